@@ -1,0 +1,143 @@
+"""What should happen next to a batch, as one pure ladder of early returns, and which batches may go on at all.
+
+It does not know how a step is done, nor what is true after it.
+"""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from lading.core import backoff
+from lading.core.batch import Batch, Phase, Verb
+from lading.core.policy import InDoubt, Policy
+from lading.core.steps import (
+    Allocate,
+    Collect,
+    Deliver,
+    DropSlot,
+    FindFile,
+    FindSlot,
+    GiveUp,
+    Poll,
+    RenewSlot,
+    Rest,
+    Step,
+    Upload,
+    Wait,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from datetime import datetime
+
+#: Phases in which a batch takes one of the places that a vendor grants.
+IN_FLIGHT = frozenset({Phase.ALLOCATED, Phase.SUBMITTED})
+#: Phases in which nothing more happens by itself.
+AT_REST = frozenset({Phase.DELIVERED, Phase.STUCK})
+#: A slot with less time left than this is treated as run out: the upload might not end in time.
+SLOT_RESERVE = timedelta(seconds=30)
+
+
+def decide(batch: Batch, policy: Policy, now: datetime) -> Step:  # noqa: PLR0911 - a ladder has many rungs
+    """Return what should happen next to this batch."""
+    if batch.phase in AT_REST:
+        return Rest()
+    if batch.failures > policy.failures_max:
+        return GiveUp(f"failed {batch.failures} times in a row; last: {batch.reason}")
+    if batch.attempt > policy.attempts_max:
+        return GiveUp(f"lost {batch.attempt - 1} slots; last: {batch.reason}")
+    if batch.not_before is not None and now < batch.not_before:
+        return Wait(batch.not_before)
+    if batch.doubt is not None:
+        return _settle_doubt(batch, policy, now)
+    match batch.phase:
+        case Phase.PREPARED:
+            return Allocate()
+        case Phase.ALLOCATED:
+            return _fill_slot(batch, policy, now)
+        case Phase.SUBMITTED:
+            return _follow(batch, policy, now)
+        case Phase.SETTLED:
+            return Collect()
+        case _:
+            return Deliver()
+
+
+def announces(step: Step, policy: Policy) -> Verb | None:
+    """Return the verb to announce before the step, if repeating the step could hurt."""
+    match step:
+        case Allocate() if not policy.allocate_repeatable:
+            return Verb.ALLOCATE
+        case Upload():
+            return Verb.UPLOAD
+        case _:
+            return None
+
+
+def look_again(batch: Batch, policy: Policy, now: datetime, asked_for: datetime | None = None) -> datetime:
+    """Return when to try again after a failure: when the vendor asked for it, but never before our own back-off."""
+    ours = now + backoff.delay(batch.failures + 1, batch.id, first=policy.backoff_first, most=policy.backoff_most)
+    return max(ours, asked_for) if asked_for else ours
+
+
+def next_poll(batch: Batch, policy: Policy, now: datetime) -> datetime:
+    """Return when to poll again: from `poll_first`, growing at each poll, to `poll_most`."""
+    grown = policy.poll_first.total_seconds() * policy.poll_growth ** min(batch.polls, 64)
+    return now + min(timedelta(seconds=grown), policy.poll_most)
+
+
+def admit(batches: Iterable[Batch], policy: Policy) -> tuple[Batch, ...]:
+    """Return the batches of one connection that may go on, in order, within the vendor's limit of batches in flight.
+
+    A batch that has begun (a slot, a doubt, a verdict) always may: only fresh ones wait for a place.
+    """
+    ordered = sorted(batches, key=lambda one: (one.prepared_at, one.job, one.seq))
+    places = policy.in_flight_max - sum(_takes_place(one) for one in ordered)
+    admitted: list[Batch] = []
+    for one in ordered:
+        if one.phase is Phase.PREPARED and one.doubt is None:
+            if places <= 0:
+                continue
+            places -= 1
+        admitted.append(one)
+    return tuple(admitted)
+
+
+def _takes_place(batch: Batch) -> bool:
+    """Whether the batch is in flight, or may be."""
+    return batch.phase in IN_FLIGHT or (batch.phase is Phase.PREPARED and batch.doubt is not None)
+
+
+def _settle_doubt(batch: Batch, policy: Policy, now: datetime) -> Step:
+    """Ask before repeating: the request may even still be under way, so the first question waits."""
+    if batch.doubt_since is not None and now < (ask_at := batch.doubt_since + policy.ask_after):
+        return Wait(ask_at)
+    if batch.doubt is Verb.UPLOAD:
+        return FindFile()
+    match policy.allocation_in_doubt:
+        case InDoubt.ASK:
+            return FindSlot()
+        case InDoubt.TAKE_ANOTHER:
+            return DropSlot("nobody knows whether the allocation arrived; an empty slot harms nobody", Verb.ALLOCATE)
+        case InDoubt.STOP:
+            return GiveUp("nobody knows whether the allocation arrived, and this vendor cannot be asked")
+
+
+def _fill_slot(batch: Batch, policy: Policy, now: datetime) -> Step:
+    """Upload, unless the slot has run out or its URL is no longer known (it is never journaled)."""
+    slot = batch.slot
+    if slot is not None and slot.until is not None and now >= slot.until - SLOT_RESERVE:
+        return DropSlot("the slot ran out before anything was uploaded")
+    if slot is None or slot.url is None:
+        if policy.allocation_in_doubt is InDoubt.ASK:
+            return RenewSlot()
+        return DropSlot("the upload URL went with the process that knew it; nothing was uploaded")
+    return Upload()
+
+
+def _follow(batch: Batch, policy: Policy, now: datetime) -> Step:
+    """Poll until the deadline."""
+    if batch.submitted_at is not None and now > batch.submitted_at + policy.deadline:
+        return GiveUp(f"no verdict {policy.deadline} after the upload; last status: {batch.word or 'none'}")
+    return Poll()

@@ -1,0 +1,169 @@
+"""The law of a batch: which events may happen in which phase, and what is true after each.
+
+It does not know what should happen next (that is `decide`), nor who asks.
+
+1. Everything that can change a phase stands in this file: the table below, and `evolve`, which reads it.
+2. The table is the whole truth. An event that has no row for a phase is impossible there: `evolve` raises
+   `ImpossibleEventError` and nothing has changed. The diagram in the docs is generated from the table.
+3. Doubt is not a phase. "We announced a verb and do not know whether it happened" is a second, orthogonal fact,
+   and only an event about that very verb ends it: a refused *question* says nothing about the act in question.
+4. Nothing leaves COLLECTED but by Delivered, and nothing enters it unless the books balance.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from lading.core.batch import Batch, Phase, Slot, Verb, Verdict
+from lading.core.events import (
+    Allocated,
+    Announced,
+    Collected,
+    Delivered,
+    DidNotHappen,
+    Event,
+    GaveUp,
+    Reopened,
+    Settled,
+    SlotLost,
+    StillRunning,
+    Unanswered,
+    Uploaded,
+    Withdrawn,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: phase -> event -> the phase that is true afterwards. `None` stands for "where it was before it got stuck".
+TRANSITIONS: Mapping[Phase, Mapping[type[Event], Phase | None]] = {
+    Phase.PREPARED: {
+        Announced: Phase.PREPARED,
+        Allocated: Phase.ALLOCATED,
+        DidNotHappen: Phase.PREPARED,
+        Unanswered: Phase.PREPARED,
+        SlotLost: Phase.PREPARED,
+        Withdrawn: Phase.SETTLED,
+        GaveUp: Phase.STUCK,
+    },
+    Phase.ALLOCATED: {
+        Announced: Phase.ALLOCATED,
+        Allocated: Phase.ALLOCATED,
+        Uploaded: Phase.SUBMITTED,
+        DidNotHappen: Phase.ALLOCATED,
+        Unanswered: Phase.ALLOCATED,
+        SlotLost: Phase.PREPARED,
+        Withdrawn: Phase.SETTLED,
+        GaveUp: Phase.STUCK,
+    },
+    Phase.SUBMITTED: {
+        StillRunning: Phase.SUBMITTED,
+        Settled: Phase.SETTLED,
+        DidNotHappen: Phase.SUBMITTED,
+        Unanswered: Phase.SUBMITTED,
+        GaveUp: Phase.STUCK,
+    },
+    Phase.SETTLED: {
+        Collected: Phase.COLLECTED,
+        DidNotHappen: Phase.SETTLED,
+        Unanswered: Phase.SETTLED,
+        GaveUp: Phase.STUCK,
+    },
+    Phase.COLLECTED: {
+        Delivered: Phase.DELIVERED,
+        DidNotHappen: Phase.COLLECTED,
+        GaveUp: Phase.STUCK,
+    },
+    Phase.STUCK: {Reopened: None},
+    Phase.DELIVERED: {},
+}
+
+
+class ImpossibleEventError(Exception):
+    """This event cannot happen to a batch in this phase. Nothing was changed."""
+
+    def __init__(self, batch: Batch, event: Event) -> None:
+        """Say which event met which phase."""
+        doubt = f" in doubt about {batch.doubt}" if batch.doubt else ""
+        super().__init__(f"batch {batch.id} is {batch.phase}{doubt}: {type(event).__name__} cannot happen to it")
+
+
+def evolve(batch: Batch, event: Event) -> Batch:
+    """Return what is true of the batch after the event.
+
+    Raises:
+        ImpossibleEventError: when the table has no such arrow, or the event contradicts the batch's doubt or books.
+    """
+    arrows = TRANSITIONS[batch.phase]
+    if type(event) not in arrows or not _is_possible(batch, event):
+        raise ImpossibleEventError(batch, event)
+    return replace(_change(batch, event), phase=arrows[type(event)] or batch.stuck_from or Phase.PREPARED)
+
+
+def _is_possible(batch: Batch, event: Event) -> bool:
+    """Whether an event that the table allows also agrees with the doubt, the verdict and the number of rows."""
+    match event:
+        case Announced(verb=verb):
+            right = {Phase.PREPARED: Verb.ALLOCATE, Phase.ALLOCATED: Verb.UPLOAD}
+            return batch.doubt is None and right[batch.phase] is verb
+        case Collected(books=books):
+            return books.total == batch.file.rows and min(books.accepted, books.rejected, books.unknown) >= 0
+        case Withdrawn():
+            return batch.doubt is not Verb.UPLOAD
+        case SlotLost(verb=verb):
+            # While a doubt stands the file may be there: only an answer about that very verb may end the slot.
+            return batch.doubt in (None, verb)
+        case _:
+            return True
+
+
+def _change(batch: Batch, event: Event) -> Batch:  # noqa: C901, PLR0911, PLR0912 - one arm for each event, each a single value
+    """Everything but the phase."""
+    match event:
+        case Announced(verb=verb, at=at):
+            return replace(batch, doubt=verb, doubt_since=at)
+        case Allocated(slot=slot):
+            # Being told of the slot again answers no question about the upload: that doubt stays.
+            return _calm(batch, slot=slot, settles=Verb.ALLOCATE)
+        case Uploaded(at=at):
+            return replace(_calm(batch, slot=_bare(batch.slot), settles=Verb.UPLOAD), submitted_at=at, polls=0)
+        case StillRunning(word=word, look_again_at=when):
+            return replace(_calm(batch, slot=batch.slot), word=word, polls=batch.polls + 1, not_before=when)
+        case Settled(verdict=verdict, word=word):
+            return replace(_calm(batch, slot=batch.slot), verdict=verdict, word=word)
+        case Collected(books=books):
+            return replace(_calm(batch, slot=batch.slot), books=books)
+        case Delivered():
+            return _calm(batch, slot=batch.slot)
+        case DidNotHappen(verb=verb, reason=reason, look_again_at=when):
+            return replace(_sure(batch, verb), failures=batch.failures + 1, not_before=when, reason=reason)
+        case Unanswered(reason=reason, look_again_at=when):
+            return replace(batch, failures=batch.failures + 1, not_before=when, reason=reason)
+        case SlotLost(reason=reason, verb=verb):
+            lost = _calm(batch, slot=None, settles=verb)
+            return replace(lost, attempt=batch.attempt + 1, reason=reason)
+        case Withdrawn(reason=reason):
+            gone = _calm(batch, slot=None, settles=batch.doubt)
+            return replace(gone, verdict=Verdict.CANCELLED, reason=reason)
+        case GaveUp(reason=reason, verb=verb):
+            return replace(_sure(batch, verb), stuck_from=batch.phase, not_before=None, reason=reason)
+        case Reopened(reason=reason):
+            return replace(batch, stuck_from=None, failures=0, not_before=None, reason=reason)
+
+
+def _calm(batch: Batch, *, slot: Slot | None, settles: Verb | None = None) -> Batch:
+    """Return the batch after something went well: no failures, no waiting, and the doubt about `settles` ended."""
+    return replace(_sure(batch, settles), slot=slot, failures=0, not_before=None, reason="")
+
+
+def _sure(batch: Batch, verb: Verb | None) -> Batch:
+    """Return the batch without its doubt, if the doubt was about this verb."""
+    if verb is None or batch.doubt is not verb:
+        return batch
+    return replace(batch, doubt=None, doubt_since=None)
+
+
+def _bare(slot: Slot | None) -> Slot | None:
+    """Return the slot without its URL, which has served."""
+    return replace(slot, url=None) if slot else None

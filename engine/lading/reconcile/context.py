@@ -1,0 +1,67 @@
+"""What the loop is given: a job with everything it takes to run it, and the world it runs in.
+
+It does not know how any of them is made; that is `app`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
+    from pathlib import Path
+
+    from lading.core.batch import Batch
+    from lading.core.job import Job
+    from lading.core.policy import Policy
+    from lading.core.vendor_rules import VendorRules
+    from lading.ports import Clock, DataPath, Memory, Sink, Vendor, Watcher
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobContext:
+    """A job, its vendor, and the account that it sends to. `policy` is the vendor's with the connection's wishes."""
+
+    job: Job
+    rules: VendorRules
+    policy: Policy
+    identity: str
+    vendor: Vendor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Folders:
+    """Where lading keeps files, below the state folder. Only files that the journal names are kept."""
+
+    state: Path
+
+    def work(self, job: str) -> Path:
+        """Return the scratch folder of a comparison; emptied before each."""
+        return self.state / "work" / job
+
+    def staging(self, job: str) -> Path:
+        """Return where the sealed files of a job are."""
+        return self.state / "staging" / job
+
+    def collected(self, batch: Batch) -> Path:
+        """Return where the vendor's answers about a batch are until they are delivered."""
+        return self.state / "collected" / batch.id
+
+    def baselines(self, job: str) -> Path:
+        """Return where the baseline files of a job are."""
+        return self.state / "baselines" / job
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """Everything outside. `shield` delays an interruption to the end of a call whose answer must be remembered."""
+
+    clock: Clock
+    memory: Memory
+    data: DataPath
+    sinks: Sink
+    folders: Folders
+    watcher: Watcher
+    shield: Callable[[], AbstractContextManager[object]]

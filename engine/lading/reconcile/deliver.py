@@ -1,0 +1,68 @@
+"""Bring the answers of a collected batch to its sink, and prepare the baseline that the journal will point to.
+
+Doing it twice leaves the same sinks and the same baseline file. It does not write the journal.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lading.core import events
+from lading.core.mapping import Expression
+from lading.ports import Baseline, BaselineEntry
+from lading.reconcile import collected
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from lading.core.batch import Batch
+    from lading.ports import Reject
+    from lading.reconcile.context import JobContext, World
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """What the journal must remember together with the event that a batch was delivered."""
+
+    event: events.Delivered
+    baseline: BaselineEntry | None
+    rejects: Iterable[Sequence[Reject]]
+
+
+def deliver(batch: Batch, context: JobContext, world: World) -> Delivery:
+    """Deliver the batch's answers and return what the journal must remember in one transaction."""
+    job = context.job
+    verdicts = collected.read(world.folders.collected(batch), batch)
+    if verdicts.answers is not None and job.results is not None:
+        world.sinks.deliver(verdicts.answers, job.results, key_columns(context))
+    before = baseline_of(context, world)
+    after = world.data.advance(before, [verdicts.path], world.folders.baselines(job.name))
+    return Delivery(
+        event=events.Delivered(at=world.clock.now()),
+        baseline=_entry(job.name, batch.identity, after),
+        rejects=world.data.rejects(verdicts),
+    )
+
+
+def key_columns(context: JobContext) -> tuple[str, ...]:
+    """Return the names of the columns that identify an answer."""
+    key = context.job.source.key
+    return ("key",) if isinstance(key, Expression) else key
+
+
+def baseline_of(context: JobContext, world: World) -> Baseline:
+    """Return what the target's account is known to hold for the job."""
+    entry = world.memory.baseline(context.job.name, context.identity)
+    if entry is None:
+        return Baseline()
+    return Baseline(path=world.folders.baselines(context.job.name) / entry.file, rows=entry.rows)
+
+
+def _entry(job: str, identity: str, baseline: Baseline) -> BaselineEntry | None:
+    """Return how the journal points to the baseline: by the name of the file, which carries its digest."""
+    if baseline.path is None:
+        return None
+    return BaselineEntry(
+        job=job, identity=identity, file=baseline.path.name, digest=baseline.path.name.split(".")[0], rows=baseline.rows
+    )

@@ -1,0 +1,163 @@
+"""Do one step and say what happened: a step goes in, an event comes out.
+
+The only file that asks a vendor for anything about a batch. It does not choose the step and remembers nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from lading.core import decide, events, steps, tickets
+from lading.core.batch import VERDICTS_WITH_ROW_LOG, Batch, BatchFile, Slot, Verb, Verdict
+from lading.errors import DidNotHappen, EnvironmentProblem, Permanent, SlotGone, Unclear
+from lading.ports import Downloads, Empty, Finished, Running
+from lading.reconcile import collected
+from lading.reconcile.deliver import Delivery, deliver
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from lading.reconcile.context import JobContext, World
+
+_CHUNK = 1 << 20
+
+
+def perform(step: steps.Step, batch: Batch, context: JobContext, world: World) -> events.Event | Delivery:
+    """Do the step for this batch and return what happened.
+
+    Raises:
+        LadingError: when our own disk or a sink fails; nothing is known to have changed and the step can be repeated.
+    """
+    verb = steps.VERB_OF.get(type(step))
+    try:
+        return _ask(step, batch, context, world)
+    except DidNotHappen as refusal:
+        return _did_not_happen(refusal, verb, batch, context, world)
+    except Unclear as silence:
+        now = world.clock.now()
+        when = decide.look_again(batch, context.policy, now)
+        return events.Unanswered(at=now, verb=_known(verb), reason=silence.reason, look_again_at=when)
+    except SlotGone as gone:
+        return events.SlotLost(at=world.clock.now(), reason=gone.reason, verb=verb)
+    except Permanent as refusal:
+        return events.GaveUp(at=world.clock.now(), reason=refusal.reason, verb=verb)
+
+
+def _ask(step: steps.Step, batch: Batch, context: JobContext, world: World) -> events.Event | Delivery:  # noqa: C901, PLR0911, PLR0912 - one arm for each step
+    """Do the step; vendor failures are the caller's."""
+    clock, vendor = world.clock, context.vendor
+    ticket = tickets.ticket(batch.job, batch.file.digest, batch.attempt)
+    match step:
+        case steps.Allocate():
+            slot = vendor.allocate(ticket, batch.file, batch.target)
+            return events.Allocated(at=clock.now(), slot=slot)
+        case steps.FindSlot():
+            found = vendor.find(ticket, batch.target)
+            if found is None:
+                return _not_there(Verb.ALLOCATE, "the vendor knows no such batch", clock.now())
+            return _usable(found, clock.now(), Verb.ALLOCATE)
+        case steps.RenewSlot():
+            found = vendor.find(ticket, batch.target)
+            if found is None:
+                return events.SlotLost(at=clock.now(), reason="the vendor no longer knows the slot")
+            return _usable(found, clock.now(), None)
+        case steps.DropSlot(reason=reason, verb=verb):
+            return events.SlotLost(at=clock.now(), reason=reason, verb=verb)
+        case steps.Upload():
+            check_sealed(batch.file)
+            vendor.upload(_slot(batch), batch.file)
+            return events.Uploaded(at=clock.now())
+        case steps.FindFile():
+            return _find_file(batch, context, world)
+        case steps.Poll():
+            return _poll(batch, context, world)
+        case steps.Collect():
+            return _collect(batch, context, world)
+        case steps.Deliver():
+            return deliver(batch, context, world)
+        case steps.GiveUp(reason=reason):
+            return events.GaveUp(at=clock.now(), reason=reason)
+        case steps.Wait() | steps.Rest():
+            message = f"{type(step).__name__} is not to be performed"
+            raise AssertionError(message)
+
+
+def check_sealed(file: BatchFile) -> None:
+    """Raise EnvironmentProblem unless the file on disk is, byte for byte, the one that was sealed."""
+    path = Path(file.path)
+    hint = "its rows were not sent; restore the state folder, or `lading cancel` the batch and sync again"
+    try:
+        with path.open("rb") as handle:
+            digest = hashlib.sha256()
+            while chunk := handle.read(_CHUNK):
+                digest.update(chunk)
+    except OSError as error:
+        raise EnvironmentProblem(f"the sealed batch file {path} cannot be read: {error.strerror}", hint=hint) from None
+    if digest.hexdigest() != file.digest:
+        raise EnvironmentProblem(f"the sealed batch file {path} is not what was sealed", hint=hint)
+
+
+def _find_file(batch: Batch, context: JobContext, world: World) -> events.Event:
+    """Ask whether the upload in doubt arrived. Anything but an empty slot means that the vendor took the file."""
+    match context.vendor.poll(_slot(batch)):
+        case Empty():
+            return _not_there(Verb.UPLOAD, "the slot is empty: the upload did not arrive", world.clock.now())
+        case Running() | Finished():
+            return events.Uploaded(at=world.clock.now())
+
+
+def _poll(batch: Batch, context: JobContext, world: World) -> events.Event:
+    status = context.vendor.poll(_slot(batch))
+    now = world.clock.now()
+    match status:
+        case Empty(word=word) | Running(word=word):
+            return events.StillRunning(at=now, word=word, look_again_at=decide.next_poll(batch, context.policy, now))
+        case Finished(verdict=verdict, word=word):
+            return events.Settled(at=now, verdict=verdict, word=word)
+
+
+def _collect(batch: Batch, context: JobContext, world: World) -> events.Event:
+    """Fetch what the vendor says about the rows, if its verdict comes with a row log, and balance the books."""
+    folder = collected.fresh(world.folders.collected(batch))
+    verdict = batch.verdict or Verdict.LOST
+    downloads = Downloads()
+    if verdict in VERDICTS_WITH_ROW_LOG:
+        downloads = context.vendor.collect(_slot(batch), verdict, folder)
+    verdicts = world.data.settle(batch, context.rules, downloads, folder)
+    collected.write(folder, verdicts)
+    return events.Collected(at=world.clock.now(), books=verdicts.books)
+
+
+def _did_not_happen(
+    refusal: DidNotHappen, verb: Verb | None, batch: Batch, context: JobContext, world: World
+) -> events.DidNotHappen:
+    now = world.clock.now()
+    when = decide.look_again(batch, context.policy, now, refusal.retry_at)
+    return events.DidNotHappen(at=now, verb=_known(verb), reason=refusal.reason, look_again_at=when)
+
+
+def _not_there(verb: Verb, reason: str, now: datetime) -> events.DidNotHappen:
+    return events.DidNotHappen(at=now, verb=verb, reason=reason)
+
+
+def _usable(slot: Slot, now: datetime, verb: Verb | None) -> events.Event:
+    """Return that the slot is ours, or that it is no use because the vendor does not tell its URL again."""
+    if slot.url is None:
+        return events.SlotLost(at=now, reason="the vendor knows the slot but gives no URL for it", verb=verb)
+    return events.Allocated(at=now, slot=slot)
+
+
+def _slot(batch: Batch) -> Slot:
+    if batch.slot is None:
+        message = f"batch {batch.id} is {batch.phase} without a slot"
+        raise AssertionError(message)
+    return batch.slot
+
+
+def _known(verb: Verb | None) -> Verb:
+    if verb is None:
+        message = "a step that asks nothing of a vendor cannot be refused by one"
+        raise AssertionError(message)
+    return verb

@@ -1,0 +1,358 @@
+"""Motorweb BDP over HTTP: every operation of motorweb-bdp.md, section 1, under `/batch/v1` and under `/v1`.
+
+It does not know what makes a row good, how long a phase lasts, or how a URL is signed: its neighbours do. The bodies of
+service errors are an invention (section 12, 9); so is the list of batches (19).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Map, Rule, Submount
+from werkzeug.wrappers import Request, Response
+
+from lading_mocks import answers, moments, signing
+from lading_mocks.motorweb import files, orders, phases, rows, tokens
+from lading_mocks.vendor import STORAGE, Vendor
+from lading_mocks.world import Batch, Outcome
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from lading_mocks.clock import Clock
+    from lading_mocks.memory import Memory
+
+SERVICE = {
+    "id": "8600aa22-e4bf-4fe3-96be-7978832807a0",
+    "name": "Vehicle ID WOVR Batch",
+    "description": "Looks vehicles up in the Australian written-off vehicle registers.",
+}
+SERVICE_CODE = "VEHICLE_ID_WOVR"
+URL_LIFETIME = 900
+# The documented example shows an `expiry` 8 hours after creation beside a URL that lives 900 seconds; so do we.
+SAID_EXPIRY = 8 * 3600
+_ROUTES = [
+    Rule("/batch-services", endpoint="list_services", methods=["GET"]),
+    Rule("/batch-services/<service_id>/template", endpoint="template", methods=["GET"]),
+    Rule("/batches", endpoint="list_batches", methods=["GET"]),
+    Rule("/batches", endpoint="create_batch", methods=["POST"]),
+    Rule("/batches/<batch_id>", endpoint="get_batch", methods=["GET"]),
+    Rule("/batches/<batch_id>", endpoint="delete_batch", methods=["DELETE"]),
+    Rule("/batches/<batch_id>/reports", endpoint="reports", methods=["GET"]),
+    Rule("/batches/<batch_id>/errors", endpoint="errors", methods=["GET"]),
+    Rule("/batches/<batch_id>/errors/download", endpoint="download_errors", methods=["GET"]),
+]
+
+
+class _NotFoundError(Exception):
+    """No such service or batch."""
+
+
+class Motorweb(Vendor):
+    """The vendor `motorweb-bdp`."""
+
+    name = "motorweb-bdp"
+    credentials: ClassVar[dict[str, str]] = {
+        "client_id": "not-a-real-client-id-of-the-lading-motorweb-mock",
+        "client_secret": "not-a-real-secret-motorweb-mock",
+    }
+
+    def __init__(self, memory: Memory, clock: Clock, *, pace: phases.Pace | None = None) -> None:
+        """Take memory and clock; `pace` is how long the phases last."""
+        super().__init__(memory, clock)
+        self.pace = pace or phases.Pace()
+        shared = [Submount(prefix, [rule.empty() for rule in _ROUTES]) for prefix in ("/batch/v1", "/v1")]
+        self._routes = Map(
+            [
+                Rule("/auth/v1/token", endpoint="token", methods=["POST"]),
+                Rule(f"{STORAGE}/user-upload/<name>", endpoint="put_object", methods=["PUT", "GET"]),
+                Rule(f"{STORAGE}/user-results/<name>", endpoint="get_object", methods=["GET", "PUT"]),
+                *shared,
+            ],
+            strict_slashes=False,
+            merge_slashes=False,
+        )
+        self._open: dict[str, Callable[..., Response]] = {
+            "token": self._token,
+            "put_object": self._put_object,
+            "get_object": self._get_object,
+        }
+        self._guarded: dict[str, Callable[..., Response]] = {
+            "list_services": self._list_services,
+            "template": self._template,
+            "list_batches": self._list_batches,
+            "create_batch": self._create_batch,
+            "get_batch": self._get_batch,
+            "delete_batch": self._delete_batch,
+            "reports": self._reports,
+            "errors": self._errors,
+            "download_errors": self._download_errors,
+        }
+
+    def respond(self, request: Request) -> Response:
+        """Answer one request."""
+        try:
+            endpoint, values = self._routes.bind_to_environ(request.environ).match()
+            if endpoint in self._open:
+                return self._open[endpoint](request, **values)
+            refused = tokens.refusal(request, self.memory, self.clock.now())
+            if refused is not None:
+                return refused
+            with self.memory.lock:
+                self.settle()
+                return self._guarded[endpoint](request, **values)
+        except (orders.BadRequest, answers.BadBody) as error:
+            return _error(400, str(error))
+        except _NotFoundError:
+            return _error(404, "The resource for the given id was not found")
+        except HTTPException as error:
+            return _error(error.code or 500, error.name)
+
+    def settle(self) -> None:
+        """Look through every uploaded file whose time has come."""
+        now = self.clock.now()
+        with self.memory.lock:
+            for batch in self.memory.world.all():
+                due = phases.examined_at(batch, self.pace)
+                if batch.outcome is None and batch.cancelled is None and due is not None and due <= now:
+                    self._examine(batch, due)
+
+    def wants(self, batch: Batch) -> bool:
+        """Take uploads until the file has been looked through (assumption 25)."""
+        alive = self.clock.now() < batch.created + phases.KEPT_FOR
+        return batch.outcome is None and batch.cancelled is None and alive
+
+    def batches(self) -> list[dict[str, Any]]:
+        """List every batch as the API shows it, with what was uploaded and why it failed."""
+        with self.memory.lock:
+            self.settle()
+            return [
+                self._view(batch)
+                | {"uploads": batch.uploads, "note": batch.outcome.note if batch.outcome else ""}
+                for batch in self.memory.world.all()
+            ]
+
+    def entries(self, *, values: bool = False) -> Iterator[dict[str, Any]]:
+        """Give one entry per delivered row; the columns are what the row is, so `values` changes nothing.
+
+        `fate` is `accepted`, `rejected`, `pending` (its batch is not finished) or `unprocessed` (it never will be).
+        """
+        del values
+        with self.memory.lock:
+            self.settle()
+            delivered = [(batch, self._status(batch)) for batch in self.memory.world.all() if batch.upload]
+        for batch, status in delivered:
+            done = status == "COMPLETED" or (status == "EXPIRED" and self._was_completed(batch))
+            waiting = status in {"PRE_PROCESSING", "VALIDATING", "SCHEDULED", "PROCESSING"}
+            otherwise = "pending" if waiting else "unprocessed"
+            for row in _readable(self._upload_of(batch)):
+                error = row.error if done else None
+                yield {
+                    "batch": batch.id,
+                    "reference": batch.reference,
+                    "line": row.line,
+                    "columns": row.columns(),
+                    "fate": ("rejected" if error else "accepted") if done else otherwise,
+                    "errorType": error.type if error else None,
+                    "errorDescription": error.description if error else None,
+                }
+
+    # The API, in the order of the document.
+
+    def _token(self, request: Request) -> Response:
+        return tokens.grant(request, self.memory, self.credentials, self.clock.now())
+
+    def _list_services(self, _request: Request) -> Response:
+        return answers.as_json([SERVICE])
+
+    def _template(self, _request: Request, service_id: str) -> Response:
+        if _uuid(service_id) != SERVICE["id"]:
+            raise _NotFoundError
+        return Response(",".join(rows.COLUMNS) + "\r\n", 200, content_type="text/csv; charset=utf-8")
+
+    def _create_batch(self, request: Request) -> Response:
+        if request.mimetype != "application/json":
+            msg = "Content-Type must be application/json"
+            raise orders.BadRequest(msg)
+        order = orders.read(answers.json_of(request))
+        if order.service != SERVICE["id"]:
+            raise _NotFoundError
+        if any(b.reference == order.reference and b.cancelled is None for b in self.memory.world.all()):
+            return _error(409, "A conflicting resource already exists: userBatchReference is in use")
+        now, number = self.clock.now(), self.memory.world.next_number()
+        mark = self.memory.keyed(f"object:{number}".encode()).hex()[:12]
+        batch = Batch(
+            id=str(self.memory.identity("batch", number)),
+            number=number,
+            reference=order.reference,
+            created=now,
+            facts={
+                "scheduled": order.scheduled,
+                "email": order.email,
+                "object": f"123-{moments.seconds(now).rstrip('Z')}-{mark}.csv",
+            },
+        )
+        self.memory.keep(batch)
+        url = self._signed(request, "PUT", f"{STORAGE}/user-upload/{batch.facts['object']}")
+        expiry = moments.seconds(now + SAID_EXPIRY).rstrip("Z")
+        return answers.as_json({"url": url, "expiry": expiry, "batchId": batch.id}, HTTPStatus.CREATED)
+
+    def _list_batches(self, _request: Request) -> Response:
+        return answers.as_json([self._view(batch) for batch in self.memory.world.all()])
+
+    def _get_batch(self, _request: Request, batch_id: str) -> Response:
+        return answers.as_json(self._view(self._find(batch_id)))
+
+    def _delete_batch(self, _request: Request, batch_id: str) -> Response:
+        batch = self._find(batch_id)
+        status = self._status(batch)
+        if status not in phases.DELETABLE:
+            return _error(409, f"Only a pending batch can be deleted; this one is {status}")
+        self.memory.keep(replace(batch, cancelled=self.clock.now()))
+        return Response(status=200)
+
+    def _reports(self, request: Request, batch_id: str) -> Response:
+        batch = self._find(batch_id)
+        status, url, expiry = self._status(batch), None, None
+        if status == "COMPLETED":
+            url = self._signed(request, "GET", f"{STORAGE}/user-results/{batch.id}.csv")
+            expiry = moments.seconds(self.clock.now() + URL_LIFETIME)
+        return answers.as_json({"batchId": batch.id, "status": status, "url": url, "expiry": expiry})
+
+    def _errors(self, request: Request, batch_id: str) -> Response:
+        batch, wanted = self._find(batch_id), request.args.get("errorType")
+        if wanted is not None and wanted not in rows.ERROR_TYPES:
+            msg = f"errorType must be one of {', '.join(rows.ERROR_TYPES)}"
+            raise orders.BadRequest(msg)
+        head = f'{{"batchId":"{batch.id}","batchItemsErrors":['
+        done = self._status(batch) == "COMPLETED"
+        items = _kept_errors(self._made(batch).errors, wanted) if done else iter(())
+        return answers.as_json_list(head, items, "]}")
+
+    def _download_errors(self, _request: Request, batch_id: str) -> Response:
+        batch = self._find(batch_id)
+        kind = "text/csv; charset=utf-8"
+        if self._status(batch) != "COMPLETED":
+            return Response(",".join([*rows.COLUMNS, *files.ERROR_COLUMNS]) + "\r\n", 200, content_type=kind)
+        return answers.as_file(self._made(batch).errors_csv, kind)
+
+    # Storage, whose host is this server too.
+
+    def _put_object(self, request: Request, name: str) -> Response:
+        refusal = signing.gcs_refusal(answers.call_of(request), secret=self.memory.secret, now=self.clock.now())
+        if refusal is not None:
+            return answers.as_refusal(refusal)
+        with self.memory.lock:
+            found = next((b for b in self.memory.world.all() if b.facts["object"] == name), None)
+        return self.take_in(request, found.id) if found else _no_such_key()
+
+    def _get_object(self, request: Request, name: str) -> Response:
+        refusal = signing.gcs_refusal(answers.call_of(request), secret=self.memory.secret, now=self.clock.now())
+        if refusal is not None:
+            return answers.as_refusal(refusal)
+        with self.memory.lock:
+            self.settle()
+            batch = self.memory.world.get(name.removesuffix(".csv"))
+            if batch is None or self._status(batch) != "COMPLETED":
+                return _no_such_key()
+            return answers.as_file(self._made(batch).result, "text/csv")
+
+    # What the above share.
+
+    def _signed(self, request: Request, verb: str, path: str) -> str:
+        call = signing.Call(verb=verb, path=path, query=(), headers={})
+        base = request.host_url.rstrip("/")
+        now = self.clock.now()
+        return signing.gcs_url(base, call, secret=self.memory.secret, now=now, lifetime=URL_LIFETIME)
+
+    def _find(self, batch_id: str) -> Batch:
+        batch = self.memory.world.get(_uuid(batch_id))
+        if batch is None:
+            raise _NotFoundError
+        return batch
+
+    def _status(self, batch: Batch) -> str:
+        return phases.status(batch, self.clock.now(), self.pace)
+
+    def _was_completed(self, batch: Batch) -> bool:
+        starts = phases.starts_at(batch, self.pace)
+        return starts is not None and starts + self.pace.processing < batch.created + phases.KEPT_FOR
+
+    def _view(self, batch: Batch) -> dict[str, Any]:
+        status, counts = self._status(batch), (batch.outcome.counts if batch.outcome else {})
+        known = {"COMPLETED", "EXPIRED"}
+        looked = status in {"SCHEDULED", "PROCESSING", *known}
+        return {
+            "batchId": batch.id,
+            "userBatchRef": batch.reference,
+            "createdDatetime": moments.seconds(batch.created),
+            "requestedDatetime": moments.seconds(batch.facts["scheduled"] or batch.created),
+            "rowsInBatch": counts.get("rowsInBatch") if looked else None,
+            **{
+                name: counts.get(name) if status in known else None
+                for name in ("rowsProcessed", "validationErrors", "processingErrors")
+            },
+            "batchService": SERVICE_CODE,
+            "batchServiceName": SERVICE["name"],
+            "status": status,
+        }
+
+    def _examine(self, batch: Batch, at: float) -> None:
+        starts = phases.starts_at(batch, self.pace) or at
+        number = self.memory.world.next_outcome()
+        try:
+            checked = moments.seconds(starts + self.pace.processing)
+            upload, made = self._upload_of(batch), self._made(batch)
+            counts = files.process(upload, made, batch_id=batch.id, checked_at=checked)
+            outcome = Outcome(number=number, at=at, word="DONE", counts=counts)
+        except files.Unusable as error:
+            outcome = Outcome(number=number, at=at, word=phases.FAILED, note=str(error))
+        self.memory.keep(replace(batch, outcome=outcome))
+
+    def _upload_of(self, batch: Batch) -> Path:
+        return self.memory.upload_file(batch, batch.upload.number if batch.upload else 0)
+
+    def _made(self, batch: Batch) -> files.Paths:
+        result, errors, errors_csv = (
+            self.memory.made_file(batch, what) for what in ("result.csv", "errors.jsonl", "errors.csv")
+        )
+        return files.Paths(result=result, errors=errors, errors_csv=errors_csv)
+
+
+def _uuid(text: str) -> str:
+    found = orders.identifier(text)
+    if found is None:
+        msg = "The id in the path must be a UUID"
+        raise orders.BadRequest(msg)
+    return found
+
+
+def _readable(file: Path) -> Iterator[files.Row]:
+    # A file that turns out unusable half way still delivered the rows before that point.
+    try:
+        yield from files.read(file)
+    except files.Unusable:
+        return
+
+
+def _kept_errors(file: Path, wanted: str | None) -> Iterator[dict[str, Any]]:
+    with file.open(encoding="utf-8") as stream:
+        for line in stream:
+            item: dict[str, Any] = json.loads(line)
+            if wanted in {None, item["errors"][0]["errorType"]}:
+                yield item
+
+
+def _error(status: int, message: str) -> Response:
+    reason = HTTPStatus(status).phrase
+    return answers.as_json({"status": status, "error": reason, "message": message}, status)
+
+
+def _no_such_key() -> Response:
+    message = "The specified key does not exist."
+    return answers.as_refusal(signing.Refusal(status=404, code="NoSuchKey", message=message))

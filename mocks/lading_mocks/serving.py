@@ -1,0 +1,245 @@
+"""The mocks on real sockets, the same object inside a test and standing alone: one port per vendor, one shared clock.
+
+It does not know what any vendor answers. Uploads stream to disk and no body is kept, unlike in the stock
+pytest_httpserver; a fault that closes a socket leaves no noise behind.
+"""
+
+from __future__ import annotations
+
+import logging
+import shutil
+import ssl
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Self
+
+from pytest_httpserver import HTTPServer
+from werkzeug.serving import WSGIRequestHandler
+
+from lading_mocks import control, disk, faults, ledger
+from lading_mocks.clock import Clock
+from lading_mocks.control import Kit
+from lading_mocks.memory import Memory
+from lading_mocks.motorweb.api import Motorweb
+from lading_mocks.sitecore.api import Sitecore
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from types import TracebackType
+
+    from werkzeug.wrappers import Request, Response
+
+    from lading_mocks.vendor import Vendor
+
+_log = logging.getLogger("lading_mocks")
+VENDORS: Mapping[str, type[Vendor]] = {Motorweb.name: Motorweb, Sitecore.name: Sitecore}
+
+
+class MockServer(HTTPServer):
+    """One vendor's port."""
+
+    def __init__(self, kit: Kit, vendor: Vendor, host: str, port: int, context: ssl.SSLContext | None) -> None:
+        """Prepare the port; `start` opens it."""
+        super().__init__(host, port, context, threaded=True)
+        self._kit, self._vendor = kit, vendor
+
+    def start(self) -> None:
+        """Open the port and answer in the background."""
+        super().start()
+        if self.server is not None:
+            self.server.RequestHandlerClass = _QuietHandler
+
+    def thread_target(self) -> None:
+        """Serve, looking often enough for the wish to stop that nobody waits for it."""
+        if self.server is not None:
+            self.server.serve_forever(poll_interval=0.02)
+
+    def application(self, request: Request) -> Response:
+        """Answer one request: a control page, or the vendor under the faults that are armed."""
+        try:
+            if request.path.startswith(control.PREFIX):
+                return control.respond(self._kit, self._vendor, request)
+            name, method = self._vendor.name, request.method
+            self._kit.requests.append(
+                {"vendor": name, "method": method, "path": request.path, "at": self._kit.clock.now()},
+            )
+            striking = self._kit.faults.strike(name, method, request.path)
+            return faults.suffer(request, striking, self._vendor.respond)
+        except Exception:
+            # The answer alone would hide a defect of the mock from whoever tests against it.
+            _log.exception("The mock of %s failed at %s %s", self._vendor.name, request.method, request.path)
+            raise
+
+
+class _QuietHandler(WSGIRequestHandler):
+    """Logs no request line (signed queries stay out of logs) and takes a closed socket for what a fault meant it to be."""
+
+    # A client that stops talking in mid-request does not hold a thread for ever.
+    timeout = 120
+    environ: dict[str, Any]
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Log nothing."""
+
+    def log_error(self, format: str, *args: object) -> None:  # noqa: A002 - the name the base class gives it
+        """Log nothing: what fails here is the client's connection."""
+
+    def run_wsgi(self) -> None:
+        """Answer, unless the socket was closed on purpose."""
+        try:
+            super().run_wsgi()
+        except (OSError, ValueError):
+            if not self.environ.get(faults.SOCKET_GONE):
+                raise
+            self.close_connection = True
+
+
+class Running:
+    """Mocks that are being served. Use it as a context manager, or call `close`."""
+
+    def __init__(self, kit: Kit, servers: dict[str, MockServer], state_dir: Path, *, ca: Path | None) -> None:
+        """Hold what `serve` put together."""
+        self._kit, self._servers = kit, servers
+        self._temporary: Path | None = None
+        self.state_dir, self.ca, self.clock = state_dir, ca, kit.clock
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """Base URL by vendor, without a slash at the end."""
+        return {name: server.url_for("").rstrip("/") for name, server in self._servers.items()}
+
+    @property
+    def url(self) -> str:
+        """Base URL of the first vendor served."""
+        return next(iter(self.urls.values()))
+
+    def credentials(self, vendor: str) -> dict[str, str]:
+        """Credentials that the vendor takes; well known and good for nothing else."""
+        return dict(self._kit.vendors[vendor].credentials)
+
+    def ledger(self, vendor: str, *, values: bool = False) -> list[dict[str, Any]]:
+        """Every row or record delivered, how often, in which batch, and its fate."""
+        return list(ledger.counted(self._kit.vendors[vendor].entries(values=values)))
+
+    def batches(self, vendor: str) -> list[dict[str, Any]]:
+        """Every batch with its state, oldest first."""
+        return self._kit.vendors[vendor].batches()
+
+    def store(self, vendor: str) -> list[dict[str, Any]]:
+        """What the vendor holds now (Sitecore: guests, orders, tracking events)."""
+        return list(self._kit.vendors[vendor].holdings())
+
+    def requests(self) -> list[dict[str, Any]]:
+        """The last requests to all vendors, oldest first, without their queries."""
+        return list(self._kit.requests)
+
+    def advance(self, seconds: float) -> None:
+        """Let virtual time pass at once."""
+        self._kit.clock.advance(seconds)
+
+    def arm(self, *armed: faults.Fault) -> None:
+        """Arm faults; those already armed stay."""
+        self._kit.faults.arm(armed)
+
+    def disarm(self) -> None:
+        """Disarm all faults."""
+        self._kit.faults.clear()
+
+    def faults(self) -> list[dict[str, Any]]:
+        """What is armed, how many requests each fault met, and how many it struck."""
+        return self._kit.faults.report()
+
+    def revoke_tokens(self, vendor: str) -> None:
+        """Make every token the vendor gave out so far worthless."""
+        self._kit.vendors[vendor].memory.revoke()
+
+    def reset(self) -> None:
+        """Forget batches, files, stores, faults and requests; the clock stays."""
+        self._kit.reset()
+
+    def close(self) -> None:
+        """Stop serving; a state directory that was asked for stays."""
+        for server in self._servers.values():
+            if server.is_running():
+                server.stop()
+        if self._temporary is not None:
+            shutil.rmtree(self._temporary, ignore_errors=True)
+
+    def __enter__(self) -> Self:
+        """Serve until the block ends."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Stop serving."""
+        self.close()
+
+    def discard_state_at_close(self) -> None:
+        """Remove the state directory on `close`."""
+        self._temporary = self.state_dir
+
+
+def serve(  # noqa: PLR0913 - the front door of the package: each argument is one free choice of its user
+    vendors: Sequence[str] = tuple(VENDORS),
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    state_dir: str | Path | None = None,
+    https: bool = False,
+    clock: Clock | None = None,
+    seed: int | None = None,
+) -> Running:
+    """Serve mocks of vendors, each on a port of its own.
+
+    `port` is that of the first vendor, the others take the ones after it; 0 lets the system choose. With a `state_dir`
+    a killed mock goes on where it was, on any port; its clock is then the remembered one. `seed` makes ids and tokens
+    the same in every run. With `https` a certificate authority is made (and kept in the state directory); `Running.ca`
+    is the path of its certificate.
+
+    Raises:
+        ValueError: there is no such vendor, or the state directory does not hold a mock's state.
+        OSError: a port is taken, or the state directory cannot be written.
+    """
+    unknown = [name for name in vendors if name not in VENDORS]
+    if unknown or not vendors:
+        msg = f"No mock of {', '.join(unknown) or 'nothing'}; there are {', '.join(VENDORS)}."
+        raise ValueError(msg)
+    folder = Path(tempfile.mkdtemp(prefix="lading-mocks-")) if state_dir is None else Path(state_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    clock = clock or Clock()
+    clock.live_in(folder / "clock.json")
+    kit = Kit(
+        clock=clock,
+        vendors={name: VENDORS[name](Memory(folder / name, seed=seed), clock) for name in vendors},
+    )
+    context, ca = _certified(folder, host) if https else (None, None)
+    servers = {
+        name: MockServer(kit, vendor, host, port + number if port else 0, context)
+        for number, (name, vendor) in enumerate(kit.vendors.items())
+    }
+    running = Running(kit, servers, folder, ca=ca)
+    if state_dir is None:
+        running.discard_state_at_close()
+    try:
+        for server in servers.values():
+            server.start()
+    except BaseException:
+        running.close()
+        raise
+    return running
+
+
+def _certified(folder: Path, host: str) -> tuple[ssl.SSLContext, Path]:
+    # Only HTTPS needs trustme, and it takes longer to import than all the rest takes to start.
+    import trustme  # noqa: PLC0415 - see the line above
+
+    certificate, key = folder / "ca.pem", folder / "ca.key"
+    if certificate.exists() and key.exists():
+        authority = trustme.CA.from_pem(certificate.read_bytes(), key.read_bytes())
+    else:
+        authority = trustme.CA(organization_name="lading mocks")
+        for file, pem in ((key, authority.private_key_pem), (certificate, authority.cert_pem)):
+            with disk.replacing(file) as stream:
+                stream.write(pem.bytes())
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(*dict.fromkeys([host, "localhost", "127.0.0.1", "::1"])).configure_cert(context)
+    return context, certificate

@@ -1,0 +1,35 @@
+"""Why Sitecore does not process a record: the codes and messages of its error log (sitecore-cdp.md, 3.5).
+
+It does not know records. Where a code or a message is lost from the pages, the comment says what is assumed.
+"""
+
+from __future__ import annotations
+
+VALIDATION = ("400", "Validation error")
+IDENTITY_MISSING = ("400", "Identity information missing")
+NOT_ENOUGH = ("400", "Not enough identifying information")
+NOT_ENOUGH_TO_DELETE = ("400", "Not Enough Identifying Info")
+UNPARSABLE = ("400", "Failed to parse import line")
+SEVERAL_ORDERS = (
+    "400",
+    "More than one order exists with that referenceId, "
+    "please supply the orderedAt date for the order you wish to delete",
+)
+UNSUPPORTED_MODE = ("402", "Unsupported mode")
+NOT_ALLOWED = ("403", "Action not allowed")
+GUEST_NOT_FOUND = ("404", "Guest not found")
+ORDER_NOT_FOUND = ("404", "No order found for the provided referenceId and orderedAt attributes")
+# The message is documented, its code is not.
+OPEN_SESSION = ("403", "Unable to migrate Guest with open session")
+# The row of the table exists, its code and message are lost.
+SERVER = ("500", "Internal server error")
+
+
+class Refused(Exception):  # noqa: N818 - the word of our books for a record the vendor does not process
+    """A record is not processed: what the log says, and a detail for the oracle that names the attribute."""
+
+    def __init__(self, problem: tuple[str, str], detail: str = "") -> None:
+        """Take the log's code and message, and the detail."""
+        super().__init__(problem[1])
+        self.code, self.message = problem
+        self.detail = detail

@@ -1,0 +1,105 @@
+"""One line of a batch file: read it, check it, apply it, and say what became of it.
+
+It does not know files, batches or HTTP. Envelope and modes are those of sitecore-cdp.md, 4.1 to 4.3.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lading_mocks.sitecore import checks, guests, orders, problems
+from lading_mocks.sitecore.problems import Refused
+
+if TYPE_CHECKING:
+    from lading_mocks.sitecore.checks import Value
+    from lading_mocks.sitecore.store import Store
+
+MODES = {
+    "guest": ("upsert", "delete", "gdpr_delete"),
+    "order": ("insert", "upsert", "delete"),
+    "tracking": ("insert",),
+    "migration": ("guest",),
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fate:
+    """What became of a record: code and message as the log spells them (no code: processed), detail for the oracle."""
+
+    ref: str
+    schema: str | None
+    mode: str | None
+    code: str | None = None
+    message: str | None = None
+    detail: str = ""
+
+
+def read(line: bytes | None) -> dict[str, Any] | None:
+    """Read one line; None when it is not one complete JSON object in UTF-8 (a byte-order mark spoils it too)."""
+    if line is None:
+        return None
+    try:
+        record = json.loads(line.decode("utf-8"), parse_constant=_no_constant)
+    except (ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) else None
+
+
+def process(line: bytes | None, store: Store, now: float) -> Fate:
+    """Apply one line to the store, whole or not at all."""
+    record = read(line)
+    if record is None:
+        code, message = problems.UNPARSABLE
+        return Fate(ref="null", schema=None, mode=None, code=code, message=message)
+    ref, schema, mode = (_said(record, name) for name in ("ref", "schema", "mode"))
+    try:
+        _check_envelope(record)
+        message = _apply(str(schema), str(mode), checks.without_nulls(record["value"]), store, now)
+    except Refused as refused:
+        why = {"code": refused.code, "message": refused.message, "detail": refused.detail}
+        return Fate(ref=ref or "null", schema=schema, mode=mode, **why)
+    return Fate(ref=ref or "null", schema=schema, mode=mode, message=message)
+
+
+def _check_envelope(record: dict[str, Any]) -> None:
+    checks.demand(checks.is_uuid(record.get("ref")), "ref", "is required and must be a UUID")
+    checks.demand(record.get("schema") in MODES, "schema", f"is required and one of {', '.join(MODES)}")
+    checks.demand("mode" in record, "mode", "is required")
+    if record["mode"] not in MODES[record["schema"]]:
+        raise Refused(problems.UNSUPPORTED_MODE, f"not a mode of {record['schema']}")
+    checks.demand(isinstance(record.get("value"), dict), "value", "is required and must be an object")
+
+
+def _apply(schema: str, mode: str, value: Value, store: Store, now: float) -> str | None:
+    match schema, mode:
+        case "guest", "upsert":
+            guests.check_guest(value, now)
+            store.upsert_guest(value)
+        case "guest", _:
+            guests.check_delete(value)
+            return store.delete_guest(value, gdpr=mode == "gdpr_delete")
+        case "order", "delete":
+            orders.check_delete(value)
+            return store.delete_order(value)
+        case "order", _:
+            orders.check_order(value, now, insert=mode == "insert")
+            store.put_order(value, insert=mode == "insert")
+        case "migration", _:
+            orders.check_migration(value)
+            store.migrate(value["migrateFrom"], value["migrateTo"])
+        case _:
+            orders.check_tracking(value)
+            store.track(value)
+    return None
+
+
+def _said(record: dict[str, Any], name: str) -> str | None:
+    said = record.get(name)
+    return said if isinstance(said, str) else None
+
+
+def _no_constant(name: str) -> None:
+    msg = f"{name} is not JSON"
+    raise ValueError(msg)

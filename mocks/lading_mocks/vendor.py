@@ -1,0 +1,107 @@
+"""What every mocked vendor offers to the server that carries it, and what they all do alike.
+
+It does not know sockets, faults, or which vendors there are.
+"""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from lading_mocks import answers, disk, signing
+from lading_mocks.world import Batch, Upload
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from werkzeug.wrappers import Request, Response
+
+    from lading_mocks.clock import Clock
+    from lading_mocks.memory import Memory
+
+UPLOAD_LIMIT = 8 << 30
+STORAGE = "/_storage"
+
+
+class Vendor(abc.ABC):
+    """One vendor: its API and its storage behind `respond`, its oracle behind `entries`."""
+
+    name: ClassVar[str]
+    credentials: ClassVar[dict[str, str]]
+
+    def __init__(self, memory: Memory, clock: Clock) -> None:
+        """Take the memory and the clock to live by."""
+        self.memory, self.clock = memory, clock
+
+    @abc.abstractmethod
+    def respond(self, request: Request) -> Response:
+        """Answer any request that is not for the control page."""
+
+    @abc.abstractmethod
+    def settle(self) -> None:
+        """Do all the work that is due at the clock's moment."""
+
+    @abc.abstractmethod
+    def batches(self) -> list[dict[str, Any]]:
+        """List every batch with its state, oldest first."""
+
+    @abc.abstractmethod
+    def entries(self, *, values: bool = False) -> Iterator[dict[str, Any]]:
+        """Give the ledger: one entry per row or record delivered, by batch and line."""
+
+    def holdings(self) -> Iterator[dict[str, Any]]:
+        """Give what the vendor holds beyond its batches; a vendor that only answers holds nothing."""
+        return iter(())
+
+    def reset(self) -> None:
+        """Forget everything."""
+        self.memory.forget()
+
+    def take_in(self, request: Request, batch_id: str, *, content_md5: str | None = None) -> Response:
+        """Store an uploaded body on disk and note it in its batch, unless the batch no longer wants one.
+
+        A body that does not match `content_md5`, or whose connection breaks, changes nothing.
+        """
+        incoming = self.memory.incoming()
+        try:
+            with incoming.open("wb") as stream:
+                received = disk.receive(request.stream, stream, limit=UPLOAD_LIMIT)
+            refusal = signing.body_refusal(content_md5, received.md5)
+            if refusal is not None:
+                return answers.as_refusal(refusal)
+            with self.memory.lock:
+                self.settle()
+                batch = self.memory.world.get(batch_id)
+                if batch is not None:
+                    self._note(batch, received, keep=incoming if self.wants(batch) else None)
+        except disk.TooLarge:
+            message = "Your proposed upload exceeds the maximum allowed size"
+            return answers.as_refusal(signing.Refusal(status=400, code="EntityTooLarge", message=message))
+        finally:
+            incoming.unlink(missing_ok=True)
+        answer = answers.Response(status=200)
+        answer.headers["ETag"] = f'"{received.md5}"'
+        return answer
+
+    @abc.abstractmethod
+    def wants(self, batch: Batch) -> bool:
+        """Tell whether an upload to the batch still counts; otherwise it is stored and ignored."""
+
+    def _note(self, batch: Batch, received: disk.Received, *, keep: Path | None) -> None:
+        number = batch.uploads + 1
+        if keep is None:
+            self.memory.keep(replace(batch, uploads=number))
+            return
+        keep.replace(self.memory.upload_file(batch, number))
+        upload = Upload(
+            number=number,
+            sequence=self.memory.world.next_upload(),
+            size=received.size,
+            md5=received.md5,
+            at=self.clock.now(),
+        )
+        self.memory.keep(replace(batch, upload=upload, uploads=number))
+        if batch.upload is not None:
+            self.memory.upload_file(batch, batch.upload.number).unlink(missing_ok=True)
