@@ -280,6 +280,14 @@ class Memory(Protocol):
         """Return all batches of a run."""
         ...
 
+    def run(self, run: str) -> Run:
+        """Return a run by its id."""
+        ...
+
+    def baseline_files(self, job: str) -> Sequence[str]:
+        """Return the names of all baseline files of a job that the journal points to, whatever the account."""
+        ...
+
     def next_serial(self, job: str) -> int:
         """Return the number of the job's next run."""
         ...
@@ -294,6 +302,14 @@ class Memory(Protocol):
 
     def high_water(self, job: str, identity: str) -> str | None:
         """Return the greatest `since` value of the job's settled runs."""
+        ...
+
+    def slot_done(self, job: str) -> datetime | None:
+        """Return the latest schedule slot that a run of this job was started for."""
+        ...
+
+    def claim_slot(self, job: str, slot: datetime) -> bool:
+        """Remember that this slot is run now; False when it was run before."""
         ...
 
     def approved(self, job: str, plan: str) -> bool:

@@ -1,16 +1,18 @@
 """The mocks' own pages under `/_mock/`, the same on every vendor's port.
 
-    GET  /_mock/clock                 {"iso", "epoch", "frozen", "rate"}
-    POST /_mock/clock                 {"set": iso or epoch} | {"advance": seconds} | {"frozen": bool} | {"rate": number}
-    GET  /_mock/ledger?vendor=        {"vendor", "entries": [...]}; `values=1` adds record values, `summary=1` only counts
-    GET  /_mock/batches?vendor=       {"vendor", "batches": [...]}
-    GET  /_mock/store?vendor=         {"vendor", "held": [...]}: what the vendor holds now
-    GET  /_mock/requests              the last requests, without their queries
-    GET, POST, DELETE /_mock/faults   list, arm (a fault or a list of them), disarm all
-    POST /_mock/tokens/revoke         make every token given out so far worthless
-    POST /_mock/reset                 forget batches, files, stores, faults and requests; the clock stays
+    GET    /_mock/clock            {"iso", "epoch", "frozen", "rate"}
+    POST   /_mock/clock            {"set": iso or epoch} | {"advance": seconds} | {"frozen": bool} | {"rate": number}
+    GET    /_mock/ledger           {"vendor", "entries": [...]}; `values=1` adds record values, `summary=1` only counts
+    GET    /_mock/batches          {"vendor", "batches": [...]}
+    GET    /_mock/store            {"vendor", "held": [...]}: what the vendor holds now
+    GET    /_mock/requests         the last requests, without their queries
+    GET    /_mock/faults           what is armed, how many requests each fault met, and how many it struck
+    POST   /_mock/faults           arm a fault or a list of them
+    DELETE /_mock/faults           disarm all
+    POST   /_mock/tokens/revoke    make every token given out so far worthless
+    POST   /_mock/reset            forget batches, files, stores, faults and requests; the clock stays
 
-`vendor` defaults to the vendor of the port. It does not know any vendor.
+`?vendor=` names the vendor; the default is the vendor of the port. It does not know any vendor.
 """
 
 from __future__ import annotations
@@ -24,7 +26,7 @@ from lading_mocks import answers, ledger
 from lading_mocks.faults import Fault, Faults
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from werkzeug.wrappers import Request, Response
 
@@ -54,45 +56,24 @@ class Kit:
 
 def respond(kit: Kit, at: Vendor, request: Request) -> Response:
     """Answer a request for a path under `/_mock/`."""
-    what = f"{request.method} {request.path.removeprefix(PREFIX).rstrip('/')}"
+    page = _PAGES.get((request.method, request.path.removeprefix(PREFIX).rstrip("/")))
     named = request.args.get("vendor", at.name)
+    if page is None:
+        return _no(404, "No such control page; see the docstring of lading_mocks.control.")
     if named not in kit.vendors:
         return _no(404, f"No vendor {named!r} here; there are {', '.join(kit.vendors)}.")
-    vendor = kit.vendors[named]
     try:
-        match what:
-            case "GET clock":
-                return answers.as_json(kit.clock.report())
-            case "POST clock":
-                return _turn(kit.clock, answers.json_of(request))
-            case "GET ledger":
-                return _ledger(vendor, request)
-            case "GET batches":
-                return _list(vendor, "batches", vendor.batches())
-            case "GET store":
-                return _list(vendor, "held", vendor.holdings())
-            case "GET requests":
-                return answers.as_json(list(kit.requests))
-            case "GET faults":
-                return answers.as_json(kit.faults.report())
-            case "POST faults":
-                return _arm(kit.faults, request)
-            case "DELETE faults":
-                kit.faults.clear()
-                return answers.as_json([])
-            case "POST tokens/revoke":
-                vendor.memory.revoke()
-                return answers.as_json({"vendor": vendor.name, "revoked": True})
-            case "POST reset":
-                kit.reset()
-                return answers.as_json({"reset": True})
-            case _:
-                return _no(404, "No such control page; see the docstring of lading_mocks.control.")
+        return page(kit, kit.vendors[named], request)
     except (ValueError, TypeError, answers.BadBody) as error:
         return _no(400, str(error))
 
 
-def _turn(clock: Clock, wish: dict[str, Any]) -> Response:
+def _clock(kit: Kit, _vendor: Vendor, _request: Request) -> Response:
+    return answers.as_json(kit.clock.report())
+
+
+def _turn(kit: Kit, _vendor: Vendor, request: Request) -> Response:
+    clock, wish = kit.clock, answers.json_of(request)
     known = {"set": clock.set, "advance": clock.advance, "rate": clock.run_at}
     for name, value in wish.items():
         if name == "frozen" and isinstance(value, bool):
@@ -105,25 +86,71 @@ def _turn(clock: Clock, wish: dict[str, Any]) -> Response:
     return answers.as_json(clock.report())
 
 
-def _ledger(vendor: Vendor, request: Request) -> Response:
+def _ledger(_kit: Kit, vendor: Vendor, request: Request) -> Response:
     if request.args.get("summary") == "1":
         return answers.as_json({"vendor": vendor.name, **ledger.summary(vendor.entries())})
     entries = ledger.counted(vendor.entries(values=request.args.get("values") == "1"))
     return _list(vendor, "entries", entries)
 
 
-def _list(vendor: Vendor, name: str, items: Iterable[dict[str, Any]]) -> Response:
-    return answers.as_json_list(f'{{"vendor":{json.dumps(vendor.name)},"{name}":[', items, "]}")
+def _batches(_kit: Kit, vendor: Vendor, _request: Request) -> Response:
+    return _list(vendor, "batches", vendor.batches())
 
 
-def _arm(faults: Faults, request: Request) -> Response:
+def _store(_kit: Kit, vendor: Vendor, _request: Request) -> Response:
+    return _list(vendor, "held", vendor.holdings())
+
+
+def _requests(kit: Kit, _vendor: Vendor, _request: Request) -> Response:
+    return answers.as_json(list(kit.requests))
+
+
+def _faults(kit: Kit, _vendor: Vendor, _request: Request) -> Response:
+    return answers.as_json(kit.faults.report())
+
+
+def _arm(kit: Kit, _vendor: Vendor, request: Request) -> Response:
     try:
         given = json.loads(answers.body_of(request))
     except RecursionError:
         given = None
-    faults.arm([Fault.from_json(one) for one in (given if isinstance(given, list) else [given])])
-    return answers.as_json(faults.report())
+    kit.faults.arm([Fault.from_json(one) for one in (given if isinstance(given, list) else [given])])
+    return answers.as_json(kit.faults.report())
+
+
+def _disarm(kit: Kit, _vendor: Vendor, _request: Request) -> Response:
+    kit.faults.clear()
+    return answers.as_json([])
+
+
+def _revoke(_kit: Kit, vendor: Vendor, _request: Request) -> Response:
+    vendor.memory.revoke()
+    return answers.as_json({"vendor": vendor.name, "revoked": True})
+
+
+def _reset(kit: Kit, _vendor: Vendor, _request: Request) -> Response:
+    kit.reset()
+    return answers.as_json({"reset": True})
+
+
+def _list(vendor: Vendor, name: str, items: Iterable[dict[str, Any]]) -> Response:
+    return answers.as_json_list(f'{{"vendor":{json.dumps(vendor.name)},"{name}":[', items, "]}")
 
 
 def _no(status: int, message: str) -> Response:
     return answers.as_json({"error": message}, status)
+
+
+_PAGES: dict[tuple[str, str], Callable[[Kit, Vendor, Request], Response]] = {
+    ("GET", "clock"): _clock,
+    ("POST", "clock"): _turn,
+    ("GET", "ledger"): _ledger,
+    ("GET", "batches"): _batches,
+    ("GET", "store"): _store,
+    ("GET", "requests"): _requests,
+    ("GET", "faults"): _faults,
+    ("POST", "faults"): _arm,
+    ("DELETE", "faults"): _disarm,
+    ("POST", "tokens/revoke"): _revoke,
+    ("POST", "reset"): _reset,
+}

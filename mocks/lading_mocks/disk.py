@@ -11,13 +11,21 @@ import os
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, BinaryIO
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 CHUNK = 1 << 20
+
+
+class Lines(Protocol):
+    """Anything that gives bytes line by line."""
+
+    def readline(self, limit: int = -1, /) -> bytes:
+        """Give at most `limit` bytes, up to the end of a line."""
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -32,7 +40,7 @@ class TooLarge(Exception):  # noqa: N818 - it says what is wrong with the body, 
     """More bytes arrived than the limit allows."""
 
 
-def read_json(file: Path) -> Any:  # noqa: ANN401 - what a JSON file holds is only known to its reader
+def read_json(file: Path) -> Any:
     """Read a snapshot; None when there is none.
 
     Raises:
@@ -86,7 +94,7 @@ def receive(stream: IO[bytes], into: BinaryIO, *, limit: int) -> Received:
     return Received(size=size, md5=digest.hexdigest())
 
 
-def lines(stream: IO[bytes], *, limit: int) -> Iterator[bytes | None]:
+def lines(stream: Lines, *, limit: int) -> Iterator[bytes | None]:
     """Read line by line; a line of more than `limit` bytes is skipped and shows as None."""
     while line := stream.readline(limit + 1):
         if len(line) <= limit or line.endswith(b"\n"):

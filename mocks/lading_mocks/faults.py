@@ -16,11 +16,13 @@ import socket
 import struct
 import threading
 import time
-from collections.abc import Callable, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from werkzeug.wrappers import Request, Response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
 
 Kind = Literal["refuse", "status", "delay", "reset", "lose_answer", "reset_answer", "cut"]
 KINDS: tuple[str, ...] = get_args(Kind)
@@ -55,14 +57,16 @@ class Fault:
         if self.kind not in KINDS:
             msg = f"There is no fault {self.kind!r}; there are {', '.join(KINDS)}."
             raise ValueError(msg)
-        for name in ("nth", "times", "status"):
-            if not isinstance(getattr(self, name), int):
-                msg = f"A fault's {name} is a whole number."
-                raise ValueError(msg)  # noqa: TRY004 - one kind of error for all that is wrong with a fault
+        # What comes in as JSON can be of any type, whatever the annotations say.
+        for name in ("nth", "times", "status", "seconds"):
+            value = getattr(self, name)
+            if not isinstance(value, int) and not (name == "seconds" and isinstance(value, float)):
+                msg = f"A fault's {name} is a number."
+                raise ValueError(msg)
         if self.nth < 1 or self.times < 0 or not 100 <= self.status <= 599:  # noqa: PLR2004 - the HTTP status range
             msg = "A fault's nth is 1 or more, times 0 or more, status between 100 and 599."
             raise ValueError(msg)
-        if not isinstance(self.seconds, int | float) or not 0 <= self.seconds <= _LONGEST_DELAY:
+        if not 0 <= self.seconds <= _LONGEST_DELAY:
             msg = f"A fault's delay is between 0 and {_LONGEST_DELAY:.0f} seconds."
             raise ValueError(msg)
         try:

@@ -48,6 +48,9 @@ class MockServer(HTTPServer):
         super().start()
         if self.server is not None:
             self.server.RequestHandlerClass = _QuietHandler
+        if self.server is not None and isinstance(self.server.socket, ssl.SSLSocket):
+            # Otherwise one client that connects and says nothing would keep all others waiting.
+            self.server.socket.do_handshake_on_connect = False  # type: ignore[attr-defined]  # typeshed leaves it out
 
     def thread_target(self) -> None:
         """Serve, looking often enough for the wish to stop that nobody waits for it."""
@@ -72,7 +75,7 @@ class MockServer(HTTPServer):
 
 
 class _QuietHandler(WSGIRequestHandler):
-    """Logs no request line (signed queries stay out of logs) and takes a closed socket for what a fault meant it to be."""
+    """Logs no request line, so signed queries stay out of logs; a socket that a fault closed is no error to it."""
 
     # A client that stops talking in mid-request does not hold a thread for ever.
     timeout = 120

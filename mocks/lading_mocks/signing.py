@@ -59,8 +59,8 @@ def gcs_url(base: str, call: Call, *, secret: bytes, now: float, lifetime: int) 
 def gcs_refusal(call: Call, *, secret: bytes, now: float) -> Refusal | None:
     """Judge a request to storage; None when the signature is good.
 
-    The answers to a broken date, an expired and a changed URL are those seen at GCS (motorweb-bdp.md, S5 to S7). That an
-    Authorization header is refused is a test aid of ours, and so are the words for it.
+    The answers to a broken date, an expired and a changed URL are those seen at GCS (motorweb-bdp.md, S5 to S7). That
+    an Authorization header is refused is a test aid of ours, and so are the words for it.
     """
     if "authorization" in call.headers:
         message = "Only one auth mechanism allowed: this URL is signed, send no Authorization header."

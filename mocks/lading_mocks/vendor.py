@@ -9,6 +9,8 @@ import abc
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from werkzeug.wrappers import Response
+
 from lading_mocks import answers, disk, signing
 from lading_mocks.world import Batch, Upload
 
@@ -16,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from werkzeug.wrappers import Request, Response
+    from werkzeug.wrappers import Request
 
     from lading_mocks.clock import Clock
     from lading_mocks.memory import Memory
@@ -81,7 +83,7 @@ class Vendor(abc.ABC):
             return answers.as_refusal(signing.Refusal(status=400, code="EntityTooLarge", message=message))
         finally:
             incoming.unlink(missing_ok=True)
-        answer = answers.Response(status=200)
+        answer = Response(status=200)
         answer.headers["ETag"] = f'"{received.md5}"'
         return answer
 

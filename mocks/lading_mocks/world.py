@@ -22,7 +22,7 @@ class Upload:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
-    """What came of the file: its place in the order of processing, when, the word for it, and how many rows fared how."""
+    """What came of the file: its place in the order of processing, when, a word for it, and counted rows."""
 
     number: int
     at: float

@@ -55,7 +55,10 @@ class Tally:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """The equation of one run as it stands now. `in_flight` is part of `held` until the vendor has spoken."""
+    """The equation of one run as it stands now. `in_flight` is part of `held` until the vendor has spoken.
+
+    `added`, `changed` and `removed` say what was to be sent; `stuck` counts batches that wait for a person.
+    """
 
     job: str
     run: str
@@ -70,6 +73,9 @@ class Settlement:
     batches: int
     bytes: int
     stuck: int
+    added: int
+    changed: int
+    removed: int
 
     @property
     def settled(self) -> bool:
@@ -96,6 +102,8 @@ def settle(job: str, run: str, tally: Tally, batches: Iterable[Batch]) -> Settle
     unknown = sum(one.books.unknown for one in own if one.books)
     open_rows = sum(one.file.rows for one in own if one.books is None)
     doubtful = sum(one.file.rows for one in own if one.books is None and _is_doubtful(one))
+    # A run that a guard holds has planned records and no batches: they wait.
+    unprepared = tally.to_send - sum(one.file.rows for one in own)
     settlement = Settlement(
         job=job,
         run=run,
@@ -105,11 +113,14 @@ def settle(job: str, run: str, tally: Tally, batches: Iterable[Batch]) -> Settle
         invalid=tally.invalid,
         rejected=rejected + tally.standing_rejected,
         unknown=unknown + tally.standing_unknown + doubtful,
-        held=tally.held + open_rows - doubtful,
+        held=tally.held + unprepared + open_rows - doubtful,
         in_flight=sum(one.file.rows for one in own if one.phase not in (Phase.DELIVERED, Phase.STUCK)),
         batches=len(own),
         bytes=sum(one.file.size for one in own),
         stuck=sum(one.phase is Phase.STUCK for one in own),
+        added=tally.added,
+        changed=tally.changed,
+        removed=tally.removed,
     )
     tally.check()
     settlement.check()

@@ -47,7 +47,11 @@ class Folders:
 
     def collected(self, batch: Batch) -> Path:
         """Return where the vendor's answers about a batch are until they are delivered."""
-        return self.state / "collected" / batch.id
+        return self.collected_of(batch.job) / batch.id
+
+    def collected_of(self, job: str) -> Path:
+        """Return the folder of all such answers of a job."""
+        return self.state / "collected" / job
 
     def baselines(self, job: str) -> Path:
         """Return where the baseline files of a job are."""
@@ -56,7 +60,11 @@ class Folders:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
-    """Everything outside. `shield` delays an interruption to the end of a call whose answer must be remembered."""
+    """Everything outside.
+
+    `shield` delays an interruption to the end of a call whose answer must be remembered. `lease` makes this process
+    the only runner of a job until it is left, or raises LockedError.
+    """
 
     clock: Clock
     memory: Memory
@@ -65,3 +73,4 @@ class World:
     folders: Folders
     watcher: Watcher
     shield: Callable[[], AbstractContextManager[object]]
+    lease: Callable[[str], AbstractContextManager[object]]

@@ -13,6 +13,7 @@ from lading.core.batch import Batch, BatchId, Phase
 from lading.core.decide import admit, announces, decide
 from lading.core.events import Announced
 from lading.core.steps import Rest, Step, Wait
+from lading.errors import EnvironmentProblem, LadingError
 from lading.reconcile import collected
 from lading.reconcile.deliver import Delivery
 from lading.reconcile.perform import perform
@@ -26,38 +27,49 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Patience:
-    """How long the loop may wait. Without `wait` it does what can be done now; `until` is the last moment to wait for."""
+    """How long the loop may wait.
+
+    Without `wait` it does only what can be done now; `until` is the last moment that it waits for.
+    """
 
     wait: bool = True
     until: datetime | None = None
 
 
-def settle_all(contexts: Mapping[str, JobContext], world: World, patience: Patience) -> None:
+def settle_all(contexts: Mapping[str, JobContext], world: World, patience: Patience) -> dict[str, LadingError]:
     """Bring every open batch of these jobs as far as it can go.
 
-    Returns when all are at rest, or when the next thing is due later than the patience lasts.
+    Returns when all are at rest, or when the next thing is due later than the patience lasts; with the jobs that had to
+    stop because our own disk, a sink or the connection's account failed them. Their batches are where they were.
     """
     live = {one.id: one for job in contexts for one in world.memory.open_batches(job)}
+    failed: dict[str, LadingError] = {}
     while True:
         waits: list[datetime] = []
         moved = False
         for batch in _admitted(live.values(), contexts):
             context = contexts[batch.job]
+            if batch.job in failed:
+                continue
             match decide(batch, context.policy, world.clock.now()):
                 case Rest():
                     continue
                 case Wait(until=until):
                     waits.append(until)
                 case step:
-                    _keep(live, tick(step, batch, context, world), world)
+                    try:
+                        _check_account(batch, context)
+                        _keep(live, tick(step, batch, context, world), world)
+                    except LadingError as error:
+                        failed[batch.job] = error
                     moved = True
         if moved:
             continue
         if not waits or not patience.wait:
-            return
+            return failed
         until = min(waits)
         if patience.until is not None and until > patience.until:
-            return
+            return failed
         world.watcher.waiting(until)
         world.clock.sleep(until - world.clock.now())
 
@@ -77,6 +89,16 @@ def tick(step: Step, batch: Batch, context: JobContext, world: World) -> Batch:
             after = world.memory.record(batch, outcome)
         world.watcher.moved(after)
         return after
+
+
+def _check_account(batch: Batch, context: JobContext) -> None:
+    """Raise EnvironmentProblem when the batch belongs to another account than the job's connection names now."""
+    if batch.identity != context.identity:
+        raise EnvironmentProblem(
+            f'batch {batch.id} belongs to another account than connection "{context.job.connection}" names now',
+            hint=f"set base_url, credentials and target back and run `lading resume {batch.job}`, "
+            f"or give the batch up with `lading cancel {batch.id}`",
+        )
 
 
 def _admitted(batches: Iterable[Batch], contexts: Mapping[str, JobContext]) -> Sequence[Batch]:

@@ -81,12 +81,11 @@ def plan(context: JobContext, world: World, facts: TargetFacts | None = None) ->
     return JobPlan(comparison=comparison, breaches=found, approved=approved)
 
 
-def prepare(context: JobContext, world: World) -> Run:
+def prepare(context: JobContext, world: World, facts: TargetFacts) -> Run:
     """Plan the job, seal what it sends, and remember the run with its batches in one transaction.
 
     Returns the run: HELD when a guard holds it, SETTLED when there is nothing to send, PREPARED otherwise.
     """
-    facts = describe(context)
     job_plan = plan(context, world, facts)
     batches: tuple[Batch, ...] = ()
     run = _run(context, world, job_plan)
@@ -109,10 +108,8 @@ def _run(context: JobContext, world: World, job_plan: JobPlan) -> Run:
     job, comparison = context.job, job_plan.comparison
     serial = world.memory.next_serial(job.name)
     now = world.clock.now()
-    if job_plan.held:
-        state = RunState.HELD
-    else:
-        state = RunState.PREPARED if comparison.tally.to_send else RunState.SETTLED
+    to_do = RunState.PREPARED if comparison.tally.to_send else RunState.SETTLED
+    state = RunState.HELD if job_plan.held else to_do
     return Run(
         id=RunId(f"{job.name}-{serial}"),
         job=job.name,

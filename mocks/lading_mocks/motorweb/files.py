@@ -9,7 +9,6 @@ import csv
 import io
 import json
 import uuid
-from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
@@ -18,7 +17,7 @@ from lading_mocks import disk
 from lading_mocks.motorweb.rows import OUTPUTS, RowError, header_fault, judge, results
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 LINE_LIMIT = 1 << 20

@@ -44,7 +44,8 @@ def texts(value: object) -> str | None:
 
 def number(value: object) -> str | None:
     """Accept a finite number, not a boolean and not a number in quotes."""
-    good = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    whole = isinstance(value, int) and not isinstance(value, bool)
+    good = whole or (isinstance(value, float) and math.isfinite(value))
     return None if good else "must be a number"
 
 
@@ -115,7 +116,7 @@ def objects(value: Value, name: str, where: str = "") -> list[Value]:
 
 
 def extensions(value: Value, *, groups: tuple[str, ...], most: int, where: str = "") -> None:
-    """Check `extensions` (sitecore-cdp.md, 5.2 and 6.4): groups, key, number and names of attributes, kinds of value."""
+    """Check `extensions` (sitecore-cdp.md, 5.2 and 6.4): groups, keys, names and kinds of attributes."""
     seen_groups: set[str] = set()
     seen_names: set[str] = set()
     for group in objects(value, "extensions", where):
@@ -135,7 +136,7 @@ def extensions(value: Value, *, groups: tuple[str, ...], most: int, where: str =
             seen_names.add(attribute)
 
 
-def without_nulls(value: Any) -> Any:  # noqa: ANN401 - any JSON value in, the same kind out
+def without_nulls(value: Any) -> Any:
     """Take null attributes out, at every depth: null counts as absent (assumption 27)."""
     if isinstance(value, dict):
         return {name: without_nulls(inner) for name, inner in value.items() if inner is not None}

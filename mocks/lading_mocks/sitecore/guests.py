@@ -5,10 +5,14 @@ It does not know which guests there are.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from lading_mocks import moments
 from lading_mocks.sitecore import checks
-from lading_mocks.sitecore.checks import Value
 from lading_mocks.sitecore.problems import IDENTITY_MISSING, NOT_ENOUGH, NOT_ENOUGH_TO_DELETE, Refused
+
+if TYPE_CHECKING:
+    from lading_mocks.sitecore.checks import Value
 
 GROUPS = ("ext", "ext1", "ext2", "ext3", "ext4", "ext5")
 MOST_ATTRIBUTES = 100

@@ -5,8 +5,12 @@ It does not know which orders and guests there are.
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from lading_mocks.sitecore import checks, guests
-from lading_mocks.sitecore.checks import Value
+
+if TYPE_CHECKING:
+    from lading_mocks.sitecore.checks import Value
 
 MOST_ATTRIBUTES = 50
 _CURRENCY = checks.shaped("[A-Z]{3}", "three upper-case letters (ISO 4217)")
@@ -83,6 +87,7 @@ def check_order(value: Value, now: float, *, insert: bool) -> None:
     contact = value["contact"]
     checks.demand(isinstance(contact, dict), "contact", "must be an object")
     guests.check_person(contact, now, "contact.")
+    checks.extensions(contact, groups=guests.GROUPS, most=guests.MOST_ATTRIBUTES, where="contact.")
     guests.check_identity(contact)
 
 

@@ -10,11 +10,8 @@ IDENTITY_MISSING = ("400", "Identity information missing")
 NOT_ENOUGH = ("400", "Not enough identifying information")
 NOT_ENOUGH_TO_DELETE = ("400", "Not Enough Identifying Info")
 UNPARSABLE = ("400", "Failed to parse import line")
-SEVERAL_ORDERS = (
-    "400",
-    "More than one order exists with that referenceId, "
-    "please supply the orderedAt date for the order you wish to delete",
-)
+_SUPPLY = "please supply the orderedAt date for the order you wish to delete"
+SEVERAL_ORDERS = ("400", f"More than one order exists with that referenceId, {_SUPPLY}")
 UNSUPPORTED_MODE = ("402", "Unsupported mode")
 NOT_ALLOWED = ("403", "Action not allowed")
 GUEST_NOT_FOUND = ("404", "Guest not found")

@@ -51,8 +51,8 @@ def process(line: bytes | None, store: Store, now: float) -> Fate:
     """Apply one line to the store, whole or not at all."""
     record = read(line)
     if record is None:
-        code, message = problems.UNPARSABLE
-        return Fate(ref="null", schema=None, mode=None, code=code, message=message)
+        code, reason = problems.UNPARSABLE
+        return Fate(ref="null", schema=None, mode=None, code=code, message=reason)
     ref, schema, mode = (_said(record, name) for name in ("ref", "schema", "mode"))
     try:
         _check_envelope(record)
@@ -65,10 +65,12 @@ def process(line: bytes | None, store: Store, now: float) -> Fate:
 
 def _check_envelope(record: dict[str, Any]) -> None:
     checks.demand(checks.is_uuid(record.get("ref")), "ref", "is required and must be a UUID")
-    checks.demand(record.get("schema") in MODES, "schema", f"is required and one of {', '.join(MODES)}")
+    schema = record.get("schema")
+    known = isinstance(schema, str) and schema in MODES
+    checks.demand(known, "schema", f"is required and one of {', '.join(MODES)}")
     checks.demand("mode" in record, "mode", "is required")
-    if record["mode"] not in MODES[record["schema"]]:
-        raise Refused(problems.UNSUPPORTED_MODE, f"not a mode of {record['schema']}")
+    if record["mode"] not in MODES[str(schema)]:
+        raise Refused(problems.UNSUPPORTED_MODE, f"not a mode of {schema}")
     checks.demand(isinstance(record.get("value"), dict), "value", "is required and must be an object")
 
 

@@ -65,7 +65,7 @@ class Store:
     def upsert_guest(self, value: Value) -> str:
         """Create a guest or update the fields sent; gives its ref."""
         _fail_if_reserved(value)
-        self._mind_types("guest", value)
+        self._types |= self._types_in("guest", value)
         found = self._find_guests(value)
         guest = found[0] if found else self._new_guest()
         merged = guest.value | value
@@ -113,10 +113,12 @@ class Store:
     def put_order(self, value: Value, *, insert: bool) -> None:
         """Create an order, or replace (insert) or update (upsert) the one of that reference within 24 hours."""
         _fail_if_reserved(value["contact"])
-        for item in value["orderItems"]:
-            self._mind_types("item", item)
-        self._mind_types("order", value)
+        found: dict[tuple[str, str, str], type] = {}
+        for entity, held_by in (("order", value), *(("item", item) for item in value["orderItems"])):
+            found |= self._types_in(entity, held_by, found)
+        # From here on only the contact can be refused, and then nothing has changed yet.
         contact = self.upsert_guest(value["contact"])
+        self._types |= found
         ordered = moments.parse(value["orderedAt"]) or 0.0
         held = self._matching_orders(value["referenceId"], ordered)
         if held:
@@ -194,8 +196,14 @@ class Store:
         if order.guest in self._guests:
             self._guests[order.guest].orders = {r: None for r in self._guests[order.guest].orders if r != ref}
 
-    def _mind_types(self, entity: str, value: Value) -> None:
+    def _types_in(
+        self,
+        entity: str,
+        value: Value,
+        beside: dict[tuple[str, str, str], type] | None = None,
+    ) -> dict[tuple[str, str, str], type]:
         # The tenant's schema is what was first accepted: an attribute keeps its type (3.5, Validation error).
+        known = self._types | beside if beside else self._types
         found = {
             (entity, group["name"], name): _type(inner)
             for group in value.get("extensions", [])
@@ -203,9 +211,9 @@ class Store:
             if name not in {"name", "key"}
         }
         for place, kind in found.items():
-            if self._types.get(place, kind) is not kind:
+            if known.get(place, kind) is not kind:
                 raise Refused(problems.VALIDATION, f"extensions.{place[2]} has another type than before")
-        self._types |= found
+        return found
 
 
 def _type(value: object) -> type:

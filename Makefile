@@ -1,0 +1,82 @@
+# The few commands of this repository. A fresh machine needs Python 3.11 or newer, git and make.
+#
+# Packages come from the lock files, checked by hash, into .venv. Stamp files in .venv remember what was installed, so a
+# second call installs nothing. uv is needed for `make lock` alone.
+
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+MAKEFLAGS += --no-print-directory
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help sync test lint wheel-test lock docs clean
+
+VENV ?= .venv
+BIN := $(VENV)/bin
+# Extra words for pytest: make test ARGS='tests/core -k backoff'
+ARGS ?=
+# What the installed wheel is tested with: everything but the rules about this source tree.
+WHEEL_ARGS ?= --ignore=tests/house
+PIP := -m pip --disable-pip-version-check
+INSTALL := $(PIP) install --quiet --no-input --require-hashes --only-binary=:all:
+PAGES := README.md $(wildcard docs/*.md)
+
+# The first Python that is new enough and can make a virtual environment; `make PYTHON=...` names another.
+WILL_DO := import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))
+PYTHON ?= $(shell for name in python3 python3.14 python3.13 python3.12 python3.11; do \
+	if $$name -c '$(WILL_DO)' >/dev/null 2>&1; then echo $$name; break; fi; done)
+
+help: ## Say what there is
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14 | sed 's/^/make /'
+
+sync: $(VENV)/.installed ## Run the jobs of jobs.yaml against the vendors in the box
+	@$(BIN)/lading sync --mocks
+
+test: $(VENV)/.installed-dev ## Run the whole test suite on all cores
+	@$(BIN)/python -m pytest -n auto --dist worksteal -q $(ARGS)
+
+lint: $(VENV)/.installed-dev ## Check style, types, import contracts, and that the documentation is up to date
+	@echo "lint: ruff check" && $(BIN)/ruff check --quiet .
+	@echo "lint: ruff format" && $(BIN)/ruff format --quiet --check .
+	@echo "lint: mypy" && $(BIN)/mypy
+	@echo "lint: import contracts" && $(BIN)/lint-imports --no-cache | tail -n 1
+	@echo "lint: generated documentation" && $(BIN)/cog --check $(PAGES)
+
+docs: $(VENV)/.installed-dev ## Write the generated parts of the documentation again
+	@$(BIN)/cog -r $(PAGES)
+
+wheel-test: $(VENV)/.installed-dev ## Build the wheel and test it, installed, away from this source tree
+	@tools/wheel-test "$(BIN)/python" $(WHEEL_ARGS)
+
+# The second lock is held to the versions of the first, so that what runs is what was tested.
+LOCK := -m uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url --no-emit-find-links --extra mocks pyproject.toml
+lock: $(VENV)/.installed-dev ## Choose the newest allowed versions and write both lock files
+	@$(BIN)/python -c 'import uv' 2>/dev/null || $(BIN)/python $(PIP) install --quiet uv
+	@$(BIN)/python $(LOCK) --group dev --output-file requirements-dev.lock
+	@$(BIN)/python $(LOCK) --group editable --constraint requirements-dev.lock --output-file requirements.lock
+	@git --no-pager diff --stat -- requirements.lock requirements-dev.lock
+
+clean: ## Remove what was built or installed here, but no state and no results
+	@rm -rf $(VENV) build dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find engine specs mocks tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
+
+$(VENV)/.made:
+	@if [ -z "$(PYTHON)" ]; then \
+		echo "There is no Python 3.11 or newer with venv and pip here (python3 says: $$(python3 --version 2>&1 || true))."; \
+		echo "Install one (on Debian: apt-get install python3 python3-venv), or name it: make sync PYTHON=/path/to/python3.12"; \
+		exit 1; \
+	fi >&2
+	@echo "Making $(VENV) with $$($(PYTHON) --version)."
+	@$(PYTHON) -m venv --clear $(VENV)
+	@touch $@
+
+$(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/.made
+	@echo "Installing lading and what requirements.lock names into $(VENV) (once; about 120 MB to download)."
+	@$(BIN)/python $(INSTALL) -r requirements.lock
+	@$(BIN)/python $(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
+	@echo "Installing what tests and checks need into $(VENV) (once; about 30 MB to download)."
+	@$(BIN)/python $(INSTALL) -r requirements-dev.lock
+	@touch $@

@@ -1,0 +1,253 @@
+"""The composition root: from settings and files to a wired engine. The only reader of the wall clock.
+
+It knows every adapter and decides nothing; what it hands out is used by the command line.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import socket
+from contextlib import AbstractContextManager, ExitStack
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+from lading.data import Columnar
+from lading.errors import Problem, SourceError, SpecError, UsageError
+from lading.interrupts import Interrupts
+from lading.journal import Journal
+from lading.journal.lease import lease
+from lading.reconcile.context import Folders, JobContext, World
+from lading.sinks import Sinks
+from lading.spec import fill_in_lines, load, resolve_credentials
+from lading.spec.vendor_spec import available_vendors, load_vendor
+from lading.vendors.bundled import BundledMocks, MockedTime, bundled_mocks, running_mocks
+from lading.vendors.client import connect
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from types import TracebackType
+
+    from lading.core.batch import Batch
+    from lading.core.job import Connection, Deployment, Job
+    from lading.core.policy import Policy
+    from lading.core.vendor_rules import VendorRules
+    from lading.ports import Clock, Vendor, Watcher
+    from lading.settings import Settings
+
+
+class SystemClock:
+    """The wall clock. Its sleep ends early when a signal arrives."""
+
+    def __init__(self, wait: Callable[[timedelta], None]) -> None:
+        """Keep how to wait."""
+        self._wait = wait
+
+    def now(self) -> datetime:
+        """Return the moment, aware, in UTC."""
+        return datetime.now(tz=UTC)
+
+    def sleep(self, duration: timedelta) -> None:
+        """Wait."""
+        self._wait(duration)
+
+
+class NobodyWatches:
+    """A Watcher for when nobody is there."""
+
+    def progress(self, job: str, stage: str, done: int, unit: str, total: int | None = None) -> None:
+        """Do nothing."""
+
+    def moved(self, batch: Batch) -> None:
+        """Do nothing."""
+
+    def waiting(self, until: datetime) -> None:
+        """Do nothing."""
+
+
+class App:
+    """One deployment, its journal and its vendors, for one command. Use as a context manager."""
+
+    def __init__(self, settings: Settings, *, watcher: Watcher | None = None) -> None:
+        """Keep the settings; files are read when they are needed, vendors are called when a command does."""
+        self.settings = settings
+        self.interrupts = Interrupts()
+        self.clock: Clock = SystemClock(self.interrupts.wait)
+        self.watcher: Watcher = watcher or NobodyWatches()
+        self.data = Columnar()
+        self._resources = ExitStack()
+        self._deployment: Deployment | None = None
+        self._journal: Journal | None = None
+        self._mocks: BundledMocks | None = None
+        self._vendors: dict[str, Vendor] = {}
+
+    def __enter__(self) -> Self:
+        """Return the app."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Let go of the journal and the mocks."""
+        self._resources.close()
+
+    @property
+    def deployment(self) -> Deployment:
+        """Return what jobs.yaml says.
+
+        Raises:
+            SpecError: with everything that is wrong in it.
+        """
+        if self._deployment is None:
+            self._deployment = load(self.settings.file, environ=os.environ)
+        return self._deployment
+
+    @property
+    def journal(self) -> Journal:
+        """Return the journal, opened or created."""
+        if self._journal is None:
+            self._journal = Journal.open(self.settings.state_folder)
+            self._resources.callback(self._journal.close)
+        return self._journal
+
+    def vendor_rules(self) -> dict[str, VendorRules]:
+        """Return every vendor that this installation knows, by name."""
+        return {name: load_vendor(name) for name in available_vendors()}
+
+    def jobs(self, names: Sequence[str]) -> tuple[Job, ...]:
+        """Return the named jobs in the order of dependency, or all of them.
+
+        Raises:
+            UsageError: when there is no job of that name.
+        """
+        known = {job.name for job in self.deployment.jobs}
+        for name in names:
+            if name not in known:
+                raise UsageError(f'there is no job "{name}"', hint=f"jobs are: {', '.join(sorted(known))}")
+        return tuple(job for job in self.deployment.jobs if not names or job.name in names)
+
+    def check(self) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
+        """Hold the jobs against their sources, offline. Returns problems, and notes on what could not be checked."""
+        problems: list[Problem] = []
+        notes: list[str] = []
+        for job in self.deployment.jobs:
+            if job.source.job is not None:
+                notes.append(f'{job.name}: its source is what job "{job.source.job}" brings, not checked here')
+                continue
+            try:
+                problems += self.data.check(job, self.rules_of(job))
+            except SourceError as error:
+                notes.append(f"{job.name}: {error.message}; its columns were not checked")
+        return fill_in_lines(tuple(problems)), tuple(notes)
+
+    def world(self) -> World:
+        """Return the world that the reconcile loop runs in, with the mocks started if they are asked for."""
+        if self.settings.mocks:
+            self.start_mocks()
+        return World(
+            clock=self.clock,
+            memory=self.journal,
+            data=self.data,
+            sinks=Sinks(),
+            folders=Folders(state=self.settings.state_folder),
+            watcher=self.watcher,
+            shield=self.interrupts.shield,
+            lease=self._lease,
+        )
+
+    def contexts(self, names: Sequence[str]) -> tuple[JobContext, ...]:
+        """Return the named jobs (or all) with everything it takes to run them.
+
+        Raises:
+            SpecError: when a job does not fit its source.
+            EnvironmentProblem: when a credential is missing.
+        """
+        jobs = self.jobs(names)
+        problems, _ = self.check()
+        if problems:
+            raise SpecError(problems)
+        return tuple(self.context(job) for job in jobs)
+
+    def context(self, job: Job) -> JobContext:
+        """Return one job with its rules, its policy, its account and its vendor."""
+        connection = self.connection_of(job)
+        rules = self.rules_of(job)
+        if connection.name not in self._vendors:
+            self._vendors[connection.name] = connect(
+                rules,
+                base_url=self._base_url(connection),
+                credentials=self._credentials(connection),
+                ca_bundle=connection.ca_bundle,
+                clock=self.clock,
+            )
+        return JobContext(
+            job=job,
+            rules=rules,
+            policy=_policy(rules.policy, connection),
+            identity=self.identity(job),
+            vendor=self._vendors[connection.name],
+        )
+
+    def identity(self, job: Job) -> str:
+        """Return a short name of the account and target that a job sends to. What one holds says nothing of another."""
+        connection = self.connection_of(job)
+        rules = self.rules_of(job)
+        if self.settings.mocks:
+            account = ["mocks", rules.name]
+        else:
+            credentials = self._credentials(connection)
+            account = [rules.name, connection.base_url.rstrip("/"), credentials.get(rules.account_credential, "")]
+        what = json.dumps([account, sorted(job.target.items())])
+        return hashlib.sha256(what.encode()).hexdigest()[:16]
+
+    def connection_of(self, job: Job) -> Connection:
+        """Return the connection that a job sends through."""
+        return self.deployment.connections[job.connection]
+
+    def rules_of(self, job: Job) -> VendorRules:
+        """Return the vendor that a job sends to."""
+        return load_vendor(self.connection_of(job).vendor)
+
+    def start_mocks(self) -> BundledMocks:
+        """Start the bundled mocks of this deployment's vendors, once, and take their time over."""
+        if self._mocks is None:
+            vendors = sorted({one.vendor for one in self.deployment.connections.values()})
+            folder = self.settings.state_folder / "vendors"
+            if self.settings.mocks_at is not None:
+                self._mocks = running_mocks(self.settings.mocks_at)
+            else:
+                self._mocks = self._resources.enter_context(bundled_mocks(vendors, folder, self.clock))
+            if self.settings.hurry:
+                self.clock = MockedTime(self._mocks.clock_url, self.clock)
+        return self._mocks
+
+    def _lease(self, job: str) -> AbstractContextManager[object]:
+        owner = f"pid {os.getpid()} on {socket.gethostname()}"
+        return lease(self.journal, self.settings.state_folder, job, owner, self.clock.now())
+
+    def _base_url(self, connection: Connection) -> str:
+        return self._mocks.base_urls[connection.vendor] if self._mocks else connection.base_url
+
+    def _credentials(self, connection: Connection) -> Mapping[str, str]:
+        if self._mocks:
+            return self._mocks.credentials[connection.vendor]
+        return resolve_credentials(connection, os.environ, _read_secret)
+
+
+def _policy(policy: Policy, connection: Connection) -> Policy:
+    """Return the vendor's policy with what the connection wishes instead."""
+    if connection.poll_every is not None:
+        policy = replace(policy, poll_first=connection.poll_every, poll_most=connection.poll_every)
+    if connection.deadline is not None:
+        policy = replace(policy, deadline=connection.deadline)
+    if connection.in_flight is not None:
+        policy = replace(policy, in_flight_max=connection.in_flight)
+    return policy
+
+
+def _read_secret(path: str) -> str:
+    """Return the text of a secret file."""
+    return Path(path).read_text(encoding="utf-8")

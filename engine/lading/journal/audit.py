@@ -1,0 +1,120 @@
+"""The second look: the rows follow from the events, the books of every run balance, and no event was touched.
+
+It repairs nothing. Whoever owns the file can rewrite all of it; only a chain head kept elsewhere shows that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from lading.core import accounting
+from lading.core.batch import Batch, Phase
+from lading.core.lifecycle import ImpossibleEventError, evolve
+from lading.errors import LadingError
+from lading.journal import codec
+from lading.journal.model import RunState
+from lading.journal.queries import PREPARED
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from lading.journal.codec import Row
+    from lading.journal.model import Run
+    from lading.journal.queries import Queries
+
+    Ask = Callable[..., list[Row]]
+
+_GUARDS = ("events_are_never_changed", "events_are_never_deleted")
+
+
+def link(before: str, row: Row) -> str:
+    """Return the chain value of an event: a SHA-256 over the link before it and everything the event says."""
+    text = codec.canonical([before, row["batch"], row["at"], row["kind"], row["payload"], row["epoch"]])
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
+def audit(journal: Queries, ask: Ask) -> tuple[str, ...]:
+    """Return every disagreement, in words; nothing when all is well."""
+    return (*_damage(ask), *_events(ask), *_rows(journal, ask), *_runs(journal, ask))
+
+
+def _damage(ask: Ask) -> Iterator[str]:
+    for row in ask("PRAGMA integrity_check(20)"):
+        if row["integrity_check"] != "ok":
+            yield f"the file is damaged: {row['integrity_check']}"
+    for row in ask("PRAGMA foreign_key_check"):
+        yield f"a row of {row['table']} belongs to a row of {row['parent']} that is not there"
+
+
+def _events(ask: Ask) -> Iterator[str]:
+    """The triggers are there, and each event is chained to the one before it."""
+    there = {row["name"] for row in ask("SELECT name FROM sqlite_master WHERE type = 'trigger'")}
+    yield from (f"the trigger {name} is gone: events could have been changed" for name in _GUARDS if name not in there)
+    before, place = "", 0
+    while page := ask("SELECT * FROM events WHERE no > ? ORDER BY no LIMIT 1000", [place]):
+        for row in page:
+            if row["chain"] != link(before, row):
+                yield f"event {row['no']} of batch {row['batch']} is not what was written, or one before it is gone"
+            before, place = row["chain"], row["no"]
+
+
+def _rows(journal: Queries, ask: Ask) -> Iterator[str]:
+    """The row of each batch is what its events come to."""
+    for row in ask("SELECT id FROM batches ORDER BY no"):
+        try:
+            batch = journal.batch(row["id"])
+            told = _fold(journal, ask, row["id"])
+        except (LadingError, ImpossibleEventError, ValueError, KeyError, TypeError) as error:
+            yield f"batch {row['id']}: its events cannot be told again: {error}"
+            continue
+        if batch is None or told is None or _facts(batch) != _facts(told):
+            yield f"batch {row['id']}: its row says {batch and batch.phase}, its events come to {told and told.phase}"
+
+
+def _fold(journal: Queries, ask: Ask, batch: str) -> Batch | None:
+    first = ask("SELECT payload FROM events WHERE batch = ? AND kind = ? ORDER BY no LIMIT 1", [batch, PREPARED])
+    if not first:
+        return None
+    told = codec.read_batch(json.loads(first[0]["payload"]))
+    for event in journal.events(told.id):
+        told = codec.without_url(evolve(told, event))
+    return told
+
+
+def _facts(batch: Batch) -> Batch:
+    """Return the batch without what heartbeats move: they are in no event, and speak of submitted batches only."""
+    facts = replace(batch, polls=0)
+    if Phase.SUBMITTED in (batch.phase, batch.stuck_from):
+        # A heartbeat also ends a row of failures.
+        facts = replace(facts, word="", not_before=None, failures=0, reason="")
+    return facts
+
+
+def _runs(journal: Queries, ask: Ask) -> Iterator[str]:
+    """The equation of each run holds, and its state is that of its batches."""
+    for row in ask("SELECT id FROM runs ORDER BY no"):
+        try:
+            run = journal.run(row["id"])
+            batches = journal.batches(row["id"])
+        except (LadingError, ValueError, KeyError, TypeError) as error:
+            yield f"run {row['id']} cannot be read: {error}"
+            continue
+        if run is not None:
+            yield from _books(run, batches)
+
+
+def _books(run: Run, batches: tuple[Batch, ...]) -> Iterator[str]:
+    unsent = run.state in (RunState.HELD, RunState.WITHDRAWN)
+    tally = run.tally
+    if unsent:
+        tally = replace(tally, held=tally.held + tally.to_send, added=0, changed=0, removed=0)
+    try:
+        accounting.settle(run.job, run.id, tally, batches)
+    except accounting.UnbalancedError as error:
+        yield f"run {run.id}: {error}"
+    over = all(one.phase is Phase.DELIVERED for one in batches)
+    if not unsent and over != (run.state is RunState.SETTLED):
+        yield f"run {run.id} is {run.state}, but {'all' if over else 'not all'} of its batches are delivered"

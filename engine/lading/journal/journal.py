@@ -1,0 +1,303 @@
+"""The only memory: what happened to each batch, and what is true of it now, written in one transaction.
+
+It does not know what should happen next, and it asks nothing of the world but its own file.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from lading.core import accounting
+from lading.core.batch import Batch, BatchId, Phase
+from lading.core.events import Delivered, Event, StillRunning
+from lading.core.lifecycle import evolve
+from lading.errors import LockedError, StateError
+from lading.journal import audit, codec
+from lading.journal.model import BaselinePointer, Run, RunState
+from lading.journal.queries import PREPARED, Queries
+from lading.journal.store import open_store
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from datetime import datetime
+    from pathlib import Path
+    from types import TracebackType
+    from typing import Self
+
+    from sqlite_utils import Database
+
+    from lading.core.batch import RunId
+    from lading.journal.codec import Row
+    from lading.ports import Reject
+
+
+class Journal(Queries):
+    """The journal of one state folder. Not for several threads: each opens its own.
+
+    All writes take an optional `epoch`, the one that `lease` gave; inside a lease of this journal it is checked unasked.
+    """
+
+    @classmethod
+    def open(
+        cls, folder: Path, *, read_only: bool = False, lineage: str = "", trip: Callable[[str], None] | None = None
+    ) -> Journal:
+        """Open `<folder>/journal.db`, and make it (of this lineage) if it is not there.
+
+        `trip` is for crash tests; the docstring of `store` says where it is called.
+
+        Raises:
+            StateError: when the file is damaged, foreign, newer, or older than it was, or the folder is not private.
+            EnvironmentProblem: when the disk, the folder or the file cannot be used.
+            LockedError: when another process holds the file too long.
+        """
+        return cls(*open_store(folder, read_only=read_only, lineage=lineage), trip)
+
+    def __enter__(self) -> Self:
+        """Return the journal, to be closed at the end of the block."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        """Close."""
+        self.close()
+
+    def start_run(
+        self,
+        run: Run,
+        batches: Sequence[Batch],
+        invalid: Iterable[Sequence[Reject]],
+        high_water: str | None = None,
+        *,
+        epoch: int | None = None,
+    ) -> Run:
+        """Remember a run with its prepared batches and its invalid rows, and return it as it was remembered.
+
+        A run without batches that no guard holds is settled at once. A held run moves no high water. Whatever run of
+        the job was held before is withdrawn: this one took its place.
+
+        Raises:
+            ValueError: when a batch is not a fresh one of this run, or a held run has batches.
+            UnbalancedError: when a selected record would be in no place, or in two.
+            LockedError: when somebody else started a run of the job meanwhile.
+        """
+        _check_fresh(run, batches)
+        held = run.state is RunState.HELD
+        if not held:
+            accounting.settle(run.job, run.id, run.tally, batches)
+            run = run if batches else replace(run, state=RunState.SETTLED, ended_at=run.created_at)
+        with self._write("start_run", run.job, epoch) as db:
+            if self.next_serial(run.job) != run.serial or self.run(run.id) is not None:
+                raise LockedError(
+                    f"run {run.serial} of job {run.job} was started by somebody else meanwhile",
+                    hint="Run the same command again: the plan must be made anew.",
+                )
+            for old in self.open_runs(run.job):
+                if old.state is RunState.HELD:
+                    reason = f"run {run.serial} took its place"
+                    self._put_run(replace(old, state=RunState.WITHDRAWN, ended_at=run.created_at, reason=reason))
+            _insert(db, "runs", codec.run_row(run))
+            self._tripped("start_run:run")
+            for batch in batches:
+                row = codec.batch_row(batch)
+                _insert(db, "batches", row)
+                self._append(batch.id, codec.iso(batch.prepared_at), PREPARED, codec.canonical(row), epoch)
+            self._tripped("start_run:batches")
+            self._add_rejects(run, None, invalid, run.created_at)
+            self._tripped("start_run:rejects")
+            if high_water is not None and not held:
+                db.execute("INSERT OR REPLACE INTO high_water VALUES (?, ?, ?)", [run.job, run.identity, high_water])
+        return run
+
+    def record(self, batch: Batch, event: Event, *, epoch: int | None = None) -> Batch:
+        """Append the event, move the batch's row, and return the batch as it is now (its slot's URL included).
+
+        A heartbeat moves the row only. Free text is kept without query strings, in the event and in the batch.
+
+        Raises:
+            ImpossibleEventError: when the event cannot happen to the batch. Nothing was changed.
+            LockedError: when the batch was moved by somebody else since it was read.
+            ValueError: for Delivered, which `deliver` records.
+        """
+        if isinstance(event, Delivered):
+            message = "Delivered moves the baseline too: use deliver()"
+            raise ValueError(message)  # noqa: TRY004 - the type is right, the door is wrong
+        event = codec.cleaned(event)
+        after = evolve(batch, event)
+        with self._write("record", batch.job, epoch) as db:
+            self._check_unmoved(batch)
+            self._move(db, after, event, epoch, "record")
+        return after
+
+    def deliver(
+        self,
+        batch: Batch,
+        event: Delivered,
+        *,
+        baseline: BaselinePointer | None,
+        rejects: Iterable[Sequence[Reject]],
+        epoch: int | None = None,
+    ) -> Batch:
+        """Record that a batch is delivered, move the baseline, keep the rejects, and settle the run with its last batch.
+
+        All of it is one transaction. Raises what `record` raises.
+        """
+        after = evolve(batch, event)
+        with self._write("deliver", batch.job, epoch) as db:
+            self._check_unmoved(batch)
+            self._move(db, after, event, epoch, "deliver")
+            if baseline is not None:
+                values = [baseline.job, baseline.identity, baseline.name, baseline.digest, baseline.rows]
+                db.execute("INSERT OR REPLACE INTO baselines VALUES (?, ?, ?, ?, ?)", values)
+            self._tripped("deliver:baseline")
+            run = self._known_run(batch.run)
+            self._add_rejects(run, batch.id, rejects, event.at)
+            self._tripped("deliver:rejects")
+            if all(one.phase is Phase.DELIVERED for one in self.batches(batch.run)):
+                self._put_run(replace(run, state=RunState.SETTLED, ended_at=event.at))
+            self._tripped("deliver:run")
+        return after
+
+    def withdraw(self, run: RunId, reason: str, at: datetime, *, epoch: int | None = None) -> Run:
+        """End a held run that nobody will approve, and return it.
+
+        Raises:
+            ValueError: when the run is not held.
+        """
+        known = self._known_run(run)
+        with self._write("withdraw", known.job, epoch):
+            known = self._known_run(run)
+            if known.state is not RunState.HELD:
+                message = f"run {run} is {known.state}, not held"
+                raise ValueError(message)
+            known = replace(known, state=RunState.WITHDRAWN, ended_at=at, reason=codec.clean(reason))
+            self._put_run(known)
+        return known
+
+    def claim_slot(self, job: str, at: datetime) -> bool:
+        """Claim a slot of the job's schedule, and say whether it was free. Of many that try, one gets it."""
+        with self._write("claim_slot") as db:
+            return db.execute("INSERT OR IGNORE INTO slots VALUES (?, ?)", [job, codec.iso(at)]).rowcount == 1
+
+    def approve(self, job: str, plan_fingerprint: str, reason: str, at: datetime) -> None:
+        """Remember that a person approved this very plan. Approving twice keeps the newer reason."""
+        with self._write("approve") as db:
+            values = [job, plan_fingerprint, codec.clean(reason), codec.iso(at)]
+            db.execute("INSERT OR REPLACE INTO approvals VALUES (?, ?, ?, ?)", values)
+
+    def take_lease(self, job: str, owner: str, at: datetime, *, valid: Callable[[], bool]) -> int | None:
+        """Raise the epoch of a job and return it; None when `valid`, asked inside the transaction, says no."""
+        with self._write("take_lease") as db:
+            if not valid():
+                return None
+            epoch = self._raise_epoch(db, job, owner, at)
+        self._held[job] = epoch
+        return epoch
+
+    def drop_lease(self, job: str, epoch: int) -> None:
+        """Let go of a job. Of no effect when somebody else has taken it."""
+        self._held.pop(job, None)
+        with self._write("drop_lease") as db:
+            db.execute("UPDATE leases SET owner = '' WHERE job = ? AND epoch = ?", [job, epoch])
+
+    def void_lease(self, job: str, at: datetime, *, then: Callable[[], None]) -> int:
+        """Raise the epoch of a job so that whoever runs it can write no more; `then` happens in the transaction."""
+        with self._write("void_lease") as db:
+            epoch = self._raise_epoch(db, job, "", at)
+            then()
+        return epoch
+
+    def audit(self) -> tuple[str, ...]:
+        """Return every disagreement between events, rows and books; nothing when all is well."""
+        return audit.audit(self, self._rows)
+
+    def _raise_epoch(self, db: Database, job: str, owner: str, at: datetime) -> int:
+        db.execute(
+            "INSERT INTO leases VALUES (?, 1, ?, ?) ON CONFLICT (job) DO UPDATE SET "
+            "epoch = epoch + 1, owner = excluded.owner, since = excluded.since",
+            [job, codec.clean(owner), codec.iso(at)],
+        )
+        return int(self._rows("SELECT epoch FROM leases WHERE job = ?", [job])[0]["epoch"])
+
+    def _check_unmoved(self, batch: Batch) -> None:
+        """Refuse to move a batch that is not as the caller knows it."""
+        stored = self.batch(batch.id)
+        if stored != codec.without_url(batch):
+            now = f"it is {stored.phase} now" if stored else "it is not in the journal"
+            raise LockedError(
+                f"batch {batch.id} was moved by somebody else: {now}",
+                hint=f"Run `lading status {batch.job}`, then the same command again.",
+            )
+
+    def _move(self, db: Database, after: Batch, event: Event, epoch: int | None, write: str) -> None:
+        if not isinstance(event, StillRunning):
+            payload = codec.event_payload(event)
+            self._append(after.id, codec.iso(event.at), type(event).__name__, payload, self._fence(after.job, epoch))
+        self._tripped(f"{write}:event")
+        _update(db, "batches", codec.batch_row(after))
+        self._tripped(f"{write}:batch")
+
+    def _append(self, batch: BatchId, at: str, kind: str, payload: str, epoch: int | None) -> None:
+        """Append an event, chained to the one before it."""
+        row: Row = {"batch": batch, "at": at, "kind": kind, "payload": payload, "epoch": epoch}
+        _insert(self._db, "events", row | {"chain": audit.link(self.head(), row)})
+
+    def _fence(self, job: str, epoch: int | None) -> int | None:
+        return epoch if epoch is not None else self._held.get(job)
+
+    def _put_run(self, run: Run) -> None:
+        _update(self._db, "runs", codec.run_row(run))
+
+    def _known_run(self, run: RunId) -> Run:
+        found = self.run(run)
+        if found is None:
+            raise StateError(f"run {run} is not in the journal", hint="`lading history` lists the runs.")
+        return found
+
+    def _add_rejects(self, run: Run, batch: BatchId | None, chunks: Iterable[Sequence[Reject]], at: datetime) -> None:
+        """Insert rejects chunk by chunk, so that a million of them are never in memory at once."""
+        when = codec.iso(at)
+
+        def rows(chunk: Sequence[Reject]) -> Iterator[tuple[object, ...]]:
+            for one in chunk:
+                text = (codec.plain(one.key), codec.plain(one.code), codec.plain(one.field), codec.clean(one.reason))
+                yield (run.id, batch, run.job, one.kind, *text, one.line, one.row, int(one.retry), when)
+
+        sql = (
+            "INSERT INTO rejects (run, batch, job, kind, key, code, field, reason, line, row, retry, at) "
+            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        )
+        for chunk in chunks:
+            self._db.conn.executemany(sql, rows(chunk))
+
+
+def _check_fresh(run: Run, batches: Sequence[Batch]) -> None:
+    """Refuse batches that are not just prepared for this run."""
+    if run.state not in (RunState.PREPARED, RunState.HELD) or (run.state is RunState.HELD and batches):
+        message = f"a run starts prepared, or held without batches; this one is {run.state} with {len(batches)} batches"
+        raise ValueError(message)
+    for one in batches:
+        fresh = Batch(
+            id=one.id,
+            run=run.id,
+            job=run.job,
+            seq=one.seq,
+            file=one.file,
+            phase=Phase.PREPARED,
+            prepared_at=one.prepared_at,
+            target=one.target,
+            attempt=one.attempt,
+        )
+        if one != fresh:
+            message = f"batch {one.id} is not a fresh batch of run {run.id}"
+            raise ValueError(message)
+
+
+def _insert(db: Database, table: str, row: Row) -> None:
+    names, marks = ", ".join(row), ", ".join("?" * len(row))
+    db.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(row.values()))  # noqa: S608 - names of ours
+
+
+def _update(db: Database, table: str, row: Row) -> None:
+    names = ", ".join(f"{name} = ?" for name in row if name != "id")
+    values = [value for name, value in row.items() if name != "id"]
+    db.execute(f"UPDATE {table} SET {names} WHERE id = ?", [*values, row["id"]])  # noqa: S608 - names of ours

@@ -1,0 +1,184 @@
+"""What can be asked of the journal. Every answer is frozen values; nothing here writes.
+
+It does not know what should be done about the answers.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lading.core.batch import BatchId, RunId
+from lading.journal import codec
+from lading.journal.model import BaselinePointer, LeaseRow, RejectGroup, RejectRow
+from lading.journal.store import Store
+from lading.ports import Reject
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from lading.core.batch import Batch
+    from lading.core.events import Event
+    from lading.journal.codec import Row
+    from lading.journal.model import Run
+
+#: The event that opens the story of each batch: the batch as it was prepared. It is no event of the lifecycle.
+PREPARED = "Prepared"
+
+
+class Queries(Store):
+    """The questions."""
+
+    def batch(self, batch: BatchId) -> Batch | None:
+        """Return a batch, or None when there is none of that id. Its slot has no URL."""
+        found = self._rows("SELECT * FROM batches WHERE id = ?", [batch])
+        return codec.read_batch(found[0]) if found else None
+
+    def batches(self, run: RunId) -> tuple[Batch, ...]:
+        """Return all batches of a run, in order."""
+        return self._batches("WHERE run = ? ORDER BY seq", [run])
+
+    def open_batches(self, job: str | None = None) -> tuple[Batch, ...]:
+        """Return the batches that are not delivered, stuck ones too, oldest first."""
+        if job is None:
+            return self._batches("WHERE phase <> 'delivered' ORDER BY no", [])
+        return self._batches("WHERE phase <> 'delivered' AND job = ? ORDER BY no", [job])
+
+    def run(self, run: RunId) -> Run | None:
+        """Return a run, or None when there is none of that id."""
+        return next(iter(self._runs("WHERE id = ?", [run])), None)
+
+    def last_run(self, job: str) -> Run | None:
+        """Return the newest run of a job, whatever its state."""
+        return next(iter(self._runs("WHERE job = ? ORDER BY serial DESC LIMIT 1", [job])), None)
+
+    def open_runs(self, job: str) -> tuple[Run, ...]:
+        """Return the runs of a job that are not at their end: prepared, or held by a guard. Oldest first."""
+        return self._runs("WHERE job = ? AND state IN ('prepared', 'held') ORDER BY serial", [job])
+
+    def history(self, job: str | None = None, limit: int = 20) -> tuple[Run, ...]:
+        """Return the newest runs, newest first."""
+        if job is None:
+            return self._runs("ORDER BY no DESC LIMIT ?", [limit])
+        return self._runs("WHERE job = ? ORDER BY serial DESC LIMIT ?", [job, limit])
+
+    def next_serial(self, job: str) -> int:
+        """Return the serial of the job's next run."""
+        return 1 + int(self._rows("SELECT coalesce(max(serial), 0) AS n FROM runs WHERE job = ?", [job])[0]["n"])
+
+    def events(self, batch: BatchId) -> tuple[Event, ...]:
+        """Return what happened to a batch, in order, heartbeats left out."""
+        found = self._rows(
+            "SELECT kind, at, payload FROM events WHERE batch = ? AND kind <> ? ORDER BY no", [batch, PREPARED]
+        )
+        return tuple(codec.read_event(row["kind"], row["at"], row["payload"]) for row in found)
+
+    def rejects(  # the four filters and the page are what `lading rejects` offers
+        self,
+        job: str | None = None,
+        run: RunId | None = None,
+        kind: str | None = None,
+        *,
+        limit: int = 100,
+        offset: int = 0,
+    ) -> tuple[RejectRow, ...]:
+        """Return a page of rejects in the order in which they were written; a negative limit returns all."""
+        where, values = _where(job=job, run=run, kind=kind)
+        found = self._rows(f"SELECT * FROM rejects {where} ORDER BY no LIMIT ? OFFSET ?", [*values, limit, offset])  # noqa: S608 - column names of ours
+        return tuple(_reject(row) for row in found)
+
+    def rejects_count(self, job: str | None = None, run: RunId | None = None, kind: str | None = None) -> int:
+        """Return how many rejects there are."""
+        where, values = _where(job=job, run=run, kind=kind)
+        return int(self._rows(f"SELECT count(*) AS n FROM rejects {where}", values)[0]["n"])  # noqa: S608 - the same
+
+    def reject_groups(
+        self, job: str | None = None, run: RunId | None = None, kind: str | None = None
+    ) -> tuple[RejectGroup, ...]:
+        """Return the rejects counted by kind, code and field, the greatest count first."""
+        where, values = _where(job=job, run=run, kind=kind)
+        found = self._rows(
+            f"SELECT kind, code, field, count(*) AS count FROM rejects {where} "  # noqa: S608 - the same
+            "GROUP BY kind, code, field ORDER BY count DESC, kind, code, field",
+            values,
+        )
+        return tuple(RejectGroup(**row) for row in found)
+
+    def why(self, job: str, key: str) -> tuple[RejectRow, ...]:
+        """Return every reject of one key, oldest first. Rows that were accepted stand in the evidence files."""
+        found = self._rows("SELECT * FROM rejects WHERE job = ? AND key = ? ORDER BY no", [job, codec.plain(key)])
+        return tuple(_reject(row) for row in found)
+
+    def attempts_used(self, job: str, digest: str) -> int:
+        """Return the greatest attempt ever used for this content of this job, or 0: the next one is one more."""
+        found = self._rows(
+            "SELECT coalesce(max(attempt), 0) AS n FROM batches WHERE job = ? AND digest = ?", [job, digest]
+        )
+        return int(found[0]["n"])
+
+    def baseline(self, job: str, identity: str) -> BaselinePointer | None:
+        """Return which file is the baseline of a job at a target, or None when nothing was accepted yet."""
+        found = self._rows("SELECT * FROM baselines WHERE job = ? AND identity = ?", [job, identity])
+        return BaselinePointer(**found[0]) if found else None
+
+    def high_water(self, job: str, identity: str) -> str | None:
+        """Return the greatest `since` value that a run of the job has sent to the target."""
+        found = self._rows("SELECT value FROM high_water WHERE job = ? AND identity = ?", [job, identity])
+        return str(found[0]["value"]) if found else None
+
+    def slot_done(self, job: str, at: datetime) -> bool:
+        """Whether a slot of the job's schedule was claimed."""
+        return bool(self._rows("SELECT 1 FROM slots WHERE job = ? AND slot_at = ?", [job, codec.iso(at)]))
+
+    def approved(self, job: str, plan_fingerprint: str) -> bool:
+        """Whether a person approved this very plan."""
+        return bool(self._rows("SELECT 1 FROM approvals WHERE job = ? AND fingerprint = ?", [job, plan_fingerprint]))
+
+    def lease_row(self, job: str) -> LeaseRow | None:
+        """Return who runs a job, as far as the journal knows; the kernel's lock is the truth."""
+        found = self._rows("SELECT * FROM leases WHERE job = ?", [job])
+        return LeaseRow(**found[0] | {"since": codec.moment(found[0]["since"])}) if found else None
+
+    def live_files(self) -> set[str]:
+        """Return the files that rows still need: of open batches, and the baselines' names. Others may be swept."""
+        found = self._rows(
+            "SELECT path AS name FROM batches WHERE phase <> 'delivered' UNION ALL "
+            "SELECT evidence FROM batches WHERE phase <> 'delivered' UNION ALL SELECT name FROM baselines"
+        )
+        return {str(row["name"]) for row in found}
+
+    def head(self) -> str:
+        """Return the newest link of the events' chain, which stands for all events before it."""
+        found = self._rows("SELECT chain FROM events ORDER BY no DESC LIMIT 1")
+        return str(found[0]["chain"]) if found else ""
+
+    def _batches(self, rest: str, values: list[object]) -> tuple[Batch, ...]:
+        return tuple(codec.read_batch(row) for row in self._rows(f"SELECT * FROM batches {rest}", values))  # noqa: S608 - text of ours
+
+    def _runs(self, rest: str, values: list[object]) -> tuple[Run, ...]:
+        return tuple(codec.read_run(row) for row in self._rows(f"SELECT * FROM runs {rest}", values))  # noqa: S608 - text of ours
+
+
+def _where(**filters: str | None) -> tuple[str, list[object]]:
+    """Return the WHERE clause of the filters that are set, and their values."""
+    used = {name: value for name, value in filters.items() if value is not None}
+    clause = "WHERE " + " AND ".join(f"{name} = ?" for name in used) if used else ""
+    return clause, list(used.values())
+
+
+def _reject(row: Row) -> RejectRow:
+    return RejectRow(
+        run=RunId(row["run"]),
+        batch=BatchId(row["batch"]) if row["batch"] is not None else None,
+        job=row["job"],
+        at=codec.moment(row["at"]),
+        reject=Reject(
+            kind=row["kind"],
+            key=row["key"],
+            reason=row["reason"],
+            code=row["code"],
+            field=row["field"],
+            line=row["line"],
+            row=row["row"],
+            retry=bool(row["retry"]),
+        ),
+    )

@@ -1,0 +1,182 @@
+"""The tables of the journal, as migrations that only ever grow at the end of this file.
+
+It does not know what the values mean; `codec` does.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from sqlite_utils import Migrations
+
+if TYPE_CHECKING:
+    from sqlite_utils import Database
+
+#: "ladi": says that a SQLite file is a journal of lading.
+APPLICATION_ID = 0x6C616469
+#: Rises with each migration; a file with a greater number was written by a newer lading.
+SCHEMA_VERSION = 1
+
+migrations = Migrations("lading.journal")
+
+_TABLES_1 = (
+    """
+    CREATE TABLE meta (
+        one INTEGER PRIMARY KEY CHECK (one = 1),
+        lineage TEXT NOT NULL,
+        serial INTEGER NOT NULL
+    ) STRICT""",
+    """
+    CREATE TABLE runs (
+        no INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        job TEXT NOT NULL,
+        serial INTEGER NOT NULL CHECK (serial > 0),
+        spec_hash TEXT NOT NULL,
+        identity TEXT NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('prepared', 'held', 'settled', 'withdrawn')),
+        created_at TEXT NOT NULL,
+        ended_at TEXT,
+        tally TEXT NOT NULL CHECK (json_valid(tally)),
+        fingerprint TEXT NOT NULL,
+        warnings TEXT NOT NULL CHECK (json_valid(warnings)),
+        reason TEXT NOT NULL,
+        seal TEXT NOT NULL,
+        UNIQUE (job, serial)
+    ) STRICT""",
+    "CREATE INDEX runs_open ON runs (job) WHERE state IN ('prepared', 'held')",
+    """
+    CREATE TABLE batches (
+        no INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        run TEXT NOT NULL REFERENCES runs (id),
+        job TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        path TEXT NOT NULL,
+        evidence TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        md5 TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        rows INTEGER NOT NULL,
+        phase TEXT NOT NULL CHECK (
+            phase IN ('prepared', 'allocated', 'submitted', 'settled', 'collected', 'delivered', 'stuck')
+        ),
+        prepared_at TEXT NOT NULL,
+        target TEXT NOT NULL CHECK (json_valid(target)),
+        attempt INTEGER NOT NULL CHECK (attempt > 0),
+        doubt TEXT,
+        doubt_since TEXT,
+        slot_id TEXT,
+        slot_until TEXT,
+        submitted_at TEXT,
+        polls INTEGER NOT NULL,
+        word TEXT NOT NULL,
+        verdict TEXT,
+        accepted INTEGER,
+        rejected INTEGER,
+        unknown INTEGER,
+        failures INTEGER NOT NULL,
+        not_before TEXT,
+        reason TEXT NOT NULL,
+        stuck_from TEXT,
+        seal TEXT NOT NULL,
+        UNIQUE (run, seq),
+        CHECK (accepted IS NULL OR accepted + rejected + unknown = rows),
+        CHECK (phase NOT IN ('collected', 'delivered') OR accepted IS NOT NULL)
+    ) STRICT""",
+    "CREATE INDEX batches_open ON batches (job) WHERE phase <> 'delivered'",
+    "CREATE INDEX batches_by_content ON batches (job, digest, attempt)",
+    """
+    CREATE TABLE events (
+        no INTEGER PRIMARY KEY AUTOINCREMENT,
+        batch TEXT NOT NULL REFERENCES batches (id),
+        at TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        payload TEXT NOT NULL CHECK (json_valid(payload)),
+        epoch INTEGER,
+        chain TEXT NOT NULL
+    ) STRICT""",
+    "CREATE INDEX events_by_batch ON events (batch)",
+    """
+    CREATE TRIGGER events_are_never_changed BEFORE UPDATE ON events
+    BEGIN SELECT RAISE(ABORT, 'events are append-only'); END""",
+    """
+    CREATE TRIGGER events_are_never_deleted BEFORE DELETE ON events
+    BEGIN SELECT RAISE(ABORT, 'events are append-only'); END""",
+    """
+    CREATE TABLE rejects (
+        no INTEGER PRIMARY KEY,
+        run TEXT NOT NULL REFERENCES runs (id),
+        batch TEXT REFERENCES batches (id),
+        job TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        key TEXT NOT NULL,
+        code TEXT NOT NULL,
+        field TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        line INTEGER NOT NULL,
+        row INTEGER NOT NULL,
+        retry INTEGER NOT NULL,
+        at TEXT NOT NULL
+    ) STRICT""",
+    "CREATE INDEX rejects_by_key ON rejects (job, key)",
+    "CREATE INDEX rejects_by_run ON rejects (run, kind)",
+    """
+    CREATE TABLE baselines (
+        job TEXT NOT NULL,
+        identity TEXT NOT NULL,
+        name TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        rows INTEGER NOT NULL,
+        PRIMARY KEY (job, identity)
+    ) STRICT""",
+    """
+    CREATE TABLE high_water (
+        job TEXT NOT NULL,
+        identity TEXT NOT NULL,
+        value TEXT NOT NULL,
+        PRIMARY KEY (job, identity)
+    ) STRICT""",
+    """
+    CREATE TABLE slots (
+        job TEXT NOT NULL,
+        slot_at TEXT NOT NULL,
+        PRIMARY KEY (job, slot_at)
+    ) STRICT""",
+    """
+    CREATE TABLE leases (
+        job TEXT PRIMARY KEY,
+        epoch INTEGER NOT NULL,
+        owner TEXT NOT NULL,
+        since TEXT NOT NULL
+    ) STRICT""",
+    """
+    CREATE TABLE approvals (
+        job TEXT NOT NULL,
+        fingerprint TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        at TEXT NOT NULL,
+        PRIMARY KEY (job, fingerprint)
+    ) STRICT""",
+)
+
+
+@migrations()
+def m001_first_tables(db: Database) -> None:
+    """All tables of the first release."""
+    for statement in _TABLES_1:
+        db.execute(statement)
+
+
+def migrate(db: Database, lineage: str) -> None:
+    """Bring the file to this lading's schema: everything or nothing, in one write transaction."""
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        migrations.apply(db)
+        db.execute("INSERT OR IGNORE INTO meta (one, lineage, serial) VALUES (1, ?, 0)", (lineage,))
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        db.commit()
+    except BaseException:
+        db.rollback()
+        raise

@@ -1,0 +1,193 @@
+"""A whole sync: resume what is open, plan anew, send, follow to the end, and say how each job came out.
+
+It knows no vendor and prints nothing. Jobs that depend on others wait for these to settle.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lading.core.accounting import Settlement, settle
+from lading.core.batch import Batch, Phase
+from lading.core.events import Reopened
+from lading.core.guards import within_budget
+from lading.core.run import Run, RunState
+from lading.errors import ExitCode, LadingError
+from lading.reconcile.loop import Patience, settle_all
+from lading.reconcile.prepare import describe, prepare
+from lading.reconcile.sweep import sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from lading.ports import TargetFacts
+    from lading.reconcile.context import JobContext, World
+
+#: When several jobs end differently, the process ends with the first of these that occurs.
+_GRAVEST_FIRST = (
+    ExitCode.UNEXPECTED,
+    ExitCode.INVALID,
+    ExitCode.ENVIRONMENT,
+    ExitCode.LOCKED,
+    ExitCode.HELD,
+    ExitCode.UNSETTLED,
+    ExitCode.REJECTS,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOutcome:
+    """One run and its equation as they stand now."""
+
+    run: Run
+    settlement: Settlement
+    batches: tuple[Batch, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobOutcome:
+    """How a job came out: the runs that were resumed, then the new one. `skipped` says why it was not tried."""
+
+    job: str
+    runs: tuple[RunOutcome, ...]
+    exit_code: ExitCode
+    error: LadingError | None = None
+    skipped: str = ""
+
+
+def gravest(codes: Iterable[ExitCode]) -> ExitCode:
+    """Return the exit code of a process whose jobs ended with these."""
+    present = set(codes)
+    return next((code for code in _GRAVEST_FIRST if code in present), ExitCode.DONE)
+
+
+def sync(contexts: Sequence[JobContext], world: World, patience: Patience) -> tuple[JobOutcome, ...]:
+    """Bring every job's target in line with its source. `contexts` are in the order of dependency."""
+    return _each_level(contexts, world, patience, anew=True)
+
+
+def resume(contexts: Sequence[JobContext], world: World, patience: Patience) -> tuple[JobOutcome, ...]:
+    """Go on with every open batch, the stuck ones included, without planning anything new."""
+    return _each_level(contexts, world, patience, anew=False)
+
+
+def _each_level(
+    contexts: Sequence[JobContext], world: World, patience: Patience, *, anew: bool
+) -> tuple[JobOutcome, ...]:
+    """Run the jobs level by level of their dependencies; jobs of one level go side by side."""
+    outcomes: dict[str, JobOutcome] = {}
+    waiting = list(contexts)
+    names = {context.job.name for context in contexts}
+    while waiting:
+        level = [one for one in waiting if not (set(one.job.depends_on) & names) - outcomes.keys()]
+        waiting = [one for one in waiting if one not in level]
+        ready = []
+        for context in level:
+            if anew and (reason := _blocked(context, outcomes)):
+                outcomes[context.job.name] = _skipped(context, reason)
+            else:
+                ready.append(context)
+        outcomes.update(_one_level(ready, world, patience, anew=anew))
+    return tuple(outcomes[context.job.name] for context in contexts)
+
+
+def _one_level(
+    contexts: Sequence[JobContext], world: World, patience: Patience, *, anew: bool
+) -> dict[str, JobOutcome]:
+    """Resume, prepare and settle these jobs under their leases."""
+    failed: dict[str, LadingError] = {}
+    runs: dict[str, list[str]] = {context.job.name: [] for context in contexts}
+    with ExitStack() as leases:
+        able: dict[str, JobContext] = {}
+        facts: dict[str, TargetFacts | None] = {}
+        for context in contexts:
+            name = context.job.name
+            try:
+                leases.enter_context(world.lease(name))
+                runs[name] = _open_runs(name, world)
+                facts[name] = _begin(context, world, anew=anew)
+                able[name] = context
+            except LadingError as error:
+                failed[name] = error
+        failed |= settle_all(able, world, patience)
+        for name, context in able.items():
+            if anew and name not in failed:
+                try:
+                    runs[name].append(prepare(context, world, facts[name] or describe(context)).id)
+                except LadingError as error:
+                    failed[name] = error
+        failed |= settle_all({name: one for name, one in able.items() if name not in failed}, world, patience)
+        for name in able:
+            sweep(name, world)
+        return {one.job.name: _outcome(one, world, runs[one.job.name], failed) for one in contexts}
+
+
+def _begin(context: JobContext, world: World, *, anew: bool) -> TargetFacts | None:
+    """Clean up, let a person's `resume` reopen what is stuck, and make sure that the vendor can be talked to."""
+    name = context.job.name
+    sweep(name, world)
+    if not anew:
+        _reopen(name, world)
+    return describe(context) if anew or _open_runs(name, world) else None
+
+
+def _outcome(context: JobContext, world: World, runs: Sequence[str], failed: dict[str, LadingError]) -> JobOutcome:
+    """Say how a job stands after everything that could be done."""
+    name = context.job.name
+    results = tuple(run_outcome(run, world) for run in runs)
+    error = failed.get(name)
+    code = error.exit_code if error else gravest(_code(one, context) for one in results)
+    if error is None and any(one.phase is Phase.STUCK for one in world.memory.open_batches(name)):
+        code = gravest((code, ExitCode.ENVIRONMENT))
+    return JobOutcome(job=name, runs=results, exit_code=code, error=error)
+
+
+def run_outcome(run_id: str, world: World) -> RunOutcome:
+    """Return a run with its equation, which holds at every moment."""
+    run = world.memory.run(run_id)
+    batches = tuple(world.memory.batches(run_id))
+    return RunOutcome(run=run, settlement=settle(run.job, run.id, run.tally, batches), batches=batches)
+
+
+def _code(outcome: RunOutcome, context: JobContext) -> ExitCode:
+    """Return how the process would end if this were the only run."""
+    settlement = outcome.settlement
+    if outcome.run.state is RunState.HELD:
+        return ExitCode.HELD
+    if settlement.stuck:
+        return ExitCode.ENVIRONMENT
+    if settlement.in_flight:
+        return ExitCode.UNSETTLED
+    kept = within_budget(
+        invalid=settlement.invalid,
+        rejected=settlement.rejected,
+        selected=settlement.selected,
+        budget=context.job.budget,
+    )
+    return ExitCode.DONE if kept and not settlement.unknown else ExitCode.REJECTS
+
+
+def _blocked(context: JobContext, outcomes: dict[str, JobOutcome]) -> str:
+    """Return which job that this one depends on did not come to a good end, or nothing."""
+    for name in context.job.depends_on:
+        if name in outcomes and outcomes[name].exit_code not in (ExitCode.DONE, ExitCode.REJECTS):
+            return f'it depends on "{name}", which has not settled'
+    return ""
+
+
+def _skipped(context: JobContext, reason: str) -> JobOutcome:
+    return JobOutcome(job=context.job.name, runs=(), exit_code=ExitCode.UNSETTLED, skipped=reason)
+
+
+def _open_runs(job: str, world: World) -> list[str]:
+    """Return the runs that still have open batches, oldest first, each once."""
+    return list(dict.fromkeys(str(one.run) for one in world.memory.open_batches(job)))
+
+
+def _reopen(job: str, world: World) -> None:
+    """Somebody typed `resume`: let every stuck batch go on where it stood, doubt and all."""
+    for one in world.memory.open_batches(job):
+        if one.phase is Phase.STUCK:
+            world.memory.record(one, Reopened(at=world.clock.now(), reason="resumed by hand"))

@@ -1,0 +1,28 @@
+"""How this process is set up: flags first, then `LADING_*` variables, then defaults. It reads no file itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Where jobs.yaml and the state folder are, and whether the bundled mocks stand in for the vendors."""
+
+    model_config = SettingsConfigDict(env_prefix="LADING_", extra="ignore", frozen=True, hide_input_in_errors=True)
+
+    file: Path = Field(default=Path("jobs.yaml"), description="the jobs file")
+    state: Path | None = Field(default=None, description="the state folder; default: .lading beside the jobs file")
+    mocks: bool = Field(default=False, description="let the bundled mocks stand in for every vendor")
+    mocks_at: Path | None = Field(
+        default=None, description="with mocks: the ready file of mocks that already run (`lading mocks serve`)"
+    )
+    hurry: bool = Field(default=True, description="with mocks: let their clock jump instead of waiting")
+
+    @property
+    def state_folder(self) -> Path:
+        """Return the state folder. Runs against the mocks have one of their own: they prove nothing to a vendor."""
+        base = self.state or self.file.resolve().parent / ".lading"
+        return base / "mocks" if self.mocks else base

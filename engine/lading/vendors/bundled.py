@@ -1,0 +1,135 @@
+"""Start the bundled mocks as a process of their own, and keep time with them.
+
+It talks to the mocks' control address on loopback only, and knows nothing of what they mock.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import subprocess
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from lading.errors import EnvironmentProblem
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from pathlib import Path
+
+    from lading.ports import Clock
+
+_START_SECONDS = 20.0
+_HINT = "the mocks need the extra `lading[mocks]`; see {log}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BundledMocks:
+    """The running mocks: where each vendor is and which credentials it takes."""
+
+    base_urls: Mapping[str, str]
+    credentials: Mapping[str, Mapping[str, str]]
+    clock_url: str
+
+
+@contextmanager
+def bundled_mocks(vendors: Sequence[str], folder: Path, clock: Clock) -> Iterator[BundledMocks]:
+    """Run the mocks of these vendors until the context is left, with their world kept in `folder`.
+
+    The process ends with ours, however ours ends: it watches its standard input.
+
+    Raises:
+        EnvironmentProblem: when they do not start.
+    """
+    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    ready, log = folder / "ready.json", folder / "mocks.log"
+    ready.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "lading_mocks", *vendors, "--port", "0", "--exit-with-stdin"]
+    command += ["--state-dir", str(folder / "world"), "--ready-file", str(ready)]
+    with log.open("ab") as output:
+        process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own arguments
+            command, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True
+        )
+    try:
+        yield _when_ready(process, ready, log, clock)
+    finally:
+        if process.stdin is not None:
+            process.stdin.close()
+        try:
+            process.wait(timeout=5)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def running_mocks(ready: Path) -> BundledMocks:
+    """Return the mocks that wrote this ready file.
+
+    Raises:
+        EnvironmentProblem: when there is no such file, or it is not one.
+    """
+    try:
+        told = json.loads(ready.read_text(encoding="utf-8"))
+        return BundledMocks(
+            base_urls={name: one["base_url"] for name, one in told["vendors"].items()},
+            credentials={name: one["credentials"] for name, one in told["vendors"].items()},
+            clock_url=told["clock_url"],
+        )
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        raise EnvironmentProblem(
+            f"{ready} is not the ready file of running mocks",
+            hint="`lading mocks serve --ready-file FILE` writes one",
+        ) from None
+
+
+def _when_ready(process: subprocess.Popen[bytes], ready: Path, log: Path, clock: Clock) -> BundledMocks:
+    give_up = clock.now() + timedelta(seconds=_START_SECONDS)
+    while not ready.exists():
+        if process.poll() is not None or clock.now() > give_up:
+            raise EnvironmentProblem("the bundled mocks did not start", hint=_HINT.format(log=log))
+        clock.sleep(timedelta(milliseconds=20))
+    return running_mocks(ready)
+
+
+class MockedTime:
+    """The mocks' clock, as a Clock: `sleep` advances it, so that a wait of minutes takes none."""
+
+    def __init__(self, clock_url: str, real: Clock) -> None:
+        """Read how far the mocks' time is from the real one."""
+        self._url = clock_url
+        self._real = real
+        self._ahead = self._difference(self._ask("GET", None))
+
+    def now(self) -> datetime:
+        """Return the mocks' moment."""
+        return self._real.now() + self._ahead
+
+    def sleep(self, duration: timedelta) -> None:
+        """Let the mocks' clock jump by the duration, and stop here for a moment so that a signal is noticed."""
+        if duration > timedelta(0):
+            self._ahead = self._difference(self._ask("POST", {"advance": duration.total_seconds()}))
+        self._real.sleep(timedelta(0))
+
+    def _difference(self, told: Mapping[str, float]) -> timedelta:
+        return datetime.fromtimestamp(float(told["epoch"]), tz=UTC) - self._real.now()
+
+    def _ask(self, method: str, body: dict[str, float] | None) -> dict[str, float]:
+        """Ask the control address; it is ours and on this machine."""
+        parts = urlsplit(self._url)
+        connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=10)
+        try:
+            payload = json.dumps(body) if body is not None else None
+            connection.request(method, parts.path, body=payload, headers={"Content-Type": "application/json"})
+            answer: dict[str, float] = json.loads(connection.getresponse().read())
+        except (OSError, ValueError, http.client.HTTPException) as error:
+            raise EnvironmentProblem(
+                f"the bundled mocks went away: {type(error).__name__}", hint="run the same command again"
+            ) from None
+        else:
+            return answer
+        finally:
+            connection.close()

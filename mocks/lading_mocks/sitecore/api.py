@@ -1,0 +1,262 @@
+"""Sitecore CDP's Batch API over HTTP: allocate, upload, status, list and error log (sitecore-cdp.md, section 3).
+
+It does not know what makes a record good, how long a phase lasts, or how a URL is signed: its neighbours do.
+"""
+
+from __future__ import annotations
+
+import base64
+import hmac
+import re
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Map, Rule
+
+from lading_mocks import answers, moments, signing
+from lading_mocks.sitecore import checks, phases
+from lading_mocks.sitecore.backoffice import BackOffice
+from lading_mocks.vendor import STORAGE
+from lading_mocks.world import Batch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from werkzeug.wrappers import Request, Response
+
+    from lading_mocks.clock import Clock
+    from lading_mocks.memory import Memory
+
+LARGEST = 52_428_800
+URL_LIFETIME = 3600
+PAGE = 100
+_BUCKET = f"{STORAGE}/sitecore-batch-service-mock"
+_ENCRYPTED = {signing.ENCRYPTION: "AES256"}
+
+
+class _ProblemError(Exception):
+    """The API does not do what was asked: an HTTP status and a message."""
+
+    def __init__(self, status: int, message: str) -> None:
+        """Take both."""
+        super().__init__(message)
+        self.status, self.message = status, message
+
+
+class Sitecore(BackOffice):
+    """The vendor `sitecore-cdp`."""
+
+    name = "sitecore-cdp"
+    credentials: ClassVar[dict[str, str]] = {
+        "client_key": "not-a-real-client-key-of-a-mock",
+        "api_token": "not-a-real-token-sitecore-mock",
+    }
+
+    def __init__(self, memory: Memory, clock: Clock, *, pace: phases.Pace | None = None) -> None:
+        """Take memory and clock; `pace` is how long the phases last."""
+        super().__init__(memory, clock, pace=pace)
+        self._routes = Map(
+            [
+                Rule("/v2/batches/inspect", endpoint="list", methods=["GET"]),
+                Rule("/v2/batches/inspect/<ref>", endpoint="inspect", methods=["GET"]),
+                Rule("/v2/batches/<ref>", endpoint="plain", methods=["GET"]),
+                Rule("/v2/batches/<ref>", endpoint="allocate", methods=["PUT"]),
+                Rule(f"{_BUCKET}/<key>/<ref>/import.gz", endpoint="object", methods=["PUT", "GET"]),
+                Rule(f"{_BUCKET}/<key>/<ref>/log.gz", endpoint="log", methods=["PUT", "GET"]),
+            ],
+            strict_slashes=False,
+            merge_slashes=False,
+        )
+        self._storage: dict[str, Callable[[Request, str], Response]] = {
+            "object": self._put_object,
+            "log": self._get_log,
+        }
+        self._guarded: dict[str, Callable[..., Response]] = {
+            "allocate": self._allocate,
+            "plain": self._plain,
+            "inspect": self._inspect,
+            "list": self._list,
+        }
+
+    def respond(self, request: Request) -> Response:
+        """Answer one request."""
+        try:
+            endpoint, values = self._routes.bind_to_environ(request.environ).match()
+            if endpoint in self._storage:
+                return self._storage[endpoint](request, values["ref"])
+            self._check_credentials(request)
+            with self.memory.lock:
+                self.settle()
+                return self._guarded[endpoint](request, **values)
+        except _ProblemError as problem:
+            return _platform_error(problem.status, problem.message)
+        except answers.BadBody as error:
+            return _platform_error(400, str(error))
+        except HTTPException as error:
+            return _platform_error(error.code or 500, error.name)
+
+    # The API.
+
+    def _allocate(self, request: Request, ref: str) -> Response:
+        if not checks.is_uuid(ref):
+            raise _ProblemError(400, "batchRef must be a UUID")
+        said = answers.json_of(request)
+        checksum, size = said.get("checksum"), said.get("size")
+        if not isinstance(checksum, str) or not re.fullmatch(r"[0-9a-fA-F]{32}", checksum):
+            raise _ProblemError(400, "checksum is required and must be the hexadecimal MD5 of the file")
+        if not isinstance(size, int) or isinstance(size, bool) or not 0 < size <= LARGEST:
+            raise _ProblemError(400, f"size is required and must be an integer from 1 to {LARGEST}")
+        held = self.memory.world.get(ref.lower())
+        if held is not None:
+            same = (held.facts["checksum"], held.facts["size"]) == (checksum, size)
+            if not same or self._status(held) != "uploading":
+                raise _ProblemError(409, "A batch with this reference already exists")
+            return answers.as_json(self._view(request, held, "uploading"))
+        batch = Batch(
+            id=ref.lower(),
+            number=self.memory.world.next_number(),
+            reference=ref,
+            created=self.clock.now(),
+            facts={"checksum": checksum, "size": size},
+        )
+        self.memory.keep(batch)
+        return answers.as_json(self._view(request, batch, "uploading"))
+
+    def _plain(self, request: Request, ref: str) -> Response:
+        batch = self._find(ref)
+        status = self._status(batch)
+        # What the plain endpoint shows for file_uploaded is open; assumption 8.
+        shown = "uploading" if status == "file_uploaded" else status
+        return answers.as_json(self._view(request, batch, shown))
+
+    def _inspect(self, request: Request, ref: str) -> Response:
+        batch = self._find(ref)
+        return answers.as_json(self._view(request, batch, self._status(batch)))
+
+    def _list(self, request: Request) -> Response:
+        now = self.clock.now()
+        wanted = [word for word in request.args.get("status", "").split(",") if word]
+        before, after = (_bound(request, name) for name in ("createdBefore", "createdAfter"))
+        offset, limit = _whole(request, "offset", 0), min(_whole(request, "limit", PAGE), PAGE)
+        found = [
+            batch
+            for batch in reversed(self.memory.world.all())
+            if now - batch.created <= phases.LISTED_FOR
+            and (not wanted or self._status(batch) in wanted)
+            and (before is None or batch.created < before)
+            and (after is None or batch.created > after)
+        ]
+        items = [self._item(request, batch) for batch in found[offset : offset + limit]]
+        return answers.as_json({"totalCount": len(found), "offset": offset, "limit": limit, "items": items})
+
+    def _check_credentials(self, request: Request) -> None:
+        scheme, _, packed = request.headers.get("Authorization", "").partition(" ")
+        expected = base64.b64encode(":".join(self.credentials.values()).encode())
+        good = hmac.compare_digest(expected, packed.strip().encode("utf-8", "replace"))
+        if scheme.lower() != "basic" or not good:
+            raise _ProblemError(401, "Full authentication is required to access this resource")
+
+    # Storage, whose host is this server too.
+
+    def _put_object(self, request: Request, ref: str) -> Response:
+        refusal = self._storage_refusal(request)
+        content_md5 = request.headers.get("Content-Md5")
+        refusal = refusal or signing.digest_refusal(content_md5)
+        return answers.as_refusal(refusal) if refusal else self.take_in(request, ref, content_md5=content_md5)
+
+    def _get_log(self, request: Request, ref: str) -> Response:
+        refusal = self._storage_refusal(request)
+        if refusal is not None:
+            return answers.as_refusal(refusal)
+        with self.memory.lock:
+            batch = self.memory.world.get(ref)
+            if batch is None or batch.outcome is None or not self._made(batch).log.exists():
+                gone = signing.Refusal(status=404, code="NoSuchKey", message="The specified key does not exist.")
+                return answers.as_refusal(gone)
+            return answers.as_file(self._made(batch).log, "application/gzip")
+
+    def _storage_refusal(self, request: Request) -> signing.Refusal | None:
+        call, key = answers.call_of(request), self.credentials["client_key"]
+        refusal = signing.s3_refusal(call, secret=self.memory.secret, now=self.clock.now(), access_key=key)
+        if refusal is not None or request.method != "PUT":
+            return refusal
+        if "transfer-encoding" in call.headers:
+            message = "A header you provided implies functionality that is not implemented"
+            return signing.Refusal(status=501, code="NotImplemented", message=message)
+        if "content-length" not in call.headers:
+            message = "You must provide the Content-Length HTTP header."
+            return signing.Refusal(status=411, code="MissingContentLength", message=message)
+        return None
+
+    # What the above share.
+
+    def _find(self, ref: str) -> Batch:
+        batch = self.memory.world.get(ref.lower())
+        if batch is None:
+            raise _ProblemError(404, "Batch not found")
+        return batch
+
+    def _signed(self, request: Request, verb: str, batch: Batch, name: str) -> tuple[str, int]:
+        key = self.credentials["client_key"]
+        headers = _ENCRYPTED if verb == "PUT" else {}
+        call = signing.Call(verb=verb, path=f"{_BUCKET}/{key}/{batch.id}/{name}", query=(), headers=headers)
+        expires = int(self.clock.now()) + URL_LIFETIME
+        base = request.host_url.rstrip("/")
+        return signing.s3_url(base, call, secret=self.memory.secret, expires=expires, access_key=key), expires
+
+    def _view(self, request: Request, batch: Batch, code: str) -> dict[str, Any]:
+        location: dict[str, Any] = {}
+        if code == "uploading":
+            href, expires = self._signed(request, "PUT", batch, "import.gz")
+            location = {"location": {"href": href, "expiry": moments.millis(expires)}}
+        log = self._log_url(request, batch, code)
+        return {
+            "href": request.base_url,
+            "ref": batch.reference,
+            "checksum": batch.facts["checksum"],
+            "size": batch.facts["size"],
+            **location,
+            "status": {"code": code} | ({"log": log} if log else {}),
+            "createdAt": moments.millis(batch.created),
+            "modifiedAt": moments.millis(phases.modified_at(batch, self.clock.now(), self.pace)),
+        }
+
+    def _item(self, request: Request, batch: Batch) -> dict[str, Any]:
+        status = self._status(batch)
+        log = self._log_url(request, batch, status)
+        return {
+            "href": f"{request.base_url.rstrip('/')}/{batch.reference}",
+            "ref": batch.reference,
+            "status": status,
+            **({"log": log} if log else {}),
+            "createdAt": moments.millis(batch.created),
+            "modifiedAt": moments.millis(phases.modified_at(batch, self.clock.now(), self.pace)),
+        }
+
+    def _log_url(self, request: Request, batch: Batch, code: str) -> str | None:
+        # A file that was no gzip ends as error without a log.
+        if code != "error" or batch.outcome is None or not batch.outcome.counts:
+            return None
+        return self._signed(request, "GET", batch, "log.gz")[0]
+
+
+def _bound(request: Request, name: str) -> float | None:
+    said = request.args.get(name)
+    moment = moments.parse(said)
+    if said is not None and moment is None:
+        raise _ProblemError(400, f"{name} must be an ISO 8601 date-time")
+    return moment
+
+
+def _whole(request: Request, name: str, default: int) -> int:
+    said = request.args.get(name)
+    if said is None:
+        return default
+    if not re.fullmatch(r"\d{1,9}", said, re.ASCII):
+        raise _ProblemError(400, f"{name} must be a whole number")
+    return int(said)
+
+
+def _platform_error(status: int, message: str) -> Response:
+    body = {"status": status, "code": status, "message": message, "developerMessage": message, "moreInfo": ""}
+    return answers.as_json(body, status)

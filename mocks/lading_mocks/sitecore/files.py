@@ -1,0 +1,134 @@
+"""Sitecore's work on files: unpack an upload line by line, write the error log and the ledger of what became of it.
+
+It does not know HTTP or time; whole files are never in memory, and a gzip bomb is given up on at a bound.
+"""
+
+from __future__ import annotations
+
+import gzip
+import json
+import zlib
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from lading_mocks import disk
+from lading_mocks.sitecore import records
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from lading_mocks.sitecore.store import Store
+
+LINE_LIMIT = 1 << 20
+EXPANDED_LIMIT = 2 << 30
+LINES_LIMIT = 5_000_000
+
+
+class Unusable(Exception):  # noqa: N818 - it is the customer's file that is unusable
+    """The file as a whole cannot be processed; the text says why without quoting it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Paths:
+    """Where the two files made of a batch go."""
+
+    log: Path
+    ledger: Path
+
+
+def check_whole(file: Path) -> None:
+    """Unpack a file once, keeping nothing, so that a broken one is found before anything is applied.
+
+    Raises:
+        Unusable: not gzip, cut short, or it expands to more than 2 GiB or 5,000,000 lines.
+    """
+    size = rows = 0
+    try:
+        with gzip.open(file, "rb") as stream:
+            while piece := stream.read(disk.CHUNK):
+                size += len(piece)
+                rows += piece.count(b"\n")
+                if size > EXPANDED_LIMIT or rows > LINES_LIMIT:
+                    msg = "the file expands to more than 2 GiB or 5,000,000 lines"
+                    raise Unusable(msg)
+    except (OSError, EOFError, zlib.error):
+        msg = "the file is not whole gzip"
+        raise Unusable(msg) from None
+
+
+def lines(file: Path) -> Iterator[tuple[int, bytes | None]]:
+    """Read the record lines of a gzip file with their numbers, from 1; blank lines are passed over (assumption 23)."""
+    with gzip.open(file, "rb") as stream:
+        for number, line in enumerate(disk.lines(stream, limit=LINE_LIMIT), start=1):
+            if line is None or line.strip():
+                yield number, line
+
+
+def process(file: Path, store: Store, paths: Paths, *, now: float) -> dict[str, int]:
+    """Apply an upload to the store in order, writing the error log and the ledger.
+
+    Returns:
+        How many records were `read`, `processed` and `failed`.
+
+    Raises:
+        Unusable: as `check_whole`; then nothing is applied and no file is written.
+    """
+    check_whole(file)
+    counts = {"read": 0, "processed": 0, "failed": 0}
+    with _packed(paths.log) as log, disk.replacing(paths.ledger) as ledger:
+        for number, line in lines(file):
+            fate = records.process(line, store, now)
+            counts["read"] += 1
+            counts["failed" if fate.code else "processed"] += 1
+            if fate.code:
+                said = {"ref": fate.ref, "code": fate.code, "message": fate.message}
+                log.write(json.dumps(said).encode() + b"\n")
+            ledger.write(json.dumps([number, *asdict(fate).values()]).encode() + b"\n")
+    return counts
+
+
+def entries(file: Path, ledger: Path | None, *, fate: str, values: bool) -> Iterator[dict[str, Any]]:
+    """Give the oracle's entries of one upload.
+
+    With `ledger`, what was written when it was processed; without, what the file delivered under the given fate
+    (nothing, if it cannot be read).
+    """
+    if ledger is None:
+        yield from _delivered(file, fate, values=values)
+        return
+    delivered = lines(file) if values else None
+    with ledger.open(encoding="utf-8") as stream:
+        for kept in stream:
+            number, ref, schema, mode, code, message, detail = json.loads(kept)
+            entry = {"line": number, "ref": ref, "schema": schema, "mode": mode}
+            entry |= {"fate": "rejected" if code else "accepted", "code": code, "message": message, "detail": detail}
+            if delivered is not None:
+                entry["value"] = _value(records.read(next(delivered)[1]))
+            yield entry
+
+
+def _delivered(file: Path, fate: str, *, values: bool) -> Iterator[dict[str, Any]]:
+    try:
+        check_whole(file)
+    except Unusable:
+        return
+    for number, line in lines(file):
+        record = records.read(line) or {}
+        names = {name: said if isinstance(said := record.get(name), str) else None for name in ("schema", "mode")}
+        ref = record.get("ref")
+        entry = {"line": number, "ref": ref if isinstance(ref, str) else "null", **names}
+        entry |= {"fate": fate, "code": None, "message": None, "detail": ""}
+        yield entry | ({"value": _value(record)} if values else {})
+
+
+def _value(record: dict[str, Any] | None) -> Any:
+    return None if record is None else record.get("value")
+
+
+@contextmanager
+def _packed(file: Path) -> Iterator[gzip.GzipFile]:
+    # The name and the time inside gzip would make two logs of the same batch differ.
+    with disk.replacing(file) as stream, gzip.GzipFile(filename="", mode="wb", fileobj=stream, mtime=0) as packed:
+        yield packed

@@ -1,0 +1,151 @@
+"""Storage of both mocks refuses what the real ones refuse: expired, tampered, doubly authorised and damaged requests."""
+
+from __future__ import annotations
+
+import re
+import socket
+import uuid
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+import pytest
+import requests
+from mock_clients import (
+    GOOD_CSV,
+    MotorwebClient,
+    SitecoreClient,
+    announced,
+    packed,
+    put,
+    record,
+    upload_headers,
+)
+
+if TYPE_CHECKING:
+    from lading_mocks import Running
+
+DATA = packed(record("guest", "upsert", email="a@example.com"))
+
+
+def code_of(answer: requests.Response) -> tuple[int, str]:
+    found = re.search(r"<Code>(\w+)</Code>", answer.text)
+    assert answer.headers["Content-Type"] == "application/xml"
+    assert found is not None
+    return answer.status_code, found[1]
+
+
+@pytest.fixture
+def gcs_url(motorweb: MotorwebClient) -> str:
+    return str(motorweb.create().json()["url"])
+
+
+@pytest.fixture
+def s3_url(sitecore: SitecoreClient) -> str:
+    return str(sitecore.allocate(str(uuid.uuid4()), announced(DATA)).json()["location"]["href"])
+
+
+def test_an_expired_gcs_url_is_refused(gcs_url: str, mocks: Running) -> None:
+    mocks.advance(899)
+    assert put(gcs_url, GOOD_CSV).status_code == 200
+    mocks.advance(1)
+    assert code_of(put(gcs_url, GOOD_CSV)) == (400, "ExpiredToken")
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("X-Goog-Expires=900", "X-Goog-Expires=901"),
+        ("20260301T120000Z&", "20260301T120001Z&"),
+        ("user-upload/123", "user-upload/124"),
+        ("X-Goog-Signature=", "X-Goog-Signature=0"),
+        ("X-Goog-SignedHeaders=host", "X-Goog-SignedHeaders=host&extra=1"),
+        (":00:00-", "%3A00:00-"),
+    ],
+)
+def test_a_gcs_url_must_be_used_as_it_was_given(gcs_url: str, old: str, new: str) -> None:
+    assert old in gcs_url
+    assert code_of(put(gcs_url.replace(old, new, 1), GOOD_CSV)) == (403, "SignatureDoesNotMatch")
+
+
+def test_a_gcs_url_serves_one_verb_and_no_unsigned_goog_header(gcs_url: str) -> None:
+    assert code_of(requests.get(gcs_url, timeout=10)) == (403, "SignatureDoesNotMatch")
+    assert code_of(put(gcs_url, GOOD_CSV, **{"x-goog-resumable": "start"})) == (403, "SignatureDoesNotMatch")
+
+
+@pytest.mark.parametrize("wrong", ["X-Goog-Date=today", "X-Goog-Date=20261301T000000Z"])
+def test_a_gcs_date_that_is_none_is_refused(gcs_url: str, wrong: str) -> None:
+    broken = re.sub(r"X-Goog-Date=\w+", wrong, gcs_url)
+    assert code_of(put(broken, GOOD_CSV)) == (400, "MalformedSecurityHeader")
+
+
+@pytest.mark.parametrize("wrong", ["soon", "0", "604801", "-5"])
+def test_a_gcs_lifetime_that_is_none_is_refused(gcs_url: str, wrong: str) -> None:
+    broken = gcs_url.replace("X-Goog-Expires=900", f"X-Goog-Expires={wrong}")
+    assert code_of(put(broken, GOOD_CSV)) == (400, "MalformedSecurityHeader")
+
+
+def test_gcs_refuses_an_authorization_header_and_an_unsigned_request(gcs_url: str, motorweb: MotorwebClient) -> None:
+    doubly = put(gcs_url, GOOD_CSV, Authorization=f"Bearer {motorweb.token}")
+    assert code_of(doubly) == (400, "InvalidArgument")
+    assert code_of(put(gcs_url.partition("?")[0], GOOD_CSV)) == (403, "AccessDenied")
+
+
+def test_an_expired_s3_url_is_refused(s3_url: str, mocks: Running) -> None:
+    mocks.advance(3600)
+    answer = put(s3_url, DATA, **upload_headers(DATA))
+    assert code_of(answer) == (403, "AccessDenied")
+    assert "Request has expired" in answer.text
+
+
+def test_a_tampered_s3_url_is_refused(s3_url: str) -> None:
+    longer = re.sub(r"Expires=(\d+)", lambda found: f"Expires={int(found[1]) + 1}", s3_url)
+    for changed in (longer, s3_url.replace("import.gz", "log.gz"), f"{s3_url}&x=1", f"{s3_url}0"):
+        assert code_of(put(changed, DATA, **upload_headers(DATA))) == (403, "SignatureDoesNotMatch")
+    assert code_of(requests.get(s3_url, timeout=10)) == (403, "SignatureDoesNotMatch")
+
+
+def test_s3_wants_the_signed_encryption_header_and_no_other_amz_header(s3_url: str) -> None:
+    headers = upload_headers(DATA)
+    assert code_of(put(s3_url, DATA)) == (403, "SignatureDoesNotMatch")
+    assert code_of(put(s3_url, DATA, **headers | {"x-amz-server-side-encryption": "aws:kms"}))[0] == 403
+    assert code_of(put(s3_url, DATA, **headers | {"x-amz-acl": "private"}))[0] == 403
+    assert put(s3_url, DATA, **headers).status_code == 200
+
+
+def test_s3_refuses_two_ways_of_authorising(s3_url: str, sitecore: SitecoreClient) -> None:
+    answer = requests.put(s3_url, data=DATA, headers=upload_headers(DATA), auth=sitecore.auth, timeout=10)
+    assert code_of(answer) == (400, "InvalidArgument")
+    assert "Only one auth mechanism allowed" in answer.text
+
+
+def test_s3_refuses_a_body_that_does_not_match_its_md5(s3_url: str, mocks: Running) -> None:
+    headers = upload_headers(DATA)
+    assert code_of(put(s3_url, DATA + b"x", **headers)) == (400, "BadDigest")
+    hexed = announced(DATA)["checksum"]
+    for wrong in (hexed, "????", ""):
+        assert code_of(put(s3_url, DATA, **headers | {"Content-Md5": wrong})) == (400, "InvalidDigest")
+    assert mocks.batches("sitecore-cdp")[0]["status"] == "uploading"
+
+
+def test_s3_wants_to_know_the_length(s3_url: str) -> None:
+    chunked = requests.put(s3_url, data=iter([DATA]), headers=upload_headers(DATA), timeout=10)
+    assert code_of(chunked) == (501, "NotImplemented")
+    target = urlsplit(s3_url)
+    with socket.create_connection((str(target.hostname), target.port or 0), timeout=10) as raw:
+        raw.sendall(
+            f"PUT {target.path}?{target.query} HTTP/1.1\r\nHost: x\r\n"
+            "x-amz-server-side-encryption: AES256\r\nConnection: close\r\n\r\n".encode(),
+        )
+        assert b" 411 " in raw.recv(65536).splitlines()[0]
+
+
+def test_an_upload_that_breaks_off_leaves_nothing(s3_url: str, mocks: Running) -> None:
+    target = urlsplit(s3_url)
+    with socket.create_connection((str(target.hostname), target.port or 0), timeout=10) as raw:
+        raw.sendall(
+            f"PUT {target.path}?{target.query} HTTP/1.1\r\nHost: x\r\n"
+            f"x-amz-server-side-encryption: AES256\r\nContent-Length: {len(DATA)}\r\n\r\n".encode() + DATA[:-5],
+        )
+    assert mocks.batches("sitecore-cdp")[0]["uploads"] == 0
+    assert put(s3_url, DATA, **upload_headers(DATA)).status_code == 200
+    assert mocks.batches("sitecore-cdp")[0]["uploads"] == 1
