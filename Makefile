@@ -17,7 +17,7 @@ ARGS ?=
 # What the installed wheel is tested with: everything but the rules about this source tree.
 WHEEL_ARGS ?= --ignore=tests/house
 PIP := -m pip --disable-pip-version-check
-INSTALL := $(PIP) install --quiet --no-input --require-hashes --only-binary=:all:
+INSTALL := $(PIP) install -qq --no-input --require-hashes --only-binary=:all:
 PAGES := README.md $(wildcard docs/*.md)
 
 # The first Python that is new enough and can make a virtual environment; `make PYTHON=...` names another.
@@ -38,20 +38,34 @@ lint: $(VENV)/.installed-dev ## Check style, types, import contracts, and that t
 	@echo "lint: ruff check" && $(BIN)/ruff check --quiet .
 	@echo "lint: ruff format" && $(BIN)/ruff format --quiet --check .
 	@echo "lint: mypy" && $(BIN)/mypy
-	@echo "lint: import contracts" && $(BIN)/lint-imports --no-cache | tail -n 1
+	@echo "lint: import contracts" && { said=$$($(BIN)/lint-imports --no-cache 2>&1) || { echo "$$said"; exit 1; }; }
 	@echo "lint: generated documentation" && $(BIN)/cog --check $(PAGES)
 
 docs: $(VENV)/.installed-dev ## Write the generated parts of the documentation again
 	@$(BIN)/cog -r $(PAGES)
 
+# The wheel is first run with nothing but its own dependencies, then tested, each time far from the source tree.
+TREE := $(wildcard tests examples docs jobs.yaml README.md CHANGELOG.md LICENSE pyproject.toml)
 wheel-test: $(VENV)/.installed-dev ## Build the wheel and test it, installed, away from this source tree
-	@tools/wheel-test "$(BIN)/python" $(WHEEL_ARGS)
+	@away=$$(mktemp -d) && trap 'rm -rf "$$away"' EXIT && mkdir "$$away/tree" && \
+	echo "wheel-test: building the wheel" && \
+	$(BIN)/python -m build --wheel --no-isolation --outdir "$$away" . >"$$away/log" 2>&1 || { cat "$$away/log"; exit 1; } && \
+	cp -r $(TREE) "$$away/tree" && \
+	echo "wheel-test: installing $$(basename "$$away"/*.whl) with what requirements.lock names" && \
+	$(BIN)/python -m venv "$$away/venv" && \
+	"$$away/venv/bin/python" $(INSTALL) -r requirements.lock && \
+	"$$away/venv/bin/python" $(PIP) install -qq --no-index --no-deps "$$away"/*.whl && \
+	echo "wheel-test: lading sync --mocks" && \
+	(cd "$$away/tree" && "$$away/venv/bin/lading" sync --mocks) && \
+	echo "wheel-test: the test suite" && \
+	"$$away/venv/bin/python" $(INSTALL) -r requirements-dev.lock && \
+	(cd "$$away/tree" && "$$away/venv/bin/python" -m pytest -n auto --dist worksteal -q $(WHEEL_ARGS))
 
-# The second lock is held to the versions of the first, so that what runs is what was tested.
+# requirements.lock is held to the versions of the other, so that what people run is what was tested.
 LOCK := -m uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
 	--no-header --no-annotate --no-emit-index-url --no-emit-find-links --extra mocks pyproject.toml
 lock: $(VENV)/.installed-dev ## Choose the newest allowed versions and write both lock files
-	@$(BIN)/python -c 'import uv' 2>/dev/null || $(BIN)/python $(PIP) install --quiet uv
+	@$(BIN)/python -c 'import uv' 2>/dev/null || $(BIN)/python $(PIP) install -qq uv
 	@$(BIN)/python $(LOCK) --group dev --output-file requirements-dev.lock
 	@$(BIN)/python $(LOCK) --group editable --constraint requirements-dev.lock --output-file requirements.lock
 	@git --no-pager diff --stat -- requirements.lock requirements-dev.lock
@@ -73,7 +87,7 @@ $(VENV)/.made:
 $(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/.made
 	@echo "Installing lading and what requirements.lock names into $(VENV) (once; about 120 MB to download)."
 	@$(BIN)/python $(INSTALL) -r requirements.lock
-	@$(BIN)/python $(PIP) install --quiet --no-deps --no-build-isolation --editable .
+	@$(BIN)/python $(PIP) install -qq --no-deps --no-build-isolation --editable .
 	@touch $@
 
 $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed

@@ -8,35 +8,34 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import IntEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
     from datetime import datetime
 
 
 class ExitCode(IntEnum):
-    """How the process ends (DESIGN.md section 8)."""
+    """How the process ends (DESIGN.md section 8). `meaning` says it in a few words."""
 
-    #: done and settled, or nothing to do
-    DONE = 0
-    #: unexpected error
-    UNEXPECTED = 1
-    #: usage or spec invalid
-    INVALID = 2
-    #: environment: vendor, source, disk or secret store unreachable
-    ENVIRONMENT = 3
-    #: settled with rejects above the allowed budget
-    REJECTS = 4
-    #: submitted, not settled yet: run `lading resume`
-    UNSETTLED = 5
-    #: held by a guard: needs `lading approve`
-    HELD = 6
-    #: locked by another process, or plan stale
-    LOCKED = 7
-    #: interrupted by SIGINT, state saved
-    INTERRUPTED = 130
-    #: terminated by SIGTERM, state saved
-    TERMINATED = 143
+    meaning: str
+
+    DONE = 0, "done and settled, or nothing to do"
+    UNEXPECTED = 1, "unexpected error"
+    INVALID = 2, "usage or spec invalid"
+    ENVIRONMENT = 3, "environment: vendor, source, disk or secret store unreachable; or a batch waits for you"
+    REJECTS = 4, "settled with more invalid or rejected records than the budget allows, or with unknown ones"
+    UNSETTLED = 5, "submitted, not settled yet: run `lading resume`"
+    HELD = 6, "held by a guard: needs `lading approve`"
+    LOCKED = 7, "locked by another process, or plan stale"
+    INTERRUPTED = 130, "interrupted by SIGINT, state saved"
+    TERMINATED = 143, "terminated by SIGTERM, state saved"
+
+    def __new__(cls, value: int, meaning: str) -> Self:
+        """Make a member that is its number and knows its meaning."""
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.meaning = meaning
+        return member
 
 
 class LadingError(Exception):

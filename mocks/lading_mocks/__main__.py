@@ -6,6 +6,7 @@ It does not know the vendors; it only reads arguments, writes the ready file and
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import shutil
@@ -82,8 +83,9 @@ def _announce(running: Running, wish: argparse.Namespace) -> None:
 
 def _outlive_nobody(stop: threading.Event) -> None:
     # The pipe closes when the parent ends, however it ends.
-    while os.read(0, 4096):
-        pass
+    with contextlib.suppress(OSError):
+        while os.read(0, 4096):
+            pass
     stop.set()
 
 

@@ -17,7 +17,7 @@ import struct
 import threading
 import time
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, Never, get_args
 
 from werkzeug.wrappers import Request, Response
 
@@ -26,8 +26,36 @@ if TYPE_CHECKING:
 
 Kind = Literal["refuse", "status", "delay", "reset", "lose_answer", "reset_answer", "cut"]
 KINDS: tuple[str, ...] = get_args(Kind)
-SOCKET_GONE = "lading_mocks.socket_gone"
-_LONGEST_DELAY = 600.0
+_LONGEST_DELAY = 600
+
+
+def _whole(value: object, low: int, high: int = 1 << 40) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
+
+
+def _text(value: object) -> bool:
+    return isinstance(value, str)
+
+
+def _optional(good: Callable[[object], bool]) -> Callable[[object], bool]:
+    return lambda value: value is None or good(value)
+
+
+_LIMITS: dict[str, tuple[Callable[[object], bool], str]] = {
+    "kind": (lambda kind: kind in KINDS, f"one of {', '.join(KINDS)}"),
+    "vendor": (_optional(_text), "the name of a vendor, or null for all"),
+    "method": (_optional(_text), "an HTTP method, or null for all"),
+    "path": (_text, "a regular expression"),
+    "nth": (lambda nth: _whole(nth, 1), "a whole number from 1"),
+    "times": (lambda times: _whole(times, 0), "a whole number, 0 for ever"),
+    "status": (lambda status: _whole(status, 200, 599), "an HTTP status from 200 to 599"),
+    "retry_after": (_optional(lambda seconds: _whole(seconds, 0)), "a whole number of seconds, or null"),
+    "seconds": (
+        lambda seconds: isinstance(seconds, int | float) and 0 <= seconds <= _LONGEST_DELAY,
+        f"a number from 0 to {_LONGEST_DELAY}",
+    ),
+    "after": (_optional(lambda after: _whole(after, 0)), "a whole number of bytes, or null for half of them"),
+}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,24 +82,14 @@ class Fault:
 
     def __post_init__(self) -> None:
         """Refuse nonsense when it is armed, not when it should strike."""
-        if self.kind not in KINDS:
-            msg = f"There is no fault {self.kind!r}; there are {', '.join(KINDS)}."
-            raise ValueError(msg)
         # What comes in as JSON can be of any type, whatever the annotations say.
-        for name in ("nth", "times", "status", "seconds"):
-            value = getattr(self, name)
-            if not isinstance(value, int) and not (name == "seconds" and isinstance(value, float)):
-                msg = f"A fault's {name} is a number."
+        for name, (good, meaning) in _LIMITS.items():
+            if not good(getattr(self, name)):
+                msg = f"A fault's {name} is {meaning}."
                 raise ValueError(msg)
-        if self.nth < 1 or self.times < 0 or not 100 <= self.status <= 599:  # noqa: PLR2004 - the HTTP status range
-            msg = "A fault's nth is 1 or more, times 0 or more, status between 100 and 599."
-            raise ValueError(msg)
-        if not 0 <= self.seconds <= _LONGEST_DELAY:
-            msg = f"A fault's delay is between 0 and {_LONGEST_DELAY:.0f} seconds."
-            raise ValueError(msg)
         try:
             re.compile(self.path)
-        except (re.error, TypeError) as error:
+        except re.error as error:
             msg = f"A fault's path is a regular expression; {self.path!r} is not one: {error}."
             raise ValueError(msg) from None
 
@@ -95,6 +113,10 @@ class Fault:
             and (self.method is None or self.method.upper() == method)
             and re.search(self.path, path) is not None
         )
+
+
+class SocketGone(ConnectionAbortedError):  # noqa: N818 - no error: the connection was closed on purpose
+    """The client's connection is closed already; there is nobody left to answer."""
 
 
 class Faults:
@@ -149,16 +171,18 @@ def suffer(request: Request, striking: Sequence[Fault], work: Callable[[Request]
     return answer
 
 
-def close(request: Request, *, reset: bool) -> Response:
-    """Close the client's connection now, with FIN or RST; the answer returned goes nowhere."""
+def close(request: Request, *, reset: bool) -> Never:
+    """Close the client's connection now, with FIN or RST, and leave the server by `SocketGone`.
+
+    The exception alone would close nothing: the server would go on reading from the connection.
+    """
     connection = request.environ["werkzeug.socket"]
-    request.environ[SOCKET_GONE] = True
     if reset:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         os.close(connection.detach())
     else:
         connection.shutdown(socket.SHUT_RDWR)
-    return Response(status=500)
+    raise SocketGone
 
 
 def _refuse(_request: Request, fault: Fault) -> Response:
@@ -176,18 +200,18 @@ def _delay(_request: Request, fault: Fault) -> None:
     time.sleep(fault.seconds)
 
 
-def _reset(request: Request, _fault: Fault) -> Response:
-    return close(request, reset=True)
+def _reset(request: Request, _fault: Fault) -> Never:
+    close(request, reset=True)
 
 
-def _lose_answer(request: Request, _fault: Fault, answer: Response) -> Response:
+def _lose_answer(request: Request, _fault: Fault, answer: Response) -> Never:
     answer.close()
-    return close(request, reset=False)
+    close(request, reset=False)
 
 
-def _reset_answer(request: Request, _fault: Fault, answer: Response) -> Response:
+def _reset_answer(request: Request, _fault: Fault, answer: Response) -> Never:
     answer.close()
-    return close(request, reset=True)
+    close(request, reset=True)
 
 
 def _cut(_request: Request, fault: Fault, answer: Response) -> Response:

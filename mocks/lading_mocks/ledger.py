@@ -16,13 +16,16 @@ FATES = ("accepted", "rejected", "pending", "unprocessed")
 
 
 def counted(entries: Iterable[dict[str, Any]]) -> Iterator[dict[str, Any]]:
-    """Add `delivery` to each entry: 1 for the first time this row (by columns) or record (by ref) came, then 2, ..."""
+    """Add `delivery` to each entry: 1 for the first time this row (by columns) or record (by ref) came, then 2, ...
+
+    A line that could not be parsed has no ref to be known by, so it is never a repetition.
+    """
     seen: dict[bytes, int] = {}
     for entry in entries:
         what = entry["columns"] if "columns" in entry else entry["ref"]
         mark = hashlib.blake2b(json.dumps(what, sort_keys=True).encode(), digest_size=16).digest()
         seen[mark] = seen.get(mark, 0) + 1
-        yield entry | {"delivery": seen[mark]}
+        yield entry | {"delivery": 1 if what == "null" else seen[mark]}
 
 
 def summary(entries: Iterable[dict[str, Any]]) -> dict[str, int]:

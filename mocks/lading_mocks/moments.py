@@ -13,19 +13,23 @@ _ISO = re.compile(
 )
 
 
+# No calendar of ours goes further; a date a customer sends may be this late, and things happen after it.
+_LAST = datetime(9999, 12, 31, 23, 59, 59, tzinfo=UTC).timestamp()
+
+
 def seconds(epoch: float) -> str:
     """Spell a moment as `2022-09-14T23:19:00Z`."""
-    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    return datetime.fromtimestamp(min(epoch, _LAST), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def millis(epoch: float) -> str:
     """Spell a moment as `2025-05-29T07:41:51.244Z`."""
-    return datetime.fromtimestamp(epoch, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+    return datetime.fromtimestamp(min(epoch, _LAST), UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
 def compact(epoch: float) -> str:
     """Spell a moment as `20221026T181309Z`, the form of `X-Goog-Date`."""
-    return datetime.fromtimestamp(epoch, UTC).strftime("%Y%m%dT%H%M%SZ")
+    return datetime.fromtimestamp(min(epoch, _LAST), UTC).strftime("%Y%m%dT%H%M%SZ")
 
 
 def parse_compact(text: str) -> float | None:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import shutil
+import socket
 import ssl
 import tempfile
 from pathlib import Path
@@ -44,13 +45,27 @@ class MockServer(HTTPServer):
         self._kit, self._vendor = kit, vendor
 
     def start(self) -> None:
-        """Open the port and answer in the background."""
+        """Open the port and answer in the background.
+
+        Raises:
+            OSError: the port is taken, or the address is none of this machine's.
+        """
+        self._probe()
         super().start()
         if self.server is not None:
             self.server.RequestHandlerClass = _QuietHandler
         if self.server is not None and isinstance(self.server.socket, ssl.SSLSocket):
             # Otherwise one client that connects and says nothing would keep all others waiting.
             self.server.socket.do_handshake_on_connect = False  # type: ignore[attr-defined]  # typeshed leaves it out
+
+    def _probe(self) -> None:
+        # Werkzeug would end the whole process when it cannot have the port.
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        try:
+            socket.create_server((self.host, self.port), family=family).close()
+        except (OSError, OverflowError) as error:
+            msg = f"Cannot listen on {self.host} port {self.port}: {error}. Choose another port, or 0 for any."
+            raise OSError(msg) from error
 
     def thread_target(self) -> None:
         """Serve, looking often enough for the wish to stop that nobody waits for it."""
@@ -68,6 +83,9 @@ class MockServer(HTTPServer):
             )
             striking = self._kit.faults.strike(name, method, request.path)
             return faults.suffer(request, striking, self._vendor.respond)
+        except (ConnectionError, TimeoutError, ssl.SSLError):
+            # The client went away, or a fault closed its connection: no defect of the mock.
+            raise
         except Exception:
             # The answer alone would hide a defect of the mock from whoever tests against it.
             _log.exception("The mock of %s failed at %s %s", self._vendor.name, request.method, request.path)
@@ -79,7 +97,6 @@ class _QuietHandler(WSGIRequestHandler):
 
     # A client that stops talking in mid-request does not hold a thread for ever.
     timeout = 120
-    environ: dict[str, Any]
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Log nothing."""
@@ -88,22 +105,20 @@ class _QuietHandler(WSGIRequestHandler):
         """Log nothing: what fails here is the client's connection."""
 
     def run_wsgi(self) -> None:
-        """Answer, unless the socket was closed on purpose."""
-        try:
-            super().run_wsgi()
-        except (OSError, ValueError):
-            if not self.environ.get(faults.SOCKET_GONE):
-                raise
-            self.close_connection = True
+        """Answer one request, and no second one on this connection: a fault may have closed it."""
+        super().run_wsgi()
+        self.close_connection = True
 
 
 class Running:
     """Mocks that are being served. Use it as a context manager, or call `close`."""
 
-    def __init__(self, kit: Kit, servers: dict[str, MockServer], state_dir: Path, *, ca: Path | None) -> None:
-        """Hold what `serve` put together."""
+    def __init__(
+        self, kit: Kit, servers: dict[str, MockServer], state_dir: Path, *, temporary: bool, ca: Path | None
+    ) -> None:
+        """Hold what `serve` put together; a `temporary` state directory goes on `close`."""
         self._kit, self._servers = kit, servers
-        self._temporary: Path | None = None
+        self._temporary = temporary
         self.state_dir, self.ca, self.clock = state_dir, ca, kit.clock
 
     @property
@@ -165,8 +180,8 @@ class Running:
         for server in self._servers.values():
             if server.is_running():
                 server.stop()
-        if self._temporary is not None:
-            shutil.rmtree(self._temporary, ignore_errors=True)
+        if self._temporary:
+            shutil.rmtree(self.state_dir, ignore_errors=True)
 
     def __enter__(self) -> Self:
         """Serve until the block ends."""
@@ -175,10 +190,6 @@ class Running:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Stop serving."""
         self.close()
-
-    def discard_state_at_close(self) -> None:
-        """Remove the state directory on `close`."""
-        self._temporary = self.state_dir
 
 
 def serve(  # noqa: PLR0913 - the front door of the package: each argument is one free choice of its user
@@ -219,9 +230,7 @@ def serve(  # noqa: PLR0913 - the front door of the package: each argument is on
         name: MockServer(kit, vendor, host, port + number if port else 0, context)
         for number, (name, vendor) in enumerate(kit.vendors.items())
     }
-    running = Running(kit, servers, folder, ca=ca)
-    if state_dir is None:
-        running.discard_state_at_close()
+    running = Running(kit, servers, folder, temporary=state_dir is None, ca=ca)
     try:
         for server in servers.values():
             server.start()

@@ -6,13 +6,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import lading_mocks
 import pytest
+
+import lading_mocks
 
 # Test folders are no packages, so what several test files share is found by its folder.
 sys.path.insert(0, str(Path(__file__).parent))
 
-from mock_clients import MotorwebClient, SitecoreClient  # noqa: E402 - see the line above
+from mock_clients import MotorwebClient, SitecoreClient
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

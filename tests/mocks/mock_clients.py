@@ -10,10 +10,12 @@ import gzip
 import hashlib
 import json
 import uuid
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import requests
-from lading_mocks import Running
+
+if TYPE_CHECKING:
+    from lading_mocks import Running
 
 MOTORWEB, SITECORE = "motorweb-bdp", "sitecore-cdp"
 SERVICE = "8600aa22-e4bf-4fe3-96be-7978832807a0"

@@ -127,9 +127,7 @@ def test_a_reference_in_use_gets_409_until_its_batch_is_cancelled(motorweb: Moto
 
 
 @pytest.mark.parametrize("path", ["", "/reports", "/errors", "/errors/download"])
-def test_batch_ids_that_are_unknown_get_404_and_those_that_are_no_uuid_400(
-    motorweb: MotorwebClient, path: str
-) -> None:
+def test_batch_ids_that_are_unknown_get_404_and_those_that_are_no_uuid_400(motorweb: MotorwebClient, path: str) -> None:
     assert motorweb.call("GET", f"/batches/{uuid.uuid4()}{path}").status_code == 404
     assert motorweb.call("GET", f"/batches/seven{path}").status_code == 400
 
@@ -211,6 +209,17 @@ def test_a_scheduled_date_keeps_a_batch_scheduled(motorweb: MotorwebClient, mock
     assert motorweb.status(batch) == "PROCESSING"
     mocks.advance(300)
     assert motorweb.status(batch) == "COMPLETED"
+
+
+def test_a_batch_scheduled_beyond_its_thirty_days_expires_unprocessed(motorweb: MotorwebClient, mocks: Running) -> None:
+    batch = motorweb.send(GOOD_CSV, scheduledDate="9999-12-31T23:59:59Z")
+    mocks.advance(600)
+    assert motorweb.status(batch) == "SCHEDULED"
+    mocks.advance(30 * DAY)
+    motorweb.token = motorweb.log_in().json()["access_token"]
+    view = motorweb.call("GET", f"/batches/{batch}").json()
+    assert (view["status"], view["rowsProcessed"]) == ("EXPIRED", None)
+    assert [entry["fate"] for entry in mocks.ledger(MOTORWEB)] == ["unprocessed"] * 2
 
 
 def test_only_a_pending_or_scheduled_batch_can_be_deleted(motorweb: MotorwebClient, mocks: Running) -> None:

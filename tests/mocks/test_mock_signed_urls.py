@@ -1,4 +1,4 @@
-"""Storage of both mocks refuses what the real ones refuse: expired, tampered, doubly authorised and damaged requests."""
+"""Storage of both mocks refuses what the real ones refuse: expired, tampered, doubly authorised or damaged requests."""
 
 from __future__ import annotations
 
@@ -144,7 +144,8 @@ def test_an_upload_that_breaks_off_leaves_nothing(s3_url: str, mocks: Running) -
     with socket.create_connection((str(target.hostname), target.port or 0), timeout=10) as raw:
         raw.sendall(
             f"PUT {target.path}?{target.query} HTTP/1.1\r\nHost: x\r\n"
-            f"x-amz-server-side-encryption: AES256\r\nContent-Length: {len(DATA)}\r\n\r\n".encode() + DATA[:-5],
+            f"x-amz-server-side-encryption: AES256\r\nContent-Length: {len(DATA)}\r\n\r\n".encode()
+            + DATA[:-5],
         )
     assert mocks.batches("sitecore-cdp")[0]["uploads"] == 0
     assert put(s3_url, DATA, **upload_headers(DATA)).status_code == 200

@@ -104,6 +104,9 @@ def settle(job: str, run: str, tally: Tally, batches: Iterable[Batch]) -> Settle
     doubtful = sum(one.file.rows for one in own if one.books is None and _is_doubtful(one))
     # A run that a guard holds has planned records and no batches: they wait.
     unprepared = tally.to_send - sum(one.file.rows for one in own)
+    if own and unprepared:
+        message = f"run {run}: its batches and its plan of {tally.to_send} records differ by {abs(unprepared)}"
+        raise UnbalancedError(message)
     settlement = Settlement(
         job=job,
         run=run,

@@ -6,10 +6,7 @@ It draws no random number: the jitter comes from the batch id, so that a replay 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from datetime import timedelta
+from datetime import timedelta
 
 _JITTER_SHARE = 0.25
 
@@ -19,8 +16,9 @@ def delay(failures: int, seed: str, *, first: timedelta, most: timedelta) -> tim
 
     Up to a quarter is taken off, by the seed and the count, so that many batches do not return at one instant.
     """
-    doubled: timedelta = first * float(1 << min(max(failures - 1, 0), 32))
-    capped = min(doubled, most)
+    doubled = first.total_seconds() * float(1 << min(max(failures - 1, 0), 32))
+    # Compared as seconds: what has doubled freely may be more than a timedelta can hold.
+    capped = timedelta(seconds=min(doubled, most.total_seconds()))
     return capped * (1 - _JITTER_SHARE * _share(f"{seed}:{failures}"))
 
 

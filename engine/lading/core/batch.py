@@ -118,9 +118,11 @@ class BatchFile:
 class Batch:
     """One batch as the journal remembers it. Times are aware UTC datetimes.
 
-    `attempt` counts slots: each lost slot moves to the next ticket. `doubt` names the verb whose outcome is not
-    known, announced at `doubt_since`. `failures` counts failures in a row. `target` is what the vendor needs beside
-    the file (for instance its service id), fixed when the batch was prepared. `identity` names the account it is for.
+    `attempt` counts slots: each lost slot moves to the next ticket. It goes on from earlier batches of the same
+    content, so `lost` counts the slots that this batch lost since it was prepared or reopened. `doubt` names the verb
+    whose outcome is not known, announced at `doubt_since`. `failures` counts failures in a row. `target` is what the
+    vendor needs beside the file (for instance its service id), fixed when the batch was prepared. `identity` names
+    the account it is for.
     """
 
     id: BatchId
@@ -133,6 +135,7 @@ class Batch:
     identity: str = ""
     target: Mapping[str, str] = field(default_factory=dict)
     attempt: int = 1
+    lost: int = 0
     doubt: Verb | None = None
     doubt_since: datetime | None = None
     slot: Slot | None = None

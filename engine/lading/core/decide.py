@@ -45,8 +45,8 @@ def decide(batch: Batch, policy: Policy, now: datetime) -> Step:  # noqa: PLR091
         return Rest()
     if batch.failures > policy.failures_max:
         return GiveUp(f"failed {batch.failures} times in a row; last: {batch.reason}")
-    if batch.attempt > policy.attempts_max:
-        return GiveUp(f"lost {batch.attempt - 1} slots; last: {batch.reason}")
+    if batch.lost >= policy.attempts_max:
+        return GiveUp(f"lost {batch.lost} slots; last: {batch.reason}")
     if batch.not_before is not None and now < batch.not_before:
         return Wait(batch.not_before)
     if batch.doubt is not None:
@@ -84,7 +84,8 @@ def look_again(batch: Batch, policy: Policy, now: datetime, asked_for: datetime 
 def next_poll(batch: Batch, policy: Policy, now: datetime) -> datetime:
     """Return when to poll again: from `poll_first`, growing at each poll, to `poll_most`."""
     grown = policy.poll_first.total_seconds() * policy.poll_growth ** min(batch.polls, 64)
-    return now + min(timedelta(seconds=grown), policy.poll_most)
+    # Compared as seconds: what has grown freely may be more than a timedelta can hold.
+    return now + timedelta(seconds=min(grown, policy.poll_most.total_seconds()))
 
 
 def admit(batches: Iterable[Batch], policy: Policy) -> tuple[Batch, ...]:
@@ -137,7 +138,8 @@ def _fill_slot(batch: Batch, policy: Policy, now: datetime) -> Step:
 
 
 def _follow(batch: Batch, policy: Policy, now: datetime) -> Step:
-    """Poll until the deadline."""
-    if batch.submitted_at is not None and now > batch.submitted_at + policy.deadline:
+    """Poll until the deadline, and once more after a person reopened the batch behind it."""
+    late = batch.submitted_at is not None and now > batch.submitted_at + policy.deadline
+    if late and batch.polls > 0:
         return GiveUp(f"no verdict {policy.deadline} after the upload; last status: {batch.word or 'none'}")
     return Poll()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,7 +21,8 @@ class Limit:
         """Whether `number` out of `whole` is within the limit."""
         if self.count is not None:
             return number <= self.count
-        return number * 100 <= (self.percent or 0.0) * whole
+        # In decimal, as the person wrote it: 0.57 % of 10,000 is 57, and in binary a little less.
+        return number * 100 <= Decimal(str(self.percent or 0)) * whole
 
     def __str__(self) -> str:
         """Return the limit as a person writes it."""

@@ -142,14 +142,15 @@ def _change(batch: Batch, event: Event) -> Batch:  # noqa: C901, PLR0911, PLR091
             return replace(batch, failures=batch.failures + 1, not_before=when, reason=reason)
         case SlotLost(reason=reason, verb=verb):
             lost = _calm(batch, slot=None, settles=verb)
-            return replace(lost, attempt=batch.attempt + 1, reason=reason)
+            return replace(lost, attempt=batch.attempt + 1, lost=batch.lost + 1, reason=reason)
         case Withdrawn(reason=reason):
             gone = _calm(batch, slot=None, settles=batch.doubt)
             return replace(gone, verdict=Verdict.CANCELLED, reason=reason)
         case GaveUp(reason=reason, verb=verb):
             return replace(_sure(batch, verb), stuck_from=batch.phase, not_before=None, reason=reason)
         case Reopened(reason=reason):
-            return replace(batch, stuck_from=None, failures=0, not_before=None, reason=reason)
+            # Every count that leads to giving up starts anew, or the batch would be stuck again at once.
+            return replace(batch, stuck_from=None, failures=0, lost=0, polls=0, not_before=None, reason=reason)
 
 
 def _calm(batch: Batch, *, slot: Slot | None, settles: Verb | None = None) -> Batch:

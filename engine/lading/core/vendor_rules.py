@@ -11,11 +11,10 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from lading.core.batch import Verdict
-
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lading.core.batch import Verdict
     from lading.core.policy import Policy
     from lading.core.record_schema import RecordSchema
 
@@ -137,8 +136,8 @@ class Case:
 class Call:
     """One request as a template, and how to read its answer.
 
-    `url` is a path on the API (it begins with `/`) or one placeholder that holds an absolute URL. `sends_file` makes the
-    sealed file the body. `cases` are tried in order, before the habits of HTTP that hold for every vendor.
+    `url` is a path on the API (it begins with `/`) or one placeholder that holds an absolute URL. `sends_file` makes
+    the sealed file the body. `cases` are tried in order, before the habits of HTTP that hold for every vendor.
     `read` maps a name to JSON pointers, tried in order.
     """
 
@@ -288,5 +287,5 @@ class VendorRules:
     default_schema: str | None = None
 
     def schema_for(self, target: Mapping[str, str]) -> RecordSchema | None:
-        """Return the record schema of a job's `target`: the one it names, else the vendor's own. None if there is none."""
+        """Return the record schema that a job's `target` names, else the vendor's default. None if there is none."""
         return self.schemas.get(target.get("schema") or self.default_schema or "")

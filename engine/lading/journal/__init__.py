@@ -2,16 +2,13 @@
 
 from lading.journal.journal import Journal
 from lading.journal.lease import lease, this_process, unlock
-from lading.journal.model import BaselinePointer, LeaseRow, RejectGroup, RejectRow, Run, RunState
+from lading.journal.model import LeaseRow, RejectGroup, RejectRow
 
 __all__ = [
-    "BaselinePointer",
     "Journal",
     "LeaseRow",
     "RejectGroup",
     "RejectRow",
-    "Run",
-    "RunState",
     "lease",
     "this_process",
     "unlock",

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING
 from lading.core import accounting
 from lading.core.batch import Batch, Phase
 from lading.core.lifecycle import ImpossibleEventError, evolve
+from lading.core.run import RunState
 from lading.errors import LadingError
 from lading.journal import codec
-from lading.journal.model import RunState
 from lading.journal.queries import PREPARED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
+    from lading.core.run import Run
     from lading.journal.codec import Row
-    from lading.journal.model import Run
     from lading.journal.queries import Queries
 
     Ask = Callable[..., list[Row]]
@@ -107,14 +107,13 @@ def _runs(journal: Queries, ask: Ask) -> Iterator[str]:
 
 
 def _books(run: Run, batches: tuple[Batch, ...]) -> Iterator[str]:
-    unsent = run.state in (RunState.HELD, RunState.WITHDRAWN)
-    tally = run.tally
-    if unsent:
-        tally = replace(tally, held=tally.held + tally.to_send, added=0, changed=0, removed=0)
+    held = run.state is RunState.HELD
     try:
-        accounting.settle(run.job, run.id, tally, batches)
+        accounting.settle(run.job, run.id, run.tally, batches)
     except accounting.UnbalancedError as error:
         yield f"run {run.id}: {error}"
+    if not held and (sealed := sum(one.file.rows for one in batches)) != run.tally.to_send:
+        yield f"run {run.id} planned to send {run.tally.to_send} records, but its batches hold {sealed}"
     over = all(one.phase is Phase.DELIVERED for one in batches)
-    if not unsent and over != (run.state is RunState.SETTLED):
+    if not held and over != (run.state is RunState.SETTLED):
         yield f"run {run.id} is {run.state}, but {'all' if over else 'not all'} of its batches are delivered"

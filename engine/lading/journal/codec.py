@@ -10,13 +10,13 @@ import json
 import re
 from dataclasses import asdict, fields, replace
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, TypeVar, get_args
+from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
 from lading.core.accounting import Tally
 from lading.core.batch import Batch, BatchFile, BatchId, Books, Phase, RunId, Slot, Verb, Verdict
 from lading.core.events import Event
+from lading.core.run import Run, RunState
 from lading.errors import StateError
-from lading.journal.model import Run, RunState
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -27,13 +27,14 @@ _T = TypeVar("_T")
 #: No text of a vendor or an error is kept longer than this, in characters.
 TEXT_MAX = 2_000
 _QUERY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s?#\"'<>]+)[?#][^\s\"'<>]*")
-_EVENTS: dict[str, type[Event]] = {kind.__name__: kind for kind in get_args(Event)}
+_EVENTS: dict[str, Callable[..., Event]] = {kind.__name__: kind for kind in get_args(Event)}
 
 
 def clean(text: str) -> str:
     """Return the text as it may be kept: no query strings, no lone surrogates, no more than TEXT_MAX characters."""
-    shown = text.encode("utf-8", "backslashreplace").decode()
-    shown = _QUERY.sub(r"\1?[hidden]", shown)
+    shown = plain(text)
+    if "://" in shown:
+        shown = _QUERY.sub(r"\1?[hidden]", shown)
     return shown if len(shown) <= TEXT_MAX else shown[: TEXT_MAX - 1] + "…"
 
 
@@ -80,7 +81,7 @@ def without_url(batch: Batch) -> Batch:
 def cleaned(event: Event) -> Event:
     """Return the event with its free text as it may be kept."""
     free = {name: clean(getattr(event, name)) for name in ("reason", "word") if hasattr(event, name)}
-    return replace(event, **free) if free else event
+    return cast("Event", replace(cast("Any", event), **free)) if free else event
 
 
 def batch_row(batch: Batch) -> Row:
@@ -99,8 +100,10 @@ def batch_row(batch: Batch) -> Row:
         "rows": file.rows,
         "phase": str(batch.phase),
         "prepared_at": iso(batch.prepared_at),
+        "identity": batch.identity,
         "target": canonical(dict(batch.target)),
         "attempt": batch.attempt,
+        "lost": batch.lost,
         "doubt": _text(batch.doubt),
         "doubt_since": _when(batch.doubt_since),
         "slot_id": slot.id if slot else None,
@@ -139,8 +142,10 @@ def read_batch(row: Row) -> Batch:
         file=BatchFile(**{name: row[name] for name in ("path", "evidence", "digest", "md5", "size", "rows")}),
         phase=Phase(row["phase"]),
         prepared_at=moment(row["prepared_at"]),
+        identity=row["identity"],
         target=json.loads(row["target"]),
         attempt=row["attempt"],
+        lost=row["lost"],
         doubt=_maybe(Verb, row["doubt"]),
         doubt_since=_maybe(moment, row["doubt_since"]),
         slot=slot,
@@ -166,9 +171,10 @@ def run_row(run: Run) -> Row:
         "identity": run.identity,
         "state": str(run.state),
         "created_at": iso(run.created_at),
-        "ended_at": _when(run.ended_at),
+        "settled_at": _when(run.settled_at),
         "tally": canonical(asdict(run.tally)),
-        "fingerprint": run.fingerprint,
+        "plan": run.plan,
+        "high_water": run.high_water,
         "warnings": canonical(dict(run.warnings)),
         "reason": clean(run.reason),
     }
@@ -190,9 +196,10 @@ def read_run(row: Row) -> Run:
         identity=row["identity"],
         state=RunState(row["state"]),
         created_at=moment(row["created_at"]),
-        ended_at=_maybe(moment, row["ended_at"]),
+        settled_at=_maybe(moment, row["settled_at"]),
         tally=Tally(**json.loads(row["tally"])),
-        fingerprint=row["fingerprint"],
+        plan=row["plan"],
+        high_water=row["high_water"],
         warnings=json.loads(row["warnings"]),
         reason=row["reason"],
     )

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 #: How long a write waits for another process, in milliseconds.
 BUSY_TIMEOUT = 30_000
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
-_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CONSTRAINT)
+_DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
 _SHUT = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH)
 
 
@@ -43,6 +43,11 @@ def explain(error: sqlite3.Error, path: Path) -> LadingError:
         )
     if code in _DAMAGED:
         return damaged(path, str(error))
+    if code == sqlite3.SQLITE_CONSTRAINT:
+        return StateError(
+            f"{path} refused a write that contradicts what it holds ({error}); nothing was written",
+            hint="Run `lading doctor`; if it finds nothing, this is a defect of lading.",
+        )
     if code == sqlite3.SQLITE_FULL:
         return EnvironmentProblem(
             f"the disk is full: {path} could not be written, and nothing of this step was kept",

@@ -1,4 +1,4 @@
-"""The folder and the files of the journal: private, no symlinks, whole at the first glance, and never older than before.
+"""The folder and the files of the journal: private, no symlinks, whole at first glance, never older than before.
 
 It does not know what is in them.
 """

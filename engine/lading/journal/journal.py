@@ -12,9 +12,9 @@ from lading.core import accounting
 from lading.core.batch import Batch, BatchId, Phase
 from lading.core.events import Delivered, Event, StillRunning
 from lading.core.lifecycle import evolve
-from lading.errors import LockedError, StateError
+from lading.core.run import Run, RunState
+from lading.errors import LockedError
 from lading.journal import audit, codec
-from lading.journal.model import BaselinePointer, Run, RunState
 from lading.journal.queries import PREPARED, Queries
 from lading.journal.store import open_store
 
@@ -27,15 +27,14 @@ if TYPE_CHECKING:
 
     from sqlite_utils import Database
 
-    from lading.core.batch import RunId
     from lading.journal.codec import Row
-    from lading.ports import Reject
+    from lading.ports import BaselineEntry, Reject
 
 
 class Journal(Queries):
     """The journal of one state folder. Not for several threads: each opens its own.
 
-    All writes take an optional `epoch`, the one that `lease` gave; inside a lease of this journal it is checked unasked.
+    Writes take an optional `epoch`, the one that `lease` gave; inside a lease of this journal it is checked unasked.
     """
 
     @classmethod
@@ -69,44 +68,42 @@ class Journal(Queries):
         high_water: str | None = None,
         *,
         epoch: int | None = None,
-    ) -> Run:
-        """Remember a run with its prepared batches and its invalid rows, and return it as it was remembered.
+    ) -> None:
+        """Remember a run with its prepared batches and its invalid rows.
 
-        A run without batches that no guard holds is settled at once. A held run moves no high water. Whatever run of
-        the job was held before is withdrawn: this one took its place.
+        A run without batches that no guard holds is settled at once. The high water (that of the run, unless another
+        is given) moves with the run; a held run moves none.
 
         Raises:
-            ValueError: when a batch is not a fresh one of this run, or a held run has batches.
+            ValueError: when a batch is not a fresh one of this run, or a run that is not prepared has batches.
             UnbalancedError: when a selected record would be in no place, or in two.
             LockedError: when somebody else started a run of the job meanwhile.
         """
         _check_fresh(run, batches)
         held = run.state is RunState.HELD
-        if not held:
-            accounting.settle(run.job, run.id, run.tally, batches)
-            run = run if batches else replace(run, state=RunState.SETTLED, ended_at=run.created_at)
+        run = replace(run, high_water=high_water if high_water is not None else run.high_water)
+        _check_balance(run, batches)
+        if not batches and not held:
+            run = replace(run, state=RunState.SETTLED, settled_at=run.settled_at or run.created_at)
         with self._write("start_run", run.job, epoch) as db:
-            if self.next_serial(run.job) != run.serial or self.run(run.id) is not None:
+            if self.next_serial(run.job) != run.serial:
                 raise LockedError(
                     f"run {run.serial} of job {run.job} was started by somebody else meanwhile",
                     hint="Run the same command again: the plan must be made anew.",
                 )
-            for old in self.open_runs(run.job):
-                if old.state is RunState.HELD:
-                    reason = f"run {run.serial} took its place"
-                    self._put_run(replace(old, state=RunState.WITHDRAWN, ended_at=run.created_at, reason=reason))
             _insert(db, "runs", codec.run_row(run))
             self._tripped("start_run:run")
             for batch in batches:
                 row = codec.batch_row(batch)
                 _insert(db, "batches", row)
-                self._append(batch.id, codec.iso(batch.prepared_at), PREPARED, codec.canonical(row), epoch)
+                payload = codec.canonical(row)
+                self._append(batch.id, codec.iso(batch.prepared_at), PREPARED, payload, self._fence(run.job, epoch))
             self._tripped("start_run:batches")
             self._add_rejects(run, None, invalid, run.created_at)
             self._tripped("start_run:rejects")
-            if high_water is not None and not held:
-                db.execute("INSERT OR REPLACE INTO high_water VALUES (?, ?, ?)", [run.job, run.identity, high_water])
-        return run
+            if run.high_water is not None and not held:
+                values = [run.job, run.identity, run.high_water]
+                db.execute("INSERT OR REPLACE INTO high_water VALUES (?, ?, ?)", values)
 
     def record(self, batch: Batch, event: Event, *, epoch: int | None = None) -> Batch:
         """Append the event, move the batch's row, and return the batch as it is now (its slot's URL included).
@@ -133,11 +130,11 @@ class Journal(Queries):
         batch: Batch,
         event: Delivered,
         *,
-        baseline: BaselinePointer | None,
+        baseline: BaselineEntry | None,
         rejects: Iterable[Sequence[Reject]],
         epoch: int | None = None,
     ) -> Batch:
-        """Record that a batch is delivered, move the baseline, keep the rejects, and settle the run with its last batch.
+        """Record a delivered batch: move the baseline, keep the rejects, and settle the run with its last batch.
 
         All of it is one transaction. Raises what `record` raises.
         """
@@ -146,42 +143,26 @@ class Journal(Queries):
             self._check_unmoved(batch)
             self._move(db, after, event, epoch, "deliver")
             if baseline is not None:
-                values = [baseline.job, baseline.identity, baseline.name, baseline.digest, baseline.rows]
+                values = [baseline.job, baseline.identity, baseline.file, baseline.digest, baseline.rows]
                 db.execute("INSERT OR REPLACE INTO baselines VALUES (?, ?, ?, ?, ?)", values)
             self._tripped("deliver:baseline")
-            run = self._known_run(batch.run)
+            run = self.run(batch.run)
             self._add_rejects(run, batch.id, rejects, event.at)
             self._tripped("deliver:rejects")
             if all(one.phase is Phase.DELIVERED for one in self.batches(batch.run)):
-                self._put_run(replace(run, state=RunState.SETTLED, ended_at=event.at))
+                self._put_run(replace(run, state=RunState.SETTLED, settled_at=event.at))
             self._tripped("deliver:run")
         return after
-
-    def withdraw(self, run: RunId, reason: str, at: datetime, *, epoch: int | None = None) -> Run:
-        """End a held run that nobody will approve, and return it.
-
-        Raises:
-            ValueError: when the run is not held.
-        """
-        known = self._known_run(run)
-        with self._write("withdraw", known.job, epoch):
-            known = self._known_run(run)
-            if known.state is not RunState.HELD:
-                message = f"run {run} is {known.state}, not held"
-                raise ValueError(message)
-            known = replace(known, state=RunState.WITHDRAWN, ended_at=at, reason=codec.clean(reason))
-            self._put_run(known)
-        return known
 
     def claim_slot(self, job: str, at: datetime) -> bool:
         """Claim a slot of the job's schedule, and say whether it was free. Of many that try, one gets it."""
         with self._write("claim_slot") as db:
             return db.execute("INSERT OR IGNORE INTO slots VALUES (?, ?)", [job, codec.iso(at)]).rowcount == 1
 
-    def approve(self, job: str, plan_fingerprint: str, reason: str, at: datetime) -> None:
+    def approve(self, job: str, plan: str, reason: str, at: datetime) -> None:
         """Remember that a person approved this very plan. Approving twice keeps the newer reason."""
         with self._write("approve") as db:
-            values = [job, plan_fingerprint, codec.clean(reason), codec.iso(at)]
+            values = [job, plan, codec.clean(reason), codec.iso(at)]
             db.execute("INSERT OR REPLACE INTO approvals VALUES (?, ?, ?, ?)", values)
 
     def take_lease(self, job: str, owner: str, at: datetime, *, valid: Callable[[], bool]) -> int | None:
@@ -247,12 +228,6 @@ class Journal(Queries):
     def _put_run(self, run: Run) -> None:
         _update(self._db, "runs", codec.run_row(run))
 
-    def _known_run(self, run: RunId) -> Run:
-        found = self.run(run)
-        if found is None:
-            raise StateError(f"run {run} is not in the journal", hint="`lading history` lists the runs.")
-        return found
-
     def _add_rejects(self, run: Run, batch: BatchId | None, chunks: Iterable[Sequence[Reject]], at: datetime) -> None:
         """Insert rejects chunk by chunk, so that a million of them are never in memory at once."""
         when = codec.iso(at)
@@ -272,8 +247,8 @@ class Journal(Queries):
 
 def _check_fresh(run: Run, batches: Sequence[Batch]) -> None:
     """Refuse batches that are not just prepared for this run."""
-    if run.state not in (RunState.PREPARED, RunState.HELD) or (run.state is RunState.HELD and batches):
-        message = f"a run starts prepared, or held without batches; this one is {run.state} with {len(batches)} batches"
+    if batches and run.state is not RunState.PREPARED:
+        message = f"run {run.id} is {run.state} and comes with {len(batches)} batches"
         raise ValueError(message)
     for one in batches:
         fresh = Batch(
@@ -284,12 +259,22 @@ def _check_fresh(run: Run, batches: Sequence[Batch]) -> None:
             file=one.file,
             phase=Phase.PREPARED,
             prepared_at=one.prepared_at,
+            identity=one.identity,
             target=one.target,
             attempt=one.attempt,
         )
         if one != fresh:
             message = f"batch {one.id} is not a fresh batch of run {run.id}"
             raise ValueError(message)
+
+
+def _check_balance(run: Run, batches: Sequence[Batch]) -> None:
+    """Refuse a run whose batches do not hold exactly the records that its plan counts."""
+    accounting.settle(run.job, run.id, run.tally, batches)
+    sealed = sum(one.file.rows for one in batches)
+    if run.state is not RunState.HELD and sealed != run.tally.to_send:
+        message = f"run {run.id} plans to send {run.tally.to_send} records, but its batches hold {sealed}"
+        raise accounting.UnbalancedError(message)
 
 
 def _insert(db: Database, table: str, row: Row) -> None:

@@ -10,6 +10,7 @@ import fcntl
 import hashlib
 import os
 import socket
+from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -69,7 +70,7 @@ def _take(journal: Journal, path: Path, job: str, owner: str, at: datetime) -> t
     for _ in range(_TRIES):
         descriptor = _lock(journal, path, job)
         try:
-            epoch = journal.take_lease(job, owner, at, valid=lambda held=descriptor: _is_named(held, path))
+            epoch = journal.take_lease(job, owner, at, valid=partial(_is_named, descriptor, path))
         except BaseException:
             os.close(descriptor)
             raise

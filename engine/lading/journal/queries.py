@@ -5,21 +5,22 @@ It does not know what should be done about the answers.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, overload
 
 from lading.core.batch import BatchId, RunId
+from lading.errors import UsageError
 from lading.journal import codec
-from lading.journal.model import BaselinePointer, LeaseRow, RejectGroup, RejectRow
+from lading.journal.model import LeaseRow, RejectGroup, RejectRow
 from lading.journal.store import Store
-from lading.ports import Reject
+from lading.ports import BaselineEntry, Reject
 
 if TYPE_CHECKING:
     from datetime import datetime
 
     from lading.core.batch import Batch
     from lading.core.events import Event
+    from lading.core.run import Run
     from lading.journal.codec import Row
-    from lading.journal.model import Run
 
 #: The event that opens the story of each batch: the batch as it was prepared. It is no event of the lifecycle.
 PREPARED = "Prepared"
@@ -28,12 +29,12 @@ PREPARED = "Prepared"
 class Queries(Store):
     """The questions."""
 
-    def batch(self, batch: BatchId) -> Batch | None:
+    def batch(self, batch: str) -> Batch | None:
         """Return a batch, or None when there is none of that id. Its slot has no URL."""
         found = self._rows("SELECT * FROM batches WHERE id = ?", [batch])
         return codec.read_batch(found[0]) if found else None
 
-    def batches(self, run: RunId) -> tuple[Batch, ...]:
+    def batches(self, run: str) -> tuple[Batch, ...]:
         """Return all batches of a run, in order."""
         return self._batches("WHERE run = ? ORDER BY seq", [run])
 
@@ -43,17 +44,31 @@ class Queries(Store):
             return self._batches("WHERE phase <> 'delivered' ORDER BY no", [])
         return self._batches("WHERE phase <> 'delivered' AND job = ? ORDER BY no", [job])
 
-    def run(self, run: RunId) -> Run | None:
-        """Return a run, or None when there is none of that id."""
-        return next(iter(self._runs("WHERE id = ?", [run])), None)
+    def run(self, run: str) -> Run:
+        """Return a run by its id.
+
+        Raises:
+            UsageError: when there is none.
+        """
+        found = self._runs("WHERE id = ?", [run])
+        if not found:
+            raise UsageError(f"there is no run {run!r} in the journal", hint="`lading history` lists the runs.")
+        return found[0]
 
     def last_run(self, job: str) -> Run | None:
         """Return the newest run of a job, whatever its state."""
         return next(iter(self._runs("WHERE job = ? ORDER BY serial DESC LIMIT 1", [job])), None)
 
     def open_runs(self, job: str) -> tuple[Run, ...]:
-        """Return the runs of a job that are not at their end: prepared, or held by a guard. Oldest first."""
-        return self._runs("WHERE job = ? AND state IN ('prepared', 'held') ORDER BY serial", [job])
+        """Return the runs of a job that are not at their end, oldest first.
+
+        They are prepared, or held by a guard; a held run ends when a later run takes its place.
+        """
+        newest = "(SELECT max(serial) FROM runs WHERE job = ?)"
+        return self._runs(
+            f"WHERE job = ? AND (state = 'prepared' OR (state = 'held' AND serial = {newest})) ORDER BY serial",
+            [job, job],
+        )
 
     def history(self, job: str | None = None, limit: int = 20) -> tuple[Run, ...]:
         """Return the newest runs, newest first."""
@@ -65,7 +80,7 @@ class Queries(Store):
         """Return the serial of the job's next run."""
         return 1 + int(self._rows("SELECT coalesce(max(serial), 0) AS n FROM runs WHERE job = ?", [job])[0]["n"])
 
-    def events(self, batch: BatchId) -> tuple[Event, ...]:
+    def events(self, batch: str) -> tuple[Event, ...]:
         """Return what happened to a batch, in order, heartbeats left out."""
         found = self._rows(
             "SELECT kind, at, payload FROM events WHERE batch = ? AND kind <> ? ORDER BY no", [batch, PREPARED]
@@ -75,7 +90,7 @@ class Queries(Store):
     def rejects(  # the four filters and the page are what `lading rejects` offers
         self,
         job: str | None = None,
-        run: RunId | None = None,
+        run: str | None = None,
         kind: str | None = None,
         *,
         limit: int = 100,
@@ -86,13 +101,13 @@ class Queries(Store):
         found = self._rows(f"SELECT * FROM rejects {where} ORDER BY no LIMIT ? OFFSET ?", [*values, limit, offset])  # noqa: S608 - column names of ours
         return tuple(_reject(row) for row in found)
 
-    def rejects_count(self, job: str | None = None, run: RunId | None = None, kind: str | None = None) -> int:
+    def rejects_count(self, job: str | None = None, run: str | None = None, kind: str | None = None) -> int:
         """Return how many rejects there are."""
         where, values = _where(job=job, run=run, kind=kind)
         return int(self._rows(f"SELECT count(*) AS n FROM rejects {where}", values)[0]["n"])  # noqa: S608 - the same
 
     def reject_groups(
-        self, job: str | None = None, run: RunId | None = None, kind: str | None = None
+        self, job: str | None = None, run: str | None = None, kind: str | None = None
     ) -> tuple[RejectGroup, ...]:
         """Return the rejects counted by kind, code and field, the greatest count first."""
         where, values = _where(job=job, run=run, kind=kind)
@@ -115,23 +130,37 @@ class Queries(Store):
         )
         return int(found[0]["n"])
 
-    def baseline(self, job: str, identity: str) -> BaselinePointer | None:
+    def baseline(self, job: str, identity: str) -> BaselineEntry | None:
         """Return which file is the baseline of a job at a target, or None when nothing was accepted yet."""
         found = self._rows("SELECT * FROM baselines WHERE job = ? AND identity = ?", [job, identity])
-        return BaselinePointer(**found[0]) if found else None
+        return BaselineEntry(**found[0]) if found else None
 
     def high_water(self, job: str, identity: str) -> str | None:
         """Return the greatest `since` value that a run of the job has sent to the target."""
         found = self._rows("SELECT value FROM high_water WHERE job = ? AND identity = ?", [job, identity])
         return str(found[0]["value"]) if found else None
 
-    def slot_done(self, job: str, at: datetime) -> bool:
-        """Whether a slot of the job's schedule was claimed."""
-        return bool(self._rows("SELECT 1 FROM slots WHERE job = ? AND slot_at = ?", [job, codec.iso(at)]))
+    def baseline_files(self, job: str) -> tuple[str, ...]:
+        """Return the names of all baseline files of a job, whatever the account."""
+        found = self._rows("SELECT file FROM baselines WHERE job = ? ORDER BY identity", [job])
+        return tuple(str(row["file"]) for row in found)
 
-    def approved(self, job: str, plan_fingerprint: str) -> bool:
+    @overload
+    def slot_done(self, job: str) -> datetime | None: ...
+
+    @overload
+    def slot_done(self, job: str, at: datetime) -> bool: ...
+
+    def slot_done(self, job: str, at: datetime | None = None) -> datetime | bool | None:
+        """Return the latest slot of the job's schedule that was claimed; with `at`, whether that very slot was."""
+        if at is not None:
+            return bool(self._rows("SELECT 1 FROM slots WHERE job = ? AND slot_at = ?", [job, codec.iso(at)]))
+        latest = self._rows("SELECT max(slot_at) AS at FROM slots WHERE job = ?", [job])[0]["at"]
+        return codec.moment(latest) if latest is not None else None
+
+    def approved(self, job: str, plan: str) -> bool:
         """Whether a person approved this very plan."""
-        return bool(self._rows("SELECT 1 FROM approvals WHERE job = ? AND fingerprint = ?", [job, plan_fingerprint]))
+        return bool(self._rows("SELECT 1 FROM approvals WHERE job = ? AND plan = ?", [job, plan]))
 
     def lease_row(self, job: str) -> LeaseRow | None:
         """Return who runs a job, as far as the journal knows; the kernel's lock is the truth."""
@@ -142,7 +171,7 @@ class Queries(Store):
         """Return the files that rows still need: of open batches, and the baselines' names. Others may be swept."""
         found = self._rows(
             "SELECT path AS name FROM batches WHERE phase <> 'delivered' UNION ALL "
-            "SELECT evidence FROM batches WHERE phase <> 'delivered' UNION ALL SELECT name FROM baselines"
+            "SELECT evidence FROM batches WHERE phase <> 'delivered' UNION ALL SELECT file FROM baselines"
         )
         return {str(row["name"]) for row in found}
 

@@ -34,12 +34,13 @@ _TABLES_1 = (
         serial INTEGER NOT NULL CHECK (serial > 0),
         spec_hash TEXT NOT NULL,
         identity TEXT NOT NULL,
-        state TEXT NOT NULL CHECK (state IN ('prepared', 'held', 'settled', 'withdrawn')),
+        state TEXT NOT NULL CHECK (state IN ('prepared', 'held', 'settled')),
         created_at TEXT NOT NULL,
-        ended_at TEXT,
-        tally TEXT NOT NULL CHECK (json_valid(tally)),
-        fingerprint TEXT NOT NULL,
-        warnings TEXT NOT NULL CHECK (json_valid(warnings)),
+        settled_at TEXT,
+        tally TEXT NOT NULL,
+        plan TEXT NOT NULL,
+        high_water TEXT,
+        warnings TEXT NOT NULL,
         reason TEXT NOT NULL,
         seal TEXT NOT NULL,
         UNIQUE (job, serial)
@@ -62,8 +63,10 @@ _TABLES_1 = (
             phase IN ('prepared', 'allocated', 'submitted', 'settled', 'collected', 'delivered', 'stuck')
         ),
         prepared_at TEXT NOT NULL,
-        target TEXT NOT NULL CHECK (json_valid(target)),
+        identity TEXT NOT NULL,
+        target TEXT NOT NULL,
         attempt INTEGER NOT NULL CHECK (attempt > 0),
+        lost INTEGER NOT NULL,
         doubt TEXT,
         doubt_since TEXT,
         slot_id TEXT,
@@ -92,7 +95,7 @@ _TABLES_1 = (
         batch TEXT NOT NULL REFERENCES batches (id),
         at TEXT NOT NULL,
         kind TEXT NOT NULL,
-        payload TEXT NOT NULL CHECK (json_valid(payload)),
+        payload TEXT NOT NULL,
         epoch INTEGER,
         chain TEXT NOT NULL
     ) STRICT""",
@@ -125,7 +128,7 @@ _TABLES_1 = (
     CREATE TABLE baselines (
         job TEXT NOT NULL,
         identity TEXT NOT NULL,
-        name TEXT NOT NULL,
+        file TEXT NOT NULL,
         digest TEXT NOT NULL,
         rows INTEGER NOT NULL,
         PRIMARY KEY (job, identity)
@@ -153,10 +156,10 @@ _TABLES_1 = (
     """
     CREATE TABLE approvals (
         job TEXT NOT NULL,
-        fingerprint TEXT NOT NULL,
+        plan TEXT NOT NULL,
         reason TEXT NOT NULL,
         at TEXT NOT NULL,
-        PRIMARY KEY (job, fingerprint)
+        PRIMARY KEY (job, plan)
     ) STRICT""",
 )
 

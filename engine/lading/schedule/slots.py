@@ -125,7 +125,7 @@ def _cron_slots(schedule: Schedule, after: datetime) -> Iterator[datetime]:
 
 
 def _interval_slots(every: timedelta, after: datetime) -> Iterator[datetime]:
-    """Give the whole multiples of an interval since midnight UTC of 1970-01-01; those of a day fall at the same times."""
+    """Give the multiples of an interval since midnight UTC of 1970-01-01; one that divides a day keeps its times."""
     if every <= timedelta(0):
         msg = "an interval needs to be longer than nothing"
         raise ValueError(msg)

@@ -9,13 +9,13 @@ import fcntl
 import os
 import stat
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lading.errors import EnvironmentProblem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 NEW_FILE_MODE = 0o666  # less the umask of whoever runs us, as for any file a program writes for its user
 
@@ -42,8 +42,7 @@ def real_file(file: Path) -> Path:
         EnvironmentProblem: the path leads to a folder, a device, a pipe, or in a circle.
     """
     with spoken(file):
-        # strict=False: the file itself need not exist; a circle of links is an error either way.
-        real = file.resolve()
+        real = Path(os.path.realpath(file))
         _make_folder(real.parent)
         try:
             kind = real.lstat().st_mode

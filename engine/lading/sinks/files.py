@@ -6,6 +6,7 @@ It does not know jobs. Text in CSV stays text: nothing in it is read as a number
 from __future__ import annotations
 
 import csv
+import glob
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -45,15 +46,13 @@ def _held(file: Path, kind: str, key: tuple[str, ...]) -> pl.LazyFrame | None:
     if not file.exists() or file.stat().st_size == 0:
         return None
     try:
-        if kind == "csv":
-            _refuse_repeated_columns(file)
         held = _scan(file, kind)
         names = held.collect_schema().names()
         missing = [name for name in key if name not in names]
         if missing:
             raise _unfit(file, f"has no column {', '.join(missing)}, by which its rows are told apart")
         repeated = merge.repeated_keys(held, key)
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, csv.Error) as error:
         raise _unreadable(file, kind) from error
     if repeated:
         raise _unfit(file, f"holds {repeated} key{'s' if repeated > 1 else ''} more than once")
@@ -64,12 +63,13 @@ def _scan(file: Path, kind: str) -> pl.LazyFrame:
     match kind:
         case "csv":
             # A blank line is no row; an empty cell is null, and "" is an empty text.
-            frame = pl.scan_csv(file, infer_schema=False, glob=False)
+            frame = pl.scan_csv(file, infer_schema=False, new_columns=_header(file), glob=False)
             return frame.filter(~pl.all_horizontal(pl.all().is_null()))
         case "parquet":
             return pl.scan_parquet(file, glob=False)
         case _:
-            return pl.scan_ndjson(file, infer_schema_length=None)
+            # This reader alone cannot be told that a name is no pattern.
+            return pl.scan_ndjson(glob.escape(str(file)), infer_schema_length=None)
 
 
 def _write(frame: pl.LazyFrame, file: Path, kind: str) -> None:
@@ -82,13 +82,20 @@ def _write(frame: pl.LazyFrame, file: Path, kind: str) -> None:
             frame.sink_ndjson(file, check_extension=False)
 
 
-def _refuse_repeated_columns(file: Path) -> None:
-    """Refuse two columns of one name: the reader would rename one, and the file would not come back as it was."""
+def _header(file: Path) -> list[str]:
+    """Return the column names of a CSV file as they are meant.
+
+    The columnar reader leaves quotes in a name doubled, and renames the second column of one name: the file would not
+    come back as it was.
+    """
     with file.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
         header = next(csv.reader(stream), [])
     repeated = sorted({name for name in header if header.count(name) > 1})
     if repeated:
         raise _unfit(file, f"has more than one column named {', '.join(map(repr, repeated))}")
+    if not header:
+        raise _unfit(file, "begins with a blank line, not with the names of its columns")
+    return header
 
 
 def _unreadable(file: Path, kind: str) -> EnvironmentProblem:

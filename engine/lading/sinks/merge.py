@@ -28,9 +28,18 @@ def merged(held: pl.LazyFrame, fresh: pl.LazyFrame, key: tuple[str, ...]) -> pl.
 
 
 def common_schema(held: pl.LazyFrame, fresh: pl.LazyFrame) -> pl.Schema:
-    """Return the columns of both, those of `held` first, each with a type that holds the values of both."""
-    empty = [pl.DataFrame(schema=frame.collect_schema()) for frame in (held, fresh)]
-    return pl.concat(empty, how="diagonal_relaxed").schema
+    """Return the columns of both, those of `held` first, each with a type that holds the values of both.
+
+    Raises:
+        polars.exceptions.SchemaError: there is no such type.
+    """
+    both = [frame.collect_schema() for frame in (held, fresh)]
+    common = pl.concat([pl.DataFrame(schema=schema) for schema in both], how="diagonal_relaxed").schema
+    for name, kind in common.items():
+        # An object or a list can be cast to text, but the names and quotes in it would be lost.
+        if not kind.is_nested() and any(schema.get(name, kind).is_nested() for schema in both):
+            raise pl.exceptions.SchemaError(f"{name} is once a list or an object and once neither")
+    return common
 
 
 def shaped(frame: pl.LazyFrame, columns: dict[str, pl.DataType]) -> pl.LazyFrame:

@@ -46,15 +46,15 @@ class RuleModel(Model):
     """What one value must be. `required_in` lists modes, or `"*"` for every mode."""
 
     kind: Kind
-    required_in: list[Text] = []
-    enum: list[Text] = []
+    required_in: list[Text] = Field(default_factory=list)
+    enum: list[Text] = Field(default_factory=list)
     enum_severity: Severity = Severity.REFUSE
     format: Format | None = None
     pattern: str = ""
     min_length: Annotated[int, Field(ge=0)] | None = None
     max_length: Annotated[int, Field(ge=1)] | None = None
     past: bool = False
-    fields: dict[Text, RuleModel] = {}
+    fields: dict[Text, RuleModel] = Field(default_factory=dict)
     extra: ExtraModel | None = None
     items: RuleModel | None = None
     source: str = ""
@@ -85,7 +85,7 @@ class ConditionModel(Model):
     field: Text
     equals: Annotated[list[Text], Field(min_length=1)]
     required: Annotated[list[Text], Field(min_length=1)]
-    modes: list[Text] = []
+    modes: list[Text] = Field(default_factory=list)
     source: Text
 
 
@@ -98,9 +98,9 @@ class RecordModel(Model):
     modes: Annotated[list[Text], Field(min_length=1)]
     legacy: str = ""
     fields: Annotated[dict[Text, RuleModel], Field(min_length=1)]
-    fields_in: dict[Text, list[Text]] = {}
-    any_of: dict[Text, list[list[Text]]] = {}
-    conditions: list[ConditionModel] = []
+    fields_in: dict[Text, list[Text]] = Field(default_factory=dict)
+    any_of: dict[Text, list[list[Text]]] = Field(default_factory=dict)
+    conditions: list[ConditionModel] = Field(default_factory=list)
 
     def compiled(self) -> RecordSchema:
         """Return the record schema."""

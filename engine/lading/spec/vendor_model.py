@@ -11,8 +11,8 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from lading.core.batch import Verdict
-from lading.core.policy import InDoubt
+from lading.core.batch import Verdict  # noqa: TC001 - pydantic reads it at run time
+from lading.core.policy import InDoubt  # noqa: TC001 - the same
 from lading.core.vendor_rules import AuthKind, Door, FileFormat, LogFormat, Means, Silence
 from lading.spec.record_spec import Model, Text
 
@@ -47,7 +47,7 @@ class Noted(Model):
 
 
 class CaseModel(Noted):
-    """What one status means, where HTTP's own habits do not say it. `says` is a text in the body, in any letter case."""
+    """What one status means, where HTTP's habits do not say it. `says` is a text in the body, in any letter case."""
 
     status: Annotated[int, Field(ge=200, le=599)]
     means: Means
@@ -60,19 +60,19 @@ class CallModel(Noted):
     method: Literal["GET", "PUT", "POST", "DELETE"]
     url: Annotated[str, Field(pattern=r"^(/[!-~]*|\{(slot|found)\.url\})$")]
     door: Door = Door.API
-    headers: dict[Text, Text] = {}
+    headers: dict[Text, Text] = Field(default_factory=dict)
     json_body: Annotated[dict[Text, str | int | bool] | None, Field(alias="json")] = None
     form: dict[Text, Text] | None = None
     sends_file: bool = False
-    cases: list[CaseModel] = []
-    read: dict[Text, Pointers] = {}
+    cases: list[CaseModel] = Field(default_factory=list)
+    read: dict[Text, Pointers] = Field(default_factory=dict)
 
 
 class AuthModel(Noted):
     """How a connection proves who it is."""
 
     kind: AuthKind
-    headers: dict[Text, Text] = {}
+    headers: dict[Text, Text] = Field(default_factory=dict)
     user: str = ""
     password: str = ""
     token: CallModel | None = None
@@ -152,8 +152,8 @@ class ErrorLayoutModel(Model):
     items: str = ""
     inputs: str = ""
     errors: str = ""
-    ignored_codes: list[Text] = []
-    retry_codes: list[Text] = []
+    ignored_codes: list[Text] = Field(default_factory=list)
+    retry_codes: list[Text] = Field(default_factory=list)
 
 
 class RowLogModel(Noted):
@@ -181,7 +181,7 @@ class DescribeModel(Noted):
     check: CallModel | None = None
     choice: ChoiceModel | None = None
     template: CallModel | None = None
-    params: dict[Text, Text] = {}
+    params: dict[Text, Text] = Field(default_factory=dict)
 
 
 class DownloadModel(Model):
@@ -202,7 +202,7 @@ class ErrorsModel(Noted):
     """The refused rows: after which verdicts to ask for them, and by which ways."""
 
     verdicts: Annotated[list[Verdict], Field(min_length=1)]
-    counters: list[Pointer] = []
+    counters: list[Pointer] = Field(default_factory=list)
     ways: Annotated[list[DownloadModel], Field(min_length=1)]
 
 

@@ -69,7 +69,7 @@ class BackOffice(Vendor):
             self.settle()
             delivered = [(batch, self._status(batch)) for batch in self.memory.world.all() if batch.upload]
         for batch, status in delivered:
-            done = status == "COMPLETED" or (status == "EXPIRED" and self._was_completed(batch))
+            done = self._was_completed(batch, status)
             waiting = status in {"PRE_PROCESSING", "VALIDATING", "SCHEDULED", "PROCESSING"}
             otherwise = "pending" if waiting else "unprocessed"
             for row in _readable(self._upload_of(batch)):
@@ -87,14 +87,15 @@ class BackOffice(Vendor):
     def _status(self, batch: Batch) -> str:
         return phases.status(batch, self.clock.now(), self.pace)
 
-    def _was_completed(self, batch: Batch) -> bool:
+    def _was_completed(self, batch: Batch, status: str) -> bool:
         starts = phases.starts_at(batch, self.pace)
-        return starts is not None and starts + self.pace.processing < batch.created + phases.KEPT_FOR
+        in_time = starts is not None and starts + self.pace.processing < batch.created + phases.KEPT_FOR
+        return status == "COMPLETED" or (status == "EXPIRED" and in_time)
 
     def _view(self, batch: Batch) -> dict[str, Any]:
         status, counts = self._status(batch), (batch.outcome.counts if batch.outcome else {})
-        known = {"COMPLETED", "EXPIRED"}
-        looked = status in {"SCHEDULED", "PROCESSING", *known}
+        done = self._was_completed(batch, status)
+        looked = done or status in {"SCHEDULED", "PROCESSING"}
         return {
             "batchId": batch.id,
             "userBatchRef": batch.reference,
@@ -102,7 +103,7 @@ class BackOffice(Vendor):
             "requestedDatetime": moments.seconds(batch.facts["scheduled"] or batch.created),
             "rowsInBatch": counts.get("rowsInBatch") if looked else None,
             **{
-                name: counts.get(name) if status in known else None
+                name: counts.get(name) if done else None
                 for name in ("rowsProcessed", "validationErrors", "processingErrors")
             },
             "batchService": SERVICE_CODE,

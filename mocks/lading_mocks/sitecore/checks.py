@@ -60,6 +60,12 @@ def whole_moment(value: object) -> str | None:
     return None if good else "must be an ISO 8601 date-time in UTC without milliseconds"
 
 
+def minute(value: object) -> str | None:
+    """Accept a moment in the form `yyyy-MM-ddTHH:mmZ`."""
+    good = moments.parse(value, utc=True) is not None and len(str(value)) == len("2030-12-24T00:00Z")
+    return None if good else "must have the form yyyy-MM-ddTHH:mmZ"
+
+
 def email(value: object) -> str | None:
     """Accept one `@`, no spaces, a dot in the domain."""
     good = isinstance(value, str) and re.fullmatch(_EMAIL, value) is not None

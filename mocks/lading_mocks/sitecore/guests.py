@@ -29,7 +29,7 @@ PERSON: dict[str, checks.Check] = {
     "phoneNumbers": checks.texts,
     "nationality": checks.text,
     "passportNumber": checks.text,
-    "passportExpiry": checks.whole_moment,
+    "passportExpiry": checks.minute,
     "street": checks.texts,
     "city": checks.text,
     "country": _COUNTRY,

@@ -1,8 +1,9 @@
 """The guests, orders and events a tenant holds, and what each record changes in them.
 
 It does not know files or batches, and expects records that were checked; it refuses what its contents forbid. What
-replaces what follows sitecore-cdp.md, 4.2, 5.4, 6.6 and 7. Not modelled: duplicates made by two records of one guest in
-one file (here the second finds the first), and limits on how much is retained.
+replaces what follows sitecore-cdp.md, 4.2, 5.4, 6.6 and 7. The contact of an order is upserted like a guest (assumed).
+Not modelled: duplicates made by two records of one guest in one file (here the second finds the first), and limits on
+how much is retained.
 
 Reserved values of this mock: a guest with an identifier whose id starts with `MOCK-OPEN-SESSION` has an open session
 (delete: 403 `Action not allowed`; migration: `Unable to migrate Guest with open session`), and one whose id starts with

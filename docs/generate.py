@@ -1,0 +1,85 @@
+"""Write the reference parts of README from the code itself; `make docs` calls it through cog."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import click
+
+from lading.core.lifecycle import TRANSITIONS
+from lading.errors import ExitCode
+
+_WIDTH = 100
+
+
+def commands() -> str:
+    """Return the help of every command, as a person sees it at 100 columns."""
+    from lading.cli import main
+
+    parts = [_help(main, ("lading",))]
+    parts += [_help(command, ("lading", *path)) for path, command in _walk(main, ())]
+    return "\n".join(parts)
+
+
+def exit_codes() -> str:
+    """Return the table of exit codes."""
+    rows = "\n".join(f"| {int(code)} | {code.meaning} |" for code in ExitCode)
+    return f"| exit | meaning |\n| --- | --- |\n{rows}\n"
+
+
+def lifecycle() -> str:
+    """Return the diagram of a batch's life, drawn from the table that the engine runs by."""
+    arrows: dict[tuple[str, str], list[str]] = {}
+    for phase, events in TRANSITIONS.items():
+        for event, after in events.items():
+            if after is not None and after is not phase:
+                arrows.setdefault((phase, after), []).append(event.__name__)
+    lines = [f"    {begin} --> {end}: {', '.join(names)}" for (begin, end), names in arrows.items()]
+    return "\n".join(["```mermaid", "stateDiagram-v2", "    [*] --> prepared", *lines, "```", ""])
+
+
+def job_keys() -> str:
+    """Return every key of jobs.yaml with what it means, from the schema that editors use."""
+    from lading.spec import jobs_schema
+
+    schema = jobs_schema()
+    definitions: dict[str, Any] = schema.get("$defs", {})
+    parts = [_keys("jobs.yaml", schema, definitions)]
+    parts += [_keys(name, one, definitions) for name, one in definitions.items() if one.get("properties")]
+    return "\n".join(parts)
+
+
+def _keys(title: str, schema: dict[str, Any], definitions: dict[str, Any]) -> str:
+    required = set(schema.get("required", ()))
+    rows = []
+    for name, one in schema.get("properties", {}).items():
+        text = str(one.get("description") or _referred(one, definitions)).replace("|", "\\|").replace("\n", " ")
+        rows.append(f"| `{name}`{' (required)' if name in required else ''} | {text} |")
+    heading = str(schema.get("title", title))
+    return "\n".join([f"**{heading}**", "", "| key | meaning |", "| --- | --- |", *rows, ""])
+
+
+def _referred(one: dict[str, Any], definitions: dict[str, Any]) -> str:
+    name = str(one.get("$ref", "")).rsplit("/", 1)[-1]
+    return str(definitions.get(name, {}).get("description", ""))
+
+
+def _walk(group: click.Group, path: tuple[str, ...]) -> list[tuple[tuple[str, ...], click.Command]]:
+    found: list[tuple[tuple[str, ...], click.Command]] = []
+    context = click.Context(group)
+    for name in group.list_commands(context):
+        command = group.get_command(context, name)
+        if command is None or command.hidden:
+            continue
+        found.append(((*path, name), command))
+        if isinstance(command, click.Group):
+            found += _walk(command, (*path, name))
+    return found
+
+
+def _help(command: click.Command, path: tuple[str, ...]) -> str:
+    context = click.Context(
+        command, info_name=" ".join(path), terminal_width=_WIDTH, max_content_width=_WIDTH, color=False
+    )
+    text = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
+    return f"#### `{' '.join(path)}`\n\n```text\n{text}\n```\n"

@@ -1,0 +1,73 @@
+"""The global options: the same before a command and after it. What stands after the command wins.
+
+It does not know what the options lead to.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+OUTPUTS = ("text", "json", "ndjson", "md")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GlobalOptions:
+    """What was asked for on the command line; None leaves it to `LADING_*` variables and defaults."""
+
+    file: Path | None = None
+    state: Path | None = None
+    output: str | None = None
+    mocks: bool | None = None
+    no_color: bool | None = None
+    quiet: bool | None = None
+    verbose: bool | None = None
+
+    def overridden(self, given: dict[str, Any]) -> GlobalOptions:
+        """Return the options with those that were given in their place."""
+        return replace(self, **{name: value for name, value in given.items() if value is not None})
+
+
+NAMES = tuple(GlobalOptions.__dataclass_fields__)
+
+
+def declared(*, hidden: bool) -> list[click.Parameter]:
+    """Return the options as click knows them, shown on the group and merely accepted by each command."""
+
+    def flag(*names: str, text: str) -> click.Option:
+        return click.Option(names, is_flag=True, default=None, hidden=hidden, help=text)
+
+    return [
+        click.Option(
+            ["-f", "--file"], type=click.Path(path_type=Path), metavar="PATH", hidden=hidden,
+            help="The jobs file (LADING_FILE; default: jobs.yaml).",
+        ),
+        click.Option(
+            ["--state"], type=click.Path(path_type=Path), metavar="FOLDER", hidden=hidden,
+            help="The state folder (LADING_STATE; default: .lading beside the jobs file).",
+        ),
+        click.Option(
+            ["-o", "--output"], type=click.Choice(OUTPUTS), hidden=hidden,
+            help="What stdout gets (default: text). Messages and progress go to stderr.",
+        ),
+        flag("--mocks", text="Let the bundled mocks stand in for every vendor (LADING_MOCKS=1)."),
+        flag("--no-color", text="No colour; NO_COLOR and TERM=dumb do the same."),
+        flag("-q", "--quiet", text="No progress, only warnings and errors."),
+        flag("-v", "--verbose", text="Plain progress lines, also on a terminal."),
+    ]  # fmt: skip
+
+
+def peeked_output(arguments: list[str]) -> str | None:
+    """Return the output form that a command line asks for, although it could not be parsed."""
+    for at, word in enumerate(arguments):
+        name, _, value = word.partition("=")
+        if word in ("-o", "--output"):
+            value = arguments[at + 1] if at + 1 < len(arguments) else ""
+        elif name != "--output":
+            value = word[2:] if word.startswith("-o") else ""
+        if value in OUTPUTS:
+            return value
+    return None

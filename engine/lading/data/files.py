@@ -1,0 +1,184 @@
+"""The files behind a source: each is there, is readable and is plain text in UTF-8 where text is expected.
+
+It does not know rows or columns. What is packed or in another encoding is copied once, whole, into the work folder.
+"""
+
+from __future__ import annotations
+
+import codecs
+import glob
+import hashlib
+import os
+import zlib
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, cast
+
+from isal import igzip
+
+from lading.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+#: Text is read in pieces of this many bytes.
+PIECE = 4 << 20
+_FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".parquet": "parquet", ".pq": "parquet"}
+_FORMATS |= {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TextFile:
+    """A file of text as declared: where, in which encoding."""
+
+    path: Path
+    encoding: str
+
+    @property
+    def packed(self) -> bool:
+        """Whether the file is gzip, by its first two bytes rather than by its name."""
+        with self.path.open("rb") as stream:
+            return stream.read(2) == b"\x1f\x8b"
+
+    @property
+    def plain(self) -> bool:
+        """Whether the file can be read where it lies."""
+        return codec(self.encoding) == "utf-8" and not self.packed
+
+
+def locate(path: str, folder: str) -> tuple[Path, ...]:
+    """Return the files that a path or a glob names, sorted.
+
+    Raises:
+        SourceError: when there is none, or one is a folder or cannot be opened.
+    """
+    whole = Path(folder) / Path(path).expanduser()
+    if whole.exists() or not glob.has_magic(path):
+        found = [whole]
+    else:
+        found = sorted(Path(one) for one in glob.glob(str(whole), recursive=True) if not Path(one).is_dir())  # noqa: PTH207 - an absolute pattern
+    if not found:
+        raise SourceError(f"no file matches {path}", hint=f"Look into {folder}; paths are relative to jobs.yaml.")
+    for one in found:
+        _readable(one)
+    return tuple(found)
+
+
+def _readable(path: Path) -> None:
+    """Refuse a file that is absent, a folder, or closed to us."""
+    try:
+        if path.is_dir():
+            hint = f"Name a file in it, or a glob such as {path.name}/*.csv."
+            raise SourceError(f"{path} is a folder, not a file", hint=hint)
+        with path.open("rb"):
+            pass
+    except FileNotFoundError:
+        near = ", ".join(sorted(one.name for one in path.parent.glob(f"*{path.suffix}"))[:5]) if path.suffix else ""
+        hint = f"The folder holds: {near}." if near else "Check source.path; it is relative to jobs.yaml."
+        raise SourceError(f"{path} does not exist", hint=hint) from None
+    except PermissionError:
+        raise SourceError(f"{path} may not be read", hint="Give this user permission to read it.") from None
+    except OSError as error:
+        raise SourceError(f"{path} cannot be read: {error.strerror}", hint="Check source.path.") from None
+
+
+def format_of(path: Path, declared: str | None) -> str:
+    """Return csv, parquet or jsonl: as declared, else from the file's ending.
+
+    Raises:
+        SourceError: when the ending says nothing.
+    """
+    if declared:
+        return declared
+    ending = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
+    if ending.lower() not in _FORMATS:
+        hint = "Write source.format: csv, parquet or jsonl."
+        raise SourceError(f"{path}: the format does not follow from the name", hint=hint)
+    return _FORMATS[ending.lower()]
+
+
+def codec(encoding: str) -> str:
+    """Return the canonical name of an encoding, with and without byte order mark the same for UTF-8.
+
+    Raises:
+        SourceError: when Python knows no text encoding of that name.
+    """
+    try:
+        found = codecs.lookup(encoding)
+        b"".decode(encoding)
+    except LookupError:
+        hint = "Usual names are utf-8, latin-1, cp1252 and utf-16."
+        raise SourceError(f"no text encoding is called {encoding!r}", hint=hint) from None
+    return {"utf-8-sig": "utf-8"}.get(found.name, found.name)
+
+
+def pieces(file: TextFile) -> Iterator[bytes]:
+    """Yield the text of a file as UTF-8 without byte order mark, unpacked.
+
+    Raises:
+        SourceError: when it is truncated or damaged gzip, or not in the declared encoding (with the line).
+    """
+    name = codec(file.encoding)
+    decoder = codecs.getincrementaldecoder("utf-8-sig" if name == "utf-8" else file.encoding)(errors="strict")
+    lines = 1
+    try:
+        with file.path.open("rb") as raw:
+            stream: IO[bytes] = cast("IO[bytes]", igzip.GzipFile(fileobj=raw)) if file.packed else raw
+            while True:
+                piece = stream.read(PIECE)
+                try:
+                    text = decoder.decode(piece, final=not piece)
+                except UnicodeDecodeError as error:
+                    lines += bytes(error.object[: error.start]).count(b"\n")
+                    raise _misread(file, lines) from None
+                lines += text.count("\n")
+                if text:
+                    yield text.encode()
+                if not piece:
+                    return
+    except (EOFError, zlib.error, igzip.BadGzipFile) as error:
+        hint = "Fetch or export the file again; gzip -t tells whether it is whole."
+        raise SourceError(f"{file.path} is truncated or damaged gzip ({type(error).__name__})", hint=hint) from None
+    except OSError as error:
+        raise SourceError(f"{file.path} cannot be read: {error.strerror or error}", hint="Try again.") from None
+
+
+def _misread(file: TextFile, line: int) -> SourceError:
+    """Return the error for a byte that the encoding does not have."""
+    return SourceError(
+        f"{file.path}:{line}: a byte on this line is not {file.encoding}",
+        hint="Declare source.encoding (for instance cp1252 or latin-1), or export the file as UTF-8.",
+    )
+
+
+def readable_copy(file: TextFile, work: Path, *, fresh: bool) -> Path:
+    """Return a path under which the text lies plain: the file itself, or a whole copy in the work folder.
+
+    `fresh` says that an older copy may not be trusted.
+    """
+    if file.plain:
+        return file.path
+    name = hashlib.sha256(os.fsencode(file.path)).hexdigest()[:16]
+    copy = work / f"source-{name}.txt"
+    if copy.exists() and not fresh:
+        return copy
+    partial = copy.with_suffix(".partial")
+    with partial.open("wb") as out:
+        for piece in pieces(file):
+            out.write(piece)
+    partial.replace(copy)
+    return copy
+
+
+def beginning(file: TextFile, size: int) -> bytes:
+    """Return at least the first `size` bytes of the text, or all of it, as UTF-8."""
+    found = bytearray()
+    stream = pieces(file)
+    for piece in stream:
+        found += piece
+        if len(found) >= size:
+            break
+    with suppress(AttributeError):
+        stream.close()  # type: ignore[attr-defined]
+    return bytes(found)

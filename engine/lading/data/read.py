@@ -1,0 +1,225 @@
+"""A source is a stream of frames with row numbers, or a `SourceError` that says which file, which row and what to do.
+
+It does not know keys or mappings. CSV is text in every column; an empty field is null.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from lading.data import soundness
+from lading.data.files import TextFile, format_of, locate, readable_copy
+from lading.data.names import PREFIX, ROW
+from lading.errors import SourceError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lading.core.job import Join, Source
+
+#: Rows in a frame: the flat optimum of PERFORMANCE.md section 4.
+FRAME_ROWS = 25_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Input:
+    """The files of one source (or of one join), all with the same columns.
+
+    `schema` maps each column to its type; for CSV every type is text. `work` keeps copies of packed files.
+    """
+
+    files: tuple[Path, ...]
+    format: str
+    delimiter: str
+    encoding: str
+    nulls: tuple[str, ...]
+    schema: dict[str, pl.DataType]
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The column names, in the order of the first file."""
+        return tuple(self.schema)
+
+
+def open_source(source: Source) -> Input:
+    """Look at the files of a source: format, columns, types. Reads as little as it can.
+
+    Raises:
+        SourceError: when a file is missing, unreadable, empty, not what its name says, or has other columns.
+    """
+    files = locate(source.path, source.folder)
+    return _open(files, source, format_of(files[0], source.format))
+
+
+def open_join(source: Source, join: Join) -> Input:
+    """Look at the file of a join; its format follows from its ending, CSV settings are those of the source."""
+    files = locate(join.path, source.folder)
+    return _open(files, source, format_of(files[0], None))
+
+
+def _open(files: tuple[Path, ...], source: Source, kind: str) -> Input:
+    """Look at each file and refuse those that differ from the first."""
+    first: dict[str, pl.DataType] | None = None
+    for path in files:
+        with reading(path):
+            schema = _schema(path, kind, source)
+        reserved = [one for one in schema if one.startswith(PREFIX)]
+        if reserved:
+            raise SourceError(f"{path}: column names may not begin with {PREFIX!r}", hint="Rename the column.")
+        if first is None:
+            first = schema
+        elif set(schema) != set(first):
+            other = ", ".join(sorted(set(schema) ^ set(first))[:5])
+            hint = "Files of one glob need the same columns; split the job or fix the export."
+            raise SourceError(f"{path} and {files[0].name} differ in columns: {other}", hint=hint)
+        elif schema != first:
+            other = ", ".join(one for one in first if schema[one] != first[one])
+            hint = "Write the files with the same types."
+            raise SourceError(f"{path} and {files[0].name} differ in the types of: {other}", hint=hint)
+    return Input(
+        files=files,
+        format=kind,
+        delimiter=source.delimiter,
+        encoding=source.encoding,
+        nulls=source.nulls,
+        schema=first or {},
+    )
+
+
+def _schema(path: Path, kind: str, source: Source) -> dict[str, pl.DataType]:
+    """Return the columns and types of one file."""
+    if kind == "csv":
+        names = soundness.header(TextFile(path=path, encoding=source.encoding), source.delimiter)
+        return dict.fromkeys(names, pl.String())
+    if kind == "parquet":
+        return dict(pl.read_parquet_schema(path))
+    file = TextFile(path=path, encoding=source.encoding)
+    if file.plain:
+        return _jsonl_schema(path)
+    with tempfile.TemporaryDirectory() as folder:
+        return _jsonl_schema(readable_copy(file, Path(folder), fresh=True))
+
+
+def _jsonl_schema(path: Path) -> dict[str, pl.DataType]:
+    """Return the columns that any line of a JSON-lines file has, with the type that fits all lines."""
+    if path.stat().st_size == 0:
+        return {}
+    return dict(pl.scan_ndjson(path, infer_schema_length=None).collect_schema())
+
+
+def frames(given: Input, work: Path, *, fresh: bool) -> Iterator[pl.DataFrame]:
+    """Yield the rows in frames of up to FRAME_ROWS with their number in `ROW`, blank lines left out.
+
+    `fresh` checks the files and renews their copies in the work folder; otherwise both are trusted.
+
+    Raises:
+        SourceError: for whatever cannot be read to its end.
+    """
+    offset = 0
+    for path in given.files:
+        with reading(path):
+            plain = path
+            if given.format != "parquet":
+                plain = readable_copy(TextFile(path=path, encoding=given.encoding), work, fresh=fresh)
+            if given.format == "csv" and fresh:
+                soundness.check(plain, given.delimiter, len(given.columns))
+        rows = 0
+        with reading(path, given, plain):
+            for frame in _scan(given, plain).collect_batches(chunk_size=FRAME_ROWS, maintain_order=True):
+                rows += frame.height
+                numbered = frame.with_columns((pl.col(ROW).cast(pl.Int64) + (offset + 1)).alias(ROW))
+                yield _without_blank_lines(numbered, given)
+        offset += rows
+
+
+def _without_blank_lines(frame: pl.DataFrame, given: Input) -> pl.DataFrame:
+    """Leave out rows of a text file that hold nothing at all: they are blank lines, not records."""
+    if given.format == "parquet" or not given.columns:
+        return frame
+    blank = pl.all_horizontal(pl.col(given.columns).is_null())
+    return frame.filter(~blank) if frame[given.columns[0]].null_count() else frame
+
+
+def _scan(given: Input, plain: Path) -> pl.LazyFrame:
+    """Return the lazy rows of one file, with ROW from 0 and the columns in the order of the first file."""
+    if given.format == "csv":
+        rows = pl.scan_csv(
+            plain,
+            separator=given.delimiter,
+            infer_schema=False,
+            null_values=["", *given.nulls],
+            row_index_name=ROW,
+            glob=False,
+        )
+    elif given.format == "parquet":
+        rows = pl.scan_parquet(plain, row_index_name=ROW, glob=False)
+    elif not given.schema:
+        return pl.LazyFrame(schema={ROW: pl.UInt32})
+    else:
+        rows = pl.scan_ndjson(plain, schema=given.schema, row_index_name=ROW)
+    return rows.select(ROW, *given.columns)
+
+
+@contextmanager
+def reading(path: Path, given: Input | None = None, plain: Path | None = None) -> Iterator[None]:
+    """Turn whatever goes wrong in a block that reads `path` into a SourceError without values."""
+    try:
+        yield
+    except SourceError as error:
+        if plain is not None and plain != path and str(plain) in error.message:
+            raise SourceError(error.message.replace(str(plain), str(path)), hint=error.hint) from None
+        raise
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, UnicodeError) as error:
+        if given is not None and plain is not None:
+            _explain(path, given, plain)
+        if path.suffix.lower() in {".parquet", ".pq"} or (given and given.format == "parquet"):
+            hint = "Write it again; a download that was cut short is the usual cause."
+            raise SourceError(f"{path} is no whole Parquet file", hint=hint) from None
+        if isinstance(error, OSError) and error.strerror:
+            raise SourceError(f"{path} cannot be read: {error.strerror}", hint="Try again.") from None
+        _explain_jsonl(path)
+        hint = "Check source.format, delimiter and encoding."
+        raise SourceError(f"{path} cannot be read ({type(error).__name__})", hint=hint) from None
+
+
+def _explain(path: Path, given: Input, plain: Path) -> None:
+    """Look again, slowly, for the row that the columnar reader stumbled over."""
+    if given.format == "csv":
+        try:
+            soundness.explain(plain, given.delimiter, len(given.columns))
+        except SourceError as error:
+            raise SourceError(error.message.replace(str(plain), str(path)), hint=error.hint) from None
+        hint = "Quote the whole field and double the quotation marks inside it."
+        raise SourceError(f"{path}: a quotation mark stands inside a field that is not quoted", hint=hint) from None
+    if given.format == "jsonl":
+        _explain_jsonl(plain, path)
+
+
+def _explain_jsonl(plain: Path, path: Path | None = None) -> None:
+    """Name the first line that is not one JSON object."""
+    with plain.open("rb") as stream:
+        for number, line in enumerate(stream, start=1):
+            if not line.strip():
+                continue
+            try:
+                found = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                what = "not UTF-8" if isinstance(error, UnicodeDecodeError) else "not JSON"
+                hint = "Each line must be one JSON object."
+                raise SourceError(f"{path or plain}:{number}: the line is {what}", hint=hint) from None
+            if not isinstance(found, dict):
+                hint = "Each line must be one JSON object; an array or a pretty-printed document is not JSON lines."
+                raise SourceError(f"{path or plain}:{number}: the line is not a JSON object", hint=hint) from None
+
+
+def drop_copies(work: Path) -> None:
+    """Remove what `readable_copy` put into a work folder."""
+    shutil.rmtree(work, ignore_errors=True)

@@ -1,0 +1,119 @@
+"""A CSV file that passes here has as many fields in every row as in its header, and no line beyond the cap.
+
+It does not know what the fields mean. The columnar reader fills short rows with nulls in silence; this pass, which
+only counts bytes outside quotes, is why no row is ever shifted or cut without anybody being told.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lading.data.files import TextFile, beginning, pieces
+from lading.data.names import PREFIX
+from lading.errors import SourceError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: The longest line that is read, in bytes.
+LINE_MAX = 16 << 20
+_RIVALS = ",;\t|"
+
+
+@dataclass(slots=True)
+class _Count:
+    """What was counted outside quotes so far."""
+
+    quotes: int = 0
+    newlines: int = 0
+    delimiters: int = 0
+    since_newline: int = 0
+    ends_open: bool = False
+    size: int = 0
+
+
+def header(file: TextFile, delimiter: str) -> tuple[str, ...]:
+    """Return the column names of a CSV file.
+
+    Raises:
+        SourceError: when the file is empty, or a name is empty in a way that matters, doubled or reserved.
+    """
+    start = beginning(file, 1 << 16)
+    if b"\n" not in start:
+        start = beginning(file, LINE_MAX)
+    if not start.strip():
+        hint = "Export it again; a file without rows still needs its header line."
+        raise SourceError(f"{file.path} is empty: it has no header line", hint=hint)
+    if b"\n" not in start and b"\r" in start:
+        raise SourceError(f"{file.path} has lines that end in CR alone", hint="Save it with LF or CRLF line ends.")
+    names = next(csv.reader(io.StringIO(start.decode(errors="ignore"), newline=""), delimiter=delimiter), [])
+    doubled = sorted({one for one in names if names.count(one) > 1})
+    if doubled:
+        listed = ", ".join(repr(one) for one in doubled[:5])
+        raise SourceError(f"{file.path}:1: columns stand twice in the header: {listed}", hint="Rename one of each.")
+    if any(one.startswith(PREFIX) for one in names):
+        raise SourceError(f"{file.path}:1: column names may not begin with {PREFIX!r}", hint="Rename the column.")
+    return tuple(names)
+
+
+def rival_delimiter(columns: tuple[str, ...], delimiter: str) -> str | None:
+    """Return the delimiter that a file of one column more likely has, or None."""
+    if len(columns) != 1:
+        return None
+    counts = {one: columns[0].count(one) for one in _RIVALS if one != delimiter}
+    best = max(counts, key=lambda one: counts[one])
+    return best if counts[best] else None
+
+
+def check(path: Path, delimiter: str, fields: int) -> None:
+    """Refuse a UTF-8 file whose rows are ragged, with the first such row.
+
+    Raises:
+        SourceError: for a row with too many or too few fields, a quote that never closes, a line beyond the cap, or
+            a byte that is not UTF-8.
+    """
+    count = _Count()
+    file = TextFile(path=path, encoding="utf-8")
+    for piece in pieces(file):
+        _add(count, piece, delimiter.encode())
+        if count.since_newline > LINE_MAX:
+            hint = "A quotation mark that never closes is the usual cause."
+            raise SourceError(f"{path}: line {count.newlines + 1} is longer than {LINE_MAX} bytes", hint=hint)
+    lines = count.newlines + (1 if count.ends_open else 0)
+    if count.quotes % 2 or count.delimiters != lines * (fields - 1):
+        explain(path, delimiter, fields)
+
+
+def _add(count: _Count, piece: bytes, delimiter: bytes) -> None:
+    """Count one piece of text. Every second stretch between quotation marks lies outside of them."""
+    stretches = piece.split(b'"')
+    outside = stretches[count.quotes % 2 :: 2]
+    text = b"".join(outside) if len(stretches) > 1 else (outside[0] if outside else b"")
+    newlines = text.count(b"\n")
+    count.newlines += newlines
+    count.delimiters += text.count(delimiter)
+    count.quotes += len(stretches) - 1
+    count.since_newline = len(piece) - 1 - piece.rfind(b"\n") if newlines else count.since_newline + len(piece)
+    count.ends_open = not piece.endswith(b"\n")
+
+
+def explain(path: Path, delimiter: str, fields: int) -> None:
+    """Find the first row that is not as the header says, row by row, and say so; return when there is none."""
+    csv.field_size_limit(LINE_MAX)
+    row = 0
+    with path.open(encoding="utf-8-sig", newline="") as stream:
+        reader = csv.reader(stream, delimiter=delimiter, strict=True)
+        try:
+            for values in reader:
+                if values and len(values) != fields:
+                    more = "more" if len(values) > fields else "fewer"
+                    hint = "Quote values that hold the delimiter or a line end; nothing was sent."
+                    message = f"row {row} (line {reader.line_num}) has {len(values)} fields, {more} than the {fields} of the header"
+                    raise SourceError(f"{path}: {message}", hint=hint)
+                row += 1
+        except csv.Error as error:
+            hint = "Double a quotation mark inside quotes, and close every quote."
+            raise SourceError(f"{path}: row {row} (line {reader.line_num}): {error}", hint=hint) from None

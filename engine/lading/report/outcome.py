@@ -1,0 +1,119 @@
+"""How the jobs of a `sync` or `resume` came out, and the next command to type. It does not judge: the codes are given."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lading.core.run import RunState
+from lading.errors import ExitCode
+from lading.report import settlement
+from lading.report.words import Paint, markdown_table, noun, visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lading.errors import LadingError
+    from lading.report.settlement import RunReport
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobReport:
+    """How one job came out: its runs, why it had to stop, or why it was not tried."""
+
+    job: str
+    runs: tuple[RunReport, ...]
+    exit_code: ExitCode
+    error: LadingError | None = None
+    skipped: str = ""
+
+    def text(self, paint: Paint) -> str:
+        """Return the job's runs and what went wrong."""
+        parts = [run.text(paint) for run in self.runs]
+        name = paint(visible(self.job), "head")
+        if self.skipped:
+            parts.append(f"{name}: {paint('not tried', 'warn')}: {visible(self.skipped)}")
+        elif self.error is not None:
+            stopped = f"{name}: {paint('stopped', 'bad')}: {visible(self.error.message)}"
+            parts.append(f"{stopped}\n  {visible(self.error.hint)}" if self.error.hint else stopped)
+        elif not self.runs:
+            parts.append(f"{name}: nothing is open")
+        return "\n".join(parts)
+
+    def data(self) -> dict[str, object]:
+        """Return the job as plain values for JSON."""
+        error = {"message": self.error.message, "hint": self.error.hint} if self.error else None
+        return {
+            "job": self.job,
+            "exit_code": int(self.exit_code),
+            "runs": [run.data() for run in self.runs],
+            "skipped": self.skipped or None,
+            "error": error,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutcomeReport:
+    """All jobs of one command, with the sum of their equations."""
+
+    jobs: tuple[JobReport, ...]
+
+    def text(self, paint: Paint) -> str:
+        """Return every job, one total line, and what to type next."""
+        parts = [job.text(paint) for job in self.jobs]
+        if not self.jobs:
+            return "nothing is open"
+        if len(runs := self._runs()) > 1:
+            parts.append(f"{paint('total', 'head')}: {noun(len(runs), 'run')}: {settlement.total(runs)}")
+        parts += [f"{paint('next', 'head')}: {step}" for step in self.next_steps()]
+        return "\n".join(parts)
+
+    def markdown(self) -> str:
+        """Return one table with a line for each run."""
+        header = ("job", "run", "state", "selected", *settlement.TERMS, "sent")
+        rows = [_row(run) for run in self._runs()]
+        rows += [(job.job, "", job.skipped or job.error.message) for job in self.jobs if job.skipped or job.error]
+        filled = [(*row, *[""] * (len(header) - len(row))) for row in rows]
+        table = markdown_table(header, filled, right=frozenset(range(3, len(header))))
+        return "\n".join(["### lading", "", table, *(f"\nNext: {step}" for step in self.next_steps())])
+
+    def data(self) -> dict[str, object]:
+        """Return everything as plain values for JSON."""
+        return {
+            "jobs": [job.data() for job in self.jobs],
+            "total": settlement.totals(self._runs()),
+            "next": list(self.next_steps()),
+        }
+
+    def lines(self) -> Iterator[dict[str, object]]:
+        """Return one line for each run that settled or stands, and one for each job."""
+        for job in self.jobs:
+            for run in job.runs:
+                yield {"event": "settled" if run.state == "settled" else "unsettled"} | run.data()
+            yield {"event": "job"} | job.data()
+
+    def next_steps(self) -> tuple[str, ...]:
+        """Return the commands that bring what is open to its end, the most pressing first."""
+        found: list[str] = []
+        for job in self.jobs:
+            name = visible(job.job)
+            states = {run.state for run in job.runs}
+            if "stuck" in states:
+                found.append(f"`lading resume {name}` when the reason is gone, or `lading cancel {name}` to give it up")
+            elif "in flight" in states:
+                found.append(f"`lading resume {name}` follows what is in flight to its end")
+            if any(run.run.state is RunState.HELD for run in job.runs):
+                found.append(f"`lading approve {name}` when the plan is right, then `lading sync {name}`")
+            if job.exit_code is ExitCode.REJECTS:
+                found.append(f"`lading rejects {name}` shows what did not get there and why")
+        return tuple(found)
+
+    def _runs(self) -> list[RunReport]:
+        return [run for job in self.jobs for run in job.runs]
+
+
+def _row(run: RunReport) -> tuple[str, ...]:
+    one = run.settlement
+    terms = (f"{getattr(one, term):,}" for term in ("selected", *settlement.TERMS))
+    sent = sum(batch.file.rows for batch in run.batches)
+    return (one.job, str(run.run.serial), run.state, *terms, f"{sent:,}")

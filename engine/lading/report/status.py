@@ -1,0 +1,169 @@
+"""What is open, what comes next, and how each job stands: the state and its answer. It looks nothing up itself."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lading.core.batch import Batch, Phase
+from lading.report.settlement import RunReport, batch_data, equation
+from lading.report.words import Paint, columns, distance, iso, markdown, markdown_table, moment, noun, visible
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from datetime import datetime
+
+#: What is pressing stands first.
+_STUCK, _IN_DOUBT, _FAILING, _WAITING = range(4)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobStatus:
+    """One job: its newest run, whether jobs.yaml still declares it, its next slot, and who runs it now."""
+
+    job: str
+    last: RunReport | None = None
+    declared: bool = True
+    next_slot: datetime | None = None
+    runner: str = ""
+
+    def data(self) -> dict[str, object]:
+        """Return the job as plain values for JSON."""
+        return {
+            "job": self.job,
+            "declared": self.declared,
+            "last_run": self.last.data() if self.last else None,
+            "next_slot": iso(self.next_slot),
+            "runner": self.runner or None,
+        }
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatusReport:
+    """The state of a deployment at a moment."""
+
+    now: datetime
+    jobs: tuple[JobStatus, ...]
+    open_batches: tuple[Batch, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def text(self, paint: Paint) -> str:
+        """Return what is open, the most pressing first, then every job."""
+        parts = [self._open_text(paint)] if self.open_batches else []
+        parts += [_job_text(job, self.now, paint) for job in self.jobs]
+        parts += [f"{paint('note', 'dim')}: {visible(note)}" for note in self.notes]
+        parts += [f"{paint('next', 'head')}: {step}" for step in self.next_steps()]
+        return "\n".join(parts) or "there are no jobs and nothing is open"
+
+    def markdown(self) -> str:
+        """Return a table of what is open and one of the jobs."""
+        lines = ["### lading status", ""]
+        if self.open_batches:
+            lines += [markdown_table(_OPEN, self._open_rows(), right=_OPEN_RIGHT), ""]
+        rows = [
+            (
+                job.job,
+                job.last.state if job.last else "never ran",
+                moment(job.last.run.created_at) if job.last else "",
+                equation(job.last.settlement) if job.last else "",
+                moment(job.next_slot) if job.next_slot else "",
+            )
+            for job in self.jobs
+        ]
+        lines.append(markdown_table(("job", "state", "last run", "equation", "next slot"), rows, right=frozenset()))
+        return "\n".join([*lines, *(f"\n- {markdown(note)}" for note in self.notes)])
+
+    def data(self) -> dict[str, object]:
+        """Return everything as plain values for JSON."""
+        return {
+            "at": iso(self.now),
+            "open": [batch_data(batch) for batch in self._by_urgency()],
+            "jobs": [job.data() for job in self.jobs],
+            "notes": list(self.notes),
+            "next": list(self.next_steps()),
+        }
+
+    def lines(self) -> Iterator[dict[str, object]]:
+        """Return one line for each open batch and one for each job."""
+        for batch in self._by_urgency():
+            yield {"event": "open"} | batch_data(batch)
+        for job in self.jobs:
+            yield {"event": "job"} | job.data()
+
+    def next_steps(self) -> tuple[str, ...]:
+        """Return what a person should type, if anything."""
+        found = []
+        stuck = [one for one in self.open_batches if one.phase is Phase.STUCK]
+        if stuck:
+            found.append(
+                f"`lading resume {visible(stuck[0].job)}` when the reason is gone, "
+                f"or `lading cancel {stuck[0].id}` to give the batch up"
+            )
+        elif self.open_batches:
+            found.append("`lading resume` follows what is open to its end")
+        held = [job.job for job in self.jobs if job.last and job.last.state == "held"]
+        found += [f"`lading approve {visible(job)}` when the plan is right, then `lading sync {visible(job)}`" for job in held]
+        return tuple(found)
+
+    def _open_text(self, paint: Paint) -> str:
+        table = columns(_OPEN, self._open_rows(), paint, right=_OPEN_RIGHT)
+        reasons = [
+            f"  {paint(one.phase, 'bad')}: {one.id}: {visible(one.reason)}"
+            for one in self._by_urgency()
+            if one.phase is Phase.STUCK
+        ]
+        return "\n".join([table, *reasons, ""])
+
+    def _open_rows(self) -> list[tuple[str, ...]]:
+        return [
+            (
+                str(one.id),
+                _phase(one),
+                one.word or "-",
+                f"{one.file.rows:,}",
+                str(one.failures),
+                distance(one.not_before, self.now) if one.not_before else "-",
+            )
+            for one in self._by_urgency()
+        ]
+
+    def _by_urgency(self) -> list[Batch]:
+        return sorted(self.open_batches, key=_urgency)
+
+
+_OPEN = ("open batch", "phase", "vendor says", "records", "failures", "looked at")
+_OPEN_RIGHT = frozenset({3, 4})
+
+
+def _urgency(batch: Batch) -> int:
+    if batch.phase is Phase.STUCK:
+        return _STUCK
+    if batch.doubt is not None:
+        return _IN_DOUBT
+    return _FAILING if batch.failures else _WAITING
+
+
+def _phase(batch: Batch) -> str:
+    doubt = f", {batch.doubt} in doubt" if batch.doubt else ""
+    return f"{batch.phase}{doubt}"
+
+
+def _job_text(job: JobStatus, now: datetime, paint: Paint) -> str:
+    name = paint(visible(job.job), "head")
+    gone = "" if job.declared else " (no longer in the jobs file)"
+    running = f", being run by {visible(job.runner)}" if job.runner else ""
+    if job.last is None:
+        lines = [f"{name}: never ran{gone}{running}"]
+    else:
+        role = {"settled": "good", "stuck": "bad"}.get(job.last.state, "warn")
+        when = f"run {job.last.run.serial}, {distance(job.last.run.created_at, now)}"
+        lines = [f"{name}: {paint(job.last.state, role)} ({when}){gone}{running}"]
+        lines.append(f"  {equation(job.last.settlement)}")
+        if job.last.over_budget and job.last.state == "settled":
+            count = job.last.settlement.invalid + job.last.settlement.rejected + job.last.settlement.unknown
+            lines.append(f"  {paint('budget exceeded', 'bad')}: {noun(count, 'record')}; why: `lading rejects {job.job}`")
+        if job.last.state == "held":
+            lines.append(f"  held: {visible(job.last.run.reason)}")
+    if job.next_slot is not None:
+        lines.append(f"  next slot {moment(job.next_slot)} ({distance(job.next_slot, now)})")
+    return "\n".join(lines)

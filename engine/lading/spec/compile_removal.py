@@ -1,0 +1,144 @@
+"""Makes the Removal of a job: what is sent for a key that left the source, as written or derived from the record.
+
+It does not know rows. A removal knows the key columns alone: the row they came from is gone.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lading.core.job import Removal
+from lading.core.mapping import Array, Each, Expression, Object
+from lading.spec.check_record import RecordCheck
+from lading.spec.compile_record import compile_record, places_of
+from lading.spec.expressions import columns_of
+from lading.spec.interpolate import TypedMap
+from lading.spec.models import RemovalModel
+from lading.spec.problems import Problems
+from lading.spec.suggest import one_of, quoted
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from lading.core.mapping import Node, Place
+    from lading.core.record_schema import RecordSchema
+    from lading.core.vendor_rules import VendorRules
+    from lading.spec.interpolate import Typed
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RemovalCompiler:
+    """Everything that a removal of one job depends on. `key` is the job's key columns, or its expression."""
+
+    rules: VendorRules
+    schema: RecordSchema | None
+    key: tuple[str, ...] | Expression
+    lookup: bool
+    since: bool
+    problems: Problems
+
+    def compile(self, wish: str | RemovalModel, node: Typed, record: Object | None) -> Removal | None:
+        """Return the removal, or None for `ignore` or after a complaint. `node` is what stands at on_removed."""
+        if wish == "ignore":
+            return None
+        mode_node = node.get("mode") if isinstance(node, TypedMap) else node
+        at = mode_node.start if mode_node is not None else node.start
+        mode = wish.mode if isinstance(wish, RemovalModel) else wish
+        if not self._possible(node.start) or not self._mode(mode, at):
+            return None
+        if isinstance(wish, RemovalModel):
+            return self._written(mode, node)
+        return self._derived(mode, record, at) if record is not None else None
+
+    def _possible(self, at: int) -> bool:
+        why, expected = "", ""
+        if self.lookup:
+            why, expected = "a lookup removes nothing", "no on_removed"
+        elif self.since:
+            why, expected = "send: {since: ...} does not see what left the source", "send: changed, or on_removed: ignore"
+        elif isinstance(self.key, Expression):
+            why, expected = "a key that is an expression cannot be turned back into columns", "key: columns, or on_removed: ignore"
+        if why:
+            self.problems.add("on_removed", at, f'"on_removed": {why}', expected)
+        return not why
+
+    def _mode(self, mode: str, at: int) -> bool:
+        known = [one for one in self.rules.removal_modes if self.schema is None or one in self.schema.modes]
+        if mode in known:
+            return True
+        what = f"{self.rules.name} {self.schema.name}" if self.schema else self.rules.name
+        expected = one_of(["ignore", *known])
+        self.problems.add(
+            "on_removed", at, f"{what} cannot be removed by {quoted(mode)}", expected, self.problems.suggest(mode, ["ignore", *known])
+        )
+        return False
+
+    def _written(self, mode: str, node: Typed) -> Removal | None:
+        tree = node.entry("record") if isinstance(node, TypedMap) else None
+        if tree is None:
+            return None
+        record = compile_record(tree.value, self.problems)
+        if record is None:
+            return None
+        if self.schema is not None:
+            self._check(record, mode, self.problems, places_of(tree.value, tree.start, self.problems))
+        for one in _expressions(record):
+            beyond = sorted((columns_of(one.sql) or frozenset()) - set(self._columns()))
+            if beyond:
+                self.problems.add(
+                    "on_removed", one.place, f"{quoted(beyond[0])} is no key column, and nothing else is left of the row",
+                    one_of(self._columns()),
+                )  # fmt: skip
+        return Removal(mode=mode, record=record)
+
+    def _derived(self, mode: str, record: Object, at: int) -> Removal | None:
+        """Return a removal of those members of the record that the mode takes and the key alone can fill."""
+        allowed = self.schema.fields_in.get(mode) if self.schema is not None else None
+        members = tuple(
+            (name, one) for name, one in record.members if (allowed is None or name in allowed) and self._of_key(one)
+        )
+        found = Object(members, record.place)
+        silent = Problems(self.problems.source)
+        if self.schema is not None:
+            self._check(found, mode, silent, {})
+        if not any(_expressions(found)) or len(silent):
+            example = f"on_removed: {{mode: {mode}, record: {{...: ={self._columns()[0]}}}}}"
+            self.problems.add(
+                "on_removed",
+                at,
+                f"the key alone ({', '.join(self._columns())}) does not fill a record for mode {mode}",
+                "members of `record` that use nothing but key columns",
+                f"or say what to send: {example}",
+            )
+            return None
+        return Removal(mode=mode, record=found)
+
+    def _check(self, record: Object, mode: str, problems: Problems, places: dict[tuple[str, ...], Place]) -> None:
+        assert self.schema is not None  # noqa: S101 - the callers have looked
+        flat = self.rules.file.format.value == "csv"
+        RecordCheck(schema=self.schema, mode=mode, flat=flat, problems=problems, places=places).check(record)
+
+    def _of_key(self, node: Node) -> bool:
+        """Whether the key columns alone fill a member."""
+        for one in _expressions(node):
+            used = columns_of(one.sql)
+            if used is None or not used <= set(self._columns()):
+                return False
+        return True
+
+    def _columns(self) -> tuple[str, ...]:
+        return () if isinstance(self.key, Expression) else self.key
+
+
+def _expressions(node: Node) -> Iterator[Expression]:
+    if isinstance(node, Expression):
+        yield node
+    elif isinstance(node, Object):
+        for _, one in node.members:
+            yield from _expressions(one)
+    elif isinstance(node, Array):
+        for one in node.items:
+            yield from _expressions(one)
+    elif isinstance(node, Each):
+        yield from _expressions(node.item)

@@ -1,0 +1,314 @@
+"""The shape of jobs.yaml: one strict model for each of its blocks. The JSON Schema for editors is made from them.
+
+It does not know vendors, nor what a record may hold; `compile_connection` and `compile_job` do.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Discriminator, Field, PlainValidator, Tag, WithJsonSchema
+
+from lading.spec.words import (
+    Columns,
+    Delimiter,
+    Duration,
+    Encoding,
+    LimitWord,
+    Pairs,
+    Text,
+)
+
+#: What a `record:` may hold, for editors. `compile_record` reads it from the file itself, with places.
+RECORD_SCHEMA: dict[str, Any] = {"type": "object", "additionalProperties": {"$ref": "#/$defs/RecordValue"}, "minProperties": 1}
+RECORD_VALUE_SCHEMA: dict[str, Any] = {
+    "title": "Value of a record",
+    "description": "A literal, an expression (a text that begins with =), an object, a list, or [{each: ...}].",
+    "anyOf": [
+        {"type": ["string", "number", "boolean"]},
+        {"type": "object", "additionalProperties": {"$ref": "#/$defs/RecordValue"}},
+        {"type": "array", "items": {"$ref": "#/$defs/RecordValue"}},
+    ],
+    "examples": ["=lower(EmailAddress)", "customer", [{"provider": "CRM", "id": "=CustomerKey"}]],
+}
+Record = Annotated[Any, PlainValidator(lambda value: value), WithJsonSchema(RECORD_SCHEMA)]
+
+
+def _shape(value: Any) -> str:
+    """Return which form of a field that is a word or a mapping was written."""
+    return "map" if isinstance(value, dict | BaseModel) else "word"
+
+
+class Strict(BaseModel):
+    """Unknown keys are errors, types are not guessed, and no error repeats what was written."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+
+
+class ConnectionModel(Strict):
+    """A vendor account."""
+
+    model_config = ConfigDict(title="Connection")
+
+    vendor: Text = Field(
+        title="Vendor spec",
+        description="A vendor in the box, or a folder with a vendor.yaml.",
+        examples=["sitecore-cdp", "motorweb-bdp"],
+    )
+    base_url: Text | None = Field(
+        None,
+        title="Base URL",
+        description="Where the vendor's API is: https, at a host of the vendor (http to this machine only).",
+        examples=["https://api-engage-eu.sitecorecloud.io", "${SITECORE_URL:-https://api-engage-eu.sitecorecloud.io}"],
+    )
+    credentials: dict[str, str] = Field(
+        title="Credentials",
+        description="The names the vendor spec asks for, each one reference: ${NAME} or ${file:/run/secrets/name}.",
+        examples=[{"client_key": "${SITECORE_CLIENT_KEY}", "api_token": "${file:/run/secrets/api_token}"}],
+    )
+    ca_bundle: Text | None = Field(
+        None,
+        title="CA bundle",
+        description="A file with the certificates to trust instead of the public ones.",
+        examples=["certs/proxy.pem"],
+    )
+    poll_every: Duration | None = Field(
+        None, title="Poll interval", description="How often to ask for a batch, instead of the vendor's own interval.", examples=["30s", "15m"]
+    )
+    deadline: Duration | None = Field(
+        None, title="Deadline", description="How long a batch may take from upload to verdict.", examples=["2d"]
+    )
+    in_flight: int | None = Field(
+        None, ge=1, le=1000, title="Batches in flight", description="How many batches may wait for a verdict.", examples=[1]
+    )
+
+
+class JoinModel(Strict):
+    """Columns of another file, looked up many-to-one."""
+
+    model_config = ConfigDict(title="Join")
+
+    path: Text = Field(title="File", description="A file beside jobs.yaml.", examples=["data/segments.csv"])
+    on: Pairs = Field(
+        title="Columns to compare",
+        description="A column, a list of columns, or {ours: theirs}.",
+        examples=["segment", ["country", "segment"], {"segment": "id"}],
+    )
+
+
+class DuplicatesModel(Strict):
+    """Of the rows with one key, the one with the greatest value."""
+
+    model_config = ConfigDict(title="Duplicates by")
+
+    by: Text = Field(title="Column", description="The row with the greatest value here wins.", examples=["updated_at"])
+
+
+class SourceModel(Strict):
+    """Where rows come from: a file or a glob, or the results of another job."""
+
+    model_config = ConfigDict(title="Source")
+
+    path: Text | None = Field(
+        None, title="File", description="A file or a glob, relative to jobs.yaml.", examples=["data/customers.csv"]
+    )
+    job: Text | None = Field(
+        None, title="Job", description="A lookup job whose results are the rows.", examples=["vehicle-checks"]
+    )
+    key: Columns = Field(
+        title="Key",
+        description="What tells rows apart: a column, a list of columns, or an expression (=...).",
+        examples=["CustomerKey", ["plate", "state"], "=lower(trim(email))"],
+    )
+    format: Literal["csv", "parquet", "jsonl"] | None = Field(
+        None, title="Format", description="From the file's ending when it is not given.", examples=["csv"]
+    )
+    delimiter: Delimiter | None = Field(
+        None, title="Delimiter", description="What separates the columns of a CSV file.", examples=[";"]
+    )
+    encoding: Encoding | None = Field(
+        None, title="Encoding", description="How the text of a CSV or JSON file is encoded.", examples=["utf-8", "cp1252"]
+    )
+    nulls: list[str] = Field(
+        [], title="Nulls", description="Texts that mean that there is no value.", examples=[["", "NULL", "N/A"]], max_length=100
+    )
+    join: list[JoinModel] = Field(
+        [], title="Joins", description="Columns of other files.", examples=[[{"path": "data/a.csv", "on": "id"}]], max_length=20
+    )
+    duplicates: Annotated[
+        Annotated[Literal["fail", "first", "last"], Tag("word")] | Annotated[DuplicatesModel, Tag("map")],
+        Discriminator(_shape),
+    ] = Field(
+        "fail",
+        title="Duplicates",
+        description="What to do with rows that share a key: fail, first, last, or {by: column}.",
+        examples=["fail", {"by": "updated_at"}],
+    )
+
+
+class TargetModel(Strict):
+    """Where records go. What stands beside `connection` is what the vendor spec asks for."""
+
+    model_config = ConfigDict(title="Target", extra="allow", json_schema_extra={"additionalProperties": {"type": "string"}})
+    __pydantic_extra__: dict[str, Text]
+
+    connection: Text = Field(title="Connection", description="One of `connections`.", examples=["sitecore"])
+
+
+class SinceModel(Strict):
+    """Rows that are new since the last run."""
+
+    model_config = ConfigDict(title="Send since")
+
+    since: Text = Field(title="Column", description="Rows above the last run's greatest value.", examples=["updated_at"])
+
+
+class RemovalModel(Strict):
+    """What to send for a key that left the source."""
+
+    model_config = ConfigDict(title="Removal")
+
+    mode: Text = Field(title="Mode", description="A mode of the vendor that removes.", examples=["delete"])
+    record: Record = Field(
+        title="Record",
+        description="A record built from the key alone.",
+        examples=[{"identifiers": [{"provider": "CRM", "id": "=CustomerKey"}]}],
+    )
+
+
+class ResultsModel(Strict):
+    """Where the answers of a lookup go."""
+
+    model_config = ConfigDict(title="Results")
+
+    path: Text = Field(
+        title="File", description="A file ending in .csv, .parquet, .jsonl, .db or .sqlite.", examples=["out/checks.csv"]
+    )
+    format: Literal["csv", "parquet", "jsonl", "sqlite"] | None = Field(
+        None, title="Format", description="From the file's ending when it is not given.", examples=["csv"]
+    )
+    table: Text | None = Field(None, title="Table", description="The table of a SQLite file.", examples=["checks"])
+
+
+class ScheduleModel(Strict):
+    """When the job runs by itself: a cron line in a time zone, or a fixed interval from midnight UTC."""
+
+    model_config = ConfigDict(title="Schedule")
+
+    cron: Text | None = Field(None, title="Cron line", description="Five fields.", examples=["0 2 * * *"])
+    timezone: Text | None = Field(
+        None, title="Time zone", description="Of the cron line; UTC when not given.", examples=["Pacific/Auckland"]
+    )
+    every: Duration | None = Field(None, title="Interval", description="A fixed interval instead of a cron line.", examples=["15m"])
+
+
+class GuardsModel(Strict):
+    """Limits that hold a run until somebody approves it."""
+
+    model_config = ConfigDict(title="Guards")
+
+    max_remove: LimitWord | None = Field(None, title="Most removals", description="A number, or a share of what the target holds.", examples=["5%", 100])
+    max_change: LimitWord | None = Field(None, title="Most changes", description="A number, or a share of what the target holds.", examples=["5%", 100])
+    min_rows: int | None = Field(
+        None, ge=0, le=10**15, title="Fewest rows", description="A source with fewer rows is not believed.", examples=[1000]
+    )
+
+
+class BudgetModel(Strict):
+    """How many records may fail before the run does (exit 4)."""
+
+    model_config = ConfigDict(title="Budget")
+
+    invalid: LimitWord | None = Field(None, title="Invalid", description="Records that we refuse: a number or a share.", examples=["2%", 3])
+    rejected: LimitWord | None = Field(None, title="Rejected", description="Records that the vendor refuses: a number or a share.", examples=["2%", 3])
+
+
+class JobModel(Strict):
+    """One job: rows of a source become records of a target."""
+
+    model_config = ConfigDict(title="Job")
+
+    source: SourceModel = Field(
+        title="Source", description="Where rows come from.", examples=[{"path": "data/customers.csv", "key": "CustomerKey"}]
+    )
+    target: TargetModel = Field(
+        title="Target", description="Where records go.", examples=[{"connection": "sitecore", "schema": "guest"}]
+    )
+    mode: Text = Field(
+        title="Mode", description="What the vendor does with a record; lookup brings answers back.", examples=["upsert", "lookup"]
+    )
+    record: Record = Field(
+        title="Record",
+        description="What a row becomes. A leading = is an expression over the source's columns; == is a literal =.",
+        examples=[{"guestType": "customer", "email": "=lower(EmailAddress)"}],
+    )
+    send: Annotated[
+        Annotated[Literal["all", "changed"], Tag("word")] | Annotated[SinceModel, Tag("map")], Discriminator(_shape)
+    ] = Field(
+        "changed",
+        title="Send",
+        description="Which rows: all, changed (against the baseline), or {since: column}.",
+        examples=["changed", {"since": "updated_at"}],
+    )
+    on_removed: Annotated[Annotated[Text, Tag("word")] | Annotated[RemovalModel, Tag("map")], Discriminator(_shape)] = Field(
+        "ignore",
+        title="On removed",
+        description="What to do with keys that left the source: ignore, or a mode of the vendor that removes.",
+        examples=["ignore", "delete"],
+    )
+    results: ResultsModel | None = Field(
+        None, title="Results", description="Where the answers of a lookup go.", examples=[{"path": "out/checks.csv"}]
+    )
+    schedule: ScheduleModel | None = Field(
+        None,
+        title="Schedule",
+        description="When the job runs by itself.",
+        examples=[{"cron": "0 2 * * *", "timezone": "Pacific/Auckland"}, {"every": "15m"}],
+    )
+    guards: GuardsModel = Field(
+        GuardsModel(),
+        title="Guards",
+        description="Limits that hold a run until somebody approves it.",
+        examples=[{"max_remove": "5%", "max_change": "30%", "min_rows": 1000}],
+    )
+    budget: BudgetModel = Field(
+        BudgetModel(),
+        title="Budget",
+        description="How many records may fail before the run does; none when not given.",
+        examples=[{"invalid": "2%", "rejected": 1}],
+    )
+    depends_on: list[Text] = Field(
+        [], title="Depends on", description="Jobs that have to be settled first.", examples=[["vehicle-checks"]]
+    )
+    compression: Literal["fast", "small"] = Field(
+        "fast", title="Compression", description="What matters more in batch files: time or size.", examples=["fast"]
+    )
+
+
+class DocumentModel(Strict):
+    """A whole jobs.yaml."""
+
+    model_config = ConfigDict(title="jobs.yaml of lading")
+
+    version: Literal[1] = Field(title="Version", description="The version of this format: 1.", examples=[1])
+    connections: dict[str, ConnectionModel] = Field(
+        title="Connections", description="Vendor accounts by name.", examples=[{"sitecore": {"vendor": "sitecore-cdp"}}]
+    )
+    jobs: dict[str, JobModel] = Field(
+        title="Jobs", description="Jobs by name.", examples=[{"guests": {"mode": "upsert"}}]
+    )
+
+
+#: Which model stands at which path, to list the keys that are known there. `*` is any name or index.
+MODELS: tuple[tuple[tuple[str, ...], type[BaseModel]], ...] = (
+    (("source",), SourceModel),
+    (("source", "join", "*"), JoinModel),
+    (("source", "duplicates"), DuplicatesModel),
+    (("target",), TargetModel),
+    (("send",), SinceModel),
+    (("on_removed",), RemovalModel),
+    (("results",), ResultsModel),
+    (("schedule",), ScheduleModel),
+    (("guards",), GuardsModel),
+    (("budget",), BudgetModel),
+)

@@ -1,0 +1,77 @@
+"""Collects problems of one file with their places and lines, and lets each thing be complained about once.
+
+It does not know what is checked.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from lading.core.mapping import Place
+from lading.errors import Problem
+from lading.spec.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from lading.spec.located_text import LocatedText
+
+#: Beyond this many problems nobody reads suggestions, and looking for them takes time.
+_SUGGESTIONS_MAX = 200
+
+
+class Problems:
+    """The problems found so far, in any order."""
+
+    def __init__(self, source: LocatedText) -> None:
+        """Keep the file that places are in."""
+        self.source = source
+        self._found: dict[tuple[int, int, str, str], Problem] = {}
+
+    def add(self, code: str, at: int | Place, message: str, expected: str = "", suggestion: str = "") -> None:
+        """Note a problem at an index of the text or at a place in it. The same problem twice is one."""
+        place = at if isinstance(at, Place) else self.source.place(at)
+        self._found.setdefault(
+            (place.line, place.column, code, message),
+            Problem(
+                code=f"spec.{code}",
+                message=message,
+                file=place.file,
+                line=place.line,
+                column=place.column,
+                expected=expected,
+                suggestion=suggestion,
+            ),
+        )
+
+    def extend(self, problems: Iterable[Problem]) -> None:
+        """Take over problems that were found elsewhere."""
+        for one in problems:
+            self._found.setdefault((one.line, one.column, one.code, one.file + one.message), one)
+
+    def suggest(self, word: str, candidates: Iterable[str]) -> str:
+        """Return a `did you mean`, or nothing once there are too many problems for anybody to read."""
+        return did_you_mean(word, candidates) if len(self._found) < _SUGGESTIONS_MAX else ""
+
+    def __len__(self) -> int:
+        """Return how many were found."""
+        return len(self._found)
+
+    def sorted(self) -> tuple[Problem, ...]:
+        """Return them in the order of the file, each with its line."""
+        ordered = sorted(self._found.values(), key=lambda one: (one.file != self.source.file, one.line, one.column))
+        return tuple(self._with_line(one) for one in ordered)
+
+    def _with_line(self, problem: Problem) -> Problem:
+        if problem.source_line or problem.file != self.source.file:
+            return problem
+        return Problem(
+            code=problem.code,
+            message=problem.message,
+            file=problem.file,
+            line=problem.line,
+            column=problem.column,
+            source_line=self.source.line(problem.line),
+            expected=problem.expected,
+            suggestion=problem.suggestion,
+        )

@@ -1,0 +1,54 @@
+"""The hash of everything in a job that shapes what is sent. It does not know schedules, guards, places or comments."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import TYPE_CHECKING, Any
+
+from lading.core.mapping import Array, Each, Expression, Literal, Object
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from lading.core.job import Removal, Source
+    from lading.core.mapping import Node
+
+
+def spec_hash(
+    *, vendor: str, target: Mapping[str, str], mode: str, record: Object, removal: Removal | None, source: Source
+) -> str:
+    """Return the hex SHA-256 of a canonical JSON of what shapes a record. Where the source lies is not part of it."""
+    what = {
+        "vendor": vendor,
+        "target": dict(target),
+        "mode": mode,
+        "record": _shown(record),
+        "removal": [removal.mode, _shown(removal.record)] if removal else None,
+        "key": {"expression": source.key.sql} if isinstance(source.key, Expression) else list(source.key),
+        "source": {
+            "format": source.format,
+            "delimiter": source.delimiter,
+            "encoding": source.encoding,
+            "nulls": list(source.nulls),
+            "joins": [[one.path, [list(pair) for pair in one.on]] for one in source.joins],
+            "duplicates": source.duplicates,
+        },
+    }
+    text = json.dumps(what, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return hashlib.sha256(text.encode("ascii")).hexdigest()
+
+
+def _shown(node: Node) -> Any:
+    """Return a mapping as JSON in which the kinds of nodes cannot be taken for each other."""
+    if isinstance(node, Literal):
+        return {"literal": node.value}
+    if isinstance(node, Expression):
+        return {"expression": node.sql}
+    if isinstance(node, Object):
+        # The order of members is kept: it is the order in the file that is sent.
+        return {"object": [[name, _shown(one)] for name, one in node.members]}
+    if isinstance(node, Array):
+        return {"array": [_shown(one) for one in node.items]}
+    assert isinstance(node, Each)  # noqa: S101 - the last kind there is
+    return {"each": _shown(node.item)}

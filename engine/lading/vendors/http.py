@@ -1,0 +1,274 @@
+"""Sends one request and brings its answer, or says which of the three failures it was. The only module with `requests`.
+
+It knows no vendor, repeats nothing, follows nothing, and lets no query of a URL into an error or a log.
+
+Failures are raised outside of `except` blocks: an exception in the chain would carry the URL that it is about.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import ssl
+from dataclasses import dataclass
+from http.cookiejar import DefaultCookiePolicy
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+import requests
+from requests.adapters import HTTPAdapter
+from urllib3.exceptions import HTTPError, NewConnectionError
+from urllib3.util.retry import Retry
+
+from lading.core.vendor_rules import Door
+from lading.errors import DidNotHappen, EnvironmentProblem, Permanent, Unclear, VendorFailure
+from lading.vendors.bodies import CHUNK, Watch, gunzipped, save
+from lading.vendors.doors import Doors, redacted
+from lading.vendors.wire import Answer, Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+
+    from lading.core.vendor_rules import Limits
+    from lading.ports import Clock
+
+#: How much of a refusal is read: enough for the words in it.
+_REFUSAL_MAX = 64 * 1024
+
+
+class _Redact(logging.Filter):
+    """Takes the queries out of what urllib3 logs, whatever the level."""
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        message = record.getMessage()
+        # urllib3 logs host and path in one message, so the path's query stands without its host.
+        kept = [part.split("?", 1)[0] + "?<redacted>" if "?" in part else part for part in message.split(" ")]
+        record.msg, record.args, record.exc_info, record.exc_text = redacted(" ".join(kept)), (), None, None
+        return True
+
+
+for _name in ("connectionpool", "connection", "response", "poolmanager", "util.retry", "util.ssl_", "util.url"):
+    logging.getLogger(f"urllib3.{_name}").addFilter(_Redact())
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Http:
+    """Two sessions that share nothing: one for the API, one for storage. Every request opens its own connection.
+
+    A kept connection that the other side has closed would turn a harmless request into an unclear one.
+    """
+
+    doors: Doors
+    limits: Limits
+    clock: Clock
+    user_agent: str
+    verify: str | bool
+    sessions: dict[Door, requests.Session]
+
+    def ask(self, request: Request) -> Answer:
+        """Return the answer, whatever its status, with at most `limits.answer_max` bytes of body.
+
+        Raises:
+            DidNotHappen: when nothing was sent.
+            Unclear: when something was sent and no whole answer came.
+            Permanent: when the request may not be sent as it is.
+        """
+
+        def whole(response: requests.Response) -> Answer:
+            return Answer(status=response.status_code, headers=_headers(response), body=self._body(response))
+
+        return self._exchange(request, whole)
+
+    def download(self, request: Request, into: Path) -> Answer:
+        """Return the answer. The body of a good one stands whole at `into`, fsynced; that of a refusal in the answer.
+
+        Raises:
+            DidNotHappen: when nothing was sent.
+            Unclear: when no whole answer came.
+            Permanent: when the request may not be sent, or the body is larger than the limits allow.
+            EnvironmentProblem: when our disk does not take the file.
+        """
+
+        def kept(response: requests.Response) -> Answer:
+            good = response.status_code == requests.codes.ok
+            if good:
+                save(into, self._file(response))
+            body = b"" if good else self._body(response)
+            return Answer(status=response.status_code, headers=_headers(response), body=body, saved=good)
+
+        return self._exchange(request, kept)
+
+    def close(self) -> None:
+        """Close both sessions."""
+        for session in self.sessions.values():
+            session.close()
+
+    def _exchange(self, request: Request, take: Callable[[requests.Response], Answer]) -> Answer:
+        """Send the request and take its answer, translating every failure."""
+        self.doors.check(request.url, request.door)
+        where = f"{request.method} {redacted(request.url)}"
+        failure: VendorFailure | EnvironmentProblem
+        with contextlib.ExitStack() as stack:
+            try:
+                prepared = self._prepared(request, _opened(request, stack))
+                response = stack.enter_context(self._sent(request.door, prepared))
+                return take(response)
+            except VendorFailure as raised:
+                # Reasons of our own: they get the address, which is redacted.
+                failure = type(raised)(f"{where}: {raised.reason}")
+            except (requests.RequestException, HTTPError) as error:
+                failure = _translated(error, where)
+            except OSError as error:
+                # Sockets fail as the kinds above; what is left is our own disk.
+                wrong = f"{where}: the answer cannot be kept on our disk: {error.strerror}"
+                failure = EnvironmentProblem(wrong, hint="make room on the disk of the state folder, then `lading resume`")
+        raise failure
+
+    def _sent(self, door: Door, prepared: requests.PreparedRequest) -> requests.Response:
+        timeouts = (self.limits.connect.total_seconds(), self.limits.read.total_seconds())
+        return self.sessions[door].send(
+            prepared, stream=True, timeout=timeouts, allow_redirects=False, verify=self.verify, proxies={}
+        )
+
+    def _prepared(self, request: Request, body: BinaryIO | bytes | None) -> requests.PreparedRequest:
+        headers = {
+            "User-Agent": self.user_agent,
+            "Accept": "*/*",
+            "Accept-Encoding": "identity",
+            "Connection": "close",
+            **request.headers,
+        }
+        prepared = requests.Request(request.method, request.url, headers=headers, data=body).prepare()
+        # A signature is over the URL as it was given: what `requests` tidied up is put back.
+        prepared.url = request.url
+        return prepared
+
+    def _file(self, response: requests.Response) -> Iterator[bytes]:
+        """Yield the bytes of a document as they come, while its expanded size is watched; a coding is taken off."""
+        raw = self._raw(response, self.limits.file_max)
+        if _coded(response):
+            yield from gunzipped(raw, self.limits.expanded_max)
+            return
+        watch = Watch(self.limits.expanded_max)
+        for chunk in raw:
+            watch.see(chunk)
+            yield chunk
+        watch.end()
+
+    def _body(self, response: requests.Response) -> bytes:
+        """Return a body for memory: whole and small, or the first part of a refusal, which is only shown."""
+        good = response.ok
+        most = self.limits.answer_max if good else _REFUSAL_MAX
+        raw = self._raw(response, most, cut=not good)
+        return b"".join(gunzipped(raw, most) if _coded(response) else raw)
+
+    def _raw(self, response: requests.Response, most: int, *, cut: bool = False) -> Iterator[bytes]:
+        """Yield the bytes of a body as they are on the wire: whole, in time, and not more than `most`."""
+        begun: datetime = self.clock.now()
+        taken = 0
+        while chunk := response.raw.read(CHUNK, decode_content=False):
+            taken += len(chunk)
+            if taken > most:
+                if cut:
+                    yield chunk[: most - taken]
+                    return
+                raise Permanent(f"the answer is larger than {most:,} bytes")
+            if self.clock.now() - begun > self.limits.whole:
+                raise Unclear(f"the answer was still coming after {self.limits.whole}")
+            yield chunk
+        written = response.headers.get("Content-Length", "")
+        if written.isdigit() and int(written) != taken:
+            raise Unclear(f"the answer ended after {taken:,} of {int(written):,} bytes")
+
+
+def open_http(doors: Doors, limits: Limits, clock: Clock, user_agent: str, ca_bundle: str | None) -> Http:
+    """Return a way out through these doors. `ca_bundle` is a file of certificates to trust instead of the usual ones.
+
+    Raises:
+        EnvironmentProblem: when `ca_bundle` is no file of certificates.
+    """
+    if ca_bundle is not None:
+        try:
+            ssl.create_default_context(cafile=ca_bundle)
+        except OSError:
+            wrong = f"ca_bundle: {ca_bundle} is no file of certificates"
+            raise EnvironmentProblem(wrong, hint="give a PEM file") from None
+    verify = ca_bundle if ca_bundle is not None else True
+    sessions = {door: _session() for door in Door}
+    return Http(doors=doors, limits=limits, clock=clock, user_agent=user_agent, verify=verify, sessions=sessions)
+
+
+def _session() -> requests.Session:
+    """Return a session that takes nothing from its surroundings: no netrc, no proxies, no cookies, no repeats."""
+    session = requests.Session()
+    session.trust_env = False
+    session.auth = None
+    session.headers.clear()
+    session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
+    session.adapters.clear()
+    for scheme in ("https://", "http://"):
+        session.mount(scheme, HTTPAdapter(max_retries=Retry(total=0, read=False, redirect=False)))
+    return session
+
+
+def _opened(request: Request, stack: contextlib.ExitStack) -> BinaryIO | bytes | None:
+    """Return the body. A sealed file is opened, never read into memory, and must have the size that was sealed."""
+    if request.file is None:
+        return request.body
+    try:
+        sealed = stack.enter_context(Path(request.file).open("rb"))  # noqa: SIM115 - the stack closes it
+        size = os.fstat(sealed.fileno()).st_size
+    except OSError as error:
+        raise Permanent(f"the sealed file cannot be read: {error.strerror}") from None
+    if size != request.size or size == 0:
+        raise Permanent(f"the sealed file has {size:,} bytes and was sealed with {request.size:,}")
+    return sealed
+
+
+def _translated(error: Exception, where: str) -> VendorFailure:
+    """Return which of the three failures a transport error is, in words without the URL that it carries."""
+    causes = list(_causes(error))
+    if isinstance(error, requests.ConnectTimeout):
+        return DidNotHappen(f"{where}: no connection in time")
+    if any(isinstance(one, NewConnectionError) for one in causes):
+        return DidNotHappen(f"{where}: no connection ({_kind(causes)})")
+    if any(isinstance(one, ssl.SSLCertVerificationError) for one in causes):
+        return DidNotHappen(f"{where}: the certificate cannot be trusted; nothing was sent")
+    if isinstance(
+        error, requests.exceptions.InvalidURL | requests.exceptions.InvalidHeader | requests.exceptions.InvalidSchema
+    ):
+        return Permanent(f"{where}: the request cannot be written as HTTP")
+    if isinstance(error, requests.Timeout) or "Timeout" in type(error).__name__:
+        return Unclear(f"{where}: sent, and no answer in time")
+    return Unclear(f"{where}: sent, and the connection broke before the answer was whole ({_kind(causes)})")
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield an error and what it was made of, by every road that these libraries use."""
+    seen: list[BaseException] = []
+    waiting = [error]
+    while waiting:
+        one = waiting.pop()
+        if any(one is other for other in seen):
+            continue
+        seen.append(one)
+        yield one
+        parts = (*one.args, getattr(one, "reason", None), one.__cause__, one.__context__)
+        waiting += [part for part in parts if isinstance(part, BaseException)]
+
+
+def _kind(causes: list[BaseException]) -> str:
+    """Return the system's own word for the deepest cause that has one."""
+    words = [one.strerror for one in causes if isinstance(one, OSError) and isinstance(one.strerror, str) and one.errno]
+    return words[-1] if words else type(causes[-1]).__name__
+
+
+def _headers(response: requests.Response) -> dict[str, str]:
+    return {name.lower(): value for name, value in response.headers.items()}
+
+
+def _coded(response: requests.Response) -> bool:
+    """Whether the body is compressed on the way, though we asked for it as it is."""
+    return "gzip" in response.headers.get("Content-Encoding", "").lower()

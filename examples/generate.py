@@ -1,0 +1,249 @@
+"""Write the sample data of jobs.yaml: small tables in which rows of every fate occur. Nobody in them is real.
+
+Run it as `python examples/generate.py [FOLDER]`; the same files come out every time. Most rows are good. The others are
+marked below: *invalid* rows are those that lading refuses before it sends anything, *rejected* rows are those that only
+the vendor can refuse. The mocks play that vendor; they reserve a few values (`MCK404...`) for it.
+"""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+SEED = "a bill of lading"
+Row = dict[str, str]
+
+
+class Person(NamedTuple):
+    """What guests and orders have in common."""
+
+    key: str
+    first: str
+    last: str
+    email: str
+
+
+FIRST = (
+    "ZOFIE",
+    "JOSÉ",
+    "ÅSA",
+    "MARIE-CLAIRE",
+    "BJÖRN",
+    "IMANI",
+    "PAVLÍNA",
+    "ŁUKASZ",
+    "NOAM",
+    "TE AROHA",
+    "SÉAMUS",
+    "YUKI",
+)
+LAST = (
+    "SAMPLE",
+    "PŘÍKLADOVÁ",
+    "EXAMPLE",
+    "DEMO",
+    "O'SAMPLE",
+    "PROBE-MUSTER",
+    "VOORBEELD",
+    "TESTOVÁ",
+    "EJEMPLO",
+    "FICTION",
+)
+OCCUPATIONS = (
+    "Baker",
+    "Lighthouse keeper",
+    'Luthier, "by appointment"',
+    "Cartographer 🗺️",
+    "Professeur·e",
+    "",
+    "Tailor",
+)
+COUNTRIES = ("NZ", "AU", "CZ", "IE", "FR", "SE", "")
+STATES = ("ACT", "NSW", "NT", "QLD", "SA", "TAS", "VIC", "WA")
+CARS = (("Fictia", "Uno"), ("Fictia", "Due"), ("Nowhere", "Roadster"), ("Muster", "Kombi"), ("Exempel", "E-1 ⚡"))
+PRODUCTS = (
+    ("P-101", "Road helmet, red", "HELMET", 'Light, well vented, "one size"', "34.99"),
+    ("P-102", "Road helmet, black", "HELMET", "Light, well vented", "33.64"),
+    ("P-201", "Mountain socks", "CLOTHING", "Wool, 3 pairs", "9.50"),
+    ("P-202", "Café jersey", "CLOTHING", "Merino\nwash cold", "49.99"),
+    ("P-203", "Rain jacket 🌧️", "CLOTHING", "Packs into its own pocket", "89.00"),
+    ("P-301", "Bottle, 0.7 l", "ACCESSORY", "Fits every cage", "4.99"),
+    ("P-302", "Bottle cage", "ACCESSORY", "Aluminium", "8.99"),
+    ("P-303", "Patch kit, 8 patches", "ACCESSORY", "Glueless", "2.29"),
+    ("P-401", 'Touring bike 28"', "BIKE", "Steel frame, 27 gears", "1349.60"),
+    ("P-402", "Folding bike", "BIKE", "Folds in 10 s", "742.35"),
+    ("P-501", "Returned deposit", "CREDIT", "For empty crates", "-5.00"),
+)
+
+
+def pick(what: str, number: int, among: int) -> int:
+    """Choose one of so many, always the same one for the same question, in every version of Python."""
+    return int.from_bytes(hashlib.sha256(f"{SEED}:{what}:{number}".encode()).digest()[:6]) % among
+
+
+def plain(text: str) -> str:
+    """Leave the plain lower-case letters of a name, for an e-mail address."""
+    letters = str.maketrans("ÉÅÖÍŁÜÏŘÁ", "EAOILUIRA")
+    return "".join(letter for letter in text.translate(letters).lower() if letter in "abcdefghijklmnopqrstuvwxyz")
+
+
+def people() -> list[Person]:
+    """Make 120 customers, numbered from C1001."""
+    found = []
+    for number in range(120):
+        first, last = FIRST[pick("first", number, len(FIRST))], LAST[pick("last", number, len(LAST))]
+        email = f"{plain(first)}.{plain(last)}{number}@example.{('com', 'org', 'net')[number % 3]}"
+        found.append(Person(f"C{1001 + number}", first, last, email))
+    return found
+
+
+def customers() -> list[Row]:
+    """Make the guests."""
+    rows = []
+    for number, person in enumerate(people()):
+        year, month, day = 1940 + pick("year", number, 65), 1 + pick("month", number, 12), 1 + pick("day", number, 28)
+        row = {
+            "CustomerKey": person.key,
+            "Prefix": ("Mr", "Ms", "Mrs", "Dr", "")[pick("prefix", number, 5)],
+            "FirstName": person.first,
+            "LastName": person.last,
+            "BirthDate": "" if number % 13 == 0 else f"{year}-{month:02}-{day:02}",
+            "Gender": ("male", "female", "unknown")[pick("gender", number, 3)],
+            "EmailAddress": person.email.upper() if number % 17 == 0 else person.email,
+            "Phone": f"+640055501{number:02}" if number % 4 else "",
+            "Country": COUNTRIES[pick("country", number, len(COUNTRIES))],
+            "Occupation": OCCUPATIONS[pick("occupation", number, len(OCCUPATIONS))],
+        }
+        rows.append(row)
+    # Invalid: no such addresses, no key, a birthday to come, a day that does not exist, a word that is not in the list.
+    rows[7]["EmailAddress"] = "no at sign.example.com"
+    rows[31]["EmailAddress"] = "two@signs@example.com"
+    rows[44]["CustomerKey"] = ""
+    rows[58]["BirthDate"] = "2999-01-01"
+    rows[71]["BirthDate"] = "yesterday"
+    rows[90]["Gender"] = "yes"
+    # Rejected: an address that looks like one, and that the vendor's own check does not take.
+    rows[63]["EmailAddress"] = "two.dots@example..com"
+    rows[99]["EmailAddress"] = "last.dot@example.com."
+    return rows
+
+
+def vehicles() -> list[Row]:
+    """Make the fleet: most vehicles are known by VIN, some by plate and state."""
+    rows = []
+    for number in range(60):
+        make, model = CARS[pick("car", number, len(CARS))]
+        row = {
+            "FleetId": f"F{number + 1:03}",
+            "vin": vin(number),
+            "plate": "",
+            "state": "",
+            "make": make,
+            "model": model,
+        }
+        if number % 6 == 5:
+            row |= {"vin": "", "plate": f"LDG{number:03}", "state": STATES[pick("state", number, len(STATES))]}
+        if number % 9 == 4:
+            row["vin"] = f"  {row['vin'].lower()}"
+        rows.append(row)
+    # Invalid: nothing to look it up by, a plate without its state, no key.
+    rows[12] |= {"vin": "", "plate": "", "state": ""}
+    rows[25] |= {"vin": "", "plate": "LDG025", "state": ""}
+    rows[38]["FleetId"] = ""
+    # Rejected: too short, letters that no VIN has, no such state, and two that the vendor cannot find.
+    rows[3]["vin"] = "ZZZ12345"
+    rows[20]["vin"] = "ZZZLDNGOOOOOOOOOO"
+    rows[29] |= {"vin": "", "plate": "LDG029", "state": "XX"}
+    rows[45]["vin"] = "MCK404LDNG0000045"
+    rows[53] |= {"vin": "", "plate": "MOCK404", "state": "NSW"}
+    return rows
+
+
+def vin(number: int) -> str:
+    """Make a number in the form of a VIN with a maker's code that was given to nobody."""
+    return f"ZZZLDNG{'ABCDEFGHJKLMNPRSTUVWXYZ'[number % 23]}{pick('vin', number, 10**9):09}"
+
+
+def products() -> list[Row]:
+    """Make the price list."""
+    names = ("ProductKey", "ProductName", "Category", "Description", "UnitPrice")
+    return [dict(zip(names, product, strict=True)) for product in PRODUCTS]
+
+
+def orders() -> list[Row]:
+    """Make 62 orders of one to four lines."""
+    prices = {product[0]: round(float(product[4]) * 100) for product in PRODUCTS}
+    rows: list[Row] = []
+    for number in range(62):
+        person = people()[pick("buyer", number, 120)]
+        paid = ("Card", "Paypal", "Voucher", "Cash")[pick("paid", number, 4)]
+        head = {
+            "OrderNumber": f"SO{70001 + number}",
+            "OrderedAt": f"2026-{1 + number % 9:02}-{1 + pick('day', number, 28):02}T{8 + number % 12:02}:15:00.000Z",
+            "Channel": ("WEB", "MOBILE_APP", "CALL_CENTER", "BRANCH")[pick("channel", number, 4)],
+            "PaymentType": paid,
+            "CardType": ("Visa", "Mastercard")[number % 2] if paid == "Card" else "",
+            "Email": person.email,
+            "FirstName": person.first,
+            "LastName": person.last,
+        }
+        first = pick("first line", number, len(PRODUCTS))
+        lines = [
+            (PRODUCTS[(first + line * 3) % len(PRODUCTS)][0], 1 + pick(f"q{line}", number, 3))
+            for line in range(1 + pick("lines", number, 4))
+        ]
+        total = sum(prices[product] * quantity for product, quantity in lines)
+        for line, (product, quantity) in enumerate(lines, start=1):
+            rows.append(
+                head
+                | {
+                    "OrderTotal": f"{total / 100:.2f}",
+                    "Line": str(line),
+                    "ProductKey": product,
+                    "Quantity": str(quantity),
+                }
+            )
+    _spoil(rows)
+    return rows
+
+
+def _spoil(rows: Sequence[Row]) -> None:
+    of = {number: [row for row in rows if row["OrderNumber"] == f"SO{70001 + number}"] for number in range(62)}
+    # Invalid: a quantity in words, a product that is on no price list, a channel that is none, a card of no kind, a
+    # line that belongs to no order.
+    of[6][-1]["Quantity"] = "two"
+    of[17][-1]["ProductKey"] = "P-999"
+    for row in of[28]:
+        row["Channel"] = "PIGEON"
+    for row in of[35]:
+        row |= {"PaymentType": "Card", "CardType": ""}
+    of[41][0]["OrderNumber"] = ""
+    # Rejected: a name alone tells the vendor of nobody.
+    for row in (*of[22], *of[50]):
+        row["Email"] = ""
+
+
+def write(file: Path, rows: Sequence[Row]) -> None:
+    """Write a CSV file with a header."""
+    with file.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, fieldnames=list(rows[0]), lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def main() -> None:
+    """Write all tables into the folder named on the command line, or into `data` beside this file."""
+    folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "data"
+    folder.mkdir(parents=True, exist_ok=True)
+    for table in (vehicles, customers, products, orders):
+        write(folder / f"{table.__name__}.csv", table())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,203 @@
+"""What should happen next, rung by rung."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from core_samples import NOW, SLOT, a_batch
+
+from lading.core import decide as ladder
+from lading.core.batch import Batch, BatchId, Phase, Slot, Verb
+from lading.core.decide import admit, announces, decide, look_again, next_poll
+from lading.core.events import DidNotHappen, GaveUp, Reopened, SlotLost, StillRunning
+from lading.core.lifecycle import evolve
+from lading.core.policy import InDoubt, Policy
+from lading.core.steps import (
+    Allocate,
+    Collect,
+    Deliver,
+    DropSlot,
+    FindFile,
+    FindSlot,
+    GiveUp,
+    Poll,
+    RenewSlot,
+    Rest,
+    Step,
+    Upload,
+    Wait,
+)
+
+ASK = Policy(allocation_in_doubt=InDoubt.ASK)
+TAKE = Policy(allocation_in_doubt=InDoubt.TAKE_ANOTHER)
+STOP = Policy(allocation_in_doubt=InDoubt.STOP)
+SECOND = timedelta(seconds=1)
+
+
+@pytest.mark.parametrize(
+    ("phase", "step"),
+    [
+        (Phase.PREPARED, Allocate()),
+        (Phase.ALLOCATED, Upload()),
+        (Phase.SUBMITTED, Poll()),
+        (Phase.SETTLED, Collect()),
+        (Phase.COLLECTED, Deliver()),
+        (Phase.DELIVERED, Rest()),
+        (Phase.STUCK, Rest()),
+    ],
+)
+def test_without_trouble_the_phase_says_what_is_next(phase: Phase, step: Step) -> None:
+    assert decide(a_batch(phase), ASK, NOW) == step
+
+
+def test_too_many_failures_in_a_row_stop_the_batch_and_one_less_does_not() -> None:
+    assert isinstance(decide(a_batch(failures=ASK.failures_max + 1), ASK, NOW), GiveUp)
+    assert decide(a_batch(failures=ASK.failures_max), ASK, NOW) == Allocate()
+
+
+def test_too_many_lost_slots_stop_the_batch_and_one_less_does_not() -> None:
+    assert isinstance(decide(a_batch(lost=ASK.attempts_max), ASK, NOW), GiveUp)
+    assert decide(a_batch(lost=ASK.attempts_max - 1), ASK, NOW) == Allocate()
+
+
+def test_content_that_was_sent_often_before_is_not_given_up_at_once() -> None:
+    """A job that sends `all` sends the same content each day, under the ticket after the last one it used."""
+    assert decide(a_batch(attempt=ASK.attempts_max + 1), ASK, NOW) == Allocate()
+
+
+def test_a_reopened_batch_that_lost_its_slots_may_take_slots_again() -> None:
+    batch = a_batch()
+    for _ in range(ASK.attempts_max):
+        batch = evolve(batch, SlotLost(at=NOW, reason="expired"))
+    assert isinstance(decide(batch, ASK, NOW), GiveUp)
+    again = evolve(evolve(batch, GaveUp(at=NOW, reason="lost 20 slots")), Reopened(at=NOW, reason="by hand"))
+    assert decide(again, ASK, NOW) == Allocate()
+    assert again.attempt == ASK.attempts_max + 1
+
+
+def test_a_batch_waits_until_its_time_has_come_even_in_doubt() -> None:
+    batch = a_batch(not_before=NOW + SECOND, doubt=Verb.ALLOCATE, doubt_since=NOW - timedelta(hours=1))
+    assert decide(batch, ASK, NOW) == Wait(NOW + SECOND)
+    assert decide(batch, ASK, NOW + SECOND) == FindSlot()
+
+
+@pytest.mark.parametrize(
+    ("policy", "step"),
+    [
+        (ASK, FindSlot()),
+        (TAKE, DropSlot("nobody knows whether the allocation arrived; an empty slot harms nobody", Verb.ALLOCATE)),
+        (STOP, GiveUp("nobody knows whether the allocation arrived, and this vendor cannot be asked")),
+    ],
+)
+def test_an_allocation_in_doubt_is_settled_as_the_vendor_spec_says_and_never_repeated(
+    policy: Policy, step: Step
+) -> None:
+    doubtful = a_batch(doubt=Verb.ALLOCATE, doubt_since=NOW)
+    assert decide(doubtful, policy, NOW) == Wait(NOW + policy.ask_after)
+    assert decide(doubtful, policy, NOW + policy.ask_after) == step
+
+
+@pytest.mark.parametrize("policy", [ASK, TAKE, STOP])
+@pytest.mark.parametrize("slot", [SLOT, Slot(id="slot-1"), replace(SLOT, until=NOW - timedelta(days=1))])
+def test_an_upload_in_doubt_is_asked_about_and_not_repeated(policy: Policy, slot: Slot) -> None:
+    """Whatever became of the slot meanwhile: the file may be in it."""
+    doubtful = a_batch(Phase.ALLOCATED, doubt=Verb.UPLOAD, doubt_since=NOW, slot=slot)
+    assert decide(doubtful, policy, NOW) == Wait(NOW + policy.ask_after)
+    assert decide(doubtful, policy, NOW + policy.ask_after) == FindFile()
+
+
+def test_an_upload_that_the_vendor_does_not_have_is_done_again() -> None:
+    doubtful = a_batch(Phase.ALLOCATED, doubt=Verb.UPLOAD, doubt_since=NOW)
+    empty = evolve(doubtful, DidNotHappen(at=NOW, verb=Verb.UPLOAD, reason="the slot is empty"))
+    assert decide(empty, ASK, NOW) == Upload()
+
+
+@pytest.mark.parametrize("policy", [ASK, TAKE, STOP])
+def test_a_slot_with_too_little_time_left_is_dropped(policy: Policy) -> None:
+    reserve = ladder.SLOT_RESERVE
+    batch = a_batch(Phase.ALLOCATED, slot=replace(SLOT, until=NOW + reserve))
+    assert isinstance(decide(batch, policy, NOW), DropSlot)
+    assert decide(batch, policy, NOW - SECOND) == Upload()
+
+
+def test_a_slot_without_end_does_not_run_out() -> None:
+    assert decide(a_batch(Phase.ALLOCATED, slot=replace(SLOT, until=None)), ASK, NOW + timedelta(days=999)) == Upload()
+
+
+@pytest.mark.parametrize(("policy", "step"), [(ASK, RenewSlot), (TAKE, DropSlot), (STOP, DropSlot)])
+@pytest.mark.parametrize("slot", [Slot(id="slot-1"), None])
+def test_a_slot_whose_url_went_with_its_process_is_renewed_or_dropped(
+    policy: Policy, step: type[Step], slot: Slot | None
+) -> None:
+    assert isinstance(decide(a_batch(Phase.ALLOCATED, slot=slot), policy, NOW), step)
+
+
+def test_a_batch_without_a_verdict_at_its_deadline_is_given_up_with_the_vendors_last_word() -> None:
+    batch = evolve(a_batch(Phase.SUBMITTED), StillRunning(at=NOW, word="Queued", look_again_at=NOW))
+    assert decide(batch, ASK, NOW + ASK.deadline) == Poll()
+    step = decide(batch, ASK, NOW + ASK.deadline + SECOND)
+    assert isinstance(step, GiveUp)
+    assert "Queued" in step.reason
+
+
+def test_a_batch_reopened_behind_its_deadline_is_asked_about_once_more() -> None:
+    late = NOW + ASK.deadline + SECOND
+    batch = evolve(a_batch(Phase.SUBMITTED, polls=9), GaveUp(at=late, reason="no verdict"))
+    again = evolve(batch, Reopened(at=late, reason="by hand"))
+    assert decide(again, ASK, late) == Poll()
+    asked = evolve(again, StillRunning(at=late, word="Queued", look_again_at=late))
+    assert isinstance(decide(asked, ASK, late), GiveUp)
+
+
+def test_uploads_are_always_announced_and_allocations_unless_they_may_be_repeated() -> None:
+    repeatable = replace(ASK, allocate_repeatable=True)
+    assert announces(Upload(), ASK) is Verb.UPLOAD
+    assert announces(Upload(), repeatable) is Verb.UPLOAD
+    assert announces(Allocate(), ASK) is Verb.ALLOCATE
+    assert announces(Allocate(), repeatable) is None
+    quiet: list[Step] = [FindSlot(), RenewSlot(), FindFile(), Poll(), Collect(), Deliver(), Rest(), Wait(NOW)]
+    quiet += [DropSlot("x"), GiveUp("x")]
+    assert {announces(step, ASK) for step in quiet} == {None}
+
+
+def test_the_vendor_may_ask_for_more_patience_but_never_for_less() -> None:
+    ours = look_again(a_batch(), ASK, NOW)
+    assert look_again(a_batch(), ASK, NOW, NOW - timedelta(days=1)) == ours
+    assert look_again(a_batch(), ASK, NOW, NOW + timedelta(days=1)) == NOW + timedelta(days=1)
+
+
+@pytest.mark.parametrize("growth", [1.0, 1.5, 2.0, 10.0])
+def test_polls_grow_apart_and_never_exceed_the_longest_wait(growth: float) -> None:
+    policy = replace(ASK, poll_growth=growth)
+    waits = [next_poll(a_batch(Phase.SUBMITTED, polls=n), policy, NOW) - NOW for n in (*range(70), 10**6)]
+    assert waits == sorted(waits)
+    assert waits[0] == policy.poll_first
+    assert max(waits) <= policy.poll_most
+
+
+def _named(name: str, phase: Phase, minute: int, **changes: object) -> Batch:
+    return replace(a_batch(phase, **changes), id=BatchId(name), prepared_at=NOW + timedelta(minutes=minute), job=name)
+
+
+def test_fresh_batches_wait_for_a_place_oldest_first() -> None:
+    fresh = [_named(f"b{n}", Phase.PREPARED, n) for n in (2, 0, 1)]
+    assert [one.id for one in admit(fresh, replace(ASK, in_flight_max=2))] == ["b0", "b1"]
+
+
+@pytest.mark.parametrize("phase", [Phase.ALLOCATED, Phase.SUBMITTED])
+def test_a_batch_in_flight_takes_a_place_and_always_goes_on(phase: Phase) -> None:
+    batches = [_named("old", Phase.PREPARED, 0), _named("flying", phase, 1)]
+    assert [one.id for one in admit(batches, ASK)] == ["flying"]
+
+
+def test_an_allocation_in_doubt_takes_a_place() -> None:
+    doubtful = _named("doubtful", Phase.PREPARED, 1, doubt=Verb.ALLOCATE, doubt_since=NOW)
+    assert [one.id for one in admit([_named("old", Phase.PREPARED, 0), doubtful], ASK)] == ["doubtful"]
+
+
+@pytest.mark.parametrize("phase", [Phase.SETTLED, Phase.COLLECTED])
+def test_a_settled_batch_takes_no_place(phase: Phase) -> None:
+    batches = [_named("done", phase, 0), _named("new", Phase.PREPARED, 1)]
+    assert [one.id for one in admit(batches, ASK)] == ["done", "new"]

@@ -1,0 +1,208 @@
+"""Numbers and names: the equation of a run, guards, back-off, tickets."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+
+import pytest
+from core_samples import a_batch
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lading.core import backoff, tickets
+from lading.core.accounting import Settlement, Tally, UnbalancedError, settle
+from lading.core.batch import Batch, Books, Phase, Verb
+from lading.core.guards import Budget, Guards, Limit, breaches, within_budget
+
+COUNT = st.integers(min_value=0, max_value=10**9)
+BEFORE_BOOKS = (Phase.PREPARED, Phase.ALLOCATED, Phase.SUBMITTED, Phase.SETTLED, Phase.STUCK)
+
+
+@st.composite
+def batches(draw: st.DrawFn) -> Batch:
+    """A batch in any phase, with books where its phase has them."""
+    rows = draw(st.integers(0, 1000))
+    phase = draw(st.sampled_from(Phase))
+    batch = a_batch(phase)
+    stuck_from = draw(st.sampled_from([one for one in Phase if one not in (Phase.STUCK, Phase.DELIVERED)]))
+    known = stuck_from if phase is Phase.STUCK else phase
+    accepted = draw(st.integers(0, rows))
+    rejected = draw(st.integers(0, rows - accepted))
+    return replace(
+        batch,
+        file=replace(batch.file, rows=rows),
+        stuck_from=stuck_from if phase is Phase.STUCK else None,
+        doubt=draw(st.sampled_from([None, Verb.UPLOAD])) if known is Phase.ALLOCATED else None,
+        books=None
+        if known in BEFORE_BOOKS
+        else Books(accepted=accepted, rejected=rejected, unknown=rows - accepted - rejected),
+    )
+
+
+def tally_for(own: list[Batch], rest: tuple[int, int, int, int, int]) -> Tally:
+    unchanged, invalid, held, rejected, unknown = rest
+    to_send = sum(one.file.rows for one in own)
+    return Tally(
+        selected=to_send + sum(rest),
+        added=to_send,
+        unchanged=unchanged,
+        invalid=invalid,
+        held=held,
+        standing_rejected=rejected,
+        standing_unknown=unknown,
+    )
+
+
+@given(own=st.lists(batches(), max_size=5), rest=st.tuples(COUNT, COUNT, COUNT, COUNT, COUNT))
+def test_the_equation_of_a_run_holds_whatever_its_batches_have_come_to(
+    own: list[Batch], rest: tuple[int, int, int, int, int]
+) -> None:
+    result = settle("guests", "guests-1", tally_for(own, rest), own)
+    right = result.unchanged + result.accepted + result.invalid + result.rejected + result.unknown + result.held
+    assert result.selected == right
+    assert min(result.held, result.unknown, result.in_flight) >= 0
+    assert result.settled == all(one.phase is Phase.DELIVERED or one.file.rows == 0 for one in own) or result.stuck
+
+
+@given(own=st.lists(batches(), min_size=1, max_size=5), off=st.integers(-5, 5).filter(bool))
+def test_batches_that_hold_more_or_less_than_was_planned_are_a_defect(own: list[Batch], off: int) -> None:
+    tally = tally_for(own, (0, 0, 0, 0, 0))
+    wrong = replace(tally, added=tally.added + off, selected=tally.selected + off)
+    with pytest.raises(UnbalancedError):
+        settle("guests", "guests-1", wrong, own)
+
+
+@given(tally=st.builds(Tally, unchanged=COUNT, added=COUNT, changed=COUNT, removed=COUNT, invalid=COUNT, held=COUNT))
+def test_a_record_in_no_place_or_in_two_is_noticed(tally: Tally) -> None:
+    placed = tally.unchanged + tally.to_send + tally.invalid + tally.held
+    replace(tally, selected=placed).check()
+    for wrong in (placed + 1, placed - 1):
+        with pytest.raises(UnbalancedError):
+            replace(tally, selected=wrong).check()
+
+
+def test_what_a_guard_holds_is_counted_as_held() -> None:
+    result = settle("guests", "guests-1", Tally(selected=10, added=7, unchanged=3), ())
+    assert (result.held, result.unchanged, result.in_flight, result.settled) == (7, 3, 0, True)
+
+
+@pytest.mark.parametrize(
+    ("stuck_from", "doubt", "unknown"),
+    [
+        (Phase.PREPARED, None, 0),
+        (Phase.PREPARED, Verb.ALLOCATE, 0),
+        (Phase.ALLOCATED, None, 0),
+        (Phase.ALLOCATED, Verb.UPLOAD, 10),
+        (Phase.SUBMITTED, None, 10),
+        (Phase.SETTLED, None, 10),
+    ],
+)
+def test_rows_of_a_stuck_batch_are_unknown_once_the_vendor_may_have_them(
+    stuck_from: Phase, doubt: Verb | None, unknown: int
+) -> None:
+    stuck = a_batch(Phase.STUCK, stuck_from=stuck_from, doubt=doubt)
+    result = settle("guests", "guests-1", Tally(selected=10, added=10), [stuck])
+    assert (result.unknown, result.held, result.stuck, result.settled) == (unknown, 10 - unknown, 1, False)
+
+
+def test_a_settlement_that_does_not_add_up_says_by_how_much() -> None:
+    good = settle("guests", "guests-1", Tally(selected=10, added=10), [a_batch()])
+    assert isinstance(good, Settlement)
+    with pytest.raises(UnbalancedError, match="selected 11 but the right side adds up to 10"):
+        replace(good, selected=11).check()
+
+
+@pytest.mark.parametrize(
+    ("limit", "number", "whole", "allowed"),
+    [
+        (Limit(count=0), 0, 100, True),
+        (Limit(count=0), 1, 100, False),
+        (Limit(count=5), 5, 0, True),
+        (Limit(percent=5), 5, 100, True),
+        (Limit(percent=5), 6, 100, False),
+        (Limit(percent=5), 0, 0, True),
+        (Limit(percent=5), 1, 0, False),
+        (Limit(percent=0), 1, 10**9, False),
+        (Limit(percent=0.57), 57, 10_000, True),
+        (Limit(percent=0.57), 58, 10_000, False),
+        (Limit(percent=100), 10, 10, True),
+    ],
+)
+def test_a_limit_allows_up_to_and_including_itself(limit: Limit, number: int, whole: int, allowed: bool) -> None:  # noqa: FBT001 - a column of the table
+    assert limit.allows(number, whole) is allowed
+
+
+@given(hundredths=st.integers(0, 10_000), units=st.integers(1, 10**5))
+def test_a_share_is_counted_exactly_as_it_was_written(hundredths: int, units: int) -> None:
+    limit, whole = Limit(percent=hundredths / 100), 10_000 * units
+    assert limit.allows(hundredths * units, whole)
+    assert not limit.allows(hundredths * units + 1, whole)
+
+
+def test_every_guard_that_is_broken_is_told_with_its_figures() -> None:
+    guards = Guards(max_remove=Limit(percent=5), max_change=Limit(count=2), min_rows=1000)
+    found = breaches(Tally(source_rows=999, changed=3, removed=6), guards, baseline_rows=100)
+    assert [one.guard for one in found] == ["min_rows", "max_remove", "max_change"]
+    assert "999" in found[0].message
+    assert "remove 6 of 100" in found[1].message
+    assert "max_remove 5%" in found[1].message
+    assert "change 3 of 100" in found[2].message
+
+
+def test_a_plan_within_its_guards_breaks_none_and_no_guards_hold_nothing() -> None:
+    guards = Guards(max_remove=Limit(percent=5), max_change=Limit(count=2), min_rows=1000)
+    assert breaches(Tally(source_rows=1000, changed=2, removed=5), guards, baseline_rows=100) == ()
+    assert breaches(Tally(source_rows=0, changed=10**6, removed=10**6), Guards(), baseline_rows=0) == ()
+
+
+def test_by_default_no_record_may_fail() -> None:
+    assert within_budget(invalid=0, rejected=0, selected=10, budget=Budget())
+    assert not within_budget(invalid=1, rejected=0, selected=10, budget=Budget())
+    assert not within_budget(invalid=0, rejected=1, selected=10, budget=Budget())
+
+
+DURATION = st.timedeltas(min_value=timedelta(milliseconds=1), max_value=timedelta(days=2))
+
+
+@given(failures=st.integers(0, 10**6), seed=st.text(), first=DURATION, most=DURATION)
+def test_the_wait_after_a_failure_is_bounded_and_the_same_at_each_replay(
+    failures: int, seed: str, first: timedelta, most: timedelta
+) -> None:
+    wait = backoff.delay(failures, seed, first=first, most=most)
+    assert wait == backoff.delay(failures, seed, first=first, most=most)
+    whole = min(first * 2 ** min(max(failures - 1, 0), 32), most) if failures < 20 else None
+    if whole is not None:
+        assert whole * 0.74 <= wait <= whole
+    assert timedelta(0) < wait <= most
+
+
+def test_waits_double_and_differ_from_batch_to_batch() -> None:
+    first, most = timedelta(seconds=2), timedelta(minutes=5)
+    waits = [backoff.delay(n, "a", first=first, most=most) for n in range(1, 8)]
+    assert waits == sorted(waits)
+    assert len({backoff.delay(5, str(n), first=first, most=most) for n in range(50)}) == 50
+
+
+def test_the_jitter_of_a_replay_is_pinned() -> None:
+    wait = backoff.delay(1, "guests-1", first=timedelta(seconds=2), most=timedelta(minutes=5))
+    assert wait == timedelta(seconds=1, microseconds=778392)
+
+
+def test_tickets_are_pinned_for_ever() -> None:
+    """A changed ticket would make every vendor see a new batch where there is an old one."""
+    assert tickets.ticket("guests", "d" * 64, 1) == "4ce726d2-e1cb-534b-818c-96d24256b4da"
+    assert tickets.ticket("guests", "d" * 64, 2) == "3bb26aba-2176-5a4f-a9d7-a6f0aad10b8d"
+    assert tickets.ticket("vehicle-checks", "0" * 64, 1) == "f60ee72e-5eb4-541b-95fc-d64b3928dda5"
+    assert tickets.batch_id("guests", "d" * 64, 1) == "guests-a5921da7f674"
+
+
+@given(
+    one=st.tuples(st.text(), st.text("0123456789abcdef"), st.integers(1, 99)),
+    other=st.tuples(st.text(), st.text("0123456789abcdef"), st.integers(1, 99)),
+)
+def test_a_ticket_is_one_for_each_job_content_and_attempt(
+    one: tuple[str, str, int], other: tuple[str, str, int]
+) -> None:
+    assert (tickets.ticket(*one) == tickets.ticket(*other)) == (one == other)
+    assert (tickets.batch_id(*one) == tickets.batch_id(*other)) == (one == other)

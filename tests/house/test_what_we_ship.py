@@ -1,0 +1,161 @@
+"""What people get is whole: licence, types and data in the wheel, exact locks, documented commands, honest samples."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import subprocess
+import sys
+import tomllib
+import zipfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+ROOT = Path(__file__).parents[2]
+APACHE_2_0 = "cfc7749b96f63bd31c3c42b5c471bf756814053e847c10f3eb003417bc523d30"
+LOCKS = ("requirements.lock", "requirements-dev.lock")
+
+
+def build(folder: Path) -> Path:
+    """Build the wheel from this tree."""
+    command = [sys.executable, "-m", "build", "--wheel", "--no-isolation", "--outdir", str(folder), str(ROOT)]
+    subprocess.run(command, check=True, capture_output=True)
+    return next(folder.glob("*.whl"))
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("wheel"))
+
+
+def test_the_licence_is_the_whole_standard_text() -> None:
+    assert hashlib.sha256((ROOT / "LICENSE").read_bytes()).hexdigest() == APACHE_2_0
+
+
+def test_the_licence_travels_with_the_wheel(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        metadata = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        said = archive.read(metadata).decode()
+        licence = archive.read(metadata.replace("METADATA", "licenses/LICENSE"))
+
+    assert "License-Expression: Apache-2.0" in said
+    assert "License-File: LICENSE" in said
+    assert hashlib.sha256(licence).hexdigest() == APACHE_2_0
+
+
+def test_the_wheel_holds_the_three_rooms_and_nothing_else(wheel: Path) -> None:
+    with zipfile.ZipFile(wheel) as archive:
+        names = archive.namelist()
+
+    assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {
+        "lading",
+        "lading_mocks",
+        "lading_specs",
+    }
+    assert {name for name in names if name.endswith("py.typed")} == {
+        "lading/py.typed",
+        "lading_mocks/py.typed",
+        "lading_specs/py.typed",
+    }
+    assert {"lading_specs/sitecore-cdp/vendor.yaml", "lading_specs/motorweb-bdp/vendor.yaml"} <= set(names)
+
+
+def test_the_same_tree_makes_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
+    assert hashlib.sha256(build(tmp_path).read_bytes()).digest() == hashlib.sha256(wheel.read_bytes()).digest()
+
+
+def locked(name: str) -> dict[tuple[str, str], str]:
+    """Return what a lock file holds: the version of each package and marker."""
+    rows = re.findall(r"^([\w.-]+)==(\S+)(?: ; (.+?))? \\$", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE)
+    return {(package, marker): version for package, version, marker in rows}
+
+
+@pytest.mark.parametrize("name", LOCKS)
+def test_a_lock_names_versions_and_hashes_and_no_place_to_get_them(name: str) -> None:
+    text = (ROOT / name).read_text(encoding="utf-8")
+    packages = [line for line in text.splitlines() if not line.startswith((" ", "#"))]
+
+    assert packages
+    assert all(re.fullmatch(r"[a-z0-9.-]+==\S+( ; .+)? \\", line) for line in packages)
+    assert len(re.findall(r"--hash=sha256:[0-9a-f]{64}", text)) >= len(packages)
+    assert not re.search(r"://|--index|--find-links|--trusted|\bfile:", text)
+
+
+def test_what_people_run_is_what_was_tested() -> None:
+    tested = locked("requirements-dev.lock")
+
+    assert {
+        package: version for package, version in locked("requirements.lock").items() if tested.get(package) != version
+    } == {}
+
+
+def test_the_locks_hold_all_that_is_declared() -> None:
+    project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    declared = project["project"]["dependencies"] + project["project"]["optional-dependencies"]["mocks"]
+    for_work = [item for item in project["dependency-groups"]["dev"] if isinstance(item, str)]
+
+    for name, wanted in (("requirements.lock", declared), ("requirements-dev.lock", declared + for_work)):
+        held = {package for package, _ in locked(name)}
+        names = {re.split(r"[<>=!~\[; ]", item)[0].lower().replace(".", "-").replace("_", "-") for item in wanted}
+        assert names - held == set()
+
+
+def commands(group: click.Group, path: str) -> Iterator[str]:
+    """Give every command below a group, as a person types it."""
+    for name, command in group.commands.items():
+        yield f"{path} {name}"
+        if isinstance(command, click.Group):
+            yield from commands(command, f"{path} {name}")
+
+
+def test_every_command_is_documented() -> None:
+    from lading.cli import main  # noqa: PLC0415 - the other promises hold without a command line
+
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = [command for command in commands(main, "lading") if not re.search(rf"{re.escape(command)}\b", readme)]
+
+    assert found == []
+
+
+def test_every_command_says_what_it_does() -> None:
+    from lading.cli import main  # noqa: PLC0415 - the other promises hold without a command line
+
+    def mute(group: click.Group, path: str) -> Iterator[str]:
+        for name, command in group.commands.items():
+            if not (command.help or "").strip():
+                yield f"{path} {name}"
+            for option in command.params:
+                if isinstance(option, click.Option) and not option.hidden and not option.help:
+                    yield f"{path} {name} {option.opts[0]}"
+            if isinstance(command, click.Group):
+                yield from mute(command, f"{path} {name}")
+
+    assert list(mute(main, "lading")) == []
+
+
+def test_the_sample_data_is_what_its_script_makes(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, ROOT / "examples" / "generate.py", tmp_path], check=True)
+
+    made = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    kept = {file.name: file.read_bytes() for file in (ROOT / "examples" / "data").iterdir()}
+    assert made == kept
+
+
+def test_the_release_is_told_in_the_changelog() -> None:
+    text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
+
+    assert re.search(r"^## \[Unreleased\]$", text, re.MULTILINE)
+    assert set(re.findall(r"^### (.+)$", text, re.MULTILINE)) <= {
+        "Added",
+        "Changed",
+        "Deprecated",
+        "Removed",
+        "Fixed",
+        "Security",
+    }

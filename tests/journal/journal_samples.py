@@ -1,0 +1,174 @@
+"""Values that the tests of the journal share: runs, batches, and the events of whole lives."""
+
+from __future__ import annotations
+
+import os
+import signal
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from lading.core.accounting import Tally
+from lading.core.batch import Batch, BatchFile, BatchId, Books, Phase, RunId, Slot, Verb, Verdict
+from lading.core.events import (
+    Allocated,
+    Announced,
+    Collected,
+    Delivered,
+    DidNotHappen,
+    Event,
+    GaveUp,
+    Reopened,
+    Settled,
+    SlotLost,
+    StillRunning,
+    Unanswered,
+    Uploaded,
+)
+from lading.core.run import Run, RunState
+from lading.ports import BaselineEntry, Reject
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Sequence
+
+    from lading.journal import Journal
+
+NOW = datetime(2026, 11, 22, 2, 0, 0, 123456, tzinfo=UTC)
+LATER = NOW + timedelta(minutes=5)
+ROWS = 10
+URL = "https://storage.example/slot-1?X-Signature=topsecret"
+SLOT = Slot(id="slot-1", url=URL, until=NOW + timedelta(hours=1))
+
+
+def a_batch(run: Run, seq: int = 1, **changes: object) -> Batch:
+    """Return a fresh batch of the run."""
+    batch = Batch(
+        id=BatchId(f"{run.id}-batch-{seq}"),
+        run=run.id,
+        job=run.job,
+        seq=seq,
+        file=BatchFile(
+            path=f"/staging/{run.id}-{seq}.gz",
+            evidence=f"/staging/{run.id}-{seq}.parquet",
+            digest=f"{seq:064x}",
+            md5="e" * 32,
+            size=1234,
+            rows=ROWS,
+        ),
+        phase=Phase.PREPARED,
+        prepared_at=NOW,
+        identity=run.identity,
+        target={"service": "Vehicle ID", "a": "b"},
+    )
+    return replace(batch, **changes)  # type: ignore[arg-type]  # the tests name real members
+
+
+def a_run(job: str = "guests", serial: int = 1, batches: int = 1, **changes: object) -> Run:
+    """Return a run that plans for so many batches."""
+    to_send = batches * ROWS
+    run = Run(
+        id=RunId(f"{job}-{serial}"),
+        job=job,
+        serial=serial,
+        spec_hash="f" * 64,
+        identity="motorweb:acme",
+        state=RunState.PREPARED,
+        created_at=NOW,
+        tally=Tally(source_rows=to_send + 5, selected=to_send + 5, added=to_send, unchanged=3, invalid=2),
+        plan="p" * 64,
+        warnings={"email": 3},
+    )
+    return replace(run, **changes)  # type: ignore[arg-type]  # the tests name real members
+
+
+def started(journal: Journal, job: str = "guests", serial: int = 1, batches: int = 1) -> list[Batch]:
+    """Start a run and return its batches."""
+    run = a_run(job, serial, batches)
+    own = [a_batch(run, seq) for seq in range(1, batches + 1)]
+    journal.start_run(run, own, ())
+    return own
+
+
+#: A life with everything in it, up to the delivery.
+LIFE: tuple[Event, ...] = (
+    Announced(at=NOW, verb=Verb.ALLOCATE),
+    Unanswered(at=NOW, verb=Verb.ALLOCATE, reason="read timeout", look_again_at=LATER),
+    DidNotHappen(at=NOW, verb=Verb.ALLOCATE, reason="no such batch", look_again_at=None),
+    Announced(at=NOW, verb=Verb.ALLOCATE),
+    Allocated(at=NOW, slot=SLOT),
+    SlotLost(at=NOW, reason="expired"),
+    Allocated(at=NOW, slot=replace(SLOT, id="slot-2", until=None)),
+    Announced(at=NOW, verb=Verb.UPLOAD),
+    GaveUp(at=NOW, reason="a person must look: übel ✓", verb=None),
+    Reopened(at=NOW, reason="resumed by hand"),
+    Uploaded(at=LATER),
+    DidNotHappen(at=LATER, verb=Verb.POLL, reason="429", look_again_at=LATER),
+    StillRunning(at=LATER, word="Validating", look_again_at=LATER),
+    Settled(at=LATER, verdict=Verdict.MIXED, word="Completed with errors"),
+    Collected(at=LATER, books=Books(accepted=7, rejected=2, unknown=1)),
+)
+DELIVERED = Delivered(at=LATER)
+
+
+def lived(journal: Journal, batch: Batch, life: Sequence[Event] = LIFE) -> Batch:
+    """Record a life."""
+    for event in life:
+        batch = journal.record(batch, event)
+    return batch
+
+
+def a_baseline(batch: Batch, digest: str = "b" * 64) -> BaselineEntry:
+    """Return a baseline for the batch's job and account."""
+    return BaselineEntry(
+        job=batch.job, identity=batch.identity, file=f"{digest[:12]}.parquet", digest=digest, rows=77
+    )
+
+
+def rejects(count: int, kind: str = "rejected", chunk: int = 1000) -> Iterator[Sequence[Reject]]:
+    """Return so many rejects, in chunks."""
+    for start in range(0, count, chunk):
+        yield [
+            Reject(
+                kind=kind,
+                key=f"key-{number:07d}",
+                reason=f"email {number % 3}: 'a***' is no address",
+                code="E1",
+                field="email",
+                line=number + 1,
+                row=number + 2,
+                retry=number % 2 == 0,
+            )
+            for number in range(start, min(start + chunk, count))
+        ]
+
+
+def killed(work: Callable[[], None]) -> bool:
+    """Do the work in a forked process and say whether it was killed by SIGKILL. Anything else it says is an error."""
+    child = os.fork()
+    if child == 0:
+        try:
+            work()
+        except BaseException:  # noqa: BLE001 - the fork must never return into pytest
+            os._exit(3)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    if os.WIFSIGNALED(status):
+        return os.WTERMSIG(status) == signal.SIGKILL
+    assert os.WEXITSTATUS(status) == 0, "the forked process failed"
+    return False
+
+
+def snapshot(journal: Journal, run: str = "guests-1") -> tuple[object, ...]:
+    """Return all that the journal says, to compare before and after."""
+    batches = journal.batches(run)
+    return (
+        journal.history(limit=100),
+        batches,
+        tuple(journal.events(one.id) for one in batches),
+        journal.rejects(limit=-1),
+        journal.baseline("guests", "motorweb:acme"),
+        journal.high_water("guests", "motorweb:acme"),
+        journal.live_files(),
+        journal.head(),
+        journal.serial,
+    )

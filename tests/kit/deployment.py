@@ -1,0 +1,145 @@
+"""A small deployment in a temporary folder, run by the real command line against mocks that the test holds."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from lading_mocks.faults import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from lading_mocks.serving import Running
+
+BDP, CDP = "motorweb-bdp", "sitecore-cdp"
+
+JOBS = """\
+version: 1
+connections:
+  motorweb:
+    vendor: motorweb-bdp
+    base_url: https://api.tst.motorweb.app
+    credentials: {client_id: "${MOTORWEB_CLIENT_ID}", client_secret: "${MOTORWEB_CLIENT_SECRET}"}
+  sitecore:
+    vendor: sitecore-cdp
+    base_url: https://api-engage-eu.sitecorecloud.io
+    credentials: {client_key: "${SITECORE_CLIENT_KEY}", api_token: "${SITECORE_API_TOKEN}"}
+jobs:
+  vehicles:
+    source: {path: vehicles.csv, key: id}
+    target: {connection: motorweb, service: Vehicle ID WOVR Batch}
+    mode: lookup
+    record: {vin: =upper(trim(vin)), plate: =plate, state: =state}
+    results: {path: out/vehicles.csv}
+    budget: {invalid: 5, rejected: 5}
+  guests:
+    source: {path: guests.csv, key: id}
+    target: {connection: sitecore, schema: guest}
+    mode: upsert
+    record:
+      guestType: customer
+      firstName: =initcap(name)
+      email: =lower(email)
+      identifiers: [{provider: CRM, id: =id}]
+    on_removed: delete
+    budget: {invalid: 5, rejected: 5}
+"""
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """A folder with jobs.yaml and sources, and the mocks that its connections reach."""
+
+    folder: Path
+    mocks: Running
+
+    def command(self, *arguments: str) -> list[str]:
+        """Return the command line that runs lading here."""
+        return [sys.executable, "-m", "lading", *arguments]
+
+    def environ(self) -> dict[str, str]:
+        """Return the environment in which every connection reaches the mocks and waiting takes no time."""
+        ready = self.folder / "ready.json"
+        told = {
+            "vendors": {
+                name: {"base_url": url, "credentials": self.mocks.credentials(name)}
+                for name, url in self.mocks.urls.items()
+            },
+            "clock_url": f"{self.mocks.url}/_mock/clock",
+        }
+        ready.write_text(json.dumps(told), encoding="utf-8")
+        return {**os.environ, "LADING_MOCKS": "1", "LADING_MOCKS_AT": str(ready), "NO_COLOR": "1"}
+
+    def run(self, *arguments: str, expect: int = 0, timeout: float = 60) -> str:
+        """Run lading to its end, check its exit code, and return what it printed on stdout."""
+        done = subprocess.run(
+            self.command(*arguments),
+            cwd=self.folder,
+            env=self.environ(),
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+        assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
+        assert "Traceback" not in done.stderr, done.stderr
+        return done.stdout
+
+    def json(self, *arguments: str, expect: int = 0) -> Any:
+        """Run lading with JSON output and return the result part of its envelope."""
+        return json.loads(self.run("-o", "json", *arguments, expect=expect))["result"]
+
+    def kill_when(self, seen: Callable[[], bool], *arguments: str, within: float = 30) -> None:
+        """Start lading and `kill -9` it as soon as `seen` is true."""
+        with (self.folder / "killed.log").open("ab") as log:
+            process = subprocess.Popen(
+                self.command(*arguments), cwd=self.folder, env=self.environ(), stdout=log, stderr=log
+            )
+        deadline = time.monotonic() + within
+        try:
+            while not seen():
+                assert process.poll() is None, (self.folder / "killed.log").read_text()
+                assert time.monotonic() < deadline, "what the test waits for did not happen"
+                time.sleep(0.005)
+        finally:
+            process.kill()
+            process.wait()
+
+    def kill_during(self, vendor: str, method: str, path: str, *arguments: str, hold: float = 0.6) -> None:
+        """Start lading and kill it while the vendor works on the first request of this kind, which it then finishes."""
+        fault = Fault(kind="delay", vendor=vendor, method=method, path=path, seconds=hold)
+        self.mocks.disarm()
+        self.mocks.arm(fault)
+        self.kill_when(lambda: any(one["struck"] for one in self.mocks.faults()), *arguments)
+        time.sleep(hold + 0.2)
+        self.mocks.disarm()
+
+    def delivered(self, vendor: str) -> Counter[str]:
+        """Return how often the vendor received each row or record, by the vendor's own ledger."""
+        counts: Counter[str] = Counter()
+        for entry in self.mocks.ledger(vendor, values=True):
+            counts[_name(entry)] += 1
+        return counts
+
+
+def _name(entry: dict[str, Any]) -> str:
+    """Return what tells one ledger entry from another, whatever batch brought it."""
+    if "ref" in entry:
+        return f"{entry['mode']} {entry['ref']} {json.dumps(entry.get('value'), sort_keys=True)}"
+    return json.dumps(entry["inputs"] if "inputs" in entry else entry["columns"], sort_keys=True)
+
+
+def write_sources(folder: Path, guests: int = 30, vehicles: int = 20) -> None:
+    """Write guests.csv and vehicles.csv: among the vehicles one that the vendor rejects, among the guests one invalid."""
+    lines = ["id,name,email"] + [f"G{n},guest {n},guest{n}@example.com" for n in range(1, guests)] + ["G0,bad,no-at-sign"]
+    (folder / "guests.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+    rows = ["id,vin,plate,state"] + [f"V{n},1HGCM82633A{n:06d},," for n in range(1, vehicles)] + ["V0,SHORT,,"]
+    (folder / "vehicles.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")

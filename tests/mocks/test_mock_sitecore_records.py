@@ -1,0 +1,373 @@
+"""Sitecore's mock judges each record as strictly as sitecore-cdp.md, sections 4 to 8, and its store really changes."""
+
+from __future__ import annotations
+
+import uuid
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from mock_clients import SITECORE, SitecoreClient, named, order, record
+
+if TYPE_CHECKING:
+    from lading_mocks import Running
+
+VALIDATION = ("400", "Validation error")
+UNSUPPORTED = ("402", "Unsupported mode")
+NOT_FOUND = ("404", "Guest not found")
+
+
+def verdict(sitecore: SitecoreClient, one: dict[str, Any]) -> tuple[str, str] | None:
+    log = sitecore.settle(one)
+    return (log[0]["code"], log[0]["message"]) if log else None
+
+
+def held(mocks: Running, kind: str) -> list[dict[str, Any]]:
+    return [one for one in mocks.store(SITECORE) if one["kind"] == kind]
+
+
+def numbers(mocks: Running) -> list[str]:
+    return [guest["value"]["identifiers"][0]["id"] for guest in held(mocks, "guest")]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"ref": "seven"}, VALIDATION),
+        ({"ref": None}, VALIDATION),
+        ({"schema": "product"}, VALIDATION),
+        ({"schema": ["guest"]}, VALIDATION),
+        ({"value": "text"}, VALIDATION),
+        ({"mode": "replace"}, UNSUPPORTED),
+        ({"mode": "insert"}, UNSUPPORTED),
+        ({"mode": "merge"}, UNSUPPORTED),
+        ({"mode": "guest"}, UNSUPPORTED),
+        ({"mode": ["upsert"]}, UNSUPPORTED),
+        ({"schema": "order", "mode": "gdpr_delete"}, UNSUPPORTED),
+        ({"schema": "migration", "mode": "upsert"}, UNSUPPORTED),
+        ({"schema": "tracking", "mode": "upsert"}, UNSUPPORTED),
+    ],
+)
+def test_the_envelope_is_checked(sitecore: SitecoreClient, change: dict[str, Any], expected: tuple[str, str]) -> None:
+    assert verdict(sitecore, record("guest", "upsert", email="a@example.com") | change) == expected
+
+
+def test_a_whole_guest_is_accepted_and_unknown_or_null_attributes_do_no_harm(
+    sitecore: SitecoreClient, mocks: Running
+) -> None:
+    value = {
+        "guestType": "customer",
+        "firstSeen": "2025-03-07T16:15:11.000Z",
+        "title": "Dr",
+        "gender": "female",
+        "dateOfBirth": "1985-12-24T00:00Z",
+        "email": "A@Example.com",
+        "phoneNumbers": ["+353161123345"],
+        "language": "EN",
+        "passportExpiry": "2030-12-24T00:00Z",
+        "street": ["Apartment 15"],
+        "country": "IE",
+        "identifiers": [{"provider": "CRM", "id": "7", "expiryDate": "2027-08-23T16:17:16.000Z"}],
+        "extensions": [{"name": "ext", "key": "default", "loyal": True, "tier": "Gold", "points": 7}],
+        "subscriptions": [{"name": "news", "channel": "EMAIL", "status": "SUBSCRIBED"}],
+        "shoeSize": [1],
+        "city": None,
+    }
+    assert verdict(sitecore, record("guest", "upsert", **value)) is None
+    (guest,) = held(mocks, "guest")
+    assert "city" not in guest["value"]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"guestType": "visitor"},
+        {"firstSeen": "7 March 2025"},
+        {"lastSeen": "2025-03-07T16:15:11+02:00"},
+        {"gender": "Female"},
+        {"dateOfBirth": "1985-12-24T00:00:00.000Z"},
+        {"dateOfBirth": "2026-03-02T00:00Z"},
+        {"dateOfBirth": "1985-12-24"},
+        {"email": "a@example"},
+        {"email": "a b@example.com"},
+        {"email": ["a@example.com"]},
+        {"phoneNumbers": "+353"},
+        {"language": "ENG"},
+        {"passportExpiry": "2030-12-24T00:00:00Z"},
+        {"street": "Main Street"},
+        {"country": "Ireland"},
+        {"firstName": 7},
+        {"identifiers": {"provider": "CRM", "id": "7"}},
+        {"identifiers": ["7"]},
+        {"identifiers": [{"provider": "CRM"}]},
+        {"identifiers": [{"provider": "CRM", "id": ""}]},
+        {"identifiers": [{"provider": "CRM", "id": 7}]},
+        {"extensions": {"name": "ext"}},
+        {"extensions": [{"name": "loyalty", "key": "default"}]},
+        {"extensions": [{"name": "ext6", "key": "default"}]},
+        {"extensions": [{"name": "ext", "key": "mine"}]},
+        {"extensions": [{"name": "ext", "key": "default", "a": [1]}]},
+        {"extensions": [{"name": "ext", "key": "default", "a": {"b": 1}}]},
+        {"extensions": [{"name": "ext", "key": "default", "shoe_size": 1}]},
+        {"extensions": [{"name": "ext", "key": "default"}] * 2},
+        {"extensions": [{"name": "ext", "key": "default", "a": 1}, {"name": "ext1", "key": "default", "a": 1}]},
+        {"extensions": [{"name": "ext", "key": "default", **{f"a{n}": n for n in range(101)}}]},
+        {"subscriptions": [{"status": "MAYBE"}]},
+    ],
+)
+def test_a_guest_with_a_broken_attribute_is_refused(
+    sitecore: SitecoreClient, mocks: Running, change: dict[str, Any]
+) -> None:
+    value = {"identifiers": named("7")} | change
+    assert verdict(sitecore, record("guest", "upsert", **value)) == VALIDATION
+    assert held(mocks, "guest") == []
+    assert mocks.ledger(SITECORE)[0]["detail"]
+
+
+def test_a_hundred_extension_attributes_in_each_of_six_groups_are_accepted(sitecore: SitecoreClient) -> None:
+    groups = [
+        {"name": name, "key": "default", **{f"{name}A{n}": n for n in range(100)}}
+        for name in ("ext", "ext1", "ext2", "ext3", "ext4", "ext5")
+    ]
+    assert verdict(sitecore, record("guest", "upsert", identifiers=named("7"), extensions=groups)) is None
+
+
+def test_a_guest_nobody_can_identify_is_refused(sitecore: SitecoreClient) -> None:
+    nameless = record("guest", "upsert", firstName="Ann", lastName="Lee")
+    assert verdict(sitecore, nameless) == ("400", "Not enough identifying information")
+    assert verdict(sitecore, record("guest", "upsert", city="Dublin")) == ("400", "Identity information missing")
+    deleting = record("guest", "delete", firstName="Ann", lastName="Lee")
+    assert verdict(sitecore, deleting) == ("400", "Not Enough Identifying Info")
+
+
+def test_an_extension_attribute_keeps_the_type_it_first_had(sitecore: SitecoreClient) -> None:
+    def wearing(size: object, number: str) -> dict[str, Any]:
+        extension = {"name": "ext", "key": "default", "shoeSize": size}
+        return record("guest", "upsert", identifiers=named(number), extensions=[extension])
+
+    assert verdict(sitecore, wearing(7, "1")) is None
+    assert verdict(sitecore, wearing("7", "2")) == VALIDATION
+    assert verdict(sitecore, wearing(size=True, number="2")) == VALIDATION
+    assert verdict(sitecore, wearing(7.5, "2")) is None
+
+
+def test_an_upsert_changes_only_what_it_carries(sitecore: SitecoreClient, mocks: Running) -> None:
+    sitecore.settle(record("guest", "upsert", identifiers=named("7"), firstName="Ann", city="Cork"))
+    sitecore.settle(record("guest", "upsert", identifiers=named("7"), city="Dublin", email="a@example.com"))
+    sitecore.settle(record("guest", "upsert", email="A@example.com", lastName="Lee"))
+    (guest,) = held(mocks, "guest")
+    assert [guest["value"][name] for name in ("firstName", "lastName", "city")] == ["Ann", "Lee", "Dublin"]
+
+
+def test_a_delete_keeps_the_orders_and_a_gdpr_delete_does_not(sitecore: SitecoreClient, mocks: Running) -> None:
+    orders = [record("order", "insert", **order(f"order-{n}", customer=n)) for n in "12"]
+    assert sitecore.settle(*orders) == []
+    assert numbers(mocks) == ["1", "2"]
+    assert sitecore.settle(record("guest", "delete", identifiers=named("1"))) == []
+    assert [one["guest"] is None for one in held(mocks, "order")] == [True, False]
+    assert sitecore.settle(record("guest", "gdpr_delete", identifiers=named("2"))) == []
+    assert [one["value"]["referenceId"] for one in held(mocks, "order")] == ["order-1"]
+    assert held(mocks, "guest") == []
+    assert verdict(sitecore, record("guest", "delete", identifiers=named("1"))) == NOT_FOUND
+    assert verdict(sitecore, record("guest", "gdpr_delete", email="a@example.com")) == NOT_FOUND
+
+
+def test_one_match_is_deleted_for_each_delete(sitecore: SitecoreClient, mocks: Running) -> None:
+    for number in "12":
+        sitecore.settle(record("guest", "upsert", identifiers=named(number)))
+    both = named("1") + named("2")
+    assert sitecore.settle(record("guest", "delete", identifiers=both)) == []
+    assert mocks.ledger(SITECORE)[-1]["message"] == "2 matches found for this guest, 1st match deleted"
+    assert numbers(mocks) == ["2"]
+    sitecore.settle(record("guest", "delete", identifiers=both))
+    assert mocks.ledger(SITECORE)[-1]["message"] == "Guest and associated entities deleted"
+    assert numbers(mocks) == []
+
+
+def test_a_guest_with_an_open_session_is_neither_deleted_nor_migrated(sitecore: SitecoreClient, mocks: Running) -> None:
+    busy = named("MOCK-OPEN-SESSION-1")
+    sitecore.settle(
+        record("guest", "upsert", identifiers=busy),
+        record("guest", "upsert", identifiers=named("2")),
+    )
+    assert verdict(sitecore, record("guest", "delete", identifiers=busy)) == ("403", "Action not allowed")
+    moving = record("migration", "guest", migrateFrom={"identifiers": busy}, migrateTo={"identifiers": named("2")})
+    refused = verdict(sitecore, moving)
+    assert refused is not None
+    assert refused[1] == "Unable to migrate Guest with open session"
+    assert len(held(mocks, "guest")) == 2
+    broken = record("guest", "upsert", identifiers=named("MOCK-SERVER-ERROR"))
+    assert verdict(sitecore, broken) == ("500", "Internal server error")
+
+
+def test_a_migration_moves_orders_and_retires_the_source(sitecore: SitecoreClient, mocks: Running) -> None:
+    sitecore.settle(
+        record("order", "insert", **order("old", customer="1")),
+        record("guest", "upsert", identifiers=named("2"), firstName="Ann"),
+    )
+    moving = {"migrateFrom": {"identifiers": named("1")}, "migrateTo": {"identifiers": named("2")}}
+    assert sitecore.settle(record("migration", "guest", **moving)) == []
+    (guest,) = held(mocks, "guest")
+    (kept,) = held(mocks, "order")
+    assert guest["value"] == {"identifiers": named("2"), "firstName": "Ann"}
+    assert (kept["guest"], guest["orders"]) == (guest["ref"], [kept["ref"]])
+    assert verdict(sitecore, record("migration", "guest", **moving)) == NOT_FOUND
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        {"migrateFrom": {"identifiers": named("1")}},
+        {"migrateFrom": {"identifiers": named("1")}, "migrateTo": {"identifiers": []}},
+        {"migrateFrom": {"identifiers": named("1")}, "migrateTo": {"identifiers": named("1")}},
+        {"migrateFrom": {"identifiers": [{"provider": "CRM"}]}, "migrateTo": {"identifiers": named("2")}},
+        {"migrateFrom": "1", "migrateTo": "2"},
+    ],
+)
+def test_a_migration_needs_two_different_ends(sitecore: SitecoreClient, value: dict[str, Any]) -> None:
+    assert verdict(sitecore, record("migration", "guest", **value)) == VALIDATION
+
+
+def item(**changed: Any) -> list[dict[str, Any]]:
+    value = order()["orderItems"][0] | changed
+    return [{name: held for name, held in value.items() if held is not None}]
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        *(
+            {name: None}
+            for name in (
+                "referenceId",
+                "channel",
+                "pointOfSale",
+                "status",
+                "orderedAt",
+                "currencyCode",
+                "price",
+                "paymentType",
+                "contact",
+                "orderItems",
+            )
+        ),
+        {"channel": "FAX"},
+        {"status": "purchased"},
+        {"orderedAt": "2025-03-07"},
+        {"currencyCode": "euro"},
+        {"price": "50"},
+        {"price": True},
+        {"paymentType": "Card"},
+        {"contact": ["7"]},
+        {"contact": {"identifiers": named("1"), "gender": "x"}},
+        {"contact": {"identifiers": named("1"), "extensions": ["x"]}},
+        {"orderItems": []},
+        {"orderItems": ["x"]},
+        *(
+            {"orderItems": item(**{name: None})}
+            for name in ("type", "productId", "name", "description", "vendor", "price", "currencyCode")
+        ),
+        {"orderItems": item(name="x" * 129)},
+        {"orderItems": item(extensions=[{"name": "ext1", "key": "default"}])},
+        {"orderItems": item(flightSegments=[{"id": "1"}])},
+        {"extensions": [{"name": "ext", "key": "default", **{f"a{n}": n for n in range(51)}}]},
+        {"consumers": [{"firstName": "Ann", "orderItems": [{"referenceId": "item-2"}]}]},
+    ],
+)
+def test_an_order_with_something_missing_or_broken_is_refused(
+    sitecore: SitecoreClient, mocks: Running, change: dict[str, Any]
+) -> None:
+    assert verdict(sitecore, record("order", "insert", **order(**change))) == VALIDATION
+    assert mocks.store(SITECORE) == []
+
+
+def test_an_order_needs_a_contact_who_can_be_identified(sitecore: SitecoreClient) -> None:
+    refused = verdict(sitecore, record("order", "insert", **order(contact={"firstName": "Ann"})))
+    assert refused == ("400", "Not enough identifying information")
+
+
+def test_a_whole_order_with_flights_consumers_and_a_card_is_accepted(sitecore: SitecoreClient) -> None:
+    segment = {
+        "id": "1",
+        "origin": "DUB",
+        "destination": "LAS",
+        "departureDateTime": "2025-08-23T16:17Z",
+        "arrivalDateTime": "2025-08-23T19:17Z",
+        "flightNumber": "EI101",
+        "fareClass": "Economy",
+        "carrier": "EI",
+    }
+    extension = [{"name": "ext", "key": "default", "gift": False}]
+    value = order(
+        paymentType="Card",
+        cardType="Visa",
+        extensions=extension,
+        orderItems=item(price=-45.5, extensions=extension, flightSegments=[segment]),
+        consumers=[{"firstName": "Ann", "orderItems": [{"referenceId": "item-1"}]}],
+    )
+    assert verdict(sitecore, record("order", "insert", **value)) is None
+
+
+def test_an_upserted_order_may_leave_out_what_only_an_insert_needs(sitecore: SitecoreClient, mocks: Running) -> None:
+    sitecore.settle(record("order", "insert", **order()))
+    slim = order(status="REFUNDED", currencyCode=None, price=None, paymentType=None, orderItems=[{"type": "FLIGHT"}])
+    assert verdict(sitecore, record("order", "upsert", **slim)) is None
+    (kept,) = held(mocks, "order")
+    assert (kept["value"]["status"], kept["value"]["price"]) == ("REFUNDED", 50)
+    assert verdict(sitecore, record("order", "insert", **order(price=60))) is None
+    (kept,) = held(mocks, "order")
+    assert (kept["value"]["status"], kept["value"]["price"]) == ("PURCHASED", 60)
+
+
+def test_an_order_is_deleted_by_reference_date_and_ref(sitecore: SitecoreClient, mocks: Running) -> None:
+    days = ("2025-03-01T00:00:00.000Z", "2025-03-02T06:00:00.000Z", "2025-03-09T00:00:00.000Z")
+    sitecore.settle(*(record("order", "insert", **order(orderedAt=day)) for day in days))
+    assert len(held(mocks, "order")) == 3
+    several = verdict(sitecore, record("order", "delete", referenceId="B94TXY-1"))
+    assert several is not None
+    assert several[0] == "400"
+    assert several[1].startswith("More than one order exists with that referenceId, please supply the orderedAt date")
+    between = {"referenceId": "B94TXY-1", "orderedAt": "2025-03-01T12:00:00.000Z"}
+    assert verdict(sitecore, record("order", "delete", **between)) == several
+    first = held(mocks, "order")[0]["ref"]
+    assert verdict(sitecore, record("order", "delete", **between, orderRef=first)) is None
+    assert verdict(sitecore, record("order", "delete", **between)) is None
+    assert verdict(sitecore, record("order", "delete", referenceId="B94TXY-1")) is None
+    assert held(mocks, "order") == []
+    gone = verdict(sitecore, record("order", "delete", referenceId="B94TXY-1"))
+    assert gone == ("404", "No order found for the provided referenceId and orderedAt attributes")
+    assert verdict(sitecore, record("order", "delete", orderedAt=days[0])) == VALIDATION
+
+
+def test_a_refused_order_leaves_no_trace_in_the_schema(sitecore: SitecoreClient) -> None:
+    extension = [{"name": "ext", "key": "default", "gift": "yes"}]
+    contact = {"identifiers": named("MOCK-SERVER-ERROR")}
+    assert verdict(sitecore, record("order", "insert", **order(extensions=extension, contact=contact))) is not None
+    mended = [{"name": "ext", "key": "default", "gift": True}]
+    assert verdict(sitecore, record("order", "insert", **order(extensions=mended))) is None
+
+
+def test_tracking_events_are_taken_when_whole(sitecore: SitecoreClient, mocks: Running) -> None:
+    event = {
+        "serviceIdentifier": "TEST_PROVIDER",
+        "occurredAt": "2015-03-07T14:15:00.000Z",
+        "channel": "EMAIL",
+        "type": "SENT",
+        "uotr": f"{uuid.uuid4()}|0",
+        "utms": {"utm_medium": "EMAIL"},
+    }
+    assert verdict(sitecore, record("tracking", "insert", **event)) is None
+    assert verdict(sitecore, record("tracking", "insert", **event | {"occurredAt": "soon"})) == VALIDATION
+    assert verdict(sitecore, record("tracking", "insert", **event | {"utms": "x"})) == VALIDATION
+    assert len(held(mocks, "tracking")) == 1
+
+
+def test_hostile_values_are_judged_and_nothing_breaks(sitecore: SitecoreClient) -> None:
+    nasty = [
+        record("guest", "upsert", identifiers=named("\ud800"), extensions=None),
+        record("order", "insert", **order(price=10**400)),
+        record("guest", "upsert", identifiers=named("1"), dateOfBirth="0000-00-00T00:00Z"),
+        record("guest", "upsert", identifiers=named("1"), dateOfBirth="0001-01-01T00:00Z"),
+        record("guest", "upsert", identifiers=named("1"), **{"": "", "\0": "\0"}),
+    ]
+    log = sitecore.settle(*nasty)
+    assert [entry["ref"] for entry in log] == [nasty[2]["ref"]]
