@@ -85,7 +85,7 @@ $(VENV)/.made:
 	@touch $@
 
 $(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/.made
-	@echo "Installing lading and what requirements.lock names into $(VENV) (once; about 120 MB to download)."
+	@echo "Installing lading and what requirements.lock names into $(VENV) (once; about 140 MB to download)."
 	@$(BIN)/python $(INSTALL) -r requirements.lock
 	@$(BIN)/python $(PIP) install -qq --no-deps --no-build-isolation --editable .
 	@touch $@

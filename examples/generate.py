@@ -110,6 +110,7 @@ def customers() -> list[Row]:
         year, month, day = 1940 + pick("year", number, 65), 1 + pick("month", number, 12), 1 + pick("day", number, 28)
         row = {
             "CustomerKey": person.key,
+            "ShopId": f"shop-{pick('shop', number, 10**6):06}",
             "Prefix": ("Mr", "Ms", "Mrs", "Dr", "")[pick("prefix", number, 5)],
             "FirstName": person.first,
             "LastName": person.last,
@@ -128,9 +129,11 @@ def customers() -> list[Row]:
     rows[58]["BirthDate"] = "2999-01-01"
     rows[71]["BirthDate"] = "yesterday"
     rows[90]["Gender"] = "yes"
-    # Rejected: an address that looks like one, and that the vendor's own check does not take.
-    rows[63]["EmailAddress"] = "two.dots@example..com"
-    rows[99]["EmailAddress"] = "last.dot@example.com."
+    rows[15]["EmailAddress"] = "two.dots@example..com"
+    rows[84]["EmailAddress"] = "last.dot@example.com."
+    # Rejected: an identifier of blanks looks like a text, and the vendor takes it for none.
+    rows[63]["ShopId"] = "  "
+    rows[99]["ShopId"] = " "
     return rows
 
 

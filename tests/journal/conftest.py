@@ -11,7 +11,7 @@ import pytest
 # Test folders are no packages, so what several test files share is found by its folder.
 sys.path.insert(0, str(Path(__file__).parent))
 
-from lading.journal import Journal  # noqa: E402 - the path is set above
+from lading.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

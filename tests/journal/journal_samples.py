@@ -119,9 +119,7 @@ def lived(journal: Journal, batch: Batch, life: Sequence[Event] = LIFE) -> Batch
 
 def a_baseline(batch: Batch, digest: str = "b" * 64) -> BaselineEntry:
     """Return a baseline for the batch's job and account."""
-    return BaselineEntry(
-        job=batch.job, identity=batch.identity, file=f"{digest[:12]}.parquet", digest=digest, rows=77
-    )
+    return BaselineEntry(job=batch.job, identity=batch.identity, file=f"{digest[:12]}.parquet", digest=digest, rows=77)
 
 
 def rejects(count: int, kind: str = "rejected", chunk: int = 1000) -> Iterator[Sequence[Reject]]:

@@ -17,8 +17,8 @@ PRAGUE, AUCKLAND = "Europe/Prague", "Pacific/Auckland"
 NIGHTLY = "30 2 * * *"
 
 
-def at(*parts: int) -> datetime:
-    return datetime(*parts, tzinfo=UTC)  # type: ignore[misc, arg-type]  # the parts of a moment, written short
+def at(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> datetime:
+    return datetime(year, month, day, hour, minute, tzinfo=UTC)
 
 
 def local(schedule: Schedule, after: datetime, count: int) -> list[str]:

@@ -6,6 +6,7 @@ import os
 import resource
 import signal
 import sqlite3
+import tempfile
 import threading
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -205,21 +206,28 @@ def as_nobody() -> Iterator[None]:
             os.seteuid(0)
 
 
+@pytest.fixture
+def in_the_open() -> Iterator[Path]:
+    """Give a folder that everybody can reach; those of pytest are closed to other users."""
+    with tempfile.TemporaryDirectory() as name:
+        Path(name).chmod(0o755)
+        yield Path(name)
+
+
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_folder_without_write_access_is_told(tmp_path: Path, answers: Path, kind: str) -> None:
-    # Everything is imported and warm before rights are given up.
-    folder = tmp_path / "closed"
-    folder.mkdir()
-    deliver(answers, folder / f"out.{kind}")
-    for part in (tmp_path, *list(tmp_path.parents)[:2]):
-        part.chmod(0o755)
-    folder.chmod(0o555)
-    (folder / f"out.{kind}").chmod(0o444)
+def test_a_folder_without_write_access_is_told(in_the_open: Path, kind: str) -> None:
+    answers, file = in_the_open / "answers.parquet", in_the_open / "closed" / f"out.{kind}"
+    pl.DataFrame({"vin": ["A"], "word": ["clean"]}).write_parquet(answers)
+    # The first delivery makes the file, and loads all that has to be read while rights are there.
+    deliver(answers, file)
+    file.chmod(0o444)
+    file.parent.chmod(0o555)
 
     with as_nobody():
-        problem = refusal(answers, folder / f"out.{kind}")
+        problem = refusal(answers, file)
 
     assert "denied" in problem.message or "readonly" in problem.message
+    file.parent.chmod(0o755)
 
 
 def test_a_table_with_another_primary_key_is_refused(tmp_path: Path, answers: Path) -> None:

@@ -35,9 +35,10 @@ class Command(click.Command):
         assert session is not None  # noqa: S101 - the group makes it before any command runs
         given = {name: ctx.params.pop(name) for name in options.NAMES}
         session.options = session.options.overridden(given)
+        session.command = ctx.command_path.partition(" ")[2]
         return super().invoke(ctx)
 
-    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
         """Write the example and where the global options are."""
         with formatter.section("Example"):
             for line in self.example.splitlines():

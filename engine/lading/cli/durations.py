@@ -12,7 +12,7 @@ _PARTS = re.compile(r"(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 _DIGITS = 6
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[timedelta]):
     """Days, hours, minutes and seconds in this order, each with its letter."""
 
     name = "duration"
@@ -26,4 +26,3 @@ class Duration(click.ParamType):
             self.fail(f"{value!r} is no duration; write one as in 45s, 30m or 1h30m", param, ctx)
         days, hours, minutes, seconds = (int(part or 0) for part in found.groups())
         return timedelta(days=days, hours=hours, minutes=minutes, seconds=seconds)
-

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from lading import spec
 from lading.cli.options import peeked_output
 from lading.cli.session import Answer, Session, silence
 from lading.errors import EnvironmentProblem, ExitCode, LadingError, SpecError
 from lading.interrupts import Interrupted
 from lading.report.envelope import Failure, as_json, as_line, envelope
+from lading.report.words import visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -39,6 +41,9 @@ def ended(run: Callable[[], Any], session: Session, arguments: list[str]) -> int
     """Run a command, print how it came out, and return the exit code of the process."""
     try:
         came = run()
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return ExitCode.INVALID
     except BaseException as error:  # noqa: BLE001 - the last stop of everything, signals included
         if session.options.output is None:
             session.options = session.options.overridden({"output": peeked_output(arguments)})
@@ -47,10 +52,10 @@ def ended(run: Callable[[], Any], session: Session, arguments: list[str]) -> int
     if not isinstance(came, Answer):
         # Help and version print themselves.
         return came if isinstance(came, int) else 0
-    return _printed(lambda: _print_answer(came, session), came.exit_code)
+    return _printed(lambda: print_answer(came, session), came.exit_code)
 
 
-def _explained(error: BaseException, session: Session) -> tuple[int, Failure]:
+def _explained(error: BaseException, session: Session) -> tuple[int, Failure]:  # noqa: PLR0911 - one arm for each way to end
     """Return the exit code and the words for whatever ended the command."""
     match error:
         case click.exceptions.UsageError():
@@ -76,8 +81,6 @@ def _explained(error: BaseException, session: Session) -> tuple[int, Failure]:
 
 
 def _usage(error: click.UsageError) -> Failure:
-    if isinstance(error, click.exceptions.NoArgsIsHelpError):
-        return Failure(code="usage", message="no command was given", hint="lading --help")
     path = error.ctx.command_path if error.ctx else "lading"
     return Failure(code="usage", message=error.format_message().rstrip("."), hint=f"{path} --help")
 
@@ -127,7 +130,8 @@ def _story(error: BaseException | None) -> list[str]:
     return [*before, frames, f"{type(error).__module__}.{type(error).__qualname__}{said}"]
 
 
-def _print_answer(answer: Answer, session: Session) -> None:
+def print_answer(answer: Answer, session: Session) -> None:
+    """Write an answer to stdout in the form that was asked for."""
     report, command = answer.report, session.command or "lading"
     match session.output:
         case "json":
@@ -149,24 +153,18 @@ def _print_failure(failure: Failure, code: int, session: Session) -> None:
         return
     _to_stderr(failure, session)
     command = session.command or "lading"
-    match session.output:
-        case "json":
-            click.echo(as_json(envelope(command, code, result=None, failure=failure)))
-        case "ndjson":
-            click.echo(as_line({"event": "finished"} | envelope(command, code, result=None, failure=failure)))
-        case "md":
-            click.echo(failure.markdown())
+    document = envelope(command, code, result=None, failure=failure)
+    if session.output == "json":
+        click.echo(as_json(document))
+    elif session.output == "ndjson":
+        click.echo(as_line({"event": "finished"} | document))
+    elif session.output == "md":
+        click.echo(failure.markdown())
 
 
 def _to_stderr(failure: Failure, session: Session) -> None:
-    from lading.report.words import visible  # noqa: PLC0415 - only a failure needs it
-
     paint = session.paint_on(err=True)
-    lines = []
-    if failure.problems:
-        from lading.spec import render_problem  # noqa: PLC0415 - whoever found problems has it loaded
-
-        lines = [f"{render_problem(one)}\n" for one in failure.problems]
+    lines = [f"{spec.render_problem(one)}\n" for one in failure.problems]
     lines.append(f"{paint('error:', 'bad')} {visible(failure.message)}")
     if failure.hint:
         lines.append(f"{paint('next:', 'head')} {visible(failure.hint)}")

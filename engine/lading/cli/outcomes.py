@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lading.core.accounting import settle
 from lading.cli.session import Answer
+from lading.core.accounting import settle
 from lading.reconcile.sync import JobOutcome, gravest
 from lading.report.outcome import JobReport, OutcomeReport
 from lading.report.settlement import RunReport

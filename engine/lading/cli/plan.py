@@ -22,7 +22,9 @@ CHANGES = 10
 
 @command("plan", example="lading plan guests\nlading plan --output md > plan.md    # a comment for a pull request")
 @job_names
-@click.option("--detailed-exitcode", is_flag=True, help="Exit 10 when there is something to send, 6 when a guard holds.")
+@click.option(
+    "--detailed-exitcode", is_flag=True, help="Exit 10 when there is something to send, 6 when a guard holds."
+)
 def plan(session: Session, jobs: tuple[str, ...], *, detailed_exitcode: bool) -> Answer:
     """Print what a sync would send, without contacting a vendor.
 

@@ -5,12 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lading.cli.command import command, job_names
-from lading.cli.session import Answer, Session
 from lading.cli.sync import no_wait, timeout, work
 from lading.reconcile.sync import resume as resume_jobs
 
 if TYPE_CHECKING:
     from datetime import timedelta
+
+    from lading.cli.session import Answer, Session
 
 
 @command("resume", example="lading resume\nlading resume guests --timeout 2h")

@@ -6,7 +6,6 @@ Nothing is imported for a command that is not run, and the list of commands need
 from __future__ import annotations
 
 import importlib
-import os
 import sys
 from typing import TYPE_CHECKING, Any
 
@@ -17,6 +16,7 @@ from lading.cli import options
 from lading.cli.command import SETTINGS
 from lading.cli.ending import ended
 from lading.cli.session import Session
+from lading.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -40,10 +40,6 @@ COMMANDS = {
     "schema": ("schema", "Print the JSON Schema of jobs.yaml."),
     "mocks": ("mocks", "Run the vendors in the box."),
 }
-_EXITS = """\
-0 done and settled, or nothing to do; 1 unexpected error; 2 usage or jobs file invalid; 3 vendor, source, disk or
-secret out of reach; 4 settled with more rejects than allowed; 5 not settled yet; 6 held by a guard; 7 locked by
-another process; 130, 143 interrupted, state saved."""
 
 
 class Group(click.Group):
@@ -77,17 +73,23 @@ class Group(click.Group):
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
         """Say how the process may end."""
         with formatter.section("Exit codes"):
-            formatter.write_text(_EXITS)
+            formatter.write_dl([(str(int(code)), code.meaning) for code in ExitCode])
 
-    def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any) -> Any:
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,  # noqa: ARG002, FBT001, FBT002 - click's signature
+        **extra: Any,
+    ) -> Any:
         """Run a command line and end the process as documented. Never returns."""
         arguments = list(sys.argv[1:] if args is None else args)
         session = Session()
-        extra.pop("standalone_mode", None)
 
         def run() -> Any:
             return super(Group, self).main(
-                arguments, prog_name or "lading", standalone_mode=False, **extra | {"obj": session}
+                arguments, prog_name or "lading", complete_var, standalone_mode=False, **extra | {"obj": session}
             )
 
         code = ended(run, session, arguments)
@@ -97,9 +99,7 @@ class Group(click.Group):
 @click.group(cls=Group, context_settings=SETTINGS, params=options.declared(hidden=False), no_args_is_help=True)
 @click.version_option(__version__, prog_name="lading", message="%(prog)s %(version)s")
 @click.pass_context
-def main(ctx: click.Context, **given: Any) -> None:
+def main(ctx: click.Context, /, **given: Any) -> None:
     """Sync what is declared in jobs.yaml to vendors that take their data as file batches."""
     session = ctx.ensure_object(Session)
     session.options = session.options.overridden(given)
-    if os.environ.get("NO_COLOR") or session.options.no_color:
-        ctx.color = False

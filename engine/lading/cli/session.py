@@ -13,8 +13,10 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lading import spec
 from lading.cli.options import GlobalOptions
 from lading.errors import UsageError
+from lading.report.envelope import as_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -82,16 +84,16 @@ class Session:
             yield app
 
     @contextmanager
-    def running_app(self, **facts: object) -> Iterator[App]:
+    def running_app(self, *, live: bool = True, **facts: object) -> Iterator[App]:
         """Give the engine to a command that runs the loop: signals made safe, and progress shown on stderr.
 
-        `facts` stand in the line that opens an NDJSON stream.
+        Without `live` progress is plain lines, whoever watches. `facts` stand in the line that opens an NDJSON stream.
         """
         from lading.cli.watching import watcher  # noqa: PLC0415 - see the top of this file
 
         with self.app() as app, ExitStack() as shown:
             app.interrupts.install()
-            app.watcher = shown.enter_context(watcher(self, lambda: app.clock.now(), facts))  # noqa: PLW0108 - the mocks replace the clock
+            app.watcher = shown.enter_context(watcher(self, lambda: app.clock.now(), facts, live=live))  # noqa: PLW0108 - the mocks replace the clock
             yield app
 
     def deployment(self) -> Deployment:
@@ -100,9 +102,7 @@ class Session:
         Raises:
             SpecError: with everything that is wrong in it.
         """
-        from lading.spec import load  # noqa: PLC0415 - see the top of this file
-
-        return load(self.settings().file, environ=os.environ)
+        return spec.load(self.settings().file, environ=os.environ)
 
     @contextmanager
     def journal(self) -> Iterator[Journal | None]:
@@ -148,8 +148,6 @@ class Session:
 
     def stream(self, line: Mapping[str, object]) -> None:
         """Write one line of NDJSON. A reader that went away is no reason to stop working."""
-        from lading.report.envelope import as_line  # noqa: PLC0415 - see the top of this file
-
         try:
             click.echo(as_line(line))
         except BrokenPipeError:

@@ -9,7 +9,6 @@ import click
 from lading.cli import outcomes
 from lading.cli.command import command, job_names
 from lading.cli.durations import Duration
-from lading.cli.session import Answer, Session
 from lading.reconcile.loop import Patience
 from lading.reconcile.sync import sync as sync_jobs
 
@@ -17,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import timedelta
 
+    from lading.cli.session import Answer, Session
     from lading.reconcile.context import JobContext, World
     from lading.reconcile.sync import JobOutcome
 

@@ -30,6 +30,8 @@ def validate(session: Session) -> Answer:
             "notes": list(notes),
         }
         report = Said(
-            sentences=(said, *(f"note: {note}" for note in notes)), facts=facts, next_step="`lading plan` shows what a sync would send"
+            sentences=(said, *(f"note: {note}" for note in notes)),
+            facts=facts,
+            next_step="`lading plan` shows what a sync would send",
         )
         return Answer(report=report)

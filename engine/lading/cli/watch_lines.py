@@ -115,7 +115,7 @@ class News:
         return True
 
 
-def told(batch: Batch) -> str:
+def told(batch: Batch) -> str:  # noqa: PLR0911 - one arm for each phase
     """Return how a batch stands, in a few words."""
     if batch.failures and batch.phase is not Phase.STUCK:
         when = f", again at {batch.not_before:%H:%M:%S}" if batch.not_before else ""
@@ -129,7 +129,7 @@ def told(batch: Batch) -> str:
             return f'submitted, the vendor says "{visible(batch.word)}"'
         case Phase.SETTLED:
             return f"settled, the vendor's word is {batch.verdict}{f' ({visible(batch.word)})' if batch.word else ''}"
-        case (Phase.COLLECTED | Phase.DELIVERED) if batch.books:
+        case Phase.COLLECTED | Phase.DELIVERED if batch.books:
             books = batch.books
             counts = f"accepted {books.accepted:,}, rejected {books.rejected:,}, unknown {books.unknown:,}"
             return f"{batch.phase}, {counts}"

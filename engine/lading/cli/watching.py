@@ -21,18 +21,20 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def watcher(session: Session, now: Callable[[], datetime], facts: Mapping[str, object]) -> Iterator[Watcher]:
+def watcher(
+    session: Session, now: Callable[[], datetime], facts: Mapping[str, object], *, live: bool
+) -> Iterator[Watcher]:
     """Give somebody who is shown how far the work is, until the block ends."""
     if session.output == "ndjson":
         session.stream({"event": "started", "command": session.command} | dict(facts))
         yield NdjsonWatcher(session.stream)
     elif session.quiet:
         yield QuietWatcher()
-    elif _is_live(session):
+    elif live and _is_live(session):
         from lading.cli.watch_live import LiveWatcher  # noqa: PLC0415 - only a terminal needs it
 
-        with LiveWatcher.shown(now, coloured=session.coloured(err=True)) as live:
-            yield live
+        with LiveWatcher.shown(now, coloured=session.coloured(err=True)) as drawing:
+            yield drawing
     else:
         yield LineWatcher(session.tell, now)
 

@@ -32,7 +32,9 @@ def header_names(job: Job, record: Record, template: tuple[str, ...] | None) -> 
     for name in members:
         if name not in template:
             hint = closest(name, template)
-            problems.append(problem("not_in_template", f"the vendor's template has no column {name!r}", job.record.place, hint))
+            problems.append(
+                problem("not_in_template", f"the vendor's template has no column {name!r}", job.record.place, hint)
+            )
     return template, problems
 
 

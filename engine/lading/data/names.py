@@ -15,10 +15,15 @@ KEY = "lading:key"
 HEAD = "lading:head"
 #: fingerprint, 16 bytes
 FINGERPRINT = "lading:fingerprint"
-#: value of the `since` column as text
-SINCE = "lading:since"
 #: value that decides between duplicates (`by:column`)
 RANK = "lading:rank"
+#: what the comparison found about a row that is to be sent
+SENT_ROW = "lading:sent_row"
+SENT_KEY = "lading:sent_key"
+SENT_AS = "lading:sent_fingerprint"
+OP = "lading:op"
+#: our reference of the record
+REF = "lading:ref"
 #: rows at or below the high water mark
 OLD = "lading:old"
 

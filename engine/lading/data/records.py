@@ -190,7 +190,9 @@ def fingerprints(plan: Plan, found: Mapped) -> pl.Series:
         inner = [pl.col(names.leaf(one.index)) for one in plan.record.leaves if one.repeat is not None]
         per_row = _hash([pl.lit(0), *inner]).bin.encode("hex").alias("lading:hash")
         hashed = found.rows.select(names.HEAD, per_row).group_by(names.HEAD, maintain_order=True)
-        heads = heads.join(hashed.agg(pl.col("lading:hash").str.join("")), on=names.HEAD, how="left", maintain_order="left")
+        heads = heads.join(
+            hashed.agg(pl.col("lading:hash").str.join("")), on=names.HEAD, how="left", maintain_order="left"
+        )
         outer.append(pl.col("lading:hash"))
     return heads.select(_hash([pl.lit(plan.job.spec_hash), *outer]).alias(names.FINGERPRINT))[names.FINGERPRINT]
 
@@ -213,7 +215,8 @@ def texts(plan: Plan, found: Mapped, before: list[str | pl.Expr], after: str) ->
         lines = [items_text(found.rows, one.item).alias(names.repeated(one.index)) for one in plan.record.repeats]
         grouped = found.rows.select(names.HEAD).with_columns(lines).group_by(names.HEAD, maintain_order=True)
         joined = [
-            pl.when(pl.col(one.name).count() > 0).then(pl.col(one.name).str.join(",", ignore_nulls=True)) for one in lines
+            pl.when(pl.col(one.name).count() > 0).then(pl.col(one.name).str.join(",", ignore_nulls=True))
+            for one in lines
         ]
         heads = heads.join(grouped.agg(joined), on=names.HEAD, how="left", maintain_order="left")
     return Encoder(heads).column(plan.record.root, prefix=before, suffix=after)
@@ -286,10 +289,18 @@ def plan_checks(plan: Plan, now: datetime) -> list[Check]:
 
 def widths(found: Mapped, record: Record) -> pl.Series:
     """Return an upper bound of each record's bytes, cheaply: no character takes more than six bytes in JSON."""
-    outer = [pl.col(names.leaf(one.index)).cast(pl.String).str.len_bytes().fill_null(0).cast(pl.Int64) for one in record.leaves if one.repeat is None]
+    outer = [
+        pl.col(names.leaf(one.index)).cast(pl.String).str.len_bytes().fill_null(0).cast(pl.Int64)
+        for one in record.leaves
+        if one.repeat is None
+    ]
     heads = found.heads
     if found.rows is not None:
-        inner = [pl.col(names.leaf(one.index)).cast(pl.String).str.len_bytes().fill_null(0).cast(pl.Int64) for one in record.leaves if one.repeat is not None]
+        inner = [
+            pl.col(names.leaf(one.index)).cast(pl.String).str.len_bytes().fill_null(0).cast(pl.Int64)
+            for one in record.leaves
+            if one.repeat is not None
+        ]
         size = reduce(add, inner, pl.lit(1000, dtype=pl.Int64)).sum().alias("lading:size")
         heads = heads.join(found.rows.group_by(names.HEAD, maintain_order=True).agg(size), on=names.HEAD, how="left")
         outer.append(pl.col("lading:size"))

@@ -113,15 +113,21 @@ class Compiler:
             case Literal():
                 return self._constant(node, rule, path)
             case Object():
-                pairs = tuple((name, self.shape(one, member(rule, name), _dot(path, name))) for name, one in node.members)
+                pairs = tuple(
+                    (name, self.shape(one, member(rule, name), _dot(path, name))) for name, one in node.members
+                )
                 return Members(path, pairs, rule)
             case Array(items=(Each(),)):
                 return self._repeated(node.items[0], rule, path)
             case Array():
                 inner = rule.items or FREE
-                return Items(path, tuple(self.shape(one, inner, f"{path}[{i}]") for i, one in enumerate(node.items)), rule)
+                return Items(
+                    path, tuple(self.shape(one, inner, f"{path}[{i}]") for i, one in enumerate(node.items)), rule
+                )
             case Each():
-                self.problems.append(problem("each_outside_list", f"{path}: each: is the only item of a list", node.place))
+                self.problems.append(
+                    problem("each_outside_list", f"{path}: each: is the only item of a list", node.place)
+                )
                 return Constant(path, "null", "", rule)
 
     def _leaf(self, node: Expression, rule: Rule, path: str) -> Shape:

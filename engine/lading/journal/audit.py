@@ -5,7 +5,6 @@ It repairs nothing. Whoever owns the file can rewrite all of it; only a chain he
 
 from __future__ import annotations
 
-import hashlib
 import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -30,12 +29,6 @@ if TYPE_CHECKING:
 _GUARDS = ("events_are_never_changed", "events_are_never_deleted")
 
 
-def link(before: str, row: Row) -> str:
-    """Return the chain value of an event: a SHA-256 over the link before it and everything the event says."""
-    text = codec.canonical([before, row["batch"], row["at"], row["kind"], row["payload"], row["epoch"]])
-    return hashlib.sha256(text.encode()).hexdigest()
-
-
 def audit(journal: Queries, ask: Ask) -> tuple[str, ...]:
     """Return every disagreement, in words; nothing when all is well."""
     return (*_damage(ask), *_events(ask), *_rows(journal, ask), *_runs(journal, ask))
@@ -56,7 +49,7 @@ def _events(ask: Ask) -> Iterator[str]:
     before, place = "", 0
     while page := ask("SELECT * FROM events WHERE no > ? ORDER BY no LIMIT 1000", [place]):
         for row in page:
-            if row["chain"] != link(before, row):
+            if row["chain"] != codec.link(before, row):
                 yield f"event {row['no']} of batch {row['batch']} is not what was written, or one before it is gone"
             before, place = row["chain"], row["no"]
 

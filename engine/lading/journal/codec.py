@@ -27,6 +27,7 @@ _T = TypeVar("_T")
 #: No text of a vendor or an error is kept longer than this, in characters.
 TEXT_MAX = 2_000
 _QUERY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s?#\"'<>]+)[?#][^\s\"'<>]*")
+_RESTORE = "The file is damaged or was edited: restore journal.db from a backup."
 _EVENTS: dict[str, Callable[..., Event]] = {kind.__name__: kind for kind in get_args(Event)}
 
 
@@ -56,8 +57,16 @@ def iso(at: datetime) -> str:
 
 
 def moment(text: str) -> datetime:
-    """Return the aware UTC moment that `iso` wrote."""
-    return datetime.fromisoformat(text)
+    """Return the aware UTC moment that `iso` wrote.
+
+    Raises:
+        StateError: when it is none.
+    """
+    try:
+        return datetime.fromisoformat(text)
+    except ValueError:
+        message = f"the journal holds a moment that is none: {text[:40]!r}"
+        raise StateError(message, hint=_RESTORE) from None
 
 
 def canonical(value: object) -> str:
@@ -69,6 +78,12 @@ def seal(row: Row) -> str:
     """Return the check sum of a row, over every column but the seal itself."""
     bare = {name: value for name, value in row.items() if name not in ("seal", "no")}
     return hashlib.blake2b(canonical(bare).encode(), digest_size=16).hexdigest()
+
+
+def link(before: str, row: Row) -> str:
+    """Return the chain value of an event: a SHA-256 over the link before it and everything the event says."""
+    text = canonical([before, row["batch"], row["at"], row["kind"], row["payload"], row["epoch"]])
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def without_url(batch: Batch) -> Batch:
@@ -211,6 +226,18 @@ def event_payload(event: Event) -> str:
     return canonical({name: _bare(value) for name, value in values.items()})
 
 
+def read_linked_event(before: str, row: Row) -> Event:
+    """Return the event of a row whose chain value follows from the one before it.
+
+    Raises:
+        StateError: when the row is not what was written, or this lading knows no such event.
+    """
+    if row["chain"] != link(before, row):
+        message = f"event {row['no']} of batch {row['batch']!r} in the journal is not what lading wrote"
+        raise StateError(message, hint=_RESTORE)
+    return read_event(row["kind"], row["at"], row["payload"])
+
+
 def read_event(kind: str, at: str, payload: str) -> Event:
     """Return the event that `event_payload` wrote.
 
@@ -260,7 +287,7 @@ def _bare(value: object) -> object:
 def _check_seal(what: str, row: Row) -> None:
     if row["seal"] != seal(row):
         message = f"the row of {what} {row['id']!r} in the journal is not what lading wrote"
-        raise StateError(message, hint="The file is damaged or was edited: restore journal.db from a backup.")
+        raise StateError(message, hint=_RESTORE)
 
 
 def _maybe(read: Callable[[Any], _T], value: object) -> _T | None:

@@ -101,9 +101,6 @@ class Journal(Queries):
             self._tripped("start_run:batches")
             self._add_rejects(run, None, invalid, run.created_at)
             self._tripped("start_run:rejects")
-            if run.high_water is not None and not held:
-                values = [run.job, run.identity, run.high_water]
-                db.execute("INSERT OR REPLACE INTO high_water VALUES (?, ?, ?)", values)
 
     def record(self, batch: Batch, event: Event, *, epoch: int | None = None) -> Batch:
         """Append the event, move the batch's row, and return the batch as it is now (its slot's URL included).
@@ -220,7 +217,7 @@ class Journal(Queries):
     def _append(self, batch: BatchId, at: str, kind: str, payload: str, epoch: int | None) -> None:
         """Append an event, chained to the one before it."""
         row: Row = {"batch": batch, "at": at, "kind": kind, "payload": payload, "epoch": epoch}
-        _insert(self._db, "events", row | {"chain": audit.link(self.head(), row)})
+        _insert(self._db, "events", row | {"chain": codec.link(self.head(), row)})
 
     def _fence(self, job: str, epoch: int | None) -> int | None:
         return epoch if epoch is not None else self._held.get(job)

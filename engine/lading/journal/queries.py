@@ -83,9 +83,11 @@ class Queries(Store):
     def events(self, batch: str) -> tuple[Event, ...]:
         """Return what happened to a batch, in order, heartbeats left out."""
         found = self._rows(
-            "SELECT kind, at, payload FROM events WHERE batch = ? AND kind <> ? ORDER BY no", [batch, PREPARED]
+            "SELECT *, coalesce((SELECT chain FROM events AS b WHERE b.no < e.no ORDER BY b.no DESC LIMIT 1), '') AS before"
+            " FROM events AS e WHERE batch = ? AND kind <> ? ORDER BY no",
+            [batch, PREPARED],
         )
-        return tuple(codec.read_event(row["kind"], row["at"], row["payload"]) for row in found)
+        return tuple(codec.read_linked_event(row["before"], row) for row in found)
 
     def rejects(  # the four filters and the page are what `lading rejects` offers
         self,
@@ -136,9 +138,10 @@ class Queries(Store):
         return BaselineEntry(**found[0]) if found else None
 
     def high_water(self, job: str, identity: str) -> str | None:
-        """Return the greatest `since` value that a run of the job has sent to the target."""
-        found = self._rows("SELECT value FROM high_water WHERE job = ? AND identity = ?", [job, identity])
-        return str(found[0]["value"]) if found else None
+        """Return the greatest `since` value that the newest run which was not held has seen at this target."""
+        where = "WHERE job = ? AND identity = ? AND state <> 'held' AND high_water IS NOT NULL"
+        newest = self._runs(f"{where} ORDER BY serial DESC LIMIT 1", [job, identity])
+        return newest[0].high_water if newest else None
 
     def baseline_files(self, job: str) -> tuple[str, ...]:
         """Return the names of all baseline files of a job, whatever the account."""

@@ -134,13 +134,6 @@ _TABLES_1 = (
         PRIMARY KEY (job, identity)
     ) STRICT""",
     """
-    CREATE TABLE high_water (
-        job TEXT NOT NULL,
-        identity TEXT NOT NULL,
-        value TEXT NOT NULL,
-        PRIMARY KEY (job, identity)
-    ) STRICT""",
-    """
     CREATE TABLE slots (
         job TEXT NOT NULL,
         slot_at TEXT NOT NULL,

@@ -1,4 +1,4 @@
-"""How the jobs of a `sync` or `resume` came out, and the next command to type. It does not judge: the codes are given."""
+"""How the jobs of a `sync` or `resume` came out, and the next command to type. It does not judge: codes are given."""
 
 from __future__ import annotations
 
@@ -26,6 +26,11 @@ class JobReport:
     exit_code: ExitCode
     error: LadingError | None = None
     skipped: str = ""
+
+    @property
+    def trouble(self) -> str:
+        """Return why the job was not tried or had to stop; nothing when neither."""
+        return self.skipped or (self.error.message if self.error else "")
 
     def text(self, paint: Paint) -> str:
         """Return the job's runs and what went wrong."""
@@ -72,7 +77,7 @@ class OutcomeReport:
         """Return one table with a line for each run."""
         header = ("job", "run", "state", "selected", *settlement.TERMS, "sent")
         rows = [_row(run) for run in self._runs()]
-        rows += [(job.job, "", job.skipped or job.error.message) for job in self.jobs if job.skipped or job.error]
+        rows += [(job.job, "", job.trouble) for job in self.jobs if job.trouble]
         filled = [(*row, *[""] * (len(header) - len(row))) for row in rows]
         table = markdown_table(header, filled, right=frozenset(range(3, len(header))))
         return "\n".join(["### lading", "", table, *(f"\nNext: {step}" for step in self.next_steps())])

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanReport:
-    """The plan of one job. `fingerprint` is what an approval names; `baseline_rows` what the target is known to hold."""
+    """The plan of one job. `fingerprint` is what an approval names; `baseline_rows` what the target holds."""
 
     job: str
     tally: Tally
@@ -43,7 +43,9 @@ class PlanReport:
             lines = [f"{name}: {adds}, {changes}, {removes}"]
         else:
             lines = [f"{name}: (nothing to send)"]
-        lines.append(f"  selected {one.selected:,} = unchanged {one.unchanged:,} + to send {one.to_send:,}{self._rest()}")
+        lines.append(
+            f"  selected {one.selected:,} = unchanged {one.unchanged:,} + to send {one.to_send:,}{self._rest()}"
+        )
         lines += [f"  {line}" for line in self._remarks(paint)]
         return "\n".join(lines)
 
@@ -109,7 +111,7 @@ class PlanReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlansReport:
-    """The plans of several jobs, in the order in which they would run. `failed` are jobs that could not be planned."""
+    """The plans of several jobs, in the order in which they would run."""
 
     plans: tuple[PlanReport, ...]
     notes: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""The rows that did not get there, one by one or counted by reason. Keys and reasons come masked; it unmasks nothing."""
+"""The rows that did not get there, one by one or counted by reason. Values come masked; it unmasks nothing."""
 
 from __future__ import annotations
 

@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 #: The right side of the equation, in its order.
 TERMS = ("unchanged", "accepted", "invalid", "rejected", "unknown", "held")
 
+#: What else a settlement counts.
+_FIGURES = ("in_flight", "stuck", "batches", "bytes", "added", "changed", "removed")
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunReport:
@@ -45,9 +48,7 @@ class RunReport:
         one = self.settlement
         if self.budget is None:
             return False
-        kept = within_budget(
-            invalid=one.invalid, rejected=one.rejected, selected=one.selected, budget=self.budget
-        )
+        kept = within_budget(invalid=one.invalid, rejected=one.rejected, selected=one.selected, budget=self.budget)
         return bool(one.unknown) or not kept
 
     @property
@@ -69,17 +70,8 @@ class RunReport:
             "started_at": iso(self.run.created_at),
             "settled_at": iso(self.run.settled_at),
             "reason": self.run.reason,
-            "equation": {"selected": one.selected, **{term: getattr(one, term) for term in TERMS}},
-            "in_flight": one.in_flight,
-            "sent": {
-                "records": sum(batch.file.rows for batch in self.batches),
-                "batches": one.batches,
-                "bytes": one.bytes,
-                "added": one.added,
-                "changed": one.changed,
-                "removed": one.removed,
-            },
-            "stuck": one.stuck,
+            "settlement": {name: getattr(one, name) for name in ("selected", *TERMS, *_FIGURES)},
+            "sent": sum(batch.file.rows for batch in self.batches),
             "within_budget": not self.over_budget,
             "warnings": dict(self.run.warnings),
             "batches": [batch_data(batch) for batch in self.batches],

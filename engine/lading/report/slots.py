@@ -44,7 +44,9 @@ class SlotsReport:
         parts = []
         for job in self.jobs:
             parts.append(f"{paint(visible(job.job), 'head')}: {job.words}")
-            parts += [f"  {_local(slot, job.timezone)}  {moment(slot)}  {distance(slot, self.now)}" for slot in job.slots]
+            parts += [
+                f"  {_local(slot, job.timezone)}  {moment(slot)}  {distance(slot, self.now)}" for slot in job.slots
+            ]
         return "\n".join(parts) or "no job has a schedule"
 
     def markdown(self) -> str:

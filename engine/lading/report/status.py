@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from lading.core import steps
 from lading.core.batch import Batch, Phase
 from lading.report.settlement import RunReport, batch_data, equation
 from lading.report.words import Paint, columns, distance, iso, markdown, markdown_table, moment, noun, visible
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from datetime import datetime
 
 #: What is pressing stands first.
@@ -40,11 +41,12 @@ class JobStatus:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusReport:
-    """The state of a deployment at a moment."""
+    """The state of a deployment at a moment. `next_of` says, by batch, what the engine would do now, where known."""
 
     now: datetime
     jobs: tuple[JobStatus, ...]
     open_batches: tuple[Batch, ...] = ()
+    next_of: Mapping[str, steps.Step] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
     def text(self, paint: Paint) -> str:
@@ -77,7 +79,7 @@ class StatusReport:
         """Return everything as plain values for JSON."""
         return {
             "at": iso(self.now),
-            "open": [batch_data(batch) for batch in self._by_urgency()],
+            "open": [self._open_data(batch) for batch in self._by_urgency()],
             "jobs": [job.data() for job in self.jobs],
             "notes": list(self.notes),
             "next": list(self.next_steps()),
@@ -86,7 +88,7 @@ class StatusReport:
     def lines(self) -> Iterator[dict[str, object]]:
         """Return one line for each open batch and one for each job."""
         for batch in self._by_urgency():
-            yield {"event": "open"} | batch_data(batch)
+            yield {"event": "open"} | self._open_data(batch)
         for job in self.jobs:
             yield {"event": "job"} | job.data()
 
@@ -102,7 +104,9 @@ class StatusReport:
         elif self.open_batches:
             found.append("`lading resume` follows what is open to its end")
         held = [job.job for job in self.jobs if job.last and job.last.state == "held"]
-        found += [f"`lading approve {visible(job)}` when the plan is right, then `lading sync {visible(job)}`" for job in held]
+        found += [
+            f"`lading approve {visible(job)}` when the plan is right, then `lading sync {visible(job)}`" for job in held
+        ]
         return tuple(found)
 
     def _open_text(self, paint: Paint) -> str:
@@ -122,17 +126,44 @@ class StatusReport:
                 one.word or "-",
                 f"{one.file.rows:,}",
                 str(one.failures),
-                distance(one.not_before, self.now) if one.not_before else "-",
+                step_words(self.next_of.get(one.id), self.now),
             )
             for one in self._by_urgency()
         ]
+
+    def _open_data(self, batch: Batch) -> dict[str, object]:
+        return batch_data(batch) | {"next": step_words(self.next_of.get(batch.id), self.now)}
 
     def _by_urgency(self) -> list[Batch]:
         return sorted(self.open_batches, key=_urgency)
 
 
-_OPEN = ("open batch", "phase", "vendor says", "records", "failures", "looked at")
+_OPEN = ("open batch", "phase", "vendor says", "records", "failures", "next")
 _OPEN_RIGHT = frozenset({3, 4})
+
+
+_STEP_WORDS: dict[type[steps.Step], str] = {
+    steps.Allocate: "ask for a slot",
+    steps.FindSlot: "ask whether a slot was given",
+    steps.RenewSlot: "ask for the upload URL again",
+    steps.DropSlot: "take another slot",
+    steps.Upload: "upload",
+    steps.FindFile: "ask whether the upload arrived",
+    steps.Poll: "poll",
+    steps.Collect: "fetch what became of the rows",
+    steps.Deliver: "deliver results",
+    steps.GiveUp: "stop for a person",
+    steps.Rest: "wait for a person",
+}
+
+
+def step_words(step: steps.Step | None, now: datetime) -> str:
+    """Return what happens next, in a few words."""
+    if step is None:
+        return "-"
+    if isinstance(step, steps.Wait):
+        return f"look again {distance(step.until, now)}"
+    return _STEP_WORDS[type(step)]
 
 
 def _urgency(batch: Batch) -> int:
@@ -161,7 +192,9 @@ def _job_text(job: JobStatus, now: datetime, paint: Paint) -> str:
         lines.append(f"  {equation(job.last.settlement)}")
         if job.last.over_budget and job.last.state == "settled":
             count = job.last.settlement.invalid + job.last.settlement.rejected + job.last.settlement.unknown
-            lines.append(f"  {paint('budget exceeded', 'bad')}: {noun(count, 'record')}; why: `lading rejects {job.job}`")
+            lines.append(
+                f"  {paint('budget exceeded', 'bad')}: {noun(count, 'record')}; why: `lading rejects {job.job}`"
+            )
         if job.last.state == "held":
             lines.append(f"  held: {visible(job.last.run.reason)}")
     if job.next_slot is not None:

@@ -24,8 +24,14 @@ _MINUTE = r"T(?:[01][0-9]|2[0-3]):[0-5][0-9]"
 _FORMATS: dict[Format, tuple[str, str]] = {
     Format.EMAIL: (r"[^@\s]+@[^@\s.]+(?:\.[^@\s.]+)+", "an e-mail address"),
     Format.UUID: (r"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}", "a UUID"),
-    Format.DATETIME: (rf"{_DAY}{_MINUTE}(?::[0-5][0-9](?:\.[0-9]{{1,9}})?)?Z", "a UTC moment as in 2025-03-07T16:15:11Z"),
-    Format.DATETIME_NO_MILLIS: (rf"{_DAY}{_MINUTE}(?::[0-5][0-9])?Z", "a UTC moment without milliseconds, as in 1985-12-24T00:00Z"),
+    Format.DATETIME: (
+        rf"{_DAY}{_MINUTE}(?::[0-5][0-9](?:\.[0-9]{{1,9}})?)?Z",
+        "a UTC moment as in 2025-03-07T16:15:11Z",
+    ),
+    Format.DATETIME_NO_MILLIS: (
+        rf"{_DAY}{_MINUTE}(?::[0-5][0-9])?Z",
+        "a UTC moment without milliseconds, as in 1985-12-24T00:00Z",
+    ),
     Format.COUNTRY: (r"[A-Z]{2}", "two capital letters, as in NZ"),
     Format.LANGUAGE: (r"[A-Za-z]{2}", "two letters, as in EN"),
     Format.CURRENCY: (r"[A-Z]{3}", "three capital letters, as in NZD"),
@@ -47,7 +53,11 @@ def literal_objection(value: str | float | bool, rule: Rule) -> Objection | None
     """Return what is wrong with a literal, or None. Rules that only warn are left to the rows."""
     if not _is_of(value, rule.kind):
         found = {bool: "a truth value", int: "a number", float: "a number"}.get(type(value), "a text")
-        advice = f'quote it: "{str(value).lower() if isinstance(value, bool) else value}"' if rule.kind is Kind.STRING else ""
+        advice = (
+            f'quote it: "{str(value).lower() if isinstance(value, bool) else value}"'
+            if rule.kind is Kind.STRING
+            else ""
+        )
         return Objection(message=f"is {found}", expected=_KINDS[rule.kind], suggestion=advice)
     text = str(value)
     if rule.enum and rule.enum_severity is Severity.REFUSE and text not in rule.enum:

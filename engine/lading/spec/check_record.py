@@ -1,4 +1,4 @@
-"""Holds a mapping against a vendor's record schema before any row is read: what is unknown, missing, or of the wrong kind.
+"""Holds a mapping against a vendor's record schema before a row is read: what is unknown, missing, of the wrong kind.
 
 It does not know values of rows. What depends on them is checked row by row by `data`.
 """
@@ -79,7 +79,10 @@ class RecordCheck:
                 self._extra(name, node, rule, here)
         if rule.extra is not None and extras > rule.extra.most:
             self.problems.add(
-                "too_many_members", record.place, f"{extras} attributes beside the named ones", f"at most {rule.extra.most}"
+                "too_many_members",
+                record.place,
+                f"{extras} attributes beside the named ones",
+                f"at most {rule.extra.most}",
             )
 
     def _unknown(self, name: str, node: Node, known: tuple[str, ...], path: tuple[str, ...]) -> None:
@@ -97,7 +100,10 @@ class RecordCheck:
         assert rule.extra is not None  # noqa: S101 - the caller has looked
         if not matches(rule.extra.pattern, name):
             self.problems.add(
-                "member_name", self._place(path, node), f"{quoted(name)} cannot name an attribute", f"{rule.extra.pattern}"
+                "member_name",
+                self._place(path, node),
+                f"{quoted(name)} cannot name an attribute",
+                f"{rule.extra.pattern}",
             )
         if not isinstance(node, Literal | Expression):
             self.problems.add("kind", node.place, f"{quoted(name)} is an object or a list", "one value")
@@ -118,14 +124,19 @@ class RecordCheck:
         if rule.kind is Kind.OBJECT:
             self._kind(node.place, "an expression", rule, path)
         elif rule.kind is Kind.ARRAY:
-            self._kind(node.place, "an expression", rule, path, f'write "[={node.sql}]"' if len(node.sql) <= 40 else "")  # noqa: PLR2004 - fits a line
+            item = f'"={node.sql}"' if set(node.sql) & set(",{}[]#:\"'") else f"={node.sql}"
+            self._kind(node.place, "an expression", rule, path, f"write [{item}]" if item.count('"') in {0, 2} else "")
 
     def _array(self, node: Array, rule: Rule, path: tuple[str, ...]) -> None:
         gathers = any(isinstance(one, Each) for one in node.items)
         if rule.max_length is not None and len(node.items) > rule.max_length:
-            self.problems.add("length", node.place, f"{quoted(path[-1])} has {len(node.items)} items", f"at most {rule.max_length}")
+            self.problems.add(
+                "length", node.place, f"{quoted(path[-1])} has {len(node.items)} items", f"at most {rule.max_length}"
+            )
         if rule.min_length is not None and len(node.items) < rule.min_length and not gathers:
-            self.problems.add("length", node.place, f"{quoted(path[-1])} has {len(node.items)} items", f"at least {rule.min_length}")
+            self.problems.add(
+                "length", node.place, f"{quoted(path[-1])} has {len(node.items)} items", f"at least {rule.min_length}"
+            )
         for place, one in enumerate(node.items) if rule.items is not None else ():
             assert rule.items is not None  # noqa: S101 - the line above has looked
             self._node(one, rule.items, (*path, str(place)) if isinstance(one, Object | Each) else path)
@@ -152,18 +163,27 @@ class RecordCheck:
             if one.required_in & {self.mode, "*"} and name not in present and (*path, name) not in self.places:
                 within = f"{self.schema.name} record" if not path else quoted([p for p in path if not p.isdigit()][-1])
                 self.problems.add(
-                    "missing_member", self._place(path, record), f"{within} has no {quoted(name)}", f"it in mode {self.mode}"
+                    "missing_member",
+                    self._place(path, record),
+                    f"{within} has no {quoted(name)}",
+                    f"it in mode {self.mode}",
                 )
 
     def _identified(self, record: Object, present: set[str]) -> None:
         sets = self.schema.alternatives(self.mode)
         if sets and not any(one <= present for one in sets):
             order = [name for name, _ in self.schema.root.fields]
-            forms = [" and ".join(sorted(one, key=lambda name: order.index(name) if name in order else 0)) for one in sets]
+            forms = [
+                " and ".join(sorted(one, key=lambda name: order.index(name) if name in order else 0)) for one in sets
+            ]
             self.problems.add(
-                "any_of", self._place((), record), f"nothing in this {self.schema.name} record says whom it is about"
-                if not self.flat else f"this {self.schema.name} record is not enough for the vendor", one_of(forms),
-            )  # fmt: skip
+                "any_of",
+                self._place((), record),
+                f"nothing in this {self.schema.name} record says whom it is about"
+                if not self.flat
+                else f"this {self.schema.name} record is not enough for the vendor",
+                one_of(forms),
+            )
 
     def _conditions(self, record: Object, present: set[str]) -> None:
         for one in self.schema.conditions:

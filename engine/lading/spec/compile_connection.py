@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -21,6 +20,7 @@ from lading.spec.suggest import one_of, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from lading.core.vendor_rules import VendorRules
     from lading.spec.interpolate import TypedEntry
@@ -34,7 +34,10 @@ class Vendors:
     """The vendors by name: those given, or those that `load_vendor` finds. Each is loaded once."""
 
     def __init__(
-        self, given: Mapping[str, VendorRules] | None, names: Callable[[], tuple[str, ...]], load: Callable[[str], VendorRules]
+        self,
+        given: Mapping[str, VendorRules] | None,
+        names: Callable[[], tuple[str, ...]],
+        load: Callable[[str], VendorRules],
     ) -> None:
         """Keep where vendors come from; `names` and `load` are used when none are given."""
         self._given = given
@@ -60,7 +63,9 @@ class Vendors:
             return self._given[name]
         is_folder = "/" in name
         if name not in known and not is_folder:
-            problems.add("unknown_vendor", at, f"there is no vendor {quoted(name)}", one_of(known), problems.suggest(name, known))
+            problems.add(
+                "unknown_vendor", at, f"there is no vendor {quoted(name)}", one_of(known), problems.suggest(name, known)
+            )
             return None
         try:
             return self._load(name)
@@ -85,9 +90,11 @@ class ConnectionCompiler:
         """Return the connection and its vendor, as far as they are known; None when nothing can be said of it."""
         if not isinstance(entry.value, TypedMap):
             if not isinstance(entry.value, Broken):
-                self._problems.add("value", entry.value.start, f"{quoted(entry.key)} is no mapping", "vendor, credentials, ...")
+                self._problems.add(
+                    "value", entry.value.start, f"{quoted(entry.key)} is no mapping", "vendor, credentials, ..."
+                )
             return None
-        shaped = self._shaper.shaped(ConnectionModel, entry.value, entry.start, _STAND_INS)
+        shaped = self._shaper.shaped(ConnectionModel, entry.value, quoted(entry.key), entry.start, _STAND_INS)
         model = shaped.model
         rules, vendor = self._vendor(entry.value, shaped)
         base_url = model.base_url or (rules.default_base_url if rules else None) or ""
@@ -123,12 +130,14 @@ class ConnectionCompiler:
         at = given.start if given is not None else entry.start
         if not url:
             self._problems.add(
-                "missing_key", at, f"{quoted(entry.key)} has no \"base_url\", and vendor {rules.name} has no default",
+                "missing_key",
+                at,
+                f'{quoted(entry.key)} has no "base_url", and vendor {rules.name} has no default',
                 f"base_url: https://{_shown_host(rules.api_hosts[0])}" if rules.api_hosts else "base_url: https://...",
-            )  # fmt: skip
+            )
             return
         if wrong := url_objection(url, rules.api_hosts):
-            self._problems.add("base_url", at, wrong, f"https:// and {one_of(rules.api_hosts)}, or http:// and this machine")
+            self._problems.add("base_url", at, wrong, f"https:// to {one_of(rules.api_hosts)}")
 
     def _credentials(self, entry: TypedEntry, rules: VendorRules | None) -> None:
         assert isinstance(entry.value, TypedMap)  # noqa: S101 - the caller has looked
@@ -144,15 +153,22 @@ class ConnectionCompiler:
                     one_of(rules.credentials),
                     self._problems.suggest(one.key, rules.credentials),
                 )
-            if isinstance(one.value, Value) and isinstance(one.value.value, str) and (why := objection(one.value.value)):
+            if (
+                isinstance(one.value, Value)
+                and isinstance(one.value.value, str)
+                and (why := objection(one.value.value))
+            ):
                 advice = f"write {one.key}: ${{{_variable(entry.key, one.key)}}}"
                 self._problems.add("literal_secret", one.value.start, f"{quoted(one.key)}: {why}", FORMS, advice)
         given = {one.key for one in node.value.entries}
         for name in rules.credentials if rules is not None else ():
             if name not in given:
                 self._problems.add(
-                    "missing_key", node.start, f"\"credentials\" has no {quoted(name)}", f"{name}: ${{{_variable(entry.key, name)}}}"
-                )  # fmt: skip
+                    "missing_key",
+                    node.start,
+                    f'"credentials" has no {quoted(name)}',
+                    f"{name}: ${{{_variable(entry.key, name)}}}",
+                )
 
 
 def url_objection(url: str, hosts: tuple[str, ...]) -> str:
@@ -164,16 +180,13 @@ def url_objection(url: str, hosts: tuple[str, ...]) -> str:
         return "this is no URL"
     if not host or not re.fullmatch(r"[!-~]+", url):
         return "this is no URL"
-    if parts.username is not None or parts.password is not None:
-        return "a user or a password in a URL"
-    if parts.query or parts.fragment or "?" in url or "#" in url:
-        return "a ? or # in a base URL"
+    if "@" in parts.netloc or "?" in url or "#" in url:
+        return "a user, a ? or a # in a base URL"
     local = is_loopback(host)
     if parts.scheme != "https" and not (parts.scheme == "http" and local):
-        return f"{parts.scheme}:// to {host}" if parts.scheme in {"http", "ftp"} else "a URL without https://"
-    if not local and not any(host_matches(host, one) for one in hosts):
-        return f"{host} is no host of this vendor"
-    return ""
+        return f"{parts.scheme}:// to another machine" if parts.scheme in {"http", "ftp"} else "a URL without https://"
+    known = local or any(host_matches(host, one) for one in hosts)
+    return "" if known else f"{quoted(host)[1:-1]} is no host of this vendor"
 
 
 def host_matches(host: str, pattern: str) -> bool:

@@ -8,7 +8,6 @@ from lading.core.mapping import Array, Each, Expression, Literal, Object
 from lading.spec.expressions import trouble_in
 from lading.spec.interpolate import TypedMap, TypedSeq, Value
 from lading.spec.located_yaml import Broken
-from lading.spec.suggest import quoted
 
 if TYPE_CHECKING:
     from lading.core.mapping import Node, Place
@@ -41,7 +40,8 @@ def compile_scalar(value: Value, problems: Problems) -> Literal | Expression | N
         return Literal(value.value[1:], place)
     sql = value.value[1:].strip()
     if trouble := trouble_in(sql):
-        advice = "" if value.quoted else f'quote it: {quoted(value.raw + "...")}: inside {{ }} a comma ends a value'
+        cut = not value.quoted and problems.source.text[value.end : value.end + 1] == ","
+        advice = "quote the whole expression: between { } or [ ] a comma ends a value" if cut else ""
         problems.add("expression", value.start, trouble, "an SQL expression over the source's columns", advice)
         return None
     return Expression(sql, place)
@@ -86,7 +86,7 @@ def _array(tree: TypedSeq, problems: Problems) -> Array | None:
 
 def places_of(tree: Typed | None, start: int, problems: Problems) -> dict[tuple[str, ...], Place]:
     """Return where each key of a record stands, by path (list items by number); () is the record's own key."""
-    found = {(): problems.source.place(start)}
+    found: dict[tuple[str, ...], Place] = {(): problems.source.place(start)}
     waiting: list[tuple[tuple[str, ...], Typed]] = [((), tree)] if tree is not None else []
     while waiting:
         path, node = waiting.pop()

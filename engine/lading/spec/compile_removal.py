@@ -56,9 +56,15 @@ class RemovalCompiler:
         if self.lookup:
             why, expected = "a lookup removes nothing", "no on_removed"
         elif self.since:
-            why, expected = "send: {since: ...} does not see what left the source", "send: changed, or on_removed: ignore"
+            why, expected = (
+                "send: {since: ...} does not see what left the source",
+                "send: changed, or on_removed: ignore",
+            )
         elif isinstance(self.key, Expression):
-            why, expected = "a key that is an expression cannot be turned back into columns", "key: columns, or on_removed: ignore"
+            why, expected = (
+                "a key that is an expression cannot be turned back into columns",
+                "key: columns, or on_removed: ignore",
+            )
         if why:
             self.problems.add("on_removed", at, f'"on_removed": {why}', expected)
         return not why
@@ -70,7 +76,11 @@ class RemovalCompiler:
         what = f"{self.rules.name} {self.schema.name}" if self.schema else self.rules.name
         expected = one_of(["ignore", *known])
         self.problems.add(
-            "on_removed", at, f"{what} cannot be removed by {quoted(mode)}", expected, self.problems.suggest(mode, ["ignore", *known])
+            "on_removed",
+            at,
+            f"{what} cannot be removed by {quoted(mode)}",
+            expected,
+            self.problems.suggest(mode, ["ignore", *known]),
         )
         return False
 
@@ -87,9 +97,11 @@ class RemovalCompiler:
             beyond = sorted((columns_of(one.sql) or frozenset()) - set(self._columns()))
             if beyond:
                 self.problems.add(
-                    "on_removed", one.place, f"{quoted(beyond[0])} is no key column, and nothing else is left of the row",
+                    "on_removed",
+                    one.place,
+                    f"{quoted(beyond[0])} is no key column, and nothing else is left of the row",
                     one_of(self._columns()),
-                )  # fmt: skip
+                )
         return Removal(mode=mode, record=record)
 
     def _derived(self, mode: str, record: Object, at: int) -> Removal | None:

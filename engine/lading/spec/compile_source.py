@@ -1,4 +1,4 @@
-"""Makes the Source, Results and Schedule of a job from their blocks. It does not know the vendor, nor any file's content."""
+"""Makes the Source, Results and Schedule of a job from their blocks. It does not know vendors, nor what files hold."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ if TYPE_CHECKING:
     from lading.spec.problems import Problems
 
 _ENDINGS = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".db": "sqlite", ".sqlite": "sqlite"}
-_SOURCE_ENDINGS = (".csv", ".csv.gz", ".tsv", ".parquet", ".jsonl", ".jsonl.gz", ".ndjson", ".ndjson.gz")
+#: What `data` reads by its ending, `.gz` after it allowed for text.
+_SOURCE_ENDINGS = (".csv", ".tsv", ".txt", ".parquet", ".pq", ".jsonl", ".ndjson", ".json")
 
 
 def compile_source(model: SourceModel, node: TypedMap, start: int, folder: Path, problems: Problems) -> Source:
@@ -34,11 +35,12 @@ def compile_source(model: SourceModel, node: TypedMap, start: int, folder: Path,
         folder=str(folder),
         key=_key(model, node.get("key"), problems),
         format=model.format,
-        delimiter=model.delimiter or ",",
+        delimiter=model.delimiter or ("\t" if ".tsv" in (model.path or "").casefold()[-7:] else ","),
         encoding=model.encoding or "utf-8",
         nulls=tuple(model.nulls),
         joins=tuple(
-            Join(path=join.path, on=join.on, place=places(item.start)) for join, item in zip(model.join, items, strict=False)
+            Join(path=join.path, on=join.on, place=places(item.start))
+            for join, item in zip(model.join, items, strict=False)
         ),
         duplicates=duplicates,
         job=model.job,
@@ -53,8 +55,12 @@ def compile_results(model: ResultsModel, node: Typed, folder: Path, problems: Pr
     kind = model.format or named
     if kind is None:
         problems.add(
-            "results_format", at, "the ending does not say which format", "a path in .csv, .parquet, .jsonl, .db or .sqlite", "or format: csv"
-        )  # fmt: skip
+            "results_format",
+            at,
+            "the ending does not say which format",
+            "a path in .csv, .parquet, .jsonl, .db or .sqlite",
+            "or format: csv",
+        )
         return None
     if kind == "sqlite" and model.table is None:
         problems.add("missing_key", at, "a SQLite file without a table", "table: name")
@@ -69,7 +75,9 @@ def compile_schedule(model: ScheduleModel, node: Typed, start: int, problems: Pr
     """Return the schedule, or None after a complaint."""
     if (model.cron is None) == (model.every is None):
         has = "both cron and every" if model.cron else "neither cron nor every"
-        problems.add("schedule", start, f'"schedule" has {has}', "one of them: {cron: ..., timezone: ...} or {every: 15m}")
+        problems.add(
+            "schedule", start, f'"schedule" has {has}', "one of them: {cron: ..., timezone: ...} or {every: 15m}"
+        )
         return None
     if model.every is not None:
         if model.timezone is not None:
@@ -80,7 +88,13 @@ def compile_schedule(model: ScheduleModel, node: Typed, start: int, problems: Pr
         problems.add("schedule", _at(node, "cron"), f'"cron": {wrong}', 'five fields, as in "0 2 * * *"')
     if not _is_zone(zone):
         advice = problems.suggest(zone, _zones(zone))
-        problems.add("timezone", _at(node, "timezone"), f"there is no time zone {quoted(zone)}", "one as in Pacific/Auckland", advice)
+        problems.add(
+            "timezone",
+            _at(node, "timezone"),
+            f"there is no time zone {quoted(zone)}",
+            "one as in Pacific/Auckland",
+            advice,
+        )
     return Schedule(cron=cron, timezone=zone)
 
 
@@ -93,13 +107,18 @@ def _one_origin(model: SourceModel, node: TypedMap, start: int, problems: Proble
     if model.job is not None:
         for name in ("format", "delimiter", "encoding"):
             if getattr(model, name) is not None:
-                problems.add("source", _at(node, name), f"{quoted(name)} beside a job", "nothing: the job's results say it")
+                problems.add(
+                    "source", _at(node, name), f"{quoted(name)} beside a job", "nothing: the job's results say it"
+                )
         return
-    if model.path and model.format is None and not model.path.casefold().endswith(_SOURCE_ENDINGS):
+    if model.path and model.format is None and not model.path.casefold().removesuffix(".gz").endswith(_SOURCE_ENDINGS):
         problems.add(
-            "source_format", _at(node, "path"), "the ending does not say which format", "a path in .csv, .parquet, .jsonl, .csv.gz or .jsonl.gz",
+            "source_format",
+            _at(node, "path"),
+            "the ending does not say which format",
+            "a path in .csv, .parquet, .jsonl, .csv.gz or .jsonl.gz",
             "or format: csv",
-        )  # fmt: skip
+        )
 
 
 def _key(model: SourceModel, node: Typed | None, problems: Problems) -> tuple[str, ...] | Expression:

@@ -44,7 +44,10 @@ def resolve_credentials(
         EnvironmentProblem: a variable is not set, a file cannot be read, or one of them is empty. It names the variable
             or the file and the connection, never a value.
     """
-    return {name: _resolved(connection.name, name, text, environ, read_file) for name, text in connection.credentials.items()}
+    return {
+        name: _resolved(connection.name, name, text, environ, read_file)
+        for name, text in connection.credentials.items()
+    }
 
 
 def _resolved(

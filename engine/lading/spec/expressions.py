@@ -19,10 +19,10 @@ def trouble_in(sql: str) -> str:
     if len(sql) > _LENGTH_MAX:
         return f"an expression of {len(sql):,} characters, above {_LENGTH_MAX:,}"
     open_now = 0
-    for token in _TOKEN.findall(sql):
-        if token in {"'", '"'}:
-            return f"the expression ends inside of {token}"
-        open_now += (token == "(") - (token == ")")
+    for piece in _TOKEN.findall(sql):
+        if piece in {"'", '"'}:
+            return f"the expression ends inside of {piece}"
+        open_now += (piece == "(") - (piece == ")")
         if open_now < 0:
             return "the expression has a ) without its ("
     return "the expression ends inside of (" if open_now else ""

@@ -6,7 +6,7 @@ It does not know what a value is for; credentials are left as written, to be res
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lading.spec.located_yaml import Broken, Entry, Map, Scalar, Seq
@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from lading.spec.problems import Problems
 
 #: `$${` is a `${` that stays. Everything else that begins with `${` must be a whole reference.
-_REFERENCE = re.compile(r"\$\$\{|\$\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<sign>:-(?P<default>[^}]*))?\}|(?P<bad>[^}]{0,60}\}?))")
+_REFERENCE = re.compile(
+    r"\$\$\{|\$\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<sign>:-(?P<default>[^}]*))?\}|(?P<bad>[^}]{0,60}\}?))"
+)
 FORMS = "${NAME} or ${NAME:-default}"
 
 
@@ -41,10 +43,15 @@ class TypedMap:
 
     entries: tuple[TypedEntry, ...]
     start: int
+    _by_key: dict[str, TypedEntry] = field(init=False, repr=False, compare=False, default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Index the entries: blocks may be large."""
+        self._by_key.update({one.key: one for one in self.entries})
 
     def entry(self, key: str) -> TypedEntry | None:
         """Return the entry of that key, or None."""
-        return next((one for one in self.entries if one.key == key), None)
+        return self._by_key.get(key)
 
     def get(self, key: str) -> Typed | None:
         """Return the value of that key, or None."""
@@ -102,10 +109,9 @@ class Resolver:
         filled = self._filled(node)
         if filled is None:
             return Broken(node.start)
-        if not node.plain:
-            return Value(filled, node.text, True, node.start, node.end)  # noqa: FBT003 - the field is named above
-        if "${" in node.text:
-            return Value(value_or_text(filled), node.text, False, node.start, node.end)  # noqa: FBT003 - the same
+        if not node.plain or "${" in node.text:
+            value = filled if not node.plain else value_or_text(filled)
+            return Value(value, node.text, not node.plain, node.start, node.end)
         found = meaning(node.text)
         if isinstance(found, Nothing):
             self._nothing(node.text, node.start, "an item")

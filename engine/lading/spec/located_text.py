@@ -6,34 +6,34 @@ It does not know YAML. Lines are counted as editors count them: LF, CRLF and CR 
 from __future__ import annotations
 
 import re
-from bisect import bisect_right
-from typing import TYPE_CHECKING
+from bisect import bisect_left, bisect_right
 
 from lading.core.mapping import Place
 
-if TYPE_CHECKING:
-    from collections.abc import Iterable
-
 _LINE_END = re.compile(r"\r\n|\r|\n")
-#: What follows such a name is a secret until it is a reference. For files too broken to know what is what.
-_SECRET_NAME = re.compile(r"(?i)((?:secret|token|password|passwd|api_?key|client_\w+)[\w-]*[\"']?\s*:\s*)(.+)")
 _REFERENCE = re.compile(r"\$\{[A-Za-z0-9_]*(?::-)?\}|\$\{file:[^}\s]*\}")
+#: What follows such a name is a secret until it is a reference. For files too broken to know what is what.
+_NAME = r"(?i)((?:secret|token|passw|api_?key|client_\w)\w*[\"']?\s*:\s*)"
+_IN_BLOCK = re.compile(_NAME + r"(\S.*)")
+_IN_BRACES = re.compile(_NAME + r"(\"[^\"]*\"?|'[^']*'?|\$\{[^}]*\}|[^,}]+)")
 
 
 class LocatedText:
-    """A text with its file's name. `secrets` are spans of indices that are never shown."""
+    """A text with its file's name. Spans that hold secrets are never shown."""
 
-    def __init__(self, file: str, text: str, secrets: Iterable[tuple[int, int]] = ()) -> None:
-        """Keep the text; `secrets` counts indices from 0, ends excluded."""
+    def __init__(self, file: str, text: str) -> None:
+        """Keep the text, in which nothing is secret yet."""
         self.file = file
         self.text = text
+        #: Set when the structure of the file is not known: then names have to tell what is a secret.
+        self.by_name = False
         self._ends = [(match.start(), match.end()) for match in _LINE_END.finditer(text)]
         self._starts = [0, *(end for _, end in self._ends)]
-        self._secrets = tuple(secrets)
+        self._secrets: list[tuple[int, int]] = []
 
-    def hide(self, secrets: Iterable[tuple[int, int]]) -> None:
-        """Never show these spans from now on."""
-        self._secrets = (*self._secrets, *secrets)
+    def hide(self, start: int, end: int) -> None:
+        """Never show this span from now on. Spans come in the order of the text."""
+        self._secrets.append((start, end))
 
     def place(self, index: int) -> Place:
         """Return the place of an index; the end of the text for one beyond it."""
@@ -48,27 +48,30 @@ class LocatedText:
         start = self._starts[number - 1]
         end = self._ends[number - 1][0] if number <= len(self._ends) else len(self.text)
         shown = self.text[start:end]
-        for first, last in self._secrets:
-            low, high = max(first, start) - start, min(last, end) - start
-            if low < high:
-                shown = shown[:low] + _starred(shown[low:high]) + shown[high:]
+        first = bisect_left(self._secrets, (start, 0))
+        # The span before may reach into this line.
+        for low, high in self._secrets[max(0, first - 1) : bisect_left(self._secrets, (end, 0))]:
+            here, there = max(low, start) - start, min(high, end) - start
+            if here < there:
+                shown = shown[:here] + _starred(shown[here:there]) + shown[there:]
+        if self.by_name:
+            return (_IN_BRACES if "{" in shown.replace("${", "") else _IN_BLOCK).sub(_masked, shown)
         return shown
 
-    def line_of_a_broken_file(self, number: int) -> str:
-        """Return a line of a file whose structure is not known: what looks like a secret by its name is masked."""
-        return _SECRET_NAME.sub(_mask_named, self.line(number))
 
-
-def _mask_named(match: re.Match[str]) -> str:
-    value = match[2]
-    return match[1] + (value if _REFERENCE.fullmatch(value.strip(" \"'")) else _starred(value))
+def _masked(match: re.Match[str]) -> str:
+    return match[1] + _starred(match[2])
 
 
 def _starred(text: str) -> str:
-    """Mask all but spaces and references, which tell nothing."""
+    """Mask all but spaces, quotes at the ends and references, which tell nothing."""
     shown: list[str] = []
     last = 0
     for match in _REFERENCE.finditer(text):
         shown += [re.sub(r"\S", "*", text[last : match.start()]), match[0]]
         last = match.end()
-    return "".join([*shown, re.sub(r"\S", "*", text[last:])])
+    stars = "".join([*shown, re.sub(r"\S", "*", text[last:])])
+    for quote in "\"'":
+        if len(text) > 1 and text[0] == text[-1] == quote:
+            return quote + stars[1:-1] + quote
+    return stars

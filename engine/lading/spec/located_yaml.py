@@ -20,6 +20,7 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
+from lading.spec.credentials import objection
 from lading.spec.suggest import quoted
 from lading.spec.yaml_words import SyntaxTrouble, explained
 
@@ -71,15 +72,6 @@ class Map:
     entries: tuple[Entry, ...]
     start: int
 
-    def entry(self, key: str) -> Entry | None:
-        """Return the entry of that key, or None."""
-        return next((one for one in self.entries if one.key == key), None)
-
-    def get(self, key: str) -> Node | None:
-        """Return the value of that key, or None."""
-        found = self.entry(key)
-        return found.value if found else None
-
 
 @dataclass(frozen=True, slots=True)
 class Seq:
@@ -95,18 +87,23 @@ Node = Scalar | Map | Seq | Broken
 class _Open:
     """A mapping or a list that is being read."""
 
-    def __init__(self, start: int, *, is_map: bool) -> None:
+    def __init__(self, start: int, *, is_map: bool, secret: bool) -> None:
         self.start = start
         self.is_map = is_map
+        self.secret = secret
         self.items: list[Node] = []
         self.entries: dict[str, Entry] = {}
         self.key: Node | None = None
+
+    def value_of(self, key: str) -> bool:
+        """Whether what comes now is the value of this key."""
+        return isinstance(self.key, Scalar) and self.key.text == key
 
     def closed(self) -> Node:
         return Map(tuple(self.entries.values()), self.start) if self.is_map else Seq(tuple(self.items), self.start)
 
 
-class _TooMuch(Exception):
+class _TooMuch(Exception):  # noqa: N818 - it never leaves this file
     """The file is beyond a limit; what was found so far is all that will be said."""
 
 
@@ -118,8 +115,10 @@ def read_tree(problems: Problems) -> Node | None:
         for event in _events(problems.source.text):
             builder.take(event)
     except _TooMuch:
+        problems.source.by_name = True
         return None
     except SyntaxTrouble as trouble:
+        problems.source.by_name = True
         problems.add("syntax", trouble.index, trouble.message, trouble.expected, trouble.suggestion)
         return None
     if builder.root is None and len(problems) == before:
@@ -186,6 +185,7 @@ class _Builder:
         refused = self._refused(event, start)
         if isinstance(event, ScalarEvent):
             scalar = Scalar(event.value, event.style is None, start, event.end_mark.index)
+            self._hide(scalar)
             if not scalar.plain:
                 self.scalars.append(scalar)
             self._place(Broken(start) if refused else scalar)
@@ -194,13 +194,27 @@ class _Builder:
             self._problems.add("too_deep", start, f"more than {DEPTH_MAX} levels, one inside the other", "fewer levels")
             raise _TooMuch
         assert isinstance(event, MappingStartEvent | SequenceStartEvent)  # noqa: S101 - there is no other kind of node event
-        self._stack.append(_Open(start, is_map=isinstance(event, MappingStartEvent)))
+        secret = self._is_secret()
+        self._stack.append(_Open(start, is_map=isinstance(event, MappingStartEvent), secret=secret))
+
+    def _is_secret(self) -> bool:
+        """Whether what comes now stands below a `credentials`."""
+        around = self._stack[-1] if self._stack else None
+        return around is not None and (around.secret or around.value_of("credentials"))
+
+    def _hide(self, scalar: Scalar) -> None:
+        """Hide a value that no error may show, whatever else is wrong with it."""
+        around = self._stack[-1] if self._stack else None
+        is_key = around is not None and around.is_map and around.key is None
+        with_password = around is not None and around.value_of("base_url") and "@" in scalar.text
+        if not is_key and (with_password or (self._is_secret() and objection(scalar.text))):
+            self._problems.source.hide(scalar.start, scalar.end)
 
     def _refused(self, event: NodeEvent, start: int) -> bool:
         """Complain about an anchor or a tag. A tagged value is of no use; an anchored one is."""
         if event.anchor is not None:
             self._problems.add("anchor", start, f"an anchor (&{event.anchor})", "the value alone, without &")
-        tag = event.tag
+        tag = getattr(event, "tag", None)
         if tag is not None:
             self._problems.add("tag", start, f"a YAML tag ({quoted(tag)[1:-1]})", "the value alone, without !")
         return tag is not None
@@ -234,7 +248,10 @@ class _Builder:
         elif key.text in around.entries:
             first = self._problems.source.place(around.entries[key.text].start)
             self._problems.add(
-                "duplicate_key", key.start, f"{quoted(key.text)} stands here twice", f"one; the other is in line {first.line}"
+                "duplicate_key",
+                key.start,
+                f"{quoted(key.text)} stands here twice",
+                f"one; the other is in line {first.line}",
             )
         else:
             around.entries[key.text] = Entry(key.text, key.start, value)

@@ -9,18 +9,14 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, PlainValidator, Tag, WithJsonSchema
 
-from lading.spec.words import (
-    Columns,
-    Delimiter,
-    Duration,
-    Encoding,
-    LimitWord,
-    Pairs,
-    Text,
-)
+from lading.spec import words as w  # noqa: TC001 - pydantic reads annotations while it runs
 
 #: What a `record:` may hold, for editors. `compile_record` reads it from the file itself, with places.
-RECORD_SCHEMA: dict[str, Any] = {"type": "object", "additionalProperties": {"$ref": "#/$defs/RecordValue"}, "minProperties": 1}
+RECORD_SCHEMA: dict[str, Any] = {
+    "type": "object",
+    "additionalProperties": {"$ref": "#/$defs/RecordValue"},
+    "minProperties": 1,
+}
 RECORD_VALUE_SCHEMA: dict[str, Any] = {
     "title": "Value of a record",
     "description": "A literal, an expression (a text that begins with =), an object, a list, or [{each: ...}].",
@@ -50,12 +46,12 @@ class ConnectionModel(Strict):
 
     model_config = ConfigDict(title="Connection")
 
-    vendor: Text = Field(
+    vendor: w.Text = Field(
         title="Vendor spec",
         description="A vendor in the box, or a folder with a vendor.yaml.",
         examples=["sitecore-cdp", "motorweb-bdp"],
     )
-    base_url: Text | None = Field(
+    base_url: w.Text | None = Field(
         None,
         title="Base URL",
         description="Where the vendor's API is: https, at a host of the vendor (http to this machine only).",
@@ -66,20 +62,28 @@ class ConnectionModel(Strict):
         description="The names the vendor spec asks for, each one reference: ${NAME} or ${file:/run/secrets/name}.",
         examples=[{"client_key": "${SITECORE_CLIENT_KEY}", "api_token": "${file:/run/secrets/api_token}"}],
     )
-    ca_bundle: Text | None = Field(
+    ca_bundle: w.Text | None = Field(
         None,
         title="CA bundle",
         description="A file with the certificates to trust instead of the public ones.",
         examples=["certs/proxy.pem"],
     )
-    poll_every: Duration | None = Field(
-        None, title="Poll interval", description="How often to ask for a batch, instead of the vendor's own interval.", examples=["30s", "15m"]
+    poll_every: w.Duration | None = Field(
+        None,
+        title="Poll interval",
+        description="How often to ask for a batch, instead of the vendor's own interval.",
+        examples=["30s", "15m"],
     )
-    deadline: Duration | None = Field(
+    deadline: w.Duration | None = Field(
         None, title="Deadline", description="How long a batch may take from upload to verdict.", examples=["2d"]
     )
     in_flight: int | None = Field(
-        None, ge=1, le=1000, title="Batches in flight", description="How many batches may wait for a verdict.", examples=[1]
+        None,
+        ge=1,
+        le=1000,
+        title="Batches in flight",
+        description="How many batches may wait for a verdict.",
+        examples=[1],
     )
 
 
@@ -88,8 +92,8 @@ class JoinModel(Strict):
 
     model_config = ConfigDict(title="Join")
 
-    path: Text = Field(title="File", description="A file beside jobs.yaml.", examples=["data/segments.csv"])
-    on: Pairs = Field(
+    path: w.Text = Field(title="File", description="A file beside jobs.yaml.", examples=["data/segments.csv"])
+    on: w.Pairs = Field(
         title="Columns to compare",
         description="A column, a list of columns, or {ours: theirs}.",
         examples=["segment", ["country", "segment"], {"segment": "id"}],
@@ -101,7 +105,9 @@ class DuplicatesModel(Strict):
 
     model_config = ConfigDict(title="Duplicates by")
 
-    by: Text = Field(title="Column", description="The row with the greatest value here wins.", examples=["updated_at"])
+    by: w.Text = Field(
+        title="Column", description="The row with the greatest value here wins.", examples=["updated_at"]
+    )
 
 
 class SourceModel(Strict):
@@ -109,13 +115,13 @@ class SourceModel(Strict):
 
     model_config = ConfigDict(title="Source")
 
-    path: Text | None = Field(
+    path: w.Text | None = Field(
         None, title="File", description="A file or a glob, relative to jobs.yaml.", examples=["data/customers.csv"]
     )
-    job: Text | None = Field(
+    job: w.Text | None = Field(
         None, title="Job", description="A lookup job whose results are the rows.", examples=["vehicle-checks"]
     )
-    key: Columns = Field(
+    key: w.Columns = Field(
         title="Key",
         description="What tells rows apart: a column, a list of columns, or an expression (=...).",
         examples=["CustomerKey", ["plate", "state"], "=lower(trim(email))"],
@@ -123,17 +129,28 @@ class SourceModel(Strict):
     format: Literal["csv", "parquet", "jsonl"] | None = Field(
         None, title="Format", description="From the file's ending when it is not given.", examples=["csv"]
     )
-    delimiter: Delimiter | None = Field(
+    delimiter: w.Delimiter | None = Field(
         None, title="Delimiter", description="What separates the columns of a CSV file.", examples=[";"]
     )
-    encoding: Encoding | None = Field(
-        None, title="Encoding", description="How the text of a CSV or JSON file is encoded.", examples=["utf-8", "cp1252"]
+    encoding: w.Encoding | None = Field(
+        None,
+        title="Encoding",
+        description="How the text of a CSV or JSON file is encoded.",
+        examples=["utf-8", "cp1252"],
     )
     nulls: list[str] = Field(
-        [], title="Nulls", description="Texts that mean that there is no value.", examples=[["", "NULL", "N/A"]], max_length=100
+        [],
+        title="Nulls",
+        description="Texts that mean that there is no value.",
+        examples=[["", "NULL", "N/A"]],
+        max_length=100,
     )
     join: list[JoinModel] = Field(
-        [], title="Joins", description="Columns of other files.", examples=[[{"path": "data/a.csv", "on": "id"}]], max_length=20
+        [],
+        title="Joins",
+        description="Columns of other files.",
+        examples=[[{"path": "data/a.csv", "on": "id"}]],
+        max_length=20,
     )
     duplicates: Annotated[
         Annotated[Literal["fail", "first", "last"], Tag("word")] | Annotated[DuplicatesModel, Tag("map")],
@@ -149,10 +166,12 @@ class SourceModel(Strict):
 class TargetModel(Strict):
     """Where records go. What stands beside `connection` is what the vendor spec asks for."""
 
-    model_config = ConfigDict(title="Target", extra="allow", json_schema_extra={"additionalProperties": {"type": "string"}})
-    __pydantic_extra__: dict[str, Text]
+    model_config = ConfigDict(
+        title="Target", extra="allow", json_schema_extra={"additionalProperties": {"type": "string"}}
+    )
+    __pydantic_extra__: dict[str, w.Text]
 
-    connection: Text = Field(title="Connection", description="One of `connections`.", examples=["sitecore"])
+    connection: w.Text = Field(title="Connection", description="One of `connections`.", examples=["sitecore"])
 
 
 class SinceModel(Strict):
@@ -160,7 +179,9 @@ class SinceModel(Strict):
 
     model_config = ConfigDict(title="Send since")
 
-    since: Text = Field(title="Column", description="Rows above the last run's greatest value.", examples=["updated_at"])
+    since: w.Text = Field(
+        title="Column", description="Rows above the last run's greatest value.", examples=["updated_at"]
+    )
 
 
 class RemovalModel(Strict):
@@ -168,7 +189,7 @@ class RemovalModel(Strict):
 
     model_config = ConfigDict(title="Removal")
 
-    mode: Text = Field(title="Mode", description="A mode of the vendor that removes.", examples=["delete"])
+    mode: w.Text = Field(title="Mode", description="A mode of the vendor that removes.", examples=["delete"])
     record: Record = Field(
         title="Record",
         description="A record built from the key alone.",
@@ -181,13 +202,15 @@ class ResultsModel(Strict):
 
     model_config = ConfigDict(title="Results")
 
-    path: Text = Field(
-        title="File", description="A file ending in .csv, .parquet, .jsonl, .db or .sqlite.", examples=["out/checks.csv"]
+    path: w.Text = Field(
+        title="File",
+        description="A file ending in .csv, .parquet, .jsonl, .db or .sqlite.",
+        examples=["out/checks.csv"],
     )
     format: Literal["csv", "parquet", "jsonl", "sqlite"] | None = Field(
         None, title="Format", description="From the file's ending when it is not given.", examples=["csv"]
     )
-    table: Text | None = Field(None, title="Table", description="The table of a SQLite file.", examples=["checks"])
+    table: w.Text | None = Field(None, title="Table", description="The table of a SQLite file.", examples=["checks"])
 
 
 class ScheduleModel(Strict):
@@ -195,11 +218,13 @@ class ScheduleModel(Strict):
 
     model_config = ConfigDict(title="Schedule")
 
-    cron: Text | None = Field(None, title="Cron line", description="Five fields.", examples=["0 2 * * *"])
-    timezone: Text | None = Field(
+    cron: w.Text | None = Field(None, title="Cron line", description="Five fields.", examples=["0 2 * * *"])
+    timezone: w.Text | None = Field(
         None, title="Time zone", description="Of the cron line; UTC when not given.", examples=["Pacific/Auckland"]
     )
-    every: Duration | None = Field(None, title="Interval", description="A fixed interval instead of a cron line.", examples=["15m"])
+    every: w.Duration | None = Field(
+        None, title="Interval", description="A fixed interval instead of a cron line.", examples=["15m"]
+    )
 
 
 class GuardsModel(Strict):
@@ -207,10 +232,19 @@ class GuardsModel(Strict):
 
     model_config = ConfigDict(title="Guards")
 
-    max_remove: LimitWord | None = Field(None, title="Most removals", description="A number, or a share of what the target holds.", examples=["5%", 100])
-    max_change: LimitWord | None = Field(None, title="Most changes", description="A number, or a share of what the target holds.", examples=["5%", 100])
+    max_remove: w.LimitWord | None = Field(
+        None, title="Most removals", description="A number, or a share of what the target holds.", examples=["5%", 100]
+    )
+    max_change: w.LimitWord | None = Field(
+        None, title="Most changes", description="A number, or a share of what the target holds.", examples=["5%", 100]
+    )
     min_rows: int | None = Field(
-        None, ge=0, le=10**15, title="Fewest rows", description="A source with fewer rows is not believed.", examples=[1000]
+        None,
+        ge=0,
+        le=10**15,
+        title="Fewest rows",
+        description="A source with fewer rows is not believed.",
+        examples=[1000],
     )
 
 
@@ -219,8 +253,12 @@ class BudgetModel(Strict):
 
     model_config = ConfigDict(title="Budget")
 
-    invalid: LimitWord | None = Field(None, title="Invalid", description="Records that we refuse: a number or a share.", examples=["2%", 3])
-    rejected: LimitWord | None = Field(None, title="Rejected", description="Records that the vendor refuses: a number or a share.", examples=["2%", 3])
+    invalid: w.LimitWord | None = Field(
+        None, title="Invalid", description="Records that we refuse: a number or a share.", examples=["2%", 3]
+    )
+    rejected: w.LimitWord | None = Field(
+        None, title="Rejected", description="Records that the vendor refuses: a number or a share.", examples=["2%", 3]
+    )
 
 
 class JobModel(Strict):
@@ -229,13 +267,17 @@ class JobModel(Strict):
     model_config = ConfigDict(title="Job")
 
     source: SourceModel = Field(
-        title="Source", description="Where rows come from.", examples=[{"path": "data/customers.csv", "key": "CustomerKey"}]
+        title="Source",
+        description="Where rows come from.",
+        examples=[{"path": "data/customers.csv", "key": "CustomerKey"}],
     )
     target: TargetModel = Field(
         title="Target", description="Where records go.", examples=[{"connection": "sitecore", "schema": "guest"}]
     )
-    mode: Text = Field(
-        title="Mode", description="What the vendor does with a record; lookup brings answers back.", examples=["upsert", "lookup"]
+    mode: w.Text = Field(
+        title="Mode",
+        description="What the vendor does with a record; lookup brings answers back.",
+        examples=["upsert", "lookup"],
     )
     record: Record = Field(
         title="Record",
@@ -250,7 +292,9 @@ class JobModel(Strict):
         description="Which rows: all, changed (against the baseline), or {since: column}.",
         examples=["changed", {"since": "updated_at"}],
     )
-    on_removed: Annotated[Annotated[Text, Tag("word")] | Annotated[RemovalModel, Tag("map")], Discriminator(_shape)] = Field(
+    on_removed: Annotated[
+        Annotated[w.Text, Tag("word")] | Annotated[RemovalModel, Tag("map")], Discriminator(_shape)
+    ] = Field(
         "ignore",
         title="On removed",
         description="What to do with keys that left the source: ignore, or a mode of the vendor that removes.",
@@ -277,7 +321,7 @@ class JobModel(Strict):
         description="How many records may fail before the run does; none when not given.",
         examples=[{"invalid": "2%", "rejected": 1}],
     )
-    depends_on: list[Text] = Field(
+    depends_on: list[w.Text] = Field(
         [], title="Depends on", description="Jobs that have to be settled first.", examples=[["vehicle-checks"]]
     )
     compression: Literal["fast", "small"] = Field(

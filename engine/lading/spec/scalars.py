@@ -9,13 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from lading.spec.suggest import quoted
-
 _NOTHING = frozenset({"", "~", "null", "Null", "NULL"})
-_TRUE = frozenset({"true", "True", "TRUE"})
-_FALSE = frozenset({"false", "False", "FALSE"})
-_MAYBE_TRUE = frozenset({"yes", "Yes", "YES", "on", "On", "ON"})
-_MAYBE_FALSE = frozenset({"no", "No", "NO", "off", "Off", "OFF"})
 _INTEGER = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 _FLOAT = re.compile(r"-?[0-9]{1,17}\.[0-9]{1,17}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}-[0-9]{1,2}(?:[Tt \t].*)?")
@@ -39,22 +33,32 @@ class Nothing:
     """A value that YAML reads as no value at all."""
 
 
+_WORDS: dict[str, Plain | Doubt] = {
+    **dict.fromkeys(("true", "True", "TRUE"), True),
+    **dict.fromkeys(("false", "False", "FALSE"), False),
+    **dict.fromkeys(("yes", "Yes", "YES", "on", "On", "ON"), Doubt("true")),
+    **dict.fromkeys(("no", "No", "NO", "off", "Off", "OFF"), Doubt("false")),
+}
+#: What some reader takes for something else than text, and for what; empty is a number that can be shown.
+_READINGS = (
+    (_DATE, "a date"),
+    (_CLOCK, "a number in base 60"),
+    (_NO_NUMBER, "no number"),
+    (_BASED, "a number in base 2, 8 or 16"),
+    (_NUMBER, ""),
+)
+_DIGITS_MAX = 60
+
+
 def meaning(text: str) -> Plain | Doubt | Nothing:
     """Return what an unquoted text stands for: a value without doubt, a doubt, or nothing."""
     if text in _NOTHING:
         return Nothing()
-    if text in _TRUE or text in _FALSE:
-        return text in _TRUE
-    if text in _MAYBE_TRUE or text in _MAYBE_FALSE:
-        return Doubt("true" if text in _MAYBE_TRUE else "false")
+    if text in _WORDS:
+        return _WORDS[text]
     if text[0] not in "+-.0123456789":
         return text
-    if _INTEGER.fullmatch(text) and text != "-0":
-        return int(text)
-    if _FLOAT.fullmatch(text) and repr(float(text)) == text:
-        return float(text)
-    reading = _reading(text)
-    return Doubt(reading) if reading else text
+    return _number(text)
 
 
 def value_or_text(text: str) -> Plain:
@@ -63,23 +67,20 @@ def value_or_text(text: str) -> Plain:
     return text if isinstance(found, Doubt | Nothing) else found
 
 
-def _reading(text: str) -> str:
-    """Return how some reader of YAML takes a text that looks like a number or a date; empty if none does."""
-    if _DATE.fullmatch(text):
-        return "a date"
-    if _CLOCK.fullmatch(text):
-        return "a number in base 60"
-    if _NO_NUMBER.fullmatch(text):
-        return "no number"
-    if _BASED.fullmatch(text):
-        return "a number in base 2, 8 or 16"
-    if _NUMBER.fullmatch(text) and len(text) <= 100:  # noqa: PLR2004 - longer texts are no numbers that anybody means
-        bare = text.replace("_", "")
-        if re.fullmatch(r"[-+]?[0-9]+", bare):
-            return f"the number {_shown(str(int(bare)))}"
-        return f"the number {_shown(repr(float(bare)))}"
-    return "a number" if _NUMBER.fullmatch(text) else ""
+def _number(text: str) -> Plain | Doubt:
+    if _INTEGER.fullmatch(text) and text != "-0":
+        return int(text)
+    if _FLOAT.fullmatch(text) and repr(float(text)) == text:
+        return float(text)
+    for pattern, reading in _READINGS:
+        if pattern.fullmatch(text):
+            return Doubt(reading or _read(text))
+    return text
 
 
-def _shown(number: str) -> str:
-    return quoted(number)[1:-1]
+def _read(text: str) -> str:
+    """Return how most readers of YAML take a text that looks like a number."""
+    if len(text) > _DIGITS_MAX:
+        return "a number"
+    bare = text.replace("_", "")
+    return f"the number {int(bare) if re.fullmatch(r'[-+]?[0-9]+', bare) else float(bare)}"

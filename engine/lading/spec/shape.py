@@ -57,8 +57,8 @@ class Shaper:
         """Keep where problems go."""
         self._problems = problems
 
-    def shaped(self, model: type[M], node: TypedMap, start: int, stand_ins: Mapping[str, Any]) -> Shaped[M]:
-        """Return the model of a mapping whose key is at `start`. Fields that are wrong get their stand-in or default.
+    def shaped(self, model: type[M], node: TypedMap, name: str, start: int, stand_ins: Mapping[str, Any]) -> Shaped[M]:
+        """Return the model of a mapping called `name` whose key is at `start`, with stand-ins for what is wrong.
 
         `stand_ins` holds a valid value for each required field. Fields do not depend on each other, so one that is
         wrong never hides what is wrong in another.
@@ -71,14 +71,14 @@ class Shaper:
         bad: set[str] = set()
         for one in details:
             bad.add(str(one["loc"][0]))
-            self._complain(model, node, start, one)
+            self._complain(model, node, (name, start), one)
         kept = {name: value for name, value in data.items() if name not in bad}
         kept |= {name: value for name, value in stand_ins.items() if name in bad}
         return Shaped(model.model_validate(kept), frozenset(bad))
 
-    def _complain(self, model: type[BaseModel], root: TypedMap, start: int, error: ErrorDetails) -> None:
+    def _complain(self, model: type[BaseModel], root: TypedMap, owner: tuple[str, int], error: ErrorDetails) -> None:
         kind = error["type"]
-        node, at, path, rest = located(root, start, error["loc"])
+        node, at, path, rest = located(root, owner[1], error["loc"])
         if isinstance(node, Broken):
             return
         if kind == "extra_forbidden":
@@ -88,7 +88,9 @@ class Shaper:
                 "unknown_key", at, f"unknown key {quoted(name)}", one_of(known), self._problems.suggest(name, known)
             )
         elif kind == "missing":
-            self._problems.add("missing_key", at, f"{_owner(path)} has no {quoted(str(rest))}", f"{rest}: ...")
+            self._problems.add(
+                "missing_key", at, f"{_owner(path) or owner[0]} has no {quoted(str(rest))}", f"{rest}: ..."
+            )
         else:
             value_at = at if isinstance(node, TypedMap) or node is None else node.start
             self._problems.add("value", value_at, *self._said(error, node, path))
@@ -157,7 +159,7 @@ def kind_of(node: Typed | None) -> str:
         return "a list"
     value = node.value if isinstance(node, Value) else None
     if isinstance(value, bool):
-        return "true or false" if value is None else f"the truth value {str(value).lower()}"
+        return f"the truth value {str(value).lower()}"
     if isinstance(value, int | float):
         return "a number"
     return "a text"
@@ -174,4 +176,4 @@ def _keys(model: type[BaseModel], path: tuple[str, ...]) -> list[str]:
 
 def _owner(path: tuple[str, ...]) -> str:
     names = [one for one in path if not one.isdigit()]
-    return quoted(names[-1]) if names else "this"
+    return quoted(names[-1]) if names else ""

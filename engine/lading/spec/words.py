@@ -110,9 +110,7 @@ Duration = Annotated[
 LimitWord = Annotated[
     Limit,
     PlainValidator(_limit),
-    WithJsonSchema(
-        {"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": PERCENT_PATTERN}]}
-    ),
+    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": PERCENT_PATTERN}]}),
 ]
 _COLUMN_OR_LIST: list[dict[str, Any]] = [
     {"type": "string", "minLength": 1},
@@ -123,7 +121,12 @@ Pairs = Annotated[
     tuple[tuple[str, str], ...],
     PlainValidator(_pairs),
     WithJsonSchema(
-        {"anyOf": [*_COLUMN_OR_LIST, {"type": "object", "additionalProperties": {"type": "string"}, "minProperties": 1}]}
+        {
+            "anyOf": [
+                *_COLUMN_OR_LIST,
+                {"type": "object", "additionalProperties": {"type": "string"}, "minProperties": 1},
+            ]
+        }
     ),
 ]
 Delimiter = Annotated[str, AfterValidator(_delimiter), Field(json_schema_extra={"minLength": 1, "maxLength": 1})]

@@ -6,6 +6,7 @@ from typing import Any
 
 from lading.spec.suggest import quoted
 
+_BRACES = "quote a value that holds { } [ ] or ,"
 _QUOTE_IT = "quotes around a value that holds one of these characters"
 
 
@@ -27,11 +28,10 @@ def explained(error: Exception, text: str) -> SyntaxTrouble:
     at = _index(getattr(error, "problem_mark", None), len(text))
     began = _index(getattr(error, "context_mark", None), at)
     context = str(getattr(error, "context", None) or "")
-    for piece, of_context, message, expected, suggestion in _KNOWN:
-        if piece in said and of_context in context:
-            break
-    else:
+    known = next((ours for piece, where, *ours in _KNOWN if piece in said and where in context), None)
+    if known is None:
         return SyntaxTrouble(at, f"this is not YAML: {_plain(said)}" if said else "this is not YAML")
+    message, expected, suggestion = known
     if "never closed" in message:
         return SyntaxTrouble(began, message, expected, suggestion)
     if "{" in said and text[at - 1 : at + 1] == "${":
@@ -48,12 +48,12 @@ _KNOWN = (
     ("unexpected end of stream", "quoted scalar", "this quote is never closed", "a closing quote", ""),
     ("but got '<stream end>'", "flow mapping", "this { is never closed", "a closing }", ""),
     ("but got '<stream end>'", "flow sequence", "this [ is never closed", "a closing ]", ""),
-    ("expected ',' or '}'", "", "something else where a comma or } belongs", "a comma or }", "quote a value that holds { } [ ] or ,"),
-    ("expected ',' or ']'", "", "something else where a comma or ] belongs", "a comma or ]", "quote a value that holds { } [ ] or ,"),
+    ("expected ',' or '}'", "", "something else where a comma or } belongs", "a comma or }", _BRACES),
+    ("expected ',' or ']'", "", "something else where a comma or ] belongs", "a comma or ]", _BRACES),
     ("that cannot start any token", "", "{char} cannot start a value", _QUOTE_IT, ""),
     ("but found '-'", "block mapping", "a list item among keys", "key: value, or other indentation", ""),
-    ("expected <block end>", "", "this does not fit the lines above it", "the indentation of the lines it belongs to", ""),
-    ("unknown escape character", "", "an unknown escape after the backslash", "\\\\ for a backslash, or single quotes", ""),
+    ("expected <block end>", "", "this does not fit the lines above it", "the indentation of what it belongs to", ""),
+    ("unknown escape character", "", "an unknown escape after the backslash", "\\\\ for one, or single quotes", ""),
     ("expected alphabetic or numeric character", "alias", "* cannot start a value", _QUOTE_IT, ""),
     ("expected alphabetic or numeric character", "anchor", "& cannot start a value", _QUOTE_IT, ""),
 )  # fmt: skip

@@ -155,10 +155,6 @@ class HttpVendor:
             raise Permanent(f"{self._rules.title} documents no way to cancel a batch")
         self._answered(self._dialect.cancel, values(slot=slot))
 
-    def close(self) -> None:
-        """Close what is open."""
-        self._http.close()
-
     def _columns(self, known: Known) -> tuple[str, ...] | None:
         """Return the input template's columns; the step is optional, so a refusal is an answer."""
         call = self._dialect.describe.template

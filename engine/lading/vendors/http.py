@@ -21,7 +21,6 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError, NewConnectionError
 from urllib3.util.retry import Retry
 
-from lading.core.vendor_rules import Door
 from lading.errors import DidNotHappen, EnvironmentProblem, Permanent, Unclear, VendorFailure
 from lading.vendors.bodies import CHUNK, Watch, gunzipped, save
 from lading.vendors.doors import Doors, redacted
@@ -55,9 +54,10 @@ for _name in ("connectionpool", "connection", "response", "poolmanager", "util.r
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Http:
-    """Two sessions that share nothing: one for the API, one for storage. Every request opens its own connection.
+    """The way out. Every request has a session and a connection of its own, so nothing passes from one to the next.
 
-    A kept connection that the other side has closed would turn a harmless request into an unclear one.
+    What is true of the API (cookies, proofs) can then not reach the storage. And a connection that was kept, and that
+    the other side has closed meanwhile, would turn a harmless request into an unclear one.
     """
 
     doors: Doors
@@ -65,7 +65,6 @@ class Http:
     clock: Clock
     user_agent: str
     verify: str | bool
-    sessions: dict[Door, requests.Session]
 
     def ask(self, request: Request) -> Answer:
         """Return the answer, whatever its status, with at most `limits.answer_max` bytes of body.
@@ -100,11 +99,6 @@ class Http:
 
         return self._exchange(request, kept)
 
-    def close(self) -> None:
-        """Close both sessions."""
-        for session in self.sessions.values():
-            session.close()
-
     def _exchange(self, request: Request, take: Callable[[requests.Response], Answer]) -> Answer:
         """Send the request and take its answer, translating every failure."""
         self.doors.check(request.url, request.door)
@@ -113,7 +107,7 @@ class Http:
         with contextlib.ExitStack() as stack:
             try:
                 prepared = self._prepared(request, _opened(request, stack))
-                response = stack.enter_context(self._sent(request.door, prepared))
+                response = stack.enter_context(self._sent(stack.enter_context(_session()), prepared))
                 return take(response)
             except VendorFailure as raised:
                 # Reasons of our own: they get the address, which is redacted.
@@ -123,12 +117,14 @@ class Http:
             except OSError as error:
                 # Sockets fail as the kinds above; what is left is our own disk.
                 wrong = f"{where}: the answer cannot be kept on our disk: {error.strerror}"
-                failure = EnvironmentProblem(wrong, hint="make room on the disk of the state folder, then `lading resume`")
+                failure = EnvironmentProblem(
+                    wrong, hint="make room on the disk of the state folder, then `lading resume`"
+                )
         raise failure
 
-    def _sent(self, door: Door, prepared: requests.PreparedRequest) -> requests.Response:
+    def _sent(self, session: requests.Session, prepared: requests.PreparedRequest) -> requests.Response:
         timeouts = (self.limits.connect.total_seconds(), self.limits.read.total_seconds())
-        return self.sessions[door].send(
+        return session.send(
             prepared, stream=True, timeout=timeouts, allow_redirects=False, verify=self.verify, proxies={}
         )
 
@@ -196,8 +192,7 @@ def open_http(doors: Doors, limits: Limits, clock: Clock, user_agent: str, ca_bu
             wrong = f"ca_bundle: {ca_bundle} is no file of certificates"
             raise EnvironmentProblem(wrong, hint="give a PEM file") from None
     verify = ca_bundle if ca_bundle is not None else True
-    sessions = {door: _session() for door in Door}
-    return Http(doors=doors, limits=limits, clock=clock, user_agent=user_agent, verify=verify, sessions=sessions)
+    return Http(doors=doors, limits=limits, clock=clock, user_agent=user_agent, verify=verify)
 
 
 def _session() -> requests.Session:

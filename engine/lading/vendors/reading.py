@@ -94,7 +94,7 @@ def items(node: Any) -> list[Any] | None:
 
 
 def moment(written: str | None) -> datetime | None:
-    """Return a written moment in UTC: without a zone it is UTC, a prefix of digits is no part of it, nonsense is None."""
+    """Return a written moment in UTC: UTC when without a zone, without a prefix of digits, None when nonsense."""
     try:
         read = datetime.fromisoformat(re.sub(r"^\d+-(?=\d{4}-)", "", (written or "").strip()))
     except ValueError:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from lading_mocks import moments
 from lading_mocks.motorweb import files, phases
+from lading_mocks.motorweb.switches import MotorwebSwitches
 from lading_mocks.vendor import Vendor
 from lading_mocks.world import Batch, Outcome
 
@@ -31,17 +32,17 @@ SERVICE_CODE = "VEHICLE_ID_WOVR"
 class BackOffice(Vendor):
     """The part of `motorweb-bdp` that works on files."""
 
-    def __init__(self, memory: Memory, clock: Clock, *, pace: phases.Pace | None = None) -> None:
-        """Take memory and clock; `pace` is how long the phases last."""
+    def __init__(self, memory: Memory, clock: Clock, *, switches: MotorwebSwitches | None = None) -> None:
+        """Take memory and clock; `switches` are the readings to follow."""
         super().__init__(memory, clock)
-        self.pace = pace or phases.Pace()
+        self.switches = switches or MotorwebSwitches()
 
     def settle(self) -> None:
         """Look through every uploaded file whose time has come."""
         now = self.clock.now()
         with self.memory.lock:
             for batch in self.memory.world.all():
-                due = phases.examined_at(batch, self.pace)
+                due = phases.examined_at(batch, self.switches)
                 if batch.outcome is None and batch.cancelled is None and due is not None and due <= now:
                     self._examine(batch, due)
 
@@ -70,9 +71,9 @@ class BackOffice(Vendor):
             delivered = [(batch, self._status(batch)) for batch in self.memory.world.all() if batch.upload]
         for batch, status in delivered:
             done = self._was_completed(batch, status)
-            waiting = status in {"PRE_PROCESSING", "VALIDATING", "SCHEDULED", "PROCESSING"}
+            waiting = status in phases.WAITING
             otherwise = "pending" if waiting else "unprocessed"
-            for row in _readable(self._upload_of(batch)):
+            for row in _readable(self._upload_of(batch), files.Rules(short_chassis=self.switches.short_chassis)):
                 error = row.error if done else None
                 yield {
                     "batch": batch.id,
@@ -85,39 +86,55 @@ class BackOffice(Vendor):
                 }
 
     def _status(self, batch: Batch) -> str:
-        return phases.status(batch, self.clock.now(), self.pace)
+        return phases.status(batch, self.clock.now(), self.switches)
 
     def _was_completed(self, batch: Batch, status: str) -> bool:
-        starts = phases.starts_at(batch, self.pace)
-        in_time = starts is not None and starts + self.pace.processing < batch.created + phases.KEPT_FOR
-        return status == "COMPLETED" or (status == "EXPIRED" and in_time)
+        starts = phases.starts_at(batch, self.switches)
+        in_time = starts is not None and starts + self.switches.processing < batch.created + phases.KEPT_FOR
+        return status == phases.DONE or (status == "EXPIRED" and in_time)
+
+    def next_change(self, batch: Batch) -> float | None:
+        """Tell when a batch that waits on the service will show its next status."""
+        return phases.next_change(batch, self.clock.now(), self.switches)
+
+    def _shown(self, status: str) -> str:
+        return self.switches.done_word if status == phases.DONE else status
 
     def _view(self, batch: Batch) -> dict[str, Any]:
-        status, counts = self._status(batch), (batch.outcome.counts if batch.outcome else {})
-        done = self._was_completed(batch, status)
-        looked = done or status in {"SCHEDULED", "PROCESSING"}
+        status = self._status(batch)
         return {
             "batchId": batch.id,
             "userBatchRef": batch.reference,
             "createdDatetime": moments.seconds(batch.created),
             "requestedDatetime": moments.seconds(batch.facts["scheduled"] or batch.created),
-            "rowsInBatch": counts.get("rowsInBatch") if looked else None,
-            **{
-                name: counts.get(name) if done else None
-                for name in ("rowsProcessed", "validationErrors", "processingErrors")
-            },
+            **self._counters(batch, status),
             "batchService": SERVICE_CODE,
             "batchServiceName": SERVICE["name"],
-            "status": status,
+            "status": self._shown(status),
         }
 
+    def _counters(self, batch: Batch, status: str) -> dict[str, int | None]:
+        counts = batch.outcome.counts if batch.outcome else {}
+        done = self._was_completed(batch, status)
+        looked = done or status in {"SCHEDULED", "PROCESSING"}
+        told: dict[str, int | None] = {"rowsInBatch": counts.get("rowsInBatch") if looked else None}
+        told |= {name: counts.get(name) if done else None for name in files.COUNTERS[1:]}
+        if done and self.switches.liar:
+            told |= {"rowsProcessed": told["rowsInBatch"], "validationErrors": 0, "processingErrors": 0}
+        if self.switches.counters_early == "absent":
+            return {name: count for name, count in told.items() if count is not None}
+        if self.switches.counters_early == "zero":
+            return {name: count or 0 for name, count in told.items()}
+        return told
+
     def _examine(self, batch: Batch, at: float) -> None:
-        starts = phases.starts_at(batch, self.pace) or at
+        starts = phases.starts_at(batch, self.switches) or at
         number = self.memory.world.next_outcome()
         try:
-            checked = moments.seconds(starts + self.pace.processing)
+            checked = moments.seconds(starts + self.switches.processing)
             upload, made = self._upload_of(batch), self._made(batch)
-            counts = files.process(upload, made, batch_id=batch.id, checked_at=checked)
+            rules = files.Rules(max_rows=self.switches.max_rows, short_chassis=self.switches.short_chassis)
+            counts = files.process(upload, made, batch_id=batch.id, checked_at=checked, rules=rules)
             outcome = Outcome(number=number, at=at, word="DONE", counts=counts)
         except files.Unusable as error:
             outcome = Outcome(number=number, at=at, word=phases.FAILED, note=str(error))
@@ -133,9 +150,9 @@ class BackOffice(Vendor):
         return files.Paths(result=result, errors=errors, errors_csv=errors_csv)
 
 
-def _readable(file: Path) -> Iterator[files.Row]:
+def _readable(file: Path, rules: files.Rules) -> Iterator[files.Row]:
     # A file that turns out unusable half way still delivered the rows before that point.
     try:
-        yield from files.read(file)
+        yield from files.read(file, rules)
     except files.Unusable:
         return

@@ -21,11 +21,20 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 LINE_LIMIT = 1 << 20
+COUNTERS = ("rowsInBatch", "rowsProcessed", "validationErrors", "processingErrors")
 ERROR_COLUMNS = ("errorType", "errorDescription", "attemptNumber")
 
 
 class Unusable(Exception):  # noqa: N818 - it is the customer's file that is unusable
     """The file as a whole cannot be processed; the text says why without quoting it."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rules:
+    """What is not documented and can be turned: the greatest number of rows, and whether short chassis numbers do."""
+
+    max_rows: int | None = None
+    short_chassis: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,7 +61,7 @@ class Paths:
     errors_csv: Path
 
 
-def read(file: Path) -> Iterator[Row]:
+def read(file: Path, rules: Rules) -> Iterator[Row]:
     """Read and judge the data rows of an upload; blank lines are passed over.
 
     Raises:
@@ -82,7 +91,7 @@ def read(file: Path) -> Iterator[Row]:
             raise Unusable(msg)
 
 
-def process(file: Path, paths: Paths, *, batch_id: str, checked_at: str) -> dict[str, int]:
+def process(file: Path, paths: Paths, *, batch_id: str, checked_at: str, rules: Rules) -> dict[str, int]:
     """Write what comes of an upload: results, errors as JSON lines, errors as CSV.
 
     Returns:
@@ -91,18 +100,21 @@ def process(file: Path, paths: Paths, *, batch_id: str, checked_at: str) -> dict
     Raises:
         Unusable: as `read`; then no file is written.
     """
-    counts = {"rowsInBatch": 0, "rowsProcessed": 0, "validationErrors": 0, "processingErrors": 0}
+    counts = dict.fromkeys(COUNTERS, 0)
     with (
         _writing(paths.result) as result,
         _writing(paths.errors) as errors,
         _writing(paths.errors_csv) as errors_csv,
     ):
         good, bad = csv.writer(result), csv.writer(errors_csv)
-        for row in read(file):
+        for row in read(file, rules):
             if not counts["rowsInBatch"]:
                 good.writerow([*row.header, *OUTPUTS])
                 bad.writerow([*row.header, *ERROR_COLUMNS])
             counts["rowsInBatch"] += 1
+            if rules.max_rows is not None and counts["rowsInBatch"] > rules.max_rows:
+                msg = f"the file has more than {rules.max_rows} rows"
+                raise Unusable(msg)
             if row.error is None:
                 counts["rowsProcessed"] += 1
                 good.writerow([*row.fields, *results(row.columns(), checked_at)])

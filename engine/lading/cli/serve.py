@@ -1,0 +1,73 @@
+"""`lading serve`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from lading.cli.command import command, job_names
+from lading.cli.outcomes import job_report
+from lading.cli.session import Answer, Session
+from lading.reconcile.serve import serve as serve_jobs
+from lading.reconcile.sync import JobOutcome, gravest
+from lading.report.outcome import JobReport, OutcomeReport
+from lading.schedule import due_slot, next_slots
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from lading.core.job import Schedule
+
+
+class CronSlots:
+    """The slots of cron lines and intervals."""
+
+    def due(self, schedule: Schedule, last_done: datetime, now: datetime) -> datetime | None:
+        """Return the latest slot after `last_done` that is not after `now`, or None."""
+        return due_slot(schedule, last_done, now)
+
+    def upcoming(self, schedule: Schedule, after: datetime) -> datetime | None:
+        """Return the first slot after a moment, or None if there is none."""
+        return next(iter(next_slots(schedule, after, 1)), None)
+
+
+@command("serve", example="lading serve\nlading serve --once    # from cron: do what is due, then end")
+@job_names
+@click.option("--once", is_flag=True, help="Do what is due now, follow what is open as far as it goes, and end.")
+def serve(session: Session, jobs: tuple[str, ...], *, once: bool) -> Answer:
+    """Run jobs on their schedules, in the foreground.
+
+    Each slot is run once, whatever happens to this process; a slot missed while nobody served is run late, and of
+    several missed ones only the last. SIGTERM and Ctrl-C end it safely. Each run's settlement goes to stdout as it
+    comes.
+    """
+    done: list[JobReport] = []
+    with session.running_app(live=False, jobs=list(jobs)) as app:
+        app.jobs(jobs)
+        world = app.world()
+        contexts = app.contexts(jobs)
+        budgets = {context.job.name: context.job.budget for context in contexts}
+
+        def told(outcome: JobOutcome) -> None:
+            report = job_report(outcome, budgets[outcome.job])
+            if once:
+                done.append(report)
+            else:
+                _print(report, session)
+
+        serve_jobs(contexts, world, CronSlots(), told=told, once=once)
+    return Answer(report=OutcomeReport(jobs=tuple(done)), exit_code=gravest(one.exit_code for one in done))
+
+
+def _print(report: JobReport, session: Session) -> None:
+    """Print how one run came out while the others go on. JSON is for the end, and there is none."""
+    one = OutcomeReport(jobs=(report,))
+    match session.output:
+        case "ndjson" | "json":
+            for line in one.lines():
+                session.stream(line)
+        case "md":
+            click.echo(one.markdown())
+        case _:
+            click.echo(one.text(session.paint_on(err=False)), color=session.coloured(err=False))

@@ -1,0 +1,72 @@
+"""`lading status`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from lading.cli.command import command
+from lading.cli.declared import Declared, declared
+from lading.cli.outcomes import run_report
+from lading.cli.session import Answer, Session
+from lading.core.decide import decide
+from lading.report.status import JobStatus, StatusReport
+from lading.schedule import next_slots
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from datetime import datetime
+
+    from lading.core.batch import Batch
+    from lading.core.steps import Step
+    from lading.journal import Journal
+
+
+@command("status", example="lading status\nlading status --output json")
+def status(session: Session) -> Answer:
+    """Show what is open, what comes next, and how each job stands.
+
+    Batches that wait for a person come first. Reads the journal only; contacts no vendor and takes no lease.
+    """
+    now = session.now()
+    with session.journal() as journal:
+        known = declared(session, journal)
+        batches = journal.open_batches() if journal else ()
+        names = dict.fromkeys([*known.jobs, *(one.job for one in batches)])
+        report = StatusReport(
+            now=now,
+            jobs=tuple(_job(name, known, journal, now) for name in names),
+            open_batches=batches,
+            next_of=dict(_next_steps(batches, known, now)),
+            notes=known.notes,
+        )
+    return Answer(report=report)
+
+
+def _job(name: str, known: Declared, journal: Journal | None, now: datetime) -> JobStatus:
+    last = journal.last_run(name) if journal else None
+    lease = journal.lease_row(name) if journal else None
+    job = known.jobs.get(name)
+    slots = next_slots(job.schedule, now, 1) if job and job.schedule else ()
+    return JobStatus(
+        job=name,
+        last=run_report(journal, last, known.budgets) if journal and last else None,
+        declared=job is not None or not known.jobs,
+        next_slot=slots[0] if slots else None,
+        runner=lease.owner if lease else "",
+    )
+
+
+def _next_steps(batches: Sequence[Batch], known: Declared, now: datetime) -> Iterator[tuple[str, Step]]:
+    """Yield what the engine would do now with each batch whose job is declared."""
+    if known.deployment is None or not batches:
+        return
+    from lading.spec.vendor_spec import load_vendor  # noqa: PLC0415 - only open batches need a vendor spec
+
+    for batch in batches:
+        job = known.jobs.get(batch.job)
+        if job is None:
+            continue
+        connection = known.deployment.connections[job.connection]
+        policy = load_vendor(connection.vendor).policy
+        yield batch.id, decide(batch, replace(policy, deadline=connection.deadline or policy.deadline), now)

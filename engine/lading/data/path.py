@@ -1,0 +1,97 @@
+"""The columnar data path as the engine sees it: the port `DataPath` of `lading.ports`.
+
+It decides nothing itself; each promise lives in the module that is called.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from lading.data import check as checking
+from lading.data.baseline import advance
+from lading.data.compare import compare
+from lading.data.joins import joined_schema
+from lading.data.read import open_source
+from lading.data.settle import settle
+from lading.data.stage import stage
+from lading.ports import Reject
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
+
+    from lading.core.batch import Batch, BatchFile
+    from lading.core.job import Job
+    from lading.core.vendor_rules import VendorRules
+    from lading.errors import Problem
+    from lading.ports import Baseline, Comparison, CompareContext, Downloads, RowVerdicts, Watcher
+
+#: Rejects that are given out at a time.
+CHUNK = 10_000
+
+
+class Columnar:
+    """`DataPath` in polars. It holds no state but who is shown the progress of `stage`."""
+
+    def __init__(self, watcher: Watcher | None = None) -> None:
+        """Take who is shown how far preparing is (comparing has its own in the context)."""
+        self._watcher = watcher
+
+    def columns(self, job: Job) -> tuple[str, ...]:
+        """Return the columns of the job's source, joins included, reading as little as possible."""
+        return tuple(joined_schema(job.source, open_source(job.source).schema))
+
+    def check(self, job: Job, rules: VendorRules) -> tuple[Problem, ...]:
+        """Return everything in a job that does not fit its source."""
+        return checking.check(job, rules)
+
+    def compare(self, job: Job, rules: VendorRules, baseline: Baseline, context: CompareContext) -> Comparison:
+        """Read, map, validate, fingerprint, and subtract what has not changed or is in flight."""
+        return compare(job, rules, baseline, context)
+
+    def stage(self, job: Job, rules: VendorRules, comparison: Comparison, into: Path) -> tuple[BatchFile, ...]:
+        """Encode, split and compress what the comparison found into sealed, fsynced files with evidence beside them."""
+        return stage(job, rules, comparison, into, self._watcher)
+
+    def invalid(self, comparison: Comparison) -> Iterator[Sequence[Reject]]:
+        """Yield the invalid rows of a comparison, in the order of the source."""
+        rows = pl.scan_parquet(comparison.folder / "invalid.parquet", glob=False)
+        for chunk in rows.collect_batches(chunk_size=CHUNK, maintain_order=True):
+            yield tuple(
+                Reject(
+                    kind="invalid",
+                    key=one["key"],
+                    reason=one["reason"],
+                    code=one["code"],
+                    field=one["field"],
+                    row=one["row"],
+                )
+                for one in chunk.iter_rows(named=True)
+            )
+
+    def settle(self, batch: Batch, rules: VendorRules, downloads: Downloads, into: Path) -> RowVerdicts:
+        """Join the vendor's row log to the evidence: each sent row is accepted, rejected or unknown."""
+        return settle(batch, rules, downloads, into)
+
+    def rejects(self, verdicts: RowVerdicts) -> Iterator[Sequence[Reject]]:
+        """Yield the rejected and unknown rows of a settled batch, in the order of the file."""
+        rows = pl.scan_parquet(verdicts.path, glob=False).filter(pl.col("state") != "accepted")
+        for chunk in rows.collect_batches(chunk_size=CHUNK, maintain_order=True):
+            yield tuple(
+                Reject(
+                    kind=one["state"],
+                    key=one["key"],
+                    reason=one["reason"],
+                    code=one["code"],
+                    line=one["line"],
+                    row=one["row"],
+                    retry=one["retry"],
+                )
+                for one in chunk.iter_rows(named=True)
+            )
+
+    def advance(self, baseline: Baseline, verdicts: Sequence[Path], into: Path) -> Baseline:
+        """Return a new baseline file in which accepted rows have moved; fsynced, named by its digest."""
+        return advance(baseline, verdicts, into)

@@ -1,0 +1,130 @@
+"""The main job on real files with real dirt: 18,148 customers, 11,837 orders with their items, 2,499 vehicles."""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pytest
+from kit.deployment import BDP, CDP, Deployment
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+DATA = Path(__file__).parents[2].parent / "shared" / "data"
+HERE = Path(__file__).parent
+
+pytestmark = pytest.mark.timeout(300)
+
+
+@pytest.fixture
+def real(deployment: Deployment) -> Deployment:
+    """The deployment with the real files beside a jobs.yaml of their own."""
+    shutil.copy(HERE / "real_jobs.yaml", deployment.folder / "jobs.yaml")
+    works = DATA / "adventureworks"
+    shutil.copy(works / "AdventureWorks_Customers.csv", deployment.folder / "customers.csv")
+    shutil.copy(works / "AdventureWorks_Sales_2019.csv", deployment.folder / "sales.csv")
+    shutil.copy(works / "AdventureWorks_Products.csv", deployment.folder / "products.csv")
+    shutil.copy(DATA / "vehicles" / "usa_cars.csv", deployment.folder / "vehicles.csv")
+    for name in ("customers.csv", "sales.csv", "products.csv", "vehicles.csv"):
+        (deployment.folder / name).chmod(0o644)
+    return deployment
+
+
+def test_real_files_settle_and_equal_the_ledger_then_only_edits_are_sent(real: Deployment) -> None:
+    real.run("sync", timeout=280)
+
+    first = _equations(real)
+    ledger = {vendor: real.mocks.ledger(vendor, values=vendor == CDP) for vendor in (BDP, CDP)}
+    _check_against_ledger(first, ledger)
+    assert first["guests"]["selected"] == 18_148
+    assert first["orders"]["selected"] == 11_837
+    assert first["vehicles"]["selected"] == 2_499
+    _check_accents_and_mark(ledger[CDP])
+    _check_items(ledger[CDP], real)
+    answers = pl.read_parquet(real.folder / "out" / "vehicles.parquet")
+    assert answers.height == first["vehicles"]["accepted"]
+    assert answers["lot"].n_unique() == answers.height
+
+    real.run("sync", timeout=120)
+    assert {vendor: len(real.mocks.ledger(vendor)) for vendor in (BDP, CDP)} == {
+        vendor: len(entries) for vendor, entries in ledger.items()
+    }, "an unchanged job sent something"
+
+    edited, removed, added = _edit(real.folder / "customers.csv")
+    planned = {one["job"]: one for one in real.json("plan")["jobs"]}["guests"]
+    assert (planned["add"], planned["change"], planned["remove"]) == (len(added), len(edited), len(removed))
+
+    real.run("sync", timeout=120)
+    news = real.mocks.ledger(CDP, values=True)[len(ledger[CDP]) :]
+    sent = Counter((one["mode"], one["value"]["identifiers"][0]["id"]) for one in news)
+    assert sent == Counter(
+        [("upsert", key) for key in edited + added] + [("delete", key) for key in removed]
+    ), "other rows than the edited ones were sent"
+    assert all(one["fate"] == "accepted" for one in news)
+
+
+def _equations(real: Deployment) -> dict[str, dict[str, int]]:
+    """Return the settlement of each job's last run."""
+    settled = {one["job"]: one["settlement"] for one in real.json("settle")["runs"]}
+    for job, one in settled.items():
+        right = sum(one[name] for name in ("unchanged", "accepted", "invalid", "rejected", "unknown", "held"))
+        assert one["selected"] == right, job
+    return settled
+
+
+def _check_against_ledger(
+    settled: Mapping[str, Mapping[str, int]], ledger: Mapping[str, list[dict[str, Any]]]
+) -> None:
+    """Hold each job's books against what the vendor received, row for row."""
+    schema_of = {"guests": "guest", "orders": "order"}
+    for job, schema in schema_of.items():
+        own = [one for one in ledger[CDP] if one["schema"] == schema]
+        fates = Counter(one["fate"] for one in own)
+        assert settled[job]["accepted"] == fates["accepted"]
+        assert settled[job]["rejected"] == fates["rejected"]
+        assert len({one["ref"] for one in own}) == len(own) == settled[job]["accepted"] + settled[job]["rejected"]
+        assert settled[job]["unknown"] == settled[job]["held"] == 0
+    fates = Counter(one["fate"] for one in ledger[BDP])
+    assert settled["vehicles"]["accepted"] == fates["accepted"]
+    assert settled["vehicles"]["rejected"] == fates["rejected"]
+    assert settled["vehicles"]["unknown"] == 0
+
+
+def _check_accents_and_mark(entries: list[dict[str, Any]]) -> None:
+    """The first column's name is read without the byte order mark, and accents arrive as they were written."""
+    guests = [one["value"] for one in entries if one["schema"] == "guest"]
+    assert any(not name.isascii() for one in guests for name in (one["firstName"], one["lastName"]))
+    assert guests[0]["identifiers"][0]["id"] == "11000"
+    assert guests[0]["title"] == "Mr"
+    assert guests[0]["dateOfBirth"] == "1966-04-08T00:00Z"
+    assert guests[0]["extensions"][0]["annualIncome"] == 90_000
+
+
+def _check_items(entries: list[dict[str, Any]], real: Deployment) -> None:
+    """Every order line of the source stands in exactly one order at the vendor, with its product's SKU."""
+    orders = [one["value"] for one in entries if one["schema"] == "order"]
+    sent = Counter((one["referenceId"], item["productId"]) for one in orders for item in one["orderItems"])
+    lines = pl.read_csv(real.folder / "sales.csv", infer_schema=False)
+    products = pl.read_csv(real.folder / "products.csv", infer_schema=False)
+    joined = lines.join(products, on="ProductKey", how="left")
+    assert sent == Counter(joined.select("OrderNumber", "ProductSKU").iter_rows())
+
+
+def _edit(path: Path) -> tuple[list[str], list[str], list[str]]:
+    """Change ten customers, remove three, add five; return their keys."""
+    head, *rows = path.read_text(encoding="utf-8-sig").splitlines()
+    edited = [row.split(",")[0] for row in rows[100:110]]
+    removed = [row.split(",")[0] for row in rows[200:203]]
+    added = [str(90_000 + number) for number in range(5)]
+    changed = [
+        row.replace(",Bachelors,", ",Bachelors,").replace("@", ".new@", 1) if 100 <= number < 110 else row
+        for number, row in enumerate(rows)
+        if not 200 <= number < 203
+    ]
+    news = [f'{key},MS.,NEW,PERSON,1/2/1980,S,F,new{key}@example.com,"$10,000 ",0,None,Clerical,N' for key in added]
+    path.write_text("\n".join([head, *changed, *news]) + "\n", encoding="utf-8")
+    return edited, removed, added

@@ -1,0 +1,83 @@
+"""Fixtures of the tests of vendors."""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+import lading_mocks
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from vendor_kit import MockedClock, ScriptedServer
+
+from lading.core.vendor_rules import Limits
+from lading.spec.vendor_spec import load_vendor
+from lading.vendors.client import HttpVendor, connect
+from lading.vendors.doors import Doors
+from lading.vendors.http import Http, open_http
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from vendor_kit import Script
+
+
+@pytest.fixture
+def scripted() -> Iterator[Callable[..., ScriptedServer]]:
+    servers: list[ScriptedServer] = []
+
+    def start(script: Script, *, reads_body: bool = True) -> ScriptedServer:
+        servers.append(ScriptedServer(script, reads_body=reads_body))
+        return servers[-1]
+
+    yield start
+    for server in servers:
+        server.close()
+
+
+@pytest.fixture
+def clock() -> MockedClock:
+    return MockedClock()
+
+
+@pytest.fixture
+def http(clock: MockedClock) -> Http:
+    """The way out, with short waits, for a base URL on this machine."""
+    limits = Limits(connect=timedelta(seconds=2), read=timedelta(seconds=0.4), answer_max=10_000, file_max=100_000)
+    doors = Doors(
+        base_url="http://127.0.0.1:1", api_hosts=("api.vendor.example",), storage_hosts=("storage.vendor.example",)
+    )
+    return open_http(doors, replace(limits, expanded_max=1_000_000), clock, "lading tests", None)
+
+
+@pytest.fixture
+def mocks(tmp_path: Path) -> Iterator[lading_mocks.Running]:
+    with lading_mocks.serve(seed=3, state_dir=tmp_path / "mocks") as running:
+        yield running
+
+
+@pytest.fixture
+def open_vendor(mocks: lading_mocks.Running) -> Callable[..., HttpVendor]:
+    """Return a way to connect to the mock of a vendor, as its customer or as somebody else."""
+
+    def opened(name: str, credentials: Mapping[str, str] | None = None, **limits: timedelta) -> HttpVendor:
+        rules = load_vendor(name)
+        assert rules.dialect is not None
+        waits = replace(rules.dialect.limits, read=timedelta(seconds=1.5))
+        dialect = replace(rules.dialect, limits=replace(waits, **limits))
+        return connect(
+            replace(rules, dialect=dialect),
+            base_url=mocks.urls[name],
+            credentials=credentials or mocks.credentials(name),
+            ca_bundle=None,
+            clock=MockedClock(),
+            user_agent="lading tests",
+        )
+
+    return opened

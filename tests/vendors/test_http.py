@@ -1,0 +1,384 @@
+"""The way out keeps its promises: three kinds of failure, nothing repeated, nothing followed, nothing leaked."""
+
+from __future__ import annotations
+
+import gzip
+import logging
+import socket
+import threading
+import time
+import tracemalloc
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+import requests
+from vendor_kit import MockedClock, ScriptedServer, answering, asking, reset
+
+from lading.core.vendor_rules import Door, Limits
+from lading.errors import DidNotHappen, EnvironmentProblem, Permanent, Unclear, VendorFailure
+from lading.vendors import http as transport
+from lading.vendors.doors import Doors
+from lading.vendors.http import Http, open_http
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    Start = Callable[..., ScriptedServer]
+
+SECRET = "X-Goog-Signature=0badc0ffee"
+TARGET = f"/user-upload/123-2022-08-08T22:22:21-qwerty.csv?X-Goog-Credential=a%2fb%2F~c&{SECRET}"
+
+
+def closed_port() -> int:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        return int(listener.getsockname()[1])
+
+
+def silence(connection: socket.socket, _: bytes) -> None:
+    time.sleep(1)
+
+
+def reset_after_request(connection: socket.socket, _: bytes) -> None:
+    reset(connection)
+
+
+def nothing(connection: socket.socket, _: bytes) -> None:
+    """Close without an answer."""
+
+
+def half(connection: socket.socket, _: bytes) -> None:
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this")
+
+
+def garbage(connection: socket.socket, _: bytes) -> None:
+    connection.sendall(b"\x16\x03\x01 this is no HTTP\r\n\r\n")
+
+
+def chain(error: BaseException | None) -> str:
+    """Return everything that a traceback or a log of this error could show."""
+    texts: list[str] = []
+    while error is not None:
+        texts += [str(error), repr(error), repr(error.args), repr(vars(error))]
+        error = error.__cause__ or error.__context__
+    return "\n".join(texts)
+
+
+def test_a_refused_connection_did_not_happen(http: Http) -> None:
+    with pytest.raises(DidNotHappen, match=r"no connection \(Connection refused\)"):
+        http.ask(asking(f"http://127.0.0.1:{closed_port()}{TARGET}", "PUT", body=b"x"))
+
+
+def test_an_unknown_host_did_not_happen(clock: MockedClock) -> None:
+    doors = Doors(base_url="https://nobody.invalid", api_hosts=("nobody.invalid",), storage_hosts=())
+    http = open_http(doors, Limits(connect=timedelta(seconds=2)), clock, "lading tests", None)
+    with pytest.raises(DidNotHappen, match="no connection"):
+        http.ask(asking("https://nobody.invalid/v2/batches", door=Door.API))
+
+
+def test_a_connection_that_is_not_made_in_time_did_not_happen() -> None:
+    failure = transport._translated(requests.ConnectTimeout(f"https://host/?{SECRET}"), "GET https://host/")
+    assert isinstance(failure, DidNotHappen)
+    assert SECRET not in failure.reason
+
+
+@pytest.mark.parametrize("script", [silence, reset_after_request, nothing, half, garbage])
+def test_a_request_without_a_whole_answer_is_unclear(script: object, scripted: Start, http: Http) -> None:
+    with pytest.raises(Unclear):
+        http.ask(asking(scripted(script).url + TARGET, "PUT", body=b"x"))
+
+
+@pytest.mark.parametrize("script", [silence, reset_after_request, nothing, half, garbage])
+def test_no_request_is_repeated(script: object, scripted: Start, http: Http) -> None:
+    server = scripted(script)
+    with pytest.raises(Unclear):
+        http.ask(asking(server.url + TARGET))
+    time.sleep(0.05)
+    assert len(server.heads) == 1
+
+
+@pytest.mark.parametrize("script", [silence, reset_after_request, nothing, half, garbage, "refused"])
+def test_no_signature_gets_into_errors_or_logs(
+    script: object, scripted: Start, http: Http, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    logging.getLogger("urllib3").setLevel(logging.DEBUG)
+    url = f"http://127.0.0.1:{closed_port()}" if script == "refused" else scripted(script).url
+    with pytest.raises(VendorFailure) as raised:
+        http.ask(asking(url + TARGET))
+    shown = chain(raised.value) + caplog.text + "".join(repr(vars(record)) for record in caplog.records)
+    assert "urllib3.connectionpool" in caplog.text, "the logs were there to be searched"
+    assert "0badc0ffee" not in shown
+    assert "X-Goog-Credential" not in shown
+    assert "/user-upload/" in raised.value.reason
+
+
+def test_a_good_answer_leaves_no_signature_in_the_log(
+    scripted: Start, http: Http, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    logging.getLogger("urllib3.connectionpool").setLevel(logging.DEBUG)
+    http.ask(asking(scripted(answering("200 OK", b"{}")).url + TARGET))
+    assert "/user-upload/" in caplog.text
+    assert "0badc0ffee" not in caplog.text + "".join(repr(vars(record)) for record in caplog.records)
+
+
+def test_a_request_shows_neither_url_nor_headers_when_printed() -> None:
+    request = asking(f"https://storage.vendor.example{TARGET}", headers={"Authorization": "Basic 0badc0ffee"})
+    assert "0badc0ffee" not in repr(request)
+
+
+def test_a_redirect_is_not_followed(scripted: Start, http: Http) -> None:
+    elsewhere = scripted(answering("200 OK", b"caught"))
+    server = scripted(answering("302 Found", Location=elsewhere.url))
+    assert http.ask(asking(server.url + "/v2/batches", door=Door.API)).status == 302
+    assert elsewhere.heads == []
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "https://evil.example/user-upload/x",
+        "https://storage.vendor.example.evil.example/x",
+        "https://evil.example/?x=storage.vendor.example",
+        "https://storage.vendor.example@evil.example/x",
+        "https://evil.example\\@storage.vendor.example/x",
+        "https://evil.example#@storage.vendor.example/x",
+        "https://storage.vendor.example:8443/x",
+        "http://storage.vendor.example/x",
+        "https://api.vendor.example/x",
+        "file:///etc/passwd",
+        "ftp://storage.vendor.example/x",
+        "https://storage.vendor.example/\r\nHost: evil.example",
+        "https://0x7f000001/x",
+        "//storage.vendor.example/x",
+        "",
+    ],
+)
+def test_a_foreign_address_is_refused_before_anything_is_sent(url: str, http: Http) -> None:
+    with pytest.raises(Permanent):
+        http.ask(asking(url))
+
+
+def test_this_machine_is_refused_when_the_vendor_is_elsewhere(scripted: Start, clock: MockedClock) -> None:
+    server = scripted(answering("200 OK"))
+    doors = Doors(base_url="https://api.vendor.example", api_hosts=("api.vendor.example",), storage_hosts=())
+    http = open_http(doors, Limits(), clock, "lading tests", None)
+    with pytest.raises(Permanent, match="this machine"):
+        http.ask(asking(server.url + "/x"))
+    assert server.heads == []
+
+
+@pytest.mark.parametrize(
+    ("pattern", "host", "allowed"),
+    [
+        ("store-*.s3.*.amazonaws.com", "store-eu.s3.eu-west-1.amazonaws.com", True),
+        ("store-*.s3.*.amazonaws.com", "store-eu.evil.s3.eu-west-1.amazonaws.com", False),
+        ("store-*.s3.*.amazonaws.com", "evil.s3.eu-west-1.amazonaws.com", False),
+        ("store-*.s3.*.amazonaws.com", "store-eu.s3.eu-west-1.amazonaws.com.evil.example", False),
+        ("storage.googleapis.com", "STORAGE.googleapis.com", True),
+        ("storage.googleapis.com", "storageXgoogleapis.com", False),
+    ],
+)
+def test_a_star_in_a_host_stands_for_part_of_one_label(pattern: str, host: str, *, allowed: bool) -> None:
+    doors = Doors(base_url="https://api.vendor.example", api_hosts=(), storage_hosts=(pattern,))
+    if allowed:
+        doors.check(f"https://{host}/x", Door.STORAGE)
+    else:
+        with pytest.raises(Permanent):
+            doors.check(f"https://{host}/x", Door.STORAGE)
+
+
+def test_a_url_is_sent_byte_for_byte_but_for_the_case_of_escapes(scripted: Start, http: Http) -> None:
+    server = scripted(answering("200 OK"))
+    http.ask(asking(server.url + TARGET))
+    sent = server.heads[0].split(b" ")[1].decode()
+    # urllib3 writes %2f as %2F, which every signature scheme reads as the same.
+    assert sent == TARGET.replace("%2f", "%2F")
+
+
+def test_neither_netrc_nor_proxies_nor_cookies_are_taken_from_the_surroundings(
+    scripted: Start, http: Http, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login somebody password 0badc0ffee\n")
+    monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{closed_port()}")
+    server = scripted(answering("200 OK", b"{}", Set_Cookie="tracking=1"))
+    http.ask(asking(server.url + "/a"))
+    http.ask(asking(server.url + "/b"))
+    heads = b"".join(server.heads).lower()
+    assert len(server.heads) == 2
+    assert b"authorization" not in heads
+    assert b"cookie" not in heads
+
+
+def test_a_sealed_file_goes_out_whole_with_its_length(scripted: Start, http: Http, tmp_path: Path) -> None:
+    sealed = tmp_path / "batch.csv"
+    sealed.write_bytes(b"vin\n" * 500_000)
+    server = scripted(answering("200 OK"))
+    http.ask(asking(server.url + TARGET, "PUT", file=str(sealed), size=2_000_000))
+    head = server.heads[0].lower()
+    assert b"content-length: 2000000" in head
+    assert b"transfer-encoding" not in head
+    assert b"accept-encoding: identity" in head
+    assert server.bodies[0] == sealed.read_bytes()
+
+
+@pytest.mark.parametrize(("content", "size"), [(b"", 0), (b"longer than sealed", 3), (None, 3)])
+def test_a_file_that_is_not_what_was_sealed_is_not_sent(
+    content: bytes | None, size: int, scripted: Start, http: Http, tmp_path: Path
+) -> None:
+    server = scripted(answering("200 OK"))
+    if content is not None:
+        (tmp_path / "batch").write_bytes(content)
+    with pytest.raises(Permanent, match="sealed"):
+        http.ask(asking(server.url + TARGET, "PUT", file=str(tmp_path / "batch"), size=size))
+    assert server.heads == []
+
+
+def test_a_refusal_during_an_upload_is_a_refusal_or_unclear_and_never_a_hang(
+    scripted: Start, http: Http, tmp_path: Path
+) -> None:
+    sealed = tmp_path / "batch"
+    sealed.write_bytes(b"x" * 20_000_000)
+    server = scripted(answering("400 Bad Request", b"<Code>ExpiredToken</Code>"), reads_body=False)
+    try:
+        assert http.ask(asking(server.url + TARGET, "PUT", file=str(sealed), size=20_000_000)).status == 400
+    except Unclear as unclear:
+        assert "connection broke" in unclear.reason
+
+
+def test_a_download_appears_whole(scripted: Start, http: Http, tmp_path: Path) -> None:
+    into = tmp_path / "deep" / "results.csv"
+    answer = http.download(asking(scripted(answering("200 OK", b"vin\nA\n")).url + TARGET), into)
+    assert answer.saved
+    assert into.read_bytes() == b"vin\nA\n"
+    assert [one.name for one in into.parent.iterdir()] == ["results.csv"]
+
+
+@pytest.mark.parametrize("script", [half, silence, reset_after_request])
+def test_a_download_that_breaks_leaves_nothing(script: object, scripted: Start, http: Http, tmp_path: Path) -> None:
+    with pytest.raises(Unclear):
+        http.download(asking(scripted(script).url + TARGET), tmp_path / "in" / "results.csv")
+    assert list(tmp_path.rglob("*.*")) == []
+
+
+def test_a_gzip_document_that_ends_too_early_is_unclear(scripted: Start, http: Http, tmp_path: Path) -> None:
+    cut = gzip.compress(b"some rows\n" * 1000)[:-9]
+    with pytest.raises(Unclear, match="ends too early"):
+        http.download(asking(scripted(answering("200 OK", cut)).url + TARGET), tmp_path / "log")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_gzip_document_is_unclear(scripted: Start, http: Http, tmp_path: Path) -> None:
+    whole = bytearray(gzip.compress(b"some rows\n" * 1000))
+    whole[20] ^= 0xFF
+    with pytest.raises(Unclear, match="damaged"):
+        http.download(asking(scripted(answering("200 OK", bytes(whole))).url + TARGET), tmp_path / "log")
+
+
+def test_a_gzip_document_of_several_members_is_kept_as_it_is(scripted: Start, http: Http, tmp_path: Path) -> None:
+    members = gzip.compress(b"one\n") + gzip.compress(b"two\n")
+    http.download(asking(scripted(answering("200 OK", members)).url + TARGET), tmp_path / "log")
+    assert (tmp_path / "log").read_bytes() == members
+
+
+def test_a_coding_that_nobody_asked_for_is_taken_off(scripted: Start, http: Http, tmp_path: Path) -> None:
+    server = scripted(answering("200 OK", gzip.compress(b'{"a": 1}'), Content_Encoding="gzip"))
+    http.download(asking(server.url + TARGET), tmp_path / "log")
+    assert (tmp_path / "log").read_bytes() == b'{"a": 1}'
+    assert http.ask(asking(server.url + TARGET)).body == b'{"a": 1}'
+
+
+@pytest.mark.parametrize("coded", [False, True])
+def test_a_gzip_bomb_is_stopped_at_little_cost(*, coded: bool, scripted: Start, http: Http, tmp_path: Path) -> None:
+    bomb = gzip.compress(bytes(60_000_000))
+    assert len(bomb) < 100_000
+    server = scripted(answering("200 OK", bomb, **({"Content_Encoding": "gzip"} if coded else {})))
+    tracemalloc.start()
+    with pytest.raises(Permanent, match="expands to more than"):
+        http.download(asking(server.url + TARGET), tmp_path / "log")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 5_000_000
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_bomb_in_an_answer_is_stopped(scripted: Start, http: Http) -> None:
+    server = scripted(answering("200 OK", gzip.compress(bytes(5_000_000)), Content_Encoding="gzip"))
+    with pytest.raises(Permanent, match="expands to more than"):
+        http.ask(asking(server.url + TARGET))
+
+
+def test_an_endless_answer_is_stopped(scripted: Start, http: Http, tmp_path: Path) -> None:
+    def endless(connection: socket.socket, _: bytes) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\n\r\n")
+        while True:
+            connection.sendall(b"x" * 65536)
+
+    server = scripted(endless)
+    with pytest.raises(Permanent, match="larger than 10,000 bytes"):
+        http.ask(asking(server.url + "/v2/batches"))
+    with pytest.raises(Permanent, match="larger than 100,000 bytes"):
+        http.download(asking(server.url + TARGET), tmp_path / "log")
+
+
+def test_the_words_of_an_endless_refusal_are_read_and_no_more(scripted: Start, http: Http) -> None:
+    refusal = b"<Code>AccessDenied</Code>" + b" " * 1_000_000
+    answer = http.ask(asking(scripted(answering("403 Forbidden", refusal)).url + TARGET))
+    assert answer.status == 403
+    assert answer.body.startswith(b"<Code>AccessDenied")
+    assert len(answer.body) == 65_536
+
+
+def test_an_answer_that_drips_is_not_waited_for_without_end(scripted: Start, http: Http, clock: MockedClock) -> None:
+    def drip(connection: socket.socket, _: bytes) -> None:
+        connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
+        for _ in range(100):
+            connection.sendall(b"x")
+            time.sleep(0.01)
+
+    clock.step = timedelta(hours=1)
+    with pytest.raises(Unclear, match="still coming"):
+        http.ask(asking(scripted(drip).url + TARGET))
+
+
+def test_a_disk_that_takes_nothing_is_our_trouble_and_not_the_vendors(
+    scripted: Start, http: Http, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(EnvironmentProblem) as raised:
+        http.download(asking(scripted(answering("200 OK", b"x")).url + TARGET), tmp_path / "file" / "results.csv")
+    assert SECRET not in chain(raised.value)
+
+
+def test_what_is_no_file_of_certificates_is_refused_at_once(tmp_path: Path, clock: MockedClock) -> None:
+    (tmp_path / "ca.pem").write_text("no certificate")
+    doors = Doors(base_url="https://localhost", api_hosts=(), storage_hosts=())
+    for path in (tmp_path / "ca.pem", tmp_path / "absent.pem"):
+        with pytest.raises(EnvironmentProblem, match="ca_bundle"):
+            open_http(doors, Limits(), clock, "lading tests", str(path))
+
+
+def test_a_connection_that_the_vendor_closed_meanwhile_is_not_used_again(scripted: Start, http: Http) -> None:
+    server = scripted(answering("200 OK", b"{}", Connection="keep-alive"))
+    for _ in range(20):
+        assert http.ask(asking(server.url + "/v2/batches", door=Door.API)).status == 200
+    assert len(server.heads) == 20
+
+
+def test_threads_do_not_disturb_each_other(scripted: Start, clock: MockedClock) -> None:
+    doors = Doors(base_url="http://127.0.0.1:1", api_hosts=(), storage_hosts=())
+    http = open_http(doors, Limits(), clock, "lading tests", None)
+    server = scripted(answering("200 OK", b"{}"))
+    found: list[int] = []
+    threads = [
+        threading.Thread(target=lambda: found.append(http.ask(asking(server.url + TARGET)).status)) for _ in range(8)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert found == [200] * 8

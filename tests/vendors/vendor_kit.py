@@ -1,0 +1,138 @@
+"""What the tests of vendors share: a clock, sealed files, samples, and a server that does exactly what a script says."""
+
+from __future__ import annotations
+
+import contextlib
+import gzip
+import hashlib
+import socket
+import struct
+import threading
+from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
+
+from lading.core.batch import BatchFile
+from lading.core.vendor_rules import Door
+from lading.vendors.wire import Request
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import lading_mocks
+    from lading.core.vendor_rules import VendorRules
+
+    Script = Callable[[socket.socket, bytes], None]
+
+MOTORWEB, SITECORE = "motorweb-bdp", "sitecore-cdp"
+
+
+class MockedClock:
+    """The mocks' time, as a Clock. `step` passes at each look."""
+
+    def __init__(self, clock: lading_mocks.Clock | None = None) -> None:
+        self._clock = clock
+        self.step = timedelta()
+        self._at = datetime(2026, 3, 1, 12, tzinfo=UTC)
+
+    def now(self) -> datetime:
+        self._at += self.step
+        return datetime.fromtimestamp(self._clock.now(), UTC) if self._clock else self._at
+
+    def sleep(self, duration: timedelta) -> None:
+        self._at += duration
+
+
+class ScriptedServer:
+    """Accepts connections one by one, reads the head and what was announced of the body, and lets a script answer."""
+
+    def __init__(self, script: Script, *, reads_body: bool = True) -> None:
+        self._script = script
+        self._reads_body = reads_body
+        self._listener = socket.create_server(("127.0.0.1", 0))
+        self.heads: list[bytes] = []
+        self.bodies: list[bytes] = []
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self._listener.getsockname()[1]}"
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            with connection, contextlib.suppress(OSError):
+                connection.settimeout(10)
+                head, body = self._request(connection)
+                self.heads.append(head)
+                self.bodies.append(body)
+                self._script(connection, head)
+
+    def _request(self, connection: socket.socket) -> tuple[bytes, bytes]:
+        taken = b""
+        while b"\r\n\r\n" not in taken:
+            got = connection.recv(65536)
+            if not got:
+                return taken, b""
+            taken += got
+        head, _, body = taken.partition(b"\r\n\r\n")
+        length = [line.split(b":")[1] for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")]
+        while self._reads_body and length and len(body) < int(length[0]):
+            body += connection.recv(65536)
+        return head, body
+
+    def close(self) -> None:
+        # A listener that is only closed lets its thread wait for ever.
+        with contextlib.suppress(OSError):
+            self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+        self._thread.join(10)
+
+
+def reset(connection: socket.socket) -> None:
+    """Break the connection as a broken network does."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+
+
+def answering(status: str, body: bytes = b"", **headers: str) -> Script:
+    """Return a script that gives one whole answer."""
+    named = {"Content-Length": str(len(body)), **{name.replace("_", "-"): value for name, value in headers.items()}}
+
+    def script(connection: socket.socket, _: bytes) -> None:
+        head = "".join(f"{name}: {value}\r\n" for name, value in named.items())
+        connection.sendall(f"HTTP/1.1 {status}\r\n{head}\r\n".encode() + body)
+
+    return script
+
+
+def asking(url: str, method: str = "GET", door: Door = Door.STORAGE, **more: object) -> Request:
+    return Request(method=method, url=url, door=door, **more)  # type: ignore[arg-type] # passed on as they are
+
+
+def seal(folder: Path, name: str, text: str, rules: VendorRules) -> BatchFile:
+    """Write a batch file as the data path would."""
+    data = gzip.compress(text.encode(), mtime=0) if rules.file.gzip else text.encode()
+    path = folder / f"{name}{rules.file.suffix}"
+    path.write_bytes(data)
+    return BatchFile(
+        path=str(path),
+        evidence="",
+        digest=hashlib.sha256(data).hexdigest(),
+        md5=hashlib.md5(data, usedforsecurity=False).hexdigest(),
+        size=len(data),
+        rows=text.count("\n"),
+    )
+
+
+VEHICLES = "vin,plate,state\n6T1BE42KX8X480001,,\n,ABC123,ACT\n"
+VEHICLES_ONE_BAD = "vin,plate,state\n6T1BE42KX8X480001,,\nABCDE,,\n"
+
+_REF = "c56a4180-65aa-42ec-a945-5fd21dec05"
+_GUEST = '{{"ref":"{ref}","schema":"guest","mode":"upsert","value":{{"guestType":"customer",{what}}}}}\n'
+
+GUESTS = _GUEST.format(ref=_REF + "01", what='"email":"jane@example.com"')
+GUESTS_ONE_BAD = GUESTS + _GUEST.format(ref=_REF + "02", what='"firstName":"Jane"')
