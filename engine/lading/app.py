@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from lading import __version__
 from lading.data import Columnar
 from lading.errors import Problem, SourceError, SpecError, UsageError
 from lading.interrupts import Interrupts
@@ -173,6 +174,8 @@ class App:
 
     def context(self, job: Job) -> JobContext:
         """Return one job with its rules, its policy, its account and its vendor."""
+        if self.settings.mocks:
+            self.start_mocks()
         connection = self.connection_of(job)
         rules = self.rules_of(job)
         if connection.name not in self._vendors:
@@ -182,6 +185,7 @@ class App:
                 credentials=self._credentials(connection),
                 ca_bundle=connection.ca_bundle,
                 clock=self.clock,
+                user_agent=f"lading/{__version__}",
             )
         return JobContext(
             job=job,

@@ -6,7 +6,7 @@ It does not know any vendor.
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 from xml.sax.saxutils import escape
 
@@ -62,7 +62,13 @@ def as_file(file: Path, content_type: str) -> Response:
     Raises:
         FileNotFoundError: there is no such file.
     """
-    stream = file.open("rb")
+    answer = as_stream(file.open("rb"), content_type)
+    answer.content_length = file.stat().st_size
+    return answer
+
+
+def as_stream(stream: IO[bytes], content_type: str) -> Response:
+    """Answer with what an open file gives, closing it at the end."""
 
     def pieces() -> Iterator[bytes]:
         with stream:
@@ -71,7 +77,6 @@ def as_file(file: Path, content_type: str) -> Response:
 
     answer = Response(pieces(), 200, content_type=content_type)
     answer.call_on_close(stream.close)
-    answer.content_length = file.stat().st_size
     return answer
 
 

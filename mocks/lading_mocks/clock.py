@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import threading
 import time
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from lading_mocks import disk, moments
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 
@@ -20,13 +22,14 @@ class Clock:
     """Virtual time in epoch seconds.
 
     `at` is where it starts (epoch seconds or ISO 8601 with a zone; default: real time), `frozen` stops it from
-    flowing, `rate` is how many virtual seconds pass in one real second.
+    flowing, `rate` is how many virtual seconds pass in one real second. While `auto` is on, the vendors let the clock jump
+    to the next thing that whoever asks is waiting for.
 
     Raises:
         ValueError: `at` is not a moment, or `rate` is not above zero.
     """
 
-    def __init__(self, at: float | str | None = None, *, frozen: bool = False, rate: float = 1.0) -> None:
+    def __init__(self, at: float | str | None = None, *, frozen: bool = False, rate: float = 1.0, auto: bool = False) -> None:
         """Start the clock; see the class."""
         self._lock = threading.Lock()
         self._file: Path | None = None
@@ -34,11 +37,39 @@ class Clock:
         self._virtual = self._real if at is None else _moment(at)
         self._frozen = frozen
         self._rate = _positive(rate)
+        self._auto = auto
+        self._lag = threading.local()
+
+    @property
+    def auto(self) -> bool:
+        """Tell whether the clock jumps by itself; not for whoever sees it late."""
+        return self._auto and not getattr(self._lag, "seconds", 0)
 
     def now(self) -> float:
         """Tell the virtual moment in epoch seconds."""
         with self._lock:
-            return self._now()
+            return self._now() - float(getattr(self._lag, "seconds", 0))
+
+    @contextmanager
+    def late(self, seconds: float) -> Iterator[None]:
+        """Let this thread see the time so many seconds late, as a replica that lags behind does."""
+        self._lag.seconds = seconds
+        try:
+            yield
+        finally:
+            self._lag.seconds = 0
+
+    def reach(self, at: float) -> None:
+        """Jump forwards to a moment; one that is past already changes nothing."""
+        with self._lock:
+            if at > self._now():
+                self._anchor(_sane(at))
+
+    def jump_by_itself(self, *, auto: bool = True) -> None:
+        """Jump whenever a client asks about a batch that is not finished, or no more."""
+        with self._lock:
+            moment, self._auto = self._now(), auto
+            self._anchor(moment)
 
     def set(self, at: float | str) -> None:
         """Jump to a moment, forwards or backwards."""
@@ -68,7 +99,8 @@ class Clock:
         """Give the state of the clock as the control page shows it."""
         with self._lock:
             moment = self._now()
-            return {"iso": moments.millis(moment), "epoch": moment, "frozen": self._frozen, "rate": self._rate}
+            shown = {"frozen": self._frozen, "rate": self._rate, "auto": self._auto}
+            return {"iso": moments.millis(moment), "epoch": moment, **shown}
 
     def live_in(self, file: Path) -> None:
         """Go on from what the file remembers, if it exists, and keep it up to date from now on."""
@@ -78,6 +110,7 @@ class Clock:
             if kept is not None:
                 self._real, self._virtual = float(kept["real"]), float(kept["virtual"])
                 self._frozen, self._rate = bool(kept["frozen"]), _positive(float(kept["rate"]))
+                self._auto = bool(kept.get("auto", False))
             else:
                 self._anchor(self._now())
 
@@ -90,6 +123,7 @@ class Clock:
         self._real, self._virtual = time.time(), moment
         if self._file is not None:
             kept = {"real": self._real, "virtual": moment, "frozen": self._frozen, "rate": self._rate}
+            kept["auto"] = self._auto
             disk.write_json(self._file, kept)
 
 

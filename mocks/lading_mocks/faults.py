@@ -1,31 +1,35 @@
-"""Faults that can be armed: each strikes the n-th request that fits, for real, on the wire.
+"""Faults that can be armed: each strikes the n-th request that fits, or each with a chance, for real, on the wire.
 
-It does not know any vendor; what it does to a socket is what a broken network does.
+It does not know any vendor, nor how a fault is carried out: `wire` does that.
 
-Kinds: `refuse` (503 before any work, optional `retry_after` seconds), `status` (answer `status` before any work),
-`delay` (wait `seconds` of real time, then go on), `reset` (TCP RST before any work), `lose_answer` (do the work, then
-close the connection without an answer), `reset_answer` (do the work, then RST), `cut` (do the work, send only the first
-`after` bytes of the body under the full Content-Length; default: the first half).
+Before any work: `refuse` (503, optional `retry_after` seconds), `status` (answer `status`), `throttle` (429 with
+Retry-After, `retry_as` seconds or date), `deny` (as to wrong credentials), `vanish` (as to an unknown batch), `expire` (as
+to an expired URL), `revoke` (tokens given out so far become worthless), `delay` (wait `seconds` of real time, then go on),
+`reset` (TCP RST), `break_upload` (read `after` bytes of the body, default half of it, then RST).
+
+During the work: `rewind` (answer as it was `seconds` ago), `half_close` (shut the sending side, do the work, say nothing).
+
+After the work: `lose_answer` (close without an answer), `reset_answer` (RST), `cut` (send only the first `after` bytes of
+the body under the full Content-Length; default: the first half), `corrupt` (break some bytes of the body).
 """
 
 from __future__ import annotations
 
-import os
+import hashlib
 import re
-import socket
-import struct
 import threading
-import time
 from dataclasses import dataclass, fields
-from typing import TYPE_CHECKING, Any, Literal, Never, get_args
-
-from werkzeug.wrappers import Request, Response
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-Kind = Literal["refuse", "status", "delay", "reset", "lose_answer", "reset_answer", "cut"]
+_Before = Literal["refuse", "status", "throttle", "deny", "vanish", "expire", "revoke", "delay", "reset", "break_upload"]
+_During = Literal["rewind", "half_close"]
+_After = Literal["lose_answer", "reset_answer", "cut", "corrupt"]
+Kind = Literal[_Before, _During, _After]
 KINDS: tuple[str, ...] = get_args(Kind)
+_LONGEST = 100_000_000
 _LONGEST_DELAY = 600
 
 
@@ -47,12 +51,18 @@ _LIMITS: dict[str, tuple[Callable[[object], bool], str]] = {
     "method": (_optional(_text), "an HTTP method, or null for all"),
     "path": (_text, "a regular expression"),
     "nth": (lambda nth: _whole(nth, 1), "a whole number from 1"),
-    "times": (lambda times: _whole(times, 0), "a whole number, 0 for ever"),
+    "times": (_optional(lambda times: _whole(times, 0)), "a whole number, 0 for ever"),
+    "most": (lambda most: _whole(most, 0), "a whole number, 0 for no bound"),
+    "chance": (
+        _optional(lambda chance: isinstance(chance, int | float) and not isinstance(chance, bool) and 0 < chance <= 1),
+        "a number above 0 and up to 1, or null",
+    ),
+    "retry_as": (lambda spelt: spelt in {"seconds", "date"}, "seconds or date"),
     "status": (lambda status: _whole(status, 200, 599), "an HTTP status from 200 to 599"),
     "retry_after": (_optional(lambda seconds: _whole(seconds, 0)), "a whole number of seconds, or null"),
     "seconds": (
-        lambda seconds: isinstance(seconds, int | float) and 0 <= seconds <= _LONGEST_DELAY,
-        f"a number from 0 to {_LONGEST_DELAY}",
+        lambda seconds: isinstance(seconds, int | float) and 0 <= seconds <= _LONGEST,
+        f"a number from 0 to {_LONGEST}",
     ),
     "after": (_optional(lambda after: _whole(after, 0)), "a whole number of bytes, or null for half of them"),
 }
@@ -63,7 +73,8 @@ class Fault:
     """One armed fault: which requests it fits, which of them it strikes, and how.
 
     `path` is a regular expression searched in the path (without the query). It strikes the `nth` fitting request
-    and the `times - 1` after it; `times=0` never ends.
+    and the `times - 1` after it; `times=0` never ends. With a `chance` it strikes each of these with that probability,
+    drawn from the seed of the mocks, and `times` is 0 unless it is given; after `most` strikes it rests.
 
     Raises:
         ValueError: an unknown kind, an impossible number, or a broken regular expression.
@@ -74,9 +85,12 @@ class Fault:
     method: str | None = None
     path: str = ""
     nth: int = 1
-    times: int = 1
+    times: int | None = None
+    chance: float | None = None
+    most: int = 0
     status: int = 500
     retry_after: int | None = None
+    retry_as: str = "seconds"
     seconds: float = 1.0
     after: int | None = None
 
@@ -87,6 +101,9 @@ class Fault:
             if not good(getattr(self, name)):
                 msg = f"A fault's {name} is {meaning}."
                 raise ValueError(msg)
+        if self.kind == "delay" and self.seconds > _LONGEST_DELAY:
+            msg = f"A delay is at most {_LONGEST_DELAY} seconds."
+            raise ValueError(msg)
         try:
             re.compile(self.path)
         except re.error as error:
@@ -106,6 +123,12 @@ class Fault:
             raise ValueError(msg)
         return cls(**given)
 
+    def due(self, met: int, struck: int, draw: float) -> bool:
+        """Tell whether the `met`-th fitting request is struck, after so many strikes; `draw` is from 0 to 1."""
+        times = self.times if self.times is not None else (1 if self.chance is None else 0)
+        window = met >= self.nth and (times == 0 or met < self.nth + times)
+        return window and (not self.most or struck < self.most) and (self.chance is None or draw < self.chance)
+
     def fits(self, vendor: str, method: str, path: str) -> bool:
         """Tell whether a request is one that this fault counts."""
         return (
@@ -115,17 +138,14 @@ class Fault:
         )
 
 
-class SocketGone(ConnectionAbortedError):  # noqa: N818 - no error: the connection was closed on purpose
-    """The client's connection is closed already; there is nobody left to answer."""
-
-
 class Faults:
-    """The faults that are armed now, with how often each was met and struck."""
+    """The faults that are armed now, with how often each was met and struck; `seed` decides what chance brings."""
 
-    def __init__(self) -> None:
+    def __init__(self, seed: int | None = None) -> None:
         """Start with none."""
         self._lock = threading.Lock()
         self._armed: list[tuple[Fault, list[int]]] = []
+        self.seed = seed or 0
 
     def arm(self, faults: Sequence[Fault]) -> None:
         """Add faults; those already armed stay."""
@@ -149,89 +169,16 @@ class Faults:
         """Count a request and give the faults that strike it, in the order they were armed."""
         striking = []
         with self._lock:
-            for fault, counts in self._armed:
+            for place, (fault, counts) in enumerate(self._armed):
                 if not fault.fits(vendor, method, path):
                     continue
                 counts[0] += 1
-                if counts[0] >= fault.nth and (fault.times == 0 or counts[0] < fault.nth + fault.times):
+                if fault.due(counts[0], counts[1], self._draw(place, counts[0])):
                     counts[1] += 1
                     striking.append(fault)
         return striking
 
-
-def suffer(request: Request, striking: Sequence[Fault], work: Callable[[Request], Response]) -> Response:
-    """Answer a request under the faults that strike it: those before the work first, then the work, then the others."""
-    for fault in striking:
-        if fault.kind in _BEFORE and (answer := _BEFORE[fault.kind](request, fault)) is not None:
-            return answer
-    answer = work(request)
-    for fault in striking:
-        if fault.kind in _AFTER:
-            answer = _AFTER[fault.kind](request, fault, answer)
-    return answer
-
-
-def close(request: Request, *, reset: bool) -> Never:
-    """Close the client's connection now, with FIN or RST, and leave the server by `SocketGone`.
-
-    The exception alone would close nothing: the server would go on reading from the connection.
-    """
-    connection = request.environ["werkzeug.socket"]
-    if reset:
-        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-        os.close(connection.detach())
-    else:
-        connection.shutdown(socket.SHUT_RDWR)
-    raise SocketGone
-
-
-def _refuse(_request: Request, fault: Fault) -> Response:
-    answer = Response("Service Unavailable", 503, content_type="text/plain")
-    if fault.retry_after is not None:
-        answer.headers["Retry-After"] = str(fault.retry_after)
-    return answer
-
-
-def _status(_request: Request, fault: Fault) -> Response:
-    return Response(f"Answered {fault.status} by an armed fault.", fault.status, content_type="text/plain")
-
-
-def _delay(_request: Request, fault: Fault) -> None:
-    time.sleep(fault.seconds)
-
-
-def _reset(request: Request, _fault: Fault) -> Never:
-    close(request, reset=True)
-
-
-def _lose_answer(request: Request, _fault: Fault, answer: Response) -> Never:
-    answer.close()
-    close(request, reset=False)
-
-
-def _reset_answer(request: Request, _fault: Fault, answer: Response) -> Never:
-    answer.close()
-    close(request, reset=True)
-
-
-def _cut(_request: Request, fault: Fault, answer: Response) -> Response:
-    whole = answer.get_data()
-    kept = len(whole) // 2 if fault.after is None else fault.after
-    answer.set_data(whole[:kept])
-    # The length promised is more than what follows, so the client sees the body end too early.
-    answer.headers["Content-Length"] = str(max(len(whole), kept + 1))
-    answer.automatically_set_content_length = False
-    return answer
-
-
-_BEFORE: dict[str, Callable[[Request, Fault], Response | None]] = {
-    "refuse": _refuse,
-    "status": _status,
-    "delay": _delay,
-    "reset": _reset,
-}
-_AFTER: dict[str, Callable[[Request, Fault, Response], Response]] = {
-    "lose_answer": _lose_answer,
-    "reset_answer": _reset_answer,
-    "cut": _cut,
-}
+    def _draw(self, place: int, met: int) -> float:
+        # Each fault has its own sequence, so that what one request meets does not hang on what others met.
+        digest = hashlib.blake2b(f"{self.seed}:{place}:{met}".encode(), digest_size=8).digest()
+        return int.from_bytes(digest) / (1 << 64)

@@ -31,11 +31,15 @@ class Memory:
         """Open the folder, reading what an earlier mock left there."""
         self.lock = threading.RLock()
         self._folder, self._seed = folder, seed
+        self.load()
+
+    def load(self) -> None:
+        """Read what the folder holds, dropping what an earlier mock left half written."""
         for name in ("batches", "uploads", "made"):
-            (folder / name).mkdir(parents=True, exist_ok=True)
-        for half_written in folder.glob("*/.*"):
+            (self._folder / name).mkdir(parents=True, exist_ok=True)
+        for half_written in self._folder.glob("*/.*"):
             half_written.unlink()
-        snapshots = (disk.read_json(file) for file in (folder / "batches").glob("*.json"))
+        snapshots = (disk.read_json(file) for file in (self._folder / "batches").glob("*.json"))
         self.world = World([Batch.from_json(kept) for kept in snapshots])
         self._open_secret()
 

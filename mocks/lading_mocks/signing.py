@@ -76,12 +76,17 @@ def gcs_refusal(call: Call, *, secret: bytes, now: float) -> Refusal | None:
     unsigned = any(name.startswith("x-goog-") for name in call.headers)
     expected = _gcs_signature(call.verb, call.path, rest, secret)
     if unsigned or not _same(expected, given["X-Goog-Signature"]):
-        return _mismatch()
+        return mismatch()
     if now >= start + int(lifetime):
-        expired = f"Request signature expired at: {moments.seconds(start + int(lifetime))}"
-        message = "The provided token has expired."
-        return Refusal(status=400, code="ExpiredToken", message=message, more=(("Details", expired),))
+        return gcs_expired(start + int(lifetime))
     return None
+
+
+def gcs_expired(at: float) -> Refusal:
+    """Refuse a URL that was good until `at`."""
+    expired = f"Request signature expired at: {moments.seconds(at)}"
+    message = "The provided token has expired."
+    return Refusal(status=400, code="ExpiredToken", message=message, more=(("Details", expired),))
 
 
 def s3_url(base: str, call: Call, *, secret: bytes, expires: int, access_key: str) -> str:
@@ -104,13 +109,18 @@ def s3_refusal(call: Call, *, secret: bytes, now: float, access_key: str) -> Ref
     if "Signature" not in given or not re.fullmatch(r"\d{1,12}", expires, re.ASCII):
         return Refusal(status=403, code="AccessDenied", message="Access Denied")
     if now >= int(expires):
-        more = (("Expires", moments.seconds(int(expires))), ("ServerTime", moments.seconds(now)))
-        return Refusal(status=403, code="AccessDenied", message="Request has expired", more=more)
+        return s3_expired(int(expires), now)
     known = sorted(name for name, _ in call.query) == ["AWSAccessKeyId", "Expires", "Signature"]
     known = known and given["AWSAccessKeyId"] == access_key
     if not known or not _same(_s3_signature(call, expires, secret), given["Signature"]):
-        return _mismatch()
+        return mismatch()
     return None
+
+
+def s3_expired(at: float, now: float) -> Refusal:
+    """Refuse a URL that was good until `at`."""
+    more = (("Expires", moments.seconds(at)), ("ServerTime", moments.seconds(now)))
+    return Refusal(status=403, code="AccessDenied", message="Request has expired", more=more)
 
 
 def digest_refusal(content_md5: str | None) -> Refusal | None:
@@ -154,6 +164,7 @@ def _same(expected: str, given: str) -> bool:
     return hmac.compare_digest(expected.encode(), given.encode())
 
 
-def _mismatch() -> Refusal:
+def mismatch() -> Refusal:
+    """Refuse a request that is not the one that was signed."""
     message = "The request signature we calculated does not match the signature you provided."
     return Refusal(status=403, code="SignatureDoesNotMatch", message=message)

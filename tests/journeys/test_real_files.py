@@ -61,9 +61,9 @@ def test_real_files_settle_and_equal_the_ledger_then_only_edits_are_sent(real: D
     real.run("sync", timeout=120)
     news = real.mocks.ledger(CDP, values=True)[len(ledger[CDP]) :]
     sent = Counter((one["mode"], one["value"]["identifiers"][0]["id"]) for one in news)
-    assert sent == Counter(
-        [("upsert", key) for key in edited + added] + [("delete", key) for key in removed]
-    ), "other rows than the edited ones were sent"
+    assert sent == Counter([("upsert", key) for key in edited + added] + [("delete", key) for key in removed]), (
+        "other rows than the edited ones were sent"
+    )
     assert all(one["fate"] == "accepted" for one in news)
 
 
@@ -76,9 +76,7 @@ def _equations(real: Deployment) -> dict[str, dict[str, int]]:
     return settled
 
 
-def _check_against_ledger(
-    settled: Mapping[str, Mapping[str, int]], ledger: Mapping[str, list[dict[str, Any]]]
-) -> None:
+def _check_against_ledger(settled: Mapping[str, Mapping[str, int]], ledger: Mapping[str, list[dict[str, Any]]]) -> None:
     """Hold each job's books against what the vendor received, row for row."""
     schema_of = {"guests": "guest", "orders": "order"}
     for job, schema in schema_of.items():

@@ -66,11 +66,11 @@ def mocks(tmp_path: Path) -> Iterator[lading_mocks.Running]:
 def open_vendor(mocks: lading_mocks.Running) -> Callable[..., HttpVendor]:
     """Return a way to connect to the mock of a vendor, as its customer or as somebody else."""
 
-    def opened(name: str, credentials: Mapping[str, str] | None = None, **limits: timedelta) -> HttpVendor:
+    def opened(name: str, credentials: Mapping[str, str] | None = None, read: float = 1.5) -> HttpVendor:
         rules = load_vendor(name)
         assert rules.dialect is not None
-        waits = replace(rules.dialect.limits, read=timedelta(seconds=1.5))
-        dialect = replace(rules.dialect, limits=replace(waits, **limits))
+        waits = replace(rules.dialect.limits, read=timedelta(seconds=read))
+        dialect = replace(rules.dialect, limits=waits)
         return connect(
             replace(rules, dialect=dialect),
             base_url=mocks.urls[name],

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
+    from lading_mocks.faults import Kind
+
     Open = Callable[..., HttpVendor]
 
 TARGETS = {MOTORWEB: {"service": "vehicle id wovr BATCH"}, SITECORE: {"schema": "guest"}}
@@ -163,10 +165,10 @@ def test_a_refused_allocation_did_not_happen_and_says_when_to_come_again(
 @BOTH
 @pytest.mark.parametrize("kind", ["lose_answer", "reset_answer", "reset", "cut"])
 def test_a_lost_allocation_answer_is_unclear(
-    name: str, kind: str, open_vendor: Open, mocks: lading_mocks.Running, tmp_path: Path
+    name: str, kind: Kind, open_vendor: Open, mocks: lading_mocks.Running, tmp_path: Path
 ) -> None:
     delivery = Delivery(open_vendor(name), name, tmp_path)
-    mocks.arm(Fault(kind=kind, vendor=name, path="/batches"))  # type: ignore[arg-type] # one of the kinds
+    mocks.arm(Fault(kind=kind, vendor=name, path="/batches"))
     with pytest.raises(Unclear):
         delivery.allocated()
 
@@ -204,11 +206,11 @@ def test_the_same_ticket_under_another_content_is_refused_for_good(
 @BOTH
 @pytest.mark.parametrize("kind", ["lose_answer", "reset_answer"])
 def test_a_lost_upload_answer_is_unclear_and_the_poll_knows(
-    name: str, kind: str, open_vendor: Open, mocks: lading_mocks.Running, tmp_path: Path
+    name: str, kind: Kind, open_vendor: Open, mocks: lading_mocks.Running, tmp_path: Path
 ) -> None:
     delivery = Delivery(open_vendor(name), name, tmp_path)
     slot = delivery.allocated()
-    mocks.arm(Fault(kind=kind, vendor=name, method="PUT", path="_storage"))  # type: ignore[arg-type] # one of the kinds
+    mocks.arm(Fault(kind=kind, vendor=name, method="PUT", path="_storage"))
     with pytest.raises(Unclear):
         delivery.vendor.upload(slot, delivery.file)
     assert isinstance(delivery.vendor.poll(slot), Running)
@@ -291,7 +293,7 @@ def test_a_vendor_that_refuses_fresh_tokens_is_not_asked_for_ever(
 @pytest.mark.parametrize("kind", ["lose_answer", "reset", "cut", "refuse"])
 def test_without_a_token_the_request_did_not_happen(kind: str, open_vendor: Open, mocks: lading_mocks.Running) -> None:
     vendor = open_vendor(MOTORWEB)
-    mocks.arm(Fault(kind=kind, vendor=MOTORWEB, path="/token"))  # type: ignore[arg-type] # one of the kinds
+    mocks.arm(Fault(kind=kind, vendor=MOTORWEB, path="/token"))
     with pytest.raises(DidNotHappen):
         vendor.describe(TARGETS[MOTORWEB])
     assert asked(mocks, "/batch-services") == []
@@ -307,7 +309,7 @@ def test_wrong_credentials_are_refused_before_anything_is_prepared(name: str, op
 
 
 def test_an_unknown_service_is_refused_with_what_there_is(open_vendor: Open) -> None:
-    with pytest.raises(Permanent, match="It offers: .*Vehicle ID WOVR Batch"):
+    with pytest.raises(Permanent, match=r"It offers: .*Vehicle ID WOVR Batch"):
         open_vendor(MOTORWEB).describe({"service": "Boat Check"})
 
 
@@ -431,7 +433,7 @@ def test_a_vendor_without_cancellation_says_so(open_vendor: Open) -> None:
 
 
 def test_a_hanging_vendor_is_unclear(open_vendor: Open, mocks: lading_mocks.Running, tmp_path: Path) -> None:
-    vendor = open_vendor(SITECORE, read=timedelta(seconds=0.3))
+    vendor = open_vendor(SITECORE, read=0.3)
     delivery = Delivery(vendor, SITECORE, tmp_path)
     mocks.arm(Fault(kind="delay", vendor=SITECORE, path="/batches", seconds=0.8))
     with pytest.raises(Unclear, match="no answer in time"):

@@ -1,4 +1,4 @@
-"""What the tests of vendors share: a clock, sealed files, samples, and a server that does exactly what a script says."""
+"""What the tests of vendors share: a clock, sealed files, samples, and a server that does what a script says."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from lading.core.vendor_rules import Door
 from lading.vendors.wire import Request
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     import lading_mocks
@@ -109,8 +109,17 @@ def answering(status: str, body: bytes = b"", **headers: str) -> Script:
     return script
 
 
-def asking(url: str, method: str = "GET", door: Door = Door.STORAGE, **more: object) -> Request:
-    return Request(method=method, url=url, door=door, **more)  # type: ignore[arg-type] # passed on as they are
+def asking(
+    url: str,
+    method: str = "GET",
+    door: Door = Door.STORAGE,
+    *,
+    headers: Mapping[str, str] | None = None,
+    body: bytes | None = None,
+    file: str | None = None,
+    size: int = 0,
+) -> Request:
+    return Request(method=method, url=url, door=door, headers=headers or {}, body=body, file=file, size=size)
 
 
 def seal(folder: Path, name: str, text: str, rules: VendorRules) -> BatchFile:

@@ -124,7 +124,7 @@ def _story(error: BaseException | None) -> list[str]:
     before = _story(cause)
     if before:
         before += ["", "and then:", ""]
-    ours = type(error).__module__.startswith("lading.") or isinstance(error, AssertionError)
+    ours = type(error).__module__.startswith("lading.") or isinstance(error, (AssertionError, ImportError))
     said = f": {error}" if ours else ""
     frames = "".join(traceback.format_tb(error.__traceback__)).rstrip()
     return [*before, frames, f"{type(error).__module__}.{type(error).__qualname__}{said}"]

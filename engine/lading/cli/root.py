@@ -78,7 +78,7 @@ class Group(click.Group):
     def main(
         self,
         args: Sequence[str] | None = None,
-        prog_name: str | None = None,
+        prog_name: str | None = None,  # noqa: ARG002 - click's signature; however it was started, it is lading
         complete_var: str | None = None,
         standalone_mode: bool = True,  # noqa: ARG002, FBT001, FBT002 - click's signature
         **extra: Any,
@@ -89,7 +89,7 @@ class Group(click.Group):
 
         def run() -> Any:
             return super(Group, self).main(
-                arguments, prog_name or "lading", complete_var, standalone_mode=False, **extra | {"obj": session}
+                arguments, "lading", complete_var, standalone_mode=False, **extra | {"obj": session}
             )
 
         code = ended(run, session, arguments)

@@ -17,9 +17,10 @@ from lading.schedule import explain, next_slots
     "-n", "--number", type=click.IntRange(1, 1000), metavar="N", default=5, help="How many of each (default: 5)."
 )
 def schedule(session: Session, jobs: tuple[str, ...], *, number: int) -> Answer:
-    """Show when jobs run next, in their own time zone and in UTC.
+    """Show when jobs run next.
 
-    Only `lading serve` starts jobs by itself; for cron or CI these are the moments to run `lading sync JOB`.
+    Each slot is given in the job's own time zone and in UTC. Only `lading serve` starts jobs by itself; for cron or CI
+    these are the moments to run `lading sync JOB`.
     """
     declared = {job.name: job for job in session.deployment().jobs}
     for name in jobs:

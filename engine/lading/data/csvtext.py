@@ -41,7 +41,7 @@ def header_names(job: Job, record: Record, template: tuple[str, ...] | None) -> 
 def header_line(columns: tuple[str, ...]) -> bytes:
     """Return the header with its line end."""
     frame = pl.DataFrame({"x": list(columns)}, schema={"x": pl.String})
-    return (",".join(frame.select(_field(pl.col("x")))["x"].to_list()) + "\n").encode()
+    return (",".join(frame.select(_field(pl.col("x")).alias("x"))["x"].to_list()) + "\n").encode()
 
 
 def fields(record: Record, columns: tuple[str, ...]) -> list[pl.Expr]:

@@ -66,12 +66,12 @@ class Encoder:
             if always:
                 parts += [comma + label, *inner]
             else:
-                parts.append(_joined([comma + label, *inner], ignore_nulls=False))
+                parts.append(_joined([comma + label, *inner], ignore_nulls=False).fill_null(""))
         if first_is_there:
             return [brackets[0], *parts, brackets[1]], True
         body = self._column(_joined(parts, ignore_nulls=True) if parts else pl.lit(""))
         trimmed = body.str.strip_prefix(",")
-        if any_is_there or brackets == "{}" and not pairs:
+        if any_is_there or (brackets == "{}" and not pairs):
             return [brackets[0], trimmed, brackets[1]], bool(pairs)
         whole = pl.when(body != "").then(_joined([brackets[0], trimmed, brackets[1]], ignore_nulls=False))
         return [self._column(whole)], False

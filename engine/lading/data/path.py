@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lading.core.job import Job
     from lading.core.vendor_rules import VendorRules
     from lading.errors import Problem
-    from lading.ports import Baseline, Comparison, CompareContext, Downloads, RowVerdicts, Watcher
+    from lading.ports import Baseline, CompareContext, Comparison, Downloads, RowVerdicts, Watcher
 
 #: Rejects that are given out at a time.
 CHUNK = 10_000

@@ -18,13 +18,14 @@ from lading.core.record_schema import Format, Kind, Rule, Severity
 from lading.core.vendor_rules import FileFormat
 from lading.data import names
 from lading.data.coerce import coerce
-from lading.data.csvtext import header_names, lines as csv_lines
+from lading.data.csvtext import header_names
+from lading.data.csvtext import lines as csv_lines
 from lading.data.evaluate import Flaw, evaluate
 from lading.data.expressions import parse, problem
-from lading.data.jsontext import Encoder, escaped, items_text
 from lading.data.joins import joined_schema
+from lading.data.jsontext import Encoder, escaped, items_text
 from lading.data.read import Input, open_source
-from lading.data.shapes import Leaf, Record, compile_record, csv_rule, schema_of
+from lading.data.shapes import Leaf, Record, compile_record, csv_rule
 from lading.data.validate import Check, checks, presence
 from lading.data.words import closest
 from lading.errors import Problem, SpecError
@@ -74,7 +75,7 @@ def try_plan(job: Job, rules: VendorRules, template: tuple[str, ...] | None) -> 
     """Return the plan of a job and everything that is wrong with it."""
     given = open_source(job.source)
     schema = joined_schema(job.source, given.schema)
-    vendor_schema = schema_of(job, rules)
+    vendor_schema = rules.schema_for(job.target)
     record, problems = compile_record(job.record, vendor_schema.root if vendor_schema else None, schema)
     key, found = _key(job, schema)
     problems = [*found, *_named_columns(job, schema), *problems]
@@ -284,7 +285,7 @@ def _said(one: Check) -> pl.Expr:
 
 def plan_checks(plan: Plan, now: datetime) -> list[Check]:
     """Return every check of a plan's records."""
-    return checks(plan.record, schema_of(plan.job, plan.rules), plan.job.mode, now)
+    return checks(plan.record, plan.rules.schema_for(plan.job.target), plan.job.mode, now)
 
 
 def widths(found: Mapped, record: Record) -> pl.Series:

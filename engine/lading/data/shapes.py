@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -15,11 +14,6 @@ from lading.core.mapping import Array, Each, Expression, Literal, Node, Object, 
 from lading.core.record_schema import Format, Kind, Rule
 from lading.data.expressions import parse, problem
 from lading.errors import Problem, SpecError
-
-if TYPE_CHECKING:
-    from lading.core.job import Job
-    from lading.core.record_schema import RecordSchema
-    from lading.core.vendor_rules import VendorRules
 
 #: The rule of a value that no schema speaks of: it keeps its own type.
 FREE = Rule(kind=Kind.SCALAR)
@@ -202,14 +196,6 @@ def _kind_hint(wanted: Kind) -> str:
 def _dot(path: str, name: str) -> str:
     """Return the path of a member."""
     return f"{path}.{name}" if path else name
-
-
-def schema_of(job: Job, rules: VendorRules) -> RecordSchema | None:
-    """Return the record schema of a job: the one its target names, else the only one the vendor has."""
-    named = job.target.get("schema")
-    if named is not None:
-        return rules.schemas.get(named)
-    return next(iter(rules.schemas.values())) if len(rules.schemas) == 1 else None
 
 
 def compile_record(record: Object, rule: Rule | None, schema: dict[str, pl.DataType]) -> tuple[Record, list[Problem]]:

@@ -19,14 +19,14 @@ from lading.core.vendor_rules import FileFormat
 from lading.data import names
 from lading.data.compare import threads
 from lading.data.csvtext import fields, header_line
-from lading.data.gz import BLOCK, Block, cut, pack
+from lading.data.evaluate import evaluate
 from lading.data.grouping import grouped_frames
+from lading.data.gz import BLOCK, Block, cut, pack
 from lading.data.joins import join_all, load
 from lading.data.read import FRAME_ROWS, frames
 from lading.data.records import Mapped, Plan, fingerprints, keyed, lines, make_plan, mapped
-from lading.data.evaluate import evaluate
 from lading.data.sealed import Sealer
-from lading.data.shapes import Record, compile_record, schema_of
+from lading.data.shapes import Record, compile_record
 from lading.data.spool import in_order
 from lading.errors import SourceError, SpecError
 
@@ -222,7 +222,7 @@ def removal_record(job: Job, rules: VendorRules) -> Record:
     """
     if job.removal is None:
         raise SpecError(())
-    schema = schema_of(job, rules)
+    schema = rules.schema_for(job.target)
     columns: dict[str, pl.DataType] = dict.fromkeys(key_names(job), pl.String())
     record, problems = compile_record(job.removal.record, schema.root if schema else None, columns)
     if problems:
@@ -248,7 +248,7 @@ def _envelope(plan: Plan, mode: str) -> tuple[list[str | pl.Expr], str]:
     """Return what stands before and after a record."""
     if not plan.rules.file.envelope:
         return [""], ""
-    schema = schema_of(plan.job, plan.rules)
+    schema = plan.rules.schema_for(plan.job.target)
     name = plan.job.target.get("schema") or (schema.name if schema else "")
     middle = f'","schema":{json.dumps(name)},"mode":{json.dumps(mode)},"value":'
     return ['{"ref":"', pl.col(names.REF), middle], "}"

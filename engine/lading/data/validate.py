@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from lading.core.record_schema import Format, Kind, Rule, Severity
+from lading.core.record_schema import Format, Rule, Severity
 from lading.data import names
 from lading.data.coerce import is_raw
 from lading.data.masks import masked

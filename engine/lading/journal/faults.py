@@ -33,6 +33,16 @@ def explained(path: Path) -> Iterator[None]:
         raise explain(error, path) from error
 
 
+@contextmanager
+def legible(path: Path) -> Iterator[None]:
+    """Do as `explained`, where only SQLite speaks: its texts may be no texts any more in a damaged file."""
+    with explained(path):
+        try:
+            yield
+        except UnicodeDecodeError:
+            raise damaged(path, "it holds text that is not UTF-8") from None
+
+
 def explain(error: sqlite3.Error, path: Path) -> LadingError:
     """Return the error of ours that tells what a SQLite error means and what to do."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF

@@ -83,8 +83,8 @@ class Queries(Store):
     def events(self, batch: str) -> tuple[Event, ...]:
         """Return what happened to a batch, in order, heartbeats left out."""
         found = self._rows(
-            "SELECT *, coalesce((SELECT chain FROM events AS b WHERE b.no < e.no ORDER BY b.no DESC LIMIT 1), '') AS before"
-            " FROM events AS e WHERE batch = ? AND kind <> ? ORDER BY no",
+            "SELECT *, coalesce((SELECT chain FROM events AS earlier WHERE earlier.no < events.no "
+            "ORDER BY earlier.no DESC LIMIT 1), '') AS before FROM events WHERE batch = ? AND kind <> ? ORDER BY no",
             [batch, PREPARED],
         )
         return tuple(codec.read_linked_event(row["before"], row) for row in found)

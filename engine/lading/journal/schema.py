@@ -5,12 +5,10 @@ It does not know what the values mean; `codec` does.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+import sqlite3
+from functools import cache
 
-from sqlite_utils import Migrations
-
-if TYPE_CHECKING:
-    from sqlite_utils import Database
+from sqlite_utils import Database, Migrations
 
 #: "ladi": says that a SQLite file is a journal of lading.
 APPLICATION_ID = 0x6C616469
@@ -176,3 +174,19 @@ def migrate(db: Database, lineage: str) -> None:
     except BaseException:
         db.rollback()
         raise
+
+
+def shape(db: Database, *kinds: str) -> frozenset[str]:
+    """Return the definitions of all things of these kinds (table, index, trigger), as SQLite keeps them."""
+    found = db.execute("SELECT type, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    return frozenset(sql for kind, sql in found if kind in kinds)
+
+
+@cache
+def right_shape(*kinds: str) -> frozenset[str]:
+    """Return what `shape` says of a journal that the same migrations made."""
+    db = Database(sqlite3.connect(":memory:", isolation_level=None))
+    migrate(db, "")
+    found = shape(db, *kinds)
+    db.close()
+    return found

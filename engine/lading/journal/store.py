@@ -20,7 +20,7 @@ from sqlite_utils import Database
 
 from lading.errors import EnvironmentProblem, LockedError, StateError
 from lading.journal import files, schema
-from lading.journal.faults import BUSY_TIMEOUT, damaged, explained
+from lading.journal.faults import BUSY_TIMEOUT, damaged, explained, legible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 
 #: A file up to this many bytes is checked at every opening; a larger one after an unclean end only.
 ALWAYS_CHECKED = 32 * 2**20
+#: Tables whose indexes are checked at every opening too (quick_check leaves them out): a batch must not be overlooked.
+_VITAL = ("meta", "runs", "batches", "events", "baselines", "slots", "leases", "approvals")
 #: What each connection must answer to its pragmas, whatever the SQLite library was compiled with.
 _PRAGMAS = {
     "busy_timeout": BUSY_TIMEOUT,
@@ -80,7 +82,7 @@ class Store:
 
     def _rows(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
         """Return the rows of a question."""
-        with explained(self.path):
+        with legible(self.path):
             return list(self._db.query(sql, list(parameters)))
 
     def _tripped(self, name: str) -> None:
@@ -149,7 +151,7 @@ def open_store(folder: Path, *, read_only: bool, lineage: str) -> tuple[Path, Da
         for name in (path, path.with_suffix(".db-wal"), path.with_suffix(".db-shm"), path.with_suffix(".anchor")):
             files.tighten(name)
     unclean = files.left_open(path)
-    with explained(path):
+    with legible(path):
         db = _connect(path, read_only=read_only)
         try:
             _set_pragmas(db, path, read_only=read_only)
@@ -206,10 +208,15 @@ def _trust(db: Database, path: Path, *, unclean: bool) -> str:
             f"{path} was written by a newer lading (schema {version}; this one knows {schema.SCHEMA_VERSION})",
             hint="Upgrade lading: `pip install --upgrade lading`.",
         )
+    if version == schema.SCHEMA_VERSION and schema.shape(db, "table", "index") != schema.right_shape("table", "index"):
+        raise damaged(path, "its tables are not those that lading made")
+    checks = [f"integrity_check({table})" for table in _VITAL]
     if unclean or path.stat().st_size <= ALWAYS_CHECKED:
-        verdict = db.execute("PRAGMA quick_check(1)").fetchone()[0]
+        checks.insert(0, "quick_check(1)")
+    for check in checks:
+        verdict = db.execute(f"PRAGMA {check}").fetchone()[0]
         if verdict != "ok":
-            raise damaged(path, f"quick_check says: {verdict}")
+            raise damaged(path, f"{check} says: {verdict}")
     found = db.execute("SELECT lineage, serial FROM meta").fetchone()
     if found is None:
         raise damaged(path, "its table meta is empty")

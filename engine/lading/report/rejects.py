@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 #: A spreadsheet takes a cell that begins so for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 EXPORT_HEADER = ("job", "run", "batch", "kind", "key", "field", "code", "reason", "batch_line", "source_row", "retry")
-_HEADER = ("kind", "key", "field", "code", "reason", "batch line")
+_HEADER = ("kind", "key", "field", "code", "batch line", "reason")
 _GROUPS = ("records", "kind", "code", "field")
 
 
@@ -55,28 +55,42 @@ class RejectLine:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectsReport:
-    """A page of rejects out of `total`. `about` says whose they are; `exported` where they were written."""
+    """A page of rejects out of `total`. `about` says whose they are; `exported` where they were written.
+
+    `standing` counts records that an earlier run brought to the vendor in vain and that have not changed since.
+    """
 
     about: str
     rejects: tuple[RejectLine, ...]
     total: int
     exported: str = ""
+    standing: int = 0
 
     def text(self, paint: Paint) -> str:
         """Return a table, or one line when there is none."""
+        return "\n".join([self._table(paint), *self._standing_words()])
+
+    def _standing_words(self) -> list[str]:
+        if not self.standing:
+            return []
+        records = noun(self.standing, "record")
+        return [f"{records} more, rejected or unknown in an earlier run and not changed since: `--all` shows all runs"]
+
+    def _table(self, paint: Paint) -> str:
         if self.exported:
             return f"{self.about}: {noun(self.total, 'reject')} written to {visible(self.exported)}"
         if not self.total:
             return f"{self.about}: no rejects"
-        table = columns(_HEADER, self._rows(), paint, right=frozenset({5}))
+        table = columns(_HEADER, self._rows(), paint, right=frozenset({4}))
         more = self.total - len(self.rejects)
         rest = f"\n{more:,} more: `--limit 0` shows all, `--groups` counts them, `--export FILE.csv` writes them"
         return f"{self.about}: {noun(self.total, 'reject')}\n{table}{rest if more > 0 else ''}"
 
     def markdown(self) -> str:
         """Return a table."""
-        table = markdown_table(_HEADER, self._rows(), right=frozenset({5}))
-        return f"### lading rejects: {self.about}\n\n{noun(self.total, 'reject')}\n\n{table}"
+        table = markdown_table(_HEADER, self._rows(), right=frozenset({4}))
+        head = f"### lading rejects: {self.about}\n\n{noun(self.total, 'reject')}\n\n{table}"
+        return "\n\n".join([head, *self._standing_words()])
 
     def data(self) -> dict[str, object]:
         """Return the page as plain values for JSON."""
@@ -84,6 +98,7 @@ class RejectsReport:
             "total": self.total,
             "shown": len(self.rejects),
             "rejects": [one.data() for one in self.rejects],
+            "standing": self.standing,
             "exported": self.exported or None,
         }
 
@@ -94,7 +109,7 @@ class RejectsReport:
 
     def _rows(self) -> list[tuple[str, ...]]:
         return [
-            (one.kind, one.key, one.field or "-", one.code or "-", one.reason, str(one.line) if one.line else "-")
+            (one.kind, one.key or "-", one.field or "-", one.code or "-", str(one.line or "-"), one.reason)
             for one in (line.reject for line in self.rejects)
         ]
 

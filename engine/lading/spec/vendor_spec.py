@@ -26,7 +26,8 @@ if TYPE_CHECKING:
 
 #: Placeholders that every vendor spec knows. Those of `target`, `params` and `credentials` are declared in the spec.
 _CLOSED = frozenset(
-    "ticket token slot.id slot.url found.url file.md5 file.md5_base64 file.size file.name".split()  # noqa: SIM905 - a list of words reads best as words
+    {"ticket", "token", "slot.id", "slot.url", "found.url"}
+    | {f"file.{one}" for one in ("md5", "md5_base64", "size", "name")}
 )
 
 

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
 _NOT_BEGUN = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 #: How many names a message lists at most.
 _NAMES_MAX = 20
+#: The longest id that is kept.
+_ID_MAX = 255
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -176,9 +178,10 @@ def read_slot(asked: Asked, ticket: Ticket, *, needs_url: bool) -> Slot:
     pointers = asked.call.read
     number = reading.text(body, pointers["id"]) if "id" in pointers else ticket
     url = reading.text(body, pointers["url"])
-    if number is None or (needs_url and url is None):
-        lost = "id" if number is None else "upload URL"
-        raise Unclear(f"{asked.where}: HTTP {asked.answer.status}, and the answer holds no {lost}")
+    if number is None or len(number) > _ID_MAX:
+        raise Unclear(f"{asked.where}: HTTP {asked.answer.status}, and the answer holds no id")
+    if needs_url and url is None:
+        raise Unclear(f"{asked.where}: HTTP {asked.answer.status}, and the answer holds no upload URL")
     ends = (reading.moment(reading.text(body, pointers.get("until", ()))), reading.signed_until(url))
     return Slot(id=number, url=url, until=min((one for one in ends if one), default=None))
 

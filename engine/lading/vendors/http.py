@@ -92,6 +92,8 @@ class Http:
 
         def kept(response: requests.Response) -> Answer:
             good = response.status_code == requests.codes.ok
+            if good and "text/html" in response.headers.get("Content-Type", "").lower():
+                raise Unclear("a page for people came where a document was asked for")
             if good:
                 save(into, self._file(response))
             body = b"" if good else self._body(response)
@@ -107,13 +109,18 @@ class Http:
         with contextlib.ExitStack() as stack:
             try:
                 prepared = self._prepared(request, _opened(request, stack))
-                response = stack.enter_context(self._sent(stack.enter_context(_session()), prepared))
+                response = stack.enter_context(
+                    self._sent(stack.enter_context(_session()), prepared, slow=request.file is not None)
+                )
                 return take(response)
             except VendorFailure as raised:
                 # Reasons of our own: they get the address, which is redacted.
                 failure = type(raised)(f"{where}: {raised.reason}")
             except (requests.RequestException, HTTPError) as error:
                 failure = _translated(error, where)
+            except ValueError:
+                # A header that cannot be written. The error holds it, and it may be a secret.
+                failure = Permanent(f"{where}: the request cannot be written as HTTP")
             except OSError as error:
                 # Sockets fail as the kinds above; what is left is our own disk.
                 wrong = f"{where}: the answer cannot be kept on our disk: {error.strerror}"
@@ -122,10 +129,12 @@ class Http:
                 )
         raise failure
 
-    def _sent(self, session: requests.Session, prepared: requests.PreparedRequest) -> requests.Response:
-        timeouts = (self.limits.connect.total_seconds(), self.limits.read.total_seconds())
+    def _sent(self, session: requests.Session, prepared: requests.PreparedRequest, *, slow: bool) -> requests.Response:
+        read = self.limits.read.total_seconds()
+        # The first of the two also bounds each send: a long body over a slow line stalls for longer than a connection.
+        first = read if slow else self.limits.connect.total_seconds()
         return session.send(
-            prepared, stream=True, timeout=timeouts, allow_redirects=False, verify=self.verify, proxies={}
+            prepared, stream=True, timeout=(first, read), allow_redirects=False, verify=self.verify, proxies={}
         )
 
     def _prepared(self, request: Request, body: BinaryIO | bytes | None) -> requests.PreparedRequest:
@@ -164,7 +173,8 @@ class Http:
         """Yield the bytes of a body as they are on the wire: whole, in time, and not more than `most`."""
         begun: datetime = self.clock.now()
         taken = 0
-        while chunk := response.raw.read(CHUNK, decode_content=False):
+        # `read1` returns what has come, so that time is looked at even when it comes byte by byte.
+        while chunk := response.raw.read1(CHUNK, decode_content=False):
             taken += len(chunk)
             if taken > most:
                 if cut:
@@ -175,7 +185,7 @@ class Http:
                 raise Unclear(f"the answer was still coming after {self.limits.whole}")
             yield chunk
         written = response.headers.get("Content-Length", "")
-        if written.isdigit() and int(written) != taken:
+        if written.isascii() and written.isdigit() and int(written) != taken:
             raise Unclear(f"the answer ended after {taken:,} of {int(written):,} bytes")
 
 

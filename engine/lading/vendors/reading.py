@@ -23,6 +23,10 @@ if TYPE_CHECKING:
 SAID_MAX = 300
 #: Nobody may ask us to wait longer than this.
 WAIT_MAX = timedelta(days=1)
+#: No list and no count is larger.
+_DIGITS_MAX, _COUNT_MAX = 9, 10**18
+#: A shorter secret would blank out ordinary words.
+_SECRET_MIN = 4
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]+")
 _CODE = re.compile(rb"<Code>([^<]{1,200})</Code>")
 _MESSAGE = re.compile(rb"<Message>([^<]{1,1000})</Message>")
@@ -54,7 +58,7 @@ def at(node: Any, pointer: str) -> Any:
         name = part.replace("~1", "/").replace("~0", "~")
         if isinstance(node, dict):
             node = node.get(name)
-        elif isinstance(node, list) and name.isascii() and name.isdigit() and len(name) < 10:  # noqa: PLR2004 - no list is longer
+        elif isinstance(node, list) and name.isascii() and name.isdigit() and len(name) <= _DIGITS_MAX:
             node = node[int(name)] if int(name) < len(node) else None
         else:
             return None
@@ -77,7 +81,7 @@ def count(node: Any, pointer: str) -> int | None:
     found = at(node, pointer)
     if isinstance(found, str) and found.isascii() and found.isdigit():
         return int(found[:18])
-    if isinstance(found, int | float) and not isinstance(found, bool) and 0 <= found < 1e18:  # noqa: PLR2004 - no vendor counts further
+    if isinstance(found, int | float) and not isinstance(found, bool) and 0 <= found < _COUNT_MAX:
         return int(found)
     return None
 
@@ -135,7 +139,7 @@ def said(body: bytes, secrets: Iterable[str] = ()) -> str:
     """Return what an answer says to people, on one line, without secrets and queries, at most `SAID_MAX` characters."""
     found = _words(body)
     for secret in secrets:
-        if len(secret) > 3:  # noqa: PLR2004 - shorter would blank out ordinary words
+        if len(secret) >= _SECRET_MIN:
             found = found.replace(secret, "<redacted>")
     # Queries go before anything is cut, so that no half of one is left.
     found = redacted(_CONTROL.sub(" ", found)).strip()
@@ -164,5 +168,5 @@ def columns(body: bytes) -> tuple[str, ...] | None:
     lines = body[:65_536].decode("utf-8-sig", "replace").lstrip("\r\n").splitlines()
     if not lines or lines[0].lstrip().startswith(("<", "{", "[")):
         return None
-    names = tuple(name.strip() for name in next(csv.reader(io.StringIO(lines[0])), []))
+    names = tuple(name.strip() for name in next(csv.reader(io.StringIO(lines[0]), skipinitialspace=True), []))
     return names if names and all(names) else None

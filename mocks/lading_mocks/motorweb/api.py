@@ -16,8 +16,8 @@ from werkzeug.routing import Map, Rule, Submount
 from werkzeug.wrappers import Request, Response
 
 from lading_mocks import answers, moments, signing
-from lading_mocks.motorweb import files, orders, phases, rows, tokens
-from lading_mocks.motorweb.backoffice import SERVICE, BackOffice
+from lading_mocks.motorweb import files, orders, phases, problems, rows, tokens
+from lading_mocks.motorweb.backoffice import SERVICE, SERVICE_CODE, BackOffice
 from lading_mocks.vendor import STORAGE
 from lading_mocks.world import Batch
 
@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 
     from lading_mocks.clock import Clock
     from lading_mocks.memory import Memory
+    from lading_mocks.motorweb.switches import MotorwebSwitches
 
-URL_LIFETIME = 900
 # The documented example shows an `expiry` 8 hours after creation beside a URL that lives 900 seconds; so do we.
 SAID_EXPIRY = 8 * 3600
 _ROUTES = [
@@ -44,6 +44,9 @@ _ROUTES = [
 ]
 
 
+_PREFIXES = ("/batch/v1", "/v1")
+
+
 class _NotFoundError(Exception):
     """No such service or batch."""
 
@@ -57,10 +60,10 @@ class Motorweb(BackOffice):
         "client_secret": "not-a-real-secret-motorweb-mock",
     }
 
-    def __init__(self, memory: Memory, clock: Clock, *, pace: phases.Pace | None = None) -> None:
-        """Take memory and clock; `pace` is how long the phases last."""
-        super().__init__(memory, clock, pace=pace)
-        shared = [Submount(prefix, [rule.empty() for rule in _ROUTES]) for prefix in ("/batch/v1", "/v1")]
+    def __init__(self, memory: Memory, clock: Clock, *, switches: MotorwebSwitches | None = None) -> None:
+        """Take memory and clock; `switches` are the readings to follow."""
+        super().__init__(memory, clock, switches=switches)
+        shared = [Submount(prefix, [rule.empty() for rule in _ROUTES]) for prefix in _PREFIXES]
         self._routes = Map(
             [
                 Rule("/auth/v1/token", endpoint="token", methods=["POST"]),
@@ -92,6 +95,9 @@ class Motorweb(BackOffice):
         """Answer one request."""
         try:
             endpoint, values = self._routes.bind_to_environ(request.environ).match()
+            other_prefix = next((one for one in _PREFIXES if one != self.switches.prefix), None)
+            if self.switches.prefix != "both" and request.path.startswith(f"{other_prefix}/"):
+                raise _NotFoundError
             if endpoint in self._open:
                 return self._open[endpoint](request, **values)
             refused = tokens.refusal(request, self.memory, self.clock.now())
@@ -101,11 +107,27 @@ class Motorweb(BackOffice):
                 self.settle()
                 return self._guarded[endpoint](request, **values)
         except (orders.BadRequest, answers.BadBody) as error:
-            return _error(400, str(error))
+            return self.problem(400, str(error))
         except _NotFoundError:
-            return _error(404, "The resource for the given id was not found")
+            return self.unknown()
         except HTTPException as error:
-            return _error(error.code or 500, error.name)
+            return self.problem(error.code or 500, error.name)
+
+    def problem(self, status: int, message: str) -> Response:
+        """Answer with an error of the service."""
+        return problems.error(self.switches.error_body, status, message)
+
+    def unknown(self) -> Response:
+        """Answer as to an id that is not known."""
+        return self.problem(404, "The resource for the given id was not found")
+
+    def denied(self) -> Response:
+        """Answer as the gateway does to a token that is worth nothing."""
+        return tokens.no_access()
+
+    def expired(self) -> Response:
+        """Answer as storage does when a URL has expired."""
+        return answers.as_refusal(signing.gcs_expired(self.clock.now() - 1))
 
     # The API, in the order of the document.
 
@@ -113,7 +135,10 @@ class Motorweb(BackOffice):
         return tokens.grant(request, self.memory, self.credentials, self.clock.now())
 
     def _list_services(self, _request: Request) -> Response:
-        return answers.as_json([SERVICE])
+        switches = self.switches
+        name = SERVICE["name"] if switches.service_name == "display" else SERVICE_CODE
+        service = {switches.service_id: SERVICE["id"], "name": name, "description": SERVICE["description"]}
+        return answers.as_json([service] if switches.services == "array" else {"total": 1, "content": [service]})
 
     def _template(self, _request: Request, service_id: str) -> Response:
         if _uuid(service_id) != SERVICE["id"]:
@@ -127,8 +152,12 @@ class Motorweb(BackOffice):
         order = orders.read(answers.json_of(request))
         if order.service != SERVICE["id"]:
             raise _NotFoundError
-        if any(b.reference == order.reference and b.cancelled is None for b in self.memory.world.all()):
-            return _error(409, "A conflicting resource already exists: userBatchReference is in use")
+        used = any(b.reference == order.reference and b.cancelled is None for b in self.memory.world.all())
+        if used and not self.switches.duplicate_references:
+            return self.problem(409, "A conflicting resource already exists: userBatchReference is in use")
+        return self._made_batch(request, order)
+
+    def _made_batch(self, request: Request, order: orders.Order) -> Response:
         now, number = self.clock.now(), self.memory.world.next_number()
         mark = self.memory.keyed(f"object:{number}".encode()).hex()[:12]
         batch = Batch(
@@ -144,47 +173,67 @@ class Motorweb(BackOffice):
         )
         self.memory.keep(batch)
         url = self._signed(request, "PUT", f"{STORAGE}/user-upload/{batch.facts['object']}")
-        expiry = moments.seconds(now + SAID_EXPIRY).rstrip("Z")
-        return answers.as_json({"url": url, "expiry": expiry, "batchId": batch.id}, HTTPStatus.CREATED)
+        expiry = ("123-" if self.switches.printed_expiry else "") + moments.seconds(now + SAID_EXPIRY).rstrip("Z")
+        return answers.as_json({"url": url, "expiry": expiry, "batchId": batch.id}, self.switches.create_status)
 
     def _list_batches(self, _request: Request) -> Response:
+        if not self.switches.list_batches:
+            raise _NotFoundError
         return answers.as_json([self._view(batch) for batch in self.memory.world.all()])
 
     def _get_batch(self, _request: Request, batch_id: str) -> Response:
-        return answers.as_json(self._view(self._find(batch_id)))
+        batch = self._find(batch_id)
+        answer = answers.as_json(self._view(batch))
+        self.polled(batch)
+        return answer
 
     def _delete_batch(self, _request: Request, batch_id: str) -> Response:
         batch = self._find(batch_id)
         status = self._status(batch)
-        if status not in phases.DELETABLE:
-            return _error(409, f"Only a pending batch can be deleted; this one is {status}")
+        if status not in ({"PENDING", "SCHEDULED"} if self.switches.delete_scheduled else {"PENDING"}):
+            return self.problem(self.switches.delete_refusal, f"Only a pending batch can be deleted; this one is {status}")
         self.memory.keep(replace(batch, cancelled=self.clock.now()))
-        return Response(status=200)
+        return Response(status=self.switches.deleted_status)
 
     def _reports(self, request: Request, batch_id: str) -> Response:
         batch = self._find(batch_id)
         status, url, expiry = self._status(batch), None, None
-        if status == "COMPLETED":
+        if status == phases.DONE:
             url = self._signed(request, "GET", f"{STORAGE}/user-results/{batch.id}.csv")
-            expiry = moments.seconds(self.clock.now() + URL_LIFETIME)
-        return answers.as_json({"batchId": batch.id, "status": status, "url": url, "expiry": expiry})
+            expiry = moments.seconds(self.clock.now() + self.switches.url_lifetime)
+        said = {"batchId": batch.id, "status": self._shown(status), "url": url, "expiry": expiry}
+        answer = answers.as_json([said] if self.switches.reports == "array" else said)
+        self.polled(batch)
+        return answer
 
     def _errors(self, request: Request, batch_id: str) -> Response:
         batch, wanted = self._find(batch_id), request.args.get("errorType")
-        if wanted is not None and wanted not in rows.ERROR_TYPES:
+        if wanted is not None and wanted not in rows.ERROR_TYPES and self.switches.unknown_error_type == HTTPStatus.BAD_REQUEST:
             msg = f"errorType must be one of {', '.join(rows.ERROR_TYPES)}"
             raise orders.BadRequest(msg)
+        done = self._status(batch) == phases.DONE
+        if not self._has_errors(batch, done=done) and self.switches.no_errors != HTTPStatus.OK:
+            return self._no_errors()
         head = f'{{"batchId":"{batch.id}","batchItemsErrors":['
-        done = self._status(batch) == "COMPLETED"
         items = _kept_errors(self._made(batch).errors, wanted) if done else iter(())
         return answers.as_json_list(head, items, "]}")
 
     def _download_errors(self, _request: Request, batch_id: str) -> Response:
         batch = self._find(batch_id)
-        kind = "text/csv; charset=utf-8"
-        if self._status(batch) != "COMPLETED":
+        kind, done = "text/csv; charset=utf-8", self._status(batch) == phases.DONE
+        if not self._has_errors(batch, done=done) and self.switches.no_errors != HTTPStatus.OK:
+            return self._no_errors()
+        if not done:
             return Response(",".join([*rows.COLUMNS, *files.ERROR_COLUMNS]) + "\r\n", 200, content_type=kind)
         return answers.as_file(self._made(batch).errors_csv, kind)
+
+    def _has_errors(self, batch: Batch, *, done: bool) -> bool:
+        counts = batch.outcome.counts if batch.outcome and done else {}
+        return bool(counts.get("validationErrors") or counts.get("processingErrors"))
+
+    def _no_errors(self) -> Response:
+        status = self.switches.no_errors
+        return self.problem(status, "No errors") if status == HTTPStatus.NOT_FOUND else Response(status=status)
 
     # Storage, whose host is this server too.
 
@@ -194,7 +243,7 @@ class Motorweb(BackOffice):
             return answers.as_refusal(refusal)
         with self.memory.lock:
             found = next((b for b in self.memory.world.all() if b.facts["object"] == name), None)
-        return self.take_in(request, found.id) if found else _no_such_key()
+        return self.take_in(request, found.id, limit=self.switches.max_bytes) if found else problems.no_such_key()
 
     def _get_object(self, request: Request, name: str) -> Response:
         refusal = signing.gcs_refusal(answers.call_of(request), secret=self.memory.secret, now=self.clock.now())
@@ -203,8 +252,8 @@ class Motorweb(BackOffice):
         with self.memory.lock:
             self.settle()
             batch = self.memory.world.get(name.removesuffix(".csv"))
-            if batch is None or self._status(batch) != "COMPLETED":
-                return _no_such_key()
+            if batch is None or self._status(batch) != phases.DONE:
+                return problems.no_such_key()
             return answers.as_file(self._made(batch).result, "text/csv")
 
     # What the above share.
@@ -213,7 +262,7 @@ class Motorweb(BackOffice):
         call = signing.Call(verb=verb, path=path, query=(), headers={})
         base = request.host_url.rstrip("/")
         now = self.clock.now()
-        return signing.gcs_url(base, call, secret=self.memory.secret, now=now, lifetime=URL_LIFETIME)
+        return signing.gcs_url(base, call, secret=self.memory.secret, now=now, lifetime=self.switches.url_lifetime)
 
     def _find(self, batch_id: str) -> Batch:
         batch = self.memory.world.get(_uuid(batch_id))
@@ -236,13 +285,3 @@ def _kept_errors(file: Path, wanted: str | None) -> Iterator[dict[str, Any]]:
             item: dict[str, Any] = json.loads(line)
             if wanted in {None, item["errors"][0]["errorType"]}:
                 yield item
-
-
-def _error(status: int, message: str) -> Response:
-    reason = HTTPStatus(status).phrase
-    return answers.as_json({"status": status, "error": reason, "message": message}, status)
-
-
-def _no_such_key() -> Response:
-    message = "The specified key does not exist."
-    return answers.as_refusal(signing.Refusal(status=404, code="NoSuchKey", message=message))

@@ -82,7 +82,8 @@ def read(file: Path, rules: Rules) -> Iterator[Row]:
             for fields in reader:
                 if fields:
                     rows += 1
-                    yield Row(line=reader.line_num, header=header, fields=fields, error=judge(header, fields))
+                    error = judge(header, fields, short_chassis=rules.short_chassis)
+                    yield Row(line=reader.line_num, header=header, fields=fields, error=error)
         except (UnicodeDecodeError, csv.Error):
             msg = "the file is not CSV in UTF-8"
             raise Unusable(msg) from None

@@ -27,6 +27,7 @@ STATES = frozenset({"ACT", "NSW", "NT", "QLD", "SA", "TAS", "VIC", "WA"})
 OUTPUTS = ("mockWovrStatus", "mockCheckedAt")
 ERROR_TYPES = ("VALIDATION_ERROR", "PROCESSING_ERROR", "SERVER_ERROR")
 _VIN = re.compile(r"[A-HJ-NPR-Z0-9]{17}")
+_CHASSIS = re.compile(r"[A-HJ-NPR-Z0-9]{6,16}")
 _TRIES = 3
 
 
@@ -55,13 +56,13 @@ def header_fault(header: Sequence[str]) -> str | None:
     return None
 
 
-def judge(header: Sequence[str], fields: Sequence[str]) -> RowError | None:
-    """Say why a row has no result; None when it has one."""
+def judge(header: Sequence[str], fields: Sequence[str], *, short_chassis: bool = False) -> RowError | None:
+    """Say why a row has no result; None when it has one. With `short_chassis` 6 to 16 characters are a VIN too."""
     if len(fields) != len(header):
         return _invalid(f"Row has {len(fields)} fields, the header has {len(header)}")
     row = dict(zip(header, fields, strict=True))
     vin, plate, state = (row.get(name, "").strip().upper() for name in COLUMNS)
-    if re.fullmatch(_VIN, vin):
+    if re.fullmatch(_VIN, vin) or (short_chassis and re.fullmatch(_CHASSIS, vin)):
         return _reserved(vin.startswith("MCK404"), vin.startswith("MCK500"), "VIN not found")
     if plate and state in STATES:
         return _reserved(plate == "MOCK404", plate == "MOCK500", "Plate/State not found")

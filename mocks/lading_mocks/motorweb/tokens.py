@@ -57,10 +57,15 @@ def refusal(request: Request, memory: Memory, now: float) -> Response | None:
     scheme, _, token = request.headers.get("Authorization", "").partition(" ")
     claims = _claims(memory, token) if scheme.lower() == "bearer" else None
     if claims is None or claims["generation"] != memory.generation:
-        return _fault("Invalid Access Token", "keymanagement.service.invalid_access_token")
+        return no_access()
     if now >= claims["exp"]:
         return _fault("Access Token expired", "keymanagement.service.access_token_expired")
     return None
+
+
+def no_access() -> Response:
+    """Answer to a token that is missing, changed or revoked."""
+    return _fault("Invalid Access Token", "keymanagement.service.invalid_access_token")
 
 
 def _token(memory: Memory, client_id: str, now: float) -> str:

@@ -6,12 +6,16 @@ It does not know what makes a record good, how long a phase lasts, or how a URL 
 from __future__ import annotations
 
 import base64
+import gzip
 import hmac
 import re
+from dataclasses import replace
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
+from werkzeug.wrappers import Response
 
 from lading_mocks import answers, moments, signing
 from lading_mocks.sitecore import checks, phases
@@ -22,16 +26,15 @@ from lading_mocks.world import Batch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from werkzeug.wrappers import Request, Response
+    from werkzeug.wrappers import Request
 
     from lading_mocks.clock import Clock
     from lading_mocks.memory import Memory
+    from lading_mocks.sitecore.switches import SitecoreSwitches
 
-LARGEST = 52_428_800
-URL_LIFETIME = 3600
-PAGE = 100
 _BUCKET = f"{STORAGE}/sitecore-batch-service-mock"
 _ENCRYPTED = {signing.ENCRYPTION: "AES256"}
+_DENIED = "Full authentication is required to access this resource"
 
 
 class _ProblemError(Exception):
@@ -52,9 +55,9 @@ class Sitecore(BackOffice):
         "api_token": "not-a-real-token-sitecore-mock",
     }
 
-    def __init__(self, memory: Memory, clock: Clock, *, pace: phases.Pace | None = None) -> None:
-        """Take memory and clock; `pace` is how long the phases last."""
-        super().__init__(memory, clock, pace=pace)
+    def __init__(self, memory: Memory, clock: Clock, *, switches: SitecoreSwitches | None = None) -> None:
+        """Take memory and clock; `switches` are the readings to follow."""
+        super().__init__(memory, clock, switches=switches)
         self._routes = Map(
             [
                 Rule("/v2/batches/inspect", endpoint="list", methods=["GET"]),
@@ -89,29 +92,42 @@ class Sitecore(BackOffice):
                 self.settle()
                 return self._guarded[endpoint](request, **values)
         except _ProblemError as problem:
-            return _platform_error(problem.status, problem.message)
+            return self.problem(problem.status, problem.message)
         except answers.BadBody as error:
-            return _platform_error(400, str(error))
+            return self.problem(400, str(error))
         except HTTPException as error:
-            return _platform_error(error.code or 500, error.name)
+            return self.problem(error.code or 500, error.name)
+
+    def problem(self, status: int, message: str) -> Response:
+        """Answer with an error of the platform."""
+        return platform_error(self.switches.error_body, status, message)
+
+    def unknown(self) -> Response:
+        """Answer as to a batch that is not known."""
+        return self.problem(404, "Batch not found")
+
+    def denied(self) -> Response:
+        """Answer as to credentials that are wrong."""
+        return self.problem(401, _DENIED)
+
+    def expired(self) -> Response:
+        """Answer as storage does when a URL has expired."""
+        now = self.clock.now()
+        return answers.as_refusal(signing.s3_expired(now - 1, now))
 
     # The API.
 
     def _allocate(self, request: Request, ref: str) -> Response:
         if not checks.is_uuid(ref):
             raise _ProblemError(400, "batchRef must be a UUID")
-        said = answers.json_of(request)
-        checksum, size = said.get("checksum"), said.get("size")
-        if not isinstance(checksum, str) or not re.fullmatch(r"[0-9a-fA-F]{32}", checksum):
-            raise _ProblemError(400, "checksum is required and must be the hexadecimal MD5 of the file")
-        if not isinstance(size, int) or isinstance(size, bool) or not 0 < size <= LARGEST:
-            raise _ProblemError(400, f"size is required and must be an integer from 1 to {LARGEST}")
+        checksum, size = self._announced(answers.json_of(request))
         held = self.memory.world.get(ref.lower())
         if held is not None:
             same = (held.facts["checksum"], held.facts["size"]) == (checksum, size)
-            if not same or self._status(held) != "uploading":
+            refuse = self.switches.repeat_allocate == "refuse"
+            if refuse or not same or self._status(held) != "uploading":
                 raise _ProblemError(409, "A batch with this reference already exists")
-            return answers.as_json(self._view(request, held, "uploading"))
+            return answers.as_json(self._view(request, held, "uploading"), self.switches.allocate_status)
         batch = Batch(
             id=ref.lower(),
             number=self.memory.world.next_number(),
@@ -120,27 +136,42 @@ class Sitecore(BackOffice):
             facts={"checksum": checksum, "size": size},
         )
         self.memory.keep(batch)
-        return answers.as_json(self._view(request, batch, "uploading"))
+        return answers.as_json(self._view(request, batch, "uploading"), self.switches.allocate_status)
+
+    def _announced(self, said: dict[str, Any]) -> tuple[str, int]:
+        checksum, size = said.get("checksum"), said.get("size")
+        if not isinstance(checksum, str) or not re.fullmatch(r"[0-9a-fA-F]{32}", checksum):
+            raise _ProblemError(400, "checksum is required and must be the hexadecimal MD5 of the file")
+        if self.switches.size_as_string and isinstance(size, str) and re.fullmatch(r"\d{1,12}", size, re.ASCII):
+            size = int(size)
+        largest = 1 << 40 if self.switches.late_size_check else self.switches.largest
+        if not isinstance(size, int) or isinstance(size, bool) or not 0 < size <= largest:
+            raise _ProblemError(400, f"size is required and must be an integer from 1 to {largest}")
+        return checksum, size
 
     def _plain(self, request: Request, ref: str) -> Response:
-        batch = self._find(ref)
-        status = self._status(batch)
+        status = self._status(self._find(ref))
         # What the plain endpoint shows for file_uploaded is open; assumption 8.
-        shown = "uploading" if status == "file_uploaded" else status
-        return answers.as_json(self._view(request, batch, shown))
+        return self._polled(request, ref, self.switches.plain_while_queued if status == "file_uploaded" else status)
 
     def _inspect(self, request: Request, ref: str) -> Response:
+        return self._polled(request, ref, self._status(self._find(ref)))
+
+    def _polled(self, request: Request, ref: str, shown: str) -> Response:
         batch = self._find(ref)
-        return answers.as_json(self._view(request, batch, self._status(batch)))
+        answer = answers.as_json(self._view(request, batch, shown))
+        self.polled(batch)
+        return answer
 
     def _list(self, request: Request) -> Response:
         now = self.clock.now()
         wanted = [word for word in request.args.get("status", "").split(",") if word]
         before, after = (_bound(request, name) for name in ("createdBefore", "createdAfter"))
-        offset, limit = _whole(request, "offset", 0), min(_whole(request, "limit", PAGE), PAGE)
+        page, batches = self.switches.page, self.memory.world.all()
+        offset, limit = _whole(request, "offset", 0), min(_whole(request, "limit", page), page)
         found = [
             batch
-            for batch in reversed(self.memory.world.all())
+            for batch in (reversed(batches) if self.switches.list_order == "newest" else batches)
             if now - batch.created <= phases.LISTED_FOR
             and (not wanted or self._status(batch) in wanted)
             and (before is None or batch.created < before)
@@ -154,7 +185,7 @@ class Sitecore(BackOffice):
         expected = base64.b64encode(":".join(self.credentials.values()).encode())
         good = hmac.compare_digest(expected, packed.strip().encode("utf-8", "replace"))
         if scheme.lower() != "basic" or not good:
-            raise _ProblemError(401, "Full authentication is required to access this resource")
+            raise _ProblemError(401, _DENIED)
 
     # Storage, whose host is this server too.
 
@@ -162,6 +193,9 @@ class Sitecore(BackOffice):
         refusal = self._storage_refusal(request)
         content_md5 = request.headers.get("Content-Md5")
         refusal = refusal or signing.digest_refusal(content_md5)
+        if content_md5 is None and self.switches.strict_md5:
+            message = "Missing required header for this request: Content-MD5"
+            refusal = refusal or signing.Refusal(status=400, code="InvalidRequest", message=message)
         return answers.as_refusal(refusal) if refusal else self.take_in(request, ref, content_md5=content_md5)
 
     def _get_log(self, request: Request, ref: str) -> Response:
@@ -173,11 +207,19 @@ class Sitecore(BackOffice):
             if batch is None or batch.outcome is None or not self._made(batch).log.exists():
                 gone = signing.Refusal(status=404, code="NoSuchKey", message="The specified key does not exist.")
                 return answers.as_refusal(gone)
-            return answers.as_file(self._made(batch).log, "application/gzip")
+            log = self._made(batch).log
+            if self.switches.log_gzip:
+                return answers.as_file(log, "application/gzip")
+            return answers.as_stream(gzip.open(log), "application/json")
 
     def _storage_refusal(self, request: Request) -> signing.Refusal | None:
         call, key = answers.call_of(request), self.credentials["client_key"]
+        if not self.switches.strict_encryption and request.method == "PUT":
+            # The header is signed; without strictness one that is missing is taken as sent.
+            call = replace(call, headers={**_ENCRYPTED, **call.headers})
         refusal = signing.s3_refusal(call, secret=self.memory.secret, now=self.clock.now(), access_key=key)
+        if refusal is None and request.method == "PUT" and self.switches.strict_content_type:
+            refusal = None if request.mimetype == "application/gzip" else signing.mismatch()
         if refusal is not None or request.method != "PUT":
             return refusal
         if "transfer-encoding" in call.headers:
@@ -192,7 +234,8 @@ class Sitecore(BackOffice):
 
     def _find(self, ref: str) -> Batch:
         batch = self.memory.world.get(ref.lower())
-        if batch is None:
+        old = batch is not None and self.clock.now() - batch.created > phases.LISTED_FOR
+        if batch is None or (old and self.switches.forgets):
             raise _ProblemError(404, "Batch not found")
         return batch
 
@@ -200,7 +243,7 @@ class Sitecore(BackOffice):
         key = self.credentials["client_key"]
         headers = _ENCRYPTED if verb == "PUT" else {}
         call = signing.Call(verb=verb, path=f"{_BUCKET}/{key}/{batch.id}/{name}", query=(), headers=headers)
-        expires = int(self.clock.now()) + URL_LIFETIME
+        expires = int(self.clock.now()) + (self.switches.url_lifetime if verb == "PUT" else self.switches.log_lifetime)
         base = request.host_url.rstrip("/")
         return signing.s3_url(base, call, secret=self.memory.secret, expires=expires, access_key=key), expires
 
@@ -217,8 +260,9 @@ class Sitecore(BackOffice):
             "size": batch.facts["size"],
             **location,
             "status": {"code": code} | ({"log": log} if log else {}),
+            **self._stats(batch, code),
             "createdAt": moments.millis(batch.created),
-            "modifiedAt": moments.millis(phases.modified_at(batch, self.clock.now(), self.pace)),
+            "modifiedAt": moments.millis(phases.modified_at(batch, self.clock.now(), self.switches)),
         }
 
     def _item(self, request: Request, batch: Batch) -> dict[str, Any]:
@@ -228,14 +272,23 @@ class Sitecore(BackOffice):
             "href": f"{request.base_url.rstrip('/')}/{batch.reference}",
             "ref": batch.reference,
             "status": status,
-            **({"log": log} if log else {}),
+            **({self.switches.log_name: log} if log else {}),
             "createdAt": moments.millis(batch.created),
-            "modifiedAt": moments.millis(phases.modified_at(batch, self.clock.now(), self.pace)),
+            "modifiedAt": moments.millis(phases.modified_at(batch, self.clock.now(), self.switches)),
         }
+
+    def _stats(self, batch: Batch, code: str) -> dict[str, Any]:
+        # The page describes the four numbers, but their names are lost: these are inventions.
+        if not self.switches.stats or code not in {"error", "success"} or batch.outcome is None:
+            return {}
+        counts = {f"mock{name.capitalize()}": count for name, count in batch.outcome.counts.items()}
+        return {"mockStats": {"mockRunMillis": int(self.switches.processing * 1000), **counts}}
 
     def _log_url(self, request: Request, batch: Batch, code: str) -> str | None:
         # A file that was no gzip ends as error without a log.
-        if code != "error" or batch.outcome is None or not batch.outcome.counts:
+        if code not in {"error", "success"} or batch.outcome is None or not batch.outcome.counts:
+            return None
+        if not batch.outcome.counts["failed"] and not self.switches.log_successes:
             return None
         return self._signed(request, "GET", batch, "log.gz")[0]
 
@@ -257,6 +310,13 @@ def _whole(request: Request, name: str, default: int) -> int:
     return int(said)
 
 
-def _platform_error(status: int, message: str) -> Response:
-    body = {"status": status, "code": status, "message": message, "developerMessage": message, "moreInfo": ""}
-    return answers.as_json(body, status)
+def platform_error(shape: str, status: int, message: str) -> Response:
+    """Answer with an error in one of the shapes of the switch `error_body` (3.6)."""
+    body: dict[str, Any] = {"status": status, "code": status, "message": message}
+    if shape == "platform":
+        return answers.as_json(body | {"developerMessage": message, "moreInfo": ""}, status)
+    if shape == "more_info_url":
+        told = {"status": str(status)} if status == HTTPStatus.UNAUTHORIZED else {"developerMessage": message}
+        return answers.as_json(body | told | {"moreInfoUrl": ""}, status)
+    page = f"<html><body><h1>{status}</h1></body></html>" if shape == "html" else ""
+    return Response(page, status, content_type="text/html")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from lading_mocks import moments
 from lading_mocks.sitecore import files, phases
 from lading_mocks.sitecore.store import Store
+from lading_mocks.sitecore.switches import SitecoreSwitches
 from lading_mocks.vendor import Vendor
 from lading_mocks.world import Batch, Outcome
 
@@ -25,10 +26,10 @@ if TYPE_CHECKING:
 class BackOffice(Vendor):
     """The part of `sitecore-cdp` that works on files and the store."""
 
-    def __init__(self, memory: Memory, clock: Clock, *, pace: phases.Pace | None = None) -> None:
-        """Take memory and clock; `pace` is how long the phases last."""
+    def __init__(self, memory: Memory, clock: Clock, *, switches: SitecoreSwitches | None = None) -> None:
+        """Take memory and clock; `switches` are the readings to follow."""
         super().__init__(memory, clock)
-        self.pace = pace or phases.Pace()
+        self.switches = switches or SitecoreSwitches()
         # The store is made again from the uploads when it is first needed, so that starting costs nothing.
         self._store: Store | None = None
 
@@ -36,14 +37,14 @@ class BackOffice(Vendor):
         """Apply every uploaded file whose time has come, in the order in which the files arrived."""
         now = self.clock.now()
         with self.memory.lock:
-            waiting = [(b, phases.due_at(b, self.pace)) for b in self.memory.world.all() if b.outcome is None]
+            waiting = [(b, phases.due_at(b, self.switches)) for b in self.memory.world.all() if b.outcome is None]
             due = [(at, b.upload.sequence, b) for b, at in waiting if b.upload and at is not None and at <= now]
             for at, _, batch in sorted(due, key=lambda one: one[:2]):
                 self._apply(batch, at)
 
     def wants(self, batch: Batch) -> bool:
         """Take an upload until processing starts; a corrupted batch stays so."""
-        return phases.status(batch, self.clock.now(), self.pace) in {"uploading", "file_uploaded"}
+        return phases.status(batch, self.clock.now(), self.switches) in {"uploading", "file_uploaded"}
 
     def batches(self) -> list[dict[str, Any]]:
         """List every batch with its state, what was uploaded, and how many records fared how."""
@@ -91,13 +92,25 @@ class BackOffice(Vendor):
             super().reset()
             self._store = None
 
+    def remembered(self) -> None:
+        """Go on from what the folder holds now."""
+        super().remembered()
+        self._store = None
+
+    def next_change(self, batch: Batch) -> float | None:
+        """Tell when a batch that waits on the vendor will show its next status."""
+        return phases.next_change(batch, self.clock.now(), self.switches)
+
     def _status(self, batch: Batch) -> str:
-        return phases.status(batch, self.clock.now(), self.pace)
+        return phases.status(batch, self.clock.now(), self.switches)
 
     def _apply(self, batch: Batch, at: float) -> None:
         number = self.memory.world.next_outcome()
         try:
-            counts = files.process(self._upload_of(batch), self._held(), self._made(batch), now=at)
+            if batch.facts["size"] > self.switches.largest:
+                msg = f"the file has more than {self.switches.largest} bytes"
+                raise files.Unusable(msg)  # noqa: TRY301 - one way for a file to be unusable
+            counts = self._process(batch, self._held(), at)
             word = "error" if counts["failed"] else "success"
             outcome = Outcome(number=number, at=at, word=word, counts=counts)
         except files.Unusable as error:
@@ -114,9 +127,12 @@ class BackOffice(Vendor):
             store = Store()
             done = [(b.outcome, b) for b in self.memory.world.all() if b.outcome and b.outcome.counts]
             for outcome, batch in sorted(done, key=lambda one: one[0].number):
-                files.process(self._upload_of(batch), store, self._made(batch), now=outcome.at)
+                self._process(batch, store, outcome.at)
             self._store = store
         return self._store
+
+    def _process(self, batch: Batch, store: Store, at: float) -> dict[str, int]:
+        return files.process(self._upload_of(batch), store, self._made(batch), now=at, switches=self.switches)
 
     def _upload_of(self, batch: Batch) -> Path:
         return self.memory.upload_file(batch, batch.upload.number if batch.upload else 0)

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lading_mocks.sitecore.store import Store
+    from lading_mocks.sitecore.switches import SitecoreSwitches
 
 LINE_LIMIT = 1 << 20
 EXPANDED_LIMIT = 2 << 30
@@ -58,15 +59,15 @@ def check_whole(file: Path) -> None:
         raise Unusable(msg) from None
 
 
-def lines(file: Path) -> Iterator[tuple[int, bytes | None]]:
+def lines(file: Path, *, skip_blank: bool = True) -> Iterator[tuple[int, bytes | None]]:
     """Read the record lines of a gzip file with their numbers, from 1; blank lines are passed over (assumption 23)."""
     with gzip.open(file, "rb") as stream:
         for number, line in enumerate(disk.lines(stream, limit=LINE_LIMIT), start=1):
-            if line is None or line.strip():
+            if line is None or line.strip() or not skip_blank:
                 yield number, line
 
 
-def process(file: Path, store: Store, paths: Paths, *, now: float) -> dict[str, int]:
+def process(file: Path, store: Store, paths: Paths, *, now: float, switches: SitecoreSwitches) -> dict[str, int]:
     """Apply an upload to the store in order, writing the error log and the ledger.
 
     Returns:
@@ -76,17 +77,27 @@ def process(file: Path, store: Store, paths: Paths, *, now: float) -> dict[str, 
         Unusable: as `check_whole`; then nothing is applied and no file is written.
     """
     check_whole(file)
+    skip_blank = switches.blank_lines == "skip"
+    if switches.empty_file == "error" and next(lines(file, skip_blank=skip_blank), None) is None:
+        msg = "the file holds no record"
+        raise Unusable(msg)
     counts = {"read": 0, "processed": 0, "failed": 0}
     with _packed(paths.log) as log, disk.replacing(paths.ledger) as ledger:
-        for number, line in lines(file):
-            fate = records.process(line, store, now)
+        for number, line in lines(file, skip_blank=skip_blank):
+            fate = records.process(line, store, now, switches)
             counts["read"] += 1
             counts["failed" if fate.code else "processed"] += 1
-            if fate.code:
-                said = {"ref": fate.ref, "code": fate.code, "message": fate.message}
-                log.write(json.dumps(said).encode() + b"\n")
+            if fate.code or switches.log_successes:
+                log.write(_log_line(fate, whole_number=switches.log_code == "integer"))
             ledger.write(json.dumps([number, *asdict(fate).values()]).encode() + b"\n")
     return counts
+
+
+def _log_line(fate: records.Fate, *, whole_number: bool) -> bytes:
+    # What the log says of a processed record is documented for deletes only; the other word is an invention.
+    code, message = fate.code or "200", fate.message or "Processed"
+    said = {"ref": fate.ref, "code": int(code) if whole_number else code, "message": message}
+    return json.dumps(said).encode() + b"\n"
 
 
 def entries(file: Path, ledger: Path | None, *, fate: str, values: bool) -> Iterator[dict[str, Any]]:
@@ -98,14 +109,15 @@ def entries(file: Path, ledger: Path | None, *, fate: str, values: bool) -> Iter
     if ledger is None:
         yield from _delivered(file, fate, values=values)
         return
-    delivered = lines(file) if values else None
+    delivered = lines(file, skip_blank=False) if values else iter(())
     with ledger.open(encoding="utf-8") as stream:
         for kept in stream:
             number, ref, schema, mode, code, message, detail = json.loads(kept)
             entry = {"line": number, "ref": ref, "schema": schema, "mode": mode}
             entry |= {"fate": "rejected" if code else "accepted", "code": code, "message": message, "detail": detail}
-            if delivered is not None:
-                entry["value"] = _value(records.read(next(delivered)[1]))
+            if values:
+                line = next(line for at, line in delivered if at == number)
+                entry["value"] = _value(records.read(line))
             yield entry
 
 

@@ -36,7 +36,7 @@ PERSON: dict[str, checks.Check] = {
     "postCode": checks.text,
     "state": checks.text,
 }
-_GUEST: dict[str, checks.Check] = {
+GUEST: dict[str, checks.Check] = {
     "guestType": checks.one_of("customer"),
     "firstSeen": checks.moment,
     "lastSeen": checks.moment,
@@ -58,7 +58,7 @@ def check_guest(value: Value, now: float) -> None:
     Raises:
         Refused: a broken attribute, or not enough identity data.
     """
-    checks.known(value, _GUEST)
+    checks.known(value, GUEST)
     check_person(value, now)
     checks.extensions(value, groups=GROUPS, most=MOST_ATTRIBUTES)
     for subscription in checks.objects(value, "subscriptions"):

@@ -17,7 +17,7 @@ _CURRENCY = checks.shaped("[A-Z]{3}", "three upper-case letters (ISO 4217)")
 _AIRPORT = checks.shaped("[A-Z]{3}", "three upper-case letters (IATA)")
 _LOCAL = checks.moment
 _CHANNELS = ("AIRPORT_KIOSK", "BRANCH", "CALL_CENTER", "GDS", "KIOSK", "MOBILE_APP", "MOBILE_WEB", "OFFLINE", "OTA")
-_ORDER: dict[str, checks.Check] = {
+ORDER: dict[str, checks.Check] = {
     "referenceId": checks.filled,
     "channel": checks.one_of(*_CHANNELS, "OTHER", "WEB"),
     "pointOfSale": checks.filled,
@@ -30,7 +30,7 @@ _ORDER: dict[str, checks.Check] = {
 }
 _FOR_UPSERT = ("referenceId", "channel", "pointOfSale", "orderedAt", "contact", "orderItems")
 _FOR_INSERT = (*_FOR_UPSERT, "status", "currencyCode", "price", "paymentType")
-_ITEM: dict[str, checks.Check] = {
+ITEM: dict[str, checks.Check] = {
     "type": checks.filled,
     "productId": checks.filled,
     "name": checks.at_most(128),
@@ -46,7 +46,7 @@ _ITEM: dict[str, checks.Check] = {
     "status": checks.filled,
     "consumerTypeCode": checks.text,
 }
-_FOR_ITEM = ("type", "productId", "name", "description", "vendor", "price", "currencyCode")
+FOR_ITEM = ("type", "productId", "name", "description", "vendor", "price", "currencyCode")
 _SEGMENT: dict[str, checks.Check] = {
     "id": checks.filled,
     "origin": _AIRPORT,
@@ -75,7 +75,7 @@ def check_order(value: Value, now: float, *, insert: bool) -> None:
         Refused: something is missing or broken, or the contact cannot be told from others.
     """
     checks.present(value, _FOR_INSERT if insert else _FOR_UPSERT)
-    checks.known(value, _ORDER)
+    checks.known(value, ORDER)
     carded = insert and value.get("paymentType") == "Card"
     checks.demand(not carded or "cardType" in value, "cardType", "is required when paymentType is Card")
     items = checks.objects(value, "orderItems")
@@ -118,8 +118,8 @@ def check_tracking(value: Value) -> None:
 def _check_item(item: Value, *, insert: bool) -> None:
     where = "orderItems."
     if insert:
-        checks.present(item, _FOR_ITEM, where)
-    checks.known(item, _ITEM, where)
+        checks.present(item, FOR_ITEM, where)
+    checks.known(item, ITEM, where)
     checks.extensions(item, groups=("ext",), most=MOST_ATTRIBUTES, where=where)
     for segment in checks.objects(item, "flightSegments", where):
         if insert:

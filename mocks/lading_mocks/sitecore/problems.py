@@ -18,7 +18,8 @@ GUEST_NOT_FOUND = ("404", "Guest not found")
 ORDER_NOT_FOUND = ("404", "No order found for the provided referenceId and orderedAt attributes")
 # The message is documented, its code is not.
 OPEN_SESSION = ("403", "Unable to migrate Guest with open session")
-# The row of the table exists, its code and message are lost.
+# The rows of the table exist, their codes and messages are lost.
+IDENTITY_TAKEN = ("409", "Identity already exists")
 SERVER = ("500", "Internal server error")
 
 

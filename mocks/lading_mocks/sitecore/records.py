@@ -9,12 +9,13 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lading_mocks.sitecore import checks, guests, orders, problems
+from lading_mocks.sitecore import checks, guests, orders, problems, readings
 from lading_mocks.sitecore.problems import Refused
 
 if TYPE_CHECKING:
     from lading_mocks.sitecore.checks import Value
     from lading_mocks.sitecore.store import Store
+    from lading_mocks.sitecore.switches import SitecoreSwitches
 
 MODES = {
     "guest": ("upsert", "delete", "gdpr_delete"),
@@ -22,6 +23,8 @@ MODES = {
     "tracking": ("insert",),
     "migration": ("guest",),
 }
+# The error log's page lists these among the modes, no other page explains them (4.2); behind the switch `other_modes`.
+OTHER_MODES = ("merge", "create")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,7 +50,7 @@ def read(line: bytes | None) -> dict[str, Any] | None:
     return record if isinstance(record, dict) else None
 
 
-def process(line: bytes | None, store: Store, now: float) -> Fate:
+def process(line: bytes | None, store: Store, now: float, switches: SitecoreSwitches) -> Fate:
     """Apply one line to the store, whole or not at all."""
     record = read(line)
     if record is None:
@@ -55,39 +58,46 @@ def process(line: bytes | None, store: Store, now: float) -> Fate:
         return Fate(ref="null", schema=None, mode=None, code=code, message=reason)
     ref, schema, mode = (_said(record, name) for name in ("ref", "schema", "mode"))
     try:
-        _check_envelope(record)
-        message = _apply(str(schema), str(mode), checks.without_nulls(record["value"]), store, now)
+        _check_envelope(record, switches)
+        message = _apply(record, store, now, switches)
     except Refused as refused:
         why = {"code": refused.code, "message": refused.message, "detail": refused.detail}
         return Fate(ref=ref or "null", schema=schema, mode=mode, **why)
     return Fate(ref=ref or "null", schema=schema, mode=mode, message=message)
 
 
-def _check_envelope(record: dict[str, Any]) -> None:
+def _check_envelope(record: dict[str, Any], switches: SitecoreSwitches) -> None:
     checks.demand(checks.is_uuid(record.get("ref")), "ref", "is required and must be a UUID")
     schema = record.get("schema")
     known = isinstance(schema, str) and schema in MODES
     checks.demand(known, "schema", f"is required and one of {', '.join(MODES)}")
     checks.demand("mode" in record, "mode", "is required")
-    if record["mode"] not in MODES[str(schema)]:
+    others = OTHER_MODES if switches.other_modes and schema in {"guest", "order"} else ()
+    unwanted = schema == "tracking" and not switches.tracking
+    if unwanted or record["mode"] not in (*MODES[str(schema)], *others):
         raise Refused(problems.UNSUPPORTED_MODE, f"not a mode of {schema}")
     checks.demand(isinstance(record.get("value"), dict), "value", "is required and must be an object")
 
 
-def _apply(schema: str, mode: str, value: Value, store: Store, now: float) -> str | None:
+def _apply(record: dict[str, Any], store: Store, now: float, switches: SitecoreSwitches) -> str | None:
+    schema, mode = str(record["schema"]), str(record["mode"])
+    value = checks.without_nulls(record["value"])
     match schema, mode:
-        case "guest", "upsert":
-            guests.check_guest(value, now)
-            store.upsert_guest(value)
-        case "guest", _:
+        case "guest", "delete" | "gdpr_delete":
             guests.check_delete(value)
-            return store.delete_guest(value, gdpr=mode == "gdpr_delete")
+            gdpr = mode == "gdpr_delete" or switches.delete_takes_orders
+            return store.delete_guest(value, gdpr=gdpr)
+        case "guest", _:
+            guests.check_guest(value, now)
+            readings.check(schema, mode, value, switches)
+            store.upsert_guest(value, new_only=mode == "create")
         case "order", "delete":
             orders.check_delete(value)
             return store.delete_order(value)
         case "order", _:
-            orders.check_order(value, now, insert=mode == "insert")
-            store.put_order(value, insert=mode == "insert")
+            orders.check_order(value, now, insert=mode in {"insert", "create"})
+            readings.check(schema, mode, value, switches)
+            store.put_order(value, insert=mode in {"insert", "create"})
         case "migration", _:
             orders.check_migration(value)
             store.migrate(value["migrateFrom"], value["migrateTo"])

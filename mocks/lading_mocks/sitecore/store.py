@@ -63,9 +63,11 @@ class Store:
         self._tracking: list[Value] = []
         self._types: dict[tuple[str, str, str], type] = {}
 
-    def upsert_guest(self, value: Value) -> str:
-        """Create a guest or update the fields sent; gives its ref."""
+    def upsert_guest(self, value: Value, *, new_only: bool = False) -> str:
+        """Create a guest or, unless `new_only`, update the fields sent; gives its ref."""
         _fail_if_reserved(value)
+        if new_only and self._find_guests(value):
+            raise Refused(problems.IDENTITY_TAKEN)
         self._types |= self._types_in("guest", value)
         found = self._find_guests(value)
         guest = found[0] if found else self._new_guest()

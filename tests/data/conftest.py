@@ -1,0 +1,18 @@
+"""A bench for every test of the data path. The kit beside this file is found through the path set here."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+from data_kit import Bench, job, rules  # noqa: E402 - found through the path set above
+
+
+@pytest.fixture
+def bench(tmp_path: Path) -> Bench:
+    """A job that sends id, name and e-mail of `source.csv`."""
+    return Bench(tmp_path, job(tmp_path, {"id": "=id", "name": "=name", "mail": "=mail"}), rules())

@@ -1,0 +1,226 @@
+"""Jobs, vendor rules and schemas written by hand, small enough to read beside each test."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from lading.core.batch import Batch, BatchFile, BatchId, Phase, RunId, Verdict
+from lading.core.job import Job, Removal, Send, Source
+from lading.core.mapping import Array, Each, Expression, Literal, Node, Object
+from lading.core.policy import Policy
+from lading.core.record_schema import Kind, RecordSchema, Rule
+from lading.core.vendor_rules import (
+    ErrorLayout,
+    FileFormat,
+    FileRules,
+    LogFormat,
+    RowLogRules,
+    Silence,
+    VendorRules,
+)
+from lading.data import Columnar
+from lading.ports import Baseline, CompareContext, Comparison, Downloads, RowVerdicts
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NOW = datetime(2026, 11, 22, 7, 0, tzinfo=UTC)
+REF_LOG = RowLogRules(
+    joined_by="ref",
+    silence=Silence.ACCEPTED,
+    errors=ErrorLayout(
+        format=LogFormat.JSONL,
+        ref="ref",
+        code="code",
+        message="message",
+        ignored_codes=("2",),
+        retry_codes=("500",),
+    ),
+)
+INPUT_LOG = RowLogRules(
+    joined_by="inputs",
+    silence=Silence.UNKNOWN,
+    results=True,
+    errors=ErrorLayout(
+        format=LogFormat.JSON,
+        items="batchItemsErrors",
+        inputs="inputs",
+        errors="errors",
+        code="errorType",
+        message="errorDescription",
+        retry_codes=("SERVER_ERROR",),
+    ),
+)
+
+
+def node(value: Any) -> Node:
+    """Return a mapping node from plain Python: `=sql`, a literal, a dict, a list, or {"each": ...} in a list."""
+    if isinstance(value, str) and value.startswith("="):
+        return Expression(value[1:])
+    if isinstance(value, dict):
+        return Object(tuple((name, node(one)) for name, one in value.items()))
+    if isinstance(value, list):
+        if len(value) == 1 and isinstance(value[0], dict) and set(value[0]) == {"each"}:
+            return Array((Each(node(value[0]["each"])),))
+        return Array(tuple(node(one) for one in value))
+    return Literal(value)
+
+
+def record(value: dict[str, Any]) -> Object:
+    """Return a record mapping from plain Python."""
+    found = node(value)
+    assert isinstance(found, Object)
+    return found
+
+
+def schema(fields: Mapping[str, Rule] | None = None, **more: Any) -> RecordSchema:
+    """Return a record schema with these members."""
+    root = Rule(kind=Kind.OBJECT, fields=tuple((fields or {}).items()))
+    given: dict[str, Any] = {"name": "guest", "modes": ("upsert",), "fields_in": {}, "any_of": {}}
+    return RecordSchema(root=root, **(given | more))
+
+
+def rules(
+    *,
+    fields: Mapping[str, Rule] | None = None,
+    file: FileRules | None = None,
+    log: RowLogRules = REF_LOG,
+    **more: Any,
+) -> VendorRules:
+    """Return the rules of a vendor that takes JSON lines in gzip with an envelope, unless told otherwise."""
+    gzipped = FileRules(format=FileFormat.JSONL, gzip=True, suffix="json.gz", bytes_max=50_000_000, envelope=True)
+    return VendorRules(
+        name="vendor",
+        title="Vendor",
+        default_base_url=None,
+        api_hosts=(),
+        storage_hosts=(),
+        credentials=(),
+        account_credential="",
+        target_keys={"schema": True},
+        lookup=log.joined_by == "inputs",
+        modes=("upsert",),
+        removal_modes=("delete",),
+        file=file or gzipped,
+        policy=a_policy(),
+        row_log=log,
+        words={},
+        schemas={"guest": schema(fields, **more)} if log.joined_by == "ref" else {},
+    )
+
+
+def a_policy() -> Policy:
+    """Return the default policy; the data path never looks at it."""
+    return Policy()
+
+
+CSV_FILE = FileRules(format=FileFormat.CSV, gzip=False, suffix="csv")
+
+
+def csv_rules(**more: Any) -> VendorRules:
+    """Return the rules of a vendor that takes CSV and gives results and errors back by inputs."""
+    return rules(file=more.pop("file", CSV_FILE), log=more.pop("log", INPUT_LOG), **more)
+
+
+@dataclass
+class Bench:
+    """One job with its folder, its source and its baseline: what the loop would hold."""
+
+    folder: Path
+    job: Job
+    rules: VendorRules
+    baseline: Baseline = Baseline()  # noqa: RUF009 - frozen
+    runs: int = 0
+    in_flight: tuple[Path, ...] = ()
+    high_water: str | None = None
+    template: tuple[str, ...] | None = None
+
+    def source(self, text: str | bytes, name: str | None = None) -> Path:
+        """Write the source."""
+        path = self.folder / (name or self.job.source.path)
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return path
+
+    def change(self, **parts: Any) -> None:
+        """Change the job."""
+        self.job = replace(self.job, **parts)
+
+    def change_source(self, **parts: Any) -> None:
+        """Change the source of the job."""
+        self.job = replace(self.job, source=replace(self.job.source, **parts))
+
+    def compare(self) -> Comparison:
+        """Compare in a folder of its own."""
+        self.runs += 1
+        context = CompareContext(
+            folder=self.folder / f"work-{self.runs}",
+            now=NOW,
+            in_flight=self.in_flight,
+            high_water=self.high_water,
+            template=self.template,
+        )
+        return Columnar().compare(self.job, self.rules, self.baseline, context)
+
+    def stage(self, comparison: Comparison) -> tuple[BatchFile, ...]:
+        """Stage into a folder of its own."""
+        return Columnar().stage(self.job, self.rules, comparison, self.folder / f"files-{self.runs}")
+
+    def records(self) -> list[Any]:
+        """Compare, stage, and return what stands in the files."""
+        return [json.loads(line) for line in self.lines()]
+
+    def lines(self) -> list[str]:
+        """Compare, stage, and return the lines of all files."""
+        found: list[str] = []
+        for one in self.stage(self.compare()):
+            data = Path(one.path).read_bytes()
+            text = (gzip.decompress(data) if self.rules.file.gzip else data).decode()
+            found += text.removesuffix("\n").split("\n")
+        return found
+
+    def settle(self, file: BatchFile, verdict: Verdict = Verdict.PROCESSED, **downloads: Any) -> RowVerdicts:
+        """Settle one file with what the vendor said."""
+        return Columnar().settle(batch(file, verdict), self.rules, Downloads(**downloads), Path(file.path).parent / file.md5)
+
+    def accept_all(self) -> None:
+        """Send everything and have it accepted."""
+        for file in self.stage(self.compare()):
+            said = self.settle_all_accepted(file)
+            self.baseline = Columnar().advance(self.baseline, [said], self.folder / "baselines")
+
+    def settle_all_accepted(self, file: BatchFile) -> Path:
+        """Return a file of verdicts that accepts every row."""
+        path = self.folder / f"{file.digest}.verdicts.parquet"
+        evidence = pl.read_parquet(file.evidence)
+        evidence.with_columns(pl.lit("accepted").alias("state"), pl.lit(value=False).alias("retry")).write_parquet(path)
+        return path
+
+
+def batch(file: BatchFile, verdict: Verdict | None, word: str = "done") -> Batch:
+    """Return a batch at its end."""
+    return Batch(
+        id=BatchId("job-1"),
+        run=RunId("run"),
+        job="job",
+        seq=1,
+        file=file,
+        phase=Phase.SETTLED,
+        prepared_at=NOW - timedelta(hours=1),
+        verdict=verdict,
+        word=word,
+    )
+
+
+def job(folder: Path, mapping: dict[str, Any], **more: Any) -> Job:
+    """Return a job over `source.csv` with the key `id`."""
+    source: dict[str, Any] = {"path": "source.csv", "folder": str(folder), "key": ("id",)}
+    source |= more.pop("source", {})
+    given: dict[str, Any] = {"name": "job", "connection": "c", "target": {"schema": "guest"}, "mode": "upsert"}
+    return Job(source=Source(**source), record=record(mapping), spec_hash="ab" * 32, **(given | more))

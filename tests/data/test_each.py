@@ -1,0 +1,81 @@
+"""Rows that share a key become one record with a list, wherever they stand in the source."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+from data_kit import Bench, job, rules
+
+from lading.core.record_schema import Kind, Rule
+from lading.data import Columnar, grouping, read
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+STAR = frozenset({"*"})
+ITEM = Rule(
+    kind=Kind.OBJECT,
+    fields=(("sku", Rule(kind=Kind.STRING, required_in=STAR)), ("qty", Rule(kind=Kind.INTEGER))),
+)
+FIELDS = {
+    "no": Rule(kind=Kind.STRING),
+    "items": Rule(kind=Kind.ARRAY, items=ITEM, required_in=STAR, max_length=3),
+}
+
+
+@pytest.fixture
+def orders(tmp_path: Path) -> Bench:
+    mapping = {"no": "=no", "who": "=who", "items": [{"each": {"sku": "=sku", "qty": "=qty"}}]}
+    return Bench(tmp_path, job(tmp_path, mapping, source={"key": ("no",)}), rules(fields=FIELDS))
+
+
+def test_items_stand_in_the_order_of_the_source_and_records_in_that_of_their_first_row(orders: Bench) -> None:
+    orders.source("no,who,sku,qty\nB,x,s1,1\nA,y,s2,2\nB,z,s3,\nA,y,s4,4\n")
+    values = [one["value"] for one in orders.records()]
+    assert values == [
+        {"no": "B", "who": "x", "items": [{"sku": "s1", "qty": 1}, {"sku": "s3"}]},
+        {"no": "A", "who": "y", "items": [{"sku": "s2", "qty": 2}, {"sku": "s4", "qty": 4}]},
+    ]
+    tally = orders.compare().tally
+    assert (tally.source_rows, tally.selected, tally.added) == (4, 2, 2)
+
+
+def test_one_bad_item_makes_its_record_invalid_once_with_all_reasons(orders: Bench) -> None:
+    orders.source("no,who,sku,qty\nB,x,,1\nA,y,s2,2\nB,z,s3,many\n")
+    comparison = orders.compare()
+    assert (comparison.tally.selected, comparison.tally.invalid, comparison.tally.added) == (2, 1, 1)
+    [[reject]] = Columnar().invalid(comparison)
+    assert reject.key == "B"
+    assert "items[].sku is required" in reject.reason
+    assert "items[].qty must be integer" in reject.reason
+
+
+def test_too_many_items_are_refused(orders: Bench) -> None:
+    orders.source("no,who,sku,qty\n" + "B,x,s,1\n" * 4)
+    [[reject]] = Columnar().invalid(orders.compare())
+    assert (reject.field, reject.code) == ("items", "max_length")
+
+
+def test_another_order_of_items_or_another_item_is_a_change_and_the_same_is_none(orders: Bench) -> None:
+    orders.source("no,who,sku,qty\nA,x,s1,1\nA,x,s2,2\nB,y,s3,3\n")
+    orders.accept_all()
+    assert orders.compare().tally.unchanged == 2
+    orders.source("no,who,sku,qty\nB,y,s3,3\nA,x,s2,2\nA,x,s1,1\n")
+    assert (orders.compare().tally.changed, orders.compare().tally.unchanged) == (1, 1)
+    orders.source("no,who,sku,qty\nA,x,s1,1\nA,x,s2,2\nA,x,s2,2\nB,y,s3,3\n")
+    assert orders.compare().tally.changed == 1
+
+
+def test_rows_spread_over_many_frames_and_files_still_come_together(orders: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    from lading.data import stage
+
+    for module in (grouping, read, stage):
+        monkeypatch.setattr(module, "FRAME_ROWS", 7)
+    monkeypatch.setattr(grouping, "SHARE", 20)
+    orders.rules = replace(rules())
+    orders.source("no,who,sku,qty\n" + "".join(f"{row % 41},w,s{row},{row}\n" for row in range(400)))
+    values = [one["value"] for one in orders.records()]
+    assert [one["no"] for one in values] == [str(one) for one in range(41)]
+    assert [one["qty"] for one in values[3]["items"]] == [str(row) for row in range(3, 400, 41)]

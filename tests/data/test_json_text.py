@@ -1,0 +1,117 @@
+"""The text of a record is exactly what Python's json would write."""
+
+from __future__ import annotations
+
+import json
+import math
+import uuid
+from typing import Any
+
+import polars as pl
+import pytest
+from data_kit import Bench, node
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from lading.core.mapping import Object
+from lading.core.record_schema import Kind, Rule
+from lading.core.tickets import NAMESPACE
+from lading.data.coerce import float_text
+from lading.data.evaluate import evaluate
+from lading.data.jsontext import Encoder
+from lading.data.shapes import compile_record
+
+NASTY = st.text(
+    st.one_of(
+        st.characters(codec="utf-8"),
+        st.sampled_from([chr(one) for one in range(0x20)] + ['"', "\\", "/", "\u2028", "\u2029", "\x7f", "😀", "\U0010ffff"]),
+    ),
+    max_size=12,
+)
+ROWS = st.lists(
+    st.fixed_dictionaries(
+        {
+            "t": st.none() | NASTY,
+            "u": st.none() | NASTY,
+            "i": st.none() | st.integers(-(2**63), 2**63 - 1),
+            "f": st.none() | st.floats(allow_nan=False, allow_infinity=False),
+            "b": st.none() | st.booleans(),
+        },
+    ),
+    min_size=1,
+    max_size=6,
+)
+SCHEMA = {"t": pl.String(), "u": pl.String(), "i": pl.Int64(), "f": pl.Float64(), "b": pl.Boolean()}
+MAPPINGS: list[dict[str, Any]] = [
+    {"t": "=t", "u": "=u", "i": "=i", "f": "=f", "b": "=b"},
+    {"kind": 'quo"ted', "t": "=t", "n": 12, "yes": True},
+    {"a": {"t": "=t", "deep": {"i": "=i", "f": "=f"}}, "z": "=b"},
+    {"list": ["=t", "=u"], "last": "=i"},
+    {"list": [{"provider": "CRM", "id": "=t"}, {"only": "=u"}], "empty": [{"x": "=t"}], "o": {"p": {"q": "=b"}}},
+    {"t": "=t", "always": "x", "u": "=u", 'odd "name"\n': "=i"},
+]
+
+
+def expected(shape: Any, row: dict[str, Any]) -> Any:
+    """Return the record that a mapping means, with nulls and empty things left out."""
+    if isinstance(shape, str) and shape.startswith("="):
+        return row[shape[1:]]
+    if isinstance(shape, dict):
+        members = {name: expected(one, row) for name, one in shape.items()}
+        return {name: one for name, one in members.items() if one is not None} or None
+    if isinstance(shape, list):
+        return [one for one in (expected(item, row) for item in shape) if one is not None] or None
+    return shape
+
+
+def encoded(mapping: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
+    root = node(mapping)
+    assert isinstance(root, Object)
+    record, problems = compile_record(root, None, SCHEMA)
+    assert not problems
+    frame, flaws = evaluate(pl.DataFrame(rows, schema=SCHEMA), record.leaves)
+    assert not flaws
+    return Encoder(frame).column(record.root).to_list()
+
+
+@pytest.mark.parametrize("mapping", MAPPINGS)
+@settings(max_examples=60, deadline=None)
+@given(rows=ROWS)
+def test_a_record_reads_byte_for_byte_as_json_dumps_writes_it(mapping: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+    wanted = [json.dumps(expected(mapping, one) or {}, ensure_ascii=False, separators=(",", ":")) for one in rows]
+    assert encoded(mapping, rows) == wanted
+
+
+@settings(max_examples=300, deadline=None)
+@given(values=st.lists(st.floats(), min_size=1, max_size=20))
+def test_a_float_reads_as_python_writes_it_and_json_has_no_nan(values: list[float]) -> None:
+    assert float_text(pl.Series(values, dtype=pl.Float64)).to_list() == [
+        json.dumps(one) if math.isfinite(one) else None for one in values
+    ]
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [("50", "50"), ("30.60", "30.6"), ("-45", "-45"), ("007", "7"), (" 1e3 ", "1000.0"), ("+5", "5"), ("-0", "0"), (".5", "0.5")],
+)
+def test_a_number_in_a_text_column_becomes_the_number_that_it_reads_as(bench: Bench, text: str, wanted: str) -> None:
+    from data_kit import job, rules
+
+    bench.rules = rules(fields={"price": Rule(kind=Kind.NUMBER)})
+    bench.job = job(bench.folder, {"price": "=price"})
+    bench.source(f"id,price\n1,{text}\n")
+    [line] = bench.lines()
+    assert line.endswith(f'"value":{{"price":{wanted}}}}}')
+
+
+def test_every_reference_is_the_uuid_that_python_derives_from_job_and_key(bench: Bench) -> None:
+    keys = ["a", "é\u2028", "x" * 300, '"', "0"]
+    bench.source("id,name,mail\n" + "".join('"' + one.replace('"', '""') + '",n,m\n' for one in keys))
+    wanted = [str(uuid.uuid5(NAMESPACE, f"record\0job\0{one}")) for one in keys]
+    assert [one["ref"] for one in bench.records()] == wanted
+
+
+def test_control_characters_and_nul_arrive_escaped(bench: Bench) -> None:
+    dirty = "".join(chr(one) for one in range(0x20) if chr(one) not in "\n\r") + "\x7f"
+    bench.source(f'id,name,mail\n1,"{dirty}\n\r",m\n')
+    assert bench.records()[0]["value"]["name"] == dirty + "\n\r"

@@ -1,0 +1,66 @@
+"""A row is known by its key: one canonical text, and one row for each."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+from data_kit import Bench
+
+from lading.core.mapping import Expression
+from lading.data import Columnar
+from lading.errors import SourceError
+from lading.ports import Comparison, Reject
+
+
+def rejects(comparison: Comparison) -> list[Reject]:
+    return [one for chunk in Columnar().invalid(comparison) for one in chunk]
+
+
+def keys(comparison: Comparison) -> list[str]:
+    import polars as pl
+
+    return pl.read_parquet(comparison.folder / "changes.parquet")["key"].to_list()
+
+
+def test_several_key_columns_make_a_compact_json_array(bench: Bench) -> None:
+    bench.change_source(key=("id", "name"))
+    bench.source('id,name,mail\n1,"a ""b"" \\",m\n2,é,n\n')
+    assert keys(bench.compare()) == [json.dumps(one, ensure_ascii=False, separators=(",", ":")) for one in (["1", 'a "b" \\'], ["2", "é"])]
+
+
+def test_an_expression_can_be_the_key(bench: Bench) -> None:
+    bench.change_source(key=Expression("upper(trim(id))"))
+    bench.source("id,name,mail\n  ab1,n,m\n")
+    assert keys(bench.compare()) == ["AB1"]
+
+
+def test_a_row_without_a_key_is_invalid_and_counted(bench: Bench) -> None:
+    bench.change_source(key=("id", "name"))
+    bench.source('id,name,mail\n1,,m\n,x,n\n3,y,o\n"",z,p\n')
+    comparison = bench.compare()
+    assert (comparison.tally.selected, comparison.tally.invalid, comparison.tally.added) == (4, 3, 1)
+    assert [(one.row, one.code) for one in rejects(comparison)] == [(1, "key"), (2, "key"), (4, "key")]
+
+
+def test_keys_that_stand_twice_stop_the_run_and_name_rows_not_values(bench: Bench) -> None:
+    bench.source("id,name,mail\nsecret,a,m\n2,b,n\nsecret,c,o\n2,d,p\n5,e,q\n")
+    with pytest.raises(SourceError) as caught:
+        bench.compare()
+    assert "2 keys" in caught.value.message
+    assert "rows 1, 3; rows 2, 4" in caught.value.message
+    assert "secret" not in caught.value.message
+    assert "by:COLUMN" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("policy", "taken"), [("first", ["a", "b"]), ("last", ["c", "b"]), ("by:mail", ["a", "b"]), ("by:name", ["c", "b"])]
+)
+def test_one_row_of_each_key_is_taken_and_the_others_are_accounted(bench: Bench, policy: str, taken: list[str]) -> None:
+    bench.change_source(duplicates=policy)
+    bench.source("id,name,mail\n1,a,z\n2,b,n\n1,c,o\n1,aa,\n" if policy != "last" else "id,name,mail\n1,a,z\n2,b,n\n1,aa,\n1,c,o\n")
+    comparison = bench.compare()
+    sent = [one["value"]["name"] for one in bench.records()]
+    assert sorted(sent) == sorted(taken)
+    assert (comparison.tally.selected, comparison.tally.invalid) == (4, 2)
+    assert {one.code for one in rejects(comparison)} == {"duplicate_key"}

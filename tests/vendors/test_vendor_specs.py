@@ -1,0 +1,298 @@
+"""Vendor specs are data: the two in the box mean what they should, and a wrong one is refused with its reasons."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from importlib.resources import files
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from ruamel.yaml import YAML
+from vendor_kit import MOTORWEB, SITECORE
+
+from lading.core.batch import Verdict
+from lading.core.policy import InDoubt
+from lading.core.record_schema import Kind, RecordSchema, Rule, Severity
+from lading.core.vendor_rules import FileFormat, Silence
+from lading.errors import SpecError, UsageError
+from lading.spec.vendor_spec import available_vendors, load_vendor, vendor_schema
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BOX = files("lading_specs")
+
+
+def test_both_vendors_are_in_the_box() -> None:
+    assert available_vendors() == (MOTORWEB, SITECORE)
+
+
+def test_sitecore_is_what_the_design_says() -> None:
+    rules = load_vendor(SITECORE)
+    assert rules.policy.allocation_in_doubt is InDoubt.ASK
+    assert rules.policy.in_flight_max == 1
+    assert (rules.policy.poll_first.total_seconds(), rules.policy.poll_most.total_seconds()) == (5, 60)
+    assert (rules.file.format, rules.file.gzip, rules.file.bytes_max) == (FileFormat.JSONL, True, 50_000_000)
+    assert rules.file.envelope
+    assert (rules.row_log.joined_by, rules.row_log.silence) == ("ref", Silence.ACCEPTED)
+    assert rules.removal_modes == ("delete", "gdpr_delete")
+    assert rules.words == {"success": Verdict.PROCESSED, "corrupted": Verdict.REFUSED, "error": Verdict.MIXED}
+    assert rules.default_base_url is None
+    assert not rules.lookup
+
+
+def test_motorweb_is_what_the_design_says() -> None:
+    rules = load_vendor(MOTORWEB)
+    assert rules.policy.allocation_in_doubt is InDoubt.TAKE_ANOTHER
+    assert (rules.policy.poll_first.total_seconds(), rules.policy.poll_most.total_seconds()) == (900, 900)
+    assert rules.policy.deadline.days == 31
+    assert rules.policy.ask_after.total_seconds() < 900, "there must be time left in the URL's 15 minutes"
+    assert rules.target_keys == {"service": True, "email": False, "scheduledDate": False}
+    assert rules.words["COMPLETE"] is rules.words["COMPLETED"] is Verdict.PROCESSED
+    assert (rules.row_log.joined_by, rules.row_log.silence, rules.row_log.results) == ("inputs", Silence.UNKNOWN, True)
+    assert rules.row_log.errors.retry_codes == ("SERVER_ERROR",)
+    assert (rules.modes, rules.lookup) == (("lookup",), True)
+
+
+def test_a_target_finds_its_record_schema() -> None:
+    named = load_vendor(SITECORE).schema_for({"schema": "order"})
+    assert named is not None
+    assert named.name == "order"
+    assert load_vendor(SITECORE).schema_for({"schema": "products"}) is None
+    default = load_vendor(MOTORWEB).schema_for({"service": "Vehicle ID WOVR Batch"})
+    assert default is not None
+    assert default.name == "vehicle"
+
+
+def test_the_modes_of_each_record_are_the_documented_matrix() -> None:
+    modes = {name: set(schema.modes) for name, schema in load_vendor(SITECORE).schemas.items()}
+    assert modes == {
+        "guest": {"upsert", "delete", "gdpr_delete"},
+        "order": {"insert", "upsert", "delete"},
+        "tracking": {"insert"},
+        "migration": {"guest"},
+    }
+
+
+def every_rule(schema: RecordSchema) -> Iterator[tuple[str, Rule]]:
+    waiting = [(schema.name, schema.root)]
+    while waiting:
+        at, rule = waiting.pop()
+        yield at, rule
+        waiting += [(f"{at}.{name}", child) for name, child in rule.fields]
+        waiting += [(f"{at}[]", rule.items)] if rule.items else []
+
+
+@pytest.mark.parametrize("name", [MOTORWEB, SITECORE])
+def test_every_field_says_where_it_is_documented(name: str) -> None:
+    for schema in load_vendor(name).schemas.values():
+        assert not [at for at, rule in every_rule(schema) if not rule.source]
+
+
+def rule_at(schema: str, *path: str) -> Rule:
+    rule: Rule | None = load_vendor(SITECORE).schemas[schema].root
+    for part in path:
+        assert rule is not None
+        rule = rule.items if part == "[]" else rule.field(part)
+    assert rule is not None
+    return rule
+
+
+def test_guests_are_held_to_the_documented_rules() -> None:
+    guest = load_vendor(SITECORE).schemas["guest"]
+    assert guest.alternatives("upsert") == (frozenset({"identifiers"}), frozenset({"email"}))
+    assert rule_at("guest", "guestType").enum == ("customer",)
+    assert rule_at("guest", "title").enum_severity is Severity.WARN
+    assert rule_at("guest", "gender").enum_severity is Severity.REFUSE
+    assert rule_at("guest", "dateOfBirth").past
+    group = rule_at("guest", "extensions", "[]")
+    assert rule_at("guest", "extensions").max_length == 6
+    assert group.extra is not None
+    assert (group.extra.most, group.extra.kind) == (100, Kind.SCALAR)
+    assert rule_at("guest", "extensions", "[]", "name").enum == ("ext", "ext1", "ext2", "ext3", "ext4", "ext5")
+    assert guest.fields_in["delete"] == {"identifiers", "firstName", "lastName", "email"}
+
+
+def test_orders_are_held_to_the_documented_rules() -> None:
+    order = load_vendor(SITECORE).schemas["order"]
+    required = {name for name, rule in order.root.fields if "insert" in rule.required_in or "*" in rule.required_in}
+    assert required == {
+        "referenceId",
+        "channel",
+        "pointOfSale",
+        "status",
+        "orderedAt",
+        "currencyCode",
+        "price",
+        "paymentType",
+        "contact",
+        "orderItems",
+    }
+    assert [(one.field, one.equals, one.required) for one in order.conditions] == [
+        ("paymentType", ("Card",), ("cardType",))
+    ]
+    assert rule_at("order", "orderItems", "[]", "name").max_length == 128
+    assert rule_at("order", "extensions", "[]").extra is not None
+    assert order.fields_in["delete"] == {"referenceId", "orderedAt", "orderRef"}
+    assert "orderRef" not in order.fields_in["insert"]
+
+
+def test_the_json_schema_beside_the_specs_is_the_one_of_the_model() -> None:
+    stored = json.loads((BOX / "vendor.schema.json").read_text(encoding="utf-8"))
+    assert stored == vendor_schema(), "write vendor_schema() into it again"
+
+
+def test_loading_both_vendors_costs_little() -> None:
+    script = (
+        "import time\n"
+        "from lading.spec.vendor_spec import available_vendors, load_vendor\n"
+        "begun = time.process_time()\n"
+        "for name in available_vendors():\n"
+        "    [*load_vendor(name).schemas.values()]\n"
+        "first = time.process_time() - begun\n"
+        "begun = time.process_time()\n"
+        "load_vendor('sitecore-cdp')\n"
+        "print(first, time.process_time() - begun)\n"
+    )
+    said = subprocess.run([sys.executable, "-c", script], check=True, capture_output=True, text=True)
+    first, again = map(float, said.stdout.split())
+    assert first < 0.5, "with every record schema, on a busy machine"
+    assert again < 0.01
+
+
+def test_an_unknown_vendor_is_refused_with_those_there_are() -> None:
+    with pytest.raises(UsageError) as raised:
+        load_vendor("salesforce")
+    assert SITECORE in raised.value.hint
+
+
+class Copy:
+    """A copy of a vendor's folder, to break things in."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder / "my-vendor"
+        (self.folder / "records").mkdir(parents=True)
+        for record in (BOX / SITECORE / "records").iterdir():
+            (self.folder / "records" / record.name).write_bytes(record.read_bytes())
+        self.file = self.folder / "vendor.yaml"
+        self.file.write_bytes((BOX / SITECORE / "vendor.yaml").read_bytes())
+
+    def change(self, path: str, value: Any) -> None:
+        yaml = YAML(typ="safe", pure=True)
+        content = yaml.load(self.file.read_text(encoding="utf-8"))
+        node = content
+        *inner, last = path.split("/")
+        for part in inner:
+            node = node[part]
+        if value is None:
+            del node[last]
+        else:
+            node[last] = value
+        with self.file.open("w", encoding="utf-8") as out:
+            yaml.dump(content, out)
+
+    def problems(self) -> list[str]:
+        with pytest.raises(SpecError) as raised:
+            load_vendor(str(self.folder))
+        assert {Path(one.file).parent for one in raised.value.problems} <= {self.folder, self.folder / "records"}
+        return [one.message for one in raised.value.problems]
+
+
+@pytest.fixture
+def copy(tmp_path: Path) -> Copy:
+    return Copy(tmp_path)
+
+
+def test_a_folder_of_ones_own_is_loaded(copy: Copy) -> None:
+    rules = load_vendor(str(copy.folder))
+    assert rules.name == SITECORE
+    assert set(rules.schemas) == {"guest", "order", "tracking", "migration"}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("allocate/methode", "PUT", "allocate.methode: no such key"),
+        ("allocate/source", None, "allocate.source: is missing"),
+        ("allocate/method", "PATCH", "allocate.method: "),
+        ("allocate/url", "https://evil.example/", "allocate.url: "),
+        ("allocate/url", "/v2/{tiket}", "allocate.url: unknown placeholder tiket"),
+        ("allocate/url", "/v2/{ticket", "allocate.url: a brace that belongs to no placeholder"),
+        ("allocate/json/size", "{target.email}", "allocate.json.size: unknown placeholder target.email"),
+        ("allocate/read/url", [], "allocate.read.url: "),
+        ("allocate/read/url", None, "allocate.read: must say where to read url"),
+        ("poll/read/word", ["status"], "poll.read.word.0: "),
+        ("upload/door", "api", "upload: must send the file"),
+        ("words/success", "fine", "words.success: must be running, empty or one of"),
+        ("policy/ask_after", "1 minute", "policy.ask_after: "),
+        ("policy/ask_after", 60, "policy.ask_after: "),
+        ("policy/in_flight_max", 0, "policy.in_flight_max: "),
+        ("policy/in_flight_max", "1", "policy.in_flight_max: "),
+        ("policy/allocation_in_doubt", "guess", "policy.allocation_in_doubt: "),
+        ("connection/storage_hosts", ["*.com"], "connection.storage_hosts.0: "),
+        ("connection/storage_hosts", ["*"], "connection.storage_hosts.0: "),
+        ("connection/account", "somebody", "connection.account: must be one of credentials"),
+        ("connection/auth/user", "somebody", "connection.auth.user: must name one of credentials"),
+        ("connection/auth/kind", "header", "connection.auth.headers: must say which header"),
+        ("connection/auth/kind", "oauth2_client_credentials", "connection.auth.token: must be a call"),
+        ("modes/removal", ["erase"], "modes.removal: must all be in modes.send"),
+        ("modes/send", ["upsert", "delete", "gdpr_delete", "guest"], "modes: not among the vendor's modes: insert"),
+        ("target/default_schema", "product", "target.default_schema: there is no such file in records/"),
+    ],
+)
+def test_what_cannot_mean_anything_is_refused_with_its_place(path: str, value: Any, said: str, copy: Copy) -> None:
+    copy.change(path, value)
+    assert [one for one in copy.problems() if one.startswith(said)]
+
+
+def test_all_problems_are_told_at_once(copy: Copy) -> None:
+    copy.change("allocate/methode", "PUT")
+    copy.change("policy/ask_after", "soon")
+    assert len(copy.problems()) == 2
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"", "should be an object"),
+        (b"- a list", "should be an object"),
+        (b"version: 1\nversion: 2\n", "duplicate key"),
+        (b"a: [1, 2\n", ""),
+        (b"a: \xff\xfe\n", "not UTF-8"),
+        (b"!!python/object:os.system {}\n", ""),
+        (b"a: 1\n" + b"# nothing\n" * 200_000, "larger than"),
+        (b"version: 2026-01-01\n", "version"),
+    ],
+)
+def test_a_file_that_is_no_vendor_spec_is_refused(content: bytes, said: str, copy: Copy) -> None:
+    copy.file.write_bytes(content)
+    assert said in " ".join(copy.problems())
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ("modes: [insert]", "modes: [insert, create]", "not among the vendor's modes: create"),
+        ("name: tracking", "name: events", "name: must be the name of its file"),
+        ("required_in: [insert]", "required_in: [upsert]", "fields.serviceIdentifier.required_in: no such mode here"),
+        ("{kind: string}", "{kind: text}", "kind"),
+        (
+            "fields:",
+            "any_of: {insert: [[chanel]]}\nfields:",
+            "any_of.insert: no such field: chanel. Did you mean channel?",
+        ),
+    ],
+)
+def test_a_wrong_record_schema_is_refused_with_its_place(old: str, new: str, said: str, copy: Copy) -> None:
+    record = copy.folder / "records" / "tracking.yaml"
+    record.write_text(record.read_text(encoding="utf-8").replace(old, new, 1), encoding="utf-8")
+    assert said in " ".join(copy.problems())
+
+
+def test_no_name_that_the_documents_lost_is_in_the_specs() -> None:
+    text = "".join(one.read_text(encoding="utf-8") for one in (BOX / SITECORE / "records").iterdir())
+    for name in ("bookingClass", "equipmentType", "orderContact", "expirtyDate"):
+        assert name not in text
