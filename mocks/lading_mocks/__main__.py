@@ -16,32 +16,40 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lading_mocks import disk
+from lading_mocks import disk, profiles
 from lading_mocks.clock import Clock
+from lading_mocks.motorweb.switches import MotorwebSwitches
 from lading_mocks.serving import VENDORS, serve
+from lading_mocks.sitecore.switches import SitecoreSwitches
+from lading_mocks.switches import table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lading_mocks.serving import Running
+    from lading_mocks.running import Running
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Serve until SIGTERM, SIGINT, or with `--exit-with-stdin` the end of standard input; gives the exit code."""
     wish = _parser().parse_args(arguments)
+    if wish.list:
+        sys.stdout.write(_listed())
+        return 0
     stop = threading.Event()
     for wanted in (signal.SIGTERM, signal.SIGINT):
         signal.signal(wanted, lambda *_: stop.set())
     try:
-        clock = Clock(wish.clock, frozen=wish.frozen, rate=wish.rate)
+        clock = Clock(wish.clock, frozen=wish.frozen, rate=wish.rate, auto=wish.auto)
         running = serve(
             wish.vendors or tuple(VENDORS),
             host=wish.host,
             port=wish.port,
             state_dir=wish.state_dir,
-            https=wish.https,
+            https=wish.https or wish.https_only,
             clock=clock,
             seed=wish.seed,
+            profile=wish.profile,
+            switches=_switches(wish.switch),
         )
     except (OSError, ValueError) as error:
         sys.stderr.write(f"lading_mocks: {error}\n")
@@ -58,20 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-def ready(running: Running) -> dict[str, Any]:
-    """Say what a client needs to know: the process, each vendor's address and credentials, the clock, the CA."""
-    return {
-        "pid": os.getpid(),
-        "vendors": {
-            name: {"base_url": url, "credentials": running.credentials(name)} for name, url in running.urls.items()
-        },
-        "clock_url": f"{running.url}/_mock/clock",
-        "ca": str(running.ca) if running.ca else None,
-    }
-
-
 def _announce(running: Running, wish: argparse.Namespace) -> None:
-    said = ready(running)
+    said = running.ready()
     if wish.ca_out is not None and running.ca is not None:
         shutil.copyfile(running.ca, wish.ca_out)
         said["ca"] = str(wish.ca_out.resolve())
@@ -79,6 +75,31 @@ def _announce(running: Running, wish: argparse.Namespace) -> None:
     sys.stdout.flush()
     if wish.ready_file is not None:
         disk.write_json(wish.ready_file, said)
+
+
+def _switches(given: Sequence[str]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = {}
+    for one in given:
+        place, equals, text = one.partition("=")
+        vendor, dot, name = place.partition(".")
+        if not equals or not dot:
+            msg = f"{one[:60]!r} turns no switch; write it like sitecore-cdp.allocate_status=201."
+            raise ValueError(msg)
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        found.setdefault(vendor, {})[name] = value
+    return found
+
+
+def _listed() -> str:
+    lines = ["profiles:"]
+    lines += [f"  {name}: {profiles.profile(name).about}" for name in profiles.names()]
+    for vendor, kind in (("motorweb-bdp", MotorwebSwitches), ("sitecore-cdp", SitecoreSwitches)):
+        lines.append(f"switches of {vendor}:")
+        lines += [f"  {name}={default} ({takes}): {says}" for name, default, takes, says in table(kind)]
+    return "\n".join(lines) + "\n"
 
 
 def _outlive_nobody(stop: threading.Event) -> None:
@@ -100,9 +121,14 @@ def _parser() -> argparse.ArgumentParser:
     add("--https", action="store_true", help="serve HTTPS with a certificate authority made for the purpose")
     add("--ca-out", type=Path, help="with --https: copy the authority's certificate here")
     add("--exit-with-stdin", action="store_true", help="stop when standard input ends")
-    add("--seed", type=int, help="the same ids and tokens in every run")
+    add("--https-only", action="store_true", help="the same, said in the words of the vendors: plain HTTP is refused")
+    add("--seed", type=int, help="the same ids, tokens and faults in every run")
+    add("--profile", action="append", default=[], help="a fault profile or a .yaml file of one; may be repeated")
+    add("--switch", action="append", default=[], metavar="VENDOR.NAME=VALUE", help="turn a switch; may be repeated")
+    add("--list", action="store_true", help="list the profiles and the switches, and serve nothing")
     add("--clock", help="where the clock starts, like 2026-01-31T09:30:00Z (default: real time)")
     add("--frozen", action="store_true", help="let the clock stand still until it is advanced")
+    add("--auto", action="store_true", help="let the clock jump to the next change whenever a batch is asked for")
     add("--rate", type=float, default=1.0, help="virtual seconds in one real second (default: 1)")
     return parser
 

@@ -7,26 +7,29 @@ pytest_httpserver; a fault that closes a socket leaves no noise behind.
 from __future__ import annotations
 
 import logging
-import shutil
+import secrets
 import socket
 import ssl
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 from pytest_httpserver import HTTPServer
+from werkzeug.http import http_date
 from werkzeug.serving import WSGIRequestHandler
 
-from lading_mocks import control, disk, faults, ledger
+from lading_mocks import control, disk, profiles, wire
 from lading_mocks.clock import Clock
 from lading_mocks.control import Kit
+from lading_mocks.faults import Faults
 from lading_mocks.memory import Memory
 from lading_mocks.motorweb.api import Motorweb
+from lading_mocks.profiles import Profile
+from lading_mocks.running import Running
 from lading_mocks.sitecore.api import Sitecore
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
-    from types import TracebackType
 
     from werkzeug.wrappers import Request, Response
 
@@ -75,14 +78,18 @@ class MockServer(HTTPServer):
     def application(self, request: Request) -> Response:
         """Answer one request: a control page, or the vendor under the faults that are armed."""
         try:
-            if request.path.startswith(control.PREFIX):
+            if f"{request.path}/".startswith(control.PREFIX):
                 return control.respond(self._kit, self._vendor, request)
             name, method = self._vendor.name, request.method
             self._kit.requests.append(
                 {"vendor": name, "method": method, "path": request.path, "at": self._kit.clock.now()},
             )
             striking = self._kit.faults.strike(name, method, request.path)
-            return faults.suffer(request, striking, self._vendor.respond)
+            entry = self._kit.transcript.begin(name, request, striking)
+            answer = wire.suffer(request, striking, self._vendor)
+            answer.headers["Date"] = http_date(self._kit.clock.now())
+            self._kit.transcript.answered(entry, request, answer)
+            return answer
         except (ConnectionError, TimeoutError, ssl.SSLError):
             # The client went away, or a fault closed its connection: no defect of the mock.
             raise
@@ -110,88 +117,6 @@ class _QuietHandler(WSGIRequestHandler):
         self.close_connection = True
 
 
-class Running:
-    """Mocks that are being served. Use it as a context manager, or call `close`."""
-
-    def __init__(
-        self, kit: Kit, servers: dict[str, MockServer], state_dir: Path, *, temporary: bool, ca: Path | None
-    ) -> None:
-        """Hold what `serve` put together; a `temporary` state directory goes on `close`."""
-        self._kit, self._servers = kit, servers
-        self._temporary = temporary
-        self.state_dir, self.ca, self.clock = state_dir, ca, kit.clock
-
-    @property
-    def urls(self) -> dict[str, str]:
-        """Base URL by vendor, without a slash at the end."""
-        return {name: server.url_for("").rstrip("/") for name, server in self._servers.items()}
-
-    @property
-    def url(self) -> str:
-        """Base URL of the first vendor served."""
-        return next(iter(self.urls.values()))
-
-    def credentials(self, vendor: str) -> dict[str, str]:
-        """Credentials that the vendor takes; well known and good for nothing else."""
-        return dict(self._kit.vendors[vendor].credentials)
-
-    def ledger(self, vendor: str, *, values: bool = False) -> list[dict[str, Any]]:
-        """Every row or record delivered, how often, in which batch, and its fate."""
-        return list(ledger.counted(self._kit.vendors[vendor].entries(values=values)))
-
-    def batches(self, vendor: str) -> list[dict[str, Any]]:
-        """Every batch with its state, oldest first."""
-        return self._kit.vendors[vendor].batches()
-
-    def store(self, vendor: str) -> list[dict[str, Any]]:
-        """What the vendor holds now (Sitecore: guests, orders, tracking events)."""
-        return list(self._kit.vendors[vendor].holdings())
-
-    def requests(self) -> list[dict[str, Any]]:
-        """The last requests to all vendors, oldest first, without their queries."""
-        return list(self._kit.requests)
-
-    def advance(self, seconds: float) -> None:
-        """Let virtual time pass at once."""
-        self._kit.clock.advance(seconds)
-
-    def arm(self, *armed: faults.Fault) -> None:
-        """Arm faults; those already armed stay."""
-        self._kit.faults.arm(armed)
-
-    def disarm(self) -> None:
-        """Disarm all faults."""
-        self._kit.faults.clear()
-
-    def faults(self) -> list[dict[str, Any]]:
-        """What is armed, how many requests each fault met, and how many it struck."""
-        return self._kit.faults.report()
-
-    def revoke_tokens(self, vendor: str) -> None:
-        """Make every token the vendor gave out so far worthless."""
-        self._kit.vendors[vendor].memory.revoke()
-
-    def reset(self) -> None:
-        """Forget batches, files, stores, faults and requests; the clock stays."""
-        self._kit.reset()
-
-    def close(self) -> None:
-        """Stop serving; a state directory that was asked for stays."""
-        for server in self._servers.values():
-            if server.is_running():
-                server.stop()
-        if self._temporary:
-            shutil.rmtree(self.state_dir, ignore_errors=True)
-
-    def __enter__(self) -> Self:
-        """Serve until the block ends."""
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
-        """Stop serving."""
-        self.close()
-
-
 def serve(  # noqa: PLR0913 - the front door of the package: each argument is one free choice of its user
     vendors: Sequence[str] = tuple(VENDORS),
     *,
@@ -201,30 +126,43 @@ def serve(  # noqa: PLR0913 - the front door of the package: each argument is on
     https: bool = False,
     clock: Clock | None = None,
     seed: int | None = None,
+    profile: str | Path | Sequence[str | Path] | None = None,
+    switches: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Running:
     """Serve mocks of vendors, each on a port of its own.
 
     `port` is that of the first vendor, the others take the ones after it; 0 lets the system choose. With a `state_dir`
     a killed mock goes on where it was, on any port; its clock is then the remembered one. `seed` makes ids and tokens
-    the same in every run. With `https` a certificate authority is made (and kept in the state directory); `Running.ca`
-    is the path of its certificate.
+    the same in every run, and decides what the chances of a `profile` bring; without one a seed is drawn for the profile
+    (`Running.seed`). `switches` are turned by vendor, after those of the profile. With `https` a certificate authority is made (and kept in the state directory); `Running.ca`
+    is the path of its certificate, and plain HTTP is not served, as at the vendors.
 
     Raises:
-        ValueError: there is no such vendor, or the state directory does not hold a mock's state.
+        ValueError: there is no such vendor, profile or switch, or a switch does not take its value, or the state directory does not hold a mock's state.
         OSError: a port is taken, or the state directory cannot be written.
     """
     unknown = [name for name in vendors if name not in VENDORS]
     if unknown or not vendors:
         msg = f"No mock of {', '.join(unknown) or 'nothing'}; there are {', '.join(VENDORS)}."
         raise ValueError(msg)
+    read = profiles.merged([profiles.profile(profile), Profile(switches=switches or {})])
+    for name in set(read.switches) - set(VENDORS):
+        msg = f"Switches are turned of {', '.join(VENDORS)}, not of {name[:60]!r}."
+        raise ValueError(msg)
     folder = Path(tempfile.mkdtemp(prefix="lading-mocks-")) if state_dir is None else Path(state_dir)
     folder.mkdir(parents=True, exist_ok=True)
     clock = clock or Clock()
     clock.live_in(folder / "clock.json")
+    chance = seed if seed is not None or not read.faults else secrets.randbelow(1 << 31)
     kit = Kit(
         clock=clock,
         vendors={name: VENDORS[name](Memory(folder / name, seed=seed), clock) for name in vendors},
+        folder=folder,
+        profile=read,
+        faults=Faults(chance),
     )
+    for name, vendor in kit.vendors.items():
+        vendor.turn(read.switches.get(name, {}))
     context, ca = _certified(folder, host) if https else (None, None)
     servers = {
         name: MockServer(kit, vendor, host, port + number if port else 0, context)

@@ -114,6 +114,8 @@ def ask(  # noqa: C901, PLR0911, PLR0912 - one arm for each step
             return events.GaveUp(at=now, reason=reason)
         case steps.Deliver():
             return events.Delivered(at=now)
+        case _:
+            assert batch.slot is not None
     assert batch.slot is not None
     place = vendor.places[Ticket(batch.slot.id)]
     match step:

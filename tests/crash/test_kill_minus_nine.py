@@ -65,15 +65,15 @@ def test_a_kill_before_the_vendor_heard_anything_sends_everything_once(deploymen
 
 
 def test_kill_after_kill_after_kill_still_ends_in_balanced_books(deployment: Deployment) -> None:
-    for vendor, method, path in [
-        (CDP, "PUT", r"^/v2/batches/"),
-        (CDP, "PUT", r"^/_storage"),
-        (CDP, "GET", r"^/v2/batches/inspect/"),
-        (BDP, "POST", r"/batches$"),
-        (BDP, "PUT", r"^/_storage"),
-        (BDP, "GET", r"/reports$"),
+    for vendor, method, path, job in [
+        (CDP, "PUT", r"^/v2/batches/", "guests"),
+        (CDP, "PUT", r"^/_storage", "guests"),
+        (CDP, "GET", r"^/v2/batches/inspect/", "guests"),
+        (BDP, "POST", r"/batches$", "vehicles"),
+        (BDP, "PUT", r"^/_storage", "vehicles"),
+        (BDP, "GET", r"/reports$", "vehicles"),
     ]:
-        deployment.kill_during(vendor, method, path, "sync")
+        deployment.kill_during(vendor, method, path, "sync", job)
 
     deployment.run("sync")
 

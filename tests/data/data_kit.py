@@ -187,7 +187,9 @@ class Bench:
 
     def settle(self, file: BatchFile, verdict: Verdict = Verdict.PROCESSED, **downloads: Any) -> RowVerdicts:
         """Settle one file with what the vendor said."""
-        return Columnar().settle(batch(file, verdict), self.rules, Downloads(**downloads), Path(file.path).parent / file.md5)
+        return Columnar().settle(
+            batch(file, verdict), self.rules, Downloads(**downloads), Path(file.path).parent / file.md5
+        )
 
     def accept_all(self) -> None:
         """Send everything and have it accepted."""

@@ -68,7 +68,9 @@ def test_another_order_of_items_or_another_item_is_a_change_and_the_same_is_none
     assert orders.compare().tally.changed == 1
 
 
-def test_rows_spread_over_many_frames_and_files_still_come_together(orders: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_rows_spread_over_many_frames_and_files_still_come_together(
+    orders: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from lading.data import stage
 
     for module in (grouping, read, stage):

@@ -24,7 +24,9 @@ from lading.data.shapes import compile_record
 NASTY = st.text(
     st.one_of(
         st.characters(codec="utf-8"),
-        st.sampled_from([chr(one) for one in range(0x20)] + ['"', "\\", "/", "\u2028", "\u2029", "\x7f", "😀", "\U0010ffff"]),
+        st.sampled_from(
+            [chr(one) for one in range(0x20)] + ['"', "\\", "/", "\u2028", "\u2029", "\x7f", "😀", "\U0010ffff"]
+        ),
     ),
     max_size=12,
 )
@@ -77,7 +79,9 @@ def encoded(mapping: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
 @pytest.mark.parametrize("mapping", MAPPINGS)
 @settings(max_examples=60, deadline=None)
 @given(rows=ROWS)
-def test_a_record_reads_byte_for_byte_as_json_dumps_writes_it(mapping: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+def test_a_record_reads_byte_for_byte_as_json_dumps_writes_it(
+    mapping: dict[str, Any], rows: list[dict[str, Any]]
+) -> None:
     wanted = [json.dumps(expected(mapping, one) or {}, ensure_ascii=False, separators=(",", ":")) for one in rows]
     assert encoded(mapping, rows) == wanted
 
@@ -92,7 +96,16 @@ def test_a_float_reads_as_python_writes_it_and_json_has_no_nan(values: list[floa
 
 @pytest.mark.parametrize(
     ("text", "wanted"),
-    [("50", "50"), ("30.60", "30.6"), ("-45", "-45"), ("007", "7"), (" 1e3 ", "1000.0"), ("+5", "5"), ("-0", "0"), (".5", "0.5")],
+    [
+        ("50", "50"),
+        ("30.60", "30.6"),
+        ("-45", "-45"),
+        ("007", "7"),
+        (" 1e3 ", "1000.0"),
+        ("+5", "5"),
+        ("-0", "0"),
+        (".5", "0.5"),
+    ],
 )
 def test_a_number_in_a_text_column_becomes_the_number_that_it_reads_as(bench: Bench, text: str, wanted: str) -> None:
     from data_kit import job, rules

@@ -26,7 +26,9 @@ def keys(comparison: Comparison) -> list[str]:
 def test_several_key_columns_make_a_compact_json_array(bench: Bench) -> None:
     bench.change_source(key=("id", "name"))
     bench.source('id,name,mail\n1,"a ""b"" \\",m\n2,é,n\n')
-    assert keys(bench.compare()) == [json.dumps(one, ensure_ascii=False, separators=(",", ":")) for one in (["1", 'a "b" \\'], ["2", "é"])]
+    assert keys(bench.compare()) == [
+        json.dumps(one, ensure_ascii=False, separators=(",", ":")) for one in (["1", 'a "b" \\'], ["2", "é"])
+    ]
 
 
 def test_an_expression_can_be_the_key(bench: Bench) -> None:
@@ -58,7 +60,11 @@ def test_keys_that_stand_twice_stop_the_run_and_name_rows_not_values(bench: Benc
 )
 def test_one_row_of_each_key_is_taken_and_the_others_are_accounted(bench: Bench, policy: str, taken: list[str]) -> None:
     bench.change_source(duplicates=policy)
-    bench.source("id,name,mail\n1,a,z\n2,b,n\n1,c,o\n1,aa,\n" if policy != "last" else "id,name,mail\n1,a,z\n2,b,n\n1,aa,\n1,c,o\n")
+    bench.source(
+        "id,name,mail\n1,a,z\n2,b,n\n1,c,o\n1,aa,\n"
+        if policy != "last"
+        else "id,name,mail\n1,a,z\n2,b,n\n1,aa,\n1,c,o\n"
+    )
     comparison = bench.compare()
     sent = [one["value"]["name"] for one in bench.records()]
     assert sorted(sent) == sorted(taken)

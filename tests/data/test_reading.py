@@ -42,7 +42,9 @@ def test_line_ends_of_windows_and_line_ends_in_quotes_are_both_understood(bench:
     assert names(bench) == ['An\r\nn, "x"', "Bob"]
 
 
-@pytest.mark.parametrize(("encoding", "name"), [("latin-1", "Zoë"), ("cp1252", "€uro"), ("utf-16", "Ž"), ("utf-8-sig", "é")])
+@pytest.mark.parametrize(
+    ("encoding", "name"), [("latin-1", "Zoë"), ("cp1252", "€uro"), ("utf-16", "Ž"), ("utf-8-sig", "é")]
+)
 def test_other_encodings_are_read_as_declared(bench: Bench, encoding: str, name: str) -> None:
     bench.change_source(encoding=encoding)
     bench.source(f"id,name,mail\n1,{name},m\n".encode(encoding))
@@ -92,7 +94,9 @@ def test_a_path_that_leads_through_a_file_says_so(bench: Bench) -> None:
     assert "cannot be read" in refused(bench).message or "does not exist" in refused(bench).message
 
 
-@pytest.mark.parametrize(("rows", "row"), [("1,a,b\n2,c\n", 2), ("1,a,b,c\n", 1), ("1,a,b\n\n2,c,d,e\n", 3), ("1,a\n2,a,b,c\n", 1)])
+@pytest.mark.parametrize(
+    ("rows", "row"), [("1,a,b\n2,c\n", 2), ("1,a,b,c\n", 1), ("1,a,b\n\n2,c,d,e\n", 3), ("1,a\n2,a,b,c\n", 1)]
+)
 def test_a_row_with_too_few_or_too_many_fields_is_an_error_with_its_number(bench: Bench, rows: str, row: int) -> None:
     bench.source("id,name,mail\n" + rows)
     assert f"row {row} " in refused(bench).message
@@ -180,7 +184,9 @@ def test_files_of_a_glob_with_other_columns_are_refused(bench: Bench) -> None:
 
 def test_parquet_is_read_and_what_is_none_is_refused(bench: Bench) -> None:
     bench.change_source(path="source.parquet")
-    pl.DataFrame({"id": [1, 2], "name": ["Ann", None], "mail": ["m", "n"]}).write_parquet(bench.folder / "source.parquet")
+    pl.DataFrame({"id": [1, 2], "name": ["Ann", None], "mail": ["m", "n"]}).write_parquet(
+        bench.folder / "source.parquet"
+    )
     assert [one["value"] for one in bench.records()] == [{"id": 1, "name": "Ann", "mail": "m"}, {"id": 2, "mail": "n"}]
     whole = (bench.folder / "source.parquet").read_bytes()
     for broken in (b"", GOOD.encode(), whole[:-5], whole[: len(whole) // 2]):
@@ -219,7 +225,9 @@ def test_a_name_without_a_known_ending_needs_a_format(bench: Bench) -> None:
 def joined(tmp_path: Path) -> Bench:
     from data_kit import rules
 
-    made = job(tmp_path, {"id": "=id", "title": "=title"}, source={"joins": (Join(path="books.csv", on=(("book", "isbn"),)),)})
+    made = job(
+        tmp_path, {"id": "=id", "title": "=title"}, source={"joins": (Join(path="books.csv", on=(("book", "isbn"),)),)}
+    )
     return Bench(tmp_path, made, rules())
 
 

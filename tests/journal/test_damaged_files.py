@@ -146,10 +146,10 @@ def test_a_flipped_bit_is_refused_or_found_or_harmless(state: Path, tmp_path: Pa
     with Journal.open(state) as journal:
         whole = snapshot(journal)
     file, size = tmp_path / "flipped" / "journal.db", (state / "journal.db").stat().st_size
-    draw, seen = random.Random(2), set()  # noqa: S311 - a fixed sample of places
+    draw, seen = random.Random(1), set()  # noqa: S311 - a fixed sample of places
     shutil.copytree(state, file.parent)
     original = file.read_bytes()
-    for place in [*range(0, 100, 7), *(draw.randrange(size) for _ in range(int(__import__("os").environ.get("FLIPS","300"))))]:
+    for place in [*range(0, 100, 7), *(draw.randrange(size) for _ in range(300))]:
         damaged = bytearray(original)
         damaged[place] ^= 1 << draw.randrange(8)
         file.write_bytes(damaged)

@@ -166,7 +166,7 @@ def test_of_fifty_that_start_at_once_one_wins(state: Path) -> None:
     assert sorted(answers) == sorted(b"W" + b"L" * 49)
 
 
-def test_fifty_that_make_the_journal_at_once_make_one(state: Path) -> None:
+def test_twenty_that_make_the_journal_at_once_make_one(state: Path) -> None:
     children = []
     for number in range(20):
         child = os.fork()

@@ -330,8 +330,8 @@ def _read(descriptor: int) -> bytes:
 
 
 def test_a_terminal_gets_colour_unless_somebody_said_no(tmp_path: Path) -> None:
-    assert "\x1b[" in on_a_terminal(tmp_path, "validate")
-    assert "\x1b[" not in on_a_terminal(tmp_path, "validate", NO_COLOR="1")
-    assert "\x1b[" not in on_a_terminal(tmp_path, "validate", TERM="dumb")
-    assert "\x1b[" not in on_a_terminal(tmp_path, "validate", "--no-color")
-    assert "\x1b[" not in on_a_terminal(tmp_path, "--no-color", "validate")
+    assert "\x1b[" in on_a_terminal(tmp_path, "snyc")
+    assert "\x1b[" not in on_a_terminal(tmp_path, "snyc", NO_COLOR="1")
+    assert "\x1b[" not in on_a_terminal(tmp_path, "snyc", TERM="dumb")
+    assert "\x1b[" not in on_a_terminal(tmp_path, "snyc", "--no-color")
+    assert "\x1b[" not in on_a_terminal(tmp_path, "--no-color", "snyc")

@@ -41,7 +41,8 @@ def test_the_clock_is_shared_set_and_advanced(mocks: Running) -> None:
     assert turn(mocks, {"set": "2026-05-01T00:00:00+02:00"}).json()["iso"] == "2026-04-30T22:00:00.000Z"
     assert turn(mocks, {"advance": 90}).json()["epoch"] == 1_777_586_490
     shown = requests.get(f"{mocks.urls[MOTORWEB]}/_mock/clock", timeout=10).json()
-    assert shown == {"iso": "2026-04-30T22:01:30.000Z", "epoch": 1_777_586_490.0, "frozen": True, "rate": 1.0}
+    moment = {"iso": "2026-04-30T22:01:30.000Z", "epoch": 1_777_586_490.0}
+    assert shown == {**moment, "frozen": True, "rate": 1.0, "auto": False}
     mocks.advance(-90)
     assert mocks.clock.now() == 1_777_586_400
 

@@ -18,6 +18,8 @@ from vendor_kit import (
     VEHICLES,
     VEHICLES_ONE_BAD,
     MockedClock,
+    ScriptedServer,
+    answering,
     seal,
 )
 
@@ -31,8 +33,11 @@ from lading.vendors.client import HttpVendor, connect
 from lading_mocks import Fault
 
 if TYPE_CHECKING:
+    import socket
     from collections.abc import Callable, Mapping
     from pathlib import Path
+
+    from vendor_kit import Script
 
     from lading_mocks.faults import Kind
 
@@ -291,7 +296,7 @@ def test_a_vendor_that_refuses_fresh_tokens_is_not_asked_for_ever(
 
 
 @pytest.mark.parametrize("kind", ["lose_answer", "reset", "cut", "refuse"])
-def test_without_a_token_the_request_did_not_happen(kind: str, open_vendor: Open, mocks: lading_mocks.Running) -> None:
+def test_without_a_token_the_request_did_not_happen(kind: Kind, open_vendor: Open, mocks: lading_mocks.Running) -> None:
     vendor = open_vendor(MOTORWEB)
     mocks.arm(Fault(kind=kind, vendor=MOTORWEB, path="/token"))
     with pytest.raises(DidNotHappen):
@@ -398,6 +403,37 @@ def test_results_that_are_not_ready_did_not_happen_yet(open_vendor: Open, tmp_pa
     with pytest.raises(DidNotHappen) as raised:
         delivery.vendor.collect(slot, Verdict.PROCESSED, tmp_path / "collected")
     assert raised.value.retry_at == MockedClock().now() + timedelta(minutes=1)
+
+
+@pytest.mark.parametrize(("counted", "waits"), [(0, False), (1, True), (None, True)])
+def test_results_are_not_waited_for_when_no_row_has_any(
+    counted: int | None, scripted: Callable[[Script], ScriptedServer], tmp_path: Path, *, waits: bool
+) -> None:
+    answers = {
+        b"/token": {"access_token": "a-token", "expires_in": 3599},
+        b"/reports": {"status": "COMPLETED", "url": None},
+        b"/errors": {"batchItemsErrors": []},
+        b"/batches/": {"status": "COMPLETED", "rowsProcessed": counted, "validationErrors": 2, "processingErrors": 0},
+    }
+
+    def script(connection: socket.socket, head: bytes) -> None:
+        said = next(one for part, one in answers.items() if part in head.split(b" ")[1])
+        answering("200 OK", json.dumps(said).encode())(connection, head)
+
+    vendor = connect(
+        load_vendor(MOTORWEB),
+        base_url=scripted(script).url,
+        credentials={"client_id": "a", "client_secret": "b"},
+        ca_bundle=None,
+        clock=MockedClock(),
+        user_agent="lading tests",
+    )
+    if waits:
+        with pytest.raises(DidNotHappen, match="no results"):
+            vendor.collect(Slot(id="a-batch"), Verdict.PROCESSED, tmp_path)
+    else:
+        downloads = vendor.collect(Slot(id="a-batch"), Verdict.PROCESSED, tmp_path)
+        assert (downloads.results, downloads.errors) == (None, tmp_path / "errors.json")
 
 
 def test_refused_errors_are_asked_for_as_csv_instead(

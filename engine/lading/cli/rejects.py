@@ -15,7 +15,7 @@ import click
 from lading.cli.command import command
 from lading.cli.declared import check_known, declared
 from lading.cli.session import Answer, Session
-from lading.errors import EnvironmentProblem
+from lading.errors import EnvironmentProblem, UsageError
 from lading.report.rejects import EXPORT_HEADER, Group, GroupsReport, RejectLine, RejectsReport
 
 if TYPE_CHECKING:
@@ -57,8 +57,8 @@ def rejects(  # noqa: PLR0913 - its options are what a person may ask for
     invalid: we refused the row before sending; rejected: the vendor did; unknown: the vendor did not say. Values are
     masked. `batch line` counts the records of the batch file from 1.
     """
-    if run is not None and (every or job is not None):
-        raise click.UsageError("--run names one run: give neither a job nor --all with it")
+    if run is not None and every:
+        raise click.UsageError("--run names one run, --all means all of them: give one of the two")
     with session.journal() as journal:
         if journal is None:
             if job is not None:
@@ -98,7 +98,10 @@ class _Chosen:
 
 def _chosen(session: Session, journal: Journal, job: str | None, run: str | None, *, every: bool) -> _Chosen:
     if run is not None:
-        return _Chosen(about=run, scopes=((journal.run(run).job, run),))
+        owner = journal.run(run).job
+        if job not in (None, owner):
+            raise UsageError(f"run {run} is one of job {owner}, not of {job}", hint=f"`lading history {job}`")
+        return _Chosen(about=run, scopes=((owner, run),))
     if job is not None:
         check_known(session, journal, job)
     if every:

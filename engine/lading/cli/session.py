@@ -166,7 +166,7 @@ class _Paint:
             return text
         if role in _COLOURS:
             return click.style(text, fg=_COLOURS[role])
-        return click.style(text, bold=role == "head", dim=role == "dim")
+        return click.style(text, bold=role == "head" or None, dim=role == "dim" or None)
 
 
 def silence(descriptor: int) -> None:

@@ -240,7 +240,8 @@ class Dialect:
 
     `words` maps a status word in lower case to `running`, `empty` or a verdict; any other word is running.
     `lost_after` counts answers "no such batch" in a row that a poll tolerates before the batch is lost.
-    `results_again` is when to ask again for results that are not ready.
+    `results_again` is when to ask again for results that are not ready; `results_counter` points, in the answer of the
+    poll, to how many rows have results: when that is zero, there are none to wait for.
     """
 
     auth: AuthRules
@@ -255,6 +256,7 @@ class Dialect:
     errors: ErrorsRules | None = None
     lost_after: int = 2
     results_again: timedelta = timedelta(minutes=1)
+    results_counter: str | None = None
     limits: Limits = field(default_factory=Limits)
 
 

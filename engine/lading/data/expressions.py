@@ -5,6 +5,8 @@ It does not know which member of the record an expression fills. The language is
 
 from __future__ import annotations
 
+import json
+import re
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -16,7 +18,19 @@ if TYPE_CHECKING:
     from lading.core.mapping import Expression, Place
 
 #: What polars raises for a query that is wrong, rather than for a row.
-WRONG = (pl.exceptions.PolarsError, pl.exceptions.PanicException, TypeError, ValueError)
+WRONG: tuple[type[BaseException], ...] = (
+    pl.exceptions.PolarsError,
+    pl.exceptions.PanicException,
+    TypeError,
+    ValueError,
+)
+
+_GATHERING = frozenset(
+    {"Agg", "Explode", "Filter", "Gather", "Over", "Rolling", "Slice", "Sort", "SortBy", "SubPlan", "Window"}
+)
+_TEXTS = frozenset({"String", "Column"})
+_QUOTED = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"")
+_CLOCK = re.compile(r"\b(current_(date|time|timestamp)|now|today|localtime(stamp)?)\b(?!\.)", re.IGNORECASE)
 
 
 def problem(code: str, message: str, place: Place, suggestion: str = "") -> Problem:
@@ -42,14 +56,43 @@ def parse(expression: Expression, schema: dict[str, pl.DataType]) -> tuple[pl.Ex
     for name in dict.fromkeys(found.meta.root_names()):
         if name not in schema:
             return problem("unknown_column", f"the source has no column {name!r}", place, closest(name, tuple(schema)))
-    if not found.meta.is_row_separable():
+    if not _by_row(found):
         hint = "Use expressions of one row; for several rows of one key use each:."
         return problem("expression_not_by_row", f"{sql!r} needs more than one row of the source", place, hint)
+    if _CLOCK.search(_QUOTED.sub("", sql)):
+        hint = "Take the moment from a column; otherwise every record would change with every run."
+        return problem("expression_clock", f"{sql!r} reads the clock", place, hint)
     try:
         kind = pl.LazyFrame(schema=schema).select(found.alias("result")).collect_schema()["result"]
     except WRONG as error:
         return problem("expression_type", f"{sql!r} cannot be computed: {_first_line(error)}", place)
     return found, kind
+
+
+def _by_row(expr: pl.Expr) -> bool:
+    """Whether a row's result depends on that row alone.
+
+    The library's own answer has gaps (an aggregate within arithmetic) and fails for some expressions that are fine, so
+    that its form is looked through for whatever gathers or moves rows.
+    """
+    try:
+        if not expr.meta.is_row_separable() or (expr.meta.root_names() and not expr.meta.is_length_preserving()):
+            return False
+    except WRONG:
+        pass
+    try:
+        return not _gathers(json.loads(expr.meta.serialize(format="json")))
+    except WRONG:
+        return False
+
+
+def _gathers(part: object, key: str = "") -> bool:
+    """Whether a part of an expression, as the library writes it, looks at other rows."""
+    if isinstance(part, dict):
+        return any(name in _GATHERING or _gathers(one, name) for name, one in part.items())
+    if isinstance(part, list):
+        return any(_gathers(one, key) for one in part)
+    return part == "Len" and key not in _TEXTS
 
 
 def _first_line(error: BaseException) -> str:

@@ -105,8 +105,11 @@ def _is_error(layout: ErrorLayout) -> pl.Expr:
 
 
 def by_inputs(path: Path, layout: ErrorLayout, columns: tuple[str, ...], most: int) -> pl.DataFrame:
-    """Return the failed rows of a JSON document or CSV: the input columns that it names, then code and message."""
-    if layout.format is LogFormat.CSV:
+    """Return the failed rows of a JSON document or CSV: the input columns that it names, then code and message.
+
+    A vendor may have both; a file that is saved as `.csv` is read as CSV whatever the spec's first choice is.
+    """
+    if layout.format is LogFormat.CSV or path.suffix == ".csv":
         table = read_table(path, most)
         named = matching(tuple(table.columns), columns)
         inputs = [pl.col(old).alias(f"input:{new}") for new, old in named.items()]

@@ -103,7 +103,7 @@ class RecordCheck:
                 "member_name",
                 self._place(path, node),
                 f"{quoted(name)} cannot name an attribute",
-                f"{rule.extra.pattern}",
+                f"a name that matches {rule.extra.pattern}",
             )
         if not isinstance(node, Literal | Expression):
             self.problems.add("kind", node.place, f"{quoted(name)} is an object or a list", "one value")

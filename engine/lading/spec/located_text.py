@@ -30,6 +30,7 @@ class LocatedText:
         self._ends = [(match.start(), match.end()) for match in _LINE_END.finditer(text)]
         self._starts = [0, *(end for _, end in self._ends)]
         self._secrets: list[tuple[int, int]] = []
+        self._shown: dict[int, str] = {}
 
     def hide(self, start: int, end: int) -> None:
         """Never show this span from now on. Spans come in the order of the text."""
@@ -43,17 +44,23 @@ class LocatedText:
 
     def line(self, number: int) -> str:
         """Return a line without its end, secrets masked star by star so that a caret still fits. Empty if absent."""
-        if not 1 <= number <= len(self._starts):
-            return ""
+        if number not in self._shown:
+            self._shown[number] = self._masked_line(number) if 1 <= number <= len(self._starts) else ""
+        return self._shown[number]
+
+    def _masked_line(self, number: int) -> str:
         start = self._starts[number - 1]
         end = self._ends[number - 1][0] if number <= len(self._ends) else len(self.text)
-        shown = self.text[start:end]
-        first = bisect_left(self._secrets, (start, 0))
+        pieces: list[str] = []
+        at = start
         # The span before may reach into this line.
-        for low, high in self._secrets[max(0, first - 1) : bisect_left(self._secrets, (end, 0))]:
-            here, there = max(low, start) - start, min(high, end) - start
+        first = max(0, bisect_left(self._secrets, (start, 0)) - 1)
+        for low, high in self._secrets[first : bisect_left(self._secrets, (end, 0))]:
+            here, there = max(low, at), min(high, end)
             if here < there:
-                shown = shown[:here] + _starred(shown[here:there]) + shown[there:]
+                pieces += [self.text[at:here], _starred(self.text[here:there])]
+                at = there
+        shown = "".join([*pieces, self.text[at:end]])
         if self.by_name:
             return (_IN_BRACES if "{" in shown.replace("${", "") else _IN_BLOCK).sub(_masked, shown)
         return shown

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Beyond this many problems nobody reads suggestions, and looking for them takes time.
 _SUGGESTIONS_MAX = 200
+#: Nor any more of the problems themselves.
+_PROBLEMS_MAX = 2000
 
 
 class Problems:
@@ -30,6 +32,8 @@ class Problems:
 
     def add(self, code: str, at: int | Place, message: str, expected: str = "", suggestion: str = "") -> None:
         """Note a problem at an index of the text or at a place in it. The same problem twice is one."""
+        if self.full:
+            return
         place = at if isinstance(at, Place) else self.source.place(at)
         self._found.setdefault(
             (place.line, place.column, code, message),
@@ -53,6 +57,11 @@ class Problems:
         """Return a `did you mean`, or nothing once there are too many problems for anybody to read."""
         return did_you_mean(word, candidates) if len(self._found) < _SUGGESTIONS_MAX else ""
 
+    @property
+    def full(self) -> bool:
+        """Whether there are so many that looking for more is of no use to anybody."""
+        return len(self._found) >= _PROBLEMS_MAX
+
     def __len__(self) -> int:
         """Return how many were found."""
         return len(self._found)
@@ -60,7 +69,10 @@ class Problems:
     def sorted(self) -> tuple[Problem, ...]:
         """Return them in the order of the file, each with its line."""
         ordered = sorted(self._found.values(), key=lambda one: (one.file != self.source.file, one.line, one.column))
-        return tuple(self._with_line(one) for one in ordered)
+        shown = tuple(self._with_line(one) for one in ordered)
+        if not self.full:
+            return shown
+        return (*shown, Problem(code="spec.more", message="there may be more problems", file=self.source.file))
 
     def _with_line(self, problem: Problem) -> Problem:
         if problem.source_line or problem.file != self.source.file:

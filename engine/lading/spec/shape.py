@@ -38,6 +38,10 @@ _EXPECTED = {
 }
 
 
+#: Fields that are a word or a mapping: what pydantic says of the word leaves the mapping out.
+_FORMS = {"send": ("{since: column}",), "duplicates": ("{by: column}",)}
+
+
 @dataclass(frozen=True, slots=True)
 class Shaped(Generic[M]):
     """A model, and the names of its fields that hold a stand-in because what was written is wrong."""
@@ -71,7 +75,8 @@ class Shaper:
         bad: set[str] = set()
         for one in details:
             bad.add(str(one["loc"][0]))
-            self._complain(model, node, (name, start), one)
+            if not self._problems.full:
+                self._complain(model, node, (name, start), one)
         kept = {name: value for name, value in data.items() if name not in bad}
         kept |= {name: value for name, value in stand_ins.items() if name in bad}
         return Shaped(model.model_validate(kept), frozenset(bad))
@@ -103,6 +108,7 @@ class Shaper:
             return f"{name}: {context['what']}", str(context["expected"]), ""
         if kind == "literal_error":
             words = re.findall(r"'([^']*)'", str(context["expected"])) or [str(context["expected"])]
+            words += _FORMS.get(path[-1], ())
             if not isinstance(node, Value):
                 return f"{name} is {kind_of(node)}", one_of(words), ""
             written = str(node.value)

@@ -105,6 +105,7 @@ def _dialect(model: VendorModel, words: Mapping[str, str]) -> Dialect:
         errors=_errors(model.errors) if model.errors else None,
         lost_after=model.lost_after,
         results_again=seconds(results.again) if results else timedelta(minutes=1),
+        results_counter=results.counter if results else None,
         limits=_limits(model.connection.limits),
     )
 

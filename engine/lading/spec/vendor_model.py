@@ -193,9 +193,10 @@ class DownloadModel(Model):
 
 
 class ResultsModel(DownloadModel, Noted):
-    """The answers. `again` is when to ask again while they are not ready."""
+    """The answers. `again` says when to ask again while they are not ready; `counter` is where the poll counts them."""
 
     again: Duration = "60s"
+    counter: Pointer | None = None
 
 
 class ErrorsModel(Noted):

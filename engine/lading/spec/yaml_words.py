@@ -36,7 +36,7 @@ def explained(error: Exception, text: str) -> SyntaxTrouble:
         return SyntaxTrouble(began, message, expected, suggestion)
     if "{" in said and text[at - 1 : at + 1] == "${":
         return SyntaxTrouble(at - 1, "a ${...} reference without quotes between { and }", 'quotes: "${NAME}"')
-    return SyntaxTrouble(at, message.format(char=text[at : at + 1]), expected, suggestion)
+    return SyntaxTrouble(at, message.replace("{char}", text[at : at + 1]), expected, suggestion)
 
 
 #: A piece of the parser's words, a piece of its context, and ours: message, expected, suggestion.

@@ -167,12 +167,13 @@ class HttpVendor:
         return None
 
     def _results(self, slot: Slot, into: Path) -> Path | None:
-        """Return the file of answers; while the vendor names no place for it, it is not ready."""
+        """Return the file of answers; while the vendor names no place for it and counts some, it is not ready."""
         rules = self._dialect.results
         if rules is None:
             return None
         path = self._fetched(rules, slot, into)
-        if path is None:
+        counter = self._dialect.results_counter
+        if path is None and not (counter and self._counted(slot, (counter,)) == 0):
             again = self._clock.now() + self._dialect.results_again
             raise DidNotHappen("the vendor says it is done and has no results to download yet", retry_at=again)
         return path
@@ -182,7 +183,7 @@ class HttpVendor:
         rules = self._dialect.errors
         if rules is None or verdict not in rules.verdicts:
             return None, False
-        failed = self._failed(slot, rules.counters) if rules.counters else None
+        failed = self._counted(slot, rules.counters) if rules.counters else None
         if failed == 0:
             return None, False
         path, refusal = None, None
@@ -198,8 +199,8 @@ class HttpVendor:
             raise Permanent(refusal)
         return path, path is None and (bool(failed) or not rules.counters)
 
-    def _failed(self, slot: Slot, counters: tuple[str, ...]) -> int | None:
-        """Return how many rows the vendor counts as failed, or None when it does not say."""
+    def _counted(self, slot: Slot, counters: tuple[str, ...]) -> int | None:
+        """Return how many rows the vendor counts at these places, or None when it does not say."""
         body = read(self._answered(self._dialect.poll, values(slot=slot)))
         counts = [reading.count(body, pointer) for pointer in counters]
         known = [one for one in counts if one is not None]

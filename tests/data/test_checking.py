@@ -1,0 +1,165 @@
+"""What does not fit the source is said before a row is read, all at once, each with its place."""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+import polars as pl
+import pytest
+from data_kit import Bench, csv_rules, job, rules
+
+from lading.core.job import Removal, Send
+from lading.core.mapping import Array, Each, Expression, Literal, Object, Place
+from lading.core.record_schema import Kind, Rule
+from lading.data import Columnar
+from lading.errors import Problem, SourceError
+
+HEAD = "id,name,mail\n"
+
+
+def problems(bench: Bench) -> tuple[Problem, ...]:
+    return Columnar().check(bench.job, bench.rules)
+
+
+def test_a_job_that_fits_has_no_problems(bench: Bench) -> None:
+    bench.source(HEAD)
+    assert problems(bench) == ()
+    assert Columnar().columns(bench.job) == ("id", "name", "mail")
+
+
+def test_every_problem_is_told_with_its_place(bench: Bench) -> None:
+    bench.source(HEAD)
+    mapping = Object(
+        (
+            ("a", Expression("Name", Place("jobs.yaml", 3, 5))),
+            ("b", Expression("lower(", Place("jobs.yaml", 4, 5))),
+            ("c", Expression("nosuchfunction(name)", Place("jobs.yaml", 5, 5))),
+        ),
+    )
+    bench.change(record=mapping, send=Send(since="updated"))
+    bench.change_source(key=("ID",), duplicates="by:when")
+    found = problems(bench)
+    assert [one.line for one in found if one.line] == [3, 4, 5]
+    assert {one.file for one in found if one.line} == {"jobs.yaml"}
+    assert "Did you mean 'name'?" in found[3].suggestion
+    assert "Did you mean 'id'?" in found[0].suggestion
+    assert len(found) == 6
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "sum(CAST(name AS INT))",
+        "length(name) - avg(length(name))",
+        "max(name)",
+        "first(name)",
+        "count(*)",
+        "CASE WHEN length(name) > max(length(name)) THEN 1 ELSE 2 END",
+        "quantile_cont(length(name), 0.5)",
+        "array_agg(name)",
+        "row_number() over (order by id)",
+        "lag(name) over (order by id)",
+        "length(name) / (SELECT 1)",
+    ],
+)
+def test_an_expression_over_several_rows_is_refused(bench: Bench, sql: str) -> None:
+    bench.source(HEAD)
+    bench.job = job(bench.folder, {"v": "=" + sql})
+    assert [one.code for one in problems(bench)] == ["data.expression_not_by_row"]
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "name IN ('a', 'Len', 'sum(x)')",
+        "name || 'Agg'",
+        "greatest(length(name), 3)",
+        "'current_date'",
+        "name LIKE 'a%'",
+        "name BETWEEN 'a' AND 'b'",
+        "name IS NULL",
+        "left(name, 2)",
+        "NULLIF(name, '')",
+    ],
+)
+def test_an_expression_of_one_row_is_taken(bench: Bench, sql: str) -> None:
+    bench.source(HEAD + "1,a,m\n")
+    bench.job = job(bench.folder, {"v": "=" + sql})
+    assert problems(bench) == ()
+    assert len(bench.records()) == 1
+
+
+def test_an_expression_that_reads_the_clock_is_refused(bench: Bench) -> None:
+    bench.source(HEAD)
+    bench.job = job(bench.folder, {"v": "=CURRENT_DATE"})
+    assert [one.code for one in problems(bench)] == ["data.expression_clock"]
+
+
+@pytest.mark.parametrize("sql", ["*", "name, id", "name; drop", "(select 1)", "", "name FROM self"])
+def test_what_is_no_expression_is_refused(bench: Bench, sql: str) -> None:
+    bench.source(HEAD)
+    bench.job = job(bench.folder, {"v": "=" + sql})
+    assert problems(bench)
+
+
+@pytest.mark.parametrize(
+    ("kind", "sql", "fits"),
+    [
+        (Kind.NUMBER, "STRPTIME(name, '%Y')", False),
+        (Kind.NUMBER, "name = 'x'", False),
+        (Kind.NUMBER, "length(name)", True),
+        (Kind.BOOLEAN, "1.5", False),
+        (Kind.BOOLEAN, "name = 'x'", True),
+        (Kind.STRING, "STRPTIME(name, '%Y')", True),
+        (Kind.ARRAY, "name", False),
+        (Kind.STRING, "string_to_array(name, ',')", False),
+    ],
+)
+def test_a_result_that_can_never_fit_its_rule_is_refused(bench: Bench, kind: Kind, sql: str, fits: bool) -> None:
+    bench.source(HEAD)
+    bench.rules = rules(fields={"v": Rule(kind=kind)})
+    bench.job = job(bench.folder, {"v": "=" + sql})
+    assert (not problems(bench)) is fits
+
+
+def test_literals_must_be_of_the_kind_too(bench: Bench) -> None:
+    bench.source(HEAD)
+    bench.rules = rules(fields={"v": Rule(kind=Kind.NUMBER), "s": Rule(kind=Kind.STRING)})
+    bench.job = job(bench.folder, {"v": "12", "s": 12})
+    assert [one.code for one in problems(bench)] == ["data.literal_kind"]
+
+
+def test_each_stands_alone_in_a_list_and_not_in_another(bench: Bench) -> None:
+    bench.source(HEAD)
+    inner = Array((Each(Object((("x", Expression("id")),))),))
+    wrong = (Each(Expression("id")), Literal("x"))
+    bench.change(record=Object((("a", Array((Each(Object((("b", inner),))),))), ("c", Array(wrong)))))
+    assert [one.code for one in problems(bench)] == ["data.each_in_each", "data.each_outside_list"]
+
+
+def test_a_removal_may_use_key_columns_only(bench: Bench) -> None:
+    bench.source(HEAD)
+    bench.change(removal=Removal(mode="delete", record=Object((("id", Expression("id")), ("n", Expression("name"))))))
+    assert ["'name'" in one.message for one in problems(bench)] == [True]
+
+
+def test_csv_takes_flat_records_only(bench: Bench) -> None:
+    bench.source(HEAD)
+    bench.rules = csv_rules()
+    nested: dict[str, Any] = {"id": "=id", "o": {"x": "=name"}}
+    bench.job = job(bench.folder, nested, target={})
+    assert [one.code for one in problems(bench)] == ["data.nested"]
+
+
+def test_a_source_that_is_not_there_is_an_error_of_the_source(bench: Bench) -> None:
+    with pytest.raises(SourceError, match="does not exist"):
+        problems(bench)
+
+
+def test_checking_a_large_source_takes_well_under_a_second(bench: Bench) -> None:
+    bench.change_source(path="source.parquet")
+    pl.DataFrame({"id": range(2_000_000), "name": "n", "mail": "m"}).write_parquet(bench.folder / "source.parquet")
+    begin = time.monotonic()
+    assert problems(bench) == ()
+    assert time.monotonic() - begin < 1

@@ -1,0 +1,226 @@
+"""Batch files hold exactly what was compared, cut at the vendor's limits, sealed, and the same every time."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+import hashlib
+import io
+import zlib
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+from data_kit import CSV_FILE, Bench, csv_rules, job, rules
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lading.core.vendor_rules import FileFormat, FileRules
+from lading.data import compare, gz, stage
+from lading.errors import SourceError
+
+if TYPE_CHECKING:
+    from lading.core.batch import BatchFile
+
+HEAD = "id,name,mail\n"
+
+
+def many(rows: int) -> str:
+    lines = (f"{row},{hashlib.md5(str(row).encode()).hexdigest()},m{row}\n" for row in range(rows))
+    return HEAD + "".join(lines)
+
+
+def limited(*, bytes_max: int | None = None, rows_max: int | None = None) -> FileRules:
+    return FileRules(
+        format=FileFormat.JSONL, gzip=True, suffix=".json.gz", bytes_max=bytes_max, rows_max=rows_max, envelope=True
+    )
+
+
+def content(file: BatchFile) -> bytes:
+    return gzip.decompress(Path(file.path).read_bytes())
+
+
+def test_a_file_is_what_its_digests_and_its_name_say(bench: Bench) -> None:
+    bench.source(many(100))
+    [file] = bench.stage(bench.compare())
+    data = Path(file.path).read_bytes()
+    assert file.digest == hashlib.sha256(data).hexdigest()
+    assert file.md5 == hashlib.md5(data).hexdigest()
+    assert (file.size, file.rows) == (len(data), 100)
+    assert Path(file.path).name == f"{file.digest}.json.gz"
+    assert {one.name for one in Path(file.path).parent.iterdir()} == {Path(file.path).name, Path(file.evidence).name}
+
+
+def test_a_file_is_one_gzip_member_without_a_date(bench: Bench) -> None:
+    bench.source(many(5000))
+    [file] = bench.stage(bench.compare())
+    data = Path(file.path).read_bytes()
+    assert data[4:8] == b"\0\0\0\0"
+    one = zlib.decompressobj(31)
+    assert one.decompress(data).count(b"\n") == 5000
+    assert one.eof
+    assert one.unused_data == b""
+
+
+def test_evidence_says_which_key_stands_in_which_line_of_which_row(bench: Bench) -> None:
+    bench.source(HEAD + "b,x,m\n,y,n\na,z,o\n")
+    [file] = bench.stage(bench.compare())
+    evidence = pl.read_parquet(file.evidence)
+    assert evidence.select("line", "row", "key", "op", "key:id").rows() == [
+        (1, 1, "b", "add", "b"),
+        (2, 3, "a", "add", "a"),
+    ]
+    assert [line.split('"')[3] for line in content(file).decode().splitlines()] == evidence["ref"].to_list()
+
+
+@pytest.mark.parametrize("bytes_max", [3_000, 20_000, 100_000])
+def test_no_file_is_larger_than_the_vendor_takes_and_nothing_is_lost(bench: Bench, bytes_max: int) -> None:
+    bench.rules = rules(file=limited(bytes_max=bytes_max))
+    bench.source(many(3000))
+    files = bench.stage(bench.compare())
+    assert all(one.size == Path(one.path).stat().st_size <= bytes_max for one in files)
+    assert sum(one.rows for one in files) == 3000
+    keys = [key for one in files for key in pl.read_parquet(one.evidence)["key"].to_list()]
+    assert keys == [str(row) for row in range(3000)]
+    assert len(files) > 1
+    assert all(content(one).endswith(b"}\n") and content(one).count(b"\n") == one.rows for one in files)
+
+
+@pytest.mark.parametrize(("rows_max", "sizes"), [(1000, [1000, 1000, 500]), (2500, [2500]), (2499, [2499, 1])])
+def test_no_file_has_more_rows_than_the_vendor_takes(bench: Bench, rows_max: int, sizes: list[int]) -> None:
+    bench.rules = rules(file=limited(rows_max=rows_max))
+    bench.source(many(2500))
+    assert [one.rows for one in bench.stage(bench.compare())] == sizes
+
+
+def test_both_limits_hold_together(bench: Bench) -> None:
+    bench.rules = rules(file=limited(bytes_max=20_000, rows_max=170))
+    bench.source(many(2500))
+    files = bench.stage(bench.compare())
+    assert sum(one.rows for one in files) == 2500
+    assert all(one.rows <= 170 and one.size <= 20_000 for one in files)
+
+
+def test_the_same_input_gives_the_same_bytes_whatever_the_threads(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage, "FRAME_ROWS", 700)
+    bench.rules = rules(file=limited(bytes_max=30_000))
+    bench.source(many(4000))
+    digests = []
+    for count in (1, 2, 5):
+        monkeypatch.setattr(stage, "threads", lambda count=count: count)
+        monkeypatch.setattr(compare, "threads", lambda count=count: count)
+        digests.append([one.digest for one in bench.stage(bench.compare())])
+    assert digests[0] == digests[1] == digests[2]
+
+
+@pytest.mark.parametrize("compression", ["fast", "small"])
+def test_both_ways_of_compressing_hold_the_same_records(bench: Bench, compression: str) -> None:
+    bench.change(compression=compression)
+    bench.source(many(500))
+    [file] = bench.stage(bench.compare())
+    assert content(file).count(b"\n") == 500
+
+
+@settings(max_examples=40, deadline=None)
+@given(parts=st.lists(st.binary(max_size=300), min_size=1, max_size=8), compression=st.sampled_from(["fast", "small"]))
+def test_blocks_join_into_one_member_in_any_number(parts: list[bytes], compression: str) -> None:
+    crc = size = 0
+    data = gz.HEADER
+    for part in parts:
+        block = gz.pack(part, 1, compression)
+        crc, size = gz.combine(crc, block), size + block.size
+        data += block.data
+    assert gzip.decompress(data + gz.trailer(crc, size)) == b"".join(parts)
+
+
+def test_only_changed_rows_are_sent(bench: Bench) -> None:
+    bench.source(many(300))
+    bench.accept_all()
+    bench.source(many(300).replace(",m7\n", ",m7x\n").replace(",m250\n", ",m250x\n"))
+    assert [one["value"]["id"] for one in bench.records()] == ["7", "250"]
+
+
+@pytest.mark.parametrize(
+    "text", [HEAD + "1,b,m\n2,b,n\n", HEAD + "1,a,m\n", HEAD + "2,b,n\n1,a,m\n", HEAD + "1,a,m\n9,b,n\n"]
+)
+def test_a_source_that_changed_after_comparing_stops_the_run(bench: Bench, text: str) -> None:
+    bench.source(HEAD + "1,a,m\n2,b,n\n")
+    comparison = bench.compare()
+    bench.source(text)
+    with pytest.raises(SourceError, match="changed between"):
+        bench.stage(comparison)
+    assert not list((bench.folder / f"files-{bench.runs}").glob("*.gz"))
+
+
+def test_rows_added_behind_what_was_compared_change_nothing(bench: Bench) -> None:
+    bench.source(HEAD + "1,a,m\n2,b,n\n")
+    comparison = bench.compare()
+    bench.source(HEAD + "1,a,m\n2,b,n\n3,c,o\n")
+    assert [one.rows for one in bench.stage(comparison)] == [2]
+
+
+def test_columns_named_like_ours_do_not_get_in_the_way(bench: Bench) -> None:
+    mapping = {name: f'="{name}"' for name in ("key", "row", "op", "fingerprint", "ref", "line", "state", "bad", "x")}
+    bench.job = job(bench.folder, mapping, source={"key": ("key",)})
+    bench.source("key,row,op,fingerprint,ref,line,state,bad,x\n1,2,3,4,5,6,7,8,9\n")
+    assert list(bench.records()[0]["value"].values()) == list("123456789")
+    bench.change_source(key=("key", "row"))
+    assert bench.records()[0]["value"]["op"] == "3"
+
+
+def csv_bench(bench: Bench, template: tuple[str, ...] | None = None) -> Bench:
+    bench.rules = csv_rules()
+    bench.job = job(bench.folder, {"vin": "=upper(trim(name))", "kind": "car", "note": "=mail"}, target={})
+    bench.template = template
+    return bench
+
+
+def test_csv_has_the_members_as_header_and_standard_quotes(bench: Bench) -> None:
+    csv_bench(bench).source(HEAD + '1,"a,""b"" ","line\r\nend"\n2,,\n3, é ,=1+1\n')
+    [file] = bench.stage(bench.compare())
+    text = Path(file.path).read_bytes().decode()
+    wanted = [["vin", "kind", "note"], ['A,"B"', "car", "line\r\nend"], ["", "car", ""], ["É", "car", "=1+1"]]
+    assert list(csv.reader(io.StringIO(text, newline=""))) == wanted
+    assert text.startswith("vin,kind,note\n")
+
+
+def test_csv_follows_the_template_of_the_vendor(bench: Bench) -> None:
+    csv_bench(bench, ("plate", "note", "vin", "kind")).source(HEAD + "1,a,m\n")
+    [file] = bench.stage(bench.compare())
+    assert Path(file.path).read_text() == "plate,note,vin,kind\n,m,A,car\n"
+    evidence = pl.read_parquet(file.evidence)
+    assert evidence.select("input:plate", "input:note", "input:vin").row(0) == (None, "m", "A")
+
+
+def test_each_csv_file_begins_with_the_header(bench: Bench) -> None:
+    csv_bench(bench)
+    bench.rules = csv_rules(
+        file=FileRules(format=FileFormat.CSV, gzip=False, suffix="csv", rows_max=2, bytes_max=2_000)
+    )
+    bench.source(HEAD + "1,a,m\n2,b,n\n3,c,o\n")
+    texts = [Path(one.path).read_text() for one in bench.stage(bench.compare())]
+    assert texts == ["vin,kind,note\nA,car,m\nB,car,n\n", "vin,kind,note\nC,car,o\n"]
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    values=st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1), min_size=1, max_size=5)
+)
+def test_whatever_is_written_as_csv_is_read_back(tmp_path_factory: pytest.TempPathFactory, values: list[str]) -> None:
+    folder = tmp_path_factory.mktemp("csv")
+    frame = pl.DataFrame({"id": [str(row) for row in range(len(values))], "v": values})
+    frame.write_parquet(folder / "source.parquet")
+    made = job(folder, {"v": "=v", "id": "=id"}, source={"path": "source.parquet"}, target={})
+    bench = Bench(folder, made, csv_rules(file=CSV_FILE))
+    [file] = bench.stage(bench.compare())
+    rows = list(csv.reader(io.StringIO(Path(file.path).read_bytes().decode(), newline="")))
+    assert [one[0] for one in rows[1:]] == values
+
+
+def test_packed_sources_are_staged_from_the_copy_that_was_compared(bench: Bench) -> None:
+    bench.source(gzip.compress((HEAD + "1,a,m\n").encode()))
+    comparison = bench.compare()
+    assert [one.rows for one in bench.stage(comparison)] == [1]

@@ -1,0 +1,306 @@
+"""The real command line against real mocks: what a person sees, from the first plan to the last settlement."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from click.testing import CliRunner
+
+from lading.cli import main
+from lading_mocks.faults import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from click.testing import Result
+    from kit.deployment import Deployment
+
+CDP = "sitecore-cdp"
+
+
+@pytest.fixture
+def lading(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Result]]:
+    """Run lading in this process, in the folder of the deployment, against its mocks."""
+    monkeypatch.chdir(deployment.folder)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    environ = deployment.environ()
+    yield lambda *arguments, **more: CliRunner().invoke(main, list(arguments), env=environ | more)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+
+
+def result(said: Result) -> Any:
+    """Return the result part of a JSON envelope."""
+    return json.loads(said.stdout)["result"]
+
+
+def guard(deployment: Deployment, guards: str) -> None:
+    """Give the job guests a guard."""
+    file = deployment.folder / "jobs.yaml"
+    file.write_text(file.read_text(encoding="utf-8").replace("on_removed: delete", f"on_removed: delete\n    {guards}"))
+
+
+def keep_guests(deployment: Deployment, count: int) -> None:
+    """Leave only so many guests in the source."""
+    file = deployment.folder / "guests.csv"
+    lines = file.read_text(encoding="utf-8").splitlines()
+    file.write_text("\n".join(lines[: count + 1]) + "\n", encoding="utf-8")
+
+
+def tree(folder: Path) -> set[str]:
+    """List every file below a folder, but those that SQLite keeps for its readers."""
+    files = {str(one.relative_to(folder)) for one in folder.rglob("*") if one.is_file()}
+    return {name for name in files if not name.endswith(("-wal", "-shm"))}
+
+
+def test_a_sync_ends_with_an_equation_that_balances_and_the_way_to_the_reasons(lading: Callable[..., Result]) -> None:
+    done = lading("sync", "guests")
+
+    assert done.exit_code == 0, done.stderr
+    assert re.sub(r"\(run 1, [^)]*\)|\([0-9.]+ k?B\)", "(...)", done.stdout) == (
+        "guests: settled (...)\n"
+        "  selected 30 = unchanged 0 + accepted 29 + invalid 1 + rejected 0 + unknown 0 + held 0"
+        "   (budget: 5 invalid, 5 rejected: kept)\n"
+        "  sent 29 records in 1 batch file (...): 29 added, 0 changed, 0 removed\n"
+        "  why: `lading rejects guests`\n"
+    )
+    told = [line.split(" ", 1)[1] for line in done.stderr.splitlines()]
+    assert any(re.fullmatch(r"guests: batch guests-[0-9a-f]{12}: submitted", line) for line in told)
+    assert len(told) == len(set(pairwise(told))) + 1, "a line was repeated"
+    assert "\x1b" not in done.stdout + done.stderr
+
+
+def test_a_plan_contacts_nobody_and_leaves_no_file(deployment: Deployment, lading: Callable[..., Result]) -> None:
+    deployment.mocks.arm(Fault(kind="status", vendor=CDP, method="GET", path=".*", status=500, times=0))
+    before = tree(deployment.folder)
+    done = lading("plan", "guests")
+
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.startswith(
+        "guests: + 29 adds, ~ 0 changes, - 0 removes\n  selected 30 = unchanged 0 + to send 29"
+    )
+    assert not any(one["struck"] for one in deployment.mocks.faults())
+    assert tree(deployment.folder) == before
+
+
+def test_a_plan_after_a_sync_has_nothing_to_send(deployment: Deployment, lading: Callable[..., Result]) -> None:
+    assert lading("plan", "guests", "--detailed-exitcode").exit_code == 10
+    lading("sync", "guests")
+    before = tree(deployment.folder)
+
+    assert "guests: (nothing to send)" in lading("plan", "guests", "--detailed-exitcode").stdout
+    assert tree(deployment.folder) == before
+
+
+def test_a_guard_holds_until_the_very_plan_is_approved(deployment: Deployment, lading: Callable[..., Result]) -> None:
+    guard(deployment, "guards: {max_remove: 5%}")
+    lading("sync", "guests")
+    keep_guests(deployment, 10)
+
+    assert lading("plan", "guests", "--detailed-exitcode").exit_code == 6
+    held = lading("sync", "guests")
+    assert held.exit_code == 6
+    assert "nothing was sent; the plan is 0 added, 0 changed, 19 removed" in held.stdout
+    assert held.stdout.splitlines()[-1].startswith("next: `lading approve guests`")
+    assert "next: `lading approve guests`" in lading("status").stdout
+
+    approved = lading("approve", "guests", "--reason", "spring cleaning").stdout
+    assert "0 added, 0 changed, 19 removed" in approved
+    assert "19 removed" in lading("sync", "guests").stdout
+    again = lading("approve", "guests")
+    assert again.exit_code == 2
+    assert again.stderr.startswith("error: no guard holds guests")
+
+
+def test_rejects_above_the_budget_are_shown_grouped_and_exported(
+    deployment: Deployment, lading: Callable[..., Result]
+) -> None:
+    jobs = deployment.folder / "jobs.yaml"
+    text = jobs.read_text(encoding="utf-8").replace("    budget: {invalid: 5, rejected: 5}\n", "")
+    jobs.write_text(text, encoding="utf-8")
+    done = lading("sync", "vehicles")
+
+    assert done.exit_code == 4
+    assert "(budget: 0 invalid, 0 rejected: exceeded)" in done.stdout
+    assert done.stdout.splitlines()[-1] == "next: `lading rejects vehicles` shows what did not get there and why"
+    shown = result(lading("-o", "json", "rejects", "vehicles"))
+    assert [(one["kind"], one["key"]) for one in shown["rejects"]] == [("rejected", "V0")]
+    assert result(lading("-o", "json", "rejects", "vehicles", "--groups"))["total"] == 1
+    assert result(lading("-o", "json", "rejects", "vehicles", "--kind", "invalid"))["rejects"] == []
+    lading("rejects", "vehicles", "--export", "why.csv")
+    exported = (deployment.folder / "why.csv").read_text(encoding="utf-8").splitlines()
+    assert exported[0] == "job,run,batch,kind,key,field,code,reason,batch_line,source_row,retry"
+    assert exported[1].startswith("vehicles,vehicles-1,vehicles-")
+    assert len(exported) == 2
+    assert (deployment.folder / "why.csv").stat().st_mode & 0o777 == 0o600
+
+
+def test_a_record_rejected_long_ago_is_not_forgotten(lading: Callable[..., Result]) -> None:
+    lading("sync", "vehicles")
+    lading("sync", "vehicles")
+
+    shown = lading("rejects", "vehicles").stdout
+    assert "1 record more, rejected or unknown in an earlier run and not changed since" in shown
+    assert result(lading("-o", "json", "rejects", "vehicles", "--all"))["total"] == 1
+
+
+def test_without_waiting_a_sync_is_unsettled_and_resume_settles_it(lading: Callable[..., Result]) -> None:
+    left = lading("sync", "guests", "--no-wait")
+
+    assert left.exit_code == 5
+    assert "guests: in flight" in left.stdout
+    assert left.stdout.splitlines()[-1] == "next: `lading resume guests` follows what is in flight to its end"
+    status = lading("status").stdout
+    assert status.startswith("open batch")
+    assert "look again in" in status
+    assert "guests: settled" in lading("resume").stdout
+    assert "open batch" not in lading("status").stdout
+
+
+def test_json_is_one_document_and_ndjson_one_event_a_line(lading: Callable[..., Result]) -> None:
+    whole = lading("sync", "guests", "-o", "json")
+    document = json.loads(whole.stdout)
+    assert (document["ok"], document["command"], document["error"]) == (True, "sync", None)
+
+    lines = lading("-o", "ndjson", "sync", "vehicles", "-q")
+    events: list[dict[str, Any]] = [json.loads(line) for line in lines.stdout.splitlines()]
+    names = [event["event"] for event in events]
+    assert names[0] == "started"
+    assert names[-3:] == ["settled", "job", "finished"]
+    assert {"run_started", "batch_moved", "waiting"} <= set(names)
+    assert lines.stderr == ""
+
+
+def test_settle_and_history_name_runs_by_their_id(lading: Callable[..., Result]) -> None:
+    lading("sync")
+
+    assert lading("settle", "guests").stdout == lading("settle", "guests-1").stdout
+    assert [one["job"] for one in result(lading("-o", "json", "settle"))["runs"]] == ["vehicles", "guests"]
+    assert [one["run"] for one in result(lading("-o", "json", "history", "guests"))["runs"]] == ["guests-1"]
+    unknown = lading("settle", "nobody")
+    assert (unknown.exit_code, unknown.stderr.splitlines()[0]) == (2, "error: there is no run 'nobody' in the journal")
+
+
+def test_a_cancelled_batch_is_brought_to_its_end_by_resume(
+    deployment: Deployment, lading: Callable[..., Result]
+) -> None:
+    deployment.mocks.arm(Fault(kind="status", vendor=CDP, method="PUT", path=r"^/v2/batches/", status=503, times=0))
+    assert lading("sync", "guests", "--no-wait").exit_code == 5
+    deployment.mocks.disarm()
+
+    assert "given up, nothing of it was sent" in lading("cancel", "guests").stdout
+    assert "accepted 0 + invalid 1 + rejected 29" in lading("resume", "guests").stdout
+    gone = lading("cancel", "guests")
+    assert (gone.exit_code, gone.stderr.splitlines()[0]) == (2, "error: nothing of guests is open")
+
+
+def test_doctor_finds_a_good_deployment_good(lading: Callable[..., Result]) -> None:
+    done = lading("doctor")
+
+    assert done.exit_code == 0, done.stdout
+    assert done.stdout.splitlines()[-1] == "all is well"
+    assert re.search(r"^ok +sitecore/guests +.* knows the target$", done.stdout, re.MULTILINE)
+
+
+def test_doctor_names_the_credential_that_is_missing_and_shows_none(lading: Callable[..., Result]) -> None:
+    bare = {"LADING_MOCKS": "0", "SITECORE_CLIENT_KEY": "s3cret-key"}
+    done = lading("doctor", **bare)
+
+    assert done.exit_code == 3
+    assert "SITECORE_API_TOKEN" in done.stdout
+    assert "s3cret-key" not in done.stdout + done.stderr
+
+
+def test_unlock_says_from_whom_a_job_was_taken(lading: Callable[..., Result]) -> None:
+    lading("sync", "guests")
+
+    assert lading("unlock", "guests").stdout.startswith("guests: taken from nobody")
+
+
+def test_the_bundled_mocks_stand_in_for_every_vendor(deployment: Deployment) -> None:
+    """The whole program as a person starts it first: a process of its own, mocks of its own, no credentials."""
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("LADING_")}
+    done = subprocess.run(
+        deployment.command("sync", "--mocks", "--quiet"),
+        cwd=deployment.folder,
+        env=bare,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[-1] == (
+        "total: 2 runs: selected 50 = unchanged 0 + accepted 48 + invalid 1 + rejected 1 + unknown 0 + held 0"
+    )
+
+
+def test_ctrl_c_in_the_middle_saves_the_state(deployment: Deployment) -> None:
+    deployment.mocks.arm(Fault(kind="delay", vendor=CDP, method="PUT", path=r"^/_storage", seconds=1.0))
+    with subprocess.Popen(
+        deployment.command("sync", "guests"),
+        cwd=deployment.folder,
+        env=deployment.environ(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while not any(one["struck"] for one in deployment.mocks.faults()):
+            assert process.poll() is None
+            time.sleep(0.01)
+        process.send_signal(signal.SIGINT)
+        said = process.communicate(timeout=30)[1]
+
+    assert process.returncode == 130
+    assert said.splitlines()[-2:] == ["error: interrupted; state saved", "next: go on with `lading resume`"]
+    assert "Traceback" not in said
+    assert "accepted 29" in deployment.run("resume")
+
+
+def test_status_works_when_the_jobs_file_does_not(deployment: Deployment, lading: Callable[..., Result]) -> None:
+    lading("sync", "guests", "--no-wait")
+    (deployment.folder / "jobs.yaml").write_text("jobs: [", encoding="utf-8")
+    done = lading("status")
+
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.startswith("open batch")
+    assert "`lading validate` shows them" in done.stdout
+
+
+def test_serve_once_runs_what_is_due_and_ends(lading: Callable[..., Result]) -> None:
+    done = lading("serve", "--once")
+
+    assert (done.exit_code, done.stdout) == (0, "nothing is open\n")
+
+
+@pytest.mark.parametrize("form", ["text", "json"])
+def test_the_mocks_say_where_they_are_and_end_with_whoever_started_them(tmp_path: Path, form: str) -> None:
+    ready = tmp_path / "ready.json"
+    command = [sys.executable, "-m", "lading", "-o", form, "mocks", "serve", CDP, "--ready-file", str(ready)]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 20
+        while not ready.exists() or not ready.stat().st_size:
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+        told = json.loads(ready.read_text(encoding="utf-8"))
+        os.kill(process.pid, signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+
+    assert (process.returncode, err) == (0, "")
+    url = told["vendors"][CDP]["base_url"]
+    if form == "json":
+        assert json.loads(out)["result"]["vendors"][CDP]["base_url"] == url
+    else:
+        assert out.startswith(f"{CDP}: {url} (")

@@ -1,0 +1,132 @@
+"""Each broken jobs.yaml is refused with the place, the line, a caret and what would be right."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lading.errors import ExitCode, SpecError
+from lading.spec import fill_in_lines
+
+if TYPE_CHECKING:
+    from conftest import Workshop
+
+Case = tuple[list[tuple[str, str]], str]
+
+
+def cases() -> dict[str, Case]:
+    """Return the changes and the answer of each case of refused.txt by name."""
+    found: dict[str, Case] = {}
+    text = (Path(__file__).parent / "refused.txt").read_text(encoding="utf-8")
+    for block in text.split("\n=== ")[1:]:
+        name, _, rest = block.partition("\n")
+        changes, _, answer = rest.partition("\n---\njobs.yaml")
+        pairs = re.findall(r"<<<\n(.*?)\n>>>\n(.*?)(?=\n<<<\n|\Z)", changes, flags=re.DOTALL)
+        found[name] = (pairs, "jobs.yaml" + answer.rstrip("\n"))
+    return found
+
+
+CASES = cases()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_broken_file_is_refused_in_these_words(workshop: Workshop, name: str) -> None:
+    changes, answer = CASES[name]
+    assert "\n".join(workshop.problems(workshop.changed(*changes))) == answer
+
+
+def test_all_problems_are_told_at_once_in_the_order_of_the_file(workshop: Workshop) -> None:
+    text = workshop.changed(
+        ("vendor: motorweb-bdp", "vendor: motorweb-bpd"),
+        ('"${CRM_KEY}"', "hunter2hunter2"),
+        ("mode: upsert", "mode: insert"),
+        ("guestType: customer", "guestTyp: customer"),
+        ("provider: CRM, ", ""),
+        ("key: [plate, state]", "key: 007"),
+        ("mode: lookup", "mode: lookup\n    depends_on: [gests]"),
+        ("out/checks.csv", "${OUT}.csv"),
+    ).replace("{path: ${OUT}.csv}", '{path: "${OUT}.csv"}')
+    shown = [one.splitlines()[0] for one in workshop.problems(text)]
+    assert shown == [
+        'jobs.yaml:6:31: "client_key": a literal secret',
+        'jobs.yaml:8:13: there is no vendor "motorweb-bpd"',
+        'jobs.yaml:14:11: sitecore-cdp guest does not take mode "insert"',
+        'jobs.yaml:16:7: guest has no member "guestTyp"',
+        'jobs.yaml:18:21: "identifiers" has no "provider"',
+        "jobs.yaml:20:38: 007 without quotes",
+        'jobs.yaml:23:18: there is no job "gests"',
+        "jobs.yaml:25:22: the environment has no OUT",
+    ]
+
+
+def test_what_is_wrong_in_one_job_hides_nothing_in_another(workshop: Workshop) -> None:
+    text = workshop.changed(("mode: upsert", "mode: upsrt"), ("mode: lookup", "mode: lokup"))
+    assert [one.splitlines()[0] for one in workshop.problems(text)] == [
+        'jobs.yaml:14:11: sitecore-cdp does not take mode "upsrt"',
+        'jobs.yaml:22:11: motorweb-bdp does not take mode "lokup"',
+        'jobs.yaml:24:5: "results" in a job of mode "lokup"',
+    ]
+
+
+def test_a_spec_error_ends_with_exit_code_2_and_names_its_problems(workshop: Workshop) -> None:
+    workshop.path.write_text(workshop.changed(("mode: upsert", "mode: upsrt")))
+    with pytest.raises(SpecError) as caught:
+        workshop.load(workshop.path.read_bytes())
+    (problem,) = caught.value.problems
+    assert caught.value.exit_code is ExitCode.INVALID
+    assert (problem.code, problem.line, problem.column) == ("spec.mode", 14, 11)
+    assert problem.source_line == "    mode: upsrt"
+
+
+@pytest.mark.parametrize(
+    "secret_line",
+    [
+        'credentials: {client_key: hunter2, api_token: "${T}"}',
+        'credentials: {client_key: hunter2, client_key: hunter2, api_token: "${T}"}',
+        'credentials: {client_key: !x hunter2, api_token: "${T}"}',
+        'credentials: {client_key: &a hunter2, api_token: "${T}"}',
+        'credentials: {client_key: [hunter2], api_token: "${T}"}',
+        'credentials: {client_key: "${K:-hunter2}", api_tokn: "${T}"}',
+        'credentials: {client_key: "hunter2, api_token: "${T}"}',
+        "credentials: {client_key: hunter2, api_token: ${T}}",
+        "credentials: hunter2",
+        "credentials:\n      client_key: hunter2\n      client_key: hunter2\n     api_token: hunter2",
+        'credentials: {client_key: |hunter2, api_token: "${T}"}',
+    ],
+)
+def test_no_error_shows_a_secret_that_stands_in_the_file(workshop: Workshop, secret_line: str) -> None:
+    text = workshop.changed(
+        ('credentials: {client_key: "${CRM_KEY}", api_token: "${file:/run/secrets/crm}"}', secret_line),
+        ("vendor: sitecore-cdp", "vendr: sitecore-cdp"),
+    )
+    shown = "\n".join(workshop.problems(text))
+    assert "hunter2" not in shown
+
+
+def test_lines_are_filled_in_for_problems_that_were_found_elsewhere(workshop: Workshop) -> None:
+    text = workshop.changed(('"${CRM_KEY}"', "hunter2hunter2"), ("mode: upsert", "mode: upsrt"))
+    with pytest.raises(SpecError) as caught:
+        workshop.load(text)
+    bare = tuple(type(one)(**{**_fields(one), "source_line": ""}) for one in caught.value.problems)
+    assert fill_in_lines(bare) == caught.value.problems
+
+
+def test_a_problem_of_a_file_that_is_gone_keeps_its_place(tmp_path: Path) -> None:
+    with pytest.raises(SpecError) as caught:
+        raise SpecError(fill_in_lines((_problem(str(tmp_path / "gone.yaml")),)))
+    assert caught.value.problems == (_problem(str(tmp_path / "gone.yaml")),)
+
+
+def _problem(file: str) -> object:
+    from lading.errors import Problem  # noqa: PLC0415 - a name used once
+
+    return Problem(code="data.unknown_column", message="no such column", file=file, line=3, column=4)
+
+
+def _fields(problem: object) -> dict[str, object]:
+    from dataclasses import asdict  # noqa: PLC0415 - a name used once
+
+    return asdict(problem)  # type: ignore[call-overload,no-any-return]
