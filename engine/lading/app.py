@@ -1,6 +1,7 @@
 """The composition root: from settings and files to a wired engine. The only reader of the wall clock.
 
-It knows every adapter and decides nothing; what it hands out is used by the command line.
+It knows every adapter and decides nothing; what it hands out is used by the command line. Adapters are imported
+where they are made, so that a command pays only for what it uses.
 """
 
 from __future__ import annotations
@@ -8,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import socket
 from contextlib import AbstractContextManager, ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -16,17 +16,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from lading import __version__
-from lading.data import Columnar
 from lading.errors import Problem, SourceError, SpecError, UsageError
 from lading.interrupts import Interrupts
-from lading.journal import Journal
-from lading.journal.lease import lease
 from lading.reconcile.context import Folders, JobContext, World
-from lading.sinks import Sinks
 from lading.spec import fill_in_lines, load, resolve_credentials
 from lading.spec.vendor_spec import available_vendors, load_vendor
-from lading.vendors.bundled import BundledMocks, MockedTime, bundled_mocks, running_mocks
-from lading.vendors.client import connect
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -36,8 +30,11 @@ if TYPE_CHECKING:
     from lading.core.job import Connection, Deployment, Job
     from lading.core.policy import Policy
     from lading.core.vendor_rules import VendorRules
+    from lading.data import Columnar
+    from lading.journal import Journal
     from lading.ports import Clock, Vendor, Watcher
     from lading.settings import Settings
+    from lading.vendors.bundled import BundledMocks
 
 
 class SystemClock:
@@ -78,9 +75,9 @@ class App:
         self.interrupts = Interrupts()
         self.clock: Clock = SystemClock(self.interrupts.wait)
         self.watcher: Watcher = watcher or NobodyWatches()
-        self.data = Columnar()
         self._resources = ExitStack()
         self._deployment: Deployment | None = None
+        self._data: Columnar | None = None
         self._journal: Journal | None = None
         self._mocks: BundledMocks | None = None
         self._vendors: dict[str, Vendor] = {}
@@ -107,9 +104,20 @@ class App:
         return self._deployment
 
     @property
+    def data(self) -> Columnar:
+        """Return the columnar path."""
+        if self._data is None:
+            from lading.data import Columnar  # noqa: PLC0415 - see the top of this file
+
+            self._data = Columnar()
+        return self._data
+
+    @property
     def journal(self) -> Journal:
         """Return the journal, opened or created."""
         if self._journal is None:
+            from lading.journal import Journal  # noqa: PLC0415 - see the top of this file
+
             self._journal = Journal.open(self.settings.state_folder)
             self._resources.callback(self._journal.close)
         return self._journal
@@ -146,6 +154,8 @@ class App:
 
     def world(self) -> World:
         """Return the world that the reconcile loop runs in, with the mocks started if they are asked for."""
+        from lading.sinks import Sinks  # noqa: PLC0415 - see the top of this file
+
         if self.settings.mocks:
             self.start_mocks()
         return World(
@@ -174,6 +184,8 @@ class App:
 
     def context(self, job: Job) -> JobContext:
         """Return one job with its rules, its policy, its account and its vendor."""
+        from lading.vendors.client import connect  # noqa: PLC0415 - see the top of this file
+
         if self.settings.mocks:
             self.start_mocks()
         connection = self.connection_of(job)
@@ -218,6 +230,8 @@ class App:
     def start_mocks(self) -> BundledMocks:
         """Start the bundled mocks of this deployment's vendors, once, and take their time over."""
         if self._mocks is None:
+            from lading.vendors.bundled import MockedTime, bundled_mocks, running_mocks  # noqa: PLC0415 - the same
+
             vendors = sorted({one.vendor for one in self.deployment.connections.values()})
             folder = self.settings.state_folder / "vendors"
             if self.settings.mocks_at is not None:
@@ -229,8 +243,9 @@ class App:
         return self._mocks
 
     def _lease(self, job: str) -> AbstractContextManager[object]:
-        owner = f"pid {os.getpid()} on {socket.gethostname()}"
-        return lease(self.journal, self.settings.state_folder, job, owner, self.clock.now())
+        from lading.journal import lease, this_process  # noqa: PLC0415 - see the top of this file
+
+        return lease(self.journal, self.settings.state_folder, job, this_process(), self.clock.now())
 
     def _base_url(self, connection: Connection) -> str:
         return self._mocks.base_urls[connection.vendor] if self._mocks else connection.base_url

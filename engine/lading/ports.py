@@ -258,8 +258,15 @@ class BaselineEntry:
 class Memory(Protocol):
     """The journal, as the reconcile loop sees it. Every method that writes is one transaction."""
 
-    def start_run(self, run: Run, batches: Sequence[Batch], invalid: Iterable[Sequence[Reject]]) -> None:
-        """Remember a run, its prepared batches and its invalid rows."""
+    def start_run(
+        self,
+        run: Run,
+        batches: Sequence[Batch],
+        invalid: Iterable[Sequence[Reject]],
+        *,
+        slot: datetime | None = None,
+    ) -> None:
+        """Remember a run, its prepared batches and its invalid rows, and the schedule slot that it is for."""
         ...
 
     def record(self, batch: Batch, event: Event) -> Batch:
@@ -301,15 +308,15 @@ class Memory(Protocol):
         ...
 
     def high_water(self, job: str, identity: str) -> str | None:
-        """Return the greatest `since` value of the job's settled runs."""
+        """Return the greatest `since` value up to which every row surely came to its end."""
         ...
 
     def slot_done(self, job: str) -> datetime | None:
-        """Return the latest schedule slot that a run of this job was started for."""
+        """Return the latest schedule slot of this job that was run or given up."""
         ...
 
     def claim_slot(self, job: str, slot: datetime) -> bool:
-        """Remember that this slot is run now; False when it was run before."""
+        """Give a slot up, since its source cannot be used; False when it was run or given up before."""
         ...
 
     def approved(self, job: str, plan: str) -> bool:

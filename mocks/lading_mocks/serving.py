@@ -6,6 +6,7 @@ pytest_httpserver; a fault that closes a socket leaves no noise behind.
 
 from __future__ import annotations
 
+import functools
 import logging
 import secrets
 import socket
@@ -56,7 +57,7 @@ class MockServer(HTTPServer):
         self._probe()
         super().start()
         if self.server is not None:
-            self.server.RequestHandlerClass = _QuietHandler
+            self.server.RequestHandlerClass = functools.partial(_QuietHandler, clock=self._kit.clock)  # type: ignore[assignment]  # whatever makes a handler will do
         if self.server is not None and isinstance(self.server.socket, ssl.SSLSocket):
             # Otherwise one client that connects and says nothing would keep all others waiting.
             self.server.socket.do_handshake_on_connect = False  # type: ignore[attr-defined]  # typeshed leaves it out
@@ -87,7 +88,6 @@ class MockServer(HTTPServer):
             striking = self._kit.faults.strike(name, method, request.path)
             entry = self._kit.transcript.begin(name, request, striking)
             answer = wire.suffer(request, striking, self._vendor)
-            answer.headers["Date"] = http_date(self._kit.clock.now())
             self._kit.transcript.answered(entry, request, answer)
             return answer
         except (ConnectionError, TimeoutError, ssl.SSLError):
@@ -104,6 +104,15 @@ class _QuietHandler(WSGIRequestHandler):
 
     # A client that stops talking in mid-request does not hold a thread for ever.
     timeout = 120
+
+    def __init__(self, *given: Any, clock: Clock) -> None:
+        """Handle one connection; `clock` is what the Date header tells."""
+        self._clock = clock
+        super().__init__(*given)
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """Spell the vendor's moment, by which a Retry-After date is meant too."""
+        return http_date(self._clock.now() if timestamp is None else timestamp)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Log nothing."""

@@ -5,6 +5,7 @@ It does not know which requests a fault strikes, nor any vendor by name.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import socket
 import struct
@@ -66,7 +67,9 @@ def close(request: Request, *, reset: bool) -> Never:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         os.close(connection.detach())
     else:
-        connection.shutdown(socket.SHUT_RDWR)
+        # A connection that the client or a half-close ended first is closed enough.
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
     raise SocketGone
 
 

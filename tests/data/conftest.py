@@ -9,7 +9,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from data_kit import Bench, job, rules  # noqa: E402 - found through the path set above
+from data_kit import Bench, job, rules
 
 
 @pytest.fixture

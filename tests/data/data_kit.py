@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from lading.core.batch import Batch, BatchFile, BatchId, Phase, RunId, Verdict
-from lading.core.job import Job, Removal, Send, Source
+from lading.core.job import Job, Source
 from lading.core.mapping import Array, Each, Expression, Literal, Node, Object
 from lading.core.policy import Policy
 from lading.core.record_schema import Kind, RecordSchema, Rule

@@ -116,7 +116,7 @@ def test_what_is_no_expression_is_refused(bench: Bench, sql: str) -> None:
         (Kind.STRING, "string_to_array(name, ',')", False),
     ],
 )
-def test_a_result_that_can_never_fit_its_rule_is_refused(bench: Bench, kind: Kind, sql: str, fits: bool) -> None:
+def test_a_result_that_can_never_fit_its_rule_is_refused(bench: Bench, kind: Kind, sql: str, *, fits: bool) -> None:
     bench.source(HEAD)
     bench.rules = rules(fields={"v": Rule(kind=kind)})
     bench.job = job(bench.folder, {"v": "=" + sql})

@@ -229,7 +229,7 @@ STEP = st.tuples(st.lists(ROW, max_size=6), st.sampled_from(["accepted", "reject
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEP, min_size=1, max_size=4), removes=st.booleans(), policy=st.sampled_from(["first", "last"]))
 def test_the_books_balance_whatever_happened_before(
-    tmp_path_factory: pytest.TempPathFactory, steps: list[Any], removes: bool, policy: str
+    tmp_path_factory: pytest.TempPathFactory, steps: list[Any], *, removes: bool, policy: str
 ) -> None:
     folder = tmp_path_factory.mktemp("books")
     made = job(folder, {"id": "=id", "n": "=CASE name WHEN 'bad' THEN CAST(name AS INT) ELSE 1 END", "name": "=name"})
@@ -264,6 +264,8 @@ def test_a_watcher_is_told_how_far_the_reading_is(bench: Bench) -> None:
     class Watcher:
         def progress(self, job: str, stage: str, done: int, unit: str, total: int | None = None) -> None:
             told.append(done)
+            assert (job, unit in {"rows", "records"}, stage in {"compare", "stage"}) == ("job", True, True)
+            assert total in (None, 60_000)
 
         def moved(self, batch: object) -> None: ...
 

@@ -9,7 +9,7 @@ import pytest
 from data_kit import Bench, job, rules
 
 from lading.core.record_schema import Kind, Rule
-from lading.data import Columnar, grouping, read
+from lading.data import Columnar, grouping, read, stage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,8 +71,6 @@ def test_another_order_of_items_or_another_item_is_a_change_and_the_same_is_none
 def test_rows_spread_over_many_frames_and_files_still_come_together(
     orders: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lading.data import stage
-
     for module in (grouping, read, stage):
         monkeypatch.setattr(module, "FRAME_ROWS", 7)
     monkeypatch.setattr(grouping, "SHARE", 20)

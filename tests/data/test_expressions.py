@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import time
+from datetime import UTC, date, datetime, timedelta, timezone
+from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
@@ -13,7 +15,9 @@ from hypothesis import strategies as st
 from lading.core.record_schema import Format, Kind, Rule
 from lading.data import Columnar
 from lading.data.evaluate import failing_rows
-from lading.ports import Reject
+
+if TYPE_CHECKING:
+    from lading.ports import Reject
 
 
 def rejects(bench: Bench) -> list[Reject]:
@@ -109,14 +113,12 @@ def test_text_that_is_not_of_the_kind_makes_its_row_invalid(bench: Bench, kind: 
 
 
 def test_typed_columns_of_parquet_are_written_as_the_rules_want(bench: Bench) -> None:
-    from datetime import UTC, date, datetime, timedelta, timezone
-
     east = timezone(timedelta(hours=10))
     frame = pl.DataFrame(
         {
             "id": [1],
             "day": [date(1985, 12, 24)],
-            "at": [datetime(2025, 3, 7, 16, 15, 11)],
+            "at": [datetime.fromisoformat("2025-03-07T16:15:11")],
             "zoned": [datetime(2025, 3, 8, 2, 15, 11, 5000, tzinfo=east).astimezone(UTC)],
             "price": [50.0],
             "yes": [True],

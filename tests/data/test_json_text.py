@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from data_kit import Bench, node
+from data_kit import Bench, job, node, rules
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -108,8 +108,6 @@ def test_a_float_reads_as_python_writes_it_and_json_has_no_nan(values: list[floa
     ],
 )
 def test_a_number_in_a_text_column_becomes_the_number_that_it_reads_as(bench: Bench, text: str, wanted: str) -> None:
-    from data_kit import job, rules
-
     bench.rules = rules(fields={"price": Rule(kind=Kind.NUMBER)})
     bench.job = job(bench.folder, {"price": "=price"})
     bench.source(f"id,price\n1,{text}\n")

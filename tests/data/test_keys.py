@@ -3,14 +3,19 @@
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
+import polars as pl
 import pytest
-from data_kit import Bench
 
 from lading.core.mapping import Expression
 from lading.data import Columnar
 from lading.errors import SourceError
-from lading.ports import Comparison, Reject
+
+if TYPE_CHECKING:
+    from data_kit import Bench
+
+    from lading.ports import Comparison, Reject
 
 
 def rejects(comparison: Comparison) -> list[Reject]:
@@ -18,8 +23,6 @@ def rejects(comparison: Comparison) -> list[Reject]:
 
 
 def keys(comparison: Comparison) -> list[str]:
-    import polars as pl
-
     return pl.read_parquet(comparison.folder / "changes.parquet")["key"].to_list()
 
 

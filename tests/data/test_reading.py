@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
-from data_kit import Bench, job
+from data_kit import Bench, job, rules
 
 from lading.core.job import Join
 from lading.data import Columnar, soundness
@@ -223,8 +223,6 @@ def test_a_name_without_a_known_ending_needs_a_format(bench: Bench) -> None:
 
 @pytest.fixture
 def joined(tmp_path: Path) -> Bench:
-    from data_kit import rules
-
     made = job(
         tmp_path, {"id": "=id", "title": "=title"}, source={"joins": (Join(path="books.csv", on=(("book", "isbn"),)),)}
     )

@@ -5,13 +5,13 @@ from __future__ import annotations
 import gzip
 import json
 import uuid
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
 from data_kit import REF_LOG, Bench, csv_rules, job, rules
-from dataclasses import replace
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -49,7 +49,7 @@ def error(ref: str, code: str | int = 400, message: str = "Validation error") ->
 
 
 @pytest.mark.parametrize("packed", [True, False])
-def test_the_log_rejects_whom_it_names_and_silence_accepts(bench: Bench, packed: bool) -> None:
+def test_the_log_rejects_whom_it_names_and_silence_accepts(bench: Bench, *, packed: bool) -> None:
     file, refs = sent(bench)
     verdicts = bench.settle(file, Verdict.MIXED, errors=log(bench, error(refs[1]), packed=packed))
     assert verdicts.books == Books(accepted=2, rejected=1)
@@ -188,7 +188,7 @@ JUNK = st.one_of(
 @settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(lines=st.lists(JUNK, max_size=8), verdict=st.sampled_from(list(Verdict)), missing=st.booleans())
 def test_the_books_add_up_whatever_the_log_says(
-    tmp_path_factory: pytest.TempPathFactory, lines: list[Any], verdict: Verdict, missing: bool
+    tmp_path_factory: pytest.TempPathFactory, lines: list[Any], verdict: Verdict, *, missing: bool
 ) -> None:
     folder = tmp_path_factory.mktemp("log")
     bench = Bench(folder, job(folder, {"id": "=id"}), rules())

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import polars as pl
 import pytest
 from data_kit import Bench, job, rules
 
 from lading.core.record_schema import Condition, Format, Kind, Rule, Severity
 from lading.core.vendor_rules import FileFormat, FileRules
 from lading.data import Columnar
-from lading.data.masks import mask
-from lading.ports import Reject
+from lading.data.masks import mask, masked
+
+if TYPE_CHECKING:
+    from lading.ports import Reject
 
 STAR = frozenset({"*"})
 TEXT = Rule(kind=Kind.STRING)
@@ -136,9 +139,5 @@ def test_a_record_that_no_file_can_hold_is_invalid(bench: Bench) -> None:
     ],
 )
 def test_a_masked_value_shows_its_ends_and_its_length(value: str, wanted: str) -> None:
-    import polars as pl
-
-    from lading.data.masks import masked
-
     assert mask(value) == wanted
     assert pl.DataFrame({"x": [value]}).select(masked(pl.col("x")))["x"][0] == wanted

@@ -48,7 +48,6 @@ def test_a_run_comes_back_as_it_went_in(journal: Journal) -> None:
     assert journal.batches(run.id) == tuple(batches)
     assert journal.open_batches() == journal.open_batches("guests") == tuple(batches)
     assert journal.batch(batches[0].id) == batches[0]
-    assert journal.high_water("guests", run.identity) == "2026-11-21"
     assert [one.reject for one in journal.rejects(run=run.id)] == list(next(iter(rejects(2, "invalid"))))
     assert journal.next_serial("guests") == 2
     assert journal.next_serial("vehicles") == 1
@@ -208,11 +207,52 @@ def test_a_held_run_is_open_until_a_later_run_takes_its_place(journal: Journal) 
 
 
 def test_a_run_with_nothing_to_send_is_settled_at_once_and_moves_its_high_water(journal: Journal) -> None:
-    run = a_run(tally=Tally(source_rows=3, selected=3, unchanged=3))
-    journal.start_run(run, (), (), "2026-11-22")
+    run = a_run(tally=Tally(source_rows=3, selected=3, unchanged=3), high_water="2026-11-22")
+    journal.start_run(run, (), ())
     assert journal.run(run.id).state is RunState.SETTLED
     assert journal.run(run.id).settled_at == run.created_at
     assert journal.high_water("guests", run.identity) == "2026-11-22"
+
+
+def test_the_high_water_waits_for_the_run_to_settle(journal: Journal) -> None:
+    run = a_run(high_water="2026-11-21")
+    batch = a_batch(run)
+    journal.start_run(run, [batch], ())
+    assert journal.high_water("guests", run.identity) is None
+
+    journal.deliver(lived(journal, batch), DELIVERED, baseline=None, rejects=())
+
+    assert journal.high_water("guests", run.identity) == "2026-11-21"
+
+
+def test_the_high_water_does_not_pass_rows_that_must_be_sent_again(journal: Journal) -> None:
+    run = a_run(high_water="2026-11-21")
+    batch = a_batch(run)
+    journal.start_run(run, [batch], ())
+    again = Reject(kind="rejected", key="K1", reason="cancelled by hand", retry=True)
+
+    journal.deliver(lived(journal, batch), DELIVERED, baseline=None, rejects=[[again]])
+
+    assert journal.high_water("guests", run.identity) is None
+
+
+def test_the_high_water_does_not_pass_rows_that_waited(journal: Journal) -> None:
+    run = a_run(tally=Tally(source_rows=3, selected=3, unchanged=2, held=1), high_water="2026-11-22")
+
+    journal.start_run(run, (), ())
+
+    assert journal.high_water("guests", run.identity) is None
+
+
+def test_a_schedule_slot_is_claimed_with_its_run_or_not_at_all(journal: Journal) -> None:
+    idle = Tally(source_rows=3, selected=3, unchanged=3)
+    journal.start_run(a_run(tally=idle), (), (), slot=NOW)
+    assert journal.slot_done("guests") == NOW
+
+    with pytest.raises(LockedError, match="slot"):
+        journal.start_run(a_run(serial=2, tally=idle), (), (), slot=NOW)
+
+    assert [one.serial for one in journal.history("guests")] == [1]
 
 
 def test_a_run_that_would_lose_a_record_is_refused_whole(journal: Journal) -> None:

@@ -19,7 +19,7 @@ from lading.cli import main
 from lading.cli.command import Command
 from lading.cli.durations import Duration
 from lading.cli.ending import ended
-from lading.cli.options import GlobalOptions, peeked_output
+from lading.cli.options import GlobalOptions, peeked
 from lading.cli.root import COMMANDS
 from lading.cli.session import Session
 from lading.core.accounting import UnbalancedError
@@ -207,6 +207,13 @@ def test_every_problem_of_a_jobs_file_is_shown_with_its_line_and_a_caret(
     assert said.stderr.splitlines()[-1] == "next: correct it, then run `lading validate`"
 
 
+def test_every_problem_is_put_beside_its_line_in_a_pull_request(lading: Callable[..., Result], tmp_path: Path) -> None:
+    (tmp_path / "jobs.yaml").write_text(BROKEN, encoding="utf-8")
+    said = lading("validate", env={"GITHUB_ACTIONS": "true"})
+
+    assert "\n::error file=jobs.yaml,line=9,col=5::" in said.stderr
+
+
 def test_a_variable_that_makes_no_sense_is_named(
     lading: Callable[..., Result], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -226,7 +233,7 @@ def test_a_variable_that_makes_no_sense_is_named(
     ],
 )  # fmt: skip
 def test_the_output_form_is_found_in_a_line_that_cannot_be_parsed(arguments: list[str], output: str | None) -> None:
-    assert peeked_output(arguments) == output
+    assert peeked(arguments)["output"] == output
 
 
 @pytest.mark.parametrize(("text", "seconds"), [("45s", 45), ("30m", 1800), ("1h30m", 5400), ("2d", 172_800)])

@@ -35,6 +35,7 @@ class Command(click.Command):
         assert session is not None  # noqa: S101 - the group makes it before any command runs
         given = {name: ctx.params.pop(name) for name in options.NAMES}
         session.options = session.options.overridden(given)
+        session.parsed = True
         session.command = ctx.command_path.partition(" ")[2]
         return super().invoke(ctx)
 

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lading import spec
-from lading.cli.options import peeked_output
+from lading.cli.options import peeked
 from lading.cli.session import Answer, Session, silence
 from lading.errors import EnvironmentProblem, ExitCode, LadingError, SpecError
 from lading.interrupts import Interrupted
-from lading.report.envelope import Failure, as_json, as_line, envelope
+from lading.report.envelope import Failure, annotation, as_json, as_line, envelope
 from lading.report.words import visible
 
 if TYPE_CHECKING:
@@ -45,8 +45,8 @@ def ended(run: Callable[[], Any], session: Session, arguments: list[str]) -> int
         error.show()
         return ExitCode.INVALID
     except BaseException as error:  # noqa: BLE001 - the last stop of everything, signals included
-        if session.options.output is None:
-            session.options = session.options.overridden({"output": peeked_output(arguments)})
+        if not session.parsed:
+            session.options = session.options.overridden(peeked(arguments))
         code, failure = _explained(error, session)
         return _printed(lambda: _print_failure(failure, code, session), code)
     if not isinstance(came, Answer):
@@ -165,6 +165,8 @@ def _print_failure(failure: Failure, code: int, session: Session) -> None:
 def _to_stderr(failure: Failure, session: Session) -> None:
     paint = session.paint_on(err=True)
     lines = [f"{spec.render_problem(one)}\n" for one in failure.problems]
+    if os.environ.get("GITHUB_ACTIONS") == "true":
+        lines += [annotation(one) for one in failure.problems]
     lines.append(f"{paint('error:', 'bad')} {visible(failure.message)}")
     if failure.hint:
         lines.append(f"{paint('next:', 'head')} {visible(failure.hint)}")

@@ -60,8 +60,12 @@ def declared(*, hidden: bool) -> list[click.Parameter]:
     ]  # fmt: skip
 
 
-def peeked_output(arguments: list[str]) -> str | None:
-    """Return the output form that a command line asks for, although it could not be parsed."""
+def peeked(arguments: list[str]) -> dict[str, object]:
+    """Return how a command line wants to be answered, although it could not be parsed."""
+    return {"output": _peeked_output(arguments), "no_color": True if "--no-color" in arguments else None}
+
+
+def _peeked_output(arguments: list[str]) -> str | None:
     for at, word in enumerate(arguments):
         name, _, value = word.partition("=")
         if word in ("-o", "--output"):

@@ -42,10 +42,11 @@ class Answer:
 
 @dataclass(slots=True)
 class Session:
-    """One command from its parsing to its last line."""
+    """One command from its parsing to its last line. `parsed` says that all its options are known."""
 
     options: GlobalOptions = field(default_factory=GlobalOptions)
     command: str = ""
+    parsed: bool = False
 
     @property
     def output(self) -> str:

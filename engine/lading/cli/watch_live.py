@@ -34,6 +34,7 @@ class LiveWatcher:
     def __init__(self, now: Callable[[], datetime]) -> None:
         """Begin with no job."""
         self._now = now
+        self._jobs: list[str] = []
         self._stage: dict[str, str] = {}
         self._batches: dict[str, dict[str, Batch]] = defaultdict(dict)
         self._until: datetime | None = None
@@ -56,11 +57,13 @@ class LiveWatcher:
 
     def progress(self, job: str, stage: str, done: int, unit: str, total: int | None = None) -> None:
         """Show the stage and its count."""
+        self._seen(job)
         of = f" of {total:,}" if total is not None else ""
         self._stage[job] = f"{stage} {done:,}{of} {unit}" if done or total else stage
 
     def moved(self, batch: Batch) -> None:
         """Show the batch."""
+        self._seen(batch.job)
         self._stage.pop(batch.job, None)
         self._until = None
         self._batches[batch.job][batch.id] = batch
@@ -75,7 +78,7 @@ class LiveWatcher:
         now = self._now()
         batches = {job: dict(own) for job, own in list(self._batches.items())}
         stages = dict(self._stage)
-        for job in dict.fromkeys([*stages, *batches]):
+        for job in list(self._jobs):
             own = list(batches.get(job, {}).values())
             done = sum(one.phase is Phase.DELIVERED for one in own)
             count = f"{done} of {len(own)} batches" if own else ""
@@ -86,6 +89,11 @@ class LiveWatcher:
         if until is not None and until > now:
             table.add_row(Text(""), Text(""), Text(f"next look in {span(max(until - now, timedelta(seconds=1)))}"))
         return table
+
+    def _seen(self, job: str) -> None:
+        """Keep the job in its line from its first sight on."""
+        if job not in self._jobs:
+            self._jobs.append(job)
 
 
 def _at_work(batches: list[Batch], now: datetime) -> str:

@@ -36,17 +36,13 @@ def coerce(values: pl.Series, rule: Rule) -> pl.Series:
     if kind == pl.Null:
         return values.cast(pl.String)
     wanted = rule.kind
-    if wanted is Kind.BOOLEAN:
-        return _boolean(values)
-    if wanted is Kind.INTEGER:
-        return _integer(values)
-    if wanted is Kind.NUMBER:
-        return _number(values)
     if wanted is Kind.SCALAR and kind == pl.Boolean:
         return values
-    if wanted is Kind.SCALAR and kind.is_numeric():
+    if wanted is Kind.NUMBER or (wanted is Kind.SCALAR and kind.is_numeric()):
         return _number(values)
-    return _text(values, rule)
+    if wanted is Kind.BOOLEAN:
+        return _boolean(values)
+    return _integer(values) if wanted is Kind.INTEGER else _text(values, rule)
 
 
 def _boolean(values: pl.Series) -> pl.Series:

@@ -16,7 +16,6 @@ import polars as pl
 
 from lading.core.accounting import Tally
 from lading.data import names
-from lading.data.coerce import coerce
 from lading.data.diff import CHANGES, Placed, baseline_rows, place
 from lading.data.grouping import grouped_frames, spread
 from lading.data.joins import join_all, load
@@ -34,7 +33,6 @@ from lading.data.records import (
     plan_checks,
     widths,
 )
-from lading.data.shapes import FREE
 from lading.data.spool import Spool, in_order
 from lading.ports import Comparison
 
@@ -203,7 +201,7 @@ def examine(
         frame = frame.with_columns(pl.col(names.OLD).all().over(names.HEAD))
     fresh = frame.filter(~pl.col(names.OLD))
     found = mapped(plan, fresh)
-    broken = judged(plan, found, rules, warnings)
+    broken = judged(found, rules, warnings)
     broken = _with_oversized(plan, found, broken)
     heads = found.heads.with_columns(fingerprints(plan, found), pl.lit(value=False).alias("bad"))
     if broken.height:
@@ -244,7 +242,7 @@ def _with_oversized(plan: Plan, found: Mapped, broken: pl.DataFrame) -> pl.DataF
     if limit is None or not found.heads.height:
         return broken
     bound = widths(found, plan.record)
-    if int(bound.max() or 0) <= limit:  # type: ignore[call-overload]
+    if not (bound > limit).any():
         return broken
     exact = lines(plan, found, [" " * 200], "").str.len_bytes()
     large = found.heads.select(names.ROW, names.KEY).with_columns(exact.alias("size")).filter(pl.col("size") > limit)
@@ -294,6 +292,3 @@ def _fingerprint(job: Job, baseline: Baseline, changes: pl.DataFrame) -> str:
         for line in [ordered[begin : begin + 100_000].select(text.str.join("\n"))[0, 0]]:
             digest.update(f"{line}\n".encode())
     return digest.hexdigest()
-
-
-__all__ = ["FREE", "coerce", "compare"]

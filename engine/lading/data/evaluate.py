@@ -50,26 +50,20 @@ def evaluate(frame: pl.DataFrame, leaves: Sequence[Leaf]) -> tuple[pl.DataFrame,
         if failed is not None:
             reason, rows = failed
             shown = _shown_root(frame, leaf)
-            flaws.append(_flaw(leaf, "expression", reason, len(flaws)))
+            flaws.append(_flaw(leaf, "expression", reason))
             columns += [rows.alias(flaws[-1].column), shown.alias(flaws[-1].shown)]
         if fitted.null_count() > values.null_count():
             lost = values.is_not_null() & fitted.is_null()
             message = f"must be {leaf.rule.kind.value}"
-            flaws.append(_flaw(leaf, "kind", message, len(flaws)))
+            flaws.append(_flaw(leaf, "kind", message))
             columns += [lost.alias(flaws[-1].column), _masked(values).alias(flaws[-1].shown)]
-    return frame.with_columns(columns), _renumbered(flaws)
+    return frame.with_columns(columns), flaws
 
 
-def _flaw(leaf: Leaf, code: str, message: str, index: int) -> Flaw:
-    """Return a flaw with its column names; the leaf makes them unique across calls on one record."""
+def _flaw(leaf: Leaf, code: str, message: str) -> Flaw:
+    """Return a flaw with column names of its own."""
     number = leaf.index * 2 + (code == "kind")
-    del index
     return Flaw(leaf, code, message, names.flaw(number), names.shown(number))
-
-
-def _renumbered(flaws: list[Flaw]) -> list[Flaw]:
-    """Return the flaws in the order of the record."""
-    return sorted(flaws, key=lambda one: one.column)
 
 
 def _masked(values: pl.Series) -> pl.Series:

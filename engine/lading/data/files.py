@@ -124,7 +124,7 @@ def pieces(file: TextFile) -> Iterator[bytes]:
     lines = 1
     try:
         with file.path.open("rb") as raw:
-            stream: IO[bytes] = cast("IO[bytes]", igzip.GzipFile(fileobj=raw)) if file.packed else raw
+            stream: IO[bytes] = unpacked(raw) if file.packed else raw
             while True:
                 piece = stream.read(PIECE)
                 try:
@@ -142,6 +142,11 @@ def pieces(file: TextFile) -> Iterator[bytes]:
         raise SourceError(f"{file.path} is truncated or damaged gzip ({type(error).__name__})", hint=hint) from None
     except OSError as error:
         raise SourceError(f"{file.path} cannot be read: {error.strerror or error}", hint="Try again.") from None
+
+
+def unpacked(raw: IO[bytes]) -> IO[bytes]:
+    """Return the content of an open gzip file as a stream."""
+    return cast("IO[bytes]", igzip.GzipFile(fileobj=raw))  # type: ignore[no-untyped-call]  # isal ships no types
 
 
 def _misread(file: TextFile, line: int) -> SourceError:

@@ -12,7 +12,7 @@ import polars as pl
 
 from lading.data import names
 from lading.data.read import FRAME_ROWS
-from lading.data.spool import Spool
+from lading.data.spool import Schema, Spool
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -23,7 +23,7 @@ SHARE = 250_000
 MOST = 64
 
 
-def spread(spooled: Path, schema: dict[str, pl.DataType | type[pl.DataType]], work: Path) -> None:
+def spread(spooled: Path, schema: Schema, work: Path) -> None:
     """Write the rows of a spool to files `grouped-*.parquet`, with the row where their record begins in `HEAD`."""
     keys = pl.scan_parquet(spooled, glob=False).select(names.KEY, names.ROW)
     heads = keys.group_by(names.KEY).agg(pl.col(names.ROW).min().alias(names.HEAD)).collect(engine="streaming")

@@ -1,4 +1,4 @@
-"""Blocks of whole lines are compressed anywhere, in any order, and joined into one gzip member that can be cut anywhere.
+"""Blocks of whole lines are compressed anywhere, in any order, and joined into one gzip member that can be cut.
 
 It does not know records. Each block is raw deflate that ends on a byte and refers to nothing outside itself; a file
 is a header, blocks, an empty last block, a checksum and a length. Nothing is compressed twice.

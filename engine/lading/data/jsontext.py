@@ -10,7 +10,6 @@ import json
 
 import polars as pl
 
-from lading.core.record_schema import Kind
 from lading.data import names
 from lading.data.coerce import is_raw
 from lading.data.shapes import Constant, Items, Members, Repeated, Shape, Value
@@ -119,7 +118,3 @@ def items_text(frame: pl.DataFrame, item: Shape) -> pl.Series:
     parts, always = (encoder := Encoder(frame)).text(item)
     del always
     return encoder.frame.select(_joined(parts, ignore_nulls=False).alias("text"))["text"]
-
-
-#: Kinds that stand in JSON without quotes whatever the column's type is.
-RAW_KINDS = (Kind.INTEGER, Kind.NUMBER, Kind.BOOLEAN)

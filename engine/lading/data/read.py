@@ -6,7 +6,6 @@ It does not know keys or mappings. CSV is text in every column; an empty field i
 from __future__ import annotations
 
 import json
-import shutil
 import tempfile
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -218,8 +217,3 @@ def _explain_jsonl(plain: Path, path: Path | None = None) -> None:
             if not isinstance(found, dict):
                 hint = "Each line must be one JSON object; an array or a pretty-printed document is not JSON lines."
                 raise SourceError(f"{path or plain}:{number}: the line is not a JSON object", hint=hint) from None
-
-
-def drop_copies(work: Path) -> None:
-    """Remove what `readable_copy` put into a work folder."""
-    shutil.rmtree(work, ignore_errors=True)

@@ -14,10 +14,9 @@ import polars as pl
 import polars_hash as plh
 
 from lading.core.mapping import Expression
-from lading.core.record_schema import Format, Kind, Rule, Severity
+from lading.core.record_schema import Kind, Rule, Severity
 from lading.core.vendor_rules import FileFormat
 from lading.data import names
-from lading.data.coerce import coerce
 from lading.data.csvtext import header_names
 from lading.data.csvtext import lines as csv_lines
 from lading.data.evaluate import Flaw, evaluate
@@ -25,7 +24,7 @@ from lading.data.expressions import parse, problem
 from lading.data.joins import joined_schema
 from lading.data.jsontext import Encoder, escaped, items_text
 from lading.data.read import Input, open_source
-from lading.data.shapes import Leaf, Record, compile_record, csv_rule
+from lading.data.shapes import Leaf, Record, compile_record
 from lading.data.validate import Check, checks, presence
 from lading.data.words import closest
 from lading.errors import Problem, SpecError
@@ -230,7 +229,7 @@ def lines(plan: Plan, found: Mapped, before: list[str | pl.Expr], after: str) ->
     return texts(plan, found, before, after + "\n")
 
 
-def judged(plan: Plan, found: Mapped, rules: list[Check], warnings: dict[str, int]) -> pl.DataFrame:
+def judged(found: Mapped, rules: list[Check], warnings: dict[str, int]) -> pl.DataFrame:
     """Return the invalid records of a frame with all their reasons; count the warnings."""
     flawed = [
         Check(one.leaf.path, one.code, pl.col(one.column), one.message, pl.col(one.shown), repeat=one.leaf.repeat)
@@ -306,6 +305,3 @@ def widths(found: Mapped, record: Record) -> pl.Series:
         heads = heads.join(found.rows.group_by(names.HEAD, maintain_order=True).agg(size), on=names.HEAD, how="left")
         outer.append(pl.col("lading:size"))
     return heads.select((reduce(add, outer, pl.lit(0, dtype=pl.Int64)) * 6 + 10_000).alias("w"))["w"]
-
-
-__all__ = ["Format", "coerce", "csv_rule"]

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import json
 import zlib
-from typing import IO, TYPE_CHECKING, Any, cast
+from typing import IO, TYPE_CHECKING, Any
 
 import polars as pl
 from isal import igzip
 
 from lading.core.vendor_rules import LogFormat
+from lading.data.files import unpacked
 from lading.errors import Permanent, Unclear
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def pieces(path: Path, most: int) -> Iterator[bytes]:
         with path.open("rb") as raw:
             packed = raw.read(2) == b"\x1f\x8b"
             raw.seek(0)
-            stream: IO[bytes] = cast("IO[bytes]", igzip.GzipFile(fileobj=raw)) if packed else raw
+            stream: IO[bytes] = unpacked(raw) if packed else raw
             while piece := stream.read(_PIECE):
                 total += len(piece)
                 if total > most:

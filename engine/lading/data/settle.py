@@ -197,7 +197,8 @@ def _named_answers(answers: pl.DataFrame) -> pl.DataFrame:
     keys = [one for one in answers.columns if one.startswith("key:")]
     names = [one.removeprefix("key:") for one in keys]
     others = [one for one in answers.columns if one not in keys and one != "line" and one not in names]
-    return answers.sort("line").select([pl.col(one).alias(one.removeprefix("key:")) for one in keys] + others)
+    named = [pl.col(one).alias(one.removeprefix("key:")) for one in keys]
+    return answers.sort("line").select(*named, *others)
 
 
 def _written(

@@ -10,14 +10,19 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from lading.core.mapping import Array, Each, Expression, Literal, Node, Object, Place
+from lading.core.mapping import Array, Each, Expression, Literal, Node, Object
 from lading.core.record_schema import Format, Kind, Rule
 from lading.data.expressions import parse, problem
 from lading.errors import Problem, SpecError
 
 #: The rule of a value that no schema speaks of: it keeps its own type.
 FREE = Rule(kind=Kind.SCALAR)
-_TEXT_ONLY = Rule(kind=Kind.STRING)
+#: What a literal must be in Python for a kind.
+_LITERALS: dict[Kind, tuple[type, ...]] = {
+    Kind.INTEGER: (int,),
+    Kind.NUMBER: (int, float),
+    Kind.BOOLEAN: (bool,),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,8 +116,8 @@ class Compiler:
                     (name, self.shape(one, member(rule, name), _dot(path, name))) for name, one in node.members
                 )
                 return Members(path, pairs, rule)
-            case Array(items=(Each(),)):
-                return self._repeated(node.items[0], rule, path)
+            case Array(items=(Each() as each,)):
+                return self._repeated(each, rule, path)
             case Array():
                 inner = rule.items or FREE
                 return Items(
@@ -144,16 +149,16 @@ class Compiler:
         text = value if isinstance(value, str) else json.dumps(value)
         if rule.kind is Kind.STRING and not isinstance(value, str):
             value = text
-        wanted = {Kind.INTEGER: int, Kind.NUMBER: (int, float), Kind.BOOLEAN: bool}.get(rule.kind)
+        wanted = _LITERALS.get(rule.kind)
         wrong_bool = isinstance(value, bool) and rule.kind in (Kind.INTEGER, Kind.NUMBER)
         if (wanted and not isinstance(value, wanted)) or wrong_bool or rule.kind in (Kind.OBJECT, Kind.ARRAY):
             message = f"{path} must be {rule.kind.value}, and the literal is {type(value).__name__}"
             self.problems.append(problem("literal_kind", message, node.place, "Begin with = for an expression."))
         return Constant(path, json.dumps(value, ensure_ascii=False), text, rule)
 
-    def _repeated(self, node: Node, rule: Rule, path: str) -> Shape:
+    def _repeated(self, node: Each, rule: Rule, path: str) -> Shape:
         """Return the list of an `each:`."""
-        if not isinstance(node, Each) or self.repeat is not None:
+        if self.repeat is not None:
             self.problems.append(problem("each_in_each", f"{path}: an each: may not stand inside another", node.place))
             return Constant(path, "null", "", rule)
         index = len(self.repeats)
@@ -207,11 +212,6 @@ def compile_record(record: Object, rule: Rule | None, schema: dict[str, pl.DataT
     return Record(root=root, leaves=tuple(compiler.leaves), repeats=tuple(compiler.repeats)), compiler.problems
 
 
-def csv_rule() -> Rule:
-    """Return the rule of a record whose members are texts."""
-    return _TEXT_ONLY
-
-
 def date_format(rule: Rule, *, day: bool) -> str:
     """Return how a moment is written for a rule; a day without a rule stays a day."""
     if rule.format is Format.DATETIME_NO_MILLIS:
@@ -219,6 +219,3 @@ def date_format(rule: Rule, *, day: bool) -> str:
     if day and rule.format is not Format.DATETIME:
         return "%Y-%m-%d"
     return "%Y-%m-%dT%H:%M:%S%.3fZ"
-
-
-__all__ = ["FREE", "Constant", "Items", "Leaf", "Members", "Place", "Record", "Repeated", "Shape", "Value"]

@@ -111,8 +111,9 @@ def explain(path: Path, delimiter: str, fields: int) -> None:
                 if values and len(values) != fields:
                     more = "more" if len(values) > fields else "fewer"
                     hint = "Quote values that hold the delimiter or a line end; nothing was sent."
-                    message = f"row {row} (line {reader.line_num}) has {len(values)} fields, {more} than the {fields} of the header"
-                    raise SourceError(f"{path}: {message}", hint=hint)
+                    where = f"{path}: row {row} (line {reader.line_num})"
+                    what = f"has {len(values)} fields, {more} than the {fields} of the header"
+                    raise SourceError(f"{where} {what}", hint=hint)
                 row += 1
         except csv.Error as error:
             hint = "Double a quotation mark inside quotes, and close every quote."

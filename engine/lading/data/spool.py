@@ -8,6 +8,7 @@ from __future__ import annotations
 import hashlib
 import os
 from collections import deque
+from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
 from typing import TYPE_CHECKING, Self, TypeVar
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
 
+#: Columns and their types.
+Schema = Mapping[str, pl.DataType | type[pl.DataType]]
 One = TypeVar("One")
 Other = TypeVar("Other")
 
@@ -27,7 +30,7 @@ Other = TypeVar("Other")
 class Spool:
     """A Parquet file that grows frame by frame under a temporary name. A context manager: an exception drops it."""
 
-    def __init__(self, path: Path, schema: dict[str, pl.DataType | type[pl.DataType]]) -> None:
+    def __init__(self, path: Path, schema: Schema) -> None:
         """Open the file; every frame must have these columns."""
         self._path = path
         self._partial = path.with_name(path.name + ".partial")

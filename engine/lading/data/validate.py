@@ -27,7 +27,8 @@ if TYPE_CHECKING:
 #: A moment in UTC: minutes at least, then seconds, then fractions.
 _DATETIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?Z$"
 _FORMATS = {
-    Format.EMAIL: r'^[^\s@"(),:;<>\[\]\\]{1,64}@([\p{L}\p{N}]([\p{L}\p{N}-]{0,61}[\p{L}\p{N}])?\.)+\p{L}[\p{L}\p{N}-]{1,62}$',
+    Format.EMAIL: r'^[^\s@"(),:;<>\[\]\\]{1,64}@'
+    r"([\p{L}\p{N}]([\p{L}\p{N}-]{0,61}[\p{L}\p{N}])?\.)+\p{L}[\p{L}\p{N}-]{1,62}$",
     Format.UUID: r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$",
     Format.DATETIME: _DATETIME,
     Format.DATETIME_NO_MILLIS: r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?Z$",

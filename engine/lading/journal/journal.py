@@ -65,23 +65,22 @@ class Journal(Queries):
         run: Run,
         batches: Sequence[Batch],
         invalid: Iterable[Sequence[Reject]],
-        high_water: str | None = None,
         *,
+        slot: datetime | None = None,
         epoch: int | None = None,
     ) -> None:
         """Remember a run with its prepared batches and its invalid rows.
 
-        A run without batches that no guard holds is settled at once. The high water (that of the run, unless another
-        is given) moves with the run; a held run moves none.
+        A run without batches that no guard holds is settled at once. `slot` is the schedule slot that the run is for,
+        claimed in the same transaction: a crash neither loses it nor runs it twice.
 
         Raises:
             ValueError: when a batch is not a fresh one of this run, or a run that is not prepared has batches.
             UnbalancedError: when a selected record would be in no place, or in two.
-            LockedError: when somebody else started a run of the job meanwhile.
+            LockedError: when somebody else started a run of the job, or ran the slot, meanwhile.
         """
         _check_fresh(run, batches)
         held = run.state is RunState.HELD
-        run = replace(run, high_water=high_water if high_water is not None else run.high_water)
         _check_balance(run, batches)
         if not batches and not held:
             run = replace(run, state=RunState.SETTLED, settled_at=run.settled_at or run.created_at)
@@ -90,6 +89,11 @@ class Journal(Queries):
                 raise LockedError(
                     f"run {run.serial} of job {run.job} was started by somebody else meanwhile",
                     hint="Run the same command again: the plan must be made anew.",
+                )
+            if slot is not None and not _claim(db, run.job, slot):
+                raise LockedError(
+                    f"the slot {codec.iso(slot)} of job {run.job} was run by somebody else meanwhile",
+                    hint="Nothing is to be done: that run is in `lading history`.",
                 )
             _insert(db, "runs", codec.run_row(run))
             self._tripped("start_run:run")
@@ -154,7 +158,7 @@ class Journal(Queries):
     def claim_slot(self, job: str, at: datetime) -> bool:
         """Claim a slot of the job's schedule, and say whether it was free. Of many that try, one gets it."""
         with self._write("claim_slot") as db:
-            return db.execute("INSERT OR IGNORE INTO slots VALUES (?, ?)", [job, codec.iso(at)]).rowcount == 1
+            return _claim(db, job, at)
 
     def approve(self, job: str, plan: str, reason: str, at: datetime) -> None:
         """Remember that a person approved this very plan. Approving twice keeps the newer reason."""
@@ -272,6 +276,10 @@ def _check_balance(run: Run, batches: Sequence[Batch]) -> None:
     if run.state is not RunState.HELD and sealed != run.tally.to_send:
         message = f"run {run.id} plans to send {run.tally.to_send} records, but its batches hold {sealed}"
         raise accounting.UnbalancedError(message)
+
+
+def _claim(db: Database, job: str, slot: datetime) -> bool:
+    return db.execute("INSERT OR IGNORE INTO slots VALUES (?, ?)", [job, codec.iso(slot)]).rowcount == 1
 
 
 def _insert(db: Database, table: str, row: Row) -> None:

@@ -138,8 +138,16 @@ class Queries(Store):
         return BaselineEntry(**found[0]) if found else None
 
     def high_water(self, job: str, identity: str) -> str | None:
-        """Return the greatest `since` value that the newest run which was not held has seen at this target."""
-        where = "WHERE job = ? AND identity = ? AND state <> 'held' AND high_water IS NOT NULL"
+        """Return the greatest `since` value up to which every row surely came to its end at this target.
+
+        That is what the newest settled run saw, unless rows of it waited for another batch, or are to be sent again
+        unchanged (their batch was refused or cancelled): these stand below its mark, and an earlier one holds.
+        """
+        where = (
+            "WHERE job = ? AND identity = ? AND state = 'settled' AND high_water IS NOT NULL "
+            "AND json_extract(tally, '$.held') = 0 AND NOT EXISTS "
+            "(SELECT 1 FROM rejects WHERE rejects.run = runs.id AND rejects.retry = 1)"
+        )
         newest = self._runs(f"{where} ORDER BY serial DESC LIMIT 1", [job, identity])
         return newest[0].high_water if newest else None
 

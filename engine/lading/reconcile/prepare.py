@@ -21,6 +21,7 @@ from lading.reconcile.deliver import baseline_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
     from lading.reconcile.context import JobContext, World
 
@@ -81,8 +82,8 @@ def plan(context: JobContext, world: World, facts: TargetFacts | None = None) ->
     return JobPlan(comparison=comparison, breaches=found, approved=approved)
 
 
-def prepare(context: JobContext, world: World, facts: TargetFacts) -> Run:
-    """Plan the job, seal what it sends, and remember the run with its batches in one transaction.
+def prepare(context: JobContext, world: World, facts: TargetFacts, slot: datetime | None = None) -> Run:
+    """Plan the job, seal what it sends, and remember the run, its slot and its batches in one transaction.
 
     Returns the run: HELD when a guard holds it, SETTLED when there is nothing to send, PREPARED otherwise.
     """
@@ -96,7 +97,7 @@ def prepare(context: JobContext, world: World, facts: TargetFacts) -> Run:
         _check_staged(files, job_plan.comparison)
         batches = _batches(context, world, run, files, facts)
     with world.shield():
-        world.memory.start_run(run, batches, world.data.invalid(job_plan.comparison))
+        world.memory.start_run(run, batches, world.data.invalid(job_plan.comparison), slot=slot)
     shutil.rmtree(job_plan.comparison.folder, ignore_errors=True)
     for one in batches:
         world.watcher.moved(one)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 from lading.core.decide import decide
 from lading.core.steps import Rest, Wait
-from lading.errors import LockedError
+from lading.errors import LockedError, SourceError
 from lading.reconcile.loop import Patience, settle_all
 from lading.reconcile.sync import JobOutcome, sync
 
@@ -49,9 +49,11 @@ def serve(
     started = world.clock.now()
     while True:
         for context, slot in _due(contexts, world, slots, started):
-            if world.memory.claim_slot(context.job.name, slot):
-                for outcome in sync([context], world, Patience(wait=False)):
-                    told(outcome)
+            for outcome in sync([context], world, Patience(wait=False), slot=slot):
+                told(outcome)
+                if isinstance(outcome.error, SourceError):
+                    # The next slot has its own source; a vendor that is down is asked again for this one.
+                    world.memory.claim_slot(context.job.name, slot)
         _follow(contexts, world)
         if once:
             return

@@ -21,6 +21,7 @@ from lading.reconcile.sweep import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from datetime import datetime
 
     from lading.ports import TargetFacts
     from lading.reconcile.context import JobContext, World
@@ -57,24 +58,36 @@ class JobOutcome:
     skipped: str = ""
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Anew:
+    """That new runs are wanted, not only the end of open ones, and for which schedule slot."""
+
+    slot: datetime | None = None
+
+
 def gravest(codes: Iterable[ExitCode]) -> ExitCode:
     """Return the exit code of a process whose jobs ended with these."""
     present = set(codes)
     return next((code for code in _GRAVEST_FIRST if code in present), ExitCode.DONE)
 
 
-def sync(contexts: Sequence[JobContext], world: World, patience: Patience) -> tuple[JobOutcome, ...]:
-    """Bring every job's target in line with its source. `contexts` are in the order of dependency."""
-    return _each_level(contexts, world, patience, anew=True)
+def sync(
+    contexts: Sequence[JobContext], world: World, patience: Patience, slot: datetime | None = None
+) -> tuple[JobOutcome, ...]:
+    """Bring every job's target in line with its source. `contexts` are in the order of dependency.
+
+    `slot` is the schedule slot that the new runs are for, if a schedule and not a person asked.
+    """
+    return _each_level(contexts, world, patience, Anew(slot=slot))
 
 
 def resume(contexts: Sequence[JobContext], world: World, patience: Patience) -> tuple[JobOutcome, ...]:
     """Go on with every open batch, the stuck ones included, without planning anything new."""
-    return _each_level(contexts, world, patience, anew=False)
+    return _each_level(contexts, world, patience, None)
 
 
 def _each_level(
-    contexts: Sequence[JobContext], world: World, patience: Patience, *, anew: bool
+    contexts: Sequence[JobContext], world: World, patience: Patience, anew: Anew | None
 ) -> tuple[JobOutcome, ...]:
     """Run the jobs level by level of their dependencies; jobs of one level go side by side."""
     outcomes: dict[str, JobOutcome] = {}
@@ -89,12 +102,12 @@ def _each_level(
                 outcomes[context.job.name] = _skipped(context, reason)
             else:
                 ready.append(context)
-        outcomes.update(_one_level(ready, world, patience, anew=anew))
+        outcomes.update(_one_level(ready, world, patience, anew))
     return tuple(outcomes[context.job.name] for context in contexts)
 
 
 def _one_level(
-    contexts: Sequence[JobContext], world: World, patience: Patience, *, anew: bool
+    contexts: Sequence[JobContext], world: World, patience: Patience, anew: Anew | None
 ) -> dict[str, JobOutcome]:
     """Resume, prepare and settle these jobs under their leases."""
     failed: dict[str, LadingError] = {}
@@ -107,7 +120,7 @@ def _one_level(
             try:
                 leases.enter_context(world.lease(name))
                 runs[name] = _open_runs(name, world)
-                facts[name] = _begin(context, world, anew=anew)
+                facts[name] = _begin(context, world, anew=anew is not None)
                 able[name] = context
             except LadingError as error:
                 failed[name] = error
@@ -115,7 +128,7 @@ def _one_level(
         for name, context in able.items():
             if anew and name not in failed:
                 try:
-                    runs[name].append(prepare(context, world, facts[name] or describe(context)).id)
+                    runs[name].append(prepare(context, world, facts[name] or describe(context), anew.slot).id)
                 except LadingError as error:
                     failed[name] = error
         failed |= settle_all({name: one for name, one in able.items() if name not in failed}, world, patience)

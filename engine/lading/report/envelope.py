@@ -69,6 +69,20 @@ def envelope(
     }
 
 
+def annotation(problem: Problem) -> str:
+    """Return the problem as a workflow command of GitHub Actions, which shows it beside the line of a pull request.
+
+    Form and escapes: docs.github.com, "Workflow commands for GitHub Actions", setting an error message.
+    """
+    place = {"file": problem.file, "line": problem.line, "col": problem.column}
+    where = ",".join(f"{name}={_escaped(str(value), also=',:')}" for name, value in place.items() if value)
+    return f"::error {where}::{_escaped(visible(problem.message))}"
+
+
+def _escaped(text: str, also: str = "") -> str:
+    return "".join(f"%{ord(char):02X}" if char in "%\r\n" + also else char for char in text)
+
+
 def as_json(document: Mapping[str, object]) -> str:
     """Return the document as indented JSON, in which nothing but ASCII stands."""
     return json.dumps(document, indent=2)

@@ -1,0 +1,122 @@
+"""Whatever bytes a jobs.yaml holds, it loads or is refused by a SpecError, soon."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lading.errors import SpecError
+from lading.spec import load, render_problem
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from tests.spec.conftest import Workshop
+
+#: The whole of a jobs.yaml in small, and pieces that YAML, references and expressions are made of.
+HEAD = (
+    'version: 1\nconnections: {a: {vendor: motorweb-bdp, credentials: {client_id: "${A}", client_secret: "${B}"}}}\n'
+    "jobs:\n  j:\n    source: {path: a.csv, key: id}\n    target: {connection: a, service: s}\n    mode: lookup\n"
+    "    record: {vin: =id}\n    results: {path: o.csv}\n"
+)
+PIECES = st.sampled_from(
+    ['"', "'", "{", "}", "[", "]", ": ", ":", " ", "\n", "\n  ", "\t", "- ", "&a ", "*a", "!!x ", "=", "=f(", "${", "${A}"]
+    + ["${A:-", "$${", "#", "|\n", ">", "? ", "%", "@", "`", "\\", "~", "null", "NO", "01", "1e400", ".inf", "<<: ", "each: "]
+    + ["version: ", "jobs: ", "record: ", "source: ", "key: ", "---\n", "...\n", "\ufeff", "\u2028", "\x85", "\x00", "é", "😀"]
+)
+hostile = settings(
+    max_examples=150, deadline=2000, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
+)
+
+
+def refused_or_loaded(path: Path, content: bytes) -> None:
+    path.write_bytes(content)
+    try:
+        load(path, environ={})
+    except SpecError as error:
+        assert error.problems
+        for one in error.problems:
+            assert render_problem(one).startswith(str(path))
+            assert one.code.startswith("spec.")
+
+
+@hostile
+@given(content=st.binary(max_size=400))
+def test_any_bytes_are_loaded_or_refused(workshop: Workshop, content: bytes) -> None:
+    refused_or_loaded(workshop.path, content)
+
+
+@hostile
+@given(text=st.text(max_size=300))
+def test_any_text_is_loaded_or_refused(workshop: Workshop, text: str) -> None:
+    refused_or_loaded(workshop.path, text.encode("utf-8", "surrogatepass"))
+
+
+@hostile
+@given(pieces=st.lists(PIECES, max_size=40), at=st.integers(0, len(HEAD)), gone=st.integers(0, 30))
+def test_any_damage_to_a_good_file_is_loaded_or_refused(
+    workshop: Workshop, pieces: list[str], at: int, gone: int
+) -> None:
+    refused_or_loaded(workshop.path, (HEAD[:at] + "".join(pieces) + HEAD[at + gone :]).encode())
+
+
+BOMB = "a: &a [x, x]\n" + "".join(f"b{n}: &b{n} [{', '.join([f'*b{n - 1}' if n else '*a'] * 9)}]\n" for n in range(9))
+
+
+@pytest.mark.parametrize(
+    ("content", "first"),
+    [
+        (b"", "jobs.yaml:1:1: the file is empty"),
+        (b"# nothing but a comment\n", "jobs.yaml:1:1: the file is empty"),
+        (b"\xef\xbb\xbf", "jobs.yaml:1:1: the file is empty"),
+        (b"- a\n- b\n", "jobs.yaml:1:1: the file is no mapping"),
+        (b"hello", "jobs.yaml:1:1: the file is no mapping"),
+        ("version: 1".encode("utf-16"), "jobs.yaml:1:1: the file is UTF-16"),
+        (b"version: 1\nname: caf\xe9\n", "jobs.yaml:2:10: this is no UTF-8 (byte 0xE9)"),
+        (b"version: 1\nname: \x07\n", "jobs.yaml:2:7: a control character (U+0007)"),
+        (b"#" * 1_000_001, "jobs.yaml: the file is larger than 1,000,000 bytes"),
+        (b"[" * 90_000, "jobs.yaml:1:65: more than 64 levels, one inside the other"),
+        (b"{a: " * 90_000, "jobs.yaml:1:257: more than 64 levels, one inside the other"),
+        (b"- " * 90_000, "jobs.yaml:1:129: more than 64 levels, one inside the other"),
+        (b"- a\n" * 200_000, "jobs.yaml:40000:3: the file holds more than 40,000 values"),
+        (b'a: "\\UFFFFFFFF"', "jobs.yaml:1:16: this is not YAML"),
+        (b"%YAML 1.1\n---\na: 1", "jobs.yaml:2:1: a YAML directive"),
+        (b"? [a, b]\n: c\n", "jobs.yaml:1:3: a mapping or a list as a key"),
+        (b": c\n", "jobs.yaml:1:1: a value without a key"),
+        (b"${A}: c\n", "jobs.yaml:1:1: a ${...} reference in a key"),
+    ],
+    ids=lambda given: given[:30] if isinstance(given, str) else "",
+)
+def test_what_is_no_jobs_file_at_all_is_said_so(workshop: Workshop, content: bytes, first: str) -> None:
+    shown = [one.splitlines()[0] for one in workshop.problems(content)]
+    assert first in shown
+
+
+def test_a_bomb_of_aliases_is_refused_alias_by_alias(workshop: Workshop) -> None:
+    shown = [one.splitlines()[0] for one in workshop.problems(BOMB)]
+    assert "jobs.yaml:1:4: an anchor (&a)" in shown
+    assert "jobs.yaml:10:52: an alias (*b7)" in shown
+    assert sum("an alias" in one for one in shown) == 81
+
+
+def test_a_file_with_thousands_of_problems_tells_two_thousand_of_them(workshop: Workshop) -> None:
+    shown = workshop.problems("version: 1\nconnections: {}\njobs: {}\n" + "".join(f"k{n}: v\n" for n in range(9000)))
+    assert len(shown) == 2001
+    assert shown[-1] == "jobs.yaml: there may be more problems"
+
+
+def test_a_file_that_cannot_be_read_is_said_so(tmp_path: Path) -> None:
+    for path, why in ((tmp_path / "no.yaml", "there is no such file"), (tmp_path, "the file cannot be read: is a directory")):
+        with pytest.raises(SpecError) as caught:
+            load(path, environ={})
+        (problem,) = caught.value.problems
+        assert (problem.file, problem.message) == (str(path), why)
+
+
+def test_no_escape_sequence_of_a_file_reaches_the_terminal(workshop: Workshop) -> None:
+    for problem in workshop.problems('version: "\\e[31m"\n"\\e[31mkey": 1\n\u200f: 2\n'):
+        assert "\x1b" not in problem
+        assert all(line.isprintable() for line in problem.splitlines())

@@ -1,0 +1,62 @@
+"""The JSON Schema of jobs.yaml tells editors what the models tell the reader."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from lading.spec import SCHEMA_FILE, jobs_schema, jobs_schema_text
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def objects(node: Any, at: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    """Yield every schema of an object that names its properties."""
+    if isinstance(node, dict):
+        if "properties" in node:
+            yield at, node
+        for name, child in node.items():
+            yield from objects(child, f"{at}/{name}")
+    elif isinstance(node, list):
+        for number, child in enumerate(node):
+            yield from objects(child, f"{at}/{number}")
+
+
+def test_every_field_has_a_title_a_description_and_an_example() -> None:
+    for at, schema in objects(jobs_schema()):
+        for name, one in schema["properties"].items():
+            assert {"title", "description", "examples"} <= set(one), f"{at}/{name}"
+
+
+def test_unknown_keys_are_refused_everywhere_but_in_target() -> None:
+    found = {at.rpartition("/")[2]: schema["additionalProperties"] for at, schema in objects(jobs_schema())}
+    assert found.pop("TargetModel") == {"type": "string"}
+    assert found
+    assert set(found.values()) == {False}
+
+
+def test_the_schema_is_of_2020_12_and_has_no_nulls() -> None:
+    text = jobs_schema_text()
+    assert jobs_schema()["$schema"] == "https://json-schema.org/draft/2020-12/schema"
+    assert '"null"' not in text
+    assert "null" not in json.dumps(jobs_schema())
+
+
+def test_every_reference_leads_somewhere() -> None:
+    schema = jobs_schema()
+    for piece in jobs_schema_text().split('"#/$defs/')[1:]:
+        assert piece.partition('"')[0] in schema["$defs"]
+
+
+def test_the_text_of_the_schema_is_the_same_every_time() -> None:
+    assert jobs_schema_text() == jobs_schema_text()
+    assert json.loads(jobs_schema_text()) == jobs_schema()
+    assert jobs_schema_text().endswith("}\n")
+
+
+def test_the_schema_in_the_box_is_fresh(pytestconfig: pytest.Config) -> None:
+    kept = pytestconfig.rootpath / "specs" / "lading_specs" / SCHEMA_FILE
+    assert kept.read_text(encoding="utf-8") == jobs_schema_text()
