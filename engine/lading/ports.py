@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from lading.core.accounting import Tally
     from lading.core.batch import Batch, BatchFile, Books, Slot, Ticket, Verdict
-    from lading.core.events import Delivered, Event
+    from lading.core.events import Delivered, Event, Resolved
     from lading.core.job import Job, Results
     from lading.core.run import Run
     from lading.core.vendor_rules import VendorRules
@@ -227,6 +227,10 @@ class DataPath(Protocol):
         """Return a new baseline file in which accepted rows have moved; fsynced, named by its digest."""
         ...
 
+    def resolve(self, baseline: Baseline, keys: Sequence[str], into: Path, *, delivered: bool) -> Baseline:
+        """Return a new baseline file in which rows of unknown outcome are held by the target, or to be sent again."""
+        ...
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompareContext:
@@ -277,6 +281,14 @@ class Memory(Protocol):
         self, batch: Batch, event: Delivered, *, baseline: BaselineEntry | None, rejects: Iterable[Sequence[Reject]]
     ) -> Batch:
         """Remember the delivery, the new baseline and the rejects, and settle the run if it was the last batch."""
+        ...
+
+    def resolve(self, batch: Batch, event: Resolved, *, baseline: BaselineEntry) -> Batch:
+        """Remember how the unknown rows of a delivered batch ended, and the baseline that knows it."""
+        ...
+
+    def unknown_keys(self, batch: str) -> Sequence[str]:
+        """Return the keys of the rows of a batch whose outcome is unknown."""
         ...
 
     def open_batches(self, job: str | None = None) -> Sequence[Batch]:

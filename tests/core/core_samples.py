@@ -15,6 +15,7 @@ from lading.core.events import (
     Event,
     GaveUp,
     Reopened,
+    Resolved,
     Settled,
     SlotLost,
     StillRunning,
@@ -44,7 +45,7 @@ def a_batch(phase: Phase = Phase.PREPARED, **changes: object) -> Batch:
         slot=SLOT if phase is Phase.ALLOCATED else (Slot(id="slot-1") if after_slot else None),
         submitted_at=NOW if after_upload else None,
         verdict=Verdict.PROCESSED if phase in (Phase.SETTLED, Phase.COLLECTED, Phase.DELIVERED) else None,
-        books=Books(accepted=ROWS) if phase in (Phase.COLLECTED, Phase.DELIVERED) else None,
+        books=Books(accepted=ROWS - 1, unknown=1) if phase in (Phase.COLLECTED, Phase.DELIVERED) else None,
         stuck_from=Phase.PREPARED if phase is Phase.STUCK else None,
     )
     return replace(batch, **changes)  # type: ignore[arg-type]  # the tests name real members
@@ -67,5 +68,6 @@ def events_for(phase: Phase) -> dict[type[Event], Event]:
         Withdrawn(at=NOW, reason="cancelled by hand"),
         GaveUp(at=NOW, reason="refused"),
         Reopened(at=NOW, reason="resumed by hand"),
+        Resolved(at=NOW, delivered=True, reason="asked by telephone"),
     )
     return {type(one): one for one in samples}

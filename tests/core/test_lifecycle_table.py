@@ -18,6 +18,7 @@ from lading.core.events import (
     Event,
     GaveUp,
     Reopened,
+    Resolved,
     SlotLost,
     StillRunning,
     Unanswered,
@@ -36,8 +37,8 @@ LAW = {
     Phase.SUBMITTED: "StillRunning Settled DidNotHappen Unanswered GaveUp",
     Phase.SETTLED: "Collected DidNotHappen Unanswered GaveUp",
     Phase.COLLECTED: "Delivered DidNotHappen GaveUp",
-    Phase.STUCK: "Reopened",
-    Phase.DELIVERED: "",
+    Phase.STUCK: "Reopened Resolved",
+    Phase.DELIVERED: "Resolved",
 }
 
 
@@ -65,7 +66,7 @@ def test_an_event_that_is_not_in_the_table_raises_and_changes_nothing(phase: Pha
     assert batch == before
 
 
-def test_every_phase_can_be_reached_and_only_delivered_has_no_way_out() -> None:
+def test_every_phase_can_be_reached_and_nothing_leaves_delivered() -> None:
     reached, todo = {Phase.PREPARED}, [Phase.PREPARED]
     while todo:
         for to in TRANSITIONS[todo.pop()].values():
@@ -73,7 +74,7 @@ def test_every_phase_can_be_reached_and_only_delivered_has_no_way_out() -> None:
                 reached.add(to)
                 todo.append(to)
     assert reached == set(Phase)
-    assert [phase for phase, arrows in TRANSITIONS.items() if not arrows] == [Phase.DELIVERED]
+    assert set(TRANSITIONS[Phase.DELIVERED].values()) == {Phase.DELIVERED}
 
 
 def test_a_refused_question_does_not_end_the_doubt() -> None:
@@ -178,6 +179,33 @@ def test_a_refusal_of_the_announced_verb_gives_up_without_doubt() -> None:
     doubtful = a_batch(Phase.ALLOCATED, doubt=Verb.UPLOAD, doubt_since=NOW)
     assert evolve(doubtful, GaveUp(at=NOW, reason="403", verb=Verb.UPLOAD)).doubt is None
     assert evolve(doubtful, GaveUp(at=NOW, reason="403", verb=Verb.FIND_FILE)).doubt is Verb.UPLOAD
+
+
+@pytest.mark.parametrize(("delivered", "verdict"), [(True, Verdict.DECLARED), (False, Verdict.CANCELLED)])
+def test_a_person_ends_the_doubt_of_a_stuck_batch(*, delivered: bool, verdict: Verdict) -> None:
+    doubtful = a_batch(Phase.ALLOCATED, doubt=Verb.UPLOAD, doubt_since=NOW)
+    stuck = evolve(doubtful, GaveUp(at=NOW, reason="failed 13 times"))
+
+    after = evolve(stuck, Resolved(at=LATER, delivered=delivered, reason="asked"))
+
+    assert (after.phase, after.verdict, after.doubt, after.stuck_from) == (Phase.SETTLED, verdict, None, None)
+
+
+@pytest.mark.parametrize(
+    ("delivered", "books"), [(True, Books(accepted=8, rejected=2)), (False, Books(accepted=5, rejected=5))]
+)
+def test_a_person_ends_what_was_unknown_of_a_delivered_batch(*, delivered: bool, books: Books) -> None:
+    batch = a_batch(Phase.DELIVERED, books=Books(accepted=5, rejected=2, unknown=3))
+
+    after = evolve(batch, Resolved(at=LATER, delivered=delivered, reason="asked"))
+
+    assert (after.phase, after.books) == (Phase.DELIVERED, books)
+
+
+def test_nothing_is_resolved_where_nothing_is_unknown() -> None:
+    known = a_batch(Phase.DELIVERED, books=Books(accepted=ROWS))
+    with pytest.raises(ImpossibleEventError):
+        evolve(known, Resolved(at=LATER, delivered=True, reason="asked"))
 
 
 def test_the_url_of_a_slot_shows_in_no_repr() -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lading.core.job import Removal, Send
-from lading.data import Columnar, diff
+from lading.data import Columnar, diff, sealed
+from lading.errors import EnvironmentProblem, StateError
 from lading.ports import Baseline, CompareContext
 
 HEAD = "id,name,mail\n"
@@ -256,6 +259,35 @@ def test_the_books_balance_whatever_happened_before(
             again = Columnar().advance(moved, [path], folder / "baselines")
             assert again == moved
             bench.baseline = moved
+
+
+@pytest.mark.parametrize("damage", [b"", b"PAR1 no", None])
+def test_a_baseline_or_evidence_that_is_gone_or_damaged_stops_everything(bench: Bench, damage: bytes | None) -> None:
+    bench.source(HEAD + "1,a,m\n")
+    bench.accept_all()
+    path = bench.folder / "broken.parquet"
+    if damage is not None:
+        path.write_bytes(damage)
+    bench.in_flight = (path,)
+    with pytest.raises(StateError, match=r"broken\.parquet"):
+        bench.compare()
+    bench.in_flight = ()
+    bench.baseline = Baseline(path=path, rows=1)
+    with pytest.raises(StateError, match=r"broken\.parquet"):
+        bench.compare()
+    with pytest.raises(StateError, match=r"broken\.parquet"):
+        Columnar().advance(bench.baseline, [], bench.folder)
+
+
+def test_a_disk_that_is_full_is_said_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    bench.source(HEAD + "1,a,m\n")
+    comparison = bench.compare()
+    monkeypatch.setattr(sealed, "settle_on_disk", full)
+    with pytest.raises(EnvironmentProblem, match="the disk is full"):
+        bench.stage(comparison)
 
 
 def test_a_watcher_is_told_how_far_the_reading_is(bench: Bench) -> None:

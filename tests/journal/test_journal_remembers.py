@@ -26,7 +26,7 @@ from journal_samples import (
 
 from lading.core.accounting import Tally, UnbalancedError
 from lading.core.batch import Books, Phase, Slot, Verb, Verdict
-from lading.core.events import Allocated, Announced, Event, GaveUp, SlotLost, StillRunning, Uploaded, Withdrawn
+from lading.core.events import Allocated, Announced, Event, GaveUp, Resolved, SlotLost, StillRunning, Uploaded, Withdrawn
 from lading.core.lifecycle import ImpossibleEventError
 from lading.core.run import RunState
 from lading.errors import LockedError, UsageError
@@ -67,13 +67,15 @@ def test_a_journal_that_is_opened_again_says_the_same(state: Path) -> None:
 def test_every_kind_of_event_comes_back_as_it_went_in(journal: Journal) -> None:
     batch = journal.record(lived(journal, started(journal)[0]), GaveUp(at=LATER, reason="x", verb=Verb.COLLECT))
     other = journal.record(started(journal, "vehicles")[0], Withdrawn(at=NOW, reason="by hand"))
+    third = journal.record(started(journal, "orders")[0], GaveUp(at=NOW, reason="nobody knows"))
+    journal.record(third, Resolved(at=LATER, delivered=False, reason="asked by telephone"))
     expected = [one for one in LIFE if not isinstance(one, StillRunning)]
     expected = [
         replace(one, slot=replace(one.slot, url=None)) if isinstance(one, Allocated) else one for one in expected
     ]
     told = journal.events(batch.id)
     assert told[:-1] == tuple(expected)
-    kinds = {type(one) for one in (*told, *journal.events(other.id))}
+    kinds = {type(one) for one in (*told, *journal.events(other.id), *journal.events(third.id))}
     assert kinds == set(get_args(Event)) - {StillRunning, type(DELIVERED)}
 
 
@@ -88,6 +90,7 @@ MEMBERS = {
     "verdict": st.sampled_from(Verdict),
     "books": st.builds(Books),
     "slot": st.builds(Slot, id=TEXT, url=st.none(), until=st.none() | AT),
+    "delivered": st.booleans(),
 }
 SAMPLES = st.one_of(
     *(st.builds(kind, **{one.name: MEMBERS[one.name] for one in fields(kind)}) for kind in get_args(Event))
@@ -242,6 +245,22 @@ def test_the_high_water_does_not_pass_rows_that_waited(journal: Journal) -> None
     journal.start_run(run, (), ())
 
     assert journal.high_water("guests", run.identity) is None
+
+
+def test_what_was_unknown_is_resolved_together_with_the_baseline(journal: Journal) -> None:
+    batch = lived(journal, started(journal)[0])
+    unknown = Reject(kind="unknown", key="K1", reason="the vendor's log does not speak of this row")
+    batch = journal.deliver(batch, DELIVERED, baseline=a_baseline(batch), rejects=[[unknown]])
+    assert journal.unknown_keys(batch.id) == ("K1",)
+    after = a_baseline(batch, "c" * 64)
+
+    journal.resolve(batch, Resolved(at=LATER, delivered=True, reason="asked"), baseline=after)
+
+    stored = journal.batch(batch.id)
+    assert stored is not None
+    assert stored.books == Books(accepted=8, rejected=2)
+    assert journal.baseline(batch.job, batch.identity) == after
+    assert journal.audit() == ()
 
 
 def test_a_schedule_slot_is_claimed_with_its_run_or_not_at_all(journal: Journal) -> None:

@@ -156,6 +156,8 @@ def test_a_record_rejected_long_ago_is_not_forgotten(lading: Callable[..., Resul
 
 def test_without_waiting_a_sync_is_unsettled_and_resume_settles_it(lading: Callable[..., Result]) -> None:
     left = lading("sync", "guests", "--no-wait")
+    told = json.loads(lading("resume", "--no-wait", "-o", "json").stdout)
+    assert (told["ok"], told["exit_code"], told["error"]["code"]) == (False, 5, "unsettled")
 
     assert left.exit_code == 5
     assert "guests: in flight" in left.stdout

@@ -111,6 +111,18 @@ def test_help_waits_for_no_library_that_it_does_not_use() -> None:
     assert done.stderr.strip() == "[]"
 
 
+def test_status_waits_for_no_library_that_it_does_not_use(tmp_path: Path) -> None:
+    (tmp_path / "jobs.yaml").write_text(BROKEN.replace("soruce", "source"), encoding="utf-8")
+    code = (
+        "import sys\nfrom lading.cli import main\n"
+        "try: main(['status'])\nexcept SystemExit as end: print(end.code)\n"
+        "print(sorted({'polars', 'requests', 'sqlite_utils', 'pyarrow', 'numpy'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, check=True)
+
+    assert done.stdout.splitlines() == ["guests: never ran", "0", "[]"]
+
+
 def test_help_is_there_at_once() -> None:
     took = []
     for _ in range(5):
@@ -310,6 +322,32 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
     done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stdout, done.stderr) == (0, "{\n", "")
+
+
+def test_a_full_disk_behind_stdout_is_said() -> None:
+    with open("/dev/full", "w", encoding="utf-8") as full:  # noqa: PTH123 - a device
+        done = subprocess.run([*LADING, "mocks"], stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+        assert (done.returncode, done.stderr.count("Usage: lading mocks")) == (2, 1)
+        line = [*LADING, "-o", "json", "snyc"]
+        done = subprocess.run(line, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+
+    assert done.returncode == 2
+    assert done.stderr.endswith("error: stdout could not be written: No space left on device\n")
+
+
+def test_a_closed_stdout_is_no_error() -> None:
+    done = subprocess.run(
+        ["bash", "-c", f"{sys.executable} -m lading -o json snyc >&-"], capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (2, "error: No such command 'snyc'\nnext: lading --help\n")
+
+
+def test_a_channel_that_knows_no_such_letter_shows_its_number() -> None:
+    environ = os.environ | {"PYTHONIOENCODING": "latin-1"}
+    done = subprocess.run([*LADING, "sync-č"], env=environ, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stderr.splitlines()[0]) == (2, "error: No such command 'sync-\\u010d'")
 
 
 def on_a_terminal(folder: Path, *arguments: str, **environ: str) -> str:

@@ -5,6 +5,7 @@ It does not know what any command does. No traceback is ever shown; an unexpecte
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 import traceback
@@ -14,7 +15,7 @@ import click
 
 from lading import spec
 from lading.cli.options import peeked
-from lading.cli.session import Answer, Session, silence
+from lading.cli.session import Answer, Session, silence_stdout
 from lading.errors import EnvironmentProblem, ExitCode, LadingError, SpecError
 from lading.interrupts import Interrupted
 from lading.report.envelope import Failure, annotation, as_json, as_line, envelope
@@ -39,6 +40,10 @@ _CODES = {
 
 def ended(run: Callable[[], Any], session: Session, arguments: list[str]) -> int:
     """Run a command, print how it came out, and return the exit code of the process."""
+    for channel in (sys.stdout, sys.stderr):
+        # A channel that cannot show a letter shows its number: never an error, never a lost line.
+        if isinstance(channel, io.TextIOWrapper):
+            channel.reconfigure(errors="backslashreplace")
     try:
         came = run()
     except click.exceptions.NoArgsIsHelpError as error:
@@ -48,11 +53,11 @@ def ended(run: Callable[[], Any], session: Session, arguments: list[str]) -> int
         if not session.parsed:
             session.options = session.options.overridden(peeked(arguments))
         code, failure = _explained(error, session)
-        return _printed(lambda: _print_failure(failure, code, session), code)
+        return int(_printed(lambda: _print_failure(failure, code, session), code))
     if not isinstance(came, Answer):
         # Help and version print themselves.
         return came if isinstance(came, int) else 0
-    return _printed(lambda: print_answer(came, session), came.exit_code)
+    return int(_printed(lambda: print_answer(came, session), came.exit_code))
 
 
 def _explained(error: BaseException, session: Session) -> tuple[int, Failure]:  # noqa: PLR0911 - one arm for each way to end
@@ -132,20 +137,25 @@ def _story(error: BaseException | None) -> list[str]:
 
 def print_answer(answer: Answer, session: Session) -> None:
     """Write an answer to stdout in the form that was asked for."""
-    report, command = answer.report, session.command or "lading"
+    report, command, failure = answer.report, session.command or "lading", _shortfall(answer.exit_code)
     match session.output:
         case "json":
-            click.echo(as_json(envelope(command, answer.exit_code, result=report.data(), failure=None)))
+            click.echo(as_json(envelope(command, answer.exit_code, result=report.data(), failure=failure)))
         case "ndjson":
             for line in report.lines():
                 click.echo(as_line(line))
-            end = envelope(command, answer.exit_code, result=None, failure=None)
+            end = envelope(command, answer.exit_code, result=None, failure=failure)
             click.echo(as_line({"event": "finished"} | end))
         case "md":
             click.echo(report.markdown())
         case _:
             text = report.text(session.paint_on(err=False))
             click.echo(text, color=session.coloured(err=False))
+
+
+def _shortfall(code: int) -> Failure | None:
+    """Return what an answer fell short of, for programs; its result says the rest."""
+    return next((Failure(code=word, message=one.meaning) for one, word in _CODES.items() if one == code), None)
 
 
 def _print_failure(failure: Failure, code: int, session: Session) -> None:
@@ -177,7 +187,12 @@ def _printed(write: Callable[[], None], code: int) -> int:
     """Write, quietly when the reader went away (`| head`); what was done stays done, so the code stays."""
     try:
         write()
-        sys.stdout.flush()
+        if sys.stdout is not None:
+            sys.stdout.flush()
     except BrokenPipeError:
-        silence(sys.stdout.fileno())
-    return int(code)
+        silence_stdout()
+    except OSError as error:
+        silence_stdout()
+        click.echo(f"error: stdout could not be written: {error.strerror}", err=True)
+        return code or ExitCode.ENVIRONMENT
+    return code

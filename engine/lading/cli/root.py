@@ -36,6 +36,7 @@ COMMANDS = {
     "schedule": ("schedule", "Show when jobs run next."),
     "serve": ("serve", "Run jobs on their schedules, in the foreground."),
     "doctor": ("doctor", "Examine this machine, the state and every connection."),
+    "resolve": ("resolve", "End an unknown outcome on your word."),
     "unlock": ("unlock", "Take a job away from a process that holds it."),
     "schema": ("schema", "Print the JSON Schema of jobs.yaml."),
     "mocks": ("mocks", "Run the vendors in the box."),

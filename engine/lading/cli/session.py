@@ -109,7 +109,8 @@ class Session:
     def journal(self) -> Iterator[Journal | None]:
         """Give the journal, only to be read; None when nothing was run in this state folder yet."""
         folder = self.settings().state_folder
-        if not (folder / "journal.db").exists():
+        # A journal of which only a part is left is for the journal to complain about.
+        if not any(folder.glob("journal.db*")):
             yield None
             return
         from lading.journal import Journal  # noqa: PLC0415 - see the top of this file
@@ -151,8 +152,8 @@ class Session:
         """Write one line of NDJSON. A reader that went away is no reason to stop working."""
         try:
             click.echo(as_line(line))
-        except BrokenPipeError:
-            silence(sys.stdout.fileno())
+        except OSError:
+            silence_stdout()
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,8 +171,8 @@ class _Paint:
         return click.style(text, bold=role == "head" or None, dim=role == "dim" or None)
 
 
-def silence(descriptor: int) -> None:
-    """Let everything that is still written to a channel go nowhere."""
+def silence_stdout() -> None:
+    """Let everything that is still written to stdout go nowhere: its reader is gone, or its disk is full."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, descriptor)
+    os.dup2(nowhere, sys.stdout.fileno())
     os.close(nowhere)

@@ -66,6 +66,8 @@ class Verdict(StrEnum):
     EXPIRED = "expired"
     #: the vendor no longer knows a batch that it once took
     LOST = "lost"
+    #: a person says that the vendor has every row
+    DECLARED = "declared"
 
 
 #: The verdicts after which a row log is worth asking for.

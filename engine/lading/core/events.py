@@ -130,6 +130,15 @@ class Reopened:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resolved:
+    """A person says how an unknown outcome ended: the vendor has the rows, or else they are to be sent again."""
+
+    at: datetime
+    delivered: bool
+    reason: str
+
+
 Event = (
     Announced
     | Allocated
@@ -144,4 +153,5 @@ Event = (
     | Withdrawn
     | GaveUp
     | Reopened
+    | Resolved
 )

@@ -15,7 +15,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lading.core.batch import Batch, Phase, Slot, Verb, Verdict
+from lading.core.batch import Batch, Books, Phase, Slot, Verb, Verdict
 from lading.core.events import (
     Allocated,
     Announced,
@@ -25,6 +25,7 @@ from lading.core.events import (
     Event,
     GaveUp,
     Reopened,
+    Resolved,
     Settled,
     SlotLost,
     StillRunning,
@@ -75,8 +76,8 @@ TRANSITIONS: Mapping[Phase, Mapping[type[Event], Phase | None]] = {
         DidNotHappen: Phase.COLLECTED,
         GaveUp: Phase.STUCK,
     },
-    Phase.STUCK: {Reopened: None},
-    Phase.DELIVERED: {},
+    Phase.STUCK: {Reopened: None, Resolved: Phase.SETTLED},
+    Phase.DELIVERED: {Resolved: Phase.DELIVERED},
 }
 
 
@@ -114,6 +115,8 @@ def _is_possible(batch: Batch, event: Event) -> bool:
         case SlotLost(verb=verb):
             # While a doubt stands the file may be there: only an answer about that very verb may end the slot.
             return batch.doubt in (None, verb)
+        case Resolved():
+            return batch.books is None if batch.phase is Phase.STUCK else bool(batch.books and batch.books.unknown)
         case _:
             return True
 
@@ -151,6 +154,23 @@ def _change(batch: Batch, event: Event) -> Batch:  # noqa: C901, PLR0911, PLR091
         case Reopened(reason=reason):
             # Every count that leads to giving up starts anew, or the batch would be stuck again at once.
             return replace(batch, stuck_from=None, failures=0, lost=0, polls=0, not_before=None, reason=reason)
+        case Resolved(delivered=delivered, reason=reason):
+            return replace(_resolved(batch, delivered=delivered), reason=reason)
+
+
+def _resolved(batch: Batch, *, delivered: bool) -> Batch:
+    """Return the batch after a person spoke: a stuck one gets its verdict, the unknown rows of a delivered one move."""
+    if batch.books is None:
+        verdict = Verdict.DECLARED if delivered else Verdict.CANCELLED
+        calm = _calm(batch, slot=batch.slot, settles=batch.doubt)
+        return replace(calm, verdict=verdict, stuck_from=None, lost=0)
+    books, unknown = batch.books, batch.books.unknown
+    moved = Books(
+        accepted=books.accepted + (unknown if delivered else 0),
+        rejected=books.rejected + (0 if delivered else unknown),
+        unknown=0,
+    )
+    return replace(batch, books=moved)
 
 
 def _calm(batch: Batch, *, slot: Slot | None, settles: Verb | None = None) -> Batch:

@@ -27,6 +27,27 @@ def advance(baseline: Baseline, verdicts: Sequence[Path], into: Path) -> Baselin
     for path in verdicts:
         said = pl.scan_parquet(path, glob=False).select("key", "fingerprint", "op", "state", "retry")
         rows = _moved(rows, said.unique("key", keep="last", maintain_order=True))
+    return _written(rows, into)
+
+
+def resolve(baseline: Baseline, keys: Sequence[str], into: Path, *, delivered: bool) -> Baseline:
+    """Return the baseline after a person said how rows of unknown outcome ended, as a new file in the folder `into`.
+
+    Delivered rows are held by the target from now on; the others are forgotten, so that the next run sends them.
+    """
+    rows = baseline_rows(baseline)
+    meant = pl.col("key").is_in(list(keys)) & (pl.col("last_state") == UNKNOWN).fill_null(value=False)
+    held = pl.when(meant).then(pl.col("last")) if delivered else pl.when(meant).then(pl.col("accepted"))
+    moved = rows.with_columns(
+        held.otherwise(pl.col("accepted")).alias("accepted"),
+        pl.when(~meant).then(pl.col("last")).alias("last"),
+        pl.when(~meant).then(pl.col("last_state")).alias("last_state"),
+    )
+    return _written(moved.filter(pl.col("accepted").is_not_null() | pl.col("last").is_not_null()), into)
+
+
+def _written(rows: pl.LazyFrame, into: Path) -> Baseline:
+    """Return the rows as a new baseline file, whole on the disk."""
     into.mkdir(parents=True, exist_ok=True)
     partial = into / ".baseline.partial"
     whole = rows.sort("key").collect(engine="streaming")

@@ -19,6 +19,7 @@ from lading.data import names
 from lading.data.diff import CHANGES, Placed, baseline_rows, place
 from lading.data.grouping import grouped_frames, spread
 from lading.data.joins import join_all, load
+from lading.data.keys import keyed
 from lading.data.read import frames
 from lading.data.records import (
     BROKEN,
@@ -26,14 +27,13 @@ from lading.data.records import (
     Plan,
     fingerprints,
     judged,
-    keyed,
     lines,
     make_plan,
     mapped,
     plan_checks,
-    widths,
 )
 from lading.data.spool import Spool, in_order
+from lading.data.widths import widths
 from lading.ports import Comparison
 
 if TYPE_CHECKING:

@@ -119,24 +119,32 @@ def pieces(file: TextFile) -> Iterator[bytes]:
     Raises:
         SourceError: when it is truncated or damaged gzip, or not in the declared encoding (with the line).
     """
-    name = codec(file.encoding)
-    decoder = codecs.getincrementaldecoder("utf-8-sig" if name == "utf-8" else file.encoding)(errors="strict")
     lines = 1
+    native = codec(file.encoding) == "utf-8"
+    decoder = codecs.getincrementaldecoder("utf-8" if native else file.encoding)(errors="strict")
+    first = True
+    for piece in _raw_pieces(file):
+        data = piece.removeprefix(codecs.BOM_UTF8) if first and native else piece
+        first = False
+        try:
+            text = decoder.decode(data, final=not piece)
+        except UnicodeDecodeError as error:
+            before = bytes(error.object[: error.start])
+            raise _misread(file, lines + before.count(b"\n")) from None
+        found = data if native else text.encode()
+        lines += found.count(b"\n")
+        if found:
+            yield found
+
+
+def _raw_pieces(file: TextFile) -> Iterator[bytes]:
+    """Yield the bytes of a file, unpacked, and at the end an empty piece."""
     try:
         with file.path.open("rb") as raw:
-            stream: IO[bytes] = unpacked(raw) if file.packed else raw
-            while True:
-                piece = stream.read(PIECE)
-                try:
-                    text = decoder.decode(piece, final=not piece)
-                except UnicodeDecodeError as error:
-                    lines += bytes(error.object[: error.start]).count(b"\n")
-                    raise _misread(file, lines) from None
-                lines += text.count("\n")
-                if text:
-                    yield text.encode()
-                if not piece:
-                    return
+            stream = unpacked(raw) if file.packed else raw
+            while piece := stream.read(PIECE):
+                yield piece
+            yield b""
     except (EOFError, zlib.error, igzip.BadGzipFile) as error:
         hint = "Fetch or export the file again; gzip -t tells whether it is whole."
         raise SourceError(f"{file.path} is truncated or damaged gzip ({type(error).__name__})", hint=hint) from None

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from lading.data import check as checking
-from lading.data.baseline import advance
+from lading.data.baseline import advance, resolve
 from lading.data.compare import compare
+from lading.data.guarding import guarded, whole_parquet
 from lading.data.joins import joined_schema
 from lading.data.read import open_source
 from lading.data.settle import settle
@@ -49,11 +50,15 @@ class Columnar:
 
     def compare(self, job: Job, rules: VendorRules, baseline: Baseline, context: CompareContext) -> Comparison:
         """Read, map, validate, fingerprint, and subtract what has not changed or is in flight."""
-        return compare(job, rules, baseline, context)
+        known = [] if baseline.path is None else [baseline.path]
+        whole_parquet([*known, *context.in_flight])
+        with guarded(f"comparing {job.name}"):
+            return compare(job, rules, baseline, context)
 
     def stage(self, job: Job, rules: VendorRules, comparison: Comparison, into: Path) -> tuple[BatchFile, ...]:
         """Encode, split and compress what the comparison found into sealed, fsynced files with evidence beside them."""
-        return stage(job, rules, comparison, into, self._watcher)
+        with guarded(f"preparing {job.name}"):
+            return stage(job, rules, comparison, into, self._watcher)
 
     def invalid(self, comparison: Comparison) -> Iterator[Sequence[Reject]]:
         """Yield the invalid rows of a comparison, in the order of the source."""
@@ -73,7 +78,8 @@ class Columnar:
 
     def settle(self, batch: Batch, rules: VendorRules, downloads: Downloads, into: Path) -> RowVerdicts:
         """Join the vendor's row log to the evidence: each sent row is accepted, rejected or unknown."""
-        return settle(batch, rules, downloads, into)
+        with guarded(f"settling {batch.id}"):
+            return settle(batch, rules, downloads, into)
 
     def rejects(self, verdicts: RowVerdicts) -> Iterator[Sequence[Reject]]:
         """Yield the rejected and unknown rows of a settled batch, in the order of the file."""
@@ -94,4 +100,10 @@ class Columnar:
 
     def advance(self, baseline: Baseline, verdicts: Sequence[Path], into: Path) -> Baseline:
         """Return a new baseline file in which accepted rows have moved; fsynced, named by its digest."""
-        return advance(baseline, verdicts, into)
+        whole_parquet([*([] if baseline.path is None else [baseline.path]), *verdicts])
+        with guarded("moving the baseline"):
+            return advance(baseline, verdicts, into)
+
+    def resolve(self, baseline: Baseline, keys: Sequence[str], into: Path, *, delivered: bool) -> Baseline:
+        """Return a new baseline file in which rows of unknown outcome are held by the target, or to be sent again."""
+        return resolve(baseline, keys, into, delivered=delivered)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -123,20 +124,24 @@ def frames(given: Input, work: Path, *, fresh: bool) -> Iterator[pl.DataFrame]:
         SourceError: for whatever cannot be read to its end.
     """
     offset = 0
-    for path in given.files:
-        with reading(path):
-            plain = path
-            if given.format != "parquet":
-                plain = readable_copy(TextFile(path=path, encoding=given.encoding), work, fresh=fresh)
+    with ThreadPoolExecutor(1) as beside:
+        for path in given.files:
+            with reading(path):
+                plain = path
+                if given.format != "parquet":
+                    plain = readable_copy(TextFile(path=path, encoding=given.encoding), work, fresh=fresh)
+            sound: Future[None] | None = None
             if given.format == "csv" and fresh:
-                soundness.check(plain, given.delimiter, len(given.columns))
-        rows = 0
-        with reading(path, given, plain):
-            for frame in _scan(given, plain).collect_batches(chunk_size=FRAME_ROWS, maintain_order=True):
-                rows += frame.height
-                numbered = frame.with_columns((pl.col(ROW).cast(pl.Int64) + (offset + 1)).alias(ROW))
-                yield _without_blank_lines(numbered, given)
-        offset += rows
+                sound = beside.submit(soundness.check, plain, given.delimiter, len(given.columns))
+            rows = 0
+            with reading(path, given, plain, sound):
+                for frame in _scan(given, plain).collect_batches(chunk_size=FRAME_ROWS, maintain_order=True):
+                    rows += frame.height
+                    numbered = frame.with_columns((pl.col(ROW).cast(pl.Int64) + (offset + 1)).alias(ROW))
+                    yield _without_blank_lines(numbered, given)
+                if sound is not None:
+                    sound.result()
+            offset += rows
 
 
 def _without_blank_lines(frame: pl.DataFrame, given: Input) -> pl.DataFrame:
@@ -168,8 +173,13 @@ def _scan(given: Input, plain: Path) -> pl.LazyFrame:
 
 
 @contextmanager
-def reading(path: Path, given: Input | None = None, plain: Path | None = None) -> Iterator[None]:
-    """Turn whatever goes wrong in a block that reads `path` into a SourceError without values."""
+def reading(
+    path: Path, given: Input | None = None, plain: Path | None = None, sound: Future[None] | None = None
+) -> Iterator[None]:
+    """Turn whatever goes wrong in a block that reads `path` into a SourceError without values.
+
+    `sound` is the check of the same file that runs beside; what it says is more exact and comes first.
+    """
     try:
         yield
     except SourceError as error:
@@ -178,7 +188,7 @@ def reading(path: Path, given: Input | None = None, plain: Path | None = None) -
         raise
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, UnicodeError) as error:
         if given is not None and plain is not None:
-            _explain(path, given, plain)
+            _explain(path, given, plain, sound)
         if path.suffix.lower() in {".parquet", ".pq"} or (given and given.format == "parquet"):
             hint = "Write it again; a download that was cut short is the usual cause."
             raise SourceError(f"{path} is no whole Parquet file", hint=hint) from None
@@ -189,10 +199,12 @@ def reading(path: Path, given: Input | None = None, plain: Path | None = None) -
         raise SourceError(f"{path} cannot be read ({type(error).__name__})", hint=hint) from None
 
 
-def _explain(path: Path, given: Input, plain: Path) -> None:
+def _explain(path: Path, given: Input, plain: Path, sound: Future[None] | None) -> None:
     """Look again, slowly, for the row that the columnar reader stumbled over."""
     if given.format == "csv":
         try:
+            if sound is not None:
+                sound.result()
             soundness.explain(plain, given.delimiter, len(given.columns))
         except SourceError as error:
             raise SourceError(error.message.replace(str(plain), str(path)), hint=error.hint) from None

@@ -6,8 +6,6 @@ It does not know the baseline. Everything here is a function of one frame and of
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import reduce
-from operator import add
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -22,7 +20,7 @@ from lading.data.csvtext import lines as csv_lines
 from lading.data.evaluate import Flaw, evaluate
 from lading.data.expressions import parse, problem
 from lading.data.joins import joined_schema
-from lading.data.jsontext import Encoder, escaped, items_text
+from lading.data.jsontext import Encoder, items_text
 from lading.data.read import Input, open_source
 from lading.data.shapes import Leaf, Record, compile_record
 from lading.data.validate import Check, checks, presence
@@ -36,6 +34,7 @@ if TYPE_CHECKING:
     from lading.core.vendor_rules import VendorRules
 
 _TEXT = Rule(kind=Kind.STRING)
+#: What is kept of an invalid row.
 BROKEN = {names.ROW: pl.Int64, names.KEY: pl.String, "field": pl.String, "code": pl.String, "reason": pl.String}
 
 
@@ -116,36 +115,6 @@ def _no_column(what: str, name: str, job: Job, schema: dict[str, pl.DataType]) -
     rival = rival_delimiter(tuple(schema), job.source.delimiter)
     hint = f"The file looks delimited by {rival!r}: write source.delimiter." if rival else closest(name, tuple(schema))
     return problem("unknown_column", f"{what}: the source has no column {name!r}", job.source.place, hint)
-
-
-def keyed(plan: Plan, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the frame with its canonical key texts, and the rows without a key as invalid rows.
-
-    One part is its own text; several are a compact JSON array of texts. A part that is null or empty, or whose
-    expression fails, leaves the row without a key.
-    """
-    mapped, flaws = evaluate(frame, plan.key)
-    parts = [names.leaf(one.index) for one in plan.key]
-    texts = [pl.col(one) for one in parts]
-    empty = pl.any_horizontal([one.is_null() | (one == "") for one in texts])
-    if len(texts) == 1:
-        key = texts[0]
-    else:
-        pieces = [pl.concat_str([pl.lit('"'), escaped(one), pl.lit('"')]) for one in texts]
-        key = pl.concat_str([pl.lit("["), pl.concat_str(pieces, separator=","), pl.lit("]")])
-    extra = [name for one in flaws for name in (one.column, one.shown)]
-    whole = mapped.with_columns(pl.when(~empty).then(key).alias(names.KEY))
-    lost = whole.filter(pl.col(names.KEY).is_null()) if whole[names.KEY].null_count() else whole.clear()
-    reason = pl.lit("key: " + (flaws[0].message if flaws else "is missing or empty"))
-    broken = lost.select(
-        names.ROW,
-        pl.lit("").alias(names.KEY),
-        pl.lit("key").alias("field"),
-        pl.lit("expression" if flaws else "key").alias("code"),
-        reason.alias("reason"),
-    )
-    kept = whole.filter(pl.col(names.KEY).is_not_null()) if lost.height else whole
-    return kept.drop([*parts, *extra]), broken
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -285,23 +254,3 @@ def _said(one: Check) -> pl.Expr:
 def plan_checks(plan: Plan, now: datetime) -> list[Check]:
     """Return every check of a plan's records."""
     return checks(plan.record, plan.rules.schema_for(plan.job.target), plan.job.mode, now)
-
-
-def widths(found: Mapped, record: Record) -> pl.Series:
-    """Return an upper bound of each record's bytes, cheaply: no character takes more than six bytes in JSON."""
-    outer = [
-        pl.col(names.leaf(one.index)).cast(pl.String).str.len_bytes().fill_null(0).cast(pl.Int64)
-        for one in record.leaves
-        if one.repeat is None
-    ]
-    heads = found.heads
-    if found.rows is not None:
-        inner = [
-            pl.col(names.leaf(one.index)).cast(pl.String).str.len_bytes().fill_null(0).cast(pl.Int64)
-            for one in record.leaves
-            if one.repeat is not None
-        ]
-        size = reduce(add, inner, pl.lit(1000, dtype=pl.Int64)).sum().alias("lading:size")
-        heads = heads.join(found.rows.group_by(names.HEAD, maintain_order=True).agg(size), on=names.HEAD, how="left")
-        outer.append(pl.col("lading:size"))
-    return heads.select((reduce(add, outer, pl.lit(0, dtype=pl.Int64)) * 6 + 10_000).alias("w"))["w"]

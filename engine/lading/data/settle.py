@@ -40,6 +40,8 @@ def settle(batch: Batch, rules: VendorRules, downloads: Downloads, into: Path) -
     unattributed = 0
     if batch.verdict in _NONE_APPLIED:
         verdicts = _all(evidence, "rejected", batch.word or str(batch.verdict), retry=True)
+    elif batch.verdict is Verdict.DECLARED:
+        verdicts = _all(evidence, "accepted", "", retry=False)
     elif batch.verdict in (None, Verdict.LOST):
         verdicts = _all(evidence, "unknown", "the vendor no longer knows the batch", retry=False)
     elif downloads.errors_missing and downloads.results is None:

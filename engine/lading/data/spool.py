@@ -35,7 +35,7 @@ class Spool:
         self._path = path
         self._partial = path.with_name(path.name + ".partial")
         self._empty = pl.DataFrame(schema=schema)
-        self._writer = pq.ParquetWriter(self._partial, self._arrow(self._empty).schema, compression="zstd")
+        self._writer = pq.ParquetWriter(self._partial, self._arrow(self._empty).schema, compression="lz4")
         self.rows = 0
 
     def _arrow(self, frame: pl.DataFrame):  # type: ignore[no-untyped-def]  # noqa: ANN202 - pyarrow ships no types

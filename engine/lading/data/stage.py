@@ -23,8 +23,9 @@ from lading.data.evaluate import evaluate
 from lading.data.grouping import grouped_frames
 from lading.data.gz import BLOCK, Block, cut, pack
 from lading.data.joins import join_all, load
+from lading.data.keys import keyed
 from lading.data.read import FRAME_ROWS, frames
-from lading.data.records import Mapped, Plan, fingerprints, keyed, lines, make_plan, mapped
+from lading.data.records import Mapped, Plan, fingerprints, lines, make_plan, mapped
 from lading.data.sealed import Sealer
 from lading.data.shapes import Record, compile_record
 from lading.data.spool import in_order

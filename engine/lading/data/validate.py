@@ -27,8 +27,8 @@ if TYPE_CHECKING:
 #: A moment in UTC: minutes at least, then seconds, then fractions.
 _DATETIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?Z$"
 _FORMATS = {
-    Format.EMAIL: r'^[^\s@"(),:;<>\[\]\\]{1,64}@'
-    r"([\p{L}\p{N}]([\p{L}\p{N}-]{0,61}[\p{L}\p{N}])?\.)+\p{L}[\p{L}\p{N}-]{1,62}$",
+    # No counted repetition: it makes the test twenty times as slow.
+    Format.EMAIL: r'^[^\s@"(),:;<>\[\]\\]+@([\p{L}\p{N}][\p{L}\p{N}-]*\.)+\p{L}[\p{L}\p{N}-]+$',
     Format.UUID: r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$",
     Format.DATETIME: _DATETIME,
     Format.DATETIME_NO_MILLIS: r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?Z$",
@@ -48,6 +48,8 @@ _FORMAT_WORDS = {
     Format.IATA: "three capital letters (IATA)",
 }
 _SHOWN = 8
+#: The longest address that mail systems carry (RFC 5321).
+_EMAIL_MAX = 254
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,30 +166,44 @@ def _required(shape: Members, mode: str, repeat: int | None) -> list[Check]:
 
 def _leaf(leaf: Leaf, now: datetime) -> list[Check]:
     """Return the checks of one value."""
-    rule, column = leaf.rule, pl.col(names.leaf(leaf.index))
-    text = column.cast(pl.String)
-    found: list[Check] = []
-
-    def add(code: str, test: pl.Expr, message: str, severity: Severity = Severity.REFUSE) -> None:
-        found.append(Check(leaf.path, code, test, message, masked(text), severity, leaf.repeat))
-
+    rule, text = leaf.rule, pl.col(names.leaf(leaf.index)).cast(pl.String)
+    found: list[tuple[str, pl.Expr, str]] = []
+    if not is_raw(leaf.kind, rule):
+        found += _format(rule, text) if rule.format is not None and not leaf.kind.is_temporal() else []
+        found += _text(rule, text, now)
+    made = [Check(leaf.path, code, test, words, masked(text), repeat=leaf.repeat) for code, test, words in found]
     if rule.enum:
         listed = ", ".join(rule.enum[:_SHOWN]) + (", ..." if len(rule.enum) > _SHOWN else "")
-        add("enum", ~text.is_in(rule.enum), f"must be one of {listed}", rule.enum_severity)
-    if is_raw(leaf.kind, rule):
-        return found
-    if rule.format is not None:
-        add("format", ~text.str.contains(_FORMATS[rule.format]), f"must be {_FORMAT_WORDS[rule.format]}")
-        if rule.format in (Format.DATETIME, Format.DATETIME_NO_MILLIS):
-            add("format", _no_such_day(text), "is a day or an hour that does not exist")
+        test, words = ~text.is_in(rule.enum), f"must be one of {listed}"
+        made.insert(0, Check(leaf.path, "enum", test, words, masked(text), rule.enum_severity, leaf.repeat))
+    return made
+
+
+def _format(rule: Rule, text: pl.Expr) -> list[tuple[str, pl.Expr, str]]:
+    """Return the tests of a named format; a typed date or moment was written in it and needs none."""
+    if rule.format is None:
+        return []
+    found = [("format", ~text.str.contains(_FORMATS[rule.format]), f"must be {_FORMAT_WORDS[rule.format]}")]
+    if rule.format is Format.EMAIL:
+        found.append(("format", text.str.len_chars() > _EMAIL_MAX, f"is longer than {_EMAIL_MAX} characters"))
+    if rule.format in (Format.DATETIME, Format.DATETIME_NO_MILLIS):
+        found.append(("format", _no_such_day(text), "is a day or an hour that does not exist"))
+    return found
+
+
+def _text(rule: Rule, text: pl.Expr, now: datetime) -> list[tuple[str, pl.Expr, str]]:
+    """Return the tests of a text's shape, length and moment."""
+    found = []
     if rule.pattern:
-        add("pattern", ~text.str.contains(rule.pattern), f"must match {rule.pattern}")
+        found.append(("pattern", ~text.str.contains(rule.pattern), f"must match {rule.pattern}"))
     if rule.max_length is not None:
-        add("max_length", text.str.len_chars() > rule.max_length, f"is longer than {rule.max_length} characters")
+        test = text.str.len_chars() > rule.max_length
+        found.append(("max_length", test, f"is longer than {rule.max_length} characters"))
     if rule.min_length is not None:
-        add("min_length", text.str.len_chars() < rule.min_length, f"is shorter than {rule.min_length} characters")
+        test = text.str.len_chars() < rule.min_length
+        found.append(("min_length", test, f"is shorter than {rule.min_length} characters"))
     if rule.past:
-        add("past", text.str.head(16) > now.strftime("%Y-%m-%dT%H:%M"), "must be in the past")
+        found.append(("past", text.str.head(16) > now.strftime("%Y-%m-%dT%H:%M"), "must be in the past"))
     return found
 
 

@@ -268,6 +268,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "word": str,
     "reason": str,
     "look_again_at": moment,
+    "delivered": bool,
 }
 
 

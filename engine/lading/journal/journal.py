@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lading.core import accounting
 from lading.core.batch import Batch, BatchId, Phase
-from lading.core.events import Delivered, Event, StillRunning
+from lading.core.events import Delivered, Event, Resolved, StillRunning
 from lading.core.lifecycle import evolve
 from lading.core.run import Run, RunState
 from lading.errors import LockedError
@@ -144,8 +144,7 @@ class Journal(Queries):
             self._check_unmoved(batch)
             self._move(db, after, event, epoch, "deliver")
             if baseline is not None:
-                values = [baseline.job, baseline.identity, baseline.file, baseline.digest, baseline.rows]
-                db.execute("INSERT OR REPLACE INTO baselines VALUES (?, ?, ?, ?, ?)", values)
+                _point(db, baseline)
             self._tripped("deliver:baseline")
             run = self.run(batch.run)
             self._add_rejects(run, batch.id, rejects, event.at)
@@ -153,6 +152,19 @@ class Journal(Queries):
             if all(one.phase is Phase.DELIVERED for one in self.batches(batch.run)):
                 self._put_run(replace(run, state=RunState.SETTLED, settled_at=event.at))
             self._tripped("deliver:run")
+        return after
+
+    def resolve(self, batch: Batch, event: Resolved, *, baseline: BaselineEntry, epoch: int | None = None) -> Batch:
+        """Record how the unknown rows of a delivered batch ended, with the baseline that knows it, in one transaction.
+
+        Raises what `record` raises.
+        """
+        event = replace(event, reason=codec.clean(event.reason))
+        after = evolve(batch, event)
+        with self._write("resolve", batch.job, epoch) as db:
+            self._check_unmoved(batch)
+            self._move(db, after, event, epoch, "resolve")
+            _point(db, baseline)
         return after
 
     def claim_slot(self, job: str, at: datetime) -> bool:
@@ -276,6 +288,12 @@ def _check_balance(run: Run, batches: Sequence[Batch]) -> None:
     if run.state is not RunState.HELD and sealed != run.tally.to_send:
         message = f"run {run.id} plans to send {run.tally.to_send} records, but its batches hold {sealed}"
         raise accounting.UnbalancedError(message)
+
+
+def _point(db: Database, baseline: BaselineEntry) -> None:
+    """Let the baseline of a job at an account be this file."""
+    values = [baseline.job, baseline.identity, baseline.file, baseline.digest, baseline.rows]
+    db.execute("INSERT OR REPLACE INTO baselines VALUES (?, ?, ?, ?, ?)", values)
 
 
 def _claim(db: Database, job: str, slot: datetime) -> bool:

@@ -120,6 +120,11 @@ class Queries(Store):
         )
         return tuple(RejectGroup(**row) for row in found)
 
+    def unknown_keys(self, batch: str) -> tuple[str, ...]:
+        """Return the keys of the rows of a batch whose outcome is unknown."""
+        found = self._rows("SELECT key FROM rejects WHERE batch = ? AND kind = 'unknown' ORDER BY no", [batch])
+        return tuple(str(row["key"]) for row in found)
+
     def why(self, job: str, key: str) -> tuple[RejectRow, ...]:
         """Return every reject of one key, oldest first. Rows that were accepted stand in the evidence files."""
         found = self._rows("SELECT * FROM rejects WHERE job = ? AND key = ? ORDER BY no", [job, codec.plain(key)])

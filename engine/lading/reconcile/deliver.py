@@ -26,7 +26,7 @@ class Delivery:
     """What the journal must remember together with the event that a batch was delivered."""
 
     event: events.Delivered
-    baseline: BaselineEntry | None
+    baseline: BaselineEntry
     rejects: Iterable[Sequence[Reject]]
 
 
@@ -40,7 +40,7 @@ def deliver(batch: Batch, context: JobContext, world: World) -> Delivery:
     after = world.data.advance(before, [verdicts.path], world.folders.baselines(job.name))
     return Delivery(
         event=events.Delivered(at=world.clock.now()),
-        baseline=_entry(job.name, batch.identity, after),
+        baseline=baseline_entry(batch, after),
         rejects=world.data.rejects(verdicts),
     )
 
@@ -59,10 +59,12 @@ def baseline_of(context: JobContext, world: World) -> Baseline:
     return Baseline(path=world.folders.baselines(context.job.name) / entry.file, rows=entry.rows)
 
 
-def _entry(job: str, identity: str, baseline: Baseline) -> BaselineEntry | None:
+def baseline_entry(batch: Batch, baseline: Baseline) -> BaselineEntry:
     """Return how the journal points to the baseline: by the name of the file, which carries its digest."""
     if baseline.path is None:
-        return None
+        message = f"the baseline after batch {batch.id} is in no file"
+        raise AssertionError(message)
+    name = baseline.path.name
     return BaselineEntry(
-        job=job, identity=identity, file=baseline.path.name, digest=baseline.path.name.split(".")[0], rows=baseline.rows
+        job=batch.job, identity=batch.identity, file=name, digest=name.split(".")[0], rows=baseline.rows
     )

@@ -15,7 +15,7 @@ from lading.spec.suggest import one_of, quoted
 
 if TYPE_CHECKING:
     from lading.core.mapping import Node, Place
-    from lading.core.record_schema import RecordSchema, Rule
+    from lading.core.record_schema import Extra, RecordSchema, Rule
     from lading.spec.problems import Problems
 
 _SCALARS = frozenset({Kind.STRING, Kind.INTEGER, Kind.NUMBER, Kind.BOOLEAN, Kind.SCALAR})
@@ -76,7 +76,7 @@ class RecordCheck:
                 self._unknown(name, node, tuple(known), here)
             else:
                 extras += 1
-                self._extra(name, node, rule, here)
+                self._extra(name, node, rule.extra, here)
         if rule.extra is not None and extras > rule.extra.most:
             self.problems.add(
                 "too_many_members",
@@ -96,14 +96,13 @@ class RecordCheck:
             self.problems.suggest(name, known),
         )
 
-    def _extra(self, name: str, node: Node, rule: Rule, path: tuple[str, ...]) -> None:
-        assert rule.extra is not None  # noqa: S101 - the caller has looked
-        if not matches(rule.extra.pattern, name):
+    def _extra(self, name: str, node: Node, extra: Extra, path: tuple[str, ...]) -> None:
+        if not matches(extra.pattern, name):
             self.problems.add(
                 "member_name",
                 self._place(path, node),
                 f"{quoted(name)} cannot name an attribute",
-                f"a name that matches {rule.extra.pattern}",
+                f"a name that matches {extra.pattern}",
             )
         if not isinstance(node, Literal | Expression):
             self.problems.add("kind", node.place, f"{quoted(name)} is an object or a list", "one value")
@@ -137,8 +136,9 @@ class RecordCheck:
             self.problems.add(
                 "length", node.place, f"{quoted(path[-1])} has {len(node.items)} items", f"at least {rule.min_length}"
             )
-        for place, one in enumerate(node.items) if rule.items is not None else ():
-            assert rule.items is not None  # noqa: S101 - the line above has looked
+        if rule.items is None:
+            return
+        for place, one in enumerate(node.items):
             self._node(one, rule.items, (*path, str(place)) if isinstance(one, Object | Each) else path)
 
     def _kind(self, place: Place, found: str, rule: Rule, path: tuple[str, ...], advice: str = "") -> None:

@@ -15,7 +15,7 @@ from lading.errors import LadingError, SpecError
 from lading.spec.credentials import FORMS, objection
 from lading.spec.interpolate import TypedMap, Value
 from lading.spec.located_yaml import Broken
-from lading.spec.models import ConnectionModel
+from lading.spec.models_source import ConnectionModel
 from lading.spec.suggest import one_of, quoted
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lading.core.vendor_rules import VendorRules
-    from lading.spec.interpolate import TypedEntry
+    from lading.spec.interpolate import Typed, TypedEntry
     from lading.spec.problems import Problems
     from lading.spec.shape import Shaped, Shaper
 
@@ -99,9 +99,9 @@ class ConnectionCompiler:
         rules, vendor = self._vendor(entry.value, shaped)
         base_url = model.base_url or (rules.default_base_url if rules else None) or ""
         if rules is not None and shaped.good("base_url"):
-            self._base_url(base_url, rules, entry)
+            self._base_url(base_url, rules, entry, entry.value.get("base_url"))
         if shaped.good("credentials"):
-            self._credentials(entry, rules)
+            self._credentials(entry.key, entry.value.entry("credentials"), rules)
         connection = Connection(
             name=entry.key,
             vendor=vendor,
@@ -124,9 +124,7 @@ class ConnectionCompiler:
             name = str((self._folder / name).absolute())
         return self._vendors.rules(name, _start_of(node, "vendor"), self._problems), name
 
-    def _base_url(self, url: str, rules: VendorRules, entry: TypedEntry) -> None:
-        assert isinstance(entry.value, TypedMap)  # noqa: S101 - the caller has looked
-        given = entry.value.get("base_url")
+    def _base_url(self, url: str, rules: VendorRules, entry: TypedEntry, given: Typed | None) -> None:
         at = given.start if given is not None else entry.start
         if not url:
             self._problems.add(
@@ -139,9 +137,7 @@ class ConnectionCompiler:
         if wrong := url_objection(url, rules.api_hosts):
             self._problems.add("base_url", at, wrong, f"https:// to {one_of(rules.api_hosts)}")
 
-    def _credentials(self, entry: TypedEntry, rules: VendorRules | None) -> None:
-        assert isinstance(entry.value, TypedMap)  # noqa: S101 - the caller has looked
-        node = entry.value.entry("credentials")
+    def _credentials(self, connection: str, node: TypedEntry | None, rules: VendorRules | None) -> None:
         if node is None or not isinstance(node.value, TypedMap):
             return
         for one in node.value.entries:
@@ -158,7 +154,7 @@ class ConnectionCompiler:
                 and isinstance(one.value.value, str)
                 and (why := objection(one.value.value))
             ):
-                advice = f"write {one.key}: ${{{_variable(entry.key, one.key)}}}"
+                advice = f"write {one.key}: ${{{_variable(connection, one.key)}}}"
                 self._problems.add("literal_secret", one.value.start, f"{quoted(one.key)}: {why}", FORMS, advice)
         given = {one.key for one in node.value.entries}
         for name in rules.credentials if rules is not None else ():
@@ -167,7 +163,7 @@ class ConnectionCompiler:
                     "missing_key",
                     node.start,
                     f'"credentials" has no {quoted(name)}',
-                    f"{name}: ${{{_variable(entry.key, name)}}}",
+                    f"{name}: ${{{_variable(connection, name)}}}",
                 )
 
 

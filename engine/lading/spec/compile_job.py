@@ -123,8 +123,8 @@ class _OneJob:
 
     def _target(self, target: Mapping[str, str], rules: VendorRules) -> None:
         block = self.node.entry("target")
-        assert block is not None  # noqa: S101 - target is good
-        assert isinstance(block.value, TypedMap)  # noqa: S101 - the same
+        if block is None or not isinstance(block.value, TypedMap):
+            return
         known = ["connection", *rules.target_keys]
         for one in block.value.entries:
             if one.key not in known:
@@ -187,10 +187,10 @@ class _OneJob:
             ).check(record)
         return record
 
-    def _source(self) -> Source:
+    def _source(self) -> Source | None:
         written = self.node.entry("source")
-        assert written is not None  # noqa: S101 - source is good
-        assert isinstance(written.value, TypedMap)  # noqa: S101 - the same
+        if written is None or not isinstance(written.value, TypedMap):
+            return None
         return compile_source(
             self.shaped.model.source, written.value, written.start, self.around.folder, self.around.problems
         )

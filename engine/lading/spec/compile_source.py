@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import os
+from datetime import UTC, datetime
+from pathlib import PurePath
 from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo, available_timezones
+
+from cronsim import CronSim, CronSimError
 
 from lading.core.job import Join, Results, Schedule, Source
 from lading.core.mapping import Expression
@@ -15,9 +20,12 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lading.spec.interpolate import Typed
-    from lading.spec.models import ResultsModel, ScheduleModel, SourceModel
+    from lading.spec.models import ResultsModel, ScheduleModel
+    from lading.spec.models_source import SourceModel
     from lading.spec.problems import Problems
 
+#: Minute, hour, day, month, weekday.
+_CRON_FIELDS = 5
 _ENDINGS = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".db": "sqlite", ".sqlite": "sqlite"}
 #: What `data` reads by its ending, `.gz` after it allowed for text.
 _SOURCE_ENDINGS = (".csv", ".tsv", ".txt", ".parquet", ".pq", ".jsonl", ".ndjson", ".json")
@@ -50,7 +58,7 @@ def compile_source(model: SourceModel, node: TypedMap, start: int, folder: Path,
 
 def compile_results(model: ResultsModel, node: Typed, folder: Path, problems: Problems) -> Results | None:
     """Return the results with an absolute path, or None after a complaint."""
-    named = _ENDINGS.get(os.path.splitext(model.path)[1].casefold())  # noqa: PTH122 - a text is looked at, not a file
+    named = _ENDINGS.get(PurePath(model.path).suffix.casefold())
     at = _at(node, "path")
     kind = model.format or named
     if kind is None:
@@ -133,11 +141,7 @@ def _key(model: SourceModel, node: Typed | None, problems: Problems) -> tuple[st
 
 
 def _cron_objection(cron: str) -> str:
-    from datetime import UTC, datetime  # noqa: PLC0415 - only files with a schedule need the parser
-
-    from cronsim import CronSim, CronSimError  # noqa: PLC0415 - the same
-
-    if len(cron.split()) != 5:  # noqa: PLR2004 - minute, hour, day, month, weekday
+    if len(cron.split()) != _CRON_FIELDS:
         return f"{len(cron.split())} fields"
     try:
         next(CronSim(cron, datetime(2025, 1, 1, tzinfo=UTC)))
@@ -149,8 +153,6 @@ def _cron_objection(cron: str) -> str:
 
 
 def _is_zone(name: str) -> bool:
-    from zoneinfo import ZoneInfo  # noqa: PLC0415 - the same
-
     try:
         ZoneInfo(name)
     except (KeyError, ValueError, OSError):
@@ -160,8 +162,6 @@ def _is_zone(name: str) -> bool:
 
 def _zones(name: str) -> list[str]:
     """Return the time zones worth a comparison: those that begin with the same letter, or whose city does."""
-    from zoneinfo import available_timezones  # noqa: PLC0415 - the same
-
     first = name.casefold()[:1]
     found = [one for one in sorted(available_timezones()) if one.casefold().startswith(first)]
     return sorted(found, key=lambda one: one.casefold()[:3] != name.casefold()[:3])

@@ -90,11 +90,14 @@ class Resolver:
     def resolve(self, node: Node, path: tuple[str, ...] = ()) -> Typed:
         """Return the node with typed values; what cannot be typed is complained about and Broken."""
         if isinstance(node, Map):
-            entries = tuple(self._entry(one, path) for one in node.entries)
-            return TypedMap(entries, node.start)
+            return self.resolve_map(node, path)
         if isinstance(node, Seq):
             return TypedSeq(tuple(self.resolve(one, path) for one in node.items), node.start)
         return self._scalar(node, path) if isinstance(node, Scalar) else node
+
+    def resolve_map(self, node: Map, path: tuple[str, ...] = ()) -> TypedMap:
+        """Return a mapping with typed values, as `resolve` does."""
+        return TypedMap(tuple(self._entry(one, path) for one in node.entries), node.start)
 
     def _entry(self, entry: Entry, path: tuple[str, ...]) -> TypedEntry:
         if isinstance(entry.value, Scalar) and entry.value.plain and isinstance(meaning(entry.value.text), Nothing):
@@ -104,7 +107,7 @@ class Resolver:
         return TypedEntry(entry.key, entry.start, self.resolve(entry.value, (*path, entry.key)))
 
     def _scalar(self, node: Scalar, path: tuple[str, ...]) -> Typed:
-        if len(path) >= 3 and path[0] == "connections" and path[2] == "credentials":  # noqa: PLR2004 - the depth of a credential
+        if path[:1] == ("connections",) and path[2:3] == ("credentials",):
             return Value(node.text, node.text, not node.plain, node.start, node.end)
         filled = self._filled(node)
         if filled is None:
@@ -125,7 +128,7 @@ class Resolver:
                 f"quote it: YAML read {quoted(node.text)[1:-1]} as {found.reading}",
             )
             return Broken(node.start)
-        return Value(found, node.text, False, node.start, node.end)  # noqa: FBT003 - the same
+        return Value(found, node.text, not node.plain, node.start, node.end)
 
     def _nothing(self, text: str, at: int, what: str) -> None:
         if text:

@@ -6,6 +6,7 @@ It does not know rows, secrets or the network: a file without one credential in 
 from __future__ import annotations
 
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -88,9 +89,9 @@ def fill_in_lines(problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
             if one.file not in sources:
                 sources[one.file] = _shown_source(Path(one.file))
             source = sources[one.file]
-            line = source.line(one.line) if source is not None else ""
-            one = _with_line(one, line)  # noqa: PLW2901 - the same problem, more of it
-        filled.append(one)
+            filled.append(replace(one, source_line=source.line(one.line)) if source is not None else one)
+        else:
+            filled.append(one)
     return tuple(filled)
 
 
@@ -104,27 +105,13 @@ def _shown_source(path: Path) -> LocatedText | None:
     return problems.source
 
 
-def _with_line(problem: Problem, line: str) -> Problem:
-    return Problem(
-        code=problem.code,
-        message=problem.message,
-        file=problem.file,
-        line=problem.line,
-        column=problem.column,
-        source_line=line,
-        expected=problem.expected,
-        suggestion=problem.suggestion,
-    )
-
-
 def _deployment(
     path: Path, tree: Map, vendors: Mapping[str, VendorRules] | None, environ: Mapping[str, str], problems: Problems
 ) -> Deployment | None:
     """Return the deployment, as whole as the file is."""
     from lading.spec.vendor_spec import available_vendors, load_vendor  # noqa: PLC0415 - not needed when vendors are given
 
-    typed = Resolver(environ, problems).resolve(tree)
-    assert isinstance(typed, TypedMap)  # noqa: S101 - a mapping stays one
+    typed = Resolver(environ, problems).resolve_map(tree)
     folder = path.absolute().parent
     shaper = Shaper(problems)
     _check_top(typed, shaper)

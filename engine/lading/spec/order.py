@@ -17,6 +17,8 @@ if TYPE_CHECKING:
     from lading.spec.interpolate import TypedEntry
     from lading.spec.problems import Problems
 
+#: Names of a circle that fit a line.
+_SHOWN_MAX = 10
 _READABLE = frozenset({"csv", "parquet", "jsonl"})
 
 
@@ -127,7 +129,7 @@ class Ordering:
                 name = next(one for one in needs[name] if one in left)
             if name in path:
                 circle = path[path.index(name) :]
-                shown = " -> ".join([*circle[:10], *(["..."] if len(circle) > 10 else []), name])  # noqa: PLR2004 - fits a line
+                shown = " -> ".join([*circle[:_SHOWN_MAX], *(["..."] if len(circle) > _SHOWN_MAX else []), name])
                 self._problems.add(
                     "circle",
                     self._entries[circle[0]].start,

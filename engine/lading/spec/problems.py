@@ -5,6 +5,7 @@ It does not know what is checked.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lading.core.mapping import Place
@@ -77,13 +78,4 @@ class Problems:
     def _with_line(self, problem: Problem) -> Problem:
         if problem.source_line or problem.file != self.source.file:
             return problem
-        return Problem(
-            code=problem.code,
-            message=problem.message,
-            file=problem.file,
-            line=problem.line,
-            column=problem.column,
-            source_line=self.source.line(problem.line),
-            expected=problem.expected,
-            suggestion=problem.suggestion,
-        )
+        return replace(problem, source_line=self.source.line(problem.line))

@@ -6,7 +6,7 @@ import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from lading.core.mapping import Array, Each, Expression, Literal, Object
+from lading.core.mapping import Array, Expression, Literal, Object
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -50,5 +50,4 @@ def _shown(node: Node) -> Any:
         return {"object": [[name, _shown(one)] for name, one in node.members]}
     if isinstance(node, Array):
         return {"array": [_shown(one) for one in node.items]}
-    assert isinstance(node, Each)  # noqa: S101 - the last kind there is
     return {"each": _shown(node.item)}

@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 _WORD_MAX = 100
 _CANDIDATES_MAX = 300
 _SHOWN_MAX = 60
+#: Fewer words than this read better with an "or".
+_MANY = 3
+_LISTED_MAX = 40
 
 
 def nearest(word: str, candidates: Iterable[str]) -> str:
@@ -35,10 +38,10 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str:
 def one_of(words: Iterable[str]) -> str:
     """Return `a`, `a or b`, or `one of a, b, c`, shortened when there are many."""
     known = list(words)
-    if len(known) <= 2:  # noqa: PLR2004 - two words read better with an "or"
+    if len(known) < _MANY:
         return " or ".join(known)
-    more = f" and {len(known) - 40} more" if len(known) > 40 else ""  # noqa: PLR2004 - a screen's width or two
-    return f"one of {', '.join(known[:40])}{more}"
+    more = f" and {len(known) - _LISTED_MAX} more" if len(known) > _LISTED_MAX else ""
+    return f"one of {', '.join(known[:_LISTED_MAX])}{more}"
 
 
 def quoted(text: str) -> str:

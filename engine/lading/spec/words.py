@@ -24,6 +24,7 @@ _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ENCODING = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 _COUNT_MAX = 10**15
+_WHOLE = 100.0
 
 
 def wrong(what: str, expected: str) -> PydanticCustomError:
@@ -54,7 +55,7 @@ def _duration(text: Any) -> timedelta:
 def _limit(value: Any) -> Limit:
     if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _COUNT_MAX:
         return Limit(count=value)
-    if isinstance(value, str) and re.fullmatch(PERCENT_PATTERN, value) and float(value[:-1]) <= 100:  # noqa: PLR2004 - per cent
+    if isinstance(value, str) and re.fullmatch(PERCENT_PATTERN, value) and float(value[:-1]) <= _WHOLE:
         return Limit(percent=float(value[:-1]))
     raise wrong("this is no limit", "a number of records, as in 100, or a share, as in 5%")
 

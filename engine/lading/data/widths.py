@@ -1,0 +1,38 @@
+"""How large a record can become, without encoding it.
+
+It does not know what the vendor allows.
+"""
+
+from __future__ import annotations
+
+from functools import reduce
+from operator import add
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from lading.data import names
+
+if TYPE_CHECKING:
+    from lading.data.records import Mapped
+    from lading.data.shapes import Record
+
+
+def widths(found: Mapped, record: Record) -> pl.Series:
+    """Return an upper bound of each record's bytes, cheaply: no character takes more than six bytes in JSON."""
+    outer = [
+        pl.col(names.leaf(one.index)).cast(pl.String).str.len_bytes().fill_null(0).cast(pl.Int64)
+        for one in record.leaves
+        if one.repeat is None
+    ]
+    heads = found.heads
+    if found.rows is not None:
+        inner = [
+            pl.col(names.leaf(one.index)).cast(pl.String).str.len_bytes().fill_null(0).cast(pl.Int64)
+            for one in record.leaves
+            if one.repeat is not None
+        ]
+        size = reduce(add, inner, pl.lit(1000, dtype=pl.Int64)).sum().alias("lading:size")
+        heads = heads.join(found.rows.group_by(names.HEAD, maintain_order=True).agg(size), on=names.HEAD, how="left")
+        outer.append(pl.col("lading:size"))
+    return heads.select((reduce(add, outer, pl.lit(0, dtype=pl.Int64)) * 6 + 10_000).alias("w"))["w"]

@@ -1,0 +1,51 @@
+"""Where the vendor does not say, nobody guesses: the batch waits, is shown first, and ends on a person's word."""
+
+from __future__ import annotations
+
+import pytest
+from kit.deployment import BDP, CDP, Deployment
+from lading_mocks.faults import Fault
+
+
+@pytest.mark.parametrize(("answer", "sent_again"), [("--delivered", 0), ("--resend", 29)])
+def test_a_batch_of_unknown_outcome_ends_on_a_persons_word(
+    deployment: Deployment, answer: str, sent_again: int
+) -> None:
+    batch = _lost_after_upload(deployment)
+    before = len(deployment.mocks.ledger(CDP))
+    assert deployment.json("settle", "guests", expect=0)["runs"][0]["settlement"]["unknown"] == 29
+
+    deployment.run("resolve", batch, answer, "--reason", "asked by telephone")
+    deployment.mocks.disarm()
+    deployment.run("sync", "guests")
+
+    assert len(deployment.mocks.ledger(CDP)) - before == sent_again
+    assert deployment.json("settle", "guests")["runs"][0]["settlement"]["unknown"] == 0
+
+
+def test_an_unknown_batch_is_not_sent_again_by_itself(deployment: Deployment) -> None:
+    _lost_after_upload(deployment)
+    before = len(deployment.mocks.ledger(CDP))
+    deployment.mocks.disarm()
+
+    deployment.run("sync", "guests", expect=4)
+
+    assert len(deployment.mocks.ledger(CDP)) == before
+
+
+def test_resolve_refuses_a_batch_about_which_nothing_is_unknown(deployment: Deployment) -> None:
+    deployment.run("sync", "vehicles")
+    batch = deployment.json("history", "vehicles")["runs"][0]["batches"][0]["batch"]
+
+    deployment.run("resolve", batch, "--delivered", expect=2)
+
+    assert {entry["delivery"] for entry in deployment.mocks.ledger(BDP)} == {1}
+
+
+def _lost_after_upload(deployment: Deployment) -> str:
+    """Let the vendor take a batch and then deny that it knows it; return the batch."""
+    deployment.mocks.arm(
+        Fault(kind="status", vendor=CDP, method="GET", path=r"^/v2/batches/inspect/.", status=404, times=0)
+    )
+    deployment.run("sync", "guests", expect=4)
+    return str(deployment.json("history", "guests")["runs"][0]["batches"][0]["batch"])

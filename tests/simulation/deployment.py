@@ -1,0 +1,191 @@
+"""Two or three small jobs in a folder in memory, and what a person does to their sources and their spec.
+
+`allowed` counts how often each version of each row may reach its vendor: once for each time that somebody wrote it.
+"""
+
+from __future__ import annotations
+
+import csv
+from collections import Counter
+from dataclasses import dataclass, field, replace
+from functools import cache
+from typing import TYPE_CHECKING
+
+from lading.spec import load
+from lading.spec.vendor_spec import load_vendor
+
+if TYPE_CHECKING:
+    import random
+    from pathlib import Path
+
+    from lading.core.job import Deployment, Job
+    from lading.core.vendor_rules import VendorRules
+
+BDP, CDP = "motorweb-bdp", "sitecore-cdp"
+VENDOR_OF = {"vehicles": BDP, "guests": CDP, "members": CDP}
+ENVIRON = {name: "x" for name in ("MOTORWEB_CLIENT_ID", "MOTORWEB_CLIENT_SECRET", "CLIENT_KEY", "API_TOKEN")}
+_CONNECTIONS = """\
+version: 1
+connections:
+  motorweb:
+    vendor: motorweb-bdp
+    base_url: https://api.tst.motorweb.app
+    credentials: {client_id: "${MOTORWEB_CLIENT_ID}", client_secret: "${MOTORWEB_CLIENT_SECRET}"}
+  sitecore:
+    vendor: sitecore-cdp
+    base_url: https://api-engage-eu.sitecorecloud.io
+    credentials: {client_key: "${CLIENT_KEY}", api_token: "${API_TOKEN}"}
+jobs:
+  vehicles:
+    source: {path: vehicles.csv, key: id}
+    target: {connection: motorweb, service: Vehicle ID WOVR Batch}
+    mode: lookup
+    record: {vin: TRIMMED, plate: =plate, state: =state}
+    results: {path: out/vehicles.csv}
+"""
+_SITECORE = """\
+  NAME:
+    source: {path: NAME.csv, key: id}
+    target: {connection: sitecore, schema: guest}
+    mode: upsert
+    record:
+      guestType: customer
+      firstName: =initcap(name)
+      lastName: SPEC
+      email: =lower(email)
+      identifiers: [{provider: NAME, id: =id}]
+    on_removed: REMOVED
+"""
+_COLUMNS = {"vehicles": ("id", "vin", "plate", "state"), "guests": ("id", "name", "email")}
+_COLUMNS["members"] = _COLUMNS["guests"]
+Row = dict[str, str]
+Seen = tuple[str, ...]
+
+
+@cache
+def _loaded(folder: Path, spec: int) -> Deployment:
+    """Return the deployment under one of its specs. The folder is the same for every seed of a process."""
+    text = _CONNECTIONS.replace("TRIMMED", ["=upper(trim(vin))", "=upper(vin)", "=trim(upper(vin))"][spec])
+    for name, removed in (("guests", "delete"), ("members", "ignore")):
+        text += _SITECORE.replace("NAME", name).replace("SPEC", f"spec {spec}").replace("REMOVED", removed)
+    file = folder / f"jobs-{spec}.yaml"
+    file.write_text(text, encoding="utf-8")
+    return load(file, environ=ENVIRON)
+
+
+@cache
+def rules_of(vendor: str, rows_max: int) -> VendorRules:
+    """Return the vendor's rules with very small files, so that a run has several batches."""
+    rules = load_vendor(vendor)
+    return replace(rules, file=replace(rules.file, rows_max=rows_max))
+
+
+@dataclass
+class Sources:
+    """The rows as they stand, and every version that ever stood."""
+
+    folder: Path
+    draw: random.Random
+    names: tuple[str, ...]
+    rows: dict[str, dict[str, Row]] = field(default_factory=dict)
+    spec: int = 0
+    version: int = 0
+    allowed: Counter[tuple[str, Seen]] = field(default_factory=Counter)
+    #: rows whose refusal says "again", so that they are sent at each sync
+    again: set[tuple[str, str]] = field(default_factory=set)
+    history: dict[tuple[str, str], list[Row]] = field(default_factory=dict)
+
+    def begin(self) -> None:
+        """Write the first rows."""
+        for name in self.names:
+            self.rows[name] = {}
+            for _ in range(self.draw.randint(1, 6)):
+                self._add(name)
+            self._write(name)
+
+    def job(self, name: str) -> Job:
+        """Return a job under the spec of now."""
+        return next(one for one in _loaded(self.folder, self.spec).jobs if one.name == name)
+
+    def edit(self) -> str:
+        """Do what a person does to a source, and say what."""
+        name = self.draw.choice(self.names)
+        rows = self.rows[name]
+        kind = self.draw.choice(["change", "change", "change", "delete", "add", "bad", "revert"])
+        if kind == "add" or not rows:
+            self._add(name)
+        elif kind == "delete":
+            key = self.draw.choice(sorted(rows))
+            del rows[key]
+            self.allowed[name, ("delete", key)] += 1
+        elif kind == "revert":
+            self._revert(name, self.draw.choice(sorted(rows)))
+        else:
+            self._put(name, self.draw.choice(sorted(rows)), bad=kind == "bad")
+        self._write(name)
+        return f"{kind} {name}"
+
+    def edit_spec(self) -> str:
+        """Change the mapping: every row is another one then."""
+        self.spec = (self.spec + 1) % 3
+        for name in self.names:
+            for key in self.rows[name]:
+                self.allowed[name, self.seen(name, key)] += 1
+        return f"spec {self.spec}"
+
+    def seen(self, name: str, key: str) -> Seen:
+        """Return what the vendor sees of a row as it stands now."""
+        row = self.rows[name][key]
+        if name == "vehicles":
+            return (row["vin"].strip().upper(), row["plate"], row["state"])
+        return (row["name"].title(), f"spec {self.spec}", row["email"], key)
+
+    def invalid(self, name: str, key: str) -> bool:
+        """Whether lading must refuse the row itself."""
+        return name != "vehicles" and "@" not in self.rows[name][key]["email"]
+
+    def _add(self, name: str) -> None:
+        self.version += 1
+        draw = self.draw.random()
+        if name == "vehicles":
+            key = f"V{self.version}"
+        elif draw < 0.08:
+            key = f"MOCK-OPEN-SESSION-{self.version}"
+        elif draw < 0.12:
+            key = f"MOCK-SERVER-ERROR-{self.version}"
+            self.again.add((name, key))
+        else:
+            key = f"{name[0].upper()}{self.version}"
+        self.rows[name][key] = {}
+        self._put(name, key, bad=self.draw.random() < 0.15)
+
+    def _put(self, name: str, key: str, *, bad: bool) -> None:
+        """Give a row a content that it never had."""
+        self.version += 1
+        if name == "vehicles":
+            vin = f"SHORT{self.version}" if bad else f"1HGCM82633A{self.version:06d}"
+            if not bad and self.draw.random() < 0.06:
+                vin = f"MCK500M2633A{self.version:05d}"
+                self.again.add((name, key))
+            self.rows[name][key] = {"id": key, "vin": vin, "plate": "", "state": ""}
+        else:
+            email = "no-at-sign" if bad else f"{key.lower()}.{name}@example.com"
+            self.rows[name][key] = {"id": key, "name": f"name {_letters(self.version)}", "email": email}
+        self.history.setdefault((name, key), []).append(self.rows[name][key])
+        self.allowed[name, self.seen(name, key)] += 1
+
+    def _revert(self, name: str, key: str) -> None:
+        """Give a row a content that it had before."""
+        self.rows[name][key] = self.draw.choice(self.history[name, key])
+        self.allowed[name, self.seen(name, key)] += 1
+
+    def _write(self, name: str) -> None:
+        with (self.folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as stream:
+            writer = csv.DictWriter(stream, _COLUMNS[name])
+            writer.writeheader()
+            writer.writerows(self.rows[name].values())
+
+
+def _letters(number: int) -> str:
+    """Return a number as letters, which no casing of a name can change."""
+    return "".join(chr(ord("a") + int(digit)) for digit in str(number))

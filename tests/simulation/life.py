@@ -1,0 +1,175 @@
+"""One process of lading, from its start to its end or its death at a checkpoint. Everything in it is real but time and wire.
+
+It judges nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from lading.data import Columnar
+from lading.journal import Journal
+from lading.journal.lease import lease
+from lading.reconcile.context import Folders, JobContext, World
+from lading.sinks import Sinks
+from lading.vendors.client import connect
+from simulation.deployment import VENDOR_OF, rules_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+    from contextlib import AbstractContextManager
+    from datetime import datetime
+    from pathlib import Path
+
+    from lading.core.batch import Batch
+    from lading.ports import Vendor
+    from simulation.clock import VirtualTime
+    from simulation.deployment import Sources
+
+URLS = {"motorweb-bdp": "http://127.0.0.1:1001", "sitecore-cdp": "http://127.0.0.1:1002"}
+
+
+class Crash(BaseException):
+    """The process dies here. Nothing of it reaches the world any more."""
+
+
+@dataclass
+class Fuse:
+    """Counts checkpoints and lets the process die at the n-th whose name fits."""
+
+    pattern: str | None = None
+    nth: int = 1
+    told: Callable[[str], None] = lambda _: None
+    seen: int = 0
+    met: int = 0
+    died_at: str = ""
+    dead: bool = False
+    names: list[str] = field(default_factory=list)
+
+    def checkpoint(self, name: str) -> None:
+        """Pass, or die. The dead stay dead: whatever a `finally` still tries does not happen."""
+        if self.dead:
+            raise Crash(name)
+        self.seen += 1
+        self.names.append(name)
+        if self.pattern is None or not re.search(self.pattern, name):
+            return
+        self.met += 1
+        if self.met == self.nth:
+            self.dead, self.died_at = True, name
+            self.told(f"died at {name}")
+            raise Crash(name)
+
+
+class Fused:
+    """Something whose calls have a checkpoint before and after each."""
+
+    def __init__(self, inner: object, name: str, verbs: frozenset[str], fuse: Fuse) -> None:
+        """Keep the parts."""
+        self._inner, self._name, self._verbs, self._fuse = inner, name, verbs, fuse
+
+    def __getattr__(self, verb: str) -> Any:
+        """Return the call with its two checkpoints."""
+        call = getattr(self._inner, verb)
+        if verb not in self._verbs:
+            return call
+
+        def fused(*given: Any, **named: Any) -> Any:
+            self._fuse.checkpoint(f"{self._name}.{verb}:before")
+            answer = call(*given, **named)
+            self._fuse.checkpoint(f"{self._name}.{verb}:after")
+            return answer
+
+        return fused
+
+
+_VERBS = {
+    "vendor": frozenset({"describe", "allocate", "find", "upload", "poll", "collect", "cancel"}),
+    "data": frozenset({"compare", "stage", "settle", "advance"}),
+    "sink": frozenset({"deliver"}),
+}
+
+
+class Eyes:
+    """A watcher that remembers nothing but what moved."""
+
+    def __init__(self, told: Callable[[str], None]) -> None:
+        """Keep whom to tell."""
+        self._told = told
+
+    def progress(self, *_given: Any, **_named: Any) -> None:
+        """Do nothing."""
+
+    def moved(self, batch: Batch) -> None:
+        """Tell the phase."""
+        self._told(f"{batch.id} {batch.phase} doubt={batch.doubt} attempt={batch.attempt} {batch.word}")
+
+    def waiting(self, until: datetime) -> None:
+        """Tell until when."""
+        self._told(f"waits until {until.isoformat()}")
+
+
+@dataclass
+class Process:
+    """A wired engine, as `app` wires it, for one life."""
+
+    world: World
+    contexts: tuple[JobContext, ...]
+    journal: Journal
+
+
+@contextlib.contextmanager
+def process(
+    state: Path, sources: Sources, clock: VirtualTime, fuse: Fuse, credentials: Mapping[str, Mapping[str, str]], rows_max: int
+) -> Iterator[Process]:
+    """Start a process; whatever ends it, its descriptors are closed as the kernel would."""
+    journal = Journal.open(state, lineage="simulation", trip=fuse.checkpoint)
+    try:
+        vendors = {name: _vendor(name, clock, credentials, rows_max, fuse) for name in URLS}
+        contexts = tuple(_context(name, sources, vendors, rows_max) for name in sources.names)
+        world = World(
+            clock=clock,
+            memory=journal,
+            data=Fused(Columnar(), "data", _VERBS["data"], fuse),
+            sinks=Fused(Sinks(), "sink", _VERBS["sink"], fuse),
+            folders=Folders(state=state),
+            watcher=Eyes(fuse.told),
+            shield=contextlib.nullcontext,
+            lease=_leases(journal, state, clock),
+        )
+        yield Process(world=world, contexts=contexts, journal=journal)
+    finally:
+        journal.close()
+
+
+def _vendor(
+    name: str, clock: VirtualTime, credentials: Mapping[str, Mapping[str, str]], rows_max: int, fuse: Fuse
+) -> Any:
+    inner: Vendor = connect(
+        rules_of(name, rows_max),
+        base_url=URLS[name],
+        credentials=credentials[name],
+        ca_bundle=None,
+        clock=clock,
+        user_agent="lading/simulation",
+    )
+    return Fused(inner, "vendor", _VERBS["vendor"], fuse)
+
+
+def _context(name: str, sources: Sources, vendors: Mapping[str, Any], rows_max: int) -> JobContext:
+    rules = rules_of(VENDOR_OF[name], rows_max)
+    return JobContext(
+        job=sources.job(name), rules=rules, policy=rules.policy, identity="simulated", vendor=vendors[VENDOR_OF[name]]
+    )
+
+
+def _leases(
+    journal: Journal, state: Path, clock: VirtualTime
+) -> Callable[[str], AbstractContextManager[object]]:
+    def take(job: str) -> AbstractContextManager[object]:
+        return lease(journal, state, job, "a simulated process", clock.now())
+
+    return take

@@ -1,0 +1,249 @@
+"""What must be true of every life, by the vendors' own books. Our journal is only what is being judged.
+
+Each function yields complaints in words; no complaint is a promise kept.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+from collections import Counter, defaultdict
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from lading.core.accounting import UnbalancedError, settle
+from lading.core.batch import Batch, Phase, Verdict
+from simulation.deployment import VENDOR_OF
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from lading.journal import Journal
+    from lading_mocks.vendor import Vendor
+    from simulation.deployment import Seen, Sources
+
+
+@dataclass(frozen=True)
+class Slot:
+    """One batch as its vendor knows it: what was put into it, how often, and how its rows ended."""
+
+    vendor: str
+    id: str
+    md5: str | None
+    uploads: int
+    rows: tuple[tuple[Seen, str], ...]
+
+
+def slots_of(vendors: Mapping[str, Vendor]) -> dict[str, Slot]:
+    """Return every slot of every vendor, by its id."""
+    found: dict[str, Slot] = {}
+    for name, vendor in vendors.items():
+        rows: dict[str, list[tuple[Seen, str]]] = defaultdict(list)
+        for entry in vendor.entries(values=True):
+            rows[str(entry["batch"]).lower()].append((_seen(entry), entry["fate"]))
+        for batch in vendor.memory.world.all():
+            md5 = batch.upload.md5 if batch.upload else None
+            found[batch.id] = Slot(name, batch.id, md5, batch.uploads, tuple(rows[batch.id.lower()]))
+    return found
+
+
+def _seen(entry: dict[str, Any]) -> Seen:
+    """Return what tells one version of a row from every other, as `Sources.seen` does."""
+    if "columns" in entry:
+        columns = entry["columns"]
+        return (columns["vin"].strip().upper(), columns.get("plate") or "", columns.get("state") or "")
+    value = entry.get("value") or {}
+    key = value["identifiers"][0]["id"]
+    if entry["mode"] == "delete":
+        return ("delete", key)
+    return (value["firstName"], value["lastName"], value["email"], key)
+
+
+def job_of(slot: Slot, entry: Seen, names: tuple[str, ...]) -> str:
+    """Return which job a row came from, by what the vendor sees of it."""
+    if slot.vendor == "motorweb-bdp":
+        return "vehicles"
+    if entry[0] == "delete":
+        return "guests"
+    return "members" if entry[2].endswith("members@example.com") and "members" in names else "guests"
+
+
+def never_twice(slots: Mapping[str, Slot], sources: Sources) -> Iterator[str]:
+    """No slot was filled twice, and no version of a row came more often than somebody wrote it."""
+    for slot in slots.values():
+        if slot.uploads > 1:
+            yield f"slot {slot.id} of {slot.vendor} was uploaded to {slot.uploads} times"
+    counts: Counter[tuple[str, Seen]] = Counter()
+    for slot in slots.values():
+        for seen, fate in slot.rows:
+            if fate != "unprocessed":
+                counts[job_of(slot, seen, sources.names), seen] += 1
+    for (job, seen), count in counts.items():
+        if any(job == name and key in (*seen, _vin(sources, name, key)) for name, key in sources.again):
+            continue
+        if seen[0].startswith("MCK500"):
+            continue
+        if count > sources.allowed[job, seen]:
+            yield f"{job}: a version of a row came {count} times and was written {sources.allowed[job, seen]} times"
+
+
+def _vin(sources: Sources, name: str, key: str) -> str:
+    row = sources.rows[name].get(key, {})
+    return row.get("vin", key)
+
+
+def one_slot_each(slots: Mapping[str, Slot], batches: list[Batch]) -> Iterator[str]:
+    """The content of each batch stands in exactly one slot, in its own."""
+    held = Counter(slot.md5 for slot in slots.values() if slot.md5)
+    sent: Counter[str] = Counter()
+    for batch in batches:
+        if batch.slot is None or batch.slot.id.lower() not in slots:
+            if batch.phase is Phase.DELIVERED and batch.verdict is not Verdict.CANCELLED:
+                yield f"batch {batch.id} is delivered and has no slot that its vendor knows"
+            continue
+        slot = slots[batch.slot.id.lower()]
+        if batch.submitted_at is None:
+            continue
+        sent[batch.file.md5] += 1
+        if slot.md5 != batch.file.md5:
+            yield f"batch {batch.id} counts as uploaded, and slot {slot.id} holds {slot.md5 or 'nothing'}"
+    for md5, count in held.items():
+        if count != sent[str(md5)]:
+            yield f"one content stands in {count} slots and {sent[str(md5)]} batches were uploaded with it"
+
+
+def books_are_true(slots: Mapping[str, Slot], batches: list[Batch]) -> Iterator[str]:
+    """The books of each batch are the fates that its vendor tells; what is unknown may be anything, and is counted."""
+    for batch in batches:
+        if batch.books is None or batch.slot is None or batch.submitted_at is None:
+            continue
+        slot = slots.get(batch.slot.id.lower())
+        fates = Counter(fate for _, fate in slot.rows) if slot else Counter()
+        books = batch.books
+        if batch.verdict is Verdict.LOST:
+            if books.unknown != batch.file.rows:
+                yield f"batch {batch.id} was lost, and its books say {books}"
+            continue
+        if batch.verdict in (Verdict.CANCELLED, Verdict.REFUSED, Verdict.EXPIRED):
+            if books.accepted or books.unknown:
+                yield f"batch {batch.id} ended {batch.verdict}, and its books say {books}"
+            continue
+        if books.accepted != fates["accepted"] or books.rejected != fates["rejected"] or books.unknown:
+            yield f"batch {batch.id}: {books}, but its vendor tells {dict(fates)}"
+
+
+def equations_hold(journal: Journal, names: tuple[str, ...]) -> Iterator[str]:
+    """The journal agrees with itself, and every run's equation holds."""
+    yield from (f"audit: {one}" for one in journal.audit())
+    for name in names:
+        for run in journal.history(name, limit=1000):
+            try:
+                settle(run.job, run.id, run.tally, journal.batches(run.id))
+            except UnbalancedError as error:
+                yield f"run {run.id}: {error}"
+
+
+def target_is_source(
+    slots: Mapping[str, Slot], vendors: Mapping[str, Vendor], sources: Sources, journal: Journal, folder: Path
+) -> Iterator[str]:
+    """The vendor holds what the source says, but for rows that were refused or are unknown; so does our baseline."""
+    for name in sources.names:
+        accepted, loose = _accepted(slots, sources, name), _loose(journal, name)
+        baseline = _baseline(journal, name, folder)
+        for key in sources.rows[name]:
+            if sources.invalid(name, key) or key in loose:
+                continue
+            if accepted.get(key) != sources.seen(name, key):
+                yield f"{name}: row {key} stands in the source as the vendor does not hold it: {accepted.get(key)}"
+            if key not in baseline:
+                yield f"{name}: row {key} was accepted, and the baseline does not say so"
+        for key in baseline - set(accepted):
+            if key not in loose:
+                yield f"{name}: the baseline says that {key} was accepted, and the vendor does not"
+        if name == "guests":
+            for key in set(accepted) - set(sources.rows[name]) - loose:
+                yield f"{name}: {key} left the source, and the vendor still holds it"
+        if VENDOR_OF[name] == "sitecore-cdp":
+            yield from _store_agrees(vendors["sitecore-cdp"], name, accepted)
+
+
+def _accepted(slots: Mapping[str, Slot], sources: Sources, name: str) -> dict[str, Seen]:
+    """Return the version of each key that the vendor accepted last, removals applied."""
+    keys = {sources_seen: key for key, sources_seen in _all_versions(sources, name)}
+    held: dict[str, Seen] = {}
+    for slot in slots.values():
+        for seen, fate in slot.rows:
+            if fate != "accepted" or slot.vendor != VENDOR_OF[name]:
+                continue
+            if name != "vehicles" and job_of(slot, seen, sources.names) != name:
+                continue
+            if seen[0] == "delete":
+                held.pop(seen[1], None)
+            else:
+                held[keys.get(seen, seen[-1])] = seen
+    return held
+
+
+def _all_versions(sources: Sources, name: str) -> Iterator[tuple[str, Seen]]:
+    if name != "vehicles":
+        return
+    for (job, key), rows in sources.history.items():
+        if job == name:
+            for row in rows:
+                yield key, (row["vin"].strip().upper(), row["plate"], row["state"])
+
+
+def _loose(journal: Journal, name: str) -> set[str]:
+    """Return the keys of which the journal has said that they were refused or are unknown: it owes no more for them."""
+    return {row.reject.key for row in journal.rejects(job=name, limit=-1) if row.reject.kind != "invalid"}
+
+
+def _baseline(journal: Journal, name: str, folder: Path) -> set[str]:
+    entry = journal.baseline(name, "simulated")
+    if entry is None:
+        return set()
+    rows = pl.read_parquet(folder / "baselines" / name / entry.file, glob=False)
+    return set(rows.filter(pl.col("accepted").is_not_null())["key"])
+
+
+def _store_agrees(vendor: Vendor, name: str, accepted: Mapping[str, Seen]) -> Iterator[str]:
+    """The oracle agrees with itself: what the ledger says was accepted is what the store holds."""
+    held = {}
+    for guest in vendor.holdings():
+        value = guest.get("value", guest)
+        for one in value.get("identifiers", []):
+            if one["provider"] == name:
+                held[one["id"]] = (value["firstName"], value["lastName"], value["email"], one["id"])
+    if held != dict(accepted):
+        yield f"{name}: the store holds {sorted(held)}, the ledger accepted {sorted(accepted)}"
+
+
+def results_are_whole(slots: Mapping[str, Slot], sources: Sources, journal: Journal, folder: Path) -> Iterator[str]:
+    """The file of answers has one row for each accepted key, with the answer to the version accepted last."""
+    file = folder / "out" / "vehicles.csv"
+    rows = list(csv.DictReader(file.read_text("utf-8").splitlines())) if file.exists() else []
+    keys = [row["id"] for row in rows]
+    if len(keys) != len(set(keys)):
+        yield "a key stands twice in the file of answers"
+    accepted, loose = _accepted(slots, sources, "vehicles"), _loose(journal, "vehicles")
+    for key in set(accepted) - set(keys) - loose:
+        yield f"the answer about {key} is not in the file of answers"
+    for key in set(keys) - set(accepted):
+        yield f"the file of answers speaks of {key}, which was never accepted"
+    for row in rows:
+        vin = row.get("vin")
+        if vin is not None and row["id"] not in loose and row["id"] in accepted and vin.strip().upper() != accepted[row["id"]][0]:
+            yield f"the answer about {row['id']} is about an older version"
+
+
+def all_batches(journal: Journal, names: tuple[str, ...]) -> list[Batch]:
+    """Return every batch of every run."""
+    return [one for name in names for run in journal.history(name, limit=1000) for one in journal.batches(run.id)]
+
+
+def shown(slots: Mapping[str, Slot]) -> str:
+    """Return the vendors' side as text, for the transcript."""
+    return json.dumps([[one.id, one.md5, one.uploads, one.rows] for one in slots.values()])

@@ -1,0 +1,86 @@
+"""Which faults there are to draw from, and what each is called. It arms nothing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from lading_mocks.faults import Fault
+
+from simulation.deployment import BDP, CDP
+from simulation.wire import Trouble
+
+if TYPE_CHECKING:
+    import random
+
+#: (vendor, method, path) by what it is for
+PLACES = {
+    "cdp-check": (CDP, "GET", r"^/v2/batches/inspect$"),
+    "cdp-allocate": (CDP, "PUT", r"^/v2/batches/"),
+    "cdp-find": (CDP, "GET", r"^/v2/batches/[0-9a-f]{8}-"),
+    "cdp-upload": (CDP, "PUT", r"^/_storage"),
+    "cdp-poll": (CDP, "GET", r"^/v2/batches/inspect/"),
+    "cdp-log": (CDP, "GET", r"^/_storage"),
+    "bdp-token": (BDP, "POST", r"^/auth"),
+    "bdp-services": (BDP, "GET", r"/batch-services$"),
+    "bdp-template": (BDP, "GET", r"/template$"),
+    "bdp-allocate": (BDP, "POST", r"/batches$"),
+    "bdp-upload": (BDP, "PUT", r"^/_storage"),
+    "bdp-poll": (BDP, "GET", r"/batches/[^/]+$"),
+    "bdp-errors": (BDP, "GET", r"/errors"),
+    "bdp-reports": (BDP, "GET", r"/reports$"),
+    "bdp-results": (BDP, "GET", r"^/_storage"),
+}
+#: what lading must leave to land before it asks, less what a question may be answered late
+_LATEST = {CDP: 45.0, BDP: 150.0}
+_LAG = {CDP: 10.0, BDP: 25.0}
+_ANYWHERE = ("refuse", "throttle", "lose_answer", "reset", "reset_answer", "cut", "500", "401", "404", "done_but_502")
+_HEAVY = ("cdp-allocate", "cdp-upload", "cdp-poll", "bdp-allocate", "bdp-upload", "bdp-poll", "bdp-results", "cdp-log", "bdp-errors")
+#: every fault that a long enough set of seeds must have seen strike
+EXPECTED = frozenset({*_ANYWHERE, "late", "expire", "vanish", "rewind", "revoke"})
+
+
+@dataclass(frozen=True)
+class Planned:
+    """One fault to arm, at the mock or on the wire."""
+
+    name: str
+    place: str
+    fault: Fault | None = None
+    trouble: Trouble | None = None
+
+
+def draw_faults(draw: random.Random) -> list[Planned]:
+    """Return what goes wrong in one life."""
+    return [_one(draw) for _ in range(draw.choice([0, 1, 1, 2, 2, 3, 4]))]
+
+
+def _one(draw: random.Random) -> Planned:
+    place = draw.choice(_HEAVY if draw.random() < 0.75 else sorted(PLACES))
+    vendor, method, path = PLACES[place]
+    kinds = list(_ANYWHERE)
+    if place.endswith(("allocate", "upload")):
+        kinds += ["late"] * 4
+    if method == "PUT" and "_storage" in path or place in {"cdp-log", "bdp-results"}:
+        kinds += ["expire"] * 2
+    if place.endswith("poll"):
+        kinds += ["vanish", "rewind", "rewind"]
+    if vendor == BDP:
+        kinds.append("revoke")
+    kind = draw.choice(kinds)
+    nth, times = draw.choice([1, 1, 1, 2, 2, 3, 4]), draw.choice([1, 1, 1, 1, 2, 3, 5, 20])
+    where = {"vendor": vendor, "method": method, "path": path, "nth": nth, "times": times}
+    if kind == "late":
+        seen, lands = draw.choice([0.2, 5.0, 60.0]), draw.uniform(0.0, _LATEST[vendor])
+        # What a restart may have to wait for, too: the request is still under way when the process dies.
+        return Planned(kind, place, trouble=Trouble(kind, vendor, method, path, nth, 1, seen, lands))
+    if kind == "done_but_502":
+        return Planned(kind, place, trouble=Trouble(kind, vendor, method, path, nth, times))
+    if kind.isdigit():
+        return Planned(kind, place, fault=Fault(kind="status", status=int(kind), **where))
+    if kind in {"refuse", "throttle"}:
+        after = draw.choice([None, 1, 30, 700])
+        return Planned(kind, place, fault=Fault(kind=kind, retry_after=after, retry_as=draw.choice(["seconds", "date"]), **where))
+    if kind == "rewind":
+        return Planned(kind, place, fault=Fault(kind="rewind", seconds=draw.uniform(1.0, _LAG[vendor]), **where))
+    return Planned(kind, place, fault=Fault(kind=kind, **where))  # type: ignore[arg-type]  # drawn from the kinds there are
