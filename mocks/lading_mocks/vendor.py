@@ -9,6 +9,7 @@ import abc
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, ClassVar
 
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.wrappers import Response
 
 from lading_mocks import answers, disk, signing
@@ -74,6 +75,13 @@ class Vendor(abc.ABC):
     @abc.abstractmethod
     def expired(self) -> Response:
         """Answer as storage does when a URL has expired."""
+
+    def unrouted(self, error: HTTPException) -> Response:
+        """Answer to a path or a method that there is not."""
+        answer = self.problem(error.code or 500, error.name)
+        if isinstance(error, MethodNotAllowed) and error.valid_methods:
+            answer.headers["Allow"] = ", ".join(sorted(error.valid_methods))
+        return answer
 
     def turn(self, given: Mapping[str, Any]) -> None:
         """Turn some switches, from the next request on.

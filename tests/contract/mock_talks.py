@@ -59,7 +59,7 @@ class Talk:
 
     def __post_init__(self) -> None:
         self.url = self.mocks.urls[self.vendor]
-        self.known |= {"ticket": TICKET, "slot.id": TICKET, "params.service_id": "8600aa22-e4bf-4fe3-96be-7978832807a0"}
+        self.known |= {"url": self.url, "ticket": TICKET, "slot.id": TICKET, "params.service_id": "8600aa22-e4bf-4fe3-96be-7978832807a0"}
         self.known |= {f"credentials.{name}": value for name, value in self.mocks.credentials(self.vendor).items()}
         self.hold("nothing\n")
 
@@ -73,8 +73,8 @@ class Talk:
 
     def play(self, exchange: Mapping[str, Any], changes: Mapping[str, Any]) -> requests.Response:
         """Send the documented request with our values in the place of the documented ones."""
-        asked, given = exchange["request"], exchange["given"]
-        live = {name: (changes | self.known | changes).get(name, said) for name, said in given.items()}
+        asked, given, changes = exchange["request"], exchange["given"], self._filled(dict(changes))
+        live = {name: (self.known | changes).get(name, said) for name, said in given.items()}
         url = _replaced(asked["url"], given, live)
         storage = asked["url"].startswith("https:")
         headers = _replaced(asked.get("headers", {}), given, live)
@@ -164,7 +164,7 @@ class Talk:
         if status["code"] == "error":
             packed = requests.get(status["log"], timeout=10).content
             found = [json.loads(line) for line in gzip.decompress(packed).splitlines()]
-        assert [{name: one[name] for name in ("code", "message")} for one in found] == log
+        assert [{name: one[name] for name in ("code", "message")} for one in found] == log, found
 
     def _learn(self, answer: requests.Response) -> None:
         try:
@@ -201,11 +201,12 @@ def held(wanted: Mapping[str, Any], answer: requests.Response) -> None:
     for name, value in wanted.get("headers", {}).items():
         assert fits(value, answer.headers.get(name, "")), (name, answer.headers.get(name))
     if "json" in wanted:
-        assert list(differences(wanted["json"], answer.json())) == []
+        found = list(differences(wanted["json"], answer.json()))
+        assert not found, found
     if "says" in wanted:
-        assert wanted["says"] in answer.text
+        assert wanted["says"] in answer.text, answer.text[:500]
     if "text" in wanted:
-        assert answer.text == wanted["text"]
+        assert answer.text == wanted["text"], answer.text[:500]
 
 
 def fits(wanted: Any, found: Any) -> bool:

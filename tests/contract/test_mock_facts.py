@@ -45,12 +45,13 @@ def served() -> Iterator[lading_mocks.Running]:
 def mocks(served: lading_mocks.Running) -> Iterator[lading_mocks.Running]:
     before = {vendor: served.switches(vendor) for vendor in VENDORS}
     served.reset()
+    served.clock.set("2026-03-01T12:00:00Z")
     yield served
     for vendor, switches in before.items():
         served._kit.vendors[vendor].switches = switches
 
 
-@pytest.mark.parametrize(("vendor", "exchange", "way"), ways())
+@pytest.mark.parametrize(("vendor", "exchange", "way"), list(ways()))
 def test_the_mock_gives_the_documented_answer(
     mocks: lading_mocks.Running, vendor: str, exchange: dict[str, Any], way: dict[str, Any]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from datetime import timedelta
 from typing import Any
 
 import polars as pl
@@ -163,3 +164,12 @@ def test_checking_a_large_source_takes_well_under_a_second(bench: Bench) -> None
     begin = time.monotonic()
     assert problems(bench) == ()
     assert time.monotonic() - begin < 1
+
+
+@pytest.mark.parametrize("column", ["list", "span"])
+def test_what_has_no_plain_text_can_be_neither_key_nor_value(bench: Bench, column: str) -> None:
+    frame = pl.DataFrame({"id": [1], "list": [[1]], "span": [timedelta(1)]})
+    frame.write_parquet(bench.folder / "source.parquet")
+    bench.job = job(bench.folder, {"v": "=" + column}, source={"path": "source.parquet", "key": ("id", column)})
+    bench.change(send=Send(since=column))
+    assert [one.code for one in problems(bench)] == ["data.key_kind", "data.unordered", "data.expression_kind"]

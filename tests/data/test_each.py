@@ -79,3 +79,15 @@ def test_rows_spread_over_many_frames_and_files_still_come_together(
     values = [one["value"] for one in orders.records()]
     assert [one["no"] for one in values] == [str(one) for one in range(41)]
     assert [one["qty"] for one in values[3]["items"]] == [str(row) for row in range(3, 400, 41)]
+
+
+def test_items_may_be_plain_values_and_an_item_without_any_is_left_out(orders: Bench) -> None:
+    orders.rules = rules()
+    orders.job = job(
+        orders.folder, {"no": "=no", "skus": [{"each": "=sku"}], "x": [{"each": "one"}]}, source={"key": ("no",)}
+    )
+    orders.source("no,who,sku,qty\nA,x,s1,1\nA,x,,2\nB,y,,3\n")
+    assert [one["value"] for one in orders.records()] == [
+        {"no": "A", "skus": ["s1"], "x": ["one", "one"]},
+        {"no": "B", "x": ["one"]},
+    ]

@@ -126,3 +126,10 @@ def test_control_characters_and_nul_arrive_escaped(bench: Bench) -> None:
     dirty = "".join(chr(one) for one in range(0x20) if chr(one) not in "\n\r") + "\x7f"
     bench.source(f'id,name,mail\n1,"{dirty}\n\r",m\n')
     assert bench.records()[0]["value"]["name"] == dirty + "\n\r"
+
+
+@pytest.mark.parametrize("mapping", [{}, {"kind": "x", "list": ["a", 1]}])
+def test_a_record_of_literals_alone_is_written_for_every_row(bench: Bench, mapping: dict[str, Any]) -> None:
+    bench.job = job(bench.folder, mapping)
+    bench.source("id,name\n1,a\n2,b\n")
+    assert [one["value"] for one in bench.records()] == [mapping, mapping]

@@ -246,3 +246,31 @@ def test_a_join_on_a_column_that_is_not_there_suggests_one(joined: Bench) -> Non
     joined.source("id,book\n1,b\n")
     joined.source("ISBN,title\na,Emma\n", "books.csv")
     assert "'ISBN'" in refused(joined).hint
+
+
+def test_a_header_may_hold_quotes_blanks_and_line_ends(bench: Bench) -> None:
+    bench.job = job(bench.folder, {"a": '="na""me"', "b": '="two words"'})
+    bench.source('"id","na""me","two words"\r\n"1","x","y"\r\n')
+    assert bench.records()[0]["value"] == {"a": "x", "b": "y"}
+
+
+@pytest.mark.parametrize("delimiter", ["||", "é", ""])
+def test_a_delimiter_is_one_plain_character(bench: Bench, delimiter: str) -> None:
+    bench.change_source(delimiter=delimiter)
+    bench.source(GOOD)
+    assert "cannot be a delimiter" in refused(bench).message
+
+
+def test_json_lines_may_begin_with_a_byte_order_mark(bench: Bench) -> None:
+    bench.change_source(path="source.jsonl")
+    bench.source(b'\xef\xbb\xbf{"id":1,"name":"Ann","mail":null}\n')
+    assert names(bench) == ["Ann"]
+
+
+def test_a_column_of_json_lines_with_several_types_is_read_as_text(bench: Bench) -> None:
+    bench.change_source(path="source.jsonl")
+    bench.source('{"id":1,"name":1,"mail":1}\n{"id":2,"name":"x","mail":2.5}\n')
+    assert [one["value"] for one in bench.records()] == [
+        {"id": 1, "name": "1", "mail": 1.0},
+        {"id": 2, "name": "x", "mail": 2.5},
+    ]

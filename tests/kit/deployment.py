@@ -89,6 +89,7 @@ class Deployment:
             timeout=timeout,
             check=False,
         )
+        (self.folder / "last.log").write_text(done.stdout + done.stderr, encoding="utf-8")
         assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr, done.stderr
         return done.stdout
@@ -139,7 +140,9 @@ def _name(entry: dict[str, Any]) -> str:
 
 def write_sources(folder: Path, guests: int = 30, vehicles: int = 20) -> None:
     """Write guests.csv and vehicles.csv: among the vehicles one that the vendor rejects, among the guests one invalid."""
-    lines = ["id,name,email"] + [f"G{n},guest {n},guest{n}@example.com" for n in range(1, guests)] + ["G0,bad,no-at-sign"]
+    lines = (
+        ["id,name,email"] + [f"G{n},guest {n},guest{n}@example.com" for n in range(1, guests)] + ["G0,bad,no-at-sign"]
+    )
     (folder / "guests.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     rows = ["id,vin,plate,state"] + [f"V{n},1HGCM82633A{n:06d},," for n in range(1, vehicles)] + ["V0,SHORT,,"]
     (folder / "vehicles.csv").write_text("\n".join(rows) + "\n", encoding="utf-8")

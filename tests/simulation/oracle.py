@@ -44,7 +44,7 @@ def slots_of(vendors: Mapping[str, Vendor]) -> dict[str, Slot]:
         rows: dict[str, list[tuple[Seen, str]]] = defaultdict(list)
         for entry in vendor.entries(values=True):
             rows[str(entry["batch"]).lower()].append((_seen(entry), entry["fate"]))
-        for batch in vendor.memory.world.all():
+        for batch in sorted(vendor.memory.world.all(), key=lambda one: one.upload.sequence if one.upload else 0):
             md5 = batch.upload.md5 if batch.upload else None
             found[batch.id] = Slot(name, batch.id, md5, batch.uploads, tuple(rows[batch.id.lower()]))
     return found
@@ -151,7 +151,7 @@ def target_is_source(
 ) -> Iterator[str]:
     """The vendor holds what the source says, but for rows that were refused or are unknown; so does our baseline."""
     for name in sources.names:
-        accepted, loose = _accepted(slots, sources, name), _loose(journal, name)
+        accepted, loose = _accepted(slots, sources, name), _loose(slots, sources, journal, name)
         baseline = _baseline(journal, name, folder)
         for key in sources.rows[name]:
             if sources.invalid(name, key) or key in loose:
@@ -196,9 +196,13 @@ def _all_versions(sources: Sources, name: str) -> Iterator[tuple[str, Seen]]:
                 yield key, (row["vin"].strip().upper(), row["plate"], row["state"])
 
 
-def _loose(journal: Journal, name: str) -> set[str]:
-    """Return the keys of which the journal has said that they were refused or are unknown: it owes no more for them."""
-    return {row.reject.key for row in journal.rejects(job=name, limit=-1) if row.reject.kind != "invalid"}
+def _loose(slots: Mapping[str, Slot], sources: Sources, journal: Journal, name: str) -> set[str]:
+    """Return the keys of which nothing more is owed: their version of now was refused, or they are unknown."""
+    refused = {seen for slot in slots.values() for seen, fate in slot.rows if fate == "rejected"}
+    gone = {seen[1] for seen in refused if seen[0] == "delete"}
+    now = {key for key in sources.rows[name] if sources.seen(name, key) in refused}
+    unknown = {row.reject.key for row in journal.rejects(job=name, limit=-1) if row.reject.kind == "unknown"}
+    return gone | now | unknown
 
 
 def _baseline(journal: Journal, name: str, folder: Path) -> set[str]:
@@ -228,7 +232,7 @@ def results_are_whole(slots: Mapping[str, Slot], sources: Sources, journal: Jour
     keys = [row["id"] for row in rows]
     if len(keys) != len(set(keys)):
         yield "a key stands twice in the file of answers"
-    accepted, loose = _accepted(slots, sources, "vehicles"), _loose(journal, "vehicles")
+    accepted, loose = _accepted(slots, sources, "vehicles"), _loose(slots, sources, journal, "vehicles")
     for key in set(accepted) - set(keys) - loose:
         yield f"the answer about {key} is not in the file of answers"
     for key in set(keys) - set(accepted):

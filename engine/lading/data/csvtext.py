@@ -64,7 +64,8 @@ def lines(frame: pl.DataFrame, record: Record, columns: tuple[str, ...]) -> pl.S
     """Return each record as a line with its line end."""
     empty = '""' if len(columns) == 1 else ""
     parts = [_field(one).fill_null(empty) for one in fields(record, columns)]
-    return frame.select(pl.concat_str([pl.concat_str(parts, separator=","), pl.lit("\n")]).alias("text"))["text"]
+    line = pl.concat_str([pl.concat_str(parts, separator=","), pl.lit("\n")])
+    return frame.with_columns(line.alias("lading:text"))["lading:text"]
 
 
 def _field(text: pl.Expr) -> pl.Expr:

@@ -30,10 +30,11 @@ _FORMATS |= {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl"}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TextFile:
-    """A file of text as declared: where, in which encoding."""
+    """A file of text as declared: where, in which encoding. `marked` says that its reader knows byte order marks."""
 
     path: Path
     encoding: str
+    marked: bool = True
 
     @property
     def packed(self) -> bool:
@@ -44,7 +45,10 @@ class TextFile:
     @property
     def plain(self) -> bool:
         """Whether the file can be read where it lies."""
-        return codec(self.encoding) == "utf-8" and not self.packed
+        if codec(self.encoding) != "utf-8" or self.packed:
+            return False
+        with self.path.open("rb") as stream:
+            return self.marked or stream.read(3) != codecs.BOM_UTF8
 
 
 def locate(path: str, folder: str) -> tuple[Path, ...]:

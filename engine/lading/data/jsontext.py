@@ -88,7 +88,8 @@ class Encoder:
         if not always and isinstance(shape, Members) and not shape.path:
             parts = [pl.coalesce(_joined(parts, ignore_nulls=False), pl.lit("{}"))]
         before = prefix if isinstance(prefix, list) else [prefix]
-        return self.frame.select(_joined([*before, *parts, suffix], ignore_nulls=False).alias("text"))["text"]
+        whole = _joined([*before, *parts, suffix], ignore_nulls=False)
+        return self.frame.with_columns(whole.alias("lading:text"))["lading:text"]
 
 
 def escaped(text: pl.Expr) -> pl.Expr:
@@ -117,4 +118,4 @@ def items_text(frame: pl.DataFrame, item: Shape) -> pl.Series:
     """Return the text of one item for each source row; null where the item is empty."""
     parts, always = (encoder := Encoder(frame)).text(item)
     del always
-    return encoder.frame.select(_joined(parts, ignore_nulls=False).alias("text"))["text"]
+    return encoder.frame.with_columns(_joined(parts, ignore_nulls=False).alias("lading:text"))["lading:text"]

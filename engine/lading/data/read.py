@@ -97,11 +97,14 @@ def _open(files: tuple[Path, ...], source: Source, kind: str) -> Input:
 def _schema(path: Path, kind: str, source: Source) -> dict[str, pl.DataType]:
     """Return the columns and types of one file."""
     if kind == "csv":
+        if len(source.delimiter.encode()) != 1:
+            hint = "Write one plain character, such as , or ; or a tab."
+            raise SourceError(f"{source.place}: {source.delimiter!r} cannot be a delimiter", hint=hint)
         names = soundness.header(TextFile(path=path, encoding=source.encoding), source.delimiter)
         return dict.fromkeys(names, pl.String())
     if kind == "parquet":
         return dict(pl.read_parquet_schema(path))
-    file = TextFile(path=path, encoding=source.encoding)
+    file = TextFile(path=path, encoding=source.encoding, marked=False)
     if file.plain:
         return _jsonl_schema(path)
     with tempfile.TemporaryDirectory() as folder:
@@ -129,7 +132,8 @@ def frames(given: Input, work: Path, *, fresh: bool) -> Iterator[pl.DataFrame]:
             with reading(path):
                 plain = path
                 if given.format != "parquet":
-                    plain = readable_copy(TextFile(path=path, encoding=given.encoding), work, fresh=fresh)
+                    text = TextFile(path=path, encoding=given.encoding, marked=given.format == "csv")
+                    plain = readable_copy(text, work, fresh=fresh)
             sound: Future[None] | None = None
             if given.format == "csv" and fresh:
                 sound = beside.submit(soundness.check, plain, given.delimiter, len(given.columns))
@@ -155,8 +159,10 @@ def _without_blank_lines(frame: pl.DataFrame, given: Input) -> pl.DataFrame:
 def _scan(given: Input, plain: Path) -> pl.LazyFrame:
     """Return the lazy rows of one file, with ROW from 0 and the columns in the order of the first file."""
     if given.format == "csv":
+        header = soundness.header(TextFile(path=plain, encoding="utf-8"), given.delimiter)
         rows = pl.scan_csv(
             plain,
+            new_columns=list(header),
             separator=given.delimiter,
             infer_schema=False,
             null_values=["", *given.nulls],

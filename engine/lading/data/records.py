@@ -22,7 +22,7 @@ from lading.data.expressions import parse, problem
 from lading.data.joins import joined_schema
 from lading.data.jsontext import Encoder, items_text
 from lading.data.read import Input, open_source
-from lading.data.shapes import Leaf, Record, compile_record
+from lading.data.shapes import Leaf, Record, compile_record, fits
 from lading.data.validate import Check, checks, presence
 from lading.data.words import closest
 from lading.errors import Problem, SpecError
@@ -97,6 +97,10 @@ def _key(job: Job, schema: dict[str, pl.DataType]) -> tuple[tuple[Leaf, ...], li
     if missing:
         return (), [_no_column("key", one, job, schema) for one in missing]
     leaves = [Leaf(i, "key", pl.col(one), schema[one], _TEXT, None) for i, one in enumerate(source.key)]
+    nested = [one for one in leaves if not fits(one.kind, Kind.STRING)]
+    if nested:
+        message = f"key: {' and '.join(source.key)} holds {str(nested[0].kind).lower()}, which cannot be a key"
+        return (), [problem("key_kind", message, source.place, "Take columns of text, numbers or dates.")]
     return tuple(leaves), []
 
 
@@ -105,7 +109,11 @@ def _named_columns(job: Job, schema: dict[str, pl.DataType]) -> list[Problem]:
     named = [("send.since", job.send.since)] if job.send.since else []
     if job.source.duplicates.startswith("by:"):
         named.append(("source.duplicates", job.source.duplicates.removeprefix("by:")))
-    return [_no_column(what, one, job, schema) for what, one in named if one not in schema]
+    missing = [_no_column(what, one, job, schema) for what, one in named if one not in schema]
+    nested = [(what, one) for what, one in named if one in schema and not fits(schema[one], Kind.STRING)]
+    message = "{}: column {!r} has no order that could be compared"
+    hint = "Take a column of text, numbers or dates."
+    return missing + [problem("unordered", message.format(*one), job.source.place, hint) for one in nested]
 
 
 def _no_column(what: str, name: str, job: Job, schema: dict[str, pl.DataType]) -> Problem:
@@ -158,12 +166,13 @@ def fingerprints(plan: Plan, found: Mapped) -> pl.Series:
     if found.rows is not None:
         inner = [pl.col(names.leaf(one.index)) for one in plan.record.leaves if one.repeat is not None]
         per_row = _hash([pl.lit(0), *inner]).bin.encode("hex").alias("lading:hash")
-        hashed = found.rows.select(names.HEAD, per_row).group_by(names.HEAD, maintain_order=True)
+        hashed = found.rows.with_columns(per_row).group_by(names.HEAD, maintain_order=True)
         heads = heads.join(
             hashed.agg(pl.col("lading:hash").str.join("")), on=names.HEAD, how="left", maintain_order="left"
         )
         outer.append(pl.col("lading:hash"))
-    return heads.select(_hash([pl.lit(plan.job.spec_hash), *outer]).alias(names.FINGERPRINT))[names.FINGERPRINT]
+    whole = _hash([pl.lit(plan.job.spec_hash), *outer]).alias(names.FINGERPRINT)
+    return heads.with_columns(whole)[names.FINGERPRINT]
 
 
 def _hash(columns: list[pl.Expr]) -> pl.Expr:

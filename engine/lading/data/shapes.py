@@ -182,7 +182,7 @@ def fits(kind: pl.DataType, wanted: Kind) -> bool:
     """Whether a result of this type can ever be brought to the wanted kind."""
     if kind == pl.Null:
         return True
-    if kind.is_nested() or kind in (pl.Binary, pl.Object) or wanted in (Kind.OBJECT, Kind.ARRAY):
+    if kind.is_nested() or kind in (pl.Binary, pl.Object, pl.Duration) or wanted in (Kind.OBJECT, Kind.ARRAY):
         return False
     if wanted in (Kind.STRING, Kind.SCALAR):
         return True

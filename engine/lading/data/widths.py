@@ -35,4 +35,5 @@ def widths(found: Mapped, record: Record) -> pl.Series:
         size = reduce(add, inner, pl.lit(1000, dtype=pl.Int64)).sum().alias("lading:size")
         heads = heads.join(found.rows.group_by(names.HEAD, maintain_order=True).agg(size), on=names.HEAD, how="left")
         outer.append(pl.col("lading:size"))
-    return heads.select((reduce(add, outer, pl.lit(0, dtype=pl.Int64)) * 6 + 10_000).alias("w"))["w"]
+    bound = reduce(add, outer, pl.lit(0, dtype=pl.Int64)) * 6 + 10_000
+    return heads.with_columns(bound.alias("lading:width"))["lading:width"]

@@ -166,7 +166,7 @@ class RecordCheck:
                     "missing_member",
                     self._place(path, record),
                     f"{within} has no {quoted(name)}",
-                    f"it in mode {self.mode}",
+                    f"{name}: ..., which mode {self.mode} demands",
                 )
 
     def _identified(self, record: Object, present: set[str]) -> None:

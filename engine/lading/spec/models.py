@@ -205,7 +205,7 @@ class DocumentModel(Strict):
 
     model_config = ConfigDict(title="jobs.yaml of lading")
 
-    version: Literal[1] = Field(title="Version", description="The version of this format: 1.", examples=[1])
+    version: w.Version = Field(title="Version", description="The version of this format: 1.", examples=[1])
     connections: dict[str, ConnectionModel] = Field(
         title="Connections",
         description="Vendor accounts by name.",

@@ -6,7 +6,9 @@ It does not know what jobs do.
 from __future__ import annotations
 
 import heapq
+import os
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lading.spec.interpolate import TypedMap, TypedSeq, Value
@@ -81,7 +83,7 @@ class Ordering:
         return replace(job, source=replace(job.source, path=other.results.path, format=other.results.format))
 
     def _check_results(self, jobs: dict[str, Job]) -> None:
-        """Complain about two jobs that write their results to one place."""
+        """Complain about results that would be written over each other, or over what their job reads."""
         taken: dict[tuple[str, str], str] = {}
         for job in jobs.values():
             if job.results is None:
@@ -92,6 +94,9 @@ class Ordering:
                 self._problems.add(
                     "results", at, f"job {quoted(first)} writes its results here too", "a place of its own"
                 )
+            reads = {job.source.path, *(one.path for one in job.source.joins)}
+            if any(os.path.normpath(Path(job.source.folder, one)) == job.results.path for one in reads):
+                self._problems.add("results", at, "the results would be written over the source", "a place of its own")
 
     def _sorted(self, needs: dict[str, list[str]]) -> list[str]:
         """Return the names in order; those in a circle are complained about and left out."""

@@ -8,9 +8,9 @@ from __future__ import annotations
 import codecs
 import re
 from datetime import timedelta
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, PlainValidator, WithJsonSchema
+from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from lading.core.guards import Limit
@@ -102,6 +102,14 @@ def _encoding(text: str) -> str:
     return text
 
 
+def _version(value: Any) -> Any:
+    # A Literal takes true for 1.
+    if isinstance(value, bool) or value != 1:
+        raise wrong("a version that this lading does not know", "version: 1")
+    return value
+
+
+Version = Annotated[Literal[1], BeforeValidator(_version)]
 Text = Annotated[str, AfterValidator(_text), Field(json_schema_extra={"minLength": 1, "maxLength": TEXT_MAX})]
 Duration = Annotated[
     timedelta,

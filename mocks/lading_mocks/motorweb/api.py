@@ -111,7 +111,7 @@ class Motorweb(BackOffice):
         except _NotFoundError:
             return self.unknown()
         except HTTPException as error:
-            return self.problem(error.code or 500, error.name)
+            return self.unrouted(error)
 
     def problem(self, status: int, message: str) -> Response:
         """Answer with an error of the service."""

@@ -13,7 +13,7 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.routing import Map, Rule
 from werkzeug.wrappers import Response
 
@@ -96,7 +96,7 @@ class Sitecore(BackOffice):
         except answers.BadBody as error:
             return self.problem(400, str(error))
         except HTTPException as error:
-            return self.problem(error.code or 500, error.name)
+            return self.unrouted(error)
 
     def problem(self, status: int, message: str) -> Response:
         """Answer with an error of the platform."""
@@ -118,6 +118,8 @@ class Sitecore(BackOffice):
     # The API.
 
     def _allocate(self, request: Request, ref: str) -> Response:
+        if ref == "inspect":
+            raise MethodNotAllowed(valid_methods=["GET"])
         if not checks.is_uuid(ref):
             raise _ProblemError(400, "batchRef must be a UUID")
         checksum, size = self._announced(answers.json_of(request))
@@ -143,6 +145,9 @@ class Sitecore(BackOffice):
         if not isinstance(checksum, str) or not re.fullmatch(r"[0-9a-fA-F]{32}", checksum):
             raise _ProblemError(400, "checksum is required and must be the hexadecimal MD5 of the file")
         if self.switches.size_as_string and isinstance(size, str) and re.fullmatch(r"\d{1,12}", size, re.ASCII):
+            size = int(size)
+        if isinstance(size, float) and size.is_integer():
+            # In JSON there is no difference between 9 and 9.0.
             size = int(size)
         largest = 1 << 40 if self.switches.late_size_check else self.switches.largest
         if not isinstance(size, int) or isinstance(size, bool) or not 0 < size <= largest:

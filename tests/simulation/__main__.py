@@ -1,0 +1,59 @@
+"""`python -m simulation`: play seeds and say what was violated, what was reached, and how fast it went."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+
+# Rows are few here: threads would cost more than they bring. Polars reads this once, when it is imported.
+os.environ.setdefault("POLARS_MAX_THREADS", "1")
+
+from simulation.many import Sum, play_with, reports  # noqa: E402 - see the line above
+
+
+def main() -> int:
+    """Play what the command line asks for."""
+    given = _arguments()
+    if given.seeds == 1:
+        report = play_with(given.seed, given.plant)
+        if given.transcript or report.violations:
+            print("\n".join(report.transcript))
+        print("\n".join(report.violations) or f"seed {given.seed}: nothing violated; transcript {report.digest[:16]}")
+        return bool(report.violations)
+    begun, total = time.perf_counter(), Sum()
+    for report in reports(range(given.seed, given.seed + given.seeds), given.jobs, given.plant):
+        total.add(report)
+        if report.violations:
+            print(f"seed {report.seed}: {report.violations[0][:300]} ({len(report.violations)})", flush=True)
+        if len(total.violations) >= given.stop:
+            break
+    _tell(total, time.perf_counter() - begun)
+    return bool(total.violations)
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="simulation")
+    parser.add_argument("--seed", type=int, default=1, help="the first seed")
+    parser.add_argument("--seeds", type=int, default=1, help="how many seeds")
+    parser.add_argument("--jobs", type=int, default=1, help="how many processes")
+    parser.add_argument("--plant", default="", help="play with a planted bug (see plants.py)")
+    parser.add_argument("--transcript", action="store_true", help="print what happened")
+    parser.add_argument("--stop", type=int, default=20, help="stop after so many violated seeds")
+    return parser.parse_args()
+
+
+def _tell(total: Sum, took: float) -> None:
+    for name, count in sorted(total.sometimes.items()):
+        print(f"{count:7} {name}")
+    for name, count in sorted(total.planned.items()):
+        print(f"{total.fired[name]:7} of {count} planned: {name}")
+    print(
+        f"{total.played} seeds, {total.crashes} crashes, {len(total.violations)} violated, "
+        f"{took:.1f} s, {total.played / took:.1f} seeds/s"
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,357 @@
+"""One seed: some lives in trouble, then a time without trouble in which everything must settle, then the judgement."""
+
+from __future__ import annotations
+
+import hashlib
+import random
+import shutil
+from collections import Counter
+from dataclasses import dataclass, field
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from lading_mocks.clock import Clock
+from lading_mocks.control import Kit
+from lading_mocks.memory import Memory
+from lading_mocks.serving import VENDORS, MockServer
+
+from lading.core.batch import Batch, Phase, Verb
+from lading.core.events import SlotLost
+from lading.errors import EnvironmentProblem, LadingError, UsageError
+from lading.reconcile.cancel import cancel
+from lading.reconcile.loop import Patience
+from lading.reconcile.sync import JobOutcome, resume, sync
+from simulation import oracle
+from simulation.clock import START, VirtualTime
+from simulation.deployment import Sources
+from simulation.life import Crash, Fuse, Process, process
+from simulation.trouble import Planned, draw_faults
+from simulation.wire import Network, plugged
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from lading_mocks.vendor import Vendor
+
+#: passes within which everything must be at rest once the trouble is over
+MOST_PASSES = 8
+_CRASHES = (
+    r"^record:begin", r"^record:event", r"^record:batch", r"^record:commit$", r"^record:committed",
+    r"^deliver:begin", r"^deliver:(event|batch|baseline)", r"^deliver:(rejects|run|commit)$", r"^deliver:committed",
+    r"^start_run:begin", r"^start_run:(run|batches|rejects)", r"^start_run:commit$", r"^start_run:committed",
+    r"^vendor\.allocate:before", r"^vendor\.allocate:after", r"^vendor\.upload:before", r"^vendor\.upload:after",
+    r"^vendor\.upload:after", r"^vendor\.find:", r"^vendor\.poll:", r"^vendor\.collect:before", r"^vendor\.collect:after",
+    r"^data\.stage:after", r"^data\.settle:", r"^data\.advance:", r"^data\.compare", r"^sink\.deliver:before",
+    r"^sink\.deliver:after", r"^http:before:PUT", r"^http:after:PUT", r"^http:after:POST", r"^http:after:GET",
+    r"^(take|drop)_lease", r"",
+)  # fmt: skip
+
+
+@dataclass
+class Report:
+    """How one seed went."""
+
+    seed: int
+    violations: list[str] = field(default_factory=list)
+    sometimes: set[str] = field(default_factory=set)
+    planned: Counter[str] = field(default_factory=Counter)
+    fired: Counter[str] = field(default_factory=Counter)
+    crashes: int = 0
+    digest: str = ""
+    transcript: list[str] = field(default_factory=list)
+
+
+class Play:
+    """One seed in one folder, which is emptied first."""
+
+    def __init__(self, seed: int, folder: Path) -> None:
+        """Set the stage: sources, vendors, clock."""
+        self.draw = random.Random(seed)
+        self.folder, self.state = folder, folder / "state"
+        _emptied(folder)
+        self.report = Report(seed)
+        clock = Clock(START, frozen=True)
+        self.kit = Kit(
+            clock=clock,
+            vendors={name: VENDORS[name](Memory(folder / "vendors" / name, seed=seed), clock) for name in VENDORS},
+            folder=folder / "vendors",
+        )
+        self.time = VirtualTime(clock)
+        names = ("vehicles", "guests", "members") if self.draw.random() < 0.25 else ("vehicles", "guests")
+        self.sources = Sources(folder, self.draw, names)
+        self.sources.begin()
+        self.rows_max = self.draw.choice([1, 2, 3, 50])
+        servers = {port: MockServer(self.kit, self.kit.vendors[name], "127.0.0.1", port, None) for name, port in _PORTS}
+        self.network = Network(
+            servers=servers,
+            names={port: name for name, port in _PORTS},
+            clock=self.time,
+            checkpoint=self._checkpoint,
+            told=self.told,
+        )
+        self.fuse = Fuse()
+
+    @property
+    def vendors(self) -> Mapping[str, Vendor]:
+        """Return the vendors' side."""
+        return self.kit.vendors
+
+    def told(self, what: str) -> None:
+        """Write a line of the transcript."""
+        self.report.transcript.append(f"{self.time.epoch():.3f} {what}")
+
+    def run(self) -> Report:
+        """Play the seed to its end and judge it."""
+        try:
+            with plugged(self.network):
+                for number in range(self.draw.randint(2, 4)):
+                    self._between(number)
+                    self._life()
+                self._calm()
+                self._settle()
+                self._judge()
+        except Exception as error:  # noqa: BLE001 - whatever comes up here is what the simulation looks for
+            self._violated(f"{type(error).__name__}: {error}")
+        finally:
+            self.report.digest = hashlib.blake2b("\n".join(self.report.transcript).encode()).hexdigest()
+        return self.report
+
+    def _checkpoint(self, name: str) -> None:
+        self.fuse.checkpoint(name)
+
+    def _violated(self, what: str) -> None:
+        self.report.violations.append(what)
+        self.told(f"VIOLATION {what}")
+
+    # the time of trouble
+
+    def _between(self, number: int) -> None:
+        """What people and time do between two lives."""
+        if number == 0:
+            return
+        for _ in range(self.draw.choice([0, 0, 1, 2, 3])):
+            self.told(self.sources.edit())
+        if self.draw.random() < 0.12:
+            self.told(self.sources.edit_spec())
+            if self._open_somewhere():
+                self._sometimes("the spec was edited with batches in flight")
+        self.time.pass_by(self.draw.choice([0, 0, 0, 0.5, 20, 90, 400, 1500, 4000, 90_000, 260_000]))
+
+    def _life(self) -> None:
+        """One process in trouble, which may die."""
+        planned = draw_faults(self.draw)
+        self._arm(planned)
+        self._note_states()
+        crash = self.draw.random() < 0.75
+        pattern = self.draw.choice(_CRASHES) if crash else None
+        nth = self.draw.randint(1, 80) if pattern == "" else self.draw.choice([1, 1, 2, 2, 3, 4, 6, 9])
+        wait = self.draw.random() < 0.8
+        anew = self.draw.random() < 0.75
+        self.told(f"life: crash {pattern!r} {nth}, wait {wait}, anew {anew}, faults {[(one.name, one.place) for one in planned]}")
+        withdrawing = self.draw.random() < 0.06
+        self._pass(Fuse(pattern, nth, told=self.told), anew=anew, wait=wait, withdrawing=withdrawing, trusted=False)
+        self._disarm(planned)
+
+    def _pass(self, fuse: Fuse, *, anew: bool, wait: bool, withdrawing: bool = False, trusted: bool) -> tuple[JobOutcome, ...]:
+        """Run one process; return how its jobs came out, nothing if it died."""
+        self.fuse = fuse
+        self.time.sleeps = 0
+        patience = Patience(wait=wait)
+        try:
+            with process(self.state, self.sources, self.time, fuse, self._credentials(), self.rows_max) as one:
+                if withdrawing:
+                    self._withdraw(one)
+                outcomes = (sync if anew else resume)(one.contexts, one.world, patience)
+                self._look(one, outcomes, trusted=trusted)
+                return outcomes
+        except Crash:
+            self.report.crashes += 1
+            self._sometimes(f"died at {fuse.died_at.split(':')[0]}")
+            return ()
+        finally:
+            self.fuse = Fuse()
+
+    def _withdraw(self, one: Process) -> None:
+        """Let a person cancel a batch."""
+        for batch in one.journal.open_batches():
+            context = next((each for each in one.contexts if each.job.name == batch.job), None)
+            if context is None:
+                continue
+            try:
+                with one.world.lease(batch.job):
+                    cancel(batch, context, one.world)
+                self._sometimes("a person cancelled a batch")
+            except (UsageError, EnvironmentProblem) as refused:
+                self.told(f"not cancelled: {refused.message}")
+            return
+
+    def _look(self, one: Process, outcomes: tuple[JobOutcome, ...], *, trusted: bool) -> None:
+        """Hold what a process said of its runs against what may be said."""
+        for outcome in outcomes:
+            self.told(f"{outcome.job}: exit {int(outcome.exit_code)} {outcome.error.message if outcome.error else ''}")
+            if outcome.error is not None and (trusted or not isinstance(outcome.error, EnvironmentProblem)):
+                self._violated(f"{outcome.job}: {type(outcome.error).__name__}: {outcome.error.message}")
+            for run in outcome.runs:
+                if run.run.tally.held:
+                    self._sometimes("a newer version waits for an older one in flight")
+                if run.run.tally.standing_rejected:
+                    self._sometimes("a refused row was not sent again")
+                if run.run.tally.standing_unknown:
+                    self._sometimes("an unknown row was not sent again")
+        del one
+
+    # what the sometimes-states are read from
+
+    def _sometimes(self, what: str) -> None:
+        self.report.sometimes.add(what)
+
+    def _open_somewhere(self) -> bool:
+        return bool(self._batches(lambda one: one.phase is not Phase.DELIVERED))
+
+    def _batches(self, fits: object = None) -> list[Batch]:
+        """Return the batches in the journal as a process would find it now."""
+        from lading.journal import Journal  # noqa: PLC0415 - only here
+
+        if not (self.state / "journal.db").exists():
+            return []
+        with Journal.open(self.state) as journal:
+            found = oracle.all_batches(journal, self.sources.names)
+        return [one for one in found if callable(fits) and fits(one)] if fits else found
+
+    def _note_states(self) -> None:
+        """Note in which of the hard states a process finds the world when it starts."""
+        slots = oracle.slots_of(self.vendors)
+        tickets = {ref.reference for vendor in self.vendors.values() for ref in vendor.memory.world.all() if ref.reference}
+        for batch in self._batches():
+            slot = slots.get(batch.slot.id.lower()) if batch.slot else None
+            if batch.phase is Phase.ALLOCATED and batch.doubt is Verb.UPLOAD:
+                there = "after the upload, before it was recorded" if slot and slot.uploads else "in doubt about an upload that did not arrive"
+                self._sometimes(f"resumed {there}")
+            elif batch.phase is Phase.ALLOCATED:
+                self._sometimes("resumed with a slot and without its URL")
+            elif batch.phase is Phase.PREPARED and batch.doubt is Verb.ALLOCATE:
+                self._sometimes("resumed in doubt about an allocation")
+            elif batch.phase is Phase.SUBMITTED and batch.job == "guests":
+                self._sometimes("resumed a submitted batch")
+            elif batch.phase in (Phase.SETTLED, Phase.COLLECTED, Phase.STUCK, Phase.PREPARED):
+                self._sometimes(f"resumed a batch that is {batch.phase}")
+        del tickets
+
+    # faults
+
+    def _arm(self, planned: list[Planned]) -> None:
+        for one in planned:
+            self.report.planned[one.name] += 1
+            if one.fault:
+                self.kit.faults.arm([one.fault])
+            if one.trouble:
+                self.network.arm(one.trouble)
+
+    def _disarm(self, planned: list[Planned]) -> None:
+        struck = [one["struck"] for one in self.kit.faults.report()]
+        for one, hits in zip([each for each in planned if each.fault], struck, strict=True):
+            self.report.fired[one.name] += bool(hits)
+            if hits:
+                self._sometimes(f"fault {one.name} at {one.place}")
+        for one, (_, counts) in zip([each for each in planned if each.trouble], self.network.troubles, strict=True):
+            self.report.fired[one.name] += bool(counts[1])
+            if counts[1]:
+                self._sometimes(f"fault {one.name} at {one.place}")
+        self.kit.faults.clear()
+        self.network.troubles.clear()
+
+    # the time without trouble
+
+    def _calm(self) -> None:
+        self.kit.faults.clear()
+        self.network.troubles.clear()
+        self.told("calm")
+
+    def _settle(self) -> None:
+        """Everything comes to rest within a bound; a person looks after what is stuck."""
+        self._note_states()
+        for _ in range(MOST_PASSES):
+            outcomes = self._pass(Fuse(told=self.told), anew=True, wait=True, trusted=True)
+            stuck = self._batches(lambda one: one.phase is Phase.STUCK)
+            waiting = any(run.run.tally.held for outcome in outcomes for run in outcome.runs)
+            if stuck:
+                self._sometimes("a person resumed a stuck batch")
+                self._pass(Fuse(told=self.told), anew=False, wait=True, trusted=True)
+                continue
+            if not self._open_somewhere() and not waiting:
+                return
+            if waiting and not self._open_somewhere():
+                return
+        left = [(one.id, str(one.phase), str(one.doubt), one.reason) for one in self._batches(lambda one: one.phase is not Phase.DELIVERED)]
+        self._violated(f"still not at rest after {MOST_PASSES} passes: {left}")
+
+    def _judge(self) -> None:
+        """Ask the vendors."""
+        from lading.journal import Journal  # noqa: PLC0415 - only here
+
+        self.time.pass_by(5 * 3600)
+        before = self._sent()
+        self._pass(Fuse(told=self.told), anew=True, wait=True, trusted=True)
+        if (more := self._sent() - before) and not self.sources.again:
+            self._violated(f"a further sync sent {sorted(more)}")
+        slots = oracle.slots_of(self.vendors)
+        self.told(oracle.shown(slots))
+        self._note_story()
+        with Journal.open(self.state) as journal:
+            batches = oracle.all_batches(journal, self.sources.names)
+            for complaint in (
+                *oracle.never_twice(slots, self.sources),
+                *oracle.one_slot_each(slots, batches),
+                *oracle.books_are_true(slots, batches),
+                *oracle.equations_hold(journal, self.sources.names),
+                *oracle.target_is_source(slots, self.vendors, self.sources, journal, self.state),
+                *oracle.results_are_whole(slots, self.sources, journal, self.folder),
+            ):
+                self._violated(complaint)
+            for batch in batches:
+                self._note_events(journal.events(batch.id), batch)
+
+    def _note_events(self, events: tuple[object, ...], batch: Batch) -> None:
+        if any(isinstance(one, SlotLost) for one in events):
+            self._sometimes("a slot was lost")
+        self.told(f"{batch.id} {batch.verdict} {batch.books} {[type(one).__name__ for one in events]}")
+        if batch.verdict:
+            self._sometimes(f"verdict {batch.verdict}")
+
+    def _note_story(self) -> None:
+        for what in self.time.landed:
+            self._sometimes(f"late arrival landed: {' '.join(what.split()[:2])}")
+        rejected = {seen for slot in oracle.slots_of(self.vendors).values() for seen, fate in slot.rows if fate == "rejected"}
+        if rejected:
+            self._sometimes("a row was refused by the vendor")
+        for (job, _key), rows in self.sources.history.items():
+            if job == "vehicles" and len(rows) > 1 and any((one["vin"], "", "") in rejected for one in rows[:-1]):
+                self._sometimes("a refused row was sent again after it changed")
+
+    def _sent(self) -> set[str]:
+        return {slot.id for slot in oracle.slots_of(self.vendors).values() if slot.uploads}
+
+    def _credentials(self) -> dict[str, dict[str, str]]:
+        return {name: dict(vendor.credentials) for name, vendor in self.vendors.items()}
+
+
+_PORTS = (("motorweb-bdp", 1001), ("sitecore-cdp", 1002))
+
+
+def play(seed: int, folder: Path) -> Report:
+    """Play one seed in a folder that belongs to it."""
+    return Play(seed, folder).run()
+
+
+def _emptied(folder: Path) -> None:
+    """Empty the folder, but for the specs, which are the same for every seed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for one in folder.iterdir():
+        if one.is_dir():
+            shutil.rmtree(one)
+        elif one.suffix != ".yaml":
+            one.unlink()
+
+
+_UNUSED = (timedelta, LadingError)
