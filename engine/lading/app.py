@@ -232,6 +232,8 @@ class App:
         if self._mocks is None:
             from lading.vendors.bundled import MockedTime, bundled_mocks, running_mocks  # noqa: PLC0415 - the same
 
+            # The journal makes the state folder, and makes it private; the mocks' folder is in it.
+            self.journal  # noqa: B018 - opening it is what is wanted
             vendors = sorted({one.vendor for one in self.deployment.connections.values()})
             folder = self.settings.state_folder / "vendors"
             if self.settings.mocks_at is not None:

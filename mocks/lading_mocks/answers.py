@@ -17,6 +17,7 @@ from lading_mocks.signing import Call, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from gzip import GzipFile
     from pathlib import Path
 
 BODY_LIMIT = 1 << 20
@@ -67,7 +68,7 @@ def as_file(file: Path, content_type: str) -> Response:
     return answer
 
 
-def as_stream(stream: IO[bytes], content_type: str) -> Response:
+def as_stream(stream: IO[bytes] | GzipFile, content_type: str) -> Response:
     """Answer with what an open file gives, closing it at the end."""
 
     def pieces() -> Iterator[bytes]:

@@ -48,9 +48,9 @@ def assert_books_balance(
 ) -> None:
     """Hold a client's books against the vendor's: every equation balances, and every batch ended as the ledger says.
 
-    `settled` is what `lading -o json settle` or `history` printed, read as JSON, or the path of the state folder or of its
-    journal. `jobs` names the jobs that go to this vendor, when there are others; `unknown` is how many rows may have ended
-    unknown.
+    `settled` is what `lading -o json settle` or `history` printed, read as JSON, or the path of the state folder or of
+    its journal. `jobs` names the jobs that go to this vendor, when there are others; `unknown` is how many rows may
+    have ended unknown.
 
     Raises:
         AssertionError: the books differ; the text says where and by how much, without any row.
@@ -149,7 +149,9 @@ def _in_state(place: Path) -> Iterator[Booked]:
 def _journaled(base: sqlite3.Connection, run: str, job: str, tally: Mapping[str, int]) -> Booked:
     rows = base.execute("SELECT slot_id, accepted, rejected, unknown FROM batches WHERE run = ?", (run,)).fetchall()
     terms = ("accepted", "rejected", "unknown")
-    batches = {str(slot): dict(zip(terms, counts, strict=True)) for slot, *counts in rows if slot and None not in counts}
+    batches = {
+        str(slot): dict(zip(terms, counts, strict=True)) for slot, *counts in rows if slot and None not in counts
+    }
     sums = {term: sum(one[term] for one in batches.values()) for term in terms}
     # What was rejected or unknown before and has not changed since stands in the equation and is not sent again.
     equation = {**tally, **sums}

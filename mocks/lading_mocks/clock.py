@@ -22,14 +22,16 @@ class Clock:
     """Virtual time in epoch seconds.
 
     `at` is where it starts (epoch seconds or ISO 8601 with a zone; default: real time), `frozen` stops it from
-    flowing, `rate` is how many virtual seconds pass in one real second. While `auto` is on, the vendors let the clock jump
-    to the next thing that whoever asks is waiting for.
+    flowing, `rate` is how many virtual seconds pass in one real second. While `auto` is on, the vendors let the clock
+    jump to the next thing that whoever asks is waiting for.
 
     Raises:
         ValueError: `at` is not a moment, or `rate` is not above zero.
     """
 
-    def __init__(self, at: float | str | None = None, *, frozen: bool = False, rate: float = 1.0, auto: bool = False) -> None:
+    def __init__(
+        self, at: float | str | None = None, *, frozen: bool = False, rate: float = 1.0, auto: bool = False
+    ) -> None:
         """Start the clock; see the class."""
         self._lock = threading.Lock()
         self._file: Path | None = None

@@ -3,14 +3,15 @@
 It does not know any vendor, nor how a fault is carried out: `wire` does that.
 
 Before any work: `refuse` (503, optional `retry_after` seconds), `status` (answer `status`), `throttle` (429 with
-Retry-After, `retry_as` seconds or date), `deny` (as to wrong credentials), `vanish` (as to an unknown batch), `expire` (as
-to an expired URL), `revoke` (tokens given out so far become worthless), `delay` (wait `seconds` of real time, then go on),
-`reset` (TCP RST), `break_upload` (read `after` bytes of the body, default half of it, then RST).
+Retry-After, `retry_as` seconds or date), `deny` (as to wrong credentials), `vanish` (as to an unknown batch), `expire`
+(as to an expired URL), `revoke` (tokens given out so far become worthless), `delay` (wait `seconds` of real time, then
+go on), `reset` (TCP RST), `break_upload` (read `after` bytes of the body, default half of it, then RST).
 
-During the work: `rewind` (answer as it was `seconds` ago), `half_close` (shut the sending side, do the work, say nothing).
+During the work: `rewind` (answer as it was `seconds` ago).
 
-After the work: `lose_answer` (close without an answer), `reset_answer` (RST), `cut` (send only the first `after` bytes of
-the body under the full Content-Length; default: the first half), `corrupt` (break some bytes of the body).
+After the work: `lose_answer` (close without an answer), `half_close` (close the sending side only, and go on listening
+until the client closes too), `reset_answer` (RST), `cut` (send only the first `after` bytes of the body under the full
+Content-Length; default: the first half), `corrupt` (break some bytes of the body).
 """
 
 from __future__ import annotations
@@ -24,9 +25,11 @@ from typing import TYPE_CHECKING, Any, Literal, get_args
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-_Before = Literal["refuse", "status", "throttle", "deny", "vanish", "expire", "revoke", "delay", "reset", "break_upload"]
-_During = Literal["rewind", "half_close"]
-_After = Literal["lose_answer", "reset_answer", "cut", "corrupt"]
+_Before = Literal[
+    "refuse", "status", "throttle", "deny", "vanish", "expire", "revoke", "delay", "reset", "break_upload"
+]
+_During = Literal["rewind"]
+_After = Literal["lose_answer", "half_close", "reset_answer", "cut", "corrupt"]
 Kind = Literal[_Before, _During, _After]
 KINDS: tuple[str, ...] = get_args(Kind)
 _LONGEST = 100_000_000

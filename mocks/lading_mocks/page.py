@@ -17,8 +17,9 @@ _SHOWN = 200
 _STYLE = """
 body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:70rem;padding:0 1rem;color:#1b1b1f;background:#fff}
 h1{font-size:1.4rem}h2{font-size:1.1rem;margin-top:2rem}table{border-collapse:collapse;width:100%}
-th,td{text-align:left;padding:.3rem .7rem;border-bottom:1px solid #ddd;vertical-align:top;overflow-wrap:anywhere}
-th{font-weight:600}button{font:inherit;padding:.3rem .8rem;margin-right:.4rem;cursor:pointer}
+th,td{text-align:left;padding:.3rem .7rem;border-bottom:1px solid #ddd;vertical-align:top;overflow-wrap:break-word}
+th{font-weight:600;white-space:nowrap}table{display:block;overflow-x:auto}
+button{font:inherit;padding:.3rem .8rem;margin-right:.4rem;cursor:pointer}
 .clock{font:600 1.5rem ui-monospace,monospace}.quiet{color:#5c5c66}[role=alert]{color:#a40000}
 @media(prefers-color-scheme:dark){body{color:#eee;background:#18181b}th,td{border-color:#3a3a40}.quiet{color:#a0a0a8}
 [role=alert]{color:#ff8a80}}
@@ -107,7 +108,15 @@ def _counts(batch: Mapping[str, Any]) -> str:
 
 def _faults(faults: Sequence[Mapping[str, Any]]) -> str:
     rows = [
-        (one["kind"], one["vendor"] or "all", one["method"] or "all", one["path"], one["chance"] or "", one["met"], one["struck"])
+        (
+            one["kind"],
+            one["vendor"] or "all",
+            one["method"] or "all",
+            one["path"],
+            one["chance"] or "",
+            one["met"],
+            one["struck"],
+        )
         for one in faults
     ]
     heads = ("Fault", "Vendor", "Method", "Path", "Chance", "Met", "Struck")

@@ -83,7 +83,8 @@ def _read(wanted: str | Path) -> Profile:
 
 def _parsed(name: str, text: str) -> Profile:
     # Only profiles need YAML, and it takes longer to import than all the rest takes to start.
-    from ruamel.yaml import YAML, YAMLError  # noqa: PLC0415 - see the line above
+    from ruamel.yaml import YAML  # noqa: PLC0415 - see the line above
+    from ruamel.yaml.error import YAMLError  # noqa: PLC0415 - the same
 
     try:
         content = YAML(typ="safe", pure=True).load(text) or {}

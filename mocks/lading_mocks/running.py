@@ -224,5 +224,3 @@ class Running:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         """Stop serving."""
         self.close()
-
-

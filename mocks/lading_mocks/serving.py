@@ -28,12 +28,14 @@ from lading_mocks.motorweb.api import Motorweb
 from lading_mocks.profiles import Profile
 from lading_mocks.running import Running
 from lading_mocks.sitecore.api import Sitecore
+from lading_mocks.switches import turned
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from werkzeug.wrappers import Request, Response
 
+    from lading_mocks.faults import Fault
     from lading_mocks.vendor import Vendor
 
 _log = logging.getLogger("lading_mocks")
@@ -57,7 +59,7 @@ class MockServer(HTTPServer):
         self._probe()
         super().start()
         if self.server is not None:
-            self.server.RequestHandlerClass = functools.partial(_QuietHandler, clock=self._kit.clock)  # type: ignore[assignment]  # whatever makes a handler will do
+            self.server.RequestHandlerClass = functools.partial(_QuietHandler, clock=self._kit.clock)
         if self.server is not None and isinstance(self.server.socket, ssl.SSLSocket):
             # Otherwise one client that connects and says nothing would keep all others waiting.
             self.server.socket.do_handshake_on_connect = False  # type: ignore[attr-defined]  # typeshed leaves it out
@@ -85,11 +87,7 @@ class MockServer(HTTPServer):
             self._kit.requests.append(
                 {"vendor": name, "method": method, "path": request.path, "at": self._kit.clock.now()},
             )
-            striking = self._kit.faults.strike(name, method, request.path)
-            entry = self._kit.transcript.begin(name, request, striking)
-            answer = wire.suffer(request, striking, self._vendor)
-            self._kit.transcript.answered(entry, request, answer)
-            return answer
+            return self._answer(request, self._kit.faults.strike(name, method, request.path))
         except (ConnectionError, TimeoutError, ssl.SSLError):
             # The client went away, or a fault closed its connection: no defect of the mock.
             raise
@@ -97,6 +95,12 @@ class MockServer(HTTPServer):
             # The answer alone would hide a defect of the mock from whoever tests against it.
             _log.exception("The mock of %s failed at %s %s", self._vendor.name, request.method, request.path)
             raise
+
+    def _answer(self, request: Request, striking: Sequence[Fault]) -> Response:
+        entry = self._kit.transcript.begin(self._vendor.name, request, striking)
+        answer = wire.suffer(request, striking, self._vendor)
+        self._kit.transcript.answered(entry, request, answer)
+        return answer
 
 
 class _QuietHandler(WSGIRequestHandler):
@@ -142,12 +146,14 @@ def serve(  # noqa: PLR0913 - the front door of the package: each argument is on
 
     `port` is that of the first vendor, the others take the ones after it; 0 lets the system choose. With a `state_dir`
     a killed mock goes on where it was, on any port; its clock is then the remembered one. `seed` makes ids and tokens
-    the same in every run, and decides what the chances of a `profile` bring; without one a seed is drawn for the profile
-    (`Running.seed`). `switches` are turned by vendor, after those of the profile. With `https` a certificate authority is made (and kept in the state directory); `Running.ca`
-    is the path of its certificate, and plain HTTP is not served, as at the vendors.
+    the same in every run, and decides what the chances of a `profile` bring; without one a seed is drawn for the
+    profile (`Running.seed`). `switches` are turned by vendor, after those of the profile. With `https` a certificate
+    authority is made (and kept in the state directory); `Running.ca` is the path of its certificate, and plain HTTP is
+    not served, as at the vendors.
 
     Raises:
-        ValueError: there is no such vendor, profile or switch, or a switch does not take its value, or the state directory does not hold a mock's state.
+        ValueError: there is no such vendor, profile or switch, a switch does not take its value, or the state
+            directory does not hold a mock's state.
         OSError: a port is taken, or the state directory cannot be written.
     """
     unknown = [name for name in vendors if name not in VENDORS]
@@ -155,9 +161,7 @@ def serve(  # noqa: PLR0913 - the front door of the package: each argument is on
         msg = f"No mock of {', '.join(unknown) or 'nothing'}; there are {', '.join(VENDORS)}."
         raise ValueError(msg)
     read = profiles.merged([profiles.profile(profile), Profile(switches=switches or {})])
-    for name in set(read.switches) - set(VENDORS):
-        msg = f"Switches are turned of {', '.join(VENDORS)}, not of {name[:60]!r}."
-        raise ValueError(msg)
+    readings = _readings(vendors, read)
     folder = Path(tempfile.mkdtemp(prefix="lading-mocks-")) if state_dir is None else Path(state_dir)
     folder.mkdir(parents=True, exist_ok=True)
     clock = clock or Clock()
@@ -171,7 +175,7 @@ def serve(  # noqa: PLR0913 - the front door of the package: each argument is on
         faults=Faults(chance),
     )
     for name, vendor in kit.vendors.items():
-        vendor.turn(read.switches.get(name, {}))
+        vendor.switches = readings[name]
     context, ca = _certified(folder, host) if https else (None, None)
     servers = {
         name: MockServer(kit, vendor, host, port + number if port else 0, context)
@@ -185,6 +189,14 @@ def serve(  # noqa: PLR0913 - the front door of the package: each argument is on
         running.close()
         raise
     return running
+
+
+def _readings(vendors: Sequence[str], read: Profile) -> dict[str, Any]:
+    # Before anything is made: what is wrong leaves nothing behind.
+    for name in set(read.switches) - set(VENDORS):
+        msg = f"Switches are turned of {', '.join(VENDORS)}, not of {name[:60]!r}."
+        raise ValueError(msg)
+    return {name: turned(VENDORS[name].kind(), read.switches.get(name, {})) for name in vendors}
 
 
 def _certified(folder: Path, host: str) -> tuple[ssl.SSLContext, Path]:

@@ -1,7 +1,7 @@
 """What was asked and answered, line by line, so that two runs with one seed can be compared byte by byte.
 
-It holds no secret and no body: of a body only its digest, of a signature only that there was one. Host and port are left
-out, because they differ between runs that are otherwise the same.
+It holds no secret and no body: of a body only its digest, of a signature only that there was one. Host and port are
+left out, because they differ between runs that are otherwise the same.
 """
 
 from __future__ import annotations
@@ -52,7 +52,7 @@ class Transcript:
         return entry
 
     def answered(self, entry: dict[str, Any], request: Request, answer: Response) -> None:
-        """Complete an entry; the digest of a body that is made while it is sent comes when it was sent whole."""
+        """Complete an entry; the digest of a body that is made while it is sent grows with what was sent."""
         entry["status"] = answer.status_code
         told = {n.lower(): v for n, v in answer.headers.items() if n.lower() not in _VARYING}
         entry["answer"] = dict(sorted(told.items()))
@@ -72,8 +72,9 @@ def _digesting(pieces: Any, entry: dict[str, Any]) -> Iterator[bytes]:
     for piece in pieces:
         raw = piece.encode() if isinstance(piece, str) else piece
         digest.update(raw)
+        # Before the piece goes out: whoever has received the last one may ask for the transcript at once.
+        entry["digest"] = digest.hexdigest()
         yield raw
-    entry["digest"] = digest.hexdigest()
 
 
 def _digest(pieces: Iterable[bytes]) -> str:

@@ -34,6 +34,7 @@ class Vendor(abc.ABC):
 
     name: ClassVar[str]
     credentials: ClassVar[dict[str, str]]
+    kind: ClassVar[type[Any]]
     switches: Any
 
     def __init__(self, memory: Memory, clock: Clock) -> None:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lading_mocks.vendor import Vendor
 
 _PIECE = 1 << 16
+_PATIENCE = 2.0
 
 
 class SocketGone(ConnectionAbortedError):  # noqa: N818 - no error: the connection was closed on purpose
@@ -45,10 +46,6 @@ def suffer(request: Request, striking: Sequence[Fault], vendor: Vendor) -> Respo
         if scene.fault.kind in _BEFORE and (answer := _BEFORE[scene.fault.kind](scene)) is not None:
             return answer
     late = max((one.fault.seconds for one in scenes if one.fault.kind == "rewind"), default=0.0)
-    for scene in scenes:
-        if scene.fault.kind == "half_close":
-            # The plain method of a TLS socket would end the encryption of what still comes in.
-            socket.socket.shutdown(request.environ["werkzeug.socket"], socket.SHUT_WR)
     with vendor.clock.late(late):
         answer = vendor.respond(request)
     for scene in scenes:
@@ -124,6 +121,18 @@ def _lose_answer(scene: Scene, answer: Response) -> Never:
     close(scene.request, reset=False)
 
 
+def _half_close(scene: Scene, answer: Response) -> Never:
+    answer.close()
+    connection = scene.request.environ["werkzeug.socket"]
+    # The plain method of a TLS socket would end the encryption of what still comes in.
+    socket.socket.shutdown(connection, socket.SHUT_WR)
+    connection.settimeout(_PATIENCE)
+    with contextlib.suppress(OSError):
+        while connection.recv(_PIECE):
+            pass
+    close(scene.request, reset=False)
+
+
 def _reset_answer(scene: Scene, answer: Response) -> Never:
     answer.close()
     close(scene.request, reset=True)
@@ -160,7 +169,7 @@ _BEFORE: dict[str, Callable[[Scene], Response | None]] = {
     "break_upload": _break_upload,
 }
 _AFTER: dict[str, Callable[[Scene, Response], Response]] = {
-    "half_close": _lose_answer,
+    "half_close": _half_close,
     "lose_answer": _lose_answer,
     "reset_answer": _reset_answer,
     "cut": _cut,

@@ -1,4 +1,4 @@
-"""Conversations with a mock as the facts and exchanges of `lading_specs` write them, over real HTTP and without lading."""
+"""Conversations with a mock as the facts and exchanges of `lading_specs` write them: real HTTP, and no lading."""
 
 from __future__ import annotations
 
@@ -58,8 +58,14 @@ class Talk:
     answer: requests.Response | None = None
 
     def __post_init__(self) -> None:
+        """Know what every conversation starts from."""
         self.url = self.mocks.urls[self.vendor]
-        self.known |= {"url": self.url, "ticket": TICKET, "slot.id": TICKET, "params.service_id": "8600aa22-e4bf-4fe3-96be-7978832807a0"}
+        self.known |= {
+            "url": self.url,
+            "ticket": TICKET,
+            "slot.id": TICKET,
+            "params.service_id": "8600aa22-e4bf-4fe3-96be-7978832807a0",
+        }
         self.known |= {f"credentials.{name}": value for name, value in self.mocks.credentials(self.vendor).items()}
         self.hold("nothing\n")
 
@@ -111,27 +117,32 @@ class Talk:
             case {"do": name}:
                 answer = self.play(named[name], step.get("with", {}))
                 assert answer.status_code < 400, answer.text
+            case {"file": text}:
+                self.hold(text)
+            case {"records": lines}:
+                self._records(lines, step.get("log", []))
+            case {"send": asked}:
+                self._send(asked)
+            case other:
+                self._turn(other)
+        if "get" in step:
+            assert self.answer is not None
+            held(step["get"], self.answer)
+
+    def _turn(self, step: Mapping[str, Any]) -> None:
+        match step:
             case {"advance": seconds}:
                 self.mocks.advance(seconds)
             case {"switch": turned}:
                 self.mocks.switch(self.vendor, **turned)
             case {"fault": fault}:
                 self.mocks.arm(Fault(**fault))
-            case {"file": text}:
-                self.hold(text)
             case {"keep_token": True}:
                 self.known["token"] = self.authorisation()["Authorization"].removeprefix("Bearer ")
             case {"revoke": True}:
                 self.mocks.revoke_tokens(self.vendor)
-            case {"records": lines}:
-                self._records(lines, step.get("log", []))
-            case {"send": asked}:
-                self._send(asked)
             case other:
                 raise AssertionError(other)
-        if "get" in step:
-            assert self.answer is not None
-            held(step["get"], self.answer)
 
     def _send(self, asked: Mapping[str, Any]) -> None:
         url = self._filled(asked.get("url", f"{self.url}{asked.get('path', '')}"))

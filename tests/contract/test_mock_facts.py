@@ -19,7 +19,9 @@ if TYPE_CHECKING:
 
 NAMED = {vendor: exchanges(vendor) for vendor in VENDORS}
 INDEX = {vendor: facts(vendor) for vendor in VENDORS}
-FACTS = [pytest.param(vendor, fact, id=f"{vendor}/{fact['id']}") for vendor in VENDORS for fact in INDEX[vendor]["facts"]]
+FACTS = [
+    pytest.param(vendor, fact, id=f"{vendor}/{fact['id']}") for vendor in VENDORS for fact in INDEX[vendor]["facts"]
+]
 TALKS = [one for one in FACTS if "talk" in one.values[1]]
 SURE = {"documented", "secondary", "observed", "inferred", "assumed"}
 

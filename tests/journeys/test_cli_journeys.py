@@ -102,6 +102,18 @@ def test_a_plan_after_a_sync_has_nothing_to_send(deployment: Deployment, lading:
     assert tree(deployment.folder) == before
 
 
+def test_a_job_that_cannot_be_planned_does_not_hide_the_others(
+    deployment: Deployment, lading: Callable[..., Result]
+) -> None:
+    (deployment.folder / "vehicles.csv").unlink()
+    done = lading("plan")
+
+    assert done.exit_code == 3
+    assert done.stdout.startswith("guests: + 29 adds")
+    assert "vehicles: no plan: " in done.stdout
+    assert "vehicles.csv does not exist" in done.stdout
+
+
 def test_a_guard_holds_until_the_very_plan_is_approved(deployment: Deployment, lading: Callable[..., Result]) -> None:
     guard(deployment, "guards: {max_remove: 5%}")
     lading("sync", "guests")

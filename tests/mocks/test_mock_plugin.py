@@ -57,7 +57,9 @@ def test_the_fixtures_the_marker_and_the_seed_in_a_report(tmp_path: Path) -> Non
     (tmp_path / "test_users.py").write_text(USERS_TESTS)
     named_plugin = [] if INSTALLED else ["-p", "lading_mocks.pytest_plugin"]
     command = [sys.executable, "-m", "pytest", "-q", "--strict-markers", *named_plugin, "-p", "no:cacheprovider"]
-    done = subprocess.run([*command, str(tmp_path)], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60)
+    done = subprocess.run(
+        [*command, str(tmp_path)], cwd=tmp_path, capture_output=True, text=True, check=False, timeout=60
+    )
     assert "3 passed" in done.stdout, done.stdout + done.stderr
     assert "1 failed" in done.stdout
     assert "profile storm, seed 3" in done.stdout

@@ -179,7 +179,9 @@ def test_a_half_closed_connection_takes_the_whole_request_and_says_nothing(https
         url, ref, data = mocks.urls[SITECORE], str(uuid.uuid4()), packed(*GUESTS)
         client.auth, verify = auth, str(mocks.ca) if https else True
         target = f"{url}/v2/batches/{ref}"
-        href = requests.put(target, json=announced(data), auth=auth, verify=verify, timeout=10).json()["location"]["href"]
+        href = requests.put(target, json=announced(data), auth=auth, verify=verify, timeout=10).json()["location"][
+            "href"
+        ]
         mocks.arm(Fault(kind="half_close", path="/_storage"))
         with pytest.raises(requests.ConnectionError):
             requests.put(href, data=data, headers=upload_headers(data), verify=verify, timeout=10)
@@ -299,7 +301,15 @@ def test_profiles_add_up_and_come_from_files(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["faults: [", "[1]", "fault: []", "faults: [{kind: explode}]", "faults: 3", "switches: {sitecore-cdp: 3}", "switches: 1"],
+    [
+        "faults: [",
+        "[1]",
+        "fault: []",
+        "faults: [{kind: explode}]",
+        "faults: 3",
+        "switches: {sitecore-cdp: 3}",
+        "switches: 1",
+    ],
 )
 def test_a_profile_that_is_none_is_refused_by_name(tmp_path: Path, text: str) -> None:
     own = tmp_path / "mine.yaml"

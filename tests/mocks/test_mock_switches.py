@@ -93,7 +93,13 @@ def test_motorweb_has_no_errors_in_other_words(mocks: Running, motorweb: Motorwe
 
 @pytest.mark.parametrize(
     ("shape", "starts"),
-    [("service", '{"status":404'), ("fault", '{"fault":'), ("apigee", '{"ErrorCode":'), ("html", "<html>"), ("empty", "")],
+    [
+        ("service", '{"status":404'),
+        ("fault", '{"fault":'),
+        ("apigee", '{"ErrorCode":'),
+        ("html", "<html>"),
+        ("empty", ""),
+    ],
 )
 def test_motorweb_spells_errors_in_each_shape(
     mocks: Running, motorweb: MotorwebClient, shape: str, starts: str
@@ -370,5 +376,7 @@ def test_every_switch_is_turned_by_a_test_of_this_file() -> None:
     with open(__file__, encoding="utf-8") as source:  # noqa: PTH123 - one line
         text = source.read()
     kinds = (MotorwebSwitches, SitecoreSwitches)
-    missing = [one.name for kind in kinds for one in fields(kind) if f"{one.name}=" not in text and f'"{one.name}"' not in text]
+    missing = [
+        one.name for kind in kinds for one in fields(kind) if f"{one.name}=" not in text and f'"{one.name}"' not in text
+    ]
     assert missing == []

@@ -32,7 +32,8 @@ def test_a_snapshot_brings_back_batches_stores_books_and_the_clock(mocks: Runnin
     stood, before = mocks.clock.now(), [mocks.batches(name) for name in (MOTORWEB, SITECORE)]
     saved = requests.get(f"{mocks.url}/_mock/snapshot", timeout=10)
     assert saved.headers["Content-Type"] == "application/x-tar"
-    assert not any(name.endswith(("ca.key", "ca.pem")) for name in tarfile.open(fileobj=io.BytesIO(saved.content)).getnames())
+    with tarfile.open(fileobj=io.BytesIO(saved.content)) as tar:
+        assert not any(name.endswith(("ca.key", "ca.pem")) for name in tar.getnames())
     mocks.advance(600)
     sitecore.settle(record("guest", "delete", identifiers=named("1")))
     assert mocks.store(SITECORE) == []
@@ -61,7 +62,9 @@ def tar_of(*names: str) -> bytes:
     return made.getvalue()
 
 
-@pytest.mark.parametrize("body", [b"", b"no tar", tar_of("clock.json"), tar_of("../evil"), tar_of("/etc/evil", "clock.json")])
+@pytest.mark.parametrize(
+    "body", [b"", b"no tar", tar_of("clock.json"), tar_of("../evil"), tar_of("/etc/evil", "clock.json")]
+)
 def test_what_is_no_snapshot_changes_nothing(mocks: Running, body: bytes) -> None:
     SitecoreClient(mocks).settle(GUEST)
     assert requests.post(f"{mocks.url}/_mock/restore", data=body, timeout=10).status_code == 400
@@ -120,15 +123,40 @@ def test_the_page_shows_batches_faults_and_the_clock(mocks: Running) -> None:
     for path in ("/_mock/", "/_mock"):
         page = requests.get(f"{mocks.url}{path}", timeout=10)
         assert page.headers["Content-Type"] == "text/html; charset=utf-8"
-        for shown in (batch, "PRE_PROCESSING", "refuse", "2026-03-01T12:00:00.000Z", "&lt;b&gt;cars&lt;/b&gt;", "frozen"):
+        for shown in (
+            batch,
+            "PRE_PROCESSING",
+            "refuse",
+            "2026-03-01T12:00:00.000Z",
+            "&lt;b&gt;cars&lt;/b&gt;",
+            "frozen",
+        ):
             assert shown in page.text
         assert "<script>alert" not in page.text
         assert "Signature" not in page.text
 
 
 def test_the_command_line_serves_a_profile_with_switches() -> None:
-    command = [sys.executable, "-m", "lading_mocks", SITECORE, "--exit-with-stdin", "--https-only", "--auto", "--frozen"]
-    command += ["--profile", "flaky", "--profile", "stuck", "--seed", "7", "--switch", "sitecore-cdp.allocate_status=201"]
+    command = [
+        sys.executable,
+        "-m",
+        "lading_mocks",
+        SITECORE,
+        "--exit-with-stdin",
+        "--https-only",
+        "--auto",
+        "--frozen",
+    ]
+    command += [
+        "--profile",
+        "flaky",
+        "--profile",
+        "stuck",
+        "--seed",
+        "7",
+        "--switch",
+        "sitecore-cdp.allocate_status=201",
+    ]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         said = json.loads(process.stdout.readline())  # type: ignore[union-attr]  # it was asked for
         base = said["vendors"][SITECORE]["base_url"]
@@ -140,7 +168,9 @@ def test_the_command_line_serves_a_profile_with_switches() -> None:
         assert process.wait(10) == 0
 
 
-@pytest.mark.parametrize("wrong", [["--profile", "thunder"], ["--switch", "stats"], ["--switch", "sitecore-cdp.stats=2"]])
+@pytest.mark.parametrize(
+    "wrong", [["--profile", "thunder"], ["--switch", "stats"], ["--switch", "sitecore-cdp.stats=2"]]
+)
 def test_a_wish_that_cannot_be_fulfilled_is_said_in_one_line(wrong: list[str]) -> None:
     command = [sys.executable, "-m", "lading_mocks", *wrong]
     done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)

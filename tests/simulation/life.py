@@ -47,14 +47,26 @@ class Fuse:
     met: int = 0
     died_at: str = ""
     dead: bool = False
-    names: list[str] = field(default_factory=list)
+    #: what to do while this process is stopped, once, at the n-th checkpoint whose name fits
+    stop: tuple[str, int, Callable[[], None]] | None = None
+    stopped: int = 0
+    #: what is told when somebody else has the job and this process still writes
+    fenced: bool = False
+    wrote: list[str] = field(default_factory=list)
 
     def checkpoint(self, name: str) -> None:
         """Pass, or die. The dead stay dead: whatever a `finally` still tries does not happen."""
         if self.dead:
             raise Crash(name)
         self.seen += 1
-        self.names.append(name)
+        if self.fenced and name.endswith(":committed") and not name.startswith("drop_lease"):
+            self.wrote.append(name)
+        if self.stop is not None and re.search(self.stop[0], name):
+            self.stopped += 1
+            if self.stopped == self.stop[1]:
+                self.told(f"stopped at {name}")
+                self.stop[2]()
+                self.told("wakes")
         if self.pattern is None or not re.search(self.pattern, name):
             return
         self.met += 1
@@ -138,7 +150,7 @@ def process(
             folders=Folders(state=state),
             watcher=Eyes(fuse.told),
             shield=contextlib.nullcontext,
-            lease=_leases(journal, state, clock),
+            lease=leases(journal, state, clock),
         )
         yield Process(world=world, contexts=contexts, journal=journal)
     finally:
@@ -166,7 +178,7 @@ def _context(name: str, sources: Sources, vendors: Mapping[str, Any], rows_max: 
     )
 
 
-def _leases(
+def leases(
     journal: Journal, state: Path, clock: VirtualTime
 ) -> Callable[[str], AbstractContextManager[object]]:
     def take(job: str) -> AbstractContextManager[object]:

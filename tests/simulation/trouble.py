@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gzip
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,6 +14,7 @@ from simulation.wire import Trouble
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Callable
 
 #: (vendor, method, path) by what it is for
 PLACES = {
@@ -37,7 +40,53 @@ _LAG = {CDP: 10.0, BDP: 25.0}
 _ANYWHERE = ("refuse", "throttle", "lose_answer", "reset", "reset_answer", "cut", "500", "401", "404", "done_but_502")
 _HEAVY = ("cdp-allocate", "cdp-upload", "cdp-poll", "bdp-allocate", "bdp-upload", "bdp-poll", "bdp-results", "cdp-log", "bdp-errors")
 #: every fault that a long enough set of seeds must have seen strike
-EXPECTED = frozenset({*_ANYWHERE, "late", "expire", "vanish", "rewind", "revoke"})
+EXPECTED = frozenset({*_ANYWHERE, "late", "expire", "vanish", "rewind", "revoke", "damage"})
+
+
+def _doubled(lines: list[bytes]) -> list[bytes]:
+    return [*lines, *lines]
+
+
+def _contradicted(lines: list[bytes]) -> list[bytes]:
+    return [line for one in lines for line in (one, json.dumps(json.loads(one) | {"code": "200", "message": "Processed"}).encode())]
+
+
+def _strange(lines: list[bytes]) -> list[bytes]:
+    """The first line speaks of a row that nobody sent."""
+    first = json.loads(lines[0]) | {"ref": "00000000-0000-4000-8000-000000000000"} if lines else {}
+    return [json.dumps(first).encode(), *lines[1:]]
+
+
+def _emptied(_lines: list[bytes]) -> list[bytes]:
+    return []
+
+
+def log_damage(change: Callable[[list[bytes]], list[bytes]]) -> Callable[[bytes], bytes]:
+    """Return what a vendor does that writes its log of lines wrongly."""
+    return lambda body: gzip.compress(b"".join(one + b"\n" for one in change(gzip.decompress(body).splitlines())), mtime=0)
+
+
+def error_damage(change: str) -> Callable[[bytes], bytes]:
+    """Return what a vendor does that writes its JSON list of failed rows wrongly."""
+
+    def damaged(body: bytes) -> bytes:
+        said = json.loads(body)
+        items = said["batchItemsErrors"]
+        if change == "doubled":
+            said["batchItemsErrors"] = [*items, *items]
+        elif change == "emptied":
+            said["batchItemsErrors"] = []
+        else:
+            said["batchItemsErrors"] = [one | {"inputs": {"vin": "NEVER SENT"}} for one in items[:1]] + items[1:]
+        return json.dumps(said).encode()
+
+    return damaged
+
+
+#: ways to write a log wrongly: the first name says whether rows may end unknown for it
+LOG_DAMAGE = {"doubled": _doubled, "contradicted": _contradicted, "strange": _strange, "emptied": _emptied}
+#: damage after which nothing is in doubt: what the log says is still all there
+HARMLESS_DAMAGE = frozenset({"doubled", "contradicted"})
 
 
 @dataclass(frozen=True)
@@ -48,6 +97,13 @@ class Planned:
     place: str
     fault: Fault | None = None
     trouble: Trouble | None = None
+    how: str = ""
+
+    @property
+    def leaves_unknown(self) -> bool:
+        """Whether rows may honestly end unknown for it: the vendor says that rows failed, and not which."""
+        told_nothing = self.name == "404" and self.place in {"bdp-errors", "cdp-log"}
+        return told_nothing or (self.name == "damage" and self.how not in HARMLESS_DAMAGE)
 
 
 def draw_faults(draw: random.Random) -> list[Planned]:
@@ -67,6 +123,8 @@ def _one(draw: random.Random) -> Planned:
         kinds += ["vanish", "rewind", "rewind"]
     if vendor == BDP:
         kinds.append("revoke")
+    if place in {"cdp-log", "bdp-errors"}:
+        kinds += ["damage"] * 6
     kind = draw.choice(kinds)
     nth, times = draw.choice([1, 1, 1, 2, 2, 3, 4]), draw.choice([1, 1, 1, 1, 2, 3, 5, 20])
     where = {"vendor": vendor, "method": method, "path": path, "nth": nth, "times": times}
@@ -74,6 +132,10 @@ def _one(draw: random.Random) -> Planned:
         seen, lands = draw.choice([0.2, 5.0, 60.0]), draw.uniform(0.0, _LATEST[vendor])
         # What a restart may have to wait for, too: the request is still under way when the process dies.
         return Planned(kind, place, trouble=Trouble(kind, vendor, method, path, nth, 1, seen, lands))
+    if kind == "damage":
+        how = draw.choice(sorted(LOG_DAMAGE if place == "cdp-log" else ("doubled", "strange", "emptied")))
+        change = log_damage(LOG_DAMAGE[how]) if place == "cdp-log" else error_damage(how)
+        return Planned(kind, place, trouble=Trouble(kind, vendor, method, path, nth, times, change=change), how=how)
     if kind == "done_but_502":
         return Planned(kind, place, trouble=Trouble(kind, vendor, method, path, nth, times))
     if kind.isdigit():

@@ -9,11 +9,16 @@ import click
 from lading.cli.command import command, job_names
 from lading.cli.offline import offline_context, offline_world
 from lading.cli.session import Answer, Session
-from lading.errors import ExitCode, SpecError
+from lading.errors import ExitCode, LadingError, SpecError
 from lading.reconcile.prepare import plan as plan_job
-from lading.report.plan import PlanReport, PlansReport
+from lading.reconcile.sync import gravest
+from lading.report.plan import PlanReport, PlansReport, Unplanned
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from lading.app import App
+    from lading.core.job import Job
     from lading.reconcile.context import JobContext, World
 
 #: What `--detailed-exitcode` says when there is something to send. Not 2: that is a usage error.
@@ -37,9 +42,27 @@ def plan(session: Session, jobs: tuple[str, ...], *, detailed_exitcode: bool) ->
         if problems:
             raise SpecError(problems)
         with offline_world(app, journal) as world:
-            plans = tuple(_planned(offline_context(app, job), world) for job in chosen)
-    report = PlansReport(plans=plans, notes=notes)
+            plans, failed = _plans(app, chosen, world)
+    report = PlansReport(
+        plans=plans,
+        unplanned=tuple(Unplanned(job=job, message=error.message, hint=error.hint) for job, error in failed.items()),
+        notes=tuple(note for note in notes if note.partition(":")[0] not in failed),
+    )
+    if failed:
+        return Answer(report=report, exit_code=gravest(error.exit_code for error in failed.values()))
     return Answer(report=report, exit_code=_code(report) if detailed_exitcode else ExitCode.DONE)
+
+
+def _plans(app: App, jobs: Sequence[Job], world: World) -> tuple[tuple[PlanReport, ...], dict[str, LadingError]]:
+    """Plan every job that can be planned; what keeps one of them from it is told with the others."""
+    plans: list[PlanReport] = []
+    failed: dict[str, LadingError] = {}
+    for job in jobs:
+        try:
+            plans.append(_planned(offline_context(app, job), world))
+        except LadingError as error:
+            failed[job.name] = error
+    return tuple(plans), failed
 
 
 def _planned(context: JobContext, world: World) -> PlanReport:

@@ -110,15 +110,32 @@ class PlanReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Unplanned:
+    """A job that could not be planned, and why."""
+
+    job: str
+    message: str
+    hint: str = ""
+
+    def data(self) -> dict[str, object]:
+        """Return it as plain values for JSON."""
+        return {"job": self.job, "message": self.message, "hint": self.hint}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class PlansReport:
     """The plans of several jobs, in the order in which they would run."""
 
     plans: tuple[PlanReport, ...]
+    unplanned: tuple[Unplanned, ...] = ()
     notes: tuple[str, ...] = ()
 
     def text(self, paint: Paint) -> str:
         """Return every plan."""
         parts = [plan.text(paint) for plan in self.plans]
+        for one in self.unplanned:
+            parts.append(f"{paint(visible(one.job), 'head')}: {paint('no plan', 'bad')}: {visible(one.message)}")
+            parts += [f"  {visible(one.hint)}"] if one.hint else []
         parts += [f"{paint('note', 'dim')}: {visible(note)}" for note in self.notes]
         return "\n".join(parts) or "there are no jobs"
 
@@ -132,6 +149,7 @@ class PlansReport:
         remarks = [
             f"- **{markdown(plan.job)}**: {markdown(breach.message)}" for plan in self.plans for breach in plan.breaches
         ]
+        remarks += [f"- **{markdown(one.job)}**: no plan: {markdown(one.message)}" for one in self.unplanned]
         remarks += [f"- {markdown(note)}" for note in self.notes]
         return "\n".join([*lines, "", *remarks] if remarks else lines)
 
@@ -139,6 +157,7 @@ class PlansReport:
         """Return every plan as plain values for JSON."""
         return {
             "jobs": [plan.data() for plan in self.plans],
+            "unplanned": [one.data() for one in self.unplanned],
             "to_send": sum(plan.tally.to_send for plan in self.plans),
             "would_be_held": any(plan.held for plan in self.plans),
             "notes": list(self.notes),
@@ -148,3 +167,5 @@ class PlansReport:
         """Return one line for each job."""
         for plan in self.plans:
             yield {"event": "plan"} | plan.data()
+        for one in self.unplanned:
+            yield {"event": "unplanned"} | one.data()

@@ -94,24 +94,30 @@ class Motorweb(BackOffice):
     def respond(self, request: Request) -> Response:
         """Answer one request."""
         try:
-            endpoint, values = self._routes.bind_to_environ(request.environ).match()
-            other_prefix = next((one for one in _PREFIXES if one != self.switches.prefix), None)
-            if self.switches.prefix != "both" and request.path.startswith(f"{other_prefix}/"):
-                raise _NotFoundError
-            if endpoint in self._open:
-                return self._open[endpoint](request, **values)
-            refused = tokens.refusal(request, self.memory, self.clock.now())
-            if refused is not None:
-                return refused
-            with self.memory.lock:
-                self.settle()
-                return self._guarded[endpoint](request, **values)
+            return self._routed(request)
         except (orders.BadRequest, answers.BadBody) as error:
             return self.problem(400, str(error))
         except _NotFoundError:
             return self.unknown()
         except HTTPException as error:
             return self.unrouted(error)
+
+    def _routed(self, request: Request) -> Response:
+        endpoint, values = self._routes.bind_to_environ(request.environ).match()
+        if self._hidden(request.path):
+            raise _NotFoundError
+        if endpoint in self._open:
+            return self._open[endpoint](request, **values)
+        refused = tokens.refusal(request, self.memory, self.clock.now())
+        if refused is not None:
+            return refused
+        with self.memory.lock:
+            self.settle()
+            return self._guarded[endpoint](request, **values)
+
+    def _hidden(self, path: str) -> bool:
+        shown = self.switches.prefix
+        return shown != "both" and any(path.startswith(f"{one}/") for one in _PREFIXES if one != shown)
 
     def problem(self, status: int, message: str) -> Response:
         """Answer with an error of the service."""
@@ -191,7 +197,9 @@ class Motorweb(BackOffice):
         batch = self._find(batch_id)
         status = self._status(batch)
         if status not in ({"PENDING", "SCHEDULED"} if self.switches.delete_scheduled else {"PENDING"}):
-            return self.problem(self.switches.delete_refusal, f"Only a pending batch can be deleted; this one is {status}")
+            return self.problem(
+                self.switches.delete_refusal, f"Only a pending batch can be deleted; this one is {status}"
+            )
         self.memory.keep(replace(batch, cancelled=self.clock.now()))
         return Response(status=self.switches.deleted_status)
 
@@ -208,7 +216,11 @@ class Motorweb(BackOffice):
 
     def _errors(self, request: Request, batch_id: str) -> Response:
         batch, wanted = self._find(batch_id), request.args.get("errorType")
-        if wanted is not None and wanted not in rows.ERROR_TYPES and self.switches.unknown_error_type == HTTPStatus.BAD_REQUEST:
+        if (
+            wanted is not None
+            and wanted not in rows.ERROR_TYPES
+            and self.switches.unknown_error_type == HTTPStatus.BAD_REQUEST
+        ):
             msg = f"errorType must be one of {', '.join(rows.ERROR_TYPES)}"
             raise orders.BadRequest(msg)
         done = self._status(batch) == phases.DONE

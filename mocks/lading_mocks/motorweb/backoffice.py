@@ -32,6 +32,8 @@ SERVICE_CODE = "VEHICLE_ID_WOVR"
 class BackOffice(Vendor):
     """The part of `motorweb-bdp` that works on files."""
 
+    kind = MotorwebSwitches
+
     def __init__(self, memory: Memory, clock: Clock, *, switches: MotorwebSwitches | None = None) -> None:
         """Take memory and clock; `switches` are the readings to follow."""
         super().__init__(memory, clock)

@@ -25,12 +25,16 @@ class MotorwebSwitches:
     error_body: str = choice(
         "service", "fault", "apigee", "html", "empty", says="shape of error bodies; no page shows one (8.2, 12.9)"
     )
-    visible_after: float = amount(0, says="seconds until the service notices an uploaded file (section 5, After upload)")
+    visible_after: float = amount(
+        0, says="seconds until the service notices an uploaded file (section 5, After upload)"
+    )
     prefix: str = choice("both", "/batch/v1", "/v1", says="path prefix: P3 to P5 write /batch/v1, P1 and P6 /v1")
     reports: str = choice("object", "array", says="body of `/reports`: its path is plural, its shape is open (12.12)")
     services: str = choice("array", "wrapped", says="body of `/batch-services`: bare, or inside an object (12.1)")
     service_id: str = choice("id", "batchServiceId", "uuid", says="name of the id in `/batch-services` (12.1)")
-    service_name: str = choice("display", "code", says="whether the list's `name` is the display name or the code (12.2)")
+    service_name: str = choice(
+        "display", "code", says="whether the list's `name` is the display name or the code (12.2)"
+    )
     duplicate_references: bool = flag(says="a second batch with the same reference is made instead of 409 (12.8)")
     counters_early: str = choice("null", "absent", "zero", says="counters of a batch that is not finished (6.1)")
     list_batches: bool = flag(default=True, says="`GET /batches` exists; nothing documents it (6.7, 12.19)")

@@ -10,15 +10,14 @@ import gzip
 import hmac
 import re
 from dataclasses import replace
-from http import HTTPStatus
 from typing import TYPE_CHECKING, Any, ClassVar
 
-from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
-from werkzeug.wrappers import Response
 
 from lading_mocks import answers, moments, signing
-from lading_mocks.sitecore import checks, phases
+from lading_mocks.sitecore import asking, checks, phases
+from lading_mocks.sitecore.asking import ProblemError, Reference
 from lading_mocks.sitecore.backoffice import BackOffice
 from lading_mocks.vendor import STORAGE
 from lading_mocks.world import Batch
@@ -26,7 +25,7 @@ from lading_mocks.world import Batch
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from werkzeug.wrappers import Request
+    from werkzeug.wrappers import Request, Response
 
     from lading_mocks.clock import Clock
     from lading_mocks.memory import Memory
@@ -35,15 +34,6 @@ if TYPE_CHECKING:
 _BUCKET = f"{STORAGE}/sitecore-batch-service-mock"
 _ENCRYPTED = {signing.ENCRYPTION: "AES256"}
 _DENIED = "Full authentication is required to access this resource"
-
-
-class _ProblemError(Exception):
-    """The API does not do what was asked: an HTTP status and a message."""
-
-    def __init__(self, status: int, message: str) -> None:
-        """Take both."""
-        super().__init__(message)
-        self.status, self.message = status, message
 
 
 class Sitecore(BackOffice):
@@ -62,13 +52,14 @@ class Sitecore(BackOffice):
             [
                 Rule("/v2/batches/inspect", endpoint="list", methods=["GET"]),
                 Rule("/v2/batches/inspect/<ref>", endpoint="inspect", methods=["GET"]),
-                Rule("/v2/batches/<ref>", endpoint="plain", methods=["GET"]),
-                Rule("/v2/batches/<ref>", endpoint="allocate", methods=["PUT"]),
+                Rule("/v2/batches/<reference:ref>", endpoint="plain", methods=["GET"]),
+                Rule("/v2/batches/<reference:ref>", endpoint="allocate", methods=["PUT"]),
                 Rule(f"{_BUCKET}/<key>/<ref>/import.gz", endpoint="object", methods=["PUT", "GET"]),
                 Rule(f"{_BUCKET}/<key>/<ref>/log.gz", endpoint="log", methods=["PUT", "GET"]),
             ],
             strict_slashes=False,
             merge_slashes=False,
+            converters={"reference": Reference},
         )
         self._storage: dict[str, Callable[[Request, str], Response]] = {
             "object": self._put_object,
@@ -91,7 +82,7 @@ class Sitecore(BackOffice):
             with self.memory.lock:
                 self.settle()
                 return self._guarded[endpoint](request, **values)
-        except _ProblemError as problem:
+        except ProblemError as problem:
             return self.problem(problem.status, problem.message)
         except answers.BadBody as error:
             return self.problem(400, str(error))
@@ -100,7 +91,7 @@ class Sitecore(BackOffice):
 
     def problem(self, status: int, message: str) -> Response:
         """Answer with an error of the platform."""
-        return platform_error(self.switches.error_body, status, message)
+        return asking.platform_error(self.switches.error_body, status, message)
 
     def unknown(self) -> Response:
         """Answer as to a batch that is not known."""
@@ -118,17 +109,15 @@ class Sitecore(BackOffice):
     # The API.
 
     def _allocate(self, request: Request, ref: str) -> Response:
-        if ref == "inspect":
-            raise MethodNotAllowed(valid_methods=["GET"])
         if not checks.is_uuid(ref):
-            raise _ProblemError(400, "batchRef must be a UUID")
+            raise ProblemError(400, "batchRef must be a UUID")
         checksum, size = self._announced(answers.json_of(request))
         held = self.memory.world.get(ref.lower())
         if held is not None:
             same = (held.facts["checksum"], held.facts["size"]) == (checksum, size)
             refuse = self.switches.repeat_allocate == "refuse"
             if refuse or not same or self._status(held) != "uploading":
-                raise _ProblemError(409, "A batch with this reference already exists")
+                raise ProblemError(409, "A batch with this reference already exists")
             return answers.as_json(self._view(request, held, "uploading"), self.switches.allocate_status)
         batch = Batch(
             id=ref.lower(),
@@ -143,7 +132,7 @@ class Sitecore(BackOffice):
     def _announced(self, said: dict[str, Any]) -> tuple[str, int]:
         checksum, size = said.get("checksum"), said.get("size")
         if not isinstance(checksum, str) or not re.fullmatch(r"[0-9a-fA-F]{32}", checksum):
-            raise _ProblemError(400, "checksum is required and must be the hexadecimal MD5 of the file")
+            raise ProblemError(400, "checksum is required and must be the hexadecimal MD5 of the file")
         if self.switches.size_as_string and isinstance(size, str) and re.fullmatch(r"\d{1,12}", size, re.ASCII):
             size = int(size)
         if isinstance(size, float) and size.is_integer():
@@ -151,7 +140,7 @@ class Sitecore(BackOffice):
             size = int(size)
         largest = 1 << 40 if self.switches.late_size_check else self.switches.largest
         if not isinstance(size, int) or isinstance(size, bool) or not 0 < size <= largest:
-            raise _ProblemError(400, f"size is required and must be an integer from 1 to {largest}")
+            raise ProblemError(400, f"size is required and must be an integer from 1 to {largest}")
         return checksum, size
 
     def _plain(self, request: Request, ref: str) -> Response:
@@ -171,9 +160,9 @@ class Sitecore(BackOffice):
     def _list(self, request: Request) -> Response:
         now = self.clock.now()
         wanted = [word for word in request.args.get("status", "").split(",") if word]
-        before, after = (_bound(request, name) for name in ("createdBefore", "createdAfter"))
+        before, after = (asking.bound(request, name) for name in ("createdBefore", "createdAfter"))
         page, batches = self.switches.page, self.memory.world.all()
-        offset, limit = _whole(request, "offset", 0), min(_whole(request, "limit", page), page)
+        offset, limit = asking.whole(request, "offset", 0), min(asking.whole(request, "limit", page), page)
         found = [
             batch
             for batch in (reversed(batches) if self.switches.list_order == "newest" else batches)
@@ -190,7 +179,7 @@ class Sitecore(BackOffice):
         expected = base64.b64encode(":".join(self.credentials.values()).encode())
         good = hmac.compare_digest(expected, packed.strip().encode("utf-8", "replace"))
         if scheme.lower() != "basic" or not good:
-            raise _ProblemError(401, _DENIED)
+            raise ProblemError(401, _DENIED)
 
     # Storage, whose host is this server too.
 
@@ -241,7 +230,7 @@ class Sitecore(BackOffice):
         batch = self.memory.world.get(ref.lower())
         old = batch is not None and self.clock.now() - batch.created > phases.LISTED_FOR
         if batch is None or (old and self.switches.forgets):
-            raise _ProblemError(404, "Batch not found")
+            raise ProblemError(404, "Batch not found")
         return batch
 
     def _signed(self, request: Request, verb: str, batch: Batch, name: str) -> tuple[str, int]:
@@ -296,32 +285,3 @@ class Sitecore(BackOffice):
         if not batch.outcome.counts["failed"] and not self.switches.log_successes:
             return None
         return self._signed(request, "GET", batch, "log.gz")[0]
-
-
-def _bound(request: Request, name: str) -> float | None:
-    said = request.args.get(name)
-    moment = moments.parse(said)
-    if said is not None and moment is None:
-        raise _ProblemError(400, f"{name} must be an ISO 8601 date-time")
-    return moment
-
-
-def _whole(request: Request, name: str, default: int) -> int:
-    said = request.args.get(name)
-    if said is None:
-        return default
-    if not re.fullmatch(r"\d{1,9}", said, re.ASCII):
-        raise _ProblemError(400, f"{name} must be a whole number")
-    return int(said)
-
-
-def platform_error(shape: str, status: int, message: str) -> Response:
-    """Answer with an error in one of the shapes of the switch `error_body` (3.6)."""
-    body: dict[str, Any] = {"status": status, "code": status, "message": message}
-    if shape == "platform":
-        return answers.as_json(body | {"developerMessage": message, "moreInfo": ""}, status)
-    if shape == "more_info_url":
-        told = {"status": str(status)} if status == HTTPStatus.UNAUTHORIZED else {"developerMessage": message}
-        return answers.as_json(body | told | {"moreInfoUrl": ""}, status)
-    page = f"<html><body><h1>{status}</h1></body></html>" if shape == "html" else ""
-    return Response(page, status, content_type="text/html")

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 class BackOffice(Vendor):
     """The part of `sitecore-cdp` that works on files and the store."""
 
+    kind = SitecoreSwitches
+
     def __init__(self, memory: Memory, clock: Clock, *, switches: SitecoreSwitches | None = None) -> None:
         """Take memory and clock; `switches` are the readings to follow."""
         super().__init__(memory, clock)

@@ -13,7 +13,6 @@ from lading_mocks.sitecore import checks, guests, orders, problems, readings
 from lading_mocks.sitecore.problems import Refused
 
 if TYPE_CHECKING:
-    from lading_mocks.sitecore.checks import Value
     from lading_mocks.sitecore.store import Store
     from lading_mocks.sitecore.switches import SitecoreSwitches
 

@@ -15,7 +15,9 @@ class SitecoreSwitches:
     """Each field is a switch; its default is the reading of the reference."""
 
     allocate_status: int = choice(200, 201, says="status of a good allocate; no page states it (10.1)")
-    repeat_allocate: str = choice("same", "refuse", says="a second PUT with the same body: 200 and a fresh URL, or 409 (10.2)")
+    repeat_allocate: str = choice(
+        "same", "refuse", says="a second PUT with the same body: 200 and a fresh URL, or 409 (10.2)"
+    )
     largest: int = choice(52_428_800, 50_000_000, says="bytes of `50 MB`, by either reading (10.4)")
     late_size_check: bool = flag(says="a file above `largest` is allocated and ends as error (10.3)")
     plain_while_queued: str = choice(

@@ -1,0 +1,76 @@
+"""docs/mocks.md says what is true: its test runs, its tables are those of the code."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from lading_mocks import MotorwebSwitches, SitecoreSwitches, profiles
+from lading_mocks.control import _PAGES
+from lading_mocks.switches import table
+
+DOCS = Path(__file__).parents[2] / "docs" / "mocks.md"
+TEXT = DOCS.read_text(encoding="utf-8")
+JOBS = """
+version: 1
+connections:
+  sitecore:
+    vendor: sitecore-cdp
+    base_url: https://api-engage-eu.sitecorecloud.io
+    credentials: {client_key: "${SITECORE_CLIENT_KEY}", api_token: "${SITECORE_API_TOKEN}"}
+jobs:
+  guests:
+    source: {path: guests.csv, key: id}
+    target: {connection: sitecore, schema: guest}
+    mode: upsert
+    record:
+      guestType: customer
+      firstName: =initcap(name)
+      email: =lower(email)
+      identifiers: [{provider: CRM, id: =id}]
+"""
+
+
+def tables() -> dict[str, str]:
+    """Give the rows of each table as the code has them."""
+    found = {"profiles": [f"| `{name}` | {profiles.profile(name).about} |" for name in profiles.names()]}
+    for vendor, kind in (("motorweb-bdp", MotorwebSwitches), ("sitecore-cdp", SitecoreSwitches)):
+        found[vendor] = [f"| `{name}` | `{default}` | {takes} | {says} |" for name, default, takes, says in table(kind)]
+    return {name: "\n".join(rows) for name, rows in found.items()}
+
+
+@pytest.mark.parametrize("name", ["profiles", "motorweb-bdp", "sitecore-cdp"])
+def test_the_tables_are_those_of_the_code(name: str) -> None:
+    after = TEXT.partition(f"<!-- table: {name} -->\n")[2].split("\n\n")[0]
+    assert "\n".join(after.splitlines()[2:]) == tables()[name]
+
+
+def test_every_control_page_is_listed() -> None:
+    missing = [path for _, path in _PAGES if path and f"/_mock/{path}" not in TEXT]
+    assert missing == []
+
+
+def test_the_users_test_fits_in_ten_lines_and_passes(tmp_path: Path) -> None:
+    found = re.search(r"<!-- test: a users test -->\n```python\n(.*?)```", TEXT, re.DOTALL)
+    assert found is not None
+    code = found[1]
+    assert len([line for line in code.splitlines() if line.strip()]) <= 10
+    (tmp_path / "test_users.py").write_text(code)
+    (tmp_path / "jobs.yaml").write_text(JOBS)
+    rows = [f"G{number},guest {number},guest{number}@example.com" for number in range(50)]
+    (tmp_path / "guests.csv").write_text("\n".join(["id,name,email", *rows]) + "\n")
+    installed = any(one.name == "lading_mocks" for one in importlib.metadata.entry_points(group="pytest11"))
+    plugin = [] if installed else ["-p", "lading_mocks.pytest_plugin"]
+    command = [sys.executable, "-m", "pytest", "-q", *plugin, "-p", "no:cacheprovider", "--override-ini=addopts="]
+    # The command `lading` of this interpreter's own environment.
+    environ = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        [*command, str(tmp_path)], cwd=tmp_path, env=environ, capture_output=True, text=True, check=False, timeout=90
+    )
+    assert "1 passed" in done.stdout, done.stdout + done.stderr
