@@ -214,8 +214,9 @@ class App:
         if self.settings.mocks:
             account = ["mocks", rules.name]
         else:
-            credentials = self._credentials(connection)
-            account = [rules.name, connection.base_url.rstrip("/"), credentials.get(rules.account_credential, "")]
+            named = {name: text for name, text in connection.credentials.items() if name == rules.account_credential}
+            known = resolve_credentials(replace(connection, credentials=named), os.environ, _read_secret)
+            account = [rules.name, connection.base_url.rstrip("/"), *known.values()]
         what = json.dumps([account, sorted(job.target.items())])
         return hashlib.sha256(what.encode()).hexdigest()[:16]
 

@@ -131,6 +131,10 @@ class Sources:
         for name in self.names:
             for key in self.rows[name]:
                 self.allowed[name, self.seen(name, key)] += 1
+        # A removal that was refused is another one under another spec, too.
+        for name, key in self.history:
+            if key not in self.rows[name]:
+                self.allowed[name, ("delete", key)] += 1
         return f"spec {self.spec}"
 
     def seen(self, name: str, key: str) -> Seen:

@@ -17,7 +17,7 @@ from lading_mocks.serving import VENDORS, MockServer
 
 from lading.core.batch import Batch, Phase, Verb
 from lading.core.events import SlotLost
-from lading.errors import EnvironmentProblem, LockedError, UsageError
+from lading.errors import EnvironmentProblem, LockedError, StateError, UsageError
 from lading.journal import Journal
 from lading.journal.lease import unlock
 from lading.reconcile.cancel import cancel
@@ -245,7 +245,8 @@ class Play:
         """Hold what a process said of its runs against what may be said."""
         for outcome in outcomes:
             self.told(f"{outcome.job}: exit {int(outcome.exit_code)} {outcome.error.message if outcome.error else ''}")
-            usual = (EnvironmentProblem, LockedError) if locked else EnvironmentProblem
+            # Whoever was away too long may also find that files which it meant to read have served and are gone.
+            usual = (EnvironmentProblem, LockedError, StateError) if locked else EnvironmentProblem
             if outcome.error is not None and (trusted or not isinstance(outcome.error, usual)):
                 self._violated(f"{outcome.job}: {type(outcome.error).__name__}: {outcome.error.message}")
             for run in outcome.runs:

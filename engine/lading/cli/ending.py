@@ -9,6 +9,7 @@ import io
 import os
 import sys
 import traceback
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -53,6 +54,7 @@ def ended(run: Callable[[], Any], session: Session, arguments: list[str]) -> int
         if not session.parsed:
             session.options = session.options.overridden(peeked(arguments))
         code, failure = _explained(error, session)
+        failure = replace(failure, hint=session.options.addressed(failure.hint))
         return int(_printed(lambda: _print_failure(failure, code, session), code))
     if not isinstance(came, Answer):
         # Help and version print themselves.
@@ -147,9 +149,9 @@ def print_answer(answer: Answer, session: Session) -> None:
             end = envelope(command, answer.exit_code, result=None, failure=failure)
             click.echo(as_line({"event": "finished"} | end))
         case "md":
-            click.echo(report.markdown())
+            click.echo(session.options.addressed(report.markdown()))
         case _:
-            text = report.text(session.paint_on(err=False))
+            text = session.options.addressed(report.text(session.paint_on(err=False)))
             click.echo(text, color=session.coloured(err=False))
 
 

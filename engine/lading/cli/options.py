@@ -5,12 +5,16 @@ It does not know what the options lead to.
 
 from __future__ import annotations
 
+import re
+import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import click
 
+#: A command in advice: in backquotes, or a line of its own.
+_ADVICE = re.compile(r"(?:(?<=`)|^)lading (?=[a-z])", re.MULTILINE)
 OUTPUTS = ("text", "json", "ndjson", "md")
 
 
@@ -29,6 +33,16 @@ class GlobalOptions:
     def overridden(self, given: dict[str, Any]) -> GlobalOptions:
         """Return the options with those that were given in their place."""
         return replace(self, **{name: value for name, value in given.items() if value is not None})
+
+    def addressed(self, text: str) -> str:
+        """Return the text with these options in every command that it advises, so that it can be typed as it stands.
+
+        A run against the mocks has a state folder of its own: `lading rejects` without `--mocks` would look elsewhere.
+        """
+        words = [f"-f {shlex.quote(str(self.file))}"] if self.file is not None else []
+        words += [f"--state {shlex.quote(str(self.state))}"] if self.state is not None else []
+        words += ["--mocks"] if self.mocks else []
+        return _ADVICE.sub(" ".join(["lading", *words, ""]), text) if words else text
 
 
 NAMES = tuple(GlobalOptions.__dataclass_fields__)

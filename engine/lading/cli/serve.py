@@ -68,6 +68,7 @@ def _print(report: JobReport, session: Session) -> None:
             for line in one.lines():
                 session.stream(line)
         case "md":
-            click.echo(one.markdown())
+            click.echo(session.options.addressed(one.markdown()))
         case _:
-            click.echo(one.text(session.paint_on(err=False)), color=session.coloured(err=False))
+            text = session.options.addressed(one.text(session.paint_on(err=False)))
+            click.echo(text, color=session.coloured(err=False))

@@ -140,6 +140,7 @@ class Session:
 
     def say(self, message: str, *, role: str = "") -> None:
         """Tell the person something, on stderr."""
+        message = self.options.addressed(message)
         said = self.paint_on(err=True)(message, role) if role else message
         click.echo(said, err=True, color=self.coloured(err=True))
 

@@ -10,15 +10,13 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from lading.data.diff import baseline_rows
+from lading.data.diff import REJECTED, UNKNOWN, baseline_rows
 from lading.data.spool import digest_of, settle_on_disk
 from lading.ports import Baseline
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
-
-REJECTED, UNKNOWN = 1, 2
 
 
 def advance(baseline: Baseline, verdicts: Sequence[Path], into: Path) -> Baseline:

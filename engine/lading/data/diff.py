@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 #: Records compared at a time.
 PART = 4_000_000
 _SHOWN = 5
+#: How the newest version ended, in `Baseline.last_state`.
+REJECTED, UNKNOWN = 1, 2
 #: What stands in `changes.parquet`.
 CHANGES = {"row": pl.Int64, "key": pl.String, "op": pl.String, "fingerprint": pl.Binary}
 _BASELINE = {"key": pl.String, "accepted": pl.Binary, "last": pl.Binary, "last_state": pl.UInt8}
@@ -161,11 +163,11 @@ def _state(job: Job, good: pl.DataFrame, before: pl.DataFrame, flying: pl.DataFr
         .then(pl.lit("unchanged"))
         .when(accepted)
         .then(pl.lit("changed"))
-        .when(last & (ended == 1))
+        .when(last & (ended == REJECTED))
         .then(pl.lit("standing_rejected"))
-        .when(last & (ended == 2))  # noqa: PLR2004 - the two states of Baseline.last_state
+        .when(last & (ended == UNKNOWN))
         .then(pl.lit("standing_unknown"))
-        .when(ended == 2)  # noqa: PLR2004
+        .when(ended == UNKNOWN)
         .then(pl.lit("held"))
         .when(pl.col("accepted").is_null())
         .then(pl.lit("added"))
@@ -182,11 +184,11 @@ def _remove(placed: Placed, job: Job, before: pl.DataFrame, rows: pl.DataFrame, 
     ended = pl.col("last_state").fill_null(0)
     same = (pl.col("fingerprint") == pl.col("last")).fill_null(value=False)
     state = (
-        pl.when(same & (ended == 1))
+        pl.when(same & (ended == REJECTED))
         .then(pl.lit("standing_rejected"))
-        .when(same & (ended == 2))  # noqa: PLR2004
+        .when(same & (ended == UNKNOWN))
         .then(pl.lit("standing_unknown"))
-        .when(ended == 2)  # noqa: PLR2004
+        .when(ended == UNKNOWN)
         .then(pl.lit("held"))
         .otherwise(pl.lit("removed"))
     )

@@ -10,7 +10,6 @@ import glob
 import hashlib
 import os
 import zlib
-from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
@@ -20,7 +19,7 @@ from isal import igzip
 from lading.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Generator, Iterator
 
 #: Text is read in pieces of this many bytes.
 PIECE = 4 << 20
@@ -117,7 +116,7 @@ def codec(encoding: str) -> str:
     return {"utf-8-sig": "utf-8"}.get(found.name, found.name)
 
 
-def pieces(file: TextFile) -> Iterator[bytes]:
+def pieces(file: TextFile) -> Generator[bytes, None, None]:
     """Yield the text of a file as UTF-8 without byte order mark, unpacked.
 
     Raises:
@@ -196,6 +195,5 @@ def beginning(file: TextFile, size: int) -> bytes:
         found += piece
         if len(found) >= size:
             break
-    with suppress(AttributeError):
-        stream.close()  # type: ignore[attr-defined]
+    stream.close()
     return bytes(found)

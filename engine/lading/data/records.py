@@ -23,6 +23,7 @@ from lading.data.joins import joined_schema
 from lading.data.jsontext import Encoder, items_text
 from lading.data.read import Input, open_source
 from lading.data.shapes import Leaf, Record, compile_record, fits
+from lading.data.soundness import rival_delimiter
 from lading.data.validate import Check, checks, presence
 from lading.data.words import closest
 from lading.errors import Problem, SpecError
@@ -118,8 +119,6 @@ def _named_columns(job: Job, schema: dict[str, pl.DataType]) -> list[Problem]:
 
 def _no_column(what: str, name: str, job: Job, schema: dict[str, pl.DataType]) -> Problem:
     """Return the problem of a column that is not there, with a better delimiter where that is the cause."""
-    from lading.data.soundness import rival_delimiter  # noqa: PLC0415 - only for the message
-
     rival = rival_delimiter(tuple(schema), job.source.delimiter)
     hint = f"The file looks delimited by {rival!r}: write source.delimiter." if rival else closest(name, tuple(schema))
     return problem("unknown_column", f"{what}: the source has no column {name!r}", job.source.place, hint)

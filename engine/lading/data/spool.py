@@ -11,7 +11,7 @@ from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
-from typing import TYPE_CHECKING, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import polars as pl
 import pyarrow.parquet as pq
@@ -38,7 +38,7 @@ class Spool:
         self._writer = pq.ParquetWriter(self._partial, self._arrow(self._empty).schema, compression="lz4")
         self.rows = 0
 
-    def _arrow(self, frame: pl.DataFrame):  # type: ignore[no-untyped-def]  # noqa: ANN202 - pyarrow ships no types
+    def _arrow(self, frame: pl.DataFrame) -> Any:
         """Return the frame as an Arrow table with the types that every reader knows."""
         return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
 

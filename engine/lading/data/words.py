@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import difflib
 
+#: As many names as fit a line.
+_LINE = 12
+
 
 def closest(name: str, known: tuple[str, ...]) -> str:
     """Return a hint that names the column most like `name`, or some that there are."""
@@ -13,5 +16,5 @@ def closest(name: str, known: tuple[str, ...]) -> str:
         return f"Did you mean {folded[near[0]]!r}?"
     if not known:
         return "The source has no columns."
-    listed = ", ".join(known[:12]) + (", ..." if len(known) > 12 else "")  # noqa: PLR2004 - as many as fit a line
+    listed = ", ".join(known[:_LINE]) + (", ..." if len(known) > _LINE else "")
     return f"The source has: {listed}."
