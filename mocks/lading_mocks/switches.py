@@ -13,7 +13,10 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from dataclasses import Field
 
-S = TypeVar("S")
+    from _typeshed import DataclassInstance
+
+S = TypeVar("S", bound="DataclassInstance")
+_MOST = 1e12
 
 
 def choice(default: str | int, *others: str | int, says: str) -> Any:
@@ -42,7 +45,7 @@ def turned(switches: S, given: Mapping[str, Any]) -> S:
     Raises:
         ValueError: there is no such switch, or it does not take this value; the text says what it takes.
     """
-    known = {one.name: one for one in fields(switches)}  # type: ignore[arg-type]  # any dataclass will do
+    known = {one.name: one for one in fields(switches)}
     for name, value in given.items():
         if name not in known:
             msg = f"There is no switch {name[:60]!r}; there are {', '.join(known)}."
@@ -50,7 +53,7 @@ def turned(switches: S, given: Mapping[str, Any]) -> S:
         if not _takes(known[name], value):
             msg = f"The switch {name} takes {domain(known[name])}."
             raise ValueError(msg)
-    return replace(switches, **given)  # type: ignore[type-var]  # as above
+    return replace(switches, **given)
 
 
 def domain(one: Field[Any]) -> str:
@@ -64,7 +67,7 @@ def domain(one: Field[Any]) -> str:
             return " or ".join("true" if c is True else "false" if c is False else str(c) for c in choices)
 
 
-def table(kind: type) -> list[tuple[str, str, str, str]]:
+def table(kind: type[DataclassInstance]) -> list[tuple[str, str, str, str]]:
     """List a vendor's switches: name, default, values, meaning."""
     return [
         (one.name, _spelt(one.default if one.default is not MISSING else None), domain(one), str(one.metadata["says"]))
@@ -78,10 +81,9 @@ def _spelt(value: object) -> str:
 
 def _takes(one: Field[Any], value: object) -> bool:
     choices = one.metadata["choices"]
-    number = isinstance(value, int | float) and not isinstance(value, bool)
     if choices is None:
-        return number and 0 <= float(value) <= 1e12  # type: ignore[arg-type]  # noqa: PLR2004 - a bound on nonsense
+        return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _MOST
     if choices == ():
-        return value is None or (isinstance(value, int) and number and value >= 1)
+        return value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 1)
     # True equals 1 in Python, and a switch that takes 1 must not take true.
     return any(type(value) is type(c) and value == c for c in choices)

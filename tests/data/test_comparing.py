@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from lading.core.job import Removal, Send
 from lading.data import Columnar, diff, sealed
-from lading.errors import EnvironmentProblem, StateError
+from lading.errors import EnvironmentProblem, SourceError, StateError
 from lading.ports import Baseline, CompareContext
 
 HEAD = "id,name,mail\n"
@@ -174,6 +174,15 @@ def test_composite_keys_are_taken_apart_for_a_removal(removing: Bench) -> None:
     removing.accept_all()
     removing.source(HEAD)
     assert removing.records()[0]["value"] == {"who": 'a "q" ü', "no": "1"}
+
+
+def test_a_removal_whose_record_cannot_be_made_is_not_sent_without_its_identity(removing: Bench) -> None:
+    removing.source(HEAD + "x1,a,m\n")
+    removing.accept_all()
+    removing.change(removal=Removal(mode="delete", record=record({"kind": "guest", "no": "=CAST(id AS INT)"})))
+    removing.source(HEAD)
+    with pytest.raises(SourceError, match="removal"):
+        removing.records()
 
 
 def test_rows_at_or_below_the_high_water_mark_are_unchanged(bench: Bench) -> None:

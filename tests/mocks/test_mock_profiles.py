@@ -65,7 +65,7 @@ def a_day_at_motorweb(mocks: Running, number: int = 0) -> None:
         return answer
 
     client.token = patiently(client.log_in).json()["access_token"]
-    for attempt in range(30):
+    for attempt in range(200):
         reference = f"cars {number} {attempt}"
         with suppress(requests.RequestException):
             made = call("POST", "/batches", json={"batchServiceId": SERVICE, "userBatchReference": reference})

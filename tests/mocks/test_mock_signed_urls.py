@@ -150,3 +150,21 @@ def test_an_upload_that_breaks_off_leaves_nothing(s3_url: str, mocks: Running) -
     assert mocks.batches("sitecore-cdp")[0]["uploads"] == 0
     assert put(s3_url, DATA, **upload_headers(DATA)).status_code == 200
     assert mocks.batches("sitecore-cdp")[0]["uploads"] == 1
+
+
+def test_motorweb_storage_checks_an_md5_that_comes_with_the_file(motorweb: MotorwebClient) -> None:
+    made = motorweb.create().json()
+    right = upload_headers(GOOD_CSV)["Content-Md5"]
+    wrong = upload_headers(b"other")["Content-Md5"]
+    for header, status, word in ((wrong, 400, "BadDigest"), ("short", 400, "InvalidDigest"), (right, 200, "")):
+        answer = put(made["url"], GOOD_CSV, **{"Content-Md5": header})
+        assert (answer.status_code, word in answer.text) == (status, True)
+        assert motorweb.status(made["batchId"]) == ("PRE_PROCESSING" if status == 200 else "PENDING")
+
+
+def test_an_md5_worked_out_beside_the_writing_is_that_of_all_bytes(sitecore: SitecoreClient) -> None:
+    data = bytes(range(256)) * (3 << 12) + b"end"
+    answer = put(
+        sitecore.allocate(str(uuid.uuid4()), announced(data)).json()["location"]["href"], data, **upload_headers(data)
+    )
+    assert answer.headers["ETag"].strip('"') == announced(data)["checksum"]

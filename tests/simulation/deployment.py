@@ -155,7 +155,7 @@ class Sources:
             key = f"V{self.version}"
         elif draw < 0.08:
             key = f"MOCK-OPEN-SESSION-{self.version}"
-        elif draw < 0.12:
+        elif draw < 0.17:
             key = f"MOCK-SERVER-ERROR-{self.version}"
             self.again.add((name, key))
         else:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import csv
 import json
+import uuid
 from collections import Counter, defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -113,6 +114,20 @@ def one_slot_each(slots: Mapping[str, Slot], batches: list[Batch]) -> Iterator[s
     for md5, count in held.items():
         if count != sent[str(md5)]:
             yield f"one content stands in {count} slots and {sent[str(md5)]} batches were uploaded with it"
+
+
+def tickets_follow(vendors: Mapping[str, Vendor], batches: list[Batch]) -> Iterator[str]:
+    """Every slot goes by a name that follows from job, content and attempt: nothing was ever drawn."""
+    space = uuid.UUID("6f2f3c1e-6f0a-5f5b-9a50-1b8e5f1f2a77")
+    right = {
+        str(uuid.uuid5(space, f"batch\0{one.job}\0{one.file.digest}\0{attempt}"))
+        for one in batches
+        for attempt in range(1, one.attempt + 1)
+    }
+    for name, vendor in vendors.items():
+        for held in vendor.memory.world.all():
+            if str(held.reference).removeprefix("lading-") not in right:
+                yield f"slot {held.id} of {name} goes by {held.reference}, which follows from no batch"
 
 
 def books_are_true(slots: Mapping[str, Slot], batches: list[Batch], *, doubtful: bool) -> Iterator[str]:

@@ -354,6 +354,7 @@ class Play:
             for complaint in (
                 *oracle.never_twice(slots, self.sources),
                 *oracle.one_slot_each(slots, batches),
+                *oracle.tickets_follow(self.vendors, batches),
                 *oracle.books_are_true(slots, batches, doubtful=self.doubtful),
                 *oracle.equations_hold(journal, self.sources.names),
                 *oracle.target_is_source(slots, self.vendors, self.sources, journal, self.state),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from lading_mocks.faults import Fault
 
@@ -38,7 +38,7 @@ PLACES = {
 _LATEST = {CDP: 45.0, BDP: 150.0}
 _LAG = {CDP: 10.0, BDP: 25.0}
 _ANYWHERE = ("refuse", "throttle", "lose_answer", "reset", "reset_answer", "cut", "500", "401", "404", "done_but_502")
-_HEAVY = ("cdp-allocate", "cdp-upload", "cdp-poll", "bdp-allocate", "bdp-upload", "bdp-poll", "bdp-results", "cdp-log", "bdp-errors")
+_HEAVY = ("cdp-allocate", "cdp-upload", "cdp-poll", "bdp-allocate", "bdp-upload", "bdp-poll", "bdp-results", "cdp-log", "cdp-log", "bdp-errors")
 #: every fault that a long enough set of seeds must have seen strike
 EXPECTED = frozenset({*_ANYWHERE, "late", "expire", "vanish", "rewind", "revoke", "damage"})
 
@@ -107,8 +107,21 @@ class Planned:
 
 
 def draw_faults(draw: random.Random) -> list[Planned]:
-    """Return what goes wrong in one life."""
+    """Return what goes wrong in one life: faults of any kind, or an act in doubt whose question is then refused."""
+    if draw.random() < 0.15:
+        return _pair(draw)
     return [_one(draw) for _ in range(draw.choice([0, 1, 1, 2, 2, 3, 4]))]
+
+
+def _pair(draw: random.Random) -> list[Planned]:
+    act, question = draw.choice([("cdp-allocate", "cdp-find"), ("cdp-upload", "cdp-poll"), ("bdp-upload", "bdp-poll")])
+    vendor, method, path = PLACES[act]
+    lost: Literal["lose_answer", "reset_answer"] = draw.choice(["lose_answer", "reset_answer"])
+    nth = draw.choice([1, 1, 2])
+    doubt = Planned(lost, act, fault=Fault(kind=lost, vendor=vendor, method=method, path=path, nth=nth))
+    vendor, method, path = PLACES[question]
+    no: Literal["refuse", "throttle"] = draw.choice(["refuse", "throttle"])
+    return [doubt, Planned(no, question, fault=Fault(kind=no, vendor=vendor, method=method, path=path, times=3))]
 
 
 def _one(draw: random.Random) -> Planned:
@@ -124,18 +137,16 @@ def _one(draw: random.Random) -> Planned:
     if vendor == BDP:
         kinds.append("revoke")
     if place in {"cdp-log", "bdp-errors"}:
-        kinds += ["damage"] * 6
+        kinds = ["damage"] * 10 + kinds
     kind = draw.choice(kinds)
+    if kind == "damage":
+        return _damage(draw, place)
     nth, times = draw.choice([1, 1, 1, 2, 2, 3, 4]), draw.choice([1, 1, 1, 1, 2, 3, 5, 20])
     where = {"vendor": vendor, "method": method, "path": path, "nth": nth, "times": times}
     if kind == "late":
         seen, lands = draw.choice([0.2, 5.0, 60.0]), draw.uniform(0.0, _LATEST[vendor])
         # What a restart may have to wait for, too: the request is still under way when the process dies.
         return Planned(kind, place, trouble=Trouble(kind, vendor, method, path, nth, 1, seen, lands))
-    if kind == "damage":
-        how = draw.choice(sorted(LOG_DAMAGE if place == "cdp-log" else ("doubled", "strange", "emptied")))
-        change = log_damage(LOG_DAMAGE[how]) if place == "cdp-log" else error_damage(how)
-        return Planned(kind, place, trouble=Trouble(kind, vendor, method, path, nth, times, change=change), how=how)
     if kind == "done_but_502":
         return Planned(kind, place, trouble=Trouble(kind, vendor, method, path, nth, times))
     if kind.isdigit():
@@ -146,3 +157,11 @@ def _one(draw: random.Random) -> Planned:
     if kind == "rewind":
         return Planned(kind, place, fault=Fault(kind="rewind", seconds=draw.uniform(1.0, _LAG[vendor]), **where))
     return Planned(kind, place, fault=Fault(kind=kind, **where))  # type: ignore[arg-type]  # drawn from the kinds there are
+
+
+def _damage(draw: random.Random, place: str) -> Planned:
+    """A vendor that writes its logs wrongly does it each time."""
+    vendor, method, path = PLACES[place]
+    how = draw.choice(sorted(LOG_DAMAGE if place == "cdp-log" else ("doubled", "strange", "emptied")))
+    change = log_damage(LOG_DAMAGE[how]) if place == "cdp-log" else error_damage(how)
+    return Planned("damage", place, trouble=Trouble("damage", vendor, method, path, 1, 0, change=change), how=how)

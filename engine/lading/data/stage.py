@@ -236,6 +236,10 @@ def _removals(plan: Plan, rows: pl.DataFrame) -> tuple[Mapped, Record, str]:
     record = removal_record(plan.job, plan.rules)
     by_name = rows.select(key_columns(plan.job))
     values, flaws = evaluate(by_name, record.leaves)
+    if flaws:
+        what = f"the removal's {flaws[0].leaf.path} cannot be made of every key: {flaws[0].message}"
+        message = f"{plan.job.source.place}: {what}"
+        raise SourceError(message, hint="Correct the record of on_removed; nothing was sent.")
     heads = pl.concat([rows, values.drop([one for one in by_name.columns if one in rows.columns])], how="horizontal")
     mode = plan.job.removal.mode if plan.job.removal else ""
     return (

@@ -251,11 +251,15 @@ class Motorweb(BackOffice):
 
     def _put_object(self, request: Request, name: str) -> Response:
         refusal = signing.gcs_refusal(answers.call_of(request), secret=self.memory.secret, now=self.clock.now())
+        content_md5 = request.headers.get("Content-Md5")
+        refusal = refusal or signing.digest_refusal(content_md5)
         if refusal is not None:
             return answers.as_refusal(refusal)
         with self.memory.lock:
             found = next((b for b in self.memory.world.all() if b.facts["object"] == name), None)
-        return self.take_in(request, found.id, limit=self.switches.max_bytes) if found else problems.no_such_key()
+        if found is None:
+            return problems.no_such_key()
+        return self.take_in(request, found.id, content_md5=content_md5, limit=self.switches.max_bytes)
 
     def _get_object(self, request: Request, name: str) -> Response:
         refusal = signing.gcs_refusal(answers.call_of(request), secret=self.memory.secret, now=self.clock.now())

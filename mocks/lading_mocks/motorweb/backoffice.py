@@ -33,6 +33,7 @@ class BackOffice(Vendor):
     """The part of `motorweb-bdp` that works on files."""
 
     kind = MotorwebSwitches
+    hashes_uploads = False
 
     def __init__(self, memory: Memory, clock: Clock, *, switches: MotorwebSwitches | None = None) -> None:
         """Take memory and clock; `switches` are the readings to follow."""

@@ -109,9 +109,6 @@ class BackOffice(Vendor):
     def _apply(self, batch: Batch, at: float) -> None:
         number = self.memory.world.next_outcome()
         try:
-            if batch.facts["size"] > self.switches.largest:
-                msg = f"the file has more than {self.switches.largest} bytes"
-                raise files.Unusable(msg)  # noqa: TRY301 - one way for a file to be unusable
             counts = self._process(batch, self._held(), at)
             word = "error" if counts["failed"] else "success"
             outcome = Outcome(number=number, at=at, word=word, counts=counts)
@@ -134,6 +131,9 @@ class BackOffice(Vendor):
         return self._store
 
     def _process(self, batch: Batch, store: Store, at: float) -> dict[str, int]:
+        if batch.facts["size"] > self.switches.largest:
+            msg = f"the file has more than {self.switches.largest} bytes"
+            raise files.Unusable(msg)
         return files.process(self._upload_of(batch), store, self._made(batch), now=at, switches=self.switches)
 
     def _upload_of(self, batch: Batch) -> Path:
