@@ -109,7 +109,7 @@ class App:
         if self._data is None:
             from lading.data import Columnar  # noqa: PLC0415 - see the top of this file
 
-            self._data = Columnar()
+            self._data = Columnar(watcher=self.watcher)
         return self._data
 
     @property

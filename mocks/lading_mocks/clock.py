@@ -18,6 +18,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 
+FASTEST = 1_000_000
+
+
 class Clock:
     """Virtual time in epoch seconds.
 
@@ -148,7 +151,7 @@ def _sane(epoch: float) -> float:
 
 
 def _positive(rate: float) -> float:
-    if not 0 < rate <= 1_000_000:  # noqa: PLR2004 - a bound on nonsense, used once
+    if not 0 < rate <= FASTEST:
         msg = f"A clock's rate is a number above 0 and up to 1000000, not {rate!r}."
         raise ValueError(msg)
     return float(rate)

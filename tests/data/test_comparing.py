@@ -105,14 +105,14 @@ def test_rows_in_flight_are_held_whether_they_changed_or_not(bench: Bench) -> No
     assert counts(bench) == {"held": 2, "added": 1}
 
 
-def test_a_row_that_went_back_to_what_the_target_holds_is_unchanged_while_a_newer_one_flies(bench: Bench) -> None:
+def test_a_row_that_went_back_to_what_the_target_holds_waits_while_a_newer_one_flies(bench: Bench) -> None:
     bench.source(HEAD + "1,a,m\n")
     bench.accept_all()
     bench.source(HEAD + "1,b,m\n")
     [file] = bench.stage(bench.compare())
     bench.in_flight = (Path(file.evidence),)
     bench.source(HEAD + "1,a,m\n")
-    assert counts(bench) == {"unchanged": 1}
+    assert counts(bench) == {"held": 1}
 
 
 @pytest.fixture
@@ -132,6 +132,14 @@ def test_a_key_that_left_the_source_is_removed_last_and_then_forgotten(removing:
     assert sent[1]["value"] == {"identifiers": [{"provider": "CRM", "id": "1"}]}
     removing.accept_all()
     assert removing.baseline.rows == 1
+
+
+def test_nothing_is_removed_while_a_row_has_lost_its_key(removing: Bench) -> None:
+    removing.source(HEAD + ",b,m\n")
+    comparison = removing.compare()
+    assert comparison.tally.removed == 0
+    assert comparison.tally.invalid == 1
+    assert comparison.warnings["rows without a key, so nothing is removed"] == 1
 
 
 def test_no_removal_without_the_job_asking_for_it(bench: Bench) -> None:

@@ -6,6 +6,7 @@ import gzip
 import json
 import uuid
 from dataclasses import fields
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -373,8 +374,7 @@ def test_a_switch_that_cannot_be_turned_so_is_refused_with_what_it_takes(mocks: 
 
 def test_every_switch_is_turned_by_a_test_of_this_file() -> None:
     # It reads the file, so that it holds for a part of the tests too.
-    with open(__file__, encoding="utf-8") as source:  # noqa: PTH123 - one line
-        text = source.read()
+    text = Path(__file__).read_text(encoding="utf-8")
     kinds = (MotorwebSwitches, SitecoreSwitches)
     missing = [
         one.name for kind in kinds for one in fields(kind) if f"{one.name}=" not in text and f'"{one.name}"' not in text

@@ -158,13 +158,15 @@ def test_the_command_line_serves_a_profile_with_switches() -> None:
         "sitecore-cdp.allocate_status=201",
     ]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        said = json.loads(process.stdout.readline())  # type: ignore[union-attr]  # it was asked for
+        assert process.stdin is not None
+        assert process.stdout is not None
+        said = json.loads(process.stdout.readline())
         base = said["vendors"][SITECORE]["base_url"]
         assert base.startswith("https://")
         turned = requests.get(f"{base}/_mock/switches", verify=said["ca"], timeout=10).json()["switches"]
         assert (turned["allocate_status"], turned["processing"]) == (201, 315_360_000)
         assert len(requests.get(f"{base}/_mock/faults", verify=said["ca"], timeout=10).json()) == 3
-        process.stdin.close()  # type: ignore[union-attr]  # as above
+        process.stdin.close()
         assert process.wait(10) == 0
 
 

@@ -106,7 +106,7 @@ def one_slot_each(slots: Mapping[str, Slot], batches: list[Batch]) -> Iterator[s
                 yield f"batch {batch.id} is delivered and has no slot that its vendor knows"
             continue
         slot = slots[batch.slot.id.lower()]
-        if batch.submitted_at is None:
+        if batch.submitted_at is None or (batch.verdict is Verdict.LOST and slot.md5 is None):
             continue
         sent[batch.file.md5] += 1
         if slot.md5 != batch.file.md5:

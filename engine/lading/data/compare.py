@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -85,6 +85,10 @@ def compare(job: Job, rules: VendorRules, baseline: Baseline, context: CompareCo
     facts = {"template": list(context.template) if context.template is not None else None}
     (folder / "compare.json").write_text(json.dumps(facts), encoding="utf-8")
     seen = _read_all(plan, context)
+    if job.removal is not None and seen.keyless:
+        # Which record a row without a key is of, nobody knows: perhaps of one that seems to be gone.
+        seen.warnings["rows without a key, so nothing is removed"] = seen.keyless
+        job = replace(job, removal=None)
     placed = place(job, folder / "records.parquet", baseline, context.in_flight, seen.records)
     changes = _write_changes(placed, folder)
     _write_invalid(placed, folder)

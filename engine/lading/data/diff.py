@@ -146,18 +146,16 @@ def _state(job: Job, good: pl.DataFrame, before: pl.DataFrame, flying: pl.DataFr
     """Return the place of each good record, in a column `state`."""
     own = pl.col(names.FINGERPRINT)
     joined = good.join(before, left_on=names.KEY, right_on="key", how="left")
-    in_flight = flying.group_by("key").agg(pl.col("flying"))
+    in_flight = flying.select("key", pl.lit(value=True).alias("flying")).unique("key")
     joined = joined.join(in_flight, left_on=names.KEY, right_on="key", how="left")
+    # While a version is under way nobody knows what the target will hold, though the source went back to the old one.
     under_way = pl.col("flying").is_not_null()
-    same_under_way = pl.col("flying").list.contains(own).fill_null(value=False)
     accepted = (own == pl.col("accepted")).fill_null(value=False)
     last = (own == pl.col("last")).fill_null(value=False)
     ended = pl.col("last_state").fill_null(0)
     quiet = accepted if job.send.what != "all" else pl.lit(value=False)
     return joined.with_columns(
-        pl.when(under_way & ~same_under_way & quiet)
-        .then(pl.lit("unchanged"))
-        .when(under_way)
+        pl.when(under_way)
         .then(pl.lit("held"))
         .when(quiet)
         .then(pl.lit("unchanged"))

@@ -5,15 +5,17 @@ It survives a crash: what `write` has returned from is on disk. It does not know
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
 from typing import TYPE_CHECKING
 
-from lading.errors import StateError
+from lading.errors import EnvironmentProblem, StateError
 from lading.ports import RowVerdicts
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from lading.core.batch import Batch
@@ -22,9 +24,14 @@ _MANIFEST = "collected.json"
 
 
 def fresh(folder: Path) -> Path:
-    """Return the folder, empty: what an earlier, unfinished collection left is gone."""
-    shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, mode=0o700)
+    """Return the folder, empty: what an earlier, unfinished collection left is gone.
+
+    Raises:
+        EnvironmentProblem: when our disk does not take it.
+    """
+    with _our_disk(folder):
+        shutil.rmtree(folder, ignore_errors=True)
+        folder.mkdir(parents=True, mode=0o700)
     return folder
 
 
@@ -34,23 +41,28 @@ def remove(folder: Path) -> None:
 
 
 def write(folder: Path, verdicts: RowVerdicts) -> None:
-    """Say in the folder which files hold the verdicts, durably and whole."""
+    """Say in the folder which files hold the verdicts, durably and whole.
+
+    Raises:
+        EnvironmentProblem: when our disk does not take it; nothing counts as collected then.
+    """
     manifest = {
         "verdicts": verdicts.path.name,
         "answers": verdicts.answers.name if verdicts.answers else None,
         "unattributed": verdicts.unattributed,
     }
     temporary = folder / (_MANIFEST + ".partial")
-    with temporary.open("w", encoding="utf-8") as handle:
-        json.dump(manifest, handle)
-        handle.flush()
-        os.fsync(handle.fileno())
-    temporary.rename(folder / _MANIFEST)
-    for name in (manifest["verdicts"], manifest["answers"]):
-        if isinstance(name, str):
-            _fsync(folder / name)
-    _fsync(folder)
-    _fsync(folder.parent)
+    with _our_disk(folder):
+        with temporary.open("w", encoding="utf-8") as handle:
+            json.dump(manifest, handle)
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.rename(folder / _MANIFEST)
+        for name in (manifest["verdicts"], manifest["answers"]):
+            if isinstance(name, str):
+                _fsync(folder / name)
+        _fsync(folder)
+        _fsync(folder.parent)
 
 
 def read(folder: Path, batch: Batch) -> RowVerdicts:
@@ -75,6 +87,18 @@ def _lost(folder: Path, batch: Batch) -> StateError:
         f"the answers collected for batch {batch.id} are gone or damaged: {folder}",
         hint="restore the state folder from a backup; the vendor's own log of the batch may still be had",
     )
+
+
+@contextlib.contextmanager
+def _our_disk(folder: Path) -> Iterator[None]:
+    """Say what it means when the disk fails: a full one, or a folder that somebody took away."""
+    try:
+        yield
+    except OSError as error:
+        raise EnvironmentProblem(
+            f"the vendor's answers cannot be kept in {folder}: {error.strerror or error}",
+            hint="make room on the disk of the state folder, then run the same command again: the answers are fetched anew",
+        ) from None
 
 
 def _fsync(path: Path) -> None:

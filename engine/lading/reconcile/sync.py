@@ -14,7 +14,7 @@ from lading.core.batch import Batch, Phase
 from lading.core.events import Reopened
 from lading.core.guards import within_budget
 from lading.core.run import Run, RunState
-from lading.errors import ExitCode, LadingError
+from lading.errors import ExitCode, LadingError, LockedError
 from lading.reconcile.loop import Patience, settle_all
 from lading.reconcile.prepare import describe, prepare
 from lading.reconcile.sweep import sweep
@@ -133,7 +133,9 @@ def _one_level(
                     failed[name] = error
         failed |= settle_all({name: one for name, one in able.items() if name not in failed}, world, patience)
         for name in able:
-            sweep(name, world)
+            # Whoever took a job over may be staging files that its journal does not name yet.
+            if not isinstance(failed.get(name), LockedError):
+                sweep(name, world)
         return {one.job.name: _outcome(one, world, runs[one.job.name], failed) for one in contexts}
 
 
