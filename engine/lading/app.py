@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from lading import __version__
+from lading.core.policy import wished
 from lading.errors import Problem, SourceError, SpecError, UsageError
 from lading.interrupts import Interrupts
 from lading.reconcile.context import Folders, JobContext, World
@@ -28,7 +29,6 @@ if TYPE_CHECKING:
 
     from lading.core.batch import Batch
     from lading.core.job import Connection, Deployment, Job
-    from lading.core.policy import Policy
     from lading.core.vendor_rules import VendorRules
     from lading.data import Columnar
     from lading.journal import Journal
@@ -202,7 +202,7 @@ class App:
         return JobContext(
             job=job,
             rules=rules,
-            policy=_policy(rules.policy, connection),
+            policy=wished(rules.policy, connection),
             identity=self.identity(job),
             vendor=self._vendors[connection.name],
         )
@@ -257,17 +257,6 @@ class App:
         if self._mocks:
             return self._mocks.credentials[connection.vendor]
         return resolve_credentials(connection, os.environ, _read_secret)
-
-
-def _policy(policy: Policy, connection: Connection) -> Policy:
-    """Return the vendor's policy with what the connection wishes instead."""
-    if connection.poll_every is not None:
-        policy = replace(policy, poll_first=connection.poll_every, poll_most=connection.poll_every)
-    if connection.deadline is not None:
-        policy = replace(policy, deadline=connection.deadline)
-    if connection.in_flight is not None:
-        policy = replace(policy, in_flight_max=connection.in_flight)
-    return policy
 
 
 def _read_secret(path: str) -> str:

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 UPLOAD_LIMIT = 8 << 30
 STORAGE = "/_storage"
+# A vendor that takes longer is stuck, and an automatic clock does not hide that.
+LONGEST_JUMP = 90 * 86_400
 
 
 class Vendor(abc.ABC):
@@ -97,7 +99,7 @@ class Vendor(abc.ABC):
     def polled(self, batch: Batch) -> None:
         """Let an automatic clock jump to what a client that asks again is waiting for."""
         at = self.next_change(batch) if self.clock.auto else None
-        if at is not None:
+        if at is not None and at - self.clock.now() <= LONGEST_JUMP:
             self.clock.reach(at)
 
     def holdings(self) -> Iterator[dict[str, Any]]:

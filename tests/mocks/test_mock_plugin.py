@@ -177,3 +177,14 @@ def test_no_settlement_is_no_balance(nothing: Any) -> None:
 def test_a_vendor_that_is_not_served_is_not_there() -> None:
     with serve([MOTORWEB]) as mocks, pytest.raises(KeyError):
         mocks.of(SITECORE)
+
+
+def test_a_file_refused_as_a_whole_is_rejected_in_the_books_and_unprocessed_in_the_ledger(mocks: Running) -> None:
+    mocks.switch(MOTORWEB, processing=1e9)
+    slot = MotorwebClient(mocks).send(b"vin\n1HGCM82633A004352\n")
+    mocks.advance(31 * 86_400)
+    assert [entry["fate"] for entry in mocks.ledger(MOTORWEB)] == ["unprocessed"]
+    for settled in (booked(slot, 0, 1), booked(slot, 0, 1)["equation"]):
+        assert_books_balance(settled, mocks.of(MOTORWEB))
+    with pytest.raises(AssertionError, match="1 accepted in the books, 0 in the ledger"):
+        assert_books_balance(booked(slot, 1, 0), mocks.of(MOTORWEB))

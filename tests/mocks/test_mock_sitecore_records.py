@@ -371,3 +371,15 @@ def test_hostile_values_are_judged_and_nothing_breaks(sitecore: SitecoreClient) 
     ]
     log = sitecore.settle(*nasty)
     assert [entry["ref"] for entry in log] == [nasty[2]["ref"]]
+
+
+def test_a_consumer_with_a_name_alone_becomes_a_traveller_once(mocks: Running, sitecore: SitecoreClient) -> None:
+    contact = {"identifiers": named("1"), "firstName": "Ann", "lastName": "Lee"}
+    people = [{"firstName": "Ann", "lastName": "Lee"}, {"firstName": "Bob", "lastName": "Lee"}, {"firstName": "Bob"}]
+    people.append({"firstName": "Cy", "identifiers": named("2"), "orderItems": [{"referenceId": "item-1"}]})
+    sent = record("order", "upsert", **order(contact=contact, consumers=people))
+    assert sitecore.settle(sent) == []
+    assert sitecore.settle(sent) == []
+    guests = [one["value"] for one in mocks.store(SITECORE) if one["kind"] == "guest"]
+    travellers = [guest["firstName"] for guest in guests if guest.get("guestType") == "traveller"]
+    assert (travellers, sorted(guest["firstName"] for guest in guests)) == (["Bob"], ["Ann", "Bob", "Cy"])

@@ -109,6 +109,19 @@ def test_an_automatic_clock_shows_every_status_once_and_waits_for_nobody(mocks: 
     assert {motorweb.status(other) for _ in range(3)} == {"PRE_PROCESSING"}
 
 
+def test_an_automatic_clock_does_not_free_what_is_stuck() -> None:
+    with serve(profile="stuck", clock=Clock("2026-03-01T12:00:00Z", frozen=True, auto=True)) as mocks:
+        sitecore, motorweb = SitecoreClient(mocks), MotorwebClient(mocks)
+        ref = sitecore.send(packed(GUEST))
+        seen = [sitecore.get(f"/inspect/{ref}").json()["status"]["code"] for _ in range(4)]
+        assert seen == ["file_uploaded", "processing", "processing", "processing"]
+        batch = motorweb.send(GOOD_CSV)
+        for _ in range(4):
+            last = motorweb.status(batch)
+        motorweb.token = motorweb.log_in().json()["access_token"]
+        assert (last, motorweb.status(batch)) == ("PROCESSING", "EXPIRED")
+
+
 def test_the_clock_of_a_state_directory_stays_automatic(tmp_path: object) -> None:
     with serve([SITECORE], state_dir=str(tmp_path), clock=Clock(auto=True)):
         pass

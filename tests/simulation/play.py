@@ -163,7 +163,7 @@ class Play:
         if self.draw.random() < 0.06:
             self._tamper()
         fuse = Fuse(pattern, nth, told=self.told)
-        if self.draw.random() < 0.1:
+        if not withdrawing and self.draw.random() < 0.1:
             unlocked = self.draw.random() < 0.7
             at, which = self.draw.choice(_STOPS), self.draw.choice([1, 1, 2, 3, 5])
             fuse.stop = (at, which, lambda: self._stopped(fuse, unlocked=unlocked))

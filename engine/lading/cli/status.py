@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from lading.cli.command import command
@@ -10,6 +9,7 @@ from lading.cli.declared import Declared, declared
 from lading.cli.outcomes import run_report
 from lading.cli.session import Answer, Session
 from lading.core.decide import decide
+from lading.core.policy import wished
 from lading.report.status import JobStatus, StatusReport
 from lading.schedule import next_slots
 
@@ -45,7 +45,7 @@ def status(session: Session) -> Answer:
 
 def _job(name: str, known: Declared, journal: Journal | None, now: datetime) -> JobStatus:
     last = journal.last_run(name) if journal else None
-    lease = journal.lease_row(name) if journal else None
+    lease = journal.lease_row(name) if journal and _is_running(journal, name) else None
     job = known.jobs.get(name)
     slots = next_slots(job.schedule, now, 1) if job and job.schedule else ()
     return JobStatus(
@@ -55,6 +55,12 @@ def _job(name: str, known: Declared, journal: Journal | None, now: datetime) -> 
         next_slot=slots[0] if slots else None,
         runner=lease.owner if lease else "",
     )
+
+
+def _is_running(journal: Journal, job: str) -> bool:
+    from lading.journal import is_held  # noqa: PLC0415 - only with a journal
+
+    return is_held(journal.path.parent, job)
 
 
 def _next_steps(batches: Sequence[Batch], known: Declared, now: datetime) -> Iterator[tuple[str, Step]]:
@@ -68,5 +74,5 @@ def _next_steps(batches: Sequence[Batch], known: Declared, now: datetime) -> Ite
         if job is None:
             continue
         connection = known.deployment.connections[job.connection]
-        policy = load_vendor(connection.vendor).policy
-        yield batch.id, decide(batch, replace(policy, deadline=connection.deadline or policy.deadline), now)
+        policy = wished(load_vendor(connection.vendor).policy, connection)
+        yield batch.id, decide(batch, policy, now)

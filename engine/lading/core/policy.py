@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from lading.core.job import Connection
 
 
 class InDoubt(StrEnum):
@@ -39,3 +43,14 @@ class Policy:
     failures_max: int = 12
     attempts_max: int = 20
     in_flight_max: int = 1
+
+
+def wished(policy: Policy, connection: Connection) -> Policy:
+    """Return the vendor's policy with what the connection wishes instead."""
+    if connection.poll_every is not None:
+        policy = replace(policy, poll_first=connection.poll_every, poll_most=connection.poll_every)
+    if connection.deadline is not None:
+        policy = replace(policy, deadline=connection.deadline)
+    if connection.in_flight is not None:
+        policy = replace(policy, in_flight_max=connection.in_flight)
+    return policy

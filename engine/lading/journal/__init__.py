@@ -1,7 +1,7 @@
 """The journal: events, batches, runs, rejects and baselines in one SQLite file. It decides nothing."""
 
 from lading.journal.journal import Journal
-from lading.journal.lease import lease, this_process, unlock
+from lading.journal.lease import is_held, lease, this_process, unlock
 from lading.journal.model import LeaseRow, RejectGroup, RejectRow
 
 __all__ = [
@@ -9,6 +9,7 @@ __all__ = [
     "LeaseRow",
     "RejectGroup",
     "RejectRow",
+    "is_held",
     "lease",
     "this_process",
     "unlock",

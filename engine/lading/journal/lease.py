@@ -56,6 +56,21 @@ def lease(journal: Journal, folder: Path, job: str, owner: str, at: datetime) ->
             os.close(descriptor)
 
 
+def is_held(folder: Path, job: str) -> bool:
+    """Say whether a living process runs the job. The journal may name one that was killed; the kernel does not."""
+    try:
+        descriptor = os.open(_lock_file(folder, job), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    except (OSError, LadingError):
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    finally:
+        os.close(descriptor)
+    return False
+
+
 def unlock(journal: Journal, folder: Path, job: str, at: datetime) -> int:
     """Take a job away from whoever runs it, and return the new epoch: no write of theirs succeeds any more.
 

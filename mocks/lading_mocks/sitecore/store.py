@@ -1,9 +1,9 @@
 """The guests, orders and events a tenant holds, and what each record changes in them.
 
 It does not know files or batches, and expects records that were checked; it refuses what its contents forbid. What
-replaces what follows sitecore-cdp.md, 4.2, 5.4, 6.6 and 7. The contact of an order is upserted like a guest (assumed).
-Not modelled: duplicates made by two records of one guest in one file (here the second finds the first), and limits on
-how much is retained.
+replaces what follows sitecore-cdp.md, 4.2, 5.4, 6.2, 6.6 and 7. The contact of an order is upserted like a guest
+(assumed). Not modelled: duplicates made by two records of one guest in one file (here the second finds the first), and
+limits on how much is retained.
 
 Reserved values of this mock: a guest with an identifier whose id starts with `MOCK-OPEN-SESSION` has an open session
 (delete: 403 `Action not allowed`; migration: `Unable to migrate Guest with open session`), and one whose id starts with
@@ -48,6 +48,7 @@ class Order:
     value: Value
     ordered: float
     guest: str | None
+    travellers: dict[tuple[str, str], str] = field(default_factory=dict)
 
 
 class Store:
@@ -135,6 +136,21 @@ class Store:
             self._orders[order.ref] = order
             self._by_reference.setdefault(value["referenceId"], {})[order.ref] = None
         self._guests[contact].orders[order.ref] = None
+        for consumer in value.get("consumers", []):
+            self._meet(consumer, order)
+
+    def _meet(self, consumer: Value, order: Order) -> None:
+        # A consumer known only by first and last name becomes a guest of type traveller, unless the name is that of the
+        # contact, who is always identified here (6.2). One who is identified is upserted like a contact (assumed).
+        name = (str(consumer.get("firstName", "")), str(consumer.get("lastName", "")))
+        person = {attribute: held for attribute, held in consumer.items() if attribute != "orderItems"}
+        contact = order.value["contact"]
+        if names_of(consumer):
+            self.upsert_guest(person)
+        elif all(name) and name != (contact.get("firstName"), contact.get("lastName")) and name not in order.travellers:
+            guest = self._new_guest()
+            guest.value = person | {"guestType": "traveller"}
+            order.travellers[name] = guest.ref
 
     def delete_order(self, value: Value) -> str:
         """Delete one order and its items; gives the 200 text of the documents."""

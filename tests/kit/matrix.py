@@ -1,0 +1,178 @@
+"""The smallest scenario of each vendor, prepared once and lived many times: under a fault plan, with a death at a checkpoint.
+
+The world is that of `simulation`: real loop, journal, data path and client, in-process mocks, virtual time.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from lading_mocks.clock import Clock
+from lading_mocks.control import Kit
+from lading_mocks.memory import Memory
+from lading_mocks.serving import VENDORS, MockServer
+
+from lading.core.batch import Batch, Phase
+from lading.errors import EnvironmentProblem
+from lading.journal import Journal
+from lading.reconcile.loop import Patience
+from lading.reconcile.prepare import describe, prepare
+from lading.reconcile.sync import resume
+from simulation import oracle
+from simulation.clock import START, VirtualTime
+from simulation.deployment import BDP, CDP, VENDOR_OF, Sources
+from simulation.life import Crash, Fuse, process
+from simulation.wire import Network, Trouble, plugged
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from lading.core.policy import InDoubt
+    from lading_mocks.faults import Fault
+
+_PORTS = {1001: BDP, 1002: CDP}
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What goes wrong in one life. `doubtful`: the vendor keeps back what became of its rows, so they may end unknown."""
+
+    name: str
+    faults: tuple[Fault, ...] = ()
+    troubles: tuple[Trouble, ...] = ()
+    doubtful: bool = False
+
+
+@dataclass
+class Ending:
+    """How a life under a plan ended."""
+
+    batch: Batch
+    complaints: list[str]
+    died_at: str = ""
+    struck: int = 0
+    names: list[str] = field(default_factory=list)
+
+
+class Scenario:
+    """One job with two rows in one file, one good and one that its vendor refuses (a fresh folder for each process)."""
+
+    def __init__(self, job: str, folder: Path, doubt: InDoubt | None = None) -> None:
+        """Prepare the run once and keep a copy of everything."""
+        self.job, self.folder, self.doubt = job, folder, doubt
+        self.state, self.kept = folder / "state", folder / "kept"
+        folder.mkdir(parents=True, exist_ok=True)
+        self.sources = Sources(folder, random.Random(1), (job,))
+        key = "MOCK-SERVER-ERROR-1" if job == "guests" else "V1"
+        bad = {"id": key, "name": "name a", "email": "a.guests@example.com"}
+        good = {"id": "G2", "name": "name b", "email": "b.guests@example.com"}
+        if job == "vehicles":
+            bad = {"id": key, "vin": "SHORT1", "plate": "", "state": ""}
+            good = {"id": "V2", "vin": "1HGCM82633A000002", "plate": "", "state": ""}
+        self.sources.rows[job] = {one["id"]: one for one in (bad, good)}
+        for each in (bad, good):
+            self.sources.history[job, each["id"]] = [each]
+            self.sources.allowed[job, self.sources.seen(job, each["id"])] = 1
+        self.sources._write(job)
+        self._begin()
+        with plugged(self.network), self._process(Fuse()) as one:
+            context = one.contexts[0]
+            with one.world.lease(job):
+                prepare(context, one.world, describe(context))
+        shutil.copytree(self.state, self.kept)
+
+    def live(self, plan: Plan, crash: int | None) -> Ending:
+        """Live once under the plan, die at the checkpoint of that number, resume in peace until rest, and be judged."""
+        shutil.rmtree(self.state)
+        shutil.copytree(self.kept, self.state)
+        self._begin()
+        self.kit.faults.arm(plan.faults)
+        for trouble in plan.troubles:
+            self.network.arm(trouble)
+        fuse = Fuse("", crash) if crash is not None else Fuse()
+        with plugged(self.network):
+            self._resume(fuse)
+            struck = sum(one["struck"] for one in self.kit.faults.report()) + len(self.network.fired)
+            self.kit.faults.clear()
+            self.network.troubles.clear()
+            for _ in range(4):
+                if self._batch().phase is Phase.DELIVERED:
+                    break
+                self._resume(Fuse())
+        return Ending(self._batch(), list(self._complaints(plan)), fuse.died_at, struck)
+
+    def checkpoints(self, plan: Plan) -> int:
+        """Return how many checkpoints the first life under a plan has."""
+        shutil.rmtree(self.state)
+        shutil.copytree(self.kept, self.state)
+        self._begin()
+        self.kit.faults.arm(plan.faults)
+        for trouble in plan.troubles:
+            self.network.arm(trouble)
+        fuse = Fuse()
+        with plugged(self.network):
+            self._resume(fuse)
+        return fuse.seen
+
+    def _begin(self) -> None:
+        """Give the vendors an empty world, and time its beginning."""
+        shutil.rmtree(self.folder / "vendors", ignore_errors=True)
+        shutil.rmtree(self.folder / "out", ignore_errors=True)
+        clock = Clock(START, frozen=True)
+        vendors = {name: VENDORS[name](Memory(self.folder / "vendors" / name, seed=1), clock) for name in VENDORS}
+        self.kit = Kit(clock=clock, vendors=vendors, folder=self.folder / "vendors")
+        self.time = VirtualTime(clock)
+        self.fuse = Fuse()
+        servers = {port: MockServer(self.kit, vendors[name], "127.0.0.1", port, None) for port, name in _PORTS.items()}
+        self.network = Network(servers=servers, names=_PORTS, clock=self.time, checkpoint=lambda name: self.fuse.checkpoint(name))
+
+    def _process(self, fuse: Fuse):  # noqa: ANN202 - what `process` returns
+        self.fuse = fuse
+        credentials = {name: dict(vendor.credentials) for name, vendor in self.kit.vendors.items()}
+        return process(self.state, self.sources, self.time, fuse, credentials, 50)
+
+    def _resume(self, fuse: Fuse) -> None:
+        self.time.sleeps = 0
+        try:
+            with self._process(fuse) as one:
+                contexts = one.contexts
+                if self.doubt is not None:
+                    contexts = tuple(replace(each, policy=replace(each.policy, allocation_in_doubt=self.doubt)) for each in contexts)
+                for outcome in resume(contexts, one.world, Patience()):
+                    if outcome.error is not None and not isinstance(outcome.error, EnvironmentProblem):
+                        raise outcome.error
+        except Crash:
+            pass
+        finally:
+            self.fuse = Fuse()
+
+    def _batch(self) -> Batch:
+        with Journal.open(self.state) as journal:
+            return journal.batches(f"{self.job}-1")[0]
+
+    def _complaints(self, plan: Plan):  # noqa: ANN202 - an iterator of texts
+        slots = oracle.slots_of(self.kit.vendors)
+        with Journal.open(self.state) as journal:
+            batches = oracle.all_batches(journal, (self.job,))
+            yield from oracle.never_twice(slots, self.sources)
+            yield from oracle.books_are_true(slots, batches, doubtful=plan.doubtful)
+            yield from oracle.tickets_follow(self.kit.vendors, batches)
+            yield from oracle.equations_hold(journal, (self.job,))
+            yield from _content_once(slots, batches)
+            batch = batches[0]
+            if batch.phase is not Phase.DELIVERED and not batch.reason:
+                yield f"the batch ended {batch.phase} and nobody says why"
+            if batch.phase is Phase.DELIVERED and VENDOR_OF[self.job] == BDP and not plan.doubtful:
+                yield from oracle.results_are_whole(slots, self.sources, journal, self.folder)
+
+
+def _content_once(slots: dict[str, oracle.Slot], batches: list[Batch]):  # noqa: ANN202 - an iterator of texts
+    held = [one for one in slots.values() if one.md5 is not None]
+    if len(held) > 1:
+        yield f"the content stands in {len(held)} slots"
+    for one in held:
+        if one.md5 != batches[0].file.md5:
+            yield "the vendor holds something that was never sealed"
