@@ -45,7 +45,7 @@ docs: $(VENV)/.installed-dev ## Write the generated parts of the documentation a
 	@$(BIN)/cog -r $(PAGES)
 
 # The wheel is first run with nothing but its own dependencies, then tested, each time far from the source tree.
-TREE := $(wildcard tests examples docs jobs.yaml README.md CHANGELOG.md LICENSE pyproject.toml)
+TREE := $(wildcard tests examples docs jobs.yaml Makefile README.md CHANGELOG.md LICENSE pyproject.toml)
 wheel-test: $(VENV)/.installed-dev ## Build the wheel and test it, installed, away from this source tree
 	@away=$$(mktemp -d) && trap 'rm -rf "$$away"' EXIT && mkdir "$$away/tree" && \
 	echo "wheel-test: building the wheel" && \

@@ -16,6 +16,15 @@ from kit.deployment import JOBS, Deployment, write_sources  # noqa: E402 - the s
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+#: Real files that lie beside the checkout where lading is developed; their licence keeps them out of it.
+REAL_FILES = Path(__file__).parents[2] / "shared" / "data"
+collect_ignore = [] if REAL_FILES.is_dir() else ["journeys/test_real_files.py"]
+
+
+def pytest_report_header() -> str:
+    """Say whether the real files are here."""
+    return f"real files: {'in ' + str(REAL_FILES) if REAL_FILES.is_dir() else 'not here, so tests on them are left out'}"
+
 
 @pytest.fixture
 def deployment(tmp_path: Path) -> Iterator[Deployment]:

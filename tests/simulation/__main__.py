@@ -16,6 +16,8 @@ from simulation.many import Sum, play_with, reports  # noqa: E402 - see the line
 def main() -> int:
     """Play what the command line asks for."""
     given = _arguments()
+    if given.hunt:
+        return _hunt(given)
     if given.seeds == 1:
         report = play_with(given.seed, given.plant)
         if given.transcript or report.violations:
@@ -39,9 +41,23 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seeds", type=int, default=1, help="how many seeds")
     parser.add_argument("--jobs", type=int, default=1, help="how many processes")
     parser.add_argument("--plant", default="", help="play with a planted bug (see plants.py)")
+    parser.add_argument("--hunt", action="store_true", help="say at which seed each planted bug is found")
     parser.add_argument("--transcript", action="store_true", help="print what happened")
     parser.add_argument("--stop", type=int, default=20, help="stop after so many violated seeds")
     return parser.parse_args()
+
+
+def _hunt(given: argparse.Namespace) -> int:
+    from simulation.plants import PLANTS  # noqa: PLC0415 - only who plants needs it
+
+    survivors = 0
+    for name in [given.plant] if given.plant else sorted(PLANTS):
+        seeds = range(given.seed, given.seed + given.seeds)
+        found = next((one for one in reports(seeds, given.jobs, name) if one.violations), None)
+        survivors += found is None
+        what = f"seed {found.seed}: {found.violations[0][:120]}" if found else "SURVIVED"
+        print(f"law {PLANTS[name].law}: {name} ({PLANTS[name].does}): {what}", flush=True)
+    return bool(survivors)
 
 
 def _tell(total: Sum, took: float) -> None:
