@@ -38,6 +38,7 @@ if TYPE_CHECKING:
     from lading_mocks.faults import Fault
     from lading_mocks.vendor import Vendor
 
+__all__ = ["VENDORS", "MockServer", "Running", "serve"]
 _log = logging.getLogger("lading_mocks")
 VENDORS: Mapping[str, type[Vendor]] = {Motorweb.name: Motorweb, Sitecore.name: Sitecore}
 

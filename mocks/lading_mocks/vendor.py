@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from lading_mocks.memory import Memory
 
 UPLOAD_LIMIT = 8 << 30
+ALWAYS_HASHED = 256 << 20
 STORAGE = "/_storage"
 # A vendor that takes longer is stuck, and an automatic clock does not hide that.
 LONGEST_JUMP = 90 * 86_400
@@ -119,10 +120,11 @@ class Vendor(abc.ABC):
     ) -> Response:
         """Store an uploaded body on disk and note it in its batch, unless the batch no longer wants one.
 
-        A body that does not match `content_md5`, or whose connection breaks, changes nothing. An MD5 costs more than
-        all the rest, so it is worked out only where the vendor or the customer wants it.
+        A body that does not match `content_md5`, or whose connection breaks, changes nothing. The MD5 of a large
+        body costs more than all the rest, so it is worked out only where the vendor or the customer wants it.
         """
-        hashed = self.hashes_uploads or content_md5 is not None
+        small = (request.content_length or 0) <= ALWAYS_HASHED
+        hashed = small or self.hashes_uploads or content_md5 is not None
         incoming = self.memory.incoming()
         try:
             with incoming.open("wb") as stream:

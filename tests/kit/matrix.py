@@ -62,6 +62,23 @@ class Scenario:
 
     def __init__(self, job: str, folder: Path, doubt: InDoubt | None = None) -> None:
         """Prepare the run once and keep a copy of everything."""
+        self._describe(job, folder, doubt)
+        self._begin()
+        with plugged(self.network), self._process(Fuse()) as one:
+            context = one.contexts[0]
+            with one.world.lease(job):
+                prepare(context, one.world, describe(context))
+        shutil.copytree(self.state, self.kept)
+
+    @classmethod
+    def reopened(cls, job: str, folder: Path) -> Scenario:
+        """Return a scenario that another process prepared in this folder."""
+        made = cls.__new__(cls)
+        made._describe(job, folder, None)
+        made._open_world()
+        return made
+
+    def _describe(self, job: str, folder: Path, doubt: InDoubt | None) -> None:
         self.job, self.folder, self.doubt = job, folder, doubt
         self.state, self.kept = folder / "state", folder / "kept"
         folder.mkdir(parents=True, exist_ok=True)
@@ -77,18 +94,10 @@ class Scenario:
             self.sources.history[job, each["id"]] = [each]
             self.sources.allowed[job, self.sources.seen(job, each["id"])] = 1
         self.sources._write(job)
-        self._begin()
-        with plugged(self.network), self._process(Fuse()) as one:
-            context = one.contexts[0]
-            with one.world.lease(job):
-                prepare(context, one.world, describe(context))
-        shutil.copytree(self.state, self.kept)
 
     def live(self, plan: Plan, crash: int | None) -> Ending:
         """Live once under the plan, die at the checkpoint of that number, resume in peace until rest, and be judged."""
-        shutil.rmtree(self.state)
-        shutil.copytree(self.kept, self.state)
-        self._begin()
+        self.restore()
         self.kit.faults.arm(plan.faults)
         for trouble in plan.troubles:
             self.network.arm(trouble)
@@ -106,9 +115,7 @@ class Scenario:
 
     def checkpoints(self, plan: Plan) -> int:
         """Return how many checkpoints the first life under a plan has."""
-        shutil.rmtree(self.state)
-        shutil.copytree(self.kept, self.state)
-        self._begin()
+        self.restore()
         self.kit.faults.arm(plan.faults)
         for trouble in plan.troubles:
             self.network.arm(trouble)
@@ -117,11 +124,38 @@ class Scenario:
             self._resume(fuse)
         return fuse.seen
 
+    def restore(self) -> None:
+        """Put the prepared run back, in an empty world."""
+        shutil.rmtree(self.state)
+        shutil.copytree(self.kept, self.state)
+        self._begin()
+
+    def go_on(self) -> Ending:
+        """Find the world as a killed process left it on disk, resume until rest, and be judged."""
+        self._open_world()
+        with plugged(self.network):
+            for _ in range(4):
+                if self._batch().phase is Phase.DELIVERED:
+                    break
+                self._resume(Fuse())
+        return Ending(self._batch(), list(self._complaints(Plan("killed"))))
+
+    def run_once(self) -> None:
+        """Resume once, in a world that outlives this process."""
+        with plugged(self.network):
+            self._resume(Fuse())
+
     def _begin(self) -> None:
         """Give the vendors an empty world, and time its beginning."""
         shutil.rmtree(self.folder / "vendors", ignore_errors=True)
         shutil.rmtree(self.folder / "out", ignore_errors=True)
+        self._open_world()
+
+    def _open_world(self) -> None:
+        """Open the vendors' world as it stands on disk."""
         clock = Clock(START, frozen=True)
+        (self.folder / "vendors").mkdir(exist_ok=True)
+        clock.live_in(self.folder / "vendors" / "clock.json")
         vendors = {name: VENDORS[name](Memory(self.folder / "vendors" / name, seed=1), clock) for name in VENDORS}
         self.kit = Kit(clock=clock, vendors=vendors, folder=self.folder / "vendors")
         self.time = VirtualTime(clock)

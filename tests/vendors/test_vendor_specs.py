@@ -50,7 +50,7 @@ def test_motorweb_is_what_the_design_says() -> None:
     assert (rules.policy.poll_first.total_seconds(), rules.policy.poll_most.total_seconds()) == (900, 900)
     assert rules.policy.deadline.days == 31
     assert rules.policy.ask_after.total_seconds() < 900, "there must be time left in the URL's 15 minutes"
-    assert rules.target_keys == {"service": True, "email": False, "scheduledDate": False}
+    assert rules.target_keys == {"service": True, "email": False, "scheduledDate": False, "schema": False}
     assert rules.words["COMPLETE"] is rules.words["COMPLETED"] is Verdict.PROCESSED
     assert (rules.row_log.joined_by, rules.row_log.silence, rules.row_log.results) == ("inputs", Silence.UNKNOWN, True)
     assert rules.row_log.errors.retry_codes == ("SERVER_ERROR",)

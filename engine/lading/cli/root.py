@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 #: Each command: the module of `lading.cli` that it is in, and its line in the list. A test holds the lines to the help.
 COMMANDS = {
+    "init": ("init", "Write a jobs.yaml that works, with sample data, to start from."),
     "validate": ("validate", "Check jobs.yaml and its sources without sending anything."),
     "plan": ("plan", "Print what a sync would send, without contacting a vendor."),
     "sync": ("sync", "Bring every target in line with its source."),
@@ -30,6 +31,7 @@ COMMANDS = {
     "status": ("status", "Show what is open, what comes next, and how each job stands."),
     "settle": ("settle", "Print the settlement equation of a run."),
     "rejects": ("rejects", "Show the rows that did not get there, and why."),
+    "why": ("why", "Show what is known of one key, and why."),
     "history": ("history", "List the runs of the past, newest first."),
     "approve": ("approve", "Allow the plan of a job that a guard holds."),
     "cancel": ("cancel", "Give up a batch, or all open batches of a job."),

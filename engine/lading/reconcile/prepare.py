@@ -15,7 +15,7 @@ from lading.core import tickets
 from lading.core.batch import Batch, BatchFile, Phase, RunId
 from lading.core.guards import Breach, breaches
 from lading.core.run import Run, RunState
-from lading.errors import EnvironmentProblem, SourceError, StateError, VendorFailure
+from lading.errors import EnvironmentProblem, SourceError, StateError, UsageError, VendorFailure
 from lading.ports import CompareContext, Comparison, TargetFacts
 from lading.reconcile.deliver import baseline_of
 
@@ -45,6 +45,7 @@ def describe(context: JobContext) -> TargetFacts:
 
     Raises:
         EnvironmentProblem: when the vendor cannot be reached, refuses the credentials, or does not know the target.
+        UsageError: when the record has a column that the template lacks.
     """
     try:
         facts = context.vendor.describe(context.job.target)
@@ -53,14 +54,19 @@ def describe(context: JobContext) -> TargetFacts:
             f'{context.rules.title}, connection "{context.job.connection}": {failure.reason}',
             hint="nothing was sent; `lading doctor` checks connections one by one",
         ) from None
-    lacking = [name for name, _ in context.job.record.members if facts.columns and name not in facts.columns]
-    if lacking:
-        raise EnvironmentProblem(
-            f'the record of job "{context.job.name}" has {", ".join(lacking)}, '
-            f"but the vendor's template has only {', '.join(facts.columns or ())}",
-            hint=f"change record: in {context.job.place}; nothing was sent",
-        )
+    _check_template(context, facts)
     return facts
+
+
+def _check_template(context: JobContext, facts: TargetFacts) -> None:
+    """Raise UsageError when the record has columns that the vendor's input template lacks."""
+    members = context.job.record.members
+    lacking = [f'"{name}" ({node.place})' for name, node in members if facts.columns and name not in facts.columns]
+    if lacking:
+        raise UsageError(
+            f"the vendor's input template has no column {', '.join(lacking)}",
+            hint=f"its columns are {', '.join(facts.columns or ())}; nothing was sent",
+        )
 
 
 def plan(context: JobContext, world: World, facts: TargetFacts | None = None) -> JobPlan:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from lading.spec.jobs_file import fill_in_lines, load
     from lading.spec.render import render_problem
     from lading.spec.schema_out import SCHEMA_FILE, jobs_schema, jobs_schema_text
+    from lading.spec.starters import starter_files
 
 __all__ = [
     "SCHEMA_FILE",
@@ -23,6 +24,7 @@ __all__ = [
     "load",
     "render_problem",
     "resolve_credentials",
+    "starter_files",
 ]
 
 _HOMES = {
@@ -33,6 +35,7 @@ _HOMES = {
     "load": "jobs_file",
     "render_problem": "render",
     "resolve_credentials": "credentials",
+    "starter_files": "starters",
 }
 
 

@@ -90,21 +90,22 @@ class ConditionModel(Model):
 
 
 class RecordModel(Model):
-    """A whole record schema file."""
+    """A whole record schema file. `extra` lets in members that the file does not name."""
 
     version: Literal[1]
     name: Text
     source: Text
     modes: Annotated[list[Text], Field(min_length=1)]
     legacy: str = ""
-    fields: Annotated[dict[Text, RuleModel], Field(min_length=1)]
+    fields: dict[Text, RuleModel] = Field(default_factory=dict)
+    extra: ExtraModel | None = None
     fields_in: dict[Text, list[Text]] = Field(default_factory=dict)
     any_of: dict[Text, list[list[Text]]] = Field(default_factory=dict)
     conditions: list[ConditionModel] = Field(default_factory=list)
 
     def compiled(self) -> RecordSchema:
         """Return the record schema."""
-        root = RuleModel(kind=Kind.OBJECT, fields=self.fields, source=self.source)
+        root = RuleModel(kind=Kind.OBJECT, fields=self.fields, extra=self.extra, source=self.source)
         return RecordSchema(
             name=self.name,
             modes=tuple(self.modes),

@@ -1,0 +1,135 @@
+"""Guests with plausible names and addresses come out of a seed: the same seed and number give the same rows.
+
+It does not know what is done with them. About 0.8 % of the rows break a rule of the vendor.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import pyarrow.parquet as pq
+
+CHUNK = 500_000
+_FIRST = """Anna Jan Petr Eva Marie Josef Jana Pavel Lucie Tomas Zoe Liam Olivia Noah Emma James Sofia Mateo Hugo Chloe Lukas
+Mia Ben Leon Hannah Paul Clara Giulia Marco Sara Ines Miguel Pedro Ana Joao Sven Ingrid Lars Freja Aino Juhani Zofia
+Adam Nadia Omar Aisha Yusuf Mei Hiro Yuki Priya Arjun François Zoë José Jürgen Łukasz Nguyễn""".split()
+_LAST = """Novák Svoboda Novotný Dvořák Smith Jones Taylor Brown Williams Wilson Müller Schmidt Schneider Fischer Weber Rossi
+Russo Ferrari García Fernández González Silva Santos Hansen Johansson Andersson Nielsen Virtanen Korhonen Kowalski
+Wójcik O'Connor Murphy Walsh Martin Bernard Dubois Petit Tanaka Suzuki Chen Wang Kumar Sharma Haddad Okafor""".split()
+_STREETS = """Main Street|High Street|Station Road|Park Avenue|Church Lane|Hauptstraße|Bahnhofstraße|Rue de la Paix|Via Roma
+Calle Mayor|Dlouhá|Nádražní|Masarykova|Storgatan|Mannerheimintie|Avenida da Liberdade|Ulica Długa""".replace(
+    "\n", "|"
+).split("|")
+_CITIES = [
+    ("Praha", "CZ", "cs"), ("Brno", "CZ", "cs"), ("London", "GB", "en"), ("Leeds", "GB", "en"), ("Berlin", "DE", "de"),
+    ("München", "DE", "de"), ("Paris", "FR", "fr"), ("Lyon", "FR", "fr"), ("Roma", "IT", "it"), ("Madrid", "ES", "es"),
+    ("Lisboa", "PT", "pt"), ("Oslo", "NO", "no"), ("Göteborg", "SE", "sv"), ("Helsinki", "FI", "fi"),
+    ("Kraków", "PL", "pl"), ("Dublin", "IE", "en"), ("Wellington", "NZ", "en"), ("Sydney", "AU", "en"),
+]  # fmt: skip
+_NOTES = [
+    None, None, None, "Prefers the window seat", "Called about the invoice; will call again", 'Likes to be called "Doc"',
+    "Allergic to nuts\nno shellfish", "VIP", "path C:\\guests\\old", "Returned two items in spring, was very friendly",
+]  # fmt: skip
+_DOMAINS = ["example.com", "example.org", "mail.example.net", "post.example.cz", "inbox.example.co.uk"]
+_TIERS = [None, "bronze", "silver", "gold", "platinum"]
+
+
+def generate(folder: Path, rows: int, seed: int) -> tuple[Path, Path]:
+    """Return a Parquet and a CSV file of `rows` guests in the folder; they are made once and kept."""
+    parquet, csv = folder / f"guests-{rows}-{seed}.parquet", folder / f"guests-{rows}-{seed}.csv"
+    if parquet.exists() and csv.exists():
+        return parquet, csv
+    folder.mkdir(parents=True, exist_ok=True)
+    writer: pq.ParquetWriter | None = None
+    partial = parquet.with_suffix(".partial")
+    with csv.with_suffix(".csv-partial").open("wb") as out:
+        for begin in range(0, rows, CHUNK):
+            frame = guests(begin, min(CHUNK, rows - begin), seed)
+            table = frame.to_arrow(compat_level=pl.CompatLevel.oldest())
+            writer = writer or pq.ParquetWriter(partial, table.schema, compression="zstd")
+            writer.write_table(table, row_group_size=125_000)
+            _as_text(frame).write_csv(out, include_header=begin == 0)
+    if writer is not None:
+        writer.close()
+    partial.replace(parquet)
+    csv.with_suffix(".csv-partial").replace(csv)
+    return parquet, csv
+
+
+def _as_text(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the frame as it stands in CSV: moments in ISO 8601."""
+    moments = [pl.col(one).dt.to_string("%Y-%m-%dT%H:%M:%S%.3fZ") for one in ("first_seen", "last_seen")]
+    return frame.with_columns(moments)
+
+
+def guests(begin: int, count: int, seed: int) -> pl.DataFrame:
+    """Return the rows from number `begin` (0 is the first); a stretch begins at a multiple of CHUNK."""
+    draw = np.random.default_rng([seed, begin // CHUNK])
+    number = pl.Series("number", np.arange(begin + 1, begin + count + 1))
+    frame = number.to_frame().with_columns(
+        _pick(draw, "title", ["Mr", "Mrs", "Ms", "Dr", None], count, [0.35, 0.2, 0.2, 0.05, 0.2]),
+        _pick(draw, "first_name", _FIRST, count),
+        _pick(draw, "last_name", _LAST, count),
+        _pick(draw, "gender", ["male", "female", "unknown", None, "x"], count, [0.44, 0.44, 0.05, 0.068, 0.002]),
+        _pick(draw, "street_name", _STREETS, count),
+        _pick(draw, "domain", _DOMAINS, count),
+        _pick(draw, "note", _NOTES, count),
+        _pick(draw, "loyalty_tier", _TIERS, count),
+        _pick(draw, "newsletter", ["SUBSCRIBED", "UNSUBSCRIBED", "PENDING"], count, [0.6, 0.3, 0.1]),
+        pl.Series("place", draw.integers(0, len(_CITIES), count)),
+        pl.Series("luck", draw.random(count)),
+        pl.Series("a", draw.integers(0, 1 << 31, count)),
+        pl.Series("b", draw.integers(0, 1 << 31, count)),
+        pl.Series("spend", np.round(draw.gamma(1.2, 400.0, count), 2)),
+    )
+    places = pl.DataFrame(_CITIES, schema=["city", "country", "language"], orient="row").with_row_index("place")
+    frame = frame.join(places.with_columns(pl.col("place").cast(pl.Int64)), on="place", how="left", maintain_order="left")
+    return _columns(frame)
+
+
+def _pick(draw: np.random.Generator, name: str, words: list[str | None], count: int, odds: list[float] | None = None) -> pl.Series:
+    """Return words drawn at random; without odds, the early ones are the frequent ones."""
+    weights = np.array(odds) if odds else 1 / (np.arange(len(words)) + 3.0)
+    return pl.Series(name, words).gather(draw.choice(len(words), count, p=weights / weights.sum()))
+
+
+def _columns(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the 27 columns of a guest, some of them wrong on purpose."""
+    a, b, luck = pl.col("a"), pl.col("b"), pl.col("luck")
+    plain = pl.col("first_name").str.to_lowercase().str.replace_all(r"[^a-z]", "")
+    other = pl.col("last_name").str.to_lowercase().str.replace_all(r"[^a-z]", "")
+    mail = pl.concat_str(plain, pl.lit("."), other, (a % 9973).cast(pl.String), pl.lit("@"), pl.col("domain"))
+    day = (pl.lit(0) - a % 20_000 + 13_000).cast(pl.Int32).cast(pl.Date)
+    seen = pl.datetime(2018, 1, 1) + pl.duration(seconds=a % 150_000_000)
+    later = seen + pl.duration(milliseconds=(b % 90_000_000).cast(pl.Int64) * 1000 + b % 1000)
+    return frame.select(
+        pl.format("g-{}", pl.col("number").cast(pl.String).str.zfill(9)).alias("id"),
+        "title",
+        "first_name",
+        pl.when(luck >= 0.004).then(pl.col("last_name")).alias("last_name"),
+        "gender",
+        day.dt.to_string("%Y-%m-%dT00:00Z").alias("birth_date"),
+        pl.when(luck < 0.003).then(pl.lit("not an address")).when(luck < 0.95).then(mail).alias("email"),
+        pl.format("+420 {}", a % 900_000_000 + 100_000_000).alias("phone"),
+        pl.when(luck > 0.5).then(pl.format("+44 {}", b % 900_000_000 + 100_000_000)).alias("mobile"),
+        pl.format("{} {}", "street_name", a % 250 + 1).alias("street"),
+        pl.when(luck > 0.8).then(pl.format("Apt {}", b % 90 + 1)).alias("street2"),
+        "city",
+        (b % 90_000 + 10_000).cast(pl.String).alias("postcode"),
+        pl.when(luck > 0.6).then(pl.format("Region {}", a % 14 + 1)).alias("state"),
+        pl.when((luck > 0.5) & (luck < 0.503)).then(pl.lit("Nowhere")).otherwise(pl.col("country")).alias("country"),
+        "language",
+        pl.col("country").alias("nationality"),
+        pl.when(luck > 0.7).then(pl.format("P{}", b % 90_000_000 + 10_000_000)).alias("passport"),
+        pl.when(luck > 0.7).then(pl.format("20{}-0{}-1{}T00:00Z", a % 9 + 27, b % 9 + 1, a % 10)).alias("passport_expiry"),
+        seen.cast(pl.Datetime("ms")).alias("first_seen"),
+        later.cast(pl.Datetime("ms")).alias("last_seen"),
+        pl.format("L{}", (a * 31 + b) % 9_000_000_000 + 1_000_000_000).alias("loyalty_id"),
+        "loyalty_tier",
+        (a % 250_000).alias("points"),
+        "spend",
+        "newsletter",
+        "note",
+    )
