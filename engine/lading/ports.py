@@ -180,6 +180,20 @@ class RowVerdicts:
     unattributed: int = 0
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownKey:
+    """What is known of one key.
+
+    `held` says that the target holds a version of it; `newest` how its newest version ended: accepted, rejected or
+    unknown, and empty when the baseline knows nothing of it. `lines` says where a version of it is under way: by
+    evidence file, the record of the batch file (from 1).
+    """
+
+    held: bool = False
+    newest: str = ""
+    lines: Mapping[Path, int] = field(default_factory=dict)
+
+
 class Watcher(Protocol):
     """Somebody who is shown how far a long piece of work is. It must not raise and must return at once."""
 
@@ -229,6 +243,10 @@ class DataPath(Protocol):
 
     def resolve(self, baseline: Baseline, keys: Sequence[str], into: Path, *, delivered: bool) -> Baseline:
         """Return a new baseline file in which rows of unknown outcome are held by the target, or to be sent again."""
+        ...
+
+    def lookup(self, key: str, baseline: Baseline, in_flight: Sequence[Path]) -> KnownKey:
+        """Return what the baseline and the evidence of open batches say of one key, reading as little as possible."""
         ...
 
 

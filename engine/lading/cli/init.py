@@ -13,7 +13,6 @@ from lading.cli.new_files import already_there, write_all
 from lading.cli.session import Answer, Session
 from lading.errors import UsageError
 from lading.report.said import Said
-from lading.report.words import visible
 
 #: What lading makes beside the jobs file and nobody should commit: its memory, and what the vendors answered.
 IGNORED = (".lading/", "out/")
@@ -38,14 +37,13 @@ def init(session: Session, folder: Path, *, vendors: tuple[str, ...], force: boo
         names = ", ".join(str(one) for one in there)
         raise UsageError(
             f"{names} {'is' if len(there) == 1 else 'are'} already there; nothing was written",
-            hint="name another folder, or replace them with `lading init --force`",
+            hint=f"name another folder, or replace what is there with `{_forced(folder, vendors)}`",
         )
     ignore = folder / ".gitignore"
-    kept = bool(already_there([ignore]))
-    first = {} if kept else {ignore: "".join(f"{line}\n" for line in IGNORED)}
+    first = {} if already_there([ignore]) else {ignore: "".join(f"{line}\n" for line in IGNORED)}
     write_all({**first, **wanted})
     written = [str(one) for one in (*first, *wanted)]
-    notes = [f"{ignore} was left as it is; {' and '.join(IGNORED)} should stand in it"] if kept else []
+    notes = _notes(ignore)
     report = Said(
         sentences=(*(f"wrote {name}" for name in written), *(f"note: {note}" for note in notes)),
         facts={"folder": str(folder), "written": written, "notes": notes},
@@ -54,6 +52,23 @@ def init(session: Session, folder: Path, *, vendors: tuple[str, ...], force: boo
     return Answer(report=report)
 
 
+def _notes(ignore: Path) -> list[str]:
+    """Return what a person should add to a .gitignore that we did not write."""
+    try:
+        kept = ignore.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        kept = []
+    missing = [line for line in IGNORED if line not in kept]
+    return [f"{ignore} was left as it is; add {' and '.join(missing)} to it"] if missing else []
+
+
+def _forced(folder: Path, vendors: tuple[str, ...]) -> str:
+    """Return the same command, with --force."""
+    words = [] if folder == Path() else [str(folder)]
+    words += [word for name in vendors for word in ("--vendor", name)]
+    return shlex.join(["lading", "init", *words, "--force"])
+
+
 def _way_to(folder: Path) -> str:
     """Return how to get to the folder, when we are elsewhere."""
-    return f"`cd {visible(shlex.quote(str(folder)))}`, then " if folder.resolve() != Path.cwd() else ""
+    return f"`cd {shlex.quote(str(folder))}`, then " if folder.resolve() != Path.cwd() else ""

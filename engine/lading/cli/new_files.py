@@ -6,6 +6,7 @@ It does not know what stands in them.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 from typing import TYPE_CHECKING
 
@@ -30,24 +31,29 @@ def write_all(texts: Mapping[Path, str]) -> None:
     Raises:
         EnvironmentProblem: when a file or a folder cannot be written.
     """
+    at = None
     with contextlib.ExitStack() as undone:
         try:
-            partials = {}
-            for path, text in texts.items():
-                _make_folder(path.parent, undone)
-                partials[path] = path.with_name(f".{path.name}.partial")
-                undone.callback(partials[path].unlink, missing_ok=True)
-                _write(partials[path], text)
-            for path, partial in partials.items():
-                if not os.path.lexists(path):
-                    undone.callback(path.unlink, missing_ok=True)
-                partial.replace(path)
+            for at, text in texts.items():
+                if at.is_dir():
+                    raise IsADirectoryError(errno.EISDIR, "a folder stands there")
+                _make_folder(at.parent, undone)
+                undone.callback(_partial(at).unlink, missing_ok=True)
+                _write(_partial(at), text)
+            for at in texts:
+                if not os.path.lexists(at):
+                    undone.callback(at.unlink, missing_ok=True)
+                _partial(at).replace(at)
         except OSError as error:
             raise EnvironmentProblem(
-                f"{error.filename2 or error.filename}: {error.strerror}; nothing was written",
+                f"{at} cannot be written: {(error.strerror or type(error).__name__).lower()}; nothing new was left",
                 hint="name a folder that you may write to, on a disk with free space",
             ) from None
         undone.pop_all()
+
+
+def _partial(path: Path) -> Path:
+    return path.with_name(f".{path.name}.partial")
 
 
 def _make_folder(folder: Path, undone: contextlib.ExitStack) -> None:

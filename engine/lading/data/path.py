@@ -14,6 +14,7 @@ from lading.data.baseline import advance, resolve
 from lading.data.compare import compare
 from lading.data.guarding import guarded, whole_parquet
 from lading.data.joins import joined_schema
+from lading.data.lookup import lookup
 from lading.data.read import open_source
 from lading.data.settle import settle
 from lading.data.stage import stage
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from lading.core.job import Job
     from lading.core.vendor_rules import VendorRules
     from lading.errors import Problem
-    from lading.ports import Baseline, CompareContext, Comparison, Downloads, RowVerdicts, Watcher
+    from lading.ports import Baseline, CompareContext, Comparison, Downloads, KnownKey, RowVerdicts, Watcher
 
 #: Rejects that are given out at a time.
 CHUNK = 10_000
@@ -107,3 +108,9 @@ class Columnar:
     def resolve(self, baseline: Baseline, keys: Sequence[str], into: Path, *, delivered: bool) -> Baseline:
         """Return a new baseline file in which rows of unknown outcome are held by the target, or to be sent again."""
         return resolve(baseline, keys, into, delivered=delivered)
+
+    def lookup(self, key: str, baseline: Baseline, in_flight: Sequence[Path]) -> KnownKey:
+        """Return what the baseline and the evidence of open batches say of one key, reading as little as possible."""
+        whole_parquet([*([] if baseline.path is None else [baseline.path]), *in_flight])
+        with guarded("looking for one key"):
+            return lookup(key, baseline, in_flight)

@@ -30,12 +30,15 @@ Other = TypeVar("Other")
 class Spool:
     """A Parquet file that grows frame by frame under a temporary name. A context manager: an exception drops it."""
 
-    def __init__(self, path: Path, schema: Schema) -> None:
-        """Open the file; every frame must have these columns."""
+    def __init__(
+        self, path: Path, schema: Schema, *, compression: str = "lz4", mark: Mapping[bytes, bytes] | None = None
+    ) -> None:
+        """Open the file; every frame must have these columns. The mark is kept in the file's metadata."""
         self._path = path
         self._partial = path.with_name(path.name + ".partial")
         self._empty = pl.DataFrame(schema=schema)
-        self._writer = pq.ParquetWriter(self._partial, self._arrow(self._empty).schema, compression="lz4")
+        columns = self._arrow(self._empty).schema.with_metadata(dict(mark) if mark else None)
+        self._writer = pq.ParquetWriter(self._partial, columns, compression=compression)
         self.rows = 0
 
     def _arrow(self, frame: pl.DataFrame) -> Any:
@@ -45,7 +48,7 @@ class Spool:
     def add(self, frame: pl.DataFrame) -> None:
         """Write one frame; columns are taken by name."""
         if frame.height:
-            self._writer.write_table(self._arrow(frame.select(self._empty.columns)))
+            self._writer.write_table(self._arrow(frame.select(self._empty.columns)).cast(self._writer.schema))
             self.rows += frame.height
 
     def __enter__(self) -> Self:
@@ -64,6 +67,11 @@ class Spool:
             self._partial.replace(self._path)
         else:
             self._partial.unlink(missing_ok=True)
+
+
+def threads() -> int:
+    """Return how many threads map and encode at the same time."""
+    return max(1, min(8, os.cpu_count() or 1))
 
 
 def in_order(work: Callable[[One], Other], given: Iterable[One], threads: int) -> Iterator[Other]:

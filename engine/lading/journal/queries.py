@@ -130,6 +130,10 @@ class Queries(Store):
         found = self._rows("SELECT * FROM rejects WHERE job = ? AND key = ? ORDER BY no", [job, codec.plain(key)])
         return tuple(_reject(row) for row in found)
 
+    def jobs(self) -> tuple[str, ...]:
+        """Return the jobs that ever ran, in the order of their names, whether they are still declared or not."""
+        return tuple(str(row["job"]) for row in self._rows("SELECT DISTINCT job FROM runs ORDER BY job"))
+
     def attempts_used(self, job: str, digest: str) -> int:
         """Return the greatest attempt ever used for this content of this job, or 0: the next one is one more."""
         found = self._rows(

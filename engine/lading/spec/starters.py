@@ -64,7 +64,7 @@ def starter_files(vendors: Sequence[str] = ()) -> Mapping[str, str]:
 
 def _jobs_text(vendors: Sequence[str]) -> str:
     connections, jobs = ([_part(name, part) for name in vendors] for part in _PARTS)
-    return f"{_HEAD}{''.join(connections)}\njobs:\n{'\n'.join(jobs)}"
+    return "".join([_HEAD, *connections, "\njobs:\n", "\n".join(jobs)])
 
 
 def _part(vendor: str, name: str) -> str:

@@ -1,0 +1,54 @@
+"""What is known of one key is found without reading the rows of the others, as far as the files allow.
+
+It does not know the journal: which files speak of the key is said by the caller.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from lading.data.diff import REJECTED, UNKNOWN, baseline_rows
+from lading.ports import KnownKey
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from lading.ports import Baseline
+
+_ENDED = {REJECTED: "rejected", UNKNOWN: "unknown"}
+
+
+def lookup(key: str, baseline: Baseline, in_flight: Sequence[Path]) -> KnownKey:
+    """Return what the baseline and the evidence files say of one key.
+
+    A baseline is sorted by key, so that its statistics leave one group of rows to look at.
+    """
+    if not _can_stand_in_a_file(key):
+        return KnownKey()
+    row = _one(baseline_rows(baseline), key, "accepted", "last_state")
+    lines = {path: found["line"] for path in in_flight if (found := _one(_evidence(path), key, "line"))}
+    if row is None:
+        return KnownKey(lines=lines)
+    return KnownKey(held=row["accepted"] is not None, newest=_ENDED.get(row["last_state"], "accepted"), lines=lines)
+
+
+def _can_stand_in_a_file(key: str) -> bool:
+    """Whether the key is text at all: an argument that is no UTF-8 arrives with lone surrogates."""
+    try:
+        key.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _evidence(path: Path) -> pl.LazyFrame:
+    return pl.scan_parquet(path, glob=False)
+
+
+def _one(rows: pl.LazyFrame, key: str, *columns: str) -> dict[str, Any] | None:
+    """Return these columns of the row with this key, or None."""
+    found = rows.filter(pl.col("key") == pl.lit(key)).select(columns).head(1).collect(engine="streaming")
+    return found.row(0, named=True) if found.height else None

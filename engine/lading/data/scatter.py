@@ -1,0 +1,123 @@
+"""Rows go to numbered parts, by the hash of their key or by any other number; few of them are in memory at a time.
+
+It does not know what the rows mean. As long as there are few rows nothing is written at all.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from typing import TYPE_CHECKING, Self
+
+import polars as pl
+import polars_hash as plh
+
+from lading.data.spool import Schema, Spool
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+    from types import TracebackType
+
+#: Parts of a scatter that went to the disk. A power of two.
+PARTS = 64
+#: Rows that are held in memory before they go to the disk.
+HELD = 500_000
+#: The column with the hash that decides which part a key belongs to, and in which order keys are gone through.
+HASH = "lading:key_hash"
+_BITS = 64
+
+
+def hashed(key: str) -> pl.Expr:
+    """Return the 64-bit hash of a column of keys (xxh3), which never changes."""
+    found: pl.Expr = plh.col(key).nchash.xxh3_64().alias(HASH)
+    return found
+
+
+def part_of_key(key: str) -> pl.Expr:
+    """Return which of PARTS parts a key belongs to: a stretch of hashes each."""
+    return hashed(key) // (1 << (_BITS - PARTS.bit_length() + 1))
+
+
+def end_of(part: int, parts: int) -> int:
+    """Return the first hash beyond a part."""
+    return (part + 1) << (_BITS - parts.bit_length() + 1)
+
+
+class Scatter:
+    """Rows by part. A context manager: on the way out its files are dropped."""
+
+    def __init__(self, work: Path, name: str, schema: Schema) -> None:
+        """Hold nothing yet; the files would be `name-*.parquet` in the folder `work`."""
+        self._work, self._name, self._schema = work, name, schema
+        self._empty = pl.DataFrame(schema=schema)
+        self._held: list[pl.DataFrame] = []
+        self._count = 0
+        self._stack = ExitStack()
+        self._outs: dict[int, Spool] = {}
+        self.rows = 0
+
+    def add(self, rows: pl.DataFrame, number: pl.Expr) -> None:
+        """Add rows; the expression gives the number of each one's part, from 0, within PARTS."""
+        if not rows.height:
+            return
+        self._held.append(rows.select(*self._schema, number.cast(pl.UInt8).alias("lading:part")))
+        self._count += rows.height
+        self.rows += rows.height
+        if self._count >= HELD:
+            self._flush()
+
+    def _flush(self) -> None:
+        """Write what is held."""
+        rows = pl.concat(self._held)
+        self._held, self._count = [], 0
+        for (number,), part in rows.partition_by(
+            "lading:part", as_dict=True, include_key=False, maintain_order=True
+        ).items():
+            if number not in self._outs:
+                self._outs[number] = self._stack.enter_context(Spool(self._path(number), self._schema))
+            self._outs[number].add(part)
+
+    def _path(self, number: int) -> Path:
+        """Return where a part lies."""
+        return self._work / f"{self._name}-{number:03d}.parquet"
+
+    @property
+    def spilled(self) -> bool:
+        """Whether anything went to the disk."""
+        return bool(self._outs)
+
+    def finish(self) -> None:
+        """Take no more rows."""
+        if self._outs and self._held:
+            self._flush()
+        self._stack.close()
+
+    def part(self, number: int) -> pl.DataFrame:
+        """Return the rows of one part, in the order in which they came."""
+        if self._outs:
+            return pl.read_parquet(self._path(number), glob=False) if number in self._outs else self._empty
+        held = [one.filter(pl.col("lading:part") == number).drop("lading:part") for one in self._held]
+        return pl.concat([self._empty, *held])
+
+    def whole(self) -> pl.DataFrame:
+        """Return all rows in the order in which they came, as long as none went to the disk."""
+        return pl.concat([self._empty, *(one.drop("lading:part") for one in self._held)])
+
+    def parts(self) -> Iterator[pl.DataFrame]:
+        """Yield all rows, part by part where they went to the disk."""
+        if not self._outs:
+            yield self.whole()
+        for number in sorted(self._outs):
+            yield self.part(number)
+
+    def __enter__(self) -> Self:
+        """Return the scatter itself."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Drop what is left."""
+        self._stack.close()
+        for number in self._outs:
+            self._path(number).unlink(missing_ok=True)

@@ -1,0 +1,230 @@
+"""Full disks, read-only folders, busy and broken journals, wild clocks, two runners: told in words, and nothing is lost."""
+
+from __future__ import annotations
+
+import signal
+import sqlite3
+import subprocess
+import threading
+import time
+from typing import TYPE_CHECKING
+
+import pytest
+from kit.deployment import BDP, CDP, Deployment, write_sources
+from lading_mocks.faults import Fault
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+STATE = ".lading"
+
+
+def _can_mount() -> bool:
+    tried = subprocess.run(["unshare", "-Urm", "mount", "-t", "tmpfs", "x", "/mnt"], capture_output=True, check=False)
+    return tried.returncode == 0
+
+
+def _in_small_world(deployment: Deployment, script: str, timeout: float = 110) -> dict[str, str]:
+    """Run a script in a namespace whose state folder is a small disk; return what it printed as `name=value`."""
+    (deployment.folder / STATE).mkdir(exist_ok=True, mode=0o700)
+    # The mount belongs to the script: it is gone when the script ends, and nobody else ever saw it.
+    whole = f"mount -t tmpfs -o size=6m,mode=700 tmpfs {STATE}\n{script}"
+    lading = " ".join(deployment.command())
+    done = subprocess.run(
+        ["unshare", "-Urm", "sh", "-c", whole.replace("LADING", lading)],
+        cwd=deployment.folder,
+        env=deployment.environ(),
+        capture_output=True,
+        text=True,
+        timeout=timeout,
+        check=False,
+    )
+    assert "Traceback" not in done.stderr, done.stderr
+    told = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+    return told | {"stderr": done.stderr}
+
+
+@pytest.fixture
+def small_disk() -> None:
+    """What runs without the right to mount goes without these tests; `docs/guarantees.md` says so."""
+    if not _can_mount():
+        pytest.skip("this machine lets nobody mount a small disk")
+
+
+@pytest.mark.usefixtures("small_disk")
+@pytest.mark.parametrize("free", [0, 40, 160, 330, 480, 700])
+def test_a_full_disk_is_told_and_the_same_command_goes_on_when_there_is_room(deployment: Deployment, free: int) -> None:
+    """The fewer kilobytes are free, the earlier it fails: at the journal, at staging, at a download."""
+    write_sources(deployment.folder, guests=2500, vehicles=2500)
+    told = _in_small_world(
+        deployment,
+        f"""
+        LADING sync >/dev/null 2>first || true
+        rm -rf {STATE}/* && head -c {6 * 1024 - free}K /dev/zero > {STATE}/ballast 2>/dev/null
+        LADING sync >out1 2>err1; echo "full=$?"
+        rm -f {STATE}/ballast
+        LADING sync >out2 2>err2; echo "again=$?"
+        LADING sync >out3 2>err3; echo "third=$?"
+        """.replace("LADING sync >/dev/null 2>first || true\n", ""),
+    )
+
+    first = (deployment.folder / "err1").read_text("utf-8")
+    assert told["full"] in {"0", "3", "4"}, first
+    assert "Traceback" not in first
+    assert "unexpected" not in first
+    if told["full"] == "3":
+        assert "next:" in first
+    assert told["again"] in {"0", "4"}, (deployment.folder / "err2").read_text("utf-8")
+    assert told["third"] in {"0", "4"}
+    for vendor, rows in ((CDP, 2499), (BDP, 2500)):
+        counts = deployment.delivered(vendor)
+        assert len(counts) == rows
+        assert set(counts.values()) == {1}
+
+
+@pytest.mark.usefixtures("small_disk")
+def test_a_state_folder_that_is_read_only_is_told_and_nothing_is_sent(deployment: Deployment) -> None:
+    told = _in_small_world(
+        deployment, f"mount -o remount,ro tmpfs {STATE}\nLADING sync >out1 2>err1; echo \"code=$?\""
+    )
+    said = (deployment.folder / "err1").read_text("utf-8")
+    assert told["code"] == "3", said
+    assert "Traceback" not in said
+    assert not deployment.delivered(CDP)
+
+
+@pytest.mark.parametrize("statement", ["BEGIN IMMEDIATE", "BEGIN; SELECT count(*) FROM events"], ids=["writer", "reader"])
+def test_somebody_else_in_the_journal_holds_a_sync_up_and_does_not_break_it(
+    deployment: Deployment, statement: str
+) -> None:
+    deployment.run("sync", "guests")
+    write_sources(deployment.folder, guests=40)
+    other = sqlite3.connect(deployment.folder / STATE / "journal.db", isolation_level=None, check_same_thread=False)
+    for part in statement.split(";"):
+        other.execute(part).fetchall()
+    timer = threading.Timer(3, lambda: other.execute("COMMIT"))
+    timer.start()
+
+    deployment.run("sync", "guests")
+
+    timer.join()
+    other.close()
+    assert set(deployment.delivered(CDP).values()) == {1}
+
+
+def _cut(file: Path) -> None:
+    file.write_bytes(file.read_bytes()[: 9 * 4096 + 100])
+
+
+def _flip(file: Path) -> None:
+    data = bytearray(file.read_bytes())
+    data[100:108] = bytes(byte ^ 0xFF for byte in data[100:108])
+    file.write_bytes(bytes(data))
+
+
+def _set_back(file: Path) -> None:
+    file.write_bytes((file.parent.parent / "older.db").read_bytes())
+
+
+@pytest.mark.parametrize("break_it", [_cut, _flip, _set_back], ids=["cut", "flipped", "set-back"])
+def test_a_broken_journal_is_refused_with_instructions_and_nothing_is_sent(
+    deployment: Deployment, break_it: Callable[[Path], None]
+) -> None:
+    deployment.run("sync", "guests")
+    journal = deployment.folder / STATE / "journal.db"
+    (deployment.folder / "older.db").write_bytes(journal.read_bytes())
+    deployment.run("sync", "vehicles")
+    counts = deployment.delivered(CDP), deployment.delivered(BDP)
+    break_it(journal)
+
+    done = subprocess.run(
+        deployment.command("sync"), cwd=deployment.folder, env=deployment.environ(), capture_output=True, text=True, check=False
+    )
+
+    assert done.returncode == 3, done.stderr
+    assert "Traceback" not in done.stderr
+    assert "next:" in done.stderr
+    assert (deployment.delivered(CDP), deployment.delivered(BDP)) == counts
+
+
+@pytest.mark.parametrize("jump", [365 * 86400, -365 * 86400, 3600, -3600], ids=["year", "year-back", "hour", "hour-back"])
+def test_a_clock_that_jumps_repeats_nothing(deployment: Deployment, jump: int) -> None:
+    """An hour is what a wrong daylight saving time costs; all moments of ours are UTC."""
+    deployment.run("sync", "--no-wait", expect=5)
+    deployment.mocks.advance(jump)
+
+    done = [
+        subprocess.run(
+            deployment.command("resume"), cwd=deployment.folder, env=deployment.environ() | {"TZ": "Pacific/Auckland"},
+            capture_output=True, text=True, check=False, timeout=60,
+        )
+        for _ in range(2)
+    ]  # fmt: skip
+
+    assert all("Traceback" not in one.stderr for one in done)
+    assert all(one.returncode in (0, 3, 4, 5) for one in done), done[0].stderr
+    for vendor in (CDP, BDP):
+        assert all(one["uploads"] <= 1 for one in deployment.mocks.batches(vendor))
+        assert set(deployment.delivered(vendor).values()) == {1}
+
+
+def test_of_two_syncs_at_once_one_wins_and_the_other_says_who_holds_the_lock(deployment: Deployment) -> None:
+    first = _held_in_an_upload(deployment)
+
+    second = subprocess.run(
+        deployment.command("sync", "guests"), cwd=deployment.folder, env=deployment.environ(), capture_output=True, text=True, check=False
+    )
+
+    assert second.returncode == 7, second.stderr
+    assert f"pid {first.pid}" in second.stdout + second.stderr
+    assert first.wait(60) in (0, 4)
+    assert set(deployment.delivered(CDP).values()) == {1}
+
+
+def test_a_stopped_holder_that_wakes_after_an_unlock_can_write_nothing(deployment: Deployment) -> None:
+    first = _held_in_an_upload(deployment)
+    first.send_signal(signal.SIGSTOP)
+    time.sleep(2.5)
+    deployment.mocks.disarm()
+
+    deployment.run("unlock", "guests")
+    deployment.run("sync", "guests")
+    history = deployment.json("history", "guests")
+    first.send_signal(signal.SIGCONT)
+
+    assert first.wait(60) == 7, (deployment.folder / "held.log").read_text("utf-8")
+    assert deployment.json("history", "guests") == history
+    assert set(deployment.delivered(CDP).values()) == {1}
+
+
+@pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_in_mid_upload_ends_the_process_with_its_state_saved(
+    deployment: Deployment, number: signal.Signals, code: int
+) -> None:
+    process = _held_in_an_upload(deployment, hold=1.0)
+    begun = time.monotonic()
+    process.send_signal(number)
+
+    assert process.wait(30) == code
+    assert time.monotonic() - begun < 4
+    deployment.mocks.disarm()
+    deployment.run("resume")
+    assert set(deployment.delivered(CDP).values()) == {1}
+
+
+def _held_in_an_upload(deployment: Deployment, hold: float = 2.0) -> subprocess.Popen[bytes]:
+    """Start a sync and return it while its vendor takes long over the upload."""
+    deployment.mocks.arm(Fault(kind="delay", vendor=CDP, method="PUT", path=r"^/_storage", seconds=hold))
+    with (deployment.folder / "held.log").open("ab") as log:
+        process = subprocess.Popen(
+            deployment.command("sync", "guests"), cwd=deployment.folder, env=deployment.environ(), stdout=log, stderr=log
+        )
+    deadline = time.monotonic() + 30
+    while not any(one["struck"] for one in deployment.mocks.faults()):
+        assert process.poll() is None, (deployment.folder / "held.log").read_text("utf-8")
+        assert time.monotonic() < deadline, "the upload never began"
+        time.sleep(0.02)
+    return process
+
+

@@ -1,0 +1,227 @@
+"""Every schema and mode that the documents allow reaches the vendor and changes what it holds; so does each sink."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+from kit.deployment import BDP, CDP, Deployment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+HEAD = """\
+version: 1
+connections:
+  motorweb:
+    vendor: motorweb-bdp
+    credentials: {client_id: "${A}", client_secret: "${B}"}
+  sitecore:
+    vendor: sitecore-cdp
+    base_url: https://api-engage-eu.sitecorecloud.io
+    credentials: {client_key: "${C}", api_token: "${D}"}
+jobs:
+"""
+GUESTS = """\
+  guests:
+    source: {path: rows.csv, key: id}
+    target: {connection: sitecore, schema: guest}
+    mode: upsert
+    record: {guestType: customer, email: =email, identifiers: [{provider: CRM, id: =id}]}
+"""
+ORDER = """
+    source: {path: rows.csv, key: id}
+    target: {connection: sitecore, schema: order}
+    mode: MODE
+    record:
+      referenceId: =id
+      channel: WEB
+      pointOfSale: shop.example.com
+      status: PURCHASED
+      orderedAt: '2026-01-02T03:04:05.000Z'
+      currencyCode: EUR
+      price: 12.5
+      paymentType: Cash
+      contact: {email: =email, identifiers: [{provider: CRM, id: =id}]}
+      consumers: [{firstName: Eva, lastName: Nova, orderItems: [{referenceId: =id}]}]
+      orderItems:
+        - {type: BOOK, referenceId: =id, productId: P1, name: a book, description: a good one, vendor: Press,
+           price: 12.5, currencyCode: EUR, quantity: 1}
+"""
+JOBS = {
+    ("order", "insert"): "  orders:" + ORDER.replace("MODE", "insert"),
+    ("order", "upsert"): "  orders:" + ORDER.replace("MODE", "upsert"),
+    ("order", "delete"): "  orders:"
+    + ORDER.replace("MODE", "insert")
+    + """  removals:
+    depends_on: [orders]
+    source: {path: rows.csv, key: id}
+    target: {connection: sitecore, schema: order}
+    mode: delete
+    record: {referenceId: =id, orderedAt: '2026-01-02T03:04:05.000Z'}
+""",
+    ("tracking", "insert"): """  events:
+    source: {path: rows.csv, key: id}
+    target: {connection: sitecore, schema: tracking}
+    mode: insert
+    record:
+      serviceIdentifier: TEST_PROVIDER
+      occurredAt: '2026-01-02T03:04:05.000Z'
+      channel: EMAIL
+      type: SENT
+      uotr: c56a4180-65aa-42ec-a945-5fd21dec0538|0
+""",
+    ("migration", "guest"): GUESTS
+    + """  moves:
+    depends_on: [guests]
+    source: {path: moves.csv, key: id}
+    target: {connection: sitecore, schema: migration}
+    mode: guest
+    record:
+      migrateFrom: {identifiers: [{provider: CRM, id: =id}]}
+      migrateTo: {identifiers: [{provider: CRM, id: =to}]}
+""",
+    ("guest", "delete"): GUESTS
+    + """  removals:
+    depends_on: [guests]
+    source: {path: rows.csv, key: id}
+    target: {connection: sitecore, schema: guest}
+    mode: delete
+    record: {identifiers: [{provider: CRM, id: =id}]}
+""",
+    ("guest", "gdpr_delete"): GUESTS
+    + """  removals:
+    depends_on: [guests]
+    source: {path: rows.csv, key: id}
+    target: {connection: sitecore, schema: guest}
+    mode: gdpr_delete
+    record: {identifiers: [{provider: CRM, id: =id}]}
+""",
+}
+
+
+@pytest.mark.parametrize(("schema", "mode"), JOBS)
+def test_every_mode_is_accepted_and_changes_what_the_vendor_holds(
+    deployment: Deployment, schema: str, mode: str
+) -> None:
+    _write(deployment.folder, HEAD + JOBS[schema, mode])
+
+    deployment.run("sync")
+
+    entries = [one for one in deployment.mocks.ledger(CDP) if (one["schema"], one["mode"]) == (schema, mode)]
+    assert [one["fate"] for one in entries] == ["accepted"] * len(entries)
+    assert len(entries) == {"migration": 1}.get(schema, 2)
+    held = json.dumps(deployment.mocks.store(CDP))
+    if mode in ("delete", "gdpr_delete"):
+        assert "one@example.com" not in held or schema == "order"
+    else:
+        assert held != "[]"
+
+
+@pytest.mark.parametrize("name", ["out/a.csv", "out/a.parquet", "out/a.jsonl", "out/a.sqlite"])
+def test_answers_land_keyed_in_every_kind_of_sink_and_are_replaced_not_doubled(
+    deployment: Deployment, name: str
+) -> None:
+    table = ", table: answers" if name.endswith("sqlite") else ""
+    job = f"""  vehicles:
+    source: {{path: vehicles.csv, key: id}}
+    target: {{connection: motorweb, service: Vehicle ID WOVR Batch}}
+    mode: lookup
+    send: all
+    record: {{vin: =vin}}
+    results: {{path: {name}{table}}}
+    budget: {{invalid: 1, rejected: 1}}
+"""
+    _write(deployment.folder, HEAD + job)
+
+    deployment.run("sync")
+    deployment.run("sync")
+
+    keys = _keys(deployment.folder / name)
+    assert len(keys) == len(set(keys)) == 19
+    assert {one["delivery"] for one in deployment.mocks.ledger(BDP)} == {1, 2}
+
+
+def test_one_vendors_answers_become_another_jobs_source(deployment: Deployment) -> None:
+    chain = """  vehicles:
+    source: {path: vehicles.csv, key: id}
+    target: {connection: motorweb, service: Vehicle ID WOVR Batch}
+    mode: lookup
+    record: {vin: =vin}
+    results: {path: out/answers.csv}
+    budget: {rejected: 1, invalid: 1}
+  owners:
+    source: {job: vehicles, key: id}
+    target: {connection: sitecore, schema: guest}
+    mode: upsert
+    record: {guestType: customer, identifiers: [{provider: FLEET, id: =id}]}
+"""
+    _write(deployment.folder, HEAD + chain)
+
+    deployment.run("sync")
+
+    assert len(deployment.mocks.ledger(CDP)) == 19
+
+
+def test_a_scheduled_batch_can_be_cancelled_and_its_rows_are_sent_again(deployment: Deployment) -> None:
+    job = """  vehicles:
+    source: {path: vehicles.csv, key: id}
+    target: {connection: motorweb, service: Vehicle ID WOVR Batch, scheduledDate: '2030-01-01T00:00:00Z'}
+    mode: lookup
+    record: {vin: =vin}
+    results: {path: out/a.csv}
+    budget: {invalid: 1, rejected: 20}
+"""
+    _write(deployment.folder, HEAD + job)
+    deployment.run("sync", "--no-wait", expect=5)
+    deployment.mocks.advance(600)
+
+    deployment.run("cancel", "vehicles")
+    deployment.run("resume")
+
+    assert [one["status"] for one in deployment.mocks.batches(BDP)] == ["CANCELLED"]
+    settled = deployment.json("settle", "vehicles")["runs"][0]["settlement"]
+    assert (settled["rejected"], settled["accepted"], settled["unknown"]) == (20, 0, 0)
+    planned = deployment.json("plan", "vehicles")["jobs"][0]
+    assert planned["add"] == 20
+
+
+def test_a_guard_holds_a_run_until_it_is_approved(deployment: Deployment) -> None:
+    deployment.run("sync", "guests")
+    guests = deployment.folder / "guests.csv"
+    guests.write_text("\n".join(guests.read_text().splitlines()[:10]) + "\n", encoding="utf-8")
+    jobs = deployment.folder / "jobs.yaml"
+    jobs.write_text(jobs.read_text().replace("on_removed: delete", "on_removed: delete\n    guards: {max_remove: 5%}"))
+    before = len(deployment.mocks.ledger(CDP))
+
+    deployment.run("sync", "guests", expect=6)
+    assert len(deployment.mocks.ledger(CDP)) == before
+    assert deployment.json("settle", "guests")["runs"][0]["settlement"]["held"] == 20
+
+    deployment.run("approve", "guests", "--reason", "the shop closed")
+    deployment.run("sync", "guests")
+
+    assert [one["mode"] for one in deployment.mocks.ledger(CDP)[before:]] == ["delete"] * 20
+
+
+def _write(folder: Path, jobs: str) -> None:
+    (folder / "jobs.yaml").write_text(jobs, encoding="utf-8")
+    (folder / "rows.csv").write_text("id,email\nR1,one@example.com\nR2,two@example.com\n", encoding="utf-8")
+    (folder / "moves.csv").write_text("id,to\nR1,R2\n", encoding="utf-8")
+
+
+def _keys(path: Path) -> list[str]:
+    """Return the keys of the answers, whatever they are kept in."""
+    match path.suffix:
+        case ".csv":
+            return pl.read_csv(path, infer_schema=False)["id"].to_list()
+        case ".parquet":
+            return pl.read_parquet(path)["id"].to_list()
+        case ".jsonl":
+            return pl.read_ndjson(path)["id"].to_list()
+        case _:
+            with sqlite3.connect(path) as connection:
+                return [key for (key,) in connection.execute("SELECT id FROM answers")]
