@@ -7,14 +7,20 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import lading_mocks  # noqa: E402 - the kit above is found through the path set here
-from kit.deployment import JOBS, Deployment, write_sources  # noqa: E402 - the same
+from kit.deployment import JOBS, Deployment, write_sources
+
+import lading_mocks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# No test asserts a time, not even by accident: the machine may be busy.
+settings.register_profile("lading", deadline=None)
+settings.load_profile("lading")
 
 #: Real files that lie beside the checkout where lading is developed; their licence keeps them out of it.
 REAL_FILES = Path(__file__).parents[2] / "shared" / "data"
@@ -23,7 +29,8 @@ collect_ignore = [] if REAL_FILES.is_dir() else ["journeys/test_real_files.py"]
 
 def pytest_report_header() -> str:
     """Say whether the real files are here."""
-    return f"real files: {'in ' + str(REAL_FILES) if REAL_FILES.is_dir() else 'not here, so tests on them are left out'}"
+    where = f"in {REAL_FILES}" if REAL_FILES.is_dir() else "not here, so the tests on them are left out"
+    return f"real files: {where}"
 
 
 @pytest.fixture

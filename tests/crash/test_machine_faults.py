@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-STATE = ".lading"
+STATE = ".lading/mocks"
 
 
 def _can_mount() -> bool:
@@ -27,7 +27,7 @@ def _can_mount() -> bool:
 
 def _in_small_world(deployment: Deployment, script: str, timeout: float = 110) -> dict[str, str]:
     """Run a script in a namespace whose state folder is a small disk; return what it printed as `name=value`."""
-    (deployment.folder / STATE).mkdir(exist_ok=True, mode=0o700)
+    (deployment.folder / STATE).mkdir(exist_ok=True, parents=True, mode=0o700)
     # The mount belongs to the script: it is gone when the script ends, and nobody else ever saw it.
     whole = f"mount -t tmpfs -o size=6m,mode=700 tmpfs {STATE}\n{script}"
     lading = " ".join(deployment.command())
@@ -124,7 +124,7 @@ def _flip(file: Path) -> None:
 
 
 def _set_back(file: Path) -> None:
-    file.write_bytes((file.parent.parent / "older.db").read_bytes())
+    file.write_bytes((file.parents[2] / "older.db").read_bytes())
 
 
 @pytest.mark.parametrize("break_it", [_cut, _flip, _set_back], ids=["cut", "flipped", "set-back"])

@@ -67,7 +67,7 @@ class Scenario:
         with plugged(self.network), self._process(Fuse()) as one:
             context = one.contexts[0]
             with one.world.lease(job):
-                prepare(context, one.world, describe(context))
+                prepare(context, one.world, describe(context, one.world))
         shutil.copytree(self.state, self.kept)
 
     @classmethod

@@ -25,7 +25,7 @@ def _path(name: str, text: str) -> Callable[[Any], Any]:
     return click.option(name, type=click.Path(path_type=Path), metavar="PATH", help=text)
 
 
-@command("serve", example="lading mocks serve\nlading mocks serve sitecore-cdp --port 8080 --state-dir world")
+@command("serve", example="lading mocks serve\nlading mocks serve sitecore-cdp --port 8080 --profile storm --seed 7")
 @click.argument("vendors", nargs=-1, metavar="[VENDOR]...")
 @click.option("--host", metavar="ADDRESS", default="127.0.0.1", help="Where to listen (default: 127.0.0.1).")
 @click.option(
@@ -36,6 +36,13 @@ def _path(name: str, text: str) -> Callable[[Any], Any]:
 @click.option("--https", is_flag=True, help="Serve HTTPS with a certificate authority made for the purpose.")
 @_path("--ca-out", "With --https: copy the authority's certificate here.")
 @click.option("--seed", type=int, metavar="N", help="The same ids and tokens in every run.")
+@click.option("--https-only", is_flag=True, help="The same, in the vendors' words: plain HTTP is refused.")
+@click.option("--profile", multiple=True, metavar="NAME", help="A fault profile, or a .yaml file of one; repeatable.")
+@click.option(
+    "--switch", multiple=True, metavar="VENDOR.NAME=VALUE", help="Read the documents the other way; repeatable."
+)
+@click.option("--list", is_flag=True, help="List the profiles and the switches, and serve nothing.")
+@click.option("--auto", is_flag=True, help="Let their clock jump to the next change whenever a batch is asked for.")
 @click.option("--clock", metavar="MOMENT", help="Where their clock starts, as in 2026-01-31T09:30:00Z.")
 @click.option("--frozen", is_flag=True, help="Let their clock stand still until it is advanced.")
 @click.option("--rate", type=float, metavar="N", help="Virtual seconds in one real second.")
@@ -48,6 +55,8 @@ def serve(session: Session, vendors: tuple[str, ...], **wishes: Any) -> int:
     if find_spec("lading_mocks") is None or find_spec("pytest_httpserver") is None:
         raise EnvironmentProblem("the mocks are not installed", hint="pip install 'lading[mocks]'")
     command = [sys.executable, "-m", "lading_mocks", *vendors, "--exit-with-stdin", *_arguments(wishes)]
+    if wishes["list"]:
+        return subprocess.run(command, check=False).returncode  # noqa: S603 - our own interpreter and our own program
     # The mocks end when this process does, however it does: they watch their standard input.
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own interpreter and our own program
         try:
@@ -81,6 +90,8 @@ def _arguments(wishes: dict[str, Any]) -> list[str]:
         option = f"--{name.replace('_', '-')}"
         if value is True:
             spelled.append(option)
+        elif isinstance(value, tuple):
+            spelled += [word for one in value for word in (option, str(one))]
         elif value not in (None, False):
             spelled += [option, str(value)]
     return spelled

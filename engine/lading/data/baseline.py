@@ -12,7 +12,7 @@ import polars as pl
 
 from lading.data.diff import REJECTED, UNKNOWN
 from lading.data.ordered import BASELINE, Ordered, parts_for, written
-from lading.data.scatter import HASH, end_of, hashed
+from lading.data.scatter import HASH, end_of, hashed, in_hash_order
 from lading.data.spool import in_order, threads
 
 if TYPE_CHECKING:
@@ -33,7 +33,7 @@ def advance(baseline: Baseline, verdicts: Sequence[Path], into: Path) -> Baselin
 def _said(path: Path) -> pl.DataFrame:
     """Return the verdicts of a file in the order of their hashes, the last one of each key."""
     rows = pl.read_parquet(path, columns=_SAID, glob=False).unique("key", keep="last", maintain_order=True)
-    return rows.with_columns(hashed("key")).sort(HASH)
+    return in_hash_order(rows.with_columns(hashed("key")), "key")
 
 
 def _merged(baseline: Baseline, said: list[pl.DataFrame]) -> Iterator[pl.DataFrame]:
@@ -109,4 +109,4 @@ def _moved(rows: pl.DataFrame, said: pl.DataFrame) -> pl.DataFrame:
         pl.when(rejected | unknown).then(new).when(~accepted).then(pl.col("last")).alias("last"),
         pl.when(rejected | unknown).then(ended).when(~accepted).then(pl.col("last_state")).alias("last_state"),
     )
-    return _kept(moved).with_columns(hashed("key")).sort(HASH, "key")
+    return in_hash_order(_kept(moved).with_columns(hashed("key")), "key")

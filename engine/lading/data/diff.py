@@ -1,7 +1,7 @@
 """Every record of a source is put in exactly one place: unchanged, to send, held, standing, or invalid.
 
-It does not read sources. It compares two Parquet files, the records found and the baseline, a part of the keys at a
-time, so that memory does not grow with the number of records.
+It does not read sources. It compares the records found and the baseline, a part of the keys at a time, so that memory
+does not grow with the number of records.
 """
 
 from __future__ import annotations
@@ -13,107 +13,165 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from lading.data import names
+from lading.data.ordered import Ordered
 from lading.data.records import removal_fingerprint
+from lading.data.scatter import HASH, HELD, PARTS, Scatter, end_of, hashed, in_hash_order, part_of_key
+from lading.data.spool import Spool, in_order, threads
 from lading.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    import hashlib
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from lading.core.job import Job
     from lading.ports import Baseline
 
-#: Records compared at a time.
-PART = 4_000_000
+#: So many records, new and old, are compared at once.
+PART = 500_000
+_DIGESTED = 100_000
 _SHOWN = 5
 #: How the newest version ended, in `Baseline.last_state`.
 REJECTED, UNKNOWN = 1, 2
 #: What stands in `changes.parquet`.
 CHANGES = {"row": pl.Int64, "key": pl.String, "op": pl.String, "fingerprint": pl.Binary}
-_BASELINE = {"key": pl.String, "accepted": pl.Binary, "last": pl.Binary, "last_state": pl.UInt8}
+#: What is kept of a row that lost against another one of the same key.
+LOSERS = {names.ROW: pl.Int64, names.KEY: pl.String}
 
 
 @dataclass(slots=True)
 class Placed:
-    """Where the records of a comparison went, counted; the changes; and the rows that lost against a duplicate."""
+    """Where the records of a comparison went: counts, the changes by source row, the removals, and the losers.
 
+    Losers are rows that lost against another one of the same key. `digest` has seen every change by then.
+    """
+
+    changes: Scatter
+    removed: Spool
+    losers: Scatter
+    share: int
+    digest: hashlib._Hash
     counts: Counter[str] = field(default_factory=Counter)
-    changes: list[pl.DataFrame] = field(default_factory=list)
-    losers: list[pl.DataFrame] = field(default_factory=list)
 
 
-def baseline_rows(baseline: Baseline) -> pl.LazyFrame:
-    """Return the rows of a baseline; none when there is no file yet."""
-    if baseline.path is None:
-        return pl.LazyFrame(schema=_BASELINE)
-    return pl.scan_parquet(baseline.path, glob=False)
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Given:
+    """What is compared: the records found, the baseline, and the keys under way."""
+
+    records: Scatter
+    baseline: Baseline
+    flying: Scatter
 
 
-def flying_rows(in_flight: Sequence[Path]) -> pl.LazyFrame:
-    """Return key and fingerprint of everything under way."""
-    if not in_flight:
-        return pl.LazyFrame(schema={"key": pl.String, "flying": pl.Binary})
-    files = [pl.scan_parquet(one, glob=False).select("key", pl.col("fingerprint").alias("flying")) for one in in_flight]
-    return pl.concat(files)
+def read_flying(in_flight: Sequence[Path], into: Scatter) -> None:
+    """Put the keys of everything under way into a scatter."""
+    for one in in_flight:
+        for frame in pl.scan_parquet(one, glob=False).select("key").collect_batches(chunk_size=HELD):
+            into.add(frame, part_of_key("key"))
+    into.finish()
 
 
-def place(job: Job, records: Path, baseline: Baseline, in_flight: Sequence[Path], total: int) -> Placed:
-    """Return where each record goes.
+def place(job: Job, given: Given, placed: Placed) -> None:
+    """Find out where each record goes, a part of the keys at a time, in the order of their hashes.
 
     Raises:
         SourceError: when a key stands twice and the job does not say which row wins.
     """
-    placed = Placed()
-    parts = 1 + (total + baseline.rows) // PART
-    found = pl.scan_parquet(records, glob=False)
-    before, flying = baseline_rows(baseline), flying_rows(in_flight)
-    for number in range(parts):
-        _place_part(placed, job, tuple(_part(one, number, parts) for one in (found, before, flying)))
-    return placed
+    few = given.records.rows + given.flying.rows + given.baseline.rows <= PART
+    parts = 1 if few and not given.records.spilled and not given.flying.spilled else PARTS
+    doubled = Twice()
+    for found in in_order(lambda one: _part(job, *one), _parts(given, parts), threads()):
+        doubled.add(found.doubled)
+        if doubled.keys:
+            continue
+        _keep(placed, found)
+    if doubled.keys:
+        raise doubled.error(job)
 
 
-def _part(rows: pl.LazyFrame, number: int, parts: int) -> pl.LazyFrame:
-    """Return the rows whose keys belong to one part. Used within one process only, so any hash will do."""
-    if parts == 1:
-        return rows
-    column = names.KEY if names.KEY in rows.collect_schema().names() else "key"
-    return rows.filter(pl.col(column).hash(seed=7) % parts == number)
+def _parts(given: Given, parts: int) -> Iterator[tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]]:
+    """Yield the records, the baseline and the keys under way of each part of the keys."""
+    with Ordered(given.baseline) as before:
+        for number in range(parts):
+            yield (
+                given.records.whole() if parts == 1 else given.records.part(number),
+                before.until(end_of(number, parts)),
+                given.flying.whole() if parts == 1 else given.flying.part(number),
+            )
 
 
-def _place_part(placed: Placed, job: Job, given: tuple[pl.LazyFrame, ...]) -> None:
+@dataclass(slots=True, kw_only=True)
+class _Found:
+    """What was found about one part of the keys."""
+
+    counts: Counter[str]
+    changes: pl.DataFrame
+    losers: pl.DataFrame
+    doubled: pl.DataFrame | None
+
+
+def _keep(placed: Placed, found: _Found) -> None:
+    """Keep what was found about one part; parts come in the order of their hashes."""
+    placed.counts.update(found.counts)
+    placed.losers.add(found.losers, by_row(names.ROW, placed.share))
+    text = pl.concat_str(["key", "op", pl.col("fingerprint").bin.encode("hex")], separator="\0")
+    for begin in range(0, found.changes.height, _DIGESTED):
+        line = found.changes[begin : begin + _DIGESTED].select(text.str.join("\n"))[0, 0]
+        placed.digest.update(f"{line}\n".encode())
+    removal = pl.col("op") == "remove"
+    placed.changes.add(found.changes.filter(~removal), by_row("row", placed.share))
+    placed.removed.add(found.changes.filter(removal))
+
+
+def by_row(column: str, share: int) -> pl.Expr:
+    """Return which part of a scatter by source row a row belongs to."""
+    return (pl.col(column) - 1).clip(0) // share
+
+
+def _part(job: Job, rows: pl.DataFrame, before: pl.DataFrame, flying: pl.DataFrame) -> _Found:
     """Place the records of one part of the keys."""
-    rows, before, flying = (one.collect(engine="streaming") for one in given)
-    winners = _without_losers(placed, job, rows)
-    flying = flying.unique()
+    found = _Found(counts=Counter(), changes=pl.DataFrame(schema=CHANGES), losers=_no_losers(), doubled=None)
+    winners = _without_losers(found, job, rows)
+    if found.doubled is not None:
+        return found
     good = winners.filter(~pl.col("bad"))
-    placed.counts["invalid"] += winners.height - good.height
+    found.counts["invalid"] += winners.height - good.height
     old = good.filter(pl.col(names.OLD)).height
-    placed.counts["unchanged"] += old
+    found.counts["unchanged"] += old
     good = good.filter(~pl.col(names.OLD)) if old else good
+    flying = flying.unique()
     state = _state(job, good, before, flying)
     for (name,), part in state.group_by("state"):
-        placed.counts[str(name)] += part.height
+        found.counts[str(name)] += part.height
     sent = state.filter(pl.col("state").is_in(["added", "changed"]))
-    placed.changes.append(
+    changes = [
         sent.select(
             pl.col(names.ROW).alias("row"),
             pl.col(names.KEY).alias("key"),
             pl.when(pl.col("state") == "added").then(pl.lit("add")).otherwise(pl.lit("change")).alias("op"),
             pl.col(names.FINGERPRINT).alias("fingerprint"),
         ),
-    )
+    ]
     if job.removal is not None:
-        _remove(placed, job, before, rows, flying)
+        changes.append(_remove(found, job, before, rows, flying))
+    found.changes = in_hash_order(pl.concat(changes).with_columns(hashed("key")), "key").drop(HASH)
+    return found
 
 
-def _without_losers(placed: Placed, job: Job, rows: pl.DataFrame) -> pl.DataFrame:
+def _no_losers() -> pl.DataFrame:
+    """Return no rows."""
+    return pl.DataFrame(schema=LOSERS)
+
+
+def _without_losers(found: _Found, job: Job, rows: pl.DataFrame) -> pl.DataFrame:
     """Return one row for each key, by the job's policy for duplicates; keep the losers."""
     doubled = rows.filter(pl.col(names.KEY).is_duplicated()) if rows.height else rows
     if not doubled.height:
         return rows
     policy = job.source.duplicates
     if policy == "fail":
-        raise _twice(job, doubled)
+        found.doubled = doubled
+        return rows
     order = [names.ROW]
     descending = [policy != "first"]
     if policy.startswith("by:"):
@@ -122,24 +180,40 @@ def _without_losers(placed: Placed, job: Job, rows: pl.DataFrame) -> pl.DataFram
         names.KEY, keep="first", maintain_order=True
     )
     losers = doubled.join(winners, on=names.ROW, how="anti")
-    placed.losers.append(losers.select(names.ROW, names.KEY))
-    placed.counts["invalid"] += losers.height
+    found.losers = losers.select(names.ROW, names.KEY)
+    found.counts["invalid"] += losers.height
     return rows.join(losers, on=names.ROW, how="anti")
 
 
-def _twice(job: Job, doubled: pl.DataFrame) -> SourceError:
-    """Return the error for keys that stand twice. It names rows, not keys."""
-    groups = doubled.group_by(names.KEY).agg(pl.col(names.ROW).sort().head(_SHOWN)).sort(pl.col(names.ROW).list.first())
-    shown = "; ".join("rows " + ", ".join(str(row) for row in one) for one in groups[names.ROW].head(_SHOWN).to_list())
-    more = f" (and {groups.height - _SHOWN} more)" if groups.height > _SHOWN else ""
-    count = f"{groups.height} key{'s' if groups.height != 1 else ''}"
-    stand = "stand" if groups.height != 1 else "stands"
-    hint = (
-        "Write source.duplicates: first, last or by:COLUMN (the greatest value wins), or collect the rows with each:."
-    )
-    return SourceError(
-        f"{job.source.place}: {count} of {job.source.path} {stand} more than once: {shown}{more}", hint=hint
-    )
+@dataclass(slots=True)
+class Twice:
+    """Keys that stand twice, of which the first few are shown. It names rows, not keys."""
+
+    keys: int = 0
+    shown: list[list[int]] = field(default_factory=list)
+
+    def add(self, doubled: pl.DataFrame | None) -> None:
+        """Take the rows of keys that stand twice, all rows of each."""
+        if doubled is None:
+            return
+        groups = doubled.group_by(names.KEY).agg(pl.col(names.ROW).sort().head(_SHOWN))
+        self.keys += groups.height
+        first = groups.sort(pl.col(names.ROW).list.first())[names.ROW]
+        self.shown = sorted([*self.shown, *first.head(_SHOWN).to_list()])[:_SHOWN]
+
+    def error(self, job: Job) -> SourceError:
+        """Return the error."""
+        shown = "; ".join("rows " + ", ".join(str(row) for row in one) for one in self.shown)
+        more = f" (and {self.keys - _SHOWN} more)" if self.keys > _SHOWN else ""
+        count = f"{self.keys} key{'s' if self.keys != 1 else ''}"
+        stand = "stand" if self.keys != 1 else "stands"
+        hint = (
+            "Write source.duplicates: first, last or by:COLUMN (the greatest value wins), "
+            "or collect the rows with each:."
+        )
+        return SourceError(
+            f"{job.source.place}: {count} of {job.source.path} {stand} more than once: {shown}{more}", hint=hint
+        )
 
 
 def _state(job: Job, good: pl.DataFrame, before: pl.DataFrame, flying: pl.DataFrame) -> pl.DataFrame:
@@ -174,7 +248,9 @@ def _state(job: Job, good: pl.DataFrame, before: pl.DataFrame, flying: pl.DataFr
     )
 
 
-def _remove(placed: Placed, job: Job, before: pl.DataFrame, rows: pl.DataFrame, flying: pl.DataFrame) -> None:
+def _remove(
+    found: _Found, job: Job, before: pl.DataFrame, rows: pl.DataFrame, flying: pl.DataFrame
+) -> pl.DataFrame:
     """Find the keys that the target holds and the whole source does not, and that are not under way."""
     gone = before.filter(pl.col("accepted").is_not_null())
     gone = gone.join(rows, left_on="key", right_on=names.KEY, how="anti").join(flying, on="key", how="anti")
@@ -192,9 +268,7 @@ def _remove(placed: Placed, job: Job, before: pl.DataFrame, rows: pl.DataFrame, 
     )
     gone = gone.with_columns(state.alias("state"))
     for (name,), part in gone.group_by("state"):
-        placed.counts[str(name)] += part.height
-        placed.counts["gone"] += part.height
+        found.counts[str(name)] += part.height
+        found.counts["gone"] += part.height
     removed = gone.filter(pl.col("state") == "removed")
-    placed.changes.append(
-        removed.select(pl.lit(0, dtype=pl.Int64).alias("row"), "key", pl.lit("remove").alias("op"), "fingerprint"),
-    )
+    return removed.select(pl.lit(0, dtype=pl.Int64).alias("row"), "key", pl.lit("remove").alias("op"), "fingerprint")

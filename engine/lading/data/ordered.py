@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Self
 import polars as pl
 import pyarrow.parquet as pq
 
-from lading.data.scatter import HASH, hashed
+from lading.data.scatter import HASH, hashed, in_hash_order
 from lading.data.spool import Spool, digest_of, settle_on_disk
 from lading.ports import Baseline
 
@@ -56,7 +56,8 @@ class Ordered:
             self._total = pq.read_metadata(baseline.path).num_rows
             self._ask()
         else:
-            self._rest = self._hashed(self._rows.select(list(BASELINE)).collect()).sort(HASH, maintain_order=True)
+            self._rest = self._hashed(self._rows.select(list(BASELINE)).collect())
+            self._rest = in_hash_order(self._rest, "key")
 
     @staticmethod
     def _hashed(rows: pl.DataFrame) -> pl.DataFrame:

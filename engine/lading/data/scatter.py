@@ -38,6 +38,13 @@ def part_of_key(key: str) -> pl.Expr:
     return hashed(key) // (1 << (_BITS - PARTS.bit_length() + 1))
 
 
+def in_hash_order(rows: pl.DataFrame, key: str) -> pl.DataFrame:
+    """Return rows that have the column HASH in the order of it, and of their keys where two of them share one."""
+    found = rows.sort(HASH)
+    hashes = found[HASH]
+    return found.sort(HASH, key) if (hashes[1:] == hashes[:-1]).any() else found
+
+
 def end_of(part: int, parts: int) -> int:
     """Return the first hash beyond a part."""
     return (part + 1) << (_BITS - parts.bit_length() + 1)

@@ -11,11 +11,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lading.core import tickets
+from lading.core import backoff, tickets
 from lading.core.batch import Batch, BatchFile, Phase, RunId
 from lading.core.guards import Breach, breaches
 from lading.core.run import Run, RunState
-from lading.errors import EnvironmentProblem, SourceError, StateError, UsageError, VendorFailure
+from lading.errors import (
+    DidNotHappen,
+    EnvironmentProblem,
+    Permanent,
+    SourceError,
+    StateError,
+    UsageError,
+    VendorFailure,
+)
 from lading.ports import CompareContext, Comparison, TargetFacts
 from lading.reconcile.deliver import baseline_of
 
@@ -40,22 +48,41 @@ class JobPlan:
         return bool(self.breaches) and not self.approved
 
 
-def describe(context: JobContext) -> TargetFacts:
+#: How often a vendor is asked about a target before the run is given up.
+DESCRIBE_TRIES = 5
+
+
+def describe(context: JobContext, world: World) -> TargetFacts:
     """Ask the vendor about the job's target, and hold the record's members against the vendor's input template.
 
     Raises:
         EnvironmentProblem: when the vendor cannot be reached, refuses the credentials, or does not know the target.
         UsageError: when the record has a column that the template lacks.
     """
-    try:
-        facts = context.vendor.describe(context.job.target)
-    except VendorFailure as failure:
-        raise EnvironmentProblem(
-            f'{context.rules.title}, connection "{context.job.connection}": {failure.reason}',
-            hint="nothing was sent; `lading doctor` checks connections one by one",
-        ) from None
+    facts = _asked_patiently(context, world)
     _check_template(context, facts)
     return facts
+
+
+def _asked_patiently(context: JobContext, world: World) -> TargetFacts:
+    """Ask a few times: the question changes nothing, and a vendor that stumbles once is no reason to stop a sync."""
+    tries = 0
+    while True:
+        try:
+            return context.vendor.describe(context.job.target)
+        except VendorFailure as failure:
+            tries += 1
+            if isinstance(failure, Permanent) or tries >= DESCRIBE_TRIES:
+                raise EnvironmentProblem(
+                    f'{context.rules.title}, connection "{context.job.connection}": {failure.reason}',
+                    hint="nothing was sent; `lading doctor` checks connections one by one",
+                ) from None
+            asked_for = failure.retry_at if isinstance(failure, DidNotHappen) else None
+        policy, now = context.policy, world.clock.now()
+        pause = backoff.delay(tries, context.job.name, first=policy.backoff_first, most=policy.backoff_most)
+        until = max(now + pause, asked_for) if asked_for else now + pause
+        world.watcher.waiting(until)
+        world.clock.sleep(until - now)
 
 
 def _check_template(context: JobContext, facts: TargetFacts) -> None:

@@ -128,7 +128,7 @@ def _one_level(
         for name, context in able.items():
             if anew and name not in failed:
                 try:
-                    runs[name].append(prepare(context, world, facts[name] or describe(context), anew.slot).id)
+                    runs[name].append(prepare(context, world, facts[name] or describe(context, world), anew.slot).id)
                 except LadingError as error:
                     failed[name] = error
         failed |= settle_all({name: one for name, one in able.items() if name not in failed}, world, patience)
@@ -145,7 +145,7 @@ def _begin(context: JobContext, world: World, *, anew: bool) -> TargetFacts | No
     sweep(name, world)
     if not anew:
         _reopen(name, world)
-    return describe(context) if anew or _open_runs(name, world) else None
+    return describe(context, world) if anew or _open_runs(name, world) else None
 
 
 def _outcome(context: JobContext, world: World, runs: Sequence[str], failed: dict[str, LadingError]) -> JobOutcome:

@@ -184,8 +184,6 @@ class HttpVendor:
         if rules is None or verdict not in rules.verdicts:
             return None, False
         failed = self._counted(slot, rules.counters) if rules.counters else None
-        if failed == 0:
-            return None, False
         path, refusal = None, None
         for way in rules.ways:
             try:
@@ -193,7 +191,7 @@ class HttpVendor:
                 refusal = None
             except Permanent as refused:
                 refusal = refused.reason
-            if refusal is None:
+            if path is not None:
                 break
         if refusal is not None:
             raise Permanent(refusal)
