@@ -10,23 +10,20 @@ import itertools
 import uuid
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
 import polars as pl
 
 from lading.core import decide, events, lifecycle, steps, tickets
-from lading.core.batch import Batch, Phase, Ticket, Verb, Verdict
+from lading.core.batch import Batch, Books, Phase, Ticket, Verb, Verdict
 from lading.core.events import Announced, DidNotHappen, Unanswered
 from lading.core.run import RunState
-from lading.data import baseline as data_baseline
-from lading.data import diff as data_diff
-from lading.data import names
-from lading.data import settle as data_settle_module
+from lading.data import Columnar
 from lading.errors import DidNotHappen as NotDone
 from lading.journal.journal import Journal
 from lading.journal.store import Store
-from lading.reconcile import cancel as reconcile_cancel
 from lading.reconcile import collected, loop, perform, prepare, sync
 from lading.reconcile import deliver as reconcile_deliver
 from lading.vendors import client as vendors_client
@@ -161,34 +158,41 @@ def _asks_at_once(original: Any) -> Any:
     return lambda batch, policy, now: original(batch, replace(policy, ask_after=timedelta(0)), now)
 
 
-def _cancelled_in_doubt(_original: Any) -> Any:
-    return lambda batch, event: True if isinstance(event, events.Withdrawn) else _original(batch, event)
-
-
 # Law 5: the verdict is in the row log
 
 
-def _word_is_the_verdict(original: Any) -> Any:
-    def settle(batch: Batch, rules: Any, downloads: Any, into: Any) -> Any:
-        if batch.verdict in (Verdict.PROCESSED, Verdict.MIXED):
-            evidence = data_settle_module._evidence(batch)
-            said = data_settle_module._all(evidence, "accepted", "", retry=False)
-            return data_settle_module._written(batch, said, None, 0, into)
-        return original(batch, rules, downloads, into)
+def _said(original: Any, taken: Callable[[Any, Any, Any], pl.Expr | None]) -> Any:
+    """Return a `settle` in which rows that `taken` names count as accepted, too."""
+
+    def settle(self: Columnar, batch: Batch, rules: Any, downloads: Any, into: Any) -> Any:
+        found = original(self, batch, rules, downloads, into)
+        which = taken(batch, downloads, found)
+        if which is None:
+            return found
+        rows = pl.read_parquet(found.path)
+        rows = rows.with_columns(pl.when(which).then(pl.lit("accepted")).otherwise(pl.col("state")).alias("state"))
+        rows.write_parquet(found.path)
+        counts = dict(rows["state"].value_counts().iter_rows())
+        return replace(found, books=Books(**{name: counts.get(name, 0) for name in ("accepted", "rejected", "unknown")}))
 
     return settle
+
+
+def _word_is_the_verdict(original: Any) -> Any:
+    applied = (Verdict.PROCESSED, Verdict.MIXED)
+    return _said(original, lambda batch, _given, _found: pl.lit(value=True) if batch.verdict in applied else None)
 
 
 def _silence_is_consent(original: Any) -> Any:
-    return lambda rows, rules, rejected, accepted, _doubt: original(rows, rules, rejected, accepted, "")
+    return _said(original, lambda _batch, _given, found: pl.col("state") == "unknown" if found.unattributed else None)
 
 
 def _empty_log_is_good(original: Any) -> Any:
-    def settle(batch: Batch, rules: Any, downloads: Any, evidence: Any) -> Any:
-        calm = replace(batch, verdict=Verdict.PROCESSED) if batch.verdict is Verdict.MIXED else batch
-        return original(calm, rules, downloads, evidence)
+    def taken(batch: Batch, downloads: Any, found: Any) -> pl.Expr | None:
+        empty = batch.verdict is Verdict.MIXED and downloads.errors is not None and not found.unattributed
+        return pl.col("state") == "unknown" if empty else None
 
-    return settle
+    return _said(original, taken)
 
 
 def _unknown_word_is_done(original: Any) -> Any:
@@ -204,16 +208,31 @@ def _unknown_word_is_done(original: Any) -> Any:
 # Law 6: the baseline moves per row, only for accepted rows, in the same transaction
 
 
-def _moved_for_rejected(original: Any) -> Any:
-    def moved(rows: pl.LazyFrame, said: pl.LazyFrame) -> pl.LazyFrame:
-        taken = pl.when(pl.col("state") == "rejected").then(pl.lit("accepted")).otherwise(pl.col("state"))
-        return original(rows, said.with_columns(taken.alias("state")))
+def _moved(original: Any, change: pl.Expr) -> Any:
+    """Return an `advance` that reads verdicts in which one column is another."""
 
-    return moved
+    def advance(self: Columnar, baseline: Any, verdicts: Any, into: Path) -> Any:
+        others = []
+        for path in verdicts:
+            others.append(path.with_name("planted.parquet"))
+            pl.read_parquet(path).with_columns(change).write_parquet(others[-1])
+        return original(self, baseline, others, into)
+
+    return advance
+
+
+def _moved_for_rejected(original: Any) -> Any:
+    refused = pl.col("state") == "rejected"
+    return _moved(original, pl.when(refused).then(pl.lit("accepted")).otherwise(pl.col("state")).alias("state"))
 
 
 def _refused_rows_forgotten(original: Any) -> Any:
-    return lambda rows, said: original(rows, said.with_columns(pl.lit(value=True).alias("retry")))
+    return _moved(original, pl.lit(value=True).alias("retry"))
+
+
+def _removal_not_remembered(original: Any) -> Any:
+    """The key of an accepted removal stays in the baseline."""
+    return _moved(original, pl.lit("change").alias("op"))
 
 
 def _baseline_afterwards(original: Any) -> Any:
@@ -232,39 +251,48 @@ def _in_flight_forgotten(_original: Any) -> Any:
     return lambda _context, _world: []
 
 
-def _newer_not_held(original: Any) -> Any:
-    def state(job: Any, good: pl.DataFrame, before: pl.DataFrame, flying: pl.DataFrame) -> pl.DataFrame:
-        same = flying.join(
-            good.select(pl.col(names.KEY).alias("key"), pl.col(names.FINGERPRINT).alias("flying")),
-            on=["key", "flying"],
-            how="semi",
-        )
-        return original(job, good, before, same)
+def _in_flight_but(phase: Phase) -> Any:
+    """Rows of batches in one phase do not count as in flight."""
 
-    return state
+    def made(_original: Any) -> Any:
+        def in_flight(context: Any, world: Any) -> list[Path]:
+            found = world.memory.open_batches(context.job.name)
+            return [Path(one.file.evidence) for one in found if one.phase is not phase]
+
+        return in_flight
+
+    return made
 
 
 # Law 7: absence is evidence only from a whole source
 
 
 def _removed_from_a_part(original: Any) -> Any:
-    def remove(placed: Any, job: Any, before: pl.DataFrame, rows: pl.DataFrame, flying: pl.DataFrame) -> None:
-        original(placed, job, before, rows.head(max(1, rows.height - 1)), flying)
+    """A source that ends too early counts as read to its end."""
 
-    return remove
+    def compare(self: Columnar, job: Any, rules: Any, baseline: Any, context: Any) -> Any:
+        whole = Path(job.source.folder) / job.source.path
+        rows = whole.read_text("utf-8").splitlines()
+        part = context.folder.parent / f"part-of-{job.source.path}"
+        part.write_text("\n".join(rows[: max(2, len(rows) - 1)]) + "\n", encoding="utf-8")
+        cut = replace(job, source=replace(job.source, path=str(part)))
+        return original(self, cut, rules, baseline, context)
+
+    return compare
 
 
 def _removed_in_flight(original: Any) -> Any:
-    return lambda placed, job, before, rows, flying: original(placed, job, before, rows, flying.clear())
+    """Keys that left the source do not count as in flight."""
 
+    def compare(self: Columnar, job: Any, rules: Any, baseline: Any, context: Any) -> Any:
+        there = pl.read_csv(Path(job.source.folder) / job.source.path, infer_schema=False)["id"]
+        others = []
+        for number, path in enumerate(context.in_flight):
+            others.append(context.folder.parent / f"in-flight-{number}.parquet")
+            pl.read_parquet(path).filter(pl.col("key").is_in(there.implode())).write_parquet(others[-1])
+        return original(self, job, rules, baseline, replace(context, in_flight=others))
 
-def _removal_not_remembered(original: Any) -> Any:
-    """The key of an accepted removal stays in the baseline."""
-
-    def moved(rows: pl.LazyFrame, said: pl.LazyFrame) -> pl.LazyFrame:
-        return original(rows, said.with_columns(pl.lit("change").alias("op")))
-
-    return moved
+    return compare
 
 
 # Law 8: wall time is only for schedules and expiry
@@ -306,16 +334,6 @@ def _answers_swept(original: Any) -> Any:
 
 def _file_not_verified(_original: Any) -> Any:
     return lambda _file: None
-
-
-def _old_answers_kept(_original: Any) -> Any:
-    """A folder of answers that is there already counts as collected, whole or not."""
-
-    def fresh(folder: Any) -> Any:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        return folder
-
-    return fresh
 
 
 def _run_before_batches(original: Any) -> Any:
@@ -369,18 +387,19 @@ PLANTS: dict[str, Plant] = {
     "repeated-without-asking": Plant(4, "an upload in doubt is repeated", _replaced(perform, "_find_file", _repeated_without_asking)),
     "slot-left-in-doubt": Plant(4, "a slot is left while its upload is in doubt", _replaced(decide, "_settle_doubt", _slot_left_in_doubt)),
     "asks-at-once": Plant(4, "the question does not wait for what is under way", _replaced(decide, "_settle_doubt", _asks_at_once)),
-    "word-is-verdict": Plant(5, "the status word decides about the rows", _replaced(__import__("lading.data.path", fromlist=["x"]), "settle", _word_is_the_verdict)),
-    "silence-is-consent": Plant(5, "silence counts as accepted after lines that name no row", _replaced(data_settle_module, "_stated", _silence_is_consent)),
-    "empty-log-is-good": Plant(5, "an error status with an empty log counts as accepted", _replaced(data_settle_module, "_by_ref", _empty_log_is_good)),
+    "word-is-verdict": Plant(5, "the status word decides about the rows", _replaced(Columnar, "settle", _word_is_the_verdict)),
+    "silence-is-consent": Plant(5, "silence counts as accepted after lines that name no row", _replaced(Columnar, "settle", _silence_is_consent)),
+    "empty-log-is-good": Plant(5, "an error status with an empty log counts as accepted", _replaced(Columnar, "settle", _empty_log_is_good)),
     "processing-is-done": Plant(5, "a batch that is processing counts as done", _replaced(vendors_client, "read_status", _unknown_word_is_done)),
-    "moved-for-rejected": Plant(6, "the baseline moves for refused rows", _replaced(data_baseline, "_moved", _moved_for_rejected)),
-    "refused-forgotten": Plant(6, "refused rows are sent again unchanged", _replaced(data_baseline, "_moved", _refused_rows_forgotten)),
+    "moved-for-rejected": Plant(6, "the baseline moves for refused rows", _replaced(Columnar, "advance", _moved_for_rejected)),
+    "refused-forgotten": Plant(6, "refused rows are sent again unchanged", _replaced(Columnar, "advance", _refused_rows_forgotten)),
     "baseline-afterwards": Plant(6, "the baseline is swapped after the transaction", _replaced(Journal, "deliver", _baseline_afterwards)),
     "in-flight-forgotten": Plant(6, "rows in flight are not subtracted", _replaced(prepare, "_in_flight", _in_flight_forgotten)),
-    "newer-not-held": Plant(6, "a newer version does not wait for the older", _replaced(data_diff, "_state", _newer_not_held)),
-    "removed-from-a-part": Plant(7, "keys are removed that a cut source lacks", _replaced(data_diff, "_remove", _removed_from_a_part)),
-    "removed-in-flight": Plant(7, "keys in flight are removed", _replaced(data_diff, "_remove", _removed_in_flight)),
-    "removal-not-remembered": Plant(7, "an accepted removal leaves the baseline as it was", _replaced(data_baseline, "_moved", _removal_not_remembered)),
+    "prepared-not-in-flight": Plant(6, "a newer version does not wait for one that is prepared", _replaced(prepare, "_in_flight", _in_flight_but(Phase.PREPARED))),
+    "submitted-not-in-flight": Plant(6, "a newer version does not wait for one that is submitted", _replaced(prepare, "_in_flight", _in_flight_but(Phase.SUBMITTED))),
+    "removed-from-a-part": Plant(7, "keys are removed that a cut source lacks", _replaced(Columnar, "compare", _removed_from_a_part)),
+    "removed-in-flight": Plant(7, "keys in flight are removed", _replaced(Columnar, "compare", _removed_in_flight)),
+    "removal-not-remembered": Plant(7, "an accepted removal leaves the baseline as it was", _replaced(Columnar, "advance", _removal_not_remembered)),
     "wall-clock-backoff": Plant(8, "back-off reads the wall clock", _replaced(decide, "look_again", _wall_clock_backoff)),
     "backoff-of-days": Plant(8, "back-off has no bound", _replaced(decide, "look_again", _retry_after_never)),
     "evidence-swept": Plant(9, "the evidence of open batches is swept", _replaced(sync, "sweep", _evidence_swept)),

@@ -16,7 +16,7 @@ from lading.data import names
 from lading.data.ordered import Ordered
 from lading.data.records import removal_fingerprint
 from lading.data.scatter import HASH, HELD, PARTS, Scatter, end_of, hashed, in_hash_order, part_of_key
-from lading.data.spool import Spool, in_order, threads
+from lading.data.spool import Spool, in_order
 from lading.errors import SourceError
 
 if TYPE_CHECKING:
@@ -29,6 +29,8 @@ if TYPE_CHECKING:
 
 #: So many records, new and old, are compared at once.
 PART = 500_000
+#: Parts that are compared at the same time; the engine uses all cores within each.
+_AT_ONCE = 2
 _DIGESTED = 100_000
 _SHOWN = 5
 #: How the newest version ended, in `Baseline.last_state`.
@@ -80,7 +82,7 @@ def place(job: Job, given: Given, placed: Placed) -> None:
     few = given.records.rows + given.flying.rows + given.baseline.rows <= PART
     parts = 1 if few and not given.records.spilled and not given.flying.spilled else PARTS
     doubled = Twice()
-    for found in in_order(lambda one: _part(job, *one), _parts(given, parts), threads()):
+    for found in in_order(lambda one: _part(job, *one), _parts(given, parts), _AT_ONCE):
         doubled.add(found.doubled)
         if doubled.keys:
             continue

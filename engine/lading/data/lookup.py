@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from lading.data.diff import REJECTED, UNKNOWN, baseline_rows
+from lading.data.diff import REJECTED, UNKNOWN
 from lading.ports import KnownKey
 
 if TYPE_CHECKING:
@@ -24,12 +24,12 @@ _ENDED = {REJECTED: "rejected", UNKNOWN: "unknown"}
 def lookup(key: str, baseline: Baseline, in_flight: Sequence[Path]) -> KnownKey:
     """Return what the baseline and the evidence files say of one key.
 
-    A baseline is sorted by key, so that its statistics leave one group of rows to look at.
+    The column of keys is gone through a stretch at a time; of the others only what stands beside the key is read.
     """
     if not _can_stand_in_a_file(key):
         return KnownKey()
-    row = _one(baseline_rows(baseline), key, "accepted", "last_state")
-    lines = {path: found["line"] for path in in_flight if (found := _one(_evidence(path), key, "line"))}
+    row = _one(baseline.path, key, "accepted", "last_state") if baseline.path else None
+    lines = {path: found["line"] for path in in_flight if (found := _one(path, key, "line"))}
     if row is None:
         return KnownKey(lines=lines)
     return KnownKey(held=row["accepted"] is not None, newest=_ENDED.get(row["last_state"], "accepted"), lines=lines)
@@ -44,11 +44,8 @@ def _can_stand_in_a_file(key: str) -> bool:
     return True
 
 
-def _evidence(path: Path) -> pl.LazyFrame:
-    return pl.scan_parquet(path, glob=False)
-
-
-def _one(rows: pl.LazyFrame, key: str, *columns: str) -> dict[str, Any] | None:
+def _one(path: Path, key: str, *columns: str) -> dict[str, Any] | None:
     """Return these columns of the row with this key, or None."""
-    found = rows.filter(pl.col("key") == pl.lit(key)).select(columns).head(1).collect(engine="streaming")
+    rows = pl.scan_parquet(path, glob=False, parallel="prefiltered").filter(pl.col("key") == pl.lit(key))
+    found = rows.select(columns).head(1).collect(engine="streaming")
     return found.row(0, named=True) if found.height else None

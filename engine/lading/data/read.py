@@ -119,13 +119,34 @@ def _jsonl_schema(path: Path) -> dict[str, pl.DataType]:
 
 
 def frames(given: Input, work: Path, *, fresh: bool) -> Iterator[pl.DataFrame]:
-    """Yield the rows in frames of up to FRAME_ROWS with their number in `ROW`, blank lines left out.
+    """Yield the rows in frames with their number in `ROW`, blank lines left out.
 
-    `fresh` checks the files and renews their copies in the work folder; otherwise both are trusted.
+    Each frame but the last is made of exactly FRAME_ROWS rows of the source, whatever the reader gives and however
+    the rows are spread over files. `fresh` checks the files and renews their copies in the work folder; otherwise
+    both are trusted.
 
     Raises:
         SourceError: for whatever cannot be read to its end.
     """
+    kept: list[pl.DataFrame] = []
+    height = 0
+    for frame in _pieces(given, work, fresh=fresh):
+        kept.append(frame)
+        height += frame.height
+        if height >= FRAME_ROWS:
+            whole = pl.concat(kept) if len(kept) > 1 else frame
+            begin = 0
+            while height - begin >= FRAME_ROWS:
+                yield _without_blank_lines(whole[begin : begin + FRAME_ROWS], given)
+                begin += FRAME_ROWS
+            kept = [whole[begin:]] if begin < height else []
+            height -= begin
+    if kept:
+        yield _without_blank_lines(pl.concat(kept), given)
+
+
+def _pieces(given: Input, work: Path, *, fresh: bool) -> Iterator[pl.DataFrame]:
+    """Yield the rows of all files as the reader gives them, numbered."""
     offset = 0
     with ThreadPoolExecutor(1) as beside:
         for path in given.files:
@@ -141,8 +162,7 @@ def frames(given: Input, work: Path, *, fresh: bool) -> Iterator[pl.DataFrame]:
             with reading(path, given, plain, sound):
                 for frame in _scan(given, plain).collect_batches(chunk_size=FRAME_ROWS, maintain_order=True):
                     rows += frame.height
-                    numbered = frame.with_columns((pl.col(ROW).cast(pl.Int64) + (offset + 1)).alias(ROW))
-                    yield _without_blank_lines(numbered, given)
+                    yield frame.with_columns((pl.col(ROW).cast(pl.Int64) + (offset + 1)).alias(ROW))
                 if sound is not None:
                     sound.result()
             offset += rows

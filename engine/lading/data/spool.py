@@ -75,13 +75,13 @@ def threads() -> int:
 
 
 def in_order(work: Callable[[One], Other], given: Iterable[One], threads: int) -> Iterator[Other]:
-    """Yield `work(one)` for each one in order, computed by threads, with at most two per thread under way."""
+    """Yield `work(one)` for each one in order, computed by threads, with at most one more than threads under way."""
     with ThreadPoolExecutor(threads) as pool:
         under_way: deque[Future[Other]] = deque()
         try:
             for one in given:
                 under_way.append(pool.submit(work, one))
-                if len(under_way) >= 2 * threads:
+                if len(under_way) > threads:
                     yield under_way.popleft().result()
             while under_way:
                 yield under_way.popleft().result()
