@@ -255,7 +255,8 @@ class CompareContext:
     """What a comparison needs to know beside the job: where to work, what is under way, and what time it is.
 
     `in_flight` are evidence files of batches that are not settled; `high_water` is the last run's greatest `since`;
-    `template` is the vendor's input columns, when it has any.
+    `template` is the vendor's input columns, when it has any. `ahead` says that staging follows unless a guard holds
+    the plan: what will surely be sent may be encoded while the source is read.
     """
 
     folder: Path
@@ -264,6 +265,7 @@ class CompareContext:
     high_water: str | None = None
     template: tuple[str, ...] | None = None
     watcher: Watcher | None = None
+    ahead: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -94,6 +94,10 @@ def _liars(job: str, poll: dict[str, str]) -> Iterator[Plan]:
     yield Plan("an unknown word", troubles=(Trouble("damage", vendor, **poll, times=3, change=word("Wibbling")),))
     running = "processing" if vendor == CDP else "VALIDATING"
     yield Plan("a word backwards", troubles=(Trouble("damage", vendor, **poll, nth=2, times=2, change=word(running)),))
+    huge = Trouble("damage", vendor, **_UPLOAD, change=lambda _: b"x" * (5 << 20))
+    yield Plan("upload answered with more than lading reads", troubles=(huge,))
+    huge = Trouble("damage", vendor, **_ALLOCATE[vendor], change=lambda _: b"x" * (5 << 20))
+    yield Plan("allocation answered with more than lading reads", troubles=(huge,))
     yield Plan("no word", troubles=(Trouble("damage", vendor, **poll, times=2, change=lambda _: b"{}"),))
     if vendor == BDP:
         for how in ("doubled", "strange", "emptied"):

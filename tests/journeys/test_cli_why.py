@@ -20,18 +20,19 @@ if TYPE_CHECKING:
     from click.testing import Result
 
 
-def why(deployment: Deployment, *arguments: str, expect: int = 0, **environ: str | None) -> Result:
-    """Run `lading why` in this process."""
+def why(deployment: Deployment, *arguments: str, expect: int = 0, mocks: bool = True) -> Result:
+    """Run `lading why` in this process; without `mocks` as somebody who means the vendors themselves."""
+    environ: dict[str, str | None] = {**deployment.environ(), **({} if mocks else {"LADING_MOCKS": None})}
     given = [*arguments, "--file", str(deployment.folder / "jobs.yaml")]
-    said = CliRunner().invoke(main, ["why", *given], env=deployment.environ() | environ)
+    said = CliRunner().invoke(main, ["why", *given], env=environ)
     assert said.exit_code == expect, said.output
     assert "Traceback" not in said.stderr
     return said
 
 
-def known(deployment: Deployment, *arguments: str, **environ: str | None) -> dict[str, Any]:
+def known(deployment: Deployment, *arguments: str, mocks: bool = True) -> dict[str, Any]:
     """Return what each job knows, by its name."""
-    told = json.loads(why(deployment, *arguments, "-o", "json", **environ).stdout)["result"]
+    told = json.loads(why(deployment, *arguments, "-o", "json", mocks=mocks).stdout)["result"]
     return {one["job"]: one for one in told["jobs"]}
 
 
@@ -145,7 +146,7 @@ def test_before_the_first_run_nobody_knows_anything(deployment: Deployment) -> N
 def test_who_forgets_that_it_was_run_against_the_mocks_is_told(deployment: Deployment) -> None:
     deployment.run("sync", "guests")
 
-    assert "add --mocks" in why(deployment, "G1", expect=2, LADING_MOCKS=None).stderr
+    assert "add --mocks" in why(deployment, "G1", expect=2, mocks=False).stderr
 
 
 @pytest.fixture
@@ -164,18 +165,18 @@ def test_without_the_credential_of_the_account_the_journal_is_asked_all_the_same
     without_credential: Deployment,
 ) -> None:
     folder = str(without_credential.folder / "state")
-    told = known(without_credential, "G0", "--state", folder, LADING_MOCKS=None)["guests"]
+    told = known(without_credential, "G0", "--state", folder, mocks=False)["guests"]
 
     assert (told["target"], told["held"]) == (None, None)
     assert [one["kind"] for one in told["rejects"]] == ["invalid"]
     assert "SITECORE_CLIENT_KEY is not set" in told["note"]
-    text = why(without_credential, "G0", "--state", folder, LADING_MOCKS=None).stdout
+    text = why(without_credential, "G0", "--state", folder, mocks=False).stdout
     assert "guests: what the target holds could not be looked up" in text
 
 
 def test_a_key_is_not_called_unknown_by_a_job_that_could_not_be_asked(without_credential: Deployment) -> None:
     folder = str(without_credential.folder / "state")
-    said = why(without_credential, "G1", "--state", folder, expect=3, LADING_MOCKS=None)
+    said = why(without_credential, "G1", "--state", folder, expect=3, mocks=False)
 
     assert said.stderr.startswith("error: no job that could be asked knows the key G1 (asked: vehicles, guests)")
     assert "SITECORE_CLIENT_KEY is not set" in said.stderr

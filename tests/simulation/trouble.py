@@ -87,6 +87,7 @@ def error_damage(change: str) -> Callable[[bytes], bytes]:
 LOG_DAMAGE = {"doubled": _doubled, "contradicted": _contradicted, "strange": _strange, "emptied": _emptied}
 #: damage after which nothing is in doubt: what the log says is still all there
 HARMLESS_DAMAGE = frozenset({"doubled", "contradicted"})
+HARMLESS_DAMAGE_OF = {"cdp-log": ("doubled", "contradicted"), "bdp-errors": ("doubled", "doubled")}
 
 
 @dataclass(frozen=True)
@@ -162,6 +163,6 @@ def _one(draw: random.Random) -> Planned:
 def _damage(draw: random.Random, place: str) -> Planned:
     """A vendor that writes its logs wrongly does it each time."""
     vendor, method, path = PLACES[place]
-    how = draw.choice(sorted(LOG_DAMAGE if place == "cdp-log" else ("doubled", "strange", "emptied")))
+    how = draw.choice([*HARMLESS_DAMAGE_OF[place], "strange", "strange", "emptied", "emptied", "emptied"])
     change = log_damage(LOG_DAMAGE[how]) if place == "cdp-log" else error_damage(how)
     return Planned("damage", place, trouble=Trouble("damage", vendor, method, path, 1, 0, change=change), how=how)

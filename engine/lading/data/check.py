@@ -7,8 +7,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lading.data.encode import removal_record
 from lading.data.records import try_plan
-from lading.data.stage import removal_record
 from lading.errors import SpecError
 
 if TYPE_CHECKING:

@@ -250,9 +250,7 @@ def _state(job: Job, good: pl.DataFrame, before: pl.DataFrame, flying: pl.DataFr
     )
 
 
-def _remove(
-    found: _Found, job: Job, before: pl.DataFrame, rows: pl.DataFrame, flying: pl.DataFrame
-) -> pl.DataFrame:
+def _remove(found: _Found, job: Job, before: pl.DataFrame, rows: pl.DataFrame, flying: pl.DataFrame) -> pl.DataFrame:
     """Find the keys that the target holds and the whole source does not, and that are not under way."""
     gone = before.filter(pl.col("accepted").is_not_null())
     gone = gone.join(rows, left_on="key", right_on=names.KEY, how="anti").join(flying, on="key", how="anti")

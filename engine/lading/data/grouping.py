@@ -12,10 +12,11 @@ import polars as pl
 
 from lading.data import names
 from lading.data.read import FRAME_ROWS
+from lading.data.scatter import Scatter, part_of_key
 from lading.data.spool import Schema, Spool
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from pathlib import Path
 
 #: Source rows of one file, at least; there are at most MOST files.
@@ -23,25 +24,26 @@ SHARE = 250_000
 MOST = 64
 
 
-def spread(spooled: Path, schema: Schema, work: Path) -> None:
-    """Write the rows of a spool to files `grouped-*.parquet`, with the row where their record begins in `HEAD`."""
-    keys = pl.scan_parquet(spooled, glob=False).select(names.KEY, names.ROW)
-    heads = keys.group_by(names.KEY).agg(pl.col(names.ROW).min().alias(names.HEAD)).collect(engine="streaming")
-    last = heads[names.HEAD].max() if heads.height else 0
-    total = int(last) if isinstance(last, int) else 0
-    share = max(SHARE, -(-total // MOST))
+def spread(given: Iterable[pl.DataFrame], schema: Schema, work: Path) -> None:
+    """Write keyed rows to files `grouped-*.parquet`, with the row where their record begins in `HEAD`."""
     for old in work.glob("grouped-*.parquet"):
         old.unlink()
-    with ExitStack() as stack:
+    whole: Schema = {**schema, names.HEAD: pl.Int64}
+    last = 0
+    with Scatter(work, "keyed", schema) as by_key, ExitStack() as stack:
+        for frame in given:
+            by_key.add(frame, part_of_key(names.KEY))
+            last = max(last, int(frame[names.ROW][-1]) if frame.height else 0)
+        by_key.finish()
+        share = max(SHARE, -(-last // MOST))
         outs: dict[int, Spool] = {}
-        for frame in pl.scan_parquet(spooled, glob=False).collect_batches(chunk_size=FRAME_ROWS, maintain_order=True):
-            whole = frame.join(heads, on=names.KEY, how="inner", maintain_order="left")
-            placed = whole.with_columns(((pl.col(names.HEAD) - 1) // share).alias("lading:share"))
-            for (number,), part in placed.partition_by("lading:share", as_dict=True, include_key=False).items():
+        for part in by_key.parts():
+            head = pl.col(names.ROW).min().over(names.KEY).alias(names.HEAD)
+            placed = part.with_columns(head).with_columns(((pl.col(names.HEAD) - 1) // share).alias("lading:share"))
+            for (number,), rows in placed.partition_by("lading:share", as_dict=True, include_key=False).items():
                 if number not in outs:
-                    path = work / f"grouped-{number:06d}.parquet"
-                    outs[number] = stack.enter_context(Spool(path, {**schema, names.HEAD: pl.Int64}))
-                outs[number].add(part)
+                    outs[number] = stack.enter_context(Spool(work / f"grouped-{number:06d}.parquet", whole))
+                outs[number].add(rows)
 
 
 def grouped_frames(work: Path) -> Iterator[pl.DataFrame]:

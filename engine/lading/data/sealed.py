@@ -13,7 +13,7 @@ import polars as pl
 
 from lading.core.batch import BatchFile
 from lading.data.gz import HEADER, OVERHEAD, Block, combine, trailer
-from lading.data.spool import settle_on_disk
+from lading.data.spool import Spool, settle_on_disk
 from lading.errors import SourceError
 
 if TYPE_CHECKING:
@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from lading.core.vendor_rules import FileRules
 
 _PARTIAL = ".lading-part"
+#: Rows of evidence that are held in memory.
+_EVIDENCE_ROWS = 100_000
 
 
 @dataclass(slots=True)
@@ -56,6 +58,8 @@ class Sealer:
         self._into, self._rules, self._head = into, rules, head
         self._open: _Open | None = None
         self._evidence: list[pl.DataFrame] = []
+        self._lines = 0
+        self._beside: Spool | None = None
         self.files: list[BatchFile] = []
 
     def add(self, block: Block, evidence: pl.DataFrame) -> None:
@@ -70,6 +74,22 @@ class Sealer:
         self._put(self._open, block)
         self._open.rows += block.rows
         self._evidence.append(evidence)
+        self._lines += evidence.height
+        if self._lines >= _EVIDENCE_ROWS:
+            self._write_evidence()
+
+    def _write_evidence(self) -> None:
+        """Write the evidence that is held, numbered by the lines of the file."""
+        if not self._evidence:
+            return
+        held = pl.concat(self._evidence)
+        before = 0 if self._beside is None else self._beside.rows
+        rows = held.with_columns((pl.int_range(1, pl.len() + 1, dtype=pl.Int64) + before).alias("line"))
+        if self._beside is None:
+            path = self._into / f"{_PARTIAL}-evidence"
+            self._beside = Spool(path, dict(rows.schema), compression="zstd")
+        self._beside.add(rows)
+        self._evidence, self._lines = [], 0
 
     def _has_room(self, opened: _Open, block: Block) -> bool:
         """Whether the block still fits within the vendor's limits."""
@@ -106,9 +126,11 @@ class Sealer:
         digest = opened.sha256.hexdigest()
         final = self._into / f"{digest}.{self._rules.suffix.lstrip('.')}"
         beside = self._into / f"{digest}.evidence.parquet"
-        rows = pl.concat(self._evidence).with_columns(pl.int_range(1, pl.len() + 1, dtype=pl.Int64).alias("line"))
+        self._write_evidence()
+        if self._beside is not None:
+            self._beside.close()
+        self._beside = None
         partial = self._into / f"{_PARTIAL}-evidence"
-        rows.write_parquet(partial, compression="zstd")
         settle_on_disk(partial, beside)
         settle_on_disk(opened.path, final)
         self.files.append(
@@ -122,10 +144,12 @@ class Sealer:
             ),
         )
         self._open = None
-        self._evidence = []
 
     def abandon(self) -> None:
         """Drop what is open."""
+        if self._beside is not None:
+            self._beside.drop()
+            self._beside = None
         if self._open is not None:
             self._open.stream.close()
             self._open.path.unlink(missing_ok=True)

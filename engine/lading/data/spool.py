@@ -62,11 +62,22 @@ class Spool:
         trace: TracebackType | None,
     ) -> None:
         """Close the file and give it its name; drop it when the block failed."""
-        self._writer.close()
         if kind is None:
-            self._partial.replace(self._path)
+            self.close()
         else:
+            self.drop()
+
+    def drop(self) -> None:
+        """Forget what was written, unless the file has its name."""
+        if self._partial.exists():
+            self._writer.close()
             self._partial.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Close the file and give it its name; once more is nothing."""
+        if self._partial.exists():
+            self._writer.close()
+            self._partial.replace(self._path)
 
 
 def threads() -> int:

@@ -7,29 +7,19 @@ one of them is no longer what was compared.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import polars as pl
-import polars_hash as plh
 
-from lading.core.mapping import Expression
-from lading.core.tickets import NAMESPACE
-from lading.core.vendor_rules import FileFormat
-from lading.data import names
-from lading.data.compare import threads
-from lading.data.csvtext import fields, header_line
-from lading.data.evaluate import evaluate
+from lading.data import ahead, names
+from lading.data.encode import Task, changed_under_us, encode, head_of
 from lading.data.grouping import grouped_frames
-from lading.data.gz import BLOCK, Block, cut, pack
 from lading.data.joins import join_all, load
 from lading.data.keys import keyed
 from lading.data.read import FRAME_ROWS, frames
-from lading.data.records import Mapped, Plan, fingerprints, lines, make_plan, mapped
+from lading.data.records import Plan, make_plan
 from lading.data.sealed import Sealer
-from lading.data.shapes import Record, compile_record
-from lading.data.spool import in_order
-from lading.errors import SourceError, SpecError
+from lading.data.spool import in_order, threads
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,27 +30,11 @@ if TYPE_CHECKING:
     from lading.core.vendor_rules import VendorRules
     from lading.ports import Comparison, Watcher
 
-#: A file of the smallest limit still holds a few blocks.
-_BLOCKS_IN_FILE = 4
 #: A source may have columns with the plain names.
 _INTERNAL = {"row": names.SENT_ROW, "key": names.SENT_KEY, "op": names.OP, "fingerprint": names.SENT_AS}
-
-
-@dataclass(frozen=True, slots=True)
-class Task:
-    """Some rows to encode, all adds and changes or all removals, and the number of the first within the run."""
-
-    rows: pl.DataFrame
-    first: int
-    removal: bool
-
-
-@dataclass(frozen=True, slots=True)
-class Encoded:
-    """The packed lines of a task with the evidence of each block's rows."""
-
-    blocks: list[tuple[Block, pl.DataFrame]]
-    rows: int
+#: Frames of fewer rows are joined with the next: a block that is too small compresses badly.
+FEW = FRAME_ROWS // 2
+_STRETCH = 100_000
 
 
 def stage(
@@ -71,17 +45,15 @@ def stage(
     Raises:
         SourceError: when the source is no longer what was compared, or cannot be read.
     """
-    changes = pl.read_parquet(comparison.folder / "changes.parquet", glob=False).rename(_INTERNAL)
-    if not changes.height:
+    if (done_before := ahead.take(comparison.folder, into)) is not None:
+        return done_before
+    changes = Changes(comparison.folder)
+    if not changes.total:
         return ()
     facts = json.loads((comparison.folder / "compare.json").read_text(encoding="utf-8"))
     template = tuple(facts["template"]) if facts["template"] is not None else None
     plan = make_plan(job, rules, template)
-    head = None
-    compression = job.compression if rules.file.gzip else None
-    if rules.file.format is FileFormat.CSV:
-        head = pack(header_line(plan.columns), 0, compression)
-    sealer = Sealer(into, rules.file, head)
+    sealer = Sealer(into, rules.file, head_of(plan))
     done = 0
     try:
         for one in in_order(lambda task: encode(plan, task), _tasks(plan, changes, comparison.folder), threads()):
@@ -89,8 +61,8 @@ def stage(
                 sealer.add(block, evidence)
             done += one.rows
             if watcher is not None:
-                watcher.progress(job.name, "stage", done, "records", changes.height)
-        if done != changes.height:
+                watcher.progress(job.name, "stage", done, "records", changes.total)
+        if done != changes.total:
             raise changed_under_us(job)
         sealer.finish()
     finally:
@@ -98,178 +70,77 @@ def stage(
     return tuple(sealer.files)
 
 
-def changed_under_us(job: Job) -> SourceError:
-    """Return the error for a source that is not what was compared."""
-    message = f"{job.source.place}: {job.source.path} changed between comparing and preparing; nothing was sent"
-    return SourceError(message, hint="Run the command again when nobody writes the file.")
+class Changes:
+    """The changes of a comparison, handed out by ascending source row, a stretch of the file in memory at a time."""
+
+    def __init__(self, folder: Path) -> None:
+        """Count them; nothing is read before it is asked for."""
+        self._rows = pl.scan_parquet(folder / "changes.parquet", glob=False).rename(_INTERNAL)
+        counted = self._rows.select(all=pl.len(), removed=(pl.col(names.OP) == "remove").sum()).collect()
+        self.total, removed = int(counted["all"][0]), int(counted["removed"][0] or 0)
+        self.sent = self.total - removed
+        self._next = 0
+        self._rest = self._read(0)
+
+    def _read(self, count: int) -> pl.DataFrame:
+        """Return the next rows of the file that are no removals."""
+        found = self._rows.slice(self._next, min(count, self.sent - self._next)).collect()
+        self._next += found.height
+        return found
+
+    def until(self, row: int) -> pl.DataFrame:
+        """Return the changes up to this source row that were not handed out."""
+        while self._next < self.sent and not (self._rest.height and self._rest[names.SENT_ROW][-1] > row):
+            self._rest = pl.concat([self._rest, self._read(_STRETCH)])
+        end = int(self._rest[names.SENT_ROW].search_sorted(row, side="right"))
+        found, self._rest = self._rest[:end], self._rest[end:]
+        return found
+
+    def removals(self) -> Iterator[pl.DataFrame]:
+        """Yield the removals in frames of FRAME_ROWS."""
+        for begin in range(self.sent, self.total, FRAME_ROWS):
+            yield self._rows.slice(begin, FRAME_ROWS).collect()
 
 
-def _tasks(plan: Plan, changes: pl.DataFrame, folder: Path) -> Iterator[Task]:
+def _tasks(plan: Plan, changes: Changes, folder: Path) -> Iterator[Task]:
     """Yield the work in the order in which records are sent."""
-    sent = changes.filter(pl.col(names.OP) != "remove")
     number = 0
-    if sent.height:
-        for rows in _grouped(sent, folder) if plan.grouped else _rows(plan, sent, folder):
+    if changes.sent:
+        for rows in _grouped(changes, folder) if plan.grouped else _rows(plan, changes, folder):
             yield Task(rows, number, removal=False)
             number += rows[names.HEAD].n_unique() if plan.grouped else rows.height
-    removed = changes.filter(pl.col(names.OP) == "remove")
-    for begin in range(0, removed.height, FRAME_ROWS):
-        yield Task(removed[begin : begin + FRAME_ROWS], number + begin, removal=True)
+    for rows in changes.removals():
+        yield Task(rows, number, removal=True)
+        number += rows.height
 
 
-def _with_changes(frame: pl.DataFrame, sent: pl.DataFrame, row: str) -> pl.DataFrame:
+def _with_changes(frame: pl.DataFrame, changes: Changes, row: str) -> pl.DataFrame:
     """Return the rows of a frame that are to be sent, with what the comparison found about them."""
-    if not frame.height:
-        return frame.clear().join(sent.clear(), left_on=row, right_on=names.SENT_ROW, how="inner")
-    rows = sent[names.SENT_ROW]
-    begin = int(rows.search_sorted(int(frame[row][0]), side="left"))
-    end = int(rows.search_sorted(int(frame[row][-1]), side="right"))
-    return frame.join(sent[begin:end], left_on=row, right_on=names.SENT_ROW, how="inner", maintain_order="left")
+    sent = changes.until(int(frame[row][-1]) if frame.height else 0)
+    if not sent.height:
+        return frame.clear().join(sent, left_on=row, right_on=names.SENT_ROW, how="inner")
+    return frame.join(sent, left_on=row, right_on=names.SENT_ROW, how="inner", maintain_order="left")
 
 
-def _grouped(sent: pl.DataFrame, folder: Path) -> Iterator[pl.DataFrame]:
+def _grouped(changes: Changes, folder: Path) -> Iterator[pl.DataFrame]:
     """Yield the source rows of records to send, whole records in each frame."""
     for frame in grouped_frames(folder):
-        rows = _with_changes(frame, sent, names.HEAD)
+        rows = _with_changes(frame, changes, names.HEAD)
         if rows.height:
             yield rows
 
 
-def _rows(plan: Plan, sent: pl.DataFrame, folder: Path) -> Iterator[pl.DataFrame]:
-    """Yield the source rows to send, in frames of exactly FRAME_ROWS whatever the reader gives."""
+def _rows(plan: Plan, changes: Changes, folder: Path) -> Iterator[pl.DataFrame]:
+    """Yield the source rows to send; those of one frame of the source stay together, small ones are joined."""
     lookups = load(plan.job.source, folder)
     kept: list[pl.DataFrame] = []
     for frame in frames(plan.given, folder, fresh=False):
-        rows = _with_changes(frame, sent, names.ROW)
+        rows = _with_changes(frame, changes, names.ROW)
         if not rows.height:
             continue
         kept.append(rows)
-        while sum(one.height for one in kept) >= FRAME_ROWS:
-            whole = pl.concat(kept)
-            yield keyed(plan, join_all(whole[:FRAME_ROWS], lookups))[0]
-            kept = [whole[FRAME_ROWS:]] if whole.height > FRAME_ROWS else []
+        if sum(one.height for one in kept) >= FEW:
+            yield keyed(plan, join_all(pl.concat(kept), lookups))[0]
+            kept = []
     if kept:
         yield keyed(plan, join_all(pl.concat(kept), lookups))[0]
-
-
-def encode(plan: Plan, task: Task) -> Encoded:
-    """Return the packed lines of a task: a function of the plan and of its rows."""
-    found, record, mode = (
-        _removals(plan, task.rows) if task.removal else (_verified(plan, task.rows), plan.record, plan.job.mode)
-    )
-    refs = plh.concat_str([pl.lit(f"record\0{plan.job.name}\0"), pl.col(names.SENT_KEY)]).uuidhash.uuid5(str(NAMESPACE))
-    heads = found.heads.with_columns(refs.alias(names.REF))
-    found = Mapped(heads=heads, rows=found.rows, flaws=[])
-    text = lines(_for(plan, record), found, *_envelope(plan, mode))
-    if text.null_count():
-        raise changed_under_us(plan.job)
-    evidence = _evidence(plan, found, record)
-    rules = plan.rules.file
-    block_size = BLOCK if rules.bytes_max is None else max(1, min(BLOCK, rules.bytes_max // _BLOCKS_IN_FILE))
-    compression = plan.job.compression if rules.gzip else None
-    blocks = []
-    begin = 0
-    for raw, rows in cut(text, block_size, task.first, rules.rows_max):
-        blocks.append((pack(raw, rows, compression), evidence[begin : begin + rows]))
-        begin += rows
-    return Encoded(blocks, heads.height)
-
-
-def _for(plan: Plan, record: Record) -> Plan:
-    """Return the plan with another record."""
-    if record is plan.record:
-        return plan
-    return Plan(
-        job=plan.job,
-        rules=plan.rules,
-        given=plan.given,
-        schema=plan.schema,
-        key=plan.key,
-        record=record,
-        columns=plan.columns,
-    )
-
-
-def _verified(plan: Plan, rows: pl.DataFrame) -> Mapped:
-    """Map rows and refuse them when they are not what was compared."""
-    found = mapped(plan, rows)
-    same = (fingerprints(plan, found) == found.heads[names.SENT_AS]) & (
-        found.heads[names.KEY] == found.heads[names.SENT_KEY]
-    )
-    if not same.all(ignore_nulls=False):
-        raise changed_under_us(plan.job)
-    return found
-
-
-def key_names(job: Job) -> tuple[str, ...]:
-    """Return the names of the key columns; the result of an expression is called `key`."""
-    return ("key",) if isinstance(job.source.key, Expression) else job.source.key
-
-
-def key_columns(job: Job) -> list[pl.Expr]:
-    """Return the key columns by name, as texts, rebuilt from the canonical key text."""
-    wanted = key_names(job)
-    if len(wanted) == 1:
-        return [pl.col(names.SENT_KEY).alias(wanted[0])]
-    parts = pl.col(names.SENT_KEY).str.json_decode(pl.List(pl.String))
-    return [parts.list.get(index).alias(name) for index, name in enumerate(wanted)]
-
-
-def removal_record(job: Job, rules: VendorRules) -> Record:
-    """Return the compiled record of a removal, over the key columns alone.
-
-    Raises:
-        SpecError: when it names anything but key columns.
-    """
-    if job.removal is None:
-        raise SpecError(())
-    schema = rules.schema_for(job.target)
-    columns: dict[str, pl.DataType] = dict.fromkeys(key_names(job), pl.String())
-    record, problems = compile_record(job.removal.record, schema.root if schema else None, columns)
-    if problems:
-        raise SpecError(tuple(problems))
-    return record
-
-
-def _removals(plan: Plan, rows: pl.DataFrame) -> tuple[Mapped, Record, str]:
-    """Map the keys that left the source."""
-    record = removal_record(plan.job, plan.rules)
-    by_name = rows.select(key_columns(plan.job))
-    values, flaws = evaluate(by_name, record.leaves)
-    if flaws:
-        what = f"the removal's {flaws[0].leaf.path} cannot be made of every key: {flaws[0].message}"
-        message = f"{plan.job.source.place}: {what}"
-        raise SourceError(message, hint="Correct the record of on_removed; nothing was sent.")
-    heads = pl.concat([rows, values.drop([one for one in by_name.columns if one in rows.columns])], how="horizontal")
-    mode = plan.job.removal.mode if plan.job.removal else ""
-    return (
-        Mapped(heads=heads.with_columns(pl.col(names.SENT_ROW).alias(names.ROW)), rows=None, flaws=flaws),
-        record,
-        mode,
-    )
-
-
-def _envelope(plan: Plan, mode: str) -> tuple[list[str | pl.Expr], str]:
-    """Return what stands before and after a record."""
-    if not plan.rules.file.envelope:
-        return [""], ""
-    schema = plan.rules.schema_for(plan.job.target)
-    name = plan.job.target.get("schema") or (schema.name if schema else "")
-    middle = f'","schema":{json.dumps(name)},"mode":{json.dumps(mode)},"value":'
-    return ['{"ref":"', pl.col(names.REF), middle], "}"
-
-
-def _evidence(plan: Plan, found: Mapped, record: Record) -> pl.DataFrame:
-    """Return what is kept about each sent row: enough to read the vendor's row log and to move the baseline."""
-    named = [one.alias(f"key:{name}") for one, name in zip(key_columns(plan.job), key_names(plan.job), strict=True)]
-    columns = [
-        pl.col(names.SENT_KEY).alias("key"),
-        pl.col(names.SENT_AS).alias("fingerprint"),
-        pl.col(names.OP).alias("op"),
-        pl.col(names.ROW).alias("row"),
-        pl.col(names.REF).alias("ref"),
-    ]
-    if plan.rules.row_log.joined_by == "inputs" and plan.rules.file.format is FileFormat.CSV:
-        sent = fields(record, plan.columns)
-        columns += [one.alias(f"input:{name}") for one, name in zip(sent, plan.columns, strict=True)]
-    return found.heads.select(*columns, *named)

@@ -178,12 +178,8 @@ def _connect(path: Path, *, read_only: bool) -> Database:
 
 
 def _set_pragmas(db: Database, path: Path, *, read_only: bool) -> None:
-    """Set what durability and privacy need, and read each back: a library may ignore a pragma without a word."""
-    for name, wanted in _PRAGMAS.items():
-        db.execute(f"PRAGMA {name} = {wanted}")
-        if (got := _number(db, name)) != wanted:
-            message = f"SQLite does not keep to PRAGMA {name} = {wanted} (it says {got})"
-            raise EnvironmentProblem(message, hint="Use a Python whose SQLite library is a common build.")
+    """Set what durability and privacy need, and the -wal file that lets others read while one writes."""
+    _set_safe(db)
     if read_only:
         return
     mode = db.execute("PRAGMA journal_mode = wal").fetchone()[0]
@@ -192,6 +188,15 @@ def _set_pragmas(db: Database, path: Path, *, read_only: bool) -> None:
             f"{path} cannot be put into WAL mode (it stays in {mode} mode)",
             hint="Put the state folder on a local disk; network file systems do not work.",
         )
+
+
+def _set_safe(db: Database) -> None:
+    """Set what durability and privacy need, and read each back: a library may ignore a pragma without a word."""
+    for name, wanted in _PRAGMAS.items():
+        db.execute(f"PRAGMA {name} = {wanted}")
+        if (got := _number(db, name)) != wanted:
+            message = f"SQLite does not keep to PRAGMA {name} = {wanted} (it says {got})"
+            raise EnvironmentProblem(message, hint="Use a Python whose SQLite library is a common build.")
 
 
 def _trust(db: Database, path: Path, *, unclean: bool) -> str:
@@ -254,14 +259,18 @@ def _create(path: Path, lineage: str) -> None:
 
 
 def _build(path: Path, new: Path, lineage: str) -> None:
-    """Write the empty journal and rename it. What a killed builder left under the other name is thrown away."""
-    for ending in ("", "-wal", "-shm"):
+    """Write the empty journal and rename it. What a killed builder left under the other name is thrown away.
+
+    It is built without a -wal file: on a full disk the closing of a -wal leaves its content behind without a word, and
+    the rename would then put half a journal in place.
+    """
+    for ending in ("", "-journal", "-wal", "-shm"):
         new.with_name(new.name + ending).unlink(missing_ok=True)
     os.close(os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
     with explained(path):
         db = _connect(new, read_only=False)
         try:
-            _set_pragmas(db, new, read_only=False)
+            _set_safe(db)
             schema.migrate(db, lineage)
         finally:
             db.close()

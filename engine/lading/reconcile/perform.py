@@ -100,10 +100,16 @@ def check_sealed(file: BatchFile) -> None:
 
 
 def _find_file(batch: Batch, context: JobContext, world: World) -> events.Event:
-    """Ask whether the upload in doubt arrived. Anything but an empty slot means that the vendor took the file."""
+    """Ask whether the upload in doubt arrived. Any word but that of an empty slot means that the vendor took the file.
+
+    Raises:
+        Unclear: when the vendor does not know the slot (any more): that says nothing about the file, and the doubt stays.
+    """
     match context.vendor.poll(_slot(batch)):
         case Empty():
             return _not_there(Verb.UPLOAD, "the slot is empty: the upload did not arrive", world.clock.now())
+        case Finished(verdict=Verdict.LOST, word=word):
+            raise Unclear(f"the vendor does not know the slot whose upload is in doubt ({word})")
         case Running() | Finished():
             return events.Uploaded(at=world.clock.now())
 

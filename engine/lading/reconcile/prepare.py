@@ -96,8 +96,11 @@ def _check_template(context: JobContext, facts: TargetFacts) -> None:
         )
 
 
-def plan(context: JobContext, world: World, facts: TargetFacts | None = None) -> JobPlan:
-    """Compare the job's source with what its target holds and with what is under way. Nothing is sent or remembered."""
+def plan(context: JobContext, world: World, facts: TargetFacts | None = None, *, ahead: bool = False) -> JobPlan:
+    """Compare the job's source with what its target holds and with what is under way. Nothing is sent or remembered.
+
+    `ahead` says that staging follows, so that the comparison may encode while it reads.
+    """
     job = context.job
     folder = _emptied(world.folders.work(job.name))
     compare_context = CompareContext(
@@ -107,6 +110,7 @@ def plan(context: JobContext, world: World, facts: TargetFacts | None = None) ->
         high_water=world.memory.high_water(job.name, context.identity),
         template=facts.columns if facts else None,
         watcher=world.watcher,
+        ahead=ahead,
     )
     comparison = world.data.compare(job, context.rules, baseline_of(context, world), compare_context)
     comparison.tally.check()
@@ -120,7 +124,7 @@ def prepare(context: JobContext, world: World, facts: TargetFacts, slot: datetim
 
     Returns the run: HELD when a guard holds it, SETTLED when there is nothing to send, PREPARED otherwise.
     """
-    job_plan = plan(context, world, facts)
+    job_plan = plan(context, world, facts, ahead=True)
     batches: tuple[Batch, ...] = ()
     run = _run(context, world, job_plan)
     if not job_plan.held:

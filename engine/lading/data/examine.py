@@ -1,0 +1,113 @@
+"""One frame of keyed rows becomes records with fingerprints, and invalid rows with all their reasons.
+
+It does not know the baseline or other frames.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from lading.data import names
+from lading.data.records import Mapped, Plan, fingerprints, judged, lines, mapped
+from lading.data.widths import widths
+
+if TYPE_CHECKING:
+    from lading.data.validate import Check
+
+RECORDS = {
+    names.ROW: pl.Int64,
+    names.KEY: pl.String,
+    names.FINGERPRINT: pl.Binary,
+    "bad": pl.Boolean,
+    names.OLD: pl.Boolean,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Examined:
+    """What is in one frame: its records, the invalid ones with reasons, the warnings; and the mapped frame itself."""
+
+    records: pl.DataFrame
+    broken: pl.DataFrame
+    warnings: dict[str, int]
+    found: Mapped
+
+
+def examine(plan: Plan, frame: pl.DataFrame, rules: list[Check], high_water: str | None) -> Examined:
+    """Return what a keyed frame holds."""
+    warnings: dict[str, int] = {}
+    frame = frame.with_columns(_old(plan, high_water).alias(names.OLD))
+    if plan.grouped:
+        frame = frame.with_columns(pl.col(names.OLD).all().over(names.HEAD))
+    fresh = frame.filter(~pl.col(names.OLD))
+    found = mapped(plan, fresh)
+    broken = judged(found, rules, warnings)
+    broken = _with_oversized(plan, found, broken)
+    heads = found.heads.with_columns(fingerprints(plan, found), pl.lit(value=False).alias("bad"))
+    if broken.height:
+        heads = heads.with_columns(pl.col(names.ROW).is_in(broken[names.ROW].implode()).alias("bad"))
+    found = replace(found, heads=heads)
+    if fresh.height < frame.height:
+        old = frame.filter(pl.col(names.OLD))
+        old = old.filter(pl.col(names.ROW) == pl.col(names.HEAD)) if plan.grouped else old
+        empty = pl.lit(None, dtype=pl.Binary).alias(names.FINGERPRINT)
+        old = old.with_columns(empty, pl.lit(value=False).alias("bad"))
+        heads = pl.concat([heads.select(old.columns), old]).sort(names.ROW)
+    columns = list(RECORDS)
+    if plan.job.source.duplicates.startswith("by:"):
+        heads = heads.with_columns(pl.col(plan.job.source.duplicates.removeprefix("by:")).alias(names.RANK))
+        columns.append(names.RANK)
+    return Examined(records=heads.select(columns), broken=broken, warnings=warnings, found=found)
+
+
+def typed(text: pl.Series, kind: pl.DataType) -> pl.Series:
+    """Return texts that were written from a type as that type again."""
+    if isinstance(kind, pl.Datetime):
+        return text.str.to_datetime(time_unit=kind.time_unit, time_zone=kind.time_zone, strict=False)
+    if kind == pl.Date:
+        return text.str.to_date(strict=False)
+    return text.cast(kind, strict=False)
+
+
+def _old(plan: Plan, high_water: str | None) -> pl.Expr:
+    """Return whether a row is at or below the high water mark. Text is compared as text (write ISO 8601 dates)."""
+    since = plan.job.send.since
+    if since is None or high_water is None:
+        return pl.lit(value=False)
+    kind = plan.schema[since]
+    mark = pl.Series([high_water], dtype=pl.String)
+    limit = (mark if kind == pl.String else typed(mark, kind))[0]
+    return (pl.col(since) <= pl.lit(limit, dtype=kind)).fill_null(value=False)
+
+
+def record_limit(plan: Plan) -> int | None:
+    """Return how many bytes a record may have so that it surely fits a file alone, however badly it compresses."""
+    most = plan.rules.file.bytes_max
+    return None if most is None else max(0, most - most // 100 - 1024)
+
+
+def _with_oversized(plan: Plan, found: Mapped, broken: pl.DataFrame) -> pl.DataFrame:
+    """Return the invalid records with those that no batch file can hold."""
+    limit = record_limit(plan)
+    if limit is None or not found.heads.height:
+        return broken
+    bound = widths(found, plan.record)
+    if not (bound > limit).any():
+        return broken
+    exact = lines(plan, found, [" " * 200], "").str.len_bytes()
+    large = found.heads.select(names.ROW, names.KEY).with_columns(exact.alias("size")).filter(pl.col("size") > limit)
+    size = pl.col("size").cast(pl.String)
+    reason = pl.concat_str(
+        [pl.lit("the record has "), size, pl.lit(f" bytes, more than the {limit} that a file takes")]
+    )
+    more = large.select(
+        names.ROW,
+        names.KEY,
+        pl.lit("").alias("field"),
+        pl.lit("record_size").alias("code"),
+        reason.alias("reason"),
+    ).join(broken, on=names.ROW, how="anti")
+    return pl.concat([broken, more]).sort(names.ROW)
