@@ -5,23 +5,32 @@ It does not know what is done with them. About 0.8 % of the rows break a rule of
 
 from __future__ import annotations
 
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
 CHUNK = 500_000
-_FIRST = """Anna Jan Petr Eva Marie Josef Jana Pavel Lucie Tomas Zoe Liam Olivia Noah Emma James Sofia Mateo Hugo Chloe Lukas
-Mia Ben Leon Hannah Paul Clara Giulia Marco Sara Ines Miguel Pedro Ana Joao Sven Ingrid Lars Freja Aino Juhani Zofia
-Adam Nadia Omar Aisha Yusuf Mei Hiro Yuki Priya Arjun François Zoë José Jürgen Łukasz Nguyễn""".split()
-_LAST = """Novák Svoboda Novotný Dvořák Smith Jones Taylor Brown Williams Wilson Müller Schmidt Schneider Fischer Weber Rossi
-Russo Ferrari García Fernández González Silva Santos Hansen Johansson Andersson Nielsen Virtanen Korhonen Kowalski
-Wójcik O'Connor Murphy Walsh Martin Bernard Dubois Petit Tanaka Suzuki Chen Wang Kumar Sharma Haddad Okafor""".split()
-_STREETS = """Main Street|High Street|Station Road|Park Avenue|Church Lane|Hauptstraße|Bahnhofstraße|Rue de la Paix|Via Roma
-Calle Mayor|Dlouhá|Nádražní|Masarykova|Storgatan|Mannerheimintie|Avenida da Liberdade|Ulica Długa""".replace(
-    "\n", "|"
-).split("|")
+_FIRST = (
+    "Anna Jan Petr Eva Marie Josef Jana Pavel Lucie Tomas Zoe Liam Olivia Noah Emma James Sofia Mateo Hugo Chloe Lukas "
+    "Mia Ben Leon Hannah Paul Clara Giulia Marco Sara Ines Miguel Pedro Ana Joao Sven Ingrid Lars Freja Aino Juhani "
+    "Zofia Adam Nadia Omar Aisha Yusuf Mei Hiro Yuki Priya Arjun François Zoë José Jürgen Łukasz Nguyễn"
+)
+_LAST = (
+    "Novák Svoboda Novotný Dvořák Smith Jones Taylor Brown Williams Wilson Müller Schmidt Schneider Fischer Weber "
+    "Rossi Russo Ferrari García Fernández González Silva Santos Hansen Johansson Andersson Nielsen Virtanen Korhonen "
+    "Kowalski Wójcik O'Connor Murphy Walsh Martin Bernard Dubois Petit Tanaka Suzuki Chen Wang Kumar Sharma Haddad "
+    "Okafor"
+)
+_STREETS = (
+    "Main Street|High Street|Station Road|Park Avenue|Church Lane|Hauptstraße|Bahnhofstraße|Rue de la Paix|Via Roma|"
+    "Calle Mayor|Dlouhá|Nádražní|Masarykova|Storgatan|Mannerheimintie|Avenida da Liberdade|Ulica Długa"
+)
 _CITIES = [
     ("Praha", "CZ", "cs"), ("Brno", "CZ", "cs"), ("London", "GB", "en"), ("Leeds", "GB", "en"), ("Berlin", "DE", "de"),
     ("München", "DE", "de"), ("Paris", "FR", "fr"), ("Lyon", "FR", "fr"), ("Roma", "IT", "it"), ("Madrid", "ES", "es"),
@@ -29,7 +38,8 @@ _CITIES = [
     ("Kraków", "PL", "pl"), ("Dublin", "IE", "en"), ("Wellington", "NZ", "en"), ("Sydney", "AU", "en"),
 ]  # fmt: skip
 _NOTES = [
-    None, None, None, "Prefers the window seat", "Called about the invoice; will call again", 'Likes to be called "Doc"',
+    None, None, None, "Prefers the window seat",
+    "Called about the invoice; will call again", 'Likes to be called "Doc"',
     "Allergic to nuts\nno shellfish", "VIP", "path C:\\guests\\old", "Returned two items in spring, was very friendly",
 ]  # fmt: skip
 _DOMAINS = ["example.com", "example.org", "mail.example.net", "post.example.cz", "inbox.example.co.uk"]
@@ -70,10 +80,10 @@ def guests(begin: int, count: int, seed: int) -> pl.DataFrame:
     number = pl.Series("number", np.arange(begin + 1, begin + count + 1))
     frame = number.to_frame().with_columns(
         _pick(draw, "title", ["Mr", "Mrs", "Ms", "Dr", None], count, [0.35, 0.2, 0.2, 0.05, 0.2]),
-        _pick(draw, "first_name", _FIRST, count),
-        _pick(draw, "last_name", _LAST, count),
+        _pick(draw, "first_name", _FIRST.split(), count),
+        _pick(draw, "last_name", _LAST.split(), count),
         _pick(draw, "gender", ["male", "female", "unknown", None, "x"], count, [0.44, 0.44, 0.05, 0.068, 0.002]),
-        _pick(draw, "street_name", _STREETS, count),
+        _pick(draw, "street_name", _STREETS.split("|"), count),
         _pick(draw, "domain", _DOMAINS, count),
         _pick(draw, "note", _NOTES, count),
         _pick(draw, "loyalty_tier", _TIERS, count),
@@ -85,11 +95,15 @@ def guests(begin: int, count: int, seed: int) -> pl.DataFrame:
         pl.Series("spend", np.round(draw.gamma(1.2, 400.0, count), 2)),
     )
     places = pl.DataFrame(_CITIES, schema=["city", "country", "language"], orient="row").with_row_index("place")
-    frame = frame.join(places.with_columns(pl.col("place").cast(pl.Int64)), on="place", how="left", maintain_order="left")
+    frame = frame.join(
+        places.with_columns(pl.col("place").cast(pl.Int64)), on="place", how="left", maintain_order="left"
+    )
     return _columns(frame)
 
 
-def _pick(draw: np.random.Generator, name: str, words: list[str | None], count: int, odds: list[float] | None = None) -> pl.Series:
+def _pick(
+    draw: np.random.Generator, name: str, words: Sequence[str | None], count: int, odds: Sequence[float] | None = None
+) -> pl.Series:
     """Return words drawn at random; without odds, the early ones are the frequent ones."""
     weights = np.array(odds) if odds else 1 / (np.arange(len(words)) + 3.0)
     return pl.Series(name, words).gather(draw.choice(len(words), count, p=weights / weights.sum()))
@@ -104,26 +118,32 @@ def _columns(frame: pl.DataFrame) -> pl.DataFrame:
     day = (pl.lit(0) - a % 20_000 + 13_000).cast(pl.Int32).cast(pl.Date)
     seen = pl.datetime(2018, 1, 1) + pl.duration(seconds=a % 150_000_000)
     later = seen + pl.duration(milliseconds=(b % 90_000_000).cast(pl.Int64) * 1000 + b % 1000)
+    mail = pl.when(luck.is_between(0, 0.003)).then(pl.lit("not an address")).when(luck.is_between(0, 0.95)).then(mail)
+    expiry = pl.format("20{}-0{}-1{}T00:00Z", a % 9 + 27, b % 9 + 1, a % 10)
     return frame.select(
         pl.format("g-{}", pl.col("number").cast(pl.String).str.zfill(9)).alias("id"),
         "title",
         "first_name",
-        pl.when(luck >= 0.004).then(pl.col("last_name")).alias("last_name"),
+        pl.when(luck.is_between(0.004, 1)).then(pl.col("last_name")).alias("last_name"),
         "gender",
         day.dt.to_string("%Y-%m-%dT00:00Z").alias("birth_date"),
-        pl.when(luck < 0.003).then(pl.lit("not an address")).when(luck < 0.95).then(mail).alias("email"),
+        pl.when(luck.is_between(0, 0.003))
+        .then(pl.lit("not an address"))
+        .when(luck.is_between(0, 0.95))
+        .then(mail)
+        .alias("email"),
         pl.format("+420 {}", a % 900_000_000 + 100_000_000).alias("phone"),
-        pl.when(luck > 0.5).then(pl.format("+44 {}", b % 900_000_000 + 100_000_000)).alias("mobile"),
+        pl.when(luck.is_between(0.5, 1)).then(pl.format("+44 {}", b % 900_000_000 + 100_000_000)).alias("mobile"),
         pl.format("{} {}", "street_name", a % 250 + 1).alias("street"),
-        pl.when(luck > 0.8).then(pl.format("Apt {}", b % 90 + 1)).alias("street2"),
+        pl.when(luck.is_between(0.8, 1)).then(pl.format("Apt {}", b % 90 + 1)).alias("street2"),
         "city",
         (b % 90_000 + 10_000).cast(pl.String).alias("postcode"),
-        pl.when(luck > 0.6).then(pl.format("Region {}", a % 14 + 1)).alias("state"),
-        pl.when((luck > 0.5) & (luck < 0.503)).then(pl.lit("Nowhere")).otherwise(pl.col("country")).alias("country"),
+        pl.when(luck.is_between(0.6, 1)).then(pl.format("Region {}", a % 14 + 1)).alias("state"),
+        pl.when(luck.is_between(0.5, 0.503)).then(pl.lit("Nowhere")).otherwise(pl.col("country")).alias("country"),
         "language",
         pl.col("country").alias("nationality"),
-        pl.when(luck > 0.7).then(pl.format("P{}", b % 90_000_000 + 10_000_000)).alias("passport"),
-        pl.when(luck > 0.7).then(pl.format("20{}-0{}-1{}T00:00Z", a % 9 + 27, b % 9 + 1, a % 10)).alias("passport_expiry"),
+        pl.when(luck.is_between(0.7, 1)).then(pl.format("P{}", b % 90_000_000 + 10_000_000)).alias("passport"),
+        pl.when(luck.is_between(0.7, 1)).then(expiry).alias("passport_expiry"),
         seen.cast(pl.Datetime("ms")).alias("first_seen"),
         later.cast(pl.Datetime("ms")).alias("last_seen"),
         pl.format("L{}", (a * 31 + b) % 9_000_000_000 + 1_000_000_000).alias("loyalty_id"),

@@ -1,4 +1,4 @@
-"""Full disks, read-only folders, busy and broken journals, wild clocks, two runners: told in words, and nothing is lost."""
+"""Full disks, read-only folders, busy and broken journals, wild clocks, two runners: told in words, nothing lost."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from kit.deployment import BDP, CDP, Deployment, write_sources
+
 from lading_mocks.faults import Fault
 
 if TYPE_CHECKING:
@@ -75,16 +76,16 @@ def test_a_full_disk_is_told_and_the_same_command_goes_on_when_there_is_room(dep
 
 
 def test_a_state_folder_that_is_read_only_is_told_and_nothing_is_sent(deployment: Deployment) -> None:
-    told = _in_small_world(
-        deployment, f"mount -o remount,ro tmpfs {STATE}\nLADING sync >out1 2>err1; echo \"code=$?\""
-    )
+    told = _in_small_world(deployment, f'mount -o remount,ro tmpfs {STATE}\nLADING sync >out1 2>err1; echo "code=$?"')
     said = (deployment.folder / "err1").read_text("utf-8")
     assert told["code"] == "3", said
     assert "Traceback" not in said
     assert not deployment.delivered(CDP)
 
 
-@pytest.mark.parametrize("statement", ["BEGIN IMMEDIATE", "BEGIN; SELECT count(*) FROM events"], ids=["writer", "reader"])
+@pytest.mark.parametrize(
+    "statement", ["BEGIN IMMEDIATE", "BEGIN; SELECT count(*) FROM events"], ids=["writer", "reader"]
+)
 def test_somebody_else_in_the_journal_holds_a_sync_up_and_does_not_break_it(
     deployment: Deployment, statement: str
 ) -> None:
@@ -129,7 +130,12 @@ def test_a_broken_journal_is_refused_with_instructions_and_nothing_is_sent(
     break_it(journal)
 
     done = subprocess.run(
-        deployment.command("sync"), cwd=deployment.folder, env=deployment.environ(), capture_output=True, text=True, check=False
+        deployment.command("sync"),
+        cwd=deployment.folder,
+        env=deployment.environ(),
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
     assert done.returncode == 3, done.stderr
@@ -138,7 +144,9 @@ def test_a_broken_journal_is_refused_with_instructions_and_nothing_is_sent(
     assert (deployment.delivered(CDP), deployment.delivered(BDP)) == counts
 
 
-@pytest.mark.parametrize("jump", [365 * 86400, -365 * 86400, 3600, -3600], ids=["year", "year-back", "hour", "hour-back"])
+@pytest.mark.parametrize(
+    "jump", [365 * 86400, -365 * 86400, 3600, -3600], ids=["year", "year-back", "hour", "hour-back"]
+)
 def test_a_clock_that_jumps_repeats_nothing(deployment: Deployment, jump: int) -> None:
     """An hour is what a wrong daylight saving time costs; all moments of ours are UTC."""
     deployment.run("sync", "--no-wait", expect=5)
@@ -163,7 +171,12 @@ def test_of_two_syncs_at_once_one_wins_and_the_other_says_who_holds_the_lock(dep
     first = _held_in_an_upload(deployment)
 
     second = subprocess.run(
-        deployment.command("sync", "guests"), cwd=deployment.folder, env=deployment.environ(), capture_output=True, text=True, check=False
+        deployment.command("sync", "guests"),
+        cwd=deployment.folder,
+        env=deployment.environ(),
+        capture_output=True,
+        text=True,
+        check=False,
     )
 
     assert second.returncode == 7, second.stderr
@@ -208,7 +221,11 @@ def _held_in_an_upload(deployment: Deployment, hold: float = 2.0) -> subprocess.
     deployment.mocks.arm(Fault(kind="delay", vendor=CDP, method="PUT", path=r"^/_storage", seconds=hold))
     with (deployment.folder / "held.log").open("ab") as log:
         process = subprocess.Popen(
-            deployment.command("sync", "guests"), cwd=deployment.folder, env=deployment.environ(), stdout=log, stderr=log
+            deployment.command("sync", "guests"),
+            cwd=deployment.folder,
+            env=deployment.environ(),
+            stdout=log,
+            stderr=log,
         )
     deadline = time.monotonic() + 30
     while not any(one["struck"] for one in deployment.mocks.faults()):

@@ -1,4 +1,4 @@
-"""`python -m kit.line_kills JOB`: a forked process that SIGKILLs itself at the n-th line of reconcile/, journal/ or sinks/.
+"""`python -m kit.line_kills JOB`: forked processes that SIGKILL themselves at a line of reconcile/, journal/, sinks/.
 
 For each n: fork, die there, fork again, go on from what is on disk, and be judged by the vendor's books. The parent
 imports everything and runs nothing, so that a fork is safe. `--stride 1` visits every line (about an hour).
@@ -15,9 +15,10 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lading.core.batch import Phase
+from simulation.many import in_memory
 
 from kit.matrix import Scenario
+from lading.core.batch import Phase
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,14 +34,12 @@ def main() -> int:
     parser.add_argument("--stride", type=int, default=1)
     parser.add_argument("--first", type=int, default=1)
     given = parser.parse_args()
-    base = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path(tempfile.gettempdir())
-    folder = Path(tempfile.mkdtemp(prefix="lading-lines-", dir=base))
+    folder = Path(tempfile.mkdtemp(prefix="lading-lines-", dir=in_memory()))
     try:
         bad, kills = _all(given.job, folder, given.first, given.stride)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-    print(f"{given.job}: {kills} lines died, {len(bad)} violations")
-    print("\n".join(bad))
+    sys.stdout.write("\n".join([f"{given.job}: {kills} lines died, {len(bad)} violations", *bad, ""]))
     return bool(bad)
 
 

@@ -1,4 +1,4 @@
-"""The smallest scenario of each vendor, prepared once and lived many times: under a fault plan, with a death at a checkpoint.
+"""The smallest scenario of each vendor, prepared once and lived many times: under faults, with a death at a checkpoint.
 
 The world is that of `simulation`: real loop, journal, data path and client, in-process mocks, virtual time.
 """
@@ -10,10 +10,11 @@ import shutil
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from lading_mocks.clock import Clock
-from lading_mocks.control import Kit
-from lading_mocks.memory import Memory
-from lading_mocks.serving import VENDORS, MockServer
+from simulation import oracle
+from simulation.clock import START, VirtualTime
+from simulation.deployment import BDP, CDP, VENDOR_OF, Sources
+from simulation.life import Crash, Fuse, Process, process
+from simulation.wire import Network, Trouble, plugged
 
 from lading.core.batch import Batch, Phase
 from lading.errors import EnvironmentProblem
@@ -21,11 +22,10 @@ from lading.journal import Journal
 from lading.reconcile.loop import Patience
 from lading.reconcile.prepare import describe, prepare
 from lading.reconcile.sync import resume
-from simulation import oracle
-from simulation.clock import START, VirtualTime
-from simulation.deployment import BDP, CDP, VENDOR_OF, Sources
-from simulation.life import Crash, Fuse, process
-from simulation.wire import Network, Trouble, plugged
+from lading_mocks.clock import Clock
+from lading_mocks.control import Kit
+from lading_mocks.memory import Memory
+from lading_mocks.serving import VENDORS, MockServer
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +38,7 @@ _PORTS = {1001: BDP, 1002: CDP}
 
 @dataclass(frozen=True)
 class Plan:
-    """What goes wrong in one life. `doubtful`: the vendor keeps back what became of its rows, so they may end unknown."""
+    """What goes wrong in one life. `doubtful`: the vendor keeps back what became of rows, so they may end unknown."""
 
     name: str
     faults: tuple[Fault, ...] = ()
@@ -82,7 +82,7 @@ class Scenario:
         self.job, self.folder, self.doubt = job, folder, doubt
         self.state, self.kept = folder / "state", folder / "kept"
         folder.mkdir(parents=True, exist_ok=True)
-        self.sources = Sources(folder, random.Random(1), (job,))
+        self.sources = Sources(folder, random.Random(1), (job,))  # noqa: S311 - nothing is drawn
         key = "MOCK-SERVER-ERROR-1" if job == "guests" else "V1"
         bad = {"id": key, "name": "name a", "email": "a.guests@example.com"}
         good = {"id": "G2", "name": "name b", "email": "b.guests@example.com"}
@@ -161,7 +161,10 @@ class Scenario:
         self.time = VirtualTime(clock)
         self.fuse = Fuse()
         servers = {port: MockServer(self.kit, vendors[name], "127.0.0.1", port, None) for port, name in _PORTS.items()}
-        self.network = Network(servers=servers, names=_PORTS, clock=self.time, checkpoint=lambda name: self.fuse.checkpoint(name))
+        self.network = Network(servers=servers, names=_PORTS, clock=self.time, checkpoint=self._checkpoint)
+
+    def _checkpoint(self, name: str) -> None:
+        self.fuse.checkpoint(name)
 
     def _process(self, fuse: Fuse):  # noqa: ANN202 - what `process` returns
         self.fuse = fuse
@@ -172,16 +175,20 @@ class Scenario:
         self.time.sleeps = 0
         try:
             with self._process(fuse) as one:
-                contexts = one.contexts
-                if self.doubt is not None:
-                    contexts = tuple(replace(each, policy=replace(each.policy, allocation_in_doubt=self.doubt)) for each in contexts)
-                for outcome in resume(contexts, one.world, Patience()):
-                    if outcome.error is not None and not isinstance(outcome.error, EnvironmentProblem):
-                        raise outcome.error
+                self._resume_in(one)
         except Crash:
             pass
         finally:
             self.fuse = Fuse()
+
+    def _resume_in(self, one: Process) -> None:
+        contexts = one.contexts
+        if self.doubt is not None:
+            changed = {"allocation_in_doubt": self.doubt}
+            contexts = tuple(replace(each, policy=replace(each.policy, **changed)) for each in contexts)
+        for outcome in resume(contexts, one.world, Patience()):
+            if outcome.error is not None and not isinstance(outcome.error, EnvironmentProblem):
+                raise outcome.error
 
     def _batch(self) -> Batch:
         with Journal.open(self.state) as journal:

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import argparse
 import os
+import shutil
 import sys
 import time
 
 # Rows are few here: threads would cost more than they bring. Polars reads this once, when it is imported.
 os.environ.setdefault("POLARS_MAX_THREADS", "1")
 
-from simulation.many import Sum, play_with, reports  # noqa: E402 - see the line above
+from simulation.many import Sum, folder, play_with, reports
+
+
+def say(text: str) -> None:
+    """Write a line, at once."""
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def main() -> int:
@@ -20,15 +27,16 @@ def main() -> int:
         return _hunt(given)
     if given.seeds == 1:
         report = play_with(given.seed, given.plant)
+        shutil.rmtree(folder(), ignore_errors=True)
         if given.transcript or report.violations:
-            print("\n".join(report.transcript))
-        print("\n".join(report.violations) or f"seed {given.seed}: nothing violated; transcript {report.digest[:16]}")
+            say("\n".join(report.transcript))
+        say("\n".join(report.violations) or f"seed {given.seed}: nothing violated; transcript {report.digest[:16]}")
         return bool(report.violations)
     begun, total = time.perf_counter(), Sum()
     for report in reports(range(given.seed, given.seed + given.seeds), given.jobs, given.plant):
         total.add(report)
         if report.violations:
-            print(f"seed {report.seed}: {report.violations[0][:300]} ({len(report.violations)})", flush=True)
+            say(f"seed {report.seed}: {report.violations[0][:300]} ({len(report.violations)})")
         if len(total.violations) >= given.stop:
             break
     _tell(total, time.perf_counter() - begun)
@@ -56,16 +64,16 @@ def _hunt(given: argparse.Namespace) -> int:
         found = next((one for one in reports(seeds, given.jobs, name) if one.violations), None)
         survivors += found is None
         what = f"seed {found.seed}: {found.violations[0][:120]}" if found else "SURVIVED"
-        print(f"law {PLANTS[name].law}: {name} ({PLANTS[name].does}): {what}", flush=True)
+        say(f"law {PLANTS[name].law}: {name} ({PLANTS[name].does}): {what}")
     return bool(survivors)
 
 
 def _tell(total: Sum, took: float) -> None:
     for name, count in sorted(total.sometimes.items()):
-        print(f"{count:7} {name}")
+        say(f"{count:7} {name}")
     for name, count in sorted(total.planned.items()):
-        print(f"{total.fired[name]:7} of {count} planned: {name}")
-    print(
+        say(f"{total.fired[name]:7} of {count} planned: {name}")
+    say(
         f"{total.played} seeds, {total.crashes} crashes, {len(total.violations)} violated, "
         f"{took:.1f} s, {total.played / took:.1f} seeds/s"
     )

@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 BDP, CDP = "motorweb-bdp", "sitecore-cdp"
 VENDOR_OF = {"vehicles": BDP, "guests": CDP, "members": CDP}
-ENVIRON = {name: "x" for name in ("MOTORWEB_CLIENT_ID", "MOTORWEB_CLIENT_SECRET", "CLIENT_KEY", "API_TOKEN")}
+ENVIRON = dict.fromkeys(("MOTORWEB_CLIENT_ID", "MOTORWEB_CLIENT_SECRET", "CLIENT_KEY", "API_TOKEN"), "x")
 _CONNECTIONS = """\
 version: 1
 connections:

@@ -1,4 +1,4 @@
-"""One process of lading, from its start to its end or its death at a checkpoint. Everything in it is real but time and wire.
+"""One process of lading, from its start to its end or its death. Everything in it is real but time and wire.
 
 It judges nothing.
 """
@@ -135,7 +135,12 @@ class Process:
 
 @contextlib.contextmanager
 def process(
-    state: Path, sources: Sources, clock: VirtualTime, fuse: Fuse, credentials: Mapping[str, Mapping[str, str]], rows_max: int
+    state: Path,
+    sources: Sources,
+    clock: VirtualTime,
+    fuse: Fuse,
+    credentials: Mapping[str, Mapping[str, str]],
+    rows_max: int,
 ) -> Iterator[Process]:
     """Start a process; whatever ends it, its descriptors are closed as the kernel would."""
     journal = Journal.open(state, lineage="simulation", trip=fuse.checkpoint)
@@ -178,9 +183,7 @@ def _context(name: str, sources: Sources, vendors: Mapping[str, Any], rows_max: 
     )
 
 
-def leases(
-    journal: Journal, state: Path, clock: VirtualTime
-) -> Callable[[str], AbstractContextManager[object]]:
+def leases(journal: Journal, state: Path, clock: VirtualTime) -> Callable[[str], AbstractContextManager[object]]:
     def take(job: str) -> AbstractContextManager[object]:
         return lease(journal, state, job, "a simulated process", clock.now())
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
@@ -42,8 +43,13 @@ class Sum:
 
 def folder() -> Path:
     """Return a folder of this process, in memory where the machine has such a thing."""
-    base = Path("/dev/shm") if os.access("/dev/shm", os.W_OK) else Path(os.environ.get("TMPDIR", "/tmp"))
-    return base / f"lading-simulation-{os.getpid()}"
+    return in_memory() / f"lading-simulation-{os.getpid()}"
+
+
+def in_memory() -> Path:
+    """Return a folder in memory where there is one, for here every fsync counts."""
+    shared = Path("/dev/shm")  # noqa: S108 - what is made in it has the process in its name
+    return shared if os.access(shared, os.W_OK) else Path(tempfile.gettempdir())
 
 
 def one(seed: int, plant: str = "") -> Report:

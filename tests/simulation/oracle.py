@@ -180,12 +180,10 @@ def target_is_source(
                 yield f"{name}: row {key} stands in the source as the vendor does not hold it: {accepted.get(key)}"
             if key not in baseline:
                 yield f"{name}: row {key} was accepted, and the baseline does not say so"
-        for key in baseline - set(accepted):
-            if key not in loose:
-                yield f"{name}: the baseline says that {key} was accepted, and the vendor does not"
-        if name == "guests":
-            for key in set(accepted) - set(sources.rows[name]) - loose:
-                yield f"{name}: {key} left the source, and the vendor still holds it"
+        claimed = baseline - set(accepted) - loose
+        yield from (f"{name}: the baseline says that {key} was accepted, and the vendor does not" for key in claimed)
+        left = set(accepted) - set(sources.rows[name]) - loose if name == "guests" else set()
+        yield from (f"{name}: {key} left the source, and the vendor still holds it" for key in left)
         if VENDOR_OF[name] == "sitecore-cdp":
             yield from _store_agrees(vendors["sitecore-cdp"], name, accepted)
 
@@ -259,7 +257,12 @@ def results_are_whole(slots: Mapping[str, Slot], sources: Sources, journal: Jour
         yield f"the file of answers speaks of {key}, which was never accepted"
     for row in rows:
         vin = row.get("vin")
-        if vin is not None and row["id"] not in loose and row["id"] in accepted and vin.strip().upper() != accepted[row["id"]][0]:
+        if (
+            vin is not None
+            and row["id"] not in loose
+            and row["id"] in accepted
+            and vin.strip().upper() != accepted[row["id"]][0]
+        ):
             yield f"the answer about {row['id']} is about an older version"
 
 

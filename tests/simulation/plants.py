@@ -173,7 +173,9 @@ def _said(original: Any, taken: Callable[[Any, Any, Any], pl.Expr | None]) -> An
         rows = rows.with_columns(pl.when(which).then(pl.lit("accepted")).otherwise(pl.col("state")).alias("state"))
         rows.write_parquet(found.path)
         counts = dict(rows["state"].value_counts().iter_rows())
-        return replace(found, books=Books(**{name: counts.get(name, 0) for name in ("accepted", "rejected", "unknown")}))
+        return replace(
+            found, books=Books(**{name: counts.get(name, 0) for name in ("accepted", "rejected", "unknown")})
+        )
 
     return settle
 
@@ -236,7 +238,9 @@ def _removal_not_remembered(original: Any) -> Any:
 
 
 def _baseline_afterwards(original: Any) -> Any:
-    def deliver(self: Journal, batch: Batch, event: Any, *, baseline: Any, rejects: Any, epoch: int | None = None) -> Batch:
+    def deliver(
+        self: Journal, batch: Batch, event: Any, *, baseline: Any, rejects: Any, epoch: int | None = None
+    ) -> Batch:
         after = original(self, batch, event, baseline=None, rejects=rejects, epoch=epoch)
         if baseline is not None:
             with self._write("deliver", batch.job, epoch) as db:
@@ -345,7 +349,7 @@ def _run_before_batches(original: Any) -> Any:
                 from lading.journal import codec, journal  # noqa: PLC0415 - the plant's own
 
                 journal._insert(self._db, "runs", codec.run_row(replace(run, state=RunState.PREPARED)))
-            with mock.patch.object(Journal, "next_serial", lambda _self, _job: run.serial), _without_runs():
+            with mock.patch.object(Journal, "next_serial", return_value=run.serial), _without_runs():
                 original(self, run, batches, invalid, *more, **named)
             return
         original(self, run, batches, invalid, *more, **named)
@@ -358,7 +362,9 @@ def _without_runs() -> Any:
     from lading.journal import journal  # noqa: PLC0415 - the plant's own
 
     real = journal._insert
-    with mock.patch.object(journal, "_insert", lambda db, table, row: None if table == "runs" else real(db, table, row)):
+    with mock.patch.object(
+        journal, "_insert", lambda db, table, row: None if table == "runs" else real(db, table, row)
+    ):
         yield
 
 
@@ -374,39 +380,92 @@ def _no_fence(_original: Any) -> Any:
 
 
 PLANTS: dict[str, Plant] = {
-    "unanswered-ends-doubt": Plant(1, "an unanswered call ends the doubt", _replaced(lifecycle, "_change", _unanswered_ends_doubt)),
-    "refused-question-ends-doubt": Plant(1, "a refused question ends the doubt about the act", _replaced(lifecycle, "_change", _refused_question_ends_doubt)),
-    "break-is-refusal": Plant(1, "a broken connection counts as refused", _replaced(vendors_http, "_translated", _any_break_is_a_refusal)),
-    "5xx-is-refusal": Plant(1, "a 5xx counts as refused", _replaced(vendors_dialect, "_habit", _server_error_is_a_refusal)),
+    "unanswered-ends-doubt": Plant(
+        1, "an unanswered call ends the doubt", _replaced(lifecycle, "_change", _unanswered_ends_doubt)
+    ),
+    "refused-question-ends-doubt": Plant(
+        1,
+        "a refused question ends the doubt about the act",
+        _replaced(lifecycle, "_change", _refused_question_ends_doubt),
+    ),
+    "break-is-refusal": Plant(
+        1, "a broken connection counts as refused", _replaced(vendors_http, "_translated", _any_break_is_a_refusal)
+    ),
+    "5xx-is-refusal": Plant(
+        1, "a 5xx counts as refused", _replaced(vendors_dialect, "_habit", _server_error_is_a_refusal)
+    ),
     "announce-after": Plant(2, "the act is announced after it", _replaced(loop, "tick", _announced_after)),
     "upload-not-announced": Plant(2, "an upload is not announced", _replaced(loop, "announces", _upload_not_announced)),
     "two-transactions": Plant(2, "event and row are two transactions", _replaced(Journal, "record", _two_transactions)),
     "fresh-ticket": Plant(3, "each try draws a fresh ticket", _replaced(tickets, "ticket", _fresh_ticket)),
-    "ticket-without-attempt": Plant(3, "a lost slot keeps its ticket", _replaced(tickets, "ticket", _ticket_without_attempt)),
-    "attempts-forgotten": Plant(3, "content sent before begins at attempt one", _replaced(Journal, "attempts_used", _attempts_forgotten)),
-    "repeated-without-asking": Plant(4, "an upload in doubt is repeated", _replaced(perform, "_find_file", _repeated_without_asking)),
-    "slot-left-in-doubt": Plant(4, "a slot is left while its upload is in doubt", _replaced(decide, "_settle_doubt", _slot_left_in_doubt)),
-    "asks-at-once": Plant(4, "the question does not wait for what is under way", _replaced(decide, "_settle_doubt", _asks_at_once)),
-    "word-is-verdict": Plant(5, "the status word decides about the rows", _replaced(Columnar, "settle", _word_is_the_verdict)),
-    "silence-is-consent": Plant(5, "silence counts as accepted after lines that name no row", _replaced(Columnar, "settle", _silence_is_consent)),
-    "empty-log-is-good": Plant(5, "an error status with an empty log counts as accepted", _replaced(Columnar, "settle", _empty_log_is_good)),
-    "processing-is-done": Plant(5, "a batch that is processing counts as done", _replaced(vendors_client, "read_status", _unknown_word_is_done)),
-    "moved-for-rejected": Plant(6, "the baseline moves for refused rows", _replaced(Columnar, "advance", _moved_for_rejected)),
-    "refused-forgotten": Plant(6, "refused rows are sent again unchanged", _replaced(Columnar, "advance", _refused_rows_forgotten)),
-    "baseline-afterwards": Plant(6, "the baseline is swapped after the transaction", _replaced(Journal, "deliver", _baseline_afterwards)),
-    "in-flight-forgotten": Plant(6, "rows in flight are not subtracted", _replaced(prepare, "_in_flight", _in_flight_forgotten)),
-    "prepared-not-in-flight": Plant(6, "a newer version does not wait for one that is prepared", _replaced(prepare, "_in_flight", _in_flight_but(Phase.PREPARED))),
-    "submitted-not-in-flight": Plant(6, "a newer version does not wait for one that is submitted", _replaced(prepare, "_in_flight", _in_flight_but(Phase.SUBMITTED))),
-    "removed-from-a-part": Plant(7, "keys are removed that a cut source lacks", _replaced(Columnar, "compare", _removed_from_a_part)),
+    "ticket-without-attempt": Plant(
+        3, "a lost slot keeps its ticket", _replaced(tickets, "ticket", _ticket_without_attempt)
+    ),
+    "attempts-forgotten": Plant(
+        3, "content sent before begins at attempt one", _replaced(Journal, "attempts_used", _attempts_forgotten)
+    ),
+    "repeated-without-asking": Plant(
+        4, "an upload in doubt is repeated", _replaced(perform, "_find_file", _repeated_without_asking)
+    ),
+    "slot-left-in-doubt": Plant(
+        4, "a slot is left while its upload is in doubt", _replaced(decide, "_settle_doubt", _slot_left_in_doubt)
+    ),
+    "asks-at-once": Plant(
+        4, "the question does not wait for what is under way", _replaced(decide, "_settle_doubt", _asks_at_once)
+    ),
+    "word-is-verdict": Plant(
+        5, "the status word decides about the rows", _replaced(Columnar, "settle", _word_is_the_verdict)
+    ),
+    "silence-is-consent": Plant(
+        5, "silence counts as accepted after lines that name no row", _replaced(Columnar, "settle", _silence_is_consent)
+    ),
+    "empty-log-is-good": Plant(
+        5, "an error status with an empty log counts as accepted", _replaced(Columnar, "settle", _empty_log_is_good)
+    ),
+    "processing-is-done": Plant(
+        5, "a batch that is processing counts as done", _replaced(vendors_client, "read_status", _unknown_word_is_done)
+    ),
+    "moved-for-rejected": Plant(
+        6, "the baseline moves for refused rows", _replaced(Columnar, "advance", _moved_for_rejected)
+    ),
+    "refused-forgotten": Plant(
+        6, "refused rows are sent again unchanged", _replaced(Columnar, "advance", _refused_rows_forgotten)
+    ),
+    "baseline-afterwards": Plant(
+        6, "the baseline is swapped after the transaction", _replaced(Journal, "deliver", _baseline_afterwards)
+    ),
+    "in-flight-forgotten": Plant(
+        6, "rows in flight are not subtracted", _replaced(prepare, "_in_flight", _in_flight_forgotten)
+    ),
+    "prepared-not-in-flight": Plant(
+        6,
+        "a newer version does not wait for one that is prepared",
+        _replaced(prepare, "_in_flight", _in_flight_but(Phase.PREPARED)),
+    ),
+    "submitted-not-in-flight": Plant(
+        6,
+        "a newer version does not wait for one that is submitted",
+        _replaced(prepare, "_in_flight", _in_flight_but(Phase.SUBMITTED)),
+    ),
+    "removed-from-a-part": Plant(
+        7, "keys are removed that a cut source lacks", _replaced(Columnar, "compare", _removed_from_a_part)
+    ),
     "removed-in-flight": Plant(7, "keys in flight are removed", _replaced(Columnar, "compare", _removed_in_flight)),
-    "removal-not-remembered": Plant(7, "an accepted removal leaves the baseline as it was", _replaced(Columnar, "advance", _removal_not_remembered)),
-    "wall-clock-backoff": Plant(8, "back-off reads the wall clock", _replaced(decide, "look_again", _wall_clock_backoff)),
+    "removal-not-remembered": Plant(
+        7, "an accepted removal leaves the baseline as it was", _replaced(Columnar, "advance", _removal_not_remembered)
+    ),
+    "wall-clock-backoff": Plant(
+        8, "back-off reads the wall clock", _replaced(decide, "look_again", _wall_clock_backoff)
+    ),
     "backoff-of-days": Plant(8, "back-off has no bound", _replaced(decide, "look_again", _retry_after_never)),
     "evidence-swept": Plant(9, "the evidence of open batches is swept", _replaced(sync, "sweep", _evidence_swept)),
     "answers-swept": Plant(9, "answers not delivered are swept", _replaced(sync, "sweep", _answers_swept)),
-    "file-not-verified": Plant(9, "a sealed file is sent as it is found", _replaced(perform, "check_sealed", _file_not_verified)),
-    "run-before-batches": Plant(9, "a run and its batches are two transactions", _replaced(Journal, "start_run", _run_before_batches)),
+    "file-not-verified": Plant(
+        9, "a sealed file is sent as it is found", _replaced(perform, "check_sealed", _file_not_verified)
+    ),
+    "run-before-batches": Plant(
+        9, "a run and its batches are two transactions", _replaced(Journal, "start_run", _run_before_batches)
+    ),
     "no-lease": Plant(10, "the lease is not taken", _replaced(life, "leases", _no_lease)),
     "no-fence": Plant(10, "the epoch is not checked", _replaced(Store, "_check_fence", _no_fence)),
 }
-

@@ -10,11 +10,6 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lading_mocks.clock import Clock
-from lading_mocks.control import Kit
-from lading_mocks.memory import Memory
-from lading_mocks.serving import VENDORS, MockServer
-
 from lading.core.batch import Batch, Phase, Verb
 from lading.core.events import SlotLost
 from lading.errors import EnvironmentProblem, LockedError, StateError, UsageError
@@ -23,6 +18,10 @@ from lading.journal.lease import unlock
 from lading.reconcile.cancel import cancel
 from lading.reconcile.loop import Patience
 from lading.reconcile.sync import JobOutcome, resume, sync
+from lading_mocks.clock import Clock
+from lading_mocks.control import Kit
+from lading_mocks.memory import Memory
+from lading_mocks.serving import VENDORS, MockServer
 from simulation import oracle
 from simulation.clock import START, VirtualTime
 from simulation.deployment import Sources
@@ -49,7 +48,8 @@ _CRASHES = (
     r"^deliver:begin", r"^deliver:(event|batch|baseline)", r"^deliver:(rejects|run|commit)$", r"^deliver:committed",
     r"^start_run:begin", r"^start_run:(run|batches|rejects)", r"^start_run:commit$", r"^start_run:committed",
     r"^vendor\.allocate:before", r"^vendor\.allocate:after", r"^vendor\.upload:before", r"^vendor\.upload:after",
-    r"^vendor\.upload:after", r"^vendor\.find:", r"^vendor\.poll:", r"^vendor\.collect:before", r"^vendor\.collect:after",
+    r"^vendor\.upload:after", r"^vendor\.find:", r"^vendor\.poll:",
+    r"^vendor\.collect:before", r"^vendor\.collect:after",
     r"^data\.stage:after", r"^data\.settle:", r"^data\.advance:", r"^data\.compare", r"^sink\.deliver:before",
     r"^sink\.deliver:after", r"^http:before:PUT", r"^http:after:PUT", r"^http:after:POST", r"^http:after:GET",
     r"^(take|drop)_lease", r"",
@@ -75,7 +75,7 @@ class Play:
 
     def __init__(self, seed: int, folder: Path) -> None:
         """Set the stage: sources, vendors, clock."""
-        self.draw = random.Random(seed)
+        self.draw = random.Random(seed)  # noqa: S311 - a seed is what it is for
         self.folder, self.state = folder, folder / "state"
         _emptied(folder)
         self.report = Report(seed)
@@ -158,7 +158,10 @@ class Play:
         nth = self.draw.randint(1, 80) if pattern == "" else self.draw.choice([1, 1, 2, 2, 3, 4, 6, 9])
         wait = self.draw.random() < 0.8
         anew = self.draw.random() < 0.75
-        self.told(f"life: crash {pattern!r} {nth}, wait {wait}, anew {anew}, faults {[(one.name, one.place) for one in planned]}")
+        self.told(
+            f"life: crash {pattern!r} {nth}, wait {wait}, anew {anew}, "
+            f"faults {[(one.name, one.place) for one in planned]}"
+        )
         withdrawing = self.draw.random() < 0.06
         if self.draw.random() < 0.06:
             self._tamper()
@@ -181,7 +184,9 @@ class Play:
                 for name in self.sources.names:
                     unlock(journal, self.state, name, self.time.now())
         mine, sleeps = self.fuse, self.time.sleeps
-        outcomes = self._pass(Fuse(told=self.told), anew=self.draw.random() < 0.5, wait=True, trusted=False, locked=not unlocked)
+        outcomes = self._pass(
+            Fuse(told=self.told), anew=self.draw.random() < 0.5, wait=True, trusted=False, locked=not unlocked
+        )
         self.fuse, self.time.sleeps = mine, sleeps
         if not unlocked and any(not isinstance(one.error, LockedError) for one in outcomes):
             self._violated("two processes ran one job at once")
@@ -189,7 +194,7 @@ class Play:
 
     def _tamper(self) -> None:
         """Break a byte of a sealed file that was not sent yet; `_restore` puts it back."""
-        sealed = [one for one in self._batches(lambda one: one.phase in (Phase.PREPARED, Phase.ALLOCATED))]
+        sealed = self._batches(lambda one: one.phase in (Phase.PREPARED, Phase.ALLOCATED))
         if not sealed:
             return
         path = Path(self.draw.choice(sealed).file.path)
@@ -208,7 +213,9 @@ class Play:
                 path.write_bytes(kept)
             self._tampered = None
 
-    def _pass(self, fuse: Fuse, *, anew: bool, wait: bool, withdrawing: bool = False, trusted: bool, locked: bool = False) -> tuple[JobOutcome, ...]:
+    def _pass(
+        self, fuse: Fuse, *, anew: bool, wait: bool, withdrawing: bool = False, trusted: bool, locked: bool = False
+    ) -> tuple[JobOutcome, ...]:
         """Run one process; return how its jobs came out, nothing if it died."""
         self.fuse = fuse
         self.time.sleeps = 0
@@ -279,7 +286,11 @@ class Play:
         for batch in self._batches():
             slot = slots.get(batch.slot.id.lower()) if batch.slot else None
             if batch.phase is Phase.ALLOCATED and batch.doubt is Verb.UPLOAD:
-                there = "after the upload, before it was recorded" if slot and slot.uploads else "in doubt about an upload that did not arrive"
+                there = (
+                    "after the upload, before it was recorded"
+                    if slot and slot.uploads
+                    else "in doubt about an upload that did not arrive"
+                )
                 self._sometimes(f"resumed {there}")
             elif batch.phase is Phase.ALLOCATED:
                 self._sometimes("resumed with a slot and without its URL")
@@ -336,7 +347,10 @@ class Play:
                 if self.time.epoch() - begun > MOST_SECONDS:
                     self._violated(f"it took {(self.time.epoch() - begun) / 3600:.1f} hours to come to rest")
                 return
-        left = [(one.id, str(one.phase), str(one.doubt), one.reason) for one in self._batches(lambda one: one.phase is not Phase.DELIVERED)]
+        left = [
+            (one.id, str(one.phase), str(one.doubt), one.reason)
+            for one in self._batches(lambda one: one.phase is not Phase.DELIVERED)
+        ]
         self._violated(f"still not at rest after {MOST_PASSES} passes: {left}")
 
     def _judge(self) -> None:
@@ -374,7 +388,9 @@ class Play:
     def _note_story(self) -> None:
         for what in self.time.landed:
             self._sometimes(f"late arrival landed: {' '.join(what.split()[:2])}")
-        rejected = {seen for slot in oracle.slots_of(self.vendors).values() for seen, fate in slot.rows if fate == "rejected"}
+        rejected = {
+            seen for slot in oracle.slots_of(self.vendors).values() for seen, fate in slot.rows if fate == "rejected"
+        }
         if rejected:
             self._sometimes("a row was refused by the vendor")
         for (job, _key), rows in self.sources.history.items():

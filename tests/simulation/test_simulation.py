@@ -1,7 +1,7 @@
 """No life that a seed can draw loses a row, or hands a vendor a second copy of what it may already have.
 
-The default suite plays some hundred seeds; `LADING_SEEDS=2000` plays more, and `python -m simulation --help` says how to
-play any number by hand, or one seed with everything that happened in it.
+The default suite plays some hundred seeds; `LADING_SEEDS=2000` plays more, and `python -m simulation --help` says how
+to play any number by hand, or one seed with everything that happened in it.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import subprocess
 import sys
 
 import pytest
+
 from simulation.many import Sum, reports
 from simulation.trouble import EXPECTED
 

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from lading_mocks.faults import Fault
-
 from simulation.deployment import BDP, CDP
 from simulation.wire import Trouble
 
@@ -38,7 +37,18 @@ PLACES = {
 _LATEST = {CDP: 45.0, BDP: 150.0}
 _LAG = {CDP: 10.0, BDP: 25.0}
 _ANYWHERE = ("refuse", "throttle", "lose_answer", "reset", "reset_answer", "cut", "500", "401", "404", "done_but_502")
-_HEAVY = ("cdp-allocate", "cdp-upload", "cdp-poll", "bdp-allocate", "bdp-upload", "bdp-poll", "bdp-results", "cdp-log", "cdp-log", "bdp-errors")
+_HEAVY = (
+    "cdp-allocate",
+    "cdp-upload",
+    "cdp-poll",
+    "bdp-allocate",
+    "bdp-upload",
+    "bdp-poll",
+    "bdp-results",
+    "cdp-log",
+    "cdp-log",
+    "bdp-errors",
+)
 #: every fault that a long enough set of seeds must have seen strike
 EXPECTED = frozenset({*_ANYWHERE, "late", "expire", "vanish", "rewind", "revoke", "damage"})
 
@@ -48,7 +58,11 @@ def _doubled(lines: list[bytes]) -> list[bytes]:
 
 
 def _contradicted(lines: list[bytes]) -> list[bytes]:
-    return [line for one in lines for line in (one, json.dumps(json.loads(one) | {"code": "200", "message": "Processed"}).encode())]
+    return [
+        line
+        for one in lines
+        for line in (one, json.dumps(json.loads(one) | {"code": "200", "message": "Processed"}).encode())
+    ]
 
 
 def _strange(lines: list[bytes]) -> list[bytes]:
@@ -63,7 +77,9 @@ def _emptied(_lines: list[bytes]) -> list[bytes]:
 
 def log_damage(change: Callable[[list[bytes]], list[bytes]]) -> Callable[[bytes], bytes]:
     """Return what a vendor does that writes its log of lines wrongly."""
-    return lambda body: gzip.compress(b"".join(one + b"\n" for one in change(gzip.decompress(body).splitlines())), mtime=0)
+    return lambda body: gzip.compress(
+        b"".join(one + b"\n" for one in change(gzip.decompress(body).splitlines())), mtime=0
+    )
 
 
 def error_damage(change: str) -> Callable[[bytes], bytes]:
@@ -127,37 +143,45 @@ def _pair(draw: random.Random) -> list[Planned]:
 
 def _one(draw: random.Random) -> Planned:
     place = draw.choice(_HEAVY if draw.random() < 0.75 else sorted(PLACES))
+    kind = draw.choice(_kinds(place))
+    return _damage(draw, place) if kind == "damage" else _drawn(draw, kind, place)
+
+
+def _kinds(place: str) -> list[str]:
+    """Return what can go wrong at a place, the likelier the oftener it stands there."""
     vendor, method, path = PLACES[place]
     kinds = list(_ANYWHERE)
     if place.endswith(("allocate", "upload")):
         kinds += ["late"] * 4
-    if method == "PUT" and "_storage" in path or place in {"cdp-log", "bdp-results"}:
+    if (method == "PUT" and "_storage" in path) or place in {"cdp-log", "bdp-results"}:
         kinds += ["expire"] * 2
     if place.endswith("poll"):
         kinds += ["vanish", "rewind", "rewind"]
     if vendor == BDP:
         kinds.append("revoke")
-    if place in {"cdp-log", "bdp-errors"}:
-        kinds = ["damage"] * 10 + kinds
-    kind = draw.choice(kinds)
-    if kind == "damage":
-        return _damage(draw, place)
+    return ["damage"] * 10 + kinds if place in {"cdp-log", "bdp-errors"} else kinds
+
+
+def _drawn(draw: random.Random, kind: str, place: str) -> Planned:
+    vendor, method, path = PLACES[place]
     nth, times = draw.choice([1, 1, 1, 2, 2, 3, 4]), draw.choice([1, 1, 1, 1, 2, 3, 5, 20])
     where = {"vendor": vendor, "method": method, "path": path, "nth": nth, "times": times}
     if kind == "late":
-        seen, lands = draw.choice([0.2, 5.0, 60.0]), draw.uniform(0.0, _LATEST[vendor])
         # What a restart may have to wait for, too: the request is still under way when the process dies.
+        seen, lands = draw.choice([0.2, 5.0, 60.0]), draw.uniform(0.0, _LATEST[vendor])
         return Planned(kind, place, trouble=Trouble(kind, vendor, method, path, nth, 1, seen, lands))
     if kind == "done_but_502":
         return Planned(kind, place, trouble=Trouble(kind, vendor, method, path, nth, times))
     if kind.isdigit():
-        return Planned(kind, place, fault=Fault(kind="status", status=int(kind), **where))
-    if kind in {"refuse", "throttle"}:
+        where |= {"kind": "status", "status": int(kind)}
+    elif kind in {"refuse", "throttle"}:
         after = draw.choice([None, 1, 30, 700])
-        return Planned(kind, place, fault=Fault(kind=kind, retry_after=after, retry_as=draw.choice(["seconds", "date"]), **where))
-    if kind == "rewind":
-        return Planned(kind, place, fault=Fault(kind="rewind", seconds=draw.uniform(1.0, _LAG[vendor]), **where))
-    return Planned(kind, place, fault=Fault(kind=kind, **where))  # type: ignore[arg-type]  # drawn from the kinds there are
+        where |= {"kind": kind, "retry_after": after, "retry_as": draw.choice(["seconds", "date"])}
+    elif kind == "rewind":
+        where |= {"kind": kind, "seconds": draw.uniform(1.0, _LAG[vendor])}
+    else:
+        where |= {"kind": kind}
+    return Planned(kind, place, fault=Fault(**where))
 
 
 def _damage(draw: random.Random, place: str) -> Planned:

@@ -24,8 +24,7 @@ from lading.data.spool import settle_on_disk
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from lading.data.examine import Examined
-    from lading.data.records import Plan
+    from lading.data.records import Mapped, Plan
     from lading.ports import Baseline, CompareContext
 
 _FOLDER, _FACTS = "ahead", "ahead.json"
@@ -47,7 +46,7 @@ class Ahead:
         self._rows = 0
         self._small = False
 
-    def encode(self, one: Examined) -> Encoded | None:
+    def encode(self, found: Mapped) -> Encoded | None:
         """Return the packed lines of the good records of a frame; None once it is clear that they are not wanted."""
         if self._sealer is None:
             return None
@@ -57,10 +56,10 @@ class Ahead:
             pl.col(names.FINGERPRINT).alias(names.SENT_AS),
             pl.lit("add").alias(names.OP),
         ]
-        good = one.found.heads.filter(~pl.col("bad")) if one.broken.height else one.found.heads
-        return encoded(
-            self._plan, replace(one.found, heads=good.with_columns(sent)), self._plan.record, self._plan.job.mode, 0
-        )
+        plan = self._plan
+        leaves = [names.leaf(one.index) for one in plan.record.leaves]
+        good = found.heads.lazy().filter(~pl.col("bad")).select(names.ROW, names.KEY, *leaves, *sent).collect()
+        return encoded(plan, replace(found, heads=good), plan.record, plan.job.mode, 0)
 
     def add(self, one: Encoded | None) -> None:
         """Put the lines of the next frame into files."""

@@ -157,8 +157,8 @@ def _read_all(plan: Plan, context: CompareContext, sinks: _Sinks) -> Seen:
     ahead = sinks.ahead
 
     def work(frame: pl.DataFrame) -> tuple[Examined, Encoded | None]:
-        one = examine(plan, frame, rules, context.high_water)
-        return one, None if ahead is None else ahead.encode(one)
+        one, mapped = examine(plan, frame, rules, context.high_water)
+        return one, None if ahead is None else ahead.encode(mapped)
 
     for one, encoded in in_order(work, given, threads()):
         sinks.records.add(one.records, part_of_key(names.KEY))

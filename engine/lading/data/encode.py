@@ -81,7 +81,7 @@ def encoded(plan: Plan, found: Mapped, record: Record, mode: str, first: int) ->
     """Return the packed lines of mapped rows; `first` is the number of the first of them within the run."""
     refs = plh.concat_str([pl.lit(f"record\0{plan.job.name}\0"), pl.col(names.SENT_KEY)]).uuidhash.uuid5(str(NAMESPACE))
     heads = found.heads.with_columns(refs.alias(names.REF))
-    found = Mapped(heads=heads, rows=found.rows, flaws=[])
+    found = replace(found, heads=heads)
     text = lines(replace(plan, record=record), found, *_envelope(plan, mode))
     if text.null_count():
         raise changed_under_us(plan.job)
@@ -149,7 +149,7 @@ def _removals(plan: Plan, rows: pl.DataFrame) -> tuple[Mapped, Record, str]:
     heads = pl.concat([rows, values.drop([one for one in by_name.columns if one in rows.columns])], how="horizontal")
     mode = plan.job.removal.mode if plan.job.removal else ""
     return (
-        Mapped(heads=heads.with_columns(pl.col(names.SENT_ROW).alias(names.ROW)), rows=None, flaws=flaws),
+        Mapped(heads=heads.with_columns(pl.col(names.SENT_ROW).alias(names.ROW)), rows=None, flaws=flaws, valid=False),
         record,
         mode,
     )

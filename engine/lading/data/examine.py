@@ -28,16 +28,15 @@ RECORDS = {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examined:
-    """What is in one frame: its records, the invalid ones with reasons, the warnings; and the mapped frame itself."""
+    """What is in one frame: its records, the invalid ones with reasons, and the warnings."""
 
     records: pl.DataFrame
     broken: pl.DataFrame
     warnings: dict[str, int]
-    found: Mapped
 
 
-def examine(plan: Plan, frame: pl.DataFrame, rules: list[Check], high_water: str | None) -> Examined:
-    """Return what a keyed frame holds."""
+def examine(plan: Plan, frame: pl.DataFrame, rules: list[Check], high_water: str | None) -> tuple[Examined, Mapped]:
+    """Return what a keyed frame holds, and the mapped frame, whose column `bad` marks the invalid records."""
     warnings: dict[str, int] = {}
     frame = frame.with_columns(_old(plan, high_water).alias(names.OLD))
     if plan.grouped:
@@ -60,7 +59,7 @@ def examine(plan: Plan, frame: pl.DataFrame, rules: list[Check], high_water: str
     if plan.job.source.duplicates.startswith("by:"):
         heads = heads.with_columns(pl.col(plan.job.source.duplicates.removeprefix("by:")).alias(names.RANK))
         columns.append(names.RANK)
-    return Examined(records=heads.select(columns), broken=broken, warnings=warnings, found=found)
+    return Examined(records=heads.select(columns), broken=broken, warnings=warnings), found
 
 
 def typed(text: pl.Series, kind: pl.DataType) -> pl.Series:

@@ -10,9 +10,10 @@ import json
 
 import polars as pl
 
+from lading.core.record_schema import Severity
 from lading.data import names
 from lading.data.coerce import is_raw
-from lading.data.shapes import Constant, Items, Members, Repeated, Shape, Value
+from lading.data.shapes import Constant, Items, Leaf, Members, Repeated, Shape, Value
 
 _ESCAPES = {chr(one): f"\\u{one:04x}" for one in range(0x20)}
 _ESCAPES |= {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\f": "\\f", "\b": "\\b", '"': '\\"', "\\": "\\\\"}
@@ -22,9 +23,10 @@ _PATTERNS, _TEXTS = list(_ESCAPES), list(_ESCAPES.values())
 class Encoder:
     """Turns the leaf columns of one frame into text. One for each frame: it looks at which columns hold nulls."""
 
-    def __init__(self, frame: pl.DataFrame) -> None:
-        """Take the frame with the coerced leaves."""
+    def __init__(self, frame: pl.DataFrame, *, valid: bool = True) -> None:
+        """Take the frame with the coerced leaves; `valid` says that they keep the rules of their leaves."""
         self.frame = frame
+        self._valid = valid
         self._steps = 0
 
     def text(self, shape: Shape) -> tuple[list[str | pl.Expr], bool]:
@@ -33,7 +35,9 @@ class Encoder:
             case Constant():
                 return [shape.json], True
             case Value(leaf):
-                return self._leaf(names.leaf(leaf.index), raw=is_raw(leaf.kind, leaf.rule))
+                return self._leaf(
+                    names.leaf(leaf.index), raw=is_raw(leaf.kind, leaf.rule), plain=self._valid and never_escaped(leaf)
+                )
             case Repeated():
                 column = names.repeated(shape.index)
                 return ["[", pl.col(column), "]"], self.frame[column].null_count() == 0
@@ -42,7 +46,7 @@ class Encoder:
             case Items():
                 return self._bracketed([("", one) for one in shape.shapes], "[]")
 
-    def _leaf(self, column: str, *, raw: bool) -> tuple[list[str | pl.Expr], bool]:
+    def _leaf(self, column: str, *, raw: bool, plain: bool) -> tuple[list[str | pl.Expr], bool]:
         """Return the text of a value: escaped and in quotes, or as it is."""
         always = self.frame[column].null_count() == 0
         kind = self.frame[column].dtype
@@ -50,7 +54,7 @@ class Encoder:
             return [pl.col(column).cast(pl.String)], always
         if raw:
             return [pl.col(column)], always
-        return ['"', escaped(pl.col(column)), '"'], always
+        return ['"', pl.col(column) if plain else escaped(pl.col(column)), '"'], always
 
     def _bracketed(self, pairs: list[tuple[str, Shape]], brackets: str) -> tuple[list[str | pl.Expr], bool]:
         """Return an object or a list. Each member brings its own comma; the first one that is there loses it."""
@@ -90,6 +94,15 @@ class Encoder:
         before = prefix if isinstance(prefix, list) else [prefix]
         whole = _joined([*before, *parts, suffix], ignore_nulls=False)
         return self.frame.with_columns(whole.alias("lading:text"))["lading:text"]
+
+
+def never_escaped(leaf: Leaf) -> bool:
+    """Whether no valid value of a leaf holds anything that JSON escapes. Only valid records are made into text."""
+    rule = leaf.rule
+    if leaf.kind.is_temporal() or rule.format is not None:
+        return True
+    refused = rule.enum and rule.enum_severity is Severity.REFUSE
+    return bool(refused) and all(json.dumps(one, ensure_ascii=False) == f'"{one}"' for one in rule.enum)
 
 
 def escaped(text: pl.Expr) -> pl.Expr:

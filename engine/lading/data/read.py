@@ -14,10 +14,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from lading.data import soundness
 from lading.data.files import TextFile, format_of, locate, readable_copy
 from lading.data.names import PREFIX, ROW
+from lading.data.pull import batches, stretches
 from lading.errors import SourceError
 
 if TYPE_CHECKING:
@@ -160,12 +163,19 @@ def _pieces(given: Input, work: Path, *, fresh: bool) -> Iterator[pl.DataFrame]:
                 sound = beside.submit(soundness.check, plain, given.delimiter, len(given.columns))
             rows = 0
             with reading(path, given, plain, sound):
-                for frame in _scan(given, plain).collect_batches(chunk_size=FRAME_ROWS, maintain_order=True):
+                for frame in _pulled(given, plain):
                     rows += frame.height
                     yield frame.with_columns((pl.col(ROW).cast(pl.Int64) + (offset + 1)).alias(ROW))
                 if sound is not None:
                     sound.result()
             offset += rows
+
+
+def _pulled(given: Input, plain: Path) -> Iterator[pl.DataFrame]:
+    """Yield the rows of one file at the pace of the consumer."""
+    if given.format == "parquet":
+        return stretches(_scan(given, plain), pq.read_metadata(plain).num_rows)
+    return batches(_scan(given, plain), FRAME_ROWS)
 
 
 def _without_blank_lines(frame: pl.DataFrame, given: Input) -> pl.DataFrame:
@@ -212,7 +222,7 @@ def reading(
         if plain is not None and plain != path and str(plain) in error.message:
             raise SourceError(error.message.replace(str(plain), str(path)), hint=error.hint) from None
         raise
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, UnicodeError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, pa.ArrowException, OSError, UnicodeError) as error:
         if given is not None and plain is not None:
             _explain(path, given, plain, sound)
         if path.suffix.lower() in {".parquet", ".pq"} or (given and given.format == "parquet"):

@@ -126,11 +126,15 @@ def _no_column(what: str, name: str, job: Job, schema: dict[str, pl.DataType]) -
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Mapped:
-    """A frame after mapping: one row per record in `heads`, one row per source row in `rows` when there is `each:`."""
+    """A frame after mapping: one row per record in `heads`, one row per source row in `rows` when there is `each:`.
+
+    `valid` says that records which break a rule are not made into text.
+    """
 
     heads: pl.DataFrame
     rows: pl.DataFrame | None
     flaws: list[Flaw]
+    valid: bool = True
 
 
 def mapped(plan: Plan, frame: pl.DataFrame) -> Mapped:
@@ -196,7 +200,7 @@ def texts(plan: Plan, found: Mapped, before: list[str | pl.Expr], after: str) ->
             for one in lines
         ]
         heads = heads.join(grouped.agg(joined), on=names.HEAD, how="left", maintain_order="left")
-    return Encoder(heads).column(plan.record.root, prefix=before, suffix=after)
+    return Encoder(heads, valid=found.valid).column(plan.record.root, prefix=before, suffix=after)
 
 
 def lines(plan: Plan, found: Mapped, before: list[str | pl.Expr], after: str) -> pl.Series:
@@ -237,7 +241,9 @@ def _broken(frame: pl.DataFrame, rules: list[Check], row: str, warnings: dict[st
                 warnings[name] = warnings.get(name, 0) + count
     if not refusing or not frame.height:
         return pl.DataFrame(schema=BROKEN)
-    bad = frame.filter(pl.any_horizontal([one.test.fill_null(value=False) for one in refusing]))
+    marks = [one.test if one.mark is None else one.mark for one in refusing]
+    marked = frame.filter(pl.any_horizontal(marks))
+    bad = marked.filter(pl.any_horizontal([one.test for one in refusing])) if marked.height else marked
     if not bad.height:
         return pl.DataFrame(schema=BROKEN)
     said = [_said(one) for one in refusing]

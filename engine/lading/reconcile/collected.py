@@ -97,7 +97,7 @@ def _our_disk(folder: Path) -> Iterator[None]:
     except OSError as error:
         raise EnvironmentProblem(
             f"the vendor's answers cannot be kept in {folder}: {error.strerror or error}",
-            hint="make room on the disk of the state folder, then run the same command again: the answers are fetched anew",
+            hint="make room on the disk of the state folder, then `lading resume`: the answers are fetched anew",
         ) from None
 
 

@@ -103,7 +103,7 @@ def _find_file(batch: Batch, context: JobContext, world: World) -> events.Event:
     """Ask whether the upload in doubt arrived. Any word but that of an empty slot means that the vendor took the file.
 
     Raises:
-        Unclear: when the vendor does not know the slot (any more): that says nothing about the file, and the doubt stays.
+        Unclear: when the vendor does not know the slot: that says nothing about the file, and the doubt stays.
     """
     match context.vendor.poll(_slot(batch)):
         case Empty():

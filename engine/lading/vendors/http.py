@@ -71,12 +71,19 @@ class Http:
 
         Raises:
             DidNotHappen: when nothing was sent.
-            Unclear: when something was sent and no whole answer came.
+            Unclear: when something was sent and no whole answer came, or to more than a question one above the limit.
             Permanent: when the request may not be sent as it is.
         """
 
         def whole(response: requests.Response) -> Answer:
-            return Answer(status=response.status_code, headers=_headers(response), body=self._body(response))
+            try:
+                body = self._body(response)
+            except Permanent as larger:
+                if request.method == "GET":
+                    raise
+                # The vendor has done what was asked; that its answer is of no use does not undo it.
+                raise Unclear(larger.reason) from None
+            return Answer(status=response.status_code, headers=_headers(response), body=body)
 
         return self._exchange(request, whole)
 
