@@ -11,9 +11,8 @@ from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from kit.deployment import JOBS, Deployment, write_sources
-
 import lading_mocks
+from kit.deployment import JOBS, Deployment, write_sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

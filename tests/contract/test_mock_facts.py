@@ -8,9 +8,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from contract.mock_talks import VENDORS, Talk, exchanges, facts
 
 import lading_mocks
+from contract.mock_talks import VENDORS, Talk, exchanges, facts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,15 +14,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
 from kit.matrix import Plan, Scenario
+from lading.core.batch import Phase, Verb
+from lading.core.policy import InDoubt
+from lading_mocks.faults import Fault
 from simulation.deployment import BDP, CDP
 from simulation.many import folder
 from simulation.trouble import HARMLESS_DAMAGE, LOG_DAMAGE, error_damage, log_damage
 from simulation.wire import Trouble
-
-from lading.core.batch import Phase, Verb
-from lading.core.policy import InDoubt
-from lading_mocks.faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
 from kit.matrix import Scenario
+from lading.journal import Journal
+from lading.reconcile.prepare import describe, prepare
 from simulation.life import Fuse
 from simulation.many import folder
 from simulation.wire import plugged
-
-from lading.journal import Journal
-from lading.reconcile.prepare import describe, prepare
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

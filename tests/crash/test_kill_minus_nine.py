@@ -1,10 +1,11 @@
-"""`kill -9` of the real command line at every kind of vendor call: the same command finishes, every row arrives once."""
+"""`kill -9` of the real command at every kind of vendor call: the same command finishes, every row arrives once."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 import pytest
+
 from kit.deployment import BDP, CDP, Deployment
 from lading_mocks.faults import Fault
 
@@ -26,7 +27,7 @@ CALLS = [
 
 @pytest.mark.parametrize("command", [["resume"], ["sync"]], ids=["resume", "sync"])
 @pytest.mark.parametrize(("vendor", "method", "path", "job"), CALLS)
-def test_a_kill_in_mid_call_loses_no_row_and_repeats_none(  # noqa: PLR0917 - one argument for each axis
+def test_a_kill_in_mid_call_loses_no_row_and_repeats_none(
     deployment: Deployment, vendor: str, method: str, path: str, job: str, command: Sequence[str]
 ) -> None:
     deployment.kill_during(vendor, method, path, "sync", job)

@@ -10,8 +10,8 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from kit.deployment import BDP, CDP, Deployment, write_sources
 
+from kit.deployment import BDP, CDP, Deployment, write_sources
 from lading_mocks.faults import Fault
 
 if TYPE_CHECKING:

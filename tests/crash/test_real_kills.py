@@ -15,9 +15,9 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from kit.deployment import BDP, CDP, JOBS, Deployment
 
 import lading_mocks
+from kit.deployment import BDP, CDP, JOBS, Deployment
 
 if TYPE_CHECKING:
     from collections import Counter

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from kit.deployment import BDP, CDP, Deployment
 from lading_mocks.faults import Fault
 

@@ -26,7 +26,17 @@ from journal_samples import (
 
 from lading.core.accounting import Tally, UnbalancedError
 from lading.core.batch import Books, Phase, Slot, Verb, Verdict
-from lading.core.events import Allocated, Announced, Event, GaveUp, Resolved, SlotLost, StillRunning, Uploaded, Withdrawn
+from lading.core.events import (
+    Allocated,
+    Announced,
+    Event,
+    GaveUp,
+    Resolved,
+    SlotLost,
+    StillRunning,
+    Uploaded,
+    Withdrawn,
+)
 from lading.core.lifecycle import ImpossibleEventError
 from lading.core.run import RunState
 from lading.errors import LockedError, UsageError

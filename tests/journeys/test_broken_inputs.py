@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
+
 from kit.deployment import CDP, Deployment
 
 if TYPE_CHECKING:

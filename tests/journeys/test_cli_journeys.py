@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from click.testing import Result
+
     from kit.deployment import Deployment
 
 CDP = "sitecore-cdp"

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from click.testing import CliRunner
-from kit.deployment import CDP, Deployment
 
+from kit.deployment import CDP, Deployment
 from lading.cli import main
 from lading_mocks.faults import Fault
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
+
 from kit.deployment import BDP, CDP, Deployment
 
 if TYPE_CHECKING:

@@ -135,11 +135,11 @@ def _name(entry: dict[str, Any]) -> str:
     """Return what tells one ledger entry from another, whatever batch brought it."""
     if "ref" in entry:
         return f"{entry['mode']} {entry['ref']} {json.dumps(entry.get('value'), sort_keys=True)}"
-    return json.dumps(entry["inputs"] if "inputs" in entry else entry["columns"], sort_keys=True)
+    return json.dumps(entry["columns"], sort_keys=True)
 
 
 def write_sources(folder: Path, guests: int = 30, vehicles: int = 20) -> None:
-    """Write guests.csv and vehicles.csv: among the vehicles one that the vendor rejects, among the guests one invalid."""
+    """Write guests.csv and vehicles.csv: one vehicle is one that the vendor rejects, one guest is invalid."""
     lines = (
         ["id,name,email"] + [f"G{n},guest {n},guest{n}@example.com" for n in range(1, guests)] + ["G0,bad,no-at-sign"]
     )

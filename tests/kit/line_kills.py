@@ -15,10 +15,9 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simulation.many import in_memory
-
 from kit.matrix import Scenario
 from lading.core.batch import Phase
+from simulation.many import in_memory
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -10,12 +10,6 @@ import shutil
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from simulation import oracle
-from simulation.clock import START, VirtualTime
-from simulation.deployment import BDP, CDP, VENDOR_OF, Sources
-from simulation.life import Crash, Fuse, Process, process
-from simulation.wire import Network, Trouble, plugged
-
 from lading.core.batch import Batch, Phase
 from lading.errors import EnvironmentProblem
 from lading.journal import Journal
@@ -26,6 +20,11 @@ from lading_mocks.clock import Clock
 from lading_mocks.control import Kit
 from lading_mocks.memory import Memory
 from lading_mocks.serving import VENDORS, MockServer
+from simulation import oracle
+from simulation.clock import START, VirtualTime
+from simulation.deployment import BDP, CDP, VENDOR_OF, Sources
+from simulation.life import Crash, Fuse, Process, process
+from simulation.wire import Network, Trouble, plugged
 
 if TYPE_CHECKING:
     from pathlib import Path
