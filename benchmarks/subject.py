@@ -39,7 +39,7 @@ def the_job(source: Path) -> tuple[Job, VendorRules]:
 def prepare(source: Path, folder: Path) -> tuple[dict[str, Any], tuple[BatchFile, ...]]:
     """Compare and stage a first load; return the times and the files."""
     job, rules = the_job(source)
-    path = _path()
+    path = Columnar()
     begin = time.perf_counter()
     context = CompareContext(folder=folder / "work", now=NOW, **({} if os.environ.get("NOAHEAD") else _ahead()))
     comparison = path.compare(job, rules, Baseline(), context)
@@ -56,16 +56,6 @@ def prepare(source: Path, folder: Path) -> tuple[dict[str, Any], tuple[BatchFile
         "bytes": sum(one.size for one in files),
         "files": [one.digest[:16] for one in files],
     }, files
-
-
-def _path() -> Columnar:
-    """Return the data path with the settings of the environment."""
-    given: dict[str, Any] = {}
-    if os.environ.get("LADING_BENCH_MEMORY"):
-        given["memory"] = os.environ["LADING_BENCH_MEMORY"]
-    if os.environ.get("LADING_BENCH_THREADS"):
-        given["threads"] = int(os.environ["LADING_BENCH_THREADS"])
-    return Columnar(**given)
 
 
 def _ahead() -> dict[str, Any]:
