@@ -10,6 +10,7 @@ import subprocess
 import sys
 import time
 from itertools import pairwise
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -20,7 +21,6 @@ from lading_mocks.faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from click.testing import Result
 
@@ -310,8 +310,11 @@ def test_the_mocks_say_where_they_are_and_end_with_whoever_started_them(tmp_path
             assert time.monotonic() < deadline
             time.sleep(0.02)
         told = json.loads(ready.read_text(encoding="utf-8"))
+        assert process.stdout is not None
+        assert process.stderr is not None
+        first = process.stdout.readline()
         os.kill(process.pid, signal.SIGINT)
-        out, err = process.communicate(timeout=20)
+        out, err = first + process.stdout.read(), process.stderr.read()
 
     assert (process.returncode, err) == (0, "")
     url = told["vendors"][CDP]["base_url"]
@@ -319,3 +322,21 @@ def test_the_mocks_say_where_they_are_and_end_with_whoever_started_them(tmp_path
         assert json.loads(out)["result"]["vendors"][CDP]["base_url"] == url
     else:
         assert out.startswith(f"{CDP}: {url} (")
+
+
+def test_mocks_that_are_interrupted_before_they_listen_end_like_any_others(tmp_path: Path) -> None:
+    command = [sys.executable, "-m", "lading", "mocks", "serve", CDP]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        deadline = time.monotonic() + 20
+        while not _children(process.pid):
+            assert process.poll() is None
+            assert time.monotonic() < deadline
+        os.kill(process.pid, signal.SIGINT)
+        _, err = process.communicate(timeout=20)
+
+    assert (process.returncode, err) == (0, "")
+
+
+def _children(pid: int) -> str:
+    """Return the process ids of the children of a process, as the kernel tells them."""
+    return Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii")

@@ -58,6 +58,8 @@ def serve(session: Session, vendors: tuple[str, ...], **wishes: Any) -> int:
     if wishes["list"]:
         return subprocess.run(command, check=False).returncode  # noqa: S603 - our own interpreter and our own program
     # The mocks end when this process does, however it does: they watch their standard input.
+    said = ""
+    interrupted = False
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own interpreter and our own program
         try:
             said = process.stdout.readline() if process.stdout else ""
@@ -66,10 +68,11 @@ def serve(session: Session, vendors: tuple[str, ...], **wishes: Any) -> int:
                 sys.stdout.flush()
             code = process.wait()
         except KeyboardInterrupt:
+            interrupted = True
             if process.stdin is not None:
                 process.stdin.close()
             code = process.wait()
-    if not said:
+    if not said and not interrupted:
         raise EnvironmentProblem("the mocks did not start", hint="the lines above say why; `lading mocks serve --help`")
     return ExitCode.DONE if code == 0 else ExitCode.UNEXPECTED
 
