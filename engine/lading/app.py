@@ -17,11 +17,11 @@ from typing import TYPE_CHECKING, Self
 
 from lading import __version__
 from lading.core.policy import wished
-from lading.errors import Problem, SourceError, SpecError, UsageError
+from lading.errors import EnvironmentProblem, Problem, SourceError, SpecError, UsageError
 from lading.interrupts import Interrupts
 from lading.reconcile.context import Folders, JobContext, World
 from lading.spec import fill_in_lines, load, resolve_credentials
-from lading.spec.vendor_spec import available_vendors, load_vendor
+from lading.spec.vendor_spec import available_vendors, load_vendor, vendor_entry_point
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from lading.core.vendor_rules import VendorRules
     from lading.data import Columnar
     from lading.journal import Journal
-    from lading.ports import Clock, Vendor, Watcher
+    from lading.ports import Clock, Connect, Vendor, Watcher
     from lading.settings import Settings
     from lading.vendors.bundled import BundledMocks
 
@@ -184,14 +184,12 @@ class App:
 
     def context(self, job: Job) -> JobContext:
         """Return one job with its rules, its policy, its account and its vendor."""
-        from lading.vendors.client import connect  # noqa: PLC0415 - see the top of this file
-
         if self.settings.mocks:
             self.start_mocks()
         connection = self.connection_of(job)
         rules = self.rules_of(job)
         if connection.name not in self._vendors:
-            self._vendors[connection.name] = connect(
+            self._vendors[connection.name] = _connector(rules)(
                 rules,
                 base_url=self._base_url(connection),
                 credentials=self._credentials(connection),
@@ -257,6 +255,23 @@ class App:
         if self._mocks:
             return self._mocks.credentials[connection.vendor]
         return resolve_credentials(connection, os.environ, _read_secret)
+
+
+def _connector(rules: VendorRules) -> Connect:
+    """Return who can speak to a vendor: our dialect when the spec says how, else the Python package it came with."""
+    point = vendor_entry_point(rules.name) if rules.dialect is None else None
+    if point is None:
+        from lading.vendors.client import connect  # noqa: PLC0415 - see the top of this file
+
+        return connect
+    try:
+        found: Connect = point.load()
+    except Exception as error:
+        raise EnvironmentProblem(
+            f"the package that speaks to {rules.name} cannot be used: {point.value}: {type(error).__name__}: {error}",
+            hint="this is a defect of that package; nothing was sent",
+        ) from error
+    return found
 
 
 def _read_secret(path: str) -> str:

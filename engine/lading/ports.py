@@ -117,6 +117,26 @@ class Vendor(Protocol):
         ...
 
 
+class Connect(Protocol):
+    """What an entry point of the group `lading.vendors` names: makes the vendor behind one connection.
+
+    Nothing is asked of the vendor yet. Raises UsageError for a base URL that is not the vendor's.
+    """
+
+    def __call__(
+        self,
+        rules: VendorRules,
+        *,
+        base_url: str,
+        credentials: Mapping[str, str],
+        ca_bundle: str | None,
+        clock: Clock,
+        user_agent: str,
+    ) -> Vendor:
+        """Return the vendor."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
     """What a target is known to have accepted: an immutable Parquet file, named by its digest; None is nothing yet.

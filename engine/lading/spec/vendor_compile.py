@@ -90,10 +90,13 @@ def _policy(model: PolicyModel) -> Policy:
     )
 
 
-def _dialect(model: VendorModel, words: Mapping[str, str]) -> Dialect:
-    results = model.results
+def _dialect(model: VendorModel, words: Mapping[str, str]) -> Dialect | None:
+    """Return how to speak HTTP to the vendor; None when the spec does not say, and a Python class does it."""
+    results, auth, limits = model.results, model.connection.auth, model.connection.limits
+    if not (model.describe and model.allocate and model.upload and model.poll and auth and limits):
+        return None
     return Dialect(
-        auth=_auth(model.connection.auth),
+        auth=_auth(auth),
         describe=_describe(model.describe),
         allocate=_call(model.allocate),
         upload=_call(model.upload),
@@ -106,7 +109,7 @@ def _dialect(model: VendorModel, words: Mapping[str, str]) -> Dialect:
         lost_after=model.lost_after,
         results_again=seconds(results.again) if results else timedelta(minutes=1),
         results_counter=results.counter if results else None,
-        limits=_limits(model.connection.limits),
+        limits=_limits(limits),
     )
 
 

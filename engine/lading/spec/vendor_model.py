@@ -99,8 +99,8 @@ class ConnectionModel(Noted):
     storage_hosts: list[Host]
     credentials: Annotated[list[Text], Field(min_length=1)]
     account: Text
-    auth: AuthModel
-    limits: LimitsModel
+    auth: AuthModel | None = None
+    limits: LimitsModel | None = None
 
 
 class TargetModel(Noted):
@@ -208,7 +208,7 @@ class ErrorsModel(Noted):
 
 
 class VendorModel(Noted):
-    """A whole `vendor.yaml`."""
+    """A whole `vendor.yaml`. The blocks that say how to speak HTTP are all there, or none of them is."""
 
     version: Literal[1]
     name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
@@ -220,11 +220,11 @@ class VendorModel(Noted):
     policy: PolicyModel
     row_log: RowLogModel
     words: dict[Text, Text]
-    describe: DescribeModel
-    allocate: CallModel
+    describe: DescribeModel | None = None
+    allocate: CallModel | None = None
     find: CallModel | None = None
-    upload: CallModel
-    poll: CallModel
+    upload: CallModel | None = None
+    poll: CallModel | None = None
     cancel: CallModel | None = None
     results: ResultsModel | None = None
     errors: ErrorsModel | None = None

@@ -7,7 +7,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
+from importlib.metadata import entry_points
 from importlib.resources import files
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +22,7 @@ from lading.spec.vendor_model import VendorModel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from importlib.metadata import EntryPoint
     from importlib.resources.abc import Traversable
 
     from lading.core.record_schema import RecordSchema
@@ -31,16 +34,39 @@ _CLOSED = frozenset(
 )
 
 
+#: Installed packages name their vendors in this group of entry points: `acme = "acme_lading:connect"`.
+ENTRY_POINTS = "lading.vendors"
+
+
 def available_vendors() -> tuple[str, ...]:
-    """Return the names of the vendor specs in the box."""
+    """Return the names of the vendor specs in the box, and of those that installed packages bring."""
+    return tuple(sorted({*_in_the_box(), *(one.name for one in entry_points(group=ENTRY_POINTS))}))
+
+
+@cache
+def _in_the_box() -> tuple[str, ...]:
     box = files("lading_specs")
-    return tuple(sorted(one.name for one in box.iterdir() if one.is_dir() and (one / "vendor.yaml").is_file()))
+    return tuple(one.name for one in box.iterdir() if one.is_dir() and (one / "vendor.yaml").is_file())
+
+
+def vendor_entry_point(name: str) -> EntryPoint | None:
+    """Return where an installed package says that it speaks to a vendor which is not in the box; None if none does.
+
+    Raises:
+        UsageError: when two packages claim the same name.
+    """
+    found = [] if name in _in_the_box() else list(entry_points(group=ENTRY_POINTS, name=name))
+    if len(found) > 1:
+        claims = ", ".join(one.value for one in found)
+        raise UsageError(f"several installed packages bring a vendor {name}: {claims}", hint="uninstall all but one")
+    return found[0] if found else None
 
 
 def load_vendor(name: str) -> VendorRules:
-    """Return the rules of a vendor in the box, or of a folder with a `vendor.yaml` (a name with a `/` or `.` in it).
+    """Return the rules of a vendor in the box, of an installed package, or of a folder with a `vendor.yaml`.
 
-    A vendor in the box is read once in a process, and its record schemas when they are asked for.
+    A folder is a name with a `/` or `.` in it; a package keeps its `vendor.yaml` beside the module that its entry point
+    names. A vendor in the box is read once in a process, and its record schemas when they are asked for.
 
     Raises:
         UsageError: when there is no such vendor.
@@ -50,12 +76,15 @@ def load_vendor(name: str) -> VendorRules:
         folder = Path(name)
         if not (folder / "vendor.yaml").is_file():
             raise UsageError(f"there is no vendor.yaml in {name}", hint="give a folder that holds a vendor.yaml")
-        rules = _load(folder)
-        # Somebody's own spec is read whole at once, so that every problem in it is seen now.
-        for schema in rules.schemas:
-            _ = rules.schemas[schema]
-        return rules
+        return _whole(_load(folder))
     return _from_box(name)
+
+
+def _whole(rules: VendorRules) -> VendorRules:
+    """Return the rules of somebody's own spec, read whole at once, so that every problem in it is seen now."""
+    for schema in rules.schemas:
+        _ = rules.schemas[schema]
+    return rules
 
 
 def vendor_schema() -> dict[str, Any]:
@@ -66,15 +95,38 @@ def vendor_schema() -> dict[str, Any]:
 
 @cache
 def _from_box(name: str) -> VendorRules:
-    if name not in available_vendors():
-        raise UsageError(f"there is no vendor {name}", hint=f"vendors in the box: {', '.join(available_vendors())}")
-    return _load(files("lading_specs") / name)
+    if name in _in_the_box():
+        return _load(files("lading_specs") / name)
+    if (point := vendor_entry_point(name)) is not None:
+        folder = _beside(point)
+        rules = _whole(_load(folder, spoken_to_by=point.value))
+        if rules.name != name:
+            raise SpecError((problem(folder / "vendor.yaml", "name", f"must be {name}, as the entry point says"),))
+        return rules
+    raise UsageError(f"there is no vendor {name}", hint=f"vendors are: {', '.join(available_vendors())}")
 
 
-def _load(folder: Traversable) -> VendorRules:
+def _beside(point: EntryPoint) -> Path:
+    """Return the folder of the module that an entry point names, without running any of it."""
+    found = find_spec(point.module.partition(".")[0])
+    places = [] if found is None else list(found.submodule_search_locations or ())
+    below = point.module.split(".")[1:]
+    for place in places:
+        folder = Path(place).joinpath(*below)
+        folder = folder if folder.is_dir() else folder.parent
+        if (folder / "vendor.yaml").is_file():
+            return folder
+    raise UsageError(
+        f"the package of vendor {point.name} has no vendor.yaml beside {point.module}",
+        hint="it belongs into the package that the entry point names",
+    )
+
+
+def _load(folder: Traversable, spoken_to_by: str = "") -> VendorRules:
     file = folder / "vendor.yaml"
     model = read_model(file, VendorModel)
-    if wrong := tuple(problem(file, at, message) for at, message in _senseless(model)):
+    silent = () if spoken_to_by else _silent(model)
+    if wrong := tuple(problem(file, at, message) for at, message in (*silent, *_senseless(model))):
         raise SpecError(wrong)
     schemas = _Schemas(folder / "records", frozenset(model.modes.send))
     if model.target.default_schema and model.target.default_schema not in schemas:
@@ -112,12 +164,22 @@ class _Schemas(Mapping[str, "RecordSchema"]):
         return name in self._files
 
 
+def _silent(model: VendorModel) -> Iterator[tuple[str, str]]:
+    """Yield the blocks that are missing when nobody but the dialect can speak to the vendor."""
+    need = {"connection.auth": model.connection.auth, "connection.limits": model.connection.limits}
+    need |= {one: getattr(model, one) for one in ("describe", "allocate", "upload", "poll")}
+    for at, block in need.items():
+        if block is None:
+            yield at, "is missing (only a vendor of a Python package can do without it)"
+
+
 def _senseless(model: VendorModel) -> Iterator[tuple[str, str]]:
     """Yield the path and the trouble of everything that has the right shape and cannot mean anything."""
     known = _CLOSED | {f"target.{key}" for key in model.target.keys}
     known |= {f"credentials.{one}" for one in model.connection.credentials}
-    known |= {f"params.{name}" for name in model.describe.params}
-    if model.describe.choice:
+    if model.describe:
+        known |= {f"params.{name}" for name in model.describe.params}
+    if model.describe and model.describe.choice:
         known |= {f"params.{model.describe.choice.param}"}
         if model.target.keys.get(model.describe.choice.target) != "required":
             yield "describe.choice.target", "must be a required key of target"
@@ -144,7 +206,7 @@ def _mute(model: VendorModel) -> Iterator[tuple[str, str]]:
     for at, call, needed in (*needs, *((at, call, "url") for at, call in locates)):
         if call is not None and needed not in call.read:
             yield f"{at}.read", f"must say where to read {needed}"
-    if not model.upload.sends_file or model.upload.door is not Door.STORAGE:
+    if model.upload and (not model.upload.sends_file or model.upload.door is not Door.STORAGE):
         yield "upload", "must send the file (sends_file) through the storage door"
 
 
@@ -153,6 +215,8 @@ def _nobody(model: VendorModel) -> Iterator[tuple[str, str]]:
     auth, given = model.connection.auth, model.connection.credentials
     if model.connection.account not in given:
         yield "connection.account", "must be one of credentials"
+    if auth is None:
+        return
     if auth.kind is AuthKind.BASIC:
         for name in ("user", "password"):
             if getattr(auth, name) not in given:
