@@ -1,7 +1,8 @@
-"""`python -m benchmarks`: lading's preparation beside other ways of doing the same, in turn, in one run.
+"""`python -m benchmarks`: lading beside other ways of doing the same, in turn, in one run.
 
-Each measurement is a process of its own. No time is asserted: the machine may be busy, and only ratios are worth
-keeping.
+Each measurement is a process of its own. No time is asserted: the machine may be busy, and only ratios within one run
+are worth keeping. Groups and names for --only are listed by --list. The table goes to standard output; table, JSON
+and plots go to the folder of --out.
 """
 
 from __future__ import annotations
@@ -16,81 +17,107 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from benchmarks import floor, generate, report
+from benchmarks import plots, report
+from benchmarks.measurements import FOLDER, GROUPS, ROOT, Measurement, Wish, everything
 from benchmarks.processes import run
 
-_ROOT = Path(__file__).parents[1]
-#: Slow ways are measured on so many rows; their rate does not depend on it.
-_SLOW_ROWS = 50_000
-_FAST = ("lading parquet", "lading csv", "floor parquet", "floor csv")
-_SLOW = ("naive", "naive level 6", "pandas", "dlt")
-_AGAINST = ("naive", "dlt", "floor parquet", "floor csv")
+_AGAINST = ("naive", "dlt", "floor parquet", "floor csv", "lading parquet")
 
 
 def main() -> None:
     """Measure what the command line says."""
     given = _arguments()
-    wanted = given.only or [*_FAST, *_SLOW]
-    data = Path(given.data or tempfile.gettempdir()) / "lading-benchmarks"
-    parquet, csv = generate.generate(data, given.rows, given.seed)
-    commands = {one: made for one in wanted if (made := _command(one, given, parquet, csv))}
-    runs: dict[str, list[dict[str, Any]]] = {}
-    for _ in range(given.repeat):
-        for name, command in commands.items():
-            print(f"... {name}", file=sys.stderr)
-            runs.setdefault(name, []).append(_measured(command, data / "work"))
-    lines = [report.line(name, found) for name, found in runs.items()]
-    print(report.table(lines, _AGAINST))
+    wish = _wish(given)
+    known = everything(wish)
+    if given.list:
+        print(_listed(known))
+        return
+    chosen = _chosen(known, given.only or list(GROUPS))
+    lines = report.lines(chosen, _rounds(chosen, wish, given.repeat))
     about = {"rows": given.rows, "seed": given.seed, "cores": os.cpu_count(), "python": platform.python_version()}
+    text = report.table(lines, _AGAINST)
+    print(text)
     given.out.mkdir(parents=True, exist_ok=True)
+    (given.out / "benchmarks.txt").write_text(text + "\n", encoding="utf-8")
     report.as_json(lines, about | {"load": os.getloadavg()}, given.out / "benchmarks.json")
-    report.plot(lines, f"Preparation of {given.rows:,} guests, {os.cpu_count()} cores", given.out / "benchmarks.svg")
+    plots.bars(lines, f"{given.rows:,} guests, {os.cpu_count()} cores", given.out / "benchmarks.svg")
+    plots.scaling(lines, given.out / "scaling.svg")
 
 
 def _arguments() -> argparse.Namespace:
     """Return what the command line says."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--rows", type=int, default=1_000_000)
-    parser.add_argument("--seed", type=int, default=7)
-    parser.add_argument("--repeat", type=int, default=3, help="rounds; each round measures everything once, in turn")
-    parser.add_argument("--only", nargs="+", choices=[*_FAST, *_SLOW])
-    parser.add_argument("--peers", help="a Python that has dlt and pandas")
-    parser.add_argument("--data", help="folder for generated files")
-    parser.add_argument("--out", type=Path, default=Path("out/benchmarks"))
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    add = parser.add_argument
+    add("--rows", type=int, default=1_000_000, metavar="N", help="guests to measure with (default: 1000000)")
+    add("--scale", type=int, nargs="+", metavar="N", help="row counts of the group `rows` (default: a fifth, and all)")
+    add("--seed", type=int, default=7, help="what the guests come out of (default: 7)")
+    add(
+        "--repeat", type=int, default=3, metavar="N", help="rounds; each measures everything once, in turn (default: 3)"
+    )
+    add("--only", nargs="+", metavar="NAME", help="groups or single measurements (default: all); --list lists them")
+    add("--list", action="store_true", help="list the groups and the measurements, and measure nothing")
+    add("--peers", metavar="PYTHON", help="a Python that has dlt, pandas and drt-core")
+    add("--data", type=Path, metavar="FOLDER", help="where generated files are kept (default: a temporary folder)")
+    add("--out", type=Path, default=Path("out/benchmarks"), metavar="FOLDER", help="default: out/benchmarks")
     return parser.parse_args()
 
 
-def _command(name: str, given: argparse.Namespace, parquet: Path, csv: Path) -> list[str] | None:
-    """Return the command of one measurement without its folder, or None after a word why not."""
-    source = parquet if name.endswith("parquet") else csv
-    if name.startswith("lading"):
-        return [sys.executable, "-m", "benchmarks.subject", "prepare", str(source), "FOLDER"]
-    if name.startswith("floor"):
-        if floor.compiler() is None:
-            print(f"{name}: left out, there is no C compiler", file=sys.stderr)
-            return None
-        return [sys.executable, "-m", "benchmarks.floor", str(source), "FOLDER"]
-    most = str(min(given.rows, _SLOW_ROWS))
-    if name.startswith("naive"):
-        level = "6" if name.endswith("6") else "9"
-        return [sys.executable, str(_ROOT / "benchmarks" / "naive.py"), str(csv), "FOLDER", level, most]
-    python = given.peers
-    if not python or run([python, "-c", f"import {name}"], _ROOT)[0]:
-        print(f"{name}: left out, no Python was given that has it (--peers)", file=sys.stderr)
-        return None
-    return [python, str(_ROOT / "benchmarks" / "peers.py"), name, str(csv), "FOLDER", most]
+def _wish(given: argparse.Namespace) -> Wish:
+    scale = given.scale or {max(1, given.rows // 5), given.rows}
+    return Wish(
+        rows=given.rows,
+        scale=tuple(sorted(scale)),
+        seed=given.seed,
+        data=(given.data or Path(tempfile.gettempdir()) / "lading-benchmarks").absolute(),
+        peers=given.peers,
+    )
 
 
-def _measured(command: list[str], folder: Path) -> dict[str, Any]:
-    """Return what one process said about itself."""
+def _listed(known: list[Measurement]) -> str:
+    lines = []
+    for group, says in GROUPS.items():
+        lines.append(f"{group}: {says}")
+        lines += [f"  {one.name}" for one in known if one.group == group]
+    return "\n".join(lines)
+
+
+def _chosen(known: list[Measurement], wanted: list[str]) -> list[Measurement]:
+    strange = set(wanted) - {one.group for one in known} - {one.name for one in known} - set(GROUPS)
+    if strange:
+        raise SystemExit(f"--only: there is no {', '.join(sorted(strange))}; --list lists what there is")
+    return [one for one in known if one.group in wanted or one.name in wanted]
+
+
+def _rounds(chosen: list[Measurement], wish: Wish, repeat: int) -> dict[str, list[dict[str, Any]]]:
+    """Return what each measurement said, by its name; one that says several things has a name for each."""
+    commands = []
+    for one in chosen:
+        command = one.command(wish)
+        if isinstance(command, str):
+            print(f"{one.name}: left out, {command}", file=sys.stderr)
+        else:
+            commands.append((one.name, command))
+    runs: dict[str, list[dict[str, Any]]] = {}
+    for _ in range(repeat):
+        for name, command in commands:
+            print(f"... {name}", file=sys.stderr)
+            for said in _measured(command, wish.data / "work"):
+                part = f"{name}: {said['name']}" if "name" in said else name
+                runs.setdefault(part, []).append(said)
+    return runs
+
+
+def _measured(command: list[str], folder: Path) -> list[dict[str, Any]]:
+    """Return what one process said about itself, line by line."""
     shutil.rmtree(folder, ignore_errors=True)
-    given = [str(folder) if one == "FOLDER" else one for one in command]
-    code, said = run(given, _ROOT)
+    given = [str(folder) if one == FOLDER else one for one in command]
+    code, said = run(given, ROOT)
     shutil.rmtree(folder, ignore_errors=True)
     if code:
         raise SystemExit(code)
-    found: dict[str, Any] = json.loads(said.strip().splitlines()[-1])
-    return found
+    return [json.loads(line) for line in said.splitlines() if line.startswith("{")]
 
 
 if __name__ == "__main__":

@@ -153,3 +153,21 @@ def _columns(frame: pl.DataFrame) -> pl.DataFrame:
         "newsletter",
         "note",
     )
+
+
+def changed(parquet: Path, folder: Path, every: int) -> Path:
+    """Return a copy of a Parquet file of guests in which one row of `every` has another street."""
+    path = folder / f"{parquet.stem}-changed-{every}.parquet"
+    if path.exists():
+        return path
+    partial = path.with_suffix(".partial")
+    street = pl.when(pl.int_range(pl.len()) % every == 0).then(pl.col("street") + " B").otherwise(pl.col("street"))
+    source = pq.ParquetFile(parquet)
+    with pq.ParquetWriter(partial, source.schema_arrow, compression="zstd") as writer:
+        for batch in source.iter_batches(CHUNK // 4):
+            frame = pl.from_arrow(batch, rechunk=False)
+            if isinstance(frame, pl.DataFrame):
+                moved = frame.with_columns(street.alias("street"))
+                writer.write_table(moved.to_arrow(compat_level=pl.CompatLevel.oldest()).cast(source.schema_arrow))
+    partial.replace(path)
+    return path

@@ -130,7 +130,8 @@ def main() -> None:
             if rows - last < _PER_FILE:
                 break
     seconds = time.perf_counter() - begin
-    print(json.dumps({"rows": rows, "invalid": invalid, "seconds": seconds, "bytes": size, "text": text.hexdigest()}))
+    found = {"rows": rows, "invalid": invalid, "seconds": seconds, "cpu": time.process_time(), "bytes": size}
+    print(json.dumps(found | {"text": text.hexdigest()}))
 
 
 if __name__ == "__main__":

@@ -110,7 +110,7 @@ def _turn(kit: Kit, _vendor: Vendor, request: Request) -> Response:
 
 def _ledger(_kit: Kit, vendor: Vendor, request: Request) -> Response:
     if request.args.get("summary") == "1":
-        return answers.as_json({"vendor": vendor.name, **ledger.summary(vendor.entries())})
+        return answers.as_json({"vendor": vendor.name, **vendor.summary()})
     entries = ledger.counted(vendor.entries(values=request.args.get("values") == "1"))
     return _list(vendor, "entries", entries)
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.wrappers import Response
 
-from lading_mocks import answers, disk, signing
+from lading_mocks import answers, disk, ledger, signing
 from lading_mocks.switches import turned
 from lading_mocks.world import Batch, Upload
 
@@ -60,6 +60,10 @@ class Vendor(abc.ABC):
     @abc.abstractmethod
     def entries(self, *, values: bool = False) -> Iterator[dict[str, Any]]:
         """Give the ledger: one entry per row or record delivered, by batch and line."""
+
+    def summary(self) -> dict[str, int]:
+        """Count the deliveries, how many of them were repetitions, and how many met which fate."""
+        return ledger.summary(self.entries())
 
     @abc.abstractmethod
     def next_change(self, batch: Batch) -> float | None:

@@ -161,6 +161,10 @@ def test_a_damaged_gzip_is_refused(bench: Bench) -> None:
     data[2000] ^= 0xFF
     bench.source(bytes(data))
     refused(bench)
+    broken = bytearray(gzip.compress(GOOD.encode() * 100))
+    broken[20] ^= 0xFF
+    bench.source(bytes(broken))
+    assert "damaged" in refused(bench).message
 
 
 def test_a_glob_is_read_in_the_order_of_its_names_and_rows_count_on(bench: Bench) -> None:

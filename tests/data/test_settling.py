@@ -123,7 +123,9 @@ def test_a_damaged_log_is_fetched_again(bench: Bench) -> None:
     whole = path.read_bytes()
     flipped = bytearray(whole)
     flipped[-6] ^= 0xFF
-    for data in (whole[:-4], whole[:20], bytes(flipped)):
+    broken = bytearray(whole)
+    broken[12] ^= 0xFF
+    for data in (whole[:-4], whole[:20], bytes(flipped), bytes(broken)):
         path.write_bytes(data)
         with pytest.raises(Unclear, match="the row log arrived damaged"):
             bench.settle(file, errors=path)

@@ -32,7 +32,7 @@ from mock_clients import (
 )
 
 import lading_mocks
-from lading_mocks.sitecore import files
+from lading_mocks.sitecore import unpack
 
 if TYPE_CHECKING:
     from lading_mocks import Running
@@ -103,9 +103,9 @@ def test_a_gzip_bomb_in_one_line_is_one_line_that_does_not_parse(sitecore: Sitec
 def test_a_gzip_bomb_above_the_bound_is_given_up_on(
     sitecore: SitecoreClient, mocks: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(files, "EXPANDED_LIMIT", 1 << 20)
+    monkeypatch.setattr(unpack, "EXPANDED_LIMIT", 1 << 20)
     ref = sitecore.send(gzip.compress(bytes(2 << 20)))
-    monkeypatch.setattr(files, "LINES_LIMIT", 10)
+    monkeypatch.setattr(unpack, "LINES_LIMIT", 10)
     many = sitecore.send(gzip.compress(b"\n" * 11))
     mocks.advance(15)
     assert [sitecore.get(f"/{one}").json()["status"] for one in (ref, many)] == [{"code": "error"}] * 2

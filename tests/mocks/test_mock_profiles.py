@@ -320,7 +320,7 @@ def test_a_profile_that_is_none_is_refused_by_name(tmp_path: Path, text: str) ->
 
 
 def test_an_unknown_profile_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match="amnesia, backwards, corrupt-log"):
+    with pytest.raises(ValueError, match="amnesia, backwards, bulk, corrupt-log"):
         serve(profile="thunder")
     with pytest.raises(ValueError, match="unknown"):
         serve(profile="storm", switches={"unknown": {}})

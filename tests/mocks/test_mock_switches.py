@@ -372,6 +372,12 @@ def test_a_switch_that_cannot_be_turned_so_is_refused_with_what_it_takes(mocks: 
         lading_mocks.serve(switches={"acme": {}})
 
 
+def test_sitecore_counts_in_bulk_what_it_would_refuse(mocks: Running, sitecore: SitecoreClient) -> None:
+    turn(mocks, SITECORE, bulk=True)
+    assert sitecore.settle(record("guest", "upsert", email="none")) == []
+    assert mocks.store(SITECORE) == []
+
+
 def test_every_switch_is_turned_by_a_test_of_this_file() -> None:
     # It reads the file, so that it holds for a part of the tests too.
     text = Path(__file__).read_text(encoding="utf-8")

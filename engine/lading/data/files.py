@@ -9,12 +9,11 @@ import codecs
 import glob
 import hashlib
 import os
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
-from isal import igzip
+from isal import igzip, isal_zlib
 
 from lading.errors import SourceError
 
@@ -23,6 +22,8 @@ if TYPE_CHECKING:
 
 #: Text is read in pieces of this many bytes.
 PIECE = 4 << 20
+#: What reading damaged gzip raises: cut short, wrong around the data, a broken block.
+DAMAGED = (EOFError, igzip.BadGzipFile, cast("type[Exception]", isal_zlib.IsalError))
 _FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".parquet": "parquet", ".pq": "parquet"}
 _FORMATS |= {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl"}
 
@@ -148,7 +149,7 @@ def _raw_pieces(file: TextFile) -> Iterator[bytes]:
             while piece := stream.read(PIECE):
                 yield piece
             yield b""
-    except (EOFError, zlib.error, igzip.BadGzipFile) as error:
+    except DAMAGED as error:
         hint = "Fetch or export the file again; gzip -t tells whether it is whole."
         raise SourceError(f"{file.path} is truncated or damaged gzip ({type(error).__name__})", hint=hint) from None
     except OSError as error:

@@ -7,14 +7,12 @@ not what the vendor spec says, is `Permanent`.
 from __future__ import annotations
 
 import json
-import zlib
 from typing import IO, TYPE_CHECKING, Any
 
 import polars as pl
-from isal import igzip
 
 from lading.core.vendor_rules import LogFormat
-from lading.data.files import unpacked
+from lading.data.files import DAMAGED, unpacked
 from lading.errors import Permanent, Unclear
 
 if TYPE_CHECKING:
@@ -55,7 +53,7 @@ def pieces(path: Path, most: int) -> Iterator[bytes]:
                 if total > most:
                     raise Permanent(f"the row log expands to more than {most} bytes")
                 yield piece
-    except (EOFError, zlib.error, igzip.BadGzipFile, OSError) as error:
+    except (*DAMAGED, OSError) as error:
         raise Unclear(f"{_DAMAGED} ({type(error).__name__})") from None
 
 

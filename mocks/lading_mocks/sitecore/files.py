@@ -1,19 +1,19 @@
-"""Sitecore's work on files: unpack an upload line by line, write the error log and the ledger of what became of it.
+"""Sitecore's work on files: apply an upload line by line, write the error log and the ledger of what became of it.
 
-It does not know HTTP or time; whole files are never in memory, and a gzip bomb is given up on at a bound.
+It does not know HTTP or time; whole files are never in memory.
 """
 
 from __future__ import annotations
 
 import gzip
 import json
-import zlib
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from lading_mocks import disk
-from lading_mocks.sitecore import records
+from lading_mocks.sitecore import bulk, records
+from lading_mocks.sitecore.unpack import Unusable, check_whole, lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,49 +22,14 @@ if TYPE_CHECKING:
     from lading_mocks.sitecore.store import Store
     from lading_mocks.sitecore.switches import SitecoreSwitches
 
-LINE_LIMIT = 1 << 20
-EXPANDED_LIMIT = 2 << 30
-LINES_LIMIT = 5_000_000
-
-
-class Unusable(Exception):  # noqa: N818 - it is the customer's file that is unusable
-    """The file as a whole cannot be processed; the text says why without quoting it."""
-
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Paths:
-    """Where the two files made of a batch go."""
+    """Where the files made of a batch go; `refs` is there only when its records were counted in bulk."""
 
     log: Path
     ledger: Path
-
-
-def check_whole(file: Path) -> None:
-    """Unpack a file once, keeping nothing, so that a broken one is found before anything is applied.
-
-    Raises:
-        Unusable: not gzip, cut short, or it expands to more than 2 GiB or 5,000,000 lines.
-    """
-    size = rows = 0
-    try:
-        with gzip.open(file, "rb") as stream:
-            while piece := stream.read(disk.CHUNK):
-                size += len(piece)
-                rows += piece.count(b"\n")
-                if size > EXPANDED_LIMIT or rows > LINES_LIMIT:
-                    msg = "the file expands to more than 2 GiB or 5,000,000 lines"
-                    raise Unusable(msg)
-    except (OSError, EOFError, zlib.error):
-        msg = "the file is not whole gzip"
-        raise Unusable(msg) from None
-
-
-def lines(file: Path, *, skip_blank: bool = True) -> Iterator[tuple[int, bytes | None]]:
-    """Read the record lines of a gzip file with their numbers, from 1; blank lines are passed over (assumption 23)."""
-    with gzip.open(file, "rb") as stream:
-        for number, line in enumerate(disk.lines(stream, limit=LINE_LIMIT), start=1):
-            if line is None or line.strip() or not skip_blank:
-                yield number, line
+    refs: Path
 
 
 def process(file: Path, store: Store, paths: Paths, *, now: float, switches: SitecoreSwitches) -> dict[str, int]:
@@ -93,6 +58,22 @@ def process(file: Path, store: Store, paths: Paths, *, now: float, switches: Sit
     return counts
 
 
+def count(file: Path, paths: Paths, switches: SitecoreSwitches) -> dict[str, int]:
+    """Count an upload without applying it, writing the error log, the refs, and the ledger of unusual lines.
+
+    Returns:
+        As `process`.
+
+    Raises:
+        Unusable: it is not one whole gzip file; then no file is written.
+    """
+    with _packed(paths.log) as log:
+        counted = bulk.process(file, paths.refs, paths.ledger, switches)
+        for fate in counted.refused:
+            log.write(_log_line(fate, whole_number=switches.log_code == "integer"))
+    return counted.counts
+
+
 def _log_line(fate: records.Fate, *, whole_number: bool) -> bytes:
     # What the log says of a processed record is documented for deletes only; the other word is an invention.
     code, message = fate.code or "200", fate.message or "Processed"
@@ -100,25 +81,30 @@ def _log_line(fate: records.Fate, *, whole_number: bool) -> bytes:
     return json.dumps(said).encode() + b"\n"
 
 
-def entries(file: Path, ledger: Path | None, *, fate: str, values: bool) -> Iterator[dict[str, Any]]:
+def entries(file: Path, made: Paths | None, *, fate: str, values: bool) -> Iterator[dict[str, Any]]:
     """Give the oracle's entries of one upload.
 
-    With `ledger`, what was written when it was processed; without, what the file delivered under the given fate
+    With `made`, what was written when it was processed; without, what the file delivered under the given fate
     (nothing, if it cannot be read).
     """
-    if ledger is None:
+    if made is None:
         yield from _delivered(file, fate, values=values)
         return
     delivered = lines(file, skip_blank=False) if values else iter(())
+    kept = bulk.kept(made.refs, made.ledger) if made.refs.exists() else _kept(made.ledger)
+    for number, ref, schema, mode, code, message, detail in kept:
+        entry = {"line": number, "ref": ref, "schema": schema, "mode": mode}
+        entry |= {"fate": "rejected" if code else "accepted", "code": code, "message": message, "detail": detail}
+        if values:
+            line = next(line for at, line in delivered if at == number)
+            entry["value"] = _value(records.read(line))
+        yield entry
+
+
+def _kept(ledger: Path) -> Iterator[list[Any]]:
     with ledger.open(encoding="utf-8") as stream:
-        for kept in stream:
-            number, ref, schema, mode, code, message, detail = json.loads(kept)
-            entry = {"line": number, "ref": ref, "schema": schema, "mode": mode}
-            entry |= {"fate": "rejected" if code else "accepted", "code": code, "message": message, "detail": detail}
-            if values:
-                line = next(line for at, line in delivered if at == number)
-                entry["value"] = _value(records.read(line))
-            yield entry
+        for line in stream:
+            yield json.loads(line)
 
 
 def _delivered(file: Path, fate: str, *, values: bool) -> Iterator[dict[str, Any]]:

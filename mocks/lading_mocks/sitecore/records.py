@@ -13,6 +13,8 @@ from lading_mocks.sitecore import checks, guests, orders, problems, readings
 from lading_mocks.sitecore.problems import Refused
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from lading_mocks.sitecore.store import Store
     from lading_mocks.sitecore.switches import SitecoreSwitches
 
@@ -51,6 +53,15 @@ def read(line: bytes | None) -> dict[str, Any] | None:
 
 def process(line: bytes | None, store: Store, now: float, switches: SitecoreSwitches) -> Fate:
     """Apply one line to the store, whole or not at all."""
+    return _judged(line, switches, lambda record: _apply(record, store, now, switches))
+
+
+def look(line: bytes | None, switches: SitecoreSwitches) -> Fate:
+    """Check one line but for its value, and apply nothing."""
+    return _judged(line, switches, lambda _: None)
+
+
+def _judged(line: bytes | None, switches: SitecoreSwitches, apply: Callable[[dict[str, Any]], str | None]) -> Fate:
     record = read(line)
     if record is None:
         code, reason = problems.UNPARSABLE
@@ -58,7 +69,7 @@ def process(line: bytes | None, store: Store, now: float, switches: SitecoreSwit
     ref, schema, mode = (_said(record, name) for name in ("ref", "schema", "mode"))
     try:
         _check_envelope(record, switches)
-        message = _apply(record, store, now, switches)
+        message = apply(record)
     except Refused as refused:
         why = {"code": refused.code, "message": refused.message, "detail": refused.detail}
         return Fate(ref=ref or "null", schema=schema, mode=mode, **why)

@@ -51,5 +51,6 @@ class SitecoreSwitches:
     url_lifetime: int = choice(3600, 60, 86_400, says="seconds an upload URL lives; one hour is documented")
     log_lifetime: int = choice(3600, 60, 86_400, says="seconds a log URL lives (10.15)")
     liar: bool = flag(says="a batch with failed records says success; its log is there all the same")
+    bulk: bool = flag(says="for load tests: records are counted, values not judged, and the store stays empty")
     queue: float = amount(5, says="seconds spent as file_uploaded; nothing documents it (10.30)")
     processing: float = amount(10, says="seconds spent as processing")
