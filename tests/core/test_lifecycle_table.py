@@ -10,15 +10,18 @@ import pytest
 from core_samples import LATER, NOW, ROWS, SLOT, a_batch, events_for
 
 from lading.core.batch import Books, Phase, Slot, Verb, Verdict
+from lading.core.decide import decide
 from lading.core.events import (
     Allocated,
     Announced,
     Collected,
+    Delivered,
     DidNotHappen,
     Event,
     GaveUp,
     Reopened,
     Resolved,
+    Settled,
     SlotLost,
     StillRunning,
     Unanswered,
@@ -26,25 +29,34 @@ from lading.core.events import (
     Withdrawn,
 )
 from lading.core.lifecycle import TRANSITIONS, ImpossibleEventError, evolve
+from lading.core.policy import Policy
+from lading.core.steps import Collect
 
 ARROWS = [(phase, kind, to) for phase, arrows in TRANSITIONS.items() for kind, to in arrows.items()]
 NO_ARROWS = [(phase, kind) for phase in Phase for kind in get_args(Event) if kind not in TRANSITIONS[phase]]
 
-#: The law, written down a second time and by hand, so that no arrow comes or goes unnoticed.
+#: The law, written down a second time and by hand, so that no arrow comes or goes or turns unnoticed. What stands
+#: alone leads back to the phase that it happens in.
 LAW = {
-    Phase.PREPARED: "Announced Allocated DidNotHappen Unanswered SlotLost Withdrawn GaveUp",
-    Phase.ALLOCATED: "Announced Allocated Uploaded DidNotHappen Unanswered SlotLost Withdrawn GaveUp",
-    Phase.SUBMITTED: "StillRunning Settled DidNotHappen Unanswered GaveUp",
-    Phase.SETTLED: "Collected DidNotHappen Unanswered GaveUp",
-    Phase.COLLECTED: "Delivered DidNotHappen GaveUp",
-    Phase.STUCK: "Reopened Resolved",
-    Phase.DELIVERED: "Resolved",
+    "prepared": "Announced DidNotHappen Unanswered SlotLost Allocated>allocated Withdrawn>settled GaveUp>stuck",
+    "allocated": "Announced Allocated DidNotHappen Unanswered Uploaded>submitted SlotLost>prepared Withdrawn>settled "
+    "GaveUp>stuck",
+    "submitted": "StillRunning DidNotHappen Unanswered Settled>settled GaveUp>stuck",
+    "settled": "DidNotHappen Unanswered Collected>collected GaveUp>stuck",
+    "collected": "DidNotHappen Delivered>delivered GaveUp>stuck",
+    "stuck": "Reopened>where-it-was Resolved>settled",
+    "delivered": "Resolved",
 }
 
 
 def test_the_table_is_the_law_that_was_agreed() -> None:
-    assert {phase: {kind.__name__ for kind in arrows} for phase, arrows in TRANSITIONS.items()} == {
-        phase: set(names.split()) for phase, names in LAW.items()
+    written = {
+        phase: {arrow if ">" in arrow else f"{arrow}>{phase}" for arrow in arrows.split()}
+        for phase, arrows in LAW.items()
+    }
+    assert written == {
+        str(phase): {f"{kind.__name__}>{to or 'where-it-was'}" for kind, to in arrows.items()}
+        for phase, arrows in TRANSITIONS.items()
     }
 
 
@@ -75,6 +87,47 @@ def test_every_phase_can_be_reached_and_nothing_leaves_delivered() -> None:
                 todo.append(to)
     assert reached == set(Phase)
     assert set(TRANSITIONS[Phase.DELIVERED].values()) == {Phase.DELIVERED}
+
+
+@pytest.mark.parametrize(("phase", "kind", "to"), ARROWS, ids=lambda one: getattr(one, "__name__", str(one)))
+def test_a_batch_whose_slot_is_not_known_goes_on_as_any_other(
+    phase: Phase, kind: type[Event], to: Phase | None
+) -> None:
+    batch = a_batch(phase, slot=None)
+    assert evolve(batch, events_for(phase)[kind]).phase is (to or batch.stuck_from)
+
+
+def test_a_refusal_says_which_event_met_which_phase_and_what_doubt() -> None:
+    calm = a_batch(Phase.ALLOCATED)
+    with pytest.raises(ImpossibleEventError) as refused:
+        evolve(calm, Announced(at=NOW, verb=Verb.ALLOCATE))
+    assert str(refused.value) == f"batch {calm.id} is allocated: Announced cannot happen to it"
+    with pytest.raises(ImpossibleEventError) as refused:
+        evolve(replace(calm, doubt=Verb.UPLOAD), Announced(at=NOW, verb=Verb.UPLOAD))
+    assert str(refused.value) == f"batch {calm.id} is allocated in doubt about upload: Announced cannot happen to it"
+
+
+@pytest.mark.parametrize(("phase", "verb"), [(Phase.PREPARED, Verb.ALLOCATE), (Phase.ALLOCATED, Verb.UPLOAD)])
+def test_an_announcement_is_a_doubt_that_knows_since_when(phase: Phase, verb: Verb) -> None:
+    batch = a_batch(phase)
+    assert evolve(batch, Announced(at=LATER, verb=verb)) == replace(batch, doubt=verb, doubt_since=LATER)
+
+
+@pytest.mark.parametrize(
+    ("phase", "event"),
+    [
+        (Phase.PREPARED, Allocated(at=NOW, slot=SLOT)),
+        (Phase.PREPARED, SlotLost(at=NOW, reason="expired")),
+        (Phase.ALLOCATED, Uploaded(at=NOW)),
+        (Phase.SUBMITTED, Settled(at=NOW, verdict=Verdict.MIXED, word="Completed")),
+        (Phase.SETTLED, Collected(at=NOW, books=Books(accepted=ROWS))),
+        (Phase.COLLECTED, Delivered(at=NOW)),
+    ],
+)
+def test_what_goes_well_ends_the_waiting_and_the_count_of_failures(phase: Phase, event: Event) -> None:
+    tired = a_batch(phase, failures=5, not_before=LATER)
+    after = evolve(tired, event)
+    assert (after.failures, after.not_before) == (0, None)
 
 
 def test_a_refused_question_does_not_end_the_doubt() -> None:
@@ -189,6 +242,15 @@ def test_a_person_ends_the_doubt_of_a_stuck_batch(*, delivered: bool, verdict: V
     after = evolve(stuck, Resolved(at=LATER, delivered=delivered, reason="asked"))
 
     assert (after.phase, after.verdict, after.doubt, after.stuck_from) == (Phase.SETTLED, verdict, None, None)
+    assert (after.slot, after.reason) == (SLOT, "asked")
+
+
+def test_a_stuck_batch_that_a_person_resolved_is_not_given_up_for_the_slots_it_lost() -> None:
+    stuck = a_batch(Phase.STUCK, stuck_from=Phase.PREPARED, lost=Policy().attempts_max)
+
+    after = evolve(stuck, Resolved(at=LATER, delivered=False, reason="asked"))
+
+    assert (after.lost, decide(after, Policy(), LATER)) == (0, Collect())
 
 
 @pytest.mark.parametrize(
