@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import replace
-from typing import get_args
+from datetime import timedelta
+from typing import Any, get_args
 
 import pytest
 from core_samples import LATER, NOW, ROWS, SLOT, a_batch, events_for
@@ -32,6 +33,7 @@ from lading.core.lifecycle import TRANSITIONS, ImpossibleEventError, evolve
 from lading.core.policy import Policy
 from lading.core.steps import Collect
 
+MUCH_LATER = LATER + timedelta(hours=1)
 ARROWS = [(phase, kind, to) for phase, arrows in TRANSITIONS.items() for kind, to in arrows.items()]
 NO_ARROWS = [(phase, kind) for phase in Phase for kind in get_args(Event) if kind not in TRANSITIONS[phase]]
 
@@ -113,21 +115,76 @@ def test_an_announcement_is_a_doubt_that_knows_since_when(phase: Phase, verb: Ve
     assert evolve(batch, Announced(at=LATER, verb=verb)) == replace(batch, doubt=verb, doubt_since=LATER)
 
 
-@pytest.mark.parametrize(
-    ("phase", "event"),
-    [
-        (Phase.PREPARED, Allocated(at=NOW, slot=SLOT)),
-        (Phase.PREPARED, SlotLost(at=NOW, reason="expired")),
-        (Phase.ALLOCATED, Uploaded(at=NOW)),
-        (Phase.SUBMITTED, Settled(at=NOW, verdict=Verdict.MIXED, word="Completed")),
-        (Phase.SETTLED, Collected(at=NOW, books=Books(accepted=ROWS))),
-        (Phase.COLLECTED, Delivered(at=NOW)),
-    ],
-)
-def test_what_goes_well_ends_the_waiting_and_the_count_of_failures(phase: Phase, event: Event) -> None:
-    tired = a_batch(phase, failures=5, not_before=LATER)
-    after = evolve(tired, event)
-    assert (after.failures, after.not_before) == (0, None)
+#: What each event tells, and nothing else, is what is known after it. CALM is what anything that goes well brings.
+CALM: dict[str, Any] = {"failures": 0, "not_before": None, "reason": "", "doubt": None, "doubt_since": None}
+SAYS: list[tuple[Phase, Verb | None, Event, dict[str, Any]]] = [
+    (Phase.PREPARED, Verb.ALLOCATE, Allocated(at=LATER, slot=SLOT), {**CALM, "slot": SLOT}),
+    (
+        Phase.ALLOCATED,
+        Verb.UPLOAD,
+        Uploaded(at=LATER),
+        {**CALM, "slot": replace(SLOT, url=None), "submitted_at": LATER, "polls": 0},
+    ),
+    (
+        Phase.SUBMITTED,
+        None,
+        Settled(at=LATER, verdict=Verdict.MIXED, word="Completed"),
+        {**CALM, "verdict": Verdict.MIXED, "word": "Completed"},
+    ),
+    (
+        Phase.SETTLED,
+        None,
+        Collected(at=LATER, books=Books(accepted=7, rejected=2, unknown=1)),
+        {**CALM, "books": Books(accepted=7, rejected=2, unknown=1)},
+    ),
+    (Phase.COLLECTED, None, Delivered(at=LATER), CALM),
+    (
+        Phase.ALLOCATED,
+        Verb.UPLOAD,
+        DidNotHappen(at=NOW, verb=Verb.UPLOAD, reason="429", look_again_at=MUCH_LATER),
+        {"failures": 4, "not_before": MUCH_LATER, "reason": "429", "doubt": None, "doubt_since": None},
+    ),
+    (
+        Phase.ALLOCATED,
+        Verb.UPLOAD,
+        Unanswered(at=NOW, verb=Verb.UPLOAD, reason="read timeout", look_again_at=MUCH_LATER),
+        {"failures": 4, "not_before": MUCH_LATER, "reason": "read timeout"},
+    ),
+    (
+        Phase.ALLOCATED,
+        Verb.UPLOAD,
+        SlotLost(at=NOW, reason="expired", verb=Verb.UPLOAD),
+        {**CALM, "slot": None, "attempt": 2, "lost": 1, "reason": "expired"},
+    ),
+    (
+        Phase.PREPARED,
+        Verb.ALLOCATE,
+        Withdrawn(at=NOW, reason="cancelled by hand"),
+        {**CALM, "verdict": Verdict.CANCELLED, "reason": "cancelled by hand"},
+    ),
+    (
+        Phase.SUBMITTED,
+        None,
+        GaveUp(at=NOW, reason="no verdict"),
+        {"stuck_from": Phase.SUBMITTED, "not_before": None, "reason": "no verdict"},
+    ),
+    (
+        Phase.STUCK,
+        Verb.ALLOCATE,
+        Reopened(at=NOW, reason="resumed by hand"),
+        {"stuck_from": None, "failures": 0, "lost": 0, "polls": 0, "not_before": None, "reason": "resumed by hand"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("phase", "doubt", "event", "says"), SAYS, ids=lambda one: type(one).__name__)
+def test_an_event_changes_what_it_says_and_nothing_else(
+    phase: Phase, doubt: Verb | None, event: Event, says: dict[str, Any]
+) -> None:
+    tired = {"failures": 3, "not_before": LATER, "reason": "502", "polls": 2, "word": "Validating"}
+    batch = a_batch(phase, **tired, doubt=doubt, doubt_since=NOW if doubt else None)
+    to = TRANSITIONS[phase][type(event)] or batch.stuck_from
+    assert evolve(batch, event) == replace(batch, **{**says, "phase": to})
 
 
 def test_a_refused_question_does_not_end_the_doubt() -> None:
@@ -198,7 +255,15 @@ def test_nothing_is_announced_while_in_doubt(phase: Phase, verb: Verb) -> None:
 
 
 @pytest.mark.parametrize(
-    "books", [Books(accepted=ROWS - 1), Books(accepted=ROWS + 1), Books(accepted=ROWS + 1, unknown=-1), Books()]
+    "books",
+    [
+        Books(accepted=ROWS - 1),
+        Books(accepted=ROWS + 1),
+        Books(),
+        Books(accepted=ROWS + 1, unknown=-1),
+        Books(accepted=ROWS + 1, rejected=-1),
+        Books(accepted=-1, rejected=ROWS + 1),
+    ],
 )
 def test_nothing_is_collected_unless_the_books_balance(books: Books) -> None:
     with pytest.raises(ImpossibleEventError):
