@@ -8,7 +8,7 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help sync test lint wheel-test lock docs clean
+.PHONY: help sync test lint coverage mutation wheel-test lock docs clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
@@ -40,6 +40,31 @@ lint: $(VENV)/.installed-dev ## Check style, types, import contracts, and that t
 	@echo "lint: mypy" && $(BIN)/mypy
 	@echo "lint: import contracts" && { said=$$($(BIN)/lint-imports --no-cache 2>&1) || { echo "$$said"; exit 1; }; }
 	@echo "lint: generated documentation" && $(BIN)/cog --check $(PAGES)
+
+# Processes that the tests start or fork are measured too; those that a test kills cannot say what they ran.
+MEASURED := engine/lading/core/*,engine/lading/journal/*,engine/lading/reconcile/*
+coverage: export LADING_SEEDS ?= 40
+coverage: export LADING_MATRIX ?= 60
+coverage: $(VENV)/.installed-dev ## Measure the branch coverage of core/, journal/ and reconcile/
+	@$(BIN)/python -m coverage erase
+	@$(BIN)/python -m coverage run -m pytest -n auto --dist worksteal -q --ignore=tests/house --ignore=tests/mocks $(ARGS)
+	@$(BIN)/python -m coverage combine --quiet
+	@$(BIN)/python -m coverage report --show-missing --skip-covered --include='$(MEASURED)' --fail-under=100
+
+# mutmut wants the code and its tests side by side, so a copy of both is made. It is in no lock file.
+PLANTED := build/mutation
+SCORE := import json; \
+	got = json.load(open("mutants/mutmut-cicd-stats.json")); \
+	noticed, planted = got["killed"] + got["timeout"], got["total"] - got["skipped"]; \
+	print(f"{noticed} of {planted} planted faults noticed: {noticed / planted:.1%}"); \
+	raise SystemExit(noticed < 0.9 * planted)
+mutation: $(VENV)/.installed-dev ## Plant small faults in core/ one by one: its tests must notice 90 % of them
+	@$(BIN)/python -c 'import mutmut' 2>/dev/null || $(BIN)/python $(PIP) install -qq 'mutmut>=3.8,<4'
+	@rm -rf $(PLANTED) && mkdir -p $(PLANTED)/tests
+	@cp -r engine/lading pyproject.toml $(PLANTED) && cp -r tests/core $(PLANTED)/tests
+	@cd $(PLANTED) && $(abspath $(BIN))/mutmut run >said 2>&1 || { tail -n 40 said; exit 1; }
+	@cd $(PLANTED) && $(abspath $(BIN))/mutmut results && $(abspath $(BIN))/mutmut export-cicd-stats >said
+	@cd $(PLANTED) && $(abspath $(BIN))/python -c '$(SCORE)'
 
 docs: $(VENV)/.installed-dev ## Write the generated parts of the documentation again
 	@$(BIN)/cog -r $(PAGES)

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from itertools import pairwise
 
 import pytest
 from core_samples import NOW, SLOT, a_batch
 
+from lading.core import backoff
 from lading.core import decide as ladder
 from lading.core.batch import Batch, BatchId, Phase, Slot, Verb
 from lading.core.decide import admit, announces, decide, look_again, next_poll
@@ -118,7 +120,7 @@ def test_an_upload_that_the_vendor_does_not_have_is_done_again() -> None:
 def test_a_slot_with_too_little_time_left_is_dropped(policy: Policy) -> None:
     reserve = ladder.SLOT_RESERVE
     batch = a_batch(Phase.ALLOCATED, slot=replace(SLOT, until=NOW + reserve))
-    assert isinstance(decide(batch, policy, NOW), DropSlot)
+    assert decide(batch, policy, NOW) == DropSlot("the slot ran out before anything was uploaded")
     assert decide(batch, policy, NOW - SECOND) == Upload()
 
 
@@ -126,12 +128,15 @@ def test_a_slot_without_end_does_not_run_out() -> None:
     assert decide(a_batch(Phase.ALLOCATED, slot=replace(SLOT, until=None)), ASK, NOW + timedelta(days=999)) == Upload()
 
 
-@pytest.mark.parametrize(("policy", "step"), [(ASK, RenewSlot), (TAKE, DropSlot), (STOP, DropSlot)])
+_URL_GONE = DropSlot("the upload URL went with the process that knew it; nothing was uploaded")
+
+
+@pytest.mark.parametrize(("policy", "step"), [(ASK, RenewSlot()), (TAKE, _URL_GONE), (STOP, _URL_GONE)])
 @pytest.mark.parametrize("slot", [Slot(id="slot-1"), None])
 def test_a_slot_whose_url_went_with_its_process_is_renewed_or_dropped(
-    policy: Policy, step: type[Step], slot: Slot | None
+    policy: Policy, step: Step, slot: Slot | None
 ) -> None:
-    assert isinstance(decide(a_batch(Phase.ALLOCATED, slot=slot), policy, NOW), step)
+    assert decide(a_batch(Phase.ALLOCATED, slot=slot), policy, NOW) == step
 
 
 def test_a_batch_without_a_verdict_at_its_deadline_is_given_up_with_the_vendors_last_word() -> None:
@@ -140,6 +145,12 @@ def test_a_batch_without_a_verdict_at_its_deadline_is_given_up_with_the_vendors_
     step = decide(batch, ASK, NOW + ASK.deadline + SECOND)
     assert isinstance(step, GiveUp)
     assert "Queued" in step.reason
+
+
+def test_a_vendor_that_never_said_a_word_is_given_up_as_one() -> None:
+    silent = a_batch(Phase.SUBMITTED, polls=1)
+    step = decide(silent, replace(ASK, deadline=timedelta(hours=1)), NOW + timedelta(hours=2))
+    assert step == GiveUp("no verdict 1:00:00 after the upload; last status: none")
 
 
 def test_a_batch_reopened_behind_its_deadline_is_asked_about_once_more() -> None:
@@ -168,13 +179,31 @@ def test_the_vendor_may_ask_for_more_patience_but_never_for_less() -> None:
     assert look_again(a_batch(), ASK, NOW, NOW + timedelta(days=1)) == NOW + timedelta(days=1)
 
 
-@pytest.mark.parametrize("growth", [1.0, 1.5, 2.0, 10.0])
+def test_after_each_failure_a_batch_waits_longer_and_never_as_long_as_its_neighbour() -> None:
+    policy = replace(ASK, backoff_first=2 * SECOND, backoff_most=timedelta(minutes=5))
+    for failures in range(7):
+        wait = look_again(a_batch(failures=failures), policy, NOW) - NOW
+        assert wait == backoff.delay(failures + 1, a_batch().id, first=2 * SECOND, most=timedelta(minutes=5))
+        assert 0.75 * 2**failures * 2 * SECOND <= wait <= 2**failures * 2 * SECOND
+    neighbours = {look_again(a_batch(id=BatchId(f"guests-{n}")), policy, NOW) for n in range(20)}
+    assert len(neighbours) == 20
+
+
+@pytest.mark.parametrize("growth", [1.0, 1.01, 1.5, 2.0, 10.0])
 def test_polls_grow_apart_and_never_exceed_the_longest_wait(growth: float) -> None:
     policy = replace(ASK, poll_growth=growth)
     waits = [next_poll(a_batch(Phase.SUBMITTED, polls=n), policy, NOW) - NOW for n in (*range(70), 10**6)]
     assert waits == sorted(waits)
     assert waits[0] == policy.poll_first
     assert max(waits) <= policy.poll_most
+
+
+@pytest.mark.parametrize("growth", [1.01, 1.03, 1.5, 10.0])
+def test_polls_that_grow_at_all_grow_to_the_longest_wait(growth: float) -> None:
+    policy = replace(ASK, poll_first=SECOND, poll_most=timedelta(minutes=1), poll_growth=growth)
+    waits = [next_poll(a_batch(Phase.SUBMITTED, polls=n), policy, NOW) - NOW for n in range(1000)]
+    assert waits[-1] == policy.poll_most
+    assert all(before < after for before, after in pairwise(waits) if before < policy.poll_most)
 
 
 def _named(name: str, phase: Phase, minute: int, **changes: object) -> Batch:

@@ -4,21 +4,25 @@ from __future__ import annotations
 
 from copy import deepcopy
 from dataclasses import replace
-from typing import get_args
+from datetime import timedelta
+from typing import Any, get_args
 
 import pytest
 from core_samples import LATER, NOW, ROWS, SLOT, a_batch, events_for
 
 from lading.core.batch import Books, Phase, Slot, Verb, Verdict
+from lading.core.decide import decide
 from lading.core.events import (
     Allocated,
     Announced,
     Collected,
+    Delivered,
     DidNotHappen,
     Event,
     GaveUp,
     Reopened,
     Resolved,
+    Settled,
     SlotLost,
     StillRunning,
     Unanswered,
@@ -26,25 +30,35 @@ from lading.core.events import (
     Withdrawn,
 )
 from lading.core.lifecycle import TRANSITIONS, ImpossibleEventError, evolve
+from lading.core.policy import Policy
+from lading.core.steps import Collect
 
+MUCH_LATER = LATER + timedelta(hours=1)
 ARROWS = [(phase, kind, to) for phase, arrows in TRANSITIONS.items() for kind, to in arrows.items()]
 NO_ARROWS = [(phase, kind) for phase in Phase for kind in get_args(Event) if kind not in TRANSITIONS[phase]]
 
-#: The law, written down a second time and by hand, so that no arrow comes or goes unnoticed.
+#: The law, written down a second time and by hand, so that no arrow comes or goes or turns unnoticed. What stands
+#: alone leads back to the phase that it happens in.
 LAW = {
-    Phase.PREPARED: "Announced Allocated DidNotHappen Unanswered SlotLost Withdrawn GaveUp",
-    Phase.ALLOCATED: "Announced Allocated Uploaded DidNotHappen Unanswered SlotLost Withdrawn GaveUp",
-    Phase.SUBMITTED: "StillRunning Settled DidNotHappen Unanswered GaveUp",
-    Phase.SETTLED: "Collected DidNotHappen Unanswered GaveUp",
-    Phase.COLLECTED: "Delivered DidNotHappen GaveUp",
-    Phase.STUCK: "Reopened Resolved",
-    Phase.DELIVERED: "Resolved",
+    "prepared": "Announced DidNotHappen Unanswered SlotLost Allocated>allocated Withdrawn>settled GaveUp>stuck",
+    "allocated": "Announced Allocated DidNotHappen Unanswered Uploaded>submitted SlotLost>prepared Withdrawn>settled "
+    "GaveUp>stuck",
+    "submitted": "StillRunning DidNotHappen Unanswered Settled>settled GaveUp>stuck",
+    "settled": "DidNotHappen Unanswered Collected>collected GaveUp>stuck",
+    "collected": "DidNotHappen Delivered>delivered GaveUp>stuck",
+    "stuck": "Reopened>where-it-was Resolved>settled",
+    "delivered": "Resolved",
 }
 
 
 def test_the_table_is_the_law_that_was_agreed() -> None:
-    assert {phase: {kind.__name__ for kind in arrows} for phase, arrows in TRANSITIONS.items()} == {
-        phase: set(names.split()) for phase, names in LAW.items()
+    written = {
+        phase: {arrow if ">" in arrow else f"{arrow}>{phase}" for arrow in arrows.split()}
+        for phase, arrows in LAW.items()
+    }
+    assert written == {
+        str(phase): {f"{kind.__name__}>{to or 'where-it-was'}" for kind, to in arrows.items()}
+        for phase, arrows in TRANSITIONS.items()
     }
 
 
@@ -75,6 +89,102 @@ def test_every_phase_can_be_reached_and_nothing_leaves_delivered() -> None:
                 todo.append(to)
     assert reached == set(Phase)
     assert set(TRANSITIONS[Phase.DELIVERED].values()) == {Phase.DELIVERED}
+
+
+@pytest.mark.parametrize(("phase", "kind", "to"), ARROWS, ids=lambda one: getattr(one, "__name__", str(one)))
+def test_a_batch_whose_slot_is_not_known_goes_on_as_any_other(
+    phase: Phase, kind: type[Event], to: Phase | None
+) -> None:
+    batch = a_batch(phase, slot=None)
+    assert evolve(batch, events_for(phase)[kind]).phase is (to or batch.stuck_from)
+
+
+def test_a_refusal_says_which_event_met_which_phase_and_what_doubt() -> None:
+    calm = a_batch(Phase.ALLOCATED)
+    with pytest.raises(ImpossibleEventError) as refused:
+        evolve(calm, Announced(at=NOW, verb=Verb.ALLOCATE))
+    assert str(refused.value) == f"batch {calm.id} is allocated: Announced cannot happen to it"
+    with pytest.raises(ImpossibleEventError) as refused:
+        evolve(replace(calm, doubt=Verb.UPLOAD), Announced(at=NOW, verb=Verb.UPLOAD))
+    assert str(refused.value) == f"batch {calm.id} is allocated in doubt about upload: Announced cannot happen to it"
+
+
+@pytest.mark.parametrize(("phase", "verb"), [(Phase.PREPARED, Verb.ALLOCATE), (Phase.ALLOCATED, Verb.UPLOAD)])
+def test_an_announcement_is_a_doubt_that_knows_since_when(phase: Phase, verb: Verb) -> None:
+    batch = a_batch(phase)
+    assert evolve(batch, Announced(at=LATER, verb=verb)) == replace(batch, doubt=verb, doubt_since=LATER)
+
+
+#: What each event tells, and nothing else, is what is known after it. CALM is what anything that goes well brings.
+CALM: dict[str, Any] = {"failures": 0, "not_before": None, "reason": "", "doubt": None, "doubt_since": None}
+SAYS: list[tuple[Phase, Verb | None, Event, dict[str, Any]]] = [
+    (Phase.PREPARED, Verb.ALLOCATE, Allocated(at=LATER, slot=SLOT), {**CALM, "slot": SLOT}),
+    (
+        Phase.ALLOCATED,
+        Verb.UPLOAD,
+        Uploaded(at=LATER),
+        {**CALM, "slot": replace(SLOT, url=None), "submitted_at": LATER, "polls": 0},
+    ),
+    (
+        Phase.SUBMITTED,
+        None,
+        Settled(at=LATER, verdict=Verdict.MIXED, word="Completed"),
+        {**CALM, "verdict": Verdict.MIXED, "word": "Completed"},
+    ),
+    (
+        Phase.SETTLED,
+        None,
+        Collected(at=LATER, books=Books(accepted=7, rejected=2, unknown=1)),
+        {**CALM, "books": Books(accepted=7, rejected=2, unknown=1)},
+    ),
+    (Phase.COLLECTED, None, Delivered(at=LATER), CALM),
+    (
+        Phase.ALLOCATED,
+        Verb.UPLOAD,
+        DidNotHappen(at=NOW, verb=Verb.UPLOAD, reason="429", look_again_at=MUCH_LATER),
+        {"failures": 4, "not_before": MUCH_LATER, "reason": "429", "doubt": None, "doubt_since": None},
+    ),
+    (
+        Phase.ALLOCATED,
+        Verb.UPLOAD,
+        Unanswered(at=NOW, verb=Verb.UPLOAD, reason="read timeout", look_again_at=MUCH_LATER),
+        {"failures": 4, "not_before": MUCH_LATER, "reason": "read timeout"},
+    ),
+    (
+        Phase.ALLOCATED,
+        Verb.UPLOAD,
+        SlotLost(at=NOW, reason="expired", verb=Verb.UPLOAD),
+        {**CALM, "slot": None, "attempt": 2, "lost": 1, "reason": "expired"},
+    ),
+    (
+        Phase.PREPARED,
+        Verb.ALLOCATE,
+        Withdrawn(at=NOW, reason="cancelled by hand"),
+        {**CALM, "verdict": Verdict.CANCELLED, "reason": "cancelled by hand"},
+    ),
+    (
+        Phase.SUBMITTED,
+        None,
+        GaveUp(at=NOW, reason="no verdict"),
+        {"stuck_from": Phase.SUBMITTED, "not_before": None, "reason": "no verdict"},
+    ),
+    (
+        Phase.STUCK,
+        Verb.ALLOCATE,
+        Reopened(at=NOW, reason="resumed by hand"),
+        {"stuck_from": None, "failures": 0, "lost": 0, "polls": 0, "not_before": None, "reason": "resumed by hand"},
+    ),
+]
+
+
+@pytest.mark.parametrize(("phase", "doubt", "event", "says"), SAYS, ids=lambda one: type(one).__name__)
+def test_an_event_changes_what_it_says_and_nothing_else(
+    phase: Phase, doubt: Verb | None, event: Event, says: dict[str, Any]
+) -> None:
+    tired = {"failures": 3, "not_before": LATER, "reason": "502", "polls": 2, "word": "Validating"}
+    batch = a_batch(phase, **tired, doubt=doubt, doubt_since=NOW if doubt else None)
+    to = TRANSITIONS[phase][type(event)] or batch.stuck_from
+    assert evolve(batch, event) == replace(batch, **{**says, "phase": to})
 
 
 def test_a_refused_question_does_not_end_the_doubt() -> None:
@@ -145,7 +255,15 @@ def test_nothing_is_announced_while_in_doubt(phase: Phase, verb: Verb) -> None:
 
 
 @pytest.mark.parametrize(
-    "books", [Books(accepted=ROWS - 1), Books(accepted=ROWS + 1), Books(accepted=ROWS + 1, unknown=-1), Books()]
+    "books",
+    [
+        Books(accepted=ROWS - 1),
+        Books(accepted=ROWS + 1),
+        Books(),
+        Books(accepted=ROWS + 1, unknown=-1),
+        Books(accepted=ROWS + 1, rejected=-1),
+        Books(accepted=-1, rejected=ROWS + 1),
+    ],
 )
 def test_nothing_is_collected_unless_the_books_balance(books: Books) -> None:
     with pytest.raises(ImpossibleEventError):
@@ -189,6 +307,15 @@ def test_a_person_ends_the_doubt_of_a_stuck_batch(*, delivered: bool, verdict: V
     after = evolve(stuck, Resolved(at=LATER, delivered=delivered, reason="asked"))
 
     assert (after.phase, after.verdict, after.doubt, after.stuck_from) == (Phase.SETTLED, verdict, None, None)
+    assert (after.slot, after.reason) == (SLOT, "asked")
+
+
+def test_a_stuck_batch_that_a_person_resolved_is_not_given_up_for_the_slots_it_lost() -> None:
+    stuck = a_batch(Phase.STUCK, stuck_from=Phase.PREPARED, lost=Policy().attempts_max)
+
+    after = evolve(stuck, Resolved(at=LATER, delivered=False, reason="asked"))
+
+    assert (after.lost, decide(after, Policy(), LATER)) == (0, Collect())
 
 
 @pytest.mark.parametrize(

@@ -82,6 +82,48 @@ def test_a_record_in_no_place_or_in_two_is_noticed(tally: Tally) -> None:
             replace(tally, selected=wrong).check()
 
 
+def test_a_plan_that_places_a_record_nowhere_says_so_with_its_figures() -> None:
+    tally = Tally(selected=10, unchanged=1, added=2, changed=3, removed=1, invalid=1, held=1)
+    with pytest.raises(UnbalancedError, match=r"^selected 10 records but placed 9: Tally\(.*removed=1.*\)$"):
+        tally.check()
+
+
+def test_batches_that_differ_from_their_plan_are_told_with_the_run_and_by_how_much() -> None:
+    with pytest.raises(UnbalancedError) as told:
+        settle("guests", "guests-1", Tally(selected=12, added=12), [a_batch()])
+    assert str(told.value) == "run guests-1: its batches and its plan of 12 records differ by 2"
+
+
+def test_the_equation_of_a_run_comes_with_what_the_run_is_and_was_to_send() -> None:
+    own = [a_batch(), a_batch(Phase.SUBMITTED), a_batch(Phase.DELIVERED)]
+    tally = Tally(selected=60, unchanged=30, added=15, changed=9, removed=6)
+    assert settle("guests", "guests-7", tally, own) == Settlement(
+        job="guests",
+        run="guests-7",
+        selected=60,
+        unchanged=30,
+        accepted=9,
+        invalid=0,
+        rejected=0,
+        unknown=1,
+        held=20,
+        in_flight=20,
+        batches=3,
+        bytes=300,
+        stuck=0,
+        added=15,
+        changed=9,
+        removed=6,
+    )
+
+
+@pytest.mark.parametrize("phase", [one for one in BEFORE_BOOKS if one is not Phase.STUCK])
+@pytest.mark.parametrize("doubt", [None, Verb.UPLOAD])
+def test_rows_of_a_batch_that_is_under_way_are_held_and_not_yet_unknown(phase: Phase, doubt: Verb | None) -> None:
+    result = settle("guests", "guests-1", Tally(selected=10, added=10), [a_batch(phase, doubt=doubt)])
+    assert (result.held, result.in_flight, result.unknown) == (10, 10, 0)
+
+
 def test_what_a_guard_holds_is_counted_as_held() -> None:
     result = settle("guests", "guests-1", Tally(selected=10, added=7, unchanged=3), ())
     assert (result.held, result.unchanged, result.in_flight, result.settled) == (7, 3, 0, True)
@@ -148,6 +190,14 @@ def test_every_guard_that_is_broken_is_told_with_its_figures() -> None:
     assert "remove 6 of 100" in found[1].message
     assert "max_remove 5%" in found[1].message
     assert "change 3 of 100" in found[2].message
+    assert "max_change 2" in found[2].message
+
+
+@pytest.mark.parametrize(("changed", "broken"), [(5, []), (6, ["max_change"])])
+def test_a_share_of_changes_is_of_the_records_the_target_holds(changed: int, broken: list[str]) -> None:
+    guards = Guards(max_change=Limit(percent=5))
+    found = breaches(Tally(source_rows=10**6, selected=10**6, changed=changed), guards, baseline_rows=100)
+    assert [one.guard for one in found] == broken
 
 
 def test_a_plan_within_its_guards_breaks_none_and_no_guards_hold_nothing() -> None:
@@ -160,6 +210,14 @@ def test_by_default_no_record_may_fail() -> None:
     assert within_budget(invalid=0, rejected=0, selected=10, budget=Budget())
     assert not within_budget(invalid=1, rejected=0, selected=10, budget=Budget())
     assert not within_budget(invalid=0, rejected=1, selected=10, budget=Budget())
+
+
+@pytest.mark.parametrize(
+    ("invalid", "rejected", "kept"), [(5, 10, True), (6, 10, False), (5, 11, False), (0, 0, True), (100, 0, False)]
+)
+def test_a_budget_is_a_share_of_the_selected_records(*, invalid: int, rejected: int, kept: bool) -> None:
+    budget = Budget(invalid=Limit(percent=5), rejected=Limit(percent=10))
+    assert within_budget(invalid=invalid, rejected=rejected, selected=100, budget=budget) is kept
 
 
 DURATION = st.timedeltas(min_value=timedelta(milliseconds=1), max_value=timedelta(days=2))

@@ -16,9 +16,14 @@ def delay(failures: int, seed: str, *, first: timedelta, most: timedelta) -> tim
 
     Up to a quarter is taken off, by the seed and the count, so that many batches do not return at one instant.
     """
-    doubled = first.total_seconds() * float(1 << min(max(failures - 1, 0), 32))
+    longest = most.total_seconds()
+    try:
+        doubled = first.total_seconds() * 2.0 ** max(failures - 1, 0)
+    except OverflowError:
+        # What no float can hold is surely above the longest wait.
+        doubled = longest
     # Compared as seconds: what has doubled freely may be more than a timedelta can hold.
-    capped = timedelta(seconds=min(doubled, most.total_seconds()))
+    capped = timedelta(seconds=min(doubled, longest))
     return capped * (1 - _JITTER_SHARE * _share(f"{seed}:{failures}"))
 
 

@@ -83,9 +83,14 @@ def look_again(batch: Batch, policy: Policy, now: datetime, asked_for: datetime 
 
 def next_poll(batch: Batch, policy: Policy, now: datetime) -> datetime:
     """Return when to poll again: from `poll_first`, growing at each poll, to `poll_most`."""
-    grown = policy.poll_first.total_seconds() * policy.poll_growth ** min(batch.polls, 64)
+    most = policy.poll_most.total_seconds()
+    try:
+        grown = policy.poll_first.total_seconds() * policy.poll_growth**batch.polls
+    except OverflowError:
+        # What no float can hold is surely above the longest wait.
+        grown = most
     # Compared as seconds: what has grown freely may be more than a timedelta can hold.
-    return now + timedelta(seconds=min(grown, policy.poll_most.total_seconds()))
+    return now + timedelta(seconds=min(grown, most))
 
 
 def admit(batches: Iterable[Batch], policy: Policy) -> tuple[Batch, ...]:
@@ -121,7 +126,7 @@ def _settle_doubt(batch: Batch, policy: Policy, now: datetime) -> Step:
             return FindSlot()
         case InDoubt.TAKE_ANOTHER:
             return DropSlot("nobody knows whether the allocation arrived; an empty slot harms nobody", Verb.ALLOCATE)
-        case InDoubt.STOP:
+        case _:
             return GiveUp("nobody knows whether the allocation arrived, and this vendor cannot be asked")
 
 

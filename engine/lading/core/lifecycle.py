@@ -154,8 +154,9 @@ def _change(batch: Batch, event: Event) -> Batch:  # noqa: C901, PLR0911, PLR091
         case Reopened(reason=reason):
             # Every count that leads to giving up starts anew, or the batch would be stuck again at once.
             return replace(batch, stuck_from=None, failures=0, lost=0, polls=0, not_before=None, reason=reason)
-        case Resolved(delivered=delivered, reason=reason):
-            return replace(_resolved(batch, delivered=delivered), reason=reason)
+        case _:
+            # Only Resolved is left, and mypy holds this line to it: a new event has no `delivered`.
+            return replace(_resolved(batch, delivered=event.delivered), reason=event.reason)
 
 
 def _resolved(batch: Batch, *, delivered: bool) -> Batch:

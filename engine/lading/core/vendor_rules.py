@@ -290,4 +290,5 @@ class VendorRules:
 
     def schema_for(self, target: Mapping[str, str]) -> RecordSchema | None:
         """Return the record schema that a job's `target` names, else the vendor's default. None if there is none."""
-        return self.schemas.get(target.get("schema") or self.default_schema or "")
+        name = target.get("schema") or self.default_schema
+        return self.schemas.get(name) if name else None
