@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from sqlite_utils import Database
-
     from lading.journal.codec import Row
+    from lading.journal.library import Database
     from lading.ports import BaselineEntry, Reject
 
 
@@ -149,7 +148,7 @@ class Journal(Queries):
             run = self.run(batch.run)
             self._add_rejects(run, batch.id, rejects, event.at)
             self._tripped("deliver:rejects")
-            if all(one.phase is Phase.DELIVERED for one in self.batches(batch.run)):
+            if not self.has_open_batches(batch.run):
                 self._put_run(replace(run, state=RunState.SETTLED, settled_at=event.at))
             self._tripped("deliver:run")
         return after
