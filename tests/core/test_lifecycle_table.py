@@ -13,6 +13,7 @@ from lading.core.batch import Books, Phase, Slot, Verb, Verdict
 from lading.core.events import (
     Allocated,
     Announced,
+    AnswersLost,
     Collected,
     DidNotHappen,
     Event,
@@ -36,7 +37,7 @@ LAW = {
     Phase.ALLOCATED: "Announced Allocated Uploaded DidNotHappen Unanswered SlotLost Withdrawn GaveUp",
     Phase.SUBMITTED: "StillRunning Settled DidNotHappen Unanswered GaveUp",
     Phase.SETTLED: "Collected DidNotHappen Unanswered GaveUp",
-    Phase.COLLECTED: "Delivered DidNotHappen GaveUp",
+    Phase.COLLECTED: "Delivered AnswersLost DidNotHappen GaveUp",
     Phase.STUCK: "Reopened Resolved",
     Phase.DELIVERED: "Resolved",
 }
@@ -210,3 +211,10 @@ def test_nothing_is_resolved_where_nothing_is_unknown() -> None:
 
 def test_the_url_of_a_slot_shows_in_no_repr() -> None:
     assert "signature" not in repr(a_batch(Phase.ALLOCATED))
+
+
+def test_answers_that_were_lost_are_asked_for_again_and_the_verdict_stands() -> None:
+    after = evolve(a_batch(Phase.COLLECTED), AnswersLost(at=NOW, reason="the folder is gone", look_again_at=LATER))
+    assert (after.phase, after.verdict, after.books) == (Phase.SETTLED, Verdict.PROCESSED, None)
+    assert (after.failures, after.not_before, after.reason) == (1, LATER, "the folder is gone")
+    assert after.slot is not None

@@ -199,6 +199,10 @@ class Journal(Queries):
             then()
         return epoch
 
+    def check_lease(self, job: str) -> None:
+        """Raise LockedError when the lease that this journal holds on the job was taken away."""
+        self._check_fence(job, None)
+
     def audit(self) -> tuple[str, ...]:
         """Return every disagreement between events, rows and books; nothing when all is well."""
         return audit.audit(self, self._rows)
