@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -16,6 +17,11 @@ from kit.deployment import JOBS, Deployment, write_sources
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+# Many tests start the real command. Where Python may keep no bytecode beside the sources, it is kept in a place of
+# pytest's own: else each start compiles every library anew, which takes longer than all that the command does.
+if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
+    os.environ.setdefault("PYTHONPYCACHEPREFIX", str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode"))
 
 # No test asserts a time, not even by accident: the machine may be busy.
 settings.register_profile("lading", deadline=None)

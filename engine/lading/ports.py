@@ -343,6 +343,10 @@ class Memory(Protocol):
         """Return a run by its id."""
         ...
 
+    def check_lease(self, job: str) -> None:
+        """Raise LockedError when the job that this process runs was taken away from it."""
+        ...
+
     def baseline_files(self, job: str) -> Sequence[str]:
         """Return the names of all baseline files of a job that the journal points to, whatever the account."""
         ...

@@ -9,6 +9,7 @@ from lading.core.batch import Batch, BatchFile, BatchId, Books, Phase, RunId, Sl
 from lading.core.events import (
     Allocated,
     Announced,
+    AnswersLost,
     Collected,
     Delivered,
     DidNotHappen,
@@ -61,6 +62,7 @@ def events_for(phase: Phase) -> dict[type[Event], Event]:
         StillRunning(at=NOW, word="Running", look_again_at=LATER),
         Settled(at=NOW, verdict=Verdict.MIXED, word="Completed"),
         Collected(at=NOW, books=Books(accepted=7, rejected=2, unknown=1)),
+        AnswersLost(at=NOW, reason="the folder is gone", look_again_at=LATER),
         Delivered(at=NOW),
         DidNotHappen(at=NOW, verb=verb, reason="429", look_again_at=LATER),
         Unanswered(at=NOW, verb=verb, reason="read timeout", look_again_at=LATER),

@@ -15,6 +15,7 @@ from lading.core.decide import decide
 from lading.core.events import (
     Allocated,
     Announced,
+    AnswersLost,
     Collected,
     Delivered,
     DidNotHappen,
@@ -45,7 +46,7 @@ LAW = {
     "GaveUp>stuck",
     "submitted": "StillRunning DidNotHappen Unanswered Settled>settled GaveUp>stuck",
     "settled": "DidNotHappen Unanswered Collected>collected GaveUp>stuck",
-    "collected": "DidNotHappen Delivered>delivered GaveUp>stuck",
+    "collected": "DidNotHappen Delivered>delivered AnswersLost>settled GaveUp>stuck",
     "stuck": "Reopened>where-it-was Resolved>settled",
     "delivered": "Resolved",
 }
@@ -337,3 +338,10 @@ def test_nothing_is_resolved_where_nothing_is_unknown() -> None:
 
 def test_the_url_of_a_slot_shows_in_no_repr() -> None:
     assert "signature" not in repr(a_batch(Phase.ALLOCATED))
+
+
+def test_answers_that_were_lost_are_asked_for_again_and_the_verdict_stands() -> None:
+    after = evolve(a_batch(Phase.COLLECTED), AnswersLost(at=NOW, reason="the folder is gone", look_again_at=LATER))
+    assert (after.phase, after.verdict, after.books) == (Phase.SETTLED, Verdict.PROCESSED, None)
+    assert (after.failures, after.not_before, after.reason) == (1, LATER, "the folder is gone")
+    assert after.slot is not None

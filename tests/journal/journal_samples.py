@@ -13,6 +13,7 @@ from lading.core.batch import Batch, BatchFile, BatchId, Books, Phase, RunId, Sl
 from lading.core.events import (
     Allocated,
     Announced,
+    AnswersLost,
     Collected,
     Delivered,
     DidNotHappen,
@@ -105,6 +106,8 @@ LIFE: tuple[Event, ...] = (
     DidNotHappen(at=LATER, verb=Verb.POLL, reason="429", look_again_at=LATER),
     StillRunning(at=LATER, word="Validating", look_again_at=LATER),
     Settled(at=LATER, verdict=Verdict.MIXED, word="Completed with errors"),
+    Collected(at=LATER, books=Books(accepted=6, rejected=3, unknown=1)),
+    AnswersLost(at=LATER, reason="gone from the disk", look_again_at=LATER),
     Collected(at=LATER, books=Books(accepted=7, rejected=2, unknown=1)),
 )
 DELIVERED = Delivered(at=LATER)

@@ -22,6 +22,7 @@ from lading.core.events import Announced, DidNotHappen, Unanswered
 from lading.core.run import RunState
 from lading.data import Columnar
 from lading.errors import DidNotHappen as NotDone
+from lading.errors import EnvironmentProblem
 from lading.journal.journal import Journal
 from lading.journal.store import Store
 from lading.reconcile import collected, loop, perform, prepare, sync
@@ -32,7 +33,7 @@ from lading.vendors import http as vendors_http
 from simulation import life
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
 
@@ -336,6 +337,21 @@ def _answers_swept(original: Any) -> Any:
     return sweep
 
 
+@contextlib.contextmanager
+def _answers_gone_for_good() -> Iterator[None]:
+    """Answers that were not delivered are swept, and that they are gone is a fault of the disk: nobody asks again."""
+
+    def read(folder: Path, batch: Batch) -> Any:
+        try:
+            return whole(folder, batch)
+        except collected.AnswersGoneError as gone:
+            raise EnvironmentProblem(str(gone)) from None
+
+    whole = collected.read
+    with mock.patch.object(sync, "sweep", _answers_swept(sync.sweep)), mock.patch.object(collected, "read", read):
+        yield
+
+
 def _file_not_verified(_original: Any) -> Any:
     return lambda _file: None
 
@@ -459,7 +475,7 @@ PLANTS: dict[str, Plant] = {
     ),
     "backoff-of-days": Plant(8, "back-off has no bound", _replaced(decide, "look_again", _retry_after_never)),
     "evidence-swept": Plant(9, "the evidence of open batches is swept", _replaced(sync, "sweep", _evidence_swept)),
-    "answers-swept": Plant(9, "answers not delivered are swept", _replaced(sync, "sweep", _answers_swept)),
+    "answers-swept": Plant(9, "answers not delivered are swept and not asked for again", _answers_gone_for_good),
     "file-not-verified": Plant(
         9, "a sealed file is sent as it is found", _replaced(perform, "check_sealed", _file_not_verified)
     ),

@@ -64,6 +64,15 @@ class Collected:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AnswersLost:
+    """What was collected is not on our disk any more as it was written; the vendor is to be asked for it again."""
+
+    at: datetime
+    reason: str
+    look_again_at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Delivered:
     """Answers are in the sinks and the baseline has moved, in the same transaction as this event."""
 
@@ -146,6 +155,7 @@ Event = (
     | StillRunning
     | Settled
     | Collected
+    | AnswersLost
     | Delivered
     | DidNotHappen
     | Unanswered

@@ -7,7 +7,8 @@ It does not know what should happen next (that is `decide`), nor who asks.
    `ImpossibleEventError` and nothing has changed. The diagram in the docs is generated from the table.
 3. Doubt is not a phase. "We announced a verb and do not know whether it happened" is a second, orthogonal fact,
    and only an event about that very verb ends it: a refused *question* says nothing about the act in question.
-4. Nothing leaves COLLECTED but by Delivered, and nothing enters it unless the books balance.
+4. Nothing enters COLLECTED unless the books balance, and nothing is delivered from elsewhere. The only way back is that
+   the collected answers were lost from our own disk: the vendor still has them, and its verdict stands.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from lading.core.batch import Batch, Books, Phase, Slot, Verb, Verdict
 from lading.core.events import (
     Allocated,
     Announced,
+    AnswersLost,
     Collected,
     Delivered,
     DidNotHappen,
@@ -73,6 +75,7 @@ TRANSITIONS: Mapping[Phase, Mapping[type[Event], Phase | None]] = {
     },
     Phase.COLLECTED: {
         Delivered: Phase.DELIVERED,
+        AnswersLost: Phase.SETTLED,
         DidNotHappen: Phase.COLLECTED,
         GaveUp: Phase.STUCK,
     },
@@ -137,6 +140,8 @@ def _change(batch: Batch, event: Event) -> Batch:  # noqa: C901, PLR0911, PLR091
             return replace(_calm(batch, slot=batch.slot), verdict=verdict, word=word)
         case Collected(books=books):
             return replace(_calm(batch, slot=batch.slot), books=books)
+        case AnswersLost(reason=reason, look_again_at=when):
+            return replace(batch, books=None, failures=batch.failures + 1, not_before=when, reason=reason)
         case Delivered():
             return _calm(batch, slot=batch.slot)
         case DidNotHappen(verb=verb, reason=reason, look_again_at=when):

@@ -25,9 +25,8 @@ if TYPE_CHECKING:
     from types import TracebackType
     from typing import Self
 
-    from sqlite_utils import Database
-
     from lading.journal.codec import Row
+    from lading.journal.library import Database
     from lading.ports import BaselineEntry, Reject
 
 
@@ -149,7 +148,7 @@ class Journal(Queries):
             run = self.run(batch.run)
             self._add_rejects(run, batch.id, rejects, event.at)
             self._tripped("deliver:rejects")
-            if all(one.phase is Phase.DELIVERED for one in self.batches(batch.run)):
+            if not self.has_open_batches(batch.run):
                 self._put_run(replace(run, state=RunState.SETTLED, settled_at=event.at))
             self._tripped("deliver:run")
         return after
@@ -199,6 +198,10 @@ class Journal(Queries):
             epoch = self._raise_epoch(db, job, "", at)
             then()
         return epoch
+
+    def check_lease(self, job: str) -> None:
+        """Raise LockedError when the lease that this journal holds on the job was taken away."""
+        self._check_fence(job, None)
 
     def audit(self) -> tuple[str, ...]:
         """Return every disagreement between events, rows and books; nothing when all is well."""

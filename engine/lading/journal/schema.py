@@ -8,7 +8,7 @@ from __future__ import annotations
 import sqlite3
 from functools import cache
 
-from sqlite_utils import Database, Migrations
+from lading.journal.library import Database, Migrations
 
 #: "ladi": says that a SQLite file is a journal of lading.
 APPLICATION_ID = 0x6C616469

@@ -16,11 +16,10 @@ import os
 import sqlite3
 from typing import TYPE_CHECKING
 
-from sqlite_utils import Database
-
 from lading.errors import EnvironmentProblem, LockedError, StateError
 from lading.journal import files, schema
 from lading.journal.faults import BUSY_TIMEOUT, damaged, explained, legible
+from lading.journal.library import Database
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence

@@ -1,38 +1,52 @@
 """The folder in which the vendor's answers about one batch rest between collection and delivery.
 
-It survives a crash: what `write` has returned from is on disk. It does not know what the files mean.
+It survives a crash: what `write` has returned from is on disk, and `read` gives nothing that has changed since. It does
+not know what the files mean.
+
+Each collection has a numbered folder of its own below that of its batch. A process whose job was taken over, and which
+wakes in the middle of a collection, can so not spoil what the new holder of the job has collected.
 """
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import shutil
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from itertools import count
+from typing import TYPE_CHECKING, Any
 
-from lading.errors import EnvironmentProblem, StateError
+from lading.errors import EnvironmentProblem
 from lading.ports import RowVerdicts
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lading.core.batch import Batch
+    from lading.core.batch import Batch, Books
 
 _MANIFEST = "collected.json"
 
 
+class AnswersGoneError(Exception):
+    """What was collected is not on our disk any more as it was written. The vendor can be asked for it again."""
+
+
 def fresh(folder: Path) -> Path:
-    """Return the folder, empty: what an earlier, unfinished collection left is gone.
+    """Return a new, empty folder below that of the batch; nobody else has it.
 
     Raises:
         EnvironmentProblem: when our disk does not take it.
     """
     with _our_disk(folder):
-        shutil.rmtree(folder, ignore_errors=True)
-        folder.mkdir(parents=True, mode=0o700)
-    return folder
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        for number in count(1):
+            with contextlib.suppress(FileExistsError):
+                (folder / str(number)).mkdir(mode=0o700)
+                break
+    return folder / str(number)
 
 
 def remove(folder: Path) -> None:
@@ -41,52 +55,64 @@ def remove(folder: Path) -> None:
 
 
 def write(folder: Path, verdicts: RowVerdicts) -> None:
-    """Say in the folder which files hold the verdicts, durably and whole.
+    """Say in the folder that `fresh` gave which files hold the verdicts, durably and whole.
 
     Raises:
         EnvironmentProblem: when our disk does not take it; nothing counts as collected then.
     """
-    manifest = {
-        "verdicts": verdicts.path.name,
-        "answers": verdicts.answers.name if verdicts.answers else None,
-        "unattributed": verdicts.unattributed,
-    }
     temporary = folder / (_MANIFEST + ".partial")
+    files = {"verdicts": verdicts.path, "answers": verdicts.answers}
     with _our_disk(folder):
+        manifest = {
+            "files": {role: [file.name, _digest(file)] for role, file in files.items() if file is not None},
+            "books": asdict(verdicts.books),
+            "unattributed": verdicts.unattributed,
+        }
         with temporary.open("w", encoding="utf-8") as handle:
             json.dump(manifest, handle)
             handle.flush()
             os.fsync(handle.fileno())
         temporary.rename(folder / _MANIFEST)
-        for name in (manifest["verdicts"], manifest["answers"]):
-            if isinstance(name, str):
-                _fsync(folder / name)
-        _fsync(folder)
-        _fsync(folder.parent)
+        for file in files.values():
+            if file is not None:
+                _fsync(file)
+        for one in (folder, folder.parent, folder.parent.parent):
+            _fsync(one)
 
 
 def read(folder: Path, batch: Batch) -> RowVerdicts:
-    """Return what was written for this batch.
+    """Return what was written for this batch, of its collections the newest that is whole.
 
     Raises:
-        StateError: when the folder was lost or changed after the journal had said that it is there.
+        AnswersGoneError: when there is none whose books are those that the journal remembers.
     """
-    try:
-        manifest = json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))
-        path = folder / manifest["verdicts"]
-        answers = folder / manifest["answers"] if manifest["answers"] else None
-    except (OSError, ValueError, KeyError, TypeError):
-        raise _lost(folder, batch) from None
-    if batch.books is None or not path.exists() or (answers is not None and not answers.exists()):
-        raise _lost(folder, batch)
-    return RowVerdicts(books=batch.books, path=path, answers=answers, unattributed=manifest["unattributed"])
+    numbers = sorted((int(one.name) for one in folder.glob("*") if one.name.isdecimal()), reverse=True)
+    for number in numbers:
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            manifest = json.loads((folder / str(number) / _MANIFEST).read_text(encoding="utf-8"))
+            if batch.books is not None and manifest["books"] == asdict(batch.books):
+                return _whole(folder / str(number), manifest, batch.books)
+    raise AnswersGoneError(f"the answers collected for batch {batch.id} are gone or damaged: {folder}")
 
 
-def _lost(folder: Path, batch: Batch) -> StateError:
-    return StateError(
-        f"the answers collected for batch {batch.id} are gone or damaged: {folder}",
-        hint="restore the state folder from a backup; the vendor's own log of the batch may still be had",
+def _whole(folder: Path, manifest: dict[str, Any], books: Books) -> RowVerdicts:
+    """Return what a manifest names, if each file is byte for byte what was written; a ValueError otherwise."""
+    files = {role: folder / name for role, (name, _) in manifest["files"].items()}
+    for role, (_, digest) in manifest["files"].items():
+        if _digest(files[role]) != digest:
+            message = f"{files[role]} has changed"
+            raise ValueError(message)
+    return RowVerdicts(
+        books=books,
+        path=files["verdicts"],
+        answers=files.get("answers"),
+        unattributed=manifest["unattributed"],
     )
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
 @contextlib.contextmanager

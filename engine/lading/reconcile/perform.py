@@ -43,6 +43,9 @@ def perform(step: steps.Step, batch: Batch, context: JobContext, world: World) -
         return events.SlotLost(at=world.clock.now(), reason=gone.reason, verb=verb)
     except Permanent as refusal:
         return events.GaveUp(at=world.clock.now(), reason=refusal.reason, verb=verb)
+    except collected.AnswersGoneError as gone:
+        now = world.clock.now()
+        return events.AnswersLost(at=now, reason=str(gone), look_again_at=decide.look_again(batch, context.policy, now))
 
 
 def _ask(step: steps.Step, batch: Batch, context: JobContext, world: World) -> events.Event | Delivery:  # noqa: C901, PLR0911, PLR0912 - one arm for each step
@@ -129,10 +132,15 @@ def _collect(batch: Batch, context: JobContext, world: World) -> events.Event:
     folder = collected.fresh(world.folders.collected(batch))
     verdict = batch.verdict or Verdict.LOST
     downloads = Downloads()
-    if verdict in VERDICTS_WITH_ROW_LOG:
-        downloads = context.vendor.collect(_slot(batch), verdict, folder)
-    verdicts = world.data.settle(batch, context.rules, downloads, folder)
-    collected.write(folder, verdicts)
+    try:
+        if verdict in VERDICTS_WITH_ROW_LOG:
+            downloads = context.vendor.collect(_slot(batch), verdict, folder)
+        verdicts = world.data.settle(batch, context.rules, downloads, folder)
+        collected.write(folder, verdicts)
+    except BaseException:
+        # Tried again, it will be in another folder.
+        collected.remove(folder)
+        raise
     return events.Collected(at=world.clock.now(), books=verdicts.books)
 
 

@@ -12,7 +12,7 @@ from lading.core.decide import decide
 from lading.core.steps import Rest, Wait
 from lading.errors import LockedError, SourceError
 from lading.reconcile.loop import Patience, settle_all
-from lading.reconcile.sync import JobOutcome, sync
+from lading.reconcile.sync import JobOutcome, cause, sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -85,10 +85,10 @@ def _follow(contexts: Sequence[JobContext], world: World) -> None:
         try:
             with world.lease(name):
                 failed = settle_all({name: context}, world, Patience(wait=False))
+                if name in failed:
+                    raise cause(failed[name], name, world)
         except LockedError:
             continue
-        if name in failed:
-            raise failed[name]
 
 
 def _wake(contexts: Sequence[JobContext], world: World, slots: Slots) -> datetime:

@@ -132,11 +132,24 @@ def _one_level(
                 except LadingError as error:
                     failed[name] = error
         failed |= settle_all({name: one for name, one in able.items() if name not in failed}, world, patience)
+        failed = {name: cause(error, name, world) for name, error in failed.items()}
         for name in able:
             # Whoever took a job over may be staging files that its journal does not name yet.
             if not isinstance(failed.get(name), LockedError):
                 sweep(name, world)
         return {one.job.name: _outcome(one, world, runs[one.job.name], failed) for one in contexts}
+
+
+def cause(error: LadingError, job: str, world: World) -> LadingError:
+    """Return why a job failed: when it was taken over, whatever else is wrong comes of that.
+
+    The new holder moves batches and sweeps files, so that this process misses what it knew to be there.
+    """
+    try:
+        world.memory.check_lease(job)
+    except LadingError as lost:
+        return lost if isinstance(lost, LockedError) else error
+    return error
 
 
 def _begin(context: JobContext, world: World, *, anew: bool) -> TargetFacts | None:
