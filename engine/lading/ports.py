@@ -138,15 +138,37 @@ class Connect(Protocol):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Baseline:
-    """What a target is known to have accepted: an immutable Parquet file, named by its digest; None is nothing yet.
+class Segment:
+    """Part of a baseline: an immutable Parquet file, named by its digest, and how many rows it has.
 
-    Columns: `key` String, `accepted` Binary(16) or null (fingerprint the target holds), `last` Binary(16) or null
-    with `last_state` UInt8 (1 rejected, 2 unknown): how the newest version ended when it was not accepted.
+    A row says what became of one key: `key` String, `accepted` Binary(16) or null (fingerprint the target holds),
+    `last` Binary(16) or null with `last_state` UInt8 (1 rejected, 2 unknown): how the newest version ended when it was
+    not accepted. `as_before` Boolean says that `accepted` is what older segments say. A row that knows nothing at all
+    says that the key is gone. Files of older releases have no `as_before`: it is false in them.
     """
 
-    path: Path | None = None
-    rows: int = 0
+    path: Path
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """What a target is known to have accepted: segments, oldest first, of which the newest word on a key counts.
+
+    No segment is nothing yet. The same file may stand twice, when the same thing happened again.
+    """
+
+    segments: tuple[Segment, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """How many rows the segments have together: at least as many as there are keys, and exactly in one segment."""
+        return sum(one.rows for one in self.segments)
+
+    @property
+    def paths(self) -> list[Path]:
+        """The files of the segments, oldest first."""
+        return [one.path for one in self.segments]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -258,11 +280,11 @@ class DataPath(Protocol):
         ...
 
     def advance(self, baseline: Baseline, verdicts: Sequence[Path], into: Path) -> Baseline:
-        """Return a new baseline file in which accepted rows have moved; fsynced, named by its digest."""
+        """Return the baseline in which accepted rows have moved: one more segment on the disk, or fewer, merged."""
         ...
 
     def resolve(self, baseline: Baseline, keys: Sequence[str], into: Path, *, delivered: bool) -> Baseline:
-        """Return a new baseline file in which rows of unknown outcome are held by the target, or to be sent again."""
+        """Return the baseline in which rows of unknown outcome are held by the target, or to be sent again."""
         ...
 
     def lookup(self, key: str, baseline: Baseline, in_flight: Sequence[Path]) -> KnownKey:
@@ -289,14 +311,21 @@ class CompareContext:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BaselineEntry:
-    """A baseline as the journal points to it: which job and target account, which file, how many records."""
+class SegmentEntry:
+    """A segment as the journal points to it: the name of its file, its digest, how many rows."""
 
-    job: str
-    identity: str
     file: str
     digest: str
     rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineEntry:
+    """A baseline as the journal points to it: which job and target account, which segments, oldest first."""
+
+    job: str
+    identity: str
+    segments: tuple[SegmentEntry, ...]
 
 
 class Memory(Protocol):
@@ -348,7 +377,7 @@ class Memory(Protocol):
         ...
 
     def baseline_files(self, job: str) -> Sequence[str]:
-        """Return the names of all baseline files of a job that the journal points to, whatever the account."""
+        """Return the names of all baseline segments of a job that the journal points to, whatever the account."""
         ...
 
     def next_serial(self, job: str) -> int:

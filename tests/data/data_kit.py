@@ -205,6 +205,18 @@ class Bench:
         return path
 
 
+def view(baseline: Baseline) -> dict[str, tuple[bytes | None, bytes | None, int | None]]:
+    """Return what a baseline knows of each key: accepted, last and last_state, from its files, row by row."""
+    held: dict[str, tuple[bytes | None, bytes | None, int | None]] = {}
+    for one in baseline.segments:
+        for key, accepted, last, ended, as_before in pl.read_parquet(one.path).iter_rows():
+            before = held.pop(key, (None, None, None))
+            known = before[0] if as_before else accepted
+            if known is not None or last is not None:
+                held[key] = (known, last, ended)
+    return held
+
+
 def batch(file: BatchFile, verdict: Verdict | None, word: str = "done") -> Batch:
     """Return a batch at its end."""
     return Batch(

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
@@ -16,9 +15,8 @@ from hypothesis import strategies as st
 from lading.core.job import Removal
 from lading.core.record_schema import Format, Kind, Rule
 from lading.core.vendor_rules import FileFormat, FileRules
-from lading.data import Columnar, ahead, diff, ordered, pull, read, scatter, stage
-from lading.data.diff import REJECTED, UNKNOWN
-from lading.ports import Baseline, CompareContext
+from lading.data import Columnar, ahead, diff, pull, read, scatter, segments, stage
+from lading.ports import CompareContext
 
 if TYPE_CHECKING:
     from lading.ports import Comparison
@@ -34,7 +32,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scatter, "HELD", 7)
     monkeypatch.setattr(diff, "PART", 10)
     monkeypatch.setattr(diff, "HELD", 5)
-    monkeypatch.setattr(ordered, "STRETCH", 3)
+    monkeypatch.setattr(segments, "STRETCH", 3)
     monkeypatch.setattr(pull, "STRETCH", 11)
     for module in (read, ahead, stage):
         monkeypatch.setattr(module, "FRAME_ROWS", 10)
@@ -136,62 +134,6 @@ def test_a_comparison_in_parts_finds_what_two_dictionaries_say(
     sent = [(row, key) for row, key in enumerate(after, start=1) if key in added | changed]
     assert list(changes.filter(pl.col("op") != "remove").select("row", "key").iter_rows()) == sent
     assert set(changes.filter(pl.col("op") == "remove")["key"]) == gone
-
-
-SAID = st.tuples(
-    st.sampled_from(["add", "remove"]), st.sampled_from(["accepted", "rejected", "unknown"]), st.booleans()
-)
-VERDICTS = st.lists(st.dictionaries(KEY, SAID, max_size=25), min_size=1, max_size=4)
-
-
-def by_hand(held: dict[str, Any], said: dict[str, Any], mark: bytes) -> None:
-    """Move a dictionary as the baseline should move."""
-    for key, (op, state, retry) in said.items():
-        accepted, last, ended = held.get(key, (None, None, None))
-        if state == "accepted":
-            held[key] = (None if op == "remove" else mark, None, None)
-        elif state == "unknown" or not retry:
-            held[key] = (accepted, mark, REJECTED if state == "rejected" else UNKNOWN)
-        else:
-            held[key] = (accepted, last, ended)
-        if held[key][:2] == (None, None):
-            del held[key]
-
-
-@pytest.mark.usefixtures("tiny")
-@FEW
-@given(files=VERDICTS)
-def test_a_baseline_moved_in_stretches_is_what_a_dictionary_would_be(
-    tmp_path_factory: pytest.TempPathFactory, files: list[dict[str, Any]]
-) -> None:
-    folder = tmp_path_factory.mktemp("moves")
-    held: dict[str, Any] = {}
-    baseline, paths = Baseline(), []
-    for number, said in enumerate(files):
-        mark = bytes([number]) * 16
-        rows = [(key, mark, op, state, state == "rejected" and retry) for key, (op, state, retry) in said.items()]
-        names = {"key": pl.String, "fingerprint": pl.Binary, "op": pl.String, "state": pl.String, "retry": pl.Boolean}
-        paths.append(folder / f"{number}.parquet")
-        pl.DataFrame(rows, schema=names, orient="row").write_parquet(paths[-1])
-        by_hand(held, said, mark)
-        baseline = Columnar().advance(baseline, [paths[-1]], folder / "baselines")
-    assert baseline.path is not None
-    found = {row[0]: tuple(row[1:]) for row in pl.read_parquet(baseline.path).iter_rows()}
-    assert found == held
-    assert baseline.rows == len(held)
-    again = Columnar().advance(Baseline(), paths, folder / "again").path
-    assert again is not None
-    assert pl.read_parquet(again).equals(pl.read_parquet(baseline.path))
-
-
-def test_a_baseline_in_another_order_is_put_in_order_first(bench: Bench) -> None:
-    bench.source(HEAD + "".join(f"{row},a,m\n" for row in range(50)))
-    bench.accept_all()
-    assert bench.baseline.path is not None
-    other = bench.folder / "other.parquet"
-    pl.read_parquet(bench.baseline.path).sort("key", descending=True).write_parquet(other)
-    bench.baseline = replace(bench.baseline, path=other)
-    assert bench.compare().tally.unchanged == 50
 
 
 @pytest.mark.usefixtures("tiny")

@@ -10,7 +10,7 @@ import pytest
 
 from lading.data import Columnar
 from lading.errors import StateError
-from lading.ports import Baseline, KnownKey
+from lading.ports import Baseline, KnownKey, Segment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -105,7 +105,7 @@ def test_a_state_file_that_is_gone_or_damaged_is_told_and_is_not_an_unknown_key(
     with pytest.raises(StateError, match=r"broken\.parquet in the state folder is missing or damaged"):
         Columnar().lookup("a", base, [broken])
     with pytest.raises(StateError, match=r"broken\.parquet"):
-        Columnar().lookup("a", Baseline(path=broken, rows=1), [])
+        Columnar().lookup("a", Baseline(segments=(Segment(path=broken, rows=1),)), [])
 
 
 def test_the_key_is_found_in_a_baseline_of_many_row_groups(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_the_key_is_found_in_a_baseline_of_many_row_groups(tmp_path: Path) -> No
     pl.DataFrame({"key": keys, "accepted": [b"0" * 16] * len(keys)}).with_columns(
         pl.lit(None, dtype=pl.Binary).alias("last"), pl.lit(None, dtype=pl.UInt8).alias("last_state")
     ).write_parquet(path, row_group_size=1000)
-    base = Baseline(path=path, rows=len(keys))
+    base = Baseline(segments=(Segment(path=path, rows=len(keys)),))
 
     found = [Columnar().lookup(one, base, []).held for one in ("K000000", "K009999", "K019999", "K020000")]
     assert found == [True, True, True, False]

@@ -27,7 +27,7 @@ from lading.core.events import (
     Uploaded,
 )
 from lading.core.run import Run, RunState
-from lading.ports import BaselineEntry, Reject
+from lading.ports import BaselineEntry, Reject, SegmentEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -122,7 +122,8 @@ def lived(journal: Journal, batch: Batch, life: Sequence[Event] = LIFE) -> Batch
 
 def a_baseline(batch: Batch, digest: str = "b" * 64) -> BaselineEntry:
     """Return a baseline for the batch's job and account."""
-    return BaselineEntry(job=batch.job, identity=batch.identity, file=f"{digest[:12]}.parquet", digest=digest, rows=77)
+    segment = SegmentEntry(file=f"{digest[:12]}.parquet", digest=digest, rows=77)
+    return BaselineEntry(job=batch.job, identity=batch.identity, segments=(segment,))
 
 
 def rejects(count: int, kind: str = "rejected", chunk: int = 1000) -> Iterator[Sequence[Reject]]:

@@ -178,7 +178,7 @@ def test_a_delivery_moves_the_baseline_and_keeps_the_rejects_and_settles_the_run
     after = journal.deliver(batch, DELIVERED, baseline=a_baseline(batch), rejects=rejects(3, chunk=2))
     assert after.phase is Phase.DELIVERED
     assert journal.baseline("guests", batch.identity) == a_baseline(batch)
-    assert journal.baseline_files("guests") == (a_baseline(batch).file,)
+    assert journal.baseline_files("guests") == (a_baseline(batch).segments[0].file,)
     assert journal.rejects_count(kind="rejected") == 3
     assert journal.open_batches() == journal.open_runs("guests") == ()
     run = journal.run(batch.run)
@@ -199,7 +199,7 @@ def test_a_newer_baseline_takes_the_place_of_the_older(journal: Journal) -> None
         journal.deliver(lived(journal, batch), DELIVERED, baseline=a_baseline(batch, f"{seq}" * 64), rejects=())
     entry = journal.baseline("guests", "motorweb:acme")
     assert entry is not None
-    assert entry.digest == "1" * 64
+    assert [one.digest for one in entry.segments] == ["1" * 64]
     assert journal.baseline_files("guests") == ("111111111111.parquet",)
 
 
@@ -372,7 +372,7 @@ def test_live_files_are_those_of_open_batches_and_of_baselines(journal: Journal)
     both = {one for batch in (first, second) for one in (batch.file.path, batch.file.evidence)}
     assert journal.live_files() == both
     journal.deliver(lived(journal, first), DELIVERED, baseline=a_baseline(first), rejects=())
-    assert journal.live_files() == {second.file.path, second.file.evidence, a_baseline(first).file}
+    assert journal.live_files() == {second.file.path, second.file.evidence, a_baseline(first).segments[0].file}
 
 
 def test_a_moment_without_a_zone_is_refused(journal: Journal) -> None:

@@ -227,8 +227,12 @@ def _baseline(journal: Journal, name: str, folder: Path) -> set[str]:
     entry = journal.baseline(name, "simulated")
     if entry is None:
         return set()
-    rows = pl.read_parquet(folder / "baselines" / name / entry.file, glob=False)
-    return set(rows.filter(pl.col("accepted").is_not_null())["key"])
+    held: set[str] = set()
+    for one in entry.segments:
+        rows = pl.read_parquet(folder / "baselines" / name / one.file, glob=False).filter(~pl.col("as_before"))
+        held -= set(rows["key"])
+        held |= set(rows.filter(pl.col("accepted").is_not_null())["key"])
+    return held
 
 
 def _store_agrees(vendor: Vendor, name: str, accepted: Mapping[str, Seen]) -> Iterator[str]:

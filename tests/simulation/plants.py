@@ -245,8 +245,10 @@ def _baseline_afterwards(original: Any) -> Any:
         after = original(self, batch, event, baseline=None, rejects=rejects, epoch=epoch)
         if baseline is not None:
             with self._write("deliver", batch.job, epoch) as db:
-                values = [baseline.job, baseline.identity, baseline.file, baseline.digest, baseline.rows]
-                db.execute("INSERT OR REPLACE INTO baselines VALUES (?, ?, ?, ?, ?)", values)
+                db.execute("DELETE FROM segments WHERE job = ? AND identity = ?", [baseline.job, baseline.identity])
+                for place, one in enumerate(baseline.segments):
+                    values = [baseline.job, baseline.identity, place, one.file, one.digest, one.rows]
+                    db.execute("INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?)", values)
         return after
 
     return deliver

@@ -89,14 +89,14 @@ def _looked_up(
     Without an account no baseline is read, and batches of every account are. Another process may replace the files
     between our question and the reading; then we ask again.
     """
-    folder = Folders(state=app.settings.state_folder).baselines(name)
+    folders = Folders(state=app.settings.state_folder)
     before: list[Path] | None = None
     while True:
         entry = journal.baseline(name, identity) if identity is not None else None
-        baseline = Baseline(path=folder / entry.file, rows=entry.rows) if entry else Baseline()
+        baseline = folders.baseline(entry) if entry else Baseline()
         batches = tuple(one for one in journal.open_batches(name) if identity in (None, one.identity))
         evidence = [Path(one.file.evidence) for one in batches]
-        pointers = [*evidence, *([baseline.path] if baseline.path else [])]
+        pointers = [*evidence, *baseline.paths]
         try:
             return app.data.lookup(key, baseline, evidence), batches
         except StateError:

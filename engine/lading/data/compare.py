@@ -22,7 +22,6 @@ from lading.data.findings import write_changes, write_invalid
 from lading.data.grouping import grouped_frames, spread
 from lading.data.joins import join_all, load
 from lading.data.keys import keyed
-from lading.data.ordered import rows_of
 from lading.data.read import frames
 from lading.data.records import BROKEN, Plan, make_plan, plan_checks
 from lading.data.scatter import PARTS, Scatter, part_of_key
@@ -93,7 +92,8 @@ def _placed(plan: Plan, baseline: Baseline, context: CompareContext, seen: Seen,
         # Which record a row without a key is of, nobody knows: perhaps of one that seems to be gone.
         seen.warnings["rows without a key, so nothing is removed"] = seen.keyless
         job = replace(job, removal=None)
-    digest = hashlib.sha256(f"{job.spec_hash}\0{baseline.path.name if baseline.path else ''}\0".encode())
+    known = ",".join(one.name for one in baseline.paths)
+    digest = hashlib.sha256(f"{job.spec_hash}\0{known}\0".encode())
     with ExitStack() as stack:
         flying = stack.enter_context(Scatter(folder, "flying", {"key": pl.String}))
         read_flying(context.in_flight, flying)
@@ -110,10 +110,10 @@ def _placed(plan: Plan, baseline: Baseline, context: CompareContext, seen: Seen,
         write_invalid(placed, folder)
     if sinks.ahead is not None:
         sinks.ahead.finish(placed.counts["added"])
-    return _comparison(baseline, seen, placed, folder)
+    return _comparison(seen, placed, folder)
 
 
-def _comparison(baseline: Baseline, seen: Seen, placed: Placed, folder: Path) -> Comparison:
+def _comparison(seen: Seen, placed: Placed, folder: Path) -> Comparison:
     """Return the comparison in numbers."""
     counts = placed.counts
     tally = Tally(
@@ -129,12 +129,11 @@ def _comparison(baseline: Baseline, seen: Seen, placed: Placed, folder: Path) ->
         standing_unknown=counts["standing_unknown"],
     )
     tally.check()
-    held = rows_of(baseline).select(pl.col("accepted").is_not_null().sum()).collect(engine="streaming").item()
     return Comparison(
         tally=tally,
         fingerprint=placed.digest.hexdigest(),
         folder=folder,
-        baseline_rows=int(held or 0),
+        baseline_rows=counts["at_target"],
         high_water=None if seen.high_water is None else str(seen.high_water),
         warnings=seen.warnings,
     )

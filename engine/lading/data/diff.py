@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from lading.data import names
-from lading.data.ordered import Ordered
+from lading.data.ordered import Ordered, known, newest
 from lading.data.records import removal_fingerprint
 from lading.data.scatter import HASH, HELD, PARTS, Scatter, end_of, hashed, in_hash_order, part_of_key
 from lading.data.spool import Spool, in_order
@@ -91,15 +91,15 @@ def place(job: Job, given: Given, placed: Placed) -> None:
         raise doubled.error(job)
 
 
-def _parts(given: Given, parts: int) -> Iterator[tuple[pl.DataFrame, pl.DataFrame, pl.DataFrame]]:
-    """Yield the records, the baseline and the keys under way of each part of the keys."""
-    with Ordered(given.baseline) as before:
-        for number in range(parts):
-            yield (
-                given.records.whole() if parts == 1 else given.records.part(number),
-                before.until(end_of(number, parts)),
-                given.flying.whole() if parts == 1 else given.flying.part(number),
-            )
+def _parts(given: Given, parts: int) -> Iterator[tuple[pl.DataFrame, list[pl.DataFrame], pl.DataFrame]]:
+    """Yield the records, the segments of the baseline and the keys under way of each part of the keys."""
+    before = Ordered(given.baseline.segments)
+    for number in range(parts):
+        yield (
+            given.records.whole() if parts == 1 else given.records.part(number),
+            before.until(end_of(number, parts)),
+            given.flying.whole() if parts == 1 else given.flying.part(number),
+        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -130,14 +130,16 @@ def by_row(column: str, share: int) -> pl.Expr:
     return (pl.col(column) - 1).clip(0) // share
 
 
-def _part(job: Job, rows: pl.DataFrame, before: pl.DataFrame, flying: pl.DataFrame) -> _Found:
+def _part(job: Job, rows: pl.DataFrame, segments: list[pl.DataFrame], flying: pl.DataFrame) -> _Found:
     """Place the records of one part of the keys."""
+    before = known(newest(segments)).drop("as_before", HASH)
     found = _Found(counts=Counter(), changes=pl.DataFrame(schema=CHANGES), losers=_no_losers(), doubled=None)
     winners = _without_losers(found, job, rows)
     if found.doubled is not None:
         return found
     good = winners.filter(~pl.col("bad"))
     found.counts["invalid"] += winners.height - good.height
+    found.counts["at_target"] += before.height - before["accepted"].null_count()
     old = good.filter(pl.col(names.OLD)).height
     found.counts["unchanged"] += old
     good = good.filter(~pl.col(names.OLD)) if old else good

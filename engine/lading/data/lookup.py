@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from lading.data.diff import REJECTED, UNKNOWN
+from lading.data.ordered import about
 from lading.ports import KnownKey
 
 if TYPE_CHECKING:
@@ -24,14 +25,16 @@ _ENDED = {REJECTED: "rejected", UNKNOWN: "unknown"}
 def lookup(key: str, baseline: Baseline, in_flight: Sequence[Path]) -> KnownKey:
     """Return what the baseline and the evidence files say of one key.
 
-    The column of keys is gone through a stretch at a time; of the others only what stands beside the key is read.
+    Of a baseline only the stretches that can hold the key are read. In evidence the column of keys is gone through a
+    stretch at a time; of the others only what stands beside the key is read.
     """
     if not _can_stand_in_a_file(key):
         return KnownKey()
-    row = _one(baseline.path, key, "accepted", "last_state") if baseline.path else None
-    lines = {path: found["line"] for path in in_flight if (found := _one(path, key, "line"))}
-    if row is None:
+    lines = {path: at["line"] for path in in_flight if (at := _one(path, key, "line"))}
+    found = about(baseline, [key])
+    if not found.height:
         return KnownKey(lines=lines)
+    row = found.row(0, named=True)
     return KnownKey(held=row["accepted"] is not None, newest=_ENDED.get(row["last_state"], "accepted"), lines=lines)
 
 

@@ -51,8 +51,7 @@ class Columnar:
 
     def compare(self, job: Job, rules: VendorRules, baseline: Baseline, context: CompareContext) -> Comparison:
         """Read, map, validate, fingerprint, and subtract what has not changed or is in flight."""
-        known = [] if baseline.path is None else [baseline.path]
-        whole_parquet([*known, *context.in_flight])
+        whole_parquet([*baseline.paths, *context.in_flight])
         with guarded(f"comparing {job.name}"):
             return compare(job, rules, baseline, context)
 
@@ -100,17 +99,19 @@ class Columnar:
             )
 
     def advance(self, baseline: Baseline, verdicts: Sequence[Path], into: Path) -> Baseline:
-        """Return a new baseline file in which accepted rows have moved; fsynced, named by its digest."""
-        whole_parquet([*([] if baseline.path is None else [baseline.path]), *verdicts])
+        """Return the baseline in which accepted rows have moved: one more segment on the disk, or fewer, merged."""
+        whole_parquet([*baseline.paths, *verdicts])
         with guarded("moving the baseline"):
             return advance(baseline, verdicts, into)
 
     def resolve(self, baseline: Baseline, keys: Sequence[str], into: Path, *, delivered: bool) -> Baseline:
-        """Return a new baseline file in which rows of unknown outcome are held by the target, or to be sent again."""
-        return resolve(baseline, keys, into, delivered=delivered)
+        """Return the baseline in which rows of unknown outcome are held by the target, or to be sent again."""
+        whole_parquet(baseline.paths)
+        with guarded("moving the baseline"):
+            return resolve(baseline, keys, into, delivered=delivered)
 
     def lookup(self, key: str, baseline: Baseline, in_flight: Sequence[Path]) -> KnownKey:
         """Return what the baseline and the evidence of open batches say of one key, reading as little as possible."""
-        whole_parquet([*([] if baseline.path is None else [baseline.path]), *in_flight])
+        whole_parquet([*baseline.paths, *in_flight])
         with guarded("looking for one key"):
             return lookup(key, baseline, in_flight)

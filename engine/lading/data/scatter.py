@@ -24,7 +24,8 @@ PARTS = 64
 HELD = 500_000
 #: The column with the hash that decides which part a key belongs to, and in which order keys are gone through.
 HASH = "lading:key_hash"
-_BITS = 64
+#: Bits of a hash.
+BITS = 64
 
 
 def hashed(key: str) -> pl.Expr:
@@ -35,7 +36,7 @@ def hashed(key: str) -> pl.Expr:
 
 def part_of_key(key: str) -> pl.Expr:
     """Return which of PARTS parts a key belongs to: a stretch of hashes each."""
-    return hashed(key) // (1 << (_BITS - PARTS.bit_length() + 1))
+    return hashed(key) // (1 << (BITS - PARTS.bit_length() + 1))
 
 
 def in_hash_order(rows: pl.DataFrame, key: str) -> pl.DataFrame:
@@ -47,7 +48,7 @@ def in_hash_order(rows: pl.DataFrame, key: str) -> pl.DataFrame:
 
 def end_of(part: int, parts: int) -> int:
     """Return the first hash beyond a part."""
-    return (part + 1) << (_BITS - parts.bit_length() + 1)
+    return (part + 1) << (BITS - parts.bit_length() + 1)
 
 
 class Scatter:

@@ -31,14 +31,23 @@ class Spool:
     """A Parquet file that grows frame by frame under a temporary name. A context manager: an exception drops it."""
 
     def __init__(
-        self, path: Path, schema: Schema, *, compression: str = "lz4", mark: Mapping[bytes, bytes] | None = None
+        self,
+        path: Path,
+        schema: Schema,
+        *,
+        compression: str = "lz4",
+        mark: Mapping[bytes, bytes] | None = None,
+        dictionary: bool = True,
     ) -> None:
-        """Open the file; every frame must have these columns. The mark is kept in the file's metadata."""
+        """Open the file; every frame must have these columns. The mark is kept in the file's metadata.
+
+        A dictionary helps where values stand often; where none does it only costs time.
+        """
         self._path = path
         self._partial = path.with_name(path.name + ".partial")
         self._empty = pl.DataFrame(schema=schema)
         columns = self._arrow(self._empty).schema.with_metadata(dict(mark) if mark else None)
-        self._writer = pq.ParquetWriter(self._partial, columns, compression=compression)
+        self._writer = pq.ParquetWriter(self._partial, columns, compression=compression, use_dictionary=dictionary)
         self.rows = 0
 
     def _arrow(self, frame: pl.DataFrame) -> Any:
@@ -50,6 +59,10 @@ class Spool:
         if frame.height:
             self._writer.write_table(self._arrow(frame.select(self._empty.columns)).cast(self._writer.schema))
             self.rows += frame.height
+
+    def describe(self, mark: Mapping[bytes, bytes]) -> None:
+        """Keep more in the file's metadata."""
+        self._writer.add_key_value_metadata(dict(mark))
 
     def __enter__(self) -> Self:
         """Return the spool itself."""

@@ -294,9 +294,11 @@ def _check_balance(run: Run, batches: Sequence[Batch]) -> None:
 
 
 def _point(db: Database, baseline: BaselineEntry) -> None:
-    """Let the baseline of a job at an account be this file."""
-    values = [baseline.job, baseline.identity, baseline.file, baseline.digest, baseline.rows]
-    db.execute("INSERT OR REPLACE INTO baselines VALUES (?, ?, ?, ?, ?)", values)
+    """Let the baseline of a job at an account be these segments."""
+    db.execute("DELETE FROM segments WHERE job = ? AND identity = ?", [baseline.job, baseline.identity])
+    for place, one in enumerate(baseline.segments):
+        values = [baseline.job, baseline.identity, place, one.file, one.digest, one.rows]
+        db.execute("INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?)", values)
 
 
 def _claim(db: Database, job: str, slot: datetime) -> bool:

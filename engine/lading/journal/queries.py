@@ -12,7 +12,7 @@ from lading.errors import UsageError
 from lading.journal import codec
 from lading.journal.model import LeaseRow, RejectGroup, RejectRow
 from lading.journal.store import Store
-from lading.ports import BaselineEntry, Reject
+from lading.ports import BaselineEntry, Reject, SegmentEntry
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -146,9 +146,12 @@ class Queries(Store):
         return int(found[0]["n"])
 
     def baseline(self, job: str, identity: str) -> BaselineEntry | None:
-        """Return which file is the baseline of a job at a target, or None when nothing was accepted yet."""
-        found = self._rows("SELECT * FROM baselines WHERE job = ? AND identity = ?", [job, identity])
-        return BaselineEntry(**found[0]) if found else None
+        """Return which segments are the baseline of a job at a target, or None when nothing is known of it."""
+        found = self._rows(
+            "SELECT file, digest, rows FROM segments WHERE job = ? AND identity = ? ORDER BY place", [job, identity]
+        )
+        segments = tuple(SegmentEntry(**one) for one in found)
+        return BaselineEntry(job=job, identity=identity, segments=segments) if segments else None
 
     def high_water(self, job: str, identity: str) -> str | None:
         """Return the greatest `since` value up to which every row surely came to its end at this target.
@@ -165,8 +168,8 @@ class Queries(Store):
         return newest[0].high_water if newest else None
 
     def baseline_files(self, job: str) -> tuple[str, ...]:
-        """Return the names of all baseline files of a job, whatever the account."""
-        found = self._rows("SELECT file FROM baselines WHERE job = ? ORDER BY identity", [job])
+        """Return the names of the segments of all baselines of a job, whatever the account."""
+        found = self._rows("SELECT DISTINCT file FROM segments WHERE job = ? ORDER BY file", [job])
         return tuple(str(row["file"]) for row in found)
 
     @overload
@@ -192,10 +195,10 @@ class Queries(Store):
         return LeaseRow(**found[0] | {"since": codec.moment(found[0]["since"])}) if found else None
 
     def live_files(self) -> set[str]:
-        """Return the files that rows still need: of open batches, and the baselines' names. Others may be swept."""
+        """Return the files that rows still need: of open batches, and the names of segments. Others may be swept."""
         found = self._rows(
             "SELECT path AS name FROM batches WHERE phase <> 'delivered' UNION ALL "
-            "SELECT evidence FROM batches WHERE phase <> 'delivered' UNION ALL SELECT file FROM baselines"
+            "SELECT evidence FROM batches WHERE phase <> 'delivered' UNION ALL SELECT file FROM segments"
         )
         return {str(row["name"]) for row in found}
 

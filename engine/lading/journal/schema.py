@@ -13,7 +13,9 @@ from lading.journal.library import Database, Migrations
 #: "ladi": says that a SQLite file is a journal of lading.
 APPLICATION_ID = 0x6C616469
 #: Rises with each migration; a file with a greater number was written by a newer lading.
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
+#: Before this version a baseline was one file, in the table `baselines`.
+SEGMENTS_SINCE = 2
 
 migrations = Migrations("lading.journal")
 
@@ -162,6 +164,29 @@ def m001_first_tables(db: Database) -> None:
         db.execute(statement)
 
 
+_SEGMENTS_2 = (
+    """
+    CREATE TABLE segments (
+        job TEXT NOT NULL,
+        identity TEXT NOT NULL,
+        place INTEGER NOT NULL CHECK (place >= 0),
+        file TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        rows INTEGER NOT NULL,
+        PRIMARY KEY (job, identity, place)
+    ) STRICT""",
+    "INSERT INTO segments SELECT job, identity, 0, file, digest, rows FROM baselines",
+    "DROP TABLE baselines",
+)
+
+
+@migrations()
+def m002_a_baseline_is_segments(db: Database) -> None:
+    """A baseline was one file; it becomes several segments, of which the one file is the oldest."""
+    for statement in _SEGMENTS_2:
+        db.execute(statement)
+
+
 def migrate(db: Database, lineage: str) -> None:
     """Bring the file to this lading's schema: everything or nothing, in one write transaction."""
     db.execute("BEGIN IMMEDIATE")
@@ -174,6 +199,12 @@ def migrate(db: Database, lineage: str) -> None:
     except BaseException:
         db.rollback()
         raise
+
+
+def lend(db: Database) -> None:
+    """Let an older file that is open for reading only answer the questions of this lading. Nothing is written to it."""
+    pointers = "SELECT job, identity, 0 AS place, file, digest, rows FROM main.baselines"
+    db.execute(f"CREATE TEMP VIEW segments AS {pointers}")
 
 
 def shape(db: Database, *kinds: str) -> frozenset[str]:

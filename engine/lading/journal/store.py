@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 #: A file up to this many bytes is checked at every opening; a larger one after an unclean end only.
 ALWAYS_CHECKED = 32 * 2**20
 #: Tables whose indexes are checked at every opening too (quick_check leaves them out): a batch must not be overlooked.
-_VITAL = ("meta", "runs", "batches", "events", "baselines", "slots", "leases", "approvals")
+_VITAL = ("meta", "runs", "batches", "events", "slots", "leases", "approvals")
 #: What each connection must answer to its pragmas, whatever the SQLite library was compiled with.
 _PRAGMAS = {
     "busy_timeout": BUSY_TIMEOUT,
@@ -155,8 +155,8 @@ def open_store(folder: Path, *, read_only: bool, lineage: str) -> tuple[Path, Da
         try:
             _set_pragmas(db, path, read_only=read_only)
             found = _trust(db, path, unclean=unclean)
-            if not read_only and _number(db, "user_version") < schema.SCHEMA_VERSION:
-                schema.migrate(db, lineage)
+            if _number(db, "user_version") < schema.SCHEMA_VERSION:
+                schema.migrate(db, lineage) if not read_only else schema.lend(db)
             anchor = None if read_only else files.Anchor.open(path)
         except BaseException:
             db.close()
@@ -214,7 +214,8 @@ def _trust(db: Database, path: Path, *, unclean: bool) -> str:
         )
     if version == schema.SCHEMA_VERSION and schema.shape(db, "table", "index") != schema.right_shape("table", "index"):
         raise damaged(path, "its tables are not those that lading made")
-    checks = [f"integrity_check({table})" for table in _VITAL]
+    pointers = "segments" if version >= schema.SEGMENTS_SINCE else "baselines"
+    checks = [f"integrity_check({table})" for table in (*_VITAL, pointers)]
     if unclean or path.stat().st_size <= ALWAYS_CHECKED:
         checks.insert(0, "quick_check(1)")
     for check in checks:

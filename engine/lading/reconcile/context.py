@@ -8,6 +8,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lading.ports import Baseline, Segment
+
 if TYPE_CHECKING:
     from collections.abc import Callable
     from contextlib import AbstractContextManager
@@ -17,7 +19,7 @@ if TYPE_CHECKING:
     from lading.core.job import Job
     from lading.core.policy import Policy
     from lading.core.vendor_rules import VendorRules
-    from lading.ports import Clock, DataPath, Memory, Sink, Vendor, Watcher
+    from lading.ports import BaselineEntry, Clock, DataPath, Memory, Sink, Vendor, Watcher
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,8 +56,13 @@ class Folders:
         return self.state / "collected" / job
 
     def baselines(self, job: str) -> Path:
-        """Return where the baseline files of a job are."""
+        """Return where the segments of a job's baselines are."""
         return self.state / "baselines" / job
+
+    def baseline(self, entry: BaselineEntry) -> Baseline:
+        """Return the baseline that the journal points to."""
+        folder = self.baselines(entry.job)
+        return Baseline(segments=tuple(Segment(path=folder / one.file, rows=one.rows) for one in entry.segments))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,6 +1,6 @@
 """Bring the answers of a collected batch to its sink, and prepare the baseline that the journal will point to.
 
-Doing it twice leaves the same sinks and the same baseline file. It does not write the journal.
+Doing it twice leaves the same sinks and the same segments. It does not write the journal.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lading.core import events
 from lading.core.mapping import Expression
-from lading.ports import Baseline, BaselineEntry
+from lading.ports import Baseline, BaselineEntry, SegmentEntry
 from lading.reconcile import collected
 
 if TYPE_CHECKING:
@@ -54,17 +54,12 @@ def key_columns(context: JobContext) -> tuple[str, ...]:
 def baseline_of(context: JobContext, world: World) -> Baseline:
     """Return what the target's account is known to hold for the job."""
     entry = world.memory.baseline(context.job.name, context.identity)
-    if entry is None:
-        return Baseline()
-    return Baseline(path=world.folders.baselines(context.job.name) / entry.file, rows=entry.rows)
+    return world.folders.baseline(entry) if entry is not None else Baseline()
 
 
 def baseline_entry(batch: Batch, baseline: Baseline) -> BaselineEntry:
-    """Return how the journal points to the baseline: by the name of the file, which carries its digest."""
-    if baseline.path is None:
-        message = f"the baseline after batch {batch.id} is in no file"
-        raise AssertionError(message)
-    name = baseline.path.name
-    return BaselineEntry(
-        job=batch.job, identity=batch.identity, file=name, digest=name.split(".")[0], rows=baseline.rows
+    """Return how the journal points to the baseline: by the names of the files, which carry their digests."""
+    segments = tuple(
+        SegmentEntry(file=one.path.name, digest=one.path.name.split(".")[0], rows=one.rows) for one in baseline.segments
     )
+    return BaselineEntry(job=batch.job, identity=batch.identity, segments=segments)

@@ -1,0 +1,60 @@
+"""A baseline has few segments, and no row is written again and again, in whatever sizes the batches come."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from lading.core.compaction import MOST, UNIT, merged_from
+
+SIZES = st.lists(st.one_of(st.integers(0, 50), st.integers(0, 10**7)), min_size=1, max_size=200)
+
+
+def lived(sizes: list[int]) -> tuple[list[int], list[int]]:
+    """Return the segments after batches of these sizes, and how often the rows of each batch were written."""
+    segments: list[int] = []
+    within: list[list[int]] = []
+    written = [1] * len(sizes)
+    for number, new in enumerate(sizes):
+        place = merged_from(segments, new)
+        merged = [one for group in within[place:] for one in group]
+        for one in merged:
+            written[one] += 1
+        segments[place:] = [sum(segments[place:]) + new]
+        within[place:] = [[*merged, number]]
+        assert len(segments) <= MOST
+    assert sum(segments) == sum(sizes)
+    return segments, written
+
+
+@given(SIZES)
+def test_there_are_never_more_segments_than_the_most_and_the_rows_are_kept(sizes: list[int]) -> None:
+    lived(sizes)
+
+
+def test_nothing_is_merged_while_there_is_room() -> None:
+    assert [merged_from([10] * count, 10) for count in range(MOST)] == list(range(MOST))
+
+
+@pytest.mark.parametrize("size", [1, 1000, UNIT, 500_000])
+@pytest.mark.parametrize("batches", [20, 400, 3000])
+def test_rows_of_equal_batches_are_written_a_logarithm_of_times_but_for_a_unit_now_and_then(
+    size: int, batches: int
+) -> None:
+    _, written = lived([size] * batches)
+    now_and_then = UNIT * batches / (MOST - 1)
+    assert size * sum(written) <= size * batches * (2 + math.log2(batches)) + now_and_then
+    if size >= UNIT:
+        assert max(written) <= 2 + math.log2(batches)
+
+
+@pytest.mark.parametrize("step", [1, 17, 997])
+def test_a_large_segment_is_not_written_again_for_a_few_rows(step: int) -> None:
+    sizes = [10_000_000, *((step * number) % 2000 + 1 for number in range(150))]
+    segments, written = lived(sizes)
+    assert segments[0] == 10_000_000
+    assert written[0] == 1
+    assert sum(times * size for times, size in zip(written[1:], sizes[1:], strict=True)) < 8 * sum(sizes[1:])
