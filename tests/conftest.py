@@ -13,9 +13,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import lading_mocks
 from kit.deployment import JOBS, Deployment, write_sources
+from kit.shares import beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from concurrent.futures import Executor
 
 # No test asserts a time, not even by accident: the machine may be busy.
 settings.register_profile("lading", deadline=None)
@@ -30,6 +32,13 @@ def pytest_report_header() -> str:
     """Say whether the real files are here."""
     where = f"in {REAL_FILES}" if REAL_FILES.is_dir() else "not here, so the tests on them are left out"
     return f"real files: {where}"
+
+
+@pytest.fixture(scope="session")
+def player() -> Iterator[Executor]:
+    """One process beside this one for everything that is played with few rows, thousands of times."""
+    with beside() as pool:
+        yield pool
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ KINDS = ("noqa", "type: ignore", "pragma: no cover")
 EXCEPTIONS = {
     "engine": (68, 1, 0),
     "mocks": (16, 1, 0),
-    "tests": (31, 5, 0),
+    "tests": (34, 5, 0),
     "elsewhere": (0, 0, 0),
 }
 
