@@ -14,9 +14,11 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 import lading_mocks
 from kit.deployment import JOBS, Deployment, write_sources
+from kit.shares import beside
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from concurrent.futures import Executor
 
 # Many tests start the real command. Where Python may keep no bytecode beside the sources, it is kept in a place of
 # pytest's own: else each start compiles every library anew, which takes longer than all that the command does.
@@ -36,6 +38,13 @@ def pytest_report_header() -> str:
     """Say whether the real files are here."""
     where = f"in {REAL_FILES}" if REAL_FILES.is_dir() else "not here, so the tests on them are left out"
     return f"real files: {where}"
+
+
+@pytest.fixture(scope="session")
+def player() -> Iterator[Executor]:
+    """One process beside this one for everything that is played with few rows, thousands of times."""
+    with beside() as pool:
+        yield pool
 
 
 @pytest.fixture

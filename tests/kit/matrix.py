@@ -7,9 +7,11 @@ from __future__ import annotations
 
 import random
 import shutil
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
+from kit.remains import Remains, Sent
 from lading.core.batch import Batch, Phase
 from lading.errors import EnvironmentProblem
 from lading.journal import Journal
@@ -27,6 +29,7 @@ from simulation.life import Crash, Fuse, Process, process
 from simulation.wire import Network, Trouble, plugged
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
     from lading.core.policy import InDoubt
@@ -53,7 +56,29 @@ class Ending:
     complaints: list[str]
     died_at: str = ""
     struck: int = 0
-    names: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Death:
+    """A checkpoint, and what a kill there leaves."""
+
+    name: str
+    remains: Remains
+
+
+class _Witness(Fuse):
+    """Takes what a kill would leave at each checkpoint, and lets the process live on."""
+
+    def __init__(self, scenario: Scenario) -> None:
+        """Watch the scenario."""
+        super().__init__()
+        self._scenario = scenario
+        self.deaths: list[Death] = []
+
+    def checkpoint(self, name: str) -> None:
+        """Take everything."""
+        super().checkpoint(name)
+        self.deaths.append(Death(name, self._scenario.remains()))
 
 
 class Scenario:
@@ -61,6 +86,7 @@ class Scenario:
 
     def __init__(self, job: str, folder: Path, doubt: InDoubt | None = None) -> None:
         """Prepare the run once and keep a copy of everything."""
+        self._lasting = False
         self._describe(job, folder, doubt)
         self._begin()
         with plugged(self.network), self._process(Fuse()) as one:
@@ -73,11 +99,15 @@ class Scenario:
     def reopened(cls, job: str, folder: Path) -> Scenario:
         """Return a scenario that another process prepared in this folder."""
         made = cls.__new__(cls)
+        made._lasting = True
         made._describe(job, folder, None)
         made._open_world()
         return made
 
     def _describe(self, job: str, folder: Path, doubt: InDoubt | None) -> None:
+        #: endings by the world that a death left and whether rows may end unknown
+        self.endings: dict[tuple[bytes, bool], Ending] = {}
+        self._last: tuple[Remains, bytes] | None = None
         self.job, self.folder, self.doubt = job, folder, doubt
         self.state, self.kept = folder / "state", folder / "kept"
         folder.mkdir(parents=True, exist_ok=True)
@@ -94,34 +124,66 @@ class Scenario:
             self.sources.allowed[job, self.sources.seen(job, each["id"])] = 1
         self.sources._write(job)
 
-    def live(self, plan: Plan, crash: int | None) -> Ending:
-        """Live once under the plan, die at the checkpoint of that number, resume in peace until rest, and be judged."""
+    def live(self, plan: Plan, crash: int | None = None) -> Ending:
+        """Live once under the plan, die by an exception at the checkpoint of that number, resume, and be judged."""
+        fuse = Fuse("", crash) if crash is not None else Fuse()
+        struck = self._first(plan, fuse)
+        return self._rest(plan, fuse.died_at, struck)
+
+    def after(self, death: Death, plan: Plan) -> Ending:
+        """Find the world as a death left it, resume in peace until rest, and be judged."""
+        self._put_back(death.remains)
+        return self._rest(plan, death.name)
+
+    def lives(self, plan: Plan, *, first: int = 1, stride: int = 1) -> Iterator[tuple[int, Ending]]:
+        """Yield how the life without a death ends, as number 0, and how life ends after a kill at each checkpoint.
+
+        What follows a death is made of nothing but what the death left: the files, the hour and the requests under
+        way. So a death that leaves, byte for byte and row for row, what an earlier one left has the ending of that one.
+        """
+        witness = _Witness(self)
+        struck = self._first(plan, witness)
+        yield 0, self._rest(plan, "", struck)
+        for number, death in list(enumerate(witness.deaths, start=1))[first - 1 :: stride]:
+            known = (self.world(death), plan.doubtful)
+            if known not in self.endings:
+                self.endings[known] = self.after(death, plan)
+            yield number, replace(self.endings[known], died_at=death.name)
+
+    def witnessed(self, plan: Plan) -> list[Death]:
+        """Live under the plan and return what a kill would leave at each checkpoint of this life."""
+        witness = _Witness(self)
+        self._first(plan, witness)
+        return witness.deaths
+
+    def world(self, death: Death) -> bytes:
+        """Return what tells the world that a death leaves from every other world."""
+        remains = death.remains
+        if self._last is None or self._last[0] != remains:
+            self._last = (remains, remains.digest(self.folder / "peek"))
+        return self._last[1]
+
+    def _first(self, plan: Plan, fuse: Fuse) -> int:
+        """Live the first process under the plan, end the trouble, and return how often something struck."""
         self.restore()
         self.kit.faults.arm(plan.faults)
         for trouble in plan.troubles:
             self.network.arm(trouble)
-        fuse = Fuse("", crash) if crash is not None else Fuse()
         with plugged(self.network):
             self._resume(fuse)
-            struck = sum(one["struck"] for one in self.kit.faults.report()) + len(self.network.fired)
-            self.kit.faults.clear()
-            self.network.troubles.clear()
+        struck = sum(one["struck"] for one in self.kit.faults.report()) + len(self.network.fired)
+        self.kit.faults.clear()
+        self.network.troubles.clear()
+        return struck
+
+    def _rest(self, plan: Plan, died_at: str, struck: int = 0) -> Ending:
+        """Resume in peace until rest, and be judged."""
+        with plugged(self.network):
             for _ in range(4):
                 if self._batch().phase is Phase.DELIVERED:
                     break
                 self._resume(Fuse())
-        return Ending(self._batch(), list(self._complaints(plan)), fuse.died_at, struck)
-
-    def checkpoints(self, plan: Plan) -> int:
-        """Return how many checkpoints the first life under a plan has."""
-        self.restore()
-        self.kit.faults.arm(plan.faults)
-        for trouble in plan.troubles:
-            self.network.arm(trouble)
-        fuse = Fuse()
-        with plugged(self.network):
-            self._resume(fuse)
-        return fuse.seen
+        return Ending(self._batch(), list(self._complaints(plan)), died_at, struck)
 
     def restore(self) -> None:
         """Put the prepared run back, in an empty world."""
@@ -129,15 +191,21 @@ class Scenario:
         shutil.copytree(self.kept, self.state)
         self._begin()
 
+    def _put_back(self, remains: Remains) -> None:
+        """Make the world what it was, with the requests that were under way."""
+        remains.put_back(self.folder)
+        self._open_world(remains.epoch)
+        for one in remains.sent:
+            self.time.later_at(one.at, one.count, one.what, partial(self.network.land, *one.given))
+
+    def remains(self) -> Remains:
+        """Return the world as it is now."""
+        return Remains.of(self.folder, self.time.epoch(), tuple(Sent(*one) for one in self.time.under_way()))
+
     def go_on(self) -> Ending:
         """Find the world as a killed process left it on disk, resume until rest, and be judged."""
         self._open_world()
-        with plugged(self.network):
-            for _ in range(4):
-                if self._batch().phase is Phase.DELIVERED:
-                    break
-                self._resume(Fuse())
-        return Ending(self._batch(), list(self._complaints(Plan("killed"))))
+        return self._rest(Plan("killed"), "")
 
     def run_once(self) -> None:
         """Resume once, in a world that outlives this process."""
@@ -150,11 +218,12 @@ class Scenario:
         shutil.rmtree(self.folder / "out", ignore_errors=True)
         self._open_world()
 
-    def _open_world(self) -> None:
-        """Open the vendors' world as it stands on disk."""
-        clock = Clock(START, frozen=True)
+    def _open_world(self, epoch: float = START) -> None:
+        """Open the vendors' world as it stands on disk; the clock too where another process goes on with it."""
+        clock = Clock(epoch, frozen=True)
         (self.folder / "vendors").mkdir(exist_ok=True)
-        clock.live_in(self.folder / "vendors" / "clock.json")
+        if self._lasting:
+            clock.live_in(self.folder / "vendors" / "clock.json")
         vendors = {name: VENDORS[name](Memory(self.folder / "vendors" / name, seed=1), clock) for name in VENDORS}
         self.kit = Kit(clock=clock, vendors=vendors, folder=self.folder / "vendors")
         self.time = VirtualTime(clock)

@@ -51,8 +51,16 @@ class VirtualTime:
 
     def later(self, seconds: float, what: str, land: Callable[[], None]) -> None:
         """Let something happen so many seconds from now."""
-        self._count += 1
-        heapq.heappush(self._under_way, (self.epoch() + seconds, self._count, what, land))
+        self.later_at(self.epoch() + seconds, self._count + 1, what, land)
+
+    def later_at(self, at: float, count: int, what: str, land: Callable[[], None]) -> None:
+        """Let something happen at a moment; what falls on the same one happens by its count."""
+        self._count = max(self._count, count)
+        heapq.heappush(self._under_way, (at, count, what, land))
+
+    def under_way(self) -> list[tuple[float, int, str, Callable[[], None]]]:
+        """Return what will happen, the next first."""
+        return sorted(self._under_way, key=lambda one: one[:2])
 
     def pass_by(self, seconds: float) -> None:
         """Let so many seconds pass."""

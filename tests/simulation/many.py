@@ -40,6 +40,15 @@ class Sum:
         if report.violations:
             self.violations[report.seed] = report.violations
 
+    def add_all(self, other: Sum) -> None:
+        """Count what another set of seeds came to."""
+        self.played += other.played
+        self.crashes += other.crashes
+        self.sometimes.update(other.sometimes)
+        self.planned.update(other.planned)
+        self.fired.update(other.fired)
+        self.violations.update(other.violations)
+
 
 def folder() -> Path:
     """Return a folder of this process, in memory where the machine has such a thing."""
@@ -74,6 +83,27 @@ def chunk(seeds: list[int], plant: str) -> list[Report]:
     """Play some seeds in a row and leave nothing behind."""
     try:
         return [one(seed, plant) for seed in seeds]
+    finally:
+        shutil.rmtree(folder(), ignore_errors=True)
+
+
+def summed(seeds: Iterable[int]) -> Sum:
+    """Play some seeds in a row and return what they came to."""
+    total = Sum()
+    for report in chunk(list(seeds), ""):
+        total.add(report)
+    return total
+
+
+def digests(seeds: Iterable[int]) -> list[str]:
+    """Play some seeds in a row and return the digest of all that happened in each."""
+    return [report.digest for report in chunk(list(seeds), "")]
+
+
+def first_violated(seeds: Iterable[int], plant: str) -> int | None:
+    """Play seeds with a planted bug until one complains, and return it."""
+    try:
+        return next((seed for seed in seeds if one(seed, plant).violations), None)
     finally:
         shutil.rmtree(folder(), ignore_errors=True)
 

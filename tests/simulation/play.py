@@ -108,7 +108,8 @@ class Play:
         return self.kit.vendors
 
     def told(self, what: str) -> None:
-        """Write a line of the transcript."""
+        """Write a line of the transcript, in which the folder has no name: it is another one in each process."""
+        what = what.replace(str(self.folder), "FOLDER")
         self.report.transcript.append(f"{self.time.epoch():.3f} {what}")
 
     def run(self) -> Report:

@@ -10,6 +10,7 @@ import io
 import os
 import re
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 from urllib.parse import unquote_to_bytes, urlsplit
@@ -75,7 +76,7 @@ class Network:
         trouble = self._strike(self.names[port], method, parts.path)
         self.checkpoint(f"http:before:{method}")
         if trouble and trouble.kind == "late":
-            self.clock.later(trouble.lands, what, lambda: self._land(prepared, body, port))
+            self.clock.later(trouble.lands, what, partial(self.land, prepared, body, port))
             self.clock.pass_by(trouble.seen)
             self.told(f"{what} timed out")
             raise requests.ReadTimeout("Read timed out.", request=prepared)
@@ -111,7 +112,8 @@ class Network:
     def _deliver(self, prepared: requests.PreparedRequest, body: bytes, port: int) -> Response:
         return self.servers[port].application(Request(_environ(prepared, body)))
 
-    def _land(self, prepared: requests.PreparedRequest, body: bytes, port: int) -> None:
+    def land(self, prepared: requests.PreparedRequest, body: bytes, port: int) -> None:
+        """Let a request that the client has given up reach the vendor."""
         with contextlib.suppress(ConnectionError):
             self._deliver(prepared, body, port)
 

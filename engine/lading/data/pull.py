@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 #: Rows that are read at a time where a file can be entered anywhere.
 STRETCH = 50_000
+#: A file of so many bytes at most is read whole: threads would cost more than all the rest.
+LITTLE = 1 << 20
 #: Frames that wait for the consumer.
 _WAITING = 2
 _PAUSE = 0.2
@@ -31,6 +33,10 @@ os.environ.setdefault("POLARS_NDJSON_CHUNK_PREFETCH_LIMIT", "4")
 
 def stretches(rows: pl.LazyFrame, total: int) -> Iterator[pl.DataFrame]:
     """Yield the rows of a file that can be entered anywhere, some at a time, the next ones read beside."""
+    if total <= STRETCH:
+        if total:
+            yield _read(rows, 0)
+        return
     with ThreadPoolExecutor(1) as beside:
         coming: Future[pl.DataFrame] | None = None
         for begin in range(0, total, STRETCH):
@@ -43,6 +49,11 @@ def stretches(rows: pl.LazyFrame, total: int) -> Iterator[pl.DataFrame]:
 def _read(rows: pl.LazyFrame, begin: int) -> pl.DataFrame:
     """Return one stretch."""
     return rows.slice(begin, STRETCH).collect(engine="streaming")
+
+
+def at_once(rows: pl.LazyFrame, size: int) -> Iterator[pl.DataFrame]:
+    """Yield the rows of a query over little, which is read whole, in order, `size` at a time."""
+    yield from rows.collect(engine="streaming").iter_slices(size)
 
 
 def batches(rows: pl.LazyFrame, size: int) -> Iterator[pl.DataFrame]:

@@ -20,11 +20,11 @@ import pyarrow.parquet as pq
 from lading.data import soundness
 from lading.data.files import TextFile, format_of, locate, readable_copy
 from lading.data.names import PREFIX, ROW
-from lading.data.pull import batches, stretches
+from lading.data.pull import LITTLE, at_once, batches, stretches
 from lading.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
     from lading.core.job import Join, Source
 
@@ -160,7 +160,9 @@ def _pieces(given: Input, work: Path, *, fresh: bool) -> Iterator[pl.DataFrame]:
                     plain = readable_copy(text, work, fresh=fresh)
             sound: Future[None] | None = None
             if given.format == "csv" and fresh:
-                sound = beside.submit(soundness.check, plain, given.delimiter, len(given.columns))
+                little = plain.stat().st_size <= LITTLE
+                submit = _now if little else beside.submit
+                sound = submit(soundness.check, plain, given.delimiter, len(given.columns))
             rows = 0
             with reading(path, given, plain, sound):
                 for frame in _pulled(given, plain):
@@ -171,10 +173,23 @@ def _pieces(given: Input, work: Path, *, fresh: bool) -> Iterator[pl.DataFrame]:
             offset += rows
 
 
+def _now(check: Callable[..., None], *given: object) -> Future[None]:
+    """Do at once what a thread would do beside."""
+    done: Future[None] = Future()
+    try:
+        check(*given)
+        done.set_result(None)
+    except (SourceError, OSError, UnicodeError) as error:
+        done.set_exception(error)
+    return done
+
+
 def _pulled(given: Input, plain: Path) -> Iterator[pl.DataFrame]:
     """Yield the rows of one file at the pace of the consumer."""
     if given.format == "parquet":
         return stretches(_scan(given, plain), pq.read_metadata(plain).num_rows)
+    if plain.stat().st_size <= LITTLE:
+        return at_once(_scan(given, plain), FRAME_ROWS)
     return batches(_scan(given, plain), FRAME_ROWS)
 
 

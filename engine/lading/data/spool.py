@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import suppress
+from itertools import chain, islice
 from typing import TYPE_CHECKING, Any, Self, TypeVar
 
 import polars as pl
@@ -100,10 +101,16 @@ def threads() -> int:
 
 def in_order(work: Callable[[One], Other], given: Iterable[One], threads: int) -> Iterator[Other]:
     """Yield `work(one)` for each one in order, computed by threads, with at most one more than threads under way."""
+    coming = iter(given)
+    begun = list(islice(coming, 2))
+    if not begun[1:]:
+        # Where there is one thing to do, threads cost more than they bring.
+        yield from map(work, begun)
+        return
     with ThreadPoolExecutor(threads) as pool:
         under_way: deque[Future[Other]] = deque()
         try:
-            for one in given:
+            for one in chain(begun, coming):
                 under_way.append(pool.submit(work, one))
                 if len(under_way) > threads:
                     yield under_way.popleft().result()

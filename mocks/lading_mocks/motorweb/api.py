@@ -6,6 +6,7 @@ service errors are an invention (section 12, 9); so is the list of batches (19).
 
 from __future__ import annotations
 
+import functools
 import json
 from dataclasses import replace
 from http import HTTPStatus
@@ -51,6 +52,22 @@ class _NotFoundError(Exception):
     """No such service or batch."""
 
 
+@functools.cache
+def _routes() -> Map:
+    """Give the paths, which are compiled once: every vendor of a process has the same."""
+    shared = [Submount(prefix, [rule.empty() for rule in _ROUTES]) for prefix in _PREFIXES]
+    return Map(
+        [
+            Rule("/auth/v1/token", endpoint="token", methods=["POST"]),
+            Rule(f"{STORAGE}/user-upload/<name>", endpoint="put_object", methods=["PUT", "GET"]),
+            Rule(f"{STORAGE}/user-results/<name>", endpoint="get_object", methods=["GET", "PUT"]),
+            *shared,
+        ],
+        strict_slashes=False,
+        merge_slashes=False,
+    )
+
+
 class Motorweb(BackOffice):
     """The vendor `motorweb-bdp`."""
 
@@ -63,17 +80,7 @@ class Motorweb(BackOffice):
     def __init__(self, memory: Memory, clock: Clock, *, switches: MotorwebSwitches | None = None) -> None:
         """Take memory and clock; `switches` are the readings to follow."""
         super().__init__(memory, clock, switches=switches)
-        shared = [Submount(prefix, [rule.empty() for rule in _ROUTES]) for prefix in _PREFIXES]
-        self._routes = Map(
-            [
-                Rule("/auth/v1/token", endpoint="token", methods=["POST"]),
-                Rule(f"{STORAGE}/user-upload/<name>", endpoint="put_object", methods=["PUT", "GET"]),
-                Rule(f"{STORAGE}/user-results/<name>", endpoint="get_object", methods=["GET", "PUT"]),
-                *shared,
-            ],
-            strict_slashes=False,
-            merge_slashes=False,
-        )
+        self._routes = _routes()
         self._open: dict[str, Callable[..., Response]] = {
             "token": self._token,
             "put_object": self._put_object,

@@ -6,6 +6,7 @@ It does not know what makes a record good, how long a phase lasts, or how a URL 
 from __future__ import annotations
 
 import base64
+import functools
 import gzip
 import hmac
 import re
@@ -36,6 +37,24 @@ _ENCRYPTED = {signing.ENCRYPTION: "AES256"}
 _DENIED = "Full authentication is required to access this resource"
 
 
+@functools.cache
+def _routes() -> Map:
+    """Give the paths, which are compiled once: every vendor of a process has the same."""
+    return Map(
+        [
+            Rule("/v2/batches/inspect", endpoint="list", methods=["GET"]),
+            Rule("/v2/batches/inspect/<ref>", endpoint="inspect", methods=["GET"]),
+            Rule("/v2/batches/<reference:ref>", endpoint="plain", methods=["GET"]),
+            Rule("/v2/batches/<reference:ref>", endpoint="allocate", methods=["PUT"]),
+            Rule(f"{_BUCKET}/<key>/<ref>/import.gz", endpoint="object", methods=["PUT", "GET"]),
+            Rule(f"{_BUCKET}/<key>/<ref>/log.gz", endpoint="log", methods=["PUT", "GET"]),
+        ],
+        strict_slashes=False,
+        merge_slashes=False,
+        converters={"reference": Reference},
+    )
+
+
 class Sitecore(BackOffice):
     """The vendor `sitecore-cdp`."""
 
@@ -48,19 +67,7 @@ class Sitecore(BackOffice):
     def __init__(self, memory: Memory, clock: Clock, *, switches: SitecoreSwitches | None = None) -> None:
         """Take memory and clock; `switches` are the readings to follow."""
         super().__init__(memory, clock, switches=switches)
-        self._routes = Map(
-            [
-                Rule("/v2/batches/inspect", endpoint="list", methods=["GET"]),
-                Rule("/v2/batches/inspect/<ref>", endpoint="inspect", methods=["GET"]),
-                Rule("/v2/batches/<reference:ref>", endpoint="plain", methods=["GET"]),
-                Rule("/v2/batches/<reference:ref>", endpoint="allocate", methods=["PUT"]),
-                Rule(f"{_BUCKET}/<key>/<ref>/import.gz", endpoint="object", methods=["PUT", "GET"]),
-                Rule(f"{_BUCKET}/<key>/<ref>/log.gz", endpoint="log", methods=["PUT", "GET"]),
-            ],
-            strict_slashes=False,
-            merge_slashes=False,
-            converters={"reference": Reference},
-        )
+        self._routes = _routes()
         self._storage: dict[str, Callable[[Request, str], Response]] = {
             "object": self._put_object,
             "log": self._get_log,
