@@ -17,7 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lading.core.vendor_rules import FileFormat, FileRules
-from lading.data import Columnar, compare, gz, stage
+from lading.data import Columnar, gz
 from lading.errors import SourceError
 
 if TYPE_CHECKING:
@@ -127,20 +127,6 @@ def test_a_consumer_that_stops_keeps_what_it_was_given_and_nothing_else(bench: B
     cast("Generator[BatchFile]", files).close()
     assert {Path(first.path).name, Path(first.evidence).name} <= {one.name for one in into.iterdir()}
     assert not list(into.glob(".lading-part*"))
-
-
-def test_the_same_input_gives_the_same_bytes_whatever_the_threads(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(stage, "FRAME_ROWS", 700)
-    bench.rules = rules(file=limited(bytes_max=30_000))
-    bench.source(many(4000))
-    digests = []
-    for count in (1, 2, 5):
-        monkeypatch.setattr(stage, "threads", lambda count=count: count)
-        monkeypatch.setattr(compare, "threads", lambda count=count: count)
-        digests.append([one.digest for one in bench.stage(bench.compare())])
-    assert digests[0] == digests[1] == digests[2]
 
 
 @pytest.mark.parametrize("compression", ["fast", "small"])

@@ -7,38 +7,48 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import deque
-from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 import polars as pl
 import pyarrow.parquet as pq
 
+from lading.data.workers import in_order, threads
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterable
     from pathlib import Path
     from types import TracebackType
 
+__all__ = ["Schema", "Spool", "digest_of", "in_order", "settle_on_disk", "threads"]
+
 #: Columns and their types.
 Schema = Mapping[str, pl.DataType | type[pl.DataType]]
-One = TypeVar("One")
-Other = TypeVar("Other")
 
 
 class Spool:
     """A Parquet file that grows frame by frame under a temporary name. A context manager: an exception drops it."""
 
     def __init__(
-        self, path: Path, schema: Schema, *, compression: str = "lz4", mark: Mapping[bytes, bytes] | None = None
+        self,
+        path: Path,
+        schema: Schema,
+        *,
+        compression: str = "lz4",
+        mark: Mapping[bytes, bytes] | None = None,
+        few: Sequence[str] = (),
     ) -> None:
-        """Open the file; every frame must have these columns. The mark is kept in the file's metadata."""
+        """Open the file; every frame must have these columns. The mark is kept in the file's metadata.
+
+        `few` names the columns with few distinct values: the others are not worth the search for equal ones.
+        """
         self._path = path
         self._partial = path.with_name(path.name + ".partial")
         self._empty = pl.DataFrame(schema=schema)
         columns = self._arrow(self._empty).schema.with_metadata(dict(mark) if mark else None)
-        self._writer = pq.ParquetWriter(self._partial, columns, compression=compression)
+        self._writer = pq.ParquetWriter(
+            self._partial, columns, compression=compression, use_dictionary=[one for one in few if one in schema]
+        )
         self.rows = 0
 
     def _arrow(self, frame: pl.DataFrame) -> Any:
@@ -48,7 +58,9 @@ class Spool:
     def add(self, frame: pl.DataFrame) -> None:
         """Write one frame; columns are taken by name."""
         if frame.height:
-            self._writer.write_table(self._arrow(frame.select(self._empty.columns)).cast(self._writer.schema))
+            table = self._arrow(frame.select(self._empty.columns))
+            known = self._writer.schema
+            self._writer.write_table(table if table.schema.equals(known) else table.cast(known))
             self.rows += frame.height
 
     def __enter__(self) -> Self:
@@ -78,27 +90,6 @@ class Spool:
         if self._partial.exists():
             self._writer.close()
             self._partial.replace(self._path)
-
-
-def threads() -> int:
-    """Return how many threads map and encode at the same time."""
-    return max(1, min(8, os.cpu_count() or 1))
-
-
-def in_order(work: Callable[[One], Other], given: Iterable[One], threads: int) -> Generator[Other]:
-    """Yield `work(one)` for each one in order, computed by threads, with at most one more than threads under way."""
-    with ThreadPoolExecutor(threads) as pool:
-        under_way: deque[Future[Other]] = deque()
-        try:
-            for one in given:
-                under_way.append(pool.submit(work, one))
-                if len(under_way) > threads:
-                    yield under_way.popleft().result()
-            while under_way:
-                yield under_way.popleft().result()
-        finally:
-            for left in under_way:
-                left.cancel()
 
 
 def digest_of(path: Path) -> str:
