@@ -6,10 +6,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from data_kit import Bench, job, rules
+from data_kit import NOW, Bench, job, rules
 
 from lading.core.record_schema import Kind, Rule
 from lading.data import Columnar, grouping, read, stage
+from lading.errors import SourceError
+from lading.ports import CompareContext
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -91,3 +93,52 @@ def test_items_may_be_plain_values_and_an_item_without_any_is_left_out(orders: B
         {"no": "A", "skus": ["s1"], "x": ["one", "one"]},
         {"no": "B", "x": ["one"]},
     ]
+
+
+def lines_of(bench: Bench, path: Columnar) -> list[str]:
+    bench.runs += 1
+    comparison = path.compare(
+        bench.job, bench.rules, bench.baseline, CompareContext(folder=bench.folder / f"work-{bench.runs}", now=NOW)
+    )
+    files = path.stage(bench.job, bench.rules, comparison, bench.folder / f"files-{bench.runs}")
+    return [one.digest for one in files]
+
+
+SORTED = {
+    "numbers up": [str(one) for one in range(1, 60)],
+    "numbers down": [str(one) for one in range(60, 0, -1)],
+    "texts up": [f"k{one:03}" for one in range(60)],
+    "texts down": [f"k{one:03}" for one in range(60, 0, -1)],
+}
+UNSORTED = {
+    "one comes again": ["a", "b", "c", *(f"d{one:02}" for one in range(40)), "a"],
+    "numbers written twice": ["1", "2", "02", "3"],
+    "no order": ["m", "a", "z", "b"],
+}
+
+
+@pytest.mark.parametrize("name", [*SORTED, *UNSORTED])
+@pytest.mark.parametrize("frame", [1, 4, 7, 50, 1000])
+def test_a_sorted_source_is_streamed_and_gives_the_same_files(
+    orders: Bench, monkeypatch: pytest.MonkeyPatch, name: str, frame: int
+) -> None:
+    monkeypatch.setattr(grouping, "FRAME_ROWS", frame)
+    monkeypatch.setattr(read, "FRAME_ROWS", frame)
+    monkeypatch.setattr(grouping, "SHARE", 5)
+    keys = (SORTED | UNSORTED)[name]
+    rows = [f"{key},w,s{number},{number}" for place, key in enumerate(keys) for number in range(place % 4 + 1)]
+    orders.source("\n".join(["no,who,sku,qty", *rows, ""]))
+    orders.rules = rules()
+    found = lines_of(orders, Columnar())
+    spread = bool(list((orders.folder / f"work-{orders.runs}").glob("grouped-*")))
+    assert spread == (name in UNSORTED)
+    monkeypatch.setattr(grouping, "_sorted", lambda *_: False)
+    assert lines_of(orders, Columnar()) == found
+
+
+def test_a_source_that_is_no_longer_sorted_when_it_is_staged_is_refused(orders: Bench) -> None:
+    orders.source("no,who,sku,qty\n1,x,s,1\n2,x,s,1\n")
+    comparison = orders.compare()
+    orders.source("no,who,sku,qty\n1,x,s,1\n2,x,s,1\n1,x,s,1\n")
+    with pytest.raises(SourceError, match="changed"):
+        orders.stage(comparison)

@@ -12,11 +12,8 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-import polars as pl
-
 from lading.core.batch import BatchFile
-from lading.data import names
-from lading.data.encode import Encoded, encoded, head_of
+from lading.data.encode import Encoded, head_of
 from lading.data.read import FRAME_ROWS
 from lading.data.sealed import Sealer
 from lading.data.spool import settle_on_disk
@@ -24,7 +21,7 @@ from lading.data.spool import settle_on_disk
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from lading.data.records import Mapped, Plan
+    from lading.data.records import Plan
     from lading.ports import Baseline, CompareContext
 
 _FOLDER, _FACTS = "ahead", "ahead.json"
@@ -46,20 +43,15 @@ class Ahead:
         self._rows = 0
         self._small = False
 
-    def encode(self, found: Mapped) -> Encoded | None:
-        """Return the packed lines of the good records of a frame; None once it is clear that they are not wanted."""
-        if self._sealer is None:
-            return None
-        sent = [
-            pl.col(names.ROW).alias(names.SENT_ROW),
-            pl.col(names.KEY).alias(names.SENT_KEY),
-            pl.col(names.FINGERPRINT).alias(names.SENT_AS),
-            pl.lit("add").alias(names.OP),
-        ]
-        plan = self._plan
-        leaves = [names.leaf(one.index) for one in plan.record.leaves]
-        good = found.heads.lazy().filter(~pl.col("bad")).select(names.ROW, names.KEY, *leaves, *sent).collect()
-        return encoded(plan, replace(found, heads=good), plan.record, plan.job.mode, 0)
+    @property
+    def written(self) -> int:
+        """How many bytes were put into files."""
+        return 0 if self._sealer is None else self._sealer.written
+
+    @property
+    def wanted(self) -> bool:
+        """Whether lines are still worth making."""
+        return self._sealer is not None
 
     def add(self, one: Encoded | None) -> None:
         """Put the lines of the next frame into files."""
@@ -70,8 +62,7 @@ class Ahead:
             self.drop()
             return
         self._small = one.rows < FRAME_ROWS // 2
-        for block, evidence in one.blocks:
-            self._sealer.add(block, evidence)
+        self._sealer.add_all(one.blocks, one.evidence)
         self._rows += one.rows
 
     def finish(self, added: int) -> None:
@@ -81,8 +72,7 @@ class Ahead:
         if self._rows != added:
             self.drop()
             return
-        self._sealer.finish()
-        facts = [asdict(one) for one in self._sealer.files]
+        facts = [asdict(one) for one in self._sealer.finish()]
         (self._folder / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
 
     def drop(self) -> None:
@@ -100,8 +90,10 @@ class Ahead:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Drop everything after an exception."""
-        if kind is not None:
+        if kind is not None or self._sealer is None:
             self.drop()
+        else:
+            self._sealer.abandon()
 
 
 def take(folder: Path, into: Path) -> tuple[BatchFile, ...] | None:

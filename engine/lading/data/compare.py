@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import ExitStack
+from contextlib import ExitStack, closing, suppress
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -17,15 +17,17 @@ from lading.core.accounting import Tally
 from lading.data import names
 from lading.data.ahead import Ahead, may_go_ahead
 from lading.data.diff import CHANGES, LOSERS, Given, Placed, place, read_flying
-from lading.data.examine import RECORDS, Examined, examine, typed
+from lading.data.examine import RECORDS, typed
 from lading.data.findings import write_changes, write_invalid
-from lading.data.grouping import grouped_frames, spread
-from lading.data.joins import join_all, load
-from lading.data.keys import keyed
-from lading.data.read import frames
-from lading.data.records import BROKEN, Plan, make_plan, plan_checks
+from lading.data.grouping import UnsortedError, grouped_frames, spread, streamed
+from lading.data.joins import load
+from lading.data.parts import Part, parts
+from lading.data.recipe import recipe_of
+from lading.data.records import BROKEN, Plan, make_plan
 from lading.data.scatter import PARTS, Scatter, part_of_key
-from lading.data.spool import Spool, in_order, threads
+from lading.data.spool import Spool
+from lading.data.tasks import CompareTask, Keyed, KeyTask, prepare_comparison, prepare_keys
+from lading.data.workers import Aside, Workers
 from lading.ports import Comparison
 
 if TYPE_CHECKING:
@@ -34,11 +36,12 @@ if TYPE_CHECKING:
 
     from lading.core.job import Job
     from lading.core.vendor_rules import VendorRules
-    from lading.data.encode import Encoded
     from lading.ports import Baseline, CompareContext
 
 #: Source rows of one part of a scatter by row, at least.
 SHARE = 1_000_000
+#: Frames of records that wait to be put away.
+_WAITING = 4
 
 
 @dataclass(slots=True)
@@ -52,28 +55,56 @@ class Seen:
     warnings: dict[str, int] = field(default_factory=dict)
 
 
-def compare(job: Job, rules: VendorRules, baseline: Baseline, context: CompareContext) -> Comparison:
+def compare(job: Job, rules: VendorRules, baseline: Baseline, context: CompareContext, workers: Workers) -> Comparison:
     """Return what a run would send.
 
     Raises:
         SourceError: when the source cannot be read to its end as declared.
         SpecError: when the job does not fit the source.
     """
-    folder = context.folder
-    folder.mkdir(parents=True, exist_ok=True)
+    context.folder.mkdir(parents=True, exist_ok=True)
     plan = make_plan(job, rules, context.template)
-    facts = {"template": list(context.template) if context.template is not None else None}
+    lookups = load(plan.job.source, context.folder)
+    recipe = recipe_of(plan, lookups, context.folder, now=context.now, high_water=context.high_water)
+    for one in (True, False) if plan.grouped else (False,):
+        with suppress(UnsortedError):
+            return _compared(_Work(plan, context, recipe, workers, streamed=one), baseline)
+    raise AssertionError
+
+
+@dataclass(frozen=True, slots=True)
+class _Work:
+    """What does not change while a source is compared. `streamed` takes a source with `each:` for sorted by its key."""
+
+    plan: Plan
+    context: CompareContext
+    recipe: bytes
+    workers: Workers
+    streamed: bool
+
+
+def _compared(work: _Work, baseline: Baseline) -> Comparison:
+    """Return what a run would send.
+
+    Raises:
+        UnsortedError: when the source was taken for sorted by its key and is not.
+    """
+    plan, context, job = work.plan, work.context, work.plan.job
+    folder = context.folder
+    template = list(context.template) if context.template is not None else None
+    facts = {"template": template, "streamed": work.streamed}
     (folder / "compare.json").write_text(json.dumps(facts), encoding="utf-8")
     with ExitStack() as stack:
         schema: dict[str, pl.DataType | type[pl.DataType]] = dict(RECORDS)
         if job.source.duplicates.startswith("by:"):
             schema[names.RANK] = plan.schema[job.source.duplicates.removeprefix("by:")]
         records = stack.enter_context(Scatter(folder, "records", schema))
-        broken = stack.enter_context(Spool(folder / "broken.parquet", BROKEN))
+        broken = stack.enter_context(Spool(folder / "broken.parquet", BROKEN, few=("field", "code")))
         ahead = stack.enter_context(Ahead(plan, folder)) if may_go_ahead(plan, baseline, context) else None
-        seen = _read_all(plan, context, _Sinks(records, broken, ahead))
+        sinks = _Sinks(records, broken, ahead)
+        seen = _read_all(work, sinks)
         broken.close()
-        return _placed(plan, baseline, context, seen, _Sinks(records, broken, ahead))
+        return _placed(plan, baseline, context, seen, sinks)
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,58 +170,67 @@ def _comparison(seen: Seen, placed: Placed, folder: Path) -> Comparison:
     )
 
 
-def source_frames(plan: Plan, work: Path, *, fresh: bool) -> Iterator[pl.DataFrame]:
-    """Yield the source's rows with their joins."""
-    lookups = load(plan.job.source, work)
-    for frame in frames(plan.given, work, fresh=fresh):
-        yield join_all(frame, lookups)
-
-
-def _read_all(plan: Plan, context: CompareContext, sinks: _Sinks) -> Seen:
+def _read_all(work: _Work, sinks: _Sinks) -> Seen:
     """Read the source to its end and return what was counted."""
+    plan, context = work.plan, work.context
     seen = Seen(high_water=context.high_water if plan.job.send.since else None)
-    rules = plan_checks(plan, context.now)
-    given = _keyed_frames(plan, context, seen, sinks.broken)
+    given = parts(plan.given, context.folder, fresh=True, apart=work.workers.apart)
     if plan.grouped:
-        given = _regrouped(plan, given, context.folder)
-    ahead = sinks.ahead
-
-    def work(frame: pl.DataFrame) -> tuple[Examined, Encoded | None]:
-        one, mapped = examine(plan, frame, rules, context.high_water)
-        return one, None if ahead is None else ahead.encode(mapped)
-
-    for one, encoded in in_order(work, given, threads()):
-        sinks.records.add(one.records, part_of_key(names.KEY))
-        sinks.broken.add(one.broken)
-        if ahead is not None:
-            ahead.add(encoded)
-        for name, count in one.warnings.items():
-            seen.warnings[name] = seen.warnings.get(name, 0) + count
+        tasks = _grouped_tasks(work, _keyed_rows(work, given, seen, sinks))
+    else:
+        tasks = _tasks(work.recipe, given, sinks.ahead)
+    with Aside(_WAITING) as aside, closing(work.workers.in_order(prepare_comparison, tasks)) as found:
+        for one in found:
+            aside.do(sinks.records.add, one.examined.records, part_of_key(names.KEY))
+            sinks.broken.add(one.examined.broken)
+            if sinks.ahead is not None:
+                sinks.ahead.add(one.encoded)
+            for name, count in one.examined.warnings.items():
+                seen.warnings[name] = seen.warnings.get(name, 0) + count
+            if one.keyed is not None:
+                _count(work, seen, sinks, one.keyed)
+        aside.finish()
     sinks.records.finish()
     seen.records = sinks.records.rows
     return seen
 
 
-def _keyed_frames(plan: Plan, context: CompareContext, seen: Seen, broken: Spool) -> Iterator[pl.DataFrame]:
-    """Yield keyed frames; rows without a key are invalid at once. Tells the watcher how far it is."""
-    since = plan.job.send.since
-    for frame in source_frames(plan, context.folder, fresh=True):
-        kept, lost = keyed(plan, frame)
-        broken.add(lost)
-        seen.source_rows += frame.height
-        seen.keyless += lost.height
-        if since is not None:
-            seen.high_water = _greater(seen.high_water, frame[since], plan.schema[since])
-        if context.watcher is not None:
-            context.watcher.progress(plan.job.name, "compare", seen.source_rows, "rows")
-        yield kept
+def _tasks(recipe: bytes, given: Iterator[Part], ahead: Ahead | None) -> Iterator[CompareTask]:
+    """Yield a task for each part."""
+    for part in given:
+        yield CompareTask(recipe, part, ahead=ahead is not None and ahead.wanted)
 
 
-def _regrouped(plan: Plan, given: Iterator[pl.DataFrame], folder: Path) -> Iterator[pl.DataFrame]:
-    """Yield the keyed rows again as frames of whole records."""
-    schema: dict[str, pl.DataType | type[pl.DataType]] = {names.ROW: pl.Int64, names.KEY: pl.String, **plan.schema}
-    spread(given, schema, folder)
-    yield from grouped_frames(folder)
+def _count(work: _Work, seen: Seen, sinks: _Sinks, one: Keyed) -> None:
+    """Count the rows of a part; those without a key are invalid at once. Tells the watcher how far it is."""
+    plan, context = work.plan, work.context
+    sinks.broken.add(one.lost)
+    seen.source_rows += one.count
+    seen.keyless += one.lost.height
+    if one.most is not None and plan.job.send.since is not None:
+        seen.high_water = _greater(seen.high_water, one.most, plan.schema[plan.job.send.since])
+    if context.watcher is not None:
+        context.watcher.progress(plan.job.name, "compare", seen.source_rows, "rows")
+
+
+def _keyed_rows(work: _Work, given: Iterator[Part], seen: Seen, sinks: _Sinks) -> Iterator[pl.DataFrame]:
+    """Yield the rows of a source with their keys."""
+    tasks = (KeyTask(work.recipe, part) for part in given)
+    for one in work.workers.in_order(prepare_keys, tasks):
+        _count(work, seen, sinks, one)
+        yield one.rows
+
+
+def _grouped_tasks(work: _Work, given: Iterator[pl.DataFrame]) -> Iterator[CompareTask]:
+    """Yield a task for each frame of whole records."""
+    if work.streamed:
+        frames = streamed(given)
+    else:
+        schema: dict[str, pl.DataType | type[pl.DataType]] = {names.ROW: pl.Int64, names.KEY: pl.String}
+        spread(given, schema | work.plan.schema, work.context.folder)
+        frames = grouped_frames(work.context.folder)
+    for rows in frames:
+        yield CompareTask(work.recipe, rows)
 
 
 def _greater(known: object, values: pl.Series, kind: pl.DataType) -> object:

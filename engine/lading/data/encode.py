@@ -32,20 +32,16 @@ _BLOCKS_IN_FILE = 4
 
 
 @dataclass(frozen=True, slots=True)
-class Task:
-    """Some rows to encode, all adds and changes or all removals, and the number of the first within the run."""
-
-    rows: pl.DataFrame
-    first: int
-    removal: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Encoded:
-    """The packed lines of a task with the evidence of each block's rows."""
+    """Packed lines, and the evidence of their rows in the same order."""
 
-    blocks: list[tuple[Block, pl.DataFrame]]
-    rows: int
+    blocks: list[Block]
+    evidence: pl.DataFrame
+
+    @property
+    def rows(self) -> int:
+        """How many records these are."""
+        return self.evidence.height
 
 
 def changed_under_us(job: Job) -> SourceError:
@@ -66,15 +62,31 @@ def head_of(plan: Plan) -> Block | None:
     return pack(header_line(plan.columns), 0, compression_of(plan))
 
 
-def encode(plan: Plan, task: Task) -> Encoded:
-    """Return the packed lines of a task.
+def encode_changes(plan: Plan, rows: pl.DataFrame, first: int) -> Encoded:
+    """Return the packed lines of keyed rows to add or change; `first` is the number of the first within the run.
 
     Raises:
         SourceError: when a row is not what was compared.
     """
-    if task.removal:
-        return encoded(plan, *_removals(plan, task.rows), task.first)
-    return encoded(plan, _verified(plan, task.rows), plan.record, plan.job.mode, task.first)
+    return encoded(plan, _verified(plan, rows), plan.record, plan.job.mode, first)
+
+
+def encode_removals(plan: Plan, rows: pl.DataFrame, first: int) -> Encoded:
+    """Return the packed lines of keys to remove."""
+    return encoded(plan, *_removals(plan, rows), first)
+
+
+def encode_ahead(plan: Plan, found: Mapped) -> Encoded:
+    """Return the packed lines of the good records of a frame, all of them to add."""
+    sent = [
+        pl.col(names.ROW).alias(names.SENT_ROW),
+        pl.col(names.KEY).alias(names.SENT_KEY),
+        pl.col(names.FINGERPRINT).alias(names.SENT_AS),
+        pl.lit("add").alias(names.OP),
+    ]
+    leaves = [names.leaf(one.index) for one in plan.record.leaves]
+    good = found.heads.lazy().filter(~pl.col("bad")).select(names.ROW, names.KEY, *leaves, *sent).collect()
+    return encoded(plan, replace(found, heads=good), plan.record, plan.job.mode, 0)
 
 
 def encoded(plan: Plan, found: Mapped, record: Record, mode: str, first: int) -> Encoded:
@@ -88,12 +100,9 @@ def encoded(plan: Plan, found: Mapped, record: Record, mode: str, first: int) ->
     evidence = _evidence(plan, found, record)
     rules = plan.rules.file
     block_size = BLOCK if rules.bytes_max is None else max(1, min(BLOCK, rules.bytes_max // _BLOCKS_IN_FILE))
-    blocks = []
-    begin = 0
-    for raw, rows in cut(text, block_size, first, rules.rows_max):
-        blocks.append((pack(raw, rows, compression_of(plan)), evidence[begin : begin + rows]))
-        begin += rows
-    return Encoded(blocks, heads.height)
+    compression = compression_of(plan)
+    blocks = [pack(raw, rows, compression) for raw, rows in cut(text, block_size, first, rules.rows_max)]
+    return Encoded(blocks, evidence)
 
 
 def _verified(plan: Plan, rows: pl.DataFrame) -> Mapped:

@@ -17,11 +17,13 @@ from lading.data.joins import joined_schema
 from lading.data.lookup import lookup
 from lading.data.read import open_source
 from lading.data.settle import settle
-from lading.data.stage import stage
+from lading.data.stage import Around, stage_each
+from lading.data.workers import Workers
 from lading.ports import Reject
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+    from concurrent.futures import Executor
     from pathlib import Path
 
     from lading.core.batch import Batch, BatchFile
@@ -35,11 +37,18 @@ CHUNK = 10_000
 
 
 class Columnar:
-    """`DataPath` in polars. It holds no state but who is shown the progress of `stage`."""
+    """`DataPath` in polars. It holds no state but who does its tasks and who is shown the progress of `stage`."""
 
-    def __init__(self, watcher: Watcher | None = None) -> None:
-        """Take who is shown how far preparing is (comparing has its own in the context)."""
-        self._watcher = watcher
+    def __init__(
+        self, watcher: Watcher | None = None, *, executor: Executor | None = None, threads: int | None = None
+    ) -> None:
+        """Take who is shown how far preparing is (comparing has its own in the context), and who does the tasks.
+
+        Without an executor, tasks are done by `threads` threads (None: one for each core). With one, whatever has the
+        shape of `concurrent.futures.Executor`, it is given that many of them at a time, as module-level functions
+        with one picklable argument; the files are the same. Processes must be spawned, not forked.
+        """
+        self._around = Around(workers=Workers(threads=threads, executor=executor), watcher=watcher)
 
     def columns(self, job: Job) -> tuple[str, ...]:
         """Return the columns of the job's source, joins included, reading as little as possible."""
@@ -53,12 +62,20 @@ class Columnar:
         """Read, map, validate, fingerprint, and subtract what has not changed or is in flight."""
         whole_parquet([*baseline.paths, *context.in_flight])
         with guarded(f"comparing {job.name}"):
-            return compare(job, rules, baseline, context)
+            return compare(job, rules, baseline, context, self._around.workers)
 
     def stage(self, job: Job, rules: VendorRules, comparison: Comparison, into: Path) -> tuple[BatchFile, ...]:
         """Encode, split and compress what the comparison found into sealed, fsynced files with evidence beside them."""
         with guarded(f"preparing {job.name}"):
-            return stage(job, rules, comparison, into, self._watcher)
+            return tuple(stage_each(job, rules, comparison, into, self._around))
+
+    def stage_each(self, job: Job, rules: VendorRules, comparison: Comparison, into: Path) -> Iterator[BatchFile]:
+        """Yield the same files as `stage` one by one, each sealed and fsynced with its evidence before it is yielded.
+
+        For one consumer; closing the iterator drops what is begun. An error comes where the next file would.
+        """
+        with guarded(f"preparing {job.name}"):
+            yield from stage_each(job, rules, comparison, into, self._around)
 
     def invalid(self, comparison: Comparison) -> Iterator[Sequence[Reject]]:
         """Yield the invalid rows of a comparison, in the order of the source."""

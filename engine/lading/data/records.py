@@ -50,6 +50,7 @@ class Plan:
     key: tuple[Leaf, ...]
     record: Record
     columns: tuple[str, ...]
+    template: tuple[str, ...] | None = None
 
     @property
     def grouped(self) -> bool:
@@ -64,16 +65,34 @@ def make_plan(job: Job, rules: VendorRules, template: tuple[str, ...] | None = N
         SourceError: when the source is not there or not readable.
         SpecError: with everything in the job that does not fit the source.
     """
-    plan, problems = try_plan(job, rules, template)
-    if problems:
-        raise SpecError(tuple(problems))
-    return plan
+    given = open_source(job.source)
+    return compiled(job, rules, template, given, joined_schema(job.source, given.schema))
 
 
 def try_plan(job: Job, rules: VendorRules, template: tuple[str, ...] | None) -> tuple[Plan, list[Problem]]:
     """Return the plan of a job and everything that is wrong with it."""
     given = open_source(job.source)
-    schema = joined_schema(job.source, given.schema)
+    return _compiled(job, rules, template, given, joined_schema(job.source, given.schema))
+
+
+def compiled(
+    job: Job, rules: VendorRules, template: tuple[str, ...] | None, given: Input, schema: dict[str, pl.DataType]
+) -> Plan:
+    """Return the plan of a job whose source was looked at before. Nothing is read.
+
+    Raises:
+        SpecError: with everything in the job that does not fit the source.
+    """
+    plan, problems = _compiled(job, rules, template, given, schema)
+    if problems:
+        raise SpecError(tuple(problems))
+    return plan
+
+
+def _compiled(
+    job: Job, rules: VendorRules, template: tuple[str, ...] | None, given: Input, schema: dict[str, pl.DataType]
+) -> tuple[Plan, list[Problem]]:
+    """Return the plan of a job over a source with these columns, and everything that is wrong with it."""
     vendor_schema = rules.schema_for(job.target)
     record, problems = compile_record(job.record, vendor_schema.root if vendor_schema else None, schema)
     key, found = _key(job, schema)
@@ -82,7 +101,9 @@ def try_plan(job: Job, rules: VendorRules, template: tuple[str, ...] | None) -> 
     if rules.file.format is FileFormat.CSV:
         columns, found = header_names(job, record, template)
         problems += found
-    plan = Plan(job=job, rules=rules, given=given, schema=schema, key=key, record=record, columns=columns)
+    plan = Plan(
+        job=job, rules=rules, given=given, schema=schema, key=key, record=record, columns=columns, template=template
+    )
     return plan, problems
 
 

@@ -6,17 +6,18 @@ It does not know what the rows mean. As long as there are few rows nothing is wr
 from __future__ import annotations
 
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import polars as pl
 import polars_hash as plh
-
-from lading.data.spool import Schema, Spool
+import pyarrow as pa
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
     from types import TracebackType
+
+    from lading.data.spool import Schema
 
 #: Parts of a scatter that went to the disk. A power of two.
 PARTS = 64
@@ -55,13 +56,13 @@ class Scatter:
     """Rows by part. A context manager: on the way out its files are dropped."""
 
     def __init__(self, work: Path, name: str, schema: Schema) -> None:
-        """Hold nothing yet; the files would be `name-*.parquet` in the folder `work`."""
+        """Hold nothing yet; the files would be `name-*.arrow` in the folder `work`."""
         self._work, self._name, self._schema = work, name, schema
         self._empty = pl.DataFrame(schema=schema)
         self._held: list[pl.DataFrame] = []
         self._count = 0
         self._stack = ExitStack()
-        self._outs: dict[int, Spool] = {}
+        self._outs: dict[int, Any] = {}
         self.rows = 0
 
     def add(self, rows: pl.DataFrame, number: pl.Expr) -> None:
@@ -78,16 +79,20 @@ class Scatter:
         """Write what is held."""
         rows = pl.concat(self._held)
         self._held, self._count = [], 0
-        for (number,), part in rows.partition_by(
-            "lading:part", as_dict=True, include_key=False, maintain_order=True
-        ).items():
+        # One sort that keeps the order within a part, and slices: much cheaper than as many filters.
+        rows = rows.sort("lading:part", maintain_order=True)
+        counts = rows["lading:part"].rle().struct.unnest()
+        table = rows.drop("lading:part").to_arrow(compat_level=pl.CompatLevel.oldest())
+        begin = 0
+        for height, number in counts.iter_rows():
             if number not in self._outs:
-                self._outs[number] = self._stack.enter_context(Spool(self._path(number), self._schema))
-            self._outs[number].add(part)
+                self._outs[number] = self._stack.enter_context(pa.ipc.new_stream(self._path(number), table.schema))
+            self._outs[number].write_table(table.slice(begin, height))
+            begin += height
 
     def _path(self, number: int) -> Path:
         """Return where a part lies."""
-        return self._work / f"{self._name}-{number:03d}.parquet"
+        return self._work / f"{self._name}-{number:03d}.arrow"
 
     @property
     def spilled(self) -> bool:
@@ -103,7 +108,10 @@ class Scatter:
     def part(self, number: int) -> pl.DataFrame:
         """Return the rows of one part, in the order in which they came."""
         if self._outs:
-            return pl.read_parquet(self._path(number), glob=False) if number in self._outs else self._empty
+            if number not in self._outs:
+                return self._empty
+            with pa.ipc.open_stream(self._path(number).read_bytes()) as stream:
+                return pl.DataFrame(stream.read_all())
         held = [one.filter(pl.col("lading:part") == number).drop("lading:part") for one in self._held]
         return pl.concat([self._empty, *held])
 

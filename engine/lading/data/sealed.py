@@ -14,9 +14,11 @@ import polars as pl
 from lading.core.batch import BatchFile
 from lading.data.gz import HEADER, OVERHEAD, Block, combine, trailer
 from lading.data.spool import Spool, settle_on_disk
+from lading.data.workers import Aside
 from lading.errors import SourceError
 
 if TYPE_CHECKING:
+    from concurrent.futures import Future
     from pathlib import Path
 
     from lading.core.vendor_rules import FileRules
@@ -24,11 +26,13 @@ if TYPE_CHECKING:
 _PARTIAL = ".lading-part"
 #: Rows of evidence that are held in memory.
 _EVIDENCE_ROWS = 100_000
+#: Blocks that wait to be written, and pieces of evidence.
+_BLOCKS_WAIT, _FRAMES_WAIT = 32, 32
 
 
 @dataclass(slots=True)
 class _Open:
-    """The file that is being written."""
+    """The file that is being written, in threads beside: its numbers here are those of all that it was given."""
 
     stream: IO[bytes]
     path: Path
@@ -38,17 +42,61 @@ class _Open:
     raw: int = 0
     md5: hashlib._Hash = field(default_factory=lambda: hashlib.md5(usedforsecurity=False))
     sha256: hashlib._Hash = field(default_factory=hashlib.sha256)
+    beside: Spool | None = None
+    held: list[pl.DataFrame] = field(default_factory=list)
+    lines: int = 0
 
     def write(self, data: bytes) -> None:
         """Write and digest."""
         self.stream.write(data)
         self.md5.update(data)
         self.sha256.update(data)
-        self.size += len(data)
+
+    def keep(self, evidence: pl.DataFrame) -> None:
+        """Take the evidence of the next lines; write it when there is enough of it."""
+        self.held.append(evidence)
+        self.lines += evidence.height
+        if self.lines >= _EVIDENCE_ROWS:
+            self.write_evidence()
+
+    def write_evidence(self) -> None:
+        """Write the evidence that is held, numbered by the lines of the file."""
+        if not self.held:
+            return
+        before = 0 if self.beside is None else self.beside.rows
+        number = (pl.int_range(1, pl.len() + 1, dtype=pl.Int64) + before).alias("line")
+        rows = pl.concat(self.held).with_columns(number)
+        if self.beside is None:
+            schema = dict(rows.schema)
+            self.beside = Spool(self.evidence_path, schema, compression="zstd", few=("op",))
+        self.beside.add(rows)
+        self.held, self.lines = [], 0
+
+    @property
+    def evidence_path(self) -> Path:
+        """Where the evidence lies until the file is sealed."""
+        return self.path.with_name(f"{self.path.name}-evidence")
+
+    def close_evidence(self) -> None:
+        """Write the rest of the evidence and close it."""
+        self.write_evidence()
+        if self.beside is not None:
+            self.beside.close()
+
+    def drop(self) -> None:
+        """Forget the file."""
+        self.stream.close()
+        if self.beside is not None:
+            self.beside.drop()
+        self.path.unlink(missing_ok=True)
+        self.evidence_path.unlink(missing_ok=True)
 
 
 class Sealer:
-    """Puts blocks into files, cutting exactly at the vendor's limits."""
+    """Puts blocks into files, cutting exactly at the vendor's limits.
+
+    What takes time (digests, evidence, the disk) is done in threads beside; every method says what went wrong there.
+    """
 
     def __init__(self, into: Path, rules: FileRules, head: Block | None) -> None:
         """Start in a folder; `head` is the block that every file begins with (a CSV header)."""
@@ -56,16 +104,23 @@ class Sealer:
         for left in into.glob(f"{_PARTIAL}-*"):
             left.unlink()
         self._into, self._rules, self._head = into, rules, head
+        self._bytes, self._evidence, self._sealing = Aside(_BLOCKS_WAIT), Aside(_FRAMES_WAIT), Aside(1)
         self._open: _Open | None = None
-        self._evidence: list[pl.DataFrame] = []
-        self._lines = 0
-        self._beside: Spool | None = None
-        self.files: list[BatchFile] = []
+        self._begun: list[_Open] = []
+        self._files: list[BatchFile] = []
+        self._taken = self._written = 0
+
+    def add_all(self, blocks: list[Block], evidence: pl.DataFrame) -> None:
+        """Add blocks with the evidence of their rows."""
+        begin = 0
+        for block in blocks:
+            self.add(block, evidence[begin : begin + block.rows])
+            begin += block.rows
 
     def add(self, block: Block, evidence: pl.DataFrame) -> None:
         """Add a block with the evidence of its rows; begin another file where this one would grow too large."""
         if self._open is not None and not self._has_room(self._open, block):
-            self.finish()
+            self._seal()
         if self._open is None:
             self._open = self._begin()
             if self._rules.bytes_max is not None and not self._has_room(self._open, block):
@@ -73,23 +128,7 @@ class Sealer:
                 raise SourceError("a record is larger than a batch file may be", hint="Map fewer or shorter columns.")
         self._put(self._open, block)
         self._open.rows += block.rows
-        self._evidence.append(evidence)
-        self._lines += evidence.height
-        if self._lines >= _EVIDENCE_ROWS:
-            self._write_evidence()
-
-    def _write_evidence(self) -> None:
-        """Write the evidence that is held, numbered by the lines of the file."""
-        if not self._evidence:
-            return
-        held = pl.concat(self._evidence)
-        before = 0 if self._beside is None else self._beside.rows
-        rows = held.with_columns((pl.int_range(1, pl.len() + 1, dtype=pl.Int64) + before).alias("line"))
-        if self._beside is None:
-            path = self._into / f"{_PARTIAL}-evidence"
-            self._beside = Spool(path, dict(rows.schema), compression="zstd")
-        self._beside.add(rows)
-        self._evidence, self._lines = [], 0
+        self._evidence.do(self._open.keep, evidence)
 
     def _has_room(self, opened: _Open, block: Block) -> bool:
         """Whether the block still fits within the vendor's limits."""
@@ -100,40 +139,49 @@ class Sealer:
 
     def _begin(self) -> _Open:
         """Open a file under a temporary name and write what it begins with."""
-        path = self._into / f"{_PARTIAL}-{len(self.files)}"
+        path = self._into / f"{_PARTIAL}-{len(self._begun)}"
         opened = _Open(path.open("wb"), path)
+        self._begun.append(opened)
         if self._rules.gzip:
-            opened.write(HEADER)
+            self._write(opened, HEADER)
         if self._head is not None:
             self._put(opened, self._head)
         return opened
 
-    @staticmethod
-    def _put(opened: _Open, block: Block) -> None:
+    def _put(self, opened: _Open, block: Block) -> None:
         """Write a block and carry the checksum on."""
-        opened.write(block.data)
+        self._write(opened, block.data)
         opened.crc = combine(opened.crc, block)
         opened.raw += block.size
 
-    def finish(self) -> None:
-        """Seal the open file, if there is one: trailer, evidence, disk, name."""
+    def _write(self, opened: _Open, data: bytes) -> None:
+        """Write some bytes."""
+        opened.size += len(data)
+        self._written += len(data)
+        self._bytes.do(opened.write, data)
+
+    def _seal(self) -> None:
+        """Let the open file, if there is one, be sealed: trailer, evidence, disk, name."""
         opened = self._open
         if opened is None:
             return
+        self._open = None
         if self._rules.gzip:
-            opened.write(trailer(opened.crc, opened.raw))
-        opened.stream.close()
+            self._write(opened, trailer(opened.crc, opened.raw))
+        written = self._bytes.do(opened.stream.close)
+        evident = self._evidence.do(opened.close_evidence)
+        self._sealing.do(self._settle, opened, written, evident)
+
+    def _settle(self, opened: _Open, written: Future[None], evident: Future[None]) -> None:
+        """Give a file that is written whole its place and its name."""
+        written.result()
+        evident.result()
         digest = opened.sha256.hexdigest()
         final = self._into / f"{digest}.{self._rules.suffix.lstrip('.')}"
         beside = self._into / f"{digest}.evidence.parquet"
-        self._write_evidence()
-        if self._beside is not None:
-            self._beside.close()
-        self._beside = None
-        partial = self._into / f"{_PARTIAL}-evidence"
-        settle_on_disk(partial, beside)
+        settle_on_disk(opened.evidence_path, beside)
         settle_on_disk(opened.path, final)
-        self.files.append(
+        self._files.append(
             BatchFile(
                 path=str(final),
                 evidence=str(beside),
@@ -143,14 +191,29 @@ class Sealer:
                 rows=opened.rows,
             ),
         )
-        self._open = None
+
+    @property
+    def written(self) -> int:
+        """How many bytes the files have so far, the open one included."""
+        return self._written
+
+    def finish(self) -> tuple[BatchFile, ...]:
+        """Seal the open file, wait until all are on the disk, and return them all."""
+        self._seal()
+        for one in (self._bytes, self._evidence, self._sealing):
+            one.finish()
+        return tuple(self._files)
+
+    def take(self) -> tuple[BatchFile, ...]:
+        """Return the files that were sealed since this was asked last."""
+        new = tuple(self._files[self._taken :])
+        self._taken += len(new)
+        return new
 
     def abandon(self) -> None:
-        """Drop what is open."""
-        if self._beside is not None:
-            self._beside.drop()
-            self._beside = None
-        if self._open is not None:
-            self._open.stream.close()
-            self._open.path.unlink(missing_ok=True)
-            self._open = None
+        """Drop what is not sealed. Once more is nothing; nothing can be added afterwards."""
+        for one in (self._bytes, self._evidence, self._sealing):
+            one.stop()
+        for opened in self._begun:
+            opened.drop()
+        self._begun, self._open = [], None

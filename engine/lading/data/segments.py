@@ -116,7 +116,7 @@ def written(stretches: Iterable[pl.DataFrame], into: Path) -> Segment:
     """Return stretches, all the equal parts of the hashes in order, as a new segment, whole on the disk."""
     into.mkdir(parents=True, exist_ok=True)
     partial = into / ".segment.partial"
-    with Spool(partial, SEGMENT, compression="zstd", mark=_MARK, dictionary=False) as spool:
+    with Spool(partial, SEGMENT, compression="zstd", mark=_MARK) as spool:
         ends = list(_added(stretches, spool))
         spool.describe({_ENDS: json.dumps(ends).encode()})
     final = into / f"{digest_of(partial)}.parquet"

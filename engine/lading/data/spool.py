@@ -7,25 +7,23 @@ from __future__ import annotations
 
 import hashlib
 import os
-from collections import deque
-from collections.abc import Mapping
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, Self, TypeVar
+from typing import TYPE_CHECKING, Any, Self
 
 import polars as pl
 import pyarrow.parquet as pq
 
+from lading.data.workers import in_order, threads
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
     from types import TracebackType
 
+__all__ = ["Schema", "Spool", "digest_of", "in_order", "settle_on_disk", "threads"]
+
 #: Columns and their types.
 Schema = Mapping[str, pl.DataType | type[pl.DataType]]
-One = TypeVar("One")
-Other = TypeVar("Other")
 
 
 class Spool:
@@ -38,17 +36,19 @@ class Spool:
         *,
         compression: str = "lz4",
         mark: Mapping[bytes, bytes] | None = None,
-        dictionary: bool = True,
+        few: Sequence[str] = (),
     ) -> None:
         """Open the file; every frame must have these columns. The mark is kept in the file's metadata.
 
-        A dictionary helps where values stand often; where none does it only costs time.
+        `few` names the columns with few distinct values: the others are not worth the search for equal ones.
         """
         self._path = path
         self._partial = path.with_name(path.name + ".partial")
         self._empty = pl.DataFrame(schema=schema)
         columns = self._arrow(self._empty).schema.with_metadata(dict(mark) if mark else None)
-        self._writer = pq.ParquetWriter(self._partial, columns, compression=compression, use_dictionary=dictionary)
+        self._writer = pq.ParquetWriter(
+            self._partial, columns, compression=compression, use_dictionary=[one for one in few if one in schema]
+        )
         self.rows = 0
 
     def _arrow(self, frame: pl.DataFrame) -> Any:
@@ -58,7 +58,9 @@ class Spool:
     def add(self, frame: pl.DataFrame) -> None:
         """Write one frame; columns are taken by name."""
         if frame.height:
-            self._writer.write_table(self._arrow(frame.select(self._empty.columns)).cast(self._writer.schema))
+            table = self._arrow(frame.select(self._empty.columns))
+            known = self._writer.schema
+            self._writer.write_table(table if table.schema.equals(known) else table.cast(known))
             self.rows += frame.height
 
     def describe(self, mark: Mapping[bytes, bytes]) -> None:
@@ -92,33 +94,6 @@ class Spool:
         if self._partial.exists():
             self._writer.close()
             self._partial.replace(self._path)
-
-
-def threads() -> int:
-    """Return how many threads map and encode at the same time."""
-    return max(1, min(8, os.cpu_count() or 1))
-
-
-def in_order(work: Callable[[One], Other], given: Iterable[One], threads: int) -> Iterator[Other]:
-    """Yield `work(one)` for each one in order, computed by threads, with at most one more than threads under way."""
-    coming = iter(given)
-    begun = list(islice(coming, 2))
-    if not begun[1:]:
-        # Where there is one thing to do, threads cost more than they bring.
-        yield from map(work, begun)
-        return
-    with ThreadPoolExecutor(threads) as pool:
-        under_way: deque[Future[Other]] = deque()
-        try:
-            for one in chain(begun, coming):
-                under_way.append(pool.submit(work, one))
-                if len(under_way) > threads:
-                    yield under_way.popleft().result()
-            while under_way:
-                yield under_way.popleft().result()
-        finally:
-            for left in under_way:
-                left.cancel()
 
 
 def digest_of(path: Path) -> str:

@@ -7,19 +7,21 @@ one of them is no longer what was compared.
 from __future__ import annotations
 
 import json
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from lading.data import ahead, names
-from lading.data.encode import Task, changed_under_us, encode, head_of
-from lading.data.grouping import grouped_frames
-from lading.data.joins import join_all, load
-from lading.data.keys import keyed
-from lading.data.read import FRAME_ROWS, frames
+from lading.data.encode import changed_under_us, head_of
+from lading.data.grouping import UnsortedError, grouped_frames, streamed
+from lading.data.joins import load
+from lading.data.parts import Part, parts
+from lading.data.read import FRAME_ROWS
+from lading.data.recipe import recipe_of
 from lading.data.records import Plan, make_plan
 from lading.data.sealed import Sealer
-from lading.data.spool import in_order, threads
+from lading.data.tasks import KeyTask, StageTask, prepare_keys, prepare_lines, with_changes
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from lading.core.batch import BatchFile
     from lading.core.job import Job
     from lading.core.vendor_rules import VendorRules
+    from lading.data.workers import Workers
     from lading.ports import Comparison, Watcher
 
 #: A source may have columns with the plain names.
@@ -37,37 +40,49 @@ FEW = FRAME_ROWS // 2
 _STRETCH = 100_000
 
 
-def stage(
-    job: Job, rules: VendorRules, comparison: Comparison, into: Path, watcher: Watcher | None = None
-) -> tuple[BatchFile, ...]:
-    """Return the sealed files of a comparison, in source order, removals last.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Around:
+    """What staging has around it: who does the tasks, and who is shown how far it is."""
+
+    workers: Workers
+    watcher: Watcher | None = None
+
+
+def stage_each(job: Job, rules: VendorRules, comparison: Comparison, into: Path, around: Around) -> Iterator[BatchFile]:
+    """Yield the sealed files of a comparison, in source order, removals last, each as soon as it is whole on the disk.
+
+    What was yielded stays, whatever happens afterwards; what was begun and not sealed is dropped.
 
     Raises:
         SourceError: when the source is no longer what was compared, or cannot be read.
     """
     if (done_before := ahead.take(comparison.folder, into)) is not None:
-        return done_before
+        yield from done_before
+        return
     changes = Changes(comparison.folder)
     if not changes.total:
-        return ()
+        return
     facts = json.loads((comparison.folder / "compare.json").read_text(encoding="utf-8"))
     template = tuple(facts["template"]) if facts["template"] is not None else None
     plan = make_plan(job, rules, template)
     sealer = Sealer(into, rules.file, head_of(plan))
     done = 0
+    staging = _Staging(plan, changes, comparison.folder, around.workers, streamed=facts["streamed"])
+    results = around.workers.in_order(prepare_lines, staging.tasks())
     try:
-        for one in in_order(lambda task: encode(plan, task), _tasks(plan, changes, comparison.folder), threads()):
-            for block, evidence in one.blocks:
-                sealer.add(block, evidence)
+        for one in results:
+            sealer.add_all(one.blocks, one.evidence)
             done += one.rows
-            if watcher is not None:
-                watcher.progress(job.name, "stage", done, "records", changes.total)
+            if around.watcher is not None:
+                around.watcher.progress(job.name, "stage", done, "records", changes.total)
+            yield from sealer.take()
         if done != changes.total:
             raise changed_under_us(job)
         sealer.finish()
+        yield from sealer.take()
     finally:
+        results.close()
         sealer.abandon()
-    return tuple(sealer.files)
 
 
 class Changes:
@@ -102,45 +117,72 @@ class Changes:
             yield self._rows.slice(begin, FRAME_ROWS).collect()
 
 
-def _tasks(plan: Plan, changes: Changes, folder: Path) -> Iterator[Task]:
-    """Yield the work in the order in which records are sent."""
-    number = 0
-    if changes.sent:
-        for rows in _grouped(changes, folder) if plan.grouped else _rows(plan, changes, folder):
-            yield Task(rows, number, removal=False)
-            number += rows[names.HEAD].n_unique() if plan.grouped else rows.height
-    for rows in changes.removals():
-        yield Task(rows, number, removal=True)
-        number += rows.height
+@dataclass(frozen=True, slots=True)
+class _Staging:
+    """The work of one staging. `streamed` says that the source was found to be sorted by its key (`each:`)."""
+
+    plan: Plan
+    changes: Changes
+    folder: Path
+    workers: Workers
+    streamed: bool
+
+    def tasks(self) -> Iterator[StageTask]:
+        """Yield the work in the order in which records are sent."""
+        plan, changes = self.plan, self.changes
+        lookups = load(plan.job.source, self.folder) if changes.sent else ()
+        recipe = recipe_of(plan, lookups, self.folder)
+        number = 0
+        if changes.sent:
+            for records, task in self._grouped(recipe) if plan.grouped else self._rows(recipe):
+                yield replace(task, first=number)
+                number += records
+        for removed in changes.removals():
+            yield StageTask(recipe=recipe, first=number, rows=removed, removal=True)
+            number += removed.height
+
+    def _parts(self) -> Iterator[Part]:
+        """Yield the parts of the source."""
+        return parts(self.plan.given, self.folder, fresh=False, apart=True)
+
+    def _rows(self, recipe: bytes) -> Iterator[tuple[int, StageTask]]:
+        """Yield the source rows to send; those of one part of the source stay together, small ones are joined."""
+        kept: list[tuple[Part, pl.DataFrame]] = []
+        count = 0
+        for part in self._parts():
+            sent = self.changes.until(part.last)
+            if not sent.height:
+                continue
+            kept.append((_lean(part, sent), sent))
+            count += sent.height
+            if count >= FEW:
+                yield count, StageTask(recipe=recipe, first=0, parts=tuple(kept))
+                kept, count = [], 0
+        if kept:
+            yield count, StageTask(recipe=recipe, first=0, parts=tuple(kept))
+
+    def _grouped(self, recipe: bytes) -> Iterator[tuple[int, StageTask]]:
+        """Yield the source rows of records to send, whole records in each task, with the number of the records."""
+        for frame in self._whole_records(recipe):
+            sent = self.changes.until(int(frame[names.HEAD][-1]))
+            if sent.height:
+                yield sent.height, StageTask(recipe=recipe, first=0, rows=with_changes(frame, sent, names.HEAD))
+
+    def _whole_records(self, recipe: bytes) -> Iterator[pl.DataFrame]:
+        """Yield the source in frames of whole records."""
+        if not self.streamed:
+            yield from grouped_frames(self.folder)
+            return
+        tasks = (KeyTask(recipe, part) for part in self._parts())
+        try:
+            yield from streamed(one.rows for one in self.workers.in_order(prepare_keys, tasks))
+        except UnsortedError:
+            raise changed_under_us(self.plan.job) from None
 
 
-def _with_changes(frame: pl.DataFrame, changes: Changes, row: str) -> pl.DataFrame:
-    """Return the rows of a frame that are to be sent, with what the comparison found about them."""
-    sent = changes.until(int(frame[row][-1]) if frame.height else 0)
-    if not sent.height:
-        return frame.clear().join(sent, left_on=row, right_on=names.SENT_ROW, how="inner")
-    return frame.join(sent, left_on=row, right_on=names.SENT_ROW, how="inner", maintain_order="left")
-
-
-def _grouped(changes: Changes, folder: Path) -> Iterator[pl.DataFrame]:
-    """Yield the source rows of records to send, whole records in each frame."""
-    for frame in grouped_frames(folder):
-        rows = _with_changes(frame, changes, names.HEAD)
-        if rows.height:
-            yield rows
-
-
-def _rows(plan: Plan, changes: Changes, folder: Path) -> Iterator[pl.DataFrame]:
-    """Yield the source rows to send; those of one frame of the source stay together, small ones are joined."""
-    lookups = load(plan.job.source, folder)
-    kept: list[pl.DataFrame] = []
-    for frame in frames(plan.given, folder, fresh=False):
-        rows = _with_changes(frame, changes, names.ROW)
-        if not rows.height:
-            continue
-        kept.append(rows)
-        if sum(one.height for one in kept) >= FEW:
-            yield keyed(plan, join_all(pl.concat(kept), lookups))[0]
-            kept = []
-    if kept:
-        yield keyed(plan, join_all(pl.concat(kept), lookups))[0]
+def _lean(part: Part, sent: pl.DataFrame) -> Part:
+    """Return a part without the rows that it holds for nothing, where those are many."""
+    if part.rows is None or sent.height > part.count // 2:
+        return part
+    rows = part.rows.join(sent, left_on=names.ROW, right_on=names.SENT_ROW, how="semi", maintain_order="left")
+    return replace(part, rows=rows)

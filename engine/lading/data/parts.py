@@ -1,0 +1,99 @@
+"""A source is cut into parts of exactly so many rows, each of which can be read by itself, wherever that is.
+
+It does not know keys or mappings. A part holds its rows, or says where they lie.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pyarrow.parquet as pq
+
+from lading.data import read
+from lading.data.names import ROW
+from lading.data.read import frames, reading
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from lading.data.read import Input
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Rows of a Parquet file: from `begin` (from 0), so many; the first of them is row `row` of the source (from 1)."""
+
+    path: Path
+    begin: int
+    count: int
+    row: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """Some rows of a source with their number in `ROW`: in `rows`, or else where the stretches lie.
+
+    `last` is the number of the last row; `count` how many there are, blank lines left out.
+    """
+
+    last: int
+    count: int
+    columns: tuple[str, ...]
+    rows: pl.DataFrame | None = None
+    stretches: tuple[Stretch, ...] = ()
+
+    def read(self) -> pl.DataFrame:
+        """Return the rows.
+
+        Raises:
+            SourceError: when they cannot be read.
+        """
+        if self.rows is not None:
+            return self.rows
+        return pl.concat([_read(one, self.columns) for one in self.stretches])
+
+
+def _read(one: Stretch, columns: tuple[str, ...]) -> pl.DataFrame:
+    """Return one stretch."""
+    number = pl.int_range(pl.len(), dtype=pl.Int64) + one.row
+    with reading(one.path):
+        rows = pl.scan_parquet(one.path, glob=False).select(columns).slice(one.begin, one.count)
+        return rows.collect(engine="streaming").select(number.alias(ROW), *columns)
+
+
+def parts(given: Input, work: Path, *, fresh: bool, apart: bool) -> Iterator[Part]:
+    """Yield the source in parts of exactly FRAME_ROWS rows but for the last, whatever the reader gives.
+
+    `apart` names the rows of Parquet files instead of reading them; `fresh` is that of `frames`.
+
+    Raises:
+        SourceError: for whatever cannot be read to its end.
+    """
+    if apart and given.format == "parquet":
+        yield from _named(given)
+        return
+    for frame in frames(given, work, fresh=fresh):
+        if frame.height:
+            yield Part(int(frame[ROW][-1]), frame.height, given.columns, rows=frame)
+
+
+def _named(given: Input) -> Iterator[Part]:
+    """Yield the parts of Parquet files by name."""
+    kept: list[Stretch] = []
+    room, row = read.FRAME_ROWS, 1
+    for path in given.files:
+        with reading(path):
+            total = pq.read_metadata(path).num_rows
+        begin = 0
+        while begin < total:
+            count = min(room, total - begin)
+            kept.append(Stretch(path, begin, count, row))
+            begin, row, room = begin + count, row + count, room - count
+            if not room:
+                yield Part(row - 1, read.FRAME_ROWS, given.columns, stretches=tuple(kept))
+                kept, room = [], read.FRAME_ROWS
+    if kept:
+        yield Part(row - 1, read.FRAME_ROWS - room, given.columns, stretches=tuple(kept))
