@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import fcntl
 import os
 import re
 import signal
@@ -16,7 +18,7 @@ from journal_samples import DELIVERED, NOW, a_batch, a_run, lived, started
 from lading.core.batch import Verb
 from lading.core.events import Announced
 from lading.errors import EnvironmentProblem, ExitCode, LockedError, StateError
-from lading.journal import Journal, lease, this_process, unlock
+from lading.journal import Journal, is_held, lease, this_process, unlock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -299,3 +301,66 @@ def test_a_reader_sees_what_a_writer_committed_and_holds_nobody_up(state: Path) 
         assert reader.open_batches() == (batch,)
         moved = writer.record(batch, ANNOUNCED)
         assert reader.open_batches() == (moved,)
+
+
+def test_a_lock_that_is_taken_away_while_it_is_taken_is_taken_anew(state: Path) -> None:
+    """`lading unlock` between our locking the file and our entry in the journal: we hold a file without a name."""
+    with Journal.open(state) as other:
+        away = iter([True])
+
+        def trip(name: str) -> None:
+            if name == "take_lease:begin" and next(away, False):
+                unlock(other, state, "guests", NOW)
+
+        with Journal.open(state, trip=trip) as journal, lease(journal, state, "guests", "me", NOW) as epoch:
+            assert epoch == 2
+            with pytest.raises(LockedError, match="is being run by me"), lease(other, state, "guests", "you", NOW):
+                pass
+
+
+def test_a_lock_that_is_always_taken_away_is_given_up_in_words(state: Path) -> None:
+    with Journal.open(state) as other:
+
+        def trip(name: str) -> None:
+            if name == "take_lease:begin":
+                unlock(other, state, "guests", NOW)
+
+        with (
+            Journal.open(state, trip=trip) as journal,
+            pytest.raises(LockedError, match="is taken away again and again") as caught,
+            lease(journal, state, "guests", "me", NOW),
+        ):
+            pass
+    assert "lading unlock" in caught.value.hint
+
+
+def test_a_runner_whose_journal_fails_at_the_start_keeps_nobody_waiting(state: Path) -> None:
+    def trip(name: str) -> None:
+        if name == "take_lease:commit":
+            raise KeyboardInterrupt
+
+    with Journal.open(state, trip=trip) as journal, pytest.raises(KeyboardInterrupt):
+        lease(journal, state, "guests", "me", NOW).__enter__()
+    assert not is_held(state, "guests")
+    with Journal.open(state) as journal, lease(journal, state, "guests", "me", NOW):
+        assert is_held(state, "guests")
+
+
+def test_a_job_is_held_as_long_as_its_runner_lives_and_asking_takes_nothing(journal: Journal, state: Path) -> None:
+    assert not is_held(state, "guests")
+    with lease(journal, state, "guests", "me", NOW):
+        assert is_held(state, "guests")
+        assert is_held(state, "guests")
+        assert not is_held(state, "vehicles")
+    assert not is_held(state, "guests")
+
+
+def test_a_file_system_that_cannot_lock_is_told(journal: Journal, state: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As some network file systems cannot."""
+
+    def flock(_descriptor: int, _how: int) -> None:
+        raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with pytest.raises(EnvironmentProblem, match="No locks available"), lease(journal, state, "guests", "me", NOW):
+        pass

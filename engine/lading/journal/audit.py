@@ -94,8 +94,7 @@ def _runs(journal: Queries, ask: Ask) -> Iterator[str]:
         except (LadingError, ValueError, KeyError, TypeError) as error:
             yield f"run {row['id']} cannot be read: {error}"
             continue
-        if run is not None:
-            yield from _books(run, batches)
+        yield from _books(run, batches)
 
 
 def _books(run: Run, batches: tuple[Batch, ...]) -> Iterator[str]:

@@ -24,11 +24,10 @@ def cancel(batch: Batch, context: JobContext, world: World) -> Batch:
         UsageError: when the batch can no longer be cancelled.
         EnvironmentProblem: when the vendor does not cancel it, or cannot be reached.
     """
-    if batch.phase is Phase.STUCK:
-        batch = world.memory.record(batch, Reopened(at=world.clock.now(), reason=_REASON))
-    if batch.phase in (Phase.PREPARED, Phase.ALLOCATED) and batch.doubt is not Verb.UPLOAD:
-        return world.memory.record(batch, Withdrawn(at=world.clock.now(), reason=_REASON))
-    if batch.phase is Phase.SUBMITTED and batch.slot is not None:
+    stands = batch.stuck_from or batch.phase
+    if stands in (Phase.PREPARED, Phase.ALLOCATED) and batch.doubt is not Verb.UPLOAD:
+        return world.memory.record(_reopened(batch, world), Withdrawn(at=world.clock.now(), reason=_REASON))
+    if stands is Phase.SUBMITTED and batch.slot is not None:
         try:
             context.vendor.cancel(batch.slot)
         except VendorFailure as failure:
@@ -36,8 +35,15 @@ def cancel(batch: Batch, context: JobContext, world: World) -> Batch:
                 f"the vendor did not cancel batch {batch.id}: {failure.reason}",
                 hint=f"`lading resume {batch.job}` follows it to its end",
             ) from None
-        return batch
+        return _reopened(batch, world)
     raise UsageError(
         f"batch {batch.id} is {batch.phase}{' with an upload in doubt' if batch.doubt else ''}: too late to cancel it",
         hint=f"`lading resume {batch.job}` follows it to its end",
     )
+
+
+def _reopened(batch: Batch, world: World) -> Batch:
+    """Let a stuck batch go on, now that its cancelling has succeeded: one that was refused leaves it as it stands."""
+    if batch.phase is not Phase.STUCK:
+        return batch
+    return world.memory.record(batch, Reopened(at=world.clock.now(), reason=_REASON))
