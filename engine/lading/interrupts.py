@@ -1,11 +1,14 @@
 """SIGINT and SIGTERM, made safe: at once while nothing is at stake, after the current call while something is.
 
-A second signal ends the process at once; even that loses nothing, as `kill -9` does not. It knows no job.
+A call that takes longer than `CALL_GRACE` is cut: what was announced stays in doubt, and the next process asks
+before it repeats anything. What cannot be cut, native code on a great source, ends with the process after `END_GRACE`;
+a second signal ends it at once. Even that loses nothing, as `kill -9` does not. It knows no job.
 """
 
 from __future__ import annotations
 
 import os
+import select
 import signal
 import threading
 from contextlib import contextmanager
@@ -19,6 +22,12 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _EXIT_CODES = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
+#: Seconds that a call to a vendor gets to come to its end after a signal.
+CALL_GRACE = 1.0
+#: Seconds after which the process ends, whatever it is doing.
+END_GRACE = 1.8
+SAID = "interrupted; state saved"
+NEXT = "go on with `lading resume`"
 
 
 class Interrupted(BaseException):
@@ -31,22 +40,28 @@ class Interrupted(BaseException):
 
 
 class Interrupts:
-    """Turns the two signals into `Interrupted`, not before the shield is lowered."""
+    """Turns the two signals into `Interrupted`: not before the shield is lowered, unless that takes too long."""
 
     def __init__(self) -> None:
         """Begin with no signal seen and no shield raised."""
         self._wanted: ExitCode | None = None
         self._shields = 0
-        self._woken = threading.Event()
+        self._late = False
+        self._never = threading.Event()
 
     def install(self) -> None:
-        """Take the two signals over for this process. Main thread only."""
+        """Take the signals over for this process. Main thread only."""
         for number in _EXIT_CODES:
             signal.signal(number, self._on_signal)
+        signal.signal(signal.SIGALRM, self._on_alarm)
+        ears, mouth = os.pipe()
+        os.set_blocking(mouth, False)
+        signal.set_wakeup_fd(mouth, warn_on_full_buffer=False)
+        threading.Thread(target=_end_for_certain, args=(ears,), name="lading-interrupts", daemon=True).start()
 
     @contextmanager
     def shield(self) -> Iterator[None]:
-        """Delay an interruption to the end of this block."""
+        """Delay an interruption to the end of this block, or to the end of `CALL_GRACE`."""
         self._shields += 1
         try:
             yield
@@ -55,18 +70,48 @@ class Interrupts:
             self.check()
 
     def check(self) -> None:
-        """Raise Interrupted if somebody asked and no shield is raised."""
-        if self._wanted is not None and self._shields == 0:
+        """Raise Interrupted if somebody asked and no shield is raised, or one was for too long."""
+        if self._wanted is not None and (self._shields == 0 or self._late):
+            # Python gives its handlers up as it ends: an alarm would then kill the process without a word.
+            signal.setitimer(signal.ITIMER_REAL, 0)
             raise Interrupted(self._wanted)
 
     def wait(self, duration: timedelta) -> None:
-        """Wait, or be woken by a signal."""
-        self._woken.wait(max(0.0, duration.total_seconds()))
+        """Wait, or be interrupted by a signal."""
         self.check()
+        self._never.wait(max(0.0, duration.total_seconds()))
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         if self._wanted is not None:
             os._exit(_EXIT_CODES[signal.Signals(number)])
         self._wanted = _EXIT_CODES[signal.Signals(number)]
-        self._woken.set()
+        signal.setitimer(signal.ITIMER_REAL, CALL_GRACE)
         self.check()
+
+    def _on_alarm(self, _number: int, _frame: FrameType | None) -> None:
+        if self._shields:
+            self._late = True
+            self.check()
+
+
+def _end_for_certain(ears: int) -> None:
+    """End the process some time after the first signal, or at the second.
+
+    Python runs a handler between two instructions of the main thread, which may be in native code for long. The system
+    writes the number of each signal into this pipe at once.
+    """
+    code = _next_code(ears)
+    second = select.select([ears], [], [], END_GRACE)[0]
+    while second and os.read(ears, 1)[0] not in _EXIT_CODES:
+        second = select.select([ears], [], [], END_GRACE - CALL_GRACE)[0]
+    if not second:
+        os.write(2, f"error: {SAID}\nnext: {NEXT}\n".encode())
+    os._exit(code)
+
+
+def _next_code(ears: int) -> ExitCode:
+    """Return how the process is to end, when the first of the two signals has come."""
+    while True:
+        number = os.read(ears, 1)[0]
+        if number in _EXIT_CODES:
+            return _EXIT_CODES[signal.Signals(number)]

@@ -18,19 +18,22 @@ import pytest
 
 import lading_mocks
 from kit.deployment import BDP, CDP, JOBS, Deployment
+from kit.zygote import Zygote
 
 if TYPE_CHECKING:
     from collections import Counter
     from pathlib import Path
 
-KILLS = int(os.environ.get("LADING_KILLS", "24"))
+KILLS = int(os.environ.get("LADING_KILLS", "100"))
 #: kills between two looks at the books
-PER_LOOK = 6
+PER_LOOK = 9
 SHARES = 4
+#: of so many kills one is that of the command as a person starts it; the others are of forks of a warm process
+STARTED = 12
 _COME_AND_GO = tuple(f'"G{n}"' for n in range(12, 16))
 
 
-@pytest.mark.timeout(60 + 20 * KILLS)
+@pytest.mark.timeout(120 + 5 * KILLS)
 @pytest.mark.parametrize("share", range(SHARES))
 def test_a_kill_at_a_random_moment_loses_nothing_and_repeats_nothing(tmp_path: Path, share: int) -> None:
     """Sources change, a sync starts, and dies somewhere; after a few deaths one may finish, and the books are read."""
@@ -38,19 +41,25 @@ def test_a_kill_at_a_random_moment_loses_nothing_and_repeats_nothing(tmp_path: P
     (tmp_path / "jobs.yaml").write_text(JOBS, encoding="utf-8")
     with lading_mocks.serve(state_dir=tmp_path / "vendors") as mocks:
         deployment = Deployment(tmp_path, mocks)
-        _write(tmp_path, 0)
-        begun = time.perf_counter()
-        deployment.run("sync")
-        whole = time.perf_counter() - begun
-        died = 0
-        for number in range(1, KILLS // SHARES + 1):
-            _write(tmp_path, number)
-            # The first half of a run is the starting of Python; what matters comes after it.
-            died += _killed(deployment, whole * draw.uniform(0.25, 0.9))
-            if number % PER_LOOK == 0 or number == KILLS // SHARES:
-                _finish(deployment)
-                _look(deployment, number)
-        assert died, "every process had ended before it was to die"
+        with Zygote(deployment) as zygote:
+            _write(tmp_path, 0)
+            begun = time.perf_counter()
+            deployment.run("sync")
+            started = time.perf_counter() - begun
+            _write(tmp_path, 1)
+            whole = zygote.run("sync").seconds
+            died = 0
+            for number in range(2, KILLS // SHARES + 2):
+                _write(tmp_path, number)
+                if number % STARTED == 0:
+                    # The first half of a run is the starting of Python; what matters comes after it.
+                    died += _killed(deployment, started * draw.uniform(0.25, 0.9))
+                else:
+                    died += zygote.run("sync", kill_after=whole * draw.uniform(0.02, 0.98)).killed
+                if number % PER_LOOK == 0 or number == KILLS // SHARES + 1:
+                    _finish(zygote)
+                    _look(deployment, zygote, number)
+    assert died > KILLS // SHARES // 2, "most processes had ended before they were to die"
 
 
 @pytest.mark.timeout(300)
@@ -94,23 +103,14 @@ def _killed(deployment: Deployment, after: float) -> bool:
         return process.wait() == -signal.SIGKILL
 
 
-def _finish(deployment: Deployment) -> None:
+def _finish(zygote: Zygote) -> None:
     """Run the same command until it has nothing more to do: a newer version may have waited for one in flight."""
     for _ in range(2):
-        done = subprocess.run(
-            deployment.command("sync"),
-            cwd=deployment.folder,
-            env=deployment.environ(),
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=120,
-        )
-        assert done.returncode in (0, 4), done.stderr
-        assert "Traceback" not in done.stderr, done.stderr
+        assert zygote.run("sync").code in (0, 4), zygote.log.read_text("utf-8")[-5000:]
+    assert "Traceback" not in zygote.log.read_text("utf-8")
 
 
-def _look(deployment: Deployment, number: int) -> None:
+def _look(deployment: Deployment, zygote: Zygote, number: int) -> None:
     """Hold the vendors' ledgers against each other and against the sources."""
     for vendor in (CDP, BDP):
         counts: Counter[str] = deployment.delivered(vendor)
@@ -122,7 +122,7 @@ def _look(deployment: Deployment, number: int) -> None:
         assert all(one["uploads"] <= 1 for one in deployment.mocks.batches(vendor))
     held = {one["identifiers"][0]["id"] for one in _guests(deployment) if one.get("identifiers")}
     assert {f"G{n}" for n in range(1, 12 + number % 5)} <= held
-    for run in deployment.json("history", "--limit", "5")["runs"]:
+    for run in zygote.json("history", "--limit", "5")["runs"]:
         assert run["settlement"]["unknown"] == 0
 
 

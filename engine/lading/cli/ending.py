@@ -18,7 +18,7 @@ from lading import spec
 from lading.cli.options import peeked
 from lading.cli.session import Answer, Session, silence_stdout
 from lading.errors import EnvironmentProblem, ExitCode, LadingError, SpecError
-from lading.interrupts import Interrupted
+from lading.interrupts import NEXT, SAID, Interrupted
 from lading.report.envelope import Failure, annotation, as_json, as_line, envelope
 from lading.report.words import visible
 
@@ -93,7 +93,7 @@ def _usage(error: click.UsageError) -> Failure:
 
 
 def _interrupted(code: ExitCode) -> Failure:
-    return Failure(code=_CODES[code], message="interrupted; state saved", hint="go on with `lading resume`")
+    return Failure(code=_CODES[code], message=SAID, hint=NEXT)
 
 
 def _unexpected(error: BaseException, session: Session) -> Failure:
