@@ -25,8 +25,11 @@ if TYPE_CHECKING:
 
     from lading_mocks.sitecore.switches import SitecoreSwitches
 
-_BEGINNING = re.compile(rb'\{"ref":"([0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12})",')
-_REF = slice(len(b'{"ref":"'), len(b'{"ref":"') + 36)
+_BEGINNING = rb'\{"ref":"[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}",'
+_LENGTH = len('{"ref":"01234567-89ab-cdef-0123-456789abcdef",')
+_REF = slice(len('{"ref":"'), _LENGTH - len('",'))
+_one = re.compile(_BEGINNING).match
+_all = re.compile(b"(?:" + _BEGINNING + b")*").fullmatch
 
 
 class Count:
@@ -41,11 +44,14 @@ class Count:
 
     def take(self, lines: list[bytes]) -> None:
         """Count some lines, which come without their ends."""
-        begins, unusual = _BEGINNING.match, []
-        refs = [line[_REF] if begins(line) and line[-1:] == b"}" else b"" for line in lines]
-        if b"" in refs:
-            unusual = [at for at, ref in enumerate(refs) if not ref]
+        refs = [line[_REF] for line in lines]
+        # All at once first: it is many times as fast as line by line, and as a rule all are usual.
+        heads, ends = b"".join([line[:_LENGTH] for line in lines]), b"".join([line[-1:] for line in lines])
+        unusual: list[int] = []
+        if len(heads) != _LENGTH * len(lines) or ends != b"}" * len(lines) or not _all(heads):
+            unusual = [at for at, line in enumerate(lines) if not _one(line) or line[-1:] != b"}"]
         for at in unusual:
+            refs[at] = b""
             self._look(self._line + at + 1, lines[at])
         usual = len(refs) - len(unusual)
         self.counts["read"] += usual

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 LINE_LIMIT = 1 << 20
 EXPANDED_LIMIT = 2 << 30
 LINES_LIMIT = 5_000_000
-_PIECE = 4 << 20
+_PIECE = 1 << 20
 # isal has an error of its own for a broken block, beside those of the standard library for what is around it.
 _BROKEN = (OSError, EOFError, cast("type[Exception]", isal_zlib.IsalError))
 
