@@ -268,6 +268,41 @@ def test_equal_inputs_are_told_apart_by_their_order(lookup: Bench) -> None:
     assert said.books == Books(accepted=1, rejected=1, unknown=1)
 
 
+SENT = st.lists(st.sampled_from(["A,VIC", "A,", "B,VIC", "C,NSW"]), min_size=1, max_size=12)
+GIVEN = st.lists(st.sampled_from(["A,VIC", " A ,VIC", "A,", "B,VIC", "C,NSW", "Z,VIC"]), max_size=12)
+
+
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(sent_rows=SENT, failed=GIVEN, answered=GIVEN)
+def test_logs_by_inputs_are_joined_as_a_loop_over_their_rows_would(
+    tmp_path_factory: pytest.TempPathFactory, sent_rows: list[str], failed: list[str], answered: list[str]
+) -> None:
+    folder = tmp_path_factory.mktemp("inputs")
+    bench = Bench(folder, job(folder, {"vin": "=name", "state": "=mail"}, target={}), csv_rules())
+    file = asked(bench, "".join(f"{row},{one}\n" for row, one in enumerate(sent_rows)))
+    errors = [dict(zip(("vin", "state"), one.split(","), strict=True)) for one in failed]
+    said = bench.settle(
+        file,
+        results=results(bench, "vin,state,r\n" + "".join(f"{one},{at}\n" for at, one in enumerate(answered))),
+        errors=failures(bench, *((one, "V") for one in errors)),
+    )
+    state = ["unknown"] * len(sent_rows)
+    strange = 0
+    for word, rows in (("rejected", failed), ("accepted", answered)):
+        left = [at for at, one in enumerate(state) if one == "unknown"]
+        for row in rows:
+            hit = next((at for at in left if sent_rows[at] == row.replace(" ", "")), None)
+            if hit is not None:
+                left.remove(hit)
+                state[hit] = word
+            strange += row.replace(" ", "") not in sent_rows
+    assert pl.read_parquet(said.path)["state"].to_list() == state
+    assert said.unattributed == strange
+    assert said.answers is not None
+    numbers = pl.read_parquet(said.answers)["id"].to_list()
+    assert [str(one) for one in numbers] == [str(at) for at, one in enumerate(state) if one == "accepted"]
+
+
 def test_inputs_that_leave_out_empty_columns_and_come_in_other_cases_still_match(lookup: Bench) -> None:
     file = asked(lookup, "1,A,\n2,B,\n")
     said = lookup.settle(

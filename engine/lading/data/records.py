@@ -189,17 +189,17 @@ def fingerprints(plan: Plan, found: Mapped) -> pl.Series:
     heads = found.heads
     if found.rows is not None:
         inner = [pl.col(names.leaf(one.index)) for one in plan.record.leaves if one.repeat is not None]
-        per_row = _hash([pl.lit(0), *inner]).bin.encode("hex").alias("lading:hash")
+        per_row = digest_of_columns([pl.lit(0), *inner]).bin.encode("hex").alias("lading:hash")
         hashed = found.rows.with_columns(per_row).group_by(names.HEAD, maintain_order=True)
         heads = heads.join(
             hashed.agg(pl.col("lading:hash").str.join("")), on=names.HEAD, how="left", maintain_order="left"
         )
         outer.append(pl.col("lading:hash"))
-    whole = _hash([pl.lit(plan.job.spec_hash), *outer]).alias(names.FINGERPRINT)
+    whole = digest_of_columns([pl.lit(plan.job.spec_hash), *outer]).alias(names.FINGERPRINT)
     return heads.with_columns(whole)[names.FINGERPRINT]
 
 
-def _hash(columns: list[pl.Expr]) -> pl.Expr:
+def digest_of_columns(columns: list[pl.Expr]) -> pl.Expr:
     """Return the 16-byte hash of some columns."""
     hashed: pl.Expr = plh.hash_rows(columns, version=1).nchash.xxh3_128(return_binary=True, byte_order="big")
     return hashed
@@ -207,7 +207,7 @@ def _hash(columns: list[pl.Expr]) -> pl.Expr:
 
 def removal_fingerprint(spec_hash: str, key: pl.Expr) -> pl.Expr:
     """Return the fingerprint of a removal: of the key and the mapping alone."""
-    return _hash([pl.lit("remove"), pl.lit(spec_hash), key])
+    return digest_of_columns([pl.lit("remove"), pl.lit(spec_hash), key])
 
 
 def texts(plan: Plan, found: Mapped, before: list[str | pl.Expr], after: str) -> pl.Series:

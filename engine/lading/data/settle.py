@@ -11,6 +11,7 @@ import polars as pl
 
 from lading.core.batch import Books, Verdict
 from lading.core.vendor_rules import Silence
+from lading.data.records import digest_of_columns
 from lading.data.rowlog import by_inputs, by_ref, cap, matching, read_table
 from lading.errors import StateError
 from lading.ports import RowVerdicts
@@ -56,7 +57,7 @@ def settle(batch: Batch, rules: VendorRules, downloads: Downloads, into: Path) -
 def _evidence(batch: Batch) -> pl.DataFrame:
     """Return the evidence of a batch, in the order of its lines."""
     try:
-        found = pl.read_parquet(batch.file.evidence, glob=False).sort("line")
+        found = _in_order(pl.read_parquet(batch.file.evidence, glob=False))
     except (OSError, pl.exceptions.PolarsError):
         hint = "Restore the state folder from a copy; the vendor's answers can be fetched again."
         raise StateError(f"the evidence of batch {batch.id} cannot be read", hint=hint) from None
@@ -64,6 +65,11 @@ def _evidence(batch: Batch) -> pl.DataFrame:
         message = f"the evidence of batch {batch.id} has {found.height} rows and its file {batch.file.rows}"
         raise StateError(message, hint="Restore the state folder from a copy.")
     return found
+
+
+def _in_order(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows in the order of their lines, which they mostly are in already."""
+    return rows if rows["line"].is_sorted() else rows.sort("line")
 
 
 def _all(evidence: pl.DataFrame, state: str, reason: str, *, retry: bool) -> pl.DataFrame:
@@ -86,9 +92,9 @@ def _by_ref(batch: Batch, rules: VendorRules, downloads: Downloads, evidence: pl
         lines = log.height
         errors = log.filter("error").drop("error")
     own = evidence.with_columns(pl.col("ref").str.to_lowercase())
-    strange = errors.join(own, on="ref", how="anti", nulls_equal=False).height
     first = errors.unique("ref", keep="first", maintain_order=True).filter(pl.col("ref").is_not_null())
     joined = own.join(first.with_columns(pl.lit(value=True).alias("hit")), on="ref", how="left", maintain_order="left")
+    strange = errors.join(joined.filter("hit"), on="ref", how="anti", nulls_equal=False).height
     doubtful = strange > 0 or (batch.verdict is Verdict.MIXED and lines == 0) or downloads.errors_missing
     why = (
         "the vendor's log names rows that cannot be found" if strange else "the vendor says that rows failed, not which"
@@ -126,22 +132,12 @@ def _by_inputs(
     """Join logs that give the input columns back. Rows with equal inputs are told apart by their order."""
     columns = tuple(one.removeprefix("input:") for one in evidence.columns if one.startswith("input:"))
     most = cap(batch.file.rows)
-    strange = 0
-    rows = evidence.with_columns(
-        pl.lit(None, dtype=pl.String).alias("code"), pl.lit(None, dtype=pl.String).alias("message")
-    )
-    rows = rows.with_columns(pl.lit(value=False).alias("hit"))
+    errors = pl.DataFrame(schema={"code": pl.String, "message": pl.String})
     if downloads.errors is not None:
         errors = by_inputs(downloads.errors, rules.row_log.errors, columns, most)
-        shared = [one for one in errors.columns if one.startswith("input:")]
-        strange += _strangers(errors, evidence, shared)
-        found = _numbered(errors.with_columns(pl.lit(value=True).alias("hit")), shared)
-        rows = _numbered(rows.drop("code", "message", "hit"), shared)
-        rows = rows.join(found, on=[*_same(shared), "lading:nth"], how="left", maintain_order="left")
-        rows = rows.drop([*_same(shared), "lading:nth"]).drop(
-            [one for one in rows.columns if one.endswith("_right")], strict=False
-        )
-        rows = rows.with_columns(pl.col("hit").fill_null(value=False))
+    found, strange = _hits(errors, evidence)
+    rows = evidence.join(found, on="line", how="left", maintain_order="left")
+    rows = rows.with_columns(pl.col("hit").fill_null(value=False))
     answers: pl.DataFrame | None = None
     accepted = pl.lit(value=False) if rules.row_log.results else None
     if downloads.results is not None:
@@ -158,40 +154,57 @@ def _by_inputs(
     return verdicts, None if answers is None else _named_answers(answers), strange
 
 
-def _same(columns: list[str]) -> list[str]:
-    """Return the names of the columns that are compared."""
-    return [f"same:{one}" for one in columns]
+#: Equal where the inputs are, whatever blanks stand around them; and the same with the number of the row among those.
+_SAME, _OWN = "lading:same", "lading:own"
 
 
-def _numbered(rows: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
-    """Return rows with comparable inputs and with their number among rows of equal inputs."""
-    same = rows.with_columns(pl.col(one).fill_null("").str.strip_chars().alias(f"same:{one}") for one in columns)
-    if not columns:
-        return same.with_columns(pl.lit(None, dtype=pl.Int64).alias("lading:nth"))
-    nth = pl.int_range(pl.len(), dtype=pl.Int64).over(_same(columns))
-    return same.with_columns(nth.alias("lading:nth"))
+def _compared(rows: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
+    """Return rows with what their inputs are compared by."""
+    texts = [pl.col(one).fill_null("").str.strip_chars() for one in columns]
+    return rows.with_columns(digest_of_columns(texts or [pl.lit("")]).alias(_SAME))
 
 
-def _strangers(given: pl.DataFrame, evidence: pl.DataFrame, columns: list[str]) -> int:
-    """Return how many rows of a log have inputs that were never sent."""
-    if not columns:
-        return given.height
-    same = _same(columns)
-    return _numbered(given, columns).join(_numbered(evidence, columns), on=same, how="anti").height
+def _numbered(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return compared rows told apart: rows of equal inputs by their order."""
+    twice = rows[_SAME].is_duplicated()
+    if not twice.any():
+        return rows.with_columns(pl.col(_SAME).alias(_OWN))
+    nth = pl.int_range(pl.len(), dtype=pl.Int64).over(_SAME)
+    return rows.with_columns(
+        pl.when(nth > 0).then(digest_of_columns([pl.col(_SAME), nth])).otherwise(pl.col(_SAME)).alias(_OWN)
+    )
+
+
+def _hits(errors: pl.DataFrame, evidence: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+    """Return the lines that a log of errors is about, with code and message, and how many errors are about nothing."""
+    shared = [one for one in errors.columns if one.startswith("input:")]
+    if not shared or not errors.height:
+        texts = [pl.lit(None, dtype=pl.String).alias(one) for one in ("code", "message")]
+        return evidence.select("line").clear().with_columns(*texts, pl.lit(value=True).alias("hit")), errors.height
+    given = _compared(errors, shared)
+    near = _compared(evidence.select("line", *shared), shared).join(given, on=_SAME, how="semi", maintain_order="left")
+    strange = given.join(near, on=_SAME, how="anti").height
+    told = _numbered(given).select(_OWN, "code", "message", pl.lit(value=True).alias("hit"))
+    return _numbered(near).join(told, on=_OWN).select("line", "code", "message", "hit"), strange
 
 
 def _answered(rows: pl.DataFrame, table: pl.DataFrame, named: dict[str, str]) -> tuple[int, pl.DataFrame]:
     """Return how many answers belong to nothing, and the answers with the line and key columns of their rows."""
     shared = [f"input:{one}" for one in named]
-    inputs = table.with_columns(pl.col(old).alias(f"input:{new}") for new, old in named.items())
     keys = [one for one in rows.columns if one.startswith("key:")]
-    open_rows = _numbered(rows.filter(~pl.col("hit")).select("line", *keys, *shared), shared)
+    sent = rows.select("line", "hit", *keys, *shared)
     if not shared:
-        return table.height, open_rows.clear()
-    strange = _strangers(inputs, rows, shared)
-    answers = _numbered(inputs, shared).drop(shared)
-    joined = open_rows.join(answers, on=[*_same(shared), "lading:nth"], how="inner", maintain_order="left")
-    return strange, joined.drop([*_same(shared), "lading:nth", *shared])
+        return table.height, sent.select("line", *keys).clear()
+    sent = _compared(sent, shared)
+    inputs = table.with_columns(pl.col(old).alias(f"input:{new}") for new, old in named.items())
+    answers = _numbered(_compared(inputs, shared).drop(shared))
+    open_rows = _numbered(sent.filter(~pl.col("hit"))).select("line", *keys, _OWN)
+    joined = open_rows.join(answers.drop(_SAME), on=_OWN, how="inner", maintain_order="left")
+    strange = 0
+    if joined.height < answers.height:
+        rest = answers.select(_SAME, _OWN).join(joined, on=_OWN, how="anti")
+        strange = rest.join(sent, on=_SAME, how="anti").height
+    return strange, joined.drop(_OWN)
 
 
 def _named_answers(answers: pl.DataFrame) -> pl.DataFrame:
@@ -200,7 +213,7 @@ def _named_answers(answers: pl.DataFrame) -> pl.DataFrame:
     names = [one.removeprefix("key:") for one in keys]
     others = [one for one in answers.columns if one not in keys and one != "line" and one not in names]
     named = [pl.col(one).alias(one.removeprefix("key:")) for one in keys]
-    return answers.sort("line").select(*named, *others)
+    return _in_order(answers).select(*named, *others)
 
 
 def _written(
@@ -209,11 +222,11 @@ def _written(
     """Write verdicts and answers, and count."""
     into.mkdir(parents=True, exist_ok=True)
     path = into / "verdicts.parquet"
-    verdicts.select(VERDICTS).sort("line").write_parquet(path, compression="zstd")
+    _in_order(verdicts.select(VERDICTS)).write_parquet(path, compression="zstd", compression_level=1)
     answered = None
     if answers is not None:
         answered = into / "answers.parquet"
-        answers.write_parquet(answered, compression="zstd")
+        answers.write_parquet(answered, compression="zstd", compression_level=1)
     counts = dict(verdicts["state"].value_counts().iter_rows())
     books = Books(**{name: counts.get(name, 0) for name in ("accepted", "rejected", "unknown")})
     if books.total != batch.file.rows:
