@@ -7,12 +7,12 @@ is a header, blocks, an empty last block, a checksum and a length. Nothing is co
 from __future__ import annotations
 
 import struct
-import zlib
 from dataclasses import dataclass
 
 import numpy as np
 import polars as pl
 from isal import isal_zlib
+from zlib_ng import zlib_ng
 
 #: Raw bytes of a block, about: the loss against one stream is 0.3 % here.
 BLOCK = 1 << 20
@@ -22,6 +22,8 @@ _LAST_BLOCK = b"\x03\x00"
 #: Bytes that a member has beside its blocks.
 OVERHEAD = len(HEADER) + len(_LAST_BLOCK) + 8
 _RAW = -15
+#: The level of zlib-ng that packs as zlib does at 6, twice as fast.
+_SMALLER = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +37,15 @@ class Block:
 
 
 def pack(raw: memoryview | bytes, rows: int, compression: str | None) -> Block:
-    """Return a block; `compression` is fast, small or None for plain."""
+    """Return a block; `compression` is fast, smaller or None for plain."""
     if compression is None:
         return Block(bytes(raw), rows, 0, len(raw))
     if compression == "fast":
         deflate = isal_zlib.compressobj(1, isal_zlib.DEFLATED, _RAW)
         data = deflate.compress(raw) + deflate.flush(isal_zlib.Z_FULL_FLUSH)
     else:
-        slow = zlib.compressobj(6, zlib.DEFLATED, _RAW)
-        data = slow.compress(raw) + slow.flush(zlib.Z_FULL_FLUSH)
+        slow = zlib_ng.compressobj(_SMALLER, zlib_ng.DEFLATED, _RAW)
+        data = slow.compress(raw) + slow.flush(zlib_ng.Z_FULL_FLUSH)
     return Block(data, rows, isal_zlib.crc32(raw), len(raw))
 
 

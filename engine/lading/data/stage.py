@@ -22,7 +22,6 @@ from lading.data.recipe import recipe_of
 from lading.data.records import Plan, make_plan
 from lading.data.sealed import Sealer
 from lading.data.tasks import KeyTask, StageTask, prepare_keys, prepare_lines, with_changes
-from lading.data.workers import Workers
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from lading.core.batch import BatchFile
     from lading.core.job import Job
     from lading.core.vendor_rules import VendorRules
+    from lading.data.workers import Workers
     from lading.ports import Comparison, Watcher
 
 #: A source may have columns with the plain names.
