@@ -8,11 +8,15 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 from isal import isal_zlib
 from zlib_ng import zlib_ng
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 #: Raw bytes of a block, about: the loss against one stream is 0.3 % here.
 BLOCK = 1 << 20
@@ -60,24 +64,26 @@ def combine(crc: int, block: Block) -> int:
     return found
 
 
-def cut(lines: pl.Series, block_size: int, first: int, rows_max: int | None) -> list[tuple[memoryview, int]]:
+def cut(lines: pl.Series, block_size: int, first: int, rows_max: int | None) -> Iterator[tuple[memoryview, int]]:
     """Cut lines into stretches of about `block_size` bytes; none crosses a multiple of `rows_max` lines of the run.
 
-    `first` is the number, from 0, of the first line within the run.
+    `first` is the number, from 0, of the first line within the run. Each stretch is copied together when it is asked
+    for, so that it is packed while the processor still has it at hand.
     """
-    if not len(lines):
-        return []
+    edges = np.concatenate(([0], np.cumsum(lines.str.len_bytes().to_numpy(), dtype=np.int64)))
+    begin = 0
+    while begin < len(lines):
+        end = int(np.searchsorted(edges, edges[begin] + block_size, side="right")) - 1
+        end = min(max(end, begin + 1), len(lines))
+        if rows_max:
+            end = min(end, begin + rows_max - (first + begin) % rows_max)
+        yield _together(lines[begin:end]), end - begin
+        begin = end
+
+
+def _together(lines: pl.Series) -> memoryview:
+    """Return lines as one stretch of bytes."""
     array = lines.rechunk().to_arrow(compat_level=pl.CompatLevel.oldest())
     _, offsets, data = array.buffers()
     edges = np.frombuffer(offsets, dtype=np.int64)[array.offset : array.offset + len(array) + 1]
-    view = memoryview(data)
-    found = []
-    begin = 0
-    while begin < len(array):
-        end = int(np.searchsorted(edges, edges[begin] + block_size, side="right")) - 1
-        end = min(max(end, begin + 1), len(array))
-        if rows_max:
-            end = min(end, begin + rows_max - (first + begin) % rows_max)
-        found.append((view[int(edges[begin]) : int(edges[end])], end - begin))
-        begin = end
-    return found
+    return memoryview(data)[int(edges[0]) : int(edges[-1])]
