@@ -9,15 +9,16 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from contextlib import AbstractContextManager, ExitStack
+from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from lading import __version__
+from lading.core.job import Resources
 from lading.core.policy import wished
-from lading.errors import EnvironmentProblem, Problem, SourceError, SpecError, UsageError
+from lading.errors import EnvironmentProblem, LadingError, Problem, SourceError, SpecError, UsageError
 from lading.interrupts import Interrupts
 from lading.reconcile.context import Folders, JobContext, World
 from lading.spec import fill_in_lines, load, resolve_credentials
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
     from lading.ports import Clock, Connect, Vendor, Watcher
     from lading.settings import Settings
     from lading.vendors.bundled import BundledMocks
+
+
+#: Text is parsed in pieces of so many bytes where memory is small.
+_SMALL_CHUNK = str(1 << 20)
 
 
 class SystemClock:
@@ -64,6 +69,20 @@ class NobodyWatches:
 
     def waiting(self, until: datetime) -> None:
         """Do nothing."""
+
+
+def library_settings(resources: Resources) -> dict[str, str]:
+    """Return the variables by which the columnar library and its allocator learn what they may take."""
+    found = {} if resources.threads is None else {"POLARS_MAX_THREADS": str(resources.threads)}
+    if resources.memory == "small":
+        found |= {
+            "_RJEM_MALLOC_CONF": "dirty_decay_ms:0,muzzy_decay_ms:0,narenas:1",
+            "POLARS_CSV_CHUNK_SIZE": _SMALL_CHUNK,
+            "POLARS_CSV_CHUNK_PREFETCH_LIMIT": "1",
+            "POLARS_NDJSON_CHUNK_SIZE": _SMALL_CHUNK,
+            "POLARS_NDJSON_CHUNK_PREFETCH_LIMIT": "1",
+        }
+    return found
 
 
 class App:
@@ -100,17 +119,31 @@ class App:
             SpecError: with everything that is wrong in it.
         """
         if self._deployment is None:
-            self._deployment = load(self.settings.file, environ=os.environ)
+            self._deployment = load(self.settings.file, environ=os.environ, first=self._limit)
         return self._deployment
 
     @property
     def data(self) -> Columnar:
         """Return the columnar path."""
         if self._data is None:
+            said = Resources()
+            with suppress(LadingError):  # some commands need the columnar path and no jobs.yaml
+                said = self.deployment.resources
             from lading.data import Columnar  # noqa: PLC0415 - see the top of this file
 
-            self._data = Columnar(watcher=self.watcher)
+            self._data = Columnar(watcher=self.watcher, threads=self._resolved(said).threads)
         return self._data
+
+    def _resolved(self, said: Resources) -> Resources:
+        """Return what preparing may take of the machine: what the settings say, else jobs.yaml."""
+        memory = self.settings.memory or said.memory
+        alone = 1 if memory == "small" else None
+        return Resources(threads=self.settings.threads or said.threads or alone, memory=memory)
+
+    def _limit(self, said: Resources) -> None:
+        """Tell the columnar library what it may take, which reads that once, when it is imported."""
+        for name, value in library_settings(self._resolved(said)).items():
+            os.environ.setdefault(name, value)
 
     @property
     def journal(self) -> Journal:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -18,6 +19,10 @@ class Settings(BaseSettings):
     mocks: bool = Field(default=False, description="let the bundled mocks stand in for every vendor")
     mocks_at: Path | None = Field(
         default=None, description="with mocks: the ready file of mocks that already run (`lading mocks serve`)"
+    )
+    threads: int | None = Field(default=None, ge=1, le=256, description="how many threads prepare; over jobs.yaml")
+    memory: Literal["small", "normal"] | None = Field(
+        default=None, description="small prepares with one thread and little memory; over jobs.yaml"
     )
     hurry: bool = Field(default=True, description="with mocks: let their clock jump instead of waiting")
 

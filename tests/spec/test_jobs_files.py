@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from lading.core.guards import Budget, Guards, Limit
-from lading.core.job import Join, Schedule, Send
+from lading.core.job import Join, Resources, Schedule, Send
 from lading.core.mapping import Array, Each, Expression, Literal, Object
+from lading.errors import SpecError
 from lading.spec import load
 from lading.spec.vendor_spec import load_vendor
 
@@ -190,12 +191,12 @@ def test_send_since_schedule_every_budget_and_compression_are_taken(load_changed
     send: {since: updated_at}
     schedule: {every: 15m}
     budget: {invalid: 2%, rejected: 1}
-    compression: small"""
+    compression: smaller"""
     job = job_of(load_changed(("mode: upsert", more)))
     assert job.send == Send(what="since", since="updated_at")
     assert job.schedule == Schedule(every=timedelta(minutes=15))
     assert job.budget == Budget(invalid=Limit(percent=2.0), rejected=Limit(count=1))
-    assert job.compression == "small"
+    assert job.compression == "smaller"
 
 
 def test_a_lookup_may_answer_into_a_table(load_changed: Load) -> None:
@@ -311,3 +312,18 @@ def test_everything_knows_its_place(load_changed: Load) -> None:
     assert checks.results is not None
     parts = (checks, checks.source, checks.record, checks.results, deployment.connections["crm"])
     assert [(one.place.line, one.place.column) for one in parts] == [(19, 3), (20, 5), (23, 13), (24, 21), (3, 3)]
+
+
+def test_threads_and_memory_stand_at_the_top_and_leave_the_hash_of_a_job_alone(load_changed: Load) -> None:
+    plain = load_changed()
+    assert plain.resources == Resources(threads=None, memory="normal")
+    found = load_changed(("version: 1", "version: 1\nthreads: 2\nmemory: small"))
+    assert found.resources == Resources(threads=2, memory="small")
+    assert [one.spec_hash for one in found.jobs] == [one.spec_hash for one in plain.jobs]
+
+
+@pytest.mark.parametrize("wrong", ["threads: 0", "threads: 1.5", "threads: many", "threads: yes", "memory: tiny"])
+def test_threads_and_memory_that_make_no_sense_are_refused(load_changed: Load, wrong: str) -> None:
+    with pytest.raises(SpecError) as raised:
+        load_changed(("version: 1", f"version: 1\n{wrong}"))
+    assert [one.line for one in raised.value.problems] == [2]

@@ -128,9 +128,21 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """What preparing may take of the machine. It changes no byte of what is sent.
+
+    `threads` None is one for each core, and one alone with little memory; `memory` is small or normal.
+    """
+
+    threads: int | None = None
+    memory: str = "normal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
     """A whole jobs.yaml: its connections and its jobs, jobs in an order in which each follows what it depends on."""
 
     file: str
     connections: Mapping[str, Connection]
     jobs: tuple[Job, ...]
+    resources: Resources = field(default_factory=Resources)

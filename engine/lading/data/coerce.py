@@ -12,6 +12,7 @@ import numpy as np
 import polars as pl
 
 from lading.core.record_schema import Format, Kind
+from lading.data.moments import day_text, moment_text
 from lading.data.shapes import date_format
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def _text(values: pl.Series, rule: Rule) -> pl.Series:
     if kind.is_float():
         return float_text(values.cast(pl.Float64))
     if kind == pl.Date:
-        return values.cast(pl.Datetime("ms")).dt.to_string(date_format(rule, day=True))
+        return day_text(values, date_format(rule, day=True))
     if isinstance(kind, pl.Datetime):
         return _moment(values, rule, kind)
     return values.cast(pl.String)
@@ -117,11 +118,7 @@ def _text(values: pl.Series, rule: Rule) -> pl.Series:
 def _moment(values: pl.Series, rule: Rule, kind: pl.Datetime) -> pl.Series:
     """Return moments in UTC. One without time zone is taken as UTC."""
     naive = values.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if kind.time_zone else values
-    text = pl.col("x").dt.to_string(date_format(rule, day=False))
-    if rule.format is Format.DATETIME_NO_MILLIS:
-        exact = pl.col("x").dt.to_string("%Y-%m-%dT%H:%M:%SZ")
-        text = pl.when(pl.col("x").dt.second() == 0).then(text).otherwise(exact)
-    return _apply(naive, text)
+    return moment_text(naive, millis=rule.format is not Format.DATETIME_NO_MILLIS)
 
 
 def _apply(values: pl.Series, expr: pl.Expr) -> pl.Series:

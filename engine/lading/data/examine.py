@@ -12,7 +12,7 @@ import polars as pl
 
 from lading.data import names
 from lading.data.records import Mapped, Plan, fingerprints, judged, lines, mapped
-from lading.data.widths import widths
+from lading.data.widths import widest
 
 if TYPE_CHECKING:
     from lading.data.validate import Check
@@ -91,10 +91,7 @@ def record_limit(plan: Plan) -> int | None:
 def _with_oversized(plan: Plan, found: Mapped, broken: pl.DataFrame) -> pl.DataFrame:
     """Return the invalid records with those that no batch file can hold."""
     limit = record_limit(plan)
-    if limit is None or not found.heads.height:
-        return broken
-    bound = widths(found, plan.record)
-    if not (bound > limit).any():
+    if limit is None or not found.heads.height or widest(found, plan.record) <= limit:
         return broken
     exact = lines(plan, found, [" " * 200], "").str.len_bytes()
     large = found.heads.select(names.ROW, names.KEY).with_columns(exact.alias("size")).filter(pl.col("size") > limit)

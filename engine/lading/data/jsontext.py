@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import polars as pl
 
 from lading.core.record_schema import Severity
@@ -17,6 +18,8 @@ from lading.data.shapes import Constant, Items, Leaf, Members, Repeated, Shape, 
 
 _ESCAPES = {chr(one): f"\\u{one:04x}" for one in range(0x20)}
 _ESCAPES |= {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\f": "\\f", "\b": "\\b", '"': '\\"', "\\": "\\\\"}
+_SPACE, _QUOTE, _SLASH = ord(" "), ord('"'), ord("\\")
+_NOTHING = np.empty(0, np.uint8)
 _PATTERNS, _TEXTS = list(_ESCAPES), list(_ESCAPES.values())
 
 
@@ -28,6 +31,7 @@ class Encoder:
         self.frame = frame
         self._valid = valid
         self._steps = 0
+        self._clean: dict[str, bool] = {}
 
     def text(self, shape: Shape) -> tuple[list[str | pl.Expr], bool]:
         """Return the parts of a shape's text, and whether it is there in every row."""
@@ -54,7 +58,14 @@ class Encoder:
             return [pl.col(column).cast(pl.String)], always
         if raw:
             return [pl.col(column)], always
+        plain = plain or self._is_clean(column)
         return ['"', pl.col(column) if plain else escaped(pl.col(column)), '"'], always
+
+    def _is_clean(self, column: str) -> bool:
+        """Whether no value of a column of texts holds anything that JSON escapes: one look at all its bytes."""
+        if column not in self._clean:
+            self._clean[column] = is_clean(self.frame[column])
+        return self._clean[column]
 
     def _bracketed(self, pairs: list[tuple[str, Shape]], brackets: str) -> tuple[list[str | pl.Expr], bool]:
         """Return an object or a list. Each member brings its own comma; the first one that is there loses it."""
@@ -69,7 +80,8 @@ class Encoder:
             if always:
                 parts += [comma + label, *inner]
             else:
-                parts.append(_joined([comma + label, *inner], ignore_nulls=False).fill_null(""))
+                # Null where the member is not there: whoever joins the parts leaves it out.
+                parts.append(_joined([comma + label, *inner], ignore_nulls=False))
         if first_is_there:
             return [brackets[0], *parts, brackets[1]], True
         body = self._column(_joined(parts, ignore_nulls=True) if parts else pl.lit(""))
@@ -90,9 +102,9 @@ class Encoder:
         """Return the text of a shape for each row, between a prefix and a suffix; `{}` for an empty record."""
         parts, always = self.text(shape)
         if not always and isinstance(shape, Members) and not shape.path:
-            parts = [pl.coalesce(_joined(parts, ignore_nulls=False), pl.lit("{}"))]
+            parts, always = [pl.coalesce(_joined(parts, ignore_nulls=False), pl.lit("{}"))], True
         before = prefix if isinstance(prefix, list) else [prefix]
-        whole = _joined([*before, *parts, suffix], ignore_nulls=False)
+        whole = _joined([*before, *parts, suffix], ignore_nulls=always)
         return self.frame.with_columns(whole.alias("lading:text"))["lading:text"]
 
 
@@ -103,6 +115,13 @@ def never_escaped(leaf: Leaf) -> bool:
         return True
     refused = rule.enum and rule.enum_severity is Severity.REFUSE
     return bool(refused) and all(json.dumps(one, ensure_ascii=False) == f'"{one}"' for one in rule.enum)
+
+
+def is_clean(texts: pl.Series) -> bool:
+    """Whether no text holds a character that JSON escapes."""
+    data = texts.to_arrow(compat_level=pl.CompatLevel.oldest()).buffers()[2]
+    found = np.frombuffer(data, np.uint8) if data is not None else _NOTHING
+    return not found.size or bool(found.min() >= _SPACE and not (found == _QUOTE).any() and not (found == _SLASH).any())
 
 
 def escaped(text: pl.Expr) -> pl.Expr:
@@ -130,5 +149,4 @@ def _joined(parts: list[str | pl.Expr], *, ignore_nulls: bool) -> pl.Expr:
 def items_text(frame: pl.DataFrame, item: Shape) -> pl.Series:
     """Return the text of one item for each source row; null where the item is empty."""
     parts, always = (encoder := Encoder(frame)).text(item)
-    del always
-    return encoder.frame.with_columns(_joined(parts, ignore_nulls=False).alias("lading:text"))["lading:text"]
+    return encoder.frame.with_columns(_joined(parts, ignore_nulls=always).alias("lading:text"))["lading:text"]

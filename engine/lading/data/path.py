@@ -50,6 +50,11 @@ class Columnar:
         """
         self._around = Around(workers=Workers(threads=threads, executor=executor), watcher=watcher)
 
+    @property
+    def threads(self) -> int | None:
+        """How many tasks are done at a time; None is one for each core."""
+        return self._around.workers.threads
+
     def columns(self, job: Job) -> tuple[str, ...]:
         """Return the columns of the job's source, joins included, reading as little as possible."""
         return tuple(joined_schema(job.source, open_source(job.source).schema))

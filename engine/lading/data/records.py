@@ -267,6 +267,8 @@ def _broken(frame: pl.DataFrame, rules: list[Check], row: str, warnings: dict[st
     bad = marked.filter(pl.any_horizontal([one.test for one in refusing])) if marked.height else marked
     if not bad.height:
         return pl.DataFrame(schema=BROKEN)
+    tests = bad.select(one.test.fill_null(value=False).any().alias(str(i)) for i, one in enumerate(refusing)).row(0)
+    refusing = [one for one, hit in zip(refusing, tests, strict=True) if hit]
     said = [_said(one) for one in refusing]
     return bad.select(
         pl.col(row).alias(names.ROW),

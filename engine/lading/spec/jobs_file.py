@@ -6,11 +6,11 @@ It does not know rows, secrets or the network: a file without one credential in 
 from __future__ import annotations
 
 import re
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lading.core.job import Connection, Deployment
+from lading.core.job import Connection, Deployment, Resources
 from lading.errors import Problem, SpecError
 from lading.spec.compile_connection import ConnectionCompiler, Vendors
 from lading.spec.compile_job import JobCompiler
@@ -25,7 +25,7 @@ from lading.spec.shape import Shaper
 from lading.spec.suggest import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from lading.core.job import Job
     from lading.core.vendor_rules import VendorRules
@@ -33,11 +33,18 @@ if TYPE_CHECKING:
 _NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def load(path: Path, *, vendors: Mapping[str, VendorRules] | None = None, environ: Mapping[str, str]) -> Deployment:
+def load(
+    path: Path,
+    *,
+    vendors: Mapping[str, VendorRules] | None = None,
+    environ: Mapping[str, str],
+    first: Callable[[Resources], None] | None = None,
+) -> Deployment:
     """Return what a jobs.yaml says, its jobs in an order in which dependencies come first.
 
     `vendors` are the vendors by name; without them, those in the box and folders named by the file. `environ` fills
-    `${NAME}` everywhere but in credentials, which stay references.
+    `${NAME}` everywhere but in credentials, which stay references. `first` is told what may be taken of the machine
+    before anything is looked at with the columnar library, which reads its own settings once.
 
     Raises:
         SpecError: with every problem that was found, in the order of the file.
@@ -46,7 +53,8 @@ def load(path: Path, *, vendors: Mapping[str, VendorRules] | None = None, enviro
     tree = read_tree(problems)
     if not isinstance(tree, Map | Broken | None):
         problems.add("value", tree.start, "the file is no mapping", "version: 1, connections: ..., jobs: ...")
-    deployment = _deployment(path, tree, vendors, environ, problems) if isinstance(tree, Map) else None
+    around = _Around(path, vendors, environ, first)
+    deployment = _deployment(around, tree, problems) if isinstance(tree, Map) else None
     if deployment is None or len(problems):
         raise SpecError(problems.sorted())
     return deployment
@@ -105,17 +113,27 @@ def _shown_source(path: Path) -> LocatedText | None:
     return problems.source
 
 
-def _deployment(
-    path: Path, tree: Map, vendors: Mapping[str, VendorRules] | None, environ: Mapping[str, str], problems: Problems
-) -> Deployment | None:
+@dataclass(frozen=True, slots=True)
+class _Around:
+    """What `load` was given."""
+
+    path: Path
+    vendors: Mapping[str, VendorRules] | None
+    environ: Mapping[str, str]
+    first: Callable[[Resources], None] | None
+
+
+def _deployment(around: _Around, tree: Map, problems: Problems) -> Deployment | None:
     """Return the deployment, as whole as the file is."""
     from lading.spec.vendor_spec import available_vendors, load_vendor  # noqa: PLC0415 - not needed when vendors are given
 
-    typed = Resolver(environ, problems).resolve_map(tree)
-    folder = path.absolute().parent
+    typed = Resolver(around.environ, problems).resolve_map(tree)
+    folder = around.path.absolute().parent
     shaper = Shaper(problems)
-    _check_top(typed, shaper)
-    connecting = ConnectionCompiler(folder, shaper, Vendors(vendors, available_vendors, load_vendor), problems)
+    resources = _check_top(typed, shaper)
+    if around.first is not None:
+        around.first(resources)
+    connecting = ConnectionCompiler(folder, shaper, Vendors(around.vendors, available_vendors, load_vendor), problems)
     connections: dict[str, Connection] = {}
     rules: dict[str, VendorRules | None] = {}
     for one in _named("connection", typed, "connections", problems).entries:
@@ -129,24 +147,29 @@ def _deployment(
     for one in entries:
         if job := compiler.compile(one):
             jobs[one.key] = job
-    return Deployment(file=str(path), connections=connections, jobs=Ordering(entries, jobs, problems).ordered())
+    ordered = Ordering(entries, jobs, problems).ordered()
+    return Deployment(file=str(around.path), connections=connections, jobs=ordered, resources=resources)
 
 
-def _check_top(typed: TypedMap, shaper: Shaper) -> None:
-    """Check the keys at the top and the version. Connections and jobs are checked one by one elsewhere."""
+def _check_top(typed: TypedMap, shaper: Shaper) -> Resources:
+    """Check the keys at the top, and return what may be taken of the machine.
+
+    Connections and jobs are checked one by one elsewhere.
+    """
     hollow = tuple(
         type(one)(one.key, one.start, TypedMap((), one.start))
         if one.key in {"connections", "jobs"} and isinstance(one.value, TypedMap)
         else one
         for one in typed.entries
     )
-    shaper.shaped(
+    shaped = shaper.shaped(
         DocumentModel,
         TypedMap(hollow, typed.start),
         "the file",
         typed.start,
         {"version": 1, "connections": {}, "jobs": {}},
     )
+    return Resources(threads=shaped.model.threads, memory=shaped.model.memory)
 
 
 def _named(what: str, typed: TypedMap, key: str, problems: Problems) -> TypedMap:

@@ -185,8 +185,11 @@ class JobModel(Strict):
     depends_on: list[w.Text] = Field(
         [], title="Depends on", description="Jobs that have to be settled first.", examples=[["vehicle-checks"]]
     )
-    compression: Literal["fast", "small"] = Field(
-        "fast", title="Compression", description="What matters more in batch files: time or size.", examples=["fast"]
+    compression: Literal["fast", "smaller"] = Field(
+        "fast",
+        title="Compression",
+        description="What matters more in batch files: that they are made fast, or that they are smaller.",
+        examples=["smaller"],
     )
 
 
@@ -214,6 +217,18 @@ class DocumentModel(Strict):
         ],
     )
     jobs: dict[str, JobModel] = Field(title="Jobs", description="Jobs by name.", examples=[_JOBS])
+    threads: Annotated[int, Field(ge=1, le=256, strict=True)] | None = Field(
+        None,
+        title="Threads",
+        description="How many threads prepare records. All cores when not given; LADING_THREADS wins.",
+        examples=[4],
+    )
+    memory: Literal["small", "normal"] = Field(
+        "normal",
+        title="Memory",
+        description="small prepares with one thread and little memory; the files are the same. LADING_MEMORY wins.",
+        examples=["small"],
+    )
 
 
 #: Which model stands at which path, to list the keys that are known there. `*` is any name or index.
