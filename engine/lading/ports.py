@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime, timedelta
     from pathlib import Path
 
@@ -223,6 +223,10 @@ class DataPath(Protocol):
 
     def stage(self, job: Job, rules: VendorRules, comparison: Comparison, into: Path) -> tuple[BatchFile, ...]:
         """Encode, split and compress what the comparison found into sealed, fsynced files with evidence beside them."""
+        ...
+
+    def stage_each(self, job: Job, rules: VendorRules, comparison: Comparison, into: Path) -> Iterator[BatchFile]:
+        """Yield the same files one by one, each as soon as it is sealed. What was yielded stays, whatever follows."""
         ...
 
     def invalid(self, comparison: Comparison) -> Iterable[Sequence[Reject]]:

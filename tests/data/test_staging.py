@@ -8,7 +8,7 @@ import hashlib
 import io
 import zlib
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import polars as pl
 import pytest
@@ -17,10 +17,12 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lading.core.vendor_rules import FileFormat, FileRules
-from lading.data import compare, gz, stage
+from lading.data import Columnar, compare, gz, stage
 from lading.errors import SourceError
 
 if TYPE_CHECKING:
+    from collections.abc import Generator
+
     from lading.core.batch import BatchFile
 
 HEAD = "id,name,mail\n"
@@ -100,6 +102,31 @@ def test_both_limits_hold_together(bench: Bench) -> None:
     files = bench.stage(bench.compare())
     assert sum(one.rows for one in files) == 2500
     assert all(one.rows <= 170 and one.size <= 20_000 for one in files)
+
+
+def test_each_file_lies_sealed_on_the_disk_before_the_next_is_made(bench: Bench) -> None:
+    bench.rules = rules(file=limited(bytes_max=20_000))
+    bench.source(many(2000))
+    comparison = bench.compare()
+    into = bench.folder / "one-by-one"
+    found: list[BatchFile] = []
+    for one in Columnar().stage_each(bench.job, bench.rules, comparison, into):
+        assert hashlib.sha256(Path(one.path).read_bytes()).hexdigest() == one.digest
+        assert pl.read_parquet(one.evidence).height == one.rows
+        found.append(one)
+    assert [one.digest for one in found] == [one.digest for one in bench.stage(comparison)]
+    assert len(found) > 2
+
+
+def test_a_consumer_that_stops_keeps_what_it_was_given_and_nothing_else(bench: Bench) -> None:
+    bench.rules = rules(file=limited(bytes_max=20_000))
+    bench.source(many(2000))
+    into = bench.folder / "one-by-one"
+    files = Columnar().stage_each(bench.job, bench.rules, bench.compare(), into)
+    first = next(files)
+    cast("Generator[BatchFile]", files).close()
+    assert {Path(first.path).name, Path(first.evidence).name} <= {one.name for one in into.iterdir()}
+    assert not list(into.glob(".lading-part*"))
 
 
 def test_the_same_input_gives_the_same_bytes_whatever_the_threads(

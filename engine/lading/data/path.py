@@ -17,7 +17,7 @@ from lading.data.joins import joined_schema
 from lading.data.lookup import lookup
 from lading.data.read import open_source
 from lading.data.settle import settle
-from lading.data.stage import stage
+from lading.data.stage import stage, stage_each
 from lading.ports import Reject
 
 if TYPE_CHECKING:
@@ -60,6 +60,14 @@ class Columnar:
         """Encode, split and compress what the comparison found into sealed, fsynced files with evidence beside them."""
         with guarded(f"preparing {job.name}"):
             return stage(job, rules, comparison, into, self._watcher)
+
+    def stage_each(self, job: Job, rules: VendorRules, comparison: Comparison, into: Path) -> Iterator[BatchFile]:
+        """Yield the same files as `stage` one by one, each sealed and fsynced with its evidence before it is yielded.
+
+        For one consumer; closing the iterator drops what is begun. An error comes where the next file would.
+        """
+        with guarded(f"preparing {job.name}"):
+            yield from stage_each(job, rules, comparison, into, self._watcher)
 
     def invalid(self, comparison: Comparison) -> Iterator[Sequence[Reject]]:
         """Yield the invalid rows of a comparison, in the order of the source."""

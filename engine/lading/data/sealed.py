@@ -61,6 +61,7 @@ class Sealer:
         self._lines = 0
         self._beside: Spool | None = None
         self.files: list[BatchFile] = []
+        self._taken = 0
 
     def add(self, block: Block, evidence: pl.DataFrame) -> None:
         """Add a block with the evidence of its rows; begin another file where this one would grow too large."""
@@ -144,6 +145,12 @@ class Sealer:
             ),
         )
         self._open = None
+
+    def take(self) -> tuple[BatchFile, ...]:
+        """Return the files that were sealed since this was asked last."""
+        new = tuple(self.files[self._taken :])
+        self._taken += len(new)
+        return new
 
     def abandon(self) -> None:
         """Drop what is open."""

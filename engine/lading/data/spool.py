@@ -17,7 +17,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Generator, Iterable
     from pathlib import Path
     from types import TracebackType
 
@@ -85,7 +85,7 @@ def threads() -> int:
     return max(1, min(8, os.cpu_count() or 1))
 
 
-def in_order(work: Callable[[One], Other], given: Iterable[One], threads: int) -> Iterator[Other]:
+def in_order(work: Callable[[One], Other], given: Iterable[One], threads: int) -> Generator[Other]:
     """Yield `work(one)` for each one in order, computed by threads, with at most one more than threads under way."""
     with ThreadPoolExecutor(threads) as pool:
         under_way: deque[Future[Other]] = deque()

@@ -45,29 +45,46 @@ def stage(
     Raises:
         SourceError: when the source is no longer what was compared, or cannot be read.
     """
+    return tuple(stage_each(job, rules, comparison, into, watcher))
+
+
+def stage_each(
+    job: Job, rules: VendorRules, comparison: Comparison, into: Path, watcher: Watcher | None = None
+) -> Iterator[BatchFile]:
+    """Yield the same files one by one, each as soon as it lies sealed on the disk with its evidence.
+
+    What was yielded stays, whatever happens afterwards; what was begun and not yielded is dropped.
+
+    Raises:
+        SourceError: when the source is no longer what was compared, or cannot be read.
+    """
     if (done_before := ahead.take(comparison.folder, into)) is not None:
-        return done_before
+        yield from done_before
+        return
     changes = Changes(comparison.folder)
     if not changes.total:
-        return ()
+        return
     facts = json.loads((comparison.folder / "compare.json").read_text(encoding="utf-8"))
     template = tuple(facts["template"]) if facts["template"] is not None else None
     plan = make_plan(job, rules, template)
     sealer = Sealer(into, rules.file, head_of(plan))
     done = 0
+    results = in_order(lambda task: encode(plan, task), _tasks(plan, changes, comparison.folder), threads())
     try:
-        for one in in_order(lambda task: encode(plan, task), _tasks(plan, changes, comparison.folder), threads()):
+        for one in results:
             for block, evidence in one.blocks:
                 sealer.add(block, evidence)
             done += one.rows
             if watcher is not None:
                 watcher.progress(job.name, "stage", done, "records", changes.total)
+            yield from sealer.take()
         if done != changes.total:
             raise changed_under_us(job)
         sealer.finish()
+        yield from sealer.take()
     finally:
+        results.close()
         sealer.abandon()
-    return tuple(sealer.files)
 
 
 class Changes:
