@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from lading import __version__
+from lading.aside import Aside
 from lading.core.policy import wished
 from lading.errors import Problem, SourceError, SpecError, UsageError
 from lading.interrupts import Interrupts
@@ -167,6 +168,7 @@ class App:
             watcher=self.watcher,
             shield=self.interrupts.shield,
             lease=self._lease,
+            aside=Aside,
         )
 
     def contexts(self, names: Sequence[str]) -> tuple[JobContext, ...]:

@@ -21,7 +21,7 @@ from lading.data.stage import stage, stage_each
 from lading.ports import Reject
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
     from lading.core.batch import Batch, BatchFile
@@ -61,13 +61,21 @@ class Columnar:
         with guarded(f"preparing {job.name}"):
             return stage(job, rules, comparison, into, self._watcher)
 
-    def stage_each(self, job: Job, rules: VendorRules, comparison: Comparison, into: Path) -> Iterator[BatchFile]:
+    def stage_each(
+        self,
+        job: Job,
+        rules: VendorRules,
+        comparison: Comparison,
+        into: Path,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> Iterator[BatchFile]:
         """Yield the same files as `stage` one by one, each sealed and fsynced with its evidence before it is yielded.
 
-        For one consumer; closing the iterator drops what is begun. An error comes where the next file would.
+        For one consumer; closing the iterator, or saying that it is `stopped`, drops what is begun. An error comes
+        where the next file would.
         """
         with guarded(f"preparing {job.name}"):
-            yield from stage_each(job, rules, comparison, into, self._watcher)
+            yield from stage_each(job, rules, comparison, into, self._watcher, stopped)
 
     def invalid(self, comparison: Comparison) -> Iterator[Sequence[Reject]]:
         """Yield the invalid rows of a comparison, in the order of the source."""

@@ -126,7 +126,7 @@ class Sealer:
         opened.stream.close()
         digest = opened.sha256.hexdigest()
         final = self._into / f"{digest}.{self._rules.suffix.lstrip('.')}"
-        beside = self._into / f"{digest}.evidence.parquet"
+        beside = self._beside_of(digest)
         self._write_evidence()
         if self._beside is not None:
             self._beside.close()
@@ -145,6 +145,14 @@ class Sealer:
             ),
         )
         self._open = None
+
+    def _beside_of(self, digest: str) -> Path:
+        """Return a name for the evidence that no file has: the same content may be under way with other keys."""
+        number, name = 0, self._into / f"{digest}.evidence.parquet"
+        while name.exists():
+            number += 1
+            name = self._into / f"{digest}.{number}.evidence.parquet"
+        return name
 
     def take(self) -> tuple[BatchFile, ...]:
         """Return the files that were sealed since this was asked last."""

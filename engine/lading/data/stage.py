@@ -22,7 +22,7 @@ from lading.data.sealed import Sealer
 from lading.data.spool import in_order, threads
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from lading.core.batch import BatchFile
@@ -49,11 +49,17 @@ def stage(
 
 
 def stage_each(
-    job: Job, rules: VendorRules, comparison: Comparison, into: Path, watcher: Watcher | None = None
+    job: Job,
+    rules: VendorRules,
+    comparison: Comparison,
+    into: Path,
+    watcher: Watcher | None = None,
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Iterator[BatchFile]:
     """Yield the same files one by one, each as soon as it lies sealed on the disk with its evidence.
 
-    What was yielded stays, whatever happens afterwards; what was begun and not yielded is dropped.
+    What was yielded stays, whatever happens afterwards; what was begun and not yielded is dropped. It ends at the next
+    frame once `stopped` says so.
 
     Raises:
         SourceError: when the source is no longer what was compared, or cannot be read.
@@ -72,6 +78,8 @@ def stage_each(
     results = in_order(lambda task: encode(plan, task), _tasks(plan, changes, comparison.folder), threads())
     try:
         for one in results:
+            if stopped():
+                return
             for block, evidence in one.blocks:
                 sealer.add(block, evidence)
             done += one.rows
