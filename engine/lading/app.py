@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 from lading import __version__
+from lading.aside import Aside
 from lading.core.job import Resources
 from lading.core.policy import wished
 from lading.errors import EnvironmentProblem, LadingError, Problem, SourceError, SpecError, UsageError
@@ -200,6 +201,7 @@ class App:
             watcher=self.watcher,
             shield=self.interrupts.shield,
             lease=self._lease,
+            aside=Aside,
         )
 
     def contexts(self, names: Sequence[str]) -> tuple[JobContext, ...]:

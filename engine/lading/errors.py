@@ -24,7 +24,7 @@ class ExitCode(IntEnum):
     INVALID = 2, "usage or spec invalid"
     ENVIRONMENT = 3, "environment: vendor, source, disk or secret store unreachable; or a batch waits for you"
     REJECTS = 4, "settled with more invalid or rejected records than the budget allows, or with unknown ones"
-    UNSETTLED = 5, "submitted, not settled yet: run `lading resume`"
+    UNSETTLED = 5, "not settled yet: run `lading resume`, or `lading sync` if preparing was cut short"
     HELD = 6, "held by a guard: needs `lading approve`"
     LOCKED = 7, "locked by another process, or plan stale"
     INTERRUPTED = 130, "interrupted by SIGINT, state saved"

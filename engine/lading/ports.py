@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
     from datetime import datetime, timedelta
     from pathlib import Path
 
@@ -267,8 +267,13 @@ class DataPath(Protocol):
         """Encode, split and compress what the comparison found into sealed, fsynced files with evidence beside them."""
         ...
 
-    def stage_each(self, job: Job, rules: VendorRules, comparison: Comparison, into: Path) -> Iterator[BatchFile]:
-        """Yield the same files one by one, each as soon as it is sealed. What was yielded stays, whatever follows."""
+    def stage_each(
+        self, job: Job, rules: VendorRules, comparison: Comparison, into: Path, stopped: Callable[[], bool] = ...
+    ) -> Iterator[BatchFile]:
+        """Yield the same files one by one, each as soon as it is sealed. What was yielded stays, whatever follows.
+
+        `stopped` is asked often; the iterator ends soon after it said yes.
+        """
         ...
 
     def invalid(self, comparison: Comparison) -> Iterable[Sequence[Reject]]:
@@ -343,7 +348,19 @@ class Memory(Protocol):
         *,
         slot: datetime | None = None,
     ) -> None:
-        """Remember a run, its prepared batches and its invalid rows, and the schedule slot that it is for."""
+        """Remember a run, its invalid rows, and its batches: all, with the slot that it is for, or the first."""
+        ...
+
+    def add_batch(self, batch: Batch, *, slot: datetime | None = None) -> Run:
+        """Remember the next batch of a run that is preparing; with the last the run is prepared and has its slot."""
+        ...
+
+    def cut_run(self, run: str, at: datetime) -> Run:
+        """Remember that the preparing of a run came to no end: what is not in a batch is held for the next run."""
+        ...
+
+    def preparing_runs(self, job: str) -> Sequence[Run]:
+        """Return the runs of a job whose batches are not all sealed, oldest first."""
         ...
 
     def record(self, batch: Batch, event: Event) -> Batch:

@@ -9,9 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kit.matrix import Scenario
+from kit.matrix import Scenario, prepare_whole
 from lading.journal import Journal
-from lading.reconcile.prepare import describe, prepare
 from simulation.life import Fuse
 from simulation.many import folder
 from simulation.wire import plugged
@@ -76,7 +75,7 @@ def test_files_and_their_folder_are_on_disk_before_the_row_that_names_them(
     fuse = Watched(scenario.state, synced)
     with plugged(scenario.network), scenario._process(fuse) as one:
         with one.world.lease(scenario.job):
-            prepare(one.contexts[0], one.world, describe(one.contexts[0], one.world))
+            prepare_whole(one.contexts[0], one.world)
         scenario._resume_in(one)
     assert not fuse.missing
     assert fuse.looked == {"start_run:commit staging", "deliver:commit baselines"}

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lading.core.policy import InDoubt
+    from lading.reconcile.context import JobContext, World
     from lading_mocks.faults import Fault
 
 _PORTS = {1001: BDP, 1002: CDP}
@@ -92,7 +93,7 @@ class Scenario:
         with plugged(self.network), self._process(Fuse()) as one:
             context = one.contexts[0]
             with one.world.lease(job):
-                prepare(context, one.world, describe(context, one.world))
+                prepare_whole(context, one.world)
         shutil.copytree(self.state, self.kept)
 
     @classmethod
@@ -276,6 +277,13 @@ class Scenario:
                 yield f"the batch ended {batch.phase} and nobody says why"
             if batch.phase is Phase.DELIVERED and VENDOR_OF[self.job] == BDP and not plan.doubtful:
                 yield from oracle.results_are_whole(slots, self.sources, journal, self.folder)
+
+
+def prepare_whole(context: JobContext, world: World) -> None:
+    """Seal a run to its end, and send nothing."""
+    with prepare(context, world, describe(context, world)) as preparation:
+        while preparation.more:
+            preparation.take()
 
 
 def _content_once(slots: dict[str, oracle.Slot], batches: list[Batch]):  # noqa: ANN202 - an iterator of texts

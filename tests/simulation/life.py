@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from lading.aside import Inline
 from lading.data import Columnar
 from lading.journal import Journal
 from lading.journal.lease import lease
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from lading.core.batch import Batch
+    from lading.core.batch import Batch, BatchFile
     from lading.ports import Vendor
     from simulation.clock import VirtualTime
     from simulation.deployment import Sources
@@ -100,9 +101,20 @@ class Fused:
 
 _VERBS = {
     "vendor": frozenset({"describe", "allocate", "find", "upload", "poll", "collect", "cancel"}),
-    "data": frozenset({"compare", "stage", "settle", "advance"}),
+    "data": frozenset({"compare", "settle", "advance"}),
     "sink": frozenset({"deliver"}),
 }
+
+
+def _staged(files: Iterator[BatchFile], fuse: Fuse) -> Iterator[BatchFile]:
+    """Yield the files, each made when it is asked for, with a checkpoint before and after."""
+    while True:
+        fuse.checkpoint("data.stage:before")
+        file = next(files, None)
+        fuse.checkpoint("data.stage:after")
+        if file is None:
+            return
+        yield file
 
 
 class Eyes:
@@ -156,6 +168,7 @@ def process(
             watcher=Eyes(fuse.told),
             shield=contextlib.nullcontext,
             lease=leases(journal, state, clock),
+            aside=lambda work: Inline(lambda stopped: _staged(work(stopped), fuse)),
         )
         yield Process(world=world, contexts=contexts, journal=journal)
     finally:

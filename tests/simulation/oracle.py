@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from lading.core.accounting import UnbalancedError, settle
+from lading.core.accounting import UnbalancedError
 from lading.core.batch import Batch, Phase, Verdict
+from lading.core.run import settlement_of
 from simulation.deployment import VENDOR_OF
 
 if TYPE_CHECKING:
@@ -159,9 +160,10 @@ def equations_hold(journal: Journal, names: tuple[str, ...]) -> Iterator[str]:
     """The journal agrees with itself, and every run's equation holds."""
     yield from (f"audit: {one}" for one in journal.audit())
     for name in names:
+        yield from (f"run {run.id} is still being prepared" for run in journal.preparing_runs(name))
         for run in journal.history(name, limit=1000):
             try:
-                settle(run.job, run.id, run.tally, journal.batches(run.id))
+                settlement_of(run, journal.batches(run.id))
             except UnbalancedError as error:
                 yield f"run {run.id}: {error}"
 

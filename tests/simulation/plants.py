@@ -16,7 +16,8 @@ from unittest import mock
 
 import polars as pl
 
-from lading.core import decide, events, lifecycle, steps, tickets
+from lading.core import accounting, decide, events, lifecycle, steps, tickets
+from lading.core import run as run_states
 from lading.core.batch import Batch, Books, Phase, Ticket, Verb, Verdict
 from lading.core.events import Announced, DidNotHappen, Unanswered
 from lading.core.run import RunState
@@ -386,6 +387,36 @@ def _without_runs() -> Any:
         yield
 
 
+def _batch_before_its_story(_original: Any) -> Any:
+    """A batch is committed first, and the event that opens its story in a second transaction."""
+
+    def add_batch(self: Journal, batch: Batch, *, epoch: int | None = None, **_slot: Any) -> Any:
+        from lading.journal import codec, journal  # noqa: PLC0415 - the plant's own
+
+        row = codec.batch_row(batch)
+        with self._write("add_batch", batch.job, epoch) as db:
+            after = run_states.with_sealed(
+                self.run(batch.run), sum(one.file.rows for one in [*self.batches(batch.run), batch])
+            )
+            journal._insert(db, "batches", row)
+            self._put_run(after)
+        with self._write("add_batch", batch.job, epoch):
+            at, fence = codec.iso(batch.prepared_at), self._fence(batch.job, epoch)
+            self._append(batch.id, at, journal.PREPARED, codec.canonical(row), fence)
+        return after
+
+    return add_batch
+
+
+def _never_cut_short(_original: Any) -> Any:
+    return lambda _job, _world: []
+
+
+def _cut_rows_forgotten(_original: Any) -> Any:
+    """What a run that is cut short did not seal is in no place."""
+    return lambda self, sealed: replace(self, unsealed=self.unsealed + self.to_send - sealed)
+
+
 # Law 10: one runner per job
 
 
@@ -483,6 +514,19 @@ PLANTS: dict[str, Plant] = {
     ),
     "run-before-batches": Plant(
         9, "a run and its batches are two transactions", _replaced(Journal, "start_run", _run_before_batches)
+    ),
+    "batch-before-its-story": Plant(
+        9,
+        "a batch that is added and its first event are two transactions",
+        _replaced(Journal, "add_batch", _batch_before_its_story),
+    ),
+    "never-cut-short": Plant(
+        9, "a run whose preparing died goes on preparing for ever", _replaced(sync, "cut_short", _never_cut_short)
+    ),
+    "cut-rows-forgotten": Plant(
+        9,
+        "a run that is cut short forgets what it did not seal",
+        _replaced(accounting.Tally, "cut_to", _cut_rows_forgotten),
     ),
     "no-lease": Plant(10, "the lease is not taken", _replaced(life, "leases", _no_lease)),
     "no-fence": Plant(10, "the epoch is not checked", _replaced(Store, "_check_fence", _no_fence)),

@@ -41,12 +41,14 @@ MOST_SECONDS = 36 * 3600.0
 #: where a process can be stopped so that what it does next is a write of the journal
 _STOPS = (
     r"^record:begin", r"^deliver:begin", r"^start_run:begin", r"^vendor\.(allocate|upload|find|poll|collect):after",
+    r"^add_batch:begin",
     r"^data\.(compare|stage|settle|advance):after",
 )  # fmt: skip
 _CRASHES = (
     r"^record:begin", r"^record:event", r"^record:batch", r"^record:commit$", r"^record:committed",
     r"^deliver:begin", r"^deliver:(event|batch|baseline)", r"^deliver:(rejects|run|commit)$", r"^deliver:committed",
     r"^start_run:begin", r"^start_run:(run|batches|rejects)", r"^start_run:commit$", r"^start_run:committed",
+    r"^add_batch:begin", r"^add_batch:(batch|run|commit)$", r"^add_batch:committed", r"^cut_run:",
     r"^vendor\.allocate:before", r"^vendor\.allocate:after", r"^vendor\.upload:before", r"^vendor\.upload:after",
     r"^vendor\.upload:after", r"^vendor\.find:", r"^vendor\.poll:",
     r"^vendor\.collect:before", r"^vendor\.collect:after",
@@ -258,6 +260,8 @@ class Play:
             if outcome.error is not None and (trusted or not isinstance(outcome.error, usual)):
                 self._violated(f"{outcome.job}: {type(outcome.error).__name__}: {outcome.error.message}")
             for run in outcome.runs:
+                if run.run.tally.unsealed:
+                    self._sometimes("a run was cut short")
                 if run.run.tally.held:
                     self._sometimes("a newer version waits for an older one in flight")
                 if run.run.tally.standing_rejected:
@@ -273,6 +277,13 @@ class Play:
     def _open_somewhere(self) -> bool:
         return bool(self._batches(lambda one: one.phase is not Phase.DELIVERED))
 
+    def _preparing(self) -> bool:
+        """Whether a run in the journal is still being prepared, as a process would find it now."""
+        if not (self.state / "journal.db").exists():
+            return False
+        with Journal.open(self.state) as journal:
+            return any(journal.preparing_runs(name) for name in self.sources.names)
+
     def _batches(self, fits: Callable[[Batch], bool] | None = None) -> list[Batch]:
         """Return the batches in the journal as a process would find it now."""
         if not (self.state / "journal.db").exists():
@@ -284,6 +295,8 @@ class Play:
     def _note_states(self) -> None:
         """Note in which of the hard states a process finds the world when it starts."""
         slots = oracle.slots_of(self.vendors)
+        if self._preparing():
+            self._sometimes("resumed a run that was being prepared")
         for batch in self._batches():
             slot = slots.get(batch.slot.id.lower()) if batch.slot else None
             if batch.phase is Phase.ALLOCATED and batch.doubt is Verb.UPLOAD:

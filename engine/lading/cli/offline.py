@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
+from lading.aside import Inline
 from lading.reconcile.context import Folders, JobContext, World
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ def offline_world(app: App, journal: Journal | None) -> Iterator[World]:
             watcher=app.watcher,
             shield=nullcontext,
             lease=lambda _: nullcontext(),
+            aside=Inline,
         )
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lading.cli.session import Answer
-from lading.core.accounting import settle
+from lading.core.run import settlement_of
 from lading.reconcile.sync import JobOutcome, gravest
 from lading.report.outcome import JobReport, OutcomeReport
 from lading.report.settlement import RunReport
@@ -48,7 +48,7 @@ def run_report(journal: Journal, run: Run, budgets: Mapping[str, Budget]) -> Run
     batches = tuple(journal.batches(run.id))
     return RunReport(
         run=run,
-        settlement=settle(run.job, run.id, run.tally, batches),
+        settlement=settlement_of(run, batches),
         batches=batches,
         budget=budgets.get(run.job),
     )

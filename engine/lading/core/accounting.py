@@ -5,7 +5,7 @@ It counts and checks; it does not know which row is where.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from lading.core.batch import Batch, Phase, Verb
@@ -24,8 +24,9 @@ class Tally:
 
     `selected` is all records of the source plus the removals that the job wants sent. `standing_rejected` and
     `standing_unknown` are rows that ended so in an earlier run and have not changed since; they are not sent again.
-    `held` waits: for an older version in flight, or for a batch that is stuck. `source_rows` counts rows as read,
-    which is more than records where `each:` collects several.
+    `held` waits: for an older version in flight, or because preparing was cut short before it was sealed; `unsealed`
+    counts the latter, which `added`, `changed` and `removed` still contain. `source_rows` counts rows as read, which is
+    more than records where `each:` collects several.
     """
 
     source_rows: int = 0
@@ -38,11 +39,17 @@ class Tally:
     held: int = 0
     standing_rejected: int = 0
     standing_unknown: int = 0
+    unsealed: int = 0
 
     @property
     def to_send(self) -> int:
         """Records that this run puts into batch files."""
-        return self.added + self.changed + self.removed
+        return self.added + self.changed + self.removed - self.unsealed
+
+    def cut_to(self, sealed: int) -> Tally:
+        """Return the tally of a run that will seal no more than these records: the rest is held."""
+        rest = self.to_send - sealed
+        return replace(self, held=self.held + rest, unsealed=self.unsealed + rest)
 
     def check(self) -> None:
         """Raise UnbalancedError unless every selected record is in exactly one place."""
@@ -90,8 +97,10 @@ class Settlement:
             raise UnbalancedError(message)
 
 
-def settle(job: str, run: str, tally: Tally, batches: Iterable[Batch]) -> Settlement:
+def settle(job: str, run: str, tally: Tally, batches: Iterable[Batch], *, preparing: bool = False) -> Settlement:
     """Return the equation of a run from what it planned and how its batches stand.
+
+    `preparing` says that further batches are still to come; their records are in flight, as those of the others.
 
     Raises:
         UnbalancedError: when a row would be lost or counted twice.
@@ -104,9 +113,10 @@ def settle(job: str, run: str, tally: Tally, batches: Iterable[Batch]) -> Settle
     doubtful = sum(one.file.rows for one in own if one.books is None and _is_doubtful(one))
     # A run that a guard holds has planned records and no batches: they wait.
     unprepared = tally.to_send - sum(one.file.rows for one in own)
-    if own and unprepared:
+    if unprepared < 0 or (own and unprepared and not preparing):
         message = f"run {run}: its batches and its plan of {tally.to_send} records differ by {abs(unprepared)}"
         raise UnbalancedError(message)
+    under_way = sum(one.file.rows for one in own if one.phase not in (Phase.DELIVERED, Phase.STUCK))
     settlement = Settlement(
         job=job,
         run=run,
@@ -117,7 +127,7 @@ def settle(job: str, run: str, tally: Tally, batches: Iterable[Batch]) -> Settle
         rejected=rejected + tally.standing_rejected,
         unknown=unknown + tally.standing_unknown + doubtful,
         held=tally.held + unprepared + open_rows - doubtful,
-        in_flight=sum(one.file.rows for one in own if one.phase not in (Phase.DELIVERED, Phase.STUCK)),
+        in_flight=(unprepared if preparing else 0) + under_way,
         batches=len(own),
         bytes=sum(one.file.size for one in own),
         stuck=sum(one.phase is Phase.STUCK for one in own),

@@ -107,9 +107,11 @@ def take(folder: Path, into: Path) -> tuple[BatchFile, ...] | None:
         file = BatchFile(**one)
         moved = []
         for path in (Path(file.evidence), Path(file.path)):
-            partial = into / f".lading-part-{path.name}"
-            shutil.move(path, partial)
-            settle_on_disk(partial, into / path.name)
+            # Files of the very same content are one file.
+            if path.exists():
+                partial = into / f".lading-part-{path.name}"
+                shutil.move(path, partial)
+                settle_on_disk(partial, into / path.name)
             moved.append(str(into / path.name))
         found.append(replace(file, evidence=moved[0], path=moved[1]))
     facts.unlink()

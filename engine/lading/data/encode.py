@@ -48,7 +48,7 @@ class Encoded:
 
 def changed_under_us(job: Job) -> SourceError:
     """Return the error for a source that is not what was compared."""
-    message = f"{job.source.place}: {job.source.path} changed between comparing and preparing; nothing was sent"
+    message = f"{job.source.place}: {job.source.path} changed between comparing and preparing"
     return SourceError(message, hint="Run the command again when nobody writes the file.")
 
 
@@ -168,7 +168,7 @@ def _removals(plan: Plan, rows: pl.DataFrame) -> tuple[Mapped, Record, str]:
     if flaws:
         what = f"the removal's {flaws[0].leaf.path} cannot be made of every key: {flaws[0].message}"
         message = f"{plan.job.source.place}: {what}"
-        raise SourceError(message, hint="Correct the record of on_removed; nothing was sent.")
+        raise SourceError(message, hint="Correct the record of on_removed.")
     heads = pl.concat([rows, values.drop([one for one in by_name.columns if one in rows.columns])], how="horizontal")
     mode = plan.job.removal.mode if plan.job.removal else ""
     return (

@@ -5,6 +5,7 @@ It decides nothing itself; each promise lives in the module that is called.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -22,7 +23,7 @@ from lading.data.workers import Workers
 from lading.ports import Reject
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Executor
     from pathlib import Path
 
@@ -74,13 +75,21 @@ class Columnar:
         with guarded(f"preparing {job.name}"):
             return tuple(stage_each(job, rules, comparison, into, self._around))
 
-    def stage_each(self, job: Job, rules: VendorRules, comparison: Comparison, into: Path) -> Iterator[BatchFile]:
+    def stage_each(
+        self,
+        job: Job,
+        rules: VendorRules,
+        comparison: Comparison,
+        into: Path,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> Iterator[BatchFile]:
         """Yield the same files as `stage` one by one, each sealed and fsynced with its evidence before it is yielded.
 
-        For one consumer; closing the iterator drops what is begun. An error comes where the next file would.
+        For one consumer; closing the iterator, or saying that it is `stopped`, drops what is begun. An error comes
+        where the next file would.
         """
         with guarded(f"preparing {job.name}"):
-            yield from stage_each(job, rules, comparison, into, self._around)
+            yield from stage_each(job, rules, comparison, into, replace(self._around, stopped=stopped))
 
     def invalid(self, comparison: Comparison) -> Iterator[Sequence[Reject]]:
         """Yield the invalid rows of a comparison, in the order of the source."""

@@ -178,7 +178,7 @@ class Sealer:
         evident.result()
         digest = opened.sha256.hexdigest()
         final = self._into / f"{digest}.{self._rules.suffix.lstrip('.')}"
-        beside = self._into / f"{digest}.evidence.parquet"
+        beside = self._beside_of(digest)
         settle_on_disk(opened.evidence_path, beside)
         settle_on_disk(opened.path, final)
         self._files.append(
@@ -209,6 +209,14 @@ class Sealer:
         new = tuple(self._files[self._taken :])
         self._taken += len(new)
         return new
+
+    def _beside_of(self, digest: str) -> Path:
+        """Return a name for the evidence that no file has: the same content may be under way with other keys."""
+        number, name = 0, self._into / f"{digest}.evidence.parquet"
+        while name.exists():
+            number += 1
+            name = self._into / f"{digest}.{number}.evidence.parquet"
+        return name
 
     def abandon(self) -> None:
         """Drop what is not sealed. Once more is nothing; nothing can be added afterwards."""

@@ -24,7 +24,7 @@ from lading.data.sealed import Sealer
 from lading.data.tasks import KeyTask, StageTask, prepare_keys, prepare_lines, with_changes
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from lading.core.batch import BatchFile
@@ -42,16 +42,18 @@ _STRETCH = 100_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Around:
-    """What staging has around it: who does the tasks, and who is shown how far it is."""
+    """What staging has around it: who does the tasks, who is shown how far it is, and whether it is to stop."""
 
     workers: Workers
     watcher: Watcher | None = None
+    stopped: Callable[[], bool] = lambda: False
 
 
 def stage_each(job: Job, rules: VendorRules, comparison: Comparison, into: Path, around: Around) -> Iterator[BatchFile]:
     """Yield the sealed files of a comparison, in source order, removals last, each as soon as it is whole on the disk.
 
-    What was yielded stays, whatever happens afterwards; what was begun and not sealed is dropped.
+    What was yielded stays, whatever happens afterwards; what was begun and not yielded is dropped. It ends at the next
+    frame once `stopped` says so.
 
     Raises:
         SourceError: when the source is no longer what was compared, or cannot be read.
@@ -71,6 +73,8 @@ def stage_each(job: Job, rules: VendorRules, comparison: Comparison, into: Path,
     results = around.workers.in_order(prepare_lines, staging.tasks())
     try:
         for one in results:
+            if around.stopped():
+                return
             sealer.add_all(one.blocks, one.evidence)
             done += one.rows
             if around.watcher is not None:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from lading.core import accounting
 from lading.core.batch import Batch, Phase
 from lading.core.lifecycle import ImpossibleEventError, evolve
-from lading.core.run import RunState
+from lading.core.run import RunState, settlement_of
 from lading.errors import LadingError
 from lading.journal import codec, schema
 from lading.journal.queries import PREPARED
@@ -98,13 +98,19 @@ def _runs(journal: Queries, ask: Ask) -> Iterator[str]:
 
 
 def _books(run: Run, batches: tuple[Batch, ...]) -> Iterator[str]:
-    held = run.state is RunState.HELD
     try:
-        accounting.settle(run.job, run.id, run.tally, batches)
+        settlement_of(run, batches)
     except accounting.UnbalancedError as error:
         yield f"run {run.id}: {error}"
-    if not held and (sealed := sum(one.file.rows for one in batches)) != run.tally.to_send:
+    if run.state is RunState.HELD:
+        return
+    sealed = sum(one.file.rows for one in batches)
+    if run.state is RunState.PREPARING:
+        if not 0 < sealed < run.tally.to_send:
+            yield f"run {run.id} is preparing {run.tally.to_send} records, and its batches hold {sealed}"
+        return
+    if sealed != run.tally.to_send:
         yield f"run {run.id} planned to send {run.tally.to_send} records, but its batches hold {sealed}"
     over = all(one.phase is Phase.DELIVERED for one in batches)
-    if not held and over != (run.state is RunState.SETTLED):
+    if over != (run.state is RunState.SETTLED):
         yield f"run {run.id} is {run.state}, but {'all' if over else 'not all'} of its batches are delivered"

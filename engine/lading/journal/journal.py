@@ -12,7 +12,7 @@ from lading.core import accounting
 from lading.core.batch import Batch, BatchId, Phase
 from lading.core.events import Delivered, Event, Resolved, StillRunning
 from lading.core.lifecycle import evolve
-from lading.core.run import Run, RunState
+from lading.core.run import Run, RunState, cut_short, settlement_of, with_sealed
 from lading.errors import LockedError
 from lading.journal import audit, codec
 from lading.journal.queries import PREPARED, Queries
@@ -68,13 +68,13 @@ class Journal(Queries):
         slot: datetime | None = None,
         epoch: int | None = None,
     ) -> None:
-        """Remember a run with its prepared batches and its invalid rows.
+        """Remember a run with its invalid rows and the batches that are sealed: all of them, or the first of several.
 
         A run without batches that no guard holds is settled at once. `slot` is the schedule slot that the run is for,
-        claimed in the same transaction: a crash neither loses it nor runs it twice.
+        claimed in the transaction that makes the run whole: a crash neither loses it nor runs it twice.
 
         Raises:
-            ValueError: when a batch is not a fresh one of this run, or a run that is not prepared has batches.
+            ValueError: when a batch is not a fresh one of this run, or a run that is held or settled has batches.
             UnbalancedError: when a selected record would be in no place, or in two.
             LockedError: when somebody else started a run of the job, or ran the slot, meanwhile.
         """
@@ -89,21 +89,49 @@ class Journal(Queries):
                     f"run {run.serial} of job {run.job} was started by somebody else meanwhile",
                     hint="Run the same command again: the plan must be made anew.",
                 )
-            if slot is not None and not _claim(db, run.job, slot):
-                raise LockedError(
-                    f"the slot {codec.iso(slot)} of job {run.job} was run by somebody else meanwhile",
-                    hint="Nothing is to be done: that run is in `lading history`.",
-                )
+            self._take_slot(db, run, slot)
             _insert(db, "runs", codec.run_row(run))
             self._tripped("start_run:run")
             for batch in batches:
-                row = codec.batch_row(batch)
-                _insert(db, "batches", row)
-                payload = codec.canonical(row)
-                self._append(batch.id, codec.iso(batch.prepared_at), PREPARED, payload, self._fence(run.job, epoch))
+                self._add(db, batch, epoch)
             self._tripped("start_run:batches")
             self._add_rejects(run, None, invalid, run.created_at)
             self._tripped("start_run:rejects")
+
+    def add_batch(self, batch: Batch, *, slot: datetime | None = None, epoch: int | None = None) -> Run:
+        """Add the next batch of a run that is preparing, and return the run: prepared with the last one.
+
+        Raises:
+            ValueError: when the batch is not the next fresh one of its run.
+            UnbalancedError: when the run's batches would hold more records than its plan counts.
+            LockedError: when the run is preparing no more, or somebody else ran the slot meanwhile.
+        """
+        with self._write("add_batch", batch.job, epoch) as db:
+            run = self._preparing(batch.run)
+            _check_fresh(run, [batch])
+            sealed = self._rows("SELECT count(*) AS files, sum(rows) AS rows FROM batches WHERE run = ?", [run.id])[0]
+            if batch.seq != sealed["files"] + 1:
+                message = f"batch {batch.id} is number {batch.seq} of run {run.id}, which has {sealed['files']}"
+                raise ValueError(message)
+            after = with_sealed(run, sealed["rows"] + batch.file.rows)
+            self._add(db, batch, epoch)
+            self._tripped("add_batch:batch")
+            self._take_slot(db, after, slot)
+            self._put_run(after)
+            self._tripped("add_batch:run")
+        return after
+
+    def cut_run(self, run: str, at: datetime, *, epoch: int | None = None) -> Run:
+        """End the preparing of a run, and return the run: its batches go on, its other records are held.
+
+        Raises:
+            LockedError: when the run is preparing no more.
+        """
+        with self._write("cut_run", self.run(run).job, epoch):
+            after = cut_short(self._preparing(run), self.batches(run), at)
+            self._put_run(after)
+            self._tripped("cut_run:run")
+        return after
 
     def record(self, batch: Batch, event: Event, *, epoch: int | None = None) -> Batch:
         """Append the event, move the batch's row, and return the batch as it is now (its slot's URL included).
@@ -148,7 +176,8 @@ class Journal(Queries):
             run = self.run(batch.run)
             self._add_rejects(run, batch.id, rejects, event.at)
             self._tripped("deliver:rejects")
-            if not self.has_open_batches(batch.run):
+            more = run.state is RunState.PREPARING
+            if not more and not self.has_open_batches(batch.run):
                 self._put_run(replace(run, state=RunState.SETTLED, settled_at=event.at))
             self._tripped("deliver:run")
         return after
@@ -215,6 +244,35 @@ class Journal(Queries):
         )
         return int(self._rows("SELECT epoch FROM leases WHERE job = ?", [job])[0]["epoch"])
 
+    def _add(self, db: Database, batch: Batch, epoch: int | None) -> None:
+        """Insert a fresh batch and begin its story."""
+        row = codec.batch_row(batch)
+        _insert(db, "batches", row)
+        payload = codec.canonical(row)
+        self._append(batch.id, codec.iso(batch.prepared_at), PREPARED, payload, self._fence(batch.job, epoch))
+
+    def _preparing(self, run: str) -> Run:
+        """Return a run that is preparing; refuse any other."""
+        found = self.run(run)
+        if found.state is not RunState.PREPARING:
+            raise LockedError(
+                f"run {run} was ended by somebody else meanwhile: it is {found.state}",
+                hint=f"Run `lading status {found.job}`, then the same command again.",
+            )
+        return found
+
+    def _take_slot(self, db: Database, run: Run, slot: datetime | None) -> None:
+        """Claim the slot for a run that is whole; one that is preparing only makes sure that it is free."""
+        if slot is None:
+            return
+        preparing = run.state is RunState.PREPARING
+        free = not self.slot_done(run.job, slot) if preparing else _claim(db, run.job, slot)
+        if not free:
+            raise LockedError(
+                f"the slot {codec.iso(slot)} of job {run.job} was run by somebody else meanwhile",
+                hint="Nothing is to be done: that run is in `lading history`.",
+            )
+
     def _check_unmoved(self, batch: Batch) -> None:
         """Refuse to move a batch that is not as the caller knows it."""
         stored = self.batch(batch.id)
@@ -263,7 +321,7 @@ class Journal(Queries):
 
 def _check_fresh(run: Run, batches: Sequence[Batch]) -> None:
     """Refuse batches that are not just prepared for this run."""
-    if batches and run.state is not RunState.PREPARED:
+    if batches and run.state not in (RunState.PREPARED, RunState.PREPARING):
         message = f"run {run.id} is {run.state} and comes with {len(batches)} batches"
         raise ValueError(message)
     for one in batches:
@@ -285,11 +343,15 @@ def _check_fresh(run: Run, batches: Sequence[Batch]) -> None:
 
 
 def _check_balance(run: Run, batches: Sequence[Batch]) -> None:
-    """Refuse a run whose batches do not hold exactly the records that its plan counts."""
-    accounting.settle(run.job, run.id, run.tally, batches)
+    """Refuse a run whose batches do not hold the records that its plan counts: all, or the first while preparing."""
+    settlement_of(run, batches)
+    if run.state is RunState.HELD:
+        return
     sealed = sum(one.file.rows for one in batches)
-    if run.state is not RunState.HELD and sealed != run.tally.to_send:
-        message = f"run {run.id} plans to send {run.tally.to_send} records, but its batches hold {sealed}"
+    whole = with_sealed(run, sealed).state is RunState.PREPARED
+    preparing = run.state is RunState.PREPARING
+    if whole is preparing or (preparing and not batches):
+        message = f"run {run.id} is {run.state} for {run.tally.to_send} records, and its batches hold {sealed}"
         raise accounting.UnbalancedError(message)
 
 

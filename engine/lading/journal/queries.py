@@ -66,13 +66,18 @@ class Queries(Store):
     def open_runs(self, job: str) -> tuple[Run, ...]:
         """Return the runs of a job that are not at their end, oldest first.
 
-        They are prepared, or held by a guard; a held run ends when a later run takes its place.
+        They are preparing, prepared, or held by a guard; a held run ends when a later run takes its place.
         """
         newest = "(SELECT max(serial) FROM runs WHERE job = ?)"
+        going_on = "state IN ('preparing', 'prepared')"
         return self._runs(
-            f"WHERE job = ? AND (state = 'prepared' OR (state = 'held' AND serial = {newest})) ORDER BY serial",
+            f"WHERE job = ? AND ({going_on} OR (state = 'held' AND serial = {newest})) ORDER BY serial",
             [job, job],
         )
+
+    def preparing_runs(self, job: str) -> tuple[Run, ...]:
+        """Return the runs of a job whose batches are not all sealed, oldest first."""
+        return self._runs("WHERE job = ? AND state = 'preparing' ORDER BY serial", [job])
 
     def history(self, job: str | None = None, limit: int = 20) -> tuple[Run, ...]:
         """Return the newest runs, newest first."""

@@ -13,7 +13,7 @@ from lading.journal.library import Database, Migrations
 #: "ladi": says that a SQLite file is a journal of lading.
 APPLICATION_ID = 0x6C616469
 #: Rises with each migration; a file with a greater number was written by a newer lading.
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 #: Before this version a baseline was one file, in the table `baselines`.
 SEGMENTS_SINCE = 2
 
@@ -179,12 +179,50 @@ _SEGMENTS_2 = (
     "DROP TABLE baselines",
 )
 
+_RUNS_3 = (
+    """
+    CREATE TABLE runs (
+        no INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        job TEXT NOT NULL,
+        serial INTEGER NOT NULL CHECK (serial > 0),
+        spec_hash TEXT NOT NULL,
+        identity TEXT NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('preparing', 'prepared', 'held', 'settled')),
+        created_at TEXT NOT NULL,
+        settled_at TEXT,
+        tally TEXT NOT NULL,
+        plan TEXT NOT NULL,
+        high_water TEXT,
+        warnings TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        seal TEXT NOT NULL,
+        UNIQUE (job, serial)
+    ) STRICT""",
+    "CREATE INDEX runs_open ON runs (job) WHERE state IN ('preparing', 'prepared', 'held')",
+)
+
 
 @migrations()
 def m002_a_baseline_is_segments(db: Database) -> None:
     """A baseline was one file; it becomes several segments, of which the one file is the oldest."""
     for statement in _SEGMENTS_2:
         db.execute(statement)
+
+
+@migrations()
+def m003_runs_that_are_preparing(db: Database) -> None:
+    """Let a run be remembered while files of it are still being sealed.
+
+    SQLite cannot widen a CHECK, so the table is made anew; the rows that refer to it wait for its rows to come back.
+    """
+    db.execute("PRAGMA defer_foreign_keys = ON")
+    db.execute("CREATE TABLE runs_before AS SELECT * FROM runs")
+    db.execute("DROP TABLE runs")
+    for statement in _RUNS_3:
+        db.execute(statement)
+    db.execute("INSERT INTO runs SELECT * FROM runs_before")
+    db.execute("DROP TABLE runs_before")
 
 
 def migrate(db: Database, lineage: str) -> None:

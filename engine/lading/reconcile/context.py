@@ -6,16 +6,17 @@ It does not know how any of them is made; that is `app`.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Protocol
 
 from lading.ports import Baseline, Segment
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
+    from datetime import timedelta
     from pathlib import Path
 
-    from lading.core.batch import Batch
+    from lading.core.batch import Batch, BatchFile
     from lading.core.job import Job
     from lading.core.policy import Policy
     from lading.core.vendor_rules import VendorRules
@@ -65,12 +66,33 @@ class Folders:
         return Baseline(segments=tuple(Segment(path=folder / one.file, rows=one.rows) for one in entry.segments))
 
 
+class Feed(Protocol):
+    """Sealed files that come one by one while others are still being made."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether no file will come any more."""
+        ...
+
+    def take(self, within: timedelta | None, /) -> BatchFile | None:
+        """Return the next file, waiting so long for it (None: as long as it takes); None when there is none (yet).
+
+        Raises whatever stopped the making, after the files that were made before.
+        """
+        ...
+
+    def close(self) -> None:
+        """Let the making stop."""
+        ...
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class World:
     """Everything outside.
 
     `shield` delays an interruption to the end of a call whose answer must be remembered. `lease` makes this process
-    the only runner of a job until it is left, or raises LockedError.
+    the only runner of a job until it is left, or raises LockedError. `aside` lets files be made beside the loop: it is
+    given how to make them, with a question that the making asks often: whether it is to stop.
     """
 
     clock: Clock
@@ -81,3 +103,4 @@ class World:
     watcher: Watcher
     shield: Callable[[], AbstractContextManager[object]]
     lease: Callable[[str], AbstractContextManager[object]]
+    aside: Callable[[Callable[[Callable[[], bool]], Iterator[BatchFile]]], Feed]

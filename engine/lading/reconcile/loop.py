@@ -7,9 +7,10 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from lading.core.batch import Batch, BatchId, Phase
+from lading.core.batch import Batch, Phase
 from lading.core.decide import admit, announces, decide
 from lading.core.events import Announced
 from lading.core.steps import Rest, Step, Wait
@@ -23,6 +24,9 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from lading.reconcile.context import JobContext, World
+    from lading.reconcile.preparation import Preparation
+
+_AT_ONCE = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,21 +41,67 @@ class Patience:
 
 
 def settle_all(contexts: Mapping[str, JobContext], world: World, patience: Patience) -> dict[str, LadingError]:
-    """Bring every open batch of these jobs as far as it can go.
+    """Bring every open batch of these jobs as far as it can go; return why some of the jobs had to stop."""
+    loop = Loop(contexts, world)
+    loop.settle(patience)
+    return loop.failed
 
-    Returns when all are at rest, or when the next thing is due later than the patience lasts; with the jobs that had to
-    stop because our own disk, a sink or the connection's account failed them. Their batches are where they were.
+
+class Loop:
+    """The open batches of some jobs, and the jobs that had to stop. Needs the leases of the jobs.
+
+    A job is in `failed` when our own disk, a sink or the connection's account failed it. Its batches are where they
+    were, and nothing more is done about them here.
     """
-    live = {one.id: one for job in contexts for one in world.memory.open_batches(job)}
-    failed: dict[str, LadingError] = {}
-    while True:
+
+    def __init__(self, contexts: Mapping[str, JobContext], world: World) -> None:
+        """Begin with what the journal says is open."""
+        self.failed: dict[str, LadingError] = {}
+        self._contexts, self._world = contexts, world
+        self._live = {one.id: one for job in contexts for one in world.memory.open_batches(job)}
+
+    def settle(self, patience: Patience) -> None:
+        """Go on until all batches are at rest, or until the next thing is due later than the patience lasts."""
+        clock = self._world.clock
+        while True:
+            moved, until = self._pass()
+            if moved:
+                continue
+            if until is None or not patience.wait:
+                return
+            if patience.until is not None and until > patience.until:
+                return
+            self._world.watcher.waiting(until)
+            clock.sleep(until - clock.now())
+
+    def take_in(self, preparation: Preparation) -> None:
+        """Go on while a run is being prepared: each of its batches may go on its way as soon as it is remembered.
+
+        Returns with the last of them, wherever the others are.
+
+        Raises:
+            LadingError: when the next batch cannot be prepared.
+        """
+        clock = self._world.clock
+        within: timedelta | None = _AT_ONCE
+        while preparation.more:
+            if (batch := preparation.take(within)) is not None:
+                self._live[batch.id] = batch
+            if preparation.more:
+                moved, until = self._pass()
+                within = _AT_ONCE if moved else None
+                if not moved and until is not None:
+                    within = until - clock.now()
+
+    def _pass(self) -> tuple[bool, datetime | None]:
+        """Take a step with each batch that may go on; say whether one moved, and when the first that waits is due."""
         waits: list[datetime] = []
         moved = False
-        for batch in _admitted(live.values(), contexts):
-            context = contexts[batch.job]
-            if batch.job in failed:
+        for batch in _admitted(self._live.values(), self._contexts):
+            context = self._contexts[batch.job]
+            if batch.job in self.failed:
                 continue
-            match decide(batch, context.policy, world.clock.now()):
+            match decide(batch, context.policy, self._world.clock.now()):
                 case Rest():
                     continue
                 case Wait(until=until):
@@ -59,19 +109,19 @@ def settle_all(contexts: Mapping[str, JobContext], world: World, patience: Patie
                 case step:
                     try:
                         _check_account(batch, context)
-                        _keep(live, tick(step, batch, context, world), world)
+                        self._keep(tick(step, batch, context, self._world))
                     except LadingError as error:
-                        failed[batch.job] = error
+                        self.failed[batch.job] = error
                     moved = True
-        if moved:
-            continue
-        if not waits or not patience.wait:
-            return failed
-        until = min(waits)
-        if patience.until is not None and until > patience.until:
-            return failed
-        world.watcher.waiting(until)
-        world.clock.sleep(until - world.clock.now())
+        return moved, min(waits, default=None)
+
+    def _keep(self, batch: Batch) -> None:
+        """Hold the batch in memory (a slot's URL is nowhere else), or let it and its files go when it is delivered."""
+        if batch.phase is not Phase.DELIVERED:
+            self._live[batch.id] = batch
+            return
+        del self._live[batch.id]
+        collected.remove(self._world.folders.collected(batch))
 
 
 def tick(step: Step, batch: Batch, context: JobContext, world: World) -> Batch:
@@ -107,12 +157,3 @@ def _admitted(batches: Iterable[Batch], contexts: Mapping[str, JobContext]) -> S
     for one in batches:
         by_connection[contexts[one.job].job.connection].append(one)
     return [one for group in by_connection.values() for one in admit(group, contexts[group[0].job].policy)]
-
-
-def _keep(live: dict[BatchId, Batch], batch: Batch, world: World) -> None:
-    """Hold the batch in memory (a slot's URL is nowhere else), or let it and its files go when it is delivered."""
-    if batch.phase is not Phase.DELIVERED:
-        live[batch.id] = batch
-        return
-    del live[batch.id]
-    collected.remove(world.folders.collected(batch))

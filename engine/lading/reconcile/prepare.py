@@ -1,7 +1,6 @@
-"""From a job to a plan, and from a plan to sealed batches that the journal remembers.
+"""From a job to a plan, and from a plan to a run whose files can be sealed.
 
-A crash before the journal's transaction leaves nothing but scratch files; a crash after it leaves a run to resume.
-It sends nothing.
+A crash in between leaves nothing but scratch files. It sends nothing and seals nothing.
 """
 
 from __future__ import annotations
@@ -11,24 +10,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lading.core import backoff, tickets
-from lading.core.batch import Batch, BatchFile, Phase, RunId
+from lading.core import backoff
+from lading.core.batch import RunId
 from lading.core.guards import Breach, breaches
 from lading.core.run import Run, RunState
 from lading.errors import (
     DidNotHappen,
     EnvironmentProblem,
     Permanent,
-    SourceError,
-    StateError,
     UsageError,
     VendorFailure,
 )
 from lading.ports import CompareContext, Comparison, TargetFacts
 from lading.reconcile.deliver import baseline_of
+from lading.reconcile.preparation import Preparation
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from datetime import datetime
 
     from lading.reconcile.context import JobContext, World
@@ -119,26 +116,17 @@ def plan(context: JobContext, world: World, facts: TargetFacts | None = None, *,
     return JobPlan(comparison=comparison, breaches=found, approved=approved)
 
 
-def prepare(context: JobContext, world: World, facts: TargetFacts, slot: datetime | None = None) -> Run:
-    """Plan the job, seal what it sends, and remember the run, its slot and its batches in one transaction.
+def prepare(context: JobContext, world: World, facts: TargetFacts, slot: datetime | None = None) -> Preparation:
+    """Plan the job and return its run: HELD when a guard holds it, SETTLED when there is nothing to send, or PREPARING.
 
-    Returns the run: HELD when a guard holds it, SETTLED when there is nothing to send, PREPARED otherwise.
+    The first two are remembered, with the slot; the third is when its first file is sealed.
     """
     job_plan = plan(context, world, facts, ahead=True)
-    batches: tuple[Batch, ...] = ()
     run = _run(context, world, job_plan)
-    if not job_plan.held:
-        files = world.data.stage(
-            context.job, context.rules, job_plan.comparison, world.folders.staging(context.job.name)
-        )
-        _check_staged(files, job_plan.comparison)
-        batches = _batches(context, world, run, files, facts)
-    with world.shield():
-        world.memory.start_run(run, batches, world.data.invalid(job_plan.comparison), slot=slot)
-    shutil.rmtree(job_plan.comparison.folder, ignore_errors=True)
-    for one in batches:
-        world.watcher.moved(one)
-    return run
+    if run.state is not RunState.PREPARING:
+        with world.shield():
+            world.memory.start_run(run, (), world.data.invalid(job_plan.comparison), slot=slot)
+    return Preparation(run=run, context=context, world=world, comparison=job_plan.comparison, facts=facts, slot=slot)
 
 
 def _run(context: JobContext, world: World, job_plan: JobPlan) -> Run:
@@ -146,7 +134,7 @@ def _run(context: JobContext, world: World, job_plan: JobPlan) -> Run:
     job, comparison = context.job, job_plan.comparison
     serial = world.memory.next_serial(job.name)
     now = world.clock.now()
-    to_do = RunState.PREPARED if comparison.tally.to_send else RunState.SETTLED
+    to_do = RunState.PREPARING if comparison.tally.to_send else RunState.SETTLED
     state = RunState.HELD if job_plan.held else to_do
     return Run(
         id=RunId(f"{job.name}-{serial}"),
@@ -165,49 +153,10 @@ def _run(context: JobContext, world: World, job_plan: JobPlan) -> Run:
     )
 
 
-def _batches(
-    context: JobContext, world: World, run: Run, files: Sequence[BatchFile], facts: TargetFacts
-) -> tuple[Batch, ...]:
-    """Return the run's batches. Content that was sent before gets the ticket after the last one it used."""
-    prepared: list[Batch] = []
-    for seq, file in enumerate(files, start=1):
-        first = world.memory.attempts_used(run.job, file.digest) + 1
-        prepared.append(
-            Batch(
-                id=tickets.batch_id(run.job, file.digest, first),
-                run=run.id,
-                job=run.job,
-                seq=seq,
-                file=file,
-                phase=Phase.PREPARED,
-                prepared_at=run.created_at,
-                identity=context.identity,
-                target=facts.params,
-                attempt=first,
-            )
-        )
-    if len({one.id for one in prepared}) != len(prepared):
-        raise SourceError(
-            f'job "{run.job}" would send two batches with the very same content',
-            hint="make the rows distinct (for instance by mapping the key), or send fewer rows",
-        )
-    return tuple(prepared)
-
-
 def _in_flight(context: JobContext, world: World) -> list[Path]:
     """Return the evidence of batches that are not delivered, of this very account."""
     open_batches = world.memory.open_batches(context.job.name)
     return [Path(one.file.evidence) for one in open_batches if one.identity == context.identity]
-
-
-def _check_staged(files: Sequence[BatchFile], comparison: Comparison) -> None:
-    """Raise StateError unless the files hold exactly the records that the plan counts."""
-    staged = sum(file.rows for file in files)
-    if staged != comparison.tally.to_send:
-        raise StateError(
-            f"the plan counts {comparison.tally.to_send} records to send, but {staged} were staged; nothing was sent",
-            hint="the source changed while it was read, or this is a defect of lading: run the same command again",
-        )
 
 
 def _emptied(folder: Path) -> Path:

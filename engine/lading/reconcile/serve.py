@@ -12,6 +12,7 @@ from lading.core.decide import decide
 from lading.core.steps import Rest, Wait
 from lading.errors import LockedError, SourceError
 from lading.reconcile.loop import Patience, settle_all
+from lading.reconcile.preparation import cut_short
 from lading.reconcile.sync import JobOutcome, cause, sync
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ def _follow(contexts: Sequence[JobContext], world: World) -> None:
             continue
         try:
             with world.lease(name):
+                cut_short(name, world)
                 failed = settle_all({name: context}, world, Patience(wait=False))
                 if name in failed:
                     raise cause(failed[name], name, world)

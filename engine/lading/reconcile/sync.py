@@ -9,13 +9,13 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lading.core.accounting import Settlement, settle
 from lading.core.batch import Batch, Phase
 from lading.core.events import Reopened
 from lading.core.guards import within_budget
-from lading.core.run import Run, RunState
-from lading.errors import ExitCode, LadingError, LockedError
-from lading.reconcile.loop import Patience, settle_all
+from lading.core.run import Run, RunState, settlement_of
+from lading.errors import ExitCode, LadingError, LockedError, SourceError
+from lading.reconcile.loop import Loop, Patience
+from lading.reconcile.preparation import Preparation, cut_short
 from lading.reconcile.prepare import describe, prepare
 from lading.reconcile.sweep import sweep
 
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
+    from lading.core.accounting import Settlement
     from lading.ports import TargetFacts
     from lading.reconcile.context import JobContext, World
 
@@ -124,14 +125,20 @@ def _one_level(
                 able[name] = context
             except LadingError as error:
                 failed[name] = error
-        failed |= settle_all(able, world, patience)
+        loop = Loop(able, world)
+        loop.settle(patience)
         for name, context in able.items():
-            if anew and name not in failed:
+            if anew and name not in loop.failed:
                 try:
-                    runs[name].append(prepare(context, world, facts[name] or describe(context, world), anew.slot).id)
-                except LadingError as error:
+                    with prepare(context, world, facts[name] or describe(context, world), anew.slot) as preparation:
+                        _sent_while_prepared(preparation, loop, runs[name])
+                except SourceError as error:
+                    # What was sealed before is sound, and goes on.
                     failed[name] = error
-        failed |= settle_all({name: one for name, one in able.items() if name not in failed}, world, patience)
+                except LadingError as error:
+                    loop.failed[name] = error
+        loop.settle(patience)
+        failed |= loop.failed
         failed = {name: cause(error, name, world) for name, error in failed.items()}
         for name in able:
             # Whoever took a job over may be staging files that its journal does not name yet.
@@ -152,9 +159,19 @@ def cause(error: LadingError, job: str, world: World) -> LadingError:
     return error
 
 
+def _sent_while_prepared(preparation: Preparation, loop: Loop, runs: list[str]) -> None:
+    """Let the batches of a run go on while others are prepared; the run is told of as soon as it is remembered."""
+    try:
+        loop.take_in(preparation)
+    finally:
+        if preparation.remembered:
+            runs.append(preparation.run.id)
+
+
 def _begin(context: JobContext, world: World, *, anew: bool) -> TargetFacts | None:
     """Clean up, let a person's `resume` reopen what is stuck, and make sure that the vendor can be talked to."""
     name = context.job.name
+    cut_short(name, world)
     sweep(name, world)
     if not anew:
         _reopen(name, world)
@@ -166,7 +183,11 @@ def _outcome(context: JobContext, world: World, runs: Sequence[str], failed: dic
     name = context.job.name
     results = tuple(run_outcome(run, world) for run in runs)
     error = failed.get(name)
-    code = error.exit_code if error else gravest(_code(one, context) for one in results)
+    codes = [_code(one, context) for one in results]
+    if any(one.run.tally.unsealed and one.run.serial + 1 == world.memory.next_serial(name) for one in results):
+        # No run after it has sent what it left.
+        codes.append(ExitCode.UNSETTLED)
+    code = error.exit_code if error else gravest(codes)
     if error is None and any(one.phase is Phase.STUCK for one in world.memory.open_batches(name)):
         code = gravest((code, ExitCode.ENVIRONMENT))
     return JobOutcome(job=name, runs=results, exit_code=code, error=error)
@@ -176,7 +197,7 @@ def run_outcome(run_id: str, world: World) -> RunOutcome:
     """Return a run with its equation, which holds at every moment."""
     run = world.memory.run(run_id)
     batches = tuple(world.memory.batches(run_id))
-    return RunOutcome(run=run, settlement=settle(run.job, run.id, run.tally, batches), batches=batches)
+    return RunOutcome(run=run, settlement=settlement_of(run, batches), batches=batches)
 
 
 def _code(outcome: RunOutcome, context: JobContext) -> ExitCode:
@@ -210,8 +231,9 @@ def _skipped(context: JobContext, reason: str) -> JobOutcome:
 
 
 def _open_runs(job: str, world: World) -> list[str]:
-    """Return the runs that still have open batches, oldest first, each once."""
-    return list(dict.fromkeys(str(one.run) for one in world.memory.open_batches(job)))
+    """Return the runs that still have open batches or are still preparing, oldest first, each once."""
+    open_runs = [one.run for one in world.memory.open_batches(job)]
+    return list(dict.fromkeys(map(str, [*open_runs, *(one.id for one in world.memory.preparing_runs(job))])))
 
 
 def _reopen(job: str, world: World) -> None:

@@ -109,6 +109,8 @@ class OutcomeReport:
                 found.append(f"`lading resume {name}` follows what is in flight to its end")
             if any(run.run.state is RunState.HELD for run in job.runs):
                 found.append(f"`lading approve {name}` when the plan is right, then `lading sync {name}`")
+            if job.runs and job.runs[-1].cut_short:
+                found.append(f"`lading sync {name}` sends what was held when preparing was cut short")
             if job.exit_code is ExitCode.REJECTS:
                 found.append(f"`lading rejects {name}` shows what did not get there and why")
         return tuple(found)

@@ -33,14 +33,21 @@ class RunReport:
 
     @property
     def state(self) -> str:
-        """Return how the run stands: settled, in flight, stuck, or held (by a guard)."""
+        """Return how the run stands: settled, in flight, stuck, preparing, or held (by a guard)."""
         if self.run.state is RunState.HELD:
             return "held"
         if self.settlement.stuck:
             return "stuck"
+        if self.run.state is RunState.PREPARING:
+            return "preparing"
         if self.run.state is RunState.PREPARED:
             return "in flight"
         return str(self.run.state)
+
+    @property
+    def cut_short(self) -> bool:
+        """Whether preparing the run came to no end, so that records of it wait for the next run."""
+        return bool(self.run.tally.unsealed)
 
     @property
     def over_budget(self) -> bool:
@@ -82,7 +89,7 @@ class RunReport:
         yield f"{paint(visible(self.settlement.job), 'head')}: {paint(self.state, role)}{self._when()}"
         yield f"  {equation(self.settlement)}{self._budget_words(paint)}"
         yield f"  {self._sent()}"
-        if self.run.state is RunState.HELD:
+        if self.run.reason:
             yield f"  held: {visible(self.run.reason)}"
         for rule, count in self.run.warnings.items():
             yield f"  {paint('warning', 'warn')}: {visible(rule)}: {noun(count, 'record')}"
@@ -112,7 +119,8 @@ class RunReport:
         waiting = sum(batch.file.rows for batch in self.batches if batch.phase in (Phase.PREPARED, Phase.ALLOCATED))
         verb = "to send" if waiting == records else "sent"
         files = noun(one.batches, "batch file")
-        return f"{verb} {noun(records, 'record')} in {files} ({size(one.bytes)}): {changes}"
+        of = f" of {self.run.tally.to_send:,} so far" if self.run.state is RunState.PREPARING else ""
+        return f"{verb} {noun(records, 'record')}{of} in {files} ({size(one.bytes)}): {changes}"
 
 
 def equation(settlement: Settlement) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from lading.core import steps
 from lading.core.batch import Batch, Phase
+from lading.core.run import RunState
 from lading.report.settlement import RunReport, batch_data, equation
 from lading.report.words import Paint, columns, distance, iso, markdown, markdown_table, moment, noun, visible
 
@@ -27,6 +28,11 @@ class JobStatus:
     declared: bool = True
     next_slot: datetime | None = None
     runner: str = ""
+
+    @property
+    def left_over(self) -> bool:
+        """Whether the newest run has records that are in no batch, because preparing it came to no end."""
+        return self.last is not None and (self.last.cut_short or self.last.run.state is RunState.PREPARING)
 
     def data(self) -> dict[str, object]:
         """Return the job as plain values for JSON."""
@@ -103,6 +109,8 @@ class StatusReport:
             )
         elif self.open_batches:
             found.append("`lading resume` follows what is open to its end")
+        left = [job.job for job in self.jobs if job.left_over and not job.runner]
+        found += [f"`lading sync {visible(job)}` sends what was held when preparing was cut short" for job in left]
         held = [job.job for job in self.jobs if job.last and job.last.state == "held"]
         found += [
             f"`lading approve {visible(job)}` when the plan is right, then `lading sync {visible(job)}`" for job in held
@@ -201,7 +209,7 @@ def _job_text(job: JobStatus, now: datetime, paint: Paint) -> str:
             lines.append(
                 f"  {paint('budget exceeded', 'bad')}: {noun(count, 'record')}; why: `lading rejects {job.job}`"
             )
-        if job.last.state == "held":
+        if job.last.run.reason:
             lines.append(f"  held: {visible(job.last.run.reason)}")
     if job.next_slot is not None:
         lines.append(f"  next slot {moment(job.next_slot)} ({distance(job.next_slot, now)})")
