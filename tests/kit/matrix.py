@@ -268,7 +268,7 @@ class Scenario:
         with Journal.open(self.state) as journal:
             batches = oracle.all_batches(journal, (self.job,))
             yield from oracle.never_twice(slots, self.sources)
-            yield from oracle.books_are_true(slots, batches, doubtful=plan.doubtful)
+            yield from oracle.books_are_true(slots, batches, doubtful=[one.id for one in batches if plan.doubtful])
             yield from oracle.tickets_follow(self.kit.vendors, batches)
             yield from oracle.equations_hold(journal, (self.job,))
             yield from _content_once(slots, batches)

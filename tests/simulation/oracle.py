@@ -17,13 +17,15 @@ import polars as pl
 from lading.core.accounting import UnbalancedError
 from lading.core.batch import Batch, Phase, Verdict
 from lading.core.run import settlement_of
+from lading.errors import ExitCode
 from simulation.deployment import VENDOR_OF
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from lading.journal import Journal
+    from lading.reconcile.sync import JobOutcome
     from lading_mocks.vendor import Vendor
     from simulation.deployment import Seen, Sources
 
@@ -73,8 +75,11 @@ def job_of(slot: Slot, entry: Seen, names: tuple[str, ...]) -> str:
     return "members" if entry[2].endswith("members@example.com") and "members" in names else "guests"
 
 
-def never_twice(slots: Mapping[str, Slot], sources: Sources) -> Iterator[str]:
-    """No slot was filled twice, and no version of a row came more often than somebody wrote it."""
+def never_twice(slots: Mapping[str, Slot], sources: Sources, *, again: int = 0) -> Iterator[str]:
+    """No slot was filled twice, and no version of a row came more often than somebody wrote it.
+
+    A row whose refusal says "again" may also come once with each of the `again` syncs.
+    """
     for slot in slots.values():
         if slot.uploads > 1:
             yield f"slot {slot.id} of {slot.vendor} was uploaded to {slot.uploads} times"
@@ -84,12 +89,15 @@ def never_twice(slots: Mapping[str, Slot], sources: Sources) -> Iterator[str]:
             if fate != "unprocessed":
                 counts[job_of(slot, seen, sources.names), seen] += 1
     for (job, seen), count in counts.items():
-        if any(job == name and key in (*seen, _vin(sources, name, key)) for name, key in sources.again):
-            continue
-        if seen[0].startswith("MCK500"):
-            continue
-        if count > sources.allowed[job, seen]:
+        more = again if is_sent_again(job, seen, sources) else 0
+        if count > sources.allowed[job, seen] + more:
             yield f"{job}: a version of a row came {count} times and was written {sources.allowed[job, seen]} times"
+
+
+def is_sent_again(job: str, seen: Seen, sources: Sources) -> bool:
+    """Whether a row is refused with a word that says "again", so that each sync sends it."""
+    named = any(job == name and key in (*seen, _vin(sources, name, key)) for name, key in sources.again)
+    return named or seen[0].startswith("MCK500")
 
 
 def _vin(sources: Sources, name: str, key: str) -> str:
@@ -131,10 +139,10 @@ def tickets_follow(vendors: Mapping[str, Vendor], batches: list[Batch]) -> Itera
                 yield f"slot {held.id} of {name} goes by {held.reference}, which follows from no batch"
 
 
-def books_are_true(slots: Mapping[str, Slot], batches: list[Batch], *, doubtful: bool) -> Iterator[str]:
+def books_are_true(slots: Mapping[str, Slot], batches: list[Batch], *, doubtful: Collection[str]) -> Iterator[str]:
     """The books of each batch are the fates that its vendor tells.
 
-    Where a log was `doubtful`, rows may be unknown, but none is accepted or refused that was not.
+    Where a log was `doubtful`, rows may be unknown, but none is accepted or refused that was not: names of batches.
     """
     for batch in batches:
         if batch.books is None or batch.slot is None or batch.submitted_at is None:
@@ -150,10 +158,36 @@ def books_are_true(slots: Mapping[str, Slot], batches: list[Batch], *, doubtful:
             if books.accepted or books.unknown:
                 yield f"batch {batch.id} ended {batch.verdict}, and its books say {books}"
             continue
-        if doubtful and books.accepted <= fates["accepted"] and books.rejected <= fates["rejected"]:
+        if batch.id in doubtful and books.accepted <= fates["accepted"] and books.rejected <= fates["rejected"]:
             continue
         if books.accepted != fates["accepted"] or books.rejected != fates["rejected"] or books.unknown:
             yield f"batch {batch.id}: {books}, but its vendor tells {dict(fates)}"
+
+
+def lost_for_a_reason(batches: list[Batch], forgetful: Collection[str]) -> Iterator[str]:
+    """No batch counts as lost whose vendor never denied that it knows one."""
+    for batch in batches:
+        if batch.verdict is Verdict.LOST and VENDOR_OF[batch.job] not in forgetful:
+            yield f"batch {batch.id} counts as lost, and its vendor never denied any"
+
+
+def nothing_more(
+    outcomes: Iterable[JobOutcome], sent: Collection[str], vendors: Mapping[str, Vendor], sources: Sources
+) -> Iterator[str]:
+    """A further sync ends well, counts the rows as they stand, and sends none but those refused with "again"."""
+    slots = slots_of(vendors)
+    for name in sent:
+        for seen, _ in slots[name].rows:
+            if not is_sent_again(job_of(slots[name], seen, sources.names), seen, sources):
+                yield f"a further sync sent {seen}"
+    for outcome in outcomes:
+        if outcome.exit_code not in (ExitCode.DONE, ExitCode.REJECTS):
+            yield f"{outcome.job}: a further sync ended with {int(outcome.exit_code)}"
+        tally, rows = outcome.runs[-1].run.tally, sources.rows[outcome.job]
+        if tally.source_rows != len(rows):
+            yield f"{outcome.job}: {tally.source_rows} rows were counted of {len(rows)}"
+        if tally.invalid != (wrong := sum(sources.invalid(outcome.job, key) for key in rows)):
+            yield f"{outcome.job}: {tally.invalid} rows count as invalid, and {wrong} are"
 
 
 def equations_hold(journal: Journal, names: tuple[str, ...]) -> Iterator[str]:

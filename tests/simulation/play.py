@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from lading.core.batch import Batch, Phase, Verb
 from lading.core.events import SlotLost
-from lading.errors import EnvironmentProblem, LockedError, StateError, UsageError
+from lading.errors import EnvironmentProblem, ExitCode, LockedError, StateError, UsageError
 from lading.journal import Journal
 from lading.journal.lease import unlock
 from lading.reconcile.cancel import cancel
@@ -24,9 +24,9 @@ from lading_mocks.memory import Memory
 from lading_mocks.serving import VENDORS, MockServer
 from simulation import oracle
 from simulation.clock import START, VirtualTime
-from simulation.deployment import Sources
+from simulation.deployment import VENDOR_OF, Sources
 from simulation.life import Crash, Fuse, Process, process
-from simulation.trouble import Planned, draw_faults
+from simulation.trouble import PLACES, Planned, draw_faults
 from simulation.wire import Network, plugged
 
 if TYPE_CHECKING:
@@ -38,6 +38,8 @@ if TYPE_CHECKING:
 MOST_PASSES = 8
 #: virtual seconds within which that must be so: the vendors' pace, their poll intervals and the longest back-off
 MOST_SECONDS = 36 * 3600.0
+#: how a process ends whose job has come to rest
+_AT_REST = (ExitCode.DONE, ExitCode.REJECTS)
 #: where a process can be stopped so that what it does next is a write of the journal
 _STOPS = (
     r"^record:begin", r"^deliver:begin", r"^start_run:begin", r"^vendor\.(allocate|upload|find|poll|collect):after",
@@ -101,7 +103,12 @@ class Play:
             told=self.told,
         )
         self.fuse = Fuse()
-        self.doubtful = False
+        #: batches whose vendor kept back what became of rows; those whose books stood before that are not among them
+        self.doubtful: set[str] = set()
+        self._booked: set[str] = set()
+        #: vendors that denied a batch which they had
+        self.forgetful: set[str] = set()
+        self.anew = 0
         self._tampered: tuple[Path, bytes] | None = None
 
     @property
@@ -223,6 +230,7 @@ class Play:
         self.fuse = fuse
         self.time.sleeps = 0
         patience = Patience(wait=wait)
+        self.anew += anew
         try:
             with process(self.state, self.sources, self.time, fuse, self._credentials(), self.rows_max) as one:
                 if withdrawing:
@@ -257,8 +265,12 @@ class Play:
             self.told(f"{outcome.job}: exit {int(outcome.exit_code)} {outcome.error.message if outcome.error else ''}")
             # Whoever was away too long may also find that files which it meant to read have served and are gone.
             usual = (EnvironmentProblem, LockedError, StateError) if locked else EnvironmentProblem
-            if outcome.error is not None and (trusted or not isinstance(outcome.error, usual)):
+            calm = trusted or not (locked or self._tampered or self._struck())
+            if outcome.error is not None and (calm or not isinstance(outcome.error, usual)):
                 self._violated(f"{outcome.job}: {type(outcome.error).__name__}: {outcome.error.message}")
+            left = self._batches(lambda one, job=outcome.job: one.job == job and one.phase is not Phase.DELIVERED)
+            if outcome.exit_code in _AT_REST and left:
+                self._violated(f"{outcome.job}: exit {int(outcome.exit_code)}, and {left[0].id} is {left[0].phase}")
             for run in outcome.runs:
                 if run.run.tally.unsealed:
                     self._sometimes("a run was cut short")
@@ -320,24 +332,41 @@ class Play:
     def _arm(self, planned: list[Planned]) -> None:
         for one in planned:
             self.report.planned[one.name] += 1
-            self.doubtful |= one.leaves_unknown
             if one.fault:
                 self.kit.faults.arm([one.fault])
             if one.trouble:
                 self.network.arm(one.trouble)
 
+    def _struck(self) -> bool:
+        """Whether any of the faults that are armed struck."""
+        faults = any(one["struck"] for one in self.kit.faults.report())
+        return faults or any(counts[1] for _, counts in self.network.troubles)
+
     def _disarm(self, planned: list[Planned]) -> None:
         struck = [one["struck"] for one in self.kit.faults.report()]
-        for one, hits in zip([each for each in planned if each.fault], struck, strict=True):
-            self.report.fired[one.name] += bool(hits)
-            if hits:
+        hits = dict(zip([id(each) for each in planned if each.fault], struck, strict=True))
+        hits |= {
+            id(one): counts[1]
+            for one, (_, counts) in zip([each for each in planned if each.trouble], self.network.troubles, strict=True)
+        }
+        for one in planned:
+            self.report.fired[one.name] += bool(hits[id(one)])
+            if hits[id(one)]:
                 self._sometimes(f"fault {one.name} at {one.place}")
-        for one, (_, counts) in zip([each for each in planned if each.trouble], self.network.troubles, strict=True):
-            self.report.fired[one.name] += bool(counts[1])
-            if counts[1]:
-                self._sometimes(f"fault {one.name} at {one.place}")
+        self._note_doubt([one for one in planned if hits[id(one)]])
         self.kit.faults.clear()
         self.network.troubles.clear()
+
+    def _note_doubt(self, struck: list[Planned]) -> None:
+        """Note which batches may have unknown rows, or may be lost, for what struck in the life that is over."""
+        booked = {one.id: VENDOR_OF[one.job] for one in self._batches(lambda one: one.books is not None)}
+        for one in struck:
+            vendor = PLACES[one.place][0]
+            if one.leaves_unknown:
+                self.doubtful |= {name for name, by in booked.items() if by == vendor and name not in self._booked}
+            if one.name in {"vanish", "404"}:
+                self.forgetful.add(vendor)
+        self._booked = set(booked)
 
     # the time without trouble
 
@@ -371,19 +400,20 @@ class Play:
         """Ask the vendors."""
         self.time.pass_by(5 * 3600)
         before = self._sent()
-        self._pass(Fuse(told=self.told), anew=True, wait=True, trusted=True)
-        if (more := self._sent() - before) and not self.sources.again:
-            self._violated(f"a further sync sent {sorted(more)}")
+        outcomes = self._pass(Fuse(told=self.told), anew=True, wait=True, trusted=True)
+        for complaint in oracle.nothing_more(outcomes, self._sent() - before, self.vendors, self.sources):
+            self._violated(complaint)
         slots = oracle.slots_of(self.vendors)
         self.told(oracle.shown(slots))
         self._note_story()
         with Journal.open(self.state) as journal:
             batches = oracle.all_batches(journal, self.sources.names)
             for complaint in (
-                *oracle.never_twice(slots, self.sources),
+                *oracle.never_twice(slots, self.sources, again=self.anew),
                 *oracle.one_slot_each(slots, batches),
                 *oracle.tickets_follow(self.vendors, batches),
                 *oracle.books_are_true(slots, batches, doubtful=self.doubtful),
+                *oracle.lost_for_a_reason(batches, self.forgetful),
                 *oracle.equations_hold(journal, self.sources.names),
                 *oracle.target_is_source(slots, self.vendors, self.sources, journal, self.state),
                 *oracle.results_are_whole(slots, self.sources, journal, self.folder),

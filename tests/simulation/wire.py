@@ -142,6 +142,10 @@ def plugged(network: Network) -> Iterator[None]:
         yield
 
 
+#: what makes answers of `requests`, which opens nothing
+_BUILDER = HTTPAdapter()
+
+
 class _Wire:
     """What the mocks take for the client's socket when a fault closes it."""
 
@@ -206,4 +210,4 @@ def _as_requests(prepared: requests.PreparedRequest, answer: Response, now: floa
         preload_content=False,
         request_method=prepared.method,
     )
-    return HTTPAdapter().build_response(prepared, raw)
+    return _BUILDER.build_response(prepared, raw)

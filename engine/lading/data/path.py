@@ -93,6 +93,8 @@ class Columnar:
 
     def invalid(self, comparison: Comparison) -> Iterator[Sequence[Reject]]:
         """Yield the invalid rows of a comparison, in the order of the source."""
+        if not comparison.tally.invalid:
+            return
         rows = pl.scan_parquet(comparison.folder / "invalid.parquet", glob=False)
         for chunk in rows.collect_batches(chunk_size=CHUNK, maintain_order=True):
             yield tuple(
@@ -114,6 +116,8 @@ class Columnar:
 
     def rejects(self, verdicts: RowVerdicts) -> Iterator[Sequence[Reject]]:
         """Yield the rejected and unknown rows of a settled batch, in the order of the file."""
+        if verdicts.books.accepted == verdicts.books.total:
+            return
         rows = pl.scan_parquet(verdicts.path, glob=False).filter(pl.col("state") != "accepted")
         for chunk in rows.collect_batches(chunk_size=CHUNK, maintain_order=True):
             yield tuple(

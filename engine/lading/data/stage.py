@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import polars as pl
+import pyarrow.parquet as pq
 
 from lading.data import ahead, names
 from lading.data.encode import changed_under_us, head_of
@@ -94,7 +95,11 @@ class Changes:
 
     def __init__(self, folder: Path) -> None:
         """Count them; nothing is read before it is asked for."""
-        self._rows = pl.scan_parquet(folder / "changes.parquet", glob=False).rename(_INTERNAL)
+        file = folder / "changes.parquet"
+        self._rows = pl.scan_parquet(file, glob=False).rename(_INTERNAL)
+        if pq.read_metadata(file).num_rows <= _STRETCH:
+            # It is read once then, and not once for each question.
+            self._rows = self._rows.collect().lazy()
         counted = self._rows.select(all=pl.len(), removed=(pl.col(names.OP) == "remove").sum()).collect()
         self.total, removed = int(counted["all"][0]), int(counted["removed"][0] or 0)
         self.sent = self.total - removed
