@@ -140,14 +140,35 @@ def test_a_journal_without_its_name_is_refused(state: Path) -> None:
     refused(state, StateError, "its table meta is empty")
 
 
-def test_text_that_is_none_any_more_is_told_as_damage(state: Path) -> None:
+@pytest.mark.parametrize("mark", [b"leasesleases", b"slotsslots"])
+def test_a_table_whose_name_is_no_text_any_more_is_told_as_damage(state: Path, mark: bytes) -> None:
     filled(state)
     content = (state / "journal.db").read_bytes()
-    assert content.count(b"CREATE TABLE leases") == 1
-    (state / "journal.db").write_bytes(
-        content.replace(b"CREATE TABLE leases", b"\xff\xfe\xff\xfe\xff\xfe TABLE leases")
-    )
-    refused(state, StateError, "damaged")
+    assert mark in content
+    (state / "journal.db").write_bytes(content.replace(mark, mark[:2] + b"\xff" + mark[3:]))
+    refused(state, StateError, "damaged: it holds text that is not UTF-8")
+
+
+def test_a_value_that_is_no_text_any_more_is_told_as_damage_and_not_shown(state: Path) -> None:
+    filled(state)
+    with behind_its_back(state) as connection:
+        connection.execute("UPDATE rejects SET key = CAST(X'736563726574FF' AS TEXT) WHERE no = 3")
+    with Journal.open(state) as journal, pytest.raises(StateError, match="holds text that is not UTF-8") as caught:
+        journal.rejects()
+    assert "secret" not in str(caught.value)
+
+
+def test_a_file_whose_header_does_not_vouch_for_its_size_is_left_to_sqlite(state: Path) -> None:
+    """As the header of a file that an old SQLite wrote to last: the two counters in it differ."""
+    filled(state)
+    with (state / "journal.db").open("r+b") as file:
+        file.seek(24)
+        counter = int.from_bytes(file.read(4))
+        file.seek(24)
+        file.write((counter + 1).to_bytes(4))
+        file.seek(28)
+        file.write((10**6).to_bytes(4))
+    assert findings(state) == ""
 
 
 def test_an_event_that_was_edited_is_not_believed(state: Path) -> None:

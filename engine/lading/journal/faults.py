@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 BUSY_TIMEOUT = 30_000
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
+_NO_TEXT = "it holds text that is not UTF-8"
 _SHUT = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH)
 
 
@@ -40,7 +41,7 @@ def legible(path: Path) -> Iterator[None]:
         try:
             yield
         except UnicodeDecodeError:
-            raise damaged(path, "it holds text that is not UTF-8") from None
+            raise damaged(path, _NO_TEXT) from None
 
 
 def explain(error: sqlite3.Error, path: Path) -> LadingError:
@@ -52,7 +53,8 @@ def explain(error: sqlite3.Error, path: Path) -> LadingError:
             hint="Wait for it to end, then run the same command again.",
         )
     if code in _DAMAGED:
-        return damaged(path, str(error))
+        # The driver would show the value, which may be a key of somebody's row.
+        return damaged(path, _NO_TEXT if str(error).startswith("Could not decode") else str(error))
     if code == sqlite3.SQLITE_CONSTRAINT:
         return StateError(
             f"{path} refused a write that contradicts what it holds ({error}); nothing was written",
