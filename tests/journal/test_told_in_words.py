@@ -120,19 +120,6 @@ def test_a_sqlite_library_that_ignores_what_durability_needs_is_refused(
     refused(state, EnvironmentProblem, "does not keep to PRAGMA trusted_schema = 7")
 
 
-def test_a_journal_of_an_older_lading_is_brought_up_to_date_by_who_writes_and_read_as_it_is(state: Path) -> None:
-    filled(state)
-    with behind_its_back(state) as connection:
-        connection.execute("PRAGMA user_version = 0")
-
-    with Journal.open(state, read_only=True) as reader:
-        before = snapshot(reader)
-        assert reader._rows("PRAGMA user_version")[0]["user_version"] == 0
-    with Journal.open(state) as journal:
-        assert snapshot(journal) == before
-        assert journal._rows("PRAGMA user_version")[0]["user_version"] > 0
-
-
 def test_a_journal_without_its_name_is_refused(state: Path) -> None:
     filled(state)
     with behind_its_back(state) as connection:
