@@ -266,9 +266,8 @@ class Play:
             calm = trusted or not (locked or self._tampered or self._struck())
             if outcome.error is not None and (calm or not isinstance(outcome.error, usual)):
                 self._violated(f"{outcome.job}: {type(outcome.error).__name__}: {outcome.error.message}")
-            left = self._batches(lambda one, job=outcome.job: one.job == job and one.phase is not Phase.DELIVERED)
-            if outcome.exit_code in _AT_REST and left:
-                self._violated(f"{outcome.job}: exit {int(outcome.exit_code)}, and {left[0].id} is {left[0].phase}")
+            if outcome.exit_code in _AT_REST:
+                self._look_for_rest(outcome)
             for run in outcome.runs:
                 if run.run.tally.held:
                     self._sometimes("a newer version waits for an older one in flight")
@@ -276,6 +275,11 @@ class Play:
                     self._sometimes("a refused row was not sent again")
                 if run.run.tally.standing_unknown:
                     self._sometimes("an unknown row was not sent again")
+
+    def _look_for_rest(self, outcome: JobOutcome) -> None:
+        """Whoever says that a job is done, or done but for rejects, has left nothing of it open."""
+        for one in self._batches(lambda one: one.job == outcome.job and one.phase is not Phase.DELIVERED):
+            self._violated(f"{outcome.job}: exit {int(outcome.exit_code)}, and {one.id} is {one.phase}")
 
     # what the sometimes-states are read from
 
