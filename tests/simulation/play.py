@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from lading.core.batch import Batch, Phase, Verb
 from lading.core.events import SlotLost
-from lading.errors import EnvironmentProblem, ExitCode, LockedError, StateError, UsageError
+from lading.errors import EnvironmentProblem, ExitCode, LockedError, UsageError
 from lading.journal import Journal
 from lading.journal.lease import unlock
 from lading.reconcile.cancel import cancel
@@ -199,7 +199,7 @@ class Play:
             Fuse(told=self.told), anew=self.draw.random() < 0.5, wait=True, trusted=False, locked=not unlocked
         )
         self.fuse, self.time.sleeps = mine, sleeps
-        if not unlocked and any(not isinstance(one.error, LockedError) for one in outcomes):
+        if not unlocked and any(one.exit_code is not ExitCode.LOCKED for one in outcomes):
             self._violated("two processes ran one job at once")
         fuse.fenced = unlocked
 
@@ -264,8 +264,7 @@ class Play:
         """Hold what a process said of its runs against what may be said."""
         for outcome in outcomes:
             self.told(f"{outcome.job}: exit {int(outcome.exit_code)} {outcome.error.message if outcome.error else ''}")
-            # Whoever was away too long may also find that files which it meant to read have served and are gone.
-            usual = (EnvironmentProblem, LockedError, StateError) if locked else EnvironmentProblem
+            usual = (EnvironmentProblem, LockedError) if locked else EnvironmentProblem
             calm = trusted or not (locked or self._tampered or self._struck())
             if outcome.error is not None and (calm or not isinstance(outcome.error, usual)):
                 self._violated(f"{outcome.job}: {type(outcome.error).__name__}: {outcome.error.message}")
