@@ -51,8 +51,12 @@ def plans(job: str) -> Iterator[Plan]:
         yield Plan(f"answer {n} cut", (Fault(kind="cut", **nth),), doubtful=False)
         yield Plan(f"request {n} answered 500", (Fault(kind="status", status=500, **nth),))
         yield Plan(f"request {n} answered 401", (Fault(kind="status", status=401, times=2, **nth),))
+        if vendor == BDP:
+            yield Plan(f"token worthless before request {n}", (Fault(kind="revoke", **nth),))
     upload, poll, allocate = UPLOAD, POLL[vendor], ALLOCATE[vendor]
     yield Plan("upload URL expired", (Fault(kind="expire", vendor=vendor, **upload),))
+    download = {"method": "GET", "path": r"^/_storage"}
+    yield Plan("download URL expired", (Fault(kind="expire", vendor=vendor, **download),))
     yield Plan("404 after the upload, once", (Fault(kind="vanish", vendor=vendor, **poll),))
     yield Plan("404 after the upload, for good", (Fault(kind="vanish", vendor=vendor, times=0, **poll),), doubtful=True)
     for n in range(1, 4):
@@ -71,6 +75,16 @@ def plans(job: str) -> Iterator[Plan]:
         pair = (Fault(kind="lose_answer", vendor=vendor, **allocate), Fault(kind="throttle", vendor=vendor, **find))
         yield Plan("allocation lost and its question refused", pair)
     yield from _liars(job, poll)
+
+
+def doubts(job: str) -> Iterator[Plan]:
+    """Yield the plans after which an allocation is in doubt, and what becomes of it is a matter of policy."""
+    vendor = VENDOR[job]
+    for act in (ALLOCATE[vendor], UPLOAD):
+        yield Plan(f"lost {act['path']}", (Fault(kind="lose_answer", vendor=vendor, **act),))
+    yield from (one for one in plans(job) if one.name.startswith("allocation lands"))
+    again = (Fault(kind="reset_answer", vendor=vendor, times=2, **ALLOCATE[vendor]),)
+    yield Plan("allocation reset, twice", again)
 
 
 def _liars(job: str, poll: dict[str, str]) -> Iterator[Plan]:

@@ -75,6 +75,7 @@ def _tell(total: Sum, took: float) -> None:
         say(f"{total.fired[name]:7} of {count} planned: {name}")
     say(
         f"{total.played} seeds, {total.crashes} crashes, {len(total.violations)} violated, "
+        f"at rest after {total.passes} passes and {total.hours:.1f} hours at most, "
         f"{took:.1f} s, {total.played / took:.1f} seeds/s"
     )
 

@@ -25,6 +25,9 @@ class Sum:
 
     played: int = 0
     crashes: int = 0
+    #: the most passes and virtual hours until everything was at rest
+    passes: int = 0
+    hours: float = 0.0
     violations: dict[int, list[str]] = field(default_factory=dict)
     sometimes: Counter[str] = field(default_factory=Counter)
     planned: Counter[str] = field(default_factory=Counter)
@@ -34,6 +37,7 @@ class Sum:
         """Count one more seed."""
         self.played += 1
         self.crashes += report.crashes
+        self.passes, self.hours = max(self.passes, report.passes), max(self.hours, report.hours)
         self.sometimes.update(report.sometimes)
         self.planned.update(report.planned)
         self.fired.update(report.fired)
@@ -44,6 +48,7 @@ class Sum:
         """Count what another set of seeds came to."""
         self.played += other.played
         self.crashes += other.crashes
+        self.passes, self.hours = max(self.passes, other.passes), max(self.hours, other.hours)
         self.sometimes.update(other.sometimes)
         self.planned.update(other.planned)
         self.fired.update(other.fired)

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 from lading.core.batch import Batch, Phase, Verb
 from lading.core.events import SlotLost
-from lading.errors import EnvironmentProblem, ExitCode, LockedError, StateError, UsageError
+from lading.errors import EnvironmentProblem, ExitCode, LockedError, UsageError
 from lading.journal import Journal
 from lading.journal.lease import unlock
 from lading.reconcile.cancel import cancel
@@ -36,8 +36,8 @@ if TYPE_CHECKING:
 
 #: passes within which everything must be at rest once the trouble is over
 MOST_PASSES = 8
-#: virtual seconds within which that must be so: the vendors' pace, their poll intervals and the longest back-off
-MOST_SECONDS = 36 * 3600.0
+#: virtual hours within which that must be so: the vendors' pace, their poll intervals and the longest back-off
+MOST_HOURS = 36.0
 #: how a process ends whose job has come to rest
 _AT_REST = (ExitCode.DONE, ExitCode.REJECTS)
 #: where a process can be stopped so that what it does next is a write of the journal
@@ -70,6 +70,9 @@ class Report:
     planned: Counter[str] = field(default_factory=Counter)
     fired: Counter[str] = field(default_factory=Counter)
     crashes: int = 0
+    #: passes and virtual hours after which everything was at rest
+    passes: int = 0
+    hours: float = 0.0
     digest: str = ""
     transcript: list[str] = field(default_factory=list)
 
@@ -198,7 +201,7 @@ class Play:
             Fuse(told=self.told), anew=self.draw.random() < 0.5, wait=True, trusted=False, locked=not unlocked
         )
         self.fuse, self.time.sleeps = mine, sleeps
-        if not unlocked and any(not isinstance(one.error, LockedError) for one in outcomes):
+        if not unlocked and any(one.exit_code is not ExitCode.LOCKED for one in outcomes):
             self._violated("two processes ran one job at once")
         fuse.fenced = unlocked
 
@@ -263,14 +266,12 @@ class Play:
         """Hold what a process said of its runs against what may be said."""
         for outcome in outcomes:
             self.told(f"{outcome.job}: exit {int(outcome.exit_code)} {outcome.error.message if outcome.error else ''}")
-            # Whoever was away too long may also find that files which it meant to read have served and are gone.
-            usual = (EnvironmentProblem, LockedError, StateError) if locked else EnvironmentProblem
+            usual = (EnvironmentProblem, LockedError) if locked else EnvironmentProblem
             calm = trusted or not (locked or self._tampered or self._struck())
             if outcome.error is not None and (calm or not isinstance(outcome.error, usual)):
                 self._violated(f"{outcome.job}: {type(outcome.error).__name__}: {outcome.error.message}")
-            left = self._batches(lambda one, job=outcome.job: one.job == job and one.phase is not Phase.DELIVERED)
-            if outcome.exit_code in _AT_REST and left:
-                self._violated(f"{outcome.job}: exit {int(outcome.exit_code)}, and {left[0].id} is {left[0].phase}")
+            if outcome.exit_code in _AT_REST:
+                self._look_for_rest(outcome)
             for run in outcome.runs:
                 if run.run.tally.unsealed:
                     self._sometimes("a run was cut short")
@@ -280,6 +281,11 @@ class Play:
                     self._sometimes("a refused row was not sent again")
                 if run.run.tally.standing_unknown:
                     self._sometimes("an unknown row was not sent again")
+
+    def _look_for_rest(self, outcome: JobOutcome) -> None:
+        """Whoever says that a job is done, or done but for rejects, has left nothing of it open."""
+        for one in self._batches(lambda one: one.job == outcome.job and one.phase is not Phase.DELIVERED):
+            self._violated(f"{outcome.job}: exit {int(outcome.exit_code)}, and {one.id} is {one.phase}")
 
     # what the sometimes-states are read from
 
@@ -379,7 +385,7 @@ class Play:
         """Everything comes to rest within a bound; a person looks after what is stuck."""
         self._note_states()
         begun = self.time.epoch()
-        for _ in range(MOST_PASSES):
+        for number in range(1, MOST_PASSES + 1):
             self._pass(Fuse(told=self.told), anew=True, wait=True, trusted=True)
             stuck = self._batches(lambda one: one.phase is Phase.STUCK)
             if stuck:
@@ -387,8 +393,9 @@ class Play:
                 self._pass(Fuse(told=self.told), anew=False, wait=True, trusted=True)
                 continue
             if not self._open_somewhere():
-                if self.time.epoch() - begun > MOST_SECONDS:
-                    self._violated(f"it took {(self.time.epoch() - begun) / 3600:.1f} hours to come to rest")
+                self.report.passes, self.report.hours = number, (self.time.epoch() - begun) / 3600
+                if self.report.hours > MOST_HOURS:
+                    self._violated(f"it took {self.report.hours:.1f} hours to come to rest")
                 return
         left = [
             (one.id, str(one.phase), str(one.doubt), one.reason)

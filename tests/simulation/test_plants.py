@@ -17,21 +17,33 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
 KNOWN: dict[str, list[int]] = {
+    "5xx-is-refusal": [18],
     "announce-after": [10],
+    "answers-swept": [5],
     "asks-at-once": [22],
+    "attempts-forgotten": [3],
     "backoff-of-days": [23],
     "baseline-afterwards": [129],
+    "break-is-refusal": [7],
     "empty-log-is-good": [165],
     "file-not-verified": [52],
     "in-flight-forgotten": [11],
     "moved-for-rejected": [21],
     "no-fence": [34],
     "prepared-not-in-flight": [41],
+    "processing-is-done": [3],
+    "refused-forgotten": [5],
     "refused-question-ends-doubt": [22],
     "removal-not-remembered": [13],
     "removed-in-flight": [92],
+    "repeated-without-asking": [7],
+    "run-before-batches": [6],
+    "slot-left-in-doubt": [7],
     "submitted-not-in-flight": [20],
-    "5xx-is-refusal": [18],
+    "ticket-without-attempt": [3],
+    "two-transactions": [8],
+    "unanswered-ends-doubt": [7],
+    "upload-not-announced": [7],
 }
 
 
