@@ -15,7 +15,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from lading.core.job import Removal, Send
-from lading.data import Columnar, diff, sealed
+from lading.data import Columnar, baseline, diff, ordered, scatter, sealed, segments
+from lading.data.scatter import HASH
 from lading.errors import EnvironmentProblem, SourceError, StateError
 from lading.ports import Baseline, CompareContext, Segment
 
@@ -326,3 +327,24 @@ def test_a_watcher_is_told_how_far_the_reading_is(bench: Bench) -> None:
     assert told == [25_000, 50_000, 60_000]
     Columnar(Watcher()).stage(bench.job, bench.rules, comparison, bench.folder / "f")
     assert told[-1] == 60_000
+
+
+@pytest.mark.parametrize("policy", ["fail", "last"])
+def test_keys_that_share_a_hash_are_compared_by_themselves(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, policy: str
+) -> None:
+    alike = pl.lit(7, dtype=pl.UInt64).alias(HASH)
+    for module in (diff, ordered, segments, baseline, scatter):
+        monkeypatch.setattr(module, "hashed", lambda key: pl.when(pl.col(key) != "").then(alike), raising=False)
+    bench.change_source(duplicates=policy)
+    bench.source(HEAD + "1,a,m\n2,b,m\n3,c,m\n")
+    bench.accept_all()
+    bench.source(HEAD + "1,a,m\n2,x,m\n4,d,m\n")
+    tally = bench.compare().tally
+    assert (tally.unchanged, tally.changed, tally.added) == (1, 1, 1)
+    bench.source(HEAD + "1,a,m\n1,b,m\n")
+    if policy == "fail":
+        with pytest.raises(SourceError, match="stands more than once"):
+            bench.compare()
+    else:
+        assert bench.compare().tally.invalid == 1

@@ -132,7 +132,8 @@ def by_row(column: str, share: int) -> pl.Expr:
 
 def _part(job: Job, rows: pl.DataFrame, segments: list[pl.DataFrame], flying: pl.DataFrame) -> _Found:
     """Place the records of one part of the keys."""
-    before = known(newest(segments)).drop("as_before", HASH)
+    before = known(newest(segments)).drop("as_before")
+    rows = rows.with_columns(hashed(names.KEY))
     found = _Found(counts=Counter(), changes=pl.DataFrame(schema=CHANGES), losers=_no_losers(), doubled=None)
     winners = _without_losers(found, job, rows)
     if found.doubled is not None:
@@ -145,8 +146,7 @@ def _part(job: Job, rows: pl.DataFrame, segments: list[pl.DataFrame], flying: pl
     good = good.filter(~pl.col(names.OLD)) if old else good
     flying = flying.unique()
     state = _state(job, good, before, flying)
-    for (name,), part in state.group_by("state"):
-        found.counts[str(name)] += part.height
+    found.counts.update(dict(state["state"].value_counts().iter_rows()))
     sent = state.filter(pl.col("state").is_in(["added", "changed"]))
     changes = [
         sent.select(
@@ -169,7 +169,8 @@ def _no_losers() -> pl.DataFrame:
 
 def _without_losers(found: _Found, job: Job, rows: pl.DataFrame) -> pl.DataFrame:
     """Return one row for each key, by the job's policy for duplicates; keep the losers."""
-    doubled = rows.filter(pl.col(names.KEY).is_duplicated()) if rows.height else rows
+    alike = rows.filter(pl.col(HASH).is_duplicated()) if rows.height else rows
+    doubled = alike.filter(pl.col(names.KEY).is_duplicated()) if alike.height else alike
     if not doubled.height:
         return rows
     policy = job.source.duplicates
@@ -223,8 +224,8 @@ class Twice:
 def _state(job: Job, good: pl.DataFrame, before: pl.DataFrame, flying: pl.DataFrame) -> pl.DataFrame:
     """Return the place of each good record, in a column `state`."""
     own = pl.col(names.FINGERPRINT)
-    joined = good.join(before, left_on=names.KEY, right_on="key", how="left")
-    in_flight = flying.select("key", pl.lit(value=True).alias("flying")).unique("key")
+    joined = _beside(good, before)
+    in_flight = flying.select("key", pl.lit(value=True).alias("flying"))
     joined = joined.join(in_flight, left_on=names.KEY, right_on="key", how="left")
     # While a version is under way nobody knows what the target will hold, though the source went back to the old one.
     under_way = pl.col("flying").is_not_null()
@@ -252,9 +253,18 @@ def _state(job: Job, good: pl.DataFrame, before: pl.DataFrame, flying: pl.DataFr
     )
 
 
+def _beside(good: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
+    """Return good records, each with what was known of its key: found by hashes, as long as no two keys share one."""
+    joined = good.join(before, on=HASH, how="left")
+    others = (joined[names.KEY] != joined["key"]).any()
+    if joined.height == good.height and not others:
+        return joined.drop("key")
+    return good.join(before.drop(HASH), left_on=names.KEY, right_on="key", how="left")
+
+
 def _remove(found: _Found, job: Job, before: pl.DataFrame, rows: pl.DataFrame, flying: pl.DataFrame) -> pl.DataFrame:
     """Find the keys that the target holds and the whole source does not, and that are not under way."""
-    gone = before.filter(pl.col("accepted").is_not_null())
+    gone = before.drop(HASH).filter(pl.col("accepted").is_not_null())
     gone = gone.join(rows, left_on="key", right_on=names.KEY, how="anti").join(flying, on="key", how="anti")
     gone = gone.with_columns(removal_fingerprint(job.spec_hash, pl.col("key")).alias("fingerprint"))
     ended = pl.col("last_state").fill_null(0)

@@ -1,0 +1,98 @@
+"""A death while the baseline moves leaves the old one whole, and the next life moves it once, merged or not."""
+
+from __future__ import annotations
+
+import hashlib
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+import pytest
+
+from kit.matrix import Scenario
+from lading.core import compaction
+from lading.data import Columnar
+from lading.journal import Journal
+from lading.journal.journal import _point
+from lading.ports import Baseline, BaselineEntry, SegmentEntry
+from simulation.life import Fuse
+from simulation.many import folder
+from simulation.wire import plugged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+JOB, ACCOUNT, GOOD = "guests", "simulated", "G2"
+OLDER = {"OLD1", "OLD2"}
+
+
+@pytest.fixture
+def scenario() -> Iterator[Scenario]:
+    """A prepared batch, and a baseline of two segments from before it."""
+    place = Path(f"{folder()}-segments")
+    made = Scenario(JOB, place)
+    held = Baseline()
+    for key in sorted(OLDER):
+        said = {"key": [key], "fingerprint": [b"1" * 16], "op": ["add"], "state": ["accepted"], "retry": [False]}
+        pl.DataFrame(said).write_parquet(place / "said.parquet")
+        held = Columnar().advance(held, [place / "said.parquet"], made.state / "baselines" / JOB)
+    segments = tuple(SegmentEntry(file=one.path.name, digest=one.path.stem, rows=one.rows) for one in held.segments)
+    with Journal.open(made.state) as journal, journal._write("before") as db:
+        _point(db, BaselineEntry(job=JOB, identity=ACCOUNT, segments=segments))
+    yield made
+    shutil.rmtree(place)
+
+
+def accepted(scenario: Scenario) -> tuple[set[str], set[str]]:
+    """Return the keys that the target is known to hold, and the segments; each is there under its digest."""
+    with Journal.open(scenario.state) as journal:
+        entry = journal.baseline(JOB, ACCOUNT)
+    assert entry is not None
+    held: set[str] = set()
+    for one in entry.segments:
+        path = scenario.state / "baselines" / JOB / one.file
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == one.digest == path.stem
+        rows = pl.read_parquet(path)
+        assert rows.height == one.rows
+        held |= set(rows.filter(pl.col("accepted").is_not_null())["key"])
+    return held, {one.file for one in entry.segments}
+
+
+@pytest.mark.parametrize("most", [12, 2])
+@pytest.mark.parametrize("at", ["data.advance:before", "data.advance:after", "deliver:baseline", "deliver:commit"])
+def test_a_death_while_the_baseline_moves_leaves_the_old_one(
+    scenario: Scenario, monkeypatch: pytest.MonkeyPatch, at: str, most: int
+) -> None:
+    monkeypatch.setattr(compaction, "MOST", most)
+    before = accepted(scenario)
+    assert before[0] == OLDER
+    fuse = Fuse(f"^{at}$")
+    with plugged(scenario.network):
+        scenario._resume(fuse)
+        assert fuse.died_at == at
+        assert accepted(scenario) == before
+        scenario._resume(Fuse())
+        held, segments = accepted(scenario)
+        assert held == {*OLDER, GOOD}
+        assert len(segments) == (3 if most > 2 else 1)
+        assert scenario._batch().phase.value == "delivered"
+
+
+def test_a_death_after_the_commit_has_moved_the_baseline(scenario: Scenario) -> None:
+    fuse = Fuse("^deliver:committed$")
+    with plugged(scenario.network):
+        scenario._resume(fuse)
+    assert fuse.died_at
+    assert accepted(scenario)[0] == {*OLDER, GOOD}
+
+
+def test_segments_that_no_row_names_are_swept_and_no_others(
+    scenario: Scenario, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(compaction, "MOST", 2)
+    stray = scenario.state / "baselines" / JOB / f"{'0' * 64}.parquet"
+    stray.write_bytes(b"half a segment")
+    with plugged(scenario.network):
+        scenario._resume(Fuse())
+    assert {one.name for one in stray.parent.iterdir()} == accepted(scenario)[1]
