@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from lading.ports import Baseline, CompareContext
 
 #: Source rows of one part of a scatter by row, at least.
-SHARE = 1_000_000
+SHARE = 250_000
 #: Frames of records that wait to be put away.
 _WAITING = 4
 

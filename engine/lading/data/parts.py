@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from lading.data.read import Input
 
 
+#: So many pieces make a part where few rows are to wait.
+_PIECES = 5
+
+
 @dataclass(frozen=True, slots=True)
 class Stretch:
     """Rows of a Parquet file: from `begin` (from 0), so many; the first of them is row `row` of the source (from 1)."""
@@ -67,7 +71,8 @@ def _read(one: Stretch, columns: tuple[str, ...]) -> pl.DataFrame:
 def parts(given: Input, work: Path, *, fresh: bool, apart: bool) -> Iterator[Part]:
     """Yield the source in parts of exactly FRAME_ROWS rows but for the last, whatever the reader gives.
 
-    `apart` names the rows of Parquet files instead of reading them; `fresh` is that of `frames`.
+    `apart` names the rows of Parquet files instead of reading them, and takes others from the reader in small pieces,
+    of which fewer rows wait; `fresh` is that of `frames`.
 
     Raises:
         SourceError: for whatever cannot be read to its end.
@@ -75,7 +80,8 @@ def parts(given: Input, work: Path, *, fresh: bool, apart: bool) -> Iterator[Par
     if apart and given.format == "parquet":
         yield from _named(given)
         return
-    for frame in frames(given, work, fresh=fresh):
+    piece = max(1, read.FRAME_ROWS // _PIECES) if apart else read.FRAME_ROWS
+    for frame in frames(given, work, fresh=fresh, piece=piece):
         if frame.height:
             yield Part(int(frame[ROW][-1]), frame.height, given.columns, rows=frame)
 

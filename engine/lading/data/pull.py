@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 #: Rows that are read at a time where a file can be entered anywhere.
 STRETCH = 50_000
 #: Frames that wait for the consumer.
-_WAITING = 2
+_WAITING = 1
 _PAUSE = 0.2
 
 # Text is parsed in pieces of this size, a few at a time: the reader's own choice takes half a gigabyte.
