@@ -61,7 +61,7 @@ class SystemClock:
 class NobodyWatches:
     """A Watcher for when nobody is there."""
 
-    def progress(self, job: str, stage: str, done: int, unit: str, total: int | None = None) -> None:
+    def progress(self, job: str, stage: str, done: int, unit: str, *more: object, **sizes: object) -> None:
         """Do nothing."""
 
     def moved(self, batch: Batch) -> None:

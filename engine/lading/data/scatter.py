@@ -22,9 +22,9 @@ if TYPE_CHECKING:
 #: Parts of a scatter that went to the disk. A power of two.
 PARTS = 64
 #: Rows up to which nothing goes to the disk.
-HELD = 250_000
+HELD = 125_000
 #: Rows that are put in order and written at a time, about; beyond HELD they do not wait for more.
-_AT_ONCE = 100_000
+_AT_ONCE = 50_000
 #: The column with the hash that decides which part a key belongs to, and in which order keys are gone through.
 HASH = "lading:key_hash"
 _BITS = 64
