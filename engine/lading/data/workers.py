@@ -26,7 +26,8 @@ _MOST = 8
 
 def threads() -> int:
     """Return how many threads map and encode at the same time where nobody says otherwise."""
-    return max(1, min(_MOST, os.cpu_count() or 1))
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(_MOST, allowed or 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
