@@ -62,7 +62,7 @@ class SystemClock:
 class NobodyWatches:
     """A Watcher for when nobody is there."""
 
-    def progress(self, job: str, stage: str, done: int, unit: str, total: int | None = None) -> None:
+    def progress(self, job: str, stage: str, done: int, unit: str, *more: object, **sizes: object) -> None:
         """Do nothing."""
 
     def moved(self, batch: Batch) -> None:
@@ -74,9 +74,12 @@ class NobodyWatches:
 
 def library_settings(resources: Resources) -> dict[str, str]:
     """Return the variables by which the columnar library and its allocator learn what they may take."""
-    found = {} if resources.threads is None else {"POLARS_MAX_THREADS": str(resources.threads)}
+    found = {"OPENBLAS_NUM_THREADS": "1"}
+    if resources.threads is not None:
+        found["POLARS_MAX_THREADS"] = str(resources.threads)
     if resources.memory == "small":
         found |= {
+            "ARROW_DEFAULT_MEMORY_POOL": "system",
             "_RJEM_MALLOC_CONF": "dirty_decay_ms:0,muzzy_decay_ms:0,narenas:1",
             "POLARS_CSV_CHUNK_SIZE": _SMALL_CHUNK,
             "POLARS_CSV_CHUNK_PREFETCH_LIMIT": "1",

@@ -236,11 +236,20 @@ class KnownKey:
     lines: Mapping[Path, int] = field(default_factory=dict)
 
 
+#: Bytes that are done, and all of them; None where that is not known.
+Size = tuple[int, int | None]
+
+
 class Watcher(Protocol):
     """Somebody who is shown how far a long piece of work is. It must not raise and must return at once."""
 
-    def progress(self, job: str, stage: str, done: int, unit: str, total: int | None = None) -> None:
-        """Tell that `done` of `total` units of a stage are done (`total` None: not known)."""
+    def progress(
+        self, job: str, stage: str, done: int, unit: str, total: int | None = None, size: Size | None = None
+    ) -> None:
+        """Tell that `done` of `total` units of a stage are done (`total` None: not known).
+
+        `size` is about how many bytes that is, and of how many.
+        """
         ...
 
     def moved(self, batch: Batch) -> None:

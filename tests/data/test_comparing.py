@@ -18,7 +18,7 @@ from lading.core.job import Removal, Send
 from lading.data import Columnar, baseline, diff, ordered, scatter, sealed, segments
 from lading.data.scatter import HASH
 from lading.errors import EnvironmentProblem, SourceError, StateError
-from lading.ports import Baseline, CompareContext, Segment
+from lading.ports import Baseline, CompareContext, Segment, Size
 
 HEAD = "id,name,mail\n"
 
@@ -312,8 +312,13 @@ def test_a_watcher_is_told_how_far_the_reading_is(bench: Bench) -> None:
     told: list[int] = []
 
     class Watcher:
-        def progress(self, job: str, stage: str, done: int, unit: str, total: int | None = None) -> None:
+        def progress(
+            self, job: str, stage: str, done: int, unit: str, total: int | None = None, size: Size | None = None
+        ) -> None:
             told.append(done)
+            assert size is not None
+            assert (size[1] is None) == (stage == "stage")
+            assert size[1] is None or abs(size[0] - size[1] * done // 60_000) < 100
             assert (job, unit in {"rows", "records"}, stage in {"compare", "stage"}) == ("job", True, True)
             assert total in (None, 60_000)
 
@@ -321,7 +326,7 @@ def test_a_watcher_is_told_how_far_the_reading_is(bench: Bench) -> None:
 
         def waiting(self, until: object) -> None: ...
 
-    bench.source(HEAD + "".join(f"{row},a,m\n" for row in range(60_000)))
+    bench.source(HEAD + "".join(f"{row:05},a,m\n" for row in range(60_000)))
     context = CompareContext(folder=bench.folder / "w", now=NOW, watcher=Watcher())
     comparison = Columnar().compare(bench.job, bench.rules, bench.baseline, context)
     assert told == [25_000, 50_000, 60_000]

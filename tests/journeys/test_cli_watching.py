@@ -56,7 +56,7 @@ def test_a_log_gets_one_line_for_each_thing_that_happened() -> None:
 
     name = "07:30:14 guests: batch guests-1f0c2a9be77d:"
     assert said == [
-        "07:30:14 guests: compare 120 rows",
+        "07:30:14 guests: compare 60 of 120 rows",
         f"{name} prepared, 115 records, 9.8 kB",
         "07:30:14 waiting until 07:30:19",
         f"{name} allocated",
@@ -137,3 +137,50 @@ def test_whoever_wants_quiet_gets_it(capsys: pytest.CaptureFixture[str]) -> None
     watcher.waiting(SOON)
 
     assert capsys.readouterr() == ("", "")
+
+
+class Ticking:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.now = NOW
+
+    def __call__(self) -> datetime:
+        return self.now
+
+    def after(self, seconds: float) -> None:
+        self.now = NOW + timedelta(seconds=seconds)
+
+
+def test_a_log_says_every_ten_seconds_how_fast_a_stage_goes_and_what_is_left() -> None:
+    said: list[str] = []
+    clock = Ticking()
+    watcher = LineWatcher(said.append, clock)
+    for second in range(0, 41, 2):
+        clock.after(second)
+        rows = 25_000 + second * 100_000
+        watcher.progress("guests", "compare", rows, "rows", 8_025_000, size=(rows * 200, 1_605_000_000))
+    clock.after(41)
+    watcher.progress("guests", "stage", 25_000, "records", 4_000_000, size=(5_000_000, None))
+
+    assert said == [
+        "07:30:14 guests: compare 25,000 of 8,025,000 rows, 5.0 MB of 1.6 GB",
+        "07:30:24 guests: compare 1,025,000 of 8,025,000 rows, 205.0 MB of 1.6 GB, 100,000 rows/s, about 1 min left",
+        "07:30:34 guests: compare 2,025,000 of 8,025,000 rows, 405.0 MB of 1.6 GB, 100,000 rows/s, about 1 min left",
+        "07:30:44 guests: compare 3,025,000 of 8,025,000 rows, 605.0 MB of 1.6 GB, 100,000 rows/s, about 50 s left",
+        "07:30:54 guests: compare 4,025,000 of 8,025,000 rows, 805.0 MB of 1.6 GB, 100,000 rows/s, about 40 s left",
+        "07:30:55 guests: stage 25,000 of 4,000,000 records, 5.0 MB",
+    ]
+
+
+def test_what_is_left_is_told_by_bytes_where_rows_are_not_known() -> None:
+    clock = Ticking()
+    watcher = LiveWatcher(clock)
+    watcher.progress("guests", "compare", 25_000, "rows", size=(1_000_000, 9_000_000))
+    assert drawn(watcher) == ["guests    compare 25,000 rows, 1.0 MB of 9.0 MB"]
+    clock.after(4)
+    watcher.progress("guests", "compare", 75_000, "rows", size=(3_000_000, 9_000_000))
+    assert drawn(watcher) == ["guests    compare 75,000 rows, 3.0 MB of 9.0 MB, 12,500 rows/s, about 12 s left"]
+    clock.after(5)
+    watcher.progress("guests", "stage", 10, "records", 10)
+    assert drawn(watcher) == ["guests    stage 10 records"]

@@ -5,8 +5,10 @@ Polling that brings nothing new writes nothing. It does not know terminals.
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from lading.cli.pace import Mark, Pace
 from lading.core.batch import Phase
 from lading.report.settlement import batch_data
 from lading.report.words import iso, noun, size, visible
@@ -16,12 +18,17 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from lading.core.batch import Batch
+    from lading.ports import Size
+
+
+#: So often a log gets a line about a stage that goes on.
+_EVERY = timedelta(seconds=10)
 
 
 class QuietWatcher:
     """Somebody who does not look."""
 
-    def progress(self, job: str, stage: str, done: int, unit: str, total: int | None = None) -> None:
+    def progress(self, job: str, stage: str, done: int, unit: str, *more: object, **sizes: object) -> None:
         """Show nothing."""
 
     def moved(self, batch: Batch) -> None:
@@ -38,17 +45,21 @@ class LineWatcher:
         """Keep where lines go and what time it is."""
         self._tell = tell
         self._now = now
-        self._stage: dict[str, str] = {}
+        self._stage: dict[str, tuple[str, datetime]] = {}
+        self._pace = Pace()
         self._news = News()
         self._said_waiting = False
 
-    def progress(self, job: str, stage: str, done: int, unit: str, total: int | None = None) -> None:
-        """Write a line when the job enters another stage."""
-        if self._stage.get(job) == stage:
+    def progress(
+        self, job: str, stage: str, done: int, unit: str, total: int | None = None, size: Size | None = None
+    ) -> None:
+        """Write a line when the job enters another stage, and every ten seconds while it stays there."""
+        now, last = self._now(), self._stage.get(job)
+        told = self._pace.told(job, Mark(stage=stage, done=done, unit=unit, total=total, size=size), now)
+        if last is not None and last[0] == stage and now - last[1] < _EVERY:
             return
-        self._stage[job] = stage
-        known = total if total is not None else done
-        self._line(f"{visible(job)}: {stage}{f' {known:,} {unit}' if known else ''}")
+        self._stage[job] = stage, now
+        self._line(f"{visible(job)}: {told}")
 
     def moved(self, batch: Batch) -> None:
         """Write a line when the batch is another one than before."""
@@ -77,11 +88,18 @@ class NdjsonWatcher:
         self._news = News()
         self._said_waiting = False
 
-    def progress(self, job: str, stage: str, done: int, unit: str, total: int | None = None) -> None:
+    def progress(
+        self, job: str, stage: str, done: int, unit: str, total: int | None = None, size: Size | None = None
+    ) -> None:
         """Write an object when the job enters another stage."""
         if self._stage.get(job) != stage:
             self._stage[job] = stage
-            self._stream({"event": "stage", "job": job, "stage": stage, "done": done, "total": total, "unit": unit})
+            known = {"job": job, "stage": stage, "done": done, "total": total, "unit": unit}
+            self._stream(
+                {"event": "stage"}
+                | known
+                | {"bytes": size[0] if size else None, "bytes_total": size[1] if size else None}
+            )
 
     def moved(self, batch: Batch) -> None:
         """Write an object when the batch is another one than before, and one before it for a run not seen before."""

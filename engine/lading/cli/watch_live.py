@@ -15,6 +15,7 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from lading.cli.pace import Mark, Pace
 from lading.cli.watch_lines import told
 from lading.core.batch import Phase
 from lading.report.words import span, visible
@@ -24,6 +25,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from lading.core.batch import Batch
+    from lading.ports import Size
 
 _REFRESHES = 4
 
@@ -36,6 +38,7 @@ class LiveWatcher:
         self._now = now
         self._jobs: list[str] = []
         self._stage: dict[str, str] = {}
+        self._pace = Pace()
         self._batches: dict[str, dict[str, Batch]] = defaultdict(dict)
         self._until: datetime | None = None
 
@@ -55,11 +58,13 @@ class LiveWatcher:
         ):
             yield watcher
 
-    def progress(self, job: str, stage: str, done: int, unit: str, total: int | None = None) -> None:
-        """Show the stage and its count."""
+    def progress(
+        self, job: str, stage: str, done: int, unit: str, total: int | None = None, size: Size | None = None
+    ) -> None:
+        """Show the stage, how far it is, and how long it may take."""
         self._seen(job)
-        of = f" of {total:,}" if total is not None else ""
-        self._stage[job] = f"{stage} {done:,}{of} {unit}" if done or total else stage
+        mark = Mark(stage=stage, done=done, unit=unit, total=total, size=size)
+        self._stage[job] = self._pace.told(job, mark, self._now())
 
     def moved(self, batch: Batch) -> None:
         """Show the batch."""

@@ -21,7 +21,7 @@ from lading.data.examine import RECORDS, typed
 from lading.data.findings import write_changes, write_invalid
 from lading.data.grouping import UnsortedError, grouped_frames, spread, streamed
 from lading.data.joins import load
-from lading.data.parts import Part, parts
+from lading.data.parts import Extent, Part, extent_of, parts
 from lading.data.recipe import recipe_of
 from lading.data.records import BROKEN, Plan, make_plan
 from lading.data.scatter import PARTS, Scatter, part_of_key
@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from lading.ports import Baseline, CompareContext
 
 #: Source rows of one part of a scatter by row, at least.
-SHARE = 1_000_000
+SHARE = 250_000
 #: Frames of records that wait to be put away.
 _WAITING = 4
 
@@ -66,9 +66,10 @@ def compare(job: Job, rules: VendorRules, baseline: Baseline, context: CompareCo
     plan = make_plan(job, rules, context.template)
     lookups = load(plan.job.source, context.folder)
     recipe = recipe_of(plan, lookups, context.folder, now=context.now, high_water=context.high_water)
+    extent = extent_of(plan.given)
     for one in (True, False) if plan.grouped else (False,):
         with suppress(UnsortedError):
-            return _compared(_Work(plan, context, recipe, workers, streamed=one), baseline)
+            return _compared(_Work(plan, context, recipe, workers, extent, streamed=one), baseline)
     raise AssertionError
 
 
@@ -80,6 +81,7 @@ class _Work:
     context: CompareContext
     recipe: bytes
     workers: Workers
+    extent: Extent
     streamed: bool
 
 
@@ -210,7 +212,8 @@ def _count(work: _Work, seen: Seen, sinks: _Sinks, one: Keyed) -> None:
     if one.most is not None and plan.job.send.since is not None:
         seen.high_water = _greater(seen.high_water, one.most, plan.schema[plan.job.send.since])
     if context.watcher is not None:
-        context.watcher.progress(plan.job.name, "compare", seen.source_rows, "rows")
+        rows, extent = seen.source_rows, work.extent
+        context.watcher.progress(plan.job.name, "compare", rows, "rows", extent.rows, extent.read(rows))
 
 
 def _keyed_rows(work: _Work, given: Iterator[Part], seen: Seen, sinks: _Sinks) -> Iterator[pl.DataFrame]:

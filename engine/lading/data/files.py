@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
 
 #: Text is read in pieces of this many bytes.
-PIECE = 4 << 20
+PIECE = 1 << 20
 #: What reading damaged gzip raises: cut short, wrong around the data, a broken block.
 DAMAGED = (EOFError, igzip.BadGzipFile, cast("type[Exception]", isal_zlib.IsalError))
 _FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".parquet": "parquet", ".pq": "parquet"}

@@ -12,6 +12,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from lading.data import read
+from lading.data.files import TextFile, beginning
 from lading.data.names import ROW
 from lading.data.read import frames, reading
 
@@ -20,6 +21,13 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lading.data.read import Input
+    from lading.ports import Size
+
+
+#: From so many bytes of a text the length of a row is estimated.
+_SAMPLE = 1 << 18
+#: So many pieces make a part where few rows are to wait.
+_PIECES = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +75,8 @@ def _read(one: Stretch, columns: tuple[str, ...]) -> pl.DataFrame:
 def parts(given: Input, work: Path, *, fresh: bool, apart: bool) -> Iterator[Part]:
     """Yield the source in parts of exactly FRAME_ROWS rows but for the last, whatever the reader gives.
 
-    `apart` names the rows of Parquet files instead of reading them; `fresh` is that of `frames`.
+    `apart` names the rows of Parquet files instead of reading them, and takes others from the reader in small pieces,
+    of which fewer rows wait; `fresh` is that of `frames`.
 
     Raises:
         SourceError: for whatever cannot be read to its end.
@@ -75,7 +84,8 @@ def parts(given: Input, work: Path, *, fresh: bool, apart: bool) -> Iterator[Par
     if apart and given.format == "parquet":
         yield from _named(given)
         return
-    for frame in frames(given, work, fresh=fresh):
+    piece = max(1, read.FRAME_ROWS // _PIECES) if apart else read.FRAME_ROWS
+    for frame in frames(given, work, fresh=fresh, piece=piece):
         if frame.height:
             yield Part(int(frame[ROW][-1]), frame.height, given.columns, rows=frame)
 
@@ -97,3 +107,36 @@ def _named(given: Input) -> Iterator[Part]:
                 kept, room = [], read.FRAME_ROWS
     if kept:
         yield Part(row - 1, read.FRAME_ROWS - room, given.columns, stretches=tuple(kept))
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """How large a source is: its rows, where that is known beforehand, its bytes, and about how many of them a row has.
+
+    Bytes of packed files are not known.
+    """
+
+    rows: int | None = None
+    size: int | None = None
+    row_size: float = 0.0
+
+    def read(self, rows: int) -> Size | None:
+        """Return about how many bytes so many rows are, and how many there are."""
+        return None if self.size is None else (min(self.size, round(rows * self.row_size)), self.size)
+
+
+def extent_of(given: Input) -> Extent:
+    """Return how large a source is, from the ends of Parquet files or from the beginning of the first text."""
+    size = sum(path.stat().st_size for path in given.files)
+    if given.format == "parquet":
+        rows = 0
+        for path in given.files:
+            with reading(path):
+                rows += pq.read_metadata(path).num_rows
+        return Extent(rows, size, size / rows if rows else 0.0)
+    files = [TextFile(path=path, encoding=given.encoding, marked=False) for path in given.files]
+    if not all(one.plain for one in files):
+        return Extent()
+    start = beginning(files[0], _SAMPLE)
+    lines = start.count(b"\n")
+    return Extent(None, size, len(start) / lines) if lines else Extent()

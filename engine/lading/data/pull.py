@@ -21,7 +21,7 @@ STRETCH = 50_000
 #: A file of so many bytes at most is read whole: threads would cost more than all the rest.
 LITTLE = 1 << 20
 #: Frames that wait for the consumer.
-_WAITING = 2
+_WAITING = 1
 _PAUSE = 0.2
 
 # Text is parsed in pieces of this size, a few at a time: the reader's own choice takes half a gigabyte.

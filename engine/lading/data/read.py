@@ -121,19 +121,19 @@ def _jsonl_schema(path: Path) -> dict[str, pl.DataType]:
     return dict(pl.scan_ndjson(path, infer_schema_length=None).collect_schema())
 
 
-def frames(given: Input, work: Path, *, fresh: bool) -> Iterator[pl.DataFrame]:
+def frames(given: Input, work: Path, *, fresh: bool, piece: int = FRAME_ROWS) -> Iterator[pl.DataFrame]:
     """Yield the rows in frames with their number in `ROW`, blank lines left out.
 
     Each frame but the last is made of exactly FRAME_ROWS rows of the source, whatever the reader gives and however
     the rows are spread over files. `fresh` checks the files and renews their copies in the work folder; otherwise
-    both are trusted.
+    both are trusted. `piece` is how many rows of a text file are taken from the reader at a time.
 
     Raises:
         SourceError: for whatever cannot be read to its end.
     """
     kept: list[pl.DataFrame] = []
     height = 0
-    for frame in _pieces(given, work, fresh=fresh):
+    for frame in _pieces(given, work, piece, fresh=fresh):
         kept.append(frame)
         height += frame.height
         if height >= FRAME_ROWS:
@@ -148,7 +148,7 @@ def frames(given: Input, work: Path, *, fresh: bool) -> Iterator[pl.DataFrame]:
         yield _without_blank_lines(pl.concat(kept), given)
 
 
-def _pieces(given: Input, work: Path, *, fresh: bool) -> Iterator[pl.DataFrame]:
+def _pieces(given: Input, work: Path, piece: int, *, fresh: bool) -> Iterator[pl.DataFrame]:
     """Yield the rows of all files as the reader gives them, numbered."""
     offset = 0
     with ThreadPoolExecutor(1) as beside:
@@ -165,7 +165,7 @@ def _pieces(given: Input, work: Path, *, fresh: bool) -> Iterator[pl.DataFrame]:
                 sound = submit(soundness.check, plain, given.delimiter, len(given.columns))
             rows = 0
             with reading(path, given, plain, sound):
-                for frame in _pulled(given, plain):
+                for frame in _pulled(given, plain, piece):
                     rows += frame.height
                     yield frame.with_columns((pl.col(ROW).cast(pl.Int64) + (offset + 1)).alias(ROW))
                 if sound is not None:
@@ -184,13 +184,13 @@ def _now(check: Callable[..., None], *given: object) -> Future[None]:
     return done
 
 
-def _pulled(given: Input, plain: Path) -> Iterator[pl.DataFrame]:
+def _pulled(given: Input, plain: Path, piece: int) -> Iterator[pl.DataFrame]:
     """Yield the rows of one file at the pace of the consumer."""
     if given.format == "parquet":
         return stretches(_scan(given, plain), pq.read_metadata(plain).num_rows)
     if plain.stat().st_size <= LITTLE:
         return at_once(_scan(given, plain), FRAME_ROWS)
-    return batches(_scan(given, plain), FRAME_ROWS)
+    return batches(_scan(given, plain), piece)
 
 
 def _without_blank_lines(frame: pl.DataFrame, given: Input) -> pl.DataFrame:

@@ -21,8 +21,10 @@ if TYPE_CHECKING:
 
 #: Parts of a scatter that went to the disk. A power of two.
 PARTS = 64
-#: Rows that are held in memory before they go to the disk.
-HELD = 500_000
+#: Rows up to which nothing goes to the disk.
+HELD = 125_000
+#: Rows that are put in order and written at a time, about; beyond HELD they do not wait for more.
+_AT_ONCE = 50_000
 #: The column with the hash that decides which part a key belongs to, and in which order keys are gone through.
 HASH = "lading:key_hash"
 #: Bits of a hash.
@@ -72,14 +74,21 @@ class Scatter:
         self._held.append(rows.select(*self._schema, number.cast(pl.UInt8).alias("lading:part")))
         self._count += rows.height
         self.rows += rows.height
-        if self._count >= HELD:
+        if self._count >= (_AT_ONCE if self._outs else HELD):
             self._flush()
 
     def _flush(self) -> None:
-        """Write what is held."""
-        rows = pl.concat(self._held)
-        self._held, self._count = [], 0
-        # One sort that keeps the order within a part, and slices: much cheaper than as many filters.
+        """Write what is held, a few frames at a time."""
+        held, self._held, self._count = self._held, [], 0
+        while held:
+            height, end = 0, 0
+            while end < len(held) and (not end or height + held[end].height <= _AT_ONCE):
+                height, end = height + held[end].height, end + 1
+            self._write(pl.concat(held[:end]))
+            del held[:end]
+
+    def _write(self, rows: pl.DataFrame) -> None:
+        """Write rows to their parts. One sort that keeps the order within a part is cheaper than many filters."""
         rows = rows.sort("lading:part", maintain_order=True)
         counts = rows["lading:part"].rle().struct.unnest()
         table = rows.drop("lading:part").to_arrow(compat_level=pl.CompatLevel.oldest())

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _PARTIAL = ".lading-part"
 #: Rows of evidence that are held in memory.
-_EVIDENCE_ROWS = 100_000
+_EVIDENCE_ROWS = 50_000
 #: Blocks that wait to be written, and pieces of evidence.
 _BLOCKS_WAIT, _FRAMES_WAIT = 32, 32
 

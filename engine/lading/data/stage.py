@@ -79,7 +79,7 @@ def stage_each(job: Job, rules: VendorRules, comparison: Comparison, into: Path,
             sealer.add_all(one.blocks, one.evidence)
             done += one.rows
             if around.watcher is not None:
-                around.watcher.progress(job.name, "stage", done, "records", changes.total)
+                around.watcher.progress(job.name, "stage", done, "records", changes.total, (sealer.written, None))
             yield from sealer.take()
         if done != changes.total:
             raise changed_under_us(job)

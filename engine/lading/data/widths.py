@@ -30,8 +30,8 @@ def widest(found: Mapped, record: Record) -> int:
     total = _widest(found.heads, outer)
     if found.rows is not None and found.rows.height:
         inner = [one.index for one in record.leaves if one.repeat is not None]
-        items = int(found.rows.group_by(names.HEAD).len()["len"].max() or 0)  # type: ignore[arg-type] # a count
-        total += items * (_widest(found.rows, inner) + _ITEM)
+        most = found.rows.group_by(names.HEAD).len()["len"].max()
+        total += (most if isinstance(most, int) else 0) * (_widest(found.rows, inner) + _ITEM)
     return total * _ESCAPED + _FRAME
 
 

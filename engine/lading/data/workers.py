@@ -27,7 +27,8 @@ _MOST = 8
 
 def threads() -> int:
     """Return how many threads map and encode at the same time where nobody says otherwise."""
-    return max(1, min(_MOST, os.cpu_count() or 1))
+    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    return max(1, min(_MOST, allowed or 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +49,14 @@ class Workers:
 
     @property
     def apart(self) -> bool:
-        """Whether the tasks may run where our memory is not."""
-        return self.executor is not None
+        """Whether a task rather says where its rows lie than holds them: elsewhere, and where memory is short."""
+        return self.executor is not None or self.at_once == 1
 
     def in_order(self, work: Callable[[One], Other], given: Iterable[One]) -> Generator[Other]:
         """Yield `work(one)` for each one in order, with at most one more than `at_once` under way."""
+        if self.executor is None and self.at_once == 1:
+            # Reading and writing have threads of their own: one more would only hold rows in memory.
+            return (work(one) for one in given)
         if self.executor is None:
             return in_order(work, given, self.at_once)
         return _in_order(self.executor, work, given, self.at_once)
