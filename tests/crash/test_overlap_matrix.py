@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 
     Command = Callable[..., tuple[JobOutcome, ...]]
 
+#: a mock whose answer is cut leaves closing the file behind it to the garbage collector
+pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+
 ROWS = 3
 #: one in so many of the checkpoints that other matrices visit too
 STRIDE = int(os.environ.get("LADING_MATRIX", "9"))

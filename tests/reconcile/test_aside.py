@@ -80,6 +80,13 @@ def test_closing_stops_the_worker_and_lets_it_clean_up() -> None:
     assert cleaned.wait(30)
 
 
+def test_who_does_not_wait_is_not_given_two_inline_things_in_a_row() -> None:
+    feed = Inline(three)
+    assert [feed.take(SOON) for _ in range(4)] == [1, None, 2, None]
+    assert feed.take(LONG) == 3
+    feed.close()
+
+
 def test_what_is_made_inline_is_closed_where_it_stands() -> None:
     told: list[str] = []
 

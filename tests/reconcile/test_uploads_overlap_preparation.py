@@ -100,7 +100,7 @@ def test_the_first_file_is_uploaded_before_the_last_one_is_sealed(paced: Paced) 
 
 def test_a_kill_in_the_middle_is_made_good_by_the_same_command(paced: Paced) -> None:
     process = paced.begun(after=2)
-    paced.until(lambda: paced.uploads() >= 1, process)
+    paced.until(lambda: paced.uploads() == 2, process)
     process.kill()
     process.wait()
     status = paced.json("status")
