@@ -156,3 +156,23 @@ def test_a_death_while_a_run_is_cut_short_changes_nothing(scenario: Overlapped) 
         assert died.died_at == f"cut_run:{point}"
         scenario.life(Fuse())
         assert not scenario.complaints(), point
+
+
+def test_batches_of_one_job_go_on_while_another_is_prepared() -> None:
+    place = Path(f"{folder()}-overlap-two")
+    one = Overlapped("vehicles", place)
+    one.sources.names = ("vehicles", "guests")
+    one.sources.rows["guests"] = {}
+    for number in range(1, ROWS + 1):
+        row = {"id": f"G{number}", "name": "name d", "email": f"g{number}@example.com"}
+        one.sources.rows["guests"][row["id"]] = row
+    one.sources._write("guests")
+    told: list[str] = []
+
+    outcomes = one.life(Fuse(told=told.append))
+
+    shutil.rmtree(place)
+    assert [each.exit_code for each in outcomes] == [ExitCode.DONE] * 2
+    sealed = [at for at, line in enumerate(told) if line.startswith("guests-") and " prepared " in line]
+    between = told[sealed[0] : sealed[-1]]
+    assert any(line.startswith("vehicles-") for line in between), between
