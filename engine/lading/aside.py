@@ -83,21 +83,26 @@ class Aside(Generic[One]):
 
 
 class Inline(Generic[One]):
-    """The same without a thread: each thing is made when it is asked for."""
+    """The same without a thread: a thing is made when it is asked for, and never two at once for who does not wait."""
 
     def __init__(self, work: Callable[[Callable[[], bool]], Iterator[One]]) -> None:
         """Begin nothing yet."""
         self._things = _closable(work(lambda: False))
         self._ended = False
+        self._rests = False
 
     @property
     def ended(self) -> bool:
         """Whether there is nothing more."""
         return self._ended
 
-    def take(self, _within: timedelta | None, /) -> One | None:
-        """Return the next thing; None when there is none. Raises whatever making it raises."""
+    def take(self, within: timedelta | None, /) -> One | None:
+        """Return the next thing; None when there is none (yet). Raises whatever making it raises."""
+        if self._rests and within is not None and not within:
+            self._rests = False
+            return None
         for one in self._things:
+            self._rests = True
             return one
         self._ended = True
         return None

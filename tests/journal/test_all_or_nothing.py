@@ -11,6 +11,7 @@ from journal_samples import DELIVERED, LIFE, NOW, a_baseline, a_batch, a_run, ki
 
 from lading.core.batch import Phase, Verb
 from lading.core.events import Announced
+from lading.core.run import RunState
 from lading.errors import EnvironmentProblem
 from lading.journal import Journal
 
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
     from lading.ports import Reject
 
 START = ["begin", "run", "batches", "rejects", "commit", "committed"]
+ADD = ["begin", "batch", "run", "commit", "committed"]
+CUT = ["begin", "run", "commit", "committed"]
 RECORD = ["begin", "event", "batch", "commit", "committed"]
 DELIVER = ["begin", "event", "batch", "baseline", "rejects", "run", "commit", "committed"]
 
@@ -28,6 +31,19 @@ DELIVER = ["begin", "event", "batch", "baseline", "rejects", "run", "commit", "c
 def start(journal: Journal) -> None:
     run = a_run(batches=2, high_water="9")
     journal.start_run(run, [a_batch(run, 1), a_batch(run, 2)], rejects(50, "invalid", chunk=20))
+
+
+def begin(journal: Journal) -> None:
+    run = a_run(batches=2, state=RunState.PREPARING, high_water="9")
+    journal.start_run(run, [a_batch(run, 1)], ())
+
+
+def add(journal: Journal) -> None:
+    journal.add_batch(a_batch(journal.run("guests-1"), 2), slot=NOW)
+
+
+def cut(journal: Journal) -> None:
+    journal.cut_run("guests-1", NOW)
 
 
 def announce(journal: Journal) -> None:
@@ -53,6 +69,8 @@ def collected(journal: Journal) -> None:
 
 WRITES = [
     *(("start_run", point, nothing, start) for point in START),
+    *(("add_batch", point, begin, add) for point in ADD),
+    *(("cut_run", point, begin, cut) for point in CUT),
     *(("record", point, fresh, announce) for point in RECORD),
     *(("deliver", point, collected, deliver) for point in DELIVER),
 ]
@@ -104,6 +122,20 @@ def test_the_points_of_the_trip_are_those_that_are_promised(state: Path) -> None
         reached.clear()
         deliver(journal)
         assert reached == [f"deliver:{point}" for point in DELIVER]
+
+
+def test_the_points_of_a_run_that_is_prepared_in_steps_are_those_that_are_promised(state: Path) -> None:
+    reached: list[str] = []
+    with Journal.open(state, trip=reached.append) as journal:
+        begin(journal)
+        reached.clear()
+        add(journal)
+        assert reached == [f"add_batch:{point}" for point in ADD]
+    with Journal.open(state.with_name("other"), trip=reached.append) as journal:
+        begin(journal)
+        reached.clear()
+        cut(journal)
+        assert reached == [f"cut_run:{point}" for point in CUT]
 
 
 @pytest.mark.parametrize("point", [one for one in DELIVER if one != "committed"])

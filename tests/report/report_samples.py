@@ -6,10 +6,10 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from lading.core.accounting import Tally, settle
+from lading.core.accounting import Tally
 from lading.core.batch import Batch, BatchFile, BatchId, Books, Phase, RunId
 from lading.core.guards import Budget, Limit
-from lading.core.run import Run, RunState
+from lading.core.run import Run, RunState, settlement_of
 from lading.report.settlement import RunReport
 
 NOW = datetime(2026, 11, 22, 7, 30, 14, tzinfo=UTC)
@@ -51,4 +51,4 @@ def run(**changes: Any) -> Run:
 def report(one: Run, *batches: Batch, invalid: int = 6, rejected: int = 4) -> RunReport:
     """Return the report of a run with its equation and a budget."""
     budget = Budget(invalid=Limit(count=invalid), rejected=Limit(count=rejected))
-    return RunReport(run=one, settlement=settle(one.job, one.id, one.tally, batches), batches=batches, budget=budget)
+    return RunReport(run=one, settlement=settlement_of(one, batches), batches=batches, budget=budget)

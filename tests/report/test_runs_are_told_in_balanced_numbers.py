@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from report_samples import NOW, batch, report, run
@@ -67,6 +68,39 @@ def test_a_held_run_says_which_guard_and_that_nothing_was_sent() -> None:
         f"  held: {reason}\n"
         "next: `lading approve guests` when the plan is right, then `lading sync guests`"
     )
+
+
+def test_a_run_that_is_being_prepared_says_how_far_it_is() -> None:
+    tally = Tally(source_rows=300, selected=300, unchanged=70, added=230)
+    sealed = batch(phase=Phase.SUBMITTED, books=None)
+    preparing = report(run(state=RunState.PREPARING, tally=tally), sealed)
+
+    assert preparing.text(plain) == (
+        "guests: preparing (run 1, 2026-11-22 07:30:14Z)\n"
+        "  selected 300 = unchanged 70 + accepted 0 + invalid 0 + rejected 0 + unknown 0 + held 230 (in flight 230)\n"
+        "  sent 115 records of 230 so far in 1 batch file (9.8 kB): 230 added, 0 changed, 0 removed"
+    )
+    step = "`lading sync guests` sends what was held when preparing was cut short"
+    for runner, said in (("", (step,)), ("host 7", ())):
+        job = JobStatus(job="guests", last=preparing, runner=runner)
+        assert StatusReport(now=NOW, jobs=(job,)).next_steps() == said
+
+
+def test_a_run_that_was_cut_short_says_what_is_held_and_what_sends_it() -> None:
+    tally = Tally(source_rows=300, selected=300, unchanged=70, added=230, held=115, unsealed=115)
+    reason = "preparing was cut short after 115 of 230 records; the next run sends the rest"
+    cut = report(run(tally=tally, reason=reason), batch())
+    step = "`lading sync guests` sends what was held when preparing was cut short"
+    job = JobReport(job="guests", runs=(cut,), exit_code=ExitCode.UNSETTLED)
+
+    text = OutcomeReport(jobs=(job,)).text(plain)
+
+    assert "unknown 0 + held 115" in text
+    assert f"  held: {reason}\n" in text
+    assert text.endswith(f"next: {step}")
+    assert StatusReport(now=NOW, jobs=(JobStatus(job="guests", last=cut),)).next_steps() == (step,)
+    later = replace(job, runs=(cut, report(run(id="guests-2", serial=2), batch())), exit_code=ExitCode.DONE)
+    assert OutcomeReport(jobs=(later,)).next_steps() == ()
 
 
 def test_several_runs_end_with_one_total_that_balances() -> None:

@@ -85,13 +85,15 @@ class Loop:
         clock = self._world.clock
         within: timedelta | None = _AT_ONCE
         while preparation.more:
-            if (batch := preparation.take(within)) is not None:
+            batch = preparation.take(within)
+            while batch is not None:
+                # What is sealed is remembered at once: a crash during the next call must not lose the work.
                 self._live[batch.id] = batch
-            if preparation.more:
-                moved, until = self._pass()
-                within = _AT_ONCE if moved else None
-                if not moved and until is not None:
-                    within = until - clock.now()
+                batch = preparation.take(_AT_ONCE)
+            moved, until = self._pass()
+            within = _AT_ONCE if moved else None
+            if not moved and until is not None:
+                within = until - clock.now()
 
     def _pass(self) -> tuple[bool, datetime | None]:
         """Take a step with each batch that may go on; say whether one moved, and when the first that waits is due."""

@@ -81,7 +81,7 @@ class Preparation:
         Raises:
             LadingError: when the next file cannot be made or remembered.
         """
-        if self.feed is None:
+        if self.feed is None or not self.more:
             return None
         file = self.feed.take(within)
         if file is not None:
