@@ -17,7 +17,7 @@ KINDS = ("noqa", "type: ignore", "pragma: no cover")
 #: reason in the commit; lower it when an exception is gone.
 EXCEPTIONS = {
     "engine": (68, 1, 0),
-    "mocks": (16, 2, 0),
+    "mocks": (18, 2, 0),
     "tests": (31, 5, 0),
     "elsewhere": (0, 0, 0),
 }
