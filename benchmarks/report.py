@@ -20,7 +20,10 @@ _HEAD = f"{'what':30} {'rows':>10} {'seconds':>9} {'cpu s':>8} {'k rows/s':>9} {
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Line:
-    """One way of doing the work: the medians of its runs; of memory the most. `parts` are seconds by stage."""
+    """One way of doing the work: the medians of its runs; of memory the most.
+
+    `parts` are seconds by stage, `mocks_cpu` is the processor time of mocks that were served beside it.
+    """
 
     name: str
     group: str
@@ -33,6 +36,7 @@ class Line:
     runs: int
     cores: int | None = None
     parts: Mapping[str, float] = field(default_factory=dict)
+    mocks_cpu: float = 0.0
 
 
 def lines(measured: Iterable[Measurement], runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Line]:
@@ -60,6 +64,7 @@ def _line(name: str, one: Measurement, runs: Sequence[Mapping[str, Any]]) -> Lin
         anon=max(int(run.get("anon", 0)) for run in runs),
         runs=len(runs),
         cores=one.cores,
+        mocks_cpu=median(run.get("mocks_cpu", 0.0) for run in runs),
         parts={stage: median(run["parts"][stage] for run in runs) for stage in stages},
     )
 
@@ -74,7 +79,8 @@ def table(found: Sequence[Line], against: Sequence[str]) -> str:
         text += f" {one.peak or '':>9} {one.anon or '':>9}"
         rows.append(text + "".join(f" {one.rate / rates[other]:>16.2f}" for other in known))
         if one.parts:
-            rows.append(f"    {told(one.parts)}")
+            beside = f"; the mocks {one.mocks_cpu:.1f} cpu s" if one.mocks_cpu else ""
+            rows.append(f"    {told(one.parts)}{beside}")
     return "\n".join(rows)
 
 

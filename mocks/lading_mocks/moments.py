@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import re
 from datetime import UTC, datetime
+from functools import lru_cache
 
-_ISO = re.compile(
+_is_iso = re.compile(
     r"\d{4}-\d{2}-\d{2}T\d{2}:\d{2}(?P<seconds>:\d{2}(?P<fraction>\.\d{1,9})?)?(?P<zone>Z|[+-]\d{2}:?\d{2})",
-)
+).fullmatch
 
 
 # No calendar of ours goes further; a date a customer sends may be this late, and things happen after it.
@@ -47,7 +48,13 @@ def parse(text: object, *, utc: bool = False, whole_seconds: bool = False) -> fl
 
     `utc` insists on `Z` or a zero offset, `whole_seconds` refuses a fraction.
     """
-    if not isinstance(text, str) or (found := re.fullmatch(_ISO, text)) is None or not text.isascii():
+    return _parsed(text, utc, whole_seconds) if isinstance(text, str) else None
+
+
+# The same moments come again and again in the records of one file, and each is asked about more than once.
+@lru_cache(maxsize=1 << 16)
+def _parsed(text: str, utc: bool, whole_seconds: bool) -> float | None:  # noqa: FBT001 - a cache knows by place
+    if (found := _is_iso(text)) is None or not text.isascii():
         return None
     if whole_seconds and found["fraction"]:
         return None

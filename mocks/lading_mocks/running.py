@@ -214,6 +214,8 @@ class Running:
         for server in self._servers.values():
             if server.is_running():
                 server.stop()
+        for vendor in self._kit.vendors.values():
+            vendor.close()
         if self._temporary:
             shutil.rmtree(self.state_dir, ignore_errors=True)
 

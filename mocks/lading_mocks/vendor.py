@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.wrappers import Response
 
 from lading_mocks import answers, disk, ledger, signing
+from lading_mocks.ahead import Ahead
 from lading_mocks.switches import turned
 from lading_mocks.world import Batch, Upload
 
@@ -44,6 +45,7 @@ class Vendor(abc.ABC):
     def __init__(self, memory: Memory, clock: Clock) -> None:
         """Take the memory and the clock to live by."""
         self.memory, self.clock = memory, clock
+        self.ahead = Ahead()
 
     @abc.abstractmethod
     def respond(self, request: Request) -> Response:
@@ -111,12 +113,19 @@ class Vendor(abc.ABC):
         """Give what the vendor holds beyond its batches; a vendor that only answers holds nothing."""
         return iter(())
 
+    def close(self) -> None:
+        """End the work that was begun ahead of its time; what is asked for after that is done when it is."""
+        with self.memory.lock:
+            self.ahead.end()
+
     def reset(self) -> None:
         """Forget everything."""
+        self.close()
         self.memory.forget()
 
     def remembered(self) -> None:
         """Go on from what the folder holds now, which may be another world than before."""
+        self.close()
         self.memory.load()
 
     def take_in(

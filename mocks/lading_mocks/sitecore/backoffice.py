@@ -10,7 +10,6 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from lading_mocks import disk, moments
-from lading_mocks.ahead import Ahead
 from lading_mocks.sitecore import bulk, files, phases
 from lading_mocks.sitecore.store import Store
 from lading_mocks.sitecore.switches import SitecoreSwitches
@@ -37,7 +36,6 @@ class BackOffice(Vendor):
         self.switches = switches or SitecoreSwitches()
         # The store is made again from the uploads when it is first needed, so that starting costs nothing.
         self._store: Store | None = None
-        self._ahead = Ahead()
 
     def settle(self) -> None:
         """Apply every uploaded file whose time has come, in the order in which the files arrived."""
@@ -104,13 +102,11 @@ class BackOffice(Vendor):
     def reset(self) -> None:
         """Forget everything."""
         with self.memory.lock:
-            self._ahead.end()
             super().reset()
             self._store = None
 
     def remembered(self) -> None:
         """Go on from what the folder holds now."""
-        self._ahead.end()
         super().remembered()
         self._store = None
 
@@ -150,11 +146,11 @@ class BackOffice(Vendor):
         super()._note(batch, received, keep=keep)
         arrived = self.memory.world.get(batch.id)
         if self.switches.bulk and keep is not None and arrived and not phases.corrupted(arrived, self.switches):
-            self._ahead.begin(self._upload_of(arrived), self._counting(arrived))
+            self.ahead.begin(self._upload_of(arrived), self._counting(arrived))
 
     def _counted(self, batch: Batch) -> dict[str, int]:
         self._check_size(batch)
-        return self._ahead.result(self._upload_of(batch), self._counting(batch))
+        return self.ahead.result(self._upload_of(batch), self._counting(batch))
 
     def _counting(self, batch: Batch) -> Callable[[], dict[str, int]]:
         return partial(files.count, self._upload_of(batch), self._made(batch), self.switches)

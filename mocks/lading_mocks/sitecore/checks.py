@@ -16,14 +16,15 @@ from lading_mocks.sitecore.problems import VALIDATION, Refused
 Check = Callable[[Any], str | None]
 Value = dict[str, Any]
 
-_UUID = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}")
-_EMAIL = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+")
-_ATTRIBUTE = re.compile(r"[A-Za-z0-9]+")
+# These are bound once, because each is asked several times about every record.
+_is_uuid = re.compile(r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}").fullmatch
+_is_email = re.compile(r"[^@\s]+@[^@\s.]+(\.[^@\s.]+)+").fullmatch
+_is_attribute = re.compile(r"[A-Za-z0-9]+").fullmatch
 
 
 def is_uuid(value: object) -> bool:
     """Tell whether a value is 8-4-4-4-12 hex digits, whatever version it claims to be."""
-    return isinstance(value, str) and re.fullmatch(_UUID, value) is not None
+    return isinstance(value, str) and _is_uuid(value) is not None
 
 
 def text(value: object) -> str | None:
@@ -68,19 +69,20 @@ def minute(value: object) -> str | None:
 
 def email(value: object) -> str | None:
     """Accept one `@`, no spaces, a dot in the domain."""
-    good = isinstance(value, str) and re.fullmatch(_EMAIL, value) is not None
+    good = isinstance(value, str) and _is_email(value) is not None
     return None if good else "must be an e-mail address"
 
 
 def one_of(*words: str) -> Check:
     """Accept one of a closed list of words."""
-    return lambda value: None if isinstance(value, str) and value in words else f"must be one of {', '.join(words)}"
+    known, complaint = frozenset(words), f"must be one of {', '.join(words)}"
+    return lambda value: None if isinstance(value, str) and value in known else complaint
 
 
 def shaped(pattern: str, what: str) -> Check:
     """Accept a string of a shape, which `what` describes."""
-    shape = re.compile(pattern)
-    return lambda value: None if isinstance(value, str) and re.fullmatch(shape, value) else f"must be {what}"
+    fits, complaint = re.compile(pattern).fullmatch, f"must be {what}"
+    return lambda value: None if isinstance(value, str) and fits(value) else complaint
 
 
 def at_most(longest: int) -> Check:
@@ -101,24 +103,35 @@ def demand(good: bool, where: str, complaint: str) -> None:  # noqa: FBT001 - it
 def present(value: Value, names: tuple[str, ...], where: str = "") -> None:
     """Refuse the record unless all these attributes are there."""
     for name in names:
-        demand(name in value, f"{where}{name}", "is required")
+        if name not in value:
+            raise Refused(VALIDATION, f"{where}{name} is required")
 
 
 def known(value: Value, table: Mapping[str, Check], where: str = "") -> None:
     """Refuse the record if an attribute that the table knows breaks its check; the others are passed over."""
+    if fit(value, table):
+        return
+    # Of several broken attributes the first of the table is told.
     for name, check in table.items():
-        if name in value:
-            complaint = check(value[name])
-            demand(complaint is None, f"{where}{name}", complaint or "")
+        complaint = check(value[name]) if name in value else None
+        demand(complaint is None, f"{where}{name}", complaint or "")
+
+
+def fit(value: Value, table: Mapping[str, Check]) -> bool:
+    """Tell whether no attribute that the table knows breaks its check."""
+    for name, inner in value.items():
+        check = table.get(name)
+        if check is not None and check(inner) is not None:
+            return False
+    return True
 
 
 def objects(value: Value, name: str, where: str = "") -> list[Value]:
     """Give an attribute that is an array of objects; empty when it is absent."""
     items = value.get(name, [])
-    good = isinstance(items, list) and all(isinstance(one, dict) for one in items)
-    demand(good, f"{where}{name}", "must be an array of objects")
-    found: list[Value] = items
-    return found
+    if not isinstance(items, list) or not all(isinstance(one, dict) for one in items):
+        raise Refused(VALIDATION, f"{where}{name} must be an array of objects")
+    return items
 
 
 def extensions(value: Value, *, groups: tuple[str, ...], most: int, where: str = "") -> None:
@@ -132,13 +145,13 @@ def extensions(value: Value, *, groups: tuple[str, ...], most: int, where: str =
         demand(name not in seen_groups, f"{place}.name", "stands there twice")
         demand(group.get("key") == "default", f"{place}.key", "must be default")
         seen_groups.add(str(name))
-        own = [attribute for attribute in group if attribute not in {"name", "key"}]
+        own = {attribute: held for attribute, held in group.items() if attribute not in {"name", "key"}}
         demand(len(own) <= most, place, f"has more than {most} attributes")
-        for attribute in own:
-            demand(re.fullmatch(_ATTRIBUTE, attribute) is not None, place, "has a name with other than A-Z a-z 0-9")
+        for attribute, held in own.items():
+            demand(_is_attribute(attribute) is not None, place, "has a name with other than A-Z a-z 0-9")
             demand(attribute not in seen_names, place, "has an attribute name in two groups")
-            scalar = isinstance(group[attribute], str | bool) or number(group[attribute]) is None
-            demand(scalar, f"{place}.{attribute}", "must be a string, a boolean or a number")
+            if not isinstance(held, str) and not isinstance(held, bool) and number(held) is not None:
+                raise Refused(VALIDATION, f"{place}.{attribute} must be a string, a boolean or a number")
             seen_names.add(attribute)
 
 

@@ -19,12 +19,15 @@ from typing import TYPE_CHECKING, Any
 from lading_mocks import moments
 from lading_mocks.sitecore import problems
 from lading_mocks.sitecore.guests import names_of
+from lading_mocks.sitecore.names import Names
 from lading_mocks.sitecore.problems import Refused
+from lading_mocks.sitecore.values import Values
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from lading_mocks.sitecore.checks import Value
+    from lading_mocks.sitecore.names import Name
 
 DAY = 86_400
 _SPACE = uuid.UUID("6e7a4b0e-54b6-5d0c-9d7e-2b1f3c4d5e6f")
@@ -32,23 +35,23 @@ _SPACE = uuid.UUID("6e7a4b0e-54b6-5d0c-9d7e-2b1f3c4d5e6f")
 
 @dataclass(slots=True, kw_only=True)
 class Guest:
-    """One guest as held; `names` are what it can be found by."""
+    """One guest as held: where its value lies, what it can be found by, and the refs of its orders, if it has any."""
 
-    ref: str
-    value: Value
-    names: set[tuple[str, str]]
-    orders: dict[str, None] = field(default_factory=dict)
+    number: int
+    at: int
+    names: tuple[Name, ...] = ()
+    orders: dict[str, None] | None = None
 
 
 @dataclass(slots=True, kw_only=True)
 class Order:
-    """One order as held; `ordered` in epoch seconds, `guest` the ref of its contact while that guest exists."""
+    """One order as held; `ordered` in epoch seconds, `guest` the number of its contact while that guest exists."""
 
     ref: str
     value: Value
     ordered: float
-    guest: str | None
-    travellers: dict[tuple[str, str], str] = field(default_factory=dict)
+    guest: int | None
+    travellers: set[tuple[str, str]] = field(default_factory=set)
 
 
 class Store:
@@ -57,29 +60,34 @@ class Store:
     def __init__(self) -> None:
         """Start empty."""
         self._made = 0
-        self._guests: dict[str, Guest] = {}
-        self._by_name: dict[tuple[str, str], dict[str, None]] = {}
+        self._guests: dict[int, Guest] = {}
+        self._values = Values()
+        self._names = Names()
         self._orders: dict[str, Order] = {}
         self._by_reference: dict[str, dict[str, None]] = {}
         self._tracking: list[Value] = []
         self._types: dict[tuple[str, str, str], type] = {}
 
-    def upsert_guest(self, value: Value, *, new_only: bool = False) -> str:
-        """Create a guest or, unless `new_only`, update the fields sent; gives its ref."""
-        _fail_if_reserved(value)
-        if new_only and self._find_guests(value):
+    def upsert_guest(self, value: Value, *, new_only: bool = False) -> int:
+        """Create a guest or, unless `new_only`, update the fields sent; gives its number."""
+        names = names_of(value)
+        _fail_if_reserved(names)
+        found = self._names.find(names)
+        if new_only and found:
             raise Refused(problems.IDENTITY_TAKEN)
         self._types |= self._types_in("guest", value)
-        found = self._find_guests(value)
-        guest = found[0] if found else self._new_guest()
-        merged = guest.value | value
-        if "identifiers" in guest.value and "identifiers" in value:
-            kept = {(one["provider"], one["id"]): one for one in guest.value["identifiers"]}
+        if not found:
+            return self._new_guest(value, names).number
+        guest = self._guests[found[0]]
+        before = self._values.get(guest.at)
+        merged = before | value
+        if "identifiers" in before and "identifiers" in value:
+            kept = {(one["provider"], one["id"]): one for one in before["identifiers"]}
             kept |= {(one["provider"], one["id"]): one for one in value["identifiers"]}
             merged["identifiers"] = list(kept.values())
-        guest.value = merged
-        self._rename(guest, set(names_of(merged)))
-        return guest.ref
+        guest.at = self._values.put(merged)
+        self._rename(guest, names_of(merged))
+        return guest.number
 
     def delete_guest(self, value: Value, *, gdpr: bool) -> str:
         """Delete the first guest that matches; with `gdpr` its orders too. Gives the 200 text of the old documents."""
@@ -89,7 +97,7 @@ class Store:
         guest = found[0]
         if _has_session(guest):
             raise Refused(problems.NOT_ALLOWED, "the guest has an active session")
-        for ref in guest.orders:
+        for ref in list(guest.orders or ()):
             if gdpr:
                 self._drop_order(ref)
             else:
@@ -109,14 +117,14 @@ class Store:
             raise Refused(problems.OPEN_SESSION)
         if old is new:
             raise Refused(problems.VALIDATION, "migrateFrom and migrateTo are the same guest")
-        for ref in old.orders:
-            self._orders[ref].guest = new.ref
-        new.orders |= old.orders
+        for ref in old.orders or ():
+            self._orders[ref].guest = new.number
+        new.orders = (new.orders or {}) | (old.orders or {})
         self._retire(old)
 
     def put_order(self, value: Value, *, insert: bool) -> None:
         """Create an order, or replace (insert) or update (upsert) the one of that reference within 24 hours."""
-        _fail_if_reserved(value["contact"])
+        _fail_if_reserved(names_of(value["contact"]))
         found: dict[tuple[str, str, str], type] = {}
         for entity, held_by in (("order", value), *(("item", item) for item in value["orderItems"])):
             found |= self._types_in(entity, held_by, found)
@@ -127,15 +135,15 @@ class Store:
         held = self._matching_orders(value["referenceId"], ordered)
         if held:
             order = held[0]
-            if order.guest in self._guests:
-                self._guests[order.guest].orders.pop(order.ref, None)
+            self._unlink(order)
             order.value = value if insert else order.value | value
             order.ordered, order.guest = ordered, contact
         else:
-            order = Order(ref=self._new_ref("order"), value=value, ordered=ordered, guest=contact)
+            order = Order(ref=_ref("order", self._new_number()), value=value, ordered=ordered, guest=contact)
             self._orders[order.ref] = order
             self._by_reference.setdefault(value["referenceId"], {})[order.ref] = None
-        self._guests[contact].orders[order.ref] = None
+        holder = self._guests[contact]
+        holder.orders = (holder.orders or {}) | {order.ref: None}
         for consumer in value.get("consumers", []):
             self._meet(consumer, order)
 
@@ -148,9 +156,8 @@ class Store:
         if names_of(consumer):
             self.upsert_guest(person)
         elif all(name) and name != (contact.get("firstName"), contact.get("lastName")) and name not in order.travellers:
-            guest = self._new_guest()
-            guest.value = person | {"guestType": "traveller"}
-            order.travellers[name] = guest.ref
+            self._new_guest(person | {"guestType": "traveller"}, ())
+            order.travellers.add(name)
 
     def delete_order(self, value: Value) -> str:
         """Delete one order and its items; gives the 200 text of the documents."""
@@ -172,37 +179,45 @@ class Store:
     def held(self) -> Iterator[dict[str, Any]]:
         """Give all that is held, oldest first: guests, orders, tracking events."""
         for guest in list(self._guests.values()):
-            yield {"kind": "guest", "ref": guest.ref, "orders": list(guest.orders), "value": guest.value}
+            value, ref = self._values.get(guest.at), _ref("guest", guest.number)
+            yield {"kind": "guest", "ref": ref, "orders": list(guest.orders or ()), "value": value}
         for order in list(self._orders.values()):
-            yield {"kind": "order", "ref": order.ref, "guest": order.guest, "value": order.value}
+            guest_ref = None if order.guest is None else _ref("guest", order.guest)
+            yield {"kind": "order", "ref": order.ref, "guest": guest_ref, "value": order.value}
         for event in list(self._tracking):
             yield {"kind": "tracking", "value": event}
 
     def _find_guests(self, value: Value) -> list[Guest]:
-        refs: dict[str, None] = {}
-        for name in names_of(value):
-            refs |= self._by_name.get(name, {})
-        return [self._guests[ref] for ref in refs]
+        return [self._guests[number] for number in self._names.find(names_of(value))]
 
-    def _new_ref(self, kind: str) -> str:
+    def _new_number(self) -> int:
         self._made += 1
-        return str(uuid.uuid5(_SPACE, f"{kind}:{self._made}"))
+        return self._made
 
-    def _new_guest(self) -> Guest:
-        guest = Guest(ref=self._new_ref("guest"), value={}, names=set())
-        self._guests[guest.ref] = guest
+    def _new_guest(self, value: Value, names: Sequence[Name]) -> Guest:
+        guest = Guest(number=self._new_number(), at=self._values.put(value))
+        self._guests[guest.number] = guest
+        self._rename(guest, names)
         return guest
 
-    def _rename(self, guest: Guest, names: set[tuple[str, str]]) -> None:
-        for gone in guest.names - names:
-            self._by_name[gone].pop(guest.ref)
-        for fresh in names - guest.names:
-            self._by_name.setdefault(fresh, {})[guest.ref] = None
-        guest.names = names
+    def _rename(self, guest: Guest, names: Sequence[Name]) -> None:
+        for gone in guest.names:
+            if gone not in names:
+                self._names.remove(gone, guest.number)
+        kept = tuple(dict.fromkeys(names))
+        for fresh in kept:
+            if fresh not in guest.names:
+                self._names.add(fresh, guest.number)
+        guest.names = kept
 
     def _retire(self, guest: Guest) -> None:
-        self._rename(guest, set())
-        del self._guests[guest.ref]
+        self._rename(guest, ())
+        del self._guests[guest.number]
+
+    def _unlink(self, order: Order) -> None:
+        holder = None if order.guest is None else self._guests.get(order.guest)
+        if holder is not None and holder.orders is not None:
+            holder.orders.pop(order.ref, None)
 
     def _matching_orders(self, reference: str, ordered: float | None) -> list[Order]:
         orders = [self._orders[ref] for ref in self._by_reference.get(reference, {})]
@@ -211,9 +226,7 @@ class Store:
     def _drop_order(self, ref: str) -> None:
         order = self._orders.pop(ref)
         self._by_reference[order.value["referenceId"]].pop(ref)
-        # The ref is the caller's key too while it walks over the guest's orders; a gdpr delete drops the guest next.
-        if order.guest in self._guests:
-            self._guests[order.guest].orders = {r: None for r in self._guests[order.guest].orders if r != ref}
+        self._unlink(order)
 
     def _types_in(
         self,
@@ -223,15 +236,18 @@ class Store:
     ) -> dict[tuple[str, str, str], type]:
         # The tenant's schema is what was first accepted: an attribute keeps its type (3.5, Validation error).
         known = self._types | beside if beside else self._types
-        found = {
-            (entity, group["name"], name): _type(inner)
-            for group in value.get("extensions", [])
-            for name, inner in group.items()
-            if name not in {"name", "key"}
-        }
-        for place, kind in found.items():
-            if known.get(place, kind) is not kind:
-                raise Refused(problems.VALIDATION, f"extensions.{place[2]} has another type than before")
+        found = {}
+        for group in value.get("extensions", ()):
+            where = group["name"]
+            for name, inner in group.items():
+                if name in {"name", "key"}:
+                    continue
+                place, kind = (entity, where, name), _type(inner)
+                held = known.get(place)
+                if held not in {None, kind}:
+                    raise Refused(problems.VALIDATION, f"extensions.{name} has another type than before")
+                if held is None:
+                    found[place] = kind
         return found
 
 
@@ -245,6 +261,11 @@ def _has_session(guest: Guest) -> bool:
     return any(name.startswith("MOCK-OPEN-SESSION") for provider, name in guest.names if provider)
 
 
-def _fail_if_reserved(value: Value) -> None:
-    if any(name.startswith("MOCK-SERVER-ERROR") for provider, name in names_of(value) if provider):
+def _ref(kind: str, number: int) -> str:
+    # Worked out when somebody looks: most are never looked at.
+    return str(uuid.uuid5(_SPACE, f"{kind}:{number}"))
+
+
+def _fail_if_reserved(names: Iterable[Name]) -> None:
+    if any(name.startswith("MOCK-SERVER-ERROR") for provider, name in names if provider):
         raise Refused(problems.SERVER)

@@ -1,0 +1,74 @@
+"""The benchmarks run by hand; what they say of a run is held here: stages that add up, names that can be asked for."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from benchmarks import plots, report, stages
+from benchmarks.measurements import Measurement, Wish, everything
+
+ROOT = Path(__file__).parents[2]
+WISH = Wish(rows=1000, scale=(200, 1000), seed=7, data=Path("data"), peers=None)
+TOLD = [
+    (0.5, "07:00:03 guests: compare 25,000 rows"),
+    (2.0, "07:00:04 guests: batch guests-38d2: prepared, 198,398 records, 32.7 MB"),
+    (2.1, "07:00:04 guests: batch guests-38d2: allocated"),
+    (2.6, "07:00:05 guests: batch guests-38d2: submitted"),
+    (2.7, '07:00:05 guests: batch guests-38d2: submitted, the vendor says "file_uploaded"'),
+    (2.7, "07:00:05 waiting until 07:00:10"),
+    (3.7, "07:00:27 guests: batch guests-38d2: settled, the vendor's word is processed (success)"),
+    (4.0, "07:00:28 guests: batch guests-38d2: collected, accepted 198,398, rejected 0, unknown 0"),
+    (4.5, "07:00:28 guests: batch guests-38d2: delivered, accepted 198,398, rejected 0, unknown 0"),
+]
+
+
+def asked(*words: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "benchmarks", *words]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
+
+
+def test_the_stages_of_a_sync_add_up_to_all_of_its_time() -> None:
+    spent = stages.split(TOLD, 5.0)
+    expected = {"prepare": 2.0, "upload": 0.6, "wait": 1.1, "collect and settle": 0.3, "baseline": 0.5, "end": 0.5}
+    assert spent == pytest.approx(expected)
+
+
+def test_a_run_that_sends_nothing_is_preparation_alone() -> None:
+    assert stages.split(TOLD[:1], 3.0)["prepare"] == pytest.approx(3.0)
+
+
+def test_every_measurement_has_a_name_of_its_own_and_is_listed() -> None:
+    names = [one.name for one in everything(WISH)]
+    assert len(set(names)) == len(names)
+    listed = asked("--rows", "1000", "--list").stdout
+    assert [name for name in names if f"  {name}\n" not in listed] == []
+
+
+def test_a_name_that_is_not_there_is_refused_with_where_to_look() -> None:
+    refused = asked("--only", "speed")
+    assert refused.returncode != 0
+    assert "there is no speed; --list lists" in refused.stderr
+
+
+def test_table_and_plots_show_every_line(tmp_path: Path) -> None:
+    measured = [
+        Measurement(name="sync", group="sync", command=lambda _: "no"),
+        *[Measurement(name=f"{n} cores", group="cores", command=lambda _: "no", cores=n) for n in (1, 2)],
+    ]
+    runs = {
+        "sync: first load": [{"rows": 10, "seconds": 2.0, "parts": {"prepare": 2.0}, "mocks_cpu": 1.5}],
+        "1 cores": [{"rows": 10, "seconds": 2.0}, {"rows": 10, "seconds": 4.0}],
+        "2 cores": [{"rows": 10, "seconds": 1.0}],
+    }
+    lines = report.lines(measured, runs)
+    assert [(one.name, one.seconds) for one in lines] == [("sync: first load", 2.0), ("1 cores", 3.0), ("2 cores", 1.0)]
+    table = report.table(lines, ("2 cores",))
+    assert "prepare 2.0 s; the mocks 1.5 cpu s" in table
+    plots.bars(lines, "a & b", tmp_path / "bars.svg")
+    plots.scaling(lines, tmp_path / "scaling.svg")
+    assert ">sync: first load<" in (tmp_path / "bars.svg").read_text()
+    assert "a &amp; b" in (tmp_path / "bars.svg").read_text()
+    assert (tmp_path / "scaling.svg").read_text().count("<circle") == 2
