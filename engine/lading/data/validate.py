@@ -271,8 +271,8 @@ def _whole(root: Members, schema: RecordSchema, mode: str) -> list[Check]:
                 message = f"is required when {one.field} is {' or '.join(one.equals)}"
                 found.append(Check(name, "condition", test, message))
     for name, other in schema.differ:
-        if isinstance(test := same(members.get(name), members.get(other)), pl.Expr):
-            found.append(Check(other, "differ", test, f"is the same as {name}"))
+        if isinstance(alike := same(members.get(name), members.get(other)), pl.Expr):
+            found.append(Check(other, "differ", alike, f"is the same as {name}"))
     return found
 
 
