@@ -43,6 +43,23 @@ def test_resolve_refuses_a_batch_about_which_nothing_is_unknown(deployment: Depl
     assert {entry["delivery"] for entry in deployment.mocks.ledger(BDP)} == {1}
 
 
+def test_a_removal_of_what_is_not_there_any_more_is_no_reject(deployment: Deployment) -> None:
+    """Somebody else deleted the guests: the vendor says 404 to each removal, and that is what was wanted."""
+    deployment.run("sync", "guests")
+    deployment.mocks.reset()
+    sources = deployment.folder / "guests.csv"
+    lines = sources.read_text("utf-8").splitlines(keepends=True)
+    sources.write_text("".join(lines[:1] + lines[3:]), "utf-8")
+
+    deployment.run("sync", "guests")
+
+    assert [entry["fate"] for entry in deployment.mocks.ledger(CDP)] == ["rejected", "rejected"]
+    settlement = deployment.json("settle", "guests")["runs"][0]["settlement"]
+    assert (settlement["removed"], settlement["accepted"], settlement["rejected"]) == (2, 2, 0)
+    assert deployment.json("sync", "guests") is not None
+    assert len(deployment.mocks.ledger(CDP)) == 2, "a further sync sends nothing"
+
+
 def _lost_after_upload(deployment: Deployment) -> str:
     """Let the vendor take a batch and then deny that it knows it; return the batch."""
     deployment.mocks.arm(

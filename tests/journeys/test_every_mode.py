@@ -130,6 +130,17 @@ def test_every_mode_is_accepted_and_changes_what_the_vendor_holds(
     assert _held(deployment, HELD_BY.get(schema, schema)) == HELD[schema, mode]
 
 
+def test_a_guest_that_would_move_to_itself_is_invalid_before_anything_is_sent(deployment: Deployment) -> None:
+    _write(deployment.folder, HEAD + JOBS["migration", "guest"] + "    budget: {invalid: 1}\n")
+    (deployment.folder / "moves.csv").write_text("id,to\nR1,R2\nR3,R3\n", encoding="utf-8")
+
+    deployment.run("sync")
+
+    [reject] = [one for one in deployment.json("rejects", "moves")["rejects"] if one["kind"] == "invalid"]
+    assert (reject["field"], reject["code"]) == ("migrateTo", "differ")
+    assert [one["schema"] for one in deployment.mocks.ledger(CDP)].count("migration") == 1
+
+
 @pytest.mark.parametrize("name", ["out/a.csv", "out/a.parquet", "out/a.jsonl", "out/a.sqlite"])
 def test_answers_land_keyed_in_every_kind_of_sink_and_are_replaced_not_doubled(
     deployment: Deployment, name: str

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import lading
+from lading.cli.root import main as command
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -132,8 +133,6 @@ def _live(order: dict[str, Any]) -> None:
         log = os.open(order["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         for number, descriptor in ((0, nowhere), (1, log), (2, log)):
             os.dup2(descriptor, number)
-        from lading.cli.root import main as command  # noqa: PLC0415 - the parent has imported it
-
         command(order["arguments"])
     except SystemExit as ended:
         code = ended.code if isinstance(ended.code, int) else 1

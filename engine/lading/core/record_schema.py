@@ -107,6 +107,7 @@ class RecordSchema:
 
     `fields_in` limits the members of a mode (for instance `delete`); a mode that is not in it takes all of them.
     `any_of` lists, per mode ("*" is every other mode), sets of members of which at least one set must be whole.
+    `differ` lists pairs of members that must not say the same.
     `open` says that members not listed here are allowed with a warning rather than refused.
     """
 
@@ -116,6 +117,7 @@ class RecordSchema:
     fields_in: Mapping[str, frozenset[str]]
     any_of: Mapping[str, tuple[frozenset[str], ...]]
     conditions: tuple[Condition, ...] = ()
+    differ: tuple[tuple[str, str], ...] = ()
     legacy: str = ""
 
     def alternatives(self, mode: str) -> tuple[frozenset[str], ...]:

@@ -65,7 +65,8 @@ class ErrorLayout:
     JSONL: `ref`, `code`, `message` are member names. JSON: `items` is the member holding the list; each item has
     `inputs` (an object: input column -> text) and `errors`, a list of objects with members `code` and `message`.
     CSV: the input columns, then columns `code` and `message`. `ignored_codes` are prefixes of codes that are no
-    errors; `retry_codes` are codes whose rows may be sent again unchanged.
+    errors; `retry_codes` are codes whose rows may be sent again unchanged; `gone_codes` say of a removal that there is
+    nothing to remove, which is what was wanted.
     """
 
     format: LogFormat
@@ -77,6 +78,7 @@ class ErrorLayout:
     errors: str = ""
     ignored_codes: tuple[str, ...] = ()
     retry_codes: tuple[str, ...] = ()
+    gone_codes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lading.core.batch import Batch
-    from lading.core.vendor_rules import VendorRules
+    from lading.core.vendor_rules import ErrorLayout, VendorRules
     from lading.ports import Downloads
 
 #: What stands in a file of verdicts.
@@ -99,7 +99,15 @@ def _by_ref(batch: Batch, rules: VendorRules, downloads: Downloads, evidence: pl
     why = (
         "the vendor's log names rows that cannot be found" if strange else "the vendor says that rows failed, not which"
     )
-    return _stated(joined, rules, pl.col("hit").is_not_null(), None, why if doubtful else ""), strange
+    hit, gone = pl.col("hit").is_not_null(), _gone(layout)
+    return _stated(joined, rules, hit & ~gone, hit & gone, why if doubtful else ""), strange
+
+
+def _gone(layout: ErrorLayout) -> pl.Expr:
+    """Return whether an error says of a removal that nothing is there: it holds then what was wanted."""
+    if not layout.gone_codes:
+        return pl.lit(value=False)
+    return (pl.col("op") == "remove") & pl.col("code").fill_null("").is_in(layout.gone_codes)
 
 
 def _stated(

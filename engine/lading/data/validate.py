@@ -16,6 +16,7 @@ import polars as pl
 from lading.core.record_schema import Format, Rule, Severity
 from lading.data import names
 from lading.data.coerce import is_raw
+from lading.data.differing import same
 from lading.data.masks import masked
 from lading.data.shapes import Constant, Items, Leaf, Members, Record, Repeated, Shape, Value
 
@@ -269,6 +270,9 @@ def _whole(root: Members, schema: RecordSchema, mode: str) -> list[Check]:
                 test = missing if holds is True else missing & holds
                 message = f"is required when {one.field} is {' or '.join(one.equals)}"
                 found.append(Check(name, "condition", test, message))
+    for name, other in schema.differ:
+        if isinstance(alike := same(members.get(name), members.get(other)), pl.Expr):
+            found.append(Check(other, "differ", alike, f"is the same as {name}"))
     return found
 
 

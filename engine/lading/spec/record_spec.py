@@ -102,6 +102,7 @@ class RecordModel(Model):
     fields_in: dict[Text, list[Text]] = Field(default_factory=dict)
     any_of: dict[Text, list[list[Text]]] = Field(default_factory=dict)
     conditions: list[ConditionModel] = Field(default_factory=list)
+    differ: list[tuple[Text, Text]] = Field(default_factory=list)
 
     def compiled(self) -> RecordSchema:
         """Return the record schema."""
@@ -121,6 +122,7 @@ class RecordModel(Model):
                 )
                 for one in self.conditions
             ),
+            differ=tuple(self.differ),
             legacy=self.legacy,
         )
 
@@ -164,6 +166,7 @@ def _unknown_members(model: RecordModel) -> Iterable[tuple[str, str]]:
     """Yield where a member is named that the schema does not have."""
     named = [(f"fields_in.{mode}", name) for mode, names in model.fields_in.items() for name in names]
     named += [(f"any_of.{mode}", name) for mode, sets in model.any_of.items() for one in sets for name in one]
+    named += [("differ", name) for pair in model.differ for name in pair]
     for n, one in enumerate(model.conditions):
         named += [(f"conditions.{n}", name) for name in (one.field, *one.required)]
     for at, name in named:

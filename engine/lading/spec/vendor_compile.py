@@ -50,7 +50,7 @@ def compiled(model: VendorModel, schemas: Mapping[str, RecordSchema]) -> VendorR
     """Return the rules of a vendor."""
     words = {word: meaning for word, meaning in model.words.items() if word != "source"}
     layout = model.row_log.errors.model_dump()
-    for name in ("ignored_codes", "retry_codes"):
+    for name in ("ignored_codes", "retry_codes", "gone_codes"):
         layout[name] = tuple(layout[name])
     return VendorRules(
         name=model.name,

@@ -154,6 +154,7 @@ class ErrorLayoutModel(Model):
     errors: str = ""
     ignored_codes: list[Text] = Field(default_factory=list)
     retry_codes: list[Text] = Field(default_factory=list)
+    gone_codes: list[Text] = Field(default_factory=list)
 
 
 class RowLogModel(Noted):
