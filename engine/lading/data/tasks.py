@@ -121,9 +121,24 @@ def prepare_lines(task: StageTask) -> Encoded:
     if task.rows is not None:
         encode = encode_removals if task.removal else encode_changes
         return encode(made.plan, task.rows, task.first)
-    rows = pl.concat([with_changes(part.read(), sent, names.ROW) for part, sent in task.parts])
+    rows = pl.concat([_picked(part.read(), sent) for part, sent in task.parts])
     kept, _ = keyed(made.plan, join_all(rows, made.lookups))
     return encode_changes(made.plan, kept, task.first)
+
+
+def _picked(frame: pl.DataFrame, sent: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of a part that are to be sent; when they are few, with texts of their own.
+
+    Rows that were picked from a part go on holding all the text of the part, so a few of each of many parts would hold
+    the whole source.
+    """
+    found = with_changes(frame, sent, names.ROW)
+    if 2 * found.height > frame.height:
+        return found
+    texts = [name for name, kind in found.schema.items() if kind == pl.String]
+    return found.with_columns(
+        pl.Series(name, found[name].to_arrow(compat_level=pl.CompatLevel.oldest())) for name in texts
+    )
 
 
 def with_changes(frame: pl.DataFrame, sent: pl.DataFrame, row: str) -> pl.DataFrame:
