@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -33,13 +34,14 @@ SAID = st.tuples(
 )
 DELIVERY = st.dictionaries(KEY, SAID, max_size=25)
 RESOLVED = st.tuples(st.lists(KEY, max_size=10), st.booleans())
-FEW = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+FEW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture
 def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Stretches so short that a few rows have many."""
+    """Stretches so short that a few rows have many; and the disk is not waited for thousands of times."""
     monkeypatch.setattr(segments, "STRETCH", 3)
+    monkeypatch.setattr(os, "fsync", lambda _: None)
 
 
 def told(path: Path, said: dict[str, Any], mark: bytes) -> Path:
@@ -114,7 +116,7 @@ def test_any_deliveries_and_resolutions_with_any_merging_are_what_a_dictionary_w
 
 @pytest.mark.usefixtures("tiny")
 @FEW
-@given(steps=st.lists(DELIVERY, min_size=1, max_size=30))
+@given(steps=st.lists(DELIVERY, min_size=1, max_size=15))
 def test_segments_stay_few_and_the_oldest_forgets_what_is_gone(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, steps: list[dict[str, Any]]
 ) -> None:
