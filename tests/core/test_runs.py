@@ -54,6 +54,7 @@ def test_more_records_than_were_planned_are_a_defect_that_is_told_with_its_figur
 
 def test_what_is_still_to_be_sealed_is_in_flight_and_held_for_the_moment() -> None:
     now = settlement_of(a_run(), [a_batch(), a_batch(Phase.DELIVERED)])
+    assert (now.job, now.run) == ("guests", "guests-1")
     assert (now.in_flight, now.held, now.accepted, now.unknown, now.settled) == (
         ROWS + ROWS,
         2 + ROWS + ROWS,

@@ -1,0 +1,89 @@
+"""From a job to batches: what is asked of the vendor before, what is refused, and for whom and how long is waited."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+import pytest
+from office import AT_ONCE, PATIENT
+
+from lading.core.mapping import Expression, Object
+from lading.errors import EnvironmentProblem, ExitCode, UsageError
+from lading.reconcile.loop import Patience
+from lading.reconcile.prepare import DESCRIBE_TRIES, describe
+from lading.reconcile.sync import resume, sync
+
+if TYPE_CHECKING:
+    from office import Office
+
+
+def test_a_vendor_that_stumbles_at_first_is_asked_again_and_then_heard(office: Office) -> None:
+    office.arm("guests", kind="refuse", times=DESCRIBE_TRIES - 1, method="GET")
+    assert office.sync("guests").error is None
+
+
+@pytest.mark.parametrize("kind", ["refuse", "reset_answer"])
+def test_a_vendor_that_does_not_answer_is_given_up_after_a_few_questions(office: Office, kind: str) -> None:
+    office.arm("guests", kind=kind, times=0, method="GET")
+
+    outcome = office.sync("guests", PATIENT)
+
+    assert isinstance(outcome.error, EnvironmentProblem)
+    assert "nothing was sent" in outcome.error.hint
+    assert office.app.journal.history("guests") == ()
+
+
+def test_a_vendor_that_asks_for_patience_before_anything_is_sent_gets_it(office: Office) -> None:
+    office.arm("guests", kind="throttle", retry_after=600, method="GET")
+    before = office.world.clock.now()
+    assert office.sync("guests").error is None
+    assert office.world.clock.now() - before >= timedelta(seconds=599)
+
+
+def test_a_column_that_the_vendors_template_lacks_is_named_before_anything_is_sent(office: Office) -> None:
+    context = office.context("vehicles")
+    record = Object((*context.job.record.members, ("colour", Expression("plate"))))
+
+    with pytest.raises(UsageError, match=r'template has no column "colour"') as told:
+        describe(replace(context, job=replace(context.job, record=record)), office.world)
+
+    assert "vin" in told.value.hint
+
+
+def test_a_vendor_without_a_template_takes_any_column(office: Office) -> None:
+    context = office.context("guests")
+    record = Object((*context.job.record.members, ("colour", Expression("name"))))
+    assert describe(replace(context, job=replace(context.job, record=record)), office.world).columns is None
+
+
+def test_a_wait_that_is_longer_than_the_patience_is_not_waited_for(office: Office) -> None:
+    office.sync("vehicles")
+    now = office.world.clock.now()
+
+    (outcome,) = resume([office.context("vehicles")], office.world, Patience(until=now + timedelta(minutes=1)))
+
+    assert outcome.exit_code is ExitCode.UNSETTLED
+    assert office.world.clock.now() - now < timedelta(minutes=1)
+    (outcome,) = resume([office.context("vehicles")], office.world, Patience(until=now + timedelta(days=1)))
+    assert outcome.exit_code is ExitCode.DONE
+
+
+def test_a_job_waits_for_the_one_it_depends_on_and_says_so(office: Office) -> None:
+    guests, vehicles = office.context("guests"), office.context("vehicles", depends_on=("guests",))
+
+    first, second = sync([guests, vehicles], office.world, AT_ONCE)
+
+    assert first.exit_code is ExitCode.UNSETTLED
+    assert (second.exit_code, second.runs) == (ExitCode.UNSETTLED, ())
+    assert second.skipped == 'it depends on "guests", which has not settled'
+    first, second = sync([guests, vehicles], office.world, PATIENT)
+    assert (first.exit_code, second.exit_code) == (ExitCode.DONE, ExitCode.DONE)
+    assert office.delivered_once("vehicles")
+
+
+def test_what_is_left_of_a_job_that_was_not_told_of_stands_by_itself(office: Office) -> None:
+    """Only what is run together waits for each other; nobody else's job is waited for."""
+    (outcome,) = sync([office.context("vehicles", depends_on=("guests",))], office.world, PATIENT)
+    assert outcome.exit_code is ExitCode.DONE
