@@ -10,13 +10,23 @@ import pytest
 from office import AT_ONCE, PATIENT
 
 from lading.core.mapping import Expression, Object
-from lading.errors import EnvironmentProblem, ExitCode, UsageError
+from lading.data import Columnar
+from lading.errors import EnvironmentProblem, ExitCode, SourceError, StateError, UsageError
 from lading.reconcile.loop import Patience
 from lading.reconcile.prepare import DESCRIBE_TRIES, describe
 from lading.reconcile.sync import resume, sync
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
     from office import Office
+
+    from lading.core.batch import BatchFile
+    from lading.core.job import Job
+    from lading.core.vendor_rules import VendorRules
+    from lading.ports import Comparison
+    from lading.reconcile.context import JobContext
 
 
 def test_a_vendor_that_stumbles_at_first_is_asked_again_and_then_heard(office: Office) -> None:
@@ -87,3 +97,59 @@ def test_what_is_left_of_a_job_that_was_not_told_of_stands_by_itself(office: Off
     """Only what is run together waits for each other; nobody else's job is waited for."""
     (outcome,) = sync([office.context("vehicles", depends_on=("guests",))], office.world, PATIENT)
     assert outcome.exit_code is ExitCode.DONE
+
+
+def one_row_a_file(office: Office, job: str) -> JobContext:
+    """Return the job with a vendor that takes one row a file."""
+    context = office.context(job)
+    return replace(context, rules=replace(context.rules, file=replace(context.rules.file, rows_max=1)))
+
+
+def test_two_batches_of_the_very_same_content_are_refused_and_what_was_sealed_before_goes_on(office: Office) -> None:
+    """They would go by one name at a vendor that is asked about a lost answer."""
+    source = office.deployment.folder / "vehicles.csv"
+    rows = "id,vin,plate,state\nV1,1HGCM82633A000001,,\nV2,1HGCM82633A000002,,\nV3,1HGCM82633A000001,,\n"
+    source.write_text(rows, encoding="utf-8")
+
+    (outcome,) = sync([one_row_a_file(office, "vehicles")], office.world, PATIENT)
+
+    assert isinstance(outcome.error, SourceError)
+    assert 'job "vehicles" would send two batches with the very same content' in outcome.error.message
+    (run,) = outcome.runs
+    assert (run.settlement.accepted, run.settlement.held, run.run.tally.unsealed) == (2, 1, 1)
+    source.write_text(rows.replace("V3,1HGCM82633A000001", "V3,1HGCM82633A000003"), encoding="utf-8")
+    (outcome,) = sync([one_row_a_file(office, "vehicles")], office.world, PATIENT)
+    assert (outcome.error, outcome.runs[-1].settlement.accepted) == (None, 1)
+    assert office.delivered_once("vehicles")
+
+
+class Forgetful(Columnar):
+    """A data path that seals one file less than it planned, as when a source shrinks under our hands."""
+
+    def stage_each(
+        self,
+        job: Job,
+        rules: VendorRules,
+        comparison: Comparison,
+        into: Path,
+        stopped: Callable[[], bool] = lambda: False,
+    ) -> Iterator[BatchFile]:
+        files = list(super().stage_each(job, rules, comparison, into, stopped))
+        return iter(files[:-1])
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_a_record_that_was_planned_and_not_sealed_is_noticed_and_sent_next_time(office: Office, rows: int) -> None:
+    lines = [f"V{number},1HGCM82633A00000{number},," for number in range(rows)]
+    source = office.deployment.folder / "vehicles.csv"
+    source.write_text("\n".join(["id,vin,plate,state", *lines, ""]), encoding="utf-8")
+    forgetful = replace(office.world, data=Forgetful())
+
+    (outcome,) = sync([one_row_a_file(office, "vehicles")], forgetful, PATIENT)
+
+    assert isinstance(outcome.error, StateError)
+    assert f"the plan counts {rows} records to send, but {rows - 1} were staged" in outcome.error.message
+    (outcome,) = sync([one_row_a_file(office, "vehicles")], office.world, PATIENT)
+    assert outcome.error is None
+    assert len(office.deployment.delivered("motorweb-bdp")) == rows
+    assert office.delivered_once("vehicles")
