@@ -273,6 +273,7 @@ def test_a_batch_out_of_turn_is_refused(journal: Journal) -> None:
     with pytest.raises(ValueError, match="is number 3 of run guests-1, which has 1"):
         journal.add_batch(a_batch(run, 3))
     assert snapshot(journal) == before
+    assert journal.audit() == ()
     assert journal.add_batch(a_batch(run, 2)).state is RunState.PREPARING
     assert journal.add_batch(a_batch(run, 3)).state is RunState.PREPARED
     assert journal.audit() == ()

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from office import ALLOCATE, AT_ONCE, PATIENT, UPLOAD, Office
+from office import ALLOCATE, AT_ONCE, PATIENT, POLL, UPLOAD, Office
 
 from lading.core import steps, tickets
 from lading.core.batch import Batch, Phase, Verb
-from lading.core.events import Allocated, GaveUp, SlotLost
+from lading.core.events import Allocated, DidNotHappen, GaveUp, SlotLost, Unanswered
 from lading.errors import EnvironmentProblem
 from lading.reconcile.perform import perform
 
@@ -139,3 +139,35 @@ def test_another_process_goes_on_where_this_one_left_a_batch(deployment: Deploym
         second.resume("guests")
         assert second.delivered_once("guests")
         assert second.batch("guests").phase is Phase.DELIVERED
+
+
+def test_a_slot_that_expired_before_the_upload_is_left_for_the_next_one(office: Office) -> None:
+    office.arm("guests", kind="expire", **UPLOAD)
+    office.sync("guests", PATIENT)
+    assert (office.batch("guests").attempt, office.batch("guests").phase) == (2, Phase.DELIVERED)
+    assert office.delivered_once("guests")
+
+
+def test_an_allocation_that_did_not_arrive_is_asked_about_and_then_made(office: Office) -> None:
+    office.arm("guests", kind="reset", **ALLOCATE["guests"])
+    office.sync("guests", PATIENT)
+    batch = office.batch("guests")
+    told = [one.reason for one in office.app.journal.events(batch.id) if isinstance(one, DidNotHappen)]
+    assert told == ["the vendor knows no such batch"]
+    assert (batch.attempt, batch.phase) == (1, Phase.DELIVERED)
+    assert office.delivered_once("guests")
+
+
+def test_a_vendor_that_has_forgotten_the_slot_of_an_upload_in_doubt_has_said_nothing_about_the_file(
+    office: Office,
+) -> None:
+    office.arm("guests", kind="lose_answer", **UPLOAD)
+    office.arm("guests", kind="vanish", times=4, **POLL["guests"])
+
+    office.sync("guests", PATIENT)
+
+    batch = office.batch("guests")
+    told = [one.reason for one in office.app.journal.events(batch.id) if isinstance(one, Unanswered)]
+    assert any("does not know the slot whose upload is in doubt" in one for one in told)
+    assert batch.phase is Phase.DELIVERED
+    assert office.delivered_once("guests")

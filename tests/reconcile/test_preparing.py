@@ -13,7 +13,7 @@ from lading.core.mapping import Expression, Object
 from lading.data import Columnar
 from lading.errors import EnvironmentProblem, ExitCode, SourceError, StateError, UsageError
 from lading.reconcile.loop import Patience
-from lading.reconcile.prepare import DESCRIBE_TRIES, describe
+from lading.reconcile.prepare import DESCRIBE_TRIES, describe, prepare
 from lading.reconcile.sync import resume, sync
 
 if TYPE_CHECKING:
@@ -153,3 +153,49 @@ def test_a_record_that_was_planned_and_not_sealed_is_noticed_and_sent_next_time(
     assert outcome.error is None
     assert len(office.deployment.delivered("motorweb-bdp")) == rows
     assert office.delivered_once("vehicles")
+
+
+class Slow:
+    """Files that are made so slowly that a batch on its way is due before the next file is there."""
+
+    ended = False
+
+    def __init__(self, work: Callable[[Callable[[], bool]], Iterator[BatchFile]]) -> None:
+        self._files = work(lambda: False)
+        self.asked: list[timedelta | None] = []
+
+    def take(self, within: timedelta | None, /) -> BatchFile | None:
+        self.asked.append(within)
+        if len(self.asked) > 1 and within == timedelta(0):
+            return None
+        return next(self._files)
+
+    def close(self) -> None:
+        """Nothing runs beside us."""
+
+
+def test_the_next_file_is_waited_for_only_until_a_batch_on_its_way_is_due(office: Office) -> None:
+    source = office.deployment.folder / "vehicles.csv"
+    source.write_text("id,vin,plate,state\nV1,1HGCM82633A000001,,\nV2,1HGCM82633A000002,,\n", encoding="utf-8")
+    feeds: list[Slow] = []
+
+    def aside(work: Callable[[Callable[[], bool]], Iterator[BatchFile]]) -> Slow:
+        feeds.append(Slow(work))
+        return feeds[-1]
+
+    (outcome,) = sync([one_row_a_file(office, "vehicles")], replace(office.world, aside=aside), PATIENT)
+
+    assert outcome.exit_code is ExitCode.DONE
+    longest = max(one for one in feeds[0].asked if one is not None)
+    assert timedelta(minutes=14) < longest <= office.context("vehicles").policy.poll_first
+    assert office.delivered_once("vehicles")
+
+
+def test_a_run_with_nothing_to_send_has_no_file_to_wait_for(office: Office) -> None:
+    office.sync("guests", PATIENT)
+    context = office.context("guests")
+    with (
+        office.world.lease("guests"),
+        prepare(context, office.world, describe(context, office.world)) as preparation,
+    ):
+        assert (preparation.more, preparation.remembered, preparation.take()) == (False, True, None)
