@@ -58,3 +58,25 @@ def test_a_large_segment_is_not_written_again_for_a_few_rows(step: int) -> None:
     assert segments[0] == 10_000_000
     assert written[0] == 1
     assert sum(times * size for times, size in zip(written[1:], sizes[1:], strict=True)) < 8 * sum(sizes[1:])
+
+
+def test_when_there_is_no_room_something_is_merged_even_if_all_are_large() -> None:
+    large = [UNIT * 3 ** (MOST - at) for at in range(MOST)]
+    assert merged_from(large, 1) == MOST - 1
+
+
+def test_small_segments_go_all_together() -> None:
+    assert merged_from([1] * MOST, 1) == 0
+
+
+def test_a_segment_of_a_unit_is_still_small_and_one_row_more_is_not() -> None:
+    large = [UNIT * 3 ** (MOST - at) for at in range(MOST - 1)]
+    assert merged_from([*large[:-1], 3 * UNIT, UNIT], 1) == MOST - 1
+    assert merged_from([*large[:-1], UNIT, 9 * UNIT], 1) == MOST - 2
+    assert merged_from([*large[:-1], 9 * UNIT + 2, 9 * UNIT], 1) == MOST - 1
+
+
+def test_what_is_merged_together_makes_room_for_the_next_larger_one() -> None:
+    large = [UNIT * 3 ** (MOST + 2 - at) for at in range(MOST - 2)]
+    assert merged_from([*large, 4 * UNIT, 2 * UNIT], 2 * UNIT) == MOST - 2
+    assert merged_from([*large, 4 * UNIT + 1, 2 * UNIT], 2 * UNIT) == MOST - 1

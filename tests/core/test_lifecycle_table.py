@@ -140,6 +140,12 @@ SAYS: list[tuple[Phase, Verb | None, Event, dict[str, Any]]] = [
     ),
     (Phase.COLLECTED, None, Delivered(at=LATER), CALM),
     (
+        Phase.COLLECTED,
+        None,
+        AnswersLost(at=NOW, reason="gone from our disk", look_again_at=MUCH_LATER),
+        {"books": None, "failures": 4, "not_before": MUCH_LATER, "reason": "gone from our disk"},
+    ),
+    (
         Phase.ALLOCATED,
         Verb.UPLOAD,
         DidNotHappen(at=NOW, verb=Verb.UPLOAD, reason="429", look_again_at=MUCH_LATER),

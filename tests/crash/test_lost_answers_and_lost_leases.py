@@ -52,7 +52,9 @@ def _no_manifest(folder: Path) -> None:
 
 def _died_collected(job: str, folder: Path) -> Scenario:
     """Return a scenario whose process died when the journal had just said that a batch is collected."""
-    scenario = Scenario(job, folder)
+    Scenario(job, folder)
+    # Only a world that is opened from disk remembers how late it is when the next process opens it.
+    scenario = Scenario.reopened(job, folder)
     fuse = Fuse(r"data\.advance:before", 1)
     with plugged(scenario.network):
         scenario._resume(fuse)

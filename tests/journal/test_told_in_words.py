@@ -15,7 +15,7 @@ from sqlite_utils import Database
 
 from lading.core.batch import BatchId
 from lading.core.run import RunState
-from lading.errors import EnvironmentProblem, LadingError, StateError
+from lading.errors import EnvironmentProblem, LadingError, LockedError, StateError
 from lading.journal import Journal, codec, files, store
 from lading.journal.faults import explain
 
@@ -257,3 +257,39 @@ def test_the_audit_finds_a_run_whose_plan_its_batches_do_not_hold(journal: Journ
     assert "run guests-1 planned to send 30 records, but its batches hold 20" in told
     assert "run orders-1 planned to send 10 records, but its batches hold 0" in told
     assert "run vehicles-1 is settled, but not all of its batches are delivered" in told
+
+
+def test_the_audit_finds_a_run_that_is_being_prepared_and_has_nothing_to_wait_for(journal: Journal) -> None:
+    started(journal, batches=2)
+    row = codec.run_row(a_run(batches=2, state=RunState.PREPARING))
+    journal._db.execute("UPDATE runs SET state = ?, seal = ? WHERE id = ?", [row["state"], row["seal"], row["id"]])
+    assert "run guests-1 is preparing 20 records, and its batches hold 20" in "\n".join(journal.audit())
+
+
+def test_a_batch_out_of_turn_is_refused(journal: Journal) -> None:
+    run = a_run(batches=3, state=RunState.PREPARING)
+    journal.start_run(run, [a_batch(run, 1)], ())
+    before = snapshot(journal)
+    with pytest.raises(ValueError, match="is number 3 of run guests-1, which has 1"):
+        journal.add_batch(a_batch(run, 3))
+    assert snapshot(journal) == before
+    assert journal.audit() == ()
+    assert journal.add_batch(a_batch(run, 2)).state is RunState.PREPARING
+    assert journal.add_batch(a_batch(run, 3)).state is RunState.PREPARED
+    assert journal.audit() == ()
+
+
+def test_a_run_that_was_ended_meanwhile_takes_no_more_batches(journal: Journal) -> None:
+    run = a_run(batches=2, state=RunState.PREPARING)
+    journal.start_run(run, [a_batch(run, 1)], ())
+    journal.cut_run(run.id, NOW)
+    with pytest.raises(LockedError, match="run guests-1 was ended by somebody else meanwhile: it is prepared"):
+        journal.add_batch(a_batch(run, 2))
+
+
+def test_who_comes_second_to_make_the_journal_makes_none(state: Path) -> None:
+    filled(state)
+    store._create(state / "journal.db", "lineage-2")
+    with Journal.open(state) as journal:
+        assert journal.lineage == "lineage-1"
+        assert journal.history()

@@ -25,8 +25,9 @@ from kit.deployment import CDP, JOBS, Deployment
 from lading.app import App
 from lading.core.batch import Batch, Books, Phase, Slot, Verb, Verdict
 from lading.core.events import Allocated, Announced, Collected, Delivered, Settled, Uploaded
-from lading.ports import Baseline, BaselineEntry, Downloads, Reject
+from lading.ports import Baseline, Downloads, Reject
 from lading.reconcile import collected
+from lading.reconcile.deliver import baseline_entry
 from lading.reconcile.prepare import describe, prepare
 from lading.settings import Settings
 from lading_mocks.faults import Fault
@@ -93,8 +94,10 @@ def make(deployment: Deployment, size: Size) -> None:
         rules = replace(context.rules, file=replace(context.rules.file, rows_max=size.rows))
         context = replace(context, rules=rules)
         with world.lease("guests"):
-            run = prepare(context, world, describe(context, world))
-            batches = world.memory.batches(run.id)
+            with prepare(context, world, describe(context, world)) as preparation:
+                while preparation.more:
+                    preparation.take()
+            batches = world.memory.batches(preparation.run.id)
             assert len(batches) == size.batches, len(batches)
             _move_all(batches, context, world, size)
 
@@ -120,14 +123,7 @@ def _move_all(batches: Sequence[Batch], context: JobContext, world: World, size:
         ).write_parquet(path)
         parts.append(path)
     baseline = world.data.advance(Baseline(), parts, world.folders.baselines(first.job))
-    assert baseline.path is not None
-    entry = BaselineEntry(
-        job=first.job,
-        identity=first.identity,
-        file=baseline.path.name,
-        digest=baseline.path.name.split(".")[0],
-        rows=baseline.rows,
-    )
+    entry = baseline_entry(first, baseline)
     event = Delivered(at=world.clock.now())
     world.memory.deliver(first, event, baseline=entry, rejects=_rejects(size.rejects))
 

@@ -15,7 +15,6 @@ import json
 import os
 import shutil
 from dataclasses import asdict
-from itertools import count
 from typing import TYPE_CHECKING, Any
 
 from lading.errors import EnvironmentProblem
@@ -42,10 +41,9 @@ def fresh(folder: Path) -> Path:
     """
     with _our_disk(folder):
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        for number in count(1):
-            with contextlib.suppress(FileExistsError):
-                (folder / str(number)).mkdir(mode=0o700)
-                break
+        number = 1
+        while not _made(folder / str(number)):
+            number += 1
     return folder / str(number)
 
 
@@ -108,6 +106,15 @@ def _whole(folder: Path, manifest: dict[str, Any], books: Books) -> RowVerdicts:
         answers=files.get("answers"),
         unattributed=manifest["unattributed"],
     )
+
+
+def _made(folder: Path) -> bool:
+    """Make the folder, or say that somebody has made it before."""
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        return False
+    return True
 
 
 def _digest(path: Path) -> str:

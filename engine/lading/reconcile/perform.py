@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from lading.core import decide, events, steps, tickets
 from lading.core.batch import VERDICTS_WITH_ROW_LOG, Batch, BatchFile, Slot, Verb, Verdict
 from lading.errors import DidNotHappen, EnvironmentProblem, Permanent, SlotGone, Unclear
-from lading.ports import Downloads, Empty, Finished, Running
+from lading.ports import Downloads, Empty, Finished
 from lading.reconcile import collected
 from lading.reconcile.deliver import Delivery, deliver
 
@@ -30,19 +30,20 @@ def perform(step: steps.Step, batch: Batch, context: JobContext, world: World) -
     Raises:
         LadingError: when our own disk or a sink fails; nothing is known to have changed and the step can be repeated.
     """
-    verb = steps.VERB_OF.get(type(step))
+    # Only a step that puts a verb to the vendor can be refused by it, so that each of these has one.
     try:
         return _ask(step, batch, context, world)
     except DidNotHappen as refusal:
-        return _did_not_happen(refusal, verb, batch, context, world)
+        return _did_not_happen(refusal, steps.VERB_OF[type(step)], batch, context, world)
     except Unclear as silence:
         now = world.clock.now()
         when = decide.look_again(batch, context.policy, now)
-        return events.Unanswered(at=now, verb=_known(verb), reason=silence.reason, look_again_at=when)
+        verb = steps.VERB_OF[type(step)]
+        return events.Unanswered(at=now, verb=verb, reason=silence.reason, look_again_at=when)
     except SlotGone as gone:
-        return events.SlotLost(at=world.clock.now(), reason=gone.reason, verb=verb)
+        return events.SlotLost(at=world.clock.now(), reason=gone.reason, verb=steps.VERB_OF[type(step)])
     except Permanent as refusal:
-        return events.GaveUp(at=world.clock.now(), reason=refusal.reason, verb=verb)
+        return events.GaveUp(at=world.clock.now(), reason=refusal.reason, verb=steps.VERB_OF[type(step)])
     except collected.AnswersGoneError as gone:
         now = world.clock.now()
         return events.AnswersLost(at=now, reason=str(gone), look_again_at=decide.look_again(batch, context.policy, now))
@@ -82,7 +83,7 @@ def _ask(step: steps.Step, batch: Batch, context: JobContext, world: World) -> e
             return deliver(batch, context, world)
         case steps.GiveUp(reason=reason):
             return events.GaveUp(at=clock.now(), reason=reason)
-        case steps.Wait() | steps.Rest():
+        case _:
             message = f"{type(step).__name__} is not to be performed"
             raise AssertionError(message)
 
@@ -113,18 +114,17 @@ def _find_file(batch: Batch, context: JobContext, world: World) -> events.Event:
             return _not_there(Verb.UPLOAD, "the slot is empty: the upload did not arrive", world.clock.now())
         case Finished(verdict=Verdict.LOST, word=word):
             raise Unclear(f"the vendor does not know the slot whose upload is in doubt ({word})")
-        case Running() | Finished():
+        case _:
             return events.Uploaded(at=world.clock.now())
 
 
 def _poll(batch: Batch, context: JobContext, world: World) -> events.Event:
     status = context.vendor.poll(_slot(batch))
     now = world.clock.now()
-    match status:
-        case Empty(word=word) | Running(word=word):
-            return events.StillRunning(at=now, word=word, look_again_at=decide.next_poll(batch, context.policy, now))
-        case Finished(verdict=verdict, word=word):
-            return events.Settled(at=now, verdict=verdict, word=word)
+    if isinstance(status, Finished):
+        return events.Settled(at=now, verdict=status.verdict, word=status.word)
+    when = decide.next_poll(batch, context.policy, now)
+    return events.StillRunning(at=now, word=status.word, look_again_at=when)
 
 
 def _collect(batch: Batch, context: JobContext, world: World) -> events.Event:
@@ -145,11 +145,11 @@ def _collect(batch: Batch, context: JobContext, world: World) -> events.Event:
 
 
 def _did_not_happen(
-    refusal: DidNotHappen, verb: Verb | None, batch: Batch, context: JobContext, world: World
+    refusal: DidNotHappen, verb: Verb, batch: Batch, context: JobContext, world: World
 ) -> events.DidNotHappen:
     now = world.clock.now()
     when = decide.look_again(batch, context.policy, now, refusal.retry_at)
-    return events.DidNotHappen(at=now, verb=_known(verb), reason=refusal.reason, look_again_at=when)
+    return events.DidNotHappen(at=now, verb=verb, reason=refusal.reason, look_again_at=when)
 
 
 def _not_there(verb: Verb, reason: str, now: datetime) -> events.DidNotHappen:
@@ -168,10 +168,3 @@ def _slot(batch: Batch) -> Slot:
         message = f"batch {batch.id} is {batch.phase} without a slot"
         raise AssertionError(message)
     return batch.slot
-
-
-def _known(verb: Verb | None) -> Verb:
-    if verb is None:
-        message = "a step that asks nothing of a vendor cannot be refused by one"
-        raise AssertionError(message)
-    return verb

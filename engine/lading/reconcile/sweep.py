@@ -6,6 +6,7 @@ It removes only below lading's own folders, and it does not judge what is open: 
 from __future__ import annotations
 
 import shutil
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,9 +30,9 @@ def sweep(job: str, world: World) -> None:
 
 
 def _remove_others(folder: Path, kept: set[str]) -> None:
-    """Remove the files of a folder that are not in the set."""
-    if not folder.is_dir():
-        return
-    for file in folder.iterdir():
-        if file.name not in kept and file.is_file():
-            file.unlink(missing_ok=True)
+    """Remove the files of a folder that are not in the set. What cannot be removed now, the next sweep removes."""
+    with suppress(FileNotFoundError):
+        for file in folder.iterdir():
+            if file.name not in kept and file.is_file():
+                with suppress(OSError):
+                    file.unlink()

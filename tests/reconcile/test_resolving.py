@@ -1,0 +1,70 @@
+"""An unknown outcome ends on a person's word, and what they said decides what is sent again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from office import AT_ONCE, PATIENT, POLL, UPLOAD, VENDOR_OF
+
+from lading.core.batch import Phase, Verb, Verdict
+from lading.errors import UsageError
+from lading.reconcile.resolve import resolve
+
+if TYPE_CHECKING:
+    from office import Office
+
+    from lading.core.batch import Batch
+
+
+def in_doubt(office: Office, job: str, fault: str) -> Batch:
+    """Return a stuck batch of which nobody knows whether its file arrived."""
+    office.arm(job, kind=fault, **UPLOAD)
+    office.sync(job)
+    office.arm(job, kind="status", status=400, times=0, **POLL[job])
+    office.pass_by(office.context(job).policy.ask_after)
+    office.sync(job)
+    office.calm()
+    batch = office.batch(job)
+    assert (batch.phase, batch.doubt) == (Phase.STUCK, Verb.UPLOAD)
+    return batch
+
+
+def resolved(office: Office, job: str, *, delivered: bool) -> Batch:
+    with office.world.lease(job):
+        return resolve(office.batch(job), office.context(job), office.world, delivered=delivered, reason="asked them")
+
+
+@pytest.mark.parametrize("job", ["guests", "vehicles"])
+def test_rows_that_a_person_says_the_vendor_has_are_accepted_and_never_sent_again(office: Office, job: str) -> None:
+    rows = in_doubt(office, job, "lose_answer").file.rows
+
+    after = resolved(office, job, delivered=True)
+
+    assert (after.phase, after.verdict) == (Phase.SETTLED, Verdict.DECLARED)
+    assert office.resume(job).runs[0].settlement.accepted == rows
+    office.sync(job, PATIENT)
+    assert office.delivered_once(job)
+
+
+@pytest.mark.parametrize("job", ["guests", "vehicles"])
+def test_rows_that_a_person_says_the_vendor_lacks_are_sent_again(office: Office, job: str) -> None:
+    rows = in_doubt(office, job, "break_upload").file.rows
+    assert office.deployment.delivered(VENDOR_OF[job]) == {}
+
+    after = resolved(office, job, delivered=False)
+
+    assert (after.phase, after.verdict) == (Phase.SETTLED, Verdict.CANCELLED)
+    assert office.resume(job).runs[0].settlement.rejected == rows
+    office.sync(job, PATIENT)
+    assert sum(office.deployment.delivered(VENDOR_OF[job]).values()) == rows
+    assert office.delivered_once(job)
+
+
+def test_what_is_known_or_on_its_way_is_not_for_a_person_to_say(office: Office) -> None:
+    office.sync("guests", AT_ONCE)
+    with pytest.raises(UsageError, match="is submitted, and nothing about it is unknown"):
+        resolved(office, "guests", delivered=True)
+    office.resume("guests")
+    with pytest.raises(UsageError, match="is delivered, and nothing about it is unknown"):
+        resolved(office, "guests", delivered=False)
