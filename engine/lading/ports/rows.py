@@ -117,10 +117,6 @@ class KnownKey:
     lines: Mapping[Path, int] = field(default_factory=dict)
 
 
-#: Bytes that are done, and all of them; None where that is not known.
-Size = tuple[int, int | None]
-
-
 class DataPath(Protocol):
     """The columnar path: everything that touches rows. Sources, mapping, comparison, batch files, row verdicts."""
 
