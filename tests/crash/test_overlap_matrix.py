@@ -94,7 +94,7 @@ class Overlapped(Scenario):
                 *oracle.never_twice(slots, self.sources),
                 *oracle.one_slot_each(slots, batches),
                 *oracle.tickets_follow(self.kit.vendors, batches),
-                *oracle.books_are_true(slots, batches, doubtful=False),
+                *oracle.books_are_true(slots, batches, doubtful=frozenset()),
                 *oracle.equations_hold(journal, (self.job,)),
                 *oracle.target_is_source(slots, self.kit.vendors, self.sources, journal, self.state),
             ]

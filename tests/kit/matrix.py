@@ -85,9 +85,11 @@ class _Witness(Fuse):
 class Scenario:
     """One job with two rows in one file, one good and one that its vendor refuses (a fresh folder for each process)."""
 
+    #: whether the vendors' clock is on the disk, where another process goes on with it
+    _lasting = False
+
     def __init__(self, job: str, folder: Path, doubt: InDoubt | None = None) -> None:
         """Prepare the run once and keep a copy of everything."""
-        self._lasting = False
         self._describe(job, folder, doubt)
         self._begin()
         with plugged(self.network), self._process(Fuse()) as one:

@@ -200,9 +200,13 @@ class Sealer:
     def finish(self) -> tuple[BatchFile, ...]:
         """Seal the open file, wait until all are on the disk, and return them all."""
         self._seal()
+        self.wait()
+        return tuple(self._files)
+
+    def wait(self) -> None:
+        """Wait until all that was begun is done: files that are full are sealed, the open one is not."""
         for one in (self._bytes, self._evidence, self._sealing):
             one.finish()
-        return tuple(self._files)
 
     def take(self) -> tuple[BatchFile, ...]:
         """Return the files that were sealed since this was asked last."""

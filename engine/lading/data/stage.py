@@ -23,6 +23,7 @@ from lading.data.recipe import recipe_of
 from lading.data.records import Plan, make_plan
 from lading.data.sealed import Sealer
 from lading.data.tasks import KeyTask, StageTask, prepare_keys, prepare_lines, with_changes
+from lading.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -85,6 +86,11 @@ def stage_each(job: Job, rules: VendorRules, comparison: Comparison, into: Path,
             raise changed_under_us(job)
         sealer.finish()
         yield from sealer.take()
+    except SourceError:
+        # What was whole before the source turned out to have changed is as sound as ever.
+        sealer.wait()
+        yield from sealer.take()
+        raise
     finally:
         results.close()
         sealer.abandon()
