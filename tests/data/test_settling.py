@@ -173,7 +173,7 @@ def test_evidence_that_is_gone_or_does_not_fit_is_a_damaged_state(bench: Bench) 
     with pytest.raises(StateError, match="3 rows and its file 4"):
         bench.settle(replace(file, rows=4))
     Path(file.evidence).write_bytes(b"")
-    with pytest.raises(StateError, match="cannot be read"):
+    with pytest.raises(StateError, match="missing or damaged"):
         bench.settle(file)
 
 
@@ -360,3 +360,13 @@ def test_a_missing_error_log_does_not_take_answers_back(lookup: Bench) -> None:
     file = asked(lookup, "1,A,VIC\n2,B,VIC\n")
     said = lookup.settle(file, Verdict.MIXED, results=results(lookup, "vin,state,r\nA,VIC,x\n"), errors_missing=True)
     assert said.books == Books(accepted=1, unknown=1)
+
+
+def test_evidence_in_which_one_bit_has_flipped_settles_nothing(bench: Bench) -> None:
+    file, _ = sent(bench)
+    evidence = Path(file.evidence)
+    whole = evidence.read_bytes()
+    for place in range(0, len(whole), max(1, len(whole) // 40)):
+        evidence.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(StateError, match="missing or damaged"):
+            bench.settle(file)

@@ -12,6 +12,7 @@ import polars as pl
 
 from lading.core.compaction import merged_from
 from lading.data.diff import REJECTED, UNKNOWN
+from lading.data.guarding import untouched
 from lading.data.ordered import Ordered, about, known, newest
 from lading.data.scatter import HASH, end_of, hashed, in_hash_order
 from lading.data.segments import SEGMENT, parts_for, written
@@ -71,6 +72,7 @@ def _with(baseline: Baseline, new: pl.DataFrame, into: Path) -> Baseline:
         return baseline
     place = merged_from([one.rows for one in baseline.segments], new.height)
     older, merged = baseline.segments[:place], baseline.segments[place:]
+    untouched([one.path for one in merged])
     parts = parts_for(new.height + sum(one.rows for one in merged))
     given = _stretches(Ordered(merged), in_hash_order(new, "key"), parts)
     stretches = in_order(lambda layers: _merged(layers, oldest=not older), given, threads())

@@ -6,12 +6,14 @@ It does not know sources; what is wrong with those is said where they are read.
 from __future__ import annotations
 
 import errno
+import re
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import polars as pl
 import pyarrow as pa
 
+from lading.data.spool import digest_of
 from lading.errors import EnvironmentProblem, StateError
 
 if TYPE_CHECKING:
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+#: A segment goes by its digest, evidence by that of its batch file and its own.
+_DIGEST = re.compile(r"([0-9a-f]{64})\.parquet|[0-9a-f]{64}\.([0-9a-f]{64})\.evidence\.parquet")
 
 
 @contextmanager
@@ -51,5 +55,26 @@ def whole_parquet(paths: Sequence[Path]) -> None:
         try:
             pl.read_parquet_schema(path)
         except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
-            hint = "Restore the state folder from a copy; without it rows could be sent twice."
-            raise StateError(f"{path.name} in the state folder is missing or damaged", hint=hint) from None
+            raise _damaged(path) from None
+
+
+def untouched(paths: Sequence[Path]) -> None:
+    """Refuse state files that are not, byte for byte, what their names say: segments and evidence carry their digests.
+
+    Evidence that an older release wrote carries none, and is let through.
+
+    Raises:
+        StateError: for the first that is gone or has changed.
+    """
+    for path in paths:
+        named = _DIGEST.fullmatch(path.name)
+        try:
+            if named and digest_of(path) != (named[1] or named[2]):
+                raise _damaged(path)
+        except OSError:
+            raise _damaged(path) from None
+
+
+def _damaged(path: Path) -> StateError:
+    hint = "Restore the state folder from a copy; without it rows could be sent twice."
+    return StateError(f"{path.name} in the state folder is missing or damaged", hint=hint)

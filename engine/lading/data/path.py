@@ -13,7 +13,7 @@ import polars as pl
 from lading.data import check as checking
 from lading.data.baseline import advance, resolve
 from lading.data.compare import compare
-from lading.data.guarding import guarded, whole_parquet
+from lading.data.guarding import guarded, untouched, whole_parquet
 from lading.data.joins import joined_schema
 from lading.data.lookup import lookup
 from lading.data.read import open_source
@@ -67,6 +67,7 @@ class Columnar:
     def compare(self, job: Job, rules: VendorRules, baseline: Baseline, context: CompareContext) -> Comparison:
         """Read, map, validate, fingerprint, and subtract what has not changed or is in flight."""
         whole_parquet([*baseline.paths, *context.in_flight])
+        untouched([*baseline.paths, *context.in_flight])
         with guarded(f"comparing {job.name}"):
             return compare(job, rules, baseline, context, self._around.workers)
 

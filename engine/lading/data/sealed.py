@@ -6,20 +6,22 @@ It does not know how lines are made. A file that was not finished has a name tha
 from __future__ import annotations
 
 import hashlib
+import shutil
+import tempfile
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import polars as pl
 
 from lading.core.batch import BatchFile
 from lading.data.gz import HEADER, OVERHEAD, Block, combine, trailer
-from lading.data.spool import Spool, settle_on_disk
+from lading.data.spool import Spool, digest_of, settle_on_disk
 from lading.data.workers import Aside
 from lading.errors import SourceError
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
-    from pathlib import Path
 
     from lading.core.vendor_rules import FileRules
 
@@ -102,7 +104,9 @@ class Sealer:
         """Start in a folder; `head` is the block that every file begins with (a CSV header)."""
         into.mkdir(parents=True, exist_ok=True)
         for left in into.glob(f"{_PARTIAL}-*"):
-            left.unlink()
+            shutil.rmtree(left, ignore_errors=True)
+        # A folder of its own: whoever lost the job and wakes in the middle must not touch what the new holder writes.
+        self._begin_in = Path(tempfile.mkdtemp(prefix=f"{_PARTIAL}-", dir=into))
         self._into, self._rules, self._head = into, rules, head
         self._bytes, self._evidence, self._sealing = Aside(_BLOCKS_WAIT), Aside(_FRAMES_WAIT), Aside(1)
         self._open: _Open | None = None
@@ -139,7 +143,7 @@ class Sealer:
 
     def _begin(self) -> _Open:
         """Open a file under a temporary name and write what it begins with."""
-        path = self._into / f"{_PARTIAL}-{len(self._begun)}"
+        path = self._begin_in / str(len(self._begun))
         opened = _Open(path.open("wb"), path)
         self._begun.append(opened)
         if self._rules.gzip:
@@ -178,7 +182,8 @@ class Sealer:
         evident.result()
         digest = opened.sha256.hexdigest()
         final = self._into / f"{digest}.{self._rules.suffix.lstrip('.')}"
-        beside = self._beside_of(digest)
+        # Evidence has its own digest in its name, too: the same lines may be of other keys, and it is checked when used.
+        beside = self._into / f"{digest}.{digest_of(opened.evidence_path)}.evidence.parquet"
         settle_on_disk(opened.evidence_path, beside)
         settle_on_disk(opened.path, final)
         self._files.append(
@@ -214,14 +219,6 @@ class Sealer:
         self._taken += len(new)
         return new
 
-    def _beside_of(self, digest: str) -> Path:
-        """Return a name for the evidence that no file has: the same content may be under way with other keys."""
-        number, name = 0, self._into / f"{digest}.evidence.parquet"
-        while name.exists():
-            number += 1
-            name = self._into / f"{digest}.{number}.evidence.parquet"
-        return name
-
     def abandon(self) -> None:
         """Drop what is not sealed. Once more is nothing; nothing can be added afterwards."""
         for one in (self._bytes, self._evidence, self._sealing):
@@ -229,3 +226,4 @@ class Sealer:
         for opened in self._begun:
             opened.drop()
         self._begun, self._open = [], None
+        shutil.rmtree(self._begin_in, ignore_errors=True)

@@ -5,20 +5,20 @@ It does not talk to vendors. It reads the log they gave, and where the log canno
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from lading.core.batch import Books, Verdict
 from lading.core.vendor_rules import Silence
+from lading.data.guarding import untouched
 from lading.data.records import digest_of_columns
 from lading.data.rowlog import by_inputs, by_ref, cap, matching, read_table
 from lading.errors import StateError
 from lading.ports import RowVerdicts
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from lading.core.batch import Batch
     from lading.core.vendor_rules import ErrorLayout, VendorRules
     from lading.ports import Downloads
@@ -56,6 +56,7 @@ def settle(batch: Batch, rules: VendorRules, downloads: Downloads, into: Path) -
 
 def _evidence(batch: Batch) -> pl.DataFrame:
     """Return the evidence of a batch, in the order of its lines."""
+    untouched([Path(batch.file.evidence)])
     try:
         found = _in_order(pl.read_parquet(batch.file.evidence, glob=False))
     except (OSError, pl.exceptions.PolarsError):
