@@ -182,7 +182,7 @@ class Sealer:
         evident.result()
         digest = opened.sha256.hexdigest()
         final = self._into / f"{digest}.{self._rules.suffix.lstrip('.')}"
-        # Evidence has its own digest in its name, too: the same lines may be of other keys, and it is checked when used.
+        # Evidence is named by its own digest, too: the same lines may be of other keys, and it is checked when used.
         beside = self._into / f"{digest}.{digest_of(opened.evidence_path)}.evidence.parquet"
         settle_on_disk(opened.evidence_path, beside)
         settle_on_disk(opened.path, final)
