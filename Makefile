@@ -14,8 +14,11 @@ VENV ?= .venv
 BIN := $(VENV)/bin
 # Extra words for pytest: make test ARGS='tests/core -k backoff'
 ARGS ?=
-# What the installed wheel is tested with: everything but the rules about this source tree.
+# What the installed wheel is tested with: everything but the rules about this source tree, with fewer seeds and kills.
 WHEEL_ARGS ?= --ignore=tests/house
+wheel-test: export LADING_SEEDS ?= 300
+wheel-test: export LADING_KILLS ?= 24
+wheel-test: export LADING_MATRIX ?= 9
 PIP := -m pip --disable-pip-version-check
 INSTALL := $(PIP) install -qq --no-input --require-hashes --only-binary=:all:
 PAGES := README.md $(wildcard docs/*.md)
