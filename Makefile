@@ -16,7 +16,7 @@ BIN := $(VENV)/bin
 ARGS ?=
 # What the installed wheel is tested with: everything but the rules about this source tree, with fewer seeds and kills.
 WHEEL_ARGS ?= --ignore=tests/house
-wheel-test: export LADING_SEEDS ?= 300
+wheel-test: export LADING_SEEDS ?= 360
 wheel-test: export LADING_KILLS ?= 24
 wheel-test: export LADING_MATRIX ?= 9
 PIP := -m pip --disable-pip-version-check
