@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from lading.core.batch import Batch, Phase
 from lading.core.decide import admit, announces, decide
 from lading.core.events import Announced
-from lading.core.steps import Rest, Step, Wait
+from lading.core.steps import Allocate, Collect, Deliver, Rest, Step, Upload, Wait
 from lading.errors import EnvironmentProblem, LadingError
 from lading.reconcile import collected
 from lading.reconcile.deliver import Delivery
@@ -96,34 +96,54 @@ class Loop:
                 within = until - clock.now()
 
     def _pass(self) -> tuple[bool, datetime | None]:
-        """Take a step with each batch that may go on; say whether one moved, and when the first that waits is due."""
+        """Take a step with each batch that may go on; say whether one moved, and when the first that waits is due.
+
+        What the vendor is asked for comes first: it works on one batch while we settle another.
+        """
         waits: list[datetime] = []
+        ours: list[tuple[Step, Batch]] = []
         moved = False
         for batch in _admitted(self._live.values(), self._contexts):
-            context = self._contexts[batch.job]
             if batch.job in self.failed:
                 continue
-            match decide(batch, context.policy, self._world.clock.now()):
+            match self._decided(batch):
                 case Rest():
                     continue
                 case Wait(until=until):
                     waits.append(until)
+                case Collect() | Deliver() as step:
+                    ours.append((step, batch))
                 case step:
-                    try:
-                        _check_account(batch, context)
-                        self._keep(tick(step, batch, context, self._world))
-                    except LadingError as error:
-                        self.failed[batch.job] = error
+                    self._take(step, batch)
                     moved = True
+        for step, batch in ours:
+            if batch.job not in self.failed:
+                self._take(step, batch)
+                moved = True
         return moved, min(waits, default=None)
 
-    def _keep(self, batch: Batch) -> None:
+    def _decided(self, batch: Batch) -> Step:
+        return decide(batch, self._contexts[batch.job].policy, self._world.clock.now())
+
+    def _take(self, step: Step, batch: Batch) -> None:
+        """Take a step with a batch. A slot is filled as soon as it is there: its URL does not last."""
+        context = self._contexts[batch.job]
+        try:
+            _check_account(batch, context)
+            after = self._keep(tick(step, batch, context, self._world))
+            if isinstance(step, Allocate) and isinstance(upload := self._decided(after), Upload):
+                self._keep(tick(upload, after, context, self._world))
+        except LadingError as error:
+            self.failed[batch.job] = error
+
+    def _keep(self, batch: Batch) -> Batch:
         """Hold the batch in memory (a slot's URL is nowhere else), or let it and its files go when it is delivered."""
         if batch.phase is not Phase.DELIVERED:
             self._live[batch.id] = batch
-            return
-        del self._live[batch.id]
-        collected.remove(self._world.folders.collected(batch))
+        else:
+            del self._live[batch.id]
+            collected.remove(self._world.folders.collected(batch))
+        return batch
 
 
 def tick(step: Step, batch: Batch, context: JobContext, world: World) -> Batch:
