@@ -370,3 +370,17 @@ def test_evidence_in_which_one_bit_has_flipped_settles_nothing(bench: Bench) -> 
         evidence.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
         with pytest.raises(StateError, match="missing or damaged"):
             bench.settle(file)
+
+
+def test_a_baseline_or_evidence_in_which_one_bit_has_flipped_is_compared_with_nothing(bench: Bench) -> None:
+    file, _ = sent(bench)
+    bench.accept_all()
+    [segment] = bench.baseline.paths
+    for state in (segment, Path(file.evidence)):
+        whole = state.read_bytes()
+        bench.in_flight = [Path(file.evidence)]
+        for place in range(8, len(whole) - 8, max(1, len(whole) // 20)):
+            state.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+            with pytest.raises(StateError, match="missing or damaged"):
+                bench.compare()
+        state.write_bytes(whole)
