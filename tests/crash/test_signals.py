@@ -1,5 +1,6 @@
 """SIGINT and SIGTERM at every stage of a sync: the process ends soon, with the right code, and nothing is lost.
 
+The stage in which files are sealed while others are sent is in `tests/reconcile/test_uploads_overlap_preparation.py`.
 The aim is two seconds; machines that are busy get more here. `docs/guarantees.md` has what was measured.
 """
 
@@ -42,7 +43,6 @@ class Stage:
 
 STAGES = {
     "comparing": Stage(job="guests", rows=400_000, wrote="work/guests"),
-    "staging": Stage(job="guests", rows=400_000, wrote="staging/guests"),
     "allocating": Stage(job="guests", slow=("PUT", r"^/v2/batches/")),
     "uploading": Stage(job="guests", slow=("PUT", r"^/_storage")),
     "polling": Stage(job="guests", slow=("GET", r"^/v2/batches/inspect/.")),

@@ -1,0 +1,39 @@
+"""The loop goes on with what can go on, and a job that our own side fails stands still as a whole."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from office import PATIENT, Office
+
+from lading.core.batch import Phase
+from lading.reconcile.sync import resume, sync
+
+if TYPE_CHECKING:
+    from lading.core.batch import Batch
+    from lading.reconcile.context import JobContext
+
+
+def in_files_of(context: JobContext, rows: int) -> JobContext:
+    """Return the job as a vendor sees it that takes few rows in a file."""
+    return replace(context, rules=replace(context.rules, file=replace(context.rules.file, rows_max=rows)))
+
+
+def test_when_a_sink_refuses_one_batch_the_others_of_the_job_wait_with_their_answers(office: Office) -> None:
+    context = in_files_of(office.context("vehicles"), 10)
+    results = context.job.results
+    assert results is not None
+    place = office.deployment.folder / "out"
+    place.write_text("a file where a folder belongs", encoding="utf-8")
+
+    (outcome,) = sync([context], office.world, PATIENT)
+
+    assert outcome.error is not None
+    batches: list[Batch] = list(office.world.memory.open_batches("vehicles"))
+    assert [one.phase for one in batches] == [Phase.COLLECTED, Phase.COLLECTED]
+    place.unlink()
+    (after,) = resume([context], office.world, PATIENT)
+    assert after.error is None
+    assert not office.world.memory.open_batches("vehicles")
+    assert office.delivered_once("vehicles")
