@@ -9,6 +9,7 @@ import contextlib
 import io
 import os
 import re
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any
@@ -92,7 +93,9 @@ class Network:
             answer = Response("Bad Gateway", 502, content_type="text/plain")
         if trouble and trouble.change is not None and answer.status_code < 300:
             answer.direct_passthrough = False
-            answer.set_data(trouble.change(answer.get_data()))
+            # What another fault has cut cannot be written wrongly as well.
+            with suppress(EOFError, ValueError):
+                answer.set_data(trouble.change(answer.get_data()))
         self.told(f"{what} {answer.status_code}")
         return _as_requests(prepared, answer, self.clock.epoch())
 
