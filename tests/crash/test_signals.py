@@ -21,9 +21,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 #: Seconds that an ending may take on a busy machine.
-ENOUGH = 10.0
+ENOUGH = 6.0
 #: Seconds that a vendor takes over a call: more than a process that was asked to end may wait.
-HOLD = 12.0
+HOLD = 8.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -161,9 +161,9 @@ def test_a_source_that_is_not_there_is_an_error_of_the_source(bench: Bench) -> N
 def test_checking_a_large_source_takes_well_under_a_second(bench: Bench) -> None:
     bench.change_source(path="source.parquet")
     pl.DataFrame({"id": range(2_000_000), "name": "n", "mail": "m"}).write_parquet(bench.folder / "source.parquet")
-    begin = time.process_time()
+    begin = time.monotonic()
     assert problems(bench) == ()
-    assert time.process_time() - begin < 1
+    assert time.monotonic() - begin < 1
 
 
 @pytest.mark.parametrize("column", ["list", "span"])

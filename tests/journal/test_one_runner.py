@@ -200,7 +200,7 @@ def test_a_killed_runner_frees_its_job_at_once(state: Path) -> None:
         holder.communicate()
         before = time.monotonic()
         with lease(journal, state, "guests", "me", NOW):
-            assert time.monotonic() - before < 10
+            assert time.monotonic() - before < 1
 
 
 def test_a_stopped_runner_that_lost_its_job_writes_nothing_when_it_wakes(state: Path) -> None:

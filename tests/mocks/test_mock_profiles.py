@@ -271,7 +271,7 @@ def test_liar_and_slow_turn_switches() -> None:
 
 
 def test_thirty_days_of_a_slow_vendor_pass_in_two_seconds_with_an_automatic_clock() -> None:
-    began = time.process_time()
+    began = time.monotonic()
     with serve(profile="slow", seed=7, clock=Clock("2026-03-01T12:00:00Z", frozen=True)) as mocks:
         motorweb, sitecore = MotorwebClient(mocks), SitecoreClient(mocks)
         requests.post(f"{mocks.url}/_mock/clock", json={"auto": True}, timeout=10)
@@ -285,7 +285,7 @@ def test_thirty_days_of_a_slow_vendor_pass_in_two_seconds_with_an_automatic_cloc
             statuses.append(motorweb.status(batch))
         assert statuses == ["PRE_PROCESSING", "VALIDATING", "SCHEDULED", "PROCESSING", "COMPLETED", "COMPLETED"]
         assert mocks.clock.now() - Clock("2026-03-01T12:00:00Z", frozen=True).now() >= 55 * 86_400
-    assert time.process_time() - began < 2
+    assert time.monotonic() - began < 2
 
 
 def test_profiles_add_up_and_come_from_files(tmp_path: Path) -> None:
