@@ -5,8 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import polars as pl
 from office import AT_ONCE, PATIENT
 
+from lading.data.gz import Block
+from lading.data.sealed import Sealer
 from lading.reconcile.sweep import sweep
 
 if TYPE_CHECKING:
@@ -47,6 +50,16 @@ def test_what_an_open_batch_needs_stays_and_everything_else_goes(office: Office)
         (folders.collected_of("guests") / name).mkdir(parents=True)
 
     assert swept(office) == {"staging": needed, "baselines": set(), "collected": {batch.id}, "work": set()}
+
+
+def test_a_file_that_was_half_sealed_when_a_process_was_killed_goes_too(office: Office) -> None:
+    staging = office.world.folders.staging("guests")
+    sealer = Sealer(staging, office.context("guests").rules.file, None)
+    sealer.add(Block(b"somebody's rows", 1, 0, 15), pl.DataFrame({"key": ["G1"], "op": ["add"]}))
+    assert files(office)["staging"]
+
+    assert swept(office)["staging"] == set()
+    sealer.abandon()
 
 
 def test_when_all_is_delivered_only_the_baseline_is_left(office: Office) -> None:

@@ -30,9 +30,14 @@ def sweep(job: str, world: World) -> None:
 
 
 def _remove_others(folder: Path, kept: set[str]) -> None:
-    """Remove the files of a folder that are not in the set. What cannot be removed now, the next sweep removes."""
+    """Remove what is in a folder and not in the set. What cannot be removed now, the next sweep removes."""
     with suppress(FileNotFoundError):
-        for file in folder.iterdir():
-            if file.name not in kept and file.is_file():
+        for one in folder.iterdir():
+            if one.name in kept:
+                continue
+            if one.is_dir() and not one.is_symlink():
+                # Where a process was sealing when it was killed: half of a file of rows.
+                shutil.rmtree(one, ignore_errors=True)
+            else:
                 with suppress(OSError):
-                    file.unlink()
+                    one.unlink()
