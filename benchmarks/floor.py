@@ -24,7 +24,7 @@ from benchmarks.processes import run
 from lading.core.tickets import NAMESPACE
 from lading.data.gz import BLOCK, HEADER, Block, combine, pack, trailer
 from lading.data.pull import stretches
-from lading.data.spool import in_order
+from lading.data.workers import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -16,7 +16,7 @@ from data_kit import NOW, Bench, job, rules
 from lading.core.job import Join
 from lading.core.vendor_rules import FileFormat, FileRules
 from lading.data import Columnar, ahead, read, stage
-from lading.data.workers import Aside
+from lading.data.workers import InTurn
 from lading.errors import SourceError
 from lading.ports import Baseline, CompareContext, Comparison
 
@@ -160,7 +160,7 @@ def test_a_call_aside_that_fails_is_told_and_ends_the_rest() -> None:
     def fail() -> None:
         raise OSError(28, "No space left on device")
 
-    with Aside(1) as aside:
+    with InTurn(1) as aside:
         aside.do(done.append, 1)
         failed = aside.do(fail)
         assert isinstance(failed.exception(), OSError)

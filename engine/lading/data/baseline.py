@@ -16,7 +16,7 @@ from lading.data.guarding import untouched
 from lading.data.ordered import Ordered, about, known, newest
 from lading.data.scatter import HASH, end_of, hashed, in_hash_order
 from lading.data.segments import SEGMENT, parts_for, written
-from lading.data.spool import in_order, threads
+from lading.data.workers import in_order, threads
 from lading.ports import Baseline
 
 if TYPE_CHECKING:

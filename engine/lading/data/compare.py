@@ -27,7 +27,7 @@ from lading.data.records import BROKEN, Plan, make_plan
 from lading.data.scatter import PARTS, Scatter, part_of_key
 from lading.data.spool import Spool
 from lading.data.tasks import CompareTask, Keyed, KeyTask, prepare_comparison, prepare_keys
-from lading.data.workers import Aside, Workers
+from lading.data.workers import InTurn, Workers
 from lading.ports import Comparison
 
 if TYPE_CHECKING:
@@ -181,9 +181,9 @@ def _read_all(work: _Work, sinks: _Sinks) -> Seen:
         tasks = _grouped_tasks(work, _keyed_rows(work, given, seen, sinks))
     else:
         tasks = _tasks(work.recipe, given, sinks.ahead)
-    with Aside(_WAITING) as aside, closing(work.workers.in_order(prepare_comparison, tasks)) as found:
+    with InTurn(_WAITING) as beside, closing(work.workers.in_order(prepare_comparison, tasks)) as found:
         for one in found:
-            aside.do(sinks.records.add, one.examined.records, part_of_key(names.KEY))
+            beside.do(sinks.records.add, one.examined.records, part_of_key(names.KEY))
             sinks.broken.add(one.examined.broken)
             if sinks.ahead is not None:
                 sinks.ahead.add(one.encoded)
@@ -191,7 +191,7 @@ def _read_all(work: _Work, sinks: _Sinks) -> Seen:
                 seen.warnings[name] = seen.warnings.get(name, 0) + count
             if one.keyed is not None:
                 _count(work, seen, sinks, one.keyed)
-        aside.finish()
+        beside.finish()
     sinks.records.finish()
     seen.records = sinks.records.rows
     return seen

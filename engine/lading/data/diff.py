@@ -16,7 +16,7 @@ from lading.data import names
 from lading.data.ordered import Ordered, known, newest
 from lading.data.records import removal_fingerprint
 from lading.data.scatter import HASH, HELD, PARTS, Scatter, end_of, hashed, in_hash_order, part_of_key
-from lading.data.spool import Spool, in_order
+from lading.data.workers import in_order
 from lading.errors import SourceError
 
 if TYPE_CHECKING:
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from lading.core.job import Job
+    from lading.data.spool import Spool
     from lading.ports import Baseline
 
 #: So many records, new and old, are compared at once.

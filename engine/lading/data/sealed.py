@@ -17,7 +17,7 @@ import polars as pl
 from lading.core.batch import BatchFile
 from lading.data.gz import HEADER, OVERHEAD, Block, combine, trailer
 from lading.data.spool import Spool, digest_of, settle_on_disk
-from lading.data.workers import Aside
+from lading.data.workers import InTurn
 from lading.errors import SourceError
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ class Sealer:
         # A folder of its own: whoever lost the job and wakes in the middle must not touch what the new holder writes.
         self._begin_in = Path(tempfile.mkdtemp(prefix=f"{_PARTIAL}-", dir=into))
         self._into, self._rules, self._head = into, rules, head
-        self._bytes, self._evidence, self._sealing = Aside(_BLOCKS_WAIT), Aside(_FRAMES_WAIT), Aside(1)
+        self._bytes, self._evidence, self._sealing = InTurn(_BLOCKS_WAIT), InTurn(_FRAMES_WAIT), InTurn(1)
         self._open: _Open | None = None
         self._begun: list[_Open] = []
         self._files: list[BatchFile] = []

@@ -14,13 +14,9 @@ from typing import TYPE_CHECKING, Any, Self
 import polars as pl
 import pyarrow.parquet as pq
 
-from lading.data.workers import in_order, threads
-
 if TYPE_CHECKING:
     from pathlib import Path
     from types import TracebackType
-
-__all__ = ["Schema", "Spool", "digest_of", "in_order", "settle_on_disk", "threads"]
 
 #: Columns and their types.
 Schema = Mapping[str, pl.DataType | type[pl.DataType]]

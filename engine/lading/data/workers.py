@@ -89,7 +89,7 @@ def _in_order(pool: Executor, work: Callable[[One], Other], given: Iterable[One]
             left.cancel()
 
 
-class Aside:
+class InTurn:
     """Calls run one after the other in a thread of their own, a few of them ahead of their caller at most.
 
     For one caller. After a call that raised, nothing more runs; the caller is told at its next call. A context
