@@ -32,6 +32,11 @@ def verdicts(bench: Bench, state: str, *, retry: bool = False) -> None:
         bench.baseline = Columnar().advance(bench.baseline, [path], bench.folder / "baselines")
 
 
+def said(bench: Bench, *, delivered: bool) -> None:
+    """Let a person say how the row with key 1 ended."""
+    bench.baseline = Columnar().resolve(bench.baseline, ["1"], bench.folder / "baselines", delivered=delivered)
+
+
 def counts(bench: Bench) -> dict[str, int]:
     tally = bench.compare().tally
     names = ("unchanged", "added", "changed", "removed", "invalid", "held", "standing_rejected", "standing_unknown")
@@ -98,6 +103,27 @@ def test_an_unknown_row_is_not_repeated_and_a_newer_version_waits(bench: Bench) 
     assert counts(bench) == {"held": 1}
 
 
+def test_a_row_that_went_back_to_what_the_target_held_waits_while_nobody_knows_of_the_newer_one(bench: Bench) -> None:
+    bench.source(HEAD + "1,a,m\n")
+    bench.accept_all()
+    bench.source(HEAD + "1,b,m\n")
+    verdicts(bench, "unknown")
+    bench.source(HEAD + "1,a,m\n")
+    assert counts(bench) == {"held": 1}
+    said(bench, delivered=True)
+    assert counts(bench) == {"changed": 1}
+
+
+def test_a_row_of_unknown_outcome_is_not_repeated_though_all_are_to_be_sent(bench: Bench) -> None:
+    bench.change(send=Send(what="all"))
+    bench.source(HEAD + "1,a,m\n")
+    bench.accept_all()
+    verdicts(bench, "unknown")
+    assert counts(bench) == {"standing_unknown": 1}
+    said(bench, delivered=False)
+    assert counts(bench) == {"changed": 1}
+
+
 def test_rows_in_flight_are_held_whether_they_changed_or_not(bench: Bench) -> None:
     bench.source(HEAD + "1,a,m\n2,b,n\n3,c,o\n")
     [file] = bench.stage(bench.compare())
@@ -133,6 +159,25 @@ def test_a_key_that_left_the_source_is_removed_last_and_then_forgotten(removing:
     assert sent[1]["value"] == {"identifiers": [{"provider": "CRM", "id": "1"}]}
     removing.accept_all()
     assert set(view(removing.baseline)) == {"3"}
+
+
+@pytest.mark.parametrize(("delivered", "then", "back"), [(True, {}, "added"), (False, {"removed": 1}, "unchanged")])
+def test_a_removal_of_unknown_outcome_ends_as_a_person_says(
+    removing: Bench, then: dict[str, int], back: str, *, delivered: bool
+) -> None:
+    removing.source(HEAD + "1,a,m\n2,b,n\n")
+    removing.accept_all()
+    removing.source(HEAD + "2,b,n\n")
+    verdicts(removing, "unknown")
+    assert counts(removing) == {"unchanged": 1, "standing_unknown": 1}
+    removing.source(HEAD + "1,a,m\n2,b,n\n")
+    assert counts(removing) == {"unchanged": 1, "held": 1}, "nobody knows whether the target still holds it"
+
+    said(removing, delivered=delivered)
+
+    assert counts(removing) == ({"unchanged": 2} if back == "unchanged" else {"unchanged": 1, back: 1})
+    removing.source(HEAD + "2,b,n\n")
+    assert counts(removing) == {"unchanged": 1} | then
 
 
 def test_nothing_is_removed_while_a_row_has_lost_its_key(removing: Bench) -> None:

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from lading.core import compaction
 from lading.data import Columnar, baseline, scatter, segments
-from lading.data.diff import REJECTED, UNKNOWN
+from lading.data.diff import REJECTED, REMOVAL_UNKNOWN, UNKNOWN
 from lading.data.ordered import Ordered, known, newest
 from lading.data.scatter import HASH, end_of, hashed
 from lading.ports import Baseline, KnownKey, Segment
@@ -58,7 +58,8 @@ def delivered(held: Held, said: dict[str, Any], mark: bytes) -> None:
         if state == "accepted":
             accepted, last, ended = None if op == "remove" else mark, None, None
         elif state == "unknown" or not retry:
-            last, ended = mark, REJECTED if state == "rejected" else UNKNOWN
+            unknown = REMOVAL_UNKNOWN if op == "remove" else UNKNOWN
+            last, ended = mark, REJECTED if state == "rejected" else unknown
         if (accepted, last) != (None, None):
             held[key] = (accepted, last, ended)
 
@@ -67,8 +68,9 @@ def resolved(held: Held, keys: list[str], *, as_delivered: bool) -> None:
     """Move a dictionary as a person's word moves the baseline."""
     for key in keys:
         accepted, last, ended = held.get(key, (None, None, None))
-        if ended == UNKNOWN:
-            accepted = last if as_delivered else accepted
+        if ended in (UNKNOWN, REMOVAL_UNKNOWN):
+            taken = last if ended == UNKNOWN else None
+            accepted = taken if as_delivered else accepted
             del held[key]
             if accepted is not None:
                 held[key] = (accepted, None, None)
@@ -110,7 +112,8 @@ def test_any_deliveries_and_resolutions_with_any_merging_are_what_a_dictionary_w
     assert now.rows >= len(held)
     for key in {"a", "b1", *held}:
         accepted, _, ended = held.get(key, (None, None, None))
-        last = {REJECTED: "rejected", UNKNOWN: "unknown", None: "accepted" if key in held else ""}[ended]
+        words = {REJECTED: "rejected", UNKNOWN: "unknown", REMOVAL_UNKNOWN: "unknown"}
+        last = words[ended] if ended else "accepted" if key in held else ""
         assert Columnar().lookup(key, now, []) == KnownKey(held=accepted is not None, newest=last)
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from lading.core.compaction import merged_from
-from lading.data.diff import REJECTED, UNKNOWN
+from lading.data.diff import REJECTED, REMOVAL_UNKNOWN, UNKNOWN
 from lading.data.guarding import untouched
 from lading.data.ordered import Ordered, about, known, newest
 from lading.data.scatter import HASH, end_of, hashed, in_hash_order
@@ -37,9 +37,10 @@ def _said(path: Path) -> pl.DataFrame:
     if rows[HASH].is_duplicated().any():
         rows = rows.unique("key", keep="last", maintain_order=True)
     accepted, rejected, unknown = (pl.col("state") == one for one in ("accepted", "rejected", "unknown"))
-    held = accepted & (pl.col("op") != "remove")
+    removal = pl.col("op") == "remove"
+    held = accepted & ~removal
     new = pl.col("fingerprint")
-    ended = pl.when(rejected).then(pl.lit(REJECTED, dtype=pl.UInt8)).otherwise(pl.lit(UNKNOWN, dtype=pl.UInt8))
+    ended = pl.when(rejected).then(REJECTED).when(removal).then(REMOVAL_UNKNOWN).otherwise(UNKNOWN).cast(pl.UInt8)
     final = accepted | unknown | (rejected & ~pl.col("retry").fill_null(value=False))
     return rows.filter(final).select(
         "key",
@@ -54,12 +55,14 @@ def _said(path: Path) -> pl.DataFrame:
 def resolve(baseline: Baseline, keys: Sequence[str], into: Path, *, delivered: bool) -> Baseline:
     """Return the baseline after a person said how rows of unknown outcome ended. What is new lies in the folder `into`.
 
-    Delivered rows are held by the target from now on; the others are forgotten, so that the next run sends them.
+    Delivered rows are held by the target from now on, or no longer held when they were removals; the others are
+    forgotten, so that the next run sends them.
     """
-    meant = about(baseline, keys).filter((pl.col("last_state") == UNKNOWN).fill_null(value=False))
-    held = pl.col("last" if delivered else "accepted")
+    ended = pl.col("last_state")
+    meant = about(baseline, keys).filter(ended.is_in((UNKNOWN, REMOVAL_UNKNOWN)).fill_null(value=False))
+    held = pl.when(ended == UNKNOWN).then(pl.col("last"))
     moved = meant.with_columns(
-        held.alias("accepted"),
+        held.alias("accepted") if delivered else pl.col("accepted"),
         pl.lit(None, dtype=pl.Binary).alias("last"),
         pl.lit(None, dtype=pl.UInt8).alias("last_state"),
     )

@@ -34,8 +34,8 @@ PART = 500_000
 _AT_ONCE = 2
 _DIGESTED = 100_000
 _SHOWN = 5
-#: How the newest version ended, in `Baseline.last_state`.
-REJECTED, UNKNOWN = 1, 2
+#: How the newest version ended, in `Segment.last_state`; a removal of unknown outcome has a number of its own.
+REJECTED, UNKNOWN, REMOVAL_UNKNOWN = 1, 2, 3
 #: What stands in `changes.parquet`.
 CHANGES = {"row": pl.Int64, "key": pl.String, "op": pl.String, "fingerprint": pl.Binary}
 #: What is kept of a row that lost against another one of the same key.
@@ -228,14 +228,20 @@ def _state(job: Job, good: pl.DataFrame, before: pl.DataFrame, flying: pl.DataFr
     joined = _beside(good, before)
     in_flight = flying.select("key", pl.lit(value=True).alias("flying"))
     joined = joined.join(in_flight, left_on=names.KEY, right_on="key", how="left")
-    # While a version is under way nobody knows what the target will hold, though the source went back to the old one.
+    # While a version is under way, or nobody knows how it ended, nobody knows what the target will hold, though the
+    # source went back to the old one.
     under_way = pl.col("flying").is_not_null()
     accepted = (own == pl.col("accepted")).fill_null(value=False)
     last = (own == pl.col("last")).fill_null(value=False)
     ended = pl.col("last_state").fill_null(0)
+    unknown = ended.is_in((UNKNOWN, REMOVAL_UNKNOWN))
     quiet = accepted if job.send.what != "all" else pl.lit(value=False)
     return joined.with_columns(
         pl.when(under_way)
+        .then(pl.lit("held"))
+        .when(last & unknown)
+        .then(pl.lit("standing_unknown"))
+        .when(unknown)
         .then(pl.lit("held"))
         .when(quiet)
         .then(pl.lit("unchanged"))
@@ -243,10 +249,6 @@ def _state(job: Job, good: pl.DataFrame, before: pl.DataFrame, flying: pl.DataFr
         .then(pl.lit("changed"))
         .when(last & (ended == REJECTED))
         .then(pl.lit("standing_rejected"))
-        .when(last & (ended == UNKNOWN))
-        .then(pl.lit("standing_unknown"))
-        .when(ended == UNKNOWN)
-        .then(pl.lit("held"))
         .when(pl.col("accepted").is_null())
         .then(pl.lit("added"))
         .otherwise(pl.lit("changed"))
@@ -269,13 +271,14 @@ def _remove(found: _Found, job: Job, before: pl.DataFrame, rows: pl.DataFrame, f
     gone = gone.join(rows, left_on="key", right_on=names.KEY, how="anti").join(flying, on="key", how="anti")
     gone = gone.with_columns(removal_fingerprint(job.spec_hash, pl.col("key")).alias("fingerprint"))
     ended = pl.col("last_state").fill_null(0)
+    unknown = ended.is_in((UNKNOWN, REMOVAL_UNKNOWN))
     same = (pl.col("fingerprint") == pl.col("last")).fill_null(value=False)
     state = (
         pl.when(same & (ended == REJECTED))
         .then(pl.lit("standing_rejected"))
-        .when(same & (ended == UNKNOWN))
+        .when(same & unknown)
         .then(pl.lit("standing_unknown"))
-        .when(ended == UNKNOWN)
+        .when(unknown)
         .then(pl.lit("held"))
         .otherwise(pl.lit("removed"))
     )
