@@ -27,7 +27,7 @@ CALL_GRACE = 1.0
 #: Seconds after which the process ends, whatever it is doing.
 END_GRACE = 1.8
 SAID = "interrupted; state saved"
-NEXT = "go on with `lading resume`"
+NEXT = "the same command goes on where it was; `lading resume` only ends what is under way"
 
 
 class Interrupted(BaseException):

@@ -278,7 +278,10 @@ def test_ctrl_c_in_the_middle_saves_the_state(deployment: Deployment) -> None:
         said = process.communicate(timeout=30)[1]
 
     assert process.returncode == 130
-    assert said.splitlines()[-2:] == ["error: interrupted; state saved", "next: go on with `lading resume`"]
+    assert said.splitlines()[-2:] == [
+        "error: interrupted; state saved",
+        "next: the same command goes on where it was; `lading resume` only ends what is under way",
+    ]
     assert "Traceback" not in said
     assert "accepted 29" in deployment.run("resume")
 
