@@ -48,7 +48,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
     parser.add_argument("--seeds", type=int, default=1, help="how many seeds")
     parser.add_argument("--jobs", type=int, default=1, help="how many processes")
-    parser.add_argument("--plant", default="", help="play with a planted bug (see plants.py)")
+    parser.add_argument("--plant", default="", help="play with a planted bug (see plants/)")
     parser.add_argument("--hunt", action="store_true", help="say at which seed each planted bug is found")
     parser.add_argument("--transcript", action="store_true", help="print what happened")
     parser.add_argument("--stop", type=int, default=20, help="stop after so many violated seeds")
