@@ -21,7 +21,7 @@ from lading.errors import ExitCode
 from simulation.deployment import VENDOR_OF
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
     from lading.journal import Journal
@@ -83,15 +83,20 @@ def never_twice(slots: Mapping[str, Slot], sources: Sources, *, again: int = 0) 
     for slot in slots.values():
         if slot.uploads > 1:
             yield f"slot {slot.id} of {slot.vendor} was uploaded to {slot.uploads} times"
-    counts: Counter[tuple[str, Seen]] = Counter()
-    for slot in slots.values():
-        for seen, fate in slot.rows:
-            if fate != "unprocessed":
-                counts[job_of(slot, seen, sources.names), seen] += 1
-    for (job, seen), count in counts.items():
+    for (job, seen), count in came(slots, sources).items():
         more = again if is_sent_again(job, seen, sources) else 0
         if count > sources.allowed[job, seen] + more:
             yield f"{job}: a version of a row came {count} times and was written {sources.allowed[job, seen]} times"
+
+
+def came(slots: Mapping[str, Slot], sources: Sources) -> Counter[tuple[str, Seen]]:
+    """Return how often each version of each row came to its vendor and was looked at."""
+    return Counter(
+        (job_of(slot, seen, sources.names), seen)
+        for slot in slots.values()
+        for seen, fate in slot.rows
+        if fate != "unprocessed"
+    )
 
 
 def is_sent_again(job: str, seen: Seen, sources: Sources) -> bool:
@@ -203,11 +208,21 @@ def equations_hold(journal: Journal, names: tuple[str, ...]) -> Iterator[str]:
 
 
 def target_is_source(
-    slots: Mapping[str, Slot], vendors: Mapping[str, Vendor], sources: Sources, journal: Journal, folder: Path
+    slots: Mapping[str, Slot],
+    vendors: Mapping[str, Vendor],
+    sources: Sources,
+    folder: Path,
+    journal: Journal,
+    *,
+    resolved: bool = False,
 ) -> Iterator[str]:
-    """The vendor holds what the source says, but for rows that were refused or are unknown; so does our baseline."""
+    """The vendor holds what the source says, but for rows that were refused or are unknown; so does our baseline.
+
+    When it is all `resolved`, that a row once was unknown is no excuse any more.
+    """
     for name in sources.names:
-        accepted, loose = _accepted(slots, sources, name), _loose(slots, sources, journal, name)
+        accepted, loose = _accepted(slots, sources, name), _refused(slots, sources, name)
+        loose |= set() if resolved else _unknown(journal, name)
         baseline = _baseline(journal, name, folder)
         for key in sources.rows[name]:
             if sources.invalid(name, key) or key in loose:
@@ -226,7 +241,7 @@ def target_is_source(
 
 def _accepted(slots: Mapping[str, Slot], sources: Sources, name: str) -> dict[str, Seen]:
     """Return the version of each key that the vendor accepted last, removals applied."""
-    keys = {sources_seen: key for key, sources_seen in _all_versions(sources, name)}
+    key_of = keys_of(sources, name)
     held: dict[str, Seen] = {}
     for slot in slots.values():
         for seen, fate in slot.rows:
@@ -237,26 +252,40 @@ def _accepted(slots: Mapping[str, Slot], sources: Sources, name: str) -> dict[st
             if seen[0] == "delete":
                 held.pop(seen[1], None)
             else:
-                held[keys.get(seen, seen[-1])] = seen
+                held[key_of(seen)] = seen
     return held
 
 
-def _all_versions(sources: Sources, name: str) -> Iterator[tuple[str, Seen]]:
-    if name != "vehicles":
-        return
+def keys_of(sources: Sources, name: str) -> Callable[[Seen], str]:
+    """Return how the key of a row is found that the vendor saw in this version."""
+    vins: dict[Seen, str] = {}
     for (job, key), rows in sources.history.items():
-        if job == name:
-            for row in rows:
-                yield key, (row["vin"].strip().upper(), row["plate"], row["state"])
+        if job == name == "vehicles":
+            vins |= {(row["vin"].strip().upper(), row["plate"], row["state"]): key for row in rows}
+    return lambda seen: vins.get(seen, seen[-1])
 
 
-def _loose(slots: Mapping[str, Slot], sources: Sources, journal: Journal, name: str) -> set[str]:
-    """Return the keys of which nothing more is owed: their version of now was refused, or they are unknown."""
+def none_unknown(journal: Journal, names: tuple[str, ...]) -> Iterator[str]:
+    """No run counts an unknown row any more."""
+    for name in names:
+        for run in journal.history(name, limit=1000):
+            if unknown := sum(one.books.unknown for one in journal.batches(run.id) if one.books):
+                yield f"run {run.id} still counts {unknown} unknown rows"
+        last = journal.history(name, limit=1)
+        yield from (f"run {run.id} left unknown rows alone" for run in last if run.tally.standing_unknown)
+
+
+def _refused(slots: Mapping[str, Slot], sources: Sources, name: str) -> set[str]:
+    """Return the keys of which nothing more is owed, for their version of now was refused."""
     refused = {seen for slot in slots.values() for seen, fate in slot.rows if fate == "rejected"}
     gone = {seen[1] for seen in refused if seen[0] == "delete"}
     now = {key for key in sources.rows[name] if sources.seen(name, key) in refused}
-    unknown = {row.reject.key for row in journal.rejects(job=name, limit=-1) if row.reject.kind == "unknown"}
-    return gone | now | unknown
+    return gone | now
+
+
+def _unknown(journal: Journal, name: str) -> set[str]:
+    """Return the keys whose outcome once was unknown."""
+    return {row.reject.key for row in journal.rejects(job=name, kind="unknown", limit=-1)}
 
 
 def _baseline(journal: Journal, name: str, folder: Path) -> set[str]:
@@ -290,7 +319,8 @@ def results_are_whole(slots: Mapping[str, Slot], sources: Sources, journal: Jour
     keys = [row["id"] for row in rows]
     if len(keys) != len(set(keys)):
         yield "a key stands twice in the file of answers"
-    accepted, loose = _accepted(slots, sources, "vehicles"), _loose(slots, sources, journal, "vehicles")
+    accepted = _accepted(slots, sources, "vehicles")
+    loose = _refused(slots, sources, "vehicles") | _unknown(journal, "vehicles")
     for key in set(accepted) - set(keys) - loose:
         yield f"the answer about {key} is not in the file of answers"
     for key in set(keys) - set(accepted):

@@ -22,7 +22,7 @@ from lading_mocks.clock import Clock
 from lading_mocks.control import Kit
 from lading_mocks.memory import Memory
 from lading_mocks.serving import VENDORS, MockServer
-from simulation import oracle
+from simulation import oracle, person
 from simulation.clock import START, VirtualTime
 from simulation.deployment import VENDOR_OF, Sources
 from simulation.life import Crash, Fuse, Process, process
@@ -134,6 +134,7 @@ class Play:
                 self._calm()
                 self._settle()
                 self._judge()
+                self._speak()
         except Exception as error:  # noqa: BLE001 - whatever comes up here is what the simulation looks for
             self._violated(f"{type(error).__name__}: {error}")
         finally:
@@ -405,11 +406,7 @@ class Play:
 
     def _judge(self) -> None:
         """Ask the vendors."""
-        self.time.pass_by(5 * 3600)
-        before = self._sent()
-        outcomes = self._pass(Fuse(told=self.told), anew=True, wait=True, trusted=True)
-        for complaint in oracle.nothing_more(outcomes, self._sent() - before, self.vendors, self.sources):
-            self._violated(complaint)
+        self._look_for_more()
         slots = oracle.slots_of(self.vendors)
         self.told(oracle.shown(slots))
         self._note_story()
@@ -422,12 +419,42 @@ class Play:
                 *oracle.books_are_true(slots, batches, doubtful=self.doubtful),
                 *oracle.lost_for_a_reason(batches, self.forgetful),
                 *oracle.equations_hold(journal, self.sources.names),
-                *oracle.target_is_source(slots, self.vendors, self.sources, journal, self.state),
+                *oracle.target_is_source(slots, self.vendors, self.sources, self.state, journal),
                 *oracle.results_are_whole(slots, self.sources, journal, self.folder),
             ):
                 self._violated(complaint)
             for batch in batches:
                 self._note_events(journal.events(batch.id), batch)
+
+    def _look_for_more(self) -> None:
+        """Sync once more, when nothing should be left to do."""
+        self.time.pass_by(5 * 3600)
+        before = self._sent()
+        outcomes = self._pass(Fuse(told=self.told), anew=True, wait=True, trusted=True)
+        for complaint in oracle.nothing_more(outcomes, self._sent() - before, self.vendors, self.sources):
+            self._violated(complaint)
+
+    def _speak(self) -> None:
+        """Let a person end what is unknown; no row is excused afterwards."""
+        with process(self.state, self.sources, self.time, self.fuse, self._credentials(), self.rows_max) as one:
+            said = person.speak(one, oracle.slots_of(self.vendors), self.sources)
+        if not said.words:
+            return
+        for what in said.words:
+            self._sometimes(what)
+            self.told(what)
+        self._settle()
+        self._look_for_more()
+        slots = oracle.slots_of(self.vendors)
+        with Journal.open(self.state) as journal:
+            for complaint in (
+                *said.broken(slots, self.sources),
+                *oracle.never_twice(slots, self.sources, again=self.anew),
+                *oracle.equations_hold(journal, self.sources.names),
+                *oracle.none_unknown(journal, self.sources.names),
+                *oracle.target_is_source(slots, self.vendors, self.sources, self.state, journal, resolved=True),
+            ):
+                self._violated(f"after a person spoke: {complaint}")
 
     def _note_events(self, events: tuple[object, ...], batch: Batch) -> None:
         if any(isinstance(one, SlotLost) for one in events):

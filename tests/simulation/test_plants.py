@@ -34,6 +34,8 @@ KNOWN: dict[str, list[int]] = {
     "never-cut-short": [8],
     "no-fence": [11],
     "no-lease": [11],
+    "person-misheard": [13],
+    "person-unheard": [13],
     "prepared-not-in-flight": [4],
     "processing-is-done": [3],
     "refused-forgotten": [5],

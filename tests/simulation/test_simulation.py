@@ -56,6 +56,8 @@ SOMETIMES = {
     "a holder was stopped",
     "a holder was stopped and unlocked",
     "a person resumed a stuck batch",
+    "a person said that unknown rows are delivered",
+    "a person said that unknown rows are to be sent again",
     "verdict processed",
     "verdict mixed",
     "verdict lost",

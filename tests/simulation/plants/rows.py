@@ -115,6 +115,15 @@ def _baseline_afterwards(original: Any) -> Any:
     return deliver
 
 
+def _person_unheard(_original: Any) -> Any:
+    return lambda _data, baseline, _keys, _into, **_said: baseline
+
+
+def _person_misheard(original: Any) -> Any:
+    """Whatever a person says, the rows count as held."""
+    return lambda data, baseline, keys, into, **_said: original(data, baseline, keys, into, delivered=True)
+
+
 def _in_flight_forgotten(_original: Any) -> Any:
     return lambda _context, _world: []
 
@@ -184,6 +193,10 @@ PLANTS = {
     ),
     "baseline-afterwards": Plant(
         6, "the baseline is swapped after the transaction", replaced(Journal, "deliver", _baseline_afterwards)
+    ),
+    "person-unheard": Plant(6, "a person's word moves no baseline", replaced(Columnar, "resolve", _person_unheard)),
+    "person-misheard": Plant(
+        6, "rows that a person has sent again count as held", replaced(Columnar, "resolve", _person_misheard)
     ),
     "in-flight-forgotten": Plant(
         6, "rows in flight are not subtracted", replaced(prepare, "_in_flight", _in_flight_forgotten)
