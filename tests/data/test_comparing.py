@@ -251,6 +251,27 @@ def test_rows_at_or_below_the_high_water_mark_are_unchanged(bench: Bench) -> Non
     assert bench.compare().high_water == "2026-01-01"
 
 
+def test_numbers_of_a_source_without_types_are_put_in_order_as_numbers(bench: Bench) -> None:
+    bench.change(send=Send(what="changed", since="name"))
+    bench.source(HEAD + "1,8,m\n2,9,m\n")
+    bench.high_water = bench.compare().high_water
+    assert bench.high_water == "9"
+    bench.source(HEAD + "1,8,m\n2,9,m\n3,10,m\n4,9.5,m\n")
+    assert counts(bench) == {"unchanged": 2, "added": 2}
+    assert bench.compare().high_water == "10"
+
+
+@pytest.mark.parametrize("mark", ["31/12/2025", "soon", "2026-01-01", "-4"])
+def test_what_cannot_be_put_in_order_is_compared_with_the_baseline_and_told(bench: Bench, mark: str) -> None:
+    bench.change(send=Send(what="changed", since="name"))
+    bench.source(HEAD + "1,01/02/2026,m\n2,never,m\n3,-5,m\n4,12,m\n")
+    bench.high_water = mark
+    comparison = bench.compare()
+    assert (comparison.tally.added, comparison.tally.unchanged) == (4, 0)
+    assert list(comparison.warnings.values()) == [3]
+    assert comparison.high_water == ("2026-01-01" if mark == "2026-01-01" else "12")
+
+
 def test_a_typed_high_water_mark_is_compared_as_its_type(bench: Bench) -> None:
     bench.change_source(path="source.parquet")
     bench.change(send=Send(what="changed", since="n"))

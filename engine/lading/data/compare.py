@@ -22,6 +22,7 @@ from lading.data.findings import write_changes, write_invalid
 from lading.data.grouping import UnsortedError, grouped_frames, spread, streamed
 from lading.data.joins import load
 from lading.data.parts import Extent, Part, extent_of, parts
+from lading.data.ranks import greatest
 from lading.data.recipe import recipe_of
 from lading.data.records import BROKEN, Plan, make_plan
 from lading.data.scatter import PARTS, Scatter, part_of_key
@@ -239,6 +240,7 @@ def _grouped_tasks(work: _Work, given: Iterator[pl.DataFrame]) -> Iterator[Compa
 def _greater(known: object, values: pl.Series, kind: pl.DataType) -> object:
     """Return the greater of what was known and the greatest of some values, as text."""
     text = pl.Series([known], dtype=pl.String)
-    both = pl.concat([text.cast(kind) if kind == pl.String else typed(text, kind), values])
-    greatest = both.max()
-    return None if greatest is None else pl.Series([greatest], dtype=kind).cast(pl.String)[0]
+    if kind == pl.String:
+        return greatest(pl.concat([text, values]))
+    most = pl.concat([typed(text, kind), values]).max()
+    return None if most is None else pl.Series([most], dtype=kind).cast(pl.String)[0]

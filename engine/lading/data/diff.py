@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from lading.data import names
+from lading.data import names, ranks
 from lading.data.ordered import Ordered, known, newest
 from lading.data.records import removal_fingerprint
 from lading.data.scatter import HASH, HELD, PARTS, Scatter, end_of, hashed, in_hash_order, part_of_key
@@ -182,6 +182,7 @@ def _without_losers(found: _Found, job: Job, rows: pl.DataFrame) -> pl.DataFrame
     descending = [policy != "first"]
     if policy.startswith("by:"):
         order, descending = [names.RANK, names.ROW], [True, True]
+        _refuse_unclear(job, doubled)
     winners = doubled.sort(order, descending=descending, nulls_last=True).unique(
         names.KEY, keep="first", maintain_order=True
     )
@@ -189,6 +190,21 @@ def _without_losers(found: _Found, job: Job, rows: pl.DataFrame) -> pl.DataFrame
     found.losers = losers.select(names.ROW, names.KEY)
     found.counts["invalid"] += losers.height
     return rows.join(losers, on=names.ROW, how="anti")
+
+
+def _refuse_unclear(job: Job, doubled: pl.DataFrame) -> None:
+    """Raise SourceError when it cannot be said which of the rows of a key has the greatest value."""
+    if doubled.schema[names.RANK] != pl.String:
+        return
+    kind = pl.col(names.RANK).str.slice(0, 1)
+    unclear = doubled.filter((kind == ranks.UNCLEAR) | (kind.drop_nulls().n_unique().over(names.KEY) > 1))
+    if unclear.height:
+        rows = ", ".join(str(row) for row in unclear[names.ROW].sort().head(_SHOWN))
+        raise SourceError(
+            f"{job.source.place}: {job.source.path}: which row of a key has the greatest "
+            f"{job.source.duplicates.removeprefix('by:')} cannot be said of rows {rows}",
+            hint="Let the column hold numbers, or dates that begin with the year, or words, but not several of these.",
+        )
 
 
 @dataclass(slots=True)

@@ -158,18 +158,17 @@ class Queries(Store):
         segments = tuple(SegmentEntry(**one) for one in found)
         return BaselineEntry(job=job, identity=identity, segments=segments) if segments else None
 
-    def high_water(self, job: str, identity: str) -> str | None:
-        """Return the greatest `since` value up to which every row surely came to its end at this target.
+    def high_water(self, job: str, identity: str, spec_hash: str) -> str | None:
+        """Return the greatest `since` value up to which the target surely holds every row as this spec makes it.
 
-        That is what the newest settled run saw, unless rows of it waited for another batch, or are to be sent again
-        unchanged (their batch was refused or cancelled): these stand below its mark, and an earlier one holds.
+        That is what the newest settled run under the same spec saw of which every row was accepted or unchanged. A row
+        that was invalid, refused, unknown, or waited stands below the mark of its run, so an earlier one holds.
         """
-        where = (
-            "WHERE job = ? AND identity = ? AND state = 'settled' AND high_water IS NOT NULL "
-            "AND json_extract(tally, '$.held') = 0 AND NOT EXISTS "
-            "(SELECT 1 FROM rejects WHERE rejects.run = runs.id AND rejects.retry = 1)"
-        )
-        newest = self._runs(f"{where} ORDER BY serial DESC LIMIT 1", [job, identity])
+        where = "WHERE job = ? AND identity = ? AND spec_hash = ? AND state = 'settled' AND high_water IS NOT NULL "
+        for place in ("held", "invalid", "standing_rejected", "standing_unknown"):
+            where += f"AND json_extract(tally, '$.{place}') = 0 "
+        where += "AND NOT EXISTS (SELECT 1 FROM rejects WHERE rejects.run = runs.id)"
+        newest = self._runs(f"{where} ORDER BY serial DESC LIMIT 1", [job, identity, spec_hash])
         return newest[0].high_water if newest else None
 
     def baseline_files(self, job: str) -> tuple[str, ...]:

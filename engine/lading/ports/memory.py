@@ -109,8 +109,8 @@ class Memory(Protocol):
         """Return what the target is known to hold for this job."""
         ...
 
-    def high_water(self, job: str, identity: str) -> str | None:
-        """Return the greatest `since` value up to which every row surely came to its end."""
+    def high_water(self, job: str, identity: str, spec_hash: str) -> str | None:
+        """Return the greatest `since` value up to which the target surely holds every row as this spec makes it."""
         ...
 
     def slot_done(self, job: str) -> datetime | None:
