@@ -306,7 +306,7 @@ def test_a_refusal_of_the_announced_verb_gives_up_without_doubt() -> None:
     assert evolve(doubtful, GaveUp(at=NOW, reason="403", verb=Verb.FIND_FILE)).doubt is Verb.UPLOAD
 
 
-@pytest.mark.parametrize(("delivered", "verdict"), [(True, Verdict.DECLARED), (False, Verdict.CANCELLED)])
+@pytest.mark.parametrize(("delivered", "verdict"), [(True, Verdict.DECLARED), (False, Verdict.RESENT)])
 def test_a_person_ends_the_doubt_of_a_stuck_batch(*, delivered: bool, verdict: Verdict) -> None:
     doubtful = a_batch(Phase.ALLOCATED, doubt=Verb.UPLOAD, doubt_since=NOW)
     stuck = evolve(doubtful, GaveUp(at=NOW, reason="failed 13 times"))

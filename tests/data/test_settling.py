@@ -153,6 +153,15 @@ def test_a_batch_of_which_nothing_was_applied_may_be_sent_again_whole(bench: Ben
     assert all(one.retry and one.reason == "done" for one in rejects(verdicts))
 
 
+def test_a_batch_that_a_person_had_sent_again_may_be_at_the_target_all_the_same(bench: Bench) -> None:
+    file, _ = sent(bench)
+    verdicts = bench.settle(file, Verdict.RESENT)
+    assert verdicts.books == Books(rejected=3)
+    assert {(one.retry, one.code, one.reason) for one in rejects(verdicts)} == {
+        (True, "resent", "a person had it sent again")
+    }
+
+
 def test_a_lost_batch_and_a_missing_log_leave_every_row_unknown(bench: Bench) -> None:
     file, _ = sent(bench)
     assert bench.settle(file, Verdict.LOST).books == Books(unknown=3)

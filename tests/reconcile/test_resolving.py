@@ -54,7 +54,7 @@ def test_rows_that_a_person_says_the_vendor_lacks_are_sent_again(office: Office,
 
     after = resolved(office, job, delivered=False)
 
-    assert (after.phase, after.verdict) == (Phase.SETTLED, Verdict.CANCELLED)
+    assert (after.phase, after.verdict) == (Phase.SETTLED, Verdict.RESENT)
     assert office.resume(job).runs[0].settlement.rejected == rows
     office.sync(job, PATIENT)
     assert sum(office.deployment.delivered(VENDOR_OF[job]).values()) == rows

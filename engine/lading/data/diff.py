@@ -34,8 +34,9 @@ PART = 500_000
 _AT_ONCE = 2
 _DIGESTED = 100_000
 _SHOWN = 5
-#: How the newest version ended, in `Segment.last_state`; a removal of unknown outcome has a number of its own.
-REJECTED, UNKNOWN, REMOVAL_UNKNOWN = 1, 2, 3
+#: How the newest version ended, in `Segment.last_state`. A removal of unknown outcome has a number of its own, and so
+#: have rows that a person has sent again: nobody knows whether the target still holds what it accepted before.
+REJECTED, UNKNOWN, REMOVAL_UNKNOWN, AGAIN = 1, 2, 3, 4
 #: What stands in `changes.parquet`.
 CHANGES = {"row": pl.Int64, "key": pl.String, "op": pl.String, "fingerprint": pl.Binary}
 #: What is kept of a row that lost against another one of the same key.
@@ -244,21 +245,19 @@ def _state(job: Job, good: pl.DataFrame, before: pl.DataFrame, flying: pl.DataFr
     joined = _beside(good, before)
     in_flight = flying.select("key", pl.lit(value=True).alias("flying"))
     joined = joined.join(in_flight, left_on=names.KEY, right_on="key", how="left")
-    # While a version is under way, or nobody knows how it ended, nobody knows what the target will hold, though the
-    # source went back to the old one.
+    # While a version is under way, or nobody knows how it ended, nobody knows what the target will hold: every other
+    # version waits for that, and so does the old one to which the source went back.
     under_way = pl.col("flying").is_not_null()
     accepted = (own == pl.col("accepted")).fill_null(value=False)
     last = (own == pl.col("last")).fill_null(value=False)
     ended = pl.col("last_state").fill_null(0)
     unknown = ended.is_in((UNKNOWN, REMOVAL_UNKNOWN))
-    quiet = accepted if job.send.what != "all" else pl.lit(value=False)
+    quiet = accepted & (ended != AGAIN) if job.send.what != "all" else pl.lit(value=False)
     return joined.with_columns(
         pl.when(under_way)
         .then(pl.lit("held"))
-        .when(last & unknown)
-        .then(pl.lit("standing_unknown"))
         .when(unknown)
-        .then(pl.lit("held"))
+        .then(pl.lit("standing_unknown"))
         .when(quiet)
         .then(pl.lit("unchanged"))
         .when(accepted)
@@ -292,10 +291,8 @@ def _remove(found: _Found, job: Job, before: pl.DataFrame, rows: pl.DataFrame, f
     state = (
         pl.when(same & (ended == REJECTED))
         .then(pl.lit("standing_rejected"))
-        .when(same & unknown)
-        .then(pl.lit("standing_unknown"))
         .when(unknown)
-        .then(pl.lit("held"))
+        .then(pl.lit("standing_unknown"))
         .otherwise(pl.lit("removed"))
     )
     gone = gone.with_columns(state.alias("state"))

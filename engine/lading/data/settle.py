@@ -43,6 +43,8 @@ def settle(batch: Batch, rules: VendorRules, downloads: Downloads, into: Path) -
         verdicts = _all(evidence, "rejected", batch.word or str(batch.verdict), retry=True)
     elif batch.verdict is Verdict.DECLARED:
         verdicts = _all(evidence, "accepted", "", retry=False)
+    elif batch.verdict is Verdict.RESENT:
+        verdicts = _all(evidence, "rejected", "a person had it sent again", retry=True, code=str(Verdict.RESENT))
     elif batch.verdict in (None, Verdict.LOST):
         verdicts = _all(evidence, "unknown", "the vendor no longer knows the batch", retry=False)
     elif downloads.errors_missing and downloads.results is None:
@@ -73,12 +75,12 @@ def _in_order(rows: pl.DataFrame) -> pl.DataFrame:
     return rows if rows["line"].is_sorted() else rows.sort("line")
 
 
-def _all(evidence: pl.DataFrame, state: str, reason: str, *, retry: bool) -> pl.DataFrame:
+def _all(evidence: pl.DataFrame, state: str, reason: str, *, retry: bool, code: str = "") -> pl.DataFrame:
     """Return one verdict for all rows."""
     return evidence.with_columns(
         pl.lit(state).alias("state"),
         pl.lit(retry).alias("retry"),
-        pl.lit("").alias("code"),
+        pl.lit(code).alias("code"),
         pl.lit(reason).alias("reason"),
     )
 

@@ -25,6 +25,8 @@ _TARGET = {
     ("rejected", False): "rejected: the target holds nothing of it; it is sent again when its row changes",
     ("unknown", True): "unknown: the vendor did not say what became of the newest version; it holds an earlier one",
     ("unknown", False): "unknown: the vendor did not say what became of it",
+    ("again", True): "to be sent again: it held an earlier version, and nobody knows what it holds now",
+    ("again", False): "to be sent again: nobody knows whether the target holds it",
     ("", False): "nothing: the target is not known to hold it",
 }
 
@@ -77,7 +79,10 @@ class KeyOfJob:
         return _TARGET[self.known.newest, self.known.held]
 
     def data(self) -> dict[str, object]:
-        """Return it as plain values for JSON. `target` is accepted, rejected, unknown or nothing; null: not asked."""
+        """Return it as plain values for JSON.
+
+        `target` is accepted, rejected, unknown, again or nothing; null when the baseline could not be asked.
+        """
         return {
             "job": self.job,
             "target": (self.known.newest or "nothing") if self.known else None,
