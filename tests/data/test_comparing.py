@@ -90,6 +90,16 @@ def test_a_rejected_row_stands_until_it_changes(bench: Bench) -> None:
     assert counts(bench) == {"added": 1}
 
 
+def test_a_rejected_row_is_sent_again_unchanged_on_request(removing: Bench) -> None:
+    removing.source(HEAD + "1,a,m\n2,b,n\n")
+    removing.accept_all()
+    removing.source(HEAD + "2,B,n\n3,c,o\n")
+    verdicts(removing, "rejected")
+    assert counts(removing) == {"standing_rejected": 3}
+    removing.change(send=Send(rejected=True))
+    assert counts(removing) == {"added": 1, "changed": 1, "removed": 1}
+
+
 def test_a_rejected_row_that_may_be_retried_is_sent_again(bench: Bench) -> None:
     bench.source(HEAD + "1,a,m\n")
     verdicts(bench, "rejected", retry=True)

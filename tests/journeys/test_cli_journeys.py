@@ -167,6 +167,17 @@ def test_a_record_rejected_long_ago_is_not_forgotten(lading: Callable[..., Resul
     assert result(lading("-o", "json", "rejects", "vehicles", "--all"))["total"] == 1
 
 
+def test_what_the_vendor_refused_is_sent_again_unchanged_on_request(lading: Callable[..., Result]) -> None:
+    lading("sync", "vehicles")
+    assert "nothing to send" in lading("plan", "vehicles").stdout
+
+    assert "+ 1 add" in lading("plan", "vehicles", "--retry-rejected").stdout
+    again = result(lading("-o", "json", "sync", "vehicles", "--retry-rejected"))
+
+    assert again["jobs"][0]["runs"][-1]["settlement"]["rejected"] == 1
+    assert "sent 1 record" in lading("settle", "vehicles").stdout
+
+
 def test_without_waiting_a_sync_is_unsettled_and_resume_settles_it(lading: Callable[..., Result]) -> None:
     left = lading("sync", "guests", "--no-wait")
     told = json.loads(lading("resume", "--no-wait", "-o", "json").stdout)

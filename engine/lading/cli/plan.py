@@ -9,6 +9,7 @@ import click
 from lading.cli.command import command, job_names
 from lading.cli.offline import offline_context, offline_world
 from lading.cli.session import Answer, Session
+from lading.cli.sync import retry_rejected, sending_rejected
 from lading.errors import ExitCode, LadingError, SpecError
 from lading.reconcile.prepare import plan as plan_job
 from lading.reconcile.sync import gravest
@@ -30,14 +31,15 @@ CHANGES = 10
 @click.option(
     "--detailed-exitcode", is_flag=True, help="Exit 10 when there is something to send, 6 when a guard holds."
 )
-def plan(session: Session, jobs: tuple[str, ...], *, detailed_exitcode: bool) -> Answer:
+@retry_rejected
+def plan(session: Session, jobs: tuple[str, ...], *, detailed_exitcode: bool, retry_rejected: bool) -> Answer:
     """Print what a sync would send, without contacting a vendor.
 
     Compares each source with what its target is known to hold: adds, changes and removes, what stays, what is invalid,
     and which guards would hold the run. Takes no lease and changes nothing.
     """
     with session.running_app() as app, session.journal() as journal:
-        chosen = app.jobs(jobs)
+        chosen = [sending_rejected(job) if retry_rejected else job for job in app.jobs(jobs)]
         problems, notes = app.check()
         if problems:
             raise SpecError(problems)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
 
     from lading.cli.session import Answer, Session
+    from lading.core.job import Job
     from lading.reconcile.context import JobContext, World
     from lading.reconcile.sync import JobOutcome
 
@@ -28,18 +30,36 @@ timeout = click.option(
 )
 
 
+retry_rejected = click.option(
+    "--retry-rejected", is_flag=True, help="Also send rows that the vendor refused, though they have not changed."
+)
+
+
 @command("sync", example="lading sync\nlading sync guests --timeout 30m\nlading sync --mocks")
 @job_names
 @no_wait
 @timeout
-def sync(session: Session, jobs: tuple[str, ...], *, no_wait: bool, timeout: timedelta | None) -> Answer:
+@retry_rejected
+def sync(
+    session: Session, jobs: tuple[str, ...], *, no_wait: bool, timeout: timedelta | None, retry_rejected: bool
+) -> Answer:
     """Bring every target in line with its source.
 
     Brings what is open to its end, compares each source with what its target holds, sends the difference as batch
     files, follows each batch to its end, and accounts for every row. Jobs follow what they depend on. Typing it again
     after an interruption or a crash goes on where it stopped and sends nothing twice.
     """
-    return work(session, jobs, sync_jobs, wait=not no_wait, timeout=timeout)
+    do = _with_rejected if retry_rejected else sync_jobs
+    return work(session, jobs, do, wait=not no_wait, timeout=timeout)
+
+
+def _with_rejected(contexts: Sequence[JobContext], world: World, patience: Patience) -> Sequence[JobOutcome]:
+    return sync_jobs([replace(one, job=sending_rejected(one.job)) for one in contexts], world, patience)
+
+
+def sending_rejected(job: Job) -> Job:
+    """Return the job as it is when somebody asks for what the vendor refused to be sent again."""
+    return replace(job, send=replace(job.send, rejected=True))
 
 
 def work(session: Session, names: tuple[str, ...], do: Work, *, wait: bool, timeout: timedelta | None) -> Answer:

@@ -69,10 +69,14 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Send:
-    """Which rows a run sends: `all`, `changed`, or those whose column `since` is above the last run's greatest."""
+    """Which rows a run sends: `all`, `changed`, or those whose column `since` is above the last run's greatest.
+
+    `rejected` has rows sent again that the vendor refused as they are: it is asked for, never declared.
+    """
 
     what: str = "changed"
     since: str | None = None
+    rejected: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

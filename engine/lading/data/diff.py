@@ -252,6 +252,7 @@ def _state(job: Job, good: pl.DataFrame, before: pl.DataFrame, flying: pl.DataFr
     last = (own == pl.col("last")).fill_null(value=False)
     ended = pl.col("last_state").fill_null(0)
     unknown = ended.is_in((UNKNOWN, REMOVAL_UNKNOWN))
+    refused = (ended == REJECTED) & (not job.send.rejected)
     quiet = accepted & (ended != AGAIN) if job.send.what != "all" else pl.lit(value=False)
     return joined.with_columns(
         pl.when(under_way)
@@ -262,7 +263,7 @@ def _state(job: Job, good: pl.DataFrame, before: pl.DataFrame, flying: pl.DataFr
         .then(pl.lit("unchanged"))
         .when(accepted)
         .then(pl.lit("changed"))
-        .when(last & (ended == REJECTED))
+        .when(last & refused)
         .then(pl.lit("standing_rejected"))
         .when(pl.col("accepted").is_null())
         .then(pl.lit("added"))
@@ -289,7 +290,7 @@ def _remove(found: _Found, job: Job, before: pl.DataFrame, rows: pl.DataFrame, f
     unknown = ended.is_in((UNKNOWN, REMOVAL_UNKNOWN))
     same = (pl.col("fingerprint") == pl.col("last")).fill_null(value=False)
     state = (
-        pl.when(same & (ended == REJECTED))
+        pl.when(same & (ended == REJECTED) & (not job.send.rejected))
         .then(pl.lit("standing_rejected"))
         .when(unknown)
         .then(pl.lit("standing_unknown"))

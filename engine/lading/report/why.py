@@ -21,8 +21,14 @@ _RIGHT = frozenset({4, 5})
 #: By how the newest version ended and whether the target holds a version.
 _TARGET = {
     ("accepted", True): "accepted: the target took it as it was last sent",
-    ("rejected", True): "rejected: the target holds an earlier version; the newest is sent again when its row changes",
-    ("rejected", False): "rejected: the target holds nothing of it; it is sent again when its row changes",
+    (
+        "rejected",
+        True,
+    ): "rejected: the target holds an earlier version; the newest is sent again when its row changes or on request",
+    (
+        "rejected",
+        False,
+    ): "rejected: the target holds nothing of it; it is sent again when its row changes or on request",
     ("unknown", True): "unknown: the vendor did not say what became of the newest version; it holds an earlier one",
     ("unknown", False): "unknown: the vendor did not say what became of it",
     ("again", True): "to be sent again: it held an earlier version, and nobody knows what it holds now",
