@@ -238,4 +238,5 @@ def job(folder: Path, mapping: dict[str, Any], **more: Any) -> Job:
     source: dict[str, Any] = {"path": "source.csv", "folder": str(folder), "key": ("id",)}
     source |= more.pop("source", {})
     given: dict[str, Any] = {"name": "job", "connection": "c", "target": {"schema": "guest"}, "mode": "upsert"}
-    return Job(source=Source(**source), record=record(mapping), spec_hash="ab" * 32, **(given | more))
+    given |= {"spec_hash": "ab" * 32, "mapping_hash": "ab" * 32}
+    return Job(source=Source(**source), record=record(mapping), **(given | more))

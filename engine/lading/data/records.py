@@ -31,7 +31,7 @@ from lading.errors import Problem, SpecError
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from lading.core.job import Job
+    from lading.core.job import Job, Removal
     from lading.core.vendor_rules import VendorRules
 
 _TEXT = Rule(kind=Kind.STRING)
@@ -185,18 +185,27 @@ def fingerprints(plan: Plan, found: Mapped) -> pl.Series:
     With `each:`, the items come in as the ordered hashes of their rows. The encoding of rows is version 1 of
     polars-hash, which promises not to change.
     """
-    outer = [pl.col(names.leaf(one.index)) for one in plan.record.leaves if one.repeat is None]
+    outer = [_told_apart(one) for one in plan.record.leaves if one.repeat is None]
     heads = found.heads
     if found.rows is not None:
-        inner = [pl.col(names.leaf(one.index)) for one in plan.record.leaves if one.repeat is not None]
+        inner = [_told_apart(one) for one in plan.record.leaves if one.repeat is not None]
         per_row = digest_of_columns([pl.lit(0), *inner]).bin.encode("hex").alias("lading:hash")
         hashed = found.rows.with_columns(per_row).group_by(names.HEAD, maintain_order=True)
         heads = heads.join(
             hashed.agg(pl.col("lading:hash").str.join("")), on=names.HEAD, how="left", maintain_order="left"
         )
         outer.append(pl.col("lading:hash"))
-    whole = digest_of_columns([pl.lit(plan.job.spec_hash), *outer]).alias(names.FINGERPRINT)
+    whole = digest_of_columns([pl.lit(plan.job.mapping_hash), *outer]).alias(names.FINGERPRINT)
     return heads.with_columns(whole)[names.FINGERPRINT]
+
+
+def _told_apart(leaf: Leaf) -> pl.Expr:
+    """Return a leaf's values, so that a number kept as text is not the text: it stands in JSON without quotes."""
+    column = pl.col(names.leaf(leaf.index))
+    whole = leaf.kind.is_integer() and leaf.kind not in (pl.UInt64, pl.Int128)
+    if leaf.rule.kind is not Kind.SCALAR or whole or not leaf.kind.is_numeric():
+        return column
+    return pl.concat_str([pl.lit("\0"), column])
 
 
 def digest_of_columns(columns: list[pl.Expr]) -> pl.Expr:
@@ -205,9 +214,9 @@ def digest_of_columns(columns: list[pl.Expr]) -> pl.Expr:
     return hashed
 
 
-def removal_fingerprint(spec_hash: str, key: pl.Expr) -> pl.Expr:
-    """Return the fingerprint of a removal: of the key and the mapping alone."""
-    return digest_of_columns([pl.lit("remove"), pl.lit(spec_hash), key])
+def removal_fingerprint(removal: Removal, key: pl.Expr) -> pl.Expr:
+    """Return the fingerprint of a removal: of the key and the removal's own mapping alone."""
+    return digest_of_columns([pl.lit("remove"), pl.lit(removal.mapping_hash), key])
 
 
 def texts(plan: Plan, found: Mapped, before: list[str | pl.Expr], after: str) -> pl.Series:

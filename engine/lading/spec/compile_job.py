@@ -5,7 +5,7 @@ It does not know rows, nor the other jobs; `order` does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from lading.core.guards import Budget, Guards, Limit
@@ -17,7 +17,7 @@ from lading.spec.compile_source import compile_results, compile_schedule, compil
 from lading.spec.interpolate import TypedMap, Value
 from lading.spec.located_yaml import Broken
 from lading.spec.models import JobModel
-from lading.spec.spec_hash import spec_hash
+from lading.spec.spec_hash import mapping_hash, spec_hash
 from lading.spec.suggest import one_of, quoted
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ class _OneJob:
         mode_fits = rules is not None and good("mode") and self._mode(rules, schema)
         record = self._record(schema, rules, model.mode if mode_fits else "")
         source = self._source() if good("source") else None
-        removal = self._removal(rules, schema, source, record)
+        removal = self._removal(target, rules, schema, source, record)
         results = self._results()
         schedule = self._schedule()
         if rules is None or record is None or source is None or self.shaped.bad:
@@ -98,6 +98,7 @@ class _OneJob:
             spec_hash=spec_hash(
                 vendor=rules.name, target=target, mode=model.mode, record=record, removal=removal, source=source
             ),
+            mapping_hash=mapping_hash(vendor=rules.name, target=target, mode=model.mode, record=record),
             send=Send(what=model.send) if isinstance(model.send, str) else Send(what="since", since=model.send.since),
             removal=removal,
             results=results,
@@ -196,12 +197,17 @@ class _OneJob:
         )
 
     def _removal(
-        self, rules: VendorRules | None, schema: RecordSchema | None, source: Source | None, record: Object | None
+        self,
+        target: Mapping[str, str],
+        rules: VendorRules | None,
+        schema: RecordSchema | None,
+        source: Source | None,
+        record: Object | None,
     ) -> Removal | None:
         node = self.node.get("on_removed")
         if rules is None or source is None or node is None or not self.shaped.good("on_removed", "mode", "send"):
             return None
-        return RemovalCompiler(
+        found = RemovalCompiler(
             rules=rules,
             schema=schema,
             key=source.key,
@@ -209,6 +215,10 @@ class _OneJob:
             since=not isinstance(self.shaped.model.send, str),
             problems=self.around.problems,
         ).compile(self.shaped.model.on_removed, node, record)
+        if found is None:
+            return None
+        own = mapping_hash(vendor=rules.name, target=target, mode=found.mode, record=found.record)
+        return replace(found, mapping_hash=own)
 
     def _results(self) -> Results | None:
         written = self.node.entry("results")

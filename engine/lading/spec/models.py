@@ -52,7 +52,7 @@ class RemovalModel(Strict):
     mode: w.Text = Field(title="Mode", description="A mode of the vendor that removes.", examples=["delete"])
     record: Record = Field(
         title="Record",
-        description="A record built from the key alone.",
+        description="A record built from the key alone, of all of its columns.",
         examples=[{"identifiers": [{"provider": "CRM", "id": "=CustomerKey"}]}],
     )
 

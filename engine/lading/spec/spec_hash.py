@@ -1,4 +1,7 @@
-"""The hash of everything in a job that shapes what is sent. It does not know schedules, guards, places or comments."""
+"""The hashes of what shapes a run and of what shapes a record. They do not know schedules, guards or places.
+
+An edit that changes the first makes another plan; one that changes the second, too, makes every row another one.
+"""
 
 from __future__ import annotations
 
@@ -18,7 +21,7 @@ if TYPE_CHECKING:
 def spec_hash(
     *, vendor: str, target: Mapping[str, str], mode: str, record: Object, removal: Removal | None, source: Source
 ) -> str:
-    """Return the hex SHA-256 of a canonical JSON of what shapes a record. Where the source lies is not part of it."""
+    """Return the hex SHA-256 of a canonical JSON of what shapes a run. Where the source lies is not part of it."""
     what = {
         "vendor": vendor,
         "target": dict(target),
@@ -35,6 +38,15 @@ def spec_hash(
             "duplicates": source.duplicates,
         },
     }
+    return _digest(what)
+
+
+def mapping_hash(*, vendor: str, target: Mapping[str, str], mode: str, record: Object) -> str:
+    """Return the hex SHA-256 of what makes a record of a row's values. How the values were read is not part of it."""
+    return _digest({"vendor": vendor, "target": dict(target), "mode": mode, "record": _shown(record)})
+
+
+def _digest(what: Mapping[str, Any]) -> str:
     text = json.dumps(what, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
