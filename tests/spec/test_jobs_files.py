@@ -186,6 +186,15 @@ def test_on_removed_takes_a_record_as_written(load_changed: Load) -> None:
     assert removal.record == Object((("email", Expression("lower(id)")),))
 
 
+def test_the_column_of_since_shapes_the_run_and_no_record(load_changed: Load) -> None:
+    by = [
+        load_changed(("    mode: upsert\n", f"    mode: upsert\n    send: {{since: {column}}}\n")).jobs[0]
+        for column in ("updated_at", "version")
+    ]
+    assert by[0].spec_hash != by[1].spec_hash
+    assert by[0].mapping_hash == by[1].mapping_hash
+
+
 def test_send_since_schedule_every_budget_and_compression_are_taken(load_changed: Load) -> None:
     more = """mode: upsert
     send: {since: updated_at}
@@ -299,7 +308,7 @@ def test_a_value_from_the_environment_is_in_the_spec_hash(load_changed: Load) ->
 
 
 def test_a_spec_hash_is_the_same_on_every_machine(load_changed: Load) -> None:
-    assert hash_of(load_changed) == "b1f32b9de7993dcb0edce64e4290d61951826d0efbf4b1847ebc46a93d825d55"
+    assert hash_of(load_changed) == "d55cb03d583c52c6a021c6a122bdc08041b07158bed69f76932068f545293fff"
 
 
 # ---- the mapping hash ----------------------------------------------------------------------------------------------

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from lading.core.job import Job, Removal
+    from lading.core.job import Job
     from lading.data.spool import Spool
     from lading.ports import Baseline
 
@@ -159,7 +159,7 @@ def _part(job: Job, rows: pl.DataFrame, segments: list[pl.DataFrame], flying: pl
         ),
     ]
     if job.removal is not None:
-        changes.append(_remove(found, job.removal, before, rows, flying))
+        changes.append(_remove(found, job, before, rows, flying))
     found.changes = in_hash_order(pl.concat(changes).with_columns(hashed("key")), "key").drop(HASH)
     return found
 
@@ -281,13 +281,12 @@ def _beside(good: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
     return good.join(before.drop(HASH), left_on=names.KEY, right_on="key", how="left")
 
 
-def _remove(
-    found: _Found, removal: Removal, before: pl.DataFrame, rows: pl.DataFrame, flying: pl.DataFrame
-) -> pl.DataFrame:
+def _remove(found: _Found, job: Job, before: pl.DataFrame, rows: pl.DataFrame, flying: pl.DataFrame) -> pl.DataFrame:
     """Find the keys that the target holds and the whole source does not, and that are not under way."""
     gone = before.drop(HASH).filter(pl.col("accepted").is_not_null())
     gone = gone.join(rows, left_on="key", right_on=names.KEY, how="anti").join(flying, on="key", how="anti")
-    gone = gone.with_columns(removal_fingerprint(removal, pl.col("key")).alias("fingerprint"))
+    own = job.removal.mapping_hash if job.removal is not None else ""
+    gone = gone.with_columns(removal_fingerprint(own, pl.col("key")).alias("fingerprint"))
     ended = pl.col("last_state").fill_null(0)
     unknown = ended.is_in((UNKNOWN, REMOVAL_UNKNOWN))
     same = (pl.col("fingerprint") == pl.col("last")).fill_null(value=False)

@@ -31,7 +31,7 @@ from lading.errors import Problem, SpecError
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from lading.core.job import Job, Removal
+    from lading.core.job import Job
     from lading.core.vendor_rules import VendorRules
 
 _TEXT = Rule(kind=Kind.STRING)
@@ -214,9 +214,9 @@ def digest_of_columns(columns: list[pl.Expr]) -> pl.Expr:
     return hashed
 
 
-def removal_fingerprint(removal: Removal, key: pl.Expr) -> pl.Expr:
-    """Return the fingerprint of a removal: of the key and the removal's own mapping alone."""
-    return digest_of_columns([pl.lit("remove"), pl.lit(removal.mapping_hash), key])
+def removal_fingerprint(mapping: str, key: pl.Expr) -> pl.Expr:
+    """Return the fingerprint of a removal: of the key and the hash of the removal's own mapping alone."""
+    return digest_of_columns([pl.lit("remove"), pl.lit(mapping), key])
 
 
 def texts(plan: Plan, found: Mapped, before: list[str | pl.Expr], after: str) -> pl.Series:

@@ -88,6 +88,8 @@ class _OneJob:
         schedule = self._schedule()
         if rules is None or record is None or source is None or self.shaped.bad:
             return None
+        mapping = mapping_hash(vendor=rules.name, target=target, mode=model.mode, record=record)
+        send = Send(what=model.send) if isinstance(model.send, str) else Send(what="since", since=model.send.since)
         return Job(
             name=self.entry.key,
             source=source,
@@ -95,11 +97,9 @@ class _OneJob:
             target=target,
             mode=model.mode,
             record=record,
-            spec_hash=spec_hash(
-                vendor=rules.name, target=target, mode=model.mode, record=record, removal=removal, source=source
-            ),
-            mapping_hash=mapping_hash(vendor=rules.name, target=target, mode=model.mode, record=record),
-            send=Send(what=model.send) if isinstance(model.send, str) else Send(what="since", since=model.send.since),
+            spec_hash=spec_hash(mapping=mapping, removal=removal, source=source, send=send),
+            mapping_hash=mapping,
+            send=send,
             removal=removal,
             results=results,
             schedule=schedule,
@@ -213,6 +213,7 @@ class _OneJob:
             key=source.key,
             lookup=self.shaped.model.mode == LOOKUP,
             since=not isinstance(self.shaped.model.send, str),
+            chained=source.job is not None,
             problems=self.around.problems,
         ).compile(self.shaped.model.on_removed, node, record)
         if found is None:

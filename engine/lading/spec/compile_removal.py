@@ -37,6 +37,7 @@ class RemovalCompiler:
     key: tuple[str, ...] | Expression
     lookup: bool
     since: bool
+    chained: bool
     problems: Problems
 
     def compile(self, wish: str | RemovalModel, node: Typed, record: Object | None) -> Removal | None:
@@ -60,6 +61,11 @@ class RemovalCompiler:
             why, expected = (
                 "send: {since: ...} does not see what left the source",
                 "send: changed, or on_removed: ignore",
+            )
+        elif self.chained:
+            why, expected = (
+                "the answers of another job are no whole source: what is missing there may only not be asked for again",
+                "on_removed: ignore",
             )
         elif isinstance(self.key, Expression):
             why, expected = (

@@ -14,31 +14,31 @@ from lading.core.mapping import Array, Expression, Literal, Object
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lading.core.job import Removal, Source
+    from lading.core.job import Removal, Send, Source
     from lading.core.mapping import Node
 
 
-def spec_hash(
-    *, vendor: str, target: Mapping[str, str], mode: str, record: Object, removal: Removal | None, source: Source
-) -> str:
-    """Return the hex SHA-256 of a canonical JSON of what shapes a run. Where the source lies is not part of it."""
-    what = {
-        "vendor": vendor,
-        "target": dict(target),
-        "mode": mode,
-        "record": _shown(record),
-        "removal": [removal.mode, _shown(removal.record)] if removal else None,
-        "key": {"expression": source.key.sql} if isinstance(source.key, Expression) else list(source.key),
-        "source": {
-            "format": source.format,
-            "delimiter": source.delimiter,
-            "encoding": source.encoding,
-            "nulls": list(source.nulls),
-            "joins": [[one.path, [list(pair) for pair in one.on]] for one in source.joins],
-            "duplicates": source.duplicates,
-        },
-    }
-    return _digest(what)
+def spec_hash(*, mapping: str, removal: Removal | None, source: Source, send: Send) -> str:
+    """Return the hex SHA-256 of a canonical JSON of what shapes a run; `mapping` is the mapping's own hash.
+
+    Where the source lies is not part of it. The column of `send: since` is: its mark says nothing of another column.
+    """
+    return _digest(
+        {
+            "mapping": mapping,
+            "since": send.since,
+            "removal": [removal.mode, _shown(removal.record)] if removal else None,
+            "key": {"expression": source.key.sql} if isinstance(source.key, Expression) else list(source.key),
+            "source": {
+                "format": source.format,
+                "delimiter": source.delimiter,
+                "encoding": source.encoding,
+                "nulls": list(source.nulls),
+                "joins": [[one.path, [list(pair) for pair in one.on]] for one in source.joins],
+                "duplicates": source.duplicates,
+            },
+        }
+    )
 
 
 def mapping_hash(*, vendor: str, target: Mapping[str, str], mode: str, record: Object) -> str:
