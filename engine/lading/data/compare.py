@@ -162,6 +162,8 @@ def _comparison(seen: Seen, placed: Placed, folder: Path) -> Comparison:
         standing_unknown=counts["standing_unknown"],
     )
     tally.check()
+    if counts["foreign"]:
+        seen.warnings["keys of an earlier key definition, which are not removed"] = counts["foreign"]
     return Comparison(
         tally=tally,
         fingerprint=placed.digest.hexdigest(),

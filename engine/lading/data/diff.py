@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from lading.data import names
+from lading.data.keys import defined_as_today
 from lading.data.ordered import Ordered, known, newest
 from lading.data.records import removal_fingerprint
 from lading.data.scatter import HASH, HELD, PARTS, Scatter, end_of, hashed, in_hash_order, part_of_key
@@ -24,7 +25,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from lading.core.job import Job, Removal
+    from lading.core.job import Job
     from lading.data.spool import Spool
     from lading.ports import Baseline
 
@@ -158,9 +159,14 @@ def _part(job: Job, rows: pl.DataFrame, segments: list[pl.DataFrame], flying: pl
         ),
     ]
     if job.removal is not None:
-        changes.append(_remove(found, job.removal, before, rows, flying))
+        changes.append(_remove(found, job, before, rows, flying))
     found.changes = in_hash_order(pl.concat(changes).with_columns(hashed("key")), "key").drop(HASH)
     return found
+
+
+def gone_from(rows: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
+    """Return what is known of the keys that the target holds and that have no row any more."""
+    return before.filter(pl.col("accepted").is_not_null()).join(rows, left_on="key", right_on=names.KEY, how="anti")
 
 
 def _no_losers() -> pl.DataFrame:
@@ -265,13 +271,12 @@ def _beside(good: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
     return good.join(before.drop(HASH), left_on=names.KEY, right_on="key", how="left")
 
 
-def _remove(
-    found: _Found, removal: Removal, before: pl.DataFrame, rows: pl.DataFrame, flying: pl.DataFrame
-) -> pl.DataFrame:
+def _remove(found: _Found, job: Job, before: pl.DataFrame, rows: pl.DataFrame, flying: pl.DataFrame) -> pl.DataFrame:
     """Find the keys that the target holds and the whole source does not, and that are not under way."""
-    gone = before.drop(HASH).filter(pl.col("accepted").is_not_null())
-    gone = gone.join(rows, left_on="key", right_on=names.KEY, how="anti").join(flying, on="key", how="anti")
-    gone = gone.with_columns(removal_fingerprint(removal, pl.col("key")).alias("fingerprint"))
+    gone = gone_from(rows, before).drop(HASH).join(flying, on="key", how="anti")
+    ours = defined_as_today(job.source)
+    found.counts["foreign"] += gone.height - gone.select(ours.sum()).item()
+    gone = gone.filter(ours).with_columns(removal_fingerprint(job, pl.col("key")).alias("fingerprint"))
     ended = pl.col("last_state").fill_null(0)
     unknown = ended.is_in((UNKNOWN, REMOVAL_UNKNOWN))
     same = (pl.col("fingerprint") == pl.col("last")).fill_null(value=False)

@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class Segment:
     """Part of a baseline: an immutable Parquet file, named by its digest, and how many rows it has.
 
-    A row says what became of one key: `key` String, `accepted` Binary(16) or null (fingerprint the target holds),
-    `last` Binary(16) or null with `last_state` UInt8 (1 rejected, 2 unknown, 3 a removal of unknown outcome): how the
+    A row says what became of one key: `key` String, `accepted` Binary(20) or null (fingerprint the target holds),
+    `last` Binary or null with `last_state` UInt8 (1 rejected, 2 unknown, 3 a removal of unknown outcome): how the
     newest version ended when it was not accepted. `as_before` Boolean says that `accepted` is what older segments say.
     A row that knows nothing at all says that the key is gone. Files of older releases have no `as_before`: it is false
     in them; and what was unknown then is 2 in removals, too.
