@@ -60,7 +60,7 @@ class Placed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
-    """What is compared: the records found, the baseline, and the keys under way."""
+    """What is compared: the records found, the baseline, and the keys under way (or spared, though they are gone)."""
 
     records: Scatter
     baseline: Baseline
