@@ -98,7 +98,9 @@ class _OneJob:
             spec_hash=spec_hash(
                 vendor=rules.name, target=target, mode=model.mode, record=record, removal=removal, source=source
             ),
-            mapping_hash=mapping_hash(vendor=rules.name, target=target, mode=model.mode, record=record),
+            mapping_hash=mapping_hash(
+                vendor=rules.name, target=rules.told_apart_by(target), mode=model.mode, record=record
+            ),
             send=Send(what=model.send) if isinstance(model.send, str) else Send(what="since", since=model.send.since),
             removal=removal,
             results=results,
@@ -217,7 +219,7 @@ class _OneJob:
         ).compile(self.shaped.model.on_removed, node, record)
         if found is None:
             return None
-        own = mapping_hash(vendor=rules.name, target=target, mode=found.mode, record=found.record)
+        own = mapping_hash(vendor=rules.name, target=rules.told_apart_by(target), mode=found.mode, record=found.record)
         return replace(found, mapping_hash=own)
 
     def _results(self) -> Results | None:

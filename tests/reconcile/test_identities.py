@@ -1,0 +1,18 @@
+"""What one account and target hold, and what was approved there, says nothing of another."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from office import Office
+
+
+def test_whom_a_vendor_tells_and_when_makes_no_other_target(office: Office) -> None:
+    job = office.context("vehicles").job
+    plain = office.app.identity(job)
+    told = replace(job, target={**job.target, "email": "a@example.com", "scheduledDate": "2026-01-01"})
+    assert office.app.identity(told) == plain
+    other = replace(job, target={**job.target, "service": "Another Batch"})
+    assert office.app.identity(other) != plain
