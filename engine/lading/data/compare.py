@@ -128,7 +128,7 @@ def _placed(plan: Plan, baseline: Baseline, context: CompareContext, seen: Seen,
         seen.warnings["rows without a key, so nothing is removed"] = seen.keyless
         job = replace(job, removal=None)
     known = ",".join(one.name for one in baseline.paths)
-    digest = hashlib.sha256(f"{job.spec_hash}\0{known}\0".encode())
+    digest = hashlib.sha256(f"{job.spec_hash}\0{context.identity}\0{known}\0".encode())
     with ExitStack() as stack:
         flying = stack.enter_context(Scatter(folder, "flying", {"key": pl.String}))
         given = Given(records=sinks.records, baseline=baseline, flying=flying)

@@ -58,7 +58,8 @@ class Comparison:
     """The result of comparing a source with a baseline, staged in a work folder. The plan of a run, before guards.
 
     `folder` holds `changes.parquet`, `invalid.parquet` and what else `stage` needs. `fingerprint` is a hex digest
-    that is equal exactly when the same changes would be sent under the same spec from the same baseline.
+    that is equal exactly when the same changes would be sent to the same account, under the same spec, from the same
+    baseline.
     `high_water` is the greatest `since` value seen, when the job sends by it.
     `warnings` counts broken rules that only warn, by rule; `baseline_rows` how many records the target holds.
     """
@@ -173,7 +174,7 @@ class CompareContext:
 
     `in_flight` are evidence files of batches that are not settled; `high_water` is the last run's greatest `since`;
     `template` is the vendor's input columns, when it has any. `ahead` says that staging follows unless a guard holds
-    the plan: what will surely be sent may be encoded while the source is read.
+    the plan: what will surely be sent may be encoded while the source is read. `identity` names the target's account.
     """
 
     folder: Path
@@ -183,6 +184,7 @@ class CompareContext:
     template: tuple[str, ...] | None = None
     watcher: Watcher | None = None
     ahead: bool = False
+    identity: str = ""
 
 
 class Sink(Protocol):
