@@ -5,7 +5,7 @@ from __future__ import annotations
 import polars as pl
 from data_kit import Bench, record
 
-from lading.core.job import Removal
+from lading.core.job import Removal, Send
 
 HEAD = "id,name,mail\n"
 
@@ -37,3 +37,15 @@ def test_the_same_texts_in_parquet_are_the_same_rows_and_numbers_are_others(benc
     for more in ({"name": [1.5]}, {"mail": [7]}, {"mail": pl.Series([7], dtype=pl.UInt64)}):
         pl.DataFrame(texts | more).write_parquet(bench.folder / "source.parquet")
         assert not unchanged(bench), "it stands in JSON without quotes"
+
+
+def test_a_row_sent_again_as_the_target_holds_it_is_counted_apart(bench: Bench) -> None:
+    bench.change(send=Send(what="all"))
+    bench.source(HEAD + "1,a,m\n2,b,n\n")
+    bench.accept_all()
+    bench.source(HEAD + "1,a,m\n2,B,n\n3,c,o\n")
+    tally = bench.compare().tally
+    assert (tally.added, tally.changed, tally.resent) == (1, 2, 1)
+    bench.change(send=Send())
+    tally = bench.compare().tally
+    assert (tally.added, tally.changed, tally.resent) == (1, 1, 0)

@@ -43,6 +43,17 @@ def test_a_plan_says_what_would_be_sent_and_which_guard_would_hold_it() -> None:
     assert made.data()["would_be_held"] is True
 
 
+def test_a_plan_says_which_changes_are_none_at_the_target() -> None:
+    made = plan(source_rows=5, selected=5, changed=5, resent=4)
+
+    assert made.text(plain) == (
+        "guests: + 0 adds, ~ 5 changes, - 0 removes\n"
+        "  selected 5 = unchanged 0 + to send 5 + invalid 0 + rejected earlier 0 + unknown earlier 0 + held 0\n"
+        "  4 of the changes only send again what the target holds: none for a guard"
+    )
+    assert (made.data()["change"], made.data()["resent"]) == (5, 4)
+
+
 def test_a_plan_without_changes_says_that_there_is_nothing_to_send() -> None:
     made = plan(source_rows=5, selected=5, unchanged=4, standing_rejected=1)
 

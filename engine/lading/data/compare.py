@@ -160,6 +160,7 @@ def _comparison(seen: Seen, placed: Placed, folder: Path) -> Comparison:
         unchanged=counts["unchanged"],
         added=counts["added"],
         changed=counts["changed"],
+        resent=counts["resent"],
         removed=counts["removed"],
         invalid=counts["invalid"] + seen.keyless,
         held=counts["held"],

@@ -150,6 +150,8 @@ def _part(job: Job, rows: pl.DataFrame, segments: list[pl.DataFrame], flying: pl
     state = _state(job, good, before, flying)
     found.counts.update(dict(state["state"].value_counts().iter_rows()))
     sent = state.filter(pl.col("state").is_in(["added", "changed"]))
+    if job.send.what == "all":
+        found.counts["resent"] += sent.filter(pl.col(names.FINGERPRINT) == pl.col("accepted")).height
     changes = [
         sent.select(
             pl.col(names.ROW).alias("row"),

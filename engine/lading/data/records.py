@@ -211,7 +211,7 @@ def digest_of_columns(columns: list[pl.Expr]) -> pl.Expr:
 def removal_fingerprint(job: Job, key: pl.Expr) -> pl.Expr:
     """Return the fingerprint of a removal: of the key and the removal's own mapping alone."""
     mapping = job.removal.mapping_hash if job.removal else ""
-    return digest_of_columns([pl.lit("remove"), pl.lit(mapping), key])
+    return digest_of_columns([pl.lit("remove"), pl.lit(mapping), key]) + pl.lit(mark_of(job.source))
 
 
 def texts(plan: Plan, found: Mapped, before: list[str | pl.Expr], after: str) -> pl.Series:

@@ -66,6 +66,7 @@ class PlanReport:
             "selected": one.selected,
             "add": one.added,
             "change": one.changed,
+            "resent": one.resent,
             "remove": one.removed,
             "to_send": one.to_send,
             "unchanged": one.unchanged,
@@ -95,6 +96,8 @@ class PlanReport:
         verdict = "approved" if self.approved else "would hold this run"
         for breach in self.breaches:
             yield f"{paint(f'guard {breach.guard} {verdict}', 'warn')}: {visible(breach.message)}"
+        if self.tally.resent:
+            yield f"{self.tally.resent:,} of the changes only send again what the target holds: none for a guard"
         if self.tally.standing_rejected or self.tally.standing_unknown:
             yield "rejected or unknown earlier and not changed since: not sent again"
         if self.in_flight:
