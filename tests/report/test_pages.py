@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -41,6 +42,15 @@ def test_a_plan_says_what_would_be_sent_and_which_guard_would_hold_it() -> None:
         "the plan would remove 9 of 20 records the target holds, above max_remove 5%"
     )
     assert made.data()["would_be_held"] is True
+
+
+def test_a_plan_in_which_everything_changed_says_that_the_job_was_edited() -> None:
+    numbers = {"source_rows": 5, "selected": 5, "changed": 5}
+    said = "the job was edited since its last run, and now every row that the target holds counts as changed"
+    assert said in replace(plan(**numbers), edited=True).text(plain)
+    assert said not in plan(**numbers).text(plain)
+    for one in (plan(selected=5, changed=4, unchanged=1), plan(selected=5, changed=5, resent=1), plan()):
+        assert said not in replace(one, edited=True).text(plain)
 
 
 def test_a_plan_says_which_changes_are_none_at_the_target() -> None:
