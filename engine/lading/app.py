@@ -253,7 +253,7 @@ class App:
             named = {name: text for name, text in connection.credentials.items() if name == rules.account_credential}
             known = resolve_credentials(replace(connection, credentials=named), os.environ, _read_secret)
             account = [rules.name, connection.base_url.rstrip("/"), *known.values()]
-        what = json.dumps([account, sorted(job.target.items())])
+        what = json.dumps([account, sorted(rules.told_apart_by(job.target).items())])
         return hashlib.sha256(what.encode()).hexdigest()[:16]
 
     def connection_of(self, job: Job) -> Connection:

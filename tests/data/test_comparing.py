@@ -68,41 +68,6 @@ def test_another_mapping_sends_everything_again(bench: Bench) -> None:
     assert counts(bench) == {"changed": 1}
 
 
-def test_an_edit_of_the_job_that_leaves_the_mapping_alone_sends_nothing_again(bench: Bench) -> None:
-    bench.source(HEAD + "1,a,m\n")
-    bench.accept_all()
-    bench.change(spec_hash="cd" * 32, removal=Removal(mode="delete", record=record({"id": "=id"})))
-    bench.change_source(duplicates="first", delimiter=";")
-    bench.source("id;name;mail\n1;a;m\n")
-    assert counts(bench) == {"unchanged": 1}
-
-
-def test_the_same_texts_in_parquet_are_the_same_rows_and_numbers_are_others(bench: Bench) -> None:
-    bench.change(record=record({"id": "=id", "free": "=name", "whole": "=mail"}))
-    bench.source(HEAD + "1,1.5,7\n")
-    bench.accept_all()
-    bench.change_source(path="source.parquet")
-    texts = {"id": ["1"], "name": ["1.5"], "mail": ["7"]}
-    pl.DataFrame(texts).write_parquet(bench.folder / "source.parquet")
-    assert counts(bench) == {"unchanged": 1}
-    for more in ({"name": [1.5]}, {"mail": [7]}, {"mail": pl.Series([7], dtype=pl.UInt64)}):
-        pl.DataFrame(texts | more).write_parquet(bench.folder / "source.parquet")
-        assert counts(bench) == {"changed": 1}, "it stands in JSON without quotes"
-
-
-def test_a_removal_that_was_refused_is_tried_again_when_its_own_mapping_changed(bench: Bench) -> None:
-    plain = Removal(mode="delete", record=record({"id": "=id"}), mapping_hash="1")
-    bench.change(removal=plain)
-    bench.source(HEAD + "1,a,m\n")
-    bench.accept_all()
-    bench.source(HEAD)
-    verdicts(bench, "rejected")
-    bench.change(mapping_hash="cd" * 32)
-    assert counts(bench) == {"standing_rejected": 1}
-    bench.change(removal=replace(plain, mapping_hash="2"))
-    assert counts(bench) == {"removed": 1}
-
-
 def test_a_null_and_an_empty_neighbour_are_different_rows(bench: Bench) -> None:
     bench.source(HEAD + "1,ab,\n")
     bench.accept_all()

@@ -103,6 +103,20 @@ def test_a_plan_after_a_sync_has_nothing_to_send(deployment: Deployment, lading:
     assert tree(deployment.folder) == before
 
 
+def test_a_plan_after_an_edit_of_the_record_says_why_every_row_is_another_one(
+    deployment: Deployment, lading: Callable[..., Result]
+) -> None:
+    edited = "the job was edited since its last run"
+    assert edited not in lading("plan", "guests").stdout
+    lading("sync", "guests")
+    file = deployment.folder / "jobs.yaml"
+    plain = file.read_text(encoding="utf-8")
+    file.write_text(plain.replace("on_removed: delete", "on_removed: ignore"), encoding="utf-8")
+    assert edited not in lading("plan", "guests").stdout
+    file.write_text(plain.replace("=initcap(name)", "=upper(name)"), encoding="utf-8")
+    assert edited in lading("plan", "guests").stdout
+
+
 def test_a_job_that_cannot_be_planned_does_not_hide_the_others(
     deployment: Deployment, lading: Callable[..., Result]
 ) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -41,6 +42,26 @@ def test_a_plan_says_what_would_be_sent_and_which_guard_would_hold_it() -> None:
         "the plan would remove 9 of 20 records the target holds, above max_remove 5%"
     )
     assert made.data()["would_be_held"] is True
+
+
+def test_a_plan_in_which_everything_changed_says_that_the_job_was_edited() -> None:
+    numbers = {"source_rows": 5, "selected": 5, "changed": 5}
+    said = "the job was edited since its last run, and now every row that the target holds counts as changed"
+    assert said in replace(plan(**numbers), edited=True).text(plain)
+    assert said not in plan(**numbers).text(plain)
+    for one in (plan(selected=5, changed=4, unchanged=1), plan(selected=5, changed=5, resent=1), plan()):
+        assert said not in replace(one, edited=True).text(plain)
+
+
+def test_a_plan_says_which_changes_are_none_at_the_target() -> None:
+    made = plan(source_rows=5, selected=5, changed=5, resent=4)
+
+    assert made.text(plain) == (
+        "guests: + 0 adds, ~ 5 changes, - 0 removes\n"
+        "  selected 5 = unchanged 0 + to send 5 + invalid 0 + rejected earlier 0 + unknown earlier 0 + held 0\n"
+        "  4 of the changes only send again what the target holds: none for a guard"
+    )
+    assert (made.data()["change"], made.data()["resent"]) == (5, 4)
 
 
 def test_a_plan_without_changes_says_that_there_is_nothing_to_send() -> None:

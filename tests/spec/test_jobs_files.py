@@ -349,6 +349,16 @@ def test_how_values_are_read_and_what_is_removed_is_not_in_the_mapping_hash(
     assert mapping_of(load_changed, change) == mapping_of(load_changed)
 
 
+def test_whom_to_tell_and_when_is_in_the_spec_hash_and_not_in_the_mapping_hash(load_changed: Load) -> None:
+    plain = job_of(load_changed(), "checks")
+    changes = ("service: Vehicle ID", "service: Vehicle ID, email: a@example.com")
+    told = job_of(load_changed(changes), "checks")
+    assert told.mapping_hash == plain.mapping_hash
+    assert told.spec_hash != plain.spec_hash
+    other = job_of(load_changed(("service: Vehicle ID", "service: Another")), "checks")
+    assert other.mapping_hash != plain.mapping_hash
+
+
 def test_a_removal_has_a_mapping_hash_of_its_own_mode_and_record(load_changed: Load) -> None:
     def removal_hash(wish: str, *more: tuple[str, str]) -> str:
         removal = job_of(load_changed(("mode: upsert", f"mode: upsert\n    on_removed: {wish}"), *more)).removal

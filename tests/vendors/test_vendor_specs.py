@@ -51,6 +51,8 @@ def test_motorweb_is_what_the_design_says() -> None:
     assert rules.policy.deadline.days == 31
     assert rules.policy.ask_after.total_seconds() < 900, "there must be time left in the URL's 15 minutes"
     assert rules.target_keys == {"service": True, "email": False, "scheduledDate": False, "schema": False}
+    asked = {"service": "Vehicle ID WOVR Batch", "email": "a@example.com", "scheduledDate": "2026-01-01"}
+    assert rules.told_apart_by(asked) == {"service": "Vehicle ID WOVR Batch"}
     assert rules.words["COMPLETE"] is rules.words["COMPLETED"] is Verdict.PROCESSED
     assert (rules.row_log.joined_by, rules.row_log.silence, rules.row_log.results) == ("inputs", Silence.UNKNOWN, True)
     assert rules.row_log.errors.retry_codes == ("SERVER_ERROR",)
@@ -238,6 +240,7 @@ def test_a_folder_of_ones_own_is_loaded(copy: Copy) -> None:
         ("connection/auth/user", "somebody", "connection.auth.user: must name one of credentials"),
         ("connection/auth/kind", "header", "connection.auth.headers: must say which header"),
         ("connection/auth/kind", "oauth2_client_credentials", "connection.auth.token: must be a call"),
+        ("target/beside", ["email"], "target.beside: must all be in target.keys"),
         ("modes/removal", ["erase"], "modes.removal: must all be in modes.send"),
         ("modes/send", ["upsert", "delete", "gdpr_delete", "guest"], "modes: not among the vendor's modes: insert"),
         ("target/default_schema", "product", "target.default_schema: there is no such file in records/"),

@@ -10,6 +10,7 @@ from lading.cli.command import command, job_names
 from lading.cli.offline import offline_context, offline_world
 from lading.cli.session import Answer, Session
 from lading.cli.sync import retry_rejected, sending_rejected
+from lading.core.run import RunState
 from lading.errors import ExitCode, LadingError, SpecError
 from lading.reconcile.prepare import plan as plan_job
 from lading.reconcile.sync import gravest
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
     from lading.app import App
     from lading.core.job import Job
+    from lading.journal import Journal
     from lading.reconcile.context import JobContext, World
 
 #: What `--detailed-exitcode` says when there is something to send. Not 2: that is a usage error.
@@ -44,7 +46,7 @@ def plan(session: Session, jobs: tuple[str, ...], *, detailed_exitcode: bool, re
         if problems:
             raise SpecError(problems)
         with offline_world(app, journal) as world:
-            plans, failed = _plans(app, chosen, world)
+            plans, failed = _plans(app, chosen, world, journal)
     report = PlansReport(
         plans=plans,
         unplanned=tuple(Unplanned(job=job, message=error.message, hint=error.hint) for job, error in failed.items()),
@@ -55,19 +57,21 @@ def plan(session: Session, jobs: tuple[str, ...], *, detailed_exitcode: bool, re
     return Answer(report=report, exit_code=_code(report) if detailed_exitcode else ExitCode.DONE)
 
 
-def _plans(app: App, jobs: Sequence[Job], world: World) -> tuple[tuple[PlanReport, ...], dict[str, LadingError]]:
+def _plans(
+    app: App, jobs: Sequence[Job], world: World, journal: Journal | None
+) -> tuple[tuple[PlanReport, ...], dict[str, LadingError]]:
     """Plan every job that can be planned; what keeps one of them from it is told with the others."""
     plans: list[PlanReport] = []
     failed: dict[str, LadingError] = {}
     for job in jobs:
         try:
-            plans.append(_planned(offline_context(app, job), world))
+            plans.append(_planned(offline_context(app, job), world, journal))
         except LadingError as error:
             failed[job.name] = error
     return tuple(plans), failed
 
 
-def _planned(context: JobContext, world: World) -> PlanReport:
+def _planned(context: JobContext, world: World, journal: Journal | None) -> PlanReport:
     made = plan_job(context, world)
     comparison = made.comparison
     return PlanReport(
@@ -79,7 +83,15 @@ def _planned(context: JobContext, world: World) -> PlanReport:
         baseline_rows=comparison.baseline_rows,
         in_flight=len(world.memory.open_batches(context.job.name)),
         warnings=comparison.warnings,
+        edited=journal is not None and _edited(context, journal),
     )
+
+
+def _edited(context: JobContext, journal: Journal) -> bool:
+    """Whether the job shapes what it sends otherwise than the last run that sent to this account."""
+    runs = (one for one in journal.history(context.job.name) if one.identity == context.identity)
+    last = next((one for one in runs if one.state is not RunState.HELD), None)
+    return last is not None and last.spec_hash != context.job.spec_hash
 
 
 def _code(report: PlansReport) -> int:

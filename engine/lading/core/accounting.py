@@ -25,8 +25,9 @@ class Tally:
     `selected` is all records of the source plus the removals that the job wants sent. `standing_rejected` and
     `standing_unknown` are rows that ended so in an earlier run and have not changed since; they are not sent again.
     `held` waits: for an older version in flight, or because preparing was cut short before it was sealed; `unsealed`
-    counts the latter, which `added`, `changed` and `removed` still contain. `source_rows` counts rows as read, which is
-    more than records where `each:` collects several.
+    counts the latter, which `added`, `changed` and `removed` still contain. `resent` are those of `changed` that the
+    target holds as they are (`send: all`). `source_rows` counts rows as read, which is more than records where `each:`
+    collects several.
     """
 
     source_rows: int = 0
@@ -40,6 +41,7 @@ class Tally:
     standing_rejected: int = 0
     standing_unknown: int = 0
     unsealed: int = 0
+    resent: int = 0
 
     @property
     def to_send(self) -> int:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from lading.data import names, ranks
+from lading.data.keys import defined_as_today
 from lading.data.ordered import Ordered, known, newest
 from lading.data.records import removal_fingerprint
 from lading.data.scatter import HASH, HELD, PARTS, Scatter, end_of, hashed, in_hash_order, part_of_key
@@ -60,7 +61,7 @@ class Placed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
-    """What is compared: the records found, the baseline, and the keys under way."""
+    """What is compared: the records found, the baseline, and the keys under way (or spared, though they are gone)."""
 
     records: Scatter
     baseline: Baseline
@@ -150,6 +151,8 @@ def _part(job: Job, rows: pl.DataFrame, segments: list[pl.DataFrame], flying: pl
     state = _state(job, good, before, flying)
     found.counts.update(dict(state["state"].value_counts().iter_rows()))
     sent = state.filter(pl.col("state").is_in(["added", "changed"]))
+    if job.send.what == "all":
+        found.counts["resent"] += sent.filter(pl.col(names.FINGERPRINT) == pl.col("accepted")).height
     changes = [
         sent.select(
             pl.col(names.ROW).alias("row"),
@@ -162,6 +165,11 @@ def _part(job: Job, rows: pl.DataFrame, segments: list[pl.DataFrame], flying: pl
         changes.append(_remove(found, job, before, rows, flying))
     found.changes = in_hash_order(pl.concat(changes).with_columns(hashed("key")), "key").drop(HASH)
     return found
+
+
+def gone_from(rows: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
+    """Return what is known of the keys that the target holds and that have no row any more."""
+    return before.filter(pl.col("accepted").is_not_null()).join(rows, left_on="key", right_on=names.KEY, how="anti")
 
 
 def _no_losers() -> pl.DataFrame:
@@ -283,10 +291,10 @@ def _beside(good: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
 
 def _remove(found: _Found, job: Job, before: pl.DataFrame, rows: pl.DataFrame, flying: pl.DataFrame) -> pl.DataFrame:
     """Find the keys that the target holds and the whole source does not, and that are not under way."""
-    gone = before.drop(HASH).filter(pl.col("accepted").is_not_null())
-    gone = gone.join(rows, left_on="key", right_on=names.KEY, how="anti").join(flying, on="key", how="anti")
-    own = job.removal.mapping_hash if job.removal is not None else ""
-    gone = gone.with_columns(removal_fingerprint(own, pl.col("key")).alias("fingerprint"))
+    gone = gone_from(rows, before).drop(HASH).join(flying, on="key", how="anti")
+    ours = defined_as_today(job.source)
+    found.counts["foreign"] += gone.height - gone.select(ours.sum()).item()
+    gone = gone.filter(ours).with_columns(removal_fingerprint(job, pl.col("key")).alias("fingerprint"))
     ended = pl.col("last_state").fill_null(0)
     unknown = ended.is_in((UNKNOWN, REMOVAL_UNKNOWN))
     same = (pl.col("fingerprint") == pl.col("last")).fill_null(value=False)

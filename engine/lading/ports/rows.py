@@ -22,8 +22,8 @@ if TYPE_CHECKING:
 class Segment:
     """Part of a baseline: an immutable Parquet file, named by its digest, and how many rows it has.
 
-    A row says what became of one key: `key` String, `accepted` Binary(16) or null (fingerprint the target holds),
-    `last` Binary(16) or null with `last_state` UInt8: how the newest version ended when not accepted (1 rejected,
+    A row says what became of one key: `key` String, `accepted` Binary(20) or null (fingerprint the target holds),
+    `last` Binary or null with `last_state` UInt8: how the newest version ended when it was not accepted (1 rejected,
     2 unknown, 3 a removal of unknown outcome, 4 to be sent again in any case). `as_before` Boolean says that `accepted`
     is what older segments say. A row that knows nothing at all says that the key is gone. Files of older releases have
     no `as_before`: it is false in them; and what was unknown then is 2 in removals, too.
@@ -58,7 +58,8 @@ class Comparison:
     """The result of comparing a source with a baseline, staged in a work folder. The plan of a run, before guards.
 
     `folder` holds `changes.parquet`, `invalid.parquet` and what else `stage` needs. `fingerprint` is a hex digest
-    that is equal exactly when the same changes would be sent under the same spec from the same baseline.
+    that is equal exactly when the same changes would be sent to the same account, under the same spec, from the same
+    baseline.
     `high_water` is the greatest `since` value seen, when the job sends by it.
     `warnings` counts broken rules that only warn, by rule; `baseline_rows` how many records the target holds.
     """
@@ -173,7 +174,7 @@ class CompareContext:
 
     `in_flight` are evidence files of batches that are not settled; `high_water` is the last run's greatest `since`;
     `template` is the vendor's input columns, when it has any. `ahead` says that staging follows unless a guard holds
-    the plan: what will surely be sent may be encoded while the source is read.
+    the plan: what will surely be sent may be encoded while the source is read. `identity` names the target's account.
     """
 
     folder: Path
@@ -183,6 +184,7 @@ class CompareContext:
     template: tuple[str, ...] | None = None
     watcher: Watcher | None = None
     ahead: bool = False
+    identity: str = ""
 
 
 class Sink(Protocol):

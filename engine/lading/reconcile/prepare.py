@@ -108,6 +108,7 @@ def plan(context: JobContext, world: World, facts: TargetFacts | None = None, *,
         template=facts.columns if facts else None,
         watcher=world.watcher,
         ahead=ahead,
+        identity=context.identity,
     )
     comparison = world.data.compare(job, context.rules, baseline_of(context, world), compare_context)
     comparison.tally.check()

@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanReport:
-    """The plan of one job. `fingerprint` is what an approval names; `baseline_rows` what the target holds."""
+    """The plan of one job. `fingerprint` is what an approval names; `baseline_rows` what the target holds.
+
+    `edited` says that the job shapes what it sends otherwise than its last run did.
+    """
 
     job: str
     tally: Tally
@@ -26,6 +29,7 @@ class PlanReport:
     baseline_rows: int
     in_flight: int = 0
     warnings: Mapping[str, int] = field(default_factory=dict)
+    edited: bool = False
 
     @property
     def held(self) -> bool:
@@ -66,6 +70,7 @@ class PlanReport:
             "selected": one.selected,
             "add": one.added,
             "change": one.changed,
+            "resent": one.resent,
             "remove": one.removed,
             "to_send": one.to_send,
             "unchanged": one.unchanged,
@@ -95,6 +100,10 @@ class PlanReport:
         verdict = "approved" if self.approved else "would hold this run"
         for breach in self.breaches:
             yield f"{paint(f'guard {breach.guard} {verdict}', 'warn')}: {visible(breach.message)}"
+        if self.edited and self.tally.changed and not self.tally.unchanged + self.tally.resent:
+            yield "the job was edited since its last run, and now every row that the target holds counts as changed"
+        if self.tally.resent:
+            yield f"{self.tally.resent:,} of the changes only send again what the target holds: none for a guard"
         if self.tally.standing_rejected or self.tally.standing_unknown:
             yield "rejected or unknown earlier and not changed since: not sent again"
         if self.in_flight:

@@ -88,7 +88,7 @@ class _OneJob:
         schedule = self._schedule()
         if rules is None or record is None or source is None or self.shaped.bad:
             return None
-        mapping = mapping_hash(vendor=rules.name, target=target, mode=model.mode, record=record)
+        mapping = mapping_hash(vendor=rules.name, target=rules.told_apart_by(target), mode=model.mode, record=record)
         send = Send(what=model.send) if isinstance(model.send, str) else Send(what="since", since=model.send.since)
         return Job(
             name=self.entry.key,
@@ -97,7 +97,7 @@ class _OneJob:
             target=target,
             mode=model.mode,
             record=record,
-            spec_hash=spec_hash(mapping=mapping, removal=removal, source=source, send=send),
+            spec_hash=spec_hash(mapping=mapping, target=target, removal=removal, source=source, send=send),
             mapping_hash=mapping,
             send=send,
             removal=removal,
@@ -218,7 +218,7 @@ class _OneJob:
         ).compile(self.shaped.model.on_removed, node, record)
         if found is None:
             return None
-        own = mapping_hash(vendor=rules.name, target=target, mode=found.mode, record=found.record)
+        own = mapping_hash(vendor=rules.name, target=rules.told_apart_by(target), mode=found.mode, record=found.record)
         return replace(found, mapping_hash=own)
 
     def _results(self) -> Results | None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lading.core.mapping import Node
 
 
-def spec_hash(*, mapping: str, removal: Removal | None, source: Source, send: Send) -> str:
+def spec_hash(*, mapping: str, target: Mapping[str, str], removal: Removal | None, source: Source, send: Send) -> str:
     """Return the hex SHA-256 of a canonical JSON of what shapes a run; `mapping` is the mapping's own hash.
 
     Where the source lies is not part of it. The column of `send: since` is: its mark says nothing of another column.
@@ -26,6 +26,7 @@ def spec_hash(*, mapping: str, removal: Removal | None, source: Source, send: Se
     return _digest(
         {
             "mapping": mapping,
+            "target": dict(target),
             "since": send.since,
             "removal": [removal.mode, _shown(removal.record)] if removal else None,
             "key": {"expression": source.key.sql} if isinstance(source.key, Expression) else list(source.key),

@@ -104,9 +104,10 @@ class ConnectionModel(Noted):
 
 
 class TargetModel(Noted):
-    """What stands in a job's `target` beside its connection."""
+    """What stands in a job's `target` beside its connection. Keys `beside` do not tell one target from another."""
 
     keys: dict[Text, Literal["required", "optional"]]
+    beside: list[Text] = Field(default_factory=list)
     default_schema: str | None = None
 
 

@@ -190,6 +190,8 @@ def _senseless(model: VendorModel) -> Iterator[tuple[str, str]]:
     for word, meaning in model.words.items():
         if word != "source" and meaning not in GOING_ON and meaning not in set(Verdict):
             yield f"words.{word}", f"must be running, empty or one of {', '.join(Verdict)}"
+    if not set(model.target.beside) <= set(model.target.keys):
+        yield "target.beside", "must all be in target.keys"
     if not set(model.modes.removal) <= set(model.modes.send):
         yield "modes.removal", "must all be in modes.send"
     yield from _nobody(model)
