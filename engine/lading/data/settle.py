@@ -84,24 +84,26 @@ def _all(evidence: pl.DataFrame, state: str, reason: str, *, retry: bool) -> pl.
 
 
 def _by_ref(batch: Batch, rules: VendorRules, downloads: Downloads, evidence: pl.DataFrame) -> tuple[pl.DataFrame, int]:
-    """Join a log that names our references. Among several lines about a row the first error counts."""
+    """Join a log that names our references. Among several lines about a row the first error counts.
+
+    A row that is named without an error is accepted. A batch of which some rows failed, and whose log names no error,
+    says nothing about the others.
+    """
     layout = rules.row_log.errors
-    lines = 0
-    errors = pl.DataFrame(schema={"ref": pl.String, "code": pl.String, "message": pl.String})
+    log = pl.DataFrame(schema={"ref": pl.String, "code": pl.String, "message": pl.String, "error": pl.Boolean})
     if downloads.errors is not None:
         log = by_ref(downloads.errors, layout, cap(batch.file.rows))
-        lines = log.height
-        errors = log.filter("error").drop("error")
+    errors, good = log.filter("error").drop("error"), log.filter(~pl.col("error"))["ref"].drop_nulls().unique()
     own = evidence.with_columns(pl.col("ref").str.to_lowercase())
     first = errors.unique("ref", keep="first", maintain_order=True).filter(pl.col("ref").is_not_null())
     joined = own.join(first.with_columns(pl.lit(value=True).alias("hit")), on="ref", how="left", maintain_order="left")
     strange = errors.join(joined.filter("hit"), on="ref", how="anti", nulls_equal=False).height
-    doubtful = strange > 0 or (batch.verdict is Verdict.MIXED and lines == 0) or downloads.errors_missing
+    doubtful = strange > 0 or (batch.verdict is Verdict.MIXED and errors.is_empty()) or downloads.errors_missing
     why = (
         "the vendor's log names rows that cannot be found" if strange else "the vendor says that rows failed, not which"
     )
-    hit, gone = pl.col("hit").is_not_null(), _gone(layout)
-    return _stated(joined, rules, hit & ~gone, hit & gone, why if doubtful else ""), strange
+    hit, gone, taken = pl.col("hit").is_not_null(), _gone(layout), pl.col("ref").is_in(good.implode())
+    return _stated(joined, rules, hit & ~gone, (hit & gone) | (~hit & taken), why if doubtful else ""), strange
 
 
 def _gone(layout: ErrorLayout) -> pl.Expr:
