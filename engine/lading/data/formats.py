@@ -85,8 +85,8 @@ def past(rule: Rule, text: pl.Expr, now: datetime) -> list[Broken]:
 
 def _year(text: pl.Expr) -> list[Broken]:
     """Return the test of a typed day that no four digits can name."""
-    far = text.str.contains(r"^([+-]|0000)")
-    return [Broken("format", far, "lies outside of the years 1 to 9999")]
+    # Below 1 and above 9999 a year is written with a sign or as 0000, and nothing else stands before 0001.
+    return [Broken("format", text < "0001", "lies outside of the years 1 to 9999")]
 
 
 def _format(form: Format, text: pl.Expr) -> list[Broken]:
