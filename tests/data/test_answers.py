@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING
 
+import polars as pl
 import pytest
 from data_kit import Bench, csv_rules, job
 
@@ -49,3 +50,34 @@ def test_half_a_character_in_a_log_is_a_question_mark_and_settles(lookup: Bench,
         assert found.books == Books(rejected=1)
         [one] = [one for chunk in Columnar().rejects(found) for one in chunk]
         assert (one.reason if place == "errorDescription" else one.code) == "?x"
+
+
+@pytest.mark.parametrize(
+    ("header", "columns"),
+    [
+        ("vin,plate,id", ["id", "vin", "plate", "vendor_id"]),
+        ("ID,vin,plate", ["id", "vendor_ID", "vin", "plate"]),
+        ("vin,vendor_id,id", ["id", "vin", "vendor_id", "vendor_vendor_id"]),
+        ("vin,line,hit", ["id", "vin", "line", "hit"]),
+        ("key:id,input:vin,lading:own,lading:same,answered,vin", None),
+    ],
+)
+def test_every_column_of_an_answer_is_kept_whatever_its_name(
+    lookup: Bench, header: str, columns: list[str] | None
+) -> None:
+    names = header.split(",")
+    row = ["A" if one == "vin" else "P1" if one == "plate" else f"the {one}" for one in names]
+    found = settled(lookup, "7,A,P1\n", f"{header}\n{','.join(row)}\n")
+    assert found.books == Books(accepted=1)
+    assert found.answers is not None
+    answers = pl.read_parquet(found.answers)
+    assert answers.columns == (columns or ["id", *names])
+    assert answers.row(0) == ("7", *row)
+
+
+@pytest.mark.parametrize("header", ["vin,plate,r", "VIN,plate,r"])
+def test_an_input_that_comes_back_does_not_stand_beside_the_key_that_it_is(lookup: Bench, header: str) -> None:
+    lookup.change_source(key=("vin",))
+    found = settled(lookup, "7,A,P1\n", f"{header}\nA,P1,x\n")
+    assert found.answers is not None
+    assert pl.read_parquet(found.answers).columns == ["vin", "plate", "r"]

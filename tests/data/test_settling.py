@@ -252,8 +252,8 @@ def test_answers_come_back_with_the_key_in_front(lookup: Bench) -> None:
     assert said.books == Books(accepted=2, rejected=1, unknown=1)
     assert said.answers is not None
     answers = pl.read_parquet(said.answers)
-    assert answers.columns == ["id", "state", "vin", "wovr"]
-    assert answers.rows() == [("1", "VIC", "A", 'writ"ten, off'), ("2", None, "B", "clear")]
+    assert answers.columns == ["id", "state", "vin", "wovr", "vendor_id"]
+    assert answers.rows() == [("1", "VIC", "A", 'writ"ten, off', "y"), ("2", None, "B", "clear", "x")]
     assert [(one.kind, one.key, one.code, one.retry) for one in rejects(said)] == [
         ("rejected", "3", "SERVER_ERROR", True),
         ("unknown", "4", "", False),
