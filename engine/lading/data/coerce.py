@@ -129,7 +129,8 @@ def _text(values: pl.Series, rule: Rule) -> pl.Series:
 def _moment(values: pl.Series, rule: Rule, kind: pl.Datetime) -> pl.Series:
     """Return moments in UTC. One without time zone is taken as UTC."""
     naive = values.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if kind.time_zone else values
-    return moment_text(naive, millis=rule.format is not Format.DATETIME_NO_MILLIS)
+    short = (Format.DATETIME_NO_MILLIS, Format.DATETIME_MINUTES)
+    return moment_text(naive, millis=rule.format not in short, seconds=rule.format is not Format.DATETIME_MINUTES)
 
 
 def _apply(values: pl.Series, expr: pl.Expr) -> pl.Series:

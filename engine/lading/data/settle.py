@@ -86,24 +86,26 @@ def _all(evidence: pl.DataFrame, state: str, reason: str, *, retry: bool, code: 
 
 
 def _by_ref(batch: Batch, rules: VendorRules, downloads: Downloads, evidence: pl.DataFrame) -> tuple[pl.DataFrame, int]:
-    """Join a log that names our references. Among several lines about a row the first error counts."""
+    """Join a log that names our references. Among several lines about a row the first error counts.
+
+    A row that is named without an error is accepted. A batch of which some rows failed, and whose log names no error,
+    says nothing about the others.
+    """
     layout = rules.row_log.errors
-    lines = 0
-    errors = pl.DataFrame(schema={"ref": pl.String, "code": pl.String, "message": pl.String})
+    log = pl.DataFrame(schema={"ref": pl.String, "code": pl.String, "message": pl.String, "error": pl.Boolean})
     if downloads.errors is not None:
         log = by_ref(downloads.errors, layout, cap(batch.file.rows))
-        lines = log.height
-        errors = log.filter("error").drop("error")
+    errors, good = log.filter("error").drop("error"), log.filter(~pl.col("error"))["ref"].drop_nulls().unique()
     own = evidence.with_columns(pl.col("ref").str.to_lowercase())
     first = errors.unique("ref", keep="first", maintain_order=True).filter(pl.col("ref").is_not_null())
     joined = own.join(first.with_columns(pl.lit(value=True).alias("hit")), on="ref", how="left", maintain_order="left")
     strange = errors.join(joined.filter("hit"), on="ref", how="anti", nulls_equal=False).height
-    doubtful = strange > 0 or (batch.verdict is Verdict.MIXED and lines == 0) or downloads.errors_missing
+    doubtful = strange > 0 or (batch.verdict is Verdict.MIXED and errors.is_empty()) or downloads.errors_missing
     why = (
         "the vendor's log names rows that cannot be found" if strange else "the vendor says that rows failed, not which"
     )
-    hit, gone = pl.col("hit").is_not_null(), _gone(layout)
-    return _stated(joined, rules, hit & ~gone, hit & gone, why if doubtful else ""), strange
+    hit, gone, taken = pl.col("hit").is_not_null(), _gone(layout), pl.col("ref").is_in(good.implode())
+    return _stated(joined, rules, hit & ~gone, (hit & gone) | (~hit & taken), why if doubtful else ""), strange
 
 
 def _gone(layout: ErrorLayout) -> pl.Expr:
@@ -150,10 +152,12 @@ def _by_inputs(
     rows = evidence.join(found, on="line", how="left", maintain_order="left")
     rows = rows.with_columns(pl.col("hit").fill_null(value=False))
     answers: pl.DataFrame | None = None
+    echoed: set[str] = set()
     accepted = pl.lit(value=False) if rules.row_log.results else None
     if downloads.results is not None:
         table = read_table(downloads.results, most)
         named = matching(tuple(table.columns), columns)
+        echoed = set(named.values())
         strange_rows, answers = _answered(rows, table, named)
         strange += strange_rows
         rows = rows.with_columns(pl.col("line").is_in(answers["line"].implode()).alias("answered"))
@@ -162,7 +166,7 @@ def _by_inputs(
     if strange and downloads.errors is not None and not doubt and accepted is None:
         doubt = "the vendor's log names rows that cannot be found"
     verdicts = _stated(rows, rules, pl.col("hit"), accepted, doubt)
-    return verdicts, None if answers is None else _named_answers(answers), strange
+    return verdicts, None if answers is None else _named_answers(answers, echoed), strange
 
 
 #: Equal where the inputs are, whatever blanks stand around them; and the same with the number of the row among those.
@@ -207,8 +211,9 @@ def _answered(rows: pl.DataFrame, table: pl.DataFrame, named: dict[str, str]) ->
     if not shared:
         return table.height, sent.select("line", *keys).clear()
     sent = _compared(sent, shared)
-    inputs = table.with_columns(pl.col(old).alias(f"input:{new}") for new, old in named.items())
-    answers = _numbered(_compared(inputs, shared).drop(shared))
+    inputs = [pl.col(old).alias(f"input:{new}") for new, old in named.items()]
+    theirs = table.select(*inputs, *(pl.col(one).alias(f"said:{one}") for one in table.columns))
+    answers = _numbered(_compared(theirs, shared).drop(shared))
     open_rows = _numbered(sent.filter(~pl.col("hit"))).select("line", *keys, _OWN)
     joined = open_rows.join(answers.drop(_SAME), on=_OWN, how="inner", maintain_order="left")
     strange = 0
@@ -218,13 +223,25 @@ def _answered(rows: pl.DataFrame, table: pl.DataFrame, named: dict[str, str]) ->
     return strange, joined.drop(_OWN)
 
 
-def _named_answers(answers: pl.DataFrame) -> pl.DataFrame:
-    """Return the answers with the key columns in front, by their own names, and the vendor's where they differ."""
+def _named_answers(answers: pl.DataFrame, echoed: set[str]) -> pl.DataFrame:
+    """Return the answers with the key columns in front, by their own names, and the vendor's behind them.
+
+    Where the vendor's name is that of a key column, but for case, an input that came back is left out, and anything
+    else has `vendor_` before its name.
+    """
     keys = [one for one in answers.columns if one.startswith("key:")]
-    names = [one.removeprefix("key:") for one in keys]
-    others = [one for one in answers.columns if one not in keys and one != "line" and one not in names]
+    theirs = [one.removeprefix("said:") for one in answers.columns if one.startswith("said:")]
+    taken = {one.removeprefix("key:").casefold() for one in keys}
     named = [pl.col(one).alias(one.removeprefix("key:")) for one in keys]
-    return _in_order(answers).select(*named, *others)
+    for one in theirs:
+        name = one
+        if one.casefold() in taken:
+            if one in echoed:
+                continue
+            while name.casefold() in taken or (name != one and name in theirs):
+                name = f"vendor_{name}"
+        named.append(pl.col(f"said:{one}").alias(name))
+    return _in_order(answers).select(named)
 
 
 def _written(

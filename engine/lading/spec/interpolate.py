@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from lading.spec.halves import has_half
 from lading.spec.located_yaml import Broken, Entry, Map, Scalar, Seq
 from lading.spec.scalars import Doubt, Nothing, Plain, meaning, value_or_text
 from lading.spec.suggest import quoted
@@ -167,6 +168,10 @@ class Resolver:
                 )
             return None
         found = self._environ.get(name)
+        if found is not None and has_half(found):
+            # So the system gives bytes that are no UTF-8.
+            self._problems.add("variable", at, f"{quoted(name)[1:-1]} in the environment is no UTF-8 text", "UTF-8")
+            return None
         if match["sign"] is not None:
             return found or match["default"]
         if found is None:

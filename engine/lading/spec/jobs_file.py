@@ -14,6 +14,7 @@ from lading.core.job import Connection, Deployment, Resources
 from lading.errors import Problem, SpecError
 from lading.spec.compile_connection import ConnectionCompiler, Vendors
 from lading.spec.compile_job import JobCompiler
+from lading.spec.halves import without_halves
 from lading.spec.interpolate import Resolver, TypedMap
 from lading.spec.located_text import LocatedText
 from lading.spec.located_yaml import BYTES_MAX, Broken, Map, read_tree
@@ -30,7 +31,9 @@ if TYPE_CHECKING:
     from lading.core.job import Job
     from lading.core.vendor_rules import VendorRules
 
-_NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+#: What ends a line for YAML alone is no text, either: nobody sees it, and a comment ends there.
+_BREAKS = frozenset({0x85, 0x2028, 0x2029})
+_NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def load(
@@ -51,6 +54,7 @@ def load(
     """
     problems = Problems(LocatedText(str(path), read_text(path)))
     tree = read_tree(problems)
+    tree = without_halves(tree, problems) if tree is not None else None
     if not isinstance(tree, Map | Broken | None):
         problems.add("value", tree.start, "the file is no mapping", "version: 1, connections: ..., jobs: ...")
     around = _Around(path, vendors, environ, first)
@@ -83,7 +87,8 @@ def read_text(path: Path) -> str:
     if found := _NOT_TEXT.search(text):
         source = LocatedText(str(path), text)
         problems = Problems(source)
-        problems.add("control", found.start(), f"a control character (U+{ord(found[0]):04X})", "text")
+        what = "a control character" if ord(found[0]) not in _BREAKS else "an unseen line end"
+        problems.add("control", found.start(), f"{what} (U+{ord(found[0]):04X})", "text")
         raise SpecError(problems.sorted())
     return text
 

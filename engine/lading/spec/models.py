@@ -162,7 +162,10 @@ class JobModel(Strict):
         examples=["ignore", "delete"],
     )
     results: ResultsModel | None = Field(
-        None, title="Results", description="Where the answers of a lookup go.", examples=[{"path": "out/checks.csv"}]
+        None,
+        title="Results",
+        description="Where the answers of a lookup go: the key, then the vendor's columns.",
+        examples=[{"path": "out/checks.csv"}],
     )
     schedule: ScheduleModel | None = Field(
         None,

@@ -39,7 +39,12 @@ class ExtraModel(Model):
     pattern: Text
     most: Annotated[int, Field(ge=1)]
     kind: Kind = Kind.SCALAR
+    once: bool = False
     source: Text
+
+    def compiled(self) -> Extra:
+        """Return the same as a plain value."""
+        return Extra(pattern=self.pattern, most=self.most, kind=self.kind, once=self.once)
 
 
 class RuleModel(Model):
@@ -57,6 +62,7 @@ class RuleModel(Model):
     fields: dict[Text, RuleModel] = Field(default_factory=dict)
     extra: ExtraModel | None = None
     items: RuleModel | None = None
+    distinct: list[Text] = Field(default_factory=list)
     source: str = ""
 
     def compiled(self, source: str = "") -> Rule:
@@ -73,8 +79,9 @@ class RuleModel(Model):
             max_length=self.max_length,
             past=self.past,
             fields=tuple((name, rule.compiled(source)) for name, rule in self.fields.items()),
-            extra=Extra(pattern=self.extra.pattern, most=self.extra.most, kind=self.extra.kind) if self.extra else None,
+            extra=self.extra.compiled() if self.extra else None,
             items=self.items.compiled(source) if self.items else None,
+            distinct=tuple(self.distinct),
             source=source,
         )
 
