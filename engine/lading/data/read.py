@@ -5,6 +5,7 @@ It does not know keys or mappings. CSV is text in every column; an empty field i
 
 from __future__ import annotations
 
+import glob
 import json
 import tempfile
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -106,7 +107,7 @@ def _schema(path: Path, kind: str, source: Source) -> dict[str, pl.DataType]:
         names = soundness.header(TextFile(path=path, encoding=source.encoding), source.delimiter)
         return dict.fromkeys(names, pl.String())
     if kind == "parquet":
-        return dict(pl.read_parquet_schema(path))
+        return dict(pl.scan_parquet(path, glob=False).collect_schema())
     file = TextFile(path=path, encoding=source.encoding, marked=False)
     if file.plain:
         return _jsonl_schema(path)
@@ -118,7 +119,7 @@ def _jsonl_schema(path: Path) -> dict[str, pl.DataType]:
     """Return the columns that any line of a JSON-lines file has, with the type that fits all lines."""
     if path.stat().st_size == 0:
         return {}
-    return dict(pl.scan_ndjson(path, infer_schema_length=None).collect_schema())
+    return dict(pl.scan_ndjson(glob.escape(str(path)), infer_schema_length=None).collect_schema())
 
 
 def frames(given: Input, work: Path, *, fresh: bool, piece: int = FRAME_ROWS) -> Iterator[pl.DataFrame]:
@@ -219,7 +220,7 @@ def _scan(given: Input, plain: Path) -> pl.LazyFrame:
     elif not given.schema:
         return pl.LazyFrame(schema={ROW: pl.UInt32})
     else:
-        rows = pl.scan_ndjson(plain, schema=given.schema, row_index_name=ROW)
+        rows = pl.scan_ndjson(glob.escape(str(plain)), schema=given.schema, row_index_name=ROW)
     return rows.select(ROW, *given.columns)
 
 
