@@ -51,6 +51,15 @@ def test_other_encodings_are_read_as_declared(bench: Bench, encoding: str, name:
     assert names(bench) == [name]
 
 
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf_8_sig", "utf-8", "gb18030"])
+@pytest.mark.parametrize("name", ["source.csv", "source.jsonl"])
+def test_a_byte_order_mark_is_no_text_in_any_encoding(bench: Bench, encoding: str, name: str) -> None:
+    bench.change_source(encoding=encoding, path=name)
+    text = "id,name,mail\n1,é,\ufeffm\n" if name.endswith("csv") else '{"id":"1","name":"é","mail":"\ufeffm"}\n'
+    bench.source(("\ufeff" + text).encode(encoding.replace("_sig", "")))
+    assert [one["value"] for one in bench.records()] == [{"id": "1", "name": "é", "mail": "\ufeffm"}]
+
+
 def test_a_byte_that_is_not_in_the_encoding_is_an_error_with_its_line(bench: Bench) -> None:
     bench.source(GOOD.encode() + b"3,Zo\xeb,c@x.org\n")
     error = refused(bench)

@@ -131,12 +131,14 @@ def pieces(file: TextFile) -> Generator[bytes, None, None]:
     first = True
     for piece in _raw_pieces(file):
         data = piece.removeprefix(codecs.BOM_UTF8) if first and native else piece
-        first = False
         try:
             text = decoder.decode(data, final=not piece)
         except UnicodeDecodeError as error:
             before = bytes(error.object[: error.start])
             raise _misread(file, lines + before.count(b"\n")) from None
+        if first and not native:
+            text = text.removeprefix("\ufeff")  # a codec that names the byte order leaves the mark in the text
+        first = False
         found = data if native else text.encode()
         lines += found.count(b"\n")
         if found:
