@@ -10,7 +10,7 @@ import json
 import tempfile
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -134,23 +134,46 @@ def frames(given: Input, work: Path, *, fresh: bool, piece: int = FRAME_ROWS) ->
     """
     kept: list[pl.DataFrame] = []
     height = 0
-    for frame in _pieces(given, work, piece, fresh=fresh):
+    blank = _Blank()
+    for frame in _pieces(given, work, piece, blank, fresh=fresh):
         kept.append(frame)
         height += frame.height
         if height >= FRAME_ROWS:
             whole = pl.concat(kept) if len(kept) > 1 else frame
             begin = 0
             while height - begin >= FRAME_ROWS:
-                yield _without_blank_lines(whole[begin : begin + FRAME_ROWS], given)
+                yield blank.left_out(whole[begin : begin + FRAME_ROWS])
                 begin += FRAME_ROWS
             kept = [whole[begin:]] if begin < height else []
             height -= begin
     if kept:
-        yield _without_blank_lines(pl.concat(kept), given)
+        yield blank.left_out(pl.concat(kept))
 
 
-def _pieces(given: Input, work: Path, piece: int, *, fresh: bool) -> Iterator[pl.DataFrame]:
-    """Yield the rows of all files as the reader gives them, numbered."""
+@dataclass(slots=True)
+class _Blank:
+    """The numbers of blank lines, which are no records, in the files that have some."""
+
+    rows: list[pl.Series] = field(default_factory=list)
+
+    def look(self, given: Input, plain: Path, frame: pl.DataFrame, offset: int) -> bool:
+        """Find the blank lines of a CSV file, when a frame has a row without a value; return whether it was done."""
+        if given.format != "csv" or not given.columns or not frame[given.columns[0]].null_count():
+            return False
+        if not frame.select(pl.all_horizontal(pl.col(given.columns).is_null()).any()).item():
+            return False
+        self.rows.append(pl.Series(soundness.blank_rows(plain), dtype=pl.Int64) + (offset + 1))
+        return True
+
+    def left_out(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return the rows of a frame that are no blank lines."""
+        for rows in self.rows:
+            frame = frame.filter(~pl.col(ROW).is_in(rows.implode()))
+        return frame
+
+
+def _pieces(given: Input, work: Path, piece: int, blank: _Blank, *, fresh: bool) -> Iterator[pl.DataFrame]:
+    """Yield the rows of all files as the reader gives them, numbered; note which are blank lines."""
     offset = 0
     with ThreadPoolExecutor(1) as beside:
         for path in given.files:
@@ -164,10 +187,11 @@ def _pieces(given: Input, work: Path, piece: int, *, fresh: bool) -> Iterator[pl
                 little = plain.stat().st_size <= LITTLE
                 submit = _now if little else beside.submit
                 sound = submit(soundness.check, plain, given.delimiter, len(given.columns))
-            rows = 0
+            rows, looked = 0, False
             with reading(path, given, plain, sound):
                 for frame in _pulled(given, plain, piece):
                     rows += frame.height
+                    looked = looked or blank.look(given, plain, frame, offset)
                     yield frame.with_columns((pl.col(ROW).cast(pl.Int64) + (offset + 1)).alias(ROW))
                 if sound is not None:
                     sound.result()
@@ -192,14 +216,6 @@ def _pulled(given: Input, plain: Path, piece: int) -> Iterator[pl.DataFrame]:
     if plain.stat().st_size <= LITTLE:
         return at_once(_scan(given, plain), FRAME_ROWS)
     return batches(_scan(given, plain), piece)
-
-
-def _without_blank_lines(frame: pl.DataFrame, given: Input) -> pl.DataFrame:
-    """Leave out rows of a text file that hold nothing at all: they are blank lines, not records."""
-    if given.format == "parquet" or not given.columns:
-        return frame
-    blank = pl.all_horizontal(pl.col(given.columns).is_null())
-    return frame.filter(~blank) if frame[given.columns[0]].null_count() else frame
 
 
 def _scan(given: Input, plain: Path) -> pl.LazyFrame:

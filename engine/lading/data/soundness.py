@@ -135,6 +135,28 @@ def _add(count: _Count, piece: bytes, delimiter: bytes) -> None:
     count.ends_open = not piece.endswith(b"\n")
 
 
+def blank_rows(path: Path) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Return which rows of a UTF-8 file, from 0 behind the header, are lines with nothing in them.
+
+    The columnar reader gives them as rows without a value, as it gives rows of empty fields, which are records.
+    """
+    found: list[np.ndarray[tuple[int], np.dtype[np.int64]]] = []
+    quotes = rows = 0
+    before = b""
+    for piece in pieces(TextFile(path=path, encoding="utf-8")):
+        text = np.frombuffer(before + piece, np.uint8)
+        places, ends = np.flatnonzero(text == _QUOTE), np.flatnonzero(text == _LF)
+        ends = ends[ends >= len(before)]
+        ends = ends[(quotes + np.searchsorted(places[places >= len(before)], ends)) % 2 == 0]
+        one, two = text[np.maximum(ends - 1, 0)], text[np.maximum(ends - 2, 0)]
+        blank = (ends > 0) & (one == _LF) | (ends > 1) & (one == _CR) & (two == _LF)
+        found.append(np.flatnonzero(blank) + rows - 1)
+        quotes += piece.count(b'"')
+        rows += ends.size
+        before = (before + piece)[-2:]
+    return np.concatenate([np.empty(0, np.int64), *found])
+
+
 def explain(path: Path, delimiter: str, fields: int) -> None:
     """Find the first row that is not as the header says, row by row, and say so; return when there is none."""
     csv.field_size_limit(LINE_MAX)
