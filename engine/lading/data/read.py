@@ -52,6 +52,21 @@ class Input:
         """The column names, in the order of the first file."""
         return tuple(self.schema)
 
+    def values(self) -> list[pl.Expr]:
+        """Return the columns as they are to be read: a declared null is null in any text, whatever the format.
+
+        For CSV the reader has done it.
+        """
+        if self.format == "csv" or not self.nulls:
+            return [pl.col(name) for name in self.columns]
+        texts = (pl.String, pl.Categorical, pl.Enum)
+        return [
+            pl.when(~pl.col(name).cast(pl.String).is_in(self.nulls)).then(pl.col(name))
+            if kind in texts
+            else pl.col(name)
+            for name, kind in self.schema.items()
+        ]
+
 
 def open_source(source: Source) -> Input:
     """Look at the files of a source: format, columns, types. Reads as little as it can.
@@ -237,7 +252,7 @@ def _scan(given: Input, plain: Path) -> pl.LazyFrame:
         return pl.LazyFrame(schema={ROW: pl.UInt32})
     else:
         rows = pl.scan_ndjson(glob.escape(str(plain)), schema=given.schema, row_index_name=ROW)
-    return rows.select(ROW, *given.columns)
+    return rows.select(ROW, *given.values())
 
 
 @contextmanager
