@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 
 from lading.data import read
 from lading.data.files import TextFile, beginning
+from lading.data.misread import reading
 from lading.data.names import ROW
-from lading.data.read import frames, reading
+from lading.data.read import frames
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
