@@ -173,7 +173,9 @@ static char *record(char *o, const Field *f, const uint8_t *space) {
     PUT("\"}],\"extensions\":[{\"name\":\"ext\",\"key\":\"default\"");
     TEXT("tier", TIER)
     PUT(",\"points\":"); o = put(o, f[POINTS].at, f[POINTS].size);
-    PUT(",\"spend\":"); o = put(o, f[SPEND].at, f[SPEND].size);
+    int64_t spend = f[SPEND].size;
+    if (spend > 2 && !memcmp(f[SPEND].at + spend - 2, ".0", 2)) spend -= 2; /* a whole float is written without .0 */
+    PUT(",\"spend\":"); o = put(o, f[SPEND].at, spend);
     TEXT("note", NOTE)
     PUT("}],\"subscriptions\":[{\"name\":\"newsletter\",\"channel\":\"EMAIL\",\"pointOfSale\":\"shop.example.com\"");
     TEXT("status", NEWSLETTER) TEXT("effectiveDate", LAST_SEEN)

@@ -85,7 +85,8 @@ def record(row: dict[str, str]) -> dict[str, Any]:
     extension: dict[str, Any] = {"name": "ext", "key": "default"}
     if row["loyalty_tier"]:
         extension["tier"] = row["loyalty_tier"]
-    extension |= {"points": int(row["points"]), "spend": float(row["spend"])}
+    spend = float(row["spend"])
+    extension |= {"points": int(row["points"]), "spend": int(spend) if spend.is_integer() else spend}
     if row["note"]:
         extension["note"] = row["note"]
     value["extensions"] = [extension]

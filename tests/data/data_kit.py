@@ -200,7 +200,7 @@ class Bench:
     def settle_all_accepted(self, file: BatchFile) -> Path:
         """Return a file of verdicts that accepts every row."""
         path = self.folder / f"{file.digest}.verdicts.parquet"
-        evidence = pl.read_parquet(file.evidence)
+        evidence = pl.read_parquet(file.evidence, glob=False)
         ended = (pl.lit("accepted").alias("state"), pl.lit(value=False).alias("retry"), pl.lit("").alias("code"))
         evidence.with_columns(*ended).write_parquet(path)
         return path
@@ -210,7 +210,7 @@ def view(baseline: Baseline) -> dict[str, tuple[bytes | None, bytes | None, int 
     """Return what a baseline knows of each key: accepted, last and last_state, from its files, row by row."""
     held: dict[str, tuple[bytes | None, bytes | None, int | None]] = {}
     for one in baseline.segments:
-        for key, accepted, last, ended, as_before in pl.read_parquet(one.path).iter_rows():
+        for key, accepted, last, ended, as_before in pl.read_parquet(one.path, glob=False).iter_rows():
             before = held.pop(key, (None, None, None))
             known = before[0] if as_before else accepted
             if known is not None or last is not None:

@@ -97,6 +97,18 @@ def test_an_expression_that_reads_the_clock_is_refused(bench: Bench) -> None:
     assert [one.code for one in problems(bench)] == ["data.expression_clock"]
 
 
+@pytest.mark.parametrize(
+    "sql", ["strftime(name, '%Y')", "replace(name, mail, 'x')", "extract(year FROM name)", "upper(tag)"]
+)
+def test_an_expression_that_no_row_can_be_computed_with_is_refused_before_one_is_read(bench: Bench, sql: str) -> None:
+    tags = pl.Series(["a"], dtype=pl.Categorical)
+    frame = pl.DataFrame({"id": ["1"], "name": ["a"], "mail": ["m"], "tag": tags})
+    frame.write_parquet(bench.folder / "source.parquet")
+    bench.job = job(bench.folder, {"v": "=" + sql}, source={"path": "source.parquet"})
+    [found] = problems(bench)
+    assert (found.code, bool(found.suggestion)) == ("data.expression_type", True)
+
+
 @pytest.mark.parametrize("sql", ["*", "name, id", "name; drop", "(select 1)", "", "name FROM self"])
 def test_what_is_no_expression_is_refused(bench: Bench, sql: str) -> None:
     bench.source(HEAD)

@@ -45,6 +45,13 @@ def test_only_the_rows_that_an_expression_fails_for_are_invalid(bench: Bench, sq
         assert "s***e (9 characters)" in " ".join(one.reason for one in found)
 
 
+@pytest.mark.parametrize("sql", ["strftime(name::date, '%Y')", "regexp_like('x', name)"])
+def test_where_no_row_computes_every_row_is_invalid_and_none_is_lost(bench: Bench, sql: str) -> None:
+    bench.job = job(bench.folder, {"id": "=id", "value": "=" + sql})
+    bench.source("id,name,mail\n1,(,m\n2,(,m\n")
+    assert [(one.row, one.code) for one in rejects(bench)] == [(1, "expression"), (2, "expression")]
+
+
 def test_one_percent_of_dirt_in_a_hundred_thousand_rows_is_found_in_reasonable_time(bench: Bench) -> None:
     bench.job = job(bench.folder, {"id": "=id", "when": "=STRPTIME(name, '%m/%d/%Y')", "n": "=CAST(mail AS BIGINT)"})
     lines = [
@@ -161,7 +168,7 @@ def test_typed_columns_of_parquet_are_written_as_the_rules_want(bench: Bench) ->
         "at": "2025-03-07T16:15:11.000Z",
         "atShort": "2025-03-07T16:15:11Z",
         "zoned": "2025-03-07T16:15:11.005Z",
-        "priceText": "50.0",
+        "priceText": "50",
         "price": 50.0,
         "yes": "true",
         "many": "12",

@@ -1,4 +1,4 @@
-"""The text of a record is exactly what Python's json would write."""
+"""The text of a record is exactly what Python's json would write, but that a whole float is written without `.0`."""
 
 from __future__ import annotations
 
@@ -54,10 +54,15 @@ MAPPINGS: list[dict[str, Any]] = [
 ]
 
 
+def written(value: Any) -> Any:
+    """Return a value that Python writes as a float of that value is to be written: without `.0`."""
+    return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 1e16 else value
+
+
 def expected(shape: Any, row: dict[str, Any]) -> Any:
     """Return the record that a mapping means, with nulls and empty things left out."""
     if isinstance(shape, str) and shape.startswith("="):
-        return row[shape[1:]]
+        return written(row[shape[1:]])
     if isinstance(shape, dict):
         members = {name: expected(one, row) for name, one in shape.items()}
         return {name: one for name, one in members.items() if one is not None} or None
@@ -88,9 +93,9 @@ def test_a_record_reads_byte_for_byte_as_json_dumps_writes_it(
 
 @settings(max_examples=300, deadline=None)
 @given(values=st.lists(st.floats(), min_size=1, max_size=20))
-def test_a_float_reads_as_python_writes_it_and_json_has_no_nan(values: list[float]) -> None:
+def test_a_float_reads_as_python_writes_it_without_a_zero_and_json_has_no_nan(values: list[float]) -> None:
     assert float_text(pl.Series(values, dtype=pl.Float64)).to_list() == [
-        json.dumps(one) if math.isfinite(one) else None for one in values
+        json.dumps(written(one)) if math.isfinite(one) else None for one in values
     ]
 
 
@@ -101,7 +106,8 @@ def test_a_float_reads_as_python_writes_it_and_json_has_no_nan(values: list[floa
         ("30.60", "30.6"),
         ("-45", "-45"),
         ("007", "7"),
-        (" 1e3 ", "1000.0"),
+        (" 1e3 ", "1000"),
+        ("5.0", "5"),
         ("+5", "5"),
         ("-0", "0"),
         (".5", "0.5"),

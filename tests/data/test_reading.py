@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import gzip
 import os
+from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
-from data_kit import Bench, job, rules
+from data_kit import NOW, Bench, job, rules
 
 from lading.core.job import Join
 from lading.data import Columnar, soundness
 from lading.errors import SourceError, SpecError
+from lading.ports import CompareContext
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,6 +51,15 @@ def test_other_encodings_are_read_as_declared(bench: Bench, encoding: str, name:
     bench.change_source(encoding=encoding)
     bench.source(f"id,name,mail\n1,{name},m\n".encode(encoding))
     assert names(bench) == [name]
+
+
+@pytest.mark.parametrize("encoding", ["utf-16-le", "utf-16-be", "utf-32-le", "utf_8_sig", "utf-8", "gb18030"])
+@pytest.mark.parametrize("name", ["source.csv", "source.jsonl"])
+def test_a_byte_order_mark_is_no_text_in_any_encoding(bench: Bench, encoding: str, name: str) -> None:
+    bench.change_source(encoding=encoding, path=name)
+    text = "id,name,mail\n1,é,\ufeffm\n" if name.endswith("csv") else '{"id":"1","name":"é","mail":"\ufeffm"}\n'
+    bench.source(("\ufeff" + text).encode(encoding.replace("_sig", "")))
+    assert [one["value"] for one in bench.records()] == [{"id": "1", "name": "é", "mail": "\ufeffm"}]
 
 
 def test_a_byte_that_is_not_in_the_encoding_is_an_error_with_its_line(bench: Bench) -> None:
@@ -144,6 +155,27 @@ def test_declared_nulls_are_nulls(bench: Bench) -> None:
     bench.change_source(nulls=("NA", "-"))
     bench.source('id,name,mail\n1,NA,"-"\n')
     assert bench.records()[0]["value"] == {"id": "1"}
+
+
+@pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
+def test_declared_nulls_are_nulls_in_every_format(bench: Bench, ending: str) -> None:
+    bench.change_source(path=f"source.{ending}", nulls=("NA", "7"))
+    frame = pl.DataFrame({"id": ["1", "2", "NA"], "name": ["NA", "Ann", "Bob"], "mail": ["a", None, "b"]})
+    path = bench.folder / bench.job.source.path
+    {"csv": frame.write_csv, "jsonl": frame.write_ndjson, "parquet": frame.write_parquet}[ending](path)
+    assert [one["value"] for one in bench.records()] == [{"id": "1", "mail": "a"}, {"id": "2", "name": "Ann"}]
+    context = CompareContext(folder=bench.folder / "again", now=NOW)
+    with ThreadPoolExecutor(1) as executor:  # each task reads its own rows of a Parquet file
+        apart = Columnar(executor=executor, threads=1).compare(bench.job, bench.rules, bench.baseline, context)
+    assert (apart.tally.invalid, apart.fingerprint) == (1, bench.compare().fingerprint)
+
+
+def test_declared_nulls_are_texts_and_no_numbers(bench: Bench) -> None:
+    bench.change_source(path="source.parquet", nulls=("7",))
+    tags = pl.Series(["7", "x"], dtype=pl.Categorical)
+    frame = pl.DataFrame({"id": [7, 8], "name": tags, "mail": ["7", "m"]})
+    frame.write_parquet(bench.folder / "source.parquet")
+    assert [one["value"] for one in bench.records()] == [{"id": 7}, {"id": 8, "name": "x", "mail": "m"}]
 
 
 def test_gzip_is_read_whatever_its_name_and_a_truncated_one_is_refused(bench: Bench) -> None:

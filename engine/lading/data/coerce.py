@@ -73,15 +73,22 @@ def _integer(values: pl.Series) -> pl.Series:
     if values.dtype == pl.String:
         text = pl.col("x").str.strip_chars()
         return _apply(values, pl.when(text.str.contains(r"^[+-]?[0-9]+$")).then(text.cast(pl.Int64, strict=False)))
+    if isinstance(values.dtype, pl.Decimal):
+        return _integer(_decimal(values))
     number = pl.col("x").cast(pl.Float64)
     return _apply(values, pl.when(number == number.round()).then(number.cast(pl.Int64, strict=False)))
 
 
 def _number(values: pl.Series) -> pl.Series:
-    """Return integers as they are and everything else as the text that Python's json writes for it."""
+    """Return the text of each number, exact for integers and decimals.
+
+    A text for integers too, so that a number has one fingerprint whatever the type of its column is today.
+    """
     kind = values.dtype
     if kind.is_integer():
-        return values.cast(pl.Int64, strict=False) if kind not in (pl.UInt64, pl.Int128) else values.cast(pl.String)
+        return values.cast(pl.String)
+    if isinstance(kind, pl.Decimal):
+        return _decimal(values)
     if kind != pl.String:
         return float_text(values.cast(pl.Float64))
     stripped = values.str.strip_chars()
@@ -96,11 +103,21 @@ def _number(values: pl.Series) -> pl.Series:
     )["x"]
 
 
+def _decimal(values: pl.Series) -> pl.Series:
+    """Return the exact text of decimals, without zeros at their end: no float in between takes digits away."""
+    text = values.cast(pl.String)
+    return text.str.replace(r"\.?0+$", "") if isinstance(values.dtype, pl.Decimal) and values.dtype.scale else text
+
+
 def float_text(values: pl.Series) -> pl.Series:
-    """Return floats as Python's json writes them; null for what JSON cannot hold (NaN, infinities)."""
+    """Return floats as Python's json writes them, whole ones without `.0`; null for what JSON cannot hold (NaN).
+
+    Whether a column of numbers is one of floats may hang on another row, or on a gap in it: 5 is 5 in both.
+    """
     frame = values.to_frame("x")
     size = pl.col("x").abs()
-    text = pl.when(pl.col("x").is_finite()).then(pl.col("x").cast(pl.String)).alias("text")
+    plain = pl.when(pl.col("x").is_finite()).then(pl.col("x").cast(pl.String).str.strip_suffix(".0"))
+    text = pl.when(size == 0).then(pl.lit("0")).otherwise(plain).alias("text")  # -0.0 is no other number
     odd = pl.col("x").is_finite() & (((size < _SMALL) & (size > 0)) | (size >= _LARGE))
     frame = frame.with_columns(text, odd.fill_null(value=False).alias("odd"))
     if frame["odd"].any():

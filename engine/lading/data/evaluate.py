@@ -101,6 +101,8 @@ def _one(frame: pl.DataFrame, leaf: Leaf) -> tuple[pl.Series, tuple[str, pl.Seri
         found = _KNOWN.search(str(error))
         reason = f"the expression failed: {found.group().replace('`', '')}" if found else "the expression failed"
     bad = failing_rows(frame, leaf.expr)
+    if bad.all():
+        return pl.Series([None] * frame.height, dtype=leaf.kind), (reason, bad)
     numbered = frame.with_row_index("lading:i")
     good = numbered.filter(~bad)
     values = good.select("lading:i").with_columns(_values(good, leaf.expr).alias("lading:x"))

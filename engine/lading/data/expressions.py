@@ -64,8 +64,11 @@ def parse(expression: Expression, schema: dict[str, pl.DataType]) -> tuple[pl.Ex
         return problem("expression_clock", f"{sql!r} reads the clock", place, hint)
     try:
         kind = pl.LazyFrame(schema=schema).select(found.alias("result")).collect_schema()["result"]
+        # What a function makes of a type, the library says only when it is called: here for no row.
+        pl.DataFrame(schema={name: schema[name] for name in found.meta.root_names()}).select(found)
     except WRONG as error:
-        return problem("expression_type", f"{sql!r} cannot be computed: {_first_line(error)}", place)
+        hint = "Give each function the type that it takes: CAST(x AS VARCHAR) makes text, CAST(x AS DATE) a day."
+        return problem("expression_type", f"{sql!r} cannot be computed: {_first_line(error)}", place, hint)
     return found, kind
 
 

@@ -61,7 +61,9 @@ def locate(path: str, folder: str) -> tuple[Path, ...]:
     if whole.exists() or not glob.has_magic(path):
         found = [whole]
     else:
-        found = sorted(Path(one) for one in glob.glob(str(whole), recursive=True) if not Path(one).is_dir())  # noqa: PTH207 - an absolute pattern
+        # Only what stands in jobs.yaml is a pattern: the folder is taken as it is called.
+        named = glob.glob(str(Path(path).expanduser()), root_dir=folder, recursive=True)  # noqa: PTH207 - may be absolute
+        found = sorted(one for one in (Path(folder) / one for one in named) if not one.is_dir())
     if not found:
         raise SourceError(f"no file matches {path}", hint=f"Look into {folder}; paths are relative to jobs.yaml.")
     for one in found:
@@ -129,12 +131,14 @@ def pieces(file: TextFile) -> Generator[bytes, None, None]:
     first = True
     for piece in _raw_pieces(file):
         data = piece.removeprefix(codecs.BOM_UTF8) if first and native else piece
-        first = False
         try:
             text = decoder.decode(data, final=not piece)
         except UnicodeDecodeError as error:
             before = bytes(error.object[: error.start])
             raise _misread(file, lines + before.count(b"\n")) from None
+        if first and not native:
+            text = text.removeprefix("\ufeff")  # a codec that names the byte order leaves the mark in the text
+        first = False
         found = data if native else text.encode()
         lines += found.count(b"\n")
         if found:

@@ -53,7 +53,7 @@ def whole_parquet(paths: Sequence[Path]) -> None:
     """
     for path in paths:
         try:
-            pl.read_parquet_schema(path)
+            pl.scan_parquet(path, glob=False).collect_schema()
         except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
             raise _damaged(path) from None
 

@@ -21,6 +21,10 @@ if TYPE_CHECKING:
     from lading.core.job import Join, Source
 
 
+#: Spellings that a text hardly has: 1.0 is written 1 by most, and 1.50 stands for 1.5.
+_OWN = frozenset({"float", "decimal"})
+
+
 @dataclass(frozen=True, slots=True)
 class Lookup:
     """A loaded join: the left columns, the table, and the names of its key columns in the same order."""
@@ -34,7 +38,8 @@ def joined_schema(source: Source, schema: dict[str, pl.DataType]) -> dict[str, p
     """Return the columns of a source with those of its joins behind them.
 
     Raises:
-        SourceError: when a column to join on is missing, or a joined column has the name of one that is there.
+        SourceError: when a column to join on is missing or has a type that cannot be equal to the other's, or when a
+            joined column has the name of one that is there.
     """
     found = dict(schema)
     for join in source.joins:
@@ -56,6 +61,31 @@ def _columns_exist(join: Join, left: dict[str, pl.DataType], right: dict[str, pl
         for name, columns, where in ((one, left, "the source"), (other, right, join.path)):
             if name not in columns:
                 raise SourceError(f"{join.place}: {where} has no column {name!r}", hint=closest(name, tuple(columns)))
+        if not _comparable(left[one], right[other]):
+            kinds = f"{one!r} is {left[one]} in the source and {other!r} is {right[other]} in {join.path}"
+            hint = "Write both as text or as whole numbers; whole numbers with a gap are often exported as 1.0."
+            raise SourceError(f"{join.place}: {kinds}, so that no row could match", hint=hint)
+
+
+def _comparable(one: pl.DataType, other: pl.DataType) -> bool:
+    """Whether equal values of two types are written with the same text, which is what a join compares."""
+    if one.is_nested() or other.is_nested():
+        return False
+    first, second = _spelling(one), _spelling(other)
+    return first == second or None in (first, second) or ("text" in (first, second) and not {first, second} & _OWN)
+
+
+def _spelling(kind: pl.DataType) -> str | None:
+    """Return how values of a type are written; None for a column without values."""
+    if kind == pl.Null:
+        return None
+    if kind in (pl.String, pl.Categorical, pl.Enum):
+        return "text"
+    if kind.is_float():
+        return "float"
+    if isinstance(kind, pl.Decimal):
+        return "decimal" if kind.scale else "whole"
+    return "whole" if kind.is_integer() else str(kind)
 
 
 def load(source: Source, work: Path) -> tuple[Lookup, ...]:
@@ -71,17 +101,16 @@ def load(source: Source, work: Path) -> tuple[Lookup, ...]:
             parts = list(frames(given, Path(folder), fresh=True))
         table = pl.concat(parts) if parts else pl.DataFrame(schema={ROW: pl.Int64, **given.schema})
         keys = [right for _, right in join.on]
-        table = table.with_columns(pl.col(keys).cast(pl.String)).filter(~pl.any_horizontal(pl.col(keys).is_null()))
-        doubled = table.filter(table.select(keys).is_duplicated())
+        copies = tuple(f"lading:on{index}" for index in range(len(keys)))
+        table = table.filter(~pl.any_horizontal(pl.col(keys).is_null()))
+        as_text = [pl.col(one).cast(pl.String).alias(copy) for one, copy in zip(keys, copies, strict=True)]
+        table = table.with_columns(as_text)
+        doubled = table.filter(table.select(copies).is_duplicated())
         if doubled.height:
             rows = ", ".join(str(one) for one in doubled[ROW].head(5).to_list())
             message = f"{join.place}: {join.path} has the same {' and '.join(keys)} in more than one row (rows {rows})"
             raise SourceError(message, hint="A joined file needs one row per key; make it unique or drop a row.")
-        renamed = {one: f"lading:on{index}" for index, one in enumerate(keys)}
-        copies = [pl.col(one).alias(renamed[one]) for one in keys]
-        loaded.append(
-            Lookup(tuple(left for left, _ in join.on), tuple(renamed.values()), table.drop(ROW).with_columns(copies)),
-        )
+        loaded.append(Lookup(tuple(left for left, _ in join.on), copies, table.drop(ROW)))
     return tuple(loaded)
 
 

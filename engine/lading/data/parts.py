@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 
 from lading.data import read
 from lading.data.files import TextFile, beginning
+from lading.data.misread import reading
 from lading.data.names import ROW
-from lading.data.read import frames, reading
+from lading.data.read import frames
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,7 +50,7 @@ class Part:
 
     last: int
     count: int
-    columns: tuple[str, ...]
+    given: Input
     rows: pl.DataFrame | None = None
     stretches: tuple[Stretch, ...] = ()
 
@@ -61,15 +62,15 @@ class Part:
         """
         if self.rows is not None:
             return self.rows
-        return pl.concat([_read(one, self.columns) for one in self.stretches])
+        return pl.concat([_read(one, self.given) for one in self.stretches])
 
 
-def _read(one: Stretch, columns: tuple[str, ...]) -> pl.DataFrame:
+def _read(one: Stretch, given: Input) -> pl.DataFrame:
     """Return one stretch."""
     number = pl.int_range(pl.len(), dtype=pl.Int64) + one.row
     with reading(one.path):
-        rows = pl.scan_parquet(one.path, glob=False).select(columns).slice(one.begin, one.count)
-        return rows.collect(engine="streaming").select(number.alias(ROW), *columns)
+        rows = pl.scan_parquet(one.path, glob=False).select(given.values()).slice(one.begin, one.count)
+        return rows.collect(engine="streaming").select(number.alias(ROW), *given.columns)
 
 
 def parts(given: Input, work: Path, *, fresh: bool, apart: bool) -> Iterator[Part]:
@@ -87,7 +88,7 @@ def parts(given: Input, work: Path, *, fresh: bool, apart: bool) -> Iterator[Par
     piece = max(1, read.FRAME_ROWS // _PIECES) if apart else read.FRAME_ROWS
     for frame in frames(given, work, fresh=fresh, piece=piece):
         if frame.height:
-            yield Part(int(frame[ROW][-1]), frame.height, given.columns, rows=frame)
+            yield Part(int(frame[ROW][-1]), frame.height, given, rows=frame)
 
 
 def _named(given: Input) -> Iterator[Part]:
@@ -103,10 +104,10 @@ def _named(given: Input) -> Iterator[Part]:
             kept.append(Stretch(path, begin, count, row))
             begin, row, room = begin + count, row + count, room - count
             if not room:
-                yield Part(row - 1, read.FRAME_ROWS, given.columns, stretches=tuple(kept))
+                yield Part(row - 1, read.FRAME_ROWS, given, stretches=tuple(kept))
                 kept, room = [], read.FRAME_ROWS
     if kept:
-        yield Part(row - 1, read.FRAME_ROWS - room, given.columns, stretches=tuple(kept))
+        yield Part(row - 1, read.FRAME_ROWS - room, given, stretches=tuple(kept))
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,20 +5,19 @@ It does not know keys or mappings. CSV is text in every column; an empty field i
 
 from __future__ import annotations
 
-import json
+import glob
 import tempfile
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
-import pyarrow as pa
 import pyarrow.parquet as pq
 
-from lading.data import soundness
+from lading.data import jsonlines, soundness
 from lading.data.files import TextFile, format_of, locate, readable_copy
+from lading.data.misread import ENGINE, instead, reading
 from lading.data.names import PREFIX, ROW
 from lading.data.pull import LITTLE, at_once, batches, stretches
 from lading.errors import SourceError
@@ -51,6 +50,21 @@ class Input:
         """The column names, in the order of the first file."""
         return tuple(self.schema)
 
+    def values(self) -> list[pl.Expr]:
+        """Return the columns as they are to be read: a declared null is null in any text, whatever the format.
+
+        For CSV the reader has done it.
+        """
+        if self.format == "csv" or not self.nulls:
+            return [pl.col(name) for name in self.columns]
+        texts = (pl.String, pl.Categorical, pl.Enum)
+        return [
+            pl.when(~pl.col(name).cast(pl.String).is_in(self.nulls)).then(pl.col(name))
+            if kind in texts
+            else pl.col(name)
+            for name, kind in self.schema.items()
+        ]
+
 
 def open_source(source: Source) -> Input:
     """Look at the files of a source: format, columns, types. Reads as little as it can.
@@ -79,6 +93,8 @@ def _open(files: tuple[Path, ...], source: Source, kind: str) -> Input:
             raise SourceError(f"{path}: column names may not begin with {PREFIX!r}", hint="Rename the column.")
         if first is None:
             first = schema
+        elif kind == "jsonl":
+            first = _together(first, schema, path)
         elif set(schema) != set(first):
             other = ", ".join(sorted(set(schema) ^ set(first))[:5])
             hint = "Files of one glob need the same columns; split the job or fix the export."
@@ -106,19 +122,26 @@ def _schema(path: Path, kind: str, source: Source) -> dict[str, pl.DataType]:
         names = soundness.header(TextFile(path=path, encoding=source.encoding), source.delimiter)
         return dict.fromkeys(names, pl.String())
     if kind == "parquet":
-        return dict(pl.read_parquet_schema(path))
+        return dict(pl.scan_parquet(path, glob=False).collect_schema())
     file = TextFile(path=path, encoding=source.encoding, marked=False)
-    if file.plain:
-        return _jsonl_schema(path)
     with tempfile.TemporaryDirectory() as folder:
-        return _jsonl_schema(readable_copy(file, Path(folder), fresh=True))
+        plain = readable_copy(file, Path(folder), fresh=True)
+        with instead(plain, path):
+            try:
+                return jsonlines.schema_of(plain)
+            except ENGINE:
+                jsonlines.explain(plain)
+                raise
 
 
-def _jsonl_schema(path: Path) -> dict[str, pl.DataType]:
-    """Return the columns that any line of a JSON-lines file has, with the type that fits all lines."""
-    if path.stat().st_size == 0:
-        return {}
-    return dict(pl.scan_ndjson(path, infer_schema_length=None).collect_schema())
+def _together(first: dict[str, pl.DataType], other: dict[str, pl.DataType], path: Path) -> dict[str, pl.DataType]:
+    """Return the members of JSON lines in several files: what one has no value for says nothing of its type."""
+    try:
+        return jsonlines.merged(first, other)
+    except ENGINE:
+        names = ", ".join(one for one in first if one in other and first[one] != other[one])
+        hint = "Export each member with one type."
+        raise SourceError(f"{path} and the files before it differ in the types of: {names}", hint=hint) from None
 
 
 def frames(given: Input, work: Path, *, fresh: bool, piece: int = FRAME_ROWS) -> Iterator[pl.DataFrame]:
@@ -133,23 +156,46 @@ def frames(given: Input, work: Path, *, fresh: bool, piece: int = FRAME_ROWS) ->
     """
     kept: list[pl.DataFrame] = []
     height = 0
-    for frame in _pieces(given, work, piece, fresh=fresh):
+    blank = _Blank()
+    for frame in _pieces(given, work, piece, blank, fresh=fresh):
         kept.append(frame)
         height += frame.height
         if height >= FRAME_ROWS:
             whole = pl.concat(kept) if len(kept) > 1 else frame
             begin = 0
             while height - begin >= FRAME_ROWS:
-                yield _without_blank_lines(whole[begin : begin + FRAME_ROWS], given)
+                yield blank.left_out(whole[begin : begin + FRAME_ROWS])
                 begin += FRAME_ROWS
             kept = [whole[begin:]] if begin < height else []
             height -= begin
     if kept:
-        yield _without_blank_lines(pl.concat(kept), given)
+        yield blank.left_out(pl.concat(kept))
 
 
-def _pieces(given: Input, work: Path, piece: int, *, fresh: bool) -> Iterator[pl.DataFrame]:
-    """Yield the rows of all files as the reader gives them, numbered."""
+@dataclass(slots=True)
+class _Blank:
+    """The numbers of blank lines, which are no records, in the files that have some."""
+
+    rows: list[pl.Series] = field(default_factory=list)
+
+    def look(self, given: Input, plain: Path, frame: pl.DataFrame, offset: int) -> bool:
+        """Find the blank lines of a CSV file, when a frame has a row without a value; return whether it was done."""
+        if given.format != "csv" or not given.columns or not frame[given.columns[0]].null_count():
+            return False
+        if not frame.select(pl.all_horizontal(pl.col(given.columns).is_null()).any()).item():
+            return False
+        self.rows.append(pl.Series(soundness.blank_rows(plain), dtype=pl.Int64) + (offset + 1))
+        return True
+
+    def left_out(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return the rows of a frame that are no blank lines."""
+        for rows in self.rows:
+            frame = frame.filter(~pl.col(ROW).is_in(rows.implode()))
+        return frame
+
+
+def _pieces(given: Input, work: Path, piece: int, blank: _Blank, *, fresh: bool) -> Iterator[pl.DataFrame]:
+    """Yield the rows of all files as the reader gives them, numbered; note which are blank lines."""
     offset = 0
     with ThreadPoolExecutor(1) as beside:
         for path in given.files:
@@ -159,18 +205,39 @@ def _pieces(given: Input, work: Path, piece: int, *, fresh: bool) -> Iterator[pl
                     text = TextFile(path=path, encoding=given.encoding, marked=given.format == "csv")
                     plain = readable_copy(text, work, fresh=fresh)
             sound: Future[None] | None = None
-            if given.format == "csv" and fresh:
-                little = plain.stat().st_size <= LITTLE
-                submit = _now if little else beside.submit
-                sound = submit(soundness.check, plain, given.delimiter, len(given.columns))
-            rows = 0
+            if given.format != "parquet" and fresh:
+                submit = _now if plain.stat().st_size <= LITTLE else beside.submit
+                sound = submit(_check, given, plain)
+            rows, looked, inexact = 0, False, not fresh
             with reading(path, given, plain, sound):
                 for frame in _pulled(given, plain, piece):
                     rows += frame.height
+                    looked = looked or blank.look(given, plain, frame, offset)
+                    inexact = inexact or _look_at_floats(given, plain, frame)
                     yield frame.with_columns((pl.col(ROW).cast(pl.Int64) + (offset + 1)).alias(ROW))
                 if sound is not None:
                     sound.result()
             offset += rows
+
+
+def _check(given: Input, plain: Path) -> None:
+    """Refuse a file of text that the reader would take for another one in silence."""
+    if given.format == "csv":
+        soundness.check(plain, given.delimiter, len(given.columns))
+    else:
+        jsonlines.check(plain)
+
+
+def _look_at_floats(given: Input, plain: Path, frame: pl.DataFrame) -> bool:
+    """Look for whole numbers that floats cannot hold, when a frame may have one; return whether it was done."""
+    if given.format != "jsonl":
+        return False
+    floats = [name for name, kind in given.schema.items() if kind.is_float()]
+    large = [pl.col(name).abs() >= jsonlines.EXACT for name in floats]
+    if not large or not frame.select(pl.any_horizontal(large).any()).item():
+        return False
+    jsonlines.check_whole(plain, floats)
+    return True
 
 
 def _now(check: Callable[..., None], *given: object) -> Future[None]:
@@ -193,14 +260,6 @@ def _pulled(given: Input, plain: Path, piece: int) -> Iterator[pl.DataFrame]:
     return batches(_scan(given, plain), piece)
 
 
-def _without_blank_lines(frame: pl.DataFrame, given: Input) -> pl.DataFrame:
-    """Leave out rows of a text file that hold nothing at all: they are blank lines, not records."""
-    if given.format == "parquet" or not given.columns:
-        return frame
-    blank = pl.all_horizontal(pl.col(given.columns).is_null())
-    return frame.filter(~blank) if frame[given.columns[0]].null_count() else frame
-
-
 def _scan(given: Input, plain: Path) -> pl.LazyFrame:
     """Return the lazy rows of one file, with ROW from 0 and the columns in the order of the first file."""
     if given.format == "csv":
@@ -219,64 +278,5 @@ def _scan(given: Input, plain: Path) -> pl.LazyFrame:
     elif not given.schema:
         return pl.LazyFrame(schema={ROW: pl.UInt32})
     else:
-        rows = pl.scan_ndjson(plain, schema=given.schema, row_index_name=ROW)
-    return rows.select(ROW, *given.columns)
-
-
-@contextmanager
-def reading(
-    path: Path, given: Input | None = None, plain: Path | None = None, sound: Future[None] | None = None
-) -> Iterator[None]:
-    """Turn whatever goes wrong in a block that reads `path` into a SourceError without values.
-
-    `sound` is the check of the same file that runs beside; what it says is more exact and comes first.
-    """
-    try:
-        yield
-    except SourceError as error:
-        if plain is not None and plain != path and str(plain) in error.message:
-            raise SourceError(error.message.replace(str(plain), str(path)), hint=error.hint) from None
-        raise
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, pa.ArrowException, OSError, UnicodeError) as error:
-        if given is not None and plain is not None:
-            _explain(path, given, plain, sound)
-        if path.suffix.lower() in {".parquet", ".pq"} or (given and given.format == "parquet"):
-            hint = "Write it again; a download that was cut short is the usual cause."
-            raise SourceError(f"{path} is no whole Parquet file", hint=hint) from None
-        if isinstance(error, OSError) and error.strerror:
-            raise SourceError(f"{path} cannot be read: {error.strerror}", hint="Try again.") from None
-        _explain_jsonl(path)
-        hint = "Check source.format, delimiter and encoding."
-        raise SourceError(f"{path} cannot be read ({type(error).__name__})", hint=hint) from None
-
-
-def _explain(path: Path, given: Input, plain: Path, sound: Future[None] | None) -> None:
-    """Look again, slowly, for the row that the columnar reader stumbled over."""
-    if given.format == "csv":
-        try:
-            if sound is not None:
-                sound.result()
-            soundness.explain(plain, given.delimiter, len(given.columns))
-        except SourceError as error:
-            raise SourceError(error.message.replace(str(plain), str(path)), hint=error.hint) from None
-        hint = "Quote the whole field and double the quotation marks inside it."
-        raise SourceError(f"{path}: a quotation mark stands inside a field that is not quoted", hint=hint) from None
-    if given.format == "jsonl":
-        _explain_jsonl(plain, path)
-
-
-def _explain_jsonl(plain: Path, path: Path | None = None) -> None:
-    """Name the first line that is not one JSON object."""
-    with plain.open("rb") as stream:
-        for number, line in enumerate(stream, start=1):
-            if not line.strip():
-                continue
-            try:
-                found = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                what = "not UTF-8" if isinstance(error, UnicodeDecodeError) else "not JSON"
-                hint = "Each line must be one JSON object."
-                raise SourceError(f"{path or plain}:{number}: the line is {what}", hint=hint) from None
-            if not isinstance(found, dict):
-                hint = "Each line must be one JSON object; an array or a pretty-printed document is not JSON lines."
-                raise SourceError(f"{path or plain}:{number}: the line is not a JSON object", hint=hint) from None
+        rows = pl.scan_ndjson(glob.escape(str(plain)), schema=given.schema, row_index_name=ROW)
+    return rows.select(ROW, *given.values())

@@ -95,6 +95,6 @@ def prepared(recipe: bytes) -> Prepared:
     """
     found: Recipe = pickle.loads(recipe)  # noqa: S301 - made by recipe_of and handed over by our own executor
     plan = compiled(found.job, found.rules, found.template, found.given, found.schema)
-    lookups = tuple(Lookup(left, right, pl.read_ipc(path)) for left, right, path in found.lookups)
+    lookups = tuple(Lookup(left, right, pl.scan_ipc(path, glob=False).collect()) for left, right, path in found.lookups)
     checks = plan_checks(plan, found.now) if found.now is not None else []
     return Prepared(plan=plan, checks=checks, lookups=lookups, high_water=found.high_water)

@@ -1,7 +1,8 @@
 """A CSV file that passes here has as many fields in every row as in its header, and no line beyond the cap.
 
-It does not know what the fields mean. The columnar reader fills short rows with nulls in silence; this pass, which
-only counts bytes outside quotes, is why no row is ever shifted or cut without anybody being told.
+It does not know what the fields mean. The columnar reader fills short rows with nulls and takes rows together between
+quotation marks that nobody doubled, both in silence; this pass, which only counts bytes outside quotes and looks at
+those beside them, is why no row is ever shifted, cut or swallowed without anybody being told.
 """
 
 from __future__ import annotations
@@ -10,6 +11,8 @@ import csv
 import io
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from lading.data.files import TextFile, beginning, pieces
 from lading.data.names import PREFIX
@@ -21,18 +24,24 @@ if TYPE_CHECKING:
 #: The longest line that is read, in bytes.
 LINE_MAX = 16 << 20
 _RIVALS = ",;\t|"
+_QUOTE, _LF, _CR = b'"\n\r'
 
 
 @dataclass(slots=True)
 class _Count:
-    """What was counted outside quotes so far."""
+    """What was counted outside quotes so far.
+
+    `last` is the byte before the next piece; `odd` says that a quotation mark opened a field elsewhere than at its
+    beginning, or closed one elsewhere than at its end.
+    """
 
     quotes: int = 0
     newlines: int = 0
     delimiters: int = 0
     since_newline: int = 0
     ends_open: bool = False
-    size: int = 0
+    last: int = _LF
+    odd: bool = False
 
 
 def header(file: TextFile, delimiter: str) -> tuple[str, ...]:
@@ -76,15 +85,41 @@ def check(path: Path, delimiter: str, fields: int) -> None:
             a byte that is not UTF-8.
     """
     count = _Count()
+    beside = _beside_quotes(delimiter)
     file = TextFile(path=path, encoding="utf-8")
     for piece in pieces(file):
+        _look(count, piece, beside)
         _add(count, piece, delimiter.encode())
         if count.since_newline > LINE_MAX:
             hint = "A quotation mark that never closes is the usual cause."
             raise SourceError(f"{path}: line {count.newlines + 1} is longer than {LINE_MAX} bytes", hint=hint)
     lines = count.newlines + (1 if count.ends_open else 0)
-    if count.quotes % 2 or count.delimiters != lines * (fields - 1):
+    # A field too many that is empty and ends the file is all that the reader lets pass; it could make up for one that
+    # another row has too few.
+    suspect = count.odd or count.quotes % 2 == 1 or count.last == ord(delimiter)
+    if suspect or count.delimiters != lines * (fields - 1):
         explain(path, delimiter, fields)
+
+
+def _beside_quotes(delimiter: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Return for each byte whether it may stand before a quotation mark that opens and after one that closes."""
+    found = np.zeros(256, dtype=np.bool_)
+    found[[ord(delimiter), _QUOTE, _LF, _CR]] = True
+    return found
+
+
+def _look(count: _Count, piece: bytes, beside: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> None:
+    """Look at the bytes beside the quotation marks of one piece; every second mark opens. Before `_add`."""
+    text = np.frombuffer(piece, np.uint8)
+    places = np.flatnonzero(text == _QUOTE)
+    opening, closing = places[count.quotes % 2 :: 2], places[1 - count.quotes % 2 :: 2]
+    first = count.last == _QUOTE and count.quotes % 2 == 0 and not beside[text[0]]
+    before = text[opening - 1]
+    if opening.size and not opening[0]:
+        before[0] = count.last
+    after = text[closing[closing < text.size - 1] + 1]
+    count.odd = count.odd or bool(first or not beside[before].all() or not beside[after].all())
+    count.last = int(text[-1])
 
 
 def _add(count: _Count, piece: bytes, delimiter: bytes) -> None:
@@ -98,6 +133,28 @@ def _add(count: _Count, piece: bytes, delimiter: bytes) -> None:
     count.quotes += len(stretches) - 1
     count.since_newline = len(piece) - 1 - piece.rfind(b"\n") if newlines else count.since_newline + len(piece)
     count.ends_open = not piece.endswith(b"\n")
+
+
+def blank_rows(path: Path) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Return which rows of a UTF-8 file, from 0 behind the header, are lines with nothing in them.
+
+    The columnar reader gives them as rows without a value, as it gives rows of empty fields, which are records.
+    """
+    found: list[np.ndarray[tuple[int], np.dtype[np.int64]]] = []
+    quotes = rows = 0
+    before = b""
+    for piece in pieces(TextFile(path=path, encoding="utf-8")):
+        text = np.frombuffer(before + piece, np.uint8)
+        places, ends = np.flatnonzero(text == _QUOTE), np.flatnonzero(text == _LF)
+        ends = ends[ends >= len(before)]
+        ends = ends[(quotes + np.searchsorted(places[places >= len(before)], ends)) % 2 == 0]
+        one, two = text[np.maximum(ends - 1, 0)], text[np.maximum(ends - 2, 0)]
+        blank = (ends > 0) & (one == _LF) | (ends > 1) & (one == _CR) & (two == _LF)
+        found.append(np.flatnonzero(blank) + rows - 1)
+        quotes += piece.count(b'"')
+        rows += ends.size
+        before = (before + piece)[-2:]
+    return np.concatenate([np.empty(0, np.int64), *found])
 
 
 def explain(path: Path, delimiter: str, fields: int) -> None:
