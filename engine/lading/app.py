@@ -123,7 +123,9 @@ class App:
             SpecError: with everything that is wrong in it.
         """
         if self._deployment is None:
-            self._deployment = load(self.settings.file, environ=os.environ, first=self._limit)
+            said = load(self.settings.file, environ=os.environ, first=self._limit)
+            jobs = tuple(_with_results(job, self.settings.results_at) for job in said.jobs)
+            self._deployment = replace(said, jobs=jobs)
         return self._deployment
 
     @property
@@ -293,6 +295,13 @@ class App:
         if self._mocks:
             return self._mocks.credentials[connection.vendor]
         return resolve_credentials(connection, os.environ, _read_secret)
+
+
+def _with_results(job: Job, at: Callable[[str], str]) -> Job:
+    """Return the job with its answers, and those of another job that it reads, in the places that `at` gives."""
+    results = replace(job.results, path=at(job.results.path)) if job.results is not None else None
+    source = replace(job.source, path=at(job.source.path)) if job.source.job is not None else job.source
+    return replace(job, results=results, source=source)
 
 
 def _connector(rules: VendorRules) -> Connect:

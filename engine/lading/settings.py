@@ -31,3 +31,16 @@ class Settings(BaseSettings):
         """Return the state folder. Runs against the mocks have one of their own: they prove nothing to a vendor."""
         base = self.state or self.file.resolve().parent / ".lading"
         return base / "mocks" if self.mocks else base
+
+    def results_at(self, path: str) -> str:
+        """Return where the answers for a `results: path:` go: there, but what mocks invent below their state folder.
+
+        Args:
+            path: absolute, as compiled from jobs.yaml. No two paths come to share a place.
+        """
+        if not self.mocks:
+            return path
+        folder, meant = self.file.absolute().parent, Path(path)
+        if meant.is_relative_to(folder):
+            return str(self.state_folder / "results" / meant.relative_to(folder))
+        return str(self.state_folder / "results-elsewhere" / meant.relative_to(meant.anchor))

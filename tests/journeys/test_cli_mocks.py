@@ -1,0 +1,104 @@
+"""What the mocks invent stays theirs: their answers, their state, and whom a command speaks to while they stand in."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import pytest
+
+from lading.settings import Settings
+
+if TYPE_CHECKING:
+    from kit.deployment import Deployment
+
+LOOKUP = """\
+version: 1
+connections:
+  motorweb:
+    vendor: motorweb-bdp
+    credentials: {{client_id: "${{MOTORWEB_CLIENT_ID}}", client_secret: "${{MOTORWEB_CLIENT_SECRET}}"}}
+  sitecore:
+    vendor: sitecore-cdp
+    base_url: https://api-engage-eu.sitecorecloud.io
+    credentials: {{client_key: "${{SITECORE_CLIENT_KEY}}", api_token: "${{SITECORE_API_TOKEN}}"}}
+jobs:
+  vehicles:
+    source: {{path: vehicles.csv, key: id}}
+    target: {{connection: motorweb, service: Vehicle ID WOVR Batch}}
+    mode: lookup
+    record: {{vin: =vin}}
+    results: {{path: {place}}}
+    budget: {{rejected: 1}}
+  owners:
+    source: {{job: vehicles, key: id}}
+    target: {{connection: sitecore, schema: guest}}
+    mode: upsert
+    record: {{guestType: customer, identifiers: [{{provider: FLEET, id: =id}}]}}
+"""
+
+
+def lading(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run lading in a folder, with nothing set but what is given."""
+    plain = {name: text for name, text in os.environ.items() if not name.startswith(("LADING", "MOTORWEB", "SITECORE"))}
+    return subprocess.run(
+        [sys.executable, "-m", "lading", *arguments],
+        cwd=folder,
+        env=plain | environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def outcome(said: subprocess.CompletedProcess[str]) -> Any:
+    """Return the result part of a JSON envelope."""
+    assert said.returncode == 0, said.stdout + said.stderr
+    return json.loads(said.stdout)["result"]
+
+
+@pytest.mark.parametrize("absolute", [False, True])
+def test_answers_of_mocks_leave_the_real_results_alone_and_feed_the_jobs_that_follow(
+    deployment: Deployment, tmp_path_factory: pytest.TempPathFactory, *, absolute: bool
+) -> None:
+    place = tmp_path_factory.mktemp("elsewhere") / "cars.csv" if absolute else Path("out/cars.csv")
+    real = deployment.folder / place
+    real.parent.mkdir(exist_ok=True)
+    real.write_text("id,vin,answer\nV1,1HGCM82633A000001,a real one\n", encoding="utf-8")
+    before = real.read_bytes()
+    (deployment.folder / "jobs.yaml").write_text(LOOKUP.format(place=place), encoding="utf-8")
+
+    done = outcome(lading(deployment.folder, "-o", "json", "sync", "--mocks"))
+
+    assert real.read_bytes() == before
+    vehicles, owners = done["jobs"]
+    invented = deployment.folder / vehicles["results"]
+    assert invented.is_relative_to(deployment.folder / ".lading" / "mocks")
+    assert pl.read_csv(invented)["id"].len() == vehicles["runs"][0]["settlement"]["accepted"] == 19
+    assert (owners["results"], owners["runs"][0]["settlement"]["accepted"]) == (None, 19)
+    for folder in (one for one in (deployment.folder / ".lading").rglob("results*/**") if one.is_dir()):
+        assert folder.stat().st_mode & 0o077 == 0, folder
+
+
+def test_the_outcome_says_where_answers_came_to_be(deployment: Deployment) -> None:
+    said = deployment.run("sync", "vehicles")
+    assert said.splitlines()[-1] == "  results: .lading/mocks/results/out/vehicles.csv"
+    assert "results:" not in deployment.run("sync", "vehicles"), "nothing was answered"
+
+
+def test_no_two_places_of_results_become_one_among_the_mocks() -> None:
+    meant = ["/srv/app/out/a.csv", "/out/a.csv", "/srv/out/a.csv", "/srv/app/srv/out/a.csv", "/srv/app/journal.db"]
+    file = Path("/srv/app/jobs.yaml")
+    mocked, real = Settings(file=file, mocks=True), Settings(file=file, mocks=False)
+
+    apart = [mocked.results_at(one) for one in meant]
+    assert len(set(apart)) == len(meant)
+    assert all(Path(one).parents[0] != mocked.state_folder for one in apart)
+    assert all(Path(one).is_relative_to(mocked.state_folder) for one in apart)
+    assert [real.results_at(one) for one in meant] == meant
