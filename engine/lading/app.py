@@ -280,7 +280,7 @@ class App:
             else:
                 self._mocks = self._resources.enter_context(bundled_mocks(vendors, folder, self.clock))
             if self.settings.hurry:
-                self.clock = MockedTime(self._mocks.clock_url, self.clock)
+                self.clock = MockedTime(self._mocks, self.clock)
         return self._mocks
 
     def _lease(self, job: str) -> AbstractContextManager[object]:

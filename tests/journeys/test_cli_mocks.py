@@ -102,3 +102,31 @@ def test_no_two_places_of_results_become_one_among_the_mocks() -> None:
     assert all(Path(one).parents[0] != mocked.state_folder for one in apart)
     assert all(Path(one).is_relative_to(mocked.state_folder) for one in apart)
     assert [real.results_at(one) for one in meant] == meant
+
+
+def test_whoever_says_where_mocks_are_calls_no_vendor(deployment: Deployment) -> None:
+    at = deployment.environ()["LADING_MOCKS_AT"]
+
+    assert outcome(lading(deployment.folder, "sync", "-o", "json", LADING_MOCKS_AT=at))["total"]["accepted"] == 48
+    assert (deployment.folder / ".lading" / "mocks" / "journal.db").exists()
+    assert "SITECORE_CLIENT_KEY" in lading(deployment.folder, "sync", "guests", LADING_MOCKS_AT="").stderr
+
+
+def test_served_mocks_that_have_ended_are_named_with_the_way_to_start_them(deployment: Deployment) -> None:
+    at = deployment.environ()["LADING_MOCKS_AT"]
+    deployment.mocks.close()
+
+    said = lading(deployment.folder, "sync", LADING_MOCKS_AT=at)
+
+    assert said.returncode == 3
+    assert said.stderr.splitlines() == [
+        f"error: the served mocks of {at} do not answer: ConnectionRefusedError",
+        f"next: start them again: `lading mocks serve --ready-file {at}`",
+    ]
+
+
+def test_the_state_of_mocks_is_never_that_of_a_vendor(tmp_path: Path) -> None:
+    file, state = tmp_path / "jobs.yaml", tmp_path / "state"
+    assert Settings(file=file, state=state, mocks=False).state_folder == state
+    assert Settings(file=file, state=state, mocks=True).state_folder == state / "mocks"
+    assert Settings(file=file, state=state, mocks_at=tmp_path / "ready.json").state_folder == state / "mocks"

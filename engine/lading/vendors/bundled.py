@@ -7,10 +7,11 @@ from __future__ import annotations
 
 import http.client
 import json
+import shlex
 import subprocess
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -29,11 +30,22 @@ _HINT = "the mocks need the extra `lading[mocks]`; see {log}"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BundledMocks:
-    """The running mocks: where each vendor is and which credentials it takes."""
+    """The running mocks: where each vendor is and which credentials it takes.
+
+    `served` is the ready file of mocks that somebody else started.
+    """
 
     base_urls: Mapping[str, str]
     credentials: Mapping[str, Mapping[str, str]]
     clock_url: str
+    served: Path | None = None
+
+    def gone(self, why: str) -> EnvironmentProblem:
+        """Return what to say when they do not answer any more."""
+        if self.served is None:
+            return EnvironmentProblem(f"the bundled mocks went away: {why}", hint="run the same command again")
+        hint = f"start them again: `lading mocks serve --ready-file {shlex.quote(str(self.served))}`"
+        return EnvironmentProblem(f"the served mocks of {self.served} do not answer: {why}", hint=hint)
 
 
 @contextmanager
@@ -78,6 +90,7 @@ def running_mocks(ready: Path) -> BundledMocks:
             base_urls={name: one["base_url"] for name, one in told["vendors"].items()},
             credentials={name: one["credentials"] for name, one in told["vendors"].items()},
             clock_url=told["clock_url"],
+            served=ready,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise EnvironmentProblem(
@@ -92,15 +105,15 @@ def _when_ready(process: subprocess.Popen[bytes], ready: Path, log: Path, clock:
         if process.poll() is not None or clock.now() > give_up:
             raise EnvironmentProblem("the bundled mocks did not start", hint=_HINT.format(log=log))
         clock.sleep(timedelta(milliseconds=20))
-    return running_mocks(ready)
+    return replace(running_mocks(ready), served=None)
 
 
 class MockedTime:
     """The mocks' clock, as a Clock: `sleep` advances it, so that a wait of minutes takes none."""
 
-    def __init__(self, clock_url: str, real: Clock) -> None:
+    def __init__(self, mocks: BundledMocks, real: Clock) -> None:
         """Read how far the mocks' time is from the real one."""
-        self._url = clock_url
+        self._mocks = mocks
         self._real = real
         self._ahead = self._difference(self._ask("GET", None))
 
@@ -119,16 +132,14 @@ class MockedTime:
 
     def _ask(self, method: str, body: dict[str, float] | None) -> dict[str, float]:
         """Ask the control address; it is ours and on this machine."""
-        parts = urlsplit(self._url)
+        parts = urlsplit(self._mocks.clock_url)
         connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=10)
         try:
             payload = json.dumps(body) if body is not None else None
             connection.request(method, parts.path, body=payload, headers={"Content-Type": "application/json"})
             answer: dict[str, float] = json.loads(connection.getresponse().read())
         except (OSError, ValueError, http.client.HTTPException) as error:
-            raise EnvironmentProblem(
-                f"the bundled mocks went away: {type(error).__name__}", hint="run the same command again"
-            ) from None
+            raise self._mocks.gone(type(error).__name__) from None
         else:
             return answer
         finally:
