@@ -39,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for wanted in (signal.SIGTERM, signal.SIGINT):
         signal.signal(wanted, lambda *_: stop.set())
     try:
+        _keep_what_is_there(wish)
         clock = Clock(wish.clock, frozen=wish.frozen, rate=wish.rate, auto=wish.auto)
         running = serve(
             wish.vendors or tuple(VENDORS),
@@ -75,6 +76,21 @@ def _announce(running: Running, wish: argparse.Namespace) -> None:
     sys.stdout.flush()
     if wish.ready_file is not None:
         disk.write_json(wish.ready_file, said)
+
+
+def _keep_what_is_there(wish: argparse.Namespace) -> None:
+    """Replace files of an earlier start, and no others.
+
+    Raises:
+        ValueError: something else stands where a file is to be written.
+    """
+    for file, marks in ((wish.ready_file, (b'"vendors"', b'"clock_url"')), (wish.ca_out, (b"-----BEGIN CERTIFICATE",))):
+        if file is None or not os.path.lexists(file):
+            continue
+        content = file.read_bytes() if file.is_file() else None
+        if content is None or (content and not all(mark in content for mark in marks)):
+            msg = f"{file} is already there and none of ours; nothing was written. Name another file."
+            raise ValueError(msg)
 
 
 def _switches(given: Sequence[str]) -> dict[str, dict[str, Any]]:

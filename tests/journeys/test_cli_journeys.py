@@ -156,6 +156,9 @@ def test_rejects_above_the_budget_are_shown_grouped_and_exported(
     assert exported[1].startswith("vehicles,vehicles-1,vehicles-")
     assert len(exported) == 2
     assert (deployment.folder / "why.csv").stat().st_mode & 0o777 == 0o600
+    piped = lading("rejects", "vehicles", "--export", "-")
+    assert (piped.exit_code, piped.stdout.splitlines()) == (0, exported)
+    assert not (deployment.folder / "-").exists()
 
 
 def test_a_record_rejected_long_ago_is_not_forgotten(lading: Callable[..., Result]) -> None:
