@@ -18,6 +18,7 @@ from lading import spec
 from lading.cli.options import peeked
 from lading.cli.session import Answer, Session, silence_stdout
 from lading.errors import EnvironmentProblem, ExitCode, LadingError, SpecError
+from lading.folders import make_private
 from lading.interrupts import NEXT, SAID, Interrupted
 from lading.report.envelope import Failure, annotation, as_json, as_line, envelope
 from lading.report.words import visible
@@ -119,7 +120,7 @@ def _unexpected(error: BaseException, session: Session) -> Failure:
 
 def _crash_file(session: Session) -> Path:
     folder = session.state_folder()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(folder)
     return folder / f"crash-{session.now():%Y%m%dT%H%M%SZ}.txt"
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from lading.errors import EnvironmentProblem
+from lading.folders import make_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -57,14 +58,14 @@ def bundled_mocks(vendors: Sequence[str], folder: Path, clock: Clock) -> Iterato
     Raises:
         EnvironmentProblem: when they do not start.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    make_private(folder)
     ready, log = folder / "ready.json", folder / "mocks.log"
     ready.unlink(missing_ok=True)
     command = [sys.executable, "-m", "lading_mocks", *vendors, "--port", "0", "--exit-with-stdin"]
     command += ["--state-dir", str(folder / "world"), "--ready-file", str(ready)]
     with log.open("ab") as output:
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own arguments
-            command, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True
+            command, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True, umask=0o077
         )
     try:
         yield _when_ready(process, ready, log, clock)
