@@ -11,7 +11,7 @@ import stat
 import sys
 from typing import TYPE_CHECKING
 
-from lading.cli.session import silence_stdout
+from lading.cli import channels
 from lading.errors import EnvironmentProblem, UsageError
 from lading.report.rejects import EXPORT_HEADER
 
@@ -58,9 +58,9 @@ def to_stdout(rejects: Iterable[RejectLine]) -> None:
         _write(sys.stdout, rejects)
         sys.stdout.flush()
     except BrokenPipeError:
-        silence_stdout()
+        channels.silence(sys.stdout)
     except OSError as error:
-        silence_stdout()
+        channels.silence(sys.stdout)
         raise EnvironmentProblem(
             f"stdout could not be written: {error.strerror}", hint="make room, or give --export a file elsewhere"
         ) from None
