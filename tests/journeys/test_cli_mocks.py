@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
+import lading_specs
 from lading.settings import Settings
 
 if TYPE_CHECKING:
@@ -130,3 +132,60 @@ def test_the_state_of_mocks_is_never_that_of_a_vendor(tmp_path: Path) -> None:
     assert Settings(file=file, state=state, mocks=False).state_folder == state
     assert Settings(file=file, state=state, mocks=True).state_folder == state / "mocks"
     assert Settings(file=file, state=state, mocks_at=tmp_path / "ready.json").state_folder == state / "mocks"
+
+
+@pytest.fixture
+def acme(deployment: Deployment) -> Path:
+    """The folder of a deployment in which a third job sends to a vendor of one's own, of which there is no mock."""
+    acme = deployment.folder / "acme"
+    shutil.copytree(Path(lading_specs.__file__).parent / "sitecore-cdp", acme)
+    spec = acme / "vendor.yaml"
+    spec.write_text(spec.read_text(encoding="utf-8").replace("name: sitecore-cdp", "name: acme", 1), encoding="utf-8")
+    jobs = deployment.folder / "jobs.yaml"
+    text = jobs.read_text(encoding="utf-8")
+    own = '  own:\n    vendor: ./acme\n    credentials: {client_key: "${A}", api_token: "${B}"}\n'
+    own += "    base_url: https://api-engage-eu.sitecorecloud.io\njobs:\n"
+    more = text[text.index("  guests:") :].replace("  guests:", "  acmes:").replace("sitecore,", "own,")
+    jobs.write_text(text.replace("jobs:\n", own) + more, encoding="utf-8")
+    return deployment.folder
+
+
+def test_jobs_for_vendors_in_the_box_run_beside_one_for_a_vendor_of_ones_own(acme: Path) -> None:
+    done = lading(acme, "sync", "--mocks", "guests")
+    assert done.returncode == 0, done.stderr
+    assert "accepted 29" in done.stdout
+
+
+@pytest.mark.parametrize("at", [False, True])
+def test_a_vendor_without_a_mock_is_named(deployment: Deployment, acme: Path, *, at: bool) -> None:
+    served = {"LADING_MOCKS_AT": deployment.environ()["LADING_MOCKS_AT"]} if at else {}
+    done = lading(acme, "sync", "--mocks", "acmes", **served)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "o mock of acme" in done.stderr.splitlines()[0]
+    assert "there are motorweb-bdp, sitecore-cdp" in done.stderr.splitlines()[0]
+    assert done.stderr.splitlines()[1] == "next: name the jobs whose vendors have one, or leave --mocks out"
+
+
+def test_a_folder_with_the_spec_of_a_vendor_in_the_box_meets_its_mock(acme: Path) -> None:
+    spec = acme / "acme" / "vendor.yaml"
+    spec.write_text(spec.read_text(encoding="utf-8").replace("name: acme", "name: sitecore-cdp", 1), encoding="utf-8")
+
+    done = lading(acme, "sync", "--mocks", "acmes")
+
+    assert done.returncode == 0, done.stderr
+    assert "accepted 29" in done.stdout
+
+
+def test_mocks_that_do_not_start_say_why_in_their_own_words(deployment: Deployment) -> None:
+    state = deployment.folder / "state"
+    (state / "mocks" / "vendors").mkdir(parents=True, mode=0o700)
+    (state / "mocks").chmod(0o700)
+    (state / "mocks" / "vendors" / "world").write_text("a file where a folder belongs", encoding="utf-8")
+
+    done = lading(deployment.folder, "sync", "--mocks", "--state", str(state))
+
+    assert done.returncode == 3
+    assert done.stderr.startswith("error: the bundled mocks did not start: ")
+    assert "File exists" in done.stderr.splitlines()[0]
+    assert "lading[mocks]" not in done.stderr

@@ -155,7 +155,7 @@ def test_a_port_that_is_taken_is_said_in_one_line() -> None:
         port = running.url.rpartition(":")[2]
         command = [sys.executable, "-m", "lading_mocks", MOTORWEB, "--port", port]
         done = subprocess.run(command, capture_output=True, timeout=20, check=False)
-    assert done.returncode == 2
+    assert done.returncode == 3
     assert len(done.stderr.splitlines()) == 1
 
 

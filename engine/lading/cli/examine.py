@@ -111,7 +111,7 @@ def _journal(app: App, session: Session) -> Iterator[Check]:
 def _connections(app: App, deployment: Deployment) -> Iterator[Check]:
     try:
         if app.settings.mocks:
-            app.start_mocks()
+            app.start_mocks(deployment.jobs)
     except LadingError as error:
         yield Check(name="mocks", ok=False, said=error.message, fix=error.hint)
         return

@@ -13,10 +13,11 @@ import sys
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from lading.errors import EnvironmentProblem
+from lading.errors import EnvironmentProblem, LadingError, UsageError
 from lading.folders import make_private
 
 if TYPE_CHECKING:
@@ -26,7 +27,9 @@ if TYPE_CHECKING:
     from lading.ports import Clock
 
 _START_SECONDS = 20.0
-_HINT = "the mocks need the extra `lading[mocks]`; see {log}"
+_OTHERS = "name the jobs whose vendors have one, or leave --mocks out"
+#: How the program of the mocks begins when it was asked for a vendor that it does not know.
+_NO_SUCH = "No mock of "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,6 +43,16 @@ class BundledMocks:
     credentials: Mapping[str, Mapping[str, str]]
     clock_url: str
     served: Path | None = None
+
+    def of(self, vendor: str) -> tuple[str, Mapping[str, str]]:
+        """Return the base URL of a vendor and the credentials it takes.
+
+        Raises:
+            UsageError: when these mocks are of other vendors.
+        """
+        if vendor not in self.base_urls:
+            raise UsageError(f"no mock of {vendor} runs; there are {', '.join(sorted(self.base_urls))}", hint=_OTHERS)
+        return self.base_urls[vendor], self.credentials[vendor]
 
     def gone(self, why: str) -> EnvironmentProblem:
         """Return what to say when they do not answer any more."""
@@ -56,19 +69,24 @@ def bundled_mocks(vendors: Sequence[str], folder: Path, clock: Clock) -> Iterato
     The process ends with ours, however ours ends: it watches its standard input.
 
     Raises:
-        EnvironmentProblem: when they do not start.
+        UsageError: when a vendor has no mock.
+        EnvironmentProblem: when they are not installed, or do not start.
     """
+    check_installed()
     make_private(folder)
     ready, log = folder / "ready.json", folder / "mocks.log"
     ready.unlink(missing_ok=True)
     command = [sys.executable, "-m", "lading_mocks", *vendors, "--port", "0", "--exit-with-stdin"]
     command += ["--state-dir", str(folder / "world"), "--ready-file", str(ready)]
     with log.open("ab") as output:
+        before = output.tell()
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own arguments
             command, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True, umask=0o077
         )
     try:
-        yield _when_ready(process, ready, log, clock)
+        if not _is_ready(process, ready, clock):
+            raise _not_started(log, before)
+        yield replace(running_mocks(ready), served=None)
     finally:
         if process.stdin is not None:
             process.stdin.close()
@@ -100,13 +118,35 @@ def running_mocks(ready: Path) -> BundledMocks:
         ) from None
 
 
-def _when_ready(process: subprocess.Popen[bytes], ready: Path, log: Path, clock: Clock) -> BundledMocks:
+def check_installed() -> None:
+    """Make sure that there are mocks to start.
+
+    Raises:
+        EnvironmentProblem: when the extra that brings them is not installed.
+    """
+    if find_spec("lading_mocks") is None or find_spec("pytest_httpserver") is None:
+        raise EnvironmentProblem("the mocks are not installed", hint="pip install 'lading[mocks]'")
+
+
+def _is_ready(process: subprocess.Popen[bytes], ready: Path, clock: Clock) -> bool:
+    """Wait for the ready file; False when the process ended before, or takes too long."""
     give_up = clock.now() + timedelta(seconds=_START_SECONDS)
     while not ready.exists():
         if process.poll() is not None or clock.now() > give_up:
-            raise EnvironmentProblem("the bundled mocks did not start", hint=_HINT.format(log=log))
+            return False
         clock.sleep(timedelta(milliseconds=20))
-    return replace(running_mocks(ready), served=None)
+    return True
+
+
+def _not_started(log: Path, before: int) -> LadingError:
+    """Return why they did not start: the last line of what they wrote themselves."""
+    with log.open("rb") as said:
+        said.seek(before)
+        lines = said.read().decode("utf-8", "replace").splitlines()
+    why = lines[-1].removeprefix("lading_mocks: ") if lines else "they say nothing"
+    if why.startswith(_NO_SUCH):
+        return UsageError(why, hint=_OTHERS)
+    return EnvironmentProblem(f"the bundled mocks did not start: {why}", hint=f"{log} says more; then `lading doctor`")
 
 
 class MockedTime:
