@@ -117,6 +117,10 @@ class OutcomeReport:
                 found.append(f"`lading sync {name}` sends what was held when preparing was cut short")
             if job.exit_code is ExitCode.REJECTS:
                 found.append(f"`lading rejects {name}` shows what did not get there and why")
+            if job.error is not None and "`lading " not in job.error.hint:
+                found.append(f"`lading sync {name}` when that is put right")
+            elif job.skipped:
+                found.append(f"`lading sync {name}` when what it depends on has settled")
         return tuple(found)
 
     def _runs(self) -> list[RunReport]:
