@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any, Literal
 
@@ -48,7 +49,7 @@ class Settings(BaseSettings):
         """
         if not self.mocks:
             return path
-        folder, meant = self.file.absolute().parent, Path(path)
+        folder, meant = Path(os.path.normpath(self.file.absolute())).parent, Path(path)
         if meant.is_relative_to(folder):
             return str(self.state_folder / "results" / meant.relative_to(folder))
         return str(self.state_folder / "results-elsewhere" / meant.relative_to(meant.anchor))

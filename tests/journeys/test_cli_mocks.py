@@ -104,6 +104,8 @@ def test_no_two_places_of_results_become_one_among_the_mocks() -> None:
     assert all(Path(one).parents[0] != mocked.state_folder for one in apart)
     assert all(Path(one).is_relative_to(mocked.state_folder) for one in apart)
     assert [real.results_at(one) for one in meant] == meant
+    roundabout = Settings(file=Path("/srv/other/../app/jobs.yaml"), mocks=True, state=file.parent / ".lading")
+    assert [roundabout.results_at(one) for one in meant] == apart, "however the file is named"
 
 
 def test_whoever_says_where_mocks_are_calls_no_vendor(deployment: Deployment) -> None:
