@@ -170,6 +170,9 @@ def test_rejects_above_the_budget_are_shown_grouped_and_exported(
     assert exported[1].startswith("vehicles,vehicles-1,vehicles-")
     assert len(exported) == 2
     assert (deployment.folder / "why.csv").stat().st_mode & 0o777 == 0o600
+    piped = lading("rejects", "vehicles", "--export", "-")
+    assert (piped.exit_code, piped.stdout.splitlines()) == (0, exported)
+    assert not (deployment.folder / "-").exists()
 
 
 def test_a_record_rejected_long_ago_is_not_forgotten(lading: Callable[..., Result]) -> None:
@@ -352,10 +355,21 @@ def test_the_mocks_say_where_they_are_and_end_with_whoever_started_them(tmp_path
         assert out.startswith(f"{CDP}: {url} (")
 
 
-def test_mocks_that_cannot_start_say_so_once(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "lading", "mocks", "serve", CDP, "--profile", "no-such-profile"]
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ("nobody", 2, "No mock of nobody"),
+        (f"{CDP} --profile no-such-profile", 2, "no-such-profile"),
+        (f"--switch {CDP}.nothing=1", 2, "nothing"),
+        ("--clock banana", 2, "banana"),
+        ("--ready-file no/such/folder/ready.json", 3, "ready.json"),
+    ],
+)
+def test_mocks_that_cannot_start_say_so_once(tmp_path: Path, words: str, code: int, said: str) -> None:
+    command = [sys.executable, "-m", "lading", "mocks", "serve", *words.split()]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
 
-    assert done.returncode == 3, done.stderr
-    assert "no-such-profile" in done.stderr
-    assert done.stderr.count("the mocks did not start") == 1
+    assert (done.returncode, done.stdout) == (code, "")
+    assert said in done.stderr
+    assert done.stderr.count("error: the mocks ") == 1
+    assert "Traceback" not in done.stderr

@@ -293,7 +293,7 @@ def test_every_ending_has_its_code_and_no_traceback(
     assert said.err.startswith(f"error: {message}\n")
     assert "Traceback" not in said.err
     if code >= 130:
-        assert "next: go on with `lading --state " in said.err
+        assert "; `lading --state " in said.err
 
 
 def test_an_unexpected_error_leaves_its_traceback_in_a_file_without_row_values(

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 def why(deployment: Deployment, *arguments: str, expect: int = 0, mocks: bool = True) -> Result:
     """Run `lading why` in this process; without `mocks` as somebody who means the vendors themselves."""
-    environ: dict[str, str | None] = {**deployment.environ(), **({} if mocks else {"LADING_MOCKS": None})}
+    unset = {} if mocks else {"LADING_MOCKS": None, "LADING_MOCKS_AT": None}
+    environ: dict[str, str | None] = {**deployment.environ(), **unset}
     given = [*arguments, "--file", str(deployment.folder / "jobs.yaml")]
     said = CliRunner().invoke(main, ["why", *given], env=environ)
     assert said.exit_code == expect, said.output

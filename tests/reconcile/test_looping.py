@@ -22,9 +22,9 @@ def in_files_of(context: JobContext, rows: int) -> JobContext:
 
 def test_when_a_sink_refuses_one_batch_the_others_of_the_job_wait_with_their_answers(office: Office) -> None:
     context = in_files_of(office.context("vehicles"), 10)
-    results = context.job.results
-    assert results is not None
-    place = office.deployment.folder / "out"
+    assert context.job.results is not None
+    place = office.deployment.results("out")
+    place.parent.mkdir()
     place.write_text("a file where a folder belongs", encoding="utf-8")
 
     (outcome,) = sync([context], office.world, PATIENT)

@@ -45,7 +45,7 @@ def serve(session: Session, jobs: tuple[str, ...], *, once: bool) -> Answer:
     done: list[JobReport] = []
     with session.running_app(live=False, jobs=list(jobs)) as app:
         app.jobs(jobs)
-        world = app.world()
+        world = app.world(jobs)
         contexts = app.contexts(jobs)
         budgets = {context.job.name: context.job.budget for context in contexts}
 

@@ -67,7 +67,7 @@ def work(session: Session, names: tuple[str, ...], do: Work, *, wait: bool, time
     with session.running_app(jobs=list(names)) as app:
         # The spec is read first, so that a mistake in it starts no mocks and opens no journal.
         app.jobs(names)
-        world = app.world()
+        world = app.world(names)
         contexts = app.contexts(names)
         until = world.clock.now() + timeout if timeout is not None else None
         done = do(contexts, world, Patience(wait=wait, until=until))

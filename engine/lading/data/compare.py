@@ -31,6 +31,7 @@ from lading.data.spare import spare
 from lading.data.spool import Spool
 from lading.data.tasks import CompareTask, Keyed, KeyTask, prepare_comparison, prepare_keys
 from lading.data.workers import InTurn, Workers
+from lading.folders import make_private
 from lading.ports import Comparison
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def compare(job: Job, rules: VendorRules, baseline: Baseline, context: CompareCo
         SourceError: when the source cannot be read to its end as declared.
         SpecError: when the job does not fit the source.
     """
-    context.folder.mkdir(parents=True, exist_ok=True)
+    make_private(context.folder)
     plan = make_plan(job, rules, context.template)
     lookups = load(plan.job.source, context.folder)
     recipe = recipe_of(plan, lookups, context.folder, now=context.now, high_water=context.high_water)

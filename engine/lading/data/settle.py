@@ -16,6 +16,7 @@ from lading.data.guarding import untouched
 from lading.data.records import digest_of_columns
 from lading.data.rowlog import by_inputs, by_ref, cap, matching, read_table
 from lading.errors import StateError
+from lading.folders import make_private
 from lading.ports import RowVerdicts
 
 if TYPE_CHECKING:
@@ -248,7 +249,7 @@ def _written(
     batch: Batch, verdicts: pl.DataFrame, answers: pl.DataFrame | None, unattributed: int, into: Path
 ) -> RowVerdicts:
     """Write verdicts and answers, and count."""
-    into.mkdir(parents=True, exist_ok=True)
+    make_private(into)
     path = into / "verdicts.parquet"
     _in_order(verdicts.select(VERDICTS)).write_parquet(path, compression="zstd", compression_level=1)
     answered = None

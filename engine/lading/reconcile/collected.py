@@ -18,6 +18,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from lading.errors import EnvironmentProblem
+from lading.folders import make_private
 from lading.ports import RowVerdicts
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def fresh(folder: Path) -> Path:
         EnvironmentProblem: when our disk does not take it.
     """
     with _our_disk(folder):
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(folder)
         number = 1
         while not _made(folder / str(number)):
             number += 1

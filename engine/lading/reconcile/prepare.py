@@ -21,6 +21,7 @@ from lading.errors import (
     UsageError,
     VendorFailure,
 )
+from lading.folders import make_private
 from lading.ports import CompareContext, Comparison, TargetFacts
 from lading.reconcile.deliver import baseline_of
 from lading.reconcile.preparation import Preparation
@@ -163,5 +164,6 @@ def _in_flight(context: JobContext, world: World) -> list[Path]:
 def _emptied(folder: Path) -> Path:
     """Return the folder, empty and for us alone."""
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, mode=0o700)
+    make_private(folder.parent)
+    folder.mkdir(mode=0o700)
     return folder

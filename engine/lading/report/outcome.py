@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobReport:
-    """How one job came out: its runs, why it had to stop, or why it was not tried."""
+    """How one job came out: its runs, why it had to stop, or why it was not tried. `results`: where its answers are."""
 
     job: str
     runs: tuple[RunReport, ...]
     exit_code: ExitCode
     error: LadingError | None = None
     skipped: str = ""
+    results: str = ""
 
     @property
     def trouble(self) -> str:
@@ -35,6 +36,8 @@ class JobReport:
     def text(self, paint: Paint) -> str:
         """Return the job's runs and what went wrong."""
         parts = [run.text(paint) for run in self.runs]
+        if self.results:
+            parts.append(f"  results: {visible(self.results)}")
         name = paint(visible(self.job), "head")
         if self.skipped:
             parts.append(f"{name}: {paint('not tried', 'warn')}: {visible(self.skipped)}")
@@ -53,6 +56,7 @@ class JobReport:
             "exit_code": int(self.exit_code),
             "runs": [run.data() for run in self.runs],
             "skipped": self.skipped or None,
+            "results": self.results or None,
             "error": error,
         }
 
@@ -113,6 +117,10 @@ class OutcomeReport:
                 found.append(f"`lading sync {name}` sends what was held when preparing was cut short")
             if job.exit_code is ExitCode.REJECTS:
                 found.append(f"`lading rejects {name}` shows what did not get there and why")
+            if job.error is not None and "`lading " not in job.error.hint:
+                found.append(f"`lading sync {name}` when that is put right")
+            elif job.skipped:
+                found.append(f"`lading sync {name}` when what it depends on has settled")
         return tuple(found)
 
     def _runs(self) -> list[RunReport]:

@@ -122,7 +122,8 @@ def read_tree(problems: Problems) -> Node | None:
         problems.add("syntax", trouble.index, trouble.message, trouble.expected, trouble.suggestion)
         return None
     if builder.root is None and len(problems) == before:
-        problems.add("empty", 0, "the file is empty", "version, connections and jobs", "`lading init` writes one")
+        advice = "`lading init example` writes one to start from into a new folder, example"
+        problems.add("empty", 0, "the file is empty", "version, connections and jobs", advice)
     _refuse_tabs(problems, builder.scalars)
     return builder.root
 
