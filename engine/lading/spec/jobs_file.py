@@ -82,6 +82,7 @@ def read_text(path: Path) -> str:
         raise SpecError((_wrong_bytes(path, content, error.start),)) from None
     if found := _NOT_TEXT.search(text):
         source = LocatedText(str(path), text)
+        source.by_name = True
         problems = Problems(source)
         problems.add("control", found.start(), f"a control character (U+{ord(found[0]):04X})", "text")
         raise SpecError(problems.sorted())
