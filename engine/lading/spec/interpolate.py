@@ -142,7 +142,8 @@ class Resolver:
             self._problems.add("no_value", at, f"{text} is no value", "a value", f"quote it if it is a text: {shown}")
         else:
             name = what if what == "an item" else quoted(what)
-            self._problems.add("no_value", at, f"{name} has no value", "a value", "take the key out if there is none")
+            advice = "is there no space after the colon?" if ":" in what else "take the key out if there is none"
+            self._problems.add("no_value", at, f"{name} has no value", "a value", advice)
 
     def _filled(self, node: Scalar) -> str | None:
         """Return the text with the environment in it, or None when a reference cannot be followed."""

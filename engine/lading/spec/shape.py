@@ -15,6 +15,7 @@ from lading.spec.interpolate import TypedMap, TypedSeq, Value
 from lading.spec.located_yaml import Broken
 from lading.spec.models import MODELS
 from lading.spec.suggest import one_of, quoted
+from lading.spec.yaml_words import NO_SPACE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -117,6 +118,8 @@ class Shaper:
             advice = ""
             if kind == "string_type" and isinstance(node, Value):
                 advice = f"quote it: {quoted(node.raw)}"
+            elif isinstance(node, Value) and not node.quoted and NO_SPACE.match(node.raw):
+                advice = "is there no space after the colon?"
             return f"{name} is {kind_of(node)}", _EXPECTED[kind], advice
         if kind in {"greater_than_equal", "less_than_equal", "too_long", "too_short"}:
             limit = context.get("ge", context.get("le", context.get("max_length", context.get("min_length"))))
