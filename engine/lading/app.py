@@ -123,7 +123,7 @@ class App:
             SpecError: with everything that is wrong in it.
         """
         if self._deployment is None:
-            self._deployment = load(self.settings.file, environ=os.environ, first=self._limit)
+            self._deployment = load(self.settings.file, environ=os.environ, first=self._limit, further=_against_source)
         return self._deployment
 
     @property
@@ -133,9 +133,7 @@ class App:
             said = Resources()
             with suppress(LadingError):  # some commands need the columnar path and no jobs.yaml
                 said = self.deployment.resources
-            from lading.data import Columnar  # noqa: PLC0415 - see the top of this file
-
-            self._data = Columnar(watcher=self.watcher, threads=self._resolved(said).threads)
+            self._data = _columnar(watcher=self.watcher, threads=self._resolved(said).threads)
         return self._data
 
     def _resolved(self, said: Resources) -> Resources:
@@ -186,7 +184,8 @@ class App:
             try:
                 problems += self.data.check(job, self.rules_of(job))
             except SourceError as error:
-                notes.append(f"{job.name}: {error.message}; its columns were not checked")
+                said = " ".join(one for one in (f"{error.message}.", error.hint) if one)
+                notes.append(f"{job.name}: {said} Its columns were not checked")
         return fill_in_lines(tuple(problems)), tuple(notes)
 
     def world(self) -> World:
@@ -293,6 +292,21 @@ class App:
         if self._mocks:
             return self._mocks.credentials[connection.vendor]
         return resolve_credentials(connection, os.environ, _read_secret)
+
+
+def _columnar(watcher: Watcher | None = None, threads: int | None = None) -> Columnar:
+    """Return the columnar path, imported once the library may be told what it may take of the machine."""
+    from lading.data import Columnar  # noqa: PLC0415 - see the top of this file
+
+    return Columnar(watcher=watcher, threads=threads)
+
+
+def _against_source(job: Job, rules: VendorRules) -> tuple[Problem, ...]:
+    """Return what does not fit the source in a job of a file that has other problems, as far as it can be read."""
+    try:
+        return _columnar().check(job, rules)
+    except LadingError:
+        return ()
 
 
 def _connector(rules: VendorRules) -> Connect:
