@@ -145,9 +145,9 @@ REJECTS = (
 def test_rejects_are_a_table_in_which_no_text_moves_the_cursor() -> None:
     assert RejectsReport(about="guests-1", rejects=REJECTS, total=12).text(plain) == (
         "guests-1: 12 rejects\n"
-        "kind      key   field  code    batch line  reason\n"
-        "invalid   G0    email  format           -  no address: b***n\n"
-        "rejected  名前  -      400              7  bad\\x1b]0;owned\\x07\\nline\n"
+        "kind      key   source row  field  code    batch line  reason\n"
+        "invalid   G0            30  email  format           -  no address: b***n\n"
+        "rejected  名前           -  -      400              7  bad\\x1b]0;owned\\x07\\nline\n"
         "10 more: `--limit 0` shows all, `--groups` counts them, `--export FILE.csv` writes them"
     )
 
