@@ -23,6 +23,8 @@ class LocatedText:
         self.text = text
         #: Set when the structure of the file is not known: then names have to tell what is a secret.
         self.by_name = False
+        #: Set for files without accounts: then only names tell what is a secret, not the place of a line.
+        self.loose = False
         self._ends = [(match.start(), match.end()) for match in _LINE_END.finditer(text)]
         self._starts = [0, *(end for _, end in self._ends)]
         self._hidden: set[tuple[int, int]] = set()
@@ -90,4 +92,4 @@ class LocatedText:
             return shown
         if self._of_jobs is None:
             self._of_jobs = lines_of_jobs(_LINE_END.split(self.text))
-        return masked_by_name(shown, of_jobs=self._of_jobs[number - 1])
+        return masked_by_name(shown, of_jobs=self.loose or self._of_jobs[number - 1])
