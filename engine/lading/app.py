@@ -123,7 +123,7 @@ class App:
             SpecError: with everything that is wrong in it.
         """
         if self._deployment is None:
-            said = load(self.settings.file, environ=os.environ, first=self._limit)
+            said = load(self.settings.file, environ=os.environ, first=self._limit, further=_against_source)
             jobs = tuple(_with_results(job, self.settings.results_at) for job in said.jobs)
             self._deployment = replace(said, jobs=jobs)
         return self._deployment
@@ -135,9 +135,7 @@ class App:
             said = Resources()
             with suppress(LadingError):  # some commands need the columnar path and no jobs.yaml
                 said = self.deployment.resources
-            from lading.data import Columnar  # noqa: PLC0415 - see the top of this file
-
-            self._data = Columnar(watcher=self.watcher, threads=self._resolved(said).threads)
+            self._data = _columnar(watcher=self.watcher, threads=self._resolved(said).threads)
         return self._data
 
     def _resolved(self, said: Resources) -> Resources:
@@ -188,7 +186,8 @@ class App:
             try:
                 problems += self.data.check(job, self.rules_of(job))
             except SourceError as error:
-                notes.append(f"{job.name}: {error.message}; its columns were not checked")
+                said = " ".join(one for one in (f"{error.message}.", error.hint) if one)
+                notes.append(f"{job.name}: {said} Its columns were not checked")
         return fill_in_lines(tuple(problems)), tuple(notes)
 
     def world(self, names: Sequence[str] = ()) -> World:
@@ -302,6 +301,21 @@ def _with_results(job: Job, at: Callable[[str], str]) -> Job:
     results = replace(job.results, path=at(job.results.path)) if job.results is not None else None
     source = replace(job.source, path=at(job.source.path)) if job.source.job is not None else job.source
     return replace(job, results=results, source=source)
+
+
+def _columnar(watcher: Watcher | None = None, threads: int | None = None) -> Columnar:
+    """Return the columnar path, imported once the library may be told what it may take of the machine."""
+    from lading.data import Columnar  # noqa: PLC0415 - see the top of this file
+
+    return Columnar(watcher=watcher, threads=threads)
+
+
+def _against_source(job: Job, rules: VendorRules) -> tuple[Problem, ...]:
+    """Return what does not fit the source in a job of a file that has other problems, as far as it can be read."""
+    try:
+        return _columnar().check(job, rules)
+    except LadingError:
+        return ()
 
 
 def _connector(rules: VendorRules) -> Connect:

@@ -55,7 +55,7 @@ def test_keys_that_stand_twice_stop_the_run_and_name_rows_not_values(bench: Benc
     assert "2 keys" in caught.value.message
     assert "rows 1, 3; rows 2, 4" in caught.value.message
     assert "secret" not in caught.value.message
-    assert "by:COLUMN" in caught.value.hint
+    assert "{by: COLUMN}" in caught.value.hint
 
 
 @pytest.mark.parametrize(

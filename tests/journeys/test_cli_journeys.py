@@ -134,7 +134,12 @@ def test_a_guard_holds_until_the_very_plan_is_approved(deployment: Deployment, l
     lading("sync", "guests")
     keep_guests(deployment, 10)
 
-    assert lading("plan", "guests", "--detailed-exitcode").exit_code == 6
+    planned = lading("plan", "guests", "--detailed-exitcode", "--limit", "2")
+    assert planned.exit_code == 6
+    assert re.findall(r"^  - (.*)", planned.stdout, re.MULTILINE)[2:] == ["17 more: `--limit N` shows N of each kind"]
+    removed = lading("plan", "guests", "--limit", "0").stdout
+    assert "- 19 removes" in removed
+    assert "\n  - " not in removed
     held = lading("sync", "guests")
     assert held.exit_code == 6
     assert "nothing was sent; the plan is 0 added, 0 changed, 19 removed" in held.stdout

@@ -109,8 +109,8 @@ def test_what_is_no_jobs_file_at_all_is_said_so(workshop: Workshop, name: str) -
 
 def test_a_bomb_of_aliases_is_refused_alias_by_alias(workshop: Workshop) -> None:
     shown = [one.splitlines()[0] for one in workshop.problems(BOMB)]
-    assert "jobs.yaml:1:4: an anchor (&a)" in shown
-    assert "jobs.yaml:10:50: an alias (*b7)" in shown
+    assert "jobs.yaml:1:4: an anchor" in shown
+    assert "jobs.yaml:10:50: an alias" in shown
     assert sum("an alias" in one for one in shown) == 81
 
 

@@ -31,14 +31,24 @@ CHANGES = 10
 @command("plan", example="lading plan guests\nlading plan --output md > plan.md    # a comment for a pull request")
 @job_names
 @click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=10,
+    help="Show the keys of so many adds, changes and removes each (default: 10; 0: none).",
+)
+@click.option(
     "--detailed-exitcode", is_flag=True, help="Exit 10 when there is something to send, 6 when a guard holds."
 )
 @retry_rejected
-def plan(session: Session, jobs: tuple[str, ...], *, detailed_exitcode: bool, retry_rejected: bool) -> Answer:
+def plan(
+    session: Session, jobs: tuple[str, ...], *, limit: int, detailed_exitcode: bool, retry_rejected: bool
+) -> Answer:
     """Print what a sync would send, without contacting a vendor.
 
-    Compares each source with what its target is known to hold: adds, changes and removes, what stays, what is invalid,
-    and which guards would hold the run. Takes no lease and changes nothing.
+    Compares each source with what its target is known to hold: adds, changes and removes with their first keys and the
+    rows of the source that these stand in, what is invalid by field and rule, which guards would hold the run, and
+    whether its budget would be exceeded. Takes no lease and changes nothing.
     """
     with session.running_app() as app, session.journal() as journal:
         chosen = [sending_rejected(job) if retry_rejected else job for job in app.jobs(jobs)]
@@ -46,7 +56,7 @@ def plan(session: Session, jobs: tuple[str, ...], *, detailed_exitcode: bool, re
         if problems:
             raise SpecError(problems)
         with offline_world(app, journal) as world:
-            plans, failed = _plans(app, chosen, world, journal)
+            plans, failed = _plans(app, chosen, world, journal, limit)
     report = PlansReport(
         plans=plans,
         unplanned=tuple(Unplanned(job=job, message=error.message, hint=error.hint) for job, error in failed.items()),
@@ -58,20 +68,20 @@ def plan(session: Session, jobs: tuple[str, ...], *, detailed_exitcode: bool, re
 
 
 def _plans(
-    app: App, jobs: Sequence[Job], world: World, journal: Journal | None
+    app: App, jobs: Sequence[Job], world: World, journal: Journal | None, limit: int
 ) -> tuple[tuple[PlanReport, ...], dict[str, LadingError]]:
     """Plan every job that can be planned; what keeps one of them from it is told with the others."""
     plans: list[PlanReport] = []
     failed: dict[str, LadingError] = {}
     for job in jobs:
         try:
-            plans.append(_planned(offline_context(app, job), world, journal))
+            plans.append(_planned(offline_context(app, job), world, journal, limit))
         except LadingError as error:
             failed[job.name] = error
     return tuple(plans), failed
 
 
-def _planned(context: JobContext, world: World, journal: Journal | None) -> PlanReport:
+def _planned(context: JobContext, world: World, journal: Journal | None, limit: int) -> PlanReport:
     made = plan_job(context, world)
     comparison = made.comparison
     return PlanReport(
@@ -84,6 +94,8 @@ def _planned(context: JobContext, world: World, journal: Journal | None) -> Plan
         in_flight=len(world.memory.open_batches(context.job.name)),
         warnings=comparison.warnings,
         edited=journal is not None and _edited(context, journal),
+        budget=context.job.budget,
+        excerpt=world.data.excerpt(comparison, limit),
     )
 
 

@@ -58,7 +58,8 @@ def rejects(  # noqa: PLR0913 - its options are what a person may ask for
     """Show the rows that did not get there, and why.
 
     invalid: we refused the row before sending; rejected: the vendor did; unknown: the vendor did not say. Values are
-    masked. `batch line` counts the records of the batch file from 1.
+    masked. `source row` counts the rows of the source from 1, without its header; `batch line` the records of the
+    batch file from 1.
     """
     if run is not None and every:
         raise click.UsageError("--run names one run, --all means all of them: give one of the two")

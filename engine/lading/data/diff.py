@@ -239,7 +239,7 @@ class Twice:
         count = f"{self.keys} key{'s' if self.keys != 1 else ''}"
         stand = "stand" if self.keys != 1 else "stands"
         hint = (
-            "Write source.duplicates: first, last or by:COLUMN (the greatest value wins), "
+            "Write source.duplicates: first, last or {by: COLUMN} (the greatest value wins), "
             "or collect the rows with each:."
         )
         return SourceError(

@@ -13,6 +13,7 @@ import polars as pl
 from lading.data import check as checking
 from lading.data.baseline import advance, resolve
 from lading.data.compare import compare
+from lading.data.excerpt import excerpt
 from lading.data.guarding import guarded, untouched, whole_parquet
 from lading.data.joins import joined_schema
 from lading.data.lookup import lookup
@@ -31,7 +32,7 @@ if TYPE_CHECKING:
     from lading.core.job import Job
     from lading.core.vendor_rules import VendorRules
     from lading.errors import Problem
-    from lading.ports import Baseline, CompareContext, Comparison, Downloads, KnownKey, RowVerdicts, Watcher
+    from lading.ports import Baseline, CompareContext, Comparison, Downloads, Excerpt, KnownKey, RowVerdicts, Watcher
 
 #: Rejects that are given out at a time.
 CHUNK = 10_000
@@ -91,6 +92,11 @@ class Columnar:
         """
         with guarded(f"preparing {job.name}"):
             yield from stage_each(job, rules, comparison, into, replace(self._around, stopped=stopped))
+
+    def excerpt(self, comparison: Comparison, limit: int) -> Excerpt:
+        """Return the first keys of each kind, at most `limit` of each, and the invalid rows by reason."""
+        with guarded("reading the plan"):
+            return excerpt(comparison, limit)
 
     def invalid(self, comparison: Comparison) -> Iterator[Sequence[Reject]]:
         """Yield the invalid rows of a comparison, in the order of the source."""

@@ -92,6 +92,37 @@ class Reject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """A key, and its row of the source from 1 (0 for a removal, which is in no source). A row may have no key."""
+
+    key: str
+    row: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvalidGroup:
+    """How many rows are invalid because of the same field and rule, and the first of them."""
+
+    field: str
+    code: str
+    count: int
+    first: tuple[Named, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Excerpt:
+    """The first of what a comparison found, by kind: lowest source rows first, removals by their keys.
+
+    `invalid` has a group for each reason, the greatest first.
+    """
+
+    added: tuple[Named, ...] = ()
+    changed: tuple[Named, ...] = ()
+    removed: tuple[Named, ...] = ()
+    invalid: tuple[InvalidGroup, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RowVerdicts:
     """How each row of one batch ended. `path` is a Parquet file: key, fingerprint, op, state, retry (for the baseline).
 
@@ -141,6 +172,10 @@ class DataPath(Protocol):
 
         `stopped` is asked often; the iterator ends soon after it said yes.
         """
+        ...
+
+    def excerpt(self, comparison: Comparison, limit: int) -> Excerpt:
+        """Return the first keys of each kind, at most `limit` of each, and the invalid rows by reason."""
         ...
 
     def invalid(self, comparison: Comparison) -> Iterable[Sequence[Reject]]:

@@ -5,7 +5,7 @@ It does not know rows, nor the other jobs; `order` does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from lading.core.guards import Budget, Guards, Limit
@@ -44,12 +44,16 @@ _NONE = Limit(count=0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobCompiler:
-    """Compiles the jobs of one file. `vendors` maps each connection to its vendor, None where that is not known."""
+    """Compiles the jobs of one file. `vendors` maps each connection to its vendor, None where that is not known.
+
+    `halves` are jobs that have a record and a source, with stand-ins for what is wrong elsewhere in them.
+    """
 
     folder: Path
     shaper: Shaper
     vendors: Mapping[str, VendorRules | None]
     problems: Problems
+    halves: list[Job] = field(default_factory=list)
 
     def compile(self, entry: TypedEntry) -> Job | None:
         """Return the job, or None after a complaint. Its source may still name a job without a path."""
@@ -86,11 +90,11 @@ class _OneJob:
         removal = self._removal(target, rules, schema, source, record)
         results = self._results()
         schedule = self._schedule()
-        if rules is None or record is None or source is None or self.shaped.bad:
+        if rules is None or record is None or source is None:
             return None
         mapping = mapping_hash(vendor=rules.name, target=rules.told_apart_by(target), mode=model.mode, record=record)
         send = Send(what=model.send) if isinstance(model.send, str) else Send(what="since", since=model.send.since)
-        return Job(
+        job = Job(
             name=self.entry.key,
             source=source,
             connection=model.target.connection,
@@ -109,6 +113,10 @@ class _OneJob:
             compression=model.compression,
             place=self.around.problems.source.place(self.entry.start),
         )
+        if self.shaped.bad:
+            self.around.halves.append(job)
+            return None
+        return job
 
     def _rules(self) -> VendorRules | None:
         name, known = self.shaped.model.target.connection, self.around.vendors
