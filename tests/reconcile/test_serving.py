@@ -80,6 +80,27 @@ def test_a_slot_that_has_come_is_run_once_and_told(office: Office) -> None:
     assert len(office.app.journal.history("guests")) == 1
 
 
+def test_a_slot_that_came_after_a_job_was_first_seen_is_run_by_whoever_serves_next(office: Office) -> None:
+    contexts = hourly(office, "guests")
+
+    assert served(office, contexts) == []
+    office.pass_by(3 * HOUR)
+    (outcome,) = served(office, contexts)
+
+    assert len(outcome.runs) == 1
+    now = office.world.clock.now()
+    assert office.app.journal.slot_done("guests") == now.replace(minute=0, second=0, microsecond=0)
+
+
+def test_a_job_that_is_kept_waiting_is_seen_nonetheless(office: Office) -> None:
+    contexts = hourly(office, "guests", "vehicles", depends_on=("guests",))
+    office.sync("guests")
+
+    assert served(office, contexts) == []
+
+    assert office.app.journal.slot_done("vehicles") is not None
+
+
 def test_a_job_without_a_schedule_is_not_run_but_its_open_batch_is_followed(office: Office) -> None:
     office.sync("guests")
     office.pass_by(HOUR)

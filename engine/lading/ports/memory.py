@@ -113,8 +113,11 @@ class Memory(Protocol):
         """Return the greatest `since` value up to which every row surely came to its end."""
         ...
 
-    def slot_done(self, job: str) -> datetime | None:
-        """Return the latest schedule slot of this job that was run or given up."""
+    def watch(self, job: str, at: datetime) -> datetime:
+        """Return the latest slot of this job that was run or given up; if there is none, none counts up to `at`, for ever.
+
+        So the moment at which a job is seen for the first time is remembered, and slots after it are missed by nobody.
+        """
         ...
 
     def claim_slot(self, job: str, slot: datetime) -> bool:

@@ -47,9 +47,8 @@ def serve(
     once: bool = False,
 ) -> None:
     """Run until interrupted; with `once`, do what is due now and return. `told` hears how each run came out."""
-    started = world.clock.now()
     while True:
-        for context, slot in _due(contexts, world, slots, started):
+        for context, slot in _due(contexts, world, slots):
             for outcome in sync([context], world, Patience(wait=False), slot=slot):
                 told(outcome)
                 if isinstance(outcome.error, SourceError):
@@ -63,15 +62,16 @@ def serve(
         world.clock.sleep(until - world.clock.now())
 
 
-def _due(
-    contexts: Sequence[JobContext], world: World, slots: Slots, started: datetime
-) -> Iterator[tuple[JobContext, datetime]]:
+def _due(contexts: Sequence[JobContext], world: World, slots: Slots) -> Iterator[tuple[JobContext, datetime]]:
     """Yield the jobs whose slot has come and whose upstream jobs have nothing in flight, in dependency order."""
     for context in contexts:
         schedule = context.job.schedule
-        if schedule is None or any(world.memory.open_batches(name) for name in context.job.depends_on):
+        if schedule is None:
             continue
-        last = world.memory.slot_done(context.job.name) or started
+        # A job is watched from when it is first seen, whatever keeps it from running and whoever sees it next.
+        last = world.memory.watch(context.job.name, world.clock.now())
+        if any(world.memory.open_batches(name) for name in context.job.depends_on):
+            continue
         slot = slots.due(schedule, last, world.clock.now())
         if slot is not None:
             yield context, slot

@@ -59,15 +59,16 @@ class JobReport:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeReport:
-    """All jobs of one command, with the sum of their equations."""
+    """All jobs of one command, with the sum of their equations. `idle` is said when there are none."""
 
     jobs: tuple[JobReport, ...]
+    idle: str = "nothing is open"
 
     def text(self, paint: Paint) -> str:
         """Return every job, one total line, and what to type next."""
         parts = [job.text(paint) for job in self.jobs]
         if not self.jobs:
-            return "nothing is open"
+            return self.idle
         if len(runs := self._runs()) > 1:
             parts.append(f"{paint('total', 'head')}: {noun(len(runs), 'run')}: {settlement.total(runs)}")
         parts += [f"{paint('next', 'head')}: {step}" for step in self.next_steps()]
