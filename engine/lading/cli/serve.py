@@ -43,7 +43,8 @@ def serve(session: Session, jobs: tuple[str, ...], *, once: bool) -> Answer:
 
     Each slot is run once, whatever happens to this process; a slot missed while nobody served is run late, and of
     several missed ones only the last. The slots of a job count from the first time that `serve` (with or without
-    `--once`) sees it. SIGTERM and Ctrl-C end it safely. Each run's settlement goes to stdout as it comes.
+    `--once`) sees it. A job that has to stop stops no other, and is tried again. SIGTERM and Ctrl-C end it safely.
+    Each run's settlement goes to stdout as it comes.
     """
     done: list[JobReport] = []
     with session.running_app(live=False, jobs=list(jobs)) as app:

@@ -201,7 +201,7 @@ class Journal(Queries):
             return _claim(db, job, at)
 
     def watch(self, job: str, at: datetime) -> datetime:
-        """Return the latest slot of the job that was run or given up; if there is none, none counts up to `at`, for ever.
+        """Return the latest slot of the job that was run or given up; else when it was first seen, which may be `at`.
 
         Of several processes that see a job for the first time, one says when that was.
         """

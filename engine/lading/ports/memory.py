@@ -114,7 +114,7 @@ class Memory(Protocol):
         ...
 
     def watch(self, job: str, at: datetime) -> datetime:
-        """Return the latest slot of this job that was run or given up; if there is none, none counts up to `at`, for ever.
+        """Return the latest slot of this job that was run or given up; else when it was first seen, which may be `at`.
 
         So the moment at which a job is seen for the first time is remembered, and slots after it are missed by nobody.
         """

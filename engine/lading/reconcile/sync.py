@@ -20,7 +20,7 @@ from lading.reconcile.prepare import describe, prepare
 from lading.reconcile.sweep import sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from lading.core.accounting import Settlement
@@ -120,7 +120,7 @@ def _one_level(
             name = context.job.name
             try:
                 leases.enter_context(world.lease(name))
-                runs[name] = _open_runs(name, world)
+                runs[name] = open_runs(name, world)
                 facts[name] = _begin(context, world, anew=anew is not None)
                 able[name] = context
             except LadingError as error:
@@ -144,7 +144,7 @@ def _one_level(
             # Whoever took a job over may be staging files that its journal does not name yet.
             if not isinstance(failed.get(name), LockedError):
                 sweep(name, world)
-        return {one.job.name: _outcome(one, world, runs[one.job.name], failed) for one in contexts}
+        return {one.job.name: outcome_of(one, world, runs[one.job.name], failed) for one in contexts}
 
 
 def cause(error: LadingError, job: str, world: World) -> LadingError:
@@ -175,10 +175,10 @@ def _begin(context: JobContext, world: World, *, anew: bool) -> TargetFacts | No
     sweep(name, world)
     if not anew:
         _reopen(name, world)
-    return describe(context, world) if anew or _open_runs(name, world) else None
+    return describe(context, world) if anew or open_runs(name, world) else None
 
 
-def _outcome(context: JobContext, world: World, runs: Sequence[str], failed: dict[str, LadingError]) -> JobOutcome:
+def outcome_of(context: JobContext, world: World, runs: Sequence[str], failed: Mapping[str, LadingError]) -> JobOutcome:
     """Say how a job stands after everything that could be done."""
     name = context.job.name
     results = tuple(run_outcome(run, world) for run in runs)
@@ -230,10 +230,10 @@ def _skipped(context: JobContext, reason: str) -> JobOutcome:
     return JobOutcome(job=context.job.name, runs=(), exit_code=ExitCode.UNSETTLED, skipped=reason)
 
 
-def _open_runs(job: str, world: World) -> list[str]:
+def open_runs(job: str, world: World) -> list[str]:
     """Return the runs that still have open batches or are still preparing, oldest first, each once."""
-    open_runs = [one.run for one in world.memory.open_batches(job)]
-    return list(dict.fromkeys(map(str, [*open_runs, *(one.id for one in world.memory.preparing_runs(job))])))
+    with_batches = [one.run for one in world.memory.open_batches(job)]
+    return list(dict.fromkeys(map(str, [*with_batches, *(one.id for one in world.memory.preparing_runs(job))])))
 
 
 def _reopen(job: str, world: World) -> None:
