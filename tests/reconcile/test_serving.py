@@ -11,6 +11,7 @@ from office import AT_ONCE, PATIENT, POLL, UPLOAD
 
 from lading.cli.serve import CronSlots
 from lading.core.batch import Phase
+from lading.core.guards import Guards
 from lading.core.job import Schedule
 from lading.errors import EnvironmentProblem, ExitCode, LockedError, SourceError
 from lading.journal import Journal, lease
@@ -166,6 +167,35 @@ def test_a_job_waits_while_one_that_it_depends_on_has_something_in_flight(office
     office.resume("guests")
     assert [one.job for one in served(office, contexts)] == ["vehicles"]
     assert office.app.journal.slot_done("vehicles") == due
+
+
+def test_a_job_waits_while_one_that_it_depends_on_is_held_and_that_is_told_once(office: Office) -> None:
+    held = office.context("guests", schedule=HOURLY, guards=Guards(min_rows=10**6))
+    begun(office, "guests")
+    last = begun(office, "vehicles") - HOUR
+    clock = Watched(office.world.clock, 4)
+    told: list[JobOutcome] = []
+
+    with pytest.raises(Enough):
+        serve(
+            [held, office.context("vehicles", schedule=HOURLY, depends_on=("guests",))],
+            replace(office.world, clock=clock),
+            CronSlots(),
+            told=told.append,
+        )
+
+    (skipped,) = [one for one in told if one.job == "vehicles"]
+    assert skipped.skipped.startswith('it depends on "guests", which a guard holds')
+    assert office.app.journal.slot_done("vehicles") == last
+
+
+def test_a_job_waits_for_one_that_is_in_flight_and_served_by_nobody_and_says_so(office: Office) -> None:
+    office.sync("guests")
+    begun(office, "vehicles")
+
+    (outcome,) = served(office, [office.context("vehicles", schedule=HOURLY, depends_on=("guests",))])
+
+    assert "`lading resume guests`" in outcome.skipped
 
 
 def test_a_job_that_somebody_else_runs_is_left_to_them(office: Office) -> None:

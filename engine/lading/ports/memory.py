@@ -85,6 +85,10 @@ class Memory(Protocol):
         """Return all batches of a run."""
         ...
 
+    def last_run(self, job: str) -> Run | None:
+        """Return the newest run of a job, whatever its state."""
+        ...
+
     def run(self, run: str) -> Run:
         """Return a run by its id."""
         ...

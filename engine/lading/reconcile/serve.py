@@ -16,7 +16,7 @@ from lading.core.steps import Rest, Wait
 from lading.errors import LadingError, LockedError, SourceError
 from lading.reconcile.loop import Patience, settle_all
 from lading.reconcile.preparation import cut_short
-from lading.reconcile.sync import JobOutcome, cause, open_runs, outcome_of, sync
+from lading.reconcile.sync import JobOutcome, cause, obstacle_at, open_runs, outcome_of, sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Sequence
@@ -82,7 +82,7 @@ class _News:
         self._standing: dict[str, JobOutcome] = {}
 
     def tell(self, outcome: JobOutcome) -> None:
-        """Pass the outcome on, unless the job was last told to have this very trouble."""
+        """Pass the outcome on, unless the job was last told to have this very trouble, or to wait for the same."""
         last = self._standing.get(outcome.job)
         if last is None or not _is_old(outcome, last):
             self._told(outcome)
@@ -91,20 +91,27 @@ class _News:
 
 def _is_old(outcome: JobOutcome, last: JobOutcome) -> bool:
     """Whether the outcome is a trouble, the same as the last one, and tells of no other run."""
-    if outcome.error is None or last.error is None or outcome.error.message != last.error.message:
+    if not (trouble := _trouble(outcome)) or trouble != _trouble(last):
         return False
     return {one.run.id for one in outcome.runs} <= {one.run.id for one in last.runs}
 
 
+def _trouble(outcome: JobOutcome) -> str:
+    return outcome.error.message if outcome.error else outcome.skipped
+
+
 def _due(contexts: Sequence[JobContext], world: World, slots: Slots) -> Iterator[tuple[JobContext, datetime]]:
-    """Yield the jobs whose slot has come and whose upstream jobs have nothing in flight, in dependency order."""
+    """Yield the jobs whose slot has come, in dependency order; not yet when one that is served here too goes first."""
+    served = {context.job.name for context in contexts}
     for context in contexts:
         schedule = context.job.schedule
         if schedule is None:
             continue
         # A job is watched from when it is first seen, whatever keeps it from running and whoever sees it next.
         last = world.memory.watch(context.job.name, world.clock.now())
-        if any(world.memory.open_batches(name) for name in context.job.depends_on):
+        # What is in flight is followed here and ends soon. Whatever else is in the way, `sync` says.
+        upstream = [obstacle_at(name, world) for name in served.intersection(context.job.depends_on)]
+        if any(one.passes for one in upstream if one):
             continue
         slot = slots.due(schedule, last, world.clock.now())
         if slot is not None:

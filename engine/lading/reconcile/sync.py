@@ -13,6 +13,7 @@ from lading.core.batch import Batch, Phase
 from lading.core.events import Reopened
 from lading.core.guards import within_budget
 from lading.core.run import Run, RunState, settlement_of
+from lading.core.upstream import Obstacle, obstacle
 from lading.errors import ExitCode, LadingError, LockedError, SourceError
 from lading.reconcile.loop import Loop, Patience
 from lading.reconcile.preparation import Preparation, cut_short
@@ -99,7 +100,7 @@ def _each_level(
         waiting = [one for one in waiting if one not in level]
         ready = []
         for context in level:
-            if anew and (reason := _blocked(context, outcomes)):
+            if anew and (reason := _blocked(context, outcomes, world)):
                 outcomes[context.job.name] = _skipped(context, reason)
             else:
                 ready.append(context)
@@ -218,12 +219,19 @@ def _code(outcome: RunOutcome, context: JobContext) -> ExitCode:
     return ExitCode.DONE if kept and not settlement.unknown else ExitCode.REJECTS
 
 
-def _blocked(context: JobContext, outcomes: dict[str, JobOutcome]) -> str:
-    """Return which job that this one depends on did not come to a good end, or nothing."""
+def _blocked(context: JobContext, outcomes: dict[str, JobOutcome], world: World) -> str:
+    """Return which job that this one depends on did not come to a good end, here or when it last ran, or nothing."""
     for name in context.job.depends_on:
         if name in outcomes and outcomes[name].exit_code not in (ExitCode.DONE, ExitCode.REJECTS):
             return f'it depends on "{name}", which has not settled'
+        if name not in outcomes and (found := obstacle_at(name, world)):
+            return found.reason
     return ""
+
+
+def obstacle_at(job: str, world: World) -> Obstacle | None:
+    """Return what keeps those that depend on the job waiting, as the journal tells; None when it has settled."""
+    return obstacle(job, world.memory.last_run(job), world.memory.open_batches(job))
 
 
 def _skipped(context: JobContext, reason: str) -> JobOutcome:
