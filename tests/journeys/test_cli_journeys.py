@@ -296,10 +296,24 @@ def test_status_works_when_the_jobs_file_does_not(deployment: Deployment, lading
     assert "`lading validate` shows them" in done.stdout
 
 
-def test_serve_once_runs_what_is_due_and_ends(lading: Callable[..., Result]) -> None:
-    done = lading("serve", "--once")
+def test_serve_once_runs_what_is_due_and_ends(deployment: Deployment, lading: Callable[..., Result]) -> None:
+    guard(deployment, "schedule: {every: 1h}")
 
-    assert (done.exit_code, done.stdout) == (0, "nothing is open\n")
+    done = lading("serve", "--once")
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.startswith("nothing is due; the next slot is that of guests, ")
+
+    deployment.mocks.advance(2 * 3600)
+    done = lading("serve", "--once")
+    assert (done.exit_code, "guests: in flight (run 1" in done.stdout) == (5, True)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--once"], ["guests"]])
+def test_serving_without_any_schedule_is_refused(lading: Callable[..., Result], arguments: list[str]) -> None:
+    done = lading("serve", *arguments)
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert " has a schedule: there would be nothing to serve" in done.stderr
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

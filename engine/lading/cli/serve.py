@@ -9,6 +9,7 @@ import click
 from lading.cli.command import command, job_names
 from lading.cli.outcomes import job_report
 from lading.cli.session import Answer, Session
+from lading.errors import UsageError
 from lading.reconcile.serve import serve as serve_jobs
 from lading.reconcile.sync import JobOutcome, gravest
 from lading.report.outcome import JobReport, OutcomeReport
@@ -48,7 +49,11 @@ def serve(session: Session, jobs: tuple[str, ...], *, once: bool) -> Answer:
     """
     done: list[JobReport] = []
     with session.running_app(live=False, jobs=list(jobs)) as app:
-        app.jobs(jobs)
+        if not any(one.schedule for one in app.jobs(jobs)):
+            raise UsageError(
+                f"no job{' of these' if jobs else ''} has a schedule: there would be nothing to serve, ever",
+                hint="give one a `schedule:` in the jobs file, or run `lading sync`",
+            )
         world = app.world()
         contexts = app.contexts(jobs)
         budgets = {context.job.name: context.job.budget for context in contexts}
@@ -70,8 +75,6 @@ def _idle(contexts: Sequence[JobContext], now: datetime) -> str:
     slots = [
         (slot, one.job.name) for one in contexts if one.job.schedule for slot in next_slots(one.job.schedule, now, 1)
     ]
-    if not slots:
-        return "nothing is due"
     slot, job = min(slots)
     return f"nothing is due; the next slot is that of {visible(job)}, {moment(slot)}"
 
