@@ -33,6 +33,7 @@ def job_report(outcome: JobOutcome, budget: Budget) -> JobReport:
         exit_code=outcome.exit_code,
         error=outcome.error,
         skipped=outcome.skipped,
+        unresolved=outcome.unresolved,
     )
 
 

@@ -54,6 +54,7 @@ def _job(name: str, known: Declared, journal: Journal | None, now: datetime) -> 
         declared=job is not None or not known.jobs,
         next_slot=slots[0] if slots else None,
         runner=lease.owner if lease else "",
+        unresolved=journal.unresolved(name) if journal else (),
     )
 
 

@@ -81,6 +81,10 @@ class Memory(Protocol):
         """Return the batches that are not delivered, stuck ones included, oldest first."""
         ...
 
+    def unresolved(self, job: str) -> Sequence[Batch]:
+        """Return the delivered batches of a job with rows of unknown outcome, oldest first."""
+        ...
+
     def batches(self, run: str) -> Sequence[Batch]:
         """Return all batches of a run."""
         ...

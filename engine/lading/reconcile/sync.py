@@ -51,13 +51,17 @@ class RunOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobOutcome:
-    """How a job came out: the runs that were resumed, then the new one. `skipped` says why it was not tried."""
+    """How a job came out: the runs that were resumed, then the new one. `skipped` says why it was not tried.
+
+    `unresolved` are its delivered batches, of whatever run, with rows whose outcome only a person can find out.
+    """
 
     job: str
     runs: tuple[RunOutcome, ...]
     exit_code: ExitCode
     error: LadingError | None = None
     skipped: str = ""
+    unresolved: tuple[Batch, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -191,7 +195,8 @@ def outcome_of(context: JobContext, world: World, runs: Sequence[str], failed: M
     code = error.exit_code if error else gravest(codes)
     if error is None and any(one.phase is Phase.STUCK for one in world.memory.open_batches(name)):
         code = gravest((code, ExitCode.ENVIRONMENT))
-    return JobOutcome(job=name, runs=results, exit_code=code, error=error)
+    unresolved = tuple(world.memory.unresolved(name))
+    return JobOutcome(job=name, runs=results, exit_code=code, error=error, unresolved=unresolved)
 
 
 def run_outcome(run_id: str, world: World) -> RunOutcome:

@@ -9,6 +9,7 @@ from lading.core import steps
 from lading.core.batch import Batch, Phase
 from lading.core.run import RunState
 from lading.report.settlement import RunReport, batch_data, equation
+from lading.report.waiting import ask_step, stuck_steps
 from lading.report.words import Paint, columns, distance, iso, markdown, markdown_table, moment, noun, visible
 
 if TYPE_CHECKING:
@@ -21,13 +22,17 @@ _STUCK, _IN_DOUBT, _FAILING, _WAITING = range(4)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobStatus:
-    """One job: its newest run, whether jobs.yaml still declares it, its next slot, and who runs it now."""
+    """One job: its newest run, whether jobs.yaml still declares it, its next slot, and who runs it now.
+
+    `unresolved` are its delivered batches, of whatever run, with rows of unknown outcome.
+    """
 
     job: str
     last: RunReport | None = None
     declared: bool = True
     next_slot: datetime | None = None
     runner: str = ""
+    unresolved: tuple[Batch, ...] = ()
 
     @property
     def left_over(self) -> bool:
@@ -42,6 +47,7 @@ class JobStatus:
             "last_run": self.last.data() if self.last else None,
             "next_slot": iso(self.next_slot),
             "runner": self.runner or None,
+            "unresolved": [one.id for one in self.unresolved],
         }
 
 
@@ -100,15 +106,15 @@ class StatusReport:
 
     def next_steps(self) -> tuple[str, ...]:
         """Return what a person should type, if anything."""
-        found = []
-        stuck = [one for one in self.open_batches if one.phase is Phase.STUCK]
-        if stuck:
-            found.append(
-                f"`lading resume {visible(stuck[0].job)}` when the reason is gone, "
-                f"or `lading cancel {stuck[0].id}` to give the batch up"
-            )
-        elif self.open_batches:
+        found: list[str] = []
+        of_job: dict[str, list[Batch]] = {}
+        for one in self.open_batches:
+            of_job.setdefault(one.job, []).append(one)
+        for batches in of_job.values():
+            found += stuck_steps(batches)
+        if self.open_batches and not found:
             found.append("`lading resume` follows what is open to its end")
+        found += [ask_step([one.id for one in job.unresolved]) for job in self.jobs if job.unresolved]
         left = [job.job for job in self.jobs if job.left_over and not job.runner]
         found += [f"`lading sync {visible(job)}` sends what was held when preparing was cut short" for job in left]
         held = [job.job for job in self.jobs if job.last and job.last.state == "held"]

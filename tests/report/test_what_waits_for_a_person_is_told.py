@@ -1,0 +1,67 @@
+"""Whatever waits for a person is told with the command that ends it, and with none that cannot."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from report_samples import NOW, batch, report, run
+
+from lading.core.batch import Books, Phase, Slot, Verb
+from lading.errors import ExitCode
+from lading.report.outcome import JobReport, OutcomeReport
+from lading.report.status import JobStatus, StatusReport
+from lading.report.waiting import ask_step, stuck_steps
+from lading.report.why import KeyInFlight, KeyOfJob, WhyReport
+
+ID = "guests-1f0c2a9be77d"
+RESUME = "`lading resume guests` when the reason is gone"
+ASK = (
+    f"ask the vendor what became of batch {ID}, then `lading resolve {ID} --delivered` if it has the rows, "
+    f"else `lading resolve {ID} --resend`"
+)
+LOST = batch(books=Books(accepted=112, unknown=3))
+
+
+@pytest.mark.parametrize(
+    ("stands", "told"),
+    [
+        ({"stuck_from": Phase.PREPARED}, [f"{RESUME}, or `lading cancel {ID}` to give the batch up"]),
+        ({"stuck_from": Phase.ALLOCATED}, [f"{RESUME}, or `lading cancel {ID}` to give the batch up"]),
+        ({"stuck_from": Phase.ALLOCATED, "doubt": Verb.UPLOAD}, [RESUME, f"if that does not help, {ASK}"]),
+        (
+            {"stuck_from": Phase.SUBMITTED, "slot": Slot(id="s")},
+            [
+                f"{RESUME}, or `lading cancel {ID}` if the vendor can still give the batch up",
+                f"if that does not help, {ASK}",
+            ],
+        ),
+        ({"stuck_from": Phase.SETTLED}, [RESUME, f"if that does not help, {ASK}"]),
+        ({"stuck_from": Phase.COLLECTED, "books": Books(accepted=115)}, [RESUME]),
+    ],
+)
+def test_a_stuck_batch_is_told_what_can_end_it(stands: dict[str, Any], told: list[str]) -> None:
+    stuck = batch(**{"phase": Phase.STUCK, "books": None} | stands)
+
+    assert list(stuck_steps([stuck])) == told
+    assert list(StatusReport(now=NOW, jobs=(), open_batches=(stuck,)).next_steps()) == told
+    known = KeyOfJob(job="guests", known=None, in_flight=(KeyInFlight(batch=stuck, line=1),))
+    assert WhyReport(key="G1", jobs=(known,)).next_steps() == told
+
+
+def test_batches_that_are_not_stuck_wait_for_nobody() -> None:
+    assert list(stuck_steps([batch(phase=Phase.SUBMITTED, books=None)])) == []
+
+
+def test_status_and_sync_name_the_batch_whose_rows_are_unknown_whatever_run_it_is_of() -> None:
+    later = report(run(serial=2))
+    status = JobStatus(job="guests", last=later, unresolved=(LOST,))
+    came = JobReport(job="guests", runs=(later,), exit_code=ExitCode.DONE, unresolved=(LOST,))
+
+    assert StatusReport(now=NOW, jobs=(status,)).next_steps() == (ASK,)
+    assert OutcomeReport(jobs=(came,)).next_steps() == (ASK,)
+    assert status.data()["unresolved"] == came.data()["unresolved"] == [ID]
+
+
+def test_of_many_unknown_batches_one_is_named_and_the_others_are_counted() -> None:
+    assert ask_step(["a", "b", "c"]).endswith("; then 2 more batches in the same way")
