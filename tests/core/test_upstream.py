@@ -50,6 +50,15 @@ def test_what_needs_a_person_is_named_with_the_command(newest: Run | None, batch
     assert obstacle("guests", newest, batches) == Obstacle(reason=f'it depends on "guests", {reason}', passes=False)
 
 
+def test_a_plan_that_was_approved_needs_no_second_approval() -> None:
+    found = obstacle("guests", HELD, [], approved=True)
+
+    assert found == Obstacle(
+        reason='it depends on "guests", whose plan was approved and not sent yet: `lading sync guests` sends it'
+    )
+    assert obstacle("guests", RUN, [], approved=True) is None
+
+
 @pytest.mark.parametrize(
     ("newest", "batches"),
     [(PREPARED, []), (replace(RUN, state=RunState.PREPARING), []), (PREPARED, [FLYING]), (RUN, [FLYING])],

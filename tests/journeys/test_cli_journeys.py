@@ -129,6 +129,7 @@ def test_a_guard_holds_until_the_very_plan_is_approved(deployment: Deployment, l
 
     approved = lading("approve", "guests", "--reason", "spring cleaning").stdout
     assert "0 added, 0 changed, 19 removed" in approved
+    assert "next: `lading sync guests` sends the plan that was approved" in lading("status").stdout
     assert "19 removed" in lading("sync", "guests").stdout
     again = lading("approve", "guests")
     assert again.exit_code == 2

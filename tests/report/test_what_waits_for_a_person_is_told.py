@@ -8,11 +8,13 @@ import pytest
 from report_samples import NOW, batch, report, run
 
 from lading.core.batch import Books, Phase, Slot, Verb
+from lading.core.run import RunState
 from lading.errors import ExitCode
 from lading.report.outcome import JobReport, OutcomeReport
 from lading.report.status import JobStatus, StatusReport
 from lading.report.waiting import ask_step, stuck_steps
 from lading.report.why import KeyInFlight, KeyOfJob, WhyReport
+from lading.report.words import plain
 
 ID = "guests-1f0c2a9be77d"
 RESUME = "`lading resume guests` when the reason is gone"
@@ -61,6 +63,17 @@ def test_status_and_sync_name_the_batch_whose_rows_are_unknown_whatever_run_it_i
     assert StatusReport(now=NOW, jobs=(status,)).next_steps() == (ASK,)
     assert OutcomeReport(jobs=(came,)).next_steps() == (ASK,)
     assert status.data()["unresolved"] == came.data()["unresolved"] == [ID]
+
+
+def test_a_held_plan_is_to_be_approved_and_an_approved_one_to_be_sent() -> None:
+    held = report(run(state=RunState.HELD, reason="too much"))
+    waiting = StatusReport(now=NOW, jobs=(JobStatus(job="guests", last=held),))
+    approved = StatusReport(now=NOW, jobs=(JobStatus(job="guests", last=held, approved=True),))
+
+    assert waiting.next_steps() == ("`lading approve guests` when the plan is right, then `lading sync guests`",)
+    assert approved.next_steps() == ("`lading sync guests` sends the plan that was approved",)
+    assert "held: too much (approved since)" in approved.text(plain)
+    assert "(approved since)" not in waiting.text(plain)
 
 
 def test_of_many_unknown_batches_one_is_named_and_the_others_are_counted() -> None:

@@ -55,6 +55,7 @@ def _job(name: str, known: Declared, journal: Journal | None, now: datetime) -> 
         next_slot=slots[0] if slots else None,
         runner=lease.owner if lease else "",
         unresolved=journal.unresolved(name) if journal else (),
+        approved=bool(journal and last and journal.approved(name, last.plan)),
     )
 
 

@@ -23,10 +23,11 @@ class Obstacle:
     passes: bool = False
 
 
-def obstacle(job: str, newest: Run | None, open_batches: Sequence[Batch]) -> Obstacle | None:
+def obstacle(job: str, newest: Run | None, open_batches: Sequence[Batch], *, approved: bool = False) -> Obstacle | None:
     """Return what keeps the jobs that depend on this one waiting; None when it has settled.
 
-    `newest` is its newest run and `open_batches` are those of all its runs. A settled run will do whatever became of
+    `newest` is its newest run, `approved` whether a person approved its plan; `open_batches` are those of all its runs.
+    A settled run will do whatever became of
     its rows: a rejected row is no reason to keep everything else waiting.
     """
     that = f'it depends on "{job}"'
@@ -35,10 +36,7 @@ def obstacle(job: str, newest: Run | None, open_batches: Sequence[Batch]) -> Obs
     if any(one.phase is Phase.STUCK for one in open_batches):
         return Obstacle(reason=f"{that}, of which a batch waits for a person: `lading status {job}`")
     if newest.state is RunState.HELD:
-        return Obstacle(
-            reason=f"{that}, which a guard holds: `lading approve {job}` when its plan is right, "
-            f"then `lading sync {job}`"
-        )
+        return Obstacle(reason=f"{that}, {_held(job, approved=approved)}")
     if open_batches or newest.state is not RunState.SETTLED:
         return Obstacle(
             reason=f"{that}, which has not settled: `lading resume {job}` follows it to its end", passes=True
@@ -46,3 +44,9 @@ def obstacle(job: str, newest: Run | None, open_batches: Sequence[Batch]) -> Obs
     if newest.tally.unsealed:
         return Obstacle(reason=f"{that}, of which a part was not sent yet: `lading sync {job}` sends it")
     return None
+
+
+def _held(job: str, *, approved: bool) -> str:
+    if approved:
+        return f"whose plan was approved and not sent yet: `lading sync {job}` sends it"
+    return f"which a guard holds: `lading approve {job}` when its plan is right, then `lading sync {job}`"

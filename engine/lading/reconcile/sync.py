@@ -236,7 +236,9 @@ def _blocked(context: JobContext, outcomes: dict[str, JobOutcome], world: World)
 
 def obstacle_at(job: str, world: World) -> Obstacle | None:
     """Return what keeps those that depend on the job waiting, as the journal tells; None when it has settled."""
-    return obstacle(job, world.memory.last_run(job), world.memory.open_batches(job))
+    newest = world.memory.last_run(job)
+    approved = newest is not None and world.memory.approved(job, newest.plan)
+    return obstacle(job, newest, world.memory.open_batches(job), approved=approved)
 
 
 def _skipped(context: JobContext, reason: str) -> JobOutcome:

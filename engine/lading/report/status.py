@@ -24,7 +24,8 @@ _STUCK, _IN_DOUBT, _FAILING, _WAITING = range(4)
 class JobStatus:
     """One job: its newest run, whether jobs.yaml still declares it, its next slot, and who runs it now.
 
-    `unresolved` are its delivered batches, of whatever run, with rows of unknown outcome.
+    `unresolved` are its delivered batches, of whatever run, with rows of unknown outcome; `approved` says that somebody
+    approved the plan of its newest run.
     """
 
     job: str
@@ -33,11 +34,17 @@ class JobStatus:
     next_slot: datetime | None = None
     runner: str = ""
     unresolved: tuple[Batch, ...] = ()
+    approved: bool = False
 
     @property
     def left_over(self) -> bool:
         """Whether the newest run has records that are in no batch, because preparing it came to no end."""
         return self.last is not None and (self.last.cut_short or self.last.run.state is RunState.PREPARING)
+
+    @property
+    def held(self) -> bool:
+        """Whether a guard holds the newest run."""
+        return self.last is not None and self.last.run.state is RunState.HELD
 
     def data(self) -> dict[str, object]:
         """Return the job as plain values for JSON."""
@@ -48,6 +55,7 @@ class JobStatus:
             "next_slot": iso(self.next_slot),
             "runner": self.runner or None,
             "unresolved": [one.id for one in self.unresolved],
+            "approved": self.approved,
         }
 
 
@@ -117,10 +125,7 @@ class StatusReport:
         found += [ask_step([one.id for one in job.unresolved]) for job in self.jobs if job.unresolved]
         left = [job.job for job in self.jobs if job.left_over and not job.runner]
         found += [f"`lading sync {visible(job)}` sends what was held when preparing was cut short" for job in left]
-        held = [job.job for job in self.jobs if job.last and job.last.state == "held"]
-        found += [
-            f"`lading approve {visible(job)}` when the plan is right, then `lading sync {visible(job)}`" for job in held
-        ]
+        found += [_release(job) for job in self.jobs if job.held]
         return tuple(found)
 
     def _open_text(self, paint: Paint) -> str:
@@ -150,6 +155,14 @@ class StatusReport:
 
     def _by_urgency(self) -> list[Batch]:
         return sorted(self.open_batches, key=_urgency)
+
+
+def _release(job: JobStatus) -> str:
+    """Return how a job goes on that a guard held."""
+    name = visible(job.job)
+    if job.approved:
+        return f"`lading sync {name}` sends the plan that was approved"
+    return f"`lading approve {name}` when the plan is right, then `lading sync {name}`"
 
 
 _OPEN = ("open batch", "phase", "vendor says", "records", "failures", "next")
@@ -216,7 +229,8 @@ def _job_text(job: JobStatus, now: datetime, paint: Paint) -> str:
                 f"  {paint('budget exceeded', 'bad')}: {noun(count, 'record')}; why: `lading rejects {job.job}`"
             )
         if job.last.run.reason:
-            lines.append(f"  held: {visible(job.last.run.reason)}")
+            approved = " (approved since)" if job.held and job.approved else ""
+            lines.append(f"  held: {visible(job.last.run.reason)}{approved}")
     if job.next_slot is not None:
         lines.append(f"  next slot {moment(job.next_slot)} ({distance(job.next_slot, now)})")
     return "\n".join(lines)
