@@ -76,5 +76,21 @@ def test_a_held_plan_is_to_be_approved_and_an_approved_one_to_be_sent() -> None:
     assert "(approved since)" not in waiting.text(plain)
 
 
+def test_nothing_is_advised_about_a_job_that_somebody_runs_but_to_wait() -> None:
+    flying = batch(phase=Phase.SUBMITTED, books=None)
+    stuck = batch(phase=Phase.STUCK, books=None, stuck_from=Phase.PREPARED)
+    guests = JobStatus(job="guests", last=report(run(state=RunState.HELD)), runner="pid 7 on here", unresolved=(LOST,))
+    wait = "guests is being run by pid 7 on here: wait for it to end"
+
+    assert StatusReport(now=NOW, jobs=(guests,), open_batches=(flying, stuck)).next_steps() == (wait,)
+    assert StatusReport(now=NOW, jobs=(guests,)).next_steps() == ()
+    both = StatusReport(
+        now=NOW,
+        jobs=(guests, JobStatus(job="orders")),
+        open_batches=(flying, batch(job="orders", phase=Phase.SUBMITTED, books=None)),
+    )
+    assert both.next_steps() == (wait, "`lading resume orders` follows what is open to its end")
+
+
 def test_of_many_unknown_batches_one_is_named_and_the_others_are_counted() -> None:
     assert ask_step(["a", "b", "c"]).endswith("; then 2 more batches in the same way")

@@ -46,6 +46,18 @@ class JobStatus:
         """Whether a guard holds the newest run."""
         return self.last is not None and self.last.run.state is RunState.HELD
 
+    def next_steps(self) -> Iterator[str]:
+        """Yield what a person should type about the job itself, if anything."""
+        name = visible(self.job)
+        if self.unresolved:
+            yield ask_step([one.id for one in self.unresolved])
+        if self.left_over:
+            yield f"`lading sync {name}` sends what was held when preparing was cut short"
+        if self.held and self.approved:
+            yield f"`lading sync {name}` sends the plan that was approved"
+        elif self.held:
+            yield f"`lading approve {name}` when the plan is right, then `lading sync {name}`"
+
     def data(self) -> dict[str, object]:
         """Return the job as plain values for JSON."""
         return {
@@ -114,18 +126,23 @@ class StatusReport:
 
     def next_steps(self) -> tuple[str, ...]:
         """Return what a person should type, if anything."""
-        found: list[str] = []
+        running = {job.job: job.runner for job in self.jobs if job.runner}
         of_job: dict[str, list[Batch]] = {}
         for one in self.open_batches:
             of_job.setdefault(one.job, []).append(one)
-        for batches in of_job.values():
-            found += stuck_steps(batches)
-        if self.open_batches and not found:
-            found.append("`lading resume` follows what is open to its end")
-        found += [ask_step([one.id for one in job.unresolved]) for job in self.jobs if job.unresolved]
-        left = [job.job for job in self.jobs if job.left_over and not job.runner]
-        found += [f"`lading sync {visible(job)}` sends what was held when preparing was cut short" for job in left]
-        found += [_release(job) for job in self.jobs if job.held]
+        found = [
+            f"{visible(job)} is being run by {visible(runner)}: wait for it to end"
+            for job, runner in running.items()
+            if job in of_job
+        ]
+        ours = {job: batches for job, batches in of_job.items() if job not in running}
+        stuck = [step for batches in ours.values() for step in stuck_steps(batches)]
+        if ours and not stuck:
+            names = "".join(f" {visible(job)}" for job in ours) if running else ""
+            stuck = [f"`lading resume{names}` follows what is open to its end"]
+        found += stuck
+        for job in self.jobs:
+            found += [] if job.runner else job.next_steps()
         return tuple(found)
 
     def _open_text(self, paint: Paint) -> str:
@@ -155,14 +172,6 @@ class StatusReport:
 
     def _by_urgency(self) -> list[Batch]:
         return sorted(self.open_batches, key=_urgency)
-
-
-def _release(job: JobStatus) -> str:
-    """Return how a job goes on that a guard held."""
-    name = visible(job.job)
-    if job.approved:
-        return f"`lading sync {name}` sends the plan that was approved"
-    return f"`lading approve {name}` when the plan is right, then `lading sync {name}`"
 
 
 _OPEN = ("open batch", "phase", "vendor says", "records", "failures", "next")
