@@ -297,6 +297,15 @@ def test_status_works_when_the_jobs_file_does_not(deployment: Deployment, lading
     assert "`lading validate` shows them" in done.stdout
 
 
+def test_status_of_one_job_tells_of_no_other(lading: Callable[..., Result]) -> None:
+    lading("sync", "--no-wait")
+
+    told = result(lading("-o", "json", "status", "guests"))
+    assert {one["job"] for one in (*told["open"], *told["jobs"])} == {"guests"}
+    unknown = lading("status", "gests")
+    assert (unknown.exit_code, "jobs are: guests, vehicles" in unknown.stderr) == (2, True)
+
+
 def test_serve_once_runs_what_is_due_and_ends(deployment: Deployment, lading: Callable[..., Result]) -> None:
     guard(deployment, "schedule: {every: 1h}")
 

@@ -138,8 +138,8 @@ class StatusReport:
         ours = {job: batches for job, batches in of_job.items() if job not in running}
         stuck = [step for batches in ours.values() for step in stuck_steps(batches)]
         if ours and not stuck:
-            names = "".join(f" {visible(job)}" for job in ours) if running else ""
-            stuck = [f"`lading resume{names}` follows what is open to its end"]
+            names = [visible(job) for job in ours] if running else []
+            stuck = [f"`{' '.join(['lading resume', *names])}` follows what is open to its end"]
         found += stuck
         for job in self.jobs:
             found += [] if job.runner else job.next_steps()
