@@ -215,10 +215,10 @@ def _phase(batch: Batch) -> str:
     return f"{batch.phase}{doubt}"
 
 
-def _when(moment_of_run: datetime, now: datetime) -> str:
+def _when(at: datetime, now: datetime) -> str:
     """Return a moment and how long ago it was; runs against the mocks may be ahead of us."""
-    ago = f", {distance(moment_of_run, now)}" if moment_of_run <= now else ""
-    return f"{moment(moment_of_run)}{ago}"
+    ago = f", {distance(at, now)}" if at <= now else ""
+    return f"{moment(at)}{ago}"
 
 
 def _job_text(job: JobStatus, now: datetime, paint: Paint) -> str:
@@ -229,7 +229,7 @@ def _job_text(job: JobStatus, now: datetime, paint: Paint) -> str:
         lines = [f"{name}: never ran{gone}{running}"]
     else:
         role = {"settled": "good", "stuck": "bad"}.get(job.last.state, "warn")
-        when = f"run {job.last.run.serial}, {_when(job.last.run.created_at, now)}"
+        when = f"run {job.last.run.serial}, {_when(job.last.at, now)}"
         lines = [f"{name}: {paint(job.last.state, role)} ({when}){gone}{running}"]
         lines.append(f"  {equation(job.last.settlement)}")
         if job.last.over_budget and job.last.state == "settled":
