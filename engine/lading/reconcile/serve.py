@@ -14,9 +14,9 @@ from lading.core.decide import decide
 from lading.core.run import RunState
 from lading.core.steps import Rest, Wait
 from lading.errors import LadingError, LockedError, SourceError
-from lading.reconcile.loop import Patience, settle_all
+from lading.reconcile.loop import Patience, admitted, settle_all
 from lading.reconcile.preparation import cut_short
-from lading.reconcile.sync import JobOutcome, cause, obstacle_at, open_runs, outcome_of, sync
+from lading.reconcile.sync import Anew, JobOutcome, cause, obstacle_at, open_runs, outcome_of, sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Container, Iterator, Sequence
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 #: The longest sleep: a jobs file that a person waits for, or a clock that jumped, is noticed within it.
 _LONGEST = timedelta(minutes=5)
+_AT_ONCE = Patience(wait=False)
 
 
 class Slots(Protocol):
@@ -57,7 +58,7 @@ def serve(
     news = _News(told)
     while True:
         for context, slot in _due(contexts, world, slots):
-            for outcome in sync([context], world, Patience(wait=False), slot=slot):
+            for outcome in sync([context], world, _AT_ONCE, Anew(slot=slot, beside=contexts)):
                 news.tell(outcome)
                 if isinstance(outcome.error, SourceError):
                     # The next slot has its own source; a vendor that is down is asked again for this one.
@@ -138,7 +139,7 @@ def _follow(contexts: Sequence[JobContext], world: World) -> list[JobOutcome]:
                 failed[name] = error
         runs = {name: open_runs(name, world) for name in able}
         stuck = {name: {one.id for one in _stuck(name, world)} for name in able}
-        failed |= settle_all(able, world, Patience(wait=False))
+        failed |= settle_all(able, world, _AT_ONCE, contexts)
         causes = {name: cause(error, name, world) for name, error in failed.items()}
     # A job that somebody else runs is left to them.
     failed = {name: error for name, error in causes.items() if not isinstance(error, LockedError)}
@@ -164,16 +165,17 @@ def _is_settled(run: str, world: World) -> bool:
 def _wake(contexts: Sequence[JobContext], world: World, slots: Slots, failed: Container[str]) -> datetime:
     """Return when something is due next. What a job that had to stop still has in flight hurries nobody."""
     now = world.clock.now()
-    moments = [now + _LONGEST]
-    for context in contexts:
-        if context.job.schedule is not None and (slot := slots.upcoming(context.job.schedule, now)):
-            moments.append(slot)
-        for batch in () if context.job.name in failed else world.memory.open_batches(context.job.name):
-            match decide(batch, context.policy, now):
-                case Wait(until=until):
-                    moments.append(until)
-                case Rest():
-                    pass
-                case _:
-                    moments.append(now + timedelta(seconds=1))
+    schedules = [context.job.schedule for context in contexts if context.job.schedule is not None]
+    moments = [now + _LONGEST, *(slot for one in schedules if (slot := slots.upcoming(one, now)))]
+    known = {context.job.name: context for context in contexts}
+    for batch in admitted((one for job in known for one in world.memory.open_batches(job)), known):
+        if batch.job in failed:
+            continue
+        match decide(batch, known[batch.job].policy, now):
+            case Wait(until=until):
+                moments.append(until)
+            case Rest():
+                pass
+            case _:
+                moments.append(now + timedelta(seconds=1))
     return max(min(moments), now + timedelta(seconds=1))

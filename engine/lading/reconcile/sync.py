@@ -66,9 +66,10 @@ class JobOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anew:
-    """That new runs are wanted, not only the end of open ones, and for which schedule slot."""
+    """That new runs are wanted, not only the end of open ones: for which schedule slot, and beside which jobs."""
 
     slot: datetime | None = None
+    beside: Sequence[JobContext] = ()
 
 
 def gravest(codes: Iterable[ExitCode]) -> ExitCode:
@@ -78,13 +79,14 @@ def gravest(codes: Iterable[ExitCode]) -> ExitCode:
 
 
 def sync(
-    contexts: Sequence[JobContext], world: World, patience: Patience, slot: datetime | None = None
+    contexts: Sequence[JobContext], world: World, patience: Patience, anew: Anew | None = None
 ) -> tuple[JobOutcome, ...]:
     """Bring every job's target in line with its source. `contexts` are in the order of dependency.
 
-    `slot` is the schedule slot that the new runs are for, if a schedule and not a person asked.
+    `anew` names the schedule slot that the new runs are for, if a schedule and not a person asked, and the jobs that
+    are followed beside these: what is in flight of them takes places that a vendor grants.
     """
-    return _each_level(contexts, world, patience, Anew(slot=slot))
+    return _each_level(contexts, world, patience, anew or Anew())
 
 
 def resume(contexts: Sequence[JobContext], world: World, patience: Patience) -> tuple[JobOutcome, ...]:
@@ -130,7 +132,7 @@ def _one_level(
                 able[name] = context
             except LadingError as error:
                 failed[name] = error
-        loop = Loop(able, world)
+        loop = Loop(able, world, anew.beside if anew else ())
         loop.settle(patience)
         for name, context in able.items():
             if anew and name not in loop.failed:
