@@ -148,6 +148,7 @@ def test_a_guard_holds_until_the_very_plan_is_approved(deployment: Deployment, l
 
     approved = lading("approve", "guests", "--reason", "spring cleaning").stdout
     assert "0 added, 0 changed, 19 removed" in approved
+    assert "next: `lading sync guests` sends the plan that was approved" in lading("status").stdout
     assert "19 removed" in lading("sync", "guests").stdout
     again = lading("approve", "guests")
     assert again.exit_code == 2
@@ -329,10 +330,33 @@ def test_status_works_when_the_jobs_file_does_not(deployment: Deployment, lading
     assert "`lading validate` shows them" in done.stdout
 
 
-def test_serve_once_runs_what_is_due_and_ends(lading: Callable[..., Result]) -> None:
-    done = lading("serve", "--once")
+def test_status_of_one_job_tells_of_no_other(lading: Callable[..., Result]) -> None:
+    lading("sync", "--no-wait")
 
-    assert (done.exit_code, done.stdout) == (0, "nothing is open\n")
+    told = result(lading("-o", "json", "status", "guests"))
+    assert {one["job"] for one in (*told["open"], *told["jobs"])} == {"guests"}
+    unknown = lading("status", "gests")
+    assert (unknown.exit_code, "jobs are: guests, vehicles" in unknown.stderr) == (2, True)
+
+
+def test_serve_once_runs_what_is_due_and_ends(deployment: Deployment, lading: Callable[..., Result]) -> None:
+    guard(deployment, "schedule: {every: 1h}")
+
+    done = lading("serve", "--once")
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.startswith("nothing is due; the next slot is that of guests, ")
+
+    deployment.mocks.advance(2 * 3600)
+    done = lading("serve", "--once")
+    assert (done.exit_code, "guests: in flight (run 1" in done.stdout) == (5, True)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--once"], ["guests"]])
+def test_serving_without_any_schedule_is_refused(lading: Callable[..., Result], arguments: list[str]) -> None:
+    done = lading("serve", *arguments)
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert " has a schedule: there would be nothing to serve" in done.stderr
 
 
 @pytest.mark.parametrize("form", ["text", "json"])

@@ -61,6 +61,21 @@ def test_rows_that_a_person_says_the_vendor_lacks_are_sent_again(office: Office,
     assert office.delivered_once(job)
 
 
+def test_unknown_rows_are_told_of_in_every_outcome_until_somebody_speaks(office: Office) -> None:
+    office.arm("guests", kind="vanish", times=0, **POLL["guests"])
+    lost = office.sync("guests", PATIENT)
+    office.calm()
+    again = office.sync("guests", PATIENT)
+
+    batch = office.batch("guests")
+    assert batch.books is not None
+    assert batch.books.unknown == batch.file.rows
+    assert lost.unresolved == again.unresolved == (batch,)
+
+    resolved(office, "guests", delivered=True)
+    assert office.sync("guests", PATIENT).unresolved == ()
+
+
 def test_what_is_known_or_on_its_way_is_not_for_a_person_to_say(office: Office) -> None:
     office.sync("guests", AT_ONCE)
     with pytest.raises(UsageError, match="is submitted, and nothing about it is unknown"):

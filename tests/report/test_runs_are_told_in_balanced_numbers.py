@@ -30,6 +30,16 @@ def test_a_settled_run_says_what_became_of_every_record() -> None:
     )
 
 
+def test_the_moment_beside_a_settled_run_is_when_it_settled() -> None:
+    settled = report(run(settled_at=NOW + timedelta(minutes=8)), batch())
+    flying = report(run(state=RunState.PREPARED), batch(phase=Phase.SUBMITTED, books=None))
+
+    assert settled.text(plain).startswith("guests: settled (run 1, 2026-11-22 07:38:14Z)\n")
+    assert flying.text(plain).startswith("guests: in flight (run 1, 2026-11-22 07:30:14Z)\n")
+    shown = StatusReport(now=NOW + timedelta(minutes=10), jobs=(JobStatus(job="guests", last=settled),))
+    assert "settled (run 1, 2026-11-22 07:38:14Z, 2 min ago)" in shown.text(plain)
+
+
 def test_a_budget_that_is_not_kept_is_called_exceeded() -> None:
     assert "(budget: 0 invalid, 4 rejected: exceeded)" in report(run(), batch(), invalid=0).text(plain)
 

@@ -38,6 +38,7 @@ def job_report(outcome: JobOutcome, budget: Budget, results: Results | None = No
         error=outcome.error,
         skipped=outcome.skipped,
         results=_seen_from_here(Path(results.path)) if results is not None and delivered else "",
+        unresolved=outcome.unresolved,
     )
 
 

@@ -142,6 +142,13 @@ def settle(job: str, run: str, tally: Tally, batches: Iterable[Batch], *, prepar
     return settlement
 
 
+def unresolved(batch: Batch) -> int:
+    """Return how many records of the batch have an unknown outcome that the word of a person can end."""
+    if batch.books is None:
+        return batch.file.rows if _is_doubtful(batch) else 0
+    return batch.books.unknown if batch.phase is Phase.DELIVERED else 0
+
+
 def _is_doubtful(batch: Batch) -> bool:
     """Whether a stuck batch may have reached the vendor: its rows are unknown, not merely held."""
     if batch.phase is not Phase.STUCK:

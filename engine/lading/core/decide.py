@@ -99,7 +99,7 @@ def admit(batches: Iterable[Batch], policy: Policy) -> tuple[Batch, ...]:
     A batch that has begun (a slot, a doubt, a verdict) always may: only fresh ones wait for a place.
     """
     ordered = sorted(batches, key=lambda one: (one.prepared_at, one.job, one.seq))
-    places = policy.in_flight_max - sum(_takes_place(one) for one in ordered)
+    places = policy.in_flight_max - sum(takes_place(one) for one in ordered)
     admitted: list[Batch] = []
     for one in ordered:
         if one.phase is Phase.PREPARED and one.doubt is None:
@@ -110,8 +110,8 @@ def admit(batches: Iterable[Batch], policy: Policy) -> tuple[Batch, ...]:
     return tuple(admitted)
 
 
-def _takes_place(batch: Batch) -> bool:
-    """Whether the batch is in flight, or may be."""
+def takes_place(batch: Batch) -> bool:
+    """Whether the batch is in flight, or may be, and so takes one of the places that a vendor grants."""
     return batch.phase in IN_FLIGHT or (batch.phase is Phase.PREPARED and batch.doubt is not None)
 
 

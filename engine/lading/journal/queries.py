@@ -44,6 +44,10 @@ class Queries(Store):
             return self._batches("WHERE phase <> 'delivered' ORDER BY no", [])
         return self._batches("WHERE phase <> 'delivered' AND job = ? ORDER BY no", [job])
 
+    def unresolved(self, job: str) -> tuple[Batch, ...]:
+        """Return the delivered batches of a job with rows of unknown outcome, oldest first."""
+        return self._batches("WHERE phase = 'delivered' AND unknown > 0 AND job = ? ORDER BY no", [job])
+
     def has_open_batches(self, run: str) -> bool:
         """Whether a batch of the run is not delivered: asked at every delivery, so no row of a thousand is read."""
         return bool(self._rows("SELECT 1 FROM batches WHERE run = ? AND phase <> 'delivered' LIMIT 1", [run]))

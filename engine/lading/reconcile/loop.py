@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from lading.core.batch import Batch, Phase
-from lading.core.decide import admit, announces, decide
+from lading.core.decide import admit, announces, decide, takes_place
 from lading.core.events import Announced
 from lading.core.steps import Allocate, Collect, Deliver, Rest, Step, Upload, Wait
 from lading.errors import EnvironmentProblem, LadingError
@@ -20,7 +20,7 @@ from lading.reconcile.deliver import Delivery
 from lading.reconcile.perform import perform
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from datetime import datetime
 
     from lading.reconcile.context import JobContext, World
@@ -40,9 +40,11 @@ class Patience:
     until: datetime | None = None
 
 
-def settle_all(contexts: Mapping[str, JobContext], world: World, patience: Patience) -> dict[str, LadingError]:
+def settle_all(
+    contexts: Mapping[str, JobContext], world: World, patience: Patience, beside: Iterable[JobContext] = ()
+) -> dict[str, LadingError]:
     """Bring every open batch of these jobs as far as it can go; return why some of the jobs had to stop."""
-    loop = Loop(contexts, world)
+    loop = Loop(contexts, world, beside)
     loop.settle(patience)
     return loop.failed
 
@@ -51,13 +53,15 @@ class Loop:
     """The open batches of some jobs, and the jobs that had to stop. Needs the leases of the jobs.
 
     A job is in `failed` when our own disk, a sink or the connection's account failed it. Its batches are where they
-    were, and nothing more is done about them here.
+    were, and nothing more is done about them here. Jobs that are followed `beside` these take places that a vendor
+    grants, too.
     """
 
-    def __init__(self, contexts: Mapping[str, JobContext], world: World) -> None:
+    def __init__(self, contexts: Mapping[str, JobContext], world: World, beside: Iterable[JobContext] = ()) -> None:
         """Begin with what the journal says is open."""
         self.failed: dict[str, LadingError] = {}
         self._contexts, self._world = contexts, world
+        self._beside = {one.job.name: one for one in beside if one.job.name not in contexts}
         self._live = {one.id: one for job in contexts for one in world.memory.open_batches(job)}
 
     def settle(self, patience: Patience) -> None:
@@ -103,8 +107,8 @@ class Loop:
         waits: list[datetime] = []
         ours: list[tuple[Step, Batch]] = []
         moved = False
-        for batch in _admitted(self._live.values(), self._contexts):
-            if batch.job in self.failed:
+        for batch in admitted(self._in_sight(), self._beside | dict(self._contexts)):
+            if batch.job in self.failed or batch.job in self._beside:
                 continue
             match self._decided(batch):
                 case Rest():
@@ -121,6 +125,12 @@ class Loop:
                 self._take(step, batch)
                 moved = True
         return moved, min(waits, default=None)
+
+    def _in_sight(self) -> Iterator[Batch]:
+        """Yield our batches and those that take a place beside them. What goes no further here claims no new place."""
+        yield from (one for one in self._live.values() if one.job not in self.failed or takes_place(one))
+        for job in self._beside:
+            yield from (one for one in self._world.memory.open_batches(job) if takes_place(one))
 
     def _decided(self, batch: Batch) -> Step:
         return decide(batch, self._contexts[batch.job].policy, self._world.clock.now())
@@ -173,9 +183,10 @@ def _check_account(batch: Batch, context: JobContext) -> None:
         )
 
 
-def _admitted(batches: Iterable[Batch], contexts: Mapping[str, JobContext]) -> Sequence[Batch]:
-    """Return the batches that may go on, connection by connection."""
-    by_connection: dict[str, list[Batch]] = defaultdict(list)
+def admitted(batches: Iterable[Batch], contexts: Mapping[str, JobContext]) -> Sequence[Batch]:
+    """Return the batches that may go on, connection by connection. One of another account takes no place in this."""
+    by_connection: dict[tuple[str, bool], list[Batch]] = defaultdict(list)
     for one in batches:
-        by_connection[contexts[one.job].job.connection].append(one)
+        context = contexts[one.job]
+        by_connection[context.job.connection, one.identity == context.identity].append(one)
     return [one for group in by_connection.values() for one in admit(group, contexts[group[0].job].policy)]

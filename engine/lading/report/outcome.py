@@ -8,18 +8,24 @@ from typing import TYPE_CHECKING
 from lading.core.run import RunState
 from lading.errors import ExitCode
 from lading.report import settlement
+from lading.report.waiting import ask_step, stuck_steps
 from lading.report.words import Paint, markdown_table, noun, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lading.core.batch import Batch
     from lading.errors import LadingError
     from lading.report.settlement import RunReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobReport:
-    """How one job came out: its runs, why it had to stop, or why it was not tried. `results`: where its answers are."""
+    """How one job came out: its runs, why it had to stop, or why it was not tried.
+
+    `results` is where its answers are; `unresolved` are its delivered batches, of whatever run, with rows of unknown
+    outcome.
+    """
 
     job: str
     runs: tuple[RunReport, ...]
@@ -27,6 +33,7 @@ class JobReport:
     error: LadingError | None = None
     skipped: str = ""
     results: str = ""
+    unresolved: tuple[Batch, ...] = ()
 
     @property
     def trouble(self) -> str:
@@ -57,21 +64,23 @@ class JobReport:
             "runs": [run.data() for run in self.runs],
             "skipped": self.skipped or None,
             "results": self.results or None,
+            "unresolved": [one.id for one in self.unresolved],
             "error": error,
         }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeReport:
-    """All jobs of one command, with the sum of their equations."""
+    """All jobs of one command, with the sum of their equations. `idle` is said when there are none."""
 
     jobs: tuple[JobReport, ...]
+    idle: str = "nothing is open"
 
     def text(self, paint: Paint) -> str:
         """Return every job, one total line, and what to type next."""
         parts = [job.text(paint) for job in self.jobs]
         if not self.jobs:
-            return "nothing is open"
+            return self.idle
         if len(runs := self._runs()) > 1:
             parts.append(f"{paint('total', 'head')}: {noun(len(runs), 'run')}: {settlement.total(runs)}")
         parts += [f"{paint('next', 'head')}: {step}" for step in self.next_steps()]
@@ -107,14 +116,15 @@ class OutcomeReport:
         for job in self.jobs:
             name = visible(job.job)
             states = {run.state for run in job.runs}
-            if "stuck" in states:
-                found.append(f"`lading resume {name}` when the reason is gone, or `lading cancel {name}` to give it up")
-            elif "in flight" in states:
+            found += stuck_steps([batch for run in job.runs for batch in run.batches])
+            if "in flight" in states and "stuck" not in states:
                 found.append(f"`lading resume {name}` follows what is in flight to its end")
             if any(run.run.state is RunState.HELD for run in job.runs):
                 found.append(f"`lading approve {name}` when the plan is right, then `lading sync {name}`")
             if job.runs and job.runs[-1].cut_short:
                 found.append(f"`lading sync {name}` sends what was held when preparing was cut short")
+            if job.unresolved:
+                found.append(ask_step([one.id for one in job.unresolved]))
             if job.exit_code is ExitCode.REJECTS:
                 found.append(f"`lading rejects {name}` shows what did not get there and why")
             if job.error is not None and "`lading " not in job.error.hint:

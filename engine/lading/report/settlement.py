@@ -12,6 +12,7 @@ from lading.report.words import Paint, iso, moment, noun, size, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from datetime import datetime
 
     from lading.core.accounting import Settlement
 
@@ -43,6 +44,11 @@ class RunReport:
         if self.run.state is RunState.PREPARED:
             return "in flight"
         return str(self.run.state)
+
+    @property
+    def at(self) -> datetime:
+        """Return since when the run stands so: when it settled, or when it started."""
+        return (self.run.settled_at if self.state == "settled" else None) or self.run.created_at
 
     @property
     def cut_short(self) -> bool:
@@ -100,7 +106,7 @@ class RunReport:
             yield f"  why: `lading rejects {visible(self.settlement.job)}`"
 
     def _when(self) -> str:
-        return f" (run {self.run.serial}, {moment(self.run.created_at)})"
+        return f" (run {self.run.serial}, {moment(self.at)})"
 
     def _budget_words(self, paint: Paint) -> str:
         if self.budget is None or not self.has_rejects:

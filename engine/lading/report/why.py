@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lading.report.waiting import ask_step, stuck_steps
 from lading.report.words import columns, iso, markdown, markdown_table, moment, visible
 
 if TYPE_CHECKING:
@@ -106,14 +107,16 @@ class KeyOfJob:
         """Return a sentence for each batch that carries a version of the key."""
         return [f"in flight: batch {one.batch.id}, {one.batch.phase}, line {one.line:,}" for one in self.in_flight]
 
-    def next_step(self) -> str:
+    def next_steps(self) -> list[str]:
         """Return what a person should type, if anything."""
+        if steps := list(stuck_steps([one.batch for one in self.in_flight])):
+            return steps
         if self.in_flight:
-            return f"`lading resume {visible(self.job)}` follows what is in flight to its end"
+            return [f"`lading resume {visible(self.job)}` follows what is in flight to its end"]
         batch = next((one.line.batch for one in reversed(self.rejects) if one.line.reject.kind == "unknown"), "")
         if batch and self.known and self.known.newest == "unknown":
-            return f"ask the vendor, then `lading resolve {batch} --delivered` or `--resend`"
-        return ""
+            return [ask_step([batch])]
+        return []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -159,7 +162,7 @@ class WhyReport:
 
     def next_steps(self) -> list[str]:
         """Return what a person should type, if anything."""
-        return [step for job in self.jobs if (step := job.next_step())]
+        return [step for job in self.jobs for step in job.next_steps()]
 
 
 def _job_text(job: KeyOfJob, paint: Paint) -> str:

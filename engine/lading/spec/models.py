@@ -186,7 +186,10 @@ class JobModel(Strict):
         examples=[{"invalid": "2%", "rejected": 1}],
     )
     depends_on: list[w.Text] = Field(
-        [], title="Depends on", description="Jobs that have to be settled first.", examples=[["vehicle-checks"]]
+        [],
+        title="Depends on",
+        description="Jobs whose newest run has to be settled first.",
+        examples=[["vehicle-checks"]],
     )
     compression: Literal["fast", "smaller"] = Field(
         "fast",
