@@ -36,7 +36,7 @@ def deliver(batch: Batch, context: JobContext, world: World) -> Delivery:
     verdicts = collected.read(world.folders.collected(batch), batch)
     if verdicts.answers is not None and job.results is not None:
         world.sinks.deliver(verdicts.answers, job.results, key_columns(context))
-    before = baseline_of(context, world)
+    before = baseline_of(batch.job, batch.identity, world)
     after = world.data.advance(before, [verdicts.path], world.folders.baselines(job.name))
     return Delivery(
         event=events.Delivered(at=world.clock.now()),
@@ -51,9 +51,9 @@ def key_columns(context: JobContext) -> tuple[str, ...]:
     return ("key",) if isinstance(key, Expression) else key
 
 
-def baseline_of(context: JobContext, world: World) -> Baseline:
-    """Return what the target's account is known to hold for the job."""
-    entry = world.memory.baseline(context.job.name, context.identity)
+def baseline_of(job: str, identity: str, world: World) -> Baseline:
+    """Return what an account is known to hold for a job: the one that a batch was for need not be the one of today."""
+    entry = world.memory.baseline(job, identity)
     return world.folders.baseline(entry) if entry is not None else Baseline()
 
 

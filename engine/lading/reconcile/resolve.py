@@ -35,5 +35,5 @@ def resolve(batch: Batch, context: JobContext, world: World, *, delivered: bool,
         )
     folder = world.folders.baselines(batch.job)
     keys = world.memory.unknown_keys(batch.id)
-    after = world.data.resolve(baseline_of(context, world), keys, folder, delivered=delivered)
+    after = world.data.resolve(baseline_of(batch.job, batch.identity, world), keys, folder, delivered=delivered)
     return world.memory.resolve(batch, event, baseline=baseline_entry(batch, after))
