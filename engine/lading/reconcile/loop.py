@@ -11,16 +11,17 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from lading.core.batch import Batch, Phase
-from lading.core.decide import admit, announces, decide
+from lading.core.decide import admit, announces, asks_vendor, decide
 from lading.core.events import Announced
 from lading.core.steps import Allocate, Collect, Deliver, Rest, Step, Upload, Wait
-from lading.errors import EnvironmentProblem, LadingError
+from lading.errors import LadingError
 from lading.reconcile import collected
+from lading.reconcile.accounts import another_account, is_ours
 from lading.reconcile.deliver import Delivery
-from lading.reconcile.perform import perform
+from lading.reconcile.perform import make_sure, perform
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
     from lading.reconcile.context import JobContext, World
@@ -50,8 +51,8 @@ def settle_all(contexts: Mapping[str, JobContext], world: World, patience: Patie
 class Loop:
     """The open batches of some jobs, and the jobs that had to stop. Needs the leases of the jobs.
 
-    A job is in `failed` when our own disk, a sink or the connection's account failed it. Its batches are where they
-    were, and nothing more is done about them here.
+    A job is in `failed` when our own disk or a sink failed it, or a batch of it belongs to another account than its
+    connection names now. Its batches are where they were, and nothing more is done about them here.
     """
 
     def __init__(self, contexts: Mapping[str, JobContext], world: World) -> None:
@@ -62,6 +63,13 @@ class Loop:
 
     def settle(self, patience: Patience) -> None:
         """Go on until all batches are at rest, or until the next thing is due later than the patience lasts."""
+        self._go_on(patience)
+        for batch in self._live.values():
+            context = self._contexts[batch.job]
+            if not is_ours(batch, context) and asks_vendor(batch) and batch.phase is not Phase.STUCK:
+                self.failed.setdefault(batch.job, another_account(batch, context))
+
+    def _go_on(self, patience: Patience) -> None:
         clock = self._world.clock
         while True:
             moved, until = self._pass()
@@ -103,7 +111,7 @@ class Loop:
         waits: list[datetime] = []
         ours: list[tuple[Step, Batch]] = []
         moved = False
-        for batch in _admitted(self._live.values(), self._contexts):
+        for batch in self._admitted():
             if batch.job in self.failed:
                 continue
             match self._decided(batch):
@@ -129,12 +137,20 @@ class Loop:
         """Take a step with a batch. A slot is filled as soon as it is there: its URL does not last."""
         context = self._contexts[batch.job]
         try:
-            _check_account(batch, context)
             after = self._keep(tick(step, batch, context, self._world))
             if isinstance(step, Allocate) and isinstance(upload := self._decided(after), Upload):
                 self._keep(tick(upload, after, context, self._world))
         except LadingError as error:
             self.failed[batch.job] = error
+
+    def _admitted(self) -> Iterable[Batch]:
+        """Return the batches that may go on, connection by connection."""
+        by_connection: dict[str, list[Batch]] = defaultdict(list)
+        for one in self._live.values():
+            by_connection[self._contexts[one.job].job.connection].append(one)
+        identities = {job: context.identity for job, context in self._contexts.items()}
+        for group in by_connection.values():
+            yield from admit(group, self._contexts[group[0].job].policy, identities, self.failed.keys())
 
     def _keep(self, batch: Batch) -> Batch:
         """Hold the batch in memory (a slot's URL is nowhere else), or let it and its files go when it is delivered."""
@@ -151,6 +167,7 @@ def tick(step: Step, batch: Batch, context: JobContext, world: World) -> Batch:
 
     Nothing interrupts between an answer and its being remembered: the shield delays a signal until both are done.
     """
+    make_sure(step, batch, world)
     with world.shield():
         if verb := announces(step, context.policy):
             batch = world.memory.record(batch, Announced(at=world.clock.now(), verb=verb))
@@ -161,21 +178,3 @@ def tick(step: Step, batch: Batch, context: JobContext, world: World) -> Batch:
             after = world.memory.record(batch, outcome)
         world.watcher.moved(after)
         return after
-
-
-def _check_account(batch: Batch, context: JobContext) -> None:
-    """Raise EnvironmentProblem when the batch belongs to another account than the job's connection names now."""
-    if batch.identity != context.identity:
-        raise EnvironmentProblem(
-            f'batch {batch.id} belongs to another account than connection "{context.job.connection}" names now',
-            hint=f"set base_url, credentials and target back and run `lading resume {batch.job}`, "
-            f"or give the batch up with `lading cancel {batch.id}`",
-        )
-
-
-def _admitted(batches: Iterable[Batch], contexts: Mapping[str, JobContext]) -> Sequence[Batch]:
-    """Return the batches that may go on, connection by connection."""
-    by_connection: dict[str, list[Batch]] = defaultdict(list)
-    for one in batches:
-        by_connection[contexts[one.job].job.connection].append(one)
-    return [one for group in by_connection.values() for one in admit(group, contexts[group[0].job].policy)]
