@@ -33,6 +33,15 @@ def test_answers_are_delivered_by_the_key_that_their_rows_were_sent_with(office:
     assert {one["id"] for one in answers(office)} == {f"V{n}" for n in range(1, 20)}
 
 
+def test_answers_have_no_place_when_the_job_wants_none_any_more(office: Office) -> None:
+    office.sync("vehicles")
+
+    (outcome,) = resume([office.context("vehicles", results=None)], office.world, PATIENT)
+
+    assert outcome.error is None
+    assert not (office.deployment.folder / "out").exists()
+
+
 def test_a_collection_that_does_not_say_its_key_is_fetched_anew(office: Office) -> None:
     """Older releases wrote such ones."""
     place = office.deployment.folder / "out"
