@@ -317,6 +317,11 @@ def test_a_person_ends_the_doubt_of_a_stuck_batch(*, delivered: bool, verdict: V
     assert (after.slot, after.reason) == (SLOT, "asked")
 
 
+def test_a_persons_verdict_is_not_told_in_the_vendors_last_word() -> None:
+    stuck = a_batch(Phase.STUCK, stuck_from=Phase.SUBMITTED, word="Running")
+    assert evolve(stuck, Resolved(at=LATER, delivered=False, reason="asked")).word == ""
+
+
 def test_a_stuck_batch_that_a_person_resolved_is_not_given_up_for_the_slots_it_lost() -> None:
     stuck = a_batch(Phase.STUCK, stuck_from=Phase.PREPARED, lost=Policy().attempts_max)
 

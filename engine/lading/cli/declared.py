@@ -13,10 +13,12 @@ from lading.errors import LadingError, UsageError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lading.app import App
     from lading.cli.session import Session
     from lading.core.guards import Budget
     from lading.core.job import Deployment, Job
     from lading.journal import Journal
+    from lading.reconcile.context import JobContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -46,6 +48,12 @@ def declared(session: Session, journal: Journal | None) -> Declared:
             raise
         return Declared(notes=(f"{session.settings().file}: {error.message}; `lading validate` shows them",))
     return Declared(deployment=deployment, jobs={job.name: job for job in deployment.jobs})
+
+
+def context_of(app: App, job: str) -> JobContext | None:
+    """Return a job with everything it takes to run it; None when the jobs file declares it no more."""
+    found = [one for one in app.deployment.jobs if one.name == job]
+    return app.context(found[0]) if found else None
 
 
 def check_known(session: Session, journal: Journal | None, job: str) -> None:

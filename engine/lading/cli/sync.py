@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from lading.cli.command import command, job_names
 from lading.cli.durations import Duration
 from lading.reconcile.loop import Patience
 from lading.reconcile.sync import sync as sync_jobs
+from lading.report.words import noun, visible
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
@@ -50,7 +52,9 @@ def sync(
     after an interruption or a crash goes on where it stopped and sends nothing twice.
     """
     do = _with_rejected if retry_rejected else sync_jobs
-    return work(session, jobs, do, wait=not no_wait, timeout=timeout)
+    answer = work(session, jobs, do, wait=not no_wait, timeout=timeout)
+    left_behind(session)
+    return answer
 
 
 def _with_rejected(contexts: Sequence[JobContext], world: World, patience: Patience) -> Sequence[JobOutcome]:
@@ -60,6 +64,21 @@ def _with_rejected(contexts: Sequence[JobContext], world: World, patience: Patie
 def sending_rejected(job: Job) -> Job:
     """Return the job as it is when somebody asks for what the vendor refused to be sent again."""
     return replace(job, send=replace(job.send, rejected=True))
+
+
+def left_behind(session: Session) -> tuple[str, ...]:
+    """Return the jobs that have open batches and are declared no more, and warn of each: nobody follows them."""
+    with session.journal() as journal:
+        batches = journal.open_batches() if journal else ()
+    names = {job.name for job in session.deployment().jobs}
+    gone = Counter(one.job for one in batches if one.job not in names)
+    for job, count in gone.items():
+        session.say(
+            f"warning: {noun(count, 'batch', 'batches')} of job {visible(job)} open, which is not in the jobs file: "
+            "put the job back, or end what is open with `lading cancel` or `lading resolve`; `lading status` shows it",
+            role="warn",
+        )
+    return tuple(gone)
 
 
 def work(session: Session, names: tuple[str, ...], do: Work, *, wait: bool, timeout: timedelta | None) -> Answer:

@@ -169,7 +169,8 @@ def _resolved(batch: Batch, *, delivered: bool) -> Batch:
     if batch.books is None:
         verdict = Verdict.DECLARED if delivered else Verdict.RESENT
         calm = _calm(batch, slot=batch.slot, settles=batch.doubt)
-        return replace(calm, verdict=verdict, stuck_from=None, lost=0)
+        # It is the person's verdict and no word of the vendor, whose last one was about something else.
+        return replace(calm, verdict=verdict, word="", stuck_from=None, lost=0)
     books, unknown = batch.books, batch.books.unknown
     moved = Books(
         accepted=books.accepted + (unknown if delivered else 0),

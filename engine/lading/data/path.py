@@ -6,6 +6,7 @@ It decides nothing itself; each promise lives in the module that is called.
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -26,7 +27,6 @@ from lading.ports import Reject
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Executor
-    from pathlib import Path
 
     from lading.core.batch import Batch, BatchFile
     from lading.core.job import Job
@@ -116,10 +116,16 @@ class Columnar:
                 for one in chunk.iter_rows(named=True)
             )
 
-    def settle(self, batch: Batch, rules: VendorRules, downloads: Downloads, into: Path) -> RowVerdicts:
+    def settle(self, batch: Batch, rules: VendorRules | None, downloads: Downloads, into: Path) -> RowVerdicts:
         """Join the vendor's row log to the evidence: each sent row is accepted, rejected or unknown."""
         with guarded(f"settling {batch.id}"):
             return settle(batch, rules, downloads, into)
+
+    def check_evidence(self, file: BatchFile) -> None:
+        """Raise StateError unless the evidence of a batch file is on our disk as it was sealed."""
+        evidence = [Path(file.evidence)]
+        untouched(evidence)
+        whole_parquet(evidence)
 
     def rejects(self, verdicts: RowVerdicts) -> Iterator[Sequence[Reject]]:
         """Yield the rejected and unknown rows of a settled batch, in the order of the file."""

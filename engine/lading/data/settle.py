@@ -5,6 +5,7 @@ It does not talk to vendors. It reads the log they gave, and where the log canno
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,15 +30,16 @@ VERDICTS = ("key", "fingerprint", "op", "state", "retry", "line", "row", "code",
 _NONE_APPLIED = frozenset({Verdict.REFUSED, Verdict.CANCELLED, Verdict.EXPIRED})
 
 
-def settle(batch: Batch, rules: VendorRules, downloads: Downloads, into: Path) -> RowVerdicts:
-    """Return how each row of a batch ended.
+def settle(batch: Batch, rules: VendorRules | None, downloads: Downloads, into: Path) -> RowVerdicts:
+    """Return how each row of a batch ended. Without a row log to be read no rules are needed.
 
     Raises:
+        ValueError: when there is a row log and no rules.
         Unclear: when the log arrived damaged; fetch it again.
         Permanent: when the log is not what the vendor spec says.
         StateError: when the evidence is gone or does not fit the batch.
     """
-    evidence = _evidence(batch)
+    evidence = _evidence_or_none_needed(batch)
     answers: pl.DataFrame | None = None
     unattributed = 0
     if batch.verdict in _NONE_APPLIED:
@@ -50,11 +52,15 @@ def settle(batch: Batch, rules: VendorRules, downloads: Downloads, into: Path) -
         verdicts = _all(evidence, "unknown", "the vendor no longer knows the batch", retry=False)
     elif downloads.errors_missing and downloads.results is None:
         verdicts = _all(evidence, "unknown", "the vendor says that rows failed and gives no log", retry=False)
+    elif rules is None:
+        message = f"the row log of batch {batch.id} is not to be read without rules"
+        raise ValueError(message)
     elif rules.row_log.joined_by == "ref":
         verdicts, unattributed = _by_ref(batch, rules, downloads, evidence)
     else:
         verdicts, answers, unattributed = _by_inputs(batch, rules, downloads, evidence)
-    return _written(batch, verdicts, answers, unattributed, into)
+    key = tuple(one.removeprefix("key:") for one in evidence.columns if one.startswith("key:"))
+    return replace(_written(batch, verdicts, answers, into), unattributed=unattributed, key=key)
 
 
 def _evidence(batch: Batch) -> pl.DataFrame:
@@ -69,6 +75,22 @@ def _evidence(batch: Batch) -> pl.DataFrame:
         message = f"the evidence of batch {batch.id} has {found.height} rows and its file {batch.file.rows}"
         raise StateError(message, hint="Restore the state folder from a copy.")
     return found
+
+
+def _evidence_or_none_needed(batch: Batch) -> pl.DataFrame:
+    """Return the evidence, or rows without keys where it is gone and no row was applied: they move no baseline."""
+    try:
+        return _evidence(batch)
+    except StateError:
+        if batch.verdict not in _NONE_APPLIED:
+            raise
+    return pl.select(
+        pl.int_range(1, batch.file.rows + 1, dtype=pl.Int64).alias("line"),
+        pl.lit("").alias("key"),
+        pl.lit(None, dtype=pl.Binary).alias("fingerprint"),
+        pl.lit("").alias("op"),
+        pl.lit(0, dtype=pl.Int64).alias("row"),
+    )
 
 
 def _in_order(rows: pl.DataFrame) -> pl.DataFrame:
@@ -245,9 +267,7 @@ def _named_answers(answers: pl.DataFrame, echoed: set[str]) -> pl.DataFrame:
     return _in_order(answers).select(named)
 
 
-def _written(
-    batch: Batch, verdicts: pl.DataFrame, answers: pl.DataFrame | None, unattributed: int, into: Path
-) -> RowVerdicts:
+def _written(batch: Batch, verdicts: pl.DataFrame, answers: pl.DataFrame | None, into: Path) -> RowVerdicts:
     """Write verdicts and answers, and count."""
     make_private(into)
     path = into / "verdicts.parquet"
@@ -260,4 +280,4 @@ def _written(
     books = Books(**{name: counts.get(name, 0) for name in ("accepted", "rejected", "unknown")})
     if books.total != batch.file.rows:
         raise StateError(f"the books of batch {batch.id} do not add up: {books} for {batch.file.rows} rows")
-    return RowVerdicts(books=books, path=path, answers=answered, unattributed=unattributed)
+    return RowVerdicts(books=books, path=path, answers=answered)

@@ -126,7 +126,8 @@ class Excerpt:
 class RowVerdicts:
     """How each row of one batch ended. `path` is a Parquet file: key, fingerprint, op, state, retry (for the baseline).
 
-    `answers` is a Parquet file of the vendor's answers with the key columns in front, when the vendor sends answers.
+    `answers` is a Parquet file of the vendor's answers with the key columns in front, when the vendor sends answers;
+    `key` are the names of those columns, as they were when the batch was prepared.
     `unattributed` counts lines of the vendor's log that name no row that was sent.
     """
 
@@ -134,6 +135,7 @@ class RowVerdicts:
     path: Path
     answers: Path | None = None
     unattributed: int = 0
+    key: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -182,8 +184,15 @@ class DataPath(Protocol):
         """Return the invalid rows of a comparison, in chunks."""
         ...
 
-    def settle(self, batch: Batch, rules: VendorRules, downloads: Downloads, into: Path) -> RowVerdicts:
-        """Join the vendor's row log to the evidence: each sent row is accepted, rejected or unknown."""
+    def settle(self, batch: Batch, rules: VendorRules | None, downloads: Downloads, into: Path) -> RowVerdicts:
+        """Join the vendor's row log to the evidence: each sent row is accepted, rejected or unknown.
+
+        Where the verdict says that all rows ended the same, no rules are needed.
+        """
+        ...
+
+    def check_evidence(self, file: BatchFile) -> None:
+        """Raise StateError unless the evidence of a batch file is on our disk as it was sealed."""
         ...
 
     def rejects(self, verdicts: RowVerdicts) -> Iterable[Sequence[Reject]]:

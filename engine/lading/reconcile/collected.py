@@ -66,6 +66,7 @@ def write(folder: Path, verdicts: RowVerdicts) -> None:
             "files": {role: [file.name, _digest(file)] for role, file in files.items() if file is not None},
             "books": asdict(verdicts.books),
             "unattributed": verdicts.unattributed,
+            "key": verdicts.key,
         }
         with temporary.open("w", encoding="utf-8") as handle:
             json.dump(manifest, handle)
@@ -106,6 +107,7 @@ def _whole(folder: Path, manifest: dict[str, Any], books: Books) -> RowVerdicts:
         path=files["verdicts"],
         answers=files.get("answers"),
         unattributed=manifest["unattributed"],
+        key=tuple(manifest["key"]),
     )
 
 

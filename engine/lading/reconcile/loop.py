@@ -11,16 +11,17 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from lading.core.batch import Batch, Phase
-from lading.core.decide import admit, announces, decide, takes_place
+from lading.core.decide import admit, announces, asks_vendor, decide, takes_place
 from lading.core.events import Announced
 from lading.core.steps import Allocate, Collect, Deliver, Rest, Step, Upload, Wait
-from lading.errors import EnvironmentProblem, LadingError
+from lading.errors import LadingError
 from lading.reconcile import collected
+from lading.reconcile.accounts import another_account, is_ours
 from lading.reconcile.deliver import Delivery
-from lading.reconcile.perform import perform
+from lading.reconcile.perform import make_sure, perform
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from datetime import datetime
 
     from lading.reconcile.context import JobContext, World
@@ -52,9 +53,9 @@ def settle_all(
 class Loop:
     """The open batches of some jobs, and the jobs that had to stop. Needs the leases of the jobs.
 
-    A job is in `failed` when our own disk, a sink or the connection's account failed it. Its batches are where they
-    were, and nothing more is done about them here. Jobs that are followed `beside` these take places that a vendor
-    grants, too.
+    A job is in `failed` when our own disk or a sink failed it, or a batch of it belongs to another account than its
+    connection names now. Its batches are where they were, and nothing more is done about them here. Jobs that are
+    followed `beside` these take places that a vendor grants, too.
     """
 
     def __init__(self, contexts: Mapping[str, JobContext], world: World, beside: Iterable[JobContext] = ()) -> None:
@@ -66,6 +67,13 @@ class Loop:
 
     def settle(self, patience: Patience) -> None:
         """Go on until all batches are at rest, or until the next thing is due later than the patience lasts."""
+        self._go_on(patience)
+        for batch in self._live.values():
+            context = self._contexts[batch.job]
+            if not is_ours(batch, context) and asks_vendor(batch) and batch.phase is not Phase.STUCK:
+                self.failed.setdefault(batch.job, another_account(batch, context))
+
+    def _go_on(self, patience: Patience) -> None:
         clock = self._world.clock
         while True:
             moved, until = self._pass()
@@ -107,7 +115,7 @@ class Loop:
         waits: list[datetime] = []
         ours: list[tuple[Step, Batch]] = []
         moved = False
-        for batch in admitted(self._in_sight(), self._beside | dict(self._contexts)):
+        for batch in admitted(self._in_sight(), self._beside | dict(self._contexts), self.failed):
             if batch.job in self.failed or batch.job in self._beside:
                 continue
             match self._decided(batch):
@@ -127,8 +135,8 @@ class Loop:
         return moved, min(waits, default=None)
 
     def _in_sight(self) -> Iterator[Batch]:
-        """Yield our batches and those that take a place beside them. What goes no further here claims no new place."""
-        yield from (one for one in self._live.values() if one.job not in self.failed or takes_place(one))
+        """Yield our batches, and those of jobs beside that have a place or may have one."""
+        yield from self._live.values()
         for job in self._beside:
             yield from (one for one in self._world.memory.open_batches(job) if takes_place(one))
 
@@ -139,7 +147,6 @@ class Loop:
         """Take a step with a batch. A slot is filled as soon as it is there: its URL does not last."""
         context = self._contexts[batch.job]
         try:
-            _check_account(batch, context)
             after = self._keep(tick(step, batch, context, self._world))
             if isinstance(step, Allocate) and isinstance(upload := self._decided(after), Upload):
                 self._keep(tick(upload, after, context, self._world))
@@ -161,6 +168,7 @@ def tick(step: Step, batch: Batch, context: JobContext, world: World) -> Batch:
 
     Nothing interrupts between an answer and its being remembered: the shield delays a signal until both are done.
     """
+    make_sure(step, batch, world)
     with world.shield():
         if verb := announces(step, context.policy):
             batch = world.memory.record(batch, Announced(at=world.clock.now(), verb=verb))
@@ -173,20 +181,13 @@ def tick(step: Step, batch: Batch, context: JobContext, world: World) -> Batch:
         return after
 
 
-def _check_account(batch: Batch, context: JobContext) -> None:
-    """Raise EnvironmentProblem when the batch belongs to another account than the job's connection names now."""
-    if batch.identity != context.identity:
-        raise EnvironmentProblem(
-            f'batch {batch.id} belongs to another account than connection "{context.job.connection}" names now',
-            hint=f"set base_url, credentials and target back and run `lading resume {batch.job}`, "
-            f"or give the batch up with `lading cancel {batch.id}`",
-        )
-
-
-def admitted(batches: Iterable[Batch], contexts: Mapping[str, JobContext]) -> Sequence[Batch]:
-    """Return the batches that may go on, connection by connection. One of another account takes no place in this."""
-    by_connection: dict[tuple[str, bool], list[Batch]] = defaultdict(list)
+def admitted(
+    batches: Iterable[Batch], contexts: Mapping[str, JobContext], failed: Collection[str] = ()
+) -> Iterator[Batch]:
+    """Yield the batches that may go on, connection by connection."""
+    by_connection: dict[str, list[Batch]] = defaultdict(list)
     for one in batches:
-        context = contexts[one.job]
-        by_connection[context.job.connection, one.identity == context.identity].append(one)
-    return [one for group in by_connection.values() for one in admit(group, contexts[group[0].job].policy)]
+        by_connection[contexts[one.job].job.connection].append(one)
+    identities = {job: context.identity for job, context in contexts.items()}
+    for group in by_connection.values():
+        yield from admit(group, contexts[group[0].job].policy, identities, failed)

@@ -111,7 +111,8 @@ def plan(context: JobContext, world: World, facts: TargetFacts | None = None, *,
         ahead=ahead,
         identity=context.identity,
     )
-    comparison = world.data.compare(job, context.rules, baseline_of(context, world), compare_context)
+    before = baseline_of(job.name, context.identity, world)
+    comparison = world.data.compare(job, context.rules, before, compare_context)
     comparison.tally.check()
     found = breaches(comparison.tally, job.guards, baseline_rows=comparison.baseline_rows)
     approved = bool(found) and world.memory.approved(job.name, comparison.fingerprint)

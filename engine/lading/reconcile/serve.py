@@ -19,7 +19,7 @@ from lading.reconcile.preparation import cut_short
 from lading.reconcile.sync import Anew, JobOutcome, cause, obstacle_at, open_runs, outcome_of, sync
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Container, Iterator, Sequence
+    from collections.abc import Callable, Collection, Iterator, Sequence
     from datetime import datetime
 
     from lading.core.batch import Batch
@@ -162,15 +162,13 @@ def _is_settled(run: str, world: World) -> bool:
     return world.memory.run(run).state is RunState.SETTLED
 
 
-def _wake(contexts: Sequence[JobContext], world: World, slots: Slots, failed: Container[str]) -> datetime:
+def _wake(contexts: Sequence[JobContext], world: World, slots: Slots, failed: Collection[str]) -> datetime:
     """Return when something is due next. What a job that had to stop still has in flight hurries nobody."""
     now = world.clock.now()
     schedules = [context.job.schedule for context in contexts if context.job.schedule is not None]
     moments = [now + _LONGEST, *(slot for one in schedules if (slot := slots.upcoming(one, now)))]
     known = {context.job.name: context for context in contexts}
-    for batch in admitted((one for job in known for one in world.memory.open_batches(job)), known):
-        if batch.job in failed:
-            continue
+    for batch in admitted((one for job in known for one in world.memory.open_batches(job)), known, failed):
         match decide(batch, known[batch.job].policy, now):
             case Wait(until=until):
                 moments.append(until)

@@ -15,6 +15,7 @@ from lading.core.guards import within_budget
 from lading.core.run import Run, RunState, settlement_of
 from lading.core.upstream import Obstacle, obstacle
 from lading.errors import ExitCode, LadingError, LockedError, SourceError
+from lading.reconcile.accounts import another_account, is_ours
 from lading.reconcile.loop import Loop, Patience
 from lading.reconcile.preparation import Preparation, cut_short
 from lading.reconcile.prepare import describe, prepare
@@ -134,6 +135,8 @@ def _one_level(
                 failed[name] = error
         loop = Loop(able, world, anew.beside if anew else ())
         loop.settle(patience)
+        if anew is None:
+            loop.failed |= _not_reopened(able, world)
         for name, context in able.items():
             if anew and name not in loop.failed:
                 try:
@@ -181,7 +184,7 @@ def _begin(context: JobContext, world: World, *, anew: bool) -> TargetFacts | No
     cut_short(name, world)
     sweep(name, world)
     if not anew:
-        _reopen(name, world)
+        _reopen(context, world)
     return describe(context, world) if anew or open_runs(name, world) else None
 
 
@@ -253,8 +256,17 @@ def open_runs(job: str, world: World) -> list[str]:
     return list(dict.fromkeys(map(str, [*with_batches, *(one.id for one in world.memory.preparing_runs(job))])))
 
 
-def _reopen(job: str, world: World) -> None:
-    """Somebody typed `resume`: let every stuck batch go on where it stood, doubt and all."""
-    for one in world.memory.open_batches(job):
-        if one.phase is Phase.STUCK:
+def _reopen(context: JobContext, world: World) -> None:
+    """Somebody typed `resume`: let every stuck batch go on where it stood, doubt and all.
+
+    One of another account could go nowhere.
+    """
+    for one in world.memory.open_batches(context.job.name):
+        if one.phase is Phase.STUCK and is_ours(one, context):
             world.memory.record(one, Reopened(at=world.clock.now(), reason="resumed by hand"))
+
+
+def _not_reopened(contexts: Mapping[str, JobContext], world: World) -> dict[str, LadingError]:
+    """Return why `resume` left batches stuck: they are of another account than their jobs have now."""
+    left = ((name, one) for name in contexts for one in world.memory.open_batches(name) if one.phase is Phase.STUCK)
+    return {name: another_account(one, contexts[name]) for name, one in left if not is_ours(one, contexts[name])}
