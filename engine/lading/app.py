@@ -23,6 +23,7 @@ from lading.errors import EnvironmentProblem, LadingError, Problem, SourceError,
 from lading.interrupts import Interrupts
 from lading.reconcile.context import Folders, JobContext, World
 from lading.spec import fill_in_lines, load, resolve_credentials
+from lading.spec.suggest import names_hint
 from lading.spec.vendor_spec import available_vendors, load_vendor, vendor_entry_point
 
 if TYPE_CHECKING:
@@ -172,7 +173,7 @@ class App:
         known = {job.name for job in self.deployment.jobs}
         for name in names:
             if name not in known:
-                raise UsageError(f'there is no job "{name}"', hint=f"jobs are: {', '.join(sorted(known))}")
+                raise UsageError(f'there is no job "{name}"', hint=names_hint(name, known, "jobs"))
         return tuple(job for job in self.deployment.jobs if not names or job.name in names)
 
     def check(self) -> tuple[tuple[Problem, ...], tuple[str, ...]]:

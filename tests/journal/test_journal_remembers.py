@@ -40,7 +40,7 @@ from lading.core.events import (
 from lading.core.lifecycle import ImpossibleEventError
 from lading.core.run import RunState
 from lading.errors import LockedError, UsageError
-from lading.journal import Journal, codec
+from lading.journal import Approval, Journal, codec
 from lading.ports import Reject
 
 if TYPE_CHECKING:
@@ -303,6 +303,8 @@ def test_an_approval_is_for_one_plan_of_one_job(journal: Journal) -> None:
     assert journal.approved("guests", "plan-1")
     assert not journal.approved("guests", "plan-2")
     assert not journal.approved("vehicles", "plan-1")
+    assert journal.approval("guests", "plan-1") == Approval(at=NOW, reason="still so")
+    assert journal.approval("guests", "plan-2") is None
 
 
 def test_rejects_are_found_by_job_run_kind_and_key_and_are_grouped(journal: Journal) -> None:

@@ -150,6 +150,11 @@ def test_a_guard_holds_until_the_very_plan_is_approved(deployment: Deployment, l
     assert "0 added, 0 changed, 19 removed" in approved
     assert "next: `lading sync guests` sends the plan that was approved" in lading("status").stdout
     assert "19 removed" in lading("sync", "guests").stdout
+    past = lading("history", "guests").stdout.splitlines()
+    assert [line.split("  ")[-1].strip() for line in past] == ["approved", "spring cleaning", "spring cleaning", "-"]
+    told = [one["approved"] for one in result(lading("-o", "json", "history", "guests"))["runs"]]
+    assert [one and one["reason"] for one in told] == ["spring cleaning", "spring cleaning", None]
+    assert "spring cleaning" in lading("settle", "guests").stdout
     again = lading("approve", "guests")
     assert again.exit_code == 2
     assert again.stderr.startswith("error: no guard holds guests")
@@ -237,7 +242,10 @@ def test_settle_and_history_name_runs_by_their_id(lading: Callable[..., Result])
     assert [one["job"] for one in result(lading("-o", "json", "settle"))["runs"]] == ["vehicles", "guests"]
     assert [one["run"] for one in result(lading("-o", "json", "history", "guests"))["runs"]] == ["guests-1"]
     unknown = lading("settle", "nobody")
-    assert (unknown.exit_code, unknown.stderr.splitlines()[0]) == (2, "error: there is no run 'nobody' in the journal")
+    assert (unknown.exit_code, unknown.stderr.splitlines()[0]) == (2, 'error: there is no run and no job "nobody"')
+    assert 'did you mean "guests"? jobs are: guests, vehicles' in lading("settle", "gests").stderr
+    for command in ("plan", "history", "schedule", "sync"):
+        assert 'did you mean "guests"?' in lading(command, "gests").stderr
 
 
 def test_a_cancelled_batch_is_brought_to_its_end_by_resume(

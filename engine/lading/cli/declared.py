@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lading.errors import LadingError, UsageError
+from lading.spec.suggest import names_hint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -62,5 +63,4 @@ def check_known(session: Session, journal: Journal | None, job: str) -> None:
         return
     jobs = session.deployment().jobs
     if job not in {one.name for one in jobs}:
-        names = ", ".join(sorted(one.name for one in jobs))
-        raise UsageError(f'there is no job "{job}"', hint=f"jobs are: {names}")
+        raise UsageError(f'there is no job "{job}"', hint=names_hint(job, (one.name for one in jobs), "jobs"))

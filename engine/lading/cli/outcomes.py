@@ -13,7 +13,7 @@ from lading.core.batch import Phase
 from lading.core.run import settlement_of
 from lading.reconcile.sync import JobOutcome, gravest
 from lading.report.outcome import JobReport, OutcomeReport
-from lading.report.settlement import RunReport
+from lading.report.settlement import Approved, RunReport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -58,9 +58,11 @@ def _seen_from_here(path: Path) -> str:
 def run_report(journal: Journal, run: Run, budgets: Mapping[str, Budget]) -> RunReport:
     """Return a run of the journal with its equation. A job that is declared no more has no budget."""
     batches = tuple(journal.batches(run.id))
+    approval = journal.approval(run.job, run.plan)
     return RunReport(
         run=run,
         settlement=settlement_of(run, batches),
         batches=batches,
         budget=budgets.get(run.job),
+        approved=Approved(at=approval.at, reason=approval.reason) if approval else None,
     )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, overload
 from lading.core.batch import BatchId, RunId
 from lading.errors import UsageError
 from lading.journal import codec
-from lading.journal.model import LeaseRow, RejectGroup, RejectRow
+from lading.journal.model import Approval, LeaseRow, RejectGroup, RejectRow
 from lading.journal.store import Store
 from lading.ports import BaselineEntry, Reject, SegmentEntry
 
@@ -195,7 +195,12 @@ class Queries(Store):
 
     def approved(self, job: str, plan: str) -> bool:
         """Whether a person approved this very plan."""
-        return bool(self._rows("SELECT 1 FROM approvals WHERE job = ? AND plan = ?", [job, plan]))
+        return self.approval(job, plan) is not None
+
+    def approval(self, job: str, plan: str) -> Approval | None:
+        """Return when and why a person approved this very plan; None when nobody did."""
+        found = self._rows("SELECT at, reason FROM approvals WHERE job = ? AND plan = ?", [job, plan])
+        return Approval(at=codec.moment(found[0]["at"]), reason=str(found[0]["reason"])) if found else None
 
     def lease_row(self, job: str) -> LeaseRow | None:
         """Return who runs a job, as far as the journal knows; the kernel's lock is the truth."""

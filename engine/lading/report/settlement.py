@@ -24,6 +24,14 @@ _FIGURES = ("in_flight", "stuck", "batches", "bytes", "added", "changed", "remov
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Approved:
+    """That a person allowed the plan of a run, when, and why (empty: not said)."""
+
+    at: datetime
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunReport:
     """One run as it stands now. `budget` is that of the job as declared today; None when the job is no more."""
 
@@ -31,6 +39,7 @@ class RunReport:
     settlement: Settlement
     batches: tuple[Batch, ...] = ()
     budget: Budget | None = field(default_factory=Budget)
+    approved: Approved | None = None
 
     @property
     def state(self) -> str:
@@ -83,6 +92,7 @@ class RunReport:
             "started_at": iso(self.run.created_at),
             "settled_at": iso(self.run.settled_at),
             "reason": self.run.reason,
+            "approved": {"at": iso(self.approved.at), "reason": self.approved.reason} if self.approved else None,
             "settlement": {name: getattr(one, name) for name in ("selected", *TERMS, *_FIGURES)},
             "sent": sum(batch.file.rows for batch in self.batches),
             "within_budget": not self.over_budget,
@@ -97,6 +107,9 @@ class RunReport:
         yield f"  {self._sent()}"
         if self.run.reason:
             yield f"  held: {visible(self.run.reason)}"
+        if self.approved:
+            reason = f": {visible(self.approved.reason)}" if self.approved.reason else ""
+            yield f"  approved {moment(self.approved.at)}{reason}"
         for rule, count in self.run.warnings.items():
             yield f"  {paint('warning', 'warn')}: {visible(rule)}: {noun(count, 'record')}"
         for batch in self.batches:
