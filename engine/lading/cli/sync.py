@@ -48,8 +48,11 @@ def sync(
     """Bring every target in line with its source.
 
     Brings what is open to its end, compares each source with what its target holds, sends the difference as batch
-    files, follows each batch to its end, and accounts for every row. Jobs follow what they depend on. Typing it again
-    after an interruption or a crash goes on where it stopped and sends nothing twice.
+    files, follows each batch to its end, and accounts for every row. Typing it again after an interruption or a crash
+    goes on where it stopped and sends nothing twice.
+
+    Jobs follow what they depend on. A job is not tried while the newest run of one that it depends on is held by a
+    guard, is not settled, or was never made, whether that one is named here or not.
     """
     do = _with_rejected if retry_rejected else sync_jobs
     answer = work(session, jobs, do, wait=not no_wait, timeout=timeout)
