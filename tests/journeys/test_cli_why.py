@@ -212,7 +212,10 @@ def test_a_key_is_told_in_every_form_of_output(deployment: Deployment) -> None:
     deployment.run("sync", "vehicles")
 
     text = why(deployment, "V0").stdout.splitlines()
-    assert text[0] == "vehicles: rejected: the target holds nothing of it; it is sent again when its row changes"
+    assert (
+        text[0]
+        == "vehicles: rejected: the target holds nothing of it; it is sent again when its row changes or on request"
+    )
     assert text[1].split("  ")[1].strip() == "kind"
     assert "VALIDATION_ERROR" in text[2]
     assert text[3] == "guests: nothing: the target is not known to hold it"

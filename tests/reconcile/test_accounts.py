@@ -13,6 +13,7 @@ from kit.deployment import write_sources
 from lading.core.batch import Phase, Verdict
 from lading.errors import EnvironmentProblem
 from lading.reconcile.cancel import cancel
+from lading.reconcile.deliver import baseline_of
 from lading.reconcile.resolve import resolve
 from lading.reconcile.sync import resume, sync
 
@@ -104,10 +105,11 @@ def test_a_batch_that_another_account_has_is_not_asked_for_here_and_ends_on_a_pe
     with office.world.lease("guests"):
         after = resolve(batch, today, office.world, delivered=delivered, reason="asked them")
 
-    assert (after.phase, after.verdict) == (Phase.SETTLED, Verdict.DECLARED if delivered else Verdict.CANCELLED)
+    assert (after.phase, after.verdict) == (Phase.SETTLED, Verdict.DECLARED if delivered else Verdict.RESENT)
     settlement = resumed(office, today).runs[0].settlement
     assert (settlement.accepted, settlement.rejected) == ((29, 0) if delivered else (0, 29))
-    assert (office.app.journal.baseline("guests", batch.identity) is not None) is delivered
+    told = office.world.data.lookup("G1", baseline_of(batch.job, batch.identity, office.world), [])
+    assert (told.held, told.newest) == ((True, "accepted") if delivered else (False, "again"))
     assert office.app.journal.baseline("guests", today.identity) is None
     assert not office.app.journal.audit()
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 def answers(office: Office) -> list[dict[str, str]]:
-    with (office.deployment.folder / "out" / "vehicles.csv").open(encoding="utf-8", newline="") as file:
+    with (office.deployment.results("out/vehicles.csv")).open(encoding="utf-8", newline="") as file:
         return list(csv.DictReader(file))
 
 
@@ -39,12 +39,13 @@ def test_answers_have_no_place_when_the_job_wants_none_any_more(office: Office) 
     (outcome,) = resume([office.context("vehicles", results=None)], office.world, PATIENT)
 
     assert outcome.error is None
-    assert not (office.deployment.folder / "out").exists()
+    assert not office.deployment.results("out").exists()
 
 
 def test_a_collection_that_does_not_say_its_key_is_fetched_anew(office: Office) -> None:
     """Older releases wrote such ones."""
-    place = office.deployment.folder / "out"
+    place = office.deployment.results("out")
+    place.parent.mkdir(parents=True, exist_ok=True)
     place.write_text("a file where a folder belongs", encoding="utf-8")
     office.sync("vehicles", PATIENT)
     batch = office.batch("vehicles")

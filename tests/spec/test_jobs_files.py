@@ -308,7 +308,7 @@ def test_a_value_from_the_environment_is_in_the_spec_hash(load_changed: Load) ->
 
 
 def test_a_spec_hash_is_the_same_on_every_machine(load_changed: Load) -> None:
-    assert hash_of(load_changed) == "d55cb03d583c52c6a021c6a122bdc08041b07158bed69f76932068f545293fff"
+    assert hash_of(load_changed) == "e3b572cdaa63fcd1837edf98db4e616aa4c63647c82d8659a073b727dc91dbb1"
 
 
 # ---- the mapping hash ----------------------------------------------------------------------------------------------

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from lading.journal import Journal
     from lading.ports import KnownKey
 
-_PLANNED = "`lading plan --limit N` shows the first N keys of what was never sent"
+_PLANNED = "`lading plan --limit 100` shows the first hundred keys of what was never sent"
 
 
 @command("why", example='lading why C1007\nlading why C1007 --job guests\nlading why \'["SA","LDG004"]\' --job plates')
