@@ -118,6 +118,17 @@ def test_a_condition_demands_a_member_only_where_it_holds(bench: Bench) -> None:
     assert [(one.row, one.field, one.code) for one in rejects(bench)] == [(2, "card", "condition")]
 
 
+def test_what_is_blank_makes_no_set_whole_and_meets_no_condition(bench: Bench) -> None:
+    fields = {"name": TEXT, "mail": TEXT}
+    sets = {"any_of": {"*": (frozenset({"name"}), frozenset({"mail"}))}}
+    prepare(bench, fields, {"name": "=name", "mail": "=mail"}, '1, ,\n2," ",\t\n3, x,\n4,,é\n5,é, \n', **sets)
+    assert [(one.key, one.code) for one in rejects(bench)] == [("1", "any_of"), ("2", "any_of")]
+    conditions = (Condition(field="name", equals=("Card",), required=("mail",)),)
+    rows = '1,Card,\n2,Card," "\n3,Cash, \n4,Card,é\n'
+    prepare(bench, fields, {"name": "=name", "mail": "=mail"}, rows, conditions=conditions)
+    assert [(one.key, one.code) for one in rejects(bench)] == [("1", "condition"), ("2", "condition")]
+
+
 def test_a_record_that_no_file_can_hold_is_invalid(bench: Bench) -> None:
     prepare(bench, {}, {"v": "=name"}, f"1,{'x' * 30_000},m\n2,y,m\n")
     bench.rules = rules(

@@ -64,6 +64,7 @@ def test_a_success_that_names_no_log_is_a_success(
         (Fault(kind="status", vendor=SITECORE, method="GET", path="_storage", status=503), DidNotHappen),
         (Fault(kind="cut", vendor=SITECORE, method="GET", path="_storage"), Unclear),
         (Fault(kind="status", vendor=SITECORE, method="GET", path="/inspect/", status=404), DidNotHappen),
+        (Fault(kind="rewind", vendor=SITECORE, method="GET", path="/inspect/", seconds=890), DidNotHappen),
     ],
 )
 def test_a_log_that_is_named_and_cannot_be_read_is_no_silence(

@@ -12,13 +12,13 @@ import polars as pl
 #: A frame whose days lie further apart gets no table.
 _DAYS_MOST = 200_000
 _DAY_SECONDS = 86_400
-#: The days around the years 1 to 9999. What lies beyond is written as one of these, and four digits cannot name them.
-_BEFORE, _AFTER = -719_163, 2_932_897
+#: No day beyond these can be written by the columnar library: it is written as one of these, some 260,000 years away.
+_BEFORE, _AFTER = -95_000_000, 95_000_000
 _PER_MILLI = {"ms": 1, "us": 1_000, "ns": 1_000_000}
 
 
 def day_text(values: pl.Series, form: str) -> pl.Series:
-    """Return days in a strftime form; one outside of the years 1 to 9999 as the day before or after them."""
+    """Return days in a strftime form; one that cannot be written as the last one before it that can."""
     number = _bounded(values.to_physical(), 1)
     found = _days(number, form)
     return number.cast(pl.Date).cast(pl.Datetime("ms")).dt.to_string(form) if found is None else found
@@ -27,7 +27,7 @@ def day_text(values: pl.Series, form: str) -> pl.Series:
 def moment_text(values: pl.Series, *, millis: bool, seconds: bool = True) -> pl.Series:
     """Return moments without time zone as ISO 8601 with Z: with milliseconds, or with seconds unless they are 0.
 
-    Without `seconds` they are left out. One outside of the years 1 to 9999 becomes the midnight before or after them.
+    Without `seconds` they are left out. One that cannot be written becomes the last one before it that can.
     """
     kind = values.dtype
     per_milli = _PER_MILLI[kind.time_unit] if isinstance(kind, pl.Datetime) and kind.time_unit else 1

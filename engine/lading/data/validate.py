@@ -190,12 +190,9 @@ def _whole(root: Members, schema: RecordSchema, mode: str) -> list[Check]:
     found = []
     sets = schema.alternatives(mode)
     if sets:
-        whole = [_all_there(members, one) for one in sets]
-        if not any(one is True for one in whole):
-            tests = [one for one in whole if isinstance(one, pl.Expr)]
-            words = " or ".join(" and ".join(sorted(one)) for one in sets)
-            test = ~reduce(or_, tests) if tests else pl.lit(value=True)
-            found.append(Check("", "any_of", test, f"needs {words}"))
+        tests = [_none_whole(members, sets, cheaply=one) for one in (False, True)]
+        words = " or ".join(" and ".join(sorted(one)) for one in sets)
+        found += [Check("", "any_of", tests[0], f"needs {words}", mark=tests[1])] if tests[0] is not None else []
     for one in schema.conditions:
         if one.modes and mode not in one.modes:
             continue
@@ -203,22 +200,31 @@ def _whole(root: Members, schema: RecordSchema, mode: str) -> list[Check]:
         if holds is False:
             continue
         for name in one.required:
-            missing = _missing(members.get(name))
-            if missing is not None:
-                test = missing if holds is True else missing & holds
+            missing, mark = (_missing(members.get(name), cheaply=one) for one in (False, True))
+            if missing is not None and mark is not None:
+                test, mark = (missing, mark) if holds is True else (missing & holds, mark & holds)
                 message = f"is required when {one.field} is {' or '.join(one.equals)}"
-                found.append(Check(name, "condition", test, message))
+                found.append(Check(name, "condition", test, message, mark=mark))
     for name, other in schema.differ:
         if isinstance(alike := same(members.get(name), members.get(other)), pl.Expr):
             found.append(Check(other, "differ", alike, f"is the same as {name}"))
     return found
 
 
-def _all_there(members: dict[str, Shape], wanted: frozenset[str]) -> pl.Expr | bool:
-    """Return whether every wanted member is there."""
+def _none_whole(members: dict[str, Shape], sets: tuple[frozenset[str], ...], *, cheaply: bool) -> pl.Expr | None:
+    """Return the test that no set of members is whole; None when one always is."""
+    whole = [_all_there(members, one, cheaply=cheaply) for one in sets]
+    if any(one is True for one in whole):
+        return None
+    tests = [one for one in whole if isinstance(one, pl.Expr)]
+    return ~reduce(or_, tests) if tests else pl.lit(value=True)
+
+
+def _all_there(members: dict[str, Shape], wanted: frozenset[str], *, cheaply: bool) -> pl.Expr | bool:
+    """Return whether every wanted member is there; `cheaply` that none of them may be missing."""
     tests = []
     for name in sorted(wanted):
-        missing = _missing(members.get(name))
+        missing = _missing(members.get(name), cheaply=cheaply)
         if name not in members:
             return False
         if missing is not None:

@@ -217,6 +217,7 @@ class HttpVendor:
                 located = self._asked(rules.locate, known)
                 url = None if accept(located) is Means.ABSENT else reading.text(read(located), rules.locate.read["url"])
                 if url is None:
+                    self._refuse_older(located)
                     return None
                 known["found.url"] = url
             try:
@@ -224,6 +225,14 @@ class HttpVendor:
             except SlotGone as expired:
                 gone = expired.reason
         raise Permanent(gone)
+
+    def _refuse_older(self, located: Asked) -> None:
+        """Refuse a status that names no document because it is older than the verdict: replicas lag behind."""
+        poll = self._dialect.poll
+        if located.call.url == poll.url and not isinstance(
+            read_status(replace(located, call=poll), self._dialect.words), Finished
+        ):
+            raise DidNotHappen("the vendor's status went back behind its verdict; it is asked again")
 
     def _downloaded(self, call: Call, known: Known, path: Path) -> Path | None:
         asked = self._asked(call, known, into=path)
