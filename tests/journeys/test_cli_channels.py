@@ -41,7 +41,8 @@ def test_a_sync_goes_on_when_nobody_reads_its_messages(deployment: Deployment, a
 
 @pytest.mark.parametrize("line", ["$L history >&-", "$L history 2>&-", "$L history -o json >&- 2>&-", "$L doctor >&-"])
 def test_a_channel_that_was_closed_is_no_error(deployment: Deployment, line: str) -> None:
-    done = bash(deployment.folder, line, deployment.environ())
+    # Whoever wants no colour is not asked whether a terminal is there.
+    done = bash(deployment.folder, f"unset NO_COLOR; export TERM=xterm; {line}", deployment.environ())
 
     assert (done.returncode, done.stderr) == (0, "")
 
