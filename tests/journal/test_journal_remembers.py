@@ -232,8 +232,12 @@ def test_what_was_unknown_is_resolved_together_with_the_baseline(journal: Journa
     assert journal.unknown_keys(batch.id) == ("K1",)
     after = a_baseline(batch, "c" * 64)
 
+    assert [one.delivered for one in journal.rejects(kind="unknown")] == [None]
+
     journal.resolve(batch, Resolved(at=LATER, delivered=True, reason="asked"), baseline=after)
 
+    assert [one.delivered for one in journal.rejects(kind="unknown")] == [True]
+    assert [one.delivered for one in journal.why("guests", "K1")] == [True]
     stored = journal.batch(batch.id)
     assert stored is not None
     assert stored.books == Books(accepted=8, rejected=2)

@@ -172,6 +172,18 @@ def test_rejects_are_a_table_in_which_no_text_moves_the_cursor() -> None:
     )
 
 
+@pytest.mark.parametrize(("delivered", "word"), [(True, "the vendor has it"), (False, "to be sent again")])
+def test_a_row_of_unknown_outcome_says_how_a_person_ended_it(*, delivered: bool, word: str) -> None:
+    unknown = Reject(kind="unknown", key="G1", reason="the vendor no longer knows the batch", line=1)
+    line = RejectLine(job="guests", run="guests-1", batch="guests-1f0c", reject=unknown, delivered=delivered)
+    report = RejectsReport(about="guests-1", rejects=(line,), total=1)
+
+    told = f"the vendor no longer knows the batch; resolved by hand: {word}"
+    assert report.text(plain).endswith(told)
+    assert [one["reason"] for one in report.lines()] == [told]
+    assert told in line.cells()
+
+
 def test_rejects_are_objects_for_programs() -> None:
     lines = list(RejectsReport(about="guests-1", rejects=REJECTS[:1], total=1).lines())
 

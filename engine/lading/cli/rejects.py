@@ -138,13 +138,14 @@ def _groups(journal: Journal, chosen: _Chosen, kind: str | None) -> tuple[Group,
     return tuple(Group(kind=one[0], code=one[1], field=one[2], count=count) for one, count in ordered)
 
 
-def _line(row: RejectRow) -> RejectLine:
-    return RejectLine(job=row.job, run=row.run, batch=row.batch or "", reject=row.reject)
+def line_of(row: RejectRow) -> RejectLine:
+    """Return a reject of the journal as it is reported."""
+    return RejectLine(job=row.job, run=row.run, batch=row.batch or "", reject=row.reject, delivered=row.delivered)
 
 
 def _all(journal: Journal, scope: Scope, kind: str | None) -> Iterator[RejectLine]:
     """Yield every reject, a page in memory at a time."""
     offset = 0
     while page := journal.rejects(*scope, kind, limit=_PAGE, offset=offset):
-        yield from map(_line, page)
+        yield from map(line_of, page)
         offset += len(page)

@@ -9,11 +9,11 @@ import click
 
 from lading.cli.command import command
 from lading.cli.declared import Declared, check_known, declared
+from lading.cli.rejects import line_of
 from lading.cli.session import Answer, Session
 from lading.errors import EnvironmentProblem, LadingError, StateError, UsageError
 from lading.ports import Baseline
 from lading.reconcile.context import Folders
-from lading.report.rejects import RejectLine
 from lading.report.why import KeyInFlight, KeyOfJob, KeyReject, WhyReport
 
 if TYPE_CHECKING:
@@ -63,10 +63,7 @@ def _ask(key: str, name: str, known: Declared, journal: Journal, app: App) -> Ke
             for one in batches
             if (place := Path(one.file.evidence)) in found.lines
         ),
-        rejects=tuple(
-            KeyReject(at=row.at, line=RejectLine(job=row.job, run=row.run, batch=row.batch or "", reject=row.reject))
-            for row in journal.why(name, key)
-        ),
+        rejects=tuple(KeyReject(at=row.at, line=line_of(row)) for row in journal.why(name, key)),
         note=note,
     )
 

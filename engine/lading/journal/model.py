@@ -17,13 +17,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectRow:
-    """A reject, with the run and the batch that it belongs to. `batch` is None for rows that we refused ourselves."""
+    """A reject, with the run and the batch that it belongs to. `batch` is None for rows that we refused ourselves.
+
+    `delivered` is what a person said of a row of unknown outcome, or None when nobody did.
+    """
 
     run: RunId
     batch: BatchId | None
     job: str
     at: datetime
     reject: Reject
+    delivered: bool | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

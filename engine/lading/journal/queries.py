@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 #: The event that opens the story of each batch: the batch as it was prepared. It is no event of the lifecycle.
 PREPARED = "Prepared"
+#: Rejects, and what a person said of those of unknown outcome.
+_REJECTS = (
+    "SELECT *, CASE WHEN rejects.kind = 'unknown' THEN (SELECT json_extract(events.payload, '$.delivered') FROM events "
+    "WHERE events.batch = rejects.batch AND events.kind = 'Resolved') END AS delivered FROM rejects"
+)
 
 
 class Queries(Store):
@@ -113,7 +118,7 @@ class Queries(Store):
     ) -> tuple[RejectRow, ...]:
         """Return a page of rejects in the order in which they were written; a negative limit returns all."""
         where, values = _where(job=job, run=run, kind=kind)
-        found = self._rows(f"SELECT * FROM rejects {where} ORDER BY no LIMIT ? OFFSET ?", [*values, limit, offset])  # noqa: S608 - column names of ours
+        found = self._rows(f"{_REJECTS} {where} ORDER BY no LIMIT ? OFFSET ?", [*values, limit, offset])
         return tuple(_reject(row) for row in found)
 
     def rejects_count(self, job: str | None = None, run: str | None = None, kind: str | None = None) -> int:
@@ -140,7 +145,7 @@ class Queries(Store):
 
     def why(self, job: str, key: str) -> tuple[RejectRow, ...]:
         """Return every reject of one key, oldest first. Rows that were accepted stand in the evidence files."""
-        found = self._rows("SELECT * FROM rejects WHERE job = ? AND key = ? ORDER BY no", [job, codec.plain(key)])
+        found = self._rows(f"{_REJECTS} WHERE job = ? AND key = ? ORDER BY no", [job, codec.plain(key)])
         return tuple(_reject(row) for row in found)
 
     def jobs(self) -> tuple[str, ...]:
@@ -250,4 +255,5 @@ def _reject(row: Row) -> RejectRow:
             row=row["row"],
             retry=bool(row["retry"]),
         ),
+        delivered=bool(row["delivered"]) if row["delivered"] is not None else None,
     )

@@ -22,12 +22,24 @@ _GROUPS = ("records", "kind", "code", "field")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectLine:
-    """One reject with its job, run and batch (empty for rows that we refused ourselves)."""
+    """One reject with its job, run and batch (empty for rows that we refused ourselves).
+
+    `delivered` is what a person said of a row of unknown outcome, or None when nobody did.
+    """
 
     job: str
     run: str
     batch: str
     reject: Reject
+    delivered: bool | None = None
+
+    @property
+    def reason(self) -> str:
+        """Return why the record did not get there, and how that ended on a person's word."""
+        if self.delivered is None:
+            return self.reject.reason
+        word = "the vendor has it" if self.delivered else "to be sent again"
+        return f"{self.reject.reason}; resolved by hand: {word}"
 
     def data(self) -> dict[str, object]:
         """Return the reject as plain values for JSON."""
@@ -40,7 +52,7 @@ class RejectLine:
             "key": one.key,
             "field": one.field or None,
             "code": one.code or None,
-            "reason": one.reason,
+            "reason": self.reason,
             "batch_line": one.line or None,
             "source_row": one.row or None,
             "retry": one.retry,
@@ -50,7 +62,7 @@ class RejectLine:
         """Return the reject as cells of an export, none of which a spreadsheet takes for a formula."""
         one = self.reject
         line, row = str(one.line or ""), str(one.row or "")
-        cells = (self.job, self.run, self.batch, one.kind, one.key, one.field, one.code, one.reason, line, row)
+        cells = (self.job, self.run, self.batch, one.kind, one.key, one.field, one.code, self.reason, line, row)
         return (*(_harmless(cell) for cell in cells), "yes" if one.retry else "no")
 
 
@@ -117,9 +129,9 @@ class RejectsReport:
                 one.field or "-",
                 one.code or "-",
                 str(one.line or "-"),
-                one.reason,
+                line.reason,
             )
-            for one in (line.reject for line in self.rejects)
+            for line, one in ((line, line.reject) for line in self.rejects)
         ]
 
 

@@ -187,5 +187,5 @@ def _cells(told: KeyReject) -> tuple[str, ...]:
         str(one.row or "-"),
         one.field or "-",
         one.code or "-",
-        f"{one.reason} (to be sent again)" if one.retry else one.reason,
+        f"{told.line.reason} (to be sent again)" if one.retry else told.line.reason,
     )
