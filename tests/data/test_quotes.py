@@ -93,9 +93,9 @@ def _read(folder: Path) -> list[list[str]] | None:
     return [[value or "" for value in row] for rows in found for row in rows]
 
 
-@given(st.text('a,"\n', max_size=14), st.integers(3, 9), st.booleans())
+@given(rows=st.text('a,"\n', max_size=14), piece=st.integers(3, 9), large=st.booleans())
 @FEW
-def test_whatever_is_read_is_what_strict_csv_reads(tmp_path: Path, rows: str, piece: int, large: bool) -> None:  # noqa: FBT001 - drawn
+def test_whatever_is_read_is_what_strict_csv_reads(tmp_path: Path, *, rows: str, piece: int, large: bool) -> None:
     text = "x,y\n" + rows
     (tmp_path / "s.csv").write_text(text, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
