@@ -23,10 +23,11 @@ from lading.errors import EnvironmentProblem, LadingError, Problem, SourceError,
 from lading.interrupts import Interrupts
 from lading.reconcile.context import Folders, JobContext, World
 from lading.spec import fill_in_lines, load, resolve_credentials
+from lading.spec.suggest import names_hint
 from lading.spec.vendor_spec import available_vendors, load_vendor, vendor_entry_point
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Sequence
     from types import TracebackType
 
     from lading.core.batch import Batch
@@ -123,7 +124,9 @@ class App:
             SpecError: with everything that is wrong in it.
         """
         if self._deployment is None:
-            self._deployment = load(self.settings.file, environ=os.environ, first=self._limit)
+            said = load(self.settings.file, environ=os.environ, first=self._limit, further=_against_source)
+            jobs = tuple(_with_results(job, self.settings.results_at) for job in said.jobs)
+            self._deployment = replace(said, jobs=jobs)
         return self._deployment
 
     @property
@@ -133,9 +136,7 @@ class App:
             said = Resources()
             with suppress(LadingError):  # some commands need the columnar path and no jobs.yaml
                 said = self.deployment.resources
-            from lading.data import Columnar  # noqa: PLC0415 - see the top of this file
-
-            self._data = Columnar(watcher=self.watcher, threads=self._resolved(said).threads)
+            self._data = _columnar(watcher=self.watcher, threads=self._resolved(said).threads)
         return self._data
 
     def _resolved(self, said: Resources) -> Resources:
@@ -172,7 +173,7 @@ class App:
         known = {job.name for job in self.deployment.jobs}
         for name in names:
             if name not in known:
-                raise UsageError(f'there is no job "{name}"', hint=f"jobs are: {', '.join(sorted(known))}")
+                raise UsageError(f'there is no job "{name}"', hint=names_hint(name, known, "jobs"))
         return tuple(job for job in self.deployment.jobs if not names or job.name in names)
 
     def check(self) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
@@ -186,15 +187,16 @@ class App:
             try:
                 problems += self.data.check(job, self.rules_of(job))
             except SourceError as error:
-                notes.append(f"{job.name}: {error.message}; its columns were not checked")
+                said = " ".join(one for one in (f"{error.message}.", error.hint) if one)
+                notes.append(f"{job.name}: {said} Its columns were not checked")
         return fill_in_lines(tuple(problems)), tuple(notes)
 
-    def world(self) -> World:
-        """Return the world that the reconcile loop runs in, with the mocks started if they are asked for."""
+    def world(self, names: Sequence[str] = ()) -> World:
+        """Return the world in which the named jobs (or all) run, with mocks of their vendors if they are asked for."""
         from lading.sinks import Sinks  # noqa: PLC0415 - see the top of this file
 
         if self.settings.mocks:
-            self.start_mocks()
+            self.start_mocks(self.jobs(names))
         return World(
             clock=self.clock,
             memory=self.journal,
@@ -222,15 +224,18 @@ class App:
 
     def context(self, job: Job) -> JobContext:
         """Return one job with its rules, its policy, its account and its vendor."""
-        if self.settings.mocks:
-            self.start_mocks()
         connection = self.connection_of(job)
         rules = self.rules_of(job)
         if connection.name not in self._vendors:
+            if self.settings.mocks:
+                base_url, credentials = self.start_mocks([job]).of(rules.name)
+            else:
+                base_url = connection.base_url
+                credentials = resolve_credentials(connection, os.environ, _read_secret)
             self._vendors[connection.name] = _connector(rules)(
                 rules,
-                base_url=self._base_url(connection),
-                credentials=self._credentials(connection),
+                base_url=base_url,
+                credentials=credentials,
                 ca_bundle=connection.ca_bundle,
                 clock=self.clock,
                 user_agent=f"lading/{__version__}",
@@ -253,7 +258,7 @@ class App:
             named = {name: text for name, text in connection.credentials.items() if name == rules.account_credential}
             known = resolve_credentials(replace(connection, credentials=named), os.environ, _read_secret)
             account = [rules.name, connection.base_url.rstrip("/"), *known.values()]
-        what = json.dumps([account, sorted(job.target.items())])
+        what = json.dumps([account, sorted(rules.told_apart_by(job.target).items())])
         return hashlib.sha256(what.encode()).hexdigest()[:16]
 
     def connection_of(self, job: Job) -> Connection:
@@ -264,21 +269,26 @@ class App:
         """Return the vendor that a job sends to."""
         return load_vendor(self.connection_of(job).vendor)
 
-    def start_mocks(self) -> BundledMocks:
-        """Start the bundled mocks of this deployment's vendors, once, and take their time over."""
+    def start_mocks(self, jobs: Sequence[Job]) -> BundledMocks:
+        """Start the bundled mocks of the vendors of these jobs, if none run yet, and take their time over.
+
+        Raises:
+            UsageError: when one of the vendors has no mock in the box.
+            EnvironmentProblem: when they do not start.
+        """
         if self._mocks is None:
             from lading.vendors.bundled import MockedTime, bundled_mocks, running_mocks  # noqa: PLC0415 - the same
 
             # The journal makes the state folder, and makes it private; the mocks' folder is in it.
             self.journal  # noqa: B018 - opening it is what is wanted
-            vendors = sorted({one.vendor for one in self.deployment.connections.values()})
+            vendors = sorted({self.rules_of(job).name for job in jobs})
             folder = self.settings.state_folder / "vendors"
             if self.settings.mocks_at is not None:
                 self._mocks = running_mocks(self.settings.mocks_at)
             else:
                 self._mocks = self._resources.enter_context(bundled_mocks(vendors, folder, self.clock))
             if self.settings.hurry:
-                self.clock = MockedTime(self._mocks.clock_url, self.clock)
+                self.clock = MockedTime(self._mocks, self.clock)
         return self._mocks
 
     def _lease(self, job: str) -> AbstractContextManager[object]:
@@ -286,13 +296,27 @@ class App:
 
         return lease(self.journal, self.settings.state_folder, job, this_process(), self.clock.now())
 
-    def _base_url(self, connection: Connection) -> str:
-        return self._mocks.base_urls[connection.vendor] if self._mocks else connection.base_url
 
-    def _credentials(self, connection: Connection) -> Mapping[str, str]:
-        if self._mocks:
-            return self._mocks.credentials[connection.vendor]
-        return resolve_credentials(connection, os.environ, _read_secret)
+def _with_results(job: Job, at: Callable[[str], str]) -> Job:
+    """Return the job with its answers, and those of another job that it reads, in the places that `at` gives."""
+    results = replace(job.results, path=at(job.results.path)) if job.results is not None else None
+    source = replace(job.source, path=at(job.source.path)) if job.source.job is not None else job.source
+    return replace(job, results=results, source=source)
+
+
+def _columnar(watcher: Watcher | None = None, threads: int | None = None) -> Columnar:
+    """Return the columnar path, imported once the library may be told what it may take of the machine."""
+    from lading.data import Columnar  # noqa: PLC0415 - see the top of this file
+
+    return Columnar(watcher=watcher, threads=threads)
+
+
+def _against_source(job: Job, rules: VendorRules) -> tuple[Problem, ...]:
+    """Return what does not fit the source in a job of a file that has other problems, as far as it can be read."""
+    try:
+        return _columnar().check(job, rules)
+    except LadingError:
+        return ()
 
 
 def _connector(rules: VendorRules) -> Connect:

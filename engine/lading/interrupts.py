@@ -11,7 +11,7 @@ import os
 import select
 import signal
 import threading
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from lading.errors import ExitCode
@@ -105,7 +105,8 @@ def _end_for_certain(ears: int) -> None:
     while second and os.read(ears, 1)[0] not in _EXIT_CODES:
         second = select.select([ears], [], [], END_GRACE - CALL_GRACE)[0]
     if not second:
-        os.write(2, f"error: {SAID}\nnext: {NEXT}\n".encode())
+        with suppress(OSError):
+            os.write(2, f"error: {SAID}\nnext: {NEXT}\n".encode())
     os._exit(code)
 
 

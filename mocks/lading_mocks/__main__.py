@@ -39,6 +39,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for wanted in (signal.SIGTERM, signal.SIGINT):
         signal.signal(wanted, lambda *_: stop.set())
     try:
+        _keep_what_is_there(wish)
         clock = Clock(wish.clock, frozen=wish.frozen, rate=wish.rate, auto=wish.auto)
         running = serve(
             wish.vendors or tuple(VENDORS),
@@ -52,18 +53,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
             switches=_switches(wish.switch),
         )
     except (OSError, ValueError) as error:
-        sys.stderr.write(f"lading_mocks: {error}\n")
-        return 2
+        return _not_served(error)
     with running:
         try:
             _announce(running, wish)
         except OSError as error:
-            sys.stderr.write(f"lading_mocks: {error}\n")
-            return 2
+            return _not_served(error)
         if wish.exit_with_stdin:
             threading.Thread(target=_outlive_nobody, args=(stop,), daemon=True).start()
         stop.wait()
     return 0
+
+
+def _not_served(error: OSError | ValueError) -> int:
+    """Say why nothing is served; gives 2 for a wish that makes no sense, 3 when the machine does not allow it."""
+    sys.stderr.write(f"lading_mocks: {error}\n")
+    return 3 if isinstance(error, OSError) else 2
 
 
 def _announce(running: Running, wish: argparse.Namespace) -> None:
@@ -71,10 +76,25 @@ def _announce(running: Running, wish: argparse.Namespace) -> None:
     if wish.ca_out is not None and running.ca is not None:
         shutil.copyfile(running.ca, wish.ca_out)
         said["ca"] = str(wish.ca_out.resolve())
-    sys.stdout.write(json.dumps(said) + "\n")
-    sys.stdout.flush()
     if wish.ready_file is not None:
         disk.write_json(wish.ready_file, said)
+    sys.stdout.write(json.dumps(said) + "\n")
+    sys.stdout.flush()
+
+
+def _keep_what_is_there(wish: argparse.Namespace) -> None:
+    """Replace files of an earlier start, and no others.
+
+    Raises:
+        ValueError: something else stands where a file is to be written.
+    """
+    for file, marks in ((wish.ready_file, (b'"vendors"', b'"clock_url"')), (wish.ca_out, (b"-----BEGIN CERTIFICATE",))):
+        if file is None or not os.path.lexists(file):
+            continue
+        content = file.read_bytes() if file.is_file() else None
+        if content is None or (content and not all(mark in content for mark in marks)):
+            msg = f"{file} is already there and none of ours; nothing was written. Name another file."
+            raise ValueError(msg)
 
 
 def _switches(given: Sequence[str]) -> dict[str, dict[str, Any]]:

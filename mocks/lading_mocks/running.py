@@ -200,10 +200,15 @@ class Running:
         }
 
     def environ(self) -> dict[str, str]:
-        """Our environment, in which lading finds these mocks for every connection and waits by their clock."""
-        file = self.state_dir / "ready.json"
+        """Our environment, in which lading finds these mocks for every connection and waits by their clock.
+
+        What lading remembers is of these mocks, so it is kept beside their world: to others the same rows are new.
+        """
+        folder = self.state_dir.resolve()
+        file = folder / "ready.json"
         disk.write_json(file, self.ready())
-        return {**os.environ, "LADING_MOCKS": "1", "LADING_MOCKS_AT": str(file)}
+        told = {"LADING_MOCKS": "1", "LADING_MOCKS_AT": str(file), "LADING_STATE": str(folder / "lading")}
+        return {**os.environ, **told}
 
     def reset(self) -> None:
         """Forget batches, files, stores, faults and requests; the clock stays."""

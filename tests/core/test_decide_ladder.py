@@ -11,8 +11,8 @@ from core_samples import NOW, SLOT, a_batch
 
 from lading.core import backoff
 from lading.core import decide as ladder
-from lading.core.batch import Batch, BatchId, Phase, Slot, Verb
-from lading.core.decide import admit, announces, decide, look_again, next_poll
+from lading.core.batch import BatchId, Phase, Slot, Verb
+from lading.core.decide import announces, decide, look_again, next_poll
 from lading.core.events import DidNotHappen, GaveUp, Reopened, SlotLost, StillRunning
 from lading.core.lifecycle import evolve
 from lading.core.policy import InDoubt, Policy
@@ -204,29 +204,3 @@ def test_polls_that_grow_at_all_grow_to_the_longest_wait(growth: float) -> None:
     waits = [next_poll(a_batch(Phase.SUBMITTED, polls=n), policy, NOW) - NOW for n in range(1000)]
     assert waits[-1] == policy.poll_most
     assert all(before < after for before, after in pairwise(waits) if before < policy.poll_most)
-
-
-def _named(name: str, phase: Phase, minute: int, **changes: object) -> Batch:
-    return replace(a_batch(phase, **changes), id=BatchId(name), prepared_at=NOW + timedelta(minutes=minute), job=name)
-
-
-def test_fresh_batches_wait_for_a_place_oldest_first() -> None:
-    fresh = [_named(f"b{n}", Phase.PREPARED, n) for n in (2, 0, 1)]
-    assert [one.id for one in admit(fresh, replace(ASK, in_flight_max=2))] == ["b0", "b1"]
-
-
-@pytest.mark.parametrize("phase", [Phase.ALLOCATED, Phase.SUBMITTED])
-def test_a_batch_in_flight_takes_a_place_and_always_goes_on(phase: Phase) -> None:
-    batches = [_named("old", Phase.PREPARED, 0), _named("flying", phase, 1)]
-    assert [one.id for one in admit(batches, ASK)] == ["flying"]
-
-
-def test_an_allocation_in_doubt_takes_a_place() -> None:
-    doubtful = _named("doubtful", Phase.PREPARED, 1, doubt=Verb.ALLOCATE, doubt_since=NOW)
-    assert [one.id for one in admit([_named("old", Phase.PREPARED, 0), doubtful], ASK)] == ["doubtful"]
-
-
-@pytest.mark.parametrize("phase", [Phase.SETTLED, Phase.COLLECTED])
-def test_a_settled_batch_takes_no_place(phase: Phase) -> None:
-    batches = [_named("done", phase, 0), _named("new", Phase.PREPARED, 1)]
-    assert [one.id for one in admit(batches, ASK)] == ["done", "new"]

@@ -306,7 +306,7 @@ def test_a_refusal_of_the_announced_verb_gives_up_without_doubt() -> None:
     assert evolve(doubtful, GaveUp(at=NOW, reason="403", verb=Verb.FIND_FILE)).doubt is Verb.UPLOAD
 
 
-@pytest.mark.parametrize(("delivered", "verdict"), [(True, Verdict.DECLARED), (False, Verdict.CANCELLED)])
+@pytest.mark.parametrize(("delivered", "verdict"), [(True, Verdict.DECLARED), (False, Verdict.RESENT)])
 def test_a_person_ends_the_doubt_of_a_stuck_batch(*, delivered: bool, verdict: Verdict) -> None:
     doubtful = a_batch(Phase.ALLOCATED, doubt=Verb.UPLOAD, doubt_since=NOW)
     stuck = evolve(doubtful, GaveUp(at=NOW, reason="failed 13 times"))
@@ -315,6 +315,11 @@ def test_a_person_ends_the_doubt_of_a_stuck_batch(*, delivered: bool, verdict: V
 
     assert (after.phase, after.verdict, after.doubt, after.stuck_from) == (Phase.SETTLED, verdict, None, None)
     assert (after.slot, after.reason) == (SLOT, "asked")
+
+
+def test_a_persons_verdict_is_not_told_in_the_vendors_last_word() -> None:
+    stuck = a_batch(Phase.STUCK, stuck_from=Phase.SUBMITTED, word="Running")
+    assert evolve(stuck, Resolved(at=LATER, delivered=False, reason="asked")).word == ""
 
 
 def test_a_stuck_batch_that_a_person_resolved_is_not_given_up_for_the_slots_it_lost() -> None:

@@ -193,6 +193,13 @@ def test_every_guard_that_is_broken_is_told_with_its_figures() -> None:
     assert "max_change 2" in found[2].message
 
 
+@pytest.mark.parametrize(("resent", "broken"), [(98, []), (97, ["max_change"])])
+def test_what_is_sent_again_as_the_target_holds_it_is_no_change_for_a_guard(resent: int, broken: list[str]) -> None:
+    found = breaches(Tally(changed=100, resent=resent), Guards(max_change=Limit(count=2)), baseline_rows=100)
+    assert [one.guard for one in found] == broken
+    assert all("would change 3 of 100" in one.message for one in found)
+
+
 @pytest.mark.parametrize(("changed", "broken"), [(5, []), (6, ["max_change"])])
 def test_a_share_of_changes_is_of_the_records_the_target_holds(changed: int, broken: list[str]) -> None:
     guards = Guards(max_change=Limit(percent=5))

@@ -63,6 +63,12 @@ def rules(schemas: dict[str, RecordSchema], default: str | None = None) -> Vendo
     )
 
 
+def test_a_target_is_told_apart_by_all_of_its_keys_but_those_beside() -> None:
+    target = {"service": "a", "email": "b"}
+    assert rules({}).told_apart_by(target) == target
+    assert replace(rules({}), target_beside=("email", "date")).told_apart_by(target) == {"service": "a"}
+
+
 def test_a_connection_without_wishes_leaves_the_vendor_its_habits() -> None:
     vendor = Policy(allocation_in_doubt=InDoubt.ASK, poll_first=HOUR, in_flight_max=3)
     assert wished(vendor, a_connection()) == vendor

@@ -34,7 +34,14 @@ def scenario() -> Iterator[Scenario]:
     made = Scenario(JOB, place)
     held = Baseline()
     for key in sorted(OLDER):
-        said = {"key": [key], "fingerprint": [b"1" * 16], "op": ["add"], "state": ["accepted"], "retry": [False]}
+        said = {
+            "key": [key],
+            "fingerprint": [b"1" * 16],
+            "op": ["add"],
+            "state": ["accepted"],
+            "retry": [False],
+            "code": [""],
+        }
         pl.DataFrame(said).write_parquet(place / "said.parquet")
         held = Columnar().advance(held, [place / "said.parquet"], made.state / "baselines" / JOB)
     segments = tuple(SegmentEntry(file=one.path.name, digest=one.path.stem, rows=one.rows) for one in held.segments)

@@ -201,7 +201,8 @@ class Bench:
         """Return a file of verdicts that accepts every row."""
         path = self.folder / f"{file.digest}.verdicts.parquet"
         evidence = pl.read_parquet(file.evidence, glob=False)
-        evidence.with_columns(pl.lit("accepted").alias("state"), pl.lit(value=False).alias("retry")).write_parquet(path)
+        ended = (pl.lit("accepted").alias("state"), pl.lit(value=False).alias("retry"), pl.lit("").alias("code"))
+        evidence.with_columns(*ended).write_parquet(path)
         return path
 
 
@@ -237,4 +238,5 @@ def job(folder: Path, mapping: dict[str, Any], **more: Any) -> Job:
     source: dict[str, Any] = {"path": "source.csv", "folder": str(folder), "key": ("id",)}
     source |= more.pop("source", {})
     given: dict[str, Any] = {"name": "job", "connection": "c", "target": {"schema": "guest"}, "mode": "upsert"}
-    return Job(source=Source(**source), record=record(mapping), spec_hash="ab" * 32, **(given | more))
+    given |= {"spec_hash": "ab" * 32, "mapping_hash": "ab" * 32}
+    return Job(source=Source(**source), record=record(mapping), **(given | more))

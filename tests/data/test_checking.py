@@ -14,6 +14,7 @@ from lading.core.job import Removal, Send
 from lading.core.mapping import Array, Each, Expression, Literal, Object, Place
 from lading.core.record_schema import Kind, Rule
 from lading.data import Columnar
+from lading.data.expressions import parse
 from lading.errors import Problem, SourceError
 
 HEAD = "id,name,mail\n"
@@ -46,6 +47,36 @@ def test_every_problem_is_told_with_its_place(bench: Bench) -> None:
     assert "Did you mean 'name'?" in found[3].suggestion
     assert "Did you mean 'id'?" in found[0].suggestion
     assert len(found) == 6
+
+
+@pytest.mark.parametrize(
+    ("sql", "hint"),
+    [
+        ("First Name", 'Write ="First Name": such'),
+        ("order", 'Write ="order": such'),
+        ("1st", 'Write ="1st": such'),
+        ("Mail-Address", 'Write ="Mail-Address": such'),
+        ('a"b', 'Write ="a""b": such'),
+        ("lower(First Name)", 'Write "First Name": such'),
+        ("lower(Mail-Address)", 'Write "Mail-Address": such'),
+        ("First Name || name", 'Write "First Name": such'),
+        ("First  Name", 'Did you mean "First Name", in double quotes?'),
+        ("nam", "Did you mean 'name'?"),
+        ("lower('zz", "texts in single quotes"),
+        ("zzz", "The source has: First Name, order"),
+    ],
+)
+def test_a_column_that_needs_quotes_is_shown_with_them(sql: str, hint: str) -> None:
+    columns = dict.fromkeys(("First Name", "order", "1st", "Mail-Address", "name", 'a"b'), pl.String())
+    found = parse(Expression(sql, Place("jobs.yaml", 1, 1)), columns)
+    assert isinstance(found, Problem)
+    assert hint in found.suggestion
+
+
+@pytest.mark.parametrize("sql", ['"First Name"', '"order"', '"1st"', 'lower("Mail-Address")', "upper(name) AS other"])
+def test_a_column_in_double_quotes_is_read(sql: str) -> None:
+    columns = dict.fromkeys(("First Name", "order", "1st", "Mail-Address", "name"), pl.String())
+    assert not isinstance(parse(Expression(sql, Place("jobs.yaml", 1, 1)), columns), Problem)
 
 
 @pytest.mark.parametrize(

@@ -55,7 +55,30 @@ def test_keys_that_stand_twice_stop_the_run_and_name_rows_not_values(bench: Benc
     assert "2 keys" in caught.value.message
     assert "rows 1, 3; rows 2, 4" in caught.value.message
     assert "secret" not in caught.value.message
-    assert "by:COLUMN" in caught.value.hint
+    assert "{by: COLUMN}" in caught.value.hint
+
+
+@pytest.mark.parametrize(
+    ("greater", "less"), [("10", "9"), ("2026-02-01", "2025-12-31"), ("10.5", "10.25"), ("b", "a")]
+)
+def test_the_greatest_value_is_the_greatest_by_what_it_says(bench: Bench, greater: str, less: str) -> None:
+    bench.change_source(duplicates="by:mail")
+    bench.source(f"id,name,mail\n1,right,{greater}\n1,wrong,{less}\n")
+    assert [one["value"]["name"] for one in bench.records()] == ["right"]
+
+
+@pytest.mark.parametrize(("one", "other"), [("31/01/2025", "01/02/2026"), ("9", "2026-01-01"), ("-5", "4")])
+def test_which_value_is_greatest_is_not_guessed(bench: Bench, one: str, other: str) -> None:
+    bench.change_source(duplicates="by:mail")
+    bench.source(f"id,name,mail\n2,a,{other}\n1,a,{one}\n1,b,{other}\n")
+    with pytest.raises(SourceError, match=r"the greatest mail cannot be said of rows \d"):
+        bench.compare()
+
+
+def test_a_column_that_decides_may_have_any_name(bench: Bench) -> None:
+    bench.change_source(duplicates="by:bad")
+    bench.source("id,name,mail,bad\n1,wrong,m,1\n1,right,m,2\n")
+    assert [one["value"]["name"] for one in bench.records()] == ["right"]
 
 
 @pytest.mark.parametrize(

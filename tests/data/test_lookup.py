@@ -28,6 +28,7 @@ def verdicts(folder: Path, name: str, *rows: tuple[str, str]) -> Path:
         pl.lit(name.encode().ljust(16)).alias("fingerprint"),
         pl.lit("change").alias("op"),
         pl.lit(value=False).alias("retry"),
+        pl.lit("").alias("code"),
     ).write_parquet(path)
     return path
 

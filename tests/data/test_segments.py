@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from lading.core import compaction
 from lading.data import Columnar, baseline, scatter, segments
-from lading.data.diff import REJECTED, REMOVAL_UNKNOWN, UNKNOWN
+from lading.data.diff import AGAIN, REJECTED, REMOVAL_UNKNOWN, UNKNOWN
 from lading.data.ordered import Ordered, known, newest
 from lading.data.scatter import HASH, end_of, hashed
 from lading.ports import Baseline, KnownKey, Segment
@@ -27,10 +27,17 @@ if TYPE_CHECKING:
 
     Held = dict[str, tuple[bytes | None, bytes | None, int | None]]
 
-NAMES = {"key": pl.String, "fingerprint": pl.Binary, "op": pl.String, "state": pl.String, "retry": pl.Boolean}
+NAMES = {
+    "key": pl.String,
+    "fingerprint": pl.Binary,
+    "op": pl.String,
+    "state": pl.String,
+    "retry": pl.Boolean,
+    "code": pl.String,
+}
 KEY = st.text("ab1\u00e9", min_size=1, max_size=2)
 SAID = st.tuples(
-    st.sampled_from(["add", "remove"]), st.sampled_from(["accepted", "rejected", "unknown"]), st.booleans()
+    st.sampled_from(["add", "remove"]), st.sampled_from(["accepted", "rejected", "unknown", "resent"]), st.booleans()
 )
 DELIVERY = st.dictionaries(KEY, SAID, max_size=25)
 RESOLVED = st.tuples(st.lists(KEY, max_size=10), st.booleans())
@@ -46,7 +53,10 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def told(path: Path, said: dict[str, Any], mark: bytes) -> Path:
     """Write a file of verdicts."""
-    rows = [(key, mark, op, state, state == "rejected" and retry) for key, (op, state, retry) in said.items()]
+    rows = [
+        (key, mark, op, "rejected" if state == "resent" else state, retry or state == "resent", state)
+        for key, (op, state, retry) in said.items()
+    ]
     pl.DataFrame(rows, schema=NAMES, orient="row").write_parquet(path)
     return path
 
@@ -57,9 +67,9 @@ def delivered(held: Held, said: dict[str, Any], mark: bytes) -> None:
         accepted, last, ended = held.pop(key, (None, None, None))
         if state == "accepted":
             accepted, last, ended = None if op == "remove" else mark, None, None
-        elif state == "unknown" or not retry:
+        elif state != "rejected" or not retry:
             unknown = REMOVAL_UNKNOWN if op == "remove" else UNKNOWN
-            last, ended = mark, REJECTED if state == "rejected" else unknown
+            last, ended = mark, {"rejected": REJECTED, "unknown": unknown, "resent": AGAIN}[state]
         if (accepted, last) != (None, None):
             held[key] = (accepted, last, ended)
 
@@ -69,11 +79,11 @@ def resolved(held: Held, keys: list[str], *, as_delivered: bool) -> None:
     for key in keys:
         accepted, last, ended = held.get(key, (None, None, None))
         if ended in (UNKNOWN, REMOVAL_UNKNOWN):
-            taken = last if ended == UNKNOWN else None
-            accepted = taken if as_delivered else accepted
             del held[key]
-            if accepted is not None:
-                held[key] = (accepted, None, None)
+            if not as_delivered:
+                held[key] = (accepted, last, AGAIN)
+            elif ended == UNKNOWN:
+                held[key] = (last, None, None)
 
 
 def merged(given: Baseline, parts: int) -> Held:
@@ -112,7 +122,7 @@ def test_any_deliveries_and_resolutions_with_any_merging_are_what_a_dictionary_w
     assert now.rows >= len(held)
     for key in {"a", "b1", *held}:
         accepted, _, ended = held.get(key, (None, None, None))
-        words = {REJECTED: "rejected", UNKNOWN: "unknown", REMOVAL_UNKNOWN: "unknown"}
+        words = {REJECTED: "rejected", UNKNOWN: "unknown", REMOVAL_UNKNOWN: "unknown", AGAIN: "again"}
         last = words[ended] if ended else "accepted" if key in held else ""
         assert Columnar().lookup(key, now, []) == KnownKey(held=accepted is not None, newest=last)
 

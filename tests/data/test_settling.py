@@ -74,8 +74,22 @@ def test_codes_may_be_numbers_or_texts_and_some_may_be_retried(bench: Bench) -> 
 
 def test_good_news_in_the_log_is_no_error(bench: Bench) -> None:
     file, refs = sent(bench)
-    verdicts = bench.settle(file, Verdict.MIXED, errors=log(bench, error(refs[0], 200), error(refs[1], "201")))
-    assert verdicts.books == Books(accepted=3)
+    lines = [error(refs[0], 200), error(refs[1].upper(), "201"), error(refs[2], 400)]
+    assert bench.settle(file, Verdict.MIXED, errors=log(bench, *lines)).books == Books(accepted=2, rejected=1)
+    assert bench.settle(file, errors=log(bench, *lines[:2])).books == Books(accepted=3)
+
+
+def test_good_news_alone_does_not_say_which_rows_of_a_batch_failed(bench: Bench) -> None:
+    file, refs = sent(bench)
+    verdicts = bench.settle(file, Verdict.MIXED, errors=log(bench, error(refs[1], 200)))
+    assert pl.read_parquet(verdicts.path)["state"].to_list() == ["unknown", "accepted", "unknown"]
+    assert {one.reason for one in rejects(verdicts)} == {"the vendor says that rows failed, not which"}
+
+
+def test_a_row_of_which_the_log_speaks_well_is_accepted_whatever_is_in_doubt(bench: Bench) -> None:
+    file, refs = sent(bench)
+    verdicts = bench.settle(file, Verdict.MIXED, errors=log(bench, error(refs[1], 200), error("null", 400)))
+    assert (verdicts.books, verdicts.unattributed) == (Books(accepted=1, unknown=2), 1)
 
 
 def test_doubled_and_contradictory_lines_count_once_as_the_error(bench: Bench) -> None:
@@ -151,6 +165,15 @@ def test_a_batch_of_which_nothing_was_applied_may_be_sent_again_whole(bench: Ben
     verdicts = bench.settle(file, verdict)
     assert verdicts.books == Books(rejected=3)
     assert all(one.retry and one.reason == "done" for one in rejects(verdicts))
+
+
+def test_a_batch_that_a_person_had_sent_again_may_be_at_the_target_all_the_same(bench: Bench) -> None:
+    file, _ = sent(bench)
+    verdicts = bench.settle(file, Verdict.RESENT)
+    assert verdicts.books == Books(rejected=3)
+    assert {(one.retry, one.code, one.reason) for one in rejects(verdicts)} == {
+        (True, "resent", "a person had it sent again")
+    }
 
 
 def test_a_lost_batch_and_a_missing_log_leave_every_row_unknown(bench: Bench) -> None:
@@ -238,8 +261,8 @@ def test_answers_come_back_with_the_key_in_front(lookup: Bench) -> None:
     assert said.books == Books(accepted=2, rejected=1, unknown=1)
     assert said.answers is not None
     answers = pl.read_parquet(said.answers)
-    assert answers.columns == ["id", "state", "vin", "wovr"]
-    assert answers.rows() == [("1", "VIC", "A", 'writ"ten, off'), ("2", None, "B", "clear")]
+    assert answers.columns == ["id", "state", "vin", "wovr", "vendor_id"]
+    assert answers.rows() == [("1", "VIC", "A", 'writ"ten, off', "y"), ("2", None, "B", "clear", "x")]
     assert [(one.kind, one.key, one.code, one.retry) for one in rejects(said)] == [
         ("rejected", "3", "SERVER_ERROR", True),
         ("unknown", "4", "", False),

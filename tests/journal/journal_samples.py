@@ -169,7 +169,7 @@ def snapshot(journal: Journal, run: str = "guests-1") -> tuple[object, ...]:
         tuple(journal.events(one.id) for one in batches),
         journal.rejects(limit=-1),
         journal.baseline("guests", "motorweb:acme"),
-        journal.high_water("guests", "motorweb:acme"),
+        journal.high_water("guests", "motorweb:acme", "ab" * 32),
         journal.live_files(),
         journal.head(),
         journal.serial,

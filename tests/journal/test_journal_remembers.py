@@ -40,7 +40,7 @@ from lading.core.events import (
 from lading.core.lifecycle import ImpossibleEventError
 from lading.core.run import RunState
 from lading.errors import LockedError, UsageError
-from lading.journal import Journal, codec
+from lading.journal import Approval, Journal, codec
 from lading.ports import Reject
 
 if TYPE_CHECKING:
@@ -203,11 +203,10 @@ def test_a_newer_baseline_takes_the_place_of_the_older(journal: Journal) -> None
     assert journal.baseline_files("guests") == ("111111111111.parquet",)
 
 
-def test_a_held_run_has_no_batches_and_moves_no_high_water(journal: Journal) -> None:
-    run = a_run(state=RunState.HELD, high_water="9", reason="the plan would remove 9 of 10")
+def test_a_held_run_has_no_batches(journal: Journal) -> None:
+    run = a_run(state=RunState.HELD, reason="the plan would remove 9 of 10")
     journal.start_run(run, (), rejects(2, "invalid"))
     assert journal.open_runs("guests") == (run,)
-    assert journal.high_water("guests", run.identity) is None
     with pytest.raises(ValueError, match="held"):
         journal.start_run(replace(run, id="guests-2", serial=2), [a_batch(run)], ())
 
@@ -219,42 +218,11 @@ def test_a_held_run_is_open_until_a_later_run_takes_its_place(journal: Journal) 
     assert [one.serial for one in journal.history("guests")] == [2, 1]
 
 
-def test_a_run_with_nothing_to_send_is_settled_at_once_and_moves_its_high_water(journal: Journal) -> None:
-    run = a_run(tally=Tally(source_rows=3, selected=3, unchanged=3), high_water="2026-11-22")
+def test_a_run_with_nothing_to_send_is_settled_at_once(journal: Journal) -> None:
+    run = a_run(tally=Tally(source_rows=3, selected=3, unchanged=3))
     journal.start_run(run, (), ())
     assert journal.run(run.id).state is RunState.SETTLED
     assert journal.run(run.id).settled_at == run.created_at
-    assert journal.high_water("guests", run.identity) == "2026-11-22"
-
-
-def test_the_high_water_waits_for_the_run_to_settle(journal: Journal) -> None:
-    run = a_run(high_water="2026-11-21")
-    batch = a_batch(run)
-    journal.start_run(run, [batch], ())
-    assert journal.high_water("guests", run.identity) is None
-
-    journal.deliver(lived(journal, batch), DELIVERED, baseline=None, rejects=())
-
-    assert journal.high_water("guests", run.identity) == "2026-11-21"
-
-
-def test_the_high_water_does_not_pass_rows_that_must_be_sent_again(journal: Journal) -> None:
-    run = a_run(high_water="2026-11-21")
-    batch = a_batch(run)
-    journal.start_run(run, [batch], ())
-    again = Reject(kind="rejected", key="K1", reason="cancelled by hand", retry=True)
-
-    journal.deliver(lived(journal, batch), DELIVERED, baseline=None, rejects=[[again]])
-
-    assert journal.high_water("guests", run.identity) is None
-
-
-def test_the_high_water_does_not_pass_rows_that_waited(journal: Journal) -> None:
-    run = a_run(tally=Tally(source_rows=3, selected=3, unchanged=2, held=1), high_water="2026-11-22")
-
-    journal.start_run(run, (), ())
-
-    assert journal.high_water("guests", run.identity) is None
 
 
 def test_what_was_unknown_is_resolved_together_with_the_baseline(journal: Journal) -> None:
@@ -335,6 +303,8 @@ def test_an_approval_is_for_one_plan_of_one_job(journal: Journal) -> None:
     assert journal.approved("guests", "plan-1")
     assert not journal.approved("guests", "plan-2")
     assert not journal.approved("vehicles", "plan-1")
+    assert journal.approval("guests", "plan-1") == Approval(at=NOW, reason="still so")
+    assert journal.approval("guests", "plan-2") is None
 
 
 def test_rejects_are_found_by_job_run_kind_and_key_and_are_grouped(journal: Journal) -> None:

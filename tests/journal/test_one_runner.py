@@ -97,6 +97,7 @@ def test_the_loser_is_told_who_runs_the_job_since_when_and_what_to_do(journal: J
     ):
         pass
     assert str(caught.value) == "job guests is being run by pid 123 on harbour since 2026-11-22 02:00:00 UTC"
+    assert caught.value.hint.startswith("Wait for it to end. Only when that process hangs")
     assert "lading unlock guests" in caught.value.hint
     assert caught.value.exit_code is ExitCode.LOCKED == 7
 

@@ -71,7 +71,7 @@ def test_a_run_that_is_cut_short_holds_what_is_in_no_batch(journal: Journal, *, 
     if not delivered:
         journal.deliver(lived(journal, batch), DELIVERED, baseline=None, rejects=())
     assert journal.run(run.id).state is RunState.SETTLED
-    assert journal.high_water("guests", run.identity) is None, "what is held stands below the mark"
+    assert journal.high_water("guests", run.identity, run.spec_hash) is None, "what is held stands below the mark"
     assert journal.audit() == ()
     with pytest.raises(LockedError, match="meanwhile"):
         journal.add_batch(a_batch(run, 2))

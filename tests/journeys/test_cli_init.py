@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from typing import TYPE_CHECKING
@@ -99,6 +100,22 @@ def test_a_file_that_is_there_is_named_and_nothing_is_written(
     assert said.stderr.startswith(f"error: {there} is already there; nothing was written\n")
     assert "`lading init --force`" in said.stderr
     assert tree(tmp_path) == {there: "mine"}
+
+
+@pytest.mark.parametrize("text", ["", "# to be written\n"])
+def test_what_an_empty_file_advises_works_and_touches_nothing(
+    text: str, lading: Callable[..., Result], tmp_path: Path
+) -> None:
+    (tmp_path / "data").mkdir()
+    mine = {"jobs.yaml": text, "data/customers.csv": "mine"}
+    for name, content in mine.items():
+        (tmp_path / name).write_text(content, encoding="utf-8")
+
+    advice = re.search(r"`lading (.*?)`", lading("validate").stderr)
+    assert advice is not None
+    assert lading(*advice[1].split()).exit_code == 0
+    assert mine.items() <= tree(tmp_path).items()
+    assert lading("validate", "-f", f"{advice[1].split()[-1]}/jobs.yaml").exit_code == 0
 
 
 def test_a_link_that_leads_nowhere_is_there_too(lading: Callable[..., Result], tmp_path: Path) -> None:

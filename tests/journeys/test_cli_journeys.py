@@ -103,6 +103,20 @@ def test_a_plan_after_a_sync_has_nothing_to_send(deployment: Deployment, lading:
     assert tree(deployment.folder) == before
 
 
+def test_a_plan_after_an_edit_of_the_record_says_why_every_row_is_another_one(
+    deployment: Deployment, lading: Callable[..., Result]
+) -> None:
+    edited = "the job was edited since its last run"
+    assert edited not in lading("plan", "guests").stdout
+    lading("sync", "guests")
+    file = deployment.folder / "jobs.yaml"
+    plain = file.read_text(encoding="utf-8")
+    file.write_text(plain.replace("on_removed: delete", "on_removed: ignore"), encoding="utf-8")
+    assert edited not in lading("plan", "guests").stdout
+    file.write_text(plain.replace("=initcap(name)", "=upper(name)"), encoding="utf-8")
+    assert edited in lading("plan", "guests").stdout
+
+
 def test_a_job_that_cannot_be_planned_does_not_hide_the_others(
     deployment: Deployment, lading: Callable[..., Result]
 ) -> None:
@@ -120,7 +134,12 @@ def test_a_guard_holds_until_the_very_plan_is_approved(deployment: Deployment, l
     lading("sync", "guests")
     keep_guests(deployment, 10)
 
-    assert lading("plan", "guests", "--detailed-exitcode").exit_code == 6
+    planned = lading("plan", "guests", "--detailed-exitcode", "--limit", "2")
+    assert planned.exit_code == 6
+    assert re.findall(r"^  - (.*)", planned.stdout, re.MULTILINE)[2:] == ["17 more: `--limit N` shows N of each kind"]
+    removed = lading("plan", "guests", "--limit", "0").stdout
+    assert "- 19 removes" in removed
+    assert "\n  - " not in removed
     held = lading("sync", "guests")
     assert held.exit_code == 6
     assert "nothing was sent; the plan is 0 added, 0 changed, 19 removed" in held.stdout
@@ -129,7 +148,13 @@ def test_a_guard_holds_until_the_very_plan_is_approved(deployment: Deployment, l
 
     approved = lading("approve", "guests", "--reason", "spring cleaning").stdout
     assert "0 added, 0 changed, 19 removed" in approved
+    assert "next: `lading sync guests` sends the plan that was approved" in lading("status").stdout
     assert "19 removed" in lading("sync", "guests").stdout
+    past = lading("history", "guests").stdout.splitlines()
+    assert [line.split("  ")[-1].strip() for line in past] == ["approved", "spring cleaning", "spring cleaning", "-"]
+    told = [one["approved"] for one in result(lading("-o", "json", "history", "guests"))["runs"]]
+    assert [one and one["reason"] for one in told] == ["spring cleaning", "spring cleaning", None]
+    assert "spring cleaning" in lading("settle", "guests").stdout
     again = lading("approve", "guests")
     assert again.exit_code == 2
     assert again.stderr.startswith("error: no guard holds guests")
@@ -156,6 +181,9 @@ def test_rejects_above_the_budget_are_shown_grouped_and_exported(
     assert exported[1].startswith("vehicles,vehicles-1,vehicles-")
     assert len(exported) == 2
     assert (deployment.folder / "why.csv").stat().st_mode & 0o777 == 0o600
+    piped = lading("rejects", "vehicles", "--export", "-")
+    assert (piped.exit_code, piped.stdout.splitlines()) == (0, exported)
+    assert not (deployment.folder / "-").exists()
 
 
 def test_a_record_rejected_long_ago_is_not_forgotten(lading: Callable[..., Result]) -> None:
@@ -165,6 +193,17 @@ def test_a_record_rejected_long_ago_is_not_forgotten(lading: Callable[..., Resul
     shown = lading("rejects", "vehicles").stdout
     assert "1 record more, rejected or unknown in an earlier run and not changed since" in shown
     assert result(lading("-o", "json", "rejects", "vehicles", "--all"))["total"] == 1
+
+
+def test_what_the_vendor_refused_is_sent_again_unchanged_on_request(lading: Callable[..., Result]) -> None:
+    lading("sync", "vehicles")
+    assert "nothing to send" in lading("plan", "vehicles").stdout
+
+    assert "+ 1 add" in lading("plan", "vehicles", "--retry-rejected").stdout
+    again = result(lading("-o", "json", "sync", "vehicles", "--retry-rejected"))
+
+    assert again["jobs"][0]["runs"][-1]["settlement"]["rejected"] == 1
+    assert "sent 1 record" in lading("settle", "vehicles").stdout
 
 
 def test_without_waiting_a_sync_is_unsettled_and_resume_settles_it(lading: Callable[..., Result]) -> None:
@@ -203,7 +242,10 @@ def test_settle_and_history_name_runs_by_their_id(lading: Callable[..., Result])
     assert [one["job"] for one in result(lading("-o", "json", "settle"))["runs"]] == ["vehicles", "guests"]
     assert [one["run"] for one in result(lading("-o", "json", "history", "guests"))["runs"]] == ["guests-1"]
     unknown = lading("settle", "nobody")
-    assert (unknown.exit_code, unknown.stderr.splitlines()[0]) == (2, "error: there is no run 'nobody' in the journal")
+    assert (unknown.exit_code, unknown.stderr.splitlines()[0]) == (2, 'error: there is no run and no job "nobody"')
+    assert 'did you mean "guests"? jobs are: guests, vehicles' in lading("settle", "gests").stderr
+    for command in ("plan", "history", "schedule", "sync"):
+        assert 'did you mean "guests"?' in lading(command, "gests").stderr
 
 
 def test_a_cancelled_batch_is_brought_to_its_end_by_resume(
@@ -296,10 +338,33 @@ def test_status_works_when_the_jobs_file_does_not(deployment: Deployment, lading
     assert "`lading validate` shows them" in done.stdout
 
 
-def test_serve_once_runs_what_is_due_and_ends(lading: Callable[..., Result]) -> None:
-    done = lading("serve", "--once")
+def test_status_of_one_job_tells_of_no_other(lading: Callable[..., Result]) -> None:
+    lading("sync", "--no-wait")
 
-    assert (done.exit_code, done.stdout) == (0, "nothing is open\n")
+    told = result(lading("-o", "json", "status", "guests"))
+    assert {one["job"] for one in (*told["open"], *told["jobs"])} == {"guests"}
+    unknown = lading("status", "gests")
+    assert (unknown.exit_code, "jobs are: guests, vehicles" in unknown.stderr) == (2, True)
+
+
+def test_serve_once_runs_what_is_due_and_ends(deployment: Deployment, lading: Callable[..., Result]) -> None:
+    guard(deployment, "schedule: {every: 1h}")
+
+    done = lading("serve", "--once")
+    assert done.exit_code == 0, done.stderr
+    assert done.stdout.startswith("nothing is due; the next slot is that of guests, ")
+
+    deployment.mocks.advance(2 * 3600)
+    done = lading("serve", "--once")
+    assert (done.exit_code, "guests: in flight (run 1" in done.stdout) == (5, True)
+
+
+@pytest.mark.parametrize("arguments", [[], ["--once"], ["guests"]])
+def test_serving_without_any_schedule_is_refused(lading: Callable[..., Result], arguments: list[str]) -> None:
+    done = lading("serve", *arguments)
+
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert " has a schedule: there would be nothing to serve" in done.stderr
 
 
 @pytest.mark.parametrize("form", ["text", "json"])
@@ -327,10 +392,21 @@ def test_the_mocks_say_where_they_are_and_end_with_whoever_started_them(tmp_path
         assert out.startswith(f"{CDP}: {url} (")
 
 
-def test_mocks_that_cannot_start_say_so_once(tmp_path: Path) -> None:
-    command = [sys.executable, "-m", "lading", "mocks", "serve", CDP, "--profile", "no-such-profile"]
+@pytest.mark.parametrize(
+    ("words", "code", "said"),
+    [
+        ("nobody", 2, "No mock of nobody"),
+        (f"{CDP} --profile no-such-profile", 2, "no-such-profile"),
+        (f"--switch {CDP}.nothing=1", 2, "nothing"),
+        ("--clock banana", 2, "banana"),
+        ("--ready-file no/such/folder/ready.json", 3, "ready.json"),
+    ],
+)
+def test_mocks_that_cannot_start_say_so_once(tmp_path: Path, words: str, code: int, said: str) -> None:
+    command = [sys.executable, "-m", "lading", "mocks", "serve", *words.split()]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
 
-    assert done.returncode == 3, done.stderr
-    assert "no-such-profile" in done.stderr
-    assert done.stderr.count("the mocks did not start") == 1
+    assert (done.returncode, done.stdout) == (code, "")
+    assert said in done.stderr
+    assert done.stderr.count("error: the mocks ") == 1
+    assert "Traceback" not in done.stderr

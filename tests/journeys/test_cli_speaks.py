@@ -148,7 +148,7 @@ def test_lading_alone_shows_its_help_on_stderr(lading: Callable[..., Result]) ->
 @pytest.mark.parametrize(
     ("arguments", "message", "hint"),
     [
-        (["snyc"], "No such command 'snyc'", "lading --help"),
+        (["snyc"], "No such command 'snyc'. Did you mean 'sync'?", "lading --help"),
         (["sync", "--nope"], "No such option '--nope'", "lading sync --help"),
         (["approve"], "Missing argument 'JOB'", "lading approve --help"),
         (["sync", "--timeout", "soon"], "'soon' is no duration; write one as in 45s, 30m or 1h30m", "lading sync"),
@@ -293,7 +293,7 @@ def test_every_ending_has_its_code_and_no_traceback(
     assert said.err.startswith(f"error: {message}\n")
     assert "Traceback" not in said.err
     if code >= 130:
-        assert "next: go on with `lading --state " in said.err
+        assert "; `lading --state " in said.err
 
 
 def test_an_unexpected_error_leaves_its_traceback_in_a_file_without_row_values(
@@ -340,14 +340,16 @@ def test_a_closed_stdout_is_no_error() -> None:
         ["bash", "-c", f"{sys.executable} -m lading -o json snyc >&-"], capture_output=True, text=True, check=False
     )
 
-    assert (done.returncode, done.stderr) == (2, "error: No such command 'snyc'\nnext: lading --help\n")
+    said = "error: No such command 'snyc'. Did you mean 'sync'?\nnext: lading --help\n"
+    assert (done.returncode, done.stderr) == (2, said)
 
 
 def test_a_channel_that_knows_no_such_letter_shows_its_number() -> None:
     environ = os.environ | {"PYTHONIOENCODING": "latin-1"}
     done = subprocess.run([*LADING, "sync-č"], env=environ, capture_output=True, text=True, check=False)
 
-    assert (done.returncode, done.stderr.splitlines()[0]) == (2, "error: No such command 'sync-\\u010d'")
+    said = "error: No such command 'sync-\\u010d'. Did you mean 'sync'?"
+    assert (done.returncode, done.stderr.splitlines()[0]) == (2, said)
 
 
 def on_a_terminal(folder: Path, *arguments: str, **environ: str) -> str:

@@ -22,7 +22,8 @@ if TYPE_CHECKING:
 
 def why(deployment: Deployment, *arguments: str, expect: int = 0, mocks: bool = True) -> Result:
     """Run `lading why` in this process; without `mocks` as somebody who means the vendors themselves."""
-    environ: dict[str, str | None] = {**deployment.environ(), **({} if mocks else {"LADING_MOCKS": None})}
+    unset = {} if mocks else {"LADING_MOCKS": None, "LADING_MOCKS_AT": None}
+    environ: dict[str, str | None] = {**deployment.environ(), **unset}
     given = [*arguments, "--file", str(deployment.folder / "jobs.yaml")]
     said = CliRunner().invoke(main, ["why", *given], env=environ)
     assert said.exit_code == expect, said.output
@@ -110,7 +111,8 @@ def test_an_unknown_outcome_is_told_with_the_way_to_end_it(deployment: Deploymen
     told = known(deployment, "G3")["guests"]
     assert (told["target"], told["held"], [one["kind"] for one in told["rejects"]]) == ("unknown", False, ["unknown"])
     batch = told["rejects"][0]["batch"]
-    assert f"resolve {batch} --delivered` or `--resend`" in why(deployment, "G3").stdout.splitlines()[-1]
+    said = why(deployment, "G3").stdout.splitlines()[-1]
+    assert all(f" resolve {batch} {answer}`" in said for answer in ("--delivered", "--resend"))
 
     deployment.run("resolve", batch, "--delivered")
     assert known(deployment, "G3")["guests"]["target"] == "accepted"
@@ -210,7 +212,10 @@ def test_a_key_is_told_in_every_form_of_output(deployment: Deployment) -> None:
     deployment.run("sync", "vehicles")
 
     text = why(deployment, "V0").stdout.splitlines()
-    assert text[0] == "vehicles: rejected: the target holds nothing of it; it is sent again when its row changes"
+    assert (
+        text[0]
+        == "vehicles: rejected: the target holds nothing of it; it is sent again when its row changes or on request"
+    )
     assert text[1].split("  ")[1].strip() == "kind"
     assert "VALIDATION_ERROR" in text[2]
     assert text[3] == "guests: nothing: the target is not known to hold it"

@@ -160,7 +160,7 @@ def test_answers_land_keyed_in_every_kind_of_sink_and_are_replaced_not_doubled(
     deployment.run("sync")
     deployment.run("sync")
 
-    keys = _keys(deployment.folder / name)
+    keys = _keys(deployment.results(name))
     assert len(keys) == len(set(keys)) == 19
     assert {one["delivery"] for one in deployment.mocks.ledger(BDP)} == {1, 2}
 

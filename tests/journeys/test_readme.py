@@ -68,6 +68,7 @@ def test_an_edited_row_is_planned_alone_and_a_broken_file_is_told(clone: Path) -
     planned = lading(clone, "plan", "--mocks", "guests")
     assert "~ 1 change" in planned.stdout
     assert "+ 0 adds" in planned.stdout
+    assert re.findall(r"^  [+~-] .*", planned.stdout, re.MULTILINE) == [f"  ~ {line.partition(',')[0]} (row 5)"]
 
     jobs = clone / "jobs.yaml"
     jobs.write_text(

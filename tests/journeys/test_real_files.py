@@ -46,7 +46,7 @@ def test_real_files_settle_and_equal_the_ledger_then_only_edits_are_sent(real: D
     assert first["vehicles"]["selected"] == 2_499
     _check_accents_and_mark(ledger[CDP])
     _check_items(ledger[CDP], real)
-    answers = pl.read_parquet(real.folder / "out" / "vehicles.parquet")
+    answers = pl.read_parquet(real.results("out/vehicles.parquet"))
     assert answers.height == first["vehicles"]["accepted"]
     assert answers["lot"].n_unique() == answers.height
 

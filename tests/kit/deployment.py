@@ -78,6 +78,10 @@ class Deployment:
         ready.write_text(json.dumps(told), encoding="utf-8")
         return {**os.environ, "LADING_MOCKS": "1", "LADING_MOCKS_AT": str(ready), "NO_COLOR": "1"}
 
+    def results(self, name: str) -> Path:
+        """Return where the answers of mocks come to be that jobs.yaml wants at this path, relative to its folder."""
+        return self.folder / ".lading" / "mocks" / "results" / name
+
     def run(self, *arguments: str, expect: int = 0, timeout: float = 60) -> str:
         """Run lading to its end, check its exit code, and return what it printed on stdout."""
         done = subprocess.run(

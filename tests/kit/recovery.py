@@ -120,6 +120,7 @@ def _move_all(batches: Sequence[Batch], context: JobContext, world: World, size:
             pl.lit("add").alias("op"),
             pl.lit("accepted").alias("state"),
             pl.lit(value=False).alias("retry"),
+            pl.lit("").alias("code"),
         ).write_parquet(path)
         parts.append(path)
     baseline = world.data.advance(Baseline(), parts, world.folders.baselines(first.job))

@@ -43,6 +43,31 @@ def awaited(ready: Path, process: subprocess.Popen[bytes]) -> dict[str, Any]:
     return said
 
 
+@pytest.mark.parametrize("option", ["--ready-file", "--ca-out"])
+def test_a_file_of_somebody_elses_is_not_replaced(tmp_path: Path, option: str) -> None:
+    (tmp_path / "jobs.yaml").write_text("version: 1")
+    command = [sys.executable, "-m", "lading_mocks", "--https", option, "jobs.yaml"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+
+    assert (done.returncode, done.stdout) == (2, "")
+    assert done.stderr.startswith("lading_mocks: jobs.yaml is already there and none of ours")
+    assert (tmp_path / "jobs.yaml").read_text() == "version: 1"
+
+
+def test_files_of_an_earlier_start_are_replaced(tmp_path: Path) -> None:
+    ready, ca = tmp_path / "ready.json", tmp_path / "ca.pem"
+    for _ in range(2):
+        with standing(ready, "--https", "--ca-out", str(ca)) as (_, said):
+            assert said["ca"] == str(ca)
+        kept = ready.read_text()
+        ready.unlink()
+    ready.write_text(kept)
+    command = [sys.executable, "-m", "lading_mocks", "--exit-with-stdin", "--ready-file", str(ready)]
+    done = subprocess.run(command, stdin=subprocess.DEVNULL, capture_output=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert ready.read_text() != kept
+
+
 def oracle(said: dict[str, Any], vendor: str, page: str) -> Any:
     url = f"{said['vendors'][vendor]['base_url']}/_mock/{page}"
     return requests.get(url, timeout=10).json()
@@ -130,7 +155,7 @@ def test_a_port_that_is_taken_is_said_in_one_line() -> None:
         port = running.url.rpartition(":")[2]
         command = [sys.executable, "-m", "lading_mocks", MOTORWEB, "--port", port]
         done = subprocess.run(command, capture_output=True, timeout=20, check=False)
-    assert done.returncode == 2
+    assert done.returncode == 3
     assert len(done.stderr.splitlines()) == 1
 
 

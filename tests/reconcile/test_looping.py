@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
-from office import PATIENT, Office
+from office import AT_ONCE, PATIENT, UPLOAD, VENDOR_OF, Office
 
 from lading.core.batch import Phase
 from lading.reconcile.sync import resume, sync
@@ -22,9 +23,9 @@ def in_files_of(context: JobContext, rows: int) -> JobContext:
 
 def test_when_a_sink_refuses_one_batch_the_others_of_the_job_wait_with_their_answers(office: Office) -> None:
     context = in_files_of(office.context("vehicles"), 10)
-    results = context.job.results
-    assert results is not None
-    place = office.deployment.folder / "out"
+    assert context.job.results is not None
+    place = office.deployment.results("out")
+    place.parent.mkdir()
     place.write_text("a file where a folder belongs", encoding="utf-8")
 
     (outcome,) = sync([context], office.world, PATIENT)
@@ -37,3 +38,18 @@ def test_when_a_sink_refuses_one_batch_the_others_of_the_job_wait_with_their_ans
     assert after.error is None
     assert not office.world.memory.open_batches("vehicles")
     assert office.delivered_once("vehicles")
+
+
+def test_when_one_sealed_file_is_damaged_the_others_of_the_job_are_not_sent(office: Office) -> None:
+    context = in_files_of(office.context("vehicles"), 10)
+    office.arm("vehicles", kind="refuse", times=0, **UPLOAD)
+    sync([context], office.world, AT_ONCE)
+    office.calm()
+    first, second = office.world.memory.open_batches("vehicles")
+    assert (first.phase, second.phase) == (Phase.ALLOCATED, Phase.ALLOCATED)
+    Path(first.file.path).write_bytes(b"spoilt")
+
+    (outcome,) = resume([context], office.world, PATIENT)
+
+    assert outcome.error is not None
+    assert office.deployment.delivered(VENDOR_OF["vehicles"]) == {}

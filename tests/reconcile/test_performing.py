@@ -13,7 +13,8 @@ from office import ALLOCATE, AT_ONCE, PATIENT, POLL, UPLOAD, Office
 from lading.core import steps, tickets
 from lading.core.batch import Batch, Phase, Verb
 from lading.core.events import Allocated, DidNotHappen, GaveUp, SlotLost, Unanswered
-from lading.errors import EnvironmentProblem
+from lading.errors import EnvironmentProblem, StateError
+from lading.reconcile.cancel import cancel
 from lading.reconcile.perform import perform
 
 if TYPE_CHECKING:
@@ -93,6 +94,30 @@ def test_a_sealed_file_that_is_not_what_was_sealed_is_not_sent_and_goes_when_it_
     assert office.batch("guests").phase is Phase.ALLOCATED
     file.write_bytes(sealed)
     office.resume("guests", PATIENT)
+    assert office.delivered_once("guests")
+
+
+@pytest.mark.parametrize("harm", ["gone", "changed"])
+def test_without_its_evidence_a_batch_is_not_sent_and_can_be_given_up(office: Office, harm: str) -> None:
+    """What the vendor says of the rows could not be read: nobody would know which were accepted."""
+    batch = allocated(office)
+    evidence = Path(batch.file.evidence)
+    if harm == "gone":
+        evidence.unlink()
+    else:
+        evidence.write_bytes(evidence.read_bytes() + b"x")
+    office.pass_by(office.context("guests").policy.backoff_most)
+
+    outcome = office.sync("guests", AT_ONCE)
+
+    assert isinstance(outcome.error, StateError)
+    assert "its rows were not sent" in outcome.error.hint
+    assert office.deployment.delivered("sitecore-cdp") == {}
+    assert (office.batch("guests").phase, office.batch("guests").doubt) == (Phase.ALLOCATED, None)
+    with office.world.lease("guests"):
+        cancel(office.batch("guests"), office.context("guests"), office.world)
+    assert office.resume("guests").runs[0].settlement.rejected == batch.file.rows
+    assert office.sync("guests", PATIENT).runs[-1].settlement.accepted == batch.file.rows
     assert office.delivered_once("guests")
 
 

@@ -93,9 +93,19 @@ def test_a_job_waits_for_the_one_it_depends_on_and_says_so(office: Office) -> No
     assert office.delivered_once("vehicles")
 
 
-def test_what_is_left_of_a_job_that_was_not_told_of_stands_by_itself(office: Office) -> None:
-    """Only what is run together waits for each other; nobody else's job is waited for."""
-    (outcome,) = sync([office.context("vehicles", depends_on=("guests",))], office.world, PATIENT)
+def test_a_job_waits_for_the_one_it_depends_on_whoever_ran_that_and_when(office: Office) -> None:
+    vehicles = office.context("vehicles", depends_on=("guests",))
+
+    (outcome,) = sync([vehicles], office.world, PATIENT)
+    assert (outcome.exit_code, outcome.runs) == (ExitCode.UNSETTLED, ())
+    assert outcome.skipped == 'it depends on "guests", which never ran: `lading sync guests` first'
+
+    office.sync("guests")
+    (outcome,) = sync([vehicles], office.world, PATIENT)
+    assert "`lading resume guests` follows it to its end" in outcome.skipped
+
+    office.resume("guests")
+    (outcome,) = sync([vehicles], office.world, PATIENT)
     assert outcome.exit_code is ExitCode.DONE
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from office import AT_ONCE, PATIENT, POLL, UPLOAD, VENDOR_OF
+from office import ALLOCATE, AT_ONCE, PATIENT, POLL, UPLOAD, VENDOR_OF
 
 from lading.core.batch import Phase, Verb, Verdict
 from lading.errors import UsageError
@@ -35,16 +35,41 @@ def resolved(office: Office, job: str, *, delivered: bool) -> Batch:
         return resolve(office.batch(job), office.context(job), office.world, delivered=delivered, reason="asked them")
 
 
-@pytest.mark.parametrize("job", ["guests", "vehicles"])
-def test_rows_that_a_person_says_the_vendor_has_are_accepted_and_never_sent_again(office: Office, job: str) -> None:
-    rows = in_doubt(office, job, "lose_answer").file.rows
+def test_rows_that_a_person_says_the_vendor_has_are_accepted_and_never_sent_again(office: Office) -> None:
+    rows = in_doubt(office, "guests", "lose_answer").file.rows
 
-    after = resolved(office, job, delivered=True)
+    after = resolved(office, "guests", delivered=True)
 
     assert (after.phase, after.verdict) == (Phase.SETTLED, Verdict.DECLARED)
-    assert office.resume(job).runs[0].settlement.accepted == rows
-    office.sync(job, PATIENT)
-    assert office.delivered_once(job)
+    assert office.resume("guests").runs[0].settlement.accepted == rows
+    office.sync("guests", PATIENT)
+    assert office.delivered_once("guests")
+
+
+def test_no_word_brings_the_answers_of_a_stuck_lookup_but_resume_does_when_the_vendor_has_them(office: Office) -> None:
+    batch = in_doubt(office, "vehicles", "lose_answer")
+
+    with pytest.raises(UsageError, match="is a lookup") as told:
+        resolved(office, "vehicles", delivered=True)
+
+    assert "`lading resume vehicles`" in told.value.hint
+    assert office.batch("vehicles") == batch
+    assert office.resume("vehicles").runs[0].settlement.unknown == 0
+    assert office.delivered_once("vehicles")
+
+
+def test_no_word_brings_the_answers_of_rows_that_a_lookup_lost_so_that_they_are_asked_for_anew(office: Office) -> None:
+    office.arm("vehicles", kind="vanish", times=0, **POLL["vehicles"])
+    office.sync("vehicles", PATIENT)
+    office.calm()
+    batch = office.batch("vehicles")
+
+    with pytest.raises(UsageError, match="is a lookup") as told:
+        resolved(office, "vehicles", delivered=True)
+
+    assert told.value.hint == f"`lading resolve {batch.id} --resend` asks for them anew"
+    resolved(office, "vehicles", delivered=False)
+    assert office.sync("vehicles", PATIENT).runs[-1].settlement.accepted > 0
 
 
 @pytest.mark.parametrize("job", ["guests", "vehicles"])
@@ -54,11 +79,34 @@ def test_rows_that_a_person_says_the_vendor_lacks_are_sent_again(office: Office,
 
     after = resolved(office, job, delivered=False)
 
-    assert (after.phase, after.verdict) == (Phase.SETTLED, Verdict.CANCELLED)
+    assert (after.phase, after.verdict) == (Phase.SETTLED, Verdict.RESENT)
     assert office.resume(job).runs[0].settlement.rejected == rows
     office.sync(job, PATIENT)
     assert sum(office.deployment.delivered(VENDOR_OF[job]).values()) == rows
     assert office.delivered_once(job)
+
+
+def test_unknown_rows_are_told_of_in_every_outcome_until_somebody_speaks(office: Office) -> None:
+    office.arm("guests", kind="vanish", times=0, **POLL["guests"])
+    lost = office.sync("guests", PATIENT)
+    office.calm()
+    again = office.sync("guests", PATIENT)
+
+    batch = office.batch("guests")
+    assert batch.books is not None
+    assert batch.books.unknown == batch.file.rows
+    assert lost.unresolved == again.unresolved == (batch,)
+
+    resolved(office, "guests", delivered=True)
+    assert office.sync("guests", PATIENT).unresolved == ()
+
+
+def test_what_was_never_sent_is_cancelled_and_not_resolved(office: Office) -> None:
+    office.arm("guests", kind="refuse", times=0, **ALLOCATE["guests"])
+    office.sync("guests")
+    with pytest.raises(UsageError, match="is prepared, and nothing about it is unknown") as told:
+        resolved(office, "guests", delivered=False)
+    assert f"lading cancel {office.batch('guests').id}" in told.value.hint
 
 
 def test_what_is_known_or_on_its_way_is_not_for_a_person_to_say(office: Office) -> None:

@@ -11,6 +11,7 @@ from office import AT_ONCE, PATIENT, POLL, UPLOAD
 
 from lading.cli.serve import CronSlots
 from lading.core.batch import Phase
+from lading.core.guards import Guards
 from lading.core.job import Schedule
 from lading.errors import EnvironmentProblem, ExitCode, LockedError, SourceError
 from lading.journal import Journal, lease
@@ -80,12 +81,35 @@ def test_a_slot_that_has_come_is_run_once_and_told(office: Office) -> None:
     assert len(office.app.journal.history("guests")) == 1
 
 
+def test_a_slot_that_came_after_a_job_was_first_seen_is_run_by_whoever_serves_next(office: Office) -> None:
+    contexts = hourly(office, "guests")
+
+    assert served(office, contexts) == []
+    office.pass_by(3 * HOUR)
+    (outcome,) = served(office, contexts)
+
+    assert len(outcome.runs) == 1
+    now = office.world.clock.now()
+    assert office.app.journal.slot_done("guests") == now.replace(minute=0, second=0, microsecond=0)
+
+
+def test_a_job_that_is_kept_waiting_is_seen_nonetheless(office: Office) -> None:
+    contexts = hourly(office, "guests", "vehicles", depends_on=("guests",))
+    office.sync("guests")
+
+    assert served(office, contexts) == []
+
+    assert office.app.journal.slot_done("vehicles") is not None
+
+
 def test_a_job_without_a_schedule_is_not_run_but_its_open_batch_is_followed(office: Office) -> None:
     office.sync("guests")
     office.pass_by(HOUR)
 
-    assert served(office, [office.context("guests")]) == []
+    (outcome,) = served(office, [office.context("guests")])
 
+    assert [one.run.serial for one in outcome.runs] == [1]
+    assert outcome.exit_code is ExitCode.DONE
     assert office.batch("guests").phase is Phase.DELIVERED
 
 
@@ -145,6 +169,35 @@ def test_a_job_waits_while_one_that_it_depends_on_has_something_in_flight(office
     assert office.app.journal.slot_done("vehicles") == due
 
 
+def test_a_job_waits_while_one_that_it_depends_on_is_held_and_that_is_told_once(office: Office) -> None:
+    held = office.context("guests", schedule=HOURLY, guards=Guards(min_rows=10**6))
+    begun(office, "guests")
+    last = begun(office, "vehicles") - HOUR
+    clock = Watched(office.world.clock, 4)
+    told: list[JobOutcome] = []
+
+    with pytest.raises(Enough):
+        serve(
+            [held, office.context("vehicles", schedule=HOURLY, depends_on=("guests",))],
+            replace(office.world, clock=clock),
+            CronSlots(),
+            told=told.append,
+        )
+
+    (skipped,) = [one for one in told if one.job == "vehicles"]
+    assert skipped.skipped.startswith('it depends on "guests", which a guard holds')
+    assert office.app.journal.slot_done("vehicles") == last
+
+
+def test_a_job_waits_for_one_that_is_in_flight_and_served_by_nobody_and_says_so(office: Office) -> None:
+    office.sync("guests")
+    begun(office, "vehicles")
+
+    (outcome,) = served(office, [office.context("vehicles", schedule=HOURLY, depends_on=("guests",))])
+
+    assert "`lading resume guests`" in outcome.skipped
+
+
 def test_a_job_that_somebody_else_runs_is_left_to_them(office: Office) -> None:
     office.sync("guests")
     office.pass_by(HOUR)
@@ -160,21 +213,64 @@ def test_a_job_that_somebody_else_runs_is_left_to_them(office: Office) -> None:
     assert office.batch("guests").phase is Phase.DELIVERED
 
 
-def test_a_batch_of_another_account_ends_the_serving_with_what_to_do(office: Office) -> None:
+def test_a_job_that_has_to_stop_is_told_and_the_batches_of_others_are_followed(office: Office) -> None:
     office.sync("guests")
+    office.sync("vehicles")
     office.pass_by(HOUR)
     context = replace(office.context("guests"), identity="another account")
 
-    with pytest.raises(EnvironmentProblem, match="belongs to another account"):
-        served(office, [context])
+    guests, vehicles = served(office, [context, office.context("vehicles")])
+
+    assert isinstance(guests.error, EnvironmentProblem)
+    assert "belongs to another account" in guests.error.message
+    assert (guests.exit_code, vehicles.exit_code) == (ExitCode.ENVIRONMENT, ExitCode.DONE)
+    assert office.batch("vehicles").phase is Phase.DELIVERED
+
+
+def test_a_trouble_that_stands_ends_no_serving_wakes_nobody_and_is_told_once(office: Office) -> None:
+    office.sync("guests")
+    office.pass_by(HOUR)
+    context = replace(office.context("guests"), identity="another account")
+    clock = Watched(office.world.clock, 4)
+    told: list[JobOutcome] = []
+
+    with pytest.raises(Enough):
+        serve([context], replace(office.world, clock=clock), CronSlots(), told=told.append)
+
+    assert [type(one.error) for one in told] == [EnvironmentProblem]
+    assert min(clock.slept) > timedelta(minutes=4)
+
+
+def test_a_trouble_that_comes_back_is_told_again(office: Office) -> None:
+    begun(office, "guests")
+    source = office.deployment.folder / "guests.csv"
+    rows = source.read_bytes()
+    clock = Watched(office.world.clock, 100)
+    told: list[JobOutcome] = []
+
+    def turned(outcome: JobOutcome) -> None:
+        """Repair the source when it was told to be missing, and take it away when it was read."""
+        told.append(outcome)
+        if outcome.error is not None:
+            source.write_bytes(rows)
+        else:
+            source.unlink(missing_ok=True)
+
+    source.unlink()
+    with pytest.raises(Enough):
+        serve(hourly(office, "guests"), replace(office.world, clock=clock), CronSlots(), told=turned)
+
+    assert [one.error is None for one in told][:4] == [False, True, True, False]
 
 
 def test_a_batch_that_waits_for_a_person_wakes_nobody(office: Office) -> None:
-    office.arm("guests", kind="status", status=400, **POLL["guests"])
     office.sync("guests")
+    office.arm("guests", kind="status", status=400, **POLL["guests"])
     office.pass_by(HOUR)
-    served(office, [office.context("guests")])
+    (outcome,) = served(office, [office.context("guests")])
+    assert outcome.exit_code is ExitCode.ENVIRONMENT
     assert office.batch("guests").phase is Phase.STUCK
+    assert served(office, [office.context("guests")]) == []
     clock = Watched(office.world.clock, 3)
 
     with pytest.raises(Enough):
@@ -191,7 +287,9 @@ def test_the_longest_sleep_is_five_minutes_and_the_next_slot_is_slept_to(office:
         serve(hourly(office, "guests"), replace(office.world, clock=clock), CronSlots(), told=told.append)
 
     assert max(clock.slept) <= timedelta(minutes=5)
-    assert [one.exit_code for one in told] in ([ExitCode.UNSETTLED], [ExitCode.UNSETTLED, ExitCode.DONE])
+    # The first run is told of when it is under way and when it has settled; the next has nothing to send.
+    assert told
+    assert [one.exit_code for one in told] == [ExitCode.UNSETTLED, ExitCode.DONE, ExitCode.DONE][: len(told)]
     done = office.app.journal.slot_done("guests")
     assert done is not None
     assert (done.minute, done.second) == (0, 0)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 from report_samples import NOW
 
 from lading.core.accounting import Tally
-from lading.core.guards import Breach
+from lading.core.guards import Breach, Budget, Limit
 from lading.errors import Problem
-from lading.ports import Reject
+from lading.ports import Excerpt, InvalidGroup, Named, Reject
 from lading.report.checks import Check, ChecksReport
 from lading.report.envelope import Failure, as_json, as_line, envelope
 from lading.report.plan import PlanReport, PlansReport
@@ -27,7 +28,13 @@ def plan(*breaches: Breach, **numbers: int) -> PlanReport:
     tally = Tally(**numbers)
     tally.check()
     return PlanReport(
-        job="guests", tally=tally, breaches=breaches, approved=False, fingerprint="f" * 64, baseline_rows=20
+        job="guests",
+        tally=tally,
+        breaches=breaches,
+        approved=False,
+        fingerprint="f" * 64,
+        baseline_rows=20,
+        budget=Budget(invalid=Limit(count=2)),
     )
 
 
@@ -41,6 +48,76 @@ def test_a_plan_says_what_would_be_sent_and_which_guard_would_hold_it() -> None:
         "the plan would remove 9 of 20 records the target holds, above max_remove 5%"
     )
     assert made.data()["would_be_held"] is True
+
+
+def test_a_plan_in_which_everything_changed_says_that_the_job_was_edited() -> None:
+    numbers = {"source_rows": 5, "selected": 5, "changed": 5}
+    said = "the job was edited since its last run, and now every row that the target holds counts as changed"
+    assert said in replace(plan(**numbers), edited=True).text(plain)
+    assert said not in plan(**numbers).text(plain)
+    for one in (plan(selected=5, changed=4, unchanged=1), plan(selected=5, changed=5, resent=1), plan()):
+        assert said not in replace(one, edited=True).text(plain)
+
+
+def test_a_plan_says_which_changes_are_none_at_the_target() -> None:
+    made = plan(source_rows=5, selected=5, changed=5, resent=4)
+
+    assert made.text(plain) == (
+        "guests: + 0 adds, ~ 5 changes, - 0 removes\n"
+        "  selected 5 = unchanged 0 + to send 5 + invalid 0 + rejected earlier 0 + unknown earlier 0 + held 0\n"
+        "  4 of the changes only send again what the target holds: none for a guard"
+    )
+    assert (made.data()["change"], made.data()["resent"]) == (5, 4)
+
+
+EXCERPT = Excerpt(
+    added=(Named(key="C1", row=1), Named(key="C\x1b[2J", row=1200)),
+    removed=(Named(key="C_9", row=0),),
+    invalid=(
+        InvalidGroup(field="email", code="format", count=3, first=(Named(key="C4", row=4), Named(key="", row=5))),
+        InvalidGroup(field="", code="record_size", count=1, first=()),
+    ),
+)
+
+
+def test_a_plan_names_the_first_of_each_kind_and_says_why_the_rest_is_invalid() -> None:
+    made = replace(
+        plan(source_rows=24, selected=25, added=20, removed=1, invalid=4),
+        excerpt=EXCERPT,
+    )
+
+    assert made.text(plain).splitlines()[2:] == [
+        "  + C1 (row 1)",
+        "  + C\\x1b[2J (row 1,200)",
+        "  + 18 more: `--limit N` shows N of each kind",
+        "  - C_9",
+        "  invalid: email (format): 3 records: C4 (row 4), (no key) (row 5) and 1 more",
+        "  invalid: record_size: 1 record",
+        "  the budget would be exceeded: 4 invalid of 25 selected, allowed 2 (a sync would exit with 4)",
+    ]
+    assert PlansReport(plans=(made,)).markdown().splitlines()[8:] == [
+        "- **guests**: + add: C1 (row 1), C\\\\x1b\\[2J (row 1,200) and 18 more",
+        "- **guests**: - remove: C\\_9",
+        "- **guests**: invalid: email (format): 3 records: C4 (row 4), (no key) (row 5) and 1 more",
+        "- **guests**: invalid: record\\_size: 1 record",
+        "- **guests**: the budget would be exceeded: 4 invalid of 25 selected, allowed 2 (a sync would exit with 4)",
+    ]
+    told = made.data()
+    assert told["first"] == {
+        "add": [{"key": "C1", "source_row": 1}, {"key": "C\x1b[2J", "source_row": 1200}],
+        "change": [],
+        "remove": [{"key": "C_9", "source_row": None}],
+    }
+    assert told["within_budget"] is False
+    assert told["invalid_groups"] == [
+        {
+            "field": "email",
+            "code": "format",
+            "count": 3,
+            "first": [{"key": "C4", "source_row": 4}, {"key": "", "source_row": 5}],
+        },
+        {"field": None, "code": "record_size", "count": 1, "first": []},
+    ]
 
 
 def test_a_plan_without_changes_says_that_there_is_nothing_to_send() -> None:
@@ -88,9 +165,9 @@ REJECTS = (
 def test_rejects_are_a_table_in_which_no_text_moves_the_cursor() -> None:
     assert RejectsReport(about="guests-1", rejects=REJECTS, total=12).text(plain) == (
         "guests-1: 12 rejects\n"
-        "kind      key   field  code    batch line  reason\n"
-        "invalid   G0    email  format           -  no address: b***n\n"
-        "rejected  名前  -      400              7  bad\\x1b]0;owned\\x07\\nline\n"
+        "kind      key   source row  field  code    batch line  reason\n"
+        "invalid   G0            30  email  format           -  no address: b***n\n"
+        "rejected  名前           -  -      400              7  bad\\x1b]0;owned\\x07\\nline\n"
         "10 more: `--limit 0` shows all, `--groups` counts them, `--export FILE.csv` writes them"
     )
 

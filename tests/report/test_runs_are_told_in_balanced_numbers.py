@@ -30,6 +30,16 @@ def test_a_settled_run_says_what_became_of_every_record() -> None:
     )
 
 
+def test_the_moment_beside_a_settled_run_is_when_it_settled() -> None:
+    settled = report(run(settled_at=NOW + timedelta(minutes=8)), batch())
+    flying = report(run(state=RunState.PREPARED), batch(phase=Phase.SUBMITTED, books=None))
+
+    assert settled.text(plain).startswith("guests: settled (run 1, 2026-11-22 07:38:14Z)\n")
+    assert flying.text(plain).startswith("guests: in flight (run 1, 2026-11-22 07:30:14Z)\n")
+    shown = StatusReport(now=NOW + timedelta(minutes=10), jobs=(JobStatus(job="guests", last=settled),))
+    assert "settled (run 1, 2026-11-22 07:38:14Z, 2 min ago)" in shown.text(plain)
+
+
 def test_a_budget_that_is_not_kept_is_called_exceeded() -> None:
     assert "(budget: 0 invalid, 4 rejected: exceeded)" in report(run(), batch(), invalid=0).text(plain)
 
@@ -128,13 +138,24 @@ def test_a_job_that_had_to_stop_says_why_and_the_others_are_still_told() -> None
         JobReport(job="orders", runs=(), exit_code=ExitCode.UNSETTLED, skipped='it depends on "guests"'),
     )
 
-    assert OutcomeReport(jobs=jobs).text(plain) == (
-        'guests: stopped: the disk is full\n  free some space\norders: not tried: it depends on "guests"'
-    )
-    assert OutcomeReport(jobs=jobs).markdown().splitlines()[4:] == [
+    assert OutcomeReport(jobs=jobs).text(plain).splitlines() == [
+        "guests: stopped: the disk is full",
+        "  free some space",
+        'orders: not tried: it depends on "guests"',
+        "next: `lading sync guests` when that is put right",
+        "next: `lading sync orders` when what it depends on has settled",
+    ]
+    assert OutcomeReport(jobs=jobs).markdown().splitlines()[4:6] == [
         "| guests |  | the disk is full |  |  |  |  |  |  |  |  |",
         '| orders |  | it depends on "guests" |  |  |  |  |  |  |  |  |',
     ]
+
+
+def test_an_error_that_says_what_to_type_is_not_followed_by_another_command() -> None:
+    locked = EnvironmentProblem("it is being run by pid 7", hint="wait for it, or `lading unlock guests`")
+    job = JobReport(job="guests", runs=(), exit_code=ExitCode.LOCKED, error=locked)
+
+    assert OutcomeReport(jobs=(job,)).next_steps() == ()
 
 
 def test_json_holds_the_whole_settlement_and_no_slot_url() -> None:

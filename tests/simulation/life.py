@@ -8,7 +8,7 @@ from __future__ import annotations
 import contextlib
 import re
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from lading.aside import Inline
 from lading.data import Columnar
@@ -20,7 +20,7 @@ from lading.vendors.client import connect
 from simulation.deployment import VENDOR_OF, rules_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Generator, Iterator, Mapping
     from contextlib import AbstractContextManager
     from datetime import datetime
     from pathlib import Path
@@ -106,15 +106,20 @@ _VERBS = {
 }
 
 
-def _staged(files: Iterator[BatchFile], fuse: Fuse) -> Iterator[BatchFile]:
-    """Yield the files, each made when it is asked for, with a checkpoint before and after."""
-    while True:
-        fuse.checkpoint("data.stage:before")
-        file = next(files, None)
-        fuse.checkpoint("data.stage:after")
-        if file is None:
-            return
-        yield file
+def _staged(files: Generator[BatchFile], fuse: Fuse) -> Iterator[BatchFile]:
+    """Yield the files, each made when it is asked for, with a checkpoint before and after.
+
+    Whatever ends it ends the making at once. Left to the garbage collector, the threads of a process that died would be
+    waited for in the middle of anything that another one does, such as the starting of a thread.
+    """
+    with contextlib.closing(files):
+        while True:
+            fuse.checkpoint("data.stage:before")
+            file = next(files, None)
+            fuse.checkpoint("data.stage:after")
+            if file is None:
+                return
+            yield file
 
 
 class Eyes:
@@ -168,7 +173,7 @@ def process(
             watcher=Eyes(fuse.told),
             shield=contextlib.nullcontext,
             lease=leases(journal, state, clock),
-            aside=lambda work: Inline(lambda stopped: _staged(work(stopped), fuse)),
+            aside=lambda work: Inline(lambda stopped: _staged(cast("Generator[BatchFile]", work(stopped)), fuse)),
         )
         yield Process(world=world, contexts=contexts, journal=journal)
     finally:

@@ -116,7 +116,7 @@ def one_slot_each(slots: Mapping[str, Slot], batches: list[Batch]) -> Iterator[s
     sent: Counter[str] = Counter()
     for batch in batches:
         if batch.slot is None or batch.slot.id.lower() not in slots:
-            if batch.phase is Phase.DELIVERED and batch.verdict is not Verdict.CANCELLED:
+            if batch.phase is Phase.DELIVERED and batch.verdict not in (Verdict.CANCELLED, Verdict.RESENT):
                 yield f"batch {batch.id} is delivered and has no slot that its vendor knows"
             continue
         slot = slots[batch.slot.id.lower()]

@@ -46,6 +46,8 @@ def speak(one: Process, slots: Mapping[str, Slot], sources: Sources) -> Said:
         keys = set(one.journal.unknown_keys(batch.id))
         fates = {key: (seen, fate) for key, seen, fate in _rows(batch, slots, sources) if key in keys}
         delivered = {fate for _, fate in fates.values()} == {"accepted"} and len(fates) == len(keys)
+        # Answers come by no word: they have to be asked for anew.
+        delivered = delivered and contexts[batch.job].job.results is None
         if not delivered:
             for key, (seen, _) in fates.items():
                 # Who says "send them again" wants those a second time that the vendor took or refused.

@@ -65,3 +65,16 @@ def test_a_secret_file_that_holds_no_secret_is_named(tmp_path: Path, content: by
 
 def test_a_connection_does_not_print_its_credentials() -> None:
     assert "KEY" not in repr(connection(key="${KEY}"))
+
+
+def test_every_credential_that_is_missing_is_named_at_once() -> None:
+    given = connection(key="${KEY}", word="${WORD}", there="${THERE}", extra="${file:/nowhere/extra}")
+
+    with pytest.raises(EnvironmentProblem) as caught:
+        resolve_credentials(given, {"THERE": "s3cret", "WORD": ""}, read)
+
+    assert caught.value.message == (
+        'credential "key" of connection "crm": KEY is not set; credential "word" of connection "crm": WORD is empty; '
+        'credential "extra" of connection "crm": cannot read /nowhere/extra: No such file or directory'
+    )
+    assert caught.value.hint == "export KEY=...; export WORD=...; make /nowhere/extra readable"

@@ -77,6 +77,16 @@ NO_JOBS_FILES = {
     "UTF-16": ("version: 1".encode("utf-16"), "jobs.yaml:1:1: the file is UTF-16"),
     "Latin-1": (b"version: 1\nname: caf\xe9\n", "jobs.yaml:2:10: this is no UTF-8 (byte 0xE9)"),
     "a bell": (b"version: 1\nname: \x07\n", "jobs.yaml:2:7: a control character (U+0007)"),
+    "an unseen line end in a comment": ("# a\u2028b\n".encode(), "jobs.yaml:1:4: an unseen line end (U+2028)"),
+    "an unseen line end in braces": (
+        "a: {b: c, # d\x85 e: f\n}\n".encode(),
+        "jobs.yaml:1:14: an unseen line end (U+0085)",
+    ),
+    "an unseen line end in quotes": ('a: "b\u2029c"\n'.encode(), "jobs.yaml:1:6: an unseen line end (U+2029)"),
+    "half a character": (b'a: "b\\ud800"\n', "jobs.yaml:1:4: half a character (U+D800)"),
+    "half a character in a list": (b'a: [b, "\\udfff"]\n', "jobs.yaml:1:8: half a character (U+DFFF)"),
+    "half a character in a key": (b'"\\ud800": a\n', "jobs.yaml:1:1: half a character (U+D800)"),
+    "half a character alone": (b'"\\ud800"', "jobs.yaml:1:1: half a character (U+D800)"),
     "too large": (b"#" * 1_000_001, "jobs.yaml: the file is larger than 1,000,000 bytes"),
     "brackets": (b"[" * 90_000, "jobs.yaml:1:65: more than 64 levels, one inside the other"),
     "braces": (b"{a: " * 90_000, "jobs.yaml:1:257: more than 64 levels, one inside the other"),
@@ -99,8 +109,8 @@ def test_what_is_no_jobs_file_at_all_is_said_so(workshop: Workshop, name: str) -
 
 def test_a_bomb_of_aliases_is_refused_alias_by_alias(workshop: Workshop) -> None:
     shown = [one.splitlines()[0] for one in workshop.problems(BOMB)]
-    assert "jobs.yaml:1:4: an anchor (&a)" in shown
-    assert "jobs.yaml:10:50: an alias (*b7)" in shown
+    assert "jobs.yaml:1:4: an anchor" in shown
+    assert "jobs.yaml:10:50: an alias" in shown
     assert sum("an alias" in one for one in shown) == 81
 
 
@@ -125,3 +135,24 @@ def test_no_escape_sequence_of_a_file_reaches_the_terminal(workshop: Workshop) -
     for problem in workshop.problems('version: "\\e[31m"\n"\\e[31mkey": 1\n\u200f: 2\n'):
         assert "\x1b" not in problem
         assert all(line.isprintable() for line in problem.splitlines())
+
+
+HALVES = {"path": "path: guests.csv", "nulls": "key: id}", "schema": "schema: guest", "literal": "guestType: customer"}
+
+
+@pytest.mark.parametrize("name", HALVES)
+def test_half_a_character_is_refused_where_it_stands(workshop: Workshop, name: str) -> None:
+    new = {
+        "path": 'path: "\\ud800.csv"',
+        "nulls": 'key: id, nulls: ["\\ud800"]}',
+        "schema": 'schema: "\\ud800"',
+        "literal": 'guestType: customer\n      firstName: "\\ud800"',
+    }
+    shown = workshop.problems(workshop.changed((HALVES[name], new[name])))
+    assert [one.splitlines()[0].partition(": ")[2] for one in shown] == ["half a character (U+D800)"]
+
+
+def test_a_variable_that_is_no_text_is_refused(workshop: Workshop) -> None:
+    text = workshop.changed(("path: guests.csv", 'path: "${PLACE}.csv"'))
+    [shown] = workshop.problems(text, {"PLACE": "caf\udce9"})
+    assert shown.splitlines()[0] == "jobs.yaml:12:21: PLACE in the environment is no UTF-8 text"

@@ -186,6 +186,15 @@ def test_on_removed_takes_a_record_as_written(load_changed: Load) -> None:
     assert removal.record == Object((("email", Expression("lower(id)")),))
 
 
+def test_the_column_of_since_shapes_the_run_and_no_record(load_changed: Load) -> None:
+    by = [
+        load_changed(("    mode: upsert\n", f"    mode: upsert\n    send: {{since: {column}}}\n")).jobs[0]
+        for column in ("updated_at", "version")
+    ]
+    assert by[0].spec_hash != by[1].spec_hash
+    assert by[0].mapping_hash == by[1].mapping_hash
+
+
 def test_send_since_schedule_every_budget_and_compression_are_taken(load_changed: Load) -> None:
     more = """mode: upsert
     send: {since: updated_at}
@@ -299,7 +308,67 @@ def test_a_value_from_the_environment_is_in_the_spec_hash(load_changed: Load) ->
 
 
 def test_a_spec_hash_is_the_same_on_every_machine(load_changed: Load) -> None:
-    assert hash_of(load_changed) == "b1f32b9de7993dcb0edce64e4290d61951826d0efbf4b1847ebc46a93d825d55"
+    assert hash_of(load_changed) == "e3b572cdaa63fcd1837edf98db4e616aa4c63647c82d8659a073b727dc91dbb1"
+
+
+# ---- the mapping hash ----------------------------------------------------------------------------------------------
+
+
+def mapping_of(load_changed: Load, *changes: tuple[str, str]) -> str:
+    return job_of(load_changed(*changes)).mapping_hash
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("email: =lower(email)", "email: =email"),
+        ("guestType: customer", "city: Wellington"),
+    ],
+    ids=lambda change: change[1],
+)
+def test_what_makes_a_record_of_its_values_is_in_the_mapping_hash(load_changed: Load, change: tuple[str, str]) -> None:
+    assert mapping_of(load_changed, change) != mapping_of(load_changed)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        ("mode: upsert", "mode: upsert\n    on_removed: delete"),
+        ("key: id}", "key: id, duplicates: last}"),
+        ("key: id}", 'key: id, delimiter: ";"}'),
+        ("key: id}", "key: id, encoding: cp1252}"),
+        ("guests.csv", "guests.parquet"),
+        ("key: id}", 'key: id, nulls: ["-"]}'),
+        ("key: id}", "key: id, join: [{path: a.csv, on: id}]}"),
+    ],
+    ids=lambda change: change[1].strip(),
+)
+def test_how_values_are_read_and_what_is_removed_is_not_in_the_mapping_hash(
+    load_changed: Load, change: tuple[str, str]
+) -> None:
+    assert mapping_of(load_changed, change) == mapping_of(load_changed)
+
+
+def test_whom_to_tell_and_when_is_in_the_spec_hash_and_not_in_the_mapping_hash(load_changed: Load) -> None:
+    plain = job_of(load_changed(), "checks")
+    changes = ("service: Vehicle ID", "service: Vehicle ID, email: a@example.com")
+    told = job_of(load_changed(changes), "checks")
+    assert told.mapping_hash == plain.mapping_hash
+    assert told.spec_hash != plain.spec_hash
+    other = job_of(load_changed(("service: Vehicle ID", "service: Another")), "checks")
+    assert other.mapping_hash != plain.mapping_hash
+
+
+def test_a_removal_has_a_mapping_hash_of_its_own_mode_and_record(load_changed: Load) -> None:
+    def removal_hash(wish: str, *more: tuple[str, str]) -> str:
+        removal = job_of(load_changed(("mode: upsert", f"mode: upsert\n    on_removed: {wish}"), *more)).removal
+        assert removal is not None
+        return removal.mapping_hash
+
+    plain = removal_hash("delete")
+    assert removal_hash("delete", ("email: =lower(email)", "email: =email")) == plain
+    assert removal_hash("gdpr_delete") != plain
+    assert removal_hash('{mode: delete, record: {email: "=lower(id)"}}') != plain
 
 
 def test_no_place_is_in_what_is_compared(load_changed: Load) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 
 from lading.spec.scalars import Doubt, Nothing, meaning
@@ -72,3 +74,11 @@ def test_a_value_that_readers_disagree_about_needs_quotes(text: str, reading: st
 @pytest.mark.parametrize("text", ["", "~", "null", "NULL"])
 def test_nothing_is_nothing(text: str) -> None:
     assert meaning(text) == Nothing()
+
+
+@pytest.mark.parametrize("unit", ["1", "1_", "1.", "1:", "1:1", "0x_", "-", "+1", ".", "1e", "2024-01-01", "0"])
+def test_a_value_without_end_is_read_at_once(unit: str) -> None:
+    began = time.process_time()
+    for end in ("", "x", "e", "."):
+        meaning(unit * (50_000 // len(unit)) + end)
+    assert time.process_time() - began < 2

@@ -134,6 +134,13 @@ def test_a_pointer_reads_members_and_places() -> None:
     assert reading.at(document, "") == document
 
 
+@pytest.mark.parametrize("body", [rb'{"a": ["x\ud800"], "\udc00": 1}', b'{"a": ["x\xed\xa0\x80"]}'])
+def test_half_a_character_in_an_answer_can_be_written_down(body: bytes) -> None:
+    document = reading.document(body)
+    assert reading.at(document, "/a/0") == "x?"
+    assert json.dumps(document, ensure_ascii=False).encode()
+
+
 def test_a_deeply_nested_answer_is_unreadable_and_not_a_crash() -> None:
     with pytest.raises(reading.UnreadableError):
         reading.document(b"[" * 200_000)

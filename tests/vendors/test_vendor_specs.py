@@ -18,6 +18,7 @@ from lading.core.policy import InDoubt
 from lading.core.record_schema import Kind, RecordSchema, Rule, Severity
 from lading.core.vendor_rules import FileFormat, Silence
 from lading.errors import SpecError, UsageError
+from lading.spec import render_problem
 from lading.spec.vendor_spec import available_vendors, load_vendor, vendor_schema
 
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ def test_motorweb_is_what_the_design_says() -> None:
     assert rules.policy.deadline.days == 31
     assert rules.policy.ask_after.total_seconds() < 900, "there must be time left in the URL's 15 minutes"
     assert rules.target_keys == {"service": True, "email": False, "scheduledDate": False, "schema": False}
+    asked = {"service": "Vehicle ID WOVR Batch", "email": "a@example.com", "scheduledDate": "2026-01-01"}
+    assert rules.told_apart_by(asked) == {"service": "Vehicle ID WOVR Batch"}
     assert rules.words["COMPLETE"] is rules.words["COMPLETED"] is Verdict.PROCESSED
     assert (rules.row_log.joined_by, rules.row_log.silence, rules.row_log.results) == ("inputs", Silence.UNKNOWN, True)
     assert rules.row_log.errors.retry_codes == ("SERVER_ERROR",)
@@ -238,6 +241,7 @@ def test_a_folder_of_ones_own_is_loaded(copy: Copy) -> None:
         ("connection/auth/user", "somebody", "connection.auth.user: must name one of credentials"),
         ("connection/auth/kind", "header", "connection.auth.headers: must say which header"),
         ("connection/auth/kind", "oauth2_client_credentials", "connection.auth.token: must be a call"),
+        ("target/beside", ["email"], "target.beside: must all be in target.keys"),
         ("modes/removal", ["erase"], "modes.removal: must all be in modes.send"),
         ("modes/send", ["upsert", "delete", "gdpr_delete", "guest"], "modes: not among the vendor's modes: insert"),
         ("target/default_schema", "product", "target.default_schema: there is no such file in records/"),
@@ -246,6 +250,65 @@ def test_a_folder_of_ones_own_is_loaded(copy: Copy) -> None:
 def test_what_cannot_mean_anything_is_refused_with_its_place(path: str, value: Any, said: str, copy: Copy) -> None:
     copy.change(path, value)
     assert [one for one in copy.problems() if one.startswith(said)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        (
+            "lost_after:",
+            "lost_afterr:",
+            'lost_afterr: no such key\n  did you mean "lost_after"?',
+        ),
+        ("  method: PUT\n", "  method: PTU\n", 'allocate.method: this word is not known here\n  did you mean "PUT"?'),
+        ("  ask_after: ", "  ask_after: about ", "policy.ask_after: this text has another form"),
+        ("version: 1\n", "version: 1\nversion: 1\n", '"version" stands here twice'),
+        ("name: sitecore-cdp", "name:sitecore-cdp", "no space after the colon"),
+        ("auth: {kind: basic, ", "auth: {kind: basic ", ""),
+    ],
+)
+def test_a_wrong_line_of_a_vendor_spec_is_shown_with_a_caret(old: str, new: str, said: str, copy: Copy) -> None:
+    text = copy.file.read_text(encoding="utf-8")
+    copy.file.write_text(text.replace(old, new, 1), encoding="utf-8")
+    number = text[: text.index(old)].count("\n") + new.count("\n")
+    with pytest.raises(SpecError) as raised:
+        load_vendor(str(copy.folder))
+    one = raised.value.problems[0]
+    shown = render_problem(one).splitlines()
+    assert shown[0].startswith(f"{copy.file}:{one.line}:{one.column}: ")
+    assert shown[2].endswith("^")
+    assert one.line >= 1
+    if said:
+        message, _, suggestion = said.partition("\n  ")
+        assert (one.message, one.suggestion) == (message, suggestion)
+        assert one.line in {number, number + 1}
+        assert one.source_line == copy.file.read_text(encoding="utf-8").splitlines()[one.line - 1]
+
+
+def test_a_wrong_line_of_a_record_schema_is_shown_and_every_file_is_read(copy: Copy) -> None:
+    for name in ("guest", "order"):
+        record = copy.folder / "records" / f"{name}.yaml"
+        record.write_text(
+            record.read_text(encoding="utf-8").replace("kind: string", "knid: string", 1), encoding="utf-8"
+        )
+    with pytest.raises(SpecError) as raised:
+        load_vendor(str(copy.folder))
+    unknown = [one for one in raised.value.problems if "no such key" in one.message]
+    assert [Path(one.file).name for one in unknown] == ["guest.yaml", "order.yaml"]
+    assert all("knid: string" in one.source_line and one.suggestion == 'did you mean "kind"?' for one in unknown)
+    assert all(one.source_line[one.column - 1 :].startswith("knid") for one in unknown)
+
+
+def test_a_vendor_spec_may_hold_anchors_and_its_headers_keep_their_secrets(copy: Copy) -> None:
+    text = copy.file.read_text(encoding="utf-8")
+    copy.file.write_text(text.replace("lost_after: ", "lost_after: &often ", 1), encoding="utf-8")
+    load_vendor(str(copy.folder))
+    text = text.replace("  method: PUT\n", "  method: PUT\n  form: {Authorization: hunter2hunter2, X: []}\n", 1)
+    copy.file.write_text(text, encoding="utf-8")
+    with pytest.raises(SpecError) as raised:
+        load_vendor(str(copy.folder))
+    assert "hunter2" not in repr(raised.value.problems)
+    assert any("form: {Authorization: *" in one.source_line for one in raised.value.problems)
 
 
 def test_all_problems_are_told_at_once(copy: Copy) -> None:
@@ -257,9 +320,9 @@ def test_all_problems_are_told_at_once(copy: Copy) -> None:
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"", "should be an object"),
-        (b"- a list", "should be an object"),
-        (b"version: 1\nversion: 2\n", "duplicate key"),
+        (b"", "the file is no mapping"),
+        (b"- a list", "the file is no mapping"),
+        (b"version: 1\nversion: 2\n", '"version" stands here twice'),
         (b"a: [1, 2\n", ""),
         (b"a: \xff\xfe\n", "not UTF-8"),
         (b"!!python/object:os.system {}\n", ""),

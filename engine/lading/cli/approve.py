@@ -14,7 +14,9 @@ from lading.report.said import Said
 
 @command("approve", example='lading approve guests --reason "the shop closed its old accounts"')
 @click.argument("job")
-@click.option("--reason", default="", metavar="TEXT", help="Why it is right; kept in the journal.")
+@click.option(
+    "--reason", default="", metavar="TEXT", help="Why it is right; kept in the journal; `lading history` shows it."
+)
 def approve(session: Session, job: str, *, reason: str) -> Answer:
     """Allow the plan of a job that a guard holds.
 

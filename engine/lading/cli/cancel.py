@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import click
 
 from lading.cli.command import command
-from lading.cli.declared import check_known
+from lading.cli.declared import check_known, context_of
 from lading.cli.session import Answer, Session
 from lading.core.batch import Batch, Phase
 from lading.errors import ExitCode, LadingError, UsageError
@@ -29,18 +30,31 @@ def cancel(session: Session, what: str) -> Answer:
     """
     with session.running_app() as app:
         batches = _meant(session, what)
-        app.jobs([batches[0].job])
-        sentences, codes = [], []
-        for batch in batches:
-            said, code = _cancelled(app, batch)
-            sentences.append(said)
-            codes.append(code)
+        # A mistake in the jobs file is told before mocks are started.
+        app.jobs(())
+        done = [_cancelled(app, batch) for batch in batches]
+    job = batches[0].job
     report = Said(
-        sentences=tuple(sentences),
-        facts={"job": batches[0].job, "batches": [batch.id for batch in batches]},
-        next_step=f"`lading resume {batches[0].job}` brings it to its end and balances the books",
+        sentences=tuple(sentence for one in done for sentence in one.sentences),
+        facts={"job": job, "batches": [batch.id for batch in batches]},
+        next_step=f"`lading resume {job}` brings it to its end and balances the books"
+        if any(map(_goes_on, done))
+        else "",
     )
-    return Answer(report=report, exit_code=gravest(codes))
+    return Answer(report=report, exit_code=gravest(one.code for one in done))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Done:
+    """What came of cancelling one batch: `after` is the batch then, or None when it was not to be."""
+
+    sentences: tuple[str, ...]
+    code: ExitCode = ExitCode.DONE
+    after: Batch | None = None
+
+
+def _goes_on(done: _Done) -> bool:
+    return done.after is not None and done.after.phase is not Phase.DELIVERED
 
 
 def _meant(session: Session, what: str) -> tuple[Batch, ...]:
@@ -56,15 +70,14 @@ def _meant(session: Session, what: str) -> tuple[Batch, ...]:
     raise UsageError(f"nothing of {what} is open", hint="`lading status`")
 
 
-def _cancelled(app: App, batch: Batch) -> tuple[str, ExitCode]:
+def _cancelled(app: App, batch: Batch) -> _Done:
     """Cancel one batch under its job's lease, and say how that went."""
     world = app.world()
-    (job,) = app.jobs([batch.job])
     try:
         with world.lease(batch.job):
-            after = cancel_batch(batch, app.context(job), world)
+            after = cancel_batch(batch, context_of(app, batch.job), world)
     except LadingError as error:
-        return error.message, error.exit_code
-    if after.phase is Phase.SUBMITTED:
-        return f"batch {batch.id}: the vendor was asked to cancel it", ExitCode.DONE
-    return f"batch {batch.id}: given up, nothing of it was sent", ExitCode.DONE
+        return _Done(sentences=(error.message, *([f"  {error.hint}"] if error.hint else [])), code=error.exit_code)
+    asked = after.phase is Phase.SUBMITTED
+    said = "the vendor was asked to cancel it" if asked else "given up, nothing of it was sent"
+    return _Done(sentences=(f"batch {batch.id}: {said}",), after=after)

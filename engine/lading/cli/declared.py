@@ -9,14 +9,17 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from lading.errors import LadingError, UsageError
+from lading.spec.suggest import names_hint
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from lading.app import App
     from lading.cli.session import Session
     from lading.core.guards import Budget
     from lading.core.job import Deployment, Job
     from lading.journal import Journal
+    from lading.reconcile.context import JobContext
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -48,11 +51,16 @@ def declared(session: Session, journal: Journal | None) -> Declared:
     return Declared(deployment=deployment, jobs={job.name: job for job in deployment.jobs})
 
 
+def context_of(app: App, job: str) -> JobContext | None:
+    """Return a job with everything it takes to run it; None when the jobs file declares it no more."""
+    found = [one for one in app.deployment.jobs if one.name == job]
+    return app.context(found[0]) if found else None
+
+
 def check_known(session: Session, journal: Journal | None, job: str) -> None:
     """Raise UsageError unless the job ran once or is declared."""
     if journal is not None and journal.last_run(job) is not None:
         return
     jobs = session.deployment().jobs
     if job not in {one.name for one in jobs}:
-        names = ", ".join(sorted(one.name for one in jobs))
-        raise UsageError(f'there is no job "{job}"', hint=f"jobs are: {names}")
+        raise UsageError(f'there is no job "{job}"', hint=names_hint(job, (one.name for one in jobs), "jobs"))

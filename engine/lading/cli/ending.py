@@ -5,7 +5,6 @@ It does not know what any command does. No traceback is ever shown; an unexpecte
 
 from __future__ import annotations
 
-import io
 import os
 import sys
 import traceback
@@ -15,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from lading import spec
+from lading.cli import channels
 from lading.cli.options import peeked
-from lading.cli.session import Answer, Session, silence_stdout
+from lading.cli.session import Answer, Session
 from lading.errors import EnvironmentProblem, ExitCode, LadingError, SpecError
+from lading.folders import make_private
 from lading.interrupts import NEXT, SAID, Interrupted
 from lading.report.envelope import Failure, annotation, as_json, as_line, envelope
 from lading.report.words import visible
@@ -41,14 +42,11 @@ _CODES = {
 
 def ended(run: Callable[[], Any], session: Session, arguments: list[str]) -> int:
     """Run a command, print how it came out, and return the exit code of the process."""
-    for channel in (sys.stdout, sys.stderr):
-        # A channel that cannot show a letter shows its number: never an error, never a lost line.
-        if isinstance(channel, io.TextIOWrapper):
-            channel.reconfigure(errors="backslashreplace")
+    channels.ready()
     try:
         came = run()
     except click.exceptions.NoArgsIsHelpError as error:
-        error.show()
+        channels.to_stderr(error.format_message())
         return ExitCode.INVALID
     except BaseException as error:  # noqa: BLE001 - the last stop of everything, signals included
         if not session.parsed:
@@ -106,7 +104,7 @@ def _unexpected(error: BaseException, session: Session) -> Failure:
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
             file.write(story + "\n")
     except Exception:  # noqa: BLE001 - whatever keeps us from the folder must not hide the error itself
-        click.echo(story, err=True)
+        channels.to_stderr(story)
         return Failure(
             code="unexpected", message=f"unexpected {name}; state saved", hint="report it with the lines above"
         )
@@ -119,7 +117,7 @@ def _unexpected(error: BaseException, session: Session) -> Failure:
 
 def _crash_file(session: Session) -> Path:
     folder = session.state_folder()
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_private(folder)
     return folder / f"crash-{session.now():%Y%m%dT%H%M%SZ}.txt"
 
 
@@ -182,7 +180,7 @@ def _to_stderr(failure: Failure, session: Session) -> None:
     lines.append(f"{paint('error:', 'bad')} {visible(failure.message)}")
     if failure.hint:
         lines.append(f"{paint('next:', 'head')} {visible(failure.hint)}")
-    click.echo("\n".join(lines), err=True, color=session.coloured(err=True))
+    channels.to_stderr("\n".join(lines), color=session.coloured(err=True))
 
 
 def _printed(write: Callable[[], None], code: int) -> int:
@@ -192,9 +190,9 @@ def _printed(write: Callable[[], None], code: int) -> int:
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
-        silence_stdout()
+        channels.silence(sys.stdout)
     except OSError as error:
-        silence_stdout()
-        click.echo(f"error: stdout could not be written: {error.strerror}", err=True)
+        channels.silence(sys.stdout)
+        channels.to_stderr(f"error: stdout could not be written: {error.strerror}")
         return code or ExitCode.ENVIRONMENT
     return code

@@ -5,7 +5,9 @@ It repairs nothing.
 
 from __future__ import annotations
 
+import os
 import platform
+import shlex
 import shutil
 import stat
 from typing import TYPE_CHECKING
@@ -15,7 +17,7 @@ from lading.report.checks import Check
 from lading.report.words import moment, noun, size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from lading.app import App
@@ -30,7 +32,7 @@ def examine(app: App, session: Session) -> Iterator[Check]:
     yield _python()
     deployment, check = _jobs_file(app)
     yield check
-    yield from _state_folder(app.settings.state_folder)
+    yield from examine_state(app.settings.state_folder)
     yield from _journal(app, session)
     if deployment is None:
         return
@@ -59,15 +61,25 @@ def _jobs_file(app: App) -> tuple[Deployment | None, Check]:
     return deployment, Check(name=name, ok=True, said=said)
 
 
-def _state_folder(folder: Path) -> Iterator[Check]:
+def may_write(folder: Path) -> bool:
+    """Whether this process may make files in a folder: its rights, and a disk that is not read-only."""
+    return folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)
+
+
+def examine_state(folder: Path, writable: Callable[[Path], bool] = may_write) -> Iterator[Check]:
+    """Whether the state folder is for us alone and can be written or made, and has room."""
     there = next(one for one in (folder, *folder.absolute().parents) if one.exists())
-    if there != folder:
-        yield Check(name="state folder", ok=True, said=f"{folder} is not there yet; the first sync makes it")
+    name, mode = "state folder", stat.S_IMODE(there.stat().st_mode)
+    if not writable(there):
+        said = f"nothing can be written to {there} (mode {mode:04o})"
+        fix = f"give yourself write access to {there}, or name another folder with --state"
+        yield Check(name=name, ok=False, said=said, fix=fix)
+    elif there != folder:
+        yield Check(name=name, ok=True, said=f"{folder} is not there yet; the first sync makes it")
     else:
-        mode = stat.S_IMODE(folder.stat().st_mode)
         private = not mode & 0o077
-        fix = "" if private else f"chmod 700 {folder}"
-        yield Check(name="state folder", ok=private, said=f"{folder}, mode {mode:04o}", fix=fix)
+        fix = "" if private else f"chmod 700 {shlex.quote(str(folder))}"
+        yield Check(name=name, ok=private, said=f"{folder}, mode {mode:04o}", fix=fix)
     free = shutil.disk_usage(there).free
     enough = free >= _FREE_LEAST
     fix = "" if enough else "free some space: batch files are sealed there before they are sent"
@@ -99,7 +111,7 @@ def _journal(app: App, session: Session) -> Iterator[Check]:
 def _connections(app: App, deployment: Deployment) -> Iterator[Check]:
     try:
         if app.settings.mocks:
-            app.start_mocks()
+            app.start_mocks(deployment.jobs)
     except LadingError as error:
         yield Check(name="mocks", ok=False, said=error.message, fix=error.hint)
         return

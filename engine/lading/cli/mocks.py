@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +13,9 @@ import click
 from lading.cli.command import SETTINGS, command
 from lading.cli.ending import print_answer
 from lading.cli.session import Answer, Session
-from lading.errors import EnvironmentProblem, ExitCode
+from lading.errors import EnvironmentProblem, ExitCode, UsageError
 from lading.report.said import Said
+from lading.vendors.bundled import check_installed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -52,8 +52,7 @@ def serve(session: Session, vendors: tuple[str, ...], **wishes: Any) -> int:
     Prints addresses and credentials once everything listens. `lading sync --mocks` starts mocks of its own and needs
     none of this.
     """
-    if find_spec("lading_mocks") is None or find_spec("pytest_httpserver") is None:
-        raise EnvironmentProblem("the mocks are not installed", hint="pip install 'lading[mocks]'")
+    check_installed()
     command = [sys.executable, "-m", "lading_mocks", *vendors, "--exit-with-stdin", *_arguments(wishes)]
     if wishes["list"]:
         return subprocess.run(command, check=False).returncode  # noqa: S603 - our own interpreter and our own program
@@ -72,6 +71,8 @@ def serve(session: Session, vendors: tuple[str, ...], **wishes: Any) -> int:
             if process.stdin is not None:
                 process.stdin.close()
             code = process.wait()
+    if code == ExitCode.INVALID:
+        raise UsageError("the mocks refused to start", hint="the line above says why; `lading mocks serve --help`")
     if not said and not interrupted:
         raise EnvironmentProblem("the mocks did not start", hint="the lines above say why; `lading mocks serve --help`")
     return ExitCode.DONE if code == 0 else ExitCode.UNEXPECTED

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 class NothingYet:
     """What a plan asks of the journal, before there is one."""
 
-    def high_water(self, job: str, identity: str) -> str | None:  # noqa: ARG002 - the signature is that of Memory
+    def high_water(self, job: str, identity: str, spec_hash: str) -> str | None:  # noqa: ARG002 - the signature is that of Memory
         """Return that no run was settled."""
         return None
 

@@ -9,6 +9,8 @@ import click
 from lading.cli.command import command, job_names
 from lading.cli.offline import offline_context, offline_world
 from lading.cli.session import Answer, Session
+from lading.cli.sync import retry_rejected, sending_rejected
+from lading.core.run import RunState
 from lading.errors import ExitCode, LadingError, SpecError
 from lading.reconcile.prepare import plan as plan_job
 from lading.reconcile.sync import gravest
@@ -19,6 +21,7 @@ if TYPE_CHECKING:
 
     from lading.app import App
     from lading.core.job import Job
+    from lading.journal import Journal
     from lading.reconcile.context import JobContext, World
 
 #: What `--detailed-exitcode` says when there is something to send. Not 2: that is a usage error.
@@ -28,21 +31,32 @@ CHANGES = 10
 @command("plan", example="lading plan guests\nlading plan --output md > plan.md    # a comment for a pull request")
 @job_names
 @click.option(
+    "--limit",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=10,
+    help="Show the keys of so many adds, changes and removes each (default: 10; 0: none).",
+)
+@click.option(
     "--detailed-exitcode", is_flag=True, help="Exit 10 when there is something to send, 6 when a guard holds."
 )
-def plan(session: Session, jobs: tuple[str, ...], *, detailed_exitcode: bool) -> Answer:
+@retry_rejected
+def plan(
+    session: Session, jobs: tuple[str, ...], *, limit: int, detailed_exitcode: bool, retry_rejected: bool
+) -> Answer:
     """Print what a sync would send, without contacting a vendor.
 
-    Compares each source with what its target is known to hold: adds, changes and removes, what stays, what is invalid,
-    and which guards would hold the run. Takes no lease and changes nothing.
+    Compares each source with what its target is known to hold: adds, changes and removes with their first keys and the
+    rows of the source that these stand in, what is invalid by field and rule, which guards would hold the run, and
+    whether its budget would be exceeded. Takes no lease and changes nothing.
     """
     with session.running_app() as app, session.journal() as journal:
-        chosen = app.jobs(jobs)
+        chosen = [sending_rejected(job) if retry_rejected else job for job in app.jobs(jobs)]
         problems, notes = app.check()
         if problems:
             raise SpecError(problems)
         with offline_world(app, journal) as world:
-            plans, failed = _plans(app, chosen, world)
+            plans, failed = _plans(app, chosen, world, journal, limit)
     report = PlansReport(
         plans=plans,
         unplanned=tuple(Unplanned(job=job, message=error.message, hint=error.hint) for job, error in failed.items()),
@@ -53,19 +67,21 @@ def plan(session: Session, jobs: tuple[str, ...], *, detailed_exitcode: bool) ->
     return Answer(report=report, exit_code=_code(report) if detailed_exitcode else ExitCode.DONE)
 
 
-def _plans(app: App, jobs: Sequence[Job], world: World) -> tuple[tuple[PlanReport, ...], dict[str, LadingError]]:
+def _plans(
+    app: App, jobs: Sequence[Job], world: World, journal: Journal | None, limit: int
+) -> tuple[tuple[PlanReport, ...], dict[str, LadingError]]:
     """Plan every job that can be planned; what keeps one of them from it is told with the others."""
     plans: list[PlanReport] = []
     failed: dict[str, LadingError] = {}
     for job in jobs:
         try:
-            plans.append(_planned(offline_context(app, job), world))
+            plans.append(_planned(offline_context(app, job), world, journal, limit))
         except LadingError as error:
             failed[job.name] = error
     return tuple(plans), failed
 
 
-def _planned(context: JobContext, world: World) -> PlanReport:
+def _planned(context: JobContext, world: World, journal: Journal | None, limit: int) -> PlanReport:
     made = plan_job(context, world)
     comparison = made.comparison
     return PlanReport(
@@ -77,7 +93,17 @@ def _planned(context: JobContext, world: World) -> PlanReport:
         baseline_rows=comparison.baseline_rows,
         in_flight=len(world.memory.open_batches(context.job.name)),
         warnings=comparison.warnings,
+        edited=journal is not None and _edited(context, journal),
+        budget=context.job.budget,
+        excerpt=world.data.excerpt(comparison, limit),
     )
+
+
+def _edited(context: JobContext, journal: Journal) -> bool:
+    """Whether the job shapes what it sends otherwise than the last run that sent to this account."""
+    runs = (one for one in journal.history(context.job.name) if one.identity == context.identity)
+    last = next((one for one in runs if one.state is not RunState.HELD), None)
+    return last is not None and last.spec_hash != context.job.spec_hash
 
 
 def _code(report: PlansReport) -> int:

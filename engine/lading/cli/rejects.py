@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import os
 from collections import Counter
 from dataclasses import dataclass
 from itertools import chain, islice
@@ -12,11 +10,12 @@ from typing import TYPE_CHECKING
 
 import click
 
+from lading.cli import export as exporting
 from lading.cli.command import command
 from lading.cli.declared import check_known, declared
 from lading.cli.session import Answer, Session
-from lading.errors import EnvironmentProblem, UsageError
-from lading.report.rejects import EXPORT_HEADER, Group, GroupsReport, RejectLine, RejectsReport
+from lading.errors import ExitCode, UsageError
+from lading.report.rejects import Group, GroupsReport, RejectLine, RejectsReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     from lading.journal import Journal, RejectRow
 
 _PAGE = 5_000
+_STDOUT = Path("-")
 KINDS = ("invalid", "rejected", "unknown")
 
 
@@ -39,7 +39,10 @@ KINDS = ("invalid", "rejected", "unknown")
     "--limit", type=click.IntRange(min=0), metavar="N", default=50, help="Show no more (default: 50; 0: all)."
 )
 @click.option(
-    "--export", type=click.Path(path_type=Path, dir_okay=False), metavar="FILE.csv", help="Write all of them to a file."
+    "--export",
+    type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
+    metavar="FILE.csv",
+    help="Write all of them to a file as CSV, or with `-` to stdout. Replaces an earlier export, nothing else.",
 )
 def rejects(  # noqa: PLR0913 - its options are what a person may ask for
     session: Session,
@@ -51,29 +54,37 @@ def rejects(  # noqa: PLR0913 - its options are what a person may ask for
     groups: bool,
     limit: int,
     export: Path | None,
-) -> Answer:
+) -> Answer | ExitCode:
     """Show the rows that did not get there, and why.
 
     invalid: we refused the row before sending; rejected: the vendor did; unknown: the vendor did not say. Values are
-    masked. `batch line` counts the records of the batch file from 1.
+    masked. `source row` counts the rows of the source from 1, without its header; `batch line` the records of the
+    batch file from 1.
     """
     if run is not None and every:
         raise click.UsageError("--run names one run, --all means all of them: give one of the two")
+    if groups and export is not None:
+        raise click.UsageError("--groups counts, --export writes every row: give one of the two")
+    if export == _STDOUT and session.output != "text":
+        raise click.UsageError(f"--export - writes CSV to stdout, --output {session.output} something else there")
     with session.journal() as journal:
         if journal is None:
             if job is not None:
                 check_known(session, journal, job)
-            return Answer(report=RejectsReport(about=run or job or "all jobs", rejects=(), total=0))
-        chosen = _chosen(session, journal, job, run, every=every)
-        if groups:
-            return Answer(report=GroupsReport(about=chosen.about, groups=_groups(journal, chosen, kind)))
-        total = sum(journal.rejects_count(*scope, kind) for scope in chosen.scopes)
-        found = chain.from_iterable(_all(journal, scope, kind) for scope in chosen.scopes)
-        if export is not None:
-            _export(export, found)
-            shown: tuple[RejectLine, ...] = ()
+            chosen, total = _Chosen(about=run or job or "all jobs", scopes=()), 0
+            found: Iterator[RejectLine] = iter(())
         else:
-            shown = tuple(islice(found, limit or None))
+            chosen = _chosen(session, journal, job, run, every=every)
+            if groups:
+                return Answer(report=GroupsReport(about=chosen.about, groups=_groups(journal, chosen, kind)))
+            total = sum(journal.rejects_count(*scope, kind) for scope in chosen.scopes)
+            found = chain.from_iterable(_all(journal, scope, kind) for scope in chosen.scopes)
+        if export == _STDOUT:
+            exporting.to_stdout(found)
+            return ExitCode.DONE
+        if export is not None:
+            exporting.to_file(export, found)
+        shown = tuple(islice(found, limit or None)) if export is None else ()
     report = RejectsReport(
         about=chosen.about,
         rejects=shown,
@@ -137,20 +148,3 @@ def _all(journal: Journal, scope: Scope, kind: str | None) -> Iterator[RejectLin
     while page := journal.rejects(*scope, kind, limit=_PAGE, offset=offset):
         yield from map(_line, page)
         offset += len(page)
-
-
-def _export(path: Path, rejects: Iterator[RejectLine]) -> None:
-    """Write the file whole or not at all, for our eyes only: even masked, it speaks of persons."""
-    partial = path.with_name(f".{path.name}.partial")
-    try:
-        descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(EXPORT_HEADER)
-            writer.writerows(one.cells() for one in rejects)
-        partial.replace(path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise EnvironmentProblem(
-            f"{path} could not be written: {error.strerror}", hint="name a file in a folder that you may write to"
-        ) from None

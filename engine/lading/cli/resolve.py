@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lading.cli.command import command
+from lading.cli.declared import context_of
 from lading.cli.session import Answer, Session
 from lading.core.batch import Phase
 from lading.errors import UsageError
@@ -26,7 +27,8 @@ def resolve(session: Session, batch: str, *, delivered: bool | None, reason: str
     """End an unknown outcome on your word.
 
     Where the vendor did not say what became of a batch or of rows in it, lading does not guess. Ask the vendor, then
-    say here which it is. Both answers are recorded. `--resend` of rows that the vendor does have sends them twice.
+    say here which it is. Both answers are recorded. `--resend` of rows that the vendor does have sends them twice. The
+    answers of a lookup come by no word: its rows can only be sent again.
     """
     if delivered is None:
         raise UsageError(
@@ -36,15 +38,15 @@ def resolve(session: Session, batch: str, *, delivered: bool | None, reason: str
     with session.running_app() as app:
         meant = _meant(app, batch)
         world = app.world()
-        (job,) = app.jobs([meant.job])
         with world.lease(meant.job):
-            after = resolve_batch(meant, app.context(job), world, delivered=delivered, reason=reason or "by hand")
+            context = context_of(app, meant.job)
+            after = resolve_batch(meant, context, world, delivered=delivered, reason=reason or "by hand")
     said = "the vendor has its rows" if delivered else "its rows are sent again by the next sync"
     then = f"`lading sync {meant.job}`" if after.phase is Phase.DELIVERED else f"`lading resume {meant.job}`"
     report = Said(
-        sentences=(f"batch {after.id}: recorded that {said}",),
+        sentences=(f"batch {after.id}: recorded that {said if context else 'the vendor has none of its rows'}",),
         facts={"job": after.job, "batch": after.id, "delivered": delivered},
-        next_step=f"{then} brings the books up to date",
+        next_step=f"{then} brings the books up to date" if context else "",
     )
     return Answer(report=report)
 

@@ -62,7 +62,11 @@ class Group(click.Group):
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
         """Find the command, and remember its name for the answer."""
-        found = super().resolve_command(ctx, args)
+        try:
+            found = super().resolve_command(ctx, args)
+        except click.exceptions.NoSuchCommand as error:
+            # The group knows names only, and click looks for one that is alike among imported commands.
+            raise click.exceptions.NoSuchCommand(error.command_name, possibilities=COMMANDS, ctx=ctx) from None
         session = ctx.find_object(Session)
         if session is not None and found[0]:
             session.command = found[0]

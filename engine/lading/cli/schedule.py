@@ -9,6 +9,7 @@ from lading.cli.session import Answer, Session
 from lading.errors import UsageError
 from lading.report.slots import JobSlots, SlotsReport
 from lading.schedule import explain, next_slots
+from lading.spec.suggest import names_hint
 
 
 @command("schedule", example="lading schedule\nlading schedule guests -n 10")
@@ -25,7 +26,7 @@ def schedule(session: Session, jobs: tuple[str, ...], *, number: int) -> Answer:
     declared = {job.name: job for job in session.deployment().jobs}
     for name in jobs:
         if name not in declared:
-            raise UsageError(f'there is no job "{name}"', hint=f"jobs are: {', '.join(sorted(declared))}")
+            raise UsageError(f'there is no job "{name}"', hint=names_hint(name, declared, "jobs"))
     now = session.now()
     chosen = [declared[name] for name in jobs or declared]
     report = SlotsReport(

@@ -9,15 +9,19 @@ import click
 from lading.cli.command import command, job_names
 from lading.cli.outcomes import job_report
 from lading.cli.session import Answer, Session
+from lading.errors import UsageError
 from lading.reconcile.serve import serve as serve_jobs
 from lading.reconcile.sync import JobOutcome, gravest
 from lading.report.outcome import JobReport, OutcomeReport
+from lading.report.words import moment, visible
 from lading.schedule import due_slot, next_slots
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from lading.core.job import Schedule
+    from lading.reconcile.context import JobContext
 
 
 class CronSlots:
@@ -39,13 +43,18 @@ def serve(session: Session, jobs: tuple[str, ...], *, once: bool) -> Answer:
     """Run jobs on their schedules, in the foreground.
 
     Each slot is run once, whatever happens to this process; a slot missed while nobody served is run late, and of
-    several missed ones only the last. SIGTERM and Ctrl-C end it safely. Each run's settlement goes to stdout as it
-    comes.
+    several missed ones only the last. The slots of a job count from the first time that `serve` (with or without
+    `--once`) sees it. A job that has to stop stops no other, and is tried again. SIGTERM and Ctrl-C end it safely.
+    Each run's settlement goes to stdout as it comes.
     """
     done: list[JobReport] = []
     with session.running_app(live=False, jobs=list(jobs)) as app:
-        app.jobs(jobs)
-        world = app.world()
+        if not any(one.schedule for one in app.jobs(jobs)):
+            raise UsageError(
+                f"no job{' of these' if jobs else ''} has a schedule: there would be nothing to serve, ever",
+                hint="give one a `schedule:` in the jobs file, or run `lading sync`",
+            )
+        world = app.world(jobs)
         contexts = app.contexts(jobs)
         budgets = {context.job.name: context.job.budget for context in contexts}
 
@@ -57,7 +66,17 @@ def serve(session: Session, jobs: tuple[str, ...], *, once: bool) -> Answer:
                 _print(report, session)
 
         serve_jobs(contexts, world, CronSlots(), told=told, once=once)
-    return Answer(report=OutcomeReport(jobs=tuple(done)), exit_code=gravest(one.exit_code for one in done))
+        report = OutcomeReport(jobs=tuple(done), idle=_idle(contexts, world.clock.now()))
+    return Answer(report=report, exit_code=gravest(one.exit_code for one in done))
+
+
+def _idle(contexts: Sequence[JobContext], now: datetime) -> str:
+    """Say that nothing was done, and when something will be."""
+    slots = [
+        (slot, one.job.name) for one in contexts if one.job.schedule for slot in next_slots(one.job.schedule, now, 1)
+    ]
+    slot, job = min(slots)
+    return f"nothing is due; the next slot is that of {visible(job)}, {moment(slot)}"
 
 
 def _print(report: JobReport, session: Session) -> None:

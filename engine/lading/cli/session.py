@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lading import spec
+from lading.cli import channels
 from lading.cli.options import GlobalOptions
 from lading.errors import UsageError
 from lading.report.envelope import as_line
@@ -132,7 +133,7 @@ class Session:
         """Whether a channel wants colour: a terminal does, unless somebody said no."""
         if self.options.no_color or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
             return False
-        return bool((sys.stderr if err else sys.stdout).isatty())
+        return channels.is_terminal(err=err)
 
     def paint_on(self, *, err: bool) -> _Paint:
         """Return how text is coloured on a channel."""
@@ -142,7 +143,7 @@ class Session:
         """Tell the person something, on stderr."""
         message = self.options.addressed(message)
         said = self.paint_on(err=True)(message, role) if role else message
-        click.echo(said, err=True, color=self.coloured(err=True))
+        channels.to_stderr(said, color=self.coloured(err=True))
 
     def tell(self, message: str) -> None:
         """Tell the person something that `--quiet` leaves out, on stderr."""
@@ -154,7 +155,7 @@ class Session:
         try:
             click.echo(as_line(line))
         except OSError:
-            silence_stdout()
+            channels.silence(sys.stdout)
 
 
 @dataclass(frozen=True, slots=True)
@@ -170,10 +171,3 @@ class _Paint:
         if role in _COLOURS:
             return click.style(text, fg=_COLOURS[role])
         return click.style(text, bold=role == "head" or None, dim=role == "dim" or None)
-
-
-def silence_stdout() -> None:
-    """Let everything that is still written to stdout go nowhere: its reader is gone, or its disk is full."""
-    nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, sys.stdout.fileno())
-    os.close(nowhere)

@@ -12,6 +12,7 @@ from lading.cli.outcomes import run_report
 from lading.cli.session import Answer, Session
 from lading.errors import UsageError
 from lading.report.history import SettleReport
+from lading.spec.suggest import names_hint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -32,7 +33,7 @@ def settle(session: Session, what: str | None) -> Answer:
         known = declared(session, journal)
         runs = _runs(journal, what, known.jobs) if journal else ()
         if what is not None and not runs and what not in known.jobs:
-            raise UsageError(f'there is no run and no job "{what}"', hint="`lading history` lists the runs")
+            raise _nothing_of_that_name(what, known.jobs)
         reports = tuple(run_report(journal, run, known.budgets) for run in runs) if journal else ()
     return Answer(report=SettleReport(runs=reports))
 
@@ -45,4 +46,12 @@ def _runs(journal: Journal, what: str | None, jobs: Iterable[str]) -> tuple[Run,
     last = journal.last_run(what)
     if last is not None or what in jobs:
         return (last,) if last else ()
-    return (journal.run(what),)
+    try:
+        return (journal.run(what),)
+    except UsageError:
+        raise _nothing_of_that_name(what, {*jobs, *journal.jobs()}) from None
+
+
+def _nothing_of_that_name(what: str, jobs: Iterable[str]) -> UsageError:
+    hint = f"{names_hint(what, jobs, 'jobs')}; `lading history` lists the runs"
+    return UsageError(f'there is no run and no job "{what}"', hint=hint)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lading.cli.command import command
-from lading.cli.declared import Declared, declared
+from lading.cli.command import command, job_names
+from lading.cli.declared import Declared, check_known, declared
 from lading.cli.outcomes import run_report
 from lading.cli.session import Answer, Session
 from lading.core.decide import decide
@@ -22,17 +22,20 @@ if TYPE_CHECKING:
     from lading.journal import Journal
 
 
-@command("status", example="lading status\nlading status --output json")
-def status(session: Session) -> Answer:
-    """Show what is open, what comes next, and how each job stands.
+@command("status", example="lading status\nlading status guests\nlading status --output json")
+@job_names
+def status(session: Session, jobs: tuple[str, ...]) -> Answer:
+    """Show what is open, what comes next, and how each job (or each named one) stands.
 
     Batches that wait for a person come first. Reads the journal only; contacts no vendor and takes no lease.
     """
     now = session.now()
     with session.journal() as journal:
         known = declared(session, journal)
-        batches = journal.open_batches() if journal else ()
-        names = dict.fromkeys([*known.jobs, *(one.job for one in batches)])
+        for name in jobs:
+            check_known(session, journal, name)
+        batches = tuple(one for one in (journal.open_batches() if journal else ()) if not jobs or one.job in jobs)
+        names = dict.fromkeys(jobs or [*known.jobs, *(one.job for one in batches)])
         report = StatusReport(
             now=now,
             jobs=tuple(_job(name, known, journal, now) for name in names),
@@ -54,6 +57,8 @@ def _job(name: str, known: Declared, journal: Journal | None, now: datetime) -> 
         declared=job is not None or not known.jobs,
         next_slot=slots[0] if slots else None,
         runner=lease.owner if lease else "",
+        unresolved=journal.unresolved(name) if journal else (),
+        approved=bool(journal and last and journal.approved(name, last.plan)),
     )
 
 

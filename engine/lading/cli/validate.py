@@ -14,7 +14,7 @@ def validate(session: Session) -> Answer:
     """Check jobs.yaml and its sources without sending anything.
 
     Every problem is shown with its place, its line and what would be right, all at once. Needs no secret and no
-    network.
+    network. A source that is not there is a note and no problem: jobs may be kept where their data is not.
     """
     with session.app() as app:
         deployment = app.deployment

@@ -5,16 +5,18 @@ It does not know when to be used, and writes to stderr only.
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
+from lading.cli.channels import Forgiving
 from lading.cli.pace import Mark, Pace
 from lading.cli.watch_lines import told
 from lading.core.batch import Phase
@@ -23,6 +25,7 @@ from lading.report.words import span, visible
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
+    from typing import TextIO
 
     from lading.core.batch import Batch
     from lading.ports import Size
@@ -47,7 +50,7 @@ class LiveWatcher:
     def shown(now: Callable[[], datetime], *, coloured: bool) -> Iterator[LiveWatcher]:
         """Draw on stderr until the block ends."""
         watcher = LiveWatcher(now)
-        console = Console(stderr=True, no_color=not coloured)
+        console = Console(file=cast("TextIO", Forgiving(sys.stderr)), no_color=not coloured)
         with Live(
             get_renderable=watcher.drawn,
             console=console,

@@ -6,10 +6,10 @@ It does not know what is shown.
 from __future__ import annotations
 
 import os
-import sys
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from lading.cli.channels import is_terminal
 from lading.cli.watch_lines import LineWatcher, NdjsonWatcher, QuietWatcher
 
 if TYPE_CHECKING:
@@ -41,4 +41,4 @@ def watcher(
 
 def _is_live(session: Session) -> bool:
     """Whether a person watches a terminal that can move its cursor, and did not ask for plain lines."""
-    return sys.stderr.isatty() and os.environ.get("TERM") not in ("dumb", None) and not session.options.verbose
+    return is_terminal(err=True) and os.environ.get("TERM") not in ("dumb", None) and not session.options.verbose

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from lading.journal import Journal
     from lading.ports import KnownKey
 
+_PLANNED = "`lading plan --limit 100` shows the first hundred keys of what was never sent"
+
 
 @command("why", example='lading why C1007\nlading why C1007 --job guests\nlading why \'["SA","LDG004"]\' --job plates')
 @click.argument("key", metavar="KEY")
@@ -121,5 +123,5 @@ def _advice(session: Session) -> str:
     """Return where else the key may be looked for."""
     settings = session.settings()
     if not settings.mocks and (settings.state_folder / "mocks" / "journal.db").exists():
-        return "runs against the mocks have a memory of their own: add --mocks; `lading plan` shows what was never sent"
-    return "write it as `lading rejects` shows keys; `lading plan` shows what was never sent"
+        return f"runs against the mocks have a memory of their own: add --mocks; {_PLANNED}"
+    return f"write it as `lading rejects` shows keys; {_PLANNED}"

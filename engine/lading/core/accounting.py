@@ -25,8 +25,9 @@ class Tally:
     `selected` is all records of the source plus the removals that the job wants sent. `standing_rejected` and
     `standing_unknown` are rows that ended so in an earlier run and have not changed since; they are not sent again.
     `held` waits: for an older version in flight, or because preparing was cut short before it was sealed; `unsealed`
-    counts the latter, which `added`, `changed` and `removed` still contain. `source_rows` counts rows as read, which is
-    more than records where `each:` collects several.
+    counts the latter, which `added`, `changed` and `removed` still contain. `resent` are those of `changed` that the
+    target holds as they are (`send: all`). `source_rows` counts rows as read, which is more than records where `each:`
+    collects several.
     """
 
     source_rows: int = 0
@@ -40,6 +41,7 @@ class Tally:
     standing_rejected: int = 0
     standing_unknown: int = 0
     unsealed: int = 0
+    resent: int = 0
 
     @property
     def to_send(self) -> int:
@@ -138,6 +140,13 @@ def settle(job: str, run: str, tally: Tally, batches: Iterable[Batch], *, prepar
     tally.check()
     settlement.check()
     return settlement
+
+
+def unresolved(batch: Batch) -> int:
+    """Return how many records of the batch have an unknown outcome that the word of a person can end."""
+    if batch.books is None:
+        return batch.file.rows if _is_doubtful(batch) else 0
+    return batch.books.unknown if batch.phase is Phase.DELIVERED else 0
 
 
 def _is_doubtful(batch: Batch) -> bool:

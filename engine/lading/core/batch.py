@@ -68,6 +68,8 @@ class Verdict(StrEnum):
     LOST = "lost"
     #: a person says that the vendor has every row
     DECLARED = "declared"
+    #: a person says that every row is to be sent again, whatever the vendor has
+    RESENT = "resent"
 
 
 #: The verdicts after which a row log is worth asking for.

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from lading.core import backoff
-from lading.core.batch import Batch, Phase, Verb
+from lading.core.batch import VERDICTS_WITH_ROW_LOG, Batch, Phase, Verb
 from lading.core.policy import InDoubt, Policy
 from lading.core.steps import (
     Allocate,
@@ -28,11 +28,13 @@ from lading.core.steps import (
 )
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable, Mapping
     from datetime import datetime
 
 #: Phases in which a batch takes one of the places that a vendor grants.
 IN_FLIGHT = frozenset({Phase.ALLOCATED, Phase.SUBMITTED})
+#: Phases in which nothing was sent, unless an upload is in doubt.
+_UNSENT = frozenset({Phase.PREPARED, Phase.ALLOCATED})
 #: Phases in which nothing more happens by itself.
 AT_REST = frozenset({Phase.DELIVERED, Phase.STUCK})
 #: A slot with less time left than this is treated as run out: the upload might not end in time.
@@ -93,26 +95,40 @@ def next_poll(batch: Batch, policy: Policy, now: datetime) -> datetime:
     return now + timedelta(seconds=min(grown, most))
 
 
-def admit(batches: Iterable[Batch], policy: Policy) -> tuple[Batch, ...]:
+def admit(
+    batches: Iterable[Batch], policy: Policy, identities: Mapping[str, str], failed: Collection[str]
+) -> tuple[Batch, ...]:
     """Return the batches of one connection that may go on, in order, within the vendor's limit of batches in flight.
 
-    A batch that has begun (a slot, a doubt, a verdict) always may: only fresh ones wait for a place.
+    One whose file the vendor may have always does, and takes a place; those that have begun come next, fresh ones last.
+    A batch of another account than its job has now (`identities`, by job) takes no place, and goes on only where nobody
+    is asked. No batch of a job that `failed` goes on, and none waits for what was not sent of it.
     """
     ordered = sorted(batches, key=lambda one: (one.prepared_at, one.job, one.seq))
-    places = policy.in_flight_max - sum(_takes_place(one) for one in ordered)
-    admitted: list[Batch] = []
-    for one in ordered:
-        if one.phase is Phase.PREPARED and one.doubt is None:
-            if places <= 0:
-                continue
-            places -= 1
-        admitted.append(one)
-    return tuple(admitted)
+    ours = {one.id for one in ordered if one.identity == identities[one.job]}
+    taken = sum(one.id in ours and one.phase in IN_FLIGHT and may_be_there(one) for one in ordered)
+    able = [one for one in ordered if one.job not in failed and (one.id in ours or not asks_vendor(one))]
+    unsent = [one for one in able if one.phase in _UNSENT and not may_be_there(one)]
+    begun_first = sorted(unsent, key=lambda one: one.phase is Phase.PREPARED and one.doubt is None)
+    waiting = {one.id for one in begun_first[max(policy.in_flight_max - taken, 0) :]}
+    return tuple(one for one in able if one.id not in waiting)
 
 
-def _takes_place(batch: Batch) -> bool:
-    """Whether the batch is in flight, or may be."""
+def takes_place(batch: Batch) -> bool:
+    """Whether the batch has a slot, or may have one."""
     return batch.phase in IN_FLIGHT or (batch.phase is Phase.PREPARED and batch.doubt is not None)
+
+
+def asks_vendor(batch: Batch) -> bool:
+    """Whether going on with a batch asks its vendor: not where all rows ended the same, nor to deliver answers."""
+    if batch.phase is Phase.SETTLED:
+        return batch.verdict in VERDICTS_WITH_ROW_LOG
+    return batch.phase not in (Phase.COLLECTED, Phase.DELIVERED)
+
+
+def may_be_there(batch: Batch) -> bool:
+    """Whether the vendor may have the batch's file. As long as it surely has not, giving the batch up harms nobody."""
+    return batch.doubt is Verb.UPLOAD or (batch.stuck_from or batch.phase) not in _UNSENT
 
 
 def _settle_doubt(batch: Batch, policy: Policy, now: datetime) -> Step:

@@ -63,8 +63,10 @@ def breaches(tally: Tally, guards: Guards, *, baseline_rows: int) -> tuple[Breac
         )
     if guards.max_remove and not guards.max_remove.allows(tally.removed, baseline_rows):
         found.append(Breach("max_remove", _sentence("remove", tally.removed, baseline_rows, guards.max_remove)))
-    if guards.max_change and not guards.max_change.allows(tally.changed, baseline_rows):
-        found.append(Breach("max_change", _sentence("change", tally.changed, baseline_rows, guards.max_change)))
+    # What is sent again as the target holds it changes nothing there.
+    changed = tally.changed - tally.resent
+    if guards.max_change and not guards.max_change.allows(changed, baseline_rows):
+        found.append(Breach("max_change", _sentence("change", changed, baseline_rows, guards.max_change)))
     return tuple(found)
 
 

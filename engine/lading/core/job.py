@@ -69,18 +69,26 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Send:
-    """Which rows a run sends: `all`, `changed`, or those whose column `since` is above the last run's greatest."""
+    """Which rows a run sends: `all`, `changed`, or those whose column `since` is above the last run's greatest.
+
+    `rejected` has rows sent again that the vendor refused as they are: it is asked for, never declared.
+    """
 
     what: str = "changed"
     since: str | None = None
+    rejected: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removal:
-    """What happens to keys that left the source: the vendor's mode word and the record built from the key alone."""
+    """What happens to keys that left the source: the vendor's mode word and the record built from the key alone.
+
+    `mapping_hash` is to a removal what that of the job is to its records.
+    """
 
     mode: str
     record: Object
+    mapping_hash: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,6 +115,8 @@ class Job:
     """One entry of jobs.yaml. `target` holds what stands beside `connection` there (schema, service, ...).
 
     `spec_hash` is the hex SHA-256 of everything that shapes what is sent; a comment or a schedule does not change it.
+    `mapping_hash` is that of what makes a record of a row's values, and is in the fingerprint of every row: reading the
+    same values in another way, or removing what left the source, does not change it.
     """
 
     name: str
@@ -116,6 +126,7 @@ class Job:
     mode: str
     record: Object
     spec_hash: str
+    mapping_hash: str
     send: Send = field(default_factory=Send)
     removal: Removal | None = None
     results: Results | None = None

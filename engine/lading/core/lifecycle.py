@@ -167,9 +167,10 @@ def _change(batch: Batch, event: Event) -> Batch:  # noqa: C901, PLR0911, PLR091
 def _resolved(batch: Batch, *, delivered: bool) -> Batch:
     """Return the batch after a person spoke: a stuck one gets its verdict, the unknown rows of a delivered one move."""
     if batch.books is None:
-        verdict = Verdict.DECLARED if delivered else Verdict.CANCELLED
+        verdict = Verdict.DECLARED if delivered else Verdict.RESENT
         calm = _calm(batch, slot=batch.slot, settles=batch.doubt)
-        return replace(calm, verdict=verdict, stuck_from=None, lost=0)
+        # It is the person's verdict and no word of the vendor, whose last one was about something else.
+        return replace(calm, verdict=verdict, word="", stuck_from=None, lost=0)
     books, unknown = batch.books, batch.books.unknown
     moved = Books(
         accepted=books.accepted + (unknown if delivered else 0),

@@ -35,6 +35,8 @@ class Format(StrEnum):
     DATETIME = "datetime"
     #: the same without milliseconds
     DATETIME_NO_MILLIS = "datetime_no_millis"
+    #: the same without seconds
+    DATETIME_MINUTES = "datetime_minutes"
     #: two upper-case letters, ISO 3166-1 alpha-2
     COUNTRY = "country"
     #: two letters, ISO 639
@@ -56,11 +58,15 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extra:
-    """What members an object may have beyond the named ones (extension attributes)."""
+    """What members an object may have beyond the named ones (extension attributes).
+
+    `once` says that no such member may stand in two items of the list around the object.
+    """
 
     pattern: str
     most: int
     kind: Kind = Kind.SCALAR
+    once: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,7 +75,8 @@ class Rule:
 
     `required_in` names the modes in which the value must be there ("*" is every mode); `enum_severity` says whether
     the enumeration is closed. `past` demands a moment before now.
-    `fields` and `extra` are of an object, `items` of an array. `source` says which document states it.
+    `fields` and `extra` are of an object, `items` and `distinct` of an array; `distinct` names members of which no two
+    items may say the same. `source` says which document states it.
     """
 
     kind: Kind
@@ -84,6 +91,7 @@ class Rule:
     fields: tuple[tuple[str, Rule], ...] = ()
     extra: Extra | None = None
     items: Rule | None = None
+    distinct: tuple[str, ...] = ()
     source: str = ""
 
     def field(self, name: str) -> Rule | None:

@@ -266,9 +266,8 @@ class Dialect:
 class VendorRules:
     """Everything about a vendor that is data. `modes` maps each mode of jobs.yaml to the vendor's mode word.
 
-    `target_keys` are the members that `target:` of a job must or may have beside `connection`:
-    name -> required. `credentials` are the names a connection must give. `dialect` is the request part, which only
-    `vendors.dialect` reads.
+    `target_keys` are the members that `target:` of a job must or may have beside `connection`: name -> required; those
+    of `target_beside` do not tell targets apart. `credentials` are what a connection must give, `dialect` how to ask.
     """
 
     name: str
@@ -289,8 +288,13 @@ class VendorRules:
     schemas: Mapping[str, RecordSchema]
     dialect: Dialect | None = field(repr=False, default=None)
     default_schema: str | None = None
+    target_beside: tuple[str, ...] = ()
 
     def schema_for(self, target: Mapping[str, str]) -> RecordSchema | None:
         """Return the record schema that a job's `target` names, else the vendor's default. None if there is none."""
         name = target.get("schema") or self.default_schema
         return self.schemas.get(name) if name else None
+
+    def told_apart_by(self, target: Mapping[str, str]) -> dict[str, str]:
+        """Return what of a job's `target` makes it that target."""
+        return {name: text for name, text in target.items() if name not in self.target_beside}

@@ -17,6 +17,7 @@ from lading.data.encode import Encoded, head_of
 from lading.data.read import FRAME_ROWS
 from lading.data.sealed import Sealer
 from lading.data.spool import settle_on_disk
+from lading.folders import make_private
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -101,7 +102,7 @@ def take(folder: Path, into: Path) -> tuple[BatchFile, ...] | None:
     facts = folder / _FACTS
     if not facts.exists():
         return None
-    into.mkdir(parents=True, exist_ok=True)
+    make_private(into)
     found = []
     for one in json.loads(facts.read_text(encoding="utf-8")):
         file = BatchFile(**one)

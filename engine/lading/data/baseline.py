@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from lading.core.batch import Verdict
 from lading.core.compaction import merged_from
-from lading.data.diff import REJECTED, REMOVAL_UNKNOWN, UNKNOWN
+from lading.data.diff import AGAIN, REJECTED, REMOVAL_UNKNOWN, UNKNOWN
 from lading.data.guarding import untouched
 from lading.data.ordered import Ordered, about, known, newest
 from lading.data.scatter import HASH, end_of, hashed, in_hash_order
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-_SAID = ["key", "fingerprint", "op", "state", "retry"]
+_SAID = ["key", "fingerprint", "op", "state", "retry", "code"]
 
 
 def advance(baseline: Baseline, verdicts: Sequence[Path], into: Path) -> Baseline:
@@ -32,7 +33,10 @@ def advance(baseline: Baseline, verdicts: Sequence[Path], into: Path) -> Baselin
 
 
 def _said(path: Path) -> pl.DataFrame:
-    """Return what a file of verdicts says of each key, its last verdict; nothing of keys to be sent again unchanged."""
+    """Return what a file of verdicts says of each key, its last verdict; nothing of keys to be sent again unchanged.
+
+    Only when nobody knows whether such a row arrived is it told: the target may not hold what it accepted before.
+    """
     rows = pl.read_parquet(path, columns=_SAID, glob=False).with_columns(hashed("key"))
     if rows[HASH].is_duplicated().any():
         rows = rows.unique("key", keep="last", maintain_order=True)
@@ -40,8 +44,11 @@ def _said(path: Path) -> pl.DataFrame:
     removal = pl.col("op") == "remove"
     held = accepted & ~removal
     new = pl.col("fingerprint")
-    ended = pl.when(rejected).then(REJECTED).when(removal).then(REMOVAL_UNKNOWN).otherwise(UNKNOWN).cast(pl.UInt8)
-    final = accepted | unknown | (rejected & ~pl.col("retry").fill_null(value=False))
+    retry = pl.col("retry").fill_null(value=False)
+    again = rejected & retry & (pl.col("code") == str(Verdict.RESENT)).fill_null(value=False)
+    state = pl.when(again).then(AGAIN).when(rejected).then(REJECTED).when(removal).then(REMOVAL_UNKNOWN)
+    ended = state.otherwise(UNKNOWN).cast(pl.UInt8)
+    final = accepted | unknown | again | (rejected & ~retry)
     return rows.filter(final).select(
         "key",
         pl.when(held).then(new).alias("accepted"),
@@ -55,17 +62,19 @@ def _said(path: Path) -> pl.DataFrame:
 def resolve(baseline: Baseline, keys: Sequence[str], into: Path, *, delivered: bool) -> Baseline:
     """Return the baseline after a person said how rows of unknown outcome ended. What is new lies in the folder `into`.
 
-    Delivered rows are held by the target from now on, or no longer held when they were removals; the others are
-    forgotten, so that the next run sends them.
+    Delivered rows are held by the target from now on, or no longer held when they were removals. The next run sends
+    the others in any case: what the target holds of them nobody knows.
     """
     ended = pl.col("last_state")
     meant = about(baseline, keys).filter(ended.is_in((UNKNOWN, REMOVAL_UNKNOWN)).fill_null(value=False))
-    held = pl.when(ended == UNKNOWN).then(pl.col("last"))
-    moved = meant.with_columns(
-        held.alias("accepted") if delivered else pl.col("accepted"),
-        pl.lit(None, dtype=pl.Binary).alias("last"),
-        pl.lit(None, dtype=pl.UInt8).alias("last_state"),
-    )
+    if delivered:
+        moved = meant.with_columns(
+            pl.when(ended == UNKNOWN).then(pl.col("last")).alias("accepted"),
+            pl.lit(None, dtype=pl.Binary).alias("last"),
+            pl.lit(None, dtype=pl.UInt8).alias("last_state"),
+        )
+    else:
+        moved = meant.with_columns(pl.lit(AGAIN, dtype=pl.UInt8).alias("last_state"))
     return _with(baseline, moved, into)
 
 

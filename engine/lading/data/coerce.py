@@ -12,11 +12,13 @@ import numpy as np
 import polars as pl
 
 from lading.core.record_schema import Format, Kind
+from lading.data import names
 from lading.data.moments import day_text, moment_text
 from lading.data.shapes import date_format
 
 if TYPE_CHECKING:
     from lading.core.record_schema import Rule
+    from lading.data.shapes import Leaf
 
 #: Outside of these, Python writes a number with an exponent and polars may not.
 _SMALL, _LARGE = 1e-4, 1e16
@@ -29,6 +31,14 @@ def is_raw(kind: pl.DataType, rule: Rule) -> bool:
     if rule.kind in (Kind.INTEGER, Kind.NUMBER, Kind.BOOLEAN):
         return True
     return rule.kind is Kind.SCALAR and (kind.is_numeric() or kind == pl.Boolean)
+
+
+def told_apart(leaf: Leaf) -> pl.Expr:
+    """Return a leaf's coerced column, so that number text is not the same text in quotes: JSON tells them apart."""
+    column = pl.col(names.leaf(leaf.index))
+    if leaf.rule.kind is not Kind.SCALAR or not leaf.kind.is_numeric():
+        return column
+    return pl.concat_str([pl.lit("\0"), column])
 
 
 def coerce(values: pl.Series, rule: Rule) -> pl.Series:
@@ -135,7 +145,8 @@ def _text(values: pl.Series, rule: Rule) -> pl.Series:
 def _moment(values: pl.Series, rule: Rule, kind: pl.Datetime) -> pl.Series:
     """Return moments in UTC. One without time zone is taken as UTC."""
     naive = values.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if kind.time_zone else values
-    return moment_text(naive, millis=rule.format is not Format.DATETIME_NO_MILLIS)
+    short = (Format.DATETIME_NO_MILLIS, Format.DATETIME_MINUTES)
+    return moment_text(naive, millis=rule.format not in short, seconds=rule.format is not Format.DATETIME_MINUTES)
 
 
 def _apply(values: pl.Series, expr: pl.Expr) -> pl.Series:

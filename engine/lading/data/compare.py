@@ -17,17 +17,21 @@ from lading.core.accounting import Tally
 from lading.data import names
 from lading.data.ahead import Ahead, may_go_ahead
 from lading.data.diff import CHANGES, LOSERS, Given, Placed, place, read_flying
+from lading.data.encode import removal_record
 from lading.data.examine import RECORDS, typed
 from lading.data.findings import write_changes, write_invalid
 from lading.data.grouping import UnsortedError, grouped_frames, spread, streamed
 from lading.data.joins import load
 from lading.data.parts import Extent, Part, extent_of, parts
+from lading.data.ranks import greatest
 from lading.data.recipe import recipe_of
 from lading.data.records import BROKEN, Plan, make_plan
 from lading.data.scatter import PARTS, Scatter, part_of_key
+from lading.data.spare import spare
 from lading.data.spool import Spool
 from lading.data.tasks import CompareTask, Keyed, KeyTask, prepare_comparison, prepare_keys
 from lading.data.workers import InTurn, Workers
+from lading.folders import make_private
 from lading.ports import Comparison
 
 if TYPE_CHECKING:
@@ -62,7 +66,7 @@ def compare(job: Job, rules: VendorRules, baseline: Baseline, context: CompareCo
         SourceError: when the source cannot be read to its end as declared.
         SpecError: when the job does not fit the source.
     """
-    context.folder.mkdir(parents=True, exist_ok=True)
+    make_private(context.folder)
     plan = make_plan(job, rules, context.template)
     lookups = load(plan.job.source, context.folder)
     recipe = recipe_of(plan, lookups, context.folder, now=context.now, high_water=context.high_water)
@@ -126,9 +130,12 @@ def _placed(plan: Plan, baseline: Baseline, context: CompareContext, seen: Seen,
         seen.warnings["rows without a key, so nothing is removed"] = seen.keyless
         job = replace(job, removal=None)
     known = ",".join(one.name for one in baseline.paths)
-    digest = hashlib.sha256(f"{job.spec_hash}\0{known}\0".encode())
+    digest = hashlib.sha256(f"{job.spec_hash}\0{context.identity}\0{known}\0".encode())
     with ExitStack() as stack:
         flying = stack.enter_context(Scatter(folder, "flying", {"key": pl.String}))
+        given = Given(records=sinks.records, baseline=baseline, flying=flying)
+        if job.removal is not None and (spared := spare(job, removal_record(job, plan.rules), given, folder)):
+            seen.warnings["keys that are gone, whose removal would name a record still there: not removed"] = spared
         read_flying(context.in_flight, flying)
         placed = Placed(
             changes=stack.enter_context(Scatter(folder, "changes", CHANGES)),
@@ -137,7 +144,7 @@ def _placed(plan: Plan, baseline: Baseline, context: CompareContext, seen: Seen,
             share=max(SHARE, -(-seen.source_rows // PARTS)),
             digest=digest,
         )
-        place(job, Given(records=sinks.records, baseline=baseline, flying=flying), placed)
+        place(job, given, placed)
         placed.removed.close()
         write_changes(placed, folder)
         write_invalid(placed, folder)
@@ -155,6 +162,7 @@ def _comparison(seen: Seen, placed: Placed, folder: Path) -> Comparison:
         unchanged=counts["unchanged"],
         added=counts["added"],
         changed=counts["changed"],
+        resent=counts["resent"],
         removed=counts["removed"],
         invalid=counts["invalid"] + seen.keyless,
         held=counts["held"],
@@ -162,6 +170,8 @@ def _comparison(seen: Seen, placed: Placed, folder: Path) -> Comparison:
         standing_unknown=counts["standing_unknown"],
     )
     tally.check()
+    if counts["foreign"]:
+        seen.warnings["keys of an earlier key definition, which are not removed"] = counts["foreign"]
     return Comparison(
         tally=tally,
         fingerprint=placed.digest.hexdigest(),
@@ -239,6 +249,7 @@ def _grouped_tasks(work: _Work, given: Iterator[pl.DataFrame]) -> Iterator[Compa
 def _greater(known: object, values: pl.Series, kind: pl.DataType) -> object:
     """Return the greater of what was known and the greatest of some values, as text."""
     text = pl.Series([known], dtype=pl.String)
-    both = pl.concat([text.cast(kind) if kind == pl.String else typed(text, kind), values])
-    greatest = both.max()
-    return None if greatest is None else pl.Series([greatest], dtype=kind).cast(pl.String)[0]
+    if kind == pl.String:
+        return greatest(pl.concat([text, values]))
+    most = pl.concat([typed(text, kind), values]).max()
+    return None if most is None else pl.Series([most], dtype=kind).cast(pl.String)[0]

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from lading.data import names
+from lading.data import names, ranks
+from lading.data.keys import defined_as_today
 from lading.data.ordered import Ordered, known, newest
 from lading.data.records import removal_fingerprint
 from lading.data.scatter import HASH, HELD, PARTS, Scatter, end_of, hashed, in_hash_order, part_of_key
@@ -34,8 +35,9 @@ PART = 500_000
 _AT_ONCE = 2
 _DIGESTED = 100_000
 _SHOWN = 5
-#: How the newest version ended, in `Segment.last_state`; a removal of unknown outcome has a number of its own.
-REJECTED, UNKNOWN, REMOVAL_UNKNOWN = 1, 2, 3
+#: How the newest version ended, in `Segment.last_state`. A removal of unknown outcome has a number of its own, and so
+#: have rows that a person has sent again: nobody knows whether the target still holds what it accepted before.
+REJECTED, UNKNOWN, REMOVAL_UNKNOWN, AGAIN = 1, 2, 3, 4
 #: What stands in `changes.parquet`.
 CHANGES = {"row": pl.Int64, "key": pl.String, "op": pl.String, "fingerprint": pl.Binary}
 #: What is kept of a row that lost against another one of the same key.
@@ -59,7 +61,7 @@ class Placed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Given:
-    """What is compared: the records found, the baseline, and the keys under way."""
+    """What is compared: the records found, the baseline, and the keys under way (or spared, though they are gone)."""
 
     records: Scatter
     baseline: Baseline
@@ -149,6 +151,8 @@ def _part(job: Job, rows: pl.DataFrame, segments: list[pl.DataFrame], flying: pl
     state = _state(job, good, before, flying)
     found.counts.update(dict(state["state"].value_counts().iter_rows()))
     sent = state.filter(pl.col("state").is_in(["added", "changed"]))
+    if job.send.what == "all":
+        found.counts["resent"] += sent.filter(pl.col(names.FINGERPRINT) == pl.col("accepted")).height
     changes = [
         sent.select(
             pl.col(names.ROW).alias("row"),
@@ -161,6 +165,11 @@ def _part(job: Job, rows: pl.DataFrame, segments: list[pl.DataFrame], flying: pl
         changes.append(_remove(found, job, before, rows, flying))
     found.changes = in_hash_order(pl.concat(changes).with_columns(hashed("key")), "key").drop(HASH)
     return found
+
+
+def gone_from(rows: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
+    """Return what is known of the keys that the target holds and that have no row any more."""
+    return before.filter(pl.col("accepted").is_not_null()).join(rows, left_on="key", right_on=names.KEY, how="anti")
 
 
 def _no_losers() -> pl.DataFrame:
@@ -182,6 +191,7 @@ def _without_losers(found: _Found, job: Job, rows: pl.DataFrame) -> pl.DataFrame
     descending = [policy != "first"]
     if policy.startswith("by:"):
         order, descending = [names.RANK, names.ROW], [True, True]
+        _refuse_unclear(job, doubled)
     winners = doubled.sort(order, descending=descending, nulls_last=True).unique(
         names.KEY, keep="first", maintain_order=True
     )
@@ -189,6 +199,21 @@ def _without_losers(found: _Found, job: Job, rows: pl.DataFrame) -> pl.DataFrame
     found.losers = losers.select(names.ROW, names.KEY)
     found.counts["invalid"] += losers.height
     return rows.join(losers, on=names.ROW, how="anti")
+
+
+def _refuse_unclear(job: Job, doubled: pl.DataFrame) -> None:
+    """Raise SourceError when it cannot be said which of the rows of a key has the greatest value."""
+    if doubled.schema[names.RANK] != pl.String:
+        return
+    kind = pl.col(names.RANK).str.slice(0, 1)
+    unclear = doubled.filter((kind == ranks.UNCLEAR) | (kind.drop_nulls().n_unique().over(names.KEY) > 1))
+    if unclear.height:
+        rows = ", ".join(str(row) for row in unclear[names.ROW].sort().head(_SHOWN))
+        raise SourceError(
+            f"{job.source.place}: {job.source.path}: which row of a key has the greatest "
+            f"{job.source.duplicates.removeprefix('by:')} cannot be said of rows {rows}",
+            hint="Let the column hold numbers, or dates that begin with the year, or words, but not several of these.",
+        )
 
 
 @dataclass(slots=True)
@@ -214,7 +239,7 @@ class Twice:
         count = f"{self.keys} key{'s' if self.keys != 1 else ''}"
         stand = "stand" if self.keys != 1 else "stands"
         hint = (
-            "Write source.duplicates: first, last or by:COLUMN (the greatest value wins), "
+            "Write source.duplicates: first, last or {by: COLUMN} (the greatest value wins), "
             "or collect the rows with each:."
         )
         return SourceError(
@@ -228,26 +253,25 @@ def _state(job: Job, good: pl.DataFrame, before: pl.DataFrame, flying: pl.DataFr
     joined = _beside(good, before)
     in_flight = flying.select("key", pl.lit(value=True).alias("flying"))
     joined = joined.join(in_flight, left_on=names.KEY, right_on="key", how="left")
-    # While a version is under way, or nobody knows how it ended, nobody knows what the target will hold, though the
-    # source went back to the old one.
+    # While a version is under way, or nobody knows how it ended, nobody knows what the target will hold: every other
+    # version waits for that, and so does the old one to which the source went back.
     under_way = pl.col("flying").is_not_null()
     accepted = (own == pl.col("accepted")).fill_null(value=False)
     last = (own == pl.col("last")).fill_null(value=False)
     ended = pl.col("last_state").fill_null(0)
     unknown = ended.is_in((UNKNOWN, REMOVAL_UNKNOWN))
-    quiet = accepted if job.send.what != "all" else pl.lit(value=False)
+    refused = (ended == REJECTED) & (not job.send.rejected)
+    quiet = accepted & (ended != AGAIN) if job.send.what != "all" else pl.lit(value=False)
     return joined.with_columns(
         pl.when(under_way)
         .then(pl.lit("held"))
-        .when(last & unknown)
-        .then(pl.lit("standing_unknown"))
         .when(unknown)
-        .then(pl.lit("held"))
+        .then(pl.lit("standing_unknown"))
         .when(quiet)
         .then(pl.lit("unchanged"))
         .when(accepted)
         .then(pl.lit("changed"))
-        .when(last & (ended == REJECTED))
+        .when(last & refused)
         .then(pl.lit("standing_rejected"))
         .when(pl.col("accepted").is_null())
         .then(pl.lit("added"))
@@ -267,19 +291,18 @@ def _beside(good: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
 
 def _remove(found: _Found, job: Job, before: pl.DataFrame, rows: pl.DataFrame, flying: pl.DataFrame) -> pl.DataFrame:
     """Find the keys that the target holds and the whole source does not, and that are not under way."""
-    gone = before.drop(HASH).filter(pl.col("accepted").is_not_null())
-    gone = gone.join(rows, left_on="key", right_on=names.KEY, how="anti").join(flying, on="key", how="anti")
-    gone = gone.with_columns(removal_fingerprint(job.spec_hash, pl.col("key")).alias("fingerprint"))
+    gone = gone_from(rows, before).drop(HASH).join(flying, on="key", how="anti")
+    ours = defined_as_today(job.source)
+    found.counts["foreign"] += gone.height - gone.select(ours.sum()).item()
+    gone = gone.filter(ours).with_columns(removal_fingerprint(job, pl.col("key")).alias("fingerprint"))
     ended = pl.col("last_state").fill_null(0)
     unknown = ended.is_in((UNKNOWN, REMOVAL_UNKNOWN))
     same = (pl.col("fingerprint") == pl.col("last")).fill_null(value=False)
     state = (
-        pl.when(same & (ended == REJECTED))
+        pl.when(same & (ended == REJECTED) & (not job.send.rejected))
         .then(pl.lit("standing_rejected"))
-        .when(same & unknown)
-        .then(pl.lit("standing_unknown"))
         .when(unknown)
-        .then(pl.lit("held"))
+        .then(pl.lit("standing_unknown"))
         .otherwise(pl.lit("removed"))
     )
     gone = gone.with_columns(state.alias("state"))

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from lading.data import names
+from lading.data import names, ranks
 from lading.data.records import Mapped, Plan, fingerprints, judged, lines, mapped
 from lading.data.widths import widest
 
@@ -38,7 +38,11 @@ class Examined:
 def examine(plan: Plan, frame: pl.DataFrame, rules: list[Check], high_water: str | None) -> tuple[Examined, Mapped]:
     """Return what a keyed frame holds, and the mapped frame, whose column `bad` marks the invalid records."""
     warnings: dict[str, int] = {}
-    frame = frame.with_columns(_old(plan, high_water).alias(names.OLD))
+    columns = list(RECORDS)
+    frame = frame.with_columns(_old(plan, high_water, frame, warnings).alias(names.OLD))
+    if plan.job.source.duplicates.startswith("by:"):
+        frame = frame.with_columns(_rank(plan, plan.job.source.duplicates.removeprefix("by:")))
+        columns.append(names.RANK)
     if plan.grouped:
         frame = frame.with_columns(pl.col(names.OLD).all().over(names.HEAD))
     fresh = frame.filter(~pl.col(names.OLD))
@@ -55,10 +59,6 @@ def examine(plan: Plan, frame: pl.DataFrame, rules: list[Check], high_water: str
         empty = pl.lit(None, dtype=pl.Binary).alias(names.FINGERPRINT)
         old = old.with_columns(empty, pl.lit(value=False).alias("bad"))
         heads = pl.concat([heads.select(old.columns), old]).sort(names.ROW)
-    columns = list(RECORDS)
-    if plan.job.source.duplicates.startswith("by:"):
-        heads = heads.with_columns(pl.col(plan.job.source.duplicates.removeprefix("by:")).alias(names.RANK))
-        columns.append(names.RANK)
     return Examined(records=heads.select(columns), broken=broken, warnings=warnings), found
 
 
@@ -71,14 +71,29 @@ def typed(text: pl.Series, kind: pl.DataType) -> pl.Series:
     return text.cast(kind, strict=False)
 
 
-def _old(plan: Plan, high_water: str | None) -> pl.Expr:
-    """Return whether a row is at or below the high water mark. Text is compared as text (write ISO 8601 dates)."""
+def _rank(plan: Plan, column: str) -> pl.Expr:
+    """Return what decides between rows of one key."""
+    value = pl.col(column)
+    return (ranks.rank(value) if plan.schema[column] == pl.String else value).alias(names.RANK)
+
+
+def _old(plan: Plan, high_water: str | None, frame: pl.DataFrame, warnings: dict[str, int]) -> pl.Expr:
+    """Return whether a row is at or below the high water mark. What cannot be put in order is never old."""
     since = plan.job.send.since
-    if since is None or high_water is None:
+    if since is None:
         return pl.lit(value=False)
     kind = plan.schema[since]
-    mark = pl.Series([high_water], dtype=pl.String)
-    limit = (mark if kind == pl.String else typed(mark, kind))[0]
+    rank = ranks.rank(pl.col(since))
+    if kind == pl.String and (unclear := frame.select((~ranks.is_ordered(rank)).sum()).item()):
+        what = (
+            f"rows whose {since} is neither a number nor a date that begins with the year, compared with what is held"
+        )
+        warnings[what] = unclear
+    if high_water is None:
+        return pl.lit(value=False)
+    if kind == pl.String:
+        return ranks.at_or_below(rank, ranks.rank_of(high_water))
+    limit = typed(pl.Series([high_water], dtype=pl.String), kind)[0]
     return (pl.col(since) <= pl.lit(limit, dtype=kind)).fill_null(value=False)
 
 

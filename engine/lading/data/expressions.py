@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from lading.data.words import closest
+from lading.data.words import closest, nearest
 from lading.errors import Problem
 
 if TYPE_CHECKING:
@@ -52,16 +52,10 @@ def parse(expression: Expression, schema: dict[str, pl.DataType]) -> tuple[pl.Ex
         found = pl.sql_expr(sql)
     except WRONG as error:
         hint = "Column names with spaces or signs stand in double quotes, texts in single quotes."
-        return problem("expression_syntax", f"cannot read the expression {sql!r}: {_first_line(error)}", place, hint)
-    for name in dict.fromkeys(found.meta.root_names()):
-        if name not in schema:
-            return problem("unknown_column", f"the source has no column {name!r}", place, closest(name, tuple(schema)))
-    if not _by_row(found):
-        hint = "Use expressions of one row; for several rows of one key use each:."
-        return problem("expression_not_by_row", f"{sql!r} needs more than one row of the source", place, hint)
-    if _CLOCK.search(_QUOTED.sub("", sql)):
-        hint = "Take the moment from a column; otherwise every record would change with every run."
-        return problem("expression_clock", f"{sql!r} reads the clock", place, hint)
+        said = f"cannot read the expression {sql!r}: {_first_line(error)}"
+        return problem("expression_syntax", said, place, _bare(sql, tuple(schema)) or hint)
+    if (unfit := _unfit(found, expression, schema)) is not None:
+        return unfit
     try:
         kind = pl.LazyFrame(schema=schema).select(found.alias("result")).collect_schema()["result"]
         # What a function makes of a type, the library says only when it is called: here for no row.
@@ -70,6 +64,57 @@ def parse(expression: Expression, schema: dict[str, pl.DataType]) -> tuple[pl.Ex
         hint = "Give each function the type that it takes: CAST(x AS VARCHAR) makes text, CAST(x AS DATE) a day."
         return problem("expression_type", f"{sql!r} cannot be computed: {_first_line(error)}", place, hint)
     return found, kind
+
+
+def _unfit(found: pl.Expr, expression: Expression, schema: dict[str, pl.DataType]) -> Problem | None:
+    """Return what is wrong with an expression that could be read, as far as its columns and its form tell."""
+    sql, place = expression.sql, expression.place
+    for name in dict.fromkeys(found.meta.root_names()):
+        if name not in schema:
+            return problem("unknown_column", f"the source has no column {name!r}", place, _meant(sql, name, schema))
+    if sql in schema and found.meta.root_names() != [sql]:
+        # A name such as 1st is an expression, too: the number 1 under another name.
+        return problem("expression_syntax", f"{sql!r} is not read as the column", place, _bare(sql, tuple(schema)))
+    if not _by_row(found):
+        hint = "Use expressions of one row; for several rows of one key use each:."
+        return problem("expression_not_by_row", f"{sql!r} needs more than one row of the source", place, hint)
+    if _CLOCK.search(_QUOTED.sub("", sql)):
+        hint = "Take the moment from a column; otherwise every record would change with every run."
+        return problem("expression_clock", f"{sql!r} reads the clock", place, hint)
+    return None
+
+
+def _meant(sql: str, name: str, schema: dict[str, pl.DataType]) -> str:
+    """Return the column that was probably meant, in double quotes where it needs them."""
+    known = tuple(schema)
+    bare = _bare(sql, tuple(one for one in known if name in one))
+    found = nearest(name, known)
+    if not bare and found and not _is_plain(found):
+        return f"Did you mean {_in_quotes(found)}, in double quotes?"
+    return bare or closest(name, known)
+
+
+def _bare(sql: str, known: tuple[str, ...]) -> str:
+    """Return how to write a column that stands in an expression without the double quotes that it needs; or nothing."""
+    if sql in known:
+        return f"Write ={_in_quotes(sql)}: such a column's name stands in double quotes."
+    text = _QUOTED.sub("", sql)
+    inside = [one for one in known if re.search(rf"(?<!\w){re.escape(one)}(?!\w)", text) and not _is_plain(one)]
+    longest = max(inside, key=len, default="")
+    return f"Write {_in_quotes(longest)}: such a column's name stands in double quotes." if longest else ""
+
+
+def _in_quotes(name: str) -> str:
+    doubled = name.replace('"', '""')
+    return f'"{doubled}"'
+
+
+def _is_plain(name: str) -> bool:
+    """Whether a column's name may stand in an expression as it is."""
+    try:
+        return pl.sql_expr(name).meta.root_names() == [name]
+    except WRONG:
+        return False
 
 
 def _by_row(expr: pl.Expr) -> bool:

@@ -10,11 +10,13 @@ import glob
 import hashlib
 import os
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, cast
 
 from isal import igzip, isal_zlib
 
+from lading.data.words import nearest
 from lading.errors import SourceError
 
 if TYPE_CHECKING:
@@ -22,6 +24,8 @@ if TYPE_CHECKING:
 
 #: Text is read in pieces of this many bytes.
 PIECE = 1 << 20
+#: Names of a folder among which the one that was meant is looked for.
+_NAMES_MOST = 1000
 #: What reading damaged gzip raises: cut short, wrong around the data, a broken block.
 DAMAGED = (EOFError, igzip.BadGzipFile, cast("type[Exception]", isal_zlib.IsalError))
 _FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".parquet": "parquet", ".pq": "parquet"}
@@ -80,13 +84,23 @@ def _readable(path: Path) -> None:
         with path.open("rb"):
             pass
     except FileNotFoundError:
-        near = ", ".join(sorted(one.name for one in path.parent.glob(f"*{path.suffix}"))[:5]) if path.suffix else ""
-        hint = f"The folder holds: {near}." if near else "Check source.path; it is relative to jobs.yaml."
-        raise SourceError(f"{path} does not exist", hint=hint) from None
+        raise SourceError(f"{path} does not exist", hint=_meant(path)) from None
     except PermissionError:
         raise SourceError(f"{path} may not be read", hint="Give this user permission to read it.") from None
     except OSError as error:
         raise SourceError(f"{path} cannot be read: {error.strerror}", hint="Check source.path.") from None
+
+
+def _meant(path: Path) -> str:
+    """Return a hint at the file or the folder that was probably meant instead of one that is not there."""
+    missing = next(one for one in (path, *path.parents) if one.parent.exists())
+    names = (
+        tuple(islice((one.name for one in missing.parent.iterdir()), _NAMES_MOST)) if missing.parent.is_dir() else ()
+    )
+    if found := nearest(missing.name, tuple(sorted(names))):
+        return f"Did you mean {Path(found) / path.relative_to(missing)}?"
+    alike = sorted(one for one in names if path.suffix and missing == path and one.endswith(path.suffix))[:5]
+    return f"The folder holds: {', '.join(alike)}." if alike else "Check source.path; it is relative to jobs.yaml."
 
 
 def format_of(path: Path, declared: str | None) -> str:

@@ -5,16 +5,34 @@ It does not know other rows: whether a key stands twice is seen in `diff`.
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import TYPE_CHECKING
 
 import polars as pl
 
+from lading.core.mapping import Expression
 from lading.data import names
 from lading.data.evaluate import evaluate
 from lading.data.jsontext import escaped
 
 if TYPE_CHECKING:
+    from lading.core.job import Source
     from lading.data.records import Plan
+
+#: Bytes of the mark of a key's definition.
+MARK = 4
+
+
+def mark_of(source: Source) -> bytes:
+    """Return a mark of how a source's key is defined: the same text is another key where the definition is another."""
+    defined = {"expression": source.key.sql} if isinstance(source.key, Expression) else list(source.key)
+    return hashlib.sha256(json.dumps(defined).encode()).digest()[:MARK]
+
+
+def defined_as_today(source: Source) -> pl.Expr:
+    """Whether a key was accepted under today's definition: by the mark in the fingerprint that the target holds."""
+    return pl.col("accepted").bin.tail(MARK) == mark_of(source)
 
 
 def keyed(plan: Plan, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:

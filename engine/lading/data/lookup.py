@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from lading.data.diff import REJECTED, REMOVAL_UNKNOWN, UNKNOWN
+from lading.data.diff import AGAIN, REJECTED, REMOVAL_UNKNOWN, UNKNOWN
 from lading.data.ordered import about
 from lading.ports import KnownKey
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from lading.ports import Baseline
 
-_ENDED = {REJECTED: "rejected", UNKNOWN: "unknown", REMOVAL_UNKNOWN: "unknown"}
+_ENDED = {REJECTED: "rejected", UNKNOWN: "unknown", REMOVAL_UNKNOWN: "unknown", AGAIN: "again"}
 
 
 def lookup(key: str, baseline: Baseline, in_flight: Sequence[Path]) -> KnownKey:

@@ -12,38 +12,51 @@ import polars as pl
 #: A frame whose days lie further apart gets no table.
 _DAYS_MOST = 200_000
 _DAY_SECONDS = 86_400
+#: The days around the years 1 to 9999. What lies beyond is written as one of these, and four digits cannot name them.
+_BEFORE, _AFTER = -719_163, 2_932_897
 _PER_MILLI = {"ms": 1, "us": 1_000, "ns": 1_000_000}
 
 
 def day_text(values: pl.Series, form: str) -> pl.Series:
-    """Return days in a strftime form."""
-    number = values.to_physical()
+    """Return days in a strftime form; one outside of the years 1 to 9999 as the day before or after them."""
+    number = _bounded(values.to_physical(), 1)
     found = _days(number, form)
-    return values.cast(pl.Datetime("ms")).dt.to_string(form) if found is None else found
+    return number.cast(pl.Date).cast(pl.Datetime("ms")).dt.to_string(form) if found is None else found
 
 
-def moment_text(values: pl.Series, *, millis: bool) -> pl.Series:
-    """Return moments without time zone as ISO 8601 with Z: with milliseconds, or with seconds unless they are 0."""
+def moment_text(values: pl.Series, *, millis: bool, seconds: bool = True) -> pl.Series:
+    """Return moments without time zone as ISO 8601 with Z: with milliseconds, or with seconds unless they are 0.
+
+    Without `seconds` they are left out. One outside of the years 1 to 9999 becomes the midnight before or after them.
+    """
     kind = values.dtype
     per_milli = _PER_MILLI[kind.time_unit] if isinstance(kind, pl.Datetime) and kind.time_unit else 1
-    parts = (
-        values.to_physical()
-        .to_frame("x")
-        .select(
-            (pl.col("x") // (per_milli * 1000 * _DAY_SECONDS)).alias("day"),
-            (pl.col("x") // (per_milli * 1000) % _DAY_SECONDS).alias("second"),
-            (pl.col("x") // per_milli % 1000).alias("milli"),
-        )
+    number = _bounded(values.to_physical(), per_milli * 1000 * _DAY_SECONDS)
+    if not seconds:
+        number = number - number % (per_milli * 60_000)
+    parts = number.to_frame("x").select(
+        (pl.col("x") // (per_milli * 1000 * _DAY_SECONDS)).alias("day"),
+        (pl.col("x") // (per_milli * 1000) % _DAY_SECONDS).alias("second"),
+        (pl.col("x") // per_milli % 1000).alias("milli"),
     )
     days = _days(parts["day"], "%Y-%m-%dT")
     if days is None:
-        return _slowly(values, millis=millis)
+        return _slowly(number.cast(kind), millis=millis)
     pieces = [days.alias("day"), _seconds(millis=millis).gather(parts["second"]).alias("second")]
     if millis:
         whole = parts["milli"].max() == 0
         tail = pl.Series("milli", ["000Z"]) if whole else _millis().gather(parts["milli"]).alias("milli")
         pieces.append(tail.new_from_index(0, len(values)) if whole else tail)
     return pl.DataFrame(pieces).select(pl.concat_str(pl.all()).alias("x"))["x"]
+
+
+def _bounded(number: pl.Series, per_day: int) -> pl.Series:
+    """Return numbers of which so many are a day, those of days that cannot be written brought near."""
+    low, high = number.min(), number.max()
+    least, most = _BEFORE * per_day, _AFTER * per_day
+    if not isinstance(low, int) or not isinstance(high, int) or least <= low <= high <= most:
+        return number
+    return number.clip(least, most)
 
 
 def _days(number: pl.Series, form: str) -> pl.Series | None:

@@ -13,7 +13,7 @@ ROW = "lading:row"
 KEY = "lading:key"
 #: row of the first source row of the same record (`each:`)
 HEAD = "lading:head"
-#: fingerprint, 16 bytes
+#: fingerprint, 20 bytes
 FINGERPRINT = "lading:fingerprint"
 #: value that decides between duplicates (`by:column`)
 RANK = "lading:rank"

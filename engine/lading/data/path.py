@@ -6,6 +6,7 @@ It decides nothing itself; each promise lives in the module that is called.
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -13,6 +14,7 @@ import polars as pl
 from lading.data import check as checking
 from lading.data.baseline import advance, resolve
 from lading.data.compare import compare
+from lading.data.excerpt import excerpt
 from lading.data.guarding import guarded, untouched, whole_parquet
 from lading.data.joins import joined_schema
 from lading.data.lookup import lookup
@@ -25,13 +27,12 @@ from lading.ports import Reject
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Executor
-    from pathlib import Path
 
     from lading.core.batch import Batch, BatchFile
     from lading.core.job import Job
     from lading.core.vendor_rules import VendorRules
     from lading.errors import Problem
-    from lading.ports import Baseline, CompareContext, Comparison, Downloads, KnownKey, RowVerdicts, Watcher
+    from lading.ports import Baseline, CompareContext, Comparison, Downloads, Excerpt, KnownKey, RowVerdicts, Watcher
 
 #: Rejects that are given out at a time.
 CHUNK = 10_000
@@ -92,6 +93,11 @@ class Columnar:
         with guarded(f"preparing {job.name}"):
             yield from stage_each(job, rules, comparison, into, replace(self._around, stopped=stopped))
 
+    def excerpt(self, comparison: Comparison, limit: int) -> Excerpt:
+        """Return the first keys of each kind, at most `limit` of each, and the invalid rows by reason."""
+        with guarded("reading the plan"):
+            return excerpt(comparison, limit)
+
     def invalid(self, comparison: Comparison) -> Iterator[Sequence[Reject]]:
         """Yield the invalid rows of a comparison, in the order of the source."""
         if not comparison.tally.invalid:
@@ -110,10 +116,16 @@ class Columnar:
                 for one in chunk.iter_rows(named=True)
             )
 
-    def settle(self, batch: Batch, rules: VendorRules, downloads: Downloads, into: Path) -> RowVerdicts:
+    def settle(self, batch: Batch, rules: VendorRules | None, downloads: Downloads, into: Path) -> RowVerdicts:
         """Join the vendor's row log to the evidence: each sent row is accepted, rejected or unknown."""
         with guarded(f"settling {batch.id}"):
             return settle(batch, rules, downloads, into)
+
+    def check_evidence(self, file: BatchFile) -> None:
+        """Raise StateError unless the evidence of a batch file is on our disk as it was sealed."""
+        evidence = [Path(file.evidence)]
+        untouched(evidence)
+        whole_parquet(evidence)
 
     def rejects(self, verdicts: RowVerdicts) -> Iterator[Sequence[Reject]]:
         """Yield the rejected and unknown rows of a settled batch, in the order of the file."""

@@ -15,12 +15,14 @@ from lading.core.mapping import Expression
 from lading.core.record_schema import Kind, Rule, Severity
 from lading.core.vendor_rules import FileFormat
 from lading.data import names
+from lading.data.coerce import told_apart
 from lading.data.csvtext import header_names
 from lading.data.csvtext import lines as csv_lines
 from lading.data.evaluate import Flaw, evaluate
 from lading.data.expressions import parse, problem
 from lading.data.joins import joined_schema
 from lading.data.jsontext import Encoder, items_text
+from lading.data.keys import mark_of
 from lading.data.members import with_members
 from lading.data.read import Input, open_source
 from lading.data.shapes import Leaf, Record, compile_record, fits
@@ -181,23 +183,24 @@ def mapped(plan: Plan, frame: pl.DataFrame) -> Mapped:
 
 
 def fingerprints(plan: Plan, found: Mapped) -> pl.Series:
-    """Return 16 bytes for each record: xxh3-128 over its mapped columns and the hash of its mapping.
+    """Return 20 bytes for each record: xxh3-128 over its mapped columns and its mapping's hash, and a mark of its key.
 
+    The mark says how the key was defined, so that a baseline's keys of another definition are told from today's.
     With `each:`, the items come in as the ordered hashes of their rows. The encoding of rows is version 1 of
     polars-hash, which promises not to change.
     """
-    outer = [pl.col(names.leaf(one.index)) for one in plan.record.leaves if one.repeat is None]
+    outer = [told_apart(one) for one in plan.record.leaves if one.repeat is None]
     heads = found.heads
     if found.rows is not None:
-        inner = [pl.col(names.leaf(one.index)) for one in plan.record.leaves if one.repeat is not None]
+        inner = [told_apart(one) for one in plan.record.leaves if one.repeat is not None]
         per_row = digest_of_columns([pl.lit(0), *inner]).bin.encode("hex").alias("lading:hash")
         hashed = found.rows.with_columns(per_row).group_by(names.HEAD, maintain_order=True)
         heads = heads.join(
             hashed.agg(pl.col("lading:hash").str.join("")), on=names.HEAD, how="left", maintain_order="left"
         )
         outer.append(pl.col("lading:hash"))
-    whole = digest_of_columns([pl.lit(plan.job.spec_hash), *outer]).alias(names.FINGERPRINT)
-    return heads.with_columns(whole)[names.FINGERPRINT]
+    whole = digest_of_columns([pl.lit(plan.job.mapping_hash), *outer]) + pl.lit(mark_of(plan.job.source))
+    return heads.with_columns(whole.alias(names.FINGERPRINT))[names.FINGERPRINT]
 
 
 def digest_of_columns(columns: list[pl.Expr]) -> pl.Expr:
@@ -206,9 +209,10 @@ def digest_of_columns(columns: list[pl.Expr]) -> pl.Expr:
     return hashed
 
 
-def removal_fingerprint(spec_hash: str, key: pl.Expr) -> pl.Expr:
-    """Return the fingerprint of a removal: of the key and the mapping alone."""
-    return digest_of_columns([pl.lit("remove"), pl.lit(spec_hash), key])
+def removal_fingerprint(job: Job, key: pl.Expr) -> pl.Expr:
+    """Return the fingerprint of a removal: of the key and the removal's own mapping alone."""
+    mapping = job.removal.mapping_hash if job.removal else ""
+    return digest_of_columns([pl.lit("remove"), pl.lit(mapping), key]) + pl.lit(mark_of(job.source))
 
 
 def texts(plan: Plan, found: Mapped, before: list[str | pl.Expr], after: str) -> pl.Series:

@@ -153,7 +153,12 @@ def _json_row(item: Any, layout: ErrorLayout, columns: tuple[str, ...]) -> list[
     code = str(errors[0].get(layout.code) or "") if errors else ""
     values = [folded.get(one.strip().casefold()) for one in columns]
     texts = [None if one is None else one if isinstance(one, str) else json.dumps(one) for one in values]
-    return [*texts, code, "; ".join(dict.fromkeys(messages))[:_REASON_MAX]]
+    return [_whole(one) for one in (*texts, code, "; ".join(dict.fromkeys(messages))[:_REASON_MAX])]
+
+
+def _whole(text: str | None) -> str | None:
+    """Return a text that can be written down: half of a character, which JSON can name, becomes a question mark."""
+    return None if text is None else text.encode("utf-8", "replace").decode()
 
 
 def read_table(path: Path, most: int) -> pl.DataFrame:

@@ -19,6 +19,7 @@ from lading.data.gz import HEADER, OVERHEAD, Block, combine, trailer
 from lading.data.spool import Spool, digest_of, settle_on_disk
 from lading.data.workers import InTurn
 from lading.errors import SourceError
+from lading.folders import make_private
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
@@ -102,7 +103,7 @@ class Sealer:
 
     def __init__(self, into: Path, rules: FileRules, head: Block | None) -> None:
         """Start in a folder; `head` is the block that every file begins with (a CSV header)."""
-        into.mkdir(parents=True, exist_ok=True)
+        make_private(into)
         for left in into.glob(f"{_PARTIAL}-*"):
             shutil.rmtree(left, ignore_errors=True)
         # A folder of its own: whoever lost the job and wakes in the middle must not touch what the new holder writes.

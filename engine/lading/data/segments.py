@@ -15,6 +15,7 @@ import pyarrow.parquet as pq
 
 from lading.data.scatter import BITS, HASH, end_of, hashed, in_hash_order
 from lading.data.spool import Spool, digest_of, settle_on_disk
+from lading.folders import make_private
 from lading.ports import Segment
 
 if TYPE_CHECKING:
@@ -114,7 +115,7 @@ class Opened:
 
 def written(stretches: Iterable[pl.DataFrame], into: Path) -> Segment:
     """Return stretches, all the equal parts of the hashes in order, as a new segment, whole on the disk."""
-    into.mkdir(parents=True, exist_ok=True)
+    make_private(into)
     partial = into / ".segment.partial"
     with Spool(partial, SEGMENT, compression="zstd", mark=_MARK) as spool:
         ends = list(_added(stretches, spool))

@@ -214,7 +214,7 @@ def compile_record(record: Object, rule: Rule | None, schema: dict[str, pl.DataT
 
 def date_format(rule: Rule, *, day: bool) -> str:
     """Return how a moment is written for a rule; a day without a rule stays a day."""
-    if rule.format is Format.DATETIME_NO_MILLIS:
+    if rule.format in (Format.DATETIME_NO_MILLIS, Format.DATETIME_MINUTES):
         return "%Y-%m-%dT%H:%MZ"
     if day and rule.format is not Format.DATETIME:
         return "%Y-%m-%d"

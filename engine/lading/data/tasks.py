@@ -15,6 +15,7 @@ from lading.data.encode import Encoded, encode_ahead, encode_changes, encode_rem
 from lading.data.examine import Examined, examine
 from lading.data.joins import join_all
 from lading.data.keys import keyed
+from lading.data.ranks import greatest
 from lading.data.recipe import Prepared, prepared
 
 if TYPE_CHECKING:
@@ -87,9 +88,15 @@ def _keyed(made: Prepared, part: Part) -> Keyed:
     plan = made.plan
     rows = join_all(part.read(), made.lookups)
     since = plan.job.send.since
-    most = None if since is None or not rows.height else rows.select(pl.col(since).max())[since]
+    most = None if since is None or not rows.height else _most(rows[since])
     kept, lost = keyed(plan, rows)
     return Keyed(rows=kept, count=rows.height, last=part.last, lost=lost, most=most)
+
+
+def _most(values: pl.Series) -> pl.Series:
+    """Return the greatest of some values, alone."""
+    most = greatest(values) if values.dtype == pl.String else values.max()
+    return pl.Series(values.name, [most], dtype=values.dtype)
 
 
 def prepare_comparison(task: CompareTask) -> Compared:

@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from lading.core.record_schema import Format, Rule, Severity
+from lading.core.record_schema import Rule, Severity
 from lading.data import names
 from lading.data.coerce import is_raw
 from lading.data.differing import same
+from lading.data.formats import Broken, broken, past
 from lading.data.masks import masked
 from lading.data.shapes import Constant, Items, Leaf, Members, Record, Repeated, Shape, Value
 
@@ -25,38 +26,7 @@ if TYPE_CHECKING:
 
     from lading.core.record_schema import RecordSchema
 
-#: Any moment that exists but those of a leap day: what passes needs no second look.
-_SURE = (
-    r"^[0-9]{4}-((0[13578]|1[02])-(0[1-9]|[12][0-9]|3[01])|(0[469]|11)-(0[1-9]|[12][0-9]|30)|02-(0[1-9]|1[0-9]|2[0-8]))"
-    r"T([01][0-9]|2[0-3]):[0-5][0-9]"
-)
-#: A moment in UTC: minutes at least, then seconds, then fractions.
-_DATETIME = r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?Z$"
-_FORMATS = {
-    # No counted repetition: it makes the test twenty times as slow.
-    Format.EMAIL: r'^[^\s@"(),:;<>\[\]\\\x00-\x1f]+@([\p{L}\p{N}][\p{L}\p{N}-]*\.)+\p{L}[\p{L}\p{N}-]+$',
-    Format.UUID: r"^[0-9a-fA-F]{8}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{4}-[0-9a-fA-F]{12}$",
-    Format.DATETIME: _DATETIME,
-    Format.DATETIME_NO_MILLIS: r"^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?Z$",
-    Format.COUNTRY: r"^[A-Z]{2}$",
-    Format.LANGUAGE: r"^[A-Za-z]{2}$",
-    Format.CURRENCY: r"^[A-Z]{3}$",
-    Format.IATA: r"^[A-Z]{3}$",
-}
-_FORMAT_WORDS = {
-    Format.EMAIL: "an e-mail address",
-    Format.UUID: "a UUID",
-    Format.DATETIME: "a UTC moment such as 2025-03-07T16:15:11.000Z",
-    Format.DATETIME_NO_MILLIS: "a UTC moment without milliseconds such as 1985-12-24T00:00Z",
-    Format.COUNTRY: "two capital letters (ISO 3166-1)",
-    Format.LANGUAGE: "two letters (ISO 639)",
-    Format.CURRENCY: "three capital letters (ISO 4217)",
-    Format.IATA: "three capital letters (IATA)",
-}
 _SHOWN = 8
-_NEVER = pl.lit(value=False)
-#: The longest address that mail systems carry (RFC 5321).
-_EMAIL_MAX = 254
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,13 +75,18 @@ def presence(shape: Shape) -> pl.Expr | bool:
     return reduce(or_, exprs) if exprs else False
 
 
-def _missing(shape: Shape | None) -> pl.Expr | None:
-    """Return the test that a member is not there; None when it always is. An empty text counts as missing."""
+def _missing(shape: Shape | None, *, cheaply: bool = False) -> pl.Expr | None:
+    """Return the test that a member is not there; None when it always is. A blank text counts as missing.
+
+    `cheaply` gives a test that costs less and is true at least where that one is.
+    """
     if shape is None:
         return pl.lit(value=True)
     if isinstance(shape, Value) and not is_raw(shape.leaf.kind, shape.leaf.rule):
         column = pl.col(names.leaf(shape.leaf.index))
-        return column.is_null() | (column == "")
+        # A blank text begins with a blank, and below the first letter there are few other characters.
+        blank = (column < "!") | (column > "\x7f") if cheaply else column.str.strip_chars() == ""
+        return column.is_null() | blank
     there = presence(shape)
     if there is True:
         return None
@@ -132,10 +107,30 @@ def _walk(shape: Shape, mode: str, now: datetime, repeat: int | None, found: lis
             for one in shape.shapes:
                 _walk(one, mode, now, repeat, found)
         case Repeated():
-            found += _count(shape.path, shape.rule, pl.col(names.items(shape.index)), None)
+            number = pl.col(names.items(shape.index))
+            found += _count(shape.path, shape.rule, number, None)
+            if _only_once(shape):
+                found.append(Check(shape.path, "distinct", number > 1, "has more than one item, and they say the same"))
             _walk(shape.item, mode, now, shape.index, found)
         case Constant():
-            pass
+            # What it looks like was checked when jobs.yaml was read; what time it is was not known there.
+            found += [Check(shape.path, one.code, one.test, one.words, repeat=repeat) for one in _late(shape, now)]
+
+
+def _only_once(shape: Repeated) -> bool:
+    """Whether each item has something that only one item of the list may have."""
+    inner, pairs = shape.rule.items, shape.item.pairs if isinstance(shape.item, Members) else ()
+    once = inner is not None and inner.extra is not None and inner.extra.once
+    return any(
+        (name in shape.rule.distinct and isinstance(one, Constant))
+        or (once and inner is not None and inner.field(name) is None)
+        for name, one in pairs
+    )
+
+
+def _late(shape: Constant, now: datetime) -> list[Broken]:
+    """Return the test of a literal that must be in the past."""
+    return past(shape.rule, pl.lit(shape.text), now)
 
 
 def _number(shape: Items) -> pl.Expr:
@@ -164,22 +159,20 @@ def _required(shape: Members, mode: str, repeat: int | None) -> list[Check]:
     for name, rule in shape.rule.fields:
         if not (mode in rule.required_in or "*" in rule.required_in):
             continue
-        missing = _missing(dict(shape.pairs).get(name))
-        if missing is None or there is False:
+        member = dict(shape.pairs).get(name)
+        missing, mark = _missing(member), _missing(member, cheaply=True)
+        if missing is None or mark is None or there is False:
             continue
-        test = missing if there is True else missing & there
+        test, mark = (missing, mark) if there is True else (missing & there, mark & there)
         path = f"{shape.path}.{name}" if shape.path else name
-        found.append(Check(path, "required", test, "is required", repeat=repeat))
+        found.append(Check(path, "required", test, "is required", repeat=repeat, mark=mark))
     return found
 
 
 def _leaf(leaf: Leaf, now: datetime) -> list[Check]:
     """Return the checks of one value."""
     rule, text = leaf.rule, pl.col(names.leaf(leaf.index)).cast(pl.String)
-    found: list[_Broken] = []
-    if not is_raw(leaf.kind, rule):
-        found += _format(rule, text) if rule.format is not None and not leaf.kind.is_temporal() else []
-        found += _text(rule, text, now)
+    found = [] if is_raw(leaf.kind, rule) else broken(rule, leaf.kind, text, now)
     made = [
         Check(leaf.path, one.code, one.test, one.words, masked(text), repeat=leaf.repeat, mark=one.mark)
         for one in found
@@ -189,61 +182,6 @@ def _leaf(leaf: Leaf, now: datetime) -> list[Check]:
         test, words = ~text.is_in(rule.enum), f"must be one of {listed}"
         made.insert(0, Check(leaf.path, "enum", test, words, masked(text), rule.enum_severity, leaf.repeat))
     return made
-
-
-@dataclass(frozen=True, slots=True)
-class _Broken:
-    """A way to break the rule of one value, and the cheaper test for it."""
-
-    code: str
-    test: pl.Expr
-    words: str
-    mark: pl.Expr | None = None
-
-
-def _format(rule: Rule, text: pl.Expr) -> list[_Broken]:
-    """Return the tests of a named format; a typed date or moment was written in it and needs none."""
-    if rule.format is None:
-        return []
-    test, words = ~text.str.contains(_FORMATS[rule.format]), f"must be {_FORMAT_WORDS[rule.format]}"
-    if rule.format is Format.EMAIL:
-        long = _Broken(
-            "format",
-            text.str.len_chars() > _EMAIL_MAX,
-            f"is longer than {_EMAIL_MAX} characters",
-            text.str.len_bytes() > _EMAIL_MAX,
-        )
-        return [_Broken("format", test, words), long]
-    if rule.format in (Format.DATETIME, Format.DATETIME_NO_MILLIS):
-        tail = _FORMATS[rule.format].rpartition("[0-9]{2}:[0-9]{2}")[2]
-        unsure = ~text.str.contains(_SURE + tail)
-        missing = "is a day or an hour that does not exist"
-        return [_Broken("format", test, words, unsure), _Broken("format", _no_such_day(text), missing, _NEVER)]
-    return [_Broken("format", test, words)]
-
-
-def _text(rule: Rule, text: pl.Expr, now: datetime) -> list[_Broken]:
-    """Return the tests of a text's shape, length and moment."""
-    found = []
-    if rule.pattern:
-        found.append(_Broken("pattern", ~text.str.contains(rule.pattern), f"must match {rule.pattern}"))
-    if rule.max_length is not None:
-        test, mark = text.str.len_chars() > rule.max_length, text.str.len_bytes() > rule.max_length
-        found.append(_Broken("max_length", test, f"is longer than {rule.max_length} characters", mark))
-    if rule.min_length is not None:
-        test = text.str.len_chars() < rule.min_length
-        found.append(_Broken("min_length", test, f"is shorter than {rule.min_length} characters"))
-    if rule.past:
-        test = text.str.head(16) > now.strftime("%Y-%m-%dT%H:%M")
-        found.append(_Broken("past", test, "must be in the past", text > now.strftime("%Y-%m-%dT%H:%M")))
-    return found
-
-
-def _no_such_day(text: pl.Expr) -> pl.Expr:
-    """Return the test for a text that looks like a moment and is none (30 February, hour 25)."""
-    minute = text.str.head(16)
-    looks = text.str.contains(_DATETIME)
-    return looks & minute.str.to_datetime("%Y-%m-%dT%H:%M", strict=False, cache=False).is_null()
 
 
 def _whole(root: Members, schema: RecordSchema, mode: str) -> list[Check]:

@@ -8,12 +8,17 @@ import difflib
 _LINE = 12
 
 
-def closest(name: str, known: tuple[str, ...]) -> str:
-    """Return a hint that names the column most like `name`, or some that there are."""
+def nearest(name: str, known: tuple[str, ...]) -> str:
+    """Return the column most like `name`, or nothing when none is."""
     folded = {one.casefold().strip(): one for one in reversed(known)}
     near = difflib.get_close_matches(name.casefold().strip(), folded, n=1, cutoff=0.6)
-    if near:
-        return f"Did you mean {folded[near[0]]!r}?"
+    return folded[near[0]] if near else ""
+
+
+def closest(name: str, known: tuple[str, ...]) -> str:
+    """Return a hint that names the column most like `name`, or some that there are."""
+    if near := nearest(name, known):
+        return f"Did you mean {near!r}?"
     if not known:
         return "The source has no columns."
     listed = ", ".join(known[:_LINE]) + (", ..." if len(known) > _LINE else "")

@@ -2,9 +2,10 @@
 
 from lading.journal.journal import Journal
 from lading.journal.lease import is_held, lease, this_process, unlock
-from lading.journal.model import LeaseRow, RejectGroup, RejectRow
+from lading.journal.model import Approval, LeaseRow, RejectGroup, RejectRow
 
 __all__ = [
+    "Approval",
     "Journal",
     "LeaseRow",
     "RejectGroup",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lading.errors import EnvironmentProblem, StateError
+from lading.folders import make_private
 from lading.journal.faults import damaged
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ def secure_folder(folder: Path, *, create: bool) -> None:
     """
     try:
         if create:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_private(folder)
         status = folder.lstat()
     except FileExistsError:
         raise StateError(f"{folder} is not a folder", hint="Name a folder for the state, or move the file.") from None

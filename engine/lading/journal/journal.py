@@ -200,6 +200,18 @@ class Journal(Queries):
         with self._write("claim_slot") as db:
             return _claim(db, job, at)
 
+    def watch(self, job: str, at: datetime) -> datetime:
+        """Return the latest slot of the job that was run or given up; else when it was first seen, which may be `at`.
+
+        Of several processes that see a job for the first time, one says when that was.
+        """
+        if (done := self.slot_done(job)) is not None:
+            return done
+        with self._write("watch") as db:
+            unseen = "INSERT INTO slots SELECT ?, ? WHERE NOT EXISTS (SELECT 1 FROM slots WHERE job = ?)"
+            db.execute(unseen, [job, codec.iso(at), job])
+        return self.slot_done(job) or at
+
     def approve(self, job: str, plan: str, reason: str, at: datetime) -> None:
         """Remember that a person approved this very plan. Approving twice keeps the newer reason."""
         with self._write("approve") as db:

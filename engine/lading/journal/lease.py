@@ -114,7 +114,8 @@ def _lock(journal: Journal, path: Path, job: str) -> int:
 def _busy(journal: Journal, job: str) -> LockedError:
     row = journal.lease_row(job)
     who = f"{row.owner} since {row.since:%Y-%m-%d %H:%M:%S} UTC" if row and row.owner else "another process"
-    return LockedError(f"job {job} is being run by {who}", hint=f"Wait for it to end, or run `lading unlock {job}`.")
+    hint = f"Wait for it to end. Only when that process hangs or is stopped for good: `lading unlock {job}`."
+    return LockedError(f"job {job} is being run by {who}", hint=hint)
 
 
 def _is_named(descriptor: int, path: Path) -> bool:

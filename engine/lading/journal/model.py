@@ -37,6 +37,14 @@ class RejectGroup:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Approval:
+    """That a person allowed a plan that a guard held, when, and the reason given (empty: none)."""
+
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseRow:
     """Who runs a job. `owner` is empty when nobody does; `epoch` rises at each taking and each unlock."""
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, overload
 from lading.core.batch import BatchId, RunId
 from lading.errors import UsageError
 from lading.journal import codec
-from lading.journal.model import LeaseRow, RejectGroup, RejectRow
+from lading.journal.model import Approval, LeaseRow, RejectGroup, RejectRow
 from lading.journal.store import Store
 from lading.ports import BaselineEntry, Reject, SegmentEntry
 
@@ -43,6 +43,10 @@ class Queries(Store):
         if job is None:
             return self._batches("WHERE phase <> 'delivered' ORDER BY no", [])
         return self._batches("WHERE phase <> 'delivered' AND job = ? ORDER BY no", [job])
+
+    def unresolved(self, job: str) -> tuple[Batch, ...]:
+        """Return the delivered batches of a job with rows of unknown outcome, oldest first."""
+        return self._batches("WHERE phase = 'delivered' AND unknown > 0 AND job = ? ORDER BY no", [job])
 
     def has_open_batches(self, run: str) -> bool:
         """Whether a batch of the run is not delivered: asked at every delivery, so no row of a thousand is read."""
@@ -158,18 +162,17 @@ class Queries(Store):
         segments = tuple(SegmentEntry(**one) for one in found)
         return BaselineEntry(job=job, identity=identity, segments=segments) if segments else None
 
-    def high_water(self, job: str, identity: str) -> str | None:
-        """Return the greatest `since` value up to which every row surely came to its end at this target.
+    def high_water(self, job: str, identity: str, spec_hash: str) -> str | None:
+        """Return the greatest `since` value up to which the target surely holds every row as this spec makes it.
 
-        That is what the newest settled run saw, unless rows of it waited for another batch, or are to be sent again
-        unchanged (their batch was refused or cancelled): these stand below its mark, and an earlier one holds.
+        That is what the newest settled run under the same spec saw of which every row was accepted or unchanged. A row
+        that was invalid, refused, unknown, or waited stands below the mark of its run, so an earlier one holds.
         """
-        where = (
-            "WHERE job = ? AND identity = ? AND state = 'settled' AND high_water IS NOT NULL "
-            "AND json_extract(tally, '$.held') = 0 AND NOT EXISTS "
-            "(SELECT 1 FROM rejects WHERE rejects.run = runs.id AND rejects.retry = 1)"
-        )
-        newest = self._runs(f"{where} ORDER BY serial DESC LIMIT 1", [job, identity])
+        where = "WHERE job = ? AND identity = ? AND spec_hash = ? AND state = 'settled' AND high_water IS NOT NULL "
+        for place in ("held", "invalid", "standing_rejected", "standing_unknown"):
+            where += f"AND json_extract(tally, '$.{place}') = 0 "
+        where += "AND NOT EXISTS (SELECT 1 FROM rejects WHERE rejects.run = runs.id)"
+        newest = self._runs(f"{where} ORDER BY serial DESC LIMIT 1", [job, identity, spec_hash])
         return newest[0].high_water if newest else None
 
     def baseline_files(self, job: str) -> tuple[str, ...]:
@@ -192,7 +195,12 @@ class Queries(Store):
 
     def approved(self, job: str, plan: str) -> bool:
         """Whether a person approved this very plan."""
-        return bool(self._rows("SELECT 1 FROM approvals WHERE job = ? AND plan = ?", [job, plan]))
+        return self.approval(job, plan) is not None
+
+    def approval(self, job: str, plan: str) -> Approval | None:
+        """Return when and why a person approved this very plan; None when nobody did."""
+        found = self._rows("SELECT at, reason FROM approvals WHERE job = ? AND plan = ?", [job, plan])
+        return Approval(at=codec.moment(found[0]["at"]), reason=str(found[0]["reason"])) if found else None
 
     def lease_row(self, job: str) -> LeaseRow | None:
         """Return who runs a job, as far as the journal knows; the kernel's lock is the truth."""

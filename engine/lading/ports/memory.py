@@ -81,8 +81,16 @@ class Memory(Protocol):
         """Return the batches that are not delivered, stuck ones included, oldest first."""
         ...
 
+    def unresolved(self, job: str) -> Sequence[Batch]:
+        """Return the delivered batches of a job with rows of unknown outcome, oldest first."""
+        ...
+
     def batches(self, run: str) -> Sequence[Batch]:
         """Return all batches of a run."""
+        ...
+
+    def last_run(self, job: str) -> Run | None:
+        """Return the newest run of a job, whatever its state."""
         ...
 
     def run(self, run: str) -> Run:
@@ -109,12 +117,15 @@ class Memory(Protocol):
         """Return what the target is known to hold for this job."""
         ...
 
-    def high_water(self, job: str, identity: str) -> str | None:
-        """Return the greatest `since` value up to which every row surely came to its end."""
+    def high_water(self, job: str, identity: str, spec_hash: str) -> str | None:
+        """Return the greatest `since` value up to which the target surely holds every row as this spec makes it."""
         ...
 
-    def slot_done(self, job: str) -> datetime | None:
-        """Return the latest schedule slot of this job that was run or given up."""
+    def watch(self, job: str, at: datetime) -> datetime:
+        """Return the latest slot of this job that was run or given up; else when it was first seen, which may be `at`.
+
+        So the moment at which a job is seen for the first time is remembered, and slots after it are missed by nobody.
+        """
         ...
 
     def claim_slot(self, job: str, slot: datetime) -> bool:

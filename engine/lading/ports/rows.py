@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 class Segment:
     """Part of a baseline: an immutable Parquet file, named by its digest, and how many rows it has.
 
-    A row says what became of one key: `key` String, `accepted` Binary(16) or null (fingerprint the target holds),
-    `last` Binary(16) or null with `last_state` UInt8 (1 rejected, 2 unknown, 3 a removal of unknown outcome): how the
-    newest version ended when it was not accepted. `as_before` Boolean says that `accepted` is what older segments say.
-    A row that knows nothing at all says that the key is gone. Files of older releases have no `as_before`: it is false
-    in them; and what was unknown then is 2 in removals, too.
+    A row says what became of one key: `key` String, `accepted` Binary(20) or null (fingerprint the target holds),
+    `last` Binary or null with `last_state` UInt8: how the newest version ended when it was not accepted (1 rejected,
+    2 unknown, 3 a removal of unknown outcome, 4 to be sent again in any case). `as_before` Boolean says that `accepted`
+    is what older segments say. A row that knows nothing at all says that the key is gone. Files of older releases have
+    no `as_before`: it is false in them; and what was unknown then is 2 in removals, too.
     """
 
     path: Path
@@ -58,7 +58,8 @@ class Comparison:
     """The result of comparing a source with a baseline, staged in a work folder. The plan of a run, before guards.
 
     `folder` holds `changes.parquet`, `invalid.parquet` and what else `stage` needs. `fingerprint` is a hex digest
-    that is equal exactly when the same changes would be sent under the same spec from the same baseline.
+    that is equal exactly when the same changes would be sent to the same account, under the same spec, from the same
+    baseline.
     `high_water` is the greatest `since` value seen, when the job sends by it.
     `warnings` counts broken rules that only warn, by rule; `baseline_rows` how many records the target holds.
     """
@@ -91,10 +92,42 @@ class Reject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Named:
+    """A key, and its row of the source from 1 (0 for a removal, which is in no source). A row may have no key."""
+
+    key: str
+    row: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvalidGroup:
+    """How many rows are invalid because of the same field and rule, and the first of them."""
+
+    field: str
+    code: str
+    count: int
+    first: tuple[Named, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Excerpt:
+    """The first of what a comparison found, by kind: lowest source rows first, removals by their keys.
+
+    `invalid` has a group for each reason, the greatest first.
+    """
+
+    added: tuple[Named, ...] = ()
+    changed: tuple[Named, ...] = ()
+    removed: tuple[Named, ...] = ()
+    invalid: tuple[InvalidGroup, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RowVerdicts:
     """How each row of one batch ended. `path` is a Parquet file: key, fingerprint, op, state, retry (for the baseline).
 
-    `answers` is a Parquet file of the vendor's answers with the key columns in front, when the vendor sends answers.
+    `answers` is a Parquet file of the vendor's answers with the key columns in front, when the vendor sends answers;
+    `key` are the names of those columns, as they were when the batch was prepared.
     `unattributed` counts lines of the vendor's log that name no row that was sent.
     """
 
@@ -102,6 +135,7 @@ class RowVerdicts:
     path: Path
     answers: Path | None = None
     unattributed: int = 0
+    key: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -142,12 +176,23 @@ class DataPath(Protocol):
         """
         ...
 
+    def excerpt(self, comparison: Comparison, limit: int) -> Excerpt:
+        """Return the first keys of each kind, at most `limit` of each, and the invalid rows by reason."""
+        ...
+
     def invalid(self, comparison: Comparison) -> Iterable[Sequence[Reject]]:
         """Return the invalid rows of a comparison, in chunks."""
         ...
 
-    def settle(self, batch: Batch, rules: VendorRules, downloads: Downloads, into: Path) -> RowVerdicts:
-        """Join the vendor's row log to the evidence: each sent row is accepted, rejected or unknown."""
+    def settle(self, batch: Batch, rules: VendorRules | None, downloads: Downloads, into: Path) -> RowVerdicts:
+        """Join the vendor's row log to the evidence: each sent row is accepted, rejected or unknown.
+
+        Where the verdict says that all rows ended the same, no rules are needed.
+        """
+        ...
+
+    def check_evidence(self, file: BatchFile) -> None:
+        """Raise StateError unless the evidence of a batch file is on our disk as it was sealed."""
         ...
 
     def rejects(self, verdicts: RowVerdicts) -> Iterable[Sequence[Reject]]:
@@ -173,7 +218,7 @@ class CompareContext:
 
     `in_flight` are evidence files of batches that are not settled; `high_water` is the last run's greatest `since`;
     `template` is the vendor's input columns, when it has any. `ahead` says that staging follows unless a guard holds
-    the plan: what will surely be sent may be encoded while the source is read.
+    the plan: what will surely be sent may be encoded while the source is read. `identity` names the target's account.
     """
 
     folder: Path
@@ -183,6 +228,7 @@ class CompareContext:
     template: tuple[str, ...] | None = None
     watcher: Watcher | None = None
     ahead: bool = False
+    identity: str = ""
 
 
 class Sink(Protocol):

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lading.core.batch import Batch, Phase, Verb
+from lading.core.batch import Batch, Phase
+from lading.core.decide import asks_vendor, may_be_there
 from lading.core.events import Reopened, Withdrawn
 from lading.errors import EnvironmentProblem, UsageError, VendorFailure
+from lading.reconcile.accounts import another_account, in_words, is_ours, undeclared
+from lading.reconcile.close import close
 
 if TYPE_CHECKING:
     from lading.reconcile.context import JobContext, World
@@ -17,29 +20,46 @@ if TYPE_CHECKING:
 _REASON = "cancelled by hand"
 
 
-def cancel(batch: Batch, context: JobContext, world: World) -> Batch:
+def cancel(batch: Batch, context: JobContext | None, world: World) -> Batch:
     """Cancel the batch and return it as it is then. Needs the job's lease.
+
+    Without a context the job is declared no more: what can be given up here is brought to its end at once.
 
     Raises:
         UsageError: when the batch can no longer be cancelled.
-        EnvironmentProblem: when the vendor does not cancel it, or cannot be reached.
+        EnvironmentProblem: when the vendor does not cancel it, cannot be reached, or does not have it.
     """
-    stands = batch.stuck_from or batch.phase
-    if stands in (Phase.PREPARED, Phase.ALLOCATED) and batch.doubt is not Verb.UPLOAD:
-        return world.memory.record(_reopened(batch, world), Withdrawn(at=world.clock.now(), reason=_REASON))
-    if stands is Phase.SUBMITTED and batch.slot is not None:
-        try:
-            context.vendor.cancel(batch.slot)
-        except VendorFailure as failure:
-            raise EnvironmentProblem(
-                f"the vendor did not cancel batch {batch.id}: {failure.reason}",
-                hint=f"`lading resume {batch.job}` follows it to its end",
-            ) from None
-        return _reopened(batch, world)
-    raise UsageError(
-        f"batch {batch.id} is {batch.phase}{' with an upload in doubt' if batch.doubt else ''}: too late to cancel it",
-        hint=f"`lading resume {batch.job}` follows it to its end",
-    )
+    if not may_be_there(batch):
+        batch = world.memory.record(_reopened(batch, world), Withdrawn(at=world.clock.now(), reason=_REASON))
+        return batch if context else close(batch, world)
+    if context is None:
+        if asks_vendor(batch):
+            raise undeclared(batch, "only its vendor could cancel it")
+        return close(batch, world)
+    if asks_vendor(batch) and not is_ours(batch, context):
+        raise another_account(batch, context)
+    if (batch.stuck_from or batch.phase) is not Phase.SUBMITTED or batch.slot is None:
+        raise _too_late(batch, context)
+    try:
+        context.vendor.cancel(batch.slot)
+    except VendorFailure as failure:
+        raise EnvironmentProblem(
+            f"the vendor did not cancel batch {batch.id}: {failure.reason}", hint=_further(batch, context)
+        ) from None
+    return _reopened(batch, world)
+
+
+def _too_late(batch: Batch, context: JobContext) -> UsageError:
+    doubt = " with an upload in doubt" if batch.doubt else ""
+    return UsageError(f"batch {batch.id} is {batch.phase}{doubt}: too late to cancel it", hint=_further(batch, context))
+
+
+def _further(batch: Batch, context: JobContext) -> str:
+    """Return how a batch that cannot be cancelled comes to its end. Only a stuck one ends on a person's word."""
+    follows = f"`lading resume {batch.job}` follows it to its end"
+    if batch.phase is Phase.STUCK and batch.books is None:
+        return f"{follows}; when the vendor says no more of it: {in_words(batch, context)}"
+    return follows
 
 
 def _reopened(batch: Batch, world: World) -> Batch:

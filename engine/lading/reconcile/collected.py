@@ -18,6 +18,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from lading.errors import EnvironmentProblem
+from lading.folders import make_private
 from lading.ports import RowVerdicts
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def fresh(folder: Path) -> Path:
         EnvironmentProblem: when our disk does not take it.
     """
     with _our_disk(folder):
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_private(folder)
         number = 1
         while not _made(folder / str(number)):
             number += 1
@@ -65,6 +66,7 @@ def write(folder: Path, verdicts: RowVerdicts) -> None:
             "files": {role: [file.name, _digest(file)] for role, file in files.items() if file is not None},
             "books": asdict(verdicts.books),
             "unattributed": verdicts.unattributed,
+            "key": verdicts.key,
         }
         with temporary.open("w", encoding="utf-8") as handle:
             json.dump(manifest, handle)
@@ -105,6 +107,7 @@ def _whole(folder: Path, manifest: dict[str, Any], books: Books) -> RowVerdicts:
         path=files["verdicts"],
         answers=files.get("answers"),
         unattributed=manifest["unattributed"],
+        key=tuple(manifest["key"]),
     )
 
 

@@ -9,12 +9,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lading.core import events
-from lading.core.mapping import Expression
 from lading.ports import Baseline, BaselineEntry, SegmentEntry
 from lading.reconcile import collected
+from lading.reconcile.accounts import undeclared
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from lading.core.batch import Batch
     from lading.ports import Reject
@@ -30,14 +31,16 @@ class Delivery:
     rejects: Iterable[Sequence[Reject]]
 
 
-def deliver(batch: Batch, context: JobContext, world: World) -> Delivery:
-    """Deliver the batch's answers and return what the journal must remember in one transaction."""
-    job = context.job
+def deliver(batch: Batch, context: JobContext | None, world: World) -> Delivery:
+    """Deliver the batch's answers and return what the journal must remember in one transaction.
+
+    Without a context the job is declared no more, and there must be no answers.
+    """
     verdicts = collected.read(world.folders.collected(batch), batch)
-    if verdicts.answers is not None and job.results is not None:
-        world.sinks.deliver(verdicts.answers, job.results, key_columns(context))
-    before = baseline_of(context, world)
-    after = world.data.advance(before, [verdicts.path], world.folders.baselines(job.name))
+    if verdicts.answers is not None:
+        _to_sink(verdicts.answers, verdicts.key, batch, context, world)
+    before = baseline_of(batch.job, batch.identity, world)
+    after = world.data.advance(before, [verdicts.path], world.folders.baselines(batch.job))
     return Delivery(
         event=events.Delivered(at=world.clock.now()),
         baseline=baseline_entry(batch, after),
@@ -45,15 +48,17 @@ def deliver(batch: Batch, context: JobContext, world: World) -> Delivery:
     )
 
 
-def key_columns(context: JobContext) -> tuple[str, ...]:
-    """Return the names of the columns that identify an answer."""
-    key = context.job.source.key
-    return ("key",) if isinstance(key, Expression) else key
+def _to_sink(answers: Path, key: tuple[str, ...], batch: Batch, context: JobContext | None, world: World) -> None:
+    """Deliver answers, by the key columns that they came with: the job's may have another name today."""
+    if context is None:
+        raise undeclared(batch, "where its answers go is not known")
+    if context.job.results is not None:
+        world.sinks.deliver(answers, context.job.results, key)
 
 
-def baseline_of(context: JobContext, world: World) -> Baseline:
-    """Return what the target's account is known to hold for the job."""
-    entry = world.memory.baseline(context.job.name, context.identity)
+def baseline_of(job: str, identity: str, world: World) -> Baseline:
+    """Return what an account is known to hold for a job: the one that a batch was for need not be the one of today."""
+    entry = world.memory.baseline(job, identity)
     return world.folders.baseline(entry) if entry is not None else Baseline()
 
 

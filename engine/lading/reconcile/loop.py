@@ -11,16 +11,17 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from lading.core.batch import Batch, Phase
-from lading.core.decide import admit, announces, decide
+from lading.core.decide import admit, announces, asks_vendor, decide, takes_place
 from lading.core.events import Announced
 from lading.core.steps import Allocate, Collect, Deliver, Rest, Step, Upload, Wait
-from lading.errors import EnvironmentProblem, LadingError
+from lading.errors import LadingError
 from lading.reconcile import collected
+from lading.reconcile.accounts import another_account, is_ours
 from lading.reconcile.deliver import Delivery
-from lading.reconcile.perform import perform
+from lading.reconcile.perform import make_sure, perform
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Collection, Iterable, Iterator, Mapping
     from datetime import datetime
 
     from lading.reconcile.context import JobContext, World
@@ -40,9 +41,11 @@ class Patience:
     until: datetime | None = None
 
 
-def settle_all(contexts: Mapping[str, JobContext], world: World, patience: Patience) -> dict[str, LadingError]:
+def settle_all(
+    contexts: Mapping[str, JobContext], world: World, patience: Patience, beside: Iterable[JobContext] = ()
+) -> dict[str, LadingError]:
     """Bring every open batch of these jobs as far as it can go; return why some of the jobs had to stop."""
-    loop = Loop(contexts, world)
+    loop = Loop(contexts, world, beside)
     loop.settle(patience)
     return loop.failed
 
@@ -50,18 +53,27 @@ def settle_all(contexts: Mapping[str, JobContext], world: World, patience: Patie
 class Loop:
     """The open batches of some jobs, and the jobs that had to stop. Needs the leases of the jobs.
 
-    A job is in `failed` when our own disk, a sink or the connection's account failed it. Its batches are where they
-    were, and nothing more is done about them here.
+    A job is in `failed` when our own disk or a sink failed it, or a batch of it belongs to another account than its
+    connection names now. Its batches are where they were, and nothing more is done about them here. Jobs that are
+    followed `beside` these take places that a vendor grants, too.
     """
 
-    def __init__(self, contexts: Mapping[str, JobContext], world: World) -> None:
+    def __init__(self, contexts: Mapping[str, JobContext], world: World, beside: Iterable[JobContext] = ()) -> None:
         """Begin with what the journal says is open."""
         self.failed: dict[str, LadingError] = {}
         self._contexts, self._world = contexts, world
+        self._beside = {one.job.name: one for one in beside if one.job.name not in contexts}
         self._live = {one.id: one for job in contexts for one in world.memory.open_batches(job)}
 
     def settle(self, patience: Patience) -> None:
         """Go on until all batches are at rest, or until the next thing is due later than the patience lasts."""
+        self._go_on(patience)
+        for batch in self._live.values():
+            context = self._contexts[batch.job]
+            if not is_ours(batch, context) and asks_vendor(batch) and batch.phase is not Phase.STUCK:
+                self.failed.setdefault(batch.job, another_account(batch, context))
+
+    def _go_on(self, patience: Patience) -> None:
         clock = self._world.clock
         while True:
             moved, until = self._pass()
@@ -103,8 +115,8 @@ class Loop:
         waits: list[datetime] = []
         ours: list[tuple[Step, Batch]] = []
         moved = False
-        for batch in _admitted(self._live.values(), self._contexts):
-            if batch.job in self.failed:
+        for batch in admitted(self._in_sight(), self._beside | dict(self._contexts), self.failed):
+            if batch.job in self.failed or batch.job in self._beside:
                 continue
             match self._decided(batch):
                 case Rest():
@@ -122,6 +134,12 @@ class Loop:
                 moved = True
         return moved, min(waits, default=None)
 
+    def _in_sight(self) -> Iterator[Batch]:
+        """Yield our batches, and those of jobs beside that have a place or may have one."""
+        yield from self._live.values()
+        for job in self._beside:
+            yield from (one for one in self._world.memory.open_batches(job) if takes_place(one))
+
     def _decided(self, batch: Batch) -> Step:
         return decide(batch, self._contexts[batch.job].policy, self._world.clock.now())
 
@@ -129,7 +147,6 @@ class Loop:
         """Take a step with a batch. A slot is filled as soon as it is there: its URL does not last."""
         context = self._contexts[batch.job]
         try:
-            _check_account(batch, context)
             after = self._keep(tick(step, batch, context, self._world))
             if isinstance(step, Allocate) and isinstance(upload := self._decided(after), Upload):
                 self._keep(tick(upload, after, context, self._world))
@@ -151,6 +168,7 @@ def tick(step: Step, batch: Batch, context: JobContext, world: World) -> Batch:
 
     Nothing interrupts between an answer and its being remembered: the shield delays a signal until both are done.
     """
+    make_sure(step, batch, world)
     with world.shield():
         if verb := announces(step, context.policy):
             batch = world.memory.record(batch, Announced(at=world.clock.now(), verb=verb))
@@ -163,19 +181,13 @@ def tick(step: Step, batch: Batch, context: JobContext, world: World) -> Batch:
         return after
 
 
-def _check_account(batch: Batch, context: JobContext) -> None:
-    """Raise EnvironmentProblem when the batch belongs to another account than the job's connection names now."""
-    if batch.identity != context.identity:
-        raise EnvironmentProblem(
-            f'batch {batch.id} belongs to another account than connection "{context.job.connection}" names now',
-            hint=f"set base_url, credentials and target back and run `lading resume {batch.job}`, "
-            f"or give the batch up with `lading cancel {batch.id}`",
-        )
-
-
-def _admitted(batches: Iterable[Batch], contexts: Mapping[str, JobContext]) -> Sequence[Batch]:
-    """Return the batches that may go on, connection by connection."""
+def admitted(
+    batches: Iterable[Batch], contexts: Mapping[str, JobContext], failed: Collection[str] = ()
+) -> Iterator[Batch]:
+    """Yield the batches that may go on, connection by connection."""
     by_connection: dict[str, list[Batch]] = defaultdict(list)
     for one in batches:
         by_connection[contexts[one.job].job.connection].append(one)
-    return [one for group in by_connection.values() for one in admit(group, contexts[group[0].job].policy)]
+    identities = {job: context.identity for job, context in contexts.items()}
+    for group in by_connection.values():
+        yield from admit(group, contexts[group[0].job].policy, identities, failed)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from lading.core import decide, events, steps, tickets
 from lading.core.batch import VERDICTS_WITH_ROW_LOG, Batch, BatchFile, Slot, Verb, Verdict
-from lading.errors import DidNotHappen, EnvironmentProblem, Permanent, SlotGone, Unclear
+from lading.errors import DidNotHappen, EnvironmentProblem, Permanent, SlotGone, StateError, Unclear
 from lading.ports import Downloads, Empty, Finished
 from lading.reconcile import collected
 from lading.reconcile.deliver import Delivery, deliver
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from lading.reconcile.context import JobContext, World
 
 _CHUNK = 1 << 20
+_UNSENT = "its rows were not sent; restore the state folder, or `lading cancel` the batch and sync again"
 
 
 def perform(step: steps.Step, batch: Batch, context: JobContext, world: World) -> events.Event | Delivery:
@@ -70,7 +71,6 @@ def _ask(step: steps.Step, batch: Batch, context: JobContext, world: World) -> e
         case steps.DropSlot(reason=reason, verb=verb):
             return events.SlotLost(at=clock.now(), reason=reason, verb=verb)
         case steps.Upload():
-            check_sealed(batch.file)
             vendor.upload(_slot(batch), batch.file)
             return events.Uploaded(at=clock.now())
         case steps.FindFile():
@@ -78,7 +78,7 @@ def _ask(step: steps.Step, batch: Batch, context: JobContext, world: World) -> e
         case steps.Poll():
             return _poll(batch, context, world)
         case steps.Collect():
-            return _collect(batch, context, world)
+            return collect(batch, context, world)
         case steps.Deliver():
             return deliver(batch, context, world)
         case steps.GiveUp(reason=reason):
@@ -88,19 +88,34 @@ def _ask(step: steps.Step, batch: Batch, context: JobContext, world: World) -> e
             raise AssertionError(message)
 
 
+def make_sure(step: steps.Step, batch: Batch, world: World) -> None:
+    """Look at our own disk before a step is announced: what cannot be sent or settled from it leaves no doubt behind.
+
+    Raises:
+        LadingError: when the batch's file or its evidence is not what was sealed. Nothing was sent.
+    """
+    if isinstance(step, steps.Upload):
+        check_sealed(batch.file)
+        try:
+            world.data.check_evidence(batch.file)
+        except StateError as error:
+            raise StateError(error.message, hint=_UNSENT) from None
+
+
 def check_sealed(file: BatchFile) -> None:
     """Raise EnvironmentProblem unless the file on disk is, byte for byte, the one that was sealed."""
     path = Path(file.path)
-    hint = "its rows were not sent; restore the state folder, or `lading cancel` the batch and sync again"
     try:
         with path.open("rb") as handle:
             digest = hashlib.sha256()
             while chunk := handle.read(_CHUNK):
                 digest.update(chunk)
     except OSError as error:
-        raise EnvironmentProblem(f"the sealed batch file {path} cannot be read: {error.strerror}", hint=hint) from None
+        raise EnvironmentProblem(
+            f"the sealed batch file {path} cannot be read: {error.strerror}", hint=_UNSENT
+        ) from None
     if digest.hexdigest() != file.digest:
-        raise EnvironmentProblem(f"the sealed batch file {path} is not what was sealed", hint=hint)
+        raise EnvironmentProblem(f"the sealed batch file {path} is not what was sealed", hint=_UNSENT)
 
 
 def _find_file(batch: Batch, context: JobContext, world: World) -> events.Event:
@@ -127,15 +142,18 @@ def _poll(batch: Batch, context: JobContext, world: World) -> events.Event:
     return events.StillRunning(at=now, word=status.word, look_again_at=when)
 
 
-def _collect(batch: Batch, context: JobContext, world: World) -> events.Event:
-    """Fetch what the vendor says about the rows, if its verdict comes with a row log, and balance the books."""
+def collect(batch: Batch, context: JobContext | None, world: World) -> events.Collected:
+    """Fetch what the vendor says about the rows, if its verdict comes with a row log, and balance the books.
+
+    Only for that is the context needed.
+    """
     folder = collected.fresh(world.folders.collected(batch))
     verdict = batch.verdict or Verdict.LOST
     downloads = Downloads()
     try:
-        if verdict in VERDICTS_WITH_ROW_LOG:
+        if context is not None and verdict in VERDICTS_WITH_ROW_LOG:
             downloads = context.vendor.collect(_slot(batch), verdict, folder)
-        verdicts = world.data.settle(batch, context.rules, downloads, folder)
+        verdicts = world.data.settle(batch, context.rules if context else None, downloads, folder)
         collected.write(folder, verdicts)
     except BaseException:
         # Tried again, it will be in another folder.

@@ -15,6 +15,7 @@ from lading.core import tickets
 from lading.core.batch import Batch, Phase
 from lading.core.run import Run, RunState, with_sealed
 from lading.errors import LadingError, SourceError, StateError
+from lading.reconcile.accounts import is_ours
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -58,7 +59,8 @@ class Preparation:
         """Let the first file be made."""
         if self.more:
             open_batches = self.world.memory.open_batches(self.run.job)
-            self.taken = {one.file.digest for one in open_batches}
+            # What is for another account goes by its names there.
+            self.taken = {one.file.digest for one in open_batches if is_ours(one, self.context)}
             self.feed = self.world.aside(self._stage)
         return self
 

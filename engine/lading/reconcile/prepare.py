@@ -21,6 +21,7 @@ from lading.errors import (
     UsageError,
     VendorFailure,
 )
+from lading.folders import make_private
 from lading.ports import CompareContext, Comparison, TargetFacts
 from lading.reconcile.deliver import baseline_of
 from lading.reconcile.preparation import Preparation
@@ -104,12 +105,14 @@ def plan(context: JobContext, world: World, facts: TargetFacts | None = None, *,
         folder=folder,
         now=world.clock.now(),
         in_flight=_in_flight(context, world),
-        high_water=world.memory.high_water(job.name, context.identity),
+        high_water=world.memory.high_water(job.name, context.identity, job.spec_hash),
         template=facts.columns if facts else None,
         watcher=world.watcher,
         ahead=ahead,
+        identity=context.identity,
     )
-    comparison = world.data.compare(job, context.rules, baseline_of(context, world), compare_context)
+    before = baseline_of(job.name, context.identity, world)
+    comparison = world.data.compare(job, context.rules, before, compare_context)
     comparison.tally.check()
     found = breaches(comparison.tally, job.guards, baseline_rows=comparison.baseline_rows)
     approved = bool(found) and world.memory.approved(job.name, comparison.fingerprint)
@@ -162,5 +165,6 @@ def _in_flight(context: JobContext, world: World) -> list[Path]:
 def _emptied(folder: Path) -> Path:
     """Return the folder, empty and for us alone."""
     shutil.rmtree(folder, ignore_errors=True)
-    folder.mkdir(parents=True, mode=0o700)
+    make_private(folder.parent)
+    folder.mkdir(mode=0o700)
     return folder

@@ -13,14 +13,16 @@ from lading.core.batch import Batch, Phase
 from lading.core.events import Reopened
 from lading.core.guards import within_budget
 from lading.core.run import Run, RunState, settlement_of
+from lading.core.upstream import Obstacle, obstacle
 from lading.errors import ExitCode, LadingError, LockedError, SourceError
+from lading.reconcile.accounts import another_account, is_ours
 from lading.reconcile.loop import Loop, Patience
 from lading.reconcile.preparation import Preparation, cut_short
 from lading.reconcile.prepare import describe, prepare
 from lading.reconcile.sweep import sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
     from lading.core.accounting import Settlement
@@ -50,20 +52,25 @@ class RunOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobOutcome:
-    """How a job came out: the runs that were resumed, then the new one. `skipped` says why it was not tried."""
+    """How a job came out: the runs that were resumed, then the new one. `skipped` says why it was not tried.
+
+    `unresolved` are its delivered batches, of whatever run, with rows whose outcome only a person can find out.
+    """
 
     job: str
     runs: tuple[RunOutcome, ...]
     exit_code: ExitCode
     error: LadingError | None = None
     skipped: str = ""
+    unresolved: tuple[Batch, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Anew:
-    """That new runs are wanted, not only the end of open ones, and for which schedule slot."""
+    """That new runs are wanted, not only the end of open ones: for which schedule slot, and beside which jobs."""
 
     slot: datetime | None = None
+    beside: Sequence[JobContext] = ()
 
 
 def gravest(codes: Iterable[ExitCode]) -> ExitCode:
@@ -73,13 +80,14 @@ def gravest(codes: Iterable[ExitCode]) -> ExitCode:
 
 
 def sync(
-    contexts: Sequence[JobContext], world: World, patience: Patience, slot: datetime | None = None
+    contexts: Sequence[JobContext], world: World, patience: Patience, anew: Anew | None = None
 ) -> tuple[JobOutcome, ...]:
     """Bring every job's target in line with its source. `contexts` are in the order of dependency.
 
-    `slot` is the schedule slot that the new runs are for, if a schedule and not a person asked.
+    `anew` names the schedule slot that the new runs are for, if a schedule and not a person asked, and the jobs that
+    are followed beside these: what is in flight of them takes places that a vendor grants.
     """
-    return _each_level(contexts, world, patience, Anew(slot=slot))
+    return _each_level(contexts, world, patience, anew or Anew())
 
 
 def resume(contexts: Sequence[JobContext], world: World, patience: Patience) -> tuple[JobOutcome, ...]:
@@ -99,7 +107,7 @@ def _each_level(
         waiting = [one for one in waiting if one not in level]
         ready = []
         for context in level:
-            if anew and (reason := _blocked(context, outcomes)):
+            if anew and (reason := _blocked(context, outcomes, world)):
                 outcomes[context.job.name] = _skipped(context, reason)
             else:
                 ready.append(context)
@@ -120,13 +128,15 @@ def _one_level(
             name = context.job.name
             try:
                 leases.enter_context(world.lease(name))
-                runs[name] = _open_runs(name, world)
+                runs[name] = open_runs(name, world)
                 facts[name] = _begin(context, world, anew=anew is not None)
                 able[name] = context
             except LadingError as error:
                 failed[name] = error
-        loop = Loop(able, world)
+        loop = Loop(able, world, anew.beside if anew else ())
         loop.settle(patience)
+        if anew is None:
+            loop.failed |= _not_reopened(able, world)
         for name, context in able.items():
             if anew and name not in loop.failed:
                 try:
@@ -144,7 +154,7 @@ def _one_level(
             # Whoever took a job over may be staging files that its journal does not name yet.
             if not isinstance(failed.get(name), LockedError):
                 sweep(name, world)
-        return {one.job.name: _outcome(one, world, runs[one.job.name], failed) for one in contexts}
+        return {one.job.name: outcome_of(one, world, runs[one.job.name], failed) for one in contexts}
 
 
 def cause(error: LadingError, job: str, world: World) -> LadingError:
@@ -174,11 +184,11 @@ def _begin(context: JobContext, world: World, *, anew: bool) -> TargetFacts | No
     cut_short(name, world)
     sweep(name, world)
     if not anew:
-        _reopen(name, world)
-    return describe(context, world) if anew or _open_runs(name, world) else None
+        _reopen(context, world)
+    return describe(context, world) if anew or open_runs(name, world) else None
 
 
-def _outcome(context: JobContext, world: World, runs: Sequence[str], failed: dict[str, LadingError]) -> JobOutcome:
+def outcome_of(context: JobContext, world: World, runs: Sequence[str], failed: Mapping[str, LadingError]) -> JobOutcome:
     """Say how a job stands after everything that could be done."""
     name = context.job.name
     results = tuple(run_outcome(run, world) for run in runs)
@@ -190,7 +200,8 @@ def _outcome(context: JobContext, world: World, runs: Sequence[str], failed: dic
     code = error.exit_code if error else gravest(codes)
     if error is None and any(one.phase is Phase.STUCK for one in world.memory.open_batches(name)):
         code = gravest((code, ExitCode.ENVIRONMENT))
-    return JobOutcome(job=name, runs=results, exit_code=code, error=error)
+    unresolved = tuple(world.memory.unresolved(name))
+    return JobOutcome(job=name, runs=results, exit_code=code, error=error, unresolved=unresolved)
 
 
 def run_outcome(run_id: str, world: World) -> RunOutcome:
@@ -218,26 +229,44 @@ def _code(outcome: RunOutcome, context: JobContext) -> ExitCode:
     return ExitCode.DONE if kept and not settlement.unknown else ExitCode.REJECTS
 
 
-def _blocked(context: JobContext, outcomes: dict[str, JobOutcome]) -> str:
-    """Return which job that this one depends on did not come to a good end, or nothing."""
+def _blocked(context: JobContext, outcomes: dict[str, JobOutcome], world: World) -> str:
+    """Return which job that this one depends on did not come to a good end, here or when it last ran, or nothing."""
     for name in context.job.depends_on:
         if name in outcomes and outcomes[name].exit_code not in (ExitCode.DONE, ExitCode.REJECTS):
             return f'it depends on "{name}", which has not settled'
+        if name not in outcomes and (found := obstacle_at(name, world)):
+            return found.reason
     return ""
+
+
+def obstacle_at(job: str, world: World) -> Obstacle | None:
+    """Return what keeps those that depend on the job waiting, as the journal tells; None when it has settled."""
+    newest = world.memory.last_run(job)
+    approved = newest is not None and world.memory.approved(job, newest.plan)
+    return obstacle(job, newest, world.memory.open_batches(job), approved=approved)
 
 
 def _skipped(context: JobContext, reason: str) -> JobOutcome:
     return JobOutcome(job=context.job.name, runs=(), exit_code=ExitCode.UNSETTLED, skipped=reason)
 
 
-def _open_runs(job: str, world: World) -> list[str]:
+def open_runs(job: str, world: World) -> list[str]:
     """Return the runs that still have open batches or are still preparing, oldest first, each once."""
-    open_runs = [one.run for one in world.memory.open_batches(job)]
-    return list(dict.fromkeys(map(str, [*open_runs, *(one.id for one in world.memory.preparing_runs(job))])))
+    with_batches = [one.run for one in world.memory.open_batches(job)]
+    return list(dict.fromkeys(map(str, [*with_batches, *(one.id for one in world.memory.preparing_runs(job))])))
 
 
-def _reopen(job: str, world: World) -> None:
-    """Somebody typed `resume`: let every stuck batch go on where it stood, doubt and all."""
-    for one in world.memory.open_batches(job):
-        if one.phase is Phase.STUCK:
+def _reopen(context: JobContext, world: World) -> None:
+    """Somebody typed `resume`: let every stuck batch go on where it stood, doubt and all.
+
+    One of another account could go nowhere.
+    """
+    for one in world.memory.open_batches(context.job.name):
+        if one.phase is Phase.STUCK and is_ours(one, context):
             world.memory.record(one, Reopened(at=world.clock.now(), reason="resumed by hand"))
+
+
+def _not_reopened(contexts: Mapping[str, JobContext], world: World) -> dict[str, LadingError]:
+    """Return why `resume` left batches stuck: they are of another account than their jobs have now."""
+    left = ((name, one) for name in contexts for one in world.memory.open_batches(name) if one.phase is Phase.STUCK)
+    return {name: another_account(one, contexts[name]) for name, one in left if not is_ours(one, contexts[name])}

@@ -23,11 +23,11 @@ class HistoryReport:
 
     def text(self, paint: Paint) -> str:
         """Return a table."""
-        return columns(_HEADER, self._rows(), paint, right=_RIGHT) if self.runs else "nothing was run yet"
+        return columns(self._header(), self._rows(), paint, right=_RIGHT) if self.runs else "nothing was run yet"
 
     def markdown(self) -> str:
         """Return a table."""
-        return f"### lading history\n\n{markdown_table(_HEADER, self._rows(), right=_RIGHT)}"
+        return f"### lading history\n\n{markdown_table(self._header(), self._rows(), right=_RIGHT)}"
 
     def data(self) -> dict[str, object]:
         """Return the runs as plain values for JSON."""
@@ -38,7 +38,12 @@ class HistoryReport:
         for run in self.runs:
             yield {"event": "run"} | run.data()
 
+    def _header(self) -> tuple[str, ...]:
+        """Return the header; approvals have a column when there is one."""
+        return (*_HEADER, *(["approved"] if any(run.approved for run in self.runs) else []))
+
     def _rows(self) -> list[tuple[str, ...]]:
+        approvals = len(self._header()) > len(_HEADER)
         return [
             (
                 run.settlement.run,
@@ -46,6 +51,7 @@ class HistoryReport:
                 run.state,
                 *(f"{getattr(run.settlement, term):,}" for term in ("selected", *TERMS)),
                 f"{sum(batch.file.rows for batch in run.batches):,}",
+                *([(run.approved.reason or "yes") if run.approved else "-"] if approvals else []),
             )
             for run in self.runs
         ]

@@ -8,24 +8,32 @@ from typing import TYPE_CHECKING
 from lading.core.run import RunState
 from lading.errors import ExitCode
 from lading.report import settlement
+from lading.report.waiting import ask_step, stuck_steps
 from lading.report.words import Paint, markdown_table, noun, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from lading.core.batch import Batch
     from lading.errors import LadingError
     from lading.report.settlement import RunReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobReport:
-    """How one job came out: its runs, why it had to stop, or why it was not tried."""
+    """How one job came out: its runs, why it had to stop, or why it was not tried.
+
+    `results` is where its answers are; `unresolved` are its delivered batches, of whatever run, with rows of unknown
+    outcome.
+    """
 
     job: str
     runs: tuple[RunReport, ...]
     exit_code: ExitCode
     error: LadingError | None = None
     skipped: str = ""
+    results: str = ""
+    unresolved: tuple[Batch, ...] = ()
 
     @property
     def trouble(self) -> str:
@@ -35,6 +43,8 @@ class JobReport:
     def text(self, paint: Paint) -> str:
         """Return the job's runs and what went wrong."""
         parts = [run.text(paint) for run in self.runs]
+        if self.results:
+            parts.append(f"  results: {visible(self.results)}")
         name = paint(visible(self.job), "head")
         if self.skipped:
             parts.append(f"{name}: {paint('not tried', 'warn')}: {visible(self.skipped)}")
@@ -53,21 +63,24 @@ class JobReport:
             "exit_code": int(self.exit_code),
             "runs": [run.data() for run in self.runs],
             "skipped": self.skipped or None,
+            "results": self.results or None,
+            "unresolved": [one.id for one in self.unresolved],
             "error": error,
         }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeReport:
-    """All jobs of one command, with the sum of their equations."""
+    """All jobs of one command, with the sum of their equations. `idle` is said when there are none."""
 
     jobs: tuple[JobReport, ...]
+    idle: str = "nothing is open"
 
     def text(self, paint: Paint) -> str:
         """Return every job, one total line, and what to type next."""
         parts = [job.text(paint) for job in self.jobs]
         if not self.jobs:
-            return "nothing is open"
+            return self.idle
         if len(runs := self._runs()) > 1:
             parts.append(f"{paint('total', 'head')}: {noun(len(runs), 'run')}: {settlement.total(runs)}")
         parts += [f"{paint('next', 'head')}: {step}" for step in self.next_steps()]
@@ -103,16 +116,21 @@ class OutcomeReport:
         for job in self.jobs:
             name = visible(job.job)
             states = {run.state for run in job.runs}
-            if "stuck" in states:
-                found.append(f"`lading resume {name}` when the reason is gone, or `lading cancel {name}` to give it up")
-            elif "in flight" in states:
+            found += stuck_steps([batch for run in job.runs for batch in run.batches])
+            if "in flight" in states and "stuck" not in states:
                 found.append(f"`lading resume {name}` follows what is in flight to its end")
             if any(run.run.state is RunState.HELD for run in job.runs):
                 found.append(f"`lading approve {name}` when the plan is right, then `lading sync {name}`")
             if job.runs and job.runs[-1].cut_short:
                 found.append(f"`lading sync {name}` sends what was held when preparing was cut short")
+            if job.unresolved:
+                found.append(ask_step([one.id for one in job.unresolved]))
             if job.exit_code is ExitCode.REJECTS:
                 found.append(f"`lading rejects {name}` shows what did not get there and why")
+            if job.error is not None and "`lading " not in job.error.hint:
+                found.append(f"`lading sync {name}` when that is put right")
+            elif job.skipped:
+                found.append(f"`lading sync {name}` when what it depends on has settled")
         return tuple(found)
 
     def _runs(self) -> list[RunReport]:

@@ -15,7 +15,8 @@ if TYPE_CHECKING:
 #: A spreadsheet takes a cell that begins so for a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 EXPORT_HEADER = ("job", "run", "batch", "kind", "key", "field", "code", "reason", "batch_line", "source_row", "retry")
-_HEADER = ("kind", "key", "field", "code", "batch line", "reason")
+_HEADER = ("kind", "key", "source row", "field", "code", "batch line", "reason")
+_RIGHT = frozenset({2, 5})
 _GROUPS = ("records", "kind", "code", "field")
 
 
@@ -81,14 +82,14 @@ class RejectsReport:
             return f"{self.about}: {noun(self.total, 'reject')} written to {visible(self.exported)}"
         if not self.total:
             return f"{self.about}: no rejects"
-        table = columns(_HEADER, self._rows(), paint, right=frozenset({4}))
+        table = columns(_HEADER, self._rows(), paint, right=_RIGHT)
         more = self.total - len(self.rejects)
         rest = f"\n{more:,} more: `--limit 0` shows all, `--groups` counts them, `--export FILE.csv` writes them"
         return f"{self.about}: {noun(self.total, 'reject')}\n{table}{rest if more > 0 else ''}"
 
     def markdown(self) -> str:
         """Return a table."""
-        table = markdown_table(_HEADER, self._rows(), right=frozenset({4}))
+        table = markdown_table(_HEADER, self._rows(), right=_RIGHT)
         head = f"### lading rejects: {self.about}\n\n{noun(self.total, 'reject')}\n\n{table}"
         return "\n\n".join([head, *self._standing_words()])
 
@@ -109,7 +110,15 @@ class RejectsReport:
 
     def _rows(self) -> list[tuple[str, ...]]:
         return [
-            (one.kind, one.key or "-", one.field or "-", one.code or "-", str(one.line or "-"), one.reason)
+            (
+                one.kind,
+                one.key or "-",
+                str(one.row or "-"),
+                one.field or "-",
+                one.code or "-",
+                str(one.line or "-"),
+                one.reason,
+            )
             for one in (line.reject for line in self.rejects)
         ]
 

@@ -12,6 +12,7 @@ from lading.report.words import Paint, iso, moment, noun, size, visible
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
+    from datetime import datetime
 
     from lading.core.accounting import Settlement
 
@@ -23,6 +24,14 @@ _FIGURES = ("in_flight", "stuck", "batches", "bytes", "added", "changed", "remov
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Approved:
+    """That a person allowed the plan of a run, when, and why (empty: not said)."""
+
+    at: datetime
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RunReport:
     """One run as it stands now. `budget` is that of the job as declared today; None when the job is no more."""
 
@@ -30,6 +39,7 @@ class RunReport:
     settlement: Settlement
     batches: tuple[Batch, ...] = ()
     budget: Budget | None = field(default_factory=Budget)
+    approved: Approved | None = None
 
     @property
     def state(self) -> str:
@@ -43,6 +53,11 @@ class RunReport:
         if self.run.state is RunState.PREPARED:
             return "in flight"
         return str(self.run.state)
+
+    @property
+    def at(self) -> datetime:
+        """Return since when the run stands so: when it settled, or when it started."""
+        return (self.run.settled_at if self.state == "settled" else None) or self.run.created_at
 
     @property
     def cut_short(self) -> bool:
@@ -77,6 +92,7 @@ class RunReport:
             "started_at": iso(self.run.created_at),
             "settled_at": iso(self.run.settled_at),
             "reason": self.run.reason,
+            "approved": {"at": iso(self.approved.at), "reason": self.approved.reason} if self.approved else None,
             "settlement": {name: getattr(one, name) for name in ("selected", *TERMS, *_FIGURES)},
             "sent": sum(batch.file.rows for batch in self.batches),
             "within_budget": not self.over_budget,
@@ -91,6 +107,9 @@ class RunReport:
         yield f"  {self._sent()}"
         if self.run.reason:
             yield f"  held: {visible(self.run.reason)}"
+        if self.approved:
+            reason = f": {visible(self.approved.reason)}" if self.approved.reason else ""
+            yield f"  approved {moment(self.approved.at)}{reason}"
         for rule, count in self.run.warnings.items():
             yield f"  {paint('warning', 'warn')}: {visible(rule)}: {noun(count, 'record')}"
         for batch in self.batches:
@@ -100,7 +119,7 @@ class RunReport:
             yield f"  why: `lading rejects {visible(self.settlement.job)}`"
 
     def _when(self) -> str:
-        return f" (run {self.run.serial}, {moment(self.run.created_at)})"
+        return f" (run {self.run.serial}, {moment(self.at)})"
 
     def _budget_words(self, paint: Paint) -> str:
         if self.budget is None or not self.has_rejects:

@@ -9,6 +9,7 @@ from lading.core import steps
 from lading.core.batch import Batch, Phase
 from lading.core.run import RunState
 from lading.report.settlement import RunReport, batch_data, equation
+from lading.report.waiting import ask_step, stuck_steps
 from lading.report.words import Paint, columns, distance, iso, markdown, markdown_table, moment, noun, visible
 
 if TYPE_CHECKING:
@@ -21,18 +22,41 @@ _STUCK, _IN_DOUBT, _FAILING, _WAITING = range(4)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobStatus:
-    """One job: its newest run, whether jobs.yaml still declares it, its next slot, and who runs it now."""
+    """One job: its newest run, whether jobs.yaml still declares it, its next slot, and who runs it now.
+
+    `unresolved` are its delivered batches, of whatever run, with rows of unknown outcome; `approved` says that somebody
+    approved the plan of its newest run.
+    """
 
     job: str
     last: RunReport | None = None
     declared: bool = True
     next_slot: datetime | None = None
     runner: str = ""
+    unresolved: tuple[Batch, ...] = ()
+    approved: bool = False
 
     @property
     def left_over(self) -> bool:
         """Whether the newest run has records that are in no batch, because preparing it came to no end."""
         return self.last is not None and (self.last.cut_short or self.last.run.state is RunState.PREPARING)
+
+    @property
+    def held(self) -> bool:
+        """Whether a guard holds the newest run."""
+        return self.last is not None and self.last.run.state is RunState.HELD
+
+    def next_steps(self) -> Iterator[str]:
+        """Yield what a person should type about the job itself, if anything."""
+        name = visible(self.job)
+        if self.unresolved:
+            yield ask_step([one.id for one in self.unresolved])
+        if self.left_over:
+            yield f"`lading sync {name}` sends what was held when preparing was cut short"
+        if self.held and self.approved:
+            yield f"`lading sync {name}` sends the plan that was approved"
+        elif self.held:
+            yield f"`lading approve {name}` when the plan is right, then `lading sync {name}`"
 
     def data(self) -> dict[str, object]:
         """Return the job as plain values for JSON."""
@@ -42,6 +66,8 @@ class JobStatus:
             "last_run": self.last.data() if self.last else None,
             "next_slot": iso(self.next_slot),
             "runner": self.runner or None,
+            "unresolved": [one.id for one in self.unresolved],
+            "approved": self.approved,
         }
 
 
@@ -100,21 +126,23 @@ class StatusReport:
 
     def next_steps(self) -> tuple[str, ...]:
         """Return what a person should type, if anything."""
-        found = []
-        stuck = [one for one in self.open_batches if one.phase is Phase.STUCK]
-        if stuck:
-            found.append(
-                f"`lading resume {visible(stuck[0].job)}` when the reason is gone, "
-                f"or `lading cancel {stuck[0].id}` to give the batch up"
-            )
-        elif self.open_batches:
-            found.append("`lading resume` follows what is open to its end")
-        left = [job.job for job in self.jobs if job.left_over and not job.runner]
-        found += [f"`lading sync {visible(job)}` sends what was held when preparing was cut short" for job in left]
-        held = [job.job for job in self.jobs if job.last and job.last.state == "held"]
-        found += [
-            f"`lading approve {visible(job)}` when the plan is right, then `lading sync {visible(job)}`" for job in held
+        running = {job.job: job.runner for job in self.jobs if job.runner}
+        of_job: dict[str, list[Batch]] = {}
+        for one in self.open_batches:
+            of_job.setdefault(one.job, []).append(one)
+        found = [
+            f"{visible(job)} is being run by {visible(runner)}: wait for it to end"
+            for job, runner in running.items()
+            if job in of_job
         ]
+        ours = {job: batches for job, batches in of_job.items() if job not in running}
+        stuck = [step for batches in ours.values() for step in stuck_steps(batches)]
+        if ours and not stuck:
+            names = [visible(job) for job in ours] if running else []
+            stuck = [f"`{' '.join(['lading resume', *names])}` follows what is open to its end"]
+        found += stuck
+        for job in self.jobs:
+            found += [] if job.runner else job.next_steps()
         return tuple(found)
 
     def _open_text(self, paint: Paint) -> str:
@@ -187,10 +215,10 @@ def _phase(batch: Batch) -> str:
     return f"{batch.phase}{doubt}"
 
 
-def _when(moment_of_run: datetime, now: datetime) -> str:
+def _when(at: datetime, now: datetime) -> str:
     """Return a moment and how long ago it was; runs against the mocks may be ahead of us."""
-    ago = f", {distance(moment_of_run, now)}" if moment_of_run <= now else ""
-    return f"{moment(moment_of_run)}{ago}"
+    ago = f", {distance(at, now)}" if at <= now else ""
+    return f"{moment(at)}{ago}"
 
 
 def _job_text(job: JobStatus, now: datetime, paint: Paint) -> str:
@@ -201,7 +229,7 @@ def _job_text(job: JobStatus, now: datetime, paint: Paint) -> str:
         lines = [f"{name}: never ran{gone}{running}"]
     else:
         role = {"settled": "good", "stuck": "bad"}.get(job.last.state, "warn")
-        when = f"run {job.last.run.serial}, {_when(job.last.run.created_at, now)}"
+        when = f"run {job.last.run.serial}, {_when(job.last.at, now)}"
         lines = [f"{name}: {paint(job.last.state, role)} ({when}){gone}{running}"]
         lines.append(f"  {equation(job.last.settlement)}")
         if job.last.over_budget and job.last.state == "settled":
@@ -210,7 +238,8 @@ def _job_text(job: JobStatus, now: datetime, paint: Paint) -> str:
                 f"  {paint('budget exceeded', 'bad')}: {noun(count, 'record')}; why: `lading rejects {job.job}`"
             )
         if job.last.run.reason:
-            lines.append(f"  held: {visible(job.last.run.reason)}")
+            approved = " (approved since)" if job.held and job.approved else ""
+            lines.append(f"  held: {visible(job.last.run.reason)}{approved}")
     if job.next_slot is not None:
         lines.append(f"  next slot {moment(job.next_slot)} ({distance(job.next_slot, now)})")
     return "\n".join(lines)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lading.report.waiting import ask_step, stuck_steps
 from lading.report.words import columns, iso, markdown, markdown_table, moment, visible
 
 if TYPE_CHECKING:
@@ -21,10 +22,18 @@ _RIGHT = frozenset({4, 5})
 #: By how the newest version ended and whether the target holds a version.
 _TARGET = {
     ("accepted", True): "accepted: the target took it as it was last sent",
-    ("rejected", True): "rejected: the target holds an earlier version; the newest is sent again when its row changes",
-    ("rejected", False): "rejected: the target holds nothing of it; it is sent again when its row changes",
+    (
+        "rejected",
+        True,
+    ): "rejected: the target holds an earlier version; the newest is sent again when its row changes or on request",
+    (
+        "rejected",
+        False,
+    ): "rejected: the target holds nothing of it; it is sent again when its row changes or on request",
     ("unknown", True): "unknown: the vendor did not say what became of the newest version; it holds an earlier one",
     ("unknown", False): "unknown: the vendor did not say what became of it",
+    ("again", True): "to be sent again: it held an earlier version, and nobody knows what it holds now",
+    ("again", False): "to be sent again: nobody knows whether the target holds it",
     ("", False): "nothing: the target is not known to hold it",
 }
 
@@ -77,7 +86,10 @@ class KeyOfJob:
         return _TARGET[self.known.newest, self.known.held]
 
     def data(self) -> dict[str, object]:
-        """Return it as plain values for JSON. `target` is accepted, rejected, unknown or nothing; null: not asked."""
+        """Return it as plain values for JSON.
+
+        `target` is accepted, rejected, unknown, again or nothing; null when the baseline could not be asked.
+        """
         return {
             "job": self.job,
             "target": (self.known.newest or "nothing") if self.known else None,
@@ -95,14 +107,16 @@ class KeyOfJob:
         """Return a sentence for each batch that carries a version of the key."""
         return [f"in flight: batch {one.batch.id}, {one.batch.phase}, line {one.line:,}" for one in self.in_flight]
 
-    def next_step(self) -> str:
+    def next_steps(self) -> list[str]:
         """Return what a person should type, if anything."""
+        if steps := list(stuck_steps([one.batch for one in self.in_flight])):
+            return steps
         if self.in_flight:
-            return f"`lading resume {visible(self.job)}` follows what is in flight to its end"
+            return [f"`lading resume {visible(self.job)}` follows what is in flight to its end"]
         batch = next((one.line.batch for one in reversed(self.rejects) if one.line.reject.kind == "unknown"), "")
         if batch and self.known and self.known.newest == "unknown":
-            return f"ask the vendor, then `lading resolve {batch} --delivered` or `--resend`"
-        return ""
+            return [ask_step([batch])]
+        return []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -148,7 +162,7 @@ class WhyReport:
 
     def next_steps(self) -> list[str]:
         """Return what a person should type, if anything."""
-        return [step for job in self.jobs if (step := job.next_step())]
+        return [step for job in self.jobs for step in job.next_steps()]
 
 
 def _job_text(job: KeyOfJob, paint: Paint) -> str:

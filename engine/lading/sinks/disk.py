@@ -95,7 +95,9 @@ def _make_folder(folder: Path) -> None:
     if folder.is_dir():
         return
     _make_folder(folder.parent)
-    folder.mkdir(exist_ok=True)
+    # What is made in a folder of one person alone is theirs alone, too: the answers of mocks lie in the state folder.
+    private = not folder.parent.stat().st_mode & 0o077
+    folder.mkdir(mode=0o700 if private else 0o777, exist_ok=True)
     _sync(folder.parent)
 
 

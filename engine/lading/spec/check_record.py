@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lading.core.mapping import Array, Each, Expression, Literal, Object
 from lading.core.record_schema import Kind
-from lading.spec.check_literal import literal_objection, matches
+from lading.spec.check_literal import Objection, literal_objection, matches
 from lading.spec.suggest import one_of, quoted
 
 if TYPE_CHECKING:
@@ -112,6 +112,8 @@ class RecordCheck:
             self._kind(node.place, "one value", rule, path)
             return
         found = literal_objection(node.value, rule)
+        if found is None and not str(node.value).strip() and rule.required_in & {self.mode, "*"}:
+            found = Objection(message="is blank", expected=f"a value, which mode {self.mode} demands")
         if found is None:
             return
         advice = found.suggestion
@@ -140,6 +142,26 @@ class RecordCheck:
             return
         for place, one in enumerate(node.items):
             self._node(one, rule.items, (*path, str(place)) if isinstance(one, Object | Each) else path)
+        self._distinct(node, rule, rule.items, path)
+
+    def _distinct(self, node: Array, rule: Rule, inner: Rule, path: tuple[str, ...]) -> None:
+        """Complain about items that say the same where they may not, and about attributes that stand in two of them."""
+        seen: set[tuple[str, str]] = set()
+        for number, one in enumerate(node.items):
+            for name, member in one.members if isinstance(one, Object) else ():
+                if name in rule.distinct and isinstance(member, Literal):
+                    key, twice = (
+                        (name, str(member.value)),
+                        f"{quoted(name)} {quoted(str(member.value))} stands here twice",
+                    )
+                elif inner.extra is not None and inner.extra.once and inner.field(name) is None:
+                    key, twice = (name, ""), f"{quoted(name)} stands in two items of {quoted(path[-1])}"
+                else:
+                    continue
+                if key in seen:
+                    here = self._place((*path, str(number), name), member)
+                    self.problems.add("twice", here, twice, f"each once in all of {quoted(path[-1])}")
+                seen.add(key)
 
     def _kind(self, place: Place, found: str, rule: Rule, path: tuple[str, ...], advice: str = "") -> None:
         wanted = {Kind.OBJECT: "an object", Kind.ARRAY: "a list"}.get(rule.kind, "one value")

@@ -13,17 +13,18 @@ from urllib.parse import urlsplit
 from lading.core.job import Connection
 from lading.errors import LadingError, SpecError
 from lading.spec.credentials import FORMS, objection
-from lading.spec.interpolate import TypedMap, Value
+from lading.spec.interpolate import TypedEntry, TypedMap, TypedSeq, Value
 from lading.spec.located_yaml import Broken
 from lading.spec.models_source import ConnectionModel
+from lading.spec.secrecy import SECRET_NAME
 from lading.spec.suggest import one_of, quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from lading.core.vendor_rules import VendorRules
-    from lading.spec.interpolate import Typed, TypedEntry
+    from lading.spec.interpolate import Typed
     from lading.spec.problems import Problems
     from lading.spec.shape import Shaped, Shaper
 
@@ -102,6 +103,7 @@ class ConnectionCompiler:
             self._base_url(base_url, rules, entry, entry.value.get("base_url"))
         if shaped.good("credentials"):
             self._credentials(entry.key, entry.value.entry("credentials"), rules)
+        self._astray(entry.key, entry.value)
         connection = Connection(
             name=entry.key,
             vendor=vendor,
@@ -154,8 +156,13 @@ class ConnectionCompiler:
                 and isinstance(one.value.value, str)
                 and (why := objection(one.value.value))
             ):
-                advice = f"write {one.key}: ${{{_variable(connection, one.key)}}}"
-                self._problems.add("literal_secret", one.value.start, f"{quoted(one.key)}: {why}", FORMS, advice)
+                self._problems.add(
+                    "literal_secret",
+                    one.value.start,
+                    f"{quoted(one.key)}: {why}",
+                    FORMS,
+                    self._advice(connection, one),
+                )
         given = {one.key for one in node.value.entries}
         for name in rules.credentials if rules is not None else ():
             if name not in given:
@@ -165,6 +172,39 @@ class ConnectionCompiler:
                     f'"credentials" has no {quoted(name)}',
                     f"{name}: ${{{_variable(connection, name)}}}",
                 )
+
+    def _advice(self, connection: str, one: TypedEntry) -> str:
+        """Return what to write instead of a literal secret; nothing for a name that may be a secret itself."""
+        if self._problems.source.is_hidden(one.start):
+            return ""
+        return f"write {one.key}: ${{{_variable(connection, one.key)}}}"
+
+    def _astray(self, connection: str, node: TypedMap) -> None:
+        """Complain about each secret that stands beside `credentials` instead of in it."""
+        for entry in node.entries:
+            if entry.key in ConnectionModel.model_fields or not SECRET_NAME.search(entry.key):
+                continue
+            for one in _scalars(entry):
+                if isinstance(one.value, Value) and objection(str(one.value.value)):
+                    self._problems.add(
+                        "literal_secret",
+                        one.value.start,
+                        f'{quoted(one.key)}: a literal secret, and outside of "credentials"',
+                        FORMS,
+                        self._advice(connection, one),
+                    )
+
+
+def _scalars(entry: TypedEntry) -> Iterator[TypedEntry]:
+    """Yield the values at and below an entry, each with the key nearest to it."""
+    if isinstance(entry.value, TypedMap):
+        for one in entry.value.entries:
+            yield from _scalars(one)
+    elif isinstance(entry.value, TypedSeq):
+        for item in entry.value.items:
+            yield from _scalars(TypedEntry(entry.key, entry.start, item))
+    else:
+        yield entry
 
 
 def url_objection(url: str, hosts: tuple[str, ...]) -> str:

@@ -5,7 +5,7 @@ It does not know rows, nor the other jobs; `order` does.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from lading.core.guards import Budget, Guards, Limit
@@ -17,7 +17,7 @@ from lading.spec.compile_source import compile_results, compile_schedule, compil
 from lading.spec.interpolate import TypedMap, Value
 from lading.spec.located_yaml import Broken
 from lading.spec.models import JobModel
-from lading.spec.spec_hash import spec_hash
+from lading.spec.spec_hash import mapping_hash, spec_hash
 from lading.spec.suggest import one_of, quoted
 
 if TYPE_CHECKING:
@@ -44,12 +44,16 @@ _NONE = Limit(count=0)
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobCompiler:
-    """Compiles the jobs of one file. `vendors` maps each connection to its vendor, None where that is not known."""
+    """Compiles the jobs of one file. `vendors` maps each connection to its vendor, None where that is not known.
+
+    `halves` are jobs that have a record and a source, with stand-ins for what is wrong elsewhere in them.
+    """
 
     folder: Path
     shaper: Shaper
     vendors: Mapping[str, VendorRules | None]
     problems: Problems
+    halves: list[Job] = field(default_factory=list)
 
     def compile(self, entry: TypedEntry) -> Job | None:
         """Return the job, or None after a complaint. Its source may still name a job without a path."""
@@ -83,22 +87,23 @@ class _OneJob:
         mode_fits = rules is not None and good("mode") and self._mode(rules, schema)
         record = self._record(schema, rules, model.mode if mode_fits else "")
         source = self._source() if good("source") else None
-        removal = self._removal(rules, schema, source, record)
+        removal = self._removal(target, rules, schema, source, record)
         results = self._results()
         schedule = self._schedule()
-        if rules is None or record is None or source is None or self.shaped.bad:
+        if rules is None or record is None or source is None:
             return None
-        return Job(
+        mapping = mapping_hash(vendor=rules.name, target=rules.told_apart_by(target), mode=model.mode, record=record)
+        send = Send(what=model.send) if isinstance(model.send, str) else Send(what="since", since=model.send.since)
+        job = Job(
             name=self.entry.key,
             source=source,
             connection=model.target.connection,
             target=target,
             mode=model.mode,
             record=record,
-            spec_hash=spec_hash(
-                vendor=rules.name, target=target, mode=model.mode, record=record, removal=removal, source=source
-            ),
-            send=Send(what=model.send) if isinstance(model.send, str) else Send(what="since", since=model.send.since),
+            spec_hash=spec_hash(mapping=mapping, target=target, removal=removal, source=source, send=send),
+            mapping_hash=mapping,
+            send=send,
             removal=removal,
             results=results,
             schedule=schedule,
@@ -108,6 +113,10 @@ class _OneJob:
             compression=model.compression,
             place=self.around.problems.source.place(self.entry.start),
         )
+        if self.shaped.bad:
+            self.around.halves.append(job)
+            return None
+        return job
 
     def _rules(self) -> VendorRules | None:
         name, known = self.shaped.model.target.connection, self.around.vendors
@@ -196,19 +205,29 @@ class _OneJob:
         )
 
     def _removal(
-        self, rules: VendorRules | None, schema: RecordSchema | None, source: Source | None, record: Object | None
+        self,
+        target: Mapping[str, str],
+        rules: VendorRules | None,
+        schema: RecordSchema | None,
+        source: Source | None,
+        record: Object | None,
     ) -> Removal | None:
         node = self.node.get("on_removed")
         if rules is None or source is None or node is None or not self.shaped.good("on_removed", "mode", "send"):
             return None
-        return RemovalCompiler(
+        found = RemovalCompiler(
             rules=rules,
             schema=schema,
             key=source.key,
             lookup=self.shaped.model.mode == LOOKUP,
             since=not isinstance(self.shaped.model.send, str),
+            chained=source.job is not None,
             problems=self.around.problems,
         ).compile(self.shaped.model.on_removed, node, record)
+        if found is None:
+            return None
+        own = mapping_hash(vendor=rules.name, target=rules.told_apart_by(target), mode=found.mode, record=found.record)
+        return replace(found, mapping_hash=own)
 
     def _results(self) -> Results | None:
         written = self.node.entry("results")

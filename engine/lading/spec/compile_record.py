@@ -8,6 +8,7 @@ from lading.core.mapping import Array, Each, Expression, Literal, Object
 from lading.spec.expressions import trouble_in
 from lading.spec.interpolate import TypedMap, TypedSeq, Value
 from lading.spec.located_yaml import Broken
+from lading.spec.yaml_words import NO_SPACE
 
 if TYPE_CHECKING:
     from lading.core.mapping import Node, Place
@@ -20,7 +21,9 @@ def compile_record(tree: Typed | None, problems: Problems) -> Object | None:
     if tree is None or isinstance(tree, Broken):
         return None
     if not isinstance(tree, TypedMap):
-        problems.add("value", tree.start, '"record" is no mapping', "the vendor's members: name: value")
+        joined = isinstance(tree, Value) and not tree.quoted and NO_SPACE.match(tree.raw)
+        advice = "is there no space after the colon?" if joined else ""
+        problems.add("value", tree.start, '"record" is no mapping', "the vendor's members: name: value", advice)
         return None
     if not tree.entries:
         problems.add("value", tree.start, '"record" is empty', "the vendor's members: name: value")

@@ -1,6 +1,7 @@
 """Makes the Removal of a job: what is sent for a key that left the source, as written or derived from the record.
 
-It does not know rows. A removal knows the key columns alone: the row they came from is gone.
+It does not know rows. A removal knows the key columns alone: the row they came from is gone. It uses all of them, or it
+would name records of rows that are still there.
 """
 
 from __future__ import annotations
@@ -36,6 +37,7 @@ class RemovalCompiler:
     key: tuple[str, ...] | Expression
     lookup: bool
     since: bool
+    chained: bool
     problems: Problems
 
     def compile(self, wish: str | RemovalModel, node: Typed, record: Object | None) -> Removal | None:
@@ -59,6 +61,11 @@ class RemovalCompiler:
             why, expected = (
                 "send: {since: ...} does not see what left the source",
                 "send: changed, or on_removed: ignore",
+            )
+        elif self.chained:
+            why, expected = (
+                "the answers of another job are no whole source: what is missing there may only not be asked for again",
+                "on_removed: ignore",
             )
         elif isinstance(self.key, Expression):
             why, expected = (
@@ -92,16 +99,18 @@ class RemovalCompiler:
         if record is None:
             return None
         self._check(record, mode, self.problems, places_of(tree.value, tree.start, self.problems))
+        strange = False
         for one in _expressions(record):
             beyond = sorted((columns_of(one.sql) or frozenset()) - set(self._columns()))
             if beyond:
+                strange = True
                 self.problems.add(
                     "on_removed",
                     one.place,
                     f"{quoted(beyond[0])} is no key column, and nothing else is left of the row",
                     one_of(self._columns()),
                 )
-        return Removal(mode=mode, record=record)
+        return Removal(mode=mode, record=record) if strange or self._of_whole_key(record, tree.start) else None
 
     def _derived(self, mode: str, record: Object, at: int) -> Removal | None:
         """Return a removal of those members of the record that the mode takes and the key alone can fill."""
@@ -122,7 +131,25 @@ class RemovalCompiler:
                 f"or say what to send: {example}",
             )
             return None
-        return Removal(mode=mode, record=found)
+        return Removal(mode=mode, record=found) if self._of_whole_key(found, at) else None
+
+    def _of_whole_key(self, record: Object, at: int) -> bool:
+        """Whether the record uses every key column; otherwise it may be that of rows that are still there."""
+        every = [columns_of(one.sql) for one in _expressions(record)]
+        used = frozenset[str]().union(*(one for one in every if one is not None))
+        lacking = [one for one in self._columns() if one not in used]
+        if not lacking or None in every:
+            return True
+        kept = [one for one in self._columns() if one in used]
+        self.problems.add(
+            "on_removed",
+            at,
+            f"the record of a removal does not use the key column {quoted(lacking[0])}: it could remove rows that "
+            "are still in the source, too",
+            f"a record that uses every key column ({', '.join(self._columns())})",
+            f"or key: {_as_key(kept)}, where that alone tells rows apart" if kept else "",
+        )
+        return False
 
     def _check(self, record: Object, mode: str, problems: Problems, places: dict[tuple[str, ...], Place]) -> None:
         if self.schema is None:
@@ -140,6 +167,10 @@ class RemovalCompiler:
 
     def _columns(self) -> tuple[str, ...]:
         return () if isinstance(self.key, Expression) else self.key
+
+
+def _as_key(columns: list[str]) -> str:
+    return columns[0] if len(columns) == 1 else f"[{', '.join(columns)}]"
 
 
 def _expressions(node: Node) -> Iterator[Expression]:

@@ -41,13 +41,22 @@ def resolve_credentials(
     empty, everything else may not.
 
     Raises:
-        EnvironmentProblem: a variable is not set, a file cannot be read, or one of them is empty. It names the variable
-            or the file and the connection, never a value.
+        EnvironmentProblem: variables are not set, files cannot be read, or one of them is empty. It names each variable
+            and file and the connection, never a value.
     """
-    return {
-        name: _resolved(connection.name, name, text, environ, read_file)
-        for name, text in connection.credentials.items()
-    }
+    found: dict[str, str] = {}
+    missing: list[EnvironmentProblem] = []
+    for name, text in connection.credentials.items():
+        try:
+            found[name] = _resolved(connection.name, name, text, environ, read_file)
+        except EnvironmentProblem as problem:
+            missing.append(problem)
+    if missing:
+        # One that is missing is told as it is; several are told together, each with its way out.
+        raise EnvironmentProblem(
+            "; ".join(one.message for one in missing), hint="; ".join(dict.fromkeys(one.hint for one in missing))
+        )
+    return found
 
 
 def _resolved(

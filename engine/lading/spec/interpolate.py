@@ -9,8 +9,10 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from lading.spec.halves import has_half
 from lading.spec.located_yaml import Broken, Entry, Map, Scalar, Seq
 from lading.spec.scalars import Doubt, Nothing, Plain, meaning, value_or_text
+from lading.spec.secrecy import in_connections
 from lading.spec.suggest import quoted
 
 if TYPE_CHECKING:
@@ -107,7 +109,10 @@ class Resolver:
         return TypedEntry(entry.key, entry.start, self.resolve(entry.value, (*path, entry.key)))
 
     def _scalar(self, node: Scalar, path: tuple[str, ...]) -> Typed:
-        if path[:1] == ("connections",) and path[2:3] == ("credentials",):
+        # What is hidden stays as written: it is refused for where it stands, and no error may repeat it.
+        hidden = self._problems.source.is_hidden(node.start)
+        credential = path[:1] == ("connections",) and path[2:3] == ("credentials",)
+        if credential or (hidden and in_connections(path) and path[2:3] != ("base_url",)):
             return Value(node.text, node.text, not node.plain, node.start, node.end)
         filled = self._filled(node)
         if filled is None:
@@ -120,13 +125,15 @@ class Resolver:
             self._nothing(node.text, node.start, "an item")
             return Broken(node.start)
         if isinstance(found, Doubt):
-            self._problems.add(
-                "ambiguous",
-                node.start,
-                f"{quoted(node.text)[1:-1]} without quotes",
+            shown = quoted(node.text)[1:-1]
+            said = (
+                f"{shown} without quotes",
                 "quotes, if it is a text",
-                f"quote it: YAML read {quoted(node.text)[1:-1]} as {found.reading}",
+                f"quote it: YAML read {shown} as {found.reading}",
             )
+            if hidden:
+                said = "this value without quotes", "quotes, if it is a text", "quote it"
+            self._problems.add("ambiguous", node.start, *said)
             return Broken(node.start)
         return Value(found, node.text, not node.plain, node.start, node.end)
 
@@ -136,7 +143,8 @@ class Resolver:
             self._problems.add("no_value", at, f"{text} is no value", "a value", f"quote it if it is a text: {shown}")
         else:
             name = what if what == "an item" else quoted(what)
-            self._problems.add("no_value", at, f"{name} has no value", "a value", "take the key out if there is none")
+            advice = "is there no space after the colon?" if ":" in what else "take the key out if there is none"
+            self._problems.add("no_value", at, f"{name} has no value", "a value", advice)
 
     def _filled(self, node: Scalar) -> str | None:
         """Return the text with the environment in it, or None when a reference cannot be followed."""
@@ -162,11 +170,16 @@ class Resolver:
             if bad.startswith("file:"):
                 self._problems.add("file_reference", at, "${file:...} stands outside of credentials", FORMS)
             else:
+                shown = "this" if self._problems.source.is_hidden(node.start) else quoted(match[0])
                 self._problems.add(
-                    "bad_reference", at, f"{quoted(match[0])} is no reference", FORMS, "write $${ for a ${ that stays"
+                    "bad_reference", at, f"{shown} is no reference", FORMS, "write $${ for a ${ that stays"
                 )
             return None
         found = self._environ.get(name)
+        if found is not None and has_half(found):
+            # So the system gives bytes that are no UTF-8.
+            self._problems.add("variable", at, f"{quoted(name)[1:-1]} in the environment is no UTF-8 text", "UTF-8")
+            return None
         if match["sign"] is not None:
             return found or match["default"]
         if found is None:

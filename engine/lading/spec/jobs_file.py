@@ -14,6 +14,7 @@ from lading.core.job import Connection, Deployment, Resources
 from lading.errors import Problem, SpecError
 from lading.spec.compile_connection import ConnectionCompiler, Vendors
 from lading.spec.compile_job import JobCompiler
+from lading.spec.halves import without_halves
 from lading.spec.interpolate import Resolver, TypedMap
 from lading.spec.located_text import LocatedText
 from lading.spec.located_yaml import BYTES_MAX, Broken, Map, read_tree
@@ -25,12 +26,14 @@ from lading.spec.shape import Shaper
 from lading.spec.suggest import quoted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from lading.core.job import Job
     from lading.core.vendor_rules import VendorRules
 
-_NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
+#: What ends a line for YAML alone is no text, either: nobody sees it, and a comment ends there.
+_BREAKS = frozenset({0x85, 0x2028, 0x2029})
+_NOT_TEXT = re.compile("[^\t\n\r\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def load(
@@ -39,21 +42,24 @@ def load(
     vendors: Mapping[str, VendorRules] | None = None,
     environ: Mapping[str, str],
     first: Callable[[Resources], None] | None = None,
+    further: Callable[[Job, VendorRules], Iterable[Problem]] | None = None,
 ) -> Deployment:
     """Return what a jobs.yaml says, its jobs in an order in which dependencies come first.
 
     `vendors` are the vendors by name; without them, those in the box and folders named by the file. `environ` fills
     `${NAME}` everywhere but in credentials, which stay references. `first` is told what may be taken of the machine
-    before anything is looked at with the columnar library, which reads its own settings once.
+    before anything is looked at with the columnar library, which reads its own settings once. `further` is asked about
+    the jobs of a file that has problems, so that those which it would find later are told at once, too.
 
     Raises:
         SpecError: with every problem that was found, in the order of the file.
     """
     problems = Problems(LocatedText(str(path), read_text(path)))
     tree = read_tree(problems)
+    tree = without_halves(tree, problems) if tree is not None else None
     if not isinstance(tree, Map | Broken | None):
         problems.add("value", tree.start, "the file is no mapping", "version: 1, connections: ..., jobs: ...")
-    around = _Around(path, vendors, environ, first)
+    around = _Around(path, vendors, environ, first, further)
     deployment = _deployment(around, tree, problems) if isinstance(tree, Map) else None
     if deployment is None or len(problems):
         raise SpecError(problems.sorted())
@@ -82,8 +88,10 @@ def read_text(path: Path) -> str:
         raise SpecError((_wrong_bytes(path, content, error.start),)) from None
     if found := _NOT_TEXT.search(text):
         source = LocatedText(str(path), text)
+        source.by_name = True
         problems = Problems(source)
-        problems.add("control", found.start(), f"a control character (U+{ord(found[0]):04X})", "text")
+        what = "a control character" if ord(found[0]) not in _BREAKS else "an unseen line end"
+        problems.add("control", found.start(), f"{what} (U+{ord(found[0]):04X})", "text")
         raise SpecError(problems.sorted())
     return text
 
@@ -121,6 +129,7 @@ class _Around:
     vendors: Mapping[str, VendorRules] | None
     environ: Mapping[str, str]
     first: Callable[[Resources], None] | None
+    further: Callable[[Job, VendorRules], Iterable[Problem]] | None
 
 
 def _deployment(around: _Around, tree: Map, problems: Problems) -> Deployment | None:
@@ -148,7 +157,21 @@ def _deployment(around: _Around, tree: Map, problems: Problems) -> Deployment | 
         if job := compiler.compile(one):
             jobs[one.key] = job
     ordered = Ordering(entries, jobs, problems).ordered()
+    if len(problems):
+        _look_further(around, (*jobs.values(), *compiler.halves), rules, problems)
     return Deployment(file=str(around.path), connections=connections, jobs=ordered, resources=resources)
+
+
+def _look_further(
+    around: _Around, jobs: Iterable[Job], rules: Mapping[str, VendorRules | None], problems: Problems
+) -> None:
+    """Add what would be found once the file is right; nothing about a place that was complained about already."""
+    known = {(one.line, one.column) for one in problems.sorted()}
+    for job in jobs:
+        vendor = rules[job.connection]
+        if around.further is not None and vendor is not None and job.source.job is None:
+            more = around.further(job, vendor)
+            problems.extend(one for one in more if (one.line, one.column) not in known)
 
 
 def _check_top(typed: TypedMap, shaper: Shaper) -> Resources:

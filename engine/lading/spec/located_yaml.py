@@ -20,7 +20,7 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
-from lading.spec.credentials import objection
+from lading.spec.secrecy import JOBS_FILE, in_connections, names_nothing
 from lading.spec.suggest import quoted
 from lading.spec.yaml_words import SyntaxTrouble, explained
 
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from ruamel.yaml.events import Event
 
     from lading.spec.problems import Problems
+    from lading.spec.secrecy import Secrecy
 
 #: Limits on what is read at all. The parser needs about 20 microseconds a node: within these a refusal takes a second.
 BYTES_MAX = 1_000_000
@@ -37,6 +38,9 @@ NODES_MAX = 40_000
 DEPTH_MAX = 64
 
 _TAB_INDENT = re.compile(r"^ *\t", re.MULTILINE)
+_COMMENT = re.compile(r"(?:^|(?<=\s))#[^\r\n]*", re.MULTILINE)
+#: An anchor, an alias or a tag before what it belongs to.
+_SIGN = re.compile(r"[&*!][^\s,{}\[\]]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,17 +91,19 @@ Node = Scalar | Map | Seq | Broken
 class _Open:
     """A mapping or a list that is being read."""
 
-    def __init__(self, start: int, *, is_map: bool, secret: bool) -> None:
+    def __init__(self, start: int, path: tuple[str, ...], *, is_map: bool) -> None:
         self.start = start
+        self.path = path
         self.is_map = is_map
-        self.secret = secret
         self.items: list[Node] = []
         self.entries: dict[str, Entry] = {}
         self.key: Node | None = None
 
-    def value_of(self, key: str) -> bool:
-        """Whether what comes now is the value of this key."""
-        return isinstance(self.key, Scalar) and self.key.text == key
+    def below(self) -> tuple[str, ...]:
+        """Return the keys above what comes now; a key that is none has no name."""
+        if not self.is_map or self.key is None:
+            return self.path
+        return (*self.path, self.key.text if isinstance(self.key, Scalar) else "")
 
     def closed(self) -> Node:
         return Map(tuple(self.entries.values()), self.start) if self.is_map else Seq(tuple(self.items), self.start)
@@ -107,10 +113,10 @@ class _TooMuch(Exception):  # noqa: N818 - it never leaves this file
     """The file is beyond a limit; what was found so far is all that will be said."""
 
 
-def read_tree(problems: Problems) -> Node | None:
+def read_tree(problems: Problems, secrecy: Secrecy = JOBS_FILE) -> Node | None:
     """Return the root of the text that `problems` is about, or None when there is none that could be used."""
     before = len(problems)
-    builder = _Builder(problems)
+    builder = _Builder(problems, secrecy)
     try:
         for event in _events(problems.source.text):
             builder.take(event)
@@ -122,7 +128,9 @@ def read_tree(problems: Problems) -> Node | None:
         problems.add("syntax", trouble.index, trouble.message, trouble.expected, trouble.suggestion)
         return None
     if builder.root is None and len(problems) == before:
-        problems.add("empty", 0, "the file is empty", "version, connections and jobs", "`lading init` writes one")
+        advice = "`lading init example` writes one to start from into a new folder, example"
+        problems.add("empty", 0, "the file is empty", "version, connections and jobs", advice)
+    builder.hide_comments()
     _refuse_tabs(problems, builder.scalars)
     return builder.root
 
@@ -145,9 +153,13 @@ def _refuse_tabs(problems: Problems, scalars: list[Scalar]) -> None:
 class _Builder:
     """Puts events together into a tree, without recursion."""
 
-    def __init__(self, problems: Problems) -> None:
+    def __init__(self, problems: Problems, secrecy: Secrecy) -> None:
         self._problems = problems
+        self._secrecy = secrecy
         self._stack: list[_Open] = []
+        #: Where a text ended below which comments are hidden, and where the next one began.
+        self._gaps: list[tuple[int, int]] = []
+        self._ended: int | None = None
         self._nodes = 0
         self._documents = 0
         self.root: Node | None = None
@@ -178,14 +190,17 @@ class _Builder:
                 "too_many_nodes", start, f"the file holds more than {NODES_MAX:,} values", "a smaller file", "split it"
             )
             raise _TooMuch
+        path = self._stack[-1].below() if self._stack else ()
         if isinstance(event, AliasEvent):
-            self._problems.add("alias", start, f"an alias (*{event.anchor})", "the value itself, written out")
+            self._problems.add(
+                "alias", start, f"an alias{self._sign(path, '*', event)}", "the value itself, written out"
+            )
             self._place(Broken(start))
             return
-        refused = self._refused(event, start)
+        refused = self._refused(event, path)
         if isinstance(event, ScalarEvent):
             scalar = Scalar(event.value, event.style is None, start, event.end_mark.index)
-            self._hide(scalar)
+            self._hide(scalar, path)
             if not scalar.plain:
                 self.scalars.append(scalar)
             self._place(Broken(start) if refused else scalar)
@@ -194,32 +209,48 @@ class _Builder:
             self._problems.add("too_deep", start, f"more than {DEPTH_MAX} levels, one inside the other", "fewer levels")
             raise _TooMuch
         assert isinstance(event, MappingStartEvent | SequenceStartEvent)  # noqa: S101 - there is no other kind of node event
-        secret = self._is_secret()
-        self._stack.append(_Open(start, is_map=isinstance(event, MappingStartEvent), secret=secret))
+        self._stack.append(_Open(start, path, is_map=isinstance(event, MappingStartEvent)))
 
-    def _is_secret(self) -> bool:
-        """Whether what comes now stands below a `credentials`."""
-        around = self._stack[-1] if self._stack else None
-        return around is not None and (around.secret or around.value_of("credentials"))
-
-    def _hide(self, scalar: Scalar) -> None:
-        """Hide a value that no error may show, whatever else is wrong with it."""
+    def _hide(self, scalar: Scalar, path: tuple[str, ...]) -> None:
+        """Hide a key or a value that no error may show, whatever else is wrong with it."""
+        if self._ended is not None:
+            self._gaps.append((self._ended, scalar.start))
         around = self._stack[-1] if self._stack else None
         is_key = around is not None and around.is_map and around.key is None
-        with_password = around is not None and around.value_of("base_url") and "@" in scalar.text
-        # A lone $ is what the parser makes of a ${...} without quotes, which is about to be complained about.
-        literal = scalar.text != "$" and self._is_secret() and objection(scalar.text)
-        if not is_key and (with_password or literal):
+        here = (*path, scalar.text) if is_key else path
+        self._ended = scalar.end if self._secrecy is JOBS_FILE and in_connections(here) else None
+        if (self._secrecy.key if is_key else self._secrecy.value)(path, scalar.text):
             self._problems.source.hide(scalar.start, scalar.end)
 
-    def _refused(self, event: NodeEvent, start: int) -> bool:
+    def hide_comments(self) -> None:
+        """Hide comments among connections: an old secret may stand there."""
+        text = self._problems.source.text
+        for start, end in [*self._gaps, *([(self._ended, len(text))] if self._ended is not None else [])]:
+            for match in _COMMENT.finditer(text, start, end):
+                self._problems.source.hide(match.start(), match.end())
+
+    def _refused(self, event: NodeEvent, path: tuple[str, ...]) -> bool:
         """Complain about an anchor or a tag. A tagged value is of no use; an anchored one is."""
+        start = event.start_mark.index
         if event.anchor is not None:
-            self._problems.add("anchor", start, f"an anchor (&{event.anchor})", "the value alone, without &")
+            self._problems.add(
+                "anchor", start, f"an anchor{self._sign(path, '&', event)}", "the value alone, without &"
+            )
         tag = getattr(event, "tag", None)
         if tag is not None:
-            self._problems.add("tag", start, f"a YAML tag ({quoted(tag)[1:-1]})", "the value alone, without !")
+            self._problems.add("tag", start, f"a YAML tag{self._sign(path, '', event)}", "the value alone, without !")
         return tag is not None
+
+    def _sign(self, path: tuple[str, ...], sign: str, event: NodeEvent) -> str:
+        """Return the name of an anchor, an alias or a tag in brackets, or hide it where it may be a secret."""
+        name = sign + str(event.anchor) if sign else quoted(getattr(event, "tag", ""))[1:-1]
+        if not self._secrecy.value(path, name):
+            return f" ({name})"
+        source, at = self._problems.source, event.start_mark.index
+        while match := _SIGN.match(source.text, at):
+            source.hide(at, match.end())
+            at = match.end() + len(source.text[match.end() :]) - len(source.text[match.end() :].lstrip(" "))
+        return ""
 
     def _place(self, node: Node) -> None:
         """Put a finished node where it belongs."""
@@ -257,3 +288,6 @@ class _Builder:
             )
         else:
             around.entries[key.text] = Entry(key.text, key.start, value)
+        nothing = isinstance(value, Scalar) and value.plain and not value.text
+        if self._secrecy is JOBS_FILE and nothing and names_nothing(around.path, key.text):
+            self._problems.source.hide(key.start, key.end)

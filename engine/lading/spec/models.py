@@ -52,7 +52,7 @@ class RemovalModel(Strict):
     mode: w.Text = Field(title="Mode", description="A mode of the vendor that removes.", examples=["delete"])
     record: Record = Field(
         title="Record",
-        description="A record built from the key alone.",
+        description="A record built from the key alone, of all of its columns.",
         examples=[{"identifiers": [{"provider": "CRM", "id": "=CustomerKey"}]}],
     )
 
@@ -162,7 +162,10 @@ class JobModel(Strict):
         examples=["ignore", "delete"],
     )
     results: ResultsModel | None = Field(
-        None, title="Results", description="Where the answers of a lookup go.", examples=[{"path": "out/checks.csv"}]
+        None,
+        title="Results",
+        description="Where the answers of a lookup go: the key, then the vendor's columns.",
+        examples=[{"path": "out/checks.csv"}],
     )
     schedule: ScheduleModel | None = Field(
         None,
@@ -183,7 +186,10 @@ class JobModel(Strict):
         examples=[{"invalid": "2%", "rejected": 1}],
     )
     depends_on: list[w.Text] = Field(
-        [], title="Depends on", description="Jobs that have to be settled first.", examples=[["vehicle-checks"]]
+        [],
+        title="Depends on",
+        description="Jobs whose newest run has to be settled first.",
+        examples=[["vehicle-checks"]],
     )
     compression: Literal["fast", "smaller"] = Field(
         "fast",

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from lading.core.mapping import Place
 from lading.errors import Problem
-from lading.spec.suggest import did_you_mean
+from lading.spec.suggest import did_you_mean, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -78,4 +78,18 @@ class Problems:
     def _with_line(self, problem: Problem) -> Problem:
         if problem.source_line or problem.file != self.source.file:
             return problem
-        return replace(problem, source_line=self.source.line(problem.line))
+        hidden = self.source.hidden_texts(problem.line)
+        return replace(
+            problem,
+            source_line=self.source.line(problem.line),
+            message=_without(problem.message, hidden),
+            suggestion=_without(problem.suggestion, hidden),
+        )
+
+
+def _without(said: str, hidden: list[str]) -> str:
+    """Return a text in which nothing is quoted that may be a secret."""
+    for one in hidden:
+        for form in (one, one[1:-1]):
+            said = said.replace(quoted(form), '"***"') if form else said
+    return said

@@ -1,7 +1,7 @@
 """Compiles a vendor's record schema files into `lading.core.record_schema`, and says where such a file is wrong.
 
-It does not know how a value is checked, nor which vendor it reads for. The two helpers at the end read any data file of
-a vendor's folder, so that `vendor_spec` reports its problems in the same words.
+It does not know how a value is checked, nor which vendor it reads for. `read_model` reads any data file of a vendor's
+folder.
 """
 
 from __future__ import annotations
@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
+from ruamel.yaml.error import YAMLError
 
 from lading.core.record_schema import Condition, Extra, Format, Kind, RecordSchema, Rule, Severity
-from lading.errors import Problem, SpecError
+from lading.errors import SpecError
+from lading.spec.vendor_problems import from_pydantic, problem, syntax_problems
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -39,7 +40,12 @@ class ExtraModel(Model):
     pattern: Text
     most: Annotated[int, Field(ge=1)]
     kind: Kind = Kind.SCALAR
+    once: bool = False
     source: Text
+
+    def compiled(self) -> Extra:
+        """Return the same as a plain value."""
+        return Extra(pattern=self.pattern, most=self.most, kind=self.kind, once=self.once)
 
 
 class RuleModel(Model):
@@ -57,6 +63,7 @@ class RuleModel(Model):
     fields: dict[Text, RuleModel] = Field(default_factory=dict)
     extra: ExtraModel | None = None
     items: RuleModel | None = None
+    distinct: list[Text] = Field(default_factory=list)
     source: str = ""
 
     def compiled(self, source: str = "") -> Rule:
@@ -73,8 +80,9 @@ class RuleModel(Model):
             max_length=self.max_length,
             past=self.past,
             fields=tuple((name, rule.compiled(source)) for name, rule in self.fields.items()),
-            extra=Extra(pattern=self.extra.pattern, most=self.extra.most, kind=self.extra.kind) if self.extra else None,
+            extra=self.extra.compiled() if self.extra else None,
             items=self.items.compiled(source) if self.items else None,
+            distinct=tuple(self.distinct),
             source=source,
         )
 
@@ -189,12 +197,7 @@ def read_model(file: Traversable, model: type[ModelT]) -> ModelT:
         return model.model_validate_json(json.dumps(document, default=str))
     except ValidationError as error:
         found = error.errors(include_input=False, include_url=False, include_context=True)
-    raise SpecError(tuple(problem(file, _path(one["loc"]), _sentence(one)) for one in found))
-
-
-def problem(file: Traversable, at: str, message: str) -> Problem:
-    """Return a problem at the path of a key, such as `allocate.method`."""
-    return Problem(code="vendor_spec.invalid", message=f"{at}: {message}" if at else message, file=str(file))
+    raise SpecError(tuple(from_pydantic(file, model, one) for one in found))
 
 
 def _read_yaml(file: Traversable) -> Any:
@@ -209,29 +212,9 @@ def _read_yaml(file: Traversable) -> Any:
         raise SpecError((problem(file, "", f"is larger than {FILE_MAX:,} bytes"),))
     try:
         return YAML(typ="safe", pure=True).load(text)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark
-        place = {"line": mark.line + 1, "column": mark.column + 1} if mark else {}
-        wrong = str(error.problem or error.context or "no YAML").split("\n")[0]
-        raise SpecError((Problem(code="vendor_spec.yaml", message=wrong, file=str(file), **place),)) from None
-    except YAMLError:
-        raise SpecError((problem(file, "", "is no YAML"),)) from None
-
-
-def _path(loc: tuple[int | str, ...]) -> str:
-    """Return the path of a key as a person writes it."""
-    return ".".join(str(part) for part in loc)
-
-
-def _sentence(error: Any) -> str:
-    """Return what is wrong, in our words where pydantic's are for programmers."""
-    match error["type"]:
-        case "extra_forbidden":
-            return "no such key"
-        case "missing":
-            return "is missing"
-        case _:
-            return str(error["msg"])
+    except YAMLError as error:
+        said = str(getattr(error, "problem", None) or "is no YAML").split("\n")[0]
+        raise SpecError(syntax_problems(file, text) or (problem(file, "", said),)) from None
 
 
 def _close(name: str, known: Iterable[str]) -> str:

@@ -15,6 +15,7 @@ from lading.spec.interpolate import TypedMap, TypedSeq, Value
 from lading.spec.located_yaml import Broken
 from lading.spec.models import MODELS
 from lading.spec.suggest import one_of, quoted
+from lading.spec.yaml_words import NO_SPACE
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +27,8 @@ if TYPE_CHECKING:
 
 M = TypeVar("M", bound=BaseModel)
 
-_EXPECTED = {
+#: What is expected where pydantic finds another kind of value.
+EXPECTED = {
     "string_type": "a text",
     "int_type": "a whole number",
     "bool_type": "true or false",
@@ -113,11 +115,13 @@ class Shaper:
                 return f"{name} is {kind_of(node)}", one_of(words), ""
             written = str(node.value)
             return f"{name} cannot be {quoted(written)}", one_of(words), self._problems.suggest(written, words)
-        if kind in _EXPECTED:
+        if kind in EXPECTED:
             advice = ""
             if kind == "string_type" and isinstance(node, Value):
                 advice = f"quote it: {quoted(node.raw)}"
-            return f"{name} is {kind_of(node)}", _EXPECTED[kind], advice
+            elif isinstance(node, Value) and not node.quoted and NO_SPACE.match(node.raw):
+                advice = "is there no space after the colon?"
+            return f"{name} is {kind_of(node)}", EXPECTED[kind], advice
         if kind in {"greater_than_equal", "less_than_equal", "too_long", "too_short"}:
             limit = context.get("ge", context.get("le", context.get("max_length", context.get("min_length"))))
             side = "at least" if kind in {"greater_than_equal", "too_short"} else "at most"

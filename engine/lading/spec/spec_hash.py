@@ -1,4 +1,7 @@
-"""The hash of everything in a job that shapes what is sent. It does not know schedules, guards, places or comments."""
+"""The hashes of what shapes a run and of what shapes a record. They do not know schedules, guards or places.
+
+An edit that changes the first makes another plan; one that changes the second, too, makes every row another one.
+"""
 
 from __future__ import annotations
 
@@ -11,30 +14,40 @@ from lading.core.mapping import Array, Expression, Literal, Object
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lading.core.job import Removal, Source
+    from lading.core.job import Removal, Send, Source
     from lading.core.mapping import Node
 
 
-def spec_hash(
-    *, vendor: str, target: Mapping[str, str], mode: str, record: Object, removal: Removal | None, source: Source
-) -> str:
-    """Return the hex SHA-256 of a canonical JSON of what shapes a record. Where the source lies is not part of it."""
-    what = {
-        "vendor": vendor,
-        "target": dict(target),
-        "mode": mode,
-        "record": _shown(record),
-        "removal": [removal.mode, _shown(removal.record)] if removal else None,
-        "key": {"expression": source.key.sql} if isinstance(source.key, Expression) else list(source.key),
-        "source": {
-            "format": source.format,
-            "delimiter": source.delimiter,
-            "encoding": source.encoding,
-            "nulls": list(source.nulls),
-            "joins": [[one.path, [list(pair) for pair in one.on]] for one in source.joins],
-            "duplicates": source.duplicates,
-        },
-    }
+def spec_hash(*, mapping: str, target: Mapping[str, str], removal: Removal | None, source: Source, send: Send) -> str:
+    """Return the hex SHA-256 of a canonical JSON of what shapes a run; `mapping` is the mapping's own hash.
+
+    Where the source lies is not part of it. The column of `send: since` is: its mark says nothing of another column.
+    """
+    return _digest(
+        {
+            "mapping": mapping,
+            "target": dict(target),
+            "since": send.since,
+            "removal": [removal.mode, _shown(removal.record)] if removal else None,
+            "key": {"expression": source.key.sql} if isinstance(source.key, Expression) else list(source.key),
+            "source": {
+                "format": source.format,
+                "delimiter": source.delimiter,
+                "encoding": source.encoding,
+                "nulls": list(source.nulls),
+                "joins": [[one.path, [list(pair) for pair in one.on]] for one in source.joins],
+                "duplicates": source.duplicates,
+            },
+        }
+    )
+
+
+def mapping_hash(*, vendor: str, target: Mapping[str, str], mode: str, record: Object) -> str:
+    """Return the hex SHA-256 of what makes a record of a row's values. How the values were read is not part of it."""
+    return _digest({"vendor": vendor, "target": dict(target), "mode": mode, "record": _shown(record)})
+
+
+def _digest(what: Mapping[str, Any]) -> str:
     text = json.dumps(what, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 

@@ -35,6 +35,13 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str:
     return f'did you mean "{found}"?' if found else ""
 
 
+def names_hint(word: str, names: Iterable[str], what: str) -> str:
+    """Return the line below an error about a name that nobody has: the one that was meant, and all there are."""
+    known = sorted(names)
+    listed = f"{what} are: {', '.join(known)}"
+    return " ".join(one for one in (did_you_mean(word, known), listed if known else f"there are no {what}") if one)
+
+
 def one_of(words: Iterable[str]) -> str:
     """Return `a`, `a or b`, or `one of a, b, c`, shortened when there are many."""
     known = list(words)

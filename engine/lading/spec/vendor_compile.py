@@ -74,6 +74,7 @@ def compiled(model: VendorModel, schemas: Mapping[str, RecordSchema]) -> VendorR
         schemas=schemas,
         dialect=_dialect(model, words),
         default_schema=model.target.default_schema,
+        target_beside=tuple(model.target.beside),
     )
 
 

@@ -15,12 +15,13 @@ from lading.core.batch import Verdict  # noqa: TC001 - pydantic reads it at run 
 from lading.core.policy import InDoubt  # noqa: TC001 - the same
 from lading.core.vendor_rules import AuthKind, Door, FileFormat, LogFormat, Means, Silence
 from lading.spec.record_spec import Model, Text
+from lading.spec.vendor_problems import BASE_URL, CALL_URL, DURATION, NAME, POINTER, SAVE_AS
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _HOST = re.compile(r"(?:[a-z0-9-]+|[a-z0-9-]*\*[a-z0-9-]*)(?:\.(?:[a-z0-9-]+|\*))+")
 
-Duration = Annotated[str, Field(pattern=r"^[0-9]{1,6}[smhd]$", description="for instance 5s, 15m, 48h, 31d")]
-Pointer = Annotated[str, Field(pattern=r"^(/[^/]*)*$", description="JSON pointer, RFC 6901")]
+Duration = Annotated[str, Field(pattern=DURATION, description="for instance 5s, 15m, 48h, 31d")]
+Pointer = Annotated[str, Field(pattern=POINTER, description="JSON pointer, RFC 6901")]
 Pointers = Annotated[list[Pointer], Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
 
@@ -58,7 +59,7 @@ class CallModel(Noted):
     """One request. `url` is a path on the API or a placeholder that holds an absolute URL."""
 
     method: Literal["GET", "PUT", "POST", "DELETE"]
-    url: Annotated[str, Field(pattern=r"^(/[!-~]*|\{(slot|found)\.url\})$")]
+    url: Annotated[str, Field(pattern=CALL_URL)]
     door: Door = Door.API
     headers: dict[Text, Text] = Field(default_factory=dict)
     json_body: Annotated[dict[Text, str | int | bool] | None, Field(alias="json")] = None
@@ -94,7 +95,7 @@ class LimitsModel(Noted):
 class ConnectionModel(Noted):
     """Where the vendor is, and who we are there. `account` names the credential that tells accounts apart."""
 
-    base_url: Annotated[str, Field(pattern=r"^https://[a-z0-9.-]+$")] | None = None
+    base_url: Annotated[str, Field(pattern=BASE_URL)] | None = None
     api_hosts: Annotated[list[Host], Field(min_length=1)]
     storage_hosts: list[Host]
     credentials: Annotated[list[Text], Field(min_length=1)]
@@ -104,9 +105,10 @@ class ConnectionModel(Noted):
 
 
 class TargetModel(Noted):
-    """What stands in a job's `target` beside its connection."""
+    """What stands in a job's `target` beside its connection. Keys `beside` do not tell one target from another."""
 
     keys: dict[Text, Literal["required", "optional"]]
+    beside: list[Text] = Field(default_factory=list)
     default_schema: str | None = None
 
 
@@ -188,7 +190,7 @@ class DescribeModel(Noted):
 class DownloadModel(Model):
     """A document that is kept on our disk."""
 
-    save_as: Annotated[str, Field(pattern=r"^[a-z]+(\.[a-z]+)+$")]
+    save_as: Annotated[str, Field(pattern=SAVE_AS)]
     call: CallModel
     locate: CallModel | None = None
 
@@ -212,7 +214,7 @@ class VendorModel(Noted):
     """A whole `vendor.yaml`. The blocks that say how to speak HTTP are all there, or none of them is."""
 
     version: Literal[1]
-    name: Annotated[str, Field(pattern=r"^[a-z0-9]+(-[a-z0-9]+)*$")]
+    name: Annotated[str, Field(pattern=NAME)]
     title: Text
     connection: ConnectionModel
     target: TargetModel

@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 from lading.core.batch import Verdict
 from lading.core.vendor_rules import PLACEHOLDER, AuthKind, Door, VendorRules
 from lading.errors import SpecError, UsageError
-from lading.spec.record_spec import load_record_schema, problem, read_model
+from lading.spec.record_spec import load_record_schema, read_model
 from lading.spec.vendor_compile import GOING_ON, compiled
 from lading.spec.vendor_model import VendorModel
+from lading.spec.vendor_problems import problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
     from lading.core.record_schema import RecordSchema
+    from lading.errors import Problem
 
 #: Placeholders that every vendor spec knows. Those of `target`, `params` and `credentials` are declared in the spec.
 _CLOSED = frozenset(
@@ -82,8 +84,14 @@ def load_vendor(name: str) -> VendorRules:
 
 def _whole(rules: VendorRules) -> VendorRules:
     """Return the rules of somebody's own spec, read whole at once, so that every problem in it is seen now."""
+    wrong: list[Problem] = []
     for schema in rules.schemas:
-        _ = rules.schemas[schema]
+        try:
+            _ = rules.schemas[schema]
+        except SpecError as error:
+            wrong += error.problems
+    if wrong:
+        raise SpecError(tuple(wrong))
     return rules
 
 
@@ -190,6 +198,8 @@ def _senseless(model: VendorModel) -> Iterator[tuple[str, str]]:
     for word, meaning in model.words.items():
         if word != "source" and meaning not in GOING_ON and meaning not in set(Verdict):
             yield f"words.{word}", f"must be running, empty or one of {', '.join(Verdict)}"
+    if not set(model.target.beside) <= set(model.target.keys):
+        yield "target.beside", "must all be in target.keys"
     if not set(model.modes.removal) <= set(model.modes.send):
         yield "modes.removal", "must all be in modes.send"
     yield from _nobody(model)

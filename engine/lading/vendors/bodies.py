@@ -10,6 +10,7 @@ import zlib
 from typing import TYPE_CHECKING
 
 from lading.errors import Permanent, Unclear
+from lading.folders import make_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -87,7 +88,7 @@ def gunzipped(raw: Iterator[bytes], most: int) -> Iterator[bytes]:
 
 def save(path: Path, chunks: Iterator[bytes]) -> None:
     """Write the chunks to a file that appears whole or not at all, and survives a power cut."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_private(path.parent)
     part = path.with_name(f".{path.name}.part")
     try:
         with part.open("wb") as out:

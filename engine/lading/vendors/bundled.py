@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import http.client
 import json
+import shlex
 import subprocess
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from lading.errors import EnvironmentProblem
+from lading.errors import EnvironmentProblem, LadingError, UsageError
+from lading.folders import make_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -24,16 +27,39 @@ if TYPE_CHECKING:
     from lading.ports import Clock
 
 _START_SECONDS = 20.0
-_HINT = "the mocks need the extra `lading[mocks]`; see {log}"
+_OTHERS = "name the jobs whose vendors have one, or leave --mocks out"
+#: How the program of the mocks begins when it was asked for a vendor that it does not know.
+_NO_SUCH = "No mock of "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BundledMocks:
-    """The running mocks: where each vendor is and which credentials it takes."""
+    """The running mocks: where each vendor is and which credentials it takes.
+
+    `served` is the ready file of mocks that somebody else started.
+    """
 
     base_urls: Mapping[str, str]
     credentials: Mapping[str, Mapping[str, str]]
     clock_url: str
+    served: Path | None = None
+
+    def of(self, vendor: str) -> tuple[str, Mapping[str, str]]:
+        """Return the base URL of a vendor and the credentials it takes.
+
+        Raises:
+            UsageError: when these mocks are of other vendors.
+        """
+        if vendor not in self.base_urls:
+            raise UsageError(f"no mock of {vendor} runs; there are {', '.join(sorted(self.base_urls))}", hint=_OTHERS)
+        return self.base_urls[vendor], self.credentials[vendor]
+
+    def gone(self, why: str) -> EnvironmentProblem:
+        """Return what to say when they do not answer any more."""
+        if self.served is None:
+            return EnvironmentProblem(f"the bundled mocks went away: {why}", hint="run the same command again")
+        hint = f"start them again: `lading mocks serve --ready-file {shlex.quote(str(self.served))}`"
+        return EnvironmentProblem(f"the served mocks of {self.served} do not answer: {why}", hint=hint)
 
 
 @contextmanager
@@ -43,19 +69,24 @@ def bundled_mocks(vendors: Sequence[str], folder: Path, clock: Clock) -> Iterato
     The process ends with ours, however ours ends: it watches its standard input.
 
     Raises:
-        EnvironmentProblem: when they do not start.
+        UsageError: when a vendor has no mock.
+        EnvironmentProblem: when they are not installed, or do not start.
     """
-    folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+    check_installed()
+    make_private(folder)
     ready, log = folder / "ready.json", folder / "mocks.log"
     ready.unlink(missing_ok=True)
     command = [sys.executable, "-m", "lading_mocks", *vendors, "--port", "0", "--exit-with-stdin"]
     command += ["--state-dir", str(folder / "world"), "--ready-file", str(ready)]
     with log.open("ab") as output:
+        before = output.tell()
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own arguments
-            command, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True
+            command, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True, umask=0o077
         )
     try:
-        yield _when_ready(process, ready, log, clock)
+        if not _is_ready(process, ready, clock):
+            raise _not_started(log, before)
+        yield replace(running_mocks(ready), served=None)
     finally:
         if process.stdin is not None:
             process.stdin.close()
@@ -78,6 +109,7 @@ def running_mocks(ready: Path) -> BundledMocks:
             base_urls={name: one["base_url"] for name, one in told["vendors"].items()},
             credentials={name: one["credentials"] for name, one in told["vendors"].items()},
             clock_url=told["clock_url"],
+            served=ready,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         raise EnvironmentProblem(
@@ -86,21 +118,43 @@ def running_mocks(ready: Path) -> BundledMocks:
         ) from None
 
 
-def _when_ready(process: subprocess.Popen[bytes], ready: Path, log: Path, clock: Clock) -> BundledMocks:
+def check_installed() -> None:
+    """Make sure that there are mocks to start.
+
+    Raises:
+        EnvironmentProblem: when the extra that brings them is not installed.
+    """
+    if find_spec("lading_mocks") is None or find_spec("pytest_httpserver") is None:
+        raise EnvironmentProblem("the mocks are not installed", hint="pip install 'lading[mocks]'")
+
+
+def _is_ready(process: subprocess.Popen[bytes], ready: Path, clock: Clock) -> bool:
+    """Wait for the ready file; False when the process ended before, or takes too long."""
     give_up = clock.now() + timedelta(seconds=_START_SECONDS)
     while not ready.exists():
         if process.poll() is not None or clock.now() > give_up:
-            raise EnvironmentProblem("the bundled mocks did not start", hint=_HINT.format(log=log))
+            return False
         clock.sleep(timedelta(milliseconds=20))
-    return running_mocks(ready)
+    return True
+
+
+def _not_started(log: Path, before: int) -> LadingError:
+    """Return why they did not start: the last line of what they wrote themselves."""
+    with log.open("rb") as said:
+        said.seek(before)
+        lines = said.read().decode("utf-8", "replace").splitlines()
+    why = lines[-1].removeprefix("lading_mocks: ") if lines else "they say nothing"
+    if why.startswith(_NO_SUCH):
+        return UsageError(why, hint=_OTHERS)
+    return EnvironmentProblem(f"the bundled mocks did not start: {why}", hint=f"{log} says more; then `lading doctor`")
 
 
 class MockedTime:
     """The mocks' clock, as a Clock: `sleep` advances it, so that a wait of minutes takes none."""
 
-    def __init__(self, clock_url: str, real: Clock) -> None:
+    def __init__(self, mocks: BundledMocks, real: Clock) -> None:
         """Read how far the mocks' time is from the real one."""
-        self._url = clock_url
+        self._mocks = mocks
         self._real = real
         self._ahead = self._difference(self._ask("GET", None))
 
@@ -119,16 +173,14 @@ class MockedTime:
 
     def _ask(self, method: str, body: dict[str, float] | None) -> dict[str, float]:
         """Ask the control address; it is ours and on this machine."""
-        parts = urlsplit(self._url)
+        parts = urlsplit(self._mocks.clock_url)
         connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=10)
         try:
             payload = json.dumps(body) if body is not None else None
             connection.request(method, parts.path, body=payload, headers={"Content-Type": "application/json"})
             answer: dict[str, float] = json.loads(connection.getresponse().read())
         except (OSError, ValueError, http.client.HTTPException) as error:
-            raise EnvironmentProblem(
-                f"the bundled mocks went away: {type(error).__name__}", hint="run the same command again"
-            ) from None
+            raise self._mocks.gone(type(error).__name__) from None
         else:
             return answer
         finally:

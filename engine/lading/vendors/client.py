@@ -179,7 +179,10 @@ class HttpVendor:
         return path
 
     def _errors(self, slot: Slot, verdict: Verdict, into: Path) -> tuple[Path | None, bool]:
-        """Return the file of refused rows, and whether there are refused rows and no file."""
+        """Return the file of refused rows, and whether there are refused rows and no file.
+
+        A log that the vendor names and does not give is no silence: it is raised.
+        """
         rules = self._dialect.errors
         if rules is None or verdict not in rules.verdicts:
             return None, False
@@ -195,7 +198,8 @@ class HttpVendor:
                 break
         if refusal is not None:
             raise Permanent(refusal)
-        return path, path is None and (bool(failed) or not rules.counters)
+        # A vendor that says that all went well, and counts no row that did not, has no log to give.
+        return path, path is None and (bool(failed) or (not rules.counters and verdict is Verdict.MIXED))
 
     def _counted(self, slot: Slot, counters: tuple[str, ...]) -> int | None:
         """Return how many rows the vendor counts at these places, or None when it does not say."""

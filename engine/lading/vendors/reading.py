@@ -41,15 +41,24 @@ class UnreadableError(Exception):
 
 
 def document(body: bytes) -> Any:
-    """Return the JSON document.
+    """Return the JSON document, every text in it fit to be written down.
 
     Raises:
         UnreadableError: when it is none, or nested without end.
     """
     try:
-        return json.loads(body)
+        return _whole(json.loads(body))
     except (ValueError, RecursionError):
         raise UnreadableError("the answer is no JSON") from None
+
+
+def _whole(node: Any) -> Any:
+    """Return a node with half characters, which JSON can name and nothing can write, as question marks."""
+    if isinstance(node, str):
+        return node.encode("utf-8", "replace").decode()
+    if isinstance(node, dict):
+        return {_whole(name): _whole(value) for name, value in node.items()}
+    return [_whole(one) for one in node] if isinstance(node, list) else node
 
 
 def at(node: Any, pointer: str) -> Any:

@@ -1,0 +1,65 @@
+"""Every folder of the state is for one person alone, whatever the umask says."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from lading.folders import make_private
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kit.deployment import Deployment
+
+
+@pytest.fixture
+def lax() -> Iterator[None]:
+    """A umask by which the group may write to what is made, as many systems have it."""
+    before = os.umask(0o002)
+    yield
+    os.umask(before)
+
+
+def modes(folder: Path) -> dict[str, int]:
+    """Return the mode of a folder and of each one below it."""
+    below = (one for one in folder.rglob("*") if one.is_dir())
+    return {str(one.relative_to(folder.parent)): stat.S_IMODE(one.stat().st_mode) for one in (folder, *below)}
+
+
+@pytest.mark.usefixtures("lax")
+def test_every_folder_that_is_missing_is_made_private(tmp_path: Path) -> None:
+    (tmp_path / "there").mkdir(mode=0o775)
+
+    make_private(tmp_path / "there" / "a" / "b")
+    make_private(tmp_path / "there" / "a" / "b")
+
+    assert modes(tmp_path / "there") == {"there": 0o775, "there/a": 0o700, "there/a/b": 0o700}
+
+
+def test_what_is_no_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "link").symlink_to("nowhere")
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+
+    for path in (tmp_path / "file", tmp_path / "file" / "a", tmp_path / "link", tmp_path / "link" / "a", Path("a/b")):
+        with pytest.raises(OSError, match=r"exists|Not a directory|No such file"):
+            make_private(path)
+
+
+@pytest.mark.usefixtures("lax")
+def test_a_first_run_against_the_mocks_leaves_nothing_that_a_real_one_refuses(deployment: Deployment) -> None:
+    bare = {name: text for name, text in os.environ.items() if not name.startswith("LADING_")}
+    command = deployment.command("sync", "--mocks", "-q")
+    subprocess.run(command, cwd=deployment.folder, env=bare, stdout=subprocess.PIPE, check=True)
+
+    found = modes(deployment.folder / ".lading")
+    assert {name for name, mode in found.items() if mode != 0o700} == set()
+    assert {".lading/mocks/vendors/world", ".lading/mocks/baselines/guests"} <= found.keys()
