@@ -7,6 +7,7 @@ import io
 from typing import TYPE_CHECKING
 
 import pytest
+from data_kit import record
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -48,7 +49,7 @@ def test_a_quotation_mark_that_nobody_doubled_is_an_error_with_its_row(bench: Be
 
 
 def test_rows_are_not_merged_and_what_is_still_there_is_not_removed(bench: Bench) -> None:
-    bench.change(removal=Removal(mode="delete", record=bench.job.record))
+    bench.change(removal=Removal(mode="delete", record=record({"id": "=id"})))
     bench.source('id,name,mail\n1,"5"" pipe",a\n2,"6"" pipe",b\n')
     bench.accept_all()
     bench.source('id,name,mail\n1,"5" pipe",a\n2,"6" pipe",b\n')
@@ -93,9 +94,9 @@ def _read(folder: Path) -> list[list[str]] | None:
     return [[value or "" for value in row] for rows in found for row in rows]
 
 
-@given(st.text('a,"\n', max_size=14), st.integers(3, 9), st.booleans())
+@given(rows=st.text('a,"\n', max_size=14), piece=st.integers(3, 9), large=st.booleans())
 @FEW
-def test_whatever_is_read_is_what_strict_csv_reads(tmp_path: Path, rows: str, piece: int, large: bool) -> None:  # noqa: FBT001 - drawn
+def test_whatever_is_read_is_what_strict_csv_reads(tmp_path: Path, *, rows: str, piece: int, large: bool) -> None:
     text = "x,y\n" + rows
     (tmp_path / "s.csv").write_text(text, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:

@@ -36,8 +36,7 @@ def is_raw(kind: pl.DataType, rule: Rule) -> bool:
 def told_apart(leaf: Leaf) -> pl.Expr:
     """Return a leaf's coerced column, so that number text is not the same text in quotes: JSON tells them apart."""
     column = pl.col(names.leaf(leaf.index))
-    whole = leaf.kind.is_integer() and leaf.kind not in (pl.UInt64, pl.Int128)
-    if leaf.rule.kind is not Kind.SCALAR or whole or not leaf.kind.is_numeric():
+    if leaf.rule.kind is not Kind.SCALAR or not leaf.kind.is_numeric():
         return column
     return pl.concat_str([pl.lit("\0"), column])
 

@@ -183,16 +183,16 @@ def _note(seen: _Seen, name: str, value: object, number: int) -> None:
             _note(seen, f"{name}[]", one, number)
 
 
-def _note_type(seen: _Seen, name: str, kind: pl.DataType) -> None:
+def _note_type(seen: _Seen, name: str, kind: object) -> None:
     """Note the kind that a type says, as if it stood before the first line."""
     if isinstance(kind, pl.Struct):
         seen.setdefault(name, {}).setdefault(_KINDS[dict], 0)
         for one in kind.fields:
-            _note_type(seen, f"{name}.{one.name}", one.dtype)  # type: ignore[arg-type]  # of a column, always a type made
+            _note_type(seen, f"{name}.{one.name}", one.dtype)
     elif isinstance(kind, pl.List):
         seen.setdefault(name, {}).setdefault(_KINDS[list], 0)
-        _note_type(seen, f"{name}[]", kind.inner)  # type: ignore[arg-type]  # of a column, always a type made
-    elif kind != pl.Null:
+        _note_type(seen, f"{name}[]", kind.inner)
+    elif isinstance(kind, pl.DataType) and kind != pl.Null:
         known = _KINDS[int] if kind.is_numeric() else _KINDS[bool] if kind == pl.Boolean else _KINDS[str]
         seen.setdefault(name, {}).setdefault(known, 0)
 

@@ -35,7 +35,8 @@ FRAME_ROWS = 25_000
 class Input:
     """The files of one source (or of one join), all with the same columns.
 
-    `schema` maps each column to its type; for CSV every type is text. `work` keeps copies of packed files.
+    `schema` maps each column to its type; for CSV every type is text. `void` are columns without a value that were
+    given a type.
     """
 
     files: tuple[Path, ...]
@@ -44,6 +45,7 @@ class Input:
     encoding: str
     nulls: tuple[str, ...]
     schema: dict[str, pl.DataType]
+    void: frozenset[str] = frozenset()
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -55,15 +57,14 @@ class Input:
 
         For CSV the reader has done it.
         """
-        if self.format == "csv" or not self.nulls:
-            return [pl.col(name) for name in self.columns]
-        texts = (pl.String, pl.Categorical, pl.Enum)
-        return [
-            pl.when(~pl.col(name).cast(pl.String).is_in(self.nulls)).then(pl.col(name))
-            if kind in texts
-            else pl.col(name)
-            for name, kind in self.schema.items()
-        ]
+        return [pl.col(name) if self.format == "csv" else self._value(name, kind) for name, kind in self.schema.items()]
+
+    def _value(self, name: str, kind: pl.DataType) -> pl.Expr:
+        """Return one column of a format that is not text alone."""
+        value = pl.col(name).cast(kind) if name in self.void else pl.col(name)
+        if not self.nulls or kind not in (pl.String, pl.Categorical, pl.Enum):
+            return value
+        return pl.when(~value.cast(pl.String).is_in(self.nulls)).then(value)
 
 
 def open_source(source: Source) -> Input:

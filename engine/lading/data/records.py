@@ -23,6 +23,7 @@ from lading.data.expressions import parse, problem
 from lading.data.joins import joined_schema
 from lading.data.jsontext import Encoder, items_text
 from lading.data.keys import mark_of
+from lading.data.members import with_members
 from lading.data.read import Input, open_source
 from lading.data.shapes import Leaf, Record, compile_record, fits
 from lading.data.soundness import rival_delimiter
@@ -67,13 +68,13 @@ def make_plan(job: Job, rules: VendorRules, template: tuple[str, ...] | None = N
         SourceError: when the source is not there or not readable.
         SpecError: with everything in the job that does not fit the source.
     """
-    given = open_source(job.source)
+    given = with_members(job, open_source(job.source))
     return compiled(job, rules, template, given, joined_schema(job.source, given.schema))
 
 
 def try_plan(job: Job, rules: VendorRules, template: tuple[str, ...] | None) -> tuple[Plan, list[Problem]]:
     """Return the plan of a job and everything that is wrong with it."""
-    given = open_source(job.source)
+    given = with_members(job, open_source(job.source))
     return _compiled(job, rules, template, given, joined_schema(job.source, given.schema))
 
 
