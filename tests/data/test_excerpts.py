@@ -39,7 +39,7 @@ def test_the_lowest_rows_of_each_kind_are_told_and_removals_by_key(
         monkeypatch.setattr(diff, "PART", 10)
         monkeypatch.setattr(diff, "HELD", 5)
     monkeypatch.setattr(excerpt, "_STRETCH", 9)
-    bench.change(removal=Removal(mode="delete", record=bench.job.record))
+    bench.change(removal=Removal(mode="delete", record=record({"id": "=id"})))
     bench.source(HEAD + many(range(60)))
     bench.accept_all()
     bench.source(HEAD + many(range(100, 130)) + many(range(20, 40), name="b") + many(range(40, 60)))

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @command("status", example="lading status\nlading status guests\nlading status --output json")
 @job_names
 def status(session: Session, jobs: tuple[str, ...]) -> Answer:
-    """Show what is open, what comes next, and how each job (or each named one) stands.
+    """Show what is open, what comes next, and how each job stands.
 
     Batches that wait for a person come first. Reads the journal only; contacts no vendor and takes no lease.
     """
