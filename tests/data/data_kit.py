@@ -240,3 +240,23 @@ def job(folder: Path, mapping: dict[str, Any], **more: Any) -> Job:
     given: dict[str, Any] = {"name": "job", "connection": "c", "target": {"schema": "guest"}, "mode": "upsert"}
     given |= {"spec_hash": "ab" * 32, "mapping_hash": "ab" * 32}
     return Job(source=Source(**source), record=record(mapping), **(given | more))
+
+
+def verdicts(bench: Bench, state: str, *, retry: bool = False, code: str = "") -> None:
+    """Send what is to be sent and end it in this state."""
+    for file in bench.stage(bench.compare()):
+        path = bench.folder / f"{file.digest}.v.parquet"
+        ended = [pl.lit(state).alias("state"), pl.lit(retry).alias("retry"), pl.lit(code).alias("code")]
+        pl.read_parquet(file.evidence).with_columns(ended).write_parquet(path)
+        bench.baseline = Columnar().advance(bench.baseline, [path], bench.folder / "baselines")
+
+
+def said(bench: Bench, *, delivered: bool) -> None:
+    """Let a person say how the row with key 1 ended."""
+    bench.baseline = Columnar().resolve(bench.baseline, ["1"], bench.folder / "baselines", delivered=delivered)
+
+
+def counts(bench: Bench) -> dict[str, int]:
+    tally = bench.compare().tally
+    names = ("unchanged", "added", "changed", "removed", "invalid", "held", "standing_rejected", "standing_unknown")
+    return {name: getattr(tally, name) for name in names if getattr(tally, name)}

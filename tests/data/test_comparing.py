@@ -10,11 +10,10 @@ from typing import Any
 
 import polars as pl
 import pytest
-from data_kit import NOW, Bench, job, record, rules, view
+from data_kit import NOW, Bench, counts, job, record, rules, verdicts, view
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lading.core.batch import Verdict
 from lading.core.job import Removal, Send
 from lading.data import Columnar, baseline, diff, ordered, scatter, sealed, segments
 from lading.data.scatter import HASH
@@ -22,26 +21,6 @@ from lading.errors import EnvironmentProblem, SourceError, StateError
 from lading.ports import Baseline, CompareContext, Segment, Size
 
 HEAD = "id,name,mail\n"
-
-
-def verdicts(bench: Bench, state: str, *, retry: bool = False, code: str = "") -> None:
-    """Send what is to be sent and end it in this state."""
-    for file in bench.stage(bench.compare()):
-        path = bench.folder / f"{file.digest}.v.parquet"
-        ended = [pl.lit(state).alias("state"), pl.lit(retry).alias("retry"), pl.lit(code).alias("code")]
-        pl.read_parquet(file.evidence).with_columns(ended).write_parquet(path)
-        bench.baseline = Columnar().advance(bench.baseline, [path], bench.folder / "baselines")
-
-
-def said(bench: Bench, *, delivered: bool) -> None:
-    """Let a person say how the row with key 1 ended."""
-    bench.baseline = Columnar().resolve(bench.baseline, ["1"], bench.folder / "baselines", delivered=delivered)
-
-
-def counts(bench: Bench) -> dict[str, int]:
-    tally = bench.compare().tally
-    names = ("unchanged", "added", "changed", "removed", "invalid", "held", "standing_rejected", "standing_unknown")
-    return {name: getattr(tally, name) for name in names if getattr(tally, name)}
 
 
 def test_nothing_known_is_all_added_and_afterwards_all_unchanged(bench: Bench) -> None:
@@ -106,54 +85,6 @@ def test_a_rejected_row_that_may_be_retried_is_sent_again(bench: Bench) -> None:
     assert counts(bench) == {"added": 1}
 
 
-def test_a_row_that_a_person_had_sent_again_is_sent_though_it_went_back_to_what_the_target_once_held(
-    bench: Bench,
-) -> None:
-    bench.source(HEAD + "1,a,m\n")
-    bench.accept_all()
-    bench.source(HEAD + "1,b,m\n")
-    verdicts(bench, "rejected", retry=True, code=str(Verdict.RESENT))
-    assert counts(bench) == {"changed": 1}
-    bench.source(HEAD + "1,a,m\n")
-    assert counts(bench) == {"changed": 1}, "the upload whose outcome nobody knew may have arrived"
-    bench.accept_all()
-    assert counts(bench) == {"unchanged": 1}
-
-
-def test_an_unknown_row_is_not_repeated_and_a_newer_version_waits(bench: Bench) -> None:
-    bench.source(HEAD + "1,a,m\n")
-    verdicts(bench, "unknown")
-    assert counts(bench) == {"standing_unknown": 1}
-    bench.source(HEAD + "1,b,m\n")
-    assert counts(bench) == {"standing_unknown": 1}
-
-
-@pytest.mark.parametrize("delivered", [True, False])
-def test_a_row_that_went_back_to_what_the_target_held_waits_while_nobody_knows_of_the_newer_one(
-    bench: Bench, *, delivered: bool
-) -> None:
-    bench.source(HEAD + "1,a,m\n")
-    bench.accept_all()
-    bench.source(HEAD + "1,b,m\n")
-    verdicts(bench, "unknown")
-    bench.source(HEAD + "1,a,m\n")
-    assert counts(bench) == {"standing_unknown": 1}
-    said(bench, delivered=delivered)
-    assert counts(bench) == {"changed": 1}, "the target holds the newer one, or nobody knows"
-    bench.accept_all()
-    assert counts(bench) == {"unchanged": 1}
-
-
-def test_a_row_of_unknown_outcome_is_not_repeated_though_all_are_to_be_sent(bench: Bench) -> None:
-    bench.change(send=Send(what="all"))
-    bench.source(HEAD + "1,a,m\n")
-    bench.accept_all()
-    verdicts(bench, "unknown")
-    assert counts(bench) == {"standing_unknown": 1}
-    said(bench, delivered=False)
-    assert counts(bench) == {"changed": 1}
-
-
 def test_rows_in_flight_are_held_whether_they_changed_or_not(bench: Bench) -> None:
     bench.source(HEAD + "1,a,m\n2,b,n\n3,c,o\n")
     [file] = bench.stage(bench.compare())
@@ -189,25 +120,6 @@ def test_a_key_that_left_the_source_is_removed_last_and_then_forgotten(removing:
     assert sent[1]["value"] == {"identifiers": [{"provider": "CRM", "id": "1"}]}
     removing.accept_all()
     assert set(view(removing.baseline)) == {"3"}
-
-
-@pytest.mark.parametrize(("delivered", "then", "back"), [(True, {}, "added"), (False, {"removed": 1}, "changed")])
-def test_a_removal_of_unknown_outcome_ends_as_a_person_says(
-    removing: Bench, then: dict[str, int], back: str, *, delivered: bool
-) -> None:
-    removing.source(HEAD + "1,a,m\n2,b,n\n")
-    removing.accept_all()
-    removing.source(HEAD + "2,b,n\n")
-    verdicts(removing, "unknown")
-    assert counts(removing) == {"unchanged": 1, "standing_unknown": 1}
-    removing.source(HEAD + "1,a,m\n2,b,n\n")
-    assert counts(removing) == {"unchanged": 1, "standing_unknown": 1}, "nobody knows whether it is still there"
-
-    said(removing, delivered=delivered)
-
-    assert counts(removing) == {"unchanged": 1, back: 1}
-    removing.source(HEAD + "2,b,n\n")
-    assert counts(removing) == {"unchanged": 1} | then
 
 
 def test_nothing_is_removed_while_a_row_has_lost_its_key(removing: Bench) -> None:

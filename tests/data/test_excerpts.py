@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from data_kit import rules
+from data_kit import record, rules
 
 from lading.core.job import Removal
 from lading.core.record_schema import Format, Kind, Rule

@@ -204,7 +204,7 @@ class Play:
         self.fuse, self.time.sleeps = mine, sleeps
         if not unlocked and any(one.exit_code is not ExitCode.LOCKED for one in outcomes):
             self._violated("two processes ran one job at once")
-        fuse.fenced = unlocked
+        fuse.fenced = fuse.robbed = unlocked
 
     def _tamper(self) -> None:
         """Break a byte of a sealed file that was not sent yet; `_restore` puts it back."""
@@ -240,7 +240,7 @@ class Play:
                 if withdrawing:
                     self._withdraw(one)
                 outcomes = (sync if anew else resume)(one.contexts, one.world, patience)
-                self._look(outcomes, trusted=trusted, locked=locked or fuse.fenced)
+                self._look(outcomes, trusted=trusted, locked=locked or fuse.robbed)
                 return outcomes
         except Crash:
             self.report.crashes += 1

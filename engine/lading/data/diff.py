@@ -168,8 +168,9 @@ def _part(job: Job, rows: pl.DataFrame, segments: list[pl.DataFrame], flying: pl
 
 
 def gone_from(rows: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
-    """Return what is known of the keys that the target holds and that have no row any more."""
-    return before.filter(pl.col("accepted").is_not_null()).join(rows, left_on="key", right_on=names.KEY, how="anti")
+    """Return what is known of the keys that the target holds, or may hold, and that have no row any more."""
+    held = pl.col("accepted").is_not_null() | pl.col("last_state").is_in((AGAIN, REMOVAL_UNKNOWN))
+    return before.filter(held).join(rows, left_on="key", right_on=names.KEY, how="anti")
 
 
 def _no_losers() -> pl.DataFrame:

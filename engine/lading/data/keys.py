@@ -31,8 +31,8 @@ def mark_of(source: Source) -> bytes:
 
 
 def defined_as_today(source: Source) -> pl.Expr:
-    """Whether a key was accepted under today's definition: by the mark in the fingerprint that the target holds."""
-    return pl.col("accepted").bin.tail(MARK) == mark_of(source)
+    """Whether a key was sent under today's definition: by the mark in the fingerprint that the target holds, or may."""
+    return pl.coalesce("accepted", "last").bin.tail(MARK) == mark_of(source)
 
 
 def keyed(plan: Plan, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
