@@ -96,7 +96,7 @@ class Overlapped(Scenario):
                 *oracle.tickets_follow(self.kit.vendors, batches),
                 *oracle.books_are_true(slots, batches, doubtful=frozenset()),
                 *oracle.equations_hold(journal, (self.job,)),
-                *oracle.target_is_source(slots, self.kit.vendors, self.sources, journal, self.state),
+                *oracle.target_is_source(slots, self.kit.vendors, self.sources, self.state, journal),
             ]
         sent = sorted(seen for slot in slots.values() for seen, _ in slot.rows)
         wanted = sorted(self.sources.seen(self.job, key) for key in self.sources.rows[self.job])
