@@ -183,6 +183,21 @@ def test_an_allocation_that_did_not_arrive_is_asked_about_and_then_made(office: 
     assert office.delivered_once("guests")
 
 
+@pytest.mark.parametrize("job", ["guests", "vehicles"])
+def test_an_upload_that_did_not_arrive_is_done_again_when_the_vendor_says_that_its_slot_is_empty(
+    office: Office, job: str
+) -> None:
+    office.arm(job, kind="break_upload", **UPLOAD)
+
+    office.sync(job, PATIENT)
+
+    batch = office.batch(job)
+    told = [one.reason for one in office.app.journal.events(batch.id) if isinstance(one, DidNotHappen)]
+    assert told == ["the slot is empty: the upload did not arrive"]
+    assert (batch.attempt, batch.phase) == (1, Phase.DELIVERED)
+    assert office.delivered_once(job)
+
+
 def test_a_vendor_that_has_forgotten_the_slot_of_an_upload_in_doubt_has_said_nothing_about_the_file(
     office: Office,
 ) -> None:
