@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lading.cli.command import command
-from lading.cli.declared import check_known, context_of
+from lading.cli.declared import check_known, context_of, world_of
 from lading.cli.session import Answer, Session
 from lading.core.batch import Batch, Phase
 from lading.errors import ExitCode, LadingError, UsageError
@@ -72,7 +72,7 @@ def _meant(session: Session, what: str) -> tuple[Batch, ...]:
 
 def _cancelled(app: App, batch: Batch) -> _Done:
     """Cancel one batch under its job's lease, and say how that went."""
-    world = app.world()
+    world = world_of(app, batch.job)
     try:
         with world.lease(batch.job):
             after = cancel_batch(batch, context_of(app, batch.job), world)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from lading.core.guards import Budget
     from lading.core.job import Deployment, Job
     from lading.journal import Journal
-    from lading.reconcile.context import JobContext
+    from lading.reconcile.context import JobContext, World
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,6 +55,11 @@ def context_of(app: App, job: str) -> JobContext | None:
     """Return a job with everything it takes to run it; None when the jobs file declares it no more."""
     found = [one for one in app.deployment.jobs if one.name == job]
     return app.context(found[0]) if found else None
+
+
+def world_of(app: App, job: str) -> World:
+    """Return the world in which a job runs; that of all jobs, when the jobs file declares it no more."""
+    return app.world([one.name for one in app.deployment.jobs if one.name == job])
 
 
 def check_known(session: Session, journal: Journal | None, job: str) -> None:

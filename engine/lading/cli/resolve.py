@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from lading.cli.command import command
-from lading.cli.declared import context_of
+from lading.cli.declared import context_of, world_of
 from lading.cli.session import Answer, Session
 from lading.core.batch import Phase
 from lading.errors import UsageError
@@ -33,11 +33,11 @@ def resolve(session: Session, batch: str, *, delivered: bool | None, reason: str
     if delivered is None:
         raise UsageError(
             "say what became of it: --delivered (the vendor has the rows) or --resend",
-            hint=f"`lading resolve {batch} --delivered`",
+            hint=f"ask the vendor, then `lading resolve {batch} --delivered` or `lading resolve {batch} --resend`",
         )
     with session.running_app() as app:
         meant = _meant(app, batch)
-        world = app.world()
+        world = world_of(app, meant.job)
         with world.lease(meant.job):
             context = context_of(app, meant.job)
             after = resolve_batch(meant, context, world, delivered=delivered, reason=reason or "by hand")
