@@ -10,7 +10,7 @@ import pytest
 from core_samples import NOW, a_batch
 
 from lading.core.batch import Batch, BatchId, Phase, Verb, Verdict
-from lading.core.decide import admit, asks_vendor, may_be_there
+from lading.core.decide import admit, asks_vendor, may_be_there, takes_place
 from lading.core.policy import Policy
 
 ALONE = Policy(in_flight_max=1)
@@ -122,3 +122,19 @@ def test_what_is_delivered_asks_nobody() -> None:
 )
 def test_a_file_may_be_there_from_its_upload_on(batch: Batch, *, there: bool) -> None:
     assert may_be_there(batch) is there
+
+
+@pytest.mark.parametrize(
+    ("batch", "does"),
+    [
+        (named("fresh", Phase.PREPARED, 0), False),
+        (named("asked", Phase.PREPARED, 0, **ALLOCATING), True),
+        (named("empty", Phase.ALLOCATED, 0), True),
+        (named("sent", Phase.SUBMITTED, 0), True),
+        (named("done", Phase.SETTLED, 0), False),
+        (named("stuck", Phase.STUCK, 0, **UPLOADING), False),
+    ],
+    ids=lambda value: value.id if isinstance(value, Batch) else "",
+)
+def test_a_batch_takes_a_place_as_long_as_it_has_or_may_have_a_slot(batch: Batch, *, does: bool) -> None:
+    assert takes_place(batch) is does
