@@ -27,8 +27,7 @@ def obstacle(job: str, newest: Run | None, open_batches: Sequence[Batch], *, app
     """Return what keeps the jobs that depend on this one waiting; None when it has settled.
 
     `newest` is its newest run, `approved` whether a person approved its plan; `open_batches` are those of all its runs.
-    A settled run will do whatever became of
-    its rows: a rejected row is no reason to keep everything else waiting.
+    A settled run will do, whatever became of its rows: a rejected one is no reason to keep everything else waiting.
     """
     that = f'it depends on "{job}"'
     if newest is None:
