@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -56,6 +57,8 @@ def serve(session: Session, vendors: tuple[str, ...], **wishes: Any) -> int:
     command = [sys.executable, "-m", "lading_mocks", *vendors, "--exit-with-stdin", *_arguments(wishes)]
     if wishes["list"]:
         return subprocess.run(command, check=False).returncode  # noqa: S603 - our own interpreter and our own program
+    # A shell starts what it runs in the background deaf to Ctrl-C, and so would these mocks outlive everybody.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     # The mocks end when this process does, however it does: they watch their standard input.
     said = ""
     interrupted = False
