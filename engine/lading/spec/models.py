@@ -40,7 +40,10 @@ class SinceModel(Strict):
     model_config = ConfigDict(title="Send since")
 
     since: w.Text = Field(
-        title="Column", description="Rows above the last run's greatest value.", examples=["updated_at"]
+        title="Column",
+        description="Rows above the greatest value up to which the target holds every row: numbers, or dates that "
+        "begin with the year. Other values are compared with what the target holds.",
+        examples=["updated_at"],
     )
 
 

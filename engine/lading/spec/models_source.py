@@ -88,7 +88,9 @@ class DuplicatesModel(Strict):
     model_config = ConfigDict(title="Duplicates by")
 
     by: w.Text = Field(
-        title="Column", description="The row with the greatest value here wins.", examples=["updated_at"]
+        title="Column",
+        description="The row with the greatest value here wins: numbers, dates that begin with the year, or words.",
+        examples=["updated_at"],
     )
 
 
