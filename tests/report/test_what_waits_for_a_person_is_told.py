@@ -19,7 +19,8 @@ from lading.report.words import plain
 ID = "guests-1f0c2a9be77d"
 RESUME = "`lading resume guests` when the reason is gone"
 ASK = (
-    f"ask the vendor what became of batch {ID}, then `lading resolve {ID} --delivered` if it has the rows, "
+    f"ask the vendor what became of batch {ID}, then `lading resolve {ID} --delivered` if it has the rows "
+    f"and no answers are awaited, "
     f"else `lading resolve {ID} --resend`"
 )
 LOST = batch(books=Books(accepted=112, unknown=3))

@@ -33,7 +33,8 @@ def ask_step(batches: Sequence[str]) -> str:
     first = visible(batches[0])
     more = f"; then {noun(len(batches) - 1, 'more batch', 'more batches')} in the same way" if len(batches) > 1 else ""
     return (
-        f"ask the vendor what became of batch {first}, then `lading resolve {first} --delivered` if it has the rows, "
+        f"ask the vendor what became of batch {first}, then `lading resolve {first} --delivered` if it has the rows "
+        f"and no answers are awaited, "
         f"else `lading resolve {first} --resend`{more}"
     )
 
