@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
+import pytest
 
 from lading.core.batch import Batch, BatchFile, BatchId, Phase, RunId, Verdict
 from lading.core.job import Job, Source
@@ -26,6 +27,7 @@ from lading.core.vendor_rules import (
     VendorRules,
 )
 from lading.data import Columnar
+from lading.errors import SourceError
 from lading.ports import Baseline, CompareContext, Comparison, Downloads, RowVerdicts
 
 if TYPE_CHECKING:
@@ -260,3 +262,12 @@ def counts(bench: Bench) -> dict[str, int]:
     tally = bench.compare().tally
     names = ("unchanged", "added", "changed", "removed", "invalid", "held", "standing_rejected", "standing_unknown")
     return {name: getattr(tally, name) for name in names if getattr(tally, name)}
+
+
+def refused(bench: Bench) -> SourceError:
+    """Return the error with which a source is refused; it says what to do."""
+    with pytest.raises(SourceError) as caught:
+        bench.compare()
+    assert caught.value.hint
+    assert "Traceback" not in caught.value.message
+    return caught.value

@@ -8,6 +8,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
+from data_kit import refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -28,19 +29,12 @@ def lines(bench: Bench) -> Bench:
     return bench
 
 
-def refused(bench: Bench) -> str:
-    with pytest.raises(SourceError) as caught:
-        bench.compare()
-    assert caught.value.hint
-    return caught.value.message
-
-
 @pytest.mark.parametrize(
     "name", [r"x\ud83d", r"\ude00y", r"\ud83dyyyyyyyy", r"\uDEAD", r"\\\ud800", r"\ud83d\ud83d\ude00"]
 )
 def test_half_of_a_character_is_an_error_with_its_line(lines: Bench, name: str) -> None:
     lines.source(GOOD + '{"id":"1","name":"\\ud83d\\ude00"}\n' + f'{{"id":"2","name":"{name}"}}\n')
-    assert "source.jsonl:3: the line holds half of a character" in refused(lines)
+    assert "source.jsonl:3: the line holds half of a character" in refused(lines).message
 
 
 def test_whole_characters_in_escapes_and_escaped_backslashes_are_text(lines: Bench) -> None:
@@ -85,7 +79,7 @@ def test_a_line_that_does_not_go_with_the_others_is_named(lines: Bench, line: st
     for data, name in ((text.encode(), "source.jsonl"), (gzip.compress(text.encode()), "source.jsonl.gz")):
         lines.source(data, name)
         lines.change_source(path=name)
-        message = refused(lines)
+        message = refused(lines).message
         assert f"{name}:3: " in message
         assert said in message
 
@@ -94,9 +88,9 @@ def test_a_line_with_another_type_is_named_across_files(lines: Bench) -> None:
     lines.change_source(path="*.jsonl")
     lines.source(GOOD + '{"id":"1","n":1}\n', "1.jsonl")
     lines.source(GOOD + '{"id":"2","n":true}\n', "2.jsonl")
-    assert "2.jsonl:2: 'n' is true or false here" in refused(lines)
+    assert "2.jsonl:2: 'n' is true or false here" in refused(lines).message
     lines.source(GOOD + '{"id":"2","n":{"x":1}}\n', "2.jsonl")
-    assert "1.jsonl:2: 'n' is a number here and an object" in refused(lines)
+    assert "1.jsonl:2: 'n' is a number here and an object" in refused(lines).message
 
 
 def test_a_whole_number_beside_fractions_is_the_number_that_it_is(lines: Bench) -> None:
@@ -116,7 +110,7 @@ def test_a_whole_number_that_would_lose_digits_beside_fractions_is_refused(
         for module in (read, pull):
             monkeypatch.setattr(module, "LITTLE", 0)
     lines.source(GOOD + '{"id":"1","n":9007199254740993}\n{"id":"2","n":1.5}\n')
-    assert "source.jsonl:2: 'n' is a whole number" in refused(lines)
+    assert "source.jsonl:2: 'n' is a whole number" in refused(lines).message
     lines.source(GOOD + '{"id":"1","n":9007199254740993}\n')
     assert lines.compare().tally.source_rows == 2
     lines.source(GOOD + '{"id":"1","n":9007199254740993.5}\n{"id":"2","n":1e300}\n')

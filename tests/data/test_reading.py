@@ -9,25 +9,17 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
-from data_kit import NOW, Bench, job, rules
+from data_kit import NOW, Bench, job, refused, rules
 
 from lading.core.job import Join
 from lading.data import Columnar, soundness
-from lading.errors import SourceError, SpecError
+from lading.errors import SpecError
 from lading.ports import CompareContext
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 GOOD = "id,name,mail\n1,Ann,a@x.org\n2,Bob,b@x.org\n"
-
-
-def refused(bench: Bench) -> SourceError:
-    with pytest.raises(SourceError) as caught:
-        bench.compare()
-    assert caught.value.hint
-    assert "Traceback" not in caught.value.message
-    return caught.value
 
 
 def names(bench: Bench) -> list[str | None]:
