@@ -20,8 +20,7 @@ ID = "guests-1f0c2a9be77d"
 RESUME = "`lading resume guests` when the reason is gone"
 ASK = (
     f"ask the vendor what became of batch {ID}, then `lading resolve {ID} --delivered` if it has the rows "
-    f"and no answers are awaited, "
-    f"else `lading resolve {ID} --resend`"
+    f"and no answers are awaited, else `lading resolve {ID} --resend`"
 )
 LOST = batch(books=Books(accepted=112, unknown=3))
 

@@ -34,8 +34,7 @@ def ask_step(batches: Sequence[str]) -> str:
     more = f"; then {noun(len(batches) - 1, 'more batch', 'more batches')} in the same way" if len(batches) > 1 else ""
     return (
         f"ask the vendor what became of batch {first}, then `lading resolve {first} --delivered` if it has the rows "
-        f"and no answers are awaited, "
-        f"else `lading resolve {first} --resend`{more}"
+        f"and no answers are awaited, else `lading resolve {first} --resend`{more}"
     )
 
 
