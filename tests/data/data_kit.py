@@ -28,11 +28,13 @@ from lading.core.vendor_rules import (
 )
 from lading.data import Columnar
 from lading.errors import SourceError
-from lading.ports import Baseline, CompareContext, Comparison, Downloads, RowVerdicts
+from lading.ports import Baseline, CompareContext, Comparison, Downloads, Reject, RowVerdicts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+#: the first line of the small CSV sources
+HEAD = "id,name,mail\n"
 NOW = datetime(2026, 11, 22, 7, 0, tzinfo=UTC)
 REF_LOG = RowLogRules(
     joined_by="ref",
@@ -262,6 +264,16 @@ def counts(bench: Bench) -> dict[str, int]:
     tally = bench.compare().tally
     names = ("unchanged", "added", "changed", "removed", "invalid", "held", "standing_rejected", "standing_unknown")
     return {name: getattr(tally, name) for name in names if getattr(tally, name)}
+
+
+def invalid(comparison: Comparison) -> list[Reject]:
+    """Return the rows of a source that a comparison found invalid."""
+    return [one for chunk in Columnar().invalid(comparison) for one in chunk]
+
+
+def rejects(verdicts: RowVerdicts) -> list[Reject]:
+    """Return the rows of a batch that were rejected or are unknown."""
+    return [one for chunk in Columnar().rejects(verdicts) for one in chunk]
 
 
 def refused(bench: Bench) -> SourceError:

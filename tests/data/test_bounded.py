@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
-from data_kit import NOW, Bench, job, record, rules
+from data_kit import HEAD, NOW, Bench, job, record, rules
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -21,7 +21,6 @@ from lading.ports import CompareContext
 if TYPE_CHECKING:
     from lading.ports import Comparison
 
-HEAD = "id,name,mail\n"
 SMALL = FileRules(format=FileFormat.JSONL, gzip=True, suffix="json.gz", bytes_max=3000, envelope=True)
 FEW = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 

@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from data_kit import Bench, csv_rules, job, rules
+from data_kit import HEAD, Bench, csv_rules, job, rules
 
 from lading.core.job import Removal, Send
 from lading.core.mapping import Array, Each, Expression, Literal, Object, Place
@@ -16,8 +16,6 @@ from lading.core.record_schema import Kind, Rule
 from lading.data import Columnar
 from lading.data.expressions import parse
 from lading.errors import Problem, SourceError
-
-HEAD = "id,name,mail\n"
 
 
 def problems(bench: Bench) -> tuple[Problem, ...]:

@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from data_kit import NOW, Bench, counts, job, record, rules, verdicts, view
+from data_kit import HEAD, NOW, Bench, counts, job, record, rules, verdicts, view
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -19,8 +19,6 @@ from lading.data import Columnar, baseline, diff, ordered, scatter, sealed, segm
 from lading.data.scatter import HASH
 from lading.errors import EnvironmentProblem, SourceError, StateError
 from lading.ports import Baseline, CompareContext, Segment, Size
-
-HEAD = "id,name,mail\n"
 
 
 def test_nothing_known_is_all_added_and_afterwards_all_unchanged(bench: Bench) -> None:

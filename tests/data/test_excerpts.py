@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from data_kit import record, rules
+from data_kit import HEAD, record, rules
 
 from lading.core.job import Removal
 from lading.core.record_schema import Format, Kind, Rule
@@ -14,8 +14,6 @@ from lading.ports import Excerpt, InvalidGroup, Named
 
 if TYPE_CHECKING:
     from data_kit import Bench
-
-HEAD = "id,name,mail\n"
 
 
 def told(bench: Bench, limit: int) -> Excerpt:

@@ -4,24 +4,15 @@ from __future__ import annotations
 
 import time
 from datetime import UTC, date, datetime, timedelta, timezone
-from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
-from data_kit import Bench, job, rules
+from data_kit import Bench, invalid, job, rules
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from lading.core.record_schema import Format, Kind, Rule
-from lading.data import Columnar
 from lading.data.evaluate import failing_rows
-
-if TYPE_CHECKING:
-    from lading.ports import Reject
-
-
-def rejects(bench: Bench) -> list[Reject]:
-    return [one for chunk in Columnar().invalid(bench.compare()) for one in chunk]
 
 
 @pytest.mark.parametrize(
@@ -37,7 +28,7 @@ def rejects(bench: Bench) -> list[Reject]:
 def test_only_the_rows_that_an_expression_fails_for_are_invalid(bench: Bench, sql: str, bad: set[int]) -> None:
     bench.job = job(bench.folder, {"id": "=id", "value": "=" + sql})
     bench.source("id,name,mail\n1,2019,cast\n2,secretive,cast\n3,,cast\n4,12x4,cast\n5,2020,cast\n")
-    found = rejects(bench)
+    found = invalid(bench.compare())
     assert {one.row for one in found} == bad
     assert all(one.field == "value" and one.code == "expression" and "failed" in one.reason for one in found)
     assert not any("secretive" in one.reason for one in found)
@@ -49,7 +40,7 @@ def test_only_the_rows_that_an_expression_fails_for_are_invalid(bench: Bench, sq
 def test_where_no_row_computes_every_row_is_invalid_and_none_is_lost(bench: Bench, sql: str) -> None:
     bench.job = job(bench.folder, {"id": "=id", "value": "=" + sql})
     bench.source("id,name,mail\n1,(,m\n2,(,m\n")
-    assert [(one.row, one.code) for one in rejects(bench)] == [(1, "expression"), (2, "expression")]
+    assert [(one.row, one.code) for one in invalid(bench.compare())] == [(1, "expression"), (2, "expression")]
 
 
 def test_one_percent_of_dirt_in_a_hundred_thousand_rows_is_found_in_reasonable_time(bench: Bench) -> None:
@@ -114,7 +105,7 @@ def test_text_that_is_not_of_the_kind_makes_its_row_invalid(bench: Bench, kind: 
     bench.rules = rules(fields={"v": Rule(kind=kind)})
     bench.job = job(bench.folder, {"v": "=name"})
     bench.source(f'id,name,mail\n1,"{text}",m\n')
-    [found] = rejects(bench)
+    [found] = invalid(bench.compare())
     assert (found.field, found.code) == ("v", "kind")
     assert f"must be {kind.value}" in found.reason
 
@@ -180,4 +171,7 @@ def test_a_number_that_json_cannot_hold_makes_its_row_invalid(bench: Bench) -> N
     frame = pl.DataFrame({"id": [1, 2, 3], "name": [1.5, float("nan"), float("inf")], "mail": ["a", "b", "c"]})
     frame.write_parquet(bench.folder / "source.parquet")
     bench.change_source(path="source.parquet")
-    assert [(one.row, one.field, one.code) for one in rejects(bench)] == [(2, "name", "kind"), (3, "name", "kind")]
+    assert [(one.row, one.field, one.code) for one in invalid(bench.compare())] == [
+        (2, "name", "kind"),
+        (3, "name", "kind"),
+    ]

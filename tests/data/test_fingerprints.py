@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import polars as pl
-from data_kit import Bench, record
+from data_kit import HEAD, Bench, record
 
 from lading.core.job import Removal, Send
-
-HEAD = "id,name,mail\n"
 
 
 def unchanged(bench: Bench) -> bool:

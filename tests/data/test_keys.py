@@ -7,19 +7,15 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
+from data_kit import invalid
 
 from lading.core.mapping import Expression
-from lading.data import Columnar
 from lading.errors import SourceError
 
 if TYPE_CHECKING:
     from data_kit import Bench
 
-    from lading.ports import Comparison, Reject
-
-
-def rejects(comparison: Comparison) -> list[Reject]:
-    return [one for chunk in Columnar().invalid(comparison) for one in chunk]
+    from lading.ports import Comparison
 
 
 def keys(comparison: Comparison) -> list[str]:
@@ -45,7 +41,7 @@ def test_a_row_without_a_key_is_invalid_and_counted(bench: Bench) -> None:
     bench.source('id,name,mail\n1,,m\n,x,n\n3,y,o\n"",z,p\n')
     comparison = bench.compare()
     assert (comparison.tally.selected, comparison.tally.invalid, comparison.tally.added) == (4, 3, 1)
-    assert [(one.row, one.code) for one in rejects(comparison)] == [(1, "key"), (2, "key"), (4, "key")]
+    assert [(one.row, one.code) for one in invalid(comparison)] == [(1, "key"), (2, "key"), (4, "key")]
 
 
 def test_keys_that_stand_twice_stop_the_run_and_name_rows_not_values(bench: Bench) -> None:
@@ -95,4 +91,4 @@ def test_one_row_of_each_key_is_taken_and_the_others_are_accounted(bench: Bench,
     sent = [one["value"]["name"] for one in bench.records()]
     assert sorted(sent) == sorted(taken)
     assert (comparison.tally.selected, comparison.tally.invalid) == (4, 2)
-    assert {one.code for one in rejects(comparison)} == {"duplicate_key"}
+    assert {one.code for one in invalid(comparison)} == {"duplicate_key"}

@@ -6,12 +6,10 @@ from dataclasses import replace
 
 import polars as pl
 import pytest
-from data_kit import Bench, record
+from data_kit import HEAD, Bench, record
 
 from lading.core.job import Removal
 from lading.data import Columnar, diff, scatter, spare
-
-HEAD = "id,name,mail\n"
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 import polars as pl
 import pytest
-from data_kit import CSV_FILE, Bench, csv_rules, job, rules
+from data_kit import CSV_FILE, HEAD, Bench, csv_rules, job, rules
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Generator
 
     from lading.core.batch import BatchFile
-
-HEAD = "id,name,mail\n"
 
 
 def many(rows: int) -> str:

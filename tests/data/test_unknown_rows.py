@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import pytest
-from data_kit import Bench, counts, record, said, verdicts
+from data_kit import HEAD, Bench, counts, record, said, verdicts
 
 from lading.core.batch import Verdict
 from lading.core.job import Removal, Send
-
-HEAD = "id,name,mail\n"
 
 
 @pytest.fixture

@@ -2,19 +2,15 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 import pytest
-from data_kit import Bench, job, rules
+from data_kit import Bench, invalid, job, rules
 
 from lading.core.record_schema import Condition, Format, Kind, Rule, Severity
 from lading.core.vendor_rules import FileFormat, FileRules
-from lading.data import Columnar
 from lading.data.masks import mask, masked
-
-if TYPE_CHECKING:
-    from lading.ports import Reject
 
 STAR = frozenset({"*"})
 TEXT = Rule(kind=Kind.STRING)
@@ -24,10 +20,6 @@ def prepare(bench: Bench, fields: dict[str, Rule], mapping: dict[str, Any], rows
     bench.rules = rules(fields=fields, **more)
     bench.job = job(bench.folder, mapping)
     bench.source("id,name,mail\n" + rows)
-
-
-def rejects(bench: Bench) -> list[Reject]:
-    return [one for chunk in Columnar().invalid(bench.compare()) for one in chunk]
 
 
 def text(**parts: Any) -> dict[str, Rule]:
@@ -59,7 +51,7 @@ def test_a_rule_takes_the_good_and_refuses_the_bad(
     bench: Bench, rule: dict[str, Rule], good: str, bad: str, code: str
 ) -> None:
     prepare(bench, rule, {"v": "=name"}, f"1,{good},m\n2,{bad},m\n")
-    [found] = rejects(bench)
+    [found] = invalid(bench.compare())
     assert (found.row, found.key, found.field, found.code) == (2, "2", "v", code)
     assert bad not in found.reason.removeprefix("v ").split(", is ")[-1] or len(bad) < 3
 
@@ -67,7 +59,7 @@ def test_a_rule_takes_the_good_and_refuses_the_bad(
 def test_all_reasons_of_a_row_are_told_at_once(bench: Bench) -> None:
     fields = {"name": Rule(kind=Kind.STRING, required_in=STAR), "mail": Rule(kind=Kind.STRING, format=Format.EMAIL)}
     prepare(bench, fields, {"name": "=name", "mail": "=mail"}, "1,,jonathan.com\n2,x,a@b.org\n")
-    [found] = rejects(bench)
+    [found] = invalid(bench.compare())
     assert found.reason == "name is required; mail must be an e-mail address, is j***m (12 characters)"
     assert (found.field, found.code) == ("name", "required")
 
@@ -84,30 +76,30 @@ def test_a_warning_is_counted_and_the_row_is_sent(bench: Bench) -> None:
 def test_required_counts_in_the_modes_that_it_names(bench: Bench) -> None:
     fields = {"v": Rule(kind=Kind.STRING, required_in=frozenset({"insert"}))}
     prepare(bench, fields, {"v": "=name"}, "1,,m\n")
-    assert rejects(bench) == []
+    assert invalid(bench.compare()) == []
     bench.change(mode="insert")
-    assert [one.code for one in rejects(bench)] == ["required"]
+    assert [one.code for one in invalid(bench.compare())] == ["required"]
 
 
 def test_a_member_is_required_only_where_its_object_is(bench: Bench) -> None:
     inner = Rule(kind=Kind.OBJECT, fields=(("a", Rule(kind=Kind.STRING, required_in=STAR)), ("b", TEXT)))
     mapping = {"id": "=id", "o": {"a": "=name", "b": "=mail"}}
     prepare(bench, {"o": inner}, mapping, "1,,\n2,x,y\n3,,y\n")
-    assert [(one.row, one.field) for one in rejects(bench)] == [(3, "o.a")]
+    assert [(one.row, one.field) for one in invalid(bench.compare())] == [(3, "o.a")]
 
 
 def test_an_item_with_a_literal_still_needs_its_required_member(bench: Bench) -> None:
     item = Rule(kind=Kind.OBJECT, fields=(("provider", TEXT), ("id", Rule(kind=Kind.STRING, required_in=STAR))))
     fields = {"identifiers": Rule(kind=Kind.ARRAY, items=item)}
     prepare(bench, fields, {"identifiers": [{"provider": "CRM", "id": "=name"}]}, "1,,m\n2,x,m\n")
-    [found] = rejects(bench)
+    [found] = invalid(bench.compare())
     assert found.reason == "identifiers[0].id is required"
 
 
 def test_one_of_several_sets_of_members_must_be_whole(bench: Bench) -> None:
     any_of = {"*": (frozenset({"vin"}), frozenset({"plate", "state"}))}
     prepare(bench, {}, {"vin": "=name", "plate": "=mail", "state": "=id"}, "1,v,\n2,,p\n3,,\n", any_of=any_of)
-    [found] = rejects(bench)
+    [found] = invalid(bench.compare())
     assert (found.row, found.code) == (3, "any_of")
     assert "vin or plate and state" in found.reason
 
@@ -115,18 +107,18 @@ def test_one_of_several_sets_of_members_must_be_whole(bench: Bench) -> None:
 def test_a_condition_demands_a_member_only_where_it_holds(bench: Bench) -> None:
     conditions = (Condition(field="pay", equals=("Card",), required=("card",)),)
     prepare(bench, {}, {"pay": "=name", "card": "=mail"}, "1,Card,Visa\n2,Card,\n3,Cash,\n4,,\n", conditions=conditions)
-    assert [(one.row, one.field, one.code) for one in rejects(bench)] == [(2, "card", "condition")]
+    assert [(one.row, one.field, one.code) for one in invalid(bench.compare())] == [(2, "card", "condition")]
 
 
 def test_what_is_blank_makes_no_set_whole_and_meets_no_condition(bench: Bench) -> None:
     fields = {"name": TEXT, "mail": TEXT}
     sets = {"any_of": {"*": (frozenset({"name"}), frozenset({"mail"}))}}
     prepare(bench, fields, {"name": "=name", "mail": "=mail"}, '1, ,\n2," ",\t\n3, x,\n4,,é\n5,é, \n', **sets)
-    assert [(one.key, one.code) for one in rejects(bench)] == [("1", "any_of"), ("2", "any_of")]
+    assert [(one.key, one.code) for one in invalid(bench.compare())] == [("1", "any_of"), ("2", "any_of")]
     conditions = (Condition(field="name", equals=("Card",), required=("mail",)),)
     rows = '1,Card,\n2,Card," "\n3,Cash, \n4,Card,é\n'
     prepare(bench, fields, {"name": "=name", "mail": "=mail"}, rows, conditions=conditions)
-    assert [(one.key, one.code) for one in rejects(bench)] == [("1", "condition"), ("2", "condition")]
+    assert [(one.key, one.code) for one in invalid(bench.compare())] == [("1", "condition"), ("2", "condition")]
 
 
 def test_a_record_that_no_file_can_hold_is_invalid(bench: Bench) -> None:
@@ -134,7 +126,7 @@ def test_a_record_that_no_file_can_hold_is_invalid(bench: Bench) -> None:
     bench.rules = rules(
         file=FileRules(format=FileFormat.JSONL, gzip=True, suffix="gz", bytes_max=20_000, envelope=True)
     )
-    [found] = rejects(bench)
+    [found] = invalid(bench.compare())
     assert (found.row, found.code) == (1, "record_size")
     assert [one.rows for one in bench.stage(bench.compare())] == [1]
 

@@ -8,6 +8,7 @@ import hashlib
 import socket
 import struct
 import threading
+import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,9 @@ if TYPE_CHECKING:
 
     Script = Callable[[socket.socket, bytes], None]
 
+#: a signed address as storage gives it out, and the part of it that nobody may see
+SIGNATURE = "X-Goog-Signature=0badc0ffee"
+TARGET = f"/user-upload/123-2022-08-08T22:22:21-qwerty.csv?X-Goog-Credential=a%2fb%2F~c&{SIGNATURE}"
 MOTORWEB, SITECORE = "motorweb-bdp", "sitecore-cdp"
 
 
@@ -107,6 +111,30 @@ def answering(status: str, body: bytes = b"", **headers: str) -> Script:
         connection.sendall(f"HTTP/1.1 {status}\r\n{head}\r\n".encode() + body)
 
     return script
+
+
+def silence(_connection: socket.socket, _: bytes) -> None:
+    """Take the request and say nothing."""
+    time.sleep(1)
+
+
+def reset_after_request(connection: socket.socket, _: bytes) -> None:
+    """Take the request and break the connection."""
+    reset(connection)
+
+
+def nothing(_connection: socket.socket, _: bytes) -> None:
+    """Close without an answer."""
+
+
+def half(connection: socket.socket, _: bytes) -> None:
+    """Answer, and stop in the middle of the body."""
+    connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this")
+
+
+def garbage(connection: socket.socket, _: bytes) -> None:
+    """Answer with what is no HTTP."""
+    connection.sendall(b"\x16\x03\x01 this is no HTTP\r\n\r\n")
 
 
 def asking(
