@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lading.core.batch import Batch, Phase, Verb
-from lading.core.events import SlotLost
+from lading.core.batch import Batch, Phase
 from lading.errors import EnvironmentProblem, ExitCode, LockedError, UsageError
 from lading.journal import Journal
 from lading.journal.lease import is_held, unlock
@@ -22,17 +21,19 @@ from lading_mocks.clock import Clock
 from lading_mocks.control import Kit
 from lading_mocks.memory import Memory
 from lading_mocks.serving import VENDORS, MockServer
-from simulation import oracle, person
+from simulation import oracle, person, states
+from simulation.armed import Armed, Damage
 from simulation.clock import START, VirtualTime
 from simulation.deployment import VENDOR_OF, Sources
 from simulation.life import Crash, Fuse, Process, process
-from simulation.trouble import PLACES, Planned, draw_faults
+from simulation.trouble import CRASHES, PLACES, STOPS, draw_faults
 from simulation.wire import Network, plugged
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
     from lading_mocks.vendor import Vendor
+    from simulation.trouble import Planned
 
 #: passes within which everything must be at rest once the trouble is over
 MOST_PASSES = 8
@@ -40,24 +41,6 @@ MOST_PASSES = 8
 MOST_HOURS = 36.0
 #: how a process ends whose job has come to rest
 _AT_REST = (ExitCode.DONE, ExitCode.REJECTS)
-#: where a process can be stopped so that what it does next is a write of the journal
-_STOPS = (
-    r"^record:begin", r"^deliver:begin", r"^start_run:begin", r"^vendor\.(allocate|upload|find|poll|collect):after",
-    r"^add_batch:begin",
-    r"^data\.(compare|stage|settle|advance):after",
-)  # fmt: skip
-_CRASHES = (
-    r"^record:begin", r"^record:event", r"^record:batch", r"^record:commit$", r"^record:committed",
-    r"^deliver:begin", r"^deliver:(event|batch|baseline)", r"^deliver:(rejects|run|commit)$", r"^deliver:committed",
-    r"^start_run:begin", r"^start_run:(run|batches|rejects)", r"^start_run:commit$", r"^start_run:committed",
-    r"^add_batch:begin", r"^add_batch:(batch|run|commit)$", r"^add_batch:committed", r"^cut_run:",
-    r"^vendor\.allocate:before", r"^vendor\.allocate:after", r"^vendor\.upload:before", r"^vendor\.upload:after",
-    r"^vendor\.upload:after", r"^vendor\.find:", r"^vendor\.poll:",
-    r"^vendor\.collect:before", r"^vendor\.collect:after",
-    r"^data\.stage:after", r"^data\.settle:", r"^data\.advance:", r"^data\.compare", r"^sink\.deliver:before",
-    r"^sink\.deliver:after", r"^http:before:PUT", r"^http:after:PUT", r"^http:after:POST", r"^http:after:GET",
-    r"^(take|drop)_lease", r"",
-)  # fmt: skip
 
 
 @dataclass
@@ -105,6 +88,7 @@ class Play:
             checkpoint=self._checkpoint,
             told=self.told,
         )
+        self.armed, self.damage = Armed(self.kit, self.network), Damage()
         self.fuse = Fuse()
         #: batches whose vendor kept back what became of rows; those whose books stood before that are not among them
         self.doubtful: set[str] = set()
@@ -112,7 +96,6 @@ class Play:
         #: vendors that denied a batch which they had
         self.forgetful: set[str] = set()
         self.anew = 0
-        self._tampered: tuple[Path, bytes] | None = None
 
     @property
     def vendors(self) -> Mapping[str, Vendor]:
@@ -165,10 +148,11 @@ class Play:
     def _life(self) -> None:
         """One process in trouble, which may die."""
         planned = draw_faults(self.draw)
-        self._arm(planned)
+        self.report.planned.update(one.name for one in planned)
+        self.armed.arm(planned)
         self._note_states()
         crash = self.draw.random() < 0.75
-        pattern = self.draw.choice(_CRASHES) if crash else None
+        pattern = self.draw.choice(CRASHES) if crash else None
         nth = self.draw.randint(1, 80) if pattern == "" else self.draw.choice([1, 1, 2, 2, 3, 4, 6, 9])
         wait = self.draw.random() < 0.8
         anew = self.draw.random() < 0.75
@@ -182,13 +166,13 @@ class Play:
         fuse = Fuse(pattern, nth, told=self.told)
         if not withdrawing and self.draw.random() < 0.1:
             unlocked = self.draw.random() < 0.7
-            at, which = self.draw.choice(_STOPS), self.draw.choice([1, 1, 2, 3, 5])
+            at, which = self.draw.choice(STOPS), self.draw.choice([1, 1, 2, 3, 5])
             fuse.stop = (at, which, lambda: self._stopped(fuse, unlocked=unlocked))
         self._pass(fuse, anew=anew, wait=wait, withdrawing=withdrawing, trusted=False)
         if fuse.wrote:
             self._violated(f"a process whose job was taken away still wrote: {fuse.wrote[0]}")
-        self._disarm(planned)
-        self._restore()
+        self._after(self.armed.disarm(planned))
+        self.damage.mend()
 
     def _stopped(self, fuse: Fuse, *, unlocked: bool) -> None:
         """Let another process run while this one is stopped, after somebody unlocked its jobs or without."""
@@ -209,25 +193,11 @@ class Play:
         fuse.fenced = fuse.robbed = unlocked
 
     def _tamper(self) -> None:
-        """Break a byte of a sealed file that was not sent yet; `_restore` puts it back."""
         sealed = self._batches(lambda one: one.phase in (Phase.PREPARED, Phase.ALLOCATED))
-        if not sealed:
-            return
-        path = Path(self.draw.choice(sealed).file.path)
-        kept = path.read_bytes()
-        at = self.draw.randrange(len(kept))
-        path.chmod(0o600)
-        path.write_bytes(kept[:at] + bytes([kept[at] ^ 0x20]) + kept[at + 1 :])
-        self._tampered = (path, kept)
-        self.told("a sealed file was damaged")
-        self._sometimes("a sealed file was damaged")
-
-    def _restore(self) -> None:
-        if self._tampered is not None:
-            path, kept = self._tampered
-            if path.exists():
-                path.write_bytes(kept)
-            self._tampered = None
+        if sealed:
+            self.damage.break_one([Path(one.file.path) for one in sealed], self.draw)
+            self.told("a sealed file was damaged")
+            self._sometimes("a sealed file was damaged")
 
     def _pass(
         self, fuse: Fuse, *, anew: bool, wait: bool, withdrawing: bool = False, trusted: bool, locked: bool = False
@@ -270,30 +240,20 @@ class Play:
         for outcome in outcomes:
             self.told(f"{outcome.job}: exit {int(outcome.exit_code)} {outcome.error.message if outcome.error else ''}")
             usual = (EnvironmentProblem, LockedError) if locked else EnvironmentProblem
-            calm = trusted or not (locked or self._tampered or self._struck())
+            calm = trusted or not (locked or self.damage.done or self.armed.struck())
             if outcome.error is not None and (calm or not isinstance(outcome.error, usual)):
                 self._violated(f"{outcome.job}: {type(outcome.error).__name__}: {outcome.error.message}")
             if outcome.exit_code in _AT_REST:
                 self._look_for_rest(outcome)
-            for run in outcome.runs:
-                if run.run.tally.unsealed:
-                    self._sometimes("a run was cut short")
-                if run.run.tally.held:
-                    self._sometimes("a newer version waits for an older one in flight")
-                if run.run.tally.standing_rejected:
-                    self._sometimes("a refused row was not sent again")
-                if run.run.tally.standing_unknown:
-                    self._sometimes("an unknown row was not sent again")
+            self._sometimes(*states.of_runs(outcome))
 
     def _look_for_rest(self, outcome: JobOutcome) -> None:
         """Whoever says that a job is done, or done but for rejects, has left nothing of it open."""
         for one in self._batches(lambda one: one.job == outcome.job and one.phase is not Phase.DELIVERED):
             self._violated(f"{outcome.job}: exit {int(outcome.exit_code)}, and {one.id} is {one.phase}")
 
-    # what the sometimes-states are read from
-
-    def _sometimes(self, what: str) -> None:
-        self.report.sometimes.add(what)
+    def _sometimes(self, *what: str) -> None:
+        self.report.sometimes.update(what)
 
     def _open_somewhere(self) -> bool:
         return bool(self._batches(lambda one: one.phase is not Phase.DELIVERED))
@@ -315,61 +275,16 @@ class Play:
 
     def _note_states(self) -> None:
         """Note in which of the hard states a process finds the world when it starts."""
-        slots = oracle.slots_of(self.vendors)
         if self._preparing():
             self._sometimes("resumed a run that was being prepared")
-        for batch in self._batches():
-            slot = slots.get(batch.slot.id.lower()) if batch.slot else None
-            if batch.phase is Phase.ALLOCATED and batch.doubt is Verb.UPLOAD:
-                there = (
-                    "after the upload, before it was recorded"
-                    if slot and slot.uploads
-                    else "in doubt about an upload that did not arrive"
-                )
-                self._sometimes(f"resumed {there}")
-            elif batch.phase is Phase.ALLOCATED:
-                self._sometimes("resumed with a slot and without its URL")
-            elif batch.phase is Phase.PREPARED and batch.doubt is Verb.ALLOCATE:
-                self._sometimes("resumed in doubt about an allocation")
-            elif batch.phase is Phase.SUBMITTED and batch.job == "guests":
-                self._sometimes("resumed a submitted batch")
-            elif batch.phase in (Phase.SETTLED, Phase.COLLECTED, Phase.STUCK, Phase.PREPARED):
-                self._sometimes(f"resumed a batch that is {batch.phase}")
+        self._sometimes(*states.of_the_world(self._batches(), oracle.slots_of(self.vendors)))
 
-    # faults
-
-    def _arm(self, planned: list[Planned]) -> None:
-        for one in planned:
-            self.report.planned[one.name] += 1
-            if one.fault:
-                self.kit.faults.arm([one.fault])
-            if one.trouble:
-                self.network.arm(one.trouble)
-
-    def _struck(self) -> bool:
-        """Whether any of the faults that are armed struck."""
-        faults = any(one["struck"] for one in self.kit.faults.report())
-        return faults or any(counts[1] for _, counts in self.network.troubles)
-
-    def _disarm(self, planned: list[Planned]) -> None:
-        struck = [one["struck"] for one in self.kit.faults.report()]
-        hits = dict(zip([id(each) for each in planned if each.fault], struck, strict=True))
-        hits |= {
-            id(one): counts[1]
-            for one, (_, counts) in zip([each for each in planned if each.trouble], self.network.troubles, strict=True)
-        }
-        for one in planned:
-            self.report.fired[one.name] += bool(hits[id(one)])
-            if hits[id(one)]:
-                self._sometimes(f"fault {one.name} at {one.place}")
-        self._note_doubt([one for one in planned if hits[id(one)]])
-        self.kit.faults.clear()
-        self.network.troubles.clear()
-
-    def _note_doubt(self, struck: list[Planned]) -> None:
-        """Note which batches may have unknown rows, or may be lost, for what struck in the life that is over."""
+    def _after(self, struck: list[Planned]) -> None:
+        """Note what struck in the life that is over, and which batches may have unknown rows, or be lost, for it."""
         booked = {one.id: VENDOR_OF[one.job] for one in self._batches(lambda one: one.books is not None)}
         for one in struck:
+            self.report.fired[one.name] += 1
+            self._sometimes(f"fault {one.name} at {one.place}")
             vendor = PLACES[one.place][0]
             if one.leaves_unknown:
                 self.doubtful |= {name for name, by in booked.items() if by == vendor and name not in self._booked}
@@ -380,8 +295,7 @@ class Play:
     # the time without trouble
 
     def _calm(self) -> None:
-        self.kit.faults.clear()
-        self.network.troubles.clear()
+        self.armed.clear()
         self.told("calm")
 
     def _settle(self) -> None:
@@ -411,7 +325,7 @@ class Play:
         self._look_for_more()
         slots = oracle.slots_of(self.vendors)
         self.told(oracle.shown(slots))
-        self._note_story()
+        self._sometimes(*states.of_the_story(self.time.landed, slots, self.sources))
         with Journal.open(self.state) as journal:
             batches = oracle.all_batches(journal, self.sources.names)
             for complaint in (
@@ -426,7 +340,9 @@ class Play:
             ):
                 self._violated(complaint)
             for batch in batches:
-                self._note_events(journal.events(batch.id), batch)
+                events = journal.events(batch.id)
+                self._sometimes(*states.of_a_batch(batch, events))
+                self.told(f"{batch.id} {batch.verdict} {batch.books} {[type(one).__name__ for one in events]}")
 
     def _look_for_more(self) -> None:
         """Sync once more, when nothing should be left to do."""
@@ -457,25 +373,6 @@ class Play:
                 *oracle.target_is_source(slots, self.vendors, self.sources, self.state, journal, resolved=True),
             ):
                 self._violated(f"after a person spoke: {complaint}")
-
-    def _note_events(self, events: tuple[object, ...], batch: Batch) -> None:
-        if any(isinstance(one, SlotLost) for one in events):
-            self._sometimes("a slot was lost")
-        self.told(f"{batch.id} {batch.verdict} {batch.books} {[type(one).__name__ for one in events]}")
-        if batch.verdict:
-            self._sometimes(f"verdict {batch.verdict}")
-
-    def _note_story(self) -> None:
-        for what in self.time.landed:
-            self._sometimes(f"late arrival landed: {' '.join(what.split()[:2])}")
-        rejected = {
-            seen for slot in oracle.slots_of(self.vendors).values() for seen, fate in slot.rows if fate == "rejected"
-        }
-        if rejected:
-            self._sometimes("a row was refused by the vendor")
-        for (job, _key), rows in self.sources.history.items():
-            if job == "vehicles" and len(rows) > 1 and any((one["vin"], "", "") in rejected for one in rows[:-1]):
-                self._sometimes("a refused row was sent again after it changed")
 
     def _sent(self) -> set[str]:
         return {slot.id for slot in oracle.slots_of(self.vendors).values() if slot.uploads}

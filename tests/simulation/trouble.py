@@ -1,4 +1,4 @@
-"""Which faults there are to draw from, and what each is called. It arms nothing."""
+"""Which faults and deaths there are to draw from, and what each is called. It arms nothing."""
 
 from __future__ import annotations
 
@@ -51,6 +51,26 @@ _HEAVY = (
 )
 #: every fault that a long enough set of seeds must have seen strike
 EXPECTED = frozenset({*_ANYWHERE, "late", "expire", "vanish", "rewind", "revoke", "damage"})
+
+#: where a process can be stopped so that what it does next is a write of the journal
+STOPS = (
+    r"^record:begin", r"^deliver:begin", r"^start_run:begin", r"^vendor\.(allocate|upload|find|poll|collect):after",
+    r"^add_batch:begin",
+    r"^data\.(compare|stage|settle|advance):after",
+)  # fmt: skip
+#: where a process can die, by the name of the checkpoint
+CRASHES = (
+    r"^record:begin", r"^record:event", r"^record:batch", r"^record:commit$", r"^record:committed",
+    r"^deliver:begin", r"^deliver:(event|batch|baseline)", r"^deliver:(rejects|run|commit)$", r"^deliver:committed",
+    r"^start_run:begin", r"^start_run:(run|batches|rejects)", r"^start_run:commit$", r"^start_run:committed",
+    r"^add_batch:begin", r"^add_batch:(batch|run|commit)$", r"^add_batch:committed", r"^cut_run:",
+    r"^vendor\.allocate:before", r"^vendor\.allocate:after", r"^vendor\.upload:before", r"^vendor\.upload:after",
+    r"^vendor\.upload:after", r"^vendor\.find:", r"^vendor\.poll:",
+    r"^vendor\.collect:before", r"^vendor\.collect:after",
+    r"^data\.stage:after", r"^data\.settle:", r"^data\.advance:", r"^data\.compare", r"^sink\.deliver:before",
+    r"^sink\.deliver:after", r"^http:before:PUT", r"^http:after:PUT", r"^http:after:POST", r"^http:after:GET",
+    r"^(take|drop)_lease", r"",
+)  # fmt: skip
 
 
 def _doubled(lines: list[bytes]) -> list[bytes]:
