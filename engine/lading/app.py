@@ -22,7 +22,7 @@ from lading.core.policy import wished
 from lading.errors import EnvironmentProblem, LadingError, Problem, SourceError, SpecError, UsageError
 from lading.interrupts import Interrupts
 from lading.reconcile.context import Folders, JobContext, World
-from lading.spec import fill_in_lines, load, resolve_credentials
+from lading.spec import fill_in_lines, load, resolve_credentials, secret_files
 from lading.spec.suggest import names_hint
 from lading.spec.vendor_spec import available_vendors, load_vendor, vendor_entry_point
 
@@ -222,6 +222,26 @@ class App:
             raise SpecError(problems)
         return tuple(self.context(job) for job in jobs)
 
+    def declared_anew(self, names: Sequence[str]) -> tuple[JobContext, ...]:
+        """Return those of the named jobs (or all jobs) that jobs.yaml declares now, with connections made anew.
+
+        When it cannot be used, what was read before still stands. Raises as `contexts` does.
+        """
+        before = self._deployment, self._vendors
+        self._deployment, self._vendors = None, {}
+        try:
+            found = [job.name for job in self.deployment.jobs if not names or job.name in names]
+            return self.contexts(found) if found else ()
+        except BaseException:
+            self._deployment, self._vendors = before
+            raise
+
+    def stamp(self) -> bytes:
+        """Return what tells the jobs.yaml of now, with the secret files that it names, from one that says otherwise."""
+        said = _content(self.settings.file)
+        secrets = [_content(Path(one)) for one in secret_files(said.decode("utf-8", "replace"))]
+        return hashlib.sha256(b"".join(hashlib.sha256(one).digest() for one in (said, *secrets))).digest()
+
     def context(self, job: Job) -> JobContext:
         """Return one job with its rules, its policy, its account and its vendor."""
         connection = self.connection_of(job)
@@ -334,6 +354,14 @@ def _connector(rules: VendorRules) -> Connect:
             hint="this is a defect of that package; nothing was sent",
         ) from error
     return found
+
+
+def _content(file: Path) -> bytes:
+    """Return the bytes of a file; none of one that cannot be read, which is told when it is used."""
+    try:
+        return file.read_bytes()
+    except OSError:
+        return b""
 
 
 def _read_secret(path: str) -> str:

@@ -58,7 +58,7 @@ def hourly(office: Office, *jobs: str, depends_on: tuple[str, ...] = ()) -> list
 def served(office: Office, contexts: list[JobContext]) -> list[JobOutcome]:
     """Do what is due now."""
     told: list[JobOutcome] = []
-    serve(contexts, office.world, CronSlots(), told=told.append, once=True)
+    serve(lambda: contexts, office.world, CronSlots(), told=told.append, once=True)
     return told
 
 
@@ -120,7 +120,7 @@ def test_what_is_in_flight_from_before_is_followed_between_slots(office: Office)
     clock = Watched(office.world.clock, 60)
 
     with pytest.raises(Enough):
-        serve(hourly(office, "guests"), replace(office.world, clock=clock), CronSlots(), told=lambda _: None)
+        serve(lambda: hourly(office, "guests"), replace(office.world, clock=clock), CronSlots(), told=lambda _: None)
 
     assert office.batch("guests").phase is Phase.DELIVERED
     assert all(timedelta(0) < one <= timedelta(minutes=5) for one in clock.slept)
@@ -178,7 +178,7 @@ def test_a_job_waits_while_one_that_it_depends_on_is_held_and_that_is_told_once(
 
     with pytest.raises(Enough):
         serve(
-            [held, office.context("vehicles", schedule=HOURLY, depends_on=("guests",))],
+            lambda: [held, office.context("vehicles", schedule=HOURLY, depends_on=("guests",))],
             replace(office.world, clock=clock),
             CronSlots(),
             told=told.append,
@@ -235,7 +235,7 @@ def test_a_trouble_that_stands_ends_no_serving_wakes_nobody_and_is_told_once(off
     told: list[JobOutcome] = []
 
     with pytest.raises(Enough):
-        serve([context], replace(office.world, clock=clock), CronSlots(), told=told.append)
+        serve(lambda: [context], replace(office.world, clock=clock), CronSlots(), told=told.append)
 
     assert [type(one.error) for one in told] == [EnvironmentProblem]
     assert min(clock.slept) > timedelta(minutes=4)
@@ -258,7 +258,7 @@ def test_a_trouble_that_comes_back_is_told_again(office: Office) -> None:
 
     source.unlink()
     with pytest.raises(Enough):
-        serve(hourly(office, "guests"), replace(office.world, clock=clock), CronSlots(), told=turned)
+        serve(lambda: hourly(office, "guests"), replace(office.world, clock=clock), CronSlots(), told=turned)
 
     assert [one.error is None for one in told][:4] == [False, True, True, False]
 
@@ -274,9 +274,22 @@ def test_a_batch_that_waits_for_a_person_wakes_nobody(office: Office) -> None:
     clock = Watched(office.world.clock, 3)
 
     with pytest.raises(Enough):
-        serve([office.context("guests")], replace(office.world, clock=clock), CronSlots(), told=lambda _: None)
+        serve(lambda: [office.context("guests")], replace(office.world, clock=clock), CronSlots(), told=lambda _: None)
 
     assert min(clock.slept) > timedelta(minutes=4)
+
+
+def test_jobs_are_asked_for_in_each_pass_and_one_that_is_gone_is_not_run(office: Office) -> None:
+    begun(office, "guests")
+    begun(office, "vehicles")
+    declared = [[], hourly(office, "guests"), hourly(office, "vehicles")]
+    clock = Watched(office.world.clock, 3)
+    told: list[JobOutcome] = []
+
+    with pytest.raises(Enough):
+        serve(lambda: declared[len(clock.slept)], replace(office.world, clock=clock), CronSlots(), told=told.append)
+
+    assert [one.job for one in told] == ["guests", "vehicles"]
 
 
 def test_the_longest_sleep_is_five_minutes_and_the_next_slot_is_slept_to(office: Office) -> None:
@@ -284,7 +297,7 @@ def test_the_longest_sleep_is_five_minutes_and_the_next_slot_is_slept_to(office:
     told: list[JobOutcome] = []
 
     with pytest.raises(Enough):
-        serve(hourly(office, "guests"), replace(office.world, clock=clock), CronSlots(), told=told.append)
+        serve(lambda: hourly(office, "guests"), replace(office.world, clock=clock), CronSlots(), told=told.append)
 
     assert max(clock.slept) <= timedelta(minutes=5)
     # The first run is told of when it is under way and when it has settled; the next has nothing to send.
@@ -307,7 +320,7 @@ def test_a_batch_that_could_go_on_is_looked_at_again_within_a_second(office: Off
 
     with pytest.raises(Enough):
         serve(
-            [office.context("guests")],
+            lambda: [office.context("guests")],
             replace(office.world, clock=clock, lease=taken),
             CronSlots(),
             told=lambda _: None,

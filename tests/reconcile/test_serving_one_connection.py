@@ -50,7 +50,7 @@ def test_a_batch_that_waits_for_a_place_wakes_nobody_and_gets_it_when_it_is_free
     clock = Watched(office.world.clock, 60)
 
     with pytest.raises(Enough):
-        serve(two(office), replace(office.world, clock=clock), CronSlots(), told=lambda _: None)
+        serve(lambda: two(office), replace(office.world, clock=clock), CronSlots(), told=lambda _: None)
 
     assert phases(office) == [Phase.DELIVERED, Phase.DELIVERED]
     assert sum(one <= timedelta(seconds=1) for one in clock.slept) <= 2

@@ -85,6 +85,14 @@ def _explained(error: BaseException, session: Session) -> tuple[int, Failure]:  
             return ExitCode.UNEXPECTED, _unexpected(error, session)
 
 
+def tell_failure(error: LadingError, session: Session) -> Failure:
+    """Tell on stderr what went wrong, as at the end of a command, and return it; the command goes on."""
+    _, failure = _explained(error, session)
+    failure = replace(failure, hint=session.options.addressed(failure.hint))
+    _to_stderr(failure, session)
+    return failure
+
+
 def _usage(error: click.UsageError) -> Failure:
     path = error.ctx.command_path if error.ctx else "lading"
     return Failure(code="usage", message=error.format_message().rstrip("."), hint=f"{path} --help")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 import click
 
 from lading.cli.command import command, job_names
+from lading.cli.ending import tell_failure
+from lading.cli.jobs_now import JobsNow
 from lading.cli.outcomes import job_report
 from lading.cli.session import Answer, Session
 from lading.errors import UsageError
@@ -17,11 +19,16 @@ from lading.report.words import moment, visible
 from lading.schedule import due_slot, next_slots
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
+    from lading.core.guards import Budget
     from lading.core.job import Schedule
+    from lading.errors import LadingError
     from lading.reconcile.context import JobContext
+
+#: In these forms each thing that happens is a line of JSON: a document is for the end, and there is none.
+_LINES = ("json", "ndjson")
 
 
 class CronSlots:
@@ -46,28 +53,61 @@ def serve(session: Session, jobs: tuple[str, ...], *, once: bool) -> Answer:
     several missed ones only the last. The slots of a job count from the first time that `serve` (with or without
     `--once`) sees it. A job that has to stop stops no other, and is tried again. SIGTERM and Ctrl-C end it safely.
     Each run's settlement goes to stdout as it comes.
+
+    jobs.yaml and the secret files that it names are read again when they change, before the next job is run and within
+    five minutes. One that cannot be used is told, and the jobs of before go on.
     """
     done: list[JobReport] = []
     with session.running_app(live=False, jobs=list(jobs)) as app:
+        jobs_now = JobsNow(app, jobs, _Told(session), app.interrupts.wait)
         if not any(one.schedule for one in app.jobs(jobs)):
             raise UsageError(
                 f"no job{' of these' if jobs else ''} has a schedule: there would be nothing to serve, ever",
                 hint="give one a `schedule:` in the jobs file, or run `lading sync`",
             )
         world = app.world(jobs)
-        contexts = app.contexts(jobs)
-        budgets = {context.job.name: context.job.budget for context in contexts}
 
         def told(outcome: JobOutcome) -> None:
-            report = job_report(outcome, budgets[outcome.job])
+            report = job_report(outcome, _budget(jobs_now.contexts, outcome.job))
             if once:
                 done.append(report)
             else:
                 _print(report, session)
 
-        serve_jobs(contexts, world, CronSlots(), told=told, once=once)
-        report = OutcomeReport(jobs=tuple(done), idle=_idle(contexts, world.clock.now()))
+        serve_jobs(jobs_now, world, CronSlots(), told=told, once=once)
+        report = OutcomeReport(jobs=tuple(done), idle=_idle(jobs_now.contexts, world.clock.now()))
     return Answer(report=report, exit_code=gravest(one.exit_code for one in done))
+
+
+class _Told:
+    """Tells a person, or a program that reads lines, what became of another jobs.yaml."""
+
+    def __init__(self, session: Session) -> None:
+        """Keep whom to tell."""
+        self._session = session
+
+    def taken(self, jobs: Sequence[str], gone: Sequence[str]) -> None:
+        """Tell that these jobs count from now on, and that these others are declared no more."""
+        file = self._session.settings().file
+        served = ", ".join(visible(one) for one in jobs) or "none"
+        left = f"; served no more: {', '.join(visible(one) for one in gone)}" if gone else ""
+        self._session.tell(f"{file} has changed; served from here on: {served}{left}")
+        self._stream({"event": "jobs_taken", "jobs": list(jobs), "gone": list(gone)})
+
+    def refused(self, error: LadingError) -> None:
+        """Tell why it cannot be used."""
+        failure = tell_failure(error, self._session)
+        self._session.say(f"{self._session.settings().file} has changed and cannot be used; the jobs of before go on")
+        self._stream({"event": "jobs_refused", "error": failure.data()})
+
+    def _stream(self, line: Mapping[str, object]) -> None:
+        if self._session.output in _LINES:
+            self._session.stream(line)
+
+
+def _budget(contexts: Sequence[JobContext], job: str) -> Budget:
+    """Return the budget of a job that is served."""
+    return next(one.job.budget for one in contexts if one.job.name == job)
 
 
 def _idle(contexts: Sequence[JobContext], now: datetime) -> str:
@@ -80,10 +120,10 @@ def _idle(contexts: Sequence[JobContext], now: datetime) -> str:
 
 
 def _print(report: JobReport, session: Session) -> None:
-    """Print how one run came out while the others go on. JSON is for the end, and there is none."""
+    """Print how one run came out while the others go on."""
     one = OutcomeReport(jobs=(report,))
     match session.output:
-        case "ndjson" | "json":
+        case output if output in _LINES:
             for line in one.lines():
                 session.stream(line)
         case "md":

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from lading.core.job import Schedule
     from lading.reconcile.context import JobContext, World
 
-#: The longest sleep: a jobs file that a person waits for, or a clock that jumped, is noticed within it.
+#: The longest sleep: another jobs file, or a clock that jumped, is noticed within it.
 _LONGEST = timedelta(minutes=5)
 _AT_ONCE = Patience(wait=False)
 
@@ -44,7 +44,7 @@ class Slots(Protocol):
 
 
 def serve(
-    contexts: Sequence[JobContext],
+    declared: Callable[[], Sequence[JobContext]],
     world: World,
     slots: Slots,
     *,
@@ -53,10 +53,12 @@ def serve(
 ) -> None:
     """Run until interrupted; with `once`, do what is due now and return. `told` hears how each run came out.
 
+    `declared` is asked in each pass which jobs there are.
     A job that has to stop stops no other. It is tried again in every pass, and told of when its trouble is a new one.
     """
     news = _News(told)
     while True:
+        contexts = declared()
         for context, slot in _due(contexts, world, slots):
             for outcome in sync([context], world, _AT_ONCE, Anew(slot=slot, beside=contexts)):
                 news.tell(outcome)

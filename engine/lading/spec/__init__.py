@@ -10,7 +10,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lading.spec.credentials import resolve_credentials
+    from lading.spec.credentials import resolve_credentials, secret_files
     from lading.spec.jobs_file import fill_in_lines, load
     from lading.spec.render import render_problem
     from lading.spec.schema_out import SCHEMA_FILE, jobs_schema, jobs_schema_text
@@ -24,6 +24,7 @@ __all__ = [
     "load",
     "render_problem",
     "resolve_credentials",
+    "secret_files",
     "starter_files",
 ]
 
@@ -35,6 +36,7 @@ _HOMES = {
     "load": "jobs_file",
     "render_problem": "render",
     "resolve_credentials": "credentials",
+    "secret_files": "credentials",
     "starter_files": "starters",
 }
 

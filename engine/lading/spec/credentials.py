@@ -32,6 +32,11 @@ def objection(text: str) -> str:
     return "a literal secret"
 
 
+def secret_files(text: str) -> tuple[str, ...]:
+    """Return the paths that a text refers to as secret files, each once, in the order in which they stand in it."""
+    return tuple(dict.fromkeys(_FILE.findall(text)))
+
+
 def resolve_credentials(
     connection: Connection, environ: Mapping[str, str], read_file: Callable[[str], str]
 ) -> Mapping[str, str]:

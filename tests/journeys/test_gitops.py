@@ -1,0 +1,179 @@
+"""docs/gitops.md says what is true: its pipeline runs, and each edit of its table does what stands beside it."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from ruamel.yaml import YAML
+
+from lading.app import App
+from lading.settings import Settings
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kit.deployment import Deployment
+
+TEXT = (Path(__file__).parents[2] / "docs" / "gitops.md").read_text(encoding="utf-8")
+ROWS = dict(re.findall(r"^\| (.+?) \| (.+) \|$", TEXT.partition("| --- | --- |\n")[2], re.MULTILINE))
+
+
+def pipeline() -> dict[str, Any]:
+    """Return the jobs of the workflow that the page shows."""
+    (shown,) = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
+    jobs: dict[str, Any] = YAML(typ="safe").load(shown)["jobs"]
+    return jobs
+
+
+def steps(job: str) -> list[str]:
+    """Return the commands of lading that a job of the workflow runs."""
+    return [one["run"] for one in pipeline()[job]["steps"] if "run" in one and one["run"].startswith("lading ")]
+
+
+def bare() -> dict[str, str]:
+    """Return an environment that says nothing of vendors, in which `lading` is this interpreter's."""
+    kept = {name: text for name, text in os.environ.items() if not name.startswith(("LADING", "MOTORWEB", "SITECORE"))}
+    return kept | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+
+
+def ran(command: str, folder: Path, environ: dict[str, str]) -> str:
+    """Run a step as a runner does, and return what it wrote into the summary."""
+    summary = folder / "summary.md"
+    done = subprocess.run(
+        ["bash", "-e", "-c", command],
+        cwd=folder,
+        env=environ | {"GITHUB_STEP_SUMMARY": str(summary)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return summary.read_text(encoding="utf-8") if summary.exists() else ""
+
+
+def test_a_change_is_checked_without_secrets(deployment: Deployment) -> None:
+    assert [one.split()[1] for one in steps("check")] == ["validate", "sync"]
+    for command in steps("check"):
+        ran(command, deployment.folder, bare())
+
+
+def test_what_a_change_would_send_is_told_with_the_one_credential_that_tells_accounts_apart(
+    deployment: Deployment,
+) -> None:
+    given = {"LADING_STATE": str(deployment.folder / "memory"), "MOTORWEB_CLIENT_ID": "a"}
+    named = [name for name in pipeline()["plan"]["env"] if name != "LADING_STATE"]
+    (command,) = steps("plan")
+    summary = ran(command, deployment.folder, bare() | given | dict.fromkeys(named, "somebody"))
+
+    assert "records would be sent" in summary
+    assert "G1" not in summary
+
+
+def test_what_is_merged_is_delivered_and_told(deployment: Deployment) -> None:
+    (command,) = steps("deploy")
+    summary = ran(command, deployment.folder, bare() | deployment.environ())
+    assert "accepted" in summary
+
+
+def swap(old: str, new: str) -> Callable[[str], str]:
+    """Return an edit of jobs.yaml."""
+
+    def edit(text: str) -> str:
+        assert old in text
+        return text.replace(old, new)
+
+    return edit
+
+
+def plan(deployment: Deployment, edit: Callable[[str], str]) -> str:
+    """Return the plan of all jobs, after a sync and this edit."""
+    file = deployment.folder / "jobs.yaml"
+    deployment.run("sync", "guests", "--quiet")
+    file.write_text(edit(file.read_text(encoding="utf-8")), encoding="utf-8")
+    return deployment.run("plan", "--limit", "0")
+
+
+#: for each edit of the table: how to make it, and what the plan says of it
+EDITS: dict[str, tuple[Callable[[str], str], str]] = {
+    "`guards`, `budget`, `schedule`, `depends_on`, `on_removed`, `compression`": (
+        swap(
+            "on_removed: delete\n    budget: {invalid: 5, rejected: 5}",
+            "guards: {max_change: 9}\n    schedule: {every: 1h}\n    depends_on: [vehicles]\n    compression: smaller",
+        ),
+        "guests: (nothing to send)",
+    ),
+    "`record`": (
+        swap("=lower(email)", "=upper(email)\n      country: NZ"),
+        "guests: + 0 adds, ~ 29 changes, - 0 removes",
+    ),
+    "`source.key`": (
+        swap("guests.csv, key: id", "guests.csv, key: [id, name]"),
+        "guests: + 29 adds, ~ 0 changes, - 0 removes",
+    ),
+    "the name of a job": (swap("  guests:", "  visitors:"), "visitors: + 29 adds, ~ 0 changes, - 0 removes"),
+    "a job is taken out": (lambda text: text[: text.index("  guests:")], "vehicles: + 20 adds"),
+}
+ACCOUNT = "the account of a connection, or its `base_url`"
+
+
+def test_every_edit_of_the_table_is_tried() -> None:
+    assert list(ROWS) == [*EDITS, ACCOUNT]
+
+
+@pytest.mark.parametrize("row", EDITS)
+def test_an_edit_does_what_the_table_says(row: str, deployment: Deployment) -> None:
+    edit, expected = EDITS[row]
+
+    said = plan(deployment, edit)
+
+    assert expected in said
+    assert ("guests" in said) == (row not in {"the name of a job", "a job is taken out"})
+
+
+def test_a_changed_record_is_held_by_max_change(deployment: Deployment) -> None:
+    changed, guarded = (
+        swap("=lower(email)", "=upper(email)"),
+        swap("on_removed:", "guards: {max_change: 50%}\n    on_removed:"),
+    )
+    said = plan(deployment, lambda text: guarded(changed(text)))
+    assert "max_change 50%" in said
+    deployment.run("sync", "guests", expect=6)
+    deployment.run("approve", "guests", "--reason", "it was reviewed")
+    assert "29 changed" in deployment.run("sync", "guests")
+
+
+def test_what_a_job_has_in_flight_waits_when_it_is_taken_out(deployment: Deployment) -> None:
+    file = deployment.folder / "jobs.yaml"
+    whole = file.read_text(encoding="utf-8")
+    deployment.run("sync", "guests", "--no-wait", expect=5)
+    file.write_text(whole[: whole.index("  guests:")], encoding="utf-8")
+    deployment.run("sync", "--quiet")
+    assert "guests" in deployment.run("status")
+    file.write_text(whole, encoding="utf-8")
+    assert "accepted 29" in deployment.run("resume")
+
+
+@pytest.mark.parametrize(("old", "new"), [("${SITECORE_CLIENT_KEY}", "${OTHER_KEY}"), ("engage-eu", "engage-us")])
+def test_what_one_account_holds_says_nothing_of_another(
+    old: str, new: str, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SITECORE_CLIENT_KEY", "one")
+    monkeypatch.setenv("OTHER_KEY", "another")
+    monkeypatch.chdir(deployment.folder)
+    file = deployment.folder / "jobs.yaml"
+    before = identity()
+    file.write_text(swap(old, new)(file.read_text(encoding="utf-8")), encoding="utf-8")
+    assert identity() != before
+
+
+def identity() -> str:
+    """Return the name of the account to which guests go, under which the memory of what it holds is kept."""
+    with App(Settings()) as app:
+        return app.identity(*app.jobs(["guests"]))
