@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
 SEEDS = int(os.environ.get("LADING_SEEDS", "2000"))
-SHARES = 20
+SHARES = 40
 #: seeds after which every fault must have struck and every state must have been reached
 ENOUGH = 360
 #: a seed in which a sealed file is damaged, so that an error names it
