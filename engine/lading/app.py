@@ -357,9 +357,12 @@ def _connector(rules: VendorRules) -> Connect:
 
 
 def _content(file: Path) -> bytes:
-    """Return the bytes of a file; none of one that cannot be read, which is told when it is used."""
+    """Return the bytes of a file; none of one that cannot be read, which is told when it is used.
+
+    A pipe gives its text once, and not to us.
+    """
     try:
-        return file.read_bytes()
+        return file.read_bytes() if file.is_file() else b""
     except OSError:
         return b""
 

@@ -6,6 +6,7 @@ import json
 import re
 import signal
 import subprocess
+import sys
 import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -156,6 +157,21 @@ def test_a_file_that_is_gone_for_a_while_stops_nothing(app: App) -> None:
     assert len(desk.notes.errors) == 1
     desk.file.with_suffix(".old").rename(desk.file)
     assert desk.jobs() == ["vehicles", "guests"]
+
+
+def test_a_file_that_comes_through_a_pipe_is_read_once(deployment: Deployment) -> None:
+    command = f"{sys.executable} -m lading --file <(cat jobs.yaml) --state .lading serve --once"
+    hourly(deployment.folder / "jobs.yaml")
+    done = subprocess.run(
+        ["bash", "-c", command],
+        cwd=deployment.folder,
+        env=deployment.environ(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("nothing is due")
 
 
 def test_a_job_that_is_declared_no_more_is_served_no_more_though_it_was_named(app: App) -> None:
