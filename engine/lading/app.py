@@ -6,6 +6,7 @@ where they are made, so that a command pays only for what it uses.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import os
@@ -25,9 +26,10 @@ from lading.reconcile.context import Folders, JobContext, World
 from lading.spec import fill_in_lines, load, resolve_credentials, secret_files
 from lading.spec.suggest import names_hint
 from lading.spec.vendor_spec import available_vendors, load_vendor, vendor_entry_point
+from lading.stamps import Stamp, stamp_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from types import TracebackType
 
     from lading.core.batch import Batch
@@ -40,6 +42,8 @@ if TYPE_CHECKING:
     from lading.vendors.bundled import BundledMocks
 
 
+#: So many characters a secret may have; what is larger is another file.
+_SECRET_MAX = 100_000
 #: Text is parsed in pieces of so many bytes where memory is small.
 _SMALL_CHUNK = str(1 << 20)
 
@@ -176,11 +180,11 @@ class App:
                 raise UsageError(f'there is no job "{name}"', hint=names_hint(name, known, "jobs"))
         return tuple(job for job in self.deployment.jobs if not names or job.name in names)
 
-    def check(self) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
-        """Hold the jobs against their sources, offline. Returns problems, and notes on what could not be checked."""
+    def check(self, jobs: Iterable[Job] | None = None) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
+        """Hold jobs (or all) against their sources, offline. Returns problems, and notes on what was not checked."""
         problems: list[Problem] = []
         notes: list[str] = []
-        for job in self.deployment.jobs:
+        for job in self.deployment.jobs if jobs is None else jobs:
             if job.source.job is not None:
                 notes.append(f'{job.name}: its source is what job "{job.source.job}" brings, not checked here')
                 continue
@@ -217,30 +221,40 @@ class App:
             EnvironmentProblem: when a credential is missing.
         """
         jobs = self.jobs(names)
-        problems, _ = self.check()
-        if problems:
-            raise SpecError(problems)
+        self._refuse_problems(self.deployment.jobs)
         return tuple(self.context(job) for job in jobs)
 
-    def declared_anew(self, names: Sequence[str]) -> tuple[JobContext, ...]:
+    def _refuse_problems(self, jobs: Iterable[Job]) -> None:
+        problems, _ = self.check(jobs)
+        if problems:
+            raise SpecError(problems)
+
+    def declared_anew(self, names: Sequence[str], stamp: Stamp) -> tuple[JobContext, ...] | None:
         """Return those of the named jobs (or all jobs) that jobs.yaml declares now, with connections made anew.
 
-        When it cannot be used, what was read before still stands. Raises as `contexts` does.
+        Only jobs that are declared otherwise than before are held against their sources: the trouble of one stops no
+        edit of another. None when the file is not the one of this stamp any more; then, and when it cannot be used,
+        what was read before still stands. Raises as `contexts` does.
         """
-        before = self._deployment, self._vendors
+        before, known = (self._deployment, self._vendors), self.deployment.jobs
         self._deployment, self._vendors = None, {}
         try:
-            found = [job.name for job in self.deployment.jobs if not names or job.name in names]
-            return self.contexts(found) if found else ()
+            jobs = tuple(job for job in self.deployment.jobs if not names or job.name in names)
+            self._refuse_problems(job for job in jobs if job not in known)
+            found = tuple(self.context(job) for job in jobs)
+            whole = self.stamp().file == stamp.file
         except BaseException:
             self._deployment, self._vendors = before
             raise
+        if not whole:
+            self._deployment, self._vendors = before
+            return None
+        return found
 
-    def stamp(self) -> bytes:
-        """Return what tells the jobs.yaml of now, with the secret files that it names, from one that says otherwise."""
-        said = _content(self.settings.file)
-        secrets = [_content(Path(one)) for one in secret_files(said.decode("utf-8", "replace"))]
-        return hashlib.sha256(b"".join(hashlib.sha256(one).digest() for one in (said, *secrets))).digest()
+    def stamp(self) -> Stamp:
+        """Return what tells the jobs.yaml of now, and the secret files of the one in use, from others."""
+        secrets = secret_files(self._deployment.connections.values()) if self._deployment else ()
+        return stamp_of(self.settings.file, secrets)
 
     def context(self, job: Job) -> JobContext:
         """Return one job with its rules, its policy, its account and its vendor."""
@@ -356,17 +370,10 @@ def _connector(rules: VendorRules) -> Connect:
     return found
 
 
-def _content(file: Path) -> bytes:
-    """Return the bytes of a file; none of one that cannot be read, which is told when it is used.
-
-    A pipe gives its text once, and not to us.
-    """
-    try:
-        return file.read_bytes() if file.is_file() else b""
-    except OSError:
-        return b""
-
-
 def _read_secret(path: str) -> str:
     """Return the text of a secret file."""
-    return Path(path).read_text(encoding="utf-8")
+    with Path(path).open(encoding="utf-8") as file:
+        text = file.read(_SECRET_MAX + 1)
+    if len(text) > _SECRET_MAX:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
+    return text

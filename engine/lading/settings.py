@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Literal
 
@@ -35,9 +36,12 @@ class Settings(BaseSettings):
         """Whoever says where mocks are means them: nothing may go to a vendor by mistake."""
         return {"mocks": True} | given if given.get("mocks_at") is not None else given
 
-    @property
+    @cached_property
     def state_folder(self) -> Path:
-        """Return the state folder. Runs against the mocks have one of their own: they prove nothing to a vendor."""
+        """Return the state folder. Runs against the mocks have one of their own: they prove nothing to a vendor.
+
+        It stays where it is for as long as these settings do, wherever a link to the jobs file leads meanwhile.
+        """
         base = self.state or self.file.resolve().parent / ".lading"
         return base / "mocks" if self.mocks else base
 

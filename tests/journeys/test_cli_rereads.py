@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from lading.app import App
 from lading.cli.jobs_now import JobsNow
 from lading.errors import EnvironmentProblem, LadingError, Permanent, SpecError
+from lading.reconcile.loop import Patience
+from lading.reconcile.sync import resume, sync
 from lading.settings import Settings
 
 if TYPE_CHECKING:
@@ -24,6 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from kit.deployment import Deployment
+    from lading.reconcile.context import JobContext
 
 CDP = "sitecore-cdp"
 
@@ -34,12 +39,15 @@ class Notes:
     def __init__(self) -> None:
         self.taken_over: list[tuple[list[str], list[str]]] = []
         self.errors: list[LadingError] = []
+        self.secrets = False
 
-    def taken(self, jobs: Sequence[str], gone: Sequence[str]) -> None:
-        self.taken_over.append((list(jobs), list(gone)))
+    def taken(self, now: Sequence[JobContext], gone: Sequence[str], *, secrets: bool) -> None:
+        self.taken_over.append(([one.job.name for one in now], list(gone)))
+        self.secrets = secrets
 
-    def refused(self, error: LadingError) -> None:
+    def refused(self, error: LadingError, *, secrets: bool) -> None:
         self.errors.append(error)
+        self.secrets = secrets
 
 
 class Desk:
@@ -76,7 +84,7 @@ def app(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Iterator[App
 def test_a_file_that_says_the_same_is_read_once(app: App) -> None:
     desk = Desk(app)
     first = desk.now()
-    assert desk.now() is first
+    assert desk.now() == first
     assert (desk.pauses, desk.notes.taken_over) == (0, [])
 
 
@@ -123,8 +131,8 @@ def test_a_broken_file_is_told_once_and_the_jobs_of_before_go_on(app: App, text:
     good = desk.file.read_text(encoding="utf-8")
     desk.file.write_text(text, encoding="utf-8")
 
-    assert desk.now() is before
-    assert desk.now() is before
+    assert desk.now() == before
+    assert desk.now() == before
     (error,) = desk.notes.errors
     assert isinstance(error, SpecError)
     assert app.deployment.jobs
@@ -138,8 +146,8 @@ def test_a_file_that_was_merged_before_its_data_is_taken_when_they_come(app: App
     desk = Desk(app)
     before = desk.now()
     desk.edit("=initcap(name)", "=initcap(nick)")
-    assert desk.now() is before
-    assert desk.now() is before
+    assert desk.now() == before
+    assert desk.now() == before
     assert (len(desk.notes.errors), desk.pauses) == (1, 1)
 
     rows = desk.file.with_name("guests.csv")
@@ -148,12 +156,87 @@ def test_a_file_that_was_merged_before_its_data_is_taken_when_they_come(app: App
     assert (len(desk.notes.errors), len(desk.notes.taken_over)) == (1, 1)
 
 
+def test_the_source_of_one_job_keeps_no_edit_of_another_from_counting(app: App) -> None:
+    desk = Desk(app)
+    desk.jobs()
+    rows = desk.file.with_name("vehicles.csv")
+    rows.write_text(rows.read_text(encoding="utf-8").replace("vin", "vim", 1), encoding="utf-8")
+    desk.edit("=initcap(name)", "=upper(name)")
+    assert desk.jobs() == ["vehicles", "guests"]
+    desk.edit("  guests:", "  visitors:")
+
+    assert desk.jobs() == ["vehicles", "visitors"]
+    assert desk.notes.errors == []
+
+
+def test_a_file_that_changes_while_it_is_read_counts_later(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(app)
+    before, whole = desk.now(), desk.file.read_text(encoding="utf-8")
+    desk.edit("=initcap(name)", "=upper(name)")
+    read = app.declared_anew
+
+    def slowly(*given: Any) -> Any:
+        desk.file.write_text(whole[: whole.index("  guests:")], encoding="utf-8")
+        return read(*given)
+
+    monkeypatch.setattr(app, "declared_anew", slowly)
+    assert desk.now() == before
+    assert [one.name for one in app.deployment.jobs] == ["vehicles", "guests"]
+    monkeypatch.setattr(app, "declared_anew", read)
+    assert desk.jobs() == ["vehicles"]
+
+
+def test_a_huge_file_is_refused_and_costs_no_memory(app: App) -> None:
+    desk = Desk(app)
+    desk.jobs()
+    os.truncate(desk.file, 1 << 40)
+
+    assert desk.jobs() == ["vehicles", "guests"]
+    (error,) = desk.notes.errors
+    assert isinstance(error, SpecError)
+    assert "larger than" in error.problems[0].message
+
+
+def test_a_job_that_is_taken_out_is_followed_until_nothing_of_it_is_in_flight(app: App) -> None:
+    desk = Desk(app)
+    world = app.world()
+    sync(desk.now(), world, Patience(wait=False))
+    desk.edit("  guests:", "  visitors:")
+
+    assert desk.jobs() == ["vehicles", "visitors", "guests"]
+    assert desk.notes.taken_over == [(["vehicles", "visitors"], ["guests"])]
+    resume([one for one in desk.now() if one.job.name == "guests"], world, Patience())
+    assert desk.jobs() == ["vehicles", "visitors"]
+
+
+def test_a_link_that_is_swapped_moves_no_memory(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, text in deployment.environ().items():
+        monkeypatch.setenv(name, text)
+    releases = [deployment.folder / "1", deployment.folder / "2"]
+    for one in releases:
+        one.mkdir()
+        for file in ("jobs.yaml", "guests.csv", "vehicles.csv"):
+            shutil.copy(deployment.folder / file, one)
+    link = deployment.folder / "current"
+    link.symlink_to(releases[0])
+    with App(Settings(file=link / "jobs.yaml")) as app:
+        desk, world = Desk(app), app.world()
+        desk.jobs()
+        link.unlink()
+        link.symlink_to(releases[1])
+        desk.edit("=initcap(name)", "=upper(name)")
+        sync(desk.now(), world, Patience())
+
+    assert (releases[0] / ".lading").is_dir()
+    assert not (releases[1] / ".lading").exists()
+
+
 def test_a_file_that_is_gone_for_a_while_stops_nothing(app: App) -> None:
     desk = Desk(app)
     before = desk.now()
     desk.file.rename(desk.file.with_suffix(".old"))
 
-    assert desk.now() is before
+    assert desk.now() == before
     assert len(desk.notes.errors) == 1
     desk.file.with_suffix(".old").rename(desk.file)
     assert desk.jobs() == ["vehicles", "guests"]
@@ -209,6 +292,11 @@ def test_a_secret_file_that_is_another_one_makes_the_connections_anew(
         secret.unlink()
         assert desk.now() == (before,)
         assert isinstance(desk.notes.errors[0], EnvironmentProblem)
+        assert desk.notes.secrets
+        secret.touch()
+        os.truncate(secret, 1 << 40)
+        assert desk.now() == (before,)
+        assert "too large" in desk.notes.errors[1].message
         secret.write_text(known["api_token"], encoding="utf-8")
         (now,) = desk.now()
         now.vendor.describe(now.job.target)

@@ -78,7 +78,7 @@ def test_what_a_change_would_send_is_told_with_the_one_credential_that_tells_acc
 
 def test_what_is_merged_is_delivered_and_told(deployment: Deployment) -> None:
     (command,) = steps("deploy")
-    summary = ran(command, deployment.folder, bare() | deployment.environ())
+    summary = ran(command, deployment.folder, deployment.environ() | {"PATH": bare()["PATH"]})
     assert "accepted" in summary
 
 
@@ -100,14 +100,16 @@ def plan(deployment: Deployment, edit: Callable[[str], str]) -> str:
     return deployment.run("plan", "--limit", "0")
 
 
-#: for each edit of the table: how to make it, and what the plan says of it
+NOTHING = "guests: (nothing to send)"
+#: for each edit of the table that needs no story: how to make it, and what the plan says of it
 EDITS: dict[str, tuple[Callable[[str], str], str]] = {
-    "`guards`, `budget`, `schedule`, `depends_on`, `on_removed`, `compression`": (
+    "`budget`, `schedule`, `depends_on`, `compression`": (
         swap(
-            "on_removed: delete\n    budget: {invalid: 5, rejected: 5}",
-            "guards: {max_change: 9}\n    schedule: {every: 1h}\n    depends_on: [vehicles]\n    compression: smaller",
+            "    on_removed: delete\n    budget: {invalid: 5, rejected: 5}",
+            "    on_removed: delete\n    budget: {rejected: 1%}\n    schedule: {every: 1h}\n"
+            "    depends_on: [vehicles]\n    compression: smaller",
         ),
-        "guests: (nothing to send)",
+        NOTHING,
     ),
     "`record`": (
         swap("=lower(email)", "=upper(email)\n      country: NZ"),
@@ -120,11 +122,12 @@ EDITS: dict[str, tuple[Callable[[str], str], str]] = {
     "the name of a job": (swap("  guests:", "  visitors:"), "visitors: + 29 adds, ~ 0 changes, - 0 removes"),
     "a job is taken out": (lambda text: text[: text.index("  guests:")], "vehicles: + 20 adds"),
 }
-ACCOUNT = "the account of a connection, or its `base_url`"
+#: the other edits of the table, each of which has a test of its own below
+STORIES = ("`guards`", "`on_removed`, to a mode that removes", "the account of a connection, or its `base_url`")
 
 
 def test_every_edit_of_the_table_is_tried() -> None:
-    assert list(ROWS) == [*EDITS, ACCOUNT]
+    assert set(ROWS) == {*EDITS, *STORIES}
 
 
 @pytest.mark.parametrize("row", EDITS)
@@ -137,25 +140,51 @@ def test_an_edit_does_what_the_table_says(row: str, deployment: Deployment) -> N
     assert ("guests" in said) == (row not in {"the name of a job", "a job is taken out"})
 
 
-def test_a_changed_record_is_held_by_max_change(deployment: Deployment) -> None:
-    changed, guarded = (
-        swap("=lower(email)", "=upper(email)"),
-        swap("on_removed:", "guards: {max_change: 50%}\n    on_removed:"),
-    )
-    said = plan(deployment, lambda text: guarded(changed(text)))
-    assert "max_change 50%" in said
+def edited(deployment: Deployment, *edits: Callable[[str], str]) -> None:
+    file = deployment.folder / "jobs.yaml"
+    for edit in edits:
+        file.write_text(edit(file.read_text(encoding="utf-8")), encoding="utf-8")
+
+
+def test_a_changed_record_is_held_by_max_change_until_it_is_approved_or_the_guard_lets_it(
+    deployment: Deployment,
+) -> None:
+    edited(deployment, swap("on_removed:", "guards: {max_change: 50%}\n    on_removed:"))
+    deployment.run("sync", "guests")
+    edited(deployment, swap("=lower(email)", "=upper(email)"))
     deployment.run("sync", "guests", expect=6)
     deployment.run("approve", "guests", "--reason", "it was reviewed")
     assert "29 changed" in deployment.run("sync", "guests")
 
+    edited(deployment, swap("=upper(email)", "=lower(email)"))
+    deployment.run("sync", "guests", expect=6)
+    edited(deployment, swap("max_change: 50%", "max_change: 100%"))
+    assert "29 changed" in deployment.run("sync", "guests")
 
-def test_what_a_job_has_in_flight_waits_when_it_is_taken_out(deployment: Deployment) -> None:
+
+def test_what_went_long_ago_is_removed_when_removals_are_wanted_and_max_remove_holds_it(
+    deployment: Deployment,
+) -> None:
+    edited(deployment, swap("on_removed: delete", "on_removed: ignore"))
+    deployment.run("sync", "guests")
+    rows = deployment.folder / "guests.csv"
+    rows.write_text(rows.read_text(encoding="utf-8").replace("G1,guest 1,guest1@example.com\n", ""), encoding="utf-8")
+    assert "nothing to send" in deployment.run("sync", "guests")
+
+    edited(deployment, swap("on_removed: ignore", "on_removed: delete\n    guards: {max_remove: 0}"))
+    deployment.run("sync", "guests", expect=6)
+    edited(deployment, swap("max_remove: 0", "max_remove: 1"))
+    assert "1 removed" in deployment.run("sync", "guests")
+
+
+def test_a_job_that_is_taken_out_removes_nothing_and_what_it_has_in_flight_waits(deployment: Deployment) -> None:
     file = deployment.folder / "jobs.yaml"
     whole = file.read_text(encoding="utf-8")
     deployment.run("sync", "guests", "--no-wait", expect=5)
-    file.write_text(whole[: whole.index("  guests:")], encoding="utf-8")
+    edited(deployment, lambda text: text[: text.index("  guests:")])
     deployment.run("sync", "--quiet")
     assert "guests" in deployment.run("status")
+    assert {one["mode"] for one in deployment.mocks.ledger("sitecore-cdp", values=True)} == {"upsert"}
     file.write_text(whole, encoding="utf-8")
     assert "accepted 29" in deployment.run("resume")
 

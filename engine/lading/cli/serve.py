@@ -54,8 +54,9 @@ def serve(session: Session, jobs: tuple[str, ...], *, once: bool) -> Answer:
     `--once`) sees it. A job that has to stop stops no other, and is tried again. SIGTERM and Ctrl-C end it safely.
     Each run's settlement goes to stdout as it comes.
 
-    jobs.yaml and the secret files that it names are read again when they change, before the next job is run and within
-    five minutes. One that cannot be used is told, and the jobs of before go on.
+    jobs.yaml and the secret files that it names are read again when they change: before each run, and every five
+    minutes while nothing runs. What cannot be used is told, and the jobs of before go on. A job that is taken out is
+    followed to the end of what it has in flight.
     """
     done: list[JobReport] = []
     with session.running_app(live=False, jobs=list(jobs)) as app:
@@ -80,29 +81,43 @@ def serve(session: Session, jobs: tuple[str, ...], *, once: bool) -> Answer:
 
 
 class _Told:
-    """Tells a person, or a program that reads lines, what became of another jobs.yaml."""
+    """Tells a person, or a program that reads lines, what became of a change."""
 
     def __init__(self, session: Session) -> None:
         """Keep whom to tell."""
         self._session = session
 
-    def taken(self, jobs: Sequence[str], gone: Sequence[str]) -> None:
+    def taken(self, now: Sequence[JobContext], gone: Sequence[str], *, secrets: bool) -> None:
         """Tell that these jobs count from now on, and that these others are declared no more."""
-        file = self._session.settings().file
-        served = ", ".join(visible(one) for one in jobs) or "none"
-        left = f"; served no more: {', '.join(visible(one) for one in gone)}" if gone else ""
-        self._session.tell(f"{file} has changed; served from here on: {served}{left}")
-        self._stream({"event": "jobs_taken", "jobs": list(jobs), "gone": list(gone)})
+        jobs = [one.job.name for one in now]
+        said = f"{self._what(secrets=secrets)}; served from here on: {_listed(jobs)}"
+        if gone:
+            said += f"; served no more: {_listed(gone)}"
+        idle = not any(one.job.schedule for one in now)
+        if idle:
+            said += "; none of them has a schedule, so nothing will be run"
+        # Who wants no progress still wants to know that a job is served no more.
+        tell = self._session.say if gone or idle else self._session.tell
+        tell(said)
+        self._stream({"event": "jobs_taken", "jobs": jobs, "gone": list(gone)})
 
-    def refused(self, error: LadingError) -> None:
+    def refused(self, error: LadingError, *, secrets: bool) -> None:
         """Tell why it cannot be used."""
         failure = tell_failure(error, self._session)
-        self._session.say(f"{self._session.settings().file} has changed and cannot be used; the jobs of before go on")
+        self._session.say(f"{self._what(secrets=secrets)} and cannot be used; the jobs of before go on")
         self._stream({"event": "jobs_refused", "error": failure.data()})
+
+    def _what(self, *, secrets: bool) -> str:
+        file = self._session.settings().file
+        return f"a secret file that {file} names has changed" if secrets else f"{file} has changed"
 
     def _stream(self, line: Mapping[str, object]) -> None:
         if self._session.output in _LINES:
             self._session.stream(line)
+
+
+def _listed(jobs: Sequence[str]) -> str:
+    return ", ".join(visible(one) for one in jobs) or "none"
 
 
 def _budget(contexts: Sequence[JobContext], job: str) -> Budget:

@@ -53,18 +53,21 @@ def serve(
 ) -> None:
     """Run until interrupted; with `once`, do what is due now and return. `told` hears how each run came out.
 
-    `declared` is asked in each pass which jobs there are.
+    `declared` is asked before each run which jobs there are.
     A job that has to stop stops no other. It is tried again in every pass, and told of when its trouble is a new one.
     """
     news = _News(told)
     while True:
-        contexts = declared()
-        for context, slot in _due(contexts, world, slots):
+        contexts, tried = declared(), set[str]()
+        while due := next((one for one in _due(contexts, world, slots) if one[0].job.name not in tried), None):
+            context, slot = due
+            tried.add(context.job.name)
             for outcome in sync([context], world, _AT_ONCE, Anew(slot=slot, beside=contexts)):
                 news.tell(outcome)
                 if isinstance(outcome.error, SourceError):
                     # The next slot has its own source; a vendor that is down is asked again for this one.
                     world.memory.claim_slot(context.job.name, slot)
+            contexts = declared()
         failed = set()
         for outcome in _follow(contexts, world):
             news.tell(outcome)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from lading.errors import EnvironmentProblem
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from lading.core.job import Connection
 
@@ -32,9 +32,10 @@ def objection(text: str) -> str:
     return "a literal secret"
 
 
-def secret_files(text: str) -> tuple[str, ...]:
-    """Return the paths that a text refers to as secret files, each once, in the order in which they stand in it."""
-    return tuple(dict.fromkeys(_FILE.findall(text)))
+def secret_files(connections: Iterable[Connection]) -> tuple[str, ...]:
+    """Return the paths of the files that hold credentials of these connections, each once."""
+    texts = [text for connection in connections for text in connection.credentials.values()]
+    return tuple(dict.fromkeys(file[1] for text in texts if (file := _FILE.fullmatch(text))))
 
 
 def resolve_credentials(

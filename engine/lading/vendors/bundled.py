@@ -51,7 +51,8 @@ class BundledMocks:
             UsageError: when these mocks are of other vendors.
         """
         if vendor not in self.base_urls:
-            raise UsageError(f"no mock of {vendor} runs; there are {', '.join(sorted(self.base_urls))}", hint=_OTHERS)
+            hint = _OTHERS if self.served else "stop, and run the same command again"
+            raise UsageError(f"no mock of {vendor} runs; there are {', '.join(sorted(self.base_urls))}", hint=hint)
         return self.base_urls[vendor], self.credentials[vendor]
 
     def gone(self, why: str) -> EnvironmentProblem:
