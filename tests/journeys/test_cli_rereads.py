@@ -21,6 +21,7 @@ from lading.errors import EnvironmentProblem, LadingError, Permanent, SpecError
 from lading.reconcile.loop import Patience
 from lading.reconcile.sync import resume, sync
 from lading.settings import Settings
+from lading_mocks.faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -363,3 +364,28 @@ def test_programs_hear_of_another_file_in_lines(deployment: Deployment) -> None:
         file.write_text(good, encoding="utf-8")
         taken = json.loads(said(r'\{"event": ?"jobs_taken".*\n'))
         assert (taken["jobs"], taken["gone"]) == (["vehicles", "guests"], [])
+
+
+def test_an_edit_in_the_middle_of_a_single_pass_ends_it_in_order(deployment: Deployment) -> None:
+    file = deployment.folder / "jobs.yaml"
+    good = hourly(file)
+    deployment.run("serve", "--once")
+    deployment.mocks.advance(2 * 3600)
+    deployment.mocks.arm(Fault(kind="delay", vendor=CDP, method="PUT", path=r"^/_storage", seconds=0.5))
+    with subprocess.Popen(
+        deployment.command("serve", "--once"),
+        cwd=deployment.folder,
+        env=deployment.environ(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        while not any(one["struck"] for one in deployment.mocks.faults()):
+            assert process.poll() is None
+            time.sleep(0.01)
+        file.write_text(good.replace("schedule: {every: 1h}", "compression: smaller"), encoding="utf-8")
+        out, err = process.communicate(timeout=60)
+
+    assert process.returncode == 5, err
+    assert out.startswith("guests: in flight")
+    assert "none of them has a schedule, so nothing will be run" in err

@@ -76,7 +76,8 @@ def serve(session: Session, jobs: tuple[str, ...], *, once: bool) -> Answer:
                 _print(report, session)
 
         serve_jobs(jobs_now, world, CronSlots(), told=told, once=once)
-        report = OutcomeReport(jobs=tuple(done), idle=_idle(jobs_now.contexts, world.clock.now()))
+        # Where nothing was done jobs were asked for once, and one of them has the schedule that was looked for above.
+        report = OutcomeReport(jobs=tuple(done), idle="" if done else _idle(jobs_now.contexts, world.clock.now()))
     return Answer(report=report, exit_code=gravest(one.exit_code for one in done))
 
 
