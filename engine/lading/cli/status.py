@@ -29,12 +29,12 @@ def status(session: Session, jobs: tuple[str, ...]) -> Answer:
 
     Batches that wait for a person come first. Reads the journal only; contacts no vendor and takes no lease.
     """
-    now = session.now()
     with session.journal() as journal:
         known = declared(session, journal)
         for name in jobs:
             check_known(session, journal, name)
         batches = tuple(one for one in (journal.open_batches() if journal else ()) if not jobs or one.job in jobs)
+        now = _now(session, batches)
         names = dict.fromkeys(jobs or [*known.jobs, *(one.job for one in batches)])
         report = StatusReport(
             now=now,
@@ -44,6 +44,14 @@ def status(session: Session, jobs: tuple[str, ...]) -> Answer:
             notes=known.notes,
         )
     return Answer(report=report)
+
+
+def _now(session: Session, batches: Sequence[Batch]) -> datetime:
+    """Return the moment; among mocks by their clock, which jumps ahead of ours and stands while they do not run."""
+    now = session.now()
+    if not session.settings().mocks:
+        return now
+    return max([now, *(one.submitted_at or one.prepared_at for one in batches)])
 
 
 def _job(name: str, known: Declared, journal: Journal | None, now: datetime) -> JobStatus:
