@@ -9,7 +9,7 @@ import shutil
 import tarfile
 import tempfile
 from contextlib import ExitStack
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING
 
 from lading_mocks import disk
@@ -68,10 +68,31 @@ def put_back(given: IO[bytes], folder: Path, vendors: Mapping[str, Vendor], cloc
 def _unpack(stream: IO[bytes], into: Path) -> None:
     try:
         with tarfile.open(fileobj=stream, mode="r:") as tar:
-            tar.extractall(into, filter="data")
+            for member in tar:
+                _put(tar, member, into)
     except (tarfile.TarError, OSError) as error:
         msg = f"The body is not a snapshot: {error}"
         raise ValueError(msg) from None
+
+
+def _put(tar: tarfile.TarFile, member: tarfile.TarInfo, into: Path) -> None:
+    """Write one member below a folder. By hand: what `tarfile` itself refuses depends on the patch level of Python."""
+    name = PurePosixPath(member.name)
+    if name.is_absolute() or ".." in name.parts:
+        msg = "The body is not a snapshot: it holds a path that leads out of it."
+        raise ValueError(msg)
+    path = into / name
+    if member.isdir():
+        path.mkdir(exist_ok=True)
+        path.chmod(0o700 | member.mode & 0o755)
+        return
+    content = tar.extractfile(member) if member.isfile() else None
+    if content is None:
+        msg = "The body is not a snapshot: it holds more than files and folders."
+        raise ValueError(msg)
+    with content, path.open("xb") as file:
+        shutil.copyfileobj(content, file)
+    path.chmod(0o600 | member.mode & 0o755)
 
 
 def _no_half_written(member: tarfile.TarInfo) -> tarfile.TarInfo | None:

@@ -54,16 +54,30 @@ def test_a_snapshot_is_taken_back_by_other_mocks(mocks: Running) -> None:
         assert others.clock.now() == mocks.clock.now()
 
 
-def tar_of(*names: str) -> bytes:
+def tar_of(*names: str, kind: bytes = tarfile.REGTYPE) -> bytes:
     made = io.BytesIO()
     with tarfile.open(fileobj=made, mode="w") as tar:
         for name in names:
-            tar.addfile(tarfile.TarInfo(name))
+            member = tarfile.TarInfo(name)
+            member.type, member.linkname = kind, "../../evil"
+            tar.addfile(member)
     return made.getvalue()
 
 
 @pytest.mark.parametrize(
-    "body", [b"", b"no tar", tar_of("clock.json"), tar_of("../evil"), tar_of("/etc/evil", "clock.json")]
+    "body",
+    [
+        b"",
+        b"no tar",
+        tar_of("clock.json"),
+        tar_of("clock.json", "clock.json"),
+        tar_of("../evil"),
+        tar_of("/etc/evil", "clock.json"),
+        tar_of("clock.json", MOTORWEB, SITECORE, kind=tarfile.SYMTYPE),
+        tar_of("clock.json", kind=tarfile.LNKTYPE),
+        tar_of("clock.json", kind=tarfile.FIFOTYPE),
+    ],
+    ids=["empty", "no tar", "half", "doubled", "out of it", "absolute", "links", "hard link", "pipe"],
 )
 def test_what_is_no_snapshot_changes_nothing(mocks: Running, body: bytes) -> None:
     SitecoreClient(mocks).settle(GUEST)
