@@ -1,8 +1,8 @@
-"""A CSV file that passes here has as many fields in every row as in its header, and no line beyond the cap.
+"""Structural validation of CSV files: constant field count, balanced quotes, known line ends, bounded line length.
 
-It does not know what the fields mean. The columnar reader fills short rows with nulls and takes rows together between
-quotation marks that nobody doubled, both in silence; this pass, which only counts bytes outside quotes and looks at
-those beside them, is why no row is ever shifted, cut or swallowed without anybody being told.
+The columnar reader fills short rows with nulls, merges rows between quotation marks that are not doubled, and takes a
+carriage return that ends no line for a part of the value, all without an error. This pass only counts bytes outside
+quotes and looks at those beside them; a file in which something is wrong is then read row by row to name the place.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
@@ -19,12 +19,15 @@ from lading.data.names import PREFIX
 from lading.errors import SourceError
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 #: The longest line that is read, in bytes.
 LINE_MAX = 16 << 20
 _RIVALS = ",;\t|"
 _QUOTE, _LF, _CR = b'"\n\r'
+_LINE_ENDS = "Convert the line ends to LF or CRLF; put a value that holds a carriage return into quotation marks."
+_STRAY = "a carriage return (CR) stands outside quotation marks and not before a line feed (LF)"
 
 
 @dataclass(slots=True)
@@ -32,7 +35,7 @@ class _Count:
     """What was counted outside quotes so far.
 
     `last` is the byte before the next piece; `odd` says that a quotation mark opened a field elsewhere than at its
-    beginning, or closed one elsewhere than at its end.
+    beginning, or closed one elsewhere than at its end; `stray` that a carriage return stands not before a line feed.
     """
 
     quotes: int = 0
@@ -42,6 +45,7 @@ class _Count:
     ends_open: bool = False
     last: int = _LF
     odd: bool = False
+    stray: bool = False
 
 
 def header(file: TextFile, delimiter: str) -> tuple[str, ...]:
@@ -58,7 +62,7 @@ def header(file: TextFile, delimiter: str) -> tuple[str, ...]:
         raise SourceError(f"{file.path} is empty: it has no header line", hint=hint)
     if b"\n" not in start and b"\r" in start:
         raise SourceError(f"{file.path} has lines that end in CR alone", hint="Save it with LF or CRLF line ends.")
-    names = next(csv.reader(io.StringIO(start.decode(errors="ignore"), newline=""), delimiter=delimiter), [])
+    names = _names(file, start, delimiter)
     doubled = sorted({one for one in names if names.count(one) > 1})
     if doubled:
         listed = ", ".join(repr(one) for one in doubled[:5])
@@ -66,6 +70,20 @@ def header(file: TextFile, delimiter: str) -> tuple[str, ...]:
     if any(one.startswith(PREFIX) for one in names):
         raise SourceError(f"{file.path}:1: column names may not begin with {PREFIX!r}", hint="Rename the column.")
     return tuple(names)
+
+
+def _names(file: TextFile, start: bytes, delimiter: str) -> list[str]:
+    """Return the fields of the first row of a file that begins like this."""
+    text = start.decode(errors="ignore")
+    lines = _Lines(io.StringIO(text, newline="\n"))
+    reader = csv.reader(lines, delimiter=delimiter)
+    try:
+        names = next(reader, [])
+    except csv.Error as error:
+        raise _broken(file.path, reader.line_num, 0, error) from None
+    if lines.fault:
+        raise SourceError(f"{file.path}:{reader.line_num} (row 0): {lines.fault}", hint=_LINE_ENDS)
+    return names
 
 
 def rival_delimiter(columns: tuple[str, ...], delimiter: str) -> str | None:
@@ -81,13 +99,14 @@ def check(path: Path, delimiter: str, fields: int) -> None:
     """Refuse a UTF-8 file whose rows are ragged, with the first such row.
 
     Raises:
-        SourceError: for a row with too many or too few fields, a quote that never closes, a line beyond the cap, or
-            a byte that is not UTF-8.
+        SourceError: for a row with too many or too few fields, a quote that never closes, a carriage return outside
+            quotes that is not the only one before a line feed, a line beyond the cap, or a byte that is not UTF-8.
     """
     count = _Count()
     beside = _beside_quotes(delimiter)
     file = TextFile(path=path, encoding="utf-8")
     for piece in pieces(file):
+        _look_at_returns(count, piece)
         _look(count, piece, beside)
         _add(count, piece, delimiter.encode())
         if count.since_newline > LINE_MAX:
@@ -97,6 +116,7 @@ def check(path: Path, delimiter: str, fields: int) -> None:
     # A field too many that is empty and ends the file is all that the reader lets pass; it could make up for one that
     # another row has too few.
     suspect = count.odd or count.quotes % 2 == 1 or count.last == ord(delimiter)
+    suspect = suspect or count.stray or count.last == _CR
     if suspect or count.delimiters != lines * (fields - 1):
         explain(path, delimiter, fields)
 
@@ -106,6 +126,24 @@ def _beside_quotes(delimiter: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]
     found = np.zeros(256, dtype=np.bool_)
     found[[ord(delimiter), _QUOTE, _LF, _CR]] = True
     return found
+
+
+def _look_at_returns(count: _Count, piece: bytes) -> None:
+    """Look at the bytes behind the carriage returns of one piece and of the end of the last one. Before `_look`.
+
+    Those within quotes are data. Where a quotation mark stands within a field that is not quoted, every second one does
+    not lie within quotes, but then the file is read row by row anyway.
+    """
+    if count.last == _CR and piece[0] != _LF and count.quotes % 2 == 0:
+        count.stray = True
+    if count.stray or b"\r" not in piece:
+        return
+    text = np.frombuffer(piece, np.uint8)
+    places = np.flatnonzero((text[:-1] == _CR) & (text[1:] != _LF))
+    if not places.size:
+        return
+    before = np.searchsorted(np.flatnonzero(text == _QUOTE), places)
+    count.stray = bool(((count.quotes + before) % 2 == 0).any())
 
 
 def _look(count: _Count, piece: bytes, beside: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> None:
@@ -157,14 +195,38 @@ def blank_rows(path: Path) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     return np.concatenate([np.empty(0, np.int64), *found])
 
 
+class _Lines:
+    """Lines of a CSV file, split at line feeds only; `fault` is what is wrong with the end of the last one, if any."""
+
+    def __init__(self, stream: IO[str]) -> None:
+        self._stream = stream
+        self.fault: str | None = None
+
+    def __iter__(self) -> Iterator[str]:
+        for line in self._stream:
+            self.fault = None
+            if line.endswith("\r\r\n"):
+                self.fault = "the line ends in CR CR LF"
+            elif line.endswith("\r"):
+                self.fault = "the line ends in CR without LF"
+            yield line
+
+
 def explain(path: Path, delimiter: str, fields: int) -> None:
-    """Find the first row that is not as the header says, row by row, and say so; return when there is none."""
+    """Find the first row that is not as the header says, row by row, and say so; return when there is none.
+
+    Raises:
+        SourceError: with the place of that row.
+    """
     csv.field_size_limit(LINE_MAX)
     row = 0
-    with path.open(encoding="utf-8-sig", newline="") as stream:
-        reader = csv.reader(stream, delimiter=delimiter, strict=True)
+    with path.open(encoding="utf-8-sig", newline="\n") as stream:
+        lines = _Lines(stream)
+        reader = csv.reader(lines, delimiter=delimiter, strict=True)
         try:
             for values in reader:
+                if lines.fault:  # a row ends here, so that no quotation mark is open
+                    raise SourceError(f"{path}:{reader.line_num} (row {row}): {lines.fault}", hint=_LINE_ENDS)
                 if values and len(values) != fields:
                     more = "more" if len(values) > fields else "fewer"
                     hint = "Quote values that hold the delimiter or a line end; nothing was sent."
@@ -173,5 +235,12 @@ def explain(path: Path, delimiter: str, fields: int) -> None:
                     raise SourceError(f"{where} {what}", hint=hint)
                 row += 1
         except csv.Error as error:
-            hint = "Double a quotation mark inside quotes, and close every quote."
-            raise SourceError(f"{path}: row {row} (line {reader.line_num}): {error}", hint=hint) from None
+            raise _broken(path, reader.line_num, row, error) from None
+
+
+def _broken(path: Path, line: int, row: int, error: csv.Error) -> SourceError:
+    """Return the error for a row that is no CSV."""
+    if "new-line character" in str(error):
+        return SourceError(f"{path}:{line} (row {row}): {_STRAY}", hint=_LINE_ENDS)
+    hint = "Double a quotation mark inside quotes, and close every quote."
+    return SourceError(f"{path}: row {row} (line {line}): {error}", hint=hint)
