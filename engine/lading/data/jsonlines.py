@@ -1,7 +1,7 @@
-"""JSON lines that pass here keep every character and every digit; for those that do not, the line is named.
+"""Checks of JSON lines: every character, every digit and every member is kept, or the line is refused by its number.
 
-It does not know keys or mappings. The columnar reader finds the columns and reads them; what it would change in
-silence, or refuse without saying where, is looked for here.
+The columnar reader finds the columns and reads them; what it would change without an error, or refuse without saying
+where, is looked for here.
 """
 
 from __future__ import annotations
@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import polars as pl
 
 from lading.data.files import TextFile, pieces
+from lading.data.nested_types import LEVELS_MAX, is_too_deep, repeats_a_name
+from lading.data.repeated_members import suspicious_lines
 from lading.errors import SourceError
 
 if TYPE_CHECKING:
@@ -25,10 +27,13 @@ if TYPE_CHECKING:
 EXACT = 1 << 53
 _PAIR = re.compile(rb"(?<!\\)\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")
+_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
 _LONG = re.compile(rb"[0-9]{16}")
 _HALVED = "half of a character (\\ud800 to \\udfff without its other half)"
 _KINDS: dict[type, str] = {bool: "true or false", int: "a number", float: "a number", str: "a text"}
 _KINDS |= {list: "a list", dict: "an object"}
+#: Characters of a member's name that an error shows.
+_SHOWN = 80
 _Seen = dict[str, dict[str, int]]
 
 
@@ -36,11 +41,23 @@ class _OddError(ValueError):
     """What JSON does not allow, in words."""
 
 
+class _RepeatedError(ValueError):
+    """A member that an object holds twice."""
+
+
 def schema_of(path: Path) -> dict[str, pl.DataType]:
-    """Return the members that any line of a UTF-8 file has, with the type that fits all lines; none for no lines."""
+    """Return the members that any line of a UTF-8 file has, with the type that fits all lines; none for no lines.
+
+    Raises:
+        SourceError: when a line is nested too deeply to be worked with, or an object holds a member twice in a way
+            that shows in its type; `check` finds the others.
+    """
     if not any(one.strip() for one in pieces(TextFile(path=path, encoding="utf-8"))):
         return {}
-    return dict(pl.scan_ndjson(glob.escape(str(path)), infer_schema_length=None).collect_schema())
+    found = dict(pl.scan_ndjson(glob.escape(str(path)), infer_schema_length=None).collect_schema())
+    if any(is_too_deep(one) or repeats_a_name(one) for one in found.values()):
+        explain(path)
+    return found
 
 
 def merged(one: Mapping[str, pl.DataType], other: Mapping[str, pl.DataType]) -> dict[str, pl.DataType]:
@@ -50,17 +67,21 @@ def merged(one: Mapping[str, pl.DataType], other: Mapping[str, pl.DataType]) -> 
 
 
 def check(path: Path) -> None:
-    """Refuse a UTF-8 file with half a character, which the reader takes for another one.
+    """Refuse a UTF-8 file with half a character or with an object that holds a member twice.
+
+    The columnar reader takes another character for the half, and the first member for both.
 
     Raises:
         SourceError: with the first such line.
     """
     lines = 0
     for chunk in _chunks(path):
-        if (b"\\ud" in chunk or b"\\uD" in chunk) and _HALF.search(_PAIR.sub(b"", chunk)):
-            for number, line in enumerate(chunk.split(b"\n"), start=lines + 1):
-                if _HALF.search(line):
-                    _parsed(path, number, line)
+        suspects = set(suspicious_lines(chunk))
+        halved = (b"\\ud" in chunk or b"\\uD" in chunk) and _HALF.search(_PAIR.sub(b"", chunk))
+        if suspects or halved:
+            for number, line in enumerate(chunk.split(b"\n")):
+                if line.strip() and (number in suspects or (halved and _HALF.search(line))):
+                    _parsed(path, lines + number + 1, line)
         lines += chunk.count(b"\n")
 
 
@@ -137,22 +158,57 @@ def _parsed(path: Path, number: int, line: bytes) -> dict[str, Any]:
         SourceError: when there is none, or it holds what no reader takes for the same.
     """
     hint = "Each line must be one JSON object."
+    where = f"{path}:{number}"
     try:
-        found = json.loads(line, parse_constant=_no_constant, parse_float=_finite)
+        if _levels(line) > LEVELS_MAX + 1:  # the line itself is an object
+            hint = "Export it flatter, or leave the member out."
+            raise SourceError(f"{where}: the line is nested more than {LEVELS_MAX} levels deep", hint=hint)
+        found = json.loads(
+            line, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_object_of_distinct
+        )
         if _HALF.search(line):
             json.dumps(found, ensure_ascii=False).encode()
     except UnicodeEncodeError:
         hint = "Export the text without escapes; one that was cut in the middle of an emoji is the usual cause."
-        raise SourceError(f"{path}:{number}: the line holds {_HALVED}", hint=hint) from None
+        raise SourceError(f"{where}: the line holds {_HALVED}", hint=hint) from None
+    except _RepeatedError as error:
+        hint = "Export each member once: readers differ in which of the two values they take."
+        raise SourceError(f"{where}: {error}", hint=hint) from None
     except _OddError as error:
-        raise SourceError(f"{path}:{number}: {error}", hint="Write null, or a number that JSON has.") from None
+        raise SourceError(f"{where}: {error}", hint="Write null, or a number that JSON has.") from None
     except (ValueError, RecursionError) as error:
         what = "not UTF-8" if isinstance(error, UnicodeDecodeError) else "not JSON"
-        raise SourceError(f"{path}:{number}: the line is {what}", hint=hint) from None
+        raise SourceError(f"{where}: the line is {what}", hint=hint) from None
     if not isinstance(found, dict):
         hint = "Each line must be one JSON object; an array or a pretty-printed document is not JSON lines."
-        raise SourceError(f"{path}:{number}: the line is not a JSON object", hint=hint) from None
+        raise SourceError(f"{where}: the line is not a JSON object", hint=hint) from None
     return found
+
+
+def _object_of_distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object of these members, each of which must have a name of its own."""
+    found = dict(pairs)
+    if len(found) == len(pairs):
+        return found
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            shown = json.dumps(name[:_SHOWN], ensure_ascii=not name.isprintable())
+            message = f"an object holds the member {shown} twice"
+            raise _RepeatedError(message)
+        seen.add(name)
+    return found
+
+
+def _levels(line: bytes) -> int:
+    """Return how many objects and lists of a line stand within each other at most."""
+    if line.count(b"{") + line.count(b"[") <= LEVELS_MAX + 1:
+        return 1  # or more, but not too many
+    level = most = 0
+    for one in re.findall(rb"[\[\]{}]", _TEXT.sub(b"", line)):
+        level += 1 if one in b"[{" else -1
+        most = max(most, level)
+    return most
 
 
 def _no_constant(name: str) -> NoReturn:

@@ -9,9 +9,8 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import polars as pl
-import pyarrow.parquet as pq
 
-from lading.data import read
+from lading.data import parquet, read
 from lading.data.files import TextFile, beginning
 from lading.data.misread import reading
 from lading.data.names import ROW
@@ -69,7 +68,7 @@ def _read(one: Stretch, given: Input) -> pl.DataFrame:
     """Return one stretch."""
     number = pl.int_range(pl.len(), dtype=pl.Int64) + one.row
     with reading(one.path):
-        rows = pl.scan_parquet(one.path, glob=False).select(given.values()).slice(one.begin, one.count)
+        rows = parquet.scan(given, one.path).select(given.values()).slice(one.begin, one.count)
         return rows.collect(engine="streaming").select(number.alias(ROW), *given.columns)
 
 
@@ -97,7 +96,7 @@ def _named(given: Input) -> Iterator[Part]:
     room, row = read.FRAME_ROWS, 1
     for path in given.files:
         with reading(path):
-            total = pq.read_metadata(path).num_rows
+            total = parquet.rows_of(path)
         begin = 0
         while begin < total:
             count = min(room, total - begin)
@@ -133,7 +132,7 @@ def extent_of(given: Input) -> Extent:
         rows = 0
         for path in given.files:
             with reading(path):
-                rows += pq.read_metadata(path).num_rows
+                rows += parquet.rows_of(path)
         return Extent(rows, size, size / rows if rows else 0.0)
     files = [TextFile(path=path, encoding=given.encoding, marked=False) for path in given.files]
     if not all(one.plain for one in files):

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
-import pyarrow.parquet as pq
 
-from lading.data import jsonlines, soundness
+from lading.data import jsonlines, parquet, soundness
 from lading.data.files import TextFile, format_of, locate, readable_copy
 from lading.data.misread import ENGINE, instead, reading
 from lading.data.names import PREFIX, ROW
+from lading.data.nested_types import LEVELS_MAX, is_too_deep
 from lading.data.pull import LITTLE, at_once, batches, stretches
 from lading.errors import SourceError
 
@@ -36,7 +36,7 @@ class Input:
     """The files of one source (or of one join), all with the same columns.
 
     `schema` maps each column to its type; for CSV every type is text. `void` are columns without a value that were
-    given a type.
+    given a type. `stored` are the types with which the columns of Parquet files are read, before that.
     """
 
     files: tuple[Path, ...]
@@ -46,6 +46,7 @@ class Input:
     nulls: tuple[str, ...]
     schema: dict[str, pl.DataType]
     void: frozenset[str] = frozenset()
+    stored: dict[str, pl.DataType] | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -92,6 +93,9 @@ def _open(files: tuple[Path, ...], source: Source, kind: str) -> Input:
         reserved = [one for one in schema if one.startswith(PREFIX)]
         if reserved:
             raise SourceError(f"{path}: column names may not begin with {PREFIX!r}", hint="Rename the column.")
+        if deep := next((one for one, kind in schema.items() if is_too_deep(kind)), None):
+            hint = "Export it flatter, or leave the column out."
+            raise SourceError(f"{path}: column {deep!r} is nested more than {LEVELS_MAX} levels deep", hint=hint)
         if first is None:
             first = schema
         elif kind == "jsonl":
@@ -111,6 +115,7 @@ def _open(files: tuple[Path, ...], source: Source, kind: str) -> Input:
         encoding=source.encoding,
         nulls=source.nulls,
         schema=first or {},
+        stored=first if kind == "parquet" else None,
     )
 
 
@@ -123,7 +128,7 @@ def _schema(path: Path, kind: str, source: Source) -> dict[str, pl.DataType]:
         names = soundness.header(TextFile(path=path, encoding=source.encoding), source.delimiter)
         return dict.fromkeys(names, pl.String())
     if kind == "parquet":
-        return dict(pl.scan_parquet(path, glob=False).collect_schema())
+        return parquet.schema_of(path)
     file = TextFile(path=path, encoding=source.encoding, marked=False)
     with tempfile.TemporaryDirectory() as folder:
         plain = readable_copy(file, Path(folder), fresh=True)
@@ -255,7 +260,7 @@ def _now(check: Callable[..., None], *given: object) -> Future[None]:
 def _pulled(given: Input, plain: Path, piece: int) -> Iterator[pl.DataFrame]:
     """Yield the rows of one file at the pace of the consumer."""
     if given.format == "parquet":
-        return stretches(_scan(given, plain), pq.read_metadata(plain).num_rows)
+        return stretches(_scan(given, plain), parquet.rows_of(plain))
     if plain.stat().st_size <= LITTLE:
         return at_once(_scan(given, plain), FRAME_ROWS)
     return batches(_scan(given, plain), piece)
@@ -275,7 +280,7 @@ def _scan(given: Input, plain: Path) -> pl.LazyFrame:
             glob=False,
         )
     elif given.format == "parquet":
-        rows = pl.scan_parquet(plain, row_index_name=ROW, glob=False)
+        rows = parquet.scan(given, plain, row_index=ROW)
     elif not given.schema:
         return pl.LazyFrame(schema={ROW: pl.UInt32})
     else:

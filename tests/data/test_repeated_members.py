@@ -1,0 +1,139 @@
+"""A JSON member that an object holds twice is refused with its line; lines are screened, and suspicious ones parsed."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from data_kit import refused
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from lading.data import files, jsonlines, pull, read, repeated_members
+from lading.errors import SourceError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from data_kit import Bench
+
+GOOD = '{"id":"0","name":"a","mail":"b"}\n'
+FEW = settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture
+def lines(bench: Bench) -> Bench:
+    bench.change_source(path="source.jsonl")
+    return bench
+
+
+@pytest.mark.parametrize(
+    ("line", "member"),
+    [
+        ('{"id":"1","name":"old","name":"new"}', '"name"'),
+        ('{"id":"1","name":"x","name":null}', '"name"'),
+        ('{"id":"1","n\\u0061me":"x","name":"y"}', '"name"'),
+        ('{"id":"1","o":{"a":1,"b":2,"a":1}}', '"a"'),
+        ('{"id":"1","l":[{"a":1},{"a":1,"c":{},"a":2}]}', '"a"'),
+        ('{"id":"1","unused":1,"id2":{"x":[[{"\\u006b":1,"k":2}]]},"name":"q"}', '"k"'),
+        ('{"id":"1","":1,"" : 2}', '""'),
+        ('{ "id" : "1" ,\t"name"       : 1, "name"\t\r: 2 }', '"name"'),
+        (json.dumps({"id": "1", "x" * 300: 1})[:-1] + ',"' + "x" * 300 + '":2}', '"xxx'),
+        ('{"id":"1","größe":1,"gr\\u00f6\\u00dfe":1}', '"größe"'),
+        ('{"id":"1","a\\"b":1,"a\\u0022b":1}', '"a\\"b"'),
+    ],
+)
+@pytest.mark.parametrize("packed", [True, False])
+def test_member_held_twice_is_refused_with_its_line(lines: Bench, line: str, member: str, *, packed: bool) -> None:
+    name = "source.jsonl.gz" if packed else "source.jsonl"
+    data = (GOOD + "\n" + line + "\n" + GOOD.replace('"0"', '"9"')).encode()
+    lines.source(gzip.compress(data) if packed else data, name)
+    lines.change_source(path=name)
+    message = refused(lines).message
+    assert f"{name}:3: an object holds the member {member}" in message
+
+
+@pytest.mark.parametrize("large", [True, False])
+def test_large_file_is_refused_too(lines: Bench, monkeypatch: pytest.MonkeyPatch, *, large: bool) -> None:
+    if large:
+        for module in (read, pull):
+            monkeypatch.setattr(module, "LITTLE", 0)
+    lines.source(GOOD + '{"id":"1","name":"old","name":"new"}')
+    assert "source.jsonl:2: an object holds" in refused(lines).message
+
+
+def test_members_of_the_same_name_in_different_objects_are_read(lines: Bench) -> None:
+    rows = [
+        {"id": "1", "name": "name", "Name": "x", "o": {"name": {"name": "y"}, "id": 1}, "l": [{"id": 1}, {"id": 2}]},
+        {"id": "2", "name": '{"name":1,"name":2}', "Name": 'a":"b', "o": {"name": {"name": "\\"}, "id": 1}, "l": []},
+    ]
+    lines.source("".join(json.dumps(one) + "\n" for one in rows))
+    assert [one["value"]["name"] for one in lines.records()] == ["name", '{"name":1,"name":2}']
+
+
+def test_names_that_differ_late_do_not_make_a_line_suspicious() -> None:
+    row = {f"customer_billing_address_line_{n}": n for n in range(9)} | {"é": 1, "è": 2, "a": 1, "a ": 2}
+    line = json.dumps(row, ensure_ascii=False)
+    assert repeated_members.suspicious_lines((line + "\n" + line).encode()) == []
+
+
+@pytest.mark.parametrize("depth", [101, 5000])
+@pytest.mark.parametrize(("begin", "end"), [("[", "]"), ('{"a":', "}")])
+def test_deeply_nested_member_is_refused_in_words(lines: Bench, depth: int, begin: str, end: str) -> None:
+    inner = "1" if begin != "[" else ""
+    lines.source(GOOD + '{"id":"1","v":' + begin * depth + inner + end * depth + "}\n")
+    assert "source.jsonl:2: the line is nested more than 100 levels deep" in refused(lines).message
+
+
+def test_member_of_a_hundred_lists_is_read(lines: Bench) -> None:
+    lines.source(GOOD + '{"id":"1","v":' + "[" * 100 + "]" * 100 + "}\n")
+    assert lines.compare().tally.source_rows == 2
+
+
+def test_repeated_member_in_a_deeply_nested_text_is_refused_in_words(lines: Bench) -> None:
+    deep = "[" * 900 + "]" * 900
+    lines.source(GOOD + '{"id":"1","v":"text"}\n{"id":"2","v":' + deep + ',"name":1,"name":2}\n')
+    assert "source.jsonl:3: the line is nested" in refused(lines).message
+
+
+def _holds_twice(line: str) -> bool:
+    """Whether an object of a line holds a member twice, as Python's parser finds it."""
+    found = False
+
+    def look(pairs: list[tuple[str, Any]]) -> None:
+        nonlocal found
+        found = found or len({name for name, _ in pairs}) < len(pairs)
+
+    json.loads(line, object_pairs_hook=look)
+    return found
+
+
+_NAMES = st.sampled_from(['"a"', '"b"', '"\\u0061"', '"A"', '""', '"\\\\"', '"\\""', '"a:{"', '"é"', '"abcdefghi"'])
+_BLANKS = st.sampled_from(["", "", "", " ", "\t", "      "])
+_LEAVES = st.sampled_from(["1", "null", '"a"', '"\\\\"', '"{\\"a\\":1,"', '"\\\\\\"}"', "[]", "{}", '"é"'])
+
+
+def _object(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    pair = st.builds(lambda name, one, two, value: name + one + ":" + two + value, _NAMES, _BLANKS, _BLANKS, inner)
+    return st.lists(pair, max_size=4).map(lambda pairs: "{" + ",".join(pairs) + "}")
+
+
+def _values(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
+    return st.one_of(_object(inner), st.lists(inner, max_size=3).map(lambda items: "[" + " ,".join(items) + "]"))
+
+
+@given(st.lists(_object(st.recursive(_LEAVES, _values, max_leaves=8)), max_size=4), st.integers(3, 40))
+@FEW
+def test_exactly_the_lines_that_hold_a_member_twice_are_refused(tmp_path: Path, rows: list[str], piece: int) -> None:
+    path = tmp_path / "s.jsonl"
+    path.write_text("\n".join(rows), encoding="utf-8")
+    wanted = next((number for number, line in enumerate(rows, start=1) if _holds_twice(line)), None)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "PIECE", piece)
+        if wanted is None:
+            jsonlines.check(path)
+        else:
+            with pytest.raises(SourceError, match=rf"s\.jsonl:{wanted}: an object holds"):
+                jsonlines.check(path)
