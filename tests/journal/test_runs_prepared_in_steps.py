@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -133,5 +134,5 @@ def test_a_journal_of_the_first_schema_is_brought_to_this_one_with_everything_in
         assert journal.audit() == ()
         later = a_run(serial=2, batches=2, state=RunState.PREPARING)
         journal.start_run(later, [a_batch(later)], ())
-    with sqlite3.connect(state / "journal.db") as connection:
+    with closing(sqlite3.connect(state / "journal.db")) as connection:
         assert connection.execute("PRAGMA foreign_key_check").fetchall() == []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -253,5 +254,5 @@ def _keys(path: Path) -> list[str]:
         case ".jsonl":
             return pl.read_ndjson(path)["id"].to_list()
         case _:
-            with sqlite3.connect(path) as connection:
+            with closing(sqlite3.connect(path)) as connection:
                 return [key for (key,) in connection.execute("SELECT id FROM answers")]
