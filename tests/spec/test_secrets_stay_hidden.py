@@ -72,6 +72,8 @@ ASTRAY = {
     "a percent sign": f"{CREDENTIALS}\n    token: %HERE",
     "an at sign": "credentials: {client_key: @HERE, api_token: x}",
     "a comma in it": f"credentials: {{client_key: x,HERE, api_token: HERE: HERE}}\n    {CREDENTIALS}",
+    "a key over two lines": "credentials: {client_key:HERE, a\npi_token:HERE}",
+    "a key over several lines": f"{CREDENTIALS}\n    ? a\n\n      pi_token:HERE",
     "the wrong indentation": f"{CREDENTIALS}\n     token: HERE\n   password: HERE",
     "an item among keys": f"{CREDENTIALS}\n    - HERE",
     "a line alone": f"{CREDENTIALS}\n    HERE\n    vendr: x",

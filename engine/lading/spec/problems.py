@@ -5,6 +5,7 @@ It does not know what is checked.
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 _SUGGESTIONS_MAX = 200
 #: Nor any more of the problems themselves.
 _PROBLEMS_MAX = 2000
+_BREAK = re.compile(r"[ \t]*\r?\n((?:[ \t]*\r?\n)*)[ \t]*")
 
 
 class Problems:
@@ -90,6 +92,11 @@ class Problems:
 def _without(said: str, hidden: list[str]) -> str:
     """Return a text in which nothing is quoted that may be a secret."""
     for one in hidden:
-        for form in (one, one[1:-1]):
+        for form in (one, one[1:-1], _folded(one), _folded(one[1:-1])):
             said = said.replace(quoted(form), '"***"') if form else said
     return said
+
+
+def _folded(text: str) -> str:
+    """Return what YAML makes of a text over several lines: a line break is a space, an empty line a line break."""
+    return _BREAK.sub(lambda found: "\n" * found[1].count("\n") or " ", text)
