@@ -14,6 +14,7 @@ from lading.core.vendor_rules import Call, Door
 from lading.errors import Permanent, VendorFailure
 from lading.vendors import reading
 from lading.vendors.dialect import Asked, accept, build, judge, read_status
+from lading.vendors.redaction import Redactor
 from lading.vendors.template import UnknownValueError, fill, fill_all, fill_path
 from lading.vendors.wire import Answer, Request
 
@@ -95,7 +96,7 @@ def test_retry_after_is_seconds_or_a_date_and_never_more_than_a_day(header: str,
     ],
 )
 def test_what_a_vendor_says_is_shown_without_what_nobody_should_see(body: bytes, said: str) -> None:
-    assert reading.said(body, ("hunter22",)) == said
+    assert reading.said(body, Redactor(("hunter22",))) == said
 
 
 def test_what_a_vendor_says_is_cut() -> None:

@@ -14,6 +14,7 @@ from lading.core.vendor_rules import AuthKind
 from lading.errors import DidNotHappen, Unclear
 from lading.vendors import reading
 from lading.vendors.dialect import Asked, accept, build, read
+from lading.vendors.redaction import Redactor
 from lading.vendors.template import fill
 
 if TYPE_CHECKING:
@@ -36,21 +37,18 @@ class Auth:
         *,
         base_url: str,
         clock: Clock,
+        redactor: Redactor | None = None,
     ) -> None:
-        """Keep what is needed to prove who we are; nothing is asked yet."""
+        """Keep what is needed to prove who we are; nothing is asked yet. `redactor` is given every token obtained."""
         self._rules = rules
         self._known: dict[str, str | int | None] = {f"credentials.{name}": one for name, one in credentials.items()}
         self._ask = ask
         self._base_url = base_url
         self._clock = clock
+        self._redactor = redactor or Redactor(credentials.values())
         self._lock = threading.Lock()
         self._token = ""
         self._until: datetime | None = None
-
-    @property
-    def secrets(self) -> tuple[str, ...]:
-        """Return every text that must not be shown."""
-        return (*(str(one) for one in self._known.values()), *([self._token] if self._token else []))
 
     def headers(self) -> dict[str, str]:
         """Return the headers that carry the proof, with a token that is still good.
@@ -95,7 +93,7 @@ class Auth:
         begun = self._clock.now()
         reason = ""
         try:
-            asked = Asked(call=call, request=request, answer=self._ask(request), now=begun, secrets=self.secrets)
+            asked = Asked(call=call, request=request, answer=self._ask(request), now=begun, redactor=self._redactor)
             accept(asked)
             body = read(asked)
         except Unclear as unclear:
@@ -103,6 +101,7 @@ class Auth:
         if reason:
             raise DidNotHappen(f"no token could be had: {reason}")
         token = reading.text(body, call.read["token"])
+        self._redactor.add(token or "")
         if token is None or not token.isprintable() or not token.isascii():
             raise DidNotHappen(f"no token could be had: {asked.where}: the answer holds none")
         named = next((one for one in (reading.count(body, at) for at in call.read.get("seconds", ())) if one), None)

@@ -19,6 +19,7 @@ from lading.vendors.auth import Auth
 from lading.vendors.dialect import Asked, accept, build, read, read_choice, read_slot, read_status, values
 from lading.vendors.doors import Doors
 from lading.vendors.http import Http, open_http
+from lading.vendors.redaction import Redactor
 from lading.vendors.template import fill_all
 
 if TYPE_CHECKING:
@@ -62,8 +63,9 @@ def connect(
     if wrong or "?" in base:
         hosts = ", ".join(rules.api_hosts)
         raise UsageError(f"base_url: {wrong or 'no query belongs there'}", hint=f"hosts of {rules.name}: {hosts}")
-    http = open_http(doors, rules.dialect.limits, clock, user_agent, ca_bundle)
-    auth = Auth(rules.dialect.auth, credentials, http.ask, base_url=base, clock=clock)
+    redactor = Redactor(credentials.values(), account=credentials.get(rules.account_credential, ""))
+    http = open_http(doors, rules.dialect.limits, clock, user_agent, ca_bundle, redactor)
+    auth = Auth(rules.dialect.auth, credentials, http.ask, base_url=base, clock=clock, redactor=redactor)
     return HttpVendor(rules=rules, dialect=rules.dialect, base_url=base, http=http, auth=auth, clock=clock)
 
 
@@ -163,7 +165,8 @@ class HttpVendor:
         with contextlib.suppress(Permanent):
             asked = self._asked(call, known)
             if accept(asked) is Means.OK:
-                return reading.columns(asked.answer.body)
+                columns = reading.columns(asked.answer.body)
+                return columns and tuple(asked.redactor.redact(name) for name in columns)
         return None
 
     def _results(self, slot: Slot, into: Path) -> Path | None:
@@ -258,10 +261,11 @@ class HttpVendor:
         answer = self._sent(request, proof, into)
         if answer.status == HTTPStatus.UNAUTHORIZED and proof and self._auth.renew(proof):
             answer = self._sent(request, self._auth.headers(), into)
-        return Asked(call=call, request=request, answer=answer, now=self._clock.now(), secrets=self._auth.secrets)
+        return Asked(call=call, request=request, answer=answer, now=self._clock.now(), redactor=self._http.redactor)
 
     def _sent(self, request: Request, proof: Mapping[str, str], into: Path | None) -> Answer:
         proven = replace(request, headers={**request.headers, **proof})
+        self._http.redactor.add_headers(proven.headers, proof)
         return self._http.download(proven, into) if into else self._http.ask(proven)
 
 

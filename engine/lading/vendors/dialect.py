@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import base64
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http import HTTPStatus
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
@@ -19,6 +19,7 @@ from lading.errors import DidNotHappen, Permanent, SlotGone, Unclear
 from lading.ports import Empty, Finished, Running, Status
 from lading.vendors import reading
 from lading.vendors.doors import redacted
+from lading.vendors.redaction import Redactor
 from lading.vendors.template import UnknownValueError, fill, fill_all, fill_path
 from lading.vendors.wire import Answer, Request
 
@@ -38,24 +39,28 @@ _ID_MAX = 255
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Asked:
-    """A request and its answer, with what is needed to speak of them: the moment, and texts that must not be shown."""
+    """A request and its answer, with what is needed to speak of them: the moment, and what knows the secrets."""
 
     call: Call
     request: Request
     answer: Answer
     now: datetime
-    secrets: tuple[str, ...] = ()
+    redactor: Redactor = field(default_factory=Redactor)
 
     @property
     def where(self) -> str:
         """Return the request as people may read it."""
-        return f"{self.request.method} {redacted(self.request.url)}"
+        return f"{self.request.method} {redacted(self.redactor.redact(self.request.url))}"
+
+    def shown(self, word: str) -> str:
+        """Return a word of the answer as people may read it, at most 80 characters."""
+        return reading.plain(word, self.redactor)
 
     def told(self) -> str:
         """Return the whole answer in one line."""
         status = self.answer.status
         phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else ""
-        words = reading.said(self.answer.body, self.secrets)
+        words = reading.said(self.answer.body, self.redactor)
         head = f"{self.where}: HTTP {status} {phrase}".rstrip()
         return f"{head}: {words}" if words else head
 
@@ -178,7 +183,7 @@ def read_slot(asked: Asked, ticket: Ticket, *, needs_url: bool) -> Slot:
     pointers = asked.call.read
     number = reading.text(body, pointers["id"]) if "id" in pointers else ticket
     url = reading.text(body, pointers["url"])
-    if number is None or len(number) > _ID_MAX:
+    if number is None or len(number) > _ID_MAX or asked.redactor.repeats_proof(number):
         raise Unclear(f"{asked.where}: HTTP {asked.answer.status}, and the answer holds no id")
     if needs_url and url is None:
         raise Unclear(f"{asked.where}: HTTP {asked.answer.status}, and the answer holds no upload URL")
@@ -195,7 +200,7 @@ def read_status(asked: Asked, words: Mapping[str, str]) -> Status:
     word = reading.text(read(asked), asked.call.read["word"])
     if word is None:
         raise Unclear(f"{asked.where}: HTTP {asked.answer.status}, and the answer holds no status")
-    shown = reading.plain(word)
+    shown = asked.shown(word)
     match words.get(word.strip().casefold(), "running"):
         case "running":
             return Running(shown)
@@ -220,11 +225,11 @@ def read_choice(asked: Asked, choice: Choice, wanted: str) -> str:
     for one in listed:
         number = reading.text(one, choice.ids)
         names = [name for name in (reading.text(one, (pointer,)) for pointer in choice.names) if name]
-        if number is None:
+        if number is None or asked.redactor.repeats_proof(number):
             continue
         if wanted.strip().casefold() in {word.strip().casefold() for word in (number, *names)}:
             found.append(number)
-        shown.append(reading.plain(names[0] if names else number))
+        shown.append(asked.shown(names[0] if names else number))
     if len(set(found)) == 1:
         return found[0]
     if found:

@@ -21,7 +21,26 @@ _URL = re.compile(
 )
 _LOOPBACK = re.compile(r"localhost|127(?:\.[0-9]{1,3}){3}|\[::1\]")
 #: Query strings are signatures. Whatever follows a question mark in a URL is never shown.
-_QUERY = re.compile(r"(https?://[^\s?\"'<>]*)\?[^\s\"'<>]*")
+_QUERY = re.compile(
+    r"(https?://(?:[^\s?\"'<>]|<redacted>)*)\?(?:[^\s\"'<>]|<redacted>)+",
+    re.IGNORECASE,
+)
+#: Parameters that sign a URL or carry a credential. They are redacted wherever they stand: a URL may be relative, cut,
+#: listed by parameter, or encoded.
+_SIGNING = (
+    r"X-(?:Amz|Goog)-(?:Signature|Credential|Security-Token)|AWSAccessKeyId|GoogleAccessId|Signature|Credential|sig"
+    r"|access_token|refresh_token|id_token|client_secret"
+).replace("-", r"(?:-|%(?:25)*2D)")
+#: `=` and `&` URL-encoded any number of times, and escaped for HTML and JSON.
+_EQUALS, _AND = r"%(?:25)*3D|&#0*61;|&#x0*3D;|&equals;|\\u003D", r"%(?:25)*26|%(?:25)*20"
+_VALUE = r"(?:[^\s\"'<>&,\\]|<redacted>|\\(?!u0026)(?![\"'])|&(?:plus|sol|equals);|&#(?!0*38;|x0*26;)x?[0-9A-F]+;)"
+_PARAMETER = re.compile(
+    # No letter or digit may stand before the name, unless it ends an encoded `&` or `?`.
+    rf"((?:(?<![A-Za-z0-9])|(?<=26)|(?<=3F))(?:{_SIGNING})"
+    rf"(?:(?P<plain>=)|{_EQUALS}|\\?[\"']\s*:\s*|:\s*(?=[0-9A-F]{{32}}))(?:\\?[\"'])?)"
+    rf"(?(plain){_VALUE}+|(?:(?!{_AND}){_VALUE})+)",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,8 +83,8 @@ def is_loopback(url: str) -> bool:
 
 
 def redacted(text: str) -> str:
-    """Return a text without the query of any URL in it."""
-    return _QUERY.sub(r"\1?<redacted>", text)
+    """Return a text without the query of any URL in it, and without the values of parameters that sign one."""
+    return _PARAMETER.sub(r"\1<redacted>", _QUERY.sub(r"\1?<redacted>", text))
 
 
 def _allowed(host: str, patterns: Iterable[str]) -> bool:

@@ -10,8 +10,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import re
 import ssl
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
@@ -21,9 +22,11 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError, NewConnectionError
 from urllib3.util.retry import Retry
 
+from lading.core.vendor_rules import Door
 from lading.errors import DidNotHappen, EnvironmentProblem, Permanent, Unclear, VendorFailure
 from lading.vendors.bodies import CHUNK, Watch, gunzipped, save
 from lading.vendors.doors import Doors, redacted
+from lading.vendors.redaction import Redactor
 from lading.vendors.wire import Answer, Request
 
 if TYPE_CHECKING:
@@ -38,10 +41,15 @@ _REFUSAL_MAX = 64 * 1024
 
 
 class _Redact(logging.Filter):
-    """Takes the queries out of what urllib3 logs, whatever the level."""
+    """Takes the queries out of what urllib3 logs, whatever the level.
+
+    Warnings, which Python prints where no logging is set up, keep urllib3's own words alone: one of them quotes the
+    headers of an answer, and a gateway may have put ours there.
+    """
 
     def filter(self, record: logging.LogRecord) -> bool:
-        message = record.getMessage()
+        own = record.levelno >= logging.WARNING and bool(record.args)
+        message = re.sub(r"%\S", "...", str(record.msg)) if own else record.getMessage()
         # urllib3 logs host and path in one message, so the path's query stands without its host.
         kept = [part.split("?", 1)[0] + "?<redacted>" if "?" in part else part for part in message.split(" ")]
         record.msg, record.args, record.exc_info, record.exc_text = redacted(" ".join(kept)), (), None, None
@@ -65,6 +73,8 @@ class Http:
     clock: Clock
     user_agent: str
     verify: str | bool
+    #: Knows what was sent as proof of identity; addresses that a vendor gave out may repeat it.
+    redactor: Redactor = field(default_factory=Redactor)
 
     def ask(self, request: Request) -> Answer:
         """Return the answer, whatever its status, with at most `limits.answer_max` bytes of body.
@@ -102,7 +112,9 @@ class Http:
             if good and "text/html" in response.headers.get("Content-Type", "").lower():
                 raise Unclear("a page for people came where a document was asked for")
             if good:
-                save(into, self._file(response))
+                document = self._file(response)
+                # The storage is sent no proof of identity, so its documents, the large ones, cannot repeat one.
+                save(into, self.redactor.redact_stream(document) if request.door is Door.API else document)
             body = b"" if good else self._body(response)
             return Answer(status=response.status_code, headers=_headers(response), body=body, saved=good)
 
@@ -110,9 +122,18 @@ class Http:
 
     def _exchange(self, request: Request, take: Callable[[requests.Response], Answer]) -> Answer:
         """Send the request and take its answer, translating every failure."""
-        self.doors.check(request.url, request.door)
-        where = f"{request.method} {redacted(request.url)}"
+        self.redactor.add_headers(request.headers)
+        where = f"{request.method} {self._shown(request.url)}"
         failure: VendorFailure | EnvironmentProblem
+        try:
+            self.doors.check(request.url, request.door)
+        except Permanent as refused:
+            refusal = self._shown(refused.reason)
+        else:
+            refusal = ""
+        if refusal:
+            raise Permanent(refusal)
+        self.redactor.add_url(request.url)
         with contextlib.ExitStack() as stack:
             try:
                 prepared = self._prepared(request, _opened(request, stack))
@@ -135,6 +156,9 @@ class Http:
                     wrong, hint="make room on the disk of the state folder, then `lading resume`"
                 )
         raise failure
+
+    def _shown(self, text: str) -> str:
+        return redacted(self.redactor.redact(text))
 
     def _sent(self, session: requests.Session, prepared: requests.PreparedRequest, *, slow: bool) -> requests.Response:
         read = self.limits.read.total_seconds()
@@ -196,8 +220,17 @@ class Http:
             raise Unclear(f"the answer ended after {taken:,} of {int(written):,} bytes")
 
 
-def open_http(doors: Doors, limits: Limits, clock: Clock, user_agent: str, ca_bundle: str | None) -> Http:
+def open_http(
+    doors: Doors,
+    limits: Limits,
+    clock: Clock,
+    user_agent: str,
+    ca_bundle: str | None,
+    redactor: Redactor | None = None,
+) -> Http:
     """Return a way out through these doors. `ca_bundle` is a file of certificates to trust instead of the usual ones.
+
+    `redactor` knows the credentials and is given every header value that proves an identity.
 
     Raises:
         EnvironmentProblem: when `ca_bundle` is no file of certificates.
@@ -209,7 +242,14 @@ def open_http(doors: Doors, limits: Limits, clock: Clock, user_agent: str, ca_bu
             wrong = f"ca_bundle: {ca_bundle} is no file of certificates"
             raise EnvironmentProblem(wrong, hint="give a PEM file") from None
     verify = ca_bundle if ca_bundle is not None else True
-    return Http(doors=doors, limits=limits, clock=clock, user_agent=user_agent, verify=verify)
+    return Http(
+        doors=doors,
+        limits=limits,
+        clock=clock,
+        user_agent=user_agent,
+        verify=verify,
+        redactor=redactor or Redactor(),
+    )
 
 
 def _session() -> requests.Session:

@@ -19,14 +19,16 @@ from lading.vendors.doors import redacted
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from lading.vendors.redaction import Redactor
+
 #: The longest text of a vendor that is shown or journaled.
 SAID_MAX = 300
 #: Nobody may ask us to wait longer than this.
 WAIT_MAX = timedelta(days=1)
 #: No list and no count is larger.
 _DIGITS_MAX, _COUNT_MAX = 9, 10**18
-#: A shorter secret would blank out ordinary words.
-_SECRET_MIN = 4
+#: So much of what a vendor says is looked at; a good deal more than is shown.
+_WORDS_MAX = 8192
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]+")
 _CODE = re.compile(rb"<Code>([^<]{1,200})</Code>")
 _MESSAGE = re.compile(rb"<Message>([^<]{1,1000})</Message>")
@@ -144,20 +146,25 @@ def retry_at(headers: Mapping[str, str], now: datetime) -> datetime | None:
     return min(wanted, now + WAIT_MAX) if wanted > now else None
 
 
-def said(body: bytes, secrets: Iterable[str] = ()) -> str:
+def said(body: bytes, redactor: Redactor | None = None) -> str:
     """Return what an answer says to people, on one line, without secrets and queries, at most `SAID_MAX` characters."""
     found = _words(body)
-    for secret in secrets:
-        if len(secret) >= _SECRET_MIN:
-            found = found.replace(secret, "<redacted>")
-    # Queries go before anything is cut, so that no half of one is left.
-    found = redacted(_CONTROL.sub(" ", found)).strip()
+    if len(found) > _WORDS_MAX:
+        # Cut between words, so that no half of a secret is left.
+        found = found[:_WORDS_MAX].rsplit(None, 1)[0]
+    found = _shown(found, redactor)
     return found if len(found) <= SAID_MAX else found[: SAID_MAX - 3] + "..."
 
 
-def plain(word: str) -> str:
-    """Return a vendor's word on one line, without control characters, short enough to show."""
-    return _CONTROL.sub(" ", word).strip()[:80]
+def plain(word: str, redactor: Redactor | None = None) -> str:
+    """Return a vendor's word on one line, without secrets and control characters, short enough to show."""
+    return _shown(word, redactor)[:80]
+
+
+def _shown(text: str, redactor: Redactor | None) -> str:
+    """Return a vendor's text on one line. Secrets and queries go before anything is cut: no half of one is left."""
+    clean = redactor.redact(text) if redactor else text
+    return _CONTROL.sub(" ", redacted(clean)).strip()
 
 
 def _words(body: bytes) -> str:
