@@ -100,7 +100,7 @@ lock: $(VENV)/.installed-dev ## Choose the newest allowed versions and write bot
 	@git --no-pager diff --stat -- requirements.lock requirements-dev.lock
 
 clean: ## Remove what was built or installed here, but no state and no results
-	@rm -rf $(VENV) build dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) .venv-3.* build dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find engine specs mocks tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.made:
