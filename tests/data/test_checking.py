@@ -90,7 +90,6 @@ def test_a_column_in_double_quotes_is_read(sql: str) -> None:
         "array_agg(name)",
         "row_number() over (order by id)",
         "lag(name) over (order by id)",
-        "length(name) / (SELECT 1)",
     ],
 )
 def test_an_expression_over_several_rows_is_refused(bench: Bench, sql: str) -> None:

@@ -150,3 +150,10 @@ def test_only_the_memory_and_the_sqlite_sink_speak_sql() -> None:
     assert {name for name in speakers if not name.startswith("engine/lading/journal/")} <= {
         "engine/lading/sinks/sqlite_table.py"
     }
+
+
+def test_only_one_module_hands_text_to_the_sql_parser_of_polars() -> None:
+    callers = re.compile(r"\b(sql_expr|SQLContext)\b|\.sql\(")
+    found = [str(file) for file in PYTHON if file.is_relative_to("engine") and callers.search("\n".join(lines(file)))]
+
+    assert found == ["engine/lading/polars_sql.py"]

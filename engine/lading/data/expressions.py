@@ -11,25 +11,21 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from lading.core.expression_text import objection_to
+from lading.data.casts import bad_cast
 from lading.data.words import closest, nearest
 from lading.errors import Problem
+from lading.polars_sql import WRONG, columns_of, parse_expression
 
 if TYPE_CHECKING:
     from lading.core.mapping import Expression, Place
-
-#: What polars raises for a query that is wrong, rather than for a row.
-WRONG: tuple[type[BaseException], ...] = (
-    pl.exceptions.PolarsError,
-    pl.exceptions.PanicException,
-    TypeError,
-    ValueError,
-)
 
 _GATHERING = frozenset(
     {"Agg", "Explode", "Filter", "Gather", "Over", "Rolling", "Slice", "Sort", "SortBy", "SubPlan", "Window"}
 )
 _TEXTS = frozenset({"String", "Column"})
 _QUOTED = re.compile(r"'(?:[^']|'')*'|\"[^\"]*\"")
+_READS_TIMES = re.compile(r"\b(date|datetime|timestamp|time)\s*\(", re.IGNORECASE)
 _CLOCK = re.compile(r"\b(current_(date|time|timestamp)|now|today|localtime(stamp)?)\b(?!\.)", re.IGNORECASE)
 
 
@@ -47,9 +43,22 @@ def problem(code: str, message: str, place: Place, suggestion: str = "") -> Prob
 
 def parse(expression: Expression, schema: dict[str, pl.DataType]) -> tuple[pl.Expr, pl.DataType] | Problem:
     """Return the expression and the type of its result, or what is wrong with it."""
-    sql, place = expression.sql, expression.place
     try:
-        found = pl.sql_expr(sql)
+        return _parsed(expression, schema)
+    except RecursionError:
+        hint = "Divide it, or take the values from a joined file (source.join)."
+        return problem("expression_depth", "the expression is nested too deeply", expression.place, hint)
+
+
+def _parsed(expression: Expression, schema: dict[str, pl.DataType]) -> tuple[pl.Expr, pl.DataType] | Problem:
+    """Do the work of `parse`."""
+    sql, place = expression.sql, expression.place
+    if (objection := objection_to(sql)) is not None:
+        return problem(
+            "expression_refused", objection.message, place, _bare(sql, tuple(schema)) or objection.suggestion
+        )
+    try:
+        found = parse_expression(sql)
     except WRONG as error:
         hint = "Column names with spaces or signs stand in double quotes, texts in single quotes."
         said = f"cannot read the expression {sql!r}: {_first_line(error)}"
@@ -57,11 +66,16 @@ def parse(expression: Expression, schema: dict[str, pl.DataType]) -> tuple[pl.Ex
     if (unfit := _unfit(found, expression, schema)) is not None:
         return unfit
     try:
+        if (refused := bad_cast(found, schema)) is not None:
+            return problem("expression_cast", f"{sql!r}: {refused.message}", place, refused.suggestion)
         kind = pl.LazyFrame(schema=schema).select(found.alias("result")).collect_schema()["result"]
         # What a function makes of a type, the library says only when it is called: here for no row.
         pl.DataFrame(schema={name: schema[name] for name in found.meta.root_names()}).select(found)
     except WRONG as error:
-        hint = "Give each function the type that it takes: CAST(x AS VARCHAR) makes text, CAST(x AS DATE) a day."
+        hint = (
+            "Give each function the type that it takes: CAST(x AS VARCHAR) makes text, DATE(x, '%Y-%m-%d') reads a day "
+            "and STRPTIME(x, '%Y-%m-%d %H:%M:%S') a moment of a text."
+        )
         return problem("expression_type", f"{sql!r} cannot be computed: {_first_line(error)}", place, hint)
     return found, kind
 
@@ -77,6 +91,8 @@ def _unfit(found: pl.Expr, expression: Expression, schema: dict[str, pl.DataType
         return problem("expression_syntax", f"{sql!r} is not read as the column", place, _bare(sql, tuple(schema)))
     if not _by_row(found):
         hint = "Use expressions of one row; for several rows of one key use each:."
+        if _READS_TIMES.search(_QUOTED.sub("", sql)):
+            hint = "Without a format it is taken from other rows: write one, as in DATE(x, '%Y-%m-%d')."
         return problem("expression_not_by_row", f"{sql!r} needs more than one row of the source", place, hint)
     if _CLOCK.search(_QUOTED.sub("", sql)):
         hint = "Take the moment from a column; otherwise every record would change with every run."
@@ -89,32 +105,30 @@ def _meant(sql: str, name: str, schema: dict[str, pl.DataType]) -> str:
     known = tuple(schema)
     bare = _bare(sql, tuple(one for one in known if name in one))
     found = nearest(name, known)
-    if not bare and found and not _is_plain(found):
-        return f"Did you mean {_in_quotes(found)}, in double quotes?"
+    if not bare and found and not is_plain(found):
+        return f"Did you mean {in_quotes(found)}, in double quotes?"
     return bare or closest(name, known)
 
 
 def _bare(sql: str, known: tuple[str, ...]) -> str:
     """Return how to write a column that stands in an expression without the double quotes that it needs; or nothing."""
     if sql in known:
-        return f"Write ={_in_quotes(sql)}: such a column's name stands in double quotes."
+        return f"Write ={in_quotes(sql)}: such a column's name stands in double quotes."
     text = _QUOTED.sub("", sql)
-    inside = [one for one in known if re.search(rf"(?<!\w){re.escape(one)}(?!\w)", text) and not _is_plain(one)]
+    inside = [one for one in known if re.search(rf"(?<!\w){re.escape(one)}(?!\w)", text) and not is_plain(one)]
     longest = max(inside, key=len, default="")
-    return f"Write {_in_quotes(longest)}: such a column's name stands in double quotes." if longest else ""
+    return f"Write {in_quotes(longest)}: such a column's name stands in double quotes." if longest else ""
 
 
-def _in_quotes(name: str) -> str:
+def in_quotes(name: str) -> str:
+    """Return a column's name as it stands in an expression in any case."""
     doubled = name.replace('"', '""')
     return f'"{doubled}"'
 
 
-def _is_plain(name: str) -> bool:
+def is_plain(name: str) -> bool:
     """Whether a column's name may stand in an expression as it is."""
-    try:
-        return pl.sql_expr(name).meta.root_names() == [name]
-    except WRONG:
-        return False
+    return columns_of(name) == [name]
 
 
 def _by_row(expr: pl.Expr) -> bool:

@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from lading.core.mapping import Array, Each, Expression, Object
-from lading.data.expressions import WRONG, parse
+from lading.data.expressions import parse
 from lading.data.read import open_join
 from lading.errors import Problem
+from lading.polars_sql import columns_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -104,10 +105,7 @@ def _within(node: Node) -> Iterator[Expression]:
 
 def _roots(expression: Expression) -> list[str]:
     """Return the columns of an expression; none when it cannot be read, which is told elsewhere."""
-    try:
-        return pl.sql_expr(expression.sql).meta.root_names()
-    except WRONG:
-        return []
+    return columns_of(expression.sql) or []
 
 
 def _slip(name: str, idle: list[str]) -> bool:

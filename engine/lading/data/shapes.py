@@ -195,7 +195,9 @@ def _kind_hint(wanted: Kind) -> str:
     """Return what to write instead."""
     if wanted in (Kind.OBJECT, Kind.ARRAY):
         return "Write an object or a list in the record, with expressions inside."
-    return f"Cast it: TRY_CAST(... AS {'BOOLEAN' if wanted is Kind.BOOLEAN else 'DOUBLE'})."
+    if wanted is Kind.BOOLEAN:
+        return "Write a condition, as in CASE WHEN ... THEN TRUE ELSE FALSE END."
+    return "Cast it: TRY_CAST(... AS DOUBLE)."
 
 
 def _dot(path: str, name: str) -> str:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from lading.core.expression_text import objection_to
 from lading.core.mapping import Array, Each, Expression, Literal, Object
-from lading.spec.expressions import trouble_in
 from lading.spec.interpolate import TypedMap, TypedSeq, Value
 from lading.spec.located_yaml import Broken
 from lading.spec.yaml_words import NO_SPACE
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from lading.core.mapping import Node, Place
     from lading.spec.interpolate import Typed
     from lading.spec.problems import Problems
+
+
+#: What is expected where an expression is refused.
+EXPRESSION = "an SQL expression over the source's columns"
 
 
 def compile_record(tree: Typed | None, problems: Problems) -> Object | None:
@@ -42,10 +46,10 @@ def compile_scalar(value: Value, problems: Problems) -> Literal | Expression | N
     if value.raw.startswith("=="):
         return Literal(value.value[1:], place)
     sql = value.value[1:].strip()
-    if trouble := trouble_in(sql):
+    if (objection := objection_to(sql)) is not None:
         cut = not value.quoted and problems.source.text[value.end : value.end + 1] == ","
-        advice = "quote the whole expression: between { } or [ ] a comma ends a value" if cut else ""
-        problems.add("expression", value.start, trouble, "an SQL expression over the source's columns", advice)
+        advice = "quote the whole expression: between { } or [ ] a comma ends a value" if cut else objection.suggestion
+        problems.add("expression", value.start, objection.message, EXPRESSION, advice)
         return None
     return Expression(sql, place)
 

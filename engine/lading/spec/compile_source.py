@@ -10,9 +10,10 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
 
+from lading.core.expression_text import objection_to
 from lading.core.job import Join, Results, Schedule, Source
 from lading.core.mapping import Expression
-from lading.spec.expressions import trouble_in
+from lading.spec.compile_record import EXPRESSION
 from lading.spec.interpolate import TypedMap, TypedSeq, Value
 from lading.spec.suggest import quoted
 
@@ -135,8 +136,8 @@ def _key(model: SourceModel, node: Typed | None, problems: Problems) -> tuple[st
     if node.raw.startswith("=="):
         return (model.key[0][1:],)
     sql = model.key[0][1:].strip()
-    if trouble := trouble_in(sql):
-        problems.add("expression", node.start, f'"key": {trouble}', "an SQL expression over the source's columns")
+    if (objection := objection_to(sql)) is not None:
+        problems.add("expression", node.start, f'"key": {objection.message}', EXPRESSION, objection.suggestion)
     return Expression(sql, problems.source.place(node.start))
 
 

@@ -81,6 +81,13 @@ class TypedSeq:
 Typed = Value | TypedMap | TypedSeq | Broken
 
 
+def _is_expression(text: str, path: tuple[str, ...]) -> bool:
+    """Whether a text is an SQL expression: it begins with one `=` and stands in a record or as a key."""
+    where = path[2:] if path[:1] == ("jobs",) else ()
+    holds = where[:1] == ("record",) or where[:2] in {("on_removed", "record"), ("source", "key")}
+    return holds and text.startswith("=") and not text.startswith("==")
+
+
 class Resolver:
     """Types a tree of values, with the environment put in."""
 
@@ -114,7 +121,7 @@ class Resolver:
         credential = path[:1] == ("connections",) and path[2:3] == ("credentials",)
         if credential or (hidden and in_connections(path) and path[2:3] != ("base_url",)):
             return Value(node.text, node.text, not node.plain, node.start, node.end)
-        filled = self._filled(node)
+        filled = self._filled(node, path)
         if filled is None:
             return Broken(node.start)
         if not node.plain or "${" in node.text:
@@ -146,8 +153,12 @@ class Resolver:
             advice = "is there no space after the colon?" if ":" in what else "take the key out if there is none"
             self._problems.add("no_value", at, f"{name} has no value", "a value", advice)
 
-    def _filled(self, node: Scalar) -> str | None:
-        """Return the text with the environment in it, or None when a reference cannot be followed."""
+    def _filled(self, node: Scalar, path: tuple[str, ...]) -> str | None:
+        """Return the text with the environment in it, or None when a reference cannot or must not be followed."""
+        if _is_expression(node.text, path) and any(one[0] != "$${" for one in _REFERENCE.finditer(node.text)):
+            advice = "write the value itself, take it from a column, or make it a whole value: member: ${NAME}"
+            self._problems.add("expression", node.start, "${...} inside of an expression", "columns and values", advice)
+            return None
         whole = True
 
         def put(match: re.Match[str]) -> str:

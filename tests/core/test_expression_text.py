@@ -1,0 +1,164 @@
+"""Expressions that could be more than values of a row are refused by their tokens."""
+
+from __future__ import annotations
+
+import pytest
+
+from lading.core.expression_text import LENGTH_MAX, objection_to
+
+QUERY = "SELECT x FROM read_csv('http://localhost/t')"
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        QUERY,
+        f"({QUERY})",
+        f"email IN ({QUERY})",
+        f"email in ({QUERY.lower()})",
+        f"EXISTS ({QUERY})",
+        f"email = ANY ({QUERY})",
+        f"email > ALL({QUERY})",
+        f"CASE WHEN a THEN CASE WHEN ({QUERY}) = 'a' THEN 1 END END",
+        f"email IN (WITH t AS ({QUERY}) {QUERY})",
+        "EXISTS (WITH t AS (TABLE u) TABLE t)",
+        "WITH",
+        "email IN (VALUES ('a'))",
+        "email IN (FROM read_csv('t'))",
+        "email IN ((FROM t))",
+        "TRIM((FROM t))",
+        "TRIM(FROM t)",
+        "TRIM(a, FROM t)",
+        "TRIM(a FROM b FROM t)",
+        "TRIM(a FROM (FROM t))",
+        "EXTRACT(year FROM (FROM t))",
+        "a IS DISTINCT FROM (FROM t)",
+        "a IS NOT DISTINCT FROM b FROM t",
+        "a DISTINCT FROM b",
+        "email FROM t",
+        "COUNT(a FROM t)",
+        "(TABLE t)",
+        'EXISTS(UPDATE "t" SET a = 1)',
+        "EXISTS(INSERT INTO t TABLE u)",
+        "email IN (DELETE t)",
+        "read_csv('http://localhost/t')",
+        "READ_PARQUET ('t')",
+        "scan_ndjson('t')",
+        "email IN (SELECT\u00a0x\u2003FROM\u3000t)",
+        "email IN (\u017fELECT x)",
+    ],
+)
+def test_queries_and_table_functions_are_refused(sql: str) -> None:
+    found = objection_to(sql)
+    assert found is not None
+    assert "source.join" in found.suggestion
+
+
+@pytest.mark.parametrize(
+    ("sql", "message"),
+    [
+        ("email/**/", "a comment (/*)"),
+        ("email -- note", "a comment (--)"),
+        ("$$email$$", "$ outside of quotes"),
+        ("email; email", "; outside of quotes"),
+        ("`email`", "` outside of quotes"),
+        ("email\\", "\\ outside of quotes"),
+        ("a\u200bb", "U+200B outside of quotes"),
+        ("SELECT\u200bx", "U+200B outside of quotes"),
+        ("\u20ac", "\u20ac outside of quotes"),
+        (f"x'\\'' || ({QUERY}) || '", "x' in an expression"),
+        (f"1x'\\'' || ({QUERY}) || '", "1x' in an expression"),
+        (f"e'\\'' || ({QUERY}) || '", "e' in an expression"),
+        (f"U&'\\' || ({QUERY}) || '", "&' in an expression"),
+        ('b"a"', 'b" in an expression'),
+        ("'a'x'b'", "x' in an expression"),
+        ("lower('a", "the expression ends inside of '"),
+        ('lower("a', 'the expression ends inside of "'),
+        ("lower(a", "the expression ends inside of ("),
+        ("a)", "the expression has a ) without its ("),
+        ("", "an expression without anything after the ="),
+        ("a" * (LENGTH_MAX + 1), "an expression of 8,001 characters, above 8,000"),
+    ],
+)
+def test_text_that_parsers_may_read_differently_is_refused(sql: str, message: str) -> None:
+    found = objection_to(sql)
+    assert found is not None
+    assert found.message.startswith(message)
+
+
+@pytest.mark.parametrize(
+    ("sql", "message", "suggestion"),
+    [
+        ("a IS TRUE", "IS TRUE ", "(...) IS NOT DISTINCT FROM TRUE"),
+        ("(a = 'Y') is\nnot true", "IS NOT TRUE ", "(...) IS DISTINCT FROM TRUE"),
+        ("a IS FALSE", "IS FALSE ", "(...) IS NOT DISTINCT FROM FALSE"),
+        ("CASE WHEN a IS NOT FALSE THEN 1 END", "IS NOT FALSE ", "(...) IS DISTINCT FROM FALSE"),
+        ("a IS UNKNOWN", "IS UNKNOWN ", "(...) IS NULL"),
+        ("a IS NOT UNKNOWN", "IS NOT UNKNOWN ", "(...) IS NOT NULL"),
+    ],
+)
+def test_tests_of_truth_are_refused_with_what_works(sql: str, message: str, suggestion: str) -> None:
+    found = objection_to(sql)
+    assert found is not None
+    assert found.message.startswith(message)
+    assert suggestion in found.suggestion
+
+
+@pytest.mark.parametrize(
+    ("sql", "cut"),
+    [
+        ("CAST(a AS VARCHAR(3))", "3)"),
+        ("a::varchar ( 3 )", "3)"),
+        ("TRY_CAST(a AS CHAR(2))", "2)"),
+        ("CAST(a AS TEXT(5))", "5)"),
+        ("CAST(a AS STRING(5))", "5)"),
+        ("CAST(a AS CLOB(5))", "5)"),
+        ("CAST(a AS CHARACTER VARYING(4))", "4)"),
+        ("CAST(a AS VARBINARY(4))", "4)"),
+        ("CAST(a AS VARCHAR(MAX))", "n)"),
+        ("CAST(a AS CHAR)", "1)"),
+        ("a::character", "1)"),
+        ("CAST(a AS NATIONAL CHARACTER)", "1)"),
+    ],
+)
+def test_types_with_a_length_are_refused_with_what_works(sql: str, cut: str) -> None:
+    found = objection_to(sql)
+    assert found is not None
+    assert "does not cut a value" in found.message
+    assert f"LEFT(CAST(x AS VARCHAR), {cut}" in found.suggestion
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "email",
+        '"select"',
+        '"from" || "a""b"',
+        "table",
+        "update + 1",
+        "(table IS NULL)",
+        "x IN (update, delete)",
+        "TRIM(BOTH ' ' FROM email)",
+        "EXTRACT(DAY FROM DATE(TRIM(BOTH ' ' FROM d), '%Y'))",
+        "SUBSTRING(email FROM 2 FOR 3)",
+        "a IS DISTINCT FROM b AND c IS NOT DISTINCT FROM TRUE",
+        "TRIM(a IS DISTINCT FROM b FROM c)",
+        "CAST(x AS TIMESTAMP WITH TIME ZONE)",
+        "'it''s SELECT x FROM y -- /* ; $ ${ ` \\'",
+        "CASE WHEN a LIKE'%b' THEN'x' ELSE\"a\" END",
+        "CAST(x AS CHARACTER VARYING)",
+        "CAST(x AS DECIMAL(10,2))",
+        "x::text",
+        "char IS NULL",
+        "a ^@ 'b' AND n // 2 % 3 = .5e-3 AND a !~ 'b'",
+        "ARRAY[1,2][1]",
+        "s.field",
+        "na\u00efve || Gro\u0308\u00dfe || \u540d\u524d || \u0928\u093e\u092e",
+        "n@x || #y",
+        "a\u00a0|| b",
+        "x = TRUE AND y IS NOT NULL",
+        "COALESCE(read_csv, scan_x, - -1)",
+    ],
+)
+def test_an_expression_over_columns_is_accepted(sql: str) -> None:
+    assert objection_to(sql) is None

