@@ -129,6 +129,8 @@ def test_query_as_a_name_of_a_column_makes_no_request(
     assert "the source has no column 'nmae'" in lading("validate").output
     change(deployment, "=initcap(nmae)", f'"={query}"')
     assert lading("validate").exit_code == 2
+    change(deployment, f'"={query}"', f'"{query}"')
+    assert "is the name of a column" in lading("validate").output
     assert listener.requests == []
 
 
@@ -159,3 +161,15 @@ def test_expression_without_its_meaning_is_refused_by_validate_and_sends_nothing
         assert "jobs.yaml:25:18: " in said.output
         assert advice in said.output
     assert not deployment.delivered("sitecore-cdp")
+
+
+def test_forgotten_equals_sign_is_refused_and_explicit_text_is_sent(
+    deployment: Deployment, lading: Callable[..., Result]
+) -> None:
+    change(deployment, "=initcap(name)", "name")
+    said = lading("validate")
+    assert said.exit_code == 2
+    assert "jobs.yaml:25:18: firstName: 'name' is the name of a column" in said.output
+    assert "Write =name for the value of the column, or == name for the text." in said.output
+    change(deployment, "firstName: name", "firstName: == name")
+    assert lading("validate").exit_code == 0

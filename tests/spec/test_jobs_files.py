@@ -109,6 +109,26 @@ def test_escaped_reference_in_an_expression_is_a_text(load_changed: Load) -> Non
     assert job_of(load_changed(change)).record.get("city") == Expression("replace(city, '${CITY}', '')")
 
 
+@pytest.mark.parametrize(
+    ("written", "value"),
+    [("== email", "email"), ("==  email", " email"), ("== =a", "=a"), ("== ${CITY}", "Rome"), ("==", "=")],
+)
+def test_text_behind_two_equals_signs_and_a_space_is_an_explicit_literal(
+    load_changed: Load, written: str, value: str
+) -> None:
+    found = job_of(load_changed(("guestType: customer", f'city: "{written}"'), environ={"CITY": "Rome"})).record
+    literal = found.get("city")
+    assert literal == Literal(value)
+    assert isinstance(literal, Literal)
+    assert literal.explicit
+
+
+def test_unquoted_text_behind_two_equals_signs_is_an_explicit_literal(load_changed: Load) -> None:
+    assert job_of(load_changed(("guestType: customer", "city: == First Name"))).record.get("city") == Literal(
+        "First Name"
+    )
+
+
 @pytest.mark.parametrize("environ", [{}, {"CITY": "SECRET"}])
 @pytest.mark.parametrize(
     ("old", "new"),

@@ -23,10 +23,14 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """The same value for every row."""
+    """The same value for every row.
+
+    `explicit` says that its text is meant as written (`== text`), or that it came from the environment.
+    """
 
     value: str | int | float | bool
     place: Place = field(default=Place(), compare=False)
+    explicit: bool = field(default=False, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from lading.data.expressions import parse, problem
 from lading.data.joins import joined_schema
 from lading.data.jsontext import Encoder, items_text
 from lading.data.keys import mark_of
+from lading.data.literals import literals_that_name_columns
 from lading.data.members import with_members
 from lading.data.read import Input, open_source
 from lading.data.shapes import Leaf, Record, compile_record, fits
@@ -100,6 +101,8 @@ def _compiled(
     record, problems = compile_record(job.record, vendor_schema.root if vendor_schema else None, schema)
     key, found = _key(job, schema)
     problems = [*found, *_named_columns(job, schema), *problems]
+    for written in (job.record, job.removal.record) if job.removal is not None else (job.record,):
+        problems += [one for one in literals_that_name_columns(written, schema) if one not in problems]
     columns: tuple[str, ...] = ()
     if rules.file.format is FileFormat.CSV:
         columns, found = header_names(job, record, template)

@@ -38,13 +38,14 @@ def compile_record(tree: Typed | None, problems: Problems) -> Object | None:
 def compile_scalar(value: Value, problems: Problems) -> Literal | Expression | None:
     """Return the literal or the expression of a value; None after a complaint.
 
-    What was written decides: a `=` that comes out of the environment is a literal one.
+    What was written decides: a `=` that comes out of the environment is a literal one. `== text` is the text behind
+    the blank, `==text` the text from its second `=` on.
     """
     place = problems.source.place(value.start)
     if not isinstance(value.value, str) or not value.raw.startswith("="):
-        return Literal(value.value, place)
+        return Literal(value.value, place, explicit="${" in value.raw)
     if value.raw.startswith("=="):
-        return Literal(value.value[1:], place)
+        return Literal(value.value[3 if value.raw.startswith("== ") else 1 :], place, explicit=True)
     sql = value.value[1:].strip()
     if (objection := objection_to(sql)) is not None:
         cut = not value.quoted and problems.source.text[value.end : value.end + 1] == ","

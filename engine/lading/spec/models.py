@@ -144,7 +144,7 @@ class JobModel(Strict):
     )
     record: Record = Field(
         title="Record",
-        description="What a row becomes. A leading = is an expression over the source's columns; == is a literal =.",
+        description="What a row becomes. A leading = is an expression over its columns; == text is that text.",
         examples=[{"guestType": "customer", "email": "=lower(EmailAddress)"}],
     )
     send: Annotated[
