@@ -179,28 +179,6 @@ def test_a_removal_whose_record_cannot_be_made_is_not_sent_without_its_identity(
         removing.records()
 
 
-def test_rows_at_or_below_the_high_water_mark_are_unchanged(bench: Bench) -> None:
-    bench.change(send=Send(what="changed", since="mail"))
-    bench.source(HEAD + "1,a,2026-01-01\n2,b,2026-02-01\n3,c,\n")
-    comparison = bench.compare()
-    assert (comparison.tally.added, comparison.high_water) == (3, "2026-02-01")
-    bench.high_water = "2026-01-01"
-    comparison = bench.compare()
-    assert (comparison.tally.unchanged, comparison.tally.added) == (1, 2)
-    bench.source(HEAD)
-    assert bench.compare().high_water == "2026-01-01"
-
-
-def test_numbers_of_a_source_without_types_are_put_in_order_as_numbers(bench: Bench) -> None:
-    bench.change(send=Send(what="changed", since="name"))
-    bench.source(HEAD + "1,8,m\n2,9,m\n")
-    bench.high_water = bench.compare().high_water
-    assert bench.high_water == "9"
-    bench.source(HEAD + "1,8,m\n2,9,m\n3,10,m\n4,9.5,m\n")
-    assert counts(bench) == {"unchanged": 2, "added": 2}
-    assert bench.compare().high_water == "10"
-
-
 @pytest.mark.parametrize("mark", ["31/12/2025", "soon", "2026-01-01", "-4"])
 def test_what_cannot_be_put_in_order_is_compared_with_the_baseline_and_told(bench: Bench, mark: str) -> None:
     bench.change(send=Send(what="changed", since="name"))
@@ -210,21 +188,6 @@ def test_what_cannot_be_put_in_order_is_compared_with_the_baseline_and_told(benc
     assert (comparison.tally.added, comparison.tally.unchanged) == (4, 0)
     assert list(comparison.warnings.values()) == [3]
     assert comparison.high_water == ("2026-01-01" if mark == "2026-01-01" else "12")
-
-
-def test_a_typed_high_water_mark_is_compared_as_its_type(bench: Bench) -> None:
-    bench.change_source(path="source.parquet")
-    bench.change(send=Send(what="changed", since="n"))
-    frame = pl.DataFrame({"id": ["1", "2"], "name": ["a", "b"], "mail": ["m", "n"], "n": [9, 10]})
-    frame.write_parquet(bench.folder / "source.parquet")
-    assert bench.compare().high_water == "10"
-    bench.high_water = "9"
-    assert counts(bench) == {"unchanged": 1, "added": 1}
-    moments = frame.with_columns(pl.Series("n", [NOW, NOW.replace(microsecond=5)]))
-    moments.write_parquet(bench.folder / "source.parquet")
-    bench.high_water = None
-    bench.high_water = bench.compare().high_water
-    assert counts(bench) == {"unchanged": 2}
 
 
 def test_the_plan_has_the_same_fingerprint_exactly_when_the_same_would_be_sent(bench: Bench) -> None:

@@ -73,3 +73,16 @@ def test_the_mark_of_another_spec_or_account_is_none(journal: Journal) -> None:
     journal.start_run(run, (), ())
     assert journal.high_water(run.job, run.identity, "0" * 64) is None
     assert journal.high_water(run.job, "another account", run.spec_hash) is None
+
+
+@pytest.mark.parametrize(("ended", "expected"), [(RunState.SETTLED, None), (RunState.HELD, "7")])
+def test_run_under_another_spec_ends_earlier_marks_unless_it_was_held(
+    journal: Journal, ended: RunState, expected: str | None
+) -> None:
+    tally = Tally(source_rows=2, selected=2, unchanged=2)
+    earlier = a_run(tally=tally, high_water="7")
+    journal.start_run(earlier, (), ())
+
+    journal.start_run(a_run(serial=2, tally=tally, spec_hash="0" * 64, state=ended), (), ())
+
+    assert mark(journal, earlier) == expected

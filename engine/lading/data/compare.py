@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import ExitStack, closing, suppress
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ import polars as pl
 from lading.core.accounting import Tally
 from lading.data import names
 from lading.data.ahead import Ahead, may_go_ahead
-from lading.data.diff import CHANGES, LOSERS, Given, Placed, place, read_flying
+from lading.data.diff import CHANGES, LOSERS, Given, NotHeldError, Placed, place, read_flying
 from lading.data.encode import removal_record
 from lading.data.examine import RECORDS, typed
 from lading.data.findings import write_changes, write_invalid
@@ -62,6 +62,9 @@ class Seen:
 def compare(job: Job, rules: VendorRules, baseline: Baseline, context: CompareContext, workers: Workers) -> Comparison:
     """Return what a run would send.
 
+    Rows below the mark of `send: since` are not mapped. If one of them is of a key whose record the baseline does not
+    hold, the work begins again without the mark: every row is then compared.
+
     Raises:
         SourceError: when the source cannot be read to its end as declared.
         SpecError: when the job does not fit the source.
@@ -69,12 +72,16 @@ def compare(job: Job, rules: VendorRules, baseline: Baseline, context: CompareCo
     make_private(context.folder)
     plan = make_plan(job, rules, context.template)
     lookups = load(plan.job.source, context.folder)
-    recipe = recipe_of(plan, lookups, context.folder, now=context.now, high_water=context.high_water)
     extent = extent_of(plan.given)
-    for one in (True, False) if plan.grouped else (False,):
-        with suppress(UnsortedError):
-            return _compared(_Work(plan, context, recipe, workers, extent, streamed=one), baseline)
-    raise AssertionError
+    mark, streamed = context.high_water, plan.grouped
+    while True:
+        recipe = recipe_of(plan, lookups, context.folder, now=context.now, high_water=mark)
+        try:
+            return _compared(_Work(plan, context, recipe, workers, extent, streamed=streamed), baseline)
+        except UnsortedError:
+            streamed = False
+        except NotHeldError:
+            mark = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +101,7 @@ def _compared(work: _Work, baseline: Baseline) -> Comparison:
 
     Raises:
         UnsortedError: when the source was taken for sorted by its key and is not.
+        NotHeldError: when a row below the mark is of a key whose record the baseline does not hold.
     """
     plan, context, job = work.plan, work.context, work.plan.job
     folder = context.folder

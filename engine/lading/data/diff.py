@@ -81,17 +81,25 @@ def place(job: Job, given: Given, placed: Placed) -> None:
 
     Raises:
         SourceError: when a key stands twice and the job does not say which row wins.
+        NotHeldError: when a row below the mark of `send: since` is of a key whose record the baseline does not hold.
     """
     few = given.records.rows + given.flying.rows + given.baseline.rows <= PART
     parts = 1 if few and not given.records.spilled and not given.flying.spilled else PARTS
-    doubled = Twice()
+    doubled, not_held = Twice(), False
     for found in in_order(lambda one: _part(job, *one), _parts(given, parts), _AT_ONCE):
         doubled.add(found.doubled)
-        if doubled.keys:
+        not_held = not_held or found.not_held
+        if doubled.keys or not_held:
             continue
         _keep(placed, found)
     if doubled.keys:
         raise doubled.error(job)
+    if not_held:
+        raise NotHeldError
+
+
+class NotHeldError(Exception):
+    """A row that was left out as old, unread, is of a key whose record the target is not known to hold."""
 
 
 def _parts(given: Given, parts: int) -> Iterator[tuple[pl.DataFrame, list[pl.DataFrame], pl.DataFrame]]:
@@ -107,12 +115,13 @@ def _parts(given: Given, parts: int) -> Iterator[tuple[pl.DataFrame, list[pl.Dat
 
 @dataclass(slots=True, kw_only=True)
 class _Found:
-    """What was found about one part of the keys."""
+    """What was found about one part of the keys. `not_held`: see `NotHeldError`."""
 
     counts: Counter[str]
     changes: pl.DataFrame
     losers: pl.DataFrame
     doubled: pl.DataFrame | None
+    not_held: bool = False
 
 
 def _keep(placed: Placed, found: _Found) -> None:
@@ -144,10 +153,14 @@ def _part(job: Job, rows: pl.DataFrame, segments: list[pl.DataFrame], flying: pl
     good = winners.filter(~pl.col("bad"))
     found.counts["invalid"] += winners.height - good.height
     found.counts["at_target"] += before.height - before["accepted"].null_count()
-    old = good.filter(pl.col(names.OLD)).height
-    found.counts["unchanged"] += old
-    good = good.filter(~pl.col(names.OLD)) if old else good
     flying = flying.unique()
+    old = good.filter(pl.col(names.OLD))
+    if old.height:
+        if not _all_held(old, before, flying):
+            found.not_held = True
+            return found
+        found.counts["unchanged"] += old.height
+        good = good.filter(~pl.col(names.OLD))
     state = _state(job, good, before, flying)
     found.counts.update(dict(state["state"].value_counts().iter_rows()))
     sent = state.filter(pl.col("state").is_in(["added", "changed"]))
@@ -171,6 +184,13 @@ def gone_from(rows: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
     """Return what is known of the keys that the target holds, or may hold, and that have no row any more."""
     held = pl.col("accepted").is_not_null() | pl.col("last_state").is_in((AGAIN, REMOVAL_UNKNOWN))
     return before.filter(held).join(rows, left_on="key", right_on=names.KEY, how="anti")
+
+
+def _all_held(old: pl.DataFrame, before: pl.DataFrame, flying: pl.DataFrame) -> bool:
+    """Whether the newest version of each of these keys is one that the target accepted, and none is under way."""
+    accepted = pl.col("accepted").is_not_null() & (pl.col("last_state").fill_null(0) == 0)
+    held = _beside(old, before).filter(accepted)
+    return held.height == old.height and not held.join(flying, left_on=names.KEY, right_on="key", how="semi").height
 
 
 def _no_losers() -> pl.DataFrame:

@@ -43,8 +43,6 @@ def examine(plan: Plan, frame: pl.DataFrame, rules: list[Check], high_water: str
     if plan.job.source.duplicates.startswith("by:"):
         frame = frame.with_columns(_rank(plan, plan.job.source.duplicates.removeprefix("by:")))
         columns.append(names.RANK)
-    if plan.grouped:
-        frame = frame.with_columns(pl.col(names.OLD).all().over(names.HEAD))
     fresh = frame.filter(~pl.col(names.OLD))
     found = mapped(plan, fresh)
     broken = judged(found, rules, warnings)
@@ -55,7 +53,6 @@ def examine(plan: Plan, frame: pl.DataFrame, rules: list[Check], high_water: str
     found = replace(found, heads=heads)
     if fresh.height < frame.height:
         old = frame.filter(pl.col(names.OLD))
-        old = old.filter(pl.col(names.ROW) == pl.col(names.HEAD)) if plan.grouped else old
         empty = pl.lit(None, dtype=pl.Binary).alias(names.FINGERPRINT)
         old = old.with_columns(empty, pl.lit(value=False).alias("bad"))
         heads = pl.concat([heads.select(old.columns), old]).sort(names.ROW)
@@ -78,7 +75,11 @@ def _rank(plan: Plan, column: str) -> pl.Expr:
 
 
 def _old(plan: Plan, high_water: str | None, frame: pl.DataFrame, warnings: dict[str, int]) -> pl.Expr:
-    """Return whether a row is at or below the high water mark. What cannot be put in order is never old."""
+    """Return whether a row is below the high water mark; what cannot be put in order is not.
+
+    A row that is equal to the mark may have come after the row that set it. With `each:` no row counts as old: it says
+    nothing of the other rows of its key, of which one may be new, changed or gone.
+    """
     since = plan.job.send.since
     if since is None:
         return pl.lit(value=False)
@@ -89,12 +90,12 @@ def _old(plan: Plan, high_water: str | None, frame: pl.DataFrame, warnings: dict
             f"rows whose {since} is neither a number nor a date that begins with the year, compared with what is held"
         )
         warnings[what] = unclear
-    if high_water is None:
+    if high_water is None or plan.grouped:
         return pl.lit(value=False)
     if kind == pl.String:
-        return ranks.at_or_below(rank, ranks.rank_of(high_water))
+        return ranks.surely_below(rank, ranks.rank_of(high_water))
     limit = typed(pl.Series([high_water], dtype=pl.String), kind)[0]
-    return (pl.col(since) <= pl.lit(limit, dtype=kind)).fill_null(value=False)
+    return (pl.col(since) < pl.lit(limit, dtype=kind)).fill_null(value=False)
 
 
 def record_limit(plan: Plan) -> int | None:

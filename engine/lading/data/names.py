@@ -24,7 +24,7 @@ SENT_AS = "lading:sent_fingerprint"
 OP = "lading:op"
 #: our reference of the record
 REF = "lading:ref"
-#: rows at or below the high water mark
+#: rows below the high water mark
 OLD = "lading:old"
 
 

@@ -5,6 +5,7 @@ CSV has no types, and as text `10` comes before `9`. It does not know what the o
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -19,6 +20,11 @@ _WORD: Final = r"^[^\d+-]"
 #: What a rank begins with: the kind of its text. Nothing of one kind says whether it is above something of another.
 UNCLEAR, NUMBER, DATE, WORD = "0", "1", "2", "3"
 _WIDTH: Final = 19
+#: A date with or without a time, and nothing after it that changes the order of two such texts: no `PM`, no name of a
+#: zone whose offset changes.
+_MOMENT: Final = re.compile(
+    r"(\d{4}[-/.]\d{2}[-/.]\d{2}(?:[T ]\d{2}:\d{2}(?::\d{2}(?:[.,]\d+)?)?)?)(| ?Z| ?UTC| ?[+-]\d{2}(?::?\d{2})?)"
+)
 
 
 def rank(text: pl.Expr) -> pl.Expr:
@@ -43,10 +49,21 @@ def is_ordered(ranks: pl.Expr) -> pl.Expr:
     return ranks.str.slice(0, 1).is_in([NUMBER, DATE])
 
 
-def at_or_below(ranks: pl.Expr, mark: str) -> pl.Expr:
-    """Return whether a text is surely not above another one, given the ranks of both."""
-    alike = ranks.str.starts_with(mark[:1])
-    return (is_ordered(ranks) & alike & (ranks <= pl.lit(mark))).fill_null(value=False)
+def surely_below(ranks: pl.Expr, mark: str) -> pl.Expr:
+    """Return whether a text is below another one beyond doubt, given the ranks of both.
+
+    Numbers are compared by their whole part. Dates are compared if they are written alike: `2026-01-02` says nothing of
+    `2026-01-02T08:00`, nor does a time of one offset of a time of another. Equal texts are not below each other.
+    """
+    if mark.startswith(NUMBER):
+        size = 1 + _WIDTH
+        return (ranks.str.starts_with(NUMBER) & (ranks.str.head(size) < pl.lit(mark[:size]))).fill_null(value=False)
+    moment = _MOMENT.fullmatch(mark[1:]) if mark.startswith(DATE) else None
+    if moment is None:
+        return pl.lit(value=False)
+    digits = "".join(r"\d" if one.isdigit() else re.escape(one) for one in moment[1])
+    alike = ranks.str.contains(f"^{DATE}{digits}{re.escape(moment[2])}$")
+    return (alike & (ranks < pl.lit(mark))).fill_null(value=False)
 
 
 def rank_of(text: str) -> str:

@@ -33,7 +33,7 @@ _KEPT = 2
 class Recipe:
     """What a plan is made of, all of it plain and picklable. `lookups` are files named by their digest.
 
-    `now` is the moment that rules about the past go by; `high_water` the mark below which rows are old.
+    `now` is the moment that rules about the past go by; `high_water` the mark below which rows are old (None: none is).
     """
 
     job: Job

@@ -171,12 +171,17 @@ class Queries(Store):
         """Return the greatest `since` value up to which the target surely holds every row as this spec makes it.
 
         That is what the newest settled run under the same spec saw of which every row was accepted or unchanged. A row
-        that was invalid, refused, unknown, or waited stands below the mark of its run, so an earlier one holds.
+        that was invalid, refused, unknown, or waited stands below the mark of its run, so an earlier one holds. A run
+        under another spec that may have sent anything ends all earlier marks: the target holds what that one made.
         """
         where = "WHERE job = ? AND identity = ? AND spec_hash = ? AND state = 'settled' AND high_water IS NOT NULL "
         for place in ("held", "invalid", "standing_rejected", "standing_unknown"):
             where += f"AND json_extract(tally, '$.{place}') = 0 "
-        where += "AND NOT EXISTS (SELECT 1 FROM rejects WHERE rejects.run = runs.id)"
+        where += "AND NOT EXISTS (SELECT 1 FROM rejects WHERE rejects.run = runs.id) "
+        where += (
+            "AND NOT EXISTS (SELECT 1 FROM runs AS later WHERE later.job = runs.job AND later.identity = runs.identity "
+            "AND later.serial > runs.serial AND later.spec_hash <> runs.spec_hash AND later.state <> 'held')"
+        )
         newest = self._runs(f"{where} ORDER BY serial DESC LIMIT 1", [job, identity, spec_hash])
         return newest[0].high_water if newest else None
 

@@ -41,8 +41,8 @@ class SinceModel(Strict):
 
     since: w.Text = Field(
         title="Column",
-        description="Rows above the greatest value up to which the target holds every row: numbers, or dates that "
-        "begin with the year. Other values are compared with what the target holds.",
+        description="Numbers, or dates that begin with the year. A row below the greatest value up to which the target "
+        "holds every row is unchanged if the target holds its key; every other row is compared with what it holds.",
         examples=["updated_at"],
     )
 
