@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from lading.data import names, ranks
+from lading.data.agreement import disagreeing, merged
 from lading.data.records import Mapped, Plan, fingerprints, judged, lines, mapped
 from lading.data.widths import widest
 
@@ -46,6 +47,8 @@ def examine(plan: Plan, frame: pl.DataFrame, rules: list[Check], high_water: str
     fresh = frame.filter(~pl.col(names.OLD))
     found = mapped(plan, fresh)
     broken = judged(found, rules, warnings)
+    if plan.grouped:
+        broken = merged(broken, disagreeing(plan, fresh))
     broken = _with_oversized(plan, found, broken)
     heads = found.heads.with_columns(fingerprints(plan, found), pl.lit(value=False).alias("bad"))
     if broken.height:
