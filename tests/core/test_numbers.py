@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lading.core import backoff, tickets
 from lading.core.accounting import Settlement, Tally, UnbalancedError, settle
 from lading.core.batch import Batch, Books, Phase, Verb
-from lading.core.guards import Budget, Guards, Limit, breaches, within_budget
+from lading.core.guards import AfterEdit, Budget, Guards, Limit, breaches, in_force, within_budget
 
 COUNT = st.integers(min_value=0, max_value=10**9)
 BEFORE_BOOKS = (Phase.PREPARED, Phase.ALLOCATED, Phase.SUBMITTED, Phase.SETTLED, Phase.STUCK)
@@ -211,6 +211,50 @@ def test_a_plan_within_its_guards_breaks_none_and_no_guards_hold_nothing() -> No
     guards = Guards(max_remove=Limit(percent=5), max_change=Limit(count=2), min_rows=1000)
     assert breaches(Tally(source_rows=1000, changed=2, removed=5), guards, baseline_rows=100) == ()
     assert breaches(Tally(source_rows=0, changed=10**6, removed=10**6), Guards(), baseline_rows=0) == ()
+
+
+@pytest.mark.parametrize(
+    ("removed", "held", "broken"),
+    [(10, 10, []), (11, 11, ["max_remove"]), (11, 220, []), (11, 219, ["max_remove"]), (50, 1000, [])],
+)
+def test_job_that_removes_is_held_beyond_ten_keys_and_five_percent(removed: int, held: int, broken: list[str]) -> None:
+    tally = Tally(source_rows=1, removed=removed)
+    found = breaches(tally, Guards(), baseline_rows=held, removes=True)
+    assert [one.guard for one in found] == broken
+    assert breaches(tally, Guards(max_remove=Limit(percent=100)), baseline_rows=held, removes=True) == ()
+    assert breaches(tally, Guards(), baseline_rows=held) == ()
+
+
+def test_empty_source_is_held_only_for_what_it_would_remove() -> None:
+    def guards_of(removed: int, own: Guards) -> list[str]:
+        found = breaches(Tally(removed=removed), own, baseline_rows=3, removes=True)
+        return [one.guard for one in found]
+
+    assert guards_of(3, Guards()) == ["min_rows"]
+    assert guards_of(3, Guards(max_remove=Limit(percent=100))) == ["min_rows"]
+    assert guards_of(3, Guards(min_rows=0)) == []
+    assert guards_of(0, Guards()) == []
+    assert guards_of(0, Guards(min_rows=1)) == ["min_rows"]
+
+
+def test_removals_after_an_edit_are_held_unless_the_job_says_otherwise() -> None:
+    def messages(removed: int, own: Guards, *, since: str = "guests-7") -> list[str]:
+        tally = Tally(source_rows=1, removed=removed)
+        return [one.message for one in breaches(tally, own, baseline_rows=9, removes=True, edited_since=since)]
+
+    [message] = messages(1, Guards(max_remove=Limit(percent=100)))
+    assert "edited since run guests-7, and the plan would remove 1 of 9 records" in message
+    assert messages(0, Guards()) == []
+    assert messages(1, Guards(), since="") == []
+    assert messages(1, Guards(removals_after_edit=AfterEdit.SEND)) == []
+
+
+def test_defaults_fill_in_what_a_job_that_removes_does_not_say() -> None:
+    assert in_force(Guards(), removes=False) == Guards()
+    default = in_force(Guards(), removes=True)
+    assert (str(default.max_remove), default.min_rows, default.removals_after_edit) == ("10 or 5%", 1, "hold")
+    own = Guards(max_remove=Limit(count=0), min_rows=0, removals_after_edit=AfterEdit.SEND)
+    assert in_force(own, removes=True) == own
 
 
 def test_by_default_no_record_may_fail() -> None:

@@ -12,7 +12,9 @@ from hypothesis import strategies as st
 
 from lading.core.accounting import Tally, UnbalancedError, settle
 from lading.core.batch import Phase, RunId
-from lading.core.run import Run, RunState, cut_short, settlement_of, with_sealed
+from lading.core.job import Job, Source
+from lading.core.mapping import Object
+from lading.core.run import Run, RunState, cut_short, edited_since, settlement_of, with_sealed
 
 PLANNED = 3 * ROWS
 
@@ -116,3 +118,24 @@ def test_a_cut_moves_records_from_what_is_sent_to_what_is_held_and_loses_none(
     once.check()
     twice.check()
     assert settle("guests", "guests-1", twice, ()).held == planned + 7
+
+
+@pytest.mark.parametrize(
+    ("removal", "spec", "since"),
+    [("a", "s", ""), ("a", "t", ""), ("b", "s", "guests-1"), ("", "s", ""), ("", "t", "guests-1")],
+)
+def test_edit_is_seen_by_what_decides_removals(removal: str, spec: str, since: str) -> None:
+    job = Job(
+        name="job",
+        source=Source(path="a.csv", folder="/", key=("id",)),
+        connection="c",
+        target={},
+        mode="upsert",
+        record=Object(()),
+        spec_hash="s",
+        mapping_hash="m",
+        removal_hash="a",
+    )
+    last = a_run(removal_hash=removal, spec_hash=spec)
+    assert edited_since(job, last) == since
+    assert edited_since(job, None) == ""

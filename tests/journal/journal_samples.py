@@ -27,6 +27,7 @@ from lading.core.events import (
     Uploaded,
 )
 from lading.core.run import Run, RunState
+from lading.journal import codec
 from lading.ports import BaselineEntry, Reject, SegmentEntry
 
 if TYPE_CHECKING:
@@ -80,6 +81,12 @@ def a_run(job: str = "guests", serial: int = 1, batches: int = 1, **changes: obj
         warnings={"email": 3},
     )
     return replace(run, **changes)  # type: ignore[arg-type]  # the tests name real members
+
+
+def run_row_without_removal_hash(run: Run, row: Callable[[Run], codec.Row] = codec.run_row) -> codec.Row:
+    """Return the row of a run as it was written before runs had a removal hash; its seal is the same."""
+    assert not run.removal_hash
+    return {name: value for name, value in row(run).items() if name != "removal_hash"}
 
 
 def started(journal: Journal, job: str = "guests", serial: int = 1, batches: int = 1) -> list[Batch]:

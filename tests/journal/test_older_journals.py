@@ -6,11 +6,11 @@ import sqlite3
 from typing import TYPE_CHECKING
 
 import pytest
-from journal_samples import DELIVERED, NOW, a_baseline, lived, rejects, started
+from journal_samples import DELIVERED, NOW, a_baseline, lived, rejects, run_row_without_removal_hash, started
 from sqlite_utils import Database, Migrations
 
 from lading.errors import StateError
-from lading.journal import Journal, schema
+from lading.journal import Journal, codec, schema
 from lading.ports import BaselineEntry, SegmentEntry
 
 if TYPE_CHECKING:
@@ -28,6 +28,7 @@ def first(state: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         older.setattr(schema, "migrations", only)
         older.setattr(schema, "SCHEMA_VERSION", 1)
         older.setattr(schema, "SEGMENTS_SINCE", 99)
+        older.setattr(codec, "run_row", run_row_without_removal_hash)
         schema.right_shape.cache_clear()
         with Journal.open(state, lineage="ours") as journal:
             one, _ = started(journal, batches=2)
@@ -59,6 +60,9 @@ def test_a_journal_whose_baseline_was_one_file_goes_on_with_it_as_the_oldest_seg
         assert [journal.baseline(job, "motorweb:acme") for job in OLD] == [expected(job) for job in OLD]
         assert journal.audit() == ()
         assert journal.rejects_count() == 3
+        last = journal.last_planned("guests", "motorweb:acme")
+        assert last is not None
+        assert (last.serial, last.removal_hash) == (1, "")
         [batch] = journal.open_batches()
         after = a_baseline(batch, "d" * 64)
         longer = BaselineEntry(
@@ -80,6 +84,7 @@ def test_an_older_journal_is_read_without_being_changed(first: Path) -> None:
         assert journal.baseline("guests", "another") is None
         assert journal.baseline_files("orders") == (f"{OLD['orders']}.parquet",)
         assert len(journal.open_batches()) == 1
+        assert journal.last_planned("guests", "motorweb:acme") == journal.run("guests-1")
     assert (first / "journal.db").read_bytes() == before
     assert version(first) == 1
 

@@ -21,7 +21,9 @@ if TYPE_CHECKING:
     from kit.deployment import Deployment
 
 TEXT = (Path(__file__).parents[2] / "docs" / "gitops.md").read_text(encoding="utf-8")
-ROWS = dict(re.findall(r"^\| (.+?) \| (.+) \|$", TEXT.partition("| --- | --- |\n")[2], re.MULTILINE))
+ROWS = dict(
+    re.findall(r"^\| (.+?) \| (.+) \|$", TEXT.partition("| --- | --- |\n")[2].partition("\n\n")[0], re.MULTILINE)
+)
 
 
 def pipeline() -> dict[str, Any]:
@@ -123,7 +125,12 @@ EDITS: dict[str, tuple[Callable[[str], str], str]] = {
     "a job is taken out": (lambda text: text[: text.index("  guests:")], "vehicles: + 20 adds"),
 }
 #: the other edits of the table, each of which has a test of its own below
-STORIES = ("`guards`", "`on_removed`, to a mode that removes", "the account of a connection, or its `base_url`")
+STORIES = (
+    "`guards`",
+    "`on_removed`, to a mode that removes",
+    "`source`: its `path`, `join`, `format`, `delimiter`, `encoding` or `nulls`",
+    "the account of a connection, or its `base_url`",
+)
 
 
 def test_every_edit_of_the_table_is_tried() -> None:
@@ -174,6 +181,28 @@ def test_what_went_long_ago_is_removed_when_removals_are_wanted_and_max_remove_h
     edited(deployment, swap("on_removed: ignore", "on_removed: delete\n    guards: {max_remove: 0}"))
     deployment.run("sync", "guests", expect=6)
     edited(deployment, swap("max_remove: 0", "max_remove: 1"))
+    deployment.run("sync", "guests", expect=6)
+    deployment.run("approve", "guests")
+    assert "1 removed" in deployment.run("sync", "guests")
+
+
+def test_removals_after_an_edit_of_the_source_are_held_until_they_are_approved_or_the_guard_lets_them(
+    deployment: Deployment,
+) -> None:
+    deployment.run("sync", "guests")
+    rows = (deployment.folder / "guests.csv").read_text(encoding="utf-8")
+    for number in (1, 2):
+        rows = rows.replace(f"G{number},guest {number},guest{number}@example.com\n", "")
+        (deployment.folder / f"other{number}.csv").write_text(rows, encoding="utf-8")
+
+    edited(deployment, swap("path: guests.csv", "path: other1.csv"))
+    deployment.run("sync", "guests", expect=6)
+    deployment.run("approve", "guests")
+    assert "1 removed" in deployment.run("sync", "guests")
+
+    edited(deployment, swap("path: other1.csv", "path: other2.csv"))
+    deployment.run("sync", "guests", expect=6)
+    edited(deployment, swap("    on_removed:", "    guards: {removals_after_edit: send}\n    on_removed:"))
     assert "1 removed" in deployment.run("sync", "guests")
 
 

@@ -55,6 +55,7 @@ _SITECORE = """\
       email: =lower(email)
       identifiers: [{provider: NAME, id: =id}]
     on_removed: REMOVED
+    guards: {min_rows: 0}
 """
 _COLUMNS = {"vehicles": ("id", "vin", "plate", "state"), "guests": ("id", "name", "email")}
 _COLUMNS["members"] = _COLUMNS["guests"]

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from lading.app import App
     from lading.core.batch import Batch
     from lading.core.job import Job
+    from lading.core.run import Run
     from lading.journal import Journal
     from lading.ports import BaselineEntry, Memory, Sink, Vendor
 
@@ -37,6 +38,10 @@ class NothingYet:
 
     def baseline(self, job: str, identity: str) -> BaselineEntry | None:  # noqa: ARG002 - the same
         """Return that the target is known to hold nothing."""
+        return None
+
+    def last_planned(self, *_: str) -> Run | None:
+        """Return that there was no run."""
         return None
 
     def approved(self, job: str, plan: str) -> bool:  # noqa: ARG002 - the same

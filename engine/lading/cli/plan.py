@@ -10,7 +10,6 @@ from lading.cli.command import command, job_names
 from lading.cli.offline import offline_context, offline_world
 from lading.cli.session import Answer, Session
 from lading.cli.sync import retry_rejected, sending_rejected
-from lading.core.run import RunState
 from lading.errors import ExitCode, LadingError, SpecError
 from lading.reconcile.prepare import plan as plan_job
 from lading.reconcile.sync import gravest
@@ -21,7 +20,6 @@ if TYPE_CHECKING:
 
     from lading.app import App
     from lading.core.job import Job
-    from lading.journal import Journal
     from lading.reconcile.context import JobContext, World
 
 #: What `--detailed-exitcode` says when there is something to send. Not 2: that is a usage error.
@@ -56,7 +54,7 @@ def plan(
         if problems:
             raise SpecError(problems)
         with offline_world(app, journal) as world:
-            plans, failed = _plans(app, chosen, world, journal, limit)
+            plans, failed = _plans(app, chosen, world, limit)
     report = PlansReport(
         plans=plans,
         unplanned=tuple(Unplanned(job=job, message=error.message, hint=error.hint) for job, error in failed.items()),
@@ -68,20 +66,20 @@ def plan(
 
 
 def _plans(
-    app: App, jobs: Sequence[Job], world: World, journal: Journal | None, limit: int
+    app: App, jobs: Sequence[Job], world: World, limit: int
 ) -> tuple[tuple[PlanReport, ...], dict[str, LadingError]]:
     """Plan every job that can be planned; what keeps one of them from it is told with the others."""
     plans: list[PlanReport] = []
     failed: dict[str, LadingError] = {}
     for job in jobs:
         try:
-            plans.append(_planned(offline_context(app, job), world, journal, limit))
+            plans.append(_planned(offline_context(app, job), world, limit))
         except LadingError as error:
             failed[job.name] = error
     return tuple(plans), failed
 
 
-def _planned(context: JobContext, world: World, journal: Journal | None, limit: int) -> PlanReport:
+def _planned(context: JobContext, world: World, limit: int) -> PlanReport:
     made = plan_job(context, world)
     comparison = made.comparison
     return PlanReport(
@@ -93,16 +91,15 @@ def _planned(context: JobContext, world: World, journal: Journal | None, limit: 
         baseline_rows=comparison.baseline_rows,
         in_flight=len(world.memory.open_batches(context.job.name)),
         warnings=comparison.warnings,
-        edited=journal is not None and _edited(context, journal),
+        edited=_edited(context, world),
         budget=context.job.budget,
         excerpt=world.data.excerpt(comparison, limit),
     )
 
 
-def _edited(context: JobContext, journal: Journal) -> bool:
+def _edited(context: JobContext, world: World) -> bool:
     """Whether the job shapes what it sends otherwise than the last run that sent to this account."""
-    runs = (one for one in journal.history(context.job.name) if one.identity == context.identity)
-    last = next((one for one in runs if one.state is not RunState.HELD), None)
+    last = world.memory.last_planned(context.job.name, context.identity)
     return last is not None and last.spec_hash != context.job.spec_hash
 
 

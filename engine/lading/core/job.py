@@ -117,6 +117,7 @@ class Job:
     `spec_hash` is the hex SHA-256 of everything that shapes what is sent; a comment or a schedule does not change it.
     `mapping_hash` is that of what makes a record of a row's values, and is in the fingerprint of every row: reading the
     same values in another way, or removing what left the source, does not change it.
+    `removal_hash` is that of what decides which keys are removed, and how: the source as written, its key, on_removed.
     """
 
     name: str
@@ -135,6 +136,7 @@ class Job:
     budget: Budget = field(default_factory=Budget)
     depends_on: tuple[str, ...] = ()
     compression: str = "fast"
+    removal_hash: str = ""
     place: Place = field(default=Place(), compare=False)
 
 

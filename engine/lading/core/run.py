@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
+    from lading.core.job import Job
+
 
 class RunState(StrEnum):
     """How far a run has come."""
@@ -36,7 +38,7 @@ class Run:
 
     `plan` is the fingerprint of the comparison, which an approval names. `high_water` is the greatest `since` value
     that the run saw, when the job sends by it. `reason` says which guard holds a held run, or that preparing was cut
-    short.
+    short. `removal_hash` is that of the job; empty in runs of older releases.
     """
 
     id: RunId
@@ -52,6 +54,18 @@ class Run:
     high_water: str | None = None
     warnings: Mapping[str, int] = field(default_factory=dict)
     settled_at: datetime | None = None
+    removal_hash: str = ""
+
+
+def edited_since(job: Job, last: Run | None) -> str:
+    """Return the id of a job's last run if it was edited since which keys are removed, and how; empty if it was not.
+
+    Of a run of an older release only the hash of its whole spec is known, which has no paths.
+    """
+    if last is None:
+        return ""
+    same = last.removal_hash == job.removal_hash if last.removal_hash else last.spec_hash == job.spec_hash
+    return "" if same else last.id
 
 
 def settlement_of(run: Run, batches: Iterable[Batch]) -> Settlement:

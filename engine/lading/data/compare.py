@@ -187,6 +187,7 @@ def _comparison(seen: Seen, placed: Placed, folder: Path) -> Comparison:
         baseline_rows=counts["at_target"],
         high_water=None if seen.high_water is None else str(seen.high_water),
         warnings=seen.warnings,
+        removals_known=not seen.keyless,
     )
 
 

@@ -75,8 +75,10 @@ def canonical(value: object) -> str:
 
 
 def seal(row: Row) -> str:
-    """Return the check sum of a row, over every column but the seal itself."""
+    """Return the check sum of a row, over every column but the seal itself, and those that it was written without."""
     bare = {name: value for name, value in row.items() if name not in ("seal", "no")}
+    if bare.get("removal_hash") == "":
+        del bare["removal_hash"]
     return hashlib.blake2b(canonical(bare).encode(), digest_size=16).hexdigest()
 
 
@@ -192,6 +194,7 @@ def run_row(run: Run) -> Row:
         "high_water": run.high_water,
         "warnings": canonical(dict(run.warnings)),
         "reason": clean(run.reason),
+        "removal_hash": run.removal_hash,
     }
     return row | {"seal": seal(row)}
 
@@ -217,6 +220,7 @@ def read_run(row: Row) -> Run:
         high_water=row["high_water"],
         warnings=json.loads(row["warnings"]),
         reason=row["reason"],
+        removal_hash=row.get("removal_hash", ""),
     )
 
 

@@ -57,6 +57,11 @@ class Queries(Store):
         """Whether a batch of the run is not delivered: asked at every delivery, so no row of a thousand is read."""
         return bool(self._rows("SELECT 1 FROM batches WHERE run = ? AND phase <> 'delivered' LIMIT 1", [run]))
 
+    def last_planned(self, job: str, identity: str) -> Run | None:
+        """Return the newest run of a job to an account that no guard held: the last one whose removals were sent."""
+        where = "WHERE job = ? AND identity = ? AND state <> 'held' ORDER BY serial DESC LIMIT 1"
+        return next(iter(self._runs(where, [job, identity])), None)
+
     def run(self, run: str) -> Run:
         """Return a run by its id.
 

@@ -13,7 +13,7 @@ from lading.journal.library import Database, Migrations
 #: "ladi": says that a SQLite file is a journal of lading.
 APPLICATION_ID = 0x6C616469
 #: Rises with each migration; a file with a greater number was written by a newer lading.
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 4
 #: Before this version a baseline was one file, in the table `baselines`.
 SEGMENTS_SINCE = 2
 
@@ -223,6 +223,12 @@ def m003_runs_that_are_preparing(db: Database) -> None:
         db.execute(statement)
     db.execute("INSERT INTO runs SELECT * FROM runs_before")
     db.execute("DROP TABLE runs_before")
+
+
+@migrations()
+def m004_what_decides_removals(db: Database) -> None:
+    """Runs remember what decided which keys they removed; it is empty in those of before."""
+    db.execute("ALTER TABLE runs ADD COLUMN removal_hash TEXT NOT NULL DEFAULT ''")
 
 
 def migrate(db: Database, lineage: str) -> None:

@@ -93,6 +93,10 @@ class Memory(Protocol):
         """Return the newest run of a job, whatever its state."""
         ...
 
+    def last_planned(self, job: str, identity: str) -> Run | None:
+        """Return the newest run of a job to an account that no guard held."""
+        ...
+
     def run(self, run: str) -> Run:
         """Return a run by its id."""
         ...

@@ -62,6 +62,7 @@ class Comparison:
     baseline.
     `high_water` is the greatest `since` value seen, when the job sends by it.
     `warnings` counts broken rules that only warn, by rule; `baseline_rows` how many records the target holds.
+    `removals_known` is False where the source could not say which keys are gone: it has rows without a key.
     """
 
     tally: Tally
@@ -70,6 +71,7 @@ class Comparison:
     baseline_rows: int
     high_water: str | None = None
     warnings: Mapping[str, int] = field(default_factory=dict)
+    removals_known: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

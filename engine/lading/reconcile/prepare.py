@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from lading.core import backoff
 from lading.core.batch import RunId
 from lading.core.guards import Breach, breaches
-from lading.core.run import Run, RunState
+from lading.core.run import Run, RunState, edited_since
 from lading.errors import (
     DidNotHappen,
     EnvironmentProblem,
@@ -34,11 +34,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobPlan:
-    """What a job would send now, and which guards that breaks. `approved` says that a person has allowed it."""
+    """What a job would send now, and which guards that breaks. `approved` says that a person has allowed it.
+
+    `removal_hash` is what decided which keys are removed by this plan, or, where it could not say, by the last one.
+    """
 
     comparison: Comparison
     breaches: tuple[Breach, ...]
     approved: bool
+    removal_hash: str
 
     @property
     def held(self) -> bool:
@@ -114,9 +118,17 @@ def plan(context: JobContext, world: World, facts: TargetFacts | None = None, *,
     before = baseline_of(job.name, context.identity, world)
     comparison = world.data.compare(job, context.rules, before, compare_context)
     comparison.tally.check()
-    found = breaches(comparison.tally, job.guards, baseline_rows=comparison.baseline_rows)
+    last = world.memory.last_planned(job.name, context.identity)
+    found = breaches(
+        comparison.tally,
+        job.guards,
+        baseline_rows=comparison.baseline_rows,
+        removes=job.removal is not None,
+        edited_since=edited_since(job, last),
+    )
     approved = bool(found) and world.memory.approved(job.name, comparison.fingerprint)
-    return JobPlan(comparison=comparison, breaches=found, approved=approved)
+    decided = job.removal_hash if comparison.removals_known or last is None else last.removal_hash
+    return JobPlan(comparison=comparison, breaches=found, approved=approved, removal_hash=decided)
 
 
 def prepare(context: JobContext, world: World, facts: TargetFacts, slot: datetime | None = None) -> Preparation:
@@ -151,6 +163,7 @@ def _run(context: JobContext, world: World, job_plan: JobPlan) -> Run:
         plan=comparison.fingerprint,
         reason="; ".join(one.message for one in job_plan.breaches) if job_plan.held else "",
         high_water=comparison.high_water,
+        removal_hash=job_plan.removal_hash,
         warnings=comparison.warnings,
         settled_at=now if state is RunState.SETTLED else None,
     )

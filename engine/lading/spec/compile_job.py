@@ -8,16 +8,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from lading.core.guards import Budget, Guards, Limit
+from lading.core.guards import AfterEdit, Budget, Guards, Limit
 from lading.core.job import Job, Send
 from lading.spec.check_record import RecordCheck
 from lading.spec.compile_record import compile_record, places_of
 from lading.spec.compile_removal import RemovalCompiler
-from lading.spec.compile_source import compile_results, compile_schedule, compile_source
+from lading.spec.compile_source import compile_results, compile_schedule, compile_source, written_paths
 from lading.spec.interpolate import TypedMap, Value
 from lading.spec.located_yaml import Broken
 from lading.spec.models import JobModel
-from lading.spec.spec_hash import mapping_hash, spec_hash
+from lading.spec.spec_hash import mapping_hash, removal_hash, spec_hash
 from lading.spec.suggest import one_of, quoted
 
 if TYPE_CHECKING:
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from lading.core.record_schema import RecordSchema
     from lading.core.vendor_rules import VendorRules
     from lading.spec.interpolate import TypedEntry
+    from lading.spec.models import GuardsModel
     from lading.spec.problems import Problems
     from lading.spec.shape import Shaped, Shaper
 
@@ -107,10 +108,11 @@ class _OneJob:
             removal=removal,
             results=results,
             schedule=schedule,
-            guards=Guards(**{name: getattr(model.guards, name) for name in type(model.guards).model_fields}),
+            guards=_guards(model.guards),
             budget=Budget(invalid=model.budget.invalid or _NONE, rejected=model.budget.rejected or _NONE),
             depends_on=tuple(model.depends_on),
             compression=model.compression,
+            removal_hash=self._removal_hash(removal, source),
             place=self.around.problems.source.place(self.entry.start),
         )
         if self.shaped.bad:
@@ -229,6 +231,11 @@ class _OneJob:
         own = mapping_hash(vendor=rules.name, target=rules.told_apart_by(target), mode=found.mode, record=found.record)
         return replace(found, mapping_hash=own)
 
+    def _removal_hash(self, removal: Removal | None, source: Source) -> str:
+        written = self.node.get("source")
+        paths = written_paths(written) if isinstance(written, TypedMap) else ()
+        return removal_hash(removal=removal, source=source, paths=paths)
+
     def _results(self) -> Results | None:
         written = self.node.entry("results")
         model = self.shaped.model
@@ -271,3 +278,13 @@ class _OneJob:
 
     def _add(self, code: str, at: int, message: str, expected: str, suggestion: str = "") -> None:
         self.around.problems.add(code, at, message, expected, suggestion)
+
+
+def _guards(model: GuardsModel) -> Guards:
+    after_edit = model.removals_after_edit
+    return Guards(
+        max_remove=model.max_remove,
+        max_change=model.max_change,
+        min_rows=model.min_rows,
+        removals_after_edit=AfterEdit(after_edit) if after_edit else None,
+    )

@@ -57,6 +57,14 @@ def compile_source(model: SourceModel, node: TypedMap, start: int, folder: Path,
     )
 
 
+def written_paths(node: TypedMap) -> tuple[str, ...]:
+    """Return the paths of a source and of its joins as they are written, variables included."""
+    joins = node.get("join")
+    blocks = (node, *(joins.items if isinstance(joins, TypedSeq) else ()))
+    found = [one.get("path") for one in blocks if isinstance(one, TypedMap)]
+    return tuple(one.raw for one in found if isinstance(one, Value))
+
+
 def compile_results(model: ResultsModel, node: Typed, folder: Path, problems: Problems) -> Results | None:
     """Return the results with an absolute path, or None after a complaint."""
     named = _ENDINGS.get(PurePath(model.path).suffix.casefold())

@@ -96,7 +96,10 @@ class GuardsModel(Strict):
     model_config = ConfigDict(title="Guards")
 
     max_remove: w.LimitWord | None = Field(
-        None, title="Most removals", description="A number, or a share of what the target holds.", examples=["5%", 100]
+        None,
+        title="Most removals",
+        description="A number, a share of what the target holds, or the greater of both. 10 or 5% where a job removes.",
+        examples=["10 or 5%", "5%", 100],
     )
     max_change: w.LimitWord | None = Field(
         None, title="Most changes", description="A number, or a share of what the target holds.", examples=["5%", 100]
@@ -106,8 +109,16 @@ class GuardsModel(Strict):
         ge=0,
         le=10**15,
         title="Fewest rows",
-        description="A source with fewer rows is not believed.",
+        description="A source with fewer rows is not believed. Where a job removes and this is not given, a source "
+        "without rows removes nothing by itself; 0 lets it.",
         examples=[1000],
+    )
+    removals_after_edit: Literal["hold", "send"] | None = Field(
+        None,
+        title="Removals after an edit",
+        description="hold (the default) or send what the first run removes after an edit of path, join, format, key or "
+        "on_removed of the job.",
+        examples=["hold"],
     )
 
 

@@ -1,4 +1,4 @@
-"""The hashes of what shapes a run and of what shapes a record. They do not know schedules, guards or places.
+"""The hashes of what shapes a run, a record, and removals. They do not know schedules, guards or places.
 
 An edit that changes the first makes another plan; one that changes the second, too, makes every row another one.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from lading.core.mapping import Array, Expression, Literal, Object
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Mapping, Sequence
 
     from lading.core.job import Removal, Send, Source
     from lading.core.mapping import Node
@@ -29,7 +29,7 @@ def spec_hash(*, mapping: str, target: Mapping[str, str], removal: Removal | Non
             "target": dict(target),
             "since": send.since,
             "removal": [removal.mode, _shown(removal.record)] if removal else None,
-            "key": {"expression": source.key.sql} if isinstance(source.key, Expression) else list(source.key),
+            "key": _key(source),
             "source": {
                 "format": source.format,
                 "delimiter": source.delimiter,
@@ -40,6 +40,29 @@ def spec_hash(*, mapping: str, target: Mapping[str, str], removal: Removal | Non
             },
         }
     )
+
+
+def removal_hash(*, removal: Removal | None, source: Source, paths: Sequence[str]) -> str:
+    """Return the hex SHA-256 of what decides which keys are removed, and by which record.
+
+    Args:
+        removal: The removal of the job; None where it removes nothing.
+        source: The source of the job.
+        paths: The paths of the source and of its joins as they are written: another value of a variable is no edit.
+    """
+    return _digest(
+        {
+            "removal": removal.mapping_hash if removal else None,
+            "key": _key(source),
+            "paths": list(paths),
+            "source": [source.job, source.format, source.delimiter, source.encoding, list(source.nulls)],
+            "joins": [[list(pair) for pair in one.on] for one in source.joins],
+        }
+    )
+
+
+def _key(source: Source) -> Any:
+    return {"expression": source.key.sql} if isinstance(source.key, Expression) else list(source.key)
 
 
 def mapping_hash(*, vendor: str, target: Mapping[str, str], mode: str, record: Object) -> str:

@@ -18,6 +18,7 @@ from lading.core.guards import Limit
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 DURATION_PATTERN = r"^[1-9][0-9]{0,5}[smhd]$"
 PERCENT_PATTERN = r"^(100|[0-9]{1,2})(\.[0-9]{1,6})?%$"
+COUNT_OR_PERCENT_PATTERN = r"^[0-9]{1,15} or (100|[0-9]{1,2})(\.[0-9]{1,6})?%$"
 TEXT_MAX = 4096
 COLUMNS_MAX = 64
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
@@ -57,7 +58,11 @@ def _limit(value: Any) -> Limit:
         return Limit(count=value)
     if isinstance(value, str) and re.fullmatch(PERCENT_PATTERN, value) and float(value[:-1]) <= _WHOLE:
         return Limit(percent=float(value[:-1]))
-    raise wrong("this is no limit", "a number of records, as in 100, or a share, as in 5%")
+    if isinstance(value, str) and re.fullmatch(COUNT_OR_PERCENT_PATTERN, value):
+        count, _, share = value.partition(" or ")
+        if float(share[:-1]) <= _WHOLE:
+            return Limit(count=int(count), percent=float(share[:-1]))
+    raise wrong("this is no limit", "a number of records, as in 100, a share, as in 5%, or both, as in 10 or 5%")
 
 
 def _columns(value: Any) -> tuple[str, ...]:
@@ -119,7 +124,15 @@ Duration = Annotated[
 LimitWord = Annotated[
     Limit,
     PlainValidator(_limit),
-    WithJsonSchema({"anyOf": [{"type": "integer", "minimum": 0}, {"type": "string", "pattern": PERCENT_PATTERN}]}),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 0},
+                {"type": "string", "pattern": PERCENT_PATTERN},
+                {"type": "string", "pattern": COUNT_OR_PERCENT_PATTERN},
+            ]
+        }
+    ),
 ]
 _COLUMN_OR_LIST: list[dict[str, Any]] = [
     {"type": "string", "minLength": 1},
