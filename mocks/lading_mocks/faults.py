@@ -2,7 +2,8 @@
 
 It does not know any vendor, nor how a fault is carried out: `wire` does that.
 
-Before any work: `refuse` (503, optional `retry_after` seconds), `status` (answer `status`), `throttle` (429 with
+Before any work: `refuse` (503, optional `retry_after` seconds), `status` (answer `status`, with the body `text` where
+that is given), `throttle` (429 with
 Retry-After, `retry_as` seconds or date), `deny` (as to wrong credentials), `vanish` (as to an unknown batch), `expire`
 (as to an expired URL), `revoke` (tokens given out so far become worthless), `delay` (wait `seconds` of real time, then
 go on), `reset` (TCP RST), `break_upload` (read `after` bytes of the body, default half of it, then RST).
@@ -11,7 +12,8 @@ During the work: `rewind` (answer as it was `seconds` ago).
 
 After the work: `lose_answer` (close without an answer), `half_close` (close the sending side only, and go on listening
 until the client closes too), `reset_answer` (RST), `cut` (send only the first `after` bytes of the body under the full
-Content-Length; default: the first half), `corrupt` (break some bytes of the body).
+Content-Length; default: the first half), `corrupt` (break some bytes of the body), `replace_answer` (answer
+`status`, as a gateway does that lost the connection behind it; optional `retry_after` and `text`).
 """
 
 from __future__ import annotations
@@ -29,7 +31,7 @@ _Before = Literal[
     "refuse", "status", "throttle", "deny", "vanish", "expire", "revoke", "delay", "reset", "break_upload"
 ]
 _During = Literal["rewind"]
-_After = Literal["lose_answer", "half_close", "reset_answer", "cut", "corrupt"]
+_After = Literal["lose_answer", "half_close", "reset_answer", "cut", "corrupt", "replace_answer"]
 Kind = Literal[_Before, _During, _After]
 KINDS: tuple[str, ...] = get_args(Kind)
 _LONGEST = 100_000_000
@@ -62,6 +64,7 @@ _LIMITS: dict[str, tuple[Callable[[object], bool], str]] = {
     ),
     "retry_as": (lambda spelt: spelt in {"seconds", "date"}, "seconds or date"),
     "status": (lambda status: _whole(status, 200, 599), "an HTTP status from 200 to 599"),
+    "text": (_optional(_text), "the body of the answer, or null for the usual one"),
     "retry_after": (_optional(lambda seconds: _whole(seconds, 0)), "a whole number of seconds, or null"),
     "seconds": (
         lambda seconds: isinstance(seconds, int | float) and 0 <= seconds <= _LONGEST,
@@ -92,6 +95,7 @@ class Fault:
     chance: float | None = None
     most: int = 0
     status: int = 500
+    text: str | None = None
     retry_after: int | None = None
     retry_as: str = "seconds"
     seconds: float = 1.0

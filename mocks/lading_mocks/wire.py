@@ -11,6 +11,7 @@ import socket
 import struct
 import time
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Never
 
 from werkzeug.http import http_date
@@ -93,8 +94,8 @@ def _retry_after(scene: Scene) -> str:
 
 
 def _status(scene: Scene) -> Response:
-    status = scene.fault.status
-    return Response(f"Answered {status} by an armed fault.", status, content_type="text/plain")
+    status, text = scene.fault.status, scene.fault.text
+    return Response(text or f"Answered {status} by an armed fault.", status, content_type="text/plain")
 
 
 def _revoke(scene: Scene) -> None:
@@ -148,6 +149,20 @@ def _cut(scene: Scene, answer: Response) -> Response:
     return answer
 
 
+def _replace_answer(scene: Scene, answer: Response) -> Response:
+    """Answer as a gateway in front of the vendor, whose work is done: a page for people, a redirect without a body."""
+    answer.close()
+    fault = scene.fault
+    moved = HTTPStatus.MULTIPLE_CHOICES <= fault.status < HTTPStatus.BAD_REQUEST
+    page = "" if moved else f"<html><body><h1>{fault.status}</h1>Your session has expired or was refused.</body></html>"
+    replaced = Response(page if fault.text is None else fault.text, fault.status, content_type="text/html")
+    if moved:
+        replaced.headers["Location"] = "https://gateway.example/sign-in"
+    if fault.retry_after is not None:
+        replaced.headers["Retry-After"] = _retry_after(scene)
+    return replaced
+
+
 def _corrupt(_scene: Scene, answer: Response) -> Response:
     broken = bytearray(answer.get_data())
     for place in {len(broken) // 2, *range(len(broken) // 3, len(broken), 97)} if broken else set():
@@ -174,4 +189,5 @@ _AFTER: dict[str, Callable[[Scene, Response], Response]] = {
     "reset_answer": _reset_answer,
     "cut": _cut,
     "corrupt": _corrupt,
+    "replace_answer": _replace_answer,
 }
