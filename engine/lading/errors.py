@@ -120,7 +120,10 @@ class VendorFailure(Exception):  # noqa: N818 - the three kinds below are events
 
 
 class DidNotHappen(VendorFailure):
-    """Surely not done: refused, no connection, 429 or 503. Try again, not before `retry_at` if the vendor said so."""
+    """Surely not done: no connection, or a refusal that proves it. Try again, not before `retry_at` if that is given.
+
+    A 429 or 503 proves it for a question alone. A call whose repetition could hurt needs a documented body.
+    """
 
     def __init__(self, reason: str, *, retry_at: datetime | None = None) -> None:
         """Keep the moment that the vendor named, if it named one."""
@@ -129,7 +132,15 @@ class DidNotHappen(VendorFailure):
 
 
 class Unclear(VendorFailure):
-    """The request left and no usable answer came: it may have been done. Ask before repeating."""
+    """The request left and no usable answer came: it may have been done. Ask before repeating.
+
+    Nothing is asked before `retry_at`, if the answer named a moment (Retry-After).
+    """
+
+    def __init__(self, reason: str, *, retry_at: datetime | None = None) -> None:
+        """Keep the moment that the answer named, if it named one."""
+        super().__init__(reason)
+        self.retry_at = retry_at
 
 
 class Permanent(VendorFailure):
@@ -137,4 +148,4 @@ class Permanent(VendorFailure):
 
 
 class SlotGone(Permanent):
-    """The slot can no longer take the file (its URL expired, or the vendor closed it): surely nothing was stored."""
+    """The slot can no longer take the file: its URL expired. An earlier request may have stored it all the same."""

@@ -118,7 +118,7 @@ def understood(one: Exchange, asked: Asked) -> dict[str, Any]:
         return {"accepted": True} if kind in {"accepted", "failure"} else {kind: _read(one, kind, asked)}
     except VendorFailure as failure:
         found = {"failure": KINDS[type(failure)], "says": failure.reason}
-        return found | {"retry_at": failure.retry_at} if isinstance(failure, DidNotHappen) else found
+        return found | {"retry_at": failure.retry_at} if isinstance(failure, DidNotHappen | Unclear) else found
 
 
 def _read(one: Exchange, kind: str, asked: Asked) -> Any:

@@ -58,7 +58,7 @@ def events_for(phase: Phase) -> dict[type[Event], Event]:
     samples: tuple[Event, ...] = (
         Announced(at=NOW, verb=verb),
         Allocated(at=NOW, slot=SLOT),
-        Uploaded(at=NOW),
+        Uploaded(at=NOW, slot=SLOT if phase is Phase.PREPARED else None),
         StillRunning(at=NOW, word="Running", look_again_at=LATER),
         Settled(at=NOW, verdict=Verdict.MIXED, word="Completed"),
         Collected(at=NOW, books=Books(accepted=7, rejected=2, unknown=1)),

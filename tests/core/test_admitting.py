@@ -9,7 +9,7 @@ from datetime import timedelta
 import pytest
 from core_samples import NOW, a_batch
 
-from lading.core.batch import Batch, BatchId, Phase, Verb, Verdict
+from lading.core.batch import Batch, BatchId, Phase, Slot, Verb, Verdict
 from lading.core.decide import admit, asks_vendor, may_be_there, takes_place
 from lading.core.policy import Policy
 
@@ -113,6 +113,7 @@ def test_what_is_delivered_asks_nobody() -> None:
         (a_batch(Phase.PREPARED), False),
         (a_batch(Phase.PREPARED, **ALLOCATING), False),
         (a_batch(Phase.ALLOCATED), False),
+        (a_batch(Phase.ALLOCATED, slot=Slot(id="slot-1")), True),
         (a_batch(Phase.ALLOCATED, **UPLOADING), True),
         (a_batch(Phase.SUBMITTED), True),
         (a_batch(Phase.STUCK), False),

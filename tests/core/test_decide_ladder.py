@@ -13,7 +13,7 @@ from lading.core import backoff
 from lading.core import decide as ladder
 from lading.core.batch import BatchId, Phase, Slot, Verb
 from lading.core.decide import announces, decide, look_again, next_poll
-from lading.core.events import DidNotHappen, GaveUp, Reopened, SlotLost, StillRunning
+from lading.core.events import DidNotHappen, GaveUp, Reopened, SlotLost, StillRunning, Unanswered
 from lading.core.lifecycle import evolve
 from lading.core.policy import InDoubt, Policy
 from lading.core.steps import (
@@ -120,15 +120,24 @@ def test_an_upload_that_the_vendor_does_not_have_is_done_again() -> None:
 def test_a_slot_with_too_little_time_left_is_dropped(policy: Policy) -> None:
     reserve = ladder.SLOT_RESERVE
     batch = a_batch(Phase.ALLOCATED, slot=replace(SLOT, until=NOW + reserve))
-    assert decide(batch, policy, NOW) == DropSlot("the slot ran out before anything was uploaded")
+    assert decide(batch, policy, NOW) == DropSlot("the slot ran out")
     assert decide(batch, policy, NOW - SECOND) == Upload()
+
+
+def test_expired_answer_to_upload_asks_for_the_status_before_the_slot_is_left() -> None:
+    doubtful = a_batch(Phase.ALLOCATED, doubt=Verb.UPLOAD, doubt_since=NOW)
+    expired = evolve(doubtful, Unanswered(at=NOW, verb=Verb.UPLOAD, reason="403", look_again_at=NOW, expired=True))
+    later = NOW + ASK.ask_after
+    assert decide(expired, ASK, later) == FindFile()
+    empty = evolve(expired, DidNotHappen(at=later, verb=Verb.UPLOAD, reason="the slot is empty"))
+    assert decide(empty, ASK, later) == DropSlot("the slot ran out")
 
 
 def test_a_slot_without_end_does_not_run_out() -> None:
     assert decide(a_batch(Phase.ALLOCATED, slot=replace(SLOT, until=None)), ASK, NOW + timedelta(days=999)) == Upload()
 
 
-_URL_GONE = DropSlot("the upload URL went with the process that knew it; nothing was uploaded")
+_URL_GONE = DropSlot("the upload URL went with the process that knew it")
 
 
 @pytest.mark.parametrize(("policy", "step"), [(ASK, RenewSlot()), (TAKE, _URL_GONE), (STOP, _URL_GONE)])

@@ -41,7 +41,8 @@ NO_ARROWS = [(phase, kind) for phase in Phase for kind in get_args(Event) if kin
 #: The law, written down a second time and by hand, so that no arrow comes or goes or turns unnoticed. What stands
 #: alone leads back to the phase that it happens in.
 LAW = {
-    "prepared": "Announced DidNotHappen Unanswered SlotLost Allocated>allocated Withdrawn>settled GaveUp>stuck",
+    "prepared": "Announced DidNotHappen Unanswered SlotLost Allocated>allocated Uploaded>submitted Withdrawn>settled "
+    "GaveUp>stuck",
     "allocated": "Announced Allocated DidNotHappen Unanswered Uploaded>submitted SlotLost>prepared Withdrawn>settled "
     "GaveUp>stuck",
     "submitted": "StillRunning DidNotHappen Unanswered Settled>settled GaveUp>stuck",
@@ -161,7 +162,7 @@ SAYS: list[tuple[Phase, Verb | None, Event, dict[str, Any]]] = [
         Phase.ALLOCATED,
         Verb.UPLOAD,
         SlotLost(at=NOW, reason="expired", verb=Verb.UPLOAD),
-        {**CALM, "slot": None, "attempt": 2, "lost": 1, "reason": "expired"},
+        {**CALM, "slot": None, "attempt": 2, "lost": 1, "failures": 3, "reason": "expired"},
     ),
     (
         Phase.PREPARED,
@@ -282,6 +283,39 @@ def test_an_upload_ends_its_doubt_and_forgets_the_url() -> None:
     after = evolve(doubtful, Uploaded(at=LATER))
     assert (after.doubt, after.submitted_at, after.polls, after.failures) == (None, LATER, 0, 0)
     assert after.slot == Slot(id=SLOT.id, until=SLOT.until)
+
+
+@pytest.mark.parametrize(("phase", "doubt"), [(Phase.PREPARED, Verb.ALLOCATE), (Phase.ALLOCATED, None)])
+def test_file_found_in_a_slot_is_submitted_in_that_slot(phase: Phase, doubt: Verb | None) -> None:
+    found = Slot(id="slot-2", url="https://storage.example/slot-2?signature=secret")
+    batch = a_batch(phase, doubt=doubt, doubt_since=NOW if doubt else None, failures=3)
+    after = evolve(batch, Uploaded(at=LATER, slot=found))
+    assert (after.phase, after.doubt, after.submitted_at, after.failures) == (Phase.SUBMITTED, None, LATER, 0)
+    assert after.slot == Slot(id="slot-2")
+
+
+def test_upload_without_any_known_slot_is_impossible() -> None:
+    with pytest.raises(ImpossibleEventError, match="prepared: Uploaded"):
+        evolve(a_batch(Phase.PREPARED), Uploaded(at=NOW))
+
+
+def test_expired_answer_ends_the_url_and_leaves_the_upload_in_doubt() -> None:
+    doubtful = a_batch(Phase.ALLOCATED, doubt=Verb.UPLOAD, doubt_since=NOW)
+    after = evolve(doubtful, Unanswered(at=LATER, verb=Verb.UPLOAD, reason="403", look_again_at=LATER, expired=True))
+    assert (after.doubt, after.slot, after.attempt) == (Verb.UPLOAD, Slot(id=SLOT.id, until=LATER), 1)
+
+
+def test_answer_to_a_question_about_a_call_in_doubt_is_no_further_failure() -> None:
+    doubtful = a_batch(Phase.ALLOCATED, doubt=Verb.UPLOAD, doubt_since=NOW, failures=3)
+    assert evolve(doubtful, DidNotHappen(at=LATER, verb=Verb.UPLOAD, reason="empty")).failures == 3
+    assert evolve(doubtful, DidNotHappen(at=LATER, verb=Verb.FIND_FILE, reason="429")).failures == 4
+
+
+def test_failures_count_on_over_lost_slots() -> None:
+    batch = a_batch(Phase.ALLOCATED, failures=3)
+    assert evolve(batch, Allocated(at=LATER, slot=SLOT)).failures == 0
+    lost = evolve(batch, SlotLost(at=LATER, reason="expired"))
+    assert evolve(lost, Allocated(at=LATER, slot=SLOT)).failures == 3
 
 
 def test_a_heartbeat_moves_only_what_a_heartbeat_says() -> None:

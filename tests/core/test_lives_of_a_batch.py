@@ -16,7 +16,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from lading.core import events, steps, tickets
 from lading.core.batch import Batch, Books, Phase, Slot, Ticket, Verb, Verdict
-from lading.core.decide import announces, decide, look_again, next_poll
+from lading.core.decide import announces, decide, look_again, may_be_there, next_poll
 from lading.core.lifecycle import evolve
 from lading.core.policy import InDoubt, Policy
 
@@ -103,12 +103,17 @@ def ask(  # noqa: C901, PLR0911, PLR0912 - one arm for each step
         case steps.FindSlot() | steps.RenewSlot():
             verb = Verb.ALLOCATE if isinstance(step, steps.FindSlot) else None
             found = vendor.find(ticket)
-            if found is None and verb:
+            if found is None:
+                assert verb, "the vendor forgets nothing here"
                 return events.DidNotHappen(at=now, verb=verb, reason="no such batch")
-            if found is None or found.url is None:
+            if vendor.places[ticket].files:
+                return events.Uploaded(at=now, slot=found)
+            if found.url is None:
                 return events.SlotLost(at=now, reason="no URL", verb=verb)
             return events.Allocated(at=now, slot=found)
         case steps.DropSlot(reason=reason, verb=verb):
+            if batch.slot and vendor.places[Ticket(batch.slot.id)].files:
+                return events.Uploaded(at=now, slot=batch.slot)
             return events.SlotLost(at=now, reason=reason, verb=verb)
         case steps.GiveUp(reason=reason):
             return events.GaveUp(at=now, reason=reason)
@@ -123,7 +128,8 @@ def ask(  # noqa: C901, PLR0911, PLR0912 - one arm for each step
             assert batch.slot.url is not None
             if vendor.upload(batch.slot, now):
                 return events.Uploaded(at=now)
-            return events.SlotLost(at=now, reason="403: expired", verb=Verb.UPLOAD)
+            again = look_again(batch, policy, now)
+            return events.Unanswered(at=now, verb=Verb.UPLOAD, reason="expired", look_again_at=again, expired=True)
         case steps.FindFile():
             if place.files:
                 return events.Uploaded(at=now)
@@ -161,6 +167,7 @@ class Life(RuleBasedStateMachine):
         self.now = NOW
         self.batch = a_batch(Phase.PREPARED)
         self.told: list[events.Event] = []
+        self.copy: tuple[Batch, list[events.Event]] | None = None
 
     def record(self, event: events.Event) -> None:
         self.batch = evolve(self.batch, event)
@@ -201,6 +208,19 @@ class Life(RuleBasedStateMachine):
     def time_passes(self, minutes: int) -> None:
         self.now += timedelta(minutes=minutes)
 
+    @precondition(lambda self: self.batch.phase is Phase.ALLOCATED)
+    @rule()
+    def the_journal_is_copied(self) -> None:
+        self.copy = (self.batch, list(self.told))
+
+    @precondition(lambda self: self.copy and self.copy[0].attempt == self.batch.attempt)
+    @rule()
+    def the_copy_is_restored(self) -> None:
+        """A journal that is older than what the vendor did since."""
+        assert self.copy
+        self.batch, self.told = self.copy[0], list(self.copy[1])
+        self.restart()
+
     @rule()
     def the_vendor_works(self) -> None:
         for place in self.vendor.places.values():
@@ -224,7 +244,7 @@ class Life(RuleBasedStateMachine):
         known = self.batch.stuck_from or self.batch.phase
         if known in (Phase.SUBMITTED, Phase.SETTLED, Phase.COLLECTED, Phase.DELIVERED):
             assert self.vendor.files == 1
-        elif self.batch.doubt is not Verb.UPLOAD:
+        elif not may_be_there(self.batch):
             assert self.vendor.files == 0
 
     @invariant()

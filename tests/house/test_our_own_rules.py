@@ -16,7 +16,7 @@ KINDS = ("noqa", "type: ignore", "pragma: no cover")
 #: How often we make an exception for ourselves, by room, in the order of KINDS. Raise a number by hand and give the
 #: reason in the commit; lower it when an exception is gone.
 EXCEPTIONS = {
-    "engine": (69, 1, 0),
+    "engine": (70, 1, 0),
     "mocks": (18, 2, 0),
     "tests": (38, 5, 0),
     "elsewhere": (0, 0, 0),

@@ -101,6 +101,7 @@ MEMBERS = {
     "books": st.builds(Books),
     "slot": st.builds(Slot, id=TEXT, url=st.none(), until=st.none() | AT),
     "delivered": st.booleans(),
+    "expired": st.booleans(),
 }
 SAMPLES = st.one_of(
     *(st.builds(kind, **{one.name: MEMBERS[one.name] for one in fields(kind)}) for kind in get_args(Event))

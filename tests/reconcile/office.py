@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from kit.deployment import BDP, CDP, Deployment
 from lading.app import App
+from lading.core import events, tickets
+from lading.core.batch import Verb
 from lading.reconcile.loop import Patience
 from lading.reconcile.sync import JobOutcome, resume, sync
 from lading.settings import Settings
@@ -29,6 +31,8 @@ ALLOCATE = {
     "vehicles": {"method": "POST", "path": r"/batches$"},
 }
 UPLOAD = {"method": "PUT", "path": r"^/_storage"}
+#: S3's own word that it did not take a file: the one refusal of an upload that proves it.
+THROTTLED = {"kind": "status", "status": 503, "text": "<Error><Code>SlowDown</Code></Error>", **UPLOAD}
 POLL = {
     "guests": {"method": "GET", "path": r"^/v2/batches/inspect/"},
     "vehicles": {"method": "GET", "path": r"/batches/[^/]+$"},
@@ -76,6 +80,25 @@ class Office:
         """Return the newest batch of the job as the journal knows it."""
         journal = self.app.journal
         return next(batches[-1] for run in journal.history(job) if (batches := journal.batches(run.id)))
+
+    def left_in_a_slot(self, job: str, *, filled: bool = False) -> Batch:
+        """Return a batch that has a slot, as the next process finds it; `filled`: its file is in the slot.
+
+        Where it is filled, the journal is as one that was restored from a backup of before the upload.
+        """
+        self.arm(job, kind="status", status=400, text='{"message": "no"}', **ALLOCATE[job])
+        self.sync(job)
+        self.calm()
+        batch, context, now = self.batch(job), self.context(job), self.world.clock.now()
+        with self.world.lease(job):
+            batch = self.world.memory.record(batch, events.Reopened(at=now, reason="by hand"))
+            batch = self.world.memory.record(batch, events.Announced(at=now, verb=Verb.ALLOCATE))
+            ticket = tickets.ticket(batch.job, batch.file.digest, batch.attempt)
+            slot = context.vendor.allocate(ticket, batch.file, batch.target)
+            self.world.memory.record(batch, events.Allocated(at=now, slot=slot))
+        if filled:
+            context.vendor.upload(slot, batch.file)
+        return self.batch(job)
 
     def arm(self, job: str, **fault: Any) -> None:
         """Let the job's vendor, or the way to it, fail."""

@@ -127,7 +127,7 @@ def test_the_answers_of_another_account_come_by_no_word(office: Office) -> None:
 def test_a_stuck_batch_of_another_account_stays_as_it_is_and_todays_account_gets_the_same_content(
     office: Office,
 ) -> None:
-    office.arm("guests", kind="status", status=400, **ALLOCATE["guests"])
+    office.arm("guests", kind="status", status=400, text='{"message": "no"}', **ALLOCATE["guests"])
     office.sync("guests")
     stuck, today = office.batch("guests"), elsewhere(office, "guests")
     assert stuck.phase is Phase.STUCK
@@ -142,6 +142,20 @@ def test_a_stuck_batch_of_another_account_stays_as_it_is_and_todays_account_gets
     assert office.app.journal.batch(stuck.id) == stuck
     assert office.resume("guests").error is None
     assert not office.app.journal.open_batches("guests")
+
+
+@pytest.mark.parametrize("job", ["guests", "vehicles"])
+def test_slot_of_another_account_ends_on_a_persons_word(office: Office, job: str) -> None:
+    """Its vendor cannot be asked what is in it, and a restored journal does not know it."""
+    batch, today = office.left_in_a_slot(job, filled=True), elsewhere(office, job)
+
+    with office.world.lease(job), pytest.raises(EnvironmentProblem, match="belongs to another account") as told:
+        cancel(batch, today, office.world)
+    assert f"lading resolve {batch.id} --resend" in told.value.hint
+    with office.world.lease(job):
+        after = resolve(batch, today, office.world, delivered=False, reason="asked them")
+
+    assert (after.phase, after.verdict) == (Phase.SETTLED, Verdict.RESENT)
 
 
 def others(office: Office) -> JobContext:

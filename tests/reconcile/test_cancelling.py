@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from datetime import timedelta
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from office import ALLOCATE, AT_ONCE, PATIENT, POLL, UPLOAD
+from office import ALLOCATE, AT_ONCE, PATIENT, POLL, THROTTLED, UPLOAD
 
 from kit.deployment import BDP
 from lading.core.batch import Phase, Verb, Verdict
@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from lading.core.batch import Batch
 
 
+#: Allocations that are refused for good, and that may have been made.
+REFUSED = {"kind": "status", "status": 400, "text": '{"message": "no"}', **ALLOCATE["guests"]}
+UNCLEAR = {"kind": "refuse", **ALLOCATE["guests"]}
 #: How long after its upload a batch waits for the vendor's next round, for hours: it can be cancelled there.
 SCHEDULED = timedelta(minutes=15)
 
@@ -30,26 +33,55 @@ def cancelled(office: Office, job: str) -> Batch:
 
 
 @pytest.mark.parametrize(
-    ("refused", "phase"), [(ALLOCATE["guests"], Phase.PREPARED), (UPLOAD, Phase.ALLOCATED)], ids=["unsent", "in-a-slot"]
+    ("refused", "phase"),
+    [(REFUSED, Phase.PREPARED), (UNCLEAR, Phase.PREPARED), (THROTTLED, Phase.ALLOCATED)],
+    ids=["unsent", "allocation-in-doubt", "in-a-slot"],
 )
 def test_a_batch_that_was_never_sent_is_given_up_here_and_its_rows_go_with_the_next_sync(
-    office: Office, refused: dict[str, str], phase: Phase
+    office: Office, refused: dict[str, Any], phase: Phase
 ) -> None:
-    office.arm("guests", kind="refuse", times=0, **refused)
+    office.arm("guests", times=0, **refused)
     office.sync("guests")
     office.calm()
-    assert office.batch("guests").phase is phase
-    before = office.requests()
+    batch, before = office.batch("guests"), office.requests()
+    assert (batch.stuck_from or batch.phase) is phase
 
     after = cancelled(office, "guests")
 
     assert (after.phase, after.verdict, after.slot) == (Phase.SETTLED, Verdict.CANCELLED, None)
-    assert office.requests() == before
+    # Where the vendor gave a slot, or may have given one, its status was read. Nothing else was asked.
+    assert len(office.requests()) - len(before) == (batch.doubt is Verb.ALLOCATE or phase is Phase.ALLOCATED)
     outcome = office.resume("guests", AT_ONCE)
     assert outcome.runs[0].settlement.rejected == after.file.rows
     again = office.sync("guests", PATIENT)
     assert again.runs[-1].settlement.accepted == after.file.rows
     assert office.delivered_once("guests")
+
+
+@pytest.mark.parametrize("job", ["guests", "vehicles"])
+@pytest.mark.parametrize("declared", [True, False])
+def test_batch_whose_file_is_in_its_slot_is_not_given_up_here(office: Office, job: str, *, declared: bool) -> None:
+    batch = office.left_in_a_slot(job, filled=True)
+
+    with office.world.lease(job), pytest.raises(UsageError):
+        cancel(batch, office.context(job) if declared else None, office.world)
+
+    assert office.batch(job) == batch
+    office.resume(job)
+    assert office.batch(job).attempt == 1
+    assert office.delivered_once(job)
+
+
+@pytest.mark.parametrize("job", ["guests", "vehicles"])
+def test_batch_is_not_given_up_while_its_vendor_does_not_say_what_is_in_its_slot(office: Office, job: str) -> None:
+    batch = office.left_in_a_slot(job)
+    office.arm(job, kind="refuse", **POLL[job])
+
+    with pytest.raises(EnvironmentProblem, match="does not say whether it has the file"):
+        cancelled(office, job)
+
+    assert office.batch(job) == batch
+    assert cancelled(office, job).verdict is Verdict.CANCELLED
 
 
 def test_a_batch_that_the_vendor_has_is_cancelled_there_and_followed_to_its_end(office: Office) -> None:
@@ -99,7 +131,7 @@ def test_a_batch_that_is_over_cannot_be_cancelled(office: Office) -> None:
 
 def stuck(office: Office, job: str, at: dict[str, str]) -> Batch:
     """Return a batch that was refused for good at this request."""
-    office.arm(job, kind="status", status=400, **at)
+    office.arm(job, kind="status", status=400, text='{"message": "no"}', **at)
     assert office.sync(job).exit_code is ExitCode.ENVIRONMENT
     assert office.batch(job).phase is Phase.STUCK
     return office.batch(job)
@@ -146,7 +178,7 @@ def test_a_cancel_that_is_refused_leaves_a_stuck_batch_stuck(office: Office, job
     office.arm(job, kind="refuse", times=0, **POLL[job])
     while office.batch(job).phase is not Phase.STUCK:
         office.pass_by(policy.backoff_most)
-        office.sync(job)
+        office.resume(job, AT_ONCE)
     office.calm()
     before = office.batch(job)
     assert before.doubt is Verb.UPLOAD

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from office import ALLOCATE, AT_ONCE, PATIENT, POLL, UPLOAD, Office
+from office import ALLOCATE, AT_ONCE, PATIENT, POLL, THROTTLED, UPLOAD, Office
 
 from lading.core import steps, tickets
 from lading.core.batch import Batch, Phase, Verb
-from lading.core.events import Allocated, DidNotHappen, GaveUp, SlotLost, Unanswered
+from lading.core.events import Allocated, DidNotHappen, GaveUp, SlotLost, Unanswered, Uploaded
 from lading.errors import EnvironmentProblem, StateError
 from lading.reconcile.cancel import cancel
 from lading.reconcile.perform import perform
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 def allocated(office: Office, job: str = "guests") -> Batch:
     """Return a batch that has a slot with nothing in it, as another process finds it: without the slot's URL."""
-    office.arm(job, kind="refuse", times=0, **UPLOAD)
+    office.arm(job, times=0, **THROTTLED)
     office.sync(job)
     office.calm()
     assert office.batch(job).phase is Phase.ALLOCATED
@@ -46,31 +46,107 @@ def test_a_slot_is_renewed_by_asking_for_its_url_again(office: Office) -> None:
     assert event.slot.url is not None
 
 
-def test_a_slot_that_the_vendor_no_longer_knows_is_lost_and_the_next_one_is_filled_once(office: Office) -> None:
+def test_slot_that_the_vendor_does_not_know_is_asked_about_again_and_not_left(office: Office) -> None:
     batch = allocated(office)
     office.arm("guests", kind="vanish", method="GET", path=r"^/v2/batches/[0-9a-f]{8}-")
 
     event = perform(steps.RenewSlot(), batch, office.context("guests"), office.world)
 
-    assert isinstance(event, SlotLost)
-    assert event.reason == "the vendor no longer knows the slot"
+    assert isinstance(event, Unanswered)
+    assert "does not know a slot that it gave" in event.reason
     office.world.memory.record(batch, event)
     office.resume("guests")
-    assert office.batch("guests").attempt == 2
+    assert office.batch("guests").attempt == 1
     assert office.delivered_once("guests")
 
 
-@pytest.mark.parametrize(("step", "verb"), [(steps.RenewSlot(), None), (steps.FindSlot(), Verb.ALLOCATE)])
-def test_a_slot_without_a_url_can_take_no_file(office: Office, step: steps.Step, verb: Verb | None) -> None:
-    """A vendor shows no URL where a file is already, whoever put it there."""
+@pytest.mark.parametrize("step", [steps.RenewSlot(), steps.FindSlot(), steps.DropSlot("the slot ran out")])
+@pytest.mark.parametrize("minutes", [0, 5, 600])
+def test_file_found_in_the_slot_is_never_sent_again(office: Office, step: steps.Step, minutes: int) -> None:
+    """Whatever this journal knew: a state folder that was restored from a backup knows less than the vendor."""
     batch, context = allocated(office), office.context("guests")
     fill(batch, context)
-    office.pass_by(timedelta(minutes=5))
+    office.pass_by(timedelta(minutes=minutes))
 
     event = perform(step, batch, context, office.world)
 
+    assert isinstance(event, Uploaded)
+    office.world.memory.record(batch, event)
+    office.resume("guests")
+    assert office.batch("guests").attempt == 1
+    assert office.delivered_once("guests")
+
+
+def test_slot_that_is_empty_and_has_no_url_is_left(office: Office) -> None:
+    batch, reason = allocated(office), "the slot ran out"
+    event = perform(steps.DropSlot(reason), batch, office.context("guests"), office.world)
     assert isinstance(event, SlotLost)
-    assert (event.reason, event.verb) == ("the vendor knows the slot but gives no URL for it", verb)
+    assert (event.reason, event.verb) == (reason, None)
+
+
+@pytest.mark.parametrize("job", ["guests", "vehicles"])
+@pytest.mark.parametrize("status", [302, 408, 429, 503, 403, 404])
+@pytest.mark.parametrize("verb", ["allocate", "upload"])
+def test_gateway_answer_after_the_effect_delivers_once(office: Office, job: str, status: int, verb: str) -> None:
+    where = ALLOCATE[job] if verb == "allocate" else UPLOAD
+    office.arm(job, kind="replace_answer", status=status, retry_after=40 if status in (429, 503) else None, **where)
+
+    office.sync(job, PATIENT)
+
+    assert office.batch(job).phase is Phase.DELIVERED
+    assert office.delivered_once(job)
+
+
+@pytest.mark.parametrize("job", ["guests", "vehicles"])
+@pytest.mark.parametrize("status", [302, 408, 429, 503, 403])
+@pytest.mark.parametrize("verb", ["allocate", "upload"])
+def test_gateway_answer_before_the_effect_delivers_once(office: Office, job: str, status: int, verb: str) -> None:
+    where = ALLOCATE[job] if verb == "allocate" else UPLOAD
+    office.arm(job, kind="status", status=status, times=3, text="<html>Your session has expired.</html>", **where)
+
+    office.sync(job, PATIENT)
+
+    assert office.batch(job).phase is Phase.DELIVERED
+    assert office.delivered_once(job)
+
+
+@pytest.mark.parametrize("job", ["guests", "vehicles"])
+@pytest.mark.parametrize("verb", ["allocate", "upload"])
+def test_call_in_doubt_waits_as_long_as_the_gateway_asked(office: Office, job: str, verb: str) -> None:
+    where = ALLOCATE[job] if verb == "allocate" else UPLOAD
+    office.arm(job, kind="throttle", retry_after=4000, **where)
+    begun = office.world.clock.now()
+
+    office.sync(job)
+
+    batch = office.batch(job)
+    assert batch.doubt is Verb(verb)
+    assert batch.not_before is not None
+    assert (batch.not_before - begun).total_seconds() > 3900
+    office.resume(job)
+    assert office.batch(job).phase is Phase.DELIVERED
+    assert office.delivered_once(job)
+
+
+@pytest.mark.parametrize("job", ["guests", "vehicles"])
+def test_vendor_that_throttles_for_an_hour_is_waited_for(office: Office, job: str) -> None:
+    office.arm(job, kind="throttle", retry_after=300, times=12, **ALLOCATE[job])
+
+    office.sync(job, PATIENT)
+
+    assert office.batch(job).phase is Phase.DELIVERED
+    assert office.delivered_once(job)
+
+
+def test_page_of_a_gateway_at_every_upload_ends_with_a_person(office: Office) -> None:
+    office.arm("guests", kind="status", status=403, text="<html>No.</html>", times=0, **UPLOAD)
+    begun = office.world.clock.now()
+
+    office.sync("guests", PATIENT)
+
+    assert office.batch("guests").phase is Phase.STUCK
+    assert office.world.clock.now() - begun < timedelta(hours=3)
+    assert office.deployment.delivered("sitecore-cdp") == {}
 
 
 @pytest.mark.parametrize("harm", ["gone", "changed", "longer"])
@@ -123,11 +199,12 @@ def test_without_its_evidence_a_batch_is_not_sent_and_can_be_given_up(office: Of
 
 @pytest.mark.parametrize("job", ["guests", "vehicles"])
 def test_what_a_vendor_refuses_for_good_is_given_up_and_named(office: Office, job: str) -> None:
-    office.arm(job, kind="status", status=400, **ALLOCATE[job])
+    office.arm(job, kind="status", status=400, text='{"message": "scheduledDate is in the past"}', **ALLOCATE[job])
     office.sync(job)
     (gave_up,) = [one for one in office.app.journal.events(office.batch(job).id) if isinstance(one, GaveUp)]
     assert gave_up.verb is Verb.ALLOCATE
     assert "400" in gave_up.reason
+    assert "scheduledDate" in gave_up.reason
 
 
 @pytest.mark.parametrize("step", [steps.Rest(), "wait"])
@@ -148,10 +225,12 @@ def test_a_batch_without_a_slot_is_asked_nothing_about_it(office: Office) -> Non
 
 
 def test_a_refusal_says_when_to_look_again_and_the_vendor_may_ask_for_more(office: Office) -> None:
-    office.arm("guests", kind="throttle", retry_after=4000, **ALLOCATE["guests"])
-    office.sync("guests")
+    office.arm("guests", kind="throttle", retry_after=4000, **POLL["guests"])
+    office.sync("guests", AT_ONCE)
+    office.pass_by(timedelta(minutes=1))
+    office.resume("guests", AT_ONCE)
     batch = office.batch("guests")
-    assert (batch.failures, batch.phase) == (1, Phase.PREPARED)
+    assert (batch.failures, batch.phase) == (1, Phase.SUBMITTED)
     assert batch.not_before is not None
     assert (batch.not_before - batch.prepared_at).total_seconds() > 3900
 
@@ -208,6 +287,6 @@ def test_a_vendor_that_has_forgotten_the_slot_of_an_upload_in_doubt_has_said_not
 
     batch = office.batch("guests")
     told = [one.reason for one in office.app.journal.events(batch.id) if isinstance(one, Unanswered)]
-    assert any("does not know the slot whose upload is in doubt" in one for one in told)
+    assert any("the vendor does not know slot" in one for one in told)
     assert batch.phase is Phase.DELIVERED
     assert office.delivered_once("guests")

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 #: Phases in which a batch takes one of the places that a vendor grants.
 IN_FLIGHT = frozenset({Phase.ALLOCATED, Phase.SUBMITTED})
-#: Phases in which nothing was sent, unless an upload is in doubt.
+#: Phases in which nothing was sent, unless an upload is in doubt or another process had the slot's URL.
 _UNSENT = frozenset({Phase.PREPARED, Phase.ALLOCATED})
 #: Phases in which nothing more happens by itself.
 AT_REST = frozenset({Phase.DELIVERED, Phase.STUCK})
@@ -127,8 +127,14 @@ def asks_vendor(batch: Batch) -> bool:
 
 
 def may_be_there(batch: Batch) -> bool:
-    """Whether the vendor may have the batch's file. As long as it surely has not, giving the batch up harms nobody."""
-    return batch.doubt is Verb.UPLOAD or (batch.stuck_from or batch.phase) not in _UNSENT
+    """Whether the vendor may have the batch's file. As long as it surely has not, giving the batch up harms nobody.
+
+    A slot whose URL is not known here was given to another process, which may have filled it if this journal was
+    restored from a backup that is older than the upload.
+    """
+    phase = batch.stuck_from or batch.phase
+    foreign = phase is Phase.ALLOCATED and batch.slot is not None and batch.slot.url is None
+    return batch.doubt is Verb.UPLOAD or phase not in _UNSENT or foreign
 
 
 def _settle_doubt(batch: Batch, policy: Policy, now: datetime) -> Step:
@@ -147,14 +153,17 @@ def _settle_doubt(batch: Batch, policy: Policy, now: datetime) -> Step:
 
 
 def _fill_slot(batch: Batch, policy: Policy, now: datetime) -> Step:
-    """Upload, unless the slot has run out or its URL is no longer known (it is never journaled)."""
+    """Upload, unless the slot has run out or its URL is no longer known (it is never journaled).
+
+    Before a slot is left or its URL is asked for again, its status is read: the file may be there.
+    """
     slot = batch.slot
     if slot is not None and slot.until is not None and now >= slot.until - SLOT_RESERVE:
-        return DropSlot("the slot ran out before anything was uploaded")
+        return DropSlot("the slot ran out")
     if slot is None or slot.url is None:
         if policy.allocation_in_doubt is InDoubt.ASK:
             return RenewSlot()
-        return DropSlot("the upload URL went with the process that knew it; nothing was uploaded")
+        return DropSlot("the upload URL went with the process that knew it")
     return Upload()
 
 

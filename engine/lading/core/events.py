@@ -32,9 +32,10 @@ class Allocated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Uploaded:
-    """The vendor has the whole file."""
+    """The vendor has the whole file. `slot` is where it was found, if the vendor's status of that slot says so."""
 
     at: datetime
+    slot: Slot | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -81,7 +82,10 @@ class Delivered:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DidNotHappen:
-    """`verb` was surely not done. It ends a doubt about that verb and about no other."""
+    """`verb` was surely not done. It ends a doubt about that verb and about no other.
+
+    Without `look_again_at` it is the vendor's answer to a question about a call in doubt, whose failure counts already.
+    """
 
     at: datetime
     verb: Verb
@@ -91,19 +95,24 @@ class DidNotHappen:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unanswered:
-    """`verb` was asked and no usable answer came. The doubt, if there was one, stays."""
+    """`verb` was asked and no usable answer came. The doubt, if there was one, stays.
+
+    `expired`: the answer says that the URL of the slot ran out, which is no proof that the file is not in the slot.
+    """
 
     at: datetime
     verb: Verb
     reason: str
     look_again_at: datetime
+    expired: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SlotLost:
-    """The slot is no use any more and nothing is in it; the next attempt has the next ticket.
+    """The slot is no use any more, and the vendor says that it is empty; the next attempt has the next ticket.
 
-    `verb` is the verb whose answer said so, and whose doubt this ends; None when it was nobody's answer.
+    `verb` is the verb whose doubt this ends, if any. A slot that is not known, since its allocation is in doubt, is
+    empty because its URL never came.
     """
 
     at: datetime

@@ -7,7 +7,9 @@ It does not know what should happen next (that is `decide`), nor who asks.
    `ImpossibleEventError` and nothing has changed. The diagram in the docs is generated from the table.
 3. Doubt is not a phase. "We announced a verb and do not know whether it happened" is a second, orthogonal fact,
    and only an event about that very verb ends it: a refused *question* says nothing about the act in question.
-4. Nothing enters COLLECTED unless the books balance, and nothing is delivered from elsewhere. The only way back is that
+4. A slot is lost only when the vendor says that it is empty. Found with a file in it, it is the batch's, whatever this
+   journal knew of it: a journal that was restored from a backup knows less than the vendor.
+5. Nothing enters COLLECTED unless the books balance, and nothing is delivered from elsewhere. The only way back is that
    the collected answers were lost from our own disk: the vendor still has them, and its verdict stands.
 """
 
@@ -44,6 +46,7 @@ TRANSITIONS: Mapping[Phase, Mapping[type[Event], Phase | None]] = {
     Phase.PREPARED: {
         Announced: Phase.PREPARED,
         Allocated: Phase.ALLOCATED,
+        Uploaded: Phase.SUBMITTED,
         DidNotHappen: Phase.PREPARED,
         Unanswered: Phase.PREPARED,
         SlotLost: Phase.PREPARED,
@@ -105,12 +108,14 @@ def evolve(batch: Batch, event: Event) -> Batch:
     return replace(_change(batch, event), phase=arrows[type(event)] or batch.stuck_from or Phase.PREPARED)
 
 
-def _is_possible(batch: Batch, event: Event) -> bool:
+def _is_possible(batch: Batch, event: Event) -> bool:  # noqa: PLR0911 - one arm for each event that may contradict
     """Whether an event that the table allows also agrees with the doubt, the verdict and the number of rows."""
     match event:
         case Announced(verb=verb):
             right = {Phase.PREPARED: Verb.ALLOCATE, Phase.ALLOCATED: Verb.UPLOAD}
             return batch.doubt is None and right[batch.phase] is verb
+        case Uploaded(slot=None):
+            return batch.phase is not Phase.PREPARED
         case Collected(books=books):
             return books.total == batch.file.rows and min(books.accepted, books.rejected, books.unknown) >= 0
         case Withdrawn():
@@ -131,9 +136,12 @@ def _change(batch: Batch, event: Event) -> Batch:  # noqa: C901, PLR0911, PLR091
             return replace(batch, doubt=verb, doubt_since=at)
         case Allocated(slot=slot):
             # Being told of the slot again answers no question about the upload: that doubt stays.
-            return _calm(batch, slot=slot, settles=Verb.ALLOCATE)
-        case Uploaded(at=at):
-            return replace(_calm(batch, slot=_bare(batch.slot), settles=Verb.UPLOAD), submitted_at=at, polls=0)
+            # Failures count on over lost slots, or an upload that always fails would take slot after slot for days.
+            calm = _calm(batch, slot=slot, settles=Verb.ALLOCATE)
+            return replace(calm, failures=batch.failures if batch.lost else 0)
+        case Uploaded(at=at, slot=slot):
+            there = _calm(batch, slot=_bare(slot or batch.slot), settles=batch.doubt)
+            return replace(there, submitted_at=at, polls=0)
         case StillRunning(word=word, look_again_at=when):
             return replace(_calm(batch, slot=batch.slot), word=word, polls=batch.polls + 1, not_before=when)
         case Settled(verdict=verdict, word=word):
@@ -145,12 +153,16 @@ def _change(batch: Batch, event: Event) -> Batch:  # noqa: C901, PLR0911, PLR091
         case Delivered():
             return _calm(batch, slot=batch.slot)
         case DidNotHappen(verb=verb, reason=reason, look_again_at=when):
-            return replace(_sure(batch, verb), failures=batch.failures + 1, not_before=when, reason=reason)
-        case Unanswered(reason=reason, look_again_at=when):
-            return replace(batch, failures=batch.failures + 1, not_before=when, reason=reason)
+            answered = when is None and batch.doubt is verb
+            failures = batch.failures + (not answered)
+            return replace(_sure(batch, verb), failures=failures, not_before=when, reason=reason)
+        case Unanswered(at=at, reason=reason, look_again_at=when, expired=expired):
+            slot = replace(batch.slot, url=None, until=at) if expired and batch.slot else batch.slot
+            return replace(batch, slot=slot, failures=batch.failures + 1, not_before=when, reason=reason)
         case SlotLost(reason=reason, verb=verb):
             lost = _calm(batch, slot=None, settles=verb)
-            return replace(lost, attempt=batch.attempt + 1, lost=batch.lost + 1, reason=reason)
+            attempt, failures = batch.attempt + 1, batch.failures
+            return replace(lost, attempt=attempt, lost=batch.lost + 1, failures=failures, reason=reason)
         case Withdrawn(reason=reason):
             gone = _calm(batch, slot=None, settles=batch.doubt)
             return replace(gone, verdict=Verdict.CANCELLED, reason=reason)

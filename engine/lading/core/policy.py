@@ -28,7 +28,8 @@ class Policy:
 
     `ask_after` is how long a request that timed out may still be under way. `poll_first` grows by `poll_growth` to
     `poll_most`. `deadline` bounds the time from upload to verdict. `in_flight_max` bounds the batches of one
-    connection between allocation and verdict.
+    connection between allocation and verdict. `failures_max` counts a call in doubt and each question about it that
+    brings no answer.
     """
 
     allocation_in_doubt: InDoubt = InDoubt.STOP
@@ -40,7 +41,7 @@ class Policy:
     deadline: timedelta = timedelta(days=31)
     backoff_first: timedelta = timedelta(seconds=2)
     backoff_most: timedelta = timedelta(minutes=5)
-    failures_max: int = 12
+    failures_max: int = 24
     attempts_max: int = 20
     in_flight_max: int = 1
 

@@ -26,12 +26,12 @@ class FindSlot:
 
 @dataclass(frozen=True, slots=True)
 class RenewSlot:
-    """Ask for the URL of a slot that we know and whose URL went with an earlier process."""
+    """Ask for the URL of a slot that we know and whose URL went with an earlier process, unless the file is there."""
 
 
 @dataclass(frozen=True, slots=True)
 class DropSlot:
-    """Leave a slot that nothing was put into, and go on with the next ticket. `verb` is the doubt that this ends."""
+    """Leave a slot that its vendor says is empty, and go on with the next ticket. `verb` is the doubt that it ends."""
 
     reason: str
     verb: Verb | None = None
@@ -83,11 +83,12 @@ class Rest:
 
 Step = Allocate | FindSlot | RenewSlot | DropSlot | Upload | FindFile | Poll | Collect | Deliver | GiveUp | Wait | Rest
 
-#: The verb that a step puts to the world; steps that ask nothing of it are not here.
+#: The verb that a step puts to the world; steps that ask nothing of it are not here. To drop a slot takes its status.
 VERB_OF: dict[type[Step], Verb] = {
     Allocate: Verb.ALLOCATE,
     FindSlot: Verb.FIND_SLOT,
     RenewSlot: Verb.FIND_SLOT,
+    DropSlot: Verb.FIND_FILE,
     Upload: Verb.UPLOAD,
     FindFile: Verb.FIND_FILE,
     Poll: Verb.POLL,

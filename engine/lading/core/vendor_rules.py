@@ -95,7 +95,7 @@ class RowLogRules:
     results: bool = False
 
 
-#: `{ticket}`, `{slot.id}`, ...; a `?` behind the name says that it may be absent (a JSON member is then left out).
+#: `{ticket}`, `{slot.id}`, ...; a `?` behind the name: it may be absent (a JSON member is then left out).
 PLACEHOLDER = re.compile(r"\{([a-z]+(?:\.[A-Za-z_][A-Za-z0-9_]*)?)(\?)?\}")
 
 
@@ -138,9 +138,8 @@ class Case:
 class Call:
     """One request as a template, and how to read its answer.
 
-    `url` is a path on the API (it begins with `/`) or one placeholder that holds an absolute URL. `sends_file` makes
-    the sealed file the body. `cases` are tried in order, before the habits of HTTP that hold for every vendor.
-    `read` maps a name to JSON pointers, tried in order.
+    `url` is a path on the API or a placeholder that holds an absolute URL. `sends_file`: the sealed file is the body.
+    `intent`: journaled before it is sent. `cases`, and the pointers of `read`, are tried in order; then HTTP's habits.
     """
 
     method: str
@@ -150,6 +149,7 @@ class Call:
     json: Mapping[str, object] | None = None
     form: Mapping[str, str] | None = None
     sends_file: bool = False
+    intent: bool = False
     cases: tuple[Case, ...] = ()
     read: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 

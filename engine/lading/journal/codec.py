@@ -273,6 +273,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "reason": str,
     "look_again_at": moment,
     "delivered": bool,
+    "expired": bool,
 }
 
 

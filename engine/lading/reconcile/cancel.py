@@ -7,12 +7,15 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lading.core.batch import Batch, Phase
+from lading.core import tickets
+from lading.core.batch import Batch, Phase, Verb
 from lading.core.decide import asks_vendor, may_be_there
 from lading.core.events import Reopened, Withdrawn
+from lading.core.policy import InDoubt
 from lading.errors import EnvironmentProblem, UsageError, VendorFailure
 from lading.reconcile.accounts import another_account, in_words, is_ours, undeclared
 from lading.reconcile.close import close
+from lading.reconcile.perform import is_empty
 
 if TYPE_CHECKING:
     from lading.reconcile.context import JobContext, World
@@ -23,13 +26,14 @@ _REASON = "cancelled by hand"
 def cancel(batch: Batch, context: JobContext | None, world: World) -> Batch:
     """Cancel the batch and return it as it is then. Needs the job's lease.
 
-    Without a context the job is declared no more: what can be given up here is brought to its end at once.
+    Without a context the job is declared no more: what can be given up here is brought to its end at once. A slot that
+    the vendor gave, or may have given, is left only when the vendor says that it is empty.
 
     Raises:
         UsageError: when the batch can no longer be cancelled.
         EnvironmentProblem: when the vendor does not cancel it, cannot be reached, or does not have it.
     """
-    if not may_be_there(batch):
+    if (context and is_ours(batch, context) and _is_left_empty(batch, context)) or not may_be_there(batch):
         batch = world.memory.record(_reopened(batch, world), Withdrawn(at=world.clock.now(), reason=_REASON))
         return batch if context else close(batch, world)
     if context is None:
@@ -47,6 +51,33 @@ def cancel(batch: Batch, context: JobContext | None, world: World) -> Batch:
             f"the vendor did not cancel batch {batch.id}: {failure.reason}", hint=_further(batch, context)
         ) from None
     return _reopened(batch, world)
+
+
+def _is_left_empty(batch: Batch, context: JobContext) -> bool:
+    """Whether the batch has a slot, or may have one, and the vendor says that nothing is in it.
+
+    Raises:
+        UsageError: when the file is there.
+        EnvironmentProblem: when the vendor does not say.
+    """
+    in_doubt = batch.doubt is Verb.ALLOCATE and context.policy.allocation_in_doubt is InDoubt.ASK
+    if batch.doubt is Verb.UPLOAD or not (in_doubt or (batch.stuck_from or batch.phase) is Phase.ALLOCATED):
+        return False
+    try:
+        ticket = tickets.ticket(batch.job, batch.file.digest, batch.attempt)
+        slot = context.vendor.find(ticket, batch.target) if in_doubt else batch.slot
+        empty = slot is None or is_empty(slot, context)
+    except VendorFailure as failure:
+        raise EnvironmentProblem(
+            f"batch {batch.id} is not cancelled: its vendor does not say whether it has the file: {failure.reason}",
+            hint=_further(batch, context),
+        ) from None
+    if empty:
+        return True
+    raise UsageError(
+        f"batch {batch.id} is {batch.phase}, and its vendor has the file: too late to cancel it here",
+        hint=f"`lading resume {batch.job}` goes on with it; then `lading cancel {batch.id}` asks its vendor",
+    )
 
 
 def _too_late(batch: Batch, context: JobContext) -> UsageError:

@@ -6,6 +6,7 @@ The only file that asks a vendor for anything about a batch. It does not choose 
 from __future__ import annotations
 
 import hashlib
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     from lading.reconcile.context import JobContext, World
 
 _CHUNK = 1 << 20
+_NO_URL = "the vendor knows the slot and gives no URL for it"
 _UNSENT = "its rows were not sent; restore the state folder, or `lading cancel` the batch and sync again"
 
 
@@ -38,11 +40,14 @@ def perform(step: steps.Step, batch: Batch, context: JobContext, world: World) -
         return _did_not_happen(refusal, steps.VERB_OF[type(step)], batch, context, world)
     except Unclear as silence:
         now = world.clock.now()
-        when = decide.look_again(batch, context.policy, now)
+        when = decide.look_again(batch, context.policy, now, silence.retry_at)
         verb = steps.VERB_OF[type(step)]
         return events.Unanswered(at=now, verb=verb, reason=silence.reason, look_again_at=when)
     except SlotGone as gone:
-        return events.SlotLost(at=world.clock.now(), reason=gone.reason, verb=steps.VERB_OF[type(step)])
+        # The URL is of no use any more. What an earlier request with it did, only the slot's status tells.
+        now, verb = world.clock.now(), steps.VERB_OF[type(step)]
+        when = decide.look_again(batch, context.policy, now)
+        return events.Unanswered(at=now, verb=verb, reason=gone.reason, look_again_at=when, expired=True)
     except Permanent as refusal:
         return events.GaveUp(at=world.clock.now(), reason=refusal.reason, verb=steps.VERB_OF[type(step)])
     except collected.AnswersGoneError as gone:
@@ -62,14 +67,16 @@ def _ask(step: steps.Step, batch: Batch, context: JobContext, world: World) -> e
             found = vendor.find(ticket, batch.target)
             if found is None:
                 return _not_there(Verb.ALLOCATE, "the vendor knows no such batch", clock.now())
-            return _usable(found, clock.now(), Verb.ALLOCATE)
+            return _look_into(found, _NO_URL, context, world, verb=Verb.ALLOCATE)
         case steps.RenewSlot():
             found = vendor.find(ticket, batch.target)
             if found is None:
-                return events.SlotLost(at=clock.now(), reason="the vendor no longer knows the slot")
-            return _usable(found, clock.now(), None)
+                raise Unclear("the vendor does not know a slot that it gave, so that nothing is known of what is in it")
+            return _look_into(found, _NO_URL, context, world)
         case steps.DropSlot(reason=reason, verb=verb):
-            return events.SlotLost(at=clock.now(), reason=reason, verb=verb)
+            if batch.slot is None:
+                return events.SlotLost(at=clock.now(), reason=reason, verb=verb)
+            return _look_into(replace(batch.slot, url=None), reason, context, world, verb=verb)
         case steps.Upload():
             vendor.upload(_slot(batch), batch.file)
             return events.Uploaded(at=clock.now())
@@ -118,19 +125,47 @@ def check_sealed(file: BatchFile) -> None:
         raise EnvironmentProblem(f"the sealed batch file {path} is not what was sealed", hint=_UNSENT)
 
 
-def _find_file(batch: Batch, context: JobContext, world: World) -> events.Event:
-    """Ask whether the upload in doubt arrived. Any word but that of an empty slot means that the vendor took the file.
+def is_empty(slot: Slot, context: JobContext) -> bool:
+    """Whether the vendor says that nothing is in a slot. Any status but that means that the file is there.
 
     Raises:
-        Unclear: when the vendor does not know the slot: that says nothing about the file, and the doubt stays.
+        Unclear: when the vendor does not know the slot: that says nothing about the file.
     """
-    match context.vendor.poll(_slot(batch)):
+    match context.vendor.poll(slot):
         case Empty():
-            return _not_there(Verb.UPLOAD, "the slot is empty: the upload did not arrive", world.clock.now())
+            return True
         case Finished(verdict=Verdict.LOST, word=word):
-            raise Unclear(f"the vendor does not know the slot whose upload is in doubt ({word})")
+            raise Unclear(f"the vendor does not know slot {slot.id}, which it gave ({word})")
         case _:
-            return events.Uploaded(at=world.clock.now())
+            return False
+
+
+def _look_into(
+    slot: Slot, reason: str, context: JobContext, world: World, *, verb: Verb | None = None
+) -> events.Allocated | events.SlotLost | events.Uploaded:
+    """Read the status of a slot that this process did not fill, and return what is true of it.
+
+    Args:
+        slot: The slot; without its URL it can take no file.
+        reason: Why it is left if it is empty and has no URL.
+        context: The job, whose vendor is asked.
+        world: The clock.
+        verb: The verb whose doubt the answer ends, if any.
+    """
+    empty = is_empty(slot, context)
+    now = world.clock.now()
+    if not empty:
+        return events.Uploaded(at=now, slot=slot)
+    if slot.url is None:
+        return events.SlotLost(at=now, reason=reason, verb=verb)
+    return events.Allocated(at=now, slot=slot)
+
+
+def _find_file(batch: Batch, context: JobContext, world: World) -> events.Event:
+    """Ask whether the upload in doubt arrived: unless the slot is empty, the vendor took the file."""
+    if not is_empty(_slot(batch), context):
+        return events.Uploaded(at=world.clock.now())
+    return _not_there(Verb.UPLOAD, "the slot is empty: the upload did not arrive", world.clock.now())
 
 
 def _poll(batch: Batch, context: JobContext, world: World) -> events.Event:
@@ -172,13 +207,6 @@ def _did_not_happen(
 
 def _not_there(verb: Verb, reason: str, now: datetime) -> events.DidNotHappen:
     return events.DidNotHappen(at=now, verb=verb, reason=reason)
-
-
-def _usable(slot: Slot, now: datetime, verb: Verb | None) -> events.Event:
-    """Return that the slot is ours, or that it is no use because the vendor does not tell its URL again."""
-    if slot.url is None:
-        return events.SlotLost(at=now, reason="the vendor knows the slot but gives no URL for it", verb=verb)
-    return events.Allocated(at=now, slot=slot)
 
 
 def _slot(batch: Batch) -> Slot:

@@ -99,8 +99,8 @@ def _dialect(model: VendorModel, words: Mapping[str, str]) -> Dialect | None:
     return Dialect(
         auth=_auth(auth),
         describe=_describe(model.describe),
-        allocate=_call(model.allocate),
-        upload=_call(model.upload),
+        allocate=_call(model.allocate, intent=not model.policy.allocate_repeatable),
+        upload=_call(model.upload, intent=True),
         poll=_call(model.poll),
         find=_call(model.find) if model.find else None,
         cancel=_call(model.cancel) if model.cancel else None,
@@ -114,7 +114,7 @@ def _dialect(model: VendorModel, words: Mapping[str, str]) -> Dialect | None:
     )
 
 
-def _call(model: CallModel) -> Call:
+def _call(model: CallModel, *, intent: bool = False) -> Call:
     return Call(
         method=model.method,
         url=model.url,
@@ -123,6 +123,7 @@ def _call(model: CallModel) -> Call:
         json=dict(model.json_body) if model.json_body is not None else None,
         form=dict(model.form) if model.form is not None else None,
         sends_file=model.sends_file,
+        intent=intent,
         cases=tuple(Case(status=one.status, means=one.means, says=one.says) for one in model.cases),
         read={name: tuple(pointers) for name, pointers in model.read.items()},
     )

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 from lading.core.batch import VERDICTS_WITH_ROW_LOG, BatchFile, Slot, Ticket, Verdict
 from lading.core.vendor_rules import Call, Dialect, Door, Download, Means, VendorRules
-from lading.errors import DidNotHappen, EnvironmentProblem, Permanent, SlotGone, UsageError
-from lading.ports import Clock, Downloads, Finished, Status, TargetFacts
+from lading.errors import DidNotHappen, EnvironmentProblem, Permanent, SlotGone, Unclear, UsageError
+from lading.ports import Clock, Downloads, Empty, Finished, Status, TargetFacts
 from lading.vendors import reading
 from lading.vendors.auth import Auth
-from lading.vendors.dialect import Asked, accept, build, read, read_choice, read_slot, read_status, values
+from lading.vendors.dialect import Asked, accept, build, may_renew, read, read_choice, read_slot, read_status, values
 from lading.vendors.doors import Doors
 from lading.vendors.http import Http, open_http
 from lading.vendors.redaction import Redactor
@@ -98,8 +98,13 @@ class HttpVendor:
         return TargetFacts(params=params, columns=self._columns(values(target=target, params=params)))
 
     def allocate(self, ticket: Ticket, file: BatchFile, params: Mapping[str, str]) -> Slot:
-        """Ask for a place to put the file, under our ticket."""
+        """Ask for a place to put the file, under our ticket.
+
+        Raises:
+            Unclear: also when the answer tells of a batch under this ticket that is not empty.
+        """
         asked = self._answered(self._dialect.allocate, values(ticket=ticket, file=file, params=params))
+        self._refuse_filled(asked)
         return read_slot(asked, ticket, needs_url=True)
 
     def find(self, ticket: Ticket, params: Mapping[str, str]) -> Slot | None:
@@ -117,7 +122,7 @@ class HttpVendor:
         """Put the whole file into the slot, or it did not happen.
 
         Raises:
-            SlotGone: when the URL has run out or is no longer known; surely nothing was stored.
+            SlotGone: when the URL has run out or is no longer known. That an earlier request stored it is possible.
         """
         if slot.url is None:
             raise SlotGone("the slot's upload URL is not known any more")
@@ -229,6 +234,13 @@ class HttpVendor:
                 gone = expired.reason
         raise Permanent(gone)
 
+    def _refuse_filled(self, allocated: Asked) -> None:
+        """Refuse a slot that is told of with the status of a batch that has its file: it was made before."""
+        pointers = allocated.call.read.get("word")
+        word = reading.text(read(allocated), pointers) if pointers else None
+        if word is not None and not isinstance(read_status(allocated, self._dialect.words), Empty):
+            raise Unclear(f"{allocated.where}: a batch with this reference exists, with status {reading.plain(word)}")
+
     def _refuse_older(self, located: Asked) -> None:
         """Refuse a status that names no document because it is older than the verdict: replicas lag behind."""
         poll = self._dialect.poll
@@ -259,7 +271,7 @@ class HttpVendor:
         if call.door is Door.API:
             proof = self._auth.headers()
         answer = self._sent(request, proof, into)
-        if answer.status == HTTPStatus.UNAUTHORIZED and proof and self._auth.renew(proof):
+        if may_renew(call, answer) and proof and self._auth.renew(proof):
             answer = self._sent(request, self._auth.headers(), into)
         return Asked(call=call, request=request, answer=answer, now=self._clock.now(), redactor=self._http.redactor)
 

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from lading.core.vendor_rules import Call, Choice
 
-#: Statuses with which a server says that it did not begin.
+#: Statuses with which a server says that it did not begin. A gateway says the same of work that was done behind it.
 _NOT_BEGUN = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 #: How many names a message lists at most.
 _NAMES_MAX = 20
@@ -127,12 +127,23 @@ def build(
 
 
 def judge(call: Call, answer: Answer) -> Means:
-    """Return what an answer means: by the vendor's own table, else by the habits of HTTP."""
+    """Return what an answer means: by the vendor's own table, else by the habits of HTTP.
+
+    For a call with a recorded intent, the habits are stricter. See `_habit_of_intent`.
+    """
     body = answer.body.lower()
     for case in call.cases:
         if case.status == answer.status and case.says.lower().encode() in body:
             return case.means
-    return _habit(answer.status)
+    return _habit_of_intent(answer) if call.intent else _habit(answer.status)
+
+
+def may_renew(call: Call, answer: Answer) -> bool:
+    """Whether a call that was answered with 401 may be sent again with new proof of who we are.
+
+    A call with a recorded intent only if the vendor itself refused it: a gateway may answer 401 after the work.
+    """
+    return answer.status == HTTPStatus.UNAUTHORIZED and not (call.intent and judge(call, answer) is Means.UNCLEAR)
 
 
 def accept(asked: Asked) -> Means:
@@ -140,7 +151,7 @@ def accept(asked: Asked) -> Means:
 
     Raises:
         DidNotHappen: surely not done, with the moment that the vendor named.
-        Unclear: it may have been done.
+        Unclear: it may have been done, with the moment that the answer named.
         SlotGone: the signed URL has run out.
         Permanent: refused for good.
     """
@@ -151,7 +162,7 @@ def accept(asked: Asked) -> Means:
         case Means.DID_NOT_HAPPEN:
             raise DidNotHappen(asked.told(), retry_at=reading.retry_at(asked.answer.headers, asked.now))
         case Means.UNCLEAR:
-            raise Unclear(asked.told())
+            raise Unclear(asked.told(), retry_at=reading.retry_at(asked.answer.headers, asked.now))
         case Means.EXPIRED:
             raise SlotGone(asked.told())
         case Means.PERMANENT:
@@ -247,6 +258,21 @@ def _habit(status: int) -> Means:
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return Means.UNCLEAR
     return Means.PERMANENT
+
+
+def _habit_of_intent(answer: Answer) -> Means:
+    """Return what an answer means for a call with a recorded intent, where the vendor spec does not say it.
+
+    A 2xx is good unless it is a page for people, as a portal gives. Any other status leaves the outcome unknown, 408,
+    429, 503 and redirects among them: a gateway that lost the connection behind it answers so after the work was done.
+    Only a 4xx in the form of an API or a storage is a refusal, since then the vendor itself read the request.
+    """
+    status = answer.status
+    if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        return Means.UNCLEAR if reading.is_page(answer.headers, answer.body) else Means.OK
+    if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _NOT_BEGUN:
+        return Means.PERMANENT if reading.is_refusal(answer.body) else Means.UNCLEAR
+    return Means.UNCLEAR
 
 
 def _advice(status: int) -> str:

@@ -179,6 +179,25 @@ def _words(body: bytes) -> str:
     return text(answer, _SAYING) or ""
 
 
+def is_page(headers: Mapping[str, str], body: bytes) -> bool:
+    """Whether an answer is a page for people (HTML), by its Content-Type or its first bytes."""
+    begins = body[:64].lstrip().lower()
+    return "text/html" in headers.get("content-type", "").lower() or begins.startswith((b"<!doctype html", b"<html"))
+
+
+def is_refusal(body: bytes) -> bool:
+    """Whether a refusal is in the form of an API (a JSON object) or of a storage (XML with a code).
+
+    Anything else, an empty body among it, may come from a proxy or gateway.
+    """
+    if _CODE.search(body[:65_536]):
+        return True
+    try:
+        return isinstance(document(body), dict)
+    except UnreadableError:
+        return False
+
+
 def columns(body: bytes) -> tuple[str, ...] | None:
     """Return the names in the first line of a CSV file, or None when there is none."""
     lines = body[:65_536].decode("utf-8-sig", "replace").lstrip("\r\n").splitlines()
