@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from itertools import product
 from typing import TYPE_CHECKING
 
 from kit.matrix import Plan
@@ -54,6 +55,9 @@ def plans(job: str) -> Iterator[Plan]:
         if vendor == BDP:
             yield Plan(f"token worthless before request {n}", (Fault(kind="revoke", **nth),))
     upload, poll, allocate = UPLOAD, POLL[vendor], ALLOCATE[vendor]
+    for status, act in product((302, 403, 408, 429, 503), (allocate, upload)):
+        gateway = Fault(kind="replace_answer", status=status, vendor=vendor, **act)
+        yield Plan(f"{act['path']} done and answered {status}", (gateway,))
     yield Plan("upload URL expired", (Fault(kind="expire", vendor=vendor, **upload),))
     download = {"method": "GET", "path": r"^/_storage"}
     yield Plan("download URL expired", (Fault(kind="expire", vendor=vendor, **download),))

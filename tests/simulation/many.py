@@ -13,10 +13,12 @@ from multiprocessing import get_context
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from simulation.play import Report, play
+from simulation.play import play
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+    from simulation.report import Report
 
 
 @dataclass

@@ -5,8 +5,6 @@ from __future__ import annotations
 import hashlib
 import random
 import shutil
-from collections import Counter
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -26,6 +24,8 @@ from simulation.armed import Armed, Damage
 from simulation.clock import START, VirtualTime
 from simulation.deployment import VENDOR_OF, Sources
 from simulation.life import Crash, Fuse, Process, process
+from simulation.report import Report
+from simulation.restored import MOMENTS, TAKES, Copy
 from simulation.trouble import CRASHES, PLACES, STOPS, draw_faults
 from simulation.wire import Network, plugged
 
@@ -41,23 +41,6 @@ MOST_PASSES = 8
 MOST_HOURS = 36.0
 #: how a process ends whose job has come to rest
 _AT_REST = (ExitCode.DONE, ExitCode.REJECTS)
-
-
-@dataclass
-class Report:
-    """How one seed went."""
-
-    seed: int
-    violations: list[str] = field(default_factory=list)
-    sometimes: set[str] = field(default_factory=set)
-    planned: Counter[str] = field(default_factory=Counter)
-    fired: Counter[str] = field(default_factory=Counter)
-    crashes: int = 0
-    #: passes and virtual hours after which everything was at rest
-    passes: int = 0
-    hours: float = 0.0
-    digest: str = ""
-    transcript: list[str] = field(default_factory=list)
 
 
 class Play:
@@ -168,11 +151,23 @@ class Play:
             unlocked = self.draw.random() < 0.7
             at, which = self.draw.choice(STOPS), self.draw.choice([1, 1, 2, 3, 5])
             fuse.stop = (at, which, lambda: self._stopped(fuse, unlocked=unlocked))
+        copy = Copy(self.state, self.folder / "kept")
+        if not (withdrawing or fuse.stop or self.damage.done) and self.draw.random() < 0.3:
+            fuse.stop = (self.draw.choice(MOMENTS), self.draw.choice([1, 1, 2, 2, 3, 4, 5]), copy.take)
         self._pass(fuse, anew=anew, wait=wait, withdrawing=withdrawing, trusted=False)
         if fuse.wrote:
             self._violated(f"a process whose job was taken away still wrote: {fuse.wrote[0]}")
         self._after(self.armed.disarm(planned))
         self.damage.mend()
+        self._put_back(copy)
+
+    def _put_back(self, copy: Copy) -> None:
+        """Let a person restore the state folder from a copy that is older than what was done since."""
+        if copy.put_back(self.sources.names, self._batches()):
+            self.time.pass_by(TAKES)
+            self.told("the state folder was restored from a copy")
+            self._sometimes("the state folder was restored from a copy")
+            self._booked = {one.id for one in self._batches(lambda one: one.books is not None)}
 
     def _stopped(self, fuse: Fuse, *, unlocked: bool) -> None:
         """Let another process run while this one is stopped, after somebody unlocked its jobs or without."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from lading.core.batch import Batch, Phase, Verb
-from lading.core.events import SlotLost
+from lading.core.events import SlotLost, Uploaded
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -54,6 +54,8 @@ def of_a_batch(batch: Batch, events: Sequence[object]) -> Iterator[str]:
     """Yield what a batch came through, and how it ended."""
     if any(isinstance(one, SlotLost) for one in events):
         yield "a slot was lost"
+    if any(isinstance(one, Uploaded) and one.slot for one in events):
+        yield "a file was found in a slot that nobody knew to be filled"
     if batch.verdict:
         yield f"verdict {batch.verdict}"
 

@@ -45,6 +45,8 @@ SOMETIMES = {
     "died at sink.deliver",
     "died at vendor.upload",
     "a slot was lost",
+    "a file was found in a slot that nobody knew to be filled",
+    "the state folder was restored from a copy",
     "late arrival landed: sitecore-cdp PUT",
     "late arrival landed: motorweb-bdp POST",
     "a row was refused by the vendor",

@@ -36,7 +36,12 @@ PLACES = {
 #: what lading must leave to land before it asks, less what a question may be answered late
 _LATEST = {CDP: 45.0, BDP: 150.0}
 _LAG = {CDP: 10.0, BDP: 25.0}
-_ANYWHERE = ("refuse", "throttle", "lose_answer", "reset", "reset_answer", "cut", "500", "401", "404", "done_but_502")
+#: what a gateway answers although the vendor did the work behind it
+_DONE_BUT = ("done_but_408", "done_but_429", "done_but_503", "done_but_302", "done_but_403")
+_ANYWHERE = (
+    *("refuse", "throttle", "lose_answer", "reset", "reset_answer", "cut", "500", "401", "404", "done_but_502"),
+    *_DONE_BUT,
+)
 _HEAVY = (
     "cdp-allocate",
     "cdp-upload",
@@ -194,6 +199,9 @@ def _drawn(draw: random.Random, kind: str, place: str) -> Planned:
         return Planned(kind, place, trouble=Trouble(kind, vendor, method, path, nth, times))
     if kind.isdigit():
         where |= {"kind": "status", "status": int(kind)}
+    elif kind in _DONE_BUT:
+        after = draw.choice([None, None, 1, 30, 700])
+        where |= {"kind": "replace_answer", "status": int(kind.removeprefix("done_but_")), "retry_after": after}
     elif kind in {"refuse", "throttle"}:
         after = draw.choice([None, 1, 30, 700])
         where |= {"kind": kind, "retry_after": after, "retry_as": draw.choice(["seconds", "date"])}

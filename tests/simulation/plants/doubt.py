@@ -46,6 +46,15 @@ def _server_error_is_a_refusal(original: Any) -> Any:
     return lambda status: vendors_dialect.Means.DID_NOT_HAPPEN if status >= 500 else original(status)
 
 
+def _throttling_is_a_refusal(original: Any) -> Any:
+    def judge(call: Any, answer: Any) -> Any:
+        if answer.status in (302, 408, 429, 503):
+            return vendors_dialect.Means.DID_NOT_HAPPEN
+        return original(call, answer)
+
+    return judge
+
+
 # Law 2: announce, then act
 
 
@@ -123,6 +132,26 @@ def _asks_at_once(original: Any) -> Any:
     return lambda batch, policy, now: original(batch, replace(policy, ask_after=timedelta(0)), now)
 
 
+def _expired_is_empty(original: Any) -> Any:
+    def change(step: steps.Step, batch: Batch, context: Any, world: Any) -> Any:
+        event = original(step, batch, context, world)
+        if isinstance(event, Unanswered) and event.expired:
+            return events.SlotLost(at=event.at, reason=event.reason, verb=event.verb)
+        return event
+
+    return change
+
+
+def _status_not_read(_original: Any) -> Any:
+    def look(slot: Any, reason: str, _context: Any, world: Any, *, verb: Any = None) -> Any:
+        now = world.clock.now()
+        if slot.url is None:
+            return events.SlotLost(at=now, reason=reason, verb=verb)
+        return events.Allocated(at=now, slot=slot)
+
+    return look
+
+
 PLANTS = {
     "unanswered-ends-doubt": Plant(
         1, "an unanswered call ends the doubt", replaced(lifecycle, "_change", _unanswered_ends_doubt)
@@ -137,6 +166,11 @@ PLANTS = {
     ),
     "5xx-is-refusal": Plant(
         1, "a 5xx counts as refused", replaced(vendors_dialect, "_habit", _server_error_is_a_refusal)
+    ),
+    "throttling-is-refusal": Plant(
+        1,
+        "408, 429, 503 and redirects count as refused, whatever was asked",
+        replaced(vendors_dialect, "judge", _throttling_is_a_refusal),
     ),
     "announce-after": Plant(2, "the act is announced after it", replaced(loop, "tick", _announced_after)),
     "upload-not-announced": Plant(2, "an upload is not announced", replaced(loop, "announces", _upload_not_announced)),
@@ -153,6 +187,14 @@ PLANTS = {
     ),
     "slot-left-in-doubt": Plant(
         4, "a slot is left while its upload is in doubt", replaced(decide, "_settle_doubt", _slot_left_in_doubt)
+    ),
+    "expired-is-empty": Plant(
+        4,
+        "a slot is left because an answer says that its URL ran out",
+        replaced(loop, "perform", _expired_is_empty),
+    ),
+    "status-not-read": Plant(
+        4, "a slot is left or filled without reading its status", replaced(perform, "_look_into", _status_not_read)
     ),
     "asks-at-once": Plant(
         4, "the question does not wait for what is under way", replaced(decide, "_settle_doubt", _asks_at_once)
