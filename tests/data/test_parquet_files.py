@@ -22,8 +22,8 @@ if TYPE_CHECKING:
     from data_kit import Bench
 
 MOMENT = pa.timestamp("us")
-FAR = [datetime(9999, 12, 31, 23, 59, 59), datetime(1, 1, 1), datetime(1000, 1, 1), datetime(1582, 10, 4)]  # noqa: DTZ001
-FAR += [datetime(1677, 9, 21), datetime(1899, 12, 31, 23, 59, 59, 999000), datetime(2024, 6, 1, 12)]  # noqa: DTZ001
+DAYS = ["9999-12-31T23:59:59", "0001-01-01", "1000-01-01", "1582-10-04", "1677-09-21", "1899-12-31T23:59:59.999"]
+FAR = [datetime.fromisoformat(one) for one in [*DAYS, "2024-06-01T12:00"]]
 TYPES = {
     "flat": MOMENT,
     "object": pa.struct([("a", MOMENT), ("b", pa.string()), ("c", pa.struct([("d", MOMENT)]))]),

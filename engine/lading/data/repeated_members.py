@@ -8,6 +8,8 @@ here is then parsed, which decides.
 
 from __future__ import annotations
 
+import json
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,7 @@ _IS_BLANK[list(b" \t\r")] = True
 _MASKS = np.array([(1 << (8 * size)) - 1 for size in range(_WORD + 1)], dtype=np.uint64)
 _PRIME, _GOLDEN = np.uint64(0x9FB21C651E98DF25), np.uint64(0x9E3779B97F4A7C15)
 _FOLD = np.uint64(32)
+#: Below this, levels are sorted as 16-bit numbers.
 _SMALL = 1 << 15
 
 
@@ -54,10 +57,13 @@ def suspicious_lines(chunk: bytes) -> list[int]:
     is_name = text[after] == _COLON
     unsure = _IS_BLANK[text[after]]
     is_long = is_name & (closes - begins > _NAME_MAX)
+    begins, closes = begins[is_name], closes[is_name]
+    hashes = _hashes(text, begins, np.minimum(closes - begins, _NAME_MAX))
     if slashes.size:  # a name with an escape may be equal to one without
-        unsure |= is_name & (np.searchsorted(slashes, begins) < np.searchsorted(slashes, closes))
-    begins, size = begins[is_name], (closes - begins)[is_name]
-    hashes = _hashes(text, begins, np.minimum(size, _NAME_MAX)) + _objects(text, quotes, begins) * _GOLDEN
+        escaped = np.flatnonzero(np.searchsorted(slashes, begins) < np.searchsorted(slashes, closes))
+        stretches = zip(begins[escaped].tolist(), closes[escaped].tolist(), strict=True)
+        hashes[escaped] = np.array([_hash_unescaped(chunk[begin:end]) for begin, end in stretches], np.uint64)
+    hashes += _objects(text, quotes, begins) * _GOLDEN
     ordered = np.sort(hashes)
     twice = ordered[1:][ordered[1:] == ordered[:-1]]
     found = [quotes[::2][unsure | is_long]]
@@ -78,6 +84,16 @@ def _unescaped(quotes: _Numbers, slashes: _Numbers) -> _Numbers:
     behind = (before >= 0) & (slashes[known] == quotes - 1)
     found: _Numbers = quotes[~(behind & ((quotes - first[known]) % 2 == 1))]
     return found
+
+
+@lru_cache(maxsize=1 << 12)
+def _hash_unescaped(name: bytes) -> int:
+    """Return the hash of a name without its escapes; any number for one that no reader takes."""
+    try:
+        plain = json.loads(b'"' + name + b'"').encode(errors="surrogatepass")
+    except ValueError:
+        return 0
+    return int(_hashes(np.frombuffer(plain + bytes(_WORD), np.uint8), np.array([0]), np.array([len(plain)]))[0])
 
 
 def _hashes(text: _Numbers, begins: _Numbers, sizes: _Numbers) -> _Numbers:
