@@ -54,20 +54,25 @@ def cancel(batch: Batch, context: JobContext | None, world: World) -> Batch:
 
 
 def _is_left_empty(batch: Batch, context: JobContext) -> bool:
-    """Whether the batch has a slot, or may have one, and the vendor says that nothing is in it.
+    """Whether the vendor says that nothing is in the batch's slot, or that it has no slot for it.
+
+    Where this journal knows of no call at all, a vendor that does not answer is no obstacle: False.
 
     Raises:
         UsageError: when the file is there.
         EnvironmentProblem: when the vendor does not say.
     """
-    in_doubt = batch.doubt is Verb.ALLOCATE and context.policy.allocation_in_doubt is InDoubt.ASK
-    if batch.doubt is Verb.UPLOAD or not (in_doubt or (batch.stuck_from or batch.phase) is Phase.ALLOCATED):
+    phase = batch.stuck_from or batch.phase
+    by_ticket = phase is Phase.PREPARED and context.policy.allocation_in_doubt is InDoubt.ASK
+    if batch.doubt is Verb.UPLOAD or not (by_ticket or phase is Phase.ALLOCATED):
         return False
     try:
         ticket = tickets.ticket(batch.job, batch.file.digest, batch.attempt)
-        slot = context.vendor.find(ticket, batch.target) if in_doubt else batch.slot
+        slot = context.vendor.find(ticket, batch.target) if by_ticket else batch.slot
         empty = slot is None or is_empty(slot, context)
     except VendorFailure as failure:
+        if by_ticket and batch.doubt is None:
+            return False
         raise EnvironmentProblem(
             f"batch {batch.id} is not cancelled: its vendor does not say whether it has the file: {failure.reason}",
             hint=_further(batch, context),
