@@ -20,6 +20,9 @@ HERE = Path(__file__).parent
 
 pytestmark = pytest.mark.timeout(300)
 
+#: Order numbers whose rows name two customers: invalid, since a record has one `contact`.
+ORDERS_OF_TWO_CUSTOMERS = ["SO62019", "SO72019"]
+
 
 @pytest.fixture
 def real(deployment: Deployment) -> Deployment:
@@ -42,7 +45,7 @@ def test_real_files_settle_and_equal_the_ledger_then_only_edits_are_sent(real: D
     ledger = {vendor: real.mocks.ledger(vendor, values=vendor == CDP) for vendor in (BDP, CDP)}
     _check_against_ledger(first, ledger)
     assert first["guests"]["selected"] == 18_148
-    assert first["orders"]["selected"] == 11_837
+    assert (first["orders"]["selected"], first["orders"]["invalid"]) == (11_837, len(ORDERS_OF_TWO_CUSTOMERS))
     assert first["vehicles"]["selected"] == 2_499
     _check_accents_and_mark(ledger[CDP])
     _check_items(ledger[CDP], real)
@@ -110,7 +113,8 @@ def _check_items(entries: list[dict[str, Any]], real: Deployment) -> None:
     lines = pl.read_csv(real.folder / "sales.csv", infer_schema=False)
     products = pl.read_csv(real.folder / "products.csv", infer_schema=False)
     joined = lines.join(products, on="ProductKey", how="left")
-    assert sent == Counter(joined.select("OrderNumber", "ProductSKU").iter_rows())
+    whole = joined.filter(~pl.col("OrderNumber").is_in(ORDERS_OF_TWO_CUSTOMERS))
+    assert sent == Counter(whole.select("OrderNumber", "ProductSKU").iter_rows())
 
 
 def _edit(path: Path) -> tuple[list[str], list[str], list[str]]:
