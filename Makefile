@@ -16,9 +16,9 @@ BIN := $(VENV)/bin
 ARGS ?=
 # What the installed wheel is tested with: everything but the rules about this source tree, with fewer seeds and kills.
 WHEEL_ARGS ?= --ignore=tests/house
-wheel-test: export LADING_SEEDS ?= 360
-wheel-test: export LADING_KILLS ?= 24
-wheel-test: export LADING_MATRIX ?= 9
+wheel-test: export BATCHSYNC_SEEDS ?= 360
+wheel-test: export BATCHSYNC_KILLS ?= 24
+wheel-test: export BATCHSYNC_MATRIX ?= 9
 PIP := -m pip --disable-pip-version-check
 INSTALL := $(PIP) install -qq --no-input --require-hashes --only-binary=:all:
 PAGES := README.md $(wildcard docs/*.md)
@@ -32,7 +32,7 @@ help: ## Say what there is
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14 | sed 's/^/make /'
 
 sync: $(VENV)/.installed ## Run the jobs of jobs.yaml against the vendors in the box
-	@$(BIN)/lading sync --mocks
+	@$(BIN)/batchsync sync --mocks
 
 test: $(VENV)/.installed-dev ## Run the whole test suite on all cores
 	@$(BIN)/python -m pytest -n auto --dist worksteal -q $(ARGS)
@@ -46,7 +46,7 @@ lint: $(VENV)/.installed-dev ## Check style, types, import contracts, and that t
 
 # Processes that the tests start or fork are measured too; those that a test kills cannot say what they ran. Seeds,
 # kills and the crash matrix are left out: being measured makes them slow, and they add nothing to these.
-MEASURED := engine/lading/core/*,engine/lading/journal/*,engine/lading/reconcile/*
+MEASURED := engine/batchsync/core/*,engine/batchsync/journal/*,engine/batchsync/reconcile/*
 MEASURED_BY := tests/core tests/journal tests/reconcile tests/journeys/test_cli_journeys.py \
 	$(addprefix tests/crash/test_,lost_answers_and_lost_leases.py unknown_outcomes.py machine_faults.py)
 coverage: $(VENV)/.installed-dev ## Measure the branch coverage of core/, journal/ and reconcile/
@@ -65,7 +65,7 @@ SCORE := import json; \
 mutation: $(VENV)/.installed-dev ## Plant small faults in core/ one by one: its tests must notice 90 % of them
 	@$(BIN)/python -c 'import mutmut' 2>/dev/null || $(BIN)/python $(PIP) install -qq 'mutmut>=3.8,<4'
 	@rm -rf $(PLANTED) && mkdir -p $(PLANTED)/tests
-	@cp -r engine/lading pyproject.toml $(PLANTED) && cp -r tests/core $(PLANTED)/tests
+	@cp -r engine/batchsync pyproject.toml $(PLANTED) && cp -r tests/core $(PLANTED)/tests
 	@cd $(PLANTED) && $(abspath $(BIN))/mutmut run >said 2>&1 || { tail -n 40 said; exit 1; }
 	@cd $(PLANTED) && $(abspath $(BIN))/mutmut results && $(abspath $(BIN))/mutmut export-cicd-stats >said
 	@cd $(PLANTED) && $(abspath $(BIN))/python -c '$(SCORE)'
@@ -84,8 +84,8 @@ wheel-test: $(VENV)/.installed-dev ## Build the wheel and test it, installed, aw
 	$(BIN)/python -m venv "$$away/venv" && \
 	"$$away/venv/bin/python" $(INSTALL) -r requirements.lock && \
 	"$$away/venv/bin/python" $(PIP) install -qq --no-index --no-deps "$$away"/*.whl && \
-	echo "wheel-test: lading sync --mocks" && \
-	(cd "$$away/tree" && "$$away/venv/bin/lading" sync --mocks) && \
+	echo "wheel-test: batchsync sync --mocks" && \
+	(cd "$$away/tree" && "$$away/venv/bin/batchsync" sync --mocks) && \
 	echo "wheel-test: the test suite" && \
 	"$$away/venv/bin/python" $(INSTALL) -r requirements-dev.lock && \
 	(cd "$$away/tree" && "$$away/venv/bin/python" -m pytest -n auto --dist worksteal -q $(WHEEL_ARGS))
@@ -114,7 +114,7 @@ $(VENV)/.made:
 	@touch $@
 
 $(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/.made
-	@echo "Installing lading and what requirements.lock names into $(VENV) (once; about 140 MB to download)."
+	@echo "Installing batchsync and what requirements.lock names into $(VENV) (once; about 140 MB to download)."
 	@$(BIN)/python $(INSTALL) -r requirements.lock
 	@$(BIN)/python $(PIP) install -qq --no-deps --no-build-isolation --editable .
 	@touch $@

@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: lading beside other ways of doing the same, in turn, in one run.
+"""`python -m benchmarks`: batchsync beside other ways of doing the same, in turn, in one run.
 
 Each measurement is a process of its own. No time is asserted: the machine may be busy, and only ratios within one run
 are worth keeping. Groups and names for --only are listed by --list. The table goes to standard output; table, JSON
@@ -21,7 +21,7 @@ from benchmarks import plots, report
 from benchmarks.measurements import FOLDER, GROUPS, ROOT, Measurement, Wish, everything
 from benchmarks.processes import run
 
-_AGAINST = ("naive", "dlt", "floor parquet", "floor csv", "lading parquet")
+_AGAINST = ("naive", "dlt", "floor parquet", "floor csv", "batchsync parquet")
 
 
 def main() -> None:
@@ -70,7 +70,7 @@ def _wish(given: argparse.Namespace) -> Wish:
         rows=given.rows,
         scale=tuple(sorted(scale)),
         seed=given.seed,
-        data=(given.data or Path(tempfile.gettempdir()) / "lading-benchmarks").absolute(),
+        data=(given.data or Path(tempfile.gettempdir()) / "batchsync-benchmarks").absolute(),
         peers=given.peers,
     )
 
@@ -79,26 +79,26 @@ def _listed(known: list[Measurement]) -> str:
     lines = []
     for group, says in GROUPS.items():
         lines.append(f"{group}: {says}")
-        lines += [f"  {one.name}" for one in known if one.group == group]
+        lines += [f"  {item.name}" for item in known if item.group == group]
     return "\n".join(lines)
 
 
 def _chosen(known: list[Measurement], wanted: list[str]) -> list[Measurement]:
-    strange = set(wanted) - {one.group for one in known} - {one.name for one in known} - set(GROUPS)
+    strange = set(wanted) - {item.group for item in known} - {item.name for item in known} - set(GROUPS)
     if strange:
         raise SystemExit(f"--only: there is no {', '.join(sorted(strange))}; --list lists what there is")
-    return [one for one in known if one.group in wanted or one.name in wanted]
+    return [item for item in known if item.group in wanted or item.name in wanted]
 
 
 def _rounds(chosen: list[Measurement], wish: Wish, repeat: int) -> dict[str, list[dict[str, Any]]]:
     """Return what each measurement said, by its name; one that says several things has a name for each."""
     commands = []
-    for one in chosen:
-        command = one.command(wish)
+    for item in chosen:
+        command = item.command(wish)
         if isinstance(command, str):
-            print(f"{one.name}: left out, {command}", file=sys.stderr)
+            print(f"{item.name}: left out, {command}", file=sys.stderr)
         else:
-            commands.append((one.name, command))
+            commands.append((item.name, command))
     runs: dict[str, list[dict[str, Any]]] = {}
     for _ in range(repeat):
         for name, command in commands:
@@ -112,7 +112,7 @@ def _rounds(chosen: list[Measurement], wish: Wish, repeat: int) -> dict[str, lis
 def _measured(command: list[str], folder: Path) -> list[dict[str, Any]]:
     """Return what one process said about itself, line by line."""
     shutil.rmtree(folder, ignore_errors=True)
-    given = [str(folder) if one == FOLDER else one for one in command]
+    given = [str(folder) if item == FOLDER else item for item in command]
     code, said = run(given, ROOT)
     shutil.rmtree(folder, ignore_errors=True)
     if code:

@@ -1,5 +1,5 @@
 /* The floor: this one mapping and its checks written by hand. Python threads call it (ctypes lets them run at the same
- * time) and compress what it writes. It makes the same records as lading; it makes no fingerprints and no evidence, and
+ * time) and compress what it writes. It makes the same records as batchsync; it makes no fingerprints and no evidence, and
  * it does not look for keys that stand twice. */
 #include <stdint.h>
 #include <stdio.h>

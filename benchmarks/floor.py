@@ -19,12 +19,12 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pyarrow.parquet as pq
 
+from batchsync.core.naming import NAMESPACE
+from batchsync.data.batchfile.gzip_blocks import BLOCK, HEADER, GzipBlock, crc32_combine, pack, trailer
+from batchsync.data.row.prefetch import iter_ranges
+from batchsync.util.executor import in_order
 from benchmarks.memory import high_water
 from benchmarks.processes import run
-from lading.core.tickets import NAMESPACE
-from lading.data.gz import BLOCK, HEADER, Block, combine, pack, trailer
-from lading.data.pull import stretches
-from lading.data.workers import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +76,7 @@ class Floor:
         """Take the library."""
         self._library = library
 
-    def csv(self, given: tuple[bytearray, bool]) -> tuple[int, int, list[Block]]:
+    def csv(self, given: tuple[bytearray, bool]) -> tuple[int, int, list[GzipBlock]]:
         """Return rows, invalid rows and blocks of a piece of text."""
         text, final = given
         out = ctypes.create_string_buffer(len(text) * _TIMES)
@@ -84,10 +84,10 @@ class Floor:
         done = self._library.from_csv(raw, ctypes.c_int64(len(text)), ctypes.c_int64(final), out, NAMESPACE.bytes, _NOW)
         return done.rows, done.invalid, _packed(out, done.written)
 
-    def columns(self, frame: pl.DataFrame) -> tuple[int, int, list[Block]]:
+    def columns(self, frame: pl.DataFrame) -> tuple[int, int, list[GzipBlock]]:
         """Return rows, invalid rows and blocks of a frame."""
-        kept = [_arrow(one.rechunk()) for one in frame.get_columns()]
-        table = (_Column * len(kept))(*[one[0] for one in kept])
+        kept = [_arrow(column.rechunk()) for column in frame.get_columns()]
+        table = (_Column * len(kept))(*[item[0] for item in kept])
         out = ctypes.create_string_buffer(frame.height * _PER_ROW)
         done = self._library.from_columns(
             table, ctypes.c_int64(0), ctypes.c_int64(frame.height), out, NAMESPACE.bytes, _NOW
@@ -120,8 +120,8 @@ def _arrow(column: pl.Series) -> tuple[_Column, Any]:
     return _Column(valid, None, buffers[1].address + array.offset * 8, kind, array.offset), array
 
 
-def _packed(out: Any, size: int) -> list[Block]:
-    """Return blocks of whole lines, compressed as lading does."""
+def _packed(out: Any, size: int) -> list[GzipBlock]:
+    """Return blocks of whole lines, compressed as batchsync does."""
     view = memoryview(out).cast("B")[:size]
     blocks, begin = [], 0
     while begin < size:
@@ -133,10 +133,10 @@ def _packed(out: Any, size: int) -> list[Block]:
     return blocks
 
 
-def write(blocks: Iterator[Block], folder: Path) -> int:
+def write(blocks: Iterator[GzipBlock], folder: Path) -> int:
     """Write the parts, cut at the vendor's limit, with MD5 and SHA-256; return their bytes."""
     total, number = 0, 0
-    opened: list[Block] = []
+    opened: list[GzipBlock] = []
     size = 0
 
     def close() -> None:
@@ -144,9 +144,9 @@ def write(blocks: Iterator[Block], folder: Path) -> int:
         crc = raw = 0
         digests = (hashlib.md5(usedforsecurity=False), hashlib.sha256())
         with (folder / f"part-{number}.json.gz").open("wb") as out:
-            for one in opened:
-                crc, raw = combine(crc, one), raw + one.size
-            for data in [HEADER, *(one.data for one in opened), trailer(crc, raw)]:
+            for item in opened:
+                crc, raw = crc32_combine(crc, item), raw + item.size
+            for data in [HEADER, *(item.data for item in opened), trailer(crc, raw)]:
                 out.write(data)
                 total += len(data)
                 for digest in digests:
@@ -174,7 +174,7 @@ def main() -> None:
         floor = Floor(compiled(Path(place)))
         begin = time.perf_counter()
 
-        def blocks() -> Iterator[Block]:
+        def blocks() -> Iterator[GzipBlock]:
             threads = os.cpu_count() or 1
             if source.suffix == ".csv":
                 results = in_order(floor.csv, floor.pieces(source), threads)
@@ -193,7 +193,7 @@ def main() -> None:
 
 def _frames(source: Path) -> Iterator[pl.DataFrame]:
     """Yield frames of a Parquet file."""
-    for stretch in stretches(pl.scan_parquet(source), pq.read_metadata(source).num_rows):
+    for stretch in iter_ranges(pl.scan_parquet(source), pq.read_metadata(source).num_rows):
         for begin in range(0, stretch.height, _ROWS):
             yield stretch[begin : begin + _ROWS]
 

@@ -70,7 +70,7 @@ def generate(folder: Path, rows: int, seed: int) -> tuple[Path, Path]:
 
 def _as_text(frame: pl.DataFrame) -> pl.DataFrame:
     """Return the frame as it stands in CSV: moments in ISO 8601."""
-    moments = [pl.col(one).dt.to_string("%Y-%m-%dT%H:%M:%S%.3fZ") for one in ("first_seen", "last_seen")]
+    moments = [pl.col(item).dt.to_string("%Y-%m-%dT%H:%M:%S%.3fZ") for item in ("first_seen", "last_seen")]
     return frame.with_columns(moments)
 
 

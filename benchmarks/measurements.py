@@ -61,17 +61,19 @@ class Measurement:
 
 def everything(wish: Wish) -> list[Measurement]:
     """Return all measurements, in the order in which they are made."""
-    found = [Measurement(name=f"lading {kind}", group="prepare", command=_prepare(kind)) for kind in ("parquet", "csv")]
+    found = [
+        Measurement(name=f"batchsync {kind}", group="prepare", command=_prepare(kind)) for kind in ("parquet", "csv")
+    ]
     found += [Measurement(name=f"floor {kind}", group="prepare", command=_floor(kind)) for kind in ("parquet", "csv")]
     found += [Measurement(name=name, group="peers", command=_naive(level)) for name, level in _NAIVE.items()]
     found += [Measurement(name=name, group="peers", command=_peer(name)) for name in ("pandas", "dlt", "drt")]
     found.append(Measurement(name="settle", group="settle", command=_settle))
     found.append(Measurement(name="sync", group="sync", command=_sync))
     for cores in _core_counts():
-        name = f"lading parquet, {cores} core{'s' if cores > 1 else ''}"
+        name = f"batchsync parquet, {cores} core{'s' if cores > 1 else ''}"
         found.append(Measurement(name=name, group="cores", command=_bound(cores), cores=cores))
     for rows in wish.scale:
-        name = f"lading parquet, {rows:,} rows"
+        name = f"batchsync parquet, {rows:,} rows"
         found.append(Measurement(name=name, group="rows", command=_prepare("parquet", rows), rows=rows))
     return found
 

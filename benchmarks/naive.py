@@ -1,7 +1,7 @@
 """The script that people write: csv.DictReader, checks by hand, json.dumps, gzip.open. It needs nothing but Python.
 
 `python benchmarks/naive.py SOURCE.csv FOLDER [LEVEL] [ROWS]` prints one line of JSON. It writes the same records
-as lading.
+as batchsync.
 """
 
 from __future__ import annotations
@@ -51,10 +51,10 @@ def reasons(row: dict[str, str]) -> list[str]:
         found.append("dateOfBirth")
     if row["passport_expiry"] and not _real(_MINUTE, row["passport_expiry"]):
         found.append("passportExpiry")
-    found += [one for one in ("first_seen", "last_seen") if row[one] and not _real(_MOMENT, row[one])]
+    found += [item for item in ("first_seen", "last_seen") if row[item] and not _real(_MOMENT, row[item])]
     if row["newsletter"] not in ("", "PENDING", "SUBSCRIBED", "UNSUBSCRIBED", "UNKNOWN"):
         found.append("subscriptions")
-    found += [one for one in ("id", "loyalty_id") if not row[one]]
+    found += [item for item in ("id", "loyalty_id") if not row[item]]
     return found
 
 
@@ -73,10 +73,10 @@ def record(row: dict[str, str]) -> dict[str, Any]:
     """Return the nested record of a row, without what is empty."""
     value: dict[str, Any] = {"guestType": "customer"}
     value |= {name: row[column] for name, column in _PARTS if row[column]}
-    if phones := [row[one] for one in ("phone", "mobile") if row[one]]:
+    if phones := [row[item] for item in ("phone", "mobile") if row[item]]:
         value["phoneNumbers"] = phones
     value |= {name: row[column] for name, column in _MORE if row[column]}
-    if street := [row[one] for one in ("street", "street2") if row[one]]:
+    if street := [row[item] for item in ("street", "street2") if row[item]]:
         value["street"] = street
     places = [("city", "city"), ("country", "country"), ("postCode", "postcode"), ("state", "state")]
     value |= {name: row[column] for name, column in places if row[column]}

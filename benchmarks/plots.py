@@ -30,26 +30,26 @@ class _Panel:
 
 def bars(lines: Sequence[Line], title: str, path: Path) -> None:
     """Write bars of rows a second; lines of the groups for scaling are in the other plot."""
-    shown = [one for one in lines if one.group not in _SCALING]
+    shown = [line for line in lines if line.group not in _SCALING]
     if not shown:
         return
-    most = max(one.rate for one in shown)
+    most = max(item.rate for item in shown)
     height = 50 + _BAR * len(shown)
     parts = [_text(10, 24, title, 15)]
-    for number, one in enumerate(shown):
+    for number, item in enumerate(shown):
         top = 40 + number * _BAR
-        width = max(1, round((_WIDTH - _LABEL - 120) * one.rate / most))
-        shade = _OURS if one.name.startswith(("lading", "sync", "settle")) else _OTHERS
-        parts.append(_text(_LABEL - 8, top + 15, one.name, 13, "end"))
+        width = max(1, round((_WIDTH - _LABEL - 120) * item.rate / most))
+        shade = _OURS if item.name.startswith(("batchsync", "sync", "settle")) else _OTHERS
+        parts.append(_text(_LABEL - 8, top + 15, item.name, 13, "end"))
         parts.append(f'<rect x="{_LABEL}" y="{top}" width="{width}" height="{_BAR - 6}" fill="{shade}"/>')
-        parts.append(_text(_LABEL + width + 6, top + 15, f"{one.rate / 1000:.1f} k rows/s", 12))
+        parts.append(_text(_LABEL + width + 6, top + 15, f"{item.rate / 1000:.1f} k rows/s", 12))
     _write(path, _WIDTH, height, parts)
 
 
 def scaling(lines: Sequence[Line], path: Path) -> None:
     """Write rows a second by cores and by rows, side by side; nothing when neither was measured."""
-    by_cores = [(float(one.cores), one.rate) for one in lines if one.group == "cores" and one.cores]
-    by_rows = [(one.rows / 1e6, one.rate) for one in lines if one.group == "rows"]
+    by_cores = [(float(line.cores), line.rate) for line in lines if line.group == "cores" and line.cores]
+    by_rows = [(line.rows / 1e6, line.rate) for line in lines if line.group == "rows"]
     drawn = [(points, what) for points, what in ((by_cores, "cores"), (by_rows, "million rows")) if points]
     if not drawn:
         return
@@ -72,7 +72,7 @@ def _curve(points: Sequence[tuple[float, float]], what: str, panel: _Panel) -> l
     ]
     line = " ".join(f"{x},{y}" for x, y in places)
     parts = [
-        _text(panel.left, panel.top - 22, f"lading, Parquet: k rows/s by {what}", 14),
+        _text(panel.left, panel.top - 22, f"batchsync, Parquet: k rows/s by {what}", 14),
         f'<path d="M{panel.left},{panel.top} V{bottom} H{right}" stroke="#555" fill="none"/>',
         f'<polyline points="{line}" stroke="{_OURS}" stroke-width="2" fill="none"/>',
         _text(right, bottom + 34, what, 12, "end"),

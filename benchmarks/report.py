@@ -42,10 +42,10 @@ class Line:
 def lines(measured: Iterable[Measurement], runs: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Line]:
     """Return a line for each name in the runs; a name may have a part behind that of its measurement."""
     return [
-        _line(name, one, found)
-        for one in measured
+        _line(name, item, found)
+        for item in measured
         for name, found in runs.items()
-        if name == one.name or name.startswith(f"{one.name}: ")
+        if name == item.name or name.startswith(f"{item.name}: ")
     ]
 
 
@@ -71,20 +71,20 @@ def _line(name: str, one: Measurement, runs: Sequence[Mapping[str, Any]]) -> Lin
 
 def table(found: Sequence[Line], against: Sequence[str]) -> str:
     """Return the lines as text, with the ratio of each one's rate to those of some others, and stages below."""
-    rates = {one.name: one.rate for one in found}
-    known = [one for one in against if one in rates]
-    rows = [_HEAD + "".join(f" {'x ' + one:>16}" for one in known)]
-    for one in found:
-        text = f"{one.name:30} {one.rows:>10} {one.seconds:>9.2f} {one.cpu:>8.1f} {one.rate / 1000:>9.1f}"
-        text += f" {one.peak or '':>9} {one.anon or '':>9}"
-        rows.append(text + "".join(f" {one.rate / rates[other]:>16.2f}" for other in known))
-        if one.parts:
-            beside = f"; the mocks {one.mocks_cpu:.1f} cpu s" if one.mocks_cpu else ""
-            rows.append(f"    {told(one.parts)}{beside}")
+    rates = {item.name: item.rate for item in found}
+    known = [item for item in against if item in rates]
+    rows = [_HEAD + "".join(f" {'x ' + item:>16}" for item in known)]
+    for item in found:
+        text = f"{item.name:30} {item.rows:>10} {item.seconds:>9.2f} {item.cpu:>8.1f} {item.rate / 1000:>9.1f}"
+        text += f" {item.peak or '':>9} {item.anon or '':>9}"
+        rows.append(text + "".join(f" {item.rate / rates[other]:>16.2f}" for other in known))
+        if item.parts:
+            beside = f"; the mocks {item.mocks_cpu:.1f} cpu s" if item.mocks_cpu else ""
+            rows.append(f"    {told(item.parts)}{beside}")
     return "\n".join(rows)
 
 
 def as_json(found: Sequence[Line], about: Mapping[str, Any], path: Path) -> None:
     """Write everything that was measured."""
-    whole = {"about": dict(about), "lines": [asdict(one) for one in found]}
+    whole = {"about": dict(about), "lines": [asdict(item) for item in found]}
     path.write_text(json.dumps(whole, indent=2) + "\n", encoding="utf-8")

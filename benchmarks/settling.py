@@ -12,32 +12,32 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from batchsync.core.batch import Batch, BatchId, Phase, RunId, Verdict
+from batchsync.data import PolarsEngine
+from batchsync.ports import Baseline, Downloads
 from benchmarks import subject
 from benchmarks.memory import high_water
-from lading.core.batch import Batch, BatchId, Phase, RunId, Verdict
-from lading.data import Columnar
-from lading.ports import Baseline, Downloads
 
 if TYPE_CHECKING:
-    from lading.core.batch import BatchFile
+    from batchsync.core.batch import BatchFile
 
 
 def settle(source: Path, folder: Path) -> dict[str, Any]:
     """Return the seconds that settling and moving the baseline take, for all rows that a first load sends."""
     _, files = subject.prepare(source, folder)
     _, rules = subject.the_job(source)
-    path, baseline = Columnar(), Baseline()
+    path, baseline = PolarsEngine(), Baseline()
     settling = moving = 0.0
     before = time.process_time()
     for number, file in enumerate(files, start=1):
         begin = time.perf_counter()
         collected = folder / "collected" / str(number)
         collected.mkdir(parents=True)
-        verdicts = path.settle(_batch(number, file), rules, Downloads(), collected)
+        verdicts = path.join_outcomes(_batch(number, file), rules, Downloads(), collected)
         middle = time.perf_counter()
-        baseline = path.advance(baseline, [verdicts.path], _baselines(folder))
+        baseline = path.apply_verdicts(baseline, [verdicts.path], _baselines(folder))
         settling, moving = settling + middle - begin, moving + time.perf_counter() - middle
-    rows = sum(one.rows for one in files)
+    rows = sum(item.rows for item in files)
     if baseline.rows != rows:
         raise SystemExit(f"{rows} rows were accepted, and the baseline has {baseline.rows}")
     spent = {"rows": rows, "seconds": settling + moving, "batches": len(files)}
@@ -53,7 +53,7 @@ def _batch(number: int, file: BatchFile) -> Batch:
         job="guests",
         seq=number,
         file=file,
-        phase=Phase.SETTLED,
+        phase=Phase.FINISHED,
         prepared_at=subject.NOW,
         verdict=Verdict.PROCESSED,
     )

@@ -1,4 +1,4 @@
-"""What `lading sync` says of its progress, line by line with the moment of each, becomes seconds by stage.
+"""What `batchsync sync` says of its progress, line by line with the moment of each, becomes seconds by stage.
 
 It does not know processes or clocks. The time before a line belongs to what the line reports, since lines report what
 is done; while uploads and preparation overlap, a second belongs to whichever of the two spoke next.
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 STAGES = ("prepare", "upload", "wait", "collect and settle", "baseline", "end")
 _REPORTS = (
     (re.compile(r"batch \S+: prepared"), "prepare"),
-    (re.compile(r"batch \S+: submitted, the vendor says"), "wait"),
+    (re.compile(r"batch \S+: submitted, vendor status"), "wait"),
     (re.compile(r"batch \S+: (allocated|submitted)"), "upload"),
-    (re.compile(r"batch \S+: settled|waiting until"), "wait"),
+    (re.compile(r"batch \S+: finished|waiting until"), "wait"),
     (re.compile(r"batch \S+: collected"), "collect and settle"),
     (re.compile(r"batch \S+: delivered"), "baseline"),
     (re.compile(r": (compare|check|read|stage|prepare|seal)"), "prepare"),

@@ -1,4 +1,4 @@
-"""The work of lading that is measured, in a process of its own: compare and stage, or a comparison that finds nothing.
+"""Measured work of batchsync in a process of its own: compare and stage, or a comparison without changes.
 
 `python -m benchmarks.subject prepare SOURCE FOLDER` prints one line of JSON with its times. It does not judge them.
 """
@@ -15,16 +15,16 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from batchsync.data import PolarsEngine
+from batchsync.ports import Baseline, CompareContext
+from batchsync.spec import load
+from batchsync.spec.vendor_spec import load_vendor
 from benchmarks.memory import high_water
-from lading.data import Columnar
-from lading.ports import Baseline, CompareContext
-from lading.spec import load
-from lading.spec.vendor_spec import load_vendor
 
 if TYPE_CHECKING:
-    from lading.core.batch import BatchFile
-    from lading.core.job import Job
-    from lading.core.vendor_rules import VendorRules
+    from batchsync.core.batch import BatchFile
+    from batchsync.core.job import Job
+    from batchsync.core.vendor_rules import VendorRules
 
 NOW = datetime(2026, 11, 22, 7, 0, tzinfo=UTC)
 JOBS = Path(__file__).parent / "jobs.yaml"
@@ -39,7 +39,7 @@ def the_job(source: Path) -> tuple[Job, VendorRules]:
 def prepare(source: Path, folder: Path) -> tuple[dict[str, Any], tuple[BatchFile, ...]]:
     """Compare and stage a first load; return the times and the files."""
     job, rules = the_job(source)
-    path = Columnar()
+    path = PolarsEngine()
     begin = time.perf_counter()
     context = CompareContext(folder=folder / "work", now=NOW, **({} if os.environ.get("NOAHEAD") else _ahead()))
     comparison = path.compare(job, rules, Baseline(), context)
@@ -47,14 +47,14 @@ def prepare(source: Path, folder: Path) -> tuple[dict[str, Any], tuple[BatchFile
     files = path.stage(job, rules, comparison, folder / "files")
     end = time.perf_counter()
     return {
-        "rows": comparison.tally.source_rows,
-        "sent": comparison.tally.to_send,
-        "invalid": comparison.tally.invalid,
+        "rows": comparison.counts.source_rows,
+        "sent": comparison.counts.to_send,
+        "invalid": comparison.counts.invalid,
         "compare": middle - begin,
         "stage": end - middle,
         "seconds": end - begin,
-        "bytes": sum(one.size for one in files),
-        "files": [one.digest[:16] for one in files],
+        "bytes": sum(file.size for file in files),
+        "files": [file.digest[:16] for file in files],
     }, files
 
 
@@ -66,8 +66,8 @@ def _ahead() -> dict[str, Any]:
 def text_digest(files: tuple[BatchFile, ...]) -> str:
     """Return the MD5 of the records as sent, unpacked."""
     digest = hashlib.md5(usedforsecurity=False)
-    for one in files:
-        with gzip.open(one.path) as stream:
+    for file in files:
+        with gzip.open(file.path) as stream:
             while piece := stream.read(1 << 20):
                 digest.update(piece)
     return digest.hexdigest()

@@ -1,4 +1,4 @@
-"""A whole `lading sync`, as its user runs it, against mocks in a process of their own.
+"""A whole `batchsync sync`, as its user runs it, against mocks in a process of their own.
 
 `python -m benchmarks.whole SOURCE CHANGED FOLDER` prints one line of JSON each for a first load, a run that finds no
 change, and a run over the second source, in which some rows differ. The mocks count in bulk and turn their clock by
@@ -29,8 +29,8 @@ if TYPE_CHECKING:
 
 JOBS = Path(__file__).parent / "jobs.yaml"
 _VENDOR = "sitecore-cdp"
-_MOCKS = ("-m", "lading_mocks", _VENDOR, "--auto", "--profile", "bulk", "--exit-with-stdin")
-_SYNC = ("-m", "lading", "-o", "json", "sync", "guests")
+_MOCKS = ("-m", "batchsync_mocks", _VENDOR, "--auto", "--profile", "bulk", "--exit-with-stdin")
+_SYNC = ("-m", "batchsync", "-o", "json", "sync", "guests")
 #: Done, and done with some rows invalid.
 _GOOD = (0, 4)
 _LEDGER = "/_mock/ledger?summary=1"
@@ -53,7 +53,7 @@ async def measure(source: Path, changed: Path, folder: Path) -> list[dict[str, A
             one = await _sync(folder, link)
             one["mocks_cpu"] = memory.processor_seconds(mocks.pid) - served
             found.append({"name": name, **one})
-        _check(url, sum(one["sent"] for one in found))
+        _check(url, sum(item["sent"] for item in found))
     return found
 
 
@@ -75,9 +75,9 @@ async def _mocks(folder: Path) -> AsyncIterator[tuple[Process, str]]:
 
 
 async def _sync(folder: Path, link: Path) -> dict[str, Any]:
-    """Run `lading sync` once, noting when it says what."""
+    """Run `batchsync sync` once, noting when it says what."""
     told = {"SOURCE": str(link), "BENCHMARK_KEY": "mock", "BENCHMARK_TOKEN": "mock"}
-    mocked = {"LADING_MOCKS": "1", "LADING_MOCKS_AT": str(folder / "ready.json")}
+    mocked = {"BATCHSYNC_MOCKS": "1", "BATCHSYNC_MOCKS_AT": str(folder / "ready.json")}
     begin = time.perf_counter()
     process = await asyncio.create_subprocess_exec(
         sys.executable, *_SYNC, cwd=folder, env=_environ() | told | mocked, stdout=PIPE, stderr=PIPE
@@ -88,16 +88,16 @@ async def _sync(folder: Path, link: Path) -> dict[str, Any]:
     seconds = time.perf_counter() - begin
     if process.returncode not in _GOOD:
         print("\n".join(line for _, line in lines[-5:]), file=sys.stderr)
-        raise SystemExit(f"`lading sync` ended with {process.returncode}")
+        raise SystemExit(f"`batchsync sync` ended with {process.returncode}")
     run = json.loads(said)["result"]["jobs"][0]["runs"][0]
     counts = {"rows": run["settlement"]["selected"], "sent": run["settlement"]["accepted"]}
     return counts | {"seconds": seconds, "parts": split(lines, seconds), **watched.high_water()}
 
 
 def _environ() -> dict[str, str]:
-    """Return our environment without what would set lading up, and with our own path made absolute."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("LADING_")}
-    path = os.pathsep.join(str(Path(one).absolute()) for one in sys.path if one)
+    """Return our environment without what would set batchsync up, and with our own path made absolute."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("BATCHSYNC_")}
+    path = os.pathsep.join(str(Path(item).absolute()) for item in sys.path if item)
     return kept | {"PYTHONPATH": path}
 
 
@@ -124,10 +124,10 @@ def _check(url: str, sent: int) -> None:
 
 def main() -> None:
     """Measure what the command line says."""
-    source, changed, folder = (Path(one) for one in sys.argv[1:4])
+    source, changed, folder = (Path(item) for item in sys.argv[1:4])
     folder.mkdir(parents=True, exist_ok=True)
-    for one in asyncio.run(measure(source, changed, folder)):
-        print(json.dumps(one))
+    for item in asyncio.run(measure(source, changed, folder)):
+        print(json.dumps(item))
 
 
 if __name__ == "__main__":

@@ -6,18 +6,18 @@ from typing import Any
 
 import click
 
-from lading.core.lifecycle import TRANSITIONS
-from lading.errors import ExitCode
+from batchsync.core.lifecycle import TRANSITIONS
+from batchsync.errors import ExitCode
 
 _WIDTH = 100
 
 
 def commands() -> str:
     """Return the help of every command, as a person sees it at 100 columns."""
-    from lading.cli import main
+    from batchsync.cli import main
 
-    parts = [_help(main, ("lading",))]
-    parts += [_help(command, ("lading", *path)) for path, command in _walk(main, ())]
+    parts = [_help(main, ("batchsync",))]
+    parts += [_help(command, ("batchsync", *path)) for path, command in _walk(main, ())]
     return "\n".join(parts)
 
 
@@ -40,7 +40,7 @@ def lifecycle() -> str:
 
 def job_keys() -> str:
     """Return every key of jobs.yaml with what it means, from the schema that editors use."""
-    from lading.spec import jobs_schema
+    from batchsync.spec import jobs_schema
 
     schema = jobs_schema()
     definitions: dict[str, Any] = schema.get("$defs", {})

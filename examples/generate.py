@@ -1,8 +1,8 @@
-"""Write the sample data of jobs.yaml: small tables in which rows of every fate occur. Nobody in them is real.
+"""Write the sample data of jobs.yaml: small tables with rows of every outcome. All persons are fictitious.
 
-Run it as `python examples/generate.py [FOLDER]`; the same files come out every time. Most rows are good. The others are
-marked below: *invalid* rows are those that lading refuses before it sends anything, *rejected* rows are those that only
-the vendor can refuse. The mocks play that vendor; they reserve a few values (`MCK404...`) for it.
+Run it as `python examples/generate.py [FOLDER]`; its output is deterministic. Most rows are valid. The others are
+marked below: *invalid* rows are refused by batchsync before anything is sent, *rejected* rows by the vendor.
+The mocks reserve a few values (`MCK404...`) that they reject.
 """
 
 from __future__ import annotations
@@ -169,7 +169,7 @@ def vehicles() -> list[Row]:
 
 
 def vin(number: int) -> str:
-    """Make a number in the form of a VIN with a maker's code that was given to nobody."""
+    """Return a VIN-like number with an unassigned manufacturer code."""
     return f"ZZZLDNG{'ABCDEFGHJKLMNPRSTUVWXYZ'[number % 23]}{pick('vin', number, 10**9):09}"
 
 
@@ -227,7 +227,7 @@ def _spoil(rows: Sequence[Row]) -> None:
     for row in of[35]:
         row |= {"PaymentType": "Card", "CardType": ""}
     of[41][0]["OrderNumber"] = ""
-    # Rejected: a name alone tells the vendor of nobody.
+    # Rejected: a name alone is no identity for the vendor.
     for row in (*of[22], *of[50]):
         row["Email"] = ""
 

@@ -12,7 +12,7 @@ from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import lading_mocks
+import batchsync_mocks
 from kit.deployment import JOBS, Deployment, write_sources
 from kit.shares import beside
 
@@ -26,10 +26,10 @@ if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
     os.environ.setdefault("PYTHONPYCACHEPREFIX", str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode"))
 
 # No test asserts a time, not even by accident: the machine may be busy.
-settings.register_profile("lading", deadline=None)
-settings.load_profile("lading")
+settings.register_profile("batchsync", deadline=None)
+settings.load_profile("batchsync")
 
-#: Real files that lie beside the checkout where lading is developed; their licence keeps them out of it.
+#: Real files that lie beside the checkout where batchsync is developed; their licence keeps them out of it.
 REAL_FILES = Path(__file__).parents[2] / "shared" / "data"
 collect_ignore = [] if REAL_FILES.is_dir() else ["journeys/test_real_files.py"]
 
@@ -52,5 +52,5 @@ def deployment(tmp_path: Path) -> Iterator[Deployment]:
     """A small deployment with its own mocks of both vendors."""
     (tmp_path / "jobs.yaml").write_text(JOBS, encoding="utf-8")
     write_sources(tmp_path)
-    with lading_mocks.serve(state_dir=tmp_path / "vendors") as mocks:
+    with batchsync_mocks.serve(state_dir=tmp_path / "vendors") as mocks:
         yield Deployment(tmp_path, mocks)

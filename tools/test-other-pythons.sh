@@ -15,7 +15,7 @@ VENV=${VENV:-.venv}
 SHARE=${SHARE:-tests/core tests/journal tests/spec tests/schedule tests/sinks tests/report tests/simulation/test_simulation.py
   tests/vendors/test_http.py tests/data/test_staging.py tests/data/test_settling.py tests/data/test_formats.py
   tests/crash/test_recovery.py tests/journeys/test_cli_journeys.py tests/journeys/test_every_mode.py}
-export LADING_SEEDS=${LADING_SEEDS:-40}
+export BATCHSYNC_SEEDS=${BATCHSYNC_SEEDS:-40}
 
 version_of() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || true; }
 

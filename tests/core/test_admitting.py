@@ -9,25 +9,25 @@ from datetime import timedelta
 import pytest
 from core_samples import NOW, a_batch
 
-from lading.core.batch import Batch, BatchId, Phase, Slot, Verb, Verdict
-from lading.core.decide import admit, asks_vendor, may_be_there, takes_place
-from lading.core.policy import Policy
+from batchsync.core.batch import Allocation, Batch, BatchId, Phase, Verb, Verdict
+from batchsync.core.decide import admit, needs_vendor, occupies_slot, possibly_delivered
+from batchsync.core.policy import Policy
 
 ALONE = Policy(in_flight_max=1)
 OURS, THEIRS = "our account", "another account"
-UPLOADING = {"doubt": Verb.UPLOAD, "doubt_since": NOW}
-ALLOCATING = {"doubt": Verb.ALLOCATE, "doubt_since": NOW}
+UPLOADING = {"pending_intent": Verb.UPLOAD, "intent_at": NOW}
+ALLOCATING = {"pending_intent": Verb.ALLOCATE, "intent_at": NOW}
 
 
 def named(name: str, phase: Phase, minute: int, **changes: object) -> Batch:
     """Return a batch of a job of the same name."""
-    known = {"identity": OURS} | changes
+    known = {"account_id": OURS} | changes
     return replace(a_batch(phase, **known), id=BatchId(name), prepared_at=NOW + timedelta(minutes=minute), job=name)
 
 
 def admitted(*batches: Batch, policy: Policy = ALONE, failed: tuple[str, ...] = ()) -> list[str]:
     """Return who may go on, where every job sends to our account."""
-    return [one.id for one in admit(batches, policy, defaultdict(lambda: OURS), failed)]
+    return [item.id for item in admit(batches, policy, defaultdict(lambda: OURS), failed)]
 
 
 def test_fresh_batches_wait_for_a_place_oldest_first() -> None:
@@ -45,7 +45,7 @@ def test_an_allocation_in_doubt_takes_a_place() -> None:
     assert admitted(named("old", Phase.PREPARED, 0), doubtful) == ["doubtful"]
 
 
-@pytest.mark.parametrize("phase", [Phase.SETTLED, Phase.COLLECTED, Phase.STUCK])
+@pytest.mark.parametrize("phase", [Phase.FINISHED, Phase.COLLECTED, Phase.NEEDS_ATTENTION])
 def test_a_batch_that_waits_for_no_vendor_takes_no_place(phase: Phase) -> None:
     assert admitted(named("done", phase, 0), named("new", Phase.PREPARED, 1)) == ["done", "new"]
 
@@ -62,26 +62,26 @@ def test_an_empty_slot_waits_while_every_place_is_taken_by_a_file() -> None:
 
 @pytest.mark.parametrize("phase", [Phase.PREPARED, Phase.ALLOCATED, Phase.SUBMITTED])
 def test_a_batch_of_another_account_neither_goes_on_nor_takes_a_place(phase: Phase) -> None:
-    theirs = named("theirs", phase, 0, identity=THEIRS)
+    theirs = named("theirs", phase, 0, account_id=THEIRS)
     assert admitted(theirs, named("new", Phase.PREPARED, 1)) == ["new"]
 
 
 @pytest.mark.parametrize(
     ("phase", "verdict"),
     [
-        (Phase.SETTLED, Verdict.CANCELLED),
-        (Phase.SETTLED, Verdict.DECLARED),
-        (Phase.SETTLED, Verdict.LOST),
+        (Phase.FINISHED, Verdict.CANCELLED),
+        (Phase.FINISHED, Verdict.DECLARED),
+        (Phase.FINISHED, Verdict.LOST),
         (Phase.COLLECTED, Verdict.PROCESSED),
     ],
 )
 def test_a_batch_of_another_account_goes_on_where_nobody_is_asked(phase: Phase, verdict: Verdict) -> None:
-    assert admitted(named("theirs", phase, 0, identity=THEIRS, verdict=verdict)) == ["theirs"]
+    assert admitted(named("theirs", phase, 0, account_id=THEIRS, verdict=verdict)) == ["theirs"]
 
 
 @pytest.mark.parametrize("verdict", [Verdict.PROCESSED, Verdict.MIXED])
 def test_the_row_log_of_a_batch_of_another_account_is_not_asked_for(verdict: Verdict) -> None:
-    assert admitted(named("theirs", Phase.SETTLED, 0, identity=THEIRS, verdict=verdict)) == []
+    assert admitted(named("theirs", Phase.FINISHED, 0, account_id=THEIRS, verdict=verdict)) == []
 
 
 @pytest.mark.parametrize(
@@ -98,13 +98,13 @@ def test_a_batch_of_a_job_that_failed_takes_a_place_where_the_vendor_may_have_it
     assert admitted(named("failed", phase, 0, **doubt), named("new", Phase.PREPARED, 1), failed=("failed",)) == []
 
 
-@pytest.mark.parametrize("phase", [Phase.PREPARED, Phase.ALLOCATED, Phase.SUBMITTED, Phase.STUCK])
+@pytest.mark.parametrize("phase", [Phase.PREPARED, Phase.ALLOCATED, Phase.SUBMITTED, Phase.NEEDS_ATTENTION])
 def test_what_is_not_settled_asks_the_vendor(phase: Phase) -> None:
-    assert asks_vendor(a_batch(phase))
+    assert needs_vendor(a_batch(phase))
 
 
 def test_what_is_delivered_asks_nobody() -> None:
-    assert not asks_vendor(a_batch(Phase.DELIVERED))
+    assert not needs_vendor(a_batch(Phase.DELIVERED))
 
 
 @pytest.mark.parametrize(
@@ -113,16 +113,16 @@ def test_what_is_delivered_asks_nobody() -> None:
         (a_batch(Phase.PREPARED), False),
         (a_batch(Phase.PREPARED, **ALLOCATING), False),
         (a_batch(Phase.ALLOCATED), False),
-        (a_batch(Phase.ALLOCATED, slot=Slot(id="slot-1")), True),
+        (a_batch(Phase.ALLOCATED, allocation=Allocation(id="slot-1")), True),
         (a_batch(Phase.ALLOCATED, **UPLOADING), True),
         (a_batch(Phase.SUBMITTED), True),
-        (a_batch(Phase.STUCK), False),
-        (a_batch(Phase.STUCK, stuck_from=Phase.ALLOCATED, **UPLOADING), True),
-        (a_batch(Phase.STUCK, stuck_from=Phase.SUBMITTED), True),
+        (a_batch(Phase.NEEDS_ATTENTION), False),
+        (a_batch(Phase.NEEDS_ATTENTION, parked_from=Phase.ALLOCATED, **UPLOADING), True),
+        (a_batch(Phase.NEEDS_ATTENTION, parked_from=Phase.SUBMITTED), True),
     ],
 )
 def test_a_file_may_be_there_from_its_upload_on(batch: Batch, *, there: bool) -> None:
-    assert may_be_there(batch) is there
+    assert possibly_delivered(batch) is there
 
 
 @pytest.mark.parametrize(
@@ -132,10 +132,10 @@ def test_a_file_may_be_there_from_its_upload_on(batch: Batch, *, there: bool) ->
         (named("asked", Phase.PREPARED, 0, **ALLOCATING), True),
         (named("empty", Phase.ALLOCATED, 0), True),
         (named("sent", Phase.SUBMITTED, 0), True),
-        (named("done", Phase.SETTLED, 0), False),
-        (named("stuck", Phase.STUCK, 0, **UPLOADING), False),
+        (named("done", Phase.FINISHED, 0), False),
+        (named("stuck", Phase.NEEDS_ATTENTION, 0, **UPLOADING), False),
     ],
     ids=lambda value: value.id if isinstance(value, Batch) else "",
 )
 def test_a_batch_takes_a_place_as_long_as_it_has_or_may_have_a_slot(batch: Batch, *, does: bool) -> None:
-    assert takes_place(batch) is does
+    assert occupies_slot(batch) is does

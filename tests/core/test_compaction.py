@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lading.core.compaction import MOST, UNIT, merged_from
+from batchsync.core.compaction import SEGMENTS_MAX, UNIT, compaction_start
 
 SIZES = st.lists(st.one_of(st.integers(0, 50), st.integers(0, 10**7)), min_size=1, max_size=200)
 
@@ -19,13 +19,13 @@ def lived(sizes: list[int]) -> tuple[list[int], list[int]]:
     within: list[list[int]] = []
     written = [1] * len(sizes)
     for number, new in enumerate(sizes):
-        place = merged_from(segments, new)
-        merged = [one for group in within[place:] for one in group]
-        for one in merged:
-            written[one] += 1
+        place = compaction_start(segments, new)
+        merged = [item for group in within[place:] for item in group]
+        for item in merged:
+            written[item] += 1
         segments[place:] = [sum(segments[place:]) + new]
         within[place:] = [[*merged, number]]
-        assert len(segments) <= MOST
+        assert len(segments) <= SEGMENTS_MAX
     assert sum(segments) == sum(sizes)
     return segments, written
 
@@ -36,7 +36,7 @@ def test_there_are_never_more_segments_than_the_most_and_the_rows_are_kept(sizes
 
 
 def test_nothing_is_merged_while_there_is_room() -> None:
-    assert [merged_from([10] * count, 10) for count in range(MOST)] == list(range(MOST))
+    assert [compaction_start([10] * count, 10) for count in range(SEGMENTS_MAX)] == list(range(SEGMENTS_MAX))
 
 
 @pytest.mark.parametrize("size", [1, 1000, UNIT, 500_000])
@@ -45,7 +45,7 @@ def test_rows_of_equal_batches_are_written_a_logarithm_of_times_but_for_a_unit_n
     size: int, batches: int
 ) -> None:
     _, written = lived([size] * batches)
-    now_and_then = UNIT * batches / (MOST - 1)
+    now_and_then = UNIT * batches / (SEGMENTS_MAX - 1)
     assert size * sum(written) <= size * batches * (2 + math.log2(batches)) + now_and_then
     if size >= UNIT:
         assert max(written) <= 2 + math.log2(batches)
@@ -61,22 +61,22 @@ def test_a_large_segment_is_not_written_again_for_a_few_rows(step: int) -> None:
 
 
 def test_when_there_is_no_room_something_is_merged_even_if_all_are_large() -> None:
-    large = [UNIT * 3 ** (MOST - at) for at in range(MOST)]
-    assert merged_from(large, 1) == MOST - 1
+    large = [UNIT * 3 ** (SEGMENTS_MAX - at) for at in range(SEGMENTS_MAX)]
+    assert compaction_start(large, 1) == SEGMENTS_MAX - 1
 
 
 def test_small_segments_go_all_together() -> None:
-    assert merged_from([1] * MOST, 1) == 0
+    assert compaction_start([1] * SEGMENTS_MAX, 1) == 0
 
 
 def test_a_segment_of_a_unit_is_still_small_and_one_row_more_is_not() -> None:
-    large = [UNIT * 3 ** (MOST - at) for at in range(MOST - 1)]
-    assert merged_from([*large[:-1], 3 * UNIT, UNIT], 1) == MOST - 1
-    assert merged_from([*large[:-1], UNIT, 9 * UNIT], 1) == MOST - 2
-    assert merged_from([*large[:-1], 9 * UNIT + 2, 9 * UNIT], 1) == MOST - 1
+    large = [UNIT * 3 ** (SEGMENTS_MAX - at) for at in range(SEGMENTS_MAX - 1)]
+    assert compaction_start([*large[:-1], 3 * UNIT, UNIT], 1) == SEGMENTS_MAX - 1
+    assert compaction_start([*large[:-1], UNIT, 9 * UNIT], 1) == SEGMENTS_MAX - 2
+    assert compaction_start([*large[:-1], 9 * UNIT + 2, 9 * UNIT], 1) == SEGMENTS_MAX - 1
 
 
 def test_what_is_merged_together_makes_room_for_the_next_larger_one() -> None:
-    large = [UNIT * 3 ** (MOST + 2 - at) for at in range(MOST - 2)]
-    assert merged_from([*large, 4 * UNIT, 2 * UNIT], 2 * UNIT) == MOST - 2
-    assert merged_from([*large, 4 * UNIT + 1, 2 * UNIT], 2 * UNIT) == MOST - 1
+    large = [UNIT * 3 ** (SEGMENTS_MAX + 2 - at) for at in range(SEGMENTS_MAX - 2)]
+    assert compaction_start([*large, 4 * UNIT, 2 * UNIT], 2 * UNIT) == SEGMENTS_MAX - 2
+    assert compaction_start([*large, 4 * UNIT + 1, 2 * UNIT], 2 * UNIT) == SEGMENTS_MAX - 1

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lading.core.expression_text import LENGTH_MAX, objection_to
+from batchsync.core.expression_text import LENGTH_MAX, objection_to
 
 QUERY = "SELECT x FROM read_csv('http://localhost/t')"
 

@@ -14,11 +14,11 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from lading.core import events, steps, tickets
-from lading.core.batch import Batch, Books, Phase, Slot, Ticket, Verb, Verdict
-from lading.core.decide import announces, decide, look_again, may_be_there, next_poll
-from lading.core.lifecycle import evolve
-from lading.core.policy import InDoubt, Policy
+from batchsync.core import events, naming, steps
+from batchsync.core.batch import Allocation, Batch, IdempotencyKey, Phase, RowCounts, Verb, Verdict
+from batchsync.core.decide import decide, needs_intent, next_poll, possibly_delivered, retry_at
+from batchsync.core.lifecycle import evolve
+from batchsync.core.policy import OnUnknownOutcome, Policy
 
 SLOT_LIFE = timedelta(hours=1)
 
@@ -66,22 +66,22 @@ class Vendor:
     """A vendor that keeps slots by ticket. `tells_urls` says whether `find` gives the URL again."""
 
     tells_urls: bool
-    places: dict[Ticket, Place] = field(default_factory=dict)
-    allocations: list[Ticket] = field(default_factory=list)
+    places: dict[IdempotencyKey, Place] = field(default_factory=dict)
+    allocations: list[IdempotencyKey] = field(default_factory=list)
 
-    def allocate(self, ticket: Ticket, now: datetime) -> Slot:
+    def allocate(self, ticket: IdempotencyKey, now: datetime) -> Allocation:
         self.allocations.append(ticket)
         self.places[ticket] = Place(now + SLOT_LIFE)
-        return Slot(id=ticket, url="https://storage.example/?signature=x", until=now + SLOT_LIFE)
+        return Allocation(id=ticket, url="https://storage.example/?signature=x", expires_at=now + SLOT_LIFE)
 
-    def find(self, ticket: Ticket) -> Slot | None:
+    def find(self, ticket: IdempotencyKey) -> Allocation | None:
         place = self.places.get(ticket)
         url = "https://storage.example/?signature=y" if self.tells_urls else None
-        return Slot(id=ticket, url=url, until=place.until) if place else None
+        return Allocation(id=ticket, url=url, expires_at=place.until) if place else None
 
-    def upload(self, slot: Slot, now: datetime) -> bool:
+    def upload(self, slot: Allocation, now: datetime) -> bool:
         """Take the file; False when the slot has run out."""
-        place = self.places[Ticket(slot.id)]
+        place = self.places[IdempotencyKey(slot.id)]
         if now >= place.until:
             return False
         place.files += 1
@@ -89,57 +89,57 @@ class Vendor:
 
     @property
     def files(self) -> int:
-        return sum(one.files for one in self.places.values())
+        return sum(place.files for place in self.places.values())
 
 
 def ask(  # noqa: C901, PLR0911, PLR0912 - one arm for each step
     batch: Batch, step: steps.Step, vendor: Vendor, policy: Policy, now: datetime
 ) -> events.Event:
     """Do a step the way the shell does, without trouble."""
-    ticket = tickets.ticket(batch.job, batch.file.digest, batch.attempt)
+    ticket = naming.idempotency_key(batch.job, batch.file.digest, batch.attempt)
     match step:
         case steps.Allocate():
-            return events.Allocated(at=now, slot=vendor.allocate(ticket, now))
-        case steps.FindSlot() | steps.RenewSlot():
-            verb = Verb.ALLOCATE if isinstance(step, steps.FindSlot) else None
+            return events.Allocated(at=now, allocation=vendor.allocate(ticket, now))
+        case steps.FindAllocation() | steps.RenewAllocation():
+            verb = Verb.ALLOCATE if isinstance(step, steps.FindAllocation) else None
             found = vendor.find(ticket)
             if found is None:
                 assert verb, "the vendor forgets nothing here"
-                return events.DidNotHappen(at=now, verb=verb, reason="no such batch")
+                return events.NotApplied(at=now, verb=verb, reason="no such batch")
             if vendor.places[ticket].files:
-                return events.Uploaded(at=now, slot=found)
+                return events.Uploaded(at=now, allocation=found)
             if found.url is None:
-                return events.SlotLost(at=now, reason="no URL", verb=verb)
-            return events.Allocated(at=now, slot=found)
-        case steps.DropSlot(reason=reason, verb=verb):
-            if batch.slot and vendor.places[Ticket(batch.slot.id)].files:
-                return events.Uploaded(at=now, slot=batch.slot)
-            return events.SlotLost(at=now, reason=reason, verb=verb)
-        case steps.GiveUp(reason=reason):
-            return events.GaveUp(at=now, reason=reason)
+                return events.AllocationLost(at=now, reason="no URL", verb=verb)
+            return events.Allocated(at=now, allocation=found)
+        case steps.DropAllocation(reason=reason, verb=verb):
+            if batch.allocation and vendor.places[IdempotencyKey(batch.allocation.id)].files:
+                return events.Uploaded(at=now, allocation=batch.allocation)
+            return events.AllocationLost(at=now, reason=reason, verb=verb)
+        case steps.Park(reason=reason):
+            return events.Parked(at=now, reason=reason)
         case steps.Deliver():
             return events.Delivered(at=now)
         case _:
-            assert batch.slot is not None
-    assert batch.slot is not None
-    place = vendor.places[Ticket(batch.slot.id)]
+            assert batch.allocation is not None
+    assert batch.allocation is not None
+    place = vendor.places[IdempotencyKey(batch.allocation.id)]
     match step:
         case steps.Upload():
-            assert batch.slot.url is not None
-            if vendor.upload(batch.slot, now):
+            assert batch.allocation.url is not None
+            if vendor.upload(batch.allocation, now):
                 return events.Uploaded(at=now)
-            again = look_again(batch, policy, now)
-            return events.Unanswered(at=now, verb=Verb.UPLOAD, reason="expired", look_again_at=again, expired=True)
+            again = retry_at(batch, policy, now)
+            return events.OutcomeUnknown(at=now, verb=Verb.UPLOAD, reason="expired", retry_at=again, expired=True)
         case steps.FindFile():
             if place.files:
                 return events.Uploaded(at=now)
-            return events.DidNotHappen(at=now, verb=Verb.UPLOAD, reason="the slot is empty")
+            return events.NotApplied(at=now, verb=Verb.UPLOAD, reason="the slot is empty")
         case steps.Poll():
             if place.done:
-                return events.Settled(at=now, verdict=Verdict.PROCESSED, word="Completed")
-            return events.StillRunning(at=now, word="Running", look_again_at=next_poll(batch, policy, now))
+                return events.VendorFinished(at=now, verdict=Verdict.PROCESSED, vendor_status="Completed")
+            return events.StillRunning(at=now, vendor_status="Running", retry_at=next_poll(batch, policy, now))
         case _:
-            return events.Collected(at=now, books=Books(accepted=ROWS))
+            return events.Collected(at=now, counts=RowCounts(accepted=ROWS))
 
 
 def perform(  # the five things that a step depends on, and the trouble
@@ -149,20 +149,20 @@ def perform(  # the five things that a step depends on, and the trouble
     verb = steps.VERB_OF.get(type(step))
     if verb is None or verb is Verb.DELIVER or trouble is Trouble.NONE:
         return ask(batch, step, vendor, policy, now)
-    again = look_again(batch, policy, now)
+    again = retry_at(batch, policy, now)
     if trouble is Trouble.REFUSED:
-        return events.DidNotHappen(at=now, verb=verb, reason="429", look_again_at=again)
+        return events.NotApplied(at=now, verb=verb, reason="429", retry_at=again)
     if trouble is Trouble.ANSWER_LOST:
         ask(batch, step, vendor, policy, now)
-    return events.Unanswered(at=now, verb=verb, reason="read timeout", look_again_at=again)
+    return events.OutcomeUnknown(at=now, verb=verb, reason="read timeout", retry_at=again)
 
 
 class Life(RuleBasedStateMachine):
     """One batch, one vendor, and everything that can go wrong between them."""
 
-    @initialize(doubt=st.sampled_from(InDoubt), tells_urls=st.booleans())
-    def begin(self, doubt: InDoubt, tells_urls: bool) -> None:  # noqa: FBT001 - drawn
-        self.policy = Policy(allocation_in_doubt=doubt, failures_max=4, attempts_max=5, deadline=timedelta(days=2))
+    @initialize(doubt=st.sampled_from(OnUnknownOutcome), tells_urls=st.booleans())
+    def begin(self, doubt: OnUnknownOutcome, tells_urls: bool) -> None:  # noqa: FBT001 - drawn
+        self.policy = Policy(on_unknown_allocation=doubt, failures_max=4, attempts_max=5, deadline=timedelta(days=2))
         self.vendor = Vendor(tells_urls)
         self.now = NOW
         self.batch = a_batch(Phase.PREPARED)
@@ -175,20 +175,20 @@ class Life(RuleBasedStateMachine):
 
     def restart(self) -> None:
         """What a process knows that reads the journal: everything but the URL."""
-        if self.batch.slot:
-            self.batch = replace(self.batch, slot=replace(self.batch.slot, url=None))
+        if self.batch.allocation:
+            self.batch = replace(self.batch, allocation=replace(self.batch.allocation, url=None))
 
     def go(self, trouble: Trouble, crash: Crash) -> None:
         step = decide(self.batch, self.policy, self.now)
         while isinstance(step, steps.Wait):
             self.now = step.until
             step = decide(self.batch, self.policy, self.now)
-        if isinstance(step, steps.Rest):
+        if isinstance(step, steps.NoOp):
             return None
         if crash is Crash.BEFORE_ANNOUNCING:
             return self.restart()
-        if verb := announces(step, self.policy):
-            self.record(events.Announced(at=self.now, verb=verb))
+        if verb := needs_intent(step, self.policy):
+            self.record(events.IntentRecorded(at=self.now, verb=verb))
         if crash is Crash.BEFORE_THE_ACT:
             return self.restart()
         event = perform(self.batch, step, self.vendor, self.policy, self.now, trouble)
@@ -226,7 +226,7 @@ class Life(RuleBasedStateMachine):
         for place in self.vendor.places.values():
             place.done = place.files > 0
 
-    @precondition(lambda self: self.batch.phase is Phase.STUCK)
+    @precondition(lambda self: self.batch.phase is Phase.NEEDS_ATTENTION)
     @rule()
     def a_person_resumes(self) -> None:
         self.record(events.Reopened(at=self.now, reason="by hand"))
@@ -241,10 +241,10 @@ class Life(RuleBasedStateMachine):
 
     @invariant()
     def what_we_say_of_the_file_is_true(self) -> None:
-        known = self.batch.stuck_from or self.batch.phase
-        if known in (Phase.SUBMITTED, Phase.SETTLED, Phase.COLLECTED, Phase.DELIVERED):
+        known = self.batch.parked_from or self.batch.phase
+        if known in (Phase.SUBMITTED, Phase.FINISHED, Phase.COLLECTED, Phase.DELIVERED):
             assert self.vendor.files == 1
-        elif not may_be_there(self.batch):
+        elif not possibly_delivered(self.batch):
             assert self.vendor.files == 0
 
     @invariant()
@@ -252,15 +252,17 @@ class Life(RuleBasedStateMachine):
         told = a_batch(Phase.PREPARED)
         for event in self.told:
             told = evolve(told, event)
-        bare = replace(self.batch, slot=replace(self.batch.slot, url=None) if self.batch.slot else None)
-        assert replace(told, slot=replace(told.slot, url=None) if told.slot else None) == bare
+        bare = replace(
+            self.batch, allocation=replace(self.batch.allocation, url=None) if self.batch.allocation else None
+        )
+        assert replace(told, allocation=replace(told.allocation, url=None) if told.allocation else None) == bare
 
     def teardown(self) -> None:
         """With the trouble over, every batch is delivered, or stuck for a reason that is true."""
         if not hasattr(self, "batch"):
             return
         self.run_to_rest()
-        if self.batch.phase is Phase.STUCK:
+        if self.batch.phase is Phase.NEEDS_ATTENTION:
             assert self.batch.reason
             self.record(events.Reopened(at=self.now, reason="by hand"))
             self.run_to_rest()
@@ -268,11 +270,11 @@ class Life(RuleBasedStateMachine):
             assert self.vendor.files == 1
             return
         # Only this is left: nobody may repeat the allocation, and nobody can be asked about it.
-        assert (self.policy.allocation_in_doubt, self.batch.doubt) == (InDoubt.STOP, Verb.ALLOCATE)
+        assert (self.policy.on_unknown_allocation, self.batch.pending_intent) == (OnUnknownOutcome.STOP, Verb.ALLOCATE)
 
     def run_to_rest(self) -> None:
         for _ in range(100):
-            if isinstance(decide(self.batch, self.policy, self.now), steps.Rest):
+            if isinstance(decide(self.batch, self.policy, self.now), steps.NoOp):
                 return
             self.the_vendor_works()
             self.go(Trouble.NONE, Crash.NOWHERE)

@@ -10,13 +10,13 @@ from core_samples import a_batch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lading.core import backoff, tickets
-from lading.core.accounting import Settlement, Tally, UnbalancedError, settle
-from lading.core.batch import Batch, Books, Phase, Verb
-from lading.core.guards import AfterEdit, Budget, Guards, Limit, breaches, in_force, within_budget
+from batchsync.core import backoff, naming
+from batchsync.core.accounting import PlanCounts, Settlement, UnbalancedError, compute_settlement
+from batchsync.core.batch import Batch, Phase, RowCounts, Verb
+from batchsync.core.guards import AfterEdit, Budget, Guards, Limit, breaches, in_force, within_budget
 
 COUNT = st.integers(min_value=0, max_value=10**9)
-BEFORE_BOOKS = (Phase.PREPARED, Phase.ALLOCATED, Phase.SUBMITTED, Phase.SETTLED, Phase.STUCK)
+BEFORE_BOOKS = (Phase.PREPARED, Phase.ALLOCATED, Phase.SUBMITTED, Phase.FINISHED, Phase.NEEDS_ATTENTION)
 
 
 @st.composite
@@ -25,32 +25,32 @@ def batches(draw: st.DrawFn) -> Batch:
     rows = draw(st.integers(0, 1000))
     phase = draw(st.sampled_from(Phase))
     batch = a_batch(phase)
-    stuck_from = draw(st.sampled_from([one for one in Phase if one not in (Phase.STUCK, Phase.DELIVERED)]))
-    known = stuck_from if phase is Phase.STUCK else phase
+    stuck_from = draw(st.sampled_from([item for item in Phase if item not in (Phase.NEEDS_ATTENTION, Phase.DELIVERED)]))
+    known = stuck_from if phase is Phase.NEEDS_ATTENTION else phase
     accepted = draw(st.integers(0, rows))
     rejected = draw(st.integers(0, rows - accepted))
     return replace(
         batch,
         file=replace(batch.file, rows=rows),
-        stuck_from=stuck_from if phase is Phase.STUCK else None,
-        doubt=draw(st.sampled_from([None, Verb.UPLOAD])) if known is Phase.ALLOCATED else None,
-        books=None
+        parked_from=stuck_from if phase is Phase.NEEDS_ATTENTION else None,
+        pending_intent=draw(st.sampled_from([None, Verb.UPLOAD])) if known is Phase.ALLOCATED else None,
+        counts=None
         if known in BEFORE_BOOKS
-        else Books(accepted=accepted, rejected=rejected, unknown=rows - accepted - rejected),
+        else RowCounts(accepted=accepted, rejected=rejected, unknown=rows - accepted - rejected),
     )
 
 
-def tally_for(own: list[Batch], rest: tuple[int, int, int, int, int]) -> Tally:
+def tally_for(own: list[Batch], rest: tuple[int, int, int, int, int]) -> PlanCounts:
     unchanged, invalid, held, rejected, unknown = rest
-    to_send = sum(one.file.rows for one in own)
-    return Tally(
+    to_send = sum(item.file.rows for item in own)
+    return PlanCounts(
         selected=to_send + sum(rest),
         added=to_send,
         unchanged=unchanged,
         invalid=invalid,
-        held=held,
-        standing_rejected=rejected,
-        standing_unknown=unknown,
+        deferred=held,
+        still_rejected=rejected,
+        still_unknown=unknown,
     )
 
 
@@ -58,11 +58,14 @@ def tally_for(own: list[Batch], rest: tuple[int, int, int, int, int]) -> Tally:
 def test_the_equation_of_a_run_holds_whatever_its_batches_have_come_to(
     own: list[Batch], rest: tuple[int, int, int, int, int]
 ) -> None:
-    result = settle("guests", "guests-1", tally_for(own, rest), own)
-    right = result.unchanged + result.accepted + result.invalid + result.rejected + result.unknown + result.held
+    result = compute_settlement("guests", "guests-1", tally_for(own, rest), own)
+    right = result.unchanged + result.accepted + result.invalid + result.rejected + result.unknown + result.deferred
     assert result.selected == right
-    assert min(result.held, result.unknown, result.in_flight) >= 0
-    assert result.settled == all(one.phase is Phase.DELIVERED or one.file.rows == 0 for one in own) or result.stuck
+    assert min(result.deferred, result.unknown, result.in_flight) >= 0
+    assert (
+        result.settled == all(item.phase is Phase.DELIVERED or item.file.rows == 0 for item in own)
+        or result.needs_attention
+    )
 
 
 @given(own=st.lists(batches(), min_size=1, max_size=5), off=st.integers(-5, 5).filter(bool))
@@ -70,34 +73,38 @@ def test_batches_that_hold_more_or_less_than_was_planned_are_a_defect(own: list[
     tally = tally_for(own, (0, 0, 0, 0, 0))
     wrong = replace(tally, added=tally.added + off, selected=tally.selected + off)
     with pytest.raises(UnbalancedError):
-        settle("guests", "guests-1", wrong, own)
+        compute_settlement("guests", "guests-1", wrong, own)
 
 
-@given(tally=st.builds(Tally, unchanged=COUNT, added=COUNT, changed=COUNT, removed=COUNT, invalid=COUNT, held=COUNT))
-def test_a_record_in_no_place_or_in_two_is_noticed(tally: Tally) -> None:
-    placed = tally.unchanged + tally.to_send + tally.invalid + tally.held
-    replace(tally, selected=placed).check()
+@given(
+    tally=st.builds(
+        PlanCounts, unchanged=COUNT, added=COUNT, changed=COUNT, removed=COUNT, invalid=COUNT, deferred=COUNT
+    )
+)
+def test_a_record_in_no_place_or_in_two_is_noticed(tally: PlanCounts) -> None:
+    placed = tally.unchanged + tally.to_send + tally.invalid + tally.deferred
+    replace(tally, selected=placed).assert_balanced()
     for wrong in (placed + 1, placed - 1):
         with pytest.raises(UnbalancedError):
-            replace(tally, selected=wrong).check()
+            replace(tally, selected=wrong).assert_balanced()
 
 
 def test_a_plan_that_places_a_record_nowhere_says_so_with_its_figures() -> None:
-    tally = Tally(selected=10, unchanged=1, added=2, changed=3, removed=1, invalid=1, held=1)
-    with pytest.raises(UnbalancedError, match=r"^selected 10 records but placed 9: Tally\(.*removed=1.*\)$"):
-        tally.check()
+    tally = PlanCounts(selected=10, unchanged=1, added=2, changed=3, removed=1, invalid=1, deferred=1)
+    with pytest.raises(UnbalancedError, match=r"^selected 10 records but placed 9: PlanCounts\(.*removed=1.*\)$"):
+        tally.assert_balanced()
 
 
 def test_batches_that_differ_from_their_plan_are_told_with_the_run_and_by_how_much() -> None:
     with pytest.raises(UnbalancedError) as told:
-        settle("guests", "guests-1", Tally(selected=12, added=12), [a_batch()])
+        compute_settlement("guests", "guests-1", PlanCounts(selected=12, added=12), [a_batch()])
     assert str(told.value) == "run guests-1: its batches and its plan of 12 records differ by 2"
 
 
 def test_the_equation_of_a_run_comes_with_what_the_run_is_and_was_to_send() -> None:
     own = [a_batch(), a_batch(Phase.SUBMITTED), a_batch(Phase.DELIVERED)]
-    tally = Tally(selected=60, unchanged=30, added=15, changed=9, removed=6)
-    assert settle("guests", "guests-7", tally, own) == Settlement(
+    tally = PlanCounts(selected=60, unchanged=30, added=15, changed=9, removed=6)
+    assert compute_settlement("guests", "guests-7", tally, own) == Settlement(
         job="guests",
         run="guests-7",
         selected=60,
@@ -106,27 +113,29 @@ def test_the_equation_of_a_run_comes_with_what_the_run_is_and_was_to_send() -> N
         invalid=0,
         rejected=0,
         unknown=1,
-        held=20,
+        deferred=20,
         in_flight=20,
         batches=3,
         bytes=300,
-        stuck=0,
+        needs_attention=0,
         added=15,
         changed=9,
         removed=6,
     )
 
 
-@pytest.mark.parametrize("phase", [one for one in BEFORE_BOOKS if one is not Phase.STUCK])
+@pytest.mark.parametrize("phase", [book for book in BEFORE_BOOKS if book is not Phase.NEEDS_ATTENTION])
 @pytest.mark.parametrize("doubt", [None, Verb.UPLOAD])
 def test_rows_of_a_batch_that_is_under_way_are_held_and_not_yet_unknown(phase: Phase, doubt: Verb | None) -> None:
-    result = settle("guests", "guests-1", Tally(selected=10, added=10), [a_batch(phase, doubt=doubt)])
-    assert (result.held, result.in_flight, result.unknown) == (10, 10, 0)
+    result = compute_settlement(
+        "guests", "guests-1", PlanCounts(selected=10, added=10), [a_batch(phase, pending_intent=doubt)]
+    )
+    assert (result.deferred, result.in_flight, result.unknown) == (10, 10, 0)
 
 
 def test_what_a_guard_holds_is_counted_as_held() -> None:
-    result = settle("guests", "guests-1", Tally(selected=10, added=7, unchanged=3), ())
-    assert (result.held, result.unchanged, result.in_flight, result.settled) == (7, 3, 0, True)
+    result = compute_settlement("guests", "guests-1", PlanCounts(selected=10, added=7, unchanged=3), ())
+    assert (result.deferred, result.unchanged, result.in_flight, result.settled) == (7, 3, 0, True)
 
 
 @pytest.mark.parametrize(
@@ -137,22 +146,27 @@ def test_what_a_guard_holds_is_counted_as_held() -> None:
         (Phase.ALLOCATED, None, 0),
         (Phase.ALLOCATED, Verb.UPLOAD, 10),
         (Phase.SUBMITTED, None, 10),
-        (Phase.SETTLED, None, 10),
+        (Phase.FINISHED, None, 10),
     ],
 )
 def test_rows_of_a_stuck_batch_are_unknown_once_the_vendor_may_have_them(
     stuck_from: Phase, doubt: Verb | None, unknown: int
 ) -> None:
-    stuck = a_batch(Phase.STUCK, stuck_from=stuck_from, doubt=doubt)
-    result = settle("guests", "guests-1", Tally(selected=10, added=10), [stuck])
-    assert (result.unknown, result.held, result.stuck, result.settled) == (unknown, 10 - unknown, 1, False)
+    stuck = a_batch(Phase.NEEDS_ATTENTION, parked_from=stuck_from, pending_intent=doubt)
+    result = compute_settlement("guests", "guests-1", PlanCounts(selected=10, added=10), [stuck])
+    assert (result.unknown, result.deferred, result.needs_attention, result.settled) == (
+        unknown,
+        10 - unknown,
+        1,
+        False,
+    )
 
 
 def test_a_settlement_that_does_not_add_up_says_by_how_much() -> None:
-    good = settle("guests", "guests-1", Tally(selected=10, added=10), [a_batch()])
+    good = compute_settlement("guests", "guests-1", PlanCounts(selected=10, added=10), [a_batch()])
     assert isinstance(good, Settlement)
     with pytest.raises(UnbalancedError, match="selected 11 but the right side adds up to 10"):
-        replace(good, selected=11).check()
+        replace(good, selected=11).assert_balanced()
 
 
 @pytest.mark.parametrize(
@@ -184,8 +198,8 @@ def test_a_share_is_counted_exactly_as_it_was_written(hundredths: int, units: in
 
 def test_every_guard_that_is_broken_is_told_with_its_figures() -> None:
     guards = Guards(max_remove=Limit(percent=5), max_change=Limit(count=2), min_rows=1000)
-    found = breaches(Tally(source_rows=999, changed=3, removed=6), guards, baseline_rows=100)
-    assert [one.guard for one in found] == ["min_rows", "max_remove", "max_change"]
+    found = breaches(PlanCounts(source_rows=999, changed=3, removed=6), guards, baseline_rows=100)
+    assert [item.guard for item in found] == ["min_rows", "max_remove", "max_change"]
     assert "999" in found[0].message
     assert "remove 6 of 100" in found[1].message
     assert "max_remove 5%" in found[1].message
@@ -195,22 +209,22 @@ def test_every_guard_that_is_broken_is_told_with_its_figures() -> None:
 
 @pytest.mark.parametrize(("resent", "broken"), [(98, []), (97, ["max_change"])])
 def test_what_is_sent_again_as_the_target_holds_it_is_no_change_for_a_guard(resent: int, broken: list[str]) -> None:
-    found = breaches(Tally(changed=100, resent=resent), Guards(max_change=Limit(count=2)), baseline_rows=100)
-    assert [one.guard for one in found] == broken
-    assert all("would change 3 of 100" in one.message for one in found)
+    found = breaches(PlanCounts(changed=100, resent=resent), Guards(max_change=Limit(count=2)), baseline_rows=100)
+    assert [item.guard for item in found] == broken
+    assert all("would change 3 of 100" in item.message for item in found)
 
 
 @pytest.mark.parametrize(("changed", "broken"), [(5, []), (6, ["max_change"])])
 def test_a_share_of_changes_is_of_the_records_the_target_holds(changed: int, broken: list[str]) -> None:
     guards = Guards(max_change=Limit(percent=5))
-    found = breaches(Tally(source_rows=10**6, selected=10**6, changed=changed), guards, baseline_rows=100)
-    assert [one.guard for one in found] == broken
+    found = breaches(PlanCounts(source_rows=10**6, selected=10**6, changed=changed), guards, baseline_rows=100)
+    assert [item.guard for item in found] == broken
 
 
 def test_a_plan_within_its_guards_breaks_none_and_no_guards_hold_nothing() -> None:
     guards = Guards(max_remove=Limit(percent=5), max_change=Limit(count=2), min_rows=1000)
-    assert breaches(Tally(source_rows=1000, changed=2, removed=5), guards, baseline_rows=100) == ()
-    assert breaches(Tally(source_rows=0, changed=10**6, removed=10**6), Guards(), baseline_rows=0) == ()
+    assert breaches(PlanCounts(source_rows=1000, changed=2, removed=5), guards, baseline_rows=100) == ()
+    assert breaches(PlanCounts(source_rows=0, changed=10**6, removed=10**6), Guards(), baseline_rows=0) == ()
 
 
 @pytest.mark.parametrize(
@@ -218,17 +232,17 @@ def test_a_plan_within_its_guards_breaks_none_and_no_guards_hold_nothing() -> No
     [(10, 10, []), (11, 11, ["max_remove"]), (11, 220, []), (11, 219, ["max_remove"]), (50, 1000, [])],
 )
 def test_job_that_removes_is_held_beyond_ten_keys_and_five_percent(removed: int, held: int, broken: list[str]) -> None:
-    tally = Tally(source_rows=1, removed=removed)
+    tally = PlanCounts(source_rows=1, removed=removed)
     found = breaches(tally, Guards(), baseline_rows=held, removes=True)
-    assert [one.guard for one in found] == broken
+    assert [breach.guard for breach in found] == broken
     assert breaches(tally, Guards(max_remove=Limit(percent=100)), baseline_rows=held, removes=True) == ()
     assert breaches(tally, Guards(), baseline_rows=held) == ()
 
 
 def test_empty_source_is_held_only_for_what_it_would_remove() -> None:
     def guards_of(removed: int, own: Guards) -> list[str]:
-        found = breaches(Tally(removed=removed), own, baseline_rows=3, removes=True)
-        return [one.guard for one in found]
+        found = breaches(PlanCounts(removed=removed), own, baseline_rows=3, removes=True)
+        return [item.guard for item in found]
 
     assert guards_of(3, Guards()) == ["min_rows"]
     assert guards_of(3, Guards(max_remove=Limit(percent=100))) == ["min_rows"]
@@ -239,8 +253,8 @@ def test_empty_source_is_held_only_for_what_it_would_remove() -> None:
 
 def test_removals_after_an_edit_are_held_unless_the_job_says_otherwise() -> None:
     def messages(removed: int, own: Guards, *, since: str = "guests-7") -> list[str]:
-        tally = Tally(source_rows=1, removed=removed)
-        return [one.message for one in breaches(tally, own, baseline_rows=9, removes=True, edited_since=since)]
+        tally = PlanCounts(source_rows=1, removed=removed)
+        return [breach.message for breach in breaches(tally, own, baseline_rows=9, removes=True, edited_since=since)]
 
     [message] = messages(1, Guards(max_remove=Limit(percent=100)))
     assert "edited since run guests-7, and the plan would remove 1 of 9 records" in message
@@ -300,10 +314,10 @@ def test_the_jitter_of_a_replay_is_pinned() -> None:
 
 def test_tickets_are_pinned_for_ever() -> None:
     """A changed ticket would make every vendor see a new batch where there is an old one."""
-    assert tickets.ticket("guests", "d" * 64, 1) == "4ce726d2-e1cb-534b-818c-96d24256b4da"
-    assert tickets.ticket("guests", "d" * 64, 2) == "3bb26aba-2176-5a4f-a9d7-a6f0aad10b8d"
-    assert tickets.ticket("vehicle-checks", "0" * 64, 1) == "f60ee72e-5eb4-541b-95fc-d64b3928dda5"
-    assert tickets.batch_id("guests", "d" * 64, 1) == "guests-a5921da7f674"
+    assert naming.idempotency_key("guests", "d" * 64, 1) == "4ce726d2-e1cb-534b-818c-96d24256b4da"
+    assert naming.idempotency_key("guests", "d" * 64, 2) == "3bb26aba-2176-5a4f-a9d7-a6f0aad10b8d"
+    assert naming.idempotency_key("vehicle-checks", "0" * 64, 1) == "f60ee72e-5eb4-541b-95fc-d64b3928dda5"
+    assert naming.batch_id("guests", "d" * 64, 1) == "guests-a5921da7f674"
 
 
 @given(
@@ -313,5 +327,5 @@ def test_tickets_are_pinned_for_ever() -> None:
 def test_a_ticket_is_one_for_each_job_content_and_attempt(
     one: tuple[str, str, int], other: tuple[str, str, int]
 ) -> None:
-    assert (tickets.ticket(*one) == tickets.ticket(*other)) == (one == other)
-    assert (tickets.batch_id(*one) == tickets.batch_id(*other)) == (one == other)
+    assert (naming.idempotency_key(*one) == naming.idempotency_key(*other)) == (one == other)
+    assert (naming.batch_id(*one) == naming.batch_id(*other)) == (one == other)

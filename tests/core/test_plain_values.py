@@ -8,18 +8,18 @@ from typing import Any
 
 import pytest
 
-from lading.core.job import Connection
-from lading.core.mapping import Array, Each, Expression, Literal, Object, Place
-from lading.core.policy import InDoubt, Policy, wished
-from lading.core.record_schema import Kind, RecordSchema, Rule
-from lading.core.vendor_rules import (
+from batchsync.core.job import Connection
+from batchsync.core.mapping import Array, Each, Expression, Literal, Object, Place
+from batchsync.core.policy import OnUnknownOutcome, Policy, with_overrides
+from batchsync.core.record_schema import Kind, RecordSchema, Rule
+from batchsync.core.vendor_rules import (
     PLACEHOLDER,
+    DefaultOutcome,
     ErrorLayout,
     FileFormat,
     FileRules,
     LogFormat,
     RowLogRules,
-    Silence,
     VendorRules,
 )
 
@@ -56,7 +56,7 @@ def rules(schemas: dict[str, RecordSchema], default: str | None = None) -> Vendo
         removal_modes=(),
         file=FileRules(format=FileFormat.JSONL, gzip=True, suffix=".jsonl.gz"),
         policy=Policy(),
-        row_log=RowLogRules(joined_by="ref", silence=Silence.ACCEPTED, errors=errors),
+        row_log=RowLogRules(joined_by="ref", default_outcome=DefaultOutcome.ACCEPTED, errors=errors),
         words={},
         schemas=schemas,
         default_schema=default,
@@ -65,35 +65,35 @@ def rules(schemas: dict[str, RecordSchema], default: str | None = None) -> Vendo
 
 def test_a_target_is_told_apart_by_all_of_its_keys_but_those_beside() -> None:
     target = {"service": "a", "email": "b"}
-    assert rules({}).told_apart_by(target) == target
-    assert replace(rules({}), target_beside=("email", "date")).told_apart_by(target) == {"service": "a"}
+    assert rules({}).identity_fields(target) == target
+    assert replace(rules({}), non_identity_keys=("email", "date")).identity_fields(target) == {"service": "a"}
 
 
 def test_a_connection_without_wishes_leaves_the_vendor_its_habits() -> None:
-    vendor = Policy(allocation_in_doubt=InDoubt.ASK, poll_first=HOUR, in_flight_max=3)
-    assert wished(vendor, a_connection()) == vendor
+    vendor = Policy(on_unknown_allocation=OnUnknownOutcome.ASK, poll_first=HOUR, in_flight_max=3)
+    assert with_overrides(vendor, a_connection()) == vendor
 
 
 @pytest.mark.parametrize(
     ("wish", "changed"),
     [
-        ({"poll_every": HOUR}, {"poll_first": HOUR, "poll_most": HOUR}),
-        ({"poll_every": timedelta(0)}, {"poll_first": timedelta(0), "poll_most": timedelta(0)}),
+        ({"poll_every": HOUR}, {"poll_first": HOUR, "poll_max": HOUR}),
+        ({"poll_every": timedelta(0)}, {"poll_first": timedelta(0), "poll_max": timedelta(0)}),
         ({"deadline": HOUR}, {"deadline": HOUR}),
         ({"deadline": timedelta(0)}, {"deadline": timedelta(0)}),
         ({"in_flight": 7}, {"in_flight_max": 7}),
         ({"in_flight": 0}, {"in_flight_max": 0}),
         (
             {"poll_every": HOUR, "deadline": 2 * HOUR, "in_flight": 7},
-            {"poll_first": HOUR, "poll_most": HOUR, "deadline": 2 * HOUR, "in_flight_max": 7},
+            {"poll_first": HOUR, "poll_max": HOUR, "deadline": 2 * HOUR, "in_flight_max": 7},
         ),
     ],
 )
 def test_a_wish_of_the_connection_takes_the_place_of_that_one_habit(
     wish: dict[str, Any], changed: dict[str, Any]
 ) -> None:
-    vendor = Policy(allocation_in_doubt=InDoubt.ASK, poll_growth=2.0, in_flight_max=3)
-    assert wished(vendor, a_connection(**wish)) == replace(vendor, **changed)
+    vendor = Policy(on_unknown_allocation=OnUnknownOutcome.ASK, poll_growth=2.0, in_flight_max=3)
+    assert with_overrides(vendor, a_connection(**wish)) == replace(vendor, **changed)
 
 
 def test_credentials_show_in_no_repr() -> None:
@@ -102,15 +102,15 @@ def test_credentials_show_in_no_repr() -> None:
 
 def test_where_something_was_written_does_not_change_what_it_is() -> None:
     """A spec hash and a plan must not change because a line moved."""
-    for one, other in (
+    for item, other in (
         (Literal(5, HERE), Literal(5, THERE)),
         (Expression("upper(vin)", HERE), Expression("upper(vin)", THERE)),
         (Object((("a", Literal(5)),), HERE), Object((("a", Literal(5)),), THERE)),
         (Array((Literal(5),), HERE), Array((Literal(5),), THERE)),
         (Each(Literal(5), HERE), Each(Literal(5), THERE)),
     ):
-        assert one == other
-        assert hash(one) == hash(other)
+        assert item == other
+        assert hash(item) == hash(other)
 
 
 def test_a_place_is_shown_as_editors_read_it() -> None:
@@ -147,10 +147,10 @@ def test_a_job_gets_the_schema_that_its_target_names_else_the_vendors_default_el
 @pytest.mark.parametrize(
     ("template", "found"),
     [
-        ("/batches/{ticket}", [("ticket", "")]),
-        ("{slot.url}", [("slot.url", "")]),
+        ("/batches/{idempotency_key}", [("idempotency_key", "")]),
+        ("{allocation.url}", [("allocation.url", "")]),
         ("{target.costCentre?}/{file.md5}", [("target.costCentre", "?"), ("file.md5", "")]),
-        ("{Ticket} {} {a b} {slot.} {.url} {slot.url.x}", []),
+        ("{Ticket} {} {a b} {allocation.} {.url} {allocation.url.x}", []),
     ],
 )
 def test_a_placeholder_is_a_name_in_braces_and_may_say_that_it_can_be_absent(

@@ -10,11 +10,11 @@ from core_samples import LATER, NOW, ROWS, a_batch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lading.core.accounting import Tally, UnbalancedError, settle
-from lading.core.batch import Phase, RunId
-from lading.core.job import Job, Source
-from lading.core.mapping import Object
-from lading.core.run import Run, RunState, cut_short, edited_since, settlement_of, with_sealed
+from batchsync.core.accounting import PlanCounts, UnbalancedError, compute_settlement
+from batchsync.core.batch import Phase, RunId
+from batchsync.core.job import Job, Source
+from batchsync.core.mapping import Object
+from batchsync.core.run import Run, RunState, abort_preparation, edited_since, settlement_of, with_finalized
 
 PLANNED = 3 * ROWS
 
@@ -26,10 +26,10 @@ def a_run(**changes: Any) -> Run:
         job="guests",
         serial=1,
         spec_hash="f" * 64,
-        identity="acme",
+        account_id="acme",
         state=RunState.PREPARING,
         created_at=NOW,
-        tally=Tally(selected=PLANNED + 5, added=ROWS, changed=ROWS, removed=ROWS, unchanged=3, held=2),
+        counts=PlanCounts(selected=PLANNED + 5, added=ROWS, changed=ROWS, removed=ROWS, unchanged=3, deferred=2),
         plan="p" * 64,
     )
     return replace(run, **changes)
@@ -45,19 +45,19 @@ def a_run(**changes: Any) -> Run:
     ],
 )
 def test_a_run_is_prepared_with_its_last_record_and_not_before(sealed: int, state: RunState) -> None:
-    assert with_sealed(a_run(), sealed) == a_run(state=state)
+    assert with_finalized(a_run(), sealed) == a_run(state=state)
 
 
 def test_more_records_than_were_planned_are_a_defect_that_is_told_with_its_figures() -> None:
     with pytest.raises(UnbalancedError) as told:
-        with_sealed(a_run(), PLANNED + 1)
+        with_finalized(a_run(), PLANNED + 1)
     assert str(told.value) == "run guests-1 plans to send 30 records, but its batches hold 31"
 
 
 def test_what_is_still_to_be_sealed_is_in_flight_and_held_for_the_moment() -> None:
     now = settlement_of(a_run(), [a_batch(), a_batch(Phase.DELIVERED)])
     assert (now.job, now.run) == ("guests", "guests-1")
-    assert (now.in_flight, now.held, now.accepted, now.unknown, now.settled) == (
+    assert (now.in_flight, now.deferred, now.accepted, now.unknown, now.settled) == (
         ROWS + ROWS,
         2 + ROWS + ROWS,
         9,
@@ -81,26 +81,26 @@ def test_even_a_run_that_is_being_prepared_never_seals_more_than_it_planned() ->
 def test_a_run_cut_short_keeps_what_was_sealed_and_holds_the_rest_for_the_next() -> None:
     batches = [a_batch(Phase.DELIVERED), a_batch(Phase.SUBMITTED)]
 
-    cut = cut_short(a_run(), batches, LATER)
+    cut = abort_preparation(a_run(), batches, LATER)
 
     assert cut == a_run(
         state=RunState.PREPARED,
-        tally=replace(a_run().tally, held=2 + ROWS, unsealed=ROWS),
+        counts=replace(a_run().counts, deferred=2 + ROWS, unstaged=ROWS),
         reason="preparing was cut short after 20 of 30 records; the next run sends the rest",
     )
     now = settlement_of(cut, batches)
-    assert (now.held, now.in_flight, now.settled) == (2 + ROWS + ROWS, ROWS, False)
+    assert (now.deferred, now.in_flight, now.settled) == (2 + ROWS + ROWS, ROWS, False)
 
 
 def test_a_run_cut_short_whose_batches_are_delivered_is_over_at_that_moment() -> None:
-    cut = cut_short(a_run(), [a_batch(Phase.DELIVERED)], LATER)
+    cut = abort_preparation(a_run(), [a_batch(Phase.DELIVERED)], LATER)
     assert (cut.state, cut.settled_at) == (RunState.SETTLED, LATER)
     assert settlement_of(cut, [a_batch(Phase.DELIVERED)]).settled
 
 
 def test_large_figures_of_a_run_cut_short_can_be_read() -> None:
-    big = Tally(selected=2_000_000, added=2_000_000)
-    assert "after 0 of 2,000,000 records" in cut_short(a_run(tally=big), [], LATER).reason
+    big = PlanCounts(selected=2_000_000, added=2_000_000)
+    assert "after 0 of 2,000,000 records" in abort_preparation(a_run(counts=big), [], LATER).reason
 
 
 @given(planned=st.integers(0, 10**9), sealed=st.integers(0, 10**9), again=st.integers(0, 10**9))
@@ -108,16 +108,16 @@ def test_a_cut_moves_records_from_what_is_sent_to_what_is_held_and_loses_none(
     planned: int, sealed: int, again: int
 ) -> None:
     first, second = min(sealed, planned), min(again, sealed, planned)
-    tally = Tally(selected=planned + 7, added=planned, held=7)
+    tally = PlanCounts(selected=planned + 7, added=planned, deferred=7)
 
     once = tally.cut_to(first)
     twice = once.cut_to(second)
 
-    assert (once.to_send, once.held, once.unsealed) == (first, 7 + planned - first, planned - first)
-    assert (twice.to_send, twice.held, twice.unsealed) == (second, 7 + planned - second, planned - second)
-    once.check()
-    twice.check()
-    assert settle("guests", "guests-1", twice, ()).held == planned + 7
+    assert (once.to_send, once.deferred, once.unstaged) == (first, 7 + planned - first, planned - first)
+    assert (twice.to_send, twice.deferred, twice.unstaged) == (second, 7 + planned - second, planned - second)
+    once.assert_balanced()
+    twice.assert_balanced()
+    assert compute_settlement("guests", "guests-1", twice, ()).deferred == planned + 7
 
 
 @pytest.mark.parametrize(

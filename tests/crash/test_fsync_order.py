@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from batchsync.journal import Journal
 from kit.matrix import Scenario, prepare_whole
-from lading.journal import Journal
 from simulation.life import Fuse
 from simulation.many import folder
 from simulation.wire import plugged
@@ -36,7 +36,7 @@ class Watched(Fuse):
 
     def _look(self, name: str, what: str) -> None:
         for path in [self.state / what, *(self.state / what).rglob("*")]:
-            if path.is_dir() and not any(one.is_file() for one in path.iterdir()):
+            if path.is_dir() and not any(item.is_file() for item in path.iterdir()):
                 continue
             self.looked.add(f"{name} {what}")
             if identity(path.stat()) not in self.synced:
@@ -68,9 +68,7 @@ def scenario(request: pytest.FixtureRequest) -> Iterator[Scenario]:
     shutil.rmtree(place)
 
 
-def test_files_and_their_folder_are_on_disk_before_the_row_that_names_them(
-    scenario: Scenario, synced: set[tuple[int, int]]
-) -> None:
+def test_files_are_fsynced_before_their_journal_row(scenario: Scenario, synced: set[tuple[int, int]]) -> None:
     shutil.rmtree(scenario.state)
     fuse = Watched(scenario.state, synced)
     with plugged(scenario.network), scenario._process(fuse) as one:

@@ -12,11 +12,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from batchsync.errors import ExitCode
+from batchsync.journal import Journal
+from batchsync.reconcile.loop import WaitPolicy
+from batchsync.reconcile.sync import JobOutcome, resume, sync
 from kit.matrix import Scenario
-from lading.errors import ExitCode
-from lading.journal import Journal
-from lading.reconcile.loop import Patience
-from lading.reconcile.sync import JobOutcome, resume, sync
 from simulation import oracle
 from simulation.life import Crash, Fuse, process
 from simulation.many import folder
@@ -32,8 +32,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptio
 
 ROWS = 3
 #: one in so many of the checkpoints that other matrices visit too
-STRIDE = int(os.environ.get("LADING_MATRIX", "9"))
-OWN = ("start_run:", "add_batch:", "cut_run:", "data.stage:")
+STRIDE = int(os.environ.get("BATCHSYNC_MATRIX", "9"))
+OWN = ("start_run:", "add_batch:", "abort_preparation:", "data.stage:")
 
 
 class Named(Fuse):
@@ -79,7 +79,7 @@ class Overlapped(Scenario):
                 plugged(self.network),
                 process(self.state, self.sources, self.time, fuse, credentials, 1) as one,
             ):
-                return command(one.contexts, one.world, Patience())
+                return command(one.contexts, one.world, WaitPolicy())
         except Crash:
             return ()
         finally:
@@ -111,7 +111,7 @@ def scenario(request: pytest.FixtureRequest) -> Iterator[Overlapped]:
 
 
 @pytest.mark.timeout(300)
-def test_a_death_at_any_checkpoint_loses_no_row_and_repeats_none(scenario: Overlapped) -> None:
+def test_crash_at_any_checkpoint_loses_and_repeats_no_row(scenario: Overlapped) -> None:
     whole = Named()
     scenario.life(whole)
     assert not scenario.complaints()
@@ -130,7 +130,7 @@ def test_a_death_at_any_checkpoint_loses_no_row_and_repeats_none(scenario: Overl
     assert scenario.life(Fuse())[0].exit_code is ExitCode.DONE
 
 
-def test_a_resume_after_a_death_ends_what_was_sealed_and_says_that_a_sync_is_needed(scenario: Overlapped) -> None:
+def test_resume_after_crash_settles_finalized_batches_and_requests_sync(scenario: Overlapped) -> None:
     for nth in (1, 2):
         scenario.begin()
         scenario.life(Fuse("^add_batch:commit$", nth))
@@ -140,25 +140,25 @@ def test_a_resume_after_a_death_ends_what_was_sealed_and_says_that_a_sync_is_nee
         assert outcome.error is None
         assert outcome.exit_code is ExitCode.UNSETTLED
         (run,) = outcome.runs
-        assert (run.settlement.accepted, run.settlement.held, run.settlement.in_flight) == (nth, ROWS - nth, 0)
+        assert (run.settlement.accepted, run.settlement.deferred, run.settlement.in_flight) == (nth, ROWS - nth, 0)
         assert f"after {nth} of {ROWS} records" in run.run.reason
         (after,) = scenario.life(Fuse())
         assert after.exit_code is ExitCode.DONE
         assert not scenario.complaints()
 
 
-def test_a_death_while_a_run_is_cut_short_changes_nothing(scenario: Overlapped) -> None:
+def test_crash_during_aborted_preparation_changes_nothing(scenario: Overlapped) -> None:
     for point in ("begin", "run", "commit", "committed"):
         scenario.begin()
         scenario.life(Fuse("^add_batch:batch$"))
-        died = Fuse(f"^cut_run:{point}$")
+        died = Fuse(f"^abort_preparation:{point}$")
         scenario.life(died)
-        assert died.died_at == f"cut_run:{point}"
+        assert died.died_at == f"abort_preparation:{point}"
         scenario.life(Fuse())
         assert not scenario.complaints(), point
 
 
-def test_batches_of_one_job_go_on_while_another_is_prepared() -> None:
+def test_batches_proceed_while_next_job_is_prepared() -> None:
     place = Path(f"{folder()}-overlap-two")
     one = Overlapped("vehicles", place)
     one.sources.names = ("vehicles", "guests")

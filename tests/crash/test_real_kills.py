@@ -1,6 +1,6 @@
 """SIGKILL of real processes, at random moments and at lines of ours: the next process finishes, by the vendors' books.
 
-By hand: `LADING_KILLS=2000 pytest tests/crash/test_real_kills.py -k random`, and for the first and the last execution
+By hand: `BATCHSYNC_KILLS=2000 pytest tests/crash/test_real_kills.py -k random`, and for the first and last execution
 of every line `PYTHONPATH=tests python -m kit.line_kills guests` (and `vehicles`).
 """
 
@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import lading_mocks
+import batchsync_mocks
 from kit.changing import finish, write, wrong
 from kit.deployment import JOBS, Deployment
 from kit.syscall_kills import can_trace
@@ -25,7 +25,7 @@ from kit.zygote import Zygote
 if TYPE_CHECKING:
     from pathlib import Path
 
-KILLS = int(os.environ.get("LADING_KILLS", "100"))
+KILLS = int(os.environ.get("BATCHSYNC_KILLS", "100"))
 #: kills between two looks at the books
 PER_LOOK = 9
 SHARES = 4
@@ -35,11 +35,11 @@ STARTED = 12
 
 @pytest.mark.timeout(120 + 5 * KILLS)
 @pytest.mark.parametrize("share", range(SHARES))
-def test_a_kill_at_a_random_moment_loses_nothing_and_repeats_nothing(tmp_path: Path, share: int) -> None:
+def test_kill_at_random_time_loses_and_repeats_no_row(tmp_path: Path, share: int) -> None:
     """Sources change, a sync starts, and dies somewhere; after a few deaths one may finish, and the books are read."""
     draw = random.Random(share)  # noqa: S311 - a test that can be repeated
     (tmp_path / "jobs.yaml").write_text(JOBS, encoding="utf-8")
-    with lading_mocks.serve(state_dir=tmp_path / "vendors") as mocks:
+    with batchsync_mocks.serve(state_dir=tmp_path / "vendors") as mocks:
         deployment = Deployment(tmp_path, mocks)
         with Zygote(deployment) as zygote:
             write(tmp_path, 0)
@@ -64,8 +64,8 @@ def test_a_kill_at_a_random_moment_loses_nothing_and_repeats_nothing(tmp_path: P
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("job", ["guests", "vehicles"])
-def test_a_kill_at_lines_of_the_engine_loses_nothing_and_repeats_nothing(job: str) -> None:
-    every = os.environ.get("LADING_LINES", "28")
+def test_kill_at_engine_lines_loses_and_repeats_no_row(job: str) -> None:
+    every = os.environ.get("BATCHSYNC_LINES", "28")
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "POLARS_MAX_THREADS": "1"}
     command = [sys.executable, "-m", "kit.line_kills", job, "--every", every, "--from", str(int(every) // 2)]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=290)
@@ -75,8 +75,8 @@ def test_a_kill_at_lines_of_the_engine_loses_nothing_and_repeats_nothing(job: st
 
 
 @pytest.mark.timeout(300)
-def test_a_kill_at_a_system_call_loses_nothing_and_repeats_nothing() -> None:
-    stride = os.environ.get("LADING_SYSCALLS", "130")
+def test_kill_at_system_call_loses_and_repeats_no_row() -> None:
+    stride = os.environ.get("BATCHSYNC_SYSCALLS", "130")
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-m", "kit.syscall_kills", "--stride", stride, "--first", "60"]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=290)
@@ -97,4 +97,4 @@ def _killed(deployment: Deployment, after: float) -> bool:
 
 if not can_trace():
     # Where strace is not there, or may not trace, this is left out; `docs/guarantees.md` says so.
-    del test_a_kill_at_a_system_call_loses_nothing_and_repeats_nothing
+    del test_kill_at_system_call_loses_and_repeats_no_row

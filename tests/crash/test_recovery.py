@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @pytest.mark.timeout(120)
-def test_a_state_a_hundred_times_as_great_hardly_delays_the_first_vendor_call(
+def test_first_vendor_call_time_hardly_depends_on_state_size(
     deployment: Deployment, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     make(deployment, Size(batches=10, rows=10, rejects=100))

@@ -10,19 +10,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from batchsync.core.batch import Phase, Verb
+from batchsync.core.events import Uploaded
+from batchsync.journal import Journal
+from batchsync_mocks.faults import Fault
 from kit.deployment import BDP, CDP, Deployment
 from kit.matrix import Plan, Scenario
-from lading.core.batch import Phase, Verb
-from lading.core.events import Uploaded
-from lading.journal import Journal
-from lading_mocks.faults import Fault
 from simulation.life import Fuse
 from simulation.wire import plugged
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lading.core.batch import Batch
+    from batchsync.core.batch import Batch
 
 #: seconds after which no request of the life before is under way any more
 RESTORING = 900.0
@@ -61,7 +61,7 @@ def test_backup_of_any_moment_restored_after_the_delivery_delivers_once(tmp_path
     found = 0
     for name, copy in fuse.copies:
         then = _known(copy, job)
-        if job == "vehicles" and then.doubt is Verb.ALLOCATE:
+        if job == "vehicles" and then.pending_intent is Verb.ALLOCATE:
             # Nothing tells this from an allocation whose answer was lost: see docs/guarantees.md.
             continue
         shutil.rmtree(scenario.state)
@@ -69,20 +69,20 @@ def test_backup_of_any_moment_restored_after_the_delivery_delivers_once(tmp_path
 
         ending = scenario._rest(Plan("restored"), name)
 
-        if job == "vehicles" and then.slot is None:
+        if job == "vehicles" and then.allocation is None:
             # Motorweb names no batch by our reference: it says that there is one, and a person must look.
-            assert (ending.batch.phase, ending.complaints) == (Phase.STUCK, []), name
+            assert (ending.batch.phase, ending.complaints) == (Phase.NEEDS_ATTENTION, []), name
             assert "409" in ending.batch.reason
             continue
         assert (ending.batch.phase, ending.batch.attempt, ending.complaints) == (Phase.DELIVERED, 1, []), name
         with Journal.open(scenario.state) as journal:
-            found += any(isinstance(one, Uploaded) and one.slot for one in journal.events(ending.batch.id))
+            found += any(isinstance(event, Uploaded) and event.allocation for event in journal.events(ending.batch.id))
     assert found
 
 
 @pytest.mark.parametrize("lost", ["the whole folder", "since the upload"])
 def test_sitecore_gets_no_second_copy_when_the_state_folder_is_restored(deployment: Deployment, lost: str) -> None:
-    state, copy = deployment.folder / ".lading", deployment.folder / "copy"
+    state, copy = deployment.folder / ".batchsync", deployment.folder / "copy"
     if lost == "since the upload":
         deployment.kill_during(CDP, "PUT", r"^/v2/batches/", "sync", "guests")
         shutil.copytree(state, copy)
@@ -101,7 +101,7 @@ def test_sitecore_gets_no_second_copy_when_the_state_folder_is_restored(deployme
 
 def test_motorweb_gets_no_second_copy_when_the_state_folder_is_restored(deployment: Deployment) -> None:
     """Killed in its upload, the process left a slot in doubt; without any state, the reference is found in use."""
-    state, copy = deployment.folder / ".lading", deployment.folder / "copy"
+    state, copy = deployment.folder / ".batchsync", deployment.folder / "copy"
     deployment.kill_during(BDP, "PUT", "^/_storage", "sync", "vehicles")
     shutil.copytree(state, copy)
     deployment.run("sync", "vehicles")

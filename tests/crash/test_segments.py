@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
+from batchsync.core import compaction
+from batchsync.data import PolarsEngine
+from batchsync.journal import Journal
+from batchsync.journal.journal import _set_baseline
+from batchsync.ports import Baseline, BaselineEntry, SegmentEntry
 from kit.matrix import Scenario
-from lading.core import compaction
-from lading.data import Columnar
-from lading.journal import Journal
-from lading.journal.journal import _point
-from lading.ports import Baseline, BaselineEntry, SegmentEntry
 from simulation.life import Fuse
 from simulation.many import folder
 from simulation.wire import plugged
@@ -43,10 +43,12 @@ def scenario() -> Iterator[Scenario]:
             "code": [""],
         }
         pl.DataFrame(said).write_parquet(place / "said.parquet")
-        held = Columnar().advance(held, [place / "said.parquet"], made.state / "baselines" / JOB)
-    segments = tuple(SegmentEntry(file=one.path.name, digest=one.path.stem, rows=one.rows) for one in held.segments)
+        held = PolarsEngine().apply_verdicts(held, [place / "said.parquet"], made.state / "baselines" / JOB)
+    segments = tuple(
+        SegmentEntry(file=segment.path.name, digest=segment.path.stem, rows=segment.rows) for segment in held.segments
+    )
     with Journal.open(made.state) as journal, journal._write("before") as db:
-        _point(db, BaselineEntry(job=JOB, identity=ACCOUNT, segments=segments))
+        _set_baseline(db, BaselineEntry(job=JOB, account_id=ACCOUNT, segments=segments))
     yield made
     shutil.rmtree(place)
 
@@ -57,21 +59,23 @@ def accepted(scenario: Scenario) -> tuple[set[str], set[str]]:
         entry = journal.baseline(JOB, ACCOUNT)
     assert entry is not None
     held: set[str] = set()
-    for one in entry.segments:
-        path = scenario.state / "baselines" / JOB / one.file
-        assert hashlib.sha256(path.read_bytes()).hexdigest() == one.digest == path.stem
+    for segment in entry.segments:
+        path = scenario.state / "baselines" / JOB / segment.file
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == segment.digest == path.stem
         rows = pl.read_parquet(path)
-        assert rows.height == one.rows
+        assert rows.height == segment.rows
         held |= set(rows.filter(pl.col("accepted").is_not_null())["key"])
-    return held, {one.file for one in entry.segments}
+    return held, {segment.file for segment in entry.segments}
 
 
 @pytest.mark.parametrize("most", [12, 2])
-@pytest.mark.parametrize("at", ["data.advance:before", "data.advance:after", "deliver:baseline", "deliver:commit"])
-def test_a_death_while_the_baseline_moves_leaves_the_old_one(
+@pytest.mark.parametrize(
+    "at", ["data.apply_verdicts:before", "data.apply_verdicts:after", "deliver:baseline", "deliver:commit"]
+)
+def test_crash_before_commit_leaves_old_baseline(
     scenario: Scenario, monkeypatch: pytest.MonkeyPatch, at: str, most: int
 ) -> None:
-    monkeypatch.setattr(compaction, "MOST", most)
+    monkeypatch.setattr(compaction, "SEGMENTS_MAX", most)
     before = accepted(scenario)
     assert before[0] == OLDER
     fuse = Fuse(f"^{at}$")
@@ -86,7 +90,7 @@ def test_a_death_while_the_baseline_moves_leaves_the_old_one(
         assert scenario._batch().phase.value == "delivered"
 
 
-def test_a_death_after_the_commit_has_moved_the_baseline(scenario: Scenario) -> None:
+def test_crash_after_commit_leaves_new_baseline(scenario: Scenario) -> None:
     fuse = Fuse("^deliver:committed$")
     with plugged(scenario.network):
         scenario._resume(fuse)
@@ -94,12 +98,10 @@ def test_a_death_after_the_commit_has_moved_the_baseline(scenario: Scenario) -> 
     assert accepted(scenario)[0] == {*OLDER, GOOD}
 
 
-def test_segments_that_no_row_names_are_swept_and_no_others(
-    scenario: Scenario, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(compaction, "MOST", 2)
+def test_only_unreferenced_segments_are_swept(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compaction, "SEGMENTS_MAX", 2)
     stray = scenario.state / "baselines" / JOB / f"{'0' * 64}.parquet"
     stray.write_bytes(b"half a segment")
     with plugged(scenario.network):
         scenario._resume(Fuse())
-    assert {one.name for one in stray.parent.iterdir()} == accepted(scenario)[1]
+    assert {path.name for path in stray.parent.iterdir()} == accepted(scenario)[1]

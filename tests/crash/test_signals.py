@@ -1,6 +1,6 @@
 """SIGINT and SIGTERM at every stage of a sync: the process ends soon, with the right code, and nothing is lost.
 
-The stage in which files are sealed while others are sent is in `tests/reconcile/test_uploads_overlap_preparation.py`.
+The stage in which files are sealed while others are sent is in `tests/reconcile/test_pipelined_upload.py`.
 The aim is two seconds; machines that are busy get more here. `docs/guarantees.md` has what was measured.
 """
 
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from batchsync_mocks.faults import Fault
 from kit.deployment import BDP, CDP, Deployment, write_sources
-from lading_mocks.faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -59,7 +59,7 @@ STAGES = {
         ("waiting", signal.SIGINT, 130),
     ],
 )
-def test_a_signal_ends_a_sync_soon_at_every_stage_with_its_state_saved(
+def test_signal_ends_sync_soon_at_every_stage_with_state_saved(
     deployment: Deployment, name: str, number: signal.Signals, code: int
 ) -> None:
     stage = STAGES[name]
@@ -77,7 +77,7 @@ def test_a_signal_ends_a_sync_soon_at_every_stage_with_its_state_saved(
     _finish(deployment, stage, struck)
 
 
-def test_a_second_signal_ends_the_process_at_once(deployment: Deployment) -> None:
+def test_second_signal_ends_process_at_once(deployment: Deployment) -> None:
     stage = STAGES["uploading"]
     process, struck = _brought_to(deployment, stage)
 
@@ -90,10 +90,10 @@ def test_a_second_signal_ends_the_process_at_once(deployment: Deployment) -> Non
     _finish(deployment, stage, struck)
 
 
-def test_a_call_that_ends_in_time_is_remembered(deployment: Deployment) -> None:
+def test_call_finished_within_grace_time_is_journaled(deployment: Deployment) -> None:
     deployment.mocks.arm(Fault(kind="delay", vendor=CDP, method="PUT", path=r"^/_storage", seconds=0.4))
     process = _started(deployment, STAGES["uploading"])
-    _until(lambda: any(one["struck"] for one in deployment.mocks.faults()), process)
+    _until(lambda: any(fault["hits"] for fault in deployment.mocks.faults()), process)
 
     process.send_signal(signal.SIGTERM)
 
@@ -102,7 +102,7 @@ def test_a_call_that_ends_in_time_is_remembered(deployment: Deployment) -> None:
     assert (batch["phase"], batch["in_doubt"]) == ("submitted", None)
 
 
-def test_an_upload_that_was_cut_is_in_doubt_and_asked_about(deployment: Deployment) -> None:
+def test_interrupted_upload_is_in_doubt_and_looked_up(deployment: Deployment) -> None:
     stage = STAGES["uploading"]
     process, struck = _brought_to(deployment, stage)
 
@@ -123,9 +123,9 @@ def _brought_to(deployment: Deployment, stage: Stage) -> tuple[subprocess.Popen[
         deployment.mocks.arm(Fault(kind="delay", vendor=vendor, method=method, path=path, seconds=HOLD))
     process = _started(deployment, stage)
     if stage.slow is not None:
-        _until(lambda: any(one["struck"] for one in deployment.mocks.faults()), process)
+        _until(lambda: any(fault["hits"] for fault in deployment.mocks.faults()), process)
     elif stage.wrote:
-        wrote = deployment.folder / ".lading" / "mocks" / stage.wrote
+        wrote = deployment.folder / ".batchsync" / "mocks" / stage.wrote
         _until(lambda: any(wrote.glob("*")), process)
     else:
         _until(lambda: stage.said in (deployment.folder / "said").read_text("utf-8").replace(": ", ":"), process)
@@ -133,7 +133,7 @@ def _brought_to(deployment: Deployment, stage: Stage) -> tuple[subprocess.Popen[
 
 
 def _started(deployment: Deployment, stage: Stage) -> subprocess.Popen[bytes]:
-    environ = deployment.environ() | ({} if stage.hurry else {"LADING_HURRY": "0"})
+    environ = deployment.environ() | ({} if stage.hurry else {"BATCHSYNC_HURRY": "0"})
     with (deployment.folder / "said").open("wb") as out, (deployment.folder / "err").open("wb") as err:
         return subprocess.Popen(
             deployment.command("-o", "ndjson", "sync", stage.job),

@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
-from lading.core.batch import Batch, BatchFile, BatchId, Phase, RunId, Verdict
-from lading.core.job import Job, Source
-from lading.core.mapping import Array, Each, Expression, Literal, Node, Object
-from lading.core.policy import Policy
-from lading.core.record_schema import Kind, RecordSchema, Rule
-from lading.core.vendor_rules import (
+from batchsync.core.batch import Batch, BatchFile, BatchId, Phase, RunId, Verdict
+from batchsync.core.job import Job, Source
+from batchsync.core.mapping import Array, Each, Expression, Literal, Node, Object
+from batchsync.core.policy import Policy
+from batchsync.core.record_schema import Kind, RecordSchema, Rule
+from batchsync.core.vendor_rules import (
+    DefaultOutcome,
     ErrorLayout,
     FileFormat,
     FileRules,
     LogFormat,
     RowLogRules,
-    Silence,
     VendorRules,
 )
-from lading.data import Columnar
-from lading.errors import SourceError
-from lading.ports import Baseline, CompareContext, Comparison, Downloads, Reject, RowVerdicts
+from batchsync.data import PolarsEngine
+from batchsync.errors import SourceError
+from batchsync.ports import Baseline, CompareContext, Comparison, Downloads, Reject, RowVerdicts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +38,7 @@ HEAD = "id,name,mail\n"
 NOW = datetime(2026, 11, 22, 7, 0, tzinfo=UTC)
 REF_LOG = RowLogRules(
     joined_by="ref",
-    silence=Silence.ACCEPTED,
+    default_outcome=DefaultOutcome.ACCEPTED,
     errors=ErrorLayout(
         format=LogFormat.JSONL,
         ref="ref",
@@ -50,7 +50,7 @@ REF_LOG = RowLogRules(
 )
 INPUT_LOG = RowLogRules(
     joined_by="inputs",
-    silence=Silence.UNKNOWN,
+    default_outcome=DefaultOutcome.UNKNOWN,
     results=True,
     errors=ErrorLayout(
         format=LogFormat.JSON,
@@ -69,11 +69,11 @@ def node(value: Any) -> Node:
     if isinstance(value, str) and value.startswith("="):
         return Expression(value[1:])
     if isinstance(value, dict):
-        return Object(tuple((name, node(one)) for name, one in value.items()))
+        return Object(tuple((name, node(item)) for name, item in value.items()))
     if isinstance(value, list):
         if len(value) == 1 and isinstance(value[0], dict) and set(value[0]) == {"each"}:
             return Array((Each(node(value[0]["each"])),))
-        return Array(tuple(node(one) for one in value))
+        return Array(tuple(node(item) for item in value))
     return Literal(value)
 
 
@@ -167,14 +167,14 @@ class Bench:
             folder=self.folder / f"work-{self.runs}",
             now=NOW,
             in_flight=self.in_flight,
-            high_water=self.high_water,
+            watermark=self.high_water,
             template=self.template,
         )
-        return Columnar().compare(self.job, self.rules, self.baseline, context)
+        return PolarsEngine().compare(self.job, self.rules, self.baseline, context)
 
     def stage(self, comparison: Comparison) -> tuple[BatchFile, ...]:
         """Stage into a folder of its own."""
-        return Columnar().stage(self.job, self.rules, comparison, self.folder / f"files-{self.runs}")
+        return PolarsEngine().stage(self.job, self.rules, comparison, self.folder / f"files-{self.runs}")
 
     def records(self) -> list[Any]:
         """Compare, stage, and return what stands in the files."""
@@ -183,15 +183,15 @@ class Bench:
     def lines(self) -> list[str]:
         """Compare, stage, and return the lines of all files."""
         found: list[str] = []
-        for one in self.stage(self.compare()):
-            data = Path(one.path).read_bytes()
+        for item in self.stage(self.compare()):
+            data = Path(item.path).read_bytes()
             text = (gzip.decompress(data) if self.rules.file.gzip else data).decode()
             found += text.removesuffix("\n").split("\n")
         return found
 
     def settle(self, file: BatchFile, verdict: Verdict = Verdict.PROCESSED, **downloads: Any) -> RowVerdicts:
         """Settle one file with what the vendor said."""
-        return Columnar().settle(
+        return PolarsEngine().join_outcomes(
             batch(file, verdict), self.rules, Downloads(**downloads), Path(file.path).parent / file.md5
         )
 
@@ -199,12 +199,12 @@ class Bench:
         """Send everything and have it accepted."""
         for file in self.stage(self.compare()):
             said = self.settle_all_accepted(file)
-            self.baseline = Columnar().advance(self.baseline, [said], self.folder / "baselines")
+            self.baseline = PolarsEngine().apply_verdicts(self.baseline, [said], self.folder / "baselines")
 
     def settle_all_accepted(self, file: BatchFile) -> Path:
         """Return a file of verdicts that accepts every row."""
         path = self.folder / f"{file.digest}.verdicts.parquet"
-        evidence = pl.read_parquet(file.evidence, glob=False)
+        evidence = pl.read_parquet(file.row_manifest, glob=False)
         ended = (pl.lit("accepted").alias("state"), pl.lit(value=False).alias("retry"), pl.lit("").alias("code"))
         evidence.with_columns(*ended).write_parquet(path)
         return path
@@ -213,8 +213,8 @@ class Bench:
 def view(baseline: Baseline) -> dict[str, tuple[bytes | None, bytes | None, int | None]]:
     """Return what a baseline knows of each key: accepted, last and last_state, from its files, row by row."""
     held: dict[str, tuple[bytes | None, bytes | None, int | None]] = {}
-    for one in baseline.segments:
-        for key, accepted, last, ended, as_before in pl.read_parquet(one.path, glob=False).iter_rows():
+    for segment in baseline.segments:
+        for key, accepted, last, ended, as_before in pl.read_parquet(segment.path, glob=False).iter_rows():
             before = held.pop(key, (None, None, None))
             known = before[0] if as_before else accepted
             if known is not None or last is not None:
@@ -230,10 +230,10 @@ def batch(file: BatchFile, verdict: Verdict | None, word: str = "done") -> Batch
         job="job",
         seq=1,
         file=file,
-        phase=Phase.SETTLED,
+        phase=Phase.FINISHED,
         prepared_at=NOW - timedelta(hours=1),
         verdict=verdict,
-        word=word,
+        vendor_status=word,
     )
 
 
@@ -251,29 +251,29 @@ def verdicts(bench: Bench, state: str, *, retry: bool = False, code: str = "") -
     for file in bench.stage(bench.compare()):
         path = bench.folder / f"{file.digest}.v.parquet"
         ended = [pl.lit(state).alias("state"), pl.lit(retry).alias("retry"), pl.lit(code).alias("code")]
-        pl.read_parquet(file.evidence).with_columns(ended).write_parquet(path)
-        bench.baseline = Columnar().advance(bench.baseline, [path], bench.folder / "baselines")
+        pl.read_parquet(file.row_manifest).with_columns(ended).write_parquet(path)
+        bench.baseline = PolarsEngine().apply_verdicts(bench.baseline, [path], bench.folder / "baselines")
 
 
 def said(bench: Bench, *, delivered: bool) -> None:
     """Let a person say how the row with key 1 ended."""
-    bench.baseline = Columnar().resolve(bench.baseline, ["1"], bench.folder / "baselines", delivered=delivered)
+    bench.baseline = PolarsEngine().resolve(bench.baseline, ["1"], bench.folder / "baselines", delivered=delivered)
 
 
 def counts(bench: Bench) -> dict[str, int]:
-    tally = bench.compare().tally
-    names = ("unchanged", "added", "changed", "removed", "invalid", "held", "standing_rejected", "standing_unknown")
+    tally = bench.compare().counts
+    names = ("unchanged", "added", "changed", "removed", "invalid", "deferred", "still_rejected", "still_unknown")
     return {name: getattr(tally, name) for name in names if getattr(tally, name)}
 
 
 def invalid(comparison: Comparison) -> list[Reject]:
     """Return the rows of a source that a comparison found invalid."""
-    return [one for chunk in Columnar().invalid(comparison) for one in chunk]
+    return [item for chunk in PolarsEngine().invalid(comparison) for item in chunk]
 
 
 def rejects(verdicts: RowVerdicts) -> list[Reject]:
     """Return the rows of a batch that were rejected or are unknown."""
-    return [one for chunk in Columnar().rejects(verdicts) for one in chunk]
+    return [item for chunk in PolarsEngine().rejects(verdicts) for item in chunk]
 
 
 def refused(bench: Bench) -> SourceError:

@@ -9,13 +9,13 @@ import polars as pl
 import pytest
 from data_kit import Bench, csv_rules, job
 
-from lading.core.batch import Books, Verdict
-from lading.data import Columnar
+from batchsync.core.batch import RowCounts, Verdict
+from batchsync.data import PolarsEngine
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lading.ports import RowVerdicts
+    from batchsync.ports import RowVerdicts
 
 
 @pytest.fixture
@@ -45,10 +45,10 @@ def test_half_a_character_in_a_log_is_a_question_mark_and_settles(lookup: Bench,
     found = settled(lookup, "1,A,P1\n", "vin,plate,r\n", errors)
     if place == "plate":
         # The row that is named was never sent.
-        assert (found.books, found.unattributed) == (Books(unknown=1), 1)
+        assert (found.counts, found.unattributed) == (RowCounts(unknown=1), 1)
     else:
-        assert found.books == Books(rejected=1)
-        [one] = [one for chunk in Columnar().rejects(found) for one in chunk]
+        assert found.counts == RowCounts(rejected=1)
+        [one] = [item for chunk in PolarsEngine().rejects(found) for item in chunk]
         assert (one.reason if place == "errorDescription" else one.code) == "?x"
 
 
@@ -59,16 +59,16 @@ def test_half_a_character_in_a_log_is_a_question_mark_and_settles(lookup: Bench,
         ("ID,vin,plate", ["id", "vendor_ID", "vin", "plate"]),
         ("vin,vendor_id,id", ["id", "vin", "vendor_id", "vendor_vendor_id"]),
         ("vin,line,hit", ["id", "vin", "line", "hit"]),
-        ("key:id,input:vin,lading:own,lading:same,answered,vin", None),
+        ("key:id,input:vin,batchsync:own,batchsync:same,answered,vin", None),
     ],
 )
 def test_every_column_of_an_answer_is_kept_whatever_its_name(
     lookup: Bench, header: str, columns: list[str] | None
 ) -> None:
     names = header.split(",")
-    row = ["A" if one == "vin" else "P1" if one == "plate" else f"the {one}" for one in names]
+    row = ["A" if name == "vin" else "P1" if name == "plate" else f"the {name}" for name in names]
     found = settled(lookup, "7,A,P1\n", f"{header}\n{','.join(row)}\n")
-    assert found.books == Books(accepted=1)
+    assert found.counts == RowCounts(accepted=1)
     assert found.answers is not None
     answers = pl.read_parquet(found.answers)
     assert answers.columns == (columns or ["id", *names])

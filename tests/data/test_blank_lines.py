@@ -9,9 +9,9 @@ from data_kit import record
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lading.core.job import Removal, Source
-from lading.data import files, read
-from lading.data.read import frames, open_source
+from batchsync.core.job import Removal, Source
+from batchsync.data.row import files, reader
+from batchsync.data.row.reader import frames, open_source
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,7 +35,7 @@ def test_a_record_without_a_value_is_counted_and_a_blank_line_is_not(
 ) -> None:
     bench.change_source(path=name, nulls=("NULL",))
     bench.source(text)
-    assert bench.compare().tally.source_rows == rows
+    assert bench.compare().counts.source_rows == rows
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_nothing_is_removed_while_a_record_has_no_value_at_all(bench: Bench, nam
     bench.accept_all()
     bench.source(less)
     comparison = bench.compare()
-    assert (comparison.tally.removed, comparison.tally.invalid) == (0, 1)
+    assert (comparison.counts.removed, comparison.counts.invalid) == (0, 1)
     assert "rows without a key, so nothing is removed" in comparison.warnings
 
 
@@ -70,11 +70,13 @@ def test_exactly_the_blank_lines_are_left_out_wherever_they_stand(
 ) -> None:
     for name, begin in (("a.csv", 0), ("b.csv", len(lines) // 2)):
         part = lines[begin:] if begin else lines
-        (tmp_path / name).write_bytes(("id,name\n" + "".join(one + end for one, end in part)).encode())
-    wanted = [n for n, (one, _) in enumerate([*lines, *lines[len(lines) // 2 :]], start=1) if one]
+        (tmp_path / name).write_bytes(("id,name\n" + "".join(item + end for item, end in part)).encode())
+    wanted = [n for n, (item, _) in enumerate([*lines, *lines[len(lines) // 2 :]], start=1) if item]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files, "PIECE", piece)
-        patch.setattr(read, "FRAME_ROWS", rows)
+        patch.setattr(reader, "FRAME_ROWS", rows)
         given_source = open_source(Source(path="?.csv", folder=str(tmp_path), key=("id",)))
-        found = [row for one in frames(given_source, tmp_path, fresh=True) for row in one["lading:row"].to_list()]
+        found = [
+            row for frame in frames(given_source, tmp_path, fresh=True) for row in frame["batchsync:row"].to_list()
+        ]
     assert found == wanted

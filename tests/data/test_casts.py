@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 from data_kit import Bench, job
 
-from lading.core.mapping import Expression, Place
-from lading.data.expressions import parse
-from lading.errors import Problem
+from batchsync.core.mapping import Expression, Place
+from batchsync.data.mapping.expressions import parse
+from batchsync.errors import Problem
 
 COLUMNS: dict[str, pl.DataType] = {
     "d": pl.String(),
@@ -65,8 +65,8 @@ def test_cast_without_its_meaning_is_refused_and_the_advice_can_be_computed(sql:
         found.suggestion,
     )
     assert advised
-    for one in advised:
-        assert not isinstance(parse(Expression(re.sub(r"\bx\b", column, one)), COLUMNS), Problem), one
+    for item in advised:
+        assert not isinstance(parse(Expression(re.sub(r"\bx\b", column, item)), COLUMNS), Problem), item
 
 
 @pytest.mark.parametrize("sql", ["CAST(day AS BOOLEAN)", "CAST(tags AS VARCHAR)"])
@@ -116,5 +116,5 @@ def test_day_of_a_text_is_sent_as_advised(bench: Bench) -> None:
         bench.folder, {"id": "=id", "v": "=DATE(name, '%Y-%m-%d')", "w": "=(mail = 'Y') IS DISTINCT FROM TRUE"}
     )
     bench.source("id,name,mail\n1,1985-01-02,Y\n2,1990-05-06,\n")
-    values = [one["value"] for one in bench.records()]
-    assert [(one["v"], one["w"]) for one in values] == [("1985-01-02", False), ("1990-05-06", True)]
+    values = [record["value"] for record in bench.records()]
+    assert [(value["v"], value["w"]) for value in values] == [("1985-01-02", False), ("1990-05-06", True)]

@@ -10,22 +10,22 @@ import polars as pl
 import pytest
 from data_kit import HEAD, Bench, csv_rules, job, rules
 
-from lading.core.job import Removal, Send
-from lading.core.mapping import Array, Each, Expression, Literal, Object, Place
-from lading.core.record_schema import Kind, Rule
-from lading.data import Columnar
-from lading.data.expressions import parse
-from lading.errors import Problem, SourceError
+from batchsync.core.job import Removal, Send
+from batchsync.core.mapping import Array, Each, Expression, Literal, Object, Place
+from batchsync.core.record_schema import Kind, Rule
+from batchsync.data import PolarsEngine
+from batchsync.data.mapping.expressions import parse
+from batchsync.errors import Problem, SourceError
 
 
 def problems(bench: Bench) -> tuple[Problem, ...]:
-    return Columnar().check(bench.job, bench.rules)
+    return PolarsEngine().check(bench.job, bench.rules)
 
 
 def test_a_job_that_fits_has_no_problems(bench: Bench) -> None:
     bench.source(HEAD)
     assert problems(bench) == ()
-    assert Columnar().columns(bench.job) == ("id", "name", "mail")
+    assert PolarsEngine().columns(bench.job) == ("id", "name", "mail")
 
 
 def test_every_problem_is_told_with_its_place(bench: Bench) -> None:
@@ -40,8 +40,8 @@ def test_every_problem_is_told_with_its_place(bench: Bench) -> None:
     bench.change(record=mapping, send=Send(since="updated"))
     bench.change_source(key=("ID",), duplicates="by:when")
     found = problems(bench)
-    assert [one.line for one in found if one.line] == [3, 4, 5]
-    assert {one.file for one in found if one.line} == {"jobs.yaml"}
+    assert [item.line for item in found if item.line] == [3, 4, 5]
+    assert {item.file for item in found if item.line} == {"jobs.yaml"}
     assert "Did you mean 'name'?" in found[3].suggestion
     assert "Did you mean 'id'?" in found[0].suggestion
     assert len(found) == 6
@@ -95,7 +95,7 @@ def test_a_column_in_double_quotes_is_read(sql: str) -> None:
 def test_an_expression_over_several_rows_is_refused(bench: Bench, sql: str) -> None:
     bench.source(HEAD)
     bench.job = job(bench.folder, {"v": "=" + sql})
-    assert [one.code for one in problems(bench)] == ["data.expression_not_by_row"]
+    assert [problem.code for problem in problems(bench)] == ["data.expression_not_by_row"]
 
 
 @pytest.mark.parametrize(
@@ -122,7 +122,7 @@ def test_an_expression_of_one_row_is_taken(bench: Bench, sql: str) -> None:
 def test_an_expression_that_reads_the_clock_is_refused(bench: Bench) -> None:
     bench.source(HEAD)
     bench.job = job(bench.folder, {"v": "=CURRENT_DATE"})
-    assert [one.code for one in problems(bench)] == ["data.expression_clock"]
+    assert [problem.code for problem in problems(bench)] == ["data.expression_clock"]
 
 
 @pytest.mark.parametrize(
@@ -168,7 +168,7 @@ def test_literals_must_be_of_the_kind_too(bench: Bench) -> None:
     bench.source(HEAD)
     bench.rules = rules(fields={"v": Rule(kind=Kind.NUMBER), "s": Rule(kind=Kind.STRING)})
     bench.job = job(bench.folder, {"v": "12", "s": 12})
-    assert [one.code for one in problems(bench)] == ["data.literal_kind"]
+    assert [problem.code for problem in problems(bench)] == ["data.literal_kind"]
 
 
 def test_each_stands_alone_in_a_list_and_not_in_another(bench: Bench) -> None:
@@ -176,13 +176,13 @@ def test_each_stands_alone_in_a_list_and_not_in_another(bench: Bench) -> None:
     inner = Array((Each(Object((("x", Expression("id")),))),))
     wrong = (Each(Expression("id")), Literal("x"))
     bench.change(record=Object((("a", Array((Each(Object((("b", inner),))),))), ("c", Array(wrong)))))
-    assert [one.code for one in problems(bench)] == ["data.each_in_each", "data.each_outside_list"]
+    assert [problem.code for problem in problems(bench)] == ["data.each_in_each", "data.each_outside_list"]
 
 
 def test_a_removal_may_use_key_columns_only(bench: Bench) -> None:
     bench.source(HEAD)
     bench.change(removal=Removal(mode="delete", record=Object((("id", Expression("id")), ("n", Expression("name"))))))
-    assert ["'name'" in one.message for one in problems(bench)] == [True]
+    assert ["'name'" in problem.message for problem in problems(bench)] == [True]
 
 
 def test_csv_takes_flat_records_only(bench: Bench) -> None:
@@ -190,7 +190,7 @@ def test_csv_takes_flat_records_only(bench: Bench) -> None:
     bench.rules = csv_rules()
     nested: dict[str, Any] = {"id": "=id", "o": {"x": "=name"}}
     bench.job = job(bench.folder, nested, target={})
-    assert [one.code for one in problems(bench)] == ["data.nested"]
+    assert [problem.code for problem in problems(bench)] == ["data.nested"]
 
 
 def test_a_source_that_is_not_there_is_an_error_of_the_source(bench: Bench) -> None:
@@ -212,4 +212,4 @@ def test_what_has_no_plain_text_can_be_neither_key_nor_value(bench: Bench, colum
     frame.write_parquet(bench.folder / "source.parquet")
     bench.job = job(bench.folder, {"v": "=" + column}, source={"path": "source.parquet", "key": ("id", column)})
     bench.change(send=Send(since=column))
-    assert [one.code for one in problems(bench)] == ["data.key_kind", "data.unordered", "data.expression_kind"]
+    assert [problem.code for problem in problems(bench)] == ["data.key_kind", "data.unordered", "data.expression_kind"]

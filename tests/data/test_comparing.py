@@ -14,11 +14,15 @@ from data_kit import HEAD, NOW, Bench, counts, job, record, rules, verdicts, vie
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lading.core.job import Removal, Send
-from lading.data import Columnar, baseline, diff, ordered, scatter, sealed, segments
-from lading.data.scatter import HASH
-from lading.errors import EnvironmentProblem, SourceError, StateError
-from lading.ports import Baseline, CompareContext, Segment, Size
+from batchsync.core.job import Removal, Send
+from batchsync.data import PolarsEngine
+from batchsync.data.baseline import apply, merge_reader, segments
+from batchsync.data.batchfile import batch_writer
+from batchsync.data.compare import classify
+from batchsync.data.frame import partitioned_spill
+from batchsync.data.frame.key_hash import HASH
+from batchsync.errors import SourceError, StateError, UnavailableError
+from batchsync.ports import Baseline, CompareContext, Segment, Size
 
 
 def test_nothing_known_is_all_added_and_afterwards_all_unchanged(bench: Bench) -> None:
@@ -62,7 +66,7 @@ def test_send_all_sends_what_is_unchanged(bench: Bench) -> None:
 def test_a_rejected_row_stands_until_it_changes(bench: Bench) -> None:
     bench.source(HEAD + "1,a,m\n")
     verdicts(bench, "rejected")
-    assert counts(bench) == {"standing_rejected": 1}
+    assert counts(bench) == {"still_rejected": 1}
     bench.source(HEAD + "1,b,m\n")
     assert counts(bench) == {"added": 1}
 
@@ -72,7 +76,7 @@ def test_a_rejected_row_is_sent_again_unchanged_on_request(removing: Bench) -> N
     removing.accept_all()
     removing.source(HEAD + "2,B,n\n3,c,o\n")
     verdicts(removing, "rejected")
-    assert counts(removing) == {"standing_rejected": 3}
+    assert counts(removing) == {"still_rejected": 3}
     removing.change(send=Send(rejected=True))
     assert counts(removing) == {"added": 1, "changed": 1, "removed": 1}
 
@@ -86,9 +90,9 @@ def test_a_rejected_row_that_may_be_retried_is_sent_again(bench: Bench) -> None:
 def test_rows_in_flight_are_held_whether_they_changed_or_not(bench: Bench) -> None:
     bench.source(HEAD + "1,a,m\n2,b,n\n3,c,o\n")
     [file] = bench.stage(bench.compare())
-    bench.in_flight = (Path(file.evidence),)
+    bench.in_flight = (Path(file.row_manifest),)
     bench.source(HEAD + "1,a,m\n2,B,n\n4,d,p\n")
-    assert counts(bench) == {"held": 2, "added": 1}
+    assert counts(bench) == {"deferred": 2, "added": 1}
 
 
 def test_a_row_that_went_back_to_what_the_target_holds_waits_while_a_newer_one_flies(bench: Bench) -> None:
@@ -96,9 +100,9 @@ def test_a_row_that_went_back_to_what_the_target_holds_waits_while_a_newer_one_f
     bench.accept_all()
     bench.source(HEAD + "1,b,m\n")
     [file] = bench.stage(bench.compare())
-    bench.in_flight = (Path(file.evidence),)
+    bench.in_flight = (Path(file.row_manifest),)
     bench.source(HEAD + "1,a,m\n")
-    assert counts(bench) == {"held": 1}
+    assert counts(bench) == {"deferred": 1}
 
 
 @pytest.fixture
@@ -112,9 +116,9 @@ def test_a_key_that_left_the_source_is_removed_last_and_then_forgotten(removing:
     removing.accept_all()
     removing.source(HEAD + "3,c,o\n")
     comparison = removing.compare()
-    assert (comparison.tally.selected, comparison.tally.removed, comparison.tally.added) == (3, 2, 1)
+    assert (comparison.counts.selected, comparison.counts.removed, comparison.counts.added) == (3, 2, 1)
     sent = removing.records()
-    assert [one["mode"] for one in sent] == ["upsert", "delete", "delete"]
+    assert [item["mode"] for item in sent] == ["upsert", "delete", "delete"]
     assert sent[1]["value"] == {"identifiers": [{"provider": "CRM", "id": "1"}]}
     removing.accept_all()
     assert set(view(removing.baseline)) == {"3"}
@@ -123,8 +127,8 @@ def test_a_key_that_left_the_source_is_removed_last_and_then_forgotten(removing:
 def test_nothing_is_removed_while_a_row_has_lost_its_key(removing: Bench) -> None:
     removing.source(HEAD + ",b,m\n")
     comparison = removing.compare()
-    assert comparison.tally.removed == 0
-    assert comparison.tally.invalid == 1
+    assert comparison.counts.removed == 0
+    assert comparison.counts.invalid == 1
     assert comparison.warnings["rows without a key, so nothing is removed"] == 1
 
 
@@ -148,7 +152,7 @@ def test_a_key_in_flight_is_not_removed(removing: Bench) -> None:
     removing.accept_all()
     removing.source(HEAD + "1,b,m\n")
     [file] = removing.stage(removing.compare())
-    removing.in_flight = (Path(file.evidence),)
+    removing.in_flight = (Path(file.row_manifest),)
     removing.source(HEAD)
     assert counts(removing) == {}
 
@@ -158,7 +162,7 @@ def test_a_rejected_removal_stands(removing: Bench) -> None:
     removing.accept_all()
     removing.source(HEAD)
     verdicts(removing, "rejected")
-    assert counts(removing) == {"standing_rejected": 1}
+    assert counts(removing) == {"still_rejected": 1}
 
 
 def test_composite_keys_are_taken_apart_for_a_removal(removing: Bench) -> None:
@@ -185,9 +189,9 @@ def test_what_cannot_be_put_in_order_is_compared_with_the_baseline_and_told(benc
     bench.source(HEAD + "1,01/02/2026,m\n2,never,m\n3,-5,m\n4,12,m\n")
     bench.high_water = mark
     comparison = bench.compare()
-    assert (comparison.tally.added, comparison.tally.unchanged) == (4, 0)
+    assert (comparison.counts.added, comparison.counts.unchanged) == (4, 0)
     assert list(comparison.warnings.values()) == [3]
-    assert comparison.high_water == ("2026-01-01" if mark == "2026-01-01" else "12")
+    assert comparison.watermark == ("2026-01-01" if mark == "2026-01-01" else "12")
 
 
 def test_the_plan_has_the_same_fingerprint_exactly_when_the_same_would_be_sent(bench: Bench) -> None:
@@ -207,9 +211,9 @@ def test_many_parts_give_what_one_part_gives(bench: Bench, monkeypatch: pytest.M
     bench.accept_all()
     bench.source(HEAD + "".join(f"{row},{row % 3},m\n" for row in range(100, 400)))
     whole = bench.compare()
-    monkeypatch.setattr(diff, "PART", 40)
+    monkeypatch.setattr(classify, "PARTITION_ROWS", 40)
     parts = bench.compare()
-    assert (parts.tally, parts.fingerprint) == (whole.tally, whole.fingerprint)
+    assert (parts.counts, parts.fingerprint) == (whole.counts, whole.fingerprint)
 
 
 ROW = st.tuples(st.sampled_from(["1", "2", "3", "4", ""]), st.sampled_from(["a", "b", "bad", ""]))
@@ -231,19 +235,19 @@ def test_the_books_balance_whatever_happened_before(
     for rows, state in steps:
         bench.source("id,name\n" + "".join(f"{key},{name}\n" for key, name in rows))
         comparison = bench.compare()
-        comparison.tally.check()
+        comparison.counts.assert_balanced()
         files = bench.stage(comparison)
-        assert sum(one.rows for one in files) == comparison.tally.to_send
-        assert sum(len(chunk) for chunk in Columnar().invalid(comparison)) == comparison.tally.invalid
+        assert sum(item.rows for item in files) == comparison.counts.to_send
+        assert sum(len(chunk) for chunk in PolarsEngine().invalid(comparison)) == comparison.counts.invalid
         if state == "flying":
-            bench.in_flight += tuple(Path(one.evidence) for one in files)
+            bench.in_flight += tuple(Path(item.row_manifest) for item in files)
             continue
         for file in files:
             path = folder / f"{file.digest}.{bench.runs}.parquet"
             ended = [pl.lit(state).alias("state"), pl.lit(value=False).alias("retry"), pl.lit("").alias("code")]
-            pl.read_parquet(file.evidence).with_columns(ended).write_parquet(path)
-            moved = Columnar().advance(bench.baseline, [path], folder / "baselines")
-            again = Columnar().advance(moved, [path], folder / "baselines")
+            pl.read_parquet(file.row_manifest).with_columns(ended).write_parquet(path)
+            moved = PolarsEngine().apply_verdicts(bench.baseline, [path], folder / "baselines")
+            again = PolarsEngine().apply_verdicts(moved, [path], folder / "baselines")
             assert view(again) == view(moved)
             bench.baseline = moved
 
@@ -263,7 +267,7 @@ def test_a_baseline_or_evidence_that_is_gone_or_damaged_stops_everything(bench: 
     with pytest.raises(StateError, match=r"broken\.parquet"):
         bench.compare()
     with pytest.raises(StateError, match=r"broken\.parquet"):
-        Columnar().advance(bench.baseline, [], bench.folder)
+        PolarsEngine().apply_verdicts(bench.baseline, [], bench.folder)
 
 
 def test_a_disk_that_is_full_is_said_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -272,16 +276,16 @@ def test_a_disk_that_is_full_is_said_so(bench: Bench, monkeypatch: pytest.Monkey
 
     bench.source(HEAD + "1,a,m\n")
     comparison = bench.compare()
-    monkeypatch.setattr(sealed, "settle_on_disk", full)
-    with pytest.raises(EnvironmentProblem, match="the disk is full"):
+    monkeypatch.setattr(batch_writer, "fsync_and_rename", full)
+    with pytest.raises(UnavailableError, match="the disk is full"):
         bench.stage(comparison)
 
 
 def test_a_watcher_is_told_how_far_the_reading_is(bench: Bench) -> None:
     told: list[int] = []
 
-    class Watcher:
-        def progress(
+    class RecordingObserver:
+        def on_progress(
             self, job: str, stage: str, done: int, unit: str, total: int | None = None, size: Size | None = None
         ) -> None:
             told.append(done)
@@ -291,15 +295,15 @@ def test_a_watcher_is_told_how_far_the_reading_is(bench: Bench) -> None:
             assert (job, unit in {"rows", "records"}, stage in {"compare", "stage"}) == ("job", True, True)
             assert total in (None, 60_000)
 
-        def moved(self, batch: object) -> None: ...
+        def on_batch_changed(self, batch: object) -> None: ...
 
-        def waiting(self, until: object) -> None: ...
+        def on_waiting(self, until: object) -> None: ...
 
     bench.source(HEAD + "".join(f"{row:05},a,m\n" for row in range(60_000)))
-    context = CompareContext(folder=bench.folder / "w", now=NOW, watcher=Watcher())
-    comparison = Columnar().compare(bench.job, bench.rules, bench.baseline, context)
+    context = CompareContext(folder=bench.folder / "w", now=NOW, observer=RecordingObserver())
+    comparison = PolarsEngine().compare(bench.job, bench.rules, bench.baseline, context)
     assert told == [25_000, 50_000, 60_000]
-    Columnar(Watcher()).stage(bench.job, bench.rules, comparison, bench.folder / "f")
+    PolarsEngine(RecordingObserver()).stage(bench.job, bench.rules, comparison, bench.folder / "f")
     assert told[-1] == 60_000
 
 
@@ -308,17 +312,17 @@ def test_keys_that_share_a_hash_are_compared_by_themselves(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, policy: str
 ) -> None:
     alike = pl.lit(7, dtype=pl.UInt64).alias(HASH)
-    for module in (diff, ordered, segments, baseline, scatter):
-        monkeypatch.setattr(module, "hashed", lambda key: pl.when(pl.col(key) != "").then(alike), raising=False)
+    for module in (classify, merge_reader, segments, apply, partitioned_spill):
+        monkeypatch.setattr(module, "hash_of", lambda key: pl.when(pl.col(key) != "").then(alike), raising=False)
     bench.change_source(duplicates=policy)
     bench.source(HEAD + "1,a,m\n2,b,m\n3,c,m\n")
     bench.accept_all()
     bench.source(HEAD + "1,a,m\n2,x,m\n4,d,m\n")
-    tally = bench.compare().tally
+    tally = bench.compare().counts
     assert (tally.unchanged, tally.changed, tally.added) == (1, 1, 1)
     bench.source(HEAD + "1,a,m\n1,b,m\n")
     if policy == "fail":
         with pytest.raises(SourceError, match="stands more than once"):
             bench.compare()
     else:
-        assert bench.compare().tally.invalid == 1
+        assert bench.compare().counts.invalid == 1

@@ -7,25 +7,27 @@ from typing import TYPE_CHECKING
 import pytest
 from data_kit import HEAD, record, rules
 
-from lading.core.job import Removal
-from lading.core.record_schema import Format, Kind, Rule
-from lading.data import Columnar, diff, excerpt, scatter
-from lading.ports import Excerpt, InvalidGroup, Named
+from batchsync.core.job import Removal
+from batchsync.core.record_schema import Format, Kind, Rule
+from batchsync.data import PolarsEngine
+from batchsync.data.compare import classify, preview
+from batchsync.data.frame import partitioned_spill
+from batchsync.ports import InvalidGroup, KeyRef, PlanPreview
 
 if TYPE_CHECKING:
     from data_kit import Bench
 
 
-def told(bench: Bench, limit: int) -> Excerpt:
-    return Columnar().excerpt(bench.compare(), limit)
+def told(bench: Bench, limit: int) -> PlanPreview:
+    return PolarsEngine().preview(bench.compare(), limit)
 
 
 def many(numbers: range, name: str = "a") -> str:
     return "".join(f"k{number:04},{name},m@x.nz\n" for number in numbers)
 
 
-def plain(keys: tuple[Named, ...]) -> list[tuple[str, int]]:
-    return [(one.key, one.row) for one in keys]
+def plain(keys: tuple[KeyRef, ...]) -> list[tuple[str, int]]:
+    return [(key.key, key.row) for key in keys]
 
 
 @pytest.mark.parametrize("spilled", [False, True])
@@ -33,10 +35,10 @@ def test_the_lowest_rows_of_each_kind_are_told_and_removals_by_key(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, *, spilled: bool
 ) -> None:
     if spilled:
-        monkeypatch.setattr(scatter, "HELD", 7)
-        monkeypatch.setattr(diff, "PART", 10)
-        monkeypatch.setattr(diff, "HELD", 5)
-    monkeypatch.setattr(excerpt, "_STRETCH", 9)
+        monkeypatch.setattr(partitioned_spill, "ROWS_IN_MEMORY", 7)
+        monkeypatch.setattr(classify, "PARTITION_ROWS", 10)
+        monkeypatch.setattr(classify, "ROWS_IN_MEMORY", 5)
+    monkeypatch.setattr(preview, "_STRETCH", 9)
     bench.change(removal=Removal(mode="delete", record=record({"id": "=id"})))
     bench.source(HEAD + many(range(60)))
     bench.accept_all()
@@ -48,14 +50,14 @@ def test_the_lowest_rows_of_each_kind_are_told_and_removals_by_key(
     assert plain(found.removed) == [("k0000", 0), ("k0001", 0), ("k0002", 0)]
     assert found.invalid == ()
     whole = told(bench, 1000)
-    assert [len(one) for one in (whole.added, whole.changed, whole.removed)] == [30, 20, 20]
-    assert told(bench, 0) == Excerpt()
+    assert [len(item) for item in (whole.added, whole.changed, whole.removed)] == [30, 20, 20]
+    assert told(bench, 0) == PlanPreview()
 
 
 def test_invalid_rows_are_counted_by_field_and_rule_with_the_first_of_each(
     bench: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(excerpt, "_STRETCH", 2)
+    monkeypatch.setattr(preview, "_STRETCH", 2)
     bench.rules = rules(fields={"mail": Rule(kind=Kind.STRING, format=Format.EMAIL), "name": Rule(kind=Kind.STRING)})
     bench.source(HEAD + "1,a,bad\n2,b,m@x.nz\n,c,m@x.nz\n4,d,bad\n5,e,bad\n6,f,bad\n")
 
@@ -64,8 +66,8 @@ def test_invalid_rows_are_counted_by_field_and_rule_with_the_first_of_each(
             field="mail",
             code="format",
             count=4,
-            first=(Named(key="1", row=1), Named(key="4", row=4), Named(key="5", row=5)),
+            first=(KeyRef(key="1", row=1), KeyRef(key="4", row=4), KeyRef(key="5", row=5)),
         ),
-        InvalidGroup(field="key", code="key", count=1, first=(Named(key="", row=3),)),
+        InvalidGroup(field="key", code="key", count=1, first=(KeyRef(key="", row=3),)),
     )
-    assert [(one.count, one.first) for one in told(bench, 0).invalid] == [(4, ()), (1, ())]
+    assert [(item.count, item.first) for item in told(bench, 0).invalid] == [(4, ()), (1, ())]

@@ -11,8 +11,8 @@ from data_kit import Bench, invalid, job, rules
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lading.core.record_schema import Format, Kind, Rule
-from lading.data.evaluate import failing_rows
+from batchsync.core.record_schema import Format, Kind, Rule
+from batchsync.data.mapping.evaluate import failing_rows
 
 
 @pytest.mark.parametrize(
@@ -29,18 +29,18 @@ def test_only_the_rows_that_an_expression_fails_for_are_invalid(bench: Bench, sq
     bench.job = job(bench.folder, {"id": "=id", "value": "=" + sql})
     bench.source("id,name,mail\n1,2019,cast\n2,secretive,cast\n3,,cast\n4,12x4,cast\n5,2020,cast\n")
     found = invalid(bench.compare())
-    assert {one.row for one in found} == bad
-    assert all(one.field == "value" and one.code == "expression" and "failed" in one.reason for one in found)
-    assert not any("secretive" in one.reason for one in found)
+    assert {item.row for item in found} == bad
+    assert all(item.field == "value" and item.code == "expression" and "failed" in item.reason for item in found)
+    assert not any("secretive" in item.reason for item in found)
     if "mail" not in sql:  # with two columns it is not known which one is to blame
-        assert "s***e (9 characters)" in " ".join(one.reason for one in found)
+        assert "s***e (9 characters)" in " ".join(item.reason for item in found)
 
 
 @pytest.mark.parametrize("sql", ["strftime(DATE(name, '%Y'), '%Y')", "regexp_like('x', name)"])
 def test_where_no_row_computes_every_row_is_invalid_and_none_is_lost(bench: Bench, sql: str) -> None:
     bench.job = job(bench.folder, {"id": "=id", "value": "=" + sql})
     bench.source("id,name,mail\n1,(,m\n2,(,m\n")
-    assert [(one.row, one.code) for one in invalid(bench.compare())] == [(1, "expression"), (2, "expression")]
+    assert [(item.row, item.code) for item in invalid(bench.compare())] == [(1, "expression"), (2, "expression")]
 
 
 def test_one_percent_of_dirt_in_a_hundred_thousand_rows_is_found_in_reasonable_time(bench: Bench) -> None:
@@ -52,7 +52,7 @@ def test_one_percent_of_dirt_in_a_hundred_thousand_rows_is_found_in_reasonable_t
     bench.source("id,name,mail\n" + "\n".join(lines) + "\n")
     begin = time.monotonic()
     comparison = bench.compare()
-    assert (comparison.tally.invalid, comparison.tally.added) == (2000, 98_000)
+    assert (comparison.counts.invalid, comparison.counts.added) == (2000, 98_000)
     assert time.monotonic() - begin < 10
 
 
@@ -86,8 +86,8 @@ def test_text_is_brought_to_the_kind_of_the_rule(
 ) -> None:
     bench.rules = rules(fields={"v": Rule(kind=kind)})
     bench.job = job(bench.folder, {"v": "=name"})
-    bench.source("id,name,mail\n" + "".join(f"{row},{one},m\n" for row, one in enumerate(texts)))
-    assert [one["value"]["v"] for one in bench.records()] == wanted
+    bench.source("id,name,mail\n" + "".join(f"{row},{item},m\n" for row, item in enumerate(texts)))
+    assert [record["value"]["v"] for record in bench.records()] == wanted
 
 
 @pytest.mark.parametrize(
@@ -171,7 +171,7 @@ def test_a_number_that_json_cannot_hold_makes_its_row_invalid(bench: Bench) -> N
     frame = pl.DataFrame({"id": [1, 2, 3], "name": [1.5, float("nan"), float("inf")], "mail": ["a", "b", "c"]})
     frame.write_parquet(bench.folder / "source.parquet")
     bench.change_source(path="source.parquet")
-    assert [(one.row, one.field, one.code) for one in invalid(bench.compare())] == [
+    assert [(item.row, item.field, item.code) for item in invalid(bench.compare())] == [
         (2, "name", "kind"),
         (3, "name", "kind"),
     ]

@@ -5,12 +5,12 @@ from __future__ import annotations
 import polars as pl
 from data_kit import HEAD, Bench, record
 
-from lading.core.job import Removal, Send
+from batchsync.core.job import Removal, Send
 
 
 def unchanged(bench: Bench) -> bool:
     """Whether the only row is what the target holds."""
-    tally = bench.compare().tally
+    tally = bench.compare().counts
     assert (tally.selected, tally.unchanged + tally.changed) == (1, 1)
     return tally.unchanged == 1
 
@@ -42,8 +42,8 @@ def test_a_row_sent_again_as_the_target_holds_it_is_counted_apart(bench: Bench) 
     bench.source(HEAD + "1,a,m\n2,b,n\n")
     bench.accept_all()
     bench.source(HEAD + "1,a,m\n2,B,n\n3,c,o\n")
-    tally = bench.compare().tally
+    tally = bench.compare().counts
     assert (tally.added, tally.changed, tally.resent) == (1, 2, 1)
     bench.change(send=Send())
-    tally = bench.compare().tally
+    tally = bench.compare().counts
     assert (tally.added, tally.changed, tally.resent) == (1, 1, 0)

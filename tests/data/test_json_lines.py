@@ -12,8 +12,8 @@ from data_kit import refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lading.data import files, jsonlines, pull, read
-from lading.errors import SourceError
+from batchsync.data.row import files, jsonl_validation, prefetch, reader
+from batchsync.errors import SourceError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -39,8 +39,8 @@ def test_half_of_a_character_is_an_error_with_its_line(lines: Bench, name: str) 
 
 def test_whole_characters_in_escapes_and_escaped_backslashes_are_text(lines: Bench) -> None:
     texts = ["😀", "😀😀", "\\ud83d", "\\\\ud800", "é\u2028", "\ufffd"]
-    lines.source("".join(json.dumps({"id": str(n), "name": one, "mail": "m"}) + "\n" for n, one in enumerate(texts)))
-    assert [one["value"]["name"] for one in lines.records()] == texts
+    lines.source("".join(json.dumps({"id": str(n), "name": item, "mail": "m"}) + "\n" for n, item in enumerate(texts)))
+    assert [record["value"]["name"] for record in lines.records()] == texts
 
 
 @given(st.lists(st.sampled_from(["a", "\\\\", r"\ud83d", r"\ude00", r"\n", "é", '\\"']), max_size=8), st.integers(3, 9))
@@ -57,7 +57,7 @@ def test_exactly_the_texts_that_have_no_utf_8_are_refused(tmp_path: Path, parts:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files, "PIECE", piece)
         with pytest.raises(SourceError, match=r"s\.jsonl:2:") if wanted else nullcontext():
-            jsonlines.check(path)
+            jsonl_validation.check(path)
 
 
 @pytest.mark.parametrize(
@@ -98,8 +98,8 @@ def test_a_whole_number_beside_fractions_is_the_number_that_it_is(lines: Bench) 
     lines.source(rows)
     lines.accept_all()
     lines.source(rows + '{"id":8,"name":1.5,"mail":"m"}\n')
-    assert lines.compare().tally.changed == 0
-    assert [one["value"]["name"] for one in lines.records()] == [1.5]
+    assert lines.compare().counts.changed == 0
+    assert [record["value"]["name"] for record in lines.records()] == [1.5]
 
 
 @pytest.mark.parametrize("large", [True, False])
@@ -107,14 +107,14 @@ def test_a_whole_number_that_would_lose_digits_beside_fractions_is_refused(
     lines: Bench, monkeypatch: pytest.MonkeyPatch, *, large: bool
 ) -> None:
     if large:
-        for module in (read, pull):
+        for module in (reader, prefetch):
             monkeypatch.setattr(module, "LITTLE", 0)
     lines.source(GOOD + '{"id":"1","n":9007199254740993}\n{"id":"2","n":1.5}\n')
     assert "source.jsonl:2: 'n' is a whole number" in refused(lines).message
     lines.source(GOOD + '{"id":"1","n":9007199254740993}\n')
-    assert lines.compare().tally.source_rows == 2
+    assert lines.compare().counts.source_rows == 2
     lines.source(GOOD + '{"id":"1","n":9007199254740993.5}\n{"id":"2","n":1e300}\n')
-    assert lines.compare().tally.source_rows == 3
+    assert lines.compare().counts.source_rows == 3
 
 
 def test_files_of_a_glob_may_differ_in_what_they_have_a_value_for(lines: Bench) -> None:
@@ -123,7 +123,7 @@ def test_files_of_a_glob_may_differ_in_what_they_have_a_value_for(lines: Bench) 
     lines.source('{"id":1,"name":null,"mail":2}\n', "1.jsonl")
     lines.source('{"mail":2.5,"name":"Ann","id":2}\n', "2.jsonl")
     lines.source('{"id":3}\n', "3.jsonl")
-    assert [one["value"] for one in lines.records()] == [
+    assert [record["value"] for record in lines.records()] == [
         {"id": 1, "mail": 2},
         {"id": 2, "name": "Ann", "mail": 2.5},
         {"id": 3},

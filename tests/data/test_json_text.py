@@ -13,19 +13,19 @@ from data_kit import Bench, job, node, rules
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lading.core.mapping import Object
-from lading.core.record_schema import Kind, Rule
-from lading.core.tickets import NAMESPACE
-from lading.data.coerce import float_text
-from lading.data.evaluate import evaluate
-from lading.data.jsontext import Encoder
-from lading.data.shapes import compile_record
+from batchsync.core.mapping import Object
+from batchsync.core.naming import NAMESPACE
+from batchsync.core.record_schema import Kind, Rule
+from batchsync.data.mapping.coerce import float_text
+from batchsync.data.mapping.compiled import compile_record
+from batchsync.data.mapping.evaluate import evaluate
+from batchsync.data.mapping.json_encode import Encoder
 
 NASTY = st.text(
     st.one_of(
         st.characters(codec="utf-8"),
         st.sampled_from(
-            [chr(one) for one in range(0x20)] + ['"', "\\", "/", "\u2028", "\u2029", "\x7f", "😀", "\U0010ffff"]
+            [chr(index) for index in range(0x20)] + ['"', "\\", "/", "\u2028", "\u2029", "\x7f", "😀", "\U0010ffff"]
         ),
     ),
     max_size=12,
@@ -64,10 +64,10 @@ def expected(shape: Any, row: dict[str, Any]) -> Any:
     if isinstance(shape, str) and shape.startswith("="):
         return written(row[shape[1:]])
     if isinstance(shape, dict):
-        members = {name: expected(one, row) for name, one in shape.items()}
-        return {name: one for name, one in members.items() if one is not None} or None
+        members = {name: expected(entry, row) for name, entry in shape.items()}
+        return {name: entry for name, entry in members.items() if entry is not None} or None
     if isinstance(shape, list):
-        return [one for one in (expected(item, row) for item in shape) if one is not None] or None
+        return [entry for entry in (expected(item, row) for item in shape) if entry is not None] or None
     return shape
 
 
@@ -87,7 +87,7 @@ def encoded(mapping: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
 def test_a_record_reads_byte_for_byte_as_json_dumps_writes_it(
     mapping: dict[str, Any], rows: list[dict[str, Any]]
 ) -> None:
-    wanted = [json.dumps(expected(mapping, one) or {}, ensure_ascii=False, separators=(",", ":")) for one in rows]
+    wanted = [json.dumps(expected(mapping, row) or {}, ensure_ascii=False, separators=(",", ":")) for row in rows]
     assert encoded(mapping, rows) == wanted
 
 
@@ -95,7 +95,7 @@ def test_a_record_reads_byte_for_byte_as_json_dumps_writes_it(
 @given(values=st.lists(st.floats(), min_size=1, max_size=20))
 def test_a_float_reads_as_python_writes_it_without_a_zero_and_json_has_no_nan(values: list[float]) -> None:
     assert float_text(pl.Series(values, dtype=pl.Float64)).to_list() == [
-        json.dumps(written(one)) if math.isfinite(one) else None for one in values
+        json.dumps(written(value)) if math.isfinite(value) else None for value in values
     ]
 
 
@@ -123,13 +123,13 @@ def test_a_number_in_a_text_column_becomes_the_number_that_it_reads_as(bench: Be
 
 def test_every_reference_is_the_uuid_that_python_derives_from_job_and_key(bench: Bench) -> None:
     keys = ["a", "é\u2028", "x" * 300, '"', "0"]
-    bench.source("id,name,mail\n" + "".join('"' + one.replace('"', '""') + '",n,m\n' for one in keys))
-    wanted = [str(uuid.uuid5(NAMESPACE, f"record\0job\0{one}")) for one in keys]
-    assert [one["ref"] for one in bench.records()] == wanted
+    bench.source("id,name,mail\n" + "".join('"' + key.replace('"', '""') + '",n,m\n' for key in keys))
+    wanted = [str(uuid.uuid5(NAMESPACE, f"record\0job\0{key}")) for key in keys]
+    assert [record["ref"] for record in bench.records()] == wanted
 
 
 def test_control_characters_and_nul_arrive_escaped(bench: Bench) -> None:
-    dirty = "".join(chr(one) for one in range(0x20) if chr(one) not in "\n\r") + "\x7f"
+    dirty = "".join(chr(index) for index in range(0x20) if chr(index) not in "\n\r") + "\x7f"
     bench.source(f'id,name,mail\n1,"{dirty}\n\r",m\n')
     assert bench.records()[0]["value"]["name"] == dirty + "\n\r"
 
@@ -138,4 +138,4 @@ def test_control_characters_and_nul_arrive_escaped(bench: Bench) -> None:
 def test_a_record_of_literals_alone_is_written_for_every_row(bench: Bench, mapping: dict[str, Any]) -> None:
     bench.job = job(bench.folder, mapping)
     bench.source("id,name\n1,a\n2,b\n")
-    assert [one["value"] for one in bench.records()] == [mapping, mapping]
+    assert [record["value"] for record in bench.records()] == [mapping, mapping]

@@ -9,13 +9,13 @@ import polars as pl
 import pytest
 from data_kit import invalid
 
-from lading.core.mapping import Expression
-from lading.errors import SourceError
+from batchsync.core.mapping import Expression
+from batchsync.errors import SourceError
 
 if TYPE_CHECKING:
     from data_kit import Bench
 
-    from lading.ports import Comparison
+    from batchsync.ports import Comparison
 
 
 def keys(comparison: Comparison) -> list[str]:
@@ -26,7 +26,7 @@ def test_several_key_columns_make_a_compact_json_array(bench: Bench) -> None:
     bench.change_source(key=("id", "name"))
     bench.source('id,name,mail\n1,"a ""b"" \\",m\n2,é,n\n')
     assert keys(bench.compare()) == [
-        json.dumps(one, ensure_ascii=False, separators=(",", ":")) for one in (["1", 'a "b" \\'], ["2", "é"])
+        json.dumps(item, ensure_ascii=False, separators=(",", ":")) for item in (["1", 'a "b" \\'], ["2", "é"])
     ]
 
 
@@ -40,8 +40,8 @@ def test_a_row_without_a_key_is_invalid_and_counted(bench: Bench) -> None:
     bench.change_source(key=("id", "name"))
     bench.source('id,name,mail\n1,,m\n,x,n\n3,y,o\n"",z,p\n')
     comparison = bench.compare()
-    assert (comparison.tally.selected, comparison.tally.invalid, comparison.tally.added) == (4, 3, 1)
-    assert [(one.row, one.code) for one in invalid(comparison)] == [(1, "key"), (2, "key"), (4, "key")]
+    assert (comparison.counts.selected, comparison.counts.invalid, comparison.counts.added) == (4, 3, 1)
+    assert [(item.row, item.code) for item in invalid(comparison)] == [(1, "key"), (2, "key"), (4, "key")]
 
 
 def test_keys_that_stand_twice_stop_the_run_and_name_rows_not_values(bench: Bench) -> None:
@@ -60,7 +60,7 @@ def test_keys_that_stand_twice_stop_the_run_and_name_rows_not_values(bench: Benc
 def test_the_greatest_value_is_the_greatest_by_what_it_says(bench: Bench, greater: str, less: str) -> None:
     bench.change_source(duplicates="by:mail")
     bench.source(f"id,name,mail\n1,right,{greater}\n1,wrong,{less}\n")
-    assert [one["value"]["name"] for one in bench.records()] == ["right"]
+    assert [record["value"]["name"] for record in bench.records()] == ["right"]
 
 
 @pytest.mark.parametrize(("one", "other"), [("31/01/2025", "01/02/2026"), ("9", "2026-01-01"), ("-5", "4")])
@@ -74,7 +74,7 @@ def test_which_value_is_greatest_is_not_guessed(bench: Bench, one: str, other: s
 def test_a_column_that_decides_may_have_any_name(bench: Bench) -> None:
     bench.change_source(duplicates="by:bad")
     bench.source("id,name,mail,bad\n1,wrong,m,1\n1,right,m,2\n")
-    assert [one["value"]["name"] for one in bench.records()] == ["right"]
+    assert [record["value"]["name"] for record in bench.records()] == ["right"]
 
 
 @pytest.mark.parametrize(
@@ -88,7 +88,7 @@ def test_one_row_of_each_key_is_taken_and_the_others_are_accounted(bench: Bench,
         else "id,name,mail\n1,a,z\n2,b,n\n1,aa,\n1,c,o\n"
     )
     comparison = bench.compare()
-    sent = [one["value"]["name"] for one in bench.records()]
+    sent = [record["value"]["name"] for record in bench.records()]
     assert sorted(sent) == sorted(taken)
-    assert (comparison.tally.selected, comparison.tally.invalid) == (4, 2)
-    assert {one.code for one in invalid(comparison)} == {"duplicate_key"}
+    assert (comparison.counts.selected, comparison.counts.invalid) == (4, 2)
+    assert {item.code for item in invalid(comparison)} == {"duplicate_key"}

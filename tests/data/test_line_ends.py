@@ -13,10 +13,10 @@ from data_kit import record, refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lading.core.job import Removal, Source
-from lading.data import files, pull, read
-from lading.data.read import frames, open_source
-from lading.errors import SourceError
+from batchsync.core.job import Removal, Source
+from batchsync.data.row import files, prefetch, reader
+from batchsync.data.row.reader import frames, open_source
+from batchsync.errors import SourceError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +47,7 @@ def test_carriage_return_outside_quotes_is_refused_with_its_line(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, text: str, message: str, *, large: bool
 ) -> None:
     if large:
-        for module in (read, pull):
+        for module in (reader, prefetch):
             monkeypatch.setattr(module, "LITTLE", 0)
     bench.source(text)
     assert f"source.csv{message}" in refused(bench).message
@@ -102,13 +102,13 @@ def _rows_of(text: str) -> list[list[str]] | None:
             rows.append([])
         if not end:
             break
-    return [one for one in rows if one not in ([], [""])]
+    return [row for row in rows if row not in ([], [""])]
 
 
 def _read(folder: Path) -> list[list[str]] | None:
     source = Source(path="s.csv", folder=str(folder), key=("x",))
     try:
-        found = [one.drop("lading:row").rows() for one in frames(open_source(source), folder, fresh=True)]
+        found = [frame.drop("batchsync:row").rows() for frame in frames(open_source(source), folder, fresh=True)]
     except SourceError:
         return None
     return [[value or "" for value in row] for rows in found for row in rows]
@@ -123,13 +123,13 @@ def test_file_that_is_read_has_the_rows_of_an_independent_reader(
     (tmp_path / "s.csv").write_text(text, encoding="utf-8", newline="")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files, "PIECE", piece)  # a carriage return may stand at the edge of any piece
-        for module in (read, pull) if large else ():
+        for module in (reader, prefetch) if large else ():
             patch.setattr(module, "LITTLE", 0)
         found = _read(tmp_path)
     if found is not None:
         wanted = _rows_of(text)
         assert wanted is not None
-        assert [one for one in found if any(one)] == [one for one in wanted[1:] if any(one)]
+        assert [item for item in found if any(item)] == [item for item in wanted[1:] if any(item)]
 
 
 @given(
@@ -148,4 +148,4 @@ def test_file_with_carriage_returns_in_quotes_is_read(
         patch.setattr(files, "PIECE", piece)
         found = _read(tmp_path)
     assert found is not None
-    assert [one for one in found if any(one)] == [one for one in rows if any(one)]
+    assert [item for item in found if any(item)] == [row for row in rows if any(row)]

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
-from lading.data import Columnar
-from lading.errors import StateError
-from lading.ports import Baseline, KnownKey, Segment
+from batchsync.data import PolarsEngine
+from batchsync.errors import StateError
+from batchsync.ports import Baseline, KnownKey, Segment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -35,19 +35,19 @@ def verdicts(folder: Path, name: str, *rows: tuple[str, str]) -> Path:
 
 def baseline(folder: Path, *steps: dict[str, str]) -> Baseline:
     """Return a baseline after some batches, each given as how its keys ended."""
-    files = [verdicts(folder, f"step{at}", *one.items()) for at, one in enumerate(steps)]
-    return Columnar().advance(Baseline(), files, folder / "baselines")
+    files = [verdicts(folder, f"step{at}", *item.items()) for at, item in enumerate(steps)]
+    return PolarsEngine().apply_verdicts(Baseline(), files, folder / "baselines")
 
 
 @pytest.mark.parametrize(
     ("key", "known"),
     [
-        ("taken", KnownKey(held=True, newest="accepted")),
-        ("refused", KnownKey(held=False, newest="rejected")),
-        ("refused later", KnownKey(held=True, newest="rejected")),
-        ("lost", KnownKey(held=False, newest="unknown")),
-        ("lost later", KnownKey(held=True, newest="unknown")),
-        ("taken at last", KnownKey(held=True, newest="accepted")),
+        ("taken", KnownKey(in_target=True, latest_outcome="accepted")),
+        ("refused", KnownKey(in_target=False, latest_outcome="rejected")),
+        ("refused later", KnownKey(in_target=True, latest_outcome="rejected")),
+        ("lost", KnownKey(in_target=False, latest_outcome="unknown")),
+        ("lost later", KnownKey(in_target=True, latest_outcome="unknown")),
+        ("taken at last", KnownKey(in_target=True, latest_outcome="accepted")),
         ("never", NOTHING),
         ("", NOTHING),
         ("\udcff no text", NOTHING),
@@ -60,28 +60,28 @@ def test_a_baseline_says_how_the_newest_version_ended_and_whether_one_is_held(
     first |= {"lost later": "accepted", "taken at last": "rejected"}
     then = {"refused later": "rejected", "lost later": "unknown", "taken at last": "accepted"}
 
-    assert Columnar().lookup(key, baseline(tmp_path, first, then), []) == known
+    assert PolarsEngine().lookup(key, baseline(tmp_path, first, then), []) == known
 
 
 def test_nothing_is_known_before_anything_was_accepted() -> None:
-    assert Columnar().lookup("a", Baseline(), []) == NOTHING
+    assert PolarsEngine().lookup("a", Baseline(), []) == NOTHING
 
 
 def test_a_key_is_text_whatever_it_looks_like(tmp_path: Path) -> None:
     keys = ["007", "1e3", "null", "*", "a.*", "^x$", '["a","b"]', "Å🗺️", "it's", 'say "x"', "' OR 1=1 --"]
     base = baseline(tmp_path, dict.fromkeys(keys, "accepted"))
 
-    assert all(Columnar().lookup(one, base, []).held for one in keys)
-    assert not any(Columnar().lookup(one, base, []).held for one in ["7", "1000", "a", "", "b", "x", "Å"])
+    assert all(PolarsEngine().lookup(key, base, []).in_target for key in keys)
+    assert not any(PolarsEngine().lookup(item, base, []).in_target for item in ["7", "1000", "a", "", "b", "x", "Å"])
 
 
 def test_a_key_in_flight_is_found_with_its_line(bench: Bench) -> None:
     bench.source("id,name,mail\n" + "".join(f"{row},a,m\n" for row in range(5)))
     [file] = bench.stage(bench.compare())
-    evidence = bench.folder / file.evidence
+    evidence = bench.folder / file.row_manifest
 
-    assert Columnar().lookup("3", Baseline(), [evidence]) == KnownKey(lines={evidence: 4})
-    assert Columnar().lookup("9", Baseline(), [evidence]) == NOTHING
+    assert PolarsEngine().lookup("3", Baseline(), [evidence]) == KnownKey(in_flight={evidence: 4})
+    assert PolarsEngine().lookup("9", Baseline(), [evidence]) == NOTHING
 
 
 def test_a_key_of_several_columns_is_the_json_array_that_rejects_show(bench: Bench) -> None:
@@ -90,8 +90,8 @@ def test_a_key_of_several_columns_is_the_json_array_that_rejects_show(bench: Ben
     bench.accept_all()
 
     key = json.dumps(["1", 'say "x"'], separators=(",", ":"))
-    assert Columnar().lookup(key, bench.baseline, []) == KnownKey(held=True, newest="accepted")
-    assert Columnar().lookup("1", bench.baseline, []) == NOTHING
+    assert PolarsEngine().lookup(key, bench.baseline, []) == KnownKey(in_target=True, latest_outcome="accepted")
+    assert PolarsEngine().lookup("1", bench.baseline, []) == NOTHING
 
 
 @pytest.mark.parametrize("content", [None, b"", b"PAR1 and no more"])
@@ -104,9 +104,9 @@ def test_a_state_file_that_is_gone_or_damaged_is_told_and_is_not_an_unknown_key(
         broken.write_bytes(content)
 
     with pytest.raises(StateError, match=r"broken\.parquet in the state folder is missing or damaged"):
-        Columnar().lookup("a", base, [broken])
+        PolarsEngine().lookup("a", base, [broken])
     with pytest.raises(StateError, match=r"broken\.parquet"):
-        Columnar().lookup("a", Baseline(segments=(Segment(path=broken, rows=1),)), [])
+        PolarsEngine().lookup("a", Baseline(segments=(Segment(path=broken, rows=1),)), [])
 
 
 def test_the_key_is_found_in_a_baseline_of_many_row_groups(tmp_path: Path) -> None:
@@ -117,5 +117,5 @@ def test_the_key_is_found_in_a_baseline_of_many_row_groups(tmp_path: Path) -> No
     ).write_parquet(path, row_group_size=1000)
     base = Baseline(segments=(Segment(path=path, rows=len(keys)),))
 
-    found = [Columnar().lookup(one, base, []).held for one in ("K000000", "K009999", "K019999", "K020000")]
+    found = [PolarsEngine().lookup(item, base, []).in_target for item in ("K000000", "K009999", "K019999", "K020000")]
     assert found == [True, True, True, False]

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lading.data import moments
-from lading.data.jsontext import escaped, is_clean
-from lading.data.moments import day_text, moment_text
+from batchsync.data.mapping import datetimes
+from batchsync.data.mapping.datetimes import day_text, moment_text
+from batchsync.data.mapping.json_encode import escaped, needs_no_escape
 
 if TYPE_CHECKING:
     from polars._typing import TimeUnit
@@ -46,16 +46,16 @@ def test_a_moment_is_written_as_python_writes_it(
     *, millis: bool, unit: TimeUnit, values: list[datetime | None]
 ) -> None:
     series = pl.Series(values, dtype=pl.Datetime("us")).cast(pl.Datetime(unit))
-    exact = [None if one is None else one.replace(microsecond=one.microsecond // 1000 * 1000) for one in values]
+    exact = [None if value is None else value.replace(microsecond=value.microsecond // 1000 * 1000) for value in values]
     kept = exact if unit == "ms" else values
-    assert moment_text(series, millis=millis).to_list() == [written(one, millis=millis) for one in kept]
+    assert moment_text(series, millis=millis).to_list() == [written(item, millis=millis) for item in kept]
 
 
 @MOST
 @given(st.lists(st.none() | st.dates(date(1000, 1, 1)), max_size=8))
 def test_a_day_is_written_as_python_writes_it(values: list[date | None]) -> None:
     found = day_text(pl.Series(values, dtype=pl.Date), "%Y-%m-%d").to_list()
-    assert found == [None if one is None else one.isoformat() for one in values]
+    assert found == [None if value is None else value.isoformat() for value in values]
 
 
 @pytest.mark.parametrize("millis", [True, False])
@@ -63,9 +63,9 @@ def test_days_that_lie_too_far_apart_are_written_without_a_table(
     monkeypatch: pytest.MonkeyPatch, *, millis: bool
 ) -> None:
     start = datetime(1999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC).replace(tzinfo=None)
-    series = pl.Series([start + timedelta(days=300 * one, seconds=one) for one in range(20)] + [None])
+    series = pl.Series([start + timedelta(days=300 * index, seconds=index) for index in range(20)] + [None])
     quick = moment_text(series, millis=millis)
-    monkeypatch.setattr(moments, "_DAYS_MOST", 3)
+    monkeypatch.setattr(datetimes, "_DAYS_MOST", 3)
     assert moment_text(series, millis=millis).to_list() == quick.to_list()
 
 
@@ -74,4 +74,4 @@ def test_days_that_lie_too_far_apart_are_written_without_a_table(
 def test_a_column_is_clean_exactly_when_escaping_changes_nothing(values: list[str | None]) -> None:
     texts = pl.Series("x", values, dtype=pl.String)
     after = texts.to_frame().select(escaped(pl.col("x")))["x"]
-    assert is_clean(texts) == (after.to_list() == values)
+    assert needs_no_escape(texts) == (after.to_list() == values)

@@ -12,9 +12,9 @@ from data_kit import record, refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lading.core.job import Removal, Source
-from lading.data import parts, read
-from lading.data.read import frames, open_source
+from batchsync.core.job import Removal, Source
+from batchsync.data.row import partitions, reader
+from batchsync.data.row.reader import frames, open_source
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,10 +47,14 @@ def _write(table: pa.Table, path: Path, **options: Any) -> None:
 def test_int96_timestamps_of_all_years_are_sent_as_they_stand(parquet: Bench, *, apart: bool) -> None:
     table = pa.table({"id": ["1", "2", "3", "4", "5", "6", "7"], "name": pa.array(FAR, MOMENT), "mail": ["m"] * 7})
     _write(table, parquet.folder / "source.parquet", row_group_size=3)
-    sent = [one["value"]["name"] for one in parquet.records()]
-    assert sent == [one.isoformat(timespec="milliseconds") + "Z" for one in FAR]
+    sent = [item["value"]["name"] for item in parquet.records()]
+    assert sent == [item.isoformat(timespec="milliseconds") + "Z" for item in FAR]
     given = open_source(parquet.job.source)
-    found = [one for part in parts.parts(given, parquet.folder, fresh=True, apart=apart) for one in part.read()["name"]]
+    found = [
+        item
+        for part in partitions.partitions(given, parquet.folder, fresh=True, apart=apart)
+        for item in part.read()["name"]
+    ]
     assert found == FAR
 
 
@@ -59,12 +63,12 @@ def test_int96_beside_microseconds_of_another_file_is_read(parquet: Bench) -> No
     table = pa.table({"id": ["1"], "name": pa.array(FAR[:1], MOMENT), "mail": ["m"]})
     _write(table, parquet.folder / "1.parquet")
     pq.write_table(table.select(["mail", "name", "id"]).set_column(2, "id", [["2"]]), parquet.folder / "2.parquet")
-    assert [one["value"]["name"] for one in parquet.records()] == ["9999-12-31T23:59:59.000Z"] * 2
+    assert [item["value"]["name"] for item in parquet.records()] == ["9999-12-31T23:59:59.000Z"] * 2
 
 
 def test_int96_of_a_join_is_read_as_it_stands(parquet: Bench) -> None:
     _write(pa.table({"id": ["1"], "name": pa.array(FAR[:1], MOMENT)}), parquet.folder / "names.parquet")
-    given = read._open((parquet.folder / "names.parquet",), parquet.job.source, "parquet")
+    given = reader._open((parquet.folder / "names.parquet",), parquet.job.source, "parquet")
     [frame] = frames(given, parquet.folder, fresh=True)
     assert frame["name"].to_list() == FAR[:1]
 
@@ -75,7 +79,7 @@ _MOMENTS = st.one_of(st.none(), st.sampled_from(FAR), st.datetimes())
 def _values(kind: pa.DataType) -> st.SearchStrategy[Any]:
     """Return values of a type, nulls at every level."""
     if pa.types.is_struct(kind):
-        return st.none() | st.fixed_dictionaries({one.name: _values(one.type) for one in kind})
+        return st.none() | st.fixed_dictionaries({item.name: _values(item.type) for item in kind})
     if pa.types.is_list(kind):
         return st.none() | st.lists(_values(kind.value_type), max_size=3)
     plain = {MOMENT: _MOMENTS, pa.string(): st.none() | st.just("x"), pa.int64(): st.none() | st.just(1)}
@@ -98,10 +102,10 @@ def _values(kind: pa.DataType) -> st.SearchStrategy[Any]:
 def test_int96_in_any_nesting_has_the_values_of_an_independent_reader(
     tmp_path: Path, rows: list[dict[str, Any]], group: int, options: dict[str, Any]
 ) -> None:
-    table = pa.table({name: pa.array([one[name] for one in rows], kind) for name, kind in TYPES.items()})
+    table = pa.table({name: pa.array([row[name] for row in rows], kind) for name, kind in TYPES.items()})
     _write(table, tmp_path / "s.parquet", row_group_size=group, **options)
     given = open_source(Source(path="s.parquet", folder=str(tmp_path), key=("flat",)))
-    found = [one for frame in frames(given, tmp_path, fresh=True) for one in frame.drop("lading:row").to_dicts()]
+    found = [item for frame in frames(given, tmp_path, fresh=True) for item in frame.drop("batchsync:row").to_dicts()]
     wanted = pq.read_table(tmp_path / "s.parquet", coerce_int96_timestamp_unit="us").to_pylist()
     assert found == wanted == table.to_pylist()
 
@@ -112,7 +116,7 @@ def test_map_of_int96_is_refused_in_words(parquet: Bench) -> None:
     _write(table, parquet.folder / "source.parquet")
     assert "a map holds INT96 timestamps" in refused(parquet).message
     pq.write_table(table, parquet.folder / "source.parquet")
-    assert parquet.compare().tally.source_rows == 1
+    assert parquet.compare().counts.source_rows == 1
 
 
 def _replaced(path: Path, old: bytes, new: bytes, which: int = 0) -> None:

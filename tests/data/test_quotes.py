@@ -11,10 +11,10 @@ from data_kit import record, refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lading.core.job import Removal, Source
-from lading.data import files, pull, read
-from lading.data.read import frames, open_source
-from lading.errors import SourceError
+from batchsync.core.job import Removal, Source
+from batchsync.data.row import files, prefetch, reader
+from batchsync.data.row.reader import frames, open_source
+from batchsync.errors import SourceError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,12 +57,12 @@ def test_a_field_too_many_at_the_end_does_not_make_up_for_one_too_few(bench: Ben
 
 def test_a_last_row_may_end_in_an_empty_field_without_a_line_end(bench: Bench) -> None:
     bench.source("id,name,mail\n1,Ann,a\n2,Bob,")
-    assert bench.compare().tally.source_rows == 2
+    assert bench.compare().counts.source_rows == 2
 
 
 def test_quotation_marks_inside_fields_that_are_not_quoted_stand_for_themselves(bench: Bench) -> None:
     bench.source('id,name,mail\n1,say "hi" now,a\n2,5" x 6",b\n')
-    assert [one["value"]["name"] for one in bench.records()] == ['say "hi" now', '5" x 6"']
+    assert [item["value"]["name"] for item in bench.records()] == ['say "hi" now', '5" x 6"']
 
 
 @pytest.mark.parametrize(("encoding", "delimiter"), [("utf-16", ","), ("cp1252", ";"), ("utf-8", "\t"), ("utf-8", "|")])
@@ -72,16 +72,16 @@ def test_quotation_marks_are_judged_in_every_encoding_and_with_every_delimiter(
     bench.change_source(encoding=encoding, delimiter=delimiter)
     good = 'id,name,mail\r\n1,"Zoë ""Z"", é","é"\r\n2,"a\r\nb",""\r\n'.replace(",", delimiter)
     bench.source(good.encode(encoding))
-    assert bench.compare().tally.source_rows == 2
+    assert bench.compare().counts.source_rows == 2
     bench.source(good.replace('""Z""', '"Z"').encode(encoding))
     assert "row 1 " in refused(bench).message
 
 
 def _read(folder: Path) -> list[list[str]] | None:
-    """Return the rows as lading reads them, nulls as empty texts; None when it refuses the file."""
+    """Return the rows as batchsync reads them, nulls as empty texts; None when it refuses the file."""
     source = Source(path="s.csv", folder=str(folder), key=("x",))
     try:
-        found = [one.drop("lading:row").rows() for one in frames(open_source(source), folder, fresh=True)]
+        found = [frame.drop("batchsync:row").rows() for frame in frames(open_source(source), folder, fresh=True)]
     except SourceError:
         return None
     return [[value or "" for value in row] for rows in found for row in rows]
@@ -94,14 +94,14 @@ def test_whatever_is_read_is_what_strict_csv_reads(tmp_path: Path, *, rows: str,
     (tmp_path / "s.csv").write_text(text, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files, "PIECE", piece)  # a mark may stand at the edge of any piece
-        for module in (read, pull) if large else ():
+        for module in (reader, prefetch) if large else ():
             patch.setattr(module, "LITTLE", 0)
         found = _read(tmp_path)
     if found is None:
         return
-    wanted = [one for one in csv.reader(io.StringIO(text, newline=""), strict=True) if one][1:]
-    assert all(len(one) == 2 for one in wanted)
-    assert [one for one in found if any(one)] == [one for one in wanted if any(one)]
+    wanted = [item for item in csv.reader(io.StringIO(text, newline=""), strict=True) if item][1:]
+    assert all(len(item) == 2 for item in wanted)
+    assert [item for item in found if any(item)] == [item for item in wanted if any(item)]
 
 
 @given(st.lists(st.lists(st.text('a,"\n\r é', max_size=4), min_size=2, max_size=2), max_size=5), st.integers(3, 9))
@@ -111,4 +111,4 @@ def test_whatever_is_well_written_is_read(tmp_path: Path, rows: list[list[str]],
         csv.writer(out).writerows([["x", "y"], *rows])
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files, "PIECE", piece)
-        assert [one for one in _read(tmp_path) or [] if any(one)] == [one for one in rows if any(one)]
+        assert [item for item in _read(tmp_path) or [] if any(item)] == [row for row in rows if any(row)]

@@ -11,10 +11,11 @@ import polars as pl
 import pytest
 from data_kit import NOW, Bench, job, refused, rules
 
-from lading.core.job import Join
-from lading.data import Columnar, soundness
-from lading.errors import SpecError
-from lading.ports import CompareContext
+from batchsync.core.job import Join
+from batchsync.data import PolarsEngine
+from batchsync.data.row import csv_validation
+from batchsync.errors import SpecError
+from batchsync.ports import CompareContext
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,7 +24,7 @@ GOOD = "id,name,mail\n1,Ann,a@x.org\n2,Bob,b@x.org\n"
 
 
 def names(bench: Bench) -> list[str | None]:
-    return [one["value"].get("name") for one in bench.records()]
+    return [record["value"].get("name") for record in bench.records()]
 
 
 def test_a_byte_order_mark_is_no_part_of_the_first_column(bench: Bench) -> None:
@@ -51,7 +52,7 @@ def test_a_byte_order_mark_is_no_text_in_any_encoding(bench: Bench, encoding: st
     bench.change_source(encoding=encoding, path=name)
     text = "id,name,mail\n1,é,\ufeffm\n" if name.endswith("csv") else '{"id":"1","name":"é","mail":"\ufeffm"}\n'
     bench.source(("\ufeff" + text).encode(encoding.replace("_sig", "")))
-    assert [one["value"] for one in bench.records()] == [{"id": "1", "name": "é", "mail": "\ufeffm"}]
+    assert [record["value"] for record in bench.records()] == [{"id": "1", "name": "é", "mail": "\ufeffm"}]
 
 
 def test_a_byte_that_is_not_in_the_encoding_is_an_error_with_its_line(bench: Bench) -> None:
@@ -82,7 +83,7 @@ def test_an_empty_file_and_one_of_blanks_have_no_header(bench: Bench) -> None:
 
 def test_a_header_alone_is_a_source_of_no_rows(bench: Bench) -> None:
     bench.source("id,name,mail\n")
-    assert bench.compare().tally.source_rows == 0
+    assert bench.compare().counts.source_rows == 0
     assert bench.stage(bench.compare()) == ()
 
 
@@ -114,13 +115,13 @@ def test_a_quote_that_never_closes_and_a_stray_quote_are_errors(bench: Bench) ->
 def test_blank_lines_are_no_rows_and_do_not_move_the_row_numbers_of_others(bench: Bench) -> None:
     bench.source("id,name,mail\n1,Ann,a\n\n,Bob,b\n\n\n")
     comparison = bench.compare()
-    assert comparison.tally.source_rows == 2
-    [[reject]] = Columnar().invalid(comparison)
+    assert comparison.counts.source_rows == 2
+    [[reject]] = PolarsEngine().invalid(comparison)
     assert (reject.code, reject.row) == ("key", 3)
 
 
 def test_a_line_beyond_the_cap_is_refused(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(soundness, "LINE_MAX", 1 << 20)
+    monkeypatch.setattr(csv_validation, "LINE_MAX", 1 << 20)
     bench.source('id,name,mail\n1,"' + "x" * (6 << 20) + '",m\n')
     assert "longer than" in refused(bench).message
 
@@ -134,7 +135,7 @@ def test_the_wrong_delimiter_is_guessed_in_the_error(bench: Bench) -> None:
     bench.source(GOOD.replace(",", ";"))
     with pytest.raises(SpecError) as caught:
         bench.compare()
-    assert any("';'" in one.suggestion for one in caught.value.problems)
+    assert any("';'" in problem.suggestion for problem in caught.value.problems)
 
 
 def test_another_delimiter_is_used_when_declared(bench: Bench) -> None:
@@ -155,11 +156,11 @@ def test_declared_nulls_are_nulls_in_every_format(bench: Bench, ending: str) -> 
     frame = pl.DataFrame({"id": ["1", "2", "NA"], "name": ["NA", "Ann", "Bob"], "mail": ["a", None, "b"]})
     path = bench.folder / bench.job.source.path
     {"csv": frame.write_csv, "jsonl": frame.write_ndjson, "parquet": frame.write_parquet}[ending](path)
-    assert [one["value"] for one in bench.records()] == [{"id": "1", "mail": "a"}, {"id": "2", "name": "Ann"}]
+    assert [record["value"] for record in bench.records()] == [{"id": "1", "mail": "a"}, {"id": "2", "name": "Ann"}]
     context = CompareContext(folder=bench.folder / "again", now=NOW)
     with ThreadPoolExecutor(1) as executor:  # each task reads its own rows of a Parquet file
-        apart = Columnar(executor=executor, threads=1).compare(bench.job, bench.rules, bench.baseline, context)
-    assert (apart.tally.invalid, apart.fingerprint) == (1, bench.compare().fingerprint)
+        apart = PolarsEngine(executor=executor, threads=1).compare(bench.job, bench.rules, bench.baseline, context)
+    assert (apart.counts.invalid, apart.fingerprint) == (1, bench.compare().fingerprint)
 
 
 def test_declared_nulls_are_texts_and_no_numbers(bench: Bench) -> None:
@@ -167,7 +168,7 @@ def test_declared_nulls_are_texts_and_no_numbers(bench: Bench) -> None:
     tags = pl.Series(["7", "x"], dtype=pl.Categorical)
     frame = pl.DataFrame({"id": [7, 8], "name": tags, "mail": ["7", "m"]})
     frame.write_parquet(bench.folder / "source.parquet")
-    assert [one["value"] for one in bench.records()] == [{"id": 7}, {"id": 8, "name": "x", "mail": "m"}]
+    assert [record["value"] for record in bench.records()] == [{"id": 7}, {"id": 8, "name": "x", "mail": "m"}]
 
 
 def test_gzip_is_read_whatever_its_name_and_a_truncated_one_is_refused(bench: Bench) -> None:
@@ -196,7 +197,7 @@ def test_a_glob_is_read_in_the_order_of_its_names_and_rows_count_on(bench: Bench
     bench.source("id,name,mail\n3,Cid,c\n", "part-2.csv")
     bench.source("mail,id,name\na,1,Ann\nb,,Bob\n", "part-1.csv")
     comparison = bench.compare()
-    [[reject]] = Columnar().invalid(comparison)
+    [[reject]] = PolarsEngine().invalid(comparison)
     assert reject.row == 2
     assert names(bench) == ["Ann", "Cid"]
 
@@ -215,7 +216,10 @@ def test_parquet_is_read_and_what_is_none_is_refused(bench: Bench) -> None:
     pl.DataFrame({"id": [1, 2], "name": ["Ann", None], "mail": ["m", "n"]}).write_parquet(
         bench.folder / "source.parquet"
     )
-    assert [one["value"] for one in bench.records()] == [{"id": 1, "name": "Ann", "mail": "m"}, {"id": 2, "mail": "n"}]
+    assert [record["value"] for record in bench.records()] == [
+        {"id": 1, "name": "Ann", "mail": "m"},
+        {"id": 2, "mail": "n"},
+    ]
     whole = (bench.folder / "source.parquet").read_bytes()
     for broken in (b"", GOOD.encode(), whole[:-5], whole[: len(whole) // 2]):
         bench.source(broken)
@@ -225,7 +229,7 @@ def test_parquet_is_read_and_what_is_none_is_refused(bench: Bench) -> None:
 def test_json_lines_keep_their_types_and_members_that_come_late(bench: Bench) -> None:
     bench.change_source(path="source.jsonl")
     bench.source('{"id":1,"name":"Ann"}\n\n{"id":2,"mail":true,"name":null}\n')
-    assert [one["value"] for one in bench.records()] == [{"id": 1, "name": "Ann"}, {"id": 2, "mail": True}]
+    assert [record["value"] for record in bench.records()] == [{"id": 1, "name": "Ann"}, {"id": 2, "mail": True}]
 
 
 @pytest.mark.parametrize("bad", ['{"id":', "[1]", "nonsense", '{"id":1} {"id":2}'])
@@ -260,8 +264,8 @@ def joined(tmp_path: Path) -> Bench:
 def test_a_join_keeps_rows_without_a_match_and_their_order(joined: Bench) -> None:
     joined.source("id,book\n1,b\n2,zzz\n3,\n4,a\n")
     joined.source("isbn,title\na,Emma\nb,Ulysses\n", "books.csv")
-    assert [one["value"].get("title") for one in joined.records()] == ["Ulysses", None, None, "Emma"]
-    assert Columnar().columns(joined.job) == ("id", "book", "title", "isbn")
+    assert [record["value"].get("title") for record in joined.records()] == ["Ulysses", None, None, "Emma"]
+    assert PolarsEngine().columns(joined.job) == ("id", "book", "title", "isbn")
 
 
 def test_a_joined_key_that_stands_twice_is_refused_with_its_rows(joined: Bench) -> None:
@@ -298,7 +302,7 @@ def test_json_lines_may_begin_with_a_byte_order_mark(bench: Bench) -> None:
 def test_a_column_of_json_lines_with_several_types_is_read_as_text(bench: Bench) -> None:
     bench.change_source(path="source.jsonl")
     bench.source('{"id":1,"name":1,"mail":1}\n{"id":2,"name":"x","mail":2.5}\n')
-    assert [one["value"] for one in bench.records()] == [
+    assert [record["value"] for record in bench.records()] == [
         {"id": 1, "name": "1", "mail": 1.0},
         {"id": 2, "name": "x", "mail": 2.5},
     ]

@@ -11,8 +11,8 @@ from data_kit import refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lading.data import files, jsonlines, pull, read, repeated_members
-from lading.errors import SourceError
+from batchsync.data.row import files, jsonl_validation, prefetch, reader, repeated_members
+from batchsync.errors import SourceError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -60,7 +60,7 @@ def test_member_held_twice_is_refused_with_its_line(lines: Bench, line: str, mem
 @pytest.mark.parametrize("large", [True, False])
 def test_large_file_is_refused_too(lines: Bench, monkeypatch: pytest.MonkeyPatch, *, large: bool) -> None:
     if large:
-        for module in (read, pull):
+        for module in (reader, prefetch):
             monkeypatch.setattr(module, "LITTLE", 0)
     lines.source(GOOD + '{"id":"1","name":"old","name":"new"}')
     assert "source.jsonl:2: an object holds" in refused(lines).message
@@ -71,8 +71,8 @@ def test_members_of_the_same_name_in_different_objects_are_read(lines: Bench) ->
         {"id": "1", "name": "name", "Name": "x", "o": {"name": {"name": "y"}, "id": 1}, "l": [{"id": 1}, {"id": 2}]},
         {"id": "2", "name": '{"name":1,"name":2}', "Name": 'a":"b', "o": {"name": {"name": "\\"}, "id": 1}, "l": []},
     ]
-    lines.source("".join(json.dumps(one) + "\n" for one in rows))
-    assert [one["value"]["name"] for one in lines.records()] == ["name", '{"name":1,"name":2}']
+    lines.source("".join(json.dumps(row) + "\n" for row in rows))
+    assert [record["value"]["name"] for record in lines.records()] == ["name", '{"name":1,"name":2}']
 
 
 def test_names_that_differ_late_do_not_make_a_line_suspicious() -> None:
@@ -91,7 +91,7 @@ def test_deeply_nested_member_is_refused_in_words(lines: Bench, depth: int, begi
 
 def test_member_of_a_hundred_lists_is_read(lines: Bench) -> None:
     lines.source(GOOD + '{"id":"1","v":' + "[" * 100 + "]" * 100 + "}\n")
-    assert lines.compare().tally.source_rows == 2
+    assert lines.compare().counts.source_rows == 2
 
 
 def test_repeated_member_in_a_deeply_nested_text_is_refused_in_words(lines: Bench) -> None:
@@ -135,7 +135,7 @@ def test_exactly_the_lines_that_hold_a_member_twice_are_refused(tmp_path: Path, 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(files, "PIECE", piece)
         if wanted is None:
-            jsonlines.check(path)
+            jsonl_validation.check(path)
         else:
             with pytest.raises(SourceError, match=rf"s\.jsonl:{wanted}: an object holds"):
-                jsonlines.check(path)
+                jsonl_validation.check(path)

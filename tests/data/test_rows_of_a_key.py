@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from data_kit import Bench, counts, invalid, job, record, rules
 
-from lading.core.job import Removal
-from lading.core.record_schema import Kind, Rule
-from lading.data import grouping, read
+from batchsync.core.job import Removal
+from batchsync.core.record_schema import Kind, Rule
+from batchsync.data.record import group_by_key
+from batchsync.data.row import reader
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,7 +33,7 @@ def orders(tmp_path: Path) -> Bench:
 
 
 def reasons(bench: Bench) -> list[tuple[str, str, int, str]]:
-    return [(one.field, one.code, one.row, one.reason) for one in invalid(bench.compare())]
+    return [(item.field, item.code, item.row, item.reason) for item in invalid(bench.compare())]
 
 
 def test_rows_that_disagree_are_named_with_each_member(orders: Bench) -> None:
@@ -46,7 +47,7 @@ def test_rows_that_disagree_are_named_with_each_member(orders: Bench) -> None:
             f"total {DIFFERS} 1 and 4; contact.who {DIFFERS} 1 and 4",
         )
     ]
-    assert [one["value"]["no"] for one in orders.records()] == ["2"]
+    assert [item["value"]["no"] for item in orders.records()] == ["2"]
 
 
 @pytest.mark.parametrize("second", ["1,,a,y", "1,30,,y", "1,31,a,y", "1,30,b,y"])
@@ -94,7 +95,7 @@ def test_invalid_record_is_not_removed_at_the_target(orders: Bench) -> None:
 def test_rows_are_compared_however_they_are_spread(
     orders: Bench, monkeypatch: pytest.MonkeyPatch, frame: int, first: str
 ) -> None:
-    for module in (grouping, read):
+    for module in (group_by_key, reader):
         monkeypatch.setattr(module, "FRAME_ROWS", frame)
     # Beginning with 9, the source is not sorted by its key.
     rows = [f"{first},30,a,x", *(f"5,30,a,{number}" for number in range(6)), f"{first},31,a,y", "7,1,b,x"]

@@ -12,12 +12,13 @@ from data_kit import view
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lading.core import compaction
-from lading.data import Columnar, baseline, scatter, segments
-from lading.data.diff import AGAIN, REJECTED, REMOVAL_UNKNOWN, UNKNOWN
-from lading.data.ordered import Ordered, known, newest
-from lading.data.scatter import HASH, end_of, hashed
-from lading.ports import Baseline, KnownKey, Segment
+from batchsync.core import compaction
+from batchsync.data import PolarsEngine
+from batchsync.data.baseline import apply, segments
+from batchsync.data.baseline.merge_reader import SegmentMerge, latest_per_key, rows_with_history
+from batchsync.data.baseline.states import AGAIN, REJECTED, REMOVAL_UNKNOWN, UNKNOWN
+from batchsync.data.frame.key_hash import HASH, end_of, hash_of
+from batchsync.ports import Baseline, KnownKey, Segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -88,10 +89,10 @@ def resolved(held: Held, keys: list[str], *, as_delivered: bool) -> None:
 
 def merged(given: Baseline, parts: int) -> Held:
     """Return what the reader of the comparison makes of a baseline, in so many parts."""
-    ordered = Ordered(given.segments)
-    found = [known(newest(ordered.until(end_of(part, parts)))) for part in range(parts)]
+    ordered = SegmentMerge(given.segments)
+    found = [rows_with_history(latest_per_key(ordered.until(end_of(part, parts)))) for part in range(parts)]
     for part, rows in enumerate(found):
-        assert all(end_of(part - 1, parts) <= one < end_of(part, parts) for one in rows[HASH])
+        assert all(end_of(part - 1, parts) <= item < end_of(part, parts) for item in rows[HASH])
     return {row[0]: row[1:4] for rows in found for row in rows.select(*segments.SEGMENT).iter_rows()}
 
 
@@ -108,14 +109,16 @@ def test_any_deliveries_and_resolutions_with_any_merging_are_what_a_dictionary_w
     held: Held = {}
     now = Baseline()
     for number, (step, at) in enumerate(steps):
-        monkeypatch.setattr(baseline, "merged_from", lambda rows, _new, at=at: min(at, len(rows)))
+        monkeypatch.setattr(apply, "compaction_start", lambda rows, _new, at=at: min(at, len(rows)))
         if isinstance(step, dict):
             mark = bytes([number]) * 16
-            now = Columnar().advance(now, [told(folder / f"{number}.parquet", step, mark)], folder / "segments")
+            now = PolarsEngine().apply_verdicts(
+                now, [told(folder / f"{number}.parquet", step, mark)], folder / "segments"
+            )
             delivered(held, step, mark)
         else:
             keys, word = step
-            now = Columnar().resolve(now, keys, folder / "segments", delivered=word)
+            now = PolarsEngine().resolve(now, keys, folder / "segments", delivered=word)
             resolved(held, keys, as_delivered=word)
         assert view(now) == held
     assert merged(now, parts) == held
@@ -124,7 +127,7 @@ def test_any_deliveries_and_resolutions_with_any_merging_are_what_a_dictionary_w
         accepted, _, ended = held.get(key, (None, None, None))
         words = {REJECTED: "rejected", UNKNOWN: "unknown", REMOVAL_UNKNOWN: "unknown", AGAIN: "again"}
         last = words[ended] if ended else "accepted" if key in held else ""
-        assert Columnar().lookup(key, now, []) == KnownKey(held=accepted is not None, newest=last)
+        assert PolarsEngine().lookup(key, now, []) == KnownKey(in_target=accepted is not None, latest_outcome=last)
 
 
 @pytest.mark.usefixtures("tiny")
@@ -133,19 +136,21 @@ def test_any_deliveries_and_resolutions_with_any_merging_are_what_a_dictionary_w
 def test_segments_stay_few_and_the_oldest_forgets_what_is_gone(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch, steps: list[dict[str, Any]]
 ) -> None:
-    monkeypatch.setattr(compaction, "MOST", 3)
+    monkeypatch.setattr(compaction, "SEGMENTS_MAX", 3)
     monkeypatch.setattr(compaction, "UNIT", 1)
     folder = tmp_path_factory.mktemp("moves")
     held: Held = {}
     now = Baseline()
     for number, step in enumerate(steps):
         mark = bytes([number]) * 16
-        now = Columnar().advance(now, [told(folder / f"{number}.parquet", step, mark)], folder)
+        now = PolarsEngine().apply_verdicts(now, [told(folder / f"{number}.parquet", step, mark)], folder)
         delivered(held, step, mark)
         assert len(now.segments) <= 3
-        assert [pl.read_parquet(one.path).height for one in now.segments] == [one.rows for one in now.segments]
-        for one in now.segments[:1]:
-            oldest = pl.read_parquet(one.path)
+        assert [pl.read_parquet(segment.path).height for segment in now.segments] == [
+            segment.rows for segment in now.segments
+        ]
+        for segment in now.segments[:1]:
+            oldest = pl.read_parquet(segment.path)
             assert not oldest["as_before"].any()
             assert not oldest.filter(pl.col("accepted").is_null() & pl.col("last").is_null()).height
     assert view(now) == held
@@ -154,43 +159,47 @@ def test_segments_stay_few_and_the_oldest_forgets_what_is_gone(
 def test_the_same_verdicts_about_the_same_baseline_give_the_very_same_files(tmp_path: Path) -> None:
     said = {f"K{number}": ("add", "accepted", False) for number in range(1000)}
     path = told(tmp_path / "said.parquet", said, b"1" * 16)
-    one = Columnar().advance(Baseline(), [path], tmp_path / "one")
-    other = Columnar().advance(Baseline(), [path], tmp_path / "other")
+    one = PolarsEngine().apply_verdicts(Baseline(), [path], tmp_path / "one")
+    other = PolarsEngine().apply_verdicts(Baseline(), [path], tmp_path / "other")
     assert [path.name for path in one.paths] == [path.name for path in other.paths]
-    again = Columnar().advance(one, [path], tmp_path / "one")
+    again = PolarsEngine().apply_verdicts(one, [path], tmp_path / "one")
     assert view(again) == view(one)
 
 
 def test_what_says_nothing_new_makes_no_segment(tmp_path: Path) -> None:
     refused = told(tmp_path / "refused.parquet", {"a": ("add", "rejected", True)}, b"1" * 16)
     gone = told(tmp_path / "gone.parquet", {"a": ("remove", "accepted", False)}, b"2" * 16)
-    assert Columnar().advance(Baseline(), [refused, gone], tmp_path) == Baseline()
-    assert Columnar().resolve(Baseline(), ["a"], tmp_path, delivered=True) == Baseline()
+    assert PolarsEngine().apply_verdicts(Baseline(), [refused, gone], tmp_path) == Baseline()
+    assert PolarsEngine().resolve(Baseline(), ["a"], tmp_path, delivered=True) == Baseline()
 
 
 def test_keys_of_one_hash_are_told_apart(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     alike = pl.lit(7, dtype=pl.UInt64).alias(HASH)
-    for module in (baseline, segments, scatter):
-        monkeypatch.setattr(module, "hashed", lambda key: pl.when(pl.col(key) != "").then(alike))
-    monkeypatch.setattr("lading.data.ordered.hashed", lambda key: pl.when(pl.col(key) != "").then(alike))
+    for module in (apply, segments):
+        monkeypatch.setattr(module, "hash_of", lambda key: pl.when(pl.col(key) != "").then(alike))
+    monkeypatch.setattr(
+        "batchsync.data.baseline.merge_reader.hash_of", lambda key: pl.when(pl.col(key) != "").then(alike)
+    )
     now = Baseline()
     for number in range(3):
-        said = {f"K{one}": ("add", "accepted", False) for one in range(number, 5)}
-        now = Columnar().advance(now, [told(tmp_path / f"{number}.parquet", said, bytes([number]) * 16)], tmp_path)
-    assert view(now) == merged(now, 4) == {f"K{one}": (bytes([min(one, 2)]) * 16, None, None) for one in range(5)}
-    assert Columnar().lookup("K0", now, []).held
-    assert not Columnar().lookup("K9", now, []).held
+        said = {f"K{index}": ("add", "accepted", False) for index in range(number, 5)}
+        now = PolarsEngine().apply_verdicts(
+            now, [told(tmp_path / f"{number}.parquet", said, bytes([number]) * 16)], tmp_path
+        )
+    assert view(now) == merged(now, 4) == {f"K{index}": (bytes([min(index, 2)]) * 16, None, None) for index in range(5)}
+    assert PolarsEngine().lookup("K0", now, []).in_target
+    assert not PolarsEngine().lookup("K9", now, []).in_target
 
 
 def unordered(rows: pl.DataFrame, path: Path) -> None:
-    """Write a file as the very first lading did: in no order."""
+    """Write a file as the very first batchsync did: in no order."""
     rows.sort("key", descending=True).write_parquet(path)
 
 
 def one_file(rows: pl.DataFrame, path: Path) -> None:
-    """Write a file as lading did when a baseline was one file: in order, and it does not say where stretches end."""
-    ordered = rows.with_columns(hashed("key")).sort(HASH).drop(HASH)
-    ordered.write_parquet(path, row_group_size=7, metadata={"lading.order": "xxh3_64"})
+    """Write a file as batchsync did when a baseline was one file: in order, and it does not say where stretches end."""
+    ordered = rows.with_columns(hash_of("key")).sort(HASH).drop(HASH)
+    ordered.write_parquet(path, row_group_size=7, metadata={"batchsync.order": "xxh3_64"})
 
 
 @pytest.mark.usefixtures("tiny")
@@ -203,21 +212,21 @@ def test_a_baseline_of_an_older_release_goes_on(bench: Bench, write: Callable[[p
     older = bench.folder / "older.parquet"
     write(pl.read_parquet(segment.path).drop("as_before"), older)
     bench.baseline = Baseline(segments=(replace(segment, path=older),))
-    assert bench.compare().tally.unchanged == 50
+    assert bench.compare().counts.unchanged == 50
     assert bench.compare().baseline_rows == 50
-    assert Columnar().lookup("49", bench.baseline, []).held
+    assert PolarsEngine().lookup("49", bench.baseline, []).in_target
     bench.source(head + "".join(f"{row},{'b' if row < 5 else 'a'},m\n" for row in range(55)))
     bench.accept_all()
     assert len(bench.baseline.segments) == 2
-    assert bench.compare().tally.unchanged == 55
+    assert bench.compare().counts.unchanged == 55
     assert bench.compare().baseline_rows == 55
-    assert not Columnar().lookup("55", bench.baseline, []).held
+    assert not PolarsEngine().lookup("55", bench.baseline, []).in_target
 
 
 def test_one_key_is_looked_up_without_reading_the_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(segments, "STRETCH", 500)
     said = {f"K{number}": ("add", "accepted", False) for number in range(20_000)}
-    now = Columnar().advance(Baseline(), [told(tmp_path / "said.parquet", said, b"1" * 16)], tmp_path)
+    now = PolarsEngine().apply_verdicts(Baseline(), [told(tmp_path / "said.parquet", said, b"1" * 16)], tmp_path)
     read: list[int] = []
     whole = segments.Opened._rows
 
@@ -227,7 +236,7 @@ def test_one_key_is_looked_up_without_reading_the_others(tmp_path: Path, monkeyp
         return found
 
     monkeypatch.setattr(segments.Opened, "_rows", counted)
-    assert Columnar().lookup("K777", now, []) == KnownKey(held=True, newest="accepted")
+    assert PolarsEngine().lookup("K777", now, []) == KnownKey(in_target=True, latest_outcome="accepted")
     assert 0 < sum(read) < 700
 
 
@@ -238,9 +247,9 @@ def test_a_segment_that_is_gone_is_told_and_not_passed_over(bench: Bench) -> Non
     bench.baseline = Baseline(segments=(*bench.baseline.segments, missing))
     for ask in (
         bench.compare,
-        lambda: Columnar().advance(bench.baseline, [], bench.folder),
-        lambda: Columnar().resolve(bench.baseline, ["1"], bench.folder, delivered=True),
-        lambda: Columnar().lookup("1", bench.baseline, []),
+        lambda: PolarsEngine().apply_verdicts(bench.baseline, [], bench.folder),
+        lambda: PolarsEngine().resolve(bench.baseline, ["1"], bench.folder, delivered=True),
+        lambda: PolarsEngine().lookup("1", bench.baseline, []),
     ):
         with pytest.raises(Exception, match=r"missing\.parquet in the state folder is missing or damaged"):
             ask()

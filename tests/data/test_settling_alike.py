@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 from data_kit import Bench, batch, view
 
-from lading.core.batch import Books, Verdict
-from lading.data import Columnar
-from lading.errors import StateError
-from lading.ports import Downloads
+from batchsync.core.batch import RowCounts, Verdict
+from batchsync.data import PolarsEngine
+from batchsync.errors import StateError
+from batchsync.ports import Downloads
 
 if TYPE_CHECKING:
-    from lading.core.batch import BatchFile
+    from batchsync.core.batch import BatchFile
 
 
 def sent(bench: Bench) -> BatchFile:
@@ -28,21 +28,21 @@ def test_rows_that_were_not_applied_are_counted_without_their_evidence_and_sent_
     bench: Bench, verdict: Verdict
 ) -> None:
     file = sent(bench)
-    Path(file.evidence).unlink()
+    Path(file.row_manifest).unlink()
 
     verdicts = bench.settle(file, verdict)
 
-    assert verdicts.books == Books(rejected=2)
-    rejects = [one for chunk in Columnar().rejects(verdicts) for one in chunk]
-    assert [(one.key, one.line, one.retry) for one in rejects] == [("", 1, True), ("", 2, True)]
-    after = Columnar().advance(bench.baseline, [verdicts.path], bench.folder / "baselines")
+    assert verdicts.counts == RowCounts(rejected=2)
+    rejects = [item for chunk in PolarsEngine().rejects(verdicts) for item in chunk]
+    assert [(reject.key, reject.line, reject.retry) for reject in rejects] == [("", 1, True), ("", 2, True)]
+    after = PolarsEngine().apply_verdicts(bench.baseline, [verdicts.path], bench.folder / "baselines")
     assert view(after) == {}
 
 
 @pytest.mark.parametrize("verdict", [Verdict.DECLARED, Verdict.LOST, Verdict.PROCESSED])
 def test_rows_that_the_target_may_hold_are_not_counted_without_their_evidence(bench: Bench, verdict: Verdict) -> None:
     file = sent(bench)
-    Path(file.evidence).unlink()
+    Path(file.row_manifest).unlink()
     with pytest.raises(StateError, match="missing or damaged"):
         bench.settle(file, verdict)
 
@@ -50,29 +50,29 @@ def test_rows_that_the_target_may_hold_are_not_counted_without_their_evidence(be
 @pytest.mark.parametrize(
     ("verdict", "books"),
     [
-        (Verdict.CANCELLED, Books(rejected=2)),
-        (Verdict.DECLARED, Books(accepted=2)),
-        (Verdict.LOST, Books(unknown=2)),
+        (Verdict.CANCELLED, RowCounts(rejected=2)),
+        (Verdict.DECLARED, RowCounts(accepted=2)),
+        (Verdict.LOST, RowCounts(unknown=2)),
     ],
 )
-def test_no_rules_are_needed_where_there_is_no_log(bench: Bench, verdict: Verdict, books: Books) -> None:
-    verdicts = Columnar().settle(batch(sent(bench), verdict), None, Downloads(), bench.folder / "collected")
-    assert (verdicts.books, verdicts.key) == (books, ("id",))
+def test_no_rules_are_needed_where_there_is_no_log(bench: Bench, verdict: Verdict, books: RowCounts) -> None:
+    verdicts = PolarsEngine().join_outcomes(batch(sent(bench), verdict), None, Downloads(), bench.folder / "collected")
+    assert (verdicts.counts, verdicts.key) == (books, ("id",))
 
 
 def test_a_log_is_not_read_without_rules(bench: Bench) -> None:
     file = sent(bench)
     with pytest.raises(ValueError, match="not to be read without rules"):
-        Columnar().settle(batch(file, Verdict.PROCESSED), None, Downloads(), bench.folder / "collected")
+        PolarsEngine().join_outcomes(batch(file, Verdict.PROCESSED), None, Downloads(), bench.folder / "collected")
 
 
 def test_evidence_is_looked_at_before_its_file_is_sent(bench: Bench) -> None:
     file = sent(bench)
-    Columnar().check_evidence(file)
-    evidence = Path(file.evidence)
+    PolarsEngine().verify_row_manifest(file)
+    evidence = Path(file.row_manifest)
     evidence.write_bytes(evidence.read_bytes() + b"x")
     with pytest.raises(StateError, match="missing or damaged"):
-        Columnar().check_evidence(file)
+        PolarsEngine().verify_row_manifest(file)
     evidence.unlink()
     with pytest.raises(StateError, match="missing or damaged"):
-        Columnar().check_evidence(file)
+        PolarsEngine().verify_row_manifest(file)

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 from data_kit import HEAD, Bench, counts, job, rules, said, verdicts
 
-from lading.core.job import Send
+from batchsync.core.job import Send
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +28,7 @@ def accepted(bench: Bench, text: str) -> None:
     bench.source(text)
     comparison = bench.compare()
     bench.accept_all()
-    bench.high_water = comparison.high_water
+    bench.high_water = comparison.watermark
 
 
 @pytest.mark.parametrize(
@@ -81,9 +81,9 @@ def test_row_below_the_mark_of_a_held_key_is_not_mapped(bench: Bench) -> None:
     accepted(bench, HEAD + "1,a,2026-01-01\n2,b,2026-02-01\n")
     bench.source(HEAD + "1,A,2026-01-01\n2,b,2026-02-01\n3,c,\n")
     comparison = bench.compare()
-    assert (comparison.tally.unchanged, comparison.tally.added, comparison.high_water) == (2, 1, "2026-02-01")
+    assert (comparison.counts.unchanged, comparison.counts.added, comparison.watermark) == (2, 1, "2026-02-01")
     bench.source(HEAD)
-    assert bench.compare().high_water == "2026-02-01"
+    assert bench.compare().watermark == "2026-02-01"
 
 
 def test_numbers_of_a_source_without_types_are_put_in_order_as_numbers(bench: Bench) -> None:
@@ -91,7 +91,7 @@ def test_numbers_of_a_source_without_types_are_put_in_order_as_numbers(bench: Be
     assert bench.high_water == "9"
     bench.source(HEAD + "1,A,8\n2,b,9\n3,c,10\n4,d,9.5\n")
     assert counts(bench) == {"unchanged": 2, "added": 2}
-    assert bench.compare().high_water == "10"
+    assert bench.compare().watermark == "10"
 
 
 MOMENT = datetime(2026, 1, 2, 8, 0, 0, 5, tzinfo=UTC)
@@ -105,13 +105,13 @@ def test_typed_mark_is_compared_as_its_type(bench: Bench, before: object, mark: 
     bench.change_source(path="source.parquet")
 
     def write(names: list[str], marks: list[object]) -> None:
-        ids = [str(one) for one in range(1, len(names) + 1)]
+        ids = [str(index) for index in range(1, len(names) + 1)]
         pl.DataFrame({"id": ids, "name": names, "mail": marks}).write_parquet(bench.folder / "source.parquet")
 
     write(["a", "b"], [before, mark])
     first = bench.compare()
     bench.accept_all()
-    bench.high_water = first.high_water
+    bench.high_water = first.watermark
     write(["A", "B"], [before, mark])
     assert counts(bench) == {"unchanged": 1, "changed": 1}
     write(["a", "b", "c", "d"], [before, mark, before, None])
@@ -124,7 +124,7 @@ def test_key_whose_newest_version_was_not_accepted_is_not_called_unchanged(bench
     bench.source(HEAD + "1,A,10\n2,b,9\n")
     verdicts(bench, state)
     bench.source(HEAD + "1,A,5\n2,b,9\n")
-    assert counts(bench) == {"unchanged": 1, f"standing_{state}": 1}
+    assert counts(bench) == {"unchanged": 1, f"still_{state}": 1}
 
 
 def test_key_that_a_person_sends_again_is_sent_below_the_mark(bench: Bench) -> None:
@@ -139,9 +139,9 @@ def test_key_that_a_person_sends_again_is_sent_below_the_mark(bench: Bench) -> N
 def test_key_below_the_mark_with_a_version_in_flight_is_held(bench: Bench) -> None:
     accepted(bench, HEAD + "1,a,5\n2,b,9\n")
     bench.source(HEAD + "1,A,10\n2,b,9\n")
-    bench.in_flight = tuple(bench.folder / one.evidence for one in bench.stage(bench.compare()))
+    bench.in_flight = tuple(bench.folder / item.row_manifest for item in bench.stage(bench.compare()))
     bench.source(HEAD + "1,a,5\n2,b,9\n")
-    assert counts(bench) == {"unchanged": 1, "held": 1}
+    assert counts(bench) == {"unchanged": 1, "deferred": 1}
 
 
 def test_late_row_of_a_record_with_each_is_sent(tmp_path: Path) -> None:
@@ -153,9 +153,9 @@ def test_late_row_of_a_record_with_each_is_sent(tmp_path: Path) -> None:
 
 
 def test_late_row_among_many_parts_is_sent(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lading.data.diff.PART", 10)
+    monkeypatch.setattr("batchsync.data.compare.classify.PARTITION_ROWS", 10)
     rows = [f"{number},a,{number + 1000}\n" for number in range(300)]
     accepted(bench, HEAD + "".join(rows))
     bench.source(HEAD + "".join([*rows, "late,b,7\n"]))
     assert counts(bench) == {"unchanged": 300, "added": 1}
-    assert [one["value"] for one in bench.records()] == [{"id": "late", "name": "b"}]
+    assert [record["value"] for record in bench.records()] == [{"id": "late", "name": "b"}]

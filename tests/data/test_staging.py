@@ -16,14 +16,15 @@ from data_kit import CSV_FILE, HEAD, Bench, csv_rules, job, rules
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lading.core.vendor_rules import FileFormat, FileRules
-from lading.data import Columnar, gz
-from lading.errors import SourceError
+from batchsync.core.vendor_rules import FileFormat, FileRules
+from batchsync.data import PolarsEngine
+from batchsync.data.batchfile import gzip_blocks
+from batchsync.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from lading.core.batch import BatchFile
+    from batchsync.core.batch import BatchFile
 
 
 def many(rows: int) -> str:
@@ -49,7 +50,10 @@ def test_a_file_is_what_its_digests_and_its_name_say(bench: Bench) -> None:
     assert file.md5 == hashlib.md5(data, usedforsecurity=False).hexdigest()
     assert (file.size, file.rows) == (len(data), 100)
     assert Path(file.path).name == f"{file.digest}.json.gz"
-    assert {one.name for one in Path(file.path).parent.iterdir()} == {Path(file.path).name, Path(file.evidence).name}
+    assert {path.name for path in Path(file.path).parent.iterdir()} == {
+        Path(file.path).name,
+        Path(file.row_manifest).name,
+    }
 
 
 def test_a_file_is_one_gzip_member_without_a_date(bench: Bench) -> None:
@@ -66,7 +70,7 @@ def test_a_file_is_one_gzip_member_without_a_date(bench: Bench) -> None:
 def test_evidence_says_which_key_stands_in_which_line_of_which_row(bench: Bench) -> None:
     bench.source(HEAD + "b,x,m\n,y,n\na,z,o\n")
     [file] = bench.stage(bench.compare())
-    evidence = pl.read_parquet(file.evidence)
+    evidence = pl.read_parquet(file.row_manifest)
     assert evidence.select("line", "row", "key", "op", "key:id").rows() == [
         (1, 1, "b", "add", "b"),
         (2, 3, "a", "add", "a"),
@@ -79,27 +83,27 @@ def test_no_file_is_larger_than_the_vendor_takes_and_nothing_is_lost(bench: Benc
     bench.rules = rules(file=limited(bytes_max=bytes_max))
     bench.source(many(3000))
     files = bench.stage(bench.compare())
-    assert all(one.size == Path(one.path).stat().st_size <= bytes_max for one in files)
-    assert sum(one.rows for one in files) == 3000
-    keys = [key for one in files for key in pl.read_parquet(one.evidence)["key"].to_list()]
+    assert all(file.size == Path(file.path).stat().st_size <= bytes_max for file in files)
+    assert sum(file.rows for file in files) == 3000
+    keys = [key for file in files for key in pl.read_parquet(file.row_manifest)["key"].to_list()]
     assert keys == [str(row) for row in range(3000)]
     assert len(files) > 1
-    assert all(content(one).endswith(b"}\n") and content(one).count(b"\n") == one.rows for one in files)
+    assert all(content(file).endswith(b"}\n") and content(file).count(b"\n") == file.rows for file in files)
 
 
 @pytest.mark.parametrize(("rows_max", "sizes"), [(1000, [1000, 1000, 500]), (2500, [2500]), (2499, [2499, 1])])
 def test_no_file_has_more_rows_than_the_vendor_takes(bench: Bench, rows_max: int, sizes: list[int]) -> None:
     bench.rules = rules(file=limited(rows_max=rows_max))
     bench.source(many(2500))
-    assert [one.rows for one in bench.stage(bench.compare())] == sizes
+    assert [item.rows for item in bench.stage(bench.compare())] == sizes
 
 
 def test_both_limits_hold_together(bench: Bench) -> None:
     bench.rules = rules(file=limited(bytes_max=20_000, rows_max=170))
     bench.source(many(2500))
     files = bench.stage(bench.compare())
-    assert sum(one.rows for one in files) == 2500
-    assert all(one.rows <= 170 and one.size <= 20_000 for one in files)
+    assert sum(file.rows for file in files) == 2500
+    assert all(file.rows <= 170 and file.size <= 20_000 for file in files)
 
 
 def test_each_file_lies_sealed_on_the_disk_before_the_next_is_made(bench: Bench) -> None:
@@ -108,11 +112,11 @@ def test_each_file_lies_sealed_on_the_disk_before_the_next_is_made(bench: Bench)
     comparison = bench.compare()
     into = bench.folder / "one-by-one"
     found: list[BatchFile] = []
-    for one in Columnar().stage_each(bench.job, bench.rules, comparison, into):
-        assert hashlib.sha256(Path(one.path).read_bytes()).hexdigest() == one.digest
-        assert pl.read_parquet(one.evidence).height == one.rows
-        found.append(one)
-    assert [one.digest for one in found] == [one.digest for one in bench.stage(comparison)]
+    for item in PolarsEngine().stage_each(bench.job, bench.rules, comparison, into):
+        assert hashlib.sha256(Path(item.path).read_bytes()).hexdigest() == item.digest
+        assert pl.read_parquet(item.row_manifest).height == item.rows
+        found.append(item)
+    assert [item.digest for item in found] == [item.digest for item in bench.stage(comparison)]
     assert len(found) > 2
 
 
@@ -120,11 +124,11 @@ def test_a_consumer_that_stops_keeps_what_it_was_given_and_nothing_else(bench: B
     bench.rules = rules(file=limited(bytes_max=20_000))
     bench.source(many(2000))
     into = bench.folder / "one-by-one"
-    files = Columnar().stage_each(bench.job, bench.rules, bench.compare(), into)
+    files = PolarsEngine().stage_each(bench.job, bench.rules, bench.compare(), into)
     first = next(files)
     cast("Generator[BatchFile]", files).close()
-    assert {Path(first.path).name, Path(first.evidence).name} <= {one.name for one in into.iterdir()}
-    assert not list(into.glob(".lading-part*"))
+    assert {Path(first.path).name, Path(first.row_manifest).name} <= {path.name for path in into.iterdir()}
+    assert not list(into.glob(".batchsync-part*"))
 
 
 @pytest.mark.parametrize("compression", ["fast", "smaller"])
@@ -141,19 +145,19 @@ def test_both_ways_of_compressing_hold_the_same_records(bench: Bench, compressio
 )
 def test_blocks_join_into_one_member_in_any_number(parts: list[bytes], compression: str) -> None:
     crc = size = 0
-    data = gz.HEADER
+    data = gzip_blocks.HEADER
     for part in parts:
-        block = gz.pack(part, 1, compression)
-        crc, size = gz.combine(crc, block), size + block.size
+        block = gzip_blocks.pack(part, 1, compression)
+        crc, size = gzip_blocks.crc32_combine(crc, block), size + block.size
         data += block.data
-    assert gzip.decompress(data + gz.trailer(crc, size)) == b"".join(parts)
+    assert gzip.decompress(data + gzip_blocks.trailer(crc, size)) == b"".join(parts)
 
 
 def test_only_changed_rows_are_sent(bench: Bench) -> None:
     bench.source(many(300))
     bench.accept_all()
     bench.source(many(300).replace(",m7\n", ",m7x\n").replace(",m250\n", ",m250x\n"))
-    assert [one["value"]["id"] for one in bench.records()] == ["7", "250"]
+    assert [record["value"]["id"] for record in bench.records()] == ["7", "250"]
 
 
 @pytest.mark.parametrize(
@@ -172,7 +176,7 @@ def test_rows_added_behind_what_was_compared_change_nothing(bench: Bench) -> Non
     bench.source(HEAD + "1,a,m\n2,b,n\n")
     comparison = bench.compare()
     bench.source(HEAD + "1,a,m\n2,b,n\n3,c,o\n")
-    assert [one.rows for one in bench.stage(comparison)] == [2]
+    assert [item.rows for item in bench.stage(comparison)] == [2]
 
 
 def test_columns_named_like_ours_do_not_get_in_the_way(bench: Bench) -> None:
@@ -204,7 +208,7 @@ def test_csv_follows_the_template_of_the_vendor(bench: Bench) -> None:
     csv_bench(bench, ("plate", "note", "vin", "kind")).source(HEAD + "1,a,m\n")
     [file] = bench.stage(bench.compare())
     assert Path(file.path).read_text() == "plate,note,vin,kind\n,m,A,car\n"
-    evidence = pl.read_parquet(file.evidence)
+    evidence = pl.read_parquet(file.row_manifest)
     assert evidence.select("input:plate", "input:note", "input:vin").row(0) == (None, "m", "A")
 
 
@@ -214,7 +218,7 @@ def test_each_csv_file_begins_with_the_header(bench: Bench) -> None:
         file=FileRules(format=FileFormat.CSV, gzip=False, suffix="csv", rows_max=2, bytes_max=2_000)
     )
     bench.source(HEAD + "1,a,m\n2,b,n\n3,c,o\n")
-    texts = [Path(one.path).read_text() for one in bench.stage(bench.compare())]
+    texts = [Path(item.path).read_text() for item in bench.stage(bench.compare())]
     assert texts == ["vin,kind,note\nA,car,m\nB,car,n\n", "vin,kind,note\nC,car,o\n"]
 
 
@@ -230,10 +234,10 @@ def test_whatever_is_written_as_csv_is_read_back(tmp_path_factory: pytest.TempPa
     bench = Bench(folder, made, csv_rules(file=CSV_FILE))
     [file] = bench.stage(bench.compare())
     rows = list(csv.reader(io.StringIO(Path(file.path).read_bytes().decode(), newline="")))
-    assert [one[0] for one in rows[1:]] == values
+    assert [item[0] for item in rows[1:]] == values
 
 
 def test_packed_sources_are_staged_from_the_copy_that_was_compared(bench: Bench) -> None:
     bench.source(gzip.compress((HEAD + "1,a,m\n").encode()))
     comparison = bench.compare()
-    assert [one.rows for one in bench.stage(comparison)] == [1]
+    assert [item.rows for item in bench.stage(comparison)] == [1]

@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from data_kit import HEAD, Bench, counts, record, said, verdicts
 
-from lading.core.batch import Verdict
-from lading.core.job import Removal, Send
+from batchsync.core.batch import Verdict
+from batchsync.core.job import Removal, Send
 
 
 @pytest.fixture
@@ -32,9 +32,9 @@ def test_a_row_that_a_person_had_sent_again_is_sent_though_it_went_back_to_what_
 def test_an_unknown_row_is_not_repeated_and_a_newer_version_waits(bench: Bench) -> None:
     bench.source(HEAD + "1,a,m\n")
     verdicts(bench, "unknown")
-    assert counts(bench) == {"standing_unknown": 1}
+    assert counts(bench) == {"still_unknown": 1}
     bench.source(HEAD + "1,b,m\n")
-    assert counts(bench) == {"standing_unknown": 1}
+    assert counts(bench) == {"still_unknown": 1}
 
 
 @pytest.mark.parametrize("delivered", [True, False])
@@ -46,7 +46,7 @@ def test_a_row_that_went_back_to_what_the_target_held_waits_while_nobody_knows_o
     bench.source(HEAD + "1,b,m\n")
     verdicts(bench, "unknown")
     bench.source(HEAD + "1,a,m\n")
-    assert counts(bench) == {"standing_unknown": 1}
+    assert counts(bench) == {"still_unknown": 1}
     said(bench, delivered=delivered)
     assert counts(bench) == {"changed": 1}, "the target holds the newer one, or nobody knows"
     bench.accept_all()
@@ -58,7 +58,7 @@ def test_a_row_of_unknown_outcome_is_not_repeated_though_all_are_to_be_sent(benc
     bench.source(HEAD + "1,a,m\n")
     bench.accept_all()
     verdicts(bench, "unknown")
-    assert counts(bench) == {"standing_unknown": 1}
+    assert counts(bench) == {"still_unknown": 1}
     said(bench, delivered=False)
     assert counts(bench) == {"changed": 1}
 
@@ -71,9 +71,9 @@ def test_a_removal_of_unknown_outcome_ends_as_a_person_says(
     removing.accept_all()
     removing.source(HEAD + "2,b,n\n")
     verdicts(removing, "unknown")
-    assert counts(removing) == {"unchanged": 1, "standing_unknown": 1}
+    assert counts(removing) == {"unchanged": 1, "still_unknown": 1}
     removing.source(HEAD + "1,a,m\n2,b,n\n")
-    assert counts(removing) == {"unchanged": 1, "standing_unknown": 1}, "nobody knows whether it is still there"
+    assert counts(removing) == {"unchanged": 1, "still_unknown": 1}, "nobody knows whether it is still there"
 
     said(removing, delivered=delivered)
 
@@ -90,6 +90,6 @@ def test_a_row_that_a_person_had_sent_again_is_removed_when_it_left_the_source_m
     said(removing, delivered=False)
     assert counts(removing) == {"removed": 1}
     verdicts(removing, "unknown")
-    assert counts(removing) == {"standing_unknown": 1}
+    assert counts(removing) == {"still_unknown": 1}
     said(removing, delivered=True)
     assert counts(removing) == {}

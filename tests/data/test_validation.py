@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 from data_kit import Bench, invalid, job, rules
 
-from lading.core.record_schema import Condition, Format, Kind, Rule, Severity
-from lading.core.vendor_rules import FileFormat, FileRules
-from lading.data.masks import mask, masked
+from batchsync.core.record_schema import Condition, Format, Kind, Rule, Severity
+from batchsync.core.vendor_rules import FileFormat, FileRules
+from batchsync.data.mapping.masking import mask, masked_value
 
 STAR = frozenset({"*"})
 TEXT = Rule(kind=Kind.STRING)
@@ -68,7 +68,7 @@ def test_a_warning_is_counted_and_the_row_is_sent(bench: Bench) -> None:
     fields = {"v": Rule(kind=Kind.STRING, enum=("Mr", "Ms"), enum_severity=Severity.WARN)}
     prepare(bench, fields, {"v": "=name"}, "1,Mr,m\n2,Dr,m\n3,Sir,m\n4,,m\n")
     comparison = bench.compare()
-    assert comparison.tally.added == 4
+    assert comparison.counts.added == 4
     assert list(comparison.warnings.values()) == [2]
     assert "v" in next(iter(comparison.warnings))
 
@@ -78,14 +78,14 @@ def test_required_counts_in_the_modes_that_it_names(bench: Bench) -> None:
     prepare(bench, fields, {"v": "=name"}, "1,,m\n")
     assert invalid(bench.compare()) == []
     bench.change(mode="insert")
-    assert [one.code for one in invalid(bench.compare())] == ["required"]
+    assert [item.code for item in invalid(bench.compare())] == ["required"]
 
 
 def test_a_member_is_required_only_where_its_object_is(bench: Bench) -> None:
     inner = Rule(kind=Kind.OBJECT, fields=(("a", Rule(kind=Kind.STRING, required_in=STAR)), ("b", TEXT)))
     mapping = {"id": "=id", "o": {"a": "=name", "b": "=mail"}}
     prepare(bench, {"o": inner}, mapping, "1,,\n2,x,y\n3,,y\n")
-    assert [(one.row, one.field) for one in invalid(bench.compare())] == [(3, "o.a")]
+    assert [(item.row, item.field) for item in invalid(bench.compare())] == [(3, "o.a")]
 
 
 def test_an_item_with_a_literal_still_needs_its_required_member(bench: Bench) -> None:
@@ -107,18 +107,18 @@ def test_one_of_several_sets_of_members_must_be_whole(bench: Bench) -> None:
 def test_a_condition_demands_a_member_only_where_it_holds(bench: Bench) -> None:
     conditions = (Condition(field="pay", equals=("Card",), required=("card",)),)
     prepare(bench, {}, {"pay": "=name", "card": "=mail"}, "1,Card,Visa\n2,Card,\n3,Cash,\n4,,\n", conditions=conditions)
-    assert [(one.row, one.field, one.code) for one in invalid(bench.compare())] == [(2, "card", "condition")]
+    assert [(item.row, item.field, item.code) for item in invalid(bench.compare())] == [(2, "card", "condition")]
 
 
 def test_what_is_blank_makes_no_set_whole_and_meets_no_condition(bench: Bench) -> None:
     fields = {"name": TEXT, "mail": TEXT}
     sets = {"any_of": {"*": (frozenset({"name"}), frozenset({"mail"}))}}
     prepare(bench, fields, {"name": "=name", "mail": "=mail"}, '1, ,\n2," ",\t\n3, x,\n4,,é\n5,é, \n', **sets)
-    assert [(one.key, one.code) for one in invalid(bench.compare())] == [("1", "any_of"), ("2", "any_of")]
+    assert [(item.key, item.code) for item in invalid(bench.compare())] == [("1", "any_of"), ("2", "any_of")]
     conditions = (Condition(field="name", equals=("Card",), required=("mail",)),)
     rows = '1,Card,\n2,Card," "\n3,Cash, \n4,Card,é\n'
     prepare(bench, fields, {"name": "=name", "mail": "=mail"}, rows, conditions=conditions)
-    assert [(one.key, one.code) for one in invalid(bench.compare())] == [("1", "condition"), ("2", "condition")]
+    assert [(item.key, item.code) for item in invalid(bench.compare())] == [("1", "condition"), ("2", "condition")]
 
 
 def test_a_record_that_no_file_can_hold_is_invalid(bench: Bench) -> None:
@@ -128,7 +128,7 @@ def test_a_record_that_no_file_can_hold_is_invalid(bench: Bench) -> None:
     )
     [found] = invalid(bench.compare())
     assert (found.row, found.code) == (1, "record_size")
-    assert [one.rows for one in bench.stage(bench.compare())] == [1]
+    assert [item.rows for item in bench.stage(bench.compare())] == [1]
 
 
 @pytest.mark.parametrize(
@@ -143,4 +143,4 @@ def test_a_record_that_no_file_can_hold_is_invalid(bench: Bench) -> None:
 )
 def test_a_masked_value_shows_its_ends_and_its_length(value: str, wanted: str) -> None:
     assert mask(value) == wanted
-    assert pl.DataFrame({"x": [value]}).select(masked(pl.col("x")))["x"][0] == wanted
+    assert pl.DataFrame({"x": [value]}).select(masked_value(pl.col("x")))["x"][0] == wanted

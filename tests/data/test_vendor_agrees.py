@@ -8,11 +8,11 @@ import polars as pl
 import pytest
 from data_kit import NOW, Bench, job
 
-from lading.data import Columnar
-from lading.spec.vendor_spec import load_vendor
-from lading_mocks.sitecore.records import process
-from lading_mocks.sitecore.store import Store
-from lading_mocks.sitecore.switches import SitecoreSwitches
+from batchsync.data import PolarsEngine
+from batchsync.spec.vendor_spec import load_vendor
+from batchsync_mocks.sitecore.records import process
+from batchsync_mocks.sitecore.store import Store
+from batchsync_mocks.sitecore.switches import SitecoreSwitches
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,8 +68,8 @@ def rows() -> pl.DataFrame:
     """Return a good row, a row for each odd value, and rows with two odd values."""
     good = {name: edges[0] for name, edges in GUEST.items()}
     odd = [{name: edge} for name, edges in GUEST.items() for edge in [*edges[1:], None]]
-    pairs = [one | odd[(at + step) % len(odd)] for at, one in enumerate(odd) for step in (1, 9, 31, 55)]
-    found = [good | one for one in [{}, *odd, *pairs]]
+    pairs = [item | odd[(at + step) % len(odd)] for at, item in enumerate(odd) for step in (1, 9, 31, 55)]
+    found = [good | item for item in [{}, *odd, *pairs]]
     return pl.DataFrame(found, schema=dict.fromkeys(GUEST, pl.String)).with_row_index("row")
 
 
@@ -91,8 +91,8 @@ def test_a_record_that_passes_our_rules_passes_those_of_the_vendor(
     made = job(tmp_path, mapping, source=source, target={"schema": schema}, mode=mode)
     bench = Bench(tmp_path, made, load_vendor("sitecore-cdp"))
     lines = bench.lines()
-    invalid = [one for chunk in Columnar().invalid(bench.compare()) for one in chunk]
+    invalid = [item for chunk in PolarsEngine().invalid(bench.compare()) for item in chunk]
     assert len(lines) + len(invalid) == made_of.height
     assert min(len(lines), len(invalid)) > 30
     fates = [process(line.encode(), Store(), NOW.timestamp(), SitecoreSwitches()) for line in lines]
-    assert {(one.message, one.detail) for one in fates if one.code and one.message not in HOLDS} == set()
+    assert {(fate.message, fate.detail) for fate in fates if fate.code and fate.message not in HOLDS} == set()

@@ -17,9 +17,9 @@ TOLD = [
     (2.0, "07:00:04 guests: batch guests-38d2: prepared, 198,398 records, 32.7 MB"),
     (2.1, "07:00:04 guests: batch guests-38d2: allocated"),
     (2.6, "07:00:05 guests: batch guests-38d2: submitted"),
-    (2.7, '07:00:05 guests: batch guests-38d2: submitted, the vendor says "file_uploaded"'),
+    (2.7, '07:00:05 guests: batch guests-38d2: submitted, vendor status "file_uploaded"'),
     (2.7, "07:00:05 waiting until 07:00:10"),
-    (3.7, "07:00:27 guests: batch guests-38d2: settled, the vendor's word is processed (success)"),
+    (3.7, "07:00:27 guests: batch guests-38d2: finished, verdict processed (success)"),
     (4.0, "07:00:28 guests: batch guests-38d2: collected, accepted 198,398, rejected 0, unknown 0"),
     (4.5, "07:00:28 guests: batch guests-38d2: delivered, accepted 198,398, rejected 0, unknown 0"),
 ]
@@ -41,7 +41,7 @@ def test_a_run_that_sends_nothing_is_preparation_alone() -> None:
 
 
 def test_every_measurement_has_a_name_of_its_own_and_is_listed() -> None:
-    names = [one.name for one in everything(WISH)]
+    names = [item.name for item in everything(WISH)]
     assert len(set(names)) == len(names)
     listed = asked("--rows", "1000", "--list").stdout
     assert [name for name in names if f"  {name}\n" not in listed] == []
@@ -64,7 +64,11 @@ def test_table_and_plots_show_every_line(tmp_path: Path) -> None:
         "2 cores": [{"rows": 10, "seconds": 1.0}],
     }
     lines = report.lines(measured, runs)
-    assert [(one.name, one.seconds) for one in lines] == [("sync: first load", 2.0), ("1 cores", 3.0), ("2 cores", 1.0)]
+    assert [(line.name, line.seconds) for line in lines] == [
+        ("sync: first load", 2.0),
+        ("1 cores", 3.0),
+        ("2 cores", 1.0),
+    ]
     table = report.table(lines, ("2 cores",))
     assert "prepare 2.0 s; the mocks 1.5 cpu s" in table
     plots.bars(lines, "a & b", tmp_path / "bars.svg")

@@ -1,4 +1,4 @@
-"""Whatever command lading tells a person to type exists, with its arguments and options."""
+"""Whatever command batchsync tells a person to type exists, with its arguments and options."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from pathlib import Path
 import click
 import pytest
 
-from lading.cli import main
+from batchsync.cli import main
 
-ENGINE = Path(__file__).parents[2] / "engine" / "lading"
+ENGINE = Path(__file__).parents[2] / "engine" / "batchsync"
 #: What stands for a value in a hint that is put together.
 FILLED = "guests"
-COMMAND = re.compile(r"`lading ([^`>]+?)(?: > FILE)?`")
+COMMAND = re.compile(r"`batchsync ([^`>]+?)(?: > FILE)?`")
 
 #: A hint that is a command and nothing else stands without them.
-BARE = re.compile(r"^lading (.+)$")
+BARE = re.compile(r"^batchsync (.+)$")
 
 
 def text_of(node: ast.AST) -> str | None:
@@ -75,11 +75,11 @@ def test_hints_are_found() -> None:
 
 @pytest.mark.parametrize("said", sorted({said for _, said in HINTS}))
 def test_every_command_that_a_hint_names_can_be_typed(said: str) -> None:
-    places = [place for place, one in HINTS if one == said]
+    places = [place for place, item in HINTS if item == said]
 
     try:
         parsed(shlex.split(said))
     except click.exceptions.Exit:
         pass  # --help answers and ends
     except click.ClickException as error:
-        pytest.fail(f"`lading {said}` in {', '.join(places)}: {error.format_message()}")
+        pytest.fail(f"`batchsync {said}` in {', '.join(places)}: {error.format_message()}")

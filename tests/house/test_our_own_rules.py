@@ -16,8 +16,8 @@ KINDS = ("noqa", "type: ignore", "pragma: no cover")
 #: How often we make an exception for ourselves, by room, in the order of KINDS. Raise a number by hand and give the
 #: reason in the commit; lower it when an exception is gone.
 EXCEPTIONS = {
-    "engine": (70, 1, 0),
-    "mocks": (18, 2, 0),
+    "engine": (68, 1, 0),
+    "mocks": (11, 2, 0),
     "tests": (38, 5, 0),
     "elsewhere": (0, 0, 0),
 }
@@ -60,7 +60,7 @@ def lines(file: Path) -> list[str]:
 
 TRACKED = tracked()
 PYTHON = [file for file in TRACKED if file.suffix == ".py"]
-CORE = [file for file in PYTHON if file.is_relative_to("engine/lading/core")]
+CORE = [file for file in PYTHON if file.is_relative_to("engine/batchsync/core")]
 
 
 def test_files_are_short() -> None:
@@ -147,8 +147,8 @@ def test_only_the_memory_and_the_sqlite_sink_speak_sql() -> None:
     speaks = re.compile(r"^\s*(?:import|from) (?:sqlite3|sqlite_utils)\b")
     speakers = {str(file) for file in PYTHON if file.parts[0] == "engine" and any(map(speaks.match, lines(file)))}
 
-    assert {name for name in speakers if not name.startswith("engine/lading/journal/")} <= {
-        "engine/lading/sinks/sqlite_table.py"
+    assert {name for name in speakers if not name.startswith("engine/batchsync/journal/")} <= {
+        "engine/batchsync/sinks/sqlite_table.py"
     }
 
 
@@ -156,4 +156,4 @@ def test_only_one_module_hands_text_to_the_sql_parser_of_polars() -> None:
     callers = re.compile(r"\b(sql_expr|SQLContext)\b|\.sql\(")
     found = [str(file) for file in PYTHON if file.is_relative_to("engine") and callers.search("\n".join(lines(file)))]
 
-    assert found == ["engine/lading/polars_sql.py"]
+    assert found == ["engine/batchsync/util/polars_sql.py"]

@@ -54,16 +54,16 @@ def test_the_wheel_holds_the_three_rooms_and_nothing_else(wheel: Path) -> None:
         names = archive.namelist()
 
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {
-        "lading",
-        "lading_mocks",
-        "lading_specs",
+        "batchsync",
+        "batchsync_mocks",
+        "batchsync_specs",
     }
     assert {name for name in names if name.endswith("py.typed")} == {
-        "lading/py.typed",
-        "lading_mocks/py.typed",
-        "lading_specs/py.typed",
+        "batchsync/py.typed",
+        "batchsync_mocks/py.typed",
+        "batchsync_specs/py.typed",
     }
-    assert {"lading_specs/sitecore-cdp/vendor.yaml", "lading_specs/motorweb-bdp/vendor.yaml"} <= set(names)
+    assert {"batchsync_specs/sitecore-cdp/vendor.yaml", "batchsync_specs/motorweb-bdp/vendor.yaml"} <= set(names)
 
 
 def test_the_same_tree_makes_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
@@ -119,9 +119,9 @@ def commands(group: click.Group, path: str) -> Iterator[tuple[str, click.Command
 
 @pytest.fixture
 def command_line() -> dict[str, click.Command]:
-    from lading.cli import main  # noqa: PLC0415 - the other promises hold without a command line
+    from batchsync.cli import main  # noqa: PLC0415 - the other promises hold without a command line
 
-    found = dict(commands(main, "lading"))
+    found = dict(commands(main, "batchsync"))
     assert found
     return found
 

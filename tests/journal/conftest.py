@@ -11,7 +11,7 @@ import pytest
 # Test folders are no packages, so what several test files share is found by its folder.
 sys.path.insert(0, str(Path(__file__).parent))
 
-from lading.journal import Journal
+from batchsync.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,5 +26,5 @@ def state(tmp_path: Path) -> Path:
 @pytest.fixture
 def journal(state: Path) -> Iterator[Journal]:
     """A new journal."""
-    with Journal.open(state, lineage="lineage-1") as opened:
+    with Journal.open(state, journal_id="lineage-1") as opened:
         yield opened

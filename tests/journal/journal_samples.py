@@ -8,38 +8,38 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from lading.core.accounting import Tally
-from lading.core.batch import Batch, BatchFile, BatchId, Books, Phase, RunId, Slot, Verb, Verdict
-from lading.core.events import (
+from batchsync.core.accounting import PlanCounts
+from batchsync.core.batch import Allocation, Batch, BatchFile, BatchId, Phase, RowCounts, RunId, Verb, Verdict
+from batchsync.core.events import (
     Allocated,
-    Announced,
-    AnswersLost,
+    AllocationLost,
     Collected,
     Delivered,
-    DidNotHappen,
     Event,
-    GaveUp,
+    IntentRecorded,
+    NotApplied,
+    OutcomeUnknown,
+    Parked,
     Reopened,
-    Settled,
-    SlotLost,
+    ResultsLost,
     StillRunning,
-    Unanswered,
     Uploaded,
+    VendorFinished,
 )
-from lading.core.run import Run, RunState
-from lading.journal import codec
-from lading.ports import BaselineEntry, Reject, SegmentEntry
+from batchsync.core.run import Run, RunState
+from batchsync.journal import codec
+from batchsync.ports import BaselineEntry, Reject, SegmentEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from lading.journal import Journal
+    from batchsync.journal import Journal
 
 NOW = datetime(2026, 11, 22, 2, 0, 0, 123456, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=5)
 ROWS = 10
 URL = "https://storage.example/slot-1?X-Signature=topsecret"
-SLOT = Slot(id="slot-1", url=URL, until=NOW + timedelta(hours=1))
+SLOT = Allocation(id="slot-1", url=URL, expires_at=NOW + timedelta(hours=1))
 
 
 def a_batch(run: Run, seq: int = 1, **changes: object) -> Batch:
@@ -51,7 +51,7 @@ def a_batch(run: Run, seq: int = 1, **changes: object) -> Batch:
         seq=seq,
         file=BatchFile(
             path=f"/staging/{run.id}-{seq}.gz",
-            evidence=f"/staging/{run.id}-{seq}.parquet",
+            row_manifest=f"/staging/{run.id}-{seq}.parquet",
             digest=f"{seq:064x}",
             md5="e" * 32,
             size=1234,
@@ -59,7 +59,7 @@ def a_batch(run: Run, seq: int = 1, **changes: object) -> Batch:
         ),
         phase=Phase.PREPARED,
         prepared_at=NOW,
-        identity=run.identity,
+        account_id=run.account_id,
         target={"service": "Vehicle ID", "a": "b"},
     )
     return replace(batch, **changes)  # type: ignore[arg-type]  # the tests name real members
@@ -73,10 +73,10 @@ def a_run(job: str = "guests", serial: int = 1, batches: int = 1, **changes: obj
         job=job,
         serial=serial,
         spec_hash="f" * 64,
-        identity="motorweb:acme",
+        account_id="motorweb:acme",
         state=RunState.PREPARED,
         created_at=NOW,
-        tally=Tally(source_rows=to_send + 5, selected=to_send + 5, added=to_send, unchanged=3, invalid=2),
+        counts=PlanCounts(source_rows=to_send + 5, selected=to_send + 5, added=to_send, unchanged=3, invalid=2),
         plan="p" * 64,
         warnings={"email": 3},
     )
@@ -99,23 +99,23 @@ def started(journal: Journal, job: str = "guests", serial: int = 1, batches: int
 
 #: A life with everything in it, up to the delivery.
 LIFE: tuple[Event, ...] = (
-    Announced(at=NOW, verb=Verb.ALLOCATE),
-    Unanswered(at=NOW, verb=Verb.ALLOCATE, reason="read timeout", look_again_at=LATER),
-    DidNotHappen(at=NOW, verb=Verb.ALLOCATE, reason="no such batch", look_again_at=None),
-    Announced(at=NOW, verb=Verb.ALLOCATE),
-    Allocated(at=NOW, slot=SLOT),
-    SlotLost(at=NOW, reason="expired"),
-    Allocated(at=NOW, slot=replace(SLOT, id="slot-2", until=None)),
-    Announced(at=NOW, verb=Verb.UPLOAD),
-    GaveUp(at=NOW, reason="a person must look: übel ✓", verb=None),
+    IntentRecorded(at=NOW, verb=Verb.ALLOCATE),
+    OutcomeUnknown(at=NOW, verb=Verb.ALLOCATE, reason="read timeout", retry_at=LATER),
+    NotApplied(at=NOW, verb=Verb.ALLOCATE, reason="no such batch", retry_at=None),
+    IntentRecorded(at=NOW, verb=Verb.ALLOCATE),
+    Allocated(at=NOW, allocation=SLOT),
+    AllocationLost(at=NOW, reason="expired"),
+    Allocated(at=NOW, allocation=replace(SLOT, id="slot-2", expires_at=None)),
+    IntentRecorded(at=NOW, verb=Verb.UPLOAD),
+    Parked(at=NOW, reason="a person must look: übel ✓", verb=None),
     Reopened(at=NOW, reason="resumed by hand"),
     Uploaded(at=LATER),
-    DidNotHappen(at=LATER, verb=Verb.POLL, reason="429", look_again_at=LATER),
-    StillRunning(at=LATER, word="Validating", look_again_at=LATER),
-    Settled(at=LATER, verdict=Verdict.MIXED, word="Completed with errors"),
-    Collected(at=LATER, books=Books(accepted=6, rejected=3, unknown=1)),
-    AnswersLost(at=LATER, reason="gone from the disk", look_again_at=LATER),
-    Collected(at=LATER, books=Books(accepted=7, rejected=2, unknown=1)),
+    NotApplied(at=LATER, verb=Verb.POLL, reason="429", retry_at=LATER),
+    StillRunning(at=LATER, vendor_status="Validating", retry_at=LATER),
+    VendorFinished(at=LATER, verdict=Verdict.MIXED, vendor_status="Completed with errors"),
+    Collected(at=LATER, counts=RowCounts(accepted=6, rejected=3, unknown=1)),
+    ResultsLost(at=LATER, reason="gone from the disk", retry_at=LATER),
+    Collected(at=LATER, counts=RowCounts(accepted=7, rejected=2, unknown=1)),
 )
 DELIVERED = Delivered(at=LATER)
 
@@ -130,7 +130,7 @@ def lived(journal: Journal, batch: Batch, life: Sequence[Event] = LIFE) -> Batch
 def a_baseline(batch: Batch, digest: str = "b" * 64) -> BaselineEntry:
     """Return a baseline for the batch's job and account."""
     segment = SegmentEntry(file=f"{digest[:12]}.parquet", digest=digest, rows=77)
-    return BaselineEntry(job=batch.job, identity=batch.identity, segments=(segment,))
+    return BaselineEntry(job=batch.job, account_id=batch.account_id, segments=(segment,))
 
 
 def rejects(count: int, kind: str = "rejected", chunk: int = 1000) -> Iterator[Sequence[Reject]]:
@@ -173,10 +173,10 @@ def snapshot(journal: Journal, run: str = "guests-1") -> tuple[object, ...]:
     return (
         journal.history(limit=100),
         batches,
-        tuple(journal.events(one.id) for one in batches),
+        tuple(journal.events(batch.id) for batch in batches),
         journal.rejects(limit=-1),
         journal.baseline("guests", "motorweb:acme"),
-        journal.high_water("guests", "motorweb:acme", "ab" * 32),
+        journal.watermark("guests", "motorweb:acme", "ab" * 32),
         journal.live_files(),
         journal.head(),
         journal.serial,

@@ -9,17 +9,17 @@ from typing import TYPE_CHECKING
 import pytest
 from journal_samples import DELIVERED, LIFE, NOW, a_baseline, a_batch, a_run, killed, lived, rejects, snapshot, started
 
-from lading.core.batch import Phase, Verb
-from lading.core.events import Announced
-from lading.core.run import RunState
-from lading.errors import EnvironmentProblem
-from lading.journal import Journal
+from batchsync.core.batch import Phase, Verb
+from batchsync.core.events import IntentRecorded
+from batchsync.core.run import RunState
+from batchsync.errors import UnavailableError
+from batchsync.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from lading.ports import Reject
+    from batchsync.ports import Reject
 
 START = ["begin", "run", "batches", "rejects", "commit", "committed"]
 ADD = ["begin", "batch", "run", "commit", "committed"]
@@ -29,25 +29,25 @@ DELIVER = ["begin", "event", "batch", "baseline", "rejects", "run", "commit", "c
 
 
 def start(journal: Journal) -> None:
-    run = a_run(batches=2, high_water="9")
+    run = a_run(batches=2, watermark="9")
     journal.start_run(run, [a_batch(run, 1), a_batch(run, 2)], rejects(50, "invalid", chunk=20))
 
 
 def begin(journal: Journal) -> None:
-    run = a_run(batches=2, state=RunState.PREPARING, high_water="9")
+    run = a_run(batches=2, state=RunState.PREPARING, watermark="9")
     journal.start_run(run, [a_batch(run, 1)], ())
 
 
 def add(journal: Journal) -> None:
-    journal.add_batch(a_batch(journal.run("guests-1"), 2), slot=NOW)
+    journal.add_batch(a_batch(journal.run("guests-1"), 2), tick=NOW)
 
 
 def cut(journal: Journal) -> None:
-    journal.cut_run("guests-1", NOW)
+    journal.abort_preparation("guests-1", NOW)
 
 
 def announce(journal: Journal) -> None:
-    journal.record(journal.open_batches()[0], Announced(at=NOW, verb=Verb.ALLOCATE))
+    journal.record(journal.open_batches()[0], IntentRecorded(at=NOW, verb=Verb.ALLOCATE))
 
 
 def deliver(journal: Journal) -> None:
@@ -70,13 +70,13 @@ def collected(journal: Journal) -> None:
 WRITES = [
     *(("start_run", point, nothing, start) for point in START),
     *(("add_batch", point, begin, add) for point in ADD),
-    *(("cut_run", point, begin, cut) for point in CUT),
+    *(("abort_preparation", point, begin, cut) for point in CUT),
     *(("record", point, fresh, announce) for point in RECORD),
     *(("deliver", point, collected, deliver) for point in DELIVER),
 ]
 
 
-@pytest.mark.parametrize(("name", "point", "before", "write"), WRITES, ids=[f"{one[0]}:{one[1]}" for one in WRITES])
+@pytest.mark.parametrize(("name", "point", "before", "write"), WRITES, ids=[f"{item[0]}:{item[1]}" for item in WRITES])
 def test_a_write_killed_inside_leaves_all_of_it_or_nothing(
     state: Path,
     tmp_path: Path,
@@ -135,10 +135,10 @@ def test_the_points_of_a_run_that_is_prepared_in_steps_are_those_that_are_promis
         begin(journal)
         reached.clear()
         cut(journal)
-        assert reached == [f"cut_run:{point}" for point in CUT]
+        assert reached == [f"abort_preparation:{point}" for point in CUT]
 
 
-@pytest.mark.parametrize("point", [one for one in DELIVER if one != "committed"])
+@pytest.mark.parametrize("point", [item for item in DELIVER if item != "committed"])
 def test_a_crash_inside_the_process_leaves_nothing_and_the_journal_usable(state: Path, point: str) -> None:
     armed = [False]
 
@@ -177,7 +177,7 @@ def test_a_full_disk_is_told_and_nothing_is_lost(journal: Journal) -> None:
     before = snapshot(journal)
     pages = journal._db.execute("PRAGMA page_count").fetchone()[0]
     journal._db.execute(f"PRAGMA max_page_count = {pages + 5}")
-    with pytest.raises(EnvironmentProblem, match="disk is full") as caught:
+    with pytest.raises(UnavailableError, match="disk is full") as caught:
         journal.deliver(batch, DELIVERED, baseline=None, rejects=rejects(20_000))
     assert "Free some space" in caught.value.hint
     assert snapshot(journal) == before
@@ -199,7 +199,7 @@ def test_a_file_that_may_not_grow_is_told_and_nothing_is_lost(state: Path) -> No
         signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
         journal = Journal.open(state)
         resource.setrlimit(resource.RLIMIT_FSIZE, (300_000, 300_000))
-        with pytest.raises(EnvironmentProblem):
+        with pytest.raises(UnavailableError):
             journal.deliver(journal.open_batches()[0], DELIVERED, baseline=None, rejects=rejects(20_000))
         os.kill(os.getpid(), signal.SIGKILL)
 

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING
 import pytest
 from journal_samples import DELIVERED, NOW, a_baseline, killed, lived, rejects, snapshot, started
 
-from lading.core.batch import Verb
-from lading.core.events import Announced
-from lading.errors import EnvironmentProblem, LadingError, LockedError, StateError
-from lading.journal import Journal, store
+from batchsync.core.batch import Verb
+from batchsync.core.events import IntentRecorded
+from batchsync.errors import BatchsyncError, LockedError, StateError, UnavailableError
+from batchsync.journal import Journal, store
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,28 +27,28 @@ if TYPE_CHECKING:
 
 def filled(folder: Path) -> None:
     """Write a journal with something in every table, and close it."""
-    with Journal.open(folder, lineage="lineage-1") as journal:
+    with Journal.open(folder, journal_id="lineage-1") as journal:
         one, _ = started(journal, batches=2)
         journal.deliver(lived(journal, one), DELIVERED, baseline=a_baseline(one), rejects=rejects(30))
-        journal.claim_slot("guests", NOW)
+        journal.claim_tick("guests", NOW)
 
 
 def left_unclean(folder: Path) -> None:
     """Write a journal and die without closing it, so that its -wal file is all there is of the last writes."""
 
     def work() -> None:
-        journal = Journal.open(folder, lineage="lineage-1")
+        journal = Journal.open(folder, journal_id="lineage-1")
         started(journal)
         os.kill(os.getpid(), signal.SIGKILL)
 
-    filled_first = Journal.open(folder, lineage="lineage-1")
+    filled_first = Journal.open(folder, journal_id="lineage-1")
     filled_first.approve("guests", "p", "r", NOW)
     filled_first.close()
     assert killed(work)
     assert (folder / "journal.db-wal").stat().st_size > 0
 
 
-def refused(folder: Path, kind: type[LadingError], match: str, *, read_only: bool = False) -> LadingError:
+def refused(folder: Path, kind: type[BatchsyncError], match: str, *, read_only: bool = False) -> BatchsyncError:
     with pytest.raises(kind, match=match) as caught:
         Journal.open(folder, read_only=read_only)
     assert caught.value.hint, "every refusal says what to do"
@@ -105,7 +105,7 @@ def test_folder_and_files_are_for_their_owner_alone(state: Path) -> None:
     with Journal.open(state) as journal:
         started(journal)
         assert stat.S_IMODE(state.stat().st_mode) == 0o700
-        modes = {one.name: stat.S_IMODE(one.stat().st_mode) for one in state.iterdir()}
+        modes = {path.name: stat.S_IMODE(path.stat().st_mode) for path in state.iterdir()}
         assert set(modes.values()) == {0o600}
         assert {"journal.db", "journal.db-wal", "journal.anchor"} <= set(modes)
     (state / "journal.db").chmod(0o644)
@@ -118,18 +118,18 @@ def test_another_programs_database_is_refused_and_left_alone(state: Path) -> Non
     connection = sqlite3.connect(state / "journal.db")
     connection.execute("CREATE TABLE theirs (x)")
     connection.close()
-    refused(state, StateError, "no journal of lading")
+    refused(state, StateError, "no journal of batchsync")
     connection = sqlite3.connect(state / "journal.db")
     assert connection.execute("SELECT name FROM sqlite_master").fetchall() == [("theirs",)]
     connection.close()
 
 
-def test_a_journal_of_a_newer_lading_is_refused(state: Path) -> None:
+def test_a_journal_of_a_newer_batchsync_is_refused(state: Path) -> None:
     filled(state)
     connection = sqlite3.connect(state / "journal.db")
     connection.execute("PRAGMA user_version = 99")
     connection.close()
-    assert "pip install --upgrade" in refused(state, StateError, "newer lading").hint
+    assert "Upgrade batchsync" in refused(state, StateError, "newer batchsync").hint
 
 
 @pytest.mark.parametrize("keep", [1, 15, 16, 99, 100, 4095, 4096, 8192, -4096, -1])
@@ -161,7 +161,7 @@ def test_a_flipped_bit_is_refused_or_found_or_harmless(state: Path, tmp_path: Pa
                 # Books, phases and events carry check sums; what has none is compared here.
                 assert now[:3] == whole[:3]
                 seen.add("harmless" if now == whole and not journal.audit() else "found")
-        except (StateError, EnvironmentProblem) as error:
+        except (StateError, UnavailableError) as error:
             seen.add("refused" if error.hint else "refused without advice")
     assert seen <= {"harmless", "found", "refused"}
     assert seen >= {"harmless", "refused"}
@@ -214,7 +214,7 @@ def test_an_old_copy_put_back_is_refused(state: Path) -> None:
 
 def test_another_journal_in_the_same_place_is_refused(state: Path, tmp_path: Path) -> None:
     filled(state)
-    Journal.open(tmp_path / "other", lineage="lineage-2").close()
+    Journal.open(tmp_path / "other", journal_id="lineage-2").close()
     shutil.copy(tmp_path / "other" / "journal.db", state / "journal.db")
     refused(state, StateError, "another journal")
 
@@ -255,8 +255,8 @@ def test_a_reader_sees_everything_and_writes_nothing(state: Path) -> None:
     with Journal.open(state, read_only=True) as reader:
         assert reader.audit() == ()
         assert reader.read_only
-        with pytest.raises(EnvironmentProblem, match="reading only"):
-            reader.record(reader.open_batches()[0], Announced(at=NOW, verb=Verb.ALLOCATE))
+        with pytest.raises(UnavailableError, match="reading only"):
+            reader.record(reader.open_batches()[0], IntentRecorded(at=NOW, verb=Verb.ALLOCATE))
     assert (state / "journal.db").read_bytes() == before
 
 
@@ -287,10 +287,10 @@ def test_a_folder_that_cannot_be_written_is_told_and_can_still_be_read() -> None
         state.chmod(0o555)
 
         def work() -> None:
-            with pytest.raises(EnvironmentProblem) as caught:
+            with pytest.raises(UnavailableError) as caught:
                 Journal.open(state)
             assert caught.value.hint
-            with pytest.raises(EnvironmentProblem):
+            with pytest.raises(UnavailableError):
                 Journal.open(state / "below")
             with Journal.open(state, read_only=True) as reader:
                 assert len(reader.open_batches()) == 1
@@ -309,7 +309,7 @@ def test_a_file_without_rights_is_told() -> None:
 
         def work() -> None:
             for read_only in (False, True):
-                with pytest.raises(EnvironmentProblem, match="Permission denied"):
+                with pytest.raises(UnavailableError, match="Permission denied"):
                     Journal.open(state, read_only=read_only)
 
         as_nobody(work)
@@ -330,7 +330,9 @@ def test_a_large_journal_is_checked_in_depth_only_after_an_unclean_end(
     asked: list[bool] = []
     trust = store._trust
     monkeypatch.setattr(
-        store, "_trust", lambda db, path, *, unclean: asked.append(unclean) or trust(db, path, unclean=unclean)
+        store,
+        "_trust",
+        lambda *args, **options: asked.append(options["unclean"]) or trust(*args, **options),
     )
     left_unclean(state)
     Journal.open(state).close()
@@ -350,8 +352,8 @@ def test_events_are_neither_changed_nor_deleted(journal: Journal, statement: str
     [
         ("DELETE FROM events WHERE no = 3", "event 4 .* one before it is gone"),
         ("UPDATE events SET at = '2020-01-01T00:00:00.000000+00:00' WHERE no = 3", "event 3 .* not what was written"),
-        ("UPDATE batches SET phase = 'submitted' WHERE seq = 1", "not what lading wrote"),
-        ("UPDATE runs SET state = 'prepared', spec_hash = ''", "not what lading wrote"),
+        ("UPDATE batches SET phase = 'submitted' WHERE seq = 1", "not what batchsync wrote"),
+        ("UPDATE runs SET state = 'prepared', spec_hash = ''", "not what batchsync wrote"),
         ("DROP TRIGGER events_are_never_deleted", "a trigger .* is gone"),
     ],
 )
@@ -368,18 +370,18 @@ def test_the_audit_finds_what_was_edited_behind_our_back(state: Path, statement:
     connection.close()
     with Journal.open(state) as journal:
         findings = journal.audit()
-    assert any(re.search(finding, one) for one in findings), findings
+    assert any(re.search(finding, item) for item in findings), findings
 
 
 def test_a_row_that_does_not_follow_from_its_events_is_found(journal: Journal) -> None:
     """A batch row with a good check sum, but with no event behind it."""
-    from lading.journal import codec  # noqa: PLC0415 - only here is a row forged
+    from batchsync.journal import codec  # noqa: PLC0415 - only here is a row forged
 
     batch = started(journal)[0]
     forged = codec.batch_row(lived(journal, batch)) | {"attempt": 7}
-    forged["seal"] = codec.seal(forged)
-    journal._db.execute("UPDATE batches SET attempt = 7, seal = ? WHERE id = ?", [forged["seal"], batch.id])
-    assert any("its events come to" in one for one in journal.audit())
+    forged["checksum"] = codec.row_checksum(forged)
+    journal._db.execute("UPDATE batches SET attempt = 7, checksum = ? WHERE id = ?", [forged["checksum"], batch.id])
+    assert any("its events come to" in item for item in journal.audit())
 
 
 def test_a_journal_that_is_busy_too_long_says_who_to_wait_for(state: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -15,25 +15,25 @@ from typing import TYPE_CHECKING
 import pytest
 from journal_samples import DELIVERED, NOW, a_batch, a_run, lived, started
 
-from lading.core.batch import Verb
-from lading.core.events import Announced
-from lading.errors import EnvironmentProblem, ExitCode, LockedError, StateError
-from lading.journal import Journal, is_held, lease, this_process, unlock
+from batchsync.core.batch import Verb
+from batchsync.core.events import IntentRecorded
+from batchsync.errors import ExitCode, LockedError, StateError, UnavailableError
+from batchsync.journal import Journal, is_held, lease, this_process, unlock
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-ANNOUNCED = Announced(at=NOW, verb=Verb.ALLOCATE)
+ANNOUNCED = IntentRecorded(at=NOW, verb=Verb.ALLOCATE)
 
 #: A runner as another process: takes the lease, says so, waits for a line, tries to write, says how that went.
 RUNNER = """
 import sys
 from datetime import datetime, UTC
 from pathlib import Path
-from lading.core.batch import Verb
-from lading.core.events import Announced
-from lading.errors import LockedError
-from lading.journal import Journal, lease, this_process
+from batchsync.core.batch import Verb
+from batchsync.core.events import IntentRecorded
+from batchsync.errors import LockedError
+from batchsync.journal import Journal, lease, this_process
 state = Path(sys.argv[1])
 now = datetime(2026, 11, 22, tzinfo=UTC)
 journal = Journal.open(state)
@@ -41,7 +41,7 @@ try:
     with lease(journal, state, "guests", this_process(), now) as epoch:
         print("won", epoch, flush=True)
         sys.stdin.readline()
-        journal.record(journal.open_batches("guests")[0], Announced(at=now, verb=Verb.ALLOCATE))
+        journal.record(journal.open_batches("guests")[0], IntentRecorded(at=now, verb=Verb.ALLOCATE))
         print("wrote", flush=True)
 except LockedError as error:
     print("lost", error, flush=True)
@@ -98,7 +98,7 @@ def test_the_loser_is_told_who_runs_the_job_since_when_and_what_to_do(journal: J
         pass
     assert str(caught.value) == "job guests is being run by pid 123 on harbour since 2026-11-22 02:00:00 UTC"
     assert caught.value.hint.startswith("Wait for it to end. Only when that process hangs")
-    assert "lading unlock guests" in caught.value.hint
+    assert "batchsync unlock guests" in caught.value.hint
     assert caught.value.exit_code is ExitCode.LOCKED == 7
 
 
@@ -119,7 +119,7 @@ def test_any_name_of_a_job_has_a_lock_of_its_own_inside_the_folder(journal: Jour
 def test_a_symlink_in_the_place_of_a_lock_is_refused(journal: Journal, state: Path, tmp_path: Path) -> None:
     (state / "locks").mkdir(mode=0o700)
     (state / "locks" / "guests.lock").symlink_to(tmp_path / "elsewhere")
-    with pytest.raises(EnvironmentProblem), lease(journal, state, "guests", "me", NOW):
+    with pytest.raises(UnavailableError), lease(journal, state, "guests", "me", NOW):
         pass
     assert not (tmp_path / "elsewhere").exists()
 
@@ -176,8 +176,8 @@ def test_twenty_that_make_the_journal_at_once_make_one(state: Path) -> None:
         if child == 0:
             code = 1
             try:
-                with Journal.open(state, lineage=f"lineage-{number}") as journal:
-                    code = 0 if journal.claim_slot("guests", NOW) else 2
+                with Journal.open(state, journal_id=f"lineage-{number}") as journal:
+                    code = 0 if journal.claim_tick("guests", NOW) else 2
             finally:
                 os._exit(code)
         children.append(child)
@@ -245,7 +245,7 @@ def test_every_write_about_a_job_is_fenced(journal: Journal, state: Path) -> Non
             journal.start_run(run, [a_batch(run)], ())
         started(journal, "vehicles")
     assert journal.batch(batch.id) is not None
-    assert [one.job for one in journal.history()] == ["vehicles", "guests"]
+    assert [item.job for item in journal.history()] == ["vehicles", "guests"]
 
 
 def test_an_epoch_given_by_hand_is_checked_too(journal: Journal, state: Path) -> None:
@@ -278,7 +278,7 @@ def test_two_processes_write_in_turn_and_nobody_sees_a_busy_database(state: Path
             try:
                 with Journal.open(state) as journal:
                     for number in range(100):
-                        if journal.claim_slot("guests", NOW.replace(microsecond=number)):
+                        if journal.claim_tick("guests", NOW.replace(microsecond=number)):
                             os.write(report, b"1")
                 code = 0
             finally:
@@ -305,7 +305,7 @@ def test_a_reader_sees_what_a_writer_committed_and_holds_nobody_up(state: Path) 
 
 
 def test_a_lock_that_is_taken_away_while_it_is_taken_is_taken_anew(state: Path) -> None:
-    """`lading unlock` between our locking the file and our entry in the journal: we hold a file without a name."""
+    """`batchsync unlock` between our locking the file and our entry in the journal: we hold a file without a name."""
     with Journal.open(state) as other:
         away = iter([True])
 
@@ -332,7 +332,7 @@ def test_a_lock_that_is_always_taken_away_is_given_up_in_words(state: Path) -> N
             lease(journal, state, "guests", "me", NOW),
         ):
             pass
-    assert "lading unlock" in caught.value.hint
+    assert "batchsync unlock" in caught.value.hint
 
 
 def test_a_runner_whose_journal_fails_at_the_start_keeps_nobody_waiting(state: Path) -> None:
@@ -363,5 +363,5 @@ def test_a_file_system_that_cannot_lock_is_told(journal: Journal, state: Path, m
         raise OSError(errno.ENOLCK, os.strerror(errno.ENOLCK))
 
     monkeypatch.setattr(fcntl, "flock", flock)
-    with pytest.raises(EnvironmentProblem, match="No locks available"), lease(journal, state, "guests", "me", NOW):
+    with pytest.raises(UnavailableError, match="No locks available"), lease(journal, state, "guests", "me", NOW):
         pass

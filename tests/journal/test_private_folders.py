@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lading.folders import make_private
+from batchsync.util.files import make_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,8 +28,8 @@ def lax() -> Iterator[None]:
 
 def modes(folder: Path) -> dict[str, int]:
     """Return the mode of a folder and of each one below it."""
-    below = (one for one in folder.rglob("*") if one.is_dir())
-    return {str(one.relative_to(folder.parent)): stat.S_IMODE(one.stat().st_mode) for one in (folder, *below)}
+    below = (path for path in folder.rglob("*") if path.is_dir())
+    return {str(item.relative_to(folder.parent)): stat.S_IMODE(item.stat().st_mode) for item in (folder, *below)}
 
 
 @pytest.mark.usefixtures("lax")
@@ -56,10 +56,10 @@ def test_what_is_no_folder_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
 
 @pytest.mark.usefixtures("lax")
 def test_a_first_run_against_the_mocks_leaves_nothing_that_a_real_one_refuses(deployment: Deployment) -> None:
-    bare = {name: text for name, text in os.environ.items() if not name.startswith("LADING_")}
+    bare = {name: text for name, text in os.environ.items() if not name.startswith("BATCHSYNC_")}
     command = deployment.command("sync", "--mocks", "-q")
     subprocess.run(command, cwd=deployment.folder, env=bare, stdout=subprocess.PIPE, check=True)
 
-    found = modes(deployment.folder / ".lading")
+    found = modes(deployment.folder / ".batchsync")
     assert {name for name, mode in found.items() if mode != 0o700} == set()
-    assert {".lading/mocks/vendors/world", ".lading/mocks/baselines/guests"} <= found.keys()
+    assert {".batchsync/mocks/vendors/world", ".batchsync/mocks/baselines/guests"} <= found.keys()

@@ -13,11 +13,11 @@ import pytest
 from journal_samples import DELIVERED, NOW, a_baseline, a_batch, a_run, lived, rejects, snapshot, started
 from sqlite_utils import Database
 
-from lading.core.batch import BatchId
-from lading.core.run import RunState
-from lading.errors import EnvironmentProblem, LadingError, LockedError, StateError
-from lading.journal import Journal, codec, files, store
-from lading.journal.faults import explain
+from batchsync.core.batch import BatchId
+from batchsync.core.run import RunState
+from batchsync.errors import BatchsyncError, LockedError, StateError, UnavailableError
+from batchsync.journal import Journal, codec, files, store
+from batchsync.journal.sqlite_errors import explain
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 def filled(folder: Path) -> None:
     """Write a journal with something in every table, and close it."""
-    with Journal.open(folder, lineage="lineage-1") as journal:
+    with Journal.open(folder, journal_id="lineage-1") as journal:
         one, _ = started(journal, batches=2)
         journal.deliver(lived(journal, one), DELIVERED, baseline=a_baseline(one), rejects=rejects(30))
 
@@ -59,7 +59,7 @@ def no_file_above(size: int) -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, handler)
 
 
-def refused(folder: Path, kind: type[LadingError], match: str, *, read_only: bool = False) -> None:
+def refused(folder: Path, kind: type[BatchsyncError], match: str, *, read_only: bool = False) -> None:
     with pytest.raises(kind, match=match) as caught:
         Journal.open(folder, read_only=read_only)
     assert caught.value.hint, "every refusal says what to do"
@@ -71,25 +71,25 @@ def findings(folder: Path) -> str:
 
 
 def test_a_folder_whose_name_is_too_long_is_told(tmp_path: Path) -> None:
-    refused(tmp_path / ("x" * 300), EnvironmentProblem, "File name too long")
+    refused(tmp_path / ("x" * 300), UnavailableError, "File name too long")
 
 
 def test_a_path_that_cannot_be_looked_at_is_told(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(EnvironmentProblem, match="Not a directory"):
-        files.look_at(tmp_path / "file" / "journal.db")
+    with pytest.raises(UnavailableError, match="Not a directory"):
+        files.inspect(tmp_path / "file" / "journal.db")
 
 
 @pytest.mark.parametrize("name", ["create.lock", "journal.anchor"])
 def test_a_folder_in_the_place_of_a_small_file_is_told(state: Path, name: str) -> None:
     (state / name).mkdir(parents=True)
     state.chmod(0o700)
-    refused(state, EnvironmentProblem, "cannot be used: Is a directory")
+    refused(state, UnavailableError, "cannot be used: Is a directory")
 
 
 def test_a_disk_that_takes_no_new_journal_is_told_and_leaves_none(state: Path) -> None:
     with no_file_above(4096):
-        refused(state, EnvironmentProblem, "could not be (read or )?written")
+        refused(state, UnavailableError, "could not be (read or )?written")
     assert not (state / "journal.db").exists()
     with Journal.open(state) as journal:
         started(journal)
@@ -98,7 +98,7 @@ def test_a_disk_that_takes_no_new_journal_is_told_and_leaves_none(state: Path) -
 def test_a_disk_that_fails_in_the_middle_of_a_write_is_told_and_nothing_is_lost(journal: Journal) -> None:
     batch = lived(journal, started(journal)[0])
     before = snapshot(journal)
-    with no_file_above(300_000), pytest.raises(EnvironmentProblem) as caught:
+    with no_file_above(300_000), pytest.raises(UnavailableError) as caught:
         journal.deliver(batch, DELIVERED, baseline=None, rejects=rejects(20_000))
     assert caught.value.hint
     assert snapshot(journal) == before
@@ -107,7 +107,7 @@ def test_a_disk_that_fails_in_the_middle_of_a_write_is_told_and_nothing_is_lost(
 def test_a_file_system_without_write_ahead_log_is_refused(tmp_path: Path) -> None:
     """A database in memory stays in memory mode, as one on some network file systems stays in delete mode."""
     db = Database(sqlite3.connect(":memory:", isolation_level=None))
-    with pytest.raises(EnvironmentProblem, match="stays in memory mode") as caught:
+    with pytest.raises(UnavailableError, match="stays in memory mode") as caught:
         store._set_pragmas(db, tmp_path / "journal.db", read_only=False)
     assert "local disk" in caught.value.hint
     db.close()
@@ -117,7 +117,7 @@ def test_a_sqlite_library_that_ignores_what_durability_needs_is_refused(
     state: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(store._PRAGMAS, "trusted_schema", 7)
-    refused(state, EnvironmentProblem, "does not keep to PRAGMA trusted_schema = 7")
+    refused(state, UnavailableError, "does not keep to PRAGMA trusted_schema = 7")
 
 
 def test_a_journal_without_its_name_is_refused(state: Path) -> None:
@@ -127,7 +127,7 @@ def test_a_journal_without_its_name_is_refused(state: Path) -> None:
     refused(state, StateError, "its table meta is empty")
 
 
-@pytest.mark.parametrize("mark", [b"leasesleases", b"slotsslots"])
+@pytest.mark.parametrize("mark", [b"leasesleases", b"ticksticks"])
 def test_a_table_whose_name_is_no_text_any_more_is_told_as_damage(state: Path, mark: bytes) -> None:
     filled(state)
     content = (state / "journal.db").read_bytes()
@@ -164,14 +164,14 @@ def test_an_event_that_was_edited_is_not_believed(state: Path) -> None:
         connection.execute("UPDATE events SET payload = replace(payload, 'timeout', 'success') WHERE no = 4")
     with (
         Journal.open(state) as journal,
-        pytest.raises(StateError, match=r"event 4 of batch .* is not what lading wrote"),
+        pytest.raises(StateError, match=r"event 4 of batch .* is not what batchsync wrote"),
     ):
         journal.events("guests-1-batch-1")
 
 
-def test_an_event_of_a_newer_lading_is_not_guessed_at() -> None:
-    with pytest.raises(StateError, match="an event 'Teleported' that this lading does not know") as caught:
-        codec.read_event("Teleported", codec.iso(NOW), "{}")
+def test_an_event_of_a_newer_batchsync_is_not_guessed_at() -> None:
+    with pytest.raises(StateError, match="an event 'Teleported' that this batchsync does not know") as caught:
+        codec.read_event("Teleported", codec.to_iso(NOW), "{}")
     assert "upgrade" in caught.value.hint
 
 
@@ -181,7 +181,7 @@ def test_a_write_that_contradicts_what_is_there_is_refused_whole(journal: Journa
     twice = replace(a_run(serial=2), id=a_run().id)
     with pytest.raises(StateError, match="refused a write that contradicts what it holds") as caught:
         journal.start_run(twice, [replace(a_batch(twice), id=BatchId("another"))], ())
-    assert "lading doctor" in caught.value.hint
+    assert "batchsync doctor" in caught.value.hint
     assert snapshot(journal) == before
 
 
@@ -199,7 +199,7 @@ def test_what_sqlite_says_beyond_that_is_told_as_it_is(tmp_path: Path) -> None:
         connection.execute("SELECT * FROM nowhere")
     connection.close()
     told = explain(caught.value, tmp_path / "journal.db")
-    assert isinstance(told, EnvironmentProblem)
+    assert isinstance(told, UnavailableError)
     assert "no such table: nowhere" in told.message
 
 
@@ -246,8 +246,8 @@ def test_the_audit_finds_a_run_whose_plan_its_batches_do_not_hold(journal: Journ
     for run in (guests, vehicles):
         row = codec.run_row(run)
         journal._db.execute(
-            "UPDATE runs SET tally = ?, state = ?, seal = ? WHERE id = ?",
-            [row["tally"], row["state"], row["seal"], run.id],
+            "UPDATE runs SET counts = ?, state = ?, checksum = ? WHERE id = ?",
+            [row["counts"], row["state"], row["checksum"], run.id],
         )
     journal._db.table("runs").insert(codec.run_row(a_run("orders")))
 
@@ -262,7 +262,9 @@ def test_the_audit_finds_a_run_whose_plan_its_batches_do_not_hold(journal: Journ
 def test_the_audit_finds_a_run_that_is_being_prepared_and_has_nothing_to_wait_for(journal: Journal) -> None:
     started(journal, batches=2)
     row = codec.run_row(a_run(batches=2, state=RunState.PREPARING))
-    journal._db.execute("UPDATE runs SET state = ?, seal = ? WHERE id = ?", [row["state"], row["seal"], row["id"]])
+    journal._db.execute(
+        "UPDATE runs SET state = ?, checksum = ? WHERE id = ?", [row["state"], row["checksum"], row["id"]]
+    )
     assert "run guests-1 is preparing 20 records, and its batches hold 20" in "\n".join(journal.audit())
 
 
@@ -282,7 +284,7 @@ def test_a_batch_out_of_turn_is_refused(journal: Journal) -> None:
 def test_a_run_that_was_ended_meanwhile_takes_no_more_batches(journal: Journal) -> None:
     run = a_run(batches=2, state=RunState.PREPARING)
     journal.start_run(run, [a_batch(run, 1)], ())
-    journal.cut_run(run.id, NOW)
+    journal.abort_preparation(run.id, NOW)
     with pytest.raises(LockedError, match="run guests-1 was ended by somebody else meanwhile: it is prepared"):
         journal.add_batch(a_batch(run, 2))
 
@@ -291,5 +293,5 @@ def test_who_comes_second_to_make_the_journal_makes_none(state: Path) -> None:
     filled(state)
     store._create(state / "journal.db", "lineage-2")
     with Journal.open(state) as journal:
-        assert journal.lineage == "lineage-1"
+        assert journal.journal_id == "lineage-1"
         assert journal.history()

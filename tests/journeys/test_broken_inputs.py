@@ -79,7 +79,7 @@ CASES = {
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_broken_source_is_told_and_nothing_wrong_is_sent(deployment: Deployment, case: str) -> None:
+def test_broken_source_is_reported_and_nothing_wrong_is_sent(deployment: Deployment, case: str) -> None:
     broken = CASES[case]
     (deployment.folder / "guests.csv").unlink()
     source = deployment.folder / broken.name
@@ -94,14 +94,14 @@ def test_a_broken_source_is_told_and_nothing_wrong_is_sent(deployment: Deploymen
 
     said = (deployment.folder / "last.log").read_text(encoding="utf-8")
     assert broken.says in said
-    fates = [entry["fate"] for entry in deployment.mocks.ledger(CDP)]
+    fates = [entry["outcome"] for entry in deployment.mocks.ledger(CDP)]
     assert fates == ["accepted"] * broken.accepted
     if broken.exit_code == 0:
-        settled = deployment.json("settle", "guests")["runs"][0]["settlement"]
+        settled = deployment.json("show", "guests")["runs"][0]["settlement"]
         assert (settled["accepted"], settled["invalid"]) == (broken.accepted, broken.invalid)
 
 
-def test_an_unreadable_source_is_told(deployment: Deployment) -> None:
+def test_unreadable_source_is_reported(deployment: Deployment) -> None:
     (deployment.folder / "guests.csv").unlink()
     (deployment.folder / "guests.csv").symlink_to("/proc/1/mem")
 

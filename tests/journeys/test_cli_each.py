@@ -44,7 +44,7 @@ def test_order_whose_rows_disagree_is_invalid_and_not_sent(deployment: Deploymen
 
     assert "accepted 1 + invalid 1" in deployment.run("sync", expect=4)
 
-    assert [one["value"]["referenceId"] for one in deployment.mocks.ledger(CDP, values=True)] == ["O2"]
+    assert [item["value"]["referenceId"] for item in deployment.mocks.ledger(CDP, values=True)] == ["O2"]
     [reject] = deployment.json("rejects", "orders")["rejects"]
     assert (reject["key"], reject["field"], reject["code"]) == ("O1", "price", "rows_differ")
     assert "price must be the same in all rows of a key, and differs between rows 1 and 2" in reject["reason"]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from lading.cli import main
+from batchsync.cli import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,7 +60,7 @@ def listener() -> Iterator[Listener]:
 
 
 @pytest.fixture
-def lading(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+def batchsync(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     monkeypatch.chdir(deployment.folder)
     environ = deployment.environ() | {"T": "SUPERSECRET"}
     return lambda *arguments: CliRunner().invoke(main, list(arguments), env=environ)
@@ -85,22 +85,22 @@ def change(deployment: Deployment, old: str, new: str) -> None:
     ],
 )
 def test_query_in_an_expression_makes_no_request(
-    deployment: Deployment, lading: Callable[..., Result], listener: Listener, reader: str, old: str, new: str
+    deployment: Deployment, batchsync: Callable[..., Result], listener: Listener, reader: str, old: str, new: str
 ) -> None:
     change(deployment, old, new.format(call=f"{reader}('{listener.url}/x')"))
     for command in COMMANDS:
-        said = lading(*command)
+        said = batchsync(*command)
         assert said.exit_code == 2, command
         assert "in an expression" in said.output
     assert listener.requests == []
 
 
 def test_environment_in_an_expression_is_neither_sent_nor_printed(
-    deployment: Deployment, lading: Callable[..., Result], listener: Listener
+    deployment: Deployment, batchsync: Callable[..., Result], listener: Listener
 ) -> None:
     change(deployment, "=lower(email)", QUERY.replace("URL", listener.url + "/${T}"))
     for command in COMMANDS:
-        said = lading(*command)
+        said = batchsync(*command)
         assert said.exit_code == 2, command
         assert "jobs.yaml:26:14: ${...} inside of an expression" in said.output
         assert "SUPERSECRET" not in said.output
@@ -108,39 +108,39 @@ def test_environment_in_an_expression_is_neither_sent_nor_printed(
 
 
 def test_local_file_named_in_an_expression_is_not_printed(
-    deployment: Deployment, lading: Callable[..., Result]
+    deployment: Deployment, batchsync: Callable[..., Result]
 ) -> None:
     (deployment.folder / "private.csv").write_text("firstline\n", encoding="utf-8")
     change(deployment, "=lower(email)", "\"=email IN (SELECT x FROM read_csv('private.csv'))\"")
     for command in COMMANDS:
-        said = lading(*command)
+        said = batchsync(*command)
         assert said.exit_code == 2
         assert "firstline" not in said.output
 
 
 def test_query_as_a_name_of_a_column_makes_no_request(
-    deployment: Deployment, lading: Callable[..., Result], listener: Listener
+    deployment: Deployment, batchsync: Callable[..., Result], listener: Listener
 ) -> None:
     source = deployment.folder / "guests.csv"
     head, _, rest = source.read_text(encoding="utf-8").partition("\n")
     query = QUERY.strip('"=').replace("URL", f"{listener.url}/x")
     source.write_text(f'{head},"{query}"\n' + rest.replace("\n", ",a\n"), encoding="utf-8")
     change(deployment, "=initcap(name)", "=initcap(nmae)")
-    assert "the source has no column 'nmae'" in lading("validate").output
+    assert "the source has no column 'nmae'" in batchsync("validate").output
     change(deployment, "=initcap(nmae)", f'"={query}"')
-    assert lading("validate").exit_code == 2
+    assert batchsync("validate").exit_code == 2
     change(deployment, f'"={query}"', f'"{query}"')
-    assert "is the name of a column" in lading("validate").output
+    assert "is the name of a column" in batchsync("validate").output
     assert listener.requests == []
 
 
 def test_column_named_as_a_word_of_queries_is_read_in_double_quotes(
-    deployment: Deployment, lading: Callable[..., Result]
+    deployment: Deployment, batchsync: Callable[..., Result]
 ) -> None:
     source = deployment.folder / "guests.csv"
     source.write_text(source.read_text(encoding="utf-8").replace("email", "select", 1), encoding="utf-8")
     change(deployment, "=lower(email)", '=lower("select")')
-    assert lading("validate").exit_code == 0
+    assert batchsync("validate").exit_code == 0
 
 
 @pytest.mark.parametrize(
@@ -152,11 +152,11 @@ def test_column_named_as_a_word_of_queries_is_read_in_double_quotes(
     ],
 )
 def test_expression_without_its_meaning_is_refused_by_validate_and_sends_nothing(
-    deployment: Deployment, lading: Callable[..., Result], expression: str, advice: str
+    deployment: Deployment, batchsync: Callable[..., Result], expression: str, advice: str
 ) -> None:
     change(deployment, "=initcap(name)", f'"={expression}"')
     for command in ("validate", "sync"):
-        said = lading(command)
+        said = batchsync(command)
         assert said.exit_code == 2
         assert "jobs.yaml:25:18: " in said.output
         assert advice in said.output
@@ -164,12 +164,12 @@ def test_expression_without_its_meaning_is_refused_by_validate_and_sends_nothing
 
 
 def test_forgotten_equals_sign_is_refused_and_explicit_text_is_sent(
-    deployment: Deployment, lading: Callable[..., Result]
+    deployment: Deployment, batchsync: Callable[..., Result]
 ) -> None:
     change(deployment, "=initcap(name)", "name")
-    said = lading("validate")
+    said = batchsync("validate")
     assert said.exit_code == 2
     assert "jobs.yaml:25:18: firstName: 'name' is the name of a column" in said.output
     assert "Write =name for the value of the column, or == name for the text." in said.output
     change(deployment, "firstName: name", "firstName: == name")
-    assert lading("validate").exit_code == 0
+    assert batchsync("validate").exit_code == 0

@@ -34,9 +34,9 @@ def _rows(folder: Path, *rows: str) -> None:
 
 def _names(deployment: Deployment) -> list[str]:
     """Return the names that the vendor holds, and check that it received each of them once."""
-    received = [one["value"]["lastName"] for one in deployment.mocks.ledger(CDP, values=True)]
+    received = [item["value"]["lastName"] for item in deployment.mocks.ledger(CDP, values=True)]
     assert len(received) == len(set(received))
-    return sorted(one["value"]["lastName"] for one in deployment.mocks.store(CDP))
+    return sorted(item["value"]["lastName"] for item in deployment.mocks.store(CDP))
 
 
 @pytest.mark.parametrize(
@@ -77,4 +77,4 @@ def test_mark_of_an_earlier_spec_does_not_hide_what_a_later_one_sent(deployment:
     assert _names(deployment) == ["FIRST", "SECOND"]
     jobs.write_text(JOBS, encoding="utf-8")
     deployment.run("sync")
-    assert sorted(one["value"]["lastName"] for one in deployment.mocks.store(CDP)) == ["First", "Second"]
+    assert sorted(item["value"]["lastName"] for item in deployment.mocks.store(CDP)) == ["First", "Second"]

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
+from batchsync.cli import main
 from kit.gateway import BDP, CDP, CREDENTIALS, ENCODINGS, VERBS, Gateway, gateway, leaks, secrets_of
-from lading.cli import main
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,7 +41,7 @@ def environ(at: Gateway, folder: Path, state: Path) -> dict[str, str]:
     ready = folder / "ready.json"
     vendors = {at.vendor: {"base_url": at.url, "credentials": CREDENTIALS[at.vendor]}}
     ready.write_text(json.dumps({"vendors": vendors, "clock_url": f"{at.mocks.url}/_mock/clock"}), encoding="utf-8")
-    return {"LADING_MOCKS_AT": str(ready), "LADING_STATE": str(state), "NO_COLOR": "1"}
+    return {"BATCHSYNC_MOCKS_AT": str(ready), "BATCHSYNC_STATE": str(state), "NO_COLOR": "1"}
 
 
 def write_rows(folder: Path, number: int) -> None:

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from ruamel.yaml import YAML
 
-from lading.app import App
-from lading.settings import Settings
+from batchsync.app import App
+from batchsync.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,13 +34,15 @@ def pipeline() -> dict[str, Any]:
 
 
 def steps(job: str) -> list[str]:
-    """Return the commands of lading that a job of the workflow runs."""
-    return [one["run"] for one in pipeline()[job]["steps"] if "run" in one and one["run"].startswith("lading ")]
+    """Return the commands of batchsync that a job of the workflow runs."""
+    return [item["run"] for item in pipeline()[job]["steps"] if "run" in item and item["run"].startswith("batchsync ")]
 
 
 def bare() -> dict[str, str]:
-    """Return an environment that says nothing of vendors, in which `lading` is this interpreter's."""
-    kept = {name: text for name, text in os.environ.items() if not name.startswith(("LADING", "MOTORWEB", "SITECORE"))}
+    """Return an environment that says nothing of vendors, in which `batchsync` is this interpreter's."""
+    kept = {
+        name: text for name, text in os.environ.items() if not name.startswith(("BATCHSYNC", "MOTORWEB", "SITECORE"))
+    }
     return kept | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
@@ -61,16 +63,16 @@ def ran(command: str, folder: Path, environ: dict[str, str]) -> str:
 
 
 def test_a_change_is_checked_without_secrets(deployment: Deployment) -> None:
-    assert [one.split()[1] for one in steps("check")] == ["validate", "sync"]
+    assert [step.split()[1] for step in steps("check")] == ["validate", "sync"]
     for command in steps("check"):
         ran(command, deployment.folder, bare())
 
 
-def test_what_a_change_would_send_is_told_with_the_one_credential_that_tells_accounts_apart(
+def test_plan_needs_only_account_credential(
     deployment: Deployment,
 ) -> None:
-    given = {"LADING_STATE": str(deployment.folder / "memory"), "MOTORWEB_CLIENT_ID": "a"}
-    named = [name for name in pipeline()["plan"]["env"] if name != "LADING_STATE"]
+    given = {"BATCHSYNC_STATE": str(deployment.folder / "memory"), "MOTORWEB_CLIENT_ID": "a"}
+    named = [name for name in pipeline()["plan"]["env"] if name != "BATCHSYNC_STATE"]
     (command,) = steps("plan")
     summary = ran(command, deployment.folder, bare() | given | dict.fromkeys(named, "somebody"))
 
@@ -78,7 +80,7 @@ def test_what_a_change_would_send_is_told_with_the_one_credential_that_tells_acc
     assert "G1" not in summary
 
 
-def test_what_is_merged_is_delivered_and_told(deployment: Deployment) -> None:
+def test_merged_change_is_delivered_and_reported(deployment: Deployment) -> None:
     (command,) = steps("deploy")
     summary = ran(command, deployment.folder, deployment.environ() | {"PATH": bare()["PATH"]})
     assert "accepted" in summary
@@ -133,12 +135,12 @@ STORIES = (
 )
 
 
-def test_every_edit_of_the_table_is_tried() -> None:
+def test_every_documented_edit_has_a_test() -> None:
     assert set(ROWS) == {*EDITS, *STORIES}
 
 
 @pytest.mark.parametrize("row", EDITS)
-def test_an_edit_does_what_the_table_says(row: str, deployment: Deployment) -> None:
+def test_edit_has_documented_effect(row: str, deployment: Deployment) -> None:
     edit, expected = EDITS[row]
 
     said = plan(deployment, edit)
@@ -153,7 +155,7 @@ def edited(deployment: Deployment, *edits: Callable[[str], str]) -> None:
         file.write_text(edit(file.read_text(encoding="utf-8")), encoding="utf-8")
 
 
-def test_a_changed_record_is_held_by_max_change_until_it_is_approved_or_the_guard_lets_it(
+def test_max_change_blocks_changed_record_until_approved(
     deployment: Deployment,
 ) -> None:
     edited(deployment, swap("on_removed:", "guards: {max_change: 50%}\n    on_removed:"))
@@ -169,7 +171,7 @@ def test_a_changed_record_is_held_by_max_change_until_it_is_approved_or_the_guar
     assert "29 changed" in deployment.run("sync", "guests")
 
 
-def test_what_went_long_ago_is_removed_when_removals_are_wanted_and_max_remove_holds_it(
+def test_max_remove_blocks_removal_of_earlier_deleted_keys(
     deployment: Deployment,
 ) -> None:
     edited(deployment, swap("on_removed: delete", "on_removed: ignore"))
@@ -206,20 +208,20 @@ def test_removals_after_an_edit_of_the_source_are_held_until_they_are_approved_o
     assert "1 removed" in deployment.run("sync", "guests")
 
 
-def test_a_job_that_is_taken_out_removes_nothing_and_what_it_has_in_flight_waits(deployment: Deployment) -> None:
+def test_removed_job_removes_nothing_and_keeps_open_batches(deployment: Deployment) -> None:
     file = deployment.folder / "jobs.yaml"
     whole = file.read_text(encoding="utf-8")
     deployment.run("sync", "guests", "--no-wait", expect=5)
     edited(deployment, lambda text: text[: text.index("  guests:")])
     deployment.run("sync", "--quiet")
     assert "guests" in deployment.run("status")
-    assert {one["mode"] for one in deployment.mocks.ledger("sitecore-cdp", values=True)} == {"upsert"}
+    assert {item["mode"] for item in deployment.mocks.ledger("sitecore-cdp", values=True)} == {"upsert"}
     file.write_text(whole, encoding="utf-8")
     assert "accepted 29" in deployment.run("resume")
 
 
 @pytest.mark.parametrize(("old", "new"), [("${SITECORE_CLIENT_KEY}", "${OTHER_KEY}"), ("engage-eu", "engage-us")])
-def test_what_one_account_holds_says_nothing_of_another(
+def test_baselines_of_accounts_are_separate(
     old: str, new: str, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SITECORE_CLIENT_KEY", "one")
@@ -234,4 +236,4 @@ def test_what_one_account_holds_says_nothing_of_another(
 def identity() -> str:
     """Return the name of the account to which guests go, under which the memory of what it holds is kept."""
     with App(Settings()) as app:
-        return app.identity(*app.jobs(["guests"]))
+        return app.account_id(*app.jobs(["guests"]))

@@ -28,14 +28,14 @@ jobs:
 """
 ASK = """
 import json
-from lading.app import App
-from lading.settings import Settings
+from batchsync.app import App
+from batchsync.settings import Settings
 with App(Settings()) as app:
     path = app.data
 import polars
 print(json.dumps([polars.thread_pool_size(), path.threads]))
 """
-VARIABLES = ("LADING_THREADS", "LADING_MEMORY", "POLARS_MAX_THREADS")
+VARIABLES = ("BATCHSYNC_THREADS", "BATCHSYNC_MEMORY", "POLARS_MAX_THREADS")
 
 
 def asked(folder: Path, resources: str, **variables: str) -> list[int | None]:
@@ -43,7 +43,7 @@ def asked(folder: Path, resources: str, **variables: str) -> list[int | None]:
     (folder / "jobs.yaml").write_text(JOBS.format(resources=resources), encoding="utf-8")
     (folder / "guests.csv").write_text("id\na\n", encoding="utf-8")
     environ = {name: value for name, value in os.environ.items() if name not in VARIABLES} | variables
-    environ["PYTHONPATH"] = os.pathsep.join(str(Path(one).resolve()) for one in sys.path if one)
+    environ["PYTHONPATH"] = os.pathsep.join(str(Path(item).resolve()) for item in sys.path if item)
     said = subprocess.run([sys.executable, "-c", ASK], cwd=folder, env=environ, capture_output=True, check=True)
     found: list[int | None] = json.loads(said.stdout)
     return found
@@ -55,9 +55,9 @@ def asked(folder: Path, resources: str, **variables: str) -> list[int | None]:
         ("threads: 3", {}, 3),
         ("memory: small", {}, 1),
         ("memory: small\nthreads: 2", {}, 2),
-        ("threads: 3", {"LADING_THREADS": "2"}, 2),
-        ("memory: small", {"LADING_MEMORY": "normal", "LADING_THREADS": "5"}, 5),
-        ("memory: normal", {"LADING_MEMORY": "small"}, 1),
+        ("threads: 3", {"BATCHSYNC_THREADS": "2"}, 2),
+        ("memory: small", {"BATCHSYNC_MEMORY": "normal", "BATCHSYNC_THREADS": "5"}, 5),
+        ("memory: normal", {"BATCHSYNC_MEMORY": "small"}, 1),
     ],
 )
 def test_threads_and_memory_are_taken_from_the_environment_before_jobs_yaml(

@@ -46,11 +46,13 @@ def wrong(deployment: Deployment, zygote: Zygote, number: int) -> Iterator[str]:
     for vendor in (CDP, BDP):
         counts: Counter[str] = deployment.delivered(vendor)
         for name, count in counts.items():
-            if count > 1 and not any(one in name for one in _COME_AND_GO):
+            if count > 1 and not any(item in name for item in _COME_AND_GO):
                 yield f"{vendor} got {count} times: {name}"
-        yield from (f"{vendor}: two uploads: {one}" for one in deployment.mocks.batches(vendor) if one["uploads"] > 1)
-    guests = [one.get("value", one) for one in deployment.mocks.store(CDP)]
-    held = {one["identifiers"][0]["id"] for one in guests if one.get("identifiers")}
+        yield from (
+            f"{vendor}: two uploads: {batch}" for batch in deployment.mocks.batches(vendor) if batch["uploads"] > 1
+        )
+    guests = [item.get("value", item) for item in deployment.mocks.store(CDP)]
+    held = {guest["identifiers"][0]["id"] for guest in guests if guest.get("identifiers")}
     if lost := {f"G{n}" for n in range(1, 12 + number % 5)} - held:
         yield f"{CDP} never got {', '.join(sorted(lost))}"
     for run in zygote.json("history", "--limit", "5")["runs"]:

@@ -11,13 +11,13 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lading_mocks.faults import Fault
+from batchsync_mocks.faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from lading_mocks.serving import Running
+    from batchsync_mocks.serving import Running
 
 BDP, CDP = "motorweb-bdp", "sitecore-cdp"
 
@@ -62,8 +62,8 @@ class Deployment:
     mocks: Running
 
     def command(self, *arguments: str) -> list[str]:
-        """Return the command line that runs lading here."""
-        return [sys.executable, "-m", "lading", *arguments]
+        """Return the command line that runs batchsync here."""
+        return [sys.executable, "-m", "batchsync", *arguments]
 
     def environ(self) -> dict[str, str]:
         """Return the environment in which every connection reaches the mocks and waiting takes no time."""
@@ -76,14 +76,14 @@ class Deployment:
             "clock_url": f"{self.mocks.url}/_mock/clock",
         }
         ready.write_text(json.dumps(told), encoding="utf-8")
-        return {**os.environ, "LADING_MOCKS": "1", "LADING_MOCKS_AT": str(ready), "NO_COLOR": "1"}
+        return {**os.environ, "BATCHSYNC_MOCKS": "1", "BATCHSYNC_MOCKS_AT": str(ready), "NO_COLOR": "1"}
 
     def results(self, name: str) -> Path:
         """Return where the answers of mocks come to be that jobs.yaml wants at this path, relative to its folder."""
-        return self.folder / ".lading" / "mocks" / "results" / name
+        return self.folder / ".batchsync" / "mocks" / "results" / name
 
     def run(self, *arguments: str, expect: int = 0, timeout: float = 60) -> str:
-        """Run lading to its end, check its exit code, and return what it printed on stdout."""
+        """Run batchsync to its end, check its exit code, and return what it printed on stdout."""
         done = subprocess.run(
             self.command(*arguments),
             cwd=self.folder,
@@ -99,11 +99,11 @@ class Deployment:
         return done.stdout
 
     def json(self, *arguments: str, expect: int = 0) -> Any:
-        """Run lading with JSON output and return the result part of its envelope."""
+        """Run batchsync with JSON output and return the result part of its envelope."""
         return json.loads(self.run("-o", "json", *arguments, expect=expect))["result"]
 
     def kill_when(self, seen: Callable[[], bool], *arguments: str, within: float = 30) -> None:
-        """Start lading and `kill -9` it as soon as `seen` is true."""
+        """Start batchsync and `kill -9` it as soon as `seen` is true."""
         with (self.folder / "killed.log").open("ab") as log:
             process = subprocess.Popen(
                 self.command(*arguments), cwd=self.folder, env=self.environ(), stdout=log, stderr=log
@@ -119,11 +119,11 @@ class Deployment:
             process.wait()
 
     def kill_during(self, vendor: str, method: str, path: str, *arguments: str, hold: float = 0.6) -> None:
-        """Start lading and kill it while the vendor works on the first request of this kind, which it then finishes."""
+        """Start batchsync and kill it while the vendor processes the first request of this kind."""
         fault = Fault(kind="delay", vendor=vendor, method=method, path=path, seconds=hold)
         self.mocks.disarm()
         self.mocks.arm(fault)
-        self.kill_when(lambda: any(one["struck"] for one in self.mocks.faults()), *arguments)
+        self.kill_when(lambda: any(item["hits"] for item in self.mocks.faults()), *arguments)
         time.sleep(hold + 0.2)
         self.mocks.disarm()
 

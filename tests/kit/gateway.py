@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from werkzeug import Request
 
-    from lading_mocks.serving import Running
+    from batchsync_mocks.serving import Running
 
 BDP, CDP = "motorweb-bdp", "sitecore-cdp"
 CREDENTIALS: dict[str, dict[str, str]] = {
@@ -101,7 +101,7 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
     "JSON of Go": lambda text: json.dumps(text).replace("<", "\\u003c").replace(">", "\\u003E").replace("&", "\\u0026"),
     "HTML-escaped": html.escape,
     "HTML-escaped base64": lambda text: b64(text).translate({43: "&#43;", 47: "&#x2F;", 61: "&#61;"}),
-    "HTML entities": lambda text: "".join(f"&#{ord(one)};" for one in text),
+    "HTML entities": lambda text: "".join(f"&#{ord(item)};" for item in text),
     "hex": lambda text: text.encode().hex(),
 }
 
@@ -190,7 +190,7 @@ class Gateway:
                 document = json.loads(content)
                 self._tokens[TOKEN] = document["access_token"]
                 content = json.dumps(document | {"access_token": TOKEN}).encode()
-            kept = [(name, one) for name, one in answer.getheaders() if name.lower() in {"content-type", "date"}]
+            kept = [(name, item) for name, item in answer.getheaders() if name.lower() in {"content-type", "date"}]
             return Response(content, status=answer.status, headers=kept)
         finally:
             connection.close()
@@ -235,7 +235,7 @@ def leaks(text: str, secrets: Mapping[str, str], depth: int = 3) -> set[str]:
     """Return the names of the secrets that a text shows, as they are or once decoded; and of halves of long ones."""
     seen, level = {text}, [text]
     for _ in range(depth):
-        level = list({view for one in level for view in _decoded(one)} - seen)
+        level = list({view for item in level for view in _decoded(item)} - seen)
         seen |= set(level)
     squeezed = {name: (secret, secret[:16], re.sub(r"\s", "", secret)) for name, secret in secrets.items()}
     return {name for name, forms in squeezed.items() if any(form in view for view in seen for form in forms)}

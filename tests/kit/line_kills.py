@@ -18,14 +18,14 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from batchsync.core.batch import Phase
+from batchsync.errors import UnavailableError
+from batchsync.journal.schema import right_shape
+from batchsync.reconcile.loop import WaitPolicy
+from batchsync.reconcile.sync import resume, sync
+from batchsync.spec.vendor_spec import available_vendors, load_vendor
 from kit.matrix import Ending, Plan, Scenario
 from kit.zygote import preloaded
-from lading.core.batch import Phase
-from lading.errors import EnvironmentProblem
-from lading.journal.schema import right_shape
-from lading.reconcile.loop import Patience
-from lading.reconcile.sync import resume, sync
-from lading.spec.vendor_spec import available_vendors, load_vendor
 from simulation.life import Fuse
 from simulation.many import in_memory
 from simulation.wire import plugged
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
     from simulation.life import Process
 
-_ROOMS = tuple(f"/lading/{room}/" for room in ("reconcile", "journal", "sinks"))
+_ROOMS = tuple(f"/batchsync/{room}/" for room in ("reconcile", "journal", "sinks"))
 
 Line = tuple[str, int]
 
@@ -59,8 +59,8 @@ class FromNothing(Scenario):
     def _resume_in(self, one: Process) -> None:
         # Not `sync` again: what a vendor refused for a reason of its own is rightly sent anew by the next run.
         command = resume if one.journal.last_run(self.job) else sync
-        for outcome in command(one.contexts, one.world, Patience()):
-            if outcome.error is not None and not isinstance(outcome.error, EnvironmentProblem):
+        for outcome in command(one.contexts, one.world, WaitPolicy()):
+            if outcome.error is not None and not isinstance(outcome.error, UnavailableError):
                 raise outcome.error
 
 
@@ -76,7 +76,7 @@ def main() -> int:
     right_shape("table", "index")
     for name in available_vendors():
         load_vendor(name)
-    folder = Path(tempfile.mkdtemp(prefix="lading-lines-", dir=in_memory()))
+    folder = Path(tempfile.mkdtemp(prefix="batchsync-lines-", dir=in_memory()))
     try:
         lines = _recorded(given.job, folder)
         deaths = _deaths(lines, given.first, given.every, given.stride)
@@ -127,7 +127,7 @@ def _died_and_judged(job: str, folder: Path, at: int, line: Line) -> str:
         if left[0] == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    where = f"{job} at {line[0].partition('/lading/')[2]}:{line[1]} (line {at})"
+    where = f"{job} at {line[0].partition('/batchsync/')[2]}:{line[1]} (line {at})"
     if (ended := _forked(lambda: _lived(job, folder, die))) != -signal.SIGKILL:
         return f"{where}: the process ended with {ended} instead of being killed"
     told = folder / "told"
@@ -180,8 +180,8 @@ def _lived(job: str, folder: Path, told: Callable[[str, int], None]) -> int:
 def _judge(job: str, folder: Path, told: Path) -> int:
     ending = FromNothing.reopened(job, folder / "scenario").go_on()
     complaints = list(ending.complaints)
-    if not ending.batch.books or ending.batch.books.total != 2:
-        complaints.append(f"its books are {ending.batch.books}")
+    if not ending.batch.counts or ending.batch.counts.total != 2:
+        complaints.append(f"its books are {ending.batch.counts}")
     if ending.batch.phase is not Phase.DELIVERED:
         complaints.append(f"it ended {ending.batch.phase}: {ending.batch.reason}")
     told.write_text("; ".join(complaints), encoding="utf-8")

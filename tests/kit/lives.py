@@ -11,10 +11,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from batchsync.core.batch import Phase, Verb
+from batchsync.core.policy import OnUnknownOutcome
 from kit.matrix import Ending, Plan, Scenario
 from kit.plans import plans
-from lading.core.batch import Phase, Verb
-from lading.core.policy import InDoubt
 from simulation.many import folder
 
 if TYPE_CHECKING:
@@ -32,11 +32,11 @@ class Told:
 
 
 #: What this process knows of earlier shares: a world that was lived in need not be lived in again.
-_ENDINGS: dict[tuple[str, InDoubt | None], dict[tuple[bytes, bool], Ending]] = {}
+_ENDINGS: dict[tuple[str, OnUnknownOutcome | None], dict[tuple[bytes, bool], Ending]] = {}
 
 
 @contextmanager
-def scenario(job: str, doubt: InDoubt | None = None) -> Iterator[Scenario]:
+def scenario(job: str, doubt: OnUnknownOutcome | None = None) -> Iterator[Scenario]:
     """Prepare a scenario in a folder of this process, and leave nothing behind."""
     place = Path(f"{folder()}-{job}-{doubt}")
     made = Scenario(job, place, doubt)
@@ -54,7 +54,7 @@ def share_of_plans(job: str, share: int, shares: int, stride: int) -> Told:
     return lived(job, None, every[share * size : (share + 1) * size], stride)
 
 
-def lived(job: str, doubt: InDoubt | None, given: Iterable[Plan], stride: int = 1) -> Told:
+def lived(job: str, doubt: OnUnknownOutcome | None, given: Iterable[Plan], stride: int = 1) -> Told:
     """Die at every checkpoint (of a stride) of each plan."""
     told = Told()
     with scenario(job, doubt) as one:
@@ -76,12 +76,12 @@ def wrong(one: Scenario, plan: Plan, at: int, ending: Ending) -> Iterator[str]:
         yield f"{where}: {ending.complaints}"
     if batch.phase is Phase.DELIVERED:
         return
-    if batch.phase is not Phase.STUCK:
+    if batch.phase is not Phase.NEEDS_ATTENTION:
         yield f"{where}: {batch.phase}, {batch.reason}"
     # Only this is left when the trouble is over: an allocation in doubt, not to be repeated and not to be asked for.
-    unanswerable = one.doubt is InDoubt.STOP or (one.doubt is InDoubt.ASK and one.job == "vehicles")
-    no_renewal = one.doubt is InDoubt.ASK and one.job == "vehicles" and batch.doubt is None
-    if not unanswerable or not (batch.doubt is Verb.ALLOCATE or no_renewal):
+    unanswerable = one.doubt is OnUnknownOutcome.STOP or (one.doubt is OnUnknownOutcome.ASK and one.job == "vehicles")
+    no_renewal = one.doubt is OnUnknownOutcome.ASK and one.job == "vehicles" and batch.pending_intent is None
+    if not unanswerable or not (batch.pending_intent is Verb.ALLOCATE or no_renewal):
         yield f"{where}: stuck: {batch.reason}"
 
 

@@ -11,17 +11,17 @@ from dataclasses import dataclass, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from batchsync.core.batch import Batch, Phase
+from batchsync.errors import UnavailableError
+from batchsync.journal import Journal
+from batchsync.reconcile.loop import WaitPolicy
+from batchsync.reconcile.plan import describe, prepare
+from batchsync.reconcile.sync import resume
+from batchsync_mocks.clock import Clock
+from batchsync_mocks.control import MockContext
+from batchsync_mocks.serving import VENDORS, MockServer
+from batchsync_mocks.vendor_state import VendorState
 from kit.remains import Remains, Sent
-from lading.core.batch import Batch, Phase
-from lading.errors import EnvironmentProblem
-from lading.journal import Journal
-from lading.reconcile.loop import Patience
-from lading.reconcile.prepare import describe, prepare
-from lading.reconcile.sync import resume
-from lading_mocks.clock import Clock
-from lading_mocks.control import Kit
-from lading_mocks.memory import Memory
-from lading_mocks.serving import VENDORS, MockServer
 from simulation import oracle
 from simulation.clock import START, VirtualTime
 from simulation.deployment import BDP, CDP, VENDOR_OF, Sources
@@ -32,9 +32,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lading.core.policy import InDoubt
-    from lading.reconcile.context import JobContext, World
-    from lading_mocks.faults import Fault
+    from batchsync.core.policy import OnUnknownOutcome
+    from batchsync.reconcile.services import JobContext, Services
+    from batchsync_mocks.faults import Fault
 
 _PORTS = {1001: BDP, 1002: CDP}
 
@@ -88,7 +88,7 @@ class Scenario:
     #: whether the vendors' clock is on the disk, where another process goes on with it
     _lasting = False
 
-    def __init__(self, job: str, folder: Path, doubt: InDoubt | None = None) -> None:
+    def __init__(self, job: str, folder: Path, doubt: OnUnknownOutcome | None = None) -> None:
         """Prepare the run once and keep a copy of everything."""
         self._describe(job, folder, doubt)
         self._begin()
@@ -107,7 +107,7 @@ class Scenario:
         made._open_world()
         return made
 
-    def _describe(self, job: str, folder: Path, doubt: InDoubt | None) -> None:
+    def _describe(self, job: str, folder: Path, doubt: OnUnknownOutcome | None) -> None:
         #: endings by the world that a death left and whether rows may end unknown
         self.endings: dict[tuple[bytes, bool], Ending] = {}
         self._last: tuple[Remains, bytes] | None = None
@@ -121,7 +121,7 @@ class Scenario:
         if job == "vehicles":
             bad = {"id": key, "vin": "SHORT1", "plate": "", "state": ""}
             good = {"id": "V2", "vin": "1HGCM82633A000002", "plate": "", "state": ""}
-        self.sources.rows[job] = {one["id"]: one for one in (bad, good)}
+        self.sources.rows[job] = {item["id"]: item for item in (bad, good)}
         for each in (bad, good):
             self.sources.history[job, each["id"]] = [each]
             self.sources.allowed[job, self.sources.seen(job, each["id"])] = 1
@@ -174,7 +174,7 @@ class Scenario:
             self.network.arm(trouble)
         with plugged(self.network):
             self._resume(fuse)
-        struck = sum(one["struck"] for one in self.kit.faults.report()) + len(self.network.fired)
+        struck = sum(item["hits"] for item in self.kit.faults.report()) + len(self.network.fired)
         self.kit.faults.clear()
         self.network.troubles.clear()
         return struck
@@ -198,12 +198,12 @@ class Scenario:
         """Make the world what it was, with the requests that were under way."""
         remains.put_back(self.folder)
         self._open_world(remains.epoch)
-        for one in remains.sent:
-            self.time.later_at(one.at, one.count, one.what, partial(self.network.land, *one.given))
+        for item in remains.sent:
+            self.time.later_at(item.at, item.count, item.what, partial(self.network.land, *item.given))
 
     def remains(self) -> Remains:
         """Return the world as it is now."""
-        return Remains.of(self.folder, self.time.epoch(), tuple(Sent(*one) for one in self.time.under_way()))
+        return Remains.of(self.folder, self.time.epoch(), tuple(Sent(*item) for item in self.time.under_way()))
 
     def go_on(self) -> Ending:
         """Find the world as a killed process left it on disk, resume until rest, and be judged."""
@@ -226,9 +226,9 @@ class Scenario:
         clock = Clock(epoch, frozen=True)
         (self.folder / "vendors").mkdir(exist_ok=True)
         if self._lasting:
-            clock.live_in(self.folder / "vendors" / "clock.json")
-        vendors = {name: VENDORS[name](Memory(self.folder / "vendors" / name, seed=1), clock) for name in VENDORS}
-        self.kit = Kit(clock=clock, vendors=vendors, folder=self.folder / "vendors")
+            clock.persist_to(self.folder / "vendors" / "clock.json")
+        vendors = {name: VENDORS[name](VendorState(self.folder / "vendors" / name, seed=1), clock) for name in VENDORS}
+        self.kit = MockContext(clock=clock, vendors=vendors, folder=self.folder / "vendors")
         self.time = VirtualTime(clock)
         self.fuse = Fuse()
         servers = {port: MockServer(self.kit, vendors[name], "127.0.0.1", port, None) for port, name in _PORTS.items()}
@@ -255,10 +255,10 @@ class Scenario:
     def _resume_in(self, one: Process) -> None:
         contexts = one.contexts
         if self.doubt is not None:
-            changed = {"allocation_in_doubt": self.doubt}
+            changed = {"on_unknown_allocation": self.doubt}
             contexts = tuple(replace(each, policy=replace(each.policy, **changed)) for each in contexts)
-        for outcome in resume(contexts, one.world, Patience()):
-            if outcome.error is not None and not isinstance(outcome.error, EnvironmentProblem):
+        for outcome in resume(contexts, one.world, WaitPolicy()):
+            if outcome.error is not None and not isinstance(outcome.error, UnavailableError):
                 raise outcome.error
 
     def _batch(self) -> Batch:
@@ -270,7 +270,7 @@ class Scenario:
         with Journal.open(self.state) as journal:
             batches = oracle.all_batches(journal, (self.job,))
             yield from oracle.never_twice(slots, self.sources)
-            yield from oracle.books_are_true(slots, batches, doubtful=[one.id for one in batches if plan.doubtful])
+            yield from oracle.books_are_true(slots, batches, doubtful=[item.id for item in batches if plan.doubtful])
             yield from oracle.tickets_follow(self.kit.vendors, batches)
             yield from oracle.equations_hold(journal, (self.job,))
             yield from _content_once(slots, batches)
@@ -281,17 +281,17 @@ class Scenario:
                 yield from oracle.results_are_whole(slots, self.sources, journal, self.folder)
 
 
-def prepare_whole(context: JobContext, world: World) -> None:
+def prepare_whole(context: JobContext, world: Services) -> None:
     """Seal a run to its end, and send nothing."""
     with prepare(context, world, describe(context, world)) as preparation:
-        while preparation.more:
+        while preparation.preparing:
             preparation.take()
 
 
 def _content_once(slots: dict[str, oracle.Slot], batches: list[Batch]):  # noqa: ANN202 - an iterator of texts
-    held = [one for one in slots.values() if one.md5 is not None]
+    held = [slot for slot in slots.values() if slot.md5 is not None]
     if len(held) > 1:
         yield f"the content stands in {len(held)} slots"
-    for one in held:
-        if one.md5 != batches[0].file.md5:
+    for item in held:
+        if item.md5 != batches[0].file.md5:
             yield "the vendor holds something that was never sealed"

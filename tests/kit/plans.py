@@ -7,8 +7,8 @@ import re
 from itertools import product
 from typing import TYPE_CHECKING
 
+from batchsync_mocks.faults import Fault
 from kit.matrix import Plan
-from lading_mocks.faults import Fault
 from simulation.deployment import BDP, CDP
 from simulation.trouble import HARMLESS_DAMAGE, LOG_DAMAGE, error_damage, log_damage
 from simulation.wire import Trouble
@@ -86,7 +86,7 @@ def doubts(job: str) -> Iterator[Plan]:
     vendor = VENDOR[job]
     for act in (ALLOCATE[vendor], UPLOAD):
         yield Plan(f"lost {act['path']}", (Fault(kind="lose_answer", vendor=vendor, **act),))
-    yield from (one for one in plans(job) if one.name.startswith("allocation lands"))
+    yield from (plan for plan in plans(job) if plan.name.startswith("allocation lands"))
     again = (Fault(kind="reset_answer", vendor=vendor, times=2, **ALLOCATE[vendor]),)
     yield Plan("allocation reset, twice", again)
 
@@ -97,9 +97,9 @@ def _liars(job: str, poll: dict[str, str]) -> Iterator[Plan]:
     running = "processing" if vendor == CDP else "VALIDATING"
     yield Plan("a word backwards", troubles=(Trouble("damage", vendor, **poll, nth=2, times=2, change=_word(running)),))
     huge = Trouble("damage", vendor, **UPLOAD, change=lambda _: b"x" * (5 << 20))
-    yield Plan("upload answered with more than lading reads", troubles=(huge,))
+    yield Plan("upload answered with more than batchsync reads", troubles=(huge,))
     huge = Trouble("damage", vendor, **ALLOCATE[vendor], change=lambda _: b"x" * (5 << 20))
-    yield Plan("allocation answered with more than lading reads", troubles=(huge,))
+    yield Plan("allocation answered with more than batchsync reads", troubles=(huge,))
     yield Plan("no word", troubles=(Trouble("damage", vendor, **poll, times=2, change=lambda _: b"{}"),))
     if vendor == BDP:
         for how in ("doubled", "strange", "emptied"):

@@ -84,11 +84,11 @@ class Remains:
 
         `scratch` is a folder to open a copy of the journal in.
         """
-        rest = {name: one for name, one in self.files.items() if name not in _OF_JOURNAL}
+        rest = {name: item for name, item in self.files.items() if name not in _OF_JOURNAL}
         return hashlib.blake2b(self._digest(rest) + self._journal(scratch), digest_size=20).digest()
 
     def _digest(self, files: dict[str, tuple[int, bytes | None]]) -> bytes:
-        found = hashlib.blake2b(repr((self.epoch, [one.told for one in self.sent])).encode(), digest_size=20)
+        found = hashlib.blake2b(repr((self.epoch, [item.told for item in self.sent])).encode(), digest_size=20)
         for name in sorted(files):
             mode, content = files[name]
             found.update(f"{name}\0{mode}\0{-1 if content is None else len(content)}\0".encode())
@@ -122,11 +122,11 @@ def _entries(folder: Path) -> Iterator[tuple[str, tuple[int, bytes | None]]]:
 
 def _below(path: str, name: str) -> Iterator[tuple[str, tuple[int, bytes | None]]]:
     with os.scandir(path) as found:
-        for one in sorted(found, key=lambda entry: entry.name):
-            mode = one.stat(follow_symlinks=False).st_mode & 0o777
-            if one.is_dir(follow_symlinks=False):
-                yield f"{name}/{one.name}", (mode, None)
-                yield from _below(one.path, f"{name}/{one.name}")
+        for item in sorted(found, key=lambda entry: entry.name):
+            mode = item.stat(follow_symlinks=False).st_mode & 0o777
+            if item.is_dir(follow_symlinks=False):
+                yield f"{name}/{item.name}", (mode, None)
+                yield from _below(item.path, f"{name}/{item.name}")
             else:
-                with open(one.path, "rb") as stream:  # noqa: PTH123 - thousands of times
-                    yield f"{name}/{one.name}", (mode, stream.read())
+                with open(item.path, "rb") as stream:  # noqa: PTH123 - thousands of times
+                    yield f"{name}/{item.name}", (mode, stream.read())

@@ -36,7 +36,7 @@ def bring(folder: Path, share: int, of: int, what: object) -> list[Any] | None:
         fcntl.flock(lock, fcntl.LOCK_EX)
         (folder / f"{share}.pickle").write_bytes(pickle.dumps(what))
         there = sorted(folder.glob("*.pickle"))
-        return [pickle.loads(one.read_bytes()) for one in there] if len(there) == of else None  # noqa: S301 - ours
+        return [pickle.loads(item.read_bytes()) for item in there] if len(there) == of else None  # noqa: S301 - ours
 
 
 class _Here(Executor):

@@ -18,7 +18,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import lading_mocks
+import batchsync_mocks
 from kit.changing import finish, write, wrong
 from kit.deployment import JOBS, Deployment
 from kit.zygote import Zygote
@@ -51,10 +51,10 @@ def main() -> int:
     if not can_trace():
         sys.stdout.write("strace is not here, or may not trace: nothing was done\n")
         return 0
-    folder = Path(tempfile.mkdtemp(prefix="lading-syscalls-", dir=in_memory()))
+    folder = Path(tempfile.mkdtemp(prefix="batchsync-syscalls-", dir=in_memory()))
     try:
         (folder / "jobs.yaml").write_text(JOBS, encoding="utf-8")
-        with lading_mocks.serve(state_dir=folder / "vendors") as mocks:
+        with batchsync_mocks.serve(state_dir=folder / "vendors") as mocks:
             deployment = Deployment(folder, mocks)
             with Zygote(deployment) as zygote:
                 calls, kills, bad = _all(deployment, zygote, given.first, given.stride)
@@ -84,7 +84,7 @@ def _all(deployment: Deployment, zygote: Zygote, first: int, stride: int) -> tup
         # strace counts each kind of call by itself.
         kills += _traced(deployment, ["-e", f"inject={name}:signal=KILL:when={at}"]) == -signal.SIGKILL
         finish(zygote)
-        bad += [f"{name} {at}: {one}" for one in wrong(deployment, zygote, number)]
+        bad += [f"{name} {at}: {item}" for item in wrong(deployment, zygote, number)]
         if bad:
             break
     return len(moments), kills, bad

@@ -1,6 +1,6 @@
 """`python -m kit.zygote`: runs the real command line in forks of a process that has everything imported already.
 
-Half of the life of a short `lading sync` is the starting of Python. A fork begins where that is over, so that a kill
+Half of the life of a short `batchsync sync` is the starting of Python. A fork begins where that is over, so that a kill
 costs a fraction, and strikes something. It reads one JSON order a line, and answers each with one line. The parent
 imports and runs nothing, so that a fork is safe.
 """
@@ -18,8 +18,8 @@ import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import lading
-from lading.cli.root import main as command
+import batchsync
+from batchsync.cli.root import main as command
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -48,7 +48,7 @@ class Zygote:
     def __init__(self, deployment: Deployment) -> None:
         """Start it; it is ready when the first order is answered."""
         self.log = deployment.folder / "forks.log"
-        path = os.pathsep.join(one for one in sys.path if one)
+        path = os.pathsep.join(item for item in sys.path if item)
         self._process = subprocess.Popen(
             [sys.executable, "-m", "kit.zygote"],
             cwd=deployment.folder,
@@ -88,9 +88,9 @@ class Zygote:
 
 def preloaded() -> None:
     """Import everything that any command imports, and what it imports only when it is needed."""
-    for one in pkgutil.walk_packages(lading.__path__, "lading."):
-        if not one.name.endswith("__main__"):
-            importlib.import_module(one.name)
+    for package in pkgutil.walk_packages(batchsync.__path__, "batchsync."):
+        if not package.name.endswith("__main__"):
+            importlib.import_module(package.name)
     for name in ("polars", "polars_hash", "requests", "ruamel.yaml", "encodings.idna"):
         importlib.import_module(name)
 

@@ -1,4 +1,4 @@
-"""What the tests of reconciling share stands beside them in `office`."""
+"""Shared fixtures of the reconcile tests."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 # Test folders are no packages, so what several test files share is found by its folder.
 sys.path.insert(0, str(Path(__file__).parent))
 
-from office import Office
+from harness import Harness
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def office(deployment: Deployment) -> Iterator[Office]:
+def harness(deployment: Deployment) -> Iterator[Harness]:
     """The engine, wired in this process, over real HTTP to mocks whose clock the engine waits by."""
-    with Office.opened(deployment) as opened:
+    with Harness.opened(deployment) as opened:
         yield opened

@@ -61,7 +61,7 @@ def _hunt(given: argparse.Namespace) -> int:
     survivors = 0
     for name in [given.plant] if given.plant else sorted(PLANTS):
         seeds = range(given.seed, given.seed + given.seeds)
-        found = next((one for one in reports(seeds, given.jobs, name) if one.violations), None)
+        found = next((report for report in reports(seeds, given.jobs, name) if report.violations), None)
         survivors += found is None
         what = f"seed {found.seed}: {found.violations[0][:120]}" if found else "SURVIVED"
         say(f"law {PLANTS[name].law}: {name} ({PLANTS[name].does}): {what}")

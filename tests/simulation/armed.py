@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from lading_mocks.control import Kit
+    from batchsync_mocks.control import MockContext
     from simulation.trouble import Planned
     from simulation.wire import Network
 
@@ -17,17 +17,17 @@ if TYPE_CHECKING:
 class Armed:
     """What is armed at the mocks of a kit and on its wire."""
 
-    def __init__(self, kit: Kit, network: Network) -> None:
+    def __init__(self, kit: MockContext, network: Network) -> None:
         """Begin with nothing armed."""
         self._kit, self._network = kit, network
 
     def arm(self, planned: Sequence[Planned]) -> None:
         """Let these faults strike from now on."""
-        for one in planned:
-            if one.fault:
-                self._kit.faults.arm([one.fault])
-            if one.trouble:
-                self._network.arm(one.trouble)
+        for item in planned:
+            if item.fault:
+                self._kit.faults.arm([item.fault])
+            if item.trouble:
+                self._network.arm(item.trouble)
 
     def struck(self) -> bool:
         """Whether any of the faults that are armed struck."""
@@ -35,10 +35,10 @@ class Armed:
 
     def disarm(self, planned: Sequence[Planned]) -> list[Planned]:
         """Take away what `arm` armed; return what of it struck."""
-        struck = dict(zip([id(one) for one in planned if one.fault], self._at_mocks(), strict=True))
-        struck |= dict(zip([id(one) for one in planned if one.trouble], self._on_wire(), strict=True))
+        struck = dict(zip([id(item) for item in planned if item.fault], self._at_mocks(), strict=True))
+        struck |= dict(zip([id(item) for item in planned if item.trouble], self._on_wire(), strict=True))
         self.clear()
-        return [one for one in planned if struck[id(one)]]
+        return [item for item in planned if struck[id(item)]]
 
     def clear(self) -> None:
         """Take everything away."""
@@ -46,7 +46,7 @@ class Armed:
         self._network.troubles.clear()
 
     def _at_mocks(self) -> list[int]:
-        return [one["struck"] for one in self._kit.faults.report()]
+        return [item["hits"] for item in self._kit.faults.report()]
 
     def _on_wire(self) -> list[int]:
         return [counts[1] for _, counts in self._network.troubles]

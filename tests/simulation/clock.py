@@ -1,4 +1,4 @@
-"""One virtual clock for lading and the vendors: sleeping costs nothing, and what is under way lands in its time.
+"""One virtual clock for batchsync and the vendors: sleeping costs nothing, and what is under way lands in its time.
 
 It does not know what lands.
 """
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lading_mocks.clock import Clock
+    from batchsync_mocks.clock import Clock
 
 START = 1_790_000_000.0
 #: Sleeps in one pass before it counts as never coming to rest.

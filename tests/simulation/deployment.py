@@ -11,15 +11,15 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from lading.spec import load
-from lading.spec.vendor_spec import load_vendor
+from batchsync.spec import load
+from batchsync.spec.vendor_spec import load_vendor
 
 if TYPE_CHECKING:
     import random
     from pathlib import Path
 
-    from lading.core.job import Deployment, Job
-    from lading.core.vendor_rules import VendorRules
+    from batchsync.core.job import Deployment, Job
+    from batchsync.core.vendor_rules import VendorRules
 
 BDP, CDP = "motorweb-bdp", "sitecore-cdp"
 VENDOR_OF = {"vehicles": BDP, "guests": CDP, "members": CDP}
@@ -106,7 +106,7 @@ class Sources:
 
     def job(self, name: str) -> Job:
         """Return a job under the spec of now."""
-        return next(one for one in _loaded(self.folder, self.spec).jobs if one.name == name)
+        return next(item for item in _loaded(self.folder, self.spec).jobs if item.name == name)
 
     def edit(self) -> str:
         """Do what a person does to a source, and say what."""
@@ -146,7 +146,7 @@ class Sources:
         return (row["name"].title(), f"spec {self.spec}", row["email"], key)
 
     def invalid(self, name: str, key: str) -> bool:
-        """Whether lading must refuse the row itself."""
+        """Whether batchsync must refuse the row itself."""
         return name != "vehicles" and "@" not in self.rows[name][key]["email"]
 
     def _add(self, name: str) -> None:

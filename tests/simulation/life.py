@@ -1,4 +1,4 @@
-"""One process of lading, from its start to its end or its death. Everything in it is real but time and wire.
+"""One process of batchsync, from its start to its end or its death. Everything in it is real but time and wire.
 
 It judges nothing.
 """
@@ -10,13 +10,13 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
-from lading.aside import Inline
-from lading.data import Columnar
-from lading.journal import Journal
-from lading.journal.lease import lease
-from lading.reconcile.context import Folders, JobContext, World
-from lading.sinks import Sinks
-from lading.vendors.client import connect
+from batchsync.data import PolarsEngine
+from batchsync.journal import Journal
+from batchsync.journal.lease import lease
+from batchsync.reconcile.background import InlineProducer
+from batchsync.reconcile.services import JobContext, Services, StatePaths
+from batchsync.sinks import Sinks
+from batchsync.vendors.client import connect
 from simulation.deployment import VENDOR_OF, rules_of
 
 if TYPE_CHECKING:
@@ -25,8 +25,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from lading.core.batch import Batch, BatchFile
-    from lading.ports import Vendor
+    from batchsync.core.batch import Batch, BatchFile
+    from batchsync.ports import Vendor
     from simulation.clock import VirtualTime
     from simulation.deployment import Sources
 
@@ -106,7 +106,7 @@ class Fused:
 
 _VERBS = {
     "vendor": frozenset({"describe", "allocate", "find", "upload", "poll", "collect", "cancel"}),
-    "data": frozenset({"compare", "settle", "advance"}),
+    "data": frozenset({"compare", "join_outcomes", "apply_verdicts"}),
     "sink": frozenset({"deliver"}),
 }
 
@@ -134,14 +134,16 @@ class Eyes:
         """Keep whom to tell."""
         self._told = told
 
-    def progress(self, *_given: Any, **_named: Any) -> None:
+    def on_progress(self, *_given: Any, **_named: Any) -> None:
         """Do nothing."""
 
-    def moved(self, batch: Batch) -> None:
+    def on_batch_changed(self, batch: Batch) -> None:
         """Tell the phase."""
-        self._told(f"{batch.id} {batch.phase} doubt={batch.doubt} attempt={batch.attempt} {batch.word}")
+        self._told(
+            f"{batch.id} {batch.phase} doubt={batch.pending_intent} attempt={batch.attempt} {batch.vendor_status}"
+        )
 
-    def waiting(self, until: datetime) -> None:
+    def on_waiting(self, until: datetime) -> None:
         """Tell until when."""
         self._told(f"waits until {until.isoformat()}")
 
@@ -150,7 +152,7 @@ class Eyes:
 class Process:
     """A wired engine, as `app` wires it, for one life."""
 
-    world: World
+    world: Services
     contexts: tuple[JobContext, ...]
     journal: Journal
 
@@ -165,20 +167,22 @@ def process(
     rows_max: int,
 ) -> Iterator[Process]:
     """Start a process; whatever ends it, its descriptors are closed as the kernel would."""
-    journal = Journal.open(state, lineage="simulation", trip=fuse.checkpoint)
+    journal = Journal.open(state, journal_id="simulation", trip=fuse.checkpoint)
     try:
         vendors = {name: _vendor(name, clock, credentials, rows_max, fuse) for name in URLS}
         contexts = tuple(_context(name, sources, vendors, rows_max) for name in sources.names)
-        world = World(
+        world = Services(
             clock=clock,
-            memory=journal,
-            data=Fused(Columnar(), "data", _VERBS["data"], fuse),
+            store=journal,
+            data=Fused(PolarsEngine(), "data", _VERBS["data"], fuse),
             sinks=Fused(Sinks(), "sink", _VERBS["sink"], fuse),
-            folders=Folders(state=state),
-            watcher=Eyes(fuse.told),
+            paths=StatePaths(state=state),
+            observer=Eyes(fuse.told),
             shield=contextlib.nullcontext,
             lease=leases(journal, state, clock),
-            aside=lambda work: Inline(lambda stopped: _staged(cast("Generator[BatchFile]", work(stopped)), fuse)),
+            in_background=lambda work: InlineProducer(
+                lambda stopped: _staged(cast("Generator[BatchFile]", work(stopped)), fuse)
+            ),
         )
         yield Process(world=world, contexts=contexts, journal=journal)
     finally:
@@ -194,7 +198,7 @@ def _vendor(
         credentials=credentials[name],
         ca_bundle=None,
         clock=clock,
-        user_agent="lading/simulation",
+        user_agent="batchsync/simulation",
     )
     return Fused(inner, "vendor", _VERBS["vendor"], fuse)
 
@@ -202,7 +206,7 @@ def _vendor(
 def _context(name: str, sources: Sources, vendors: Mapping[str, Any], rows_max: int) -> JobContext:
     rules = rules_of(VENDOR_OF[name], rows_max)
     return JobContext(
-        job=sources.job(name), rules=rules, policy=rules.policy, identity="simulated", vendor=vendors[VENDOR_OF[name]]
+        job=sources.job(name), rules=rules, policy=rules.policy, account_id="simulated", vendor=vendors[VENDOR_OF[name]]
     )
 
 

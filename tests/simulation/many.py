@@ -59,7 +59,7 @@ class Sum:
 
 def folder() -> Path:
     """Return a folder of this process, in memory where the machine has such a thing."""
-    return in_memory() / f"lading-simulation-{os.getpid()}"
+    return in_memory() / f"batchsync-simulation-{os.getpid()}"
 
 
 def in_memory() -> Path:

@@ -14,19 +14,19 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from lading.core.accounting import UnbalancedError
-from lading.core.batch import Batch, Phase, Verdict
-from lading.core.run import settlement_of
-from lading.errors import ExitCode
+from batchsync.core.accounting import UnbalancedError
+from batchsync.core.batch import Batch, Phase, Verdict
+from batchsync.core.run import settlement_of
+from batchsync.errors import ExitCode
 from simulation.deployment import VENDOR_OF
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from lading.journal import Journal
-    from lading.reconcile.sync import JobOutcome
-    from lading_mocks.vendor import Vendor
+    from batchsync.journal import Journal
+    from batchsync.reconcile.sync import JobOutcome
+    from batchsync_mocks.vendor import Vendor
     from simulation.deployment import Seen, Sources
 
 
@@ -47,8 +47,8 @@ def slots_of(vendors: Mapping[str, Vendor]) -> dict[str, Slot]:
     for name, vendor in vendors.items():
         rows: dict[str, list[tuple[Seen, str]]] = defaultdict(list)
         for entry in vendor.entries(values=True):
-            rows[str(entry["batch"]).lower()].append((_seen(entry), entry["fate"]))
-        for batch in sorted(vendor.memory.world.all(), key=lambda one: one.upload.sequence if one.upload else 0):
+            rows[str(entry["batch"]).lower()].append((_seen(entry), entry["outcome"]))
+        for batch in sorted(vendor.state.batches.all(), key=lambda one: one.upload.sequence if one.upload else 0):
             md5 = batch.upload.md5 if batch.upload else None
             found[batch.id] = Slot(name, batch.id, md5, batch.uploads, tuple(rows[batch.id.lower()]))
     return found
@@ -115,11 +115,11 @@ def one_slot_each(slots: Mapping[str, Slot], batches: list[Batch]) -> Iterator[s
     held = Counter(slot.md5 for slot in slots.values() if slot.md5)
     sent: Counter[str] = Counter()
     for batch in batches:
-        if batch.slot is None or batch.slot.id.lower() not in slots:
+        if batch.allocation is None or batch.allocation.id.lower() not in slots:
             if batch.phase is Phase.DELIVERED and batch.verdict not in (Verdict.CANCELLED, Verdict.RESENT):
                 yield f"batch {batch.id} is delivered and has no slot that its vendor knows"
             continue
-        slot = slots[batch.slot.id.lower()]
+        slot = slots[batch.allocation.id.lower()]
         if batch.submitted_at is None or (batch.verdict is Verdict.LOST and slot.md5 is None):
             continue
         sent[batch.file.md5] += 1
@@ -134,13 +134,13 @@ def tickets_follow(vendors: Mapping[str, Vendor], batches: list[Batch]) -> Itera
     """Every slot goes by a name that follows from job, content and attempt: nothing was ever drawn."""
     space = uuid.UUID("6f2f3c1e-6f0a-5f5b-9a50-1b8e5f1f2a77")
     right = {
-        str(uuid.uuid5(space, f"batch\0{one.job}\0{one.file.digest}\0{attempt}"))
-        for one in batches
-        for attempt in range(1, one.attempt + 1)
+        str(uuid.uuid5(space, f"batch\0{batch.job}\0{batch.file.digest}\0{attempt}"))
+        for batch in batches
+        for attempt in range(1, batch.attempt + 1)
     }
     for name, vendor in vendors.items():
-        for held in vendor.memory.world.all():
-            if str(held.reference).removeprefix("lading-") not in right:
+        for held in vendor.state.batches.all():
+            if str(held.reference).removeprefix("batchsync-") not in right:
                 yield f"slot {held.id} of {name} goes by {held.reference}, which follows from no batch"
 
 
@@ -150,11 +150,11 @@ def books_are_true(slots: Mapping[str, Slot], batches: list[Batch], *, doubtful:
     Where a log was `doubtful`, rows may be unknown, but none is accepted or refused that was not: names of batches.
     """
     for batch in batches:
-        if batch.books is None or batch.slot is None or batch.submitted_at is None:
+        if batch.counts is None or batch.allocation is None or batch.submitted_at is None:
             continue
-        slot = slots.get(batch.slot.id.lower())
+        slot = slots.get(batch.allocation.id.lower())
         fates = Counter(fate for _, fate in slot.rows) if slot else Counter()
-        books = batch.books
+        books = batch.counts
         if batch.verdict is Verdict.LOST:
             if books.unknown != batch.file.rows:
                 yield f"batch {batch.id} was lost, and its books say {books}"
@@ -188,7 +188,7 @@ def nothing_more(
     for outcome in outcomes:
         if outcome.exit_code not in (ExitCode.DONE, ExitCode.REJECTS):
             yield f"{outcome.job}: a further sync ended with {int(outcome.exit_code)}"
-        tally, rows = outcome.runs[-1].run.tally, sources.rows[outcome.job]
+        tally, rows = outcome.runs[-1].run.counts, sources.rows[outcome.job]
         if tally.source_rows != len(rows):
             yield f"{outcome.job}: {tally.source_rows} rows were counted of {len(rows)}"
         if tally.invalid != (wrong := sum(sources.invalid(outcome.job, key) for key in rows)):
@@ -197,7 +197,7 @@ def nothing_more(
 
 def equations_hold(journal: Journal, names: tuple[str, ...]) -> Iterator[str]:
     """The journal agrees with itself, and every run's equation holds."""
-    yield from (f"audit: {one}" for one in journal.audit())
+    yield from (f"audit: {item}" for item in journal.audit())
     for name in names:
         yield from (f"run {run.id} is still being prepared" for run in journal.preparing_runs(name))
         for run in journal.history(name, limit=1000):
@@ -269,10 +269,10 @@ def none_unknown(journal: Journal, names: tuple[str, ...]) -> Iterator[str]:
     """No run counts an unknown row any more."""
     for name in names:
         for run in journal.history(name, limit=1000):
-            if unknown := sum(one.books.unknown for one in journal.batches(run.id) if one.books):
+            if unknown := sum(batch.counts.unknown for batch in journal.batches(run.id) if batch.counts):
                 yield f"run {run.id} still counts {unknown} unknown rows"
         last = journal.history(name, limit=1)
-        yield from (f"run {run.id} left unknown rows alone" for run in last if run.tally.standing_unknown)
+        yield from (f"run {run.id} left unknown rows alone" for run in last if run.counts.still_unknown)
 
 
 def _refused(slots: Mapping[str, Slot], sources: Sources, name: str) -> set[str]:
@@ -293,8 +293,8 @@ def _baseline(journal: Journal, name: str, folder: Path) -> set[str]:
     if entry is None:
         return set()
     held: set[str] = set()
-    for one in entry.segments:
-        rows = pl.read_parquet(folder / "baselines" / name / one.file, glob=False).filter(~pl.col("as_before"))
+    for segment in entry.segments:
+        rows = pl.read_parquet(folder / "baselines" / name / segment.file, glob=False).filter(~pl.col("as_before"))
         held -= set(rows["key"])
         held |= set(rows.filter(pl.col("accepted").is_not_null())["key"])
     return held
@@ -303,11 +303,11 @@ def _baseline(journal: Journal, name: str, folder: Path) -> set[str]:
 def _store_agrees(vendor: Vendor, name: str, accepted: Mapping[str, Seen]) -> Iterator[str]:
     """The oracle agrees with itself: what the ledger says was accepted is what the store holds."""
     held = {}
-    for guest in vendor.holdings():
+    for guest in vendor.stored_objects():
         value = guest.get("value", guest)
-        for one in value.get("identifiers", []):
-            if one["provider"] == name:
-                held[one["id"]] = (value["firstName"], value["lastName"], value["email"], one["id"])
+        for item in value.get("identifiers", []):
+            if item["provider"] == name:
+                held[item["id"]] = (value["firstName"], value["lastName"], value["email"], item["id"])
     if held != dict(accepted):
         yield f"{name}: the store holds {sorted(held)}, the ledger accepted {sorted(accepted)}"
 
@@ -338,9 +338,9 @@ def results_are_whole(slots: Mapping[str, Slot], sources: Sources, journal: Jour
 
 def all_batches(journal: Journal, names: tuple[str, ...]) -> list[Batch]:
     """Return every batch of every run."""
-    return [one for name in names for run in journal.history(name, limit=1000) for one in journal.batches(run.id)]
+    return [batch for name in names for run in journal.history(name, limit=1000) for batch in journal.batches(run.id)]
 
 
 def shown(slots: Mapping[str, Slot]) -> str:
     """Return the vendors' side as text, for the transcript."""
-    return json.dumps([[one.id, one.md5, one.uploads, one.rows] for one in slots.values()])
+    return json.dumps([[slot.id, slot.md5, slot.uploads, slot.rows] for slot in slots.values()])

@@ -1,4 +1,4 @@
-"""A person asks the vendors about every row of unknown outcome and says what became of it, as `lading resolve` has it.
+"""Operator of the simulation: resolves every row of unknown outcome by the vendors' ledgers.
 
 What a person says is about all unknown rows of a batch. Where some arrived and some did not, they have them sent again.
 """
@@ -9,13 +9,13 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lading.reconcile.resolve import resolve
+from batchsync.reconcile.resolve import resolve
 from simulation import oracle
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from lading.core.batch import Batch
+    from batchsync.core.batch import Batch
     from simulation.deployment import Seen, Sources
     from simulation.life import Process
     from simulation.oracle import Slot
@@ -41,7 +41,7 @@ def speak(one: Process, slots: Mapping[str, Slot], sources: Sources) -> Said:
     said, came = Said(), oracle.came(slots, sources)
     contexts = {context.job.name: context for context in one.contexts}
     for batch in oracle.all_batches(one.journal, sources.names):
-        if batch.books is None or not batch.books.unknown:
+        if batch.counts is None or not batch.counts.unknown:
             continue
         keys = set(one.journal.unknown_keys(batch.id))
         fates = {key: (seen, fate) for key, seen, fate in _rows(batch, slots, sources) if key in keys}
@@ -71,6 +71,6 @@ def _stands(sources: Sources, job: str, key: str, seen: Seen) -> bool:
 
 def _rows(batch: Batch, slots: Mapping[str, Slot], sources: Sources) -> list[tuple[str, Seen, str]]:
     """Return key, version and fate of each row that the vendor had from a batch."""
-    slot = slots.get(batch.slot.id.lower()) if batch.slot else None
+    slot = slots.get(batch.allocation.id.lower()) if batch.allocation else None
     keys = oracle.keys_of(sources, batch.job)
     return [(keys(seen), seen, fate) for seen, fate in slot.rows] if slot else []

@@ -8,17 +8,17 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lading.core.batch import Batch, Phase
-from lading.errors import EnvironmentProblem, ExitCode, LockedError, UsageError
-from lading.journal import Journal
-from lading.journal.lease import is_held, unlock
-from lading.reconcile.cancel import cancel
-from lading.reconcile.loop import Patience
-from lading.reconcile.sync import JobOutcome, resume, sync
-from lading_mocks.clock import Clock
-from lading_mocks.control import Kit
-from lading_mocks.memory import Memory
-from lading_mocks.serving import VENDORS, MockServer
+from batchsync.core.batch import Batch, Phase
+from batchsync.errors import ExitCode, LockedError, UnavailableError, UsageError
+from batchsync.journal import Journal
+from batchsync.journal.lease import is_held, unlock
+from batchsync.reconcile.cancel import cancel
+from batchsync.reconcile.loop import WaitPolicy
+from batchsync.reconcile.sync import JobOutcome, resume, sync
+from batchsync_mocks.clock import Clock
+from batchsync_mocks.control import MockContext
+from batchsync_mocks.serving import VENDORS, MockServer
+from batchsync_mocks.vendor_state import VendorState
 from simulation import oracle, person, states
 from simulation.armed import Armed, Damage
 from simulation.clock import START, VirtualTime
@@ -32,7 +32,7 @@ from simulation.wire import Network, plugged
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from lading_mocks.vendor import Vendor
+    from batchsync_mocks.vendor import Vendor
     from simulation.trouble import Planned
 
 #: passes within which everything must be at rest once the trouble is over
@@ -53,9 +53,9 @@ class Play:
         _emptied(folder)
         self.report = Report(seed)
         clock = Clock(START, frozen=True)
-        self.kit = Kit(
+        self.kit = MockContext(
             clock=clock,
-            vendors={name: VENDORS[name](Memory(folder / "vendors" / name, seed=seed), clock) for name in VENDORS},
+            vendors={name: VENDORS[name](VendorState(folder / "vendors" / name, seed=seed), clock) for name in VENDORS},
             folder=folder / "vendors",
         )
         self.time = VirtualTime(clock)
@@ -131,7 +131,7 @@ class Play:
     def _life(self) -> None:
         """One process in trouble, which may die."""
         planned = draw_faults(self.draw)
-        self.report.planned.update(one.name for one in planned)
+        self.report.planned.update(item.name for item in planned)
         self.armed.arm(planned)
         self._note_states()
         crash = self.draw.random() < 0.75
@@ -141,7 +141,7 @@ class Play:
         anew = self.draw.random() < 0.75
         self.told(
             f"life: crash {pattern!r} {nth}, wait {wait}, anew {anew}, "
-            f"faults {[(one.name, one.place) for one in planned]}"
+            f"faults {[(item.name, item.place) for item in planned]}"
         )
         withdrawing = self.draw.random() < 0.06
         if self.draw.random() < 0.06:
@@ -167,7 +167,7 @@ class Play:
             self.time.pass_by(TAKES)
             self.told("the state folder was restored from a copy")
             self._sometimes("the state folder was restored from a copy")
-            self._booked = {one.id for one in self._batches(lambda one: one.books is not None)}
+            self._booked = {batch.id for batch in self._batches(lambda one: one.counts is not None)}
 
     def _stopped(self, fuse: Fuse, *, unlocked: bool) -> None:
         """Let another process run while this one is stopped, after somebody unlocked its jobs or without."""
@@ -183,14 +183,16 @@ class Play:
             Fuse(told=self.told), anew=self.draw.random() < 0.5, wait=True, trusted=False, locked=not unlocked
         )
         self.fuse, self.time.sleeps = mine, sleeps
-        if not unlocked and any(one.exit_code is not ExitCode.LOCKED for one in outcomes if one.job in held):
+        if not unlocked and any(
+            outcome.exit_code is not ExitCode.LOCKED for outcome in outcomes if outcome.job in held
+        ):
             self._violated("two processes ran one job at once")
         fuse.fenced = fuse.robbed = unlocked
 
     def _tamper(self) -> None:
         sealed = self._batches(lambda one: one.phase in (Phase.PREPARED, Phase.ALLOCATED))
         if sealed:
-            self.damage.break_one([Path(one.file.path) for one in sealed], self.draw)
+            self.damage.break_one([Path(item.file.path) for item in sealed], self.draw)
             self.told("a sealed file was damaged")
             self._sometimes("a sealed file was damaged")
 
@@ -200,7 +202,7 @@ class Play:
         """Run one process; return how its jobs came out, nothing if it died."""
         self.fuse = fuse
         self.time.sleeps = 0
-        patience = Patience(wait=wait)
+        patience = WaitPolicy(wait=wait)
         self.anew += anew
         try:
             with process(self.state, self.sources, self.time, fuse, self._credentials(), self.rows_max) as one:
@@ -226,7 +228,7 @@ class Play:
                 with one.world.lease(batch.job):
                     cancel(batch, context, one.world)
                 self._sometimes("a person cancelled a batch")
-            except (UsageError, EnvironmentProblem) as refused:
+            except (UsageError, UnavailableError) as refused:
                 self.told(f"not cancelled: {refused.message}")
             return
 
@@ -234,7 +236,7 @@ class Play:
         """Hold what a process said of its runs against what may be said."""
         for outcome in outcomes:
             self.told(f"{outcome.job}: exit {int(outcome.exit_code)} {outcome.error.message if outcome.error else ''}")
-            usual = (EnvironmentProblem, LockedError) if locked else EnvironmentProblem
+            usual = (UnavailableError, LockedError) if locked else UnavailableError
             calm = trusted or not (locked or self.damage.done or self.armed.struck())
             if outcome.error is not None and (calm or not isinstance(outcome.error, usual)):
                 self._violated(f"{outcome.job}: {type(outcome.error).__name__}: {outcome.error.message}")
@@ -244,8 +246,8 @@ class Play:
 
     def _look_for_rest(self, outcome: JobOutcome) -> None:
         """Whoever says that a job is done, or done but for rejects, has left nothing of it open."""
-        for one in self._batches(lambda one: one.job == outcome.job and one.phase is not Phase.DELIVERED):
-            self._violated(f"{outcome.job}: exit {int(outcome.exit_code)}, and {one.id} is {one.phase}")
+        for batch in self._batches(lambda one: one.job == outcome.job and one.phase is not Phase.DELIVERED):
+            self._violated(f"{outcome.job}: exit {int(outcome.exit_code)}, and {batch.id} is {batch.phase}")
 
     def _sometimes(self, *what: str) -> None:
         self.report.sometimes.update(what)
@@ -266,7 +268,7 @@ class Play:
             return []
         with Journal.open(self.state) as journal:
             found = oracle.all_batches(journal, self.sources.names)
-        return [one for one in found if fits(one)] if fits else found
+        return [item for item in found if fits(item)] if fits else found
 
     def _note_states(self) -> None:
         """Note in which of the hard states a process finds the world when it starts."""
@@ -276,14 +278,14 @@ class Play:
 
     def _after(self, struck: list[Planned]) -> None:
         """Note what struck in the life that is over, and which batches may have unknown rows, or be lost, for it."""
-        booked = {one.id: VENDOR_OF[one.job] for one in self._batches(lambda one: one.books is not None)}
-        for one in struck:
-            self.report.fired[one.name] += 1
-            self._sometimes(f"fault {one.name} at {one.place}")
-            vendor = PLACES[one.place][0]
-            if one.leaves_unknown:
+        booked = {batch.id: VENDOR_OF[batch.job] for batch in self._batches(lambda one: one.counts is not None)}
+        for item in struck:
+            self.report.fired[item.name] += 1
+            self._sometimes(f"fault {item.name} at {item.place}")
+            vendor = PLACES[item.place][0]
+            if item.leaves_unknown:
                 self.doubtful |= {name for name, by in booked.items() if by == vendor and name not in self._booked}
-            if one.name in {"vanish", "404"}:
+            if item.name in {"vanish", "404"}:
                 self.forgetful.add(vendor)
         self._booked = set(booked)
 
@@ -299,7 +301,7 @@ class Play:
         begun = self.time.epoch()
         for number in range(1, MOST_PASSES + 1):
             self._pass(Fuse(told=self.told), anew=True, wait=True, trusted=True)
-            stuck = self._batches(lambda one: one.phase is Phase.STUCK)
+            stuck = self._batches(lambda one: one.phase is Phase.NEEDS_ATTENTION)
             if stuck:
                 self._sometimes("a person resumed a stuck batch")
                 self._pass(Fuse(told=self.told), anew=False, wait=True, trusted=True)
@@ -310,8 +312,8 @@ class Play:
                     self._violated(f"it took {self.report.hours:.1f} hours to come to rest")
                 return
         left = [
-            (one.id, str(one.phase), str(one.doubt), one.reason)
-            for one in self._batches(lambda one: one.phase is not Phase.DELIVERED)
+            (batch.id, str(batch.phase), str(batch.pending_intent), batch.reason)
+            for batch in self._batches(lambda one: one.phase is not Phase.DELIVERED)
         ]
         self._violated(f"still not at rest after {MOST_PASSES} passes: {left}")
 
@@ -337,7 +339,7 @@ class Play:
             for batch in batches:
                 events = journal.events(batch.id)
                 self._sometimes(*states.of_a_batch(batch, events))
-                self.told(f"{batch.id} {batch.verdict} {batch.books} {[type(one).__name__ for one in events]}")
+                self.told(f"{batch.id} {batch.verdict} {batch.counts} {[type(event).__name__ for event in events]}")
 
     def _look_for_more(self) -> None:
         """Sync once more, when nothing should be left to do."""
@@ -387,8 +389,8 @@ def play(seed: int, folder: Path) -> Report:
 def _emptied(folder: Path) -> None:
     """Empty the folder, but for the specs, which are the same for every seed."""
     folder.mkdir(parents=True, exist_ok=True)
-    for one in folder.iterdir():
-        if one.is_dir():
-            shutil.rmtree(one)
-        elif one.suffix != ".yaml":
-            one.unlink()
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.suffix != ".yaml":
+            path.unlink()

@@ -11,8 +11,8 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lading.core.batch import Batch, Phase
-from lading.journal import Journal
+from batchsync.core.batch import Batch, Phase
+from batchsync.journal import Journal
 from simulation import oracle
 from simulation.deployment import BDP, VENDOR_OF
 
@@ -43,7 +43,7 @@ class Copy:
         shutil.rmtree(self.kept, ignore_errors=True)
         if self.state.exists():
             # Parts that threads are still writing stand in no journal.
-            shutil.copytree(self.state, self.kept, ignore=shutil.ignore_patterns(".lading-*"), copy_function=_copied)
+            shutil.copytree(self.state, self.kept, ignore=shutil.ignore_patterns(".batchsync-*"), copy_function=_copied)
 
     def batches(self, names: tuple[str, ...]) -> list[Batch]:
         """Return the batches that the copy knows; none when it was not taken."""
@@ -70,10 +70,10 @@ def _copied(source: str, target: str) -> None:
 
 def is_older(then: Sequence[Batch], now: Sequence[Batch]) -> bool:
     """Whether the copy is older than the journal, and everything that the journal did since can be found out."""
-    after = {one.id: one for one in now}
-    if {one.id for one in then} != set(after) or list(then) == list(now):
+    after = {item.id: item for item in now}
+    if {item.id for item in then} != set(after) or list(then) == list(now):
         return False
-    return all(_can_be_asked(one, after[one.id]) for one in then)
+    return all(_can_be_asked(item, after[item.id]) for item in then)
 
 
 def _can_be_asked(then: Batch, now: Batch) -> bool:
@@ -81,5 +81,9 @@ def _can_be_asked(then: Batch, now: Batch) -> bool:
     if then.attempt != now.attempt:
         return False
     # Motorweb cannot be asked by our reference.
-    nameless = VENDOR_OF[then.job] == BDP and then.slot is None
-    return not nameless or (now.slot is None and now.doubt is then.doubt and now.phase in (Phase.PREPARED, then.phase))
+    nameless = VENDOR_OF[then.job] == BDP and then.allocation is None
+    return not nameless or (
+        now.allocation is None
+        and now.pending_intent is then.pending_intent
+        and now.phase in (Phase.PREPARED, then.phase)
+    )

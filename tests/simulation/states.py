@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lading.core.batch import Batch, Phase, Verb
-from lading.core.events import SlotLost, Uploaded
+from batchsync.core.batch import Batch, Phase, Verb
+from batchsync.core.events import AllocationLost, Uploaded
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from lading.reconcile.sync import JobOutcome
+    from batchsync.reconcile.sync import JobOutcome
     from simulation.deployment import Sources
     from simulation.oracle import Slot
 
@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 def of_the_world(batches: Sequence[Batch], slots: Mapping[str, Slot]) -> Iterator[str]:
     """Yield in which states a process finds its batches when it starts."""
     for batch in batches:
-        slot = slots.get(batch.slot.id.lower()) if batch.slot else None
-        if batch.phase is Phase.ALLOCATED and batch.doubt is Verb.UPLOAD:
+        slot = slots.get(batch.allocation.id.lower()) if batch.allocation else None
+        if batch.phase is Phase.ALLOCATED and batch.pending_intent is Verb.UPLOAD:
             arrived = slot is not None and slot.uploads
             yield (
                 "resumed after the upload, before it was recorded"
@@ -28,33 +28,33 @@ def of_the_world(batches: Sequence[Batch], slots: Mapping[str, Slot]) -> Iterato
             )
         elif batch.phase is Phase.ALLOCATED:
             yield "resumed with a slot and without its URL"
-        elif batch.phase is Phase.PREPARED and batch.doubt is Verb.ALLOCATE:
+        elif batch.phase is Phase.PREPARED and batch.pending_intent is Verb.ALLOCATE:
             yield "resumed in doubt about an allocation"
         elif batch.phase is Phase.SUBMITTED and batch.job == "guests":
             yield "resumed a submitted batch"
-        elif batch.phase in (Phase.SETTLED, Phase.COLLECTED, Phase.STUCK, Phase.PREPARED):
+        elif batch.phase in (Phase.FINISHED, Phase.COLLECTED, Phase.NEEDS_ATTENTION, Phase.PREPARED):
             yield f"resumed a batch that is {batch.phase}"
 
 
 def of_runs(outcome: JobOutcome) -> Iterator[str]:
     """Yield what the runs of a job came through."""
     for run in outcome.runs:
-        tally = run.run.tally
-        if tally.unsealed:
+        tally = run.run.counts
+        if tally.unstaged:
             yield "a run was cut short"
-        if tally.held:
+        if tally.deferred:
             yield "a newer version waits for an older one in flight"
-        if tally.standing_rejected:
+        if tally.still_rejected:
             yield "a refused row was not sent again"
-        if tally.standing_unknown:
+        if tally.still_unknown:
             yield "an unknown row was not sent again"
 
 
 def of_a_batch(batch: Batch, events: Sequence[object]) -> Iterator[str]:
     """Yield what a batch came through, and how it ended."""
-    if any(isinstance(one, SlotLost) for one in events):
+    if any(isinstance(event, AllocationLost) for event in events):
         yield "a slot was lost"
-    if any(isinstance(one, Uploaded) and one.slot for one in events):
+    if any(isinstance(event, Uploaded) and event.allocation for event in events):
         yield "a file was found in a slot that nobody knew to be filled"
     if batch.verdict:
         yield f"verdict {batch.verdict}"
@@ -68,5 +68,5 @@ def of_the_story(landed: Collection[str], slots: Mapping[str, Slot], sources: So
     if rejected:
         yield "a row was refused by the vendor"
     for (job, _key), rows in sources.history.items():
-        if job == "vehicles" and any((one["vin"], "", "") in rejected for one in rows[:-1]):
+        if job == "vehicles" and any((row["vin"], "", "") in rejected for row in rows[:-1]):
             yield "a refused row was sent again after it changed"

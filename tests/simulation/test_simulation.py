@@ -1,6 +1,6 @@
 """No life that a seed can draw loses a row, or hands a vendor a second copy of what it may already have.
 
-The default suite plays 2,000 seeds in shares; `LADING_SEEDS=360` plays fewer, and `python -m simulation --help` says
+The default suite plays 2,000 seeds in shares; `BATCHSYNC_SEEDS=360` plays fewer, and `python -m simulation --help` says
 how to play any number by hand, or one seed with everything that happened in it.
 """
 
@@ -20,7 +20,7 @@ from simulation.trouble import EXPECTED
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-SEEDS = int(os.environ.get("LADING_SEEDS", "2000"))
+SEEDS = int(os.environ.get("BATCHSYNC_SEEDS", "2000"))
 SHARES = 40
 #: seeds after which every fault must have struck and every state must have been reached
 ENOUGH = 360
@@ -82,8 +82,8 @@ def test_no_seed_loses_a_row_or_sends_one_twice(
 
 def _judge(sums: list[Sum]) -> None:
     total = Sum()
-    for one in sums:
-        total.add_all(one)
+    for item in sums:
+        total.add_all(item)
     assert total.played == SEEDS
     assert total.crashes > SEEDS // 2
     if SEEDS >= ENOUGH:

@@ -7,7 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from lading_mocks.faults import Fault
+from batchsync_mocks.faults import Fault
 from simulation.deployment import BDP, CDP
 from simulation.wire import Trouble
 
@@ -33,7 +33,7 @@ PLACES = {
     "bdp-reports": (BDP, "GET", r"/reports$"),
     "bdp-results": (BDP, "GET", r"^/_storage"),
 }
-#: what lading must leave to land before it asks, less what a question may be answered late
+#: what batchsync must leave to land before it asks, less what a question may be answered late
 _LATEST = {CDP: 45.0, BDP: 150.0}
 _LAG = {CDP: 10.0, BDP: 25.0}
 #: what a gateway answers although the vendor did the work behind it
@@ -61,18 +61,18 @@ EXPECTED = frozenset({*_ANYWHERE, "late", "expire", "vanish", "rewind", "revoke"
 STOPS = (
     r"^record:begin", r"^deliver:begin", r"^start_run:begin", r"^vendor\.(allocate|upload|find|poll|collect):after",
     r"^add_batch:begin",
-    r"^data\.(compare|stage|settle|advance):after",
+    r"^data\.(compare|stage|join_outcomes|apply_verdicts):after",
 )  # fmt: skip
 #: where a process can die, by the name of the checkpoint
 CRASHES = (
     r"^record:begin", r"^record:event", r"^record:batch", r"^record:commit$", r"^record:committed",
     r"^deliver:begin", r"^deliver:(event|batch|baseline)", r"^deliver:(rejects|run|commit)$", r"^deliver:committed",
     r"^start_run:begin", r"^start_run:(run|batches|rejects)", r"^start_run:commit$", r"^start_run:committed",
-    r"^add_batch:begin", r"^add_batch:(batch|run|commit)$", r"^add_batch:committed", r"^cut_run:",
+    r"^add_batch:begin", r"^add_batch:(batch|run|commit)$", r"^add_batch:committed", r"^abort_preparation:",
     r"^vendor\.allocate:before", r"^vendor\.allocate:after", r"^vendor\.upload:before", r"^vendor\.upload:after",
     r"^vendor\.upload:after", r"^vendor\.find:", r"^vendor\.poll:",
     r"^vendor\.collect:before", r"^vendor\.collect:after",
-    r"^data\.stage:after", r"^data\.settle:", r"^data\.advance:", r"^data\.compare", r"^sink\.deliver:before",
+    r"^data\.stage:after", r"^data\.join_outcomes:", r"^data\.apply_verdicts:", r"^data\.compare", r"^sink\.deliver:before",
     r"^sink\.deliver:after", r"^http:before:PUT", r"^http:after:PUT", r"^http:after:POST", r"^http:after:GET",
     r"^(take|drop)_lease", r"",
 )  # fmt: skip
@@ -85,8 +85,8 @@ def _doubled(lines: list[bytes]) -> list[bytes]:
 def _contradicted(lines: list[bytes]) -> list[bytes]:
     return [
         line
-        for one in lines
-        for line in (one, json.dumps(json.loads(one) | {"code": "200", "message": "Processed"}).encode())
+        for item in lines
+        for line in (item, json.dumps(json.loads(item) | {"code": "200", "message": "Processed"}).encode())
     ]
 
 
@@ -103,7 +103,7 @@ def _emptied(_lines: list[bytes]) -> list[bytes]:
 def log_damage(change: Callable[[list[bytes]], list[bytes]]) -> Callable[[bytes], bytes]:
     """Return what a vendor does that writes its log of lines wrongly."""
     return lambda body: gzip.compress(
-        b"".join(one + b"\n" for one in change(gzip.decompress(body).splitlines())), mtime=0
+        b"".join(item + b"\n" for item in change(gzip.decompress(body).splitlines())), mtime=0
     )
 
 
@@ -118,7 +118,7 @@ def error_damage(change: str) -> Callable[[bytes], bytes]:
         elif change == "emptied":
             said["batchItemsErrors"] = []
         else:
-            said["batchItemsErrors"] = [one | {"inputs": {"vin": "NEVER SENT"}} for one in items[:1]] + items[1:]
+            said["batchItemsErrors"] = [item | {"inputs": {"vin": "NEVER SENT"}} for item in items[:1]] + items[1:]
         return json.dumps(said).encode()
 
     return damaged

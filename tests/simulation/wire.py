@@ -1,6 +1,6 @@
 """The network between the real HTTP client and the mocks, in one process and on one virtual clock.
 
-It carries every request that `lading.vendors.http` sends to the mock's own application. It knows no vendor.
+It carries every request that `batchsync.vendors.http` sends to the mock's own application. It knows no vendor.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from urllib3.exceptions import ProtocolError
 from werkzeug.http import http_date
 from werkzeug.wrappers import Request, Response
 
-from lading.vendors import http as client_http
+from batchsync.vendors import http as client_http
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from lading_mocks.serving import MockServer
+    from batchsync_mocks.serving import MockServer
     from simulation.clock import VirtualTime
 
 

@@ -6,14 +6,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lading.errors import SpecError
-from lading.spec import load, render_problem
+from batchsync.errors import SpecError
+from batchsync.spec import load, render_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from lading.core.job import Deployment
+    from batchsync.core.job import Deployment
 
 WHOLE = """\
 version: 1
@@ -66,8 +66,8 @@ class Workshop:
         """Return what is wrong with a file, as it is shown, with the folder taken off its name."""
         with pytest.raises(SpecError) as caught:
             self.load(text, environ, **more)
-        shown = [render_problem(one) for one in caught.value.problems]
-        return [one.replace(str(self.path), "jobs.yaml") for one in shown]
+        shown = [render_problem(problem) for problem in caught.value.problems]
+        return [item.replace(str(self.path), "jobs.yaml") for item in shown]
 
 
 @pytest.fixture

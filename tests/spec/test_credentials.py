@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from lading.core.job import Connection
-from lading.errors import EnvironmentProblem, ExitCode
-from lading.spec import resolve_credentials
+from batchsync.core.job import Connection
+from batchsync.errors import ExitCode, UnavailableError
+from batchsync.spec import resolve_credentials
 
 
 def connection(**credentials: str) -> Connection:
@@ -49,7 +49,7 @@ def test_a_secret_may_look_like_a_reference() -> None:
     ],
 )
 def test_what_is_missing_is_named_with_its_connection(text: str, environ: dict[str, str], message: str) -> None:
-    with pytest.raises(EnvironmentProblem) as caught:
+    with pytest.raises(UnavailableError) as caught:
         resolve_credentials(connection(key=text), environ, read)
     assert caught.value.message == message
     assert caught.value.exit_code is ExitCode.ENVIRONMENT
@@ -59,7 +59,7 @@ def test_what_is_missing_is_named_with_its_connection(text: str, environ: dict[s
 @pytest.mark.parametrize("content", [b"", b"\n", b"\xff\xfe"])
 def test_a_secret_file_that_holds_no_secret_is_named(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "token").write_bytes(content)
-    with pytest.raises(EnvironmentProblem, match="token"):
+    with pytest.raises(UnavailableError, match="token"):
         resolve_credentials(connection(token=f"${{file:{tmp_path / 'token'}}}"), {}, read)
 
 
@@ -70,7 +70,7 @@ def test_a_connection_does_not_print_its_credentials() -> None:
 def test_every_credential_that_is_missing_is_named_at_once() -> None:
     given = connection(key="${KEY}", word="${WORD}", there="${THERE}", extra="${file:/nowhere/extra}")
 
-    with pytest.raises(EnvironmentProblem) as caught:
+    with pytest.raises(UnavailableError) as caught:
         resolve_credentials(given, {"THERE": "s3cret", "WORD": ""}, read)
 
     assert caught.value.message == (

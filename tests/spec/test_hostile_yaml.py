@@ -9,8 +9,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lading.errors import SpecError
-from lading.spec import load, render_problem
+from batchsync.errors import SpecError
+from batchsync.spec import load, render_problem
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,9 +40,9 @@ def refused_or_loaded(path: Path, content: bytes) -> None:
     with pytest.raises(SpecError) as caught:
         load(path, environ={})
     assert caught.value.problems
-    for one in caught.value.problems:
-        assert render_problem(one).startswith(str(path))
-        assert one.code.startswith("spec.")
+    for problem in caught.value.problems:
+        assert render_problem(problem).startswith(str(path))
+        assert problem.code.startswith("spec.")
 
 
 @hostile
@@ -103,15 +103,15 @@ NO_JOBS_FILES = {
 @pytest.mark.parametrize("name", NO_JOBS_FILES)
 def test_what_is_no_jobs_file_at_all_is_said_so(workshop: Workshop, name: str) -> None:
     content, first = NO_JOBS_FILES[name]
-    shown = [one.splitlines()[0] for one in workshop.problems(content)]
+    shown = [problem.splitlines()[0] for problem in workshop.problems(content)]
     assert first in shown
 
 
 def test_a_bomb_of_aliases_is_refused_alias_by_alias(workshop: Workshop) -> None:
-    shown = [one.splitlines()[0] for one in workshop.problems(BOMB)]
+    shown = [problem.splitlines()[0] for problem in workshop.problems(BOMB)]
     assert "jobs.yaml:1:4: an anchor" in shown
     assert "jobs.yaml:10:50: an alias" in shown
-    assert sum("an alias" in one for one in shown) == 81
+    assert sum("an alias" in item for item in shown) == 81
 
 
 def test_a_file_with_thousands_of_problems_tells_two_thousand_of_them(workshop: Workshop) -> None:
@@ -149,7 +149,7 @@ def test_half_a_character_is_refused_where_it_stands(workshop: Workshop, name: s
         "literal": 'guestType: customer\n      firstName: "\\ud800"',
     }
     shown = workshop.problems(workshop.changed((HALVES[name], new[name])))
-    assert [one.splitlines()[0].partition(": ")[2] for one in shown] == ["half a character (U+D800)"]
+    assert [item.splitlines()[0].partition(": ")[2] for item in shown] == ["half a character (U+D800)"]
 
 
 def test_a_variable_that_is_no_text_is_refused(workshop: Workshop) -> None:

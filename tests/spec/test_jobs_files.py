@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lading.core.guards import Budget, Guards, Limit
-from lading.core.job import Join, Resources, Schedule, Send
-from lading.core.mapping import Array, Each, Expression, Literal, Object
-from lading.errors import SpecError
-from lading.spec import load
-from lading.spec.vendor_spec import load_vendor
+from batchsync.core.guards import Budget, Guards, Limit
+from batchsync.core.job import Join, Resources, Schedule, Send
+from batchsync.core.mapping import Array, Each, Expression, Literal, Object
+from batchsync.errors import SpecError
+from batchsync.spec import load
+from batchsync.spec.vendor_spec import load_vendor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,12 +21,12 @@ if TYPE_CHECKING:
 
     from tests.spec.conftest import Workshop
 
-    from lading.core.job import Deployment, Job
+    from batchsync.core.job import Deployment, Job
 
     Load = Callable[..., Deployment]
 
 DESIGN = """\
-# yaml-language-server: $schema=specs/lading_specs/jobs.schema.json
+# yaml-language-server: $schema=specs/batchsync_specs/jobs.schema.json
 version: 1
 connections:
   motorweb:
@@ -62,7 +62,7 @@ jobs:
 
 
 def job_of(deployment: Deployment, name: str = "guests") -> Job:
-    return next(one for one in deployment.jobs if one.name == name)
+    return next(job for job in deployment.jobs if job.name == name)
 
 
 def test_the_example_of_the_design_loads(workshop: Workshop, tmp_path: Path) -> None:
@@ -145,7 +145,7 @@ def test_unquoted_text_behind_two_equals_signs_is_an_explicit_literal(load_chang
 def test_reference_inside_an_expression_is_refused_with_its_place(
     workshop: Workshop, environ: dict[str, str], old: str, new: str
 ) -> None:
-    found = [one for one in workshop.problems(workshop.changed((old, new)), environ) if "expression" in one]
+    found = [problem for problem in workshop.problems(workshop.changed((old, new)), environ) if "expression" in problem]
     assert len(found) == 1
     assert re.match(r"jobs\.yaml:[0-9]+:[0-9]+: \$\{\.\.\.\} inside of an expression\n", found[0])
     assert "member: ${NAME}" in found[0]
@@ -260,7 +260,7 @@ def test_a_lookup_may_answer_into_a_table(load_changed: Load) -> None:
 
 def test_a_source_that_is_a_job_reads_its_results_and_comes_after_it(load_changed: Load, tmp_path: Path) -> None:
     deployment = load_changed(("{path: guests.csv,", "{job: checks,"))
-    assert [one.name for one in deployment.jobs] == ["checks", "guests"]
+    assert [job.name for job in deployment.jobs] == ["checks", "guests"]
     guests = job_of(deployment)
     assert guests.depends_on == ("checks",)
     assert guests.source.job == "checks"
@@ -273,7 +273,7 @@ def test_jobs_keep_the_order_of_the_file_where_nothing_depends(workshop: Worksho
     jobs = {"d": "[b]", "c": "[]", "b": "[a]", "a": "[]", "e": "[]"}
     head = workshop.whole.partition("jobs:\n")[0] + "jobs:\n"
     text = head + "".join(f"  {name}:\n{block}    depends_on: {of}\n" for name, of in jobs.items())
-    assert [one.name for one in workshop.load(text).jobs] == ["c", "a", "b", "d", "e"]
+    assert [job.name for job in workshop.load(text).jobs] == ["c", "a", "b", "d", "e"]
 
 
 def test_vendors_can_be_given(workshop: Workshop) -> None:
@@ -424,7 +424,7 @@ def test_everything_knows_its_place(load_changed: Load) -> None:
     checks = job_of(deployment, "checks")
     assert checks.results is not None
     parts = (checks, checks.source, checks.record, checks.results, deployment.connections["crm"])
-    assert [(one.place.line, one.place.column) for one in parts] == [(19, 3), (20, 5), (23, 13), (24, 21), (3, 3)]
+    assert [(part.place.line, part.place.column) for part in parts] == [(19, 3), (20, 5), (23, 13), (24, 21), (3, 3)]
 
 
 def test_threads_and_memory_stand_at_the_top_and_leave_the_hash_of_a_job_alone(load_changed: Load) -> None:
@@ -432,11 +432,11 @@ def test_threads_and_memory_stand_at_the_top_and_leave_the_hash_of_a_job_alone(l
     assert plain.resources == Resources(threads=None, memory="normal")
     found = load_changed(("version: 1", "version: 1\nthreads: 2\nmemory: small"))
     assert found.resources == Resources(threads=2, memory="small")
-    assert [one.spec_hash for one in found.jobs] == [one.spec_hash for one in plain.jobs]
+    assert [job.spec_hash for job in found.jobs] == [job.spec_hash for job in plain.jobs]
 
 
 @pytest.mark.parametrize("wrong", ["threads: 0", "threads: 1.5", "threads: many", "threads: yes", "memory: tiny"])
 def test_threads_and_memory_that_make_no_sense_are_refused(load_changed: Load, wrong: str) -> None:
     with pytest.raises(SpecError) as raised:
         load_changed(("version: 1", f"version: 1\n{wrong}"))
-    assert [one.line for one in raised.value.problems] == [2]
+    assert [problem.line for problem in raised.value.problems] == [2]

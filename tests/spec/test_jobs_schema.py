@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from lading.spec import jobs_schema, jobs_schema_text
+from batchsync.spec import jobs_schema, jobs_schema_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -25,8 +25,8 @@ def objects(node: Any, at: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
 
 def test_every_field_has_a_title_a_description_and_an_example() -> None:
     for at, schema in objects(jobs_schema()):
-        for name, one in schema["properties"].items():
-            assert {"title", "description", "examples"} <= set(one), f"{at}/{name}"
+        for name, item in schema["properties"].items():
+            assert {"title", "description", "examples"} <= set(item), f"{at}/{name}"
 
 
 def test_unknown_keys_are_refused_everywhere_but_in_target() -> None:

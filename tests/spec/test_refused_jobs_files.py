@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lading.errors import ExitCode, Problem, SpecError
-from lading.spec import fill_in_lines
+from batchsync.errors import ExitCode, Problem, SpecError
+from batchsync.spec import fill_in_lines
 
 if TYPE_CHECKING:
     from tests.spec.conftest import Workshop
@@ -50,7 +50,7 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file(workshop: Worksh
         ("mode: lookup", "mode: lookup\n    depends_on: [gests]"),
         ("out/checks.csv", "${OUT}.csv"),
     ).replace("{path: ${OUT}.csv}", '{path: "${OUT}.csv"}')
-    shown = [one.splitlines()[0] for one in workshop.problems(text)]
+    shown = [problem.splitlines()[0] for problem in workshop.problems(text)]
     assert shown == [
         'jobs.yaml:6:31: "client_key": a literal secret',
         'jobs.yaml:8:13: there is no vendor "motorweb-bpd"',
@@ -65,7 +65,7 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file(workshop: Worksh
 
 def test_what_is_wrong_in_one_job_hides_nothing_in_another(workshop: Workshop) -> None:
     text = workshop.changed(("mode: upsert", "mode: upsrt"), ("mode: lookup", "mode: lokup"))
-    assert [one.splitlines()[0] for one in workshop.problems(text)] == [
+    assert [problem.splitlines()[0] for problem in workshop.problems(text)] == [
         'jobs.yaml:14:11: sitecore-cdp does not take mode "upsrt"',
         'jobs.yaml:22:11: motorweb-bdp does not take mode "lokup"',
         'jobs.yaml:24:5: "results" in a job of mode "lokup"',
@@ -111,7 +111,7 @@ def test_lines_are_filled_in_for_problems_that_were_found_elsewhere(workshop: Wo
     text = workshop.changed(('"${CRM_KEY}"', "hunter2hunter2"), ("mode: upsert", "mode: upsrt"))
     with pytest.raises(SpecError) as caught:
         workshop.load(text)
-    bare = tuple(replace(one, source_line="") for one in caught.value.problems)
+    bare = tuple(replace(problem, source_line="") for problem in caught.value.problems)
     assert fill_in_lines(bare) == caught.value.problems
 
 

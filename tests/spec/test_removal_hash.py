@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lading.core.guards import AfterEdit, Guards, Limit
-from lading.errors import SpecError
+from batchsync.core.guards import AfterEdit, Guards, Limit
+from batchsync.errors import SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lading.core.job import Deployment
+    from batchsync.core.job import Deployment
 
 SOURCE = "source: {path: guests.csv, key: id}"
 REMOVES = ("    mode: upsert\n", "    mode: upsert\n    on_removed: delete\n")

@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from lading.spec.scalars import Doubt, Nothing, meaning
+from batchsync.spec.scalars import AmbiguousScalar, NullScalar, meaning
 
 
 @pytest.mark.parametrize(
@@ -68,12 +68,12 @@ def test_a_value_without_doubt_is_what_it_looks_like(text: str, value: object) -
     ],
 )
 def test_a_value_that_readers_disagree_about_needs_quotes(text: str, reading: str) -> None:
-    assert meaning(text) == Doubt(reading)
+    assert meaning(text) == AmbiguousScalar(reading)
 
 
 @pytest.mark.parametrize("text", ["", "~", "null", "NULL"])
 def test_nothing_is_nothing(text: str) -> None:
-    assert meaning(text) == Nothing()
+    assert meaning(text) == NullScalar()
 
 
 @pytest.mark.parametrize("unit", ["1", "1_", "1.", "1:", "1:1", "0x_", "-", "+1", ".", "1e", "2024-01-01", "0"])

@@ -1,4 +1,4 @@
-"""Whatever is wrong with a jobs.yaml, no secret in it comes out of lading, wherever somebody put it."""
+"""Whatever is wrong with a jobs.yaml, no secret in it comes out of batchsync, wherever somebody put it."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lading.errors import SpecError
-from lading.spec import fill_in_lines
+from batchsync.errors import SpecError
+from batchsync.spec import fill_in_lines
 
 if TYPE_CHECKING:
     from tests.spec.conftest import Workshop
@@ -91,7 +91,7 @@ def everything_said(workshop: Workshop, text: str) -> str:
     with pytest.raises(SpecError) as caught:
         workshop.load(text)
     problems = caught.value.problems
-    again = fill_in_lines(tuple(replace(one, source_line="") for one in problems))
+    again = fill_in_lines(tuple(replace(problem, source_line="") for problem in problems))
     every_line = tuple(replace(problems[0], line=number, source_line="") for number in range(1, text.count("\n") + 2))
     return repr((problems, again, fill_in_lines(every_line)))
 

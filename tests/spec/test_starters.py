@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lading.errors import UsageError
-from lading.spec import jobs_schema_text, load
-from lading.spec.starters import starter_files, starter_vendors
-from lading.spec.vendor_spec import available_vendors
+from batchsync.errors import UsageError
+from batchsync.spec import jobs_schema_text, load
+from batchsync.spec.starters import starter_files, starter_vendors
+from batchsync.spec.vendor_spec import available_vendors
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lading.core.job import Deployment
+    from batchsync.core.job import Deployment
 
 
 def written(folder: Path, *vendors: str) -> Deployment:
@@ -35,7 +35,7 @@ def test_every_vendor_in_the_box_brings_a_starter() -> None:
 def test_a_starter_alone_is_one_valid_connection_and_one_valid_job_with_its_sample(vendor: str, tmp_path: Path) -> None:
     made = written(tmp_path, vendor)
 
-    assert [one.vendor for one in made.connections.values()] == [vendor]
+    assert [connection.vendor for connection in made.connections.values()] == [vendor]
     (job,) = made.jobs
     assert (tmp_path / job.source.path).is_file()
     assert job.budget.invalid.count == job.budget.rejected.count == 0, "a sample needs no budget"
@@ -44,8 +44,8 @@ def test_a_starter_alone_is_one_valid_connection_and_one_valid_job_with_its_samp
 def test_the_starters_of_all_vendors_stand_in_one_file(tmp_path: Path) -> None:
     made = written(tmp_path)
 
-    starters = [files("lading_specs") / vendor / "starter" for vendor in available_vendors()]
-    samples = [one.name for folder in starters for one in folder.iterdir() if one.name.endswith(".csv")]
+    starters = [files("batchsync_specs") / vendor / "starter" for vendor in available_vendors()]
+    samples = [path.name for folder in starters for path in folder.iterdir() if path.name.endswith(".csv")]
     assert len(made.jobs) == len(made.connections) == len(available_vendors())
     assert len(samples) == len(set(samples)), "two vendors bring a sample of the same name"
 

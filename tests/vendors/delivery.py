@@ -8,16 +8,16 @@ from typing import TYPE_CHECKING
 import pytest
 from vendor_kit import GUESTS, MOTORWEB, SITECORE, VEHICLES, seal
 
-from lading.core.tickets import ticket
-from lading.ports import Downloads, Empty, Finished, Running, Vendor
-from lading.spec.vendor_spec import load_vendor
+from batchsync.core.naming import idempotency_key
+from batchsync.ports import Downloads, Empty, Finished, Running, Vendor
+from batchsync.spec.vendor_spec import load_vendor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    import lading_mocks
-    from lading.core.batch import BatchFile, Slot, Ticket, Verdict
+    import batchsync_mocks
+    from batchsync.core.batch import Allocation, BatchFile, IdempotencyKey, Verdict
 
 
 #: what a job of each vendor names as its target
@@ -34,18 +34,18 @@ class Delivery:
         self.vendor = vendor
         self.folder = folder
         self.file: BatchFile = seal(folder, "batch", text or GOOD[name], load_vendor(name))
-        self.ticket: Ticket = ticket("a-job", self.file.digest, attempt)
+        self.ticket: IdempotencyKey = idempotency_key("a-job", self.file.digest, attempt)
         self.params: Mapping[str, str] = vendor.describe(TARGETS[name]).params
 
-    def allocated(self) -> Slot:
+    def allocated(self) -> Allocation:
         return self.vendor.allocate(self.ticket, self.file, self.params)
 
-    def uploaded(self) -> Slot:
+    def uploaded(self) -> Allocation:
         slot = self.allocated()
         self.vendor.upload(slot, self.file)
         return slot
 
-    def followed(self, slot: Slot, mocks: lading_mocks.Running) -> Verdict:
+    def followed(self, slot: Allocation, mocks: batchsync_mocks.Running) -> Verdict:
         for _ in range(20):
             match self.vendor.poll(slot):
                 case Finished(verdict, _):
@@ -54,14 +54,14 @@ class Delivery:
                     mocks.advance(900)
         raise AssertionError("never finished")
 
-    def collected(self, mocks: lading_mocks.Running) -> Downloads:
+    def collected(self, mocks: batchsync_mocks.Running) -> Downloads:
         slot = self.uploaded()
         return self.vendor.collect(slot, self.followed(slot, mocks), self.folder / "collected")
 
 
-def asked(mocks: lading_mocks.Running, fragment: str) -> list[str]:
+def asked(mocks: batchsync_mocks.Running, fragment: str) -> list[str]:
     """Return the requests whose path holds the fragment."""
-    return [f"{one['method']} {one['path']}" for one in mocks.requests() if fragment in one["path"]]
+    return [f"{request['method']} {request['path']}" for request in mocks.requests() if fragment in request["path"]]
 
 
 def rows_of(file: Path) -> list[dict[str, str]]:

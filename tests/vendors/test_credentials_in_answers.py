@@ -15,21 +15,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from vendor_kit import GUESTS_ONE_BAD, MockedClock, ScriptedServer, asking
 
+from batchsync.core.batch import Allocation, Verdict
+from batchsync.errors import AmbiguousOutcomeError, UnavailableError, VendorError
+from batchsync.spec.vendor_spec import load_vendor
+from batchsync.vendors.allowed_urls import redacted
+from batchsync.vendors.client import HttpVendor, connect
+from batchsync.vendors.redaction import MARK, WITHHELD, Redactor
 from kit.gateway import BDP, CARRIERS, CREDENTIALS, ENCODINGS, TOKEN, VERBS, Gateway, b64, gateway, leaks, secrets_of
-from lading.core.batch import Slot, Verdict
-from lading.errors import EnvironmentProblem, Unclear, VendorFailure
-from lading.spec.vendor_spec import load_vendor
-from lading.vendors.client import HttpVendor, connect
-from lading.vendors.doors import redacted
-from lading.vendors.redaction import MARK, WITHHELD, Redactor
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
     from pathlib import Path
 
-    import lading_mocks
-    from lading.vendors.http import Http
+    import batchsync_mocks
+    from batchsync.vendors.http import HttpTransport
 
 PAIRS = [(vendor, verb) for vendor, verbs in VERBS.items() for verb in verbs]
 #: Every encoding in words for people, in each member that is read, and in one more place by turns.
@@ -50,14 +50,14 @@ def opened(at: Gateway) -> HttpVendor:
         credentials=CREDENTIALS[at.vendor],
         ca_bundle=None,
         clock=MockedClock(),
-        user_agent="lading tests",
+        user_agent="batchsync tests",
     )
 
 
 class Caller:
     """A batch that was taken to its end once, and every call on it again."""
 
-    def __init__(self, at: Gateway, folder: Path, mocks: lading_mocks.Running) -> None:
+    def __init__(self, at: Gateway, folder: Path, mocks: batchsync_mocks.Running) -> None:
         self.at, self.folder = at, folder
         text = None if at.vendor == BDP else GUESTS_ONE_BAD
         self.delivery = Delivery(opened(at), at.vendor, folder, text)
@@ -65,7 +65,7 @@ class Caller:
         self.slot = self.delivery.uploaded() if at.vendor != BDP else self._second()
         self.verdict = self.delivery.followed(self.slot, mocks)
 
-    def _second(self) -> Slot:
+    def _second(self) -> Allocation:
         second = Delivery(self.delivery.vendor, BDP, self.folder, attempt=2)
         return second.uploaded()
 
@@ -86,14 +86,14 @@ class Caller:
         try:
             found = calls.get(verb, lambda: vendor.describe(target))()
             # A slot's URL lives in memory alone.
-            return repr(replace(found, url=None) if isinstance(found, Slot) else found)
-        except (VendorFailure, EnvironmentProblem) as error:
+            return repr(replace(found, url=None) if isinstance(found, Allocation) else found)
+        except (VendorError, UnavailableError) as error:
             return "\n".join([str(error), repr(error.args), repr(error.__cause__), repr(error.__context__)])
 
 
 @pytest.mark.parametrize(("name", "verb"), PAIRS)
 def test_answer_that_quotes_the_request_shows_no_credential(
-    name: str, verb: str, mocks: lading_mocks.Running, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+    name: str, verb: str, mocks: batchsync_mocks.Running, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     secrets = secrets_of(name)
     shown_with: list[tuple[str, str, int]] = []
@@ -115,27 +115,27 @@ def test_answer_that_quotes_the_request_shows_no_credential(
     assert not leaks("".join(capfd.readouterr()), secrets)
 
 
-def test_refusal_that_quotes_the_token_is_shown_without_it(mocks: lading_mocks.Running) -> None:
+def test_refusal_that_quotes_the_token_is_shown_without_it(mocks: batchsync_mocks.Running) -> None:
     with gateway(BDP, mocks) as at:
         vendor = opened(at)
         vendor.describe(TARGETS[BDP])
         at.quote("choice", "base64", "message", 401, times=2)
-        with pytest.raises(VendorFailure) as caught:
+        with pytest.raises(VendorError) as caught:
             vendor.describe(TARGETS[BDP])
     assert MARK in caught.value.reason
     assert not leaks(caught.value.reason, secrets_of(BDP))
 
 
-def test_id_that_repeats_a_credential_is_no_id(mocks: lading_mocks.Running, tmp_path: Path) -> None:
+def test_id_that_repeats_a_credential_is_no_id(mocks: batchsync_mocks.Running, tmp_path: Path) -> None:
     with gateway(BDP, mocks) as at:
         delivery = Delivery(opened(at), BDP, tmp_path)
         at.quote("allocate", "cut values", "members", 200)
-        with pytest.raises(VendorFailure, match="holds no id"):
+        with pytest.raises(VendorError, match="holds no id"):
             delivery.allocated()
 
 
 def test_headers_that_cannot_be_parsed_are_not_printed(
-    scripted: Callable[..., ScriptedServer], http: Http, capfd: pytest.CaptureFixture[str]
+    scripted: Callable[..., ScriptedServer], http: HttpTransport, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def script(connection: socket.socket, head: bytes) -> None:
         quoted = next(line for line in head.split(b"\r\n") if line.lower().startswith(b"authorization"))
@@ -144,7 +144,7 @@ def test_headers_that_cannot_be_parsed_are_not_printed(
     logger = logging.getLogger("urllib3")
     logger.addHandler(handler := logging.StreamHandler(sys.stderr))
     try:
-        http.ask(asking(scripted(script).url + "/a", headers={"Authorization": "Bearer " + TOKEN}))
+        http.send(asking(scripted(script).url + "/a", headers={"Authorization": "Bearer " + TOKEN}))
     finally:
         logger.removeHandler(handler)
     shown = "".join(capfd.readouterr())
@@ -217,7 +217,7 @@ def test_document_is_redacted_wherever_it_is_cut_into_chunks() -> None:
 
 def test_document_that_hides_a_credential_deeper_is_refused() -> None:
     redactor = known("s3cr3t/T0ken+with")
-    with pytest.raises(Unclear, match="repeats credentials"):
+    with pytest.raises(AmbiguousOutcomeError, match="repeats credentials"):
         list(redactor.redact_stream([b64(b64("s3cr3t/T0ken+with")).encode()]))
 
 

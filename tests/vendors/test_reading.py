@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lading.core.vendor_rules import Call, Door
-from lading.errors import Permanent, VendorFailure
-from lading.vendors import reading
-from lading.vendors.dialect import Asked, accept, build, judge, read_status
-from lading.vendors.redaction import Redactor
-from lading.vendors.template import UnknownValueError, fill, fill_all, fill_path
-from lading.vendors.wire import Answer, Request
+from batchsync.core.vendor_rules import Call, Endpoint
+from batchsync.errors import PermanentError, VendorError
+from batchsync.vendors import response_parsing
+from batchsync.vendors.dialect import Exchange, build, classify_response, ensure_ok, read_status
+from batchsync.vendors.redaction import Redactor
+from batchsync.vendors.template import UnknownValueError, fill, fill_all, fill_path
+from batchsync.vendors.wire import Request, Response
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 JSON = st.recursive(
@@ -39,7 +39,7 @@ JSON = st.recursive(
     ],
 )
 def test_a_moment_is_read_leniently(written: str | None, moment: datetime | None) -> None:
-    assert reading.moment(written) == moment
+    assert response_parsing.parse_datetime(written) == moment
 
 
 @pytest.mark.parametrize(
@@ -56,7 +56,7 @@ def test_a_moment_is_read_leniently(written: str | None, moment: datetime | None
     ],
 )
 def test_a_signed_url_says_until_when(url: str | None, until: datetime | None) -> None:
-    assert reading.signed_until(url) == until
+    assert response_parsing.url_expiry(url) == until
 
 
 @pytest.mark.parametrize(
@@ -74,7 +74,7 @@ def test_a_signed_url_says_until_when(url: str | None, until: datetime | None) -
     ],
 )
 def test_retry_after_is_seconds_or_a_date_and_never_more_than_a_day(header: str, wait: timedelta | None) -> None:
-    assert reading.retry_at({"retry-after": header}, NOW) == (None if wait is None else NOW + wait)
+    assert response_parsing.retry_at({"retry-after": header}, NOW) == (None if wait is None else NOW + wait)
 
 
 @pytest.mark.parametrize(
@@ -96,11 +96,14 @@ def test_retry_after_is_seconds_or_a_date_and_never_more_than_a_day(header: str,
     ],
 )
 def test_what_a_vendor_says_is_shown_without_what_nobody_should_see(body: bytes, said: str) -> None:
-    assert reading.said(body, Redactor(("hunter22",))) == said
+    assert response_parsing.error_message(body, Redactor(("hunter22",))) == said
 
 
 def test_what_a_vendor_says_is_cut() -> None:
-    assert len(reading.said(json.dumps({"message": "x" * 5000}).encode())) == reading.SAID_MAX
+    assert (
+        len(response_parsing.error_message(json.dumps({"message": "x" * 5000}).encode()))
+        == response_parsing.MESSAGE_MAX
+    )
 
 
 @pytest.mark.parametrize(
@@ -108,7 +111,7 @@ def test_what_a_vendor_says_is_cut() -> None:
     [([1], [1]), ({"content": [1], "total": 1}, [1]), ({"a": [1], "b": [2]}, None), ({}, None), ("text", None)],
 )
 def test_a_list_is_found_bare_or_wrapped(document: Any, items: Any) -> None:
-    assert reading.items(document) == items
+    assert response_parsing.find_list(document) == items
 
 
 @pytest.mark.parametrize(
@@ -123,67 +126,67 @@ def test_a_list_is_found_bare_or_wrapped(document: Any, items: Any) -> None:
     ],
 )
 def test_the_columns_of_a_template_are_its_first_line(body: bytes, columns: tuple[str, ...] | None) -> None:
-    assert reading.columns(body) == columns
+    assert response_parsing.columns(body) == columns
 
 
 def test_a_pointer_reads_members_and_places() -> None:
     document = {"a": [{"b": "x"}], "c/d": {"~": 1}}
-    assert reading.at(document, "/a/0/b") == "x"
-    assert reading.at(document, "/c~1d/~0") == 1
-    assert reading.at(document, "/a/7/b") is None
-    assert reading.at(document, "/a/b") is None
-    assert reading.at(document, "") == document
+    assert response_parsing.json_pointer(document, "/a/0/b") == "x"
+    assert response_parsing.json_pointer(document, "/c~1d/~0") == 1
+    assert response_parsing.json_pointer(document, "/a/7/b") is None
+    assert response_parsing.json_pointer(document, "/a/b") is None
+    assert response_parsing.json_pointer(document, "") == document
 
 
 @pytest.mark.parametrize("body", [rb'{"a": ["x\ud800"], "\udc00": 1}', b'{"a": ["x\xed\xa0\x80"]}'])
 def test_half_a_character_in_an_answer_can_be_written_down(body: bytes) -> None:
-    document = reading.document(body)
-    assert reading.at(document, "/a/0") == "x?"
+    document = response_parsing.parse_json(body)
+    assert response_parsing.json_pointer(document, "/a/0") == "x?"
     assert json.dumps(document, ensure_ascii=False).encode()
 
 
 def test_a_deeply_nested_answer_is_unreadable_and_not_a_crash() -> None:
-    with pytest.raises(reading.UnreadableError):
-        reading.document(b"[" * 200_000)
+    with pytest.raises(response_parsing.UnreadableError):
+        response_parsing.parse_json(b"[" * 200_000)
 
 
 @given(JSON, st.text(alphabet="/abc0~1", max_size=12))
 def test_no_document_breaks_the_reader(document: Any, pointer: str) -> None:
-    reading.text(document, (pointer,))
-    reading.count(document, pointer)
-    reading.items(document)
+    response_parsing.text(document, (pointer,))
+    response_parsing.count(document, pointer)
+    response_parsing.find_list(document)
 
 
 @given(st.binary(max_size=400))
 def test_no_bytes_break_what_is_said(body: bytes) -> None:
-    assert reading.said(body).isprintable()
-    reading.columns(body)
+    assert response_parsing.error_message(body).isprintable()
+    response_parsing.columns(body)
 
 
-POLL = Call(method="GET", url="/v2/{slot.id}", read={"word": ("/status/code", "/status")})
+POLL = Call(method="GET", url="/v2/{allocation.id}", read={"status": ("/status/code", "/status")})
 
 
-def heard(status: int, body: bytes) -> Asked:
-    request = Request(method="GET", url="https://a.example/x?Signature=abc", door=Door.API)
-    return Asked(call=POLL, request=request, answer=Answer(status=status, body=body), now=NOW)
+def heard(status: int, body: bytes) -> Exchange:
+    request = Request(method="GET", url="https://a.example/x?Signature=abc", endpoint=Endpoint.API)
+    return Exchange(call=POLL, request=request, answer=Response(status=status, body=body), now=NOW)
 
 
 @given(st.integers(100, 999), st.binary(max_size=100))
 def test_every_answer_has_a_meaning_and_only_the_known_failures(status: int, body: bytes) -> None:
     asked = heard(status, body)
-    judge(POLL, asked.answer)
+    classify_response(POLL, asked.answer)
     reasons: list[str] = []
     try:
-        accept(asked)
+        ensure_ok(asked)
         read_status(asked, {})
-    except VendorFailure as failure:
+    except VendorError as failure:
         reasons.append(failure.reason)
-    assert not [one for one in reasons if "Signature=abc" in one]
+    assert not [reason for reason in reasons if "Signature=abc" in reason]
 
 
 def test_a_value_in_a_path_stays_one_segment() -> None:
     for hostile in ("../admin", "a/b", "a?b=c", "a#b", "..", ".", "a b", "ü"):
-        path = fill_path("/v2/{slot.id}/end", {"slot.id": hostile})
+        path = fill_path("/v2/{allocation.id}/end", {"allocation.id": hostile})
         assert path.count("/") == 3
         assert "?" not in path
         assert "/../" not in path
@@ -204,5 +207,5 @@ def test_an_optional_value_that_is_absent_is_left_out() -> None:
 def test_a_value_that_is_needed_and_unknown_is_named() -> None:
     with pytest.raises(UnknownValueError, match=r"params\.service"):
         fill("{params.service}", {})
-    with pytest.raises(Permanent, match=r"slot\.id"):
+    with pytest.raises(PermanentError, match=r"allocation\.id"):
         build(POLL, {}, "https://a.example")

@@ -13,18 +13,18 @@ import pytest
 from ruamel.yaml import YAML
 from vendor_kit import MOTORWEB, SITECORE
 
-from lading.core.batch import Verdict
-from lading.core.policy import InDoubt
-from lading.core.record_schema import Kind, RecordSchema, Rule, Severity
-from lading.core.vendor_rules import FileFormat, Silence
-from lading.errors import SpecError, UsageError
-from lading.spec import render_problem
-from lading.spec.vendor_spec import available_vendors, load_vendor, vendor_schema
+from batchsync.core.batch import Verdict
+from batchsync.core.policy import OnUnknownOutcome
+from batchsync.core.record_schema import Kind, RecordSchema, Rule, Severity
+from batchsync.core.vendor_rules import DefaultOutcome, FileFormat
+from batchsync.errors import SpecError, UsageError
+from batchsync.spec import render_problem
+from batchsync.spec.vendor_spec import available_vendors, load_vendor, vendor_schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-BOX = files("lading_specs")
+BOX = files("batchsync_specs")
 
 
 def test_both_vendors_are_in_the_box() -> None:
@@ -33,12 +33,12 @@ def test_both_vendors_are_in_the_box() -> None:
 
 def test_sitecore_is_what_the_design_says() -> None:
     rules = load_vendor(SITECORE)
-    assert rules.policy.allocation_in_doubt is InDoubt.ASK
+    assert rules.policy.on_unknown_allocation is OnUnknownOutcome.ASK
     assert rules.policy.in_flight_max == 1
-    assert (rules.policy.poll_first.total_seconds(), rules.policy.poll_most.total_seconds()) == (5, 60)
+    assert (rules.policy.poll_first.total_seconds(), rules.policy.poll_max.total_seconds()) == (5, 60)
     assert (rules.file.format, rules.file.gzip, rules.file.bytes_max) == (FileFormat.JSONL, True, 50_000_000)
     assert rules.file.envelope
-    assert (rules.row_log.joined_by, rules.row_log.silence) == ("ref", Silence.ACCEPTED)
+    assert (rules.row_log.joined_by, rules.row_log.default_outcome) == ("ref", DefaultOutcome.ACCEPTED)
     assert rules.removal_modes == ("delete", "gdpr_delete")
     assert rules.words == {"success": Verdict.PROCESSED, "corrupted": Verdict.REFUSED, "error": Verdict.MIXED}
     assert rules.default_base_url is None
@@ -47,15 +47,19 @@ def test_sitecore_is_what_the_design_says() -> None:
 
 def test_motorweb_is_what_the_design_says() -> None:
     rules = load_vendor(MOTORWEB)
-    assert rules.policy.allocation_in_doubt is InDoubt.TAKE_ANOTHER
-    assert (rules.policy.poll_first.total_seconds(), rules.policy.poll_most.total_seconds()) == (900, 900)
+    assert rules.policy.on_unknown_allocation is OnUnknownOutcome.TAKE_ANOTHER
+    assert (rules.policy.poll_first.total_seconds(), rules.policy.poll_max.total_seconds()) == (900, 900)
     assert rules.policy.deadline.days == 31
     assert rules.policy.ask_after.total_seconds() < 900, "there must be time left in the URL's 15 minutes"
     assert rules.target_keys == {"service": True, "email": False, "scheduledDate": False, "schema": False}
     asked = {"service": "Vehicle ID WOVR Batch", "email": "a@example.com", "scheduledDate": "2026-01-01"}
-    assert rules.told_apart_by(asked) == {"service": "Vehicle ID WOVR Batch"}
+    assert rules.identity_fields(asked) == {"service": "Vehicle ID WOVR Batch"}
     assert rules.words["COMPLETE"] is rules.words["COMPLETED"] is Verdict.PROCESSED
-    assert (rules.row_log.joined_by, rules.row_log.silence, rules.row_log.results) == ("inputs", Silence.UNKNOWN, True)
+    assert (rules.row_log.joined_by, rules.row_log.default_outcome, rules.row_log.results) == (
+        "inputs",
+        DefaultOutcome.UNKNOWN,
+        True,
+    )
     assert rules.row_log.errors.retry_codes == ("SERVER_ERROR",)
     assert (rules.modes, rules.lookup) == (("lookup",), True)
 
@@ -114,7 +118,7 @@ def test_guests_are_held_to_the_documented_rules() -> None:
     group = rule_at("guest", "extensions", "[]")
     assert rule_at("guest", "extensions").max_length == 6
     assert group.extra is not None
-    assert (group.extra.most, group.extra.kind) == (100, Kind.SCALAR)
+    assert (group.extra.max_count, group.extra.kind) == (100, Kind.SCALAR)
     assert rule_at("guest", "extensions", "[]", "name").enum == ("ext", "ext1", "ext2", "ext3", "ext4", "ext5")
     assert guest.fields_in["delete"] == {"identifiers", "firstName", "lastName", "email"}
 
@@ -134,7 +138,7 @@ def test_orders_are_held_to_the_documented_rules() -> None:
         "contact",
         "orderItems",
     }
-    assert [(one.field, one.equals, one.required) for one in order.conditions] == [
+    assert [(condition.field, condition.equals, condition.required) for condition in order.conditions] == [
         ("paymentType", ("Card",), ("cardType",))
     ]
     assert rule_at("order", "orderItems", "[]", "name").max_length == 128
@@ -151,7 +155,7 @@ def test_the_json_schema_beside_the_specs_is_the_one_of_the_model() -> None:
 def test_loading_both_vendors_costs_little() -> None:
     script = (
         "import time\n"
-        "from lading.spec.vendor_spec import available_vendors, load_vendor\n"
+        "from batchsync.spec.vendor_spec import available_vendors, load_vendor\n"
         "begun = time.process_time()\n"
         "for name in available_vendors():\n"
         "    [*load_vendor(name).schemas.values()]\n"
@@ -200,8 +204,11 @@ class Copy:
     def problems(self) -> list[str]:
         with pytest.raises(SpecError) as raised:
             load_vendor(str(self.folder))
-        assert {Path(one.file).parent for one in raised.value.problems} <= {self.folder, self.folder / "records"}
-        return [one.message for one in raised.value.problems]
+        assert {Path(problem.file).parent for problem in raised.value.problems} <= {
+            self.folder,
+            self.folder / "records",
+        }
+        return [problem.message for problem in raised.value.problems]
 
 
 @pytest.fixture
@@ -228,20 +235,20 @@ def test_a_folder_of_ones_own_is_loaded(copy: Copy) -> None:
         ("allocate/read/url", [], "allocate.read.url: "),
         ("allocate/read/url", None, "allocate.read: must say where to read url"),
         ("poll/read/word", ["status"], "poll.read.word.0: "),
-        ("upload/door", "api", "upload: must send the file"),
-        ("words/success", "fine", "words.success: must be running, empty or one of"),
+        ("upload/endpoint", "api", "upload: must send the file"),
+        ("statuses/success", "fine", "statuses.success: must be running, empty or one of"),
         ("policy/ask_after", "1 minute", "policy.ask_after: "),
         ("policy/ask_after", 60, "policy.ask_after: "),
         ("policy/in_flight_max", 0, "policy.in_flight_max: "),
         ("policy/in_flight_max", "1", "policy.in_flight_max: "),
-        ("policy/allocation_in_doubt", "guess", "policy.allocation_in_doubt: "),
+        ("policy/on_unknown_allocation", "guess", "policy.on_unknown_allocation: "),
         ("connection/storage_hosts", ["*.com"], "connection.storage_hosts.0: "),
         ("connection/storage_hosts", ["*"], "connection.storage_hosts.0: "),
         ("connection/account", "somebody", "connection.account: must be one of credentials"),
         ("connection/auth/user", "somebody", "connection.auth.user: must name one of credentials"),
         ("connection/auth/kind", "header", "connection.auth.headers: must say which header"),
         ("connection/auth/kind", "oauth2_client_credentials", "connection.auth.token: must be a call"),
-        ("target/beside", ["email"], "target.beside: must all be in target.keys"),
+        ("target/non_identity_keys", ["email"], "target.non_identity_keys: must all be in target.keys"),
         ("modes/removal", ["erase"], "modes.removal: must all be in modes.send"),
         ("modes/send", ["upsert", "delete", "gdpr_delete", "guest"], "modes: not among the vendor's modes: insert"),
         ("target/default_schema", "product", "target.default_schema: there is no such file in records/"),
@@ -249,7 +256,7 @@ def test_a_folder_of_ones_own_is_loaded(copy: Copy) -> None:
 )
 def test_what_cannot_mean_anything_is_refused_with_its_place(path: str, value: Any, said: str, copy: Copy) -> None:
     copy.change(path, value)
-    assert [one for one in copy.problems() if one.startswith(said)]
+    assert [problem for problem in copy.problems() if problem.startswith(said)]
 
 
 @pytest.mark.parametrize(
@@ -293,10 +300,10 @@ def test_a_wrong_line_of_a_record_schema_is_shown_and_every_file_is_read(copy: C
         )
     with pytest.raises(SpecError) as raised:
         load_vendor(str(copy.folder))
-    unknown = [one for one in raised.value.problems if "no such key" in one.message]
-    assert [Path(one.file).name for one in unknown] == ["guest.yaml", "order.yaml"]
-    assert all("knid: string" in one.source_line and one.suggestion == 'did you mean "kind"?' for one in unknown)
-    assert all(one.source_line[one.column - 1 :].startswith("knid") for one in unknown)
+    unknown = [problem for problem in raised.value.problems if "no such key" in problem.message]
+    assert [Path(item.file).name for item in unknown] == ["guest.yaml", "order.yaml"]
+    assert all("knid: string" in item.source_line and item.suggestion == 'did you mean "kind"?' for item in unknown)
+    assert all(item.source_line[item.column - 1 :].startswith("knid") for item in unknown)
 
 
 def test_a_vendor_spec_may_hold_anchors_and_its_headers_keep_their_secrets(copy: Copy) -> None:
@@ -308,7 +315,7 @@ def test_a_vendor_spec_may_hold_anchors_and_its_headers_keep_their_secrets(copy:
     with pytest.raises(SpecError) as raised:
         load_vendor(str(copy.folder))
     assert "hunter2" not in repr(raised.value.problems)
-    assert any("form: {Authorization: *" in one.source_line for one in raised.value.problems)
+    assert any("form: {Authorization: *" in problem.source_line for problem in raised.value.problems)
 
 
 def test_all_problems_are_told_at_once(copy: Copy) -> None:
@@ -356,6 +363,6 @@ def test_a_wrong_record_schema_is_refused_with_its_place(old: str, new: str, sai
 
 
 def test_no_name_that_the_documents_lost_is_in_the_specs() -> None:
-    text = "".join(one.read_text(encoding="utf-8") for one in (BOX / SITECORE / "records").iterdir())
+    text = "".join(path.read_text(encoding="utf-8") for path in (BOX / SITECORE / "records").iterdir())
     for name in ("bookingClass", "equipmentType", "orderContact", "expirtyDate"):
         assert name not in text

@@ -12,16 +12,16 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from lading.core.batch import BatchFile
-from lading.core.vendor_rules import Door
-from lading.vendors.wire import Request
+from batchsync.core.batch import BatchFile
+from batchsync.core.vendor_rules import Endpoint
+from batchsync.vendors.wire import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    import lading_mocks
-    from lading.core.vendor_rules import VendorRules
+    import batchsync_mocks
+    from batchsync.core.vendor_rules import VendorRules
 
     Script = Callable[[socket.socket, bytes], None]
 
@@ -34,7 +34,7 @@ MOTORWEB, SITECORE = "motorweb-bdp", "sitecore-cdp"
 class MockedClock:
     """The mocks' time, as a Clock. `step` passes at each look."""
 
-    def __init__(self, clock: lading_mocks.Clock | None = None) -> None:
+    def __init__(self, clock: batchsync_mocks.Clock | None = None) -> None:
         self._clock = clock
         self.step = timedelta()
         self._at = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -140,14 +140,14 @@ def garbage(connection: socket.socket, _: bytes) -> None:
 def asking(
     url: str,
     method: str = "GET",
-    door: Door = Door.STORAGE,
+    door: Endpoint = Endpoint.STORAGE,
     *,
     headers: Mapping[str, str] | None = None,
     body: bytes | None = None,
     file: str | None = None,
     size: int = 0,
 ) -> Request:
-    return Request(method=method, url=url, door=door, headers=headers or {}, body=body, file=file, size=size)
+    return Request(method=method, url=url, endpoint=door, headers=headers or {}, body=body, file=file, size=size)
 
 
 def seal(folder: Path, name: str, text: str, rules: VendorRules) -> BatchFile:
@@ -157,7 +157,7 @@ def seal(folder: Path, name: str, text: str, rules: VendorRules) -> BatchFile:
     path.write_bytes(data)
     return BatchFile(
         path=str(path),
-        evidence="",
+        row_manifest="",
         digest=hashlib.sha256(data).hexdigest(),
         md5=hashlib.md5(data, usedforsecurity=False).hexdigest(),
         size=len(data),

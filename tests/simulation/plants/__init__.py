@@ -1,6 +1,6 @@
 """Bugs that somebody could write tomorrow, each breaking one law of DESIGN.md section 4, to prove that they are found.
 
-A plant patches one function for the length of a `with`. Nothing of lading knows of them.
+A plant patches one function for the length of a `with`. Nothing of batchsync knows of them.
 """
 
 from __future__ import annotations

@@ -8,15 +8,15 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from lading.core import decide, events, lifecycle, steps, tickets
-from lading.core.batch import Batch, Ticket, Verb
-from lading.core.events import Announced, DidNotHappen, Unanswered
-from lading.errors import DidNotHappen as NotDone
-from lading.journal.journal import Journal
-from lading.reconcile import deliver as reconcile_deliver
-from lading.reconcile import loop, perform
-from lading.vendors import dialect as vendors_dialect
-from lading.vendors import http as vendors_http
+from batchsync.core import decide, events, lifecycle, naming, steps
+from batchsync.core.batch import Batch, IdempotencyKey, Verb
+from batchsync.core.events import IntentRecorded, NotApplied, OutcomeUnknown
+from batchsync.errors import RetryableError as NotDone
+from batchsync.journal.journal import Journal
+from batchsync.reconcile import deliver as reconcile_deliver
+from batchsync.reconcile import loop, perform
+from batchsync.vendors import dialect as vendors_dialect
+from batchsync.vendors import http as vendors_http
 from simulation.plants.plant import Plant, replaced
 
 # Law 1: three kinds of failure
@@ -25,7 +25,7 @@ from simulation.plants.plant import Plant, replaced
 def _unanswered_ends_doubt(original: Any) -> Any:
     def change(batch: Batch, event: events.Event) -> Batch:
         after = original(batch, event)
-        return replace(after, doubt=None, doubt_since=None) if isinstance(event, Unanswered) else after
+        return replace(after, pending_intent=None, intent_at=None) if isinstance(event, OutcomeUnknown) else after
 
     return change
 
@@ -33,7 +33,7 @@ def _unanswered_ends_doubt(original: Any) -> Any:
 def _refused_question_ends_doubt(original: Any) -> Any:
     def change(batch: Batch, event: events.Event) -> Batch:
         after = original(batch, event)
-        return replace(after, doubt=None, doubt_since=None) if isinstance(event, DidNotHappen) else after
+        return replace(after, pending_intent=None, intent_at=None) if isinstance(event, NotApplied) else after
 
     return change
 
@@ -43,13 +43,13 @@ def _any_break_is_a_refusal(_original: Any) -> Any:
 
 
 def _server_error_is_a_refusal(original: Any) -> Any:
-    return lambda status: vendors_dialect.Means.DID_NOT_HAPPEN if status >= 500 else original(status)
+    return lambda status: vendors_dialect.ResponseClass.NOT_APPLIED if status >= 500 else original(status)
 
 
 def _throttling_is_a_refusal(original: Any) -> Any:
     def judge(call: Any, answer: Any) -> Any:
         if answer.status in (302, 408, 429, 503):
-            return vendors_dialect.Means.DID_NOT_HAPPEN
+            return vendors_dialect.ResponseClass.NOT_APPLIED
         return original(call, answer)
 
     return judge
@@ -61,17 +61,17 @@ def _throttling_is_a_refusal(original: Any) -> Any:
 def _announced_after(original: Any) -> Any:
     del original
 
-    def tick(step: steps.Step, batch: Batch, context: Any, world: Any) -> Batch:
+    def execute(step: steps.Step, batch: Batch, context: Any, world: Any) -> Batch:
         outcome = perform.perform(step, batch, context, world)
-        if verb := loop.announces(step, context.policy):
-            batch = world.memory.record(batch, Announced(at=world.clock.now(), verb=verb))
+        if verb := loop.needs_intent(step, context.policy):
+            batch = world.store.record(batch, IntentRecorded(at=world.clock.now(), verb=verb))
         if isinstance(outcome, reconcile_deliver.Delivery):
-            return world.memory.deliver(batch, outcome.event, baseline=outcome.baseline, rejects=outcome.rejects)
-        after = world.memory.record(batch, outcome)
-        world.watcher.moved(after)
+            return world.store.deliver(batch, outcome.event, baseline=outcome.baseline, rejects=outcome.rejects)
+        after = world.store.record(batch, outcome)
+        world.observer.on_batch_changed(after)
         return after
 
-    return tick
+    return execute
 
 
 def _upload_not_announced(original: Any) -> Any:
@@ -80,7 +80,7 @@ def _upload_not_announced(original: Any) -> Any:
 
 def _two_transactions(_original: Any) -> Any:
     def record(self: Journal, batch: Batch, event: Any, *, epoch: int | None = None) -> Batch:
-        from lading.journal import codec, journal  # noqa: PLC0415 - the plant's own
+        from batchsync.journal import codec, journal  # noqa: PLC0415 - the plant's own
 
         event = codec.cleaned(event)
         after = lifecycle.evolve(batch, event)
@@ -88,7 +88,7 @@ def _two_transactions(_original: Any) -> Any:
             with self._write("record", batch.job, epoch):
                 kind = type(event).__name__
                 payload = codec.event_payload(event)
-                self._append(after.id, codec.iso(event.at), kind, payload, self._fence(after.job, epoch))
+                self._append(after.id, codec.to_iso(event.at), kind, payload, self._check_epoch(after.job, epoch))
         with self._write("record", batch.job, epoch) as db:
             journal._update(db, "batches", codec.batch_row(after))
         return after
@@ -101,7 +101,9 @@ def _two_transactions(_original: Any) -> Any:
 
 def _fresh_ticket(_original: Any) -> Any:
     count = itertools.count()
-    return lambda job, digest, _attempt: Ticket(str(uuid.uuid5(tickets.NAMESPACE, f"{job}{digest}{next(count)}")))
+    return lambda job, digest, _attempt: IdempotencyKey(
+        str(uuid.uuid5(naming.NAMESPACE, f"{job}{digest}{next(count)}"))
+    )
 
 
 def _ticket_without_attempt(original: Any) -> Any:
@@ -116,13 +118,13 @@ def _attempts_forgotten(_original: Any) -> Any:
 
 
 def _repeated_without_asking(_original: Any) -> Any:
-    return lambda _batch, _context, world: perform._not_there(Verb.UPLOAD, "surely lost", world.clock.now())
+    return lambda _batch, _context, world: perform._not_applied_event(Verb.UPLOAD, "surely lost", world.clock.now())
 
 
 def _slot_left_in_doubt(original: Any) -> Any:
     def settle(batch: Batch, policy: Any, now: datetime) -> steps.Step:
-        if batch.doubt is Verb.UPLOAD:
-            return steps.DropSlot("nobody knows", Verb.UPLOAD)
+        if batch.pending_intent is Verb.UPLOAD:
+            return steps.DropAllocation("nobody knows", Verb.UPLOAD)
         return original(batch, policy, now)
 
     return settle
@@ -135,8 +137,8 @@ def _asks_at_once(original: Any) -> Any:
 def _expired_is_empty(original: Any) -> Any:
     def change(step: steps.Step, batch: Batch, context: Any, world: Any) -> Any:
         event = original(step, batch, context, world)
-        if isinstance(event, Unanswered) and event.expired:
-            return events.SlotLost(at=event.at, reason=event.reason, verb=event.verb)
+        if isinstance(event, OutcomeUnknown) and event.expired:
+            return events.AllocationLost(at=event.at, reason=event.reason, verb=event.verb)
         return event
 
     return change
@@ -146,8 +148,8 @@ def _status_not_read(_original: Any) -> Any:
     def look(slot: Any, reason: str, _context: Any, world: Any, *, verb: Any = None) -> Any:
         now = world.clock.now()
         if slot.url is None:
-            return events.SlotLost(at=now, reason=reason, verb=verb)
-        return events.Allocated(at=now, slot=slot)
+            return events.AllocationLost(at=now, reason=reason, verb=verb)
+        return events.Allocated(at=now, allocation=slot)
 
     return look
 
@@ -162,7 +164,7 @@ PLANTS = {
         replaced(lifecycle, "_change", _refused_question_ends_doubt),
     ),
     "break-is-refusal": Plant(
-        1, "a broken connection counts as refused", replaced(vendors_http, "_translated", _any_break_is_a_refusal)
+        1, "a broken connection counts as refused", replaced(vendors_http, "_transport_error", _any_break_is_a_refusal)
     ),
     "5xx-is-refusal": Plant(
         1, "a 5xx counts as refused", replaced(vendors_dialect, "_habit", _server_error_is_a_refusal)
@@ -170,14 +172,16 @@ PLANTS = {
     "throttling-is-refusal": Plant(
         1,
         "408, 429, 503 and redirects count as refused, whatever was asked",
-        replaced(vendors_dialect, "judge", _throttling_is_a_refusal),
+        replaced(vendors_dialect, "classify_response", _throttling_is_a_refusal),
     ),
-    "announce-after": Plant(2, "the act is announced after it", replaced(loop, "tick", _announced_after)),
-    "upload-not-announced": Plant(2, "an upload is not announced", replaced(loop, "announces", _upload_not_announced)),
+    "announce-after": Plant(2, "the act is announced after it", replaced(loop, "execute", _announced_after)),
+    "upload-not-announced": Plant(
+        2, "an upload is not announced", replaced(loop, "needs_intent", _upload_not_announced)
+    ),
     "two-transactions": Plant(2, "event and row are two transactions", replaced(Journal, "record", _two_transactions)),
-    "fresh-ticket": Plant(3, "each try draws a fresh ticket", replaced(tickets, "ticket", _fresh_ticket)),
+    "fresh-ticket": Plant(3, "each try draws a fresh ticket", replaced(naming, "idempotency_key", _fresh_ticket)),
     "ticket-without-attempt": Plant(
-        3, "a lost slot keeps its ticket", replaced(tickets, "ticket", _ticket_without_attempt)
+        3, "a lost slot keeps its ticket", replaced(naming, "idempotency_key", _ticket_without_attempt)
     ),
     "attempts-forgotten": Plant(
         3, "content sent before begins at attempt one", replaced(Journal, "attempts_used", _attempts_forgotten)
@@ -186,7 +190,9 @@ PLANTS = {
         4, "an upload in doubt is repeated", replaced(perform, "_find_file", _repeated_without_asking)
     ),
     "slot-left-in-doubt": Plant(
-        4, "a slot is left while its upload is in doubt", replaced(decide, "_settle_doubt", _slot_left_in_doubt)
+        4,
+        "a slot is left while its upload is in doubt",
+        replaced(decide, "_resolve_pending_intent", _slot_left_in_doubt),
     ),
     "expired-is-empty": Plant(
         4,
@@ -197,6 +203,8 @@ PLANTS = {
         4, "a slot is left or filled without reading its status", replaced(perform, "_look_into", _status_not_read)
     ),
     "asks-at-once": Plant(
-        4, "the question does not wait for what is under way", replaced(decide, "_settle_doubt", _asks_at_once)
+        4,
+        "the question does not wait for what is under way",
+        replaced(decide, "_resolve_pending_intent", _asks_at_once),
     ),
 }

@@ -1,4 +1,4 @@
-"""Bugs in how lading stands on its machine: laws 8 to 10, clocks, crashes, and who runs a job."""
+"""Bugs in how batchsync stands on its machine: laws 8 to 10, clocks, crashes, and who runs a job."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from lading.core import accounting, decide
-from lading.core import run as run_states
-from lading.core.run import RunState
-from lading.errors import EnvironmentProblem
-from lading.journal.journal import Journal
-from lading.journal.store import Store
-from lading.reconcile import collected, perform, sync
+from batchsync.core import accounting, decide
+from batchsync.core import run as run_states
+from batchsync.core.run import RunState
+from batchsync.errors import UnavailableError
+from batchsync.journal.journal import Journal
+from batchsync.journal.store import Store
+from batchsync.reconcile import collected, perform, sync
 from simulation import life
 from simulation.plants.plant import Plant, replaced
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lading.core.batch import Batch
+    from batchsync.core.batch import Batch
 
 
 # Law 8: wall time is only for schedules and expiry
@@ -44,8 +44,8 @@ def _retry_after_never(_original: Any) -> Any:
 
 def _evidence_swept(_original: Any) -> Any:
     def sweep(job: str, world: Any) -> None:
-        kept = {one.file.path.rsplit("/", 1)[-1] for one in world.memory.open_batches(job)}
-        from lading.reconcile import sweep as module  # noqa: PLC0415 - the plant's own
+        kept = {batch.file.path.rsplit("/", 1)[-1] for batch in world.store.open_batches(job)}
+        from batchsync.reconcile import sweep as module  # noqa: PLC0415 - the plant's own
 
         module._remove_others(world.folders.staging(job), kept)
 
@@ -56,8 +56,8 @@ def _answers_swept(original: Any) -> Any:
     def sweep(job: str, world: Any) -> None:
         original(job, world)
         if world.folders.collected_of(job).is_dir():
-            for one in world.folders.collected_of(job).iterdir():
-                collected.remove(one)
+            for path in world.folders.collected_of(job).iterdir():
+                collected.remove(path)
 
     return sweep
 
@@ -69,8 +69,8 @@ def _answers_gone_for_good() -> Iterator[None]:
     def read(folder: Path, batch: Batch) -> Any:
         try:
             return whole(folder, batch)
-        except collected.AnswersGoneError as gone:
-            raise EnvironmentProblem(str(gone)) from None
+        except collected.ResultsMissingError as gone:
+            raise UnavailableError(str(gone)) from None
 
     whole = collected.read
     with mock.patch.object(sync, "sweep", _answers_swept(sync.sweep)), mock.patch.object(collected, "read", read):
@@ -87,7 +87,7 @@ def _run_before_batches(original: Any) -> Any:
     def start_run(self: Journal, run: Any, batches: Any, invalid: Any, *more: Any, **named: Any) -> None:
         if batches:
             with self._write("start_run", run.job):
-                from lading.journal import codec, journal  # noqa: PLC0415 - the plant's own
+                from batchsync.journal import codec, journal  # noqa: PLC0415 - the plant's own
 
                 journal._insert(self._db, "runs", codec.run_row(replace(run, state=RunState.PREPARED)))
             with mock.patch.object(Journal, "next_serial", return_value=run.serial), _without_runs():
@@ -100,7 +100,7 @@ def _run_before_batches(original: Any) -> Any:
 
 @contextlib.contextmanager
 def _without_runs() -> Any:
-    from lading.journal import journal  # noqa: PLC0415 - the plant's own
+    from batchsync.journal import journal  # noqa: PLC0415 - the plant's own
 
     real = journal._insert
     with mock.patch.object(
@@ -113,17 +113,17 @@ def _batch_before_its_story(_original: Any) -> Any:
     """A batch is committed first, and the event that opens its story in a second transaction."""
 
     def add_batch(self: Journal, batch: Batch, *, epoch: int | None = None, **_slot: Any) -> Any:
-        from lading.journal import codec, journal  # noqa: PLC0415 - the plant's own
+        from batchsync.journal import codec, journal  # noqa: PLC0415 - the plant's own
 
         row = codec.batch_row(batch)
         with self._write("add_batch", batch.job, epoch) as db:
-            after = run_states.with_sealed(
-                self.run(batch.run), sum(one.file.rows for one in [*self.batches(batch.run), batch])
+            after = run_states.with_finalized(
+                self.run(batch.run), sum(item.file.rows for item in [*self.batches(batch.run), batch])
             )
             journal._insert(db, "batches", row)
             self._put_run(after)
         with self._write("add_batch", batch.job, epoch):
-            at, fence = codec.iso(batch.prepared_at), self._fence(batch.job, epoch)
+            at, fence = codec.to_iso(batch.prepared_at), self._check_epoch(batch.job, epoch)
             self._append(batch.id, at, journal.PREPARED, codec.canonical(row), fence)
         return after
 
@@ -136,7 +136,7 @@ def _never_cut_short(_original: Any) -> Any:
 
 def _cut_rows_forgotten(_original: Any) -> Any:
     """What a run that is cut short did not seal is in no place."""
-    return lambda self, sealed: replace(self, unsealed=self.unsealed + self.to_send - sealed)
+    return lambda self, sealed: replace(self, unstaged=self.unsealed + self.to_send - sealed)
 
 
 # Law 10: one runner per job
@@ -151,14 +151,12 @@ def _no_fence(_original: Any) -> Any:
 
 
 PLANTS = {
-    "wall-clock-backoff": Plant(
-        8, "back-off reads the wall clock", replaced(decide, "look_again", _wall_clock_backoff)
-    ),
-    "backoff-of-days": Plant(8, "back-off has no bound", replaced(decide, "look_again", _retry_after_never)),
+    "wall-clock-backoff": Plant(8, "back-off reads the wall clock", replaced(decide, "retry_at", _wall_clock_backoff)),
+    "backoff-of-days": Plant(8, "back-off has no bound", replaced(decide, "retry_at", _retry_after_never)),
     "evidence-swept": Plant(9, "the evidence of open batches is swept", replaced(sync, "sweep", _evidence_swept)),
     "answers-swept": Plant(9, "answers not delivered are swept and not asked for again", _answers_gone_for_good),
     "file-not-verified": Plant(
-        9, "a sealed file is sent as it is found", replaced(perform, "check_sealed", _file_not_verified)
+        9, "a sealed file is sent as it is found", replaced(perform, "verify_batch_file", _file_not_verified)
     ),
     "run-before-batches": Plant(
         9, "a run and its batches are two transactions", replaced(Journal, "start_run", _run_before_batches)
@@ -169,12 +167,14 @@ PLANTS = {
         replaced(Journal, "add_batch", _batch_before_its_story),
     ),
     "never-cut-short": Plant(
-        9, "a run whose preparing died goes on preparing for ever", replaced(sync, "cut_short", _never_cut_short)
+        9,
+        "a run whose preparing died goes on preparing for ever",
+        replaced(sync, "abort_preparation", _never_cut_short),
     ),
     "cut-rows-forgotten": Plant(
         9,
         "a run that is cut short forgets what it did not seal",
-        replaced(accounting.Tally, "cut_to", _cut_rows_forgotten),
+        replaced(accounting.PlanCounts, "cut_to", _cut_rows_forgotten),
     ),
     "no-lease": Plant(10, "the lease is not taken", replaced(life, "leases", _no_lease)),
     "no-fence": Plant(10, "the epoch is not checked", replaced(Store, "_check_fence", _no_fence)),

@@ -8,12 +8,12 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from lading.core.batch import Batch, Books, Phase, Verdict
-from lading.data import Columnar
-from lading.journal.journal import Journal
-from lading.reconcile import prepare
-from lading.vendors import client as vendors_client
-from lading.vendors import dialect as vendors_dialect
+from batchsync.core.batch import Batch, Phase, RowCounts, Verdict
+from batchsync.data import PolarsEngine
+from batchsync.journal.journal import Journal
+from batchsync.reconcile import plan
+from batchsync.vendors import client as vendors_client
+from batchsync.vendors import dialect as vendors_dialect
 from simulation.plants.plant import Plant, replaced
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 def _said(original: Any, taken: Callable[[Any, Any, Any], pl.Expr | None]) -> Any:
     """Return a `settle` in which rows that `taken` names count as accepted, too."""
 
-    def settle(self: Columnar, batch: Batch, rules: Any, downloads: Any, into: Any) -> Any:
+    def settle(self: PolarsEngine, batch: Batch, rules: Any, downloads: Any, into: Any) -> Any:
         found = original(self, batch, rules, downloads, into)
         which = taken(batch, downloads, found)
         if which is None:
@@ -36,7 +36,7 @@ def _said(original: Any, taken: Callable[[Any, Any, Any], pl.Expr | None]) -> An
         rows.write_parquet(found.path)
         counts = dict(rows["state"].value_counts().iter_rows())
         return replace(
-            found, books=Books(**{name: counts.get(name, 0) for name in ("accepted", "rejected", "unknown")})
+            found, counts=RowCounts(**{name: counts.get(name, 0) for name in ("accepted", "rejected", "unknown")})
         )
 
     return settle
@@ -62,8 +62,8 @@ def _empty_log_is_good(original: Any) -> Any:
 def _unknown_word_is_done(original: Any) -> Any:
     def read_status(asked: Any, words: Any) -> Any:
         status = original(asked, words)
-        if isinstance(status, vendors_dialect.Running) and status.word.casefold() == "processing":
-            return vendors_dialect.Finished(Verdict.PROCESSED, status.word)
+        if isinstance(status, vendors_dialect.Running) and status.vendor_status.casefold() == "processing":
+            return vendors_dialect.Finished(Verdict.PROCESSED, status.vendor_status)
         return status
 
     return read_status
@@ -75,7 +75,7 @@ def _unknown_word_is_done(original: Any) -> Any:
 def _moved(original: Any, change: pl.Expr) -> Any:
     """Return an `advance` that reads verdicts in which one column is another."""
 
-    def advance(self: Columnar, baseline: Any, verdicts: Any, into: Path) -> Any:
+    def advance(self: PolarsEngine, baseline: Any, verdicts: Any, into: Path) -> Any:
         others = []
         for path in verdicts:
             others.append(path.with_name("planted.parquet"))
@@ -106,9 +106,9 @@ def _baseline_afterwards(original: Any) -> Any:
         after = original(self, batch, event, baseline=None, rejects=rejects, epoch=epoch)
         if baseline is not None:
             with self._write("deliver", batch.job, epoch) as db:
-                db.execute("DELETE FROM segments WHERE job = ? AND identity = ?", [baseline.job, baseline.identity])
-                for place, one in enumerate(baseline.segments):
-                    values = [baseline.job, baseline.identity, place, one.file, one.digest, one.rows]
+                db.execute("DELETE FROM segments WHERE job = ? AND identity = ?", [baseline.job, baseline.account_id])
+                for place, item in enumerate(baseline.segments):
+                    values = [baseline.job, baseline.account_id, place, item.file, item.digest, item.rows]
                     db.execute("INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?)", values)
         return after
 
@@ -133,8 +133,8 @@ def _in_flight_but(phase: Phase) -> Any:
 
     def made(_original: Any) -> Any:
         def in_flight(context: Any, world: Any) -> list[Path]:
-            found = world.memory.open_batches(context.job.name)
-            return [Path(one.file.evidence) for one in found if one.phase is not phase]
+            found = world.store.open_batches(context.job.name)
+            return [Path(item.file.evidence) for item in found if item.phase is not phase]
 
         return in_flight
 
@@ -147,7 +147,7 @@ def _in_flight_but(phase: Phase) -> Any:
 def _removed_from_a_part(original: Any) -> Any:
     """A source that ends too early counts as read to its end."""
 
-    def compare(self: Columnar, job: Any, rules: Any, baseline: Any, context: Any) -> Any:
+    def compare(self: PolarsEngine, job: Any, rules: Any, baseline: Any, context: Any) -> Any:
         whole = Path(job.source.folder) / job.source.path
         rows = whole.read_text("utf-8").splitlines()
         part = context.folder.parent / f"part-of-{job.source.path}"
@@ -161,7 +161,7 @@ def _removed_from_a_part(original: Any) -> Any:
 def _removed_in_flight(original: Any) -> Any:
     """Keys that left the source do not count as in flight."""
 
-    def compare(self: Columnar, job: Any, rules: Any, baseline: Any, context: Any) -> Any:
+    def compare(self: PolarsEngine, job: Any, rules: Any, baseline: Any, context: Any) -> Any:
         there = pl.read_csv(Path(job.source.folder) / job.source.path, infer_schema=False)["id"]
         others = []
         for number, path in enumerate(context.in_flight):
@@ -174,48 +174,54 @@ def _removed_in_flight(original: Any) -> Any:
 
 PLANTS = {
     "word-is-verdict": Plant(
-        5, "the status word decides about the rows", replaced(Columnar, "settle", _word_is_the_verdict)
+        5, "the status word decides about the rows", replaced(PolarsEngine, "join_outcomes", _word_is_the_verdict)
     ),
     "silence-is-consent": Plant(
-        5, "silence counts as accepted after lines that name no row", replaced(Columnar, "settle", _silence_is_consent)
+        5,
+        "silence counts as accepted after lines that name no row",
+        replaced(PolarsEngine, "join_outcomes", _silence_is_consent),
     ),
     "empty-log-is-good": Plant(
-        5, "an error status with an empty log counts as accepted", replaced(Columnar, "settle", _empty_log_is_good)
+        5,
+        "an error status with an empty log counts as accepted",
+        replaced(PolarsEngine, "join_outcomes", _empty_log_is_good),
     ),
     "processing-is-done": Plant(
         5, "a batch that is processing counts as done", replaced(vendors_client, "read_status", _unknown_word_is_done)
     ),
     "moved-for-rejected": Plant(
-        6, "the baseline moves for refused rows", replaced(Columnar, "advance", _moved_for_rejected)
+        6, "the baseline moves for refused rows", replaced(PolarsEngine, "apply_verdicts", _moved_for_rejected)
     ),
     "refused-forgotten": Plant(
-        6, "refused rows are sent again unchanged", replaced(Columnar, "advance", _refused_rows_forgotten)
+        6, "refused rows are sent again unchanged", replaced(PolarsEngine, "apply_verdicts", _refused_rows_forgotten)
     ),
     "baseline-afterwards": Plant(
         6, "the baseline is swapped after the transaction", replaced(Journal, "deliver", _baseline_afterwards)
     ),
-    "person-unheard": Plant(6, "a person's word moves no baseline", replaced(Columnar, "resolve", _person_unheard)),
+    "person-unheard": Plant(6, "a person's word moves no baseline", replaced(PolarsEngine, "resolve", _person_unheard)),
     "person-misheard": Plant(
-        6, "rows that a person has sent again count as held", replaced(Columnar, "resolve", _person_misheard)
+        6, "rows that a person has sent again count as held", replaced(PolarsEngine, "resolve", _person_misheard)
     ),
     "in-flight-forgotten": Plant(
-        6, "rows in flight are not subtracted", replaced(prepare, "_in_flight", _in_flight_forgotten)
+        6, "rows in flight are not subtracted", replaced(plan, "_in_flight", _in_flight_forgotten)
     ),
     "prepared-not-in-flight": Plant(
         6,
         "a newer version does not wait for one that is prepared",
-        replaced(prepare, "_in_flight", _in_flight_but(Phase.PREPARED)),
+        replaced(plan, "_in_flight", _in_flight_but(Phase.PREPARED)),
     ),
     "submitted-not-in-flight": Plant(
         6,
         "a newer version does not wait for one that is submitted",
-        replaced(prepare, "_in_flight", _in_flight_but(Phase.SUBMITTED)),
+        replaced(plan, "_in_flight", _in_flight_but(Phase.SUBMITTED)),
     ),
     "removed-from-a-part": Plant(
-        7, "keys are removed that a cut source lacks", replaced(Columnar, "compare", _removed_from_a_part)
+        7, "keys are removed that a cut source lacks", replaced(PolarsEngine, "compare", _removed_from_a_part)
     ),
-    "removed-in-flight": Plant(7, "keys in flight are removed", replaced(Columnar, "compare", _removed_in_flight)),
+    "removed-in-flight": Plant(7, "keys in flight are removed", replaced(PolarsEngine, "compare", _removed_in_flight)),
     "removal-not-remembered": Plant(
-        7, "an accepted removal leaves the baseline as it was", replaced(Columnar, "advance", _removal_not_remembered)
+        7,
+        "an accepted removal leaves the baseline as it was",
+        replaced(PolarsEngine, "apply_verdicts", _removal_not_remembered),
     ),
 }

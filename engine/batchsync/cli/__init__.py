@@ -1,0 +1,5 @@
+"""Command line: click commands that parse arguments, call the engine and print reports."""
+
+from batchsync.cli.root import main
+
+__all__ = ["main"]

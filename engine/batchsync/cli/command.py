@@ -1,0 +1,57 @@
+"""Base class and decorator of all commands: global options after the command name, and help with an example."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from batchsync.cli import options
+from batchsync.cli.session import Session
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
+_EPILOG = "Global options are accepted here too; `batchsync --help` lists them."
+
+
+class Command(click.Command):
+    """Command whose callback takes the Session first and returns an Answer."""
+
+    def __init__(self, *args: Any, example: str, **kwargs: Any) -> None:
+        """Create the command with its example and the global options."""
+        kwargs.setdefault("context_settings", SETTINGS)
+        super().__init__(*args, **kwargs)
+        self.example = example
+        self.params.extend(options.declared(hidden=True))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Store the global options in the session, then run the command."""
+        session = ctx.find_object(Session)
+        assert session is not None  # noqa: S101 - the group makes it before any command runs
+        given = {name: ctx.params.pop(name) for name in options.NAMES}
+        session.options = session.options.merged(given)
+        session.parsed = True
+        session.command = ctx.command_path.partition(" ")[2]
+        return super().invoke(ctx)
+
+    def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
+        """Write the example and a note on global options."""
+        with formatter.section("Example"):
+            for line in self.example.splitlines():
+                formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
+        formatter.write_paragraph()
+        formatter.write_text(_EPILOG)
+
+
+def command(name: str, example: str) -> Callable[[Callable[..., Any]], Command]:
+    """Return a decorator that turns a function into a command; its docstring is the help text."""
+
+    def decorate(function: Callable[..., Any]) -> Command:
+        return click.command(name, cls=Command, example=example)(click.make_pass_decorator(Session)(function))
+
+    return decorate
+
+
+job_names = click.argument("jobs", nargs=-1, metavar="[JOB]...")

@@ -1,0 +1,26 @@
+"""`batchsync history`."""
+
+from __future__ import annotations
+
+import click
+
+from batchsync.cli.command import command
+from batchsync.cli.declared import check_known
+from batchsync.cli.outcomes import run_report
+from batchsync.cli.session import Answer, Session
+from batchsync.report.history import HistoryReport
+
+
+@command("history", example="batchsync history guests --limit 5")
+@click.argument("job", required=False, metavar="[JOB]")
+@click.option(
+    "--limit", type=click.IntRange(min=1), metavar="N", default=20, help="Maximum number of runs (default: 20)."
+)
+def history(session: Session, job: str | None, *, limit: int) -> Answer:
+    """List past runs, newest first."""
+    with session.journal() as journal:
+        if job is not None:
+            check_known(session, journal, job)
+        runs = journal.history(job, limit) if journal else ()
+        reports = tuple(run_report(journal, run, {}) for run in runs) if journal else ()
+    return Answer(report=HistoryReport(runs=reports))

@@ -1,0 +1,76 @@
+"""`batchsync init`."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import click
+
+from batchsync import spec
+from batchsync.cli.command import command
+from batchsync.cli.new_files import existing_paths, write_files
+from batchsync.cli.session import Answer, Session
+from batchsync.errors import UsageError
+from batchsync.report.message import Message
+
+#: Created beside the jobs file and not to be committed: the state folder and the results of vendors.
+IGNORED = (".batchsync/", "out/")
+
+
+@command("init", example="batchsync init\nbatchsync init crm-sync --vendor sitecore-cdp")
+@click.argument(
+    "folder", type=click.Path(path_type=Path, file_okay=False), default=Path(), metavar="[FOLDER]", required=False
+)
+@click.option(
+    "--vendor", "vendors", multiple=True, metavar="NAME", help="Include this vendor (default: all); repeatable."
+)
+@click.option("--force", is_flag=True, help="Replace existing files.")
+def init(session: Session, folder: Path, *, vendors: tuple[str, ...], force: bool) -> Answer:
+    """Write a working jobs.yaml with sample data.
+
+    Writes one small job for each bundled vendor; `batchsync sync --mocks` runs them offline. Existing files are not
+    replaced without --force.
+    """
+    if session.options.file is not None:
+        raise click.UsageError("init writes jobs.yaml into FOLDER: give the folder instead of --file")
+    wanted = {folder / name: text for name, text in spec.starter_files(vendors).items()}
+    if (existing := existing_paths(wanted)) and not force:
+        names = ", ".join(str(item) for item in existing)
+        raise UsageError(
+            f"{names} {'exists' if len(existing) == 1 else 'exist'} already; nothing was written",
+            hint=f"choose another folder, or replace existing files with `{_forced(folder, vendors)}`",
+        )
+    ignore = folder / ".gitignore"
+    first = {} if existing_paths([ignore]) else {ignore: "".join(f"{line}\n" for line in IGNORED)}
+    write_files({**first, **wanted})
+    written = [str(item) for item in (*first, *wanted)]
+    notes = _notes(ignore)
+    report = Message(
+        sentences=(*(f"wrote {name}" for name in written), *(f"note: {note}" for note in notes)),
+        facts={"folder": str(folder), "written": written, "notes": notes},
+        next_step=f"{_cd_hint(folder)}`batchsync validate`, then `batchsync sync --mocks`",
+    )
+    return Answer(report=report)
+
+
+def _notes(ignore: Path) -> list[str]:
+    """Return the entries to add to an existing .gitignore."""
+    try:
+        kept = ignore.read_text(encoding="utf-8", errors="replace").splitlines()
+    except OSError:
+        kept = []
+    missing = [line for line in IGNORED if line not in kept]
+    return [f"{ignore} was not changed; add {' and '.join(missing)} to it"] if missing else []
+
+
+def _forced(folder: Path, vendors: tuple[str, ...]) -> str:
+    """Return the same command, with --force."""
+    words = [] if folder == Path() else [str(folder)]
+    words += [word for name in vendors for word in ("--vendor", name)]
+    return shlex.join(["batchsync", "init", *words, "--force"])
+
+
+def _cd_hint(folder: Path) -> str:
+    """Return the `cd` command for a folder other than the current one."""
+    return f"`cd {shlex.quote(str(folder))}`, then " if folder.resolve() != Path.cwd() else ""

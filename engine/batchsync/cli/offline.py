@@ -1,0 +1,83 @@
+"""Services for planning without contacting a vendor, taking a lease or writing to the journal."""
+
+from __future__ import annotations
+
+import tempfile
+from contextlib import contextmanager, nullcontext
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+from batchsync.reconcile.background import InlineProducer
+from batchsync.reconcile.services import JobContext, Services, StatePaths
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from batchsync.app import App
+    from batchsync.core.batch import Batch
+    from batchsync.core.job import Job
+    from batchsync.core.run import Run
+    from batchsync.journal import Journal
+    from batchsync.ports import BaselineEntry, Sink, StateStore, Vendor
+
+
+class EmptyStore:
+    """State store for planning before the first run."""
+
+    def watermark(self, job: str, account_id: str, spec_hash: str) -> str | None:  # noqa: ARG002 - the signature is that of StateStore
+        """Return None: no run was settled."""
+        return None
+
+    def open_batches(self, job: str | None = None) -> tuple[Batch, ...]:  # noqa: ARG002 - the same
+        """Return no batches."""
+        return ()
+
+    def baseline(self, job: str, account_id: str) -> BaselineEntry | None:  # noqa: ARG002 - the same
+        """Return None: the baseline is empty."""
+        return None
+
+    def last_planned(self, job: str, identity: str) -> Run | None:  # noqa: ARG002 - the same
+        """Return None: there was no run."""
+        return None
+
+    def approved(self, job: str, plan: str) -> bool:  # noqa: ARG002 - the same
+        """Return False: no plan was approved."""
+        return False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _ScratchElsewhere(StatePaths):
+    """State paths with scratch files in a temporary folder."""
+
+    scratch: Path
+
+    def work(self, job: str) -> Path:
+        """Return the scratch folder of a comparison."""
+        return self.scratch / job
+
+
+@contextmanager
+def offline_services(app: App, journal: Journal | None) -> Iterator[Services]:
+    """Yield services for planning only: a read-only state store and no sinks."""
+    with tempfile.TemporaryDirectory(prefix="batchsync-plan-") as scratch:
+        yield Services(
+            clock=app.clock,
+            store=cast("StateStore", journal or EmptyStore()),
+            data=app.data,
+            # A plan delivers nothing; using a sink would be a defect.
+            sinks=cast("Sink", None),
+            paths=_ScratchElsewhere(state=app.settings.state_folder, scratch=Path(scratch)),
+            observer=app.observer,
+            shield=nullcontext,
+            lease=lambda _: nullcontext(),
+            in_background=InlineProducer,
+        )
+
+
+def offline_context(app: App, job: Job) -> JobContext:
+    """Return the context of a job without a vendor client."""
+    rules = app.rules_of(job)
+    return JobContext(
+        job=job, rules=rules, policy=rules.policy, account_id=app.account_id(job), vendor=cast("Vendor", None)
+    )

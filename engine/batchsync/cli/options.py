@@ -1,0 +1,88 @@
+"""Global options, accepted before and after the command name; those after it take precedence."""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import click
+
+#: A command in advice: in backquotes, or a line of its own.
+_ADVICE = re.compile(r"(?:(?<=`)|^)batchsync (?=[a-z])", re.MULTILINE)
+OUTPUTS = ("text", "json", "ndjson", "md")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GlobalOptions:
+    """Global options of a command line; None means the `BATCHSYNC_*` variable or the default."""
+
+    file: Path | None = None
+    state: Path | None = None
+    output: str | None = None
+    mocks: bool | None = None
+    no_color: bool | None = None
+    quiet: bool | None = None
+    verbose: bool | None = None
+
+    def merged(self, given: dict[str, Any]) -> GlobalOptions:
+        """Return the options, overridden by those given."""
+        return replace(self, **{name: value for name, value in given.items() if value is not None})
+
+    def with_global_options(self, text: str) -> str:
+        """Return the text with these options added to every suggested command.
+
+        Runs against the mocks have their own state folder, which commands without `--mocks` do not read.
+        """
+        words = [f"-f {shlex.quote(str(self.file))}"] if self.file is not None else []
+        words += [f"--state {shlex.quote(str(self.state))}"] if self.state is not None else []
+        words += ["--mocks"] if self.mocks else []
+        return _ADVICE.sub(" ".join(["batchsync", *words, ""]), text) if words else text
+
+
+NAMES = tuple(GlobalOptions.__dataclass_fields__)
+
+
+def declared(*, hidden: bool) -> list[click.Parameter]:
+    """Return the click options; hidden in the help of single commands."""
+
+    def flag(*names: str, text: str) -> click.Option:
+        return click.Option(names, is_flag=True, default=None, hidden=hidden, help=text)
+
+    return [
+        click.Option(
+            ["-f", "--file"], type=click.Path(path_type=Path), metavar="PATH", hidden=hidden,
+            help="The jobs file (BATCHSYNC_FILE; default: jobs.yaml).",
+        ),
+        click.Option(
+            ["--state"], type=click.Path(path_type=Path), metavar="FOLDER", hidden=hidden,
+            help="The state folder (BATCHSYNC_STATE; default: .batchsync beside the jobs file).",
+        ),
+        click.Option(
+            ["-o", "--output"], type=click.Choice(OUTPUTS), hidden=hidden,
+            help="Format of stdout (default: text). Messages and progress go to stderr.",
+        ),
+        flag("--mocks", text="Use the bundled mocks for every vendor (BATCHSYNC_MOCKS=1)."),
+        flag("--no-color", text="No colour; NO_COLOR and TERM=dumb do the same."),
+        flag("-q", "--quiet", text="No progress, only warnings and errors."),
+        flag("-v", "--verbose", text="Plain progress lines, also on a terminal."),
+    ]  # fmt: skip
+
+
+def sniff_output_format(arguments: list[str]) -> dict[str, object]:
+    """Return output options of a command line that could not be parsed."""
+    return {"output": _sniffed_format(arguments), "no_color": True if "--no-color" in arguments else None}
+
+
+def _sniffed_format(arguments: list[str]) -> str | None:
+    for at, word in enumerate(arguments):
+        name, _, value = word.partition("=")
+        if word in ("-o", "--output"):
+            value = arguments[at + 1] if at + 1 < len(arguments) else ""
+        elif name != "--output":
+            value = word[2:] if word.startswith("-o") else ""
+        if value in OUTPUTS:
+            return value
+    return None

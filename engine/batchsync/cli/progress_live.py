@@ -1,0 +1,116 @@
+"""Live progress on a terminal: one line per active job on stderr, removed when the command ends."""
+
+from __future__ import annotations
+
+import sys
+from collections import defaultdict
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import TYPE_CHECKING, cast
+
+from rich.console import Console
+from rich.live import Live
+from rich.table import Table
+from rich.text import Text
+
+from batchsync.cli.progress_lines import describe_batch
+from batchsync.cli.progress_rate import ProgressRate, ProgressSample
+from batchsync.cli.streams import BrokenPipeSafeStream
+from batchsync.core.batch import Phase
+from batchsync.report.text_format import escape_controls, format_duration
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime
+    from typing import TextIO
+
+    from batchsync.core.batch import Batch
+    from batchsync.ports import Size
+
+_REFRESHES = 4
+
+
+class LiveObserver:
+    """Observer that keeps the state of each job and renders it on demand."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        """Create an observer without jobs."""
+        self._now = now
+        self._jobs: list[str] = []
+        self._stage: dict[str, str] = {}
+        self._rate = ProgressRate()
+        self._batches: dict[str, dict[str, Batch]] = defaultdict(dict)
+        self._until: datetime | None = None
+
+    @staticmethod
+    @contextmanager
+    def shown(now: Callable[[], datetime], *, coloured: bool) -> Iterator[LiveObserver]:
+        """Draw on stderr until the block ends."""
+        observer = LiveObserver(now)
+        console = Console(file=cast("TextIO", BrokenPipeSafeStream(sys.stderr)), no_color=not coloured)
+        with Live(
+            get_renderable=observer.drawn,
+            console=console,
+            transient=True,
+            refresh_per_second=_REFRESHES,
+            redirect_stdout=False,
+            redirect_stderr=False,
+        ):
+            yield observer
+
+    def on_progress(
+        self, job: str, stage: str, done: int, unit: str, total: int | None = None, size: Size | None = None
+    ) -> None:
+        """Show the stage, how far it is, and how long it may take."""
+        self._seen(job)
+        sample = ProgressSample(stage=stage, done=done, unit=unit, total=total, size=size)
+        self._stage[job] = self._rate.describe(job, sample, self._now())
+
+    def on_batch_changed(self, batch: Batch) -> None:
+        """Show the batch."""
+        self._seen(batch.job)
+        self._stage.pop(batch.job, None)
+        self._until = None
+        self._batches[batch.job][batch.id] = batch
+
+    def on_waiting(self, until: datetime) -> None:
+        """Show the time until the next check."""
+        self._until = until
+
+    def drawn(self) -> Table:
+        """Return a line for each job. Called from the drawing thread, so it works on copies."""
+        table = Table.grid(padding=(0, 2))
+        now = self._now()
+        batches = {job: dict(own) for job, own in list(self._batches.items())}
+        stages = dict(self._stage)
+        for job in list(self._jobs):
+            own = list(batches.get(job, {}).values())
+            done = sum(item.phase is Phase.DELIVERED for item in own)
+            count = f"{done} of {len(own)} batches" if own else ""
+            table.add_row(
+                Text(escape_controls(job), style="bold"),
+                Text(count),
+                Text(stages.get(job) or _describe_open(own, now), style="cyan"),
+            )
+        until = self._until
+        if until is not None and until > now:
+            table.add_row(
+                Text(""), Text(""), Text(f"next check in {format_duration(max(until - now, timedelta(seconds=1)))}")
+            )
+        return table
+
+    def _seen(self, job: str) -> None:
+        """Register the job in order of appearance."""
+        if job not in self._jobs:
+            self._jobs.append(job)
+
+
+def _describe_open(batches: list[Batch], now: datetime) -> str:
+    """Return the state of the most advanced open batch, and its next poll."""
+    waiting = [batch for batch in batches if batch.phase is not Phase.DELIVERED]
+    if not waiting:
+        return "settled"
+    first = min(waiting, key=lambda batch: (batch.phase is Phase.PREPARED, batch.seq))
+    later = first.not_before
+    again = f", next poll at {later:%H:%M:%S}Z" if later is not None and later > now and not first.failures else ""
+    return f"{describe_batch(first)}{again}"

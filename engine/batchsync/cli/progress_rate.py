@@ -1,0 +1,82 @@
+"""Description of progress: amount, rate and remaining time of a stage."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import TYPE_CHECKING
+
+from batchsync.report.text_format import format_duration
+from batchsync.report.text_format import size as in_bytes
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from batchsync.ports import Size
+
+#: Minimum elapsed time before a rate is shown.
+_FIRST = timedelta(seconds=2)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ProgressSample:
+    """Progress of a stage: `done` of `total` units (None if unknown), `size` as bytes done and total."""
+
+    stage: str
+    done: int
+    unit: str
+    total: int | None = None
+    size: Size | None = None
+
+
+class ProgressRate:
+    """Rate of each job, measured from the start of its stage."""
+
+    def __init__(self) -> None:
+        """Create without samples."""
+        self._begun: dict[str, tuple[datetime, ProgressSample]] = {}
+
+    def describe(self, job: str, sample: ProgressSample, now: datetime) -> str:
+        """Return how far a stage is, with its rate and the time that is left once they are known."""
+        if job not in self._begun or self._begun[job][1].stage != sample.stage:
+            self._begun[job] = now, sample
+        begun, first = self._begun[job]
+        words = [_count(sample), _bytes(sample), *_rate(first, sample, now - begun)]
+        return ", ".join(word for word in words if word)
+
+
+def _count(sample: ProgressSample) -> str:
+    """Return the units that are done, and of how many."""
+    if not sample.done and not sample.total:
+        return sample.stage
+    of = f" of {sample.total:,}" if sample.total is not None and sample.total != sample.done else ""
+    return f"{sample.stage} {sample.done:,}{of} {sample.unit}"
+
+
+def _bytes(sample: ProgressSample) -> str:
+    """Return the bytes that are done, and of how many."""
+    done, whole = sample.size or (0, None)
+    if not done:
+        return ""
+    return f"{in_bytes(done)} of {in_bytes(whole)}" if whole is not None and whole != done else in_bytes(done)
+
+
+def _rate(first: ProgressSample, sample: ProgressSample, passed: timedelta) -> list[str]:
+    """Return the rate and the time that is left, since the first sample of the stage."""
+    done = sample.done - first.done
+    if passed < _FIRST or done <= 0:
+        return []
+    found = [f"{round(done / passed.total_seconds()):,} {sample.unit}/s"]
+    fraction = _fraction(first, sample)
+    if fraction is not None and 0 < fraction < 1:
+        found.append(f"about {format_duration(max(passed * (1 / fraction - 1), timedelta(seconds=1)))} left")
+    return found
+
+
+def _fraction(first: ProgressSample, sample: ProgressSample) -> float | None:
+    """Return how much of what was left at the first sample is done."""
+    begun, (size, of) = (first.size or (0, None))[0], sample.size or (0, None)
+    for begin, done, whole in ((first.done, sample.done, sample.total), (begun, size, of)):
+        if whole is not None and whole > begin:
+            return (done - begin) / (whole - begin)
+    return None

@@ -1,0 +1,32 @@
+"""`batchsync resume`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from batchsync.cli.command import command, job_names
+from batchsync.cli.sync import left_behind, no_wait, timeout, work
+from batchsync.errors import ExitCode
+from batchsync.reconcile.sync import resume as resume_jobs
+
+if TYPE_CHECKING:
+    from datetime import timedelta
+
+    from batchsync.cli.session import Answer, Session
+
+
+@command("resume", example="batchsync resume\nbatchsync resume guests --timeout 2h")
+@job_names
+@no_wait
+@timeout
+def resume(session: Session, jobs: tuple[str, ...], *, no_wait: bool, timeout: timedelta | None) -> Answer:
+    """Resume open batches; plan nothing new.
+
+    Follows every open batch to its end. A batch that needs attention resumes where it stopped: calls in doubt are
+    verified before anything is repeated. Batches whose job is not in the jobs file are reported and not touched.
+    """
+    answer = work(session, jobs, resume_jobs, wait=not no_wait, timeout=timeout)
+    if left_behind(session) and not jobs and answer.exit_code in (ExitCode.DONE, ExitCode.REJECTS):
+        return replace(answer, exit_code=ExitCode.UNSETTLED)
+    return answer

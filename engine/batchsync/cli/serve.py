@@ -1,0 +1,152 @@
+"""`batchsync serve`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from batchsync.cli.command import command, job_names
+from batchsync.cli.exits import print_failure
+from batchsync.cli.outcomes import job_report
+from batchsync.cli.progress import running_app
+from batchsync.cli.reload import JobsReloader
+from batchsync.cli.session import Answer, Session
+from batchsync.errors import UsageError
+from batchsync.reconcile.serve import serve as serve_jobs
+from batchsync.reconcile.sync import JobOutcome, most_severe_exit_code
+from batchsync.report.outcome import JobReport, OutcomeReport
+from batchsync.report.text_format import escape_controls, moment
+from batchsync.schedule import due_tick, next_ticks
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from datetime import datetime
+
+    from batchsync.core.guards import Budget
+    from batchsync.core.job import Schedule
+    from batchsync.errors import BatchsyncError
+    from batchsync.reconcile.services import JobContext
+
+#: Formats in which each event is a line of JSON, because the command has no end at which to print a document.
+_LINES = ("json", "ndjson")
+
+
+class CronTicks:
+    """Ticks of cron lines and intervals."""
+
+    def due(self, schedule: Schedule, last_done: datetime, now: datetime) -> datetime | None:
+        """Return the latest tick after `last_done` that is not after `now`, or None."""
+        return due_tick(schedule, last_done, now)
+
+    def upcoming(self, schedule: Schedule, after: datetime) -> datetime | None:
+        """Return the first tick after a time, or None."""
+        return next(iter(next_ticks(schedule, after, 1)), None)
+
+
+@command("serve", example="batchsync serve\nbatchsync serve --once    # from cron: do what is due, then end")
+@job_names
+@click.option("--once", is_flag=True, help="Run due jobs, follow open batches to their end, and exit.")
+def serve(session: Session, jobs: tuple[str, ...], *, once: bool) -> Answer:
+    """Run jobs on their schedules, in the foreground.
+
+    Each tick runs once, even across restarts; after downtime only the last missed tick runs. The ticks of a job count
+    from the first time that `serve` (with or without `--once`) sees it. A job that stops does not affect others, and
+    is retried. SIGTERM and Ctrl-C stop safely. Each settlement is printed to stdout when its run ends.
+
+    jobs.yaml and its secret files are reloaded when they change: before each run, and every five minutes while idle.
+    An invalid file is reported and the previous jobs stay active. Batches in flight of a removed job are followed to
+    their end.
+    """
+    done: list[JobReport] = []
+    with running_app(session, live=False, jobs=list(jobs)) as app:
+        jobs_now = JobsReloader(app, jobs, _ReloadPrinter(session), app.interrupts.wait)
+        if not any(job.schedule for job in app.jobs(jobs)):
+            raise UsageError(
+                f"no job{' of these' if jobs else ''} has a schedule: nothing to serve",
+                hint="add a `schedule:` to a job in the jobs file, or run `batchsync sync`",
+            )
+        services = app.services(jobs)
+
+        def on_outcome(outcome: JobOutcome) -> None:
+            report = job_report(outcome, _budget(jobs_now.contexts, outcome.job))
+            if once:
+                done.append(report)
+            else:
+                _print(report, session)
+
+        serve_jobs(jobs_now, services, CronTicks(), on_outcome=on_outcome, once=once)
+        # If nothing ran, jobs were loaded once, and at least one has a schedule.
+        report = OutcomeReport(jobs=tuple(done), idle="" if done else _idle(jobs_now.contexts, services.clock.now()))
+    return Answer(report=report, exit_code=most_severe_exit_code(item.exit_code for item in done))
+
+
+class _ReloadPrinter:
+    """Listener that prints reloads as text or NDJSON."""
+
+    def __init__(self, session: Session) -> None:
+        """Create the listener for a session."""
+        self._session = session
+
+    def taken(self, now: Sequence[JobContext], gone: Sequence[str], *, secrets: bool) -> None:
+        """Print the active jobs and the removed ones."""
+        jobs = [item.job.name for item in now]
+        message = f"{self._subject(secrets=secrets)}; active jobs: {_listed(jobs)}"
+        if gone:
+            message += f"; removed: {_listed(gone)}"
+        idle = not any(item.job.schedule for item in now)
+        if idle:
+            message += "; no active job has a schedule, so nothing will run"
+        # Removed jobs are reported even with --quiet.
+        write = self._session.print_line if gone or idle else self._session.print_notice
+        write(message)
+        self._stream({"event": "jobs_reloaded", "jobs": jobs, "removed": list(gone)})
+
+    def refused(self, error: BatchsyncError, *, secrets: bool) -> None:
+        """Print why the file cannot be used."""
+        failure = print_failure(error, self._session)
+        self._session.print_line(f"{self._subject(secrets=secrets)} and is invalid; the previous jobs stay active")
+        self._stream({"event": "jobs_reload_failed", "error": failure.data()})
+
+    def _subject(self, *, secrets: bool) -> str:
+        file = self._session.settings().file
+        return f"a secret file of {file} has changed" if secrets else f"{file} has changed"
+
+    def _stream(self, line: Mapping[str, object]) -> None:
+        if self._session.output in _LINES:
+            self._session.print_ndjson(line)
+
+
+def _listed(jobs: Sequence[str]) -> str:
+    return ", ".join(escape_controls(job) for job in jobs) or "none"
+
+
+def _budget(contexts: Sequence[JobContext], job: str) -> Budget:
+    """Return the budget of an active job."""
+    return next(context.job.budget for context in contexts if context.job.name == job)
+
+
+def _idle(contexts: Sequence[JobContext], now: datetime) -> str:
+    """Return the message that nothing is due, with the next tick."""
+    ticks = [
+        (tick, context.job.name)
+        for context in contexts
+        if context.job.schedule
+        for tick in next_ticks(context.job.schedule, now, 1)
+    ]
+    tick, job = min(ticks)
+    return f"nothing is due; the next tick is {moment(tick)} ({escape_controls(job)})"
+
+
+def _print(report: JobReport, session: Session) -> None:
+    """Print the outcome of one job while others are running."""
+    outcome = OutcomeReport(jobs=(report,))
+    match session.output:
+        case output if output in _LINES:
+            for line in outcome.lines():
+                session.print_ndjson(line)
+        case "md":
+            click.echo(session.options.with_global_options(outcome.markdown()))
+        case _:
+            text = session.options.with_global_options(outcome.text(session.style_for(err=False)))
+            click.echo(text, color=session.use_color(err=False))

@@ -1,0 +1,187 @@
+"""Session of one command: options, access to the engine, stdout and stderr.
+
+Heavy modules are imported on use, so that `--help` stays fast.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import click
+
+from batchsync import spec
+from batchsync.cli import streams
+from batchsync.cli.options import GlobalOptions
+from batchsync.errors import UsageError
+from batchsync.report.envelope import as_line
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from datetime import datetime
+    from pathlib import Path
+
+    from batchsync.app import App
+    from batchsync.core.job import Deployment
+    from batchsync.journal import Journal
+    from batchsync.report.text_format import Report
+    from batchsync.settings import Settings
+
+_COLOURS = {"good": "green", "bad": "red", "warn": "yellow"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Answer:
+    """Result of a command: a report and the exit code."""
+
+    report: Report
+    exit_code: int = 0
+
+
+@dataclass(slots=True)
+class Session:
+    """State of one command; `parsed` means that all its options are known."""
+
+    options: GlobalOptions = field(default_factory=GlobalOptions)
+    command: str = ""
+    parsed: bool = False
+
+    @property
+    def output(self) -> str:
+        """Output format of stdout."""
+        return self.options.output or "text"
+
+    @property
+    def quiet(self) -> bool:
+        """Whether progress is suppressed."""
+        return bool(self.options.quiet)
+
+    def settings(self) -> Settings:
+        """Return the settings: flags first, then `BATCHSYNC_*` variables, then defaults.
+
+        Raises:
+            UsageError: If a variable is invalid, or a variable or state folder of lading is present.
+        """
+        from pydantic import ValidationError  # noqa: PLC0415 - see the top of this file
+
+        from batchsync.settings import Settings  # noqa: PLC0415 - the same
+
+        given = {name: getattr(self.options, name) for name in ("file", "state", "mocks")}
+        try:
+            settings = Settings(**{name: value for name, value in given.items() if value is not None})
+        except ValidationError as error:
+            first = error.errors(include_input=False, include_url=False)[0]
+            name = "BATCHSYNC_" + "_".join(str(part) for part in first["loc"]).upper()
+            raise UsageError(f"{name}: {first['msg'].lower()}", hint=f"correct {name}, or unset it") from None
+        refuse_former_names(settings.file, os.environ)
+        return settings
+
+    @contextmanager
+    def app(self) -> Iterator[App]:
+        """Yield the wired application; signal handlers are not installed yet."""
+        from batchsync.app import App  # noqa: PLC0415 - see the top of this file
+
+        with App(self.settings()) as app:
+            yield app
+
+    def deployment(self) -> Deployment:
+        """Load jobs.yaml without the rest of the engine.
+
+        Raises:
+            SpecError: If the file is invalid; contains all problems.
+        """
+        return spec.load(self.settings().file, environ=os.environ)
+
+    @contextmanager
+    def journal(self) -> Iterator[Journal | None]:
+        """Yield the journal, opened read-only; None if nothing was run in this state folder yet."""
+        folder = self.settings().state_folder
+        # An incomplete journal is reported by Journal.open.
+        if not any(folder.glob("journal.db*")):
+            yield None
+            return
+        from batchsync.journal import Journal  # noqa: PLC0415 - see the top of this file
+
+        with Journal.open(folder, read_only=True) as journal:
+            yield journal
+
+    def now(self) -> datetime:
+        """Return the current time of the engine's clock."""
+        from batchsync.app import SystemClock  # noqa: PLC0415 - see the top of this file
+
+        return SystemClock(lambda _: None).now()
+
+    def state_folder(self) -> Path:
+        """Return the state folder."""
+        return self.settings().state_folder
+
+    def use_color(self, *, err: bool) -> bool:
+        """Whether to colour a stream: terminals are coloured unless colour is disabled."""
+        if self.options.no_color or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
+            return False
+        return streams.is_terminal(err=err)
+
+    def style_for(self, *, err: bool) -> _Style:
+        """Return the style of a stream."""
+        return _Style(self.use_color(err=err))
+
+    def print_line(self, message: str, *, role: str = "") -> None:
+        """Print a message to stderr."""
+        message = self.options.with_global_options(message)
+        styled = self.style_for(err=True)(message, role) if role else message
+        streams.to_stderr(styled, color=self.use_color(err=True))
+
+    def print_notice(self, message: str) -> None:
+        """Print a message to stderr unless `--quiet` is set."""
+        if not self.quiet:
+            self.print_line(message)
+
+    def print_ndjson(self, line: Mapping[str, object]) -> None:
+        """Write one line of NDJSON; a closed pipe does not end the command."""
+        try:
+            click.echo(as_line(line))
+        except OSError:
+            streams.redirect_to_null(sys.stdout)
+
+
+@dataclass(frozen=True, slots=True)
+class _Style:
+    """Colours for a terminal, or none."""
+
+    coloured: bool
+
+    def __call__(self, text: str, role: str) -> str:
+        """Return the text in the colour of its role."""
+        if not self.coloured:
+            return text
+        if role in _COLOURS:
+            return click.style(text, fg=_COLOURS[role])
+        return click.style(text, bold=role == "head" or None, dim=role == "dim" or None)
+
+
+def refuse_former_names(jobs_file: Path, environ: Mapping[str, str]) -> None:
+    """Refuse settings and state of lading, the former name of batchsync.
+
+    A variable that has no effect, or a state folder that is not read, would send every row again.
+
+    Args:
+        jobs_file: Path of the jobs file; the former state folder is looked for beside it.
+        environ: Environment variables.
+
+    Raises:
+        UsageError: If a variable `LADING_*` is set, or a folder `.lading` exists.
+    """
+    if former := next((name for name in sorted(environ) if name.startswith("LADING_")), None):
+        raise UsageError(
+            f"{former} is set, but lading is now batchsync and reads BATCHSYNC_* only",
+            hint=f"rename it to BATCHSYNC_{former.removeprefix('LADING_')}, or unset it",
+        )
+    folder = jobs_file.parent / ".lading"
+    if folder.exists():
+        raise UsageError(
+            f"{folder} is state of lading, which batchsync does not read: what it delivered would be sent again",
+            hint="finish its batches with lading, then move the folder away to start anew",
+        )

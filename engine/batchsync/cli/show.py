@@ -1,0 +1,57 @@
+"""`batchsync show`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from batchsync.cli.command import command
+from batchsync.cli.declared import declared
+from batchsync.cli.outcomes import run_report
+from batchsync.cli.session import Answer, Session
+from batchsync.errors import UsageError
+from batchsync.report.history import ShowReport
+from batchsync.util.suggestions import names_hint
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from batchsync.core.run import Run
+    from batchsync.journal import Journal
+
+
+@command("show", example="batchsync show\nbatchsync show guests\nbatchsync show guests-7")
+@click.argument("name", required=False, metavar="[RUN|JOB]")
+def show(session: Session, name: str | None) -> Answer:
+    """Print the settlement equation of a run.
+
+    selected = unchanged + accepted + invalid + rejected + unknown + deferred. Without an argument: of the last run of
+    each job. The equation holds at any time, not only when the run is settled.
+    """
+    with session.journal() as journal:
+        known = declared(session, journal)
+        runs = _runs(journal, name, known.jobs) if journal else ()
+        if name is not None and not runs and name not in known.jobs:
+            raise _unknown_name(name, known.jobs)
+        reports = tuple(run_report(journal, run, known.budgets) for run in runs) if journal else ()
+    return Answer(report=ShowReport(runs=reports))
+
+
+def _runs(journal: Journal, name: str | None, jobs: Iterable[str]) -> tuple[Run, ...]:
+    """Return the runs selected by job, else by ID."""
+    if name is None:
+        names = dict.fromkeys([*jobs, *(batch.job for batch in journal.open_batches())])
+        return tuple(run for job in names if (run := journal.last_run(job)))
+    last = journal.last_run(name)
+    if last is not None or name in jobs:
+        return (last,) if last else ()
+    try:
+        return (journal.run(name),)
+    except UsageError:
+        raise _unknown_name(name, {*jobs, *journal.jobs()}) from None
+
+
+def _unknown_name(name: str, jobs: Iterable[str]) -> UsageError:
+    hint = f"{names_hint(name, jobs, 'jobs')}; `batchsync history` lists the runs"
+    return UsageError(f'unknown run or job "{name}"', hint=hint)

@@ -1,0 +1,98 @@
+"""`batchsync sync`, and functions shared with `batchsync resume`."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import click
+
+from batchsync.cli import outcomes
+from batchsync.cli.command import command, job_names
+from batchsync.cli.durations import Duration
+from batchsync.cli.progress import running_app
+from batchsync.reconcile.loop import WaitPolicy
+from batchsync.reconcile.sync import sync as sync_jobs
+from batchsync.report.text_format import escape_controls, pluralize
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from datetime import timedelta
+
+    from batchsync.cli.session import Answer, Session
+    from batchsync.core.job import Job
+    from batchsync.reconcile.services import JobContext, Services
+    from batchsync.reconcile.sync import JobOutcome
+
+    Work = Callable[[Sequence[JobContext], Services, WaitPolicy], Sequence[JobOutcome]]
+
+no_wait = click.option("--no-wait", is_flag=True, help="Do not wait for vendors; `resume` completes the run.")
+timeout = click.option("--timeout", type=Duration(), metavar="TIME", help="Maximum time to wait, as in 45s, 30m or 2h.")
+
+
+retry_rejected = click.option(
+    "--retry-rejected", is_flag=True, help="Also send unchanged rows that the vendor rejected."
+)
+
+
+@command("sync", example="batchsync sync\nbatchsync sync guests --timeout 30m\nbatchsync sync --mocks")
+@job_names
+@no_wait
+@timeout
+@retry_rejected
+def sync(
+    session: Session, jobs: tuple[str, ...], *, no_wait: bool, timeout: timedelta | None, retry_rejected: bool
+) -> Answer:
+    """Bring every target in line with its source.
+
+    Completes open batches, compares each source with its baseline, sends the changes as batch files, follows each
+    batch to its end, and accounts for every row. Run it again after an interruption or a crash: it resumes where it
+    stopped and sends nothing twice.
+
+    Jobs run after their dependencies. A job is skipped while the newest run of a dependency awaits approval, is not
+    settled, or does not exist, whether the dependency is named here or not.
+    """
+    do = _with_rejected if retry_rejected else sync_jobs
+    answer = work(session, jobs, do, wait=not no_wait, timeout=timeout)
+    left_behind(session)
+    return answer
+
+
+def _with_rejected(contexts: Sequence[JobContext], services: Services, wait_policy: WaitPolicy) -> Sequence[JobOutcome]:
+    return sync_jobs(
+        [replace(context, job=sending_rejected(context.job)) for context in contexts], services, wait_policy
+    )
+
+
+def sending_rejected(job: Job) -> Job:
+    """Return the job with rejected rows sent again."""
+    return replace(job, send=replace(job.send, rejected=True))
+
+
+def left_behind(session: Session) -> tuple[str, ...]:
+    """Return jobs with open batches that are no longer in jobs.yaml, and warn of each."""
+    with session.journal() as journal:
+        batches = journal.open_batches() if journal else ()
+    names = {job.name for job in session.deployment().jobs}
+    gone = Counter(batch.job for batch in batches if batch.job not in names)
+    for job, count in gone.items():
+        session.print_line(
+            f"warning: {pluralize(count, 'batch', 'batches')} of job {escape_controls(job)} open, "
+            "which is not in the jobs file: restore the job, or end its open batches with `batchsync cancel` or "
+            "`batchsync resolve`; `batchsync status` lists them",
+            role="warn",
+        )
+    return tuple(gone)
+
+
+def work(session: Session, names: tuple[str, ...], do: Work, *, wait: bool, timeout: timedelta | None) -> Answer:
+    """Run jobs and return their outcomes."""
+    with running_app(session, jobs=list(names)) as app:
+        # Read the spec first, so that an error in it starts no mocks and opens no journal.
+        app.jobs(names)
+        services = app.services(names)
+        contexts = app.contexts(names)
+        until = services.clock.now() + timeout if timeout is not None else None
+        done = do(contexts, services, WaitPolicy(wait=wait, until=until))
+        return outcomes.answer(done, contexts)

@@ -1,0 +1,126 @@
+"""`batchsync why`."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from batchsync.cli.command import command
+from batchsync.cli.declared import DeclaredJobs, check_known, declared
+from batchsync.cli.rejects import line_of
+from batchsync.cli.session import Answer, Session
+from batchsync.errors import BatchsyncError, StateError, UnavailableError, UsageError
+from batchsync.ports import Baseline
+from batchsync.reconcile.services import StatePaths
+from batchsync.report.why import KeyInFlight, KeyOfJob, KeyReject, WhyReport
+
+if TYPE_CHECKING:
+    from batchsync.app import App
+    from batchsync.core.batch import Batch
+    from batchsync.journal import Journal
+    from batchsync.ports import KnownKey
+
+_PLANNED = "`batchsync plan --limit 100` shows the first hundred keys that were never sent"
+
+
+@command(
+    "why",
+    example='batchsync why C1007\nbatchsync why C1007 --job guests\nbatchsync why \'["SA","LDG004"]\' --job plates',
+)
+@click.argument("key", metavar="KEY")
+@click.option("--job", metavar="JOB", help="Search this job only (default: all jobs).")
+def why(session: Session, key: str, *, job: str | None) -> Answer:
+    """Show the state and history of one key.
+
+    Shows what the target holds, versions in flight, and every reject with its reason. Write the key as `batchsync
+    rejects` shows it; a key of several columns is a JSON array. Reads only: contacts no vendor and takes no lease.
+    """
+    if not key:
+        raise UsageError("the key is empty", hint="`batchsync rejects` lists rows without a key")
+    with session.journal() as journal, session.app() as app:
+        if job is not None:
+            check_known(session, journal, job)
+        known = declared(session, journal)
+        if journal is None:
+            raise UsageError(f"unknown key {key}: no runs yet", hint=_advice(session))
+        names = [job] if job is not None else list(dict.fromkeys([*known.jobs, *journal.jobs()]))
+        asked = [_ask(key, name, known, journal, app) for name in names]
+    if not any(item.knows for item in asked):
+        raise _unknown(key, asked, session)
+    answers = tuple(item for item in asked if item.knows or item.job in known.jobs)
+    return Answer(report=WhyReport(key=key, jobs=answers, notes=known.notes))
+
+
+def _ask(key: str, name: str, known: DeclaredJobs, journal: Journal, app: App) -> KeyOfJob:
+    """Return the state of the key in one job."""
+    identity, note = _identity(name, known, app)
+    found, batches = _looked_up(key, name, identity, journal, app)
+    return KeyOfJob(
+        job=name,
+        known=found if identity is not None else None,
+        in_flight=tuple(
+            KeyInFlight(batch=batch, line=found.in_flight[place])
+            for batch in batches
+            if (place := Path(batch.file.row_manifest)) in found.in_flight
+        ),
+        rejects=tuple(KeyReject(at=row.at, line=line_of(row)) for row in journal.why(name, key)),
+        note=note,
+    )
+
+
+def _identity(name: str, known: DeclaredJobs, app: App) -> tuple[str | None, str]:
+    """Return the account ID of a job, or None and the reason."""
+    if known.deployment is None:
+        return None, ""
+    if name not in known.jobs:
+        return None, "the job is no longer in the jobs file, so its account is unknown; only the journal was searched"
+    try:
+        return app.account_id(known.jobs[name]), ""
+    except BatchsyncError as error:
+        return None, f"{error.message}: without it the account is unknown; only the journal was searched"
+
+
+def _looked_up(
+    key: str, name: str, identity: str | None, journal: Journal, app: App
+) -> tuple[KnownKey, tuple[Batch, ...]]:
+    """Return the key in the baseline, and the open batches whose row manifests were read.
+
+    Without an account no baseline is read, and batches of all accounts are. The read is retried if another process
+    replaces the files meanwhile.
+    """
+    folders = StatePaths(state=app.settings.state_folder)
+    before: list[Path] | None = None
+    while True:
+        entry = journal.baseline(name, identity) if identity is not None else None
+        baseline = folders.baseline(entry) if entry else Baseline()
+        batches = tuple(batch for batch in journal.open_batches(name) if identity in (None, batch.account_id))
+        manifests = [Path(batch.file.row_manifest) for batch in batches]
+        pointers = [*manifests, *baseline.paths]
+        try:
+            return app.data.lookup(key, baseline, manifests), batches
+        except StateError:
+            if pointers == before:
+                raise
+            before = pointers
+
+
+def _unknown(key: str, asked: list[KeyOfJob], session: Session) -> BatchsyncError:
+    """Return the error for a key that no job has."""
+    names = ", ".join(item.job for item in asked)
+    unasked = {item.note: item.job for item in asked if item.known is None and item.note}
+    if unasked:
+        reasons = "; ".join(f"{job}: {note}" for note, job in unasked.items())
+        return UnavailableError(
+            f"unknown key {key} in the jobs that could be searched ({names}); {reasons}", hint=_advice(session)
+        )
+    return UsageError(f"unknown key {key}; searched jobs: {names}", hint=_advice(session))
+
+
+def _advice(session: Session) -> str:
+    """Return a hint on where else to search."""
+    settings = session.settings()
+    if not settings.mocks and (settings.state_folder / "mocks" / "journal.db").exists():
+        return f"runs against mocks have their own state: add --mocks; {_PLANNED}"
+    return f"write it as `batchsync rejects` shows keys; {_PLANNED}"

@@ -1,0 +1,1 @@
+"""Every decision of batchsync, as pure functions over frozen values. It knows no clock, disk, network or log."""

@@ -1,0 +1,53 @@
+"""Whether a job that others depend on has come to its end, as its newest run and its open batches tell.
+
+It does not know who depends on the job, nor whether anybody waits.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from batchsync.core.batch import Batch, Phase
+from batchsync.core.run import Run, RunState
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Blocker:
+    """Why a job is not at its end, with the command that helps. `passes` says that it may end without a person."""
+
+    reason: str
+    temporary: bool = False
+
+
+def dependency_blocker(
+    job: str, newest: Run | None, open_batches: Sequence[Batch], *, approved: bool = False
+) -> Blocker | None:
+    """Return what keeps the jobs that depend on this one waiting; None when it has settled.
+
+    `newest` is its newest run, `approved` whether a person approved its plan; `open_batches` are those of all its runs.
+    A settled run will do, whatever became of its rows: a rejected one is no reason to keep everything else waiting.
+    """
+    that = f'it depends on "{job}"'
+    if newest is None:
+        return Blocker(reason=f"{that}, which never ran: `batchsync sync {job}` first")
+    if any(batch.phase is Phase.NEEDS_ATTENTION for batch in open_batches):
+        return Blocker(reason=f"{that}, of which a batch waits for a person: `batchsync status {job}`")
+    if newest.state is RunState.AWAITING_APPROVAL:
+        return Blocker(reason=f"{that}, {_approval_state(job, approved=approved)}")
+    if open_batches or newest.state is not RunState.SETTLED:
+        return Blocker(
+            reason=f"{that}, which has not settled: `batchsync resume {job}` follows it to its end", temporary=True
+        )
+    if newest.counts.unstaged:
+        return Blocker(reason=f"{that}, of which a part was not sent yet: `batchsync sync {job}` sends it")
+    return None
+
+
+def _approval_state(job: str, *, approved: bool) -> str:
+    if approved:
+        return f"whose plan was approved and not sent yet: `batchsync sync {job}` sends it"
+    return f"which a guard holds: `batchsync approve {job}` when its plan is right, then `batchsync sync {job}`"

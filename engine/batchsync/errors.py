@@ -1,0 +1,150 @@
+"""Errors by consequence: each has a message, a hint (the next command) and the exit code of the process.
+
+Messages must not contain row values, secrets or signed query strings.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import TYPE_CHECKING, Self
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+
+class ExitCode(IntEnum):
+    """Exit codes of the process (DESIGN.md section 8), each with its `meaning`."""
+
+    meaning: str
+
+    DONE = 0, "settled, or nothing to do"
+    UNEXPECTED = 1, "unexpected error"
+    INVALID = 2, "usage or spec invalid"
+    ENVIRONMENT = 3, "environment: vendor, source, disk or secret store unreachable; or a batch needs attention"
+    REJECTS = 4, "settled, with more invalid or rejected rows than the budget allows, or with unknown outcomes"
+    UNSETTLED = 5, "not settled yet: run `batchsync resume`, or `batchsync sync` if preparation was aborted"
+    AWAITING_APPROVAL = 6, "awaiting approval: run `batchsync approve`"
+    LOCKED = 7, "locked by another process, or plan stale"
+    INTERRUPTED = 130, "interrupted by SIGINT, state saved"
+    TERMINATED = 143, "terminated by SIGTERM, state saved"
+
+    def __new__(cls, value: int, meaning: str) -> Self:
+        """Create a member with its number and meaning."""
+        member = int.__new__(cls, value)
+        member._value_ = value
+        member.meaning = meaning
+        return member
+
+
+class BatchsyncError(Exception):
+    """Base of all expected errors. `hint` is the next command to run, `exit_code` that of the process."""
+
+    exit_code: ExitCode = ExitCode.UNEXPECTED
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        """Store the message and the hint, which is printed on the line below it."""
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Problem:
+    """A problem in a file that a person wrote, with its location and suggested correction.
+
+    `line` and `column` count from 1; 0 means that the location is unknown. `source_line` is the line itself. `code` is
+    a stable dotted identifier such as `spec.unknown_key`.
+    """
+
+    code: str
+    message: str
+    file: str = ""
+    line: int = 0
+    column: int = 0
+    source_line: str = ""
+    expected: str = ""
+    suggestion: str = ""
+
+
+class SpecError(BatchsyncError):
+    """jobs.yaml or a vendor spec is invalid. Carries every problem found, not only the first."""
+
+    exit_code = ExitCode.INVALID
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        """Store all problems, in the order of the file."""
+        count = len(problems)
+        super().__init__(f"{count} problem{'s' if count != 1 else ''} in the spec", hint="")
+        self.problems = problems
+
+
+class UsageError(BatchsyncError):
+    """The command line names something that does not exist or is not possible."""
+
+    exit_code = ExitCode.INVALID
+
+
+class SourceError(BatchsyncError):
+    """The source cannot be read as declared: missing, truncated, wrongly encoded, or of another format."""
+
+    exit_code = ExitCode.ENVIRONMENT
+
+
+class UnavailableError(BatchsyncError):
+    """The disk, a secret or the vendor is not reachable now."""
+
+    exit_code = ExitCode.ENVIRONMENT
+
+
+class StateError(BatchsyncError):
+    """The state folder cannot be trusted: damaged, of a newer batchsync, or written by another program."""
+
+    exit_code = ExitCode.ENVIRONMENT
+
+
+class LockedError(BatchsyncError):
+    """Another process runs this job, or took over its lease."""
+
+    exit_code = ExitCode.LOCKED
+
+
+class VendorError(Exception):
+    """A vendor call failed. Its three kinds are the subclasses below."""
+
+    def __init__(self, reason: str) -> None:
+        """Store the reason, which must not contain secrets or signed query strings."""
+        super().__init__(reason)
+        self.reason = reason
+
+
+class RetryableError(VendorError):
+    """The request surely had no effect: no connection, or a refusal that proves it. Retry after `retry_at`.
+
+    A 429 or 503 proves it for a read only. A call whose repetition could hurt needs a documented body.
+    """
+
+    def __init__(self, reason: str, *, retry_at: datetime | None = None) -> None:
+        """Store the time before which the vendor asked not to retry, if any."""
+        super().__init__(reason)
+        self.retry_at = retry_at
+
+
+class AmbiguousOutcomeError(VendorError):
+    """The request was sent and got no usable response: it may have had an effect. Ask the vendor first.
+
+    Nothing is asked before `retry_at`, if the response named it (Retry-After).
+    """
+
+    def __init__(self, reason: str, *, retry_at: datetime | None = None) -> None:
+        """Keep the moment that the answer named, if it named one."""
+        super().__init__(reason)
+        self.retry_at = retry_at
+
+
+class PermanentError(VendorError):
+    """The vendor refused the request, and repeating it unchanged will not help. A person must act."""
+
+
+class AllocationExpiredError(PermanentError):
+    """The allocation can no longer take the file: its URL expired. An earlier request may have stored it."""

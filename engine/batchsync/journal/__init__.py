@@ -1,0 +1,17 @@
+"""The journal: events, batches, runs, rejects and baselines in one SQLite file. It decides nothing."""
+
+from batchsync.journal.journal import Journal
+from batchsync.journal.lease import is_held, lease, this_process, unlock
+from batchsync.journal.model import Approval, LeaseRow, RejectGroup, RejectRow
+
+__all__ = [
+    "Approval",
+    "Journal",
+    "LeaseRow",
+    "RejectGroup",
+    "RejectRow",
+    "is_held",
+    "lease",
+    "this_process",
+    "unlock",
+]

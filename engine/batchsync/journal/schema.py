@@ -1,0 +1,201 @@
+"""Tables of the journal, and the migrations that bring an older file to them.
+
+Columns hold what `codec` writes. `runs.checksum` and `batches.checksum` are over the other columns of their row;
+`events.chain` is a hash over an event and all events before it.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from functools import cache
+
+from batchsync.journal.library import Database, Migrations
+
+#: "bsyn": marks a SQLite file as a journal of batchsync.
+APPLICATION_ID = 0x6273796E
+#: Version of the tables; rises with each migration.
+SCHEMA_VERSION = 1
+
+migrations = Migrations("batchsync.journal")
+
+_TABLES = (
+    """
+    CREATE TABLE meta (
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        journal_id TEXT NOT NULL,
+        serial INTEGER NOT NULL
+    ) STRICT""",
+    """
+    CREATE TABLE runs (
+        no INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        job TEXT NOT NULL,
+        serial INTEGER NOT NULL CHECK (serial > 0),
+        spec_hash TEXT NOT NULL,
+        account_id TEXT NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('preparing', 'prepared', 'awaiting_approval', 'settled')),
+        created_at TEXT NOT NULL,
+        settled_at TEXT,
+        counts TEXT NOT NULL,
+        plan TEXT NOT NULL,
+        watermark TEXT,
+        warnings TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        removal_hash TEXT NOT NULL,
+        checksum TEXT NOT NULL,
+        UNIQUE (job, serial)
+    ) STRICT""",
+    "CREATE INDEX runs_open ON runs (job) WHERE state IN ('preparing', 'prepared', 'awaiting_approval')",
+    """
+    CREATE TABLE batches (
+        no INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        run TEXT NOT NULL REFERENCES runs (id),
+        job TEXT NOT NULL,
+        seq INTEGER NOT NULL,
+        path TEXT NOT NULL,
+        row_manifest TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        md5 TEXT NOT NULL,
+        size INTEGER NOT NULL,
+        rows INTEGER NOT NULL,
+        phase TEXT NOT NULL CHECK (
+            phase IN ('prepared', 'allocated', 'submitted', 'finished', 'collected', 'delivered', 'needs_attention')
+        ),
+        prepared_at TEXT NOT NULL,
+        account_id TEXT NOT NULL,
+        target TEXT NOT NULL,
+        attempt INTEGER NOT NULL CHECK (attempt > 0),
+        lost_allocations INTEGER NOT NULL,
+        pending_intent TEXT,
+        intent_at TEXT,
+        allocation_id TEXT,
+        allocation_expires_at TEXT,
+        submitted_at TEXT,
+        polls INTEGER NOT NULL,
+        vendor_status TEXT NOT NULL,
+        verdict TEXT,
+        accepted INTEGER,
+        rejected INTEGER,
+        unknown INTEGER,
+        failures INTEGER NOT NULL,
+        not_before TEXT,
+        reason TEXT NOT NULL,
+        parked_from TEXT,
+        checksum TEXT NOT NULL,
+        UNIQUE (run, seq),
+        CHECK (accepted IS NULL OR accepted + rejected + unknown = rows),
+        CHECK (phase NOT IN ('collected', 'delivered') OR accepted IS NOT NULL)
+    ) STRICT""",
+    "CREATE INDEX batches_open ON batches (job) WHERE phase <> 'delivered'",
+    "CREATE INDEX batches_by_content ON batches (job, digest, attempt)",
+    """
+    CREATE TABLE events (
+        no INTEGER PRIMARY KEY AUTOINCREMENT,
+        batch TEXT NOT NULL REFERENCES batches (id),
+        at TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        payload TEXT NOT NULL,
+        epoch INTEGER,
+        chain TEXT NOT NULL
+    ) STRICT""",
+    "CREATE INDEX events_by_batch ON events (batch)",
+    """
+    CREATE TRIGGER events_are_never_changed BEFORE UPDATE ON events
+    BEGIN SELECT RAISE(ABORT, 'events are append-only'); END""",
+    """
+    CREATE TRIGGER events_are_never_deleted BEFORE DELETE ON events
+    BEGIN SELECT RAISE(ABORT, 'events are append-only'); END""",
+    """
+    CREATE TABLE rejects (
+        no INTEGER PRIMARY KEY,
+        run TEXT NOT NULL REFERENCES runs (id),
+        batch TEXT REFERENCES batches (id),
+        job TEXT NOT NULL,
+        kind TEXT NOT NULL,
+        key TEXT NOT NULL,
+        code TEXT NOT NULL,
+        field TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        line INTEGER NOT NULL,
+        row INTEGER NOT NULL,
+        retry INTEGER NOT NULL,
+        at TEXT NOT NULL
+    ) STRICT""",
+    "CREATE INDEX rejects_by_key ON rejects (job, key)",
+    "CREATE INDEX rejects_by_run ON rejects (run, kind)",
+    """
+    CREATE TABLE segments (
+        job TEXT NOT NULL,
+        account_id TEXT NOT NULL,
+        place INTEGER NOT NULL CHECK (place >= 0),
+        file TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        rows INTEGER NOT NULL,
+        PRIMARY KEY (job, account_id, place)
+    ) STRICT""",
+    """
+    CREATE TABLE ticks (
+        job TEXT NOT NULL,
+        tick_at TEXT NOT NULL,
+        PRIMARY KEY (job, tick_at)
+    ) STRICT""",
+    """
+    CREATE TABLE leases (
+        job TEXT PRIMARY KEY,
+        epoch INTEGER NOT NULL,
+        owner TEXT NOT NULL,
+        since TEXT NOT NULL
+    ) STRICT""",
+    """
+    CREATE TABLE approvals (
+        job TEXT NOT NULL,
+        plan TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        at TEXT NOT NULL,
+        PRIMARY KEY (job, plan)
+    ) STRICT""",
+)
+
+
+@migrations()
+def m001_tables(db: Database) -> None:
+    """Create the tables of the first release."""
+    for statement in _TABLES:
+        db.execute(statement)
+
+
+def migrate(db: Database, journal_id: str) -> None:
+    """Bring a file to the tables of this version, in one write transaction.
+
+    Args:
+        db: Connection in autocommit mode.
+        journal_id: Identifies the journal; kept if the file has one already.
+    """
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        migrations.apply(db)
+        db.execute("INSERT OR IGNORE INTO meta (id, journal_id, serial) VALUES (1, ?, 0)", (journal_id,))
+        db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
+        db.commit()
+    except BaseException:
+        db.rollback()
+        raise
+
+
+def shape(db: Database, *kinds: str) -> frozenset[str]:
+    """Return the SQL definitions of all objects of these kinds (table, index, trigger), as SQLite keeps them."""
+    found = db.execute("SELECT type, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
+    return frozenset(sql for kind, sql in found if kind in kinds)
+
+
+@cache
+def expected_shape(*kinds: str) -> frozenset[str]:
+    """Return `shape` of a new journal."""
+    db = Database(sqlite3.connect(":memory:", isolation_level=None))
+    try:
+        migrate(db, "")
+        return shape(db, *kinds)
+    finally:
+        db.close()

@@ -1,0 +1,320 @@
+"""Ports of the data engine and of sinks, and the values they exchange with the reconcile loop."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from datetime import datetime
+    from pathlib import Path
+
+    from batchsync.core.accounting import PlanCounts
+    from batchsync.core.batch import Batch, BatchFile, RowCounts
+    from batchsync.core.job import Job, Results
+    from batchsync.core.vendor_rules import VendorRules
+    from batchsync.ports.observer import Observer
+    from batchsync.ports.vendor import Downloads
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Segment:
+    """Part of a baseline: an immutable Parquet file, named by its digest, with its row count.
+
+    Each row holds the state of one key: `key` String; `accepted` Binary(20) or null (fingerprint the target holds);
+    `last` Binary or null with `last_state` UInt8 (how the newest version ended if it was not accepted: 1 rejected, 2
+    unknown, 3 removal of unknown outcome, 4 to be sent again in any case); `as_before` Boolean (`accepted` is inherited
+    from older segments). A row without any state means that the key is gone. Segments of older releases have no
+    `as_before`, which is false then, and use 2 for removals, too.
+    """
+
+    path: Path
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Baseline:
+    """What a target is known to hold: segments, oldest first. The newest row of a key applies.
+
+    A baseline without segments is empty. The same file may occur twice, if the same outcomes occurred again.
+    """
+
+    segments: tuple[Segment, ...] = ()
+
+    @property
+    def rows(self) -> int:
+        """Total row count of the segments: at least the number of keys, and exactly that in a single segment."""
+        return sum(segment.rows for segment in self.segments)
+
+    @property
+    def paths(self) -> list[Path]:
+        """Paths of the segments, oldest first."""
+        return [segment.path for segment in self.segments]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Comparison:
+    """Result of comparing a source with a baseline, staged in a work folder. The plan of a run, before guards.
+
+    Attributes:
+        counts: Row counts of the plan.
+        fingerprint: Hex digest, equal exactly if the same changes would be sent to the same account, under the same
+            spec, from the same baseline.
+        folder: Folder with `changes.parquet`, `invalid.parquet` and other input of `stage`.
+        baseline_rows: Number of records that the target holds.
+        watermark: Greatest `since` value of the source, if the job has one.
+        warnings: Violations of rules that only warn, by rule.
+        removals_known: False if the source cannot say which keys are gone: it has rows without a key.
+    """
+
+    counts: PlanCounts
+    fingerprint: str
+    folder: Path
+    baseline_rows: int
+    watermark: str | None = None
+    warnings: Mapping[str, int] = field(default_factory=dict)
+    removals_known: bool = True
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Reject:
+    """A record that did not reach the target: `kind` is invalid, rejected or unknown.
+
+    Attributes:
+        kind: invalid, rejected or unknown.
+        key: Key of the record.
+        reason: Reason, without unmasked values.
+        code: The violated rule, or the vendor's error code.
+        field: The column concerned.
+        line: Record of the batch file, from 1; 0 for invalid rows, which are in no file.
+        row: Row of the source, from 1; 0 if unknown.
+        retry: Whether the row may be sent again unchanged.
+    """
+
+    kind: str
+    key: str
+    reason: str
+    code: str = ""
+    field: str = ""
+    line: int = 0
+    row: int = 0
+    retry: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRef:
+    """A key and its row of the source, from 1 (0 for a removal, which is in no source). A row may have no key."""
+
+    key: str
+    row: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InvalidGroup:
+    """Number of rows that are invalid because of the same field and rule, and the first of them."""
+
+    field: str
+    code: str
+    count: int
+    first: tuple[KeyRef, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanPreview:
+    """The first changes of a comparison by kind: lowest source rows first, removals by key.
+
+    `invalid` has a group for each reason, largest first.
+    """
+
+    added: tuple[KeyRef, ...] = ()
+    changed: tuple[KeyRef, ...] = ()
+    removed: tuple[KeyRef, ...] = ()
+    invalid: tuple[InvalidGroup, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RowVerdicts:
+    """How each row of a batch ended.
+
+    Attributes:
+        counts: Row counts by outcome.
+        path: Parquet file with the columns key, fingerprint, op, state, retry; input of `DataEngine.apply_verdicts`.
+        answers: Parquet file of the vendor's answers with the key columns first, if the vendor sends answers.
+        unattributed: Number of lines of the vendor's row log that match no sent row.
+        key: Names of the key columns of `answers`, as they were when the batch was prepared.
+    """
+
+    counts: RowCounts
+    path: Path
+    answers: Path | None = None
+    unattributed: int = 0
+    key: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KnownKey:
+    """What the state folder holds about a key.
+
+    Attributes:
+        in_target: Whether the target holds a version of the record.
+        latest_outcome: How the newest version ended: accepted, rejected or unknown; empty if the baseline lacks the
+            key.
+        in_flight: Versions in flight: record of the batch file (from 1) by row manifest.
+    """
+
+    in_target: bool = False
+    latest_outcome: str = ""
+    in_flight: Mapping[Path, int] = field(default_factory=dict)
+
+
+class DataEngine(Protocol):
+    """Everything that touches rows: sources, mapping, comparison, batch files, row outcomes.
+
+    All methods raise SourceError if the source cannot be read as declared, StateError if a file of the state folder is
+    damaged, and UnavailableError if the disk is full.
+    """
+
+    def columns(self, job: Job) -> tuple[str, ...]:
+        """Return the columns of the job's source, joins included, reading as little as possible."""
+        ...
+
+    def compare(self, job: Job, rules: VendorRules, baseline: Baseline, context: CompareContext) -> Comparison:
+        """Read, map, validate and fingerprint the source, and subtract rows that are unchanged or in flight.
+
+        Args:
+            job: The job.
+            rules: Rules of the job's vendor.
+            baseline: What the target is known to hold.
+            context: Folder, time, rows in flight and options of the comparison.
+        """
+        ...
+
+    def stage(self, job: Job, rules: VendorRules, comparison: Comparison, into: Path) -> tuple[BatchFile, ...]:
+        """Write the changes of a comparison as batch files, fsynced, each with its row manifest beside it.
+
+        Args:
+            job: The job of the comparison.
+            rules: Rules of the job's vendor.
+            comparison: The comparison.
+            into: Folder of the files.
+        """
+        ...
+
+    def stage_each(
+        self, job: Job, rules: VendorRules, comparison: Comparison, into: Path, stopped: Callable[[], bool] = ...
+    ) -> Iterator[BatchFile]:
+        """Yield the files of `stage` one by one, each as soon as it is finalized. Yielded files stay, whatever follows.
+
+        Args:
+            job: The job of the comparison.
+            rules: Rules of the job's vendor.
+            comparison: The comparison.
+            into: Folder of the files.
+            stopped: Called often; the iterator ends soon after it returned true.
+        """
+        ...
+
+    def preview(self, comparison: Comparison, limit: int) -> PlanPreview:
+        """Return the first keys of each kind, at most `limit` of each, and the invalid rows by reason."""
+        ...
+
+    def invalid(self, comparison: Comparison) -> Iterable[Sequence[Reject]]:
+        """Return the invalid rows of a comparison, in chunks."""
+        ...
+
+    def join_outcomes(self, batch: Batch, rules: VendorRules | None, downloads: Downloads, into: Path) -> RowVerdicts:
+        """Join the vendor's row log to the row manifest: each sent row is accepted, rejected or unknown.
+
+        Args:
+            batch: A FINISHED batch.
+            rules: Rules of the vendor; not required if the verdict covers all rows.
+            downloads: The vendor's results and row log.
+            into: Folder of the files of the verdicts.
+        """
+        ...
+
+    def verify_row_manifest(self, file: BatchFile) -> None:
+        """Check the row manifest of a batch file.
+
+        Raises:
+            StateError: If it is missing or has changed since it was finalized.
+        """
+        ...
+
+    def rejects(self, verdicts: RowVerdicts) -> Iterable[Sequence[Reject]]:
+        """Return the rejected and unknown rows of a collected batch, in chunks."""
+        ...
+
+    def apply_verdicts(self, baseline: Baseline, verdicts: Sequence[Path], into: Path) -> Baseline:
+        """Return the baseline after accepted rows moved.
+
+        Args:
+            baseline: The baseline before.
+            verdicts: Verdict files (`RowVerdicts.path`).
+            into: Folder of the segments. There is one more segment, or fewer after compaction.
+        """
+        ...
+
+    def resolve(self, baseline: Baseline, keys: Sequence[str], into: Path, *, delivered: bool) -> Baseline:
+        """Return the baseline after unknown outcomes were resolved.
+
+        Args:
+            baseline: The baseline before.
+            keys: Keys of the rows.
+            into: Folder of the segments.
+            delivered: Whether the target holds the rows; otherwise they are sent again.
+        """
+        ...
+
+    def lookup(self, key: str, baseline: Baseline, in_flight: Sequence[Path]) -> KnownKey:
+        """Return what the baseline and the row manifests of open batches hold about a key.
+
+        Args:
+            key: The key.
+            baseline: Baseline of the job; as little of it as possible is read.
+            in_flight: Row manifests of open batches.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CompareContext:
+    """Context of a comparison.
+
+    Attributes:
+        folder: Empty work folder.
+        now: Time of the comparison, timezone-aware.
+        in_flight: Row manifests of batches that are not delivered.
+        watermark: Greatest `since` value of the last run.
+        template: Columns of the vendor's input template, if it has one.
+        observer: Receives progress.
+        eager: Staging follows unless a guard stops the plan, so that records may be encoded while the source is read.
+        account_id: Account of the target.
+    """
+
+    folder: Path
+    now: datetime
+    in_flight: Sequence[Path] = ()
+    watermark: str | None = None
+    template: tuple[str, ...] | None = None
+    observer: Observer | None = None
+    eager: bool = False
+    account_id: str = ""
+
+
+class Sink(Protocol):
+    """Destination of the answers of a lookup. Delivering the same answers again leaves the same content."""
+
+    def deliver(self, answers: Path, results: Results, key: Sequence[str]) -> int:
+        """Upsert the answers by the key columns.
+
+        Args:
+            answers: Parquet file of the answers.
+            results: The destination.
+            key: Names of the key columns.
+
+        Returns:
+            The number of rows that the destination now holds.
+        """
+        ...

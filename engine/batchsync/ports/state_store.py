@@ -1,0 +1,159 @@
+"""Port of the state store, which the journal implements."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from datetime import datetime
+
+    from batchsync.core.batch import Batch
+    from batchsync.core.events import Delivered, Event, Resolved
+    from batchsync.core.run import Run
+    from batchsync.ports.data import Reject
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SegmentEntry:
+    """Reference to a segment: file name, digest, row count."""
+
+    file: str
+    digest: str
+    rows: int
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BaselineEntry:
+    """Reference to a baseline: job, account of the target, and segments, oldest first."""
+
+    job: str
+    account_id: str
+    segments: tuple[SegmentEntry, ...]
+
+
+class StateStore(Protocol):
+    """The journal as the reconcile loop uses it. Every method that writes is one transaction.
+
+    All methods raise StateError if the journal is damaged and UnavailableError if it cannot be written; methods that
+    write raise LockedError if this process lost the job's lease.
+    """
+
+    def start_run(
+        self,
+        run: Run,
+        batches: Sequence[Batch],
+        invalid: Iterable[Sequence[Reject]],
+        *,
+        tick: datetime | None = None,
+    ) -> None:
+        """Journal a run.
+
+        Args:
+            run: The run.
+            batches: All of its batches, or the first if it is preparing.
+            invalid: Its invalid rows, in chunks.
+            tick: The schedule tick that the run is for; None if it was started manually.
+        """
+        ...
+
+    def add_batch(self, batch: Batch, *, tick: datetime | None = None) -> Run:
+        """Journal the next batch of a preparing run; the last one makes the run PREPARED and claims its tick."""
+        ...
+
+    def abort_preparation(self, run: str, at: datetime) -> Run:
+        """Journal that the preparation of a run was aborted; rows in no batch are deferred to the next run."""
+        ...
+
+    def preparing_runs(self, job: str) -> Sequence[Run]:
+        """Return the runs of a job that are still preparing, oldest first."""
+        ...
+
+    def record(self, batch: Batch, event: Event) -> Batch:
+        """Journal an event and return the batch after it."""
+        ...
+
+    def deliver(
+        self, batch: Batch, event: Delivered, *, baseline: BaselineEntry | None, rejects: Iterable[Sequence[Reject]]
+    ) -> Batch:
+        """Journal a delivery with the new baseline and the rejects; the last batch of a run settles the run.
+
+        Args:
+            batch: A COLLECTED batch.
+            event: The delivery.
+            baseline: The new baseline; None leaves it unchanged.
+            rejects: Rejected and unknown rows, in chunks.
+        """
+        ...
+
+    def resolve(self, batch: Batch, event: Resolved, *, baseline: BaselineEntry) -> Batch:
+        """Journal how the unknown rows of a delivered batch ended, and the baseline that includes them."""
+        ...
+
+    def unknown_keys(self, batch: str) -> Sequence[str]:
+        """Return the keys of the rows of a batch whose outcome is unknown."""
+        ...
+
+    def open_batches(self, job: str | None = None) -> Sequence[Batch]:
+        """Return the batches that are not delivered, including those that need attention, oldest first."""
+        ...
+
+    def unresolved(self, job: str) -> Sequence[Batch]:
+        """Return the delivered batches of a job with rows of unknown outcome, oldest first."""
+        ...
+
+    def batches(self, run: str) -> Sequence[Batch]:
+        """Return all batches of a run."""
+        ...
+
+    def last_run(self, job: str) -> Run | None:
+        """Return the newest run of a job in any state, or None."""
+        ...
+
+    def last_planned(self, job: str, identity: str) -> Run | None:
+        """Return the newest run of a job to an account that no guard held."""
+        ...
+
+    def run(self, run: str) -> Run:
+        """Return a run by its id."""
+        ...
+
+    def check_lease(self, job: str) -> None:
+        """Raise LockedError if another process took over the lease that this process holds for the job."""
+        ...
+
+    def baseline_files(self, job: str) -> Sequence[str]:
+        """Return the file names of all journaled baseline segments of a job, for all accounts."""
+        ...
+
+    def next_serial(self, job: str) -> int:
+        """Return the serial number of the job's next run."""
+        ...
+
+    def attempts_used(self, job: str, digest: str) -> int:
+        """Return the greatest attempt of any batch of this job and content; 0 if there is none."""
+        ...
+
+    def baseline(self, job: str, account_id: str) -> BaselineEntry | None:
+        """Return the baseline of a job for an account, or None."""
+        ...
+
+    def watermark(self, job: str, account_id: str, spec_hash: str) -> str | None:
+        """Return the greatest `since` value up to which the target holds every row as this spec maps it, or None."""
+        ...
+
+    def register_job(self, job: str, at: datetime) -> datetime:
+        """Journal when a job was first seen, and return its latest claimed tick, or the time it was first seen.
+
+        Ticks after that time are due, so that none is missed before the first run.
+        """
+        ...
+
+    def claim_tick(self, job: str, tick: datetime) -> bool:
+        """Claim a tick whose source cannot be used, without a run; return False if it was claimed before."""
+        ...
+
+    def approved(self, job: str, plan: str) -> bool:
+        """Return whether a person approved exactly this plan."""
+        ...

@@ -1,0 +1,166 @@
+"""Ports of vendors and of time.
+
+Vendor implementations raise `batchsync.errors.VendorError` and nothing else.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime, timedelta
+    from pathlib import Path
+
+    from batchsync.core.batch import Allocation, BatchFile, IdempotencyKey, Verdict
+    from batchsync.core.vendor_rules import VendorRules
+
+
+class Clock(Protocol):
+    """Injected clock. Only `app` creates a clock that reads wall time."""
+
+    def now(self) -> datetime:
+        """Return the current time, timezone-aware, in UTC."""
+        ...
+
+    def sleep(self, duration: timedelta) -> None:
+        """Wait for a duration, or until a signal arrives."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Empty:
+    """The vendor has the allocation, and no file was uploaded to it."""
+
+    vendor_status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The vendor has the file and is processing it."""
+
+    vendor_status: str
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The vendor has finished processing."""
+
+    verdict: Verdict
+    vendor_status: str
+
+
+Status = Empty | Running | Finished
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Downloads:
+    """Downloaded files in the vendor's own format.
+
+    Attributes:
+        results: Results of accepted rows.
+        errors: Row log of refused rows.
+        errors_missing: Whether the vendor reports failed rows and returns no row log.
+    """
+
+    results: Path | None = None
+    errors: Path | None = None
+    errors_missing: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TargetFacts:
+    """The vendor's description of a job's target, fetched before anything is sent.
+
+    Attributes:
+        params: Parameters that allocation needs; stored with each batch.
+        columns: Columns of the vendor's input template, if it has one.
+    """
+
+    params: Mapping[str, str] = field(default_factory=dict)
+    columns: tuple[str, ...] | None = None
+
+
+class Vendor(Protocol):
+    """Calls to a vendor account about one target or batch.
+
+    Methods raise only RetryableError, AmbiguousOutcomeError and PermanentError; `upload` also its subclass
+    AllocationExpiredError.
+    """
+
+    def describe(self, target: Mapping[str, str]) -> TargetFacts:
+        """Check the credentials and describe a job's target. Repeatable."""
+        ...
+
+    def allocate(self, idempotency_key: IdempotencyKey, file: BatchFile, params: Mapping[str, str]) -> Allocation:
+        """Request an allocation for the file.
+
+        Args:
+            idempotency_key: Name under which the vendor knows the batch.
+            file: The batch file.
+            params: Parameters of the target, from `describe`.
+        """
+        ...
+
+    def find(self, idempotency_key: IdempotencyKey, params: Mapping[str, str]) -> Allocation | None:
+        """Return the allocation made under this idempotency key, or None. Without a URL it takes no file."""
+        ...
+
+    def upload(self, allocation: Allocation, file: BatchFile) -> None:
+        """Upload the whole file, or nothing."""
+        ...
+
+    def poll(self, allocation: Allocation) -> Status:
+        """Return the vendor's status of the batch. An unlisted vendor status means Running."""
+        ...
+
+    def collect(self, allocation: Allocation, verdict: Verdict, into: Path) -> Downloads:
+        """Download results and row log into a folder, completely or not at all.
+
+        Args:
+            allocation: The allocation of the batch.
+            verdict: Verdict of the batch, which decides what there is to download.
+            into: Existing, empty folder.
+        """
+        ...
+
+    def cancel(self, allocation: Allocation) -> None:
+        """Ask the vendor to cancel a batch that it has not started.
+
+        Raises:
+            PermanentError: If the vendor does not cancel it.
+        """
+        ...
+
+
+class Connect(Protocol):
+    """Factory behind an entry point of the group `batchsync.vendors`: creates the vendor of a connection.
+
+    Makes no request.
+    """
+
+    def __call__(
+        self,
+        rules: VendorRules,
+        *,
+        base_url: str,
+        credentials: Mapping[str, str],
+        ca_bundle: str | None,
+        clock: Clock,
+        user_agent: str,
+    ) -> Vendor:
+        """Return the vendor.
+
+        Args:
+            rules: Rules of the vendor's spec.
+            base_url: Base URL of the vendor's API.
+            credentials: Resolved credentials by name.
+            ca_bundle: Path of a CA bundle; None uses the default.
+            clock: Clock of all durations.
+            user_agent: Value of the User-Agent header.
+
+        Raises:
+            UsageError: If the base URL is not one of the vendor's.
+        """
+        ...

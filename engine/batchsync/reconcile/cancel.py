@@ -1,0 +1,108 @@
+"""Cancel a batch: locally if its file was never sent, at the vendor otherwise."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from batchsync.core import naming
+from batchsync.core.batch import Batch, Phase, Verb
+from batchsync.core.decide import needs_vendor, possibly_delivered
+from batchsync.core.events import Cancelled, Reopened
+from batchsync.core.policy import OnUnknownOutcome
+from batchsync.errors import UnavailableError, UsageError, VendorError
+from batchsync.reconcile.accounts import account_changed_error, manual_resolution_hint, same_account, undeclared_error
+from batchsync.reconcile.close import close
+from batchsync.reconcile.perform import is_empty
+
+if TYPE_CHECKING:
+    from batchsync.reconcile.services import JobContext, Services
+
+_REASON = "cancelled manually"
+
+
+def cancel(batch: Batch, context: JobContext | None, services: Services) -> Batch:
+    """Cancel the batch. The caller holds the job's lease.
+
+    An allocation that the vendor gave, or may have given, is left only if the vendor reports it as empty.
+
+    Args:
+        batch: An open batch.
+        context: The batch's job; None if it is no longer in jobs.yaml, in which case a batch that can be cancelled
+            locally is closed at once.
+        services: Where the cancellation is journaled.
+
+    Returns:
+        The batch after the cancellation.
+
+    Raises:
+        UsageError: If the batch can no longer be cancelled, or only by a vendor whose job is not in jobs.yaml.
+        UnavailableError: If the vendor cannot be reached, refuses to cancel the batch, or the job's account changed.
+        StateError: If a batch of an undeclared job cannot be closed because its collected results are damaged.
+    """
+    if (context and same_account(batch, context) and _is_left_empty(batch, context)) or not possibly_delivered(batch):
+        batch = services.store.record(_reopened(batch, services), Cancelled(at=services.clock.now(), reason=_REASON))
+        return batch if context else close(batch, services)
+    if context is None:
+        if needs_vendor(batch):
+            raise undeclared_error(batch, "only the vendor can cancel it")
+        return close(batch, services)
+    if needs_vendor(batch) and not same_account(batch, context):
+        raise account_changed_error(batch, context)
+    if (batch.parked_from or batch.phase) is not Phase.SUBMITTED or batch.allocation is None:
+        raise _too_late(batch, context)
+    try:
+        context.vendor.cancel(batch.allocation)
+    except VendorError as failure:
+        raise UnavailableError(
+            f"the vendor did not cancel batch {batch.id}: {failure.reason}", hint=_next_command(batch, context)
+        ) from None
+    return _reopened(batch, services)
+
+
+def _is_left_empty(batch: Batch, context: JobContext) -> bool:
+    """Whether the batch has a slot, or may have one, and the vendor says that nothing is in it.
+
+    Raises:
+        UsageError: when the file is there.
+        EnvironmentProblem: when the vendor does not say.
+    """
+    in_doubt = batch.pending_intent is Verb.ALLOCATE and context.policy.on_unknown_allocation is OnUnknownOutcome.ASK
+    if batch.pending_intent is Verb.UPLOAD or not (in_doubt or (batch.parked_from or batch.phase) is Phase.ALLOCATED):
+        return False
+    try:
+        idempotency_key = naming.idempotency_key(batch.job, batch.file.digest, batch.attempt)
+        slot = context.vendor.find(idempotency_key, batch.target) if in_doubt else batch.allocation
+        empty = slot is None or is_empty(slot, context)
+    except VendorError as failure:
+        raise UnavailableError(
+            f"batch {batch.id} is not cancelled: its vendor does not say whether it has the file: {failure.reason}",
+            hint=_next_command(batch, context),
+        ) from None
+    if empty:
+        return True
+    raise UsageError(
+        f"batch {batch.id} is {batch.phase}, and its vendor has the file: too late to cancel it here",
+        hint=f"`batchsync resume {batch.job}` goes on with it; then `batchsync cancel {batch.id}` asks its vendor",
+    )
+
+
+def _too_late(batch: Batch, context: JobContext) -> UsageError:
+    doubt_note = " with an upload in doubt" if batch.pending_intent else ""
+    return UsageError(
+        f"batch {batch.id} is {batch.phase}{doubt_note}: too late to cancel it", hint=_next_command(batch, context)
+    )
+
+
+def _next_command(batch: Batch, context: JobContext) -> str:
+    """Return how the batch can still be ended. Only a batch that needs attention can be resolved manually."""
+    follows = f"`batchsync resume {batch.job}` follows the batch to its end"
+    if batch.phase is Phase.NEEDS_ATTENTION and batch.counts is None:
+        return f"{follows}; if the vendor no longer reports on it: {manual_resolution_hint(batch, context)}"
+    return follows
+
+
+def _reopened(batch: Batch, services: Services) -> Batch:
+    """Reopen a batch that needs attention, after its cancellation succeeded: a refused one changes nothing."""
+    if batch.phase is not Phase.NEEDS_ATTENTION:
+        return batch
+    return services.store.record(batch, Reopened(at=services.clock.now(), reason=_REASON))

@@ -1,0 +1,151 @@
+"""Collected results: files with the vendor's results of one batch, kept between collection and delivery.
+
+`write` returns after everything is durable, and `read` verifies digests, so that results survive a crash or are
+detected as damaged. Each collection has a numbered folder of its own below that of its batch: a process that lost its
+lease during a collection cannot overwrite what the new lease holder collected.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import shutil
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
+
+from batchsync.errors import UnavailableError
+from batchsync.ports import RowVerdicts
+from batchsync.util.files import make_private
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from batchsync.core.batch import Batch, RowCounts
+
+_MANIFEST = "collected.json"
+
+
+class ResultsMissingError(Exception):
+    """Collected results are missing or changed on disk. They can be collected from the vendor again."""
+
+
+def new_results_dir(folder: Path) -> Path:
+    """Create a new, empty results folder below that of the batch and return it.
+
+    Raises:
+        UnavailableError: If the folder cannot be created.
+    """
+    with _translate_os_errors(folder):
+        make_private(folder)
+        number = 1
+        while not _create(folder / str(number)):
+            number += 1
+    return folder / str(number)
+
+
+def remove(folder: Path) -> None:
+    """Remove the results of a delivered batch. Files that cannot be removed now are removed by the next sweep."""
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def write(folder: Path, verdicts: RowVerdicts) -> None:
+    """Write the manifest of a folder from `new_results_dir`, with digests of the files that hold the verdicts, durably.
+
+    Args:
+        folder: The folder; the files of `verdicts` are in it.
+        verdicts: Row verdicts of the batch.
+
+    Raises:
+        UnavailableError: If the disk refuses the write; the results then do not count as collected.
+    """
+    temporary = folder / (_MANIFEST + ".partial")
+    files = {"verdicts": verdicts.path, "answers": verdicts.answers}
+    with _translate_os_errors(folder):
+        manifest = {
+            "files": {role: [file.name, _digest(file)] for role, file in files.items() if file is not None},
+            "counts": asdict(verdicts.counts),
+            "unattributed": verdicts.unattributed,
+            "key": verdicts.key,
+        }
+        with temporary.open("w", encoding="utf-8") as handle:
+            json.dump(manifest, handle)
+            handle.flush()
+            os.fsync(handle.fileno())
+        temporary.rename(folder / _MANIFEST)
+        for file in files.values():
+            if file is not None:
+                _fsync(file)
+        for directory in (folder, folder.parent, folder.parent.parent):
+            _fsync(directory)
+
+
+def read(folder: Path, batch: Batch) -> RowVerdicts:
+    """Return the newest intact collection of the batch.
+
+    Args:
+        folder: The batch's folder of collections.
+        batch: The batch; its journaled counts must equal those of the collection.
+
+    Raises:
+        ResultsMissingError: If no intact collection has the counts that the journal holds.
+    """
+    numbers = sorted((int(path.name) for path in folder.glob("*") if path.name.isdecimal()), reverse=True)
+    for number in numbers:
+        with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
+            manifest = json.loads((folder / str(number) / _MANIFEST).read_text(encoding="utf-8"))
+            if batch.counts is not None and manifest["counts"] == asdict(batch.counts):
+                return _verified(folder / str(number), manifest, batch.counts)
+    raise ResultsMissingError(f"the results collected for batch {batch.id} are missing or damaged: {folder}")
+
+
+def _verified(folder: Path, manifest: dict[str, Any], counts: RowCounts) -> RowVerdicts:
+    """Return the verdicts that a manifest names; raise ValueError if a file changed since it was written."""
+    files = {role: folder / name for role, (name, _) in manifest["files"].items()}
+    for role, (_, digest) in manifest["files"].items():
+        if _digest(files[role]) != digest:
+            message = f"{files[role]} has changed"
+            raise ValueError(message)
+    return RowVerdicts(
+        counts=counts,
+        path=files["verdicts"],
+        answers=files.get("answers"),
+        unattributed=manifest["unattributed"],
+        key=tuple(manifest["key"]),
+    )
+
+
+def _create(folder: Path) -> bool:
+    """Create the folder; return False if it exists."""
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def _translate_os_errors(folder: Path) -> Iterator[None]:
+    """Raise operating system errors as UnavailableError with the folder and the next command."""
+    try:
+        yield
+    except OSError as error:
+        raise UnavailableError(
+            f"{folder}: cannot write the vendor's results: {error.strerror or error}",
+            hint="free space on the disk of the state folder, then run `batchsync resume` to download them again",
+        ) from None
+
+
+def _fsync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,83 @@
+"""Deliver the answers of a collected batch to its sink and prepare the baseline that the journal will point to.
+
+Both are idempotent: after a crash the delivery is repeated with the same result.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from batchsync.core import events
+from batchsync.ports import Baseline, BaselineEntry, SegmentEntry
+from batchsync.reconcile import collected
+from batchsync.reconcile.accounts import undeclared_error
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
+
+    from batchsync.core.batch import Batch
+    from batchsync.ports import Reject
+    from batchsync.reconcile.services import JobContext, Services
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Delivery:
+    """A delivery to journal: the event, the new baseline and the rejects, which are written in one transaction."""
+
+    event: events.Delivered
+    baseline: BaselineEntry
+    rejects: Iterable[Sequence[Reject]]
+
+
+def deliver(batch: Batch, context: JobContext | None, services: Services) -> Delivery:
+    """Deliver the batch's answers to the sink of its job and write the new baseline segments.
+
+    Args:
+        batch: A COLLECTED batch.
+        context: The batch's job; None if it is no longer in jobs.yaml, in which case the batch must have no answers.
+        services: Data engine, sinks and paths to use.
+
+    Returns:
+        What the journal must record in one transaction.
+
+    Raises:
+        ResultsMissingError: If the collected results are missing or damaged.
+        UsageError: If there are answers and no context.
+    """
+    verdicts = collected.read(services.paths.collected(batch), batch)
+    if verdicts.answers is not None:
+        _deliver_answers(verdicts.answers, verdicts.key, batch, context, services)
+    before = baseline_of(batch.job, batch.account_id, services)
+    after = services.data.apply_verdicts(before, [verdicts.path], services.paths.baselines(batch.job))
+    return Delivery(
+        event=events.Delivered(at=services.clock.now()),
+        baseline=baseline_entry(batch, after),
+        rejects=services.data.rejects(verdicts),
+    )
+
+
+def _deliver_answers(
+    answers: Path, key: tuple[str, ...], batch: Batch, context: JobContext | None, services: Services
+) -> None:
+    """Deliver answers by the key columns they were collected with, which may have been renamed in the job since."""
+    if context is None:
+        raise undeclared_error(batch, "the destination of its answers is not known")
+    if context.job.results is not None:
+        services.sinks.deliver(answers, context.job.results, key)
+
+
+def baseline_of(job: str, account_id: str, services: Services) -> Baseline:
+    """Return the baseline of a job for an account, which need not be the account that the job uses now."""
+    entry = services.store.baseline(job, account_id)
+    return services.paths.baseline(entry) if entry is not None else Baseline()
+
+
+def baseline_entry(batch: Batch, baseline: Baseline) -> BaselineEntry:
+    """Return the journal entry of the baseline. Segment file names begin with the digest of the file."""
+    segments = tuple(
+        SegmentEntry(file=segment.path.name, digest=segment.path.name.split(".")[0], rows=segment.rows)
+        for segment in baseline.segments
+    )
+    return BaselineEntry(job=batch.job, account_id=batch.account_id, segments=segments)

@@ -1,0 +1,253 @@
+"""Perform one step of a batch and return the event that describes its result. The only module that calls a vendor."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from batchsync.core import decide, events, naming, steps
+from batchsync.core.batch import VERDICTS_WITH_ROW_LOG, Allocation, Batch, BatchFile, Verb, Verdict
+from batchsync.errors import (
+    AllocationExpiredError,
+    AmbiguousOutcomeError,
+    PermanentError,
+    RetryableError,
+    StateError,
+    UnavailableError,
+)
+from batchsync.ports import Downloads, Empty, Finished
+from batchsync.reconcile import collected
+from batchsync.reconcile.deliver import Delivery, deliver
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from batchsync.reconcile.services import JobContext, Services
+
+_CHUNK = 1 << 20
+_NO_URL = "the vendor returned no upload URL for the allocation"
+_NOT_SENT_HINT = (
+    "nothing was sent; restore the state folder, or cancel the batch with `batchsync cancel` and sync again"
+)
+
+
+def perform(step: steps.Step, batch: Batch, context: JobContext, services: Services) -> events.Event | Delivery:
+    """Perform the step for this batch.
+
+    Vendor errors are not raised: each kind becomes the event that the core expects for it.
+
+    Args:
+        step: The decided step.
+        batch: The batch that it applies to; its intent is journaled if the step needs one.
+        context: The batch's job.
+        services: Clock, data engine, sinks and paths to use.
+
+    Returns:
+        The event to journal, or the delivery to journal with its baseline and rejects.
+
+    Raises:
+        BatchsyncError: If a local file or a sink fails; nothing is known to have changed and the step can be repeated.
+    """
+    # Only steps that call the vendor can raise a VendorError, so each of them has a verb.
+    try:
+        return _perform(step, batch, context, services)
+    except RetryableError as refusal:
+        return _not_applied(refusal, steps.VERB_OF[type(step)], batch, context, services)
+    except AmbiguousOutcomeError as silence:
+        now = services.clock.now()
+        when = decide.retry_at(batch, context.policy, now, silence.retry_at)
+        verb = steps.VERB_OF[type(step)]
+        return events.OutcomeUnknown(at=now, verb=verb, reason=silence.reason, retry_at=when)
+    except AllocationExpiredError as gone:
+        # The URL is of no use any more. What an earlier request with it did, only the slot's status tells.
+        now, verb = services.clock.now(), steps.VERB_OF[type(step)]
+        when = decide.retry_at(batch, context.policy, now)
+        return events.OutcomeUnknown(at=now, verb=verb, reason=gone.reason, retry_at=when, expired=True)
+    except PermanentError as refusal:
+        return events.Parked(at=services.clock.now(), reason=refusal.reason, verb=steps.VERB_OF[type(step)])
+    except collected.ResultsMissingError as gone:
+        now = services.clock.now()
+        return events.ResultsLost(at=now, reason=str(gone), retry_at=decide.retry_at(batch, context.policy, now))
+
+
+def _perform(step: steps.Step, batch: Batch, context: JobContext, services: Services) -> events.Event | Delivery:  # noqa: C901, PLR0911, PLR0912 - one arm for each step
+    """Do the step; vendor failures are the caller's."""
+    clock, vendor = services.clock, context.vendor
+    idempotency_key = naming.idempotency_key(batch.job, batch.file.digest, batch.attempt)
+    match step:
+        case steps.Allocate():
+            allocation = vendor.allocate(idempotency_key, batch.file, batch.target)
+            return events.Allocated(at=clock.now(), allocation=allocation)
+        case steps.FindAllocation():
+            found = vendor.find(idempotency_key, batch.target)
+            if found is None:
+                return _not_applied_event(Verb.ALLOCATE, "the vendor knows no such batch", clock.now())
+            return _look_into(found, _NO_URL, context, services, verb=Verb.ALLOCATE)
+        case steps.RenewAllocation():
+            found = vendor.find(idempotency_key, batch.target)
+            if found is None:
+                raise AmbiguousOutcomeError(
+                    "the vendor does not know an allocation that it gave: what is in it is unknown"
+                )
+            return _look_into(found, _NO_URL, context, services)
+        case steps.DropAllocation(reason=reason, verb=verb):
+            if batch.allocation is None:
+                return events.AllocationLost(at=clock.now(), reason=reason, verb=verb)
+            return _look_into(replace(batch.allocation, url=None), reason, context, services, verb=verb)
+        case steps.Upload():
+            vendor.upload(_allocation(batch), batch.file)
+            return events.Uploaded(at=clock.now())
+        case steps.FindFile():
+            return _find_file(batch, context, services)
+        case steps.Poll():
+            return _poll(batch, context, services)
+        case steps.Collect():
+            return collect(batch, context, services)
+        case steps.Deliver():
+            return deliver(batch, context, services)
+        case steps.Park(reason=reason):
+            return events.Parked(at=clock.now(), reason=reason)
+        case _:
+            message = f"{type(step).__name__} cannot be performed"
+            raise AssertionError(message)
+
+
+def precheck(step: steps.Step, batch: Batch, services: Services) -> None:
+    """Check local files before an intent is recorded, so that a defective file leaves no batch in doubt.
+
+    Args:
+        step: The decided step; only uploads are checked.
+        batch: The batch that it applies to.
+        services: The data engine that verifies row manifests.
+
+    Raises:
+        UnavailableError: If the batch file is missing or has changed since it was finalized. Nothing was sent.
+        StateError: If the row manifest is missing or has changed since it was finalized. Nothing was sent.
+    """
+    if isinstance(step, steps.Upload):
+        verify_batch_file(batch.file)
+        try:
+            services.data.verify_row_manifest(batch.file)
+        except StateError as error:
+            raise StateError(error.message, hint=_NOT_SENT_HINT) from None
+
+
+def verify_batch_file(file: BatchFile) -> None:
+    """Check that the file on disk is byte for byte the finalized one.
+
+    Raises:
+        UnavailableError: If it cannot be read or has changed.
+    """
+    path = Path(file.path)
+    try:
+        with path.open("rb") as handle:
+            digest = hashlib.sha256()
+            while chunk := handle.read(_CHUNK):
+                digest.update(chunk)
+    except OSError as error:
+        raise UnavailableError(f"batch file {path} cannot be read: {error.strerror}", hint=_NOT_SENT_HINT) from None
+    if digest.hexdigest() != file.digest:
+        raise UnavailableError(f"batch file {path} has changed since it was finalized", hint=_NOT_SENT_HINT)
+
+
+def is_empty(slot: Allocation, context: JobContext) -> bool:
+    """Whether the vendor says that nothing is in a slot. Any status but that means that the file is there.
+
+    Raises:
+        AmbiguousOutcomeError: when the vendor does not know the slot: that says nothing about the file.
+    """
+    match context.vendor.poll(slot):
+        case Empty():
+            return True
+        case Finished(verdict=Verdict.LOST, vendor_status=word):
+            raise AmbiguousOutcomeError(f"the vendor does not know allocation {slot.id}, which it gave ({word})")
+        case _:
+            return False
+
+
+def _look_into(
+    slot: Allocation, reason: str, context: JobContext, services: Services, *, verb: Verb | None = None
+) -> events.Allocated | events.AllocationLost | events.Uploaded:
+    """Read the status of a slot that this process did not fill, and return what is true of it.
+
+    Args:
+        slot: The slot; without its URL it can take no file.
+        reason: Why it is left if it is empty and has no URL.
+        context: The job, whose vendor is asked.
+        services: The clock.
+        verb: The verb whose doubt the answer ends, if any.
+    """
+    empty = is_empty(slot, context)
+    now = services.clock.now()
+    if not empty:
+        return events.Uploaded(at=now, allocation=slot)
+    if slot.url is None:
+        return events.AllocationLost(at=now, reason=reason, verb=verb)
+    return events.Allocated(at=now, allocation=slot)
+
+
+def _find_file(batch: Batch, context: JobContext, services: Services) -> events.Event:
+    """Ask whether the upload in doubt arrived: unless the slot is empty, the vendor took the file."""
+    if not is_empty(_allocation(batch), context):
+        return events.Uploaded(at=services.clock.now())
+    return _not_applied_event(Verb.UPLOAD, "the allocation is empty: the upload did not arrive", services.clock.now())
+
+
+def _poll(batch: Batch, context: JobContext, services: Services) -> events.Event:
+    status = context.vendor.poll(_allocation(batch))
+    now = services.clock.now()
+    if isinstance(status, Finished):
+        return events.VendorFinished(at=now, verdict=status.verdict, vendor_status=status.vendor_status)
+    when = decide.next_poll(batch, context.policy, now)
+    return events.StillRunning(at=now, vendor_status=status.vendor_status, retry_at=when)
+
+
+def collect(batch: Batch, context: JobContext | None, services: Services) -> events.Collected:
+    """Download the vendor's row log, if the verdict has one, and count how the rows ended.
+
+    Args:
+        batch: A FINISHED batch.
+        context: The batch's job; required only for verdicts with a row log.
+        services: Data engine and paths to use.
+
+    Returns:
+        The event to journal; the row verdicts are on disk then.
+
+    Raises:
+        VendorError: If the vendor does not return the row log.
+        BatchsyncError: If the results cannot be stored.
+    """
+    folder = collected.new_results_dir(services.paths.collected(batch))
+    verdict = batch.verdict or Verdict.LOST
+    downloads = Downloads()
+    try:
+        if context is not None and verdict in VERDICTS_WITH_ROW_LOG:
+            downloads = context.vendor.collect(_allocation(batch), verdict, folder)
+        verdicts = services.data.join_outcomes(batch, context.rules if context else None, downloads, folder)
+        collected.write(folder, verdicts)
+    except BaseException:
+        # A retry uses a new folder.
+        collected.remove(folder)
+        raise
+    return events.Collected(at=services.clock.now(), counts=verdicts.counts)
+
+
+def _not_applied(
+    error: RetryableError, verb: Verb, batch: Batch, context: JobContext, services: Services
+) -> events.NotApplied:
+    now = services.clock.now()
+    when = decide.retry_at(batch, context.policy, now, error.retry_at)
+    return events.NotApplied(at=now, verb=verb, reason=error.reason, retry_at=when)
+
+
+def _not_applied_event(verb: Verb, reason: str, now: datetime) -> events.NotApplied:
+    return events.NotApplied(at=now, verb=verb, reason=reason)
+
+
+def _allocation(batch: Batch) -> Allocation:
+    if batch.allocation is None:
+        message = f"batch {batch.id} is {batch.phase} and has no allocation"
+        raise AssertionError(message)
+    return batch.allocation

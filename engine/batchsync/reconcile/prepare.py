@@ -1,0 +1,155 @@
+"""Preparation of a run: each finalized file is journaled as a batch at once, and may be sent before the next is made.
+
+The run is journaled with its first file. Rows that are in no batch when the preparation ends, however it ends, are
+deferred to the next run.
+"""
+
+from __future__ import annotations
+
+import shutil
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Self
+
+from batchsync.core import naming
+from batchsync.core.batch import Batch, Phase
+from batchsync.core.run import Run, RunState, with_finalized
+from batchsync.errors import BatchsyncError, SourceError, StateError
+from batchsync.reconcile.accounts import same_account
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from datetime import datetime, timedelta
+    from types import TracebackType
+
+    from batchsync.core.batch import BatchFile
+    from batchsync.ports import Comparison, TargetFacts
+    from batchsync.reconcile.services import BatchFileQueue, JobContext, Services
+
+
+@dataclass(slots=True, kw_only=True)
+class Preparation:
+    """Preparation of one run. Context manager: an error in its block aborts the preparation.
+
+    `run` is the run in its current state, which is in the journal as soon as the preparation is `journaled`.
+    """
+
+    run: Run
+    context: JobContext
+    services: Services
+    comparison: Comparison
+    facts: TargetFacts
+    tick: datetime | None = None
+    file_count: int = 0
+    record_count: int = 0
+    queue: BatchFileQueue | None = None
+    digests: set[str] = field(default_factory=set)
+
+    @property
+    def preparing(self) -> bool:
+        """Whether more files are to come."""
+        return self.run.state is RunState.PREPARING
+
+    @property
+    def journaled(self) -> bool:
+        """Whether the run is in the journal."""
+        return bool(self.file_count) or not self.preparing
+
+    def __enter__(self) -> Self:
+        """Start to write batch files in the background."""
+        if self.preparing:
+            open_batches = self.services.store.open_batches(self.run.job)
+            # Idempotency keys are unique per account only.
+            self.digests = {batch.file.digest for batch in open_batches if same_account(batch, self.context)}
+            self.queue = self.services.in_background(self._stage)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Stop writing batch files; rows that are in no batch are deferred."""
+        if self.queue is not None:
+            self.queue.close()
+        if self.preparing and self.file_count:
+            # Report the original error. If this fails too, the next lease holder aborts the preparation.
+            with suppress(BatchsyncError):
+                self.run = self.services.store.abort_preparation(self.run.id, self.services.clock.now())
+        if kind is None:
+            shutil.rmtree(self.comparison.folder, ignore_errors=True)
+
+    def take(self, within: timedelta | None = None) -> Batch | None:
+        """Return the next batch, journaled.
+
+        Args:
+            within: Longest time to wait; None waits until there is a batch.
+
+        Returns:
+            The batch, or None if there was none within that time or the preparation has ended.
+
+        Raises:
+            SourceError: If the batch has the same content as another open batch.
+            StateError: If fewer records were staged than planned.
+            BatchsyncError: If the next file cannot be written or journaled.
+        """
+        if self.queue is None or not self.preparing:
+            return None
+        file = self.queue.take(within)
+        if file is not None:
+            return self._journal(file)
+        if self.queue.ended:
+            raise StateError(
+                f"the plan has {self.run.counts.to_send} records to send, but {self.record_count} were staged",
+                hint="the source changed while it was read, or batchsync has a defect: run the same command again",
+            )
+        return None
+
+    def _stage(self, stopped: Callable[[], bool]) -> Iterator[BatchFile]:
+        """Write the batch files. Runs in the background thread and uses only the data engine."""
+        context, into = self.context, self.services.paths.staging(self.run.job)
+        return self.services.data.stage_each(context.job, context.rules, self.comparison, into, stopped)
+
+    def _journal(self, file: BatchFile) -> Batch:
+        """Journal the file as a batch of the run, in one transaction."""
+        if file.digest in self.digests:
+            # Both would get the same idempotency key when one of them loses its allocation.
+            raise SourceError(
+                f'job "{self.run.job}" would send two batches with identical content',
+                hint="make the rows distinct (for instance by mapping the key), or send fewer rows",
+            )
+        batch = self._batch(file)
+        store = self.services.store
+        with self.services.shield():
+            if not self.file_count:
+                begun = with_finalized(self.run, file.rows)
+                store.start_run(begun, (batch,), self.services.data.invalid(self.comparison), tick=self.tick)
+                self.run = begun
+            else:
+                self.run = store.add_batch(batch, tick=self.tick)
+            self.file_count += 1
+            self.record_count += file.rows
+            self.digests.add(file.digest)
+        self.services.observer.on_batch_changed(batch)
+        return batch
+
+    def _batch(self, file: BatchFile) -> Batch:
+        """Return the run's next batch. Content that was sent before gets the attempt after the last one used."""
+        job = self.run.job
+        attempt_number = self.services.store.attempts_used(job, file.digest) + 1
+        return Batch(
+            id=naming.batch_id(job, file.digest, attempt_number),
+            run=self.run.id,
+            job=job,
+            seq=self.file_count + 1,
+            file=file,
+            phase=Phase.PREPARED,
+            prepared_at=self.services.clock.now(),
+            account_id=self.context.account_id,
+            target=self.facts.params,
+            attempt=attempt_number,
+        )
+
+
+def abort_preparation(job: str, services: Services) -> list[Run]:
+    """Abort the preparations of a job that an earlier process did not finish. The caller holds the job's lease."""
+    now = services.clock.now()
+    return [services.store.abort_preparation(run.id, now) for run in services.store.preparing_runs(job)]

@@ -1,0 +1,88 @@
+"""Manual resolution of unknown outcomes: the target holds the rows, or they are sent again."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from batchsync.core.batch import Batch, Phase
+from batchsync.core.decide import needs_vendor, possibly_delivered
+from batchsync.core.events import Parked, Resolved
+from batchsync.errors import UsageError
+from batchsync.reconcile.accounts import same_account, undeclared_error
+from batchsync.reconcile.close import close
+from batchsync.reconcile.deliver import baseline_entry, baseline_of
+
+if TYPE_CHECKING:
+    from batchsync.reconcile.services import JobContext, Services
+
+_UNREACHABLE = "the vendor cannot be asked: the account of its job changed, or its job is not in the jobs file"
+
+
+def resolve(batch: Batch, context: JobContext | None, services: Services, *, delivered: bool, reason: str) -> Batch:
+    """Record how the unknown rows of a batch ended. The caller holds the job's lease.
+
+    A batch that needs attention proceeds from there: the loop accounts for its rows. So does a batch whose vendor
+    cannot be asked any more, since the account of its job changed or its job is no longer in jobs.yaml. Unknown rows of
+    a delivered batch move in its counts and in the baseline, in one transaction.
+
+    Args:
+        batch: The batch.
+        context: The batch's job; None if it is no longer in jobs.yaml, in which case the batch is closed at once.
+        services: Where the resolution is journaled.
+        delivered: Whether the target holds the rows; otherwise the next run sends them again.
+        reason: Reason for the decision, kept in the journal.
+
+    Returns:
+        The batch after the resolution.
+
+    Raises:
+        UsageError: If the batch has no unknown outcome, or is a lookup that was to be resolved as delivered.
+        StateError: If the state folder is damaged.
+    """
+    needs_attention = batch.phase is Phase.NEEDS_ATTENTION and batch.counts is None
+    unknown_rows = batch.phase is Phase.DELIVERED and batch.counts is not None and batch.counts.unknown
+    if not (needs_attention or unknown_rows or _is_unreachable(batch, context)):
+        raise _nothing_unknown(batch)
+    if delivered:
+        _check_answers(batch, context)
+    event = Resolved(at=services.clock.now(), delivered=delivered, reason=reason)
+    if unknown_rows:
+        return _resolve_rows(batch, event, services)
+    if not needs_attention:
+        batch = services.store.record(batch, Parked(at=event.at, reason=_UNREACHABLE))
+    resolved = services.store.record(batch, event)
+    return resolved if context else close(resolved, services)
+
+
+def _resolve_rows(batch: Batch, event: Resolved, services: Services) -> Batch:
+    """Move the unknown rows of a delivered batch, in the baseline of the account that it was sent to."""
+    baseline, keys = baseline_of(batch.job, batch.account_id, services), services.store.unknown_keys(batch.id)
+    resolved = services.data.resolve(baseline, keys, services.paths.baselines(batch.job), delivered=event.delivered)
+    return services.store.resolve(batch, event, baseline=baseline_entry(batch, resolved))
+
+
+def _is_unreachable(batch: Batch, context: JobContext | None) -> bool:
+    """Return whether the vendor may have the batch and cannot be asked about it."""
+    reachable = context is not None and same_account(batch, context)
+    return (
+        not reachable and batch.phase is not Phase.NEEDS_ATTENTION and possibly_delivered(batch) and needs_vendor(batch)
+    )
+
+
+def _check_answers(batch: Batch, context: JobContext | None) -> None:
+    """Raise UsageError if rows are to be resolved as delivered and the batch brings answers, or may do so."""
+    if context is None:
+        raise undeclared_error(batch, "whether it is a lookup is not known, so that it cannot be resolved as delivered")
+    if context.job.results is not None:
+        resume_hint = f"`batchsync resume {batch.job}` downloads available answers, " if batch.counts is None else ""
+        raise UsageError(
+            f"batch {batch.id} is a lookup: it cannot be resolved as delivered without its answers",
+            hint=f"{resume_hint}`batchsync resolve {batch.id} --resend` requests them again",
+        )
+
+
+def _nothing_unknown(batch: Batch) -> UsageError:
+    hint = "`batchsync status` lists batches that need attention"
+    if batch.phase is not Phase.NEEDS_ATTENTION and not possibly_delivered(batch):
+        hint = f"nothing was sent: `batchsync cancel {batch.id}` cancels it"
+    return UsageError(f"batch {batch.id} is {batch.phase} and has no unknown outcome", hint=hint)

@@ -1,0 +1,112 @@
+"""Values that the reconcile loop works with: a job with its account and vendor, and the services wired by `app`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from batchsync.ports import Baseline, Segment
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from contextlib import AbstractContextManager
+    from datetime import timedelta
+    from pathlib import Path
+
+    from batchsync.core.batch import Batch, BatchFile
+    from batchsync.core.job import Job
+    from batchsync.core.policy import Policy
+    from batchsync.core.vendor_rules import VendorRules
+    from batchsync.ports import BaselineEntry, Clock, DataEngine, Observer, Sink, StateStore, Vendor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobContext:
+    """A job, its vendor and the account that it sends to. `policy` is the vendor's with the connection's overrides."""
+
+    job: Job
+    rules: VendorRules
+    policy: Policy
+    account_id: str
+    vendor: Vendor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StatePaths:
+    """Paths below the state folder. Only files that the journal names are kept."""
+
+    state: Path
+
+    def work(self, job: str) -> Path:
+        """Return the scratch folder of comparisons, which is emptied before each."""
+        return self.state / "work" / job
+
+    def staging(self, job: str) -> Path:
+        """Return the folder of a job's batch files and row manifests."""
+        return self.state / "staging" / job
+
+    def collected(self, batch: Batch) -> Path:
+        """Return the folder of a batch's collected results, kept until they are delivered."""
+        return self.collected_of(batch.job) / batch.id
+
+    def collected_of(self, job: str) -> Path:
+        """Return the folder of all collected results of a job."""
+        return self.state / "collected" / job
+
+    def baselines(self, job: str) -> Path:
+        """Return the folder of a job's baseline segments."""
+        return self.state / "baselines" / job
+
+    def baseline(self, entry: BaselineEntry) -> Baseline:
+        """Return the baseline that a journal entry points to."""
+        folder = self.baselines(entry.job)
+        return Baseline(
+            segments=tuple(Segment(path=folder / segment.file, rows=segment.rows) for segment in entry.segments)
+        )
+
+
+class BatchFileQueue(Protocol):
+    """Finalized batch files, available one by one while others are being written."""
+
+    @property
+    def ended(self) -> bool:
+        """Whether no more files will come."""
+        ...
+
+    def take(self, within: timedelta | None, /) -> BatchFile | None:
+        """Return the next file.
+
+        Args:
+            within: Longest time to wait; None waits until there is a file.
+
+        Returns:
+            The file, or None if there was none within that time or no more will come.
+
+        Raises:
+            BaseException: The error that stopped the writing, after all files that were finished before it.
+        """
+        ...
+
+    def close(self) -> None:
+        """Stop writing files."""
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Ports wired by `app`, and functions bound to this process.
+
+    `shield` delays an interruption to the end of a call whose result must be journaled. `lease` makes this process the
+    only runner of a job until the context is left, or raises LockedError. `in_background` runs a batch file iterator
+    beside the loop; the iterator gets a function that returns whether to stop.
+    """
+
+    clock: Clock
+    store: StateStore
+    data: DataEngine
+    sinks: Sink
+    paths: StatePaths
+    observer: Observer
+    shield: Callable[[], AbstractContextManager[object]]
+    lease: Callable[[str], AbstractContextManager[object]]
+    in_background: Callable[[Callable[[Callable[[], bool]], Iterator[BatchFile]]], BatchFileQueue]

@@ -1,0 +1,309 @@
+"""Sync jobs: resume open batches, plan new runs, send them, follow them to their end, and return how each job ended.
+
+Jobs run level by level of their dependencies.
+"""
+
+from __future__ import annotations
+
+from contextlib import ExitStack
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from batchsync.core.batch import Batch, Phase
+from batchsync.core.events import Reopened
+from batchsync.core.guards import within_budget
+from batchsync.core.run import Run, RunState, settlement_of
+from batchsync.core.upstream import Blocker, dependency_blocker
+from batchsync.errors import BatchsyncError, ExitCode, LockedError, SourceError
+from batchsync.reconcile.accounts import account_changed_error, same_account
+from batchsync.reconcile.loop import Loop, WaitPolicy
+from batchsync.reconcile.plan import describe, prepare
+from batchsync.reconcile.prepare import Preparation, abort_preparation
+from batchsync.reconcile.sweep import sweep
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+    from datetime import datetime
+
+    from batchsync.core.accounting import Settlement
+    from batchsync.ports import TargetFacts
+    from batchsync.reconcile.services import JobContext, Services
+
+#: When jobs end differently, the process exits with the first of these that occurs.
+_MOST_SEVERE_FIRST = (
+    ExitCode.UNEXPECTED,
+    ExitCode.INVALID,
+    ExitCode.ENVIRONMENT,
+    ExitCode.LOCKED,
+    ExitCode.AWAITING_APPROVAL,
+    ExitCode.UNSETTLED,
+    ExitCode.REJECTS,
+)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOutcome:
+    """A run with its settlement and its batches as they are now."""
+
+    run: Run
+    settlement: Settlement
+    batches: tuple[Batch, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobOutcome:
+    """How a job ended: the runs that were resumed, then the new one. `skipped` is why it was not tried.
+
+    `unresolved` are its delivered batches, of any run, with rows of unknown outcome that only a person can resolve.
+    """
+
+    job: str
+    runs: tuple[RunOutcome, ...]
+    exit_code: ExitCode
+    error: BatchsyncError | None = None
+    skipped: str = ""
+    unresolved: tuple[Batch, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NewRunRequest:
+    """Request for new runs: the schedule tick they are for (None: started manually), and the other jobs of the process.
+
+    In-flight batches of `peers` occupy slots that a vendor limits.
+    """
+
+    tick: datetime | None = None
+    peers: Sequence[JobContext] = ()
+
+
+def most_severe_exit_code(codes: Iterable[ExitCode]) -> ExitCode:
+    """Return the exit code of a process whose jobs ended with these codes."""
+    present = set(codes)
+    return next((code for code in _MOST_SEVERE_FIRST if code in present), ExitCode.DONE)
+
+
+def sync(
+    contexts: Sequence[JobContext], services: Services, wait_policy: WaitPolicy, new_runs: NewRunRequest | None = None
+) -> tuple[JobOutcome, ...]:
+    """Bring every job's target in line with its source.
+
+    Args:
+        contexts: The jobs in dependency order.
+        services: Where they run.
+        wait_policy: How long to wait for batches in flight.
+        new_runs: Tick of the new runs and other jobs of the process; None if the runs were started manually.
+
+    Returns:
+        The outcome of each job, in the order of `contexts`.
+    """
+    return _run_levels(contexts, services, wait_policy, new_runs or NewRunRequest())
+
+
+def resume(contexts: Sequence[JobContext], services: Services, wait_policy: WaitPolicy) -> tuple[JobOutcome, ...]:
+    """Drive every open batch, including those that need attention, without planning new runs.
+
+    Args:
+        contexts: The jobs in dependency order.
+        services: Where they run.
+        wait_policy: How long to wait for batches in flight.
+
+    Returns:
+        The outcome of each job, in the order of `contexts`.
+    """
+    return _run_levels(contexts, services, wait_policy, None)
+
+
+def _run_levels(
+    contexts: Sequence[JobContext], services: Services, wait_policy: WaitPolicy, new_runs: NewRunRequest | None
+) -> tuple[JobOutcome, ...]:
+    """Run the jobs level by level of their dependencies; jobs of one level run side by side."""
+    outcomes: dict[str, JobOutcome] = {}
+    waiting = list(contexts)
+    names = {context.job.name for context in contexts}
+    while waiting:
+        level = [context for context in waiting if not (set(context.job.depends_on) & names) - outcomes.keys()]
+        waiting = [context for context in waiting if context not in level]
+        ready = []
+        for context in level:
+            if new_runs and (reason := _blocked(context, outcomes, services)):
+                outcomes[context.job.name] = _skipped(context, reason)
+            else:
+                ready.append(context)
+        outcomes.update(_run_level(ready, services, wait_policy, new_runs))
+    return tuple(outcomes[context.job.name] for context in contexts)
+
+
+def _run_level(
+    contexts: Sequence[JobContext], services: Services, wait_policy: WaitPolicy, new_runs: NewRunRequest | None
+) -> dict[str, JobOutcome]:
+    """Resume, prepare and settle these jobs under their leases."""
+    failed: dict[str, BatchsyncError] = {}
+    runs: dict[str, list[str]] = {context.job.name: [] for context in contexts}
+    with ExitStack() as leases:
+        ready_contexts: dict[str, JobContext] = {}
+        facts: dict[str, TargetFacts | None] = {}
+        for context in contexts:
+            name = context.job.name
+            try:
+                leases.enter_context(services.lease(name))
+                runs[name] = open_runs(name, services)
+                facts[name] = _begin(context, services, new_runs=new_runs is not None)
+                ready_contexts[name] = context
+            except BatchsyncError as error:
+                failed[name] = error
+        loop = Loop(ready_contexts, services, new_runs.peers if new_runs else ())
+        loop.run(wait_policy)
+        if new_runs is None:
+            loop.failed |= _not_reopened(ready_contexts, services)
+        for name, context in ready_contexts.items():
+            if new_runs and name not in loop.failed:
+                try:
+                    with prepare(
+                        context, services, facts[name] or describe(context, services), new_runs.tick
+                    ) as preparation:
+                        _send_while_preparing(preparation, loop, runs[name])
+                except SourceError as error:
+                    # Batches that were finalized before are valid and proceed.
+                    failed[name] = error
+                except BatchsyncError as error:
+                    loop.failed[name] = error
+        loop.run(wait_policy)
+        failed |= loop.failed
+        failed = {name: cause(error, name, services) for name, error in failed.items()}
+        for name in ready_contexts:
+            # The new lease holder may be staging files that are not journaled yet; do not sweep.
+            if not isinstance(failed.get(name), LockedError):
+                sweep(name, services)
+        return {context.job.name: outcome_of(context, services, runs[context.job.name], failed) for context in contexts}
+
+
+def cause(error: BatchsyncError, job: str, services: Services) -> BatchsyncError:
+    """Return why a job failed: LockedError if its lease was lost, whatever the reported error.
+
+    The new lease holder moves batches and sweeps files, so that this process finds expected files missing.
+    """
+    try:
+        services.store.check_lease(job)
+    except BatchsyncError as lease_error:
+        return lease_error if isinstance(lease_error, LockedError) else error
+    return error
+
+
+def _send_while_preparing(preparation: Preparation, loop: Loop, runs: list[str]) -> None:
+    """Send batches of a run while others are prepared; the run is added to `runs` if it was journaled."""
+    try:
+        loop.run_while_preparing(preparation)
+    finally:
+        if preparation.journaled:
+            runs.append(preparation.run.id)
+
+
+def _begin(context: JobContext, services: Services, *, new_runs: bool) -> TargetFacts | None:
+    """Abort unfinished preparations, sweep, reopen batches on `resume`, and check that the vendor can be reached."""
+    name = context.job.name
+    abort_preparation(name, services)
+    sweep(name, services)
+    if not new_runs:
+        _reopen(context, services)
+    return describe(context, services) if new_runs or open_runs(name, services) else None
+
+
+def outcome_of(
+    context: JobContext, services: Services, runs: Sequence[str], failed: Mapping[str, BatchsyncError]
+) -> JobOutcome:
+    """Return how a job stands now.
+
+    Args:
+        context: The job.
+        services: The journal to read.
+        runs: Ids of the runs to report.
+        failed: Errors of jobs that had to stop, by job name.
+    """
+    name = context.job.name
+    results = tuple(run_outcome(run, services) for run in runs)
+    error = failed.get(name)
+    codes = [_exit_code(result, context) for result in results]
+    if any(
+        result.run.counts.unstaged and result.run.serial + 1 == services.store.next_serial(name) for result in results
+    ):
+        # No later run has sent its deferred rows.
+        codes.append(ExitCode.UNSETTLED)
+    code = error.exit_code if error else most_severe_exit_code(codes)
+    if error is None and any(batch.phase is Phase.NEEDS_ATTENTION for batch in services.store.open_batches(name)):
+        code = most_severe_exit_code((code, ExitCode.ENVIRONMENT))
+    unresolved = tuple(services.store.unresolved(name))
+    return JobOutcome(job=name, runs=results, exit_code=code, error=error, unresolved=unresolved)
+
+
+def run_outcome(run_id: str, services: Services) -> RunOutcome:
+    """Return a run with its settlement, which balances at every moment."""
+    run = services.store.run(run_id)
+    batches = tuple(services.store.batches(run_id))
+    return RunOutcome(run=run, settlement=settlement_of(run, batches), batches=batches)
+
+
+def _exit_code(outcome: RunOutcome, context: JobContext) -> ExitCode:
+    """Return the exit code if this were the only run."""
+    settlement = outcome.settlement
+    if outcome.run.state is RunState.AWAITING_APPROVAL:
+        return ExitCode.AWAITING_APPROVAL
+    if settlement.needs_attention:
+        return ExitCode.ENVIRONMENT
+    if settlement.in_flight:
+        return ExitCode.UNSETTLED
+    in_budget = within_budget(
+        invalid=settlement.invalid,
+        rejected=settlement.rejected,
+        selected=settlement.selected,
+        budget=context.job.budget,
+    )
+    return ExitCode.DONE if in_budget and not settlement.unknown else ExitCode.REJECTS
+
+
+def _blocked(context: JobContext, outcomes: dict[str, JobOutcome], services: Services) -> str:
+    """Return why the job must wait for a job that it depends on, as ended here or as it last ran; empty if not."""
+    for name in context.job.depends_on:
+        if name in outcomes and outcomes[name].exit_code not in (ExitCode.DONE, ExitCode.REJECTS):
+            return f'it depends on "{name}", which has not settled'
+        if name not in outcomes and (blocker := blocker_at(name, services)):
+            return blocker.reason
+    return ""
+
+
+def blocker_at(job: str, services: Services) -> Blocker | None:
+    """Return what blocks jobs that depend on this job, according to the journal; None if it is settled."""
+    latest = services.store.last_run(job)
+    approved = latest is not None and services.store.approved(job, latest.plan)
+    return dependency_blocker(job, latest, services.store.open_batches(job), approved=approved)
+
+
+def _skipped(context: JobContext, reason: str) -> JobOutcome:
+    return JobOutcome(job=context.job.name, runs=(), exit_code=ExitCode.UNSETTLED, skipped=reason)
+
+
+def open_runs(job: str, services: Services) -> list[str]:
+    """Return the ids of runs that have open batches or are still preparing, oldest first, without repetitions."""
+    with_batches = [batch.run for batch in services.store.open_batches(job)]
+    return list(dict.fromkeys(map(str, [*with_batches, *(run.id for run in services.store.preparing_runs(job))])))
+
+
+def _reopen(context: JobContext, services: Services) -> None:
+    """Reopen batches that need attention where they stopped, except those of another account."""
+    for batch in services.store.open_batches(context.job.name):
+        if batch.phase is Phase.NEEDS_ATTENTION and same_account(batch, context):
+            services.store.record(batch, Reopened(at=services.clock.now(), reason="resumed manually"))
+
+
+def _not_reopened(contexts: Mapping[str, JobContext], services: Services) -> dict[str, BatchsyncError]:
+    """Return an error for each job with a batch that `resume` could not reopen since the job's account changed."""
+    remaining = (
+        (name, batch)
+        for name in contexts
+        for batch in services.store.open_batches(name)
+        if batch.phase is Phase.NEEDS_ATTENTION
+    )
+    return {
+        name: account_changed_error(context, contexts[name])
+        for name, context in remaining
+        if not same_account(context, contexts[name])
+    }

@@ -1,0 +1,1 @@
+"""Reports: results of commands, rendered as text, JSON, NDJSON and Markdown."""

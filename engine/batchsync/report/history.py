@@ -1,0 +1,82 @@
+"""Reports of `batchsync history` (one line per run, newest first) and `batchsync show` (settlement of each run)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from batchsync.report.settlement import TERMS, RunReport
+from batchsync.report.text_format import Style, columns, markdown_table, moment
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+_HEADER = ("run", "started", "state", "selected", *TERMS, "sent")
+_RIGHT = frozenset(range(3, len(_HEADER)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HistoryReport:
+    """Runs, newest first."""
+
+    runs: tuple[RunReport, ...]
+
+    def text(self, paint: Style) -> str:
+        """Return the runs as an aligned table."""
+        return columns(self._header(), self._rows(), paint, right=_RIGHT) if self.runs else "no runs yet"
+
+    def markdown(self) -> str:
+        """Return the runs as a Markdown table."""
+        return f"### batchsync history\n\n{markdown_table(self._header(), self._rows(), right=_RIGHT)}"
+
+    def data(self) -> dict[str, object]:
+        """Return the runs as a JSON-compatible dictionary."""
+        return {"runs": [run.data() for run in self.runs]}
+
+    def lines(self) -> Iterator[dict[str, object]]:
+        """Yield one NDJSON object per run."""
+        for run in self.runs:
+            yield {"event": "run"} | run.data()
+
+    def _header(self) -> tuple[str, ...]:
+        """Return the header, with an approval column if any run was approved."""
+        return (*_HEADER, *(["approved"] if any(run.approved for run in self.runs) else []))
+
+    def _rows(self) -> list[tuple[str, ...]]:
+        """Return the cells of each run."""
+        approvals = len(self._header()) > len(_HEADER)
+        return [
+            (
+                run.settlement.run,
+                moment(run.run.created_at),
+                run.state,
+                *(f"{getattr(run.settlement, term):,}" for term in ("selected", *TERMS)),
+                f"{sum(batch.file.rows for batch in run.batches):,}",
+                *([(run.approved.reason or "yes") if run.approved else "-"] if approvals else []),
+            )
+            for run in self.runs
+        ]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ShowReport:
+    """Settlement equations of several runs."""
+
+    runs: tuple[RunReport, ...]
+
+    def text(self, paint: Style) -> str:
+        """Return the equation of each run."""
+        return "\n".join(run.text(paint) for run in self.runs) or "no runs yet"
+
+    def markdown(self) -> str:
+        """Return the settlements as a Markdown table."""
+        return f"### batchsync show\n\n{HistoryReport(runs=self.runs).markdown().split(chr(10), 2)[2]}"
+
+    def data(self) -> dict[str, object]:
+        """Return the runs as a JSON-compatible dictionary."""
+        return {"runs": [run.data() for run in self.runs]}
+
+    def lines(self) -> Iterator[dict[str, object]]:
+        """Yield one NDJSON object per run."""
+        for run in self.runs:
+            yield {"event": "settlement"} | run.data()

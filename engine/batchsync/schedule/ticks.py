@@ -1,0 +1,161 @@
+"""Ticks of a schedule: the next ones, and the one that is due. Pure functions; times are arguments.
+
+A tick is the time at which a job should start, timezone-aware and in UTC.
+
+Where clocks change, a cron expression with a fixed hour keeps to one run a day, as Debian's cron does (this is the
+behaviour of cronsim, see `tests/schedule`):
+
+- a skipped time (02:30 on the morning when 02:00 becomes 03:00) runs at the first moment after the gap, 03:00;
+- a repeated time (02:30 when 03:00 becomes 02:00) runs the first time only.
+
+An expression whose minute or hour field starts with `*` runs by elapsed time: each hour that occurs has its tick, so
+23 or 25 on such a day.
+"""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from itertools import islice
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from cronsim import CronSim, CronSimError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from batchsync.core.job import Schedule
+
+FIELDS = 5
+MAX_SHOWN_CHARS = 60  # characters of a problem text that an error shows
+#: How far back missed ticks are searched. 29 February on a Sunday (`0 0 29 2 */7`) comes once in 28 years.
+LOOK_BACK = timedelta(days=50 * 366)
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_FIRST_WINDOW = timedelta(hours=2)
+_DAY = timedelta(days=1)
+
+
+def check(cron: str, timezone: str) -> str | None:
+    """Return what is wrong with a cron expression or its time zone; None if both are valid."""
+    try:
+        # Names are paths in the zone database: absolute and relative ones raise ValueError.
+        ZoneInfo(timezone)
+    except (KeyError, ValueError, OSError):
+        return f"{timezone[:MAX_SHOWN_CHARS]!r} is not a time zone; expected a name such as Europe/Prague or UTC"
+    fields = len(cron.split())
+    if fields != FIELDS:
+        return f"expected 5 cron fields (minute, hour, day of month, month, day of week), found {fields}"
+    try:
+        next(CronSim(cron, EPOCH))
+    except CronSimError as error:
+        return f"{cron[:MAX_SHOWN_CHARS]!r} is not a cron expression: {str(error).lower()}"
+    except StopIteration:
+        return f"{cron[:MAX_SHOWN_CHARS]!r} is a day that never occurs"
+    return None
+
+
+def next_ticks(schedule: Schedule, after: datetime, count: int) -> tuple[datetime, ...]:
+    """Return the next ticks after a time.
+
+    Args:
+        schedule: The schedule.
+        after: Timezone-aware.
+        count: How many ticks to return at most.
+
+    Returns:
+        Ticks in order; fewer than `count` if the schedule ends, none if it has no times.
+
+    Raises:
+        ValueError: If `after` has no time zone, `check` refuses the schedule, or its interval is not positive.
+    """
+    return tuple(islice(_after(schedule, after), max(count, 0)))
+
+
+def due_tick(schedule: Schedule, last_done: datetime | None, now: datetime) -> datetime | None:
+    """Return the latest tick not later than `now` and later than `last_done`; None if no tick is due.
+
+    Of several missed ticks only the latest is due: a job compares whole states, so one run makes up for all.
+
+    Args:
+        schedule: The schedule.
+        last_done: The tick that was run last; None makes the latest tick due. To wait for the next tick instead, pass
+            the time at which watching began.
+        now: Timezone-aware.
+
+    Raises:
+        ValueError: If `now` has no time zone, `check` refuses the schedule, or its interval is not positive.
+    """
+    window = _FIRST_WINDOW
+    while True:
+        since = now - window
+        floor = since if last_done is None else max(since, last_done)
+        ticks = tuple(_until(schedule, floor, now))
+        if ticks:
+            return ticks[-1]
+        if floor == last_done or window > LOOK_BACK:
+            return None
+        # A wider window is searched only if the narrower one was empty, so few ticks are generated.
+        window *= 8
+
+
+def explain(schedule: Schedule) -> str:
+    """Return the schedule in words, such as `At 02:00 every day (Pacific/Auckland)`.
+
+    Raises:
+        ValueError: If `check` refuses the schedule.
+    """
+    if schedule.cron is not None:
+        return f"{_cron(schedule, EPOCH).explain()} ({schedule.timezone})"
+    if schedule.every is not None:
+        return f"Every {_duration(schedule.every)}, counted from midnight UTC"
+    return "Only when started manually"
+
+
+def _until(schedule: Schedule, after: datetime, last: datetime) -> Iterator[datetime]:
+    for tick in _after(schedule, after):
+        if tick > last:
+            return
+        yield tick
+
+
+def _after(schedule: Schedule, after: datetime) -> Iterator[datetime]:
+    if after.tzinfo is None:
+        message = "a datetime with a time zone is required"
+        raise ValueError(message)
+    if schedule.cron is not None:
+        yield from _cron_ticks(schedule, after)
+    elif schedule.every is not None:
+        yield from _interval_ticks(schedule.every, after)
+
+
+def _cron_ticks(schedule: Schedule, after: datetime) -> Iterator[datetime]:
+    for local in _cron(schedule, after):
+        tick = local.astimezone(UTC)
+        # In a repeated hour cronsim starts from the local time alone and may return the first occurrence again.
+        if tick > after:
+            yield tick
+
+
+def _interval_ticks(every: timedelta, after: datetime) -> Iterator[datetime]:
+    """Yield the multiples of an interval since midnight UTC of 1970-01-01; divisors of a day keep their times."""
+    if every <= timedelta(0):
+        message = "an interval must be positive"
+        raise ValueError(message)
+    tick = EPOCH + every * ((after - EPOCH) // every)
+    while True:
+        tick += every
+        yield tick
+
+
+def _cron(schedule: Schedule, after: datetime) -> CronSim:
+    problem = check(schedule.cron or "", schedule.timezone)
+    if problem is not None:
+        raise ValueError(problem)
+    return CronSim(schedule.cron or "", after.astimezone(ZoneInfo(schedule.timezone)))
+
+
+def _duration(every: timedelta) -> str:
+    units = {"day": every.days, "hour": every.seconds // 3600, "minute": every.seconds % 3600 // 60}
+    units["second"] = every.seconds % 60
+    parts = [f"{number} {unit}{'s' if number != 1 else ''}" for unit, number in units.items() if number]
+    return " ".join(parts) or "moment"

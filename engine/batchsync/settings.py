@@ -1,0 +1,61 @@
+"""Settings of this process: flags first, then `BATCHSYNC_*` variables, then defaults. Reads no file."""
+
+from __future__ import annotations
+
+import os
+from functools import cached_property
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field, model_validator
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class Settings(BaseSettings):
+    """Paths of jobs.yaml and the state folder, resource limits, and whether the bundled mocks replace the vendors."""
+
+    model_config = SettingsConfigDict(
+        env_prefix="BATCHSYNC_", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+    )
+
+    file: Path = Field(default=Path("jobs.yaml"), description="the jobs file")
+    state: Path | None = Field(default=None, description="the state folder; default: .batchsync beside the jobs file")
+    mocks: bool = Field(default=False, description="use the bundled mocks instead of the vendors")
+    mocks_at: Path | None = Field(
+        default=None, description="ready file of running mocks (`batchsync mocks serve`); implies `mocks`"
+    )
+    threads: int | None = Field(
+        default=None, ge=1, le=256, description="number of threads for preparation; overrides jobs.yaml"
+    )
+    memory: Literal["small", "normal"] | None = Field(
+        default=None, description="small: prepare with one thread and little memory; overrides jobs.yaml"
+    )
+    skip_poll_wait: bool = Field(default=True, description="with mocks: advance their clock instead of waiting")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _imply_mocks(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Imply `mocks` from `mocks_at`, so that nothing is sent to a real vendor by mistake."""
+        return {"mocks": True} | values if values.get("mocks_at") is not None else values
+
+    @cached_property
+    def state_folder(self) -> Path:
+        """Return the state folder. Runs against the mocks have a folder of their own: they prove nothing to a vendor.
+
+        Cached, so that the folder does not change if a link to the jobs file does.
+        """
+        base = self.state or self.file.resolve().parent / ".batchsync"
+        return base / "mocks" if self.mocks else base
+
+    def results_path(self, path: str) -> str:
+        """Return where answers for a `results: path:` are written: there, or below the state folder with mocks.
+
+        Args:
+            path: Absolute path, as compiled from jobs.yaml. Different paths have different results.
+        """
+        if not self.mocks:
+            return path
+        folder, results = Path(os.path.normpath(self.file.absolute())).parent, Path(path)
+        if results.is_relative_to(folder):
+            return str(self.state_folder / "results" / results.relative_to(folder))
+        return str(self.state_folder / "results-elsewhere" / results.relative_to(results.anchor))

@@ -1,0 +1,58 @@
+"""Shows a problem as text: the place, what is wrong, the line with a caret, what would be right.
+
+It does not know colours, nor what the problem means.
+"""
+
+from __future__ import annotations
+
+import unicodedata
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from batchsync.errors import Problem
+
+#: Cells of a line that are shown; a longer one is cut around the caret.
+_CELLS = 100
+_LEAD = 60
+
+
+def render_problem(problem: Problem) -> str:
+    """Return the problem in a few lines without a trailing newline. Parts that are not known are left out."""
+    where = problem.file
+    if problem.line:
+        where += f":{problem.line}:{problem.column}"
+    lines = [f"{where}: {problem.message}" if where else problem.message]
+    if problem.source_line:
+        lines += _line_with_caret(problem)
+    if problem.expected:
+        lines.append(f"  expected {problem.expected}")
+    if problem.suggestion:
+        lines.append(f"  {problem.suggestion}")
+    return "\n".join(lines)
+
+
+def _line_with_caret(problem: Problem) -> list[str]:
+    text, index = problem.source_line, max(problem.column - 1, 0)
+    start = max(0, index - _LEAD) if len(text) > _CELLS else 0
+    shown = text[start : start + _CELLS]
+    head = "..." if start else ""
+    tail = "..." if start + _CELLS < len(text) else ""
+    margin = str(problem.line)
+    cells = "".join(_clean(char) for char in shown)
+    lines = [f"  {margin} | {head}{cells}{tail}"]
+    if problem.column:
+        before = sum(_width(char) for char in shown[: index - start])
+        lines.append(f"  {' ' * len(margin)} | {' ' * (len(head) + before)}^")
+    return lines
+
+
+def _clean(char: str) -> str:
+    """Return the character, or a space for one that a terminal would act upon."""
+    return char if char.isprintable() else " "
+
+
+def _width(char: str) -> int:
+    """Return how many cells a terminal gives the character."""
+    if unicodedata.combining(char):
+        return 0
+    return 2 if unicodedata.east_asian_width(char) in "WF" else 1

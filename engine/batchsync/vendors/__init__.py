@@ -1,0 +1,1 @@
+"""Vendors over HTTP: a client driven by the vendor spec, behind the port `batchsync.ports.Vendor`."""

@@ -1,0 +1,54 @@
+"""Mocks of asynchronous file-batch vendors, served over real HTTP.
+
+They are usable without batchsync:
+
+with batchsync_mocks.serve(["motorweb-bdp"], profile="flaky", seed=7) as mock:
+    ...  # talk to mock.url with mock.credentials("motorweb-bdp")
+    mock.advance(900)
+    print(mock.ledger("motorweb-bdp"))
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from batchsync_mocks.books import assert_books_balance
+    from batchsync_mocks.clock import Clock
+    from batchsync_mocks.faults import Fault
+    from batchsync_mocks.motorweb.switches import MotorwebSwitches
+    from batchsync_mocks.running import Running, VendorMock
+    from batchsync_mocks.serving import VENDORS, serve
+    from batchsync_mocks.sitecore.switches import SitecoreSwitches
+
+_MODULES = {
+    "VENDORS": "serving",
+    "Clock": "clock",
+    "Fault": "faults",
+    "MotorwebSwitches": "motorweb.switches",
+    "Running": "running",
+    "SitecoreSwitches": "sitecore.switches",
+    "VendorMock": "running",
+    "assert_books_balance": "books",
+    "serve": "serving",
+}
+__all__ = [
+    "VENDORS",
+    "Clock",
+    "Fault",
+    "MotorwebSwitches",
+    "Running",
+    "SitecoreSwitches",
+    "VendorMock",
+    "assert_books_balance",
+    "serve",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import public names on first access, so that loading the pytest plugin stays cheap."""
+    if name not in _MODULES:
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

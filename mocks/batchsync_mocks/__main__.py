@@ -1,0 +1,162 @@
+"""`python -m batchsync_mocks`: serve mocks until a signal or the end of standard input stops them."""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import json
+import os
+import shutil
+import signal
+import sys
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from batchsync_mocks import disk, profiles
+from batchsync_mocks.clock import Clock
+from batchsync_mocks.motorweb.switches import MotorwebSwitches
+from batchsync_mocks.serving import VENDORS, serve
+from batchsync_mocks.sitecore.switches import SitecoreSwitches
+from batchsync_mocks.switches import describe
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from batchsync_mocks.running import Running
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Serve until SIGTERM, SIGINT or, with `--exit-with-stdin`, the end of standard input; return the exit code."""
+    options = _parser().parse_args(arguments)
+    if options.list:
+        sys.stdout.write(_profiles_and_switches())
+        return 0
+    stop = threading.Event()
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signal_number, lambda *_: stop.set())
+    try:
+        _check_overwrite(options)
+        clock = Clock(options.clock, frozen=options.frozen, rate=options.rate, auto=options.auto)
+        running = serve(
+            options.vendors or tuple(VENDORS),
+            host=options.host,
+            port=options.port,
+            state_dir=options.state_dir,
+            https=options.https or options.https_only,
+            clock=clock,
+            seed=options.seed,
+            profile=options.profile,
+            switches=_switches(options.switch),
+        )
+    except (OSError, ValueError) as error:
+        return _report_error(error)
+    with running:
+        try:
+            _write_ready(running, options)
+        except OSError as error:
+            return _report_error(error)
+        if options.exit_with_stdin:
+            threading.Thread(target=_stop_at_end_of_stdin, args=(stop,), daemon=True).start()
+        stop.wait()
+    return 0
+
+
+def _report_error(error: OSError | ValueError) -> int:
+    """Print why nothing is served; return exit code 2 for invalid options, 3 for an error of the machine."""
+    sys.stderr.write(f"batchsync_mocks: {error}\n")
+    return 3 if isinstance(error, OSError) else 2
+
+
+def _write_ready(running: Running, options: argparse.Namespace) -> None:
+    ready = running.ready()
+    if options.ca_out is not None and running.ca is not None:
+        shutil.copyfile(running.ca, options.ca_out)
+        ready["ca"] = str(options.ca_out.resolve())
+    if options.ready_file is not None:
+        disk.write_json(options.ready_file, ready)
+    sys.stdout.write(json.dumps(ready) + "\n")
+    sys.stdout.flush()
+
+
+def _check_overwrite(options: argparse.Namespace) -> None:
+    """Check that the files to be written are absent or were written by an earlier start.
+
+    Raises:
+        ValueError: If another file exists at a path that is to be written.
+    """
+    for file, markers in (
+        (options.ready_file, (b'"vendors"', b'"clock_url"')),
+        (options.ca_out, (b"-----BEGIN CERTIFICATE",)),
+    ):
+        if file is None or not os.path.lexists(file):
+            continue
+        content = file.read_bytes() if file.is_file() else None
+        if content is None or (content and not all(marker in content for marker in markers)):
+            msg = f"{file} already exists and was not written by the mocks; nothing was written. Name another file."
+            raise ValueError(msg)
+
+
+def _switches(assignments: Sequence[str]) -> dict[str, dict[str, Any]]:
+    switches: dict[str, dict[str, Any]] = {}
+    for assignment in assignments:
+        target, equals, text = assignment.partition("=")
+        vendor, dot, name = target.partition(".")
+        if not equals or not dot:
+            msg = f"{assignment[:60]!r} sets no switch; write it like sitecore-cdp.allocate_status=201."
+            raise ValueError(msg)
+        try:
+            value = json.loads(text)
+        except ValueError:
+            value = text
+        switches.setdefault(vendor, {})[name] = value
+    return switches
+
+
+def _profiles_and_switches() -> str:
+    lines = ["profiles:"]
+    lines += [f"  {name}: {profiles.profile(name).about}" for name in profiles.names()]
+    for vendor, switches_type in (("motorweb-bdp", MotorwebSwitches), ("sitecore-cdp", SitecoreSwitches)):
+        lines.append(f"switches of {vendor}:")
+        lines += [
+            f"  {name}={default} ({values}): {description}"
+            for name, default, values, description in describe(switches_type)
+        ]
+    return "\n".join(lines) + "\n"
+
+
+def _stop_at_end_of_stdin(stop: threading.Event) -> None:
+    # The pipe closes when the parent process ends, even after a kill.
+    with contextlib.suppress(OSError):
+        while os.read(0, 4096):
+            pass
+    stop.set()
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m batchsync_mocks", description="Serve mocks of file-batch vendors.")
+    add = parser.add_argument
+    add("vendors", nargs="*", metavar="vendor", help=f"vendors to serve (default: all): {', '.join(VENDORS)}")
+    add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+    add("--port", type=int, default=0, help="port of the first vendor, the others follow; 0: any (default)")
+    add("--state-dir", type=Path, help="folder to keep state in and to resume from (default: a temporary one)")
+    add("--ready-file", type=Path, help="write addresses and credentials here, as JSON, once all ports are open")
+    add(
+        "--https", action="store_true", help="serve HTTPS with a generated certificate authority; plain HTTP is refused"
+    )
+    add("--ca-out", type=Path, help="with --https: copy the authority's certificate here")
+    add("--exit-with-stdin", action="store_true", help="stop when standard input ends")
+    add("--https-only", action="store_true", help="alias of --https")
+    add("--seed", type=int, help="seed of ids, tokens and faults, for repeatable runs")
+    add("--profile", action="append", default=[], help="a fault profile, or the path of a .yaml file; may be repeated")
+    add("--switch", action="append", default=[], metavar="VENDOR.NAME=VALUE", help="set a switch; may be repeated")
+    add("--list", action="store_true", help="list profiles and switches, and exit")
+    add("--clock", help="start of the clock, like 2026-01-31T09:30:00Z (default: real time)")
+    add("--frozen", action="store_true", help="stop the clock until it is advanced")
+    add("--auto", action="store_true", help="advance the clock to the next status change whenever a batch is polled")
+    add("--rate", type=float, default=1.0, help="virtual seconds per real second (default: 1)")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,94 @@
+"""Batches of a mocked vendor: their uploads, their outcomes, and a table of them by id."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Upload:
+    """A complete upload: number within the batch, sequence among all uploads, size in bytes, epoch seconds."""
+
+    number: int
+    sequence: int
+    size: int
+    md5: str
+    at: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchOutcome:
+    """Outcome of a batch: its number in the order of processing, epoch seconds, vendor status, and row counts."""
+
+    number: int
+    at: float
+    status: str
+    counts: dict[str, int] = field(default_factory=dict)
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Batch:
+    """A batch. `details` is vendor-specific JSON: request fields and notes. Times are in epoch seconds."""
+
+    id: str
+    number: int
+    reference: str
+    created: float
+    details: dict[str, Any]
+    upload: Upload | None = None
+    uploads: int = 0
+    cancelled: float | None = None
+    outcome: BatchOutcome | None = None
+
+    def as_json(self) -> dict[str, Any]:
+        """Return the batch as a JSON object."""
+        return asdict(self)
+
+    @classmethod
+    def from_json(cls, saved: dict[str, Any]) -> Batch:
+        """Build a batch from its JSON object."""
+        upload, outcome = saved["upload"], saved["outcome"]
+        rest = {name: value for name, value in saved.items() if name not in {"upload", "outcome"}}
+        return cls(
+            **rest,
+            upload=Upload(**upload) if upload else None,
+            outcome=BatchOutcome(**outcome) if outcome else None,
+        )
+
+
+class BatchTable:
+    """All batches of a vendor, in order of creation."""
+
+    def __init__(self, batches: list[Batch]) -> None:
+        """Create the table from saved batches."""
+        self._batches = {batch.id: batch for batch in sorted(batches, key=lambda batch: batch.number)}
+
+    def put(self, batch: Batch) -> None:
+        """Add a batch, or replace the batch of the same id."""
+        self._batches[batch.id] = batch
+
+    def get(self, batch_id: str) -> Batch | None:
+        """Return a batch by id, or None."""
+        return self._batches.get(batch_id)
+
+    def all(self) -> list[Batch]:
+        """List the batches, oldest first."""
+        return list(self._batches.values())
+
+    def next_number(self) -> int:
+        """Return the number of the next batch, from 1."""
+        return max((batch.number for batch in self._batches.values()), default=0) + 1
+
+    def next_upload(self) -> int:
+        """Return the sequence number of the next upload, from 1."""
+        return max((b.upload.sequence for b in self._batches.values() if b.upload), default=0) + 1
+
+    def next_outcome(self) -> int:
+        """Return the processing number of the next outcome, from 1."""
+        return max((b.outcome.number for b in self._batches.values() if b.outcome), default=0) + 1
+
+    def clear(self) -> None:
+        """Remove all batches."""
+        self._batches.clear()

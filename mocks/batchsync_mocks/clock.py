@@ -1,0 +1,158 @@
+"""Virtual clock under test control: it follows real time, stands still, runs faster, or jumps on request.
+
+Setting the clock triggers nothing: the mocks compute every state from the time of the request.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from batchsync_mocks import datetimes, disk
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+
+FASTEST = 1_000_000
+
+
+class Clock:
+    """Virtual time in epoch seconds.
+
+    Args:
+        at: Start, in epoch seconds or as ISO 8601 with a zone; default: real time.
+        frozen: Whether the clock stands still.
+        rate: Virtual seconds per real second, above 0 and up to 1,000,000.
+        auto: Whether polling a batch advances the clock to the batch's next status change.
+
+    Raises:
+        ValueError: If `at` is not a timestamp, or `rate` is out of range.
+    """
+
+    def __init__(
+        self, at: float | str | None = None, *, frozen: bool = False, rate: float = 1.0, auto: bool = False
+    ) -> None:
+        """Start the clock."""
+        self._lock = threading.Lock()
+        self._file: Path | None = None
+        self._real = time.time()
+        self._virtual = self._real if at is None else _to_epoch(at)
+        self._frozen = frozen
+        self._rate = _checked_rate(rate)
+        self._auto = auto
+        self._thread_lag = threading.local()
+
+    @property
+    def auto(self) -> bool:
+        """Whether polling advances the clock; false for a thread that sees it lagging."""
+        return self._auto and not getattr(self._thread_lag, "seconds", 0)
+
+    def now(self) -> float:
+        """Return the virtual time in epoch seconds."""
+        with self._lock:
+            return self._now() - float(getattr(self._thread_lag, "seconds", 0))
+
+    @contextmanager
+    def lagging(self, seconds: float) -> Iterator[None]:
+        """Show this thread the time `seconds` ago, as a lagging replica would."""
+        self._thread_lag.seconds = seconds
+        try:
+            yield
+        finally:
+            self._thread_lag.seconds = 0
+
+    def advance_to(self, at: float) -> None:
+        """Jump forwards to a time in epoch seconds; a time in the past changes nothing."""
+        with self._lock:
+            if at > self._now():
+                self._jump(_checked_epoch(at))
+
+    def set_auto(self, *, auto: bool = True) -> None:
+        """Enable or disable advancing to the next status change whenever an unfinished batch is polled."""
+        with self._lock:
+            now, self._auto = self._now(), auto
+            self._jump(now)
+
+    def set(self, at: float | str) -> None:
+        """Jump to a time, forwards or backwards: epoch seconds, or ISO 8601 with a zone."""
+        epoch = _to_epoch(at)
+        with self._lock:
+            self._jump(epoch)
+
+    def advance(self, seconds: float) -> None:
+        """Jump by a number of seconds; a negative number goes back."""
+        with self._lock:
+            self._jump(_checked_epoch(self._now() + seconds))
+
+    def freeze(self, *, frozen: bool = True) -> None:
+        """Stop the clock, or let it run again."""
+        with self._lock:
+            now, self._frozen = self._now(), frozen
+            self._jump(now)
+
+    def set_rate(self, rate: float) -> None:
+        """Set how many virtual seconds pass per real second."""
+        rate = _checked_rate(rate)
+        with self._lock:
+            now, self._rate = self._now(), rate
+            self._jump(now)
+
+    def report(self) -> dict[str, Any]:
+        """Return the state of the clock as `GET /_mock/clock` shows it: `iso`, `epoch`, `frozen`, `rate`, `auto`."""
+        with self._lock:
+            now = self._now()
+            shown = {"frozen": self._frozen, "rate": self._rate, "auto": self._auto}
+            return {"iso": datetimes.format_millis(now), "epoch": now, **shown}
+
+    def persist_to(self, file: Path) -> None:
+        """Restore the clock from a JSON file, if it exists, and keep the file up to date from now on."""
+        with self._lock:
+            self._file = file
+            saved = disk.read_json(file)
+            if saved is not None:
+                self._real, self._virtual = float(saved["real"]), float(saved["virtual"])
+                self._frozen, self._rate = bool(saved["frozen"]), _checked_rate(float(saved["rate"]))
+                self._auto = bool(saved.get("auto", False))
+            else:
+                self._jump(self._now())
+
+    def _now(self) -> float:
+        if self._frozen:
+            return self._virtual
+        return self._virtual + (time.time() - self._real) * self._rate
+
+    def _jump(self, now: float) -> None:
+        self._real, self._virtual = time.time(), now
+        if self._file is not None:
+            saved = {"real": self._real, "virtual": now, "frozen": self._frozen, "rate": self._rate}
+            saved["auto"] = self._auto
+            disk.write_json(self._file, saved)
+
+
+def _to_epoch(at: float | str) -> float:
+    if isinstance(at, str):
+        parsed = datetimes.parse(at)
+        if parsed is None:
+            msg = f"{at[:60]!r} is not an ISO 8601 date-time with a zone; write it like 2026-01-31T09:30:00Z."
+            raise ValueError(msg)
+        return _checked_epoch(parsed)
+    return _checked_epoch(at)
+
+
+def _checked_epoch(epoch: float) -> float:
+    # Outside these years the vendors' timestamp formats no longer work. NaN fails the comparison too.
+    if not 0 <= epoch <= 32_503_680_000:  # noqa: PLR2004 - the year 3000, named by this comment
+        msg = "The clock can be set to any time between the years 1970 and 3000."
+        raise ValueError(msg)
+    return float(epoch)
+
+
+def _checked_rate(rate: float) -> float:
+    if not 0 < rate <= FASTEST:
+        msg = f"A clock's rate is a number above 0 and up to 1000000, not {rate!r}."
+        raise ValueError(msg)
+    return float(rate)

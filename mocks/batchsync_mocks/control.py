@@ -1,0 +1,211 @@
+"""HTTP control API of the mocks under `/_mock/`, the same on every vendor's port.
+
+    GET    /_mock/                 status page for a browser
+    GET    /_mock/clock            {"iso", "epoch", "frozen", "rate", "auto"}
+    POST   /_mock/clock            {"set": iso or epoch} | {"advance": seconds} | {"frozen": bool} | {"rate": number} |
+                                   {"auto": bool}: advance to the next status change whenever a batch is polled
+    GET    /_mock/ledger           {"vendor", "entries": [...]}; `values=1` adds record values, `summary=1` only counts
+    GET    /_mock/batches          {"vendor", "batches": [...]}
+    GET    /_mock/store            {"vendor", "objects": [...]}: what the vendor stores now
+    GET    /_mock/requests         the last requests, without their queries
+    GET    /_mock/transcript       requests and answers as JSON lines; the same for the same seed, clock and requests
+    GET    /_mock/switches         the current switches of the vendor
+    POST   /_mock/switches         change some: {"done_status": "COMPLETE"}
+    GET    /_mock/faults           armed faults, with the number of requests matched and hit
+    POST   /_mock/faults           arm a fault or a list of them
+    DELETE /_mock/faults           disarm all
+    POST   /_mock/tokens/revoke    revoke every token issued so far
+    POST   /_mock/reset            delete batches, files, stores, faults and requests; the clock stays, and the
+                                   faults of the profile are armed again
+    GET    /_mock/snapshot         the whole state as a tar
+    POST   /_mock/restore          replace the state by a tar of that form
+
+`?vendor=` selects the vendor; the default is the vendor of the port.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import deque
+from dataclasses import asdict, dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from werkzeug.wrappers import Request, Response
+
+from batchsync_mocks import disk, ledger, page, responses, snapshots
+from batchsync_mocks.faults import Fault, Faults
+from batchsync_mocks.profiles import Profile
+from batchsync_mocks.transcript import Transcript
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Mapping
+    from pathlib import Path
+
+    from batchsync_mocks.clock import Clock
+    from batchsync_mocks.vendor import Vendor
+
+PREFIX = "/_mock/"
+MAX_REQUESTS = 1000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MockContext:
+    """State shared by the ports of one `serve` call."""
+
+    clock: Clock
+    vendors: Mapping[str, Vendor]
+    folder: Path
+    profile: Profile = field(default_factory=Profile)
+    faults: Faults = field(default_factory=Faults)
+    requests: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=MAX_REQUESTS))
+    transcript: Transcript = field(default_factory=Transcript)
+
+    def __post_init__(self) -> None:
+        """Arm the faults of the profile."""
+        self.faults.arm(self.profile.faults)
+
+    def reset(self) -> None:
+        """Delete all state but the clock."""
+        for vendor in self.vendors.values():
+            vendor.reset()
+        self.faults.clear()
+        self.faults.arm(self.profile.faults)
+        self.requests.clear()
+        self.transcript.clear()
+
+
+def respond(context: MockContext, port_vendor: Vendor, request: Request) -> Response:
+    """Respond to a request for a path under `/_mock/`."""
+    handler = _PAGES.get((request.method, f"{request.path}/".removeprefix(PREFIX).strip("/")))
+    vendor_name = request.args.get("vendor", port_vendor.name)
+    if handler is None:
+        return _error(404, "No such control page; see the docstring of batchsync_mocks.control.")
+    if vendor_name not in context.vendors:
+        return _error(404, f"Unknown vendor {vendor_name!r}; available: {', '.join(context.vendors)}.")
+    try:
+        return handler(context, context.vendors[vendor_name], request)
+    except (ValueError, TypeError, responses.BadBodyError, disk.TooLargeError) as error:
+        return _error(400, str(error))
+
+
+def _clock(context: MockContext, _vendor: Vendor, _request: Request) -> Response:
+    return responses.json_response(context.clock.report())
+
+
+def _set_clock(context: MockContext, _vendor: Vendor, request: Request) -> Response:
+    clock, changes = context.clock, responses.read_json(request)
+    setters = {"set": clock.set, "advance": clock.advance, "rate": clock.set_rate}
+    for name, value in changes.items():
+        if name == "frozen" and isinstance(value, bool):
+            clock.freeze(frozen=value)
+        elif name == "auto" and isinstance(value, bool):
+            clock.set_auto(auto=value)
+        elif name in setters and not isinstance(value, bool):
+            setters[name](value)
+        else:
+            msg = 'Send {"set": iso}, {"advance": seconds}, {"frozen": bool}, {"auto": bool} or {"rate": number}.'
+            raise ValueError(msg)
+    return responses.json_response(clock.report())
+
+
+def _ledger(_kit: MockContext, vendor: Vendor, request: Request) -> Response:
+    if request.args.get("summary") == "1":
+        return responses.json_response({"vendor": vendor.name, **vendor.summary()})
+    entries = ledger.with_delivery_numbers(vendor.entries(values=request.args.get("values") == "1"))
+    return _list(vendor, "entries", entries)
+
+
+def _batches(_kit: MockContext, vendor: Vendor, _request: Request) -> Response:
+    return _list(vendor, "batches", vendor.batches())
+
+
+def _store(_kit: MockContext, vendor: Vendor, _request: Request) -> Response:
+    return _list(vendor, "objects", vendor.stored_objects())
+
+
+def _requests(context: MockContext, _vendor: Vendor, _request: Request) -> Response:
+    return responses.json_response(list(context.requests))
+
+
+def _faults(context: MockContext, _vendor: Vendor, _request: Request) -> Response:
+    return responses.json_response(context.faults.report())
+
+
+def _arm(context: MockContext, _vendor: Vendor, request: Request) -> Response:
+    try:
+        posted = json.loads(responses.read_body(request))
+    except RecursionError:
+        posted = None
+    context.faults.arm([Fault.from_json(item) for item in (posted if isinstance(posted, list) else [posted])])
+    return responses.json_response(context.faults.report())
+
+
+def _disarm(context: MockContext, _vendor: Vendor, _request: Request) -> Response:
+    context.faults.clear()
+    return responses.json_response([])
+
+
+def _revoke(_kit: MockContext, vendor: Vendor, _request: Request) -> Response:
+    vendor.state.revoke_tokens()
+    return responses.json_response({"vendor": vendor.name, "revoked": True})
+
+
+def _reset(context: MockContext, _vendor: Vendor, _request: Request) -> Response:
+    context.reset()
+    return responses.json_response({"reset": True})
+
+
+def _transcript(context: MockContext, _vendor: Vendor, _request: Request) -> Response:
+    return Response("".join(context.transcript.lines()), content_type="application/x-ndjson")
+
+
+def _switches(_kit: MockContext, vendor: Vendor, _request: Request) -> Response:
+    return responses.json_response({"vendor": vendor.name, "switches": asdict(vendor.switches)})
+
+
+def _switch(context: MockContext, vendor: Vendor, request: Request) -> Response:
+    vendor.set_switches(responses.read_json(request))
+    return _switches(context, vendor, request)
+
+
+def _snapshot(context: MockContext, _vendor: Vendor, _request: Request) -> Response:
+    return responses.stream_response(snapshots.create(context.folder, context.vendors), "application/x-tar")
+
+
+def _restore(context: MockContext, _vendor: Vendor, request: Request) -> Response:
+    snapshots.restore(request.stream, context.folder, context.vendors, context.clock)
+    return responses.json_response({"restored": True})
+
+
+def _page(context: MockContext, _vendor: Vendor, _request: Request) -> Response:
+    batches = {name: vendor.batches() for name, vendor in context.vendors.items()}
+    return page.show(batches, context.clock.report(), context.faults.report(), list(context.requests))
+
+
+def _list(vendor: Vendor, name: str, items: Iterable[dict[str, Any]]) -> Response:
+    return responses.json_array(f'{{"vendor":{json.dumps(vendor.name)},"{name}":[', items, "]}")
+
+
+def _error(status: int, message: str) -> Response:
+    return responses.json_response({"error": message}, status)
+
+
+_PAGES: dict[tuple[str, str], Callable[[MockContext, Vendor, Request], Response]] = {
+    ("GET", ""): _page,
+    ("GET", "transcript"): _transcript,
+    ("GET", "switches"): _switches,
+    ("POST", "switches"): _switch,
+    ("GET", "snapshot"): _snapshot,
+    ("POST", "restore"): _restore,
+    ("GET", "clock"): _clock,
+    ("POST", "clock"): _set_clock,
+    ("GET", "ledger"): _ledger,
+    ("GET", "batches"): _batches,
+    ("GET", "store"): _store,
+    ("GET", "requests"): _requests,
+    ("GET", "faults"): _faults,
+    ("POST", "faults"): _arm,
+    ("DELETE", "faults"): _disarm,
+    ("POST", "tokens/revoke"): _revoke,
+    ("POST", "reset"): _reset,
+}

@@ -1,0 +1,67 @@
+"""pytest plugin: fixtures with fresh vendor mocks for each test, and a marker that selects a fault profile.
+
+Nothing is imported until a fixture is used.
+
+    @pytest.mark.batchsync_faults("storm", seed=7)
+    def test_my_jobs(sitecore_cdp): ...
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from batchsync_mocks.running import Running, VendorMock
+
+_MARKER = "batchsync_faults(profile, seed=0, switches=None, https=False): serve the vendor mocks under a fault profile"
+START = "2026-01-01T00:00:00Z"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Register the marker."""
+    config.addinivalue_line("markers", _MARKER)
+
+
+@pytest.fixture
+def vendor_mocks(request: pytest.FixtureRequest) -> Iterator[Running]:
+    """Serve mocks of both vendors, with a shared frozen clock that advances whenever a batch is polled."""
+    # Imported on use, to keep the start of other test runs fast.
+    serve, clock = import_module("batchsync_mocks.serving").serve, import_module("batchsync_mocks.clock").Clock
+    marker = request.node.get_closest_marker("batchsync_faults")
+    options = _marker_options(*marker.args, **marker.kwargs) if marker else _marker_options()
+    with serve(clock=clock(START, frozen=True, auto=True), **options) as running:
+        request.node.add_report_section(
+            "setup", "batchsync mocks", f"profile {options['profile']}, seed {running.seed}"
+        )
+        yield running
+
+
+@pytest.fixture
+def motorweb_bdp(vendor_mocks: Running) -> VendorMock:
+    """Return a fresh mock of Motorweb's Bulk Data Platform."""
+    return vendor_mocks.of("motorweb-bdp")
+
+
+@pytest.fixture
+def sitecore_cdp(vendor_mocks: Running) -> VendorMock:
+    """Return a fresh mock of Sitecore CDP's Batch API."""
+    return vendor_mocks.of("sitecore-cdp")
+
+
+def __getattr__(name: str) -> Any:
+    """Import `assert_books_balance` on first access."""
+    if name != "assert_books_balance":
+        msg = f"module {__name__!r} has no attribute {name!r}"
+        raise AttributeError(msg)
+    return import_module("batchsync_mocks.books").assert_books_balance
+
+
+def _marker_options(
+    profile: Any = None, seed: int = 0, switches: dict[str, dict[str, Any]] | None = None, *, https: bool = False
+) -> dict[str, Any]:
+    return {"profile": profile, "seed": seed, "switches": switches, "https": https}

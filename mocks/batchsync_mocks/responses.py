@@ -1,0 +1,124 @@
+"""HTTP helpers: JSON responses, XML storage errors, streamed arrays and files, request bodies with limits."""
+
+from __future__ import annotations
+
+import json
+from typing import IO, TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+from xml.sax.saxutils import escape
+
+from werkzeug.wrappers import Request, Response
+
+from batchsync_mocks.disk import CHUNK
+from batchsync_mocks.signing import Call, Refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+    from gzip import GzipFile
+    from pathlib import Path
+
+BODY_LIMIT = 1 << 20
+
+
+class BadBodyError(Exception):
+    """Error for a request body that is too large or malformed; the text gives the reason."""
+
+
+def json_response(content: object, status: int = 200) -> Response:
+    """Build a response with one JSON document."""
+    return Response(json.dumps(content, separators=(",", ":")), status, content_type="application/json")
+
+
+def json_array(head: str, items: Iterable[object], tail: str) -> Response:
+    """Build a streamed response: a JSON document whose long array is generated while it is sent.
+
+    Args:
+        head: The document up to and including the opening bracket of the array.
+        items: The elements of the array.
+        tail: The rest of the document, from the closing bracket on.
+    """
+
+    def pieces() -> Iterator[str]:
+        yield head
+        # Many small writes cost more than the JSON itself, so items are buffered.
+        buffer: list[str] = []
+        for number, item in enumerate(items):
+            buffer.append(("," if number else "") + json.dumps(item, separators=(",", ":")))
+            if len(buffer) >= 500:  # noqa: PLR2004 - a size of convenience, used once
+                yield "".join(buffer)
+                buffer.clear()
+        yield "".join(buffer) + tail
+
+    return Response(pieces(), 200, content_type="application/json")
+
+
+def storage_error(refusal: Refusal) -> Response:
+    """Build the XML error response of an object store."""
+    elements = [("Code", refusal.code), ("Message", refusal.message), *refusal.more]
+    body = "".join(f"<{name}>{escape(text)}</{name}>" for name, text in elements)
+    document = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{body}</Error>'
+    return Response(document, refusal.status, content_type="application/xml")
+
+
+def file_response(file: Path, content_type: str) -> Response:
+    """Build a streamed response with a file and its Content-Length.
+
+    Raises:
+        FileNotFoundError: If the file does not exist.
+    """
+    answer = stream_response(file.open("rb"), content_type)
+    answer.content_length = file.stat().st_size
+    return answer
+
+
+def stream_response(stream: IO[bytes] | GzipFile, content_type: str) -> Response:
+    """Build a streamed response with the content of an open file, which is closed at the end."""
+
+    def pieces() -> Iterator[bytes]:
+        with stream:
+            while piece := stream.read(CHUNK):
+                yield piece
+
+    answer = Response(pieces(), 200, content_type=content_type)
+    answer.call_on_close(stream.close)
+    return answer
+
+
+def read_body(request: Request) -> bytes:
+    """Read a small request body.
+
+    Raises:
+        BadBodyError: If the body has more than 1 MiB.
+    """
+    body = request.stream.read(BODY_LIMIT + 1)
+    if len(body) > BODY_LIMIT:
+        msg = "The body has more than 1 MiB."
+        raise BadBodyError(msg)
+    return body
+
+
+def read_json(request: Request) -> dict[str, Any]:
+    """Read a small request body as a JSON object.
+
+    Raises:
+        BadBodyError: If the body has more than 1 MiB, is not JSON, or is not an object.
+    """
+    body = read_body(request)
+    try:
+        content = json.loads(body)
+    except (ValueError, RecursionError):
+        msg = "The body is not JSON."
+        raise BadBodyError(msg) from None
+    if not isinstance(content, dict):
+        msg = "The body is not a JSON object."
+        raise BadBodyError(msg)
+    return content
+
+
+def storage_call(request: Request) -> Call:
+    """Return a request in the form that signatures cover: its path exactly as it was sent."""
+    raw = str(request.environ["RAW_URI"])
+    path, _, query = raw.partition("?")
+    headers = {name.lower(): value for name, value in request.headers.items()}
+    pairs = parse_qsl(query, keep_blank_values=True)
+    return Call(verb=request.method, path=path, query=pairs, headers=headers)

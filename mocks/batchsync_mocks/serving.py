@@ -1,0 +1,224 @@
+"""HTTP servers of the mocks, used by tests and by the command line: a port per vendor, and a shared clock.
+
+Uploads are streamed to disk and no bodies are kept, unlike in the stock pytest_httpserver; sockets closed by faults
+log no errors.
+"""
+
+from __future__ import annotations
+
+import functools
+import logging
+import secrets
+import socket
+import ssl
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pytest_httpserver import HTTPServer
+from werkzeug.http import http_date
+from werkzeug.serving import WSGIRequestHandler
+
+from batchsync_mocks import control, disk, profiles, wire
+from batchsync_mocks.clock import Clock
+from batchsync_mocks.control import MockContext
+from batchsync_mocks.faults import Faults
+from batchsync_mocks.motorweb.api import Motorweb
+from batchsync_mocks.profiles import Profile
+from batchsync_mocks.running import Running
+from batchsync_mocks.sitecore.api import Sitecore
+from batchsync_mocks.switches import with_switches
+from batchsync_mocks.vendor_state import VendorState
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from werkzeug.wrappers import Request, Response
+
+    from batchsync_mocks.faults import Fault
+    from batchsync_mocks.vendor import Vendor
+
+__all__ = ["VENDORS", "MockServer", "Running", "serve"]
+_log = logging.getLogger("batchsync_mocks")
+VENDORS: Mapping[str, type[Vendor]] = {Motorweb.name: Motorweb, Sitecore.name: Sitecore}
+
+
+class MockServer(HTTPServer):
+    """HTTP server of a vendor."""
+
+    def __init__(self, context: MockContext, vendor: Vendor, host: str, port: int, tls: ssl.SSLContext | None) -> None:
+        """Configure the server; `start` opens its port."""
+        super().__init__(host, port, tls, threaded=True)
+        self._context, self._vendor = context, vendor
+
+    def start(self) -> None:
+        """Open the port and serve in the background.
+
+        Raises:
+            OSError: If the port is in use, or the address does not belong to this machine.
+        """
+        self._check_port()
+        super().start()
+        if self.server is not None:
+            self.server.RequestHandlerClass = functools.partial(_QuietHandler, clock=self._context.clock)
+        if self.server is not None and isinstance(self.server.socket, ssl.SSLSocket):
+            # Otherwise a client that connects and sends nothing would block all others.
+            self.server.socket.do_handshake_on_connect = False  # type: ignore[attr-defined]  # typeshed leaves it out
+
+    def _check_port(self) -> None:
+        # Werkzeug exits the process if the port is in use.
+        family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
+        try:
+            socket.create_server((self.host, self.port), family=family).close()
+        except (OSError, OverflowError) as error:
+            msg = f"Cannot listen on {self.host} port {self.port}: {error}. Choose another port, or 0 for any."
+            raise OSError(msg) from error
+
+    def thread_target(self) -> None:
+        """Serve, polling for shutdown often enough that `stop` returns at once."""
+        if self.server is not None:
+            self.server.serve_forever(poll_interval=0.02)
+
+    def application(self, request: Request) -> Response:
+        """Respond to a request: a control page, or the vendor under the armed faults."""
+        try:
+            if f"{request.path}/".startswith(control.PREFIX):
+                return control.respond(self._context, self._vendor, request)
+            name, method = self._vendor.name, request.method
+            self._context.requests.append(
+                {"vendor": name, "method": method, "path": request.path, "at": self._context.clock.now()},
+            )
+            return self._respond(request, self._context.faults.hits(name, method, request.path))
+        except (ConnectionError, TimeoutError, ssl.SSLError):
+            # The client disconnected, or a fault closed its connection: not a defect of the mock.
+            raise
+        except Exception:
+            # Log it: a mere status 500 would hide a defect of the mock from its users.
+            _log.exception("The mock of %s failed at %s %s", self._vendor.name, request.method, request.path)
+            raise
+
+    def _respond(self, request: Request, active_faults: Sequence[Fault]) -> Response:
+        entry = self._context.transcript.begin(self._vendor.name, request, active_faults)
+        answer = wire.apply_faults(request, active_faults, self._vendor)
+        self._context.transcript.complete(entry, request, answer)
+        return answer
+
+
+class _QuietHandler(WSGIRequestHandler):
+    """Request handler that logs nothing: request lines contain signed queries, and faults close sockets on purpose."""
+
+    # Seconds after which a client that stops in mid-request releases its thread.
+    timeout = 120
+
+    def __init__(self, *arguments: Any, clock: Clock) -> None:
+        """Handle a connection; `clock` provides the Date header."""
+        self._clock = clock
+        super().__init__(*arguments)
+
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """Format the vendor's time, which Retry-After dates are based on too."""
+        return http_date(self._clock.now() if timestamp is None else timestamp)
+
+    def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
+        """Log nothing."""
+
+    def log_error(self, format: str, *args: object) -> None:  # noqa: A002 - the name the base class gives it
+        """Log nothing: only the client's connection fails here."""
+
+    def run_wsgi(self) -> None:
+        """Handle a single request per connection: a fault may have closed the connection."""
+        super().run_wsgi()
+        self.close_connection = True
+
+
+def serve(  # noqa: PLR0913 - the front door of the package: each argument is one free choice of its user
+    vendors: Sequence[str] = tuple(VENDORS),
+    *,
+    host: str = "127.0.0.1",
+    port: int = 0,
+    state_dir: str | Path | None = None,
+    https: bool = False,
+    clock: Clock | None = None,
+    seed: int | None = None,
+    profile: str | Path | Sequence[str | Path] | None = None,
+    switches: Mapping[str, Mapping[str, Any]] | None = None,
+) -> Running:
+    """Serve mocks of vendors, each on a port of its own.
+
+    Args:
+        vendors: Names of the vendors to serve.
+        host: Address to listen on.
+        port: Port of the first vendor; the others follow. 0 lets the system choose.
+        state_dir: Folder from which a killed mock resumes, clock included; None for a temporary one.
+        https: Whether to serve HTTPS only, with a generated certificate authority (`Running.ca`).
+        clock: The shared clock; default: real time.
+        seed: Makes ids, tokens and the random draws of faults the same in every run. Without a seed, a profile gets a
+            random one (`Running.seed`).
+        profile: Fault profiles; see `profiles.profile`.
+        switches: Switches by vendor, applied after those of the profile.
+
+    Raises:
+        ValueError: If a vendor, profile or switch is unknown, a switch does not accept its value, or the state
+            directory is invalid.
+        OSError: If a port is in use, or the state directory cannot be written.
+    """
+    unknown = [name for name in vendors if name not in VENDORS]
+    if unknown or not vendors:
+        msg = f"Unknown vendor {', '.join(unknown) or '(none given)'}; available: {', '.join(VENDORS)}."
+        raise ValueError(msg)
+    active_profile = profiles.merged([profiles.profile(profile), Profile(switches=switches or {})])
+    vendor_switches = _switches_by_vendor(vendors, active_profile)
+    folder = Path(tempfile.mkdtemp(prefix="batchsync-mocks-")) if state_dir is None else Path(state_dir)
+    folder.mkdir(parents=True, exist_ok=True)
+    clock = clock or Clock()
+    clock.persist_to(folder / "clock.json")
+    fault_seed = seed if seed is not None or not active_profile.faults else secrets.randbelow(1 << 31)
+    context = MockContext(
+        clock=clock,
+        vendors={name: VENDORS[name](VendorState(folder / name, seed=seed), clock) for name in vendors},
+        folder=folder,
+        profile=active_profile,
+        faults=Faults(fault_seed),
+    )
+    for name, vendor in context.vendors.items():
+        vendor.switches = vendor_switches[name]
+    tls, ca = _tls_context(folder, host) if https else (None, None)
+    servers = {
+        name: MockServer(context, vendor, host, port + number if port else 0, tls)
+        for number, (name, vendor) in enumerate(context.vendors.items())
+    }
+    running = Running(context, servers, folder, temporary=state_dir is None, ca=ca)
+    try:
+        for server in servers.values():
+            server.start()
+    except BaseException:
+        running.close()
+        raise
+    return running
+
+
+def _switches_by_vendor(vendors: Sequence[str], active_profile: Profile) -> dict[str, Any]:
+    # Validated first, so that an error leaves no files behind.
+    for name in set(active_profile.switches) - set(VENDORS):
+        msg = f"Switches of unknown vendor {name[:60]!r}; available: {', '.join(VENDORS)}."
+        raise ValueError(msg)
+    return {
+        name: with_switches(VENDORS[name].switches_type(), active_profile.switches.get(name, {})) for name in vendors
+    }
+
+
+def _tls_context(folder: Path, host: str) -> tuple[ssl.SSLContext, Path]:
+    # Imported on use: only HTTPS needs trustme, and its import takes longer than the rest of the start.
+    import trustme  # noqa: PLC0415 - see the line above
+
+    certificate, key = folder / "ca.pem", folder / "ca.key"
+    if certificate.exists() and key.exists():
+        authority = trustme.CA.from_pem(certificate.read_bytes(), key.read_bytes())
+    else:
+        authority = trustme.CA(organization_name="batchsync mocks")
+        for file, pem in ((key, authority.private_key_pem), (certificate, authority.cert_pem)):
+            with disk.atomic_write(file) as stream:
+                stream.write(pem.bytes())
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(*dict.fromkeys([host, "localhost", "127.0.0.1", "::1"])).configure_cert(tls)
+    return tls, certificate

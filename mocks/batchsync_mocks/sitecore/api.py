@@ -1,0 +1,298 @@
+"""HTTP API of Sitecore CDP's Batch API: allocate, upload, status, list and error log (sitecore-cdp.md, section 3)."""
+
+from __future__ import annotations
+
+import base64
+import functools
+import gzip
+import hmac
+import re
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from werkzeug.exceptions import HTTPException
+from werkzeug.routing import Map, Rule
+
+from batchsync_mocks import datetimes, responses, signing
+from batchsync_mocks.batches import Batch
+from batchsync_mocks.sitecore import checks, phases, request_params
+from batchsync_mocks.sitecore.processing import BatchProcessor
+from batchsync_mocks.sitecore.request_params import ProblemError, Reference
+from batchsync_mocks.vendor import STORAGE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from werkzeug.wrappers import Request, Response
+
+    from batchsync_mocks.clock import Clock
+    from batchsync_mocks.sitecore.switches import SitecoreSwitches
+    from batchsync_mocks.vendor_state import VendorState
+
+_BUCKET = f"{STORAGE}/sitecore-batch-service-mock"
+_ENCRYPTED = {signing.ENCRYPTION: "AES256"}
+_DENIED = "Full authentication is required to access this resource"
+
+
+@functools.cache
+def _routes() -> Map:
+    """Build the URL map; compiled once per process."""
+    return Map(
+        [
+            Rule("/v2/batches/inspect", endpoint="list", methods=["GET"]),
+            Rule("/v2/batches/inspect/<ref>", endpoint="inspect", methods=["GET"]),
+            Rule("/v2/batches/<reference:ref>", endpoint="plain", methods=["GET"]),
+            Rule("/v2/batches/<reference:ref>", endpoint="allocate", methods=["PUT"]),
+            Rule(f"{_BUCKET}/<key>/<ref>/import.gz", endpoint="object", methods=["PUT", "GET"]),
+            Rule(f"{_BUCKET}/<key>/<ref>/log.gz", endpoint="log", methods=["PUT", "GET"]),
+        ],
+        strict_slashes=False,
+        merge_slashes=False,
+        converters={"reference": Reference},
+    )
+
+
+class Sitecore(BatchProcessor):
+    """Mock of the vendor `sitecore-cdp`."""
+
+    name = "sitecore-cdp"
+    credentials: ClassVar[dict[str, str]] = {
+        "client_key": "not-a-real-client-key-of-a-mock",
+        "api_token": "not-a-real-token-sitecore-mock",
+    }
+
+    def __init__(self, state: VendorState, clock: Clock, *, switches: SitecoreSwitches | None = None) -> None:
+        """Create the vendor on its state and clock, with default switches if None."""
+        super().__init__(state, clock, switches=switches)
+        self._routes = _routes()
+        self._storage_handlers: dict[str, Callable[[Request, str], Response]] = {
+            "object": self._put_object,
+            "log": self._get_log,
+        }
+        self._api_handlers: dict[str, Callable[..., Response]] = {
+            "allocate": self._allocate,
+            "plain": self._get_batch,
+            "inspect": self._inspect_batch,
+            "list": self._list_batches,
+        }
+
+    def respond(self, request: Request) -> Response:
+        """Respond to a request."""
+        try:
+            endpoint, values = self._routes.bind_to_environ(request.environ).match()
+            if endpoint in self._storage_handlers:
+                return self._storage_handlers[endpoint](request, values["ref"])
+            self._check_credentials(request)
+            with self.state.lock:
+                self.process_due()
+                return self._api_handlers[endpoint](request, **values)
+        except ProblemError as problem:
+            return self.error_response(problem.status, problem.message)
+        except responses.BadBodyError as error:
+            return self.error_response(400, str(error))
+        except HTTPException as error:
+            return self.routing_error(error)
+
+    def error_response(self, status: int, message: str) -> Response:
+        """Build an error response of the platform."""
+        return request_params.platform_error(self.switches.error_body, status, message)
+
+    def not_found(self) -> Response:
+        """Build the response to an unknown batch."""
+        return self.error_response(404, "Batch not found")
+
+    def unauthorized(self) -> Response:
+        """Build the response to invalid credentials."""
+        return self.error_response(401, _DENIED)
+
+    def url_expired(self) -> Response:
+        """Build the response of storage to an expired URL."""
+        now = self.clock.now()
+        return responses.storage_error(signing.s3_expired(now - 1, now))
+
+    # API calls.
+
+    def _allocate(self, request: Request, ref: str) -> Response:
+        if not checks.is_uuid(ref):
+            raise ProblemError(400, "batchRef must be a UUID")
+        checksum, size = self._checksum_and_size(responses.read_json(request))
+        existing = self.state.batches.get(ref.lower())
+        if existing is not None:
+            same = (existing.details["checksum"], existing.details["size"]) == (checksum, size)
+            refuse = self.switches.repeat_allocate == "refuse"
+            if refuse or not same or self._status(existing) != "uploading":
+                raise ProblemError(409, "A batch with this reference already exists")
+            return responses.json_response(self._view(request, existing, "uploading"), self.switches.allocate_status)
+        batch = Batch(
+            id=ref.lower(),
+            number=self.state.batches.next_number(),
+            reference=ref,
+            created=self.clock.now(),
+            details={"checksum": checksum, "size": size},
+        )
+        self.state.save(batch)
+        return responses.json_response(self._view(request, batch, "uploading"), self.switches.allocate_status)
+
+    def _checksum_and_size(self, body: dict[str, Any]) -> tuple[str, int]:
+        checksum, size = body.get("checksum"), body.get("size")
+        if not isinstance(checksum, str) or not re.fullmatch(r"[0-9a-fA-F]{32}", checksum):
+            raise ProblemError(400, "checksum is required and must be the hexadecimal MD5 of the file")
+        if self.switches.size_as_string and isinstance(size, str) and re.fullmatch(r"\d{1,12}", size, re.ASCII):
+            size = int(size)
+        if isinstance(size, float) and size.is_integer():
+            # JSON does not distinguish 9 from 9.0.
+            size = int(size)
+        largest = 1 << 40 if self.switches.late_size_check else self.switches.largest
+        if not isinstance(size, int) or isinstance(size, bool) or not 0 < size <= largest:
+            raise ProblemError(400, f"size is required and must be an integer from 1 to {largest}")
+        return checksum, size
+
+    def _get_batch(self, request: Request, ref: str) -> Response:
+        status = self._status(self._find(ref))
+        # What this endpoint shows for file_uploaded is not documented; assumption 8.
+        return self._status_response(
+            request, ref, self.switches.plain_while_queued if status == "file_uploaded" else status
+        )
+
+    def _inspect_batch(self, request: Request, ref: str) -> Response:
+        return self._status_response(request, ref, self._status(self._find(ref)))
+
+    def _status_response(self, request: Request, ref: str, status: str) -> Response:
+        batch = self._find(ref)
+        answer = responses.json_response(self._view(request, batch, status))
+        self.on_polled(batch)
+        return answer
+
+    def _list_batches(self, request: Request) -> Response:
+        now = self.clock.now()
+        statuses = [status for status in request.args.get("status", "").split(",") if status]
+        before, after = (request_params.datetime_param(request, name) for name in ("createdBefore", "createdAfter"))
+        page, batches = self.switches.page, self.state.batches.all()
+        offset, limit = (
+            request_params.whole_number(request, "offset", 0),
+            min(request_params.whole_number(request, "limit", page), page),
+        )
+        matches = [
+            batch
+            for batch in (reversed(batches) if self.switches.list_order == "newest" else batches)
+            if now - batch.created <= phases.LISTED_SECONDS
+            and (not statuses or self._status(batch) in statuses)
+            and (before is None or batch.created < before)
+            and (after is None or batch.created > after)
+        ]
+        items = [self._item(request, batch) for batch in matches[offset : offset + limit]]
+        return responses.json_response({"totalCount": len(matches), "offset": offset, "limit": limit, "items": items})
+
+    def _check_credentials(self, request: Request) -> None:
+        scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
+        expected = base64.b64encode(":".join(self.credentials.values()).encode())
+        is_valid = hmac.compare_digest(expected, encoded.strip().encode("utf-8", "replace"))
+        if scheme.lower() != "basic" or not is_valid:
+            raise ProblemError(401, _DENIED)
+
+    # Storage, served by the same host.
+
+    def _put_object(self, request: Request, ref: str) -> Response:
+        refusal = self._storage_refusal(request)
+        content_md5 = request.headers.get("Content-Md5")
+        refusal = refusal or signing.digest_refusal(content_md5)
+        if content_md5 is None and self.switches.strict_md5:
+            message = "Missing required header for this request: Content-MD5"
+            refusal = refusal or signing.Refusal(status=400, code="InvalidRequest", message=message)
+        return (
+            responses.storage_error(refusal) if refusal else self.receive_upload(request, ref, content_md5=content_md5)
+        )
+
+    def _get_log(self, request: Request, ref: str) -> Response:
+        refusal = self._storage_refusal(request)
+        if refusal is not None:
+            return responses.storage_error(refusal)
+        with self.state.lock:
+            batch = self.state.batches.get(ref)
+            if batch is None or batch.outcome is None or not self._output_paths(batch).log.exists():
+                refusal = signing.Refusal(status=404, code="NoSuchKey", message="The specified key does not exist.")
+                return responses.storage_error(refusal)
+            log = self._output_paths(batch).log
+            if self.switches.log_gzip:
+                return responses.file_response(log, "application/gzip")
+            return responses.stream_response(gzip.open(log), "application/json")
+
+    def _storage_refusal(self, request: Request) -> signing.Refusal | None:
+        call, key = responses.storage_call(request), self.credentials["client_key"]
+        if not self.switches.strict_encryption and request.method == "PUT":
+            # The header is signed; without `strict_encryption` a missing header is treated as sent.
+            call = replace(call, headers={**_ENCRYPTED, **call.headers})
+        refusal = signing.s3_refusal(call, secret=self.state.secret, now=self.clock.now(), access_key=key)
+        if refusal is None and request.method == "PUT" and self.switches.strict_content_type:
+            refusal = None if request.mimetype == "application/gzip" else signing.mismatch()
+        if refusal is not None or request.method != "PUT":
+            return refusal
+        if "transfer-encoding" in call.headers:
+            message = "A header you provided implies functionality that is not implemented"
+            return signing.Refusal(status=501, code="NotImplemented", message=message)
+        if "content-length" not in call.headers:
+            message = "You must provide the Content-Length HTTP header."
+            return signing.Refusal(status=411, code="MissingContentLength", message=message)
+        return None
+
+    # Helpers.
+
+    def _find(self, ref: str) -> Batch:
+        batch = self.state.batches.get(ref.lower())
+        old = batch is not None and self.clock.now() - batch.created > phases.LISTED_SECONDS
+        if batch is None or (old and self.switches.forget_old):
+            raise ProblemError(404, "Batch not found")
+        return batch
+
+    def _signed(self, request: Request, verb: str, batch: Batch, name: str) -> tuple[str, int]:
+        key = self.credentials["client_key"]
+        headers = _ENCRYPTED if verb == "PUT" else {}
+        call = signing.Call(verb=verb, path=f"{_BUCKET}/{key}/{batch.id}/{name}", query=(), headers=headers)
+        expires = int(self.clock.now()) + (self.switches.url_lifetime if verb == "PUT" else self.switches.log_lifetime)
+        base = request.host_url.rstrip("/")
+        return signing.s3_url(base, call, secret=self.state.secret, expires=expires, access_key=key), expires
+
+    def _view(self, request: Request, batch: Batch, code: str) -> dict[str, Any]:
+        location: dict[str, Any] = {}
+        if code == "uploading":
+            href, expires = self._signed(request, "PUT", batch, "import.gz")
+            location = {"location": {"href": href, "expiry": datetimes.format_millis(expires)}}
+        log = self._log_url(request, batch, code)
+        return {
+            "href": request.base_url,
+            "ref": batch.reference,
+            "checksum": batch.details["checksum"],
+            "size": batch.details["size"],
+            **location,
+            "status": {"code": code} | ({"log": log} if log else {}),
+            **self._stats(batch, code),
+            "createdAt": datetimes.format_millis(batch.created),
+            "modifiedAt": datetimes.format_millis(phases.modified_at(batch, self.clock.now(), self.switches)),
+        }
+
+    def _item(self, request: Request, batch: Batch) -> dict[str, Any]:
+        status = self._status(batch)
+        log = self._log_url(request, batch, status)
+        return {
+            "href": f"{request.base_url.rstrip('/')}/{batch.reference}",
+            "ref": batch.reference,
+            "status": status,
+            **({self.switches.log_name: log} if log else {}),
+            "createdAt": datetimes.format_millis(batch.created),
+            "modifiedAt": datetimes.format_millis(phases.modified_at(batch, self.clock.now(), self.switches)),
+        }
+
+    def _stats(self, batch: Batch, code: str) -> dict[str, Any]:
+        # The page describes the four numbers, but not their names; these are invented.
+        if not self.switches.stats or code not in {"error", "success"} or batch.outcome is None:
+            return {}
+        counts = {f"mock{name.capitalize()}": count for name, count in batch.outcome.counts.items()}
+        return {"mockStats": {"mockRunMillis": int(self.switches.processing * 1000), **counts}}
+
+    def _log_url(self, request: Request, batch: Batch, code: str) -> str | None:
+        # A file that is not gzip ends as error without a log.
+        if code not in {"error", "success"} or batch.outcome is None or not batch.outcome.counts:
+            return None
+        if not batch.outcome.counts["failed"] and not self.switches.log_successes:
+            return None
+        return self._signed(request, "GET", batch, "log.gz")[0]

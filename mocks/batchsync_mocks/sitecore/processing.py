@@ -1,0 +1,169 @@
+"""Batch processing of the Sitecore mock: applies uploads when they are due, and reports the outcome of every record."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from batchsync_mocks import datetimes, disk
+from batchsync_mocks.batches import Batch, BatchOutcome
+from batchsync_mocks.sitecore import bulk, files, phases
+from batchsync_mocks.sitecore.gzip_lines import UnusableFileError
+from batchsync_mocks.sitecore.store import Store
+from batchsync_mocks.sitecore.switches import SitecoreSwitches
+from batchsync_mocks.vendor import Vendor
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+    from batchsync_mocks.clock import Clock
+    from batchsync_mocks.vendor_state import VendorState
+
+
+class BatchProcessor(Vendor):
+    """Batch processing of `sitecore-cdp`, with its store."""
+
+    switches_type = SitecoreSwitches
+
+    def __init__(self, state: VendorState, clock: Clock, *, switches: SitecoreSwitches | None = None) -> None:
+        """Create the vendor on its state and clock, with default switches if None."""
+        super().__init__(state, clock)
+        self.switches = switches or SitecoreSwitches()
+        # The store is rebuilt from the uploads on first use, which keeps starting fast.
+        self._store: Store | None = None
+
+    def process_due(self) -> None:
+        """Apply every uploaded file that is due, in order of arrival."""
+        now = self.clock.now()
+        with self.state.lock:
+            waiting = [(b, phases.due_at(b, self.switches)) for b in self.state.batches.all() if b.outcome is None]
+            due = [(at, b.upload.sequence, b) for b, at in waiting if b.upload and at is not None and at <= now]
+            for at, _, batch in sorted(due, key=lambda item: item[:2]):
+                self._apply(batch, at)
+
+    def accepts_upload(self, batch: Batch) -> bool:
+        """Whether the batch accepts uploads: until processing starts, unless it is corrupted."""
+        return phases.status(batch, self.clock.now(), self.switches) in {"uploading", "file_uploaded"}
+
+    def batches(self) -> list[dict[str, Any]]:
+        """List every batch: `ref`, `status`, `createdAt`, `uploads` (number), `counts` (records), `note`."""
+        with self.state.lock:
+            self.process_due()
+            return [
+                {
+                    "ref": batch.reference,
+                    "status": self._status(batch),
+                    "createdAt": datetimes.format_millis(batch.created),
+                    "uploads": batch.uploads,
+                    "counts": batch.outcome.counts if batch.outcome else {},
+                    "note": batch.outcome.note if batch.outcome else "",
+                }
+                for batch in self.state.batches.all()
+            ]
+
+    def entries(self, *, values: bool = False) -> Iterator[dict[str, Any]]:
+        """Yield an entry per delivered record line; `values` adds the record's value.
+
+        `outcome` is `accepted`, `rejected`, `pending` (its batch is not finished) or `unprocessed` (its
+        batch is corrupted, or not gzip).
+        """
+        with self.state.lock:
+            self.process_due()
+            self._loaded_store()
+            delivered = [(batch, self._status(batch)) for batch in self.state.batches.all() if batch.upload]
+        for batch, status in delivered:
+            paths = self._output_paths(batch)
+            processed = paths if batch.outcome is not None and paths.ledger.exists() else None
+            outcome = "pending" if status in {"file_uploaded", "processing"} else "unprocessed"
+            for entry in files.entries(self._upload_of(batch), processed, outcome=outcome, values=values):
+                yield {"batch": batch.reference, **entry}
+
+    def summary(self) -> dict[str, int]:
+        """Count deliveries by outcome; for batches counted in bulk only the refs are read."""
+        with self.state.lock:
+            self.process_due()
+            paths = [self._output_paths(batch) for batch in self.state.batches.all() if batch.upload]
+            if not all(item.refs.exists() for item in paths):
+                return super().summary()
+            return bulk.summary((item.refs, item.ledger) for item in paths)
+
+    def stored_objects(self) -> Iterator[dict[str, Any]]:
+        """Yield the guests, orders and tracking events stored now."""
+        with self.state.lock:
+            self.process_due()
+            objects = list(self._loaded_store().objects())
+        return iter(objects)
+
+    def reset(self) -> None:
+        """Delete all state, and the store."""
+        with self.state.lock:
+            super().reset()
+            self._store = None
+
+    def reload(self) -> None:
+        """Reload the state from the folder; the store is rebuilt on next use."""
+        super().reload()
+        self._store = None
+
+    def next_change(self, batch: Batch) -> float | None:
+        """Return when the status of a batch changes next, in epoch seconds; None if it does not wait for the vendor."""
+        return phases.next_change(batch, self.clock.now(), self.switches)
+
+    def _status(self, batch: Batch) -> str:
+        return phases.status(batch, self.clock.now(), self.switches)
+
+    def _apply(self, batch: Batch, at: float) -> None:
+        number = self.state.batches.next_outcome()
+        try:
+            counts = self._bulk_counts(batch) if self.switches.bulk else self._process(batch, self._loaded_store(), at)
+            status = "error" if counts["failed"] else "success"
+            outcome = BatchOutcome(number=number, at=at, status=status, counts=counts)
+        except UnusableFileError as error:
+            outcome = BatchOutcome(number=number, at=at, status="error", note=str(error))
+        except BaseException:
+            # A full disk may leave a partly applied file; the store is then rebuilt from the finished batches.
+            self._store = None
+            raise
+        self.state.save(replace(batch, outcome=outcome))
+
+    def _loaded_store(self) -> Store:
+        # The uploads are applied again in their original order.
+        if self._store is None:
+            store = Store()
+            applied = [(b.outcome, b) for b in self.state.batches.all() if b.outcome and b.outcome.counts]
+            applied = [(outcome, b) for outcome, b in applied if not self._output_paths(b).refs.exists()]
+            for outcome, batch in sorted(applied, key=lambda item: item[0].number):
+                self._process(batch, store, outcome.at)
+            self._store = store
+        return self._store
+
+    def _record_upload(self, batch: Batch, received: disk.Received, *, stored: Path | None) -> None:
+        super()._record_upload(batch, received, stored=stored)
+        arrived = self.state.batches.get(batch.id)
+        if self.switches.bulk and stored is not None and arrived and not phases.corrupted(arrived, self.switches):
+            self.eager_work.begin(self._upload_of(arrived), self._bulk_count(arrived))
+
+    def _bulk_counts(self, batch: Batch) -> dict[str, int]:
+        self._check_size(batch)
+        return self.eager_work.result(self._upload_of(batch), self._bulk_count(batch))
+
+    def _bulk_count(self, batch: Batch) -> Callable[[], dict[str, int]]:
+        return partial(files.count, self._upload_of(batch), self._output_paths(batch), self.switches)
+
+    def _check_size(self, batch: Batch) -> None:
+        if batch.details["size"] > self.switches.largest:
+            msg = f"the file has more than {self.switches.largest} bytes"
+            raise UnusableFileError(msg)
+
+    def _process(self, batch: Batch, store: Store, at: float) -> dict[str, int]:
+        self._check_size(batch)
+        return files.process(self._upload_of(batch), store, self._output_paths(batch), now=at, switches=self.switches)
+
+    def _upload_of(self, batch: Batch) -> Path:
+        return self.state.upload_file(batch, batch.upload.number if batch.upload else 0)
+
+    def _output_paths(self, batch: Batch) -> files.OutputPaths:
+        log, ledger, refs = (self.state.output_file(batch, suffix) for suffix in ("log.gz", "ledger.jsonl", "refs"))
+        return files.OutputPaths(log=log, ledger=ledger, refs=refs)

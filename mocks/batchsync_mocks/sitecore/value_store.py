@@ -1,0 +1,53 @@
+"""Compressed storage of many JSON values in memory, addressed by place.
+
+Values are compressed in blocks of some hundred; as Python objects they would take ten times the memory, and slow the
+garbage collector down.
+"""
+
+from __future__ import annotations
+
+import marshal
+from typing import Any
+
+from isal import isal_zlib
+
+Value = dict[str, Any]
+_BLOCK = 1 << 16
+#: A place is the number of a block, followed by this many bits for the offset of the value within the block.
+_BITS = 32
+
+
+class ValueStore:
+    """Values by place. Replaced values are not removed."""
+
+    def __init__(self) -> None:
+        """Start empty."""
+        self._blocks: list[bytes] = []
+        self._open: list[bytes] = []
+        self._size = 0
+        self._cached: tuple[int, bytes] = (-1, b"")
+
+    def put(self, value: Value) -> int:
+        """Store a value; return its place."""
+        text = marshal.dumps(value)
+        place = (len(self._blocks) << _BITS) | self._size
+        self._open.append(text)
+        self._size += len(text)
+        if self._size >= _BLOCK:
+            self._blocks.append(isal_zlib.compress(b"".join(self._open), 1))
+            self._open, self._size = [], 0
+        return place
+
+    def get(self, place: int) -> Value:
+        """Return the value at a place."""
+        number, offset = place >> _BITS, place & ((1 << _BITS) - 1)
+        block = b"".join(self._open) if number == len(self._blocks) else self._decompressed(number)
+        # marshal ignores the bytes after the value.
+        found: Value = marshal.loads(memoryview(block)[offset:])  # noqa: S302 - our own bytes, which never left our memory
+        return found
+
+    def _decompressed(self, number: int) -> bytes:
+        # Reading values in order decompresses each block once.
+        if self._cached[0] != number:
+            self._cached = (number, isal_zlib.decompress(self._blocks[number]))
+        return self._cached[1]

@@ -1,0 +1,94 @@
+"""Switches: each selects a behaviour where a vendor's documentation is contradictory or silent.
+
+Every vendor declares its switches as fields of a frozen dataclass, with description and accepted values as metadata.
+The defaults follow the vendor references.
+"""
+
+from __future__ import annotations
+
+from dataclasses import MISSING, field, fields, replace
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from dataclasses import Field
+
+    from _typeshed import DataclassInstance
+
+S = TypeVar("S", bound="DataclassInstance")
+_MAX = 1e12
+
+
+def choice(default: str | int, *others: str | int, description: str) -> Any:
+    """Declare a switch with a few accepted values; the default comes first."""
+    return field(default=default, metadata={"choices": (default, *others), "description": description})
+
+
+def flag(*, default: bool = False, description: str) -> Any:
+    """Declare a boolean switch."""
+    return field(default=default, metadata={"choices": (False, True), "description": description})
+
+
+def non_negative(default: float, *, description: str) -> Any:
+    """Declare a switch that takes a number from 0 up."""
+    return field(default=default, metadata={"choices": None, "description": description})
+
+
+def positive_or_null(default: int | None, *, description: str) -> Any:
+    """Declare a switch that takes a whole number from 1 up, or null for no limit."""
+    return field(default=default, metadata={"choices": (), "description": description})
+
+
+def with_switches(switches: S, changes: Mapping[str, Any]) -> S:
+    """Return a copy of the switches with some values changed.
+
+    Raises:
+        ValueError: If a switch is unknown, or does not accept the value; the text lists what it accepts.
+    """
+    known = {switch.name: switch for switch in fields(switches)}
+    for name, value in changes.items():
+        if name not in known:
+            msg = f"Unknown switch {name[:60]!r}; available: {', '.join(known)}."
+            raise ValueError(msg)
+        if not _accepts(known[name], value):
+            msg = f"The switch {name} takes {accepted_values(known[name])}."
+            raise ValueError(msg)
+    return replace(switches, **changes)
+
+
+def accepted_values(switch: Field[Any]) -> str:
+    """Describe the values that a switch accepts."""
+    match switch.metadata["choices"]:
+        case None:
+            return "a number from 0 up"
+        case ():
+            return "a whole number from 1 up, or null"
+        case choices:
+            return " or ".join("true" if c is True else "false" if c is False else str(c) for c in choices)
+
+
+def describe(switches_type: type[DataclassInstance]) -> list[tuple[str, str, str, str]]:
+    """List a vendor's switches: name, default, accepted values, description."""
+    return [
+        (
+            switch.name,
+            _to_text(switch.default if switch.default is not MISSING else None),
+            accepted_values(switch),
+            str(switch.metadata["description"]),
+        )
+        for switch in fields(switches_type)
+    ]
+
+
+def _to_text(value: object) -> str:
+    return {True: "true", False: "false", None: "null"}[value] if isinstance(value, bool | None) else str(value)
+
+
+def _accepts(switch: Field[Any], value: object) -> bool:
+    choices = switch.metadata["choices"]
+    if choices is None:
+        return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _MAX
+    if choices == ():
+        return value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 1)
+    # True equals 1 in Python, but a switch that accepts 1 must not accept true.
+    return any(type(value) is type(c) and value == c for c in choices)

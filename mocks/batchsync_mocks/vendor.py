@@ -1,0 +1,185 @@
+"""Base class of the mocked vendors: the interface that the server uses, and shared behaviour such as uploads."""
+
+from __future__ import annotations
+
+import abc
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from werkzeug.exceptions import HTTPException, MethodNotAllowed
+from werkzeug.wrappers import Response
+
+from batchsync_mocks import disk, ledger, responses, signing
+from batchsync_mocks.batches import Batch, Upload
+from batchsync_mocks.eager_work import EagerWork
+from batchsync_mocks.switches import with_switches
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
+
+    from werkzeug.wrappers import Request
+
+    from batchsync_mocks.clock import Clock
+    from batchsync_mocks.vendor_state import VendorState
+
+UPLOAD_LIMIT = 8 << 30
+ALWAYS_HASHED = 256 << 20
+STORAGE = "/_storage"
+# Seconds. A batch that takes longer never finishes, and an automatic clock must not hide that.
+LONGEST_JUMP = 90 * 86_400
+
+
+class Vendor(abc.ABC):
+    """A mocked vendor: `respond` serves its API and its storage, `entries` gives the ledger."""
+
+    name: ClassVar[str]
+    credentials: ClassVar[dict[str, str]]
+    switches_type: ClassVar[type[Any]]
+    hashes_uploads: ClassVar[bool] = True
+    switches: Any
+
+    def __init__(self, state: VendorState, clock: Clock) -> None:
+        """Create the vendor on its state and the shared clock."""
+        self.state, self.clock = state, clock
+        self.eager_work = EagerWork()
+
+    @abc.abstractmethod
+    def respond(self, request: Request) -> Response:
+        """Respond to a request that is not for the control API."""
+
+    @abc.abstractmethod
+    def process_due(self) -> None:
+        """Process all batches that are due at the clock's time."""
+
+    @abc.abstractmethod
+    def batches(self) -> list[dict[str, Any]]:
+        """List every batch with its status, oldest first."""
+
+    @abc.abstractmethod
+    def entries(self, *, values: bool = False) -> Iterator[dict[str, Any]]:
+        """Yield the ledger: an entry per delivered row or record, by batch and line."""
+
+    def summary(self) -> dict[str, int]:
+        """Count deliveries, repeated deliveries, and rows by outcome."""
+        return ledger.summary(self.entries())
+
+    @abc.abstractmethod
+    def next_change(self, batch: Batch) -> float | None:
+        """Return when the status of a batch changes next, in epoch seconds; None if it does not wait for the vendor."""
+
+    @abc.abstractmethod
+    def error_response(self, status: int, message: str) -> Response:
+        """Build an error response in the vendor's format."""
+
+    @abc.abstractmethod
+    def not_found(self) -> Response:
+        """Build the response to an unknown batch."""
+
+    @abc.abstractmethod
+    def unauthorized(self) -> Response:
+        """Build the response to invalid credentials."""
+
+    @abc.abstractmethod
+    def url_expired(self) -> Response:
+        """Build the response of storage to an expired URL."""
+
+    def routing_error(self, error: HTTPException) -> Response:
+        """Build the response to an unknown path or method."""
+        answer = self.error_response(error.code or 500, error.name)
+        if isinstance(error, MethodNotAllowed) and error.valid_methods:
+            answer.headers["Allow"] = ", ".join(sorted(error.valid_methods))
+        return answer
+
+    def set_switches(self, changes: Mapping[str, Any]) -> None:
+        """Set switches; they apply from the next request on.
+
+        Raises:
+            ValueError: If a switch is unknown, or does not accept the value.
+        """
+        with self.state.lock:
+            self.switches = with_switches(self.switches, changes)
+
+    def on_polled(self, batch: Batch) -> None:
+        """Advance an automatic clock to the next status change of a polled batch."""
+        at = self.next_change(batch) if self.clock.auto else None
+        if at is not None and at - self.clock.now() <= LONGEST_JUMP:
+            self.clock.advance_to(at)
+
+    def stored_objects(self) -> Iterator[dict[str, Any]]:
+        """Yield the objects the vendor stores besides batches; none by default."""
+        return iter(())
+
+    def close(self) -> None:
+        """Cancel eager work; later work runs when it is due."""
+        with self.state.lock:
+            self.eager_work.end()
+
+    def reset(self) -> None:
+        """Delete all state."""
+        self.close()
+        self.state.clear()
+
+    def reload(self) -> None:
+        """Reload the state from the folder, after a restore."""
+        self.close()
+        self.state.load()
+
+    def receive_upload(
+        self, request: Request, batch_id: str, *, content_md5: str | None = None, limit: int | None = None
+    ) -> Response:
+        """Store an uploaded body on disk and record it in its batch, if the batch still accepts uploads.
+
+        A body that does not match `content_md5`, or whose connection breaks, changes nothing. The MD5 of a large body
+        is expensive, so it is computed only if the vendor or the client requires it.
+
+        Args:
+            request: The upload.
+            batch_id: Id of the batch.
+            content_md5: Value of the `Content-Md5` header, already validated.
+            limit: Greatest number of bytes; None for `UPLOAD_LIMIT`.
+        """
+        small = (request.content_length or 0) <= ALWAYS_HASHED
+        hashed = small or self.hashes_uploads or content_md5 is not None
+        incoming = self.state.incoming()
+        try:
+            with incoming.open("wb") as stream:
+                received = disk.receive(request.stream, stream, limit=limit or UPLOAD_LIMIT, hashed=hashed)
+            refusal = signing.body_refusal(content_md5, received.md5) if hashed else None
+            if refusal is not None:
+                return responses.storage_error(refusal)
+            with self.state.lock:
+                self.process_due()
+                batch = self.state.batches.get(batch_id)
+                if batch is not None:
+                    self._record_upload(batch, received, stored=incoming if self.accepts_upload(batch) else None)
+        except disk.TooLargeError:
+            message = "Your proposed upload exceeds the maximum allowed size"
+            return responses.storage_error(signing.Refusal(status=400, code="EntityTooLarge", message=message))
+        finally:
+            incoming.unlink(missing_ok=True)
+        answer = Response(status=200)
+        if hashed:
+            answer.headers["ETag"] = f'"{received.md5}"'
+        return answer
+
+    @abc.abstractmethod
+    def accepts_upload(self, batch: Batch) -> bool:
+        """Whether an upload to the batch still counts; otherwise it is accepted and ignored."""
+
+    def _record_upload(self, batch: Batch, received: disk.Received, *, stored: Path | None) -> None:
+        number = batch.uploads + 1
+        if stored is None:
+            self.state.save(replace(batch, uploads=number))
+            return
+        stored.replace(self.state.upload_file(batch, number))
+        upload = Upload(
+            number=number,
+            sequence=self.state.batches.next_upload(),
+            size=received.size,
+            md5=received.md5,
+            at=self.clock.now(),
+        )
+        self.state.save(replace(batch, upload=upload, uploads=number))
+        if batch.upload is not None:
+            self.state.upload_file(batch, batch.upload.number).unlink(missing_ok=True)

@@ -1,0 +1,193 @@
+"""Injection of faults: broken connections on the socket, and error responses of the vendor."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import socket
+import struct
+import time
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import TYPE_CHECKING, Never
+
+from werkzeug.http import http_date
+from werkzeug.wrappers import Request, Response
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+
+    from batchsync_mocks.faults import Fault
+    from batchsync_mocks.vendor import Vendor
+
+_CHUNK = 1 << 16
+_HALF_CLOSE_TIMEOUT = 2.0
+
+
+class SocketClosedError(ConnectionAbortedError):
+    """Error that ends a request whose connection was closed by a fault."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FaultContext:
+    """A request, the fault that hits it, and the vendor it is addressed to."""
+
+    request: Request
+    fault: Fault
+    vendor: Vendor
+
+
+def apply_faults(request: Request, active_faults: Sequence[Fault], vendor: Vendor) -> Response:
+    """Process a request under the faults that hit it: faults before processing, processing, faults after it."""
+    contexts = [FaultContext(request=request, fault=fault, vendor=vendor) for fault in active_faults]
+    for context in contexts:
+        if context.fault.kind in _BEFORE and (answer := _BEFORE[context.fault.kind](context)) is not None:
+            return answer
+    lag = max((context.fault.seconds for context in contexts if context.fault.kind == "rewind"), default=0.0)
+    with vendor.clock.lagging(lag):
+        answer = vendor.respond(request)
+    for context in contexts:
+        if context.fault.kind in _AFTER:
+            answer = _AFTER[context.fault.kind](context, answer)
+    return answer
+
+
+def close(request: Request, *, reset: bool) -> Never:
+    """Close the client's connection with FIN or RST, and raise `SocketClosedError`.
+
+    The exception alone does not close the connection: the server would continue to read from it.
+
+    Raises:
+        SocketClosedError: Always.
+    """
+    connection = request.environ["werkzeug.socket"]
+    if reset:
+        connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        os.close(connection.detach())
+    else:
+        # The client or a half-close may have closed the connection already.
+        with contextlib.suppress(OSError):
+            connection.shutdown(socket.SHUT_RDWR)
+    raise SocketClosedError
+
+
+def _refuse(context: FaultContext) -> Response:
+    answer = Response("Service Unavailable", 503, content_type="text/plain")
+    if context.fault.retry_after is not None:
+        answer.headers["Retry-After"] = _retry_after(context)
+    return answer
+
+
+def _throttle(context: FaultContext) -> Response:
+    answer = context.vendor.error_response(429, "Too many requests")
+    if context.fault.retry_after is not None:
+        answer.headers["Retry-After"] = _retry_after(context)
+    return answer
+
+
+def _retry_after(context: FaultContext) -> str:
+    seconds = context.fault.retry_after or 0
+    if context.fault.retry_as == "date":
+        # By the vendor's clock, like the Date header of each response.
+        return http_date(context.vendor.clock.now() + seconds)
+    return str(seconds)
+
+
+def _status(context: FaultContext) -> Response:
+    status, text = context.fault.status, context.fault.text
+    return Response(text or f"Status {status} by an injected fault.", status, content_type="text/plain")
+
+
+def _revoke(context: FaultContext) -> None:
+    context.vendor.state.revoke_tokens()
+
+
+def _delay(context: FaultContext) -> None:
+    time.sleep(context.fault.seconds)
+
+
+def _break_upload(context: FaultContext) -> Never:
+    remaining = (context.request.content_length or 0) // 2 if context.fault.after is None else context.fault.after
+    while remaining > 0 and (chunk := context.request.stream.read(min(remaining, _CHUNK))):
+        remaining -= len(chunk)
+    close(context.request, reset=True)
+
+
+def _reset(context: FaultContext) -> Never:
+    close(context.request, reset=True)
+
+
+def _lose_answer(context: FaultContext, answer: Response) -> Never:
+    answer.close()
+    close(context.request, reset=False)
+
+
+def _half_close(context: FaultContext, answer: Response) -> Never:
+    answer.close()
+    connection = context.request.environ["werkzeug.socket"]
+    # SSLSocket.shutdown would end the decryption of incoming data.
+    socket.socket.shutdown(connection, socket.SHUT_WR)
+    connection.settimeout(_HALF_CLOSE_TIMEOUT)
+    with contextlib.suppress(OSError):
+        while connection.recv(_CHUNK):
+            pass
+    close(context.request, reset=False)
+
+
+def _reset_answer(context: FaultContext, answer: Response) -> Never:
+    answer.close()
+    close(context.request, reset=True)
+
+
+def _cut(context: FaultContext, answer: Response) -> Response:
+    body = answer.get_data()
+    kept = len(body) // 2 if context.fault.after is None else context.fault.after
+    answer.set_data(body[:kept])
+    # Content-Length exceeds the body, so the client sees the body end early.
+    answer.headers["Content-Length"] = str(max(len(body), kept + 1))
+    answer.automatically_set_content_length = False
+    return answer
+
+
+def _replace_answer(context: FaultContext, answer: Response) -> Response:
+    """Replace the response as a gateway does after the vendor processed the request: an HTML page, or a redirect."""
+    answer.close()
+    fault = context.fault
+    moved = HTTPStatus.MULTIPLE_CHOICES <= fault.status < HTTPStatus.BAD_REQUEST
+    page = "" if moved else f"<html><body><h1>{fault.status}</h1>Your session has expired or was refused.</body></html>"
+    replaced = Response(page if fault.text is None else fault.text, fault.status, content_type="text/html")
+    if moved:
+        replaced.headers["Location"] = "https://gateway.example/sign-in"
+    if fault.retry_after is not None:
+        replaced.headers["Retry-After"] = _retry_after(context)
+    return replaced
+
+
+def _corrupt(_scene: FaultContext, answer: Response) -> Response:
+    broken = bytearray(answer.get_data())
+    for index in {len(broken) // 2, *range(len(broken) // 3, len(broken), 97)} if broken else set():
+        broken[index] ^= 0xFF
+    answer.set_data(bytes(broken))
+    return answer
+
+
+_BEFORE: dict[str, Callable[[FaultContext], Response | None]] = {
+    "refuse": _refuse,
+    "status": _status,
+    "throttle": _throttle,
+    "deny": lambda context: context.vendor.unauthorized(),
+    "vanish": lambda context: context.vendor.not_found(),
+    "expire": lambda context: context.vendor.url_expired(),
+    "revoke": _revoke,
+    "delay": _delay,
+    "reset": _reset,
+    "break_upload": _break_upload,
+}
+_AFTER: dict[str, Callable[[FaultContext, Response], Response]] = {
+    "half_close": _half_close,
+    "lose_answer": _lose_answer,
+    "reset_answer": _reset_answer,
+    "cut": _cut,
+    "corrupt": _corrupt,
+    "replace_answer": _replace_answer,
+}
