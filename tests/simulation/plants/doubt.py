@@ -43,7 +43,10 @@ def _any_break_is_a_refusal(_original: Any) -> Any:
 
 
 def _server_error_is_a_refusal(original: Any) -> Any:
-    return lambda status: vendors_dialect.Means.DID_NOT_HAPPEN if status >= 500 else original(status)
+    def habit(answer: Any) -> Any:
+        return vendors_dialect.Means.DID_NOT_HAPPEN if answer.status >= 500 else original(answer)
+
+    return habit
 
 
 def _throttling_is_a_refusal(original: Any) -> Any:
@@ -165,7 +168,7 @@ PLANTS = {
         1, "a broken connection counts as refused", replaced(vendors_http, "_translated", _any_break_is_a_refusal)
     ),
     "5xx-is-refusal": Plant(
-        1, "a 5xx counts as refused", replaced(vendors_dialect, "_habit", _server_error_is_a_refusal)
+        1, "a 5xx counts as refused", replaced(vendors_dialect, "_habit_of_intent", _server_error_is_a_refusal)
     ),
     "throttling-is-refusal": Plant(
         1,
