@@ -190,4 +190,4 @@ def test_mocks_that_do_not_start_say_why_in_their_own_words(deployment: Deployme
     assert done.returncode == 3
     assert done.stderr.startswith("error: the bundled mocks did not start: ")
     assert "File exists" in done.stderr.splitlines()[0]
-    assert "lading[mocks]" not in done.stderr
+    assert "[mocks]" not in done.stderr

@@ -210,7 +210,7 @@ def _trust(db: Database, path: Path, *, unclean: bool) -> str:
     if version > schema.SCHEMA_VERSION:
         raise StateError(
             f"{path} was written by a newer lading (schema {version}; this one knows {schema.SCHEMA_VERSION})",
-            hint="Upgrade lading: `pip install --upgrade lading`.",
+            hint="Install a newer lading from its repository.",
         )
     if version == schema.SCHEMA_VERSION and schema.shape(db, "table", "index") != schema.right_shape("table", "index"):
         raise damaged(path, "its tables are not those that lading made")

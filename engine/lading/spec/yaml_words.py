@@ -15,6 +15,8 @@ _LINE_END = re.compile(r"\r\n|\r|\n")
 #: A line that is a key and its value, but for the space between them.
 NO_SPACE = re.compile(r"[ \t]*(?:- +)*(?P<name>[\w-]+|\"[^\"]*\"|'[^']*'):(?=[^\s:/])(?!.*:(?:\s|$))")
 _SPACE_MISSING = "no space after the colon"
+#: A key and a block in braces or brackets, without the colon between them.
+_NO_COLON = re.compile(r"[ \t]*(?:- +)*(?P<name>[\w-]+)[ \t]*[{\[]")
 _KEY = re.compile(r"[ \t]*(?:- +)*[^\s:][^:]*")
 _QUOTE_IT = "quotes around a value that holds one of these characters"
 
@@ -43,6 +45,10 @@ def explained(error: Exception, text: str) -> SyntaxTrouble:
     message, expected, suggestion = known
     if (slip := _without_space(said, text, began, at)) is not None:
         return SyntaxTrouble(slip, _SPACE_MISSING, "key: value, with a space")
+    if said.startswith("mapping values are not allowed") and (bare := _NO_COLON.match(text, _line_start(text, at), at)):
+        return SyntaxTrouble(
+            bare.end("name"), f"no colon after {quoted(bare['name'])}", f"{bare['name']}: and its value"
+        )
     if "simple key" in context:
         at = began
     if (opened := _opened(said, text, began, at)) and "never closed" not in message:
@@ -72,6 +78,17 @@ _KNOWN = (
     ("expected alphabetic or numeric character", "alias", "* cannot start a value", _QUOTE_IT, ""),
     ("expected alphabetic or numeric character", "anchor", "& cannot start a value", _QUOTE_IT, ""),
 )  # fmt: skip
+
+
+def _slip(said: str, text: str, began: int, at: int) -> SyntaxTrouble | None:
+    """Return that a colon, or the space after it, is missing, when that is what went wrong."""
+    if (without_space := _without_space(said, text, began, at)) is not None:
+        return SyntaxTrouble(without_space, _SPACE_MISSING, "key: value, with a space")
+    bare = _NO_COLON.match(text, _line_start(text, at), at)
+    if bare is None or not said.startswith("mapping values are not allowed"):
+        return None
+    name = bare["name"]
+    return SyntaxTrouble(bare.end("name"), f"no colon after {quoted(name)}", f"{name}: and its value")
 
 
 def _without_space(said: str, text: str, began: int, at: int) -> int | None:

@@ -126,7 +126,9 @@ def check_installed() -> None:
         EnvironmentProblem: when the extra that brings them is not installed.
     """
     if find_spec("lading_mocks") is None or find_spec("pytest_httpserver") is None:
-        raise EnvironmentProblem("the mocks are not installed", hint="pip install 'lading[mocks]'")
+        raise EnvironmentProblem(
+            "the mocks are not installed", hint="run `pip install '.[mocks]'` in a clone of lading"
+        )
 
 
 def _is_ready(process: subprocess.Popen[bytes], ready: Path, clock: Clock) -> bool:
