@@ -43,12 +43,8 @@ def explained(error: Exception, text: str) -> SyntaxTrouble:
     if known is None:
         return SyntaxTrouble(at, f"this is not YAML: {_plain(said)}" if said else "this is not YAML")
     message, expected, suggestion = known
-    if (slip := _without_space(said, text, began, at)) is not None:
-        return SyntaxTrouble(slip, _SPACE_MISSING, "key: value, with a space")
-    if said.startswith("mapping values are not allowed") and (bare := _NO_COLON.match(text, _line_start(text, at), at)):
-        return SyntaxTrouble(
-            bare.end("name"), f"no colon after {quoted(bare['name'])}", f"{bare['name']}: and its value"
-        )
+    if (slip := _slip(said, text, began, at)) is not None:
+        return slip
     if "simple key" in context:
         at = began
     if (opened := _opened(said, text, began, at)) and "never closed" not in message:
