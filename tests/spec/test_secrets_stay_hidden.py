@@ -54,6 +54,8 @@ ASTRAY = {
     "a base url with a query": "base_url: https://api-engage-eu.sitecorecloud.io?token=HERE\n    " + CREDENTIALS,
     "a base url that is half a reference": "base_url: https://user:HERE${@host\n    " + CREDENTIALS,
     "another url": f"{CREDENTIALS}\n    ca_bundle: https://user:HERE@host/ca.pem\n    vendr: x",
+    "a url with a slip": f"{CREDENTIALS}\n    ca_bundle: https:>//user:HERE@host/ca.pem",
+    "a url without a scheme": f"{CREDENTIALS}\n    ca_bundle: user:HERE@host/ca.pem",
     "half a reference": 'credentials: {client_key: "${HERE", api_token: "${T}"}',
     "half a reference astray": f'{CREDENTIALS}\n    token: "${{HERE-"',
     "a default": 'credentials: {client_key: "${K:-HERE}", api_token: "${T}"}',

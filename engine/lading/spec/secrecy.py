@@ -28,7 +28,8 @@ _OPEN = frozenset(DocumentModel.model_fields) - {"connections"}
 #: Keys of a connection whose values are shown.
 _SHOWN = frozenset(ConnectionModel.model_fields) - {"credentials"}
 _WORD = re.compile(r"[A-Za-z_-]{1,30}")
-_URL_WITH_USER = re.compile(r"://[^/\s]*@")
+#: What may be a user and a password before a host: a colon and an @ in one word, in a URL or in what was to be one.
+_USER_AND_PASSWORD = re.compile(r":\S*@")
 #: A name and its value in one text: the space after the colon is missing.
 _ASSIGNED = re.compile(rf"(?:{SECRET_NAME.pattern})\w*[\"']?\s*[:=]\s*\S", re.IGNORECASE)
 #: What stands in a reference tells nothing.
@@ -54,7 +55,7 @@ def _hides_value(path: Path, text: str) -> bool:
     # A lone $ is what the parser makes of a ${...} without quotes, which is about to be complained about.
     if text in {"", "$"} or not objection(text):
         return False
-    if _URL_WITH_USER.search(text) or _ASSIGNED.search(text):
+    if _USER_AND_PASSWORD.search(text) or _ASSIGNED.search(text):
         return True
     if in_connections(path):
         shown = len(path) == len(("connections", "name", "key")) and path[-1] in _SHOWN
@@ -65,7 +66,7 @@ def _hides_value(path: Path, text: str) -> bool:
 
 
 def _hides_key(path: Path, key: str) -> bool:
-    if _URL_WITH_USER.search(key) or _ASSIGNED.search(key):
+    if _USER_AND_PASSWORD.search(key) or _ASSIGNED.search(key):
         return True
     return len(path) > 1 and in_connections(path) and not _WORD.fullmatch(key)
 
@@ -79,7 +80,7 @@ def names_nothing(path: Path, key: str) -> bool:
 
 def _hides_value_of_vendor(path: Path, text: str) -> bool:
     """Placeholders, pointers and addresses are no secrets; a header that holds none of them may be."""
-    if _URL_WITH_USER.search(text):
+    if _USER_AND_PASSWORD.search(text):
         return True
     below = {"headers", "form", "json", "params"} & set(path[:-1])
     return bool(below) and bool(SECRET_NAME.search(path[-1])) and not set("{/") & set(text)
