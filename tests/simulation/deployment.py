@@ -55,7 +55,7 @@ _SITECORE = """\
       email: =lower(email)
       identifiers: [{provider: NAME, id: =id}]
     on_removed: REMOVED
-    guards: {min_rows: 0}
+    guards: {min_rows: 0, removals_after_edit: send}
 """
 _COLUMNS = {"vehicles": ("id", "vin", "plate", "state"), "guests": ("id", "name", "email")}
 _COLUMNS["members"] = _COLUMNS["guests"]
