@@ -20,6 +20,9 @@ from lading.errors import Unclear
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
+    #: A secret, and whether it is opaque: not a scheme and a value.
+    _Secret = tuple[str, bool]
+
 MARK = "<redacted>"
 #: Stands for a whole text that holds a credential in an encoding whose place in the text is not known.
 WITHHELD = "<redacted: the text repeats a credential>"
@@ -77,6 +80,7 @@ class Redactor:
         self._account = account
         self._sent: dict[str, bool] = {}
         self._signed: dict[str, bool] = {}
+        self._spellings: dict[_Secret, _Forms] = {}
         self._build()
 
     def add(self, *secrets: str) -> None:
@@ -161,10 +165,16 @@ class Redactor:
 
     def _build(self) -> None:
         known = dict.fromkeys(self._credentials, True) | self._sent | self._signed
-        long = {one: opaque for one, opaque in known.items() if len(one.encode("utf-8", "ignore")) >= _LONG}
-        self._all, self._deep = _Forms(_forms(known)), _Forms(_forms(long))
-        long.pop(self._account, None)
-        self._proofs = _Forms(_forms(long))
+        self._spellings = {
+            secret: self._spellings.get(secret) or _spellings(secret[0], opaque=secret[1]) for secret in known.items()
+        }
+        long = {secret for secret in known.items() if len(secret[0].encode("utf-8", "ignore")) >= _LONG}
+        self._all, self._deep = self._forms(known.items()), self._forms(long)
+        self._proofs = self._forms(secret for secret in long if secret[0] != self._account)
+
+    def _forms(self, secrets: Iterable[_Secret]) -> _Forms:
+        spellings = [self._spellings[secret] for secret in secrets]
+        return _Forms(tuple(sorted({form for forms in spellings for form in forms[part]})) for part in (0, 1))
 
     def _hidden(self, text: str, forms: _Forms) -> bool:
         return any(forms) and any(self._spans(view, forms) for view in _views(text))
@@ -201,23 +211,21 @@ class _Forms(tuple[tuple[str, ...], tuple[str, ...]]):
         return max((len(form) for one in self for form in one), default=0)
 
 
-def _forms(secrets: Mapping[str, bool]) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """Return how these secrets may be written; those that are not opaque are a scheme and a value."""
-    whole: set[str] = set()
+def _spellings(secret: str, *, opaque: bool) -> _Forms:
+    """Return how a secret may be written; one that is not opaque is a scheme and a value."""
+    squeezed = _INVISIBLE.sub("", secret)
+    if len(squeezed) < _SECRET_MIN:
+        return _Forms(((), ()))
+    whole = _escaped(secret) | _escaped(squeezed)
     parts: set[str] = set()
-    for secret, opaque in secrets.items():
-        squeezed = _INVISIBLE.sub("", secret)
-        if len(squeezed) < _SECRET_MIN:
-            continue
-        whole |= _escaped(secret) | _escaped(squeezed)
-        windows = {secret}
-        if opaque and len(secret) >= _WINDOWED:
-            windows = {secret[:_WINDOW], secret[-_WINDOW:]}
-            parts |= windows
-        for data in _encoded(windows):
-            parts |= _cores(data)
-        whole |= {padded for padded in _padded(secret) if len(padded) >= _LONG}
-    return tuple(sorted(whole)), tuple(sorted(parts))
+    windows = {secret}
+    if opaque and len(secret) >= _WINDOWED:
+        windows = {secret[:_WINDOW], secret[-_WINDOW:]}
+        parts |= windows
+    for data in _encoded(windows):
+        parts |= _cores(data)
+    whole |= {padded for padded in _padded(secret) if len(padded) >= _LONG}
+    return _Forms((tuple(whole), tuple(parts)))
 
 
 def _escaped(secret: str) -> set[str]:
