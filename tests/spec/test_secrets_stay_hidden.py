@@ -56,6 +56,7 @@ ASTRAY = {
     "another url": f"{CREDENTIALS}\n    ca_bundle: https://user:HERE@host/ca.pem\n    vendr: x",
     "a url with a slip": f"{CREDENTIALS}\n    ca_bundle: https:>//user:HERE@host/ca.pem",
     "a url without a scheme": f"{CREDENTIALS}\n    ca_bundle: user:HERE@host/ca.pem",
+    "a comment right behind a brace": "credentials: {}#client_key: HERE\n    vendr: x",
     "half a reference": 'credentials: {client_key: "${HERE", api_token: "${T}"}',
     "half a reference astray": f'{CREDENTIALS}\n    token: "${{HERE-"',
     "a default": 'credentials: {client_key: "${K:-HERE}", api_token: "${T}"}',

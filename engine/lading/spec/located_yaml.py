@@ -38,7 +38,8 @@ NODES_MAX = 40_000
 DEPTH_MAX = 64
 
 _TAB_INDENT = re.compile(r"^ *\t", re.MULTILINE)
-_COMMENT = re.compile(r"(?:^|(?<=\s))#[^\r\n]*", re.MULTILINE)
+#: What may be a comment. YAML wants white space before it, but the parser also takes `}#`.
+_COMMENT = re.compile(r"#[^\r\n]*")
 #: An anchor, an alias or a tag before what it belongs to.
 _SIGN = re.compile(r"[&*!][^\s,{}\[\]]*")
 
