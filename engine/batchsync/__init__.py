@@ -1,8 +1,8 @@
-"""lading syncs declared data to vendors that take it as asynchronous file batches.
+"""batchsync syncs declared data to vendors that take it as asynchronous file batches.
 
-The way through the code follows the way of the data: `spec` reads YAML into frozen values, `data` compares, maps
-and seals batch files, `reconcile` asks `core.decide` what should happen next and performs it through `vendors`,
-`journal` remembers, `sinks` deliver the answers. `core` decides everything and touches nothing; `app` wires it all.
+The packages follow the data: `spec` parses YAML into frozen values, `source` fetches rows, `data` compares, maps and
+writes batch files, `reconcile` performs what `core.decide` decides through `vendors`, `journal` stores events, `sinks`
+deliver answers. `core` is pure; `app` wires everything.
 """
 
 __version__ = "0.1.0"

@@ -1,6 +1,6 @@
-"""`python -m lading` is `lading`."""
+"""Entry point of `python -m batchsync`."""
 
-from lading.cli import main
+from batchsync.cli import main
 
 if __name__ == "__main__":
     main()

@@ -1,13 +1,11 @@
-"""The composition root: from settings and files to a wired engine. The only reader of the wall clock.
+"""Composition root: wires settings and files into services. The only reader of the wall clock.
 
-It knows every adapter and decides nothing; what it hands out is used by the command line. Adapters are imported
-where they are made, so that a command pays only for what it uses.
+Adapters are imported where they are created, so that a command pays only for what it uses.
 """
 
 from __future__ import annotations
 
 import errno
-import hashlib
 import json
 import os
 from contextlib import AbstractContextManager, ExitStack, suppress
@@ -16,47 +14,48 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from lading import __version__
-from lading.aside import Aside
-from lading.core.job import Resources
-from lading.core.policy import wished
-from lading.errors import EnvironmentProblem, LadingError, Problem, SourceError, SpecError, UsageError
-from lading.interrupts import Interrupts
-from lading.reconcile.context import Folders, JobContext, World
-from lading.spec import fill_in_lines, load, resolve_credentials, secret_files
-from lading.spec.suggest import names_hint
-from lading.spec.vendor_spec import available_vendors, load_vendor, vendor_entry_point
-from lading.stamps import Stamp, stamp_of
+from batchsync import __version__
+from batchsync.core.job import Resources
+from batchsync.core.policy import with_overrides
+from batchsync.errors import BatchsyncError, Problem, SourceError, SpecError, UnavailableError, UsageError
+from batchsync.interrupts import Interrupts
+from batchsync.reconcile.background import BackgroundProducer
+from batchsync.reconcile.services import JobContext, Services, StatePaths
+from batchsync.spec import fill_in_lines, load, resolve_credentials, secret_files
+from batchsync.spec.file_fingerprint import FileFingerprint, fingerprint_of
+from batchsync.spec.vendor_spec import load_vendor, vendor_entry_point
+from batchsync.util.files import sha256_of
+from batchsync.util.suggestions import names_hint
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from types import TracebackType
 
-    from lading.core.batch import Batch
-    from lading.core.job import Connection, Deployment, Job
-    from lading.core.vendor_rules import VendorRules
-    from lading.data import Columnar
-    from lading.journal import Journal
-    from lading.ports import Clock, Connect, Vendor, Watcher
-    from lading.settings import Settings
-    from lading.vendors.bundled import BundledMocks
+    from batchsync.core.batch import Batch
+    from batchsync.core.job import Connection, Deployment, Job
+    from batchsync.core.vendor_rules import VendorRules
+    from batchsync.data import PolarsEngine
+    from batchsync.journal import Journal
+    from batchsync.ports import Clock, Connect, Observer, Vendor
+    from batchsync.settings import Settings
+    from batchsync.vendors.bundled_mocks import BundledMocks
 
 
-#: So many characters a secret may have; what is larger is another file.
-_SECRET_MAX = 100_000
-#: Text is parsed in pieces of so many bytes where memory is small.
+#: Longest secret, in characters; a longer file is not a secret.
+_MAX_SECRET_CHARS = 100_000
+#: Chunk size of text parsers with `memory: small`, in bytes.
 _SMALL_CHUNK = str(1 << 20)
 
 
 class SystemClock:
-    """The wall clock. Its sleep ends early when a signal arrives."""
+    """Wall clock. Its sleep ends early when a signal arrives."""
 
     def __init__(self, wait: Callable[[timedelta], None]) -> None:
-        """Keep how to wait."""
+        """Store the wait function."""
         self._wait = wait
 
     def now(self) -> datetime:
-        """Return the moment, aware, in UTC."""
+        """Return the current time, timezone-aware, in UTC."""
         return datetime.now(tz=UTC)
 
     def sleep(self, duration: timedelta) -> None:
@@ -64,26 +63,26 @@ class SystemClock:
         self._wait(duration)
 
 
-class NobodyWatches:
-    """A Watcher for when nobody is there."""
+class NullObserver:
+    """Observer that ignores all events."""
 
-    def progress(self, job: str, stage: str, done: int, unit: str, *more: object, **sizes: object) -> None:
+    def on_progress(self, job: str, stage: str, done: int, unit: str, *more: object, **sizes: object) -> None:
         """Do nothing."""
 
-    def moved(self, batch: Batch) -> None:
+    def on_batch_changed(self, batch: Batch) -> None:
         """Do nothing."""
 
-    def waiting(self, until: datetime) -> None:
+    def on_waiting(self, until: datetime) -> None:
         """Do nothing."""
 
 
 def library_settings(resources: Resources) -> dict[str, str]:
-    """Return the variables by which the columnar library and its allocator learn what they may take."""
-    found = {"OPENBLAS_NUM_THREADS": "1"}
+    """Return the environment variables that limit the threads and memory of polars, Arrow and their allocators."""
+    variables = {"OPENBLAS_NUM_THREADS": "1"}
     if resources.threads is not None:
-        found["POLARS_MAX_THREADS"] = str(resources.threads)
+        variables["POLARS_MAX_THREADS"] = str(resources.threads)
     if resources.memory == "small":
-        found |= {
+        variables |= {
             "ARROW_DEFAULT_MEMORY_POOL": "system",
             "_RJEM_MALLOC_CONF": "dirty_decay_ms:0,muzzy_decay_ms:0,narenas:1",
             "POLARS_CSV_CHUNK_SIZE": _SMALL_CHUNK,
@@ -91,21 +90,21 @@ def library_settings(resources: Resources) -> dict[str, str]:
             "POLARS_NDJSON_CHUNK_SIZE": _SMALL_CHUNK,
             "POLARS_NDJSON_CHUNK_PREFETCH_LIMIT": "1",
         }
-    return found
+    return variables
 
 
 class App:
-    """One deployment, its journal and its vendors, for one command. Use as a context manager."""
+    """One deployment with its journal and vendors, for one command. Context manager."""
 
-    def __init__(self, settings: Settings, *, watcher: Watcher | None = None) -> None:
-        """Keep the settings; files are read when they are needed, vendors are called when a command does."""
+    def __init__(self, settings: Settings, *, observer: Observer | None = None) -> None:
+        """Store the settings. Files are read and vendors called when they are needed."""
         self.settings = settings
         self.interrupts = Interrupts()
         self.clock: Clock = SystemClock(self.interrupts.wait)
-        self.watcher: Watcher = watcher or NobodyWatches()
+        self.observer: Observer = observer or NullObserver()
         self._resources = ExitStack()
         self._deployment: Deployment | None = None
-        self._data: Columnar | None = None
+        self._data: PolarsEngine | None = None
         self._journal: Journal | None = None
         self._mocks: BundledMocks | None = None
         self._vendors: dict[str, Vendor] = {}
@@ -117,108 +116,113 @@ class App:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let go of the journal and the mocks."""
+        """Close the journal and stop the mocks."""
         self._resources.close()
 
     @property
     def deployment(self) -> Deployment:
-        """Return what jobs.yaml says.
+        """Return the contents of jobs.yaml.
 
         Raises:
-            SpecError: with everything that is wrong in it.
+            SpecError: If it is invalid; contains every problem.
         """
         if self._deployment is None:
-            said = load(self.settings.file, environ=os.environ, first=self._limit, further=_against_source)
-            jobs = tuple(_with_results(job, self.settings.results_at) for job in said.jobs)
-            self._deployment = replace(said, jobs=jobs)
+            declared = load(
+                self.settings.file,
+                environ=os.environ,
+                on_resources=self._configure_libraries,
+                check_source=_source_problems,
+            )
+            jobs = tuple(_with_results(job, self.settings.results_path) for job in declared.jobs)
+            self._deployment = replace(declared, jobs=jobs)
         return self._deployment
 
     @property
-    def data(self) -> Columnar:
-        """Return the columnar path."""
+    def data(self) -> PolarsEngine:
+        """Return the data engine."""
         if self._data is None:
-            said = Resources()
-            with suppress(LadingError):  # some commands need the columnar path and no jobs.yaml
-                said = self.deployment.resources
-            self._data = _columnar(watcher=self.watcher, threads=self._resolved(said).threads)
+            declared = Resources()
+            with suppress(BatchsyncError):  # some commands use the engine without jobs.yaml
+                declared = self.deployment.resources
+            self._data = _data_engine(observer=self.observer, threads=self._resolved(declared).threads)
         return self._data
 
-    def _resolved(self, said: Resources) -> Resources:
-        """Return what preparing may take of the machine: what the settings say, else jobs.yaml."""
-        memory = self.settings.memory or said.memory
+    def _resolved(self, declared: Resources) -> Resources:
+        """Return the resource limits: those of the settings, else of jobs.yaml."""
+        memory = self.settings.memory or declared.memory
         alone = 1 if memory == "small" else None
-        return Resources(threads=self.settings.threads or said.threads or alone, memory=memory)
+        return Resources(threads=self.settings.threads or declared.threads or alone, memory=memory)
 
-    def _limit(self, said: Resources) -> None:
-        """Tell the columnar library what it may take, which reads that once, when it is imported."""
-        for name, value in library_settings(self._resolved(said)).items():
+    def _configure_libraries(self, declared: Resources) -> None:
+        """Set the environment variables of the data libraries, which read them once, at import."""
+        for name, value in library_settings(self._resolved(declared)).items():
             os.environ.setdefault(name, value)
 
     @property
     def journal(self) -> Journal:
         """Return the journal, opened or created."""
         if self._journal is None:
-            from lading.journal import Journal  # noqa: PLC0415 - see the top of this file
+            from batchsync.journal import Journal  # noqa: PLC0415 - see the top of this file
 
             self._journal = Journal.open(self.settings.state_folder)
             self._resources.callback(self._journal.close)
         return self._journal
 
-    def vendor_rules(self) -> dict[str, VendorRules]:
-        """Return every vendor that this installation knows, by name."""
-        return {name: load_vendor(name) for name in available_vendors()}
-
     def jobs(self, names: Sequence[str]) -> tuple[Job, ...]:
-        """Return the named jobs in the order of dependency, or all of them.
+        """Return the named jobs in dependency order, or all of them.
 
         Raises:
-            UsageError: when there is no job of that name.
+            UsageError: If there is no job of a name.
         """
         known = {job.name for job in self.deployment.jobs}
         for name in names:
             if name not in known:
-                raise UsageError(f'there is no job "{name}"', hint=names_hint(name, known, "jobs"))
+                raise UsageError(f'unknown job "{name}"', hint=names_hint(name, known, "jobs"))
         return tuple(job for job in self.deployment.jobs if not names or job.name in names)
 
     def check(self, jobs: Iterable[Job] | None = None) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
-        """Hold jobs (or all) against their sources, offline. Returns problems, and notes on what was not checked."""
+        """Check jobs (or all) against their sources, offline.
+
+        Returns:
+            Problems, and notes on what was not checked.
+        """
         problems: list[Problem] = []
         notes: list[str] = []
         for job in self.deployment.jobs if jobs is None else jobs:
             if job.source.job is not None:
-                notes.append(f'{job.name}: its source is what job "{job.source.job}" brings, not checked here')
+                notes.append(f'{job.name}: not checked: its source is the answers of job "{job.source.job}"')
                 continue
             try:
                 problems += self.data.check(job, self.rules_of(job))
             except SourceError as error:
-                said = " ".join(one for one in (f"{error.message}.", error.hint) if one)
-                notes.append(f"{job.name}: {said} Its columns were not checked")
+                failure = " ".join(text for text in (f"{error.message}.", error.hint) if text)
+                notes.append(f"{job.name}: {failure} Its columns were not checked")
         return fill_in_lines(tuple(problems)), tuple(notes)
 
-    def world(self, names: Sequence[str] = ()) -> World:
-        """Return the world in which the named jobs (or all) run, with mocks of their vendors if they are asked for."""
-        from lading.sinks import Sinks  # noqa: PLC0415 - see the top of this file
+    def services(self, names: Sequence[str] = ()) -> Services:
+        """Return the services for the named jobs (or all), with mocks of their vendors if the settings ask for them."""
+        from batchsync.sinks import Sinks  # noqa: PLC0415 - see the top of this file
 
         if self.settings.mocks:
             self.start_mocks(self.jobs(names))
-        return World(
+        return Services(
             clock=self.clock,
-            memory=self.journal,
+            store=self.journal,
             data=self.data,
             sinks=Sinks(),
-            folders=Folders(state=self.settings.state_folder),
-            watcher=self.watcher,
+            paths=StatePaths(state=self.settings.state_folder),
+            observer=self.observer,
             shield=self.interrupts.shield,
             lease=self._lease,
-            aside=Aside,
+            in_background=BackgroundProducer,
         )
 
     def contexts(self, names: Sequence[str]) -> tuple[JobContext, ...]:
-        """Return the named jobs (or all) with everything it takes to run them.
+        """Return the contexts of the named jobs (or all).
 
         Raises:
-            SpecError: when a job does not fit its source.
-            EnvironmentProblem: when a credential is missing.
+            SpecError: If a job does not match its source.
+            UnavailableError: If a credential is missing.
         """
         jobs = self.jobs(names)
         self._refuse_problems(self.deployment.jobs)
@@ -229,35 +233,45 @@ class App:
         if problems:
             raise SpecError(problems)
 
-    def declared_anew(self, names: Sequence[str], stamp: Stamp) -> tuple[JobContext, ...] | None:
-        """Return those of the named jobs (or all jobs) that jobs.yaml declares now, with connections made anew.
+    def reload(self, names: Sequence[str], fingerprint: FileFingerprint) -> tuple[JobContext, ...] | None:
+        """Return the named jobs (or all) as jobs.yaml declares them now, with new connections.
 
-        Only jobs that are declared otherwise than before are held against their sources: the trouble of one stops no
-        edit of another. None when the file is not the one of this stamp any more; then, and when it cannot be used,
-        what was read before still stands. Raises as `contexts` does.
+        Only changed jobs are checked against their sources, so that a problem of one job does not block edits of
+        others. After an error, and if None is returned, the jobs read before stay in effect.
+
+        Args:
+            names: Names of jobs; empty means all.
+            fingerprint: Fingerprint of the jobs.yaml to load.
+
+        Returns:
+            The contexts, or None if the file no longer has this fingerprint.
+
+        Raises:
+            SpecError: If jobs.yaml is invalid or a changed job does not match its source.
+            UnavailableError: If a credential is missing.
         """
         before, known = (self._deployment, self._vendors), self.deployment.jobs
         self._deployment, self._vendors = None, {}
         try:
             jobs = tuple(job for job in self.deployment.jobs if not names or job.name in names)
             self._refuse_problems(job for job in jobs if job not in known)
-            found = tuple(self.context(job) for job in jobs)
-            whole = self.stamp().file == stamp.file
+            contexts = tuple(self.context(job) for job in jobs)
+            unchanged = self.fingerprint().file == fingerprint.file
         except BaseException:
             self._deployment, self._vendors = before
             raise
-        if not whole:
+        if not unchanged:
             self._deployment, self._vendors = before
             return None
-        return found
+        return contexts
 
-    def stamp(self) -> Stamp:
-        """Return what tells the jobs.yaml of now, and the secret files of the one in use, from others."""
+    def fingerprint(self) -> FileFingerprint:
+        """Return the fingerprint of jobs.yaml as it is now, and of the secret files in use."""
         secrets = secret_files(self._deployment.connections.values()) if self._deployment else ()
-        return stamp_of(self.settings.file, secrets)
+        return fingerprint_of(self.settings.file, secrets)
 
     def context(self, job: Job) -> JobContext:
-        """Return one job with its rules, its policy, its account and its vendor."""
+        """Return the context of a job: rules, policy, account and vendor."""
         connection = self.connection_of(job)
         rules = self.rules_of(job)
         if connection.name not in self._vendors:
@@ -266,114 +280,119 @@ class App:
             else:
                 base_url = connection.base_url
                 credentials = resolve_credentials(connection, os.environ, _read_secret)
-            self._vendors[connection.name] = _connector(rules)(
+            self._vendors[connection.name] = _connect_function(rules)(
                 rules,
                 base_url=base_url,
                 credentials=credentials,
                 ca_bundle=connection.ca_bundle,
                 clock=self.clock,
-                user_agent=f"lading/{__version__}",
+                user_agent=f"batchsync/{__version__}",
             )
         return JobContext(
             job=job,
             rules=rules,
-            policy=wished(rules.policy, connection),
-            identity=self.identity(job),
+            policy=with_overrides(rules.policy, connection),
+            account_id=self.account_id(job),
             vendor=self._vendors[connection.name],
         )
 
-    def identity(self, job: Job) -> str:
-        """Return a short name of the account and target that a job sends to. What one holds says nothing of another."""
+    def account_id(self, job: Job) -> str:
+        """Return a short id of the account and target that a job sends to. Each has its own baseline."""
         connection = self.connection_of(job)
         rules = self.rules_of(job)
         if self.settings.mocks:
             account = ["mocks", rules.name]
         else:
-            named = {name: text for name, text in connection.credentials.items() if name == rules.account_credential}
-            known = resolve_credentials(replace(connection, credentials=named), os.environ, _read_secret)
+            account_credentials = {
+                name: text for name, text in connection.credentials.items() if name == rules.account_credential
+            }
+            known = resolve_credentials(replace(connection, credentials=account_credentials), os.environ, _read_secret)
             account = [rules.name, connection.base_url.rstrip("/"), *known.values()]
-        what = json.dumps([account, sorted(rules.told_apart_by(job.target).items())])
-        return hashlib.sha256(what.encode()).hexdigest()[:16]
+        identity = json.dumps([account, sorted(rules.identity_fields(job.target).items())])
+        return sha256_of(identity.encode())[:16]
 
     def connection_of(self, job: Job) -> Connection:
-        """Return the connection that a job sends through."""
+        """Return the connection of a job."""
         return self.deployment.connections[job.connection]
 
     def rules_of(self, job: Job) -> VendorRules:
-        """Return the vendor that a job sends to."""
+        """Return the rules of a job's vendor."""
         return load_vendor(self.connection_of(job).vendor)
 
     def start_mocks(self, jobs: Sequence[Job]) -> BundledMocks:
-        """Start the bundled mocks of the vendors of these jobs, if none run yet, and take their time over.
+        """Start the bundled mocks of the jobs' vendors, unless they run; with `skip_poll_wait`, use their clock.
+
+        Returns:
+            The running mocks.
 
         Raises:
-            UsageError: when one of the vendors has no mock in the box.
-            EnvironmentProblem: when they do not start.
+            UsageError: If there is no bundled mock of a vendor.
+            UnavailableError: If the mocks do not start.
         """
         if self._mocks is None:
-            from lading.vendors.bundled import MockedTime, bundled_mocks, running_mocks  # noqa: PLC0415 - the same
+            from batchsync.vendors.bundled_mocks import MockedTime, bundled_mocks, running_mocks  # noqa: PLC0415 - the same
 
-            # The journal makes the state folder, and makes it private; the mocks' folder is in it.
-            self.journal  # noqa: B018 - opening it is what is wanted
+            # The journal creates the private state folder, which contains the mocks' folder.
+            self.journal  # noqa: B018 - opens the journal
             vendors = sorted({self.rules_of(job).name for job in jobs})
             folder = self.settings.state_folder / "vendors"
             if self.settings.mocks_at is not None:
                 self._mocks = running_mocks(self.settings.mocks_at)
             else:
                 self._mocks = self._resources.enter_context(bundled_mocks(vendors, folder, self.clock))
-            if self.settings.hurry:
+            if self.settings.skip_poll_wait:
                 self.clock = MockedTime(self._mocks, self.clock)
         return self._mocks
 
     def _lease(self, job: str) -> AbstractContextManager[object]:
-        from lading.journal import lease, this_process  # noqa: PLC0415 - see the top of this file
+        from batchsync.journal import lease, this_process  # noqa: PLC0415 - see the top of this file
 
         return lease(self.journal, self.settings.state_folder, job, this_process(), self.clock.now())
 
 
-def _with_results(job: Job, at: Callable[[str], str]) -> Job:
-    """Return the job with its answers, and those of another job that it reads, in the places that `at` gives."""
-    results = replace(job.results, path=at(job.results.path)) if job.results is not None else None
-    source = replace(job.source, path=at(job.source.path)) if job.source.job is not None else job.source
+def _with_results(job: Job, locate: Callable[[str], str]) -> Job:
+    """Return the job with the path of its results, and of results that it reads, replaced by `locate(path)`."""
+    results = replace(job.results, path=locate(job.results.path)) if job.results is not None else None
+    source = replace(job.source, path=locate(job.source.path)) if job.source.job is not None else job.source
     return replace(job, results=results, source=source)
 
 
-def _columnar(watcher: Watcher | None = None, threads: int | None = None) -> Columnar:
-    """Return the columnar path, imported once the library may be told what it may take of the machine."""
-    from lading.data import Columnar  # noqa: PLC0415 - see the top of this file
+def _data_engine(observer: Observer | None = None, threads: int | None = None) -> PolarsEngine:
+    """Return the data engine, imported after its libraries were configured."""
+    from batchsync.data import PolarsEngine  # noqa: PLC0415 - see the top of this file
 
-    return Columnar(watcher=watcher, threads=threads)
+    return PolarsEngine(observer=observer, threads=threads)
 
 
-def _against_source(job: Job, rules: VendorRules) -> tuple[Problem, ...]:
-    """Return what does not fit the source in a job of a file that has other problems, as far as it can be read."""
+def _source_problems(job: Job, rules: VendorRules) -> tuple[Problem, ...]:
+    """Return the mismatches of a job with its source, as far as it can be read, for a file that has other problems."""
     try:
-        return _columnar().check(job, rules)
-    except LadingError:
+        return _data_engine().check(job, rules)
+    except BatchsyncError:
         return ()
 
 
-def _connector(rules: VendorRules) -> Connect:
-    """Return who can speak to a vendor: our dialect when the spec says how, else the Python package it came with."""
-    point = vendor_entry_point(rules.name) if rules.dialect is None else None
-    if point is None:
-        from lading.vendors.client import connect  # noqa: PLC0415 - see the top of this file
+def _connect_function(rules: VendorRules) -> Connect:
+    """Return the client factory of a vendor: built-in if its spec has a dialect, else that of its Python package."""
+    entry_point = vendor_entry_point(rules.name) if rules.dialect is None else None
+    if entry_point is None:
+        from batchsync.vendors.client import connect  # noqa: PLC0415 - see the top of this file
 
         return connect
     try:
-        found: Connect = point.load()
+        connect_function: Connect = entry_point.load()
     except Exception as error:
-        raise EnvironmentProblem(
-            f"the package that speaks to {rules.name} cannot be used: {point.value}: {type(error).__name__}: {error}",
-            hint="this is a defect of that package; nothing was sent",
+        raise UnavailableError(
+            f"{rules.name}: cannot load the vendor package {entry_point.value}: {type(error).__name__}: {error}",
+            hint="report the defect to the maintainers of that package; nothing was sent",
         ) from error
-    return found
+    return connect_function
 
 
 def _read_secret(path: str) -> str:
-    """Return the text of a secret file."""
+    """Return the contents of a secret file."""
     with Path(path).open(encoding="utf-8") as file:
-        text = file.read(_SECRET_MAX + 1)
-    if len(text) > _SECRET_MAX:
+        text = file.read(_MAX_SECRET_CHARS + 1)
+    if len(text) > _MAX_SECRET_CHARS:
         raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
     return text

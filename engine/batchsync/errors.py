@@ -1,7 +1,6 @@
-"""Errors by consequence: each says what went wrong, what to do next, and with which code the process ends.
+"""Errors by consequence: each has a message, a hint (the next command) and the exit code of the process.
 
-They know nothing of YAML, HTTP or SQLite; whoever raises one puts the words in. No row value, secret or signed
-query string belongs in a message.
+Messages must not contain row values, secrets or signed query strings.
 """
 
 from __future__ import annotations
@@ -15,36 +14,36 @@ if TYPE_CHECKING:
 
 
 class ExitCode(IntEnum):
-    """How the process ends (DESIGN.md section 8). `meaning` says it in a few words."""
+    """Exit codes of the process (DESIGN.md section 8), each with its `meaning`."""
 
     meaning: str
 
-    DONE = 0, "done and settled, or nothing to do"
+    DONE = 0, "settled, or nothing to do"
     UNEXPECTED = 1, "unexpected error"
     INVALID = 2, "usage or spec invalid"
-    ENVIRONMENT = 3, "environment: vendor, source, disk or secret store unreachable; or a batch waits for you"
-    REJECTS = 4, "settled with more invalid or rejected records than the budget allows, or with unknown ones"
-    UNSETTLED = 5, "not settled yet: run `lading resume`, or `lading sync` if preparing was cut short"
-    HELD = 6, "held by a guard: needs `lading approve`"
+    ENVIRONMENT = 3, "environment: vendor, source, disk or secret store unreachable; or a batch needs attention"
+    REJECTS = 4, "settled, with more invalid or rejected rows than the budget allows, or with unknown outcomes"
+    UNSETTLED = 5, "not settled yet: run `batchsync resume`, or `batchsync sync` if preparation was aborted"
+    AWAITING_APPROVAL = 6, "awaiting approval: run `batchsync approve`"
     LOCKED = 7, "locked by another process, or plan stale"
     INTERRUPTED = 130, "interrupted by SIGINT, state saved"
     TERMINATED = 143, "terminated by SIGTERM, state saved"
 
     def __new__(cls, value: int, meaning: str) -> Self:
-        """Make a member that is its number and knows its meaning."""
+        """Create a member with its number and meaning."""
         member = int.__new__(cls, value)
         member._value_ = value
         member.meaning = meaning
         return member
 
 
-class LadingError(Exception):
-    """Something lading can name. `hint` is the next thing to do, and `exit_code` how the process ends."""
+class BatchsyncError(Exception):
+    """Base of all expected errors. `hint` is the next command to run, `exit_code` that of the process."""
 
     exit_code: ExitCode = ExitCode.UNEXPECTED
 
     def __init__(self, message: str, *, hint: str = "") -> None:
-        """Keep the message for the person and the hint for the line below it."""
+        """Store the message and the hint, which is printed on the line below it."""
         super().__init__(message)
         self.message = message
         self.hint = hint
@@ -52,10 +51,10 @@ class LadingError(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Problem:
-    """One thing wrong in a file that a person wrote, with the place and the way out.
+    """A problem in a file that a person wrote, with its location and suggested correction.
 
-    `line` and `column` count from 1; 0 means that the place is not known. `source_line` is the line itself.
-    `code` is a stable dotted word such as `spec.unknown_key`.
+    `line` and `column` count from 1; 0 means that the location is unknown. `source_line` is the line itself. `code` is
+    a stable dotted identifier such as `spec.unknown_key`.
     """
 
     code: str
@@ -68,84 +67,84 @@ class Problem:
     suggestion: str = ""
 
 
-class SpecError(LadingError):
-    """jobs.yaml or a vendor spec is wrong. It carries every problem found, not the first."""
+class SpecError(BatchsyncError):
+    """jobs.yaml or a vendor spec is invalid. Carries every problem found, not only the first."""
 
     exit_code = ExitCode.INVALID
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
-        """Keep all problems, in the order of the file."""
+        """Store all problems, in the order of the file."""
         count = len(problems)
         super().__init__(f"{count} problem{'s' if count != 1 else ''} in the spec", hint="")
         self.problems = problems
 
 
-class UsageError(LadingError):
-    """The command line asks for something that is not there."""
+class UsageError(BatchsyncError):
+    """The command line names something that does not exist or is not possible."""
 
     exit_code = ExitCode.INVALID
 
 
-class SourceError(LadingError):
-    """The source cannot be read as declared: absent, truncated, wrongly encoded, or not what its name says."""
+class SourceError(BatchsyncError):
+    """The source cannot be read as declared: missing, truncated, wrongly encoded, or of another format."""
 
     exit_code = ExitCode.ENVIRONMENT
 
 
-class EnvironmentProblem(LadingError):  # noqa: N818 - "EnvironmentError" is taken by the standard library
-    """The disk, a secret or the vendor cannot be reached now."""
+class UnavailableError(BatchsyncError):
+    """The disk, a secret or the vendor is not reachable now."""
 
     exit_code = ExitCode.ENVIRONMENT
 
 
-class StateError(LadingError):
-    """The state folder cannot be trusted: damaged, of a newer lading, or written by somebody else."""
+class StateError(BatchsyncError):
+    """The state folder cannot be trusted: damaged, of a newer batchsync, or written by another program."""
 
     exit_code = ExitCode.ENVIRONMENT
 
 
-class LockedError(LadingError):
-    """Another process runs this job, or took the job over while we were away."""
+class LockedError(BatchsyncError):
+    """Another process runs this job, or took over its lease."""
 
     exit_code = ExitCode.LOCKED
 
 
-class VendorFailure(Exception):  # noqa: N818 - the three kinds below are events of DESIGN.md section 4, not errors
-    """A vendor call that did not give its answer. The three kinds below are all there are."""
+class VendorError(Exception):
+    """A vendor call failed. Its three kinds are the subclasses below."""
 
     def __init__(self, reason: str) -> None:
-        """Keep the reason, in words that carry no secret and no signed query string."""
+        """Store the reason, which must not contain secrets or signed query strings."""
         super().__init__(reason)
         self.reason = reason
 
 
-class DidNotHappen(VendorFailure):
-    """Surely not done: no connection, or a refusal that proves it. Try again, not before `retry_at` if that is given.
+class RetryableError(VendorError):
+    """The request surely had no effect: no connection, or a refusal that proves it. Retry after `retry_at`.
 
-    A 429 or 503 proves it for a question alone. A call whose repetition could hurt needs a documented body.
+    A 429 or 503 proves it for a read only. A call whose repetition could do harm needs a documented body.
     """
 
     def __init__(self, reason: str, *, retry_at: datetime | None = None) -> None:
-        """Keep the moment that the vendor named, if it named one."""
+        """Store the time before which the vendor asked not to retry, if any."""
         super().__init__(reason)
         self.retry_at = retry_at
 
 
-class Unclear(VendorFailure):
-    """The request left and no usable answer came: it may have been done. Ask before repeating.
+class AmbiguousOutcomeError(VendorError):
+    """The request was sent and got no usable response: it may have had an effect. Query the vendor first.
 
-    Nothing is asked before `retry_at`, if the answer named a moment (Retry-After).
+    No query is sent before `retry_at`, if the response named it (Retry-After).
     """
 
     def __init__(self, reason: str, *, retry_at: datetime | None = None) -> None:
-        """Keep the moment that the answer named, if it named one."""
+        """Store the time before which the vendor asked not to query, if any."""
         super().__init__(reason)
         self.retry_at = retry_at
 
 
-class Permanent(VendorFailure):
-    """The vendor said no, and asking again unchanged will not help. A person must look."""
+class PermanentError(VendorError):
+    """The vendor refused the request, and repeating it unchanged will not help. A person must act."""
 
 
-class SlotGone(Permanent):
-    """The slot can no longer take the file: its URL expired. An earlier request may have stored it all the same."""
+class AllocationExpiredError(PermanentError):
+    """The allocation can no longer take the file: its URL expired. An earlier request may have stored it."""

@@ -1,8 +1,8 @@
-"""SIGINT and SIGTERM, made safe: at once while nothing is at stake, after the current call while something is.
+"""Safe handling of SIGINT and SIGTERM: immediate, or after the current call if its result must be journaled.
 
-A call that takes longer than `CALL_GRACE` is cut: what was announced stays in doubt, and the next process asks
-before it repeats anything. What cannot be cut, native code on a great source, ends with the process after `END_GRACE`;
-a second signal ends it at once. Even that loses nothing, as `kill -9` does not. It knows no job.
+A call that takes longer than `CALL_GRACE` is interrupted: its batch stays in doubt, and the next process queries
+the vendor before it repeats anything. Native code cannot be interrupted; the process exits after `END_GRACE`, or at a
+second signal. As after `kill -9`, no state is lost.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import threading
 from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
-from lading.errors import ExitCode
+from batchsync.errors import ExitCode
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,46 +22,46 @@ if TYPE_CHECKING:
     from types import FrameType
 
 _EXIT_CODES = {signal.SIGINT: ExitCode.INTERRUPTED, signal.SIGTERM: ExitCode.TERMINATED}
-#: Seconds that a call to a vendor gets to come to its end after a signal.
+#: Seconds that a vendor call may continue after a signal.
 CALL_GRACE = 1.0
-#: Seconds after which the process ends, whatever it is doing.
+#: Seconds after which the process exits in any case.
 END_GRACE = 1.8
-SAID = "interrupted; state saved"
-NEXT = "the same command goes on where it was; `lading resume` only ends what is under way"
+SIGNAL_NOTICE = "interrupted; state saved"
+NEXT_COMMAND = "run the same command to continue, or `batchsync resume` to finish only what is in flight"
 
 
 class Interrupted(BaseException):
-    """Somebody wants this process to end. Everything that must be remembered is."""
+    """The process was asked to end. Everything that must be journaled is."""
 
     def __init__(self, exit_code: ExitCode) -> None:
-        """Keep how the process is to end."""
+        """Store the exit code."""
         super().__init__(exit_code)
         self.exit_code = exit_code
 
 
 class Interrupts:
-    """Turns the two signals into `Interrupted`: not before the shield is lowered, unless that takes too long."""
+    """Translation of SIGINT and SIGTERM into `Interrupted`, delayed by a shield for at most `CALL_GRACE`."""
 
     def __init__(self) -> None:
-        """Begin with no signal seen and no shield raised."""
-        self._wanted: ExitCode | None = None
+        """Start without a signal and without a shield."""
+        self._exit_code: ExitCode | None = None
         self._shields = 0
-        self._late = False
-        self._never = threading.Event()
+        self._grace_expired = False
+        self._sleep_event = threading.Event()
 
     def install(self) -> None:
-        """Take the signals over for this process. Main thread only."""
+        """Install the signal handlers of this process. Main thread only."""
         for number in _EXIT_CODES:
             signal.signal(number, self._on_signal)
         signal.signal(signal.SIGALRM, self._on_alarm)
-        ears, mouth = os.pipe()
-        os.set_blocking(mouth, False)
-        signal.set_wakeup_fd(mouth, warn_on_full_buffer=False)
-        threading.Thread(target=_end_for_certain, args=(ears,), name="lading-interrupts", daemon=True).start()
+        read_fd, write_fd = os.pipe()
+        os.set_blocking(write_fd, False)
+        signal.set_wakeup_fd(write_fd, warn_on_full_buffer=False)
+        threading.Thread(target=_watch_signals, args=(read_fd,), name="batchsync-interrupts", daemon=True).start()
 
     @contextmanager
     def shield(self) -> Iterator[None]:
-        """Delay an interruption to the end of this block, or to the end of `CALL_GRACE`."""
+        """Delay an interruption to the end of this block, for at most `CALL_GRACE`."""
         self._shields += 1
         try:
             yield
@@ -70,49 +70,53 @@ class Interrupts:
             self.check()
 
     def check(self) -> None:
-        """Raise Interrupted if somebody asked and no shield is raised, or one was for too long."""
-        if self._wanted is not None and (self._shields == 0 or self._late):
-            # Python gives its handlers up as it ends: an alarm would then kill the process without a word.
+        """Raise if a signal arrived and may interrupt now.
+
+        Raises:
+            Interrupted: If a signal arrived and no shield is held, or the grace time of a shield has expired.
+        """
+        if self._exit_code is not None and (self._shields == 0 or self._grace_expired):
+            # Python removes its handlers at exit: an alarm would then kill the process without a message.
             signal.setitimer(signal.ITIMER_REAL, 0)
-            raise Interrupted(self._wanted)
+            raise Interrupted(self._exit_code)
 
     def wait(self, duration: timedelta) -> None:
-        """Wait, or be interrupted by a signal."""
+        """Wait for a duration, or until a signal interrupts."""
         self.check()
-        self._never.wait(max(0.0, duration.total_seconds()))
+        self._sleep_event.wait(max(0.0, duration.total_seconds()))
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        if self._wanted is not None:
+        if self._exit_code is not None:
             os._exit(_EXIT_CODES[signal.Signals(number)])
-        self._wanted = _EXIT_CODES[signal.Signals(number)]
+        self._exit_code = _EXIT_CODES[signal.Signals(number)]
         signal.setitimer(signal.ITIMER_REAL, CALL_GRACE)
         self.check()
 
     def _on_alarm(self, _number: int, _frame: FrameType | None) -> None:
         if self._shields:
-            self._late = True
+            self._grace_expired = True
             self.check()
 
 
-def _end_for_certain(ears: int) -> None:
-    """End the process some time after the first signal, or at the second.
+def _watch_signals(read_fd: int) -> None:
+    """Exit the process `END_GRACE` seconds after the first signal, or at the second.
 
     Python runs a handler between two instructions of the main thread, which may be in native code for long. The system
     writes the number of each signal into this pipe at once.
     """
-    code = _next_code(ears)
-    second = select.select([ears], [], [], END_GRACE)[0]
-    while second and os.read(ears, 1)[0] not in _EXIT_CODES:
-        second = select.select([ears], [], [], END_GRACE - CALL_GRACE)[0]
-    if not second:
+    code = _read_exit_code(read_fd)
+    readable = select.select([read_fd], [], [], END_GRACE)[0]
+    while readable and os.read(read_fd, 1)[0] not in _EXIT_CODES:
+        readable = select.select([read_fd], [], [], END_GRACE - CALL_GRACE)[0]
+    if not readable:
         with suppress(OSError):
-            os.write(2, f"error: {SAID}\nnext: {NEXT}\n".encode())
+            os.write(2, f"error: {SIGNAL_NOTICE}\nnext: {NEXT_COMMAND}\n".encode())
     os._exit(code)
 
 
-def _next_code(ears: int) -> ExitCode:
-    """Return how the process is to end, when the first of the two signals has come."""
+def _read_exit_code(read_fd: int) -> ExitCode:
+    """Wait for the first of the two signals and return its exit code."""
     while True:
-        number = os.read(ears, 1)[0]
+        number = os.read(read_fd, 1)[0]
         if number in _EXIT_CODES:
             return _EXIT_CODES[signal.Signals(number)]

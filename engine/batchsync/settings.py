@@ -1,4 +1,4 @@
-"""How this process is set up: flags first, then `LADING_*` variables, then defaults. It reads no file itself."""
+"""Settings of this process: flags first, then `BATCHSYNC_*` variables, then defaults. Reads no file."""
 
 from __future__ import annotations
 
@@ -12,48 +12,50 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class Settings(BaseSettings):
-    """Where jobs.yaml and the state folder are, and whether the bundled mocks stand in for the vendors."""
+    """Paths of jobs.yaml and the state folder, resource limits, and whether the bundled mocks replace the vendors."""
 
     model_config = SettingsConfigDict(
-        env_prefix="LADING_", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
+        env_prefix="BATCHSYNC_", env_ignore_empty=True, extra="ignore", frozen=True, hide_input_in_errors=True
     )
 
     file: Path = Field(default=Path("jobs.yaml"), description="the jobs file")
-    state: Path | None = Field(default=None, description="the state folder; default: .lading beside the jobs file")
-    mocks: bool = Field(default=False, description="let the bundled mocks stand in for every vendor")
+    state: Path | None = Field(default=None, description="the state folder; default: .batchsync beside the jobs file")
+    mocks: bool = Field(default=False, description="use the bundled mocks instead of the vendors")
     mocks_at: Path | None = Field(
-        default=None, description="the ready file of mocks that already run (`lading mocks serve`); says `mocks` too"
+        default=None, description="ready file of running mocks (`batchsync mocks serve`); implies `mocks`"
     )
-    threads: int | None = Field(default=None, ge=1, le=256, description="how many threads prepare; over jobs.yaml")
+    threads: int | None = Field(
+        default=None, ge=1, le=256, description="number of threads for preparation; overrides jobs.yaml"
+    )
     memory: Literal["small", "normal"] | None = Field(
-        default=None, description="small prepares with one thread and little memory; over jobs.yaml"
+        default=None, description="small: prepare with one thread and little memory; overrides jobs.yaml"
     )
-    hurry: bool = Field(default=True, description="with mocks: let their clock jump instead of waiting")
+    skip_poll_wait: bool = Field(default=True, description="with mocks: advance their clock instead of waiting")
 
     @model_validator(mode="before")
     @classmethod
-    def _mocks_where_they_are(cls, given: dict[str, Any]) -> dict[str, Any]:
-        """Whoever says where mocks are means them: nothing may go to a vendor by mistake."""
-        return {"mocks": True} | given if given.get("mocks_at") is not None else given
+    def _imply_mocks(cls, values: dict[str, Any]) -> dict[str, Any]:
+        """Return the values with `mocks` implied by `mocks_at`, so that nothing is sent to a real vendor by mistake."""
+        return {"mocks": True} | values if values.get("mocks_at") is not None else values
 
     @cached_property
     def state_folder(self) -> Path:
-        """Return the state folder. Runs against the mocks have one of their own: they prove nothing to a vendor.
+        """Return the state folder. Runs against mocks have a separate folder: what they deliver reaches no vendor.
 
-        It stays where it is for as long as these settings do, wherever a link to the jobs file leads meanwhile.
+        Cached, so that the folder does not change if a link to the jobs file does.
         """
-        base = self.state or self.file.resolve().parent / ".lading"
+        base = self.state or self.file.resolve().parent / ".batchsync"
         return base / "mocks" if self.mocks else base
 
-    def results_at(self, path: str) -> str:
-        """Return where the answers for a `results: path:` go: there, but what mocks invent below their state folder.
+    def results_path(self, path: str) -> str:
+        """Return where the results of `results: path:` are written: there, or below the state folder with mocks.
 
         Args:
-            path: absolute, as compiled from jobs.yaml. No two paths come to share a place.
+            path: Absolute path, as compiled from jobs.yaml. Different paths have different results.
         """
         if not self.mocks:
             return path
-        folder, meant = Path(os.path.normpath(self.file.absolute())).parent, Path(path)
-        if meant.is_relative_to(folder):
-            return str(self.state_folder / "results" / meant.relative_to(folder))
-        return str(self.state_folder / "results-elsewhere" / meant.relative_to(meant.anchor))
+        folder, results = Path(os.path.normpath(self.file.absolute())).parent, Path(path)
+        if results.is_relative_to(folder):
+            return str(self.state_folder / "results" / results.relative_to(folder))
+        return str(self.state_folder / "results-elsewhere" / results.relative_to(results.anchor))

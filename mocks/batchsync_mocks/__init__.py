@@ -1,11 +1,11 @@
-"""The vendors' side of the story: mocks of asynchronous file-batch vendors over real HTTP.
+"""Mocks of asynchronous file-batch vendors, served over real HTTP.
 
-They know nothing of lading and are usable without it:
+They are usable without batchsync:
 
-    with lading_mocks.serve(["motorweb-bdp"], profile="flaky", seed=7) as mock:
-        ...  # talk to mock.url with mock.credentials("motorweb-bdp")
-        mock.advance(900)
-        print(mock.ledger("motorweb-bdp"))
+with batchsync_mocks.serve(["motorweb-bdp"], profile="flaky", seed=7) as mock:
+    ...  # send requests to mock.url with mock.credentials("motorweb-bdp")
+    mock.advance(900)
+    print(mock.ledger("motorweb-bdp"))
 """
 
 from __future__ import annotations
@@ -14,15 +14,15 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lading_mocks.books import assert_books_balance
-    from lading_mocks.clock import Clock
-    from lading_mocks.faults import Fault
-    from lading_mocks.motorweb.switches import MotorwebSwitches
-    from lading_mocks.running import Running, VendorMock
-    from lading_mocks.serving import VENDORS, serve
-    from lading_mocks.sitecore.switches import SitecoreSwitches
+    from batchsync_mocks.clock import Clock
+    from batchsync_mocks.faults import Fault
+    from batchsync_mocks.ledger_check import assert_matches_ledger
+    from batchsync_mocks.motorweb.switches import MotorwebSwitches
+    from batchsync_mocks.running import Running, VendorMock
+    from batchsync_mocks.serving import VENDORS, serve
+    from batchsync_mocks.sitecore.switches import SitecoreSwitches
 
-_HOMES = {
+_MODULES = {
     "VENDORS": "serving",
     "Clock": "clock",
     "Fault": "faults",
@@ -30,7 +30,7 @@ _HOMES = {
     "Running": "running",
     "SitecoreSwitches": "sitecore.switches",
     "VendorMock": "running",
-    "assert_books_balance": "books",
+    "assert_matches_ledger": "ledger_check",
     "serve": "serving",
 }
 __all__ = [
@@ -41,14 +41,18 @@ __all__ = [
     "Running",
     "SitecoreSwitches",
     "VendorMock",
-    "assert_books_balance",
+    "assert_matches_ledger",
     "serve",
 ]
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for when it is asked for, so that the pytest plugin costs nothing to who does not use it."""
-    if name not in _HOMES:
+    """Return a public name, imported on first access, so that loading the pytest plugin stays fast.
+
+    Raises:
+        AttributeError: If there is no such name.
+    """
+    if name not in _MODULES:
         msg = f"module {__name__!r} has no attribute {name!r}"
         raise AttributeError(msg)
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

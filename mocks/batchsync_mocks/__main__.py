@@ -1,7 +1,4 @@
-"""`python -m lading_mocks`: serve mocks until told to stop.
-
-It does not know the vendors; it only reads arguments, writes the ready file and waits.
-"""
+"""`python -m batchsync_mocks`: serve mocks until a signal or the end of standard input stops them."""
 
 from __future__ import annotations
 
@@ -16,114 +13,128 @@ import threading
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lading_mocks import disk, profiles
-from lading_mocks.clock import Clock
-from lading_mocks.motorweb.switches import MotorwebSwitches
-from lading_mocks.serving import VENDORS, serve
-from lading_mocks.sitecore.switches import SitecoreSwitches
-from lading_mocks.switches import table
+from batchsync_mocks import disk, profiles
+from batchsync_mocks.clock import Clock
+from batchsync_mocks.motorweb.switches import MotorwebSwitches
+from batchsync_mocks.serving import VENDORS, serve
+from batchsync_mocks.sitecore.switches import SitecoreSwitches
+from batchsync_mocks.switches import describe
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lading_mocks.running import Running
+    from batchsync_mocks.running import Running
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Serve until SIGTERM, SIGINT, or with `--exit-with-stdin` the end of standard input; gives the exit code."""
-    wish = _parser().parse_args(arguments)
-    if wish.list:
-        sys.stdout.write(_listed())
+    """Serve until SIGTERM, SIGINT or, with `--exit-with-stdin`, the end of standard input.
+
+    Returns:
+        Exit code: 0, 2 for invalid options, or 3 for an error of the machine.
+    """
+    options = _parser().parse_args(arguments)
+    if options.list:
+        sys.stdout.write(_profiles_and_switches())
         return 0
     stop = threading.Event()
-    for wanted in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(wanted, lambda *_: stop.set())
+    for signal_number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(signal_number, lambda *_: stop.set())
     try:
-        _keep_what_is_there(wish)
-        clock = Clock(wish.clock, frozen=wish.frozen, rate=wish.rate, auto=wish.auto)
+        _check_overwrite(options)
+        clock = Clock(options.clock, frozen=options.frozen, rate=options.rate, auto=options.auto)
         running = serve(
-            wish.vendors or tuple(VENDORS),
-            host=wish.host,
-            port=wish.port,
-            state_dir=wish.state_dir,
-            https=wish.https or wish.https_only,
+            options.vendors or tuple(VENDORS),
+            host=options.host,
+            port=options.port,
+            state_dir=options.state_dir,
+            https=options.https or options.https_only,
             clock=clock,
-            seed=wish.seed,
-            profile=wish.profile,
-            switches=_switches(wish.switch),
+            seed=options.seed,
+            profile=options.profile,
+            switches=_switches(options.switch),
         )
     except (OSError, ValueError) as error:
-        return _not_served(error)
+        return _report_error(error)
     with running:
         try:
-            _announce(running, wish)
+            _write_ready(running, options)
         except OSError as error:
-            return _not_served(error)
-        if wish.exit_with_stdin:
-            threading.Thread(target=_outlive_nobody, args=(stop,), daemon=True).start()
+            return _report_error(error)
+        if options.exit_with_stdin:
+            threading.Thread(target=_stop_at_end_of_stdin, args=(stop,), daemon=True).start()
         stop.wait()
     return 0
 
 
-def _not_served(error: OSError | ValueError) -> int:
-    """Say why nothing is served; gives 2 for a wish that makes no sense, 3 when the machine does not allow it."""
-    sys.stderr.write(f"lading_mocks: {error}\n")
+def _report_error(error: OSError | ValueError) -> int:
+    """Print an error that prevents serving; return 2 for invalid options, 3 for an error of the machine."""
+    sys.stderr.write(f"batchsync_mocks: {error}\n")
     return 3 if isinstance(error, OSError) else 2
 
 
-def _announce(running: Running, wish: argparse.Namespace) -> None:
-    said = running.ready()
-    if wish.ca_out is not None and running.ca is not None:
-        shutil.copyfile(running.ca, wish.ca_out)
-        said["ca"] = str(wish.ca_out.resolve())
-    if wish.ready_file is not None:
-        disk.write_json(wish.ready_file, said)
-    sys.stdout.write(json.dumps(said) + "\n")
+def _write_ready(running: Running, options: argparse.Namespace) -> None:
+    """Print the ready information, and write the ready file and the certificate if requested."""
+    ready = running.ready()
+    if options.ca_out is not None and running.ca is not None:
+        shutil.copyfile(running.ca, options.ca_out)
+        ready["ca"] = str(options.ca_out.resolve())
+    if options.ready_file is not None:
+        disk.write_json(options.ready_file, ready)
+    sys.stdout.write(json.dumps(ready) + "\n")
     sys.stdout.flush()
 
 
-def _keep_what_is_there(wish: argparse.Namespace) -> None:
-    """Replace files of an earlier start, and no others.
+def _check_overwrite(options: argparse.Namespace) -> None:
+    """Check that the files to be written are absent or were written by an earlier start.
 
     Raises:
-        ValueError: something else stands where a file is to be written.
+        ValueError: If another file exists at a path that is to be written.
     """
-    for file, marks in ((wish.ready_file, (b'"vendors"', b'"clock_url"')), (wish.ca_out, (b"-----BEGIN CERTIFICATE",))):
+    for file, markers in (
+        (options.ready_file, (b'"vendors"', b'"clock_url"')),
+        (options.ca_out, (b"-----BEGIN CERTIFICATE",)),
+    ):
         if file is None or not os.path.lexists(file):
             continue
         content = file.read_bytes() if file.is_file() else None
-        if content is None or (content and not all(mark in content for mark in marks)):
-            msg = f"{file} is already there and none of ours; nothing was written. Name another file."
+        if content is None or (content and not all(marker in content for marker in markers)):
+            msg = f"{file} already exists and was not written by the mocks; nothing was written. Name another file."
             raise ValueError(msg)
 
 
-def _switches(given: Sequence[str]) -> dict[str, dict[str, Any]]:
-    found: dict[str, dict[str, Any]] = {}
-    for one in given:
-        place, equals, text = one.partition("=")
-        vendor, dot, name = place.partition(".")
+def _switches(assignments: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """Return the switches set on the command line, by vendor and name."""
+    switches: dict[str, dict[str, Any]] = {}
+    for assignment in assignments:
+        target, equals, text = assignment.partition("=")
+        vendor, dot, name = target.partition(".")
         if not equals or not dot:
-            msg = f"{one[:60]!r} turns no switch; write it like sitecore-cdp.allocate_status=201."
+            msg = f"{assignment[:60]!r} sets no switch; write it like sitecore-cdp.allocate_status=201."
             raise ValueError(msg)
         try:
             value = json.loads(text)
         except ValueError:
             value = text
-        found.setdefault(vendor, {})[name] = value
-    return found
+        switches.setdefault(vendor, {})[name] = value
+    return switches
 
 
-def _listed() -> str:
+def _profiles_and_switches() -> str:
+    """Return the text of `--list`."""
     lines = ["profiles:"]
     lines += [f"  {name}: {profiles.profile(name).about}" for name in profiles.names()]
-    for vendor, kind in (("motorweb-bdp", MotorwebSwitches), ("sitecore-cdp", SitecoreSwitches)):
+    for vendor, switches_type in (("motorweb-bdp", MotorwebSwitches), ("sitecore-cdp", SitecoreSwitches)):
         lines.append(f"switches of {vendor}:")
-        lines += [f"  {name}={default} ({takes}): {says}" for name, default, takes, says in table(kind)]
+        lines += [
+            f"  {name}={default} ({values}): {description}"
+            for name, default, values, description in describe(switches_type)
+        ]
     return "\n".join(lines) + "\n"
 
 
-def _outlive_nobody(stop: threading.Event) -> None:
-    # The pipe closes when the parent ends, however it ends.
+def _stop_at_end_of_stdin(stop: threading.Event) -> None:
+    """Set the event when standard input ends."""
+    # The pipe closes when the parent process ends, even after a kill.
     with contextlib.suppress(OSError):
         while os.read(0, 4096):
             pass
@@ -131,25 +142,28 @@ def _outlive_nobody(stop: threading.Event) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m lading_mocks", description="Serve mocks of file-batch vendors.")
+    """Return the parser of the command line."""
+    parser = argparse.ArgumentParser(prog="python -m batchsync_mocks", description="Serve mocks of file-batch vendors.")
     add = parser.add_argument
-    add("vendors", nargs="*", metavar="vendor", help=f"which to serve (default: all): {', '.join(VENDORS)}")
+    add("vendors", nargs="*", metavar="vendor", help=f"vendors to serve (default: all): {', '.join(VENDORS)}")
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     add("--port", type=int, default=0, help="port of the first vendor, the others follow; 0: any (default)")
-    add("--state-dir", type=Path, help="folder to go on from and to remember in (default: a temporary one)")
+    add("--state-dir", type=Path, help="folder to keep state in and to resume from (default: a temporary one)")
     add("--ready-file", type=Path, help="write addresses and credentials here, as JSON, once all ports are open")
-    add("--https", action="store_true", help="serve HTTPS with a certificate authority made for the purpose")
+    add(
+        "--https", action="store_true", help="serve HTTPS with a generated certificate authority; plain HTTP is refused"
+    )
     add("--ca-out", type=Path, help="with --https: copy the authority's certificate here")
     add("--exit-with-stdin", action="store_true", help="stop when standard input ends")
-    add("--https-only", action="store_true", help="the same, said in the words of the vendors: plain HTTP is refused")
-    add("--seed", type=int, help="the same ids, tokens and faults in every run")
-    add("--profile", action="append", default=[], help="a fault profile or a .yaml file of one; may be repeated")
-    add("--switch", action="append", default=[], metavar="VENDOR.NAME=VALUE", help="turn a switch; may be repeated")
-    add("--list", action="store_true", help="list the profiles and the switches, and serve nothing")
-    add("--clock", help="where the clock starts, like 2026-01-31T09:30:00Z (default: real time)")
-    add("--frozen", action="store_true", help="let the clock stand still until it is advanced")
-    add("--auto", action="store_true", help="let the clock jump to the next change whenever a batch is asked for")
-    add("--rate", type=float, default=1.0, help="virtual seconds in one real second (default: 1)")
+    add("--https-only", action="store_true", help="alias of --https")
+    add("--seed", type=int, help="seed of ids, tokens and faults, for repeatable runs")
+    add("--profile", action="append", default=[], help="a fault profile, or the path of a .yaml file; may be repeated")
+    add("--switch", action="append", default=[], metavar="VENDOR.NAME=VALUE", help="set a switch; may be repeated")
+    add("--list", action="store_true", help="list profiles and switches, and exit")
+    add("--clock", help="start of the clock, like 2026-01-31T09:30:00Z (default: real time)")
+    add("--frozen", action="store_true", help="stop the clock until it is advanced")
+    add("--auto", action="store_true", help="advance the clock to the next status change whenever a batch is polled")
+    add("--rate", type=float, default=1.0, help="virtual seconds per real second (default: 1)")
     return parser
 
 

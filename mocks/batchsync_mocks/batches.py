@@ -1,7 +1,4 @@
-"""What any vendor of file batches remembers: batches, what was uploaded to them, and what came of them.
-
-It does not know files, sockets or clocks, nor what a vendor calls its states.
-"""
+"""Batches of a mocked vendor: their uploads, their outcomes, and a table of them by id."""
 
 from __future__ import annotations
 
@@ -11,7 +8,15 @@ from typing import Any
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Upload:
-    """One whole file that arrived: its number within the batch, its place in the order of all uploads, its bytes."""
+    """A complete upload.
+
+    Attributes:
+        number: Number within the batch, from 1.
+        sequence: Number among all uploads of the vendor, from 1.
+        size: Size in bytes.
+        md5: MD5 in lower-case hex; empty if it was not computed.
+        at: Time of arrival, in epoch seconds.
+    """
 
     number: int
     sequence: int
@@ -21,77 +26,85 @@ class Upload:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """What came of the file: its place in the order of processing, when, a word for it, and counted rows."""
+class BatchOutcome:
+    """Outcome of a batch.
+
+    Attributes:
+        number: Number in the order of processing, from 1.
+        at: Time of the outcome, in epoch seconds.
+        status: Vendor status.
+        counts: Row counts by the vendor's name for them.
+        note: Reason, if the file was not processed.
+    """
 
     number: int
     at: float
-    word: str
+    status: str
     counts: dict[str, int] = field(default_factory=dict)
     note: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """One batch. `facts` is what the customer said and what the vendor noted, as JSON; moments are epoch seconds."""
+    """A batch. `details` is vendor-specific JSON: request fields and notes. Times are in epoch seconds."""
 
     id: str
     number: int
     reference: str
     created: float
-    facts: dict[str, Any]
+    details: dict[str, Any]
     upload: Upload | None = None
     uploads: int = 0
     cancelled: float | None = None
-    outcome: Outcome | None = None
+    outcome: BatchOutcome | None = None
 
     def as_json(self) -> dict[str, Any]:
-        """Give the batch as a JSON snapshot."""
+        """Return the batch as a JSON object."""
         return asdict(self)
 
     @classmethod
-    def from_json(cls, kept: dict[str, Any]) -> Batch:
-        """Read a snapshot back."""
-        upload, outcome = kept["upload"], kept["outcome"]
-        rest = {name: value for name, value in kept.items() if name not in {"upload", "outcome"}}
+    def from_json(cls, saved: dict[str, Any]) -> Batch:
+        """Return a batch built from its JSON object."""
+        upload, outcome = saved["upload"], saved["outcome"]
+        rest = {name: value for name, value in saved.items() if name not in {"upload", "outcome"}}
         return cls(
             **rest,
             upload=Upload(**upload) if upload else None,
-            outcome=Outcome(**outcome) if outcome else None,
+            outcome=BatchOutcome(**outcome) if outcome else None,
         )
 
 
-class World:
-    """All batches of one vendor, in the order of their creation."""
+class BatchTable:
+    """All batches of a vendor, in order of creation."""
 
     def __init__(self, batches: list[Batch]) -> None:
-        """Start from what was remembered."""
+        """Create the table from saved batches."""
         self._batches = {batch.id: batch for batch in sorted(batches, key=lambda batch: batch.number)}
 
     def put(self, batch: Batch) -> None:
-        """Add a batch, or replace the one of the same id."""
+        """Add a batch, or replace the batch of the same id."""
         self._batches[batch.id] = batch
 
     def get(self, batch_id: str) -> Batch | None:
-        """Find a batch by its id."""
+        """Return a batch by id, or None."""
         return self._batches.get(batch_id)
 
     def all(self) -> list[Batch]:
-        """List the batches, oldest first."""
+        """Return the batches, oldest first."""
         return list(self._batches.values())
 
     def next_number(self) -> int:
-        """Give the number of the next batch, from 1."""
+        """Return the number of the next batch, from 1."""
         return max((batch.number for batch in self._batches.values()), default=0) + 1
 
     def next_upload(self) -> int:
-        """Give the place of the next upload in the order of all uploads, from 1."""
+        """Return the sequence number of the next upload, from 1."""
         return max((b.upload.sequence for b in self._batches.values() if b.upload), default=0) + 1
 
     def next_outcome(self) -> int:
-        """Give the place of the next processed batch in the order of processing, from 1."""
+        """Return the processing number of the next outcome, from 1."""
         return max((b.outcome.number for b in self._batches.values() if b.outcome), default=0) + 1
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all batches."""
         self._batches.clear()

@@ -1,7 +1,6 @@
-"""A clock under test control: it flows with the real one, stands still, runs faster, and jumps on request.
+"""Virtual clock under test control: it follows real time, stands still, runs faster, or jumps on request.
 
-It does not know who reads it; setting it never wakes anybody, because every state of the mocks is
-computed from the moment at which somebody asks.
+Setting the clock triggers nothing: the mocks compute every state from the time of the request.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from lading_mocks import disk, moments
+from batchsync_mocks import datetimes, disk
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,133 +23,140 @@ FASTEST = 1_000_000
 class Clock:
     """Virtual time in epoch seconds.
 
-    `at` is where it starts (epoch seconds or ISO 8601 with a zone; default: real time), `frozen` stops it from
-    flowing, `rate` is how many virtual seconds pass in one real second. While `auto` is on, the vendors let the clock
-    jump to the next thing that whoever asks is waiting for.
+    Args:
+        at: Start, in epoch seconds or as ISO 8601 with a zone; default: real time.
+        frozen: Whether the clock stands still.
+        rate: Virtual seconds per real second, above 0 and up to 1,000,000.
+        auto: Whether polling a batch advances the clock to the batch's next status change.
 
     Raises:
-        ValueError: `at` is not a moment, or `rate` is not above zero.
+        ValueError: If `at` is not a timestamp, or `rate` is out of range.
     """
 
     def __init__(
         self, at: float | str | None = None, *, frozen: bool = False, rate: float = 1.0, auto: bool = False
     ) -> None:
-        """Start the clock; see the class."""
+        """Start the clock."""
         self._lock = threading.Lock()
         self._file: Path | None = None
         self._real = time.time()
-        self._virtual = self._real if at is None else _moment(at)
+        self._virtual = self._real if at is None else _to_epoch(at)
         self._frozen = frozen
-        self._rate = _positive(rate)
+        self._rate = _checked_rate(rate)
         self._auto = auto
-        self._lag = threading.local()
+        self._thread_lag = threading.local()
 
     @property
     def auto(self) -> bool:
-        """Tell whether the clock jumps by itself; not for whoever sees it late."""
-        return self._auto and not getattr(self._lag, "seconds", 0)
+        """Return whether polling advances the clock; false for a thread that sees it lagging."""
+        return self._auto and not getattr(self._thread_lag, "seconds", 0)
 
     def now(self) -> float:
-        """Tell the virtual moment in epoch seconds."""
+        """Return the virtual time in epoch seconds."""
         with self._lock:
-            return self._now() - float(getattr(self._lag, "seconds", 0))
+            return self._now() - float(getattr(self._thread_lag, "seconds", 0))
 
     @contextmanager
-    def late(self, seconds: float) -> Iterator[None]:
-        """Let this thread see the time so many seconds late, as a replica that lags behind does."""
-        self._lag.seconds = seconds
+    def lagging(self, seconds: float) -> Iterator[None]:
+        """Let this thread see the time `seconds` ago, as a lagging replica would."""
+        self._thread_lag.seconds = seconds
         try:
             yield
         finally:
-            self._lag.seconds = 0
+            self._thread_lag.seconds = 0
 
-    def reach(self, at: float) -> None:
-        """Jump forwards to a moment; one that is past already changes nothing."""
+    def advance_to(self, at: float) -> None:
+        """Jump forwards to a time in epoch seconds; a time in the past changes nothing."""
         with self._lock:
             if at > self._now():
-                self._anchor(_sane(at))
+                self._jump(_checked_epoch(at))
 
-    def jump_by_itself(self, *, auto: bool = True) -> None:
-        """Jump whenever a client asks about a batch that is not finished, or no more."""
+    def set_auto(self, *, auto: bool = True) -> None:
+        """Enable or disable advancing to the next status change whenever an unfinished batch is polled."""
         with self._lock:
-            moment, self._auto = self._now(), auto
-            self._anchor(moment)
+            now, self._auto = self._now(), auto
+            self._jump(now)
 
     def set(self, at: float | str) -> None:
-        """Jump to a moment, forwards or backwards."""
-        moment = _moment(at)
+        """Jump to a time, forwards or backwards: epoch seconds, or ISO 8601 with a zone."""
+        epoch = _to_epoch(at)
         with self._lock:
-            self._anchor(moment)
+            self._jump(epoch)
 
     def advance(self, seconds: float) -> None:
-        """Jump by so many seconds; a negative number goes back."""
+        """Jump by a number of seconds; a negative number goes back."""
         with self._lock:
-            self._anchor(_sane(self._now() + seconds))
+            self._jump(_checked_epoch(self._now() + seconds))
 
     def freeze(self, *, frozen: bool = True) -> None:
-        """Stand still from here on, or flow again."""
+        """Stop the clock, or let it run again."""
         with self._lock:
-            moment, self._frozen = self._now(), frozen
-            self._anchor(moment)
+            now, self._frozen = self._now(), frozen
+            self._jump(now)
 
-    def run_at(self, rate: float) -> None:
-        """Let so many virtual seconds pass in one real second from here on."""
-        rate = _positive(rate)
+    def set_rate(self, rate: float) -> None:
+        """Set how many virtual seconds pass per real second."""
+        rate = _checked_rate(rate)
         with self._lock:
-            moment, self._rate = self._now(), rate
-            self._anchor(moment)
+            now, self._rate = self._now(), rate
+            self._jump(now)
 
     def report(self) -> dict[str, Any]:
-        """Give the state of the clock as the control page shows it."""
+        """Return the state of the clock as in `GET /_mock/clock`: `iso`, `epoch`, `frozen`, `rate`, `auto`."""
         with self._lock:
-            moment = self._now()
+            now = self._now()
             shown = {"frozen": self._frozen, "rate": self._rate, "auto": self._auto}
-            return {"iso": moments.millis(moment), "epoch": moment, **shown}
+            return {"iso": datetimes.format_millis(now), "epoch": now, **shown}
 
-    def live_in(self, file: Path) -> None:
-        """Go on from what the file remembers, if it exists, and keep it up to date from now on."""
+    def persist_to(self, file: Path) -> None:
+        """Restore the clock from a JSON file, if it exists, and keep the file up to date from now on."""
         with self._lock:
             self._file = file
-            kept = disk.read_json(file)
-            if kept is not None:
-                self._real, self._virtual = float(kept["real"]), float(kept["virtual"])
-                self._frozen, self._rate = bool(kept["frozen"]), _positive(float(kept["rate"]))
-                self._auto = bool(kept.get("auto", False))
+            saved = disk.read_json(file)
+            if saved is not None:
+                self._real, self._virtual = float(saved["real"]), float(saved["virtual"])
+                self._frozen, self._rate = bool(saved["frozen"]), _checked_rate(float(saved["rate"]))
+                self._auto = bool(saved.get("auto", False))
             else:
-                self._anchor(self._now())
+                self._jump(self._now())
 
     def _now(self) -> float:
+        """Return the virtual time; the caller holds the lock."""
         if self._frozen:
             return self._virtual
         return self._virtual + (time.time() - self._real) * self._rate
 
-    def _anchor(self, moment: float) -> None:
-        self._real, self._virtual = time.time(), moment
+    def _jump(self, now: float) -> None:
+        """Set the virtual time and save the clock; the caller holds the lock."""
+        self._real, self._virtual = time.time(), now
         if self._file is not None:
-            kept = {"real": self._real, "virtual": moment, "frozen": self._frozen, "rate": self._rate}
-            kept["auto"] = self._auto
-            disk.write_json(self._file, kept)
+            saved = {"real": self._real, "virtual": now, "frozen": self._frozen, "rate": self._rate}
+            saved["auto"] = self._auto
+            disk.write_json(self._file, saved)
 
 
-def _moment(at: float | str) -> float:
+def _to_epoch(at: float | str) -> float:
+    """Return a time in epoch seconds, from epoch seconds or ISO 8601 with a zone."""
     if isinstance(at, str):
-        parsed = moments.parse(at)
+        parsed = datetimes.parse(at)
         if parsed is None:
             msg = f"{at[:60]!r} is not an ISO 8601 date-time with a zone; write it like 2026-01-31T09:30:00Z."
             raise ValueError(msg)
-        return _sane(parsed)
-    return _sane(at)
+        return _checked_epoch(parsed)
+    return _checked_epoch(at)
 
 
-def _sane(epoch: float) -> float:
-    # Outside these years the vendors' spellings of a moment no longer work (and NaN is in no year).
+def _checked_epoch(epoch: float) -> float:
+    """Return a time; raise if it is out of range."""
+    # Outside these years the vendors' timestamp formats no longer work. NaN fails the comparison too.
     if not 0 <= epoch <= 32_503_680_000:  # noqa: PLR2004 - the year 3000, named by this comment
-        msg = "The clock can stand anywhere between the years 1970 and 3000."
+        msg = "The clock can be set to any time between the years 1970 and 3000."
         raise ValueError(msg)
     return float(epoch)
 
 
-def _positive(rate: float) -> float:
+def _checked_rate(rate: float) -> float:
+    """Return a rate; raise if it is out of range."""
     if not 0 < rate <= FASTEST:
         msg = f"A clock's rate is a number above 0 and up to 1000000, not {rate!r}."
         raise ValueError(msg)

@@ -1,26 +1,26 @@
-"""The mocks' own pages under `/_mock/`, the same on every vendor's port.
+"""HTTP control API of the mocks under `/_mock/`, the same on every vendor's port.
 
-    GET    /_mock/                 the page for people
+    GET    /_mock/                 status page for a browser
     GET    /_mock/clock            {"iso", "epoch", "frozen", "rate", "auto"}
     POST   /_mock/clock            {"set": iso or epoch} | {"advance": seconds} | {"frozen": bool} | {"rate": number} |
-                                   {"auto": bool}: jump to the next change whenever a batch is asked for
+                                   {"auto": bool}: advance to the next status change whenever a batch is polled
     GET    /_mock/ledger           {"vendor", "entries": [...]}; `values=1` adds record values, `summary=1` only counts
     GET    /_mock/batches          {"vendor", "batches": [...]}
-    GET    /_mock/store            {"vendor", "held": [...]}: what the vendor holds now
+    GET    /_mock/store            {"vendor", "objects": [...]}: the objects that the vendor stores now
     GET    /_mock/requests         the last requests, without their queries
-    GET    /_mock/transcript       requests and answers as JSON lines; the same for the same seed, clock and requests
-    GET    /_mock/switches         the vendor's switches as they stand
-    POST   /_mock/switches         turn some: {"done_word": "COMPLETE"}
-    GET    /_mock/faults           what is armed, how many requests each fault met, and how many it struck
+    GET    /_mock/transcript       requests and responses as JSON lines; the same for the same seed, clock and requests
+    GET    /_mock/switches         the current switches of the vendor
+    POST   /_mock/switches         change some: {"done_status": "COMPLETE"}
+    GET    /_mock/faults           armed faults, with the number of requests matched and hit
     POST   /_mock/faults           arm a fault or a list of them
     DELETE /_mock/faults           disarm all
-    POST   /_mock/tokens/revoke    make every token given out so far worthless
-    POST   /_mock/reset            forget batches, files, stores, armed faults and requests; the clock stays, and the
-                                   faults of the profile start again
-    GET    /_mock/snapshot         the whole world as a tar
-    POST   /_mock/restore          take a tar of that kind back
+    POST   /_mock/tokens/revoke    revoke every token issued so far
+    POST   /_mock/reset            delete batches, files, stores, faults and requests; the clock stays, and the
+                                   faults of the profile are armed again
+    GET    /_mock/snapshot         the whole state as a tar
+    POST   /_mock/restore          replace the state by a tar of that format
 
-`?vendor=` names the vendor; the default is the vendor of the port. It does not know any vendor.
+`?vendor=` selects the vendor; the default is the vendor of the port.
 """
 
 from __future__ import annotations
@@ -32,32 +32,32 @@ from typing import TYPE_CHECKING, Any
 
 from werkzeug.wrappers import Request, Response
 
-from lading_mocks import answers, disk, ledger, page, snapshots
-from lading_mocks.faults import Fault, Faults
-from lading_mocks.profiles import Profile
-from lading_mocks.transcript import Transcript
+from batchsync_mocks import disk, ledger, page, responses, snapshots
+from batchsync_mocks.faults import Fault, Faults
+from batchsync_mocks.profiles import Profile
+from batchsync_mocks.transcript import Transcript
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
     from pathlib import Path
 
-    from lading_mocks.clock import Clock
-    from lading_mocks.vendor import Vendor
+    from batchsync_mocks.clock import Clock
+    from batchsync_mocks.vendor import Vendor
 
 PREFIX = "/_mock/"
-REMEMBERED_REQUESTS = 1000
+MAX_REQUESTS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Kit:
-    """Everything that the ports of one mock share."""
+class MockContext:
+    """State shared by the ports of one `serve` call."""
 
     clock: Clock
     vendors: Mapping[str, Vendor]
     folder: Path
     profile: Profile = field(default_factory=Profile)
     faults: Faults = field(default_factory=Faults)
-    requests: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=REMEMBERED_REQUESTS))
+    requests: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=MAX_REQUESTS))
     transcript: Transcript = field(default_factory=Transcript)
 
     def __post_init__(self) -> None:
@@ -65,7 +65,7 @@ class Kit:
         self.faults.arm(self.profile.faults)
 
     def reset(self) -> None:
-        """Forget everything but the time."""
+        """Delete all state but the clock."""
         for vendor in self.vendors.values():
             vendor.reset()
         self.faults.clear()
@@ -74,123 +74,142 @@ class Kit:
         self.transcript.clear()
 
 
-def respond(kit: Kit, at: Vendor, request: Request) -> Response:
-    """Answer a request for a path under `/_mock/`."""
-    found = _PAGES.get((request.method, f"{request.path}/".removeprefix(PREFIX).strip("/")))
-    named = request.args.get("vendor", at.name)
-    if found is None:
-        return _no(404, "No such control page; see the docstring of lading_mocks.control.")
-    if named not in kit.vendors:
-        return _no(404, f"No vendor {named!r} here; there are {', '.join(kit.vendors)}.")
+def respond(context: MockContext, port_vendor: Vendor, request: Request) -> Response:
+    """Return the response to a request for a path under `/_mock/`."""
+    handler = _PAGES.get((request.method, f"{request.path}/".removeprefix(PREFIX).strip("/")))
+    vendor_name = request.args.get("vendor", port_vendor.name)
+    if handler is None:
+        return _error(404, "No such control page; see the docstring of batchsync_mocks.control.")
+    if vendor_name not in context.vendors:
+        return _error(404, f"Unknown vendor {vendor_name!r}; available: {', '.join(context.vendors)}.")
     try:
-        return found(kit, kit.vendors[named], request)
-    except (ValueError, TypeError, answers.BadBody, disk.TooLarge) as error:
-        return _no(400, str(error))
+        return handler(context, context.vendors[vendor_name], request)
+    except (ValueError, TypeError, responses.BadBodyError, disk.TooLargeError) as error:
+        return _error(400, str(error))
 
 
-def _clock(kit: Kit, _vendor: Vendor, _request: Request) -> Response:
-    return answers.as_json(kit.clock.report())
+def _clock(context: MockContext, _vendor: Vendor, _request: Request) -> Response:
+    """Return the report of the clock."""
+    return responses.json_response(context.clock.report())
 
 
-def _turn(kit: Kit, _vendor: Vendor, request: Request) -> Response:
-    clock, wish = kit.clock, answers.json_of(request)
-    known = {"set": clock.set, "advance": clock.advance, "rate": clock.run_at}
-    for name, value in wish.items():
+def _set_clock(context: MockContext, _vendor: Vendor, request: Request) -> Response:
+    """Change the clock; return its report."""
+    clock, changes = context.clock, responses.read_json(request)
+    setters = {"set": clock.set, "advance": clock.advance, "rate": clock.set_rate}
+    for name, value in changes.items():
         if name == "frozen" and isinstance(value, bool):
             clock.freeze(frozen=value)
         elif name == "auto" and isinstance(value, bool):
-            clock.jump_by_itself(auto=value)
-        elif name in known and not isinstance(value, bool):
-            known[name](value)
+            clock.set_auto(auto=value)
+        elif name in setters and not isinstance(value, bool):
+            setters[name](value)
         else:
             msg = 'Send {"set": iso}, {"advance": seconds}, {"frozen": bool}, {"auto": bool} or {"rate": number}.'
             raise ValueError(msg)
-    return answers.as_json(clock.report())
+    return responses.json_response(clock.report())
 
 
-def _ledger(_kit: Kit, vendor: Vendor, request: Request) -> Response:
+def _ledger(_context: MockContext, vendor: Vendor, request: Request) -> Response:
+    """Return the ledger, or its summary."""
     if request.args.get("summary") == "1":
-        return answers.as_json({"vendor": vendor.name, **vendor.summary()})
-    entries = ledger.counted(vendor.entries(values=request.args.get("values") == "1"))
+        return responses.json_response({"vendor": vendor.name, **vendor.summary()})
+    entries = ledger.with_delivery_numbers(vendor.entries(values=request.args.get("values") == "1"))
     return _list(vendor, "entries", entries)
 
 
-def _batches(_kit: Kit, vendor: Vendor, _request: Request) -> Response:
+def _batches(_context: MockContext, vendor: Vendor, _request: Request) -> Response:
+    """Return the batches."""
     return _list(vendor, "batches", vendor.batches())
 
 
-def _store(_kit: Kit, vendor: Vendor, _request: Request) -> Response:
-    return _list(vendor, "held", vendor.holdings())
+def _store(_context: MockContext, vendor: Vendor, _request: Request) -> Response:
+    """Return the stored objects."""
+    return _list(vendor, "objects", vendor.stored_objects())
 
 
-def _requests(kit: Kit, _vendor: Vendor, _request: Request) -> Response:
-    return answers.as_json(list(kit.requests))
+def _requests(context: MockContext, _vendor: Vendor, _request: Request) -> Response:
+    """Return the last requests."""
+    return responses.json_response(list(context.requests))
 
 
-def _faults(kit: Kit, _vendor: Vendor, _request: Request) -> Response:
-    return answers.as_json(kit.faults.report())
+def _faults(context: MockContext, _vendor: Vendor, _request: Request) -> Response:
+    """Return the armed faults."""
+    return responses.json_response(context.faults.report())
 
 
-def _arm(kit: Kit, _vendor: Vendor, request: Request) -> Response:
+def _arm(context: MockContext, _vendor: Vendor, request: Request) -> Response:
+    """Arm a fault or a list of faults; return the armed faults."""
     try:
-        given = json.loads(answers.body_of(request))
+        posted = json.loads(responses.read_body(request))
     except RecursionError:
-        given = None
-    kit.faults.arm([Fault.from_json(one) for one in (given if isinstance(given, list) else [given])])
-    return answers.as_json(kit.faults.report())
+        posted = None
+    context.faults.arm([Fault.from_json(item) for item in (posted if isinstance(posted, list) else [posted])])
+    return responses.json_response(context.faults.report())
 
 
-def _disarm(kit: Kit, _vendor: Vendor, _request: Request) -> Response:
-    kit.faults.clear()
-    return answers.as_json([])
+def _disarm(context: MockContext, _vendor: Vendor, _request: Request) -> Response:
+    """Disarm all faults."""
+    context.faults.clear()
+    return responses.json_response([])
 
 
-def _revoke(_kit: Kit, vendor: Vendor, _request: Request) -> Response:
-    vendor.memory.revoke()
-    return answers.as_json({"vendor": vendor.name, "revoked": True})
+def _revoke(_context: MockContext, vendor: Vendor, _request: Request) -> Response:
+    """Revoke the tokens of the vendor."""
+    vendor.state.revoke_tokens()
+    return responses.json_response({"vendor": vendor.name, "revoked": True})
 
 
-def _reset(kit: Kit, _vendor: Vendor, _request: Request) -> Response:
-    kit.reset()
-    return answers.as_json({"reset": True})
+def _reset(context: MockContext, _vendor: Vendor, _request: Request) -> Response:
+    """Delete all state but the clock."""
+    context.reset()
+    return responses.json_response({"reset": True})
 
 
-def _transcript(kit: Kit, _vendor: Vendor, _request: Request) -> Response:
-    return Response("".join(kit.transcript.lines()), content_type="application/x-ndjson")
+def _transcript(context: MockContext, _vendor: Vendor, _request: Request) -> Response:
+    """Return the transcript as JSON lines."""
+    return Response("".join(context.transcript.lines()), content_type="application/x-ndjson")
 
 
-def _switches(_kit: Kit, vendor: Vendor, _request: Request) -> Response:
-    return answers.as_json({"vendor": vendor.name, "switches": asdict(vendor.switches)})
+def _switches(_context: MockContext, vendor: Vendor, _request: Request) -> Response:
+    """Return the switches of the vendor."""
+    return responses.json_response({"vendor": vendor.name, "switches": asdict(vendor.switches)})
 
 
-def _switch(kit: Kit, vendor: Vendor, request: Request) -> Response:
-    vendor.turn(answers.json_of(request))
-    return _switches(kit, vendor, request)
+def _switch(context: MockContext, vendor: Vendor, request: Request) -> Response:
+    """Set switches; return all switches of the vendor."""
+    vendor.set_switches(responses.read_json(request))
+    return _switches(context, vendor, request)
 
 
-def _snapshot(kit: Kit, _vendor: Vendor, _request: Request) -> Response:
-    return answers.as_stream(snapshots.take(kit.folder, kit.vendors), "application/x-tar")
+def _snapshot(context: MockContext, _vendor: Vendor, _request: Request) -> Response:
+    """Return a snapshot as a tar."""
+    return responses.stream_response(snapshots.create(context.folder, context.vendors), "application/x-tar")
 
 
-def _restore(kit: Kit, _vendor: Vendor, request: Request) -> Response:
-    snapshots.put_back(request.stream, kit.folder, kit.vendors, kit.clock)
-    return answers.as_json({"restored": True})
+def _restore(context: MockContext, _vendor: Vendor, request: Request) -> Response:
+    """Restore a snapshot from the body."""
+    snapshots.restore(request.stream, context.folder, context.vendors, context.clock)
+    return responses.json_response({"restored": True})
 
 
-def _page(kit: Kit, _vendor: Vendor, _request: Request) -> Response:
-    batches = {name: vendor.batches() for name, vendor in kit.vendors.items()}
-    return page.show(batches, kit.clock.report(), kit.faults.report(), list(kit.requests))
+def _page(context: MockContext, _vendor: Vendor, _request: Request) -> Response:
+    """Return the status page."""
+    batches = {name: vendor.batches() for name, vendor in context.vendors.items()}
+    return page.show(batches, context.clock.report(), context.faults.report(), list(context.requests))
 
 
 def _list(vendor: Vendor, name: str, items: Iterable[dict[str, Any]]) -> Response:
-    return answers.as_json_list(f'{{"vendor":{json.dumps(vendor.name)},"{name}":[', items, "]}")
+    """Return a streamed response with a list under a name."""
+    return responses.json_array(f'{{"vendor":{json.dumps(vendor.name)},"{name}":[', items, "]}")
 
 
-def _no(status: int, message: str) -> Response:
-    return answers.as_json({"error": message}, status)
+def _error(status: int, message: str) -> Response:
+    """Return an error response of the control API."""
+    return responses.json_response({"error": message}, status)
 
 
-_PAGES: dict[tuple[str, str], Callable[[Kit, Vendor, Request], Response]] = {
+_PAGES: dict[tuple[str, str], Callable[[MockContext, Vendor, Request], Response]] = {
     ("GET", ""): _page,
     ("GET", "transcript"): _transcript,
     ("GET", "switches"): _switches,
@@ -198,7 +217,7 @@ _PAGES: dict[tuple[str, str], Callable[[Kit, Vendor, Request], Response]] = {
     ("GET", "snapshot"): _snapshot,
     ("POST", "restore"): _restore,
     ("GET", "clock"): _clock,
-    ("POST", "clock"): _turn,
+    ("POST", "clock"): _set_clock,
     ("GET", "ledger"): _ledger,
     ("GET", "batches"): _batches,
     ("GET", "store"): _store,

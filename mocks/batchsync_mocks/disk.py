@@ -1,7 +1,4 @@
-"""Files of a mock: whole or not there at all, however it is killed, and never held in memory.
-
-It does not know what the files mean.
-"""
+"""File access of the mocks: atomic replacement that survives a kill, and streaming of large files."""
 
 from __future__ import annotations
 
@@ -24,39 +21,39 @@ CHUNK = 1 << 20
 RESERVED = 64 * CHUNK
 
 
-class Incoming(Protocol):
-    """A body on its way in."""
+class ByteReader(Protocol):
+    """Source of bytes, such as a request body."""
 
     def read(self, size: int = -1, /) -> bytes:
-        """Give at most `size` bytes; none at the end."""
+        """Return at most `size` bytes; none at the end."""
         ...
 
 
-class Lines(Protocol):
-    """Anything that gives bytes line by line."""
+class LineReader(Protocol):
+    """Source of bytes that is read line by line."""
 
     def readline(self, limit: int = -1, /) -> bytes:
-        """Give at most `limit` bytes, up to the end of a line."""
+        """Return at most `limit` bytes, up to the end of a line."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Received:
-    """What arrived: bytes and their MD5 in lower-case hex, empty when nobody asked for it."""
+    """Size of a received body in bytes, and its MD5 in lower-case hex; the MD5 is empty if it was not requested."""
 
     size: int
     md5: str
 
 
-class TooLarge(Exception):  # noqa: N818 - it says what is wrong with the body, not with the mock
-    """More bytes arrived than the limit allows."""
+class TooLargeError(Exception):
+    """Error for a body with more bytes than the limit."""
 
 
 def read_json(file: Path) -> Any:
-    """Read a snapshot; None when there is none.
+    """Return the content of a JSON file; None if it does not exist.
 
     Raises:
-        ValueError: the file is there but is not JSON.
+        ValueError: If the file is not JSON.
     """
     try:
         text = file.read_text(encoding="utf-8")
@@ -65,93 +62,111 @@ def read_json(file: Path) -> Any:
     try:
         return json.loads(text)
     except ValueError as error:
-        msg = f"{file} is not a snapshot of a mock: {error}. Start with an empty state directory."
+        msg = f"{file} is not a state file of the mocks: {error}. Use an empty state directory."
         raise ValueError(msg) from error
 
 
 def write_json(file: Path, content: object) -> None:
-    """Replace a snapshot in one step."""
-    with replacing(file) as stream:
+    """Write a JSON file atomically."""
+    with atomic_write(file) as stream:
         stream.write(json.dumps(content, separators=(",", ":")).encode())
 
 
 @contextmanager
-def replacing(file: Path) -> Iterator[BinaryIO]:
-    """Open a new version of a file that takes its place when the block ends well, and vanishes otherwise.
+def atomic_write(file: Path) -> Iterator[BinaryIO]:
+    """Open a temporary file that replaces `file` when the block succeeds, and is removed otherwise.
 
-    Nothing is fsynced: a mock promises to survive its own death, not the machine's.
+    Nothing is fsynced: the state must survive a killed process, not a machine crash.
+
+    Yields:
+        The temporary file, open for writing.
     """
-    fresh = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
+    temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
     try:
-        with fresh.open("wb") as stream:
+        with temporary.open("wb") as stream:
             yield stream
-        os.replace(fresh, file)  # noqa: PTH105 - the one call whose atomicity everything here rests on
+        os.replace(temporary, file)  # noqa: PTH105 - its atomicity matters
     finally:
-        fresh.unlink(missing_ok=True)
+        temporary.unlink(missing_ok=True)
 
 
-def receive(stream: Incoming, into: IO[bytes], *, limit: int, hashed: bool = True) -> Received:
-    """Copy a body to disk in pieces, measuring it on the way; unless `hashed`, its MD5 stays empty.
+def receive(stream: ByteReader, into: IO[bytes], *, limit: int, hashed: bool = True) -> Received:
+    """Copy a body to disk in chunks.
+
+    Args:
+        stream: The body.
+        into: File to write to.
+        limit: Maximum number of bytes.
+        hashed: Whether to compute the MD5.
+
+    Returns:
+        Size and MD5 of the body.
 
     Raises:
-        TooLarge: after `limit` bytes there was more.
+        TooLargeError: If the body has more than `limit` bytes.
     """
     size = reserved = 0
     with _Digest() as digest:
-        while piece := stream.read(CHUNK):
-            size += len(piece)
+        while chunk := stream.read(CHUNK):
+            size += len(chunk)
             if size > limit:
-                raise TooLarge
+                raise TooLargeError
             if hashed:
-                digest.update(piece)
-            if size > reserved and len(piece) == CHUNK:
+                digest.update(chunk)
+            if size > reserved and len(chunk) == CHUNK:
                 _reserve(into, reserved)
                 reserved += RESERVED
-            into.write(piece)
+            into.write(chunk)
     if reserved > size:
         into.truncate()
     return Received(size=size, md5=digest.md5.hexdigest() if hashed else "")
 
 
 def _reserve(into: IO[bytes], start: int) -> None:
-    # Room that is asked for in one go is written several times as fast. Where it cannot be had, nothing is lost.
+    """Preallocate disk space from a position on."""
+    # Preallocated space is written several times as fast; where preallocation fails, writing still works.
     with contextlib.suppress(OSError, AttributeError):
         os.posix_fallocate(into.fileno(), start, RESERVED)
 
 
 class _Digest:
-    """An MD5 that is worked out beside the reading and the writing, because it takes longer than both together."""
+    """MD5 computed in a background thread, because it takes longer than reading and writing together."""
 
     def __init__(self) -> None:
         self.md5 = hashlib.md5(usedforsecurity=False)
-        self._pieces: queue.Queue[bytes | None] = queue.Queue(maxsize=8)
+        self._chunks: queue.Queue[bytes | None] = queue.Queue(maxsize=8)
         self._worker: threading.Thread | None = None
 
-    def update(self, piece: bytes) -> None:
-        """Take a piece; a body of one piece is not worth a thread."""
-        if self._worker is None and len(piece) < CHUNK:
-            self.md5.update(piece)
+    def update(self, chunk: bytes) -> None:
+        """Add a chunk; a body of a single chunk is hashed without a thread."""
+        if self._worker is None and len(chunk) < CHUNK:
+            self.md5.update(chunk)
             return
         if self._worker is None:
-            self._worker = threading.Thread(target=self._work, daemon=True)
+            self._worker = threading.Thread(target=self._hash_chunks, daemon=True)
             self._worker.start()
-        self._pieces.put(piece)
+        self._chunks.put(chunk)
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
         if self._worker is not None:
-            self._pieces.put(None)
+            self._chunks.put(None)
             self._worker.join()
 
-    def _work(self) -> None:
-        while (piece := self._pieces.get()) is not None:
-            self.md5.update(piece)
+    def _hash_chunks(self) -> None:
+        """Hash the queued chunks until the end marker."""
+        while (chunk := self._chunks.get()) is not None:
+            self.md5.update(chunk)
 
 
-def lines(stream: Lines, *, limit: int) -> Iterator[bytes | None]:
-    """Read line by line; a line of more than `limit` bytes is skipped and shows as None."""
+def read_lines(stream: LineReader, *, limit: int) -> Iterator[bytes | None]:
+    """Yield a stream's lines; a line of more than `limit` bytes is skipped and yielded as None.
+
+    Yields:
+        Each line with its line end, or None.
+    """
     while line := stream.readline(limit + 1):
         if len(line) <= limit or line.endswith(b"\n"):
             yield line

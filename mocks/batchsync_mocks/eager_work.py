@@ -1,6 +1,6 @@
-"""Work on uploads that is begun when they arrive, so that nobody waits for it when its time has come.
+"""Eager processing of uploads: work that starts in a background thread as soon as a file has arrived.
 
-It does not know what the work is, nor any vendor. There is one worker: what arrived first is done first.
+One worker thread processes the files in order of arrival.
 """
 
 from __future__ import annotations
@@ -15,27 +15,27 @@ if TYPE_CHECKING:
 Counts = dict[str, int]
 
 
-class Ahead:
-    """Work by the file it is about. Whoever calls holds the lock of the vendor's memory; the work must not want it."""
+class EagerWork:
+    """Background work by file. Callers hold the lock of the vendor's state; the work itself must not acquire it."""
 
     def __init__(self) -> None:
-        """Start with nothing to do."""
+        """Create an idle worker."""
         self._worker: ThreadPoolExecutor | None = None
-        self._begun: dict[Path, Future[Counts]] = {}
+        self._futures: dict[Path, Future[Counts]] = {}
 
     def begin(self, file: Path, work: Callable[[], Counts]) -> None:
-        """Begin the work on a file."""
-        self._worker = self._worker or ThreadPoolExecutor(1, "ahead")
-        self._begun[file] = self._worker.submit(work)
+        """Start the work on a file."""
+        self._worker = self._worker or ThreadPoolExecutor(1, "eager")
+        self._futures[file] = self._worker.submit(work)
 
     def result(self, file: Path, work: Callable[[], Counts]) -> Counts:
-        """Give what came of the work, or raise what it raised; work that nobody began is done now."""
-        begun = self._begun.pop(file, None)
-        return begun.result() if begun else work()
+        """Return the result of the work, or raise its error; work that was not started runs now."""
+        future = self._futures.pop(file, None)
+        return future.result() if future else work()
 
     def end(self) -> None:
-        """Forget all work, waiting for what cannot be stopped: the files may be removed after that."""
-        for one in self._begun.values():
-            one.cancel()
-        wait(self._begun.values())
-        self._begun.clear()
+        """Cancel all work that has not started, and wait for the rest; the files may be removed afterwards."""
+        for future in self._futures.values():
+            future.cancel()
+        wait(self._futures.values())
+        self._futures.clear()

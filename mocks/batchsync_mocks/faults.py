@@ -1,19 +1,16 @@
-"""Faults that can be armed: each strikes the n-th request that fits, or each with a chance, for real, on the wire.
+"""Injectable faults: each applies to the n-th matching request, or to every matching request with a probability.
 
-It does not know any vendor, nor how a fault is carried out: `wire` does that.
+Before processing: `refuse` (503, optional `retry_after` seconds), `status` (respond with `status`), `throttle` (429
+with Retry-After, `retry_as` seconds or date), `deny` (response to wrong credentials), `vanish` (response to an unknown
+batch), `expire` (response to an expired URL), `revoke` (revoke the tokens issued so far), `delay` (wait `seconds` of
+real time, then continue), `reset` (TCP RST), `break_upload` (read `after` bytes of the body, default: half, then RST).
 
-Before any work: `refuse` (503, optional `retry_after` seconds), `status` (answer `status`, with the body `text` where
-that is given), `throttle` (429 with
-Retry-After, `retry_as` seconds or date), `deny` (as to wrong credentials), `vanish` (as to an unknown batch), `expire`
-(as to an expired URL), `revoke` (tokens given out so far become worthless), `delay` (wait `seconds` of real time, then
-go on), `reset` (TCP RST), `break_upload` (read `after` bytes of the body, default half of it, then RST).
+During processing: `rewind` (respond with the state `seconds` ago).
 
-During the work: `rewind` (answer as it was `seconds` ago).
-
-After the work: `lose_answer` (close without an answer), `half_close` (close the sending side only, and go on listening
-until the client closes too), `reset_answer` (RST), `cut` (send only the first `after` bytes of the body under the full
-Content-Length; default: the first half), `corrupt` (break some bytes of the body), `replace_answer` (answer
-`status`, as a gateway does that lost the connection behind it; optional `retry_after` and `text`).
+After processing: `lose_answer` (close without a response), `half_close` (close the sending side only, and read until
+the client closes), `reset_answer` (RST), `cut` (send only the first `after` bytes of the body under the full
+Content-Length; default: the first half), `corrupt` (flip some bytes of the body), `replace_answer`
+(respond with `status`, as a gateway does that lost the connection to the vendor; optional `retry_after` and `text`).
 """
 
 from __future__ import annotations
@@ -34,56 +31,73 @@ _During = Literal["rewind"]
 _After = Literal["lose_answer", "half_close", "reset_answer", "cut", "corrupt", "replace_answer"]
 Kind = Literal[_Before, _During, _After]
 KINDS: tuple[str, ...] = get_args(Kind)
-_LONGEST = 100_000_000
-_LONGEST_DELAY = 600
+_MAX_SECONDS = 100_000_000
+_MAX_DELAY = 600
 
 
-def _whole(value: object, low: int, high: int = 1 << 40) -> bool:
+def _is_whole(value: object, low: int, high: int = 1 << 40) -> bool:
+    """Return whether a value is a whole number within limits."""
     return isinstance(value, int) and not isinstance(value, bool) and low <= value <= high
 
 
-def _text(value: object) -> bool:
+def _is_string(value: object) -> bool:
+    """Return whether a value is a string."""
     return isinstance(value, str)
 
 
-def _optional(good: Callable[[object], bool]) -> Callable[[object], bool]:
-    return lambda value: value is None or good(value)
+def _or_none(is_valid: Callable[[object], bool]) -> Callable[[object], bool]:
+    """Return a check that accepts None, too."""
+    return lambda value: value is None or is_valid(value)
 
 
 _LIMITS: dict[str, tuple[Callable[[object], bool], str]] = {
     "kind": (lambda kind: kind in KINDS, f"one of {', '.join(KINDS)}"),
-    "vendor": (_optional(_text), "the name of a vendor, or null for all"),
-    "method": (_optional(_text), "an HTTP method, or null for all"),
-    "path": (_text, "a regular expression"),
-    "nth": (lambda nth: _whole(nth, 1), "a whole number from 1"),
-    "times": (_optional(lambda times: _whole(times, 0)), "a whole number, 0 for ever"),
-    "most": (lambda most: _whole(most, 0), "a whole number, 0 for no bound"),
+    "vendor": (_or_none(_is_string), "the name of a vendor, or null for all"),
+    "method": (_or_none(_is_string), "an HTTP method, or null for all"),
+    "path": (_is_string, "a regular expression"),
+    "nth": (lambda nth: _is_whole(nth, 1), "a whole number from 1"),
+    "times": (_or_none(lambda times: _is_whole(times, 0)), "a whole number, 0 for no limit"),
+    "max_hits": (lambda hits: _is_whole(hits, 0), "a whole number, 0 for no limit"),
     "chance": (
-        _optional(lambda chance: isinstance(chance, int | float) and not isinstance(chance, bool) and 0 < chance <= 1),
+        _or_none(lambda chance: isinstance(chance, int | float) and not isinstance(chance, bool) and 0 < chance <= 1),
         "a number above 0 and up to 1, or null",
     ),
-    "retry_as": (lambda spelt: spelt in {"seconds", "date"}, "seconds or date"),
-    "status": (lambda status: _whole(status, 200, 599), "an HTTP status from 200 to 599"),
-    "text": (_optional(_text), "the body of the answer, or null for the usual one"),
-    "retry_after": (_optional(lambda seconds: _whole(seconds, 0)), "a whole number of seconds, or null"),
+    "retry_as": (lambda form: form in {"seconds", "date"}, "seconds or date"),
+    "status": (lambda status: _is_whole(status, 200, 599), "an HTTP status from 200 to 599"),
+    "text": (_or_none(_is_string), "the body of the response, or null for the usual text"),
+    "retry_after": (_or_none(lambda seconds: _is_whole(seconds, 0)), "a whole number of seconds, or null"),
     "seconds": (
-        lambda seconds: isinstance(seconds, int | float) and 0 <= seconds <= _LONGEST,
-        f"a number from 0 to {_LONGEST}",
+        lambda seconds: isinstance(seconds, int | float) and 0 <= seconds <= _MAX_SECONDS,
+        f"a number from 0 to {_MAX_SECONDS}",
     ),
-    "after": (_optional(lambda after: _whole(after, 0)), "a whole number of bytes, or null for half of them"),
+    "after": (_or_none(lambda after: _is_whole(after, 0)), "a whole number of bytes, or null for half of them"),
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fault:
-    """One armed fault: which requests it fits, which of them it strikes, and how.
+    """A fault: the requests it matches, those it hits, and its effect.
 
-    `path` is a regular expression searched in the path (without the query). It strikes the `nth` fitting request
-    and the `times - 1` after it; `times=0` never ends. With a `chance` it strikes each of these with that probability,
-    drawn from the seed of the mocks, and `times` is 0 unless it is given; after `most` strikes it rests.
+    It hits the `nth` matching request and the `times - 1` after it. With a `chance` it hits each of these with that
+    probability, drawn from the seed of the mocks.
+
+    Args:
+        kind: The effect; see the module.
+        vendor: Name of the vendor; None matches all.
+        method: HTTP method; None matches all.
+        path: Regular expression, searched in the path without the query.
+        nth: First matching request to hit, from 1.
+        times: Number of requests in the window; 0 for no limit. Default: 1, or 0 with a `chance`.
+        chance: Probability of a hit within the window, above 0 and up to 1.
+        max_hits: Maximum number of hits; 0 for no limit.
+        status: HTTP status of the kind `status`.
+        retry_after: Seconds in a Retry-After header; None for no header.
+        retry_as: Format of Retry-After: `seconds` or `date`.
+        seconds: Seconds of real time for `delay`, of virtual time for `rewind`.
+        after: Bytes for `cut` and `break_upload`; None for half of the body.
 
     Raises:
-        ValueError: an unknown kind, an impossible number, or a broken regular expression.
+        ValueError: If the kind is unknown, a number is out of range, or the regular expression is invalid.
     """
 
     kind: Kind
@@ -93,7 +107,7 @@ class Fault:
     nth: int = 1
     times: int | None = None
     chance: float | None = None
-    most: int = 0
+    max_hits: int = 0
     status: int = 500
     text: str | None = None
     retry_after: int | None = None
@@ -102,42 +116,52 @@ class Fault:
     after: int | None = None
 
     def __post_init__(self) -> None:
-        """Refuse nonsense when it is armed, not when it should strike."""
-        # What comes in as JSON can be of any type, whatever the annotations say.
-        for name, (good, meaning) in _LIMITS.items():
-            if not good(getattr(self, name)):
-                msg = f"A fault's {name} is {meaning}."
+        """Validate all fields, so that an invalid fault fails when it is armed.
+
+        Raises:
+            ValueError: If a field is invalid.
+        """
+        # Fields read from JSON can have any type.
+        for name, (is_valid, expected) in _LIMITS.items():
+            if not is_valid(getattr(self, name)):
+                msg = f"A fault's {name} is {expected}."
                 raise ValueError(msg)
-        if self.kind == "delay" and self.seconds > _LONGEST_DELAY:
-            msg = f"A delay is at most {_LONGEST_DELAY} seconds."
+        if self.kind == "delay" and self.seconds > _MAX_DELAY:
+            msg = f"A delay is at most {_MAX_DELAY} seconds."
             raise ValueError(msg)
         try:
             re.compile(self.path)
         except re.error as error:
-            msg = f"A fault's path is a regular expression; {self.path!r} is not one: {error}."
+            msg = f"A fault's path is a regular expression; {self.path!r} is invalid: {error}."
             raise ValueError(msg) from None
 
     @classmethod
-    def from_json(cls, given: object) -> Fault:
-        """Read a fault as it is posted to the control page.
+    def from_json(cls, content: object) -> Fault:
+        """Return a fault built from a JSON object, as posted to `/_mock/faults`.
 
         Raises:
-            ValueError: it is not an object, lacks its kind, or has a name that no fault has.
+            ValueError: If it is not an object, has no `kind`, or has an unknown or invalid field.
         """
         names = {field.name for field in fields(cls)}
-        if not isinstance(given, dict) or "kind" not in given or not set(given) <= names:
+        if not isinstance(content, dict) or "kind" not in content or not set(content) <= names:
             msg = f"A fault is an object with kind and, if needed, {', '.join(sorted(names - {'kind'}))}."
             raise ValueError(msg)
-        return cls(**given)
+        return cls(**content)
 
-    def due(self, met: int, struck: int, draw: float) -> bool:
-        """Tell whether the `met`-th fitting request is struck, after so many strikes; `draw` is from 0 to 1."""
+    def triggers(self, matched: int, hits: int, draw: float) -> bool:
+        """Return whether the fault hits a matching request.
+
+        Args:
+            matched: Number of the request among the matching ones, from 1.
+            hits: Number of earlier hits.
+            draw: Random draw from 0 to 1.
+        """
         times = self.times if self.times is not None else (1 if self.chance is None else 0)
-        window = met >= self.nth and (times == 0 or met < self.nth + times)
-        return window and (not self.most or struck < self.most) and (self.chance is None or draw < self.chance)
+        window = matched >= self.nth and (times == 0 or matched < self.nth + times)
+        return window and (not self.max_hits or hits < self.max_hits) and (self.chance is None or draw < self.chance)
 
-    def fits(self, vendor: str, method: str, path: str) -> bool:
-        """Tell whether a request is one that this fault counts."""
+    def matches(self, vendor: str, method: str, path: str) -> bool:
+        """Return whether the fault counts a request."""
         return (
             self.vendor in {None, vendor}
             and (self.method is None or self.method.upper() == method)
@@ -146,10 +170,10 @@ class Fault:
 
 
 class Faults:
-    """The faults that are armed now, with how often each was met and struck; `seed` decides what chance brings."""
+    """The armed faults, with their numbers of matched and hit requests; `seed` determines the random draws."""
 
     def __init__(self, seed: int | None = None) -> None:
-        """Start with none."""
+        """Create an empty set of faults."""
         self._lock = threading.Lock()
         self._armed: list[tuple[Fault, list[int]]] = []
         self.seed = seed or 0
@@ -165,27 +189,32 @@ class Faults:
             self._armed.clear()
 
     def report(self) -> list[dict[str, Any]]:
-        """List what was armed, how many requests fitted, and how many were struck."""
+        """Return every armed fault by field, with the requests `matched` and the `hits`."""
         with self._lock:
             return [
-                {f.name: getattr(fault, f.name) for f in fields(fault)} | {"met": met, "struck": struck}
-                for fault, (met, struck) in self._armed
+                {f.name: getattr(fault, f.name) for f in fields(fault)} | {"matched": matched, "hits": hits}
+                for fault, (matched, hits) in self._armed
             ]
 
-    def strike(self, vendor: str, method: str, path: str) -> list[Fault]:
-        """Count a request and give the faults that strike it, in the order they were armed."""
-        striking = []
+    def hits(self, vendor: str, method: str, path: str) -> list[Fault]:
+        """Count a request.
+
+        Returns:
+            The faults that hit it, in the order in which they were armed.
+        """
+        active_faults = []
         with self._lock:
-            for place, (fault, counts) in enumerate(self._armed):
-                if not fault.fits(vendor, method, path):
+            for index, (fault, counts) in enumerate(self._armed):
+                if not fault.matches(vendor, method, path):
                     continue
                 counts[0] += 1
-                if fault.due(counts[0], counts[1], self._draw(place, counts[0])):
+                if fault.triggers(counts[0], counts[1], self._draw(index, counts[0])):
                     counts[1] += 1
-                    striking.append(fault)
-        return striking
+                    active_faults.append(fault)
+        return active_faults
 
-    def _draw(self, place: int, met: int) -> float:
-        # Each fault has its own sequence, so that what one request meets does not hang on what others met.
-        digest = hashlib.blake2b(f"{self.seed}:{place}:{met}".encode(), digest_size=8).digest()
+    def _draw(self, index: int, matched: int) -> float:
+        """Return the random draw, from 0 to 1, of a fault for its `matched`-th request."""
+        # Each fault has its own random sequence, so that one request does not change the draws of another.
+        digest = hashlib.blake2b(f"{self.seed}:{index}:{matched}".encode(), digest_size=8).digest()
         return int.from_bytes(digest) / (1 << 64)

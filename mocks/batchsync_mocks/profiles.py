@@ -1,7 +1,4 @@
-"""Fault profiles: named, composable bundles of faults and switches, as YAML files of this package or of the user.
-
-They do not know how a fault strikes; a profile only says which requests it may meet and how likely.
-"""
+"""Fault profiles: named, composable sets of faults and switches, read from bundled or user-supplied YAML files."""
 
 from __future__ import annotations
 
@@ -11,17 +8,17 @@ from importlib.resources import files
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lading_mocks.faults import Fault
+from batchsync_mocks.faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-_MEMBERS = {"about", "faults", "switches"}
+_KEYS = {"about", "faults", "switches"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Profile:
-    """What a profile does: faults to arm, and switches by vendor."""
+    """A fault profile: faults to arm, and switches by vendor."""
 
     name: str = ""
     about: str = ""
@@ -30,71 +27,74 @@ class Profile:
 
 
 def names() -> list[str]:
-    """List the profiles in the box."""
-    return sorted(one.name.removesuffix(".yaml") for one in _folder().iterdir() if one.name.endswith(".yaml"))
+    """Return the names of the bundled profiles."""
+    return sorted(path.name.removesuffix(".yaml") for path in _folder().iterdir() if path.name.endswith(".yaml"))
 
 
-def profile(wanted: str | Path | Sequence[str | Path] | None) -> Profile:
-    """Read one profile, or several made one: `storm`, `flaky+slow`, `["flaky", "mine.yaml"]`.
+def profile(selection: str | Path | Sequence[str | Path] | None) -> Profile:
+    """Return a profile, or several merged: `storm`, `flaky+slow`, `["flaky", "mine.yaml"]`.
 
-    Faults add up; of switches that two profiles turn, the later wins.
+    Faults add up; where two profiles set the same switch, the later wins.
 
     Raises:
-        ValueError: there is no such profile, or the file is not one.
+        ValueError: If a profile is unknown, or its file is invalid.
     """
-    if wanted is None:
+    if selection is None:
         return Profile()
-    listed = [wanted] if isinstance(wanted, str | Path) else list(wanted)
-    parts = [part for one in listed for part in (one.split("+") if isinstance(one, str) else [one])]
+    selected = [selection] if isinstance(selection, str | Path) else list(selection)
+    parts = [part for item in selected for part in (item.split("+") if isinstance(item, str) else [item])]
     return merged([_read(part) for part in parts])
 
 
-def merged(several: Iterable[Profile]) -> Profile:
-    """Make one profile of several."""
-    listed = list(several)
+def merged(profiles: Iterable[Profile]) -> Profile:
+    """Return profiles merged into a single profile."""
+    parts = list(profiles)
     switches: dict[str, dict[str, Any]] = {}
-    for one in listed:
-        for vendor, turned in one.switches.items():
-            switches.setdefault(vendor, {}).update(turned)
+    for part in parts:
+        for vendor, values in part.switches.items():
+            switches.setdefault(vendor, {}).update(values)
     return Profile(
-        name="+".join(one.name for one in listed),
-        about=" ".join(one.about for one in listed),
-        faults=tuple(fault for one in listed for fault in one.faults),
+        name="+".join(part.name for part in parts),
+        about=" ".join(part.about for part in parts),
+        faults=tuple(fault for part in parts for fault in part.faults),
         switches=switches,
     )
 
 
 def _folder() -> Any:
-    return files("lading_mocks") / "profiles"
+    """Return the folder of the bundled profiles."""
+    return files("batchsync_mocks") / "profiles"
 
 
-def _read(wanted: str | Path) -> Profile:
-    given = Path(wanted)
-    own = given.suffix in {".yaml", ".yml"}
-    if not own and str(wanted) not in names():
-        msg = f"No fault profile {str(wanted)[:60]!r}; there are {', '.join(names())}, or give a path to a .yaml file."
+def _read(name: str | Path) -> Profile:
+    """Return a bundled profile by name, or the profile in a file."""
+    path = Path(name)
+    is_file = path.suffix in {".yaml", ".yml"}
+    if not is_file and str(name) not in names():
+        msg = f"Unknown fault profile {str(name)[:60]!r}; bundled: {', '.join(names())}. Or pass a .yaml path."
         raise ValueError(msg)
     try:
-        text = given.read_text("utf-8") if own else (_folder() / f"{wanted}.yaml").read_text("utf-8")
-        return _parsed(given.stem, text)
+        text = path.read_text("utf-8") if is_file else (_folder() / f"{name}.yaml").read_text("utf-8")
+        return _parsed(path.stem, text)
     except (OSError, ValueError, TypeError) as error:
-        msg = f"The fault profile {wanted} cannot be used: {error}"
+        msg = f"Invalid fault profile {name}: {error}"
         raise ValueError(msg) from None
 
 
 def _parsed(name: str, text: str) -> Profile:
-    # Only profiles need YAML, and it takes longer to import than all the rest takes to start.
+    """Return the profile in a YAML text."""
+    # Imported on use: only profiles need YAML, and its import takes longer than the rest of the start.
     yaml = import_module("ruamel.yaml")
     try:
         content = yaml.YAML(typ="safe", pure=True).load(text) or {}
     except yaml.error.YAMLError as error:
         raise ValueError(str(error)) from None
-    if not isinstance(content, dict) or not set(content) <= _MEMBERS:
-        msg = f"a profile is a mapping with {', '.join(sorted(_MEMBERS))}"
+    if not isinstance(content, dict) or not set(content) <= _KEYS:
+        msg = f"a profile is a mapping with the keys {', '.join(sorted(_KEYS))}"
         raise ValueError(msg)
     switches = content.get("switches", {})
-    if not isinstance(switches, dict) or not all(isinstance(one, dict) for one in switches.values()):
-        msg = "switches are given by vendor, as in {sitecore-cdp: {allocate_status: 201}}"
+    if not isinstance(switches, dict) or not all(isinstance(values, dict) for values in switches.values()):
+        msg = "switches are grouped by vendor, as in {sitecore-cdp: {allocate_status: 201}}"
         raise ValueError(msg)
-    faults = tuple(Fault.from_json(one) for one in content.get("faults", []))
+    faults = tuple(Fault.from_json(item) for item in content.get("faults", []))
     return Profile(name=name, about=str(content.get("about", "")), faults=faults, switches=switches)

@@ -1,7 +1,4 @@
-"""Answers and questions in HTTP: JSON, XML errors, streamed arrays, files, and bodies read within limits.
-
-It does not know any vendor.
-"""
+"""HTTP helpers: JSON responses, XML storage errors, streamed arrays and files, request bodies with limits."""
 
 from __future__ import annotations
 
@@ -12,8 +9,8 @@ from xml.sax.saxutils import escape
 
 from werkzeug.wrappers import Request, Response
 
-from lading_mocks.disk import CHUNK
-from lading_mocks.signing import Call, Refusal
+from batchsync_mocks.disk import CHUNK
+from batchsync_mocks.signing import Call, Refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -23,97 +20,103 @@ if TYPE_CHECKING:
 BODY_LIMIT = 1 << 20
 
 
-class BadBody(Exception):  # noqa: N818 - it is the caller's body that is bad
-    """A request body that is too large or is not what it should be; the text says why."""
+class BadBodyError(Exception):
+    """Error for a request body that is too large or malformed; the text gives the reason."""
 
 
-def as_json(content: object, status: int = 200) -> Response:
-    """Answer with one JSON document."""
+def json_response(content: object, status: int = 200) -> Response:
+    """Return a response with a JSON document."""
     return Response(json.dumps(content, separators=(",", ":")), status, content_type="application/json")
 
 
-def as_json_list(head: str, items: Iterable[object], tail: str) -> Response:
-    """Answer with a JSON document whose long array is made while it is sent."""
+def json_array(head: str, items: Iterable[object], tail: str) -> Response:
+    """Return a streamed response: a JSON document whose long array is generated while it is sent.
+
+    Args:
+        head: The document up to and including the opening bracket of the array.
+        items: The elements of the array.
+        tail: The rest of the document, from the closing bracket on.
+    """
 
     def pieces() -> Iterator[str]:
         yield head
-        # Many small writes cost more than the JSON itself, so they are gathered.
-        waiting: list[str] = []
+        # Many small writes cost more than the JSON itself, so items are buffered.
+        buffer: list[str] = []
         for number, item in enumerate(items):
-            waiting.append(("," if number else "") + json.dumps(item, separators=(",", ":")))
-            if len(waiting) >= 500:  # noqa: PLR2004 - a size of convenience, used once
-                yield "".join(waiting)
-                waiting.clear()
-        yield "".join(waiting) + tail
+            buffer.append(("," if number else "") + json.dumps(item, separators=(",", ":")))
+            if len(buffer) >= 500:  # noqa: PLR2004 - a buffer size
+                yield "".join(buffer)
+                buffer.clear()
+        yield "".join(buffer) + tail
 
     return Response(pieces(), 200, content_type="application/json")
 
 
-def as_refusal(refusal: Refusal) -> Response:
-    """Answer with the XML error of an object store."""
+def storage_error(refusal: Refusal) -> Response:
+    """Return the XML error response of an object store."""
     elements = [("Code", refusal.code), ("Message", refusal.message), *refusal.more]
-    inside = "".join(f"<{name}>{escape(text)}</{name}>" for name, text in elements)
-    document = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{inside}</Error>'
+    body = "".join(f"<{name}>{escape(text)}</{name}>" for name, text in elements)
+    document = f'<?xml version="1.0" encoding="UTF-8"?>\n<Error>{body}</Error>'
     return Response(document, refusal.status, content_type="application/xml")
 
 
-def as_file(file: Path, content_type: str) -> Response:
-    """Answer with a file, its length said beforehand, never whole in memory.
+def file_response(file: Path, content_type: str) -> Response:
+    """Return a streamed response with a file and its Content-Length.
 
     Raises:
-        FileNotFoundError: there is no such file.
+        FileNotFoundError: If the file does not exist.
     """
-    answer = as_stream(file.open("rb"), content_type)
-    answer.content_length = file.stat().st_size
-    return answer
+    response = stream_response(file.open("rb"), content_type)
+    response.content_length = file.stat().st_size
+    return response
 
 
-def as_stream(stream: IO[bytes] | GzipFile, content_type: str) -> Response:
-    """Answer with what an open file gives, closing it at the end."""
+def stream_response(stream: IO[bytes] | GzipFile, content_type: str) -> Response:
+    """Return a streamed response with the content of an open file, which is closed at the end."""
 
     def pieces() -> Iterator[bytes]:
         with stream:
             while piece := stream.read(CHUNK):
                 yield piece
 
-    answer = Response(pieces(), 200, content_type=content_type)
-    answer.call_on_close(stream.close)
-    return answer
+    response = Response(pieces(), 200, content_type=content_type)
+    response.call_on_close(stream.close)
+    return response
 
 
-def body_of(request: Request) -> bytes:
-    """Read a small body.
+def read_body(request: Request) -> bytes:
+    """Return a small request body.
 
     Raises:
-        BadBody: it has more than 1 MiB.
+        BadBodyError: If the body has more than 1 MiB.
     """
     body = request.stream.read(BODY_LIMIT + 1)
     if len(body) > BODY_LIMIT:
         msg = "The body has more than 1 MiB."
-        raise BadBody(msg)
+        raise BadBodyError(msg)
     return body
 
 
-def json_of(request: Request) -> dict[str, Any]:
-    """Read a small body as a JSON object.
+def read_json(request: Request) -> dict[str, Any]:
+    """Return a small request body as a JSON object.
 
     Raises:
-        BadBody: it is too large, not JSON, or not an object.
+        BadBodyError: If the body has more than 1 MiB, is not JSON, or is not an object.
     """
-    body = body_of(request)
+    body = read_body(request)
     try:
         content = json.loads(body)
     except (ValueError, RecursionError):
         msg = "The body is not JSON."
-        raise BadBody(msg) from None
+        raise BadBodyError(msg) from None
     if not isinstance(content, dict):
         msg = "The body is not a JSON object."
-        raise BadBody(msg)
+        raise BadBodyError(msg)
     return content
 
 
-def call_of(request: Request) -> Call:
-    """See a request as storage judges it: the path exactly as it was sent."""
+def storage_call(request: Request) -> Call:
+    """Return a request in the format that signatures cover: its path exactly as it was sent."""
     raw = str(request.environ["RAW_URI"])
     path, _, query = raw.partition("?")
     headers = {name.lower(): value for name, value in request.headers.items()}

@@ -1,7 +1,4 @@
-"""What `serve` gives: mocks that are being served, with everything a test asks of them.
-
-It does not know sockets, nor which vendors there are.
-"""
+"""Handle of served mocks, as returned by `serve`: addresses, credentials, ledgers, clock, faults and switches."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ import shutil
 from dataclasses import dataclass, replace
 from typing import IO, TYPE_CHECKING, Any, Self
 
-from lading_mocks import disk, ledger, snapshots
+from batchsync_mocks import disk, ledger, snapshots
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -19,14 +16,14 @@ if TYPE_CHECKING:
 
     from pytest_httpserver import HTTPServer
 
-    from lading_mocks.clock import Clock
-    from lading_mocks.control import Kit
-    from lading_mocks.faults import Fault
+    from batchsync_mocks.clock import Clock
+    from batchsync_mocks.control import MockContext
+    from batchsync_mocks.faults import Fault
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VendorMock:
-    """One vendor of a mock: what a test of one connection needs, without naming the vendor each time."""
+    """Handle of a single vendor of served mocks."""
 
     running: Running
     name: str
@@ -38,61 +35,75 @@ class VendorMock:
 
     @property
     def credentials(self) -> dict[str, str]:
-        """Credentials that the vendor takes."""
+        """Credentials that the vendor accepts."""
         return self.running.credentials(self.name)
 
     @property
     def clock(self) -> Clock:
-        """The clock that all vendors of the mock share."""
+        """The clock shared by all vendors."""
         return self.running.clock
 
     def ledger(self, *, values: bool = False) -> list[dict[str, Any]]:
-        """Every row or record delivered, how often, in which batch, and its fate."""
+        """Return every delivered row with batch, delivery number and outcome; `values` adds record values."""
         return self.running.ledger(self.name, values=values)
 
     def batches(self) -> list[dict[str, Any]]:
-        """Every batch with its state, oldest first."""
+        """Return every batch with its status, oldest first."""
         return self.running.batches(self.name)
 
     def store(self) -> list[dict[str, Any]]:
-        """What the vendor holds now."""
+        """Return the objects the vendor stores now."""
         return self.running.store(self.name)
 
     def advance(self, seconds: float) -> None:
-        """Let virtual time pass at once."""
+        """Advance the clock by a number of seconds."""
         self.running.advance(seconds)
 
-    def arm(self, *armed: Fault) -> None:
+    def arm(self, *faults: Fault) -> None:
         """Arm faults for this vendor."""
-        self.running.arm(*(replace(fault, vendor=self.name) for fault in armed))
+        self.running.arm(*(replace(fault, vendor=self.name) for fault in faults))
 
     def faults(self) -> list[dict[str, Any]]:
-        """What is armed, how many requests each fault met, and how many it struck."""
-        return [one for one in self.running.faults() if one["vendor"] in {None, self.name}]
+        """Return the armed faults, with the requests `matched` and the `hits` of each."""
+        return [fault for fault in self.running.faults() if fault["vendor"] in {None, self.name}]
 
-    def switch(self, **turned: Any) -> None:
-        """Turn some switches, from the next request on."""
-        self.running.switch(self.name, **turned)
+    def switch(self, **changed: Any) -> None:
+        """Set switches; they apply from the next request on."""
+        self.running.switch(self.name, **changed)
 
     def revoke_tokens(self) -> None:
-        """Make every token given out so far worthless."""
+        """Revoke every token issued so far."""
         self.running.revoke_tokens(self.name)
 
     def environ(self) -> dict[str, str]:
-        """Our environment, in which lading finds these mocks for every connection and waits by their clock."""
+        """Return environment variables that direct batchsync to these mocks and their clock."""
         return self.running.environ()
 
 
 class Running:
-    """Mocks that are being served. Use it as a context manager, or call `close`."""
+    """Served mocks. Use it as a context manager, or call `close`."""
 
     def __init__(
-        self, kit: Kit, servers: Mapping[str, HTTPServer], state_dir: Path, *, temporary: bool, ca: Path | None
+        self,
+        context: MockContext,
+        servers: Mapping[str, HTTPServer],
+        state_dir: Path,
+        *,
+        temporary: bool,
+        ca: Path | None,
     ) -> None:
-        """Hold what `serve` put together; a `temporary` state directory goes on `close`."""
-        self._kit, self._servers = kit, servers
+        """Create the handle; see `serve`.
+
+        Args:
+            context: State shared by the servers.
+            servers: Servers by vendor.
+            state_dir: The state directory.
+            temporary: Whether `close` removes the state directory.
+            ca: Certificate of the certificate authority, with HTTPS.
+        """
+        self._context, self._servers = context, servers
         self._temporary = temporary
-        self.state_dir, self.ca, self.clock = state_dir, ca, kit.clock
+        self.state_dir, self.ca, self.clock = state_dir, ca, context.clock
 
     @property
     def urls(self) -> dict[str, str]:
@@ -105,91 +116,91 @@ class Running:
         return next(iter(self.urls.values()))
 
     def of(self, vendor: str) -> VendorMock:
-        """One of the vendors by itself.
+        """Return the handle of a single vendor.
 
         Raises:
-            KeyError: it is not served here.
+            KeyError: If the vendor is not served.
         """
-        if vendor not in self._kit.vendors:
+        if vendor not in self._context.vendors:
             raise KeyError(vendor)
         return VendorMock(running=self, name=vendor)
 
     def credentials(self, vendor: str) -> dict[str, str]:
-        """Credentials that the vendor takes; well known and good for nothing else."""
-        return dict(self._kit.vendors[vendor].credentials)
+        """Return credentials that the vendor accepts; they are constants of the mocks."""
+        return dict(self._context.vendors[vendor].credentials)
 
     def ledger(self, vendor: str, *, values: bool = False) -> list[dict[str, Any]]:
-        """Every row or record delivered, how often, in which batch, and its fate."""
-        return list(ledger.counted(self._kit.vendors[vendor].entries(values=values)))
+        """Return every delivered row with batch, delivery number and outcome; `values` adds record values."""
+        return list(ledger.with_delivery_numbers(self._context.vendors[vendor].entries(values=values)))
 
     def batches(self, vendor: str) -> list[dict[str, Any]]:
-        """Every batch with its state, oldest first."""
-        return self._kit.vendors[vendor].batches()
+        """Return every batch with its status, oldest first."""
+        return self._context.vendors[vendor].batches()
 
     def store(self, vendor: str) -> list[dict[str, Any]]:
-        """What the vendor holds now (Sitecore: guests, orders, tracking events)."""
-        return list(self._kit.vendors[vendor].holdings())
+        """Return the objects the vendor stores now (Sitecore: guests, orders, tracking events)."""
+        return list(self._context.vendors[vendor].stored_objects())
 
     def requests(self) -> list[dict[str, Any]]:
-        """The last requests to all vendors, oldest first, without their queries."""
-        return list(self._kit.requests)
+        """Return the last requests to all vendors, oldest first, without their queries."""
+        return list(self._context.requests)
 
     def advance(self, seconds: float) -> None:
-        """Let virtual time pass at once."""
-        self._kit.clock.advance(seconds)
+        """Advance the clock by a number of seconds."""
+        self._context.clock.advance(seconds)
 
-    def arm(self, *armed: Fault) -> None:
+    def arm(self, *faults: Fault) -> None:
         """Arm faults; those already armed stay."""
-        self._kit.faults.arm(armed)
+        self._context.faults.arm(faults)
 
     def disarm(self) -> None:
         """Disarm all faults."""
-        self._kit.faults.clear()
+        self._context.faults.clear()
 
     def faults(self) -> list[dict[str, Any]]:
-        """What is armed, how many requests each fault met, and how many it struck."""
-        return self._kit.faults.report()
+        """Return the armed faults, with the requests `matched` and the `hits` of each."""
+        return self._context.faults.report()
 
     def revoke_tokens(self, vendor: str) -> None:
-        """Make every token the vendor gave out so far worthless."""
-        self._kit.vendors[vendor].memory.revoke()
+        """Revoke every token the vendor issued so far."""
+        self._context.vendors[vendor].state.revoke_tokens()
 
     @property
     def seed(self) -> int:
-        """The seed from which the chances of the faults are drawn."""
-        return self._kit.faults.seed
+        """Seed of the random draws of faults."""
+        return self._context.faults.seed
 
-    def switch(self, vendor: str, **turned: Any) -> None:
-        """Turn some switches of a vendor, from the next request on.
+    def switch(self, vendor: str, **changed: Any) -> None:
+        """Set switches of a vendor; they apply from the next request on.
 
         Raises:
-            ValueError: there is no such switch, or it does not take this value.
+            ValueError: If a switch is unknown, or does not accept the value.
         """
-        self._kit.vendors[vendor].turn(turned)
+        self._context.vendors[vendor].set_switches(changed)
 
     def switches(self, vendor: str) -> Any:
-        """The vendor's switches as they stand: `MotorwebSwitches` or `SitecoreSwitches`."""
-        return self._kit.vendors[vendor].switches
+        """Return the vendor's current switches: `MotorwebSwitches` or `SitecoreSwitches`."""
+        return self._context.vendors[vendor].switches
 
     def transcript(self) -> str:
-        """Requests and answers as JSON lines, without secrets and bodies."""
-        return "".join(self._kit.transcript.lines())
+        """Return requests and responses as JSON lines, without secrets and bodies."""
+        return "".join(self._context.transcript.lines())
 
     def snapshot(self) -> bytes:
-        """The whole world as a tar, for small worlds; `GET /_mock/snapshot` streams it."""
-        with snapshots.take(self.state_dir, self._kit.vendors) as stream:
+        """Return the complete state as a tar, in memory; `GET /_mock/snapshot` streams it."""
+        with snapshots.create(self.state_dir, self._context.vendors) as stream:
             return stream.read()
 
-    def restore(self, given: IO[bytes]) -> None:
-        """Take the world of a snapshot back, clock included.
+    def restore(self, archive: IO[bytes]) -> None:
+        """Restore the state of a snapshot, clock included.
 
         Raises:
-            ValueError: it is no snapshot of these vendors.
+            ValueError: If the archive is no snapshot of these vendors.
         """
-        snapshots.put_back(given, self.state_dir, self._kit.vendors, self.clock)
+        snapshots.restore(archive, self.state_dir, self._context.vendors, self.clock)
 
     def ready(self) -> dict[str, Any]:
-        """Say what a client needs to know: the process, each vendor's address and credentials, the clock, the CA."""
+        """Return the content of the ready file: `pid`, `vendors` (`base_url`, `credentials`), `clock_url`, `ca`."""
         return {
             "pid": os.getpid(),
             "vendors": {
@@ -200,32 +211,36 @@ class Running:
         }
 
     def environ(self) -> dict[str, str]:
-        """Our environment, in which lading finds these mocks for every connection and waits by their clock.
+        """Return environment variables that direct batchsync to these mocks and their clock.
 
-        What lading remembers is of these mocks, so it is kept beside their world: to others the same rows are new.
+        The state folder of batchsync is set, too, inside that of the mocks: for other mocks the same rows are new.
         """
         folder = self.state_dir.resolve()
         file = folder / "ready.json"
         disk.write_json(file, self.ready())
-        told = {"LADING_MOCKS": "1", "LADING_MOCKS_AT": str(file), "LADING_STATE": str(folder / "lading")}
-        return {**os.environ, **told}
+        variables = {
+            "BATCHSYNC_MOCKS": "1",
+            "BATCHSYNC_MOCKS_AT": str(file),
+            "BATCHSYNC_STATE": str(folder / "batchsync"),
+        }
+        return {**os.environ, **variables}
 
     def reset(self) -> None:
-        """Forget batches, files, stores, faults and requests; the clock stays."""
-        self._kit.reset()
+        """Delete batches, files, stores, faults and requests; the clock stays."""
+        self._context.reset()
 
     def close(self) -> None:
-        """Stop serving; a state directory that was asked for stays."""
+        """Stop serving; remove a temporary state directory."""
         for server in self._servers.values():
             if server.is_running():
                 server.stop()
-        for vendor in self._kit.vendors.values():
+        for vendor in self._context.vendors.values():
             vendor.close()
         if self._temporary:
             shutil.rmtree(self.state_dir, ignore_errors=True)
 
     def __enter__(self) -> Self:
-        """Serve until the block ends."""
+        """Return this handle; the mocks are served until the block ends."""
         return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:

@@ -1,7 +1,7 @@
-"""The mocks on real sockets, the same object inside a test and standing alone: one port per vendor, one shared clock.
+"""HTTP servers of the mocks, used by tests and by the command line: a port per vendor, and a shared clock.
 
-It does not know what any vendor answers. Uploads stream to disk and no body is kept, unlike in the stock
-pytest_httpserver; a fault that closes a socket leaves no noise behind.
+Uploads are streamed to disk and no bodies are kept, unlike in the stock pytest_httpserver; sockets closed by faults
+log no errors.
 """
 
 from __future__ import annotations
@@ -19,54 +19,55 @@ from pytest_httpserver import HTTPServer
 from werkzeug.http import http_date
 from werkzeug.serving import WSGIRequestHandler
 
-from lading_mocks import control, disk, profiles, wire
-from lading_mocks.clock import Clock
-from lading_mocks.control import Kit
-from lading_mocks.faults import Faults
-from lading_mocks.memory import Memory
-from lading_mocks.motorweb.api import Motorweb
-from lading_mocks.profiles import Profile
-from lading_mocks.running import Running
-from lading_mocks.sitecore.api import Sitecore
-from lading_mocks.switches import turned
+from batchsync_mocks import control, disk, profiles, wire
+from batchsync_mocks.clock import Clock
+from batchsync_mocks.control import MockContext
+from batchsync_mocks.faults import Faults
+from batchsync_mocks.motorweb.api import Motorweb
+from batchsync_mocks.profiles import Profile
+from batchsync_mocks.running import Running
+from batchsync_mocks.sitecore.api import Sitecore
+from batchsync_mocks.switches import with_switches
+from batchsync_mocks.vendor_state import VendorState
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from werkzeug.wrappers import Request, Response
 
-    from lading_mocks.faults import Fault
-    from lading_mocks.vendor import Vendor
+    from batchsync_mocks.faults import Fault
+    from batchsync_mocks.vendor import Vendor
 
 __all__ = ["VENDORS", "MockServer", "Running", "serve"]
-_log = logging.getLogger("lading_mocks")
+_log = logging.getLogger("batchsync_mocks")
 VENDORS: Mapping[str, type[Vendor]] = {Motorweb.name: Motorweb, Sitecore.name: Sitecore}
 
 
 class MockServer(HTTPServer):
-    """One vendor's port."""
+    """HTTP server of a vendor."""
 
-    def __init__(self, kit: Kit, vendor: Vendor, host: str, port: int, context: ssl.SSLContext | None) -> None:
-        """Prepare the port; `start` opens it."""
-        super().__init__(host, port, context, threaded=True)
-        self._kit, self._vendor = kit, vendor
+    def __init__(self, context: MockContext, vendor: Vendor, host: str, port: int, tls: ssl.SSLContext | None) -> None:
+        """Configure the server; `start` opens its port."""
+        super().__init__(host, port, tls, threaded=True)
+        self._context, self._vendor = context, vendor
 
     def start(self) -> None:
-        """Open the port and answer in the background.
+        """Open the port and serve in the background.
 
         Raises:
-            OSError: the port is taken, or the address is none of this machine's.
+            OSError: If the port is in use, or the address does not belong to this machine.
         """
-        self._probe()
+        self._check_port()
         super().start()
         if self.server is not None:
-            self.server.RequestHandlerClass = functools.partial(_QuietHandler, clock=self._kit.clock)
+            self.server.RequestHandlerClass = functools.partial(_QuietHandler, clock=self._context.clock)
         if self.server is not None and isinstance(self.server.socket, ssl.SSLSocket):
-            # Otherwise one client that connects and says nothing would keep all others waiting.
+            # Otherwise a client that connects and sends nothing blocks all others.
             self.server.socket.do_handshake_on_connect = False  # type: ignore[attr-defined]  # typeshed leaves it out
 
-    def _probe(self) -> None:
-        # Werkzeug would end the whole process when it cannot have the port.
+    def _check_port(self) -> None:
+        """Raise if the port cannot be opened."""
+        # Werkzeug exits the process if the port is in use.
         family = socket.AF_INET6 if ":" in self.host else socket.AF_INET
         try:
             socket.create_server((self.host, self.port), family=family).close()
@@ -75,63 +76,70 @@ class MockServer(HTTPServer):
             raise OSError(msg) from error
 
     def thread_target(self) -> None:
-        """Serve, looking often enough for the wish to stop that nobody waits for it."""
+        """Serve, polling for shutdown often enough that `stop` returns at once."""
         if self.server is not None:
             self.server.serve_forever(poll_interval=0.02)
 
     def application(self, request: Request) -> Response:
-        """Answer one request: a control page, or the vendor under the faults that are armed."""
+        """Return the response to a request: of a control page, or of the vendor under the armed faults.
+
+        Raises:
+            ConnectionError: If the client or a fault closed the connection.
+            TimeoutError: If the client stopped in the middle of a request.
+            ssl.SSLError: If the TLS connection broke.
+        """
         try:
             if f"{request.path}/".startswith(control.PREFIX):
-                return control.respond(self._kit, self._vendor, request)
+                return control.respond(self._context, self._vendor, request)
             name, method = self._vendor.name, request.method
-            self._kit.requests.append(
-                {"vendor": name, "method": method, "path": request.path, "at": self._kit.clock.now()},
+            self._context.requests.append(
+                {"vendor": name, "method": method, "path": request.path, "at": self._context.clock.now()},
             )
-            return self._answer(request, self._kit.faults.strike(name, method, request.path))
+            return self._respond(request, self._context.faults.hits(name, method, request.path))
         except (ConnectionError, TimeoutError, ssl.SSLError):
-            # The client went away, or a fault closed its connection: no defect of the mock.
+            # The client disconnected, or a fault closed its connection: not a defect of the mock.
             raise
         except Exception:
-            # The answer alone would hide a defect of the mock from whoever tests against it.
+            # Log it: a mere status 500 would hide a defect of the mock from its users.
             _log.exception("The mock of %s failed at %s %s", self._vendor.name, request.method, request.path)
             raise
 
-    def _answer(self, request: Request, striking: Sequence[Fault]) -> Response:
-        entry = self._kit.transcript.begin(self._vendor.name, request, striking)
-        answer = wire.suffer(request, striking, self._vendor)
-        self._kit.transcript.answered(entry, request, answer)
-        return answer
+    def _respond(self, request: Request, active_faults: Sequence[Fault]) -> Response:
+        """Return the vendor's response under faults, and record both in the transcript."""
+        entry = self._context.transcript.begin(self._vendor.name, request, active_faults)
+        response = wire.apply_faults(request, active_faults, self._vendor)
+        self._context.transcript.complete(entry, request, response)
+        return response
 
 
 class _QuietHandler(WSGIRequestHandler):
-    """Logs no request line, so signed queries stay out of logs; a socket that a fault closed is no error to it."""
+    """Request handler that logs nothing: request lines contain signed queries, and faults close sockets on purpose."""
 
-    # A client that stops talking in mid-request does not hold a thread for ever.
+    # Seconds after which a client that stops in mid-request releases its thread.
     timeout = 120
 
-    def __init__(self, *given: Any, clock: Clock) -> None:
-        """Handle one connection; `clock` is what the Date header tells."""
+    def __init__(self, *arguments: Any, clock: Clock) -> None:
+        """Handle a connection; `clock` provides the Date header."""
         self._clock = clock
-        super().__init__(*given)
+        super().__init__(*arguments)
 
     def date_time_string(self, timestamp: float | None = None) -> str:
-        """Spell the vendor's moment, by which a Retry-After date is meant too."""
+        """Return the vendor's time, on which Retry-After dates are based, too."""
         return http_date(self._clock.now() if timestamp is None else timestamp)
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """Log nothing."""
 
     def log_error(self, format: str, *args: object) -> None:  # noqa: A002 - the name the base class gives it
-        """Log nothing: what fails here is the client's connection."""
+        """Log nothing: only the client's connection fails here."""
 
     def run_wsgi(self) -> None:
-        """Answer one request, and no second one on this connection: a fault may have closed it."""
+        """Handle a single request per connection: a fault may have closed the connection."""
         super().run_wsgi()
         self.close_connection = True
 
 
-def serve(  # noqa: PLR0913 - the front door of the package: each argument is one free choice of its user
+def serve(  # noqa: PLR0913 - the entry point of the package; the options are independent
     vendors: Sequence[str] = tuple(VENDORS),
     *,
     host: str = "127.0.0.1",
@@ -143,46 +151,54 @@ def serve(  # noqa: PLR0913 - the front door of the package: each argument is on
     profile: str | Path | Sequence[str | Path] | None = None,
     switches: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Running:
-    """Serve mocks of vendors, each on a port of its own.
+    """Serve mocks of vendors, each on its own port.
 
-    `port` is that of the first vendor, the others take the ones after it; 0 lets the system choose. With a `state_dir`
-    a killed mock goes on where it was, on any port; its clock is then the remembered one. `seed` makes ids and tokens
-    the same in every run, and decides what the chances of a `profile` bring; without one a seed is drawn for the
-    profile (`Running.seed`). `switches` are turned by vendor, after those of the profile. With `https` a certificate
-    authority is made (and kept in the state directory); `Running.ca` is the path of its certificate, and plain HTTP is
-    not served, as at the vendors.
+    Args:
+        vendors: Names of the vendors to serve.
+        host: Address to listen on.
+        port: Port of the first vendor; the others follow. 0 lets the system choose.
+        state_dir: Folder from which a killed mock resumes, clock included; None for a temporary one.
+        https: Whether to serve HTTPS only, with a generated certificate authority (`Running.ca`).
+        clock: The shared clock; default: real time.
+        seed: Makes ids, tokens and the random draws of faults the same in every run. Without a seed, a profile gets a
+            random seed (`Running.seed`).
+        profile: Fault profiles; see `profiles.profile`.
+        switches: Switches by vendor, applied after those of the profile.
+
+    Returns:
+        The handle of the running mocks.
 
     Raises:
-        ValueError: there is no such vendor, profile or switch, a switch does not take its value, or the state
-            directory does not hold a mock's state.
-        OSError: a port is taken, or the state directory cannot be written.
+        ValueError: If a vendor, profile or switch is unknown, a switch does not accept its value, or the state
+            directory is invalid.
+        OSError: If a port is in use, or the state directory cannot be written.
     """
     unknown = [name for name in vendors if name not in VENDORS]
     if unknown or not vendors:
-        msg = f"No mock of {', '.join(unknown) or 'nothing'}; there are {', '.join(VENDORS)}."
+        msg = f"Unknown vendor {', '.join(unknown) or '(none given)'}; available: {', '.join(VENDORS)}."
         raise ValueError(msg)
-    read = profiles.merged([profiles.profile(profile), Profile(switches=switches or {})])
-    readings = _readings(vendors, read)
-    folder = Path(tempfile.mkdtemp(prefix="lading-mocks-")) if state_dir is None else Path(state_dir)
+    active_profile = profiles.merged([profiles.profile(profile), Profile(switches=switches or {})])
+    vendor_switches = _switches_by_vendor(vendors, active_profile)
+    folder = Path(tempfile.mkdtemp(prefix="batchsync-mocks-")) if state_dir is None else Path(state_dir)
     folder.mkdir(parents=True, exist_ok=True)
     clock = clock or Clock()
-    clock.live_in(folder / "clock.json")
-    chance = seed if seed is not None or not read.faults else secrets.randbelow(1 << 31)
-    kit = Kit(
+    clock.persist_to(folder / "clock.json")
+    fault_seed = seed if seed is not None or not active_profile.faults else secrets.randbelow(1 << 31)
+    context = MockContext(
         clock=clock,
-        vendors={name: VENDORS[name](Memory(folder / name, seed=seed), clock) for name in vendors},
+        vendors={name: VENDORS[name](VendorState(folder / name, seed=seed), clock) for name in vendors},
         folder=folder,
-        profile=read,
-        faults=Faults(chance),
+        profile=active_profile,
+        faults=Faults(fault_seed),
     )
-    for name, vendor in kit.vendors.items():
-        vendor.switches = readings[name]
-    context, ca = _certified(folder, host) if https else (None, None)
+    for name, vendor in context.vendors.items():
+        vendor.switches = vendor_switches[name]
+    tls, ca = _tls_context(folder, host) if https else (None, None)
     servers = {
-        name: MockServer(kit, vendor, host, port + number if port else 0, context)
-        for number, (name, vendor) in enumerate(kit.vendors.items())
+        name: MockServer(context, vendor, host, port + number if port else 0, tls)
+        for number, (name, vendor) in enumerate(context.vendors.items())
     }
-    running = Running(kit, servers, folder, temporary=state_dir is None, ca=ca)
+    running = Running(context, servers, folder, temporary=state_dir is None, ca=ca)
     try:
         for server in servers.values():
             server.start()
@@ -192,26 +208,30 @@ def serve(  # noqa: PLR0913 - the front door of the package: each argument is on
     return running
 
 
-def _readings(vendors: Sequence[str], read: Profile) -> dict[str, Any]:
-    # Before anything is made: what is wrong leaves nothing behind.
-    for name in set(read.switches) - set(VENDORS):
-        msg = f"Switches are turned of {', '.join(VENDORS)}, not of {name[:60]!r}."
+def _switches_by_vendor(vendors: Sequence[str], active_profile: Profile) -> dict[str, Any]:
+    """Return the validated switches of each vendor."""
+    # Validated first, so that an error leaves no files behind.
+    for name in set(active_profile.switches) - set(VENDORS):
+        msg = f"Switches of unknown vendor {name[:60]!r}; available: {', '.join(VENDORS)}."
         raise ValueError(msg)
-    return {name: turned(VENDORS[name].kind(), read.switches.get(name, {})) for name in vendors}
+    return {
+        name: with_switches(VENDORS[name].switches_type(), active_profile.switches.get(name, {})) for name in vendors
+    }
 
 
-def _certified(folder: Path, host: str) -> tuple[ssl.SSLContext, Path]:
-    # Only HTTPS needs trustme, and it takes longer to import than all the rest takes to start.
+def _tls_context(folder: Path, host: str) -> tuple[ssl.SSLContext, Path]:
+    """Return a TLS context, and the certificate of its authority, which is created if needed."""
+    # Imported on use: only HTTPS needs trustme, and its import takes longer than the rest of the start.
     import trustme  # noqa: PLC0415 - see the line above
 
     certificate, key = folder / "ca.pem", folder / "ca.key"
     if certificate.exists() and key.exists():
         authority = trustme.CA.from_pem(certificate.read_bytes(), key.read_bytes())
     else:
-        authority = trustme.CA(organization_name="lading mocks")
+        authority = trustme.CA(organization_name="batchsync mocks")
         for file, pem in ((key, authority.private_key_pem), (certificate, authority.cert_pem)):
-            with disk.replacing(file) as stream:
+            with disk.atomic_write(file) as stream:
                 stream.write(pem.bytes())
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    authority.issue_cert(*dict.fromkeys([host, "localhost", "127.0.0.1", "::1"])).configure_cert(context)
-    return context, certificate
+    tls = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert(*dict.fromkeys([host, "localhost", "127.0.0.1", "::1"])).configure_cert(tls)
+    return tls, certificate

@@ -1,7 +1,7 @@
-"""Named switches: each turns one place where a vendor's documents disagree or are silent from our reading to another.
+"""Switches: each selects a behaviour where a vendor's documentation is contradictory or silent.
 
-It does not know which switches there are: every vendor lists its own in one frozen dataclass, whose fields carry what
-they mean and which values they take. The defaults are the readings of the vendor references.
+Every vendor declares its switches as fields of a frozen dataclass, with description and accepted values as metadata.
+The defaults follow the vendor references.
 """
 
 from __future__ import annotations
@@ -16,49 +16,55 @@ if TYPE_CHECKING:
     from _typeshed import DataclassInstance
 
 S = TypeVar("S", bound="DataclassInstance")
-_MOST = 1e12
+_MAX = 1e12
 
 
-def choice(default: str | int, *others: str | int, says: str) -> Any:
-    """Declare a switch between a few words or numbers; the first is the reading of the reference."""
-    return field(default=default, metadata={"choices": (default, *others), "says": says})
+def choice(default: str | int, *others: str | int, description: str) -> Any:
+    """Return the field of a switch with a few accepted values.
+
+    Args:
+        default: Default value.
+        others: Other accepted values.
+        description: Text for `--list` and the documentation.
+    """
+    return field(default=default, metadata={"choices": (default, *others), "description": description})
 
 
-def flag(*, default: bool = False, says: str) -> Any:
-    """Declare a switch that is on or off."""
-    return field(default=default, metadata={"choices": (False, True), "says": says})
+def flag(*, default: bool = False, description: str) -> Any:
+    """Return the field of a boolean switch."""
+    return field(default=default, metadata={"choices": (False, True), "description": description})
 
 
-def amount(default: float, *, says: str) -> Any:
-    """Declare a number from 0 up."""
-    return field(default=default, metadata={"choices": None, "says": says})
+def non_negative(default: float, *, description: str) -> Any:
+    """Return the field of a switch that accepts a number from 0 up."""
+    return field(default=default, metadata={"choices": None, "description": description})
 
 
-def bound(default: int | None, *, says: str) -> Any:
-    """Declare a whole number from 1 up, or null for no bound."""
-    return field(default=default, metadata={"choices": (), "says": says})
+def positive_or_null(default: int | None, *, description: str) -> Any:
+    """Return the field of a switch that accepts a whole number from 1 up, or null for no limit."""
+    return field(default=default, metadata={"choices": (), "description": description})
 
 
-def turned(switches: S, given: Mapping[str, Any]) -> S:
-    """Give the switches, a dataclass whose fields were made by the functions above, with some of them turned.
+def with_switches(switches: S, changes: Mapping[str, Any]) -> S:
+    """Return a copy of the switches with some values changed.
 
     Raises:
-        ValueError: there is no such switch, or it does not take this value; the text says what it takes.
+        ValueError: If a switch is unknown, or does not accept the value; the text lists what it accepts.
     """
-    known = {one.name: one for one in fields(switches)}
-    for name, value in given.items():
+    known = {switch.name: switch for switch in fields(switches)}
+    for name, value in changes.items():
         if name not in known:
-            msg = f"There is no switch {name[:60]!r}; there are {', '.join(known)}."
+            msg = f"Unknown switch {name[:60]!r}; available: {', '.join(known)}."
             raise ValueError(msg)
-        if not _takes(known[name], value):
-            msg = f"The switch {name} takes {domain(known[name])}."
+        if not _accepts(known[name], value):
+            msg = f"The switch {name} takes {accepted_values(known[name])}."
             raise ValueError(msg)
-    return replace(switches, **given)
+    return replace(switches, **changes)
 
 
-def domain(one: Field[Any]) -> str:
-    """Say which values a switch takes."""
-    match one.metadata["choices"]:
+def accepted_values(switch: Field[Any]) -> str:
+    """Return a description of the values that a switch accepts."""
+    match switch.metadata["choices"]:
         case None:
             return "a number from 0 up"
         case ():
@@ -67,23 +73,30 @@ def domain(one: Field[Any]) -> str:
             return " or ".join("true" if c is True else "false" if c is False else str(c) for c in choices)
 
 
-def table(kind: type[DataclassInstance]) -> list[tuple[str, str, str, str]]:
-    """List a vendor's switches: name, default, values, meaning."""
+def describe(switches_type: type[DataclassInstance]) -> list[tuple[str, str, str, str]]:
+    """Return a vendor's switches: name, default, accepted values, description."""
     return [
-        (one.name, _spelt(one.default if one.default is not MISSING else None), domain(one), str(one.metadata["says"]))
-        for one in fields(kind)
+        (
+            switch.name,
+            _to_text(switch.default if switch.default is not MISSING else None),
+            accepted_values(switch),
+            str(switch.metadata["description"]),
+        )
+        for switch in fields(switches_type)
     ]
 
 
-def _spelt(value: object) -> str:
+def _to_text(value: object) -> str:
+    """Return a value as `--list` prints it."""
     return {True: "true", False: "false", None: "null"}[value] if isinstance(value, bool | None) else str(value)
 
 
-def _takes(one: Field[Any], value: object) -> bool:
-    choices = one.metadata["choices"]
+def _accepts(switch: Field[Any], value: object) -> bool:
+    """Return whether a switch accepts a value."""
+    choices = switch.metadata["choices"]
     if choices is None:
-        return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _MOST
+        return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= _MAX
     if choices == ():
         return value is None or (isinstance(value, int) and not isinstance(value, bool) and value >= 1)
-    # True equals 1 in Python, and a switch that takes 1 must not take true.
+    # True equals 1 in Python, but a switch that accepts 1 must not accept true.
     return any(type(value) is type(c) and value == c for c in choices)

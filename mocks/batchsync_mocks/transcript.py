@@ -1,7 +1,7 @@
-"""What was asked and answered, line by line, so that two runs with one seed can be compared byte by byte.
+"""Transcript of requests and responses as JSON lines, byte for byte equal for runs with the same seed.
 
-It holds no secret and no body: of a body only its digest, of a signature only that there was one. Host and port are
-left out, because they differ between runs that are otherwise the same.
+It contains no secrets and no bodies, only digests of bodies. Host and port are left out, because they differ between
+otherwise identical runs.
 """
 
 from __future__ import annotations
@@ -17,27 +17,36 @@ if TYPE_CHECKING:
 
     from werkzeug.wrappers import Request, Response
 
-    from lading_mocks.faults import Fault
+    from batchsync_mocks.faults import Fault
 
-REMEMBERED = 20_000
+MAX_ENTRIES = 20_000
 _HIDDEN_HEADERS = {"host", "authorization", "cookie", "connection"}
 _HIDDEN_QUERY = {"X-Goog-Signature", "X-Goog-Credential", "Signature", "AWSAccessKeyId"}
-_VARYING = {"date", "server", "connection", "content-length"}
+_VARYING_HEADERS = {"date", "server", "connection", "content-length"}
 
 
 class Transcript:
-    """The last exchanges of all vendors, in the order in which the requests came."""
+    """The last exchanges of all vendors, in the order of the requests."""
 
     def __init__(self) -> None:
-        """Start empty."""
-        self._entries: deque[dict[str, Any]] = deque(maxlen=REMEMBERED)
+        """Create an empty transcript."""
+        self._entries: deque[dict[str, Any]] = deque(maxlen=MAX_ENTRIES)
 
     def clear(self) -> None:
-        """Forget everything."""
+        """Remove all entries."""
         self._entries.clear()
 
-    def begin(self, vendor: str, request: Request, striking: Sequence[Fault]) -> dict[str, Any]:
-        """Note a request; gives the entry, which `answered` completes."""
+    def begin(self, vendor: str, request: Request, active_faults: Sequence[Fault]) -> dict[str, Any]:
+        """Add a request.
+
+        Args:
+            vendor: Name of the vendor.
+            request: The request.
+            active_faults: Faults that hit the request.
+
+        Returns:
+            The entry, to be passed to `complete`.
+        """
         query = [(n, "..." if n in _HIDDEN_QUERY else v) for n, v in parse_qsl(request.query_string.decode("latin-1"))]
         headers = {n.lower(): v for n, v in request.headers.items() if n.lower() not in _HIDDEN_HEADERS}
         entry: dict[str, Any] = {
@@ -45,40 +54,42 @@ class Transcript:
             "request": f"{request.method} {request.path}" + (f"?{urlencode(query)}" if query else ""),
             "headers": dict(sorted(headers.items())),
             "authorised": "authorization" in request.headers,
-            "faults": [fault.kind for fault in striking],
+            "faults": [fault.kind for fault in active_faults],
             "status": None,
         }
         self._entries.append(entry)
         return entry
 
-    def answered(self, entry: dict[str, Any], request: Request, answer: Response) -> None:
-        """Complete an entry; the digest of a body that is made while it is sent grows with what was sent."""
-        entry["status"] = answer.status_code
-        told = {n.lower(): v for n, v in answer.headers.items() if n.lower() not in _VARYING}
-        entry["answer"] = dict(sorted(told.items()))
-        if answer.is_streamed:
-            answer.response = _digesting(answer.response, entry)
+    def complete(self, entry: dict[str, Any], request: Request, response: Response) -> None:
+        """Add the response to an entry; the digest of a streamed body is updated while it is sent."""
+        entry["status"] = response.status_code
+        headers = {n.lower(): v for n, v in response.headers.items() if n.lower() not in _VARYING_HEADERS}
+        entry["answer"] = dict(sorted(headers.items()))
+        if response.is_streamed:
+            response.response = _with_digest(response.response, entry)
             return
-        entry["digest"] = _digest([answer.get_data().replace(request.host.encode(), b"host")])
+        entry["digest"] = _digest([response.get_data().replace(request.host.encode(), b"host")])
 
     def lines(self) -> Iterator[str]:
-        """Give the entries as JSON lines."""
+        """Yield the entries as JSON lines."""
         for entry in list(self._entries):
             yield json.dumps(entry, sort_keys=True) + "\n"
 
 
-def _digesting(pieces: Any, entry: dict[str, Any]) -> Iterator[bytes]:
+def _with_digest(chunks: Any, entry: dict[str, Any]) -> Iterator[bytes]:
+    """Yield the chunks of a body while updating the digest in its entry."""
     digest = hashlib.blake2b(digest_size=16)
-    for piece in pieces:
-        raw = piece.encode() if isinstance(piece, str) else piece
+    for chunk in chunks:
+        raw = chunk.encode() if isinstance(chunk, str) else chunk
         digest.update(raw)
-        # Before the piece goes out: whoever has received the last one may ask for the transcript at once.
+        # Before the chunk is sent: a client may read the transcript right after the last chunk.
         entry["digest"] = digest.hexdigest()
         yield raw
 
 
-def _digest(pieces: Iterable[bytes]) -> str:
+def _digest(chunks: Iterable[bytes]) -> str:
+    """Return the digest of a body in hex."""
     digest = hashlib.blake2b(digest_size=16)
-    for piece in pieces:
-        digest.update(piece)
+    for chunk in chunks:
+        digest.update(chunk)
     return digest.hexdigest()

@@ -1,7 +1,4 @@
-"""What every mocked vendor offers to the server that carries it, and what they all do alike.
-
-It does not know sockets, faults, or which vendors there are.
-"""
+"""Base class of the mocked vendors: the interface that the server uses, and shared behaviour such as uploads."""
 
 from __future__ import annotations
 
@@ -12,10 +9,10 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from werkzeug.exceptions import HTTPException, MethodNotAllowed
 from werkzeug.wrappers import Response
 
-from lading_mocks import answers, disk, ledger, signing
-from lading_mocks.ahead import Ahead
-from lading_mocks.switches import turned
-from lading_mocks.world import Batch, Upload
+from batchsync_mocks import disk, ledger, responses, signing
+from batchsync_mocks.batches import Batch, Upload
+from batchsync_mocks.eager_work import EagerWork
+from batchsync_mocks.switches import with_switches
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -23,160 +20,170 @@ if TYPE_CHECKING:
 
     from werkzeug.wrappers import Request
 
-    from lading_mocks.clock import Clock
-    from lading_mocks.memory import Memory
+    from batchsync_mocks.clock import Clock
+    from batchsync_mocks.vendor_state import VendorState
 
 UPLOAD_LIMIT = 8 << 30
 ALWAYS_HASHED = 256 << 20
 STORAGE = "/_storage"
-# A vendor that takes longer is stuck, and an automatic clock does not hide that.
+# Seconds. A batch that takes longer never finishes, and an automatic clock must not hide that.
 LONGEST_JUMP = 90 * 86_400
 
 
 class Vendor(abc.ABC):
-    """One vendor: its API and its storage behind `respond`, its oracle behind `entries`."""
+    """A mocked vendor: `respond` serves its API and its storage, `entries` gives the ledger."""
 
     name: ClassVar[str]
     credentials: ClassVar[dict[str, str]]
-    kind: ClassVar[type[Any]]
+    switches_type: ClassVar[type[Any]]
     hashes_uploads: ClassVar[bool] = True
     switches: Any
 
-    def __init__(self, memory: Memory, clock: Clock) -> None:
-        """Take the memory and the clock to live by."""
-        self.memory, self.clock = memory, clock
-        self.ahead = Ahead()
+    def __init__(self, state: VendorState, clock: Clock) -> None:
+        """Create the vendor on its state and the shared clock."""
+        self.state, self.clock = state, clock
+        self.eager_work = EagerWork()
 
     @abc.abstractmethod
     def respond(self, request: Request) -> Response:
-        """Answer any request that is not for the control page."""
+        """Return the response to a request that is not for the control API."""
 
     @abc.abstractmethod
-    def settle(self) -> None:
-        """Do all the work that is due at the clock's moment."""
+    def process_due(self) -> None:
+        """Process all batches that are due at the clock's time."""
 
     @abc.abstractmethod
     def batches(self) -> list[dict[str, Any]]:
-        """List every batch with its state, oldest first."""
+        """Return every batch with its status, oldest first."""
 
     @abc.abstractmethod
     def entries(self, *, values: bool = False) -> Iterator[dict[str, Any]]:
-        """Give the ledger: one entry per row or record delivered, by batch and line."""
+        """Yield the ledger: an entry per delivered row or record, by batch and line."""
 
     def summary(self) -> dict[str, int]:
-        """Count the deliveries, how many of them were repetitions, and how many met which fate."""
+        """Return the numbers of deliveries, repeated deliveries, and rows by outcome."""
         return ledger.summary(self.entries())
 
     @abc.abstractmethod
     def next_change(self, batch: Batch) -> float | None:
-        """Tell when a batch that waits on the vendor will show its next status; None when it waits on nobody."""
+        """Return when the status of a batch changes next, in epoch seconds; None if it does not wait for the vendor."""
 
     @abc.abstractmethod
-    def problem(self, status: int, message: str) -> Response:
-        """Answer with an error in the vendor's own shape."""
+    def error_response(self, status: int, message: str) -> Response:
+        """Return an error response in the vendor's format."""
 
     @abc.abstractmethod
-    def unknown(self) -> Response:
-        """Answer as to a batch that is not known."""
+    def not_found(self) -> Response:
+        """Return the response to an unknown batch."""
 
     @abc.abstractmethod
-    def denied(self) -> Response:
-        """Answer as to credentials that are worth nothing."""
+    def unauthorized(self) -> Response:
+        """Return the response to invalid credentials."""
 
     @abc.abstractmethod
-    def expired(self) -> Response:
-        """Answer as storage does when a URL has expired."""
+    def url_expired(self) -> Response:
+        """Return the response of storage to an expired URL."""
 
-    def unrouted(self, error: HTTPException) -> Response:
-        """Answer to a path or a method that there is not."""
-        answer = self.problem(error.code or 500, error.name)
+    def routing_error(self, error: HTTPException) -> Response:
+        """Return the response to an unknown path or method."""
+        response = self.error_response(error.code or 500, error.name)
         if isinstance(error, MethodNotAllowed) and error.valid_methods:
-            answer.headers["Allow"] = ", ".join(sorted(error.valid_methods))
-        return answer
+            response.headers["Allow"] = ", ".join(sorted(error.valid_methods))
+        return response
 
-    def turn(self, given: Mapping[str, Any]) -> None:
-        """Turn some switches, from the next request on.
+    def set_switches(self, changes: Mapping[str, Any]) -> None:
+        """Set switches; they apply from the next request on.
 
         Raises:
-            ValueError: there is no such switch, or it does not take this value.
+            ValueError: If a switch is unknown, or does not accept the value.
         """
-        with self.memory.lock:
-            self.switches = turned(self.switches, given)
+        with self.state.lock:
+            self.switches = with_switches(self.switches, changes)
 
-    def polled(self, batch: Batch) -> None:
-        """Let an automatic clock jump to what a client that asks again is waiting for."""
+    def on_polled(self, batch: Batch) -> None:
+        """Advance an automatic clock to the next status change of a polled batch."""
         at = self.next_change(batch) if self.clock.auto else None
         if at is not None and at - self.clock.now() <= LONGEST_JUMP:
-            self.clock.reach(at)
+            self.clock.advance_to(at)
 
-    def holdings(self) -> Iterator[dict[str, Any]]:
-        """Give what the vendor holds beyond its batches; a vendor that only answers holds nothing."""
+    def stored_objects(self) -> Iterator[dict[str, Any]]:
+        """Return an iterator over the objects the vendor stores besides batches; none by default."""
         return iter(())
 
     def close(self) -> None:
-        """End the work that was begun ahead of its time; what is asked for after that is done when it is."""
-        with self.memory.lock:
-            self.ahead.end()
+        """Cancel eager work; later work runs when it is due."""
+        with self.state.lock:
+            self.eager_work.end()
 
     def reset(self) -> None:
-        """Forget everything."""
+        """Delete all state."""
         self.close()
-        self.memory.forget()
+        self.state.clear()
 
-    def remembered(self) -> None:
-        """Go on from what the folder holds now, which may be another world than before."""
+    def reload(self) -> None:
+        """Reload the state from the folder, after a restore."""
         self.close()
-        self.memory.load()
+        self.state.load()
 
-    def take_in(
+    def receive_upload(
         self, request: Request, batch_id: str, *, content_md5: str | None = None, limit: int | None = None
     ) -> Response:
-        """Store an uploaded body on disk and note it in its batch, unless the batch no longer wants one.
+        """Store an uploaded body on disk and record it in its batch, if the batch still accepts uploads.
 
-        A body that does not match `content_md5`, or whose connection breaks, changes nothing. The MD5 of a large
-        body costs more than all the rest, so it is worked out only where the vendor or the customer wants it.
+        A body that does not match `content_md5`, or whose connection breaks, changes nothing. The MD5 of a large body
+        is expensive, so it is computed only if the vendor or the client requires it.
+
+        Args:
+            request: The upload.
+            batch_id: Id of the batch.
+            content_md5: Value of the `Content-Md5` header, already validated.
+            limit: Maximum number of bytes; None for `UPLOAD_LIMIT`.
+
+        Returns:
+            The response of storage.
         """
         small = (request.content_length or 0) <= ALWAYS_HASHED
         hashed = small or self.hashes_uploads or content_md5 is not None
-        incoming = self.memory.incoming()
+        incoming = self.state.incoming()
         try:
             with incoming.open("wb") as stream:
                 received = disk.receive(request.stream, stream, limit=limit or UPLOAD_LIMIT, hashed=hashed)
             refusal = signing.body_refusal(content_md5, received.md5) if hashed else None
             if refusal is not None:
-                return answers.as_refusal(refusal)
-            with self.memory.lock:
-                self.settle()
-                batch = self.memory.world.get(batch_id)
+                return responses.storage_error(refusal)
+            with self.state.lock:
+                self.process_due()
+                batch = self.state.batches.get(batch_id)
                 if batch is not None:
-                    self._note(batch, received, keep=incoming if self.wants(batch) else None)
-        except disk.TooLarge:
+                    self._record_upload(batch, received, stored=incoming if self.accepts_upload(batch) else None)
+        except disk.TooLargeError:
             message = "Your proposed upload exceeds the maximum allowed size"
-            return answers.as_refusal(signing.Refusal(status=400, code="EntityTooLarge", message=message))
+            return responses.storage_error(signing.Refusal(status=400, code="EntityTooLarge", message=message))
         finally:
             incoming.unlink(missing_ok=True)
-        answer = Response(status=200)
+        response = Response(status=200)
         if hashed:
-            answer.headers["ETag"] = f'"{received.md5}"'
-        return answer
+            response.headers["ETag"] = f'"{received.md5}"'
+        return response
 
     @abc.abstractmethod
-    def wants(self, batch: Batch) -> bool:
-        """Tell whether an upload to the batch still counts; otherwise it is stored and ignored."""
+    def accepts_upload(self, batch: Batch) -> bool:
+        """Return whether an upload to the batch has an effect; otherwise it is accepted and ignored."""
 
-    def _note(self, batch: Batch, received: disk.Received, *, keep: Path | None) -> None:
+    def _record_upload(self, batch: Batch, received: disk.Received, *, stored: Path | None) -> None:
+        """Move a received body to its place, if it is stored, and record the upload in its batch."""
         number = batch.uploads + 1
-        if keep is None:
-            self.memory.keep(replace(batch, uploads=number))
+        if stored is None:
+            self.state.save(replace(batch, uploads=number))
             return
-        keep.replace(self.memory.upload_file(batch, number))
+        stored.replace(self.state.upload_file(batch, number))
         upload = Upload(
             number=number,
-            sequence=self.memory.world.next_upload(),
+            sequence=self.state.batches.next_upload(),
             size=received.size,
             md5=received.md5,
             at=self.clock.now(),
         )
-        self.memory.keep(replace(batch, upload=upload, uploads=number))
+        self.state.save(replace(batch, upload=upload, uploads=number))
         if batch.upload is not None:
-            self.memory.upload_file(batch, batch.upload.number).unlink(missing_ok=True)
+            self.state.upload_file(batch, batch.upload.number).unlink(missing_ok=True)

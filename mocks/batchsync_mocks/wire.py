@@ -1,7 +1,4 @@
-"""How a fault happens: to sockets what a broken network does, to answers what a vendor in trouble does.
-
-It does not know which requests a fault strikes, nor any vendor by name.
-"""
+"""Injection of faults: broken connections on the socket, and error responses of the vendor."""
 
 from __future__ import annotations
 
@@ -20,170 +17,195 @@ from werkzeug.wrappers import Request, Response
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lading_mocks.faults import Fault
-    from lading_mocks.vendor import Vendor
+    from batchsync_mocks.faults import Fault
+    from batchsync_mocks.vendor import Vendor
 
-_PIECE = 1 << 16
-_PATIENCE = 2.0
+_CHUNK = 1 << 16
+_HALF_CLOSE_TIMEOUT = 2.0
 
 
-class SocketGone(ConnectionAbortedError):  # noqa: N818 - no error: the connection was closed on purpose
-    """The client's connection is closed already; there is nobody left to answer."""
+class SocketClosedError(ConnectionAbortedError):
+    """Error that ends a request whose connection was closed by a fault."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Scene:
-    """Where a fault strikes: the request, the fault, and the vendor that would answer."""
+class FaultContext:
+    """A request, the fault that hits it, and the vendor it is addressed to."""
 
     request: Request
     fault: Fault
     vendor: Vendor
 
 
-def suffer(request: Request, striking: Sequence[Fault], vendor: Vendor) -> Response:
-    """Answer a request under the faults that strike it: those before the work first, then the work, then the others."""
-    scenes = [Scene(request=request, fault=fault, vendor=vendor) for fault in striking]
-    for scene in scenes:
-        if scene.fault.kind in _BEFORE and (answer := _BEFORE[scene.fault.kind](scene)) is not None:
-            return answer
-    late = max((one.fault.seconds for one in scenes if one.fault.kind == "rewind"), default=0.0)
-    with vendor.clock.late(late):
-        answer = vendor.respond(request)
-    for scene in scenes:
-        if scene.fault.kind in _AFTER:
-            answer = _AFTER[scene.fault.kind](scene, answer)
-    return answer
+def apply_faults(request: Request, active_faults: Sequence[Fault], vendor: Vendor) -> Response:
+    """Process a request under the faults that hit it: faults before processing, processing, faults after it.
+
+    Args:
+        request: The request.
+        active_faults: Faults that hit it, in the order in which they were armed.
+        vendor: The vendor that it is addressed to.
+
+    Returns:
+        The response to send.
+    """
+    contexts = [FaultContext(request=request, fault=fault, vendor=vendor) for fault in active_faults]
+    for context in contexts:
+        if context.fault.kind in _BEFORE and (response := _BEFORE[context.fault.kind](context)) is not None:
+            return response
+    lag = max((context.fault.seconds for context in contexts if context.fault.kind == "rewind"), default=0.0)
+    with vendor.clock.lagging(lag):
+        response = vendor.respond(request)
+    for context in contexts:
+        if context.fault.kind in _AFTER:
+            response = _AFTER[context.fault.kind](context, response)
+    return response
 
 
 def close(request: Request, *, reset: bool) -> Never:
-    """Close the client's connection now, with FIN or RST, and leave the server by `SocketGone`.
+    """Close the client's connection with FIN or RST, and raise `SocketClosedError`.
 
-    The exception alone would close nothing: the server would go on reading from the connection.
+    The exception alone does not close the connection: the server would continue to read from it.
+
+    Raises:
+        SocketClosedError: Always.
     """
     connection = request.environ["werkzeug.socket"]
     if reset:
         connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         os.close(connection.detach())
     else:
-        # A connection that the client or a half-close ended first is closed enough.
+        # The client or a half-close may have closed the connection already.
         with contextlib.suppress(OSError):
             connection.shutdown(socket.SHUT_RDWR)
-    raise SocketGone
+    raise SocketClosedError
 
 
-def _refuse(scene: Scene) -> Response:
-    answer = Response("Service Unavailable", 503, content_type="text/plain")
-    if scene.fault.retry_after is not None:
-        answer.headers["Retry-After"] = _retry_after(scene)
-    return answer
+def _refuse(context: FaultContext) -> Response:
+    """Respond 503."""
+    response = Response("Service Unavailable", 503, content_type="text/plain")
+    if context.fault.retry_after is not None:
+        response.headers["Retry-After"] = _retry_after(context)
+    return response
 
 
-def _throttle(scene: Scene) -> Response:
-    answer = scene.vendor.problem(429, "Too many requests")
-    if scene.fault.retry_after is not None:
-        answer.headers["Retry-After"] = _retry_after(scene)
-    return answer
+def _throttle(context: FaultContext) -> Response:
+    """Respond 429 in the vendor's format."""
+    response = context.vendor.error_response(429, "Too many requests")
+    if context.fault.retry_after is not None:
+        response.headers["Retry-After"] = _retry_after(context)
+    return response
 
 
-def _retry_after(scene: Scene) -> str:
-    seconds = scene.fault.retry_after or 0
-    if scene.fault.retry_as == "date":
-        # By the vendor's clock, which the Date header of each answer tells.
-        return http_date(scene.vendor.clock.now() + seconds)
+def _retry_after(context: FaultContext) -> str:
+    """Return the value of a Retry-After header."""
+    seconds = context.fault.retry_after or 0
+    if context.fault.retry_as == "date":
+        # By the vendor's clock, like the Date header of each response.
+        return http_date(context.vendor.clock.now() + seconds)
     return str(seconds)
 
 
-def _status(scene: Scene) -> Response:
-    status, text = scene.fault.status, scene.fault.text
-    return Response(text or f"Answered {status} by an armed fault.", status, content_type="text/plain")
+def _status(context: FaultContext) -> Response:
+    """Respond with the status of the fault."""
+    status, text = context.fault.status, context.fault.text
+    return Response(text or f"Status {status} by an injected fault.", status, content_type="text/plain")
 
 
-def _revoke(scene: Scene) -> None:
-    scene.vendor.memory.revoke()
+def _revoke(context: FaultContext) -> None:
+    """Revoke the vendor's tokens, and continue."""
+    context.vendor.state.revoke_tokens()
 
 
-def _delay(scene: Scene) -> None:
-    time.sleep(scene.fault.seconds)
+def _delay(context: FaultContext) -> None:
+    """Wait, and continue."""
+    time.sleep(context.fault.seconds)
 
 
-def _break_upload(scene: Scene) -> Never:
-    left = (scene.request.content_length or 0) // 2 if scene.fault.after is None else scene.fault.after
-    while left > 0 and (piece := scene.request.stream.read(min(left, _PIECE))):
-        left -= len(piece)
-    close(scene.request, reset=True)
+def _break_upload(context: FaultContext) -> Never:
+    """Read a part of the body, and reset the connection."""
+    remaining = (context.request.content_length or 0) // 2 if context.fault.after is None else context.fault.after
+    while remaining > 0 and (chunk := context.request.stream.read(min(remaining, _CHUNK))):
+        remaining -= len(chunk)
+    close(context.request, reset=True)
 
 
-def _reset(scene: Scene) -> Never:
-    close(scene.request, reset=True)
+def _reset(context: FaultContext) -> Never:
+    """Reset the connection before processing."""
+    close(context.request, reset=True)
 
 
-def _lose_answer(scene: Scene, answer: Response) -> Never:
-    answer.close()
-    close(scene.request, reset=False)
+def _lose_answer(context: FaultContext, response: Response) -> Never:
+    """Close the connection without a response."""
+    response.close()
+    close(context.request, reset=False)
 
 
-def _half_close(scene: Scene, answer: Response) -> Never:
-    answer.close()
-    connection = scene.request.environ["werkzeug.socket"]
-    # The plain method of a TLS socket would end the encryption of what still comes in.
+def _half_close(context: FaultContext, response: Response) -> Never:
+    """Close the sending side, and read until the client closes."""
+    response.close()
+    connection = context.request.environ["werkzeug.socket"]
+    # SSLSocket.shutdown would end the decryption of incoming data.
     socket.socket.shutdown(connection, socket.SHUT_WR)
-    connection.settimeout(_PATIENCE)
+    connection.settimeout(_HALF_CLOSE_TIMEOUT)
     with contextlib.suppress(OSError):
-        while connection.recv(_PIECE):
+        while connection.recv(_CHUNK):
             pass
-    close(scene.request, reset=False)
+    close(context.request, reset=False)
 
 
-def _reset_answer(scene: Scene, answer: Response) -> Never:
-    answer.close()
-    close(scene.request, reset=True)
+def _reset_answer(context: FaultContext, response: Response) -> Never:
+    """Reset the connection instead of responding."""
+    response.close()
+    close(context.request, reset=True)
 
 
-def _cut(scene: Scene, answer: Response) -> Response:
-    whole = answer.get_data()
-    kept = len(whole) // 2 if scene.fault.after is None else scene.fault.after
-    answer.set_data(whole[:kept])
-    # The length promised is more than what follows, so the client sees the body end too early.
-    answer.headers["Content-Length"] = str(max(len(whole), kept + 1))
-    answer.automatically_set_content_length = False
-    return answer
+def _cut(context: FaultContext, response: Response) -> Response:
+    """Cut the body under its full Content-Length."""
+    body = response.get_data()
+    kept = len(body) // 2 if context.fault.after is None else context.fault.after
+    response.set_data(body[:kept])
+    # Content-Length exceeds the body, so the client sees the body end early.
+    response.headers["Content-Length"] = str(max(len(body), kept + 1))
+    response.automatically_set_content_length = False
+    return response
 
 
-def _replace_answer(scene: Scene, answer: Response) -> Response:
-    """Answer as a gateway in front of the vendor, whose work is done: a page for people, a redirect without a body."""
-    answer.close()
-    fault = scene.fault
+def _replace_answer(context: FaultContext, response: Response) -> Response:
+    """Replace the response as a gateway does after the vendor processed the request: an HTML page, or a redirect."""
+    response.close()
+    fault = context.fault
     moved = HTTPStatus.MULTIPLE_CHOICES <= fault.status < HTTPStatus.BAD_REQUEST
     page = "" if moved else f"<html><body><h1>{fault.status}</h1>Your session has expired or was refused.</body></html>"
     replaced = Response(page if fault.text is None else fault.text, fault.status, content_type="text/html")
     if moved:
         replaced.headers["Location"] = "https://gateway.example/sign-in"
     if fault.retry_after is not None:
-        replaced.headers["Retry-After"] = _retry_after(scene)
+        replaced.headers["Retry-After"] = _retry_after(context)
     return replaced
 
 
-def _corrupt(_scene: Scene, answer: Response) -> Response:
-    broken = bytearray(answer.get_data())
-    for place in {len(broken) // 2, *range(len(broken) // 3, len(broken), 97)} if broken else set():
-        broken[place] ^= 0xFF
-    answer.set_data(bytes(broken))
-    return answer
+def _corrupt(_context: FaultContext, response: Response) -> Response:
+    """Flip some bytes of the body."""
+    broken = bytearray(response.get_data())
+    for index in {len(broken) // 2, *range(len(broken) // 3, len(broken), 97)} if broken else set():
+        broken[index] ^= 0xFF
+    response.set_data(bytes(broken))
+    return response
 
 
-_BEFORE: dict[str, Callable[[Scene], Response | None]] = {
+_BEFORE: dict[str, Callable[[FaultContext], Response | None]] = {
     "refuse": _refuse,
     "status": _status,
     "throttle": _throttle,
-    "deny": lambda scene: scene.vendor.denied(),
-    "vanish": lambda scene: scene.vendor.unknown(),
-    "expire": lambda scene: scene.vendor.expired(),
+    "deny": lambda context: context.vendor.unauthorized(),
+    "vanish": lambda context: context.vendor.not_found(),
+    "expire": lambda context: context.vendor.url_expired(),
     "revoke": _revoke,
     "delay": _delay,
     "reset": _reset,
     "break_upload": _break_upload,
 }
-_AFTER: dict[str, Callable[[Scene, Response], Response]] = {
+_AFTER: dict[str, Callable[[FaultContext, Response], Response]] = {
     "half_close": _half_close,
     "lose_answer": _lose_answer,
     "reset_answer": _reset_answer,

@@ -1,1 +1,1 @@
-"""How vendors speak, as data: `vendor.yaml`, record schemas and recorded exchanges. There is no code here."""
+"""Vendor specs as data: `vendor.yaml`, record schemas and documented exchanges."""

@@ -1,5 +1,5 @@
-"""The command line: parses arguments, hands work to the engine and prints the answer. It decides nothing."""
+"""Command line: click commands that parse arguments, call the engine and print reports."""
 
-from lading.cli.root import main
+from batchsync.cli.root import main
 
 __all__ = ["main"]

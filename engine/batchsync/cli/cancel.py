@@ -1,4 +1,4 @@
-"""`lading cancel`."""
+"""`batchsync cancel`."""
 
 from __future__ import annotations
 
@@ -7,77 +7,84 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lading.cli.command import command
-from lading.cli.declared import check_known, context_of, world_of
-from lading.cli.session import Answer, Session
-from lading.core.batch import Batch, Phase
-from lading.errors import ExitCode, LadingError, UsageError
-from lading.reconcile.cancel import cancel as cancel_batch
-from lading.reconcile.sync import gravest
-from lading.report.said import Said
+from batchsync.cli.command import command
+from batchsync.cli.declared import check_known, context_of, services_of
+from batchsync.cli.progress import running_app
+from batchsync.cli.session import Answer, Session
+from batchsync.core.batch import Batch, Phase
+from batchsync.errors import BatchsyncError, ExitCode, UsageError
+from batchsync.reconcile.cancel import cancel as cancel_batch
+from batchsync.reconcile.sync import most_severe_exit_code
+from batchsync.report.message import Message
 
 if TYPE_CHECKING:
-    from lading.app import App
+    from batchsync.app import App
 
 
-@command("cancel", example="lading cancel guests-1f0c2a9be77d\nlading cancel guests")
-@click.argument("what", metavar="BATCH|JOB")
-def cancel(session: Session, what: str) -> Answer:
-    """Give up a batch, or all open batches of a job.
+@command("cancel", example="batchsync cancel guests-1f0c2a9be77d\nbatchsync cancel guests")
+@click.argument("target", metavar="BATCH|JOB")
+def cancel(session: Session, target: str) -> Answer:
+    """Cancel open batches.
 
-    A batch whose file was never sent is given up here; one that the vendor has is cancelled there, if the vendor can
-    still do it. Its rows stay in the books and are sent again by the next sync.
+    Cancels one batch, or all open batches of a job. A batch whose file was never sent is cancelled locally; for a
+    submitted batch the vendor is asked to cancel, if it can. Its rows are sent again by the next sync.
+
+    Returns:
+        The report to print, with the exit code.
     """
-    with session.running_app() as app:
-        batches = _meant(session, what)
-        # A mistake in the jobs file is told before mocks are started.
+    with running_app(session) as app:
+        batches = _select_batches(session, target)
+        # Report errors in the jobs file before mocks are started.
         app.jobs(())
-        done = [_cancelled(app, batch) for batch in batches]
+        cancellations = [_cancel(app, batch) for batch in batches]
     job = batches[0].job
-    report = Said(
-        sentences=tuple(sentence for one in done for sentence in one.sentences),
+    report = Message(
+        sentences=tuple(sentence for item in cancellations for sentence in item.sentences),
         facts={"job": job, "batches": [batch.id for batch in batches]},
-        next_step=f"`lading resume {job}` brings it to its end and balances the books"
-        if any(map(_goes_on, done))
+        next_step=f"`batchsync resume {job}` completes the cancelled batches"
+        if any(map(_continues, cancellations))
         else "",
     )
-    return Answer(report=report, exit_code=gravest(one.code for one in done))
+    return Answer(report=report, exit_code=most_severe_exit_code(item.code for item in cancellations))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _Done:
-    """What came of cancelling one batch: `after` is the batch then, or None when it was not to be."""
+class _Cancellation:
+    """Result of cancelling one batch; `after` is the batch afterwards, None if it could not be cancelled."""
 
     sentences: tuple[str, ...]
     code: ExitCode = ExitCode.DONE
     after: Batch | None = None
 
 
-def _goes_on(done: _Done) -> bool:
-    return done.after is not None and done.after.phase is not Phase.DELIVERED
+def _continues(cancellation: _Cancellation) -> bool:
+    """Return whether the batch is still open after it was cancelled."""
+    return cancellation.after is not None and cancellation.after.phase is not Phase.DELIVERED
 
 
-def _meant(session: Session, what: str) -> tuple[Batch, ...]:
-    """Return the open batch of that id, or all open batches of that job."""
+def _select_batches(session: Session, target: str) -> tuple[Batch, ...]:
+    """Return the open batch with this ID, or all open batches of this job."""
     with session.journal() as journal:
-        found = journal.open_batches() if journal else ()
-        meant = tuple(one for one in found if what in (one.id, one.job))
-        if meant:
-            return meant
-        if journal is not None and (batch := journal.batch(what)) is not None:
-            raise UsageError(f"batch {what} is {batch.phase}: there is nothing to cancel", hint="`lading status`")
-        check_known(session, journal, what)
-    raise UsageError(f"nothing of {what} is open", hint="`lading status`")
+        open_batches = journal.open_batches() if journal else ()
+        selected = tuple(batch for batch in open_batches if target in (batch.id, batch.job))
+        if selected:
+            return selected
+        if journal is not None and (batch := journal.batch(target)) is not None:
+            raise UsageError(f"nothing to cancel: batch {target} is {batch.phase.label}", hint="`batchsync status`")
+        check_known(session, journal, target)
+    raise UsageError(f"{target} has no open batches", hint="`batchsync status`")
 
 
-def _cancelled(app: App, batch: Batch) -> _Done:
-    """Cancel one batch under its job's lease, and say how that went."""
-    world = world_of(app, batch.job)
+def _cancel(app: App, batch: Batch) -> _Cancellation:
+    """Cancel one batch under its job's lease."""
+    services = services_of(app, batch.job)
     try:
-        with world.lease(batch.job):
-            after = cancel_batch(batch, context_of(app, batch.job), world)
-    except LadingError as error:
-        return _Done(sentences=(error.message, *([f"  {error.hint}"] if error.hint else [])), code=error.exit_code)
-    asked = after.phase is Phase.SUBMITTED
-    said = "the vendor was asked to cancel it" if asked else "given up, nothing of it was sent"
-    return _Done(sentences=(f"batch {batch.id}: {said}",), after=after)
+        with services.lease(batch.job):
+            after = cancel_batch(batch, context_of(app, batch.job), services)
+    except BatchsyncError as error:
+        return _Cancellation(
+            sentences=(error.message, *([f"  {error.hint}"] if error.hint else [])), code=error.exit_code
+        )
+    submitted = after.phase is Phase.SUBMITTED
+    result = "cancellation requested from the vendor" if submitted else "cancelled, nothing was sent"
+    return _Cancellation(sentences=(f"batch {batch.id}: {result}",), after=after)

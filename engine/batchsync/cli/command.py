@@ -1,46 +1,51 @@
-"""What all commands share: global options after the command too, help with an example, an answer as the return value.
-
-It does not know the commands.
-"""
+"""Base class and decorator of all commands: global options after the command name, and help with an example."""
 
 from __future__ import annotations
 
+import inspect
+import re
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from lading.cli import options
-from lading.cli.session import Session
+from batchsync.cli import options
+from batchsync.cli.session import Session
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 SETTINGS: dict[str, Any] = {"help_option_names": ["-h", "--help"], "max_content_width": 100}
-_EPILOG = "The global options of `lading` may stand here too; `lading --help` lists them."
+#: Beginning of the sections of a docstring, which are not part of the help text.
+_SECTION = re.compile(r"\n\n(?=(?:Args|Returns|Raises):\n)")
+_EPILOG = "Global options are accepted here too; `batchsync --help` lists them."
 
 
 class Command(click.Command):
-    """A command of lading. Its callback takes the Session first and returns an Answer."""
+    """Command whose callback takes the Session first and returns an Answer."""
 
     def __init__(self, *args: Any, example: str, **kwargs: Any) -> None:
-        """Keep the example, and accept the global options."""
+        """Create the command with its example and the global options."""
         kwargs.setdefault("context_settings", SETTINGS)
         super().__init__(*args, **kwargs)
         self.example = example
         self.params.extend(options.declared(hidden=True))
 
     def invoke(self, ctx: click.Context) -> Any:
-        """Put the global options into the session, and run."""
+        """Store the global options in the session, then run the command.
+
+        Returns:
+            The result of the command.
+        """
         session = ctx.find_object(Session)
         assert session is not None  # noqa: S101 - the group makes it before any command runs
-        given = {name: ctx.params.pop(name) for name in options.NAMES}
-        session.options = session.options.overridden(given)
+        values = {name: ctx.params.pop(name) for name in options.NAMES}
+        session.options = session.options.merged(values)
         session.parsed = True
         session.command = ctx.command_path.partition(" ")[2]
         return super().invoke(ctx)
 
     def format_epilog(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002 - click's signature
-        """Write the example and where the global options are."""
+        """Write the example and a note on global options."""
         with formatter.section("Example"):
             for line in self.example.splitlines():
                 formatter.write(f"{'':>{formatter.current_indent}}{line}\n")
@@ -49,12 +54,18 @@ class Command(click.Command):
 
 
 def command(name: str, example: str) -> Callable[[Callable[..., Any]], Command]:
-    """Make a command of a function, whose docstring is the help."""
+    """Return a decorator that turns a function into a command; its docstring without sections is the help text."""
 
-    def made(function: Callable[..., Any]) -> Command:
-        return click.command(name, cls=Command, example=example)(click.make_pass_decorator(Session)(function))
+    def decorate(function: Callable[..., Any]) -> Command:
+        decorated = click.make_pass_decorator(Session)(function)
+        return click.command(name, cls=Command, example=example, help=_help_text(function))(decorated)
 
-    return made
+    return decorate
+
+
+def _help_text(function: Callable[..., Any]) -> str:
+    """Return the docstring of a function up to its first section (Args, Returns, Raises)."""
+    return _SECTION.split(inspect.getdoc(function) or "", maxsplit=1)[0]
 
 
 job_names = click.argument("jobs", nargs=-1, metavar="[JOB]...")

@@ -1,21 +1,24 @@
-"""`lading doctor`."""
+"""`batchsync doctor`."""
 
 from __future__ import annotations
 
-from lading.cli.command import command
-from lading.cli.session import Answer, Session
-from lading.errors import ExitCode
-from lading.report.checks import ChecksReport
+from batchsync.cli.command import command
+from batchsync.cli.session import Answer, Session
+from batchsync.errors import ExitCode
+from batchsync.report.checks import ChecksReport
 
 
-@command("doctor", example="lading doctor\nlading doctor --mocks")
+@command("doctor", example="batchsync doctor\nbatchsync doctor --mocks")
 def doctor(session: Session) -> Answer:
-    """Examine this machine, the state and every connection.
+    """Check this machine, the state folder and every connection.
 
-    One line for each check, with what to do about a problem. Secrets are looked for and never shown. Vendors are asked
-    who we are and whether each target is known to them; nothing is sent.
+    Prints one line per check, with a fix for each problem. Secrets are checked and never shown. Vendors are queried
+    for the account and each target; nothing is sent.
+
+    Returns:
+        The report to print, with the exit code.
     """
-    from lading.cli.examine import examine  # noqa: PLC0415 - help examines nothing
+    from batchsync.cli.doctor_checks import examine  # noqa: PLC0415 - help examines nothing
 
     with session.app() as app:
         report = ChecksReport(checks=tuple(examine(app, session)))

@@ -1,6 +1,6 @@
-"""How every command ends: its answer on stdout, or what went wrong on stderr, and an exit code that is documented.
+"""Exit of every command: report on stdout or error on stderr, and a documented exit code.
 
-It does not know what any command does. No traceback is ever shown; an unexpected one goes to a file, without values.
+Tracebacks are never shown; that of an unexpected error is written to a file, without values.
 """
 
 from __future__ import annotations
@@ -13,15 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lading import spec
-from lading.cli import channels
-from lading.cli.options import peeked
-from lading.cli.session import Answer, Session
-from lading.errors import EnvironmentProblem, ExitCode, LadingError, SpecError
-from lading.folders import make_private
-from lading.interrupts import NEXT, SAID, Interrupted
-from lading.report.envelope import Failure, annotation, as_json, as_line, envelope
-from lading.report.words import visible
+from batchsync import spec
+from batchsync.cli import streams
+from batchsync.cli.options import sniff_output_format
+from batchsync.cli.session import Answer, Session
+from batchsync.errors import BatchsyncError, ExitCode, SpecError, UnavailableError
+from batchsync.interrupts import NEXT_COMMAND, SIGNAL_NOTICE, Interrupted
+from batchsync.report.envelope import Failure, annotation, as_json, as_line, envelope
+from batchsync.report.text_format import escape_controls
+from batchsync.util.files import make_private
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -33,44 +33,53 @@ _CODES = {
     ExitCode.ENVIRONMENT: "environment",
     ExitCode.REJECTS: "rejects",
     ExitCode.UNSETTLED: "unsettled",
-    ExitCode.HELD: "held",
+    ExitCode.AWAITING_APPROVAL: "awaiting_approval",
     ExitCode.LOCKED: "locked",
     ExitCode.INTERRUPTED: "interrupted",
     ExitCode.TERMINATED: "terminated",
 }
 
 
-def ended(run: Callable[[], Any], session: Session, arguments: list[str]) -> int:
-    """Run a command, print how it came out, and return the exit code of the process."""
-    channels.ready()
+def run_command(run: Callable[[], Any], session: Session, arguments: list[str]) -> int:
+    """Run a command and print its result.
+
+    Args:
+        run: Runs the command line and returns its result.
+        session: The session of the command.
+        arguments: The command line, in case it cannot be parsed.
+
+    Returns:
+        The exit code of the process.
+    """
+    streams.repair_std_streams()
     try:
-        came = run()
+        result = run()
     except click.exceptions.NoArgsIsHelpError as error:
-        channels.to_stderr(error.format_message())
+        streams.to_stderr(error.format_message())
         return ExitCode.INVALID
     except BaseException as error:  # noqa: BLE001 - the last stop of everything, signals included
         if not session.parsed:
-            session.options = session.options.overridden(peeked(arguments))
-        code, failure = _explained(error, session)
-        failure = replace(failure, hint=session.options.addressed(failure.hint))
+            session.options = session.options.merged(sniff_output_format(arguments))
+        code, failure = _to_failure(error, session)
+        failure = replace(failure, hint=session.options.with_global_options(failure.hint))
         return int(_printed(lambda: _print_failure(failure, code, session), code))
-    if not isinstance(came, Answer):
-        # Help and version print themselves.
-        return came if isinstance(came, int) else 0
-    return int(_printed(lambda: print_answer(came, session), came.exit_code))
+    if not isinstance(result, Answer):
+        # Help and version are printed by click.
+        return result if isinstance(result, int) else 0
+    return int(_printed(lambda: print_answer(result, session), result.exit_code))
 
 
-def _explained(error: BaseException, session: Session) -> tuple[int, Failure]:  # noqa: PLR0911 - one arm for each way to end
-    """Return the exit code and the words for whatever ended the command."""
+def _to_failure(error: BaseException, session: Session) -> tuple[int, Failure]:  # noqa: PLR0911 - a case for each kind of error
+    """Return the exit code and the failure for the exception that ended the command."""
     match error:
         case click.exceptions.UsageError():
             return ExitCode.INVALID, _usage(error)
         case click.ClickException():
             return ExitCode.INVALID, Failure(code="usage", message=error.format_message())
         case SpecError():
-            hint = error.hint or "correct it, then run `lading validate`"
+            hint = error.hint or "correct it, then run `batchsync validate`"
             return error.exit_code, Failure(code="spec", message=error.message, hint=hint, problems=error.problems)
-        case LadingError():
+        case BatchsyncError():
             return error.exit_code, Failure(code=_CODES[error.exit_code], message=error.message, hint=error.hint)
         case Interrupted():
             return error.exit_code, _interrupted(error.exit_code)
@@ -79,47 +88,51 @@ def _explained(error: BaseException, session: Session) -> tuple[int, Failure]:  
         case BrokenPipeError():
             return ExitCode.DONE, Failure(code="", message="")
         case OSError() if error.strerror and error.filename:
-            problem = EnvironmentProblem(f"{error.filename}: {error.strerror}", hint="lading doctor")
-            return _explained(problem, session)
+            problem = UnavailableError(f"{error.filename}: {error.strerror}", hint="batchsync doctor")
+            return _to_failure(problem, session)
         case _:
             return ExitCode.UNEXPECTED, _unexpected(error, session)
 
 
-def tell_failure(error: LadingError, session: Session) -> Failure:
-    """Tell on stderr what went wrong, as at the end of a command, and return it; the command goes on."""
-    _, failure = _explained(error, session)
-    failure = replace(failure, hint=session.options.addressed(failure.hint))
+def print_failure(error: BatchsyncError, session: Session) -> Failure:
+    """Print an error to stderr without ending the command.
+
+    Returns:
+        The failure that was printed.
+    """
+    _, failure = _to_failure(error, session)
+    failure = replace(failure, hint=session.options.with_global_options(failure.hint))
     _to_stderr(failure, session)
     return failure
 
 
 def _usage(error: click.UsageError) -> Failure:
-    path = error.ctx.command_path if error.ctx else "lading"
+    path = error.ctx.command_path if error.ctx else "batchsync"
     return Failure(code="usage", message=error.format_message().rstrip("."), hint=f"{path} --help")
 
 
 def _interrupted(code: ExitCode) -> Failure:
-    return Failure(code=_CODES[code], message=SAID, hint=NEXT)
+    return Failure(code=_CODES[code], message=SIGNAL_NOTICE, hint=NEXT_COMMAND)
 
 
 def _unexpected(error: BaseException, session: Session) -> Failure:
-    """Keep the traceback in a file of the state folder, and say where."""
+    """Write the traceback to a file in the state folder, and return the failure naming it."""
     name = type(error).__name__
-    story = "\n".join(_story(error))
+    trace = "\n".join(_traceback_without_locals(error))
     try:
         path = _crash_file(session)
         descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(story + "\n")
-    except Exception:  # noqa: BLE001 - whatever keeps us from the folder must not hide the error itself
-        channels.to_stderr(story)
+            file.write(trace + "\n")
+    except Exception:  # noqa: BLE001 - a failure to write must not hide the original error
+        streams.to_stderr(trace)
         return Failure(
             code="unexpected", message=f"unexpected {name}; state saved", hint="report it with the lines above"
         )
     return Failure(
         code="unexpected",
         message=f"unexpected {name}; state saved, traceback in {path}",
-        hint="report it with that file (it holds no row values), then go on with `lading resume`",
+        hint="report it with that file (it contains no row values), then run `batchsync resume`",
     )
 
 
@@ -129,23 +142,23 @@ def _crash_file(session: Session) -> Path:
     return folder / f"crash-{session.now():%Y%m%dT%H%M%SZ}.txt"
 
 
-def _story(error: BaseException | None) -> list[str]:
-    """Return the traceback without locals; words only of our own errors, for others may quote row values."""
+def _traceback_without_locals(error: BaseException | None) -> list[str]:
+    """Return the traceback without locals; messages only of our own errors, because others may quote row values."""
     if error is None:
         return []
     cause = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
-    before = _story(cause)
+    before = _traceback_without_locals(cause)
     if before:
         before += ["", "and then:", ""]
-    ours = type(error).__module__.startswith("lading.") or isinstance(error, (AssertionError, ImportError))
-    said = f": {error}" if ours else ""
+    ours = type(error).__module__.startswith("batchsync.") or isinstance(error, (AssertionError, ImportError))
+    message = f": {error}" if ours else ""
     frames = "".join(traceback.format_tb(error.__traceback__)).rstrip()
-    return [*before, frames, f"{type(error).__module__}.{type(error).__qualname__}{said}"]
+    return [*before, frames, f"{type(error).__module__}.{type(error).__qualname__}{message}"]
 
 
 def print_answer(answer: Answer, session: Session) -> None:
-    """Write an answer to stdout in the form that was asked for."""
-    report, command, failure = answer.report, session.command or "lading", _shortfall(answer.exit_code)
+    """Write a report to stdout in the selected output format."""
+    report, command, failure = answer.report, session.command or "batchsync", _incomplete(answer.exit_code)
     match session.output:
         case "json":
             click.echo(as_json(envelope(command, answer.exit_code, result=report.data(), failure=failure)))
@@ -155,22 +168,22 @@ def print_answer(answer: Answer, session: Session) -> None:
             end = envelope(command, answer.exit_code, result=None, failure=failure)
             click.echo(as_line({"event": "finished"} | end))
         case "md":
-            click.echo(session.options.addressed(report.markdown()))
+            click.echo(session.options.with_global_options(report.markdown()))
         case _:
-            text = session.options.addressed(report.text(session.paint_on(err=False)))
-            click.echo(text, color=session.coloured(err=False))
+            text = session.options.with_global_options(report.text(session.style_for(err=False)))
+            click.echo(text, color=session.use_color(err=False))
 
 
-def _shortfall(code: int) -> Failure | None:
-    """Return what an answer fell short of, for programs; its result says the rest."""
-    return next((Failure(code=word, message=one.meaning) for one, word in _CODES.items() if one == code), None)
+def _incomplete(code: int) -> Failure | None:
+    """Return the failure for a nonzero exit code of a command that has a result."""
+    return next((Failure(code=name, message=item.meaning) for item, name in _CODES.items() if item == code), None)
 
 
 def _print_failure(failure: Failure, code: int, session: Session) -> None:
     if not failure.message:
         return
     _to_stderr(failure, session)
-    command = session.command or "lading"
+    command = session.command or "batchsync"
     document = envelope(command, code, result=None, failure=failure)
     if session.output == "json":
         click.echo(as_json(document))
@@ -181,26 +194,26 @@ def _print_failure(failure: Failure, code: int, session: Session) -> None:
 
 
 def _to_stderr(failure: Failure, session: Session) -> None:
-    paint = session.paint_on(err=True)
-    lines = [f"{spec.render_problem(one)}\n" for one in failure.problems]
+    paint = session.style_for(err=True)
+    lines = [f"{spec.render_problem(problem)}\n" for problem in failure.problems]
     if os.environ.get("GITHUB_ACTIONS") == "true":
-        lines += [annotation(one) for one in failure.problems]
-    lines.append(f"{paint('error:', 'bad')} {visible(failure.message)}")
+        lines += [annotation(problem) for problem in failure.problems]
+    lines.append(f"{paint('error:', 'bad')} {escape_controls(failure.message)}")
     if failure.hint:
-        lines.append(f"{paint('next:', 'head')} {visible(failure.hint)}")
-    channels.to_stderr("\n".join(lines), color=session.coloured(err=True))
+        lines.append(f"{paint('next:', 'head')} {escape_controls(failure.hint)}")
+    streams.to_stderr("\n".join(lines), color=session.use_color(err=True))
 
 
 def _printed(write: Callable[[], None], code: int) -> int:
-    """Write, quietly when the reader went away (`| head`); what was done stays done, so the code stays."""
+    """Write to stdout and return the exit code, which a closed pipe (`| head`) does not change."""
     try:
         write()
         if sys.stdout is not None:
             sys.stdout.flush()
     except BrokenPipeError:
-        channels.silence(sys.stdout)
+        streams.redirect_to_null(sys.stdout)
     except OSError as error:
-        channels.silence(sys.stdout)
-        channels.to_stderr(f"error: stdout could not be written: {error.strerror}")
+        streams.redirect_to_null(sys.stdout)
+        streams.to_stderr(f"error: cannot write to stdout: {error.strerror}")
         return code or ExitCode.ENVIRONMENT
     return code

@@ -1,7 +1,4 @@
-"""Where an export of rejects goes: to a file of its own, whole or not at all, or down stdout.
-
-It replaces an earlier export and nothing else.
-"""
+"""CSV export of rejects to a file or stdout. Only an earlier export or an empty file is overwritten."""
 
 from __future__ import annotations
 
@@ -11,46 +8,47 @@ import stat
 import sys
 from typing import TYPE_CHECKING
 
-from lading.cli import channels
-from lading.errors import EnvironmentProblem, UsageError
-from lading.report.rejects import EXPORT_HEADER
+from batchsync.cli import streams
+from batchsync.errors import UnavailableError, UsageError
+from batchsync.report.rejects import EXPORT_HEADER
+from batchsync.util.files import os_error_reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
     from typing import TextIO
 
-    from lading.report.rejects import RejectLine
+    from batchsync.report.rejects import RejectLine
 
 _FIRST_LINE = ",".join(EXPORT_HEADER).encode()
 
 
 def to_file(path: Path, rejects: Iterable[RejectLine]) -> None:
-    """Write the file whole or not at all, for our eyes only: even masked, it speaks of persons.
+    """Write the export atomically, readable by the owner only because even masked rows are personal data.
 
     Raises:
-        UsageError: when something else than an export or an empty file stands there.
-        EnvironmentProblem: when it cannot be written.
+        UsageError: If the file exists and is neither an export nor empty.
+        UnavailableError: If the file cannot be written.
     """
     partial = path.with_name(f".{path.name}.partial")
     try:
-        _refuse_others_work(path)
+        _check_replaceable(path)
         descriptor = os.open(partial, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600)
         with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
             _write(file, rejects)
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise EnvironmentProblem(
-            f"{path} could not be written: {error.strerror}", hint="name a file in a folder that you may write to"
+        raise UnavailableError(
+            f"cannot write {path}: {os_error_reason(error)}", hint="choose a file in a writable folder"
         ) from None
 
 
 def to_stdout(rejects: Iterable[RejectLine]) -> None:
-    """Write all of them to stdout. A reader that went away is no error.
+    """Write the export to stdout; a closed pipe is not an error.
 
     Raises:
-        EnvironmentProblem: when stdout takes no more.
+        UnavailableError: If stdout cannot be written.
     """
     if sys.stdout is None:
         return
@@ -58,21 +56,21 @@ def to_stdout(rejects: Iterable[RejectLine]) -> None:
         _write(sys.stdout, rejects)
         sys.stdout.flush()
     except BrokenPipeError:
-        channels.silence(sys.stdout)
+        streams.redirect_to_null(sys.stdout)
     except OSError as error:
-        channels.silence(sys.stdout)
-        raise EnvironmentProblem(
-            f"stdout could not be written: {error.strerror}", hint="make room, or give --export a file elsewhere"
+        streams.redirect_to_null(sys.stdout)
+        raise UnavailableError(
+            f"cannot write to stdout: {error.strerror}", hint="free some space, or choose another file with --export"
         ) from None
 
 
 def _write(file: TextIO, rejects: Iterable[RejectLine]) -> None:
     writer = csv.writer(file)
     writer.writerow(EXPORT_HEADER)
-    writer.writerows(one.cells() for one in rejects)
+    writer.writerows(reject.cells() for reject in rejects)
 
 
-def _refuse_others_work(path: Path) -> None:
+def _check_replaceable(path: Path) -> None:
     """Raise UsageError when something stands at the path that is not ours to replace."""
     if not os.path.lexists(path):
         return

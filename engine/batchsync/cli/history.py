@@ -1,21 +1,27 @@
-"""`lading history`."""
+"""`batchsync history`."""
 
 from __future__ import annotations
 
 import click
 
-from lading.cli.command import command
-from lading.cli.declared import check_known
-from lading.cli.outcomes import run_report
-from lading.cli.session import Answer, Session
-from lading.report.history import HistoryReport
+from batchsync.cli.command import command
+from batchsync.cli.declared import check_known
+from batchsync.cli.outcomes import run_report
+from batchsync.cli.session import Answer, Session
+from batchsync.report.history import HistoryReport
 
 
-@command("history", example="lading history guests --limit 5")
+@command("history", example="batchsync history guests --limit 5")
 @click.argument("job", required=False, metavar="[JOB]")
-@click.option("--limit", type=click.IntRange(min=1), metavar="N", default=20, help="Show no more (default: 20).")
+@click.option(
+    "--limit", type=click.IntRange(min=1), metavar="N", default=20, help="Maximum number of runs (default: 20)."
+)
 def history(session: Session, job: str | None, *, limit: int) -> Answer:
-    """List the runs of the past, newest first."""
+    """List past runs, newest first.
+
+    Returns:
+        The report to print, with the exit code.
+    """
     with session.journal() as journal:
         if job is not None:
             check_known(session, journal, job)

@@ -1,4 +1,4 @@
-"""`lading mocks serve`. The mocks are a program of their own: lading starts them and never imports them."""
+"""`batchsync mocks serve`: starts the mocks as a separate process."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from lading.cli.command import SETTINGS, command
-from lading.cli.ending import print_answer
-from lading.cli.session import Answer, Session
-from lading.errors import EnvironmentProblem, ExitCode, UsageError
-from lading.report.said import Said
-from lading.vendors.bundled import check_installed
+from batchsync.cli.command import SETTINGS, command
+from batchsync.cli.exits import print_answer
+from batchsync.cli.session import Answer, Session
+from batchsync.errors import ExitCode, UnavailableError, UsageError
+from batchsync.report.message import Message
+from batchsync.vendors.bundled_mocks import check_installed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -26,47 +26,55 @@ def _path(name: str, text: str) -> Callable[[Any], Any]:
     return click.option(name, type=click.Path(path_type=Path), metavar="PATH", help=text)
 
 
-@command("serve", example="lading mocks serve\nlading mocks serve sitecore-cdp --port 8080 --profile storm --seed 7")
+@command(
+    "serve", example="batchsync mocks serve\nbatchsync mocks serve sitecore-cdp --port 8080 --profile storm --seed 7"
+)
 @click.argument("vendors", nargs=-1, metavar="[VENDOR]...")
 @click.option("--host", metavar="ADDRESS", default="127.0.0.1", help="Where to listen (default: 127.0.0.1).")
 @click.option(
     "--port", type=click.IntRange(0, 65535), metavar="N", default=0, help="Port of the first vendor; 0: any (default)."
 )
-@_path("--state-dir", "Folder to go on from and to remember in (default: a temporary one).")
+@_path("--state-dir", "Folder for the state of the mocks (default: a temporary one).")
 @_path("--ready-file", "Write addresses and credentials here, as JSON, once all ports are open.")
 @click.option("--https", is_flag=True, help="Serve HTTPS with a certificate authority made for the purpose.")
 @_path("--ca-out", "With --https: copy the authority's certificate here.")
-@click.option("--seed", type=int, metavar="N", help="The same ids and tokens in every run.")
+@click.option("--seed", type=int, metavar="N", help="Seed of IDs and tokens.")
 @click.option("--https-only", is_flag=True, help="The same, in the vendors' words: plain HTTP is refused.")
 @click.option("--profile", multiple=True, metavar="NAME", help="A fault profile, or a .yaml file of one; repeatable.")
 @click.option(
-    "--switch", multiple=True, metavar="VENDOR.NAME=VALUE", help="Read the documents the other way; repeatable."
+    "--switch", multiple=True, metavar="VENDOR.NAME=VALUE", help="Set a switch that --list shows; repeatable."
 )
 @click.option("--list", is_flag=True, help="List the profiles and the switches, and serve nothing.")
 @click.option("--auto", is_flag=True, help="Let their clock jump to the next change whenever a batch is asked for.")
-@click.option("--clock", metavar="MOMENT", help="Where their clock starts, as in 2026-01-31T09:30:00Z.")
+@click.option("--clock", metavar="TIME", help="Start time of their clock, as in 2026-01-31T09:30:00Z.")
 @click.option("--frozen", is_flag=True, help="Let their clock stand still until it is advanced.")
 @click.option("--rate", type=float, metavar="N", help="Virtual seconds in one real second.")
-def serve(session: Session, vendors: tuple[str, ...], **wishes: Any) -> int:
-    """Serve the vendors in the box until Ctrl-C, for trying things out.
+def serve(session: Session, vendors: tuple[str, ...], **arguments: Any) -> int:
+    """Serve the bundled vendors until Ctrl-C.
 
-    Prints addresses and credentials once everything listens. `lading sync --mocks` starts mocks of its own and needs
-    none of this.
+    Prints addresses and credentials once all ports are open. `batchsync sync --mocks` starts its own mocks.
+
+    Returns:
+        The exit code.
+
+    Raises:
+        UsageError: If the mocks refuse their options.
+        UnavailableError: If the mocks do not start.
     """
     check_installed()
-    command = [sys.executable, "-m", "lading_mocks", *vendors, "--exit-with-stdin", *_arguments(wishes)]
-    if wishes["list"]:
+    command = [sys.executable, "-m", "batchsync_mocks", *vendors, "--exit-with-stdin", *_spell_arguments(arguments)]
+    if arguments["list"]:
         return subprocess.run(command, check=False).returncode  # noqa: S603 - our own interpreter and our own program
-    # A shell starts what it runs in the background deaf to Ctrl-C, and so would these mocks outlive everybody.
+    # A shell ignores SIGINT in background jobs, so the mocks would never end.
     signal.signal(signal.SIGINT, signal.default_int_handler)
-    # The mocks end when this process does, however it does: they watch their standard input.
-    said = ""
+    # The mocks watch their standard input and end when this process ends.
+    ready_line = ""
     interrupted = False
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own interpreter and our own program
         try:
-            said = process.stdout.readline() if process.stdout else ""
-            if said:
-                print_answer(Answer(report=_ready(json.loads(said))), session)
+            ready_line = process.stdout.readline() if process.stdout else ""
+            if ready_line:
+                print_answer(Answer(report=_ready(json.loads(ready_line))), session)
                 sys.stdout.flush()
             code = process.wait()
         except KeyboardInterrupt:
@@ -75,38 +83,39 @@ def serve(session: Session, vendors: tuple[str, ...], **wishes: Any) -> int:
                 process.stdin.close()
             code = process.wait()
     if code == ExitCode.INVALID:
-        raise UsageError("the mocks refused to start", hint="the line above says why; `lading mocks serve --help`")
-    if not said and not interrupted:
-        raise EnvironmentProblem("the mocks did not start", hint="the lines above say why; `lading mocks serve --help`")
+        raise UsageError("the mocks refused to start", hint="see the line above; `batchsync mocks serve --help`")
+    if not ready_line and not interrupted:
+        raise UnavailableError("the mocks did not start", hint="see the lines above; `batchsync mocks serve --help`")
     return ExitCode.DONE if code == 0 else ExitCode.UNEXPECTED
 
 
 mocks = click.Group(
     "mocks",
     commands={"serve": serve},
-    help="Run the vendors in the box.",
+    help="Run mocks of the bundled vendors.",
     context_settings=SETTINGS,
     no_args_is_help=True,
 )
 
 
-def _arguments(wishes: dict[str, Any]) -> list[str]:
-    """Return the options for the program, spelled as it spells them."""
+def _spell_arguments(arguments: dict[str, Any]) -> list[str]:
+    """Return the options of the mocks program."""
     spelled: list[str] = []
-    for name, value in wishes.items():
+    for name, value in arguments.items():
         option = f"--{name.replace('_', '-')}"
         if value is True:
             spelled.append(option)
         elif isinstance(value, tuple):
-            spelled += [word for one in value for word in (option, str(one))]
+            spelled += [word for item in value for word in (option, str(item))]
         elif value not in (None, False):
             spelled += [option, str(value)]
     return spelled
 
 
-def _ready(told: dict[str, Any]) -> Said:
+def _ready(ready: dict[str, Any]) -> Message:
+    """Return the message with addresses and credentials."""
     lines = []
-    for name, one in told["vendors"].items():
-        credentials = ", ".join(f"{key} {value}" for key, value in one["credentials"].items())
-        lines.append(f"{name}: {one['base_url']} ({credentials})")
-    return Said(sentences=(*lines, "Ctrl-C ends it"), facts=told)
+    for name, item in ready["vendors"].items():
+        credentials = ", ".join(f"{key} {value}" for key, value in item["credentials"].items())
+        lines.append(f"{name}: {item['base_url']} ({credentials})")
+    return Message(sentences=(*lines, "press Ctrl-C to stop"), facts=ready)

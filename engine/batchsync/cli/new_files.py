@@ -1,7 +1,4 @@
-"""Several new files appear together, or none of them does, as far as a disk can promise that.
-
-It does not know what stands in them.
-"""
+"""Writing of several files together: all are written, or no new file is left."""
 
 from __future__ import annotations
 
@@ -10,46 +7,52 @@ import errno
 import os
 from typing import TYPE_CHECKING
 
-from lading.errors import EnvironmentProblem
+from batchsync.errors import UnavailableError
+from batchsync.util.files import fsync_file, os_error_reason
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from pathlib import Path
 
 
-def already_there(paths: Iterable[Path]) -> tuple[Path, ...]:
-    """Return the paths that something stands at, a dangling link too."""
+def existing_paths(paths: Iterable[Path]) -> tuple[Path, ...]:
+    """Return the paths that exist, dangling links included."""
     return tuple(path for path in paths if os.path.lexists(path))
 
 
-def write_all(texts: Mapping[Path, str]) -> None:
-    """Write each text to its path, in their order, and make the folders; what stands there is replaced.
+def write_files(texts: Mapping[Path, str]) -> None:
+    """Write each text to its path in order, creating folders and replacing existing files.
 
-    All files are whole on the disk beside their places before the first takes its place. When one cannot be written,
-    nothing that was new is left.
+    All files are written beside their destinations before the first is renamed. If a file cannot be written, no new
+    file or folder is left.
 
     Raises:
-        EnvironmentProblem: when a file or a folder cannot be written.
+        UnavailableError: If a file or a folder cannot be written.
     """
-    at = None
+    path = None
     with contextlib.ExitStack() as undone:
         try:
-            for at, text in texts.items():
-                if at.is_dir():
-                    raise IsADirectoryError(errno.EISDIR, "a folder stands there")
-                _make_folder(at.parent, undone)
-                undone.callback(_partial(at).unlink, missing_ok=True)
-                _write(_partial(at), text)
-            for at in texts:
-                if not os.path.lexists(at):
-                    undone.callback(at.unlink, missing_ok=True)
-                _partial(at).replace(at)
+            for path, text in texts.items():
+                _refuse_folder(path)
+                _make_folder(path.parent, undone)
+                undone.callback(_partial(path).unlink, missing_ok=True)
+                _write(_partial(path), text)
+            for path in texts:
+                if not os.path.lexists(path):
+                    undone.callback(path.unlink, missing_ok=True)
+                _partial(path).replace(path)
         except OSError as error:
-            raise EnvironmentProblem(
-                f"{at} cannot be written: {(error.strerror or type(error).__name__).lower()}; nothing new was left",
-                hint="name a folder that you may write to, on a disk with free space",
+            raise UnavailableError(
+                f"cannot write {path}: {os_error_reason(error).lower()}; no new file was left",
+                hint="choose a writable folder on a disk with free space",
             ) from None
         undone.pop_all()
+
+
+def _refuse_folder(path: Path) -> None:
+    """Raise IsADirectoryError if the path is a folder."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, "is a folder")
 
 
 def _partial(path: Path) -> Path:
@@ -57,7 +60,7 @@ def _partial(path: Path) -> Path:
 
 
 def _make_folder(folder: Path, undone: contextlib.ExitStack) -> None:
-    """Make a folder and those above it; made ones are removed again when the rest fails."""
+    """Create a folder and its parents; `undone` removes them if a later step fails."""
     if folder.is_dir():
         return
     _make_folder(folder.parent, undone)
@@ -69,5 +72,4 @@ def _write(path: Path, text: str) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o666)
     with os.fdopen(descriptor, "w", encoding="utf-8", newline="\n") as file:
         file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
+    fsync_file(path)

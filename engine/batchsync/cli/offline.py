@@ -1,7 +1,4 @@
-"""A world in which a plan can be made without contacting a vendor, taking a lease or writing to the journal.
-
-It does not know how a plan is made.
-"""
+"""Services for planning without contacting a vendor, taking a lease or writing to the journal."""
 
 from __future__ import annotations
 
@@ -11,47 +8,47 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from lading.aside import Inline
-from lading.reconcile.context import Folders, JobContext, World
+from batchsync.reconcile.background import InlineProducer
+from batchsync.reconcile.services import JobContext, Services, StatePaths
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lading.app import App
-    from lading.core.batch import Batch
-    from lading.core.job import Job
-    from lading.core.run import Run
-    from lading.journal import Journal
-    from lading.ports import BaselineEntry, Memory, Sink, Vendor
+    from batchsync.app import App
+    from batchsync.core.batch import Batch
+    from batchsync.core.job import Job
+    from batchsync.core.run import Run
+    from batchsync.journal import Journal
+    from batchsync.ports import BaselineEntry, Sink, StateStore, Vendor
 
 
-class NothingYet:
-    """What a plan asks of the journal, before there is one."""
+class EmptyStore:
+    """State store for planning before the first run."""
 
-    def high_water(self, job: str, identity: str, spec_hash: str) -> str | None:  # noqa: ARG002 - the signature is that of Memory
-        """Return that no run was settled."""
+    def watermark(self, job: str, account_id: str, spec_hash: str) -> str | None:  # noqa: ARG002 - the signature is that of StateStore
+        """Return None: no run was settled."""
         return None
 
     def open_batches(self, job: str | None = None) -> tuple[Batch, ...]:  # noqa: ARG002 - the same
-        """Return that nothing is open."""
+        """Return no batches."""
         return ()
 
-    def baseline(self, job: str, identity: str) -> BaselineEntry | None:  # noqa: ARG002 - the same
-        """Return that the target is known to hold nothing."""
+    def baseline(self, job: str, account_id: str) -> BaselineEntry | None:  # noqa: ARG002 - the same
+        """Return None: the baseline is empty."""
         return None
 
-    def last_planned(self, *_: str) -> Run | None:
-        """Return that there was no run."""
+    def last_planned(self, job: str, account_id: str) -> Run | None:  # noqa: ARG002 - the same
+        """Return None: there was no run."""
         return None
 
     def approved(self, job: str, plan: str) -> bool:  # noqa: ARG002 - the same
-        """Return that nobody approved anything."""
+        """Return False: no plan was approved."""
         return False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class _ScratchElsewhere(Folders):
-    """The state folder, but scratch files go to a folder that is gone afterwards."""
+class _ScratchElsewhere(StatePaths):
+    """State paths with scratch files in a temporary folder."""
 
     scratch: Path
 
@@ -61,26 +58,26 @@ class _ScratchElsewhere(Folders):
 
 
 @contextmanager
-def offline_world(app: App, journal: Journal | None) -> Iterator[World]:
-    """Give a world for planning only: its memory cannot be written, its sinks do not exist."""
-    with tempfile.TemporaryDirectory(prefix="lading-plan-") as scratch:
-        yield World(
+def offline_services(app: App, journal: Journal | None) -> Iterator[Services]:
+    """Yield services for planning only: a read-only state store and no sinks."""
+    with tempfile.TemporaryDirectory(prefix="batchsync-plan-") as scratch:
+        yield Services(
             clock=app.clock,
-            memory=cast("Memory", journal or NothingYet()),
+            store=cast("StateStore", journal or EmptyStore()),
             data=app.data,
-            # A plan delivers nothing: reaching for a sink would be a defect.
+            # A plan delivers nothing; using a sink would be a defect.
             sinks=cast("Sink", None),
-            folders=_ScratchElsewhere(state=app.settings.state_folder, scratch=Path(scratch)),
-            watcher=app.watcher,
+            paths=_ScratchElsewhere(state=app.settings.state_folder, scratch=Path(scratch)),
+            observer=app.observer,
             shield=nullcontext,
             lease=lambda _: nullcontext(),
-            aside=Inline,
+            in_background=InlineProducer,
         )
 
 
 def offline_context(app: App, job: Job) -> JobContext:
-    """Return a job without a vendor: nothing can be asked of one."""
+    """Return the context of a job without a vendor client."""
     rules = app.rules_of(job)
     return JobContext(
-        job=job, rules=rules, policy=rules.policy, identity=app.identity(job), vendor=cast("Vendor", None)
+        job=job, rules=rules, policy=rules.policy, account_id=app.account_id(job), vendor=cast("Vendor", None)
     )

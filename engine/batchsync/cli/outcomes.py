@@ -1,62 +1,59 @@
-"""From what the engine returns to what is reported: runs with their budgets, jobs with their codes.
-
-It does not know how anything is printed.
-"""
+"""Conversion of engine results to reports."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lading.cli.session import Answer
-from lading.core.batch import Phase
-from lading.core.run import settlement_of
-from lading.reconcile.sync import JobOutcome, gravest
-from lading.report.outcome import JobReport, OutcomeReport
-from lading.report.settlement import Approved, RunReport
+from batchsync.cli.session import Answer
+from batchsync.core.batch import Phase
+from batchsync.core.run import settlement_of
+from batchsync.reconcile.sync import JobOutcome, most_severe_exit_code
+from batchsync.report.outcome import JobReport, OutcomeReport
+from batchsync.report.settlement import Approved, RunReport
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lading.core.guards import Budget
-    from lading.core.job import Results
-    from lading.core.run import Run
-    from lading.journal import Journal
-    from lading.reconcile.context import JobContext
+    from batchsync.core.guards import Budget
+    from batchsync.core.job import Results
+    from batchsync.core.run import Run
+    from batchsync.journal import Journal
+    from batchsync.reconcile.services import JobContext
 
 
 def job_report(outcome: JobOutcome, budget: Budget, results: Results | None = None) -> JobReport:
-    """Return how a job came out, with the budget that it was held against and where answers came to be."""
+    """Return the report of a job's outcome, with its budget and the path of its results."""
     delivered = any(batch.phase is Phase.DELIVERED for run in outcome.runs for batch in run.batches)
     return JobReport(
         job=outcome.job,
         runs=tuple(
-            RunReport(run=one.run, settlement=one.settlement, batches=one.batches, budget=budget)
-            for one in outcome.runs
+            RunReport(run=item.run, settlement=item.settlement, batches=item.batches, budget=budget)
+            for item in outcome.runs
         ),
         exit_code=outcome.exit_code,
         error=outcome.error,
         skipped=outcome.skipped,
-        results=_seen_from_here(Path(results.path)) if results is not None and delivered else "",
+        results=_relative_path(Path(results.path)) if results is not None and delivered else "",
         unresolved=outcome.unresolved,
     )
 
 
 def answer(outcomes: Sequence[JobOutcome], contexts: Sequence[JobContext]) -> Answer:
-    """Return the answer of a sync or resume."""
+    """Return the answer of `sync` or `resume`."""
     jobs = {context.job.name: context.job for context in contexts}
-    told = (job_report(one, jobs[one.job].budget, jobs[one.job].results) for one in outcomes)
-    report = OutcomeReport(jobs=tuple(told))
-    return Answer(report=report, exit_code=gravest(one.exit_code for one in outcomes))
+    reports = (job_report(outcome, jobs[outcome.job].budget, jobs[outcome.job].results) for outcome in outcomes)
+    report = OutcomeReport(jobs=tuple(reports))
+    return Answer(report=report, exit_code=most_severe_exit_code(outcome.exit_code for outcome in outcomes))
 
 
-def _seen_from_here(path: Path) -> str:
+def _relative_path(path: Path) -> str:
     here = Path.cwd()
     return str(path.relative_to(here) if path.is_relative_to(here) else path)
 
 
 def run_report(journal: Journal, run: Run, budgets: Mapping[str, Budget]) -> RunReport:
-    """Return a run of the journal with its equation. A job that is declared no more has no budget."""
+    """Return the report of a run in the journal; a job that is no longer in jobs.yaml has no budget."""
     batches = tuple(journal.batches(run.id))
     approval = journal.approval(run.job, run.plan)
     return RunReport(

@@ -1,4 +1,4 @@
-"""`lading plan`."""
+"""`batchsync plan`."""
 
 from __future__ import annotations
 
@@ -6,37 +6,40 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lading.cli.command import command, job_names
-from lading.cli.offline import offline_context, offline_world
-from lading.cli.session import Answer, Session
-from lading.cli.sync import retry_rejected, sending_rejected
-from lading.errors import ExitCode, LadingError, SpecError
-from lading.reconcile.prepare import plan as plan_job
-from lading.reconcile.sync import gravest
-from lading.report.plan import PlanReport, PlansReport, Unplanned
+from batchsync.cli.command import command, job_names
+from batchsync.cli.offline import offline_context, offline_services
+from batchsync.cli.progress import running_app
+from batchsync.cli.session import Answer, Session
+from batchsync.cli.sync import retry_rejected, sending_rejected
+from batchsync.errors import BatchsyncError, ExitCode, SpecError
+from batchsync.reconcile.plan import plan as plan_job
+from batchsync.reconcile.sync import most_severe_exit_code
+from batchsync.report.plan import PlanReport, PlansReport, Unplanned
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from lading.app import App
-    from lading.core.job import Job
-    from lading.reconcile.context import JobContext, World
+    from batchsync.app import App
+    from batchsync.core.job import Job
+    from batchsync.reconcile.services import JobContext, Services
 
-#: What `--detailed-exitcode` says when there is something to send. Not 2: that is a usage error.
+#: Exit code of `--detailed-exitcode` if there is something to send. Not 2, which is a usage error.
 CHANGES = 10
 
 
-@command("plan", example="lading plan guests\nlading plan --output md > plan.md    # a comment for a pull request")
+@command(
+    "plan", example="batchsync plan guests\nbatchsync plan --output md > plan.md    # a comment for a pull request"
+)
 @job_names
 @click.option(
     "--limit",
     type=click.IntRange(min=0),
     metavar="N",
     default=10,
-    help="Show the keys of so many adds, changes and removes each (default: 10; 0: none).",
+    help="Number of keys shown of each kind of change (default: 10; 0: none).",
 )
 @click.option(
-    "--detailed-exitcode", is_flag=True, help="Exit 10 when there is something to send, 6 when a guard holds."
+    "--detailed-exitcode", is_flag=True, help="Exit 10 if there is something to send, 6 if a guard blocks the plan."
 )
 @retry_rejected
 def plan(
@@ -44,66 +47,72 @@ def plan(
 ) -> Answer:
     """Print what a sync would send, without contacting a vendor.
 
-    Compares each source with what its target is known to hold: adds, changes and removes with their first keys and the
-    rows of the source that these stand in, what is invalid by field and rule, which guards would hold the run, and
-    whether its budget would be exceeded. Takes no lease and changes nothing.
+    Compares each source with the baseline: adds, changes and removes with their first keys and source rows, invalid
+    rows by field and rule, guards that would block the run, and whether the budget would be exceeded. Takes no lease
+    and changes nothing.
+
+    Returns:
+        The report to print, with the exit code.
+
+    Raises:
+        SpecError: If a job does not match its source.
     """
-    with session.running_app() as app, session.journal() as journal:
+    with running_app(session) as app, session.journal() as journal:
         chosen = [sending_rejected(job) if retry_rejected else job for job in app.jobs(jobs)]
         problems, notes = app.check()
         if problems:
             raise SpecError(problems)
-        with offline_world(app, journal) as world:
-            plans, failed = _plans(app, chosen, world, limit)
+        with offline_services(app, journal) as services:
+            plans, failed = _plans(app, chosen, services, limit)
     report = PlansReport(
         plans=plans,
         unplanned=tuple(Unplanned(job=job, message=error.message, hint=error.hint) for job, error in failed.items()),
         notes=tuple(note for note in notes if note.partition(":")[0] not in failed),
     )
     if failed:
-        return Answer(report=report, exit_code=gravest(error.exit_code for error in failed.values()))
+        return Answer(report=report, exit_code=most_severe_exit_code(error.exit_code for error in failed.values()))
     return Answer(report=report, exit_code=_code(report) if detailed_exitcode else ExitCode.DONE)
 
 
 def _plans(
-    app: App, jobs: Sequence[Job], world: World, limit: int
-) -> tuple[tuple[PlanReport, ...], dict[str, LadingError]]:
-    """Plan every job that can be planned; what keeps one of them from it is told with the others."""
+    app: App, jobs: Sequence[Job], services: Services, limit: int
+) -> tuple[tuple[PlanReport, ...], dict[str, BatchsyncError]]:
+    """Plan every job; return the plans, and the errors by job."""
     plans: list[PlanReport] = []
-    failed: dict[str, LadingError] = {}
+    failed: dict[str, BatchsyncError] = {}
     for job in jobs:
         try:
-            plans.append(_planned(offline_context(app, job), world, limit))
-        except LadingError as error:
+            plans.append(_planned(offline_context(app, job), services, limit))
+        except BatchsyncError as error:
             failed[job.name] = error
     return tuple(plans), failed
 
 
-def _planned(context: JobContext, world: World, limit: int) -> PlanReport:
-    made = plan_job(context, world)
-    comparison = made.comparison
+def _planned(context: JobContext, services: Services, limit: int) -> PlanReport:
+    job_plan = plan_job(context, services)
+    comparison = job_plan.comparison
     return PlanReport(
         job=context.job.name,
-        tally=comparison.tally,
-        breaches=made.breaches,
-        approved=made.approved,
+        counts=comparison.counts,
+        breaches=job_plan.breaches,
+        approved=job_plan.approved,
         fingerprint=comparison.fingerprint,
         baseline_rows=comparison.baseline_rows,
-        in_flight=len(world.memory.open_batches(context.job.name)),
+        in_flight=len(services.store.open_batches(context.job.name)),
         warnings=comparison.warnings,
-        edited=_edited(context, world),
+        edited=_mapping_changed(context, services),
         budget=context.job.budget,
-        excerpt=world.data.excerpt(comparison, limit),
+        preview=services.data.preview(comparison, limit),
     )
 
 
-def _edited(context: JobContext, world: World) -> bool:
-    """Whether the job shapes what it sends otherwise than the last run that sent to this account."""
-    last = world.memory.last_planned(context.job.name, context.identity)
+def _mapping_changed(context: JobContext, services: Services) -> bool:
+    """Return whether the mapping differs from that of the last run that sent to this account."""
+    last = services.store.last_planned(context.job.name, context.account_id)
     return last is not None and last.spec_hash != context.job.spec_hash
 
 
 def _code(report: PlansReport) -> int:
-    if any(one.held for one in report.plans):
-        return ExitCode.HELD
-    return CHANGES if any(one.tally.to_send for one in report.plans) else ExitCode.DONE
+    if any(item.awaiting_approval for item in report.plans):
+        return ExitCode.AWAITING_APPROVAL
+    return CHANGES if any(item.counts.to_send for item in report.plans) else ExitCode.DONE

@@ -1,44 +1,60 @@
-"""Chooses how progress is shown: live on a terminal, one line per event elsewhere, NDJSON on stdout when asked for.
-
-It does not know what is shown.
-"""
+"""Selection of the progress observer: live on a terminal, lines elsewhere, NDJSON on request."""
 
 from __future__ import annotations
 
 import os
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
-from lading.cli.channels import is_terminal
-from lading.cli.watch_lines import LineWatcher, NdjsonWatcher, QuietWatcher
+from batchsync.cli.progress_lines import LineObserver, NdjsonObserver, QuietObserver
+from batchsync.cli.streams import is_terminal
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from datetime import datetime
 
-    from lading.cli.session import Session
-    from lading.ports import Watcher
+    from batchsync.app import App
+    from batchsync.cli.session import Session
+    from batchsync.ports import Observer
 
 
 @contextmanager
-def watcher(
-    session: Session, now: Callable[[], datetime], facts: Mapping[str, object], *, live: bool
-) -> Iterator[Watcher]:
-    """Give somebody who is shown how far the work is, until the block ends."""
-    if session.output == "ndjson":
-        session.stream({"event": "started", "command": session.command} | dict(facts))
-        yield NdjsonWatcher(session.stream)
-    elif session.quiet:
-        yield QuietWatcher()
-    elif live and _is_live(session):
-        from lading.cli.watch_live import LiveWatcher  # noqa: PLC0415 - only a terminal needs it
+def running_app(session: Session, *, live: bool = True, **facts: object) -> Iterator[App]:
+    """Open the application for a command that runs the loop: signals made safe, progress shown on stderr.
 
-        with LiveWatcher.shown(now, coloured=session.coloured(err=True)) as drawing:
+    Args:
+        session: The command's session.
+        live: Whether progress may be drawn on a terminal; else it is written as plain lines.
+        **facts: Members of the line that opens an NDJSON stream.
+
+    Yields:
+        The application with its interrupts installed and its observer connected.
+    """
+    with session.app() as app, ExitStack() as shown:
+        app.interrupts.install()
+        app.observer = shown.enter_context(observer(session, lambda: app.clock.now(), facts, live=live))  # noqa: PLW0108 - the mocks replace the clock
+        yield app
+
+
+@contextmanager
+def observer(
+    session: Session, now: Callable[[], datetime], facts: Mapping[str, object], *, live: bool
+) -> Iterator[Observer]:
+    """Yield the observer selected by the output options."""
+    if session.output == "ndjson":
+        session.print_ndjson({"event": "started", "command": session.command} | dict(facts))
+        yield NdjsonObserver(session.print_ndjson)
+    elif session.quiet:
+        yield QuietObserver()
+    elif live and _is_live(session):
+        from batchsync.cli.progress_live import LiveObserver  # noqa: PLC0415 - only a terminal needs it
+
+        with LiveObserver.shown(now, coloured=session.use_color(err=True)) as drawing:
             yield drawing
     else:
-        yield LineWatcher(session.tell, now)
+        yield LineObserver(session.print_notice, now)
 
 
 def _is_live(session: Session) -> bool:
-    """Whether a person watches a terminal that can move its cursor, and did not ask for plain lines."""
+    """Return whether stderr supports cursor movement, and plain lines were not requested."""
     return is_terminal(err=True) and os.environ.get("TERM") not in ("dumb", None) and not session.options.verbose

@@ -1,94 +1,91 @@
-"""Progress as lines: for logs one for each thing that happened, for programs the same as NDJSON, or nothing.
-
-Polling that brings nothing new writes nothing. It does not know terminals.
-"""
+"""Observers that write progress as text lines, NDJSON objects, or not at all. Polls without changes are not written."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from lading.cli.pace import Mark, Pace
-from lading.core.batch import Phase
-from lading.report.settlement import batch_data
-from lading.report.words import iso, noun, size, visible
+from batchsync.cli.progress_rate import ProgressRate, ProgressSample
+from batchsync.core.batch import Phase
+from batchsync.report.settlement import batch_data, phase_name
+from batchsync.report.text_format import escape_controls, iso, pluralize, size
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from lading.core.batch import Batch
-    from lading.ports import Size
+    from batchsync.core.batch import Batch
+    from batchsync.ports import Size
 
 
-#: So often a log gets a line about a stage that goes on.
+#: Interval of lines about a stage in progress.
 _EVERY = timedelta(seconds=10)
 
 
-class QuietWatcher:
-    """Somebody who does not look."""
+class QuietObserver:
+    """Observer that shows nothing."""
 
-    def progress(self, job: str, stage: str, done: int, unit: str, *more: object, **sizes: object) -> None:
+    def on_progress(self, job: str, stage: str, done: int, unit: str, *more: object, **sizes: object) -> None:
         """Show nothing."""
 
-    def moved(self, batch: Batch) -> None:
+    def on_batch_changed(self, batch: Batch) -> None:
         """Show nothing."""
 
-    def waiting(self, until: datetime) -> None:
+    def on_waiting(self, until: datetime) -> None:
         """Show nothing."""
 
 
-class LineWatcher:
-    """Writes a line with the time for each stage of a job, each move of a batch, and the first wait after it."""
+class LineObserver:
+    """Observer that writes a timestamped line for each stage, batch change and first wait."""
 
-    def __init__(self, tell: Callable[[str], None], now: Callable[[], datetime]) -> None:
-        """Keep where lines go and what time it is."""
-        self._tell = tell
+    def __init__(self, write: Callable[[str], None], now: Callable[[], datetime]) -> None:
+        """Create the observer with an output function and a clock."""
+        self._write = write
         self._now = now
         self._stage: dict[str, tuple[str, datetime]] = {}
-        self._pace = Pace()
-        self._news = News()
-        self._said_waiting = False
+        self._rate = ProgressRate()
+        self._changes = ChangeDeduplicator()
+        self._waiting_reported = False
 
-    def progress(
+    def on_progress(
         self, job: str, stage: str, done: int, unit: str, total: int | None = None, size: Size | None = None
     ) -> None:
         """Write a line when the job enters another stage, and every ten seconds while it stays there."""
         now, last = self._now(), self._stage.get(job)
-        told = self._pace.told(job, Mark(stage=stage, done=done, unit=unit, total=total, size=size), now)
+        text = self._rate.describe(job, ProgressSample(stage=stage, done=done, unit=unit, total=total, size=size), now)
         if last is not None and last[0] == stage and now - last[1] < _EVERY:
             return
         self._stage[job] = stage, now
-        self._line(f"{visible(job)}: {told}")
+        self._line(f"{escape_controls(job)}: {text}")
 
-    def moved(self, batch: Batch) -> None:
-        """Write a line when the batch is another one than before."""
-        if self._news.is_new(batch):
-            self._line(f"{visible(batch.job)}: batch {batch.id}: {told(batch)}")
+    def on_batch_changed(self, batch: Batch) -> None:
+        """Write a line if the batch changed."""
+        if self._changes.is_new(batch):
+            self._line(f"{escape_controls(batch.job)}: batch {batch.id}: {describe_batch(batch)}")
 
-    def waiting(self, until: datetime) -> None:
-        """Write a line for the first wait after something happened."""
-        if not self._said_waiting:
+    def on_waiting(self, until: datetime) -> None:
+        """Write a line for the first wait after a change."""
+        if not self._waiting_reported:
             self._line(f"waiting until {until:%H:%M:%S}")
-            self._said_waiting = True
+            self._waiting_reported = True
 
     def _line(self, text: str) -> None:
-        self._tell(f"{self._now():%H:%M:%S} {text}")
-        self._said_waiting = False
+        self._write(f"{self._now():%H:%M:%S} {text}")
+        self._waiting_reported = False
 
 
-class NdjsonWatcher:
-    """Writes one JSON object for each run that begins, each move of a batch, and each wait after it."""
+class NdjsonObserver:
+    """Observer that writes a JSON object for each run start, batch change and first wait."""
 
     def __init__(self, stream: Callable[[Mapping[str, object]], None]) -> None:
-        """Keep where objects go."""
+        """Create the observer with an output function."""
         self._stream = stream
         self._runs: set[str] = set()
         self._stage: dict[str, str] = {}
-        self._news = News()
-        self._said_waiting = False
+        self._changes = ChangeDeduplicator()
+        self._waiting_reported = False
 
-    def progress(
+    def on_progress(
         self, job: str, stage: str, done: int, unit: str, total: int | None = None, size: Size | None = None
     ) -> None:
         """Write an object when the job enters another stage."""
@@ -101,57 +98,59 @@ class NdjsonWatcher:
                 | {"bytes": size[0] if size else None, "bytes_total": size[1] if size else None}
             )
 
-    def moved(self, batch: Batch) -> None:
-        """Write an object when the batch is another one than before, and one before it for a run not seen before."""
+    def on_batch_changed(self, batch: Batch) -> None:
+        """Write an object if the batch changed, preceded by one for a new run."""
         if batch.run not in self._runs:
             self._runs.add(batch.run)
             self._stream({"event": "run_started", "job": batch.job, "run": batch.run})
-        if self._news.is_new(batch):
-            self._stream({"event": "batch_moved"} | batch_data(batch))
-            self._said_waiting = False
+        if self._changes.is_new(batch):
+            self._stream({"event": "batch_changed"} | batch_data(batch))
+            self._waiting_reported = False
 
-    def waiting(self, until: datetime) -> None:
-        """Write an object for the first wait after something happened."""
-        if not self._said_waiting:
+    def on_waiting(self, until: datetime) -> None:
+        """Write an object for the first wait after a change."""
+        if not self._waiting_reported:
             self._stream({"event": "waiting", "until": iso(until)})
-            self._said_waiting = True
+            self._waiting_reported = True
 
 
-class News:
-    """Remembers how each batch was last told, to say what is new."""
+class ChangeDeduplicator:
+    """Filter for batch updates that change nothing but the poll count."""
 
     def __init__(self) -> None:
-        """Begin with nothing told."""
-        self._told: dict[str, tuple[object, ...]] = {}
+        """Create an empty filter."""
+        self._last_seen: dict[str, tuple[object, ...]] = {}
 
     def is_new(self, batch: Batch) -> bool:
-        """Whether anything but the count of polls is new about the batch."""
-        now = (batch.phase, batch.doubt, batch.word, batch.verdict, batch.failures, batch.attempt)
-        if self._told.get(batch.id) == now:
+        """Return whether anything but the poll count changed."""
+        now = (batch.phase, batch.pending_intent, batch.vendor_status, batch.verdict, batch.failures, batch.attempt)
+        if self._last_seen.get(batch.id) == now:
             return False
-        self._told[batch.id] = now
+        self._last_seen[batch.id] = now
         return True
 
 
-def told(batch: Batch) -> str:  # noqa: PLR0911 - one arm for each phase
-    """Return how a batch stands, in a few words."""
-    if batch.failures and batch.phase is not Phase.STUCK:
+def describe_batch(batch: Batch) -> str:  # noqa: PLR0911 - a case for each phase
+    """Return the state of a batch in a few words."""
+    phase_text = phase_name(batch.phase).replace("_", " ")
+    if batch.failures and batch.phase is not Phase.NEEDS_ATTENTION:
         when = f", again at {batch.not_before:%H:%M:%S}" if batch.not_before else ""
-        return f"{batch.phase}, failure {batch.failures}: {visible(batch.reason)}{when}"
+        return f"{phase_text}, failure {batch.failures}: {escape_controls(batch.reason)}{when}"
     match batch.phase:
         case Phase.PREPARED if batch.attempt > 1 and batch.reason:
-            return f"slot lost, next attempt {batch.attempt}: {visible(batch.reason)}"
+            return f"allocation lost, next attempt {batch.attempt}: {escape_controls(batch.reason)}"
         case Phase.PREPARED:
-            return f"prepared, {noun(batch.file.rows, 'record')}, {size(batch.file.size)}"
-        case Phase.SUBMITTED if batch.word:
-            return f'submitted, the vendor says "{visible(batch.word)}"'
-        case Phase.SETTLED:
-            return f"settled, the vendor's word is {batch.verdict}{f' ({visible(batch.word)})' if batch.word else ''}"
-        case Phase.COLLECTED | Phase.DELIVERED if batch.books:
-            books = batch.books
-            counts = f"accepted {books.accepted:,}, rejected {books.rejected:,}, unknown {books.unknown:,}"
-            return f"{batch.phase}, {counts}"
-        case Phase.STUCK:
-            return f"stuck: {visible(batch.reason)}"
+            return f"prepared, {pluralize(batch.file.rows, 'record')}, {size(batch.file.size)}"
+        case Phase.SUBMITTED if batch.vendor_status:
+            return f'submitted, vendor status "{escape_controls(batch.vendor_status)}"'
+        case Phase.FINISHED:
+            status = f" ({escape_controls(batch.vendor_status)})" if batch.vendor_status else ""
+            return f"finished, verdict {batch.verdict}{status}"
+        case Phase.COLLECTED | Phase.DELIVERED if batch.counts:
+            counts = batch.counts
+            outcomes = f"accepted {counts.accepted:,}, rejected {counts.rejected:,}, unknown {counts.unknown:,}"
+            return f"{phase_text}, {outcomes}"
+        case Phase.NEEDS_ATTENTION:
+            return f"needs attention: {escape_controls(batch.reason)}"
         case _:
-            return str(batch.phase)
+            return phase_text

@@ -1,7 +1,4 @@
-"""Progress on a terminal: one line for each job that is at work, redrawn in place and gone when the command ends.
-
-It does not know when to be used, and writes to stderr only.
-"""
+"""Live progress on a terminal: one line per active job on stderr, removed when the command ends."""
 
 from __future__ import annotations
 
@@ -16,68 +13,76 @@ from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from lading.cli.channels import Forgiving
-from lading.cli.pace import Mark, Pace
-from lading.cli.watch_lines import told
-from lading.core.batch import Phase
-from lading.report.words import span, visible
+from batchsync.cli.progress_lines import describe_batch
+from batchsync.cli.progress_rate import ProgressRate, ProgressSample
+from batchsync.cli.streams import BrokenPipeSafeStream
+from batchsync.core.batch import Phase
+from batchsync.report.text_format import escape_controls, format_duration
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
     from typing import TextIO
 
-    from lading.core.batch import Batch
-    from lading.ports import Size
+    from batchsync.core.batch import Batch
+    from batchsync.ports import Size
 
 _REFRESHES = 4
 
 
-class LiveWatcher:
-    """Keeps what is true of each job, and draws it when it is looked at."""
+class LiveObserver:
+    """Observer that keeps the state of each job and renders it on demand."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
-        """Begin with no job."""
+        """Create an observer without jobs."""
         self._now = now
         self._jobs: list[str] = []
         self._stage: dict[str, str] = {}
-        self._pace = Pace()
+        self._rate = ProgressRate()
         self._batches: dict[str, dict[str, Batch]] = defaultdict(dict)
         self._until: datetime | None = None
 
     @staticmethod
     @contextmanager
-    def shown(now: Callable[[], datetime], *, coloured: bool) -> Iterator[LiveWatcher]:
-        """Draw on stderr until the block ends."""
-        watcher = LiveWatcher(now)
-        console = Console(file=cast("TextIO", Forgiving(sys.stderr)), no_color=not coloured)
+    def shown(now: Callable[[], datetime], *, coloured: bool) -> Iterator[LiveObserver]:
+        """Draw on stderr until the block ends.
+
+        Args:
+            now: Returns the current time.
+            coloured: Whether to use colours.
+
+        Yields:
+            The observer whose state is drawn.
+        """
+        observer = LiveObserver(now)
+        console = Console(file=cast("TextIO", BrokenPipeSafeStream(sys.stderr)), no_color=not coloured)
         with Live(
-            get_renderable=watcher.drawn,
+            get_renderable=observer.drawn,
             console=console,
             transient=True,
             refresh_per_second=_REFRESHES,
             redirect_stdout=False,
             redirect_stderr=False,
         ):
-            yield watcher
+            yield observer
 
-    def progress(
+    def on_progress(
         self, job: str, stage: str, done: int, unit: str, total: int | None = None, size: Size | None = None
     ) -> None:
         """Show the stage, how far it is, and how long it may take."""
         self._seen(job)
-        mark = Mark(stage=stage, done=done, unit=unit, total=total, size=size)
-        self._stage[job] = self._pace.told(job, mark, self._now())
+        sample = ProgressSample(stage=stage, done=done, unit=unit, total=total, size=size)
+        self._stage[job] = self._rate.describe(job, sample, self._now())
 
-    def moved(self, batch: Batch) -> None:
+    def on_batch_changed(self, batch: Batch) -> None:
         """Show the batch."""
         self._seen(batch.job)
         self._stage.pop(batch.job, None)
         self._until = None
         self._batches[batch.job][batch.id] = batch
 
-    def waiting(self, until: datetime) -> None:
-        """Show how long nothing is to be done."""
+    def on_waiting(self, until: datetime) -> None:
+        """Show the time until the next check."""
         self._until = until
 
     def drawn(self) -> Table:
@@ -88,28 +93,32 @@ class LiveWatcher:
         stages = dict(self._stage)
         for job in list(self._jobs):
             own = list(batches.get(job, {}).values())
-            done = sum(one.phase is Phase.DELIVERED for one in own)
+            done = sum(item.phase is Phase.DELIVERED for item in own)
             count = f"{done} of {len(own)} batches" if own else ""
             table.add_row(
-                Text(visible(job), style="bold"), Text(count), Text(stages.get(job) or _at_work(own, now), style="cyan")
+                Text(escape_controls(job), style="bold"),
+                Text(count),
+                Text(stages.get(job) or _describe_open(own, now), style="cyan"),
             )
         until = self._until
         if until is not None and until > now:
-            table.add_row(Text(""), Text(""), Text(f"next look in {span(max(until - now, timedelta(seconds=1)))}"))
+            table.add_row(
+                Text(""), Text(""), Text(f"next check in {format_duration(max(until - now, timedelta(seconds=1)))}")
+            )
         return table
 
     def _seen(self, job: str) -> None:
-        """Keep the job in its line from its first sight on."""
+        """Register the job in order of appearance."""
         if job not in self._jobs:
             self._jobs.append(job)
 
 
-def _at_work(batches: list[Batch], now: datetime) -> str:
-    """Return what the most advanced open batch is at, and when it is looked at again."""
-    waiting = [one for one in batches if one.phase is not Phase.DELIVERED]
+def _describe_open(batches: list[Batch], now: datetime) -> str:
+    """Return the state of the most advanced open batch, and its next poll."""
+    waiting = [batch for batch in batches if batch.phase is not Phase.DELIVERED]
     if not waiting:
         return "settled"
-    first = min(waiting, key=lambda one: (one.phase is Phase.PREPARED, one.seq))
+    first = min(waiting, key=lambda batch: (batch.phase is Phase.PREPARED, batch.seq))
     later = first.not_before
     again = f", next poll at {later:%H:%M:%S}Z" if later is not None and later > now and not first.failures else ""
-    return f"{told(first)}{again}"
+    return f"{describe_batch(first)}{again}"

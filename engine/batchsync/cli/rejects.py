@@ -1,4 +1,4 @@
-"""`lading rejects`."""
+"""`batchsync rejects`."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lading.cli import export as exporting
-from lading.cli.command import command
-from lading.cli.declared import check_known, declared
-from lading.cli.session import Answer, Session
-from lading.errors import ExitCode, UsageError
-from lading.report.rejects import Group, GroupsReport, RejectLine, RejectsReport
+from batchsync.cli import export as exporting
+from batchsync.cli.command import command
+from batchsync.cli.declared import check_known, declared
+from batchsync.cli.session import Answer, Session
+from batchsync.errors import ExitCode, UsageError
+from batchsync.report.rejects import Group, GroupsReport, RejectLine, RejectsReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lading.journal import Journal, RejectRow
+    from batchsync.journal import Journal, RejectRow
 
 _PAGE = 5_000
 _STDOUT = Path("-")
@@ -28,23 +28,24 @@ KINDS = ("invalid", "rejected", "unknown")
 
 
 @command(
-    "rejects", example="lading rejects guests\nlading rejects guests --groups\nlading rejects --export rejects.csv"
+    "rejects",
+    example="batchsync rejects guests\nbatchsync rejects guests --groups\nbatchsync rejects --export rejects.csv",
 )
 @click.argument("job", required=False, metavar="[JOB]")
-@click.option("--run", metavar="RUN", help="Of this run (default: of the last run of each job).")
-@click.option("--all", "every", is_flag=True, help="Of all runs.")
-@click.option("--kind", type=click.Choice(KINDS), help="Of this kind only.")
+@click.option("--run", metavar="RUN", help="Rejects of this run (default: the last run of each job).")
+@click.option("--all", "every", is_flag=True, help="Rejects of all runs.")
+@click.option("--kind", type=click.Choice(KINDS), help="Rejects of this kind only.")
 @click.option("--groups", is_flag=True, help="Count by kind, code and field instead of listing.")
 @click.option(
-    "--limit", type=click.IntRange(min=0), metavar="N", default=50, help="Show no more (default: 50; 0: all)."
+    "--limit", type=click.IntRange(min=0), metavar="N", default=50, help="Maximum number of rows (default: 50; 0: all)."
 )
 @click.option(
     "--export",
     type=click.Path(path_type=Path, dir_okay=False, allow_dash=True),
     metavar="FILE.csv",
-    help="Write all of them to a file as CSV, or with `-` to stdout. Replaces an earlier export, nothing else.",
+    help="Write all rows as CSV to a file, or with `-` to stdout. Overwrites only an earlier export.",
 )
-def rejects(  # noqa: PLR0913 - its options are what a person may ask for
+def rejects(  # noqa: PLR0913 - one parameter per option
     session: Session,
     job: str | None,
     *,
@@ -55,11 +56,17 @@ def rejects(  # noqa: PLR0913 - its options are what a person may ask for
     limit: int,
     export: Path | None,
 ) -> Answer | ExitCode:
-    """Show the rows that did not get there, and why.
+    """Show rejected and invalid rows, with reasons.
 
-    invalid: we refused the row before sending; rejected: the vendor did; unknown: the vendor did not say. Values are
-    masked. `source row` counts the rows of the source from 1, without its header; `batch line` the records of the
+    invalid: refused by batchsync before sending; rejected: refused by the vendor; unknown: no outcome reported. Values
+    are masked. `source row` counts the rows of the source from 1, without its header; `batch line` the records of the
     batch file from 1.
+
+    Returns:
+        The report to print, or the exit code if the rows were written to stdout.
+
+    Raises:
+        UsageError: If options contradict each other, or the run or job is unknown.
     """
     if run is not None and every:
         raise click.UsageError("--run names one run, --all means all of them: give one of the two")
@@ -90,7 +97,7 @@ def rejects(  # noqa: PLR0913 - its options are what a person may ask for
         rejects=shown,
         total=total,
         exported=str(export or ""),
-        standing=chosen.standing if kind != "invalid" else 0,
+        current=chosen.current if kind != "invalid" else 0,
     )
     return Answer(report=report)
 
@@ -100,46 +107,46 @@ Scope = tuple[str | None, str | None]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Chosen:
-    """Whose rejects are meant: pairs of job and run, None for any. `standing` as in the report."""
+    """Selected rejects: pairs of job and run, None for any; `current` as in the report."""
 
     about: str
     scopes: tuple[Scope, ...]
-    standing: int = 0
+    current: int = 0
 
 
 def _chosen(session: Session, journal: Journal, job: str | None, run: str | None, *, every: bool) -> _Chosen:
     if run is not None:
         owner = journal.run(run).job
         if job not in (None, owner):
-            raise UsageError(f"run {run} is one of job {owner}, not of {job}", hint=f"`lading history {job}`")
+            raise UsageError(f"run {run} belongs to job {owner}, not to {job}", hint=f"`batchsync history {job}`")
         return _Chosen(about=run, scopes=((owner, run),))
     if job is not None:
         check_known(session, journal, job)
     if every:
         return _Chosen(about=f"{job or 'all jobs'}, all runs", scopes=((job, None),))
     names = [job] if job is not None else list(declared(session, journal).jobs)
-    last = [one for name in names if (one := journal.last_run(name))]
+    last = [newest for name in names if (newest := journal.last_run(name))]
     if job is None and not last:
         return _Chosen(about="all jobs", scopes=((None, None),))
     return _Chosen(
         about=last[0].id if job is not None and last else job or "the last run of each job",
-        scopes=tuple((one.job, str(one.id)) for one in last),
-        standing=sum(one.tally.standing_rejected + one.tally.standing_unknown for one in last),
+        scopes=tuple((item.job, str(item.id)) for item in last),
+        current=sum(item.counts.still_rejected + item.counts.still_unknown for item in last),
     )
 
 
 def _groups(journal: Journal, chosen: _Chosen, kind: str | None) -> tuple[Group, ...]:
-    """Count by reason over all scopes, the greatest count first."""
+    """Count by reason over all scopes, in descending order of count."""
     counts: Counter[tuple[str, str, str]] = Counter()
     for scope in chosen.scopes:
-        for one in journal.reject_groups(*scope, kind):
-            counts[one.kind, one.code, one.field] += one.count
+        for group in journal.reject_groups(*scope, kind):
+            counts[group.kind, group.code, group.field] += group.count
     ordered = sorted(counts.items(), key=lambda item: (-item[1], item[0]))
-    return tuple(Group(kind=one[0], code=one[1], field=one[2], count=count) for one, count in ordered)
+    return tuple(Group(kind=entry[0], code=entry[1], field=entry[2], count=count) for entry, count in ordered)
 
 
 def line_of(row: RejectRow) -> RejectLine:
-    """Return a reject of the journal as it is reported."""
+    """Return a reject of the journal as a report line."""
     return RejectLine(job=row.job, run=row.run, batch=row.batch or "", reject=row.reject, delivered=row.delivered)
 
 

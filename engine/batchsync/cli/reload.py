@@ -1,7 +1,6 @@
-"""The jobs of `lading serve` as jobs.yaml declares them now: it is read again whenever it says otherwise.
+"""Reloading of jobs.yaml for `batchsync serve`.
 
-One that cannot be used is told, and the jobs of before go on. A job that is taken out is followed for as long as it has
-something in flight. It runs nothing.
+An invalid file is reported and the previous jobs stay active. A removed job is followed while it has batches in flight.
 """
 
 from __future__ import annotations
@@ -10,101 +9,107 @@ from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from lading.errors import LadingError
+from batchsync.errors import BatchsyncError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from lading.app import App
-    from lading.reconcile.context import JobContext
-    from lading.stamps import Stamp
+    from batchsync.app import App
+    from batchsync.reconcile.services import JobContext
+    from batchsync.spec.file_fingerprint import FileFingerprint
 
-#: A file that does not change for so long is written to its end. Half of one can be a whole one that says otherwise.
-_STILL = timedelta(seconds=2)
-#: So often it is looked at, one time after the other. One that changes all the time waits for the next pass.
-_LOOKS = 3
+#: A file unchanged for this long is complete; a partly written file can be valid YAML.
+_STABLE_AFTER = timedelta(seconds=2)
+#: Number of attempts per pass; a file that keeps changing is left for the next pass.
+_ATTEMPTS = 3
 
 
-class Heard(Protocol):
-    """Somebody who is told what became of a change. `secrets`: of secret files only, jobs.yaml is as it was."""
+class ReloadListener(Protocol):
+    """Listener for reloads; `secrets` means that only secret files changed, not jobs.yaml."""
 
-    def taken(self, now: Sequence[JobContext], gone: Sequence[str], *, secrets: bool) -> None:
-        """Tell that these jobs count from now on, and that these others are declared no more."""
+    def reloaded(self, active: Sequence[JobContext], removed: Sequence[str], *, secrets: bool) -> None:
+        """Report the active jobs and the removed ones."""
         ...
 
-    def refused(self, error: LadingError, *, secrets: bool) -> None:
-        """Tell why it cannot be used."""
+    def failed(self, error: BatchsyncError, *, secrets: bool) -> None:
+        """Report why the file cannot be used."""
         ...
 
 
-class JobsNow:
-    """What jobs.yaml declares, asked for before each run of `serve`."""
+class JobsReloader:
+    """Source of the declared jobs, called before each pass of `serve`."""
 
-    def __init__(self, app: App, names: Sequence[str], heard: Heard, pause: Callable[[timedelta], None]) -> None:
-        """Keep what to read, whom to tell, and how to wait for a file that is being written."""
-        self._app, self._names, self._heard, self._pause = app, names, heard, pause
-        #: of what counts now, and of the last that could not be used, with the reason
-        self._taken = app.stamp()
-        self._refused: tuple[Stamp, LadingError] | None = None
+    def __init__(
+        self, app: App, names: Sequence[str], listener: ReloadListener, pause: Callable[[timedelta], None]
+    ) -> None:
+        """Create the reloader with a listener and a function that waits for a file being written."""
+        self._app, self._names, self._listener, self._pause = app, names, listener, pause
+        #: fingerprint of the active file, and of the last invalid one with its error
+        self._fingerprint = app.fingerprint()
+        self._failure: tuple[FileFingerprint, BatchsyncError] | None = None
         self._declared: tuple[JobContext, ...] | None = None
-        self._leaving: tuple[JobContext, ...] = ()
+        self._removed: tuple[JobContext, ...] = ()
 
     @property
     def contexts(self) -> tuple[JobContext, ...]:
-        """Return what counted when somebody last asked: jobs that are declared, then those that are leaving."""
-        return (*(self._declared or ()), *self._leaving)
+        """Active jobs: declared ones, then removed ones with batches in flight."""
+        return (*(self._declared or ()), *self._removed)
 
     def __call__(self) -> tuple[JobContext, ...]:
-        """Return the jobs with everything it takes to run them; those that are leaving have no schedule.
+        """Return the contexts of the active jobs; removed ones have no schedule.
 
         Raises:
-            LadingError: when they cannot be used and never could.
+            BatchsyncError: If the file is invalid and no valid one was loaded before.
         """
         if self._declared is None:
-            self._count(self._app.contexts(self._names), self._taken)
+            self._activate(self._app.contexts(self._names), self._fingerprint)
         else:
-            self._look(self._app.stamp())
-        self._leaving = tuple(one for one in self._leaving if self._app.journal.open_batches(one.job.name))
+            self._check(self._app.fingerprint())
+        self._removed = tuple(item for item in self._removed if self._app.journal.open_batches(item.job.name))
         return self.contexts
 
-    def _look(self, stamp: Stamp) -> None:
-        if stamp == self._taken and self._refused is None:
+    def _check(self, fingerprint: FileFingerprint) -> None:
+        if fingerprint == self._fingerprint and self._failure is None:
             return
-        # What was refused is tried again in each pass: its source, or its secret, may have come.
-        rested = stamp if self._refused is not None and stamp == self._refused[0] else self._at_rest(stamp)
-        if rested is not None:
-            self._take(rested)
+        # Retry an invalid file in each pass: its source or secret may exist now.
+        stable = (
+            fingerprint
+            if self._failure is not None and fingerprint == self._failure[0]
+            else self._is_stable(fingerprint)
+        )
+        if stable is not None:
+            self._reload(stable)
 
-    def _at_rest(self, stamp: Stamp) -> Stamp | None:
-        """Return the stamp of what has stopped changing; None when it does not stop."""
-        for _ in range(_LOOKS):
-            self._pause(_STILL)
-            stamp, last = self._app.stamp(), stamp
-            if stamp == last:
-                return stamp
+    def _is_stable(self, fingerprint: FileFingerprint) -> FileFingerprint | None:
+        """Return the fingerprint of the file once it is stable; None if it keeps changing."""
+        for _ in range(_ATTEMPTS):
+            self._pause(_STABLE_AFTER)
+            fingerprint, last = self._app.fingerprint(), fingerprint
+            if fingerprint == last:
+                return fingerprint
         return None
 
-    def _take(self, stamp: Stamp) -> None:
-        secrets = stamp.file == self._taken.file
+    def _reload(self, fingerprint: FileFingerprint) -> None:
+        secrets = fingerprint.file == self._fingerprint.file
         try:
-            now = self._app.declared_anew(self._names, stamp)
-        except LadingError as error:
-            if self._refused is None or self._refused[0] != stamp or vars(self._refused[1]) != vars(error):
-                self._heard.refused(error, secrets=secrets)
-            self._refused = stamp, error
+            active = self._app.reload(self._names, fingerprint)
+        except BatchsyncError as error:
+            if self._failure is None or self._failure[0] != fingerprint or vars(self._failure[1]) != vars(error):
+                self._listener.failed(error, secrets=secrets)
+            self._failure = fingerprint, error
             return
-        if now is None:
+        if active is None:
             return
-        names = {one.job.name for one in now}
-        gone = [one for one in self._declared or () if one.job.name not in names]
-        self._leaving = (
-            *(one for one in self._leaving if one.job.name not in names),
-            *(replace(one, job=replace(one.job, schedule=None)) for one in gone),
+        names = {item.job.name for item in active}
+        removed = [item for item in self._declared or () if item.job.name not in names]
+        self._removed = (
+            *(item for item in self._removed if item.job.name not in names),
+            *(replace(item, job=replace(item.job, schedule=None)) for item in removed),
         )
-        self._count(now, stamp)
-        self._heard.taken(now, [one.job.name for one in gone], secrets=secrets)
+        self._activate(active, fingerprint)
+        self._listener.reloaded(active, [item.job.name for item in removed], secrets=secrets)
 
-    def _count(self, now: tuple[JobContext, ...], stamp: Stamp) -> None:
-        """Let these jobs count. Which secret files there are to look at is known only now."""
-        self._declared, self._refused = now, None
-        self._taken = stamp._replace(secrets=self._app.stamp().secrets)
+    def _activate(self, active: tuple[JobContext, ...], fingerprint: FileFingerprint) -> None:
+        """Activate these jobs. The secret files to watch are known only now."""
+        self._declared, self._failure = active, None
+        self._fingerprint = fingerprint._replace(secrets=self._app.fingerprint().secrets)

@@ -1,42 +1,48 @@
-"""`lading schedule`."""
+"""`batchsync schedule`."""
 
 from __future__ import annotations
 
 import click
 
-from lading.cli.command import command, job_names
-from lading.cli.session import Answer, Session
-from lading.errors import UsageError
-from lading.report.slots import JobSlots, SlotsReport
-from lading.schedule import explain, next_slots
-from lading.spec.suggest import names_hint
+from batchsync.cli.command import command, job_names
+from batchsync.cli.session import Answer, Session
+from batchsync.errors import UsageError
+from batchsync.report.ticks import JobTicks, TicksReport
+from batchsync.schedule import explain, next_ticks
+from batchsync.util.suggestions import names_hint
 
 
-@command("schedule", example="lading schedule\nlading schedule guests -n 10")
+@command("schedule", example="batchsync schedule\nbatchsync schedule guests -n 10")
 @job_names
 @click.option(
-    "-n", "--number", type=click.IntRange(1, 1000), metavar="N", default=5, help="How many of each (default: 5)."
+    "-n", "--number", type=click.IntRange(1, 1000), metavar="N", default=5, help="Number of ticks per job (default: 5)."
 )
 def schedule(session: Session, jobs: tuple[str, ...], *, number: int) -> Answer:
     """Show when jobs run next.
 
-    Each slot is given in the job's own time zone and in UTC. Only `lading serve` starts jobs by itself; for cron or CI
-    these are the moments to run `lading sync JOB`.
+    Each tick is shown in the job's time zone and in UTC. Only `batchsync serve` starts jobs by schedule; with cron or
+    CI run `batchsync sync JOB` at these times.
+
+    Returns:
+        The report to print, with the exit code.
+
+    Raises:
+        UsageError: If there is no job of a name.
     """
     declared = {job.name: job for job in session.deployment().jobs}
     for name in jobs:
         if name not in declared:
-            raise UsageError(f'there is no job "{name}"', hint=names_hint(name, declared, "jobs"))
+            raise UsageError(f'unknown job "{name}"', hint=names_hint(name, declared, "jobs"))
     now = session.now()
     chosen = [declared[name] for name in jobs or declared]
-    report = SlotsReport(
+    report = TicksReport(
         now=now,
         jobs=tuple(
-            JobSlots(
+            JobTicks(
                 job=job.name,
-                words=explain(job.schedule),
+                description=explain(job.schedule),
                 timezone=job.schedule.timezone,
-                slots=next_slots(job.schedule, now, number),
+                ticks=next_ticks(job.schedule, now, number),
             )
             for job in chosen
             if job.schedule is not None

@@ -1,4 +1,4 @@
-"""`lading serve`."""
+"""`batchsync serve`."""
 
 from __future__ import annotations
 
@@ -6,144 +6,153 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lading.cli.command import command, job_names
-from lading.cli.ending import tell_failure
-from lading.cli.jobs_now import JobsNow
-from lading.cli.outcomes import job_report
-from lading.cli.session import Answer, Session
-from lading.errors import UsageError
-from lading.reconcile.serve import serve as serve_jobs
-from lading.reconcile.sync import JobOutcome, gravest
-from lading.report.outcome import JobReport, OutcomeReport
-from lading.report.words import moment, visible
-from lading.schedule import due_slot, next_slots
+from batchsync.cli.command import command, job_names
+from batchsync.cli.exits import print_failure
+from batchsync.cli.outcomes import job_report
+from batchsync.cli.progress import running_app
+from batchsync.cli.reload import JobsReloader
+from batchsync.cli.session import Answer, Session
+from batchsync.errors import UsageError
+from batchsync.reconcile.serve import serve as serve_jobs
+from batchsync.reconcile.sync import JobOutcome, most_severe_exit_code
+from batchsync.report.outcome import JobReport, OutcomeReport
+from batchsync.report.text_format import escape_controls, moment
+from batchsync.schedule import due_tick, next_ticks
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from lading.core.guards import Budget
-    from lading.core.job import Schedule
-    from lading.errors import LadingError
-    from lading.reconcile.context import JobContext
+    from batchsync.core.guards import Budget
+    from batchsync.core.job import Schedule
+    from batchsync.errors import BatchsyncError
+    from batchsync.reconcile.services import JobContext
 
-#: In these forms each thing that happens is a line of JSON: a document is for the end, and there is none.
+#: Formats in which each event is a line of JSON, because the command has no end at which to print a document.
 _LINES = ("json", "ndjson")
 
 
-class CronSlots:
-    """The slots of cron lines and intervals."""
+class CronTicks:
+    """Ticks of cron lines and intervals."""
 
     def due(self, schedule: Schedule, last_done: datetime, now: datetime) -> datetime | None:
-        """Return the latest slot after `last_done` that is not after `now`, or None."""
-        return due_slot(schedule, last_done, now)
+        """Return the latest tick after `last_done` that is not after `now`, or None."""
+        return due_tick(schedule, last_done, now)
 
     def upcoming(self, schedule: Schedule, after: datetime) -> datetime | None:
-        """Return the first slot after a moment, or None if there is none."""
-        return next(iter(next_slots(schedule, after, 1)), None)
+        """Return the first tick after a time, or None."""
+        return next(iter(next_ticks(schedule, after, 1)), None)
 
 
-@command("serve", example="lading serve\nlading serve --once    # from cron: do what is due, then end")
+@command("serve", example="batchsync serve\nbatchsync serve --once    # from cron: do what is due, then end")
 @job_names
-@click.option("--once", is_flag=True, help="Do what is due now, follow what is open as far as it goes, and end.")
+@click.option("--once", is_flag=True, help="Run due jobs, follow open batches to their end, and exit.")
 def serve(session: Session, jobs: tuple[str, ...], *, once: bool) -> Answer:
     """Run jobs on their schedules, in the foreground.
 
-    Each slot is run once, whatever happens to this process; a slot missed while nobody served is run late, and of
-    several missed ones only the last. The slots of a job count from the first time that `serve` (with or without
-    `--once`) sees it. A job that has to stop stops no other, and is tried again. SIGTERM and Ctrl-C end it safely.
-    Each run's settlement goes to stdout as it comes.
+    Each tick runs once, even across restarts; after downtime only the last missed tick runs. The ticks of a job count
+    from the first time that `serve` (with or without `--once`) sees it. A job that stops does not affect others, and
+    is retried. SIGTERM and Ctrl-C stop safely. Each settlement is printed to stdout when its run ends.
 
-    jobs.yaml and the secret files that it names are read again when they change: before each run, and every five
-    minutes while nothing runs. What cannot be used is told, and the jobs of before go on. A job that is taken out is
-    followed to the end of what it has in flight.
+    jobs.yaml and its secret files are reloaded when they change: before each run, and every five minutes while idle.
+    An invalid file is reported and the previous jobs stay active. Batches in flight of a removed job are followed to
+    their end.
+
+    Returns:
+        The outcomes with --once; otherwise it does not return.
+
+    Raises:
+        UsageError: If no job has a schedule.
     """
     done: list[JobReport] = []
-    with session.running_app(live=False, jobs=list(jobs)) as app:
-        jobs_now = JobsNow(app, jobs, _Told(session), app.interrupts.wait)
-        if not any(one.schedule for one in app.jobs(jobs)):
+    with running_app(session, live=False, jobs=list(jobs)) as app:
+        reloader = JobsReloader(app, jobs, _ReloadPrinter(session), app.interrupts.wait)
+        if not any(job.schedule for job in app.jobs(jobs)):
             raise UsageError(
-                f"no job{' of these' if jobs else ''} has a schedule: there would be nothing to serve, ever",
-                hint="give one a `schedule:` in the jobs file, or run `lading sync`",
+                f"none of the {'selected ' if jobs else ''}jobs has a schedule: nothing to serve",
+                hint="add a `schedule:` to a job in the jobs file, or run `batchsync sync`",
             )
-        world = app.world(jobs)
+        services = app.services(jobs)
 
-        def told(outcome: JobOutcome) -> None:
-            report = job_report(outcome, _budget(jobs_now.contexts, outcome.job))
+        def on_outcome(outcome: JobOutcome) -> None:
+            report = job_report(outcome, _budget(reloader.contexts, outcome.job))
             if once:
                 done.append(report)
             else:
                 _print(report, session)
 
-        serve_jobs(jobs_now, world, CronSlots(), told=told, once=once)
-        # Where nothing was done jobs were asked for once, and one of them has the schedule that was looked for above.
-        report = OutcomeReport(jobs=tuple(done), idle="" if done else _idle(jobs_now.contexts, world.clock.now()))
-    return Answer(report=report, exit_code=gravest(one.exit_code for one in done))
+        serve_jobs(reloader, services, CronTicks(), on_outcome=on_outcome, once=once)
+        # If nothing ran, jobs were loaded once, and at least one has a schedule.
+        report = OutcomeReport(jobs=tuple(done), idle="" if done else _idle(reloader.contexts, services.clock.now()))
+    return Answer(report=report, exit_code=most_severe_exit_code(outcome.exit_code for outcome in done))
 
 
-class _Told:
-    """Tells a person, or a program that reads lines, what became of a change."""
+class _ReloadPrinter:
+    """Listener that prints reloads as text or NDJSON."""
 
     def __init__(self, session: Session) -> None:
-        """Keep whom to tell."""
+        """Create the listener for a session."""
         self._session = session
 
-    def taken(self, now: Sequence[JobContext], gone: Sequence[str], *, secrets: bool) -> None:
-        """Tell that these jobs count from now on, and that these others are declared no more."""
-        jobs = [one.job.name for one in now]
-        said = f"{self._what(secrets=secrets)}; served from here on: {_listed(jobs)}"
-        if gone:
-            said += f"; served no more: {_listed(gone)}"
-        idle = not any(one.job.schedule for one in now)
+    def reloaded(self, active: Sequence[JobContext], removed: Sequence[str], *, secrets: bool) -> None:
+        """Print the active jobs and the removed ones."""
+        jobs = [context.job.name for context in active]
+        message = f"{self._subject(secrets=secrets)}; active jobs: {_listed(jobs)}"
+        if removed:
+            message += f"; removed: {_listed(removed)}"
+        idle = not any(context.job.schedule for context in active)
         if idle:
-            said += "; none of them has a schedule, so nothing will be run"
-        # Who wants no progress still wants to know that a job is served no more.
-        tell = self._session.say if gone or idle else self._session.tell
-        tell(said)
-        self._stream({"event": "jobs_taken", "jobs": jobs, "gone": list(gone)})
+            message += "; no active job has a schedule, so nothing will run"
+        # Removed jobs are reported even with --quiet.
+        write = self._session.print_line if removed or idle else self._session.print_notice
+        write(message)
+        self._stream({"event": "jobs_reloaded", "jobs": jobs, "removed": list(removed)})
 
-    def refused(self, error: LadingError, *, secrets: bool) -> None:
-        """Tell why it cannot be used."""
-        failure = tell_failure(error, self._session)
-        self._session.say(f"{self._what(secrets=secrets)} and cannot be used; the jobs of before go on")
-        self._stream({"event": "jobs_refused", "error": failure.data()})
+    def failed(self, error: BatchsyncError, *, secrets: bool) -> None:
+        """Print why the file cannot be used."""
+        failure = print_failure(error, self._session)
+        self._session.print_line(f"{self._subject(secrets=secrets)} and is invalid; the previous jobs stay active")
+        self._stream({"event": "jobs_reload_failed", "error": failure.data()})
 
-    def _what(self, *, secrets: bool) -> str:
+    def _subject(self, *, secrets: bool) -> str:
         file = self._session.settings().file
-        return f"a secret file that {file} names has changed" if secrets else f"{file} has changed"
+        return f"a secret file of {file} has changed" if secrets else f"{file} has changed"
 
     def _stream(self, line: Mapping[str, object]) -> None:
         if self._session.output in _LINES:
-            self._session.stream(line)
+            self._session.print_ndjson(line)
 
 
 def _listed(jobs: Sequence[str]) -> str:
-    return ", ".join(visible(one) for one in jobs) or "none"
+    return ", ".join(escape_controls(job) for job in jobs) or "none"
 
 
 def _budget(contexts: Sequence[JobContext], job: str) -> Budget:
-    """Return the budget of a job that is served."""
-    return next(one.job.budget for one in contexts if one.job.name == job)
+    """Return the budget of an active job."""
+    return next(context.job.budget for context in contexts if context.job.name == job)
 
 
 def _idle(contexts: Sequence[JobContext], now: datetime) -> str:
-    """Say that nothing was done, and when something will be."""
-    slots = [
-        (slot, one.job.name) for one in contexts if one.job.schedule for slot in next_slots(one.job.schedule, now, 1)
+    """Return the message that nothing is due, with the next tick."""
+    ticks = [
+        (tick, context.job.name)
+        for context in contexts
+        if context.job.schedule
+        for tick in next_ticks(context.job.schedule, now, 1)
     ]
-    slot, job = min(slots)
-    return f"nothing is due; the next slot is that of {visible(job)}, {moment(slot)}"
+    tick, job = min(ticks)
+    return f"nothing is due; the next tick is {moment(tick)} ({escape_controls(job)})"
 
 
 def _print(report: JobReport, session: Session) -> None:
-    """Print how one run came out while the others go on."""
-    one = OutcomeReport(jobs=(report,))
+    """Print the outcome of one job while others are running."""
+    outcome = OutcomeReport(jobs=(report,))
     match session.output:
         case output if output in _LINES:
-            for line in one.lines():
-                session.stream(line)
+            for line in outcome.lines():
+                session.print_ndjson(line)
         case "md":
-            click.echo(session.options.addressed(one.markdown()))
+            click.echo(session.options.with_global_options(outcome.markdown()))
         case _:
-            text = session.options.addressed(one.text(session.paint_on(err=False)))
-            click.echo(text, color=session.coloured(err=False))
+            text = session.options.with_global_options(outcome.text(session.style_for(err=False)))
+            click.echo(text, color=session.use_color(err=False))

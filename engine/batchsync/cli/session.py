@@ -1,41 +1,41 @@
-"""What a command is given: its options, a door to the engine, and the two channels to whoever typed it.
+"""Session of one command: options, access to the engine, stdout and stderr.
 
-The doors import what they need when they are opened: help must not wait for libraries that it does not use.
+Heavy modules are imported on use, so that `--help` stays fast.
 """
 
 from __future__ import annotations
 
 import os
 import sys
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 import click
 
-from lading import spec
-from lading.cli import channels
-from lading.cli.options import GlobalOptions
-from lading.errors import UsageError
-from lading.report.envelope import as_line
+from batchsync import spec
+from batchsync.cli import streams
+from batchsync.cli.options import GlobalOptions
+from batchsync.errors import UsageError
+from batchsync.report.envelope import as_line
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
     from pathlib import Path
 
-    from lading.app import App
-    from lading.core.job import Deployment
-    from lading.journal import Journal
-    from lading.report.words import Report
-    from lading.settings import Settings
+    from batchsync.app import App
+    from batchsync.core.job import Deployment
+    from batchsync.journal import Journal
+    from batchsync.report.text_format import Report
+    from batchsync.settings import Settings
 
 _COLOURS = {"good": "green", "bad": "red", "warn": "yellow"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Answer:
-    """What a command came to: a report and how the process ends."""
+    """Result of a command: a report and the exit code."""
 
     report: Report
     exit_code: int = 0
@@ -43,7 +43,7 @@ class Answer:
 
 @dataclass(slots=True)
 class Session:
-    """One command from its parsing to its last line. `parsed` says that all its options are known."""
+    """State of one command; `parsed` means that all its options are known."""
 
     options: GlobalOptions = field(default_factory=GlobalOptions)
     command: str = ""
@@ -51,77 +51,66 @@ class Session:
 
     @property
     def output(self) -> str:
-        """Return the form that stdout gets."""
+        """Output format of stdout."""
         return self.options.output or "text"
 
     @property
     def quiet(self) -> bool:
-        """Whether progress is unwelcome."""
+        """Whether progress is suppressed."""
         return bool(self.options.quiet)
 
     def settings(self) -> Settings:
-        """Return the settings: flags first, then `LADING_*` variables, then defaults.
+        """Return the settings: flags first, then `BATCHSYNC_*` variables, then defaults.
 
         Raises:
-            UsageError: when a variable makes no sense.
+            UsageError: If a variable is invalid, or a variable or state folder of lading is present.
         """
         from pydantic import ValidationError  # noqa: PLC0415 - see the top of this file
 
-        from lading.settings import Settings  # noqa: PLC0415 - the same
+        from batchsync.settings import Settings  # noqa: PLC0415 - the same
 
-        given = {name: getattr(self.options, name) for name in ("file", "state", "mocks")}
+        values = {name: getattr(self.options, name) for name in ("file", "state", "mocks")}
         try:
-            return Settings(**{name: value for name, value in given.items() if value is not None})
+            settings = Settings(**{name: value for name, value in values.items() if value is not None})
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
-            name = "LADING_" + "_".join(str(part) for part in first["loc"]).upper()
-            raise UsageError(f"{name}: {first['msg'].lower()}", hint=f"set {name} right, or unset it") from None
+            name = "BATCHSYNC_" + "_".join(str(part) for part in first["loc"]).upper()
+            raise UsageError(f"{name}: {first['msg'].lower()}", hint=f"correct {name}, or unset it") from None
+        refuse_former_names(settings.file, os.environ)
+        return settings
 
     @contextmanager
     def app(self) -> Iterator[App]:
-        """Give the engine, wired; its signals are still the system's."""
-        from lading.app import App  # noqa: PLC0415 - see the top of this file
+        """Yield the wired application; signal handlers are not installed yet."""
+        from batchsync.app import App  # noqa: PLC0415 - see the top of this file
 
         with App(self.settings()) as app:
             yield app
 
-    @contextmanager
-    def running_app(self, *, live: bool = True, **facts: object) -> Iterator[App]:
-        """Give the engine to a command that runs the loop: signals made safe, and progress shown on stderr.
-
-        Without `live` progress is plain lines, whoever watches. `facts` stand in the line that opens an NDJSON stream.
-        """
-        from lading.cli.watching import watcher  # noqa: PLC0415 - see the top of this file
-
-        with self.app() as app, ExitStack() as shown:
-            app.interrupts.install()
-            app.watcher = shown.enter_context(watcher(self, lambda: app.clock.now(), facts, live=live))  # noqa: PLW0108 - the mocks replace the clock
-            yield app
-
     def deployment(self) -> Deployment:
-        """Return what jobs.yaml says, without the rest of the engine.
+        """Return the contents of jobs.yaml, loaded without the rest of the engine.
 
         Raises:
-            SpecError: with everything that is wrong in it.
+            SpecError: If the file is invalid; contains all problems.
         """
         return spec.load(self.settings().file, environ=os.environ)
 
     @contextmanager
     def journal(self) -> Iterator[Journal | None]:
-        """Give the journal, only to be read; None when nothing was run in this state folder yet."""
+        """Yield the journal, opened read-only; None if nothing was run in this state folder yet."""
         folder = self.settings().state_folder
-        # A journal of which only a part is left is for the journal to complain about.
+        # An incomplete journal is reported by Journal.open.
         if not any(folder.glob("journal.db*")):
             yield None
             return
-        from lading.journal import Journal  # noqa: PLC0415 - see the top of this file
+        from batchsync.journal import Journal  # noqa: PLC0415 - see the top of this file
 
         with Journal.open(folder, read_only=True) as journal:
             yield journal
 
     def now(self) -> datetime:
-        """Return the moment, as the engine's own clock says it."""
-        from lading.app import SystemClock  # noqa: PLC0415 - see the top of this file
+        """Return the current time of the engine's clock."""
+        from batchsync.app import SystemClock  # noqa: PLC0415 - see the top of this file
 
         return SystemClock(lambda _: None).now()
 
@@ -129,37 +118,37 @@ class Session:
         """Return the state folder."""
         return self.settings().state_folder
 
-    def coloured(self, *, err: bool) -> bool:
-        """Whether a channel wants colour: a terminal does, unless somebody said no."""
+    def use_color(self, *, err: bool) -> bool:
+        """Return whether to colour a stream: terminals are coloured unless colour is disabled."""
         if self.options.no_color or os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb":
             return False
-        return channels.is_terminal(err=err)
+        return streams.is_terminal(err=err)
 
-    def paint_on(self, *, err: bool) -> _Paint:
-        """Return how text is coloured on a channel."""
-        return _Paint(self.coloured(err=err))
+    def style_for(self, *, err: bool) -> _Style:
+        """Return the style of a stream."""
+        return _Style(self.use_color(err=err))
 
-    def say(self, message: str, *, role: str = "") -> None:
-        """Tell the person something, on stderr."""
-        message = self.options.addressed(message)
-        said = self.paint_on(err=True)(message, role) if role else message
-        channels.to_stderr(said, color=self.coloured(err=True))
+    def print_line(self, message: str, *, role: str = "") -> None:
+        """Print a message to stderr."""
+        message = self.options.with_global_options(message)
+        styled = self.style_for(err=True)(message, role) if role else message
+        streams.to_stderr(styled, color=self.use_color(err=True))
 
-    def tell(self, message: str) -> None:
-        """Tell the person something that `--quiet` leaves out, on stderr."""
+    def print_notice(self, message: str) -> None:
+        """Print a message to stderr unless `--quiet` is set."""
         if not self.quiet:
-            self.say(message)
+            self.print_line(message)
 
-    def stream(self, line: Mapping[str, object]) -> None:
-        """Write one line of NDJSON. A reader that went away is no reason to stop working."""
+    def print_ndjson(self, line: Mapping[str, object]) -> None:
+        """Write one line of NDJSON; a closed pipe does not end the command."""
         try:
             click.echo(as_line(line))
         except OSError:
-            channels.silence(sys.stdout)
+            streams.redirect_to_null(sys.stdout)
 
 
 @dataclass(frozen=True, slots=True)
-class _Paint:
+class _Style:
     """Colours for a terminal, or none."""
 
     coloured: bool
@@ -171,3 +160,28 @@ class _Paint:
         if role in _COLOURS:
             return click.style(text, fg=_COLOURS[role])
         return click.style(text, bold=role == "head" or None, dim=role == "dim" or None)
+
+
+def refuse_former_names(jobs_file: Path, environ: Mapping[str, str]) -> None:
+    """Refuse settings and state of lading, the former name of batchsync.
+
+    A variable that has no effect, or a state folder that is not read, would send every row again.
+
+    Args:
+        jobs_file: Path of the jobs file; the former state folder is looked for beside it.
+        environ: Environment variables.
+
+    Raises:
+        UsageError: If a variable `LADING_*` is set, or a folder `.lading` exists.
+    """
+    if former := next((name for name in sorted(environ) if name.startswith("LADING_")), None):
+        raise UsageError(
+            f"{former} is set, but lading is now batchsync and reads BATCHSYNC_* only",
+            hint=f"rename it to BATCHSYNC_{former.removeprefix('LADING_')}, or unset it",
+        )
+    folder = jobs_file.parent / ".lading"
+    if folder.exists():
+        raise UsageError(
+            f"{folder} is state of lading, which batchsync does not read: what it delivered would be sent again",
+            hint="finish its batches with lading, then move the folder away to start anew",
+        )

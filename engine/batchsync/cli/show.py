@@ -1,4 +1,4 @@
-"""`lading settle`."""
+"""`batchsync show`."""
 
 from __future__ import annotations
 
@@ -6,52 +6,59 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lading.cli.command import command
-from lading.cli.declared import declared
-from lading.cli.outcomes import run_report
-from lading.cli.session import Answer, Session
-from lading.errors import UsageError
-from lading.report.history import SettleReport
-from lading.spec.suggest import names_hint
+from batchsync.cli.command import command
+from batchsync.cli.declared import declared
+from batchsync.cli.outcomes import run_report
+from batchsync.cli.session import Answer, Session
+from batchsync.errors import UsageError
+from batchsync.report.history import ShowReport
+from batchsync.util.suggestions import names_hint
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from lading.core.run import Run
-    from lading.journal import Journal
+    from batchsync.core.run import Run
+    from batchsync.journal import Journal
 
 
-@command("settle", example="lading settle\nlading settle guests\nlading settle guests-7")
-@click.argument("what", required=False, metavar="[RUN|JOB]")
-def settle(session: Session, what: str | None) -> Answer:
+@command("show", example="batchsync show\nbatchsync show guests\nbatchsync show guests-7")
+@click.argument("name", required=False, metavar="[RUN|JOB]")
+def show(session: Session, name: str | None) -> Answer:
     """Print the settlement equation of a run.
 
-    selected = unchanged + accepted + invalid + rejected + unknown + held. Without an argument: of the last run of each
-    job. It holds at every moment, not only when the run is settled.
+    selected = unchanged + accepted + invalid + rejected + unknown + deferred. Without an argument: of the last run of
+    each job. The equation holds at any time, not only when the run is settled.
+
+    Returns:
+        The report to print, with the exit code.
+
+    Raises:
+        UsageError: If there is no job or run of the name.
     """
     with session.journal() as journal:
         known = declared(session, journal)
-        runs = _runs(journal, what, known.jobs) if journal else ()
-        if what is not None and not runs and what not in known.jobs:
-            raise _nothing_of_that_name(what, known.jobs)
+        runs = _runs(journal, name, known.jobs) if journal else ()
+        if name is not None and not runs and name not in known.jobs:
+            unknown = _unknown_name(name, known.jobs)
+            raise unknown
         reports = tuple(run_report(journal, run, known.budgets) for run in runs) if journal else ()
-    return Answer(report=SettleReport(runs=reports))
+    return Answer(report=ShowReport(runs=reports))
 
 
-def _runs(journal: Journal, what: str | None, jobs: Iterable[str]) -> tuple[Run, ...]:
-    """Return the runs that are meant: by job, else by id."""
-    if what is None:
-        names = dict.fromkeys([*jobs, *(one.job for one in journal.open_batches())])
-        return tuple(run for name in names if (run := journal.last_run(name)))
-    last = journal.last_run(what)
-    if last is not None or what in jobs:
+def _runs(journal: Journal, name: str | None, jobs: Iterable[str]) -> tuple[Run, ...]:
+    """Return the runs selected by job, else by ID."""
+    if name is None:
+        names = dict.fromkeys([*jobs, *(batch.job for batch in journal.open_batches())])
+        return tuple(run for job in names if (run := journal.last_run(job)))
+    last = journal.last_run(name)
+    if last is not None or name in jobs:
         return (last,) if last else ()
     try:
-        return (journal.run(what),)
+        return (journal.run(name),)
     except UsageError:
-        raise _nothing_of_that_name(what, {*jobs, *journal.jobs()}) from None
+        raise _unknown_name(name, {*jobs, *journal.jobs()}) from None
 
 
-def _nothing_of_that_name(what: str, jobs: Iterable[str]) -> UsageError:
-    hint = f"{names_hint(what, jobs, 'jobs')}; `lading history` lists the runs"
-    return UsageError(f'there is no run and no job "{what}"', hint=hint)
+def _unknown_name(name: str, jobs: Iterable[str]) -> UsageError:
+    hint = f"{names_hint(name, jobs, 'jobs')}; `batchsync history` lists the runs"
+    return UsageError(f'unknown run or job "{name}"', hint=hint)

@@ -1,41 +1,44 @@
-"""`lading status`."""
+"""`batchsync status`."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lading.cli.command import command, job_names
-from lading.cli.declared import Declared, check_known, declared
-from lading.cli.outcomes import run_report
-from lading.cli.session import Answer, Session
-from lading.core.decide import decide
-from lading.core.policy import wished
-from lading.report.status import JobStatus, StatusReport
-from lading.schedule import next_slots
+from batchsync.cli.command import command, job_names
+from batchsync.cli.declared import DeclaredJobs, check_known, declared
+from batchsync.cli.outcomes import run_report
+from batchsync.cli.session import Answer, Session
+from batchsync.core.decide import decide
+from batchsync.core.policy import with_overrides
+from batchsync.report.status import JobStatus, StatusReport
+from batchsync.schedule import next_ticks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from datetime import datetime
 
-    from lading.core.batch import Batch
-    from lading.core.steps import Step
-    from lading.journal import Journal
+    from batchsync.core.batch import Batch
+    from batchsync.core.steps import Step
+    from batchsync.journal import Journal
 
 
-@command("status", example="lading status\nlading status guests\nlading status --output json")
+@command("status", example="batchsync status\nbatchsync status guests\nbatchsync status --output json")
 @job_names
 def status(session: Session, jobs: tuple[str, ...]) -> Answer:
-    """Show what is open, what comes next, and how each job stands.
+    """Show open batches, next steps and the state of each job.
 
-    Batches that wait for a person come first. Reads the journal only; contacts no vendor and takes no lease.
+    Batches that need attention come first. Reads the journal only; contacts no vendor and takes no lease.
+
+    Returns:
+        The report to print, with the exit code.
     """
     with session.journal() as journal:
         known = declared(session, journal)
         for name in jobs:
             check_known(session, journal, name)
-        batches = tuple(one for one in (journal.open_batches() if journal else ()) if not jobs or one.job in jobs)
+        batches = tuple(item for item in (journal.open_batches() if journal else ()) if not jobs or item.job in jobs)
         now = _now(session, batches)
-        names = dict.fromkeys(jobs or [*known.jobs, *(one.job for one in batches)])
+        names = dict.fromkeys(jobs or [*known.jobs, *(batch.job for batch in batches)])
         report = StatusReport(
             now=now,
             jobs=tuple(_job(name, known, journal, now) for name in names),
@@ -47,23 +50,23 @@ def status(session: Session, jobs: tuple[str, ...]) -> Answer:
 
 
 def _now(session: Session, batches: Sequence[Batch]) -> datetime:
-    """Return the moment; among mocks by their clock, which jumps ahead of ours and stands while they do not run."""
+    """Return the current time; with mocks that of their clock, which may be ahead and stops when they do."""
     now = session.now()
     if not session.settings().mocks:
         return now
-    return max([now, *(one.submitted_at or one.prepared_at for one in batches)])
+    return max([now, *(batch.submitted_at or batch.prepared_at for batch in batches)])
 
 
-def _job(name: str, known: Declared, journal: Journal | None, now: datetime) -> JobStatus:
+def _job(name: str, known: DeclaredJobs, journal: Journal | None, now: datetime) -> JobStatus:
     last = journal.last_run(name) if journal else None
     lease = journal.lease_row(name) if journal and _is_running(journal, name) else None
     job = known.jobs.get(name)
-    slots = next_slots(job.schedule, now, 1) if job and job.schedule else ()
+    ticks = next_ticks(job.schedule, now, 1) if job and job.schedule else ()
     return JobStatus(
         job=name,
         last=run_report(journal, last, known.budgets) if journal and last else None,
         declared=job is not None or not known.jobs,
-        next_slot=slots[0] if slots else None,
+        next_tick=ticks[0] if ticks else None,
         runner=lease.owner if lease else "",
         unresolved=journal.unresolved(name) if journal else (),
         approved=bool(journal and last and journal.approved(name, last.plan)),
@@ -71,21 +74,21 @@ def _job(name: str, known: Declared, journal: Journal | None, now: datetime) -> 
 
 
 def _is_running(journal: Journal, job: str) -> bool:
-    from lading.journal import is_held  # noqa: PLC0415 - only with a journal
+    from batchsync.journal import is_held  # noqa: PLC0415 - only with a journal
 
     return is_held(journal.path.parent, job)
 
 
-def _next_steps(batches: Sequence[Batch], known: Declared, now: datetime) -> Iterator[tuple[str, Step]]:
-    """Yield what the engine would do now with each batch whose job is declared."""
+def _next_steps(batches: Sequence[Batch], known: DeclaredJobs, now: datetime) -> Iterator[tuple[str, Step]]:
+    """Yield the next step of each batch whose job is declared."""
     if known.deployment is None or not batches:
         return
-    from lading.spec.vendor_spec import load_vendor  # noqa: PLC0415 - only open batches need a vendor spec
+    from batchsync.spec.vendor_spec import load_vendor  # noqa: PLC0415 - only open batches need a vendor spec
 
     for batch in batches:
         job = known.jobs.get(batch.job)
         if job is None:
             continue
         connection = known.deployment.connections[job.connection]
-        policy = wished(load_vendor(connection.vendor).policy, connection)
+        policy = with_overrides(load_vendor(connection.vendor).policy, connection)
         yield batch.id, decide(batch, policy, now)

@@ -1,7 +1,4 @@
-"""The two channels to whoever typed the command: a reader that goes away ends no work, and no file takes their place.
-
-It does not know what is written.
-"""
+"""Standard streams: closed pipes do not end a command, and no file takes the descriptor of a closed stream."""
 
 from __future__ import annotations
 
@@ -16,64 +13,68 @@ if TYPE_CHECKING:
     from typing import TextIO
 
 
-def ready() -> None:
-    """Make the channels fit to be written to, whatever they are.
+def repair_std_streams() -> None:
+    """Make the standard streams writable.
 
-    A channel that was closed before we began leads nowhere: the next file that is opened, the journal perhaps, would
-    have its number, and take in what a library writes there.
+    A stream closed by the parent process is redirected to the null device; otherwise the next opened file, such as the
+    journal, would get its descriptor and receive what a library writes there.
     """
     for number in (0, 1, 2):
         try:
             os.fstat(number)
         except OSError:
-            # The system gives the lowest number that is free, and those below are taken.
+            # The lowest free descriptor is assigned; lower ones are open.
             os.open(os.devnull, os.O_RDWR)
-    for channel in (sys.stdout, sys.stderr):
-        # A channel that cannot show a letter shows its number: never an error, never a lost line.
-        if isinstance(channel, io.TextIOWrapper):
-            channel.reconfigure(errors="backslashreplace")
+    for stream in (sys.stdout, sys.stderr):
+        # Characters that the encoding lacks are escaped instead of raising an error.
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def is_terminal(*, err: bool) -> bool:
-    """Whether a person watches the channel; nobody does when it was closed."""
-    channel = sys.stderr if err else sys.stdout
-    return channel is not None and channel.isatty()
+    """Return whether the stream is a terminal."""
+    stream = sys.stderr if err else sys.stdout
+    return stream is not None and stream.isatty()
 
 
-def silence(channel: TextIO) -> None:
-    """Let everything that is still written to a channel go nowhere: its reader is gone, or its disk is full."""
+def redirect_to_null(stream: TextIO) -> None:
+    """Redirect a stream to the null device, after its reader closed it or its disk is full."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(nowhere, channel.fileno())
+    os.dup2(nowhere, stream.fileno())
     os.close(nowhere)
 
 
 def to_stderr(text: str, *, color: bool | None = None) -> None:
-    """Write a line to stderr. What nobody can read is no reason to stop working."""
+    """Write a line to stderr; an error while writing is ignored."""
     try:
         click.echo(text, err=True, color=color)
     except OSError:
-        silence(sys.stderr)
+        redirect_to_null(sys.stderr)
 
 
-class Forgiving:
-    """A channel that may go away while a library writes to it."""
+class BrokenPipeSafeStream:
+    """Stream that ignores errors while a library writes to it."""
 
-    def __init__(self, channel: TextIO) -> None:
-        """Keep the channel."""
-        self._channel = channel
-        self.encoding, self.isatty, self.fileno = channel.encoding, channel.isatty, channel.fileno
+    def __init__(self, stream: TextIO) -> None:
+        """Wrap a stream."""
+        self._stream = stream
+        self.encoding, self.isatty, self.fileno = stream.encoding, stream.isatty, stream.fileno
 
     def write(self, text: str) -> int:
-        """Write what can be written."""
+        """Write the text, or discard it if the stream is closed.
+
+        Returns:
+            Number of characters written or discarded.
+        """
         try:
-            return self._channel.write(text)
+            return self._stream.write(text)
         except OSError:
-            silence(self._channel)
+            redirect_to_null(self._stream)
             return len(text)
 
     def flush(self) -> None:
-        """Bring out what can be brought out."""
+        """Flush the stream, or discard its buffer if it is closed."""
         try:
-            self._channel.flush()
+            self._stream.flush()
         except OSError:
-            silence(self._channel)
+            redirect_to_null(self._stream)

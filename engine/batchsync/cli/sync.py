@@ -1,4 +1,4 @@
-"""`lading sync` and what it shares with `lading resume`."""
+"""`batchsync sync`, and functions shared with `batchsync resume`."""
 
 from __future__ import annotations
 
@@ -8,36 +8,35 @@ from typing import TYPE_CHECKING
 
 import click
 
-from lading.cli import outcomes
-from lading.cli.command import command, job_names
-from lading.cli.durations import Duration
-from lading.reconcile.loop import Patience
-from lading.reconcile.sync import sync as sync_jobs
-from lading.report.words import noun, visible
+from batchsync.cli import outcomes
+from batchsync.cli.command import command, job_names
+from batchsync.cli.durations import Duration
+from batchsync.cli.progress import running_app
+from batchsync.reconcile.loop import WaitPolicy
+from batchsync.reconcile.sync import sync as sync_jobs
+from batchsync.report.text_format import escape_controls, pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from datetime import timedelta
 
-    from lading.cli.session import Answer, Session
-    from lading.core.job import Job
-    from lading.reconcile.context import JobContext, World
-    from lading.reconcile.sync import JobOutcome
+    from batchsync.cli.session import Answer, Session
+    from batchsync.core.job import Job
+    from batchsync.reconcile.services import JobContext, Services
+    from batchsync.reconcile.sync import JobOutcome
 
-    Work = Callable[[Sequence[JobContext], World, Patience], Sequence[JobOutcome]]
+    Work = Callable[[Sequence[JobContext], Services, WaitPolicy], Sequence[JobOutcome]]
 
-no_wait = click.option("--no-wait", is_flag=True, help="Do what can be done now, and leave the rest to `resume`.")
-timeout = click.option(
-    "--timeout", type=Duration(), metavar="TIME", help="Wait no longer than this, as in 45s, 30m or 2h."
-)
+no_wait = click.option("--no-wait", is_flag=True, help="Do not wait for vendors; `resume` completes the run.")
+timeout = click.option("--timeout", type=Duration(), metavar="TIME", help="Maximum time to wait, as in 45s, 30m or 2h.")
 
 
 retry_rejected = click.option(
-    "--retry-rejected", is_flag=True, help="Also send rows that the vendor refused, though they have not changed."
+    "--retry-rejected", is_flag=True, help="Also send unchanged rows that the vendor rejected."
 )
 
 
-@command("sync", example="lading sync\nlading sync guests --timeout 30m\nlading sync --mocks")
+@command("sync", example="batchsync sync\nbatchsync sync guests --timeout 30m\nbatchsync sync --mocks")
 @job_names
 @no_wait
 @timeout
@@ -47,12 +46,15 @@ def sync(
 ) -> Answer:
     """Bring every target in line with its source.
 
-    Brings what is open to its end, compares each source with what its target holds, sends the difference as batch
-    files, follows each batch to its end, and accounts for every row. Typing it again after an interruption or a crash
-    goes on where it stopped and sends nothing twice.
+    Completes open batches, compares each source with its baseline, sends the changes as batch files, follows each
+    batch to its end, and accounts for every row. Run it again after an interruption or a crash: it resumes where it
+    stopped and sends nothing twice.
 
-    Jobs follow what they depend on. A job is not tried while the newest run of one that it depends on is held by a
-    guard, is not settled, or was never made, whether that one is named here or not.
+    Jobs run after their dependencies. A job is skipped while the newest run of a dependency awaits approval, is not
+    settled, or does not exist, whether the dependency is named here or not.
+
+    Returns:
+        The report to print, with the exit code.
     """
     do = _with_rejected if retry_rejected else sync_jobs
     answer = work(session, jobs, do, wait=not no_wait, timeout=timeout)
@@ -60,37 +62,55 @@ def sync(
     return answer
 
 
-def _with_rejected(contexts: Sequence[JobContext], world: World, patience: Patience) -> Sequence[JobOutcome]:
-    return sync_jobs([replace(one, job=sending_rejected(one.job)) for one in contexts], world, patience)
+def _with_rejected(contexts: Sequence[JobContext], services: Services, wait_policy: WaitPolicy) -> Sequence[JobOutcome]:
+    return sync_jobs(
+        [replace(context, job=sending_rejected(context.job)) for context in contexts], services, wait_policy
+    )
 
 
 def sending_rejected(job: Job) -> Job:
-    """Return the job as it is when somebody asks for what the vendor refused to be sent again."""
+    """Return the job with rejected rows sent again."""
     return replace(job, send=replace(job.send, rejected=True))
 
 
 def left_behind(session: Session) -> tuple[str, ...]:
-    """Return the jobs that have open batches and are declared no more, and warn of each: nobody follows them."""
+    """Warn of jobs with open batches that are no longer in jobs.yaml.
+
+    Returns:
+        The names of these jobs.
+    """
     with session.journal() as journal:
         batches = journal.open_batches() if journal else ()
     names = {job.name for job in session.deployment().jobs}
-    gone = Counter(one.job for one in batches if one.job not in names)
+    gone = Counter(batch.job for batch in batches if batch.job not in names)
     for job, count in gone.items():
-        session.say(
-            f"warning: {noun(count, 'batch', 'batches')} of job {visible(job)} open, which is not in the jobs file: "
-            "put the job back, or end what is open with `lading cancel` or `lading resolve`; `lading status` shows it",
+        session.print_line(
+            f"warning: {pluralize(count, 'batch', 'batches')} of job {escape_controls(job)} open, "
+            "which is not in the jobs file: restore the job, or end its open batches with `batchsync cancel` or "
+            "`batchsync resolve`; `batchsync status` lists them",
             role="warn",
         )
     return tuple(gone)
 
 
 def work(session: Session, names: tuple[str, ...], do: Work, *, wait: bool, timeout: timedelta | None) -> Answer:
-    """Run jobs through the loop and return how they came out."""
-    with session.running_app(jobs=list(names)) as app:
-        # The spec is read first, so that a mistake in it starts no mocks and opens no journal.
+    """Run jobs.
+
+    Args:
+        session: The session of the command.
+        names: Names of jobs; empty means all.
+        do: Runs the jobs.
+        wait: Whether to wait for vendors.
+        timeout: Longest time to wait.
+
+    Returns:
+        The outcomes to print, with the exit code.
+    """
+    with running_app(session, jobs=list(names)) as app:
+        # Read the spec first, so that an error in it starts no mocks and opens no journal.
         app.jobs(names)
-        world = app.world(names)
+        services = app.services(names)
         contexts = app.contexts(names)
-        until = world.clock.now() + timeout if timeout is not None else None
-        done = do(contexts, world, Patience(wait=wait, until=until))
+        until = services.clock.now() + timeout if timeout is not None else None
+        done = do(contexts, services, WaitPolicy(wait=wait, until=until))
         return outcomes.answer(done, contexts)

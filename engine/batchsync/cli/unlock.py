@@ -1,37 +1,43 @@
-"""`lading unlock`."""
+"""`batchsync unlock`."""
 
 from __future__ import annotations
 
 import click
 
-from lading.cli.command import command
-from lading.cli.declared import check_known
-from lading.cli.session import Answer, Session
-from lading.errors import UsageError
-from lading.report.said import Said
+from batchsync.cli.command import command
+from batchsync.cli.declared import check_known
+from batchsync.cli.session import Answer, Session
+from batchsync.errors import UsageError
+from batchsync.report.message import Message
 
 
-@command("unlock", example="lading unlock guests")
+@command("unlock", example="batchsync unlock guests")
 @click.argument("job")
 def unlock(session: Session, job: str) -> Answer:
-    """Take a job away from a process that holds it.
+    """Break a job's lease.
 
-    For a process that hangs or is stopped: a lock dies with its process, so after a crash there is nothing to unlock.
-    Whoever held the job can write no more; a batch it was sending stays in doubt and is asked about.
+    For a process that hangs or is stopped; after a crash there is nothing to unlock, because a lock ends with its
+    process. The previous holder can no longer write; a batch that it was sending stays in doubt and is verified.
+
+    Returns:
+        The report to print, with the exit code.
+
+    Raises:
+        UsageError: If the job never ran.
     """
     with session.journal() as journal:
         check_known(session, journal, job)
         lease = journal.lease_row(job) if journal else None
         if journal is None:
-            raise UsageError(f'job "{job}" never ran: nobody holds it', hint=f"`lading sync {job}`")
-    from lading.journal import unlock as take_away  # noqa: PLC0415 - help needs no journal
+            raise UsageError(f'job "{job}" never ran: it has no lease', hint=f"`batchsync sync {job}`")
+    from batchsync.journal import unlock as break_lease  # noqa: PLC0415 - help needs no journal
 
     with session.app() as app:
-        epoch = take_away(app.journal, app.settings.state_folder, job, app.clock.now())
-    owner = lease.owner if lease and lease.owner else "nobody"
-    report = Said(
-        sentences=(f"{job}: taken from {owner}; whoever held it can write no more",),
+        epoch = break_lease(app.journal, app.settings.state_folder, job, app.clock.now())
+    owner = lease.owner if lease and lease.owner else "no process"
+    report = Message(
+        sentences=(f"{job}: lease of {owner} broken; it can no longer write",),
         facts={"job": job, "owner": lease.owner if lease else "", "epoch": epoch},
-        next_step=f"`lading resume {job}`",
+        next_step=f"`batchsync resume {job}`",
     )
     return Answer(report=report)

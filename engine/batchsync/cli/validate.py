@@ -1,22 +1,28 @@
-"""`lading validate`."""
+"""`batchsync validate`."""
 
 from __future__ import annotations
 
-from lading.cli.command import command
-from lading.cli.session import Answer, Session
-from lading.errors import SpecError
-from lading.report.guards import JobGuards
-from lading.report.said import Said
-from lading.report.words import noun
+from batchsync.cli.command import command
+from batchsync.cli.session import Answer, Session
+from batchsync.errors import SpecError
+from batchsync.report.guards import JobGuards
+from batchsync.report.message import Message
+from batchsync.report.text_format import pluralize
 
 
-@command("validate", example="lading validate --file jobs.yaml")
+@command("validate", example="batchsync validate --file jobs.yaml")
 def validate(session: Session) -> Answer:
     """Check jobs.yaml and its sources without sending anything.
 
-    Every problem is shown with its place, its line and what would be right, all at once; without any, the guards that
-    hold for each job, defaults included. Needs no secret and no network. A source that is not there is a note and no
-    problem: jobs may be kept where their data is not.
+    Shows all problems at once, each with its location and a correction. Needs no secrets and no network. A missing
+    source is a note and not a problem: jobs may be validated where their data is not available. Without
+    problems, the guards of each job are listed, defaults included.
+
+    Returns:
+        The report to print, with the exit code.
+
+    Raises:
+        SpecError: If there is a problem.
     """
     with session.app() as app:
         deployment = app.deployment
@@ -24,18 +30,18 @@ def validate(session: Session) -> Answer:
         if problems:
             raise SpecError(problems)
         jobs, connections = len(deployment.jobs), len(deployment.connections)
-        said = f"{app.settings.file}: valid, {noun(jobs, 'job')} and {noun(connections, 'connection')}"
+        summary = f"{app.settings.file}: valid, {pluralize(jobs, 'job')} and {pluralize(connections, 'connection')}"
         guards = [JobGuards(job.name, job.guards, removes=job.removal is not None) for job in deployment.jobs]
         facts = {
             "file": str(app.settings.file),
             "jobs": [job.name for job in deployment.jobs],
             "connections": list(deployment.connections),
-            "guards": {one.job: one.data() for one in guards},
+            "guards": {guard.job: guard.data() for guard in guards},
             "notes": list(notes),
         }
-        report = Said(
-            sentences=(said, *(one.text() for one in guards), *(f"note: {note}" for note in notes)),
+        report = Message(
+            sentences=(summary, *(guard.text() for guard in guards), *(f"note: {note}" for note in notes)),
             facts=facts,
-            next_step="`lading plan` shows what a sync would send",
+            next_step="`batchsync plan` shows what a sync would send",
         )
         return Answer(report=report)

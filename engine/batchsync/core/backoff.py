@@ -1,32 +1,33 @@
-"""When to look again after a failure, as a function of the count and the batch's own name.
-
-It draws no random number: the jitter comes from the batch id, so that a replay waits as the original did.
-"""
+"""Exponential backoff with deterministic jitter, so that a replay waits as long as the original did."""
 
 from __future__ import annotations
 
 import hashlib
 from datetime import timedelta
 
-_JITTER_SHARE = 0.25
+_JITTER_FRACTION = 0.25
 
 
-def delay(failures: int, seed: str, *, first: timedelta, most: timedelta) -> timedelta:
-    """Return how long to wait after the n-th failure in a row: doubling from `first`, never above `most`.
+def delay(failures: int, seed: str, *, first: timedelta, maximum: timedelta) -> timedelta:
+    """Return how long to wait after the n-th failure in a row.
 
-    Up to a quarter is taken off, by the seed and the count, so that many batches do not return at one instant.
+    Args:
+        failures: Number of failures in a row.
+        seed: Id of the batch; up to a quarter is subtracted, depending on it and the number, so that batches spread.
+        first: Wait after the first failure; it doubles with each failure.
+        maximum: Longest wait.
     """
-    longest = most.total_seconds()
+    longest = maximum.total_seconds()
     try:
         doubled = first.total_seconds() * 2.0 ** max(failures - 1, 0)
     except OverflowError:
-        # What no float can hold is surely above the longest wait.
+        # A number that no float can represent exceeds the longest wait.
         doubled = longest
-    # Compared as seconds: what has doubled freely may be more than a timedelta can hold.
+    # Compared as seconds: the doubled number may exceed the range of timedelta.
     capped = timedelta(seconds=min(doubled, longest))
-    return capped * (1 - _JITTER_SHARE * _share(f"{seed}:{failures}"))
+    return capped * (1 - _JITTER_FRACTION * _jitter(f"{seed}:{failures}"))
 
 
-def _share(text: str) -> float:
-    """Return a number in [0, 1) that depends on the text alone."""
+def _jitter(text: str) -> float:
+    """Return a number in [0, 1) derived from the text."""
     return int.from_bytes(hashlib.blake2b(text.encode(), digest_size=6).digest()) / 2**48

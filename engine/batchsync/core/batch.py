@@ -1,7 +1,4 @@
-"""What is known of one batch: its phase, its doubt and its numbers, as one frozen value.
-
-It does not know how a batch moves from phase to phase; that is `lifecycle`.
-"""
+"""The state of a batch: phase, pending intent and counts, as a frozen value. `lifecycle` has the transitions."""
 
 from __future__ import annotations
 
@@ -15,82 +12,86 @@ if TYPE_CHECKING:
 
 BatchId = NewType("BatchId", str)
 RunId = NewType("RunId", str)
-#: What the vendor knows a batch by; derived in `tickets`, never drawn.
-Ticket = NewType("Ticket", str)
+#: Name under which the vendor knows a batch; derived from content in `naming`.
+IdempotencyKey = NewType("IdempotencyKey", str)
 
 
 class Phase(StrEnum):
-    """What is true of a batch now. A phase never says what is being done: after a crash that would be a lie."""
+    """Phase of a batch: completed facts only, so that it is still true after a crash."""
 
-    #: the file is sealed on our disk and its digest is journaled
+    #: the file is finalized on disk and its digest is journaled
     PREPARED = "prepared"
-    #: the vendor gave a slot; nothing is known to be in it
+    #: the vendor granted an allocation; no file is known to be in it
     ALLOCATED = "allocated"
     #: the vendor has the whole file
     SUBMITTED = "submitted"
-    #: the vendor's final word is known
-    SETTLED = "settled"
-    #: results and row errors are on our disk and the books balance
+    #: the vendor has finished; its verdict is known
+    FINISHED = "finished"
+    #: results and row errors are on disk and the counts balance
     COLLECTED = "collected"
-    #: answers are in the sinks and the baseline has moved
+    #: results are in the sinks and the baseline was advanced
     DELIVERED = "delivered"
-    #: a person must look
-    STUCK = "stuck"
+    #: a person must act
+    NEEDS_ATTENTION = "needs_attention"
+
+    @property
+    def label(self) -> str:
+        """Name for messages, with spaces."""
+        return self.value.replace("_", " ")
 
 
 class Verb(StrEnum):
-    """What can be asked of a vendor about one batch."""
+    """Calls to a vendor about a batch."""
 
     ALLOCATE = "allocate"
-    FIND_SLOT = "find_slot"
+    FIND_ALLOCATION = "find_allocation"
     UPLOAD = "upload"
     FIND_FILE = "find_file"
     POLL = "poll"
     COLLECT = "collect"
     DELIVER = "deliver"
-    CANCEL = "cancel"
 
 
 class Verdict(StrEnum):
-    """The vendor's final word on a batch, in our vocabulary. Which rows it took stands in the row log, not here."""
+    """Final result of a batch, translated from the vendor status. The row log states the outcome of each row."""
 
-    #: the vendor went through the file; the row log says which rows it took
+    #: the vendor processed the file; the row log states which rows it accepted
     PROCESSED = "processed"
-    #: the vendor says that something failed; the row log says which rows
+    #: some rows failed; the row log states which
     MIXED = "mixed"
-    #: the vendor refused the file whole: no row was applied
+    #: the vendor refused the whole file: no row was applied
     REFUSED = "refused"
-    #: somebody cancelled the batch before it was processed: no row was applied
+    #: the batch was cancelled before it was processed: no row was applied
     CANCELLED = "cancelled"
-    #: the vendor let the batch run out: its answers can no longer be had
+    #: the batch expired at the vendor: its results are no longer available
     EXPIRED = "expired"
-    #: the vendor no longer knows a batch that it once took
+    #: the vendor no longer knows a batch that it had taken
     LOST = "lost"
-    #: a person says that the vendor has every row
+    #: resolved manually: the vendor has every row
     DECLARED = "declared"
-    #: a person says that every row is to be sent again, whatever the vendor has
+    #: resolved manually: every row is sent again, whatever the vendor has
     RESENT = "resent"
 
 
-#: The verdicts after which a row log is worth asking for.
+#: The verdicts after which a row log is fetched.
 VERDICTS_WITH_ROW_LOG = frozenset({Verdict.PROCESSED, Verdict.MIXED})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Slot:
-    """What the vendor allocated: its id, where to upload, until when.
+class Allocation:
+    """Upload allocation granted by the vendor: id, signed URL and expiry.
 
-    `url` is a secret (it is signed), is never journaled, and is therefore None after a restart.
+    `url` is a secret: it is never journaled, and therefore None after a restart.
     """
 
     id: str
     url: str | None = field(default=None, repr=False)
-    until: datetime | None = None
+    expires_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Books:
-    """How the rows of one batch ended. `accepted + rejected + unknown` is the number of rows sent."""
+class RowCounts:
+    """Row outcomes of a batch. `accepted + rejected + unknown` is the number of rows sent."""
 
     accepted: int = 0
     rejected: int = 0
@@ -98,20 +99,20 @@ class Books:
 
     @property
     def total(self) -> int:
-        """All rows that these books account for."""
+        """Number of rows counted."""
         return self.accepted + self.rejected + self.unknown
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BatchFile:
-    """A sealed file: never opened for writing again, named by its digest.
+    """A finalized batch file, named by its digest and never written again.
 
-    `digest` is the hex SHA-256 and `md5` the lower-case hex MD5 of the bytes on disk; `size` counts those bytes;
-    `rows` the records in it. `evidence` is the Parquet file beside it that says which key stands in which line.
+    `digest` is the hex SHA-256 and `md5` the lower-case hex MD5 of the bytes on disk; `size` is their number; `rows`
+    the number of records. `row_manifest` is the path of the Parquet file beside it with the key of each line.
     """
 
     path: str
-    evidence: str
+    row_manifest: str
     digest: str
     md5: str
     size: int
@@ -120,13 +121,32 @@ class BatchFile:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Batch:
-    """One batch as the journal remembers it. Times are aware UTC datetimes.
+    """A batch as journaled. Times are timezone-aware, in UTC.
 
-    `attempt` counts slots: each lost slot moves to the next ticket. It goes on from earlier batches of the same
-    content, so `lost` counts the slots that this batch lost since it was prepared or reopened. `doubt` names the verb
-    whose outcome is not known, announced at `doubt_since`. `failures` counts failures in a row. `target` is what the
-    vendor needs beside the file (for instance its service id), fixed when the batch was prepared. `identity` names
-    the account it is for.
+    Attributes:
+        id: Short name, from the job and the content.
+        run: Id of the run that prepared it.
+        job: Name of the job.
+        seq: Number of the batch within its run.
+        file: The batch file.
+        phase: What has been completed.
+        prepared_at: When the batch was journaled first.
+        account_id: Id of the account that it is for.
+        target: Parameters that the vendor needs beside the file (such as a service id), fixed at preparation.
+        attempt: Number of the allocation, part of the idempotency key; continues that of earlier equal batches.
+        lost_allocations: Allocations lost since the batch was prepared or reopened.
+        pending_intent: The call in doubt: recorded before it was sent, outcome not journaled yet.
+        intent_at: When the intent was recorded.
+        allocation: The vendor's allocation, if there is one.
+        submitted_at: When the upload was complete.
+        polls: Number of polls that found the batch running.
+        vendor_status: The vendor's last status, as received.
+        verdict: The final result.
+        counts: Row outcomes; None until collected.
+        failures: Number of failures in a row.
+        not_before: Earliest time of the next step.
+        reason: Last failure or manual action, in a sentence.
+        parked_from: Phase in which the batch was parked.
     """
 
     id: BatchId
@@ -136,19 +156,19 @@ class Batch:
     file: BatchFile
     phase: Phase
     prepared_at: datetime
-    identity: str = ""
+    account_id: str = ""
     target: Mapping[str, str] = field(default_factory=dict)
     attempt: int = 1
-    lost: int = 0
-    doubt: Verb | None = None
-    doubt_since: datetime | None = None
-    slot: Slot | None = None
+    lost_allocations: int = 0
+    pending_intent: Verb | None = None
+    intent_at: datetime | None = None
+    allocation: Allocation | None = None
     submitted_at: datetime | None = None
     polls: int = 0
-    word: str = ""
+    vendor_status: str = ""
     verdict: Verdict | None = None
-    books: Books | None = None
+    counts: RowCounts | None = None
     failures: int = 0
     not_before: datetime | None = None
     reason: str = ""
-    stuck_from: Phase | None = None
+    parked_from: Phase | None = None

@@ -1,7 +1,4 @@
-"""Few segments, and each row rewritten seldom: says which segments of a baseline are merged when one more comes.
-
-It does not know files or rows, only how many rows each segment has.
-"""
+"""Choice of the baseline segments to merge: a bounded number of segments, and each row rewritten seldom."""
 
 from __future__ import annotations
 
@@ -10,26 +7,32 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-#: A baseline never has more segments than this.
-MOST = 12
-#: A segment of no more rows is always small enough to be written again: that costs little more than opening a file.
-UNIT = 50_000
+#: Maximum number of segments of a baseline.
+SEGMENTS_MAX = 12
+#: Rows up to which a segment is always merged: rewriting them costs little more than opening the file.
+SMALL_SEGMENT_ROWS = 50_000
 
 
-def merged_from(rows: Sequence[int], new: int) -> int:
-    """Return the place of the first segment to be merged with all newer ones and a new one of so many rows.
+def compaction_start(rows: Sequence[int], new: int) -> int:
+    """Return the index of the first segment to merge with all newer segments and the new one.
 
-    `rows` are the rows of each segment, oldest first. The length of `rows` says that nothing is merged: there is still
-    room. Where there is none, as many segments go as can without the first of them being larger than UNIT and than all
-    newer ones together. So whatever was merged before is twice as large when it is written again, and a row is written
-    about log2(rows / UNIT) times at most, however many batches there are.
+    While there are fewer than `SEGMENTS_MAX` segments, none is merged. After that, the merge starts at the oldest
+    segment that is no larger than SMALL_SEGMENT_ROWS or all newer segments together. A merged segment is therefore at
+    least twice as large when it is rewritten, and a row is written about log2(rows / SMALL_SEGMENT_ROWS) times at most.
+
+    Args:
+        rows: Number of rows of each segment, oldest first.
+        new: Number of rows of the new segment.
+
+    Returns:
+        The index; `len(rows)` if nothing is merged.
     """
-    if len(rows) < MOST:
+    if len(rows) < SEGMENTS_MAX:
         return len(rows)
-    place = len(rows) - 1
+    start = len(rows) - 1
     newer = new
-    for at in range(len(rows) - 1, -1, -1):
-        if rows[at] <= max(newer, UNIT):
-            place = at
-        newer += rows[at]
-    return place
+    for index in range(len(rows) - 1, -1, -1):
+        if rows[index] <= max(newer, SMALL_SEGMENT_ROWS):
+            start = index
+        newer += rows[index]
+    return start

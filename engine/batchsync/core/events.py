@@ -1,6 +1,6 @@
-"""What happened to a batch, in the past tense. Each event is a frozen value that can be journaled and told again.
+"""Events of a batch, as frozen values that are journaled and replayed; `lifecycle` applies them.
 
-Events know nothing of their consequences; those are in `lifecycle`.
+`at` is the time of the event, timezone-aware, in UTC; `reason` is a sentence for people.
 """
 
 from __future__ import annotations
@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from lading.core.batch import Books, Slot, Verb, Verdict
+    from batchsync.core.batch import Allocation, RowCounts, Verb, Verdict
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Announced:
-    """We are about to ask for something whose repetition could hurt. Until the answer is journaled there is doubt."""
+class IntentRecorded:
+    """A call whose repetition could do harm follows. The batch is in doubt until the outcome is journaled."""
 
     at: datetime
     verb: Verb
@@ -24,95 +24,95 @@ class Announced:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Allocated:
-    """The vendor gave a slot, or told us again of one that it had given."""
+    """The vendor granted an allocation, or returned an existing one again."""
 
     at: datetime
-    slot: Slot
+    allocation: Allocation
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Uploaded:
-    """The vendor has the whole file. `slot` is where it was found, if the vendor's status of that slot says so."""
+    """The vendor has the whole file. `allocation` is where the file was found, if the vendor's status names it."""
 
     at: datetime
-    slot: Slot | None = None
+    allocation: Allocation | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StillRunning:
-    """The vendor is not done. `word` is its own status word. A heartbeat: it moves the batch row only."""
+    """The vendor has not finished. A heartbeat: updates the batch row without a row of its own in the journal."""
 
     at: datetime
-    word: str
-    look_again_at: datetime
+    vendor_status: str
+    retry_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Settled:
-    """The vendor's final word: `word` is the vendor's, `verdict` ours."""
+class VendorFinished:
+    """The vendor has finished, with `vendor_status` as received and `verdict` as translated by the vendor spec."""
 
     at: datetime
     verdict: Verdict
-    word: str
+    vendor_status: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Collected:
-    """Results and row errors are on our disk, and every sent row is in the books."""
+    """Results and row errors are on disk, and every sent row is counted."""
 
     at: datetime
-    books: Books
+    counts: RowCounts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class AnswersLost:
-    """What was collected is not on our disk any more as it was written; the vendor is to be asked for it again."""
+class ResultsLost:
+    """The collected results are missing or damaged on disk; they are fetched again."""
 
     at: datetime
     reason: str
-    look_again_at: datetime
+    retry_at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivered:
-    """Answers are in the sinks and the baseline has moved, in the same transaction as this event."""
+    """Results are in the sinks, and the baseline was advanced in the same transaction as this event."""
 
     at: datetime
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class DidNotHappen:
-    """`verb` was surely not done. It ends a doubt about that verb and about no other.
+class NotApplied:
+    """`verb` surely had no effect. Ends a pending intent of that verb and of no other.
 
-    Without `look_again_at` it is the vendor's answer to a question about a call in doubt, whose failure counts already.
+    Without `retry_at` it answers a question about a call in doubt, whose failure is already counted.
     """
 
     at: datetime
     verb: Verb
     reason: str
-    look_again_at: datetime | None = None
+    retry_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Unanswered:
-    """`verb` was asked and no usable answer came. The doubt, if there was one, stays.
+class OutcomeUnknown:
+    """`verb` was sent and got no usable response. A pending intent remains.
 
-    `expired`: the answer says that the URL of the slot ran out, which is no proof that the file is not in the slot.
+    `expired`: the response states that the upload URL expired, which does not prove that the file was not stored.
     """
 
     at: datetime
     verb: Verb
     reason: str
-    look_again_at: datetime
+    retry_at: datetime
     expired: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SlotLost:
-    """The slot is no use any more, and the vendor says that it is empty; the next attempt has the next ticket.
+class AllocationLost:
+    """The allocation cannot be used, and is empty; the next attempt uses the next idempotency key.
 
-    `verb` is the verb whose doubt this ends, if any. A slot that is not known, since its allocation is in doubt, is
-    empty because its URL never came.
+    It is empty by the vendor's status, or because its URL was never received. `verb` is the pending intent that this
+    ends, if any.
     """
 
     at: datetime
@@ -121,18 +121,18 @@ class SlotLost:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Withdrawn:
-    """A person cancelled a batch before its file was sent. The vendor has nothing of it."""
+class Cancelled:
+    """A person cancelled the batch before its file was sent. The vendor has nothing of it."""
 
     at: datetime
     reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class GaveUp:
-    """Going on by itself would be a guess. The batch rests until a person acts.
+class Parked:
+    """The batch cannot proceed without a guess, and waits for a person.
 
-    `verb` is the verb that was refused, and therefore surely not done; None when nothing was refused.
+    `verb` is the call that was refused, and therefore surely had no effect; None if none was refused.
     """
 
     at: datetime
@@ -142,7 +142,7 @@ class GaveUp:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reopened:
-    """A person says: go on where it stood, doubt and all."""
+    """A person reopened the batch in the phase in which it was parked, with its pending intent."""
 
     at: datetime
     reason: str
@@ -150,7 +150,7 @@ class Reopened:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resolved:
-    """A person says how an unknown outcome ended: the vendor has the rows, or else they are to be sent again."""
+    """A person resolved an unknown outcome: the vendor has the rows, or else they are sent again."""
 
     at: datetime
     delivered: bool
@@ -158,19 +158,19 @@ class Resolved:
 
 
 Event = (
-    Announced
+    IntentRecorded
     | Allocated
     | Uploaded
     | StillRunning
-    | Settled
+    | VendorFinished
     | Collected
-    | AnswersLost
+    | ResultsLost
     | Delivered
-    | DidNotHappen
-    | Unanswered
-    | SlotLost
-    | Withdrawn
-    | GaveUp
+    | NotApplied
+    | OutcomeUnknown
+    | AllocationLost
+    | Cancelled
+    | Parked
     | Reopened
     | Resolved
 )

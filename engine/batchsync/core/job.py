@@ -1,12 +1,12 @@
-"""A job as the engine sees it: plain values, compiled from jobs.yaml by `spec`. It does not know YAML or files."""
+"""Jobs and connections as frozen values, compiled from jobs.yaml by `spec`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lading.core.guards import Budget, Guards
-from lading.core.mapping import Expression, Object, Place
+from batchsync.core.guards import Budget, Guards
+from batchsync.core.mapping import Expression, Object, Place
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Join:
-    """Columns of another file, looked up many-to-one: each `left` column of the source equals a `right` column.
+    """Many-to-one join with another file: `on` pairs a column of the source with a column of that file.
 
-    A source row without a match keeps its row, with nulls. A right key that stands there twice is an error.
+    A source row without a match is kept, with nulls. A duplicate key in the other file is an error.
     """
 
     path: str
@@ -27,12 +27,20 @@ class Join:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """Where rows come from. `path` is a file or a glob, relative to `folder` (that of jobs.yaml).
+    """The source of a job.
 
-    `format` is csv, parquet or jsonl (from the file's ending, `.gz` allowed for csv and jsonl, where None was given).
-    `key` is one or more columns, or one Expression. CSV is read as text: every column is a string.
-    `duplicates` is fail, first or last, or a column name prefixed `by:` (the greatest value wins).
-    `job` names the job whose results are the source, instead of a path.
+    Attributes:
+        path: A file or glob, relative to `folder`.
+        folder: The folder of jobs.yaml.
+        key: One or more columns, or an expression.
+        format: csv, parquet or jsonl; None: by the suffix (`.gz` allowed for csv and jsonl). CSV columns are strings.
+        delimiter: Separator of CSV fields.
+        encoding: Encoding of a CSV file.
+        nulls: Strings of a CSV file that are read as null.
+        joins: Joins with other files.
+        duplicates: fail, first or last, or `by:` and a column name (the greatest value wins).
+        job: Name of the job whose results are the source, instead of a path.
+        place: Location in jobs.yaml.
     """
 
     path: str
@@ -50,7 +58,7 @@ class Source:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
-    """Where the answers of a lookup go: csv, parquet, jsonl, or a SQLite `table`. `path` is absolute."""
+    """Target of lookup results: a csv, parquet or jsonl file, or a SQLite `table`. `path` is absolute."""
 
     path: str
     format: str
@@ -60,7 +68,7 @@ class Results:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule:
-    """When a job runs by itself: a cron line in a time zone, or a fixed interval from midnight UTC."""
+    """Schedule of a job: a cron line in a time zone, or a fixed interval from midnight UTC."""
 
     cron: str | None = None
     every: timedelta | None = None
@@ -69,21 +77,22 @@ class Schedule:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Send:
-    """Which rows a run sends: `all`, `changed`, or those whose column `since` is above the last run's greatest.
+    """Selection of the rows that a run sends.
 
-    `rejected` has rows sent again that the vendor refused as they are: it is asked for, never declared.
+    `rows` is `all`, `changed`, or `since`: those whose column `since` exceeds the watermark of the last run. `rejected`
+    sends rows again that the vendor has rejected unchanged; set by the command line, never in jobs.yaml.
     """
 
-    what: str = "changed"
+    rows: str = "changed"
     since: str | None = None
     rejected: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Removal:
-    """What happens to keys that left the source: the vendor's mode word and the record built from the key alone.
+    """Treatment of keys that left the source: the vendor's mode, and the mapping of the key to a removal record.
 
-    `mapping_hash` is to a removal what that of the job is to its records.
+    `mapping_hash` is the hash of that mapping, as in `Job`.
     """
 
     mode: str
@@ -95,8 +104,8 @@ class Removal:
 class Connection:
     """A vendor account. Credentials are references until `app` resolves them; values never enter a spec hash.
 
-    `credentials` maps a name to the text as written (`${VAR}`, `${VAR:-default}`, `${file:...}`).
-    `policy` holds the user's overrides of the vendor's poll intervals and limits, as written.
+    `credentials` maps a name to the reference as written (`${VAR}`, `${VAR:-default}`, `${file:...}`). `poll_every`,
+    `deadline` and `in_flight` override the vendor's policy.
     """
 
     name: str
@@ -112,12 +121,28 @@ class Connection:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Job:
-    """One entry of jobs.yaml. `target` holds what stands beside `connection` there (schema, service, ...).
+    """An entry of jobs.yaml. Hashes are hex SHA-256.
 
-    `spec_hash` is the hex SHA-256 of everything that shapes what is sent; a comment or a schedule does not change it.
-    `mapping_hash` is that of what makes a record of a row's values, and is in the fingerprint of every row: reading the
-    same values in another way, or removing what left the source, does not change it.
-    `removal_hash` is that of what decides which keys are removed, and how: the source as written, its key, on_removed.
+    Attributes:
+        name: Name of the job.
+        source: The source.
+        connection: Name of the connection.
+        target: The keys beside `connection` in `target:` (schema, service, ...).
+        mode: Mode of the vendor.
+        record: Mapping of a source row to a record.
+        spec_hash: Hash of everything that affects what is sent; comments and the schedule do not.
+        mapping_hash: Hash of the mapping of row values to a record, part of every fingerprint. Reading the same values
+            in another way, or removing keys that left the source, does not change it.
+        send: Selection of rows.
+        removal: Treatment of keys that left the source; None keeps them.
+        results: Target of lookup results.
+        schedule: When `serve` runs the job.
+        guards: The guards that the job sets.
+        budget: Limits of invalid and rejected records.
+        depends_on: Names of jobs that must have settled first.
+        compression: Compression of batch files: fast or smaller.
+        removal_hash: Hash of what decides which keys are removed: source as written, its key, `on_removed`.
+        place: Location in jobs.yaml.
     """
 
     name: str
@@ -142,9 +167,9 @@ class Job:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Resources:
-    """What preparing may take of the machine. It changes no byte of what is sent.
+    """Resource limits of preparation; they do not affect what is sent.
 
-    `threads` None is one for each core, and one alone with little memory; `memory` is small or normal.
+    `threads` None: one for each core, or a single thread with `memory` small. `memory` is small or normal.
     """
 
     threads: int | None = None
@@ -153,7 +178,7 @@ class Resources:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """A whole jobs.yaml: its connections and its jobs, jobs in an order in which each follows what it depends on."""
+    """The contents of jobs.yaml: connections by name, and jobs in dependency order."""
 
     file: str
     connections: Mapping[str, Connection]

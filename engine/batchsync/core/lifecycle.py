@@ -1,16 +1,14 @@
-"""The law of a batch: which events may happen in which phase, and what is true after each.
+"""State machine of a batch: which events are possible in which phase, and the batch after each of them.
 
-It does not know what should happen next (that is `decide`), nor who asks.
-
-1. Everything that can change a phase stands in this file: the table below, and `evolve`, which reads it.
-2. The table is the whole truth. An event that has no row for a phase is impossible there: `evolve` raises
-   `ImpossibleEventError` and nothing has changed. The diagram in the docs is generated from the table.
-3. Doubt is not a phase. "We announced a verb and do not know whether it happened" is a second, orthogonal fact,
-   and only an event about that very verb ends it: a refused *question* says nothing about the act in question.
-4. A slot is lost only when the vendor says that it is empty. Found with a file in it, it is the batch's, whatever this
-   journal knew of it: a journal that was restored from a backup knows less than the vendor.
-5. Nothing enters COLLECTED unless the books balance, and nothing is delivered from elsewhere. The only way back is that
-   the collected answers were lost from our own disk: the vendor still has them, and its verdict stands.
+1. All rules about phases are in this file: the table `TRANSITIONS`, and `evolve`, which applies it.
+2. An event that is not in the table for a phase is impossible: `evolve` raises `ImpossibleEventError` and the batch is
+   unchanged. The diagram in the docs is generated from the table.
+3. A pending intent (a call in doubt) is independent of the phase. Only an event about the same verb ends it: a refused
+   status query proves nothing about the call in doubt.
+4. An allocation is lost only if the vendor reports it as empty. If it contains a file, that is the batch's file, even
+   if this journal does not know of the upload: it may have been restored from an older backup.
+5. A batch becomes COLLECTED only if its counts balance, and DELIVERED only from COLLECTED. The single way back is for
+   collected results that were lost from disk: the vendor still has them, and its verdict remains.
 """
 
 from __future__ import annotations
@@ -18,192 +16,214 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lading.core.batch import Batch, Books, Phase, Slot, Verb, Verdict
-from lading.core.events import (
+from batchsync.core.batch import Allocation, Batch, Phase, RowCounts, Verb, Verdict
+from batchsync.core.events import (
     Allocated,
-    Announced,
-    AnswersLost,
+    AllocationLost,
+    Cancelled,
     Collected,
     Delivered,
-    DidNotHappen,
     Event,
-    GaveUp,
+    IntentRecorded,
+    NotApplied,
+    OutcomeUnknown,
+    Parked,
     Reopened,
     Resolved,
-    Settled,
-    SlotLost,
+    ResultsLost,
     StillRunning,
-    Unanswered,
     Uploaded,
-    Withdrawn,
+    VendorFinished,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-#: phase -> event -> the phase that is true afterwards. `None` stands for "where it was before it got stuck".
+#: phase -> event -> next phase. `None` means the phase from which the batch was parked.
 TRANSITIONS: Mapping[Phase, Mapping[type[Event], Phase | None]] = {
     Phase.PREPARED: {
-        Announced: Phase.PREPARED,
+        IntentRecorded: Phase.PREPARED,
         Allocated: Phase.ALLOCATED,
         Uploaded: Phase.SUBMITTED,
-        DidNotHappen: Phase.PREPARED,
-        Unanswered: Phase.PREPARED,
-        SlotLost: Phase.PREPARED,
-        Withdrawn: Phase.SETTLED,
-        GaveUp: Phase.STUCK,
+        NotApplied: Phase.PREPARED,
+        OutcomeUnknown: Phase.PREPARED,
+        AllocationLost: Phase.PREPARED,
+        Cancelled: Phase.FINISHED,
+        Parked: Phase.NEEDS_ATTENTION,
     },
     Phase.ALLOCATED: {
-        Announced: Phase.ALLOCATED,
+        IntentRecorded: Phase.ALLOCATED,
         Allocated: Phase.ALLOCATED,
         Uploaded: Phase.SUBMITTED,
-        DidNotHappen: Phase.ALLOCATED,
-        Unanswered: Phase.ALLOCATED,
-        SlotLost: Phase.PREPARED,
-        Withdrawn: Phase.SETTLED,
-        GaveUp: Phase.STUCK,
+        NotApplied: Phase.ALLOCATED,
+        OutcomeUnknown: Phase.ALLOCATED,
+        AllocationLost: Phase.PREPARED,
+        Cancelled: Phase.FINISHED,
+        Parked: Phase.NEEDS_ATTENTION,
     },
     Phase.SUBMITTED: {
         StillRunning: Phase.SUBMITTED,
-        Settled: Phase.SETTLED,
-        DidNotHappen: Phase.SUBMITTED,
-        Unanswered: Phase.SUBMITTED,
-        GaveUp: Phase.STUCK,
+        VendorFinished: Phase.FINISHED,
+        NotApplied: Phase.SUBMITTED,
+        OutcomeUnknown: Phase.SUBMITTED,
+        Parked: Phase.NEEDS_ATTENTION,
     },
-    Phase.SETTLED: {
+    Phase.FINISHED: {
         Collected: Phase.COLLECTED,
-        DidNotHappen: Phase.SETTLED,
-        Unanswered: Phase.SETTLED,
-        GaveUp: Phase.STUCK,
+        NotApplied: Phase.FINISHED,
+        OutcomeUnknown: Phase.FINISHED,
+        Parked: Phase.NEEDS_ATTENTION,
     },
     Phase.COLLECTED: {
         Delivered: Phase.DELIVERED,
-        AnswersLost: Phase.SETTLED,
-        DidNotHappen: Phase.COLLECTED,
-        GaveUp: Phase.STUCK,
+        ResultsLost: Phase.FINISHED,
+        NotApplied: Phase.COLLECTED,
+        Parked: Phase.NEEDS_ATTENTION,
     },
-    Phase.STUCK: {Reopened: None, Resolved: Phase.SETTLED},
+    Phase.NEEDS_ATTENTION: {Reopened: None, Resolved: Phase.FINISHED},
     Phase.DELIVERED: {Resolved: Phase.DELIVERED},
 }
 
 
 class ImpossibleEventError(Exception):
-    """This event cannot happen to a batch in this phase. Nothing was changed."""
+    """The event is impossible for the batch in its phase. Nothing was changed."""
 
     def __init__(self, batch: Batch, event: Event) -> None:
-        """Say which event met which phase."""
-        doubt = f" in doubt about {batch.doubt}" if batch.doubt else ""
-        super().__init__(f"batch {batch.id} is {batch.phase}{doubt}: {type(event).__name__} cannot happen to it")
+        """Describe the event and the state of the batch."""
+        in_doubt = f", {batch.pending_intent} in doubt" if batch.pending_intent else ""
+        super().__init__(
+            f"batch {batch.id} is {batch.phase.label}{in_doubt}: event {type(event).__name__} is impossible"
+        )
 
 
 def evolve(batch: Batch, event: Event) -> Batch:
-    """Return what is true of the batch after the event.
+    """Return the batch after the event.
 
     Raises:
-        ImpossibleEventError: when the table has no such arrow, or the event contradicts the batch's doubt or books.
+        ImpossibleEventError: If the table has no such transition, or the event contradicts the pending intent or the
+            counts of the batch.
     """
-    arrows = TRANSITIONS[batch.phase]
-    if type(event) not in arrows or not _is_possible(batch, event):
+    transitions = TRANSITIONS[batch.phase]
+    if type(event) not in transitions or not _is_possible(batch, event):
         raise ImpossibleEventError(batch, event)
-    return replace(_change(batch, event), phase=arrows[type(event)] or batch.stuck_from or Phase.PREPARED)
+    return replace(_change(batch, event), phase=transitions[type(event)] or batch.parked_from or Phase.PREPARED)
 
 
-def _is_possible(batch: Batch, event: Event) -> bool:  # noqa: PLR0911 - one arm for each event that may contradict
-    """Whether an event that the table allows also agrees with the doubt, the verdict and the number of rows."""
+def _is_possible(batch: Batch, event: Event) -> bool:  # noqa: PLR0911 - a case for each event that may contradict
+    """Return whether an event of the table agrees with the pending intent, the verdict and the counts."""
     match event:
-        case Announced(verb=verb):
-            right = {Phase.PREPARED: Verb.ALLOCATE, Phase.ALLOCATED: Verb.UPLOAD}
-            return batch.doubt is None and right[batch.phase] is verb
-        case Uploaded(slot=None):
+        case IntentRecorded(verb=verb):
+            expected = {Phase.PREPARED: Verb.ALLOCATE, Phase.ALLOCATED: Verb.UPLOAD}
+            return batch.pending_intent is None and expected[batch.phase] is verb
+        case Uploaded(allocation=None):
             return batch.phase is not Phase.PREPARED
-        case Collected(books=books):
-            return books.total == batch.file.rows and min(books.accepted, books.rejected, books.unknown) >= 0
-        case Withdrawn():
-            return batch.doubt is not Verb.UPLOAD
-        case SlotLost(verb=verb):
-            # While a doubt stands the file may be there: only an answer about that very verb may end the slot.
-            return batch.doubt in (None, verb)
+        case Collected(counts=counts):
+            return counts.total == batch.file.rows and min(counts.accepted, counts.rejected, counts.unknown) >= 0
+        case Cancelled():
+            return batch.pending_intent is not Verb.UPLOAD
+        case AllocationLost(verb=verb):
+            # With a pending intent the file may be there: only a response about that verb may drop the allocation.
+            return batch.pending_intent in (None, verb)
         case Resolved():
-            return batch.books is None if batch.phase is Phase.STUCK else bool(batch.books and batch.books.unknown)
+            return (
+                batch.counts is None
+                if batch.phase is Phase.NEEDS_ATTENTION
+                else bool(batch.counts and batch.counts.unknown)
+            )
         case _:
             return True
 
 
-def _change(batch: Batch, event: Event) -> Batch:  # noqa: C901, PLR0911, PLR0912 - one arm for each event, each a single value
-    """Everything but the phase."""
+def _change(batch: Batch, event: Event) -> Batch:  # noqa: C901, PLR0911, PLR0912 - a case for each event
+    """Return the batch after the event, except for its phase."""
     match event:
-        case Announced(verb=verb, at=at):
-            return replace(batch, doubt=verb, doubt_since=at)
-        case Allocated(slot=slot):
-            # Being told of the slot again answers no question about the upload: that doubt stays.
-            # Failures count on over lost slots, or an upload that always fails would take slot after slot for days.
-            calm = _calm(batch, slot=slot, settles=Verb.ALLOCATE)
-            return replace(calm, failures=batch.failures if batch.lost else 0)
-        case Uploaded(at=at, slot=slot):
-            there = _calm(batch, slot=_bare(slot or batch.slot), settles=batch.doubt)
-            return replace(there, submitted_at=at, polls=0)
-        case StillRunning(word=word, look_again_at=when):
-            return replace(_calm(batch, slot=batch.slot), word=word, polls=batch.polls + 1, not_before=when)
-        case Settled(verdict=verdict, word=word):
-            return replace(_calm(batch, slot=batch.slot), verdict=verdict, word=word)
-        case Collected(books=books):
-            return replace(_calm(batch, slot=batch.slot), books=books)
-        case AnswersLost(reason=reason, look_again_at=when):
-            return replace(batch, books=None, failures=batch.failures + 1, not_before=when, reason=reason)
+        case IntentRecorded(verb=verb, at=at):
+            return replace(batch, pending_intent=verb, intent_at=at)
+        case Allocated(allocation=allocation):
+            # Receiving the allocation again does not resolve an upload in doubt. Failures are not reset after a lost
+            # allocation, or an upload that always fails would use up allocations for days.
+            after = _after_success(batch, allocation=allocation, resolves=Verb.ALLOCATE)
+            return replace(after, failures=batch.failures if batch.lost_allocations else 0)
+        case Uploaded(at=at, allocation=allocation):
+            after = _after_success(
+                batch, allocation=_without_url(allocation or batch.allocation), resolves=batch.pending_intent
+            )
+            return replace(after, submitted_at=at, polls=0)
+        case StillRunning(vendor_status=vendor_status, retry_at=retry_at):
+            return replace(
+                _after_success(batch, allocation=batch.allocation),
+                vendor_status=vendor_status,
+                polls=batch.polls + 1,
+                not_before=retry_at,
+            )
+        case VendorFinished(verdict=verdict, vendor_status=vendor_status):
+            after = _after_success(batch, allocation=batch.allocation)
+            return replace(after, verdict=verdict, vendor_status=vendor_status)
+        case Collected(counts=counts):
+            return replace(_after_success(batch, allocation=batch.allocation), counts=counts)
+        case ResultsLost(reason=reason, retry_at=retry_at):
+            return replace(batch, counts=None, failures=batch.failures + 1, not_before=retry_at, reason=reason)
         case Delivered():
-            return _calm(batch, slot=batch.slot)
-        case DidNotHappen(verb=verb, reason=reason, look_again_at=when):
-            answered = when is None and batch.doubt is verb
+            return _after_success(batch, allocation=batch.allocation)
+        case NotApplied(verb=verb, reason=reason, retry_at=retry_at):
+            answered = retry_at is None and batch.pending_intent is verb
             failures = batch.failures + (not answered)
-            return replace(_sure(batch, verb), failures=failures, not_before=when, reason=reason)
-        case Unanswered(at=at, reason=reason, look_again_at=when, expired=expired):
-            slot = replace(batch.slot, url=None, until=at) if expired and batch.slot else batch.slot
-            return replace(batch, slot=slot, failures=batch.failures + 1, not_before=when, reason=reason)
-        case SlotLost(reason=reason, verb=verb):
-            lost = _calm(batch, slot=None, settles=verb)
+            return replace(_without_intent(batch, verb), failures=failures, not_before=retry_at, reason=reason)
+        case OutcomeUnknown(at=at, reason=reason, retry_at=retry_at, expired=expired):
+            allocation = batch.allocation
+            if expired and allocation:
+                allocation = replace(allocation, url=None, expires_at=at)
+            failures = batch.failures + 1
+            return replace(batch, allocation=allocation, failures=failures, not_before=retry_at, reason=reason)
+        case AllocationLost(reason=reason, verb=verb):
+            after = _after_success(batch, allocation=None, resolves=verb)
             attempt, failures = batch.attempt + 1, batch.failures
-            return replace(lost, attempt=attempt, lost=batch.lost + 1, failures=failures, reason=reason)
-        case Withdrawn(reason=reason):
-            gone = _calm(batch, slot=None, settles=batch.doubt)
-            return replace(gone, verdict=Verdict.CANCELLED, reason=reason)
-        case GaveUp(reason=reason, verb=verb):
-            return replace(_sure(batch, verb), stuck_from=batch.phase, not_before=None, reason=reason)
+            return replace(
+                after, attempt=attempt, lost_allocations=batch.lost_allocations + 1, failures=failures, reason=reason
+            )
+        case Cancelled(reason=reason):
+            after = _after_success(batch, allocation=None, resolves=batch.pending_intent)
+            return replace(after, verdict=Verdict.CANCELLED, reason=reason)
+        case Parked(reason=reason, verb=verb):
+            return replace(_without_intent(batch, verb), parked_from=batch.phase, not_before=None, reason=reason)
         case Reopened(reason=reason):
-            # Every count that leads to giving up starts anew, or the batch would be stuck again at once.
-            return replace(batch, stuck_from=None, failures=0, lost=0, polls=0, not_before=None, reason=reason)
+            # Reset the counters that lead to parking, or the batch would be parked again at once.
+            return replace(
+                batch, parked_from=None, failures=0, lost_allocations=0, polls=0, not_before=None, reason=reason
+            )
         case _:
-            # Only Resolved is left, and mypy holds this line to it: a new event has no `delivered`.
+            # Only Resolved remains, which mypy checks: other events have no `delivered`.
             return replace(_resolved(batch, delivered=event.delivered), reason=event.reason)
 
 
 def _resolved(batch: Batch, *, delivered: bool) -> Batch:
-    """Return the batch after a person spoke: a stuck one gets its verdict, the unknown rows of a delivered one move."""
-    if batch.books is None:
+    """Return the batch after manual resolution: with a verdict if it was parked, else without unknown rows."""
+    if batch.counts is None:
         verdict = Verdict.DECLARED if delivered else Verdict.RESENT
-        calm = _calm(batch, slot=batch.slot, settles=batch.doubt)
-        # It is the person's verdict and no word of the vendor, whose last one was about something else.
-        return replace(calm, verdict=verdict, word="", stuck_from=None, lost=0)
-    books, unknown = batch.books, batch.books.unknown
-    moved = Books(
-        accepted=books.accepted + (unknown if delivered else 0),
-        rejected=books.rejected + (0 if delivered else unknown),
+        after = _after_success(batch, allocation=batch.allocation, resolves=batch.pending_intent)
+        # The verdict is a person's; the last vendor status does not belong to it.
+        return replace(after, verdict=verdict, vendor_status="", parked_from=None, lost_allocations=0)
+    unknown = batch.counts.unknown
+    counts = RowCounts(
+        accepted=batch.counts.accepted + (unknown if delivered else 0),
+        rejected=batch.counts.rejected + (0 if delivered else unknown),
         unknown=0,
     )
-    return replace(batch, books=moved)
+    return replace(batch, counts=counts)
 
 
-def _calm(batch: Batch, *, slot: Slot | None, settles: Verb | None = None) -> Batch:
-    """Return the batch after something went well: no failures, no waiting, and the doubt about `settles` ended."""
-    return replace(_sure(batch, settles), slot=slot, failures=0, not_before=None, reason="")
+def _after_success(batch: Batch, *, allocation: Allocation | None, resolves: Verb | None = None) -> Batch:
+    """Return the batch after a success: no failures, no waiting, and without a pending intent of `resolves`."""
+    return replace(_without_intent(batch, resolves), allocation=allocation, failures=0, not_before=None, reason="")
 
 
-def _sure(batch: Batch, verb: Verb | None) -> Batch:
-    """Return the batch without its doubt, if the doubt was about this verb."""
-    if verb is None or batch.doubt is not verb:
+def _without_intent(batch: Batch, verb: Verb | None) -> Batch:
+    """Return the batch without its pending intent, if that is of this verb."""
+    if verb is None or batch.pending_intent is not verb:
         return batch
-    return replace(batch, doubt=None, doubt_since=None)
+    return replace(batch, pending_intent=None, intent_at=None)
 
 
-def _bare(slot: Slot | None) -> Slot | None:
-    """Return the slot without its URL, which has served."""
-    return replace(slot, url=None) if slot else None
+def _without_url(allocation: Allocation | None) -> Allocation | None:
+    """Return the allocation without its URL, which is not needed any more."""
+    return replace(allocation, url=None) if allocation else None

@@ -1,7 +1,4 @@
-"""The `record:` mapping of a job as plain values: what a source row becomes for the vendor.
-
-It does not know how expressions are evaluated (that is `data`) nor where they were written beyond a place to show.
-"""
+"""The `record:` mapping of a job as frozen values. `data` compiles and evaluates it."""
 
 from __future__ import annotations
 
@@ -10,7 +7,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where something stands in a file that a person wrote. Lines and columns count from 1; 0 is unknown."""
+    """Location in a YAML file. Lines and columns count from 1; 0 means unknown."""
 
     file: str = ""
     line: int = 0
@@ -23,9 +20,9 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class Literal:
-    """The same value for every row.
+    """Constant value.
 
-    `explicit` says that its text is meant as written (`== text`), or that it came from the environment.
+    `explicit`: the text is meant as written (`== text`) or came from the environment, and is not checked for mistakes.
     """
 
     value: str | int | float | bool
@@ -35,7 +32,7 @@ class Literal:
 
 @dataclass(frozen=True, slots=True)
 class Expression:
-    """A SQL expression over the source's columns, without its leading `=`."""
+    """SQL expression over the columns of the source, without its leading `=`."""
 
     sql: str
     place: Place = field(default=Place(), compare=False)
@@ -43,19 +40,19 @@ class Expression:
 
 @dataclass(frozen=True, slots=True)
 class Object:
-    """An object with named members, in the order written."""
+    """Object with named members, in the order of jobs.yaml."""
 
     members: tuple[tuple[str, Node], ...]
     place: Place = field(default=Place(), compare=False)
 
     def get(self, name: str) -> Node | None:
-        """Return the member of that name, or None."""
+        """Return the member of a name, or None."""
         return dict(self.members).get(name)
 
 
 @dataclass(frozen=True, slots=True)
 class Array:
-    """A list with a fixed number of items; an item that comes out empty is left out."""
+    """List with fixed items; an item that evaluates to empty is omitted."""
 
     items: tuple[Node, ...]
     place: Place = field(default=Place(), compare=False)
@@ -63,7 +60,7 @@ class Array:
 
 @dataclass(frozen=True, slots=True)
 class Each:
-    """As a list's only item: the list has one item for each source row that shares the key, in source order."""
+    """Only item of a list that has an item for each source row of the key, in source order."""
 
     item: Node
     place: Place = field(default=Place(), compare=False)

@@ -1,4 +1,4 @@
-"""How a vendor wants to be treated, as far as `decide` needs it. It does not know the vendor spec it comes from."""
+"""Limits, intervals and retry rules of a vendor, as used by `decide`."""
 
 from __future__ import annotations
 
@@ -8,48 +8,57 @@ from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lading.core.job import Connection
+    from batchsync.core.job import Connection
 
 
-class InDoubt(StrEnum):
-    """What to do when nobody knows whether an allocation arrived."""
+class OnUnknownOutcome(StrEnum):
+    """Action if the outcome of an allocation request is unknown."""
 
-    #: the vendor can be asked by our ticket
+    #: query the vendor by idempotency key
     ASK = "ask"
-    #: an empty slot harms nobody: go on with the next ticket
+    #: allocate again with the next idempotency key; an unused allocation does no harm
     TAKE_ANOTHER = "take_another"
-    #: neither: a person must look
+    #: park the batch for a person
     STOP = "stop"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """The vendor's habits in time and doubt. All durations are of the injected clock.
+    """Limits and intervals of a vendor. Durations are measured with the injected clock.
 
-    `ask_after` is how long a request that timed out may still be under way. `poll_first` grows by `poll_growth` to
-    `poll_most`. `deadline` bounds the time from upload to verdict. `in_flight_max` bounds the batches of one
-    connection between allocation and verdict. `failures_max` counts a call in doubt and each question about it that
-    brings no answer.
+    Attributes:
+        on_unknown_allocation: What to do if the outcome of an allocation request is unknown.
+        allocate_repeatable: Whether an allocation request may be repeated without an intent.
+        ask_after: How long a request may still be in flight after it timed out.
+        poll_first: Interval before the first poll.
+        poll_max: Longest interval between polls.
+        poll_growth: Factor by which the interval grows with each poll.
+        deadline: Time from upload to verdict, after which the batch is parked.
+        backoff_first: Wait after the first failure.
+        backoff_max: Longest wait after a failure.
+        failures_max: Failures in a row after which the batch is parked; unanswered status queries count.
+        attempts_max: Lost allocations after which the batch is parked.
+        in_flight_max: Batches of a connection between allocation and verdict.
     """
 
-    allocation_in_doubt: InDoubt = InDoubt.STOP
+    on_unknown_allocation: OnUnknownOutcome = OnUnknownOutcome.STOP
     allocate_repeatable: bool = False
     ask_after: timedelta = timedelta(seconds=30)
     poll_first: timedelta = timedelta(seconds=5)
-    poll_most: timedelta = timedelta(seconds=60)
+    poll_max: timedelta = timedelta(seconds=60)
     poll_growth: float = 1.5
     deadline: timedelta = timedelta(days=31)
     backoff_first: timedelta = timedelta(seconds=2)
-    backoff_most: timedelta = timedelta(minutes=5)
+    backoff_max: timedelta = timedelta(minutes=5)
     failures_max: int = 24
     attempts_max: int = 20
     in_flight_max: int = 1
 
 
-def wished(policy: Policy, connection: Connection) -> Policy:
-    """Return the vendor's policy with what the connection wishes instead."""
+def with_overrides(policy: Policy, connection: Connection) -> Policy:
+    """Return the policy with the overrides of the connection."""
     if connection.poll_every is not None:
-        policy = replace(policy, poll_first=connection.poll_every, poll_most=connection.poll_every)
+        policy = replace(policy, poll_first=connection.poll_every, poll_max=connection.poll_every)
     if connection.deadline is not None:
         policy = replace(policy, deadline=connection.deadline)
     if connection.in_flight is not None:

@@ -1,6 +1,6 @@
-"""What a vendor demands of a record, as plain values compiled from the vendor's record schema files.
+"""Record schemas of vendors as frozen values, compiled from their schema files.
 
-It does not know how a value is checked; `spec` holds mappings against it before a run, `data` holds rows against it.
+`spec` checks mappings against them before a run, `data` checks rows.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Kind(StrEnum):
-    """The JSON kind of a value."""
+    """JSON type of a value."""
 
     STRING = "string"
     INTEGER = "integer"
@@ -27,7 +27,7 @@ class Kind(StrEnum):
 
 
 class Format(StrEnum):
-    """Named shapes of a text."""
+    """Named string formats."""
 
     EMAIL = "email"
     UUID = "uuid"
@@ -48,7 +48,7 @@ class Format(StrEnum):
 
 
 class Severity(StrEnum):
-    """What a broken rule does to the row."""
+    """Effect of a violated rule on the row."""
 
     #: the row is invalid and is not sent
     REFUSE = "refuse"
@@ -58,25 +58,36 @@ class Severity(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Extra:
-    """What members an object may have beyond the named ones (extension attributes).
+    """Further members that an object may have beside the named ones (extension attributes).
 
-    `once` says that no such member may stand in two items of the list around the object.
+    `unique`: no such member may occur in two items of the list that contains the object.
     """
 
     pattern: str
-    most: int
+    max_count: int
     kind: Kind = Kind.SCALAR
-    once: bool = False
+    unique: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Rule:
-    """What one value must be. Lengths count characters for a string and items for an array.
+    """Constraints of a value.
 
-    `required_in` names the modes in which the value must be there ("*" is every mode); `enum_severity` says whether
-    the enumeration is closed. `past` demands a moment before now.
-    `fields` and `extra` are of an object, `items` and `distinct` of an array; `distinct` names members of which no two
-    items may say the same. `source` says which document states it.
+    Attributes:
+        kind: JSON type.
+        required_in: Modes in which the value is required; "*" means every mode.
+        enum: Allowed values; empty for no enumeration.
+        enum_severity: Effect of a value that is not in `enum`.
+        format: Named string format.
+        pattern: Regular expression for strings; empty for none.
+        min_length: Minimum number of characters of a string, or items of an array.
+        max_length: Maximum number of characters of a string, or items of an array.
+        past: Whether a datetime must be before now.
+        fields: Members of an object.
+        extra: Further members of an object.
+        items: Rule of the items of an array.
+        distinct: Members of the items of an array that must differ between any two items.
+        source: Document that states the constraints.
     """
 
     kind: Kind
@@ -95,13 +106,13 @@ class Rule:
     source: str = ""
 
     def field(self, name: str) -> Rule | None:
-        """Return the rule of a named member, or None."""
+        """Return the rule of a member, or None."""
         return dict(self.fields).get(name)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Condition:
-    """If `field` equals one of `equals`, then `required` must be there (only in `modes`; empty is every mode)."""
+    """Members that are required if `field` has one of the values `equals`, in `modes` (empty means every mode)."""
 
     field: str
     equals: tuple[str, ...]
@@ -111,12 +122,11 @@ class Condition:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordSchema:
-    """One kind of record of a vendor: its members, the modes it can be sent in, and what identifies it.
+    """A kind of record of a vendor: its members and the modes in which it can be sent.
 
-    `fields_in` limits the members of a mode (for instance `delete`); a mode that is not in it takes all of them.
-    `any_of` lists, per mode ("*" is every other mode), sets of members of which at least one set must be whole.
-    `differ` lists pairs of members that must not say the same.
-    `open` says that members not listed here are allowed with a warning rather than refused.
+    `fields_in` restricts the members of a mode (for instance `delete`); other modes take all members. `any_of` lists
+    per mode ("*" for all others) sets of members of which at least one must be complete. `differ` lists pairs of
+    members that must not be equal.
     """
 
     name: str
@@ -126,8 +136,7 @@ class RecordSchema:
     any_of: Mapping[str, tuple[frozenset[str], ...]]
     conditions: tuple[Condition, ...] = ()
     differ: tuple[tuple[str, str], ...] = ()
-    legacy: str = ""
 
     def alternatives(self, mode: str) -> tuple[frozenset[str], ...]:
-        """Return the sets of members of which one must be whole in this mode; empty when there is no such rule."""
+        """Return the sets of members of which one must be complete in a mode; empty if there is no such rule."""
         return self.any_of.get(mode, self.any_of.get("*", ()))

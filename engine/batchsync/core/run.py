@@ -1,7 +1,4 @@
-"""One execution of a job as the journal remembers it: what it planned, from where, and how far it has come.
-
-It does not know its batches; they name their run.
-"""
+"""Runs of a job as journaled: plan, progress and settlement."""
 
 from __future__ import annotations
 
@@ -9,96 +6,108 @@ from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
-from lading.core.accounting import Settlement, Tally, UnbalancedError, settle
-from lading.core.batch import Batch, Phase, RunId
+from batchsync.core.accounting import PlanCounts, Settlement, UnbalancedError, compute_settlement
+from batchsync.core.batch import Batch, Phase, RunId
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from lading.core.job import Job
+    from batchsync.core.job import Job
 
 
 class RunState(StrEnum):
-    """How far a run has come."""
+    """Progress of a run."""
 
-    #: some of its batches are sealed and journaled, and may be under way; the others are still being sealed
+    #: some of its batches are finalized and journaled, and may be in flight; others are still being prepared
     PREPARING = "preparing"
-    #: its batches are sealed and journaled; at least one is not at its end
+    #: all of its batches are finalized and journaled; at least one is open
     PREPARED = "prepared"
-    #: a guard holds it; it has no batches and nothing was sent
-    HELD = "held"
-    #: every batch came to its end and the books balance
+    #: a guard blocks its plan; it has no batches and nothing was sent
+    AWAITING_APPROVAL = "awaiting_approval"
+    #: no batch is open and the counts balance
     SETTLED = "settled"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Run:
-    """One execution of a job. `serial` counts the job's runs from 1; `identity` names the target's account.
+    """An execution of a job. Times are timezone-aware, in UTC.
 
-    `plan` is the fingerprint of the comparison, which an approval names. `high_water` is the greatest `since` value
-    that the run saw, when the job sends by it. `reason` says which guard holds a held run, or that preparing was cut
-    short. `removal_hash` is that of the job; empty in runs of older releases.
+    Attributes:
+        id: Job name and serial number.
+        job: Name of the job.
+        serial: Number of the run within the job, from 1.
+        spec_hash: Hash of the job's spec.
+        account_id: Id of the account and target.
+        state: Progress.
+        created_at: When the plan was made.
+        counts: Counts of the plan.
+        plan: Fingerprint of the comparison; an approval refers to it.
+        reason: The guards that the plan exceeds, or why preparation was aborted; else empty.
+        watermark: Greatest value of the `since` column in the source, if the job sends by it.
+        warnings: Number of rows per warning.
+        settled_at: When the run was settled.
+        removal_hash: Hash of the job's removal settings; empty in runs of older releases.
     """
 
     id: RunId
     job: str
     serial: int
     spec_hash: str
-    identity: str
+    account_id: str
     state: RunState
     created_at: datetime
-    tally: Tally
+    counts: PlanCounts
     plan: str
     reason: str = ""
-    high_water: str | None = None
+    watermark: str | None = None
     warnings: Mapping[str, int] = field(default_factory=dict)
     settled_at: datetime | None = None
     removal_hash: str = ""
 
 
 def edited_since(job: Job, last: Run | None) -> str:
-    """Return the id of a job's last run if it was edited since which keys are removed, and how; empty if it was not.
+    """Return the id of the last run if the job's removal settings were edited since, else an empty string.
 
-    Of a run of an older release only the hash of its whole spec is known, which has no paths.
+    For a run of an older release the hash of the whole spec is compared, which does not include paths.
     """
     if last is None:
         return ""
-    same = last.removal_hash == job.removal_hash if last.removal_hash else last.spec_hash == job.spec_hash
-    return "" if same else last.id
+    unedited = last.removal_hash == job.removal_hash if last.removal_hash else last.spec_hash == job.spec_hash
+    return "" if unedited else last.id
 
 
 def settlement_of(run: Run, batches: Iterable[Batch]) -> Settlement:
-    """Return the equation of a run as it stands with these batches.
+    """Return the equation of a run with its batches.
 
     Raises:
-        UnbalancedError: when a row would be lost or counted twice.
+        UnbalancedError: If a row would be lost or counted twice.
     """
-    return settle(run.job, run.id, run.tally, batches, preparing=run.state is RunState.PREPARING)
+    return compute_settlement(run.job, run.id, run.counts, batches, preparing=run.state is RunState.PREPARING)
 
 
-def with_sealed(run: Run, records: int) -> Run:
-    """Return the run now that so many records are sealed in all: it is prepared with the last of them, not before.
+def with_finalized(run: Run, records: int) -> Run:
+    """Return the run after `records` records in total were finalized; it is PREPARED when these are all.
 
     Raises:
-        UnbalancedError: when they are more than the plan counts.
+        UnbalancedError: If there are more than the plan counts.
     """
-    rest = run.tally.to_send - records
+    rest = run.counts.to_send - records
     if rest < 0:
-        message = f"run {run.id} plans to send {run.tally.to_send} records, but its batches hold {records}"
+        message = f"run {run.id} plans to send {run.counts.to_send} records, but its batches hold {records}"
         raise UnbalancedError(message)
     return replace(run, state=RunState.PREPARING if rest else RunState.PREPARED)
 
 
-def cut_short(run: Run, batches: Sequence[Batch], at: datetime) -> Run:
-    """Return a run whose preparing ended before its end: what was sealed goes on, the rest is held for the next run."""
-    sealed = sum(one.file.rows for one in batches)
-    planned = run.tally.to_send
-    over = all(one.phase is Phase.DELIVERED for one in batches)
+def abort_preparation(run: Run, batches: Sequence[Batch], at: datetime) -> Run:
+    """Return a run whose preparation was aborted: finalized batches remain, the other records wait for the next run."""
+    staged = sum(batch.file.rows for batch in batches)
+    planned = run.counts.to_send
+    settled = all(batch.phase is Phase.DELIVERED for batch in batches)
     return replace(
         run,
-        state=RunState.SETTLED if over else RunState.PREPARED,
-        settled_at=at if over else None,
-        tally=run.tally.cut_to(sealed),
-        reason=f"preparing was cut short after {sealed:,} of {planned:,} records; the next run sends the rest",
+        state=RunState.SETTLED if settled else RunState.PREPARED,
+        settled_at=at if settled else None,
+        counts=run.counts.with_staged(staged),
+        reason=f"preparation was aborted after {staged:,} of {planned:,} records; the next run sends the rest",
     )

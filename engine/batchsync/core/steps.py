@@ -1,14 +1,11 @@
-"""What can be asked of the world next, in the imperative. A step is a value: `perform` does it, `report` prints it.
-
-Steps know nothing of how they are done.
-"""
+"""Steps: the possible next actions for a batch, as values that `perform` executes and `report` prints."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lading.core.batch import Verb
+from batchsync.core.batch import Verb
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -16,22 +13,22 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Allocate:
-    """Ask the vendor for a place to put the file."""
+    """Request an upload allocation."""
 
 
 @dataclass(frozen=True, slots=True)
-class FindSlot:
-    """Ask whether an earlier allocation arrived."""
+class FindAllocation:
+    """Query whether an earlier allocation request was applied."""
 
 
 @dataclass(frozen=True, slots=True)
-class RenewSlot:
-    """Ask for the URL of a slot that we know and whose URL went with an earlier process, unless the file is there."""
+class RenewAllocation:
+    """Request the URL of a known allocation again, lost with an earlier process, unless the file is already there."""
 
 
 @dataclass(frozen=True, slots=True)
-class DropSlot:
-    """Leave a slot that its vendor says is empty, and go on with the next ticket. `verb` is the doubt that it ends."""
+class DropAllocation:
+    """Abandon an allocation that the vendor reports as empty. `verb` is the pending intent that this ends, if any."""
 
     reason: str
     verb: Verb | None = None
@@ -39,56 +36,69 @@ class DropSlot:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """Put the whole file into the slot. This is the point of commitment."""
+    """Upload the file. From here on the vendor may apply it."""
 
 
 @dataclass(frozen=True, slots=True)
 class FindFile:
-    """Ask whether an earlier upload arrived."""
+    """Query whether an earlier upload was applied."""
 
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """Ask the vendor how far it is."""
+    """Query the vendor's status of the batch."""
 
 
 @dataclass(frozen=True, slots=True)
 class Collect:
-    """Fetch results and row errors, and account for every row."""
+    """Fetch results and row errors, and count every row."""
 
 
 @dataclass(frozen=True, slots=True)
 class Deliver:
-    """Bring the answers to the sinks and move the baseline."""
+    """Write results to the sinks and advance the baseline."""
 
 
 @dataclass(frozen=True, slots=True)
-class GiveUp:
-    """Stop and wait for a person."""
+class Park:
+    """Stop until a person acts."""
 
     reason: str
 
 
 @dataclass(frozen=True, slots=True)
 class Wait:
-    """Look again at `until`."""
+    """Do nothing before `until`."""
 
     until: datetime
 
 
 @dataclass(frozen=True, slots=True)
-class Rest:
-    """Nothing is to be done about this batch."""
+class NoOp:
+    """Do nothing: the batch is delivered or parked."""
 
 
-Step = Allocate | FindSlot | RenewSlot | DropSlot | Upload | FindFile | Poll | Collect | Deliver | GiveUp | Wait | Rest
+Step = (
+    Allocate
+    | FindAllocation
+    | RenewAllocation
+    | DropAllocation
+    | Upload
+    | FindFile
+    | Poll
+    | Collect
+    | Deliver
+    | Park
+    | Wait
+    | NoOp
+)
 
-#: The verb that a step puts to the world; steps that ask nothing of it are not here. To drop a slot takes its status.
+#: The vendor call of each step that has one. Dropping an allocation reads its status first.
 VERB_OF: dict[type[Step], Verb] = {
     Allocate: Verb.ALLOCATE,
-    FindSlot: Verb.FIND_SLOT,
-    RenewSlot: Verb.FIND_SLOT,
-    DropSlot: Verb.FIND_FILE,
+    FindAllocation: Verb.FIND_ALLOCATION,
+    RenewAllocation: Verb.FIND_ALLOCATION,
+    DropAllocation: Verb.FIND_FILE,
     Upload: Verb.UPLOAD,
     FindFile: Verb.FIND_FILE,
     Poll: Verb.POLL,

@@ -1,51 +1,56 @@
-"""Whether a job that others depend on has come to its end, as its newest run and its open batches tell.
-
-It does not know who depends on the job, nor whether anybody waits.
-"""
+"""Check whether a job has settled, for the jobs that depend on it."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lading.core.batch import Batch, Phase
-from lading.core.run import Run, RunState
+from batchsync.core.batch import Batch, Phase
+from batchsync.core.run import Run, RunState
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Obstacle:
-    """Why a job is not at its end, with the command that helps. `passes` says that it may end without a person."""
+class Blocker:
+    """Reason why a job has not settled, with the next command. `temporary`: it may settle without a person."""
 
     reason: str
-    passes: bool = False
+    temporary: bool = False
 
 
-def obstacle(job: str, newest: Run | None, open_batches: Sequence[Batch], *, approved: bool = False) -> Obstacle | None:
-    """Return what keeps the jobs that depend on this one waiting; None when it has settled.
+def dependency_blocker(
+    job: str, newest: Run | None, open_batches: Sequence[Batch], *, approved: bool = False
+) -> Blocker | None:
+    """Return the reason why jobs that depend on this job must wait.
 
-    `newest` is its newest run, `approved` whether a person approved its plan; `open_batches` are those of all its runs.
-    A settled run will do, whatever became of its rows: a rejected one is no reason to keep everything else waiting.
+    Rejected rows are no reason to wait: a settled run suffices.
+
+    Args:
+        job: Name of the job that others depend on.
+        newest: Its newest run.
+        open_batches: The open batches of all its runs.
+        approved: Whether the plan of the newest run was approved.
+
+    Returns:
+        The reason, or None if the job has settled.
     """
-    that = f'it depends on "{job}"'
+    waiting = f'waiting for "{job}"'
     if newest is None:
-        return Obstacle(reason=f"{that}, which never ran: `lading sync {job}` first")
-    if any(one.phase is Phase.STUCK for one in open_batches):
-        return Obstacle(reason=f"{that}, of which a batch waits for a person: `lading status {job}`")
-    if newest.state is RunState.HELD:
-        return Obstacle(reason=f"{that}, {_held(job, approved=approved)}")
+        return Blocker(reason=f"{waiting}, which has never run: run `batchsync sync {job}` first")
+    if any(batch.phase is Phase.NEEDS_ATTENTION for batch in open_batches):
+        return Blocker(reason=f"{waiting}, which has a batch that needs attention: see `batchsync status {job}`")
+    if newest.state is RunState.AWAITING_APPROVAL:
+        return Blocker(reason=f"{waiting}, {_approval_state(job, approved=approved)}")
     if open_batches or newest.state is not RunState.SETTLED:
-        return Obstacle(
-            reason=f"{that}, which has not settled: `lading resume {job}` follows it to its end", passes=True
-        )
-    if newest.tally.unsealed:
-        return Obstacle(reason=f"{that}, of which a part was not sent yet: `lading sync {job}` sends it")
+        return Blocker(reason=f"{waiting}, which has not settled: run `batchsync resume {job}`", temporary=True)
+    if newest.counts.unstaged:
+        return Blocker(reason=f"{waiting}, whose records are not all sent: run `batchsync sync {job}`")
     return None
 
 
-def _held(job: str, *, approved: bool) -> str:
+def _approval_state(job: str, *, approved: bool) -> str:
     if approved:
-        return f"whose plan was approved and not sent yet: `lading sync {job}` sends it"
-    return f"which a guard holds: `lading approve {job}` when its plan is right, then `lading sync {job}`"
+        return f"whose approved plan is not sent yet: run `batchsync sync {job}`"
+    return f"whose plan awaits approval: run `batchsync approve {job}` if it is right, then `batchsync sync {job}`"

@@ -1,7 +1,4 @@
-"""A vendor spec as the engine sees it: plain values, compiled from `vendor.yaml` by `spec.vendor_spec`.
-
-It knows no vendor by name, and not how a request is sent.
-"""
+"""Vendor specs as frozen values, compiled from `vendor.yaml` by `spec.vendor_spec`."""
 
 from __future__ import annotations
 
@@ -14,20 +11,20 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lading.core.batch import Verdict
-    from lading.core.policy import Policy
-    from lading.core.record_schema import RecordSchema
+    from batchsync.core.batch import Verdict
+    from batchsync.core.policy import Policy
+    from batchsync.core.record_schema import RecordSchema
 
 
 class FileFormat(StrEnum):
-    """How records stand in a batch file."""
+    """Format of a batch file."""
 
     JSONL = "jsonl"
     CSV = "csv"
 
 
-class Silence(StrEnum):
-    """What it means when the row log does not speak of a row that was sent."""
+class DefaultOutcome(StrEnum):
+    """Outcome of a sent row that the row log does not list."""
 
     ACCEPTED = "accepted"
     UNKNOWN = "unknown"
@@ -35,9 +32,9 @@ class Silence(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FileRules:
-    """How a batch file must look. `bytes_max` counts bytes on disk (compressed, if `gzip`); None is no limit.
+    """Requirements for batch files. `bytes_max` limits the bytes on disk (compressed, if `gzip`); None: no limit.
 
-    `envelope` wraps each JSON record: members `ref`, `schema`, `mode`, `value` in this order, where the vendor has it.
+    `envelope`: each JSON record is wrapped in an object with members `ref`, `schema`, `mode`, `value`, in this order.
     """
 
     format: FileFormat
@@ -49,24 +46,25 @@ class FileRules:
 
 
 class LogFormat(StrEnum):
-    """How a row log is written."""
+    """Format of a row log."""
 
-    #: one JSON object a line, gzip or plain (sniffed by its first two bytes)
+    #: one JSON object per line, gzip or plain (detected by the first two bytes)
     JSONL = "jsonl"
-    #: one JSON document with a list in it
+    #: a JSON document that contains a list
     JSON = "json"
     CSV = "csv"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorLayout:
-    """Where the failed rows stand in the vendor's error file.
+    """Layout of the vendor's error file.
 
-    JSONL: `ref`, `code`, `message` are member names. JSON: `items` is the member holding the list; each item has
+    JSONL: `ref`, `code`, `message` are member names. JSON: `items` is the member that contains the list; each item has
     `inputs` (an object: input column -> text) and `errors`, a list of objects with members `code` and `message`.
-    CSV: the input columns, then columns `code` and `message`. `ignored_codes` are prefixes of codes that are no
-    errors; `retry_codes` are codes whose rows may be sent again unchanged; `gone_codes` say of a removal that there is
-    nothing to remove, which is what was wanted.
+    CSV: the input columns, then columns `code` and `message`.
+
+    `ignored_codes` are prefixes of codes that are no errors; `retry_codes` are codes of rows that may be sent again
+    unchanged; `already_absent_codes` state that there was nothing to remove, which counts as accepted.
     """
 
     format: LogFormat
@@ -78,84 +76,85 @@ class ErrorLayout:
     errors: str = ""
     ignored_codes: tuple[str, ...] = ()
     retry_codes: tuple[str, ...] = ()
-    gone_codes: tuple[str, ...] = ()
+    already_absent_codes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowLogRules:
-    """How the vendor says what became of each row.
+    """Reporting of row outcomes by the vendor.
 
-    `joined_by` is "ref" (our reference in each record) or "inputs" (the input columns come back).
-    `results` says that accepted rows come back in a CSV file of answers.
+    `joined_by` is "ref" (our reference in each record) or "inputs" (the input columns are returned). `results`:
+    accepted rows are returned in a CSV file.
     """
 
     joined_by: str
-    silence: Silence
+    default_outcome: DefaultOutcome
     errors: ErrorLayout
     results: bool = False
 
 
-#: `{ticket}`, `{slot.id}`, ...; a `?` behind the name: it may be absent (a JSON member is then left out).
-PLACEHOLDER = re.compile(r"\{([a-z]+(?:\.[A-Za-z_][A-Za-z0-9_]*)?)(\?)?\}")
+#: `{idempotency_key}`, `{allocation.id}`, ...; a trailing `?` makes it optional (a JSON member is left out).
+PLACEHOLDER = re.compile(r"\{([a-z_]+(?:\.[A-Za-z_][A-Za-z0-9_]*)?)(\?)?\}")
 
 
-class Door(StrEnum):
-    """Which of the two doors a request leaves by."""
+class Endpoint(StrEnum):
+    """Destination of a request."""
 
-    #: the vendor's API, with our authentication
+    #: the vendor's API, with authentication
     API = "api"
-    #: the storage behind signed URLs, without it
+    #: storage at signed URLs, without authentication
     STORAGE = "storage"
 
 
-class Means(StrEnum):
-    """What an answer to one request says about that request."""
+class ResponseClass(StrEnum):
+    """Classification of a response: what it proves about its request."""
 
-    #: done; the answer can be read
+    #: applied; the response can be parsed
     OK = "ok"
-    #: the vendor has no such thing, and says so as an answer
+    #: the vendor states that the object does not exist
     ABSENT = "absent"
-    #: the signed URL can no longer be used
+    #: the signed URL has expired
     EXPIRED = "expired"
-    #: surely not done; again later
-    DID_NOT_HAPPEN = "did_not_happen"
-    #: it may have been done
-    UNCLEAR = "unclear"
+    #: surely not applied; retry later
+    NOT_APPLIED = "not_applied"
+    #: it may have been applied
+    OUTCOME_UNKNOWN = "outcome_unknown"
     #: refused for good
     PERMANENT = "permanent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
-    """One line of the table by which an answer is judged: a status and, where given, a text that the body must hold."""
+class ResponseRule:
+    """Rule that classifies a response by its status and, if given, a text that the body contains."""
 
     status: int
-    means: Means
-    says: str = ""
+    means: ResponseClass
+    body_contains: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Call:
-    """One request as a template, and how to read its answer.
+    """Template of a request, and rules to read its response.
 
-    `url` is a path on the API or a placeholder that holds an absolute URL. `sends_file`: the sealed file is the body.
-    `intent`: journaled before it is sent. `cases`, and the pointers of `read`, are tried in order; then HTTP's habits.
+    `url` is a path on the API, or a placeholder for an absolute URL. `sends_file`: the batch file is the body.
+    `intent`: journaled before the request is sent. `responses`, and the JSON pointers of `read`, are tried in order; a
+    response that no rule matches is classified by its HTTP status.
     """
 
     method: str
     url: str
-    door: Door = Door.API
+    endpoint: Endpoint = Endpoint.API
     headers: Mapping[str, str] = field(default_factory=dict)
     json: Mapping[str, object] | None = None
     form: Mapping[str, str] | None = None
     sends_file: bool = False
     intent: bool = False
-    cases: tuple[Case, ...] = ()
+    responses: tuple[ResponseRule, ...] = ()
     read: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
 
 class AuthKind(StrEnum):
-    """How a connection proves who it is."""
+    """Kind of authentication."""
 
     BASIC = "basic"
     OAUTH2 = "oauth2_client_credentials"
@@ -164,9 +163,10 @@ class AuthKind(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AuthRules:
-    """`headers` are templates over `{credentials.x}` and `{token}`; `user` and `password` name credentials (basic).
+    """Authentication of API requests.
 
-    `token` is asked once and kept until `renew_before` its end; `lifetime` is taken when the answer names none.
+    `headers` are templates over `{credentials.x}` and `{token}`; `user` and `password` name credentials (basic). The
+    token is requested with `token` and renewed `renew_before` its expiry; `lifetime` applies if the response has none.
     """
 
     kind: AuthKind
@@ -180,7 +180,7 @@ class AuthRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Choice:
-    """How a word in `target` becomes an id: looked up in the list that `call` brings, by id or by name."""
+    """Lookup of the id for a key of `target`, by id or by name in the list that `call` returns."""
 
     call: Call
     target: str
@@ -191,9 +191,9 @@ class Choice:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DescribeRules:
-    """What to ask before anything is prepared: `check` proves the credentials, `template` may bring the input columns.
+    """Calls before preparation: `check` verifies the credentials, `template` may return the input columns.
 
-    `params` are templates over `{target.x}` for what allocation needs later.
+    `params` are templates over `{target.x}` for the parameters of the allocation.
     """
 
     check: Call | None = None
@@ -204,7 +204,7 @@ class DescribeRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Download:
-    """A document that is kept on our disk as `save_as`: brought by `call`, after `locate` said where it is now."""
+    """Document that is downloaded with `call` (at the URL that `locate` returns, if given) and saved as `save_as`."""
 
     save_as: str
     call: Call
@@ -213,20 +213,20 @@ class Download:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ErrorsRules:
-    """When to ask for refused rows, and by which ways, tried in order while one is refused.
+    """Downloads of rejected rows: `downloads` are tried in order until one is not refused.
 
-    `verdicts` name the verdicts after which rows may have been refused. `counters` are pointers into the answer of the
-    poll: when every one of them is there and zero, there is nothing to ask for.
+    They are fetched after `verdicts`, unless all `counters` (JSON pointers into the response of the poll) exist and are
+    zero.
     """
 
-    ways: tuple[Download, ...]
+    downloads: tuple[Download, ...]
     verdicts: frozenset[Verdict]
     counters: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """How long we wait and how much we take. Sizes in bytes; `file_max` as it comes, `expanded_max` after gunzip."""
+    """Timeouts, and maximum response sizes in bytes: `file_max` as received, `expanded_max` after gunzip."""
 
     connect: timedelta = timedelta(seconds=10)
     read: timedelta = timedelta(seconds=60)
@@ -238,12 +238,12 @@ class Limits:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Dialect:
-    """How a vendor speaks HTTP, verb by verb. A verb that the vendor does not offer is None.
+    """HTTP calls of a vendor. A call that the vendor does not offer is None.
 
-    `words` maps a status word in lower case to `running`, `empty` or a verdict; any other word is running.
-    `lost_after` counts answers "no such batch" in a row that a poll tolerates before the batch is lost.
-    `results_again` is when to ask again for results that are not ready; `results_counter` points, in the answer of the
-    poll, to how many rows have results: when that is zero, there are none to wait for.
+    `vendor_statuses` maps a vendor status in lower case to `running`, `empty` or a verdict; other statuses are running.
+    A batch is lost after `lost_after` polls in a row with the response "no such batch". `results_retry_after` is the
+    wait for results that are not ready. `results_counter` is a JSON pointer, in the response of the poll, to the number
+    of rows with results: at zero, none are fetched.
     """
 
     auth: AuthRules
@@ -251,23 +251,25 @@ class Dialect:
     allocate: Call
     upload: Call
     poll: Call
-    words: Mapping[str, str]
+    vendor_statuses: Mapping[str, str]
     find: Call | None = None
     cancel: Call | None = None
     results: Download | None = None
     errors: ErrorsRules | None = None
     lost_after: int = 2
-    results_again: timedelta = timedelta(minutes=1)
+    results_retry_after: timedelta = timedelta(minutes=1)
     results_counter: str | None = None
     limits: Limits = field(default_factory=Limits)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class VendorRules:
-    """Everything about a vendor that is data. `modes` maps each mode of jobs.yaml to the vendor's mode word.
+    """A compiled vendor spec.
 
-    `target_keys` are the members that `target:` of a job must or may have beside `connection`: name -> required; those
-    of `target_beside` do not tell targets apart. `credentials` are what a connection must give, `dialect` how to ask.
+    `api_hosts` and `storage_hosts` (of signed URLs) are the allowed hosts. A connection must set `credentials`, of
+    which `account_credential` identifies the account. `target_keys` maps the keys of `target:` beside `connection` to
+    whether they are required; `non_identity_keys` do not distinguish targets. `schemas` are the record schemas by name.
+    `dialect` is None for vendors in Python packages.
     """
 
     name: str
@@ -278,23 +280,21 @@ class VendorRules:
     credentials: tuple[str, ...]
     account_credential: str
     target_keys: Mapping[str, bool]
-    lookup: bool
     modes: tuple[str, ...]
     removal_modes: tuple[str, ...]
     file: FileRules
     policy: Policy
     row_log: RowLogRules
-    words: Mapping[str, Verdict]
     schemas: Mapping[str, RecordSchema]
     dialect: Dialect | None = field(repr=False, default=None)
     default_schema: str | None = None
-    target_beside: tuple[str, ...] = ()
+    non_identity_keys: tuple[str, ...] = ()
 
     def schema_for(self, target: Mapping[str, str]) -> RecordSchema | None:
-        """Return the record schema that a job's `target` names, else the vendor's default. None if there is none."""
+        """Return the record schema that a job's `target` names, else the vendor's default, else None."""
         name = target.get("schema") or self.default_schema
         return self.schemas.get(name) if name else None
 
-    def told_apart_by(self, target: Mapping[str, str]) -> dict[str, str]:
-        """Return what of a job's `target` makes it that target."""
-        return {name: text for name, text in target.items() if name not in self.target_beside}
+    def identity_fields(self, target: Mapping[str, str]) -> dict[str, str]:
+        """Return the entries of a job's `target` that identify it."""
+        return {name: value for name, value in target.items() if name not in self.non_identity_keys}

@@ -1,7 +1,7 @@
-"""The columnar path: everything that touches rows. It knows no vendor by name and no network."""
+"""Columnar data path: reading, mapping, comparing, encoding, joining outcomes. No network, no database."""
 
 from __future__ import annotations
 
-from lading.data.path import Columnar
+from batchsync.data.engine import PolarsEngine
 
-__all__ = ["Columnar"]
+__all__ = ["PolarsEngine"]

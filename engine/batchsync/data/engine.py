@@ -1,7 +1,4 @@
-"""The columnar data path as the engine sees it: the port `DataPath` of `lading.ports`.
-
-It decides nothing itself; each promise lives in the module that is called.
-"""
+"""Data engine on polars, implementation of the port `DataEngine`. Methods delegate to the modules of their subject."""
 
 from __future__ import annotations
 
@@ -11,71 +8,102 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from lading.data import check as checking
-from lading.data.baseline import advance, resolve
-from lading.data.compare import compare
-from lading.data.excerpt import excerpt
-from lading.data.guarding import guarded, untouched, whole_parquet
-from lading.data.joins import joined_schema
-from lading.data.lookup import lookup
-from lading.data.read import open_source
-from lading.data.settle import settle
-from lading.data.stage import Around, stage_each
-from lading.data.workers import Workers
-from lading.ports import Reject
+from batchsync.data.baseline.apply import apply_verdicts, resolve
+from batchsync.data.baseline.point_lookup import lookup
+from batchsync.data.batchfile.prepare import StageContext, iter_batch_files
+from batchsync.data.compare.compare import compare
+from batchsync.data.compare.preview import preview
+from batchsync.data.frame.integrity import translate_disk_errors, verify_digest, verify_parquet
+from batchsync.data.outcome.join_outcomes import join_outcomes
+from batchsync.data.record import check as checking
+from batchsync.data.row.joins import joined_schema
+from batchsync.data.row.reader import open_source
+from batchsync.ports import Reject
+from batchsync.util.executor import TaskPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Executor
 
-    from lading.core.batch import Batch, BatchFile
-    from lading.core.job import Job
-    from lading.core.vendor_rules import VendorRules
-    from lading.errors import Problem
-    from lading.ports import Baseline, CompareContext, Comparison, Downloads, Excerpt, KnownKey, RowVerdicts, Watcher
+    from batchsync.core.batch import Batch, BatchFile
+    from batchsync.core.job import Job
+    from batchsync.core.vendor_rules import VendorRules
+    from batchsync.errors import Problem
+    from batchsync.ports import (
+        Baseline,
+        CompareContext,
+        Comparison,
+        Downloads,
+        KnownKey,
+        Observer,
+        PlanPreview,
+        RowVerdicts,
+    )
 
-#: Rejects that are given out at a time.
+#: Rejects yielded at a time.
 CHUNK = 10_000
 
 
-class Columnar:
-    """`DataPath` in polars. It holds no state but who does its tasks and who is shown the progress of `stage`."""
+class PolarsEngine:
+    """`DataEngine` on polars. Its only state is the task pool and the observer of `stage`."""
 
     def __init__(
-        self, watcher: Watcher | None = None, *, executor: Executor | None = None, threads: int | None = None
+        self, observer: Observer | None = None, *, executor: Executor | None = None, threads: int | None = None
     ) -> None:
-        """Take who is shown how far preparing is (comparing has its own in the context), and who does the tasks.
+        """Create an engine.
 
-        Without an executor, tasks are done by `threads` threads (None: one for each core). With one, whatever has the
-        shape of `concurrent.futures.Executor`, it is given that many of them at a time, as module-level functions
-        with one picklable argument; the files are the same. Processes must be spawned, not forked.
+        Args:
+            observer: Receives the progress of `stage`; `compare` takes its observer from the context.
+            executor: Runs the tasks: anything with the shape of `concurrent.futures.Executor`. Tasks are module-level
+                functions with one picklable argument; output is byte-identical. Processes must be spawned, not forked.
+            threads: Number of tasks in flight at a time, and of threads without an executor; None is one per core.
         """
-        self._around = Around(workers=Workers(threads=threads, executor=executor), watcher=watcher)
+        self._stage_context = StageContext(workers=TaskPool(threads=threads, executor=executor), observer=observer)
 
     @property
     def threads(self) -> int | None:
-        """How many tasks are done at a time; None is one for each core."""
-        return self._around.workers.threads
+        """Number of tasks in flight at a time; None is one per core."""
+        return self._stage_context.workers.threads
 
     def columns(self, job: Job) -> tuple[str, ...]:
-        """Return the columns of the job's source, joins included, reading as little as possible."""
+        """Return the column names of the job's source, joins included, reading as little as possible."""
         return tuple(joined_schema(job.source, open_source(job.source).schema))
 
     def check(self, job: Job, rules: VendorRules) -> tuple[Problem, ...]:
-        """Return everything in a job that does not fit its source."""
+        """Return every problem of a job against its source."""
         return checking.check(job, rules)
 
     def compare(self, job: Job, rules: VendorRules, baseline: Baseline, context: CompareContext) -> Comparison:
-        """Read, map, validate, fingerprint, and subtract what has not changed or is in flight."""
-        whole_parquet([*baseline.paths, *context.in_flight])
-        untouched([*baseline.paths, *context.in_flight])
-        with guarded(f"comparing {job.name}"):
-            return compare(job, rules, baseline, context, self._around.workers)
+        """Read, map, validate and fingerprint the source, and subtract rows that are unchanged or in flight.
+
+        Args:
+            job: The job.
+            rules: Rules of the job's vendor.
+            baseline: What the target is known to hold.
+            context: Folder, time, rows in flight and options of the comparison.
+
+        Returns:
+            The comparison, staged in the folder of the context.
+        """
+        verify_parquet([*baseline.paths, *context.in_flight])
+        verify_digest([*baseline.paths, *context.in_flight])
+        with translate_disk_errors(f"comparing {job.name}"):
+            return compare(job, rules, baseline, context, self._stage_context.workers)
 
     def stage(self, job: Job, rules: VendorRules, comparison: Comparison, into: Path) -> tuple[BatchFile, ...]:
-        """Encode, split and compress what the comparison found into sealed, fsynced files with evidence beside them."""
-        with guarded(f"preparing {job.name}"):
-            return tuple(stage_each(job, rules, comparison, into, self._around))
+        """Write the changes of a comparison as finalized, fsynced batch files, each with its row manifest.
+
+        Args:
+            job: The job of the comparison.
+            rules: Rules of the job's vendor.
+            comparison: The comparison.
+            into: Folder of the files; created if absent.
+
+        Returns:
+            The batch files, in source order, removals last.
+        """
+        with translate_disk_errors(f"preparing {job.name}"):
+            return tuple(iter_batch_files(job, rules, comparison, into, self._stage_context))
 
     def stage_each(
         self,
@@ -85,81 +113,129 @@ class Columnar:
         into: Path,
         stopped: Callable[[], bool] = lambda: False,
     ) -> Iterator[BatchFile]:
-        """Yield the same files as `stage` one by one, each sealed and fsynced with its evidence before it is yielded.
+        """Yield the files of `stage`, each finalized and fsynced with its row manifest before it is yielded.
 
-        For one consumer; closing the iterator, or saying that it is `stopped`, drops what is begun. An error comes
-        where the next file would.
+        For a single consumer. Closing the iterator drops files that are not finalized. An error is raised at the
+        position of the next file.
+
+        Args:
+            job: The job of the comparison.
+            rules: Rules of the job's vendor.
+            comparison: The comparison.
+            into: Folder of the files; created if absent.
+            stopped: Called once per frame; the iterator ends when it returns true.
+
+        Yields:
+            The batch files.
         """
-        with guarded(f"preparing {job.name}"):
-            yield from stage_each(job, rules, comparison, into, replace(self._around, stopped=stopped))
+        with translate_disk_errors(f"preparing {job.name}"):
+            yield from iter_batch_files(job, rules, comparison, into, replace(self._stage_context, stopped=stopped))
 
-    def excerpt(self, comparison: Comparison, limit: int) -> Excerpt:
-        """Return the first keys of each kind, at most `limit` of each, and the invalid rows by reason."""
-        with guarded("reading the plan"):
-            return excerpt(comparison, limit)
+    def preview(self, comparison: Comparison, limit: int) -> PlanPreview:
+        """Return the first keys of each kind of change, at most `limit` of each, and the invalid rows by reason."""
+        with translate_disk_errors("reading the plan"):
+            return preview(comparison, limit)
 
     def invalid(self, comparison: Comparison) -> Iterator[Sequence[Reject]]:
-        """Yield the invalid rows of a comparison, in the order of the source."""
-        if not comparison.tally.invalid:
+        """Yield the invalid rows of a comparison in chunks, in source order."""
+        if not comparison.counts.invalid:
             return
         rows = pl.scan_parquet(comparison.folder / "invalid.parquet", glob=False)
         for chunk in rows.collect_batches(chunk_size=CHUNK, maintain_order=True):
             yield tuple(
                 Reject(
                     kind="invalid",
-                    key=one["key"],
-                    reason=one["reason"],
-                    code=one["code"],
-                    field=one["field"],
-                    row=one["row"],
+                    key=row["key"],
+                    reason=row["reason"],
+                    code=row["code"],
+                    field=row["field"],
+                    row=row["row"],
                 )
-                for one in chunk.iter_rows(named=True)
+                for row in chunk.iter_rows(named=True)
             )
 
-    def settle(self, batch: Batch, rules: VendorRules | None, downloads: Downloads, into: Path) -> RowVerdicts:
-        """Join the vendor's row log to the evidence: each sent row is accepted, rejected or unknown."""
-        with guarded(f"settling {batch.id}"):
-            return settle(batch, rules, downloads, into)
+    def join_outcomes(self, batch: Batch, rules: VendorRules | None, downloads: Downloads, into: Path) -> RowVerdicts:
+        """Join the vendor's row log to the row manifest: each sent row is accepted, rejected or unknown.
 
-    def check_evidence(self, file: BatchFile) -> None:
-        """Raise StateError unless the evidence of a batch file is on our disk as it was sealed."""
-        evidence = [Path(file.evidence)]
-        untouched(evidence)
-        whole_parquet(evidence)
+        Args:
+            batch: A FINISHED batch.
+            rules: Rules of the vendor; not required if the verdict covers all rows.
+            downloads: The vendor's results and row log.
+            into: Folder of the files of the verdicts.
+
+        Returns:
+            The verdicts, written to `into`.
+        """
+        with translate_disk_errors(f"settling {batch.id}"):
+            return join_outcomes(batch, rules, downloads, into)
+
+    def verify_row_manifest(self, file: BatchFile) -> None:
+        """Check that the row manifest of a batch file is on disk, unchanged since it was finalized."""
+        manifest = [Path(file.row_manifest)]
+        verify_digest(manifest)
+        verify_parquet(manifest)
 
     def rejects(self, verdicts: RowVerdicts) -> Iterator[Sequence[Reject]]:
-        """Yield the rejected and unknown rows of a settled batch, in the order of the file."""
-        if verdicts.books.accepted == verdicts.books.total:
+        """Yield the rejected and unknown rows of a collected batch in chunks, in the order of the file."""
+        if verdicts.counts.accepted == verdicts.counts.total:
             return
         rows = pl.scan_parquet(verdicts.path, glob=False).filter(pl.col("state") != "accepted")
         for chunk in rows.collect_batches(chunk_size=CHUNK, maintain_order=True):
             yield tuple(
                 Reject(
-                    kind=one["state"],
-                    key=one["key"],
-                    reason=one["reason"],
-                    code=one["code"],
-                    line=one["line"],
-                    row=one["row"],
-                    retry=one["retry"],
+                    kind=row["state"],
+                    key=row["key"],
+                    reason=row["reason"],
+                    code=row["code"],
+                    line=row["line"],
+                    row=row["row"],
+                    retry=row["retry"],
                 )
-                for one in chunk.iter_rows(named=True)
+                for row in chunk.iter_rows(named=True)
             )
 
-    def advance(self, baseline: Baseline, verdicts: Sequence[Path], into: Path) -> Baseline:
-        """Return the baseline in which accepted rows have moved: one more segment on the disk, or fewer, merged."""
-        whole_parquet([*baseline.paths, *verdicts])
-        with guarded("moving the baseline"):
-            return advance(baseline, verdicts, into)
+    def apply_verdicts(self, baseline: Baseline, verdicts: Sequence[Path], into: Path) -> Baseline:
+        """Return the baseline after accepted rows moved: one more segment on disk, or fewer after compaction.
+
+        Args:
+            baseline: The baseline before.
+            verdicts: Verdict files (`RowVerdicts.path`).
+            into: Folder of the segments.
+
+        Returns:
+            The new baseline.
+        """
+        verify_parquet([*baseline.paths, *verdicts])
+        with translate_disk_errors("moving the baseline"):
+            return apply_verdicts(baseline, verdicts, into)
 
     def resolve(self, baseline: Baseline, keys: Sequence[str], into: Path, *, delivered: bool) -> Baseline:
-        """Return the baseline in which rows of unknown outcome are held by the target, or to be sent again."""
-        whole_parquet(baseline.paths)
-        with guarded("moving the baseline"):
+        """Return the baseline after unknown outcomes were resolved.
+
+        Args:
+            baseline: The baseline before.
+            keys: Keys of the rows.
+            into: Folder of the segments.
+            delivered: Whether the target holds the rows; otherwise they are sent again.
+
+        Returns:
+            The new baseline.
+        """
+        verify_parquet(baseline.paths)
+        with translate_disk_errors("moving the baseline"):
             return resolve(baseline, keys, into, delivered=delivered)
 
     def lookup(self, key: str, baseline: Baseline, in_flight: Sequence[Path]) -> KnownKey:
-        """Return what the baseline and the evidence of open batches say of one key, reading as little as possible."""
-        whole_parquet([*baseline.paths, *in_flight])
-        with guarded("looking for one key"):
+        """Return what the baseline and the row manifests of open batches hold about a key.
+
+        Args:
+            key: The key.
+            baseline: Baseline of the job; as little of it as possible is read.
+            in_flight: Row manifests of open batches.
+
+        Returns:
+            What is known of the key.
+        """
+        verify_parquet([*baseline.paths, *in_flight])
+        with translate_disk_errors("looking up a key"):
             return lookup(key, baseline, in_flight)

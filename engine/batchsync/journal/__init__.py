@@ -1,8 +1,12 @@
-"""The journal: events, batches, runs, rejects and baselines in one SQLite file. It decides nothing."""
+"""The journal: one SQLite file per state folder.
 
-from lading.journal.journal import Journal
-from lading.journal.lease import is_held, lease, this_process, unlock
-from lading.journal.model import Approval, LeaseRow, RejectGroup, RejectRow
+Runs, batches, events, rejects and baseline entries enter and are written in fenced transactions; frozen values leave.
+The package must not decide what happens next, and must not use the network.
+"""
+
+from batchsync.journal.journal import Journal
+from batchsync.journal.lease import is_held, lease, this_process, unlock
+from batchsync.journal.model import Approval, LeaseRow, RejectGroup, RejectRow
 
 __all__ = [
     "Approval",

@@ -1,6 +1,7 @@
-"""The second look: the rows follow from the events, the books of every run balance, and no event was touched.
+"""Consistency check of the journal: rows follow from events, every run's counts balance, events are unchanged.
 
-It repairs nothing. Whoever owns the file can rewrite all of it; only a chain head kept elsewhere shows that.
+It only reports. The owner of the file can rewrite all of it, chain included; only a chain head stored elsewhere would
+reveal that.
 """
 
 from __future__ import annotations
@@ -9,108 +10,115 @@ import json
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lading.core import accounting
-from lading.core.batch import Batch, Phase
-from lading.core.lifecycle import ImpossibleEventError, evolve
-from lading.core.run import RunState, settlement_of
-from lading.errors import LadingError
-from lading.journal import codec, schema
-from lading.journal.queries import PREPARED
+from batchsync.core import accounting
+from batchsync.core.batch import Batch, Phase
+from batchsync.core.lifecycle import ImpossibleEventError, evolve
+from batchsync.core.run import RunState, settlement_of
+from batchsync.errors import BatchsyncError
+from batchsync.journal import codec, schema
+from batchsync.journal.queries import PREPARED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from lading.core.run import Run
-    from lading.journal.codec import Row
-    from lading.journal.queries import Queries
+    from batchsync.core.run import Run
+    from batchsync.journal.codec import Row
+    from batchsync.journal.queries import Queries
 
-    Ask = Callable[..., list[Row]]
-
-
-def audit(journal: Queries, ask: Ask) -> tuple[str, ...]:
-    """Return every disagreement, in words; nothing when all is well."""
-    return (*_damage(ask), *_events(ask), *_rows(journal, ask), *_runs(journal, ask))
+    Query = Callable[..., list[Row]]
 
 
-def _damage(ask: Ask) -> Iterator[str]:
-    for row in ask("PRAGMA integrity_check(20)"):
+def audit(journal: Queries, query: Query) -> tuple[str, ...]:
+    """Return a description of every inconsistency; empty if there is none.
+
+    Args:
+        journal: The open journal.
+        query: Runs a SELECT or PRAGMA on the journal's connection and returns its rows as dicts.
+    """
+    return (*_check_file(query), *_check_chain(query), *_check_batches(journal, query), *_check_runs(journal, query))
+
+
+def _check_file(query: Query) -> Iterator[str]:
+    for row in query("PRAGMA integrity_check(20)"):
         if row["integrity_check"] != "ok":
             yield f"the file is damaged: {row['integrity_check']}"
-    for row in ask("PRAGMA foreign_key_check"):
-        yield f"a row of {row['table']} belongs to a row of {row['parent']} that is not there"
+    for row in query("PRAGMA foreign_key_check"):
+        yield f"a row of {row['table']} refers to a missing row of {row['parent']}"
 
 
-def _events(ask: Ask) -> Iterator[str]:
-    """The triggers are there, and each event is chained to the one before it."""
-    there = {row["sql"] for row in ask("SELECT sql FROM sqlite_master WHERE type = 'trigger'")}
-    if there != schema.right_shape("trigger"):
-        yield "a trigger that keeps events from being changed is gone, or is another one"
-    before, place = "", 0
-    while page := ask("SELECT * FROM events WHERE no > ? ORDER BY no LIMIT 1000", [place]):
+def _check_chain(query: Query) -> Iterator[str]:
+    """Report missing triggers, and events that are not chained to their predecessor."""
+    triggers = {row["sql"] for row in query("SELECT sql FROM sqlite_master WHERE type = 'trigger'")}
+    if triggers != schema.expected_shape("trigger"):
+        yield "a trigger that makes events append-only is missing or was changed"
+    before, number = "", 0
+    while page := query("SELECT * FROM events WHERE no > ? ORDER BY no LIMIT 1000", [number]):
         for row in page:
-            if row["chain"] != codec.link(before, row):
-                yield f"event {row['no']} of batch {row['batch']} is not what was written, or one before it is gone"
-            before, place = row["chain"], row["no"]
+            if row["chain"] != codec.chain_hash(before, row):
+                yield f"event {row['no']} of batch {row['batch']} was changed, or an event before it is missing"
+            before, number = row["chain"], row["no"]
 
 
-def _rows(journal: Queries, ask: Ask) -> Iterator[str]:
-    """The row of each batch is what its events come to."""
-    for row in ask("SELECT id FROM batches ORDER BY no"):
+def _check_batches(journal: Queries, query: Query) -> Iterator[str]:
+    """Report batches whose row differs from the replay of their events."""
+    for row in query("SELECT id FROM batches ORDER BY no"):
         try:
             batch = journal.batch(row["id"])
-            told = _fold(journal, ask, row["id"])
-        except (LadingError, ImpossibleEventError, ValueError, KeyError, TypeError) as error:
-            yield f"batch {row['id']}: its events cannot be told again: {error}"
+            replayed = _replay(journal, query, row["id"])
+        except (BatchsyncError, ImpossibleEventError, ValueError, KeyError, TypeError) as error:
+            yield f"batch {row['id']}: its events cannot be replayed: {error}"
             continue
-        if batch is None or told is None or _facts(batch) != _facts(told):
-            yield f"batch {row['id']}: its row says {batch and batch.phase}, its events come to {told and told.phase}"
+        if batch is None or replayed is None or _replayable(batch) != _replayable(replayed):
+            phases = f"its row is {batch and batch.phase}, its replayed events result in {replayed and replayed.phase}"
+            yield f"batch {row['id']}: {phases}"
 
 
-def _fold(journal: Queries, ask: Ask, batch: str) -> Batch | None:
-    first = ask("SELECT payload FROM events WHERE batch = ? AND kind = ? ORDER BY no LIMIT 1", [batch, PREPARED])
+def _replay(journal: Queries, query: Query, batch: str) -> Batch | None:
+    """Return the batch that results from the events, or None if the first event is missing."""
+    first = query("SELECT payload FROM events WHERE batch = ? AND kind = ? ORDER BY no LIMIT 1", [batch, PREPARED])
     if not first:
         return None
-    told = codec.read_batch(json.loads(first[0]["payload"]))
-    for event in journal.events(told.id):
-        told = codec.without_url(evolve(told, event))
-    return told
+    replayed = codec.read_batch(json.loads(first[0]["payload"]))
+    for event in journal.events(replayed.id):
+        replayed = codec.without_url(evolve(replayed, event))
+    return replayed
 
 
-def _facts(batch: Batch) -> Batch:
-    """Return the batch without what heartbeats move: they are in no event, and speak of submitted batches only."""
+def _replayable(batch: Batch) -> Batch:
+    """Return the batch without the fields that polls update: polls of submitted batches are not stored as events."""
     facts = replace(batch, polls=0)
-    if Phase.SUBMITTED in (batch.phase, batch.stuck_from):
-        # A heartbeat also ends a row of failures.
-        facts = replace(facts, word="", not_before=None, failures=0, reason="")
+    if Phase.SUBMITTED in (batch.phase, batch.parked_from):
+        # A successful poll also resets the failure count.
+        facts = replace(facts, vendor_status="", not_before=None, failures=0, reason="")
     return facts
 
 
-def _runs(journal: Queries, ask: Ask) -> Iterator[str]:
-    """The equation of each run holds, and its state is that of its batches."""
-    for row in ask("SELECT id FROM runs ORDER BY no"):
+def _check_runs(journal: Queries, query: Query) -> Iterator[str]:
+    """Report runs whose settlement does not balance or whose state contradicts their batches."""
+    for row in query("SELECT id FROM runs ORDER BY no"):
         try:
             run = journal.run(row["id"])
             batches = journal.batches(row["id"])
-        except (LadingError, ValueError, KeyError, TypeError) as error:
+        except (BatchsyncError, ValueError, KeyError, TypeError) as error:
             yield f"run {row['id']} cannot be read: {error}"
             continue
-        yield from _books(run, batches)
+        yield from _check_run(run, batches)
 
 
-def _books(run: Run, batches: tuple[Batch, ...]) -> Iterator[str]:
+def _check_run(run: Run, batches: tuple[Batch, ...]) -> Iterator[str]:
     try:
         settlement_of(run, batches)
     except accounting.UnbalancedError as error:
         yield f"run {run.id}: {error}"
-    if run.state is RunState.HELD:
+    if run.state is RunState.AWAITING_APPROVAL:
         return
-    sealed = sum(one.file.rows for one in batches)
+    finalized = sum(batch.file.rows for batch in batches)
     if run.state is RunState.PREPARING:
-        if not 0 < sealed < run.tally.to_send:
-            yield f"run {run.id} is preparing {run.tally.to_send} records, and its batches hold {sealed}"
+        if not 0 < finalized < run.counts.to_send:
+            yield f"run {run.id} is preparing {run.counts.to_send} records, and its batches contain {finalized}"
         return
-    if sealed != run.tally.to_send:
-        yield f"run {run.id} planned to send {run.tally.to_send} records, but its batches hold {sealed}"
-    over = all(one.phase is Phase.DELIVERED for one in batches)
-    if over != (run.state is RunState.SETTLED):
-        yield f"run {run.id} is {run.state}, but {'all' if over else 'not all'} of its batches are delivered"
+    if finalized != run.counts.to_send:
+        yield f"run {run.id} planned to send {run.counts.to_send} records, but its batches contain {finalized}"
+    all_delivered = all(batch.phase is Phase.DELIVERED for batch in batches)
+    if all_delivered != (run.state is RunState.SETTLED):
+        yield f"run {run.id} is {run.state}, but {'all' if all_delivered else 'not all'} of its batches are delivered"

@@ -1,7 +1,4 @@
-"""The folder and the files of the journal: private, no symlinks, whole at first glance, never older than before.
-
-It does not know what is in them.
-"""
+"""Checks of the state folder and the journal's files: private, no symlinks, complete, not rolled back."""
 
 from __future__ import annotations
 
@@ -12,9 +9,9 @@ import stat
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lading.errors import EnvironmentProblem, StateError
-from lading.folders import make_private
-from lading.journal.faults import damaged
+from batchsync.errors import StateError, UnavailableError
+from batchsync.journal.sqlite_errors import damaged
+from batchsync.util.files import make_private, os_error_reason
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,142 +19,154 @@ if TYPE_CHECKING:
 NAME = "journal.db"
 _MAGIC = b"SQLite format 3\0"
 _HEADER = 100
-_ANCHOR = re.compile(r"(\d{20}) (.*)\n", re.DOTALL)
+_WATERMARK = re.compile(r"(\d{20}) (.*)\n", re.DOTALL)
 
 
 def secure_folder(folder: Path, *, create: bool) -> None:
-    """Make the folder if it may be made, and refuse one that somebody else could write into.
+    """Ensure that a folder exists and that only its owner can write into it.
+
+    Args:
+        folder: The state folder, or a folder inside it.
+        create: Whether to create it (mode 0700) if it is missing.
 
     Raises:
-        StateError: when it is a symlink, no folder, or writable by others.
-        EnvironmentProblem: when it cannot be made or looked at.
+        StateError: If it is a symlink, not a folder, writable by others, or missing and not to be created.
+        UnavailableError: If it cannot be created or inspected.
     """
     try:
         if create:
             make_private(folder)
         status = folder.lstat()
     except FileExistsError:
-        raise StateError(f"{folder} is not a folder", hint="Name a folder for the state, or move the file.") from None
+        raise StateError(f"{folder} is not a folder", hint="Choose another state folder, or move the file.") from None
     except FileNotFoundError:
-        raise nothing_yet(folder) from None
+        missing = no_state_error(folder)
+        raise missing from None
     except OSError as error:
-        raise unreachable(folder, error) from error
+        unreachable = unreachable_error(folder, error)
+        raise unreachable from error
     if not stat.S_ISDIR(status.st_mode):
-        raise StateError(f"{folder} is not a folder", hint="Name a folder for the state; a symlink is refused.")
+        raise StateError(f"{folder} is not a folder", hint="Choose another state folder; symlinks are refused.")
     if status.st_mode & 0o022:
         raise StateError(
-            f"others may write into {folder} (mode {stat.S_IMODE(status.st_mode):04o})",
-            hint=f"Run `chmod 700 {folder}` after checking that its files are your own.",
+            f"other users can write into {folder} (mode {stat.S_IMODE(status.st_mode):04o})",
+            hint=f"Check that its files are yours, then run `chmod 700 {folder}`.",
         )
 
 
-def look_at(path: Path) -> bool:
-    """Say whether the journal is there; refuse a file that cannot be one before SQLite touches it.
+def inspect(path: Path) -> bool:
+    """Return whether the journal exists; refuse an invalid file before SQLite opens it.
 
     Raises:
-        StateError: when it is no regular file, empty, no SQLite file, or shorter than its header says.
+        StateError: If it is not a regular file, is empty, is not a SQLite file, or is shorter than its header states.
+        UnavailableError: If it cannot be read.
     """
     try:
         status = path.lstat()
     except FileNotFoundError:
         if _wal(path).exists():
-            raise damaged(path, "the file is gone, but its -wal file is still there") from None
+            without_main_file = damaged(path, "the file is missing, but its -wal file exists")
+            raise without_main_file from None
         return False
     except OSError as error:
-        raise unreachable(path, error) from error
+        unreachable = unreachable_error(path, error)
+        raise unreachable from error
     if not stat.S_ISREG(status.st_mode):
-        raise StateError(f"{path} is not a regular file", hint="Move it away; a symlink or a folder is refused.")
-    if status.st_size == 0:
-        raise damaged(path, "the file is empty")
+        raise StateError(f"{path} is not a regular file", hint="Move it away; symlinks and folders are refused.")
     try:
         descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
         with os.fdopen(descriptor, "rb") as file:
             header = file.read(_HEADER)
     except OSError as error:
-        raise unreachable(path, error) from error
-    if header[:16] != _MAGIC:
-        raise damaged(path, "it is not a SQLite file")
-    if not _wal(path).exists() and status.st_size < _whole_size(header):
-        raise damaged(path, f"it ends after {status.st_size} of {_whole_size(header)} bytes")
+        unreachable = unreachable_error(path, error)
+        raise unreachable from error
+    flaw = ""
+    if status.st_size == 0:
+        flaw = "the file is empty"
+    elif header[:16] != _MAGIC:
+        flaw = "it is not a SQLite file"
+    elif not _wal(path).exists() and status.st_size < _expected_size(header):
+        flaw = f"it ends after {status.st_size} of {_expected_size(header)} bytes"
+    if flaw:
+        invalid = damaged(path, flaw)
+        raise invalid
     return True
 
 
-def left_open(path: Path) -> bool:
-    """Whether a process that wrote here did not close the journal, or has it open now."""
+def was_not_closed(path: Path) -> bool:
+    """Return whether a writer did not close the journal, or still has it open: its -wal file is not empty."""
     try:
         return _wal(path).stat().st_size > 0
     except OSError:
         return False
 
 
-def tighten(path: Path) -> None:
-    """Take everybody else's rights from a file of ours."""
+def restrict_permissions(path: Path) -> None:
+    """Remove the permissions of other users from a file of the journal."""
     with contextlib.suppress(OSError):
         if stat.S_IMODE(path.lstat().st_mode) & 0o077:
             path.chmod(0o600)
 
 
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder as durable as the files."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+def no_state_error(folder: Path) -> StateError:
+    """Return the error for a folder in which batchsync has not run."""
+    return StateError(
+        f"there is no journal in {folder} yet", hint="Run `batchsync sync` first, or choose another folder."
+    )
 
 
-def nothing_yet(folder: Path) -> StateError:
-    """Return the error for a folder in which lading has not run."""
-    return StateError(f"there is no journal in {folder} yet", hint="Run `lading sync` first, or name another folder.")
-
-
-def unreachable(path: Path, error: OSError) -> EnvironmentProblem:
-    """Return the error for a path that the operating system keeps from us."""
-    return EnvironmentProblem(
-        f"{path} cannot be used: {error.strerror or error}",
+def unreachable_error(path: Path, error: OSError) -> UnavailableError:
+    """Return the error for a path that the operating system refuses to access."""
+    return UnavailableError(
+        f"{path} cannot be used: {os_error_reason(error)}",
         hint="Check the owner and the mode of the state folder, its disk, and the space on it.",
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Anchor:
-    """The greatest serial that was surely committed, in a small file beside the journal.
+class CommitWatermark:
+    """Highest serial known to be committed, in the file `journal.anchor` beside the journal.
 
-    SQLite takes a deleted or cut -wal file for a journal that never had the last transactions, which would send
-    batches twice. The anchor is written after each commit and not fsynced: it may lag, but it is never ahead of what
-    was committed, so a journal below its anchor was set back.
+    If the -wal file is deleted or truncated, SQLite opens the journal without its last transactions, and batches would
+    be sent twice. The watermark is written after each commit and not fsynced: it may lag behind the journal but is
+    never ahead of it, so a journal below its watermark was rolled back.
     """
 
     path: Path
     descriptor: int
 
     @staticmethod
-    def open(journal: Path) -> Anchor:
-        """Open the anchor of a journal for writing."""
+    def open(journal: Path) -> CommitWatermark:
+        """Return the watermark of a journal, opened for writing.
+
+        Raises:
+            UnavailableError: If the file cannot be opened.
+        """
         path = journal.with_suffix(".anchor")
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         try:
-            return Anchor(path, os.open(path, flags, 0o600))
+            return CommitWatermark(path, os.open(path, flags, 0o600))
         except OSError as error:
-            raise unreachable(path, error) from error
+            unreachable = unreachable_error(path, error)
+            raise unreachable from error
 
     @staticmethod
     def read(journal: Path) -> tuple[int, str] | None:
-        """Return serial and lineage, or None when there is no anchor that can be read."""
+        """Return serial and journal id, or None if there is no readable watermark."""
         try:
             text = journal.with_suffix(".anchor").read_text("utf-8")
         except (OSError, ValueError):
             return None
-        found = _ANCHOR.fullmatch(text)
+        found = _WATERMARK.fullmatch(text)
         return (int(found[1]), found[2]) if found else None
 
-    def move(self, serial: int, lineage: str) -> None:
-        """Keep a serial that is committed. A failure only makes the anchor lag."""
+    def move(self, serial: int, journal_id: str) -> None:
+        """Store a committed serial. A failure only makes the watermark lag."""
         with contextlib.suppress(OSError):
-            os.pwrite(self.descriptor, f"{serial:020d} {lineage}\n".encode(), 0)
+            os.pwrite(self.descriptor, f"{serial:020d} {journal_id}\n".encode(), 0)
 
     def close(self) -> None:
-        """Let go of the file."""
+        """Close the file."""
         os.close(self.descriptor)
 
 
@@ -165,8 +174,8 @@ def _wal(path: Path) -> Path:
     return path.with_name(path.name + "-wal")
 
 
-def _whole_size(header: bytes) -> int:
-    """Return how many bytes the header promises, or 0 when it does not say (SQLite file format, section 1.3)."""
+def _expected_size(header: bytes) -> int:
+    """Return the file size in bytes that the header states, or 0 if it is not valid (SQLite file format, 1.3)."""
     if len(header) < _HEADER:
         return _HEADER
     if header[24:28] != header[92:96]:

@@ -1,66 +1,74 @@
-"""One runner per job: a kernel file lock that dies with its process, and an epoch that shuts out whoever lost it.
+"""One runner per job: a kernel file lock that ends with its process, and an epoch that fences former holders.
 
-It does not know what the runner does. Wall time plays no part: `at` is for people to read.
+Wall time plays no part: the timestamps are informational.
 """
 
 from __future__ import annotations
 
 import contextlib
 import fcntl
-import hashlib
 import os
 import socket
 from functools import partial
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from lading.errors import LadingError, LockedError
-from lading.journal.files import secure_folder, unreachable
+from batchsync.errors import BatchsyncError, LockedError
+from batchsync.journal.files import secure_folder, unreachable_error
+from batchsync.util.files import sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
     from pathlib import Path
 
-    from lading.journal.journal import Journal
+    from batchsync.journal.journal import Journal
 
 _NAME_MAX = 200
-_TRIES = 20
+_MAX_ATTEMPTS = 20
 
 
 def this_process() -> str:
-    """Return the owner text of this process: its id and its host."""
+    """Return the owner text of this process: process id and host."""
     return f"pid {os.getpid()} on {socket.gethostname()}"
 
 
 @contextlib.contextmanager
 def lease(journal: Journal, folder: Path, job: str, owner: str, at: datetime) -> Iterator[int]:
-    """Hold a job for the length of the block and give its epoch, which every write of the journal then checks.
+    """Hold the lease of a job for the block; every write of the journal checks its epoch.
 
-    `folder` is the state folder, `owner` what another process is shown (see `this_process`).
+    Args:
+        journal: The open journal.
+        folder: The state folder.
+        job: Name of the job.
+        owner: Text that identifies the holder in messages; see `this_process`.
+        at: Time of acquisition, informational.
+
+    Yields:
+        The epoch of the lease.
 
     Raises:
-        LockedError: when another process runs the job.
-        EnvironmentProblem: when the lock file cannot be used.
+        LockedError: If another process holds the lease.
+        UnavailableError: If the lock file cannot be used.
     """
     path = _lock_file(folder, job)
-    descriptor, epoch = _take(journal, path, job, owner, at)
+    descriptor, epoch = _acquire(journal, path, job, owner, at)
     try:
         yield epoch
     finally:
         try:
-            # The lock itself goes with the descriptor; a full disk must not hide how the block ended.
-            with contextlib.suppress(LadingError):
+            # Closing the descriptor releases the lock; a full disk must not hide the outcome of the block.
+            with contextlib.suppress(BatchsyncError):
                 journal.drop_lease(job, epoch)
         finally:
             os.close(descriptor)
 
 
 def is_held(folder: Path, job: str) -> bool:
-    """Say whether a living process runs the job. The journal may name one that was killed; the kernel does not."""
+    """Return whether a live process holds the lease. The journal may name a killed process; the kernel lock cannot."""
     try:
         descriptor = os.open(_lock_file(folder, job), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-    except (OSError, LadingError):
+    except (OSError, BatchsyncError):
         return False
     try:
         fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
@@ -72,17 +80,26 @@ def is_held(folder: Path, job: str) -> bool:
 
 
 def unlock(journal: Journal, folder: Path, job: str, at: datetime) -> int:
-    """Take a job away from whoever runs it, and return the new epoch: no write of theirs succeeds any more.
+    """Break the lease of a job: later writes of its holder fail.
 
-    The lock file goes too, so that a holder that is stopped does not keep the next one waiting.
+    The lock file is removed, too, so that a stopped holder does not block the next one.
+
+    Args:
+        journal: The open journal.
+        folder: The state folder.
+        job: Name of the job.
+        at: Time of the unlock, informational.
+
+    Returns:
+        The new epoch.
     """
     path = _lock_file(folder, job)
     return journal.void_lease(job, at, then=lambda: path.unlink(missing_ok=True))
 
 
-def _take(journal: Journal, path: Path, job: str, owner: str, at: datetime) -> tuple[int, int]:
-    """Lock the file that has the name now, and raise the epoch."""
-    for _ in range(_TRIES):
+def _acquire(journal: Journal, path: Path, job: str, owner: str, at: datetime) -> tuple[int, int]:
+    """Lock the current lock file and raise the epoch; return descriptor and epoch."""
+    for _ in range(_MAX_ATTEMPTS):
         descriptor = _lock(journal, path, job)
         try:
             epoch = journal.take_lease(job, owner, at, valid=partial(_is_named, descriptor, path))
@@ -92,14 +109,17 @@ def _take(journal: Journal, path: Path, job: str, owner: str, at: datetime) -> t
         if epoch is not None:
             return descriptor, epoch
         os.close(descriptor)
-    raise LockedError(f"the lock of job {job} is taken away again and again", hint="Is `lading unlock` in a loop?")
+    raise LockedError(
+        f"the lock of job {job} was broken {_MAX_ATTEMPTS} times in a row",
+        hint="Check whether `batchsync unlock` runs in a loop.",
+    )
 
 
 def _lock(journal: Journal, path: Path, job: str) -> int:
     try:
         descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     except OSError as error:
-        raise unreachable(path, error) from error
+        raise unreachable_error(path, error) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
@@ -107,31 +127,31 @@ def _lock(journal: Journal, path: Path, job: str) -> int:
         raise _busy(journal, job) from None
     except OSError as error:
         os.close(descriptor)
-        raise unreachable(path, error) from error
+        raise unreachable_error(path, error) from error
     return descriptor
 
 
 def _busy(journal: Journal, job: str) -> LockedError:
     row = journal.lease_row(job)
-    who = f"{row.owner} since {row.since:%Y-%m-%d %H:%M:%S} UTC" if row and row.owner else "another process"
-    hint = f"Wait for it to end. Only when that process hangs or is stopped for good: `lading unlock {job}`."
-    return LockedError(f"job {job} is being run by {who}", hint=hint)
+    holder = f"{row.owner} since {row.since:%Y-%m-%d %H:%M:%S} UTC" if row and row.owner else "another process"
+    hint = f"Wait until it ends. Only if that process hangs or will never continue: `batchsync unlock {job}`."
+    return LockedError(f"job {job} is being run by {holder}", hint=hint)
 
 
 def _is_named(descriptor: int, path: Path) -> bool:
-    """Whether the locked file is still the one at the path: `unlock` takes the name away."""
+    """Return whether the locked file is still the file at the path: `unlock` removes it."""
     try:
-        there = path.stat(follow_symlinks=False)
+        current = path.stat(follow_symlinks=False)
     except OSError:
         return False
-    return os.path.samestat(os.fstat(descriptor), there)
+    return os.path.samestat(os.fstat(descriptor), current)
 
 
 def _lock_file(folder: Path, job: str) -> Path:
-    """Return the lock file of a job, in a private folder; a name that is no file name is spelled so that it is one."""
+    """Return the path of the job's lock file in a private folder; the name is quoted, and hashed if too long."""
     locks = folder / "locks"
     secure_folder(locks, create=True)
     name = quote(job, safe=" ")
     if len(name) > _NAME_MAX:
-        name = f"{name[:100]}-{hashlib.sha256(job.encode()).hexdigest()}"
+        name = f"{name[:100]}-{sha256_of(job.encode())}"
     return locks / f"{name}.lock"

@@ -1,7 +1,4 @@
-"""What the journal answers that no port names: rejects in their place, and leases, as frozen values.
-
-It does not know how they are stored.
-"""
+"""Values that the journal returns beyond those of the ports: rejects with run and batch, approvals and leases."""
 
 from __future__ import annotations
 
@@ -11,15 +8,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from lading.core.batch import BatchId, RunId
-    from lading.ports import Reject
+    from batchsync.core.batch import BatchId, RunId
+    from batchsync.ports import Reject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectRow:
-    """A reject, with the run and the batch that it belongs to. `batch` is None for rows that we refused ourselves.
+    """A reject with its run and batch.
 
-    `delivered` is what a person said of a row of unknown outcome, or None when nobody did.
+    `batch` is None for invalid rows, which batchsync refuses before a batch exists. `delivered` is how a row of unknown
+    outcome was resolved manually, or None if it was not.
     """
 
     run: RunId
@@ -32,7 +30,7 @@ class RejectRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectGroup:
-    """How many rejects share kind, code and field."""
+    """Number of rejects that share kind, code and field."""
 
     kind: str
     code: str
@@ -42,7 +40,7 @@ class RejectGroup:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Approval:
-    """That a person allowed a plan that a guard held, when, and the reason given (empty: none)."""
+    """Approval of a plan blocked by a guard: when it was given, and the reason (empty if none was given)."""
 
     at: datetime
     reason: str
@@ -50,7 +48,7 @@ class Approval:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseRow:
-    """Who runs a job. `owner` is empty when nobody does; `epoch` rises at each taking and each unlock."""
+    """Holder of a job's lease. `owner` is empty if it is free; `epoch` rises with each acquisition and unlock."""
 
     job: str
     epoch: int

@@ -1,30 +1,27 @@
-"""What can be asked of the journal. Every answer is frozen values; nothing here writes.
-
-It does not know what should be done about the answers.
-"""
+"""Read-only queries of the journal; all results are frozen values."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, overload
 
-from lading.core.batch import BatchId, RunId
-from lading.errors import UsageError
-from lading.journal import codec
-from lading.journal.model import Approval, LeaseRow, RejectGroup, RejectRow
-from lading.journal.store import Store
-from lading.ports import BaselineEntry, Reject, SegmentEntry
+from batchsync.core.batch import BatchId, RunId
+from batchsync.errors import UsageError
+from batchsync.journal import codec
+from batchsync.journal.model import Approval, LeaseRow, RejectGroup, RejectRow
+from batchsync.journal.store import Store
+from batchsync.ports import BaselineEntry, Reject, SegmentEntry
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from lading.core.batch import Batch
-    from lading.core.events import Event
-    from lading.core.run import Run
-    from lading.journal.codec import Row
+    from batchsync.core.batch import Batch
+    from batchsync.core.events import Event
+    from batchsync.core.run import Run
+    from batchsync.journal.codec import Row
 
-#: The event that opens the story of each batch: the batch as it was prepared. It is no event of the lifecycle.
+#: Kind of the first event of each batch; its payload is the prepared batch. Not an event of the lifecycle.
 PREPARED = "Prepared"
-#: Rejects, and what a person said of those of unknown outcome.
+#: Rejects, with the manual resolution of those of unknown outcome.
 _REJECTS = (
     "SELECT *, CASE WHEN rejects.kind = 'unknown' THEN (SELECT json_extract(events.payload, '$.delivered') FROM events "
     "WHERE events.batch = rejects.batch AND events.kind = 'Resolved') END AS delivered FROM rejects"
@@ -32,10 +29,10 @@ _REJECTS = (
 
 
 class Queries(Store):
-    """The questions."""
+    """Read-only queries; the base of `Journal`."""
 
     def batch(self, batch: str) -> Batch | None:
-        """Return a batch, or None when there is none of that id. Its slot has no URL."""
+        """Return a batch, or None if the id is unknown. Its allocation has no URL."""
         found = self._rows("SELECT * FROM batches WHERE id = ?", [batch])
         return codec.read_batch(found[0]) if found else None
 
@@ -44,7 +41,7 @@ class Queries(Store):
         return self._batches("WHERE run = ? ORDER BY seq", [run])
 
     def open_batches(self, job: str | None = None) -> tuple[Batch, ...]:
-        """Return the batches that are not delivered, stuck ones too, oldest first."""
+        """Return the batches that are not delivered, including those that need attention, oldest first."""
         if job is None:
             return self._batches("WHERE phase <> 'delivered' ORDER BY no", [])
         return self._batches("WHERE phase <> 'delivered' AND job = ? ORDER BY no", [job])
@@ -54,43 +51,43 @@ class Queries(Store):
         return self._batches("WHERE phase = 'delivered' AND unknown > 0 AND job = ? ORDER BY no", [job])
 
     def has_open_batches(self, run: str) -> bool:
-        """Whether a batch of the run is not delivered: asked at every delivery, so no row of a thousand is read."""
+        """Return whether a batch of the run is not delivered. Called at every delivery, so it reads one row only."""
         return bool(self._rows("SELECT 1 FROM batches WHERE run = ? AND phase <> 'delivered' LIMIT 1", [run]))
 
-    def last_planned(self, job: str, identity: str) -> Run | None:
-        """Return the newest run of a job to an account that no guard held: the last one whose removals were sent."""
-        where = "WHERE job = ? AND identity = ? AND state <> 'held' ORDER BY serial DESC LIMIT 1"
-        return next(iter(self._runs(where, [job, identity])), None)
+    def last_planned(self, job: str, account_id: str) -> Run | None:
+        """Return the newest run of a job at an account that is not awaiting approval, i.e. that sent its removals."""
+        where = "WHERE job = ? AND account_id = ? AND state <> 'awaiting_approval' ORDER BY serial DESC LIMIT 1"
+        return next(iter(self._runs(where, [job, account_id])), None)
 
     def run(self, run: str) -> Run:
         """Return a run by its id.
 
         Raises:
-            UsageError: when there is none.
+            UsageError: If the id is unknown.
         """
         found = self._runs("WHERE id = ?", [run])
         if not found:
-            raise UsageError(f"there is no run {run!r} in the journal", hint="`lading history` lists the runs.")
+            raise UsageError(f"there is no run {run!r} in the journal", hint="`batchsync history` lists the runs.")
         return found[0]
 
     def last_run(self, job: str) -> Run | None:
-        """Return the newest run of a job, whatever its state."""
+        """Return the newest run of a job in any state, or None."""
         return next(iter(self._runs("WHERE job = ? ORDER BY serial DESC LIMIT 1", [job])), None)
 
     def open_runs(self, job: str) -> tuple[Run, ...]:
-        """Return the runs of a job that are not at their end, oldest first.
+        """Return the open runs of a job, oldest first: preparing, prepared, or awaiting approval.
 
-        They are preparing, prepared, or held by a guard; a held run ends when a later run takes its place.
+        A run awaiting approval is no longer open once the job has a later run.
         """
         newest = "(SELECT max(serial) FROM runs WHERE job = ?)"
-        going_on = "state IN ('preparing', 'prepared')"
+        active = "state IN ('preparing', 'prepared')"
         return self._runs(
-            f"WHERE job = ? AND ({going_on} OR (state = 'held' AND serial = {newest})) ORDER BY serial",
+            f"WHERE job = ? AND ({active} OR (state = 'awaiting_approval' AND serial = {newest})) ORDER BY serial",
             [job, job],
         )
 
     def preparing_runs(self, job: str) -> tuple[Run, ...]:
-        """Return the runs of a job whose batches are not all sealed, oldest first."""
+        """Return the runs of a job whose batches are not all finalized, oldest first."""
         return self._runs("WHERE job = ? AND state = 'preparing' ORDER BY serial", [job])
 
     def history(self, job: str | None = None, limit: int = 20) -> tuple[Run, ...]:
@@ -104,7 +101,7 @@ class Queries(Store):
         return 1 + int(self._rows("SELECT coalesce(max(serial), 0) AS n FROM runs WHERE job = ?", [job])[0]["n"])
 
     def events(self, batch: str) -> tuple[Event, ...]:
-        """Return what happened to a batch, in order, heartbeats left out."""
+        """Return the events of a batch in order. Polls without a change of status are not stored."""
         found = self._rows(
             "SELECT *, coalesce((SELECT chain FROM events AS earlier WHERE earlier.no < events.no "
             "ORDER BY earlier.no DESC LIMIT 1), '') AS before FROM events WHERE batch = ? AND kind <> ? ORDER BY no",
@@ -112,7 +109,7 @@ class Queries(Store):
         )
         return tuple(codec.read_linked_event(row["before"], row) for row in found)
 
-    def rejects(  # the four filters and the page are what `lading rejects` offers
+    def rejects(  # the filters and the page of `batchsync rejects`
         self,
         job: str | None = None,
         run: str | None = None,
@@ -121,23 +118,43 @@ class Queries(Store):
         limit: int = 100,
         offset: int = 0,
     ) -> tuple[RejectRow, ...]:
-        """Return a page of rejects in the order in which they were written; a negative limit returns all."""
-        where, values = _where(job=job, run=run, kind=kind)
-        found = self._rows(f"{_REJECTS} {where} ORDER BY no LIMIT ? OFFSET ?", [*values, limit, offset])
-        return tuple(_reject(row) for row in found)
+        """Return a page of rejects in the order of their recording.
+
+        Args:
+            job: Name of a job; None for all.
+            run: Id of a run; None for all.
+            kind: Kind of rejects (invalid, rejected, unknown); None for all.
+            limit: Maximum number of rejects; negative for all.
+            offset: Number of rejects to skip.
+        """
+        clause, values = _filter_clause(job=job, run=run, kind=kind)
+        found = self._rows(f"{_REJECTS} {clause} ORDER BY no LIMIT ? OFFSET ?", [*values, limit, offset])
+        return tuple(_read_reject(row) for row in found)
 
     def rejects_count(self, job: str | None = None, run: str | None = None, kind: str | None = None) -> int:
-        """Return how many rejects there are."""
-        where, values = _where(job=job, run=run, kind=kind)
-        return int(self._rows(f"SELECT count(*) AS n FROM rejects {where}", values)[0]["n"])  # noqa: S608 - the same
+        """Return the number of rejects.
+
+        Args:
+            job: Name of a job; None for all.
+            run: Id of a run; None for all.
+            kind: Kind of rejects; None for all.
+        """
+        clause, values = _filter_clause(job=job, run=run, kind=kind)
+        return int(self._rows(f"SELECT count(*) AS n FROM rejects {clause}", values)[0]["n"])  # noqa: S608 - constant text
 
     def reject_groups(
         self, job: str | None = None, run: str | None = None, kind: str | None = None
     ) -> tuple[RejectGroup, ...]:
-        """Return the rejects counted by kind, code and field, the greatest count first."""
-        where, values = _where(job=job, run=run, kind=kind)
+        """Return the number of rejects by kind, code and field, largest first.
+
+        Args:
+            job: Name of a job; None for all.
+            run: Id of a run; None for all.
+            kind: Kind of rejects; None for all.
+        """
+        clause, values = _filter_clause(job=job, run=run, kind=kind)
         found = self._rows(
-            f"SELECT kind, code, field, count(*) AS count FROM rejects {where} "  # noqa: S608 - the same
+            f"SELECT kind, code, field, count(*) AS count FROM rejects {clause} "  # noqa: S608 - constant text
             "GROUP BY kind, code, field ORDER BY count DESC, kind, code, field",
             values,
         )
@@ -149,112 +166,114 @@ class Queries(Store):
         return tuple(str(row["key"]) for row in found)
 
     def why(self, job: str, key: str) -> tuple[RejectRow, ...]:
-        """Return every reject of one key, oldest first. Rows that were accepted stand in the evidence files."""
-        found = self._rows(f"{_REJECTS} WHERE job = ? AND key = ? ORDER BY no", [job, codec.plain(key)])
-        return tuple(_reject(row) for row in found)
+        """Return every reject of a key, oldest first. Accepted rows are in the row manifests, not here."""
+        found = self._rows(f"{_REJECTS} WHERE job = ? AND key = ? ORDER BY no", [job, codec.lossless_text(key)])
+        return tuple(_read_reject(row) for row in found)
 
     def jobs(self) -> tuple[str, ...]:
-        """Return the jobs that ever ran, in the order of their names, whether they are still declared or not."""
+        """Return the names of all jobs that ever ran, sorted, including those no longer in jobs.yaml."""
         return tuple(str(row["job"]) for row in self._rows("SELECT DISTINCT job FROM runs ORDER BY job"))
 
     def attempts_used(self, job: str, digest: str) -> int:
-        """Return the greatest attempt ever used for this content of this job, or 0: the next one is one more."""
+        """Return the highest attempt used for a batch file with this digest, or 0."""
         found = self._rows(
             "SELECT coalesce(max(attempt), 0) AS n FROM batches WHERE job = ? AND digest = ?", [job, digest]
         )
         return int(found[0]["n"])
 
-    def baseline(self, job: str, identity: str) -> BaselineEntry | None:
-        """Return which segments are the baseline of a job at a target, or None when nothing is known of it."""
+    def baseline(self, job: str, account_id: str) -> BaselineEntry | None:
+        """Return the baseline of a job at an account, or None if there is none."""
         found = self._rows(
-            "SELECT file, digest, rows FROM segments WHERE job = ? AND identity = ? ORDER BY place", [job, identity]
+            "SELECT file, digest, rows FROM segments WHERE job = ? AND account_id = ? ORDER BY place", [job, account_id]
         )
-        segments = tuple(SegmentEntry(**one) for one in found)
-        return BaselineEntry(job=job, identity=identity, segments=segments) if segments else None
+        segments = tuple(SegmentEntry(**item) for item in found)
+        return BaselineEntry(job=job, account_id=account_id, segments=segments) if segments else None
 
-    def high_water(self, job: str, identity: str, spec_hash: str) -> str | None:
-        """Return the greatest `since` value up to which the target surely holds every row as this spec makes it.
+    def watermark(self, job: str, account_id: str, spec_hash: str) -> str | None:
+        """Return the highest `since` value up to which the target holds every row as mapped by this spec.
 
-        That is what the newest settled run under the same spec saw of which every row was accepted or unchanged. A row
-        that was invalid, refused, unknown, or waited stands below the mark of its run, so an earlier one holds. A run
-        under another spec that may have sent anything ends all earlier marks: the target holds what that one made.
+        It is the watermark of the newest settled run under the same spec in which every row was accepted or unchanged:
+        an invalid, rejected, unknown or deferred row may lie below the watermark of its run. A later run under another
+        spec that may have sent anything invalidates it.
+
+        Args:
+            job: Name of the job.
+            account_id: Account of the target.
+            spec_hash: Hash of the job's spec.
+
+        Returns:
+            The watermark as text, or None if there is none.
         """
-        where = "WHERE job = ? AND identity = ? AND spec_hash = ? AND state = 'settled' AND high_water IS NOT NULL "
-        for place in ("held", "invalid", "standing_rejected", "standing_unknown"):
-            where += f"AND json_extract(tally, '$.{place}') = 0 "
+        where = "WHERE job = ? AND account_id = ? AND spec_hash = ? AND state = 'settled' AND watermark IS NOT NULL "
+        for outcome in ("deferred", "invalid", "still_rejected", "still_unknown"):
+            where += f"AND json_extract(counts, '$.{outcome}') = 0 "
         where += "AND NOT EXISTS (SELECT 1 FROM rejects WHERE rejects.run = runs.id) "
         where += (
-            "AND NOT EXISTS (SELECT 1 FROM runs AS later WHERE later.job = runs.job AND later.identity = runs.identity "
-            "AND later.serial > runs.serial AND later.spec_hash <> runs.spec_hash AND later.state <> 'held')"
+            "AND NOT EXISTS (SELECT 1 FROM runs AS later WHERE later.job = runs.job "
+            "AND later.account_id = runs.account_id "
+            "AND later.serial > runs.serial AND later.spec_hash <> runs.spec_hash "
+            "AND later.state <> 'awaiting_approval')"
         )
-        newest = self._runs(f"{where} ORDER BY serial DESC LIMIT 1", [job, identity, spec_hash])
-        return newest[0].high_water if newest else None
+        newest = self._runs(f"{where} ORDER BY serial DESC LIMIT 1", [job, account_id, spec_hash])
+        return newest[0].watermark if newest else None
 
     def baseline_files(self, job: str) -> tuple[str, ...]:
-        """Return the names of the segments of all baselines of a job, whatever the account."""
+        """Return the names of the segment files of all baselines of a job, at any account."""
         found = self._rows("SELECT DISTINCT file FROM segments WHERE job = ? ORDER BY file", [job])
         return tuple(str(row["file"]) for row in found)
 
     @overload
-    def slot_done(self, job: str) -> datetime | None: ...
+    def last_tick(self, job: str) -> datetime | None: ...
 
     @overload
-    def slot_done(self, job: str, at: datetime) -> bool: ...
+    def last_tick(self, job: str, at: datetime) -> bool: ...
 
-    def slot_done(self, job: str, at: datetime | None = None) -> datetime | bool | None:
-        """Return the latest slot of the job's schedule that was claimed; with `at`, whether that very slot was."""
+    def last_tick(self, job: str, at: datetime | None = None) -> datetime | bool | None:
+        """Return the latest claimed tick of the job's schedule; with `at`, whether that tick was claimed."""
         if at is not None:
-            return bool(self._rows("SELECT 1 FROM slots WHERE job = ? AND slot_at = ?", [job, codec.iso(at)]))
-        latest = self._rows("SELECT max(slot_at) AS at FROM slots WHERE job = ?", [job])[0]["at"]
-        return codec.moment(latest) if latest is not None else None
+            return bool(self._rows("SELECT 1 FROM ticks WHERE job = ? AND tick_at = ?", [job, codec.to_iso(at)]))
+        latest = self._rows("SELECT max(tick_at) AS at FROM ticks WHERE job = ?", [job])[0]["at"]
+        return codec.from_iso(latest) if latest is not None else None
 
     def approved(self, job: str, plan: str) -> bool:
-        """Whether a person approved this very plan."""
+        """Return whether the plan is approved."""
         return self.approval(job, plan) is not None
 
     def approval(self, job: str, plan: str) -> Approval | None:
-        """Return when and why a person approved this very plan; None when nobody did."""
+        """Return the approval of a plan, or None."""
         found = self._rows("SELECT at, reason FROM approvals WHERE job = ? AND plan = ?", [job, plan])
-        return Approval(at=codec.moment(found[0]["at"]), reason=str(found[0]["reason"])) if found else None
+        return Approval(at=codec.from_iso(found[0]["at"]), reason=str(found[0]["reason"])) if found else None
 
     def lease_row(self, job: str) -> LeaseRow | None:
-        """Return who runs a job, as far as the journal knows; the kernel's lock is the truth."""
+        """Return the recorded lease of a job, or None. Whether its holder is alive, only the kernel lock shows."""
         found = self._rows("SELECT * FROM leases WHERE job = ?", [job])
-        return LeaseRow(**found[0] | {"since": codec.moment(found[0]["since"])}) if found else None
+        return LeaseRow(**found[0] | {"since": codec.from_iso(found[0]["since"])}) if found else None
 
-    def live_files(self) -> set[str]:
-        """Return the files that rows still need: of open batches, and the names of segments. Others may be swept."""
-        found = self._rows(
-            "SELECT path AS name FROM batches WHERE phase <> 'delivered' UNION ALL "
-            "SELECT evidence FROM batches WHERE phase <> 'delivered' UNION ALL SELECT file FROM segments"
-        )
-        return {str(row["name"]) for row in found}
-
-    def head(self) -> str:
-        """Return the newest link of the events' chain, which stands for all events before it."""
+    def chain_head(self) -> str:
+        """Return the newest chain value, a hash over all events; empty if there are none."""
         found = self._rows("SELECT chain FROM events ORDER BY no DESC LIMIT 1")
         return str(found[0]["chain"]) if found else ""
 
     def _batches(self, rest: str, values: list[object]) -> tuple[Batch, ...]:
-        return tuple(codec.read_batch(row) for row in self._rows(f"SELECT * FROM batches {rest}", values))  # noqa: S608 - text of ours
+        return tuple(codec.read_batch(row) for row in self._rows(f"SELECT * FROM batches {rest}", values))  # noqa: S608 - constant text
 
     def _runs(self, rest: str, values: list[object]) -> tuple[Run, ...]:
-        return tuple(codec.read_run(row) for row in self._rows(f"SELECT * FROM runs {rest}", values))  # noqa: S608 - text of ours
+        return tuple(codec.read_run(row) for row in self._rows(f"SELECT * FROM runs {rest}", values))  # noqa: S608 - constant text
 
 
-def _where(**filters: str | None) -> tuple[str, list[object]]:
+def _filter_clause(**filters: str | None) -> tuple[str, list[object]]:
     """Return the WHERE clause of the filters that are set, and their values."""
     used = {name: value for name, value in filters.items() if value is not None}
     clause = "WHERE " + " AND ".join(f"{name} = ?" for name in used) if used else ""
     return clause, list(used.values())
 
 
-def _reject(row: Row) -> RejectRow:
+def _read_reject(row: Row) -> RejectRow:
     return RejectRow(
         run=RunId(row["run"]),
         batch=BatchId(row["batch"]) if row["batch"] is not None else None,
         job=row["job"],
-        at=codec.moment(row["at"]),
+        at=codec.from_iso(row["at"]),
         reject=Reject(
             kind=row["kind"],
             key=row["key"],

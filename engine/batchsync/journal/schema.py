@@ -1,29 +1,25 @@
-"""The tables of the journal, as migrations that only ever grow at the end of this file.
+"""Tables of the journal, and the migrations that bring an older file to them.
 
-It does not know what the values mean; `codec` does.
+Columns hold what `codec` writes. `runs.checksum` and `batches.checksum` cover the other columns of their row;
+`events.chain` is a hash over an event and all events before it.
 """
 
 from __future__ import annotations
 
 import sqlite3
 from functools import cache
+from typing import TYPE_CHECKING
 
-from lading.journal.library import Database, Migrations
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
-#: "ladi": says that a SQLite file is a journal of lading.
-APPLICATION_ID = 0x6C616469
-#: Rises with each migration; a file with a greater number was written by a newer lading.
-SCHEMA_VERSION = 4
-#: Before this version a baseline was one file, in the table `baselines`.
-SEGMENTS_SINCE = 2
-
-migrations = Migrations("lading.journal")
-
-_TABLES_1 = (
+#: "bsyn": marks a SQLite file as a journal of batchsync.
+APPLICATION_ID = 0x6273796E
+_TABLES = (
     """
     CREATE TABLE meta (
-        one INTEGER PRIMARY KEY CHECK (one = 1),
-        lineage TEXT NOT NULL,
+        id INTEGER PRIMARY KEY CHECK (id = 1),
+        journal_id TEXT NOT NULL,
         serial INTEGER NOT NULL
     ) STRICT""",
     """
@@ -33,19 +29,20 @@ _TABLES_1 = (
         job TEXT NOT NULL,
         serial INTEGER NOT NULL CHECK (serial > 0),
         spec_hash TEXT NOT NULL,
-        identity TEXT NOT NULL,
-        state TEXT NOT NULL CHECK (state IN ('prepared', 'held', 'settled')),
+        account_id TEXT NOT NULL,
+        state TEXT NOT NULL CHECK (state IN ('preparing', 'prepared', 'awaiting_approval', 'settled')),
         created_at TEXT NOT NULL,
         settled_at TEXT,
-        tally TEXT NOT NULL,
+        counts TEXT NOT NULL,
         plan TEXT NOT NULL,
-        high_water TEXT,
+        watermark TEXT,
         warnings TEXT NOT NULL,
         reason TEXT NOT NULL,
-        seal TEXT NOT NULL,
+        removal_hash TEXT NOT NULL,
+        checksum TEXT NOT NULL,
         UNIQUE (job, serial)
     ) STRICT""",
-    "CREATE INDEX runs_open ON runs (job) WHERE state IN ('prepared', 'held')",
+    "CREATE INDEX runs_open ON runs (job) WHERE state IN ('preparing', 'prepared', 'awaiting_approval')",
     """
     CREATE TABLE batches (
         no INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -54,26 +51,26 @@ _TABLES_1 = (
         job TEXT NOT NULL,
         seq INTEGER NOT NULL,
         path TEXT NOT NULL,
-        evidence TEXT NOT NULL,
+        row_manifest TEXT NOT NULL,
         digest TEXT NOT NULL,
         md5 TEXT NOT NULL,
         size INTEGER NOT NULL,
         rows INTEGER NOT NULL,
         phase TEXT NOT NULL CHECK (
-            phase IN ('prepared', 'allocated', 'submitted', 'settled', 'collected', 'delivered', 'stuck')
+            phase IN ('prepared', 'allocated', 'submitted', 'finished', 'collected', 'delivered', 'needs_attention')
         ),
         prepared_at TEXT NOT NULL,
-        identity TEXT NOT NULL,
+        account_id TEXT NOT NULL,
         target TEXT NOT NULL,
         attempt INTEGER NOT NULL CHECK (attempt > 0),
-        lost INTEGER NOT NULL,
-        doubt TEXT,
-        doubt_since TEXT,
-        slot_id TEXT,
-        slot_until TEXT,
+        lost_allocations INTEGER NOT NULL,
+        pending_intent TEXT,
+        intent_at TEXT,
+        allocation_id TEXT,
+        allocation_expires_at TEXT,
         submitted_at TEXT,
         polls INTEGER NOT NULL,
-        word TEXT NOT NULL,
+        vendor_status TEXT NOT NULL,
         verdict TEXT,
         accepted INTEGER,
         rejected INTEGER,
@@ -81,8 +78,8 @@ _TABLES_1 = (
         failures INTEGER NOT NULL,
         not_before TEXT,
         reason TEXT NOT NULL,
-        stuck_from TEXT,
-        seal TEXT NOT NULL,
+        parked_from TEXT,
+        checksum TEXT NOT NULL,
         UNIQUE (run, seq),
         CHECK (accepted IS NULL OR accepted + rejected + unknown = rows),
         CHECK (phase NOT IN ('collected', 'delivered') OR accepted IS NOT NULL)
@@ -125,19 +122,20 @@ _TABLES_1 = (
     "CREATE INDEX rejects_by_key ON rejects (job, key)",
     "CREATE INDEX rejects_by_run ON rejects (run, kind)",
     """
-    CREATE TABLE baselines (
+    CREATE TABLE segments (
         job TEXT NOT NULL,
-        identity TEXT NOT NULL,
+        account_id TEXT NOT NULL,
+        place INTEGER NOT NULL CHECK (place >= 0),
         file TEXT NOT NULL,
         digest TEXT NOT NULL,
         rows INTEGER NOT NULL,
-        PRIMARY KEY (job, identity)
+        PRIMARY KEY (job, account_id, place)
     ) STRICT""",
     """
-    CREATE TABLE slots (
+    CREATE TABLE ticks (
         job TEXT NOT NULL,
-        slot_at TEXT NOT NULL,
-        PRIMARY KEY (job, slot_at)
+        tick_at TEXT NOT NULL,
+        PRIMARY KEY (job, tick_at)
     ) STRICT""",
     """
     CREATE TABLE leases (
@@ -157,86 +155,30 @@ _TABLES_1 = (
 )
 
 
-@migrations()
-def m001_first_tables(db: Database) -> None:
-    """All tables of the first release."""
-    for statement in _TABLES_1:
+def _create_tables(db: sqlite3.Connection) -> None:
+    """Create the tables of the first release."""
+    for statement in _TABLES:
         db.execute(statement)
 
 
-_SEGMENTS_2 = (
+#: Migrations in order: entry n brings a journal from schema version n to n + 1.
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_create_tables,)
+#: Version of the tables, kept in `PRAGMA user_version`.
+SCHEMA_VERSION = len(MIGRATIONS)
+
+
+def migrate(db: sqlite3.Connection, journal_id: str) -> None:
+    """Apply all pending migrations to a journal in one write transaction.
+
+    Args:
+        db: Connection in autocommit mode.
+        journal_id: Identifies the journal; kept if the file has one already.
     """
-    CREATE TABLE segments (
-        job TEXT NOT NULL,
-        identity TEXT NOT NULL,
-        place INTEGER NOT NULL CHECK (place >= 0),
-        file TEXT NOT NULL,
-        digest TEXT NOT NULL,
-        rows INTEGER NOT NULL,
-        PRIMARY KEY (job, identity, place)
-    ) STRICT""",
-    "INSERT INTO segments SELECT job, identity, 0, file, digest, rows FROM baselines",
-    "DROP TABLE baselines",
-)
-
-_RUNS_3 = (
-    """
-    CREATE TABLE runs (
-        no INTEGER PRIMARY KEY AUTOINCREMENT,
-        id TEXT NOT NULL UNIQUE,
-        job TEXT NOT NULL,
-        serial INTEGER NOT NULL CHECK (serial > 0),
-        spec_hash TEXT NOT NULL,
-        identity TEXT NOT NULL,
-        state TEXT NOT NULL CHECK (state IN ('preparing', 'prepared', 'held', 'settled')),
-        created_at TEXT NOT NULL,
-        settled_at TEXT,
-        tally TEXT NOT NULL,
-        plan TEXT NOT NULL,
-        high_water TEXT,
-        warnings TEXT NOT NULL,
-        reason TEXT NOT NULL,
-        seal TEXT NOT NULL,
-        UNIQUE (job, serial)
-    ) STRICT""",
-    "CREATE INDEX runs_open ON runs (job) WHERE state IN ('preparing', 'prepared', 'held')",
-)
-
-
-@migrations()
-def m002_a_baseline_is_segments(db: Database) -> None:
-    """A baseline was one file; it becomes several segments, of which the one file is the oldest."""
-    for statement in _SEGMENTS_2:
-        db.execute(statement)
-
-
-@migrations()
-def m003_runs_that_are_preparing(db: Database) -> None:
-    """Let a run be remembered while files of it are still being sealed.
-
-    SQLite cannot widen a CHECK, so the table is made anew; the rows that refer to it wait for its rows to come back.
-    """
-    db.execute("PRAGMA defer_foreign_keys = ON")
-    db.execute("CREATE TABLE runs_before AS SELECT * FROM runs")
-    db.execute("DROP TABLE runs")
-    for statement in _RUNS_3:
-        db.execute(statement)
-    db.execute("INSERT INTO runs SELECT * FROM runs_before")
-    db.execute("DROP TABLE runs_before")
-
-
-@migrations()
-def m004_what_decides_removals(db: Database) -> None:
-    """Runs remember what decided which keys they removed; it is empty in those of before."""
-    db.execute("ALTER TABLE runs ADD COLUMN removal_hash TEXT NOT NULL DEFAULT ''")
-
-
-def migrate(db: Database, lineage: str) -> None:
-    """Bring the file to this lading's schema: everything or nothing, in one write transaction."""
     db.execute("BEGIN IMMEDIATE")
     try:
-        migrations.apply(db)
-        db.execute("INSERT OR IGNORE INTO meta (one, lineage, serial) VALUES (1, ?, 0)", (lineage,))
+        for migration in MIGRATIONS[db.execute("PRAGMA user_version").fetchone()[0] :]:
+            migration(db)
+        db.execute("INSERT OR IGNORE INTO meta (id, journal_id, serial) VALUES (1, ?, 0)", (journal_id,))
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
         db.commit()
@@ -245,23 +187,18 @@ def migrate(db: Database, lineage: str) -> None:
         raise
 
 
-def lend(db: Database) -> None:
-    """Let an older file that is open for reading only answer the questions of this lading. Nothing is written to it."""
-    pointers = "SELECT job, identity, 0 AS place, file, digest, rows FROM main.baselines"
-    db.execute(f"CREATE TEMP VIEW segments AS {pointers}")
-
-
-def shape(db: Database, *kinds: str) -> frozenset[str]:
-    """Return the definitions of all things of these kinds (table, index, trigger), as SQLite keeps them."""
+def shape(db: sqlite3.Connection, *kinds: str) -> frozenset[str]:
+    """Return the SQL definitions of all objects of these kinds (table, index, trigger), as stored by SQLite."""
     found = db.execute("SELECT type, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
     return frozenset(sql for kind, sql in found if kind in kinds)
 
 
 @cache
-def right_shape(*kinds: str) -> frozenset[str]:
-    """Return what `shape` says of a journal that the same migrations made."""
-    db = Database(sqlite3.connect(":memory:", isolation_level=None))
-    migrate(db, "")
-    found = shape(db, *kinds)
-    db.close()
-    return found
+def expected_shape(*kinds: str) -> frozenset[str]:
+    """Return `shape` of a new journal."""
+    db = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        migrate(db, "")
+        return shape(db, *kinds)
+    finally:
+        db.close()

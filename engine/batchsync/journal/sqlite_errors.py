@@ -1,7 +1,4 @@
-"""What a SQLite error means for a person: busy, full, not writable, or damaged, each with the next thing to do.
-
-It does not know which statement failed.
-"""
+"""Translation of SQLite errors (busy, full, not writable, damaged) into batchsync errors, each with a next command."""
 
 from __future__ import annotations
 
@@ -9,7 +6,7 @@ import sqlite3
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from lading.errors import EnvironmentProblem, LadingError, LockedError, StateError
+from batchsync.errors import BatchsyncError, LockedError, StateError, UnavailableError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,69 +16,87 @@ if TYPE_CHECKING:
 BUSY_TIMEOUT = 30_000
 _BUSY = (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
 _DAMAGED = (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB)
-_NO_TEXT = "it holds text that is not UTF-8"
-_SHUT = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH)
+_NOT_UTF8 = "a text value is not valid UTF-8"
+_NO_ACCESS = (sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_PERM, sqlite3.SQLITE_AUTH)
 
 
 @contextmanager
-def explained(path: Path) -> Iterator[None]:
-    """Turn what SQLite raises into an error of ours. Misuse of the driver stays what it is: a defect."""
+def translate_sqlite_errors(path: Path) -> Iterator[None]:
+    """Raise SQLite errors of the block as batchsync errors.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        ProgrammingError: If batchsync misused the driver.
+        BatchsyncError: If SQLite raised another error; see `explain`.
+    """
     try:
         yield
     except sqlite3.ProgrammingError:
         raise
     except sqlite3.Error as error:
-        raise explain(error, path) from error
+        translated = explain(error, path)
+        raise translated from error
 
 
 @contextmanager
-def legible(path: Path) -> Iterator[None]:
-    """Do as `explained`, where only SQLite speaks: its texts may be no texts any more in a damaged file."""
-    with explained(path):
+def raise_readable(path: Path) -> Iterator[None]:
+    """Do as `translate_sqlite_errors`, and report undecodable text of a damaged file as damage.
+
+    Yields:
+        Nothing.
+
+    Raises:
+        StateError: If SQLite returned text that is not UTF-8.
+        BatchsyncError: If SQLite raised an error; see `explain`.
+    """
+    with translate_sqlite_errors(path):
         try:
             yield
         except UnicodeDecodeError:
-            raise damaged(path, _NO_TEXT) from None
+            undecodable = damaged(path, _NOT_UTF8)
+            raise undecodable from None
 
 
-def explain(error: sqlite3.Error, path: Path) -> LadingError:
-    """Return the error of ours that tells what a SQLite error means and what to do."""
+def explain(error: sqlite3.Error, path: Path) -> BatchsyncError:
+    """Return the batchsync error for a SQLite error, by its primary result code."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT) & 0xFF
     if code in _BUSY:
         return LockedError(
             f"another process has been writing to {path} for more than {BUSY_TIMEOUT // 1000} seconds",
-            hint="Wait for it to end, then run the same command again.",
+            hint="Wait until it ends, then run the same command again.",
         )
     if code in _DAMAGED:
-        # The driver would show the value, which may be a key of somebody's row.
-        return damaged(path, _NO_TEXT if str(error).startswith("Could not decode") else str(error))
+        # The driver's message would contain the value, which may be the key of a row.
+        return damaged(path, _NOT_UTF8 if str(error).startswith("Could not decode") else str(error))
     if code == sqlite3.SQLITE_CONSTRAINT:
         return StateError(
-            f"{path} refused a write that contradicts what it holds ({error}); nothing was written",
-            hint="Run `lading doctor`; if it finds nothing, this is a defect of lading.",
+            f"{path} refused a write that contradicts its content ({error}); nothing was written",
+            hint="Run `batchsync doctor`; if it finds nothing, this is a defect of batchsync.",
         )
     if code == sqlite3.SQLITE_FULL:
-        return EnvironmentProblem(
-            f"the disk is full: {path} could not be written, and nothing of this step was kept",
+        return UnavailableError(
+            f"the disk is full: {path} could not be written, and this step was rolled back",
             hint="Free some space, then run the same command again.",
         )
-    if code in _SHUT:
-        return EnvironmentProblem(
-            f"{path} cannot be opened for this: {error}",
+    if code in _NO_ACCESS:
+        return UnavailableError(
+            f"{path} cannot be opened: {error}",
             hint="Check the owner and the mode of the state folder, and that its disk is not mounted read-only.",
         )
-    return EnvironmentProblem(
+    return UnavailableError(
         f"{path} could not be read or written: {error}",
-        hint="Check the disk (`dmesg`), then run the same command again; nothing half done was kept.",
+        hint="Check the disk (`dmesg`), then run the same command again; the incomplete step was rolled back.",
     )
 
 
-def damaged(path: Path, why: str) -> StateError:
+def damaged(path: Path, reason: str) -> StateError:
     """Return the error for a journal that cannot be trusted."""
     return StateError(
-        f"{path} is damaged: {why}",
+        f"{path} is damaged: {reason}",
         hint=(
-            "Restore it from a backup. Without one, move the state folder away and compare with the vendor before "
-            "the next sync: lading no longer knows what it sent."
+            "Restore it from a backup. Without a backup, move the state folder away and compare with the vendor before "
+            "the next sync: the record of what was sent is lost."
         ),
     )

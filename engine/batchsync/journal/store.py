@@ -1,11 +1,8 @@
-"""One open journal file: trusted before use, and written to in transactions that wait, are fenced, and happen whole.
+"""An open journal file: verified before use, written in fenced, atomic transactions that wait for other writers.
 
-It does not know what the rows mean.
-
-The trip: every write transaction calls `trip(name)` at `<write>:begin` (before BEGIN IMMEDIATE), `<write>:<group>`
-after each group of statements, `<write>:commit` (before COMMIT) and `<write>:committed` (after it, before the anchor
-moves). A test kills the process there and finds all of the transaction or nothing of it. Without a trip nothing is
-called.
+Failpoints: every write transaction calls `failpoint(name)` at `<write>:begin` (before BEGIN IMMEDIATE),
+`<write>:<group>` after each group of statements, `<write>:commit` (before COMMIT) and `<write>:committed` (after
+COMMIT, before the commit watermark moves). Tests kill the process there and expect all of the transaction or none.
 """
 
 from __future__ import annotations
@@ -16,24 +13,25 @@ import os
 import sqlite3
 from typing import TYPE_CHECKING
 
-from lading.errors import EnvironmentProblem, LockedError, StateError
-from lading.journal import files, schema
-from lading.journal.faults import BUSY_TIMEOUT, damaged, explained, legible
-from lading.journal.library import Database
+from batchsync.errors import LockedError, StateError, UnavailableError
+from batchsync.journal import files, schema
+from batchsync.journal.sqlite_errors import BUSY_TIMEOUT, damaged, raise_readable, translate_sqlite_errors
+from batchsync.util.files import fsync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
 
-    from lading.journal.codec import Row
+    from batchsync.journal.codec import Row
 
-    Trip = Callable[[str], None]
+    Failpoint = Callable[[str], None]
 
-#: A file up to this many bytes is checked at every opening; a larger one after an unclean end only.
-ALWAYS_CHECKED = 32 * 2**20
-#: Tables whose indexes are checked at every opening too (quick_check leaves them out): a batch must not be overlooked.
-_VITAL = ("meta", "runs", "batches", "events", "slots", "leases", "approvals")
-#: What each connection must answer to its pragmas, whatever the SQLite library was compiled with.
+#: Files up to this many bytes get a `quick_check` at every opening; larger ones only after an unclean close.
+QUICK_CHECK_MAX_BYTES = 32 * 2**20
+#: Tables whose indexes are checked at every opening, because `quick_check` skips indexes: no batch may be overlooked.
+_CRITICAL_TABLES = ("meta", "runs", "batches", "events", "segments", "ticks", "leases", "approvals")
+#: Required pragmas of each connection, whatever the defaults of the SQLite library. With `recursive_triggers`, REPLACE
+#: fires the delete trigger of append-only tables.
 _PRAGMAS = {
     "busy_timeout": BUSY_TIMEOUT,
     "synchronous": 2,
@@ -41,242 +39,300 @@ _PRAGMAS = {
     "secure_delete": 1,
     "cell_size_check": 1,
     "trusted_schema": 0,
+    "recursive_triggers": 1,
 }
 
 
 class Store:
-    """The connection, the write transaction and the fence. `Journal` builds on it."""
+    """Connection, write transaction and fencing; the base of `Journal`."""
 
     def __init__(
-        self, path: Path, db: Database, anchor: files.Anchor | None, lineage: str, trip: Trip | None = None
+        self,
+        path: Path,
+        db: sqlite3.Connection,
+        watermark: files.CommitWatermark | None,
+        journal_id: str,
+        failpoint: Failpoint | None = None,
     ) -> None:
-        """Take over an open, checked connection. A store without anchor is for reading only."""
+        """Take over an open, verified connection (see `open_store`).
+
+        Args:
+            path: The journal file.
+            db: Connection in autocommit mode.
+            watermark: The open commit watermark; None for read-only use.
+            journal_id: Identifies the journal.
+            failpoint: Called at named points of write transactions; for tests.
+        """
         self.path = path
-        self.lineage = lineage
+        self.journal_id = journal_id
         self._db = db
-        self._anchor = anchor
-        self._trip = trip
-        self._held: dict[str, int] = {}
+        self._commit_watermark = watermark
+        self._failpoint = failpoint
+        self._epochs: dict[str, int] = {}
         self._closed = False
 
     @property
     def read_only(self) -> bool:
-        """Whether writes are refused."""
-        return self._anchor is None
+        """Return whether writes are refused."""
+        return self._commit_watermark is None
 
     @property
     def serial(self) -> int:
-        """How many write transactions this journal has seen."""
+        """Return the number of write transactions committed to this journal."""
         return int(self._rows("SELECT serial FROM meta")[0]["serial"])
 
     def close(self) -> None:
-        """Close the file; the last one to close it folds the -wal file into it. Closing twice does nothing."""
+        """Close the file; the last connection checkpoints the -wal file. Closing twice does nothing."""
         if self._closed:
             return
         self._closed = True
         with contextlib.suppress(sqlite3.Error):
             self._db.close()
-        if self._anchor is not None:
-            self._anchor.close()
+        if self._commit_watermark is not None:
+            self._commit_watermark.close()
 
     def _rows(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
-        """Return the rows of a question."""
-        with legible(self.path):
-            return list(self._db.query(sql, list(parameters)))
+        """Return the rows of a query as dicts by column name."""
+        with raise_readable(self.path):
+            cursor = self._db.execute(sql, parameters)
+            names = [column[0] for column in cursor.description or ()]
+            return [dict(zip(names, row, strict=True)) for row in cursor]
 
-    def _tripped(self, name: str) -> None:
-        if self._trip is not None:
-            self._trip(name)
+    def _reached(self, name: str) -> None:
+        """Call the failpoint, if there is one."""
+        if self._failpoint is not None:
+            self._failpoint(name)
 
     @contextlib.contextmanager
-    def _write(self, name: str, job: str | None = None, epoch: int | None = None) -> Iterator[Database]:
-        """Run the body in one write transaction, fenced by the epoch of the job's lease: all of it, or nothing.
+    def _write(self, name: str, job: str | None = None, epoch: int | None = None) -> Iterator[sqlite3.Connection]:
+        """Run the block in one write transaction, fenced by the epoch of the job's lease.
+
+        Args:
+            name: Name of the write, the prefix of its failpoints.
+            job: The job whose lease is checked; None for writes that need no lease.
+            epoch: Epoch of the lease; None for the one that this journal holds, if any.
+
+        Yields:
+            The connection.
 
         Raises:
-            LockedError: when another process holds the file too long, or has taken the job over.
-            EnvironmentProblem: when the disk is full, fails, or is read-only.
+            LockedError: If another process holds the file too long, or has taken over the job.
+            UnavailableError: If the disk is full, fails, or is read-only.
         """
-        if self._anchor is None:
-            raise EnvironmentProblem(f"{self.path} is open for reading only", hint="Open it for writing.")
-        self._tripped(f"{name}:begin")
-        with explained(self.path):
+        if self._commit_watermark is None:
+            raise UnavailableError(f"{self.path} is open for reading only", hint="Open it for writing.")
+        self._reached(f"{name}:begin")
+        with translate_sqlite_errors(self.path):
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 self._check_fence(job, epoch)
                 yield self._db
                 self._db.execute("UPDATE meta SET serial = serial + 1")
                 serial = self._rows("SELECT serial FROM meta")[0]["serial"]
-                self._tripped(f"{name}:commit")
+                self._reached(f"{name}:commit")
                 self._db.execute("COMMIT")
             except BaseException:
-                # A full disk may have rolled back already; the first error is the one to tell.
+                # A full disk may have rolled back already; the first error is the one to report.
                 with contextlib.suppress(sqlite3.Error):
                     self._db.rollback()
                 raise
-        self._tripped(f"{name}:committed")
-        self._anchor.move(serial, self.lineage)
+        self._reached(f"{name}:committed")
+        self._commit_watermark.move(serial, self.journal_id)
 
     def _check_fence(self, job: str | None, epoch: int | None) -> None:
-        """Refuse the write of a process whose lease somebody else has taken."""
+        """Refuse the write of a process whose lease was taken over.
+
+        Raises:
+            LockedError: If the epoch of the lease is not the given or held one.
+        """
         if job is None:
             return
-        mine = epoch if epoch is not None else self._held.get(job)
-        if mine is None:
+        expected = epoch if epoch is not None else self._epochs.get(job)
+        if expected is None:
             return
         found = self._rows("SELECT epoch, owner FROM leases WHERE job = ?", [job])
-        if found and found[0]["epoch"] == mine:
+        if found and found[0]["epoch"] == expected:
             return
-        owner = (found[0]["owner"] if found else "") or "nobody now"
+        owner = found[0]["owner"] if found else ""
+        holder = f"it is now run by {owner}" if owner else "it is not running now"
         raise LockedError(
-            f"job {job} was taken away from this process (it is now run by {owner}); nothing was written",
-            hint=f"Let this process end; `lading status {job}` shows how the job stands.",
+            f"job {job} was taken away from this process ({holder}); nothing was written",
+            hint=f"Let this process end; `batchsync status {job}` shows the state of the job.",
         )
 
 
-def open_store(folder: Path, *, read_only: bool, lineage: str) -> tuple[Path, Database, files.Anchor | None, str]:
-    """Open the journal in a folder, make it if need be, and return path, connection, anchor and lineage.
+def open_store(
+    folder: Path, *, read_only: bool, journal_id: str
+) -> tuple[Path, sqlite3.Connection, files.CommitWatermark | None, str]:
+    """Open the journal in a folder; create it if it is missing and `read_only` is false.
+
+    Args:
+        folder: The state folder.
+        read_only: Whether to open without the right to write; a missing journal is then an error.
+        journal_id: Identifies a journal that is created; an existing one keeps its id.
+
+    Returns:
+        Path, connection, commit watermark (None if read-only) and journal id.
 
     Raises:
-        StateError: when the file is damaged, foreign, newer, or older than it was, or the folder is not private.
-        EnvironmentProblem: when the disk, the folder or the file cannot be used.
+        StateError: If the file is damaged, foreign, of a newer version or rolled back, the folder is not private,
+            or there is no journal and `read_only` is true.
+        UnavailableError: If the disk, the folder or the file cannot be used.
+        LockedError: If another process holds the file too long.
     """
     files.secure_folder(folder, create=not read_only)
     path = folder / files.NAME
-    if not files.look_at(path):
+    if not files.inspect(path):
         if read_only:
-            raise files.nothing_yet(folder)
-        _create(path, lineage)
+            missing = files.no_state_error(folder)
+            raise missing
+        _create(path, journal_id)
     if not read_only:
         for name in (path, path.with_suffix(".db-wal"), path.with_suffix(".db-shm"), path.with_suffix(".anchor")):
-            files.tighten(name)
-    unclean = files.left_open(path)
-    with legible(path):
+            files.restrict_permissions(name)
+    unclean = files.was_not_closed(path)
+    with raise_readable(path):
         db = _connect(path, read_only=read_only)
         try:
-            _set_pragmas(db, path, read_only=read_only)
-            found = _trust(db, path, unclean=unclean)
-            if _number(db, "user_version") < schema.SCHEMA_VERSION:
-                schema.migrate(db, lineage) if not read_only else schema.lend(db)
-            anchor = None if read_only else files.Anchor.open(path)
+            _configure(db, path, read_only=read_only)
+            found = _verify(db, path, unclean=unclean, read_only=read_only)
+            if _read_pragma(db, "user_version") < schema.SCHEMA_VERSION:
+                schema.migrate(db, journal_id)
+            watermark = None if read_only else files.CommitWatermark.open(path)
         except BaseException:
             db.close()
             raise
-    return path, db, anchor, found
+    return path, db, watermark, found
 
 
-def _connect(path: Path, *, read_only: bool) -> Database:
-    """Return a connection whose transactions are ours alone to begin."""
+def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
+    """Return a connection in autocommit mode: transactions begin only explicitly."""
     mode = "mode=ro" if read_only else "mode=rw"
     if read_only and not os.access(path.parent, os.W_OK) and not path.with_suffix(".db-wal").exists():
-        # SQLite cannot make its shared memory here; nobody can be writing without a -wal file.
+        # SQLite cannot create its shared-memory file here, and without a -wal file there is no writer.
         mode = "mode=ro&immutable=1"
-    connection = sqlite3.connect(
+    return sqlite3.connect(
         f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None, timeout=BUSY_TIMEOUT / 1000
     )
-    return Database(connection)
 
 
-def _set_pragmas(db: Database, path: Path, *, read_only: bool) -> None:
-    """Set what durability and privacy need, and the -wal file that lets others read while one writes."""
-    _set_safe(db)
+def _configure(db: sqlite3.Connection, path: Path, *, read_only: bool) -> None:
+    """Set the required pragmas and, for writing, WAL mode, in which readers do not wait for the writer."""
+    _apply_pragmas(db)
     if read_only:
         return
     mode = db.execute("PRAGMA journal_mode = wal").fetchone()[0]
     if mode != "wal":
-        raise EnvironmentProblem(
+        raise UnavailableError(
             f"{path} cannot be put into WAL mode (it stays in {mode} mode)",
-            hint="Put the state folder on a local disk; network file systems do not work.",
+            hint="Put the state folder on a local disk; network file systems are not supported.",
         )
 
 
-def _set_safe(db: Database) -> None:
-    """Set what durability and privacy need, and read each back: a library may ignore a pragma without a word."""
-    for name, wanted in _PRAGMAS.items():
-        db.execute(f"PRAGMA {name} = {wanted}")
-        if (got := _number(db, name)) != wanted:
-            message = f"SQLite does not keep to PRAGMA {name} = {wanted} (it says {got})"
-            raise EnvironmentProblem(message, hint="Use a Python whose SQLite library is a common build.")
+def _apply_pragmas(db: sqlite3.Connection) -> None:
+    """Set the required pragmas and read each back: a SQLite library may ignore a pragma silently."""
+    for name, required in _PRAGMAS.items():
+        db.execute(f"PRAGMA {name} = {required}")
+        if (actual := _read_pragma(db, name)) != required:
+            message = f"SQLite ignores PRAGMA {name} = {required} (the value is {actual})"
+            raise UnavailableError(message, hint="Use a Python with a standard build of the SQLite library.")
 
 
-def _trust(db: Database, path: Path, *, unclean: bool) -> str:
-    """Return the lineage of a journal that is ours, whole, not newer than this lading and not older than it was."""
-    # The anchor is read first: others may commit meanwhile, and the journal can only move ahead.
-    anchor = files.Anchor.read(path)
-    if _number(db, "application_id") != schema.APPLICATION_ID:
+def _verify(db: sqlite3.Connection, path: Path, *, unclean: bool, read_only: bool) -> str:
+    """Return the id of a journal that is batchsync's own, intact, of a known version, and not rolled back."""
+    # Read the watermark first: other processes may commit meanwhile, which only raises the serial of the journal.
+    watermark = files.CommitWatermark.read(path)
+    if _read_pragma(db, "application_id") != schema.APPLICATION_ID:
         raise StateError(
-            f"{path} is a SQLite file, but no journal of lading", hint="Name another state folder, or move the file."
+            f"{path} is a SQLite file, but not a journal of batchsync",
+            hint="Choose another state folder, or move the file.",
         )
-    version = _number(db, "user_version")
-    if version > schema.SCHEMA_VERSION:
-        raise StateError(
-            f"{path} was written by a newer lading (schema {version}; this one knows {schema.SCHEMA_VERSION})",
-            hint="Install a newer lading from its repository.",
-        )
-    if version == schema.SCHEMA_VERSION and schema.shape(db, "table", "index") != schema.right_shape("table", "index"):
-        raise damaged(path, "its tables are not those that lading made")
-    pointers = "segments" if version >= schema.SEGMENTS_SINCE else "baselines"
-    checks = [f"integrity_check({table})" for table in (*_VITAL, pointers)]
-    if unclean or path.stat().st_size <= ALWAYS_CHECKED:
+    _check_version(db, path, read_only=read_only)
+    checks = [f"integrity_check({table})" for table in _CRITICAL_TABLES]
+    if unclean or path.stat().st_size <= QUICK_CHECK_MAX_BYTES:
         checks.insert(0, "quick_check(1)")
     for check in checks:
-        verdict = db.execute(f"PRAGMA {check}").fetchone()[0]
-        if verdict != "ok":
-            raise damaged(path, f"{check} says: {verdict}")
-    found = db.execute("SELECT lineage, serial FROM meta").fetchone()
+        result = db.execute(f"PRAGMA {check}").fetchone()[0]
+        if result != "ok":
+            raise damaged(path, f"{check} failed: {result}")
+    found = db.execute("SELECT journal_id, serial FROM meta").fetchone()
     if found is None:
         raise damaged(path, "its table meta is empty")
-    if anchor is not None and anchor[1] != found[0]:
-        raise _set_back(path, "it is another journal than the one that was here")
-    if anchor is not None and anchor[0] > found[1]:
-        raise _set_back(path, f"it stands at transaction {found[1]}, but {anchor[0]} were committed here")
+    if watermark is not None and watermark[1] != found[0]:
+        raise _rolled_back(path, "it is not the journal that was here before")
+    if watermark is not None and watermark[0] > found[1]:
+        raise _rolled_back(path, f"its last transaction is {found[1]}, but {watermark[0]} were committed here")
     return str(found[0])
 
 
-def _set_back(path: Path, why: str) -> StateError:
+def _check_version(db: sqlite3.Connection, path: Path, *, read_only: bool) -> None:
+    """Refuse a journal of a newer version, of an older version that cannot be migrated now, or with other tables."""
+    version = _read_pragma(db, "user_version")
+    if version > schema.SCHEMA_VERSION:
+        raise StateError(
+            f"{path} was written by a newer batchsync (schema {version}; this version reads {schema.SCHEMA_VERSION})",
+            hint="Upgrade batchsync.",
+        )
+    if read_only and version < schema.SCHEMA_VERSION:
+        raise _older_schema(path, version)
+    if version == schema.SCHEMA_VERSION and schema.shape(db, "table", "index") != schema.expected_shape(
+        "table", "index"
+    ):
+        raise damaged(path, "its tables differ from those that batchsync creates")
+
+
+def _older_schema(path: Path, version: int) -> StateError:
     return StateError(
-        f"{path} was set back: {why} (an old copy was restored, or the -wal file was deleted or cut)",
+        f"{path} was written by an older batchsync (schema {version}; this version reads {schema.SCHEMA_VERSION})",
+        hint="Run `batchsync resume` once: it migrates the journal; this command only reads it.",
+    )
+
+
+def _rolled_back(path: Path, reason: str) -> StateError:
+    return StateError(
+        f"{path} was rolled back: {reason} (an old copy was restored, or the -wal file was deleted or truncated)",
         hint=(
-            f"Put back the newest journal.db together with its -wal file. If there is none, delete "
+            f"Restore the newest journal.db together with its -wal file. If there is none, delete "
             f"{path.with_suffix('.anchor')} to accept this one, and compare with the vendor: batches may be sent twice."
         ),
     )
 
 
-def _create(path: Path, lineage: str) -> None:
-    """Make an empty journal under another name and put it in place whole, whoever else is trying to."""
+def _create(path: Path, journal_id: str) -> None:
+    """Create an empty journal under another name and rename it; concurrent creators wait for each other."""
     lock = -1
     try:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         lock = os.open(path.with_name("create.lock"), flags, 0o600)
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not path.exists():
-            _build(path, path.with_name(f"{path.name}.new"), lineage)
+            _build(path, path.with_name(f"{path.name}.new"), journal_id)
     except OSError as error:
-        raise files.unreachable(path, error) from error
+        raise files.unreachable_error(path, error) from error
     finally:
         if lock >= 0:
             os.close(lock)
 
 
-def _build(path: Path, new: Path, lineage: str) -> None:
-    """Write the empty journal and rename it. What a killed builder left under the other name is thrown away.
+def _build(path: Path, new: Path, journal_id: str) -> None:
+    """Write the empty journal and rename it. Leftovers of a killed process under the other name are deleted.
 
-    It is built without a -wal file: on a full disk the closing of a -wal leaves its content behind without a word, and
-    the rename would then put half a journal in place.
+    It is built without a -wal file: on a full disk, SQLite silently leaves the content of the -wal file behind when it
+    closes, and the rename would then put an incomplete journal in place.
     """
     for ending in ("", "-journal", "-wal", "-shm"):
         new.with_name(new.name + ending).unlink(missing_ok=True)
     os.close(os.open(new, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
-    with explained(path):
+    with translate_sqlite_errors(path):
         db = _connect(new, read_only=False)
         try:
-            _set_safe(db)
-            schema.migrate(db, lineage)
+            _apply_pragmas(db)
+            schema.migrate(db, journal_id)
         finally:
             db.close()
     new.rename(path)
-    files.sync_folder(path.parent)
+    fsync_folder(path.parent)
 
 
-def _number(db: Database, pragma: str) -> int:
+def _read_pragma(db: sqlite3.Connection, pragma: str) -> int:
     return int(db.execute(f"PRAGMA {pragma}").fetchone()[0])

@@ -1,27 +1,27 @@
-"""What the reconcile loop asks of the world: one Protocol for each thing outside. It knows no adapter.
+"""Ports: the protocols between the reconcile loop and everything outside, and the values that cross them.
 
-Implementations raise the three kinds of `lading.errors.VendorFailure` for vendors, and a `LadingError` elsewhere.
+Implementations raise `batchsync.errors.VendorError` for vendor calls and `BatchsyncError` otherwise.
 """
 
 from __future__ import annotations
 
-from lading.ports.memory import BaselineEntry, Memory, SegmentEntry
-from lading.ports.rows import (
+from batchsync.ports.data import (
     Baseline,
     CompareContext,
     Comparison,
-    DataPath,
-    Excerpt,
+    DataEngine,
     InvalidGroup,
+    KeyRef,
     KnownKey,
-    Named,
+    PlanPreview,
     Reject,
     RowVerdicts,
     Segment,
     Sink,
 )
-from lading.ports.vendor import Clock, Connect, Downloads, Empty, Finished, Running, Status, TargetFacts, Vendor
-from lading.ports.watcher import Size, Watcher
+from batchsync.ports.observer import Observer, Size
+from batchsync.ports.state_store import BaselineEntry, SegmentEntry, StateStore
+from batchsync.ports.vendor import Clock, Connect, Downloads, Empty, Finished, Running, Status, TargetFacts, Vendor
 
 __all__ = [
     "Baseline",
@@ -30,15 +30,15 @@ __all__ = [
     "CompareContext",
     "Comparison",
     "Connect",
-    "DataPath",
+    "DataEngine",
     "Downloads",
     "Empty",
-    "Excerpt",
     "Finished",
     "InvalidGroup",
+    "KeyRef",
     "KnownKey",
-    "Memory",
-    "Named",
+    "Observer",
+    "PlanPreview",
     "Reject",
     "RowVerdicts",
     "Running",
@@ -46,8 +46,8 @@ __all__ = [
     "SegmentEntry",
     "Sink",
     "Size",
+    "StateStore",
     "Status",
     "TargetFacts",
     "Vendor",
-    "Watcher",
 ]

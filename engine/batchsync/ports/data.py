@@ -1,4 +1,4 @@
-"""What the engine asks of everything that touches rows, from the source to the sink. It knows no format."""
+"""Ports of the data engine and of sinks, and the values they exchange with the reconcile loop."""
 
 from __future__ import annotations
 
@@ -10,23 +10,23 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from lading.core.accounting import Tally
-    from lading.core.batch import Batch, BatchFile, Books
-    from lading.core.job import Job, Results
-    from lading.core.vendor_rules import VendorRules
-    from lading.ports.vendor import Downloads
-    from lading.ports.watcher import Watcher
+    from batchsync.core.accounting import PlanCounts
+    from batchsync.core.batch import Batch, BatchFile, RowCounts
+    from batchsync.core.job import Job, Results
+    from batchsync.core.vendor_rules import VendorRules
+    from batchsync.ports.observer import Observer
+    from batchsync.ports.vendor import Downloads
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Segment:
-    """Part of a baseline: an immutable Parquet file, named by its digest, and how many rows it has.
+    """Part of a baseline: an immutable Parquet file, named by its digest, with its row count.
 
-    A row says what became of one key: `key` String, `accepted` Binary(20) or null (fingerprint the target holds),
-    `last` Binary or null with `last_state` UInt8: how the newest version ended when it was not accepted (1 rejected,
-    2 unknown, 3 a removal of unknown outcome, 4 to be sent again in any case). `as_before` Boolean says that `accepted`
-    is what older segments say. A row that knows nothing at all says that the key is gone. Files of older releases have
-    no `as_before`: it is false in them; and what was unknown then is 2 in removals, too.
+    Each row holds the state of one key: `key` String; `accepted` Binary(20) or null (fingerprint the target holds);
+    `last` Binary or null with `last_state` UInt8 (how the newest version ended if it was not accepted: 1 rejected, 2
+    unknown, 3 removal of unknown outcome, 4 to be sent again in any case); `as_before` Boolean (`accepted` is inherited
+    from older segments). A row without any state means that the key is gone. Segments of older releases have no
+    `as_before`, which is false then, and use 2 for removals, too.
     """
 
     path: Path
@@ -35,52 +35,61 @@ class Segment:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Baseline:
-    """What a target is known to have accepted: segments, oldest first, of which the newest word on a key counts.
+    """Records that a target is known to hold: segments, oldest first. The newest row of a key applies.
 
-    No segment is nothing yet. The same file may stand twice, when the same thing happened again.
+    A baseline without segments is empty. The same file may occur twice, if the same outcomes occurred again.
     """
 
     segments: tuple[Segment, ...] = ()
 
     @property
     def rows(self) -> int:
-        """How many rows the segments have together: at least as many as there are keys, and exactly in one segment."""
-        return sum(one.rows for one in self.segments)
+        """Total row count of the segments: at least the number of keys, and exactly that in a single segment."""
+        return sum(segment.rows for segment in self.segments)
 
     @property
     def paths(self) -> list[Path]:
-        """The files of the segments, oldest first."""
-        return [one.path for one in self.segments]
+        """Paths of the segments, oldest first."""
+        return [segment.path for segment in self.segments]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """The result of comparing a source with a baseline, staged in a work folder. The plan of a run, before guards.
+    """Result of comparing a source with a baseline, staged in a work folder. The plan of a run, before guards.
 
-    `folder` holds `changes.parquet`, `invalid.parquet` and what else `stage` needs. `fingerprint` is a hex digest
-    that is equal exactly when the same changes would be sent to the same account, under the same spec, from the same
-    baseline.
-    `high_water` is the greatest `since` value seen, when the job sends by it.
-    `warnings` counts broken rules that only warn, by rule; `baseline_rows` how many records the target holds.
-    `removals_known` is False where the source could not say which keys are gone: it has rows without a key.
+    Attributes:
+        counts: Row counts of the plan.
+        fingerprint: Hex digest, equal exactly if the same changes would be sent to the same account, under the same
+            spec, from the same baseline.
+        folder: Folder with `changes.parquet`, `invalid.parquet` and other input of `stage`.
+        baseline_rows: Number of records that the target holds.
+        watermark: Greatest `since` value of the source, if the job has one.
+        warnings: Violations of rules that only warn, by rule.
+        removals_known: False if removed keys cannot be determined: the source has rows without a key.
     """
 
-    tally: Tally
+    counts: PlanCounts
     fingerprint: str
     folder: Path
     baseline_rows: int
-    high_water: str | None = None
+    watermark: str | None = None
     warnings: Mapping[str, int] = field(default_factory=dict)
     removals_known: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reject:
-    """One record that did not get there: `kind` is invalid, rejected or unknown.
+    """A record that did not reach the target: `kind` is invalid, rejected or unknown.
 
-    `line` counts data records in the batch file from 1 (0 for invalid rows, which are in none); `row` counts rows of
-    the source from 1 (0 when not known). `field` and `code` say which column and rule, or the vendor's code;
-    `reason` holds no unmasked value. `retry` says that the row may be sent again unchanged.
+    Attributes:
+        kind: invalid, rejected or unknown.
+        key: Key of the record.
+        reason: Reason, without unmasked values.
+        code: The violated rule, or the vendor's error code.
+        field: The column concerned.
+        line: Record of the batch file, from 1; 0 for invalid rows, which are in no file.
+        row: Row of the source, from 1; 0 if unknown.
+        retry: Whether the row may be sent again unchanged.
     """
 
     kind: str
@@ -94,8 +103,8 @@ class Reject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Named:
-    """A key, and its row of the source from 1 (0 for a removal, which is in no source). A row may have no key."""
+class KeyRef:
+    """A key and its row of the source, from 1 (0 for a removal, which is in no source). A row may have no key."""
 
     key: str
     row: int
@@ -103,37 +112,40 @@ class Named:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class InvalidGroup:
-    """How many rows are invalid because of the same field and rule, and the first of them."""
+    """Number of rows that are invalid because of the same field and rule, and the first of them."""
 
     field: str
     code: str
     count: int
-    first: tuple[Named, ...]
+    first: tuple[KeyRef, ...]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Excerpt:
-    """The first of what a comparison found, by kind: lowest source rows first, removals by their keys.
+class PlanPreview:
+    """The first changes of a comparison by kind: lowest source rows first, removals by key.
 
-    `invalid` has a group for each reason, the greatest first.
+    `invalid` has a group for each reason, largest first.
     """
 
-    added: tuple[Named, ...] = ()
-    changed: tuple[Named, ...] = ()
-    removed: tuple[Named, ...] = ()
+    added: tuple[KeyRef, ...] = ()
+    changed: tuple[KeyRef, ...] = ()
+    removed: tuple[KeyRef, ...] = ()
     invalid: tuple[InvalidGroup, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RowVerdicts:
-    """How each row of one batch ended. `path` is a Parquet file: key, fingerprint, op, state, retry (for the baseline).
+    """Outcome of each row of a batch.
 
-    `answers` is a Parquet file of the vendor's answers with the key columns in front, when the vendor sends answers;
-    `key` are the names of those columns, as they were when the batch was prepared.
-    `unattributed` counts lines of the vendor's log that name no row that was sent.
+    Attributes:
+        counts: Row counts by outcome.
+        path: Parquet file with the columns key, fingerprint, op, state, retry; input of `DataEngine.apply_verdicts`.
+        answers: Parquet file of the vendor's answers with the key columns first, if the vendor sends answers.
+        unattributed: Number of lines of the vendor's row log that match no sent row.
+        key: Names of the key columns of `answers`, as they were when the batch was prepared.
     """
 
-    books: Books
+    counts: RowCounts
     path: Path
     answers: Path | None = None
     unattributed: int = 0
@@ -142,43 +154,68 @@ class RowVerdicts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KnownKey:
-    """What is known of one key.
+    """State of a key in the state folder.
 
-    `held` says that the target holds a version of it; `newest` how its newest version ended: accepted, rejected or
-    unknown, and empty when the baseline knows nothing of it. `lines` says where a version of it is under way: by
-    evidence file, the record of the batch file (from 1).
+    Attributes:
+        in_target: Whether the target holds a version of the record.
+        latest_outcome: How the newest version ended: accepted, rejected or unknown; empty if the baseline lacks the
+            key.
+        in_flight: Versions in flight: record of the batch file (from 1) by row manifest.
     """
 
-    held: bool = False
-    newest: str = ""
-    lines: Mapping[Path, int] = field(default_factory=dict)
+    in_target: bool = False
+    latest_outcome: str = ""
+    in_flight: Mapping[Path, int] = field(default_factory=dict)
 
 
-class DataPath(Protocol):
-    """The columnar path: everything that touches rows. Sources, mapping, comparison, batch files, row verdicts."""
+class DataEngine(Protocol):
+    """Operations on rows: sources, mapping, comparison, batch files, row outcomes.
+
+    All methods raise SourceError if the source cannot be read as declared, StateError if a file of the state folder is
+    damaged, and UnavailableError if the disk is full.
+    """
 
     def columns(self, job: Job) -> tuple[str, ...]:
         """Return the columns of the job's source, joins included, reading as little as possible."""
         ...
 
     def compare(self, job: Job, rules: VendorRules, baseline: Baseline, context: CompareContext) -> Comparison:
-        """Read, map, validate, fingerprint, and subtract what has not changed or is in flight."""
+        """Read, map, validate and fingerprint the source, and subtract rows that are unchanged or in flight.
+
+        Args:
+            job: The job.
+            rules: Rules of the job's vendor.
+            baseline: What the target is known to hold.
+            context: Folder, time, rows in flight and options of the comparison.
+        """
         ...
 
     def stage(self, job: Job, rules: VendorRules, comparison: Comparison, into: Path) -> tuple[BatchFile, ...]:
-        """Encode, split and compress what the comparison found into sealed, fsynced files with evidence beside them."""
+        """Write the changes of a comparison as batch files, fsynced, each with its row manifest beside it.
+
+        Args:
+            job: The job of the comparison.
+            rules: Rules of the job's vendor.
+            comparison: The comparison.
+            into: Folder of the files.
+        """
         ...
 
     def stage_each(
         self, job: Job, rules: VendorRules, comparison: Comparison, into: Path, stopped: Callable[[], bool] = ...
     ) -> Iterator[BatchFile]:
-        """Yield the same files one by one, each as soon as it is sealed. What was yielded stays, whatever follows.
+        """Yield the files of `stage` one by one, each as soon as it is finalized. Yielded files stay, whatever follows.
 
-        `stopped` is asked often; the iterator ends soon after it said yes.
+        Args:
+            job: The job of the comparison.
+            rules: Rules of the job's vendor.
+            comparison: The comparison.
+            into: Folder of the files.
+            stopped: Called often; the iterator ends soon after it returned true.
         """
         ...
 
-    def excerpt(self, comparison: Comparison, limit: int) -> Excerpt:
+    def preview(self, comparison: Comparison, limit: int) -> PlanPreview:
         """Return the first keys of each kind, at most `limit` of each, and the invalid rows by reason."""
         ...
 
@@ -186,56 +223,98 @@ class DataPath(Protocol):
         """Return the invalid rows of a comparison, in chunks."""
         ...
 
-    def settle(self, batch: Batch, rules: VendorRules | None, downloads: Downloads, into: Path) -> RowVerdicts:
-        """Join the vendor's row log to the evidence: each sent row is accepted, rejected or unknown.
+    def join_outcomes(self, batch: Batch, rules: VendorRules | None, downloads: Downloads, into: Path) -> RowVerdicts:
+        """Join the vendor's row log to the row manifest: each sent row is accepted, rejected or unknown.
 
-        Where the verdict says that all rows ended the same, no rules are needed.
+        Args:
+            batch: A FINISHED batch.
+            rules: Rules of the vendor; not required if the verdict covers all rows.
+            downloads: The vendor's results and row log.
+            into: Folder of the files of the verdicts.
         """
         ...
 
-    def check_evidence(self, file: BatchFile) -> None:
-        """Raise StateError unless the evidence of a batch file is on our disk as it was sealed."""
+    def verify_row_manifest(self, file: BatchFile) -> None:
+        """Check the row manifest of a batch file.
+
+        Raises:
+            StateError: If it is missing or has changed since it was finalized.
+        """
         ...
 
     def rejects(self, verdicts: RowVerdicts) -> Iterable[Sequence[Reject]]:
-        """Return the rejected and unknown rows of a settled batch, in chunks."""
+        """Return the rejected and unknown rows of a collected batch, in chunks."""
         ...
 
-    def advance(self, baseline: Baseline, verdicts: Sequence[Path], into: Path) -> Baseline:
-        """Return the baseline in which accepted rows have moved: one more segment on the disk, or fewer, merged."""
+    def apply_verdicts(self, baseline: Baseline, verdicts: Sequence[Path], into: Path) -> Baseline:
+        """Return the baseline after accepted rows moved.
+
+        Args:
+            baseline: The baseline before.
+            verdicts: Verdict files (`RowVerdicts.path`).
+            into: Folder of the segments. There is one more segment, or fewer after compaction.
+        """
         ...
 
     def resolve(self, baseline: Baseline, keys: Sequence[str], into: Path, *, delivered: bool) -> Baseline:
-        """Return the baseline in which rows of unknown outcome are held by the target, or to be sent again."""
+        """Return the baseline after unknown outcomes were resolved.
+
+        Args:
+            baseline: The baseline before.
+            keys: Keys of the rows.
+            into: Folder of the segments.
+            delivered: Whether the target holds the rows; otherwise they are sent again.
+        """
         ...
 
     def lookup(self, key: str, baseline: Baseline, in_flight: Sequence[Path]) -> KnownKey:
-        """Return what the baseline and the evidence of open batches say of one key, reading as little as possible."""
+        """Return what the baseline and the row manifests of open batches hold about a key.
+
+        Args:
+            key: The key.
+            baseline: Baseline of the job; as little of it as possible is read.
+            in_flight: Row manifests of open batches.
+        """
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompareContext:
-    """What a comparison needs to know beside the job: where to work, what is under way, and what time it is.
+    """Context of a comparison.
 
-    `in_flight` are evidence files of batches that are not settled; `high_water` is the last run's greatest `since`;
-    `template` is the vendor's input columns, when it has any. `ahead` says that staging follows unless a guard holds
-    the plan: what will surely be sent may be encoded while the source is read. `identity` names the target's account.
+    Attributes:
+        folder: Empty work folder.
+        now: Time of the comparison, timezone-aware.
+        in_flight: Row manifests of batches that are not delivered.
+        watermark: Greatest `since` value of the last run.
+        template: Columns of the vendor's input template, if it has one.
+        observer: Receives progress.
+        eager: Staging follows unless a guard stops the plan, so that records may be encoded while the source is read.
+        account_id: Account of the target.
     """
 
     folder: Path
     now: datetime
     in_flight: Sequence[Path] = ()
-    high_water: str | None = None
+    watermark: str | None = None
     template: tuple[str, ...] | None = None
-    watcher: Watcher | None = None
-    ahead: bool = False
-    identity: str = ""
+    observer: Observer | None = None
+    eager: bool = False
+    account_id: str = ""
 
 
 class Sink(Protocol):
-    """Where the answers of a lookup go. Delivering the same answers twice leaves the same content."""
+    """Destination of the answers of a lookup. Delivering the same answers again leaves the same content."""
 
     def deliver(self, answers: Path, results: Results, key: Sequence[str]) -> int:
-        """Upsert the answers (a Parquet file) by the key columns and return how many rows it now holds."""
+        """Upsert the answers by the key columns.
+
+        Args:
+            answers: Parquet file of the answers.
+            results: The destination.
+            key: Names of the key columns.
+
+        Returns:
+            The number of rows that the destination now holds.
+        """
         ...

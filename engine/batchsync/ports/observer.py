@@ -1,4 +1,4 @@
-"""What the engine asks of whoever stands beside it and watches. It does not know who that is."""
+"""Port of observers, which receive the progress of long operations."""
 
 from __future__ import annotations
 
@@ -7,29 +7,35 @@ from typing import TYPE_CHECKING, Protocol
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from lading.core.batch import Batch
+    from batchsync.core.batch import Batch
 
 
-#: Bytes that are done, and all of them; None where that is not known.
+#: Bytes processed, and the total; None if the total is unknown.
 Size = tuple[int, int | None]
 
 
-class Watcher(Protocol):
-    """Somebody who is shown how far a long piece of work is. It must not raise and must return at once."""
+class Observer(Protocol):
+    """Receiver of progress events. Its methods must not raise and must return at once."""
 
-    def progress(
+    def on_progress(
         self, job: str, stage: str, done: int, unit: str, total: int | None = None, size: Size | None = None
     ) -> None:
-        """Tell that `done` of `total` units of a stage are done (`total` None: not known).
+        """Report the progress of a stage.
 
-        `size` is about how many bytes that is, and of how many.
+        Args:
+            job: Name of the job.
+            stage: Name of the stage.
+            done: Number of units processed.
+            unit: Name of the unit.
+            total: Total number of units; None if unknown.
+            size: Approximate bytes processed, and the total.
         """
         ...
 
-    def moved(self, batch: Batch) -> None:
-        """Tell that something happened to a batch."""
+    def on_batch_changed(self, batch: Batch) -> None:
+        """Report that a batch was created or changed."""
         ...
 
-    def waiting(self, until: datetime) -> None:
-        """Tell that nothing is to be done before `until`."""
+    def on_waiting(self, until: datetime) -> None:
+        """Report that nothing is due before `until`."""
         ...

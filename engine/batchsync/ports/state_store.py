@@ -1,4 +1,4 @@
-"""What the engine asks of its memory, the journal. It does not know how anything is stored."""
+"""Port of the state store, which the journal implements."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from datetime import datetime
 
-    from lading.core.batch import Batch
-    from lading.core.events import Delivered, Event, Resolved
-    from lading.core.run import Run
-    from lading.ports.rows import Reject
+    from batchsync.core.batch import Batch
+    from batchsync.core.events import Delivered, Event, Resolved
+    from batchsync.core.run import Run
+    from batchsync.ports.data import Reject
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SegmentEntry:
-    """A segment as the journal points to it: the name of its file, its digest, how many rows."""
+    """Reference to a segment: file name, digest, row count."""
 
     file: str
     digest: str
@@ -26,15 +26,19 @@ class SegmentEntry:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BaselineEntry:
-    """A baseline as the journal points to it: which job and target account, which segments, oldest first."""
+    """Reference to a baseline: job, account of the target, and segments, oldest first."""
 
     job: str
-    identity: str
+    account_id: str
     segments: tuple[SegmentEntry, ...]
 
 
-class Memory(Protocol):
-    """The journal, as the reconcile loop sees it. Every method that writes is one transaction."""
+class StateStore(Protocol):
+    """The journal as the reconcile loop uses it. Every method that writes is one transaction.
+
+    All methods raise StateError if the journal is damaged and UnavailableError if it cannot be written; methods that
+    write raise LockedError if this process lost the job's lease.
+    """
 
     def start_run(
         self,
@@ -42,35 +46,49 @@ class Memory(Protocol):
         batches: Sequence[Batch],
         invalid: Iterable[Sequence[Reject]],
         *,
-        slot: datetime | None = None,
+        tick: datetime | None = None,
     ) -> None:
-        """Remember a run, its invalid rows, and its batches: all, with the slot that it is for, or the first."""
+        """Journal a run.
+
+        Args:
+            run: The run.
+            batches: All of its batches, or the first if it is preparing.
+            invalid: Its invalid rows, in chunks.
+            tick: The schedule tick that the run is for; None if it was started manually.
+        """
         ...
 
-    def add_batch(self, batch: Batch, *, slot: datetime | None = None) -> Run:
-        """Remember the next batch of a run that is preparing; with the last the run is prepared and has its slot."""
+    def add_batch(self, batch: Batch, *, tick: datetime | None = None) -> Run:
+        """Journal the next batch of a preparing run; the last one makes the run PREPARED and claims its tick."""
         ...
 
-    def cut_run(self, run: str, at: datetime) -> Run:
-        """Remember that the preparing of a run came to no end: what is not in a batch is held for the next run."""
+    def abort_preparation(self, run: str, at: datetime) -> Run:
+        """Journal that the preparation of a run was aborted; rows in no batch are deferred to the next run."""
         ...
 
     def preparing_runs(self, job: str) -> Sequence[Run]:
-        """Return the runs of a job whose batches are not all sealed, oldest first."""
+        """Return the runs of a job that are still preparing, oldest first."""
         ...
 
     def record(self, batch: Batch, event: Event) -> Batch:
-        """Remember an event and return the batch as it is after it."""
+        """Journal an event and return the batch after it."""
         ...
 
     def deliver(
         self, batch: Batch, event: Delivered, *, baseline: BaselineEntry | None, rejects: Iterable[Sequence[Reject]]
     ) -> Batch:
-        """Remember the delivery, the new baseline and the rejects, and settle the run if it was the last batch."""
+        """Journal a delivery with the new baseline and the rejects; the last batch of a run settles the run.
+
+        Args:
+            batch: A COLLECTED batch.
+            event: The delivery.
+            baseline: The new baseline; None leaves it unchanged.
+            rejects: Rejected and unknown rows, in chunks.
+        """
         ...
 
     def resolve(self, batch: Batch, event: Resolved, *, baseline: BaselineEntry) -> Batch:
-        """Remember how the unknown rows of a delivered batch ended, and the baseline that knows it."""
+        """Journal how the unknown rows of a delivered batch ended, and the baseline that includes them."""
         ...
 
     def unknown_keys(self, batch: str) -> Sequence[str]:
@@ -78,7 +96,7 @@ class Memory(Protocol):
         ...
 
     def open_batches(self, job: str | None = None) -> Sequence[Batch]:
-        """Return the batches that are not delivered, stuck ones included, oldest first."""
+        """Return the batches that are not delivered, including those that need attention, oldest first."""
         ...
 
     def unresolved(self, job: str) -> Sequence[Batch]:
@@ -90,11 +108,11 @@ class Memory(Protocol):
         ...
 
     def last_run(self, job: str) -> Run | None:
-        """Return the newest run of a job, whatever its state."""
+        """Return the newest run of a job in any state, or None."""
         ...
 
-    def last_planned(self, job: str, identity: str) -> Run | None:
-        """Return the newest run of a job to an account that no guard held."""
+    def last_planned(self, job: str, account_id: str) -> Run | None:
+        """Return the newest run of a job to an account that did not await approval, or None."""
         ...
 
     def run(self, run: str) -> Run:
@@ -102,40 +120,40 @@ class Memory(Protocol):
         ...
 
     def check_lease(self, job: str) -> None:
-        """Raise LockedError when the job that this process runs was taken away from it."""
+        """Raise LockedError if another process took over the lease that this process holds for the job."""
         ...
 
     def baseline_files(self, job: str) -> Sequence[str]:
-        """Return the names of all baseline segments of a job that the journal points to, whatever the account."""
+        """Return the file names of all journaled baseline segments of a job, for all accounts."""
         ...
 
     def next_serial(self, job: str) -> int:
-        """Return the number of the job's next run."""
+        """Return the serial number of the job's next run."""
         ...
 
     def attempts_used(self, job: str, digest: str) -> int:
-        """Return the greatest attempt that any batch of this job and content ever used; 0 if none."""
+        """Return the greatest attempt of any batch of this job and content; 0 if there is none."""
         ...
 
-    def baseline(self, job: str, identity: str) -> BaselineEntry | None:
-        """Return what the target is known to hold for this job."""
+    def baseline(self, job: str, account_id: str) -> BaselineEntry | None:
+        """Return the baseline of a job for an account, or None."""
         ...
 
-    def high_water(self, job: str, identity: str, spec_hash: str) -> str | None:
-        """Return the greatest `since` value up to which the target surely holds every row as this spec makes it."""
+    def watermark(self, job: str, account_id: str, spec_hash: str) -> str | None:
+        """Return the greatest `since` value up to which the target holds every row as this spec maps it, or None."""
         ...
 
-    def watch(self, job: str, at: datetime) -> datetime:
-        """Return the latest slot of this job that was run or given up; else when it was first seen, which may be `at`.
+    def register_job(self, job: str, at: datetime) -> datetime:
+        """Journal when a job was first seen, and return its latest claimed tick, or the time it was first seen.
 
-        So the moment at which a job is seen for the first time is remembered, and slots after it are missed by nobody.
+        Ticks after that time are due, so that none is missed before the first run.
         """
         ...
 
-    def claim_slot(self, job: str, slot: datetime) -> bool:
-        """Give a slot up, since its source cannot be used; False when it was run or given up before."""
+    def claim_tick(self, job: str, tick: datetime) -> bool:
+        """Claim a tick whose source cannot be used, without a run; return False if it was claimed before."""
         ...
 
     def approved(self, job: str, plan: str) -> bool:
-        """Whether a person approved exactly this plan."""
+        """Return whether a person approved exactly this plan."""
         ...

@@ -1,6 +1,6 @@
-"""What the engine asks of a vendor about one batch, and of time. It knows no vendor.
+"""Ports of vendors and of time.
 
-Implementations raise the three kinds of `lading.errors.VendorFailure` and nothing else.
+Vendor implementations raise `batchsync.errors.VendorError` and nothing else.
 """
 
 from __future__ import annotations
@@ -13,42 +13,42 @@ if TYPE_CHECKING:
     from datetime import datetime, timedelta
     from pathlib import Path
 
-    from lading.core.batch import BatchFile, Slot, Ticket, Verdict
-    from lading.core.vendor_rules import VendorRules
+    from batchsync.core.batch import Allocation, BatchFile, IdempotencyKey, Verdict
+    from batchsync.core.vendor_rules import VendorRules
 
 
 class Clock(Protocol):
-    """Time, as an argument. Only `app` makes one that reads the wall clock."""
+    """Injected clock. Only `app` creates a clock that reads wall time."""
 
     def now(self) -> datetime:
-        """Return the moment, aware, in UTC."""
+        """Return the current time, timezone-aware, in UTC."""
         ...
 
     def sleep(self, duration: timedelta) -> None:
-        """Wait."""
+        """Wait for a duration, or until a signal arrives."""
         ...
 
 
 @dataclass(frozen=True, slots=True)
 class Empty:
-    """The vendor knows the slot, and no file is in it."""
+    """The vendor has the allocation, and no file was uploaded to it."""
 
-    word: str
+    vendor_status: str
 
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """The vendor has the file and is not done."""
+    """The vendor has the file and is processing it."""
 
-    word: str
+    vendor_status: str
 
 
 @dataclass(frozen=True, slots=True)
 class Finished:
-    """The vendor is done."""
+    """The vendor has finished processing."""
 
     verdict: Verdict
-    word: str
+    vendor_status: str
 
 
 Status = Empty | Running | Finished
@@ -56,10 +56,12 @@ Status = Empty | Running | Finished
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Downloads:
-    """What the vendor said about the rows, as files on our disk, in the vendor's own format.
+    """Downloaded files in the vendor's own format.
 
-    `results` holds the answers of accepted rows, `errors` the refused rows. `errors_missing` is true when the vendor
-    says that rows failed and gives no log of them.
+    Attributes:
+        results: Results of accepted rows.
+        errors: Row log of refused rows.
+        errors_missing: Whether the vendor reports failed rows and returns no row log.
     """
 
     results: Path | None = None
@@ -69,9 +71,11 @@ class Downloads:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TargetFacts:
-    """What the vendor says of a job's target before anything is sent.
+    """The vendor's description of a job's target, fetched before anything is sent.
 
-    `params` is what allocation needs (kept with the batch); `columns` is the input template, when the vendor has one.
+    Attributes:
+        params: Parameters that allocation needs; stored with each batch.
+        columns: Columns of the vendor's input template, if it has one.
     """
 
     params: Mapping[str, str] = field(default_factory=dict)
@@ -79,44 +83,61 @@ class TargetFacts:
 
 
 class Vendor(Protocol):
-    """All the engine ever asks of a vendor, about one batch.
+    """Calls to a vendor account about one target or batch.
 
-    Raises only `DidNotHappen`, `Unclear`, `Permanent` (and its child `SlotGone`, from `upload` alone).
+    Methods raise only RetryableError, AmbiguousOutcomeError and PermanentError; `upload` also its subclass
+    AllocationExpiredError.
     """
 
     def describe(self, target: Mapping[str, str]) -> TargetFacts:
-        """Check the credentials and resolve a job's target, before anything is prepared. Repeatable."""
+        """Check the credentials and describe a job's target. Repeatable."""
         ...
 
-    def allocate(self, ticket: Ticket, file: BatchFile, params: Mapping[str, str]) -> Slot:
-        """Ask for a place to put the file, under our ticket."""
+    def allocate(self, idempotency_key: IdempotencyKey, file: BatchFile, params: Mapping[str, str]) -> Allocation:
+        """Request an allocation for the file.
+
+        Args:
+            idempotency_key: Name under which the vendor knows the batch.
+            file: The batch file.
+            params: Parameters of the target, from `describe`.
+        """
         ...
 
-    def find(self, ticket: Ticket, params: Mapping[str, str]) -> Slot | None:
-        """Say whether an earlier allocation under this ticket arrived. A slot without URL can take no file."""
+    def find(self, idempotency_key: IdempotencyKey, params: Mapping[str, str]) -> Allocation | None:
+        """Return the allocation made under this idempotency key, or None. Without a URL it takes no file."""
         ...
 
-    def upload(self, slot: Slot, file: BatchFile) -> None:
-        """Put the whole file into the slot, or it did not happen."""
+    def upload(self, allocation: Allocation, file: BatchFile) -> None:
+        """Upload the whole file, or nothing."""
         ...
 
-    def poll(self, slot: Slot) -> Status:
-        """Say how far the vendor is with the file. An unknown word is Running."""
+    def poll(self, allocation: Allocation) -> Status:
+        """Return the vendor's status of the batch. An unlisted vendor status means Running."""
         ...
 
-    def collect(self, slot: Slot, verdict: Verdict, into: Path) -> Downloads:
-        """Fetch results and row errors into the folder, whole or not at all."""
+    def collect(self, allocation: Allocation, verdict: Verdict, into: Path) -> Downloads:
+        """Download results and row log into a folder, completely or not at all.
+
+        Args:
+            allocation: The allocation of the batch.
+            verdict: Verdict of the batch, which decides what there is to download.
+            into: Existing, empty folder.
+        """
         ...
 
-    def cancel(self, slot: Slot) -> None:
-        """Ask the vendor to cancel a batch that it has not begun. Permanent when it cannot."""
+    def cancel(self, allocation: Allocation) -> None:
+        """Ask the vendor to cancel a batch that it has not started.
+
+        Raises:
+            PermanentError: If the vendor does not cancel it.
+        """
         ...
 
 
 class Connect(Protocol):
-    """What an entry point of the group `lading.vendors` names: makes the vendor behind one connection.
+    """Factory behind an entry point of the group `batchsync.vendors`: creates the vendor of a connection.
 
-    Nothing is asked of the vendor yet. Raises UsageError for a base URL that is not the vendor's.
+    Makes no request.
     """
 
     def __call__(
@@ -129,5 +150,17 @@ class Connect(Protocol):
         clock: Clock,
         user_agent: str,
     ) -> Vendor:
-        """Return the vendor."""
+        """Return the vendor.
+
+        Args:
+            rules: Rules of the vendor's spec.
+            base_url: Base URL of the vendor's API.
+            credentials: Resolved credentials by name.
+            ca_bundle: Path of a CA bundle; None uses the default.
+            clock: Clock of all durations.
+            user_agent: Value of the User-Agent header.
+
+        Raises:
+            UsageError: If the base URL is not one of the vendor's.
+        """
         ...

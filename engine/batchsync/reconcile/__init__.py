@@ -1,4 +1,5 @@
-"""The shell around the core: prepares runs, performs steps, and asks again until everything is at rest.
+"""Imperative shell of the core: plans and prepares runs, performs the steps that `batchsync.core` decides, journals.
 
-It decides nothing about a batch (that is `lading.core`) and knows its world only through `lading.ports`.
+`JobContext`s and `Services` enter; `JobOutcome`s leave. Everything outside is reached through `batchsync.ports`: this
+package must not import an adapter and must not decide what happens to a batch.
 """

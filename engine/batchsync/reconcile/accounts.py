@@ -1,42 +1,48 @@
-"""A batch belongs to the account and the job that it was prepared for: this says whether it still does, and what else.
-
-It does not know what makes an account; each has an identity.
-"""
+"""Account checks: whether a batch belongs to the account of its job, and the errors raised when it does not."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lading.core.decide import may_be_there
-from lading.errors import EnvironmentProblem, UsageError
+from batchsync.core.decide import possibly_delivered
+from batchsync.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:
-    from lading.core.batch import Batch
-    from lading.reconcile.context import JobContext
+    from batchsync.core.batch import Batch
+    from batchsync.reconcile.services import JobContext
 
 
-def is_ours(batch: Batch, context: JobContext) -> bool:
-    """Whether the batch belongs to the account that its job sends to now."""
-    return batch.identity == context.identity
+def same_account(batch: Batch, context: JobContext) -> bool:
+    """Return whether the batch was prepared for the account that its job sends to now."""
+    return batch.account_id == context.account_id
 
 
-def another_account(batch: Batch, context: JobContext) -> EnvironmentProblem:
-    """Return the error of a batch of which today's account cannot be asked, with the ways out."""
-    end = in_words(batch, context) if may_be_there(batch) else f"`lading cancel {batch.id}`: nothing of it was sent"
-    return EnvironmentProblem(
-        f'batch {batch.id} belongs to another account than connection "{context.job.connection}" names now',
-        hint=f"set base_url, credentials and target back and run `lading resume {batch.job}`, or end it with {end}",
+def account_changed_error(batch: Batch, context: JobContext) -> UnavailableError:
+    """Return the error for a batch whose vendor cannot be queried because the account of its job changed."""
+    command = (
+        manual_resolution_hint(batch, context)
+        if possibly_delivered(batch)
+        else f"`batchsync cancel {batch.id}` (nothing was sent)"
+    )
+    return UnavailableError(
+        f'batch {batch.id} was prepared for an account that connection "{context.job.connection}" no longer uses',
+        hint=f"restore base_url, credentials and target and run `batchsync resume {batch.job}`, or use {command}",
     )
 
 
-def undeclared(batch: Batch, what: str) -> UsageError:
-    """Return the error of a batch whose job is needed for `what` and declared no more."""
+def undeclared_error(batch: Batch, purpose: str) -> UsageError:
+    """Return the error for a batch whose job is no longer in jobs.yaml.
+
+    Args:
+        batch: The batch.
+        purpose: Why the job is needed, as the end of a sentence.
+    """
     return UsageError(
-        f'batch {batch.id} is of job "{batch.job}", which is not in the jobs file; {what}',
-        hint=f'put job "{batch.job}" back into the jobs file, or end it with `lading resolve {batch.id} --resend`',
+        f'batch {batch.id} belongs to job "{batch.job}", which is not in the jobs file; {purpose}',
+        hint=f'restore job "{batch.job}" in the jobs file, or run `batchsync resolve {batch.id} --resend`',
     )
 
 
-def in_words(batch: Batch, context: JobContext) -> str:
-    """Return how a person ends a batch on their word. The answers of a lookup come by no word."""
-    return f"`lading resolve {batch.id} --resend`" + ("" if context.job.results else " (or `--delivered`)")
+def manual_resolution_hint(batch: Batch, context: JobContext) -> str:
+    """Return the command that resolves the batch manually. Lookups cannot be resolved as delivered."""
+    return f"`batchsync resolve {batch.id} --resend`" + ("" if context.job.results else " (or `--delivered`)")

@@ -1,6 +1,6 @@
-"""Work that yields one thing after the other is done in a thread beside the main one, which takes what is there.
+"""Background producer: runs an iterator in a thread and hands its items over through a queue.
 
-It does not know what is made. Whoever takes is never interrupted by the worker: its error waits in the line, too.
+An error of the worker is raised by `take` after all items that were produced before it.
 """
 
 from __future__ import annotations
@@ -15,103 +15,115 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator
     from datetime import timedelta
 
-One = TypeVar("One")
-#: How long a worker that was told to stop is waited for, in seconds; a source that hangs must not keep a process alive.
-_PATIENCE = 1.5
-#: The longest wait in one go, in seconds: more than the system's own limit is refused.
-_LONGEST = 3600.0
+Item = TypeVar("Item")
+#: Seconds to wait for a stopped worker; a source that hangs must not keep the process alive.
+_JOIN_TIMEOUT_S = 1.5
+#: Longest single wait, in seconds: the operating system refuses waits beyond its own limit.
+_MAX_WAIT_S = 3600.0
 
 
 @dataclass(frozen=True, slots=True)
-class _Ended:
-    """The end of the line, and what stopped the work before it was done."""
+class _EndOfItems:
+    """End marker of the queue, with the error that stopped the worker, if any."""
 
     error: BaseException | None
 
 
-class Aside(Generic[One]):
-    """A worker and the line of what it made. The line has no limit: what it stands for lies on the disk."""
+class BackgroundProducer(Generic[Item]):
+    """Worker thread and its queue of produced items. The queue is unbounded: items are handles of files on disk."""
 
-    def __init__(self, work: Callable[[Callable[[], bool]], Iterator[One]]) -> None:
-        """Begin. `work` is given a question to ask often: whether it is to stop."""
-        self._made: queue.SimpleQueue[One | _Ended] = queue.SimpleQueue()
+    def __init__(self, work: Callable[[Callable[[], bool]], Iterator[Item]]) -> None:
+        """Start the worker.
+
+        Args:
+            work: Iterator factory, called in the worker thread with a function that returns whether to stop; the
+                iterator should call it often.
+        """
+        self._queue: queue.SimpleQueue[Item | _EndOfItems] = queue.SimpleQueue()
         self._stop = threading.Event()
         self._ended = False
-        self._worker = threading.Thread(target=self._run, args=(work,), name="lading-aside", daemon=True)
+        self._worker = threading.Thread(target=self._run, args=(work,), name="batchsync-background", daemon=True)
         self._worker.start()
 
     @property
     def ended(self) -> bool:
-        """Whether everything that was made has been taken, and nothing more will come."""
+        """Whether all items were taken and no more will follow."""
         return self._ended
 
-    def take(self, within: timedelta | None, /) -> One | None:
-        """Return the next thing, waiting so long for it (None: as long as it takes); None when there is none (yet).
+    def take(self, within: timedelta | None, /) -> Item | None:
+        """Return the next item.
 
-        Raises whatever stopped the work, after everything that was made before.
+        Args:
+            within: Longest time to wait; None waits until there is an item.
+
+        Returns:
+            The item, or None if there was none within that time or the producer has ended.
+
+        Raises:
+            BaseException: The error that stopped the worker, after all items that were produced before it.
         """
         if self._ended:
             return None
-        seconds = _LONGEST if within is None else min(_LONGEST, max(0.0, within.total_seconds()))
+        seconds = _MAX_WAIT_S if within is None else min(_MAX_WAIT_S, max(0.0, within.total_seconds()))
         try:
-            found = self._made.get(timeout=seconds) if seconds else self._made.get_nowait()
+            item = self._queue.get(timeout=seconds) if seconds else self._queue.get_nowait()
         except queue.Empty:
             return None
-        if not isinstance(found, _Ended):
-            return found
+        if not isinstance(item, _EndOfItems):
+            return item
         self._ended = True
-        if found.error is not None:
-            raise found.error
+        if item.error is not None:
+            raise item.error
         return None
 
     def close(self) -> None:
-        """Let the worker stop, and wait for it a while."""
+        """Ask the worker to stop and wait for it for at most `_JOIN_TIMEOUT_S` seconds."""
         self._stop.set()
-        self._worker.join(_PATIENCE)
+        self._worker.join(_JOIN_TIMEOUT_S)
 
-    def _run(self, work: Callable[[Callable[[], bool]], Iterator[One]]) -> None:
+    def _run(self, work: Callable[[Callable[[], bool]], Iterator[Item]]) -> None:
         try:
-            with closing(_closable(work(self._stop.is_set))) as things:
-                for one in things:
-                    self._made.put(one)
+            with closing(_as_generator(work(self._stop.is_set))) as items:
+                for item in items:
+                    self._queue.put(item)
                     if self._stop.is_set():
                         break
-        except BaseException as error:  # noqa: BLE001 - it is raised where somebody can do something about it
-            self._made.put(_Ended(error))
+        except BaseException as error:  # noqa: BLE001 - `take` raises it
+            self._queue.put(_EndOfItems(error))
         else:
-            self._made.put(_Ended(None))
+            self._queue.put(_EndOfItems(None))
 
 
-class Inline(Generic[One]):
-    """The same without a thread: a thing is made when it is asked for, and never two at once for who does not wait."""
+class InlineProducer(Generic[Item]):
+    """Producer with the same interface and no thread. Of the calls that do not wait, every second returns None."""
 
-    def __init__(self, work: Callable[[Callable[[], bool]], Iterator[One]]) -> None:
-        """Begin nothing yet."""
-        self._things = _closable(work(lambda: False))
+    def __init__(self, work: Callable[[Callable[[], bool]], Iterator[Item]]) -> None:
+        """Store the iterator; nothing is produced yet."""
+        self._items = _as_generator(work(lambda: False))
         self._ended = False
-        self._rests = False
+        self._yielded = False
 
     @property
     def ended(self) -> bool:
-        """Whether there is nothing more."""
+        """Whether no more items will follow."""
         return self._ended
 
-    def take(self, within: timedelta | None, /) -> One | None:
-        """Return the next thing; None when there is none (yet). Raises whatever making it raises."""
-        if self._rests and within is not None and not within:
-            self._rests = False
+    def take(self, within: timedelta | None, /) -> Item | None:
+        """Return the next item, or None if there is none (yet). Errors of the iterator are raised unchanged."""
+        if self._yielded and within is not None and not within:
+            self._yielded = False
             return None
-        for one in self._things:
-            self._rests = True
-            return one
+        for item in self._items:
+            self._yielded = True
+            return item
         self._ended = True
         return None
 
     def close(self) -> None:
-        """End the work where it stands."""
-        self._things.close()
+        """Close the iterator."""
+        self._items.close()
 
 
-def _closable(things: Iterator[One]) -> Generator[One]:
-    """Return the things as a generator: closing it closes what makes them."""
-    yield from things
+def _as_generator(items: Iterator[Item]) -> Generator[Item]:
+    """Yield the items of an iterator, closing it when the generator is closed."""
+    yield from items

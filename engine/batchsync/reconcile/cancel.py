@@ -1,105 +1,119 @@
-"""Give a batch up on a person's word: locally when its file was never sent, at the vendor when it was.
-
-It does not follow the batch to its end; the loop does, and accounts for every row.
-"""
+"""Cancel a batch: locally if its file was never sent, at the vendor otherwise."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lading.core import tickets
-from lading.core.batch import Batch, Phase, Verb
-from lading.core.decide import asks_vendor, may_be_there
-from lading.core.events import Reopened, Withdrawn
-from lading.core.policy import InDoubt
-from lading.errors import EnvironmentProblem, UsageError, VendorFailure
-from lading.reconcile.accounts import another_account, in_words, is_ours, undeclared
-from lading.reconcile.close import close
-from lading.reconcile.perform import is_empty
+from batchsync.core import naming
+from batchsync.core.batch import Batch, Phase, Verb
+from batchsync.core.decide import needs_vendor, possibly_delivered
+from batchsync.core.events import Cancelled, Reopened
+from batchsync.core.policy import OnUnknownOutcome
+from batchsync.errors import UnavailableError, UsageError, VendorError
+from batchsync.reconcile.accounts import account_changed_error, manual_resolution_hint, same_account, undeclared_error
+from batchsync.reconcile.close import close
+from batchsync.reconcile.perform import is_empty
 
 if TYPE_CHECKING:
-    from lading.reconcile.context import JobContext, World
+    from batchsync.reconcile.services import JobContext, Services
 
-_REASON = "cancelled by hand"
+_REASON = "cancelled manually"
 
 
-def cancel(batch: Batch, context: JobContext | None, world: World) -> Batch:
-    """Cancel the batch and return it as it is then. Needs the job's lease.
+def cancel(batch: Batch, context: JobContext | None, services: Services) -> Batch:
+    """Cancel the batch. The caller holds the job's lease.
 
-    Without a context the job is declared no more: what can be given up here is brought to its end at once. A slot that
-    the vendor gave, or may have given, is left only when the vendor says that it is empty.
+    An allocation that exists or may exist is abandoned only if the vendor reports it as empty.
+
+    Args:
+        batch: An open batch.
+        context: The batch's job; None if it is no longer in jobs.yaml, in which case a batch that can be cancelled
+            locally is closed at once.
+        services: Where the cancellation is journaled.
+
+    Returns:
+        The batch after the cancellation.
 
     Raises:
-        UsageError: when the batch can no longer be cancelled.
-        EnvironmentProblem: when the vendor does not cancel it, cannot be reached, or does not have it.
+        UsageError: If the batch can no longer be cancelled, or only by a vendor whose job is not in jobs.yaml.
+        UnavailableError: If the vendor cannot be reached, refuses to cancel the batch, or the job's account changed.
+        StateError: If a batch of an undeclared job cannot be closed because its collected results are damaged.
     """
-    if (context and is_ours(batch, context) and _is_left_empty(batch, context)) or not may_be_there(batch):
-        batch = world.memory.record(_reopened(batch, world), Withdrawn(at=world.clock.now(), reason=_REASON))
-        return batch if context else close(batch, world)
+    if (context and same_account(batch, context) and _has_empty_allocation(batch, context)) or not possibly_delivered(
+        batch
+    ):
+        batch = services.store.record(_reopened(batch, services), Cancelled(at=services.clock.now(), reason=_REASON))
+        return batch if context else close(batch, services)
     if context is None:
-        if asks_vendor(batch):
-            raise undeclared(batch, "only its vendor could cancel it")
-        return close(batch, world)
-    if asks_vendor(batch) and not is_ours(batch, context):
-        raise another_account(batch, context)
-    if (batch.stuck_from or batch.phase) is not Phase.SUBMITTED or batch.slot is None:
-        raise _too_late(batch, context)
+        if needs_vendor(batch):
+            undeclared = undeclared_error(batch, "only the vendor can cancel it")
+            raise undeclared
+        return close(batch, services)
+    if needs_vendor(batch) and not same_account(batch, context):
+        account_changed = account_changed_error(batch, context)
+        raise account_changed
+    if (batch.parked_from or batch.phase) is not Phase.SUBMITTED or batch.allocation is None:
+        too_late = _too_late(batch, context)
+        raise too_late
     try:
-        context.vendor.cancel(batch.slot)
-    except VendorFailure as failure:
-        raise EnvironmentProblem(
-            f"the vendor did not cancel batch {batch.id}: {failure.reason}", hint=_further(batch, context)
+        context.vendor.cancel(batch.allocation)
+    except VendorError as failure:
+        raise UnavailableError(
+            f"the vendor did not cancel batch {batch.id}: {failure.reason}", hint=_next_command(batch, context)
         ) from None
-    return _reopened(batch, world)
+    return _reopened(batch, services)
 
 
-def _is_left_empty(batch: Batch, context: JobContext) -> bool:
-    """Whether the vendor says that nothing is in the batch's slot, or that it has no slot for it.
+def _has_empty_allocation(batch: Batch, context: JobContext) -> bool:
+    """Return whether the vendor reports that the batch's allocation is empty or does not exist.
 
-    Where this journal knows of no call at all, a vendor that does not answer is no obstacle: False.
+    If the journal has no call of the batch at all, a vendor that does not answer does not prevent the cancellation:
+    the result is False.
 
     Raises:
-        UsageError: when the file is there.
-        EnvironmentProblem: when the vendor does not say.
+        UsageError: If the vendor has the file.
+        UnavailableError: If the vendor does not answer.
     """
-    phase = batch.stuck_from or batch.phase
-    by_ticket = phase is Phase.PREPARED and context.policy.allocation_in_doubt is InDoubt.ASK
-    if batch.doubt is Verb.UPLOAD or not (by_ticket or phase is Phase.ALLOCATED):
+    phase = batch.parked_from or batch.phase
+    by_key = phase is Phase.PREPARED and context.policy.on_unknown_allocation is OnUnknownOutcome.ASK
+    if batch.pending_intent is Verb.UPLOAD or not (by_key or phase is Phase.ALLOCATED):
         return False
     try:
-        ticket = tickets.ticket(batch.job, batch.file.digest, batch.attempt)
-        slot = context.vendor.find(ticket, batch.target) if by_ticket else batch.slot
-        empty = slot is None or is_empty(slot, context)
-    except VendorFailure as failure:
-        if by_ticket and batch.doubt is None:
+        idempotency_key = naming.idempotency_key(batch.job, batch.file.digest, batch.attempt)
+        allocation = context.vendor.find(idempotency_key, batch.target) if by_key else batch.allocation
+        empty = allocation is None or is_empty(allocation, context)
+    except VendorError as failure:
+        if by_key and batch.pending_intent is None:
             return False
-        raise EnvironmentProblem(
-            f"batch {batch.id} is not cancelled: its vendor does not say whether it has the file: {failure.reason}",
-            hint=_further(batch, context),
+        raise UnavailableError(
+            f"batch {batch.id} is not cancelled: its vendor does not report whether it has the file: {failure.reason}",
+            hint=_next_command(batch, context),
         ) from None
     if empty:
         return True
     raise UsageError(
-        f"batch {batch.id} is {batch.phase}, and its vendor has the file: too late to cancel it here",
-        hint=f"`lading resume {batch.job}` goes on with it; then `lading cancel {batch.id}` asks its vendor",
+        f"too late to cancel batch {batch.id} here: {batch.phase.label}, and its vendor has the file",
+        hint=f"`batchsync resume {batch.job}` continues it; then `batchsync cancel {batch.id}` asks its vendor",
     )
 
 
 def _too_late(batch: Batch, context: JobContext) -> UsageError:
-    doubt = " with an upload in doubt" if batch.doubt else ""
-    return UsageError(f"batch {batch.id} is {batch.phase}{doubt}: too late to cancel it", hint=_further(batch, context))
+    in_doubt = " with an upload in doubt" if batch.pending_intent else ""
+    return UsageError(
+        f"too late to cancel batch {batch.id}: {batch.phase.label}{in_doubt}", hint=_next_command(batch, context)
+    )
 
 
-def _further(batch: Batch, context: JobContext) -> str:
-    """Return how a batch that cannot be cancelled comes to its end. Only a stuck one ends on a person's word."""
-    follows = f"`lading resume {batch.job}` follows it to its end"
-    if batch.phase is Phase.STUCK and batch.books is None:
-        return f"{follows}; when the vendor says no more of it: {in_words(batch, context)}"
+def _next_command(batch: Batch, context: JobContext) -> str:
+    """Return how the batch can still be ended. Only a batch that needs attention can be resolved manually."""
+    follows = f"`batchsync resume {batch.job}` follows the batch to its end"
+    if batch.phase is Phase.NEEDS_ATTENTION and batch.counts is None:
+        return f"{follows}; if the vendor no longer reports on it: {manual_resolution_hint(batch, context)}"
     return follows
 
 
-def _reopened(batch: Batch, world: World) -> Batch:
-    """Let a stuck batch go on, now that its cancelling has succeeded: one that was refused leaves it as it stands."""
-    if batch.phase is not Phase.STUCK:
+def _reopened(batch: Batch, services: Services) -> Batch:
+    """Reopen a batch that needs attention, after its cancellation succeeded: a refused one changes nothing."""
+    if batch.phase is not Phase.NEEDS_ATTENTION:
         return batch
-    return world.memory.record(batch, Reopened(at=world.clock.now(), reason=_REASON))
+    return services.store.record(batch, Reopened(at=services.clock.now(), reason=_REASON))

@@ -1,38 +1,42 @@
-"""End a batch whose job is declared no more, where all its rows ended the same: nobody is asked for anything.
-
-It does not know how the batch came to its verdict.
-"""
+"""Close a batch whose job is no longer in jobs.yaml and whose rows all have the same outcome, without its vendor."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lading.core.batch import Batch, Phase
-from lading.errors import StateError
-from lading.reconcile import collected
-from lading.reconcile.deliver import deliver
-from lading.reconcile.perform import collect
-from lading.reconcile.sweep import sweep
+from batchsync.core.batch import Batch, Phase
+from batchsync.errors import StateError
+from batchsync.reconcile import collected
+from batchsync.reconcile.deliver import deliver
+from batchsync.reconcile.perform import collect
+from batchsync.reconcile.sweep import sweep
 
 if TYPE_CHECKING:
-    from lading.reconcile.context import World
+    from batchsync.reconcile.services import Services
 
 
-def close(batch: Batch, world: World) -> Batch:
-    """Balance the books, move the baseline, and return the batch as it is delivered. Needs the job's lease.
+def close(batch: Batch, services: Services) -> Batch:
+    """Count the rows of the batch, advance the baseline and mark it delivered. The caller holds the job's lease.
+
+    Args:
+        batch: A FINISHED or COLLECTED batch whose verdict covers all of its rows.
+        services: Where the delivery is journaled.
+
+    Returns:
+        The delivered batch.
 
     Raises:
-        UsageError: when there are answers, and so a job is needed to say where they go.
-        StateError: when what was collected before is damaged.
+        UsageError: If the batch has lookup results: without the job, their destination is unknown.
+        StateError: If the collected results are missing or damaged.
     """
-    with world.shield():
-        if batch.phase is Phase.SETTLED:
-            batch = world.memory.record(batch, collect(batch, None, world))
+    with services.shield():
+        if batch.phase is Phase.FINISHED:
+            batch = services.store.record(batch, collect(batch, None, services))
         try:
-            delivery = deliver(batch, None, world)
-        except collected.AnswersGoneError as gone:
-            hint = f'put job "{batch.job}" back into the jobs file and run `lading resume {batch.job}`'
-            raise StateError(str(gone), hint=hint) from None
-        after = world.memory.deliver(batch, delivery.event, baseline=delivery.baseline, rejects=delivery.rejects)
-    sweep(batch.job, world)
-    return after
+            delivery = deliver(batch, None, services)
+        except collected.ResultsMissingError as error:
+            hint = f'restore job "{batch.job}" in the jobs file and run `batchsync resume {batch.job}`'
+            raise StateError(str(error), hint=hint) from None
+        delivered = services.store.deliver(batch, delivery.event, baseline=delivery.baseline, rejects=delivery.rejects)
+    sweep(batch.job, services)
+    return delivered

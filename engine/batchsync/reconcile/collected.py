@@ -1,109 +1,119 @@
-"""The folder in which the vendor's answers about one batch rest between collection and delivery.
+"""Collected results: files with the vendor's results of one batch, kept between collection and delivery.
 
-It survives a crash: what `write` has returned from is on disk, and `read` gives nothing that has changed since. It does
-not know what the files mean.
-
-Each collection has a numbered folder of its own below that of its batch. A process whose job was taken over, and which
-wakes in the middle of a collection, can so not spoil what the new holder of the job has collected.
+`write` returns after everything is durable, and `read` verifies digests, so that results survive a crash or are
+detected as damaged. Each collection has a numbered folder below that of its batch: a process that lost its lease
+during a collection cannot overwrite the collection of the new lease holder.
 """
 
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import json
-import os
 import shutil
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from lading.errors import EnvironmentProblem
-from lading.folders import make_private
-from lading.ports import RowVerdicts
+from batchsync.ports import RowVerdicts
+from batchsync.util.files import (
+    fsync_and_rename,
+    fsync_file,
+    fsync_folder,
+    make_private,
+    sha256_of_file,
+    translate_os_errors,
+)
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from lading.core.batch import Batch, Books
+    from batchsync.core.batch import Batch, RowCounts
 
 _MANIFEST = "collected.json"
+_DISK_HINT = "free space on the disk of the state folder, then run `batchsync resume` to download them again"
 
 
-class AnswersGoneError(Exception):
-    """What was collected is not on our disk any more as it was written. The vendor can be asked for it again."""
+class ResultsMissingError(Exception):
+    """Collected results are missing or changed on disk. They can be collected from the vendor again."""
 
 
-def fresh(folder: Path) -> Path:
-    """Return a new, empty folder below that of the batch; nobody else has it.
+def new_results_dir(folder: Path) -> Path:
+    """Create a new, empty results folder below that of the batch.
+
+    Returns:
+        The new folder.
 
     Raises:
-        EnvironmentProblem: when our disk does not take it.
+        UnavailableError: If the folder cannot be created.
     """
-    with _our_disk(folder):
+    with translate_os_errors(f"{folder}: cannot write the vendor's results", hint=_DISK_HINT):
         make_private(folder)
         number = 1
-        while not _made(folder / str(number)):
+        while not _create(folder / str(number)):
             number += 1
     return folder / str(number)
 
 
 def remove(folder: Path) -> None:
-    """Remove the folder: its answers are delivered. What cannot be removed now, the next sweep removes."""
+    """Remove the results of a delivered batch. Files that cannot be removed now are removed by the next sweep."""
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def write(folder: Path, verdicts: RowVerdicts) -> None:
-    """Say in the folder that `fresh` gave which files hold the verdicts, durably and whole.
+    """Write the manifest of a folder from `new_results_dir`, with digests of the verdict files, durably.
+
+    Args:
+        folder: The folder; the files of `verdicts` are in it.
+        verdicts: Row verdicts of the batch.
 
     Raises:
-        EnvironmentProblem: when our disk does not take it; nothing counts as collected then.
+        UnavailableError: If the disk refuses the write; the results then do not count as collected.
     """
     temporary = folder / (_MANIFEST + ".partial")
     files = {"verdicts": verdicts.path, "answers": verdicts.answers}
-    with _our_disk(folder):
+    with translate_os_errors(f"{folder}: cannot write the vendor's results", hint=_DISK_HINT):
         manifest = {
-            "files": {role: [file.name, _digest(file)] for role, file in files.items() if file is not None},
-            "books": asdict(verdicts.books),
+            "files": {role: [file.name, sha256_of_file(file)] for role, file in files.items() if file is not None},
+            "counts": asdict(verdicts.counts),
             "unattributed": verdicts.unattributed,
             "key": verdicts.key,
         }
-        with temporary.open("w", encoding="utf-8") as handle:
-            json.dump(manifest, handle)
-            handle.flush()
-            os.fsync(handle.fileno())
-        temporary.rename(folder / _MANIFEST)
+        temporary.write_text(json.dumps(manifest), encoding="utf-8")
+        fsync_and_rename(temporary, folder / _MANIFEST)
         for file in files.values():
             if file is not None:
-                _fsync(file)
-        for one in (folder, folder.parent, folder.parent.parent):
-            _fsync(one)
+                fsync_file(file)
+        for directory in (folder, folder.parent, folder.parent.parent):
+            fsync_folder(directory)
 
 
 def read(folder: Path, batch: Batch) -> RowVerdicts:
-    """Return what was written for this batch, of its collections the newest that is whole.
+    """Return the newest intact collection of the batch.
+
+    Args:
+        folder: The batch's folder of collections.
+        batch: The batch; its journaled counts must equal those of the collection.
 
     Raises:
-        AnswersGoneError: when there is none whose books are those that the journal remembers.
+        ResultsMissingError: If no intact collection has the journaled counts.
     """
-    numbers = sorted((int(one.name) for one in folder.glob("*") if one.name.isdecimal()), reverse=True)
+    numbers = sorted((int(path.name) for path in folder.glob("*") if path.name.isdecimal()), reverse=True)
     for number in numbers:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             manifest = json.loads((folder / str(number) / _MANIFEST).read_text(encoding="utf-8"))
-            if batch.books is not None and manifest["books"] == asdict(batch.books):
-                return _whole(folder / str(number), manifest, batch.books)
-    raise AnswersGoneError(f"the answers collected for batch {batch.id} are gone or damaged: {folder}")
+            if batch.counts is not None and manifest["counts"] == asdict(batch.counts):
+                return _verified(folder / str(number), manifest, batch.counts)
+    raise ResultsMissingError(f"the results collected for batch {batch.id} are missing or damaged: {folder}")
 
 
-def _whole(folder: Path, manifest: dict[str, Any], books: Books) -> RowVerdicts:
-    """Return what a manifest names, if each file is byte for byte what was written; a ValueError otherwise."""
+def _verified(folder: Path, manifest: dict[str, Any], counts: RowCounts) -> RowVerdicts:
+    """Return the verdicts that a manifest names; raise ValueError if a file changed since it was written."""
     files = {role: folder / name for role, (name, _) in manifest["files"].items()}
     for role, (_, digest) in manifest["files"].items():
-        if _digest(files[role]) != digest:
+        if sha256_of_file(files[role]) != digest:
             message = f"{files[role]} has changed"
             raise ValueError(message)
     return RowVerdicts(
-        books=books,
+        counts=counts,
         path=files["verdicts"],
         answers=files.get("answers"),
         unattributed=manifest["unattributed"],
@@ -111,35 +121,10 @@ def _whole(folder: Path, manifest: dict[str, Any], books: Books) -> RowVerdicts:
     )
 
 
-def _made(folder: Path) -> bool:
-    """Make the folder, or say that somebody has made it before."""
+def _create(folder: Path) -> bool:
+    """Create the folder; return False if it exists."""
     try:
         folder.mkdir(mode=0o700)
     except FileExistsError:
         return False
     return True
-
-
-def _digest(path: Path) -> str:
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
-
-
-@contextlib.contextmanager
-def _our_disk(folder: Path) -> Iterator[None]:
-    """Say what it means when the disk fails: a full one, or a folder that somebody took away."""
-    try:
-        yield
-    except OSError as error:
-        raise EnvironmentProblem(
-            f"the vendor's answers cannot be kept in {folder}: {error.strerror or error}",
-            hint="make room on the disk of the state folder, then `lading resume`: the answers are fetched anew",
-        ) from None
-
-
-def _fsync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)

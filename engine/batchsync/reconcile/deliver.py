@@ -1,6 +1,6 @@
-"""Bring the answers of a collected batch to its sink, and prepare the baseline that the journal will point to.
+"""Deliver the results of a collected batch to its sink and write the baseline that the journal will refer to.
 
-Doing it twice leaves the same sinks and the same segments. It does not write the journal.
+Both are idempotent: after a crash the delivery is repeated with the same result.
 """
 
 from __future__ import annotations
@@ -8,63 +8,76 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lading.core import events
-from lading.ports import Baseline, BaselineEntry, SegmentEntry
-from lading.reconcile import collected
-from lading.reconcile.accounts import undeclared
+from batchsync.core import events
+from batchsync.ports import Baseline, BaselineEntry, SegmentEntry
+from batchsync.reconcile import collected
+from batchsync.reconcile.accounts import undeclared_error
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from lading.core.batch import Batch
-    from lading.ports import Reject
-    from lading.reconcile.context import JobContext, World
+    from batchsync.core.batch import Batch
+    from batchsync.ports import Reject
+    from batchsync.reconcile.services import JobContext, Services
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """What the journal must remember together with the event that a batch was delivered."""
+    """A delivery to journal: the event, the new baseline and the rejects, which are written in one transaction."""
 
     event: events.Delivered
     baseline: BaselineEntry
     rejects: Iterable[Sequence[Reject]]
 
 
-def deliver(batch: Batch, context: JobContext | None, world: World) -> Delivery:
-    """Deliver the batch's answers and return what the journal must remember in one transaction.
+def deliver(batch: Batch, context: JobContext | None, services: Services) -> Delivery:
+    """Deliver the batch's lookup results to the sink of its job and write the new baseline segments.
 
-    Without a context the job is declared no more, and there must be no answers.
+    Args:
+        batch: A COLLECTED batch.
+        context: The batch's job; None if it is no longer in jobs.yaml; the batch must have no lookup results then.
+        services: Data engine, sinks and paths to use.
+
+    Returns:
+        What the journal must record in one transaction.
+
+    Raises:
+        ResultsMissingError: If the collected results are missing or damaged.
+        UsageError: If there are lookup results and no context.
     """
-    verdicts = collected.read(world.folders.collected(batch), batch)
+    verdicts = collected.read(services.paths.collected(batch), batch)
     if verdicts.answers is not None:
-        _to_sink(verdicts.answers, verdicts.key, batch, context, world)
-    before = baseline_of(batch.job, batch.identity, world)
-    after = world.data.advance(before, [verdicts.path], world.folders.baselines(batch.job))
+        _deliver_answers(verdicts.answers, verdicts.key, batch, context, services)
+    before = baseline_of(batch.job, batch.account_id, services)
+    after = services.data.apply_verdicts(before, [verdicts.path], services.paths.baselines(batch.job))
     return Delivery(
-        event=events.Delivered(at=world.clock.now()),
+        event=events.Delivered(at=services.clock.now()),
         baseline=baseline_entry(batch, after),
-        rejects=world.data.rejects(verdicts),
+        rejects=services.data.rejects(verdicts),
     )
 
 
-def _to_sink(answers: Path, key: tuple[str, ...], batch: Batch, context: JobContext | None, world: World) -> None:
-    """Deliver answers, by the key columns that they came with: the job's may have another name today."""
+def _deliver_answers(
+    answers: Path, key: tuple[str, ...], batch: Batch, context: JobContext | None, services: Services
+) -> None:
+    """Deliver lookup results by their key columns at collection, which may have been renamed in the job since."""
     if context is None:
-        raise undeclared(batch, "where its answers go is not known")
+        raise undeclared_error(batch, "the destination of its results is unknown")
     if context.job.results is not None:
-        world.sinks.deliver(answers, context.job.results, key)
+        services.sinks.deliver(answers, context.job.results, key)
 
 
-def baseline_of(job: str, identity: str, world: World) -> Baseline:
-    """Return what an account is known to hold for a job: the one that a batch was for need not be the one of today."""
-    entry = world.memory.baseline(job, identity)
-    return world.folders.baseline(entry) if entry is not None else Baseline()
+def baseline_of(job: str, account_id: str, services: Services) -> Baseline:
+    """Return the baseline of a job for an account, which need not be the account that the job uses now."""
+    entry = services.store.baseline(job, account_id)
+    return services.paths.baseline(entry) if entry is not None else Baseline()
 
 
 def baseline_entry(batch: Batch, baseline: Baseline) -> BaselineEntry:
-    """Return how the journal points to the baseline: by the names of the files, which carry their digests."""
+    """Return the journal entry of the baseline. Segment file names begin with the digest of the file."""
     segments = tuple(
-        SegmentEntry(file=one.path.name, digest=one.path.name.split(".")[0], rows=one.rows) for one in baseline.segments
+        SegmentEntry(file=segment.path.name, digest=segment.path.name.split(".")[0], rows=segment.rows)
+        for segment in baseline.segments
     )
-    return BaselineEntry(job=batch.job, identity=batch.identity, segments=segments)
+    return BaselineEntry(job=batch.job, account_id=batch.account_id, segments=segments)

@@ -1,7 +1,4 @@
-"""Ask what should happen next, do it, remember it, and ask again, until everything is at rest.
-
-The loop decides nothing: `core.decide` does. It does not know vendors, files or SQLite.
-"""
+"""Drive batches: decide the next step, perform it, journal the result, and repeat until nothing is left to do."""
 
 from __future__ import annotations
 
@@ -10,184 +7,213 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from lading.core.batch import Batch, Phase
-from lading.core.decide import admit, announces, asks_vendor, decide, takes_place
-from lading.core.events import Announced
-from lading.core.steps import Allocate, Collect, Deliver, Rest, Step, Upload, Wait
-from lading.errors import LadingError
-from lading.reconcile import collected
-from lading.reconcile.accounts import another_account, is_ours
-from lading.reconcile.deliver import Delivery
-from lading.reconcile.perform import make_sure, perform
+from batchsync.core.batch import Batch, Phase
+from batchsync.core.decide import admit, decide, needs_intent, needs_vendor, occupies_slot
+from batchsync.core.events import IntentRecorded
+from batchsync.core.steps import Allocate, Collect, Deliver, NoOp, Step, Upload, Wait
+from batchsync.errors import BatchsyncError
+from batchsync.reconcile import collected
+from batchsync.reconcile.accounts import account_changed_error, same_account
+from batchsync.reconcile.deliver import Delivery
+from batchsync.reconcile.perform import perform, precheck
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
     from datetime import datetime
 
-    from lading.reconcile.context import JobContext, World
-    from lading.reconcile.preparation import Preparation
+    from batchsync.reconcile.prepare import Preparation
+    from batchsync.reconcile.services import JobContext, Services
 
-_AT_ONCE = timedelta(0)
+_NO_WAIT = timedelta(0)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Patience:
-    """How long the loop may wait.
+class WaitPolicy:
+    """Limits on waiting.
 
-    Without `wait` it does only what can be done now; `until` is the last moment that it waits for.
+    Without `wait` it performs only steps that are due now; `until` is the latest time that it waits for.
     """
 
     wait: bool = True
     until: datetime | None = None
 
 
-def settle_all(
-    contexts: Mapping[str, JobContext], world: World, patience: Patience, beside: Iterable[JobContext] = ()
-) -> dict[str, LadingError]:
-    """Bring every open batch of these jobs as far as it can go; return why some of the jobs had to stop."""
-    loop = Loop(contexts, world, beside)
-    loop.settle(patience)
+def drive_to_completion(
+    contexts: Mapping[str, JobContext], services: Services, wait_policy: WaitPolicy, peers: Iterable[JobContext] = ()
+) -> dict[str, BatchsyncError]:
+    """Drive every open batch of the jobs as far as the wait policy allows.
+
+    Args:
+        contexts: The jobs by name. The caller holds their leases.
+        services: Where the steps are performed.
+        wait_policy: How long to wait for batches that are not due.
+        peers: Other jobs of the same process, whose batches count against the vendor's limit of batches in flight.
+
+    Returns:
+        The error of each job that had to stop, by job name.
+    """
+    loop = Loop(contexts, services, peers)
+    loop.run(wait_policy)
     return loop.failed
 
 
 class Loop:
-    """The open batches of some jobs, and the jobs that had to stop. Needs the leases of the jobs.
+    """The open batches of some jobs, and the errors of jobs that had to stop. The caller holds the leases of the jobs.
 
-    A job is in `failed` when our own disk or a sink failed it, or a batch of it belongs to another account than its
-    connection names now. Its batches are where they were, and nothing more is done about them here. Jobs that are
-    followed `beside` these take places that a vendor grants, too.
+    A job is in `failed` if a local file or a sink failed, or a batch of it belongs to another account than its
+    connection uses now; its batches stay as they are. Batches of `peers` count against the limit of batches in flight.
     """
 
-    def __init__(self, contexts: Mapping[str, JobContext], world: World, beside: Iterable[JobContext] = ()) -> None:
-        """Begin with what the journal says is open."""
-        self.failed: dict[str, LadingError] = {}
-        self._contexts, self._world = contexts, world
-        self._beside = {one.job.name: one for one in beside if one.job.name not in contexts}
-        self._live = {one.id: one for job in contexts for one in world.memory.open_batches(job)}
+    def __init__(
+        self, contexts: Mapping[str, JobContext], services: Services, peers: Iterable[JobContext] = ()
+    ) -> None:
+        """Read the open batches of the jobs from the journal."""
+        self.failed: dict[str, BatchsyncError] = {}
+        self._contexts, self._services = contexts, services
+        self._peers = {context.job.name: context for context in peers if context.job.name not in contexts}
+        self._open = {batch.id: batch for job in contexts for batch in services.store.open_batches(job)}
 
-    def settle(self, patience: Patience) -> None:
-        """Go on until all batches are at rest, or until the next thing is due later than the patience lasts."""
-        self._go_on(patience)
-        for batch in self._live.values():
+    def run(self, wait_policy: WaitPolicy) -> None:
+        """Drive the batches until no step is left, or the next step is due later than the wait policy allows."""
+        self._run_until_idle(wait_policy)
+        for batch in self._open.values():
             context = self._contexts[batch.job]
-            if not is_ours(batch, context) and asks_vendor(batch) and batch.phase is not Phase.STUCK:
-                self.failed.setdefault(batch.job, another_account(batch, context))
+            if not same_account(batch, context) and needs_vendor(batch) and batch.phase is not Phase.NEEDS_ATTENTION:
+                self.failed.setdefault(batch.job, account_changed_error(batch, context))
 
-    def _go_on(self, patience: Patience) -> None:
-        clock = self._world.clock
+    def _run_until_idle(self, wait_policy: WaitPolicy) -> None:
+        clock = self._services.clock
         while True:
-            moved, until = self._pass()
-            if moved:
+            progressed, until = self._pass()
+            if progressed:
                 continue
-            if until is None or not patience.wait:
+            if until is None or not wait_policy.wait:
                 return
-            if patience.until is not None and until > patience.until:
+            if wait_policy.until is not None and until > wait_policy.until:
                 return
-            self._world.watcher.waiting(until)
+            self._services.observer.on_waiting(until)
             clock.sleep(until - clock.now())
 
-    def take_in(self, preparation: Preparation) -> None:
-        """Go on while a run is being prepared: each of its batches may go on its way as soon as it is remembered.
+    def run_while_preparing(self, preparation: Preparation) -> None:
+        """Drive the batches while a run is being prepared: each of its batches may proceed as soon as it is journaled.
 
-        Returns with the last of them, wherever the others are.
+        Returns after the last batch was prepared, in whatever phase the others are.
 
         Raises:
-            LadingError: when the next batch cannot be prepared.
+            BatchsyncError: If the next batch cannot be prepared.
         """
-        clock = self._world.clock
-        within: timedelta | None = _AT_ONCE
-        while preparation.more:
+        clock = self._services.clock
+        within: timedelta | None = _NO_WAIT
+        while preparation.preparing:
             batch = preparation.take(within)
             while batch is not None:
-                # What is sealed is remembered at once: a crash during the next call must not lose the work.
-                self._live[batch.id] = batch
-                batch = preparation.take(_AT_ONCE)
-            moved, until = self._pass()
-            within = _AT_ONCE if moved else None
-            if not moved and until is not None:
+                # Journal finalized files before the next vendor call; otherwise a crash would lose them.
+                self._open[batch.id] = batch
+                batch = preparation.take(_NO_WAIT)
+            progressed, until = self._pass()
+            within = _NO_WAIT if progressed else None
+            if not progressed and until is not None:
                 within = until - clock.now()
 
     def _pass(self) -> tuple[bool, datetime | None]:
-        """Take a step with each batch that may go on; say whether one moved, and when the first that waits is due.
+        """Take one step with each batch that may proceed; return whether any did, and when the next one is due.
 
-        What the vendor is asked for comes first: it works on one batch while we settle another.
+        Vendor calls come first, so that the vendor works on one batch while results of another are joined.
         """
-        waits: list[datetime] = []
-        ours: list[tuple[Step, Batch]] = []
-        moved = False
-        for batch in admitted(self._in_sight(), self._beside | dict(self._contexts), self.failed):
-            if batch.job in self.failed or batch.job in self._beside:
+        due_times: list[datetime] = []
+        local_steps: list[tuple[Step, Batch]] = []
+        progressed = False
+        for batch in admit_by_connection(self._visible_batches(), self._peers | dict(self._contexts), self.failed):
+            if batch.job in self.failed or batch.job in self._peers:
                 continue
-            match self._decided(batch):
-                case Rest():
+            match self._decide(batch):
+                case NoOp():
                     continue
                 case Wait(until=until):
-                    waits.append(until)
+                    due_times.append(until)
                 case Collect() | Deliver() as step:
-                    ours.append((step, batch))
+                    local_steps.append((step, batch))
                 case step:
-                    self._take(step, batch)
-                    moved = True
-        for step, batch in ours:
+                    self._execute(step, batch)
+                    progressed = True
+        for step, batch in local_steps:
             if batch.job not in self.failed:
-                self._take(step, batch)
-                moved = True
-        return moved, min(waits, default=None)
+                self._execute(step, batch)
+                progressed = True
+        return progressed, min(due_times, default=None)
 
-    def _in_sight(self) -> Iterator[Batch]:
-        """Yield our batches, and those of jobs beside that have a place or may have one."""
-        yield from self._live.values()
-        for job in self._beside:
-            yield from (one for one in self._world.memory.open_batches(job) if takes_place(one))
+    def _visible_batches(self) -> Iterator[Batch]:
+        """Yield the open batches of these jobs, and those of peers that count against the vendor's limit."""
+        yield from self._open.values()
+        for job in self._peers:
+            yield from (batch for batch in self._services.store.open_batches(job) if occupies_slot(batch))
 
-    def _decided(self, batch: Batch) -> Step:
-        return decide(batch, self._contexts[batch.job].policy, self._world.clock.now())
+    def _decide(self, batch: Batch) -> Step:
+        return decide(batch, self._contexts[batch.job].policy, self._services.clock.now())
 
-    def _take(self, step: Step, batch: Batch) -> None:
-        """Take a step with a batch. A slot is filled as soon as it is there: its URL does not last."""
+    def _execute(self, step: Step, batch: Batch) -> None:
+        """Take a step with a batch. Upload right after allocation; the signed URL expires."""
         context = self._contexts[batch.job]
         try:
-            after = self._keep(tick(step, batch, context, self._world))
-            if isinstance(step, Allocate) and isinstance(upload := self._decided(after), Upload):
-                self._keep(tick(upload, after, context, self._world))
-        except LadingError as error:
+            after = self._update_open(execute(step, batch, context, self._services))
+            if isinstance(step, Allocate) and isinstance(upload := self._decide(after), Upload):
+                self._update_open(execute(upload, after, context, self._services))
+        except BatchsyncError as error:
             self.failed[batch.job] = error
 
-    def _keep(self, batch: Batch) -> Batch:
-        """Hold the batch in memory (a slot's URL is nowhere else), or let it and its files go when it is delivered."""
+    def _update_open(self, batch: Batch) -> Batch:
+        """Keep the batch in memory (an allocation's URL is stored nowhere else); drop it and its files if delivered."""
         if batch.phase is not Phase.DELIVERED:
-            self._live[batch.id] = batch
+            self._open[batch.id] = batch
         else:
-            del self._live[batch.id]
-            collected.remove(self._world.folders.collected(batch))
+            del self._open[batch.id]
+            collected.remove(self._services.paths.collected(batch))
         return batch
 
 
-def tick(step: Step, batch: Batch, context: JobContext, world: World) -> Batch:
-    """Announce the step if its repetition could hurt, do it, remember what happened, and return the batch after it.
+def execute(step: Step, batch: Batch, context: JobContext, services: Services) -> Batch:
+    """Record the intent of a step whose repetition could do harm, perform the step and journal the result.
 
-    Nothing interrupts between an answer and its being remembered: the shield delays a signal until both are done.
+    The shield delays a signal until the result of a call is journaled.
+
+    Args:
+        step: The decided step.
+        batch: The batch that it applies to.
+        context: The batch's job.
+        services: Where the step is performed and journaled.
+
+    Returns:
+        The batch after the step.
+
+    Raises:
+        BatchsyncError: If a local file, the journal or a sink fails; the step can be repeated.
     """
-    make_sure(step, batch, world)
-    with world.shield():
-        if verb := announces(step, context.policy):
-            batch = world.memory.record(batch, Announced(at=world.clock.now(), verb=verb))
-        outcome = perform(step, batch, context, world)
+    precheck(step, batch, services)
+    with services.shield():
+        if verb := needs_intent(step, context.policy):
+            batch = services.store.record(batch, IntentRecorded(at=services.clock.now(), verb=verb))
+        outcome = perform(step, batch, context, services)
         if isinstance(outcome, Delivery):
-            after = world.memory.deliver(batch, outcome.event, baseline=outcome.baseline, rejects=outcome.rejects)
+            after = services.store.deliver(batch, outcome.event, baseline=outcome.baseline, rejects=outcome.rejects)
         else:
-            after = world.memory.record(batch, outcome)
-        world.watcher.moved(after)
+            after = services.store.record(batch, outcome)
+        services.observer.on_batch_changed(after)
         return after
 
 
-def admitted(
+def admit_by_connection(
     batches: Iterable[Batch], contexts: Mapping[str, JobContext], failed: Collection[str] = ()
 ) -> Iterator[Batch]:
-    """Yield the batches that may go on, connection by connection."""
+    """Yield the batches that may proceed within the vendor's limits, connection by connection.
+
+    Args:
+        batches: Open batches.
+        contexts: The jobs of the batches, by name.
+        failed: Jobs that had to stop.
+    """
     by_connection: dict[str, list[Batch]] = defaultdict(list)
-    for one in batches:
-        by_connection[contexts[one.job].job.connection].append(one)
-    identities = {job: context.identity for job, context in contexts.items()}
+    for batch in batches:
+        by_connection[contexts[batch.job].job.connection].append(batch)
+    account_ids = {job: context.account_id for job, context in contexts.items()}
     for group in by_connection.values():
-        yield from admit(group, contexts[group[0].job].policy, identities, failed)
+        yield from admit(group, contexts[group[0].job].policy, account_ids, failed)

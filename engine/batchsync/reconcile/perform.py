@@ -1,216 +1,252 @@
-"""Do one step and say what happened: a step goes in, an event comes out.
-
-The only file that asks a vendor for anything about a batch. It does not choose the step and remembers nothing.
-"""
+"""Perform one step of a batch and return the event that describes its result. The only module that calls a vendor."""
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lading.core import decide, events, steps, tickets
-from lading.core.batch import VERDICTS_WITH_ROW_LOG, Batch, BatchFile, Slot, Verb, Verdict
-from lading.errors import DidNotHappen, EnvironmentProblem, Permanent, SlotGone, StateError, Unclear
-from lading.ports import Downloads, Empty, Finished
-from lading.reconcile import collected
-from lading.reconcile.deliver import Delivery, deliver
+from batchsync.core import decide, events, naming, steps
+from batchsync.core.batch import VERDICTS_WITH_ROW_LOG, Allocation, Batch, BatchFile, Verb, Verdict
+from batchsync.errors import (
+    AllocationExpiredError,
+    AmbiguousOutcomeError,
+    PermanentError,
+    RetryableError,
+    StateError,
+    UnavailableError,
+)
+from batchsync.ports import Downloads, Empty, Finished
+from batchsync.reconcile import collected
+from batchsync.reconcile.deliver import Delivery, deliver
+from batchsync.util.files import sha256_of_file, translate_os_errors
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from lading.reconcile.context import JobContext, World
-
-_CHUNK = 1 << 20
-_NO_URL = "the vendor knows the slot and gives no URL for it"
-_UNSENT = "its rows were not sent; restore the state folder, or `lading cancel` the batch and sync again"
+    from batchsync.reconcile.services import JobContext, Services
 
 
-def perform(step: steps.Step, batch: Batch, context: JobContext, world: World) -> events.Event | Delivery:
-    """Do the step for this batch and return what happened.
+_NO_URL = "the vendor returned no upload URL for the allocation"
+_NOT_SENT_HINT = (
+    "nothing was sent; restore the state folder, or cancel the batch with `batchsync cancel` and sync again"
+)
+
+
+def perform(step: steps.Step, batch: Batch, context: JobContext, services: Services) -> events.Event | Delivery:
+    """Perform the step for this batch.
+
+    Vendor errors are not raised: each kind becomes the event that the core expects for it.
+
+    Args:
+        step: The decided step.
+        batch: The batch that it applies to; its intent is journaled if the step needs one.
+        context: The batch's job.
+        services: Clock, data engine, sinks and paths to use.
+
+    Returns:
+        The event to journal, or the delivery to journal with its baseline and rejects.
 
     Raises:
-        LadingError: when our own disk or a sink fails; nothing is known to have changed and the step can be repeated.
+        BatchsyncError: If a local file or a sink fails; nothing is known to have changed and the step can be repeated.
     """
-    # Only a step that puts a verb to the vendor can be refused by it, so that each of these has one.
+    # Only steps that call the vendor can raise a VendorError, so each of them has a verb.
     try:
-        return _ask(step, batch, context, world)
-    except DidNotHappen as refusal:
-        return _did_not_happen(refusal, steps.VERB_OF[type(step)], batch, context, world)
-    except Unclear as silence:
-        now = world.clock.now()
-        when = decide.look_again(batch, context.policy, now, silence.retry_at)
+        return _perform(step, batch, context, services)
+    except RetryableError as error:
+        return _not_applied(error, steps.VERB_OF[type(step)], batch, context, services)
+    except AmbiguousOutcomeError as error:
+        now = services.clock.now()
+        retry_at = decide.retry_at(batch, context.policy, now, error.retry_at)
         verb = steps.VERB_OF[type(step)]
-        return events.Unanswered(at=now, verb=verb, reason=silence.reason, look_again_at=when)
-    except SlotGone as gone:
-        # The URL is of no use any more. What an earlier request with it did, only the slot's status tells.
-        now, verb = world.clock.now(), steps.VERB_OF[type(step)]
-        when = decide.look_again(batch, context.policy, now)
-        return events.Unanswered(at=now, verb=verb, reason=gone.reason, look_again_at=when, expired=True)
-    except Permanent as refusal:
-        return events.GaveUp(at=world.clock.now(), reason=refusal.reason, verb=steps.VERB_OF[type(step)])
-    except collected.AnswersGoneError as gone:
-        now = world.clock.now()
-        return events.AnswersLost(at=now, reason=str(gone), look_again_at=decide.look_again(batch, context.policy, now))
+        return events.OutcomeUnknown(at=now, verb=verb, reason=error.reason, retry_at=retry_at)
+    except AllocationExpiredError as error:
+        # The URL cannot be used any more. Whether an earlier request used it, only the allocation's status shows.
+        now, verb = services.clock.now(), steps.VERB_OF[type(step)]
+        retry_at = decide.retry_at(batch, context.policy, now)
+        return events.OutcomeUnknown(at=now, verb=verb, reason=error.reason, retry_at=retry_at, expired=True)
+    except PermanentError as error:
+        return events.Parked(at=services.clock.now(), reason=error.reason, verb=steps.VERB_OF[type(step)])
+    except collected.ResultsMissingError as error:
+        now = services.clock.now()
+        return events.ResultsLost(at=now, reason=str(error), retry_at=decide.retry_at(batch, context.policy, now))
 
 
-def _ask(step: steps.Step, batch: Batch, context: JobContext, world: World) -> events.Event | Delivery:  # noqa: C901, PLR0911, PLR0912 - one arm for each step
-    """Do the step; vendor failures are the caller's."""
-    clock, vendor = world.clock, context.vendor
-    ticket = tickets.ticket(batch.job, batch.file.digest, batch.attempt)
+def _perform(step: steps.Step, batch: Batch, context: JobContext, services: Services) -> events.Event | Delivery:  # noqa: C901, PLR0911, PLR0912 - a case for each step
+    """Perform the step; vendor errors are raised unchanged."""
+    clock, vendor = services.clock, context.vendor
+    idempotency_key = naming.idempotency_key(batch.job, batch.file.digest, batch.attempt)
     match step:
         case steps.Allocate():
-            slot = vendor.allocate(ticket, batch.file, batch.target)
-            return events.Allocated(at=clock.now(), slot=slot)
-        case steps.FindSlot():
-            found = vendor.find(ticket, batch.target)
+            allocation = vendor.allocate(idempotency_key, batch.file, batch.target)
+            return events.Allocated(at=clock.now(), allocation=allocation)
+        case steps.FindAllocation():
+            found = vendor.find(idempotency_key, batch.target)
             if found is None:
-                return _not_there(Verb.ALLOCATE, "the vendor knows no such batch", clock.now())
-            return _look_into(found, _NO_URL, context, world, verb=Verb.ALLOCATE)
-        case steps.RenewSlot():
-            found = vendor.find(ticket, batch.target)
+                return _not_applied_event(
+                    Verb.ALLOCATE, "the vendor has no batch with this idempotency key", clock.now()
+                )
+            return _look_into(found, _NO_URL, context, services, verb=Verb.ALLOCATE)
+        case steps.RenewAllocation():
+            found = vendor.find(idempotency_key, batch.target)
             if found is None:
-                raise Unclear("the vendor does not know a slot that it gave, so that nothing is known of what is in it")
-            return _look_into(found, _NO_URL, context, world)
-        case steps.DropSlot(reason=reason, verb=verb):
-            if batch.slot is None:
-                return events.SlotLost(at=clock.now(), reason=reason, verb=verb)
-            return _look_into(replace(batch.slot, url=None), reason, context, world, verb=verb)
+                raise AmbiguousOutcomeError(
+                    "the vendor does not know an allocation that it granted: its contents are unknown"
+                )
+            return _look_into(found, _NO_URL, context, services)
+        case steps.DropAllocation(reason=reason, verb=verb):
+            if batch.allocation is None:
+                return events.AllocationLost(at=clock.now(), reason=reason, verb=verb)
+            return _look_into(replace(batch.allocation, url=None), reason, context, services, verb=verb)
         case steps.Upload():
-            vendor.upload(_slot(batch), batch.file)
+            vendor.upload(_allocation(batch), batch.file)
             return events.Uploaded(at=clock.now())
         case steps.FindFile():
-            return _find_file(batch, context, world)
+            return _find_file(batch, context, services)
         case steps.Poll():
-            return _poll(batch, context, world)
+            return _poll(batch, context, services)
         case steps.Collect():
-            return collect(batch, context, world)
+            return collect(batch, context, services)
         case steps.Deliver():
-            return deliver(batch, context, world)
-        case steps.GiveUp(reason=reason):
-            return events.GaveUp(at=clock.now(), reason=reason)
+            return deliver(batch, context, services)
+        case steps.Park(reason=reason):
+            return events.Parked(at=clock.now(), reason=reason)
         case _:
-            message = f"{type(step).__name__} is not to be performed"
+            message = f"{type(step).__name__} cannot be performed"
             raise AssertionError(message)
 
 
-def make_sure(step: steps.Step, batch: Batch, world: World) -> None:
-    """Look at our own disk before a step is announced: what cannot be sent or settled from it leaves no doubt behind.
+def precheck(step: steps.Step, batch: Batch, services: Services) -> None:
+    """Check local files before an intent is recorded, so that a defective file leaves no batch in doubt.
+
+    Args:
+        step: The decided step; only uploads are checked.
+        batch: The batch that it applies to.
+        services: The data engine that verifies row manifests.
 
     Raises:
-        LadingError: when the batch's file or its evidence is not what was sealed. Nothing was sent.
+        UnavailableError: If the batch file is missing or has changed since it was finalized. Nothing was sent.
+        StateError: If the row manifest is missing or has changed since it was finalized. Nothing was sent.
     """
     if isinstance(step, steps.Upload):
-        check_sealed(batch.file)
+        verify_batch_file(batch.file)
         try:
-            world.data.check_evidence(batch.file)
+            services.data.verify_row_manifest(batch.file)
         except StateError as error:
-            raise StateError(error.message, hint=_UNSENT) from None
+            raise StateError(error.message, hint=_NOT_SENT_HINT) from None
 
 
-def check_sealed(file: BatchFile) -> None:
-    """Raise EnvironmentProblem unless the file on disk is, byte for byte, the one that was sealed."""
-    path = Path(file.path)
-    try:
-        with path.open("rb") as handle:
-            digest = hashlib.sha256()
-            while chunk := handle.read(_CHUNK):
-                digest.update(chunk)
-    except OSError as error:
-        raise EnvironmentProblem(
-            f"the sealed batch file {path} cannot be read: {error.strerror}", hint=_UNSENT
-        ) from None
-    if digest.hexdigest() != file.digest:
-        raise EnvironmentProblem(f"the sealed batch file {path} is not what was sealed", hint=_UNSENT)
-
-
-def is_empty(slot: Slot, context: JobContext) -> bool:
-    """Whether the vendor says that nothing is in a slot. Any status but that means that the file is there.
+def verify_batch_file(file: BatchFile) -> None:
+    """Check that the file on disk is byte for byte the finalized one.
 
     Raises:
-        Unclear: when the vendor does not know the slot: that says nothing about the file.
+        UnavailableError: If it cannot be read or has changed.
     """
-    match context.vendor.poll(slot):
+    path = Path(file.path)
+    with translate_os_errors(f"batch file {path} cannot be read", hint=_NOT_SENT_HINT):
+        digest = sha256_of_file(path)
+    if digest != file.digest:
+        raise UnavailableError(f"batch file {path} has changed since it was finalized", hint=_NOT_SENT_HINT)
+
+
+def is_empty(allocation: Allocation, context: JobContext) -> bool:
+    """Return whether the vendor reports the allocation as empty. Any other status means that it contains the file.
+
+    Raises:
+        AmbiguousOutcomeError: If the vendor does not know the allocation, which proves nothing about the file.
+    """
+    match context.vendor.poll(allocation):
         case Empty():
             return True
-        case Finished(verdict=Verdict.LOST, word=word):
-            raise Unclear(f"the vendor does not know slot {slot.id}, which it gave ({word})")
+        case Finished(verdict=Verdict.LOST, vendor_status=status):
+            raise AmbiguousOutcomeError(
+                f"the vendor does not know allocation {allocation.id}, which it granted ({status})"
+            )
         case _:
             return False
 
 
 def _look_into(
-    slot: Slot, reason: str, context: JobContext, world: World, *, verb: Verb | None = None
-) -> events.Allocated | events.SlotLost | events.Uploaded:
-    """Read the status of a slot that this process did not fill, and return what is true of it.
+    allocation: Allocation, reason: str, context: JobContext, services: Services, *, verb: Verb | None = None
+) -> events.Allocated | events.AllocationLost | events.Uploaded:
+    """Query the status of an allocation that this process did not use, and return the event for it.
 
     Args:
-        slot: The slot; without its URL it can take no file.
-        reason: Why it is left if it is empty and has no URL.
-        context: The job, whose vendor is asked.
-        world: The clock.
-        verb: The verb whose doubt the answer ends, if any.
+        allocation: The allocation; without its URL it cannot be used.
+        reason: Reason to abandon it if it is empty and has no URL.
+        context: The job, whose vendor is queried.
+        services: The clock.
+        verb: The pending intent that the response ends, if any.
     """
-    empty = is_empty(slot, context)
-    now = world.clock.now()
+    empty = is_empty(allocation, context)
+    now = services.clock.now()
     if not empty:
-        return events.Uploaded(at=now, slot=slot)
-    if slot.url is None:
-        return events.SlotLost(at=now, reason=reason, verb=verb)
-    return events.Allocated(at=now, slot=slot)
+        return events.Uploaded(at=now, allocation=allocation)
+    if allocation.url is None:
+        return events.AllocationLost(at=now, reason=reason, verb=verb)
+    return events.Allocated(at=now, allocation=allocation)
 
 
-def _find_file(batch: Batch, context: JobContext, world: World) -> events.Event:
-    """Ask whether the upload in doubt arrived: unless the slot is empty, the vendor took the file."""
-    if not is_empty(_slot(batch), context):
-        return events.Uploaded(at=world.clock.now())
-    return _not_there(Verb.UPLOAD, "the slot is empty: the upload did not arrive", world.clock.now())
+def _find_file(batch: Batch, context: JobContext, services: Services) -> events.Event:
+    """Query whether the upload in doubt arrived: unless the allocation is empty, the vendor took the file."""
+    if not is_empty(_allocation(batch), context):
+        return events.Uploaded(at=services.clock.now())
+    return _not_applied_event(Verb.UPLOAD, "the allocation is empty: the upload did not arrive", services.clock.now())
 
 
-def _poll(batch: Batch, context: JobContext, world: World) -> events.Event:
-    status = context.vendor.poll(_slot(batch))
-    now = world.clock.now()
+def _poll(batch: Batch, context: JobContext, services: Services) -> events.Event:
+    status = context.vendor.poll(_allocation(batch))
+    now = services.clock.now()
     if isinstance(status, Finished):
-        return events.Settled(at=now, verdict=status.verdict, word=status.word)
-    when = decide.next_poll(batch, context.policy, now)
-    return events.StillRunning(at=now, word=status.word, look_again_at=when)
+        return events.VendorFinished(at=now, verdict=status.verdict, vendor_status=status.vendor_status)
+    retry_at = decide.next_poll(batch, context.policy, now)
+    return events.StillRunning(at=now, vendor_status=status.vendor_status, retry_at=retry_at)
 
 
-def collect(batch: Batch, context: JobContext | None, world: World) -> events.Collected:
-    """Fetch what the vendor says about the rows, if its verdict comes with a row log, and balance the books.
+def collect(batch: Batch, context: JobContext | None, services: Services) -> events.Collected:
+    """Download the vendor's row log, if the verdict has one, and count the row outcomes.
 
-    Only for that is the context needed.
+    Args:
+        batch: A FINISHED batch.
+        context: The batch's job; required only for verdicts with a row log.
+        services: Data engine and paths to use.
+
+    Returns:
+        The event to journal; the row verdicts are on disk then.
+
+    Raises:
+        VendorError: If the vendor does not return the row log.
+        BatchsyncError: If the results cannot be stored.
     """
-    folder = collected.fresh(world.folders.collected(batch))
+    folder = collected.new_results_dir(services.paths.collected(batch))
     verdict = batch.verdict or Verdict.LOST
     downloads = Downloads()
     try:
         if context is not None and verdict in VERDICTS_WITH_ROW_LOG:
-            downloads = context.vendor.collect(_slot(batch), verdict, folder)
-        verdicts = world.data.settle(batch, context.rules if context else None, downloads, folder)
+            downloads = context.vendor.collect(_allocation(batch), verdict, folder)
+        verdicts = services.data.join_outcomes(batch, context.rules if context else None, downloads, folder)
         collected.write(folder, verdicts)
     except BaseException:
-        # Tried again, it will be in another folder.
+        # A retry uses a new folder.
         collected.remove(folder)
         raise
-    return events.Collected(at=world.clock.now(), books=verdicts.books)
+    return events.Collected(at=services.clock.now(), counts=verdicts.counts)
 
 
-def _did_not_happen(
-    refusal: DidNotHappen, verb: Verb, batch: Batch, context: JobContext, world: World
-) -> events.DidNotHappen:
-    now = world.clock.now()
-    when = decide.look_again(batch, context.policy, now, refusal.retry_at)
-    return events.DidNotHappen(at=now, verb=verb, reason=refusal.reason, look_again_at=when)
+def _not_applied(
+    error: RetryableError, verb: Verb, batch: Batch, context: JobContext, services: Services
+) -> events.NotApplied:
+    now = services.clock.now()
+    retry_at = decide.retry_at(batch, context.policy, now, error.retry_at)
+    return events.NotApplied(at=now, verb=verb, reason=error.reason, retry_at=retry_at)
 
 
-def _not_there(verb: Verb, reason: str, now: datetime) -> events.DidNotHappen:
-    return events.DidNotHappen(at=now, verb=verb, reason=reason)
+def _not_applied_event(verb: Verb, reason: str, now: datetime) -> events.NotApplied:
+    return events.NotApplied(at=now, verb=verb, reason=reason)
 
 
-def _slot(batch: Batch) -> Slot:
-    if batch.slot is None:
-        message = f"batch {batch.id} is {batch.phase} without a slot"
+def _allocation(batch: Batch) -> Allocation:
+    if batch.allocation is None:
+        message = f"batch {batch.id} is {batch.phase.label} and has no allocation"
         raise AssertionError(message)
-    return batch.slot
+    return batch.allocation

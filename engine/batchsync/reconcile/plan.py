@@ -1,6 +1,6 @@
-"""From a job to a plan, and from a plan to a run whose files can be sealed.
+"""Plan a job: describe its target, compare its source with the baseline, check guards, and begin a run.
 
-A crash in between leaves nothing but scratch files. It sends nothing and seals nothing.
+A crash leaves nothing but scratch files; the next run empties their folder.
 """
 
 from __future__ import annotations
@@ -10,33 +10,27 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lading.core import backoff
-from lading.core.batch import RunId
-from lading.core.guards import Breach, breaches
-from lading.core.run import Run, RunState, edited_since
-from lading.errors import (
-    DidNotHappen,
-    EnvironmentProblem,
-    Permanent,
-    UsageError,
-    VendorFailure,
-)
-from lading.folders import make_private
-from lading.ports import CompareContext, Comparison, TargetFacts
-from lading.reconcile.deliver import baseline_of
-from lading.reconcile.preparation import Preparation
+from batchsync.core import backoff
+from batchsync.core.batch import RunId
+from batchsync.core.guards import Breach, breaches
+from batchsync.core.run import Run, RunState, edited_since
+from batchsync.errors import PermanentError, RetryableError, UnavailableError, UsageError, VendorError
+from batchsync.ports import CompareContext, Comparison, TargetFacts
+from batchsync.reconcile.deliver import baseline_of
+from batchsync.reconcile.prepare import Preparation
+from batchsync.util.files import make_private
 
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from lading.reconcile.context import JobContext, World
+    from batchsync.reconcile.services import JobContext, Services
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobPlan:
-    """What a job would send now, and which guards that breaks. `approved` says that a person has allowed it.
+    """Plan of a job, and the guards that it exceeds. `approved`: a person has approved it.
 
-    `removal_hash` is what decided which keys are removed by this plan, or, where it could not say, by the last one.
+    `removal_hash` is the hash of the job's removal settings, or that of the last plan if removals are not known.
     """
 
     comparison: Comparison
@@ -45,138 +39,170 @@ class JobPlan:
     removal_hash: str
 
     @property
-    def held(self) -> bool:
-        """Whether a guard holds this plan."""
+    def awaiting_approval(self) -> bool:
+        """Whether a guard stops this plan until it is approved."""
         return bool(self.breaches) and not self.approved
 
 
-#: How often a vendor is asked about a target before the run is given up.
-DESCRIBE_TRIES = 5
+#: Number of requests for the description of a target before the run fails.
+DESCRIBE_ATTEMPTS = 5
 
 
-def describe(context: JobContext, world: World) -> TargetFacts:
-    """Ask the vendor about the job's target, and hold the record's members against the vendor's input template.
+def describe(context: JobContext, services: Services) -> TargetFacts:
+    """Fetch the vendor's description of the job's target and check the record's members against its input template.
+
+    Args:
+        context: The job.
+        services: Clock and observer to use between retries.
+
+    Returns:
+        Parameters of the target and the columns of its input template, if any.
 
     Raises:
-        EnvironmentProblem: when the vendor cannot be reached, refuses the credentials, or does not know the target.
-        UsageError: when the record has a column that the template lacks.
+        UnavailableError: If the vendor cannot be reached, refuses the credentials, or does not know the target.
+        UsageError: If the record has a column that the template lacks.
     """
-    facts = _asked_patiently(context, world)
+    facts = _describe_with_retries(context, services)
     _check_template(context, facts)
     return facts
 
 
-def _asked_patiently(context: JobContext, world: World) -> TargetFacts:
-    """Ask a few times: the question changes nothing, and a vendor that stumbles once is no reason to stop a sync."""
-    tries = 0
+def _describe_with_retries(context: JobContext, services: Services) -> TargetFacts:
+    """Call `describe`, which is repeatable, up to `DESCRIBE_ATTEMPTS` times with backoff."""
+    attempts = 0
     while True:
         try:
             return context.vendor.describe(context.job.target)
-        except VendorFailure as failure:
-            tries += 1
-            if isinstance(failure, Permanent) or tries >= DESCRIBE_TRIES:
-                raise EnvironmentProblem(
+        except VendorError as failure:
+            attempts += 1
+            if isinstance(failure, PermanentError) or attempts >= DESCRIBE_ATTEMPTS:
+                raise UnavailableError(
                     f'{context.rules.title}, connection "{context.job.connection}": {failure.reason}',
-                    hint="nothing was sent; `lading doctor` checks connections one by one",
+                    hint="nothing was sent; `batchsync doctor` checks connections one by one",
                 ) from None
-            asked_for = failure.retry_at if isinstance(failure, DidNotHappen) else None
-        policy, now = context.policy, world.clock.now()
-        pause = backoff.delay(tries, context.job.name, first=policy.backoff_first, most=policy.backoff_most)
-        until = max(now + pause, asked_for) if asked_for else now + pause
-        world.watcher.waiting(until)
-        world.clock.sleep(until - now)
+            vendor_retry_at = failure.retry_at if isinstance(failure, RetryableError) else None
+        policy, now = context.policy, services.clock.now()
+        pause = backoff.delay(attempts, context.job.name, first=policy.backoff_first, maximum=policy.backoff_max)
+        until = max(now + pause, vendor_retry_at) if vendor_retry_at else now + pause
+        services.observer.on_waiting(until)
+        services.clock.sleep(until - now)
 
 
 def _check_template(context: JobContext, facts: TargetFacts) -> None:
-    """Raise UsageError when the record has columns that the vendor's input template lacks."""
+    """Raise UsageError if the record has columns that the vendor's input template lacks."""
     members = context.job.record.members
-    lacking = [f'"{name}" ({node.place})' for name, node in members if facts.columns and name not in facts.columns]
-    if lacking:
+    missing = [f'"{name}" ({node.place})' for name, node in members if facts.columns and name not in facts.columns]
+    if missing:
         raise UsageError(
-            f"the vendor's input template has no column {', '.join(lacking)}",
+            f"the vendor's input template has no column {', '.join(missing)}",
             hint=f"its columns are {', '.join(facts.columns or ())}; nothing was sent",
         )
 
 
-def plan(context: JobContext, world: World, facts: TargetFacts | None = None, *, ahead: bool = False) -> JobPlan:
-    """Compare the job's source with what its target holds and with what is under way. Nothing is sent or remembered.
+def plan(context: JobContext, services: Services, facts: TargetFacts | None = None, *, eager: bool = False) -> JobPlan:
+    """Compare the job's source with its baseline and the rows in flight. Nothing is sent or journaled.
 
-    `ahead` says that staging follows, so that the comparison may encode while it reads.
+    Args:
+        context: The job.
+        services: Data engine, journal and paths to use.
+        facts: The vendor's description of the target; None when planning offline.
+        eager: Staging follows, so that the comparison may encode records while it reads.
+
+    Returns:
+        The changes with the guards that they exceed.
+
+    Raises:
+        BatchsyncError: If the source cannot be read as declared, or the state folder is damaged or full.
     """
     job = context.job
-    folder = _emptied(world.folders.work(job.name))
+    folder = _empty_private_dir(services.paths.work(job.name))
     compare_context = CompareContext(
         folder=folder,
-        now=world.clock.now(),
-        in_flight=_in_flight(context, world),
-        high_water=world.memory.high_water(job.name, context.identity, job.spec_hash),
+        now=services.clock.now(),
+        in_flight=_in_flight(context, services),
+        watermark=services.store.watermark(job.name, context.account_id, job.spec_hash),
         template=facts.columns if facts else None,
-        watcher=world.watcher,
-        ahead=ahead,
-        identity=context.identity,
+        observer=services.observer,
+        eager=eager,
+        account_id=context.account_id,
     )
-    before = baseline_of(job.name, context.identity, world)
-    comparison = world.data.compare(job, context.rules, before, compare_context)
-    comparison.tally.check()
-    last = world.memory.last_planned(job.name, context.identity)
-    found = breaches(
-        comparison.tally,
+    baseline = baseline_of(job.name, context.account_id, services)
+    comparison = services.data.compare(job, context.rules, baseline, compare_context)
+    comparison.counts.assert_balanced()
+    last = services.store.last_planned(job.name, context.account_id)
+    exceeded = breaches(
+        comparison.counts,
         job.guards,
         baseline_rows=comparison.baseline_rows,
         removes=job.removal is not None,
         edited_since=edited_since(job, last),
     )
-    approved = bool(found) and world.memory.approved(job.name, comparison.fingerprint)
-    decided = job.removal_hash if comparison.removals_known or last is None else last.removal_hash
-    return JobPlan(comparison=comparison, breaches=found, approved=approved, removal_hash=decided)
+    approved = bool(exceeded) and services.store.approved(job.name, comparison.fingerprint)
+    removal_hash = job.removal_hash if comparison.removals_known or last is None else last.removal_hash
+    return JobPlan(comparison=comparison, breaches=exceeded, approved=approved, removal_hash=removal_hash)
 
 
-def prepare(context: JobContext, world: World, facts: TargetFacts, slot: datetime | None = None) -> Preparation:
-    """Plan the job and return its run: HELD when a guard holds it, SETTLED when there is nothing to send, or PREPARING.
+def prepare(context: JobContext, services: Services, facts: TargetFacts, tick: datetime | None = None) -> Preparation:
+    """Plan the job and begin its run.
 
-    The first two are remembered, with the slot; the third is when its first file is sealed.
+    The run is AWAITING_APPROVAL if a guard stops it, SETTLED if there is nothing to send, and PREPARING otherwise. The
+    first two are journaled here, with the tick; the third is journaled with its first batch file.
+
+    Args:
+        context: The job. The caller holds its lease.
+        services: Data engine, journal and paths to use.
+        facts: The vendor's description of the target.
+        tick: The schedule tick that the run is for; None if it was started manually.
+
+    Returns:
+        The preparation of the run, a context manager.
+
+    Raises:
+        BatchsyncError: If the source cannot be read as declared, or the state folder is damaged or full.
     """
-    job_plan = plan(context, world, facts, ahead=True)
-    run = _run(context, world, job_plan)
+    job_plan = plan(context, services, facts, eager=True)
+    run = _run(context, services, job_plan)
     if run.state is not RunState.PREPARING:
-        with world.shield():
-            world.memory.start_run(run, (), world.data.invalid(job_plan.comparison), slot=slot)
-    return Preparation(run=run, context=context, world=world, comparison=job_plan.comparison, facts=facts, slot=slot)
+        with services.shield():
+            services.store.start_run(run, (), services.data.invalid(job_plan.comparison), tick=tick)
+    return Preparation(
+        run=run, context=context, services=services, comparison=job_plan.comparison, facts=facts, tick=tick
+    )
 
 
-def _run(context: JobContext, world: World, job_plan: JobPlan) -> Run:
-    """Return the run as it begins."""
+def _run(context: JobContext, services: Services, job_plan: JobPlan) -> Run:
+    """Return the run in its initial state."""
     job, comparison = context.job, job_plan.comparison
-    serial = world.memory.next_serial(job.name)
-    now = world.clock.now()
-    to_do = RunState.PREPARING if comparison.tally.to_send else RunState.SETTLED
-    state = RunState.HELD if job_plan.held else to_do
+    serial = services.store.next_serial(job.name)
+    now = services.clock.now()
+    open_state = RunState.PREPARING if comparison.counts.to_send else RunState.SETTLED
+    state = RunState.AWAITING_APPROVAL if job_plan.awaiting_approval else open_state
     return Run(
         id=RunId(f"{job.name}-{serial}"),
         job=job.name,
         serial=serial,
         spec_hash=job.spec_hash,
-        identity=context.identity,
+        account_id=context.account_id,
         state=state,
         created_at=now,
-        tally=comparison.tally,
+        counts=comparison.counts,
         plan=comparison.fingerprint,
-        reason="; ".join(one.message for one in job_plan.breaches) if job_plan.held else "",
-        high_water=comparison.high_water,
+        reason="; ".join(breach.message for breach in job_plan.breaches) if job_plan.awaiting_approval else "",
+        watermark=comparison.watermark,
         removal_hash=job_plan.removal_hash,
         warnings=comparison.warnings,
         settled_at=now if state is RunState.SETTLED else None,
     )
 
 
-def _in_flight(context: JobContext, world: World) -> list[Path]:
-    """Return the evidence of batches that are not delivered, of this very account."""
-    open_batches = world.memory.open_batches(context.job.name)
-    return [Path(one.file.evidence) for one in open_batches if one.identity == context.identity]
+def _in_flight(context: JobContext, services: Services) -> list[Path]:
+    """Return the row manifests of open batches of the job's account."""
+    open_batches = services.store.open_batches(context.job.name)
+    return [Path(batch.file.row_manifest) for batch in open_batches if batch.account_id == context.account_id]
 
 
-def _emptied(folder: Path) -> Path:
-    """Return the folder, empty and for us alone."""
+def _empty_private_dir(folder: Path) -> Path:
+    """Create the folder anew, empty and accessible to this user only."""
     shutil.rmtree(folder, ignore_errors=True)
     make_private(folder.parent)
     folder.mkdir(mode=0o700)

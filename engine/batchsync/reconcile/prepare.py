@@ -1,7 +1,7 @@
-"""A run whose files are being sealed: each becomes a batch in the journal as soon as it is there, and may go its way.
+"""Preparation of a run: each finalized file is journaled as a batch at once, and may be sent before the next is made.
 
-The run is remembered with its first file. What is in no batch when preparing ends, however it ends, is held and sent by
-the next run. It sends nothing itself, and does not know how files are made.
+The run is journaled with its first file. Rows that are in no batch when the preparation ends, however it ends, are
+deferred to the next run.
 """
 
 from __future__ import annotations
@@ -11,137 +11,153 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Self
 
-from lading.core import tickets
-from lading.core.batch import Batch, Phase
-from lading.core.run import Run, RunState, with_sealed
-from lading.errors import LadingError, SourceError, StateError
-from lading.reconcile.accounts import is_ours
+from batchsync.core import naming
+from batchsync.core.batch import Batch, Phase
+from batchsync.core.run import Run, RunState, with_finalized
+from batchsync.errors import BatchsyncError, SourceError, StateError
+from batchsync.reconcile.accounts import same_account
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime, timedelta
     from types import TracebackType
 
-    from lading.core.batch import BatchFile
-    from lading.ports import Comparison, TargetFacts
-    from lading.reconcile.context import Feed, JobContext, World
+    from batchsync.core.batch import BatchFile
+    from batchsync.ports import Comparison, TargetFacts
+    from batchsync.reconcile.services import BatchFileQueue, JobContext, Services
 
 
 @dataclass(slots=True, kw_only=True)
 class Preparation:
-    """One run on its way to being prepared. A context manager: an error in its block cuts the run short.
+    """Preparation of one run. Context manager: an error in its block aborts the preparation.
 
-    `run` is the run as it stands; it is in the journal as soon as it is `remembered`.
+    `run` is the run in its current state, which is in the journal as soon as the preparation is `journaled`.
     """
 
     run: Run
     context: JobContext
-    world: World
+    services: Services
     comparison: Comparison
     facts: TargetFacts
-    slot: datetime | None = None
-    files: int = 0
-    records: int = 0
-    feed: Feed | None = None
-    taken: set[str] = field(default_factory=set)
+    tick: datetime | None = None
+    file_count: int = 0
+    record_count: int = 0
+    queue: BatchFileQueue | None = None
+    digests: set[str] = field(default_factory=set)
 
     @property
-    def more(self) -> bool:
-        """Whether files are still to come."""
+    def preparing(self) -> bool:
+        """Whether more files will follow."""
         return self.run.state is RunState.PREPARING
 
     @property
-    def remembered(self) -> bool:
-        """Whether the journal knows the run."""
-        return bool(self.files) or not self.more
+    def journaled(self) -> bool:
+        """Whether the run is in the journal."""
+        return bool(self.file_count) or not self.preparing
 
     def __enter__(self) -> Self:
-        """Let the first file be made."""
-        if self.more:
-            open_batches = self.world.memory.open_batches(self.run.job)
-            # What is for another account goes by its names there.
-            self.taken = {one.file.digest for one in open_batches if is_ours(one, self.context)}
-            self.feed = self.world.aside(self._stage)
+        """Start to write batch files in the background.
+
+        Returns:
+            The preparation.
+        """
+        if self.preparing:
+            open_batches = self.services.store.open_batches(self.run.job)
+            # Idempotency keys are unique per account only.
+            self.digests = {batch.file.digest for batch in open_batches if same_account(batch, self.context)}
+            self.queue = self.services.in_background(self._stage)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let nothing more be made, and have what is in no batch held."""
-        if self.feed is not None:
-            self.feed.close()
-        if self.more and self.files:
-            # What went wrong is the thing to tell. Whoever has the job next cuts the run short if this cannot.
-            with suppress(LadingError):
-                self.run = self.world.memory.cut_run(self.run.id, self.world.clock.now())
+        """Stop writing batch files; rows that are in no batch are deferred."""
+        if self.queue is not None:
+            self.queue.close()
+        if self.preparing and self.file_count:
+            # Report the original error. If this fails too, the next lease holder aborts the preparation.
+            with suppress(BatchsyncError):
+                self.run = self.services.store.abort_preparation(self.run.id, self.services.clock.now())
         if kind is None:
             shutil.rmtree(self.comparison.folder, ignore_errors=True)
 
     def take(self, within: timedelta | None = None) -> Batch | None:
-        """Return the next batch, remembered; None when none is there within this time (None: as long as it takes).
+        """Return the next batch, journaled.
+
+        Args:
+            within: Longest time to wait; None waits until there is a batch.
+
+        Returns:
+            The batch, or None if there was none within that time or the preparation has ended.
 
         Raises:
-            LadingError: when the next file cannot be made or remembered.
+            SourceError: If the batch has the same content as another open batch.
+            StateError: If fewer records were staged than planned.
+            BatchsyncError: If the next file cannot be written or journaled.
         """
-        if self.feed is None or not self.more:
+        if self.queue is None or not self.preparing:
             return None
-        file = self.feed.take(within)
+        file = self.queue.take(within)
         if file is not None:
-            return self._remember(file)
-        if self.feed.ended:
+            return self._journal(file)
+        if self.queue.ended:
             raise StateError(
-                f"the plan counts {self.run.tally.to_send} records to send, but {self.records} were staged",
-                hint="the source changed while it was read, or this is a defect of lading: run the same command again",
+                f"the plan has {self.run.counts.to_send} records to send, but {self.record_count} were staged",
+                hint="the source changed while it was read, or batchsync has a defect: run the same command again",
             )
         return None
 
     def _stage(self, stopped: Callable[[], bool]) -> Iterator[BatchFile]:
-        """Make the files. This runs aside: it touches the data path and nothing else."""
-        context, into = self.context, self.world.folders.staging(self.run.job)
-        return self.world.data.stage_each(context.job, context.rules, self.comparison, into, stopped)
+        """Write the batch files. Runs in the background thread and uses only the data engine."""
+        context, into = self.context, self.services.paths.staging(self.run.job)
+        return self.services.data.stage_each(context.job, context.rules, self.comparison, into, stopped)
 
-    def _remember(self, file: BatchFile) -> Batch:
-        """Make the file a batch of the run, in one transaction."""
-        if file.digest in self.taken:
-            # Both would go by one name at the vendor when one of them loses its slot.
+    def _journal(self, file: BatchFile) -> Batch:
+        """Journal the file as a batch of the run, in one transaction."""
+        if file.digest in self.digests:
+            # Both would get the same idempotency key when one of them loses its allocation.
             raise SourceError(
-                f'job "{self.run.job}" would send two batches with the very same content',
+                f'job "{self.run.job}" would send two batches with identical content',
                 hint="make the rows distinct (for instance by mapping the key), or send fewer rows",
             )
         batch = self._batch(file)
-        memory = self.world.memory
-        with self.world.shield():
-            if not self.files:
-                begun = with_sealed(self.run, file.rows)
-                memory.start_run(begun, (batch,), self.world.data.invalid(self.comparison), slot=self.slot)
+        store = self.services.store
+        with self.services.shield():
+            if not self.file_count:
+                begun = with_finalized(self.run, file.rows)
+                store.start_run(begun, (batch,), self.services.data.invalid(self.comparison), tick=self.tick)
                 self.run = begun
             else:
-                self.run = memory.add_batch(batch, slot=self.slot)
-            self.files += 1
-            self.records += file.rows
-            self.taken.add(file.digest)
-        self.world.watcher.moved(batch)
+                self.run = store.add_batch(batch, tick=self.tick)
+            self.file_count += 1
+            self.record_count += file.rows
+            self.digests.add(file.digest)
+        self.services.observer.on_batch_changed(batch)
         return batch
 
     def _batch(self, file: BatchFile) -> Batch:
-        """Return the run's next batch. Content that was sent before gets the ticket after the last one it used."""
+        """Return the run's next batch. Content that was sent before gets the attempt after the last one used."""
         job = self.run.job
-        first = self.world.memory.attempts_used(job, file.digest) + 1
+        attempt_number = self.services.store.attempts_used(job, file.digest) + 1
         return Batch(
-            id=tickets.batch_id(job, file.digest, first),
+            id=naming.batch_id(job, file.digest, attempt_number),
             run=self.run.id,
             job=job,
-            seq=self.files + 1,
+            seq=self.file_count + 1,
             file=file,
             phase=Phase.PREPARED,
-            prepared_at=self.world.clock.now(),
-            identity=self.context.identity,
+            prepared_at=self.services.clock.now(),
+            account_id=self.context.account_id,
             target=self.facts.params,
-            attempt=first,
+            attempt=attempt_number,
         )
 
 
-def cut_short(job: str, world: World) -> list[Run]:
-    """Cut short the runs of a job that a process which is gone was preparing. Needs the job's lease."""
-    now = world.clock.now()
-    return [world.memory.cut_run(one.id, now) for one in world.memory.preparing_runs(job)]
+def abort_preparation(job: str, services: Services) -> list[Run]:
+    """Abort preparations of the job that an earlier process did not finish. The caller holds the job's lease.
+
+    Returns:
+        The runs, as aborted.
+    """
+    now = services.clock.now()
+    return [services.store.abort_preparation(run.id, now) for run in services.store.preparing_runs(job)]

@@ -1,78 +1,89 @@
-"""End an unknown outcome on a person's word: the vendor has the rows, or they are to be sent again.
-
-It guesses nothing. What the person said is journaled and stands in the batch's history for ever.
-"""
+"""Manual resolution of unknown outcomes: the target holds the rows, or they are sent again."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lading.core.batch import Batch, Phase
-from lading.core.decide import asks_vendor, may_be_there
-from lading.core.events import GaveUp, Resolved
-from lading.errors import UsageError
-from lading.reconcile.accounts import is_ours, undeclared
-from lading.reconcile.close import close
-from lading.reconcile.deliver import baseline_entry, baseline_of
+from batchsync.core.batch import Batch, Phase
+from batchsync.core.decide import needs_vendor, possibly_delivered
+from batchsync.core.events import Parked, Resolved
+from batchsync.errors import UsageError
+from batchsync.reconcile.accounts import same_account, undeclared_error
+from batchsync.reconcile.close import close
+from batchsync.reconcile.deliver import baseline_entry, baseline_of
 
 if TYPE_CHECKING:
-    from lading.reconcile.context import JobContext, World
+    from batchsync.reconcile.services import JobContext, Services
 
-_NOBODY = "nobody can be asked about it: its account is not that of its job any more, or its job is gone"
+_UNREACHABLE = "the vendor cannot be queried: the account of its job changed, or its job is not in the jobs file"
 
 
-def resolve(batch: Batch, context: JobContext | None, world: World, *, delivered: bool, reason: str) -> Batch:
-    """Record how the unknown rows of a batch ended and return the batch as it is then. Needs the job's lease.
+def resolve(batch: Batch, context: JobContext | None, services: Services, *, delivered: bool, reason: str) -> Batch:
+    """Record the outcome of the unknown rows of a batch. The caller holds the job's lease.
 
-    A stuck batch goes on from there: the loop accounts for its rows. So does one that nobody can ask about any more,
-    since it is of another account or its job is declared no more (then without a context; it is brought to its end at
-    once). The unknown rows of a delivered batch move in its books and in the baseline, in one transaction.
+    A batch that needs attention proceeds: the loop counts its rows. So does a batch whose vendor can no longer be
+    queried because the account of its job changed or its job is no longer in jobs.yaml. For a delivered batch, its
+    counts and the baseline are updated in one transaction.
+
+    Args:
+        batch: The batch.
+        context: The batch's job; None if it is no longer in jobs.yaml, in which case the batch is closed at once.
+        services: Where the resolution is journaled.
+        delivered: Whether the target holds the rows; otherwise the next run sends them again.
+        reason: Reason for the decision, kept in the journal.
+
+    Returns:
+        The batch after the resolution.
 
     Raises:
-        UsageError: when nothing about the batch is unknown, or when a person's word brings no answers.
+        UsageError: If the batch has no unknown outcome, or is a lookup that was to be resolved as delivered.
+        StateError: If the state folder is damaged.
     """
-    stuck = batch.phase is Phase.STUCK and batch.books is None
-    unknown_rows = batch.phase is Phase.DELIVERED and batch.books is not None and batch.books.unknown
-    if not (stuck or unknown_rows or _nobody_to_ask(batch, context)):
-        raise _nothing_unknown(batch)
+    needs_attention = batch.phase is Phase.NEEDS_ATTENTION and batch.counts is None
+    unknown_rows = batch.phase is Phase.DELIVERED and batch.counts is not None and batch.counts.unknown
+    if not (needs_attention or unknown_rows or _is_unreachable(batch, context)):
+        nothing_unknown = _nothing_unknown(batch)
+        raise nothing_unknown
     if delivered:
         _check_answers(batch, context)
-    event = Resolved(at=world.clock.now(), delivered=delivered, reason=reason)
+    event = Resolved(at=services.clock.now(), delivered=delivered, reason=reason)
     if unknown_rows:
-        return _rows_resolved(batch, event, world)
-    if not stuck:
-        batch = world.memory.record(batch, GaveUp(at=event.at, reason=_NOBODY))
-    after = world.memory.record(batch, event)
-    return after if context else close(after, world)
+        return _resolve_rows(batch, event, services)
+    if not needs_attention:
+        batch = services.store.record(batch, Parked(at=event.at, reason=_UNREACHABLE))
+    resolved = services.store.record(batch, event)
+    return resolved if context else close(resolved, services)
 
 
-def _rows_resolved(batch: Batch, event: Resolved, world: World) -> Batch:
-    """Move the unknown rows of a delivered batch, in the baseline of the account that it was for."""
-    before, keys = baseline_of(batch.job, batch.identity, world), world.memory.unknown_keys(batch.id)
-    after = world.data.resolve(before, keys, world.folders.baselines(batch.job), delivered=event.delivered)
-    return world.memory.resolve(batch, event, baseline=baseline_entry(batch, after))
+def _resolve_rows(batch: Batch, event: Resolved, services: Services) -> Batch:
+    """Move the unknown rows of a delivered batch, in the baseline of the account that it was sent to."""
+    baseline, keys = baseline_of(batch.job, batch.account_id, services), services.store.unknown_keys(batch.id)
+    resolved = services.data.resolve(baseline, keys, services.paths.baselines(batch.job), delivered=event.delivered)
+    return services.store.resolve(batch, event, baseline=baseline_entry(batch, resolved))
 
 
-def _nobody_to_ask(batch: Batch, context: JobContext | None) -> bool:
-    """Whether the vendor may have the batch, and there is no way to ask it."""
-    reachable = context is not None and is_ours(batch, context)
-    return not reachable and batch.phase is not Phase.STUCK and may_be_there(batch) and asks_vendor(batch)
+def _is_unreachable(batch: Batch, context: JobContext | None) -> bool:
+    """Return whether the vendor may have the batch and cannot be queried about it."""
+    reachable = context is not None and same_account(batch, context)
+    return (
+        not reachable and batch.phase is not Phase.NEEDS_ATTENTION and possibly_delivered(batch) and needs_vendor(batch)
+    )
 
 
 def _check_answers(batch: Batch, context: JobContext | None) -> None:
-    """Raise UsageError where rows are said to be delivered, and it is answers that are wanted, or may be."""
+    """Raise UsageError if the batch is a lookup, or may be, and thus cannot be resolved as delivered."""
     if context is None:
-        raise undeclared(batch, "whether it was to bring answers is not known, so that it cannot be called delivered")
+        raise undeclared_error(batch, "it may be a lookup, and cannot be resolved as delivered")
     if context.job.results is not None:
-        follow = f"`lading resume {batch.job}` fetches them if the vendor has them, " if batch.books is None else ""
+        resume_hint = f"`batchsync resume {batch.job}` downloads available answers, " if batch.counts is None else ""
         raise UsageError(
-            f"batch {batch.id} is a lookup: its answers are what it is for, and no word brings them",
-            hint=f"{follow}`lading resolve {batch.id} --resend` asks for them anew",
+            f"batch {batch.id} is a lookup: it cannot be resolved as delivered without its answers",
+            hint=f"{resume_hint}`batchsync resolve {batch.id} --resend` requests them again",
         )
 
 
 def _nothing_unknown(batch: Batch) -> UsageError:
-    hint = "`lading status` shows which batches wait for somebody"
-    if batch.phase is not Phase.STUCK and not may_be_there(batch):
-        hint = f"nothing of it was sent: `lading cancel {batch.id}` gives it up"
-    return UsageError(f"batch {batch.id} is {batch.phase}, and nothing about it is unknown", hint=hint)
+    hint = "`batchsync status` lists batches that need attention"
+    if batch.phase is not Phase.NEEDS_ATTENTION and not possibly_delivered(batch):
+        hint = f"nothing was sent: `batchsync cancel {batch.id}` cancels it"
+    return UsageError(f"batch {batch.id} has no unknown outcome: {batch.phase.label}", hint=hint)

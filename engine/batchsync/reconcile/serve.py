@@ -1,6 +1,6 @@
-"""Run due jobs in the foreground, each schedule slot once, and follow batches in flight when they are due.
+"""Run due jobs in the foreground, once for each schedule tick, and follow batches in flight when they are due.
 
-It does not know cron; it is told which slot is due. A crash between two slots loses none: the journal holds them.
+Ticks are in the journal, so that a crash between two ticks loses none.
 """
 
 from __future__ import annotations
@@ -9,176 +9,191 @@ from contextlib import ExitStack
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from lading.core.batch import Phase
-from lading.core.decide import decide
-from lading.core.run import RunState
-from lading.core.steps import Rest, Wait
-from lading.errors import LadingError, LockedError, SourceError
-from lading.reconcile.loop import Patience, admitted, settle_all
-from lading.reconcile.preparation import cut_short
-from lading.reconcile.sync import Anew, JobOutcome, cause, obstacle_at, open_runs, outcome_of, sync
+from batchsync.core.batch import Phase
+from batchsync.core.decide import decide
+from batchsync.core.run import RunState
+from batchsync.core.steps import NoOp, Wait
+from batchsync.errors import BatchsyncError, LockedError, SourceError
+from batchsync.reconcile.loop import WaitPolicy, admit_by_connection, drive_to_completion
+from batchsync.reconcile.prepare import abort_preparation
+from batchsync.reconcile.sync import JobOutcome, NewRunRequest, blocker_at, cause, open_runs, outcome_of, sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
     from datetime import datetime
 
-    from lading.core.batch import Batch
-    from lading.core.job import Schedule
-    from lading.reconcile.context import JobContext, World
+    from batchsync.core.batch import Batch
+    from batchsync.core.job import Schedule
+    from batchsync.reconcile.services import JobContext, Services
 
-#: The longest sleep: another jobs file, or a clock that jumped, is noticed within it.
-_LONGEST = timedelta(minutes=5)
-_AT_ONCE = Patience(wait=False)
+#: Longest sleep: a changed jobs file or a clock that jumped is noticed within it.
+_MAX_SLEEP = timedelta(minutes=5)
+_AT_ONCE = WaitPolicy(wait=False)
 
 
-class Slots(Protocol):
-    """Which schedule slots there are, as far as `serve` needs to know."""
+class Ticks(Protocol):
+    """Source of schedule ticks."""
 
     def due(self, schedule: Schedule, last_done: datetime, now: datetime) -> datetime | None:
-        """Return the latest slot after `last_done` that is not after `now`, or None."""
+        """Return the latest tick after `last_done` that is not after `now`, or None."""
         ...
 
     def upcoming(self, schedule: Schedule, after: datetime) -> datetime | None:
-        """Return the first slot after a moment, or None if there is none."""
+        """Return the first tick after the given time, or None if there is none."""
         ...
 
 
 def serve(
-    declared: Callable[[], Sequence[JobContext]],
-    world: World,
-    slots: Slots,
+    load_contexts: Callable[[], Sequence[JobContext]],
+    services: Services,
+    ticks: Ticks,
     *,
-    told: Callable[[JobOutcome], None],
+    on_outcome: Callable[[JobOutcome], None],
     once: bool = False,
 ) -> None:
-    """Run until interrupted; with `once`, do what is due now and return. `told` hears how each run came out.
+    """Run until interrupted; with `once`, do what is due now and return.
 
-    `declared` is asked before each run which jobs there are.
-    A job that has to stop stops no other. It is tried again in every pass, and told of when its trouble is a new one.
+    A failed job stops no other. It is tried again in every pass, and a repeated failure is reported once.
+
+    Args:
+        load_contexts: Returns the jobs as jobs.yaml declares them now; called before each run.
+        services: Where the jobs run.
+        ticks: Source of schedule ticks.
+        on_outcome: Called with the outcome of each run.
+        once: Whether to return after one pass.
+
+    Raises:
+        BatchsyncError: If the journal fails.
     """
-    news = _News(told)
+    reporter = _OutcomeReporter(on_outcome)
     while True:
-        contexts, tried = declared(), set[str]()
-        while due := next((one for one in _due(contexts, world, slots) if one[0].job.name not in tried), None):
-            context, slot = due
-            tried.add(context.job.name)
-            for outcome in sync([context], world, _AT_ONCE, Anew(slot=slot, beside=contexts)):
-                news.tell(outcome)
+        contexts, attempted = load_contexts(), set[str]()
+        while due := next(
+            (pair for pair in _due(contexts, services, ticks) if pair[0].job.name not in attempted), None
+        ):
+            context, tick = due
+            attempted.add(context.job.name)
+            for outcome in sync([context], services, _AT_ONCE, NewRunRequest(tick=tick, peers=contexts)):
+                reporter.report(outcome)
                 if isinstance(outcome.error, SourceError):
-                    # The next slot has its own source; a vendor that is down is asked again for this one.
-                    world.memory.claim_slot(context.job.name, slot)
-            contexts = declared()
+                    # A source error is final for this tick; an unavailable vendor is tried again.
+                    services.store.claim_tick(context.job.name, tick)
+            contexts = load_contexts()
         failed = set()
-        for outcome in _follow(contexts, world):
-            news.tell(outcome)
+        for outcome in _follow(contexts, services):
+            reporter.report(outcome)
             if outcome.error:
                 failed.add(outcome.job)
         if once:
             return
-        until = _wake(contexts, world, slots, failed)
-        world.watcher.waiting(until)
-        world.clock.sleep(until - world.clock.now())
+        until = _wake(contexts, services, ticks, failed)
+        services.observer.on_waiting(until)
+        services.clock.sleep(until - services.clock.now())
 
 
-class _News:
-    """Tells how jobs came out, and of a trouble that stands only once."""
+class _OutcomeReporter:
+    """Report outcomes of jobs, a failure or blocker that persists only once."""
 
-    def __init__(self, told: Callable[[JobOutcome], None]) -> None:
-        self._told = told
-        self._standing: dict[str, JobOutcome] = {}
+    def __init__(self, on_outcome: Callable[[JobOutcome], None]) -> None:
+        self._on_outcome = on_outcome
+        self._last: dict[str, JobOutcome] = {}
 
-    def tell(self, outcome: JobOutcome) -> None:
-        """Pass the outcome on, unless the job was last told to have this very trouble, or to wait for the same."""
-        last = self._standing.get(outcome.job)
-        if last is None or not _is_old(outcome, last):
-            self._told(outcome)
-            self._standing[outcome.job] = outcome
+    def report(self, outcome: JobOutcome) -> None:
+        """Report the outcome, unless it repeats the last reported failure or blocker of the job."""
+        last = self._last.get(outcome.job)
+        if last is None or not _is_repeated(outcome, last):
+            self._on_outcome(outcome)
+            self._last[outcome.job] = outcome
 
 
-def _is_old(outcome: JobOutcome, last: JobOutcome) -> bool:
-    """Whether the outcome is a trouble, the same as the last one, and tells of no other run."""
-    if not (trouble := _trouble(outcome)) or trouble != _trouble(last):
+def _is_repeated(outcome: JobOutcome, last: JobOutcome) -> bool:
+    """Return whether the outcome has the same failure as the last one and contains no other run."""
+    if not (failure := _failure_text(outcome)) or failure != _failure_text(last):
         return False
-    return {one.run.id for one in outcome.runs} <= {one.run.id for one in last.runs}
+    return {run.run.id for run in outcome.runs} <= {run.run.id for run in last.runs}
 
 
-def _trouble(outcome: JobOutcome) -> str:
+def _failure_text(outcome: JobOutcome) -> str:
     return outcome.error.message if outcome.error else outcome.skipped
 
 
-def _due(contexts: Sequence[JobContext], world: World, slots: Slots) -> Iterator[tuple[JobContext, datetime]]:
-    """Yield the jobs whose slot has come, in dependency order; not yet when one that is served here too goes first."""
-    served = {context.job.name for context in contexts}
+def _due(contexts: Sequence[JobContext], services: Services, ticks: Ticks) -> Iterator[tuple[JobContext, datetime]]:
+    """Yield the jobs whose tick has come, in dependency order, except those that wait for another job served here."""
+    served_jobs = {context.job.name for context in contexts}
     for context in contexts:
         schedule = context.job.schedule
         if schedule is None:
             continue
-        # A job is watched from when it is first seen, whatever keeps it from running and whoever sees it next.
-        last = world.memory.watch(context.job.name, world.clock.now())
-        # What is in flight is followed here and ends soon. Whatever else is in the way, `sync` says.
-        upstream = [obstacle_at(name, world) for name in served.intersection(context.job.depends_on)]
-        if any(one.passes for one in upstream if one):
+        # Ticks count from when any process first sees the job, whatever keeps it from running.
+        last = services.store.register_job(context.job.name, services.clock.now())
+        # Batches in flight are followed here and end soon; `sync` reports all other blockers.
+        blockers = [blocker_at(name, services) for name in served_jobs.intersection(context.job.depends_on)]
+        if any(blocker.temporary for blocker in blockers if blocker):
             continue
-        slot = slots.due(schedule, last, world.clock.now())
-        if slot is not None:
-            yield context, slot
+        tick = ticks.due(schedule, last, services.clock.now())
+        if tick is not None:
+            yield context, tick
 
 
-def _follow(contexts: Sequence[JobContext], world: World) -> list[JobOutcome]:
-    """Bring what is in flight as far as it can go now, all jobs side by side, and return what there is to tell.
+def _follow(contexts: Sequence[JobContext], services: Services) -> list[JobOutcome]:
+    """Drive batches in flight as far as possible now, all jobs side by side, and return the outcomes to report.
 
-    That is runs that came to an end, batches that have to wait for a person, and why a job had to stop.
+    These are runs that were settled, batches that need attention, and errors of jobs that had to stop.
     """
-    failed: dict[str, LadingError] = {}
+    failed: dict[str, BatchsyncError] = {}
     able: dict[str, JobContext] = {}
     with ExitStack() as leases:
         for context in contexts:
             name = context.job.name
-            if not open_runs(name, world):
+            if not open_runs(name, services):
                 continue
             try:
-                leases.enter_context(world.lease(name))
-                cut_short(name, world)
+                leases.enter_context(services.lease(name))
+                abort_preparation(name, services)
                 able[name] = context
-            except LadingError as error:
+            except BatchsyncError as error:
                 failed[name] = error
-        runs = {name: open_runs(name, world) for name in able}
-        stuck = {name: {one.id for one in _stuck(name, world)} for name in able}
-        failed |= settle_all(able, world, _AT_ONCE, contexts)
-        causes = {name: cause(error, name, world) for name, error in failed.items()}
-    # A job that somebody else runs is left to them.
+        runs = {name: open_runs(name, services) for name in able}
+        attention_before = {name: {batch.id for batch in _needing_attention(name, services)} for name in able}
+        failed |= drive_to_completion(able, services, _AT_ONCE, contexts)
+        causes = {name: cause(error, name, services) for name, error in failed.items()}
+    # A job that another process runs is left to it.
     failed = {name: error for name, error in causes.items() if not isinstance(error, LockedError)}
-    news: list[JobOutcome] = []
+    outcomes: list[JobOutcome] = []
     for context in contexts:
         name = context.job.name
-        newly = {one.run for one in _stuck(name, world) if one.id not in stuck.get(name, ())}
-        ended = [run for run in runs.get(name, ()) if run in newly or _is_settled(run, world)]
+        parked_runs = {
+            batch.run for batch in _needing_attention(name, services) if batch.id not in attention_before.get(name, ())
+        }
+        ended = [run for run in runs.get(name, ()) if run in parked_runs or _is_settled(run, services)]
         if ended or name in failed:
-            news.append(outcome_of(context, world, ended, failed))
-    return news
+            outcomes.append(outcome_of(context, services, ended, failed))
+    return outcomes
 
 
-def _stuck(job: str, world: World) -> list[Batch]:
-    """Return the batches of a job that wait for a person."""
-    return [one for one in world.memory.open_batches(job) if one.phase is Phase.STUCK]
+def _needing_attention(job: str, services: Services) -> list[Batch]:
+    """Return the batches of a job that need attention."""
+    return [batch for batch in services.store.open_batches(job) if batch.phase is Phase.NEEDS_ATTENTION]
 
 
-def _is_settled(run: str, world: World) -> bool:
-    return world.memory.run(run).state is RunState.SETTLED
+def _is_settled(run: str, services: Services) -> bool:
+    return services.store.run(run).state is RunState.SETTLED
 
 
-def _wake(contexts: Sequence[JobContext], world: World, slots: Slots, failed: Collection[str]) -> datetime:
-    """Return when something is due next. What a job that had to stop still has in flight hurries nobody."""
-    now = world.clock.now()
+def _wake(contexts: Sequence[JobContext], services: Services, ticks: Ticks, failed: Collection[str]) -> datetime:
+    """Return when something is due next. Batches in flight of jobs that had to stop do not count."""
+    now = services.clock.now()
     schedules = [context.job.schedule for context in contexts if context.job.schedule is not None]
-    moments = [now + _LONGEST, *(slot for one in schedules if (slot := slots.upcoming(one, now)))]
+    wake_times = [now + _MAX_SLEEP, *(tick for schedule in schedules if (tick := ticks.upcoming(schedule, now)))]
     known = {context.job.name: context for context in contexts}
-    for batch in admitted((one for job in known for one in world.memory.open_batches(job)), known, failed):
+    for batch in admit_by_connection(
+        (batch for job in known for batch in services.store.open_batches(job)), known, failed
+    ):
         match decide(batch, known[batch.job].policy, now):
             case Wait(until=until):
-                moments.append(until)
-            case Rest():
+                wake_times.append(until)
+            case NoOp():
                 pass
             case _:
-                moments.append(now + timedelta(seconds=1))
-    return max(min(moments), now + timedelta(seconds=1))
+                wake_times.append(now + timedelta(seconds=1))
+    return max(min(wake_times), now + timedelta(seconds=1))

@@ -1,14 +1,11 @@
-"""What the loop is given: a job with everything it takes to run it, and the world it runs in.
-
-It does not know how any of them is made; that is `app`.
-"""
+"""Values that the reconcile loop works with: a job with its account and vendor, and the services wired by `app`."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from lading.ports import Baseline, Segment
+from batchsync.ports import Baseline, Segment
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -16,91 +13,100 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from pathlib import Path
 
-    from lading.core.batch import Batch, BatchFile
-    from lading.core.job import Job
-    from lading.core.policy import Policy
-    from lading.core.vendor_rules import VendorRules
-    from lading.ports import BaselineEntry, Clock, DataPath, Memory, Sink, Vendor, Watcher
+    from batchsync.core.batch import Batch, BatchFile
+    from batchsync.core.job import Job
+    from batchsync.core.policy import Policy
+    from batchsync.core.vendor_rules import VendorRules
+    from batchsync.ports import BaselineEntry, Clock, DataEngine, Observer, Sink, StateStore, Vendor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobContext:
-    """A job, its vendor, and the account that it sends to. `policy` is the vendor's with the connection's wishes."""
+    """A job, its vendor and the account that it sends to. `policy` is the vendor's with the connection's overrides."""
 
     job: Job
     rules: VendorRules
     policy: Policy
-    identity: str
+    account_id: str
     vendor: Vendor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Folders:
-    """Where lading keeps files, below the state folder. Only files that the journal names are kept."""
+class StatePaths:
+    """Paths below the state folder. Files that the journal does not refer to are removed."""
 
     state: Path
 
     def work(self, job: str) -> Path:
-        """Return the scratch folder of a comparison; emptied before each."""
+        """Return the scratch folder of comparisons, which is emptied before each."""
         return self.state / "work" / job
 
     def staging(self, job: str) -> Path:
-        """Return where the sealed files of a job are."""
+        """Return the folder of a job's batch files and row manifests."""
         return self.state / "staging" / job
 
     def collected(self, batch: Batch) -> Path:
-        """Return where the vendor's answers about a batch are until they are delivered."""
+        """Return the folder of a batch's collected results, kept until they are delivered."""
         return self.collected_of(batch.job) / batch.id
 
     def collected_of(self, job: str) -> Path:
-        """Return the folder of all such answers of a job."""
+        """Return the folder of all collected results of a job."""
         return self.state / "collected" / job
 
     def baselines(self, job: str) -> Path:
-        """Return where the segments of a job's baselines are."""
+        """Return the folder of a job's baseline segments."""
         return self.state / "baselines" / job
 
     def baseline(self, entry: BaselineEntry) -> Baseline:
-        """Return the baseline that the journal points to."""
+        """Return the baseline that a journal entry points to."""
         folder = self.baselines(entry.job)
-        return Baseline(segments=tuple(Segment(path=folder / one.file, rows=one.rows) for one in entry.segments))
+        return Baseline(
+            segments=tuple(Segment(path=folder / segment.file, rows=segment.rows) for segment in entry.segments)
+        )
 
 
-class Feed(Protocol):
-    """Sealed files that come one by one while others are still being made."""
+class BatchFileQueue(Protocol):
+    """Finalized batch files, available one by one while others are being written."""
 
     @property
     def ended(self) -> bool:
-        """Whether no file will come any more."""
+        """Whether no more files will follow."""
         ...
 
     def take(self, within: timedelta | None, /) -> BatchFile | None:
-        """Return the next file, waiting so long for it (None: as long as it takes); None when there is none (yet).
+        """Return the next file.
 
-        Raises whatever stopped the making, after the files that were made before.
+        Args:
+            within: Longest time to wait; None waits until there is a file.
+
+        Returns:
+            The file, or None if there was none within that time or no more will follow.
+
+        Raises:
+            BaseException: The error that stopped the writing, after all files that were finished before it.
         """
         ...
 
     def close(self) -> None:
-        """Let the making stop."""
+        """Stop writing files."""
         ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class World:
-    """Everything outside.
+class Services:
+    """Ports wired by `app`, and functions bound to this process.
 
-    `shield` delays an interruption to the end of a call whose answer must be remembered. `lease` makes this process
-    the only runner of a job until it is left, or raises LockedError. `aside` lets files be made beside the loop: it is
-    given how to make them, with a question that the making asks often: whether it is to stop.
+    `shield` delays an interruption to the end of a call whose result must be journaled. `lease` makes this process the
+    only runner of a job until the context is left, or raises LockedError. `in_background` runs a batch file iterator
+    beside the loop; the iterator gets a function that returns whether to stop.
     """
 
     clock: Clock
-    memory: Memory
-    data: DataPath
+    store: StateStore
+    data: DataEngine
     sinks: Sink
-    folders: Folders
-    watcher: Watcher
+    paths: StatePaths
+    observer: Observer
     shield: Callable[[], AbstractContextManager[object]]
     lease: Callable[[str], AbstractContextManager[object]]
-    aside: Callable[[Callable[[Callable[[], bool]], Iterator[BatchFile]]], Feed]
+    in_background: Callable[[Callable[[Callable[[], bool]], Iterator[BatchFile]]], BatchFileQueue]

@@ -1,7 +1,4 @@
-"""Remove files that no open batch and no baseline names: personal data stays no longer than it is needed.
-
-It removes only below lading's own folders, and it does not judge what is open: the journal does.
-"""
+"""Removal of files below the state folder that no open batch and no baseline refers to."""
 
 from __future__ import annotations
 
@@ -11,33 +8,33 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lading.reconcile.context import World
+    from batchsync.reconcile.services import Services
 
 
-def sweep(job: str, world: World) -> None:
-    """Remove the job's staged files, collected answers, scratch and superseded baselines. Needs the job's lease."""
-    batches = world.memory.open_batches(job)
-    files = {Path(path).name for one in batches for path in (one.file.path, one.file.evidence)}
-    folders = world.folders
-    _remove_others(folders.staging(job), files)
-    _remove_others(folders.baselines(job), set(world.memory.baseline_files(job)))
-    shutil.rmtree(folders.work(job), ignore_errors=True)
-    open_ids = {str(one.id) for one in batches}
-    if folders.collected_of(job).is_dir():
-        for answers in folders.collected_of(job).iterdir():
-            if answers.name not in open_ids:
-                shutil.rmtree(answers, ignore_errors=True)
+def sweep(job: str, services: Services) -> None:
+    """Remove the job's unused batch files, results, scratch files and segments. The caller holds the job's lease."""
+    batches = services.store.open_batches(job)
+    files = {Path(path).name for batch in batches for path in (batch.file.path, batch.file.row_manifest)}
+    paths = services.paths
+    _remove_others(paths.staging(job), files)
+    _remove_others(paths.baselines(job), set(services.store.baseline_files(job)))
+    shutil.rmtree(paths.work(job), ignore_errors=True)
+    open_ids = {str(batch.id) for batch in batches}
+    if paths.collected_of(job).is_dir():
+        for folder in paths.collected_of(job).iterdir():
+            if folder.name not in open_ids:
+                shutil.rmtree(folder, ignore_errors=True)
 
 
 def _remove_others(folder: Path, kept: set[str]) -> None:
-    """Remove what is in a folder and not in the set. What cannot be removed now, the next sweep removes."""
+    """Remove entries of a folder that are not in the set. Failed removals are retried by the next sweep."""
     with suppress(FileNotFoundError):
-        for one in folder.iterdir():
-            if one.name in kept:
+        for path in folder.iterdir():
+            if path.name in kept:
                 continue
-            if one.is_dir() and not one.is_symlink():
-                # Where a process was sealing when it was killed: half of a file of rows.
-                shutil.rmtree(one, ignore_errors=True)
+            if path.is_dir() and not path.is_symlink():
+                # A process was killed while it wrote a batch file here.
+                shutil.rmtree(path, ignore_errors=True)
             else:
                 with suppress(OSError):
-                    one.unlink()
+                    path.unlink()

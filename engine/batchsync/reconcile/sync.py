@@ -1,6 +1,6 @@
-"""A whole sync: resume what is open, plan anew, send, follow to the end, and say how each job came out.
+"""Sync jobs: resume open batches, plan new runs, send them, follow them to their end, and return how each job ended.
 
-It knows no vendor and prints nothing. Jobs that depend on others wait for these to settle.
+Jobs run level by level of their dependencies.
 """
 
 from __future__ import annotations
@@ -9,33 +9,33 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lading.core.batch import Batch, Phase
-from lading.core.events import Reopened
-from lading.core.guards import within_budget
-from lading.core.run import Run, RunState, settlement_of
-from lading.core.upstream import Obstacle, obstacle
-from lading.errors import ExitCode, LadingError, LockedError, SourceError
-from lading.reconcile.accounts import another_account, is_ours
-from lading.reconcile.loop import Loop, Patience
-from lading.reconcile.preparation import Preparation, cut_short
-from lading.reconcile.prepare import describe, prepare
-from lading.reconcile.sweep import sweep
+from batchsync.core.batch import Batch, Phase
+from batchsync.core.events import Reopened
+from batchsync.core.guards import within_budget
+from batchsync.core.run import Run, RunState, settlement_of
+from batchsync.core.upstream import Blocker, dependency_blocker
+from batchsync.errors import BatchsyncError, ExitCode, LockedError, SourceError
+from batchsync.reconcile.accounts import account_changed_error, same_account
+from batchsync.reconcile.loop import Loop, WaitPolicy
+from batchsync.reconcile.plan import describe, prepare
+from batchsync.reconcile.prepare import Preparation, abort_preparation
+from batchsync.reconcile.sweep import sweep
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
     from datetime import datetime
 
-    from lading.core.accounting import Settlement
-    from lading.ports import TargetFacts
-    from lading.reconcile.context import JobContext, World
+    from batchsync.core.accounting import Settlement
+    from batchsync.ports import TargetFacts
+    from batchsync.reconcile.services import JobContext, Services
 
-#: When several jobs end differently, the process ends with the first of these that occurs.
-_GRAVEST_FIRST = (
+#: When jobs end differently, the process exits with the first of these that occurs.
+_MOST_SEVERE_FIRST = (
     ExitCode.UNEXPECTED,
     ExitCode.INVALID,
     ExitCode.ENVIRONMENT,
     ExitCode.LOCKED,
-    ExitCode.HELD,
+    ExitCode.AWAITING_APPROVAL,
     ExitCode.UNSETTLED,
     ExitCode.REJECTS,
 )
@@ -43,7 +43,7 @@ _GRAVEST_FIRST = (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOutcome:
-    """One run and its equation as they stand now."""
+    """A run with its present settlement and batches."""
 
     run: Run
     settlement: Settlement
@@ -52,221 +52,258 @@ class RunOutcome:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobOutcome:
-    """How a job came out: the runs that were resumed, then the new one. `skipped` says why it was not tried.
+    """Outcome of a job: the resumed runs, then the new run. `skipped` is the reason if the job was not run.
 
-    `unresolved` are its delivered batches, of whatever run, with rows whose outcome only a person can find out.
+    `unresolved` are its delivered batches, of any run, with rows of unknown outcome that only a person can resolve.
     """
 
     job: str
     runs: tuple[RunOutcome, ...]
     exit_code: ExitCode
-    error: LadingError | None = None
+    error: BatchsyncError | None = None
     skipped: str = ""
     unresolved: tuple[Batch, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Anew:
-    """That new runs are wanted, not only the end of open ones: for which schedule slot, and beside which jobs."""
+class NewRunRequest:
+    """Request for new runs: the schedule tick they are for (None: started manually), and the other jobs of the process.
 
-    slot: datetime | None = None
-    beside: Sequence[JobContext] = ()
+    Batches of `peers` count against the vendor's limit of batches in flight.
+    """
+
+    tick: datetime | None = None
+    peers: Sequence[JobContext] = ()
 
 
-def gravest(codes: Iterable[ExitCode]) -> ExitCode:
-    """Return the exit code of a process whose jobs ended with these."""
+def most_severe_exit_code(codes: Iterable[ExitCode]) -> ExitCode:
+    """Return the exit code of a process whose jobs ended with these codes."""
     present = set(codes)
-    return next((code for code in _GRAVEST_FIRST if code in present), ExitCode.DONE)
+    return next((code for code in _MOST_SEVERE_FIRST if code in present), ExitCode.DONE)
 
 
 def sync(
-    contexts: Sequence[JobContext], world: World, patience: Patience, anew: Anew | None = None
+    contexts: Sequence[JobContext], services: Services, wait_policy: WaitPolicy, new_runs: NewRunRequest | None = None
 ) -> tuple[JobOutcome, ...]:
-    """Bring every job's target in line with its source. `contexts` are in the order of dependency.
+    """Bring every job's target in line with its source.
 
-    `anew` names the schedule slot that the new runs are for, if a schedule and not a person asked, and the jobs that
-    are followed beside these: what is in flight of them takes places that a vendor grants.
+    Args:
+        contexts: The jobs in dependency order.
+        services: Where they run.
+        wait_policy: How long to wait for batches in flight.
+        new_runs: Tick of the new runs and other jobs of the process; None if the runs were started manually.
+
+    Returns:
+        The outcome of each job, in the order of `contexts`.
     """
-    return _each_level(contexts, world, patience, anew or Anew())
+    return _run_levels(contexts, services, wait_policy, new_runs or NewRunRequest())
 
 
-def resume(contexts: Sequence[JobContext], world: World, patience: Patience) -> tuple[JobOutcome, ...]:
-    """Go on with every open batch, the stuck ones included, without planning anything new."""
-    return _each_level(contexts, world, patience, None)
+def resume(contexts: Sequence[JobContext], services: Services, wait_policy: WaitPolicy) -> tuple[JobOutcome, ...]:
+    """Drive every open batch, including those that need attention, without planning new runs.
+
+    Args:
+        contexts: The jobs in dependency order.
+        services: Where they run.
+        wait_policy: How long to wait for batches in flight.
+
+    Returns:
+        The outcome of each job, in the order of `contexts`.
+    """
+    return _run_levels(contexts, services, wait_policy, None)
 
 
-def _each_level(
-    contexts: Sequence[JobContext], world: World, patience: Patience, anew: Anew | None
+def _run_levels(
+    contexts: Sequence[JobContext], services: Services, wait_policy: WaitPolicy, new_runs: NewRunRequest | None
 ) -> tuple[JobOutcome, ...]:
-    """Run the jobs level by level of their dependencies; jobs of one level go side by side."""
+    """Run the jobs level by level of their dependencies; jobs of one level run side by side."""
     outcomes: dict[str, JobOutcome] = {}
     waiting = list(contexts)
     names = {context.job.name for context in contexts}
     while waiting:
-        level = [one for one in waiting if not (set(one.job.depends_on) & names) - outcomes.keys()]
-        waiting = [one for one in waiting if one not in level]
+        level = [context for context in waiting if not (set(context.job.depends_on) & names) - outcomes.keys()]
+        waiting = [context for context in waiting if context not in level]
         ready = []
         for context in level:
-            if anew and (reason := _blocked(context, outcomes, world)):
+            if new_runs and (reason := _blocked(context, outcomes, services)):
                 outcomes[context.job.name] = _skipped(context, reason)
             else:
                 ready.append(context)
-        outcomes.update(_one_level(ready, world, patience, anew))
+        outcomes.update(_run_level(ready, services, wait_policy, new_runs))
     return tuple(outcomes[context.job.name] for context in contexts)
 
 
-def _one_level(
-    contexts: Sequence[JobContext], world: World, patience: Patience, anew: Anew | None
+def _run_level(
+    contexts: Sequence[JobContext], services: Services, wait_policy: WaitPolicy, new_runs: NewRunRequest | None
 ) -> dict[str, JobOutcome]:
     """Resume, prepare and settle these jobs under their leases."""
-    failed: dict[str, LadingError] = {}
+    failed: dict[str, BatchsyncError] = {}
     runs: dict[str, list[str]] = {context.job.name: [] for context in contexts}
     with ExitStack() as leases:
-        able: dict[str, JobContext] = {}
+        ready_contexts: dict[str, JobContext] = {}
         facts: dict[str, TargetFacts | None] = {}
         for context in contexts:
             name = context.job.name
             try:
-                leases.enter_context(world.lease(name))
-                runs[name] = open_runs(name, world)
-                facts[name] = _begin(context, world, anew=anew is not None)
-                able[name] = context
-            except LadingError as error:
+                leases.enter_context(services.lease(name))
+                runs[name] = open_runs(name, services)
+                facts[name] = _begin(context, services, new_runs=new_runs is not None)
+                ready_contexts[name] = context
+            except BatchsyncError as error:
                 failed[name] = error
-        loop = Loop(able, world, anew.beside if anew else ())
-        loop.settle(patience)
-        if anew is None:
-            loop.failed |= _not_reopened(able, world)
-        for name, context in able.items():
-            if anew and name not in loop.failed:
+        loop = Loop(ready_contexts, services, new_runs.peers if new_runs else ())
+        loop.run(wait_policy)
+        if new_runs is None:
+            loop.failed |= _not_reopened(ready_contexts, services)
+        for name, context in ready_contexts.items():
+            if new_runs and name not in loop.failed:
                 try:
-                    with prepare(context, world, facts[name] or describe(context, world), anew.slot) as preparation:
-                        _sent_while_prepared(preparation, loop, runs[name])
+                    with prepare(
+                        context, services, facts[name] or describe(context, services), new_runs.tick
+                    ) as preparation:
+                        _send_while_preparing(preparation, loop, runs[name])
                 except SourceError as error:
-                    # What was sealed before is sound, and goes on.
+                    # Batches that were finalized before are valid and proceed.
                     failed[name] = error
-                except LadingError as error:
+                except BatchsyncError as error:
                     loop.failed[name] = error
-        loop.settle(patience)
+        loop.run(wait_policy)
         failed |= loop.failed
-        failed = {name: cause(error, name, world) for name, error in failed.items()}
-        for name in able:
-            # Whoever took a job over may be staging files that its journal does not name yet.
+        failed = {name: cause(error, name, services) for name, error in failed.items()}
+        for name in ready_contexts:
+            # The new lease holder may be staging files that are not journaled yet; do not sweep.
             if not isinstance(failed.get(name), LockedError):
-                sweep(name, world)
-        return {one.job.name: outcome_of(one, world, runs[one.job.name], failed) for one in contexts}
+                sweep(name, services)
+        return {context.job.name: outcome_of(context, services, runs[context.job.name], failed) for context in contexts}
 
 
-def cause(error: LadingError, job: str, world: World) -> LadingError:
-    """Return why a job failed: when it was taken over, whatever else is wrong comes of that.
+def cause(error: BatchsyncError, job: str, services: Services) -> BatchsyncError:
+    """Return why a job failed: LockedError if its lease was lost, whatever the reported error.
 
-    The new holder moves batches and sweeps files, so that this process misses what it knew to be there.
+    The new lease holder moves batches and sweeps files, so that this process finds expected files missing.
     """
     try:
-        world.memory.check_lease(job)
-    except LadingError as lost:
-        return lost if isinstance(lost, LockedError) else error
+        services.store.check_lease(job)
+    except BatchsyncError as lease_error:
+        return lease_error if isinstance(lease_error, LockedError) else error
     return error
 
 
-def _sent_while_prepared(preparation: Preparation, loop: Loop, runs: list[str]) -> None:
-    """Let the batches of a run go on while others are prepared; the run is told of as soon as it is remembered."""
+def _send_while_preparing(preparation: Preparation, loop: Loop, runs: list[str]) -> None:
+    """Send batches of a run while others are prepared; the run is added to `runs` if it was journaled."""
     try:
-        loop.take_in(preparation)
+        loop.run_while_preparing(preparation)
     finally:
-        if preparation.remembered:
+        if preparation.journaled:
             runs.append(preparation.run.id)
 
 
-def _begin(context: JobContext, world: World, *, anew: bool) -> TargetFacts | None:
-    """Clean up, let a person's `resume` reopen what is stuck, and make sure that the vendor can be talked to."""
+def _begin(context: JobContext, services: Services, *, new_runs: bool) -> TargetFacts | None:
+    """Abort unfinished preparations, sweep, reopen batches on `resume`, and check that the vendor can be reached."""
     name = context.job.name
-    cut_short(name, world)
-    sweep(name, world)
-    if not anew:
-        _reopen(context, world)
-    return describe(context, world) if anew or open_runs(name, world) else None
+    abort_preparation(name, services)
+    sweep(name, services)
+    if not new_runs:
+        _reopen(context, services)
+    return describe(context, services) if new_runs or open_runs(name, services) else None
 
 
-def outcome_of(context: JobContext, world: World, runs: Sequence[str], failed: Mapping[str, LadingError]) -> JobOutcome:
-    """Say how a job stands after everything that could be done."""
+def outcome_of(
+    context: JobContext, services: Services, runs: Sequence[str], failed: Mapping[str, BatchsyncError]
+) -> JobOutcome:
+    """Return the present outcome of a job.
+
+    Args:
+        context: The job.
+        services: The journal to read.
+        runs: Ids of the runs to report.
+        failed: Errors of jobs that had to stop, by job name.
+    """
     name = context.job.name
-    results = tuple(run_outcome(run, world) for run in runs)
+    results = tuple(run_outcome(run, services) for run in runs)
     error = failed.get(name)
-    codes = [_code(one, context) for one in results]
-    if any(one.run.tally.unsealed and one.run.serial + 1 == world.memory.next_serial(name) for one in results):
-        # No run after it has sent what it left.
+    codes = [_exit_code(result, context) for result in results]
+    if any(
+        result.run.counts.unstaged and result.run.serial + 1 == services.store.next_serial(name) for result in results
+    ):
+        # No later run has sent its deferred rows.
         codes.append(ExitCode.UNSETTLED)
-    code = error.exit_code if error else gravest(codes)
-    if error is None and any(one.phase is Phase.STUCK for one in world.memory.open_batches(name)):
-        code = gravest((code, ExitCode.ENVIRONMENT))
-    unresolved = tuple(world.memory.unresolved(name))
+    code = error.exit_code if error else most_severe_exit_code(codes)
+    if error is None and any(batch.phase is Phase.NEEDS_ATTENTION for batch in services.store.open_batches(name)):
+        code = most_severe_exit_code((code, ExitCode.ENVIRONMENT))
+    unresolved = tuple(services.store.unresolved(name))
     return JobOutcome(job=name, runs=results, exit_code=code, error=error, unresolved=unresolved)
 
 
-def run_outcome(run_id: str, world: World) -> RunOutcome:
-    """Return a run with its equation, which holds at every moment."""
-    run = world.memory.run(run_id)
-    batches = tuple(world.memory.batches(run_id))
+def run_outcome(run_id: str, services: Services) -> RunOutcome:
+    """Return a run with its settlement and batches."""
+    run = services.store.run(run_id)
+    batches = tuple(services.store.batches(run_id))
     return RunOutcome(run=run, settlement=settlement_of(run, batches), batches=batches)
 
 
-def _code(outcome: RunOutcome, context: JobContext) -> ExitCode:
-    """Return how the process would end if this were the only run."""
+def _exit_code(outcome: RunOutcome, context: JobContext) -> ExitCode:
+    """Return the exit code if this were the only run."""
     settlement = outcome.settlement
-    if outcome.run.state is RunState.HELD:
-        return ExitCode.HELD
-    if settlement.stuck:
+    if outcome.run.state is RunState.AWAITING_APPROVAL:
+        return ExitCode.AWAITING_APPROVAL
+    if settlement.needs_attention:
         return ExitCode.ENVIRONMENT
     if settlement.in_flight:
         return ExitCode.UNSETTLED
-    kept = within_budget(
+    in_budget = within_budget(
         invalid=settlement.invalid,
         rejected=settlement.rejected,
         selected=settlement.selected,
         budget=context.job.budget,
     )
-    return ExitCode.DONE if kept and not settlement.unknown else ExitCode.REJECTS
+    return ExitCode.DONE if in_budget and not settlement.unknown else ExitCode.REJECTS
 
 
-def _blocked(context: JobContext, outcomes: dict[str, JobOutcome], world: World) -> str:
-    """Return which job that this one depends on did not come to a good end, here or when it last ran, or nothing."""
+def _blocked(context: JobContext, outcomes: dict[str, JobOutcome], services: Services) -> str:
+    """Return why the job must wait for a job that it depends on, by its outcome here or its last run; empty if not."""
     for name in context.job.depends_on:
         if name in outcomes and outcomes[name].exit_code not in (ExitCode.DONE, ExitCode.REJECTS):
-            return f'it depends on "{name}", which has not settled'
-        if name not in outcomes and (found := obstacle_at(name, world)):
-            return found.reason
+            return f'waiting for "{name}", which has not settled'
+        if name not in outcomes and (blocker := blocker_at(name, services)):
+            return blocker.reason
     return ""
 
 
-def obstacle_at(job: str, world: World) -> Obstacle | None:
-    """Return what keeps those that depend on the job waiting, as the journal tells; None when it has settled."""
-    newest = world.memory.last_run(job)
-    approved = newest is not None and world.memory.approved(job, newest.plan)
-    return obstacle(job, newest, world.memory.open_batches(job), approved=approved)
+def blocker_at(job: str, services: Services) -> Blocker | None:
+    """Return what blocks jobs that depend on this job, according to the journal; None if it is settled."""
+    latest = services.store.last_run(job)
+    approved = latest is not None and services.store.approved(job, latest.plan)
+    return dependency_blocker(job, latest, services.store.open_batches(job), approved=approved)
 
 
 def _skipped(context: JobContext, reason: str) -> JobOutcome:
     return JobOutcome(job=context.job.name, runs=(), exit_code=ExitCode.UNSETTLED, skipped=reason)
 
 
-def open_runs(job: str, world: World) -> list[str]:
-    """Return the runs that still have open batches or are still preparing, oldest first, each once."""
-    with_batches = [one.run for one in world.memory.open_batches(job)]
-    return list(dict.fromkeys(map(str, [*with_batches, *(one.id for one in world.memory.preparing_runs(job))])))
+def open_runs(job: str, services: Services) -> list[str]:
+    """Return the ids of runs that have open batches or are still preparing, oldest first, without repetitions."""
+    with_batches = [batch.run for batch in services.store.open_batches(job)]
+    return list(dict.fromkeys(map(str, [*with_batches, *(run.id for run in services.store.preparing_runs(job))])))
 
 
-def _reopen(context: JobContext, world: World) -> None:
-    """Somebody typed `resume`: let every stuck batch go on where it stood, doubt and all.
-
-    One of another account could go nowhere.
-    """
-    for one in world.memory.open_batches(context.job.name):
-        if one.phase is Phase.STUCK and is_ours(one, context):
-            world.memory.record(one, Reopened(at=world.clock.now(), reason="resumed by hand"))
+def _reopen(context: JobContext, services: Services) -> None:
+    """Reopen batches that need attention where they stopped, except those of another account."""
+    for batch in services.store.open_batches(context.job.name):
+        if batch.phase is Phase.NEEDS_ATTENTION and same_account(batch, context):
+            services.store.record(batch, Reopened(at=services.clock.now(), reason="resumed manually"))
 
 
-def _not_reopened(contexts: Mapping[str, JobContext], world: World) -> dict[str, LadingError]:
-    """Return why `resume` left batches stuck: they are of another account than their jobs have now."""
-    left = ((name, one) for name in contexts for one in world.memory.open_batches(name) if one.phase is Phase.STUCK)
-    return {name: another_account(one, contexts[name]) for name, one in left if not is_ours(one, contexts[name])}
+def _not_reopened(contexts: Mapping[str, JobContext], services: Services) -> dict[str, BatchsyncError]:
+    """Return an error for each job with a batch that `resume` could not reopen since the job's account changed."""
+    remaining = (
+        (name, batch)
+        for name in contexts
+        for batch in services.store.open_batches(name)
+        if batch.phase is Phase.NEEDS_ATTENTION
+    )
+    return {
+        name: account_changed_error(batch, contexts[name])
+        for name, batch in remaining
+        if not same_account(batch, contexts[name])
+    }

@@ -1,1 +1,1 @@
-"""Renderings: frozen values in; text, JSON, NDJSON or Markdown out. It prints nothing and asks nothing of the world."""
+"""Reports: results of commands, rendered as text, JSON, NDJSON and Markdown."""

@@ -1,11 +1,11 @@
-"""The lines of `doctor`: ok, or a problem with its fix. It examines nothing itself."""
+"""Report of `batchsync doctor`: one line for each check, with a fix for each problem."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lading.report.words import Paint, markdown_table, noun, visible
+from batchsync.report.text_format import Style, escape_controls, markdown_table, pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,51 +13,58 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Check:
-    """One thing that was looked at. `said` is what was found; `fix` what to do, when it is a problem."""
+    """Result of one check.
+
+    Attributes:
+        name: Name of what was checked.
+        ok: Whether the check passed.
+        found: What was found, in one sentence.
+        fix: How to solve the problem; empty if the check passed.
+    """
 
     name: str
     ok: bool
-    said: str
+    found: str
     fix: str = ""
 
     def data(self) -> dict[str, object]:
-        """Return the check as plain values for JSON."""
-        return {"check": self.name, "ok": self.ok, "said": self.said, "fix": self.fix or None}
+        """Return the check as a JSON-compatible dictionary."""
+        return {"check": self.name, "ok": self.ok, "found": self.found, "fix": self.fix or None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChecksReport:
-    """Everything that was looked at."""
+    """All checks of one command."""
 
     checks: tuple[Check, ...]
 
     @property
     def problems(self) -> int:
-        """Return how many checks found a problem."""
+        """Number of checks that found a problem."""
         return sum(not check.ok for check in self.checks)
 
-    def text(self, paint: Paint) -> str:
-        """Return one line for each check, the fix below its problem, and a verdict."""
+    def text(self, paint: Style) -> str:
+        """Return one line per check, each fix below its problem, and a summary line."""
         width = max((len(check.name) for check in self.checks), default=0)
         lines = []
         for check in self.checks:
             mark = paint("ok     ", "good") if check.ok else paint("problem", "bad")
-            lines.append(f"{mark}  {check.name:<{width}}  {visible(check.said)}")
+            lines.append(f"{mark}  {check.name:<{width}}  {escape_controls(check.found)}")
             if check.fix:
-                lines.append(f"{'':<{width + 11}}{paint('fix', 'head')}: {visible(check.fix)}")
-        lines.append(noun(self.problems, "problem") if self.problems else "all is well")
+                lines.append(f"{'':<{width + 11}}{paint('fix', 'head')}: {escape_controls(check.fix)}")
+        lines.append(pluralize(self.problems, "problem") if self.problems else "no problems found")
         return "\n".join(lines)
 
     def markdown(self) -> str:
-        """Return a table."""
-        rows = [(check.name, "ok" if check.ok else "problem", check.said, check.fix) for check in self.checks]
-        return f"### lading doctor\n\n{markdown_table(('check', 'state', 'found', 'fix'), rows, right=frozenset())}"
+        """Return the checks as a Markdown table."""
+        rows = [(check.name, "ok" if check.ok else "problem", check.found, check.fix) for check in self.checks]
+        return f"### batchsync doctor\n\n{markdown_table(('check', 'state', 'found', 'fix'), rows, right=frozenset())}"
 
     def data(self) -> dict[str, object]:
-        """Return the checks as plain values for JSON."""
+        """Return the checks as a JSON-compatible dictionary."""
         return {"problems": self.problems, "checks": [check.data() for check in self.checks]}
 
     def lines(self) -> Iterator[dict[str, object]]:
-        """Return one line for each check."""
+        """Yield one NDJSON object per check."""
         for check in self.checks:
             yield {"event": "check"} | check.data()

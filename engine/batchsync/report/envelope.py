@@ -1,4 +1,4 @@
-"""The one JSON document that every command prints, also when it fails. It does not know what a result means.
+"""JSON envelope that every command prints, failures included.
 
 Version 1: `schema_version, command, ok, exit_code, result, error`. Members may be added; none changes its meaning.
 """
@@ -9,19 +9,26 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lading.report.words import visible
+from batchsync.report.text_format import escape_controls
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lading.errors import Problem
+    from batchsync.errors import Problem
 
 SCHEMA_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Failure:
-    """What went wrong and what to do next. `code` is a stable dotted word such as `environment`."""
+    """Failure of a command, with the next step.
+
+    Attributes:
+        code: Stable identifier of the kind of failure, such as `environment`.
+        message: What went wrong.
+        hint: What to do next; may be empty.
+        problems: All problems found in the jobs file.
+    """
 
     code: str
     message: str
@@ -29,36 +36,49 @@ class Failure:
     problems: tuple[Problem, ...] = ()
 
     def data(self) -> dict[str, object]:
-        """Return it as plain values for JSON."""
+        """Return the failure as a JSON-compatible dictionary."""
         problems = [
             {
-                "code": one.code,
-                "message": one.message,
-                "file": one.file,
-                "line": one.line,
-                "column": one.column,
-                "expected": one.expected,
-                "suggestion": one.suggestion,
+                "code": problem.code,
+                "message": problem.message,
+                "file": problem.file,
+                "line": problem.line,
+                "column": problem.column,
+                "expected": problem.expected,
+                "suggestion": problem.suggestion,
             }
-            for one in self.problems
+            for problem in self.problems
         ]
         return {"code": self.code, "message": self.message, "hint": self.hint, "problems": problems}
 
     def markdown(self) -> str:
-        """Return it for a page or a pull request."""
-        lines = ["### lading: it did not work", "", f"**error:** {visible(self.message)}"]
+        """Return the failure as Markdown."""
+        lines = ["### batchsync: failed", "", f"**error:** {escape_controls(self.message)}"]
         if self.problems:
             lines.append("")
-        lines += [f"- `{one.file}:{one.line}:{one.column}` {visible(one.message)}" for one in self.problems]
+        lines += [
+            f"- `{problem.file}:{problem.line}:{problem.column}` {escape_controls(problem.message)}"
+            for problem in self.problems
+        ]
         if self.hint:
-            lines += ["", f"**next:** {visible(self.hint)}"]
+            lines += ["", f"**next:** {escape_controls(self.hint)}"]
         return "\n".join(lines)
 
 
 def envelope(
     command: str, exit_code: int, *, result: Mapping[str, object] | None, failure: Failure | None
 ) -> dict[str, object]:
-    """Return the document around a result, a failure, or both (a command may have done part of its work)."""
+    """Return the envelope around a result, a failure, or both.
+
+    Args:
+        command: Name of the command, such as `sync` or `mocks serve`.
+        exit_code: Exit code of the process.
+        result: Data of the command's report; None if it failed before it had any.
+        failure: Failure, or None; present beside a result if the command completed only part of its work.
+
+    Returns:
+        The JSON-compatible document.
+    """
     return {
         "schema_version": SCHEMA_VERSION,
         "command": command,
@@ -70,21 +90,22 @@ def envelope(
 
 
 def annotation(problem: Problem) -> str:
-    """Return the problem as a workflow command of GitHub Actions, which shows it beside the line of a pull request.
+    """Return the problem as a GitHub Actions workflow command, which annotates the line in a pull request.
 
-    Form and escapes: docs.github.com, "Workflow commands for GitHub Actions", setting an error message.
+    Format and escapes: docs.github.com, "Workflow commands for GitHub Actions", setting an error message.
     """
-    place = {"file": problem.file, "line": problem.line, "col": problem.column}
-    where = ",".join(f"{name}={_escaped(str(value), also=',:')}" for name, value in place.items() if value)
-    return f"::error {where}::{_escaped(visible(problem.message))}"
+    location = {"file": problem.file, "line": problem.line, "col": problem.column}
+    properties = ",".join(f"{name}={_escaped(str(value), also=',:')}" for name, value in location.items() if value)
+    return f"::error {properties}::{_escaped(escape_controls(problem.message))}"
 
 
 def _escaped(text: str, also: str = "") -> str:
+    """Return the text with `%`, line ends and the characters in `also` percent-encoded."""
     return "".join(f"%{ord(char):02X}" if char in "%\r\n" + also else char for char in text)
 
 
 def as_json(document: Mapping[str, object]) -> str:
-    """Return the document as indented JSON, in which nothing but ASCII stands."""
+    """Return the document as indented, ASCII-only JSON."""
     return json.dumps(document, indent=2)
 
 

@@ -1,11 +1,11 @@
-"""The guards that hold for a job, defaults included, in one sentence and as plain values."""
+"""Report of the guards of a job, defaults included, as a sentence and as plain values."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING
 
-from lading.core.guards import Guards, in_force
+from batchsync.core.guards import Guards, effective_guards
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class JobGuards:
-    """The guards of one job as it states them, and whether it removes: the defaults hold then."""
+    """The guards that a job sets, and whether it removes, in which case the defaults apply."""
 
     job: str
     own: Guards
@@ -30,9 +30,9 @@ class JobGuards:
         return {name: {"value": value, "default": default} for name, value, default in self._each()}
 
     def _each(self) -> Iterator[tuple[str, str | int, bool]]:
-        """Yield each guard that holds: its name, its value as it would be written, and whether that is the default."""
-        holding = in_force(self.own, removes=self.removes)
-        for name in (one.name for one in fields(Guards)):
-            value = getattr(holding, name)
+        """Yield each guard in effect: name, value as written in jobs.yaml, and whether it is the default."""
+        effective = effective_guards(self.own, removes=self.removes)
+        for name in (guard.name for guard in fields(Guards)):
+            value = getattr(effective, name)
             if value is not None:
                 yield name, value if isinstance(value, int) else str(value), getattr(self.own, name) is None

@@ -1,12 +1,12 @@
-"""The runs of the past, newest first, one line each. It does not know what is still open beyond each run's state."""
+"""Reports of `batchsync history` (one line per run, newest first) and `batchsync show` (settlement of each run)."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lading.report.settlement import TERMS, RunReport
-from lading.report.words import Paint, columns, markdown_table, moment
+from batchsync.report.settlement import TERMS, RunReport
+from batchsync.report.text_format import Style, columns, markdown_table, moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -17,32 +17,33 @@ _RIGHT = frozenset(range(3, len(_HEADER)))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HistoryReport:
-    """Some runs, newest first."""
+    """Runs, newest first."""
 
     runs: tuple[RunReport, ...]
 
-    def text(self, paint: Paint) -> str:
-        """Return a table."""
-        return columns(self._header(), self._rows(), paint, right=_RIGHT) if self.runs else "nothing was run yet"
+    def text(self, paint: Style) -> str:
+        """Return the runs as an aligned table."""
+        return columns(self._header(), self._rows(), paint, right=_RIGHT) if self.runs else "no runs yet"
 
     def markdown(self) -> str:
-        """Return a table."""
-        return f"### lading history\n\n{markdown_table(self._header(), self._rows(), right=_RIGHT)}"
+        """Return the runs as a Markdown table."""
+        return f"### batchsync history\n\n{markdown_table(self._header(), self._rows(), right=_RIGHT)}"
 
     def data(self) -> dict[str, object]:
-        """Return the runs as plain values for JSON."""
+        """Return the runs as a JSON-compatible dictionary."""
         return {"runs": [run.data() for run in self.runs]}
 
     def lines(self) -> Iterator[dict[str, object]]:
-        """Return one line for each run."""
+        """Yield one NDJSON object per run."""
         for run in self.runs:
             yield {"event": "run"} | run.data()
 
     def _header(self) -> tuple[str, ...]:
-        """Return the header; approvals have a column when there is one."""
+        """Return the header, with an approval column if any run was approved."""
         return (*_HEADER, *(["approved"] if any(run.approved for run in self.runs) else []))
 
     def _rows(self) -> list[tuple[str, ...]]:
+        """Return the cells of each run."""
         approvals = len(self._header()) > len(_HEADER)
         return [
             (
@@ -58,24 +59,24 @@ class HistoryReport:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SettleReport:
-    """The settlement equations of some runs, one below the other."""
+class ShowReport:
+    """Settlement equations of several runs."""
 
     runs: tuple[RunReport, ...]
 
-    def text(self, paint: Paint) -> str:
+    def text(self, paint: Style) -> str:
         """Return the equation of each run."""
-        return "\n".join(run.text(paint) for run in self.runs) or "nothing was run yet"
+        return "\n".join(run.text(paint) for run in self.runs) or "no runs yet"
 
     def markdown(self) -> str:
-        """Return a table."""
-        return f"### lading settle\n\n{HistoryReport(runs=self.runs).markdown().split(chr(10), 2)[2]}"
+        """Return the settlements as a Markdown table."""
+        return f"### batchsync show\n\n{HistoryReport(runs=self.runs).markdown().split(chr(10), 2)[2]}"
 
     def data(self) -> dict[str, object]:
-        """Return the runs as plain values for JSON."""
+        """Return the runs as a JSON-compatible dictionary."""
         return {"runs": [run.data() for run in self.runs]}
 
     def lines(self) -> Iterator[dict[str, object]]:
-        """Return one line for each run."""
+        """Yield one NDJSON object per run."""
         for run in self.runs:
             yield {"event": "settlement"} | run.data()

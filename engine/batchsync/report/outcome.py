@@ -1,62 +1,68 @@
-"""How the jobs of a `sync` or `resume` came out, and the next command to type. It does not judge: codes are given."""
+"""Report of `batchsync sync` and `batchsync resume`: the outcome of each job and the next commands."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lading.core.run import RunState
-from lading.errors import ExitCode
-from lading.report import settlement
-from lading.report.waiting import ask_step, stuck_steps
-from lading.report.words import Paint, markdown_table, noun, visible
+from batchsync.core.run import RunState
+from batchsync.errors import ExitCode
+from batchsync.report import settlement
+from batchsync.report.text_format import Style, escape_controls, markdown_table, pluralize
+from batchsync.report.waiting import attention_steps, resolve_hint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lading.core.batch import Batch
-    from lading.errors import LadingError
-    from lading.report.settlement import RunReport
+    from batchsync.core.batch import Batch
+    from batchsync.errors import BatchsyncError
+    from batchsync.report.settlement import RunReport
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobReport:
-    """How one job came out: its runs, why it had to stop, or why it was not tried.
+    """Outcome of one job.
 
-    `results` is where its answers are; `unresolved` are its delivered batches, of whatever run, with rows of unknown
-    outcome.
+    Attributes:
+        job: Name of the job.
+        runs: Runs that the command worked on, oldest first.
+        exit_code: Exit code of the job.
+        error: Error that stopped the job, if any.
+        skipped: Why the job was not started; empty if it was.
+        results: Path of the results file or folder; empty if there is none.
+        unresolved: Delivered batches of any run with rows of unknown outcome.
     """
 
     job: str
     runs: tuple[RunReport, ...]
     exit_code: ExitCode
-    error: LadingError | None = None
+    error: BatchsyncError | None = None
     skipped: str = ""
     results: str = ""
     unresolved: tuple[Batch, ...] = ()
 
     @property
     def trouble(self) -> str:
-        """Return why the job was not tried or had to stop; nothing when neither."""
+        """Why the job was skipped or stopped; empty if it was neither."""
         return self.skipped or (self.error.message if self.error else "")
 
-    def text(self, paint: Paint) -> str:
-        """Return the job's runs and what went wrong."""
+    def text(self, paint: Style) -> str:
+        """Return the job's runs and its error."""
         parts = [run.text(paint) for run in self.runs]
         if self.results:
-            parts.append(f"  results: {visible(self.results)}")
-        name = paint(visible(self.job), "head")
+            parts.append(f"  results: {escape_controls(self.results)}")
+        name = paint(escape_controls(self.job), "head")
         if self.skipped:
-            parts.append(f"{name}: {paint('not tried', 'warn')}: {visible(self.skipped)}")
+            parts.append(f"{name}: {paint('skipped', 'warn')}: {escape_controls(self.skipped)}")
         elif self.error is not None:
-            stopped = f"{name}: {paint('stopped', 'bad')}: {visible(self.error.message)}"
-            parts.append(f"{stopped}\n  {visible(self.error.hint)}" if self.error.hint else stopped)
+            stopped = f"{name}: {paint('stopped', 'bad')}: {escape_controls(self.error.message)}"
+            parts.append(f"{stopped}\n  {escape_controls(self.error.hint)}" if self.error.hint else stopped)
         elif not self.runs:
-            parts.append(f"{name}: nothing is open")
+            parts.append(f"{name}: no open batches")
         return "\n".join(parts)
 
     def data(self) -> dict[str, object]:
-        """Return the job as plain values for JSON."""
+        """Return the job as a JSON-compatible dictionary."""
         error = {"message": self.error.message, "hint": self.error.hint} if self.error else None
         return {
             "job": self.job,
@@ -64,39 +70,44 @@ class JobReport:
             "runs": [run.data() for run in self.runs],
             "skipped": self.skipped or None,
             "results": self.results or None,
-            "unresolved": [one.id for one in self.unresolved],
+            "unresolved": [item.id for item in self.unresolved],
             "error": error,
         }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class OutcomeReport:
-    """All jobs of one command, with the sum of their equations. `idle` is said when there are none."""
+    """Outcomes of all jobs of one command, with the sum of their settlements.
+
+    Attributes:
+        jobs: Outcomes in execution order.
+        idle: Text printed if there are no jobs.
+    """
 
     jobs: tuple[JobReport, ...]
-    idle: str = "nothing is open"
+    idle: str = "no open batches"
 
-    def text(self, paint: Paint) -> str:
-        """Return every job, one total line, and what to type next."""
+    def text(self, paint: Style) -> str:
+        """Return every job, one total line, and the next commands."""
         parts = [job.text(paint) for job in self.jobs]
         if not self.jobs:
             return self.idle
         if len(runs := self._runs()) > 1:
-            parts.append(f"{paint('total', 'head')}: {noun(len(runs), 'run')}: {settlement.total(runs)}")
+            parts.append(f"{paint('total', 'head')}: {pluralize(len(runs), 'run')}: {settlement.total(runs)}")
         parts += [f"{paint('next', 'head')}: {step}" for step in self.next_steps()]
         return "\n".join(parts)
 
     def markdown(self) -> str:
-        """Return one table with a line for each run."""
+        """Return a Markdown table with one line per run."""
         header = ("job", "run", "state", "selected", *settlement.TERMS, "sent")
         rows = [_row(run) for run in self._runs()]
         rows += [(job.job, "", job.trouble) for job in self.jobs if job.trouble]
         filled = [(*row, *[""] * (len(header) - len(row))) for row in rows]
         table = markdown_table(header, filled, right=frozenset(range(3, len(header))))
-        return "\n".join(["### lading", "", table, *(f"\nNext: {step}" for step in self.next_steps())])
+        return "\n".join(["### batchsync", "", table, *(f"\nNext: {step}" for step in self.next_steps())])
 
     def data(self) -> dict[str, object]:
-        """Return everything as plain values for JSON."""
+        """Return the outcomes as a JSON-compatible dictionary."""
         return {
             "jobs": [job.data() for job in self.jobs],
             "total": settlement.totals(self._runs()),
@@ -104,33 +115,33 @@ class OutcomeReport:
         }
 
     def lines(self) -> Iterator[dict[str, object]]:
-        """Return one line for each run that settled or stands, and one for each job."""
+        """Yield one NDJSON object per run and one per job."""
         for job in self.jobs:
             for run in job.runs:
                 yield {"event": "settled" if run.state == "settled" else "unsettled"} | run.data()
             yield {"event": "job"} | job.data()
 
     def next_steps(self) -> tuple[str, ...]:
-        """Return the commands that bring what is open to its end, the most pressing first."""
+        """Return the commands that complete open work, most urgent first."""
         found: list[str] = []
         for job in self.jobs:
-            name = visible(job.job)
+            name = escape_controls(job.job)
             states = {run.state for run in job.runs}
-            found += stuck_steps([batch for run in job.runs for batch in run.batches])
-            if "in flight" in states and "stuck" not in states:
-                found.append(f"`lading resume {name}` follows what is in flight to its end")
-            if any(run.run.state is RunState.HELD for run in job.runs):
-                found.append(f"`lading approve {name}` when the plan is right, then `lading sync {name}`")
-            if job.runs and job.runs[-1].cut_short:
-                found.append(f"`lading sync {name}` sends what was held when preparing was cut short")
+            found += attention_steps([batch for run in job.runs for batch in run.batches])
+            if "in flight" in states and "needs attention" not in states:
+                found.append(f"`batchsync resume {name}` completes the batches in flight")
+            if any(run.run.state is RunState.AWAITING_APPROVAL for run in job.runs):
+                found.append(f"`batchsync approve {name}` if the plan is correct, then `batchsync sync {name}`")
+            if job.runs and job.runs[-1].preparation_aborted:
+                found.append(f"`batchsync sync {name}` sends the records deferred when preparation was aborted")
             if job.unresolved:
-                found.append(ask_step([one.id for one in job.unresolved]))
+                found.append(resolve_hint([item.id for item in job.unresolved]))
             if job.exit_code is ExitCode.REJECTS:
-                found.append(f"`lading rejects {name}` shows what did not get there and why")
-            if job.error is not None and "`lading " not in job.error.hint:
-                found.append(f"`lading sync {name}` when that is put right")
+                found.append(f"`batchsync rejects {name}` lists invalid and rejected rows with reasons")
+            if job.error is not None and "`batchsync " not in job.error.hint:
+                found.append(f"`batchsync sync {name}` when the error is fixed")
             elif job.skipped:
-                found.append(f"`lading sync {name}` when what it depends on has settled")
+                found.append(f"`batchsync sync {name}` when its dependencies are settled")
         return tuple(found)
 
     def _runs(self) -> list[RunReport]:
@@ -138,7 +149,8 @@ class OutcomeReport:
 
 
 def _row(run: RunReport) -> tuple[str, ...]:
-    one = run.settlement
-    terms = (f"{getattr(one, term):,}" for term in ("selected", *settlement.TERMS))
+    """Return the run as cells of the Markdown table."""
+    counts = run.settlement
+    terms = (f"{getattr(counts, term):,}" for term in ("selected", *settlement.TERMS))
     sent = sum(batch.file.rows for batch in run.batches)
-    return (one.job, str(run.run.serial), run.state, *terms, f"{sent:,}")
+    return (counts.job, str(run.run.serial), run.state, *terms, f"{sent:,}")

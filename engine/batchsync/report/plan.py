@@ -1,33 +1,43 @@
-"""What each job would send now, fit for a terminal or a pull-request comment. It plans nothing itself."""
+"""Report of `batchsync plan`: what each job would send, for a terminal or a pull-request comment."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lading.core.guards import Budget, within_budget
-from lading.errors import ExitCode
-from lading.ports import Excerpt
-from lading.report.words import Paint, markdown, markdown_table, noun, visible
+from batchsync.core.guards import Budget, within_budget
+from batchsync.errors import ExitCode
+from batchsync.ports import PlanPreview
+from batchsync.report.text_format import Style, escape_controls, markdown, markdown_table, pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping, Sequence
 
-    from lading.core.accounting import Tally
-    from lading.core.guards import Breach
-    from lading.ports import Named
+    from batchsync.core.accounting import PlanCounts
+    from batchsync.core.guards import Breach
+    from batchsync.ports import KeyRef
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlanReport:
-    """The plan of one job. `fingerprint` is what an approval names; `baseline_rows` what the target holds.
+    """Plan of one job.
 
-    `edited` says that the job shapes what it sends otherwise than its last run did.
-    `excerpt` has the first keys of each kind, none of which is a value of a row beyond what `lading rejects` shows.
+    Attributes:
+        job: Name of the job.
+        counts: Counts of the comparison, in records.
+        breaches: Guards that the plan exceeds.
+        approved: Whether this plan was approved.
+        fingerprint: Hash of the plan; an approval refers to it.
+        baseline_rows: Number of keys that the target is known to hold.
+        in_flight: Number of open batches of the job.
+        warnings: Number of records by warning.
+        edited: Whether the job's mapping differs from that of its last run.
+        budget: Budget of the job for invalid and rejected records.
+        preview: First keys of each kind of change; contains no values beyond those that `batchsync rejects` shows.
     """
 
     job: str
-    tally: Tally
+    counts: PlanCounts
     breaches: tuple[Breach, ...]
     approved: bool
     fingerprint: str
@@ -36,229 +46,250 @@ class PlanReport:
     warnings: Mapping[str, int] = field(default_factory=dict)
     edited: bool = False
     budget: Budget = field(default_factory=Budget)
-    excerpt: Excerpt = field(default_factory=Excerpt)
+    preview: PlanPreview = field(default_factory=PlanPreview)
 
     @property
     def over_budget(self) -> bool:
-        """Whether more records are invalid than the budget allows, whatever the vendor will say of the others."""
-        one = self.tally
-        return not within_budget(invalid=one.invalid, rejected=0, selected=one.selected, budget=self.budget)
+        """Whether more records are invalid than the budget allows, before any are rejected."""
+        counts = self.counts
+        return not within_budget(invalid=counts.invalid, rejected=0, selected=counts.selected, budget=self.budget)
 
     @property
-    def held(self) -> bool:
-        """Whether a guard would hold the run."""
+    def awaiting_approval(self) -> bool:
+        """Whether a guard would block the run until it is approved."""
         return bool(self.breaches) and not self.approved
 
-    def text(self, paint: Paint) -> str:
-        """Return the plan in two lines and one for each thing to know."""
-        one = self.tally
-        name = paint(visible(self.job), "head")
-        if one.to_send:
-            adds = paint(f"+ {noun(one.added, 'add')}", "good")
-            changes = paint(f"~ {noun(one.changed, 'change')}", "warn")
-            removes = paint(f"- {noun(one.removed, 'remove')}", "bad")
+    def text(self, paint: Style) -> str:
+        """Return the plan in two lines, followed by one line per remark."""
+        counts = self.counts
+        name = paint(escape_controls(self.job), "head")
+        if counts.to_send:
+            adds = paint(f"+ {pluralize(counts.added, 'add')}", "good")
+            changes = paint(f"~ {pluralize(counts.changed, 'change')}", "warn")
+            removes = paint(f"- {pluralize(counts.removed, 'remove')}", "bad")
             lines = [f"{name}: {adds}, {changes}, {removes}"]
         else:
             lines = [f"{name}: (nothing to send)"]
         lines.append(
-            f"  selected {one.selected:,} = unchanged {one.unchanged:,} + to send {one.to_send:,}{self._rest()}"
+            f"  selected {counts.selected:,} = unchanged {counts.unchanged:,} + to send {counts.to_send:,}"
+            f"{self._rest()}"
         )
         lines += [f"  {line}" for line in (*self._changes(paint), *self._invalid(paint), *self._remarks(paint))]
         return "\n".join(lines)
 
     def row(self) -> tuple[str, ...]:
-        """Return the plan as a line of the Markdown table."""
-        one = self.tally
-        standing = one.standing_rejected + one.standing_unknown
-        numbers = (one.added, one.changed, one.removed, one.unchanged, one.invalid, one.held, standing)
+        """Return the plan as cells of the Markdown table."""
+        counts = self.counts
+        earlier = counts.still_rejected + counts.still_unknown
+        numbers = (
+            counts.added,
+            counts.changed,
+            counts.removed,
+            counts.unchanged,
+            counts.invalid,
+            counts.deferred,
+            earlier,
+        )
         return (self.job, *(f"{number:,}" for number in numbers), self._guard_words())
 
     def data(self) -> dict[str, object]:
-        """Return the plan as plain values for JSON."""
-        one = self.tally
+        """Return the plan as a JSON-compatible dictionary."""
+        counts = self.counts
         return {
             "job": self.job,
             "plan": self.fingerprint,
-            "source_rows": one.source_rows,
-            "selected": one.selected,
-            "add": one.added,
-            "change": one.changed,
-            "resent": one.resent,
-            "remove": one.removed,
-            "to_send": one.to_send,
-            "unchanged": one.unchanged,
-            "invalid": one.invalid,
-            "held": one.held,
-            "standing_rejected": one.standing_rejected,
-            "standing_unknown": one.standing_unknown,
-            "first": {word: [_named_data(key) for key in keys] for word, _, _, _, keys in self._kinds()},
+            "source_rows": counts.source_rows,
+            "selected": counts.selected,
+            "add": counts.added,
+            "change": counts.changed,
+            "resent": counts.resent,
+            "remove": counts.removed,
+            "to_send": counts.to_send,
+            "unchanged": counts.unchanged,
+            "invalid": counts.invalid,
+            "deferred": counts.deferred,
+            "still_rejected": counts.still_rejected,
+            "still_unknown": counts.still_unknown,
+            "first": {kind: [_key_data(key) for key in keys] for kind, _, _, _, keys in self._kinds()},
             "invalid_groups": [
                 {
                     "field": group.field or None,
                     "code": group.code or None,
                     "count": group.count,
-                    "first": [_named_data(key) for key in group.first],
+                    "first": [_key_data(key) for key in group.first],
                 }
-                for group in self.excerpt.invalid
+                for group in self.preview.invalid
             ],
             "within_budget": not self.over_budget,
-            "target_holds": self.baseline_rows,
+            "baseline_rows": self.baseline_rows,
             "guards": [{"guard": breach.guard, "message": breach.message} for breach in self.breaches],
             "approved": self.approved,
-            "would_be_held": self.held,
+            "awaiting_approval": self.awaiting_approval,
             "batches_in_flight": self.in_flight,
             "warnings": dict(self.warnings),
         }
 
     def _rest(self) -> str:
-        one = self.tally
+        """Return the terms of the equation after `to send`."""
+        counts = self.counts
         terms = {
-            "invalid": one.invalid,
-            "rejected earlier": one.standing_rejected,
-            "unknown earlier": one.standing_unknown,
-            "held": one.held,
+            "invalid": counts.invalid,
+            "rejected earlier": counts.still_rejected,
+            "unknown earlier": counts.still_unknown,
+            "deferred": counts.deferred,
         }
-        return "".join(f" + {word} {number:,}" for word, number in terms.items())
+        return "".join(f" + {term} {number:,}" for term, number in terms.items())
 
     def listed(self) -> Iterator[str]:
-        """Return a line of Markdown for each kind of change and each reason for which rows are invalid."""
-        for word, sign, _, count, keys in self._kinds():
+        """Yield a line of Markdown per kind of change and per reason for invalid rows."""
+        for kind, sign, _, count, keys in self._kinds():
             if count and keys:
-                yield f"{sign} {word}: {_listed(keys, count, markdown)}"
-        for group in self.excerpt.invalid:
-            said = markdown(_reason(group.field, group.code))
-            yield f"invalid: {said}: {noun(group.count, 'record')}{_colon(_listed(group.first, group.count, markdown))}"
+                yield f"{sign} {kind}: {_listed(keys, count, markdown)}"
+        for group in self.preview.invalid:
+            reason = markdown(_reason(group.field, group.code))
+            listed = _colon(_listed(group.first, group.count, markdown))
+            yield f"invalid: {reason}: {pluralize(group.count, 'record')}{listed}"
         if self.over_budget:
             yield markdown(self._budget_words())
 
-    def _kinds(self) -> Iterator[tuple[str, str, str, int, tuple[Named, ...]]]:
-        """Return each kind of change: its word, its sign, its colour, how many there are, and the first of them."""
-        one, shown = self.tally, self.excerpt
-        yield "add", "+", "good", one.added, shown.added
-        yield "change", "~", "warn", one.changed, shown.changed
-        yield "remove", "-", "bad", one.removed, shown.removed
+    def _kinds(self) -> Iterator[tuple[str, str, str, int, tuple[KeyRef, ...]]]:
+        """Yield each kind of change as name, sign, style role, count and first keys."""
+        counts, shown = self.counts, self.preview
+        yield "add", "+", "good", counts.added, shown.added
+        yield "change", "~", "warn", counts.changed, shown.changed
+        yield "remove", "-", "bad", counts.removed, shown.removed
 
-    def _changes(self, paint: Paint) -> Iterator[str]:
+    def _changes(self, paint: Style) -> Iterator[str]:
+        """Yield one line per key of the preview."""
         for _, sign, role, count, keys in self._kinds():
-            yield from (paint(f"{sign} {_shown(key, visible)}", role) for key in keys)
+            yield from (paint(f"{sign} {_shown(key, escape_controls)}", role) for key in keys)
             if keys and count > len(keys):
                 yield paint(f"{sign} {count - len(keys):,} more: `--limit N` shows N of each kind", "dim")
 
-    def _invalid(self, paint: Paint) -> Iterator[str]:
-        for group in self.excerpt.invalid:
-            said = f"{paint('invalid', 'bad')}: {visible(_reason(group.field, group.code))}"
-            yield f"{said}: {noun(group.count, 'record')}{_colon(_listed(group.first, group.count, visible))}"
+    def _invalid(self, paint: Style) -> Iterator[str]:
+        """Yield one line per reason for invalid rows, and one if the budget would be exceeded."""
+        for group in self.preview.invalid:
+            reason = f"{paint('invalid', 'bad')}: {escape_controls(_reason(group.field, group.code))}"
+            listed = _colon(_listed(group.first, group.count, escape_controls))
+            yield f"{reason}: {pluralize(group.count, 'record')}{listed}"
         if self.over_budget:
             yield paint(self._budget_words(), "warn")
 
     def _budget_words(self) -> str:
-        said = f"{self.tally.invalid:,} invalid of {self.tally.selected:,} selected, allowed {self.budget.invalid}"
-        return f"the budget would be exceeded: {said} (a sync would exit with {int(ExitCode.REJECTS)})"
+        """Return the sentence about an exceeded budget."""
+        figures = f"{self.counts.invalid:,} invalid of {self.counts.selected:,} selected, allowed {self.budget.invalid}"
+        return f"the budget would be exceeded: {figures} (a sync would exit with {int(ExitCode.REJECTS)})"
 
-    def _remarks(self, paint: Paint) -> Iterator[str]:
-        verdict = "approved" if self.approved else "would hold this run"
+    def _remarks(self, paint: Style) -> Iterator[str]:
+        """Yield remarks on guards, edits, resent records, open batches and warnings."""
+        verdict = "approved" if self.approved else "would block this run"
         for breach in self.breaches:
-            yield f"{paint(f'guard {breach.guard} {verdict}', 'warn')}: {visible(breach.message)}"
-        if self.edited and self.tally.changed and not self.tally.unchanged + self.tally.resent:
-            yield "the job was edited since its last run, and now every row that the target holds counts as changed"
-        if self.tally.resent:
-            yield f"{self.tally.resent:,} of the changes only send again what the target holds: none for a guard"
-        if self.tally.standing_rejected or self.tally.standing_unknown:
-            yield "rejected or unknown earlier and not changed since: not sent again"
+            yield f"{paint(f'guard {breach.guard} {verdict}', 'warn')}: {escape_controls(breach.message)}"
+        if self.edited and self.counts.changed and not self.counts.unchanged + self.counts.resent:
+            yield "the job was edited since its last run; every row in the baseline counts as changed"
+        if self.counts.resent:
+            yield f"{self.counts.resent:,} of the changes resend what the target already holds; guards ignore these"
+        if self.counts.still_rejected or self.counts.still_unknown:
+            yield "rows rejected or unknown in an earlier run and unchanged since are not sent again"
         if self.in_flight:
-            yield f"{noun(self.in_flight, 'batch', 'batches')} in flight: `lading sync` brings these to their end first"
+            yield f"{pluralize(self.in_flight, 'batch', 'batches')} in flight: `batchsync sync` completes these first"
         for rule, count in self.warnings.items():
-            yield f"{paint('warning', 'warn')}: {visible(rule)}: {noun(count, 'record')}"
+            yield f"{paint('warning', 'warn')}: {escape_controls(rule)}: {pluralize(count, 'record')}"
 
     def _guard_words(self) -> str:
+        """Return the cell of the guards column."""
         if not self.breaches:
-            return "kept"
+            return "passed"
         names = ", ".join(breach.guard for breach in self.breaches)
-        return f"{names}: {'approved' if self.approved else 'would hold'}"
+        return f"{names}: {'approved' if self.approved else 'would block'}"
 
 
-def _shown(named: Named, harmless: Callable[[str], str]) -> str:
-    """Return a key with its row of the source; a removal is in no source."""
-    key = harmless(named.key) if named.key else "(no key)"
-    return f"{key} (row {named.row:,})" if named.row else key
+def _shown(ref: KeyRef, escape: Callable[[str], str]) -> str:
+    """Return a key with its source row; a removed key has none."""
+    key = escape(ref.key) if ref.key else "(no key)"
+    return f"{key} (row {ref.row:,})" if ref.row else key
 
 
-def _listed(keys: Sequence[Named], count: int, harmless: Callable[[str], str]) -> str:
-    """Return keys on one line, and how many there are beyond them; nothing when none is shown."""
+def _listed(keys: Sequence[KeyRef], count: int, escape: Callable[[str], str]) -> str:
+    """Return the keys on one line with the number of further keys; empty if none is shown."""
     more = f" and {count - len(keys):,} more" if count > len(keys) else ""
-    return ", ".join(_shown(key, harmless) for key in keys) + more if keys else ""
+    return ", ".join(_shown(key, escape) for key in keys) + more if keys else ""
 
 
 def _colon(listed: str) -> str:
+    """Return the text after a colon; empty if the text is."""
     return f": {listed}" if listed else ""
 
 
-def _reason(member: str, code: str) -> str:
-    return " ".join(one for one in (member, f"({code})" if member else code) if one)
+def _reason(field_name: str, code: str) -> str:
+    """Return `field (code)`, or the code if no field is known."""
+    return " ".join(part for part in (field_name, f"({code})" if field_name else code) if part)
 
 
-def _named_data(named: Named) -> dict[str, object]:
-    return {"key": named.key, "source_row": named.row or None}
+def _key_data(ref: KeyRef) -> dict[str, object]:
+    """Return the key as a JSON-compatible dictionary."""
+    return {"key": ref.key, "source_row": ref.row or None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Unplanned:
-    """A job that could not be planned, and why."""
+    """Job that could not be planned, with the error."""
 
     job: str
     message: str
     hint: str = ""
 
     def data(self) -> dict[str, object]:
-        """Return it as plain values for JSON."""
+        """Return the job as a JSON-compatible dictionary."""
         return {"job": self.job, "message": self.message, "hint": self.hint}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PlansReport:
-    """The plans of several jobs, in the order in which they would run."""
+    """Plans of several jobs, in execution order."""
 
     plans: tuple[PlanReport, ...]
     unplanned: tuple[Unplanned, ...] = ()
     notes: tuple[str, ...] = ()
 
-    def text(self, paint: Paint) -> str:
+    def text(self, paint: Style) -> str:
         """Return every plan."""
         parts = [plan.text(paint) for plan in self.plans]
-        for one in self.unplanned:
-            parts.append(f"{paint(visible(one.job), 'head')}: {paint('no plan', 'bad')}: {visible(one.message)}")
-            parts += [f"  {visible(one.hint)}"] if one.hint else []
-        parts += [f"{paint('note', 'dim')}: {visible(note)}" for note in self.notes]
-        return "\n".join(parts) or "there are no jobs"
+        for item in self.unplanned:
+            name = paint(escape_controls(item.job), "head")
+            parts.append(f"{name}: {paint('no plan', 'bad')}: {escape_controls(item.message)}")
+            parts += [f"  {escape_controls(item.hint)}"] if item.hint else []
+        parts += [f"{paint('note', 'dim')}: {escape_controls(note)}" for note in self.notes]
+        return "\n".join(parts) or "no jobs"
 
     def markdown(self) -> str:
-        """Return a table with a line for each job, and the guards that hold in sentences below it."""
-        header = ("job", "add", "change", "remove", "unchanged", "invalid", "held", "rejected earlier", "guards")
-        to_send = sum(plan.tally.to_send for plan in self.plans)
-        said = f"{noun(to_send, 'record')} would be sent." if to_send else "Nothing would be sent."
+        """Return a Markdown table with one line per job, followed by remarks."""
+        header = ("job", "add", "change", "remove", "unchanged", "invalid", "deferred", "rejected earlier", "guards")
+        to_send = sum(plan.counts.to_send for plan in self.plans)
+        summary = f"{pluralize(to_send, 'record')} would be sent." if to_send else "Nothing would be sent."
         table = markdown_table(header, (plan.row() for plan in self.plans), right=frozenset(range(1, 8)))
-        lines = ["### lading plan", "", said, "", table]
+        lines = ["### batchsync plan", "", summary, "", table]
         remarks = [f"- **{markdown(plan.job)}**: {line}" for plan in self.plans for line in plan.listed()]
         remarks += [
             f"- **{markdown(plan.job)}**: {markdown(breach.message)}" for plan in self.plans for breach in plan.breaches
         ]
-        remarks += [f"- **{markdown(one.job)}**: no plan: {markdown(one.message)}" for one in self.unplanned]
+        remarks += [f"- **{markdown(item.job)}**: no plan: {markdown(item.message)}" for item in self.unplanned]
         remarks += [f"- {markdown(note)}" for note in self.notes]
         return "\n".join([*lines, "", *remarks] if remarks else lines)
 
     def data(self) -> dict[str, object]:
-        """Return every plan as plain values for JSON."""
+        """Return the plans as a JSON-compatible dictionary."""
         return {
             "jobs": [plan.data() for plan in self.plans],
-            "unplanned": [one.data() for one in self.unplanned],
-            "to_send": sum(plan.tally.to_send for plan in self.plans),
-            "would_be_held": any(plan.held for plan in self.plans),
+            "unplanned": [item.data() for item in self.unplanned],
+            "to_send": sum(plan.counts.to_send for plan in self.plans),
+            "awaiting_approval": any(plan.awaiting_approval for plan in self.plans),
             "notes": list(self.notes),
         }
 
     def lines(self) -> Iterator[dict[str, object]]:
-        """Return one line for each job."""
+        """Yield one NDJSON object per job."""
         for plan in self.plans:
             yield {"event": "plan"} | plan.data()
-        for one in self.unplanned:
-            yield {"event": "unplanned"} | one.data()
+        for item in self.unplanned:
+            yield {"event": "unplanned"} | item.data()

@@ -1,18 +1,18 @@
-"""The rows that did not get there, one by one or counted by reason. Values come masked; it unmasks nothing."""
+"""Reports of `batchsync rejects`: invalid, rejected and unknown rows, listed or counted; values are masked."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lading.report.words import Paint, columns, markdown_table, noun, visible
+from batchsync.report.text_format import Style, columns, escape_controls, markdown_table, pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lading.ports import Reject
+    from batchsync.ports import Reject
 
-#: A spreadsheet takes a cell that begins so for a formula.
+#: Spreadsheets interpret a cell with one of these prefixes as a formula.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 EXPORT_HEADER = ("job", "run", "batch", "kind", "key", "field", "code", "reason", "batch_line", "source_row", "retry")
 _HEADER = ("kind", "key", "source row", "field", "code", "batch line", "reason")
@@ -22,9 +22,14 @@ _GROUPS = ("records", "kind", "code", "field")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectLine:
-    """One reject with its job, run and batch (empty for rows that we refused ourselves).
+    """Reject with its job, run and batch.
 
-    `delivered` is what a person said of a row of unknown outcome, or None when nobody did.
+    Attributes:
+        job: Name of the job.
+        run: ID of the run.
+        batch: ID of the batch; empty for invalid rows, which are in no batch.
+        reject: The rejected row.
+        delivered: Manual resolution of a row of unknown outcome; None if it was not resolved.
     """
 
     job: str
@@ -35,109 +40,127 @@ class RejectLine:
 
     @property
     def reason(self) -> str:
-        """Return why the record did not get there, and how that ended on a person's word."""
+        """Reason of the reject, with its manual resolution if there is reject."""
         if self.delivered is None:
             return self.reject.reason
-        word = "the vendor has it" if self.delivered else "to be sent again"
-        return f"{self.reject.reason}; resolved by hand: {word}"
+        resolution = "delivered" if self.delivered else "to be sent again"
+        return f"{self.reject.reason}; resolved manually: {resolution}"
 
     def data(self) -> dict[str, object]:
-        """Return the reject as plain values for JSON."""
-        one = self.reject
+        """Return the reject as a JSON-compatible dictionary."""
+        reject = self.reject
         return {
             "job": self.job,
             "run": self.run,
             "batch": self.batch or None,
-            "kind": one.kind,
-            "key": one.key,
-            "field": one.field or None,
-            "code": one.code or None,
+            "kind": reject.kind,
+            "key": reject.key,
+            "field": reject.field or None,
+            "code": reject.code or None,
             "reason": self.reason,
-            "batch_line": one.line or None,
-            "source_row": one.row or None,
-            "retry": one.retry,
+            "batch_line": reject.line or None,
+            "source_row": reject.row or None,
+            "retry": reject.retry,
         }
 
     def cells(self) -> tuple[str, ...]:
-        """Return the reject as cells of an export, none of which a spreadsheet takes for a formula."""
-        one = self.reject
-        line, row = str(one.line or ""), str(one.row or "")
-        cells = (self.job, self.run, self.batch, one.kind, one.key, one.field, one.code, self.reason, line, row)
-        return (*(_harmless(cell) for cell in cells), "yes" if one.retry else "no")
+        """Return the reject as cells of a CSV export, protected against formula injection."""
+        reject = self.reject
+        line, row = str(reject.line or ""), str(reject.row or "")
+        cells = (
+            self.job,
+            self.run,
+            self.batch,
+            reject.kind,
+            reject.key,
+            reject.field,
+            reject.code,
+            self.reason,
+            line,
+            row,
+        )
+        return (*(_escape_formula(cell) for cell in cells), "yes" if reject.retry else "no")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RejectsReport:
-    """A page of rejects out of `total`. `about` says whose they are; `exported` where they were written.
+    """Page of rejects.
 
-    `standing` counts records that an earlier run brought to the vendor in vain and that have not changed since.
+    Attributes:
+        about: Job, run or jobs that the rejects belong to.
+        rejects: Rejects of this page.
+        total: Number of all rejects.
+        exported: Path of the export file; empty if the rejects are listed.
+        current: Number of records rejected or unknown in an earlier run and unchanged since.
     """
 
     about: str
     rejects: tuple[RejectLine, ...]
     total: int
     exported: str = ""
-    standing: int = 0
+    current: int = 0
 
-    def text(self, paint: Paint) -> str:
-        """Return a table, or one line when there is none."""
-        return "\n".join([self._table(paint), *self._standing_words()])
+    def text(self, paint: Style) -> str:
+        """Return an aligned table, or one line if there are no rejects."""
+        return "\n".join([self._table(paint), *self._current_words()])
 
-    def _standing_words(self) -> list[str]:
-        if not self.standing:
+    def _current_words(self) -> list[str]:
+        """Return a sentence about rejects of earlier runs, if there are any."""
+        if not self.current:
             return []
-        records = noun(self.standing, "record")
+        records = pluralize(self.current, "record")
         return [f"{records} more, rejected or unknown in an earlier run and not changed since: `--all` shows all runs"]
 
-    def _table(self, paint: Paint) -> str:
+    def _table(self, paint: Style) -> str:
+        """Return the rejects, the path of the export, or that there are none."""
         if self.exported:
-            return f"{self.about}: {noun(self.total, 'reject')} written to {visible(self.exported)}"
+            return f"{self.about}: {pluralize(self.total, 'reject')} written to {escape_controls(self.exported)}"
         if not self.total:
             return f"{self.about}: no rejects"
         table = columns(_HEADER, self._rows(), paint, right=_RIGHT)
         more = self.total - len(self.rejects)
         rest = f"\n{more:,} more: `--limit 0` shows all, `--groups` counts them, `--export FILE.csv` writes them"
-        return f"{self.about}: {noun(self.total, 'reject')}\n{table}{rest if more > 0 else ''}"
+        return f"{self.about}: {pluralize(self.total, 'reject')}\n{table}{rest if more > 0 else ''}"
 
     def markdown(self) -> str:
-        """Return a table."""
+        """Return a Markdown table."""
         table = markdown_table(_HEADER, self._rows(), right=_RIGHT)
-        head = f"### lading rejects: {self.about}\n\n{noun(self.total, 'reject')}\n\n{table}"
-        return "\n\n".join([head, *self._standing_words()])
+        head = f"### batchsync rejects: {self.about}\n\n{pluralize(self.total, 'reject')}\n\n{table}"
+        return "\n\n".join([head, *self._current_words()])
 
     def data(self) -> dict[str, object]:
-        """Return the page as plain values for JSON."""
+        """Return the page as a JSON-compatible dictionary."""
         return {
             "total": self.total,
             "shown": len(self.rejects),
-            "rejects": [one.data() for one in self.rejects],
-            "standing": self.standing,
+            "rejects": [reject.data() for reject in self.rejects],
+            "current": self.current,
             "exported": self.exported or None,
         }
 
     def lines(self) -> Iterator[dict[str, object]]:
-        """Return one line for each reject."""
-        for one in self.rejects:
-            yield {"event": "reject"} | one.data()
+        """Yield one NDJSON object per reject."""
+        for reject in self.rejects:
+            yield {"event": "reject"} | reject.data()
 
     def _rows(self) -> list[tuple[str, ...]]:
         return [
             (
-                one.kind,
-                one.key or "-",
-                str(one.row or "-"),
-                one.field or "-",
-                one.code or "-",
-                str(one.line or "-"),
+                item.kind,
+                item.key or "-",
+                str(item.row or "-"),
+                item.field or "-",
+                item.code or "-",
+                str(item.line or "-"),
                 line.reason,
             )
-            for line, one in ((line, line.reject) for line in self.rejects)
+            for line, item in ((line, line.reject) for line in self.rejects)
         ]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Group:
-    """How many rejects share kind, code and field."""
+    """Number of rejects with the same kind, code and field."""
 
     kind: str
     code: str
@@ -147,41 +170,44 @@ class Group:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class GroupsReport:
-    """All rejects of something, counted by kind, code and field, the greatest count first."""
+    """Rejects counted by kind, code and field, in descending order of count."""
 
     about: str
     groups: tuple[Group, ...]
 
-    def text(self, paint: Paint) -> str:
-        """Return a table, or one line when there is none."""
+    def text(self, paint: Style) -> str:
+        """Return an aligned table, or one line if there are no rejects."""
         if not self.groups:
             return f"{self.about}: no rejects"
-        total = noun(sum(one.count for one in self.groups), "reject")
+        total = pluralize(sum(group.count for group in self.groups), "reject")
         return f"{self.about}: {total}\n{columns(_GROUPS, self._rows(), paint, right=frozenset({0}))}"
 
     def markdown(self) -> str:
-        """Return a table."""
-        return f"### lading rejects: {self.about}\n\n{markdown_table(_GROUPS, self._rows(), right=frozenset({0}))}"
+        """Return a Markdown table."""
+        return f"### batchsync rejects: {self.about}\n\n{markdown_table(_GROUPS, self._rows(), right=frozenset({0}))}"
 
     def data(self) -> dict[str, object]:
-        """Return the groups as plain values for JSON."""
-        return {"total": sum(one.count for one in self.groups), "groups": [_group_data(one) for one in self.groups]}
+        """Return the groups as a JSON-compatible dictionary."""
+        return {
+            "total": sum(group.count for group in self.groups),
+            "groups": [_group_data(group) for group in self.groups],
+        }
 
     def lines(self) -> Iterator[dict[str, object]]:
-        """Return one line for each group."""
-        for one in self.groups:
-            yield {"event": "group"} | _group_data(one)
+        """Yield one NDJSON object per group."""
+        for group in self.groups:
+            yield {"event": "group"} | _group_data(group)
 
     def _rows(self) -> list[tuple[str, ...]]:
-        return [(f"{one.count:,}", one.kind, one.code or "-", one.field or "-") for one in self.groups]
+        return [(f"{group.count:,}", group.kind, group.code or "-", group.field or "-") for group in self.groups]
 
 
 def _group_data(group: Group) -> dict[str, object]:
     return {"kind": group.kind, "code": group.code or None, "field": group.field or None, "count": group.count}
 
 
-def _harmless(cell: str) -> str:
-    """Return the cell as text: a number keeps its sign, anything else that looks like a formula is quoted."""
+def _escape_formula(cell: str) -> str:
+    """Return the cell with an apostrophe before a formula prefix; signed numbers are unchanged."""
     if not cell.startswith(_FORMULA) or cell[1:].replace(".", "", 1).isdigit():
         return cell
     return f"'{cell}"

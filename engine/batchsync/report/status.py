@@ -1,79 +1,103 @@
-"""What is open, what comes next, and how each job stands: the state and its answer. It looks nothing up itself."""
+"""Report of `batchsync status`: open batches, their next steps and the state of each job."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lading.core import steps
-from lading.core.batch import Batch, Phase
-from lading.core.run import RunState
-from lading.report.settlement import RunReport, batch_data, equation
-from lading.report.waiting import ask_step, stuck_steps
-from lading.report.words import Paint, columns, distance, iso, markdown, markdown_table, moment, noun, visible
+from batchsync.core import steps
+from batchsync.core.batch import Batch, Phase
+from batchsync.core.run import RunState
+from batchsync.report.settlement import RunReport, batch_data, equation, phase_name
+from batchsync.report.text_format import (
+    Style,
+    columns,
+    escape_controls,
+    format_relative,
+    iso,
+    markdown,
+    markdown_table,
+    moment,
+    pluralize,
+)
+from batchsync.report.waiting import attention_steps, resolve_hint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from datetime import datetime
 
-#: What is pressing stands first.
-_STUCK, _IN_DOUBT, _FAILING, _WAITING = range(4)
+#: Urgency of an open batch; lower values are listed first.
+_NEEDS_ATTENTION, _IN_DOUBT, _FAILING, _WAITING = range(4)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobStatus:
-    """One job: its newest run, whether jobs.yaml still declares it, its next slot, and who runs it now.
+    """State of one job.
 
-    `unresolved` are its delivered batches, of whatever run, with rows of unknown outcome; `approved` says that somebody
-    approved the plan of its newest run.
+    Attributes:
+        job: Name of the job.
+        last: Its newest run; None if it never ran.
+        declared: Whether the job is in jobs.yaml.
+        next_tick: Next time its schedule fires.
+        runner: Process that holds the job's lease; empty if none does.
+        unresolved: Delivered batches of any run with rows of unknown outcome.
+        approved: Whether the plan of the newest run is approved.
     """
 
     job: str
     last: RunReport | None = None
     declared: bool = True
-    next_slot: datetime | None = None
+    next_tick: datetime | None = None
     runner: str = ""
     unresolved: tuple[Batch, ...] = ()
     approved: bool = False
 
     @property
-    def left_over(self) -> bool:
-        """Whether the newest run has records that are in no batch, because preparing it came to no end."""
-        return self.last is not None and (self.last.cut_short or self.last.run.state is RunState.PREPARING)
+    def has_unbatched_records(self) -> bool:
+        """Whether the newest run has records in no batch because its preparation did not finish."""
+        return self.last is not None and (self.last.preparation_aborted or self.last.run.state is RunState.PREPARING)
 
     @property
-    def held(self) -> bool:
-        """Whether a guard holds the newest run."""
-        return self.last is not None and self.last.run.state is RunState.HELD
+    def awaiting_approval(self) -> bool:
+        """Whether the newest run awaits approval."""
+        return self.last is not None and self.last.run.state is RunState.AWAITING_APPROVAL
 
     def next_steps(self) -> Iterator[str]:
-        """Yield what a person should type about the job itself, if anything."""
-        name = visible(self.job)
+        """Yield the next commands for the job itself."""
+        name = escape_controls(self.job)
         if self.unresolved:
-            yield ask_step([one.id for one in self.unresolved])
-        if self.left_over:
-            yield f"`lading sync {name}` sends what was held when preparing was cut short"
-        if self.held and self.approved:
-            yield f"`lading sync {name}` sends the plan that was approved"
-        elif self.held:
-            yield f"`lading approve {name}` when the plan is right, then `lading sync {name}`"
+            yield resolve_hint([item.id for item in self.unresolved])
+        if self.has_unbatched_records:
+            yield f"`batchsync sync {name}` sends the records deferred when preparation was aborted"
+        if self.awaiting_approval and self.approved:
+            yield f"`batchsync sync {name}` sends the approved plan"
+        elif self.awaiting_approval:
+            yield f"`batchsync approve {name}` if the plan is correct, then `batchsync sync {name}`"
 
     def data(self) -> dict[str, object]:
-        """Return the job as plain values for JSON."""
+        """Return the job as a JSON-compatible dictionary."""
         return {
             "job": self.job,
             "declared": self.declared,
             "last_run": self.last.data() if self.last else None,
-            "next_slot": iso(self.next_slot),
+            "next_tick": iso(self.next_tick),
             "runner": self.runner or None,
-            "unresolved": [one.id for one in self.unresolved],
+            "unresolved": [item.id for item in self.unresolved],
             "approved": self.approved,
         }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatusReport:
-    """The state of a deployment at a moment. `next_of` says, by batch, what the engine would do now, where known."""
+    """State of a deployment.
+
+    Attributes:
+        now: Time of the report.
+        jobs: State of each job.
+        open_batches: Batches that are not delivered.
+        next_of: Next step of the engine by batch ID, where known.
+        notes: Remarks, such as an invalid jobs file.
+    """
 
     now: datetime
     jobs: tuple[JobStatus, ...]
@@ -81,17 +105,17 @@ class StatusReport:
     next_of: Mapping[str, steps.Step] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
-    def text(self, paint: Paint) -> str:
-        """Return what is open, the most pressing first, then every job."""
+    def text(self, paint: Style) -> str:
+        """Return the open batches, most urgent first, then every job."""
         parts = [self._open_text(paint)] if self.open_batches else []
         parts += [_job_text(job, self.now, paint) for job in self.jobs]
-        parts += [f"{paint('note', 'dim')}: {visible(note)}" for note in self.notes]
+        parts += [f"{paint('note', 'dim')}: {escape_controls(note)}" for note in self.notes]
         parts += [f"{paint('next', 'head')}: {step}" for step in self.next_steps()]
-        return "\n".join(parts) or "there are no jobs and nothing is open"
+        return "\n".join(parts) or "no jobs and no open batches"
 
     def markdown(self) -> str:
-        """Return a table of what is open and one of the jobs."""
-        lines = ["### lading status", ""]
+        """Return a Markdown table of open batches and one of jobs."""
+        lines = ["### batchsync status", ""]
         if self.open_batches:
             lines += [markdown_table(_OPEN, self._open_rows(), right=_OPEN_RIGHT), ""]
         rows = [
@@ -100,15 +124,15 @@ class StatusReport:
                 job.last.state if job.last else "never ran",
                 moment(job.last.run.created_at) if job.last else "",
                 equation(job.last.settlement) if job.last else "",
-                moment(job.next_slot) if job.next_slot else "",
+                moment(job.next_tick) if job.next_tick else "",
             )
             for job in self.jobs
         ]
-        lines.append(markdown_table(("job", "state", "last run", "equation", "next slot"), rows, right=frozenset()))
+        lines.append(markdown_table(("job", "state", "last run", "equation", "next tick"), rows, right=frozenset()))
         return "\n".join([*lines, *(f"\n- {markdown(note)}" for note in self.notes)])
 
     def data(self) -> dict[str, object]:
-        """Return everything as plain values for JSON."""
+        """Return the state as a JSON-compatible dictionary."""
         return {
             "at": iso(self.now),
             "open": [self._open_data(batch) for batch in self._by_urgency()],
@@ -118,53 +142,53 @@ class StatusReport:
         }
 
     def lines(self) -> Iterator[dict[str, object]]:
-        """Return one line for each open batch and one for each job."""
+        """Yield one NDJSON object per open batch and one per job."""
         for batch in self._by_urgency():
             yield {"event": "open"} | self._open_data(batch)
         for job in self.jobs:
             yield {"event": "job"} | job.data()
 
     def next_steps(self) -> tuple[str, ...]:
-        """Return what a person should type, if anything."""
+        """Return the next commands, most urgent first."""
         running = {job.job: job.runner for job in self.jobs if job.runner}
         of_job: dict[str, list[Batch]] = {}
-        for one in self.open_batches:
-            of_job.setdefault(one.job, []).append(one)
+        for batch in self.open_batches:
+            of_job.setdefault(batch.job, []).append(batch)
         found = [
-            f"{visible(job)} is being run by {visible(runner)}: wait for it to end"
+            f"{escape_controls(job)} is running in {escape_controls(runner)}: wait for it to finish"
             for job, runner in running.items()
             if job in of_job
         ]
-        ours = {job: batches for job, batches in of_job.items() if job not in running}
-        stuck = [step for batches in ours.values() for step in stuck_steps(batches)]
-        if ours and not stuck:
-            names = [visible(job) for job in ours] if running else []
-            stuck = [f"`{' '.join(['lading resume', *names])}` follows what is open to its end"]
-        found += stuck
+        idle = {job: batches for job, batches in of_job.items() if job not in running}
+        next_steps = [step for batches in idle.values() for step in attention_steps(batches)]
+        if idle and not next_steps:
+            names = [escape_controls(job) for job in idle] if running else []
+            next_steps = [f"`{' '.join(['batchsync resume', *names])}` completes the open batches"]
+        found += next_steps
         for job in self.jobs:
             found += [] if job.runner else job.next_steps()
         return tuple(found)
 
-    def _open_text(self, paint: Paint) -> str:
+    def _open_text(self, paint: Style) -> str:
         table = columns(_OPEN, self._open_rows(), paint, right=_OPEN_RIGHT)
         reasons = [
-            f"  {paint(one.phase, 'bad')}: {one.id}: {visible(one.reason)}"
-            for one in self._by_urgency()
-            if one.phase is Phase.STUCK
+            f"  {paint(_phase_text(item.phase), 'bad')}: {item.id}: {escape_controls(item.reason)}"
+            for item in self._by_urgency()
+            if item.phase is Phase.NEEDS_ATTENTION
         ]
         return "\n".join([table, *reasons, ""])
 
     def _open_rows(self) -> list[tuple[str, ...]]:
         return [
             (
-                str(one.id),
-                _phase(one),
-                one.word or "-",
-                f"{one.file.rows:,}",
-                str(one.failures),
-                step_words(self.next_of.get(one.id), self.now),
+                str(item.id),
+                _phase(item),
+                item.vendor_status or "-",
+                f"{item.file.rows:,}",
+                str(item.failures),
+                step_words(self.next_of.get(item.id), self.now),
             )
-            for one in self._by_urgency()
+            for item in self._by_urgency()
         ]
 
     def _open_data(self, batch: Batch) -> dict[str, object]:
@@ -174,72 +198,80 @@ class StatusReport:
         return sorted(self.open_batches, key=_urgency)
 
 
-_OPEN = ("open batch", "phase", "vendor says", "records", "failures", "next")
+_OPEN = ("open batch", "phase", "vendor status", "records", "failures", "next")
 _OPEN_RIGHT = frozenset({3, 4})
 
 
 _STEP_WORDS: dict[type[steps.Step], str] = {
-    steps.Allocate: "ask for a slot",
-    steps.FindSlot: "ask whether a slot was given",
-    steps.RenewSlot: "ask for the upload URL again",
-    steps.DropSlot: "take another slot",
+    steps.Allocate: "request an allocation",
+    steps.FindAllocation: "look up the allocation",
+    steps.RenewAllocation: "request a new upload URL",
+    steps.DropAllocation: "request another allocation",
     steps.Upload: "upload",
-    steps.FindFile: "ask whether the upload arrived",
+    steps.FindFile: "check whether the upload arrived",
     steps.Poll: "poll",
-    steps.Collect: "fetch what became of the rows",
+    steps.Collect: "fetch row outcomes",
     steps.Deliver: "deliver results",
-    steps.GiveUp: "stop for a person",
-    steps.Rest: "wait for a person",
+    steps.Park: "park for a person",
+    steps.NoOp: "wait for a person",
 }
 
 
 def step_words(step: steps.Step | None, now: datetime) -> str:
-    """Return what happens next, in a few words."""
+    """Return the next step in a few words."""
     if step is None:
         return "-"
     if isinstance(step, steps.Wait):
-        return f"look again {distance(step.until, now)}"
+        return f"check again {format_relative(step.until, now)}"
     return _STEP_WORDS[type(step)]
 
 
 def _urgency(batch: Batch) -> int:
-    if batch.phase is Phase.STUCK:
-        return _STUCK
-    if batch.doubt is not None:
+    """Return the sort key of an open batch."""
+    if batch.phase is Phase.NEEDS_ATTENTION:
+        return _NEEDS_ATTENTION
+    if batch.pending_intent is not None:
         return _IN_DOUBT
     return _FAILING if batch.failures else _WAITING
 
 
 def _phase(batch: Batch) -> str:
-    doubt = f", {batch.doubt} in doubt" if batch.doubt else ""
-    return f"{batch.phase}{doubt}"
+    """Return the phase, with the call that is in doubt."""
+    in_doubt = f", {batch.pending_intent} in doubt" if batch.pending_intent else ""
+    return f"{_phase_text(batch.phase)}{in_doubt}"
+
+
+def _phase_text(phase: Phase) -> str:
+    """Return the name of a phase as text, such as `needs attention`."""
+    return phase_name(phase).replace("_", " ")
 
 
 def _when(at: datetime, now: datetime) -> str:
-    """Return a moment and how long ago it was; runs against the mocks may be ahead of us."""
-    ago = f", {distance(at, now)}" if at <= now else ""
+    """Return a time and its age. The clock of the mocks may be ahead of ours; then the age is omitted."""
+    ago = f", {format_relative(at, now)}" if at <= now else ""
     return f"{moment(at)}{ago}"
 
 
-def _job_text(job: JobStatus, now: datetime, paint: Paint) -> str:
-    name = paint(visible(job.job), "head")
+def _job_text(job: JobStatus, now: datetime, paint: Style) -> str:
+    """Return the lines of one job."""
+    name = paint(escape_controls(job.job), "head")
     gone = "" if job.declared else " (no longer in the jobs file)"
-    running = f", being run by {visible(job.runner)}" if job.runner else ""
+    running = f", running in {escape_controls(job.runner)}" if job.runner else ""
     if job.last is None:
         lines = [f"{name}: never ran{gone}{running}"]
     else:
-        role = {"settled": "good", "stuck": "bad"}.get(job.last.state, "warn")
+        role = {"settled": "good", "needs attention": "bad"}.get(job.last.state, "warn")
         when = f"run {job.last.run.serial}, {_when(job.last.at, now)}"
         lines = [f"{name}: {paint(job.last.state, role)} ({when}){gone}{running}"]
         lines.append(f"  {equation(job.last.settlement)}")
         if job.last.over_budget and job.last.state == "settled":
             count = job.last.settlement.invalid + job.last.settlement.rejected + job.last.settlement.unknown
             lines.append(
-                f"  {paint('budget exceeded', 'bad')}: {noun(count, 'record')}; why: `lading rejects {job.job}`"
+                f"  {paint('budget exceeded', 'bad')}: {pluralize(count, 'record')}; why: `batchsync rejects {job.job}`"
             )
         if job.last.run.reason:
-            approved = " (approved since)" if job.held and job.approved else ""
-            lines.append(f"  held: {visible(job.last.run.reason)}{approved}")
-    if job.next_slot is not None:
-        lines.append(f"  next slot {moment(job.next_slot)} ({distance(job.next_slot, now)})")
+            approved = " (approved)" if job.awaiting_approval and job.approved else ""
+            lines.append(f"  reason: {escape_controls(job.last.run.reason)}{approved}")
+    if job.next_tick is not None:
+        lines.append(f"  next tick {moment(job.next_tick)} ({format_relative(job.next_tick, now)})")
     return "\n".join(lines)

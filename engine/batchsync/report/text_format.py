@@ -1,7 +1,6 @@
-"""How numbers, moments, names and tables look to a person, the same everywhere. It does not know what they mean.
+"""Formatting of numbers, times, durations and tables for all reports.
 
-Text that came from a file or a vendor is made harmless before it is shown: no control character reaches a terminal,
-and nothing in a Markdown cell ends the cell.
+Text from files and vendors is escaped: no control character reaches a terminal, and no text ends a Markdown cell.
 """
 
 from __future__ import annotations
@@ -23,8 +22,8 @@ _MINUTE = timedelta(minutes=1)
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~!])")
 
 
-class Paint(Protocol):
-    """Gives a piece of text the colour of its role: good, bad, warn, dim or head."""
+class Style(Protocol):
+    """Function that colours text by role: good, bad, warn, dim or head."""
 
     def __call__(self, text: str, role: str) -> str:
         """Return the text, with or without colour."""
@@ -32,40 +31,46 @@ class Paint(Protocol):
 
 
 class Report(Protocol):
-    """One answer of lading, in every form that it may be asked for."""
+    """Result of a command, in every output format."""
 
-    def text(self, paint: Paint) -> str:
-        """Return it for a person at a terminal, without a line end."""
+    def text(self, paint: Style) -> str:
+        """Return the report as text for a terminal, without a trailing line end."""
         ...
 
     def markdown(self) -> str:
-        """Return it for a page or a pull request."""
+        """Return the report as Markdown."""
         ...
 
     def data(self) -> Mapping[str, object]:
-        """Return it as plain values for JSON."""
+        """Return the report as a JSON-compatible mapping."""
         ...
 
     def lines(self) -> Iterator[Mapping[str, object]]:
-        """Return its parts as plain values, each to be one line of NDJSON."""
+        """Yield the parts of the report as JSON-compatible mappings, one per NDJSON line."""
         ...
 
 
-def plain(text: str, role: str) -> str:  # noqa: ARG001 - the signature is that of Paint
-    """Return the text without colour."""
+def strip_ansi(text: str, role: str) -> str:  # noqa: ARG001 - the signature is that of Paint
+    """Return the text unchanged: the style without colours."""
     return text
 
 
-def visible(text: str) -> str:
-    """Return the text with control and direction characters spelled out: nothing in it can move a cursor."""
+def escape_controls(text: str) -> str:
+    """Return the text with control and bidirectional characters replaced by escape sequences."""
     if text.isprintable():
         return text
-    return "".join(char if _is_harmless(char) else _spelled(char) for char in text)
+    return "".join(char if _is_printable(char) else _escape(char) for char in text)
 
 
-def noun(number: int, one: str, many: str = "") -> str:
-    """Return a counted noun, as in `1 record` and `2,000 records`."""
-    return f"{number:,} {one if number == 1 else many or one + 's'}"
+def pluralize(number: int, singular: str, plural: str = "") -> str:
+    """Return a counted noun, as in `1 record` and `2,000 records`.
+
+    Args:
+        number: The count.
+        singular: Noun for a count of 1.
+        plural: Noun for other counts; by default the singular with an `s`.
+    """
+    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
 
 
 def size(number: int) -> str:
@@ -81,17 +86,17 @@ def size(number: int) -> str:
 
 
 def moment(when: datetime) -> str:
-    """Return a moment in UTC for a person, as in `2026-11-22 07:30:14Z`."""
+    """Return a time in UTC for a person, as in `2026-11-22 07:30:14Z`."""
     return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
 def iso(when: datetime | None) -> str | None:
-    """Return a moment in UTC for a machine, as in `2026-11-22T07:30:14Z`."""
+    """Return a time in UTC in ISO 8601, as in `2026-11-22T07:30:14Z`."""
     return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if when else None
 
 
-def span(duration: timedelta) -> str:
-    """Return a duration in its two greatest units, as in `2 h 5 min`."""
+def format_duration(duration: timedelta) -> str:
+    """Return a duration in its two largest units, as in `2 h 5 min`."""
     seconds = int(abs(duration).total_seconds())
     days, hours, minutes = seconds // 86400, seconds % 86400 // 3600, seconds % 3600 // 60
     if abs(duration) >= _DAY:
@@ -103,45 +108,58 @@ def span(duration: timedelta) -> str:
     return f"{seconds} s"
 
 
-def distance(when: datetime, now: datetime) -> str:
-    """Return how far a moment is from now, as in `in 5 min`, `3 h ago` or `now`."""
+def format_relative(when: datetime, now: datetime) -> str:
+    """Return a time relative to now, as in `in 5 min`, `3 h ago` or `now`."""
     if abs(when - now) < timedelta(seconds=1):
         return "now"
-    return f"in {span(when - now)}" if when > now else f"{span(now - when)} ago"
+    return f"in {format_duration(when - now)}" if when > now else f"{format_duration(now - when)} ago"
 
 
-def columns(header: Sequence[str], rows: Iterable[Sequence[str]], paint: Paint, *, right: frozenset[int]) -> str:
-    """Return a table with aligned columns under a header. `right` are the columns that hold numbers."""
-    lines = [[visible(cell) for cell in row] for row in rows]
-    widths = [max(cell_len(line[at]) for line in [list(header), *lines]) for at in range(len(header))]
+def columns(header: Sequence[str], rows: Iterable[Sequence[str]], paint: Style, *, right: frozenset[int]) -> str:
+    """Return a table with aligned columns under a header.
 
-    def one(line: Sequence[str]) -> str:
-        cells = (_padded(cell, widths[at], right=at in right) for at, cell in enumerate(line))
+    Args:
+        header: Column names.
+        rows: Cells of each row; control characters are escaped here.
+        paint: Style of the header.
+        right: Indexes of right-aligned columns.
+    """
+    lines = [[escape_controls(cell) for cell in row] for row in rows]
+    widths = [max(cell_len(line[index]) for line in [list(header), *lines]) for index in range(len(header))]
+
+    def aligned(line: Sequence[str]) -> str:
+        cells = (_padded(cell, widths[index], right=index in right) for index, cell in enumerate(line))
         return "  ".join(cells).rstrip()
 
-    return "\n".join([paint(one(header), "head"), *(one(line) for line in lines)])
+    return "\n".join([paint(aligned(header), "head"), *(aligned(line) for line in lines)])
 
 
 def markdown(text: str) -> str:
-    """Return the text so that Markdown shows it as it is, on one line."""
-    return _MARKDOWN.sub(r"\\\1", visible(text))
+    """Return the text on one line, with Markdown markup escaped."""
+    return _MARKDOWN.sub(r"\\\1", escape_controls(text))
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, right: frozenset[int]) -> str:
-    """Return a Markdown table. The cells are made harmless here."""
-    rule = ["---:" if at in right else "---" for at in range(len(header))]
+    """Return a Markdown table.
+
+    Args:
+        header: Column names.
+        rows: Cells of each row; escaped here.
+        right: Indexes of right-aligned columns.
+    """
+    rule = ["---:" if index in right else "---" for index in range(len(header))]
     lines = [list(header), rule, *([markdown(cell) for cell in row] for row in rows)]
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def _padded(cell: str, width: int, *, right: bool) -> str:
-    room = " " * (width - cell_len(cell))
-    return room + cell if right else cell + room
+    padding = " " * (width - cell_len(cell))
+    return padding + cell if right else cell + padding
 
 
-def _is_harmless(char: str) -> bool:
+def _is_printable(char: str) -> bool:
     return char.isprintable() or (unicodedata.category(char) == "Zs")
 
 
-def _spelled(char: str) -> str:
+def _escape(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")

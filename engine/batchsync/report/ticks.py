@@ -1,4 +1,4 @@
-"""When jobs run next, in words and moments. It does not know cron."""
+"""Report of `batchsync schedule`: the next ticks of each job."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from zoneinfo import ZoneInfo
 
-from lading.report.words import Paint, distance, iso, markdown_table, moment, visible
+from batchsync.report.text_format import Style, escape_controls, format_relative, iso, markdown_table, moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -14,56 +14,64 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class JobSlots:
-    """The next slots of one job. `words` says the schedule in a sentence; `timezone` is the one it was written in."""
+class JobTicks:
+    """Next ticks of one job.
+
+    Attributes:
+        job: Name of the job.
+        description: The schedule as a sentence.
+        timezone: Time zone of the schedule.
+        ticks: Next ticks, as aware datetimes.
+    """
 
     job: str
-    words: str
+    description: str
     timezone: str
-    slots: tuple[datetime, ...]
+    ticks: tuple[datetime, ...]
 
     def data(self) -> dict[str, object]:
-        """Return the slots as plain values for JSON."""
+        """Return the ticks as a JSON-compatible dictionary."""
         return {
             "job": self.job,
-            "schedule": self.words,
+            "schedule": self.description,
             "timezone": self.timezone,
-            "slots": [iso(slot) for slot in self.slots],
+            "ticks": [iso(tick) for tick in self.ticks],
         }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SlotsReport:
-    """The next slots of several jobs."""
+class TicksReport:
+    """Next ticks of several jobs."""
 
     now: datetime
-    jobs: tuple[JobSlots, ...]
+    jobs: tuple[JobTicks, ...]
 
-    def text(self, paint: Paint) -> str:
-        """Return each job's schedule in words, and its slots in its own time zone and in UTC."""
+    def text(self, paint: Style) -> str:
+        """Return each job's schedule as a sentence, and its ticks in its time zone and in UTC."""
         parts = []
         for job in self.jobs:
-            parts.append(f"{paint(visible(job.job), 'head')}: {job.words}")
+            parts.append(f"{paint(escape_controls(job.job), 'head')}: {job.description}")
             parts += [
-                f"  {_local(slot, job.timezone)}  {moment(slot)}  {distance(slot, self.now)}" for slot in job.slots
+                f"  {_local(tick, job.timezone)}  {moment(tick)}  {format_relative(tick, self.now)}"
+                for tick in job.ticks
             ]
         return "\n".join(parts) or "no job has a schedule"
 
     def markdown(self) -> str:
-        """Return a table."""
-        rows = [(job.job, _local(slot, job.timezone), moment(slot)) for job in self.jobs for slot in job.slots]
-        return f"### lading schedule\n\n{markdown_table(('job', 'slot', 'in UTC'), rows, right=frozenset())}"
+        """Return a Markdown table."""
+        rows = [(job.job, _local(tick, job.timezone), moment(tick)) for job in self.jobs for tick in job.ticks]
+        return f"### batchsync schedule\n\n{markdown_table(('job', 'tick', 'in UTC'), rows, right=frozenset())}"
 
     def data(self) -> dict[str, object]:
-        """Return the slots as plain values for JSON."""
+        """Return the ticks as a JSON-compatible dictionary."""
         return {"at": iso(self.now), "jobs": [job.data() for job in self.jobs]}
 
     def lines(self) -> Iterator[dict[str, object]]:
-        """Return one line for each slot."""
+        """Yield one NDJSON object per tick."""
         for job in self.jobs:
-            for slot in job.slots:
-                yield {"event": "slot", "job": job.job, "at": iso(slot), "timezone": job.timezone}
+            for tick in job.ticks:
+                yield {"event": "tick", "job": job.job, "at": iso(tick), "timezone": job.timezone}
 
 
-def _local(slot: datetime, timezone: str) -> str:
-    return f"{slot.astimezone(ZoneInfo(timezone)):%a %Y-%m-%d %H:%M} {timezone}"
+def _local(tick: datetime, timezone: str) -> str:
+    return f"{tick.astimezone(ZoneInfo(timezone)):%a %Y-%m-%d %H:%M} {timezone}"

@@ -1,27 +1,28 @@
-"""What is known of one key, job by job: what the target holds, what is under way, and every reject. It asks nobody."""
+"""Report of `batchsync why`: what the target holds of a key, batches in flight and rejects, by job."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lading.report.waiting import ask_step, stuck_steps
-from lading.report.words import columns, iso, markdown, markdown_table, moment, visible
+from batchsync.report.settlement import phase_name
+from batchsync.report.text_format import columns, escape_controls, iso, markdown, markdown_table, moment
+from batchsync.report.waiting import attention_steps, resolve_hint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from lading.core.batch import Batch
-    from lading.ports import KnownKey
-    from lading.report.rejects import RejectLine
-    from lading.report.words import Paint
+    from batchsync.core.batch import Batch
+    from batchsync.ports import KnownKey
+    from batchsync.report.rejects import RejectLine
+    from batchsync.report.text_format import Style
 
 _HEADER = ("kind", "run", "at", "batch", "batch line", "source row", "field", "code", "reason")
 _RIGHT = frozenset({4, 5})
-#: By how the newest version ended and whether the target holds a version.
+#: Sentence by outcome of the newest version and whether the baseline holds a version.
 _TARGET = {
-    ("accepted", True): "accepted: the target took it as it was last sent",
+    ("accepted", True): "accepted: the target holds the version last sent",
     (
         "rejected",
         True,
@@ -29,43 +30,54 @@ _TARGET = {
     (
         "rejected",
         False,
-    ): "rejected: the target holds nothing of it; it is sent again when its row changes or on request",
-    ("unknown", True): "unknown: the vendor did not say what became of the newest version; it holds an earlier one",
-    ("unknown", False): "unknown: the vendor did not say what became of it",
-    ("again", True): "to be sent again: it held an earlier version, and nobody knows what it holds now",
-    ("again", False): "to be sent again: nobody knows whether the target holds it",
-    ("", False): "nothing: the target is not known to hold it",
+    ): "rejected: the target holds no version; it is sent again when its row changes or on request",
+    (
+        "unknown",
+        True,
+    ): "unknown: the vendor did not report the outcome of the newest version; the target holds an earlier version",
+    ("unknown", False): "unknown: the vendor did not report the outcome",
+    ("again", True): "to be sent again: the target held an earlier version; its current version is unknown",
+    ("again", False): "to be sent again: it is unknown whether the target holds it",
+    ("", False): "nothing: the baseline does not hold it",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyReject:
-    """A reject of the key, and when it was written."""
+    """Reject of the key, with its time."""
 
     at: datetime
     line: RejectLine
 
     def data(self) -> dict[str, object]:
-        """Return the reject as plain values for JSON."""
+        """Return the reject as a JSON-compatible dictionary."""
         return {"at": iso(self.at)} | self.line.data()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyInFlight:
-    """An open batch that carries a version of the key, in this record of its file (from 1)."""
+    """Open batch that contains a version of the key; `line` is the record number in its file, from 1."""
 
     batch: Batch
     line: int
 
     def data(self) -> dict[str, object]:
-        """Return it as plain values for JSON."""
-        one = self.batch
-        return {"batch": one.id, "run": one.run, "phase": str(one.phase), "batch_line": self.line}
+        """Return the batch as a JSON-compatible dictionary."""
+        batch = self.batch
+        return {"batch": batch.id, "run": batch.run, "phase": phase_name(batch.phase), "batch_line": self.line}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyOfJob:
-    """What one job knows of the key. `known` is None when its baseline could not be asked; `note` says why."""
+    """State of the key in one job.
+
+    Attributes:
+        job: Name of the job.
+        known: The key in the baseline; None if the baseline could not be read.
+        in_flight: Open batches that contain a version of the key.
+        rejects: Rejects of the key, oldest first.
+        note: Why the baseline could not be read; empty if it was.
+    """
 
     job: str
     known: KnownKey | None
@@ -74,72 +86,75 @@ class KeyOfJob:
     note: str = ""
 
     @property
-    def knows(self) -> bool:
-        """Whether there is anything to tell."""
-        return bool((self.known and self.known.newest) or self.in_flight or self.rejects)
+    def is_known(self) -> bool:
+        """Whether the job has any information about the key."""
+        return bool((self.known and self.known.latest_outcome) or self.in_flight or self.rejects)
 
     @property
     def target(self) -> str:
-        """What the target holds, in a sentence."""
+        """What the target holds of the key, as a sentence."""
         if self.known is None:
-            return "what the target holds could not be looked up"
-        return _TARGET[self.known.newest, self.known.held]
+            return "the baseline could not be read"
+        return _TARGET[self.known.latest_outcome, self.known.in_target]
 
     def data(self) -> dict[str, object]:
-        """Return it as plain values for JSON.
+        """Return the state as a JSON-compatible dictionary.
 
-        `target` is accepted, rejected, unknown, again or nothing; null when the baseline could not be asked.
+        `target` is accepted, rejected, unknown, again (to be sent again) or nothing; `in_baseline` says whether the
+        baseline holds a version. Both are null if the baseline could not be read.
         """
         return {
             "job": self.job,
-            "target": (self.known.newest or "nothing") if self.known else None,
-            "held": self.known.held if self.known else None,
-            "in_flight": [one.data() for one in self.in_flight],
-            "rejects": [one.data() for one in self.rejects],
+            "target": (self.known.latest_outcome or "nothing") if self.known else None,
+            "in_baseline": self.known.in_target if self.known else None,
+            "in_flight": [item.data() for item in self.in_flight],
+            "rejects": [reject.data() for reject in self.rejects],
             "note": self.note or None,
         }
 
     def rows(self) -> list[tuple[str, ...]]:
-        """Return its rejects as the cells of a table."""
-        return [_cells(one) for one in self.rejects]
+        """Return the rejects as cells of a table."""
+        return [_cells(reject) for reject in self.rejects]
 
-    def under_way(self) -> list[str]:
-        """Return a sentence for each batch that carries a version of the key."""
-        return [f"in flight: batch {one.batch.id}, {one.batch.phase}, line {one.line:,}" for one in self.in_flight]
+    def in_flight_lines(self) -> list[str]:
+        """Return a sentence for each open batch that contains a version of the key."""
+        return [f"in flight: batch {item.batch.id}, {_phase_text(item)}, line {item.line:,}" for item in self.in_flight]
 
     def next_steps(self) -> list[str]:
-        """Return what a person should type, if anything."""
-        if steps := list(stuck_steps([one.batch for one in self.in_flight])):
+        """Return the next commands."""
+        if steps := list(attention_steps([item.batch for item in self.in_flight])):
             return steps
         if self.in_flight:
-            return [f"`lading resume {visible(self.job)}` follows what is in flight to its end"]
-        batch = next((one.line.batch for one in reversed(self.rejects) if one.line.reject.kind == "unknown"), "")
-        if batch and self.known and self.known.newest == "unknown":
-            return [ask_step([batch])]
+            return [f"`batchsync resume {escape_controls(self.job)}` completes the batches in flight"]
+        batch = next(
+            (reject.line.batch for reject in reversed(self.rejects) if reject.line.reject.kind == "unknown"), ""
+        )
+        if batch and self.known and self.known.latest_outcome == "unknown":
+            return [resolve_hint([batch])]
         return []
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class WhyReport:
-    """What each job that was asked knows of a key. `notes` speak of all of them."""
+    """State of a key in each job."""
 
     key: str
     jobs: tuple[KeyOfJob, ...]
     notes: tuple[str, ...] = ()
 
-    def text(self, paint: Paint) -> str:
-        """Return the jobs one below the other, each with a table of its rejects."""
+    def text(self, paint: Style) -> str:
+        """Return each job with a table of its rejects."""
         parts = [_job_text(job, paint) for job in self.jobs]
-        parts += [f"{paint('note', 'dim')}: {visible(note)}" for note in self.notes]
+        parts += [f"{paint('note', 'dim')}: {escape_controls(note)}" for note in self.notes]
         parts += [f"{paint('next', 'head')}: {step}" for step in self.next_steps()]
         return "\n".join(parts)
 
     def markdown(self) -> str:
-        """Return a section for each job, with a table of its rejects."""
-        lines = [f"### lading why: {markdown(self.key)}"]
+        """Return a Markdown section per job, with a table of its rejects."""
+        lines = [f"### batchsync why: {markdown(self.key)}"]
         for job in self.jobs:
             lines += ["", f"**{markdown(job.job)}**: {job.target}"]
-            lines += [f"\n- {markdown(said)}" for said in (*job.under_way(), *([job.note] if job.note else []))]
+            lines += [f"\n- {markdown(line)}" for line in (*job.in_flight_lines(), *([job.note] if job.note else []))]
             if job.rejects:
                 lines += ["", markdown_table(_HEADER, job.rows(), right=_RIGHT)]
         lines += [f"\n- note: {markdown(note)}" for note in self.notes]
@@ -147,7 +162,7 @@ class WhyReport:
         return "\n".join(lines)
 
     def data(self) -> dict[str, object]:
-        """Return everything as plain values for JSON."""
+        """Return the states as a JSON-compatible dictionary."""
         return {
             "key": self.key,
             "jobs": [job.data() for job in self.jobs],
@@ -156,36 +171,43 @@ class WhyReport:
         }
 
     def lines(self) -> Iterator[dict[str, object]]:
-        """Return one line for each job."""
+        """Yield one NDJSON object per job."""
         for job in self.jobs:
             yield {"event": "key", "key": self.key} | job.data()
 
     def next_steps(self) -> list[str]:
-        """Return what a person should type, if anything."""
+        """Return the next commands."""
         return [step for job in self.jobs for step in job.next_steps()]
 
 
-def _job_text(job: KeyOfJob, paint: Paint) -> str:
-    lines = [f"{paint(visible(job.job), 'head')}: {job.target}"]
-    lines += [f"  {said}" for said in job.under_way()]
+def _job_text(job: KeyOfJob, paint: Style) -> str:
+    """Return the lines of one job."""
+    lines = [f"{paint(escape_controls(job.job), 'head')}: {job.target}"]
+    lines += [f"  {line}" for line in job.in_flight_lines()]
     if job.rejects:
         table = columns(_HEADER, job.rows(), paint, right=_RIGHT)
         lines += [f"  {line}" for line in table.splitlines()]
     if job.note:
-        lines.append(f"  {paint('note', 'dim')}: {visible(job.note)}")
+        lines.append(f"  {paint('note', 'dim')}: {escape_controls(job.note)}")
     return "\n".join(lines)
 
 
-def _cells(told: KeyReject) -> tuple[str, ...]:
-    one = told.line.reject
+def _phase_text(item: KeyInFlight) -> str:
+    """Return the phase of the batch as text."""
+    return phase_name(item.batch.phase).replace("_", " ")
+
+
+def _cells(item: KeyReject) -> tuple[str, ...]:
+    """Return the reject as cells of the table."""
+    reject = item.line.reject
     return (
-        one.kind,
-        told.line.run,
-        moment(told.at),
-        told.line.batch or "-",
-        str(one.line or "-"),
-        str(one.row or "-"),
-        one.field or "-",
-        one.code or "-",
-        f"{told.line.reason} (to be sent again)" if one.retry else told.line.reason,
+        reject.kind,
+        item.line.run,
+        moment(item.at),
+        item.line.batch or "-",
+        str(reject.line or "-"),
+        str(reject.row or "-"),
+        reject.field or "-",
+        reject.code or "-",
+        f"{item.line.reason} (to be sent again)" if reject.retry else item.line.reason,
     )

@@ -1,10 +1,10 @@
-"""When jobs run by themselves: cron lines in a time zone, or fixed intervals, as moments in UTC.
+"""Schedules: ticks of cron expressions in a time zone, or of fixed intervals, as UTC datetimes.
 
-It does not know jobs, what time it is, or how to wait.
+A `Schedule` and times enter, ticks leave. The package must not read a clock or wait.
 """
 
 from __future__ import annotations
 
-from lading.schedule.slots import check, due_slot, explain, next_slots
+from batchsync.schedule.ticks import check, due_tick, explain, next_ticks
 
-__all__ = ["check", "due_slot", "explain", "next_slots"]
+__all__ = ["check", "due_tick", "explain", "next_ticks"]

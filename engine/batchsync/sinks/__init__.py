@@ -1,10 +1,11 @@
-"""The answers of a lookup reach the user's file or table, each key once, however often they are delivered.
+"""Sinks: upsert the answers of lookups into the user's file or table, each key once, however often they are delivered.
 
-It does not know vendors, batches or the journal.
+A Parquet file of answers enters, the row count of the target leaves. Sinks must not use vendors, batches or the
+journal.
 """
 
 from __future__ import annotations
 
-from lading.sinks.sink import Sinks
+from batchsync.sinks.sink import Sinks
 
 __all__ = ["Sinks"]

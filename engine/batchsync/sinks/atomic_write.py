@@ -1,7 +1,4 @@
-"""A file is replaced whole or not at all, whatever happens in between, and whoever else writes beside it.
-
-It does not know what is in the file.
-"""
+"""Atomic replacement of files, safe against crashes and concurrent batchsync processes."""
 
 from __future__ import annotations
 
@@ -12,36 +9,33 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lading.errors import EnvironmentProblem
+from batchsync.errors import UnavailableError
+from batchsync.util import files
+from batchsync.util.files import fsync_and_rename, fsync_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from contextlib import AbstractContextManager
 
-NEW_FILE_MODE = 0o666  # less the umask of whoever runs us, as for any file a program writes for its user
+NEW_FILE_MODE = 0o666  # minus the umask, as for any file that a program writes for its user
 
 
-@contextmanager
-def spoken(file: Path) -> Iterator[None]:
-    """Turn a failure of the operating system into an EnvironmentProblem that names the file."""
-    try:
-        yield
-    except OSError as error:
-        raise EnvironmentProblem(
-            f"the results cannot be written to {file}: {error.strerror or type(error).__name__}",
-            hint="make room or give write access there, or change `results: path:`, then run `lading resume`; "
-            "the answers are kept",
-        ) from error
+def translate_os_errors(file: Path) -> AbstractContextManager[None]:
+    """Return a context that raises operating system errors as UnavailableError with the file and the next command."""
+    return files.translate_os_errors(
+        f"{file}: cannot write the results",
+        hint="free space, grant write access or change `results: path:`, then run `batchsync resume`; "
+        "the collected answers are kept",
+    )
 
 
 def real_file(file: Path) -> Path:
-    """Return the file that a path leads to, through symbolic links, and make its folder.
-
-    A link stays a link: what it points to is replaced. What is neither a file nor absent is refused.
+    """Return the path with symbolic links resolved, and create its folder. A link stays a link: its target is replaced.
 
     Raises:
-        EnvironmentProblem: the path leads to a folder, a device, a pipe, or in a circle.
+        UnavailableError: If the path leads to a folder, a device or a pipe, or its links form a cycle.
     """
-    with spoken(file):
+    with translate_os_errors(file):
         real = Path(os.path.realpath(file))
         _make_folder(real.parent)
         try:
@@ -49,20 +43,20 @@ def real_file(file: Path) -> Path:
         except FileNotFoundError:
             return real
     if not stat.S_ISREG(kind):
-        raise EnvironmentProblem(
-            f"the results cannot be written to {file}: it is not a regular file",
-            hint="name a file in `results: path:`, then run `lading resume`; the answers are kept",
+        raise UnavailableError(
+            f"{file}: cannot write the results: not a regular file",
+            hint="set `results: path:` to a file, then run `batchsync resume`; the collected answers are kept",
         )
     return real
 
 
 @contextmanager
-def alone_in(folder: Path) -> Iterator[None]:
-    """Keep other ladings from replacing files in the folder meanwhile; the kernel lets go when we die."""
-    with spoken(folder):
+def exclusive_dir_lock(folder: Path) -> Iterator[None]:
+    """Lock the folder against other batchsync processes; the kernel releases the lock when the process dies."""
+    with translate_os_errors(folder):
         handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        with spoken(folder):
+        with translate_os_errors(folder):
             fcntl.flock(handle, fcntl.LOCK_EX)
         yield
     finally:
@@ -70,40 +64,31 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 @contextmanager
-def replacing(file: Path) -> Iterator[Path]:
-    """Give a temporary file to write to; when the block ends well, it takes the place of `file`, durably.
+def atomic_write(file: Path) -> Iterator[Path]:
+    """Yield a temporary file, which replaces `file` durably when the block ends without an error.
 
-    The caller holds `alone_in` the folder, so the temporary name is fixed and what a crash left is overwritten.
+    The caller holds `exclusive_dir_lock` of the folder, so the temporary name is fixed and leftovers of a crash are
+    replaced.
     """
-    temporary = file.with_name(f".{file.name}.lading")
+    temporary = file.with_name(f".{file.name}.batchsync")
     temporary.unlink(missing_ok=True)
-    # O_EXCL: never write through a link that somebody put there.
+    # O_EXCL: never write through an existing link.
     os.close(os.open(temporary, os.O_CREAT | os.O_EXCL | os.O_WRONLY, NEW_FILE_MODE))
     try:
         yield temporary
         if file.exists():
             temporary.chmod(stat.S_IMODE(file.stat().st_mode))
-        _sync(temporary)
-        temporary.replace(file)
+        fsync_and_rename(temporary, file)
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
-    _sync(file.parent)
 
 
 def _make_folder(folder: Path) -> None:
     if folder.is_dir():
         return
     _make_folder(folder.parent)
-    # What is made in a folder of one person alone is theirs alone, too: the answers of mocks lie in the state folder.
+    # Folders below a private folder are private too: answers of mocks are in the state folder.
     private = not folder.parent.stat().st_mode & 0o077
     folder.mkdir(mode=0o700 if private else 0o777, exist_ok=True)
-    _sync(folder.parent)
-
-
-def _sync(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    fsync_folder(folder.parent)

@@ -1,6 +1,6 @@
-"""Answers in a CSV, Parquet or JSONL file: merged with what the file holds, in bytes that depend on nothing else.
+"""Upsert of answers into a CSV, Parquet or JSONL file. The bytes depend on the file's rows and the answers alone.
 
-It does not know jobs. Text in CSV stays text: nothing in it is read as a number or a date.
+CSV columns are read as strings: no type is inferred.
 """
 
 from __future__ import annotations
@@ -11,69 +11,81 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from lading.errors import EnvironmentProblem
-from lading.sinks import disk, merge
+from batchsync.errors import UnavailableError
+from batchsync.sinks import atomic_write, merge
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-# Fixed, so that the bytes do not depend on how many threads wrote them.
+# Fixed, so that the bytes do not depend on the number of threads.
 ROW_GROUP_ROWS = 250_000
 _NAMES = {"csv": "CSV in UTF-8", "parquet": "Parquet", "jsonl": "JSON lines in UTF-8"}
 
 
-def upsert(fresh: pl.LazyFrame, path: Path, kind: str, key: tuple[str, ...]) -> int:
-    """Upsert answers into a file and return how many rows it now holds. `kind` is csv, parquet or jsonl.
+def upsert(incoming: pl.LazyFrame, path: Path, file_format: str, key: tuple[str, ...]) -> int:
+    """Upsert answers into a file.
+
+    Args:
+        incoming: The answers, each key once.
+        path: The file; created if it does not exist.
+        file_format: csv, parquet or jsonl.
+        key: Names of the key columns.
+
+    Returns:
+        The number of rows that the file now holds.
 
     Raises:
-        EnvironmentProblem: the file cannot be written, or what it holds cannot be read or has no such key.
+        UnavailableError: If the file cannot be written, or its content cannot be read or lacks the key columns.
     """
-    file = disk.real_file(path)
-    if kind == "csv":
-        fresh = merge.as_text(fresh)
-    with disk.alone_in(file.parent), disk.spoken(path):
-        held = _held(file, kind, key)
-        with disk.replacing(file) as temporary:
+    file = atomic_write.real_file(path)
+    if file_format == "csv":
+        incoming = merge.as_text(incoming)
+    with atomic_write.exclusive_dir_lock(file.parent), atomic_write.translate_os_errors(path):
+        existing = _existing(file, file_format, key)
+        with atomic_write.atomic_write(file) as temporary:
             try:
-                _write(fresh if held is None else merge.merged(held, fresh, key), temporary, kind)
-                return int(_scan(temporary, kind).select(pl.len()).collect().item())
+                _write(
+                    incoming if existing is None else merge.merge_rows(existing, incoming, key), temporary, file_format
+                )
+                return int(_scan(temporary, file_format).select(pl.len()).collect().item())
             except pl.exceptions.PolarsError as error:
-                raise _unreadable(file, kind) from error
+                unreadable = _unreadable(file, file_format)
+                raise unreadable from error
 
 
-def _held(file: Path, kind: str, key: tuple[str, ...]) -> pl.LazyFrame | None:
-    """Return what the file holds; None when it is absent or has no bytes."""
+def _existing(file: Path, file_format: str, key: tuple[str, ...]) -> pl.LazyFrame | None:
+    """Return the rows of the file; None if it does not exist or is empty."""
     if not file.exists() or file.stat().st_size == 0:
         return None
     try:
-        held = _scan(file, kind)
-        names = held.collect_schema().names()
+        existing = _scan(file, file_format)
+        names = existing.collect_schema().names()
         missing = [name for name in key if name not in names]
         if missing:
-            raise _unfit(file, f"has no column {', '.join(missing)}, by which its rows are told apart")
-        repeated = merge.repeated_keys(held, key)
+            raise _unfit(file, f"has no key column {', '.join(missing)}")
+        duplicates = merge.repeated_keys(existing, key)
     except (pl.exceptions.PolarsError, csv.Error) as error:
-        raise _unreadable(file, kind) from error
-    if repeated:
-        raise _unfit(file, f"holds {repeated} key{'s' if repeated > 1 else ''} more than once")
-    return held
+        raise _unreadable(file, file_format) from error
+    if duplicates:
+        raise _unfit(file, f"contains {duplicates} duplicate key{'s' if duplicates > 1 else ''}")
+    return existing
 
 
-def _scan(file: Path, kind: str) -> pl.LazyFrame:
-    match kind:
+def _scan(file: Path, file_format: str) -> pl.LazyFrame:
+    match file_format:
         case "csv":
-            # A blank line is no row; an empty cell is null, and "" is an empty text.
+            # A blank line is not a row; an empty cell is null, and "" is an empty string.
             frame = pl.scan_csv(file, infer_schema=False, new_columns=_header(file), glob=False)
             return frame.filter(~pl.all_horizontal(pl.all().is_null()))
         case "parquet":
             return pl.scan_parquet(file, glob=False)
         case _:
-            # This reader alone cannot be told that a name is no pattern.
+            # scan_ndjson has no option that turns off glob patterns.
             return pl.scan_ndjson(glob.escape(str(file)), infer_schema_length=None)
 
 
-def _write(frame: pl.LazyFrame, file: Path, kind: str) -> None:
-    match kind:
+def _write(frame: pl.LazyFrame, file: Path, file_format: str) -> None:
+    match file_format:
         case "csv":
             frame.sink_csv(file, check_extension=False)
         case "parquet":
@@ -83,29 +95,29 @@ def _write(frame: pl.LazyFrame, file: Path, kind: str) -> None:
 
 
 def _header(file: Path) -> list[str]:
-    """Return the column names of a CSV file as they are meant.
+    """Return the column names of a CSV file, unquoted.
 
-    The columnar reader leaves quotes in a name doubled, and renames the second column of one name: the file would not
-    come back as it was.
+    polars leaves quotes in a column name doubled and renames the second of two equal names; the file would be rewritten
+    with other names.
     """
     with file.open(encoding="utf-8-sig", errors="replace", newline="") as stream:
         header = next(csv.reader(stream), [])
-    repeated = sorted({name for name in header if header.count(name) > 1})
-    if repeated:
-        raise _unfit(file, f"has more than one column named {', '.join(map(repr, repeated))}")
+    duplicates = sorted({name for name in header if header.count(name) > 1})
+    if duplicates:
+        raise _unfit(file, f"has more than one column named {', '.join(map(repr, duplicates))}")
     if not header:
-        raise _unfit(file, "begins with a blank line, not with the names of its columns")
+        raise _unfit(file, "begins with a blank line instead of a header")
     return header
 
 
-def _unreadable(file: Path, kind: str) -> EnvironmentProblem:
-    # What the reader says is left out: it quotes the rows.
-    return _unfit(file, f"cannot be read as {_NAMES[kind]}, or its columns cannot hold the answers")
+def _unreadable(file: Path, file_format: str) -> UnavailableError:
+    # The reader's message is omitted: it quotes row values.
+    return _unfit(file, f"cannot be read as {_NAMES[file_format]}, or its columns cannot hold the answers")
 
 
-def _unfit(file: Path, what: str) -> EnvironmentProblem:
-    return EnvironmentProblem(
-        f"the answers cannot be added to {file}: it {what}",
-        hint="repair the file, or move it away so that a new one is written, then run `lading resume`; "
-        "neither the file nor the answers are touched until then",
+def _unfit(file: Path, defect: str) -> UnavailableError:
+    return UnavailableError(
+        f"{file}: cannot add the answers: the file {defect}",
+        hint="repair the file, or move it away so that a new file is written, then run `batchsync resume`; "
+        "the file is unchanged and the collected answers are kept",
     )

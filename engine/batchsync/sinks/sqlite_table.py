@@ -1,7 +1,4 @@
-"""Answers in a table of a SQLite file: all of them or none, each key once, other tables and columns left alone.
-
-It does not know jobs, and it is not the journal: the file is the user's own.
-"""
+"""Upsert of answers into a table of a SQLite file, in one transaction. Other tables and columns are unchanged."""
 
 from __future__ import annotations
 
@@ -12,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import sqlite_utils
 
-from lading.errors import EnvironmentProblem
-from lading.sinks import disk, merge
+from batchsync.errors import UnavailableError
+from batchsync.sinks import atomic_write, merge
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -22,81 +19,93 @@ if TYPE_CHECKING:
     from sqlite_utils.db import Table
 
 BUSY_TIMEOUT_S = 30.0
-ROWS_AT_ONCE = 10_000
+CHUNK_ROWS = 10_000
 _NUMERIC = ("INT", "REAL", "FLOA", "DOUB", "NUM", "DEC")
 
 
-def upsert(fresh: pl.LazyFrame, path: Path, table: str, key: tuple[str, ...]) -> int:
-    """Upsert answers into a table in one transaction and return how many rows it now holds.
+def upsert(incoming: pl.LazyFrame, path: Path, table: str, key: tuple[str, ...]) -> int:
+    """Upsert answers into a table in one transaction.
 
-    The table is made if it is not there, with the key as its primary key and one column for each of the answers.
+    The table is created if it does not exist, with the key as its primary key and one column for each of the answers'.
+
+    Args:
+        incoming: The answers, each key once.
+        path: The SQLite file; created if it does not exist.
+        table: Name of the table.
+        key: Names of the key columns.
+
+    Returns:
+        The number of rows that the table now holds.
 
     Raises:
-        EnvironmentProblem: the file is no SQLite database, is locked or full, or the table has another primary key.
+        UnavailableError: If the file is not a SQLite database, is locked or full, or the table has another primary key.
     """
-    file = disk.real_file(path)
-    rows = _storable(fresh)
+    file = atomic_write.real_file(path)
+    rows = _storable(incoming)
     try:
-        # isolation_level None: we alone begin and end transactions.
+        # isolation_level None: transactions begin and end only where this function does so.
         with closing(sqlite3.connect(file, timeout=BUSY_TIMEOUT_S, isolation_level=None)) as connection:
             connection.execute("BEGIN IMMEDIATE")
             database = sqlite_utils.Database(connection, execute_plugins=False)
             if table in database.view_names():
-                raise _unfit(table, file, "it is a view")
+                unfit = _unfit(table, file, "it is a view")
+                raise unfit
             target = database.table(table)
             _prepare(target, file, rows.collect_schema(), key)
-            target.upsert_all(_records(rows), pk=key, batch_size=ROWS_AT_ONCE)
+            target.upsert_all(_records(rows), pk=key, batch_size=CHUNK_ROWS)
             count = target.count
             connection.execute("COMMIT")
             return count
     except sqlite3.Error as error:
-        # SQLite's own words name tables and columns, never values.
-        raise EnvironmentProblem(
-            f"the answers cannot be added to table {table!r} of {file}: {error}",
-            hint="end what holds or fills the database, repair it, or change `results: path:`, then run "
-            "`lading resume`; nothing was changed, and the answers are kept",
+        # SQLite's messages name tables and columns, never values.
+        raise UnavailableError(
+            f"{file}: cannot add the answers to table {table!r}: {error}",
+            hint="release or repair the database, or change `results: path:`, then run `batchsync resume`; "
+            "nothing was changed, and the collected answers are kept",
         ) from error
 
 
 def _prepare(target: Table, file: Path, columns: pl.Schema, key: tuple[str, ...]) -> None:
     if not target.exists():
-        target.create({name: _kind(kind) for name, kind in columns.items()}, pk=key, not_null=set(key))
+        target.create({name: _column_type(dtype) for name, dtype in columns.items()}, pk=key, not_null=set(key))
         return
     if sorted(target.pks) != sorted(key):
         raise _unfit(target.name, file, f"its primary key is not ({', '.join(key)})")
-    held = {column.name: column.type for column in target.columns}
+    existing = {column.name: column.type for column in target.columns}
     for name in key:
-        if columns[name] == pl.String and any(word in held[name].upper() for word in _NUMERIC):
+        if columns[name] == pl.String and any(affinity in existing[name].upper() for affinity in _NUMERIC):
             raise _unfit(target.name, file, f"its key column {name} would turn text such as 00123 into a number")
-    # SQLite tells no column names apart by letter case alone.
-    known = {name.lower() for name in held}
-    for name, kind in columns.items():
-        if name.lower() not in known:
-            target.add_column(name, _kind(kind))
+    # Column names in SQLite are case-insensitive.
+    existing_names = {name.lower() for name in existing}
+    for name, dtype in columns.items():
+        if name.lower() not in existing_names:
+            target.add_column(name, _column_type(dtype))
 
 
-def _storable(fresh: pl.LazyFrame) -> pl.LazyFrame:
-    """Return the answers as SQLite can keep them: integers, reals, bytes, and everything else as text."""
-    return merge.as_text(fresh, keep=lambda kind: _kind(kind) is not str)
+def _storable(incoming: pl.LazyFrame) -> pl.LazyFrame:
+    """Return the answers in types that SQLite stores: integers, reals, bytes, and everything else as text."""
+    return merge.as_text(incoming, keep=lambda dtype: _column_type(dtype) is not str)
 
 
 def _records(rows: pl.LazyFrame) -> Iterator[dict[str, Any]]:
-    for frame in rows.collect_batches(chunk_size=ROWS_AT_ONCE, maintain_order=True):
+    for frame in rows.collect_batches(chunk_size=CHUNK_ROWS, maintain_order=True):
         yield from frame.iter_rows(named=True)
 
 
-def _kind(kind: pl.DataType) -> type:
-    # Of the integers, SQLite holds those of 64 bits with a sign.
-    if (kind.is_integer() and not isinstance(kind, pl.UInt64 | pl.Int128 | pl.UInt128)) or isinstance(kind, pl.Boolean):
+def _column_type(dtype: pl.DataType) -> type:
+    # SQLite integers are signed 64-bit.
+    if (dtype.is_integer() and not isinstance(dtype, pl.UInt64 | pl.Int128 | pl.UInt128)) or isinstance(
+        dtype, pl.Boolean
+    ):
         return int
-    if kind.is_float():
+    if dtype.is_float():
         return float
-    return bytes if isinstance(kind, pl.Binary) else str
+    return bytes if isinstance(dtype, pl.Binary) else str
 
 
-def _unfit(table: str, file: Path, why: str) -> EnvironmentProblem:
-    return EnvironmentProblem(
-        f"the answers cannot be added to table {table!r} of {file}: {why}",
-        hint="name another table in `results: table:`, or rename this one, then run `lading resume`; nothing was "
-        "changed, and the answers are kept",
+def _unfit(table: str, file: Path, reason: str) -> UnavailableError:
+    return UnavailableError(
+        f"{file}: cannot add the answers to table {table!r}: {reason}",
+        hint="set `results: table:` to another table, or rename this table, then run `batchsync resume`; "
+        "nothing was changed, and the collected answers are kept",
     )

@@ -1,7 +1,6 @@
-"""jobs.yaml, read: located, typed and frozen, or refused with everything that is wrong in it.
+"""Load `jobs.yaml` and vendor specs into frozen, typed values, or report every problem with its place.
 
-It does not know rows, the network or the clock. The names below are all that other packages need; each is imported
-when it is used, so that a command which reads no YAML does not pay for the libraries behind it.
+The public names are imported lazily, so that commands that read no YAML do not pay for pydantic and ruamel.yaml.
 """
 
 from __future__ import annotations
@@ -10,11 +9,11 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from lading.spec.credentials import resolve_credentials, secret_files
-    from lading.spec.jobs_file import fill_in_lines, load
-    from lading.spec.render import render_problem
-    from lading.spec.schema_out import SCHEMA_FILE, jobs_schema, jobs_schema_text
-    from lading.spec.starters import starter_files
+    from batchsync.spec.credentials import resolve_credentials, secret_files
+    from batchsync.spec.jobs_file import fill_in_lines, load
+    from batchsync.spec.json_schema import SCHEMA_FILE, jobs_schema, jobs_schema_text
+    from batchsync.spec.problem_text import render_problem
+    from batchsync.spec.starters import starter_files
 
 __all__ = [
     "SCHEMA_FILE",
@@ -28,13 +27,13 @@ __all__ = [
     "starter_files",
 ]
 
-_HOMES = {
-    "SCHEMA_FILE": "schema_out",
+_MODULES = {
+    "SCHEMA_FILE": "json_schema",
     "fill_in_lines": "jobs_file",
-    "jobs_schema": "schema_out",
-    "jobs_schema_text": "schema_out",
+    "jobs_schema": "json_schema",
+    "jobs_schema_text": "json_schema",
     "load": "jobs_file",
-    "render_problem": "render",
+    "render_problem": "problem_text",
     "resolve_credentials": "credentials",
     "secret_files": "credentials",
     "starter_files": "starters",
@@ -42,7 +41,11 @@ _HOMES = {
 
 
 def __getattr__(name: str) -> Any:
-    """Import what is asked for."""
-    if name not in _HOMES:
+    """Return a public name of this package, importing its module on first use.
+
+    Raises:
+        AttributeError: If the package has no such name.
+    """
+    if name not in _MODULES:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(import_module(f"{__name__}.{_HOMES[name]}"), name)
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -1,45 +1,51 @@
-"""Says which names jobs and connections may have. It does not know what they name."""
+"""Validation of the names of jobs and connections."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
-from lading.spec.suggest import quoted
-from lading.spec.words import NAME_PATTERN
+from batchsync.spec.field_types import NAME_PATTERN
+from batchsync.util.suggestions import quoted
 
 if TYPE_CHECKING:
-    from lading.spec.interpolate import TypedMap
-    from lading.spec.problems import Problems
+    from batchsync.spec.interpolate import TypedMap
+    from batchsync.spec.problems import Problems
 
-#: Names become names of files and folders, also on machines where these stand for devices.
+#: Names become file and folder names; Windows reserves these for devices.
 _DEVICES = frozenset(
-    {"con", "prn", "aux", "nul", *(f"{one}{digit}" for one in ("com", "lpt") for digit in range(1, 10))}
+    {"con", "prn", "aux", "nul", *(f"{item}{digit}" for item in ("com", "lpt") for digit in range(1, 10))}
 )
 
 
-def check_names(what: str, names: TypedMap, problems: Problems) -> None:
-    """Complain about each key that cannot name a job or a connection, or that differs from another in case only."""
+def check_names(kind: str, names: TypedMap, problems: Problems) -> None:
+    """Report names that are invalid, reserved, or equal to an earlier name but for case.
+
+    Args:
+        kind: `job` or `connection`, for messages.
+        names: The block whose keys are the names.
+        problems: Receives the problems.
+    """
     seen: dict[str, str] = {}
-    for one in names.entries:
-        expected = "small letters, digits, - and _, at most 63, the first a letter or a digit"
-        first = seen.setdefault(one.key.casefold(), one.key)
-        if first != one.key:
+    for entry in names.entries:
+        expected = "at most 63 lower-case letters, digits, - and _, starting with a letter or digit"
+        first = seen.setdefault(entry.key.casefold(), entry.key)
+        if first != entry.key:
             problems.add(
                 "name",
-                one.start,
-                f"{what} {quoted(one.key)} differs from {quoted(first)} in upper and lower case only",
+                entry.start,
+                f"{kind} {quoted(entry.key)} differs from {quoted(first)} only in case",
                 expected,
             )
-        elif not re.fullmatch(NAME_PATTERN, one.key):
-            better = re.sub(r"[^a-z0-9_-]+", "-", one.key.casefold()[:63]).strip("-_")
-            advice = f"for instance {better}" if re.fullmatch(NAME_PATTERN, better) else ""
-            problems.add("name", one.start, f"{quoted(one.key)} cannot name a {what}", expected, advice)
-        elif one.key in _DEVICES:
+        elif not re.fullmatch(NAME_PATTERN, entry.key):
+            valid_name = re.sub(r"[^a-z0-9_-]+", "-", entry.key.casefold()[:63]).strip("-_")
+            advice = f"for example {valid_name}" if re.fullmatch(NAME_PATTERN, valid_name) else ""
+            problems.add("name", entry.start, f"invalid {kind} name {quoted(entry.key)}", expected, advice)
+        elif entry.key in _DEVICES:
             problems.add(
                 "name",
-                one.start,
-                f"{quoted(one.key)} names a device on Windows",
+                entry.start,
+                f"{quoted(entry.key)} is a reserved device name on Windows",
                 "another name",
-                f"for instance {one.key}-1",
+                f"for example {entry.key}-1",
             )

@@ -1,6 +1,6 @@
-"""Holds a mapping against a vendor's record schema before a row is read: what is unknown, missing, of the wrong kind.
+"""Validation of a record mapping against a vendor's record schema: unknown and missing members, wrong kinds, literals.
 
-It does not know values of rows. What depends on them is checked row by row by `data`.
+Runs before any row is read. Values of expressions are validated per row by `data`.
 """
 
 from __future__ import annotations
@@ -8,25 +8,30 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lading.core.mapping import Array, Each, Expression, Literal, Object
-from lading.core.record_schema import Kind
-from lading.spec.check_literal import Objection, literal_objection, matches
-from lading.spec.suggest import one_of, quoted
+from batchsync.core.mapping import Array, Each, Expression, Literal, Object
+from batchsync.core.record_schema import Kind
+from batchsync.spec.check_literal import Objection, literal_objection, matches
+from batchsync.util.suggestions import one_of, quoted
 
 if TYPE_CHECKING:
-    from lading.core.mapping import Node, Place
-    from lading.core.record_schema import Extra, RecordSchema, Rule
-    from lading.spec.problems import Problems
+    from batchsync.core.mapping import Node, Place
+    from batchsync.core.record_schema import Extra, RecordSchema, Rule
+    from batchsync.spec.problems import Problems
 
 _SCALARS = frozenset({Kind.STRING, Kind.INTEGER, Kind.NUMBER, Kind.BOOLEAN, Kind.SCALAR})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RecordCheck:
-    """One check of one mapping. `flat` is for vendors whose records are rows of a CSV file.
+    """Validation of one mapping.
 
-    `places` holds where each written key stands, by path, also those whose value was wrong and which are in no mapping;
-    () is the record itself. A value's own place is used for a path that is not in it.
+    Attributes:
+        schema: Record schema of the vendor.
+        mode: Mode of the job; empty if it is invalid, then rules of a mode are not checked.
+        flat: Whether records are rows of a CSV file, which hold scalars only.
+        problems: Receives the problems.
+        places: Place of each key by path, including keys whose value was invalid and is in no mapping; () is the
+            record itself. Paths that are missing here take the place of their value.
     """
 
     schema: RecordSchema
@@ -36,12 +41,12 @@ class RecordCheck:
     places: dict[tuple[str, ...], Place]
 
     def check(self, record: Object) -> None:
-        """Complain about everything in the record that the vendor would refuse."""
+        """Report everything in the record that the vendor would refuse."""
         self._members(record, self.schema.root, ())
         self._not_in_mode(record)
         self._missing(record, self.schema.root, ())
         present = {name for name, _ in record.members} | {path[0] for path in self.places if len(path) == 1}
-        self._identified(record, present)
+        self._check_identity(record, present)
         self._conditions(record, present)
 
     def _node(self, node: Node, rule: Rule, path: tuple[str, ...]) -> None:
@@ -77,21 +82,21 @@ class RecordCheck:
             else:
                 extras += 1
                 self._extra(name, node, rule.extra, here)
-        if rule.extra is not None and extras > rule.extra.most:
+        if rule.extra is not None and extras > rule.extra.max_count:
             self.problems.add(
                 "too_many_members",
                 record.place,
-                f"{extras} attributes beside the named ones",
-                f"at most {rule.extra.most}",
+                f"{extras} additional attributes",
+                f"at most {rule.extra.max_count}",
             )
 
     def _unknown(self, name: str, node: Node, known: tuple[str, ...], path: tuple[str, ...]) -> None:
-        what = f"column {quoted(name)}" if self.flat else f"member {quoted(name)}"
+        kind = "column" if self.flat else "member"
         within = f" in {quoted(path[-2])}" if len(path) > 1 else ""
         self.problems.add(
             "unknown_member",
             self._place(path, node),
-            f"{self.schema.name} has no {what}{within}",
+            f"{self.schema.name} has no {kind} {quoted(name)}{within}",
             one_of(known),
             self.problems.suggest(name, known),
         )
@@ -101,19 +106,19 @@ class RecordCheck:
             self.problems.add(
                 "member_name",
                 self._place(path, node),
-                f"{quoted(name)} cannot name an attribute",
+                f"invalid attribute name {quoted(name)}",
                 f"a name that matches {extra.pattern}",
             )
         if not isinstance(node, Literal | Expression):
-            self.problems.add("kind", node.place, f"{quoted(name)} is an object or a list", "one value")
+            self.problems.add("kind", node.place, f"{quoted(name)} is an object or a list", "a single value")
 
     def _literal(self, node: Literal, rule: Rule, path: tuple[str, ...]) -> None:
         if rule.kind not in _SCALARS:
-            self._kind(node.place, "one value", rule, path)
+            self._kind(node.place, "a single value", rule, path)
             return
         found = literal_objection(node.value, rule)
         if found is None and not str(node.value).strip() and rule.required_in & {self.mode, "*"}:
-            found = Objection(message="is blank", expected=f"a value, which mode {self.mode} demands")
+            found = Objection(message="is blank", expected=f"a value (required by mode {self.mode})")
         if found is None:
             return
         advice = found.suggestion
@@ -129,43 +134,43 @@ class RecordCheck:
             self._kind(node.place, "an expression", rule, path, f"write [{item}]" if item.count('"') in {0, 2} else "")
 
     def _array(self, node: Array, rule: Rule, path: tuple[str, ...]) -> None:
-        gathers = any(isinstance(one, Each) for one in node.items)
+        is_repeated = any(isinstance(item, Each) for item in node.items)
         if rule.max_length is not None and len(node.items) > rule.max_length:
             self.problems.add(
                 "length", node.place, f"{quoted(path[-1])} has {len(node.items)} items", f"at most {rule.max_length}"
             )
-        if rule.min_length is not None and len(node.items) < rule.min_length and not gathers:
+        if rule.min_length is not None and len(node.items) < rule.min_length and not is_repeated:
             self.problems.add(
                 "length", node.place, f"{quoted(path[-1])} has {len(node.items)} items", f"at least {rule.min_length}"
             )
         if rule.items is None:
             return
-        for place, one in enumerate(node.items):
-            self._node(one, rule.items, (*path, str(place)) if isinstance(one, Object | Each) else path)
+        for place, item in enumerate(node.items):
+            self._node(item, rule.items, (*path, str(place)) if isinstance(item, Object | Each) else path)
         self._distinct(node, rule, rule.items, path)
 
     def _distinct(self, node: Array, rule: Rule, inner: Rule, path: tuple[str, ...]) -> None:
-        """Complain about items that say the same where they may not, and about attributes that stand in two of them."""
+        """Report items that share a value that must be distinct, and attributes that occur in two items."""
         seen: set[tuple[str, str]] = set()
-        for number, one in enumerate(node.items):
-            for name, member in one.members if isinstance(one, Object) else ():
+        for number, item in enumerate(node.items):
+            for name, member in item.members if isinstance(item, Object) else ():
                 if name in rule.distinct and isinstance(member, Literal):
-                    key, twice = (
+                    key, message = (
                         (name, str(member.value)),
-                        f"{quoted(name)} {quoted(str(member.value))} stands here twice",
+                        f"duplicate value {quoted(str(member.value))} of {quoted(name)}",
                     )
-                elif inner.extra is not None and inner.extra.once and inner.field(name) is None:
-                    key, twice = (name, ""), f"{quoted(name)} stands in two items of {quoted(path[-1])}"
+                elif inner.extra is not None and inner.extra.unique and inner.field(name) is None:
+                    key, message = (name, ""), f"{quoted(name)} occurs in two items of {quoted(path[-1])}"
                 else:
                     continue
                 if key in seen:
                     here = self._place((*path, str(number), name), member)
-                    self.problems.add("twice", here, twice, f"each once in all of {quoted(path[-1])}")
+                    self.problems.add("twice", here, message, f"each at most once in {quoted(path[-1])}")
                 seen.add(key)
 
     def _kind(self, place: Place, found: str, rule: Rule, path: tuple[str, ...], advice: str = "") -> None:
-        wanted = {Kind.OBJECT: "an object", Kind.ARRAY: "a list"}.get(rule.kind, "one value")
-        names = [one for one in path if not one.isdigit()]
+        wanted = {Kind.OBJECT: "an object", Kind.ARRAY: "a list"}.get(rule.kind, "a single value")
+        names = [item for item in path if not item.isdigit()]
         self.problems.add("kind", place, f"{quoted(names[-1])} is {found}", wanted, advice)
 
     def _not_in_mode(self, record: Object) -> None:
@@ -175,52 +180,50 @@ class RecordCheck:
                 self.problems.add(
                     "member_in_mode",
                     self._place((name,), node),
-                    f"mode {self.mode} takes no {quoted(name)}",
-                    one_of(one for one, _ in self.schema.root.fields if one in (allowed or ())),
+                    f"mode {self.mode} does not support {quoted(name)}",
+                    one_of(item for item, _ in self.schema.root.fields if item in (allowed or ())),
                 )
 
     def _missing(self, record: Object, rule: Rule, path: tuple[str, ...]) -> None:
         present = {name for name, _ in record.members}
-        for name, one in rule.fields:
-            if one.required_in & {self.mode, "*"} and name not in present and (*path, name) not in self.places:
+        for name, item in rule.fields:
+            if item.required_in & {self.mode, "*"} and name not in present and (*path, name) not in self.places:
                 within = f"{self.schema.name} record" if not path else quoted([p for p in path if not p.isdigit()][-1])
                 self.problems.add(
                     "missing_member",
                     self._place(path, record),
                     f"{within} has no {quoted(name)}",
-                    f"{name}: ..., which mode {self.mode} demands",
+                    f"{name}: ... (required by mode {self.mode})",
                 )
 
-    def _identified(self, record: Object, present: set[str]) -> None:
+    def _check_identity(self, record: Object, present: set[str]) -> None:
         sets = self.schema.alternatives(self.mode)
-        if sets and not any(one <= present for one in sets):
+        if sets and not any(item <= present for item in sets):
             order = [name for name, _ in self.schema.root.fields]
             forms = [
-                " and ".join(sorted(one, key=lambda name: order.index(name) if name in order else 0)) for one in sets
+                " and ".join(sorted(item, key=lambda name: order.index(name) if name in order else 0)) for item in sets
             ]
             self.problems.add(
                 "any_of",
                 self._place((), record),
-                f"nothing in this {self.schema.name} record says whom it is about"
-                if not self.flat
-                else f"this {self.schema.name} record is not enough for the vendor",
+                f"{self.schema.name} record lacks {'required columns' if self.flat else 'identifying members'}",
                 one_of(forms),
             )
 
     def _conditions(self, record: Object, present: set[str]) -> None:
-        for one in self.schema.conditions:
-            node = record.get(one.field)
-            if not isinstance(node, Literal) or str(node.value) not in one.equals:
+        for condition in self.schema.conditions:
+            node = record.get(condition.field)
+            if not isinstance(node, Literal) or str(node.value) not in condition.equals:
                 continue
-            if one.modes and self.mode not in one.modes:
+            if condition.modes and self.mode not in condition.modes:
                 continue
-            for name in one.required:
+            for name in condition.required:
                 if name not in present:
                     self.problems.add(
                         "missing_member",
                         node.place,
-                        f"{quoted(one.field)} {quoted(str(node.value))} needs {quoted(name)}",
-                        f"{name} beside it",
+                        f"{quoted(condition.field)} {quoted(str(node.value))} needs {quoted(name)}",
+                        f"{name}: ... in the same record",
                     )
 
     def _place(self, path: tuple[str, ...], node: Node) -> Place:

@@ -1,6 +1,6 @@
-"""Makes a Connection of one entry of `connections:`, held against the rules of its vendor.
+"""Compile entries of `connections:` into `Connection` values and validate them against the rules of their vendor.
 
-It does not know the network, nor any secret: credentials stay references.
+Credentials stay references; they are resolved when a vendor is called.
 """
 
 from __future__ import annotations
@@ -10,69 +10,75 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from lading.core.job import Connection
-from lading.errors import LadingError, SpecError
-from lading.spec.credentials import FORMS, objection
-from lading.spec.interpolate import TypedEntry, TypedMap, TypedSeq, Value
-from lading.spec.located_yaml import Broken
-from lading.spec.models_source import ConnectionModel
-from lading.spec.secrecy import SECRET_NAME
-from lading.spec.suggest import one_of, quoted
+from batchsync.core.job import Connection
+from batchsync.errors import BatchsyncError, SpecError
+from batchsync.spec.credentials import FORMS, credential_objection
+from batchsync.spec.interpolate import TypedEntry, TypedMap, TypedSeq, Value
+from batchsync.spec.located_yaml import Broken
+from batchsync.spec.models_source import ConnectionModel
+from batchsync.spec.secret_policy import SECRET_NAME
+from batchsync.util.suggestions import one_of, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
-    from lading.core.vendor_rules import VendorRules
-    from lading.spec.interpolate import Typed
-    from lading.spec.problems import Problems
-    from lading.spec.shape import Shaped, Shaper
+    from batchsync.core.vendor_rules import VendorRules
+    from batchsync.spec.interpolate import Typed
+    from batchsync.spec.model_validator import ModelValidator, ValidationResult
+    from batchsync.spec.problems import Problems
 
-_STAND_INS = {"vendor": "none", "credentials": {}}
+_PLACEHOLDERS = {"vendor": "none", "credentials": {}}
 
 
 class Vendors:
-    """The vendors by name: those given, or those that `load_vendor` finds. Each is loaded once."""
+    """Vendor rules by name, each loaded once."""
 
     def __init__(
         self,
-        given: Mapping[str, VendorRules] | None,
+        fixed: Mapping[str, VendorRules] | None,
         names: Callable[[], tuple[str, ...]],
         load: Callable[[str], VendorRules],
     ) -> None:
-        """Keep where vendors come from; `names` and `load` are used when none are given."""
-        self._given = given
+        """Keep the origin of vendors.
+
+        Args:
+            fixed: Rules by name; None to use `names` and `load`.
+            names: Return the names of all available vendors.
+            load: Load the rules of a vendor by name or folder.
+        """
+        self._fixed = fixed
         self._names = names
         self._load = load
         self._loaded: dict[str, VendorRules | None] = {}
 
     def names(self) -> tuple[str, ...]:
-        """Return the names of the vendors in the box."""
-        return tuple(self._given) if self._given is not None else self._names()
+        """Return the names of the available vendors."""
+        return tuple(self._fixed) if self._fixed is not None else self._names()
 
     def rules(self, name: str, at: int, problems: Problems) -> VendorRules | None:
-        """Return the rules of a vendor, or None after a complaint."""
+        """Return the rules of a vendor, or None after reporting a problem at index `at` of the text."""
         if name not in self._loaded:
-            self._loaded[name] = self._found(name, at, problems)
+            self._loaded[name] = self._load_rules(name, at, problems)
         elif self._loaded[name] is None:
-            self._found(name, at, problems)
+            self._load_rules(name, at, problems)
         return self._loaded[name]
 
-    def _found(self, name: str, at: int, problems: Problems) -> VendorRules | None:
+    def _load_rules(self, name: str, at: int, problems: Problems) -> VendorRules | None:
         known = self.names()
-        if self._given is not None and name in self._given:
-            return self._given[name]
+        if self._fixed is not None and name in self._fixed:
+            return self._fixed[name]
         is_folder = "/" in name
         if name not in known and not is_folder:
             problems.add(
-                "unknown_vendor", at, f"there is no vendor {quoted(name)}", one_of(known), problems.suggest(name, known)
+                "unknown_vendor", at, f"unknown vendor {quoted(name)}", one_of(known), problems.suggest(name, known)
             )
             return None
         try:
             return self._load(name)
         except SpecError as error:
             problems.extend(error.problems)
-        except LadingError as error:
+        except BatchsyncError as error:
             problems.add("unknown_vendor", at, error.message, f"{one_of(known)}, or a folder with a vendor.yaml")
         return None
 
@@ -80,30 +86,39 @@ class Vendors:
 class ConnectionCompiler:
     """Compiles the connections of one file."""
 
-    def __init__(self, folder: Path, shaper: Shaper, vendors: Vendors, problems: Problems) -> None:
-        """Keep the folder of jobs.yaml and where problems go."""
+    def __init__(self, folder: Path, validator: ModelValidator, vendors: Vendors, problems: Problems) -> None:
+        """Keep the collaborators.
+
+        Args:
+            folder: Absolute folder of jobs.yaml; relative paths start here.
+            validator: Validates blocks against pydantic models.
+            vendors: Vendor rules by name.
+            problems: Receives the problems.
+        """
         self._folder = folder
-        self._shaper = shaper
+        self._validator = validator
         self._vendors = vendors
         self._problems = problems
 
     def compile(self, entry: TypedEntry) -> tuple[Connection, VendorRules | None] | None:
-        """Return the connection and its vendor, as far as they are known; None when nothing can be said of it."""
+        """Return the connection and the rules of its vendor (None if unknown); None if the entry is not a mapping."""
         if not isinstance(entry.value, TypedMap):
             if not isinstance(entry.value, Broken):
                 self._problems.add(
-                    "value", entry.value.start, f"{quoted(entry.key)} is no mapping", "vendor, credentials, ..."
+                    "value", entry.value.start, f"{quoted(entry.key)} is not a mapping", "vendor, credentials, ..."
                 )
             return None
-        shaped = self._shaper.shaped(ConnectionModel, entry.value, quoted(entry.key), entry.start, _STAND_INS)
-        model = shaped.model
-        rules, vendor = self._vendor(entry.value, shaped)
+        validated = self._validator.validate(
+            ConnectionModel, entry.value, quoted(entry.key), entry.start, _PLACEHOLDERS
+        )
+        model = validated.model
+        rules, vendor = self._vendor(entry.value, validated)
         base_url = model.base_url or (rules.default_base_url if rules else None) or ""
-        if rules is not None and shaped.good("base_url"):
+        if rules is not None and validated.valid("base_url"):
             self._base_url(base_url, rules, entry, entry.value.get("base_url"))
-        if shaped.good("credentials"):
+        if validated.valid("credentials"):
             self._credentials(entry.key, entry.value.entry("credentials"), rules)
-        self._astray(entry.key, entry.value)
+        self._check_stray_secrets(entry.key, entry.value)
         connection = Connection(
             name=entry.key,
             vendor=vendor,
@@ -117,17 +132,17 @@ class ConnectionCompiler:
         )
         return connection, rules
 
-    def _vendor(self, node: TypedMap, shaped: Shaped[ConnectionModel]) -> tuple[VendorRules | None, str]:
-        if not shaped.good("vendor"):
+    def _vendor(self, node: TypedMap, validated: ValidationResult[ConnectionModel]) -> tuple[VendorRules | None, str]:
+        if not validated.valid("vendor"):
             return None, ""
-        name = shaped.model.vendor
+        name = validated.model.vendor
         if "/" in name:
-            # A folder is meant, and paths in jobs.yaml are relative to it, not to where somebody stands.
+            # Paths in jobs.yaml are relative to its folder, not to the working directory.
             name = str((self._folder / name).absolute())
         return self._vendors.rules(name, _start_of(node, "vendor"), self._problems), name
 
-    def _base_url(self, url: str, rules: VendorRules, entry: TypedEntry, given: Typed | None) -> None:
-        at = given.start if given is not None else entry.start
+    def _base_url(self, url: str, rules: VendorRules, entry: TypedEntry, written: Typed | None) -> None:
+        at = written.start if written is not None else entry.start
         if not url:
             self._problems.add(
                 "missing_key",
@@ -136,36 +151,36 @@ class ConnectionCompiler:
                 f"base_url: https://{_shown_host(rules.api_hosts[0])}" if rules.api_hosts else "base_url: https://...",
             )
             return
-        if wrong := url_objection(url, rules.api_hosts):
-            self._problems.add("base_url", at, wrong, f"https:// to {one_of(rules.api_hosts)}")
+        if reason := url_objection(url, rules.api_hosts):
+            self._problems.add("base_url", at, reason, f"https:// to {one_of(rules.api_hosts)}")
 
     def _credentials(self, connection: str, node: TypedEntry | None, rules: VendorRules | None) -> None:
         if node is None or not isinstance(node.value, TypedMap):
             return
-        for one in node.value.entries:
-            if rules is not None and one.key not in rules.credentials:
+        for entry in node.value.entries:
+            if rules is not None and entry.key not in rules.credentials:
                 self._problems.add(
                     "unknown_key",
-                    one.start,
-                    f"{rules.name} has no credential {quoted(one.key)}",
+                    entry.start,
+                    f"{rules.name} has no credential {quoted(entry.key)}",
                     one_of(rules.credentials),
-                    self._problems.suggest(one.key, rules.credentials),
+                    self._problems.suggest(entry.key, rules.credentials),
                 )
             if (
-                isinstance(one.value, Value)
-                and isinstance(one.value.value, str)
-                and (why := objection(one.value.value))
+                isinstance(entry.value, Value)
+                and isinstance(entry.value.value, str)
+                and (reason := credential_objection(entry.value.value))
             ):
                 self._problems.add(
                     "literal_secret",
-                    one.value.start,
-                    f"{quoted(one.key)}: {why}",
+                    entry.value.start,
+                    f"{quoted(entry.key)}: {reason}",
                     FORMS,
-                    self._advice(connection, one),
+                    self._advice(connection, entry),
                 )
-        given = {one.key for one in node.value.entries}
+        present = {entry.key for entry in node.value.entries}
         for name in rules.credentials if rules is not None else ():
-            if name not in given:
+            if name not in present:
                 self._problems.add(
                     "missing_key",
                     node.start,
@@ -173,33 +188,33 @@ class ConnectionCompiler:
                     f"{name}: ${{{_variable(connection, name)}}}",
                 )
 
-    def _advice(self, connection: str, one: TypedEntry) -> str:
-        """Return what to write instead of a literal secret; nothing for a name that may be a secret itself."""
-        if self._problems.source.is_hidden(one.start):
+    def _advice(self, connection: str, entry: TypedEntry) -> str:
+        """Return the reference to write instead of a literal secret; empty if the key may be a secret itself."""
+        if self._problems.source.is_hidden(entry.start):
             return ""
-        return f"write {one.key}: ${{{_variable(connection, one.key)}}}"
+        return f"write {entry.key}: ${{{_variable(connection, entry.key)}}}"
 
-    def _astray(self, connection: str, node: TypedMap) -> None:
-        """Complain about each secret that stands beside `credentials` instead of in it."""
+    def _check_stray_secrets(self, connection: str, node: TypedMap) -> None:
+        """Report secrets that are keys of the connection instead of `credentials`."""
         for entry in node.entries:
             if entry.key in ConnectionModel.model_fields or not SECRET_NAME.search(entry.key):
                 continue
-            for one in _scalars(entry):
-                if isinstance(one.value, Value) and objection(str(one.value.value)):
+            for scalar in _scalars(entry):
+                if isinstance(scalar.value, Value) and credential_objection(str(scalar.value.value)):
                     self._problems.add(
                         "literal_secret",
-                        one.value.start,
-                        f'{quoted(one.key)}: a literal secret, and outside of "credentials"',
+                        scalar.value.start,
+                        f'{quoted(scalar.key)}: a literal secret outside of "credentials"',
                         FORMS,
-                        self._advice(connection, one),
+                        self._advice(connection, scalar),
                     )
 
 
 def _scalars(entry: TypedEntry) -> Iterator[TypedEntry]:
-    """Yield the values at and below an entry, each with the key nearest to it."""
+    """Yield all scalars at and below an entry, each with its nearest key."""
     if isinstance(entry.value, TypedMap):
-        for one in entry.value.entries:
-            yield from _scalars(one)
+        for element in entry.value.entries:
+            yield from _scalars(element)
     elif isinstance(entry.value, TypedSeq):
         for item in entry.value.items:
             yield from _scalars(TypedEntry(entry.key, entry.start, item))
@@ -208,30 +223,37 @@ def _scalars(entry: TypedEntry) -> Iterator[TypedEntry]:
 
 
 def url_objection(url: str, hosts: tuple[str, ...]) -> str:
-    """Say why a base URL will not do; empty when it will. The URL is not repeated: it might hold a password."""
+    """Return why a base URL is refused; empty if it is allowed.
+
+    The message does not contain the URL, which may contain a password.
+
+    Args:
+        url: The base URL.
+        hosts: Host patterns of the vendor; `*` stands for a part of one label.
+    """
     try:
         parts = urlsplit(url)
         host, _ = (parts.hostname or "").lower(), parts.port
     except ValueError:
-        return "this is no URL"
+        return "invalid URL"
     if not host or not re.fullmatch(r"[!-~]+", url):
-        return "this is no URL"
+        return "invalid URL"
     if "@" in parts.netloc or "?" in url or "#" in url:
-        return "a user, a ? or a # in a base URL"
+        return "user info, query or fragment in a base URL"
     local = is_loopback(host)
     if parts.scheme != "https" and not (parts.scheme == "http" and local):
-        return f"{parts.scheme}:// to another machine" if parts.scheme in {"http", "ftp"} else "a URL without https://"
-    known = local or any(host_matches(host, one) for one in hosts)
-    return "" if known else f"{quoted(host)[1:-1]} is no host of this vendor"
+        return f"{parts.scheme}:// to a remote host" if parts.scheme in {"http", "ftp"} else "URL without https://"
+    is_allowed = local or any(host_matches(host, item) for item in hosts)
+    return "" if is_allowed else f"{quoted(host)[1:-1]} is not a host of this vendor"
 
 
 def host_matches(host: str, pattern: str) -> bool:
-    """Whether a host is meant by a pattern, in which `*` stands for (a part of) one label."""
+    """Return whether a host matches a pattern, in which `*` stands for (a part of) one label."""
     return bool(re.fullmatch(re.escape(pattern.lower()).replace(r"\*", "[a-z0-9-]+"), host))
 
 
 def is_loopback(host: str) -> bool:
-    """Whether a host is this machine."""
+    """Return whether a host is this machine."""
     if host == "localhost":
         return True
     try:
@@ -247,7 +269,7 @@ def _start_of(node: TypedMap, key: str) -> int:
 
 def _variable(connection: str, name: str) -> str:
     plain = re.sub(r"[^A-Z0-9]+", "_", f"{connection}_{name}".upper()).strip("_")
-    return plain if plain[:1].isalpha() else f"LADING_{plain}"
+    return plain if plain[:1].isalpha() else f"BATCHSYNC_{plain}"
 
 
 def _shown_host(pattern: str) -> str:

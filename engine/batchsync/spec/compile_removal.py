@@ -1,7 +1,7 @@
-"""Makes the Removal of a job: what is sent for a key that left the source, as written or derived from the record.
+"""Compile `on_removed:` into a `Removal`: the record sent for a key that left the source, written or derived.
 
-It does not know rows. A removal knows the key columns alone: the row they came from is gone. It uses all of them, or it
-would name records of rows that are still there.
+A removal record can use key columns only, because the row is gone. It must use all of them; otherwise it could identify
+records of rows that are still in the source.
 """
 
 from __future__ import annotations
@@ -9,28 +9,38 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lading.core.job import Removal
-from lading.core.mapping import Array, Each, Expression, Object
-from lading.spec.check_record import RecordCheck
-from lading.spec.compile_record import compile_record, places_of
-from lading.spec.expressions import columns_of
-from lading.spec.interpolate import TypedMap
-from lading.spec.models import RemovalModel
-from lading.spec.problems import Problems
-from lading.spec.suggest import one_of, quoted
+from batchsync.core.job import Removal
+from batchsync.core.mapping import Array, Each, Expression, Object
+from batchsync.spec.check_record import RecordCheck
+from batchsync.spec.compile_record import compile_record, places_of
+from batchsync.spec.expressions import columns_of
+from batchsync.spec.interpolate import TypedMap
+from batchsync.spec.models import RemovalModel
+from batchsync.spec.problems import Problems
+from batchsync.util.suggestions import one_of, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lading.core.mapping import Node, Place
-    from lading.core.record_schema import RecordSchema
-    from lading.core.vendor_rules import VendorRules
-    from lading.spec.interpolate import Typed
+    from batchsync.core.mapping import Node, Place
+    from batchsync.core.record_schema import RecordSchema
+    from batchsync.core.vendor_rules import VendorRules
+    from batchsync.spec.interpolate import Typed
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RemovalCompiler:
-    """Everything that a removal of one job depends on. `key` is the job's key columns, or its expression."""
+    """Compiler of the removal of one job.
+
+    Attributes:
+        rules: Rules of the vendor.
+        schema: Record schema of the target; None if unknown.
+        key: Key columns of the job, or its key expression.
+        lookup: Whether the job is a lookup.
+        since: Whether the job sends rows by `since`.
+        chained: Whether the source is another job.
+        problems: Receives the problems.
+    """
 
     rules: VendorRules
     schema: RecordSchema | None
@@ -40,52 +50,61 @@ class RemovalCompiler:
     chained: bool
     problems: Problems
 
-    def compile(self, wish: str | RemovalModel, node: Typed, record: Object | None) -> Removal | None:
-        """Return the removal, or None for `ignore` or after a complaint. `node` is what stands at on_removed."""
-        if wish == "ignore":
+    def compile(self, written: str | RemovalModel, node: Typed, record: Object | None) -> Removal | None:
+        """Compile the removal.
+
+        Args:
+            written: Validated value of `on_removed`.
+            node: The same value with its place.
+            record: Record of the job, from which the removal is derived; None if it is invalid.
+
+        Returns:
+            The removal; None for `ignore` or after reporting a problem.
+        """
+        if written == "ignore":
             return None
         mode_node = node.get("mode") if isinstance(node, TypedMap) else node
         at = mode_node.start if mode_node is not None else node.start
-        mode = wish.mode if isinstance(wish, RemovalModel) else wish
+        mode = written.mode if isinstance(written, RemovalModel) else written
         if not self._possible(node.start) or not self._mode(mode, at):
             return None
-        if isinstance(wish, RemovalModel):
+        if isinstance(written, RemovalModel):
             return self._written(mode, node)
         return self._derived(mode, record, at) if record is not None else None
 
     def _possible(self, at: int) -> bool:
-        why, expected = "", ""
+        reason, expected = "", ""
         if self.lookup:
-            why, expected = "a lookup removes nothing", "no on_removed"
+            reason, expected = "a lookup cannot remove", "no on_removed"
         elif self.since:
-            why, expected = (
-                "send: {since: ...} does not see what left the source",
+            reason, expected = (
+                "send: {since: ...} cannot detect keys that left the source",
                 "send: changed, or on_removed: ignore",
             )
         elif self.chained:
-            why, expected = (
-                "the answers of another job are no whole source: what is missing there may only not be asked for again",
+            reason, expected = (
+                "the results of another job are incomplete: a missing key may just not have been looked up again",
                 "on_removed: ignore",
             )
         elif isinstance(self.key, Expression):
-            why, expected = (
-                "a key that is an expression cannot be turned back into columns",
+            reason, expected = (
+                "an expression key cannot be resolved to columns",
                 "key: columns, or on_removed: ignore",
             )
-        if why:
-            self.problems.add("on_removed", at, f'"on_removed": {why}', expected)
-        return not why
+        if reason:
+            self.problems.add("on_removed", at, f'"on_removed": {reason}', expected)
+        return not reason
 
     def _mode(self, mode: str, at: int) -> bool:
-        known = [one for one in self.rules.removal_modes if self.schema is None or one in self.schema.modes]
+        known = [item for item in self.rules.removal_modes if self.schema is None or item in self.schema.modes]
         if mode in known:
             return True
-        what = f"{self.rules.name} {self.schema.name}" if self.schema else self.rules.name
+        owner = f"{self.rules.name} {self.schema.name}" if self.schema else self.rules.name
         expected = one_of(["ignore", *known])
         self.problems.add(
             "on_removed",
             at,
-            f"{what} cannot be removed by {quoted(mode)}",
+            f"{owner} does not support removal mode {quoted(mode)}",
             expected,
             self.problems.suggest(mode, ["ignore", *known]),
         )
@@ -99,55 +118,59 @@ class RemovalCompiler:
         if record is None:
             return None
         self._check(record, mode, self.problems, places_of(tree.value, tree.start, self.problems))
-        strange = False
-        for one in _expressions(record):
-            beyond = sorted((columns_of(one.sql) or frozenset()) - set(self._columns()))
-            if beyond:
-                strange = True
+        has_other_columns = False
+        for expression in _expressions(record):
+            other_columns = sorted((columns_of(expression.sql) or frozenset()) - set(self._columns()))
+            if other_columns:
+                has_other_columns = True
                 self.problems.add(
                     "on_removed",
-                    one.place,
-                    f"{quoted(beyond[0])} is no key column, and nothing else is left of the row",
+                    expression.place,
+                    f"{quoted(other_columns[0])} is not a key column; removal records can use key columns only",
                     one_of(self._columns()),
                 )
-        return Removal(mode=mode, record=record) if strange or self._of_whole_key(record, tree.start) else None
+        return (
+            Removal(mode=mode, record=record) if has_other_columns or self._uses_whole_key(record, tree.start) else None
+        )
 
     def _derived(self, mode: str, record: Object, at: int) -> Removal | None:
-        """Return a removal of those members of the record that the mode takes and the key alone can fill."""
+        """Return a removal with the members of the record that the mode supports and that use key columns only."""
         allowed = self.schema.fields_in.get(mode) if self.schema is not None else None
         members = tuple(
-            (name, one) for name, one in record.members if (allowed is None or name in allowed) and self._of_key(one)
+            (name, item)
+            for name, item in record.members
+            if (allowed is None or name in allowed) and self._uses_key_only(item)
         )
         found = Object(members, record.place)
-        silent = Problems(self.problems.source)
-        self._check(found, mode, silent, {})
-        if not any(_expressions(found)) or len(silent):
+        discarded = Problems(self.problems.source)
+        self._check(found, mode, discarded, {})
+        if not any(_expressions(found)) or len(discarded):
             example = f"on_removed: {{mode: {mode}, record: {{...: ={self._columns()[0]}}}}}"
             self.problems.add(
                 "on_removed",
                 at,
-                f"the key alone ({', '.join(self._columns())}) does not fill a record for mode {mode}",
-                "members of `record` that use nothing but key columns",
-                f"or say what to send: {example}",
+                f"key columns alone ({', '.join(self._columns())}) are not enough for a record of mode {mode}",
+                "members of `record` that use key columns only",
+                f"or write the record: {example}",
             )
             return None
-        return Removal(mode=mode, record=found) if self._of_whole_key(found, at) else None
+        return Removal(mode=mode, record=found) if self._uses_whole_key(found, at) else None
 
-    def _of_whole_key(self, record: Object, at: int) -> bool:
-        """Whether the record uses every key column; otherwise it may be that of rows that are still there."""
-        every = [columns_of(one.sql) for one in _expressions(record)]
-        used = frozenset[str]().union(*(one for one in every if one is not None))
-        lacking = [one for one in self._columns() if one not in used]
-        if not lacking or None in every:
+    def _uses_whole_key(self, record: Object, at: int) -> bool:
+        """Return whether the record uses every key column; report a problem if not."""
+        columns = [columns_of(expression.sql) for expression in _expressions(record)]
+        used = frozenset[str]().union(*(item for item in columns if item is not None))
+        unused = [column for column in self._columns() if column not in used]
+        if not unused or None in columns:
             return True
-        kept = [one for one in self._columns() if one in used]
+        kept = [column for column in self._columns() if column in used]
         self.problems.add(
             "on_removed",
             at,
-            f"the record of a removal does not use the key column {quoted(lacking[0])}: it could remove rows that "
-            "are still in the source, too",
+            f"the removal record does not use key column {quoted(unused[0])}: it could remove records of rows that "
+            "are still in the source",
             f"a record that uses every key column ({', '.join(self._columns())})",
-            f"or key: {_as_key(kept)}, where that alone tells rows apart" if kept else "",
+            f"or key: {_as_key(kept)}, if that alone is unique" if kept else "",
         )
         return False
 
@@ -157,10 +180,10 @@ class RemovalCompiler:
         flat = self.rules.file.format.value == "csv"
         RecordCheck(schema=self.schema, mode=mode, flat=flat, problems=problems, places=places).check(record)
 
-    def _of_key(self, node: Node) -> bool:
-        """Whether the key columns alone fill a member."""
-        for one in _expressions(node):
-            used = columns_of(one.sql)
+    def _uses_key_only(self, node: Node) -> bool:
+        """Return whether a member uses key columns only."""
+        for expression in _expressions(node):
+            used = columns_of(expression.sql)
             if used is None or not used <= set(self._columns()):
                 return False
         return True
@@ -177,10 +200,10 @@ def _expressions(node: Node) -> Iterator[Expression]:
     if isinstance(node, Expression):
         yield node
     elif isinstance(node, Object):
-        for _, one in node.members:
-            yield from _expressions(one)
+        for _, item in node.members:
+            yield from _expressions(item)
     elif isinstance(node, Array):
-        for one in node.items:
-            yield from _expressions(one)
+        for item in node.items:
+            yield from _expressions(item)
     elif isinstance(node, Each):
         yield from _expressions(node.item)

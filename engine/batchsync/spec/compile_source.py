@@ -1,4 +1,4 @@
-"""Makes the Source, Results and Schedule of a job from their blocks. It does not know vendors, nor what files hold."""
+"""Compile `source:`, `results:` and `schedule:` blocks into `Source`, `Results` and `Schedule` values."""
 
 from __future__ import annotations
 
@@ -10,31 +10,42 @@ from zoneinfo import ZoneInfo, available_timezones
 
 from cronsim import CronSim, CronSimError
 
-from lading.core.expression_text import objection_to
-from lading.core.job import Join, Results, Schedule, Source
-from lading.core.mapping import Expression
-from lading.spec.compile_record import EXPRESSION
-from lading.spec.interpolate import TypedMap, TypedSeq, Value
-from lading.spec.suggest import quoted
+from batchsync.core.expression_text import objection_to
+from batchsync.core.job import Join, Results, Schedule, Source
+from batchsync.core.mapping import Expression
+from batchsync.spec.compile_record import EXPRESSION
+from batchsync.spec.interpolate import TypedMap, TypedSeq, Value
+from batchsync.util.suggestions import quoted
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lading.spec.interpolate import Typed
-    from lading.spec.models import ResultsModel, ScheduleModel
-    from lading.spec.models_source import SourceModel
-    from lading.spec.problems import Problems
+    from batchsync.spec.interpolate import Typed
+    from batchsync.spec.models import ResultsModel, ScheduleModel
+    from batchsync.spec.models_source import SourceModel
+    from batchsync.spec.problems import Problems
 
 #: Minute, hour, day, month, weekday.
 _CRON_FIELDS = 5
 _ENDINGS = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".db": "sqlite", ".sqlite": "sqlite"}
-#: What `data` reads by its ending, `.gz` after it allowed for text.
+#: File name suffixes that `data` recognizes; text formats may have `.gz` appended.
 _SOURCE_ENDINGS = (".csv", ".tsv", ".txt", ".parquet", ".pq", ".jsonl", ".ndjson", ".json")
 
 
 def compile_source(model: SourceModel, node: TypedMap, start: int, folder: Path, problems: Problems) -> Source:
-    """Return the source. `folder` is absolute; a source that is a job has no path yet."""
-    _one_origin(model, node, start, problems)
+    """Compile a source block.
+
+    Args:
+        model: The validated block.
+        node: The same block with places.
+        start: Index of the key `source`.
+        folder: Absolute folder of jobs.yaml.
+        problems: Receives the problems.
+
+    Returns:
+        The source; its path is empty if it is another job (see `job_order`).
+    """
+    _check_origin(model, node, start, problems)
     places = problems.source.place
     joins = node.get("join")
     items = joins.items if isinstance(joins, TypedSeq) else ()
@@ -58,82 +69,105 @@ def compile_source(model: SourceModel, node: TypedMap, start: int, folder: Path,
 
 
 def written_paths(node: TypedMap) -> tuple[str, ...]:
-    """Return the paths of a source and of its joins as they are written, variables included."""
+    """Return the paths of a source and its joins as written, with unresolved variables."""
     joins = node.get("join")
     blocks = (node, *(joins.items if isinstance(joins, TypedSeq) else ()))
-    found = [one.get("path") for one in blocks if isinstance(one, TypedMap)]
-    return tuple(one.raw for one in found if isinstance(one, Value))
+    found = [block.get("path") for block in blocks if isinstance(block, TypedMap)]
+    return tuple(item.raw for item in found if isinstance(item, Value))
 
 
 def compile_results(model: ResultsModel, node: Typed, folder: Path, problems: Problems) -> Results | None:
-    """Return the results with an absolute path, or None after a complaint."""
-    named = _ENDINGS.get(PurePath(model.path).suffix.casefold())
+    """Compile a results block.
+
+    Args:
+        model: The validated block.
+        node: The same block with places.
+        folder: Absolute folder of jobs.yaml.
+        problems: Receives the problems.
+
+    Returns:
+        The results with an absolute path; None after reporting a problem.
+    """
+    by_suffix = _ENDINGS.get(PurePath(model.path).suffix.casefold())
     at = _at(node, "path")
-    kind = model.format or named
+    kind = model.format or by_suffix
     if kind is None:
         problems.add(
             "results_format",
             at,
-            "the ending does not say which format",
-            "a path in .csv, .parquet, .jsonl, .db or .sqlite",
+            "unknown file format",
+            "a path ending in .csv, .parquet, .jsonl, .db or .sqlite",
             "or format: csv",
         )
         return None
     if kind == "sqlite" and model.table is None:
-        problems.add("missing_key", at, "a SQLite file without a table", "table: name")
+        problems.add("missing_key", at, "SQLite results without a table", "table: name")
         return None
     if kind != "sqlite" and model.table is not None:
-        problems.add("value", _at(node, "table"), f"a table in a {kind} file", "table with a SQLite file only")
+        problems.add("value", _at(node, "table"), f"table for a {kind} file", "table only with a SQLite file")
     path = os.path.normpath(folder / model.path)
     return Results(path=path, format=kind, table=model.table, place=problems.source.place(at))
 
 
 def compile_schedule(model: ScheduleModel, node: Typed, start: int, problems: Problems) -> Schedule | None:
-    """Return the schedule, or None after a complaint."""
+    """Compile a schedule block.
+
+    Args:
+        model: The validated block.
+        node: The same block with places.
+        start: Index of the key `schedule`.
+        problems: Receives the problems.
+
+    Returns:
+        The schedule; None after reporting a problem with cron and every.
+    """
     if (model.cron is None) == (model.every is None):
         has = "both cron and every" if model.cron else "neither cron nor every"
-        problems.add(
-            "schedule", start, f'"schedule" has {has}', "one of them: {cron: ..., timezone: ...} or {every: 15m}"
-        )
+        problems.add("schedule", start, f'"schedule" has {has}', "either {cron: ..., timezone: ...} or {every: 15m}")
         return None
     if model.every is not None:
         if model.timezone is not None:
-            problems.add("schedule", _at(node, "timezone"), "a time zone beside every", "timezone with cron only")
+            problems.add("schedule", _at(node, "timezone"), "time zone of an interval", "timezone only with cron")
         return Schedule(every=model.every)
     cron, zone = str(model.cron), model.timezone or "UTC"
-    if wrong := _cron_objection(cron):
-        problems.add("schedule", _at(node, "cron"), f'"cron": {wrong}', 'five fields, as in "0 2 * * *"')
+    if reason := _cron_objection(cron):
+        problems.add("schedule", _at(node, "cron"), f'"cron": {reason}', 'five fields, as in "0 2 * * *"')
     if not _is_zone(zone):
         advice = problems.suggest(zone, _zones(zone))
         problems.add(
             "timezone",
             _at(node, "timezone"),
-            f"there is no time zone {quoted(zone)}",
-            "one as in Pacific/Auckland",
+            f"unknown time zone {quoted(zone)}",
+            "an IANA name such as Pacific/Auckland",
             advice,
         )
     return Schedule(cron=cron, timezone=zone)
 
 
-def _one_origin(model: SourceModel, node: TypedMap, start: int, problems: Problems) -> None:
+def _check_origin(model: SourceModel, node: TypedMap, start: int, problems: Problems) -> None:
     if model.path is None and model.job is None:
         if node.get("path") is None and node.get("job") is None:
-            problems.add("missing_key", start, '"source" has no "path"', "path: data/file.csv, or job: a lookup job")
+            problems.add(
+                "missing_key", start, '"source" has no "path"', "path: data/file.csv, or job: <name of a lookup job>"
+            )
     elif model.path is not None and model.job is not None:
-        problems.add("source", _at(node, "job"), '"source" has both a path and a job', "one of them")
+        problems.add("source", _at(node, "job"), '"source" has both path and job', "either path or job")
     if model.job is not None:
         for name in ("format", "delimiter", "encoding"):
             if getattr(model, name) is not None:
                 problems.add(
-                    "source", _at(node, name), f"{quoted(name)} beside a job", "nothing: the job's results say it"
+                    "source",
+                    _at(node, name),
+                    f"{quoted(name)} with a job",
+                    "no format options: they are those of the job's results",
                 )
         return
     if model.path and model.format is None and not model.path.casefold().removesuffix(".gz").endswith(_SOURCE_ENDINGS):
         problems.add(
             "source_format",
             _at(node, "path"),
-            "the ending does not say which format",
-            "a path in .csv, .parquet, .jsonl, .csv.gz or .jsonl.gz",
+            "unknown file format",
+            "a path ending in .csv, .parquet, .jsonl, .csv.gz or .jsonl.gz",
             "or format: csv",
         )
 
@@ -157,7 +191,7 @@ def _cron_objection(cron: str) -> str:
     except CronSimError as error:
         return str(error).lower()
     except StopIteration:
-        return "a day that never comes"
+        return "no such date"
     return ""
 
 
@@ -170,13 +204,13 @@ def _is_zone(name: str) -> bool:
 
 
 def _zones(name: str) -> list[str]:
-    """Return the time zones worth a comparison: those that begin with the same letter, or whose city does."""
+    """Return candidates for a suggestion: the time zones with the same first letter, best matches first."""
     first = name.casefold()[:1]
-    found = [one for one in sorted(available_timezones()) if one.casefold().startswith(first)]
-    return sorted(found, key=lambda one: one.casefold()[:3] != name.casefold()[:3])
+    found = [timezone for timezone in sorted(available_timezones()) if timezone.casefold().startswith(first)]
+    return sorted(found, key=lambda timezone: timezone.casefold()[:3] != name.casefold()[:3])
 
 
 def _at(node: Typed, key: str) -> int:
-    """Return where a key's value stands, or the block if it is not there."""
+    """Return the index of a key's value, or of the block if the key is absent."""
     value = node.get(key) if isinstance(node, TypedMap) else None
     return value.start if value is not None else node.start

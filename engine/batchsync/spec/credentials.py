@@ -1,39 +1,36 @@
-"""Follows the references of a connection's credentials, and says which text may stand there at all.
-
-It does not know what a credential is for, and never shows a value.
-"""
+"""Validation and resolution of credential references: `${NAME}` and `${file:PATH}`. Messages never contain a value."""
 
 from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
 
-from lading.errors import EnvironmentProblem
+from batchsync.errors import UnavailableError
+from batchsync.util.files import os_error_reason
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from lading.core.job import Connection
+    from batchsync.core.job import Connection
 
-#: A credential is one reference and nothing around it. Its default can only be empty: any other would be a secret in
-#: a file that goes to a repository.
+#: A credential is exactly one reference. A default other than empty would be a secret in a file under version control.
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(:-)?\}")
 _FILE = re.compile(r"\$\{file:([^}\x00-\x1f]+)\}")
 _WITH_DEFAULT = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*:-[^}]+\}")
 FORMS = "a reference: ${NAME} or ${file:/run/secrets/name}"
 
 
-def objection(text: str) -> str:
-    """Say why a text cannot be a credential in jobs.yaml; empty when it can."""
+def credential_objection(text: str) -> str:
+    """Return why a text is not a valid credential reference; empty if it is."""
     if _VARIABLE.fullmatch(text) or _FILE.fullmatch(text):
         return ""
     if _WITH_DEFAULT.fullmatch(text):
-        return "the default of a credential is a secret in the file"
+        return "the default would store a secret in the file"
     return "a literal secret"
 
 
 def secret_files(connections: Iterable[Connection]) -> tuple[str, ...]:
-    """Return the paths of the files that hold credentials of these connections, each once."""
+    """Return the distinct paths of the files that credentials of these connections refer to."""
     texts = [text for connection in connections for text in connection.credentials.values()]
     return tuple(dict.fromkeys(file[1] for text in texts if (file := _FILE.fullmatch(text))))
 
@@ -41,54 +38,59 @@ def secret_files(connections: Iterable[Connection]) -> tuple[str, ...]:
 def resolve_credentials(
     connection: Connection, environ: Mapping[str, str], read_file: Callable[[str], str]
 ) -> Mapping[str, str]:
-    """Return the credentials of a connection by name, their references followed.
+    """Resolve the credentials of a connection.
 
-    `read_file` takes a path and returns its text; one newline at its end is not part of the secret. `${NAME:-}` may be
-    empty, everything else may not.
+    Args:
+        connection: The connection.
+        environ: Environment variables. Only `${NAME:-}` may be unset or empty.
+        read_file: Return the text of a file; a single trailing newline is not part of the secret.
+
+    Returns:
+        Secret values by credential name.
 
     Raises:
-        EnvironmentProblem: variables are not set, files cannot be read, or one of them is empty. It names each variable
-            and file and the connection, never a value.
+        UnavailableError: If a variable is not set, a file cannot be read, or a value is empty. The message names every
+            such variable and file and the connection, never a value.
     """
-    found: dict[str, str] = {}
-    missing: list[EnvironmentProblem] = []
+    resolved: dict[str, str] = {}
+    missing: list[UnavailableError] = []
     for name, text in connection.credentials.items():
         try:
-            found[name] = _resolved(connection.name, name, text, environ, read_file)
-        except EnvironmentProblem as problem:
-            missing.append(problem)
+            resolved[name] = _resolve(connection.name, name, text, environ, read_file)
+        except UnavailableError as error:
+            missing.append(error)
     if missing:
-        # One that is missing is told as it is; several are told together, each with its way out.
-        raise EnvironmentProblem(
-            "; ".join(one.message for one in missing), hint="; ".join(dict.fromkeys(one.hint for one in missing))
+        # Report all missing credentials at once, each with its remedy.
+        raise UnavailableError(
+            "; ".join(item.message for item in missing), hint="; ".join(dict.fromkeys(item.hint for item in missing))
         )
-    return found
+    return resolved
 
 
-def _resolved(
-    connection: str, name: str, text: str, environ: Mapping[str, str], read_file: Callable[[str], str]
-) -> str:
-    who = f'credential "{name}" of connection "{connection}"'
+def _resolve(connection: str, name: str, text: str, environ: Mapping[str, str], read_file: Callable[[str], str]) -> str:
+    label = f'credential "{name}" of connection "{connection}"'
     if variable := _VARIABLE.fullmatch(text):
         value = environ.get(variable[1], "")
         if not value and variable[2] is None:
             state = "is empty" if variable[1] in environ else "is not set"
-            raise EnvironmentProblem(f"{who}: {variable[1]} {state}", hint=f"export {variable[1]}=...")
+            raise UnavailableError(f"{label}: {variable[1]} {state}", hint=f"export {variable[1]}=...")
         return value
     if file := _FILE.fullmatch(text):
-        return _read(who, file[1], read_file)
-    raise EnvironmentProblem(f"{who} is no reference", hint=f"write {FORMS}")
+        return _read(label, file[1], read_file)
+    raise UnavailableError(f"{label} is not a reference", hint=f"write {FORMS}")
 
 
-def _read(who: str, path: str, read_file: Callable[[str], str]) -> str:
+def _read(label: str, path: str, read_file: Callable[[str], str]) -> str:
     try:
         value = read_file(path)
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise EnvironmentProblem(f"{who}: cannot read {path}: {reason}", hint=f"make {path} readable") from None
+        reason = os_error_reason(error)
+        raise UnavailableError(f"{label}: cannot read {path}: {reason}", hint=f"make {path} readable") from None
     except UnicodeError:
-        raise EnvironmentProblem(f"{who}: {path} is not UTF-8 text", hint=f"put the bare secret into {path}") from None
+        raise UnavailableError(
+            f"{label}: {path} is not UTF-8 text", hint=f"write only the secret into {path}"
+        ) from None
     value = value.removesuffix("\n").removesuffix("\r")
     if not value:
-        raise EnvironmentProblem(f"{who}: {path} is empty", hint=f"put the bare secret into {path}")
+        raise UnavailableError(f"{label}: {path} is empty", hint=f"write only the secret into {path}")
     return value

@@ -1,6 +1,6 @@
-"""The small words of jobs.yaml: names, durations, limits, keys. Each checker says what would be right.
+"""Pydantic field types of jobs.yaml: strings, durations, limits, columns, encodings.
 
-It does not know which field uses which word. Pydantic calls the checkers; what they raise becomes a located problem.
+Validators raise `PydanticCustomError` with the expected value; `model_validator` turns it into a problem with a place.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
-from lading.core.guards import Limit
+from batchsync.core.guards import Limit
+from batchsync.util.durations import parse_duration
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 DURATION_PATTERN = r"^[1-9][0-9]{0,5}[smhd]$"
@@ -21,35 +22,35 @@ PERCENT_PATTERN = r"^(100|[0-9]{1,2})(\.[0-9]{1,6})?%$"
 COUNT_OR_PERCENT_PATTERN = r"^[0-9]{1,15} or (100|[0-9]{1,2})(\.[0-9]{1,6})?%$"
 TEXT_MAX = 4096
 COLUMNS_MAX = 64
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
+
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _ENCODING = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 _COUNT_MAX = 10**15
 _WHOLE = 100.0
 
 
-def wrong(what: str, expected: str) -> PydanticCustomError:
-    """Return the error that says what is wrong and what would be right."""
-    # Braces would be taken for placeholders, so both texts travel as context.
-    return PydanticCustomError("lading", "{what}", {"what": what, "expected": expected})
+def _invalid(message: str, expected: str) -> PydanticCustomError:
+    """Return the error of an invalid value."""
+    # Braces would be parsed as placeholders, so both texts are passed as context.
+    return PydanticCustomError("batchsync", "{message}", {"message": message, "expected": expected})
 
 
 def _text(text: str) -> str:
     if not text:
-        raise wrong("an empty text", "a text")
+        raise _invalid("empty string", "a string")
     if len(text) > TEXT_MAX:
-        raise wrong(f"a text of {len(text):,} characters", f"at most {TEXT_MAX:,}")
+        raise _invalid(f"string of {len(text):,} characters", f"at most {TEXT_MAX:,} characters")
     if _CONTROL.search(text):
-        raise wrong("a control character in the text", "a text without control characters")
+        raise _invalid("control character in a string", "no control characters")
     return text
 
 
 def _duration(text: Any) -> timedelta:
     if not isinstance(text, str) or not re.fullmatch(DURATION_PATTERN, text):
-        raise wrong("this is no duration", "a number with s, m, h or d, as in 30s, 5m, 1h or 2d")
-    length = timedelta(seconds=int(text[:-1]) * _UNITS[text[-1]])
+        raise _invalid("invalid duration", "a number with s, m, h or d, such as 30s, 5m, 1h or 2d")
+    length = parse_duration(text)
     if length > timedelta(days=3660):
-        raise wrong("more than ten years", "a shorter duration, as in 30s, 5m, 1h or 2d")
+        raise _invalid("more than ten years", "a shorter duration, such as 30s, 5m, 1h or 2d")
     return length
 
 
@@ -59,58 +60,72 @@ def _limit(value: Any) -> Limit:
     if isinstance(value, str) and re.fullmatch(PERCENT_PATTERN, value) and float(value[:-1]) <= _WHOLE:
         return Limit(percent=float(value[:-1]))
     if isinstance(value, str) and re.fullmatch(COUNT_OR_PERCENT_PATTERN, value):
-        count, _, share = value.partition(" or ")
-        if float(share[:-1]) <= _WHOLE:
-            return Limit(count=int(count), percent=float(share[:-1]))
-    raise wrong("this is no limit", "a number of records, as in 100, a share, as in 5%, or both, as in 10 or 5%")
+        count, _, percent = value.partition(" or ")
+        if float(percent[:-1]) <= _WHOLE:
+            return Limit(count=int(count), percent=float(percent[:-1]))
+    raise _invalid("invalid limit", "a number of records (100), a percentage (5%), or the greater of both (10 or 5%)")
 
 
 def _columns(value: Any) -> tuple[str, ...]:
-    """Return one column or several as a tuple."""
+    """Return a column or a list of columns as a tuple.
+
+    Raises:
+        PydanticCustomError: If the value is neither.
+    """
     columns = [value] if isinstance(value, str) else value
-    if not isinstance(columns, list) or not columns or not all(isinstance(one, str) and one for one in columns):
-        raise wrong("this names no columns", "a column, or a list of columns")
-    for one in columns:
-        _text(one)
+    if (
+        not isinstance(columns, list)
+        or not columns
+        or not all(isinstance(column, str) and column for column in columns)
+    ):
+        raise _invalid("invalid columns", "a column, or a list of columns")
+    for column in columns:
+        _text(column)
     if len(columns) > COLUMNS_MAX:
-        raise wrong(f"{len(columns)} columns", f"at most {COLUMNS_MAX}")
+        raise _invalid(f"{len(columns)} columns", f"at most {COLUMNS_MAX}")
     if len(set(columns)) < len(columns):
-        raise wrong("the same column twice", "each column once")
+        raise _invalid("duplicate column", "distinct columns")
     return tuple(columns)
 
 
 def _pairs(value: Any) -> tuple[tuple[str, str], ...]:
-    """Return the columns that a join compares: (of the source, of the other file)."""
-    if isinstance(value, dict) and value and all(isinstance(one, str) and one for one in value.values()):
-        for one in (*value, *value.values()):
-            _text(one)
+    """Return the columns of a join as pairs (column of the source, column of the other file).
+
+    Raises:
+        PydanticCustomError: If the value is neither columns nor a mapping of columns.
+    """
+    if isinstance(value, dict) and value and all(isinstance(item, str) and item for item in value.values()):
+        for item in (*value, *value.values()):
+            _text(item)
         return tuple(value.items())
     if isinstance(value, dict):
-        raise wrong("this names no columns", "a column, a list of columns, or {ours: theirs}")
-    return tuple((one, one) for one in _columns(value))
+        raise _invalid("invalid columns", "a column, a list of columns, or {source column: other column}")
+    return tuple((column, column) for column in _columns(value))
 
 
 def _delimiter(text: str) -> str:
     if len(text) != 1 or not text.isascii() or text in "\"'\r\n\x00\\" or text.isalnum():
-        raise wrong("this cannot separate columns", 'one character, as in ",", ";", "|" or "\\t"')
+        raise _invalid("invalid delimiter", 'a single character, such as ",", ";", "|" or "\\t"')
     return text
 
 
 def _encoding(text: str) -> str:
     try:
-        known = bool(_ENCODING.fullmatch(text))
-        known = known and b"".decode(text) == "" and codecs.lookup(text).name not in {"idna", "punycode", "undefined"}
+        is_known = bool(_ENCODING.fullmatch(text))
+        is_known = (
+            is_known and b"".decode(text) == "" and codecs.lookup(text).name not in {"idna", "punycode", "undefined"}
+        )
     except (LookupError, ValueError):
-        known = False
-    if not known:
-        raise wrong("this is no text encoding", "utf-8, utf-16, latin-1, cp1252 or another that Python knows")
+        is_known = False
+    if not is_known:
+        raise _invalid("unknown text encoding", "utf-8, utf-16, latin-1, cp1252 or another encoding of Python")
     return text
 
 
 def _version(value: Any) -> Any:
-    # A Literal takes true for 1.
+    # Literal[1] also accepts true.
     if isinstance(value, bool) or value != 1:
-        raise wrong("a version that this lading does not know", "version: 1")
+        raise _invalid("unsupported version", "version: 1")
     return value
 
 
@@ -121,7 +136,7 @@ Duration = Annotated[
     PlainValidator(_duration),
     WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN}),
 ]
-LimitWord = Annotated[
+LimitText = Annotated[
     Limit,
     PlainValidator(_limit),
     WithJsonSchema(

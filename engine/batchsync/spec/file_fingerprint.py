@@ -1,4 +1,4 @@
-"""What tells one state of jobs.yaml and of the secret files it names from another. It does not know what they say."""
+"""Fingerprint of jobs.yaml and of the secret files it refers to, to detect changes."""
 
 from __future__ import annotations
 
@@ -9,32 +9,32 @@ from typing import TYPE_CHECKING, NamedTuple
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-#: Nobody reads more bytes than this of such a file: one that is larger is refused.
-_READ = 1 << 20
+#: Bytes that are read of each file. Larger jobs.yaml files are refused anyway.
+_BYTES_MAX = 1 << 20
 
 
-class Stamp(NamedTuple):
-    """Two digests: of jobs.yaml, and of the secret files."""
+class FileFingerprint(NamedTuple):
+    """SHA-256 digests of jobs.yaml and of the secret files."""
 
     file: bytes
     secrets: bytes
 
 
-def stamp_of(file: Path, secrets: Iterable[str]) -> Stamp:
-    """Return the stamp of the files as they are now. One that cannot be read counts as one with nothing in it."""
-    return Stamp(_digest([file]), _digest([Path(one) for one in secrets]))
+def fingerprint_of(file: Path, secrets: Iterable[str]) -> FileFingerprint:
+    """Return the fingerprint of the current files. Unreadable files count as empty."""
+    return FileFingerprint(_digest([file]), _digest([Path(secret) for secret in secrets]))
 
 
 def _digest(files: Iterable[Path]) -> bytes:
-    return hashlib.sha256(b"".join(hashlib.sha256(_beginning(one)).digest() for one in files)).digest()
+    return hashlib.sha256(b"".join(hashlib.sha256(_read(file)).digest() for file in files)).digest()
 
 
-def _beginning(file: Path) -> bytes:
+def _read(file: Path) -> bytes:
     try:
-        # A pipe gives its text once, and not to us.
+        # Reading a pipe would consume it.
         if not file.is_file():
             return b""
         with file.open("rb") as opened:
-            return opened.read(_READ)
+            return opened.read(_BYTES_MAX)
     except OSError:
         return b""

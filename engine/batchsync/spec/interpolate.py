@@ -1,6 +1,6 @@
-"""Puts the environment into `${VAR}` and `${VAR:-default}`, and gives every value its type.
+"""Substitution of `${VAR}` and `${VAR:-default}` by environment variables, and conversion of scalars to typed values.
 
-It does not know what a value is for; credentials are left as written, to be resolved when a vendor is called.
+Credentials are left as written; they are resolved when a vendor is called.
 """
 
 from __future__ import annotations
@@ -9,19 +9,19 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from lading.spec.halves import has_half
-from lading.spec.located_yaml import Broken, Entry, Map, Scalar, Seq
-from lading.spec.scalars import Doubt, Nothing, Plain, meaning, value_or_text
-from lading.spec.secrecy import in_connections
-from lading.spec.suggest import quoted
+from batchsync.spec.located_yaml import Broken, Entry, Map, Scalar, Seq
+from batchsync.spec.scalars import AmbiguousScalar, NullScalar, ScalarValue, interpret_scalar, value_or_text
+from batchsync.spec.secret_policy import in_connections
+from batchsync.spec.surrogates import has_lone_surrogate
+from batchsync.util.suggestions import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lading.spec.located_yaml import Node
-    from lading.spec.problems import Problems
+    from batchsync.spec.located_yaml import Node
+    from batchsync.spec.problems import Problems
 
-#: `$${` is a `${` that stays. Everything else that begins with `${` must be a whole reference.
+#: `$${` is an escaped `${`. Any other `${` must start a complete reference.
 _REFERENCE = re.compile(
     r"\$\$\{|\$\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<sign>:-(?P<default>[^}]*))?\}|(?P<bad>[^}]{0,60}\}?))"
 )
@@ -30,9 +30,9 @@ FORMS = "${NAME} or ${NAME:-default}"
 
 @dataclass(frozen=True, slots=True)
 class Value:
-    """A value with its type. `raw` is what was written, before the environment came in; `quoted` says how."""
+    """A typed scalar. `raw` is the text as written, before substitution; `quoted` is whether it is in quotes."""
 
-    value: Plain
+    value: ScalarValue
     raw: str
     quoted: bool
     start: int
@@ -41,15 +41,15 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class TypedMap:
-    """A mapping whose values are typed."""
+    """A mapping with typed values."""
 
     entries: tuple[TypedEntry, ...]
     start: int
     _by_key: dict[str, TypedEntry] = field(init=False, repr=False, compare=False, default_factory=dict)
 
     def __post_init__(self) -> None:
-        """Index the entries: blocks may be large."""
-        self._by_key.update({one.key: one for one in self.entries})
+        """Index the entries by key; blocks may be large."""
+        self._by_key.update({item.key: item for item in self.entries})
 
     def entry(self, key: str) -> TypedEntry | None:
         """Return the entry of that key, or None."""
@@ -63,7 +63,7 @@ class TypedMap:
 
 @dataclass(frozen=True, slots=True)
 class TypedEntry:
-    """A key with its typed value; `start` is the index of the key."""
+    """A key with its typed value; `start` is the index of the key in the text."""
 
     key: str
     start: int
@@ -72,7 +72,7 @@ class TypedEntry:
 
 @dataclass(frozen=True, slots=True)
 class TypedSeq:
-    """A list whose items are typed."""
+    """A list with typed items."""
 
     items: tuple[Typed, ...]
     start: int
@@ -82,95 +82,99 @@ Typed = Value | TypedMap | TypedSeq | Broken
 
 
 def _is_expression(text: str, path: tuple[str, ...]) -> bool:
-    """Whether a text is an SQL expression: it begins with one `=` and stands in a record or as a key."""
-    where = path[2:] if path[:1] == ("jobs",) else ()
-    holds = where[:1] == ("record",) or where[:2] in {("on_removed", "record"), ("source", "key")}
-    return holds and text.startswith("=") and not text.startswith("==")
+    """Return whether a text is an SQL expression: it starts with a single `=` and is part of a record or a key."""
+    below_job = path[2:] if path[:1] == ("jobs",) else ()
+    in_scope = below_job[:1] == ("record",) or below_job[:2] in {("on_removed", "record"), ("source", "key")}
+    return in_scope and text.startswith("=") and not text.startswith("==")
 
 
 class Resolver:
-    """Types a tree of values, with the environment put in."""
+    """Converts a YAML tree to typed values, with environment variables substituted."""
 
     def __init__(self, environ: Mapping[str, str], problems: Problems) -> None:
-        """Keep the environment and where problems go."""
+        """Keep the environment variables and the receiver of problems."""
         self._environ = environ
         self._problems = problems
 
     def resolve(self, node: Node, path: tuple[str, ...] = ()) -> Typed:
-        """Return the node with typed values; what cannot be typed is complained about and Broken."""
+        """Return the node with typed values; invalid values are reported and become Broken."""
         if isinstance(node, Map):
             return self.resolve_map(node, path)
         if isinstance(node, Seq):
-            return TypedSeq(tuple(self.resolve(one, path) for one in node.items), node.start)
+            return TypedSeq(tuple(self.resolve(item, path) for item in node.items), node.start)
         return self._scalar(node, path) if isinstance(node, Scalar) else node
 
     def resolve_map(self, node: Map, path: tuple[str, ...] = ()) -> TypedMap:
-        """Return a mapping with typed values, as `resolve` does."""
-        return TypedMap(tuple(self._entry(one, path) for one in node.entries), node.start)
+        """Return a mapping with typed values, as `resolve` does; never Broken."""
+        return TypedMap(tuple(self._entry(item, path) for item in node.entries), node.start)
 
     def _entry(self, entry: Entry, path: tuple[str, ...]) -> TypedEntry:
-        if isinstance(entry.value, Scalar) and entry.value.plain and isinstance(meaning(entry.value.text), Nothing):
-            # An empty value stands nowhere, so the caret belongs under its key.
-            self._nothing(entry.value.text, entry.value.start if entry.value.text else entry.start, entry.key)
+        if (
+            isinstance(entry.value, Scalar)
+            and entry.value.plain
+            and isinstance(interpret_scalar(entry.value.text), NullScalar)
+        ):
+            # An empty value has no text, so the caret points at its key.
+            self._report_null(entry.value.text, entry.value.start if entry.value.text else entry.start, entry.key)
             return TypedEntry(entry.key, entry.start, Broken(entry.start))
         return TypedEntry(entry.key, entry.start, self.resolve(entry.value, (*path, entry.key)))
 
     def _scalar(self, node: Scalar, path: tuple[str, ...]) -> Typed:
-        # What is hidden stays as written: it is refused for where it stands, and no error may repeat it.
+        # Hidden values are not substituted: their place is refused anyway, and no message may contain them.
         hidden = self._problems.source.is_hidden(node.start)
         credential = path[:1] == ("connections",) and path[2:3] == ("credentials",)
         if credential or (hidden and in_connections(path) and path[2:3] != ("base_url",)):
             return Value(node.text, node.text, not node.plain, node.start, node.end)
-        filled = self._filled(node, path)
+        filled = self._substituted(node, path)
         if filled is None:
             return Broken(node.start)
         if not node.plain or "${" in node.text:
             value = filled if not node.plain else value_or_text(filled)
             return Value(value, node.text, not node.plain, node.start, node.end)
-        found = meaning(node.text)
-        if isinstance(found, Nothing):
-            self._nothing(node.text, node.start, "an item")
+        found = interpret_scalar(node.text)
+        if isinstance(found, NullScalar):
+            self._report_null(node.text, node.start, "an item")
             return Broken(node.start)
-        if isinstance(found, Doubt):
+        if isinstance(found, AmbiguousScalar):
             shown = quoted(node.text)[1:-1]
-            said = (
-                f"{shown} without quotes",
-                "quotes, if it is a text",
-                f"quote it: YAML read {shown} as {found.reading}",
+            message = (
+                f"ambiguous unquoted value {shown}",
+                "quotes, if it is a string",
+                f"quote it: some YAML parsers read {shown} as {found.reading}",
             )
             if hidden:
-                said = "this value without quotes", "quotes, if it is a text", "quote it"
-            self._problems.add("ambiguous", node.start, *said)
+                message = "ambiguous unquoted value", "quotes, if it is a string", "quote it"
+            self._problems.add("ambiguous", node.start, *message)
             return Broken(node.start)
         return Value(found, node.text, not node.plain, node.start, node.end)
 
-    def _nothing(self, text: str, at: int, what: str) -> None:
+    def _report_null(self, text: str, at: int, owner: str) -> None:
         if text:
             shown = f'"{text}"'
-            self._problems.add("no_value", at, f"{text} is no value", "a value", f"quote it if it is a text: {shown}")
+            self._problems.add("no_value", at, f"null value {text}", "a value", f"quote it if it is a string: {shown}")
         else:
-            name = what if what == "an item" else quoted(what)
-            advice = "is there no space after the colon?" if ":" in what else "take the key out if there is none"
+            name = owner if owner == "an item" else quoted(owner)
+            advice = "is the space after the colon missing?" if ":" in owner else "remove the key if it has no value"
             self._problems.add("no_value", at, f"{name} has no value", "a value", advice)
 
-    def _filled(self, node: Scalar, path: tuple[str, ...]) -> str | None:
-        """Return the text with the environment in it, or None when a reference cannot or must not be followed."""
-        if _is_expression(node.text, path) and any(one[0] != "$${" for one in _REFERENCE.finditer(node.text)):
-            advice = "write the value itself, take it from a column, or make it a whole value: member: ${NAME}"
-            self._problems.add("expression", node.start, "${...} inside of an expression", "columns and values", advice)
+    def _substituted(self, node: Scalar, path: tuple[str, ...]) -> str | None:
+        """Return the text with references substituted; None if a reference is invalid, unset or not allowed."""
+        if _is_expression(node.text, path) and any(item[0] != "$${" for item in _REFERENCE.finditer(node.text)):
+            advice = "write the value itself, use a column, or use the reference as a whole value: member: ${NAME}"
+            self._problems.add("expression", node.start, "${...} inside an expression", "columns and literals", advice)
             return None
-        whole = True
+        is_complete = True
 
-        def put(match: re.Match[str]) -> str:
-            nonlocal whole
-            found = self._looked_up(match, node)
-            whole = whole and found is not None
+        def substitute(match: re.Match[str]) -> str:
+            nonlocal is_complete
+            found = self._lookup(match, node)
+            is_complete = is_complete and found is not None
             return found or ""
 
-        text = _REFERENCE.sub(put, node.text)
-        return text if whole else None
+        text = _REFERENCE.sub(substitute, node.text)
+        return text if is_complete else None
 
-    def _looked_up(self, match: re.Match[str], node: Scalar) -> str | None:
+    def _lookup(self, match: re.Match[str], node: Scalar) -> str | None:
         if match[0] == "$${":
             return "${"
         at = self._problems.source.text.find(match[0], node.start, node.end)
@@ -179,17 +183,17 @@ class Resolver:
         if name is None:
             bad = match["bad"] or ""
             if bad.startswith("file:"):
-                self._problems.add("file_reference", at, "${file:...} stands outside of credentials", FORMS)
+                self._problems.add("file_reference", at, "${file:...} outside of credentials", FORMS)
             else:
-                shown = "this" if self._problems.source.is_hidden(node.start) else quoted(match[0])
+                shown = "" if self._problems.source.is_hidden(node.start) else f" {quoted(match[0])}"
                 self._problems.add(
-                    "bad_reference", at, f"{shown} is no reference", FORMS, "write $${ for a ${ that stays"
+                    "bad_reference", at, f"invalid reference{shown}", FORMS, "write $${ for a literal ${"
                 )
             return None
         found = self._environ.get(name)
-        if found is not None and has_half(found):
-            # So the system gives bytes that are no UTF-8.
-            self._problems.add("variable", at, f"{quoted(name)[1:-1]} in the environment is no UTF-8 text", "UTF-8")
+        if found is not None and has_lone_surrogate(found):
+            # Python decodes bytes that are not UTF-8 to lone surrogates.
+            self._problems.add("variable", at, f"environment variable {quoted(name)[1:-1]} is not valid UTF-8", "UTF-8")
             return None
         if match["sign"] is not None:
             return found or match["default"]
@@ -197,8 +201,8 @@ class Resolver:
             self._problems.add(
                 "unset_variable",
                 at,
-                f"the environment has no {quoted(name)[1:-1]}",
-                "it to be set, or a default",
+                f"environment variable {quoted(name)[1:-1]} is not set",
+                "a value, or a default in jobs.yaml",
                 f"export {quoted(name)[1:-1]}=... or write ${{{quoted(name)[1:-1]}:-default}}",
             )
         return found

@@ -1,7 +1,4 @@
-"""Puts jobs into an order in which each follows what it depends on, and ties a job to the results it reads.
-
-It does not know what jobs do.
-"""
+"""Topological order of jobs by their dependencies, and resolution of sources that are results of other jobs."""
 
 from __future__ import annotations
 
@@ -11,64 +8,70 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lading.spec.interpolate import TypedMap, TypedSeq, Value
-from lading.spec.suggest import one_of, quoted
+from batchsync.spec.interpolate import TypedMap, TypedSeq, Value
+from batchsync.util.suggestions import one_of, quoted
 
 if TYPE_CHECKING:
-    from lading.core.job import Job
-    from lading.spec.interpolate import TypedEntry
-    from lading.spec.problems import Problems
+    from batchsync.core.job import Job
+    from batchsync.spec.interpolate import TypedEntry
+    from batchsync.spec.problems import Problems
 
-#: Names of a circle that fit a line.
+#: Names of a cycle that are shown.
 _SHOWN_MAX = 10
 _READABLE = frozenset({"csv", "parquet", "jsonl"})
 
 
 class Ordering:
-    """The jobs of one file. `entries` are all of them as written, `jobs` those that could be compiled, by name."""
+    """Dependency order of the jobs of one file."""
 
     def __init__(self, entries: tuple[TypedEntry, ...], jobs: dict[str, Job], problems: Problems) -> None:
-        """Keep the jobs and where problems go."""
-        self._entries = {one.key: one for one in entries}
+        """Keep the jobs.
+
+        Args:
+            entries: All jobs as written.
+            jobs: Successfully compiled jobs by name.
+            problems: Receives the problems.
+        """
+        self._entries = {entry.key: entry for entry in entries}
         self._jobs = jobs
         self._problems = problems
 
     def ordered(self) -> tuple[Job, ...]:
-        """Return the jobs, dependencies first and in file order otherwise, each with its whole `depends_on`."""
+        """Return the jobs, dependencies first and otherwise in file order, with complete `depends_on`."""
         needs = {name: self._needs(entry) for name, entry in self._entries.items()}
-        tied = {name: self._tied(job, needs[name]) for name, job in self._jobs.items()}
-        self._check_results(tied)
-        return tuple(tied[one] for one in self._sorted(needs) if one in tied)
+        resolved = {name: self._dependencies(job, needs[name]) for name, job in self._jobs.items()}
+        self._check_results(resolved)
+        return tuple(resolved[item] for item in self._sorted(needs) if item in resolved)
 
     def _needs(self, entry: TypedEntry) -> list[str]:
-        """Return the jobs that must come before, as far as they exist. The file is asked: other parts may be wrong."""
+        """Return the existing jobs that a job depends on, read from the file: the job itself may not have compiled."""
         if not isinstance(entry.value, TypedMap):
             return []
-        given = entry.value.get("depends_on")
+        written = entry.value.get("depends_on")
         source = entry.value.get("source")
-        wanted = [*given.items] if isinstance(given, TypedSeq) else []
-        reads = source.get("job") if isinstance(source, TypedMap) else None
+        names = [*written.items] if isinstance(written, TypedSeq) else []
+        source_job = source.get("job") if isinstance(source, TypedMap) else None
         found: dict[str, None] = {}
-        for one in [*wanted, *([reads] if reads is not None else [])]:
-            if not isinstance(one, Value) or not isinstance(one.value, str):
+        for item in [*names, *([source_job] if source_job is not None else [])]:
+            if not isinstance(item, Value) or not isinstance(item.value, str):
                 continue
-            if one.value in self._entries:
-                found[one.value] = None
+            if item.value in self._entries:
+                found[item.value] = None
             else:
-                self._unknown(one.value, one.start)
+                self._report_unknown(item.value, item.start)
         return list(found)
 
-    def _tied(self, job: Job, needs: list[str]) -> Job:
-        """Return the job with its dependencies, and with the path of the results it reads."""
+    def _dependencies(self, job: Job, needs: list[str]) -> Job:
+        """Return the job with its dependencies and with the path of the results it reads."""
         if job.source.job is not None:
-            job = self._reading(job, job.source.job)
+            job = self._with_results_path(job, job.source.job)
         return replace(job, depends_on=tuple(needs))
 
-    def _reading(self, job: Job, name: str) -> Job:
+    def _with_results_path(self, job: Job, name: str) -> Job:
         at = self._place(job.name, "source", "job")
         other = self._jobs.get(name)
         if other is None:
-            return job  # it does not exist, or has problems of its own
+            return job  # reported elsewhere
         if other.results is None:
             self._problems.add("source_job", at, f"job {quoted(name)} has no results", "a job of mode lookup")
             return job
@@ -83,29 +86,29 @@ class Ordering:
         return replace(job, source=replace(job.source, path=other.results.path, format=other.results.format))
 
     def _check_results(self, jobs: dict[str, Job]) -> None:
-        """Complain about results that would be written over each other, or over what their job reads."""
-        taken: dict[tuple[str, str], str] = {}
+        """Report results that would overwrite each other or a source file of their job."""
+        owners: dict[tuple[str, str], str] = {}
         for job in jobs.values():
             if job.results is None:
                 continue
             at = self._place(job.name, "results", "path")
-            first = taken.setdefault((job.results.path, job.results.table or ""), job.name)
+            first = owners.setdefault((job.results.path, job.results.table or ""), job.name)
             if first != job.name:
                 self._problems.add(
-                    "results", at, f"job {quoted(first)} writes its results here too", "a place of its own"
+                    "results", at, f"job {quoted(first)} writes its results to the same place", "a path of its own"
                 )
-            reads = {job.source.path, *(one.path for one in job.source.joins)}
-            if any(os.path.normpath(Path(job.source.folder, one)) == job.results.path for one in reads):
-                self._problems.add("results", at, "the results would be written over the source", "a place of its own")
+            reads = {job.source.path, *(join.path for join in job.source.joins)}
+            if any(os.path.normpath(Path(job.source.folder, read)) == job.results.path for read in reads):
+                self._problems.add("results", at, "results would overwrite a source file", "a path of its own")
 
     def _sorted(self, needs: dict[str, list[str]]) -> list[str]:
-        """Return the names in order; those in a circle are complained about and left out."""
+        """Return the names in dependency order (Kahn's algorithm); jobs of a cycle are reported and left out."""
         rank = {name: number for number, name in enumerate(needs)}
         waiting = {name: set(of) for name, of in needs.items()}
         users: dict[str, list[str]] = {name: [] for name in needs}
         for name, of in waiting.items():
-            for one in of:
-                users[one].append(name)
+            for item in of:
+                users[item].append(name)
         ready = [(rank[name], name) for name, of in waiting.items() if not of]
         heapq.heapify(ready)
         order: list[str] = []
@@ -117,39 +120,39 @@ class Ordering:
                 if not waiting[user]:
                     heapq.heappush(ready, (rank[user], user))
         done = set(order)
-        stuck = [name for name in needs if name not in done]
-        self._circles(stuck, needs)
+        blocked = [name for name in needs if name not in done]
+        self._report_cycles(blocked, needs)
         return order
 
-    def _circles(self, stuck: list[str], needs: dict[str, list[str]]) -> None:
-        """Complain once about each circle among jobs that wait for ever."""
-        left = set(stuck)
+    def _report_cycles(self, blocked: list[str], needs: dict[str, list[str]]) -> None:
+        """Report each cycle among the blocked jobs once."""
+        remaining = set(blocked)
         seen: set[str] = set()
-        for start in stuck:
+        for start in blocked:
             path: list[str] = []
             name = start
             while name not in seen:
                 seen.add(name)
                 path.append(name)
-                name = next(one for one in needs[name] if one in left)
+                name = next(need for need in needs[name] if need in remaining)
             if name in path:
-                circle = path[path.index(name) :]
-                shown = " -> ".join([*circle[:_SHOWN_MAX], *(["..."] if len(circle) > _SHOWN_MAX else []), name])
+                cycle = path[path.index(name) :]
+                shown = " -> ".join([*cycle[:_SHOWN_MAX], *(["..."] if len(cycle) > _SHOWN_MAX else []), name])
                 self._problems.add(
                     "circle",
-                    self._entries[circle[0]].start,
-                    f"jobs wait for each other: {shown}",
-                    "an order: take one of these out",
+                    self._entries[cycle[0]].start,
+                    f"dependency cycle: {shown}",
+                    "no cycle: remove one of these dependencies",
                 )
 
-    def _unknown(self, name: str, at: int) -> None:
+    def _report_unknown(self, name: str, at: int) -> None:
         known = list(self._entries)
         self._problems.add(
-            "unknown_job", at, f"there is no job {quoted(name)}", one_of(known), self._problems.suggest(name, known)
+            "unknown_job", at, f"unknown job {quoted(name)}", one_of(known), self._problems.suggest(name, known)
         )
 
     def _place(self, job: str, block: str, key: str) -> int:
         entry = self._entries[job]
-        around = entry.value.get(block) if isinstance(entry.value, TypedMap) else None
-        found = around.get(key) if isinstance(around, TypedMap) else None
+        parent = entry.value.get(block) if isinstance(entry.value, TypedMap) else None
+        found = parent.get(key) if isinstance(parent, TypedMap) else None
         return found.start if found is not None else entry.start

@@ -1,23 +1,20 @@
-"""Writes the JSON Schema of jobs.yaml for editors, from the same models that read it.
-
-It does not know where the schema is kept; who writes the file compares it with `jobs_schema_text`.
-"""
+"""JSON Schema of jobs.yaml for editors, generated from the pydantic models that validate the file."""
 
 from __future__ import annotations
 
 import json
 from typing import Any
 
-from lading.spec.models import DocumentModel
-from lading.spec.words import NAME_PATTERN
+from batchsync.spec.field_types import NAME_PATTERN
+from batchsync.spec.models import DocumentModel
 
-#: Where the schema of jobs.yaml stands in the data package `lading_specs`.
+#: Name of the generated schema file in the data package `batchsync_specs`.
 SCHEMA_FILE = "jobs.schema.json"
 
 _REFERENCE = {"$ref": "#/$defs/RecordValue"}
 _RECORD_VALUE: dict[str, Any] = {
     "title": "Value of a record",
-    "description": "A literal, an expression (a text that begins with =), an object, a list, or [{each: ...}].",
+    "description": "A literal, an expression (a string that begins with =), an object, a list, or [{each: ...}].",
     "anyOf": [
         {"type": ["string", "number", "boolean"]},
         {"type": "object", "additionalProperties": _REFERENCE},
@@ -28,14 +25,14 @@ _RECORD_VALUE: dict[str, Any] = {
 
 
 def jobs_schema() -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of jobs.yaml. Nulls are not in it: a key without value is an error."""
+    """Return the JSON Schema (2020-12) of jobs.yaml. It allows no nulls: a key without a value is an error."""
     schema: dict[str, Any] = _without_nulls(DocumentModel.model_json_schema())
     schema["$defs"]["RecordValue"] = _RECORD_VALUE
     for name in ("JobModel", "RemovalModel"):
         schema["$defs"][name]["properties"]["record"]["additionalProperties"] = _REFERENCE
-    for one in schema["$defs"].values():
-        for field in one.get("properties", {}).values():
-            # Pydantic leaves words out that the block it refers to has as well; editors show those of the field.
+    for item in schema["$defs"].values():
+        for field in item.get("properties", {}).values():
+            # Pydantic omits titles and descriptions that the referenced block has as well; editors show the field's.
             if "$ref" in field:
                 block = schema["$defs"][field["$ref"].rpartition("/")[2]]
                 field |= {name: block[name] for name in ("title", "description") if name not in field}
@@ -48,20 +45,20 @@ def jobs_schema() -> dict[str, Any]:
 
 
 def jobs_schema_text() -> str:
-    """Return exactly what `specs/lading_specs/jobs.schema.json` must contain."""
+    """Return the content of `specs/batchsync_specs/jobs.schema.json`."""
     return json.dumps(jobs_schema(), indent=2, ensure_ascii=False) + "\n"
 
 
 def _without_nulls(node: Any) -> Any:
-    """Return the schema without the alternatives and defaults that only Python's None needs."""
+    """Return the schema without alternatives and defaults that represent None."""
     if isinstance(node, list):
-        return [_without_nulls(one) for one in node]
+        return [_without_nulls(item) for item in node]
     if not isinstance(node, dict):
         return node
     bare = {name: value for name, value in node.items() if not (name == "default" and isinstance(value, dict | None))}
     kept = {name: _without_nulls(value) for name, value in bare.items()}
     if isinstance(kept.get("anyOf"), list):
-        forms = [one for one in kept["anyOf"] if one != {"type": "null"}]
+        forms = [item for item in kept["anyOf"] if item != {"type": "null"}]
         if len(forms) == 1:
             kept.pop("anyOf")
             kept = {**forms[0], **kept}

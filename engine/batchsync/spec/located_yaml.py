@@ -1,7 +1,7 @@
-"""Reads YAML into a tree in which every key and value knows its place, and refuses what could surprise or explode.
+"""Parse YAML into a tree of keys and scalars with their indices in the text.
 
-It does not know what the file is about; values are texts here, and what they stand for is decided in `scalars`.
-Anchors, aliases, tags, merge keys, duplicate keys and further documents are refused, each at its place.
+Anchors, aliases, tags, merge keys, duplicate keys and multiple documents are refused. Scalars stay strings; `scalars`
+converts them.
 """
 
 from __future__ import annotations
@@ -20,19 +20,19 @@ from ruamel.yaml.events import (
     SequenceStartEvent,
 )
 
-from lading.spec.secrecy import JOBS_FILE, in_connections, names_nothing
-from lading.spec.suggest import quoted
-from lading.spec.yaml_words import SyntaxTrouble, explained
+from batchsync.spec.secret_policy import JOBS_FILE, in_connections, may_be_secret_key
+from batchsync.spec.yaml_errors import YamlSyntaxError, explain
+from batchsync.util.suggestions import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from ruamel.yaml.events import Event
 
-    from lading.spec.problems import Problems
-    from lading.spec.secrecy import Secrecy
+    from batchsync.spec.problems import Problems
+    from batchsync.spec.secret_policy import SecretPolicy
 
-#: Limits on what is read at all. The parser needs about 20 microseconds a node: within these a refusal takes a second.
+#: Limits of a file. The parser needs about 20 microseconds per node, so that a refusal takes about a second at most.
 BYTES_MAX = 1_000_000
 NODES_MAX = 40_000
 DEPTH_MAX = 64
@@ -40,13 +40,13 @@ DEPTH_MAX = 64
 _TAB_INDENT = re.compile(r"^ *\t", re.MULTILINE)
 #: What may be a comment. YAML wants white space before it, but the parser also takes `}#`.
 _COMMENT = re.compile(r"#[^\r\n]*")
-#: An anchor, an alias or a tag before what it belongs to.
+#: An anchor, an alias or a tag before its value.
 _SIGN = re.compile(r"[&*!][^\s,{}\[\]]*")
 
 
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A value as written. `plain` is without quotes; `start` and `end` are indices of the text, quotes included."""
+    """A scalar. `plain` is whether it is unquoted; `start` and `end` are indices in the text, including quotes."""
 
     text: str
     plain: bool
@@ -56,14 +56,14 @@ class Scalar:
 
 @dataclass(frozen=True, slots=True)
 class Broken:
-    """Something that was complained about already; nobody needs to look at it again."""
+    """A value with a reported problem; it is not validated further."""
 
     start: int
 
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A key with its value; `start` is the index of the key."""
+    """A key with its value; `start` is the index of the key in the text."""
 
     key: str
     start: int
@@ -72,7 +72,7 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Map:
-    """A mapping in the order written, keys unique."""
+    """A mapping in the order of the file, with unique keys."""
 
     entries: tuple[Entry, ...]
     start: int
@@ -89,8 +89,8 @@ class Seq:
 Node = Scalar | Map | Seq | Broken
 
 
-class _Open:
-    """A mapping or a list that is being read."""
+class _OpenNode:
+    """A mapping or list that is being parsed."""
 
     def __init__(self, start: int, path: tuple[str, ...], *, is_map: bool) -> None:
         self.start = start
@@ -101,7 +101,7 @@ class _Open:
         self.key: Node | None = None
 
     def below(self) -> tuple[str, ...]:
-        """Return the keys above what comes now; a key that is none has no name."""
+        """Return the path of the next value; keys that are not scalars are empty strings."""
         if not self.is_map or self.key is None:
             return self.path
         return (*self.path, self.key.text if isinstance(self.key, Scalar) else "")
@@ -110,26 +110,34 @@ class _Open:
         return Map(tuple(self.entries.values()), self.start) if self.is_map else Seq(tuple(self.items), self.start)
 
 
-class _TooMuch(Exception):  # noqa: N818 - it never leaves this file
-    """The file is beyond a limit; what was found so far is all that will be said."""
+class _LimitExceeded(Exception):  # noqa: N818 - private to this module
+    """The file exceeds a limit; parsing stops with the problems found so far."""
 
 
-def read_tree(problems: Problems, secrecy: Secrecy = JOBS_FILE) -> Node | None:
-    """Return the root of the text that `problems` is about, or None when there is none that could be used."""
+def read_tree(problems: Problems, secret_policy: SecretPolicy = JOBS_FILE) -> Node | None:
+    """Parse the text of `problems.source`.
+
+    Args:
+        problems: Receives the problems; its source receives the hidden spans.
+        secret_policy: Which scalars are hidden.
+
+    Returns:
+        The root of the tree; None after reporting a problem.
+    """
     before = len(problems)
-    builder = _Builder(problems, secrecy)
+    builder = _Builder(problems, secret_policy)
     try:
         for event in _events(problems.source.text):
             builder.take(event)
-    except _TooMuch:
-        problems.source.by_name = True
+    except _LimitExceeded:
+        problems.source.mask_by_key_names = True
         return None
-    except SyntaxTrouble as trouble:
-        problems.source.by_name = True
-        problems.add("syntax", trouble.index, trouble.message, trouble.expected, trouble.suggestion)
+    except YamlSyntaxError as error:
+        problems.source.mask_by_key_names = True
+        problems.add("syntax", error.index, error.message, error.expected, error.suggestion)
         return None
     if builder.root is None and len(problems) == before:
-        advice = "`lading init example` writes one to start from into a new folder, example"
+        advice = "`batchsync init example` creates a working jobs.yaml in the new folder `example`"
         problems.add("empty", 0, "the file is empty", "version, connections and jobs", advice)
     builder.hide_comments()
     _refuse_tabs(problems, builder.scalars)
@@ -137,28 +145,28 @@ def read_tree(problems: Problems, secrecy: Secrecy = JOBS_FILE) -> Node | None:
 
 
 def _events(text: str) -> Iterator[Event]:
-    """Yield the parser's events; whatever goes wrong in it is a SyntaxTrouble."""
+    """Yield the events of the parser; every exception of it becomes a YamlSyntaxError."""
     try:
         yield from YAML(typ="safe", pure=True).parse(text)
-    except Exception as error:  # noqa: BLE001 - hostile text makes the YAML library slip in many ways; each is a syntax error
-        raise explained(error, text) from None
+    except Exception as error:  # noqa: BLE001 - on hostile text ruamel.yaml raises many kinds of exceptions
+        raise explain(error, text) from None
 
 
 def _refuse_tabs(problems: Problems, scalars: list[Scalar]) -> None:
     tabs = [match.end() - 1 for match in _TAB_INDENT.finditer(problems.source.text)]
     for index in tabs[:100]:
-        if not any(one.start < index < one.end and not one.plain for one in scalars):
-            problems.add("tab", index, "a tab", "spaces: YAML indents with spaces only")
+        if not any(scalar.start < index < scalar.end and not scalar.plain for scalar in scalars):
+            problems.add("tab", index, "tab in the indentation", "spaces")
 
 
 class _Builder:
-    """Puts events together into a tree, without recursion."""
+    """Builds a tree from parser events, without recursion."""
 
-    def __init__(self, problems: Problems, secrecy: Secrecy) -> None:
+    def __init__(self, problems: Problems, secret_policy: SecretPolicy) -> None:
         self._problems = problems
-        self._secrecy = secrecy
-        self._stack: list[_Open] = []
-        #: Where a text ended below which comments are hidden, and where the next one began.
+        self._secret_policy = secret_policy
+        self._stack: list[_OpenNode] = []
+        #: Gaps between scalars of connections, in which comments are hidden: end of a scalar, start of the next.
         self._gaps: list[tuple[int, int]] = []
         self._ended: int | None = None
         self._nodes = 0
@@ -179,22 +187,31 @@ class _Builder:
     def _document(self, event: DocumentStartEvent, start: int) -> None:
         self._documents += 1
         if event.version or event.tags:
-            self._problems.add("directive", start, "a YAML directive", "none: take the line with the % out")
+            self._problems.add(
+                "directive",
+                start,
+                "YAML directives are not supported",
+                "no directives: remove the line that starts with %",
+            )
         if self._documents > 1:
-            self._problems.add("documents", start, "a second YAML document", "one document: take the --- out")
-            raise _TooMuch
+            self._problems.add("documents", start, "more than one YAML document", "a single document: remove ---")
+            raise _LimitExceeded
 
     def _node(self, event: NodeEvent, start: int) -> None:
         self._nodes += 1
         if self._nodes > NODES_MAX:
             self._problems.add(
-                "too_many_nodes", start, f"the file holds more than {NODES_MAX:,} values", "a smaller file", "split it"
+                "too_many_nodes",
+                start,
+                f"the file contains more than {NODES_MAX:,} values",
+                "a smaller file",
+                "split it",
             )
-            raise _TooMuch
+            raise _LimitExceeded
         path = self._stack[-1].below() if self._stack else ()
         if isinstance(event, AliasEvent):
             self._problems.add(
-                "alias", start, f"an alias{self._sign(path, '*', event)}", "the value itself, written out"
+                "alias", start, f"YAML alias{self._sign(path, '*', event)} is not supported", "the value itself"
             )
             self._place(Broken(start))
             return
@@ -207,45 +224,47 @@ class _Builder:
             self._place(Broken(start) if refused else scalar)
             return
         if len(self._stack) >= DEPTH_MAX:
-            self._problems.add("too_deep", start, f"more than {DEPTH_MAX} levels, one inside the other", "fewer levels")
-            raise _TooMuch
-        assert isinstance(event, MappingStartEvent | SequenceStartEvent)  # noqa: S101 - there is no other kind of node event
-        self._stack.append(_Open(start, path, is_map=isinstance(event, MappingStartEvent)))
+            self._problems.add("too_deep", start, f"nested more than {DEPTH_MAX} levels deep", "fewer levels")
+            raise _LimitExceeded
+        assert isinstance(event, MappingStartEvent | SequenceStartEvent)  # noqa: S101 - the only other node events
+        self._stack.append(_OpenNode(start, path, is_map=isinstance(event, MappingStartEvent)))
 
     def _hide(self, scalar: Scalar, path: tuple[str, ...]) -> None:
-        """Hide a key or a value that no error may show, whatever else is wrong with it."""
+        """Hide a key or value that may be a secret, so that no message shows it."""
         if self._ended is not None:
             self._gaps.append((self._ended, scalar.start))
-        around = self._stack[-1] if self._stack else None
-        is_key = around is not None and around.is_map and around.key is None
+        parent = self._stack[-1] if self._stack else None
+        is_key = parent is not None and parent.is_map and parent.key is None
         here = (*path, scalar.text) if is_key else path
-        self._ended = scalar.end if self._secrecy is JOBS_FILE and in_connections(here) else None
-        if (self._secrecy.key if is_key else self._secrecy.value)(path, scalar.text):
+        self._ended = scalar.end if self._secret_policy is JOBS_FILE and in_connections(here) else None
+        if (self._secret_policy.key if is_key else self._secret_policy.value)(path, scalar.text):
             self._problems.source.hide(scalar.start, scalar.end)
 
     def hide_comments(self) -> None:
-        """Hide comments among connections: an old secret may stand there."""
+        """Hide comments among connections; they may contain former secrets."""
         text = self._problems.source.text
         for start, end in [*self._gaps, *([(self._ended, len(text))] if self._ended is not None else [])]:
             for match in _COMMENT.finditer(text, start, end):
                 self._problems.source.hide(match.start(), match.end())
 
     def _refused(self, event: NodeEvent, path: tuple[str, ...]) -> bool:
-        """Complain about an anchor or a tag. A tagged value is of no use; an anchored one is."""
+        """Report an anchor or a tag; return whether the value is unusable, which is so for tags only."""
         start = event.start_mark.index
         if event.anchor is not None:
             self._problems.add(
-                "anchor", start, f"an anchor{self._sign(path, '&', event)}", "the value alone, without &"
+                "anchor", start, f"YAML anchor{self._sign(path, '&', event)} is not supported", "the value without &"
             )
         tag = getattr(event, "tag", None)
         if tag is not None:
-            self._problems.add("tag", start, f"a YAML tag{self._sign(path, '', event)}", "the value alone, without !")
+            self._problems.add(
+                "tag", start, f"YAML tag{self._sign(path, '', event)} is not supported", "the value without !"
+            )
         return tag is not None
 
     def _sign(self, path: tuple[str, ...], sign: str, event: NodeEvent) -> str:
-        """Return the name of an anchor, an alias or a tag in brackets, or hide it where it may be a secret."""
+        """Return the name of an anchor, alias or tag in parentheses; hide it and return "" if it may be a secret."""
         name = sign + str(event.anchor) if sign else quoted(getattr(event, "tag", ""))[1:-1]
-        if not self._secrecy.value(path, name):
+        if not self._secret_policy.value(path, name):
             return f" ({name})"
         source, at = self._problems.source, event.start_mark.index
         while match := _SIGN.match(source.text, at):
@@ -254,41 +273,41 @@ class _Builder:
         return ""
 
     def _place(self, node: Node) -> None:
-        """Put a finished node where it belongs."""
+        """Add a finished node to its parent."""
         if not self._stack:
             self.root = node
             return
-        around = self._stack[-1]
-        if not around.is_map:
-            around.items.append(node)
-        elif around.key is None:
-            around.key = node
+        parent = self._stack[-1]
+        if not parent.is_map:
+            parent.items.append(node)
+        elif parent.key is None:
+            parent.key = node
         else:
-            self._entry(around, around.key, node)
-            around.key = None
+            self._entry(parent, parent.key, node)
+            parent.key = None
 
-    def _entry(self, around: _Open, key: Node, value: Node) -> None:
+    def _entry(self, parent: _OpenNode, key: Node, value: Node) -> None:
         if isinstance(key, Broken):
             return
         if not isinstance(key, Scalar):
-            self._problems.add("key", key.start, "a mapping or a list as a key", "a name", "quote it if it is one")
+            self._problems.add("key", key.start, "mapping or list as a key", "a string", "quote it if it is a string")
             return
         if key.text == "<<" and key.plain:
-            self._problems.add("merge", key.start, "a merge key (<<)", "the keys themselves, written out")
+            self._problems.add("merge", key.start, "YAML merge key (<<) is not supported", "the keys themselves")
         elif not key.text:
-            self._problems.add("key", key.start, "a value without a key", "key: value")
+            self._problems.add("key", key.start, "value without a key", "key: value")
         elif "${" in key.text:
-            self._problems.add("key_reference", key.start, "a ${...} reference in a key", "references in values only")
-        elif key.text in around.entries:
-            first = self._problems.source.place(around.entries[key.text].start)
+            self._problems.add("key_reference", key.start, "${...} reference in a key", "references in values only")
+        elif key.text in parent.entries:
+            first = self._problems.source.place(parent.entries[key.text].start)
             self._problems.add(
                 "duplicate_key",
                 key.start,
-                f"{quoted(key.text)} stands here twice",
-                f"one; the other is in line {first.line}",
+                f"duplicate key {quoted(key.text)}",
+                f"unique keys; first defined in line {first.line}",
             )
         else:
-            around.entries[key.text] = Entry(key.text, key.start, value)
-        nothing = isinstance(value, Scalar) and value.plain and not value.text
-        if self._secrecy is JOBS_FILE and nothing and names_nothing(around.path, key.text):
+            parent.entries[key.text] = Entry(key.text, key.start, value)
+        is_empty = isinstance(value, Scalar) and value.plain and not value.text
+        if self._secret_policy is JOBS_FILE and is_empty and may_be_secret_key(parent.path, key.text):
             self._problems.source.hide(key.start, key.end)

@@ -1,6 +1,6 @@
-"""Holds a typed tree against a model and turns pydantic's errors into located problems in our words.
+"""Validation of a typed tree against a pydantic model, with pydantic's errors converted to problems with places.
 
-It does not know what the values mean beyond their shape. Text of the file is repeated only where it is a key or a word.
+Messages quote text of the file only if it is a key or an enumerated value.
 """
 
 from __future__ import annotations
@@ -11,26 +11,26 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from lading.spec.interpolate import TypedMap, TypedSeq, Value
-from lading.spec.located_yaml import Broken
-from lading.spec.models import MODELS
-from lading.spec.suggest import one_of, quoted
-from lading.spec.yaml_words import NO_SPACE
+from batchsync.spec.interpolate import TypedMap, TypedSeq, Value
+from batchsync.spec.located_yaml import Broken
+from batchsync.spec.models import MODELS
+from batchsync.spec.yaml_errors import NO_SPACE
+from batchsync.util.suggestions import one_of, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from pydantic_core import ErrorDetails
 
-    from lading.spec.interpolate import Typed
-    from lading.spec.problems import Problems
+    from batchsync.spec.interpolate import Typed
+    from batchsync.spec.problems import Problems
 
 M = TypeVar("M", bound=BaseModel)
 
-#: What is expected where pydantic finds another kind of value.
+#: Expected value by pydantic error type.
 EXPECTED = {
-    "string_type": "a text",
-    "int_type": "a whole number",
+    "string_type": "a string",
+    "int_type": "an integer",
     "bool_type": "true or false",
     "float_type": "a number",
     "dict_type": "a mapping (key: value)",
@@ -40,50 +40,61 @@ EXPECTED = {
 }
 
 
-#: Fields that are a word or a mapping: what pydantic says of the word leaves the mapping out.
+#: Alternatives of fields that take an enumerated value or a mapping; pydantic lists the enumerated values only.
 _FORMS = {"send": ("{since: column}",), "duplicates": ("{by: column}",)}
 
 
 @dataclass(frozen=True, slots=True)
-class Shaped(Generic[M]):
-    """A model, and the names of its fields that hold a stand-in because what was written is wrong."""
+class ValidationResult(Generic[M]):
+    """A model, and the names of its fields that have a placeholder because the written value is invalid."""
 
     model: M
-    bad: frozenset[str]
+    invalid: frozenset[str]
 
-    def good(self, *names: str) -> bool:
-        """Whether all of these fields are as written."""
-        return self.bad.isdisjoint(names)
+    def valid(self, *names: str) -> bool:
+        """Return whether all of these fields are valid."""
+        return self.invalid.isdisjoint(names)
 
 
-class Shaper:
-    """Holds mappings of one file against models."""
+class ModelValidator:
+    """Validates mappings of one file against models."""
 
     def __init__(self, problems: Problems) -> None:
-        """Keep where problems go."""
+        """Keep the receiver of problems."""
         self._problems = problems
 
-    def shaped(self, model: type[M], node: TypedMap, name: str, start: int, stand_ins: Mapping[str, Any]) -> Shaped[M]:
-        """Return the model of a mapping called `name` whose key is at `start`, with stand-ins for what is wrong.
+    def validate(
+        self, model: type[M], node: TypedMap, name: str, start: int, placeholders: Mapping[str, Any]
+    ) -> ValidationResult[M]:
+        """Validate a mapping and report its problems.
 
-        `stand_ins` holds a valid value for each required field. Fields do not depend on each other, so one that is
-        wrong never hides what is wrong in another.
+        Models have no rules across fields, so that an invalid field never hides problems of another field.
+
+        Args:
+            model: The model.
+            node: The mapping.
+            name: Name of the mapping for messages.
+            start: Index of its key in the text.
+            placeholders: A valid value for each required field, used where the written value is invalid.
+
+        Returns:
+            The model with placeholders for invalid fields, and the names of these fields.
         """
-        data = plain(node)
+        data = to_python(node)
         try:
-            return Shaped(model.model_validate(data), frozenset())
+            return ValidationResult(model.model_validate(data), frozenset())
         except ValidationError as error:
             details = error.errors(include_url=False, include_input=False)
-        bad: set[str] = set()
-        for one in details:
-            bad.add(str(one["loc"][0]))
+        invalid: set[str] = set()
+        for detail in details:
+            invalid.add(str(detail["loc"][0]))
             if not self._problems.full:
-                self._complain(model, node, (name, start), one)
-        kept = {name: value for name, value in data.items() if name not in bad}
-        kept |= {name: value for name, value in stand_ins.items() if name in bad}
-        return Shaped(model.model_validate(kept), frozenset(bad))
+                self._report(model, node, (name, start), detail)
+        kept = {name: value for name, value in data.items() if name not in invalid}
+        kept |= {name: value for name, value in placeholders.items() if name in invalid}
+        return ValidationResult(model.model_validate(kept), frozenset(invalid))
 
-    def _complain(self, model: type[BaseModel], root: TypedMap, owner: tuple[str, int], error: ErrorDetails) -> None:
+    def _report(self, model: type[BaseModel], root: TypedMap, owner: tuple[str, int], error: ErrorDetails) -> None:
         kind = error["type"]
         node, at, path, rest = located(root, owner[1], error["loc"])
         if isinstance(node, Broken):
@@ -100,27 +111,27 @@ class Shaper:
             )
         else:
             value_at = at if isinstance(node, TypedMap) or node is None else node.start
-            self._problems.add("value", value_at, *self._said(error, node, path))
+            self._problems.add("value", value_at, *self._message(error, node, path))
 
-    def _said(self, error: ErrorDetails, node: Typed | None, path: tuple[str, ...]) -> tuple[str, str, str]:
-        """Return message, expected and suggestion of a value that is wrong."""
+    def _message(self, error: ErrorDetails, node: Typed | None, path: tuple[str, ...]) -> tuple[str, str, str]:
+        """Return message, expected value and suggestion for an invalid value."""
         kind, context = error["type"], error.get("ctx", {})
-        name = quoted(next((one for one in reversed(path) if not one.isdigit()), "jobs.yaml"))
-        if kind == "lading":
-            return f"{name}: {context['what']}", str(context["expected"]), ""
+        name = quoted(next((item for item in reversed(path) if not item.isdigit()), "jobs.yaml"))
+        if kind == "batchsync":
+            return f"{name}: {context['message']}", str(context["expected"]), ""
         if kind == "literal_error":
-            words = re.findall(r"'([^']*)'", str(context["expected"])) or [str(context["expected"])]
-            words += _FORMS.get(path[-1], ())
+            choices = re.findall(r"'([^']*)'", str(context["expected"])) or [str(context["expected"])]
+            choices += _FORMS.get(path[-1], ())
             if not isinstance(node, Value):
-                return f"{name} is {kind_of(node)}", one_of(words), ""
+                return f"{name} is {kind_of(node)}", one_of(choices), ""
             written = str(node.value)
-            return f"{name} cannot be {quoted(written)}", one_of(words), self._problems.suggest(written, words)
+            return f"{name} cannot be {quoted(written)}", one_of(choices), self._problems.suggest(written, choices)
         if kind in EXPECTED:
             advice = ""
             if kind == "string_type" and isinstance(node, Value):
                 advice = f"quote it: {quoted(node.raw)}"
             elif isinstance(node, Value) and not node.quoted and NO_SPACE.match(node.raw):
-                advice = "is there no space after the colon?"
+                advice = "is the space after the colon missing?"
             return f"{name} is {kind_of(node)}", EXPECTED[kind], advice
         if kind in {"greater_than_equal", "less_than_equal", "too_long", "too_short"}:
             limit = context.get("ge", context.get("le", context.get("max_length", context.get("min_length"))))
@@ -129,61 +140,69 @@ class Shaper:
         return f"{name}: {error['msg'][:1].lower()}{error['msg'][1:]}", "", ""
 
 
-def plain(node: Typed) -> Any:
-    """Return a tree as plain Python values. What is Broken becomes an object that nothing accepts."""
+def to_python(node: Typed) -> Any:
+    """Return a tree as Python values. Broken nodes are kept, which no model accepts."""
     if isinstance(node, Value):
         return node.value
     if isinstance(node, TypedMap):
-        return {one.key: plain(one.value) for one in node.entries}
+        return {entry.key: to_python(entry.value) for entry in node.entries}
     if isinstance(node, TypedSeq):
-        return [plain(one) for one in node.items]
+        return [to_python(item) for item in node.items]
     return node
 
 
 def located(
     root: Typed, start: int, loc: tuple[int | str, ...]
 ) -> tuple[Typed | None, int, tuple[str, ...], int | str | None]:
-    """Return the node of a pydantic location, the index to show, its path, and the last piece if that is not there.
+    """Resolve a pydantic location.
 
-    Pieces that name a form of a union are in no file and are passed over.
+    Segments that name an alternative of a union do not exist in the file and are skipped.
+
+    Args:
+        root: The validated mapping.
+        start: Index of its key in the text.
+        loc: Location of a pydantic error.
+
+    Returns:
+        The node; the index to show; its path; and the last segment if it does not exist in the file, else None.
     """
     node: Typed = root
     at, path, rest = start, [], None
-    for piece in loc:
-        rest = piece
-        if isinstance(node, TypedMap) and (entry := node.entry(str(piece))):
+    for segment in loc:
+        rest = segment
+        if isinstance(node, TypedMap) and (entry := node.entry(str(segment))):
             node, at, rest = entry.value, entry.start, None
             path.append(entry.key)
-        elif isinstance(node, TypedSeq) and isinstance(piece, int) and piece < len(node.items):
-            node, rest = node.items[piece], None
+        elif isinstance(node, TypedSeq) and isinstance(segment, int) and segment < len(node.items):
+            node, rest = node.items[segment], None
             at = node.start
-            path.append(str(piece))
+            path.append(str(segment))
     return node, at, tuple(path), rest
 
 
 def kind_of(node: Typed | None) -> str:
-    """Return what a node is, in words, without its value."""
+    """Return a description of the kind of a node, without its value."""
     if isinstance(node, TypedMap):
         return "a mapping"
     if isinstance(node, TypedSeq):
         return "a list"
     value = node.value if isinstance(node, Value) else None
     if isinstance(value, bool):
-        return f"the truth value {str(value).lower()}"
+        return f"the boolean {str(value).lower()}"
     if isinstance(value, int | float):
         return "a number"
-    return "a text"
+    return "a string"
 
 
 def _keys(model: type[BaseModel], path: tuple[str, ...]) -> list[str]:
-    """Return the keys that are known at a path below a model."""
+    """Return the valid keys at a path below a model."""
     found = model
     if path:
-        masked = tuple("*" if one.isdigit() else one for one in path)
-        found = next((one for at, one in MODELS if at == masked), model)
+        masked = tuple("*" if item.isdigit() else item for item in path)
+        found = next((item for at, item in MODELS if at == masked), model)
     return list(found.model_fields)
 
 
 def _owner(path: tuple[str, ...]) -> str:
-    names = [one for one in path if not one.isdigit()]
+    names = [item for item in path if not item.isdigit()]
     return quoted(names[-1]) if names else ""

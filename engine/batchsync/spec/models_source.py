@@ -1,7 +1,4 @@
-"""The shape of the blocks of jobs.yaml that say where rows come from and whose account they go to.
-
-It does not know jobs; `models` does.
-"""
+"""Pydantic models of the `source:` and `connections:` blocks of jobs.yaml."""
 
 from __future__ import annotations
 
@@ -9,16 +6,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, Tag
 
-from lading.spec import words as w  # noqa: TC001 - pydantic reads annotations while it runs
+from batchsync.spec import field_types as types  # noqa: TC001 - pydantic evaluates annotations at run time
 
 
-def word_or_map(value: Any) -> str:
-    """Return which form of a field that is a word or a mapping was written."""
-    return "map" if isinstance(value, dict | BaseModel) else "word"
+def value_or_map(value: Any) -> str:
+    """Return the tag of the written alternative of a field that takes an enumerated value or a mapping."""
+    return "map" if isinstance(value, dict | BaseModel) else "value"
 
 
 class Strict(BaseModel):
-    """Unknown keys are errors, types are not guessed, and no error repeats what was written."""
+    """Base model: no unknown keys, no type coercion, no input values in errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
@@ -28,120 +25,120 @@ class ConnectionModel(Strict):
 
     model_config = ConfigDict(title="Connection")
 
-    vendor: w.Text = Field(
+    vendor: types.Text = Field(
         title="Vendor spec",
-        description="A vendor in the box, or a folder with a vendor.yaml.",
+        description="Name of a bundled or installed vendor, or a folder with a vendor.yaml.",
         examples=["sitecore-cdp", "motorweb-bdp"],
     )
-    base_url: w.Text | None = Field(
+    base_url: types.Text | None = Field(
         None,
         title="Base URL",
-        description="Where the vendor's API is: https, at a host of the vendor (http to this machine only).",
+        description="URL of the vendor's API: https at a host of the vendor; http only on this machine.",
         examples=["https://api-engage-eu.sitecorecloud.io", "${SITECORE_URL:-https://api-engage-eu.sitecorecloud.io}"],
     )
     credentials: dict[str, str] = Field(
         title="Credentials",
-        description="The names the vendor spec asks for, each one reference: ${NAME} or ${file:/run/secrets/name}.",
+        description="Credentials of the vendor spec, each a reference: ${NAME} or ${file:/run/secrets/name}.",
         examples=[{"client_key": "${SITECORE_CLIENT_KEY}", "api_token": "${file:/run/secrets/api_token}"}],
     )
-    ca_bundle: w.Text | None = Field(
+    ca_bundle: types.Text | None = Field(
         None,
         title="CA bundle",
-        description="A file with the certificates to trust instead of the public ones.",
+        description="PEM file of the certificates to trust instead of the public ones.",
         examples=["certs/proxy.pem"],
     )
-    poll_every: w.Duration | None = Field(
+    poll_every: types.Duration | None = Field(
         None,
         title="Poll interval",
-        description="How often to ask for a batch, instead of the vendor's own interval.",
+        description="Interval between polls of a batch, instead of the vendor spec's.",
         examples=["30s", "15m"],
     )
-    deadline: w.Duration | None = Field(
-        None, title="Deadline", description="How long a batch may take from upload to verdict.", examples=["2d"]
+    deadline: types.Duration | None = Field(
+        None, title="Deadline", description="Maximum time from upload to verdict of a batch.", examples=["2d"]
     )
     in_flight: int | None = Field(
         None,
         ge=1,
         le=1000,
         title="Batches in flight",
-        description="How many batches may wait for a verdict.",
+        description="Maximum number of batches that wait for a verdict.",
         examples=[1],
     )
 
 
 class JoinModel(Strict):
-    """Columns of another file, looked up many-to-one."""
+    """Columns of another file, joined many-to-one."""
 
     model_config = ConfigDict(title="Join")
 
-    path: w.Text = Field(title="File", description="A file beside jobs.yaml.", examples=["data/segments.csv"])
-    on: w.Pairs = Field(
-        title="Columns to compare",
-        description="A column, a list of columns, or {ours: theirs}.",
+    path: types.Text = Field(title="File", description="File, relative to jobs.yaml.", examples=["data/segments.csv"])
+    on: types.Pairs = Field(
+        title="Join columns",
+        description="A column, a list of columns, or {source column: other column}.",
         examples=["segment", ["country", "segment"], {"segment": "id"}],
     )
 
 
 class DuplicatesModel(Strict):
-    """Of the rows with one key, the one with the greatest value."""
+    """Of rows with the same key, use the row with the greatest value of a column."""
 
     model_config = ConfigDict(title="Duplicates by")
 
-    by: w.Text = Field(
+    by: types.Text = Field(
         title="Column",
-        description="The row with the greatest value here wins: numbers, dates that begin with the year, or words.",
+        description="The row with the greatest value is used: numbers, dates that begin with the year, or strings.",
         examples=["updated_at"],
     )
 
 
 class SourceModel(Strict):
-    """Where rows come from: a file or a glob, or the results of another job."""
+    """Where rows are read from: a file or a glob, or the results of another job."""
 
     model_config = ConfigDict(title="Source")
 
-    path: w.Text | None = Field(
-        None, title="File", description="A file or a glob, relative to jobs.yaml.", examples=["data/customers.csv"]
+    path: types.Text | None = Field(
+        None, title="File", description="File or glob, relative to jobs.yaml.", examples=["data/customers.csv"]
     )
-    job: w.Text | None = Field(
-        None, title="Job", description="A lookup job whose results are the rows.", examples=["vehicle-checks"]
+    job: types.Text | None = Field(
+        None, title="Job", description="Lookup job whose results are the rows.", examples=["vehicle-checks"]
     )
-    key: w.Columns = Field(
+    key: types.Columns = Field(
         title="Key",
-        description="What tells rows apart: a column, a list of columns, or an expression (=...).",
+        description="What identifies a row: a column, a list of columns, or an expression (=...).",
         examples=["CustomerKey", ["plate", "state"], "=lower(trim(email))"],
     )
     format: Literal["csv", "parquet", "jsonl"] | None = Field(
-        None, title="Format", description="From the file's ending when it is not given.", examples=["csv"]
+        None, title="Format", description="Format of the file; by default from its suffix.", examples=["csv"]
     )
-    delimiter: w.Delimiter | None = Field(
-        None, title="Delimiter", description="What separates the columns of a CSV file.", examples=[";"]
+    delimiter: types.Delimiter | None = Field(
+        None, title="Delimiter", description="Column separator of a CSV file.", examples=[";"]
     )
-    encoding: w.Encoding | None = Field(
+    encoding: types.Encoding | None = Field(
         None,
         title="Encoding",
-        description="How the text of a CSV or JSON file is encoded.",
+        description="Text encoding of a CSV or JSON file.",
         examples=["utf-8", "cp1252"],
     )
     nulls: list[str] = Field(
         [],
         title="Nulls",
-        description="Texts that mean that there is no value.",
+        description="Strings that mean no value.",
         examples=[["", "NULL", "N/A"]],
         max_length=100,
     )
     join: list[JoinModel] = Field(
         [],
         title="Joins",
-        description="Columns of other files.",
+        description="Files whose columns are joined to the rows.",
         examples=[[{"path": "data/a.csv", "on": "id"}]],
         max_length=20,
     )
     duplicates: Annotated[
-        Annotated[Literal["fail", "first", "last"], Tag("word")] | Annotated[DuplicatesModel, Tag("map")],
-        Discriminator(word_or_map),
+        Annotated[Literal["fail", "first", "last"], Tag("value")] | Annotated[DuplicatesModel, Tag("map")],
+        Discriminator(value_or_map),
     ] = Field(
         "fail",
         title="Duplicates",
-        description="What to do with rows that share a key: fail, first, last, or {by: column}.",
+        description="Rows with the same key: fail, or use the first, the last, or the greatest {by: column}.",
         examples=["fail", {"by": "updated_at"}],
     )

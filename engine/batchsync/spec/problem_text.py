@@ -1,7 +1,4 @@
-"""Shows a problem as text: the place, what is wrong, the line with a caret, what would be right.
-
-It does not know colours, nor what the problem means.
-"""
+"""Plain-text rendering of problems: place, message, source line with a caret, expected value, suggestion."""
 
 from __future__ import annotations
 
@@ -9,19 +6,19 @@ import unicodedata
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from lading.errors import Problem
+    from batchsync.errors import Problem
 
-#: Cells of a line that are shown; a longer one is cut around the caret.
+#: Maximum characters of a source line; longer lines are cut around the caret.
 _CELLS = 100
 _LEAD = 60
 
 
 def render_problem(problem: Problem) -> str:
-    """Return the problem in a few lines without a trailing newline. Parts that are not known are left out."""
-    where = problem.file
+    """Return the problem as lines of text without a trailing newline. Unknown parts are left out."""
+    location = problem.file
     if problem.line:
-        where += f":{problem.line}:{problem.column}"
-    lines = [f"{where}: {problem.message}" if where else problem.message]
+        location += f":{problem.line}:{problem.column}"
+    lines = [f"{location}: {problem.message}" if location else problem.message]
     if problem.source_line:
         lines += _line_with_caret(problem)
     if problem.expected:
@@ -47,12 +44,12 @@ def _line_with_caret(problem: Problem) -> list[str]:
 
 
 def _clean(char: str) -> str:
-    """Return the character, or a space for one that a terminal would act upon."""
+    """Return the character; a space for non-printable characters, which a terminal might interpret."""
     return char if char.isprintable() else " "
 
 
 def _width(char: str) -> int:
-    """Return how many cells a terminal gives the character."""
+    """Return the number of terminal cells of the character."""
     if unicodedata.combining(char):
         return 0
     return 2 if unicodedata.east_asian_width(char) in "WF" else 1

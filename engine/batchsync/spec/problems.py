@@ -1,7 +1,4 @@
-"""Collects problems of one file with their places and lines, and lets each thing be complained about once.
-
-It does not know what is checked.
-"""
+"""Collector of the problems of one file, with places, source lines and without duplicates."""
 
 from __future__ import annotations
 
@@ -9,18 +6,18 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from lading.core.mapping import Place
-from lading.errors import Problem
-from lading.spec.suggest import did_you_mean, quoted
+from batchsync.core.mapping import Place
+from batchsync.errors import Problem
+from batchsync.util.suggestions import did_you_mean, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from lading.spec.located_text import LocatedText
+    from batchsync.spec.located_text import LocatedText
 
-#: Beyond this many problems nobody reads suggestions, and looking for them takes time.
+#: Number of problems beyond which no suggestions are computed, because they take time.
 _SUGGESTIONS_MAX = 200
-#: Nor any more of the problems themselves.
+#: Number of problems beyond which no more are collected.
 _PROBLEMS_MAX = 2000
 _BREAK = re.compile(r"[ \t]*\r?\n((?:[ \t]*\r?\n)*)[ \t]*")
 
@@ -29,12 +26,20 @@ class Problems:
     """The problems found so far, in any order."""
 
     def __init__(self, source: LocatedText) -> None:
-        """Keep the file that places are in."""
+        """Keep the text that places refer to."""
         self.source = source
         self._found: dict[tuple[int, int, str, str], Problem] = {}
 
     def add(self, code: str, at: int | Place, message: str, expected: str = "", suggestion: str = "") -> None:
-        """Note a problem at an index of the text or at a place in it. The same problem twice is one."""
+        """Add a problem; a duplicate is ignored.
+
+        Args:
+            code: Code without the prefix `spec.`.
+            at: Index in the text, or a place.
+            message: What is wrong.
+            expected: What would be right.
+            suggestion: What to do.
+        """
         if self.full:
             return
         place = at if isinstance(at, Place) else self.source.place(at)
@@ -52,27 +57,29 @@ class Problems:
         )
 
     def extend(self, problems: Iterable[Problem]) -> None:
-        """Take over problems that were found elsewhere."""
-        for one in problems:
-            self._found.setdefault((one.line, one.column, one.code, one.file + one.message), one)
+        """Add problems found elsewhere, including those of other files."""
+        for problem in problems:
+            self._found.setdefault(
+                (problem.line, problem.column, problem.code, problem.file + problem.message), problem
+            )
 
     def suggest(self, word: str, candidates: Iterable[str]) -> str:
-        """Return a `did you mean`, or nothing once there are too many problems for anybody to read."""
+        """Return a `did you mean` suggestion; empty without a close match or beyond a number of problems."""
         return did_you_mean(word, candidates) if len(self._found) < _SUGGESTIONS_MAX else ""
 
     @property
     def full(self) -> bool:
-        """Whether there are so many that looking for more is of no use to anybody."""
+        """Whether the limit of problems is reached, so that no more are collected."""
         return len(self._found) >= _PROBLEMS_MAX
 
     def __len__(self) -> int:
-        """Return how many were found."""
+        """Return the number of problems."""
         return len(self._found)
 
     def sorted(self) -> tuple[Problem, ...]:
-        """Return them in the order of the file, each with its line."""
-        ordered = sorted(self._found.values(), key=lambda one: (one.file != self.source.file, one.line, one.column))
-        shown = tuple(self._with_line(one) for one in ordered)
+        """Return the problems in the order of the file, with source lines and without secrets."""
+        ordered = sorted(self._found.values(), key=lambda item: (item.file != self.source.file, item.line, item.column))
+        shown = tuple(self._with_line(item) for item in ordered)
         if not self.full:
             return shown
         return (*shown, Problem(code="spec.more", message="there may be more problems", file=self.source.file))
@@ -84,19 +91,19 @@ class Problems:
         return replace(
             problem,
             source_line=self.source.line(problem.line),
-            message=_without(problem.message, hidden),
-            suggestion=_without(problem.suggestion, hidden),
+            message=_mask_hidden(problem.message, hidden),
+            suggestion=_mask_hidden(problem.suggestion, hidden),
         )
 
 
-def _without(said: str, hidden: list[str]) -> str:
-    """Return a text in which nothing is quoted that may be a secret."""
-    for one in hidden:
-        for form in (one, one[1:-1], _folded(one), _folded(one[1:-1])):
-            said = said.replace(quoted(form), '"***"') if form else said
-    return said
+def _mask_hidden(message: str, hidden: list[str]) -> str:
+    """Return a message with quoted secrets masked."""
+    for item in hidden:
+        for form in (item, item[1:-1], _fold(item), _fold(item[1:-1])):
+            message = message.replace(quoted(form), '"***"') if form else message
+    return message
 
 
-def _folded(text: str) -> str:
-    """Return what YAML makes of a text over several lines: a line break is a space, an empty line a line break."""
+def _fold(text: str) -> str:
+    """Return a multi-line scalar as YAML folds it: a line break is a space, an empty line a line break."""
     return _BREAK.sub(lambda found: "\n" * found[1].count("\n") or " ", text)

@@ -1,12 +1,10 @@
-"""Compiles a vendor's record schema files into `lading.core.record_schema`, and says where such a file is wrong.
+"""Load record schema files of a vendor (`records/*.yaml`) as `batchsync.core.record_schema.RecordSchema`.
 
-It does not know how a value is checked, nor which vendor it reads for. `read_model` reads any data file of a vendor's
-folder.
+`read_model` loads any data file of a vendor's folder.
 """
 
 from __future__ import annotations
 
-import difflib
 import json
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
@@ -14,28 +12,29 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
-from lading.core.record_schema import Condition, Extra, Format, Kind, RecordSchema, Rule, Severity
-from lading.errors import SpecError
-from lading.spec.vendor_problems import from_pydantic, problem, syntax_problems
+from batchsync.core.record_schema import Condition, Extra, Format, Kind, RecordSchema, Rule, Severity
+from batchsync.errors import SpecError
+from batchsync.spec.vendor_problems import problem, pydantic_problem, syntax_problems
+from batchsync.util.suggestions import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from importlib.resources.abc import Traversable
 
-#: No data file of a vendor comes near this; a larger one is a mistake or an attack.
+#: Maximum size of a data file of a vendor in bytes; far above that of any real file.
 FILE_MAX = 1_000_000
 
 Text = Annotated[str, Field(min_length=1)]
 
 
 class Model(BaseModel):
-    """The strictness of every data file: no unknown members, no guessing of types, no input echoed in errors."""
+    """Base model of data files: no unknown keys, no type coercion, no input values in errors."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
 
 
 class ExtraModel(Model):
-    """Members that an object may have beyond the named ones."""
+    """Additional members of an object."""
 
     pattern: Text
     most: Annotated[int, Field(ge=1)]
@@ -43,13 +42,13 @@ class ExtraModel(Model):
     once: bool = False
     source: Text
 
-    def compiled(self) -> Extra:
-        """Return the same as a plain value."""
-        return Extra(pattern=self.pattern, most=self.most, kind=self.kind, once=self.once)
+    def to_core(self) -> Extra:
+        """Return the core value."""
+        return Extra(pattern=self.pattern, max_count=self.most, kind=self.kind, unique=self.once)
 
 
 class RuleModel(Model):
-    """What one value must be. `required_in` lists modes, or `"*"` for every mode."""
+    """Rule of a value. `required_in` lists modes, or `"*"` for every mode."""
 
     kind: Kind
     required_in: list[Text] = Field(default_factory=list)
@@ -66,8 +65,8 @@ class RuleModel(Model):
     distinct: list[Text] = Field(default_factory=list)
     source: str = ""
 
-    def compiled(self, source: str = "") -> Rule:
-        """Return the rule; one without a source of its own stands on that of the rule around it."""
+    def to_core(self, source: str = "") -> Rule:
+        """Return the core rule. A rule without a source inherits that of its parent."""
         source = self.source or source
         return Rule(
             kind=self.kind,
@@ -79,16 +78,16 @@ class RuleModel(Model):
             min_length=self.min_length,
             max_length=self.max_length,
             past=self.past,
-            fields=tuple((name, rule.compiled(source)) for name, rule in self.fields.items()),
-            extra=self.extra.compiled() if self.extra else None,
-            items=self.items.compiled(source) if self.items else None,
+            fields=tuple((name, rule.to_core(source)) for name, rule in self.fields.items()),
+            extra=self.extra.to_core() if self.extra else None,
+            items=self.items.to_core(source) if self.items else None,
             distinct=tuple(self.distinct),
             source=source,
         )
 
 
 class ConditionModel(Model):
-    """If `field` equals one of `equals`, `required` must be there."""
+    """If `field` equals one of `equals`, the members `required` must be present."""
 
     field: Text
     equals: Annotated[list[Text], Field(min_length=1)]
@@ -98,13 +97,12 @@ class ConditionModel(Model):
 
 
 class RecordModel(Model):
-    """A whole record schema file. `extra` lets in members that the file does not name."""
+    """A record schema file. `extra` allows members that the file does not name."""
 
     version: Literal[1]
     name: Text
     source: Text
     modes: Annotated[list[Text], Field(min_length=1)]
-    legacy: str = ""
     fields: dict[Text, RuleModel] = Field(default_factory=dict)
     extra: ExtraModel | None = None
     fields_in: dict[Text, list[Text]] = Field(default_factory=dict)
@@ -112,56 +110,58 @@ class RecordModel(Model):
     conditions: list[ConditionModel] = Field(default_factory=list)
     differ: list[tuple[Text, Text]] = Field(default_factory=list)
 
-    def compiled(self) -> RecordSchema:
+    def to_core(self) -> RecordSchema:
         """Return the record schema."""
         root = RuleModel(kind=Kind.OBJECT, fields=self.fields, extra=self.extra, source=self.source)
         return RecordSchema(
             name=self.name,
             modes=tuple(self.modes),
-            root=root.compiled(),
+            root=root.to_core(),
             fields_in={mode: frozenset(names) for mode, names in self.fields_in.items()},
-            any_of={mode: tuple(frozenset(one) for one in sets) for mode, sets in self.any_of.items()},
+            any_of={mode: tuple(frozenset(item) for item in sets) for mode, sets in self.any_of.items()},
             conditions=tuple(
                 Condition(
-                    field=one.field,
-                    equals=tuple(one.equals),
-                    required=tuple(one.required),
-                    modes=frozenset(one.modes),
+                    field=condition.field,
+                    equals=tuple(condition.equals),
+                    required=tuple(condition.required),
+                    modes=frozenset(condition.modes),
                 )
-                for one in self.conditions
+                for condition in self.conditions
             ),
             differ=tuple(self.differ),
-            legacy=self.legacy,
         )
 
 
 def load_record_schema(file: Traversable) -> RecordSchema:
-    """Return the record schema that a file describes.
+    """Load a record schema file.
+
+    Returns:
+        The record schema.
 
     Raises:
-        SpecError: with every problem found: the file, the path of the key, and what would be right.
+        SpecError: If the file is invalid; contains every problem.
     """
     model = read_model(file, RecordModel)
-    wrong = [*_unknown_modes(model), *_unknown_members(model)]
-    if wrong:
-        raise SpecError(tuple(problem(file, at, message) for at, message in wrong))
-    return model.compiled()
+    invalid = [*_unknown_modes(model), *_unknown_members(model)]
+    if invalid:
+        raise SpecError(tuple(problem(file, at, message) for at, message in invalid))
+    return model.to_core()
 
 
 def _unknown_modes(model: RecordModel) -> Iterable[tuple[str, str]]:
-    """Yield where a mode is named that the schema does not have."""
+    """Yield path and message of each undefined mode."""
     known = {"*", *model.modes}
     named = [(f"fields_in.{mode}", mode) for mode in model.fields_in]
     named += [(f"any_of.{mode}", mode) for mode in model.any_of]
-    named += [(f"conditions.{n}.modes", mode) for n, one in enumerate(model.conditions) for mode in one.modes]
+    named += [(f"conditions.{n}.modes", mode) for n, item in enumerate(model.conditions) for mode in item.modes]
     named += list(_modes_of_rules(model.fields, "fields"))
     for at, mode in named:
         if mode not in known:
-            yield at, f"no such mode here: {mode}. This schema has {', '.join(model.modes)}"
+            yield at, f"unknown mode {mode}; modes of this schema: {', '.join(model.modes)}"
 
 
 def _modes_of_rules(fields: dict[str, RuleModel], at: str) -> Iterable[tuple[str, str]]:
-    """Yield every mode that a rule names, with its place."""
+    """Yield path and name of each mode of the rules."""
     for name, rule in fields.items():
         for mode in rule.required_in:
             yield f"{at}.{name}.required_in", mode
@@ -171,53 +171,60 @@ def _modes_of_rules(fields: dict[str, RuleModel], at: str) -> Iterable[tuple[str
 
 
 def _unknown_members(model: RecordModel) -> Iterable[tuple[str, str]]:
-    """Yield where a member is named that the schema does not have."""
+    """Yield path and message of each undefined member."""
     named = [(f"fields_in.{mode}", name) for mode, names in model.fields_in.items() for name in names]
-    named += [(f"any_of.{mode}", name) for mode, sets in model.any_of.items() for one in sets for name in one]
+    named += [(f"any_of.{mode}", name) for mode, sets in model.any_of.items() for item in sets for name in item]
     named += [("differ", name) for pair in model.differ for name in pair]
-    for n, one in enumerate(model.conditions):
-        named += [(f"conditions.{n}", name) for name in (one.field, *one.required)]
+    for n, item in enumerate(model.conditions):
+        named += [(f"conditions.{n}", name) for name in (item.field, *item.required)]
     for at, name in named:
         if name not in model.fields:
-            yield at, f"no such field: {name}{_close(name, model.fields)}"
+            yield at, f"unknown field {name}{_suggestion(name, model.fields)}"
 
 
 ModelT = TypeVar("ModelT", bound=BaseModel)
 
 
 def read_model(file: Traversable, model: type[ModelT]) -> ModelT:
-    """Return the YAML file as a value of the model.
+    """Load a YAML file as a model.
+
+    Args:
+        file: The file.
+        model: Type of the model.
+
+    Returns:
+        The validated model.
 
     Raises:
-        SpecError: with every problem found.
+        SpecError: If the file is invalid; contains every problem.
     """
     document = _read_yaml(file)
     try:
-        # By way of JSON, whose strict mode knows lists and texts only, as YAML does: no guessing in between.
+        # Via JSON: strict mode of Python values would refuse lists for tuples and strings for enums.
         return model.model_validate_json(json.dumps(document, default=str))
     except ValidationError as error:
         found = error.errors(include_input=False, include_url=False, include_context=True)
-    raise SpecError(tuple(from_pydantic(file, model, one) for one in found))
+    raise SpecError(tuple(pydantic_problem(file, model, item) for item in found))
 
 
 def _read_yaml(file: Traversable) -> Any:
-    """Return the plain content of a YAML 1.2 file. Keys that stand there twice are refused."""
+    """Return the content of a YAML 1.2 file as Python values. Duplicate keys are refused."""
     try:
         content = file.read_bytes()
         text = content.decode("utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is not UTF-8"
-        raise SpecError((problem(file, "", f"cannot be read: {why}"),)) from None
+        reason = error.strerror if isinstance(error, OSError) else "not UTF-8"
+        raise SpecError((problem(file, "", f"cannot be read: {reason}"),)) from None
     if len(content) > FILE_MAX:
         raise SpecError((problem(file, "", f"is larger than {FILE_MAX:,} bytes"),))
     try:
         return YAML(typ="safe", pure=True).load(text)
     except YAMLError as error:
-        said = str(getattr(error, "problem", None) or "is no YAML").split("\n")[0]
-        raise SpecError(syntax_problems(file, text) or (problem(file, "", said),)) from None
+        message = str(getattr(error, "problem", None) or "invalid YAML").split("\n")[0]
+        raise SpecError(syntax_problems(file, text) or (problem(file, "", message),)) from None
 
 
-def _close(name: str, known: Iterable[str]) -> str:
-    """Return a hint at the closest known name, or nothing."""
-    close = difflib.get_close_matches(name, list(known), n=1)
-    return f". Did you mean {close[0]}?" if close else ""
+def _suggestion(name: str, known: Iterable[str]) -> str:
+    """Return a suggestion of the closest known name; empty if none is close."""
+    close = nearest(name, known)
+    return f". Did you mean {close}?" if close else ""

@@ -1,7 +1,6 @@
-"""Says which keys and values of a file may hold a secret, so that no error shows them.
+"""Heuristics for keys and values that may be secrets, so that no message shows them. False positives are accepted.
 
-It does not know YAML, nor whether a text is a secret: in doubt it is one. Where the structure of a file is known, paths
-of keys tell; where it is not, names and the shape of a line have to.
+If a file can be parsed, paths of keys decide; otherwise names of keys and the form of a line do.
 """
 
 from __future__ import annotations
@@ -10,59 +9,64 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lading.spec.credentials import objection
-from lading.spec.models import DocumentModel
-from lading.spec.models_source import ConnectionModel
+from batchsync.spec.credentials import credential_objection
+from batchsync.spec.models import DocumentModel
+from batchsync.spec.models_source import ConnectionModel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-#: What a key of a secret is called, anywhere.
+#: Names of keys whose values are secrets, in any block.
 SECRET_NAME = re.compile(
     r"secret|token|passw|passphrase|\bpwd\b|credential|api[_ -]?key|(?:access|private|client|account)[_ -]?(?:key|id)"
     r"|bearer|authorization|client_\w",
     re.IGNORECASE,
 )
-#: Top-level keys below which a value is a secret only if a name says so. Below an unknown one anything may stand.
-_OPEN = frozenset(DocumentModel.model_fields) - {"connections"}
+#: Top-level keys below which values are secrets only by their names. Values below unknown keys may be secrets.
+_PUBLIC = frozenset(DocumentModel.model_fields) - {"connections"}
 #: Keys of a connection whose values are shown.
 _SHOWN = frozenset(ConnectionModel.model_fields) - {"credentials"}
 _WORD = re.compile(r"[A-Za-z_-]{1,30}")
-#: What may be a user and a password before a host: a colon and an @ in one word, in a URL or in what was to be one.
+#: Possibly user info before a host, in a URL or a misspelled URL: a colon and an @ without spaces between.
 _USER_AND_PASSWORD = re.compile(r":\S*@")
-#: A name and its value in one text: the space after the colon is missing.
+#: A key and its value in one scalar, because the space after the colon is missing.
 _ASSIGNED = re.compile(rf"(?:{SECRET_NAME.pattern})\w*[\"']?\s*[:=]\s*\S", re.IGNORECASE)
-#: What stands in a reference tells nothing.
+#: References contain no secrets.
 REFERENCE = re.compile(r"\$\{[A-Za-z0-9_]*(?::-)?\}|\$\{file:[^}\s]*\}")
 
 Path = tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Secrecy:
-    """What is hidden in one kind of file: a value with these keys above it, or a key with these keys above it."""
+class SecretPolicy:
+    """Which scalars are hidden in a kind of file.
+
+    Attributes:
+        value: Return whether a value is hidden, by the path of its keys and its text.
+        key: Return whether a key is hidden, by the path of its parents and its text.
+    """
 
     value: Callable[[Path, str], bool]
     key: Callable[[Path, str], bool]
 
 
 def in_connections(path: Path) -> bool:
-    """Whether a path is where accounts stand, or where nobody knows what stands."""
-    return bool(path) and path[0] not in _OPEN
+    """Return whether a path is below `connections` or below an unknown top-level key."""
+    return bool(path) and path[0] not in _PUBLIC
 
 
 def _hides_value(path: Path, text: str) -> bool:
-    # A lone $ is what the parser makes of a ${...} without quotes, which is about to be complained about.
-    if text in {"", "$"} or not objection(text):
+    # The parser reads an unquoted ${...} in braces as $, which is reported as a syntax error.
+    if text in {"", "$"} or not credential_objection(text):
         return False
     if _USER_AND_PASSWORD.search(text) or _ASSIGNED.search(text):
         return True
     if in_connections(path):
         shown = len(path) == len(("connections", "name", "key")) and path[-1] in _SHOWN
         return not shown or (path[-1] == "base_url" and bool(set("@?#") & set(text)))
-    # Jobs have names that a person chose; an expression tells of columns.
+    # Names of jobs are chosen freely; expressions contain names of columns.
     names = path[2:] if path[:1] == ("jobs",) else path
-    return not text.startswith("=") and any(SECRET_NAME.search(one) for one in names)
+    return not text.startswith("=") and any(SECRET_NAME.search(name) for name in names)
 
 
 def _hides_key(path: Path, key: str) -> bool:
@@ -71,15 +75,15 @@ def _hides_key(path: Path, key: str) -> bool:
     return len(path) > 1 and in_connections(path) and not _WORD.fullmatch(key)
 
 
-def names_nothing(path: Path, key: str) -> bool:
-    """Whether a key of a connection that has no value may be a secret itself, as in `credentials: {hunter}`."""
+def may_be_secret_key(path: Path, key: str) -> bool:
+    """Return whether a key of a connection without a value may be a secret itself, as in `credentials: {hunter}`."""
     if not in_connections(path):
         return False
     return len(path) > 1 and key not in _SHOWN and key != "credentials" and not SECRET_NAME.search(key)
 
 
 def _hides_value_of_vendor(path: Path, text: str) -> bool:
-    """Placeholders, pointers and addresses are no secrets; a header that holds none of them may be."""
+    """Return whether a value of a vendor spec is hidden: not if it has a placeholder, JSON pointer or path."""
     if _USER_AND_PASSWORD.search(text):
         return True
     below = {"headers", "form", "json", "params"} & set(path[:-1])
@@ -90,8 +94,8 @@ def _hides_no_key(_path: Path, _key: str) -> bool:
     return False
 
 
-JOBS_FILE = Secrecy(_hides_value, _hides_key)
-VENDOR_FILE = Secrecy(_hides_value_of_vendor, _hides_no_key)
+JOBS_FILE = SecretPolicy(_hides_value, _hides_key)
+VENDOR_FILE = SecretPolicy(_hides_value_of_vendor, _hides_no_key)
 
 
 _TOP = re.compile(r"[\"']?([A-Za-z_][\w-]*)[\"']?\s*:")
@@ -105,7 +109,7 @@ _IN_BRACES = re.compile(_NAMED + r"(\"[^\"]*\"?|'[^']*'?|\$\{[^}]*\}|[^,}]+)")
 
 
 def lines_of_jobs(lines: list[str]) -> list[bool]:
-    """Return of each line of a file too broken to be read whether it stands below `jobs:`, as far as can be told."""
+    """Return for each line of an unparseable file whether it appears to be below `jobs:`."""
     found, inside = [], False
     for line in lines:
         top = _TOP.match(line)
@@ -116,10 +120,10 @@ def lines_of_jobs(lines: list[str]) -> list[bool]:
 
 
 def masked_by_name(line: str, *, of_jobs: bool) -> str:
-    """Return a line of a file too broken to be read without what may be a secret."""
+    """Return a line of an unparseable file with possible secrets masked."""
     if of_jobs:
         pattern = _IN_BRACES if "{" in line.replace("${", "") else _IN_BLOCK
-        return pattern.sub(lambda match: match[1] + starred(match[2]), line)
+        return pattern.sub(lambda match: match[1] + mask(match[2]), line)
     return line if _HARMLESS.fullmatch(line) else _TOKEN.sub(_masked_token, line)
 
 
@@ -128,14 +132,14 @@ def _masked_token(match: re.Match[str]) -> str:
     if REFERENCE.fullmatch(token) or not token.strip("-"):
         return token
     if _COLON.match(line, match.end()) and _WORD.fullmatch(token):
-        begins = not line[: match.start()].strip(" \t\"'{-")
-        if begins or SECRET_NAME.search(token) or token in ConnectionModel.model_fields or token in _OPEN:
+        is_first = not line[: match.start()].strip(" \t\"'{-")
+        if is_first or SECRET_NAME.search(token) or token in ConnectionModel.model_fields or token in _PUBLIC:
             return token
     return "*" * len(token)
 
 
-def starred(text: str) -> str:
-    """Mask all but spaces, quotes at the ends and references, which tell nothing."""
+def mask(text: str) -> str:
+    """Return a text with `*` for every character except spaces, enclosing quotes and references."""
     shown: list[str] = []
     last = 0
     for match in REFERENCE.finditer(text):

@@ -1,41 +1,52 @@
-"""The hashes of what shapes a run, a record, and removals. They do not know schedules, guards or places.
+"""Hashes of a job: of everything that affects a plan, of the record mapping, and of removals.
 
-An edit that changes the first makes another plan; one that changes the second, too, makes every row another one.
+Schedules, guards and places are not part of them. A changed spec hash invalidates plans; a changed mapping hash makes
+every row a changed row.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 from typing import TYPE_CHECKING, Any
 
-from lading.core.mapping import Array, Expression, Literal, Object
+from batchsync.core.mapping import Array, Expression, Literal, Object
+from batchsync.util.files import sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from lading.core.job import Removal, Send, Source
-    from lading.core.mapping import Node
+    from batchsync.core.job import Removal, Send, Source
+    from batchsync.core.mapping import Node
 
 
 def spec_hash(*, mapping: str, target: Mapping[str, str], removal: Removal | None, source: Source, send: Send) -> str:
-    """Return the hex SHA-256 of a canonical JSON of what shapes a run; `mapping` is the mapping's own hash.
+    """Return the hash of everything that affects a plan.
 
-    Where the source lies is not part of it. The column of `send: since` is: its mark says nothing of another column.
+    The path of the source is not part of it. The column of `send: since` is, because the watermark belongs to it.
+
+    Args:
+        mapping: Mapping hash of the job.
+        target: Target keys.
+        removal: Removal of the job; None if it removes nothing.
+        source: Source of the job.
+        send: Which rows are sent.
+
+    Returns:
+        Hexadecimal SHA-256 of canonical JSON.
     """
     return _digest(
         {
             "mapping": mapping,
             "target": dict(target),
             "since": send.since,
-            "removal": [removal.mode, _shown(removal.record)] if removal else None,
+            "removal": [removal.mode, _to_json(removal.record)] if removal else None,
             "key": _key(source),
             "source": {
                 "format": source.format,
                 "delimiter": source.delimiter,
                 "encoding": source.encoding,
                 "nulls": list(source.nulls),
-                "joins": [[one.path, [list(pair) for pair in one.on]] for one in source.joins],
+                "joins": [[join.path, [list(pair) for pair in join.on]] for join in source.joins],
                 "duplicates": source.duplicates,
             },
         }
@@ -43,12 +54,12 @@ def spec_hash(*, mapping: str, target: Mapping[str, str], removal: Removal | Non
 
 
 def removal_hash(*, removal: Removal | None, source: Source, paths: Sequence[str]) -> str:
-    """Return the hex SHA-256 of what decides which keys are removed, and by which record.
+    """Return the hexadecimal SHA-256 of everything that affects which keys are removed, and by which record.
 
     Args:
-        removal: The removal of the job; None where it removes nothing.
-        source: The source of the job.
-        paths: The paths of the source and of its joins as they are written: another value of a variable is no edit.
+        removal: Removal of the job; None if it removes nothing.
+        source: Source of the job.
+        paths: Paths of the source and its joins as written, so that another value of a variable is not an edit.
     """
     return _digest(
         {
@@ -56,7 +67,7 @@ def removal_hash(*, removal: Removal | None, source: Source, paths: Sequence[str
             "key": _key(source),
             "paths": list(paths),
             "source": [source.job, source.format, source.delimiter, source.encoding, list(source.nulls)],
-            "joins": [[list(pair) for pair in one.on] for one in source.joins],
+            "joins": [[list(pair) for pair in join.on] for join in source.joins],
         }
     )
 
@@ -66,24 +77,34 @@ def _key(source: Source) -> Any:
 
 
 def mapping_hash(*, vendor: str, target: Mapping[str, str], mode: str, record: Object) -> str:
-    """Return the hex SHA-256 of what makes a record of a row's values. How the values were read is not part of it."""
-    return _digest({"vendor": vendor, "target": dict(target), "mode": mode, "record": _shown(record)})
+    """Return the hash of everything that affects the record of a row, except how its values are read.
+
+    Args:
+        vendor: Name of the vendor.
+        target: Target keys that identify the target.
+        mode: Mode of the job or of its removal.
+        record: The mapping.
+
+    Returns:
+        Hexadecimal SHA-256 of canonical JSON.
+    """
+    return _digest({"vendor": vendor, "target": dict(target), "mode": mode, "record": _to_json(record)})
 
 
-def _digest(what: Mapping[str, Any]) -> str:
-    text = json.dumps(what, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
-    return hashlib.sha256(text.encode("ascii")).hexdigest()
+def _digest(content: Mapping[str, Any]) -> str:
+    text = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=True)
+    return sha256_of(text.encode("ascii"))
 
 
-def _shown(node: Node) -> Any:
-    """Return a mapping as JSON in which the kinds of nodes cannot be taken for each other."""
+def _to_json(node: Node) -> Any:
+    """Return a mapping node as JSON that distinguishes the kinds of nodes."""
     if isinstance(node, Literal):
         return {"literal": node.value}
     if isinstance(node, Expression):
         return {"expression": node.sql}
     if isinstance(node, Object):
-        # The order of members is kept: it is the order in the file that is sent.
-        return {"object": [[name, _shown(one)] for name, one in node.members]}
+        # A list, because the order of members is their order in the batch file.
+        return {"object": [[name, _to_json(item)] for name, item in node.members]}
     if isinstance(node, Array):
-        return {"array": [_shown(one) for one in node.items]}
-    return {"each": _shown(node.item)}
+        return {"array": [_to_json(item) for item in node.items]}
+    return {"each": _to_json(node.item)}

@@ -1,6 +1,6 @@
-"""The first jobs.yaml of a folder: for each vendor a connection, a job that works, and the sample rows that it sends.
+"""Files of a new deployment for `batchsync init`: jobs.yaml with a connection and a job per vendor, and sample data.
 
-It does not know where the files go. What a starter says is data of its vendor (`starter/` beside its `vendor.yaml`).
+Starters are data of the vendors (`starter/` next to `vendor.yaml`).
 """
 
 from __future__ import annotations
@@ -8,56 +8,62 @@ from __future__ import annotations
 from importlib.resources import files
 from typing import TYPE_CHECKING
 
-from lading.errors import UsageError
-from lading.spec.schema_out import SCHEMA_FILE, jobs_schema_text
-from lading.spec.vendor_spec import available_vendors
+from batchsync.errors import UsageError
+from batchsync.spec.json_schema import SCHEMA_FILE, jobs_schema_text
+from batchsync.spec.vendor_spec import available_vendors
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from importlib.resources.abc import Traversable
 
 JOBS_FILE = "jobs.yaml"
-#: Where the samples go, as the jobs of the starters name them.
+#: Folder of the sample data in the jobs of the starters.
 DATA_FOLDER = "data"
 _PARTS = ("connection.yaml", "job.yaml")
 _HEAD = f"""\
 # yaml-language-server: $schema={SCHEMA_FILE}
-# What this folder sends, to whom, and when. It works as it stands, offline, against the vendors in the box:
+# A working deployment. Try it offline, against the bundled mocks of the vendors:
 #
-#     lading validate              is this file right?
-#     lading plan --mocks          what would be sent?
-#     lading sync --mocks          send it, wait for the vendors, account for every row
+#     batchsync validate              check this file
+#     batchsync plan --mocks          show what would be sent
+#     batchsync sync --mocks          send it, wait for the vendors, account for every row
 #
-# Then name your own files, and give the credentials as environment variables or files; `lading doctor` checks them.
+# Then use your own files, and provide credentials as environment variables or files; `batchsync doctor` checks them.
 version: 1
 
-# Who takes the data. Secrets never stand here, only where to find them: ${{NAME}} is an environment variable,
-# ${{NAME:-text}} one with a default, ${{file:/run/secrets/name}} the content of a file.
+# Vendor accounts. Secrets are referenced, never written here: ${{NAME}} is an environment variable,
+# ${{NAME:-text}} a variable with a default, ${{file:/run/secrets/name}} the content of a file.
 connections:
 """
 
 
 def starter_vendors() -> tuple[str, ...]:
-    """Return the vendors in the box that bring a starter."""
+    """Return the names of the available vendors that have a starter."""
     return tuple(name for name in available_vendors() if all((_folder(name) / part).is_file() for part in _PARTS))
 
 
 def starter_files(vendors: Sequence[str] = ()) -> Mapping[str, str]:
-    """Return the files of a new folder for these vendors, or all in the box: text by path, `jobs.yaml` last.
+    """Return the files of a new deployment.
+
+    Args:
+        vendors: Names of the vendors; empty for all that have a starter.
+
+    Returns:
+        Text by relative path, `jobs.yaml` last.
 
     Raises:
-        UsageError: when a vendor is not in the box, or brings no starter.
+        UsageError: If a vendor is unknown or has no starter.
     """
     known = starter_vendors()
     for name in vendors:
         if name not in known:
-            raise UsageError(f"there is no vendor {name} to start with", hint=f"vendors in the box: {', '.join(known)}")
+            raise UsageError(f"no starter for vendor {name}", hint=f"vendors with a starter: {', '.join(known)}")
     chosen = [name for name in known if not vendors or name in vendors]
     samples = {
-        f"{DATA_FOLDER}/{one.name}": one.read_text(encoding="utf-8")
+        f"{DATA_FOLDER}/{path.name}": path.read_text(encoding="utf-8")
         for name in chosen
-        for one in sorted(_folder(name).iterdir(), key=lambda one: one.name)
-        if one.name.endswith(".csv")
+        for path in sorted(_folder(name).iterdir(), key=lambda file: file.name)
+        if path.name.endswith(".csv")
     }
     return {**samples, SCHEMA_FILE: jobs_schema_text(), JOBS_FILE: _jobs_text(chosen)}
 
@@ -68,10 +74,10 @@ def _jobs_text(vendors: Sequence[str]) -> str:
 
 
 def _part(vendor: str, name: str) -> str:
-    """Return a part of a starter, one level deeper."""
+    """Return a part of a starter, indented by one level."""
     lines = (_folder(vendor) / name).read_text(encoding="utf-8").splitlines()
     return "".join(f"  {line}\n" if line else "\n" for line in lines)
 
 
 def _folder(vendor: str) -> Traversable:
-    return files("lading_specs") / vendor / "starter"
+    return files("batchsync_specs") / vendor / "starter"

@@ -1,19 +1,14 @@
-"""Compiles the model of a `vendor.yaml` into the plain values of `lading.core.vendor_rules`, member by member.
-
-It does not know files, nor whether what it compiles makes sense: `vendor_spec` has asked that before.
-"""
+"""Compile the model of a `vendor.yaml`, validated by `vendor_spec`, into `batchsync.core.vendor_rules`."""
 
 from __future__ import annotations
 
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from lading.core.batch import Verdict
-from lading.core.policy import Policy
-from lading.core.vendor_rules import (
+from batchsync.core.policy import Policy
+from batchsync.core.vendor_rules import (
     AuthRules,
     Call,
-    Case,
     Choice,
     DescribeRules,
     Dialect,
@@ -22,16 +17,17 @@ from lading.core.vendor_rules import (
     ErrorsRules,
     FileRules,
     Limits,
+    ResponseRule,
     RowLogRules,
     VendorRules,
 )
-from lading.spec.vendor_model import seconds
+from batchsync.util.durations import parse_duration
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lading.core.record_schema import RecordSchema
-    from lading.spec.vendor_model import (
+    from batchsync.core.record_schema import RecordSchema
+    from batchsync.spec.vendor_model import (
         AuthModel,
         CallModel,
         DescribeModel,
@@ -42,15 +38,15 @@ if TYPE_CHECKING:
         VendorModel,
     )
 
-#: What a status word may mean beside a verdict.
-GOING_ON = frozenset({"running", "empty"})
+#: Meanings of a vendor status that are not verdicts.
+PENDING_MEANINGS = frozenset({"running", "empty"})
 
 
-def compiled(model: VendorModel, schemas: Mapping[str, RecordSchema]) -> VendorRules:
+def compile_vendor(model: VendorModel, schemas: Mapping[str, RecordSchema]) -> VendorRules:
     """Return the rules of a vendor."""
-    words = {word: meaning for word, meaning in model.words.items() if word != "source"}
+    statuses = {status: meaning for status, meaning in model.statuses.items() if status != "source"}
     layout = model.row_log.errors.model_dump()
-    for name in ("ignored_codes", "retry_codes", "gone_codes"):
+    for name in ("ignored_codes", "retry_codes", "already_absent_codes"):
         layout[name] = tuple(layout[name])
     return VendorRules(
         name=model.name,
@@ -61,7 +57,6 @@ def compiled(model: VendorModel, schemas: Mapping[str, RecordSchema]) -> VendorR
         credentials=tuple(model.connection.credentials),
         account_credential=model.connection.account,
         target_keys={key: need == "required" for key, need in model.target.keys.items()},
-        lookup=model.modes.lookup,
         modes=tuple(model.modes.send),
         removal_modes=tuple(model.modes.removal),
         file=FileRules(**model.file.model_dump(exclude={"source"})),
@@ -70,29 +65,28 @@ def compiled(model: VendorModel, schemas: Mapping[str, RecordSchema]) -> VendorR
             **model.row_log.model_dump(exclude={"source", "errors"}),
             errors=ErrorLayout(**layout),
         ),
-        words={word: Verdict(meaning) for word, meaning in words.items() if meaning not in GOING_ON},
         schemas=schemas,
-        dialect=_dialect(model, words),
+        dialect=_dialect(model, statuses),
         default_schema=model.target.default_schema,
-        target_beside=tuple(model.target.beside),
+        non_identity_keys=tuple(model.target.non_identity_keys),
     )
 
 
 def _policy(model: PolicyModel) -> Policy:
     return Policy(
-        allocation_in_doubt=model.allocation_in_doubt,
+        on_unknown_allocation=model.on_unknown_allocation,
         allocate_repeatable=model.allocate_repeatable,
-        ask_after=seconds(model.ask_after),
-        poll_first=seconds(model.poll_first),
-        poll_most=seconds(model.poll_most),
+        ask_after=parse_duration(model.ask_after),
+        poll_first=parse_duration(model.poll_first),
+        poll_max=parse_duration(model.poll_max),
         poll_growth=model.poll_growth,
-        deadline=seconds(model.deadline),
+        deadline=parse_duration(model.deadline),
         in_flight_max=model.in_flight_max,
     )
 
 
-def _dialect(model: VendorModel, words: Mapping[str, str]) -> Dialect | None:
-    """Return how to speak HTTP to the vendor; None when the spec does not say, and a Python class does it."""
+def _dialect(model: VendorModel, statuses: Mapping[str, str]) -> Dialect | None:
+    """Return the HTTP dialect of the vendor; None if a Python package implements the client instead."""
     results, auth, limits = model.results, model.connection.auth, model.connection.limits
     if not (model.describe and model.allocate and model.upload and model.poll and auth and limits):
         return None
@@ -104,11 +98,11 @@ def _dialect(model: VendorModel, words: Mapping[str, str]) -> Dialect | None:
         poll=_call(model.poll),
         find=_call(model.find) if model.find else None,
         cancel=_call(model.cancel) if model.cancel else None,
-        words={word.casefold(): meaning for word, meaning in words.items()},
+        vendor_statuses={status.casefold(): meaning for status, meaning in statuses.items()},
         results=_download(results) if results else None,
         errors=_errors(model.errors) if model.errors else None,
         lost_after=model.lost_after,
-        results_again=seconds(results.again) if results else timedelta(minutes=1),
+        results_retry_after=parse_duration(results.again) if results else timedelta(minutes=1),
         results_counter=results.counter if results else None,
         limits=_limits(limits),
     )
@@ -118,13 +112,16 @@ def _call(model: CallModel, *, intent: bool = False) -> Call:
     return Call(
         method=model.method,
         url=model.url,
-        door=model.door,
+        endpoint=model.endpoint,
         headers=dict(model.headers),
         json=dict(model.json_body) if model.json_body is not None else None,
         form=dict(model.form) if model.form is not None else None,
         sends_file=model.sends_file,
         intent=intent,
-        cases=tuple(Case(status=one.status, means=one.means, says=one.says) for one in model.cases),
+        responses=tuple(
+            ResponseRule(status=rule.status, means=rule.means, body_contains=rule.body_contains)
+            for rule in model.responses
+        ),
         read={name: tuple(pointers) for name, pointers in model.read.items()},
     )
 
@@ -136,8 +133,8 @@ def _auth(model: AuthModel) -> AuthRules:
         user=model.user,
         password=model.password,
         token=_call(model.token) if model.token else None,
-        renew_before=seconds(model.renew_before),
-        lifetime=seconds(model.lifetime),
+        renew_before=parse_duration(model.renew_before),
+        lifetime=parse_duration(model.lifetime),
     )
 
 
@@ -169,7 +166,7 @@ def _download(model: DownloadModel) -> Download:
 
 def _errors(model: ErrorsModel) -> ErrorsRules:
     return ErrorsRules(
-        ways=tuple(_download(one) for one in model.ways),
+        downloads=tuple(_download(item) for item in model.downloads),
         verdicts=frozenset(model.verdicts),
         counters=tuple(model.counters),
     )
@@ -177,9 +174,9 @@ def _errors(model: ErrorsModel) -> ErrorsRules:
 
 def _limits(model: LimitsModel) -> Limits:
     return Limits(
-        connect=seconds(model.connect),
-        read=seconds(model.read),
-        whole=seconds(model.whole),
+        connect=parse_duration(model.connect),
+        read=parse_duration(model.read),
+        whole=parse_duration(model.whole),
         answer_max=model.answer_max,
         file_max=model.file_max,
         expanded_max=model.expanded_max,

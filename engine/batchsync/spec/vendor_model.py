@@ -1,76 +1,66 @@
-"""The shape of `vendor.yaml`: one strict model for each of its blocks, each with the source of its facts.
-
-It does not know the values that the engine works with; `vendor_spec` compiles these models into them.
-"""
+"""Pydantic models of `vendor.yaml`, one per block. Each block names the source of its facts."""
 
 from __future__ import annotations
 
 import re
-from datetime import timedelta
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
-from lading.core.batch import Verdict  # noqa: TC001 - pydantic reads it at run time
-from lading.core.policy import InDoubt  # noqa: TC001 - the same
-from lading.core.vendor_rules import AuthKind, Door, FileFormat, LogFormat, Means, Silence
-from lading.spec.record_spec import Model, Text
-from lading.spec.vendor_problems import BASE_URL, CALL_URL, DURATION, NAME, POINTER, SAVE_AS
+from batchsync.core.batch import Verdict  # noqa: TC001 - pydantic evaluates annotations at run time
+from batchsync.core.policy import OnUnknownOutcome  # noqa: TC001 - the same
+from batchsync.core.vendor_rules import AuthKind, DefaultOutcome, Endpoint, FileFormat, LogFormat, ResponseClass
+from batchsync.spec.record_spec import Model, Text
+from batchsync.spec.vendor_problems import BASE_URL, CALL_URL, DURATION, NAME, POINTER, SAVE_AS
 
-_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400}
 _HOST = re.compile(r"(?:[a-z0-9-]+|[a-z0-9-]*\*[a-z0-9-]*)(?:\.(?:[a-z0-9-]+|\*))+")
 
-Duration = Annotated[str, Field(pattern=DURATION, description="for instance 5s, 15m, 48h, 31d")]
+Duration = Annotated[str, Field(pattern=DURATION, description="for example 5s, 15m, 48h, 31d")]
 Pointer = Annotated[str, Field(pattern=POINTER, description="JSON pointer, RFC 6901")]
 Pointers = Annotated[list[Pointer], Field(min_length=1)]
 Count = Annotated[int, Field(ge=1)]
 
 
-def seconds(duration: str) -> timedelta:
-    """Return the duration that a text such as `15m` stands for."""
-    return timedelta(seconds=int(duration[:-1]) * _UNITS[duration[-1]])
-
-
-def _is_host(pattern: str) -> str:
-    """Demand a host name in lower case in which `*` stands for a part of one label, and never for the last two."""
+def _check_host(pattern: str) -> str:
+    """Validate a host pattern: a lower-case host name in which `*` is a part of one label, but not of the last two."""
     if not _HOST.fullmatch(pattern) or "*" in ".".join(pattern.split(".")[-2:]):
-        raise ValueError("a host name, lower case; * stands for (a part of) one label, not for the last two labels")
+        raise ValueError("a lower-case host name, in which * is (a part of) one label, but not of the last two")
     return pattern
 
 
-Host = Annotated[str, AfterValidator(_is_host)]
+Host = Annotated[str, AfterValidator(_check_host)]
 
 
-class Noted(Model):
-    """A block of facts and where they are documented: a document's short key, or `assumed`."""
+class Documented(Model):
+    """A block of facts with their source: the short key of a document, or `assumed`."""
 
     source: Text
 
 
-class CaseModel(Noted):
-    """What one status means, where HTTP's habits do not say it. `says` is a text in the body, in any letter case."""
+class ResponseModel(Documented):
+    """Meaning of an HTTP status where it differs from the default. `body_contains` is case-insensitive."""
 
     status: Annotated[int, Field(ge=200, le=599)]
-    means: Means
-    says: str = ""
+    means: ResponseClass
+    body_contains: str = ""
 
 
-class CallModel(Noted):
-    """One request. `url` is a path on the API or a placeholder that holds an absolute URL."""
+class CallModel(Documented):
+    """A request. `url` is a path of the API, or a placeholder for an absolute URL."""
 
     method: Literal["GET", "PUT", "POST", "DELETE"]
     url: Annotated[str, Field(pattern=CALL_URL)]
-    door: Door = Door.API
+    endpoint: Endpoint = Endpoint.API
     headers: dict[Text, Text] = Field(default_factory=dict)
     json_body: Annotated[dict[Text, str | int | bool] | None, Field(alias="json")] = None
     form: dict[Text, Text] | None = None
     sends_file: bool = False
-    cases: list[CaseModel] = Field(default_factory=list)
+    responses: list[ResponseModel] = Field(default_factory=list)
     read: dict[Text, Pointers] = Field(default_factory=dict)
 
 
-class AuthModel(Noted):
-    """How a connection proves who it is."""
+class AuthModel(Documented):
+    """Authentication of a connection."""
 
     kind: AuthKind
     headers: dict[Text, Text] = Field(default_factory=dict)
@@ -81,8 +71,8 @@ class AuthModel(Noted):
     lifetime: Duration = "5m"
 
 
-class LimitsModel(Noted):
-    """How long we wait, and how many bytes we take."""
+class LimitsModel(Documented):
+    """Timeouts, and maximum sizes of responses in bytes."""
 
     connect: Duration = "10s"
     read: Duration = "60s"
@@ -92,8 +82,8 @@ class LimitsModel(Noted):
     expanded_max: Count = 8 * 2**30
 
 
-class ConnectionModel(Noted):
-    """Where the vendor is, and who we are there. `account` names the credential that tells accounts apart."""
+class ConnectionModel(Documented):
+    """Hosts and credentials of the vendor. `account` names the credential that identifies an account."""
 
     base_url: Annotated[str, Field(pattern=BASE_URL)] | None = None
     api_hosts: Annotated[list[Host], Field(min_length=1)]
@@ -104,24 +94,24 @@ class ConnectionModel(Noted):
     limits: LimitsModel | None = None
 
 
-class TargetModel(Noted):
-    """What stands in a job's `target` beside its connection. Keys `beside` do not tell one target from another."""
+class TargetModel(Documented):
+    """Keys of a job's `target` besides `connection`; `non_identity_keys` are not part of the target's identity."""
 
     keys: dict[Text, Literal["required", "optional"]]
-    beside: list[Text] = Field(default_factory=list)
+    non_identity_keys: list[Text] = Field(default_factory=list)
     default_schema: str | None = None
 
 
-class ModesModel(Noted):
-    """The modes of jobs.yaml; `lookup` says that answers come back for the rows sent."""
+class ModesModel(Documented):
+    """Modes of a job; `lookup` is whether the vendor returns results for the rows."""
 
     send: Annotated[list[Text], Field(min_length=1)]
     removal: list[Text]
     lookup: bool
 
 
-class FileModel(Noted):
-    """How a batch file must look."""
+class FileModel(Documented):
+    """Format and limits of a batch file."""
 
     format: FileFormat
     gzip: bool
@@ -131,21 +121,21 @@ class FileModel(Noted):
     envelope: bool = False
 
 
-class PolicyModel(Noted):
-    """The vendor's habits in time and doubt."""
+class PolicyModel(Documented):
+    """Timing of polls, and recovery from unknown outcomes."""
 
-    allocation_in_doubt: InDoubt
+    on_unknown_allocation: OnUnknownOutcome
     allocate_repeatable: bool = False
     ask_after: Duration
     poll_first: Duration
-    poll_most: Duration
+    poll_max: Duration
     poll_growth: Annotated[float, Field(ge=1, le=10)]
     deadline: Duration
     in_flight_max: Count
 
 
 class ErrorLayoutModel(Model):
-    """Where refused rows stand in the vendor's error file."""
+    """Layout of the vendor's error file."""
 
     format: LogFormat
     code: Text
@@ -156,20 +146,20 @@ class ErrorLayoutModel(Model):
     errors: str = ""
     ignored_codes: list[Text] = Field(default_factory=list)
     retry_codes: list[Text] = Field(default_factory=list)
-    gone_codes: list[Text] = Field(default_factory=list)
+    already_absent_codes: list[Text] = Field(default_factory=list)
 
 
-class RowLogModel(Noted):
-    """How the vendor says what became of each row."""
+class RowLogModel(Documented):
+    """How the vendor reports the outcome of each row."""
 
     joined_by: Literal["ref", "inputs"]
-    silence: Silence
+    default_outcome: DefaultOutcome
     results: bool
     errors: ErrorLayoutModel
 
 
-class ChoiceModel(Noted):
-    """How a word in the target becomes an id."""
+class ChoiceModel(Documented):
+    """Lookup of an id by the name that a target key holds."""
 
     call: CallModel
     target: Text
@@ -178,8 +168,8 @@ class ChoiceModel(Noted):
     names: Pointers
 
 
-class DescribeModel(Noted):
-    """What to ask before anything is prepared."""
+class DescribeModel(Documented):
+    """Requests before a run is prepared."""
 
     check: CallModel | None = None
     choice: ChoiceModel | None = None
@@ -188,30 +178,30 @@ class DescribeModel(Noted):
 
 
 class DownloadModel(Model):
-    """A document that is kept on our disk."""
+    """A document that is downloaded to a file."""
 
     save_as: Annotated[str, Field(pattern=SAVE_AS)]
     call: CallModel
     locate: CallModel | None = None
 
 
-class ResultsModel(DownloadModel, Noted):
-    """The answers. `again` says when to ask again while they are not ready; `counter` is where the poll counts them."""
+class ResultsModel(DownloadModel, Documented):
+    """The results. `again` is the interval of requests until they are ready; `counter` is where a poll counts them."""
 
     again: Duration = "60s"
     counter: Pointer | None = None
 
 
-class ErrorsModel(Noted):
-    """The refused rows: after which verdicts to ask for them, and by which ways."""
+class ErrorsModel(Documented):
+    """The rejected rows: the verdicts after which they are downloaded, and the alternative downloads."""
 
     verdicts: Annotated[list[Verdict], Field(min_length=1)]
     counters: list[Pointer] = Field(default_factory=list)
-    ways: Annotated[list[DownloadModel], Field(min_length=1)]
+    downloads: Annotated[list[DownloadModel], Field(min_length=1)]
 
 
-class VendorModel(Noted):
-    """A whole `vendor.yaml`. The blocks that say how to speak HTTP are all there, or none of them is."""
+class VendorModel(Documented):
+    """A complete `vendor.yaml`. The blocks of the HTTP dialect are either all present or all absent."""
 
     version: Literal[1]
     name: Annotated[str, Field(pattern=NAME)]
@@ -222,7 +212,7 @@ class VendorModel(Noted):
     file: FileModel
     policy: PolicyModel
     row_log: RowLogModel
-    words: dict[Text, Text]
+    statuses: dict[Text, Text]
     describe: DescribeModel | None = None
     allocate: CallModel | None = None
     find: CallModel | None = None

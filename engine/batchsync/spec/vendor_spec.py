@@ -1,6 +1,6 @@
-"""Loads a vendor's folder (`vendor.yaml` and its record schemas) as `lading.core.vendor_rules.VendorRules`.
+"""Load a vendor's folder (`vendor.yaml` and record schemas) as `VendorRules`.
 
-It does not know how a request is sent; it makes sure that every placeholder, mode and word in it can mean something.
+Validates what the pydantic models cannot: placeholders, modes, statuses, and blocks that depend on each other.
 """
 
 from __future__ import annotations
@@ -13,154 +13,163 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lading.core.batch import Verdict
-from lading.core.vendor_rules import PLACEHOLDER, AuthKind, Door, VendorRules
-from lading.errors import SpecError, UsageError
-from lading.spec.record_spec import load_record_schema, read_model
-from lading.spec.vendor_compile import GOING_ON, compiled
-from lading.spec.vendor_model import VendorModel
-from lading.spec.vendor_problems import problem
+from batchsync.core.batch import Verdict
+from batchsync.core.vendor_rules import PLACEHOLDER, AuthKind, Endpoint, VendorRules
+from batchsync.errors import SpecError, UsageError
+from batchsync.spec.record_spec import load_record_schema, read_model
+from batchsync.spec.vendor_compile import PENDING_MEANINGS, compile_vendor
+from batchsync.spec.vendor_model import VendorModel
+from batchsync.spec.vendor_problems import problem
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from importlib.metadata import EntryPoint
     from importlib.resources.abc import Traversable
 
-    from lading.core.record_schema import RecordSchema
-    from lading.errors import Problem
+    from batchsync.core.record_schema import RecordSchema
+    from batchsync.errors import Problem
 
-#: Placeholders that every vendor spec knows. Those of `target`, `params` and `credentials` are declared in the spec.
-_CLOSED = frozenset(
-    {"ticket", "token", "slot.id", "slot.url", "found.url"}
-    | {f"file.{one}" for one in ("md5", "md5_base64", "size", "name")}
+#: Placeholders of every vendor spec. Those of `target`, `params` and `credentials` are declared in the spec.
+_BUILTIN_PLACEHOLDERS = frozenset(
+    {"idempotency_key", "token", "allocation.id", "allocation.url", "found.url"}
+    | {f"file.{item}" for item in ("md5", "md5_base64", "size", "name")}
 )
 
 
-#: Installed packages name their vendors in this group of entry points: `acme = "acme_lading:connect"`.
-ENTRY_POINTS = "lading.vendors"
+#: Entry point group in which installed packages register their vendors: `acme = "acme_batchsync:connect"`.
+ENTRY_POINTS = "batchsync.vendors"
 
 
 def available_vendors() -> tuple[str, ...]:
-    """Return the names of the vendor specs in the box, and of those that installed packages bring."""
-    return tuple(sorted({*_in_the_box(), *(one.name for one in entry_points(group=ENTRY_POINTS))}))
+    """Return the names of the bundled vendors and of those of installed packages."""
+    return tuple(sorted({*_bundled(), *(point.name for point in entry_points(group=ENTRY_POINTS))}))
 
 
 @cache
-def _in_the_box() -> tuple[str, ...]:
-    box = files("lading_specs")
-    return tuple(one.name for one in box.iterdir() if one.is_dir() and (one / "vendor.yaml").is_file())
+def _bundled() -> tuple[str, ...]:
+    folder = files("batchsync_specs")
+    return tuple(path.name for path in folder.iterdir() if path.is_dir() and (path / "vendor.yaml").is_file())
 
 
 def vendor_entry_point(name: str) -> EntryPoint | None:
-    """Return where an installed package says that it speaks to a vendor which is not in the box; None if none does.
+    """Return the entry point of a vendor of an installed package; None for bundled and unknown vendors.
 
     Raises:
-        UsageError: when two packages claim the same name.
+        UsageError: If several packages register the same name.
     """
-    found = [] if name in _in_the_box() else list(entry_points(group=ENTRY_POINTS, name=name))
+    found = [] if name in _bundled() else list(entry_points(group=ENTRY_POINTS, name=name))
     if len(found) > 1:
-        claims = ", ".join(one.value for one in found)
-        raise UsageError(f"several installed packages bring a vendor {name}: {claims}", hint="uninstall all but one")
+        claims = ", ".join(item.value for item in found)
+        raise UsageError(
+            f"several installed packages register vendor {name}: {claims}", hint="uninstall all but one of them"
+        )
     return found[0] if found else None
 
 
 def load_vendor(name: str) -> VendorRules:
-    """Return the rules of a vendor in the box, of an installed package, or of a folder with a `vendor.yaml`.
+    """Load the rules of a bundled vendor, of an installed package, or of a folder with a `vendor.yaml`.
 
-    A folder is a name with a `/` or `.` in it; a package keeps its `vendor.yaml` beside the module that its entry point
-    names. A vendor in the box is read once in a process, and its record schemas when they are asked for.
+    A package has its `vendor.yaml` next to the module that its entry point names. Bundled vendors are cached, and their
+    record schemas are loaded on first use.
+
+    Args:
+        name: Name of a vendor; a folder if it contains `/` or `.`.
+
+    Returns:
+        The rules of the vendor.
 
     Raises:
-        UsageError: when there is no such vendor.
-        SpecError: with every problem of its files.
+        UsageError: If there is no such vendor.
+        SpecError: If its files are invalid; contains every problem.
     """
     if "/" in name or "." in name:
         folder = Path(name)
         if not (folder / "vendor.yaml").is_file():
-            raise UsageError(f"there is no vendor.yaml in {name}", hint="give a folder that holds a vendor.yaml")
-        return _whole(_load(folder))
-    return _from_box(name)
+            raise UsageError(f"no vendor.yaml in {name}", hint="name a folder that contains a vendor.yaml")
+        return _load_schemas(_load(folder))
+    return _load_named(name)
 
 
-def _whole(rules: VendorRules) -> VendorRules:
-    """Return the rules of somebody's own spec, read whole at once, so that every problem in it is seen now."""
-    wrong: list[Problem] = []
+def _load_schemas(rules: VendorRules) -> VendorRules:
+    """Load all record schemas of a custom vendor at once, so that every problem in them is reported."""
+    problems: list[Problem] = []
     for schema in rules.schemas:
         try:
             _ = rules.schemas[schema]
         except SpecError as error:
-            wrong += error.problems
-    if wrong:
-        raise SpecError(tuple(wrong))
+            problems += error.problems
+    if problems:
+        raise SpecError(tuple(problems))
     return rules
 
 
 def vendor_schema() -> dict[str, Any]:
     """Return the JSON Schema of `vendor.yaml`, for editors."""
     schema = VendorModel.model_json_schema(by_alias=True)
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "vendor.yaml of lading"}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema, "title": "vendor.yaml of batchsync"}
 
 
 @cache
-def _from_box(name: str) -> VendorRules:
-    if name in _in_the_box():
-        return _load(files("lading_specs") / name)
+def _load_named(name: str) -> VendorRules:
+    if name in _bundled():
+        return _load(files("batchsync_specs") / name)
     if (point := vendor_entry_point(name)) is not None:
-        folder = _beside(point)
-        rules = _whole(_load(folder, spoken_to_by=point.value))
+        folder = _entry_point_dir(point)
+        rules = _load_schemas(_load(folder, has_client=True))
         if rules.name != name:
-            raise SpecError((problem(folder / "vendor.yaml", "name", f"must be {name}, as the entry point says"),))
+            raise SpecError((problem(folder / "vendor.yaml", "name", f"must be {name}, the name of the entry point"),))
         return rules
-    raise UsageError(f"there is no vendor {name}", hint=f"vendors are: {', '.join(available_vendors())}")
+    raise UsageError(f"unknown vendor {name}", hint=f"available vendors: {', '.join(available_vendors())}")
 
 
-def _beside(point: EntryPoint) -> Path:
-    """Return the folder of the module that an entry point names, without running any of it."""
+def _entry_point_dir(point: EntryPoint) -> Path:
+    """Return the folder of the module that an entry point names, without importing it."""
     found = find_spec(point.module.partition(".")[0])
-    places = [] if found is None else list(found.submodule_search_locations or ())
+    folders = [] if found is None else list(found.submodule_search_locations or ())
     below = point.module.split(".")[1:]
-    for place in places:
-        folder = Path(place).joinpath(*below)
+    for package_folder in folders:
+        folder = Path(package_folder).joinpath(*below)
         folder = folder if folder.is_dir() else folder.parent
         if (folder / "vendor.yaml").is_file():
             return folder
     raise UsageError(
-        f"the package of vendor {point.name} has no vendor.yaml beside {point.module}",
-        hint="it belongs into the package that the entry point names",
+        f"the package of vendor {point.name} has no vendor.yaml next to {point.module}",
+        hint="vendor.yaml belongs in the package that the entry point names",
     )
 
 
-def _load(folder: Traversable, spoken_to_by: str = "") -> VendorRules:
+def _load(folder: Traversable, *, has_client: bool = False) -> VendorRules:
+    """Load and validate a `vendor.yaml`. `has_client` is whether a Python package implements the client."""
     file = folder / "vendor.yaml"
     model = read_model(file, VendorModel)
-    silent = () if spoken_to_by else _silent(model)
-    if wrong := tuple(problem(file, at, message) for at, message in (*silent, *_senseless(model))):
-        raise SpecError(wrong)
-    schemas = _Schemas(folder / "records", frozenset(model.modes.send))
+    missing = () if has_client else _check_missing_blocks(model)
+    if problems := tuple(problem(file, at, message) for at, message in (*missing, *_check_semantics(model))):
+        raise SpecError(problems)
+    schemas = _LazySchemas(folder / "records", frozenset(model.modes.send))
     if model.target.default_schema and model.target.default_schema not in schemas:
-        raise SpecError((problem(file, "target.default_schema", "there is no such file in records/"),))
-    return compiled(model, schemas)
+        raise SpecError((problem(file, "target.default_schema", "no such file in records/"),))
+    return compile_vendor(model, schemas)
 
 
-class _Schemas(Mapping[str, "RecordSchema"]):
-    """The record schemas of a folder by name, each read when first asked for: a job needs one of them."""
+class _LazySchemas(Mapping[str, "RecordSchema"]):
+    """The record schemas of a folder by name, loaded on first access, because a job needs only one of them."""
 
     def __init__(self, folder: Traversable, modes: frozenset[str]) -> None:
-        names = sorted(one.name for one in folder.iterdir()) if folder.is_dir() else []
+        names = sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
         self._files = {name[: -len(".yaml")]: folder / name for name in names if name.endswith(".yaml")}
         self._modes = modes
-        self._read: dict[str, RecordSchema] = {}
+        self._loaded: dict[str, RecordSchema] = {}
 
     def __getitem__(self, name: str) -> RecordSchema:
         file = self._files[name]
-        if name not in self._read:
+        if name not in self._loaded:
             schema = load_record_schema(file)
             if schema.name != name:
-                raise SpecError((problem(file, "name", "must be the name of its file"),))
+                raise SpecError((problem(file, "name", "must equal the name of the file"),))
             if unknown := sorted(set(schema.modes) - self._modes):
-                raise SpecError((problem(file, "modes", f"not among the vendor's modes: {', '.join(unknown)}"),))
-            self._read[name] = schema
-        return self._read[name]
+                raise SpecError((problem(file, "modes", f"not in the vendor's modes: {', '.join(unknown)}"),))
+            self._loaded[name] = schema
+        return self._loaded[name]
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._files)
@@ -172,19 +181,19 @@ class _Schemas(Mapping[str, "RecordSchema"]):
         return name in self._files
 
 
-def _silent(model: VendorModel) -> Iterator[tuple[str, str]]:
-    """Yield the blocks that are missing when nobody but the dialect can speak to the vendor."""
-    need = {"connection.auth": model.connection.auth, "connection.limits": model.connection.limits}
-    need |= {one: getattr(model, one) for one in ("describe", "allocate", "upload", "poll")}
-    for at, block in need.items():
+def _check_missing_blocks(model: VendorModel) -> Iterator[tuple[str, str]]:
+    """Yield path and message of each block that the HTTP dialect lacks."""
+    required = {"connection.auth": model.connection.auth, "connection.limits": model.connection.limits}
+    required |= {item: getattr(model, item) for item in ("describe", "allocate", "upload", "poll")}
+    for at, block in required.items():
         if block is None:
-            yield at, "is missing (only a vendor of a Python package can do without it)"
+            yield at, "is missing (optional only for vendors of Python packages)"
 
 
-def _senseless(model: VendorModel) -> Iterator[tuple[str, str]]:
-    """Yield the path and the trouble of everything that has the right shape and cannot mean anything."""
-    known = _CLOSED | {f"target.{key}" for key in model.target.keys}
-    known |= {f"credentials.{one}" for one in model.connection.credentials}
+def _check_semantics(model: VendorModel) -> Iterator[tuple[str, str]]:
+    """Yield path and message of everything that has the right type but is inconsistent."""
+    known = _BUILTIN_PLACEHOLDERS | {f"target.{key}" for key in model.target.keys}
+    known |= {f"credentials.{credential}" for credential in model.connection.credentials}
     if model.describe:
         known |= {f"params.{name}" for name in model.describe.params}
     if model.describe and model.describe.choice:
@@ -192,61 +201,66 @@ def _senseless(model: VendorModel) -> Iterator[tuple[str, str]]:
         if model.target.keys.get(model.describe.choice.target) != "required":
             yield "describe.choice.target", "must be a required key of target"
     for at, text in _texts(model.model_dump(by_alias=True, exclude={"title", "source"}), ""):
-        yield from ((at, f"unknown placeholder {one}") for one in _placeholders(text) if one not in known)
+        yield from (
+            (at, f"unknown placeholder {placeholder}")
+            for placeholder in _placeholders(text)
+            if placeholder not in known
+        )
         if not at.endswith("source") and set("{}") & set(PLACEHOLDER.sub("", text)):
-            yield at, "a brace that belongs to no placeholder"
-    for word, meaning in model.words.items():
-        if word != "source" and meaning not in GOING_ON and meaning not in set(Verdict):
-            yield f"words.{word}", f"must be running, empty or one of {', '.join(Verdict)}"
-    if not set(model.target.beside) <= set(model.target.keys):
-        yield "target.beside", "must all be in target.keys"
+            yield at, "brace outside of a placeholder"
+    for status, meaning in model.statuses.items():
+        if status != "source" and meaning not in PENDING_MEANINGS and meaning not in set(Verdict):
+            yield f"statuses.{status}", f"must be running, empty or one of {', '.join(Verdict)}"
+    if not set(model.target.non_identity_keys) <= set(model.target.keys):
+        yield "target.non_identity_keys", "must all be in target.keys"
     if not set(model.modes.removal) <= set(model.modes.send):
         yield "modes.removal", "must all be in modes.send"
-    yield from _nobody(model)
-    yield from _mute(model)
+    yield from _check_credentials(model)
+    yield from _check_calls(model)
 
 
-def _mute(model: VendorModel) -> Iterator[tuple[str, str]]:
-    """Yield the calls that cannot bring what the engine needs of them."""
+def _check_calls(model: VendorModel) -> Iterator[tuple[str, str]]:
+    """Yield path and message of each call that does not read a value that the engine needs."""
     locates = [
-        (f"errors.ways.{n}.locate", one.locate) for n, one in enumerate(model.errors.ways if model.errors else ())
+        (f"errors.downloads.{n}.locate", item.locate)
+        for n, item in enumerate(model.errors.downloads if model.errors else ())
     ]
     locates += [("results.locate", model.results.locate if model.results else None)]
-    needs = [("allocate", model.allocate, "url"), ("find", model.find, "url"), ("poll", model.poll, "word")]
+    needs = [("allocate", model.allocate, "url"), ("find", model.find, "url"), ("poll", model.poll, "status")]
     for at, call, needed in (*needs, *((at, call, "url") for at, call in locates)):
         if call is not None and needed not in call.read:
-            yield f"{at}.read", f"must say where to read {needed}"
-    if model.upload and (not model.upload.sends_file or model.upload.door is not Door.STORAGE):
-        yield "upload", "must send the file (sends_file) through the storage door"
+            yield f"{at}.read", f"must define where to read {needed}"
+    if model.upload and (not model.upload.sends_file or model.upload.endpoint is not Endpoint.STORAGE):
+        yield "upload", "must send the file (sends_file) to `endpoint: storage`"
 
 
-def _nobody(model: VendorModel) -> Iterator[tuple[str, str]]:
-    """Yield what is missing to prove who we are, or names a credential that nobody gives."""
-    auth, given = model.connection.auth, model.connection.credentials
-    if model.connection.account not in given:
+def _check_credentials(model: VendorModel) -> Iterator[tuple[str, str]]:
+    """Yield path and message of missing or undefined credentials."""
+    auth, credentials = model.connection.auth, model.connection.credentials
+    if model.connection.account not in credentials:
         yield "connection.account", "must be one of credentials"
     if auth is None:
         return
     if auth.kind is AuthKind.BASIC:
         for name in ("user", "password"):
-            if getattr(auth, name) not in given:
+            if getattr(auth, name) not in credentials:
                 yield f"connection.auth.{name}", "must name one of credentials"
     elif not auth.headers:
-        yield "connection.auth.headers", "must say which header carries the proof"
+        yield "connection.auth.headers", "must define the headers that carry the credentials"
     if auth.kind is AuthKind.OAUTH2 and (auth.token is None or "token" not in auth.token.read):
         yield "connection.auth.token", "must be a call that reads token"
 
 
 def _texts(node: Any, at: str) -> Iterator[tuple[str, str]]:
-    """Yield every text below a node with its path."""
+    """Yield path and text of every string below a node."""
     if isinstance(node, str):
         yield at, str(node)
     elif isinstance(node, Mapping):
         for name, child in node.items():
             yield from _texts(child, f"{at}.{name}" if at else str(name))
     elif isinstance(node, list):
-        for place, child in enumerate(node):
-            yield from _texts(child, f"{at}.{place}")
+        for number, child in enumerate(node):
+            yield from _texts(child, f"{at}.{number}")
 
 
 def _placeholders(text: str) -> Iterator[str]:

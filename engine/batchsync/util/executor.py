@@ -1,7 +1,4 @@
-"""Work is done beside, in order, and never far ahead of whoever takes it: by threads, or by any executor given.
-
-It does not know what the work is. An executor is whatever has the shape of `concurrent.futures.Executor`.
-"""
+"""Bounded, ordered execution of tasks by threads or by any `concurrent.futures.Executor`."""
 
 from __future__ import annotations
 
@@ -17,106 +14,129 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
     from types import TracebackType
 
-One = TypeVar("One")
-Other = TypeVar("Other")
-Given = ParamSpec("Given")
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+Parameters = ParamSpec("Parameters")
 
-#: More threads than this bring nothing on the machines that were measured.
-_MOST = 8
+#: Maximum default number of threads; more did not help on the machines that were measured.
+_THREADS_MAX = 8
 
 
-def threads() -> int:
-    """Return how many threads map and encode at the same time where nobody says otherwise."""
+def default_threads() -> int:
+    """Return the default number of threads: one per core that this process may use, at most 8."""
     allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(_MOST, allowed or 1))
+    return max(1, min(_THREADS_MAX, allowed or 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Workers:
-    """Who does the tasks. Without an executor: so many threads (None: one for each core), for each work anew.
+class TaskPool:
+    """Settings for the execution of tasks.
 
-    With an executor: it gets module-level functions with one argument that can be pickled, `threads` of them at a time
-    (and one more), and is not shut down.
+    Attributes:
+        threads: Number of tasks that run concurrently; None for one per core.
+        executor: Executor for module-level functions with one picklable argument; it is not shut down. Without one,
+            each call of `map_in_order` has threads of its own.
     """
 
     threads: int | None = None
     executor: Executor | None = None
 
     @property
-    def at_once(self) -> int:
-        """How many tasks are under way at a time."""
-        return self.threads or threads()
+    def concurrency(self) -> int:
+        """Number of tasks that run concurrently."""
+        return self.threads or default_threads()
 
     @property
-    def apart(self) -> bool:
-        """Whether a task rather says where its rows lie than holds them: elsewhere, and where memory is short."""
-        return self.executor is not None or self.at_once == 1
+    def by_reference(self) -> bool:
+        """Whether tasks reference their rows instead of containing them: for an executor, and to save memory."""
+        return self.executor is not None or self.concurrency == 1
 
-    def in_order(self, work: Callable[[One], Other], given: Iterable[One]) -> Generator[Other]:
-        """Yield `work(one)` for each one in order, with at most one more than `at_once` under way."""
-        if self.executor is None and self.at_once == 1:
-            # Reading and writing have threads of their own: one more would only hold rows in memory.
-            return (work(one) for one in given)
+    def map_in_order(self, work: Callable[[Item], Result], items: Iterable[Item]) -> Generator[Result]:
+        """Return an iterator over `work(item)` in order, with at most `concurrency` + 1 tasks submitted at a time."""
+        if self.executor is None and self.concurrency == 1:
+            # Reading and writing have threads of their own: one more would only keep rows in memory.
+            return (work(item) for item in items)
         if self.executor is None:
-            return in_order(work, given, self.at_once)
-        return _in_order(self.executor, work, given, self.at_once)
+            return map_in_order(work, items, self.concurrency)
+        return _map_in_order(self.executor, work, items, self.concurrency)
 
 
-def in_order(work: Callable[[One], Other], given: Iterable[One], threads: int) -> Generator[Other]:
-    """Yield `work(one)` for each one in order, computed by threads, with at most one more than threads under way."""
-    coming = iter(given)
-    begun = list(islice(coming, 2))
-    if not begun[1:]:
-        # Where there is one thing to do, threads cost more than they bring.
-        yield from map(work, begun)
+def map_in_order(work: Callable[[Item], Result], items: Iterable[Item], threads: int) -> Generator[Result]:
+    """Apply a function to items in threads, with at most `threads` + 1 items submitted at a time.
+
+    Args:
+        work: The function.
+        items: Its arguments; taken on demand.
+        threads: Number of threads.
+
+    Yields:
+        The results in the order of the items.
+    """
+    remaining = iter(items)
+    first = list(islice(remaining, 2))
+    if not first[1:]:
+        # For a single item, threads cost more than they save.
+        yield from map(work, first)
         return
     with ThreadPoolExecutor(threads) as pool:
-        yield from _in_order(pool, work, chain(begun, coming), threads)
+        yield from _map_in_order(pool, work, chain(first, remaining), threads)
 
 
-def _in_order(pool: Executor, work: Callable[[One], Other], given: Iterable[One], at_once: int) -> Generator[Other]:
+def _map_in_order(
+    pool: Executor, work: Callable[[Item], Result], items: Iterable[Item], concurrency: int
+) -> Generator[Result]:
     """Yield the results of an executor in order."""
-    under_way: deque[Future[Other]] = deque()
+    submitted: deque[Future[Result]] = deque()
     try:
-        for one in given:
-            under_way.append(pool.submit(work, one))
-            if len(under_way) > at_once:
-                yield under_way.popleft().result()
-        while under_way:
-            yield under_way.popleft().result()
+        for item in items:
+            submitted.append(pool.submit(work, item))
+            if len(submitted) > concurrency:
+                yield submitted.popleft().result()
+        while submitted:
+            yield submitted.popleft().result()
     finally:
-        for left in under_way:
-            left.cancel()
+        for future in submitted:
+            future.cancel()
 
 
-class InTurn:
-    """Calls run one after the other in a thread of their own, a few of them ahead of their caller at most.
+class SerialExecutor:
+    """Executor with one thread and a bounded queue, for a single caller.
 
-    For one caller. After a call that raised, nothing more runs; the caller is told at its next call. A context
-    manager: on the way out what did not begin is dropped and the thread is gone.
+    After a call that raised, no further calls run; the caller receives the error at its next call. A context manager
+    that cancels pending calls on exit and waits for the running one.
     """
 
     def __init__(self, waiting: int) -> None:
-        """Begin with nothing to do; the thread starts with the first call."""
+        """Allow at most `waiting` unfinished calls; the thread starts with the first call."""
         self._pool = ThreadPoolExecutor(1)
         self._waiting = waiting
-        self._under_way: deque[Future[Any]] = deque()
+        self._submitted: deque[Future[Any]] = deque()
         self._failure: BaseException | None = None
 
-    def do(self, call: Callable[Given, Other], *given: Given.args, **named: Given.kwargs) -> Future[Other]:
-        """Have something done, after all that was asked before; wait while too much of that is not done.
+    def submit(
+        self, call: Callable[Parameters, Result], *args: Parameters.args, **kwargs: Parameters.kwargs
+    ) -> Future[Result]:
+        """Submit a call, and wait while too many earlier calls are unfinished.
+
+        Args:
+            call: The function.
+            *args: Its positional arguments.
+            **kwargs: Its keyword arguments.
+
+        Returns:
+            The future of the call.
 
         Raises:
-            BaseException: whatever an earlier call raised.
+            BaseException: If an earlier call raised it.
         """
-        future = self._pool.submit(self._run, partial(call, *given, **named))
-        self._under_way.append(future)
-        while self._under_way and (len(self._under_way) > self._waiting or self._under_way[0].done()):
-            self._under_way.popleft().result()
+        future = self._pool.submit(self._run, partial(call, *args, **kwargs))
+        self._submitted.append(future)
+        while self._submitted and (len(self._submitted) > self._waiting or self._submitted[0].done()):
+            self._submitted.popleft().result()
         return future
 
-    def _run(self, call: Callable[[], Other]) -> Other:
-        """Do one thing unless an earlier one failed."""
+    def _run(self, call: Callable[[], Result]) -> Result:
+        """Run a call unless an earlier one failed."""
         if self._failure is not None:
             raise self._failure
         try:
@@ -126,25 +146,25 @@ class InTurn:
             raise
 
     def finish(self) -> None:
-        """Wait until everything is done.
+        """Wait until all calls are done.
 
         Raises:
-            BaseException: whatever a call raised.
+            BaseException: If a call raised it.
         """
-        while self._under_way:
-            self._under_way.popleft().result()
+        while self._submitted:
+            self._submitted.popleft().result()
 
     def stop(self) -> None:
-        """Drop what did not begin, and wait for what did."""
-        self._under_way.clear()
+        """Cancel pending calls, and wait for the running one."""
+        self._submitted.clear()
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def __enter__(self) -> Self:
-        """Return the object itself."""
+        """Return the executor itself."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Let the thread go."""
+        """Stop the thread."""
         self.stop()

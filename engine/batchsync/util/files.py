@@ -1,21 +1,30 @@
-"""Folders of the state are for whoever runs lading alone, whatever the umask says.
-
-It does not know what is kept in them.
-"""
+"""Private folders, SHA-256 digests, durable renames and the translation of operating system errors."""
 
 from __future__ import annotations
 
+import errno
+import hashlib
+import os
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
+from batchsync.errors import UnavailableError
+
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
+
+#: Errors of file systems that do not support fsync of a folder; the order of renames is kept there anyway.
+_NO_FOLDER_FSYNC = frozenset({errno.EINVAL, errno.ENOTSUP})
 
 
 def make_private(folder: Path) -> None:
-    """Make a folder and all above it that are missing, each with mode 0700; what is there stays as it is.
+    """Create a folder and its missing parents with mode 0700, whatever the umask; existing ones do not change.
 
     Raises:
-        OSError: when it cannot be made, or something else stands there.
+        FileExistsError: If the path exists and is not a folder.
+        FileNotFoundError: If there is no folder that could contain it.
+        OSError: If it cannot be created.
     """
     try:
         folder.mkdir(mode=0o700)
@@ -25,6 +34,74 @@ def make_private(folder: Path) -> None:
     except FileNotFoundError:
         if folder.parent == folder:
             raise
-        # `parents=True` would give the mode to the last of them only.
+        # `parents=True` would apply the mode to the last folder only.
         make_private(folder.parent)
         folder.mkdir(mode=0o700, exist_ok=True)
+
+
+def sha256_of(data: bytes) -> str:
+    """Return the hex SHA-256 of bytes."""
+    return hashlib.sha256(data).hexdigest()
+
+
+def sha256_of_file(path: Path) -> str:
+    """Return the hex SHA-256 of a file."""
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def fsync_file(path: Path) -> None:
+    """Flush a file to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def fsync_folder(folder: Path) -> None:
+    """Flush the directory entries of a folder to disk, where its file system supports that.
+
+    Raises:
+        OSError: If the folder cannot be opened or flushed.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    except OSError as error:
+        if error.errno not in _NO_FOLDER_FSYNC:
+            raise
+    finally:
+        os.close(descriptor)
+
+
+def fsync_and_rename(path: Path, final: Path) -> None:
+    """Flush a file to disk, rename it within its file system, and flush the folder of its new name."""
+    fsync_file(path)
+    path.replace(final)
+    fsync_folder(final.parent)
+
+
+def os_error_reason(error: OSError) -> str:
+    """Return the description of an operating system error, without its path."""
+    return error.strerror or type(error).__name__
+
+
+@contextmanager
+def translate_os_errors(problem: str, *, hint: str) -> Iterator[None]:
+    """Raise operating system errors of a block as UnavailableError.
+
+    Args:
+        problem: The failed operation, such as `out.csv: cannot write the results`; the reason is added.
+        hint: The next command or remedy.
+
+    Yields:
+        Nothing; the block accesses files.
+
+    Raises:
+        UnavailableError: If the block raises an OSError.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise UnavailableError(f"{problem}: {os_error_reason(error)}", hint=hint) from error

@@ -1,21 +1,21 @@
-"""Parse SQL expressions with polars: the only module that hands text to its SQL parser.
+"""Parse SQL expressions with polars: the only module that passes text to its SQL parser.
 
-polars reads tables, files and URLs while it parses, so that a text is checked before, by its tokens.
+polars reads tables, files and URLs while it parses, so texts are checked by their tokens first.
 """
 
 from __future__ import annotations
 
 import polars as pl
 
-from lading.core.expression_text import objection_to
+from batchsync.core.expression_text import objection_to
 
 
 class RefusedExpressionError(ValueError):
-    """The text must not be given to polars."""
+    """Text that must not be passed to polars."""
 
 
-#: What is raised for a text that is wrong, rather than for a row.
-WRONG: tuple[type[BaseException], ...] = (
+#: Exceptions for an invalid expression, as opposed to an invalid row.
+PARSE_ERRORS: tuple[type[BaseException], ...] = (
     pl.exceptions.PolarsError,
     pl.exceptions.PanicException,
     TypeError,
@@ -24,11 +24,11 @@ WRONG: tuple[type[BaseException], ...] = (
 
 
 def parse_expression(sql: str) -> pl.Expr:
-    """Return a text as an expression of polars.
+    """Return the polars expression of a SQL text.
 
     Raises:
         RefusedExpressionError: If the text could be more than an expression over columns.
-        polars.exceptions.PolarsError: If polars cannot read it.
+        polars.exceptions.PolarsError: If polars cannot parse it.
     """
     if (objection := objection_to(sql)) is not None:
         raise RefusedExpressionError(objection.message)
@@ -36,8 +36,8 @@ def parse_expression(sql: str) -> pl.Expr:
 
 
 def columns_of(sql: str) -> list[str] | None:
-    """Return the columns that an expression uses, in the order of use, or None when it cannot be read."""
+    """Return the columns of an expression in the order of use, or None if it cannot be parsed."""
     try:
         return parse_expression(sql).meta.root_names()
-    except WRONG:
+    except PARSE_ERRORS:
         return None

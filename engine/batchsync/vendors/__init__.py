@@ -1,1 +1,1 @@
-"""Vendors over HTTP: one dialect, driven by data, behind the port `lading.ports.Vendor`. It knows no vendor by name."""
+"""Vendors over HTTP: a client driven by the vendor spec, behind the port `batchsync.ports.Vendor`."""

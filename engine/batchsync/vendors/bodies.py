@@ -1,58 +1,59 @@
-"""Takes the bodies of answers: how large they would grow, whether they are whole, and onto our disk in one piece.
-
-It knows neither where the bytes come from nor what they mean.
-"""
+"""Response bodies: size limit after gunzip, integrity of gzip files, and atomic writing."""
 
 from __future__ import annotations
 
-import os
 import zlib
 from typing import TYPE_CHECKING
 
-from lading.errors import Permanent, Unclear
-from lading.folders import make_private
+from batchsync.errors import AmbiguousOutcomeError, PermanentError
+from batchsync.util.files import fsync_and_rename, make_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-#: How many bytes are taken, or expanded, at a time.
+#: Maximum number of bytes read, or expanded, at a time.
 CHUNK = 256 * 1024
 GZIP = b"\x1f\x8b"
 
 
-class Watch:
-    """Follows a body that may be a gzip file: how large it would grow, and whether it is whole."""
+class GunzipMeter:
+    """Integrity check and size limit of a body that may be a gzip file."""
 
-    def __init__(self, most: int) -> None:
-        """Allow at most `most` expanded bytes."""
-        self._most = most
-        self._grown = 0
+    def __init__(self, max_bytes: int) -> None:
+        """Create a meter that allows at most `max_bytes` expanded bytes."""
+        self._max_bytes = max_bytes
+        self._expanded_size = 0
         self._inflate: zlib._Decompress | None = None
-        self._first = b""
+        self._head = b""
         self._plain = False
 
-    def see(self, chunk: bytes) -> None:
-        """Take the next bytes.
+    def feed(self, chunk: bytes) -> None:
+        """Process the next bytes.
 
         Raises:
-            Permanent: when the file would grow beyond what is allowed.
-            Unclear: when it is a damaged gzip file.
+            PermanentError: If the expanded size exceeds the limit.
+            AmbiguousOutcomeError: If the gzip file is damaged.
         """
         if self._plain:
             return
         if self._inflate is None:
-            self._first += chunk
-            if len(self._first) < len(GZIP):
+            self._head += chunk
+            if len(self._head) < len(GZIP):
                 return
-            self._plain = not self._first.startswith(GZIP)
-            chunk = self._first
+            self._plain = not self._head.startswith(GZIP)
+            chunk = self._head
         if not self._plain:
-            for _ in self.expanded(chunk):
+            for _ in self.expand(chunk):
                 pass
 
-    def expanded(self, chunk: bytes) -> Iterator[bytes]:
-        """Yield what the bytes expand to, member after member."""
+    def expand(self, chunk: bytes) -> Iterator[bytes]:
+        """Yield the expanded bytes of a chunk, across gzip members.
+
+        Raises:
+            PermanentError: If the expanded size exceeds the limit.
+            AmbiguousOutcomeError: If the gzip file is damaged.
+        """
         while chunk:
             if self._inflate is None or self._inflate.eof:
                 self._inflate = zlib.decompressobj(wbits=31)
@@ -61,46 +62,39 @@ class Watch:
             except zlib.error:
                 out = None
             if out is None:
-                raise Unclear("the answer is a damaged gzip file")
-            self._grown += len(out)
-            if self._grown > self._most:
-                raise Permanent(f"the answer expands to more than {self._most:,} bytes")
+                raise AmbiguousOutcomeError("the response is a damaged gzip file")
+            self._expanded_size += len(out)
+            if self._expanded_size > self._max_bytes:
+                raise PermanentError(f"the response expands to more than {self._max_bytes:,} bytes")
             yield out
             chunk = self._inflate.unused_data if self._inflate.eof else self._inflate.unconsumed_tail
 
-    def end(self) -> None:
-        """Say that no bytes follow.
+    def close(self) -> None:
+        """Check that the gzip file is complete.
 
         Raises:
-            Unclear: when a gzip file ends before its end.
+            AmbiguousOutcomeError: If it is truncated.
         """
         if self._inflate is not None and not self._inflate.eof:
-            raise Unclear("the answer is a gzip file that ends too early")
+            raise AmbiguousOutcomeError("the response is a truncated gzip file")
 
 
-def gunzipped(raw: Iterator[bytes], most: int) -> Iterator[bytes]:
-    """Yield a gzip stream expanded, to at most `most` bytes."""
-    watch = Watch(most)
+def gunzip(raw: Iterator[bytes], max_bytes: int) -> Iterator[bytes]:
+    """Yield the expanded bytes of a gzip stream; raise beyond `max_bytes` expanded bytes."""
+    meter = GunzipMeter(max_bytes)
     for chunk in raw:
-        yield from watch.expanded(chunk)
-    watch.end()
+        yield from meter.expand(chunk)
+    meter.close()
 
 
-def save(path: Path, chunks: Iterator[bytes]) -> None:
-    """Write the chunks to a file that appears whole or not at all, and survives a power cut."""
+def write_atomic(path: Path, chunks: Iterator[bytes]) -> None:
+    """Write chunks to a file that appears complete or not at all; fsync the file and its folder."""
     make_private(path.parent)
     part = path.with_name(f".{path.name}.part")
     try:
         with part.open("wb") as out:
             for chunk in chunks:
                 out.write(chunk)
-            out.flush()
-            os.fsync(out.fileno())
-        part.replace(path)
+        fsync_and_rename(part, path)
     finally:
         part.unlink(missing_ok=True)
-    folder = os.open(path.parent, os.O_RDONLY)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)

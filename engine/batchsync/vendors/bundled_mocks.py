@@ -1,7 +1,4 @@
-"""Start the bundled mocks as a process of their own, and keep time with them.
-
-It talks to the mocks' control address on loopback only, and knows nothing of what they mock.
-"""
+"""The bundled mocks as a subprocess, and a clock that follows theirs through their control API on loopback."""
 
 from __future__ import annotations
 
@@ -17,26 +14,30 @@ from importlib.util import find_spec
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from lading.errors import EnvironmentProblem, LadingError, UsageError
-from lading.folders import make_private
+from batchsync.errors import BatchsyncError, UnavailableError, UsageError
+from batchsync.util.files import make_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from lading.ports import Clock
+    from batchsync.ports import Clock
 
 _START_SECONDS = 20.0
-_OTHERS = "name the jobs whose vendors have one, or leave --mocks out"
-#: How the program of the mocks begins when it was asked for a vendor that it does not know.
-_NO_SUCH = "No mock of "
+_OTHER_JOBS_HINT = "select jobs whose vendors have a mock, or omit --mocks"
+#: Prefix of the message of `python -m batchsync_mocks` about a vendor without a mock.
+_UNKNOWN_VENDOR = "Unknown vendor "
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class BundledMocks:
-    """The running mocks: where each vendor is and which credentials it takes.
+    """Running mocks.
 
-    `served` is the ready file of mocks that somebody else started.
+    Attributes:
+        base_urls: Base URL by vendor.
+        credentials: Accepted credentials by vendor and name.
+        clock_url: URL of the mocks' clock in their control API.
+        served: Ready file of mocks that were started outside of this process; None for a subprocess.
     """
 
     base_urls: Mapping[str, str]
@@ -45,48 +46,58 @@ class BundledMocks:
     served: Path | None = None
 
     def of(self, vendor: str) -> tuple[str, Mapping[str, str]]:
-        """Return the base URL of a vendor and the credentials it takes.
+        """Return the base URL and the accepted credentials of a vendor.
 
         Raises:
-            UsageError: when these mocks are of other vendors.
+            UsageError: If no mock of the vendor runs.
         """
         if vendor not in self.base_urls:
-            hint = _OTHERS if self.served else "stop, and run the same command again"
-            raise UsageError(f"no mock of {vendor} runs; there are {', '.join(sorted(self.base_urls))}", hint=hint)
+            hint = _OTHER_JOBS_HINT if self.served else "stop this command and run it again"
+            available = ", ".join(sorted(self.base_urls))
+            raise UsageError(f"unknown vendor {vendor}: it has no running mock; available: {available}", hint=hint)
         return self.base_urls[vendor], self.credentials[vendor]
 
-    def gone(self, why: str) -> EnvironmentProblem:
-        """Return what to say when they do not answer any more."""
+    def unreachable_error(self, reason: str) -> UnavailableError:
+        """Return the error for mocks that do not respond any more."""
         if self.served is None:
-            return EnvironmentProblem(f"the bundled mocks went away: {why}", hint="run the same command again")
-        hint = f"start them again: `lading mocks serve --ready-file {shlex.quote(str(self.served))}`"
-        return EnvironmentProblem(f"the served mocks of {self.served} do not answer: {why}", hint=hint)
+            return UnavailableError(f"the bundled mocks do not respond: {reason}", hint="run the same command again")
+        hint = f"start them again: `batchsync mocks serve --ready-file {shlex.quote(str(self.served))}`"
+        return UnavailableError(f"the served mocks of {self.served} do not answer: {reason}", hint=hint)
 
 
 @contextmanager
 def bundled_mocks(vendors: Sequence[str], folder: Path, clock: Clock) -> Iterator[BundledMocks]:
-    """Run the mocks of these vendors until the context is left, with their world kept in `folder`.
+    """Run the mocks of some vendors as a subprocess for the length of the context.
 
-    The process ends with ours, however ours ends: it watches its standard input.
+    The subprocess ends with this process, even if this one is killed: it watches its standard input.
+
+    Args:
+        vendors: Names of the vendors.
+        folder: Folder for the state of the mocks, their log and their ready file; created if missing.
+        clock: Time source for the start timeout.
+
+    Yields:
+        The running mocks.
 
     Raises:
-        UsageError: when a vendor has no mock.
-        EnvironmentProblem: when they are not installed, or do not start.
+        UsageError: If a vendor has no mock.
+        UnavailableError: If the mocks are not installed, or do not start.
     """
     check_installed()
     make_private(folder)
     ready, log = folder / "ready.json", folder / "mocks.log"
     ready.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "lading_mocks", *vendors, "--port", "0", "--exit-with-stdin"]
-    command += ["--state-dir", str(folder / "world"), "--ready-file", str(ready)]
+    command = [sys.executable, "-m", "batchsync_mocks", *vendors, "--port", "0", "--exit-with-stdin"]
+    command += ["--state-dir", str(folder / "state"), "--ready-file", str(ready)]
     with log.open("ab") as output:
-        before = output.tell()
+        log_start = output.tell()
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own arguments
             command, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True, umask=0o077
         )
     try:
         if not _is_ready(process, ready, clock):
-            raise _not_started(log, before)
+            failure = _start_error(log, log_start)
+            raise failure
         yield replace(running_mocks(ready), served=None)
     finally:
         if process.stdin is not None:
@@ -99,92 +110,97 @@ def bundled_mocks(vendors: Sequence[str], folder: Path, clock: Clock) -> Iterato
 
 
 def running_mocks(ready: Path) -> BundledMocks:
-    """Return the mocks that wrote this ready file.
+    """Return the mocks described by a ready file.
 
     Raises:
-        EnvironmentProblem: when there is no such file, or it is not one.
+        UnavailableError: If the file is missing or not a ready file.
     """
     try:
-        told = json.loads(ready.read_text(encoding="utf-8"))
+        reported = json.loads(ready.read_text(encoding="utf-8"))
         return BundledMocks(
-            base_urls={name: one["base_url"] for name, one in told["vendors"].items()},
-            credentials={name: one["credentials"] for name, one in told["vendors"].items()},
-            clock_url=told["clock_url"],
+            base_urls={name: item["base_url"] for name, item in reported["vendors"].items()},
+            credentials={name: item["credentials"] for name, item in reported["vendors"].items()},
+            clock_url=reported["clock_url"],
             served=ready,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        raise EnvironmentProblem(
+        raise UnavailableError(
             f"{ready} is not the ready file of running mocks",
-            hint="`lading mocks serve --ready-file FILE` writes one",
+            hint="`batchsync mocks serve --ready-file FILE` writes one",
         ) from None
 
 
 def check_installed() -> None:
-    """Make sure that there are mocks to start.
+    """Check that the mocks are installed.
 
     Raises:
-        EnvironmentProblem: when the extra that brings them is not installed.
+        UnavailableError: If they are not.
     """
-    if find_spec("lading_mocks") is None or find_spec("pytest_httpserver") is None:
-        raise EnvironmentProblem(
-            "the mocks are not installed", hint="run `pip install '.[mocks]'` in a clone of lading"
-        )
+    if find_spec("batchsync_mocks") is None or find_spec("pytest_httpserver") is None:
+        raise UnavailableError("the mocks are not installed", hint="pip install '.[mocks]' in a checkout of batchsync")
 
 
 def _is_ready(process: subprocess.Popen[bytes], ready: Path, clock: Clock) -> bool:
-    """Wait for the ready file; False when the process ended before, or takes too long."""
-    give_up = clock.now() + timedelta(seconds=_START_SECONDS)
+    """Return whether the ready file appears; False if the process ends before, or after `_START_SECONDS`."""
+    deadline = clock.now() + timedelta(seconds=_START_SECONDS)
     while not ready.exists():
-        if process.poll() is not None or clock.now() > give_up:
+        if process.poll() is not None or clock.now() > deadline:
             return False
         clock.sleep(timedelta(milliseconds=20))
     return True
 
 
-def _not_started(log: Path, before: int) -> LadingError:
-    """Return why they did not start: the last line of what they wrote themselves."""
-    with log.open("rb") as said:
-        said.seek(before)
-        lines = said.read().decode("utf-8", "replace").splitlines()
-    why = lines[-1].removeprefix("lading_mocks: ") if lines else "they say nothing"
-    if why.startswith(_NO_SUCH):
-        return UsageError(why, hint=_OTHERS)
-    return EnvironmentProblem(f"the bundled mocks did not start: {why}", hint=f"{log} says more; then `lading doctor`")
+def _start_error(log: Path, start: int) -> BatchsyncError:
+    """Return the error for mocks that did not start, with the last line of their log."""
+    with log.open("rb") as message:
+        message.seek(start)
+        lines = message.read().decode("utf-8", "replace").splitlines()
+    reason = lines[-1].removeprefix("batchsync_mocks: ") if lines else "no message in their log"
+    if reason.startswith(_UNKNOWN_VENDOR):
+        return UsageError(reason, hint=_OTHER_JOBS_HINT)
+    return UnavailableError(
+        f"the bundled mocks did not start: {reason}", hint=f"read {log}, then run `batchsync doctor`"
+    )
 
 
 class MockedTime:
-    """The mocks' clock, as a Clock: `sleep` advances it, so that a wait of minutes takes none."""
+    """Clock of the mocks. `sleep` advances it instead of waiting."""
 
     def __init__(self, mocks: BundledMocks, real: Clock) -> None:
-        """Read how far the mocks' time is from the real one."""
+        """Create a clock with the offset between the time of the mocks and real time."""
         self._mocks = mocks
         self._real = real
-        self._ahead = self._difference(self._ask("GET", None))
+        self._offset = self._offset_from(self._call("GET", None))
 
     def now(self) -> datetime:
-        """Return the mocks' moment."""
-        return self._real.now() + self._ahead
+        """Return the time of the mocks (UTC)."""
+        return self._real.now() + self._offset
 
     def sleep(self, duration: timedelta) -> None:
-        """Let the mocks' clock jump by the duration, and stop here for a moment so that a signal is noticed."""
+        """Advance the mocks' clock by a duration, and yield to pending signals.
+
+        Raises:
+            UnavailableError: If the mocks do not respond.
+        """
         if duration > timedelta(0):
-            self._ahead = self._difference(self._ask("POST", {"advance": duration.total_seconds()}))
+            self._offset = self._offset_from(self._call("POST", {"advance": duration.total_seconds()}))
         self._real.sleep(timedelta(0))
 
-    def _difference(self, told: Mapping[str, float]) -> timedelta:
-        return datetime.fromtimestamp(float(told["epoch"]), tz=UTC) - self._real.now()
+    def _offset_from(self, reported: Mapping[str, float]) -> timedelta:
+        """Return the offset between the reported time and real time."""
+        return datetime.fromtimestamp(float(reported["epoch"]), tz=UTC) - self._real.now()
 
-    def _ask(self, method: str, body: dict[str, float] | None) -> dict[str, float]:
-        """Ask the control address; it is ours and on this machine."""
+    def _call(self, method: str, body: dict[str, float] | None) -> dict[str, float]:
+        """Send a request to the control API on loopback and return its JSON response."""
         parts = urlsplit(self._mocks.clock_url)
         connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=10)
         try:
             payload = json.dumps(body) if body is not None else None
             connection.request(method, parts.path, body=payload, headers={"Content-Type": "application/json"})
-            answer: dict[str, float] = json.loads(connection.getresponse().read())
+            reported: dict[str, float] = json.loads(connection.getresponse().read())
         except (OSError, ValueError, http.client.HTTPException) as error:
-            raise self._mocks.gone(type(error).__name__) from None
+            raise self._mocks.unreachable_error(type(error).__name__) from None
         else:
-            return answer
+            return reported
         finally:
             connection.close()

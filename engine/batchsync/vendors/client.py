@@ -1,7 +1,4 @@
-"""The port `lading.ports.Vendor` over HTTP: one class for every vendor that a vendor spec can describe.
-
-It knows no vendor by name; what to ask and what answers mean stand in `VendorRules.dialect`.
-"""
+"""Implementation of the port `batchsync.ports.Vendor` over HTTP, configured by the dialect of a vendor spec."""
 
 from __future__ import annotations
 
@@ -10,25 +7,42 @@ from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
-from lading.core.batch import VERDICTS_WITH_ROW_LOG, BatchFile, Slot, Ticket, Verdict
-from lading.core.vendor_rules import Call, Dialect, Door, Download, Means, VendorRules
-from lading.errors import DidNotHappen, EnvironmentProblem, Permanent, SlotGone, Unclear, UsageError
-from lading.ports import Clock, Downloads, Empty, Finished, Status, TargetFacts
-from lading.vendors import reading
-from lading.vendors.auth import Auth
-from lading.vendors.dialect import Asked, accept, build, may_renew, read, read_choice, read_slot, read_status, values
-from lading.vendors.doors import Doors
-from lading.vendors.http import Http, open_http
-from lading.vendors.redaction import Redactor
-from lading.vendors.template import fill_all
+from batchsync.core.batch import VERDICTS_WITH_ROW_LOG, Allocation, BatchFile, IdempotencyKey, Verdict
+from batchsync.core.vendor_rules import Call, Dialect, Download, Endpoint, ResponseClass, VendorRules
+from batchsync.errors import (
+    AllocationExpiredError,
+    AmbiguousOutcomeError,
+    PermanentError,
+    RetryableError,
+    UnavailableError,
+    UsageError,
+)
+from batchsync.ports import Clock, Downloads, Empty, Finished, Status, TargetFacts
+from batchsync.vendors import response_parsing
+from batchsync.vendors.allowed_urls import UrlAllowList
+from batchsync.vendors.auth import Auth
+from batchsync.vendors.dialect import (
+    Exchange,
+    build,
+    ensure_ok,
+    may_reauthenticate,
+    read,
+    read_allocation,
+    read_choice,
+    read_status,
+    values,
+)
+from batchsync.vendors.http import HttpTransport, open_transport
+from batchsync.vendors.redaction import Redactor
+from batchsync.vendors.template import fill_all
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from lading.vendors.wire import Answer, Request
+    from batchsync.vendors.wire import Request, Response
 
-Known = dict[str, str | int | None]
+PlaceholderValues = dict[str, str | int | None]
 
 
 def connect(
@@ -40,246 +54,289 @@ def connect(
     clock: Clock,
     user_agent: str,
 ) -> HttpVendor:
-    """Return the vendor behind a connection. Nothing is asked yet.
+    """Return the client of a connection. No request is sent yet.
+
+    Args:
+        rules: The vendor spec.
+        base_url: Base URL of the vendor's API.
+        credentials: Values of the credentials that the vendor spec lists, by name.
+        ca_bundle: Path of a PEM file with the certificates to trust instead of the system's.
+        clock: Time source for timeouts and token lifetimes.
+        user_agent: Value of the `User-Agent` header.
 
     Raises:
-        UsageError: when the base URL is not one of this vendor's, a credential is missing, or the spec has no dialect.
-        EnvironmentProblem: when `ca_bundle` is no file of certificates.
+        UsageError: If the base URL is not one of the vendor's, or the vendor spec has no dialect.
+        UnavailableError: If a credential has no value, or `ca_bundle` is not a certificate file.
     """
     base = base_url.rstrip("/")
     if rules.dialect is None:
-        raise UsageError(f"{rules.name}: the vendor spec does not say how to speak to it")
+        raise UsageError(f"{rules.name}: the vendor spec has no HTTP calls (blocks describe, allocate, upload, poll)")
     missing = [name for name in rules.credentials if not credentials.get(name)]
     if missing:
-        raise EnvironmentProblem(
-            f"{rules.name}: no value for {', '.join(missing)}", hint="set it where credentials say"
+        raise UnavailableError(
+            f"{rules.name}: no value for {', '.join(missing)}", hint="set it under the connection's credentials"
         )
-    doors = Doors(base_url=base, api_hosts=rules.api_hosts, storage_hosts=rules.storage_hosts)
-    wrong = ""
+    allowed_urls = UrlAllowList(base_url=base, api_hosts=rules.api_hosts, storage_hosts=rules.storage_hosts)
+    problem = ""
     try:
-        doors.check(base, Door.API)
-    except Permanent as refused:
-        wrong = refused.reason
-    if wrong or "?" in base:
+        allowed_urls.check(base, Endpoint.API)
+    except PermanentError as refused:
+        problem = refused.reason
+    if problem or "?" in base:
         hosts = ", ".join(rules.api_hosts)
-        raise UsageError(f"base_url: {wrong or 'no query belongs there'}", hint=f"hosts of {rules.name}: {hosts}")
+        raise UsageError(
+            f"base_url: {problem or 'a query string is not allowed'}", hint=f"hosts of {rules.name}: {hosts}"
+        )
     redactor = Redactor(credentials.values(), account=credentials.get(rules.account_credential, ""))
-    http = open_http(doors, rules.dialect.limits, clock, user_agent, ca_bundle, redactor)
-    auth = Auth(rules.dialect.auth, credentials, http.ask, base_url=base, clock=clock, redactor=redactor)
+    http = open_transport(allowed_urls, rules.dialect.limits, clock, user_agent, ca_bundle, redactor)
+    auth = Auth(rules.dialect.auth, credentials, http.send, base_url=base, clock=clock, redactor=redactor)
     return HttpVendor(rules=rules, dialect=rules.dialect, base_url=base, http=http, auth=auth, clock=clock)
 
 
 class HttpVendor:
-    """A vendor that is spoken to in a dialect. It remembers a token and nothing about batches but unanswered polls."""
+    """Client of a vendor account. Implements `batchsync.ports.Vendor`.
+
+    Its only state is the token and, by allocation id, how often in a row a poll did not find the batch.
+    """
 
     def __init__(
-        self, *, rules: VendorRules, dialect: Dialect, base_url: str, http: Http, auth: Auth, clock: Clock
+        self, *, rules: VendorRules, dialect: Dialect, base_url: str, http: HttpTransport, auth: Auth, clock: Clock
     ) -> None:
-        """Keep the parts."""
+        """Create a client; see `connect`."""
         self._rules = rules
         self._dialect = dialect
         self._base_url = base_url
         self._http = http
         self._auth = auth
         self._clock = clock
-        self._unknown: dict[str, int] = {}
+        self._not_found: dict[str, int] = {}
 
     def describe(self, target: Mapping[str, str]) -> TargetFacts:
-        """Check the credentials and resolve the target: its params for allocation, and the input columns if offered."""
+        """Check the credentials and look up a target.
+
+        Returns:
+            The target's parameters for allocation, and the columns of its input template if the vendor has one.
+        """
         rules = self._dialect.describe
         known = values(target=target)
         if rules.check:
-            self._answered(rules.check, known)
-        params = {name: str(one) for name, one in _filled(rules.params, known).items()}
+            self._exchange_ok(rules.check, known)
+        params = {name: str(item) for name, item in fill_all(rules.params, known).items()}
         if rules.choice:
-            asked = self._answered(rules.choice.call, known)
+            exchange = self._exchange_ok(rules.choice.call, known)
             wanted = target.get(rules.choice.target, "")
-            params[rules.choice.param] = read_choice(asked, rules.choice, wanted)
+            params[rules.choice.param] = read_choice(exchange, rules.choice, wanted)
         return TargetFacts(params=params, columns=self._columns(values(target=target, params=params)))
 
-    def allocate(self, ticket: Ticket, file: BatchFile, params: Mapping[str, str]) -> Slot:
-        """Ask for a place to put the file, under our ticket.
+    def allocate(self, idempotency_key: IdempotencyKey, file: BatchFile, params: Mapping[str, str]) -> Allocation:
+        """Return a new allocation for the file, made under an idempotency key.
 
         Raises:
-            Unclear: also when the answer tells of a batch under this ticket that is not empty.
+            AmbiguousOutcomeError: If the outcome is unknown, or the vendor returned a batch that already has its file.
         """
-        asked = self._answered(self._dialect.allocate, values(ticket=ticket, file=file, params=params))
-        self._refuse_filled(asked)
-        return read_slot(asked, ticket, needs_url=True)
+        exchange = self._exchange_ok(
+            self._dialect.allocate, values(idempotency_key=idempotency_key, file=file, params=params)
+        )
+        self._refuse_existing_batch(exchange)
+        return read_allocation(exchange, idempotency_key, needs_url=True)
 
-    def find(self, ticket: Ticket, params: Mapping[str, str]) -> Slot | None:
-        """Say whether an earlier allocation under this ticket arrived. A slot without URL can take no file.
+    def find(self, idempotency_key: IdempotencyKey, params: Mapping[str, str]) -> Allocation | None:
+        """Return the allocation made under an idempotency key, or None. Without a URL it takes no file.
 
         Raises:
-            Permanent: also when this vendor cannot be asked by our ticket.
+            PermanentError: If the vendor refuses the request, or cannot find a batch by its idempotency key.
         """
         if self._dialect.find is None:
-            raise Permanent(f"{self._rules.title} cannot be asked for a batch by our ticket")
-        asked = self._asked(self._dialect.find, values(ticket=ticket, params=params))
-        return None if accept(asked) is Means.ABSENT else read_slot(asked, ticket, needs_url=False)
+            raise PermanentError(f"{self._rules.title} cannot find a batch by its idempotency key")
+        exchange = self._exchange(self._dialect.find, values(idempotency_key=idempotency_key, params=params))
+        return (
+            None
+            if ensure_ok(exchange) is ResponseClass.ABSENT
+            else read_allocation(exchange, idempotency_key, needs_url=False)
+        )
 
-    def upload(self, slot: Slot, file: BatchFile) -> None:
-        """Put the whole file into the slot, or it did not happen.
+    def upload(self, allocation: Allocation, file: BatchFile) -> None:
+        """Upload the whole file, or nothing.
 
         Raises:
-            SlotGone: when the URL has run out or is no longer known. That an earlier request stored it is possible.
+            AllocationExpiredError: If the URL has expired or is missing. An earlier request may have stored the file.
         """
-        if slot.url is None:
-            raise SlotGone("the slot's upload URL is not known any more")
-        asked = self._asked(self._dialect.upload, values(slot=slot, file=file), file)
-        if accept(asked) is Means.ABSENT:
-            raise SlotGone(asked.told())
+        if allocation.url is None:
+            raise AllocationExpiredError(f"allocation {allocation.id} has no upload URL any more")
+        exchange = self._exchange(self._dialect.upload, values(allocation=allocation, file=file), file)
+        if ensure_ok(exchange) is ResponseClass.ABSENT:
+            raise AllocationExpiredError(exchange.describe())
 
-    def poll(self, slot: Slot) -> Status:
-        """Say how far the vendor is with the file. An unknown word is Running.
+    def poll(self, allocation: Allocation) -> Status:
+        """Return the vendor's status of a batch. A vendor status that the spec does not list means Running.
 
-        A batch that the vendor does not know is a question to be asked again, a few times (it may not be visible yet),
-        and is lost after that.
+        A batch that the vendor does not find may not be visible yet: it counts as lost after `lost_after` polls in a
+        row without it.
+
+        Raises:
+            RetryableError: If the vendor does not find the batch, and `lost_after` is not exceeded.
         """
-        asked = self._asked(self._dialect.poll, values(slot=slot))
-        if accept(asked) is Means.OK:
-            self._unknown.pop(slot.id, None)
-            return read_status(asked, self._dialect.words)
-        times = self._unknown[slot.id] = self._unknown.get(slot.id, 0) + 1
+        exchange = self._exchange(self._dialect.poll, values(allocation=allocation))
+        if ensure_ok(exchange) is ResponseClass.OK:
+            self._not_found.pop(allocation.id, None)
+            return read_status(exchange, self._dialect.vendor_statuses)
+        times = self._not_found[allocation.id] = self._not_found.get(allocation.id, 0) + 1
         if times > self._dialect.lost_after:
-            return Finished(Verdict.LOST, f"HTTP {asked.answer.status}")
-        raise DidNotHappen(f"{asked.told()} (the vendor may not show it yet)")
+            return Finished(Verdict.LOST, f"HTTP {exchange.response.status}")
+        raise RetryableError(f"{exchange.describe()} (the batch may not be visible yet)")
 
-    def collect(self, slot: Slot, verdict: Verdict, into: Path) -> Downloads:
-        """Fetch results and row errors into the folder, each whole or not at all."""
+    def collect(self, allocation: Allocation, verdict: Verdict, into: Path) -> Downloads:
+        """Download results and row log into a folder, each completely or not at all.
+
+        Args:
+            allocation: The allocation of the batch.
+            verdict: Verdict of the batch; without a row log, nothing is downloaded.
+            into: Existing, empty folder.
+
+        Returns:
+            The paths of the downloaded files.
+        """
         if verdict not in VERDICTS_WITH_ROW_LOG:
             return Downloads()
-        errors, missing = self._errors(slot, verdict, into)
-        return Downloads(results=self._results(slot, into), errors=errors, errors_missing=missing)
+        errors, missing = self._errors(allocation, verdict, into)
+        return Downloads(results=self._results(allocation, into), errors=errors, errors_missing=missing)
 
-    def cancel(self, slot: Slot) -> None:
-        """Ask the vendor to cancel a batch that it has not begun.
+    def cancel(self, allocation: Allocation) -> None:
+        """Cancel a batch that the vendor has not started.
 
         Raises:
-            Permanent: when it cannot be cancelled any more, or this vendor offers no such thing.
+            PermanentError: If it cannot be cancelled any more, or the vendor spec has no call for it.
         """
         if self._dialect.cancel is None:
-            raise Permanent(f"{self._rules.title} documents no way to cancel a batch")
-        self._answered(self._dialect.cancel, values(slot=slot))
+            raise PermanentError(f"{self._rules.title} has no documented call to cancel a batch")
+        self._exchange_ok(self._dialect.cancel, values(allocation=allocation))
 
-    def _columns(self, known: Known) -> tuple[str, ...] | None:
-        """Return the input template's columns; the step is optional, so a refusal is an answer."""
+    def _columns(self, known: PlaceholderValues) -> tuple[str, ...] | None:
+        """Return the columns of the input template; optional, so that a refusal means None."""
         call = self._dialect.describe.template
         if call is None:
             return None
-        with contextlib.suppress(Permanent):
-            asked = self._asked(call, known)
-            if accept(asked) is Means.OK:
-                columns = reading.columns(asked.answer.body)
-                return columns and tuple(asked.redactor.redact(name) for name in columns)
+        with contextlib.suppress(PermanentError):
+            exchange = self._exchange(call, known)
+            if ensure_ok(exchange) is ResponseClass.OK:
+                columns = response_parsing.columns(exchange.response.body)
+                return columns and tuple(exchange.redactor.redact(name) for name in columns)
         return None
 
-    def _results(self, slot: Slot, into: Path) -> Path | None:
-        """Return the file of answers; while the vendor names no place for it and counts some, it is not ready."""
+    def _results(self, allocation: Allocation, into: Path) -> Path | None:
+        """Return the results file; raise while the vendor gives no URL for it although it counts results."""
         rules = self._dialect.results
         if rules is None:
             return None
-        path = self._fetched(rules, slot, into)
+        path = self._fetch_document(rules, allocation, into)
         counter = self._dialect.results_counter
-        if path is None and not (counter and self._counted(slot, (counter,)) == 0):
-            again = self._clock.now() + self._dialect.results_again
-            raise DidNotHappen("the vendor says it is done and has no results to download yet", retry_at=again)
+        if path is None and not (counter and self._row_count(allocation, (counter,)) == 0):
+            again = self._clock.now() + self._dialect.results_retry_after
+            raise RetryableError("the batch is finished, but its results cannot be downloaded yet", retry_at=again)
         return path
 
-    def _errors(self, slot: Slot, verdict: Verdict, into: Path) -> tuple[Path | None, bool]:
-        """Return the file of refused rows, and whether there are refused rows and no file.
+    def _errors(self, allocation: Allocation, verdict: Verdict, into: Path) -> tuple[Path | None, bool]:
+        """Return the row log, and whether it is missing although there are refused rows.
 
-        A log that the vendor names and does not give is no silence: it is raised.
+        A row log that the vendor has and refuses to return is an error, not an empty log.
         """
         rules = self._dialect.errors
         if rules is None or verdict not in rules.verdicts:
             return None, False
-        failed = self._counted(slot, rules.counters) if rules.counters else None
+        failed = self._row_count(allocation, rules.counters) if rules.counters else None
         path, refusal = None, None
-        for way in rules.ways:
+        for download in rules.downloads:
             try:
-                path = self._fetched(way, slot, into)
+                path = self._fetch_document(download, allocation, into)
                 refusal = None
-            except Permanent as refused:
+            except PermanentError as refused:
                 refusal = refused.reason
             if path is not None:
                 break
         if refusal is not None:
-            raise Permanent(refusal)
-        # A vendor that says that all went well, and counts no row that did not, has no log to give.
+            raise PermanentError(refusal)
+        # A vendor that reports no failed rows has no row log.
         return path, path is None and (bool(failed) or (not rules.counters and verdict is Verdict.MIXED))
 
-    def _counted(self, slot: Slot, counters: tuple[str, ...]) -> int | None:
-        """Return how many rows the vendor counts at these places, or None when it does not say."""
-        body = read(self._answered(self._dialect.poll, values(slot=slot)))
-        counts = [reading.count(body, pointer) for pointer in counters]
-        known = [one for one in counts if one is not None]
+    def _row_count(self, allocation: Allocation, counters: tuple[str, ...]) -> int | None:
+        """Return the sum of the row counts at these JSON pointers in the status, or None if they are missing."""
+        body = read(self._exchange_ok(self._dialect.poll, values(allocation=allocation)))
+        counts = [response_parsing.count(body, pointer) for pointer in counters]
+        known = [count for count in counts if count is not None]
         return sum(known) if len(known) == len(counts) or any(known) else None
 
-    def _fetched(self, rules: Download, slot: Slot, into: Path) -> Path | None:
-        """Return the downloaded file, or None when the vendor has none. A URL that ran out is asked for once more."""
-        gone = ""
+    def _fetch_document(self, rules: Download, allocation: Allocation, into: Path) -> Path | None:
+        """Return the downloaded file, or None if the vendor has none. An expired URL is requested anew once."""
+        reason = ""
         for _ in range(2 if rules.locate else 1):
-            known = values(slot=slot)
+            known = values(allocation=allocation)
             if rules.locate:
-                located = self._asked(rules.locate, known)
-                url = None if accept(located) is Means.ABSENT else reading.text(read(located), rules.locate.read["url"])
+                located = self._exchange(rules.locate, known)
+                url = (
+                    None
+                    if ensure_ok(located) is ResponseClass.ABSENT
+                    else response_parsing.text(read(located), rules.locate.read["url"])
+                )
                 if url is None:
-                    self._refuse_older(located)
+                    self._refuse_stale_status(located)
                     return None
                 known["found.url"] = url
             try:
-                return self._downloaded(rules.call, known, into / rules.save_as)
-            except SlotGone as expired:
-                gone = expired.reason
-        raise Permanent(gone)
+                return self._download(rules.call, known, into / rules.save_as)
+            except AllocationExpiredError as expired:
+                reason = expired.reason
+        raise PermanentError(reason)
 
-    def _refuse_filled(self, allocated: Asked) -> None:
-        """Refuse a slot that is told of with the status of a batch that has its file: it was made before."""
-        pointers = allocated.call.read.get("word")
-        word = reading.text(read(allocated), pointers) if pointers else None
-        if word is not None and not isinstance(read_status(allocated, self._dialect.words), Empty):
-            raise Unclear(f"{allocated.where}: a batch with this reference exists, with status {reading.plain(word)}")
+    def _refuse_existing_batch(self, allocated: Exchange) -> None:
+        """Raise if an allocation has the status of a batch whose file was uploaded: it was made earlier."""
+        pointers = allocated.call.read.get("status")
+        status = response_parsing.text(read(allocated), pointers) if pointers else None
+        if status is not None and not isinstance(read_status(allocated, self._dialect.vendor_statuses), Empty):
+            shown = allocated.one_line(status)
+            raise AmbiguousOutcomeError(
+                f"{allocated.request_line}: a batch with this reference exists, with status {shown}"
+            )
 
-    def _refuse_older(self, located: Asked) -> None:
-        """Refuse a status that names no document because it is older than the verdict: replicas lag behind."""
+    def _refuse_stale_status(self, located: Exchange) -> None:
+        """Raise if a status without a document URL is older than the verdict, as from a replica that lags behind."""
         poll = self._dialect.poll
         if located.call.url == poll.url and not isinstance(
-            read_status(replace(located, call=poll), self._dialect.words), Finished
+            read_status(replace(located, call=poll), self._dialect.vendor_statuses), Finished
         ):
-            raise DidNotHappen("the vendor's status went back behind its verdict; it is asked again")
+            raise RetryableError("the vendor returned a status from before its verdict")
 
-    def _downloaded(self, call: Call, known: Known, path: Path) -> Path | None:
-        asked = self._asked(call, known, into=path)
-        if accept(asked) is Means.ABSENT or asked.answer.status == HTTPStatus.NO_CONTENT:
+    def _download(self, call: Call, known: PlaceholderValues, path: Path) -> Path | None:
+        """Download a document to a path; return the path, or None if the vendor has no document."""
+        exchange = self._exchange(call, known, into=path)
+        if ensure_ok(exchange) is ResponseClass.ABSENT or exchange.response.status == HTTPStatus.NO_CONTENT:
             return None
-        if not asked.answer.saved:
-            raise Permanent(f"{asked.told()}, where a whole document was asked for")
+        if not exchange.response.saved:
+            raise PermanentError(f"{exchange.describe()}, expected 200 with a whole document")
         return path
 
-    def _answered(self, call: Call, known: Known) -> Asked:
-        """Return a good answer; anything else is raised."""
-        asked = self._asked(call, known)
-        if accept(asked) is Means.ABSENT:
-            raise Permanent(asked.told())
-        return asked
+    def _exchange_ok(self, call: Call, known: PlaceholderValues) -> Exchange:
+        """Send a call; return the exchange if the response is OK, raise otherwise."""
+        exchange = self._exchange(call, known)
+        if ensure_ok(exchange) is ResponseClass.ABSENT:
+            raise PermanentError(exchange.describe())
+        return exchange
 
-    def _asked(self, call: Call, known: Known, file: BatchFile | None = None, into: Path | None = None) -> Asked:
-        """Return the answer to a call, whatever it is. On the API, a 401 is answered once with a new proof."""
+    def _exchange(
+        self, call: Call, known: PlaceholderValues, file: BatchFile | None = None, into: Path | None = None
+    ) -> Exchange:
+        """Send a call; return the exchange, whatever its status. On the API, a 401 is retried once with a new token."""
         request = build(call, known, self._base_url, file)
-        proof: dict[str, str] = {}
-        if call.door is Door.API:
-            proof = self._auth.headers()
-        answer = self._sent(request, proof, into)
-        if may_renew(call, answer) and proof and self._auth.renew(proof):
-            answer = self._sent(request, self._auth.headers(), into)
-        return Asked(call=call, request=request, answer=answer, now=self._clock.now(), redactor=self._http.redactor)
+        auth_headers: dict[str, str] = {}
+        if call.endpoint is Endpoint.API:
+            auth_headers = self._auth.headers()
+        response = self._send_authenticated(request, auth_headers, into)
+        if may_reauthenticate(call, response) and auth_headers and self._auth.renew(auth_headers):
+            response = self._send_authenticated(request, self._auth.headers(), into)
+        redactor = self._http.redactor
+        return Exchange(call=call, request=request, response=response, now=self._clock.now(), redactor=redactor)
 
-    def _sent(self, request: Request, proof: Mapping[str, str], into: Path | None) -> Answer:
-        proven = replace(request, headers={**request.headers, **proof})
-        self._http.redactor.add_headers(proven.headers, proof)
-        return self._http.download(proven, into) if into else self._http.ask(proven)
-
-
-def _filled(templates: Mapping[str, str], known: Known) -> dict[str, object]:
-    return fill_all(templates, known)
+    def _send_authenticated(self, request: Request, auth_headers: Mapping[str, str], into: Path | None) -> Response:
+        """Send a request with authentication headers; download the body to a path if there is one."""
+        authenticated = replace(request, headers={**request.headers, **auth_headers})
+        self._http.redactor.add_headers(authenticated.headers, auth_headers)
+        return self._http.download(authenticated, into) if into else self._http.send(authenticated)

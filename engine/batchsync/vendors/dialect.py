@@ -1,7 +1,4 @@
-"""Turns a verb into a request and an answer into its meaning, as the vendor spec says. Sans-I/O: values in, values out.
-
-It knows no vendor by name, and not how a request is sent.
-"""
+"""Request building and response classification as configured by a vendor spec. Sans-I/O: values in, values out."""
 
 from __future__ import annotations
 
@@ -13,68 +10,84 @@ from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from lading.core.batch import BatchFile, Slot, Ticket, Verdict
-from lading.core.vendor_rules import Means
-from lading.errors import DidNotHappen, Permanent, SlotGone, Unclear
-from lading.ports import Empty, Finished, Running, Status
-from lading.vendors import reading
-from lading.vendors.doors import redacted
-from lading.vendors.redaction import Redactor
-from lading.vendors.template import UnknownValueError, fill, fill_all, fill_path
-from lading.vendors.wire import Answer, Request
+from batchsync.core.batch import Allocation, BatchFile, IdempotencyKey, Verdict
+from batchsync.core.vendor_rules import ResponseClass
+from batchsync.errors import AllocationExpiredError, AmbiguousOutcomeError, PermanentError, RetryableError
+from batchsync.ports import Empty, Finished, Running, Status
+from batchsync.vendors import response_parsing
+from batchsync.vendors.allowed_urls import redacted
+from batchsync.vendors.redaction import Redactor
+from batchsync.vendors.template import UnknownValueError, fill, fill_all, fill_path
+from batchsync.vendors.wire import Request, Response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from lading.core.vendor_rules import Call, Choice
+    from batchsync.core.vendor_rules import Call, Choice
 
-#: Statuses with which a server says that it did not begin. A gateway says the same of work that was done behind it.
+#: HTTP statuses of a server that did not start the work. A gateway may send them after the work was done behind it.
 _NOT_BEGUN = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
-#: How many names a message lists at most.
+#: Maximum number of names that a message lists.
 _NAMES_MAX = 20
-#: The longest id that is kept.
+#: Maximum length of an allocation id, in characters.
 _ID_MAX = 255
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """A request and its answer, with what is needed to speak of them: the moment, and what knows the secrets."""
+class Exchange:
+    """A request and its response.
+
+    Attributes:
+        call: The call of the vendor spec that the request was built from.
+        request: The request, without authentication headers.
+        response: The response, whatever its status.
+        now: When the response arrived (UTC); base of relative `Retry-After` values.
+        redactor: Redacts credentials in messages about the exchange.
+    """
 
     call: Call
     request: Request
-    answer: Answer
+    response: Response
     now: datetime
     redactor: Redactor = field(default_factory=Redactor)
 
     @property
-    def where(self) -> str:
-        """Return the request as people may read it."""
+    def request_line(self) -> str:
+        """Return method and redacted URL, for messages."""
         return f"{self.request.method} {redacted(self.redactor.redact(self.request.url))}"
 
-    def shown(self, word: str) -> str:
-        """Return a word of the answer as people may read it, at most 80 characters."""
-        return reading.plain(word, self.redactor)
+    def one_line(self, text: str) -> str:
+        """Return a text of the response on one line, redacted, at most 80 characters."""
+        return response_parsing.one_line(text, self.redactor)
 
-    def told(self) -> str:
-        """Return the whole answer in one line."""
-        status = self.answer.status
+    def describe(self) -> str:
+        """Return request, status and error message in one line, redacted."""
+        status = self.response.status
         phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else ""
-        words = reading.said(self.answer.body, self.redactor)
-        head = f"{self.where}: HTTP {status} {phrase}".rstrip()
-        return f"{head}: {words}" if words else head
+        message = response_parsing.error_message(self.response.body, self.redactor)
+        head = f"{self.request_line}: HTTP {status} {phrase}".rstrip()
+        return f"{head}: {message}" if message else head
 
 
 def values(
     *,
-    ticket: Ticket | None = None,
+    idempotency_key: IdempotencyKey | None = None,
     file: BatchFile | None = None,
-    slot: Slot | None = None,
+    allocation: Allocation | None = None,
     params: Mapping[str, str] | None = None,
     target: Mapping[str, str] | None = None,
 ) -> dict[str, str | int | None]:
-    """Return the values of placeholders, by full name."""
-    named: dict[str, str | int | None] = {"ticket": ticket}
+    """Return the values of placeholders by their full name, such as `file.md5`.
+
+    Args:
+        idempotency_key: Value of `idempotency_key`.
+        file: Source of `file.*`.
+        allocation: Source of `allocation.*`.
+        params: Values of `params.*`.
+        target: Values of `target.*`.
+    """
+    named: dict[str, str | int | None] = {"idempotency_key": idempotency_key}
     if file:
         named |= {
             "file.md5": file.md5,
@@ -82,8 +95,8 @@ def values(
             "file.size": file.size,
             "file.name": PurePath(file.path).name,
         }
-    if slot:
-        named |= {"slot.id": slot.id, "slot.url": slot.url}
+    if allocation:
+        named |= {"allocation.id": allocation.id, "allocation.url": allocation.url}
     named |= {f"params.{name}": value for name, value in (params or {}).items()}
     named |= {f"target.{name}": value for name, value in (target or {}).items()}
     return named
@@ -95,13 +108,19 @@ def build(
     base_url: str,
     file: BatchFile | None = None,
 ) -> Request:
-    """Return the request that a call makes with these values.
+    """Return the request of a call with its placeholders filled.
+
+    Args:
+        call: The call as declared in the vendor spec.
+        known: Values of placeholders by their full name, see `values`.
+        base_url: Prefix of URLs that begin with `/`, without a trailing slash.
+        file: The batch file, sent where the call sends a file.
 
     Raises:
-        Permanent: when the spec wants a value that is not known here.
+        PermanentError: If the vendor spec uses a placeholder that has no value.
     """
     try:
-        headers = {name: str(fill(one, known) or "") for name, one in call.headers.items()}
+        headers = {name: str(fill(item, known) or "") for name, item in call.headers.items()}
         url = base_url + fill_path(call.url, known) if call.url.startswith("/") else str(fill(call.url, known))
         body = None
         if call.json is not None:
@@ -111,108 +130,135 @@ def build(
             body = urlencode(fill_all(call.form, known)).encode()
             headers.setdefault("Content-Type", "application/x-www-form-urlencoded")
     except UnknownValueError as missing:
-        reason = f"the vendor spec needs {{{missing.name}}} for {call.method} {call.url}, and it is not known"
+        reason = f"the vendor spec uses {{{missing.name}}} in {call.method} {call.url}, and it has no value"
     else:
-        sealed = file if call.sends_file else None
+        sent = file if call.sends_file else None
         return Request(
             method=call.method,
             url=url,
-            door=call.door,
+            endpoint=call.endpoint,
             headers=headers,
             body=body,
-            file=sealed.path if sealed else None,
-            size=sealed.size if sealed else 0,
+            file=sent.path if sent else None,
+            size=sent.size if sent else 0,
         )
-    raise Permanent(reason)
+    raise PermanentError(reason)
 
 
-def judge(call: Call, answer: Answer) -> Means:
-    """Return what an answer means: by the vendor's own table, else by the habits of HTTP.
+def classify_response(call: Call, response: Response) -> ResponseClass:
+    """Return the class of a response: by the rules of the vendor spec, else by HTTP semantics.
 
-    For a call with a recorded intent, the habits are stricter. See `_habit_of_intent`.
+    For a call with a recorded intent the defaults are stricter, see `_default_class_for_intent`.
     """
-    body = answer.body.lower()
-    for case in call.cases:
-        if case.status == answer.status and case.says.lower().encode() in body:
-            return case.means
-    return _habit_of_intent(answer) if call.intent else _habit(answer.status)
+    body = response.body.lower()
+    for rule in call.responses:
+        if rule.status == response.status and rule.body_contains.lower().encode() in body:
+            return rule.means
+    return _default_class_for_intent(response) if call.intent else _default_class(response.status)
 
 
-def may_renew(call: Call, answer: Answer) -> bool:
-    """Whether a call that was answered with 401 may be sent again with new proof of who we are.
+def may_reauthenticate(call: Call, response: Response) -> bool:
+    """Return whether a call may be sent again with a new token because of a 401 response.
 
-    A call with a recorded intent only if the vendor itself refused it: a gateway may answer 401 after the work.
+    A call with a recorded intent only if the vendor itself refused it: a gateway may respond 401 after the work.
     """
-    return answer.status == HTTPStatus.UNAUTHORIZED and not (call.intent and judge(call, answer) is Means.UNCLEAR)
+    return response.status == HTTPStatus.UNAUTHORIZED and not (
+        call.intent and classify_response(call, response) is ResponseClass.OUTCOME_UNKNOWN
+    )
 
 
-def accept(asked: Asked) -> Means:
-    """Return OK or ABSENT.
+def ensure_ok(exchange: Exchange) -> ResponseClass:
+    """Return the class of a successful response, OK or ABSENT; raise for any other.
 
     Raises:
-        DidNotHappen: surely not done, with the moment that the vendor named.
-        Unclear: it may have been done, with the moment that the answer named.
-        SlotGone: the signed URL has run out.
-        Permanent: refused for good.
+        RetryableError: If the request was not applied; carries the vendor's `Retry-After` time.
+        AmbiguousOutcomeError: If the request may have been applied; carries the vendor's `Retry-After` time.
+        AllocationExpiredError: If the signed URL has expired.
+        PermanentError: If the vendor refused the request.
     """
-    means = judge(asked.call, asked.answer)
-    match means:
-        case Means.OK | Means.ABSENT:
-            return means
-        case Means.DID_NOT_HAPPEN:
-            raise DidNotHappen(asked.told(), retry_at=reading.retry_at(asked.answer.headers, asked.now))
-        case Means.UNCLEAR:
-            raise Unclear(asked.told(), retry_at=reading.retry_at(asked.answer.headers, asked.now))
-        case Means.EXPIRED:
-            raise SlotGone(asked.told())
-        case Means.PERMANENT:
-            raise Permanent(asked.told() + _advice(asked.answer.status))
+    response_class = classify_response(exchange.call, exchange.response)
+    match response_class:
+        case ResponseClass.OK | ResponseClass.ABSENT:
+            return response_class
+        case ResponseClass.NOT_APPLIED:
+            raise RetryableError(
+                exchange.describe(), retry_at=response_parsing.retry_at(exchange.response.headers, exchange.now)
+            )
+        case ResponseClass.OUTCOME_UNKNOWN:
+            raise AmbiguousOutcomeError(
+                exchange.describe(), retry_at=response_parsing.retry_at(exchange.response.headers, exchange.now)
+            )
+        case ResponseClass.EXPIRED:
+            raise AllocationExpiredError(exchange.describe())
+        case ResponseClass.PERMANENT:
+            raise PermanentError(exchange.describe() + _advice(exchange.response.status))
 
 
-def read(asked: Asked) -> Any:
-    """Return the JSON document of an answer that must have one.
+def read(exchange: Exchange) -> Any:
+    """Return the JSON document of a response.
 
     Raises:
-        Unclear: when it has none.
+        AmbiguousOutcomeError: If the body is not valid JSON.
     """
     try:
-        return reading.document(asked.answer.body)
-    except reading.UnreadableError:
+        return response_parsing.parse_json(exchange.response.body)
+    except response_parsing.UnreadableError:
         pass
-    raise Unclear(f"{asked.where}: HTTP {asked.answer.status}, and the answer is no JSON that lading can read")
+    raise AmbiguousOutcomeError(
+        f"{exchange.request_line}: HTTP {exchange.response.status}, and the response body is not valid JSON"
+    )
 
 
-def read_slot(asked: Asked, ticket: Ticket, *, needs_url: bool) -> Slot:
-    """Return the slot that an answer describes. Where the spec reads no id, the vendor knows it by our ticket.
+def read_allocation(exchange: Exchange, idempotency_key: IdempotencyKey, *, needs_url: bool) -> Allocation:
+    """Return the allocation in a response.
 
-    `until` is the earlier of what the answer says and what the signed URL itself says.
+    Args:
+        exchange: The exchange of an allocate or find call.
+        idempotency_key: The batch's idempotency key; the allocation's id if the vendor spec reads no id.
+        needs_url: Whether the response must contain an upload URL.
+
+    Returns:
+        The allocation. It expires at the earlier of the time in the response and the time in the signed URL.
 
     Raises:
-        Unclear: when the answer lacks the id or the URL that it must have.
+        AmbiguousOutcomeError: If the response lacks the id, or the URL although `needs_url`.
     """
-    body = read(asked)
-    pointers = asked.call.read
-    number = reading.text(body, pointers["id"]) if "id" in pointers else ticket
-    url = reading.text(body, pointers["url"])
-    if number is None or len(number) > _ID_MAX or asked.redactor.repeats_proof(number):
-        raise Unclear(f"{asked.where}: HTTP {asked.answer.status}, and the answer holds no id")
+    body = read(exchange)
+    pointers = exchange.call.read
+    allocation_id = response_parsing.text(body, pointers["id"]) if "id" in pointers else idempotency_key
+    url = response_parsing.text(body, pointers["url"])
+    if allocation_id is None or len(allocation_id) > _ID_MAX or exchange.redactor.contains_secret(allocation_id):
+        raise AmbiguousOutcomeError(
+            f"{exchange.request_line}: HTTP {exchange.response.status}, and the response contains no id"
+        )
     if needs_url and url is None:
-        raise Unclear(f"{asked.where}: HTTP {asked.answer.status}, and the answer holds no upload URL")
-    ends = (reading.moment(reading.text(body, pointers.get("until", ()))), reading.signed_until(url))
-    return Slot(id=number, url=url, until=min((one for one in ends if one), default=None))
+        raise AmbiguousOutcomeError(
+            f"{exchange.request_line}: HTTP {exchange.response.status}, and the response contains no upload URL"
+        )
+    expiries = (
+        response_parsing.parse_datetime(response_parsing.text(body, pointers.get("expires_at", ()))),
+        response_parsing.url_expiry(url),
+    )
+    return Allocation(id=allocation_id, url=url, expires_at=min((time for time in expiries if time), default=None))
 
 
-def read_status(asked: Asked, words: Mapping[str, str]) -> Status:
-    """Return how far the vendor is. A word that the spec does not know is Running.
+def read_status(exchange: Exchange, vendor_statuses: Mapping[str, str]) -> Status:
+    """Return the status of a batch. A vendor status that the spec does not list means Running.
+
+    Args:
+        exchange: The exchange of a poll call.
+        vendor_statuses: `running`, `empty` or the value of a Verdict, by vendor status in casefold.
 
     Raises:
-        Unclear: when the answer holds no word.
+        AmbiguousOutcomeError: If the response contains no status.
     """
-    word = reading.text(read(asked), asked.call.read["word"])
-    if word is None:
-        raise Unclear(f"{asked.where}: HTTP {asked.answer.status}, and the answer holds no status")
-    shown = asked.shown(word)
-    match words.get(word.strip().casefold(), "running"):
+    vendor_status = response_parsing.text(read(exchange), exchange.call.read["status"])
+    if vendor_status is None:
+        raise AmbiguousOutcomeError(
+            f"{exchange.request_line}: HTTP {exchange.response.status}, and the response contains no status"
+        )
+    shown = exchange.one_line(vendor_status)
+    match vendor_statuses.get(vendor_status.strip().casefold(), "running"):
         case "running":
             return Running(shown)
         case "empty":
@@ -221,62 +267,71 @@ def read_status(asked: Asked, words: Mapping[str, str]) -> Status:
             return Finished(Verdict(verdict), shown)
 
 
-def read_choice(asked: Asked, choice: Choice, wanted: str) -> str:
-    """Return the id of what `target` names, by id or by name in any letter case.
+def read_choice(exchange: Exchange, choice: Choice, wanted: str) -> str:
+    """Return the id of the item that the job's target selects from a list.
+
+    Args:
+        exchange: The exchange of the list call.
+        choice: Where ids and names are in an item, and which target key selects.
+        wanted: Id or name of the item, in any letter case.
 
     Raises:
-        Permanent: when nothing has that id or name; the reason lists what there is.
-        Unclear: when the answer holds no list.
+        PermanentError: If no item has that id or name (the message lists those there are), or several have it.
+        AmbiguousOutcomeError: If the response contains no list.
     """
-    listed = reading.items(read(asked))
+    listed = response_parsing.find_list(read(exchange))
     if listed is None:
-        raise Unclear(f"{asked.where}: HTTP {asked.answer.status}, and the answer holds no list")
+        raise AmbiguousOutcomeError(
+            f"{exchange.request_line}: HTTP {exchange.response.status}, and the response contains no list"
+        )
     found: list[str] = []
     shown: list[str] = []
-    for one in listed:
-        number = reading.text(one, choice.ids)
-        names = [name for name in (reading.text(one, (pointer,)) for pointer in choice.names) if name]
-        if number is None or asked.redactor.repeats_proof(number):
+    for item in listed:
+        item_id = response_parsing.text(item, choice.ids)
+        names = [name for name in (response_parsing.text(item, (pointer,)) for pointer in choice.names) if name]
+        if item_id is None or exchange.redactor.contains_secret(item_id):
             continue
-        if wanted.strip().casefold() in {word.strip().casefold() for word in (number, *names)}:
-            found.append(number)
-        shown.append(asked.shown(names[0] if names else number))
+        if wanted.strip().casefold() in {text.strip().casefold() for text in (item_id, *names)}:
+            found.append(item_id)
+        shown.append(exchange.one_line(names[0] if names else item_id))
     if len(set(found)) == 1:
         return found[0]
     if found:
-        raise Permanent(f"{choice.target}: several are called {wanted!r}; give the id: {', '.join(sorted(set(found)))}")
-    there = ", ".join(sorted(shown)[:_NAMES_MAX]) or "none"
-    raise Permanent(f"{choice.target}: the vendor has none called {wanted!r}. It offers: {there}")
+        raise PermanentError(f"{choice.target}: {wanted!r} is ambiguous; use an id: {', '.join(sorted(set(found)))}")
+    available = ", ".join(sorted(shown)[:_NAMES_MAX]) or "none"
+    raise PermanentError(f"{choice.target}: the vendor has no {wanted!r}. Available: {available}")
 
 
-def _habit(status: int) -> Means:
-    """Return what a status means for every vendor."""
+def _default_class(status: int) -> ResponseClass:
+    """Return the class of an HTTP status where the vendor spec has no rule for it."""
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-        return Means.OK
+        return ResponseClass.OK
     if status in _NOT_BEGUN:
-        return Means.DID_NOT_HAPPEN
+        return ResponseClass.NOT_APPLIED
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return Means.UNCLEAR
-    return Means.PERMANENT
+        return ResponseClass.OUTCOME_UNKNOWN
+    return ResponseClass.PERMANENT
 
 
-def _habit_of_intent(answer: Answer) -> Means:
-    """Return what an answer means for a call with a recorded intent, where the vendor spec does not say it.
+def _default_class_for_intent(response: Response) -> ResponseClass:
+    """Return the class of a response to a call with a recorded intent, where the vendor spec has no rule for it.
 
-    A 2xx is good unless it is a page for people, as a portal gives. Any other status leaves the outcome unknown, 408,
-    429, 503 and redirects among them: a gateway that lost the connection behind it answers so after the work was done.
-    Only a 4xx in the form of an API or a storage is a refusal, since then the vendor itself read the request.
+    A 2xx is a success unless it is an HTML page, as a captive portal returns. Any other status leaves the outcome
+    unknown, including 408, 429, 503 and redirects: a gateway that loses its upstream connection returns them after the
+    work was done. Only a 4xx in the format of an API or a storage is a refusal: the vendor itself read the request.
     """
-    status = answer.status
+    status = response.status
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-        return Means.UNCLEAR if reading.is_page(answer.headers, answer.body) else Means.OK
+        is_html = response_parsing.is_html(response.headers, response.body)
+        return ResponseClass.OUTCOME_UNKNOWN if is_html else ResponseClass.OK
     if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _NOT_BEGUN:
-        return Means.PERMANENT if reading.is_refusal(answer.body) else Means.UNCLEAR
-    return Means.UNCLEAR
+        is_error = response_parsing.is_api_error(response.body)
+        return ResponseClass.PERMANENT if is_error else ResponseClass.OUTCOME_UNKNOWN
+    return ResponseClass.OUTCOME_UNKNOWN
 
 
 def _advice(status: int) -> str:
-    """Return what to look at, where a status says it."""
+    """Return a hint to append to the message of a refusal, or an empty string."""
     match status:
         case HTTPStatus.UNAUTHORIZED:
             return " (check the connection's credentials and that they belong to this base_url)"

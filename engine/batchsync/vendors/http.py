@@ -1,8 +1,7 @@
-"""Sends one request and brings its answer, or says which of the three failures it was. The only module with `requests`.
+"""HTTP transport: sends one request and classifies its failures. The only module that imports `requests`.
 
-It knows no vendor, repeats nothing, follows nothing, and lets no query of a URL into an error or a log.
-
-Failures are raised outside of `except` blocks: an exception in the chain would carry the URL that it is about.
+Requests are never repeated and redirects never followed. No query string of a URL gets into an error or a log: failures
+are raised outside of `except` blocks, because an exception in the chain would carry the URL.
 """
 
 from __future__ import annotations
@@ -22,153 +21,178 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError, NewConnectionError
 from urllib3.util.retry import Retry
 
-from lading.core.vendor_rules import Door
-from lading.errors import DidNotHappen, EnvironmentProblem, Permanent, Unclear, VendorFailure
-from lading.vendors.bodies import CHUNK, Watch, gunzipped, save
-from lading.vendors.doors import Doors, redacted
-from lading.vendors.redaction import Redactor
-from lading.vendors.wire import Answer, Request
+from batchsync.core.vendor_rules import Endpoint
+from batchsync.errors import AmbiguousOutcomeError, PermanentError, RetryableError, UnavailableError, VendorError
+from batchsync.vendors.allowed_urls import UrlAllowList, redacted
+from batchsync.vendors.bodies import CHUNK, GunzipMeter, gunzip, write_atomic
+from batchsync.vendors.redaction import Redactor
+from batchsync.vendors.wire import Request, Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-    from lading.core.vendor_rules import Limits
-    from lading.ports import Clock
+    from batchsync.core.vendor_rules import Limits
+    from batchsync.ports import Clock
 
-#: How much of a refusal is read: enough for the words in it.
+#: Maximum number of bytes read of an error response: enough for its message.
 _REFUSAL_MAX = 64 * 1024
 
 
-class _Redact(logging.Filter):
-    """Takes the queries out of what urllib3 logs, whatever the level.
+class _RedactingFilter(logging.Filter):
+    """Logging filter that removes query strings from urllib3's messages, whatever the level.
 
-    Warnings, which Python prints where no logging is set up, keep urllib3's own words alone: one of them quotes the
-    headers of an answer, and a gateway may have put ours there.
+    Warnings, which Python prints where no logging is configured, lose all their arguments: one of them quotes response
+    headers, and a gateway may have copied request headers there.
     """
 
     def filter(self, record: logging.LogRecord) -> bool:
+        """Redact a record in place; always return true, so that the record is kept."""
         own = record.levelno >= logging.WARNING and bool(record.args)
         message = re.sub(r"%\S", "...", str(record.msg)) if own else record.getMessage()
-        # urllib3 logs host and path in one message, so the path's query stands without its host.
-        kept = [part.split("?", 1)[0] + "?<redacted>" if "?" in part else part for part in message.split(" ")]
-        record.msg, record.args, record.exc_info, record.exc_text = redacted(" ".join(kept)), (), None, None
+        # urllib3 logs host and path as separate words, so the path's query has no host in front of it.
+        words = [part.split("?", 1)[0] + "?<redacted>" if "?" in part else part for part in message.split(" ")]
+        record.msg, record.args, record.exc_info, record.exc_text = redacted(" ".join(words)), (), None, None
         return True
 
 
 for _name in ("connectionpool", "connection", "response", "poolmanager", "util.retry", "util.ssl_", "util.url"):
-    logging.getLogger(f"urllib3.{_name}").addFilter(_Redact())
+    logging.getLogger(f"urllib3.{_name}").addFilter(_RedactingFilter())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Http:
-    """The way out. Every request has a session and a connection of its own, so nothing passes from one to the next.
+class HttpTransport:
+    """HTTP transport of a connection. Every request has its own session and TCP connection.
 
-    What is true of the API (cookies, proofs) can then not reach the storage. And a connection that was kept, and that
-    the other side has closed meanwhile, would turn a harmless request into an unclear one.
+    State of the API (cookies, authentication) can thus not reach the storage. A reused connection that the server has
+    closed meanwhile would also make the outcome of a request unknown without need.
+
+    Attributes:
+        allowed_urls: URLs that requests may be sent to.
+        limits: Timeouts and maximum sizes.
+        clock: Time source for the limit of a whole response.
+        user_agent: Value of the `User-Agent` header.
+        verify: `True` for the system's certificates, or the path of a PEM file.
+        redactor: Receives the credentials that are sent, and removes them from responses and messages.
     """
 
-    doors: Doors
+    allowed_urls: UrlAllowList
     limits: Limits
     clock: Clock
     user_agent: str
     verify: str | bool
-    #: Knows what was sent as proof of identity; addresses that a vendor gave out may repeat it.
     redactor: Redactor = field(default_factory=Redactor)
 
-    def ask(self, request: Request) -> Answer:
-        """Return the answer, whatever its status, with at most `limits.answer_max` bytes of body.
+    def send(self, request: Request) -> Response:
+        """Send a request; return the response, whatever its status, with at most `limits.answer_max` bytes of body.
+
+        Returns:
+            The response; the body of an error is cut at 64 KiB.
 
         Raises:
-            DidNotHappen: when nothing was sent.
-            Unclear: when something was sent and no whole answer came, or to more than a question one above the limit.
-            Permanent: when the request may not be sent as it is.
+            RetryableError: If nothing was sent.
+            AmbiguousOutcomeError: If no complete response arrived, or a write was answered with a larger body.
+            PermanentError: If the request may not be sent, or a GET was answered with a larger body.
         """
 
-        def whole(response: requests.Response) -> Answer:
+        def read_whole(response: requests.Response) -> Response:
             try:
-                body = self._body(response)
-            except Permanent as larger:
+                body = self._read_body(response)
+            except PermanentError as larger:
                 if request.method == "GET":
                     raise
-                # The vendor has done what was asked; that its answer is of no use does not undo it.
-                raise Unclear(larger.reason) from None
-            return Answer(status=response.status_code, headers=_headers(response), body=body)
+                # The write is done although its response cannot be used.
+                raise AmbiguousOutcomeError(larger.reason) from None
+            return Response(status=response.status_code, headers=_headers(response), body=body)
 
-        return self._exchange(request, whole)
+        return self._exchange(request, read_whole)
 
-    def download(self, request: Request, into: Path) -> Answer:
-        """Return the answer. The body of a good one stands whole at `into`, fsynced; that of a refusal in the answer.
+    def download(self, request: Request, into: Path) -> Response:
+        """Send a request and save the body of a 200 response.
+
+        Args:
+            request: The request.
+            into: Path of the file to write; it is fsynced and appears complete or not at all.
+
+        Returns:
+            The response, with an empty body if it was saved. The body of an error is in the response.
 
         Raises:
-            DidNotHappen: when nothing was sent.
-            Unclear: when no whole answer came.
-            Permanent: when the request may not be sent, or the body is larger than the limits allow.
-            EnvironmentProblem: when our disk does not take the file.
+            RetryableError: If nothing was sent.
+            AmbiguousOutcomeError: If no complete response arrived, or an HTML page instead of a document.
+            PermanentError: If the request may not be sent, or the body is larger than the limits allow.
+            UnavailableError: If the file cannot be written.
         """
 
-        def kept(response: requests.Response) -> Answer:
+        def save_document(response: requests.Response) -> Response:
             good = response.status_code == requests.codes.ok
             if good and "text/html" in response.headers.get("Content-Type", "").lower():
-                raise Unclear("a page for people came where a document was asked for")
+                raise AmbiguousOutcomeError("the response is an HTML page instead of the document")
             if good:
-                document = self._file(response)
-                # The storage is sent no proof of identity, so its documents, the large ones, cannot repeat one.
-                save(into, self.redactor.redact_stream(document) if request.door is Door.API else document)
-            body = b"" if good else self._body(response)
-            return Answer(status=response.status_code, headers=_headers(response), body=body, saved=good)
+                document = self._iter_document(response)
+                # The storage receives no credentials, so its documents, the large ones, cannot contain any.
+                write_atomic(
+                    into, self.redactor.redact_stream(document) if request.endpoint is Endpoint.API else document
+                )
+            body = b"" if good else self._read_body(response)
+            return Response(status=response.status_code, headers=_headers(response), body=body, saved=good)
 
-        return self._exchange(request, kept)
+        return self._exchange(request, save_document)
 
-    def _exchange(self, request: Request, take: Callable[[requests.Response], Answer]) -> Answer:
-        """Send the request and take its answer, translating every failure."""
+    def _exchange(self, request: Request, read: Callable[[requests.Response], Response]) -> Response:
+        """Send a request and read its response, translating every failure."""
         self.redactor.add_headers(request.headers)
-        where = f"{request.method} {self._shown(request.url)}"
-        failure: VendorFailure | EnvironmentProblem
+        where = f"{request.method} {self._redacted(request.url)}"
+        failure: VendorError | UnavailableError
         try:
-            self.doors.check(request.url, request.door)
-        except Permanent as refused:
-            refusal = self._shown(refused.reason)
+            self.allowed_urls.check(request.url, request.endpoint)
+        except PermanentError as refused:
+            refusal = self._redacted(refused.reason)
         else:
             refusal = ""
         if refusal:
-            raise Permanent(refusal)
+            raise PermanentError(refusal)
         self.redactor.add_url(request.url)
         with contextlib.ExitStack() as stack:
             try:
-                prepared = self._prepared(request, _opened(request, stack))
+                prepared = self._prepare(request, _open_body(request, stack))
                 response = stack.enter_context(
-                    self._sent(stack.enter_context(_session()), prepared, slow=request.file is not None)
+                    self._send_prepared(stack.enter_context(_session()), prepared, slow=request.file is not None)
                 )
-                return take(response)
-            except VendorFailure as raised:
-                # Reasons of our own: they get the address, which is redacted.
+                return read(response)
+            except VendorError as raised:
+                # Raised by batchsync itself: add the redacted URL.
                 failure = type(raised)(f"{where}: {raised.reason}")
             except (requests.RequestException, HTTPError) as error:
-                failure = _translated(error, where)
+                failure = _transport_error(error, where)
             except ValueError:
-                # A header that cannot be written. The error holds it, and it may be a secret.
-                failure = Permanent(f"{where}: the request cannot be written as HTTP")
+                # An invalid header. The error contains its value, which may be a secret.
+                failure = PermanentError(f"{where}: the request cannot be written as HTTP")
             except OSError as error:
-                # Sockets fail as the kinds above; what is left is our own disk.
-                wrong = f"{where}: the answer cannot be kept on our disk: {error.strerror}"
-                failure = EnvironmentProblem(
-                    wrong, hint="make room on the disk of the state folder, then `lading resume`"
+                # Socket errors are handled above; the rest comes from the local disk.
+                problem = f"{where}: the response cannot be written to disk: {error.strerror}"
+                failure = UnavailableError(
+                    problem, hint="free disk space for the state folder, then run `batchsync resume`"
                 )
         raise failure
 
-    def _shown(self, text: str) -> str:
+    def _redacted(self, text: str) -> str:
+        """Return a text without credentials and without queries of URLs."""
         return redacted(self.redactor.redact(text))
 
-    def _sent(self, session: requests.Session, prepared: requests.PreparedRequest, *, slow: bool) -> requests.Response:
+    def _send_prepared(
+        self, session: requests.Session, prepared: requests.PreparedRequest, *, slow: bool
+    ) -> requests.Response:
+        """Send a request; `slow` allows the read timeout for each send of an upload."""
         read = self.limits.read.total_seconds()
-        # The first of the two also bounds each send: a long body over a slow line stalls for longer than a connection.
+        # The connect timeout also limits each send: a large body on a slow network stalls longer than a connect.
         first = read if slow else self.limits.connect.total_seconds()
         return session.send(
             prepared, stream=True, timeout=(first, read), allow_redirects=False, verify=self.verify, proxies={}
         )
 
-    def _prepared(self, request: Request, body: BinaryIO | bytes | None) -> requests.PreparedRequest:
+    def _prepare(self, request: Request, body: BinaryIO | bytes | None) -> requests.PreparedRequest:
+        """Return the request for `requests`, with its URL unchanged."""
         headers = {
             "User-Agent": self.user_agent,
             "Accept": "*/*",
@@ -177,73 +201,79 @@ class Http:
             **request.headers,
         }
         prepared = requests.Request(request.method, request.url, headers=headers, data=body).prepare()
-        # A signature is over the URL as it was given: what `requests` tidied up is put back.
+        # The signature covers the URL as it was issued: undo the normalization by `requests`.
         prepared.url = request.url
         return prepared
 
-    def _file(self, response: requests.Response) -> Iterator[bytes]:
-        """Yield the bytes of a document as they come, while its expanded size is watched; a coding is taken off."""
-        raw = self._raw(response, self.limits.file_max)
-        if _coded(response):
-            yield from gunzipped(raw, self.limits.expanded_max)
+    def _iter_document(self, response: requests.Response) -> Iterator[bytes]:
+        """Yield the bytes of a document without content encoding, while limiting its size after gunzip."""
+        raw = self._iter_raw(response, self.limits.file_max)
+        if _is_content_encoded(response):
+            yield from gunzip(raw, self.limits.expanded_max)
             return
-        watch = Watch(self.limits.expanded_max)
+        meter = GunzipMeter(self.limits.expanded_max)
         for chunk in raw:
-            watch.see(chunk)
+            meter.feed(chunk)
             yield chunk
-        watch.end()
+        meter.close()
 
-    def _body(self, response: requests.Response) -> bytes:
-        """Return a body for memory: whole and small, or the first part of a refusal, which is only shown."""
+    def _read_body(self, response: requests.Response) -> bytes:
+        """Return the whole body of a success, or the first bytes of an error, which is only shown."""
         good = response.ok
-        most = self.limits.answer_max if good else _REFUSAL_MAX
-        raw = self._raw(response, most, cut=not good)
-        return b"".join(gunzipped(raw, most) if _coded(response) else raw)
+        max_bytes = self.limits.answer_max if good else _REFUSAL_MAX
+        raw = self._iter_raw(response, max_bytes, cut=not good)
+        return b"".join(gunzip(raw, max_bytes) if _is_content_encoded(response) else raw)
 
-    def _raw(self, response: requests.Response, most: int, *, cut: bool = False) -> Iterator[bytes]:
-        """Yield the bytes of a body as they are on the wire: whole, in time, and not more than `most`."""
-        begun: datetime = self.clock.now()
-        taken = 0
-        # `read1` returns what has come, so that time is looked at even when it comes byte by byte.
+    def _iter_raw(self, response: requests.Response, max_bytes: int, *, cut: bool = False) -> Iterator[bytes]:
+        """Yield the raw bytes of a body; beyond `max_bytes` raise or, if `cut`, stop; beyond the time limit raise."""
+        started_at: datetime = self.clock.now()
+        size = 0
+        # `read1` returns available bytes, so that the time is checked even if they arrive byte by byte.
         while chunk := response.raw.read1(CHUNK, decode_content=False):
-            taken += len(chunk)
-            if taken > most:
+            size += len(chunk)
+            if size > max_bytes:
                 if cut:
-                    yield chunk[: most - taken]
+                    yield chunk[: max_bytes - size]
                     return
-                raise Permanent(f"the answer is larger than {most:,} bytes")
-            if self.clock.now() - begun > self.limits.whole:
-                raise Unclear(f"the answer was still coming after {self.limits.whole}")
+                raise PermanentError(f"the response is larger than {max_bytes:,} bytes")
+            if self.clock.now() - started_at > self.limits.whole:
+                raise AmbiguousOutcomeError(f"the response was not complete after {self.limits.whole}")
             yield chunk
-        written = response.headers.get("Content-Length", "")
-        if written.isascii() and written.isdigit() and int(written) != taken:
-            raise Unclear(f"the answer ended after {taken:,} of {int(written):,} bytes")
+        declared = response.headers.get("Content-Length", "")
+        if declared.isascii() and declared.isdigit() and int(declared) != size:
+            raise AmbiguousOutcomeError(f"the response ended after {size:,} of {int(declared):,} bytes")
 
 
-def open_http(
-    doors: Doors,
+def open_transport(
+    allowed_urls: UrlAllowList,
     limits: Limits,
     clock: Clock,
     user_agent: str,
     ca_bundle: str | None,
     redactor: Redactor | None = None,
-) -> Http:
-    """Return a way out through these doors. `ca_bundle` is a file of certificates to trust instead of the usual ones.
+) -> HttpTransport:
+    """Return the transport of a connection.
 
-    `redactor` knows the credentials and is given every header value that proves an identity.
+    Args:
+        allowed_urls: URLs that requests may be sent to.
+        limits: Timeouts and maximum sizes.
+        clock: Time source for the limit of a whole response.
+        user_agent: Value of the `User-Agent` header.
+        ca_bundle: Path of a PEM file with the certificates to trust instead of the system's.
+        redactor: Holds the connection's credentials, and receives header values that authenticate a request.
 
     Raises:
-        EnvironmentProblem: when `ca_bundle` is no file of certificates.
+        UnavailableError: If `ca_bundle` is not a certificate file.
     """
     if ca_bundle is not None:
         try:
             ssl.create_default_context(cafile=ca_bundle)
         except OSError:
-            wrong = f"ca_bundle: {ca_bundle} is no file of certificates"
-            raise EnvironmentProblem(wrong, hint="give a PEM file") from None
+            problem = f"ca_bundle: {ca_bundle} is not a certificate file"
+            raise UnavailableError(problem, hint="set it to a PEM file") from None
     verify = ca_bundle if ca_bundle is not None else True
-    return Http(
-        doors=doors,
+    return HttpTransport(
+        allowed_urls=allowed_urls,
         limits=limits,
         clock=clock,
         user_agent=user_agent,
@@ -253,7 +283,7 @@ def open_http(
 
 
 def _session() -> requests.Session:
-    """Return a session that takes nothing from its surroundings: no netrc, no proxies, no cookies, no repeats."""
+    """Return a session that ignores the environment: no netrc, no proxies, no cookies, no retries."""
     session = requests.Session()
     session.trust_env = False
     session.auth = None
@@ -265,62 +295,69 @@ def _session() -> requests.Session:
     return session
 
 
-def _opened(request: Request, stack: contextlib.ExitStack) -> BinaryIO | bytes | None:
-    """Return the body. A sealed file is opened, never read into memory, and must have the size that was sealed."""
+def _open_body(request: Request, stack: contextlib.ExitStack) -> BinaryIO | bytes | None:
+    """Return the body. A batch file is opened, not read into memory; its size must be the one recorded for it."""
     if request.file is None:
         return request.body
     try:
-        sealed = stack.enter_context(Path(request.file).open("rb"))  # noqa: SIM115 - the stack closes it
-        size = os.fstat(sealed.fileno()).st_size
+        file = stack.enter_context(Path(request.file).open("rb"))  # noqa: SIM115 - the stack closes it
+        size = os.fstat(file.fileno()).st_size
     except OSError as error:
-        raise Permanent(f"the sealed file cannot be read: {error.strerror}") from None
+        raise PermanentError(f"the batch file cannot be read: {error.strerror}") from None
     if size != request.size or size == 0:
-        raise Permanent(f"the sealed file has {size:,} bytes and was sealed with {request.size:,}")
-    return sealed
+        raise PermanentError(f"the batch file has {size:,} bytes instead of {request.size:,}")
+    return file
 
 
-def _translated(error: Exception, where: str) -> VendorFailure:
-    """Return which of the three failures a transport error is, in words without the URL that it carries."""
+def _transport_error(error: Exception, where: str) -> VendorError:
+    """Return the vendor error for an error of `requests`, with a message without its URL."""
     causes = list(_causes(error))
     if isinstance(error, requests.ConnectTimeout):
-        return DidNotHappen(f"{where}: no connection in time")
-    if any(isinstance(one, NewConnectionError) for one in causes):
-        return DidNotHappen(f"{where}: no connection ({_kind(causes)})")
-    if any(isinstance(one, ssl.SSLCertVerificationError) for one in causes):
-        return DidNotHappen(f"{where}: the certificate cannot be trusted; nothing was sent")
+        return RetryableError(f"{where}: connect timeout; nothing was sent")
+    if any(isinstance(cause, NewConnectionError) for cause in causes):
+        return RetryableError(f"{where}: connection failed ({_cause_text(causes)}); nothing was sent")
+    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
+        return RetryableError(f"{where}: untrusted certificate; nothing was sent")
     if isinstance(
         error, requests.exceptions.InvalidURL | requests.exceptions.InvalidHeader | requests.exceptions.InvalidSchema
     ):
-        return Permanent(f"{where}: the request cannot be written as HTTP")
+        return PermanentError(f"{where}: the request cannot be written as HTTP")
     if isinstance(error, requests.Timeout) or "Timeout" in type(error).__name__:
-        return Unclear(f"{where}: sent, and no answer in time")
-    return Unclear(f"{where}: sent, and the connection broke before the answer was whole ({_kind(causes)})")
+        return AmbiguousOutcomeError(f"{where}: sent, but no response in time")
+    return AmbiguousOutcomeError(
+        f"{where}: sent, but the connection broke before the response was complete ({_cause_text(causes)})"
+    )
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and what it was made of, by every road that these libraries use."""
+    """Yield an error and its causes: arguments, `reason`, `__cause__` and `__context__`, recursively."""
     seen: list[BaseException] = []
-    waiting = [error]
-    while waiting:
-        one = waiting.pop()
-        if any(one is other for other in seen):
+    pending = [error]
+    while pending:
+        cause = pending.pop()
+        if any(cause is other for other in seen):
             continue
-        seen.append(one)
-        yield one
-        parts = (*one.args, getattr(one, "reason", None), one.__cause__, one.__context__)
-        waiting += [part for part in parts if isinstance(part, BaseException)]
+        seen.append(cause)
+        yield cause
+        parts = (*cause.args, getattr(cause, "reason", None), cause.__cause__, cause.__context__)
+        pending += [part for part in parts if isinstance(part, BaseException)]
 
 
-def _kind(causes: list[BaseException]) -> str:
-    """Return the system's own word for the deepest cause that has one."""
-    words = [one.strerror for one in causes if isinstance(one, OSError) and isinstance(one.strerror, str) and one.errno]
-    return words[-1] if words else type(causes[-1]).__name__
+def _cause_text(causes: list[BaseException]) -> str:
+    """Return the operating system's message of the deepest cause that has one, else the type of the deepest cause."""
+    messages = [
+        cause.strerror
+        for cause in causes
+        if isinstance(cause, OSError) and isinstance(cause.strerror, str) and cause.errno
+    ]
+    return messages[-1] if messages else type(causes[-1]).__name__
 
 
 def _headers(response: requests.Response) -> dict[str, str]:
+    """Return the headers by lower-case name."""
     return {name.lower(): value for name, value in response.headers.items()}
 
 
-def _coded(response: requests.Response) -> bool:
-    """Whether the body is compressed on the way, though we asked for it as it is."""
+def _is_content_encoded(response: requests.Response) -> bool:
+    """Return whether the body has a gzip content encoding, although none was requested."""
     return "gzip" in response.headers.get("Content-Encoding", "").lower()

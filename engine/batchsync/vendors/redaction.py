@@ -1,8 +1,8 @@
 """Redaction of credentials in texts that a vendor, or a gateway in front of it, sends back.
 
-A gateway may quote the request that it refuses, whole and in an encoding of its own. What it quotes would go from the
-error message into the terminal and the journal. Every text of an answer therefore passes a `Redactor` that knows the
-credentials, the tokens obtained with them, and the header values that carried them.
+A gateway may quote the request that it refuses, in any encoding. The quotation would get from the error message into
+the terminal and the journal. Every text of a response therefore passes a `Redactor` that holds the credentials, the
+tokens obtained with them, and the header values that carried them.
 """
 
 from __future__ import annotations
@@ -15,37 +15,37 @@ import threading
 from typing import TYPE_CHECKING
 from urllib.parse import parse_qsl, quote, quote_plus, unquote, unquote_plus, urlsplit
 
-from lading.errors import Unclear
+from batchsync.errors import AmbiguousOutcomeError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping
 
-    #: A secret, and whether it is opaque: not a scheme and a value.
+    #: A secret, and whether it is opaque, that is, not a scheme followed by a value.
     _Secret = tuple[str, bool]
 
 MARK = "<redacted>"
-#: Stands for a whole text that holds a credential in an encoding whose place in the text is not known.
+#: Replaces a whole text that contains a credential in an encoding whose position in the text is not known.
 WITHHELD = "<redacted: the text repeats a credential>"
-#: A shorter secret would blank out ordinary words.
+#: Minimum length of a secret, in characters: a shorter one would match ordinary words.
 _SECRET_MIN = 4
-#: From this length on a secret is also searched for in decoded texts, which are full of chance sequences, and in ids.
-_LONG = 8  # bytes
-#: Secrets of twice this length and more are found by their first and last characters, as gateways cut long values.
+#: Minimum length, in bytes, of secrets searched for in decoded texts and ids: shorter ones match by chance.
+_LONG_MIN = 8
+#: Secrets from `_WINDOWED` characters on are found by their first and last `_WINDOW`: gateways cut long values.
 _WINDOW = 16
 _WINDOWED = 24
-#: Base64 text that a secret determines: fewer characters of it say nothing.
+#: Minimum length of the base64 text that a secret determines: a shorter one matches by chance.
 _CORE_MIN = 6
-#: How many tokens and header values are remembered: enough for many renewals of a token.
-_SENT_MAX = 24
-#: Parameters of a signed URL that are worth as much as a credential until it expires.
-_SIGNING = re.compile(r"signature|credential|token|^sig$", re.IGNORECASE)
-#: How deep encodings are nested at most (base64 of a URL-encoded JSON text: three), and how many texts are decoded.
+#: Maximum number of tokens and header values kept: enough for many renewals of a token.
+_OBSERVED_MAX = 24
+#: Parameters of a signed URL that grant access until it expires.
+_SIGNING_PARAMETER = re.compile(r"signature|credential|token|^sig$", re.IGNORECASE)
+#: Maximum depth of nested encodings (base64 of a URL-encoded JSON text: three) and number of decoded texts.
 _DEPTH, _VIEWS_MAX = 3, 300
-#: Bytes of a document kept back while it is read, besides the longest secret: room for the base64 around one.
-_KEPT_BACK = 8192
-_SMALL = 65_536
-#: Headers whose value is proof of identity, whatever the vendor spec fills in. An idempotency key is none.
-_PROVING = re.compile(
+#: Bytes of a document held back while it is streamed, besides the longest secret: room for the base64 around it.
+_OVERLAP = 8192
+_SMALL_DOCUMENT = 65_536
+#: Names of headers whose value authenticates, whatever the vendor spec fills in. An idempotency key does not.
+_AUTH_HEADER = re.compile(
     r"auth|cookie|token|secret|signature|credential|passw|session|(?<!idempotency)(?<!idempotency[-_])key",
     re.IGNORECASE,
 )
@@ -58,139 +58,142 @@ _INVISIBLE = re.compile(r"[\s\x00-\x1f\x7f-\x9f\u00ad\u200b-\u200f\u2028-\u202e\
 
 
 class Redactor:
-    """The secrets of one connection, and texts without them. Safe to share between threads.
+    """Redaction of the secrets of a connection. Thread-safe.
 
-    Redacted are: each credential; each token obtained; what signed a URL; each value of a header that carried one of
-    them or whose name says that it proves an identity, whole and without its scheme. Other header values
-    (`application/json`, a checksum) are text of the vendor spec, or values that the journal holds anyway: they stay.
+    Secrets are: credentials; tokens; signatures of URLs; and the values, with and without their scheme, of headers that
+    carried one of them or whose name indicates authentication. Other header values (`application/json`, a checksum)
+    are text of the vendor spec, or values that the journal contains anyway: they are not redacted.
 
-    A secret is found as it is, URL-encoded, escaped for JSON or HTML, and in base64 at any position of a longer text.
-    Where only a decoded text shows it, the whole text is withheld.
+    A secret is found verbatim, URL-encoded, escaped for JSON or HTML, and in base64 at any position of a longer text.
+    If it is found only after decoding a text, the whole text is withheld.
     """
 
     def __init__(self, credentials: Iterable[str] = (), *, account: str = "") -> None:
-        """Start with the credentials of a connection.
+        """Create a redactor with the credentials of a connection.
 
         Args:
-            credentials: Their values.
-            account: The one of them that names the account and proves nothing; vendors may build ids from it.
+            credentials: Values of the credentials.
+            account: The credential that only names the account; vendors may build ids from it.
         """
         self._lock = threading.Lock()
-        self._credentials = tuple(one for one in credentials if one)
+        self._credentials = tuple(credential for credential in credentials if credential)
         self._account = account
-        self._sent: dict[str, bool] = {}
-        self._signed: dict[str, bool] = {}
+        self._observed: dict[str, bool] = {}
+        self._signatures: dict[str, bool] = {}
         self._spellings: dict[_Secret, _Forms] = {}
         self._build()
 
     def add(self, *secrets: str) -> None:
         """Add secrets, such as a token."""
         with self._lock:
-            self._keep(self._sent, dict.fromkeys(secrets, True))
+            self._add(self._observed, dict.fromkeys(secrets, True))
 
     def add_url(self, url: str) -> None:
-        """Add what signs a URL that is about to be asked."""
+        """Add the signature in the query of a URL that is about to be requested."""
         query = parse_qsl(urlsplit(url).query)
-        found = {value: True for name, value in query if _SIGNING.search(name) and len(value) >= _WINDOW}
-        if any(one not in self._signed for one in found):
+        found = {value: True for name, value in query if _SIGNING_PARAMETER.search(name) and len(value) >= _WINDOW}
+        if any(item not in self._signatures for item in found):
             with self._lock:
-                self._keep(self._signed, found)
+                self._add(self._signatures, found)
 
-    def add_headers(self, headers: Mapping[str, str], proof: Iterable[str] = ()) -> None:
-        """Add the header values of a request that prove an identity.
+    def add_headers(self, headers: Mapping[str, str], auth_headers: Iterable[str] = ()) -> None:
+        """Add the header values of a request that authenticate it.
 
         Args:
-            headers: All headers that are sent, by name.
-            proof: Names of headers that prove an identity whatever they are called.
+            headers: Values of all headers that are sent, by name.
+            auth_headers: Names of headers that authenticate whatever their names.
         """
-        proving = {name.lower() for name in proof}
+        auth_names = {name.lower() for name in auth_headers}
         found: dict[str, bool] = {}
         for name, value in headers.items():
-            if name.lower() in proving or _PROVING.search(name) or self._spans(value, self._all):
+            if name.lower() in auth_names or _AUTH_HEADER.search(name) or self._spans(value, self._all_forms):
                 found[value] = False
                 scheme, space, rest = value.partition(" ")
                 if space and scheme.replace("-", "").isalnum():
                     found[rest.strip()] = True
-        if any(one not in self._sent for one in found):
+        if any(item not in self._observed for item in found):
             with self._lock:
-                self._keep(self._sent, found)
+                self._add(self._observed, found)
 
     def redact(self, text: str) -> str:
-        """Return a text in which each secret is replaced, or a note if one is hidden deeper in it."""
-        clean = _replaced(text, self._spans(text, self._all))
-        return WITHHELD if self._hidden(clean, self._deep) else clean
+        """Return a text with secrets replaced by `MARK`, or `WITHHELD` if a secret is nested in an encoding."""
+        clean = _replace_spans(text, self._spans(text, self._all_forms))
+        return WITHHELD if self._is_encoded_in(clean, self._long_forms) else clean
 
-    def repeats_proof(self, text: str) -> bool:
-        """Whether a text that must be kept as it is, such as an id, holds more than the account's name."""
-        return bool(self._spans(text, self._proofs)) or self._hidden(text, self._proofs)
+    def contains_secret(self, text: str) -> bool:
+        """Return whether a text, such as an id, contains a secret other than the account's name."""
+        return bool(self._spans(text, self._credential_forms)) or self._is_encoded_in(text, self._credential_forms)
 
     def redact_stream(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
-        """Yield the bytes of a document with what proves an identity replaced, in bounded memory.
+        """Yield the bytes of a document with its secrets replaced, in bounded memory.
 
-        The account's name stays: it may be a value of a row. Encodings within encodings are looked for in documents of
-        at most 64 KiB, which is what gateways quote.
+        The account's name is not redacted: it may be a value of a row. Nested encodings are decoded in documents of at
+        most 64 KiB, which is what gateways quote.
 
         Raises:
-            Unclear: If a secret is nested in the document too deep to be taken out of it.
+            AmbiguousOutcomeError: If a secret is nested in an encoding and cannot be replaced.
         """
-        forms = _Forms(tuple(_as_bytes(form) for form in one) for one in self._proofs)
-        keep = 2 * forms.longest + _KEPT_BACK
-        kept, small = "", True
+        forms = _Forms(tuple(_as_bytes(form) for form in part) for part in self._credential_forms)
+        overlap = 2 * forms.longest + _OVERLAP
+        pending, small = "", True
         for chunk in chunks:
-            kept += chunk.decode("latin-1")
-            if len(kept) <= max(2 * keep, _SMALL if small else 0):
+            pending += chunk.decode("latin-1")
+            if len(pending) <= max(2 * overlap, _SMALL_DOCUMENT if small else 0):
                 continue
             small = False
-            spans = self._spans(kept, forms)
-            # A secret that begins before the cut ends before the end of what is here.
-            cut = len(kept) - keep
-            done = [span for span in spans if span[0] < cut]
-            cut = max([cut, *(end for _, end in done)])
-            yield _replaced(kept[:cut], done).encode("latin-1")
-            kept = kept[cut:]
-        rest = _replaced(kept, self._spans(kept, forms))
-        if small and self._hidden(rest, forms):
-            raise Unclear("the document repeats credentials of this connection")
+            spans = self._spans(pending, forms)
+            # A secret that begins before the cut ends within the pending text.
+            cut = len(pending) - overlap
+            complete = [span for span in spans if span[0] < cut]
+            cut = max([cut, *(end for _, end in complete)])
+            yield _replace_spans(pending[:cut], complete).encode("latin-1")
+            pending = pending[cut:]
+        rest = _replace_spans(pending, self._spans(pending, forms))
+        if small and self._is_encoded_in(rest, forms):
+            raise AmbiguousOutcomeError("the document contains credentials of this connection in a nested encoding")
         if rest:
             yield rest.encode("latin-1")
 
-    def _keep(self, kept: dict[str, bool], secrets: Mapping[str, bool]) -> None:
-        """Keep secrets among the latest of their kind; those that are opaque have no scheme in front of the value."""
+    def _add(self, recent: dict[str, bool], secrets: Mapping[str, bool]) -> None:
+        """Add secrets (and whether they are opaque) to the recent ones of their kind, dropping the oldest."""
         for secret, opaque in secrets.items():
-            kept.pop(secret, None)
-            kept[secret] = opaque
-        for oldest in list(kept)[: max(0, len(kept) - _SENT_MAX)]:
-            del kept[oldest]
+            recent.pop(secret, None)
+            recent[secret] = opaque
+        for oldest in list(recent)[: max(0, len(recent) - _OBSERVED_MAX)]:
+            del recent[oldest]
         self._build()
 
     def _build(self) -> None:
-        known = dict.fromkeys(self._credentials, True) | self._sent | self._signed
+        """Compute the search forms of all secrets."""
+        known = dict.fromkeys(self._credentials, True) | self._observed | self._signatures
         self._spellings = {
             secret: self._spellings.get(secret) or _spellings(secret[0], opaque=secret[1]) for secret in known.items()
         }
-        long = {secret for secret in known.items() if len(secret[0].encode("utf-8", "ignore")) >= _LONG}
-        self._all, self._deep = self._forms(known.items()), self._forms(long)
-        self._proofs = self._forms(secret for secret in long if secret[0] != self._account)
+        long = {secret for secret in known.items() if len(secret[0].encode("utf-8", "ignore")) >= _LONG_MIN}
+        self._all_forms, self._long_forms = self._combined_forms(known.items()), self._combined_forms(long)
+        self._credential_forms = self._combined_forms(secret for secret in long if secret[0] != self._account)
 
-    def _forms(self, secrets: Iterable[_Secret]) -> _Forms:
+    def _combined_forms(self, secrets: Iterable[_Secret]) -> _Forms:
+        """Return the search forms of several secrets."""
         spellings = [self._spellings[secret] for secret in secrets]
         return _Forms(tuple(sorted({form for forms in spellings for form in forms[part]})) for part in (0, 1))
 
-    def _hidden(self, text: str, forms: _Forms) -> bool:
-        return any(forms) and any(self._spans(view, forms) for view in _views(text))
+    def _is_encoded_in(self, text: str, forms: _Forms) -> bool:
+        """Return whether a form is found after decoding a text."""
+        return any(forms) and any(self._spans(view, forms) for view in _decoded_views(text))
 
     @staticmethod
     def _spans(text: str, forms: _Forms) -> list[tuple[int, int]]:
-        """Return where secrets stand, in order, none overlapping another."""
+        """Return the positions (start, end) of secrets, in order and without overlaps."""
         whole, parts = forms
-        found = [(at, at + len(form)) for form in whole for at in _places(text, form)]
-        # Of a secret that is there as a whole, the surroundings stay.
-        rest = _replaced(text, _merged(found), lambda length: "\0" * length) if found else text
-        return _merged(found + [run for form in parts for run in _runs(rest, form)])
+        found = [(at, at + len(form)) for form in whole for at in _find_all(text, form)]
+        # The text around a whole secret is not redacted.
+        rest = _replace_spans(text, _merge_spans(found), lambda length: "\0" * length) if found else text
+        return _merge_spans(found + [run for form in parts for run in _enclosing_runs(rest, form)])
 
 
-def _merged(found: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
-    """Return places in order, those that touch as one."""
+def _merge_spans(found: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return spans in order, with adjacent and overlapping spans merged."""
     merged: list[tuple[int, int]] = []
     for start, end in sorted(found):
         if merged and start <= merged[-1][1]:
@@ -201,18 +204,18 @@ def _merged(found: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 
 class _Forms(tuple[tuple[str, ...], tuple[str, ...]]):
-    """Texts that are replaced as they stand, and texts that are replaced with the base64 or token around them."""
+    """Search forms: texts that are replaced alone, and texts that are replaced with the base64 or token around them."""
 
     __slots__ = ()
 
     @property
     def longest(self) -> int:
-        """Return the length of the longest."""
-        return max((len(form) for one in self for form in one), default=0)
+        """Return the length of the longest form, in characters."""
+        return max((len(form) for item in self for form in item), default=0)
 
 
 def _spellings(secret: str, *, opaque: bool) -> _Forms:
-    """Return how a secret may be written; one that is not opaque is a scheme and a value."""
+    """Return the forms in which a secret may appear; if it is not opaque, it is a scheme followed by a value."""
     squeezed = _INVISIBLE.sub("", secret)
     if len(squeezed) < _SECRET_MIN:
         return _Forms(((), ()))
@@ -222,35 +225,36 @@ def _spellings(secret: str, *, opaque: bool) -> _Forms:
     if opaque and len(secret) >= _WINDOWED:
         windows = {secret[:_WINDOW], secret[-_WINDOW:]}
         parts |= windows
-    for data in _encoded(windows):
-        parts |= _cores(data)
-    whole |= {padded for padded in _padded(secret) if len(padded) >= _LONG}
+    for data in _header_bytes(windows):
+        parts |= _base64_cores(data)
+    whole |= {padded for padded in _whole_base64(secret) if len(padded) >= _LONG_MIN}
     return _Forms((tuple(whole), tuple(parts)))
 
 
 def _escaped(secret: str) -> set[str]:
-    """Return a secret raw, URL-encoded, and escaped for JSON and HTML."""
+    """Return a secret verbatim, URL-encoded, and escaped for JSON and HTML."""
     urls = {quote(secret, safe=""), quote(secret), quote_plus(secret)}
-    urls |= {re.sub(r"%[0-9A-F]{2}", lambda hex_: hex_[0].lower(), one) for one in urls}
+    urls |= {re.sub(r"%[0-9A-F]{2}", lambda hex_: hex_[0].lower(), url) for url in urls}
     ascii_, utf8 = json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]
     pages = {html.escape(secret), html.escape(secret, quote=False), html.escape(secret).replace("&#x27;", "&#39;")}
     both = {ascii_, utf8, ascii_.replace("/", "\\/"), utf8.replace("/", "\\/")}
     return {secret} | urls | both | pages
 
 
-def _encoded(texts: Iterable[str]) -> set[bytes]:
-    """Return texts as bytes, in both codes that HTTP headers are written in."""
-    utf8 = {one.encode("utf-8", "ignore") for one in texts}
-    return utf8 | {one.encode("latin-1") for one in texts if max(one) <= "\xff"}
+def _header_bytes(texts: Iterable[str]) -> set[bytes]:
+    """Return texts as bytes, in both encodings that HTTP headers use."""
+    utf8 = {text.encode("utf-8", "ignore") for text in texts}
+    return utf8 | {text.encode("latin-1") for text in texts if max(text) <= "\xff"}
 
 
-def _padded(secret: str) -> set[str]:
+def _whole_base64(secret: str) -> set[str]:
+    """Return the base64 of a secret alone, in both alphabets."""
     data = secret.encode("utf-8", "ignore")
     return {base64.b64encode(data).decode(), base64.urlsafe_b64encode(data).decode()}
 
 
-def _cores(data: bytes) -> set[str]:
-    """Return the base64 characters that these bytes determine at each of the three positions in a longer text."""
+def _base64_cores(data: bytes) -> set[str]:
+    """Return the base64 characters that some bytes determine at each of the three alignments in a longer text."""
     found: set[str] = set()
     for before in range(3):
         shifted = bytes(before) + data
@@ -264,18 +268,20 @@ def _cores(data: bytes) -> set[str]:
 
 
 def _as_bytes(form: str) -> str:
+    """Return the UTF-8 bytes of a form as latin-1 characters."""
     return form.encode("utf-8", "ignore").decode("latin-1")
 
 
-def _places(text: str, form: str) -> Iterator[int]:
+def _find_all(text: str, form: str) -> Iterator[int]:
+    """Yield the start of each occurrence of a form."""
     at = text.find(form)
     while at >= 0:
         yield at
         at = text.find(form, at + 1)
 
 
-def _runs(text: str, form: str) -> Iterator[tuple[int, int]]:
-    """Yield the base64 texts and tokens that a form is a part of; they may be broken into lines."""
+def _enclosing_runs(text: str, form: str) -> Iterator[tuple[int, int]]:
+    """Yield the spans of base64 texts and tokens that contain a form; they may be broken into lines."""
     start = text.find(form)
     while start >= 0:
         end = start + len(form)
@@ -287,7 +293,8 @@ def _runs(text: str, form: str) -> Iterator[tuple[int, int]]:
         start = text.find(form, max(start, end - len(form)) + 1)
 
 
-def _replaced(text: str, spans: Iterable[tuple[int, int]], mark: Callable[[int], str] = lambda _: MARK) -> str:
+def _replace_spans(text: str, spans: Iterable[tuple[int, int]], mark: Callable[[int], str] = lambda _: MARK) -> str:
+    """Return a text with each span replaced by a mark, which is computed from the length of the span."""
     kept, last = [], 0
     for start, end in spans:
         kept += [text[last:start], mark(end - start)]
@@ -295,14 +302,14 @@ def _replaced(text: str, spans: Iterable[tuple[int, int]], mark: Callable[[int],
     return "".join([*kept, text[last:]])
 
 
-def _views(text: str) -> Iterator[str]:
-    """Yield what a text says when it is decoded, up to `_DEPTH` times, in every order."""
+def _decoded_views(text: str) -> Iterator[str]:
+    """Yield the decodings of a text, up to `_DEPTH` levels deep, in every order of decoders."""
     seen, level = {text}, [text]
     for _ in range(_DEPTH):
         deeper: list[str] = []
-        for one in level:
+        for item in level:
             for decode in _DECODERS:
-                view = decode(one)
+                view = decode(item)
                 if view and view not in seen and len(seen) < _VIEWS_MAX:
                     seen.add(view)
                     deeper.append(view)
@@ -311,11 +318,12 @@ def _views(text: str) -> Iterator[str]:
 
 
 def _json_unescaped(text: str) -> str:
+    """Return a text with its JSON escapes decoded."""
     return _JSON_ESCAPE.sub(lambda found: found[3] or chr(int(found[1] or found[2], 16)), text)
 
 
 def _base64_decoded(phase: int) -> Callable[[str], str]:
-    """Return a decoder of every base64 text, that many characters after where it seems to begin."""
+    """Return a decoder of all base64 texts that skips their first `phase` characters."""
 
     def decode(text: str) -> str:
         runs = (run[0][phase:].replace("-", "+").replace("_", "/") for run in _BASE64.finditer(text))
@@ -326,6 +334,7 @@ def _base64_decoded(phase: int) -> Callable[[str], str]:
 
 
 def _hex_decoded(text: str) -> str:
+    """Return the decoded hex texts of a text, one per line."""
     return "\n".join(bytes.fromhex(run[0]).decode("utf-8", "replace") for run in _HEX.finditer(text))
 
 

@@ -1,67 +1,70 @@
-"""Fills the placeholders of a vendor spec with values. It knows no vendor, and that a path is no place for raw text."""
+"""Substitution of placeholders in templates of a vendor spec."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from lading.core.vendor_rules import PLACEHOLDER
+from batchsync.core.vendor_rules import PLACEHOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
 
 class UnknownValueError(Exception):
-    """A placeholder stands for something that is not known here."""
+    """A required placeholder has no value."""
 
     def __init__(self, name: str) -> None:
-        """Keep the placeholder's name."""
-        super().__init__(f"nothing is known for {{{name}}}")
+        """Create an error about a placeholder, by its full name."""
+        super().__init__(f"no value for {{{name}}}")
         self.name = name
 
 
 def fill(template: str, values: Mapping[str, str | int | None]) -> str | int | None:
-    """Return the template with its values. A template that is one placeholder keeps the kind of its value.
+    """Return a template with its placeholders replaced.
 
-    None is what an optional placeholder stands for when it is absent.
+    A template that consists of a single placeholder keeps the type of its value; it is None if the placeholder is
+    optional and has no value.
 
     Raises:
-        UnknownValueError: when a placeholder that is not optional has no value.
+        UnknownValueError: If a required placeholder has no value.
     """
     whole = PLACEHOLDER.fullmatch(template)
     if whole:
-        return _value(whole[1], values, optional=bool(whole[2]))
-    return _replaced(template, values, quoted=False)
+        return _lookup(whole[1], values, optional=bool(whole[2]))
+    return _substitute(template, values, quote_segments=False)
 
 
 def fill_path(template: str, values: Mapping[str, str | int | None]) -> str:
-    """Return a path with its values, each quoted so that it stays one segment."""
-    return _replaced(template, values, quoted=True)
+    """Return a URL path with its placeholders replaced, each value quoted as a path segment."""
+    return _substitute(template, values, quote_segments=True)
 
 
 def fill_all(template: Mapping[str, object], values: Mapping[str, str | int | None]) -> dict[str, object]:
-    """Return the members with their values; members that come out absent are left out."""
-    filled = {name: fill(one, values) if isinstance(one, str) else one for name, one in template.items()}
+    """Return a mapping with the placeholders in its values replaced, without members that have no value."""
+    filled = {name: fill(item, values) if isinstance(item, str) else item for name, item in template.items()}
     return {name: value for name, value in filled.items() if value is not None}
 
 
-def _replaced(template: str, values: Mapping[str, str | int | None], *, quoted: bool) -> str:
+def _substitute(template: str, values: Mapping[str, str | int | None], *, quote_segments: bool) -> str:
+    """Return a template with its placeholders replaced by text."""
     out, at = [], 0
     for match in PLACEHOLDER.finditer(template):
-        value = _value(match[1], values, optional=bool(match[2]))
+        value = _lookup(match[1], values, optional=bool(match[2]))
         text = "" if value is None else str(value)
-        out += [template[at : match.start()], _segment(text) if quoted else text]
+        out += [template[at : match.start()], _quote_segment(text) if quote_segments else text]
         at = match.end()
     return "".join([*out, template[at:]])
 
 
-def _value(name: str, values: Mapping[str, str | int | None], *, optional: bool) -> str | int | None:
+def _lookup(name: str, values: Mapping[str, str | int | None], *, optional: bool) -> str | int | None:
+    """Return the value of a placeholder; raise if it is required and missing."""
     value = values.get(name)
     if value is None and not optional:
         raise UnknownValueError(name)
     return value
 
 
-def _segment(text: str) -> str:
-    """Return the text as one path segment; `.` and `..` would be walked, not sent."""
+def _quote_segment(text: str) -> str:
+    """Return a text quoted as a path segment; `.` and `..` would be resolved by the server."""
     return quote(text, safe="") if text.strip(".") else text.replace(".", "%2E")

@@ -1,4 +1,4 @@
-"""What goes over the wire and what comes back, as plain values. They know neither vendors nor sockets."""
+"""HTTP requests and responses as plain values."""
 
 from __future__ import annotations
 
@@ -8,16 +8,26 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from lading.core.vendor_rules import Door
+    from batchsync.core.vendor_rules import Endpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Request:
-    """One request, whole. `url` is absolute and may be signed; `file` is the path of a sealed file of `size` bytes."""
+    """An HTTP request.
+
+    Attributes:
+        method: HTTP method.
+        url: Absolute URL, possibly signed.
+        endpoint: Whether the request goes to the API or to the storage.
+        headers: Header values by name.
+        body: Body, unless `file` is the body.
+        file: Path of a batch file that is the body.
+        size: Size of `file`, in bytes.
+    """
 
     method: str
     url: str = field(repr=False)
-    door: Door
+    endpoint: Endpoint
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     body: bytes | None = field(default=None, repr=False)
     file: str | None = None
@@ -25,8 +35,15 @@ class Request:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Answer:
-    """One answer. Header names are in lower case; `body` is empty where the answer was written to disk."""
+class Response:
+    """An HTTP response.
+
+    Attributes:
+        status: HTTP status.
+        headers: Header values by lower-case name.
+        body: Body; empty if it was saved.
+        saved: Whether the body was written to a file.
+    """
 
     status: int
     headers: Mapping[str, str] = field(default_factory=dict, repr=False)

@@ -1,4 +1,1 @@
-"""Motorweb's Bulk Data Platform, as `motorweb-bdp.md` documents it.
-
-It does not know the Motorweb of today: what its pages leave open is assumed as that document's section 12 says.
-"""
+"""Mock of Motorweb's Bulk Data Platform, as documented in `motorweb-bdp.md`; section 12 there lists the assumptions."""

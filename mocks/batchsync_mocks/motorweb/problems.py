@@ -1,7 +1,4 @@
-"""Error bodies of Motorweb's service. No page shows one, so each shape here is assumed or invented (8.2, 12.9).
-
-It does not know what went wrong.
-"""
+"""Error responses of Motorweb's service. No page shows one, so each format is assumed or invented (8.2, 12.9)."""
 
 from __future__ import annotations
 
@@ -9,11 +6,17 @@ from http import HTTPStatus
 
 from werkzeug.wrappers import Response
 
-from lading_mocks import answers, signing
+from batchsync_mocks import responses, signing
 
 
 def error(shape: str, status: int, message: str) -> Response:
-    """Answer with an error in one of the shapes of the switch `error_body`."""
+    """Return an error response.
+
+    Args:
+        shape: Format of the body, a value of the switch `error_body`.
+        status: HTTP status.
+        message: Text of the error.
+    """
     reason = HTTPStatus(status).phrase
     bodies: dict[str, object] = {
         "service": {"status": status, "error": reason, "message": message},
@@ -21,12 +24,12 @@ def error(shape: str, status: int, message: str) -> Response:
         "apigee": {"ErrorCode": reason.lower().replace(" ", "_"), "Error": message},
     }
     if shape in bodies:
-        return answers.as_json(bodies[shape], status)
+        return responses.json_response(bodies[shape], status)
     page = f"<html><body><h1>{status} {reason}</h1></body></html>" if shape == "html" else ""
     return Response(page, status, content_type="text/html")
 
 
 def no_such_key() -> Response:
-    """Answer as storage does for an object that is not there."""
+    """Return the response of storage to an unknown object."""
     message = "The specified key does not exist."
-    return answers.as_refusal(signing.Refusal(status=404, code="NoSuchKey", message=message))
+    return responses.storage_error(signing.Refusal(status=404, code="NoSuchKey", message=message))

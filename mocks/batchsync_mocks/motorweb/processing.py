@@ -1,25 +1,22 @@
-"""Motorweb behind its API: look through uploads when their time has come, and give account of every row.
-
-It does not know HTTP; what makes a row good, its neighbours know.
-"""
+"""Batch processing of the Motorweb mock: validates uploads when they are due, and reports the outcome of every row."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
-from lading_mocks import moments
-from lading_mocks.motorweb import files, phases
-from lading_mocks.motorweb.switches import MotorwebSwitches
-from lading_mocks.vendor import Vendor
-from lading_mocks.world import Batch, Outcome
+from batchsync_mocks import datetimes
+from batchsync_mocks.batches import Batch, BatchOutcome
+from batchsync_mocks.motorweb import files, phases
+from batchsync_mocks.motorweb.switches import MotorwebSwitches
+from batchsync_mocks.vendor import Vendor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lading_mocks.clock import Clock
-    from lading_mocks.memory import Memory
+    from batchsync_mocks.clock import Clock
+    from batchsync_mocks.vendor_state import VendorState
 
 SERVICE = {
     "id": "8600aa22-e4bf-4fe3-96be-7978832807a0",
@@ -29,133 +26,143 @@ SERVICE = {
 SERVICE_CODE = "VEHICLE_ID_WOVR"
 
 
-class BackOffice(Vendor):
-    """The part of `motorweb-bdp` that works on files."""
+class BatchProcessor(Vendor):
+    """Batch processing of `motorweb-bdp`."""
 
-    kind = MotorwebSwitches
+    switches_type = MotorwebSwitches
     hashes_uploads = False
 
-    def __init__(self, memory: Memory, clock: Clock, *, switches: MotorwebSwitches | None = None) -> None:
-        """Take memory and clock; `switches` are the readings to follow."""
-        super().__init__(memory, clock)
+    def __init__(self, state: VendorState, clock: Clock, *, switches: MotorwebSwitches | None = None) -> None:
+        """Create the vendor on its state and clock, with default switches if None."""
+        super().__init__(state, clock)
         self.switches = switches or MotorwebSwitches()
 
-    def settle(self) -> None:
-        """Look through every uploaded file whose time has come."""
+    def process_due(self) -> None:
+        """Validate every uploaded file that is due."""
         now = self.clock.now()
-        with self.memory.lock:
-            for batch in self.memory.world.all():
-                due = phases.examined_at(batch, self.switches)
+        with self.state.lock:
+            for batch in self.state.batches.all():
+                due = phases.validated_at(batch, self.switches)
                 if batch.outcome is None and batch.cancelled is None and due is not None and due <= now:
-                    self._examine(batch, due)
+                    self._validate(batch, due)
 
-    def wants(self, batch: Batch) -> bool:
-        """Take uploads until the file has been looked through (assumption 25)."""
-        alive = self.clock.now() < batch.created + phases.KEPT_FOR
-        return batch.outcome is None and batch.cancelled is None and alive
+    def accepts_upload(self, batch: Batch) -> bool:
+        """Return whether the batch accepts uploads: until its file has been validated (assumption 25)."""
+        retained = self.clock.now() < batch.created + phases.RETENTION_SECONDS
+        return batch.outcome is None and batch.cancelled is None and retained
 
     def batches(self) -> list[dict[str, Any]]:
-        """List every batch as the API shows it, with what was uploaded and why it failed."""
-        with self.memory.lock:
-            self.settle()
+        """Return every batch as in the API, with `uploads` (their number) and `note` (why it failed)."""
+        with self.state.lock:
+            self.process_due()
             return [
                 self._view(batch) | {"uploads": batch.uploads, "note": batch.outcome.note if batch.outcome else ""}
-                for batch in self.memory.world.all()
+                for batch in self.state.batches.all()
             ]
 
     def entries(self, *, values: bool = False) -> Iterator[dict[str, Any]]:
-        """Give one entry per delivered row; the columns are what the row is, so `values` changes nothing.
+        """Yield an entry per delivered row; `values` is ignored, as entries always contain the columns.
 
-        `fate` is `accepted`, `rejected`, `pending` (its batch is not finished) or `unprocessed` (it never will be).
+        `outcome` is `accepted`, `rejected`, `pending` (its batch is not finished) or `unprocessed` (its batch
+        will never be processed).
         """
         del values
-        with self.memory.lock:
-            self.settle()
-            delivered = [(batch, self._status(batch)) for batch in self.memory.world.all() if batch.upload]
+        with self.state.lock:
+            self.process_due()
+            delivered = [(batch, self._status(batch)) for batch in self.state.batches.all() if batch.upload]
         for batch, status in delivered:
             done = self._was_completed(batch, status)
             waiting = status in phases.WAITING
-            otherwise = "pending" if waiting else "unprocessed"
-            for row in _readable(self._upload_of(batch), files.Rules(short_chassis=self.switches.short_chassis)):
+            unfinished = "pending" if waiting else "unprocessed"
+            for row in _readable_rows(self._upload_of(batch), files.Rules(short_chassis=self.switches.short_chassis)):
                 error = row.error if done else None
                 yield {
                     "batch": batch.id,
                     "reference": batch.reference,
                     "line": row.line,
                     "columns": row.columns(),
-                    "fate": ("rejected" if error else "accepted") if done else otherwise,
+                    "outcome": ("rejected" if error else "accepted") if done else unfinished,
                     "errorType": error.type if error else None,
                     "errorDescription": error.description if error else None,
                 }
 
     def _status(self, batch: Batch) -> str:
+        """Return the status of a batch at the clock's time."""
         return phases.status(batch, self.clock.now(), self.switches)
 
     def _was_completed(self, batch: Batch, status: str) -> bool:
+        """Return whether a batch is completed, or was before it expired."""
         starts = phases.starts_at(batch, self.switches)
-        in_time = starts is not None and starts + self.switches.processing < batch.created + phases.KEPT_FOR
+        in_time = starts is not None and starts + self.switches.processing < batch.created + phases.RETENTION_SECONDS
         return status == phases.DONE or (status == "EXPIRED" and in_time)
 
     def next_change(self, batch: Batch) -> float | None:
-        """Tell when a batch that waits on the service will show its next status."""
+        """Return when the status of a batch changes next, in epoch seconds; None if it does not wait for the vendor."""
         return phases.next_change(batch, self.clock.now(), self.switches)
 
-    def _shown(self, status: str) -> str:
-        return self.switches.done_word if status == phases.DONE else status
+    def _displayed(self, status: str) -> str:
+        """Return a status as the switch `done_status` spells it."""
+        return self.switches.done_status if status == phases.DONE else status
 
     def _view(self, batch: Batch) -> dict[str, Any]:
+        """Return a batch as `GET /batches/{id}` returns it (6.1)."""
         status = self._status(batch)
         return {
             "batchId": batch.id,
             "userBatchRef": batch.reference,
-            "createdDatetime": moments.seconds(batch.created),
-            "requestedDatetime": moments.seconds(batch.facts["scheduled"] or batch.created),
+            "createdDatetime": datetimes.format_seconds(batch.created),
+            "requestedDatetime": datetimes.format_seconds(batch.details["scheduled"] or batch.created),
             **self._counters(batch, status),
             "batchService": SERVICE_CODE,
             "batchServiceName": SERVICE["name"],
-            "status": self._shown(status),
+            "status": self._displayed(status),
         }
 
     def _counters(self, batch: Batch, status: str) -> dict[str, int | None]:
+        """Return the four counters of a batch (6.1)."""
         counts = batch.outcome.counts if batch.outcome else {}
         done = self._was_completed(batch, status)
-        looked = done or status in {"SCHEDULED", "PROCESSING"}
-        told: dict[str, int | None] = {"rowsInBatch": counts.get("rowsInBatch") if looked else None}
-        told |= {name: counts.get(name) if done else None for name in files.COUNTERS[1:]}
-        if done and self.switches.liar:
-            told |= {"rowsProcessed": told["rowsInBatch"], "validationErrors": 0, "processingErrors": 0}
+        validated = done or status in {"SCHEDULED", "PROCESSING"}
+        counters: dict[str, int | None] = {"rowsInBatch": counts.get("rowsInBatch") if validated else None}
+        counters |= {name: counts.get(name) if done else None for name in files.COUNTERS[1:]}
+        if done and self.switches.false_success:
+            counters |= {"rowsProcessed": counters["rowsInBatch"], "validationErrors": 0, "processingErrors": 0}
         if self.switches.counters_early == "absent":
-            return {name: count for name, count in told.items() if count is not None}
+            return {name: count for name, count in counters.items() if count is not None}
         if self.switches.counters_early == "zero":
-            return {name: count or 0 for name, count in told.items()}
-        return told
+            return {name: count or 0 for name, count in counters.items()}
+        return counters
 
-    def _examine(self, batch: Batch, at: float) -> None:
+    def _validate(self, batch: Batch, at: float) -> None:
+        """Process an uploaded file, and save the outcome of its batch."""
         starts = phases.starts_at(batch, self.switches) or at
-        number = self.memory.world.next_outcome()
+        number = self.state.batches.next_outcome()
         try:
-            checked = moments.seconds(starts + self.switches.processing)
-            upload, made = self._upload_of(batch), self._made(batch)
+            checked = datetimes.format_seconds(starts + self.switches.processing)
+            upload, paths = self._upload_of(batch), self._output_paths(batch)
             rules = files.Rules(max_rows=self.switches.max_rows, short_chassis=self.switches.short_chassis)
-            counts = files.process(upload, made, batch_id=batch.id, checked_at=checked, rules=rules)
-            outcome = Outcome(number=number, at=at, word="DONE", counts=counts)
-        except files.Unusable as error:
-            outcome = Outcome(number=number, at=at, word=phases.FAILED, note=str(error))
-        self.memory.keep(replace(batch, outcome=outcome))
+            counts = files.process(upload, paths, batch_id=batch.id, checked_at=checked, rules=rules)
+            outcome = BatchOutcome(number=number, at=at, status="DONE", counts=counts)
+        except files.UnusableFileError as error:
+            outcome = BatchOutcome(number=number, at=at, status=phases.FAILED, note=str(error))
+        self.state.save(replace(batch, outcome=outcome))
 
     def _upload_of(self, batch: Batch) -> Path:
-        return self.memory.upload_file(batch, batch.upload.number if batch.upload else 0)
+        """Return the path of the current upload of a batch."""
+        return self.state.upload_file(batch, batch.upload.number if batch.upload else 0)
 
-    def _made(self, batch: Batch) -> files.Paths:
+    def _output_paths(self, batch: Batch) -> files.OutputPaths:
+        """Return the paths of the files generated for a batch."""
         result, errors, errors_csv = (
-            self.memory.made_file(batch, what) for what in ("result.csv", "errors.jsonl", "errors.csv")
+            self.state.output_file(batch, suffix) for suffix in ("result.csv", "errors.jsonl", "errors.csv")
         )
-        return files.Paths(result=result, errors=errors, errors_csv=errors_csv)
+        return files.OutputPaths(result=result, errors=errors, errors_csv=errors_csv)
 
 
-def _readable(file: Path, rules: files.Rules) -> Iterator[files.Row]:
-    # A file that turns out unusable half way still delivered the rows before that point.
+def _readable_rows(file: Path, rules: files.Rules) -> Iterator[files.Row]:
+    """Yield the rows of a file up to the first invalid place."""
+    # The rows before the invalid place were delivered, too.
     try:
         yield from files.read(file, rules)
-    except files.Unusable:
+    except files.UnusableFileError:
         return

@@ -1,4 +1,1 @@
-"""Sitecore CDP's Batch API, as `sitecore-cdp.md` documents it.
-
-It does not know the Sitecore of today: what its pages leave open is assumed as that document's section 10 says.
-"""
+"""Mock of Sitecore CDP's Batch API, as documented in `sitecore-cdp.md`; section 10 there lists the assumptions."""

@@ -1,7 +1,4 @@
-"""Sitecore CDP's Batch API over HTTP: allocate, upload, status, list and error log (sitecore-cdp.md, section 3).
-
-It does not know what makes a record good, how long a phase lasts, or how a URL is signed: its neighbours do.
-"""
+"""HTTP API of Sitecore CDP's Batch API: allocate, upload, status, list and error log (sitecore-cdp.md, section 3)."""
 
 from __future__ import annotations
 
@@ -16,21 +13,21 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
 
-from lading_mocks import answers, moments, signing
-from lading_mocks.sitecore import asking, checks, phases
-from lading_mocks.sitecore.asking import ProblemError, Reference
-from lading_mocks.sitecore.backoffice import BackOffice
-from lading_mocks.vendor import STORAGE
-from lading_mocks.world import Batch
+from batchsync_mocks import datetimes, responses, signing
+from batchsync_mocks.batches import Batch
+from batchsync_mocks.sitecore import checks, phases, request_params
+from batchsync_mocks.sitecore.processing import BatchProcessor
+from batchsync_mocks.sitecore.request_params import ProblemError, Reference
+from batchsync_mocks.vendor import STORAGE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from werkzeug.wrappers import Request, Response
 
-    from lading_mocks.clock import Clock
-    from lading_mocks.memory import Memory
-    from lading_mocks.sitecore.switches import SitecoreSwitches
+    from batchsync_mocks.clock import Clock
+    from batchsync_mocks.sitecore.switches import SitecoreSwitches
+    from batchsync_mocks.vendor_state import VendorState
 
 _BUCKET = f"{STORAGE}/sitecore-batch-service-mock"
 _ENCRYPTED = {signing.ENCRYPTION: "AES256"}
@@ -39,7 +36,7 @@ _DENIED = "Full authentication is required to access this resource"
 
 @functools.cache
 def _routes() -> Map:
-    """Give the paths, which are compiled once: every vendor of a process has the same."""
+    """Return the URL map, compiled once per process."""
     return Map(
         [
             Rule("/v2/batches/inspect", endpoint="list", methods=["GET"]),
@@ -55,8 +52,8 @@ def _routes() -> Map:
     )
 
 
-class Sitecore(BackOffice):
-    """The vendor `sitecore-cdp`."""
+class Sitecore(BatchProcessor):
+    """Mock of the vendor `sitecore-cdp`."""
 
     name = "sitecore-cdp"
     credentials: ClassVar[dict[str, str]] = {
@@ -64,161 +61,178 @@ class Sitecore(BackOffice):
         "api_token": "not-a-real-token-sitecore-mock",
     }
 
-    def __init__(self, memory: Memory, clock: Clock, *, switches: SitecoreSwitches | None = None) -> None:
-        """Take memory and clock; `switches` are the readings to follow."""
-        super().__init__(memory, clock, switches=switches)
+    def __init__(self, state: VendorState, clock: Clock, *, switches: SitecoreSwitches | None = None) -> None:
+        """Create the vendor on its state and clock, with default switches if None."""
+        super().__init__(state, clock, switches=switches)
         self._routes = _routes()
-        self._storage: dict[str, Callable[[Request, str], Response]] = {
+        self._storage_handlers: dict[str, Callable[[Request, str], Response]] = {
             "object": self._put_object,
             "log": self._get_log,
         }
-        self._guarded: dict[str, Callable[..., Response]] = {
+        self._api_handlers: dict[str, Callable[..., Response]] = {
             "allocate": self._allocate,
-            "plain": self._plain,
-            "inspect": self._inspect,
-            "list": self._list,
+            "plain": self._get_batch,
+            "inspect": self._inspect_batch,
+            "list": self._list_batches,
         }
 
     def respond(self, request: Request) -> Response:
-        """Answer one request."""
+        """Return the response to a request."""
         try:
             endpoint, values = self._routes.bind_to_environ(request.environ).match()
-            if endpoint in self._storage:
-                return self._storage[endpoint](request, values["ref"])
+            if endpoint in self._storage_handlers:
+                return self._storage_handlers[endpoint](request, values["ref"])
             self._check_credentials(request)
-            with self.memory.lock:
-                self.settle()
-                return self._guarded[endpoint](request, **values)
+            with self.state.lock:
+                self.process_due()
+                return self._api_handlers[endpoint](request, **values)
         except ProblemError as problem:
-            return self.problem(problem.status, problem.message)
-        except answers.BadBody as error:
-            return self.problem(400, str(error))
+            return self.error_response(problem.status, problem.message)
+        except responses.BadBodyError as error:
+            return self.error_response(400, str(error))
         except HTTPException as error:
-            return self.unrouted(error)
+            return self.routing_error(error)
 
-    def problem(self, status: int, message: str) -> Response:
-        """Answer with an error of the platform."""
-        return asking.platform_error(self.switches.error_body, status, message)
+    def error_response(self, status: int, message: str) -> Response:
+        """Return an error response of the platform."""
+        return request_params.platform_error(self.switches.error_body, status, message)
 
-    def unknown(self) -> Response:
-        """Answer as to a batch that is not known."""
-        return self.problem(404, "Batch not found")
+    def not_found(self) -> Response:
+        """Return the response to an unknown batch."""
+        return self.error_response(404, "Batch not found")
 
-    def denied(self) -> Response:
-        """Answer as to credentials that are wrong."""
-        return self.problem(401, _DENIED)
+    def unauthorized(self) -> Response:
+        """Return the response to invalid credentials."""
+        return self.error_response(401, _DENIED)
 
-    def expired(self) -> Response:
-        """Answer as storage does when a URL has expired."""
+    def url_expired(self) -> Response:
+        """Return the response of storage to an expired URL."""
         now = self.clock.now()
-        return answers.as_refusal(signing.s3_expired(now - 1, now))
+        return responses.storage_error(signing.s3_expired(now - 1, now))
 
-    # The API.
+    # API calls.
 
     def _allocate(self, request: Request, ref: str) -> Response:
+        """Respond to `PUT /v2/batches/{ref}` (3.1)."""
         if not checks.is_uuid(ref):
             raise ProblemError(400, "batchRef must be a UUID")
-        checksum, size = self._announced(answers.json_of(request))
-        held = self.memory.world.get(ref.lower())
-        if held is not None:
-            same = (held.facts["checksum"], held.facts["size"]) == (checksum, size)
+        checksum, size = self._checksum_and_size(responses.read_json(request))
+        existing = self.state.batches.get(ref.lower())
+        if existing is not None:
+            same = (existing.details["checksum"], existing.details["size"]) == (checksum, size)
             refuse = self.switches.repeat_allocate == "refuse"
-            if refuse or not same or self._status(held) != "uploading":
+            if refuse or not same or self._status(existing) != "uploading":
                 raise ProblemError(409, "A batch with this reference already exists")
-            return answers.as_json(self._view(request, held, "uploading"), self.switches.allocate_status)
+            return responses.json_response(self._view(request, existing, "uploading"), self.switches.allocate_status)
         batch = Batch(
             id=ref.lower(),
-            number=self.memory.world.next_number(),
+            number=self.state.batches.next_number(),
             reference=ref,
             created=self.clock.now(),
-            facts={"checksum": checksum, "size": size},
+            details={"checksum": checksum, "size": size},
         )
-        self.memory.keep(batch)
-        return answers.as_json(self._view(request, batch, "uploading"), self.switches.allocate_status)
+        self.state.save(batch)
+        return responses.json_response(self._view(request, batch, "uploading"), self.switches.allocate_status)
 
-    def _announced(self, said: dict[str, Any]) -> tuple[str, int]:
-        checksum, size = said.get("checksum"), said.get("size")
+    def _checksum_and_size(self, body: dict[str, Any]) -> tuple[str, int]:
+        """Return checksum and size of an allocation; raise if they are invalid."""
+        checksum, size = body.get("checksum"), body.get("size")
         if not isinstance(checksum, str) or not re.fullmatch(r"[0-9a-fA-F]{32}", checksum):
             raise ProblemError(400, "checksum is required and must be the hexadecimal MD5 of the file")
         if self.switches.size_as_string and isinstance(size, str) and re.fullmatch(r"\d{1,12}", size, re.ASCII):
             size = int(size)
         if isinstance(size, float) and size.is_integer():
-            # In JSON there is no difference between 9 and 9.0.
+            # JSON does not distinguish 9 from 9.0.
             size = int(size)
         largest = 1 << 40 if self.switches.late_size_check else self.switches.largest
         if not isinstance(size, int) or isinstance(size, bool) or not 0 < size <= largest:
             raise ProblemError(400, f"size is required and must be an integer from 1 to {largest}")
         return checksum, size
 
-    def _plain(self, request: Request, ref: str) -> Response:
+    def _get_batch(self, request: Request, ref: str) -> Response:
+        """Respond to `GET /v2/batches/{ref}`."""
         status = self._status(self._find(ref))
-        # What the plain endpoint shows for file_uploaded is open; assumption 8.
-        return self._polled(request, ref, self.switches.plain_while_queued if status == "file_uploaded" else status)
+        # The status of this endpoint for file_uploaded is not documented; assumption 8.
+        return self._status_response(
+            request, ref, self.switches.plain_while_queued if status == "file_uploaded" else status
+        )
 
-    def _inspect(self, request: Request, ref: str) -> Response:
-        return self._polled(request, ref, self._status(self._find(ref)))
+    def _inspect_batch(self, request: Request, ref: str) -> Response:
+        """Respond to `GET /v2/batches/inspect/{ref}` (3.3)."""
+        return self._status_response(request, ref, self._status(self._find(ref)))
 
-    def _polled(self, request: Request, ref: str, shown: str) -> Response:
+    def _status_response(self, request: Request, ref: str, status: str) -> Response:
+        """Return the response with a batch in the given status."""
         batch = self._find(ref)
-        answer = answers.as_json(self._view(request, batch, shown))
-        self.polled(batch)
-        return answer
+        response = responses.json_response(self._view(request, batch, status))
+        self.on_polled(batch)
+        return response
 
-    def _list(self, request: Request) -> Response:
+    def _list_batches(self, request: Request) -> Response:
+        """Respond to `GET /v2/batches/inspect` (3.4)."""
         now = self.clock.now()
-        wanted = [word for word in request.args.get("status", "").split(",") if word]
-        before, after = (asking.bound(request, name) for name in ("createdBefore", "createdAfter"))
-        page, batches = self.switches.page, self.memory.world.all()
-        offset, limit = asking.whole(request, "offset", 0), min(asking.whole(request, "limit", page), page)
-        found = [
+        statuses = [status for status in request.args.get("status", "").split(",") if status]
+        before, after = (request_params.datetime_param(request, name) for name in ("createdBefore", "createdAfter"))
+        page, batches = self.switches.page, self.state.batches.all()
+        offset, limit = (
+            request_params.whole_number(request, "offset", 0),
+            min(request_params.whole_number(request, "limit", page), page),
+        )
+        matches = [
             batch
             for batch in (reversed(batches) if self.switches.list_order == "newest" else batches)
-            if now - batch.created <= phases.LISTED_FOR
-            and (not wanted or self._status(batch) in wanted)
+            if now - batch.created <= phases.LISTED_SECONDS
+            and (not statuses or self._status(batch) in statuses)
             and (before is None or batch.created < before)
             and (after is None or batch.created > after)
         ]
-        items = [self._item(request, batch) for batch in found[offset : offset + limit]]
-        return answers.as_json({"totalCount": len(found), "offset": offset, "limit": limit, "items": items})
+        items = [self._item(request, batch) for batch in matches[offset : offset + limit]]
+        return responses.json_response({"totalCount": len(matches), "offset": offset, "limit": limit, "items": items})
 
     def _check_credentials(self, request: Request) -> None:
-        scheme, _, packed = request.headers.get("Authorization", "").partition(" ")
+        """Raise if a request has no valid credentials."""
+        scheme, _, encoded = request.headers.get("Authorization", "").partition(" ")
         expected = base64.b64encode(":".join(self.credentials.values()).encode())
-        good = hmac.compare_digest(expected, packed.strip().encode("utf-8", "replace"))
-        if scheme.lower() != "basic" or not good:
+        is_valid = hmac.compare_digest(expected, encoded.strip().encode("utf-8", "replace"))
+        if scheme.lower() != "basic" or not is_valid:
             raise ProblemError(401, _DENIED)
 
-    # Storage, whose host is this server too.
+    # Storage, served by the same host.
 
     def _put_object(self, request: Request, ref: str) -> Response:
+        """Store an upload to a signed URL (3.2)."""
         refusal = self._storage_refusal(request)
         content_md5 = request.headers.get("Content-Md5")
         refusal = refusal or signing.digest_refusal(content_md5)
         if content_md5 is None and self.switches.strict_md5:
             message = "Missing required header for this request: Content-MD5"
             refusal = refusal or signing.Refusal(status=400, code="InvalidRequest", message=message)
-        return answers.as_refusal(refusal) if refusal else self.take_in(request, ref, content_md5=content_md5)
+        return (
+            responses.storage_error(refusal) if refusal else self.receive_upload(request, ref, content_md5=content_md5)
+        )
 
     def _get_log(self, request: Request, ref: str) -> Response:
+        """Return an error log from a signed URL (3.5)."""
         refusal = self._storage_refusal(request)
         if refusal is not None:
-            return answers.as_refusal(refusal)
-        with self.memory.lock:
-            batch = self.memory.world.get(ref)
-            if batch is None or batch.outcome is None or not self._made(batch).log.exists():
-                gone = signing.Refusal(status=404, code="NoSuchKey", message="The specified key does not exist.")
-                return answers.as_refusal(gone)
-            log = self._made(batch).log
+            return responses.storage_error(refusal)
+        with self.state.lock:
+            batch = self.state.batches.get(ref)
+            if batch is None or batch.outcome is None or not self._output_paths(batch).log.exists():
+                refusal = signing.Refusal(status=404, code="NoSuchKey", message="The specified key does not exist.")
+                return responses.storage_error(refusal)
+            log = self._output_paths(batch).log
             if self.switches.log_gzip:
-                return answers.as_file(log, "application/gzip")
-            return answers.as_stream(gzip.open(log), "application/json")
+                return responses.file_response(log, "application/gzip")
+            return responses.stream_response(gzip.open(log), "application/json")
 
     def _storage_refusal(self, request: Request) -> signing.Refusal | None:
-        call, key = answers.call_of(request), self.credentials["client_key"]
+        """Return the refusal of a storage request; None if it is valid."""
+        call, key = responses.storage_call(request), self.credentials["client_key"]
         if not self.switches.strict_encryption and request.method == "PUT":
-            # The header is signed; without strictness one that is missing is taken as sent.
+            # The header is signed; without `strict_encryption` a missing header is treated as sent.
             call = replace(call, headers={**_ENCRYPTED, **call.headers})
-        refusal = signing.s3_refusal(call, secret=self.memory.secret, now=self.clock.now(), access_key=key)
+        refusal = signing.s3_refusal(call, secret=self.state.secret, now=self.clock.now(), access_key=key)
         if refusal is None and request.method == "PUT" and self.switches.strict_content_type:
             refusal = None if request.mimetype == "application/gzip" else signing.mismatch()
         if refusal is not None or request.method != "PUT":
@@ -231,42 +245,46 @@ class Sitecore(BackOffice):
             return signing.Refusal(status=411, code="MissingContentLength", message=message)
         return None
 
-    # What the above share.
+    # Helpers.
 
     def _find(self, ref: str) -> Batch:
-        batch = self.memory.world.get(ref.lower())
-        old = batch is not None and self.clock.now() - batch.created > phases.LISTED_FOR
-        if batch is None or (old and self.switches.forgets):
+        """Return a batch by reference; raise if it does not exist."""
+        batch = self.state.batches.get(ref.lower())
+        old = batch is not None and self.clock.now() - batch.created > phases.LISTED_SECONDS
+        if batch is None or (old and self.switches.forget_old):
             raise ProblemError(404, "Batch not found")
         return batch
 
     def _signed(self, request: Request, verb: str, batch: Batch, name: str) -> tuple[str, int]:
+        """Return a signed URL and its expiry in epoch seconds."""
         key = self.credentials["client_key"]
         headers = _ENCRYPTED if verb == "PUT" else {}
         call = signing.Call(verb=verb, path=f"{_BUCKET}/{key}/{batch.id}/{name}", query=(), headers=headers)
         expires = int(self.clock.now()) + (self.switches.url_lifetime if verb == "PUT" else self.switches.log_lifetime)
         base = request.host_url.rstrip("/")
-        return signing.s3_url(base, call, secret=self.memory.secret, expires=expires, access_key=key), expires
+        return signing.s3_url(base, call, secret=self.state.secret, expires=expires, access_key=key), expires
 
     def _view(self, request: Request, batch: Batch, code: str) -> dict[str, Any]:
+        """Return a batch as allocate and status return it."""
         location: dict[str, Any] = {}
         if code == "uploading":
             href, expires = self._signed(request, "PUT", batch, "import.gz")
-            location = {"location": {"href": href, "expiry": moments.millis(expires)}}
+            location = {"location": {"href": href, "expiry": datetimes.format_millis(expires)}}
         log = self._log_url(request, batch, code)
         return {
             "href": request.base_url,
             "ref": batch.reference,
-            "checksum": batch.facts["checksum"],
-            "size": batch.facts["size"],
+            "checksum": batch.details["checksum"],
+            "size": batch.details["size"],
             **location,
             "status": {"code": code} | ({"log": log} if log else {}),
             **self._stats(batch, code),
-            "createdAt": moments.millis(batch.created),
-            "modifiedAt": moments.millis(phases.modified_at(batch, self.clock.now(), self.switches)),
+            "createdAt": datetimes.format_millis(batch.created),
+            "modifiedAt": datetimes.format_millis(phases.modified_at(batch, self.clock.now(), self.switches)),
         }
 
     def _item(self, request: Request, batch: Batch) -> dict[str, Any]:
+        """Return a batch as an item of the list."""
         status = self._status(batch)
         log = self._log_url(request, batch, status)
         return {
@@ -274,19 +292,21 @@ class Sitecore(BackOffice):
             "ref": batch.reference,
             "status": status,
             **({self.switches.log_name: log} if log else {}),
-            "createdAt": moments.millis(batch.created),
-            "modifiedAt": moments.millis(phases.modified_at(batch, self.clock.now(), self.switches)),
+            "createdAt": datetimes.format_millis(batch.created),
+            "modifiedAt": datetimes.format_millis(phases.modified_at(batch, self.clock.now(), self.switches)),
         }
 
     def _stats(self, batch: Batch, code: str) -> dict[str, Any]:
-        # The page describes the four numbers, but their names are lost: these are inventions.
+        """Return the statistics of a finished batch, if enabled."""
+        # The page describes the four numbers, but not their names; these are invented.
         if not self.switches.stats or code not in {"error", "success"} or batch.outcome is None:
             return {}
         counts = {f"mock{name.capitalize()}": count for name, count in batch.outcome.counts.items()}
         return {"mockStats": {"mockRunMillis": int(self.switches.processing * 1000), **counts}}
 
     def _log_url(self, request: Request, batch: Batch, code: str) -> str | None:
-        # A file that was no gzip ends as error without a log.
+        """Return a signed URL of the error log; None if there is no log."""
+        # A file that is not gzip ends as error without a log.
         if code not in {"error", "success"} or batch.outcome is None or not batch.outcome.counts:
             return None
         if not batch.outcome.counts["failed"] and not self.switches.log_successes:

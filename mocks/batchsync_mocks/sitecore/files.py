@@ -1,7 +1,4 @@
-"""Sitecore's work on files: apply an upload line by line, write the error log and the ledger of what became of it.
-
-It does not know HTTP or time; whole files are never in memory.
-"""
+"""File processing of the Sitecore mock: applies uploads by line, and writes the error log and the ledger."""
 
 from __future__ import annotations
 
@@ -12,132 +9,158 @@ from contextlib import contextmanager
 from dataclasses import astuple, dataclass
 from typing import TYPE_CHECKING, Any
 
-from lading_mocks import disk
-from lading_mocks.sitecore import bulk, records
-from lading_mocks.sitecore.unpack import Unusable, check_whole, lines
+from batchsync_mocks import disk
+from batchsync_mocks.sitecore import bulk, records
+from batchsync_mocks.sitecore.gzip_lines import UnusableFileError, check_complete, lines
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lading_mocks.sitecore.store import Store
-    from lading_mocks.sitecore.switches import SitecoreSwitches
+    from batchsync_mocks.sitecore.store import Store
+    from batchsync_mocks.sitecore.switches import SitecoreSwitches
 
 
-_PLAIN = re.compile("[0-9A-Fa-f-]+").fullmatch
+_needs_no_escape = re.compile("[0-9A-Fa-f-]+").fullmatch
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Paths:
-    """Where the files made of a batch go; `refs` is there only when its records were counted in bulk."""
+class OutputPaths:
+    """Paths of the files generated for a batch; `refs` exists only if its records were counted in bulk."""
 
     log: Path
     ledger: Path
     refs: Path
 
 
-def process(file: Path, store: Store, paths: Paths, *, now: float, switches: SitecoreSwitches) -> dict[str, int]:
-    """Apply an upload to the store in order, writing the error log and the ledger.
+def process(file: Path, store: Store, paths: OutputPaths, *, now: float, switches: SitecoreSwitches) -> dict[str, int]:
+    """Apply an upload to the store in order; write the error log and the ledger.
+
+    Args:
+        file: The upload.
+        store: Store of the tenant; changed in place.
+        paths: Files to write.
+        now: Time of processing, in epoch seconds.
+        switches: Switches of the vendor.
 
     Returns:
-        How many records were `read`, `processed` and `failed`.
+        Numbers of records `read`, `processed` and `failed`.
 
     Raises:
-        Unusable: as `check_whole`; then nothing is applied and no file is written.
+        UnusableFileError: As `check_complete`; nothing is applied and no file is written then.
     """
-    check_whole(file)
+    check_complete(file)
     skip_blank = switches.blank_lines == "skip"
     if switches.empty_file == "error" and next(lines(file, skip_blank=skip_blank), None) is None:
-        msg = "the file holds no record"
-        raise Unusable(msg)
+        msg = "the file contains no record"
+        raise UnusableFileError(msg)
     counts = {"read": 0, "processed": 0, "failed": 0}
-    with _packed(paths.log) as log, disk.replacing(paths.ledger) as ledger:
+    with _gzip_writer(paths.log) as log, disk.atomic_write(paths.ledger) as ledger:
         for number, line in lines(file, skip_blank=skip_blank):
-            fate = records.process(line, store, now, switches)
+            outcome = records.process(line, store, now, switches)
             counts["read"] += 1
-            counts["failed" if fate.code else "processed"] += 1
-            if fate.code or switches.log_successes:
-                log.write(_log_line(fate, whole_number=switches.log_code == "integer"))
-            ledger.write(_ledger_line(number, fate))
+            counts["failed" if outcome.code else "processed"] += 1
+            if outcome.code or switches.log_successes:
+                log.write(_log_line(outcome, whole_number=switches.log_code == "integer"))
+            ledger.write(_ledger_line(number, outcome))
     return counts
 
 
-def count(file: Path, paths: Paths, switches: SitecoreSwitches) -> dict[str, int]:
-    """Count an upload without applying it, writing the error log, the refs, and the ledger of unusual lines.
+def count(file: Path, paths: OutputPaths, switches: SitecoreSwitches) -> dict[str, int]:
+    """Count an upload without applying it; write the error log, the refs, and the ledger of unusual lines.
+
+    Args:
+        file: The upload.
+        paths: Files to write.
+        switches: Switches of the vendor.
 
     Returns:
-        As `process`.
+        Numbers of records `read`, `processed` and `failed`.
 
     Raises:
-        Unusable: it is not one whole gzip file; then no file is written.
+        UnusableFileError: If the file is not complete gzip; no file is written then.
     """
-    with _packed(paths.log) as log:
-        counted = bulk.process(file, paths.refs, paths.ledger, switches)
-        for fate in counted.refused:
-            log.write(_log_line(fate, whole_number=switches.log_code == "integer"))
-    return counted.counts
+    with _gzip_writer(paths.log) as log:
+        counter = bulk.process(file, paths.refs, paths.ledger, switches)
+        for outcome in counter.rejected:
+            log.write(_log_line(outcome, whole_number=switches.log_code == "integer"))
+    return counter.counts
 
 
-def _ledger_line(number: int, fate: records.Fate) -> bytes:
-    if fate.code is None and fate.message is None and _PLAIN(fate.ref):
-        # What nearly all lines are. Schema and mode are known words here, or the record would have been refused.
-        return f'[{number}, "{fate.ref}", "{fate.schema}", "{fate.mode}", null, null, ""]\n'.encode()
-    return json.dumps([number, *astuple(fate)]).encode() + b"\n"
+def _ledger_line(number: int, outcome: records.RowOutcome) -> bytes:
+    """Return a line of the ledger file."""
+    if outcome.code is None and outcome.message is None and _needs_no_escape(outcome.ref):
+        # Fast path for nearly all lines. Schema and mode are valid here, or the record would have been rejected.
+        return f'[{number}, "{outcome.ref}", "{outcome.schema}", "{outcome.mode}", null, null, ""]\n'.encode()
+    return json.dumps([number, *astuple(outcome)]).encode() + b"\n"
 
 
-def _log_line(fate: records.Fate, *, whole_number: bool) -> bytes:
-    # What the log says of a processed record is documented for deletes only; the other word is an invention.
-    code, message = fate.code or "200", fate.message or "Processed"
-    said = {"ref": fate.ref, "code": int(code) if whole_number else code, "message": message}
-    return json.dumps(said).encode() + b"\n"
+def _log_line(outcome: records.RowOutcome, *, whole_number: bool) -> bytes:
+    """Return a line of the error log (3.5)."""
+    # The log entry of a processed record is documented for deletes only; the other message is invented.
+    code, message = outcome.code or "200", outcome.message or "Processed"
+    entry = {"ref": outcome.ref, "code": int(code) if whole_number else code, "message": message}
+    return json.dumps(entry).encode() + b"\n"
 
 
-def entries(file: Path, made: Paths | None, *, fate: str, values: bool) -> Iterator[dict[str, Any]]:
-    """Give the oracle's entries of one upload.
+def entries(file: Path, outputs: OutputPaths | None, *, outcome: str, values: bool) -> Iterator[dict[str, Any]]:
+    """Yield the ledger entries of an upload.
 
-    With `made`, what was written when it was processed; without, what the file delivered under the given fate
-    (nothing, if it cannot be read).
+    Args:
+        file: The upload.
+        outputs: The files written when it was processed; None if it was not processed.
+        outcome: Outcome of all records of an unprocessed upload.
+        values: Whether to add the records' values.
     """
-    if made is None:
-        yield from _delivered(file, fate, values=values)
+    if outputs is None:
+        yield from _delivered(file, outcome, values=values)
         return
     delivered = lines(file, skip_blank=False) if values else iter(())
-    kept = bulk.kept(made.refs, made.ledger) if made.refs.exists() else _kept(made.ledger)
-    for number, ref, schema, mode, code, message, detail in kept:
+    lines_processed = (
+        bulk.read_entries(outputs.refs, outputs.ledger) if outputs.refs.exists() else _read_ledger(outputs.ledger)
+    )
+    for number, ref, schema, mode, code, message, detail in lines_processed:
         entry = {"line": number, "ref": ref, "schema": schema, "mode": mode}
-        entry |= {"fate": "rejected" if code else "accepted", "code": code, "message": message, "detail": detail}
+        entry |= {"outcome": "rejected" if code else "accepted", "code": code, "message": message, "detail": detail}
         if values:
-            line = next(line for at, line in delivered if at == number)
+            line = next(line for line_number, line in delivered if line_number == number)
             entry["value"] = _value(records.read(line))
         yield entry
 
 
-def _kept(ledger: Path) -> Iterator[list[Any]]:
+def _read_ledger(ledger: Path) -> Iterator[list[Any]]:
+    """Yield the entries of a ledger file."""
     with ledger.open(encoding="utf-8") as stream:
         for line in stream:
             yield json.loads(line)
 
 
-def _delivered(file: Path, fate: str, *, values: bool) -> Iterator[dict[str, Any]]:
+def _delivered(file: Path, outcome: str, *, values: bool) -> Iterator[dict[str, Any]]:
+    """Yield the ledger entries of an unprocessed upload."""
     try:
-        check_whole(file)
-    except Unusable:
+        check_complete(file)
+    except UnusableFileError:
         return
     for number, line in lines(file):
         record = records.read(line) or {}
-        names = {name: said if isinstance(said := record.get(name), str) else None for name in ("schema", "mode")}
+        names = {name: text if isinstance(text := record.get(name), str) else None for name in ("schema", "mode")}
         ref = record.get("ref")
         entry = {"line": number, "ref": ref if isinstance(ref, str) else "null", **names}
-        entry |= {"fate": fate, "code": None, "message": None, "detail": ""}
+        entry |= {"outcome": outcome, "code": None, "message": None, "detail": ""}
         yield entry | ({"value": _value(record)} if values else {})
 
 
 def _value(record: dict[str, Any] | None) -> Any:
+    """Return the value of a record; None if it has none."""
     return None if record is None else record.get("value")
 
 
 @contextmanager
-def _packed(file: Path) -> Iterator[gzip.GzipFile]:
-    # The name and the time inside gzip would make two logs of the same batch differ.
-    with disk.replacing(file) as stream, gzip.GzipFile(filename="", mode="wb", fileobj=stream, mtime=0) as packed:
-        yield packed
+def _gzip_writer(file: Path) -> Iterator[gzip.GzipFile]:
+    """Open a gzip file that appears complete or not at all."""
+    # Without name and time in the header, so that logs of equal batches are equal.
+    with (
+        disk.atomic_write(file) as stream,
+        gzip.GzipFile(filename="", mode="wb", fileobj=stream, mtime=0) as compressed,
+    ):
+        yield compressed

@@ -1,59 +1,56 @@
-"""What a guest record must look like (sitecore-cdp.md, section 5), and whom it names.
-
-It does not know which guests there are.
-"""
+"""Validation of guest records (sitecore-cdp.md, section 5), and the identities in them."""
 
 from __future__ import annotations
 
 from sys import intern
 from typing import TYPE_CHECKING
 
-from lading_mocks import moments
-from lading_mocks.sitecore import checks
-from lading_mocks.sitecore.problems import IDENTITY_MISSING, NOT_ENOUGH, NOT_ENOUGH_TO_DELETE, Refused
+from batchsync_mocks import datetimes
+from batchsync_mocks.sitecore import checks
+from batchsync_mocks.sitecore.problems import IDENTITY_MISSING, NOT_ENOUGH, NOT_ENOUGH_TO_DELETE, RecordRejectedError
 
 if TYPE_CHECKING:
-    from lading_mocks.sitecore.checks import Value
+    from batchsync_mocks.sitecore.checks import Value
 
 GROUPS = ("ext", "ext1", "ext2", "ext3", "ext4", "ext5")
-MOST_ATTRIBUTES = 100
-_COUNTRY = checks.shaped("[A-Za-z]{2}", "two letters (ISO 3166-1 alpha-2)")
-# Title, nationality and the like are open lists or recommended casings: any string will do.
+MAX_ATTRIBUTES = 100
+_COUNTRY = checks.matching("[A-Za-z]{2}", "two letters (ISO 3166-1 alpha-2)")
+# Title, nationality and similar lists are open or only recommended, so any string is valid.
 PERSON: dict[str, checks.Check] = {
-    "title": checks.text,
-    "firstName": checks.text,
-    "lastName": checks.text,
+    "title": checks.string,
+    "firstName": checks.string,
+    "lastName": checks.string,
     "gender": checks.one_of("male", "female", "unknown"),
-    "dateOfBirth": checks.whole_moment,
+    "dateOfBirth": checks.whole_second_datetime,
     "email": checks.email,
-    "emails": checks.texts,
-    "phoneNumbers": checks.texts,
-    "nationality": checks.text,
-    "passportNumber": checks.text,
-    "passportExpiry": checks.minute,
-    "street": checks.texts,
-    "city": checks.text,
+    "emails": checks.string_list,
+    "phoneNumbers": checks.string_list,
+    "nationality": checks.string,
+    "passportNumber": checks.string,
+    "passportExpiry": checks.minute_datetime,
+    "street": checks.string_list,
+    "city": checks.string,
     "country": _COUNTRY,
-    "postCode": checks.text,
-    "state": checks.text,
+    "postCode": checks.string,
+    "state": checks.string,
 }
 GUEST: dict[str, checks.Check] = {
     "guestType": checks.one_of("customer"),
-    "firstSeen": checks.moment,
-    "lastSeen": checks.moment,
-    "language": checks.shaped("[A-Za-z]{2}", "two letters (ISO 639)"),
+    "firstSeen": checks.utc_datetime,
+    "lastSeen": checks.utc_datetime,
+    "language": checks.matching("[A-Za-z]{2}", "two letters (ISO 639)"),
 }
-# One walk through a guest for both tables; which of them is broken matters only when one is.
-_EVERYTHING = {**GUEST, **PERSON}
+# Both tables in one pass; which of them is violated matters only for the message.
+_ALL_CHECKS = {**GUEST, **PERSON}
 _SUBSCRIPTION: dict[str, checks.Check] = {
-    "name": checks.text,
-    "channel": checks.text,
-    "pointOfSale": checks.text,
+    "name": checks.string,
+    "channel": checks.string,
+    "pointOfSale": checks.string,
     "status": checks.one_of("PENDING", "SUBSCRIBED", "UNSUBSCRIBED", "UNKNOWN"),
-    "effectiveDate": checks.moment,
+    "effectiveDate": checks.utc_datetime,
 }
-_IDENTIFIER = {"provider": checks.filled, "id": checks.filled, "expiryDate": checks.moment}
-_FOR_IDENTIFIER = ("provider", "id")
+_IDENTIFIER = {"provider": checks.non_empty, "id": checks.non_empty, "expiryDate": checks.utc_datetime}
+_REQUIRED_FOR_IDENTIFIER = ("provider", "id")
 _IDENTITY = ("identifiers", "email", "firstName", "lastName")
 
 
@@ -61,60 +58,75 @@ def check_guest(value: Value, now: float) -> None:
     """Check the value of a guest upsert.
 
     Raises:
-        Refused: a broken attribute, or not enough identity data.
+        RecordRejectedError: If an attribute is invalid, or identity data is missing.
     """
-    if checks.fit(value, _EVERYTHING):
+    if checks.all_valid(value, _ALL_CHECKS):
         _check_rest_of_person(value, now)
     else:
-        checks.known(value, GUEST)
+        checks.check_attributes(value, GUEST)
         check_person(value, now)
-    checks.extensions(value, groups=GROUPS, most=MOST_ATTRIBUTES)
-    for subscription in checks.objects(value, "subscriptions"):
-        checks.known(subscription, _SUBSCRIPTION, "subscriptions.")
+    checks.check_extensions(value, groups=GROUPS, max_attributes=MAX_ATTRIBUTES)
+    for subscription in checks.object_list(value, "subscriptions"):
+        checks.check_attributes(subscription, _SUBSCRIPTION, "subscriptions.")
     check_identity(value)
 
 
-def check_person(value: Value, now: float, where: str = "") -> None:
-    """Check what guests, contacts and consumers have in common; `now` in epoch seconds."""
-    checks.known(value, PERSON, where)
-    _check_rest_of_person(value, now, where)
+def check_person(value: Value, now: float, path: str = "") -> None:
+    """Check the attributes that guests, contacts and consumers share.
+
+    Args:
+        value: The object.
+        now: Epoch seconds.
+        path: Prefix of attribute paths in messages.
+    """
+    checks.check_attributes(value, PERSON, path)
+    _check_rest_of_person(value, now, path)
 
 
-def _check_rest_of_person(value: Value, now: float, where: str = "") -> None:
+def _check_rest_of_person(value: Value, now: float, path: str = "") -> None:
+    """Check the attributes that the table of checks does not cover."""
     if "dateOfBirth" in value:
-        born = moments.parse(value["dateOfBirth"])
-        checks.demand(born is None or born < now, f"{where}dateOfBirth", "must be in the past")
-    check_identifiers(value, where)
+        born = datetimes.parse(value["dateOfBirth"])
+        checks.require(born is None or born < now, f"{path}dateOfBirth", "must be in the past")
+    check_identifiers(value, path)
 
 
-def check_identifiers(value: Value, where: str = "") -> None:
-    """Check `identifiers` (5.1); letter case is nobody's business."""
-    place = f"{where}identifiers."
-    for identifier in checks.objects(value, "identifiers", where):
-        checks.present(identifier, _FOR_IDENTIFIER, place)
-        checks.known(identifier, _IDENTIFIER, place)
+def check_identifiers(value: Value, path: str = "") -> None:
+    """Check `identifiers` (5.1); case is not checked."""
+    prefix = f"{path}identifiers."
+    for identifier in checks.object_list(value, "identifiers", path):
+        checks.require_attributes(identifier, _REQUIRED_FOR_IDENTIFIER, prefix)
+        checks.check_attributes(identifier, _IDENTIFIER, prefix)
 
 
 def check_identity(value: Value) -> None:
-    """Demand at least one identifier or an e-mail address (the default rule assumed in 5.1)."""
-    if names_of(value):
+    """Check that there is an identifier or an e-mail address (the default rule assumed in 5.1).
+
+    Raises:
+        RecordRejectedError: If there is neither.
+    """
+    if identities_of(value):
         return
-    nothing = not any(value.get(name) for name in _IDENTITY)
-    raise Refused(IDENTITY_MISSING if nothing else NOT_ENOUGH, "needs one of identifiers or email")
+    no_identity = not any(value.get(name) for name in _IDENTITY)
+    raise RecordRejectedError(IDENTITY_MISSING if no_identity else NOT_ENOUGH, "needs one of identifiers or email")
 
 
 def check_delete(value: Value) -> None:
-    """Check the value of a guest delete (5.4)."""
-    checks.known(value, PERSON)
+    """Check the value of a guest delete (5.4).
+
+    Raises:
+        RecordRejectedError: If an attribute is invalid, or there is neither an identifier nor an e-mail address.
+    """
+    checks.check_attributes(value, PERSON)
     check_identifiers(value)
-    if not names_of(value):
-        raise Refused(NOT_ENOUGH_TO_DELETE, "needs one of identifiers or email")
+    if not identities_of(value):
+        raise RecordRejectedError(NOT_ENOUGH_TO_DELETE, "needs one of identifiers or email")
 
 
-def names_of(value: Value) -> list[tuple[str, str]]:
-    """List what identifies the person, strongest first: (provider, id) pairs, then the e-mail address in lower case."""
-    names = [(intern(one["provider"]), one["id"]) for one in value.get("identifiers", ())]
+def identities_of(value: Value) -> list[tuple[str, str]]:
+    """Return the identities, strongest first: (provider, id) pairs, then ("", e-mail address in lower case)."""
+    identities = [(intern(item["provider"]), item["id"]) for item in value.get("identifiers", ())]
     if value.get("email"):
-        # No provider can be empty, so an address never meets an identifier.
-        names.append(("", value["email"].lower()))
-    return names
+        # Providers are never empty, so an address cannot collide with an identifier.
+        identities.append(("", value["email"].lower()))
+    return identities

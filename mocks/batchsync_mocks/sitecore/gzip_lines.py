@@ -1,7 +1,4 @@
-"""An uploaded gzip file as lines, within bounds: whole files are never in memory, and a gzip bomb is given up on.
-
-It does not know what the lines mean.
-"""
+"""Streaming of uploaded gzip files as lines, with limits that stop gzip bombs."""
 
 from __future__ import annotations
 
@@ -16,55 +13,60 @@ if TYPE_CHECKING:
 LINE_LIMIT = 1 << 20
 EXPANDED_LIMIT = 2 << 30
 LINES_LIMIT = 5_000_000
-_PIECE = 1 << 20
-# isal has an error of its own for a broken block, beside those of the standard library for what is around it.
+_CHUNK = 1 << 20
+# isal raises its own error for a broken block, besides those of the standard library.
 _BROKEN = (OSError, EOFError, cast("type[Exception]", isal_zlib.IsalError))
 
 
-class Unusable(Exception):  # noqa: N818 - it is the customer's file that is unusable
-    """The file as a whole cannot be processed; the text says why without quoting it."""
+class UnusableFileError(Exception):
+    """Error for a file that cannot be processed as a whole; the text gives the reason without file content."""
 
 
-def check_whole(file: Path) -> None:
-    """Unpack a file once, keeping nothing, so that a broken one is found before anything is applied.
+def check_complete(file: Path) -> None:
+    """Decompress a file once, so that a broken file is detected before anything is applied.
 
     Raises:
-        Unusable: not gzip, cut short, or it expands to more than 2 GiB or 5,000,000 lines.
+        UnusableFileError: If the file is not gzip, is truncated, or expands to more than 2 GiB or 5,000,000 lines.
     """
     rows = 0
-    for piece in _expanded(file):
-        rows += piece.count(b"\n")
-        _bound(rows)
+    for chunk in _decompress(file):
+        rows += chunk.count(b"\n")
+        _check_lines(rows)
 
 
-def pieces(file: Path) -> Iterator[list[bytes]]:
-    """Read the lines of a file, many at a time and without their ends; one of more than 1 MiB comes cut, but too long.
+def line_chunks(file: Path) -> Iterator[list[bytes]]:
+    """Read lines in lists, without line ends; a line of more than 1 MiB is cut, but stays above the limit.
+
+    Yields:
+        The next lines.
 
     Raises:
-        Unusable: as `check_whole`, once the place is reached where it is so.
+        UnusableFileError: As `check_complete`, when the invalid block is reached.
     """
     rest, rows = b"", 0
-    for piece in _expanded(file):
-        lines = (rest + piece).split(b"\n")
+    for chunk in _decompress(file):
+        lines = (rest + chunk).split(b"\n")
         rest = lines.pop()[: LINE_LIMIT + 1]
         rows += len(lines)
-        _bound(rows)
+        _check_lines(rows)
         yield lines
     if rest:
         yield [rest]
 
 
 def lines(file: Path, *, skip_blank: bool = True) -> Iterator[tuple[int, bytes | None]]:
-    """Read the record lines with their numbers, from 1; blank lines are passed over (assumption 23).
+    """Yield (number from 1, line); a line of more than 1 MiB is None.
 
-    A line of more than 1 MiB shows as None.
+    Args:
+        file: The upload.
+        skip_blank: Whether to skip blank lines (assumption 23).
 
     Raises:
-        Unusable: as `pieces`.
+        UnusableFileError: As `line_chunks`.
     """
     number = 0
-    for several in pieces(file):
-        for line in several:
+    for chunk in line_chunks(file):
+        for line in chunk:
             number += 1
             if len(line) > LINE_LIMIT:
                 yield number, None
@@ -72,21 +74,23 @@ def lines(file: Path, *, skip_blank: bool = True) -> Iterator[tuple[int, bytes |
                 yield number, line
 
 
-def _expanded(file: Path) -> Iterator[bytes]:
+def _decompress(file: Path) -> Iterator[bytes]:
+    """Yield the expanded chunks of a file."""
     size = 0
     try:
         with igzip.open(file, "rb") as stream:  # type: ignore[no-untyped-call]  # isal ships no types
-            while piece := stream.read(_PIECE):
-                size += len(piece)
+            while chunk := stream.read(_CHUNK):
+                size += len(chunk)
                 if size > EXPANDED_LIMIT:
-                    _bound(LINES_LIMIT + 1)
-                yield piece
+                    _check_lines(LINES_LIMIT + 1)
+                yield chunk
     except _BROKEN:
-        msg = "the file is not whole gzip"
-        raise Unusable(msg) from None
+        msg = "the file is not complete gzip"
+        raise UnusableFileError(msg) from None
 
 
-def _bound(rows: int) -> None:
+def _check_lines(rows: int) -> None:
+    """Raise if a file has too many lines."""
     if rows > LINES_LIMIT:
         msg = "the file expands to more than 2 GiB or 5,000,000 lines"
-        raise Unusable(msg)
+        raise UnusableFileError(msg)

@@ -1,137 +1,151 @@
-"""What order, migration and tracking records must look like (sitecore-cdp.md, sections 6 to 8).
-
-It does not know which orders and guests there are.
-"""
+"""Validation of order, migration and tracking records (sitecore-cdp.md, sections 6 to 8)."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lading_mocks.sitecore import checks, guests
+from batchsync_mocks.sitecore import checks, guests
 
 if TYPE_CHECKING:
-    from lading_mocks.sitecore.checks import Value
+    from batchsync_mocks.sitecore.checks import Value
 
-MOST_ATTRIBUTES = 50
-_CURRENCY = checks.shaped("[A-Z]{3}", "three upper-case letters (ISO 4217)")
-_AIRPORT = checks.shaped("[A-Z]{3}", "three upper-case letters (IATA)")
-_LOCAL = checks.moment
+MAX_ATTRIBUTES = 50
+_CURRENCY = checks.matching("[A-Z]{3}", "three upper-case letters (ISO 4217)")
+_AIRPORT = checks.matching("[A-Z]{3}", "three upper-case letters (IATA)")
+_LOCAL = checks.utc_datetime
 _CHANNELS = ("AIRPORT_KIOSK", "BRANCH", "CALL_CENTER", "GDS", "KIOSK", "MOBILE_APP", "MOBILE_WEB", "OFFLINE", "OTA")
 ORDER: dict[str, checks.Check] = {
-    "referenceId": checks.filled,
+    "referenceId": checks.non_empty,
     "channel": checks.one_of(*_CHANNELS, "OTHER", "WEB"),
-    "pointOfSale": checks.filled,
+    "pointOfSale": checks.non_empty,
     "status": checks.one_of("PURCHASED", "PAYMENT_PENDING", "CONFIRMED", "CANCELLED", "REFUNDED"),
-    "orderedAt": checks.moment,
+    "orderedAt": checks.utc_datetime,
     "currencyCode": _CURRENCY,
     "price": checks.number,
-    "paymentType": checks.filled,
-    "cardType": checks.filled,
+    "paymentType": checks.non_empty,
+    "cardType": checks.non_empty,
 }
-_FOR_UPSERT = ("referenceId", "channel", "pointOfSale", "orderedAt", "contact", "orderItems")
-_FOR_INSERT = (*_FOR_UPSERT, "status", "currencyCode", "price", "paymentType")
+_REQUIRED_FOR_UPSERT = ("referenceId", "channel", "pointOfSale", "orderedAt", "contact", "orderItems")
+_REQUIRED_FOR_INSERT = (*_REQUIRED_FOR_UPSERT, "status", "currencyCode", "price", "paymentType")
 ITEM: dict[str, checks.Check] = {
-    "type": checks.filled,
-    "productId": checks.filled,
-    "name": checks.at_most(128),
-    "description": checks.text,
-    "vendor": checks.filled,
-    "orderedAt": checks.moment,
+    "type": checks.non_empty,
+    "productId": checks.non_empty,
+    "name": checks.max_length(128),
+    "description": checks.string,
+    "vendor": checks.non_empty,
+    "orderedAt": checks.utc_datetime,
     "quantity": checks.number,
     "price": checks.number,
     "currencyCode": _CURRENCY,
     "originalPrice": checks.number,
     "originalCurrencyCode": _CURRENCY,
-    "referenceId": checks.filled,
-    "status": checks.filled,
-    "consumerTypeCode": checks.text,
+    "referenceId": checks.non_empty,
+    "status": checks.non_empty,
+    "consumerTypeCode": checks.string,
 }
-FOR_ITEM = ("type", "productId", "name", "description", "vendor", "price", "currencyCode")
+REQUIRED_FOR_ITEM = ("type", "productId", "name", "description", "vendor", "price", "currencyCode")
 _SEGMENT: dict[str, checks.Check] = {
-    "id": checks.filled,
+    "id": checks.non_empty,
     "origin": _AIRPORT,
     "destination": _AIRPORT,
     "departureDateTime": _LOCAL,
     "arrivalDateTime": _LOCAL,
-    "flightNumber": checks.filled,
-    "fareClass": checks.filled,
-    "fareFamily": checks.text,
-    "carrier": checks.filled,
+    "flightNumber": checks.non_empty,
+    "fareClass": checks.non_empty,
+    "fareFamily": checks.string,
+    "carrier": checks.non_empty,
 }
-_FOR_SEGMENT = ("id", "origin", "destination", "departureDateTime", "arrivalDateTime", "flightNumber", "fareClass")
+_REQUIRED_FOR_SEGMENT = (
+    "id",
+    "origin",
+    "destination",
+    "departureDateTime",
+    "arrivalDateTime",
+    "flightNumber",
+    "fareClass",
+)
 _TRACKING: dict[str, checks.Check] = {
-    "serviceIdentifier": checks.filled,
-    "occurredAt": checks.moment,
-    "channel": checks.filled,
-    "type": checks.filled,
-    "uotr": checks.filled,
+    "serviceIdentifier": checks.non_empty,
+    "occurredAt": checks.utc_datetime,
+    "channel": checks.non_empty,
+    "type": checks.non_empty,
+    "uotr": checks.non_empty,
 }
 
 
 def check_order(value: Value, now: float, *, insert: bool) -> None:
-    """Check the value of an order; on upsert the items are only checked for what they carry (6.3).
+    """Check the value of an order; on upsert, items may be incomplete (6.3).
+
+    Args:
+        value: The value of the record.
+        now: Epoch seconds.
+        insert: Whether the rules of an insert apply.
 
     Raises:
-        Refused: something is missing or broken, or the contact cannot be told from others.
+        RecordRejectedError: If an attribute is missing or invalid, or the contact has no identity.
     """
-    checks.present(value, _FOR_INSERT if insert else _FOR_UPSERT)
-    checks.known(value, ORDER)
-    carded = insert and value.get("paymentType") == "Card"
-    checks.demand(not carded or "cardType" in value, "cardType", "is required when paymentType is Card")
-    items = checks.objects(value, "orderItems")
-    checks.demand(bool(items), "orderItems", "must not be empty")
+    checks.require_attributes(value, _REQUIRED_FOR_INSERT if insert else _REQUIRED_FOR_UPSERT)
+    checks.check_attributes(value, ORDER)
+    needs_card = insert and value.get("paymentType") == "Card"
+    checks.require(not needs_card or "cardType" in value, "cardType", "is required when paymentType is Card")
+    items = checks.object_list(value, "orderItems")
+    checks.require(bool(items), "orderItems", "must not be empty")
     for item in items:
         _check_item(item, insert=insert)
-    checks.extensions(value, groups=("ext",), most=MOST_ATTRIBUTES)
+    checks.check_extensions(value, groups=("ext",), max_attributes=MAX_ATTRIBUTES)
     _check_consumers(value, now)
     contact = value["contact"]
-    checks.demand(isinstance(contact, dict), "contact", "must be an object")
+    checks.require(isinstance(contact, dict), "contact", "must be an object")
     guests.check_person(contact, now, "contact.")
-    checks.extensions(contact, groups=guests.GROUPS, most=guests.MOST_ATTRIBUTES, where="contact.")
+    checks.check_extensions(contact, groups=guests.GROUPS, max_attributes=guests.MAX_ATTRIBUTES, path="contact.")
     guests.check_identity(contact)
 
 
 def check_delete(value: Value) -> None:
     """Check the value of an order delete (6.6)."""
-    checks.present(value, ("referenceId",))
-    checks.known(value, {"referenceId": checks.filled, "orderedAt": checks.moment, "orderRef": checks.filled})
+    checks.require_attributes(value, ("referenceId",))
+    checks.check_attributes(
+        value, {"referenceId": checks.non_empty, "orderedAt": checks.utc_datetime, "orderRef": checks.non_empty}
+    )
 
 
 def check_migration(value: Value) -> None:
-    """Check the value of a migration (section 7): both ends by identifiers, and not the same."""
+    """Check the value of a migration (section 7): both guests by identifiers, and not the same guest."""
     for end in ("migrateFrom", "migrateTo"):
-        checks.demand(isinstance(value.get(end), dict), end, "is required and must be an object")
-        checks.demand(bool(value[end].get("identifiers")), f"{end}.identifiers", "is required")
+        checks.require(isinstance(value.get(end), dict), end, "is required and must be an object")
+        checks.require(bool(value[end].get("identifiers")), f"{end}.identifiers", "is required")
         guests.check_identifiers(value[end], f"{end}.")
-    ends = [guests.names_of({"identifiers": value[end]["identifiers"]}) for end in ("migrateFrom", "migrateTo")]
-    checks.demand(sorted(ends[0]) != sorted(ends[1]), "migrateTo", "is the same as migrateFrom")
+    ends = [guests.identities_of({"identifiers": value[end]["identifiers"]}) for end in ("migrateFrom", "migrateTo")]
+    checks.require(sorted(ends[0]) != sorted(ends[1]), "migrateTo", "is the same as migrateFrom")
 
 
 def check_tracking(value: Value) -> None:
     """Check the value of a tracking event (section 8; which attributes are required is assumed there)."""
-    checks.present(value, tuple(_TRACKING))
-    checks.known(value, _TRACKING)
+    checks.require_attributes(value, tuple(_TRACKING))
+    checks.check_attributes(value, _TRACKING)
     for name in ("utms", "feedback"):
-        checks.demand(isinstance(value.get(name, {}), dict), name, "must be an object")
+        checks.require(isinstance(value.get(name, {}), dict), name, "must be an object")
 
 
 def _check_item(item: Value, *, insert: bool) -> None:
-    where = "orderItems."
+    """Check an order item (6.2)."""
+    path = "orderItems."
     if insert:
-        checks.present(item, FOR_ITEM, where)
-    checks.known(item, ITEM, where)
-    checks.extensions(item, groups=("ext",), most=MOST_ATTRIBUTES, where=where)
-    for segment in checks.objects(item, "flightSegments", where):
+        checks.require_attributes(item, REQUIRED_FOR_ITEM, path)
+    checks.check_attributes(item, ITEM, path)
+    checks.check_extensions(item, groups=("ext",), max_attributes=MAX_ATTRIBUTES, path=path)
+    for segment in checks.object_list(item, "flightSegments", path):
         if insert:
-            checks.present(segment, _FOR_SEGMENT, f"{where}flightSegments.")
-        checks.known(segment, _SEGMENT, f"{where}flightSegments.")
+            checks.require_attributes(segment, _REQUIRED_FOR_SEGMENT, f"{path}flightSegments.")
+        checks.check_attributes(segment, _SEGMENT, f"{path}flightSegments.")
 
 
 def _check_consumers(value: Value, now: float) -> None:
+    """Check the consumers of an order."""
     items = {item.get("referenceId") for item in value["orderItems"]}
-    for consumer in checks.objects(value, "consumers"):
+    for consumer in checks.object_list(value, "consumers"):
         guests.check_person(consumer, now, "consumers.")
-        for link in checks.objects(consumer, "orderItems", "consumers."):
+        for link in checks.object_list(consumer, "orderItems", "consumers."):
             reference = link.get("referenceId")
             linked = isinstance(reference, str) and reference in items
-            checks.demand(linked, "consumers.orderItems.referenceId", "names no item of this order")
+            checks.require(linked, "consumers.orderItems.referenceId", "refers to no item of this order")

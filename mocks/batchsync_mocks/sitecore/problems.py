@@ -1,7 +1,4 @@
-"""Why Sitecore does not process a record: the codes and messages of its error log (sitecore-cdp.md, 3.5).
-
-It does not know records. Where a code or a message is lost from the pages, the comment says what is assumed.
-"""
+"""Codes and messages of Sitecore's error log (sitecore-cdp.md, 3.5). Comments mark assumptions."""
 
 from __future__ import annotations
 
@@ -18,16 +15,16 @@ GUEST_NOT_FOUND = ("404", "Guest not found")
 ORDER_NOT_FOUND = ("404", "No order found for the provided referenceId and orderedAt attributes")
 # The message is documented, its code is not.
 OPEN_SESSION = ("403", "Unable to migrate Guest with open session")
-# The rows of the table exist, their codes and messages are lost.
+# The documented table has these rows, without their codes and messages.
 IDENTITY_TAKEN = ("409", "Identity already exists")
 SERVER = ("500", "Internal server error")
 
 
-class Refused(Exception):  # noqa: N818 - the word of our books for a record the vendor does not process
-    """A record is not processed: what the log says, and a detail for the oracle that names the attribute."""
+class RecordRejectedError(Exception):
+    """Rejection of a record: code and message of the error log, and a detail for the ledger."""
 
     def __init__(self, problem: tuple[str, str], detail: str = "") -> None:
-        """Take the log's code and message, and the detail."""
+        """Set code, message and detail."""
         super().__init__(problem[1])
         self.code, self.message = problem
         self.detail = detail

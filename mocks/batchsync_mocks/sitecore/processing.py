@@ -1,7 +1,4 @@
-"""Sitecore behind its API: apply uploads when their time has come, and give account of every record.
-
-It does not know HTTP; what a record does to the store, its neighbours know.
-"""
+"""Batch processing of the Sitecore mock: applies uploads when they are due, and reports the outcome of every record."""
 
 from __future__ import annotations
 
@@ -9,164 +6,174 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from lading_mocks import disk, moments
-from lading_mocks.sitecore import bulk, files, phases
-from lading_mocks.sitecore.store import Store
-from lading_mocks.sitecore.switches import SitecoreSwitches
-from lading_mocks.sitecore.unpack import Unusable
-from lading_mocks.vendor import Vendor
-from lading_mocks.world import Batch, Outcome
+from batchsync_mocks import datetimes, disk
+from batchsync_mocks.batches import Batch, BatchOutcome
+from batchsync_mocks.sitecore import bulk, files, phases
+from batchsync_mocks.sitecore.gzip_lines import UnusableFileError
+from batchsync_mocks.sitecore.store import Store
+from batchsync_mocks.sitecore.switches import SitecoreSwitches
+from batchsync_mocks.vendor import Vendor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from lading_mocks.clock import Clock
-    from lading_mocks.memory import Memory
+    from batchsync_mocks.clock import Clock
+    from batchsync_mocks.vendor_state import VendorState
 
 
-class BackOffice(Vendor):
-    """The part of `sitecore-cdp` that works on files and the store."""
+class BatchProcessor(Vendor):
+    """Batch processing of `sitecore-cdp`, with its store."""
 
-    kind = SitecoreSwitches
+    switches_type = SitecoreSwitches
 
-    def __init__(self, memory: Memory, clock: Clock, *, switches: SitecoreSwitches | None = None) -> None:
-        """Take memory and clock; `switches` are the readings to follow."""
-        super().__init__(memory, clock)
+    def __init__(self, state: VendorState, clock: Clock, *, switches: SitecoreSwitches | None = None) -> None:
+        """Create the vendor on its state and clock, with default switches if None."""
+        super().__init__(state, clock)
         self.switches = switches or SitecoreSwitches()
-        # The store is made again from the uploads when it is first needed, so that starting costs nothing.
+        # The store is rebuilt from the uploads on first use, which keeps starting fast.
         self._store: Store | None = None
 
-    def settle(self) -> None:
-        """Apply every uploaded file whose time has come, in the order in which the files arrived."""
+    def process_due(self) -> None:
+        """Apply every uploaded file that is due, in order of arrival."""
         now = self.clock.now()
-        with self.memory.lock:
-            waiting = [(b, phases.due_at(b, self.switches)) for b in self.memory.world.all() if b.outcome is None]
-            due = [(at, b.upload.sequence, b) for b, at in waiting if b.upload and at is not None and at <= now]
-            for at, _, batch in sorted(due, key=lambda one: one[:2]):
+        with self.state.lock:
+            unfinished = [(b, phases.due_at(b, self.switches)) for b in self.state.batches.all() if b.outcome is None]
+            due = [(at, b.upload.sequence, b) for b, at in unfinished if b.upload and at is not None and at <= now]
+            for at, _, batch in sorted(due, key=lambda item: item[:2]):
                 self._apply(batch, at)
 
-    def wants(self, batch: Batch) -> bool:
-        """Take an upload until processing starts; a corrupted batch stays so."""
+    def accepts_upload(self, batch: Batch) -> bool:
+        """Return whether the batch accepts uploads: until processing starts, unless it is corrupted."""
         return phases.status(batch, self.clock.now(), self.switches) in {"uploading", "file_uploaded"}
 
     def batches(self) -> list[dict[str, Any]]:
-        """List every batch with its state, what was uploaded, and how many records fared how."""
-        with self.memory.lock:
-            self.settle()
+        """Return every batch: `ref`, `status`, `createdAt`, `uploads` (number), `counts` (records), `note`."""
+        with self.state.lock:
+            self.process_due()
             return [
                 {
                     "ref": batch.reference,
                     "status": self._status(batch),
-                    "createdAt": moments.millis(batch.created),
+                    "createdAt": datetimes.format_millis(batch.created),
                     "uploads": batch.uploads,
                     "counts": batch.outcome.counts if batch.outcome else {},
                     "note": batch.outcome.note if batch.outcome else "",
                 }
-                for batch in self.memory.world.all()
+                for batch in self.state.batches.all()
             ]
 
     def entries(self, *, values: bool = False) -> Iterator[dict[str, Any]]:
-        """Give one entry per delivered record line.
+        """Yield an entry per delivered record line; `values` adds the record's value.
 
-        `fate` is `accepted`, `rejected`, `pending` (its batch is not finished) or `unprocessed` (it never will be:
-        corrupted, or no gzip).
+        `outcome` is `accepted`, `rejected`, `pending` (its batch is not finished) or `unprocessed` (its
+        batch is corrupted, or not gzip).
         """
-        with self.memory.lock:
-            self.settle()
-            self._held()
-            delivered = [(batch, self._status(batch)) for batch in self.memory.world.all() if batch.upload]
+        with self.state.lock:
+            self.process_due()
+            self._loaded_store()
+            delivered = [(batch, self._status(batch)) for batch in self.state.batches.all() if batch.upload]
         for batch, status in delivered:
-            made = self._made(batch)
-            kept = made if batch.outcome is not None and made.ledger.exists() else None
-            fate = "pending" if status in {"file_uploaded", "processing"} else "unprocessed"
-            for entry in files.entries(self._upload_of(batch), kept, fate=fate, values=values):
+            paths = self._output_paths(batch)
+            processed = paths if batch.outcome is not None and paths.ledger.exists() else None
+            outcome = "pending" if status in {"file_uploaded", "processing"} else "unprocessed"
+            for entry in files.entries(self._upload_of(batch), processed, outcome=outcome, values=values):
                 yield {"batch": batch.reference, **entry}
 
     def summary(self) -> dict[str, int]:
-        """Count what was delivered; of what was counted in bulk only the refs are read."""
-        with self.memory.lock:
-            self.settle()
-            made = [self._made(batch) for batch in self.memory.world.all() if batch.upload]
-            if not all(one.refs.exists() for one in made):
+        """Return the numbers of deliveries by outcome; for batches counted in bulk only the refs are read."""
+        with self.state.lock:
+            self.process_due()
+            paths = [self._output_paths(batch) for batch in self.state.batches.all() if batch.upload]
+            if not all(item.refs.exists() for item in paths):
                 return super().summary()
-            return bulk.summary((one.refs, one.ledger) for one in made)
+            return bulk.summary((item.refs, item.ledger) for item in paths)
 
-    def holdings(self) -> Iterator[dict[str, Any]]:
-        """Give the guests, orders and tracking events held now."""
-        with self.memory.lock:
-            self.settle()
-            held = list(self._held().held())
-        return iter(held)
+    def stored_objects(self) -> Iterator[dict[str, Any]]:
+        """Return an iterator over the guests, orders and tracking events stored now."""
+        with self.state.lock:
+            self.process_due()
+            objects = list(self._loaded_store().objects())
+        return iter(objects)
 
     def reset(self) -> None:
-        """Forget everything."""
-        with self.memory.lock:
+        """Delete all state, and the store."""
+        with self.state.lock:
             super().reset()
             self._store = None
 
-    def remembered(self) -> None:
-        """Go on from what the folder holds now."""
-        super().remembered()
+    def reload(self) -> None:
+        """Reload the state from the folder; the store is rebuilt on next use."""
+        super().reload()
         self._store = None
 
     def next_change(self, batch: Batch) -> float | None:
-        """Tell when a batch that waits on the vendor will show its next status."""
+        """Return when the status of a batch changes next, in epoch seconds; None if it does not wait for the vendor."""
         return phases.next_change(batch, self.clock.now(), self.switches)
 
     def _status(self, batch: Batch) -> str:
+        """Return the status of a batch at the clock's time."""
         return phases.status(batch, self.clock.now(), self.switches)
 
     def _apply(self, batch: Batch, at: float) -> None:
-        number = self.memory.world.next_outcome()
+        """Apply an uploaded file, and save the outcome of its batch."""
+        number = self.state.batches.next_outcome()
         try:
-            counts = self._counted(batch) if self.switches.bulk else self._process(batch, self._held(), at)
-            word = "error" if counts["failed"] else "success"
-            outcome = Outcome(number=number, at=at, word=word, counts=counts)
-        except Unusable as error:
-            outcome = Outcome(number=number, at=at, word="error", note=str(error))
+            counts = self._bulk_counts(batch) if self.switches.bulk else self._process(batch, self._loaded_store(), at)
+            status = "error" if counts["failed"] else "success"
+            outcome = BatchOutcome(number=number, at=at, status=status, counts=counts)
+        except UnusableFileError as error:
+            outcome = BatchOutcome(number=number, at=at, status="error", note=str(error))
         except BaseException:
-            # A disk that is full may have stopped us half way; the store is then made again from what is done.
+            # A full disk may leave a partly applied file; the store is then rebuilt from the finished batches.
             self._store = None
             raise
-        self.memory.keep(replace(batch, outcome=outcome))
+        self.state.save(replace(batch, outcome=outcome))
 
-    def _held(self) -> Store:
-        # The uploads are applied again in the order in which they were first applied.
+    def _loaded_store(self) -> Store:
+        """Return the store, rebuilt from the processed uploads if needed."""
+        # The uploads are applied again in their original order.
         if self._store is None:
             store = Store()
-            done = [(b.outcome, b) for b in self.memory.world.all() if b.outcome and b.outcome.counts]
-            done = [(outcome, b) for outcome, b in done if not self._made(b).refs.exists()]
-            for outcome, batch in sorted(done, key=lambda one: one[0].number):
+            applied = [(b.outcome, b) for b in self.state.batches.all() if b.outcome and b.outcome.counts]
+            applied = [(outcome, b) for outcome, b in applied if not self._output_paths(b).refs.exists()]
+            for outcome, batch in sorted(applied, key=lambda item: item[0].number):
                 self._process(batch, store, outcome.at)
             self._store = store
         return self._store
 
-    def _note(self, batch: Batch, received: disk.Received, *, keep: Path | None) -> None:
-        super()._note(batch, received, keep=keep)
-        arrived = self.memory.world.get(batch.id)
-        if self.switches.bulk and keep is not None and arrived and not phases.corrupted(arrived, self.switches):
-            self.ahead.begin(self._upload_of(arrived), self._counting(arrived))
+    def _record_upload(self, batch: Batch, received: disk.Received, *, stored: Path | None) -> None:
+        """Record an upload; in bulk mode, start counting it."""
+        super()._record_upload(batch, received, stored=stored)
+        arrived = self.state.batches.get(batch.id)
+        if self.switches.bulk and stored is not None and arrived and not phases.corrupted(arrived, self.switches):
+            self.eager_work.begin(self._upload_of(arrived), self._bulk_count(arrived))
 
-    def _counted(self, batch: Batch) -> dict[str, int]:
+    def _bulk_counts(self, batch: Batch) -> dict[str, int]:
+        """Return the counts of an upload in bulk mode."""
         self._check_size(batch)
-        return self.ahead.result(self._upload_of(batch), self._counting(batch))
+        return self.eager_work.result(self._upload_of(batch), self._bulk_count(batch))
 
-    def _counting(self, batch: Batch) -> Callable[[], dict[str, int]]:
-        return partial(files.count, self._upload_of(batch), self._made(batch), self.switches)
+    def _bulk_count(self, batch: Batch) -> Callable[[], dict[str, int]]:
+        """Return the function that counts an upload."""
+        return partial(files.count, self._upload_of(batch), self._output_paths(batch), self.switches)
 
     def _check_size(self, batch: Batch) -> None:
-        if batch.facts["size"] > self.switches.largest:
+        """Raise if a file is larger than the switch `largest` allows."""
+        if batch.details["size"] > self.switches.largest:
             msg = f"the file has more than {self.switches.largest} bytes"
-            raise Unusable(msg)
+            raise UnusableFileError(msg)
 
     def _process(self, batch: Batch, store: Store, at: float) -> dict[str, int]:
+        """Apply an upload to a store; return its counts."""
         self._check_size(batch)
-        return files.process(self._upload_of(batch), store, self._made(batch), now=at, switches=self.switches)
+        return files.process(self._upload_of(batch), store, self._output_paths(batch), now=at, switches=self.switches)
 
     def _upload_of(self, batch: Batch) -> Path:
-        return self.memory.upload_file(batch, batch.upload.number if batch.upload else 0)
+        """Return the path of the current upload of a batch."""
+        return self.state.upload_file(batch, batch.upload.number if batch.upload else 0)
 
-    def _made(self, batch: Batch) -> files.Paths:
-        log, ledger, refs = (self.memory.made_file(batch, what) for what in ("log.gz", "ledger.jsonl", "refs"))
-        return files.Paths(log=log, ledger=ledger, refs=refs)
+    def _output_paths(self, batch: Batch) -> files.OutputPaths:
+        """Return the paths of the files generated for a batch."""
+        log, ledger, refs = (self.state.output_file(batch, suffix) for suffix in ("log.gz", "ledger.jsonl", "refs"))
+        return files.OutputPaths(log=log, ledger=ledger, refs=refs)

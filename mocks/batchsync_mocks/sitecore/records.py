@@ -1,6 +1,6 @@
-"""One line of a batch file: read it, check it, apply it, and say what became of it.
+"""Processing of a line of a batch file: parse, validate, apply, and return the outcome.
 
-It does not know files, batches or HTTP. Envelope and modes are those of sitecore-cdp.md, 4.1 to 4.3.
+Envelope and modes are those of sitecore-cdp.md, 4.1 to 4.3.
 """
 
 from __future__ import annotations
@@ -9,14 +9,14 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lading_mocks.sitecore import checks, guests, orders, problems, readings
-from lading_mocks.sitecore.problems import Refused
+from batchsync_mocks.sitecore import checks, guests, orders, problems, strict_checks
+from batchsync_mocks.sitecore.problems import RecordRejectedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lading_mocks.sitecore.store import Store
-    from lading_mocks.sitecore.switches import SitecoreSwitches
+    from batchsync_mocks.sitecore.store import Store
+    from batchsync_mocks.sitecore.switches import SitecoreSwitches
 
 MODES = {
     "guest": ("upsert", "delete", "gdpr_delete"),
@@ -24,22 +24,32 @@ MODES = {
     "tracking": ("insert",),
     "migration": ("guest",),
 }
-# The error log's page lists these among the modes, no other page explains them (4.2); behind the switch `other_modes`.
+# The error log's page lists these modes, no other page explains them (4.2); enabled by the switch `other_modes`.
 OTHER_MODES = ("merge", "create")
 
 
 def _no_constant(name: str) -> None:
+    """Refuse `NaN` and `Infinity`, which are not JSON."""
     msg = f"{name} is not JSON"
     raise ValueError(msg)
 
 
-# One for all lines: making it takes longer than reading a line.
+# Shared, because creating a decoder takes longer than parsing a line.
 _DECODER = json.JSONDecoder(parse_constant=_no_constant)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Fate:
-    """What became of a record: code and message as the log spells them (no code: processed), detail for the oracle."""
+class RowOutcome:
+    """Outcome of a record.
+
+    Attributes:
+        ref: Reference of the record; `null` if it could not be parsed.
+        schema: Schema of the record.
+        mode: Mode of the record.
+        code: Code of the error log; None if the record was processed.
+        message: Message of the error log.
+        detail: Detail for the ledger, which the vendor does not return.
+    """
 
     ref: str
     schema: str | None
@@ -50,7 +60,7 @@ class Fate:
 
 
 def read(line: bytes | None) -> dict[str, Any] | None:
-    """Read one line; None when it is not one complete JSON object in UTF-8 (a byte-order mark spoils it too)."""
+    """Return the record of a line; None if it is not a JSON object in UTF-8 (a byte-order mark is invalid, too)."""
     if line is None:
         return None
     try:
@@ -60,46 +70,61 @@ def read(line: bytes | None) -> dict[str, Any] | None:
     return record if isinstance(record, dict) else None
 
 
-def process(line: bytes | None, store: Store, now: float, switches: SitecoreSwitches) -> Fate:
-    """Apply one line to the store, whole or not at all."""
+def process(line: bytes | None, store: Store, now: float, switches: SitecoreSwitches) -> RowOutcome:
+    """Apply a line to the store, completely or not at all.
+
+    Args:
+        line: The line; None for a line that is too long.
+        store: Store of the tenant; changed in place.
+        now: Epoch seconds.
+        switches: Switches of the vendor.
+
+    Returns:
+        The outcome of the record.
+    """
     nulls = line is not None and b"null" in line
-    return _judged(line, switches, lambda record: _apply(record, store, now, switches, nulls=nulls))
+    return _outcome(line, switches, lambda record: _apply(record, store, now, switches, nulls=nulls))
 
 
-def look(line: bytes | None, switches: SitecoreSwitches) -> Fate:
-    """Check one line but for its value, and apply nothing."""
-    return _judged(line, switches, lambda _: None)
+def check_envelope(line: bytes | None, switches: SitecoreSwitches) -> RowOutcome:
+    """Return the outcome of a line of which only the envelope is validated, and nothing is applied."""
+    return _outcome(line, switches, lambda _: None)
 
 
-def _judged(line: bytes | None, switches: SitecoreSwitches, apply: Callable[[dict[str, Any]], str | None]) -> Fate:
+def _outcome(
+    line: bytes | None, switches: SitecoreSwitches, apply: Callable[[dict[str, Any]], str | None]
+) -> RowOutcome:
+    """Parse a line, check its envelope, and apply it; return the outcome."""
     record = read(line)
     if record is None:
         code, reason = problems.UNPARSABLE
-        return Fate(ref="null", schema=None, mode=None, code=code, message=reason)
-    ref, schema, mode = (_said(record, name) for name in ("ref", "schema", "mode"))
+        return RowOutcome(ref="null", schema=None, mode=None, code=code, message=reason)
+    ref, schema, mode = (_string_or_none(record, name) for name in ("ref", "schema", "mode"))
     try:
         _check_envelope(record, switches)
         message = apply(record)
-    except Refused as refused:
-        why = {"code": refused.code, "message": refused.message, "detail": refused.detail}
-        return Fate(ref=ref or "null", schema=schema, mode=mode, **why)
-    return Fate(ref=ref or "null", schema=schema, mode=mode, message=message)
+    except RecordRejectedError as refused:
+        rejection = {"code": refused.code, "message": refused.message, "detail": refused.detail}
+        return RowOutcome(ref=ref or "null", schema=schema, mode=mode, **rejection)
+    return RowOutcome(ref=ref or "null", schema=schema, mode=mode, message=message)
 
 
 def _check_envelope(record: dict[str, Any], switches: SitecoreSwitches) -> None:
-    checks.demand(checks.is_uuid(record.get("ref")), "ref", "is required and must be a UUID")
+    """Check ref, schema, mode and the presence of a value (4.1 to 4.3)."""
+    checks.require(checks.is_uuid(record.get("ref")), "ref", "is required and must be a UUID")
     schema = record.get("schema")
-    known = isinstance(schema, str) and schema in MODES
-    checks.demand(known, "schema", f"is required and one of {', '.join(MODES)}")
-    checks.demand("mode" in record, "mode", "is required")
+    is_known = isinstance(schema, str) and schema in MODES
+    checks.require(is_known, "schema", f"is required and one of {', '.join(MODES)}")
+    checks.require("mode" in record, "mode", "is required")
     others = OTHER_MODES if switches.other_modes and schema in {"guest", "order"} else ()
     unwanted = schema == "tracking" and not switches.tracking
     if unwanted or record["mode"] not in (*MODES[str(schema)], *others):
-        raise Refused(problems.UNSUPPORTED_MODE, f"not a mode of {schema}")
-    checks.demand(isinstance(record.get("value"), dict), "value", "is required and must be an object")
+        raise RecordRejectedError(problems.UNSUPPORTED_MODE, f"not a mode of {schema}")
+    checks.require(isinstance(record.get("value"), dict), "value", "is required and must be an object")
 
 
 def _apply(record: dict[str, Any], store: Store, now: float, switches: SitecoreSwitches, *, nulls: bool) -> str | None:
+    """Validate a value and apply it to the store; return the message of the error log, if any."""
     schema, mode = str(record["schema"]), str(record["mode"])
     value = checks.without_nulls(record["value"]) if nulls else record["value"]
     match schema, mode:
@@ -109,14 +134,14 @@ def _apply(record: dict[str, Any], store: Store, now: float, switches: SitecoreS
             return store.delete_guest(value, gdpr=gdpr)
         case "guest", _:
             guests.check_guest(value, now)
-            readings.check(schema, mode, value, switches)
+            strict_checks.check(schema, mode, value, switches)
             store.upsert_guest(value, new_only=mode == "create")
         case "order", "delete":
             orders.check_delete(value)
             return store.delete_order(value)
         case "order", _:
             orders.check_order(value, now, insert=mode in {"insert", "create"})
-            readings.check(schema, mode, value, switches)
+            strict_checks.check(schema, mode, value, switches)
             store.put_order(value, insert=mode in {"insert", "create"})
         case "migration", _:
             orders.check_migration(value)
@@ -127,6 +152,7 @@ def _apply(record: dict[str, Any], store: Store, now: float, switches: SitecoreS
     return None
 
 
-def _said(record: dict[str, Any], name: str) -> str | None:
-    said = record.get(name)
-    return said if isinstance(said, str) else None
+def _string_or_none(record: dict[str, Any], name: str) -> str | None:
+    """Return an attribute that is a string; None otherwise."""
+    value = record.get(name)
+    return value if isinstance(value, str) else None

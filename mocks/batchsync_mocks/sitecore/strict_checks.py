@@ -1,19 +1,16 @@
-"""Stricter readings of the record documents, each behind a switch: unknown attributes, closed lists, required items.
-
-It does not know the store; what every reading agrees on is checked elsewhere.
-"""
+"""Stricter checks of records, enabled by switches: unknown attributes, closed lists, required items."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lading_mocks.sitecore import checks, guests, orders
+from batchsync_mocks.sitecore import checks, guests, orders
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from lading_mocks.sitecore.checks import Value
-    from lading_mocks.sitecore.switches import SitecoreSwitches
+    from batchsync_mocks.sitecore.checks import Value
+    from batchsync_mocks.sitecore.switches import SitecoreSwitches
 
 _TITLES = (
     *("Br", "Brigadier", "Capt", "Colonel", "Dame", "Dr", "Elder", "Fr", "General", "Hon", "Judge", "Lord", "Master"),
@@ -33,10 +30,16 @@ _ITEM = {*orders.ITEM, "flightSegments", "extensions"}
 
 
 def check(schema: str, mode: str, value: Value, switches: SitecoreSwitches) -> None:
-    """Check a guest or an order that passed the usual checks against the readings that are turned on.
+    """Check a guest or an order that passed the usual checks against the enabled stricter rules.
+
+    Args:
+        schema: Schema of the record.
+        mode: Mode of the record.
+        value: Value of the record.
+        switches: Switches of the vendor.
 
     Raises:
-        Refused: `Validation error`, with where and what in the detail.
+        RecordRejectedError: If a rule is violated: `Validation error`.
     """
     if mode in {"delete", "gdpr_delete"}:
         return
@@ -47,33 +50,36 @@ def check(schema: str, mode: str, value: Value, switches: SitecoreSwitches) -> N
 
 
 def _check_guest(value: Value, switches: SitecoreSwitches) -> None:
+    """Check a guest against the enabled stricter rules."""
     if switches.guest_type_required:
-        checks.present(value, ("guestType",))
+        checks.require_attributes(value, ("guestType",))
     if switches.closed_lists:
-        checks.known(value, _CLOSED_PERSON)
+        checks.check_attributes(value, _CLOSED_PERSON)
     if switches.strict_attributes:
-        _only(value, _GUEST)
+        _reject_unknown(value, _GUEST)
 
 
 def _check_order(value: Value, switches: SitecoreSwitches) -> None:
+    """Check an order against the enabled stricter rules."""
     contact, items = value["contact"], value["orderItems"]
     if switches.strict_items:
         for item in items:
-            checks.present(item, orders.FOR_ITEM, "orderItems.")
+            checks.require_attributes(item, orders.REQUIRED_FOR_ITEM, "orderItems.")
     if switches.closed_lists:
-        checks.known(value, _CLOSED_ORDER)
-        checks.known(contact, _CLOSED_PERSON, "contact.")
-        for segment in (one for item in items for one in item.get("flightSegments", [])):
-            checks.known(segment, _CLOSED_SEGMENT, "orderItems.flightSegments.")
+        checks.check_attributes(value, _CLOSED_ORDER)
+        checks.check_attributes(contact, _CLOSED_PERSON, "contact.")
+        for segment in (entry for item in items for entry in item.get("flightSegments", [])):
+            checks.check_attributes(segment, _CLOSED_SEGMENT, "orderItems.flightSegments.")
     if switches.strict_attributes:
-        _only(value, _ORDER)
-        _only(contact, _GUEST, "contact.")
+        _reject_unknown(value, _ORDER)
+        _reject_unknown(contact, _GUEST, "contact.")
         for item in items:
-            _only(item, _ITEM, "orderItems.")
+            _reject_unknown(item, _ITEM, "orderItems.")
         for consumer in value.get("consumers", []):
-            _only(consumer, _CONSUMER, "consumers.")
+            _reject_unknown(consumer, _CONSUMER, "consumers.")
 
 
-def _only(value: Value, names: Iterable[str], where: str = "") -> None:
+def _reject_unknown(value: Value, names: Iterable[str], path: str = "") -> None:
+    """Raise if a value has attributes other than the named."""
     surplus = sum(name not in names for name in value)
-    checks.demand(not surplus, where or "value", f"has {surplus} attribute(s) that are not documented")
+    checks.require(not surplus, path or "value", f"has {surplus} attribute(s) that are not documented")

@@ -1,7 +1,7 @@
-"""Many JSON values in little memory: each is put once and can be had again by its place.
+"""Compressed storage of many JSON values in memory, addressed by position.
 
-They lie compressed, some hundred together; as Python objects they would take ten times as much, and the garbage
-collector would go through them again and again. It does not know what the values mean.
+Values are compressed in blocks of some hundred; as Python objects they would take ten times the memory, and slow the
+garbage collector down.
 """
 
 from __future__ import annotations
@@ -13,41 +13,46 @@ from isal import isal_zlib
 
 Value = dict[str, Any]
 _BLOCK = 1 << 16
-#: A place is the number of a block, and this many bits for where in it the value begins.
+#: A position is the number of a block, followed by this many bits for the offset of the value within the block.
 _BITS = 32
 
 
-class Values:
-    """Values by place. A value that has been replaced by another is not taken out."""
+class ValueStore:
+    """Values by position. Replaced values are not removed."""
 
     def __init__(self) -> None:
-        """Start empty."""
+        """Create an empty store."""
         self._blocks: list[bytes] = []
         self._open: list[bytes] = []
         self._size = 0
-        self._read: tuple[int, bytes] = (-1, b"")
+        self._cached: tuple[int, bytes] = (-1, b"")
 
     def put(self, value: Value) -> int:
-        """Keep a value; gives its place."""
+        """Store a value.
+
+        Returns:
+            Its position.
+        """
         text = marshal.dumps(value)
-        place = (len(self._blocks) << _BITS) | self._size
+        position = (len(self._blocks) << _BITS) | self._size
         self._open.append(text)
         self._size += len(text)
         if self._size >= _BLOCK:
             self._blocks.append(isal_zlib.compress(b"".join(self._open), 1))
             self._open, self._size = [], 0
-        return place
+        return position
 
-    def get(self, place: int) -> Value:
-        """Give the value at a place."""
-        number, begin = place >> _BITS, place & ((1 << _BITS) - 1)
-        block = b"".join(self._open) if number == len(self._blocks) else self._unpacked(number)
-        # What follows the value is passed over.
-        found: Value = marshal.loads(memoryview(block)[begin:])  # noqa: S302 - our own bytes, which never left our memory
+    def get(self, position: int) -> Value:
+        """Return the value at a position."""
+        number, offset = position >> _BITS, position & ((1 << _BITS) - 1)
+        block = b"".join(self._open) if number == len(self._blocks) else self._decompressed(number)
+        # marshal ignores the bytes after the value.
+        found: Value = marshal.loads(memoryview(block)[offset:])  # noqa: S302 - written by this class
         return found
 
-    def _unpacked(self, number: int) -> bytes:
-        # Whoever goes through the values in order unpacks each block once.
-        if self._read[0] != number:
-            self._read = (number, isal_zlib.decompress(self._blocks[number]))
-        return self._read[1]
+    def _decompressed(self, number: int) -> bytes:
+        """Return a block, decompressed."""
+        # Reading values in order decompresses each block once.
+        if self._cached[0] != number:
+            self._cached = (number, isal_zlib.decompress(self._blocks[number]))
+        return self._cached[1]

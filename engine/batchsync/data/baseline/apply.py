@@ -1,7 +1,7 @@
-"""The baseline moves key by key, only as the vendor's verdicts say; applying the same verdicts twice changes nothing.
+"""Apply the verdicts of batches to the baseline, key by key. Applying the same verdicts twice changes nothing.
 
-It does not know how verdicts were found. A new segment is whole on the disk, under the name of its digest, before
-anybody can name it. Segments are merged a stretch of key hashes at a time, when `core.compaction` says so.
+A new segment is durable, under its digest, before it is referenced. Segments are merged one range of key hashes at a
+time when `core.compaction` requires it.
 """
 
 from __future__ import annotations
@@ -10,102 +10,124 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from lading.core.batch import Verdict
-from lading.core.compaction import merged_from
-from lading.data.diff import AGAIN, REJECTED, REMOVAL_UNKNOWN, UNKNOWN
-from lading.data.guarding import untouched
-from lading.data.ordered import Ordered, about, known, newest
-from lading.data.scatter import HASH, end_of, hashed, in_hash_order
-from lading.data.segments import SEGMENT, parts_for, written
-from lading.data.workers import in_order, threads
-from lading.ports import Baseline
+from batchsync.core.batch import Verdict
+from batchsync.core.compaction import compaction_start
+from batchsync.data.baseline.merge_reader import SegmentMerge, latest_per_key, rows_with_history, scan_keys
+from batchsync.data.baseline.segments import SEGMENT, range_count, write_segment
+from batchsync.data.baseline.states import REJECTED, REMOVAL_UNKNOWN, RESEND, UNKNOWN
+from batchsync.data.frame.integrity import verify_digest
+from batchsync.data.frame.key_hash import HASH, hash_of, in_hash_order, partition_end
+from batchsync.ports import Baseline
+from batchsync.util.executor import default_threads, map_in_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-_SAID = ["key", "fingerprint", "op", "state", "retry", "code"]
+_STATES = ["key", "fingerprint", "op", "state", "retry", "code"]
 
 
-def advance(baseline: Baseline, verdicts: Sequence[Path], into: Path) -> Baseline:
-    """Return the baseline after these verdicts, in the order given. What is new lies in the folder `into`."""
-    return _with(baseline, newest([_said(path) for path in verdicts]), into)
+def apply_verdicts(baseline: Baseline, verdicts: Sequence[Path], into: Path) -> Baseline:
+    """Apply verdict files to a baseline.
 
+    Args:
+        baseline: The current baseline.
+        verdicts: Verdict files of batches, in the order of delivery.
+        into: Folder for new segments; created if missing.
 
-def _said(path: Path) -> pl.DataFrame:
-    """Return what a file of verdicts says of each key, its last verdict; nothing of keys to be sent again unchanged.
+    Returns:
+        The new baseline, or the same if no verdict changes it.
 
-    Only when nobody knows whether such a row arrived is it told: the target may not hold what it accepted before.
+    Raises:
+        StateError: If a segment to merge is missing or damaged.
     """
-    rows = pl.read_parquet(path, columns=_SAID, glob=False).with_columns(hashed("key"))
+    return _append(baseline, latest_per_key([_read_verdicts(path) for path in verdicts]), into)
+
+
+def _read_verdicts(path: Path) -> pl.DataFrame:
+    """Return the last verdict of each key as segment rows, without rejected rows that are retried unchanged.
+
+    A retried row is kept if its code is RESENT: the target may no longer hold the version that it accepted before.
+    """
+    rows = pl.read_parquet(path, columns=_STATES, glob=False).with_columns(hash_of("key"))
     if rows[HASH].is_duplicated().any():
         rows = rows.unique("key", keep="last", maintain_order=True)
-    accepted, rejected, unknown = (pl.col("state") == one for one in ("accepted", "rejected", "unknown"))
-    removal = pl.col("op") == "remove"
-    held = accepted & ~removal
+    accepted, rejected, unknown = (pl.col("state") == state for state in ("accepted", "rejected", "unknown"))
+    is_removal = pl.col("op") == "remove"
+    is_present = accepted & ~is_removal
     new = pl.col("fingerprint")
     retry = pl.col("retry").fill_null(value=False)
-    again = rejected & retry & (pl.col("code") == str(Verdict.RESENT)).fill_null(value=False)
-    state = pl.when(again).then(AGAIN).when(rejected).then(REJECTED).when(removal).then(REMOVAL_UNKNOWN)
-    ended = state.otherwise(UNKNOWN).cast(pl.UInt8)
-    final = accepted | unknown | again | (rejected & ~retry)
+    resend = rejected & retry & (pl.col("code") == str(Verdict.RESENT)).fill_null(value=False)
+    state = pl.when(resend).then(RESEND).when(rejected).then(REJECTED).when(is_removal).then(REMOVAL_UNKNOWN)
+    last_state = state.otherwise(UNKNOWN).cast(pl.UInt8)
+    final = accepted | unknown | resend | (rejected & ~retry)
     return rows.filter(final).select(
         "key",
-        pl.when(held).then(new).alias("accepted"),
+        pl.when(is_present).then(new).alias("accepted"),
         pl.when(~accepted).then(new).alias("last"),
-        pl.when(~accepted).then(ended).alias("last_state"),
+        pl.when(~accepted).then(last_state).alias("last_state"),
         (~accepted).alias("as_before"),
         HASH,
     )
 
 
 def resolve(baseline: Baseline, keys: Sequence[str], into: Path, *, delivered: bool) -> Baseline:
-    """Return the baseline after a person said how rows of unknown outcome ended. What is new lies in the folder `into`.
+    """Apply a person's resolution of rows with unknown outcome to a baseline.
 
-    Delivered rows are held by the target from now on, or no longer held when they were removals. The next run sends
-    the others in any case: what the target holds of them nobody knows.
+    Args:
+        baseline: The current baseline.
+        keys: Keys of the rows; keys whose last outcome is not unknown are ignored.
+        into: Folder for new segments; created if missing.
+        delivered: Whether the rows were delivered: then the target holds them, or no longer holds them if they were
+            removals. Otherwise the next run sends them again.
+
+    Returns:
+        The new baseline, or the same if no key changes.
+
+    Raises:
+        StateError: If a segment to merge is missing or damaged.
     """
-    ended = pl.col("last_state")
-    meant = about(baseline, keys).filter(ended.is_in((UNKNOWN, REMOVAL_UNKNOWN)).fill_null(value=False))
+    last_state = pl.col("last_state")
+    rows = scan_keys(baseline, keys).filter(last_state.is_in((UNKNOWN, REMOVAL_UNKNOWN)).fill_null(value=False))
     if delivered:
-        moved = meant.with_columns(
-            pl.when(ended == UNKNOWN).then(pl.col("last")).alias("accepted"),
+        resolved = rows.with_columns(
+            pl.when(last_state == UNKNOWN).then(pl.col("last")).alias("accepted"),
             pl.lit(None, dtype=pl.Binary).alias("last"),
             pl.lit(None, dtype=pl.UInt8).alias("last_state"),
         )
     else:
-        moved = meant.with_columns(pl.lit(AGAIN, dtype=pl.UInt8).alias("last_state"))
-    return _with(baseline, moved, into)
+        resolved = rows.with_columns(pl.lit(RESEND, dtype=pl.UInt8).alias("last_state"))
+    return _append(baseline, resolved, into)
 
 
-def _with(baseline: Baseline, new: pl.DataFrame, into: Path) -> Baseline:
-    """Return the baseline with one more segment, or with some of its segments and the new rows merged into one."""
+def _append(baseline: Baseline, new: pl.DataFrame, into: Path) -> Baseline:
+    """Return the baseline with a segment of the new rows added, or merged with some of the segments."""
     if not new.height:
         return baseline
-    place = merged_from([one.rows for one in baseline.segments], new.height)
-    older, merged = baseline.segments[:place], baseline.segments[place:]
-    untouched([one.path for one in merged])
-    parts = parts_for(new.height + sum(one.rows for one in merged))
-    given = _stretches(Ordered(merged), in_hash_order(new, "key"), parts)
-    stretches = in_order(lambda layers: _merged(layers, oldest=not older), given, threads())
-    one = written(stretches, into)
-    return Baseline(segments=(*older, one) if one.rows else older)
+    first_merged = compaction_start([segment.rows for segment in baseline.segments], new.height)
+    older, merged = baseline.segments[:first_merged], baseline.segments[first_merged:]
+    verify_digest([segment.path for segment in merged])
+    ranges = range_count(new.height + sum(segment.rows for segment in merged))
+    layers_by_range = _iter_layers(SegmentMerge(merged), in_hash_order(new, "key"), ranges)
+    sorted_ranges = map_in_order(lambda layers: _merge(layers, oldest=not older), layers_by_range, default_threads())
+    segment = write_segment(sorted_ranges, into)
+    return Baseline(segments=(*older, segment) if segment.rows else older)
 
 
-def _stretches(ordered: Ordered, new: pl.DataFrame, parts: int) -> Iterator[list[pl.DataFrame]]:
-    """Yield the rows of each part of the hashes, older ones first."""
+def _iter_layers(merge: SegmentMerge, new: pl.DataFrame, ranges: int) -> Iterator[list[pl.DataFrame]]:
+    """Yield the rows of each hash range, one frame per segment, oldest first."""
     begin = 0
-    for part in range(parts):
-        limit = end_of(part, parts)
-        end = new.height if part + 1 == parts else int(new[HASH].search_sorted(limit))
-        yield [*ordered.until(limit), new[begin:end]]
+    for number in range(ranges):
+        limit = partition_end(number, ranges)
+        end = new.height if number + 1 == ranges else int(new[HASH].search_sorted(limit))
+        yield [*merge.until(limit), new[begin:end]]
         begin = end
 
 
-def _merged(layers: list[pl.DataFrame], *, oldest: bool) -> pl.DataFrame:
-    """Return the rows of a part in order; where none are older, only those of which anything is known."""
-    rows = newest(layers)
+def _merge(layers: list[pl.DataFrame], *, oldest: bool) -> pl.DataFrame:
+    """Return the merged rows of a hash range in order; without empty history if there are no older segments."""
+    rows = latest_per_key(layers)
     if oldest:
-        rows = known(rows)
-    several = sum(1 for one in layers if one.height) > 1
-    return (in_hash_order(rows, "key") if several else rows).select(*SEGMENT)
+        rows = rows_with_history(rows)
+    is_unordered = sum(1 for layer in layers if layer.height) > 1
+    return (in_hash_order(rows, "key") if is_unordered else rows).select(*SEGMENT)

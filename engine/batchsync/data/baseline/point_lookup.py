@@ -1,7 +1,4 @@
-"""What is known of one key is found without reading the rows of the others, as far as the files allow.
-
-It does not know the journal: which files speak of the key is said by the caller.
-"""
+"""Point lookup: the state of a key in the baseline and in the row manifests of batches in flight."""
 
 from __future__ import annotations
 
@@ -9,37 +6,46 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from lading.data.diff import AGAIN, REJECTED, REMOVAL_UNKNOWN, UNKNOWN
-from lading.data.ordered import about
-from lading.ports import KnownKey
+from batchsync.data.baseline.merge_reader import scan_keys
+from batchsync.data.baseline.states import REJECTED, REMOVAL_UNKNOWN, RESEND, UNKNOWN
+from batchsync.ports import KnownKey
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from lading.ports import Baseline
+    from batchsync.ports import Baseline
 
-_ENDED = {REJECTED: "rejected", UNKNOWN: "unknown", REMOVAL_UNKNOWN: "unknown", AGAIN: "again"}
+_OUTCOMES = {REJECTED: "rejected", UNKNOWN: "unknown", REMOVAL_UNKNOWN: "unknown", RESEND: "again"}
 
 
 def lookup(key: str, baseline: Baseline, in_flight: Sequence[Path]) -> KnownKey:
-    """Return what the baseline and the evidence files say of one key.
+    """Look up a key, reading only the hash ranges of the baseline that can contain it.
 
-    Of a baseline only the stretches that can hold the key are read. In evidence the column of keys is gone through a
-    stretch at a time; of the others only what stands beside the key is read.
+    Args:
+        key: Canonical text of the key.
+        baseline: The baseline of the job.
+        in_flight: Row manifests of the batches in flight; their column `key` is scanned.
+
+    Returns:
+        The state of the key, with its line in each row manifest that contains it.
     """
-    if not _can_stand_in_a_file(key):
+    if not _is_encodable(key):
         return KnownKey()
-    lines = {path: at["line"] for path in in_flight if (at := _one(path, key, "line"))}
-    found = about(baseline, [key])
+    lines = {path: row["line"] for path in in_flight if (row := _find_row(path, key, "line"))}
+    found = scan_keys(baseline, [key])
     if not found.height:
-        return KnownKey(lines=lines)
+        return KnownKey(in_flight=lines)
     row = found.row(0, named=True)
-    return KnownKey(held=row["accepted"] is not None, newest=_ENDED.get(row["last_state"], "accepted"), lines=lines)
+    return KnownKey(
+        in_target=row["accepted"] is not None,
+        latest_outcome=_OUTCOMES.get(row["last_state"], "accepted"),
+        in_flight=lines,
+    )
 
 
-def _can_stand_in_a_file(key: str) -> bool:
-    """Whether the key is text at all: an argument that is no UTF-8 arrives with lone surrogates."""
+def _is_encodable(key: str) -> bool:
+    """Return whether a key is valid text: command line arguments that are not UTF-8 contain lone surrogates."""
     try:
         key.encode()
     except UnicodeEncodeError:
@@ -47,8 +53,8 @@ def _can_stand_in_a_file(key: str) -> bool:
     return True
 
 
-def _one(path: Path, key: str, *columns: str) -> dict[str, Any] | None:
-    """Return these columns of the row with this key, or None."""
+def _find_row(path: Path, key: str, *columns: str) -> dict[str, Any] | None:
+    """Return some columns of the row with a key, or None."""
     rows = pl.scan_parquet(path, glob=False, parallel="prefiltered").filter(pl.col("key") == pl.lit(key))
     found = rows.select(columns).head(1).collect(engine="streaming")
     return found.row(0, named=True) if found.height else None

@@ -1,7 +1,6 @@
-"""A segment of a baseline is written once, in the order of its keys' hashes, and any stretch of hashes is read alone.
+"""Segment files of a baseline: immutable, sorted by key hash, read by hash range.
 
-It does not know what other segments say. Files of older releases, one segment each, are read too; one that is in no
-order is put in order in memory.
+Files of older releases, which are a single segment, are read too; unsorted ones are sorted in memory.
 """
 
 from __future__ import annotations
@@ -13,16 +12,17 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pyarrow.parquet as pq
 
-from lading.data.scatter import BITS, HASH, end_of, hashed, in_hash_order
-from lading.data.spool import Spool, digest_of, settle_on_disk
-from lading.folders import make_private
-from lading.ports import Segment
+from batchsync.data.frame.key_hash import BITS, HASH, hash_of, in_hash_order, partition_end
+from batchsync.ports import Segment
+from batchsync.util.files import fsync_and_rename, make_private, sha256_of_file
+from batchsync.util.parquet_writer import ParquetWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-#: What stands in a segment.
+#: Columns of a segment: the key, the fingerprint of the version that the target holds (`accepted`), the fingerprint and
+#: outcome of a later version (`last`, `last_state`), and whether `accepted` is that of older segments (`as_before`).
 SEGMENT = {
     "key": pl.String,
     "accepted": pl.Binary,
@@ -30,61 +30,62 @@ SEGMENT = {
     "last_state": pl.UInt8,
     "as_before": pl.Boolean,
 }
-#: Rows of one stretch of a file, at most, as long as hashes are even.
-STRETCH = 65_536
-_ORDER, _ENDS = b"lading.order", b"lading.ends"
-_MARK = {_ORDER: b"xxh3_64"}
+#: Maximum number of rows of a hash range if hashes are uniform.
+RANGE_ROWS = 65_536
+_ORDER, _ENDS = b"batchsync.order", b"batchsync.ends"
+_METADATA = {_ORDER: b"xxh3_64"}
 
 
-def parts_for(rows: int) -> int:
-    """Return in how many stretches of hashes, a power of two, rows are written and gone through."""
-    return 1 << (max(0, rows - 1) // STRETCH).bit_length()
+def range_count(rows: int) -> int:
+    """Return the number of hash ranges, a power of two, in which this many rows are written and read."""
+    return 1 << (max(0, rows - 1) // RANGE_ROWS).bit_length()
 
 
-class Opened:
-    """The rows of one segment with the hashes of their keys, by stretches of hashes."""
+class SegmentReader:
+    """Reader of the rows of a segment, with their key hashes, by hash range."""
 
     def __init__(self, segment: Segment) -> None:
-        """Look at what the file says of itself; rows are read when they are asked for."""
+        """Read the metadata of the file; rows are read on demand, unless the file is unsorted."""
         self._path = segment.path
         schema = pq.read_schema(segment.path)
-        marks = schema.metadata or {}
-        self._as_before = "as_before" in schema.names
+        metadata = schema.metadata or {}
+        self._has_as_before = "as_before" in schema.names
         self._sorted: pl.DataFrame | None = None
-        if _ENDS in marks:
-            self._ends: list[int] = json.loads(marks[_ENDS])
-        elif marks.get(_ORDER) == _MARK[_ORDER]:
-            self._ends = self._looked_up()
+        if _ENDS in metadata:
+            self._ends: list[int] = json.loads(metadata[_ENDS])
+        elif metadata.get(_ORDER) == _METADATA[_ORDER]:
+            self._ends = self._count_ends()
         else:
             self._sorted = in_hash_order(self._read(0, None), "key")
             self._ends = [self._sorted.height]
-        self._parts = len(self._ends)
+        self._ranges = len(self._ends)
         self._next = 0
         self._rest = self._rows(0, 0)
 
     def _read(self, begin: int, rows: int | None) -> pl.DataFrame:
         """Return rows of the file with the hashes of their keys."""
         found = pl.scan_parquet(self._path, glob=False).slice(begin, rows)
-        if not self._as_before:
+        if not self._has_as_before:
             found = found.with_columns(pl.lit(value=False).alias("as_before"))
-        return found.select(*SEGMENT).collect().with_columns(hashed("key"))
+        return found.select(*SEGMENT).collect().with_columns(hash_of("key"))
 
-    def _looked_up(self) -> list[int]:
-        """Return where each stretch ends in a file that is in order and does not say it."""
+    def _count_ends(self) -> list[int]:
+        """Return the end of each hash range in a sorted file without this metadata, by hashing all keys."""
         keys = pl.scan_parquet(self._path, glob=False).select("key")
         total = keys.select(pl.len()).collect().item()
-        parts = parts_for(total)
-        if parts == 1:
+        ranges = range_count(total)
+        if ranges == 1:
             return [total]
-        part = hashed("key") // (1 << (BITS + 1 - parts.bit_length()))
-        counts = [0] * parts
-        for begin in range(0, total, STRETCH):
-            for number, count in keys.slice(begin, STRETCH).collect().select(part)[HASH].value_counts().iter_rows():
+        range_number = hash_of("key") // (1 << (BITS + 1 - ranges.bit_length()))
+        counts = [0] * ranges
+        for begin in range(0, total, RANGE_ROWS):
+            numbers = keys.slice(begin, RANGE_ROWS).collect().select(range_number)[HASH]
+            for number, count in numbers.value_counts().iter_rows():
                 counts[number] += count
         return list(accumulate(counts))
 
     def _rows(self, first: int, end: int) -> pl.DataFrame:
-        """Return the rows of some stretches."""
+        """Return the rows of consecutive hash ranges."""
         begin = self._ends[first - 1] if first else 0
         rows = (self._ends[end - 1] if end else 0) - begin
         if rows <= 0:
@@ -92,41 +93,49 @@ class Opened:
         return self._sorted[begin : begin + rows] if self._sorted is not None else self._read(begin, rows)
 
     def until(self, limit: int) -> pl.DataFrame:
-        """Return the rows that were not handed out here before and whose hash is below the limit, in order."""
-        end = min(self._parts, -(-limit * self._parts >> BITS))
+        """Return the next rows in order, up to a hash limit (exclusive)."""
+        end = min(self._ranges, -(-limit * self._ranges >> BITS))
         if end > self._next:
             more = self._rows(self._next, end)
             self._rest = pl.concat([self._rest, more]) if self._rest.height else more
             self._next = end
-        if limit >= end_of(end - 1, self._parts):
+        if limit >= partition_end(end - 1, self._ranges):
             found, self._rest = self._rest, self._rest.clear()
             return found
         cut = int(self._rest[HASH].search_sorted(limit))
         found, self._rest = self._rest[:cut], self._rest[cut:]
         return found
 
-    def about(self, keys: pl.DataFrame) -> pl.DataFrame:
-        """Return the rows of some keys, given with their hashes; only stretches that can hold them are read."""
-        wide = BITS + 1 - self._parts.bit_length()
-        parts = sorted({one >> wide for one in keys[HASH]})
-        found = [self._rows(one, one + 1).join(keys, on=["key", HASH], how="semi") for one in parts]
+    def read_keys(self, keys: pl.DataFrame) -> pl.DataFrame:
+        """Return the rows of some keys (columns `key` and `HASH`), reading only the hash ranges of these keys."""
+        shift = BITS + 1 - self._ranges.bit_length()
+        numbers = sorted({key_hash >> shift for key_hash in keys[HASH]})
+        found = [self._rows(number, number + 1).join(keys, on=["key", HASH], how="semi") for number in numbers]
         return pl.concat([self._rows(0, 0), *found])
 
 
-def written(stretches: Iterable[pl.DataFrame], into: Path) -> Segment:
-    """Return stretches, all the equal parts of the hashes in order, as a new segment, whole on the disk."""
+def write_segment(ranges: Iterable[pl.DataFrame], into: Path) -> Segment:
+    """Write rows as a new segment, which is durable when this returns.
+
+    Args:
+        ranges: Rows with the columns `SEGMENT`, sorted by key hash: a frame per hash range, for `range_count` ranges.
+        into: Folder of the segment; created if missing.
+
+    Returns:
+        The segment, named by the SHA-256 of its file.
+    """
     make_private(into)
     partial = into / ".segment.partial"
-    with Spool(partial, SEGMENT, compression="zstd", mark=_MARK) as spool:
-        ends = list(_added(stretches, spool))
-        spool.describe({_ENDS: json.dumps(ends).encode()})
-    final = into / f"{digest_of(partial)}.parquet"
-    settle_on_disk(partial, final)
-    return Segment(path=final, rows=spool.rows)
+    with ParquetWriter(partial, SEGMENT, compression="zstd", metadata=_METADATA) as writer:
+        ends = list(_write_ranges(ranges, writer))
+        writer.add_metadata({_ENDS: json.dumps(ends).encode()})
+    final = into / f"{sha256_of_file(partial)}.parquet"
+    fsync_and_rename(partial, final)
+    return Segment(path=final, rows=writer.rows)
 
 
-def _added(stretches: Iterable[pl.DataFrame], spool: Spool) -> Iterator[int]:
-    """Write the stretches and yield where each one ends."""
-    for rows in stretches:
-        spool.add(rows)
-        yield spool.rows
+def _write_ranges(ranges: Iterable[pl.DataFrame], writer: ParquetWriter) -> Iterator[int]:
+    """Write the ranges and yield the number of rows written after each."""
+    for rows in ranges:
+        writer.add(rows)
+        yield writer.rows

@@ -1,6 +1,7 @@
-"""A batch file is written once, whole, to the disk, under the name of its digest, with its evidence beside it.
+"""Batch file writer: cuts blocks into files at the vendor's limits and finalizes each file under its digest.
 
-It does not know how lines are made. A file that was not finished has a name that nobody looks for.
+A file is written under a temporary name and renamed after it and its row manifest are fsynced. Unfinished files are
+never read.
 """
 
 from __future__ import annotations
@@ -14,28 +15,28 @@ from typing import IO, TYPE_CHECKING
 
 import polars as pl
 
-from lading.core.batch import BatchFile
-from lading.data.gz import HEADER, OVERHEAD, Block, combine, trailer
-from lading.data.spool import Spool, digest_of, settle_on_disk
-from lading.data.workers import InTurn
-from lading.errors import SourceError
-from lading.folders import make_private
+from batchsync.core.batch import BatchFile
+from batchsync.data.batchfile.gzip_blocks import HEADER, OVERHEAD, GzipBlock, crc32_combine, trailer
+from batchsync.errors import SourceError
+from batchsync.util.executor import SerialExecutor
+from batchsync.util.files import fsync_and_rename, make_private, sha256_of_file
+from batchsync.util.parquet_writer import ParquetWriter
 
 if TYPE_CHECKING:
     from concurrent.futures import Future
 
-    from lading.core.vendor_rules import FileRules
+    from batchsync.core.vendor_rules import FileRules
 
-_PARTIAL = ".lading-part"
-#: Rows of evidence that are held in memory.
-_EVIDENCE_ROWS = 50_000
-#: Blocks that wait to be written, and pieces of evidence.
-_BLOCKS_WAIT, _FRAMES_WAIT = 32, 32
+_PARTIAL = ".batchsync-part"
+#: Manifest rows held in memory.
+_MANIFEST_ROWS = 50_000
+#: Capacity of the queues of blocks and of manifest frames.
+_BLOCKS_QUEUED, _FRAMES_QUEUED = 32, 32
 
 
 @dataclass(slots=True)
-class _Open:
-    """The file that is being written, in threads beside: its numbers here are those of all that it was given."""
+class _OpenFile:
+    """A file being written by background threads; `size`, `rows`, `crc` and `raw` count everything enqueued."""
 
     stream: IO[bytes]
     path: Path
@@ -45,152 +46,172 @@ class _Open:
     raw: int = 0
     md5: hashlib._Hash = field(default_factory=lambda: hashlib.md5(usedforsecurity=False))
     sha256: hashlib._Hash = field(default_factory=hashlib.sha256)
-    beside: Spool | None = None
-    held: list[pl.DataFrame] = field(default_factory=list)
-    lines: int = 0
+    manifest_writer: ParquetWriter | None = None
+    pending: list[pl.DataFrame] = field(default_factory=list)
+    pending_rows: int = 0
 
     def write(self, data: bytes) -> None:
-        """Write and digest."""
+        """Write and digest bytes."""
         self.stream.write(data)
         self.md5.update(data)
         self.sha256.update(data)
 
-    def keep(self, evidence: pl.DataFrame) -> None:
-        """Take the evidence of the next lines; write it when there is enough of it."""
-        self.held.append(evidence)
-        self.lines += evidence.height
-        if self.lines >= _EVIDENCE_ROWS:
-            self.write_evidence()
+    def add_manifest(self, manifest: pl.DataFrame) -> None:
+        """Append manifest rows of the next lines; flush them when there are many."""
+        self.pending.append(manifest)
+        self.pending_rows += manifest.height
+        if self.pending_rows >= _MANIFEST_ROWS:
+            self.flush_manifest()
 
-    def write_evidence(self) -> None:
-        """Write the evidence that is held, numbered by the lines of the file."""
-        if not self.held:
+    def flush_manifest(self) -> None:
+        """Write the pending manifest rows, numbered by line of the file."""
+        if not self.pending:
             return
-        before = 0 if self.beside is None else self.beside.rows
+        before = 0 if self.manifest_writer is None else self.manifest_writer.rows
         number = (pl.int_range(1, pl.len() + 1, dtype=pl.Int64) + before).alias("line")
-        rows = pl.concat(self.held).with_columns(number)
-        if self.beside is None:
+        rows = pl.concat(self.pending).with_columns(number)
+        if self.manifest_writer is None:
             schema = dict(rows.schema)
-            self.beside = Spool(self.evidence_path, schema, compression="zstd", few=("op",))
-        self.beside.add(rows)
-        self.held, self.lines = [], 0
+            self.manifest_writer = ParquetWriter(self.manifest_path, schema, compression="zstd", few=("op",))
+        self.manifest_writer.add(rows)
+        self.pending, self.pending_rows = [], 0
 
     @property
-    def evidence_path(self) -> Path:
-        """Where the evidence lies until the file is sealed."""
-        return self.path.with_name(f"{self.path.name}-evidence")
+    def manifest_path(self) -> Path:
+        """Path of the manifest until the file is finalized."""
+        return self.path.with_name(f"{self.path.name}-manifest")
 
-    def close_evidence(self) -> None:
-        """Write the rest of the evidence and close it."""
-        self.write_evidence()
-        if self.beside is not None:
-            self.beside.close()
+    def close_manifest(self) -> None:
+        """Flush and close the manifest."""
+        self.flush_manifest()
+        if self.manifest_writer is not None:
+            self.manifest_writer.close()
 
     def drop(self) -> None:
-        """Forget the file."""
+        """Delete the file and its manifest."""
         self.stream.close()
-        if self.beside is not None:
-            self.beside.drop()
+        if self.manifest_writer is not None:
+            self.manifest_writer.drop()
         self.path.unlink(missing_ok=True)
-        self.evidence_path.unlink(missing_ok=True)
+        self.manifest_path.unlink(missing_ok=True)
 
 
-class Sealer:
-    """Puts blocks into files, cutting exactly at the vendor's limits.
+class BatchFileWriter:
+    """Writer that distributes blocks to files, cutting exactly at the vendor's limits.
 
-    What takes time (digests, evidence, the disk) is done in threads beside; every method says what went wrong there.
+    Digests, manifests and disk writes run in background threads; any method may raise an error that occurred there.
     """
 
-    def __init__(self, into: Path, rules: FileRules, head: Block | None) -> None:
-        """Start in a folder; `head` is the block that every file begins with (a CSV header)."""
+    def __init__(self, into: Path, rules: FileRules, head: GzipBlock | None) -> None:
+        """Start with no file, and delete leftovers of an interrupted writer.
+
+        Args:
+            into: Folder of the files; created if absent.
+            rules: File rules of the vendor: limits, compression, suffix.
+            head: Block that every file begins with (the CSV header), if any.
+        """
         make_private(into)
         for left in into.glob(f"{_PARTIAL}-*"):
             shutil.rmtree(left, ignore_errors=True)
-        # A folder of its own: whoever lost the job and wakes in the middle must not touch what the new holder writes.
-        self._begin_in = Path(tempfile.mkdtemp(prefix=f"{_PARTIAL}-", dir=into))
+        # A folder per writer: a process that lost the lease must not touch the files of the new holder.
+        self._partial_dir = Path(tempfile.mkdtemp(prefix=f"{_PARTIAL}-", dir=into))
         self._into, self._rules, self._head = into, rules, head
-        self._bytes, self._evidence, self._sealing = InTurn(_BLOCKS_WAIT), InTurn(_FRAMES_WAIT), InTurn(1)
-        self._open: _Open | None = None
-        self._begun: list[_Open] = []
+        self._writes, self._manifests, self._finalizing = (
+            SerialExecutor(_BLOCKS_QUEUED),
+            SerialExecutor(_FRAMES_QUEUED),
+            SerialExecutor(1),
+        )
+        self._open: _OpenFile | None = None
+        self._started: list[_OpenFile] = []
         self._files: list[BatchFile] = []
-        self._taken = self._written = 0
+        self._collected = self._written = 0
 
-    def add_all(self, blocks: list[Block], evidence: pl.DataFrame) -> None:
-        """Add blocks with the evidence of their rows."""
+    def add_all(self, blocks: list[GzipBlock], manifest: pl.DataFrame) -> None:
+        """Add blocks with the manifest of their rows."""
         begin = 0
         for block in blocks:
-            self.add(block, evidence[begin : begin + block.rows])
+            self.add(block, manifest[begin : begin + block.rows])
             begin += block.rows
 
-    def add(self, block: Block, evidence: pl.DataFrame) -> None:
-        """Add a block with the evidence of its rows; begin another file where this one would grow too large."""
+    def add(self, block: GzipBlock, manifest: pl.DataFrame) -> None:
+        """Add a block with the manifest of its rows; start another file if the block does not fit into the current one.
+
+        Args:
+            block: Some whole lines.
+            manifest: One row per line of the block: `key: str, fingerprint: bytes[20], op: str, row: i64, ref: str`,
+                `key:NAME: str` per key column and, for CSV joined by inputs, `input:NAME: str`.
+
+        Raises:
+            SourceError: If a block of one record is larger than a batch file may be.
+        """
         if self._open is not None and not self._has_room(self._open, block):
-            self._seal()
+            self._finalize()
         if self._open is None:
             self._open = self._begin()
             if self._rules.bytes_max is not None and not self._has_room(self._open, block):
                 self.abandon()
-                raise SourceError("a record is larger than a batch file may be", hint="Map fewer or shorter columns.")
-        self._put(self._open, block)
+                message = f"a record exceeds the maximum size of a batch file ({self._rules.bytes_max} bytes)"
+                raise SourceError(message, hint="Map fewer or shorter columns.")
+        self._write_block(self._open, block)
         self._open.rows += block.rows
-        self._evidence.do(self._open.keep, evidence)
+        self._manifests.submit(self._open.add_manifest, manifest)
 
-    def _has_room(self, opened: _Open, block: Block) -> bool:
-        """Whether the block still fits within the vendor's limits."""
+    def _has_room(self, opened: _OpenFile, block: GzipBlock) -> bool:
+        """Return whether the block fits within the vendor's limits."""
         rest = OVERHEAD - len(HEADER) if self._rules.gzip else 0
         if self._rules.bytes_max is not None and opened.size + len(block.data) + rest > self._rules.bytes_max:
             return False
         return self._rules.rows_max is None or opened.rows + block.rows <= self._rules.rows_max
 
-    def _begin(self) -> _Open:
-        """Open a file under a temporary name and write what it begins with."""
-        path = self._begin_in / str(len(self._begun))
-        opened = _Open(path.open("wb"), path)
-        self._begun.append(opened)
+    def _begin(self) -> _OpenFile:
+        """Open a file under a temporary name and write its header."""
+        path = self._partial_dir / str(len(self._started))
+        opened = _OpenFile(path.open("wb"), path)
+        self._started.append(opened)
         if self._rules.gzip:
             self._write(opened, HEADER)
         if self._head is not None:
-            self._put(opened, self._head)
+            self._write_block(opened, self._head)
         return opened
 
-    def _put(self, opened: _Open, block: Block) -> None:
-        """Write a block and carry the checksum on."""
+    def _write_block(self, opened: _OpenFile, block: GzipBlock) -> None:
+        """Write a block and update the checksum."""
         self._write(opened, block.data)
-        opened.crc = combine(opened.crc, block)
+        opened.crc = crc32_combine(opened.crc, block)
         opened.raw += block.size
 
-    def _write(self, opened: _Open, data: bytes) -> None:
-        """Write some bytes."""
+    def _write(self, opened: _OpenFile, data: bytes) -> None:
+        """Enqueue bytes."""
         opened.size += len(data)
         self._written += len(data)
-        self._bytes.do(opened.write, data)
+        self._writes.submit(opened.write, data)
 
-    def _seal(self) -> None:
-        """Let the open file, if there is one, be sealed: trailer, evidence, disk, name."""
+    def _finalize(self) -> None:
+        """Enqueue the finalization of the open file: trailer, manifest, fsync, rename."""
         opened = self._open
         if opened is None:
             return
         self._open = None
         if self._rules.gzip:
             self._write(opened, trailer(opened.crc, opened.raw))
-        written = self._bytes.do(opened.stream.close)
-        evident = self._evidence.do(opened.close_evidence)
-        self._sealing.do(self._settle, opened, written, evident)
+        written = self._writes.submit(opened.stream.close)
+        manifest_closed = self._manifests.submit(opened.close_manifest)
+        self._finalizing.submit(self._move_into_place, opened, written, manifest_closed)
 
-    def _settle(self, opened: _Open, written: Future[None], evident: Future[None]) -> None:
-        """Give a file that is written whole its place and its name."""
+    def _move_into_place(self, opened: _OpenFile, written: Future[None], manifest_closed: Future[None]) -> None:
+        """Fsync a completely written file and its manifest, and rename both to their final names."""
         written.result()
-        evident.result()
+        manifest_closed.result()
         digest = opened.sha256.hexdigest()
         final = self._into / f"{digest}.{self._rules.suffix.lstrip('.')}"
-        # Evidence is named by its own digest, too: the same lines may be of other keys, and it is checked when used.
-        beside = self._into / f"{digest}.{digest_of(opened.evidence_path)}.evidence.parquet"
-        settle_on_disk(opened.evidence_path, beside)
-        settle_on_disk(opened.path, final)
+        # Equal lines may belong to other keys, so the manifest is named by its own digest, which is verified on use.
+        manifest = self._into / f"{digest}.{sha256_of_file(opened.manifest_path)}.manifest.parquet"
+        fsync_and_rename(opened.manifest_path, manifest)
+        fsync_and_rename(opened.path, final)
         self._files.append(
             BatchFile(
                 path=str(final),
-                evidence=str(beside),
+                row_manifest=str(manifest),
                 digest=digest,
                 md5=opened.md5.hexdigest(),
                 size=opened.size,
@@ -200,31 +221,35 @@ class Sealer:
 
     @property
     def written(self) -> int:
-        """How many bytes the files have so far, the open one included."""
+        """Number of bytes of all files so far, the open one included."""
         return self._written
 
     def finish(self) -> tuple[BatchFile, ...]:
-        """Seal the open file, wait until all are on the disk, and return them all."""
-        self._seal()
+        """Finalize the open file and wait until all files are on disk.
+
+        Returns:
+            All files, in order.
+        """
+        self._finalize()
         self.wait()
         return tuple(self._files)
 
     def wait(self) -> None:
-        """Wait until all that was begun is done: files that are full are sealed, the open one is not."""
-        for one in (self._bytes, self._evidence, self._sealing):
-            one.finish()
+        """Wait until the queues are empty: full files are finalized, the open one is not."""
+        for queue in (self._writes, self._manifests, self._finalizing):
+            queue.finish()
 
     def take(self) -> tuple[BatchFile, ...]:
-        """Return the files that were sealed since this was asked last."""
-        new = tuple(self._files[self._taken :])
-        self._taken += len(new)
+        """Return the files finalized since the last call."""
+        new = tuple(self._files[self._collected :])
+        self._collected += len(new)
         return new
 
     def abandon(self) -> None:
-        """Drop what is not sealed. Once more is nothing; nothing can be added afterwards."""
-        for one in (self._bytes, self._evidence, self._sealing):
-            one.stop()
-        for opened in self._begun:
+        """Drop files that are not finalized. Idempotent; nothing can be added afterwards."""
+        for queue in (self._writes, self._manifests, self._finalizing):
+            queue.stop()
+        for opened in self._started:
             opened.drop()
-        self._begun, self._open = [], None
-        shutil.rmtree(self._begin_in, ignore_errors=True)
+        self._started, self._open = [], None
+        shutil.rmtree(self._partial_dir, ignore_errors=True)

@@ -1,7 +1,7 @@
-"""When nothing is known to be at the target, records are encoded and sealed while the source is read for comparing.
+"""Encode records while the source is compared, if the target is known to hold nothing.
 
-It gives the very files that staging afterwards would give, byte for byte; where that is not certain it gives none, and
-the files are made in a second pass.
+The files are byte-identical to those of a later `stage`; where that is not certain they are dropped, and `stage` makes
+them in a second pass.
 """
 
 from __future__ import annotations
@@ -12,108 +12,115 @@ from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
-from lading.core.batch import BatchFile
-from lading.data.encode import Encoded, head_of
-from lading.data.read import FRAME_ROWS
-from lading.data.sealed import Sealer
-from lading.data.spool import settle_on_disk
-from lading.folders import make_private
+from batchsync.core.batch import BatchFile
+from batchsync.data.batchfile.batch_writer import BatchFileWriter
+from batchsync.data.batchfile.encode import Encoded, head_of
+from batchsync.data.row.reader import FRAME_ROWS
+from batchsync.util.files import fsync_and_rename, make_private
 
 if TYPE_CHECKING:
     from types import TracebackType
 
-    from lading.data.records import Plan
-    from lading.ports import Baseline, CompareContext
+    from batchsync.data.record.compiled_job import CompiledJob
+    from batchsync.ports import Baseline, CompareContext
 
 _FOLDER, _FACTS = "ahead", "ahead.json"
 
 
-def may_go_ahead(plan: Plan, baseline: Baseline, context: CompareContext) -> bool:
-    """Whether every good record of the source will be sent, each frame as it is read."""
-    nothing_known = not baseline.rows and not context.in_flight and context.high_water is None
-    return context.ahead and nothing_known and not plan.grouped and plan.rules.file.rows_max is None
+def can_encode_eagerly(compiled: CompiledJob, baseline: Baseline, context: CompareContext) -> bool:
+    """Return whether every valid record of the source will be sent, in the frames in which it is read."""
+    nothing_known = not baseline.rows and not context.in_flight and context.watermark is None
+    return context.eager and nothing_known and not compiled.grouped and compiled.rules.file.rows_max is None
 
 
-class Ahead:
-    """Seals what will be sent, in a folder beside the comparison. A context manager: an exception drops it."""
+class EagerEncoder:
+    """Writer of eagerly encoded batch files, in a subfolder of the comparison. An exception in the context drops it."""
 
-    def __init__(self, plan: Plan, folder: Path) -> None:
-        """Begin with no file."""
-        self._plan, self._folder = plan, folder
-        self._sealer: Sealer | None = Sealer(folder / _FOLDER, plan.rules.file, head_of(plan))
+    def __init__(self, compiled: CompiledJob, folder: Path) -> None:
+        """Start with no file."""
+        self._folder = folder
+        self._writer: BatchFileWriter | None = BatchFileWriter(folder / _FOLDER, compiled.rules.file, head_of(compiled))
         self._rows = 0
-        self._small = False
+        self._last_was_small = False
 
     @property
     def written(self) -> int:
-        """How many bytes were put into files."""
-        return 0 if self._sealer is None else self._sealer.written
+        """Number of bytes written to files."""
+        return 0 if self._writer is None else self._writer.written
 
     @property
     def wanted(self) -> bool:
-        """Whether lines are still worth making."""
-        return self._sealer is not None
+        """Whether encoding is still worthwhile."""
+        return self._writer is not None
 
-    def add(self, one: Encoded | None) -> None:
-        """Put the lines of the next frame into files."""
-        if self._sealer is None or one is None or not one.rows:
+    def add(self, encoded: Encoded | None) -> None:
+        """Write the lines of the next frame to files."""
+        if self._writer is None or encoded is None or not encoded.rows:
             return
-        if self._small:
-            # A small frame would have been joined with this one.
+        if self._last_was_small:
+            # `stage` would have joined the small frame with this one, which gives other blocks.
             self.drop()
             return
-        self._small = one.rows < FRAME_ROWS // 2
-        self._sealer.add_all(one.blocks, one.evidence)
-        self._rows += one.rows
+        self._last_was_small = encoded.rows < FRAME_ROWS // 2
+        self._writer.add_all(encoded.blocks, encoded.row_manifest)
+        self._rows += encoded.rows
 
     def finish(self, added: int) -> None:
-        """Keep the files if they hold exactly the records that the comparison wants to add; else drop them."""
-        if self._sealer is None:
+        """Keep the files if they hold exactly the `added` records of the comparison; otherwise drop them."""
+        if self._writer is None:
             return
         if self._rows != added:
             self.drop()
             return
-        facts = [asdict(one) for one in self._sealer.finish()]
+        facts = [asdict(item) for item in self._writer.finish()]
         (self._folder / _FACTS).write_text(json.dumps(facts), encoding="utf-8")
 
     def drop(self) -> None:
-        """Leave it to the second pass."""
-        if self._sealer is not None:
-            self._sealer.abandon()
-        self._sealer = None
+        """Drop the files; `stage` encodes in a second pass."""
+        if self._writer is not None:
+            self._writer.abandon()
+        self._writer = None
         shutil.rmtree(self._folder / _FOLDER, ignore_errors=True)
 
     def __enter__(self) -> Self:
-        """Return the object itself."""
+        """Return the encoder itself."""
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Drop everything after an exception."""
-        if kind is not None or self._sealer is None:
+        """Drop all files after an exception, unfinished ones otherwise."""
+        if kind is not None or self._writer is None:
             self.drop()
         else:
-            self._sealer.abandon()
+            self._writer.abandon()
 
 
-def take(folder: Path, into: Path) -> tuple[BatchFile, ...] | None:
-    """Move the files that were sealed ahead into the folder `into` and return them; None when there are none."""
+def adopt(folder: Path, into: Path) -> tuple[BatchFile, ...] | None:
+    """Move eagerly encoded files into the folder `into`.
+
+    Args:
+        folder: Folder of the comparison.
+        into: Folder of the batch files; created if absent.
+
+    Returns:
+        The files at their new paths; None if none were encoded eagerly.
+    """
     facts = folder / _FACTS
     if not facts.exists():
         return None
     make_private(into)
     found = []
-    for one in json.loads(facts.read_text(encoding="utf-8")):
-        file = BatchFile(**one)
+    for fields in json.loads(facts.read_text(encoding="utf-8")):
+        file = BatchFile(**fields)
         moved = []
-        for path in (Path(file.evidence), Path(file.path)):
-            # Files of the very same content are one file.
+        for path in (Path(file.row_manifest), Path(file.path)):
+            # Files of equal content share a path and are moved once.
             if path.exists():
-                partial = into / f".lading-part-{path.name}"
+                partial = into / f".batchsync-part-{path.name}"
                 shutil.move(path, partial)
-                settle_on_disk(partial, into / path.name)
+                fsync_and_rename(partial, into / path.name)
             moved.append(str(into / path.name))
-        found.append(replace(file, evidence=moved[0], path=moved[1]))
+        found.append(replace(file, row_manifest=moved[0], path=moved[1]))
     facts.unlink()
     return tuple(found)

@@ -1,7 +1,4 @@
-"""Rows that are to be sent become packed lines with their evidence: a function of the plan and of the rows.
-
-It does not know files or the order of tasks.
-"""
+"""Encode rows to send as packed lines with their row manifest."""
 
 from __future__ import annotations
 
@@ -12,193 +9,221 @@ from typing import TYPE_CHECKING
 import polars as pl
 import polars_hash as plh
 
-from lading.core.mapping import Expression
-from lading.core.tickets import NAMESPACE
-from lading.core.vendor_rules import FileFormat
-from lading.data import names
-from lading.data.csvtext import fields, header_line
-from lading.data.evaluate import evaluate
-from lading.data.gz import BLOCK, Block, cut, pack
-from lading.data.records import Mapped, Plan, fingerprints, lines, mapped
-from lading.data.shapes import Record, compile_record
-from lading.errors import SourceError, SpecError
+from batchsync.core.naming import NAMESPACE
+from batchsync.core.vendor_rules import FileFormat
+from batchsync.data.batchfile.gzip_blocks import BLOCK, GzipBlock, pack, split_lines
+from batchsync.data.frame import columns as names
+from batchsync.data.mapping.apply import MappedRecords, apply_record
+from batchsync.data.mapping.csv_encode import fields, header_line
+from batchsync.data.mapping.evaluate import evaluate
+from batchsync.data.record.fingerprint import fingerprints
+from batchsync.data.record.lines import lines
+from batchsync.data.record.removal import key_columns, key_names, removal_record
+from batchsync.errors import SourceError
 
 if TYPE_CHECKING:
-    from lading.core.job import Job
-    from lading.core.vendor_rules import VendorRules
+    from batchsync.core.job import Job
+    from batchsync.data.mapping.compiled import Record
+    from batchsync.data.record.compiled_job import CompiledJob
 
-#: Where one row in so many is invalid, lines are not made of them first.
-_MANY = 16
-#: A file of the smallest limit still holds a few blocks.
+#: If more than one row in this many is invalid, invalid rows are dropped before encoding.
+_DROP_FRACTION = 16
+#: Least number of blocks that fit into a file of the vendor's maximum size.
 _BLOCKS_IN_FILE = 4
 
 
 @dataclass(frozen=True, slots=True)
 class Encoded:
-    """Packed lines, and the evidence of their rows in the same order."""
+    """Packed lines and the row manifest of their rows, in the same order."""
 
-    blocks: list[Block]
-    evidence: pl.DataFrame
+    blocks: list[GzipBlock]
+    row_manifest: pl.DataFrame
 
     @property
     def rows(self) -> int:
-        """How many records these are."""
-        return self.evidence.height
+        """Number of records."""
+        return self.row_manifest.height
 
 
-def changed_under_us(job: Job) -> SourceError:
-    """Return the error for a source that is not what was compared."""
+def source_changed_error(job: Job) -> SourceError:
+    """Return the error for a source that differs from the compared one."""
     message = f"{job.source.place}: {job.source.path} changed between comparing and preparing"
-    return SourceError(message, hint="Run the command again when nobody writes the file.")
+    return SourceError(message, hint="Run the command again when no other process writes the file.")
 
 
-def compression_of(plan: Plan) -> str | None:
-    """Return how the plan's files are compressed; None for plain."""
-    return plan.job.compression if plan.rules.file.gzip else None
+def compression_of(compiled: CompiledJob) -> str | None:
+    """Return the compression of the job's files (fast or smaller); None without compression."""
+    return compiled.job.compression if compiled.rules.file.gzip else None
 
 
-def head_of(plan: Plan) -> Block | None:
-    """Return the block that every file begins with; None when there is none."""
-    if plan.rules.file.format is not FileFormat.CSV:
+def head_of(compiled: CompiledJob) -> GzipBlock | None:
+    """Return the block that every file begins with; None if there is none."""
+    if compiled.rules.file.format is not FileFormat.CSV:
         return None
-    return pack(header_line(plan.columns), 0, compression_of(plan))
+    return pack(header_line(compiled.columns), 0, compression_of(compiled))
 
 
-def encode_changes(plan: Plan, rows: pl.DataFrame, first: int) -> Encoded:
-    """Return the packed lines of keyed rows to add or change; `first` is the number of the first within the run.
+def encode_changes(compiled: CompiledJob, rows: pl.DataFrame, first: int) -> Encoded:
+    """Encode keyed rows to add or change.
+
+    Args:
+        compiled: The compiled job.
+        rows: Source columns, `KEY`, `ROW` (with `each:` also `HEAD`) and the columns of `Changes.until`.
+        first: Index of the first record within the run, from 0.
+
+    Returns:
+        The packed lines with their row manifest.
 
     Raises:
-        SourceError: when a row is not what was compared.
+        SourceError: If a row differs from the compared one.
     """
-    return encoded(plan, _verified(plan, rows), plan.record, plan.job.mode, first)
+    return encoded(compiled, _verified(compiled, rows), compiled.record, compiled.job.mode, first)
 
 
-def encode_removals(plan: Plan, rows: pl.DataFrame, first: int) -> Encoded:
-    """Return the packed lines of keys to remove."""
-    return encoded(plan, *_removals(plan, rows), first)
+def encode_removals(compiled: CompiledJob, rows: pl.DataFrame, first: int) -> Encoded:
+    """Encode keys to remove.
+
+    Args:
+        compiled: The compiled job.
+        rows: The columns of `Changes.until`.
+        first: Index of the first record within the run, from 0.
+
+    Returns:
+        The packed lines with their row manifest.
+    """
+    return encoded(compiled, *_removals(compiled, rows), first)
 
 
-def encode_ahead(plan: Plan, found: Mapped) -> Encoded:
-    """Return the packed lines of the good records of a frame, all of them to add."""
+def encode_eagerly(compiled: CompiledJob, mapped: MappedRecords) -> Encoded:
+    """Encode the valid records of an examined frame, all of them to add.
+
+    Args:
+        compiled: The compiled job.
+        mapped: Mapped records; `heads` has `FINGERPRINT` and `bad`, which marks invalid records.
+
+    Returns:
+        The packed lines with their row manifest.
+    """
     sent = [
         pl.col(names.ROW).alias(names.SENT_ROW),
         pl.col(names.KEY).alias(names.SENT_KEY),
-        pl.col(names.FINGERPRINT).alias(names.SENT_AS),
+        pl.col(names.FINGERPRINT).alias(names.SENT_FINGERPRINT),
         pl.lit("add").alias(names.OP),
     ]
-    leaves = [names.leaf(one.index) for one in plan.record.leaves]
-    heads = found.heads.lazy().select(names.ROW, names.KEY, "bad", *leaves, *sent)
-    bad = int(found.heads["bad"].sum())
-    if bad * _MANY > found.heads.height:
+    leaves = [names.leaf_column(leaf.index) for leaf in compiled.record.leaves]
+    heads = mapped.heads.lazy().select(names.ROW, names.KEY, "bad", *leaves, *sent)
+    bad = int(mapped.heads["bad"].sum())
+    if bad * _DROP_FRACTION > mapped.heads.height:
         heads, bad = heads.filter(~pl.col("bad")), 0
-    rows = replace(found, heads=heads.collect())
-    return encoded(plan, rows, plan.record, plan.job.mode, 0, keep=~rows.heads["bad"] if bad else None)
+    rows = replace(mapped, heads=heads.collect())
+    return encoded(compiled, rows, compiled.record, compiled.job.mode, 0, keep=~rows.heads["bad"] if bad else None)
 
 
 def encoded(
-    plan: Plan, found: Mapped, record: Record, mode: str, first: int, *, keep: pl.Series | None = None
+    compiled: CompiledJob,
+    mapped: MappedRecords,
+    record: Record,
+    mode: str,
+    first: int,
+    *,
+    keep: pl.Series | None = None,
 ) -> Encoded:
-    """Return the packed lines of mapped rows; `first` is the number of the first of them within the run.
+    """Encode mapped rows.
 
-    `keep` leaves out all other rows at the end: a few lines made for nothing cost less than rows picked out of every
-    column.
-    """
-    refs = plh.concat_str([pl.lit(f"record\0{plan.job.name}\0"), pl.col(names.SENT_KEY)]).uuidhash.uuid5(str(NAMESPACE))
-    heads = found.heads.with_columns(refs.alias(names.REF))
-    found = replace(found, heads=heads)
-    text = lines(replace(plan, record=record), found, *_envelope(plan, mode))
-    if text.null_count() or heads[names.REF].null_count():
-        raise changed_under_us(plan.job)
-    evidence = _evidence(plan, found, record)
-    if keep is not None:
-        text, evidence = text.filter(keep), evidence.filter(keep)
-    rules = plan.rules.file
-    block_size = BLOCK if rules.bytes_max is None else max(1, min(BLOCK, rules.bytes_max // _BLOCKS_IN_FILE))
-    compression = compression_of(plan)
-    blocks = [pack(raw, rows, compression) for raw, rows in cut(text, block_size, first, rules.rows_max)]
-    return Encoded(blocks, evidence)
+    Args:
+        compiled: The compiled job.
+        mapped: The mapped rows; `heads` has the columns of `Changes.until`.
+        record: Compiled record: the job's, or that of its removals.
+        mode: Vendor mode, named in the envelope.
+        first: Index of the first record within the run, from 0.
+        keep: Mask of the rows to keep, applied last: encoding a few lines in vain is cheaper than filtering columns.
 
-
-def _verified(plan: Plan, rows: pl.DataFrame) -> Mapped:
-    """Map rows and refuse them when they are not what was compared."""
-    found = mapped(plan, rows)
-    same = (fingerprints(plan, found) == found.heads[names.SENT_AS]) & (
-        found.heads[names.KEY] == found.heads[names.SENT_KEY]
-    )
-    if not same.all(ignore_nulls=False):
-        raise changed_under_us(plan.job)
-    return found
-
-
-def key_names(job: Job) -> tuple[str, ...]:
-    """Return the names of the key columns; the result of an expression is called `key`."""
-    return ("key",) if isinstance(job.source.key, Expression) else job.source.key
-
-
-def key_columns(job: Job) -> list[pl.Expr]:
-    """Return the key columns by name, as texts, rebuilt from the canonical key text."""
-    wanted = key_names(job)
-    if len(wanted) == 1:
-        return [pl.col(names.SENT_KEY).alias(wanted[0])]
-    parts = pl.col(names.SENT_KEY).str.json_decode(pl.List(pl.String))
-    return [parts.list.get(index).alias(name) for index, name in enumerate(wanted)]
-
-
-def removal_record(job: Job, rules: VendorRules) -> Record:
-    """Return the compiled record of a removal, over the key columns alone.
+    Returns:
+        The packed lines with their row manifest.
 
     Raises:
-        SpecError: when it names anything but key columns.
+        SourceError: If a line cannot be made, because the source changed after it was compared.
     """
-    if job.removal is None:
-        raise SpecError(())
-    schema = rules.schema_for(job.target)
-    columns: dict[str, pl.DataType] = dict.fromkeys(key_names(job), pl.String())
-    record, problems = compile_record(job.removal.record, schema.root if schema else None, columns)
-    if problems:
-        raise SpecError(tuple(problems))
-    return record
+    refs = plh.concat_str([pl.lit(f"record\0{compiled.job.name}\0"), pl.col(names.SENT_KEY)]).uuidhash.uuid5(
+        str(NAMESPACE)
+    )
+    heads = mapped.heads.with_columns(refs.alias(names.REF))
+    mapped = replace(mapped, heads=heads)
+    line_texts = lines(replace(compiled, record=record), mapped, *_envelope(compiled, mode))
+    if line_texts.null_count() or heads[names.REF].null_count():
+        error = source_changed_error(compiled.job)
+        raise error
+    manifest = _row_manifest(compiled, mapped, record)
+    if keep is not None:
+        line_texts, manifest = line_texts.filter(keep), manifest.filter(keep)
+    rules = compiled.rules.file
+    block_size = BLOCK if rules.bytes_max is None else max(1, min(BLOCK, rules.bytes_max // _BLOCKS_IN_FILE))
+    compression = compression_of(compiled)
+    blocks = [pack(raw, rows, compression) for raw, rows in split_lines(line_texts, block_size, first, rules.rows_max)]
+    return Encoded(blocks, manifest)
 
 
-def _removals(plan: Plan, rows: pl.DataFrame) -> tuple[Mapped, Record, str]:
-    """Map the keys that left the source."""
-    record = removal_record(plan.job, plan.rules)
-    by_name = rows.select(key_columns(plan.job))
-    values, flaws = evaluate(by_name, record.leaves)
-    if flaws:
-        what = f"the removal's {flaws[0].leaf.path} cannot be made of every key: {flaws[0].message}"
-        message = f"{plan.job.source.place}: {what}"
+def _verified(compiled: CompiledJob, rows: pl.DataFrame) -> MappedRecords:
+    """Map rows and refuse them if they differ from the compared ones."""
+    mapped = apply_record(compiled.record, rows)
+    unchanged = (fingerprints(compiled, mapped) == mapped.heads[names.SENT_FINGERPRINT]) & (
+        mapped.heads[names.KEY] == mapped.heads[names.SENT_KEY]
+    )
+    if not unchanged.all(ignore_nulls=False):
+        raise source_changed_error(compiled.job)
+    return mapped
+
+
+def _removals(compiled: CompiledJob, rows: pl.DataFrame) -> tuple[MappedRecords, Record, str]:
+    """Map removed keys with the removal record."""
+    record = removal_record(compiled.job, compiled.rules)
+    by_name = rows.select(key_columns(compiled.job))
+    values, invalid_values = evaluate(by_name, record.leaves)
+    if invalid_values:
+        reason = (
+            f"{invalid_values[0].leaf.path} of on_removed cannot be computed for every key: {invalid_values[0].message}"
+        )
+        message = f"{compiled.job.source.place}: {reason}"
         raise SourceError(message, hint="Correct the record of on_removed.")
-    heads = pl.concat([rows, values.drop([one for one in by_name.columns if one in rows.columns])], how="horizontal")
-    mode = plan.job.removal.mode if plan.job.removal else ""
+    heads = pl.concat(
+        [rows, values.drop([column for column in by_name.columns if column in rows.columns])], how="horizontal"
+    )
+    mode = compiled.job.removal.mode if compiled.job.removal else ""
     return (
-        Mapped(heads=heads.with_columns(pl.col(names.SENT_ROW).alias(names.ROW)), rows=None, flaws=flaws, valid=False),
+        MappedRecords(
+            heads=heads.with_columns(pl.col(names.SENT_ROW).alias(names.ROW)),
+            rows=None,
+            invalid_values=invalid_values,
+            valid=False,
+        ),
         record,
         mode,
     )
 
 
-def _envelope(plan: Plan, mode: str) -> tuple[list[str | pl.Expr], str]:
-    """Return what stands before and after a record."""
-    if not plan.rules.file.envelope:
+def _envelope(compiled: CompiledJob, mode: str) -> tuple[list[str | pl.Expr], str]:
+    """Return the envelope before and after a record."""
+    if not compiled.rules.file.envelope:
         return [""], ""
-    schema = plan.rules.schema_for(plan.job.target)
-    name = plan.job.target.get("schema") or (schema.name if schema else "")
-    middle = f'","schema":{json.dumps(name)},"mode":{json.dumps(mode)},"value":'
-    return ['{"ref":"', pl.col(names.REF), middle], "}"
+    schema = compiled.rules.schema_for(compiled.job.target)
+    name = compiled.job.target.get("schema") or (schema.name if schema else "")
+    between = f'","schema":{json.dumps(name)},"mode":{json.dumps(mode)},"value":'
+    return ['{"ref":"', pl.col(names.REF), between], "}"
 
 
-def _evidence(plan: Plan, found: Mapped, record: Record) -> pl.DataFrame:
-    """Return what is kept about each sent row: enough to read the vendor's row log and to move the baseline."""
-    named = [one.alias(f"key:{name}") for one, name in zip(key_columns(plan.job), key_names(plan.job), strict=True)]
+def _row_manifest(compiled: CompiledJob, mapped: MappedRecords, record: Record) -> pl.DataFrame:
+    """Return the row manifest: enough to join the vendor's row log and to move the baseline."""
+    named = [
+        item.alias(f"key:{name}") for item, name in zip(key_columns(compiled.job), key_names(compiled.job), strict=True)
+    ]
     columns = [
         pl.col(names.SENT_KEY).alias("key"),
-        pl.col(names.SENT_AS).alias("fingerprint"),
+        pl.col(names.SENT_FINGERPRINT).alias("fingerprint"),
         pl.col(names.OP).alias("op"),
         pl.col(names.ROW).alias("row"),
         pl.col(names.REF).alias("ref"),
     ]
-    if plan.rules.row_log.joined_by == "inputs" and plan.rules.file.format is FileFormat.CSV:
-        sent = fields(record, plan.columns)
-        columns += [one.alias(f"input:{name}") for one, name in zip(sent, plan.columns, strict=True)]
-    return found.heads.select(*columns, *named)
+    if compiled.rules.row_log.joined_by == "inputs" and compiled.rules.file.format is FileFormat.CSV:
+        sent = fields(record, compiled.columns)
+        columns += [item.alias(f"input:{name}") for item, name in zip(sent, compiled.columns, strict=True)]
+    return mapped.heads.select(*columns, *named)

@@ -1,7 +1,6 @@
-"""Every record of a source is put in exactly one place: unchanged, to send, held, standing, or invalid.
+"""Classify every record of a source by comparing it with the baseline, one partition of keys at a time.
 
-It does not read sources. It compares the records found and the baseline, a part of the keys at a time, so that memory
-does not grow with the number of records.
+Each record is exactly one of unchanged, to send (add or change), deferred, still rejected, still unknown, or invalid.
 """
 
 from __future__ import annotations
@@ -12,288 +11,317 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from lading.data import names, ranks
-from lading.data.keys import defined_as_today
-from lading.data.ordered import Ordered, known, newest
-from lading.data.records import removal_fingerprint
-from lading.data.scatter import HASH, HELD, PARTS, Scatter, end_of, hashed, in_hash_order, part_of_key
-from lading.data.workers import in_order
-from lading.errors import SourceError
+from batchsync.data.baseline.merge_reader import SegmentMerge, latest_per_key, rows_with_history
+from batchsync.data.baseline.states import REJECTED, REMOVAL_UNKNOWN, RESEND, UNKNOWN
+from batchsync.data.batchfile.changes import CHANGES
+from batchsync.data.frame import columns, ordering
+from batchsync.data.frame.key_hash import HASH, PARTITIONS, hash_of, in_hash_order, partition_end, partition_of_key
+from batchsync.data.frame.partitioned_spill import ROWS_IN_MEMORY, PartitionedSpill
+from batchsync.data.record.fingerprint import removal_fingerprint
+from batchsync.data.record.key_definition import has_current_definition
+from batchsync.errors import SourceError
+from batchsync.util.executor import map_in_order
 
 if TYPE_CHECKING:
     import hashlib
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-    from lading.core.job import Job
-    from lading.data.spool import Spool
-    from lading.ports import Baseline
+    from batchsync.core.job import Job
+    from batchsync.ports import Baseline
+    from batchsync.util.parquet_writer import ParquetWriter
 
-#: So many records, new and old, are compared at once.
-PART = 500_000
-#: Parts that are compared at the same time; the engine uses all cores within each.
-_AT_ONCE = 2
-_DIGESTED = 100_000
-_SHOWN = 5
-#: How the newest version ended, in `Segment.last_state`. A removal of unknown outcome has a number of its own, and so
-#: have rows that a person has sent again: nobody knows whether the target still holds what it accepted before.
-REJECTED, UNKNOWN, REMOVAL_UNKNOWN, AGAIN = 1, 2, 3, 4
-#: What stands in `changes.parquet`.
-CHANGES = {"row": pl.Int64, "key": pl.String, "op": pl.String, "fingerprint": pl.Binary}
-#: What is kept of a row that lost against another one of the same key.
-LOSERS = {names.ROW: pl.Int64, names.KEY: pl.String}
+#: Maximum number of records, of source and baseline together, that are compared in one partition.
+PARTITION_ROWS = 500_000
+#: Partitions compared concurrently; polars uses all cores within each.
+_PARTITIONS_AT_ONCE = 2
+_DIGEST_ROWS = 100_000
+_EXAMPLES = 5
+#: Columns of superseded rows, which lost against another row of their key.
+SUPERSEDED = {columns.ROW: pl.Int64, columns.KEY: pl.String}
 
 
 @dataclass(slots=True)
-class Placed:
-    """Where the records of a comparison went: counts, the changes by source row, the removals, and the losers.
+class ClassifiedRows:
+    """Result of `classify`.
 
-    Losers are rows that lost against another one of the same key. `digest` has seen every change by then.
+    Attributes:
+        changes: Changes but removals, with the columns `CHANGES`, partitioned by source row.
+        removed: Removals, with the columns `CHANGES`, in order of their key hashes.
+        superseded: Rows that lost against another row of their key, with the columns `SUPERSEDED`, partitioned by row.
+        partition_rows: Number of source rows of a partition.
+        digest: Digest over all changes.
+        counts: Row counts by classification.
     """
 
-    changes: Scatter
-    removed: Spool
-    losers: Scatter
-    share: int
+    changes: PartitionedSpill
+    removed: ParquetWriter
+    superseded: PartitionedSpill
+    partition_rows: int
     digest: hashlib._Hash
     counts: Counter[str] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Given:
-    """What is compared: the records found, the baseline, and the keys under way (or spared, though they are gone)."""
+class DiffInputs:
+    """Inputs of `classify`.
 
-    records: Scatter
+    Attributes:
+        records: Records of the source, with the columns `RECORDS`, partitioned by key.
+        baseline: What the target is known to hold.
+        in_flight: Column `key: str`: keys of batches in flight, and keys that are protected from removal.
+    """
+
+    records: PartitionedSpill
     baseline: Baseline
-    flying: Scatter
+    in_flight: PartitionedSpill
 
 
-def read_flying(in_flight: Sequence[Path], into: Scatter) -> None:
-    """Put the keys of everything under way into a scatter."""
-    for one in in_flight:
-        for frame in pl.scan_parquet(one, glob=False).select("key").collect_batches(chunk_size=HELD):
-            into.add(frame, part_of_key("key"))
+def load_in_flight_keys(in_flight: Sequence[Path], into: PartitionedSpill) -> None:
+    """Add the keys of row manifests in flight to a partitioned spill with the column `key: str`."""
+    for manifest in in_flight:
+        for frame in pl.scan_parquet(manifest, glob=False).select("key").collect_batches(chunk_size=ROWS_IN_MEMORY):
+            into.add(frame, partition_of_key("key"))
     into.finish()
 
 
-def place(job: Job, given: Given, placed: Placed) -> None:
-    """Find out where each record goes, a part of the keys at a time, in the order of their hashes.
+def classify(job: Job, inputs: DiffInputs, result: ClassifiedRows) -> None:
+    """Classify all records, one partition of keys at a time, in the order of their hashes.
+
+    Args:
+        job: The job.
+        inputs: Records, baseline and keys in flight.
+        result: Receives the changes, superseded rows and counts.
 
     Raises:
-        SourceError: when a key stands twice and the job does not say which row wins.
-        NotHeldError: when a row below the mark of `send: since` is of a key whose record the baseline does not hold.
+        StaleWatermarkError: If a row below the watermark has a key whose record the baseline does not hold.
     """
-    few = given.records.rows + given.flying.rows + given.baseline.rows <= PART
-    parts = 1 if few and not given.records.spilled and not given.flying.spilled else PARTS
-    doubled, not_held = Twice(), False
-    for found in in_order(lambda one: _part(job, *one), _parts(given, parts), _AT_ONCE):
-        doubled.add(found.doubled)
-        not_held = not_held or found.not_held
-        if doubled.keys or not_held:
+    few = inputs.records.rows + inputs.in_flight.rows + inputs.baseline.rows <= PARTITION_ROWS
+    parts = 1 if few and not inputs.records.spilled and not inputs.in_flight.spilled else PARTITIONS
+    duplicates, stale_watermark = DuplicateKeys(), False
+    partitions = _partitions(inputs, parts)
+    for found in map_in_order(lambda part: _classify_partition(job, *part), partitions, _PARTITIONS_AT_ONCE):
+        duplicates.add(found.duplicates)
+        stale_watermark = stale_watermark or found.stale_watermark
+        if duplicates.count or stale_watermark:
             continue
-        _keep(placed, found)
-    if doubled.keys:
-        raise doubled.error(job)
-    if not_held:
-        raise NotHeldError
+        _collect(result, found)
+    if duplicates.count:
+        raise duplicates.error(job)
+    if stale_watermark:
+        raise StaleWatermarkError
 
 
-class NotHeldError(Exception):
-    """A row that was left out as old, unread, is of a key whose record the target is not known to hold."""
+class StaleWatermarkError(Exception):
+    """A row below the watermark of `send: since` has a key whose record the target is not known to hold."""
 
 
-def _parts(given: Given, parts: int) -> Iterator[tuple[pl.DataFrame, list[pl.DataFrame], pl.DataFrame]]:
-    """Yield the records, the segments of the baseline and the keys under way of each part of the keys."""
-    before = Ordered(given.baseline.segments)
+def _partitions(inputs: DiffInputs, parts: int) -> Iterator[tuple[pl.DataFrame, list[pl.DataFrame], pl.DataFrame]]:
+    """Yield records, baseline segments and keys in flight of each partition."""
+    known = SegmentMerge(inputs.baseline.segments)
     for number in range(parts):
         yield (
-            given.records.whole() if parts == 1 else given.records.part(number),
-            before.until(end_of(number, parts)),
-            given.flying.whole() if parts == 1 else given.flying.part(number),
+            inputs.records.all_rows() if parts == 1 else inputs.records.partition(number),
+            known.until(partition_end(number, parts)),
+            inputs.in_flight.all_rows() if parts == 1 else inputs.in_flight.partition(number),
         )
 
 
 @dataclass(slots=True, kw_only=True)
-class _Found:
-    """What was found about one part of the keys. `not_held`: see `NotHeldError`."""
+class _PartitionResult:
+    """Result of one partition. `stale_watermark`: see `StaleWatermarkError`."""
 
     counts: Counter[str]
     changes: pl.DataFrame
-    losers: pl.DataFrame
-    doubled: pl.DataFrame | None
-    not_held: bool = False
+    superseded: pl.DataFrame
+    duplicates: pl.DataFrame | None
+    stale_watermark: bool = False
 
 
-def _keep(placed: Placed, found: _Found) -> None:
-    """Keep what was found about one part; parts come in the order of their hashes."""
-    placed.counts.update(found.counts)
-    placed.losers.add(found.losers, by_row(names.ROW, placed.share))
+def _collect(total: ClassifiedRows, result: _PartitionResult) -> None:
+    """Add the result of a partition to the total; partitions come in the order of their hashes."""
+    total.counts.update(result.counts)
+    total.superseded.add(result.superseded, partition_by_row(columns.ROW, total.partition_rows))
     text = pl.concat_str(["key", "op", pl.col("fingerprint").bin.encode("hex")], separator="\0")
-    for begin in range(0, found.changes.height, _DIGESTED):
-        line = found.changes[begin : begin + _DIGESTED].select(text.str.join("\n"))[0, 0]
-        placed.digest.update(f"{line}\n".encode())
+    for begin in range(0, result.changes.height, _DIGEST_ROWS):
+        line = result.changes[begin : begin + _DIGEST_ROWS].select(text.str.join("\n"))[0, 0]
+        total.digest.update(f"{line}\n".encode())
     removal = pl.col("op") == "remove"
-    placed.changes.add(found.changes.filter(~removal), by_row("row", placed.share))
-    placed.removed.add(found.changes.filter(removal))
+    total.changes.add(result.changes.filter(~removal), partition_by_row("row", total.partition_rows))
+    total.removed.add(result.changes.filter(removal))
 
 
-def by_row(column: str, share: int) -> pl.Expr:
-    """Return which part of a scatter by source row a row belongs to."""
-    return (pl.col(column) - 1).clip(0) // share
+def partition_by_row(column: str, partition_rows: int) -> pl.Expr:
+    """Return the expression of the partition number of a source row."""
+    return (pl.col(column) - 1).clip(0) // partition_rows
 
 
-def _part(job: Job, rows: pl.DataFrame, segments: list[pl.DataFrame], flying: pl.DataFrame) -> _Found:
-    """Place the records of one part of the keys."""
-    before = known(newest(segments)).drop("as_before")
-    rows = rows.with_columns(hashed(names.KEY))
-    found = _Found(counts=Counter(), changes=pl.DataFrame(schema=CHANGES), losers=_no_losers(), doubled=None)
-    winners = _without_losers(found, job, rows)
-    if found.doubled is not None:
-        return found
+def _classify_partition(
+    job: Job, rows: pl.DataFrame, segments: list[pl.DataFrame], in_flight: pl.DataFrame
+) -> _PartitionResult:
+    """Classify the records of one partition."""
+    known = rows_with_history(latest_per_key(segments)).drop("as_before")
+    rows = rows.with_columns(hash_of(columns.KEY))
+    result = _PartitionResult(
+        counts=Counter(), changes=pl.DataFrame(schema=CHANGES), superseded=_no_superseded(), duplicates=None
+    )
+    winners = _drop_superseded(result, job, rows)
+    if result.duplicates is not None:
+        return result
     good = winners.filter(~pl.col("bad"))
-    found.counts["invalid"] += winners.height - good.height
-    found.counts["at_target"] += before.height - before["accepted"].null_count()
-    flying = flying.unique()
-    old = good.filter(pl.col(names.OLD))
+    result.counts["invalid"] += winners.height - good.height
+    result.counts["at_target"] += known.height - known["accepted"].null_count()
+    in_flight = in_flight.unique()
+    old = good.filter(pl.col(columns.BELOW_WATERMARK))
     if old.height:
-        if not _all_held(old, before, flying):
-            found.not_held = True
-            return found
-        found.counts["unchanged"] += old.height
-        good = good.filter(~pl.col(names.OLD))
-    state = _state(job, good, before, flying)
-    found.counts.update(dict(state["state"].value_counts().iter_rows()))
+        if not _all_accepted(old, known, in_flight):
+            result.stale_watermark = True
+            return result
+        result.counts["unchanged"] += old.height
+        good = good.filter(~pl.col(columns.BELOW_WATERMARK))
+    state = _classified(job, good, known, in_flight)
+    result.counts.update(dict(state["state"].value_counts().iter_rows()))
     sent = state.filter(pl.col("state").is_in(["added", "changed"]))
-    if job.send.what == "all":
-        found.counts["resent"] += sent.filter(pl.col(names.FINGERPRINT) == pl.col("accepted")).height
+    if job.send.rows == "all":
+        result.counts["resent"] += sent.filter(pl.col(columns.FINGERPRINT) == pl.col("accepted")).height
     changes = [
         sent.select(
-            pl.col(names.ROW).alias("row"),
-            pl.col(names.KEY).alias("key"),
+            pl.col(columns.ROW).alias("row"),
+            pl.col(columns.KEY).alias("key"),
             pl.when(pl.col("state") == "added").then(pl.lit("add")).otherwise(pl.lit("change")).alias("op"),
-            pl.col(names.FINGERPRINT).alias("fingerprint"),
+            pl.col(columns.FINGERPRINT).alias("fingerprint"),
         ),
     ]
     if job.removal is not None:
-        changes.append(_remove(found, job, before, rows, flying))
-    found.changes = in_hash_order(pl.concat(changes).with_columns(hashed("key")), "key").drop(HASH)
-    return found
+        changes.append(_removals(result, job, known, rows, in_flight))
+    result.changes = in_hash_order(pl.concat(changes).with_columns(hash_of("key")), "key").drop(HASH)
+    return result
 
 
-def gone_from(rows: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
-    """Return what is known of the keys that the target holds, or may hold, and that have no row any more."""
-    held = pl.col("accepted").is_not_null() | pl.col("last_state").is_in((AGAIN, REMOVAL_UNKNOWN))
-    return before.filter(held).join(rows, left_on="key", right_on=names.KEY, how="anti")
+def deleted_since(rows: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    """Return the known state of keys that the target holds, or may hold, and that have no row any more.
+
+    Args:
+        rows: Records of the source: `HASH: u64` and the columns `RECORDS`.
+        known: Known state by key: `key: str, accepted: bytes[20], last: bytes[20], last_state: u8`.
+
+    Returns:
+        The columns of `known`.
+    """
+    maybe_held = pl.col("accepted").is_not_null() | pl.col("last_state").is_in((RESEND, REMOVAL_UNKNOWN))
+    return known.filter(maybe_held).join(rows, left_on="key", right_on=columns.KEY, how="anti")
 
 
-def _all_held(old: pl.DataFrame, before: pl.DataFrame, flying: pl.DataFrame) -> bool:
-    """Whether the newest version of each of these keys is one that the target accepted, and none is under way."""
+def _all_accepted(old: pl.DataFrame, known: pl.DataFrame, in_flight: pl.DataFrame) -> bool:
+    """Return whether the newest version of each key was accepted by the target, and none is in flight."""
     accepted = pl.col("accepted").is_not_null() & (pl.col("last_state").fill_null(0) == 0)
-    held = _beside(old, before).filter(accepted)
-    return held.height == old.height and not held.join(flying, left_on=names.KEY, right_on="key", how="semi").height
+    held = _with_known_state(old, known).filter(accepted)
+    return (
+        held.height == old.height and not held.join(in_flight, left_on=columns.KEY, right_on="key", how="semi").height
+    )
 
 
-def _no_losers() -> pl.DataFrame:
-    """Return no rows."""
-    return pl.DataFrame(schema=LOSERS)
+def _no_superseded() -> pl.DataFrame:
+    """Return an empty frame of superseded rows."""
+    return pl.DataFrame(schema=SUPERSEDED)
 
 
-def _without_losers(found: _Found, job: Job, rows: pl.DataFrame) -> pl.DataFrame:
-    """Return one row for each key, by the job's policy for duplicates; keep the losers."""
-    alike = rows.filter(pl.col(HASH).is_duplicated()) if rows.height else rows
-    doubled = alike.filter(pl.col(names.KEY).is_duplicated()) if alike.height else alike
-    if not doubled.height:
+def _drop_superseded(result: _PartitionResult, job: Job, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return one row per key, by the job's policy for duplicates, and collect the superseded rows."""
+    same_hash = rows.filter(pl.col(HASH).is_duplicated()) if rows.height else rows
+    duplicates = same_hash.filter(pl.col(columns.KEY).is_duplicated()) if same_hash.height else same_hash
+    if not duplicates.height:
         return rows
     policy = job.source.duplicates
     if policy == "fail":
-        found.doubled = doubled
+        result.duplicates = duplicates
         return rows
-    order = [names.ROW]
+    order = [columns.ROW]
     descending = [policy != "first"]
     if policy.startswith("by:"):
-        order, descending = [names.RANK, names.ROW], [True, True]
-        _refuse_unclear(job, doubled)
-    winners = doubled.sort(order, descending=descending, nulls_last=True).unique(
-        names.KEY, keep="first", maintain_order=True
+        order, descending = [columns.RANK, columns.ROW], [True, True]
+        _check_ranks_comparable(job, duplicates)
+    winners = duplicates.sort(order, descending=descending, nulls_last=True).unique(
+        columns.KEY, keep="first", maintain_order=True
     )
-    losers = doubled.join(winners, on=names.ROW, how="anti")
-    found.losers = losers.select(names.ROW, names.KEY)
-    found.counts["invalid"] += losers.height
-    return rows.join(losers, on=names.ROW, how="anti")
+    superseded = duplicates.join(winners, on=columns.ROW, how="anti")
+    result.superseded = superseded.select(columns.ROW, columns.KEY)
+    result.counts["invalid"] += superseded.height
+    return rows.join(superseded, on=columns.ROW, how="anti")
 
 
-def _refuse_unclear(job: Job, doubled: pl.DataFrame) -> None:
-    """Raise SourceError when it cannot be said which of the rows of a key has the greatest value."""
-    if doubled.schema[names.RANK] != pl.String:
+def _check_ranks_comparable(job: Job, duplicates: pl.DataFrame) -> None:
+    """Raise SourceError if the greatest value of the rows of a key is ambiguous."""
+    if duplicates.schema[columns.RANK] != pl.String:
         return
-    kind = pl.col(names.RANK).str.slice(0, 1)
-    unclear = doubled.filter((kind == ranks.UNCLEAR) | (kind.drop_nulls().n_unique().over(names.KEY) > 1))
-    if unclear.height:
-        rows = ", ".join(str(row) for row in unclear[names.ROW].sort().head(_SHOWN))
+    kind = pl.col(columns.RANK).str.slice(0, 1)
+    ambiguous = duplicates.filter((kind == ordering.AMBIGUOUS) | (kind.drop_nulls().n_unique().over(columns.KEY) > 1))
+    if ambiguous.height:
+        rows = ", ".join(str(row) for row in ambiguous[columns.ROW].sort().head(_EXAMPLES))
         raise SourceError(
-            f"{job.source.place}: {job.source.path}: which row of a key has the greatest "
-            f"{job.source.duplicates.removeprefix('by:')} cannot be said of rows {rows}",
-            hint="Let the column hold numbers, or dates that begin with the year, or words, but not several of these.",
+            f"{job.source.place}: {job.source.path}: the greatest {job.source.duplicates.removeprefix('by:')} of a "
+            f"key is ambiguous in rows {rows}",
+            hint="Use a column of numbers, of dates that begin with the year, or of words; not a mixture of these.",
         )
 
 
 @dataclass(slots=True)
-class Twice:
-    """Keys that stand twice, of which the first few are shown. It names rows, not keys."""
+class DuplicateKeys:
+    """Duplicate keys: their number and the rows of the first few. Keys are not named, as they may be personal data."""
 
-    keys: int = 0
-    shown: list[list[int]] = field(default_factory=list)
+    count: int = 0
+    examples: list[list[int]] = field(default_factory=list)
 
-    def add(self, doubled: pl.DataFrame | None) -> None:
-        """Take the rows of keys that stand twice, all rows of each."""
-        if doubled is None:
+    def add(self, duplicates: pl.DataFrame | None) -> None:
+        """Add rows of duplicate keys, all rows of each; the columns `RECORDS`."""
+        if duplicates is None:
             return
-        groups = doubled.group_by(names.KEY).agg(pl.col(names.ROW).sort().head(_SHOWN))
-        self.keys += groups.height
-        first = groups.sort(pl.col(names.ROW).list.first())[names.ROW]
-        self.shown = sorted([*self.shown, *first.head(_SHOWN).to_list()])[:_SHOWN]
+        groups = duplicates.group_by(columns.KEY).agg(pl.col(columns.ROW).sort().head(_EXAMPLES))
+        self.count += groups.height
+        first = groups.sort(pl.col(columns.ROW).list.first())[columns.ROW]
+        self.examples = sorted([*self.examples, *first.head(_EXAMPLES).to_list()])[:_EXAMPLES]
 
     def error(self, job: Job) -> SourceError:
-        """Return the error."""
-        shown = "; ".join("rows " + ", ".join(str(row) for row in one) for one in self.shown)
-        more = f" (and {self.keys - _SHOWN} more)" if self.keys > _SHOWN else ""
-        count = f"{self.keys} key{'s' if self.keys != 1 else ''}"
-        stand = "stand" if self.keys != 1 else "stands"
+        """Return the error that names the duplicate keys by their rows."""
+        examples = "; ".join("rows " + ", ".join(str(row) for row in rows) for rows in self.examples)
+        more = f" (and {self.count - _EXAMPLES} more)" if self.count > _EXAMPLES else ""
+        count = f"{self.count} key{'s' if self.count != 1 else ''}"
+        occur = "occur" if self.count != 1 else "occurs"
         hint = (
             "Write source.duplicates: first, last or {by: COLUMN} (the greatest value wins), "
             "or collect the rows with each:."
         )
         return SourceError(
-            f"{job.source.place}: {count} of {job.source.path} {stand} more than once: {shown}{more}", hint=hint
+            f"{job.source.place}: {count} of {job.source.path} {occur} more than once: {examples}{more}", hint=hint
         )
 
 
-def _state(job: Job, good: pl.DataFrame, before: pl.DataFrame, flying: pl.DataFrame) -> pl.DataFrame:
-    """Return the place of each good record, in a column `state`."""
-    own = pl.col(names.FINGERPRINT)
-    joined = _beside(good, before)
-    in_flight = flying.select("key", pl.lit(value=True).alias("flying"))
-    joined = joined.join(in_flight, left_on=names.KEY, right_on="key", how="left")
-    # While a version is under way, or nobody knows how it ended, nobody knows what the target will hold: every other
-    # version waits for that, and so does the old one to which the source went back.
-    under_way = pl.col("flying").is_not_null()
-    accepted = (own == pl.col("accepted")).fill_null(value=False)
-    last = (own == pl.col("last")).fill_null(value=False)
-    ended = pl.col("last_state").fill_null(0)
-    unknown = ended.is_in((UNKNOWN, REMOVAL_UNKNOWN))
-    refused = (ended == REJECTED) & (not job.send.rejected)
-    quiet = accepted & (ended != AGAIN) if job.send.what != "all" else pl.lit(value=False)
+def _classified(job: Job, good: pl.DataFrame, known: pl.DataFrame, in_flight: pl.DataFrame) -> pl.DataFrame:
+    """Return the good records with their classification in the column `state`."""
+    fingerprint = pl.col(columns.FINGERPRINT)
+    joined = _with_known_state(good, known)
+    marked = in_flight.select("key", pl.lit(value=True).alias("in_flight"))
+    joined = joined.join(marked, left_on=columns.KEY, right_on="key", how="left")
+    # While a version is in flight or its outcome is unknown, the state of the target is unknown: every other version
+    # is deferred, even the accepted one to which the source returned.
+    is_in_flight = pl.col("in_flight").is_not_null()
+    accepted = (fingerprint == pl.col("accepted")).fill_null(value=False)
+    last = (fingerprint == pl.col("last")).fill_null(value=False)
+    last_state = pl.col("last_state").fill_null(0)
+    unknown = last_state.is_in((UNKNOWN, REMOVAL_UNKNOWN))
+    refused = (last_state == REJECTED) & (not job.send.rejected)
+    skip = accepted & (last_state != RESEND) if job.send.rows != "all" else pl.lit(value=False)
     return joined.with_columns(
-        pl.when(under_way)
-        .then(pl.lit("held"))
+        pl.when(is_in_flight)
+        .then(pl.lit("deferred"))
         .when(unknown)
-        .then(pl.lit("standing_unknown"))
-        .when(quiet)
+        .then(pl.lit("still_unknown"))
+        .when(skip)
         .then(pl.lit("unchanged"))
         .when(accepted)
         .then(pl.lit("changed"))
         .when(last & refused)
-        .then(pl.lit("standing_rejected"))
+        .then(pl.lit("still_rejected"))
         .when(pl.col("accepted").is_null())
         .then(pl.lit("added"))
         .otherwise(pl.lit("changed"))
@@ -301,34 +329,36 @@ def _state(job: Job, good: pl.DataFrame, before: pl.DataFrame, flying: pl.DataFr
     )
 
 
-def _beside(good: pl.DataFrame, before: pl.DataFrame) -> pl.DataFrame:
-    """Return good records, each with what was known of its key: found by hashes, as long as no two keys share one."""
-    joined = good.join(before, on=HASH, how="left")
-    others = (joined[names.KEY] != joined["key"]).any()
+def _with_known_state(good: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
+    """Return good records with the known state of their keys; joined by hash unless two keys share one."""
+    joined = good.join(known, on=HASH, how="left")
+    others = (joined[columns.KEY] != joined["key"]).any()
     if joined.height == good.height and not others:
         return joined.drop("key")
-    return good.join(before.drop(HASH), left_on=names.KEY, right_on="key", how="left")
+    return good.join(known.drop(HASH), left_on=columns.KEY, right_on="key", how="left")
 
 
-def _remove(found: _Found, job: Job, before: pl.DataFrame, rows: pl.DataFrame, flying: pl.DataFrame) -> pl.DataFrame:
-    """Find the keys that the target holds and the whole source does not, and that are not under way."""
-    gone = gone_from(rows, before).drop(HASH).join(flying, on="key", how="anti")
-    ours = defined_as_today(job.source)
-    found.counts["foreign"] += gone.height - gone.select(ours.sum()).item()
-    gone = gone.filter(ours).with_columns(removal_fingerprint(job, pl.col("key")).alias("fingerprint"))
-    ended = pl.col("last_state").fill_null(0)
-    unknown = ended.is_in((UNKNOWN, REMOVAL_UNKNOWN))
+def _removals(
+    result: _PartitionResult, job: Job, known: pl.DataFrame, rows: pl.DataFrame, in_flight: pl.DataFrame
+) -> pl.DataFrame:
+    """Return the removals: keys that the target holds, the whole source lacks, and that are not in flight."""
+    gone = deleted_since(rows, known).drop(HASH).join(in_flight, on="key", how="anti")
+    same_definition = has_current_definition(job.source)
+    result.counts["other_definition"] += gone.height - gone.select(same_definition.sum()).item()
+    gone = gone.filter(same_definition).with_columns(removal_fingerprint(job, pl.col("key")).alias("fingerprint"))
+    last_state = pl.col("last_state").fill_null(0)
+    unknown = last_state.is_in((UNKNOWN, REMOVAL_UNKNOWN))
     same = (pl.col("fingerprint") == pl.col("last")).fill_null(value=False)
     state = (
-        pl.when(same & (ended == REJECTED) & (not job.send.rejected))
-        .then(pl.lit("standing_rejected"))
+        pl.when(same & (last_state == REJECTED) & (not job.send.rejected))
+        .then(pl.lit("still_rejected"))
         .when(unknown)
-        .then(pl.lit("standing_unknown"))
+        .then(pl.lit("still_unknown"))
         .otherwise(pl.lit("removed"))
     )
     gone = gone.with_columns(state.alias("state"))
     for (name,), part in gone.group_by("state"):
-        found.counts[str(name)] += part.height
-        found.counts["gone"] += part.height
+        result.counts[str(name)] += part.height
+        result.counts["deleted"] += part.height
     removed = gone.filter(pl.col("state") == "removed")
     return removed.select(pl.lit(0, dtype=pl.Int64).alias("row"), "key", pl.lit("remove").alias("op"), "fingerprint")

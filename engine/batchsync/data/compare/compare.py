@@ -1,6 +1,6 @@
-"""A comparison says what a run would send, and accounts for every row that it would not.
+"""Comparison of a source with the baseline: what a run would send, and an account of every row that it would not.
 
-It does not encode or send anything. It reads the source once, to its end, and leaves its findings in a work folder.
+The source is read once, to its end; the results are staged in a work folder.
 """
 
 from __future__ import annotations
@@ -13,252 +13,299 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from lading.core.accounting import Tally
-from lading.data import names
-from lading.data.ahead import Ahead, may_go_ahead
-from lading.data.diff import CHANGES, LOSERS, Given, NotHeldError, Placed, place, read_flying
-from lading.data.encode import removal_record
-from lading.data.examine import RECORDS, typed
-from lading.data.findings import write_changes, write_invalid
-from lading.data.grouping import UnsortedError, grouped_frames, spread, streamed
-from lading.data.joins import load
-from lading.data.parts import Extent, Part, extent_of, parts
-from lading.data.ranks import greatest
-from lading.data.recipe import recipe_of
-from lading.data.records import BROKEN, Plan, make_plan
-from lading.data.scatter import PARTS, Scatter, part_of_key
-from lading.data.spare import spare
-from lading.data.spool import Spool
-from lading.data.tasks import CompareTask, Keyed, KeyTask, prepare_comparison, prepare_keys
-from lading.data.workers import InTurn, Workers
-from lading.folders import make_private
-from lading.ports import Comparison
+from batchsync.core.accounting import PlanCounts
+from batchsync.data.batchfile.changes import CHANGES
+from batchsync.data.batchfile.eager_encode import EagerEncoder, can_encode_eagerly
+from batchsync.data.compare.classify import (
+    SUPERSEDED,
+    ClassifiedRows,
+    DiffInputs,
+    StaleWatermarkError,
+    classify,
+    load_in_flight_keys,
+)
+from batchsync.data.compare.compare_task import CompareTask, prepare_comparison
+from batchsync.data.compare.diff_files import write_changes, write_invalid
+from batchsync.data.compare.removal_conflicts import protect_from_removal
+from batchsync.data.frame import columns
+from batchsync.data.frame.key_hash import PARTITIONS, partition_of_key
+from batchsync.data.frame.ordering import greatest
+from batchsync.data.frame.partitioned_spill import PartitionedSpill
+from batchsync.data.mapping.invalid_records import INVALID_RECORDS
+from batchsync.data.record.compiled_job import CompiledJob, compile_job
+from batchsync.data.record.examine import RECORDS, parse_as
+from batchsync.data.record.group_by_key import UnsortedError, iter_groups, iter_sorted_groups, spill
+from batchsync.data.record.key_task import Keyed, KeyTask, prepare_keys
+from batchsync.data.record.removal import removal_record
+from batchsync.data.record.task_spec import task_spec_of
+from batchsync.data.row.joins import load
+from batchsync.data.row.partitions import Partition, SourceSize, partitions, source_size
+from batchsync.ports import Comparison
+from batchsync.util.executor import SerialExecutor, TaskPool
+from batchsync.util.files import make_private
+from batchsync.util.parquet_writer import ParquetWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lading.core.job import Job
-    from lading.core.vendor_rules import VendorRules
-    from lading.ports import Baseline, CompareContext
+    from batchsync.core.job import Job
+    from batchsync.core.vendor_rules import VendorRules
+    from batchsync.ports import Baseline, CompareContext
 
-#: Source rows of one part of a scatter by row, at least.
-SHARE = 250_000
-#: Frames of records that wait to be put away.
-_WAITING = 4
+#: Minimum number of source rows of a partition by row.
+MIN_PARTITION_ROWS = 250_000
+#: Capacity of the queue of frames to spill.
+_FRAMES_QUEUED = 4
 
 
 @dataclass(slots=True)
-class Seen:
-    """What the pass over the source counted."""
+class SourceCounts:
+    """Counts of one pass over the source.
+
+    Attributes:
+        source_rows: Number of source rows.
+        records: Number of records; with `each:` fewer than rows.
+        keyless: Number of rows without a key.
+        watermark: Greatest value of `send: since` so far, as text.
+        warnings: Violations of rules that only warn, by rule.
+    """
 
     source_rows: int = 0
     records: int = 0
     keyless: int = 0
-    high_water: object = None
+    watermark: object = None
     warnings: dict[str, int] = field(default_factory=dict)
 
 
-def compare(job: Job, rules: VendorRules, baseline: Baseline, context: CompareContext, workers: Workers) -> Comparison:
-    """Return what a run would send.
+def compare(job: Job, rules: VendorRules, baseline: Baseline, context: CompareContext, workers: TaskPool) -> Comparison:
+    """Compare a source with the baseline.
 
-    Rows below the mark of `send: since` are not mapped. If one of them is of a key whose record the baseline does not
-    hold, the work begins again without the mark: every row is then compared.
+    Rows below the watermark of `send: since` are not mapped. If the baseline does not hold the record of such a row,
+    the pass is repeated without the watermark, so that every row is compared.
+
+    Args:
+        job: The job.
+        rules: Rules of the job's vendor.
+        baseline: What the target is known to hold.
+        context: Folder, time, rows in flight and options of the comparison.
+        workers: Task pool.
+
+    Returns:
+        The comparison, staged in the folder of the context.
 
     Raises:
-        SourceError: when the source cannot be read to its end as declared.
-        SpecError: when the job does not fit the source.
+        SourceError: If the source cannot be read to its end as declared.
+        SpecError: If the job does not fit the source.
     """
     make_private(context.folder)
-    plan = make_plan(job, rules, context.template)
-    lookups = load(plan.job.source, context.folder)
-    extent = extent_of(plan.given)
-    mark, streamed = context.high_water, plan.grouped
+    compiled = compile_job(job, rules, context.template)
+    lookups = load(compiled.job.source, context.folder)
+    size = source_size(compiled.source_files)
+    watermark, streamed = context.watermark, compiled.grouped
     while True:
-        recipe = recipe_of(plan, lookups, context.folder, now=context.now, high_water=mark)
+        spec = task_spec_of(compiled, lookups, context.folder, now=context.now, watermark=watermark)
         try:
-            return _compared(_Work(plan, context, recipe, workers, extent, streamed=streamed), baseline)
+            return _compare_once(ComparePass(compiled, context, spec, workers, size, streamed=streamed), baseline)
         except UnsortedError:
             streamed = False
-        except NotHeldError:
-            mark = None
+        except StaleWatermarkError:
+            watermark = None
 
 
 @dataclass(frozen=True, slots=True)
-class _Work:
-    """What does not change while a source is compared. `streamed` takes a source with `each:` for sorted by its key."""
+class ComparePass:
+    """Constants of one pass over the source.
 
-    plan: Plan
+    Attributes:
+        compiled: The compiled job.
+        context: Context of the comparison.
+        spec: Pickled `TaskSpec`.
+        workers: Task pool.
+        size: Size of the source, for progress.
+        streamed: Whether a source with `each:` is expected to be sorted by its key.
+    """
+
+    compiled: CompiledJob
     context: CompareContext
-    recipe: bytes
-    workers: Workers
-    extent: Extent
+    spec: bytes
+    workers: TaskPool
+    size: SourceSize
     streamed: bool
 
 
-def _compared(work: _Work, baseline: Baseline) -> Comparison:
-    """Return what a run would send.
+def _compare_once(compare_pass: ComparePass, baseline: Baseline) -> Comparison:
+    """Make one pass and compare the records with the baseline.
 
     Raises:
-        UnsortedError: when the source was taken for sorted by its key and is not.
-        NotHeldError: when a row below the mark is of a key whose record the baseline does not hold.
+        UnsortedError: If the source was expected to be sorted by its key and is not.
+        StaleWatermarkError: If a row below the watermark has a key whose record the baseline does not hold.
     """
-    plan, context, job = work.plan, work.context, work.plan.job
+    compiled, context, job = compare_pass.compiled, compare_pass.context, compare_pass.compiled.job
     folder = context.folder
     template = list(context.template) if context.template is not None else None
-    facts = {"template": template, "streamed": work.streamed}
-    (folder / "compare.json").write_text(json.dumps(facts), encoding="utf-8")
+    options = {"template": template, "streamed": compare_pass.streamed}
+    (folder / "compare.json").write_text(json.dumps(options), encoding="utf-8")
     with ExitStack() as stack:
         schema: dict[str, pl.DataType | type[pl.DataType]] = dict(RECORDS)
         if job.source.duplicates.startswith("by:"):
-            schema[names.RANK] = plan.schema[job.source.duplicates.removeprefix("by:")]
-        records = stack.enter_context(Scatter(folder, "records", schema))
-        broken = stack.enter_context(Spool(folder / "broken.parquet", BROKEN, few=("field", "code")))
-        ahead = stack.enter_context(Ahead(plan, folder)) if may_go_ahead(plan, baseline, context) else None
-        sinks = _Sinks(records, broken, ahead)
-        seen = _read_all(work, sinks)
-        broken.close()
-        return _placed(plan, baseline, context, seen, sinks)
+            schema[columns.RANK] = compiled.schema[job.source.duplicates.removeprefix("by:")]
+        records = stack.enter_context(PartitionedSpill(folder, "records", schema))
+
+        invalid = stack.enter_context(ParquetWriter(folder / "broken.parquet", INVALID_RECORDS, few=("field", "code")))
+        eager = (
+            stack.enter_context(EagerEncoder(compiled, folder))
+            if can_encode_eagerly(compiled, baseline, context)
+            else None
+        )
+        counts = _read_all(compare_pass, records, invalid, eager)
+        invalid.close()
+        comparison = _with_baseline(compiled, baseline, context, counts, records)
+        if eager is not None:
+            eager.finish(comparison.counts.added)
+        return comparison
 
 
-@dataclass(frozen=True, slots=True)
-class _Sinks:
-    """Where a pass over the source leaves what it finds."""
-
-    records: Scatter
-    broken: Spool
-    ahead: Ahead | None
-
-
-def _placed(plan: Plan, baseline: Baseline, context: CompareContext, seen: Seen, sinks: _Sinks) -> Comparison:
-    """Return the comparison of what was found with the baseline and with what is under way."""
-    folder, job = context.folder, plan.job
-    if job.removal is not None and seen.keyless:
-        # Which record a row without a key is of, nobody knows: perhaps of one that seems to be gone.
-        seen.warnings["rows without a key, so nothing is removed"] = seen.keyless
+def _with_baseline(
+    compiled: CompiledJob, baseline: Baseline, context: CompareContext, counts: SourceCounts, records: PartitionedSpill
+) -> Comparison:
+    """Return the comparison of the records found with the baseline and with the keys in flight."""
+    folder, job = context.folder, compiled.job
+    if job.removal is not None and counts.keyless:
+        # A row without a key may belong to any record, also to one that seems to be deleted.
+        counts.warnings["rows without a key, so nothing is removed"] = counts.keyless
         job = replace(job, removal=None)
-    known = ",".join(one.name for one in baseline.paths)
-    digest = hashlib.sha256(f"{job.spec_hash}\0{context.identity}\0{known}\0".encode())
+    segments = ",".join(path.name for path in baseline.paths)
+    digest = hashlib.sha256(f"{job.spec_hash}\0{context.account_id}\0{segments}\0".encode())
     with ExitStack() as stack:
-        flying = stack.enter_context(Scatter(folder, "flying", {"key": pl.String}))
-        given = Given(records=sinks.records, baseline=baseline, flying=flying)
-        if job.removal is not None and (spared := spare(job, removal_record(job, plan.rules), given, folder)):
-            seen.warnings["keys that are gone, whose removal would name a record still there: not removed"] = spared
-        read_flying(context.in_flight, flying)
-        placed = Placed(
-            changes=stack.enter_context(Scatter(folder, "changes", CHANGES)),
-            removed=stack.enter_context(Spool(folder / "removed.parquet", CHANGES)),
-            losers=stack.enter_context(Scatter(folder, "losers", LOSERS)),
-            share=max(SHARE, -(-seen.source_rows // PARTS)),
+        in_flight = stack.enter_context(PartitionedSpill(folder, "in-flight", {"key": pl.String}))
+        inputs = DiffInputs(records=records, baseline=baseline, in_flight=in_flight)
+        if job.removal is not None and (
+            protected := protect_from_removal(job, removal_record(job, compiled.rules), inputs, folder)
+        ):
+            counts.warnings["keys not removed, because their removal would name a record of the source"] = protected
+        load_in_flight_keys(context.in_flight, in_flight)
+        classified = ClassifiedRows(
+            changes=stack.enter_context(PartitionedSpill(folder, "changes", CHANGES)),
+            removed=stack.enter_context(ParquetWriter(folder / "removed.parquet", CHANGES)),
+            superseded=stack.enter_context(PartitionedSpill(folder, "superseded", SUPERSEDED)),
+            partition_rows=max(MIN_PARTITION_ROWS, -(-counts.source_rows // PARTITIONS)),
             digest=digest,
         )
-        place(job, given, placed)
-        placed.removed.close()
-        write_changes(placed, folder)
-        write_invalid(placed, folder)
-    if sinks.ahead is not None:
-        sinks.ahead.finish(placed.counts["added"])
-    return _comparison(seen, placed, folder)
+        classify(job, inputs, classified)
+        classified.removed.close()
+        write_changes(classified, folder)
+        write_invalid(classified, folder)
+    return _comparison(counts, classified, folder)
 
 
-def _comparison(seen: Seen, placed: Placed, folder: Path) -> Comparison:
-    """Return the comparison in numbers."""
-    counts = placed.counts
-    tally = Tally(
-        source_rows=seen.source_rows,
-        selected=seen.records + seen.keyless + counts["gone"],
+def _comparison(source: SourceCounts, classified: ClassifiedRows, folder: Path) -> Comparison:
+    """Return the comparison with its balanced counts."""
+    counts = classified.counts
+    plan_counts = PlanCounts(
+        source_rows=source.source_rows,
+        selected=source.records + source.keyless + counts["deleted"],
         unchanged=counts["unchanged"],
         added=counts["added"],
         changed=counts["changed"],
         resent=counts["resent"],
         removed=counts["removed"],
-        invalid=counts["invalid"] + seen.keyless,
-        held=counts["held"],
-        standing_rejected=counts["standing_rejected"],
-        standing_unknown=counts["standing_unknown"],
+        invalid=counts["invalid"] + source.keyless,
+        deferred=counts["deferred"],
+        still_rejected=counts["still_rejected"],
+        still_unknown=counts["still_unknown"],
     )
-    tally.check()
-    if counts["foreign"]:
-        seen.warnings["keys of an earlier key definition, which are not removed"] = counts["foreign"]
+    plan_counts.assert_balanced()
+    if counts["other_definition"]:
+        source.warnings["keys of an earlier key definition, which are not removed"] = counts["other_definition"]
     return Comparison(
-        tally=tally,
-        fingerprint=placed.digest.hexdigest(),
+        counts=plan_counts,
+        fingerprint=classified.digest.hexdigest(),
         folder=folder,
         baseline_rows=counts["at_target"],
-        high_water=None if seen.high_water is None else str(seen.high_water),
-        warnings=seen.warnings,
-        removals_known=not seen.keyless,
+        watermark=None if source.watermark is None else str(source.watermark),
+        warnings=source.warnings,
+        removals_known=not source.keyless,
     )
 
 
-def _read_all(work: _Work, sinks: _Sinks) -> Seen:
-    """Read the source to its end and return what was counted."""
-    plan, context = work.plan, work.context
-    seen = Seen(high_water=context.high_water if plan.job.send.since else None)
-    given = parts(plan.given, context.folder, fresh=True, apart=work.workers.apart)
-    if plan.grouped:
-        tasks = _grouped_tasks(work, _keyed_rows(work, given, seen, sinks))
+def _read_all(
+    compare_pass: ComparePass, records: PartitionedSpill, invalid: ParquetWriter, eager: EagerEncoder | None
+) -> SourceCounts:
+    """Read the source to its end, collect records and invalid rows, and return the counts."""
+    compiled, context = compare_pass.compiled, compare_pass.context
+    counts = SourceCounts(watermark=context.watermark if compiled.job.send.since else None)
+    parts = partitions(
+        compiled.source_files, context.folder, fresh=True, by_reference=compare_pass.workers.by_reference
+    )
+    if compiled.grouped:
+        tasks = _grouped_tasks(compare_pass, _keyed_rows(compare_pass, parts, counts, invalid))
     else:
-        tasks = _tasks(work.recipe, given, sinks.ahead)
-    with InTurn(_WAITING) as beside, closing(work.workers.in_order(prepare_comparison, tasks)) as found:
-        for one in found:
-            beside.do(sinks.records.add, one.examined.records, part_of_key(names.KEY))
-            sinks.broken.add(one.examined.broken)
-            if sinks.ahead is not None:
-                sinks.ahead.add(one.encoded)
-            for name, count in one.examined.warnings.items():
-                seen.warnings[name] = seen.warnings.get(name, 0) + count
-            if one.keyed is not None:
-                _count(work, seen, sinks, one.keyed)
-        beside.finish()
-    sinks.records.finish()
-    seen.records = sinks.records.rows
-    return seen
+        tasks = _tasks(compare_pass.spec, parts, eager)
+    with (
+        SerialExecutor(_FRAMES_QUEUED) as spilling,
+        closing(compare_pass.workers.map_in_order(prepare_comparison, tasks)) as done,
+    ):
+        for result in done:
+            spilling.submit(records.add, result.examined.records, partition_of_key(columns.KEY))
+            invalid.add(result.examined.invalid)
+            if eager is not None:
+                eager.add(result.encoded)
+            for name, count in result.examined.warnings.items():
+                counts.warnings[name] = counts.warnings.get(name, 0) + count
+            if result.keyed is not None:
+                _count(compare_pass, counts, invalid, result.keyed)
+        spilling.finish()
+    records.finish()
+    counts.records = records.rows
+    return counts
 
 
-def _tasks(recipe: bytes, given: Iterator[Part], ahead: Ahead | None) -> Iterator[CompareTask]:
-    """Yield a task for each part."""
-    for part in given:
-        yield CompareTask(recipe, part, ahead=ahead is not None and ahead.wanted)
+def _tasks(spec: bytes, parts: Iterator[Partition], eager: EagerEncoder | None) -> Iterator[CompareTask]:
+    """Yield a task for each partition."""
+    for part in parts:
+        yield CompareTask(spec, part, eager=eager is not None and eager.wanted)
 
 
-def _count(work: _Work, seen: Seen, sinks: _Sinks, one: Keyed) -> None:
-    """Count the rows of a part; those without a key are invalid at once. Tells the watcher how far it is."""
-    plan, context = work.plan, work.context
-    sinks.broken.add(one.lost)
-    seen.source_rows += one.count
-    seen.keyless += one.lost.height
-    if one.most is not None and plan.job.send.since is not None:
-        seen.high_water = _greater(seen.high_water, one.most, plan.schema[plan.job.send.since])
-    if context.watcher is not None:
-        rows, extent = seen.source_rows, work.extent
-        context.watcher.progress(plan.job.name, "compare", rows, "rows", extent.rows, extent.read(rows))
+def _count(compare_pass: ComparePass, counts: SourceCounts, invalid: ParquetWriter, keyed: Keyed) -> None:
+    """Count the rows of a partition, collect those without a key as invalid, and report progress."""
+    compiled, context = compare_pass.compiled, compare_pass.context
+    invalid.add(keyed.keyless)
+    counts.source_rows += keyed.count
+    counts.keyless += keyed.keyless.height
+    if keyed.watermark is not None and compiled.job.send.since is not None:
+        counts.watermark = _greater(counts.watermark, keyed.watermark, compiled.schema[compiled.job.send.since])
+    if context.observer is not None:
+        rows, size = counts.source_rows, compare_pass.size
+        context.observer.on_progress(compiled.job.name, "compare", rows, "rows", size.rows, size.read(rows))
 
 
-def _keyed_rows(work: _Work, given: Iterator[Part], seen: Seen, sinks: _Sinks) -> Iterator[pl.DataFrame]:
+def _keyed_rows(
+    compare_pass: ComparePass, parts: Iterator[Partition], counts: SourceCounts, invalid: ParquetWriter
+) -> Iterator[pl.DataFrame]:
     """Yield the rows of a source with their keys."""
-    tasks = (KeyTask(work.recipe, part) for part in given)
-    for one in work.workers.in_order(prepare_keys, tasks):
-        _count(work, seen, sinks, one)
-        yield one.rows
+    tasks = (KeyTask(compare_pass.spec, part) for part in parts)
+    for keyed in compare_pass.workers.map_in_order(prepare_keys, tasks):
+        _count(compare_pass, counts, invalid, keyed)
+        yield keyed.rows
 
 
-def _grouped_tasks(work: _Work, given: Iterator[pl.DataFrame]) -> Iterator[CompareTask]:
+def _grouped_tasks(compare_pass: ComparePass, keyed: Iterator[pl.DataFrame]) -> Iterator[CompareTask]:
     """Yield a task for each frame of whole records."""
-    if work.streamed:
-        frames = streamed(given)
+    if compare_pass.streamed:
+        frames = iter_sorted_groups(keyed)
     else:
-        schema: dict[str, pl.DataType | type[pl.DataType]] = {names.ROW: pl.Int64, names.KEY: pl.String}
-        spread(given, schema | work.plan.schema, work.context.folder)
-        frames = grouped_frames(work.context.folder)
+        schema: dict[str, pl.DataType | type[pl.DataType]] = {columns.ROW: pl.Int64, columns.KEY: pl.String}
+        spill(keyed, schema | compare_pass.compiled.schema, compare_pass.context.folder)
+        frames = iter_groups(compare_pass.context.folder)
     for rows in frames:
-        yield CompareTask(work.recipe, rows)
+        yield CompareTask(compare_pass.spec, rows)
 
 
 def _greater(known: object, values: pl.Series, kind: pl.DataType) -> object:
-    """Return the greater of what was known and the greatest of some values, as text."""
+    """Return the greatest of a known value and some values, as text."""
     text = pl.Series([known], dtype=pl.String)
     if kind == pl.String:
         return greatest(pl.concat([text, values]))
-    most = pl.concat([typed(text, kind), values]).max()
-    return None if most is None else pl.Series([most], dtype=kind).cast(pl.String)[0]
+    maximum = pl.concat([parse_as(text, kind), values]).max()
+    return None if maximum is None else pl.Series([maximum], dtype=kind).cast(pl.String)[0]

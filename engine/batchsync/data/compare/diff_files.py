@@ -1,6 +1,6 @@
-"""What a comparison found is written in the order in which others read it: by source row.
+"""Writes the results of a comparison to `changes.parquet` and `invalid.parquet`, in source order.
 
-It does not compare. One part of the source rows is in memory at a time.
+One partition of source rows is in memory at a time.
 """
 
 from __future__ import annotations
@@ -10,63 +10,69 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pyarrow.parquet as pq
 
-from lading.data import names
-from lading.data.diff import CHANGES, by_row
-from lading.data.scatter import Scatter
-from lading.data.spool import Spool
+from batchsync.data.batchfile.changes import CHANGES
+from batchsync.data.compare.classify import partition_by_row
+from batchsync.data.frame import columns
+from batchsync.data.frame.partitioned_spill import PartitionedSpill
+from batchsync.util.parquet_writer import ParquetWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lading.data.diff import Placed
+    from batchsync.data.compare.classify import ClassifiedRows
 
-#: What stands in `invalid.parquet`.
+#: Columns of `invalid.parquet`.
 INVALID = {"row": pl.Int64, "key": pl.String, "field": pl.String, "code": pl.String, "reason": pl.String}
-#: The code of an invalid row that lost against another one of its key.
-LOST = "duplicate_key"
-_GROUP = 100_000
-_PLAIN = {names.ROW: "row", names.KEY: "key"}
+#: Code of an invalid row that was superseded by another row of its key.
+SUPERSEDED_CODE = "duplicate_key"
+_CHUNK_ROWS = 100_000
+_PLAIN_NAMES = {columns.ROW: "row", columns.KEY: "key"}
 
 
-def write_changes(placed: Placed, folder: Path) -> None:
-    """Write the changes in the order in which they are sent: by source row, removals last by the hash of their key."""
-    placed.changes.finish()
-    with Spool(folder / "changes.parquet", CHANGES) as out:
-        for part in placed.changes.parts():
+def write_changes(classified: ClassifiedRows, folder: Path) -> None:
+    """Write `changes.parquet` in the order of sending: by source row, removals last by the hash of their key."""
+    classified.changes.finish()
+    with ParquetWriter(folder / "changes.parquet", CHANGES) as out:
+        for part in classified.changes.partitions():
             ordered = part.sort("row")
-            for begin in range(0, ordered.height, _GROUP):
-                out.add(ordered[begin : begin + _GROUP])
-        for rows in _batches(folder / "removed.parquet"):
+            for begin in range(0, ordered.height, _CHUNK_ROWS):
+                out.add(ordered[begin : begin + _CHUNK_ROWS])
+        for rows in _chunks(folder / "removed.parquet"):
             out.add(rows)
 
 
-def write_invalid(placed: Placed, folder: Path) -> None:
-    """Write the invalid rows: broken ones, and those that lost against another row of the same key."""
-    placed.losers.finish()
-    with Scatter(folder, "invalid", INVALID) as invalid, Spool(folder / "invalid.parquet", INVALID) as out:
-        for losers in placed.losers.parts():
-            invalid.add(_as_invalid(losers.rename(_PLAIN)), by_row("row", placed.share))
-        for frame in _batches(folder / "broken.parquet"):
-            invalid.add(frame.rename(_PLAIN), by_row("row", placed.share))
+def write_invalid(classified: ClassifiedRows, folder: Path) -> None:
+    """Write `invalid.parquet`: invalid rows, and rows superseded by another row of the same key."""
+    classified.superseded.finish()
+    with (
+        PartitionedSpill(folder, "invalid", INVALID) as invalid,
+        ParquetWriter(folder / "invalid.parquet", INVALID) as out,
+    ):
+        for superseded in classified.superseded.partitions():
+            invalid.add(
+                _as_invalid(superseded.rename(_PLAIN_NAMES)), partition_by_row("row", classified.partition_rows)
+            )
+        for frame in _chunks(folder / "broken.parquet"):
+            invalid.add(frame.rename(_PLAIN_NAMES), partition_by_row("row", classified.partition_rows))
         invalid.finish()
-        for part in invalid.parts():
-            # A loser came first: it is said to have lost, whatever else is wrong with it.
+        for part in invalid.partitions():
+            # Superseded rows come first: that is their reason, whatever other rules they violate.
             out.add(part.unique("row", keep="first", maintain_order=True).sort("row"))
 
 
-def _batches(file: Path) -> Iterator[pl.DataFrame]:
-    """Yield the rows of a spool; most are empty, and to see that takes a tenth of what reading nothing takes."""
+def _chunks(file: Path) -> Iterator[pl.DataFrame]:
+    """Yield the rows of a Parquet file; most are empty, and reading the metadata first is ten times faster."""
     if pq.read_metadata(file).num_rows:
-        yield from pl.scan_parquet(file, glob=False).collect_batches(chunk_size=_GROUP, maintain_order=True)
+        yield from pl.scan_parquet(file, glob=False).collect_batches(chunk_size=_CHUNK_ROWS, maintain_order=True)
 
 
-def _as_invalid(losers: pl.DataFrame) -> pl.DataFrame:
-    """Return the invalid rows that losers are."""
-    return losers.select(
+def _as_invalid(superseded: pl.DataFrame) -> pl.DataFrame:
+    """Return superseded rows as invalid rows, with the columns `INVALID`."""
+    return superseded.select(
         "row",
         "key",
         pl.lit("").alias("field"),
-        pl.lit(LOST).alias("code"),
-        pl.lit("another row of the source has the same key and was taken").alias("reason"),
+        pl.lit(SUPERSEDED_CODE).alias("code"),
+        pl.lit("superseded by another row of the source with the same key").alias("reason"),
     )

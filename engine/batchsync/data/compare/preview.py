@@ -1,6 +1,6 @@
-"""The first changes of each kind and the invalid rows by reason: what a person looks at to judge a plan.
+"""Preview of a plan for a reviewer: the first changes of each kind, and the invalid rows by reason.
 
-It does not compare. A stretch of the findings is in memory at a time, whatever their number.
+One chunk of the changes is in memory at a time.
 """
 
 from __future__ import annotations
@@ -9,64 +9,64 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from lading.ports import Excerpt, InvalidGroup, Named
+from batchsync.ports import InvalidGroup, KeyRef, PlanPreview
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lading.ports import Comparison
+    from batchsync.ports import Comparison
 
-_STRETCH = 100_000
+_CHUNK_ROWS = 100_000
 
 
-def excerpt(comparison: Comparison, limit: int) -> Excerpt:
-    """Return the first `limit` keys of each kind, and of each reason for which rows are invalid.
+def preview(comparison: Comparison, limit: int) -> PlanPreview:
+    """Return the first `limit` keys of each kind of change, and of each reason for which rows are invalid.
 
-    Adds, changes and invalid rows come in the order of the source, removals in that of their keys.
+    Adds, changes and invalid rows come in source order, removals in the order of their keys.
     """
-    tally = comparison.tally
-    expected = {"add": tally.added, "change": tally.changed, "remove": tally.removed}
+    plan_counts = comparison.counts
+    expected = {"add": plan_counts.added, "change": plan_counts.changed, "remove": plan_counts.removed}
     changes = {op: _first(comparison.folder, op, min(count, limit)) for op, count in expected.items()}
-    return Excerpt(
+    return PlanPreview(
         added=changes["add"],
         changed=changes["change"],
         removed=changes["remove"],
-        invalid=_groups(comparison.folder, limit) if tally.invalid else (),
+        invalid=_groups(comparison.folder, limit) if plan_counts.invalid else (),
     )
 
 
-def _first(folder: Path, op: str, wanted: int) -> tuple[Named, ...]:
-    """Return the first changes of a kind; their file is in the order of the source, with the removals at its end."""
-    if not wanted:
+def _first(folder: Path, op: str, count: int) -> tuple[KeyRef, ...]:
+    """Return the first changes of a kind. `changes.parquet` is in source order, with removals at its end."""
+    if not count:
         return ()
     order = "key" if op == "remove" else "row"
-    found = pl.DataFrame(schema={"row": pl.Int64, "key": pl.String})
-    for part in _stretches(folder / "changes.parquet", pl.col("op") == op, "row", "key"):
-        found = pl.concat([found, part]).bottom_k(wanted, by=order).sort(order)
-        if op != "remove" and found.height == wanted:
+    first = pl.DataFrame(schema={"row": pl.Int64, "key": pl.String})
+    for chunk in _chunks(folder / "changes.parquet", pl.col("op") == op, "row", "key"):
+        first = pl.concat([first, chunk]).bottom_k(count, by=order).sort(order)
+        if op != "remove" and first.height == count:
             break
-    return _named(found)
+    return _key_refs(first)
 
 
 def _groups(folder: Path, limit: int) -> tuple[InvalidGroup, ...]:
-    """Return the invalid rows by field and rule, the greatest count first."""
+    """Return the invalid rows by field and rule, largest group first."""
     counts: dict[tuple[str, str], int] = {}
-    first: dict[tuple[str, str], tuple[Named, ...]] = {}
-    for part in _stretches(folder / "invalid.parquet", pl.lit(value=True), "row", "key", "field", "code"):
-        for name, rows in part.group_by("field", "code", maintain_order=True):
+    first: dict[tuple[str, str], tuple[KeyRef, ...]] = {}
+    for chunk in _chunks(folder / "invalid.parquet", pl.lit(value=True), "row", "key", "field", "code"):
+        for name, rows in chunk.group_by("field", "code", maintain_order=True):
             reason = (str(name[0] or ""), str(name[1] or ""))
             counts[reason] = counts.get(reason, 0) + rows.height
-            known = first.get(reason, ())
-            first[reason] = (*known, *_named(rows.head(limit - len(known))))
+            previous = first.get(reason, ())
+            first[reason] = (*previous, *_key_refs(rows.head(limit - len(previous))))
     ordered = sorted(counts, key=lambda reason: (-counts[reason], reason))
-    return tuple(InvalidGroup(field=one[0], code=one[1], count=counts[one], first=first[one]) for one in ordered)
+    return tuple(InvalidGroup(field=item[0], code=item[1], count=counts[item], first=first[item]) for item in ordered)
 
 
-def _stretches(file: Path, wanted: pl.Expr, *columns: str) -> Iterator[pl.DataFrame]:
-    rows = pl.scan_parquet(file, glob=False).filter(wanted).select(columns)
-    yield from rows.collect_batches(chunk_size=_STRETCH, maintain_order=True)
+def _chunks(file: Path, condition: pl.Expr, *columns: str) -> Iterator[pl.DataFrame]:
+    rows = pl.scan_parquet(file, glob=False).filter(condition).select(columns)
+    yield from rows.collect_batches(chunk_size=_CHUNK_ROWS, maintain_order=True)
 
 
-def _named(rows: pl.DataFrame) -> tuple[Named, ...]:
-    return tuple(Named(key=key or "", row=row) for row, key in rows.select("row", "key").iter_rows())
+def _key_refs(rows: pl.DataFrame) -> tuple[KeyRef, ...]:
+    return tuple(KeyRef(key=key or "", row=row) for row, key in rows.select("row", "key").iter_rows())

@@ -1,7 +1,6 @@
-"""A key that left the source is spared when its removal would name the very record of a key that is still there.
+"""Protect keys from removal if their removal record equals that of a key still in the source.
 
-It does not know what is added or changed. Where the removal's record tells all keys apart, nothing is looked at; where
-nothing is gone, the present keys are not.
+Skipped if removal records identify keys uniquely; records of the source are hashed only if any key was deleted.
 """
 
 from __future__ import annotations
@@ -11,93 +10,112 @@ from typing import TYPE_CHECKING
 import polars as pl
 import polars_hash as plh
 
-from lading.core.record_schema import Kind
-from lading.data import names
-from lading.data.diff import PART, gone_from
-from lading.data.encode import key_columns, key_names
-from lading.data.evaluate import evaluate
-from lading.data.keys import defined_as_today
-from lading.data.ordered import Ordered, known, newest
-from lading.data.scatter import BITS, PARTS, Scatter, end_of, part_of_key
+from batchsync.core.record_schema import Kind
+from batchsync.data.baseline.merge_reader import SegmentMerge, latest_per_key, rows_with_history
+from batchsync.data.compare.classify import PARTITION_ROWS, deleted_since
+from batchsync.data.frame import columns
+from batchsync.data.frame.key_hash import BITS, PARTITIONS, partition_end, partition_of_key
+from batchsync.data.frame.partitioned_spill import PartitionedSpill
+from batchsync.data.mapping.evaluate import evaluate
+from batchsync.data.record.key_definition import has_current_definition
+from batchsync.data.record.removal import key_columns, key_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lading.core.job import Job
-    from lading.data.diff import Given
-    from lading.data.shapes import Record
-    from lading.ports import Baseline
+    from batchsync.core.job import Job
+    from batchsync.data.compare.classify import DiffInputs
+    from batchsync.data.mapping.compiled import Record
+    from batchsync.ports import Baseline
 
-_NAME = "lading:name"
-_GONE = {"key": pl.String, _NAME: pl.UInt64}
-_PRESENT = {_NAME: pl.UInt64}
+_RECORD_HASH = "batchsync:record_hash"
+_REMOVED = {"key": pl.String, _RECORD_HASH: pl.UInt64}
+_PRESENT = {_RECORD_HASH: pl.UInt64}
 
 
-def spare(job: Job, record: Record, given: Given, work: Path) -> int:
-    """Put the keys to spare to those under way, which are not removed either; return how many.
+def protect_from_removal(job: Job, record: Record, inputs: DiffInputs, workdir: Path) -> int:
+    """Exclude keys from removal whose removal record equals that of a key still in the source.
 
-    `record` is the compiled record of a removal. What is compared are 64-bit hashes, on the disk when there are many.
+    Protected keys are added to the in-flight keys of `inputs`, which are never removed. Records are compared by 64-bit
+    hash; beyond the size of a `PartitionedSpill` in memory the hashes are spilled.
+
+    Args:
+        job: The job; its key definition decides which baseline keys are comparable.
+        record: Compiled removal record of the job.
+        inputs: Records and baseline to compare; `in_flight` is extended in place.
+        workdir: Existing folder for spill files.
+
+    Returns:
+        Number of protected keys.
     """
-    records, baseline = given.records, given.baseline
-    if not baseline.rows or _tells_apart(job, record):
+    records, baseline = inputs.records, inputs.baseline
+    if not baseline.rows or _identifies_keys(job, record):
         return 0
-    few = records.rows + baseline.rows <= PART and not records.spilled
-    parts = 1 if few else PARTS
-    with Scatter(work, "gone", _GONE) as gone, Scatter(work, "present", _PRESENT) as present:
-        for rows, before in _beside(records, baseline, parts):
-            left = gone_from(rows, before).filter(defined_as_today(job.source))
-            gone.add(_named(job, record, left["key"]), _part_of_name())
-        gone.finish()
-        if not gone.rows:
+    few = records.rows + baseline.rows <= PARTITION_ROWS and not records.spilled
+    parts = 1 if few else PARTITIONS
+    with (
+        PartitionedSpill(workdir, "removed", _REMOVED) as removed,
+        PartitionedSpill(workdir, "present", _PRESENT) as present,
+    ):
+        for rows, known in _partitions(records, baseline, parts):
+            deleted = deleted_since(rows, known).filter(has_current_definition(job.source))
+            removed.add(_record_hashes(job, record, deleted["key"]), _partition_of_record())
+        removed.finish()
+        if not removed.rows:
             return 0
         for number in range(parts):
-            rows = records.whole() if few else records.part(number)
-            present.add(_named(job, record, rows[names.KEY]), _part_of_name())
+            rows = records.all_rows() if few else records.partition(number)
+            present.add(_record_hashes(job, record, rows[columns.KEY]), _partition_of_record())
         present.finish()
-        found = 0
-        for left, there in _pairs(gone, present):
-            alike = left.join(there, on=_NAME, how="semi").select("key")
-            given.flying.add(alike, part_of_key("key"))
-            found += alike.height
-    return found
+        protected = 0
+        for deleted, remaining in _pairs(removed, present):
+            conflicts = deleted.join(remaining, on=_RECORD_HASH, how="semi").select("key")
+            inputs.in_flight.add(conflicts, partition_of_key("key"))
+            protected += conflicts.height
+    return protected
 
 
-def _tells_apart(job: Job, record: Record) -> bool:
-    """Whether each key column stands in the record as it is: no two keys have the same one then."""
-    plain = [one.expr for one in record.leaves if one.rule.kind in (Kind.STRING, Kind.SCALAR)]
-    return all(any(one.meta.eq(pl.col(name)) for one in plain) for name in key_names(job))
+def _identifies_keys(job: Job, record: Record) -> bool:
+    """Return whether the record contains each key column unmodified; then no two keys have the same record."""
+    unmodified = [leaf.expr for leaf in record.leaves if leaf.rule.kind in (Kind.STRING, Kind.SCALAR)]
+    return all(any(expr.meta.eq(pl.col(name)) for expr in unmodified) for name in key_names(job))
 
 
-def _beside(records: Scatter, baseline: Baseline, parts: int) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
-    """Yield the records of each part of the keys, and what the baseline knows of that part."""
-    before = Ordered(baseline.segments)
+def _partitions(
+    records: PartitionedSpill, baseline: Baseline, parts: int
+) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """Yield the records and the known baseline state of each partition of keys."""
+    known = SegmentMerge(baseline.segments)
     for number in range(parts):
-        rows = records.whole() if parts == 1 else records.part(number)
-        yield rows, known(newest(before.until(end_of(number, parts))))
+        rows = records.all_rows() if parts == 1 else records.partition(number)
+        yield rows, rows_with_history(latest_per_key(known.until(partition_end(number, parts))))
 
 
-def _named(job: Job, record: Record, keys: pl.Series) -> pl.DataFrame:
-    """Return keys with a hash of the removal's record of each; without those of which it cannot be made."""
-    wanted = keys.alias(names.SENT_KEY).to_frame()
-    values, flaws = evaluate(wanted.select(key_columns(job)), record.leaves)
-    leaves = [pl.col(names.leaf(one.index)) for one in record.leaves]
-    name: pl.Expr = plh.hash_rows(leaves, version=1).nchash.xxh3_64()
-    made = values.select(
-        name.alias(_NAME), pl.any_horizontal(pl.lit(value=False), *(pl.col(one.column) for one in flaws)).alias("flaw")
+def _record_hashes(job: Job, record: Record, keys: pl.Series) -> pl.DataFrame:
+    """Return keys with the hash of their removal record, except keys for which it cannot be computed."""
+    sent_keys = keys.alias(columns.SENT_KEY).to_frame()
+    values, invalid_values = evaluate(sent_keys.select(key_columns(job)), record.leaves)
+    leaves = [pl.col(columns.leaf_column(leaf.index)) for leaf in record.leaves]
+    hashes: pl.Expr = plh.hash_rows(leaves, version=1).nchash.xxh3_64()
+    hashed = values.select(
+        hashes.alias(_RECORD_HASH),
+        pl.any_horizontal(
+            pl.lit(value=False), *(pl.col(invalid_value.column) for invalid_value in invalid_values)
+        ).alias("invalid"),
     )
-    return made.with_columns(keys.alias("key")).filter(~pl.col("flaw"))
+    return hashed.with_columns(keys.alias("key")).filter(~pl.col("invalid"))
 
 
-def _part_of_name() -> pl.Expr:
-    """Return which of PARTS parts the hash of a record belongs to."""
-    return pl.col(_NAME) // (1 << (BITS - PARTS.bit_length() + 1))
+def _partition_of_record() -> pl.Expr:
+    """Return the expression of the partition number of a record hash."""
+    return pl.col(_RECORD_HASH) // (1 << (BITS - PARTITIONS.bit_length() + 1))
 
 
-def _pairs(gone: Scatter, present: Scatter) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
-    """Yield what is gone and what is there, so that equal hashes come together."""
-    if not gone.spilled and not present.spilled:
-        yield gone.whole(), present.whole()
+def _pairs(removed: PartitionedSpill, present: PartitionedSpill) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
+    """Yield deleted and present records in pairs of frames, so that equal hashes meet."""
+    if not removed.spilled and not present.spilled:
+        yield removed.all_rows(), present.all_rows()
         return
-    for number in range(PARTS):
-        yield gone.part(number), present.part(number)
+    for number in range(PARTITIONS):
+        yield removed.partition(number), present.partition(number)

@@ -1,53 +1,50 @@
-"""The names of the columns that the data path adds to a source's own. They cannot be column names of a source.
-
-It does not know what stands in them beyond one line each.
-"""
+"""Names of the columns that the engine adds to those of a source. A source must not have columns of these names."""
 
 from __future__ import annotations
 
-#: Every internal name begins so; a source whose header does is refused.
-PREFIX = "lading:"
-#: row of the source, from 1
-ROW = "lading:row"
-#: canonical text of the key; null when a part of it is missing
-KEY = "lading:key"
-#: row of the first source row of the same record (`each:`)
-HEAD = "lading:head"
-#: fingerprint, 20 bytes
-FINGERPRINT = "lading:fingerprint"
-#: value that decides between duplicates (`by:column`)
-RANK = "lading:rank"
-#: what the comparison found about a row that is to be sent
-SENT_ROW = "lading:sent_row"
-SENT_KEY = "lading:sent_key"
-SENT_AS = "lading:sent_fingerprint"
-OP = "lading:op"
-#: our reference of the record
-REF = "lading:ref"
-#: rows below the high water mark
-OLD = "lading:old"
+#: Prefix of all names here; sources with such a column are refused.
+PREFIX = "batchsync:"
+#: Row number in the source, from 1.
+ROW = "batchsync:row"
+#: Canonical text of the key; null if a part of it is missing.
+KEY = "batchsync:key"
+#: Row number of the first source row of the same record (`each:`).
+HEAD = "batchsync:head"
+#: Fingerprint, 20 bytes.
+FINGERPRINT = "batchsync:fingerprint"
+#: Value that decides between rows of the same key (`by:column`).
+RANK = "batchsync:rank"
+#: Row number, key, fingerprint and operation of a changed row, from the comparison.
+SENT_ROW = "batchsync:sent_row"
+SENT_KEY = "batchsync:sent_key"
+SENT_FINGERPRINT = "batchsync:sent_fingerprint"
+OP = "batchsync:op"
+#: Reference of the record, sent to the vendor.
+REF = "batchsync:ref"
+#: Whether a row is below the watermark.
+BELOW_WATERMARK = "batchsync:old"
 
 
-def leaf(index: int) -> str:
-    """Return the column of a mapped value."""
-    return f"lading:v{index}"
+def leaf_column(index: int) -> str:
+    """Return the name of the column with a mapped value."""
+    return f"batchsync:v{index}"
 
 
-def flaw(index: int) -> str:
-    """Return the column that says where a mapped value could not be made."""
-    return f"lading:flaw{index}"
+def error_column(index: int) -> str:
+    """Return the name of the column that marks values that could not be computed."""
+    return f"batchsync:flaw{index}"
 
 
-def shown(index: int) -> str:
-    """Return the column with the masked text that a flaw shows."""
-    return f"lading:shown{index}"
+def masked_column(index: int) -> str:
+    """Return the name of the column with the masked text of invalid values."""
+    return f"batchsync:shown{index}"
 
 
-def repeated(index: int) -> str:
-    """Return the column with the items of an `each:`, as JSON text."""
-    return f"lading:each{index}"
+def list_column(index: int) -> str:
+    """Return the name of the column with the items of an `each:` as JSON text."""
+    return f"batchsync:each{index}"
 
 
-def items(index: int) -> str:
-    """Return the column with the number of items of an `each:`."""
-    return f"lading:items{index}"
+def count_column(index: int) -> str:
+    """Return the name of the column with the number of items of an `each:`."""
+    return f"batchsync:items{index}"

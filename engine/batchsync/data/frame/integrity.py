@@ -1,7 +1,4 @@
-"""What goes wrong beneath the data path is said in words: a full disk, a state file that is gone or damaged.
-
-It does not know sources; what is wrong with those is said where they are read.
-"""
+"""Translation of disk and engine errors, and verification of state files."""
 
 from __future__ import annotations
 
@@ -13,68 +10,80 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pyarrow as pa
 
-from lading.data.spool import digest_of
-from lading.errors import EnvironmentProblem, StateError
+from batchsync.errors import StateError, UnavailableError
+from batchsync.util.files import os_error_reason, sha256_of_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-#: A segment goes by its digest, evidence by that of its batch file and its own.
-_DIGEST = re.compile(r"([0-9a-f]{64})\.parquet|[0-9a-f]{64}\.([0-9a-f]{64})\.evidence\.parquet")
+_FULL_HINT = "Free some space, then run the same command again."
+#: Segments are named by their digest, row manifests by that of their batch file and their own.
+_DIGEST = re.compile(r"([0-9a-f]{64})\.parquet|[0-9a-f]{64}\.([0-9a-f]{64})\.manifest\.parquet")
 
 
 @contextmanager
-def guarded(doing: str) -> Iterator[None]:
-    """Turn errors of the disk into an `EnvironmentProblem`, and of the engine into one without row values."""
+def translate_disk_errors(doing: str) -> Iterator[None]:
+    """Raise errors of the disk and of polars or pyarrow as UnavailableError, without row values.
+
+    Args:
+        doing: The activity of the block, as the subject of the message.
+
+    Yields:
+        Nothing; the block reads and writes state files.
+
+    Raises:
+        UnavailableError: If the block raises an error of the operating system, polars or pyarrow.
+    """
     try:
         yield
     except OSError as error:
-        full = error.errno in _FULL or "No space left" in str(error)
-        hint = "Free some space; the same command goes on." if full else "Look at the state folder and its disk."
-        what = "the disk is full" if full else error.strerror or type(error).__name__
-        raise EnvironmentProblem(f"{doing} stopped: {what}", hint=hint) from None
+        is_full = error.errno in _FULL or "No space left" in str(error)
+        hint = _FULL_HINT if is_full else "Check the state folder and its disk."
+        reason = "the disk is full" if is_full else os_error_reason(error)
+        raise UnavailableError(f"{doing} stopped: {reason}", hint=hint) from None
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, pa.ArrowException) as error:
         if "No space left" in str(error):
-            hint = "Free some space; the same command goes on."
-            raise EnvironmentProblem(f"{doing} stopped: the disk is full", hint=hint) from None
-        hint = "Run `lading doctor`; when the job and its files are sound, this is a defect worth reporting."
-        raise EnvironmentProblem(
-            f"{doing} stopped in the columnar engine ({type(error).__name__})", hint=hint
-        ) from None
+            raise UnavailableError(f"{doing} stopped: the disk is full", hint=_FULL_HINT) from None
+        hint = "Run `batchsync doctor`; if the job and its files are valid, please report this as a defect."
+        raise UnavailableError(f"{doing} stopped in the columnar engine ({type(error).__name__})", hint=hint) from None
 
 
-def whole_parquet(paths: Sequence[Path]) -> None:
-    """Refuse state files that are gone or damaged, before anything is compared with them.
+def verify_parquet(paths: Sequence[Path]) -> None:
+    """Check that state files exist and are complete Parquet files.
 
     Raises:
-        StateError: for the first that is not a whole Parquet file.
+        StateError: If a file is missing or damaged; the message names the first.
     """
     for path in paths:
         try:
             pl.scan_parquet(path, glob=False).collect_schema()
         except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
-            raise _damaged(path) from None
+            damaged = _damaged_file_error(path)
+            raise damaged from None
 
 
-def untouched(paths: Sequence[Path]) -> None:
-    """Refuse state files that are not, byte for byte, what their names say: segments and evidence carry their digests.
+def verify_digest(paths: Sequence[Path]) -> None:
+    """Check the content of segments and row manifests against the digests in their names.
 
-    Evidence that an older release wrote carries none, and is let through.
+    Names without a digest, which an older release gave to row manifests, are not checked.
 
     Raises:
-        StateError: for the first that is gone or has changed.
+        StateError: If a file is missing or its content has changed; the message names the first.
     """
     for path in paths:
         named = _DIGEST.fullmatch(path.name)
         try:
-            if named and digest_of(path) != (named[1] or named[2]):
-                raise _damaged(path)
+            is_intact = not named or sha256_of_file(path) == (named[1] or named[2])
         except OSError:
-            raise _damaged(path) from None
+            is_intact = False
+        if not is_intact:
+            damaged = _damaged_file_error(path)
+            raise damaged
 
 
-def _damaged(path: Path) -> StateError:
-    hint = "Restore the state folder from a copy; without it rows could be sent twice."
+def _damaged_file_error(path: Path) -> StateError:
+    """Return the error for a missing or damaged state file."""
+    hint = "Restore the state folder from a backup; without this file rows could be sent twice."
     return StateError(f"{path.name} in the state folder is missing or damaged", hint=hint)

@@ -1,7 +1,6 @@
-"""A mapped value is brought to the kind that its rule wants, or is marked as a flaw of its row.
+"""Coerce mapped values to the kind of their rule; values that do not convert become null.
 
-It does not know paths or messages of other rules. After it there are four types of columns: text, number text,
-64-bit integer and boolean.
+Afterwards there are four types of columns: string, number as string, 64-bit integer and boolean.
 """
 
 from __future__ import annotations
@@ -11,38 +10,46 @@ from typing import TYPE_CHECKING
 import numpy as np
 import polars as pl
 
-from lading.core.record_schema import Format, Kind
-from lading.data import names
-from lading.data.moments import day_text, moment_text
-from lading.data.shapes import date_format
+from batchsync.core.record_schema import Format, Kind
+from batchsync.data.frame import columns
+from batchsync.data.mapping.compiled import date_format
+from batchsync.data.mapping.datetimes import date_text, timestamp_text
 
 if TYPE_CHECKING:
-    from lading.core.record_schema import Rule
-    from lading.data.shapes import Leaf
+    from batchsync.core.record_schema import Rule
+    from batchsync.data.mapping.compiled import Leaf
 
-#: Outside of these, Python writes a number with an exponent and polars may not.
+#: Python formats numbers below and from these bounds with an exponent, polars not always.
 _SMALL, _LARGE = 1e-4, 1e16
 _TRUE = ("true", "yes", "y", "1")
 _FALSE = ("false", "no", "n", "0")
 
 
 def is_raw(kind: pl.DataType, rule: Rule) -> bool:
-    """Whether the coerced value stands in JSON without quotes."""
+    """Return whether the coerced value is encoded in JSON without quotes."""
     if rule.kind in (Kind.INTEGER, Kind.NUMBER, Kind.BOOLEAN):
         return True
     return rule.kind is Kind.SCALAR and (kind.is_numeric() or kind == pl.Boolean)
 
 
-def told_apart(leaf: Leaf) -> pl.Expr:
-    """Return a leaf's coerced column, so that number text is not the same text in quotes: JSON tells them apart."""
-    column = pl.col(names.leaf(leaf.index))
+def with_type_tag(leaf: Leaf) -> pl.Expr:
+    """Return a leaf's coerced column, tagged so that a number differs from a string of the same characters."""
+    column = pl.col(columns.leaf_column(leaf.index))
     if leaf.rule.kind is not Kind.SCALAR or not leaf.kind.is_numeric():
         return column
     return pl.concat_str([pl.lit("\0"), column])
 
 
 def coerce(values: pl.Series, rule: Rule) -> pl.Series:
-    """Return the values in the kind of the rule; null where that is not possible."""
+    """Coerce values to the kind of the rule; null where that is not possible.
+
+    Args:
+        values: Values of any type that `is_convertible` to the kind.
+        rule: The rule of the member.
+
+    Returns:
+        String, Int64 or Boolean values.
+    """
     kind = values.dtype
     if kind == pl.Null:
         return values.cast(pl.String)
@@ -57,31 +64,31 @@ def coerce(values: pl.Series, rule: Rule) -> pl.Series:
 
 
 def _boolean(values: pl.Series) -> pl.Series:
-    """Return booleans of booleans, of yes and no in a few spellings, and of one and zero."""
+    """Coerce booleans, the integers 0 and 1, and strings such as yes, no, true, false."""
     if values.dtype == pl.Boolean:
         return values
     text = pl.col("x").cast(pl.String).str.strip_chars().str.to_lowercase()
-    found = pl.when(text.is_in(_TRUE)).then(pl.lit(value=True)).when(text.is_in(_FALSE)).then(pl.lit(value=False))
-    return _apply(values, found)
+    result = pl.when(text.is_in(_TRUE)).then(pl.lit(value=True)).when(text.is_in(_FALSE)).then(pl.lit(value=False))
+    return _select(values, result)
 
 
 def _integer(values: pl.Series) -> pl.Series:
-    """Return 64-bit integers of integers, whole floats and texts of digits."""
+    """Coerce integers, whole floats and strings of digits to 64-bit integers."""
     if values.dtype.is_integer():
         return values.cast(pl.Int64, strict=False)
     if values.dtype == pl.String:
         text = pl.col("x").str.strip_chars()
-        return _apply(values, pl.when(text.str.contains(r"^[+-]?[0-9]+$")).then(text.cast(pl.Int64, strict=False)))
+        return _select(values, pl.when(text.str.contains(r"^[+-]?[0-9]+$")).then(text.cast(pl.Int64, strict=False)))
     if isinstance(values.dtype, pl.Decimal):
         return _integer(_decimal(values))
     number = pl.col("x").cast(pl.Float64)
-    return _apply(values, pl.when(number == number.round()).then(number.cast(pl.Int64, strict=False)))
+    return _select(values, pl.when(number == number.round()).then(number.cast(pl.Int64, strict=False)))
 
 
 def _number(values: pl.Series) -> pl.Series:
-    """Return the text of each number, exact for integers and decimals.
+    """Return each number as text, exact for integers and decimals.
 
-    A text for integers too, so that a number has one fingerprint whatever the type of its column is today.
+    Integers become text, too, so that a number has the same fingerprint whatever the type of its column.
     """
     kind = values.dtype
     if kind.is_integer():
@@ -103,31 +110,31 @@ def _number(values: pl.Series) -> pl.Series:
 
 
 def _decimal(values: pl.Series) -> pl.Series:
-    """Return the exact text of decimals, without zeros at their end: no float in between takes digits away."""
+    """Return the exact text of decimals, without trailing zeros; a float in between would lose digits."""
     text = values.cast(pl.String)
     return text.str.replace(r"\.?0+$", "") if isinstance(values.dtype, pl.Decimal) and values.dtype.scale else text
 
 
 def float_text(values: pl.Series) -> pl.Series:
-    """Return floats as Python's json writes them, whole ones without `.0`; null for what JSON cannot hold (NaN).
+    """Return floats as Python's json writes them, integral ones without `.0`; null for NaN and infinity.
 
-    Whether a column of numbers is one of floats may hang on another row, or on a gap in it: 5 is 5 in both.
+    Whether a column is of integers or floats may depend on other rows or nulls, so that 5 is written as 5 in both.
     """
     frame = values.to_frame("x")
     size = pl.col("x").abs()
     plain = pl.when(pl.col("x").is_finite()).then(pl.col("x").cast(pl.String).str.strip_suffix(".0"))
-    text = pl.when(size == 0).then(pl.lit("0")).otherwise(plain).alias("text")  # -0.0 is no other number
-    odd = pl.col("x").is_finite() & (((size < _SMALL) & (size > 0)) | (size >= _LARGE))
-    frame = frame.with_columns(text, odd.fill_null(value=False).alias("odd"))
+    text = pl.when(size == 0).then(pl.lit("0")).otherwise(plain).alias("text")  # -0.0 equals 0
+    has_exponent = pl.col("x").is_finite() & (((size < _SMALL) & (size > 0)) | (size >= _LARGE))
+    frame = frame.with_columns(text, has_exponent.fill_null(value=False).alias("odd"))
     if frame["odd"].any():
         exact = frame.filter("odd")["x"].to_numpy().astype("U32")
-        places = np.flatnonzero(frame["odd"].to_numpy())
-        return frame["text"].scatter(places, pl.Series(exact.tolist()))
+        positions = np.flatnonzero(frame["odd"].to_numpy())
+        return frame["text"].scatter(positions, pl.Series(exact.tolist()))
     return frame["text"]
 
 
 def _text(values: pl.Series, rule: Rule) -> pl.Series:
-    """Return texts: moments as ISO 8601 in UTC, numbers as JSON writes them."""
+    """Coerce to strings: timestamps as ISO 8601 in UTC, numbers as in JSON."""
     kind = values.dtype
     if kind == pl.String:
         return values
@@ -136,19 +143,19 @@ def _text(values: pl.Series, rule: Rule) -> pl.Series:
     if kind.is_float():
         return float_text(values.cast(pl.Float64))
     if kind == pl.Date:
-        return day_text(values, date_format(rule, day=True))
+        return date_text(values, date_format(rule, day=True))
     if isinstance(kind, pl.Datetime):
-        return _moment(values, rule, kind)
+        return _timestamp(values, rule, kind)
     return values.cast(pl.String)
 
 
-def _moment(values: pl.Series, rule: Rule, kind: pl.Datetime) -> pl.Series:
-    """Return moments in UTC. One without time zone is taken as UTC."""
+def _timestamp(values: pl.Series, rule: Rule, kind: pl.Datetime) -> pl.Series:
+    """Return timestamps in UTC. A timestamp without a time zone is taken as UTC."""
     naive = values.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if kind.time_zone else values
     short = (Format.DATETIME_NO_MILLIS, Format.DATETIME_MINUTES)
-    return moment_text(naive, millis=rule.format not in short, seconds=rule.format is not Format.DATETIME_MINUTES)
+    return timestamp_text(naive, millis=rule.format not in short, seconds=rule.format is not Format.DATETIME_MINUTES)
 
 
-def _apply(values: pl.Series, expr: pl.Expr) -> pl.Series:
+def _select(values: pl.Series, expr: pl.Expr) -> pl.Series:
     """Return the result of an expression over a column `x`."""
     return values.to_frame("x").select(expr.alias("x"))["x"]

@@ -1,6 +1,6 @@
 """A `record:` mapping compiled against a source and a record schema: a tree of shapes over numbered leaves.
 
-It does not evaluate anything. Problems are collected, not raised, so that a person sees all of them at once.
+Problems are collected instead of raised, so that all of them are reported at once.
 """
 
 from __future__ import annotations
@@ -10,14 +10,14 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from lading.core.mapping import Array, Each, Expression, Literal, Node, Object
-from lading.core.record_schema import Format, Kind, Rule
-from lading.data.expressions import parse, problem
-from lading.errors import Problem, SpecError
+from batchsync.core.mapping import Array, Each, Expression, Literal, Node, Object
+from batchsync.core.record_schema import Format, Kind, Rule
+from batchsync.data.mapping.expressions import parse, problem
+from batchsync.errors import Problem, SpecError
 
-#: The rule of a value that no schema speaks of: it keeps its own type.
+#: Rule of a value that is not in the record schema: it keeps its own type.
 FREE = Rule(kind=Kind.SCALAR)
-#: What a literal must be in Python for a kind.
+#: Python types of the literals of a kind.
 _LITERALS: dict[Kind, tuple[type, ...]] = {
     Kind.INTEGER: (int,),
     Kind.NUMBER: (int, float),
@@ -27,7 +27,16 @@ _LITERALS: dict[Kind, tuple[type, ...]] = {
 
 @dataclass(frozen=True, slots=True)
 class Leaf:
-    """One expression of the record: where it stands, and the rule that its value must keep."""
+    """One expression of the record.
+
+    Attributes:
+        index: Number of the leaf, which names its column (`leaf_column`).
+        path: Path of the member, for messages.
+        expr: The expression.
+        kind: Type of its result.
+        rule: Rule of the value.
+        repeat: Index of the `each:` list that it is in, if any.
+    """
 
     index: int
     path: str
@@ -46,7 +55,7 @@ class Value:
 
 @dataclass(frozen=True, slots=True)
 class Constant:
-    """The same value in each record: as JSON, and as plain text for CSV."""
+    """The same value in each record, as JSON, and as text for CSV."""
 
     path: str
     json: str
@@ -64,8 +73,8 @@ class Members:
 
 
 @dataclass(frozen=True, slots=True)
-class Items:
-    """A list with a fixed number of places."""
+class FixedList:
+    """A list with a fixed number of items."""
 
     path: str
     shapes: tuple[Shape, ...]
@@ -73,8 +82,8 @@ class Items:
 
 
 @dataclass(frozen=True, slots=True)
-class Repeated:
-    """A list with one item for each source row of the record."""
+class RepeatedList:
+    """A list with one item per source row of the record (`each:`)."""
 
     path: str
     index: int
@@ -82,7 +91,7 @@ class Repeated:
     rule: Rule
 
 
-Shape = Value | Constant | Members | Items | Repeated
+Shape = Value | Constant | Members | FixedList | RepeatedList
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,21 +100,30 @@ class Record:
 
     root: Members
     leaves: tuple[Leaf, ...]
-    repeats: tuple[Repeated, ...]
+    repeats: tuple[RepeatedList, ...]
 
 
 @dataclass(slots=True)
 class Compiler:
-    """Collects leaves, repeats and problems while it walks a mapping."""
+    """Walks a mapping and collects leaves, repeated lists and problems."""
 
     schema: dict[str, pl.DataType]
     leaves: list[Leaf] = field(default_factory=list)
-    repeats: list[Repeated] = field(default_factory=list)
+    repeats: list[RepeatedList] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     repeat: int | None = None
 
     def shape(self, node: Node, rule: Rule, path: str) -> Shape:
-        """Return the shape of one node."""
+        """Compile a node.
+
+        Args:
+            node: The node of the mapping.
+            rule: Rule of its value.
+            path: Path of the member, for messages.
+
+        Returns:
+            The shape; a constant null where the node has a problem.
+        """
         match node:
             case Expression():
                 return self._leaf(node, rule, path)
@@ -113,30 +131,31 @@ class Compiler:
                 return self._constant(node, rule, path)
             case Object():
                 pairs = tuple(
-                    (name, self.shape(one, member(rule, name), _dot(path, name))) for name, one in node.members
+                    (name, self.shape(item, member(rule, name), _member_path(path, name)))
+                    for name, item in node.members
                 )
                 return Members(path, pairs, rule)
             case Array(items=(Each() as each,)):
                 return self._repeated(each, rule, path)
             case Array():
                 inner = rule.items or FREE
-                return Items(
-                    path, tuple(self.shape(one, inner, f"{path}[{i}]") for i, one in enumerate(node.items)), rule
+                return FixedList(
+                    path, tuple(self.shape(item, inner, f"{path}[{i}]") for i, item in enumerate(node.items)), rule
                 )
             case Each():
                 self.problems.append(
-                    problem("each_outside_list", f"{path}: each: is the only item of a list", node.place)
+                    problem("each_outside_list", f"{path}: each: must be the only item of a list", node.place)
                 )
                 return Constant(path, "null", "", rule)
 
     def _leaf(self, node: Expression, rule: Rule, path: str) -> Shape:
-        """Return a leaf, or a placeholder where the expression is wrong."""
+        """Compile an expression; a constant null if it has a problem."""
         parsed = parse(node, self.schema)
         if isinstance(parsed, Problem):
             self.problems.append(parsed)
             return Constant(path, "null", "", rule)
         expr, kind = parsed
-        if not fits(kind, rule.kind):
+        if not is_convertible(kind, rule.kind):
             message = f"{path} must be {rule.kind.value}, and {node.sql!r} gives {str(kind).lower()}"
             self.problems.append(problem("expression_kind", message, node.place, _kind_hint(rule.kind)))
         leaf = Leaf(len(self.leaves), path, expr, kind, rule, self.repeat)
@@ -144,42 +163,48 @@ class Compiler:
         return Value(leaf)
 
     def _constant(self, node: Literal, rule: Rule, path: str) -> Constant:
-        """Return a literal in the kind that the rule wants."""
+        """Compile a literal to the kind of the rule."""
         value = node.value
         text = value if isinstance(value, str) else json.dumps(value)
         if rule.kind is Kind.STRING and not isinstance(value, str):
             value = text
-        wanted = _LITERALS.get(rule.kind)
+        python_types = _LITERALS.get(rule.kind)
         wrong_bool = isinstance(value, bool) and rule.kind in (Kind.INTEGER, Kind.NUMBER)
-        if (wanted and not isinstance(value, wanted)) or wrong_bool or rule.kind in (Kind.OBJECT, Kind.ARRAY):
+        if (
+            (python_types and not isinstance(value, python_types))
+            or wrong_bool
+            or rule.kind in (Kind.OBJECT, Kind.ARRAY)
+        ):
             message = f"{path} must be {rule.kind.value}, and the literal is {type(value).__name__}"
             self.problems.append(problem("literal_kind", message, node.place, "Begin with = for an expression."))
         return Constant(path, json.dumps(value, ensure_ascii=False), text, rule)
 
     def _repeated(self, node: Each, rule: Rule, path: str) -> Shape:
-        """Return the list of an `each:`."""
+        """Compile the list of an `each:`."""
         if self.repeat is not None:
-            self.problems.append(problem("each_in_each", f"{path}: an each: may not stand inside another", node.place))
+            self.problems.append(
+                problem("each_in_each", f"{path}: each: cannot be nested in another each:", node.place)
+            )
             return Constant(path, "null", "", rule)
         index = len(self.repeats)
         self.repeat = index
         item = self.shape(node.item, rule.items or FREE, f"{path}[]")
         self.repeat = None
-        found = Repeated(path, index, item, rule)
-        self.repeats.append(found)
-        return found
+        repeated = RepeatedList(path, index, item, rule)
+        self.repeats.append(repeated)
+        return repeated
 
 
 def member(rule: Rule, name: str) -> Rule:
-    """Return the rule of a member: named, else that of extension attributes, else none."""
-    found = rule.field(name)
-    if found is not None:
-        return found
+    """Return the rule of a member: the named rule, else that of extension attributes, else `FREE`."""
+    named = rule.field(name)
+    if named is not None:
+        return named
     return Rule(kind=rule.extra.kind) if rule.extra else FREE
 
 
-def fits(kind: pl.DataType, wanted: Kind) -> bool:
-    """Whether a result of this type can ever be brought to the wanted kind."""
+def is_convertible(kind: pl.DataType, wanted: Kind) -> bool:
+    """Return whether values of a type can be coerced to the wanted kind."""
     if kind == pl.Null:
         return True
     if kind.is_nested() or kind in (pl.Binary, pl.Object, pl.Duration) or wanted in (Kind.OBJECT, Kind.ARRAY):
@@ -200,22 +225,34 @@ def _kind_hint(wanted: Kind) -> str:
     return "Cast it: TRY_CAST(... AS DOUBLE)."
 
 
-def _dot(path: str, name: str) -> str:
+def _member_path(path: str, name: str) -> str:
     """Return the path of a member."""
     return f"{path}.{name}" if path else name
 
 
 def compile_record(record: Object, rule: Rule | None, schema: dict[str, pl.DataType]) -> tuple[Record, list[Problem]]:
-    """Return the compiled mapping and everything that is wrong with it."""
+    """Compile a mapping.
+
+    Args:
+        record: The mapping.
+        rule: Rule of the whole record; None without a record schema.
+        schema: The source's columns.
+
+    Returns:
+        The compiled mapping and its problems.
+
+    Raises:
+        SpecError: If the record is not an object.
+    """
     compiler = Compiler(schema)
     root = compiler.shape(record, rule or Rule(kind=Kind.OBJECT), "")
     if not isinstance(root, Members):
-        raise SpecError((problem("record", "a record is an object", record.place),))
+        raise SpecError((problem("record", "a record must be an object", record.place),))
     return Record(root=root, leaves=tuple(compiler.leaves), repeats=tuple(compiler.repeats)), compiler.problems
 
 
 def date_format(rule: Rule, *, day: bool) -> str:
-    """Return how a moment is written for a rule; a day without a rule stays a day."""
+    """Return the strftime format of a timestamp or date for a rule; a date without a rule stays a date."""
     if rule.format in (Format.DATETIME_NO_MILLIS, Format.DATETIME_MINUTES):
         return "%Y-%m-%dT%H:%MZ"
     if day and rule.format is not Format.DATETIME:

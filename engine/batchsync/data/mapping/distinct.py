@@ -1,7 +1,4 @@
-"""Two members that must not say the same, compared row by row whatever they are made of.
-
-It does not know why they must differ; the vendor's record schema says that they must.
-"""
+"""Row-wise equality of two members, for record schemas that require them to differ."""
 
 from __future__ import annotations
 
@@ -11,40 +8,53 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from lading.data import names
-from lading.data.shapes import Constant, Items, Members, Shape, Value
+from batchsync.data.frame import columns
+from batchsync.data.mapping.compiled import Constant, FixedList, Members, Shape, Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
 
-def same(one: Shape | None, other: Shape | None) -> pl.Expr | bool:
-    """Return whether two shapes hold the same in a row: the same members or items in the same order, equal as text.
+def is_same(first: Shape | None, second: Shape | None) -> pl.Expr | bool:
+    """Return whether two shapes hold equal values in a row: equal members or items in the same order, compared as text.
 
-    What is absent is equal to nothing. Lists of as many items as the source has rows are never compared.
+    Null equals nothing. Lists of `each:` are never compared.
+
+    Args:
+        first: Shape of a member, if the record has it.
+        second: Shape of another member, if the record has it.
+
+    Returns:
+        A boolean expression; False if the shapes are never equal.
     """
-    match one, other:
+    match first, second:
         case Members(), Members():
-            mine, its = dict(one.pairs), dict(other.pairs)
-            return mine.keys() == its.keys() and _all(same(mine[name], its[name]) for name in mine)
-        case Items(), Items():
-            shapes = zip(one.shapes, other.shapes, strict=False)
-            return len(one.shapes) == len(other.shapes) and _all(same(a, b) for a, b in shapes)
+            first_members, second_members = dict(first.pairs), dict(second.pairs)
+            return first_members.keys() == second_members.keys() and _all(
+                is_same(first_members[name], second_members[name]) for name in first_members
+            )
+        case FixedList(), FixedList():
+            shapes = zip(first.shapes, second.shapes, strict=False)
+            return len(first.shapes) == len(second.shapes) and _all(is_same(a, b) for a, b in shapes)
         case ((Value() | Constant()), (Value() | Constant())):
-            return (_text(one) == _text(other)).fill_null(value=False)
+            return (_text(first) == _text(second)).fill_null(value=False)
         case _:
             return False
 
 
 def _all(tests: Iterable[pl.Expr | bool]) -> pl.Expr | bool:
-    """Return whether all tests hold, and there are some."""
-    every = list(tests)
-    asked = [one for one in every if isinstance(one, pl.Expr)]
-    if not asked or not all(one is not False for one in every):
+    """Return whether all tests hold; False if there are none."""
+    results = list(tests)
+    exprs = [item for item in results if isinstance(item, pl.Expr)]
+    if not exprs or not all(item is not False for item in results):
         return False
-    return reduce(and_, asked)
+    return reduce(and_, exprs)
 
 
 def _text(shape: Value | Constant) -> pl.Expr:
     """Return a leaf as text."""
-    return pl.lit(shape.text) if isinstance(shape, Constant) else pl.col(names.leaf(shape.leaf.index)).cast(pl.String)
+    return (
+        pl.lit(shape.text)
+        if isinstance(shape, Constant)
+        else pl.col(columns.leaf_column(shape.leaf.index)).cast(pl.String)
+    )

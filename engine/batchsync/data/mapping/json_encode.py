@@ -1,132 +1,152 @@
-"""A record becomes the very text that `json.dumps(record, ensure_ascii=False, separators=(",", ":"))` would give.
+"""Encode records as JSON, identical to `json.dumps(record, ensure_ascii=False, separators=(",", ":"))`.
 
-It does not validate. Fragments of text are concatenated column by column; what is null drops out with its name and
-its comma, at every depth.
+Fragments are concatenated column by column; a null member is left out with its name and comma, at every depth.
 """
 
 from __future__ import annotations
 
 import json
+from typing import TYPE_CHECKING
 
 import numpy as np
 import polars as pl
 
-from lading.core.record_schema import Severity
-from lading.data import names
-from lading.data.coerce import is_raw
-from lading.data.shapes import Constant, Items, Leaf, Members, Repeated, Shape, Value
+from batchsync.core.record_schema import Severity
+from batchsync.data.frame import columns
+from batchsync.data.frame import columns as names
+from batchsync.data.mapping.coerce import is_raw
+from batchsync.data.mapping.compiled import Constant, FixedList, Leaf, Members, Record, RepeatedList, Shape, Value
 
-_ESCAPES = {chr(one): f"\\u{one:04x}" for one in range(0x20)}
+if TYPE_CHECKING:
+    from batchsync.data.mapping.apply import MappedRecords
+
+_ESCAPES = {chr(entry): f"\\u{entry:04x}" for entry in range(0x20)}
 _ESCAPES |= {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\f": "\\f", "\b": "\\b", '"': '\\"', "\\": "\\\\"}
 _SPACE, _QUOTE, _SLASH = ord(" "), ord('"'), ord("\\")
-_NOTHING = np.empty(0, np.uint8)
-_PATTERNS, _TEXTS = list(_ESCAPES), list(_ESCAPES.values())
+_NO_BYTES = np.empty(0, np.uint8)
+_SPECIAL, _REPLACEMENTS = list(_ESCAPES), list(_ESCAPES.values())
 
 
 class Encoder:
-    """Turns the leaf columns of one frame into text. One for each frame: it looks at which columns hold nulls."""
+    """Encoder of the leaf columns of one frame; it inspects which columns contain nulls."""
 
     def __init__(self, frame: pl.DataFrame, *, valid: bool = True) -> None:
-        """Take the frame with the coerced leaves; `valid` says that they keep the rules of their leaves."""
+        """Create an encoder.
+
+        Args:
+            frame: Frame with the coerced leaf columns.
+            valid: Whether all values keep their rules; then enumerated values and formats need no escaping.
+        """
         self.frame = frame
         self._valid = valid
-        self._steps = 0
-        self._clean: dict[str, bool] = {}
+        self._computed = 0
+        self._unescaped: dict[str, bool] = {}
 
     def text(self, shape: Shape) -> tuple[list[str | pl.Expr], bool]:
-        """Return the parts of a shape's text, and whether it is there in every row."""
+        """Return the fragments of a shape's text, and whether it is present in every row."""
         match shape:
             case Constant():
                 return [shape.json], True
             case Value(leaf):
                 return self._leaf(
-                    names.leaf(leaf.index), raw=is_raw(leaf.kind, leaf.rule), plain=self._valid and never_escaped(leaf)
+                    columns.leaf_column(leaf.index),
+                    raw=is_raw(leaf.kind, leaf.rule),
+                    unescaped=self._valid and never_escaped(leaf),
                 )
-            case Repeated():
-                column = names.repeated(shape.index)
+            case RepeatedList():
+                column = columns.list_column(shape.index)
                 return ["[", pl.col(column), "]"], self.frame[column].null_count() == 0
             case Members():
-                return self._bracketed([(f"{_quoted(name)}:", one) for name, one in shape.pairs], "{}")
-            case Items():
-                return self._bracketed([("", one) for one in shape.shapes], "[]")
+                return self._in_brackets([(f"{_quoted(name)}:", item) for name, item in shape.pairs], "{}")
+            case FixedList():
+                return self._in_brackets([("", item) for item in shape.shapes], "[]")
 
-    def _leaf(self, column: str, *, raw: bool, plain: bool) -> tuple[list[str | pl.Expr], bool]:
-        """Return the text of a value: escaped and in quotes, or as it is."""
+    def _leaf(self, column: str, *, raw: bool, unescaped: bool) -> tuple[list[str | pl.Expr], bool]:
+        """Return the fragments of a value: escaped and quoted, or raw."""
         always = self.frame[column].null_count() == 0
         kind = self.frame[column].dtype
         if kind != pl.String:
             return [pl.col(column).cast(pl.String)], always
         if raw:
             return [pl.col(column)], always
-        plain = plain or self._is_clean(column)
-        return ['"', pl.col(column) if plain else escaped(pl.col(column)), '"'], always
+        unescaped = unescaped or self._column_needs_no_escape(column)
+        return ['"', pl.col(column) if unescaped else escaped(pl.col(column)), '"'], always
 
-    def _is_clean(self, column: str) -> bool:
-        """Whether no value of a column of texts holds anything that JSON escapes: one look at all its bytes."""
-        if column not in self._clean:
-            self._clean[column] = is_clean(self.frame[column])
-        return self._clean[column]
+    def _column_needs_no_escape(self, column: str) -> bool:
+        """Return whether no value of a column needs escaping, cached."""
+        if column not in self._unescaped:
+            self._unescaped[column] = needs_no_escape(self.frame[column])
+        return self._unescaped[column]
 
-    def _bracketed(self, pairs: list[tuple[str, Shape]], brackets: str) -> tuple[list[str | pl.Expr], bool]:
-        """Return an object or a list. Each member brings its own comma; the first one that is there loses it."""
+    def _in_brackets(self, pairs: list[tuple[str, Shape]], brackets: str) -> tuple[list[str | pl.Expr], bool]:
+        """Return the fragments of an object or list. Each member brings its own comma; the first one loses it."""
         parts: list[str | pl.Expr] = []
-        first_is_there = False
-        any_is_there = False
+        first_is_present = False
+        any_is_present = False
         for index, (label, shape) in enumerate(pairs):
             inner, always = self.text(shape)
             comma = "" if index == 0 and always else ","
-            first_is_there |= index == 0 and always
-            any_is_there |= always
+            first_is_present |= index == 0 and always
+            any_is_present |= always
             if always:
                 parts += [comma + label, *inner]
             else:
-                # Null where the member is not there: whoever joins the parts leaves it out.
-                parts.append(_joined([comma + label, *inner], ignore_nulls=False))
-        if first_is_there:
+                # Null where the member is absent, so that concatenation with ignore_nulls leaves it out.
+                parts.append(_concat([comma + label, *inner], ignore_nulls=False))
+        if first_is_present:
             return [brackets[0], *parts, brackets[1]], True
-        body = self._column(_joined(parts, ignore_nulls=True) if parts else pl.lit(""))
+        body = self._column(_concat(parts, ignore_nulls=True) if parts else pl.lit(""))
         trimmed = body.str.strip_prefix(",")
-        if any_is_there or (brackets == "{}" and not pairs):
+        if any_is_present or (brackets == "{}" and not pairs):
             return [brackets[0], trimmed, brackets[1]], bool(pairs)
-        whole = pl.when(body != "").then(_joined([brackets[0], trimmed, brackets[1]], ignore_nulls=False))
+        whole = pl.when(body != "").then(_concat([brackets[0], trimmed, brackets[1]], ignore_nulls=False))
         return [self._column(whole)], False
 
     def _column(self, expr: pl.Expr) -> pl.Expr:
-        """Compute an expression once, as a column of the frame."""
-        name = f"lading:text{self._steps}"
-        self._steps += 1
+        """Materialize an expression as a column of the frame."""
+        name = f"batchsync:text{self._computed}"
+        self._computed += 1
         self.frame = self.frame.with_columns(expr.alias(name))
         return pl.col(name)
 
     def column(self, shape: Shape, *, prefix: str | list[str | pl.Expr] = "", suffix: str = "") -> pl.Series:
-        """Return the text of a shape for each row, between a prefix and a suffix; `{}` for an empty record."""
+        """Return the text of a shape for each row.
+
+        Args:
+            shape: The shape; `{}` is written for an empty record.
+            prefix: Text or fragments before it.
+            suffix: Text after it.
+
+        Returns:
+            The texts (String); null where the shape is absent.
+        """
         parts, always = self.text(shape)
         if not always and isinstance(shape, Members) and not shape.path:
-            parts, always = [pl.coalesce(_joined(parts, ignore_nulls=False), pl.lit("{}"))], True
+            parts, always = [pl.coalesce(_concat(parts, ignore_nulls=False), pl.lit("{}"))], True
         before = prefix if isinstance(prefix, list) else [prefix]
-        whole = _joined([*before, *parts, suffix], ignore_nulls=always)
-        return self.frame.with_columns(whole.alias("lading:text"))["lading:text"]
+        whole = _concat([*before, *parts, suffix], ignore_nulls=always)
+        return self.frame.with_columns(whole.alias("batchsync:text"))["batchsync:text"]
 
 
 def never_escaped(leaf: Leaf) -> bool:
-    """Whether no valid value of a leaf holds anything that JSON escapes. Only valid records are made into text."""
+    """Return whether no valid value of a leaf needs escaping. Only valid records are encoded."""
     rule = leaf.rule
     if leaf.kind.is_temporal() or rule.format is not None:
         return True
     refused = rule.enum and rule.enum_severity is Severity.REFUSE
-    return bool(refused) and all(json.dumps(one, ensure_ascii=False) == f'"{one}"' for one in rule.enum)
+    return bool(refused) and all(json.dumps(item, ensure_ascii=False) == f'"{item}"' for item in rule.enum)
 
 
-def is_clean(texts: pl.Series) -> bool:
-    """Whether no text holds a character that JSON escapes."""
+def needs_no_escape(texts: pl.Series) -> bool:
+    """Return whether no string contains a character that JSON escapes."""
     data = texts.to_arrow(compat_level=pl.CompatLevel.oldest()).buffers()[2]
-    found = np.frombuffer(data, np.uint8) if data is not None else _NOTHING
+    found = np.frombuffer(data, np.uint8) if data is not None else _NO_BYTES
     return not found.size or bool(found.min() >= _SPACE and not (found == _QUOTE).any() and not (found == _SLASH).any())
 
 
 def escaped(text: pl.Expr) -> pl.Expr:
-    """Return a text as it stands inside the quotes of JSON."""
-    return text.str.replace_many(_PATTERNS, _TEXTS)
+    """Return a string as it is written between the quotes of JSON."""
+    return text.str.replace_many(_SPECIAL, _REPLACEMENTS)
 
 
 def _quoted(name: str) -> str:
@@ -134,19 +154,45 @@ def _quoted(name: str) -> str:
     return json.dumps(name, ensure_ascii=False)
 
 
-def _joined(parts: list[str | pl.Expr], *, ignore_nulls: bool) -> pl.Expr:
-    """Concatenate, with neighbouring constants merged and nested parts kept."""
+def _concat(parts: list[str | pl.Expr], *, ignore_nulls: bool) -> pl.Expr:
+    """Concatenate fragments; adjacent constants are merged first."""
     merged: list[str | pl.Expr] = []
-    for one in parts:
-        if isinstance(one, str) and merged and isinstance(merged[-1], str):
-            merged[-1] += one
-        elif one != "" if isinstance(one, str) else True:
-            merged.append(one)
-    exprs = [pl.lit(one) if isinstance(one, str) else one for one in merged]
+    for part in parts:
+        if isinstance(part, str) and merged and isinstance(merged[-1], str):
+            merged[-1] += part
+        elif part != "" if isinstance(part, str) else True:
+            merged.append(part)
+    exprs = [pl.lit(item) if isinstance(item, str) else item for item in merged]
     return pl.concat_str(exprs, ignore_nulls=ignore_nulls) if exprs else pl.lit("")
 
 
 def items_text(frame: pl.DataFrame, item: Shape) -> pl.Series:
-    """Return the text of one item for each source row; null where the item is empty."""
+    """Return the text of one list item per source row; null where the item is empty."""
     parts, always = (encoder := Encoder(frame)).text(item)
-    return encoder.frame.with_columns(_joined(parts, ignore_nulls=always).alias("lading:text"))["lading:text"]
+    return encoder.frame.with_columns(_concat(parts, ignore_nulls=always).alias("batchsync:text"))["batchsync:text"]
+
+
+def encode_rows(record: Record, mapped: MappedRecords, before: list[str | pl.Expr], after: str) -> pl.Series:
+    """Return each record as one line of JSON.
+
+    Args:
+        record: Compiled record.
+        mapped: Mapped records.
+        before: Fragments before a record.
+        after: Text after a record.
+
+    Returns:
+        The lines (String), in the order of `mapped.heads`.
+    """
+    heads = mapped.heads
+    if mapped.rows is not None:
+        lines = [
+            items_text(mapped.rows, repeat.item).alias(names.list_column(repeat.index)) for repeat in record.repeats
+        ]
+        grouped = mapped.rows.select(names.HEAD).with_columns(lines).group_by(names.HEAD, maintain_order=True)
+        joined = [
+            pl.when(pl.col(line.name).count() > 0).then(pl.col(line.name).str.join(",", ignore_nulls=True))
+            for line in lines
+        ]
+        heads = heads.join(grouped.agg(joined), on=names.HEAD, how="left", maintain_order="left")
+    return Encoder(heads, valid=mapped.valid).column(record.root, prefix=before, suffix=after)

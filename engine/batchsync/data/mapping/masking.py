@@ -1,26 +1,23 @@
-"""A value of a row can be recognised by its owner and by nobody else once it went through here.
-
-It knows no column and no rule. The shape is the first and the last characters and the length: `j***m (17 characters)`.
-"""
+"""Masking of values in messages: first and last character and the length, as in `j***m (17 characters)`."""
 
 from __future__ import annotations
 
 import polars as pl
 
-#: Below this length the first and last characters would say too much.
+#: Minimum length at which the first and last characters are shown.
 _SHORT = 6
 
 
 def mask(value: str) -> str:
-    """Return the masked form of one text."""
+    """Return the masked form of a string."""
     if len(value) < _SHORT:
         return f"*** ({len(value)} character{'' if len(value) == 1 else 's'})"
-    first, last = (one if one.isprintable() else "?" for one in (value[0], value[-1]))
+    first, last = (character if character.isprintable() else "?" for character in (value[0], value[-1]))
     return f"{first}***{last} ({len(value)} characters)"
 
 
-def masked(value: pl.Expr) -> pl.Expr:
-    """Return the same, as an expression over a column of any kind; null for null."""
+def masked_value(value: pl.Expr) -> pl.Expr:
+    """Return the masked form of a column of any type; null for null."""
     text = value.cast(pl.String, strict=False)
     length = text.str.len_chars()
     count = length.cast(pl.String)
@@ -32,5 +29,5 @@ def masked(value: pl.Expr) -> pl.Expr:
 
 
 def _printable(character: pl.Expr) -> pl.Expr:
-    """Return the character, or a question mark where a terminal could take it for a command."""
+    """Return the character, or a question mark if a terminal could interpret it."""
     return pl.when(character.str.contains(r"^[\p{L}\p{N}\p{P}\p{S} ]$")).then(character).otherwise(pl.lit("?"))

@@ -1,7 +1,4 @@
-"""How large a record can become, without encoding it.
-
-It does not know what the vendor allows.
-"""
+"""Upper bound of the encoded size of records, without encoding them."""
 
 from __future__ import annotations
 
@@ -9,34 +6,34 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from lading.data import names
+from batchsync.data.frame import columns
 
 if TYPE_CHECKING:
-    from lading.data.records import Mapped
-    from lading.data.shapes import Record
+    from batchsync.data.mapping.apply import MappedRecords
+    from batchsync.data.mapping.compiled import Record
 
-#: No integer or boolean is written with more bytes.
-_NUMBER = 40
-#: What the text around the values of a record or an item takes at most, and how much longer escaping makes a value.
-_FRAME, _ITEM, _ESCAPED = 10_000, 1_000, 6
+#: Maximum bytes of an integer or boolean.
+_SCALAR_BYTES = 40
+#: Maximum bytes around the values of a record and of a list item, and the maximum growth of a value by escaping.
+_RECORD_OVERHEAD, _ITEM_OVERHEAD, _ESCAPE_FACTOR = 10_000, 1_000, 6
 
 
-def widest(found: Mapped, record: Record) -> int:
-    """Return an upper bound of the bytes of every record, cheaply: no character takes more than six bytes in JSON.
+def max_record_bytes(mapped: MappedRecords, record: Record) -> int:
+    """Return an upper bound of the bytes of every record; a character takes at most six bytes in JSON.
 
-    It is the sum of the widest values of all members, and with `each:` of the items of the longest list.
+    The bound is the sum of the widest values of all members, and with `each:` of the items of the longest list.
     """
-    outer = [one.index for one in record.leaves if one.repeat is None]
-    total = _widest(found.heads, outer)
-    if found.rows is not None and found.rows.height:
-        inner = [one.index for one in record.leaves if one.repeat is not None]
-        most = found.rows.group_by(names.HEAD).len()["len"].max()
-        total += (most if isinstance(most, int) else 0) * (_widest(found.rows, inner) + _ITEM)
-    return total * _ESCAPED + _FRAME
+    outer = [leaf.index for leaf in record.leaves if leaf.repeat is None]
+    total = _sum_of_widths(mapped.heads, outer)
+    if mapped.rows is not None and mapped.rows.height:
+        inner = [leaf.index for leaf in record.leaves if leaf.repeat is not None]
+        longest = mapped.rows.group_by(columns.HEAD).len()["len"].max()
+        total += (longest if isinstance(longest, int) else 0) * (_sum_of_widths(mapped.rows, inner) + _ITEM_OVERHEAD)
+    return total * _ESCAPE_FACTOR + _RECORD_OVERHEAD
 
 
-def _widest(frame: pl.DataFrame, leaves: list[int]) -> int:
+def _sum_of_widths(frame: pl.DataFrame, leaves: list[int]) -> int:
     """Return the sum of the widest values of some leaves."""
-    texts = [names.leaf(one) for one in leaves if frame[names.leaf(one)].dtype == pl.String]
-    widths = frame.select(pl.col(texts).str.len_bytes().max()).row(0) if texts else ()
-    return sum(one or 0 for one in widths) + _NUMBER * (len(leaves) - len(texts))
+    strings = [columns.leaf_column(leaf) for leaf in leaves if frame[columns.leaf_column(leaf)].dtype == pl.String]
+    widths = frame.select(pl.col(strings).str.len_bytes().max()).row(0) if strings else ()
+    return sum(width or 0 for width in widths) + _SCALAR_BYTES * (len(leaves) - len(strings))

@@ -1,6 +1,6 @@
-"""Each row that was sent ends accepted, rejected or unknown, and the three add up to the rows of the file.
+"""Join the vendor's row log to the row manifest of a batch: each sent row is accepted, rejected or unknown.
 
-It does not talk to vendors. It reads the log they gave, and where the log cannot be trusted it says unknown.
+Where the log cannot be trusted, rows are unknown.
 """
 
 from __future__ import annotations
@@ -11,76 +11,88 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from lading.core.batch import Books, Verdict
-from lading.core.vendor_rules import Silence
-from lading.data.guarding import untouched
-from lading.data.records import digest_of_columns
-from lading.data.rowlog import by_inputs, by_ref, cap, matching, read_table
-from lading.errors import StateError
-from lading.folders import make_private
-from lading.ports import RowVerdicts
+from batchsync.core.batch import RowCounts, Verdict
+from batchsync.core.vendor_rules import DefaultOutcome
+from batchsync.data.frame.integrity import verify_digest
+from batchsync.data.frame.row_hash import digest_of_columns
+from batchsync.data.outcome.row_log import by_inputs, by_ref, match_columns, max_log_bytes, read_table
+from batchsync.errors import StateError
+from batchsync.ports import RowVerdicts
+from batchsync.util.files import make_private
 
 if TYPE_CHECKING:
-    from lading.core.batch import Batch
-    from lading.core.vendor_rules import ErrorLayout, VendorRules
-    from lading.ports import Downloads
+    from batchsync.core.batch import Batch
+    from batchsync.core.vendor_rules import ErrorLayout, VendorRules
+    from batchsync.ports import Downloads
 
-#: What stands in a file of verdicts.
+#: Columns of a verdicts file.
 VERDICTS = ("key", "fingerprint", "op", "state", "retry", "line", "row", "code", "reason")
+#: Reasons of unknown rows.
+_LOG_MISSING = "the vendor reports failed rows but returned no row log"
+_UNKNOWN_ROWS = "the row log names rows that are not in the batch"
 _NONE_APPLIED = frozenset({Verdict.REFUSED, Verdict.CANCELLED, Verdict.EXPIRED})
 
 
-def settle(batch: Batch, rules: VendorRules | None, downloads: Downloads, into: Path) -> RowVerdicts:
-    """Return how each row of a batch ended. Without a row log to be read no rules are needed.
+def join_outcomes(batch: Batch, rules: VendorRules | None, downloads: Downloads, into: Path) -> RowVerdicts:
+    """Return how each row of a batch ended.
+
+    Args:
+        batch: A FINISHED batch.
+        rules: Rules of the vendor; required only if a row log is read.
+        downloads: The vendor's results and row log.
+        into: Folder of the verdicts and answers; created if absent.
+
+    Returns:
+        The verdicts.
 
     Raises:
-        ValueError: when there is a row log and no rules.
-        Unclear: when the log arrived damaged; fetch it again.
-        Permanent: when the log is not what the vendor spec says.
-        StateError: when the evidence is gone or does not fit the batch.
+        ValueError: If there is a row log but no rules.
+        AmbiguousOutcomeError: If the log arrived damaged; it is to be fetched again.
+        PermanentError: If the log differs from the vendor spec.
+        StateError: If the row manifest is missing or does not match the batch.
     """
-    evidence = _evidence_or_none_needed(batch)
+    manifest = _manifest_if_needed(batch)
     answers: pl.DataFrame | None = None
     unattributed = 0
     if batch.verdict in _NONE_APPLIED:
-        verdicts = _all(evidence, "rejected", batch.word or str(batch.verdict), retry=True)
+        verdicts = _all(manifest, "rejected", batch.vendor_status or str(batch.verdict), retry=True)
     elif batch.verdict is Verdict.DECLARED:
-        verdicts = _all(evidence, "accepted", "", retry=False)
+        verdicts = _all(manifest, "accepted", "", retry=False)
     elif batch.verdict is Verdict.RESENT:
-        verdicts = _all(evidence, "rejected", "a person had it sent again", retry=True, code=str(Verdict.RESENT))
+        verdicts = _all(manifest, "rejected", "resent manually", retry=True, code=str(Verdict.RESENT))
     elif batch.verdict in (None, Verdict.LOST):
-        verdicts = _all(evidence, "unknown", "the vendor no longer knows the batch", retry=False)
+        verdicts = _all(manifest, "unknown", "the vendor no longer knows the batch", retry=False)
     elif downloads.errors_missing and downloads.results is None:
-        verdicts = _all(evidence, "unknown", "the vendor says that rows failed and gives no log", retry=False)
+        verdicts = _all(manifest, "unknown", _LOG_MISSING, retry=False)
     elif rules is None:
-        message = f"the row log of batch {batch.id} is not to be read without rules"
+        message = f"reading the row log of batch {batch.id} requires vendor rules"
         raise ValueError(message)
     elif rules.row_log.joined_by == "ref":
-        verdicts, unattributed = _by_ref(batch, rules, downloads, evidence)
+        verdicts, unattributed = _by_ref(batch, rules, downloads, manifest)
     else:
-        verdicts, answers, unattributed = _by_inputs(batch, rules, downloads, evidence)
-    key = tuple(one.removeprefix("key:") for one in evidence.columns if one.startswith("key:"))
-    return replace(_written(batch, verdicts, answers, into), unattributed=unattributed, key=key)
+        verdicts, answers, unattributed = _by_inputs(batch, rules, downloads, manifest)
+    key = tuple(column.removeprefix("key:") for column in manifest.columns if column.startswith("key:"))
+    return replace(_write(batch, verdicts, answers, into), unattributed=unattributed, key=key)
 
 
-def _evidence(batch: Batch) -> pl.DataFrame:
-    """Return the evidence of a batch, in the order of its lines."""
-    untouched([Path(batch.file.evidence)])
+def _manifest(batch: Batch) -> pl.DataFrame:
+    """Return the row manifest of a batch, by line."""
+    verify_digest([Path(batch.file.row_manifest)])
     try:
-        found = _in_order(pl.read_parquet(batch.file.evidence, glob=False))
+        found = _by_line(pl.read_parquet(batch.file.row_manifest, glob=False))
     except (OSError, pl.exceptions.PolarsError):
-        hint = "Restore the state folder from a copy; the vendor's answers can be fetched again."
-        raise StateError(f"the evidence of batch {batch.id} cannot be read", hint=hint) from None
+        hint = "Restore the state folder from a backup; the vendor's results can be fetched again."
+        raise StateError(f"the row manifest of batch {batch.id} cannot be read", hint=hint) from None
     if found.height != batch.file.rows:
-        message = f"the evidence of batch {batch.id} has {found.height} rows and its file {batch.file.rows}"
-        raise StateError(message, hint="Restore the state folder from a copy.")
+        message = f"the row manifest of batch {batch.id} has {found.height} rows, its file {batch.file.rows}"
+        raise StateError(message, hint="Restore the state folder from a backup.")
     return found
 
 
-def _evidence_or_none_needed(batch: Batch) -> pl.DataFrame:
-    """Return the evidence, or rows without keys where it is gone and no row was applied: they move no baseline."""
+def _manifest_if_needed(batch: Batch) -> pl.DataFrame:
+    """Return the row manifest; if it is missing and no row was applied, rows without keys, which move no baseline."""
     try:
-        return _evidence(batch)
+        return _manifest(batch)
     except StateError:
         if batch.verdict not in _NONE_APPLIED:
             raise
@@ -93,14 +105,14 @@ def _evidence_or_none_needed(batch: Batch) -> pl.DataFrame:
     )
 
 
-def _in_order(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return rows in the order of their lines, which they mostly are in already."""
+def _by_line(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows sorted by line; most are already."""
     return rows if rows["line"].is_sorted() else rows.sort("line")
 
 
-def _all(evidence: pl.DataFrame, state: str, reason: str, *, retry: bool, code: str = "") -> pl.DataFrame:
-    """Return one verdict for all rows."""
-    return evidence.with_columns(
+def _all(manifest: pl.DataFrame, state: str, reason: str, *, retry: bool, code: str = "") -> pl.DataFrame:
+    """Return the same verdict for all rows."""
+    return manifest.with_columns(
         pl.lit(state).alias("state"),
         pl.lit(retry).alias("retry"),
         pl.lit(code).alias("code"),
@@ -108,176 +120,197 @@ def _all(evidence: pl.DataFrame, state: str, reason: str, *, retry: bool, code: 
     )
 
 
-def _by_ref(batch: Batch, rules: VendorRules, downloads: Downloads, evidence: pl.DataFrame) -> tuple[pl.DataFrame, int]:
-    """Join a log that names our references. Among several lines about a row the first error counts.
+def _by_ref(batch: Batch, rules: VendorRules, downloads: Downloads, manifest: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+    """Join a log of references. Of several lines about a row the first error counts.
 
-    A row that is named without an error is accepted. A batch of which some rows failed, and whose log names no error,
-    says nothing about the others.
+    A row that is named without an error is accepted. If rows failed and the log names no error, the other rows are
+    unknown.
     """
     layout = rules.row_log.errors
     log = pl.DataFrame(schema={"ref": pl.String, "code": pl.String, "message": pl.String, "error": pl.Boolean})
     if downloads.errors is not None:
-        log = by_ref(downloads.errors, layout, cap(batch.file.rows))
-    errors, good = log.filter("error").drop("error"), log.filter(~pl.col("error"))["ref"].drop_nulls().unique()
-    own = evidence.with_columns(pl.col("ref").str.to_lowercase())
+        log = by_ref(downloads.errors, layout, max_log_bytes(batch.file.rows))
+    errors, accepted_refs = log.filter("error").drop("error"), log.filter(~pl.col("error"))["ref"].drop_nulls().unique()
+    manifest_rows = manifest.with_columns(pl.col("ref").str.to_lowercase())
     first = errors.unique("ref", keep="first", maintain_order=True).filter(pl.col("ref").is_not_null())
-    joined = own.join(first.with_columns(pl.lit(value=True).alias("hit")), on="ref", how="left", maintain_order="left")
-    strange = errors.join(joined.filter("hit"), on="ref", how="anti", nulls_equal=False).height
-    doubtful = strange > 0 or (batch.verdict is Verdict.MIXED and errors.is_empty()) or downloads.errors_missing
-    why = (
-        "the vendor's log names rows that cannot be found" if strange else "the vendor says that rows failed, not which"
+    joined = manifest_rows.join(
+        first.with_columns(pl.lit(value=True).alias("hit")), on="ref", how="left", maintain_order="left"
     )
-    hit, gone, taken = pl.col("hit").is_not_null(), _gone(layout), pl.col("ref").is_in(good.implode())
-    return _stated(joined, rules, hit & ~gone, (hit & gone) | (~hit & taken), why if doubtful else ""), strange
+    unmatched = errors.join(joined.filter("hit"), on="ref", how="anti", nulls_equal=False).height
+    distrusted = unmatched > 0 or (batch.verdict is Verdict.MIXED and errors.is_empty()) or downloads.errors_missing
+    distrust_reason = _UNKNOWN_ROWS if unmatched else "the vendor reports failed rows without naming them"
+    hit, absent, accepted = (
+        pl.col("hit").is_not_null(),
+        _already_absent(layout),
+        pl.col("ref").is_in(accepted_refs.implode()),
+    )
+    return _with_verdicts(
+        joined, rules, hit & ~absent, (hit & absent) | (~hit & accepted), distrust_reason if distrusted else ""
+    ), unmatched
 
 
-def _gone(layout: ErrorLayout) -> pl.Expr:
-    """Return whether an error says of a removal that nothing is there: it holds then what was wanted."""
-    if not layout.gone_codes:
+def _already_absent(layout: ErrorLayout) -> pl.Expr:
+    """Return whether an error of a removal means that the record is already absent, so that it counts as accepted."""
+    if not layout.already_absent_codes:
         return pl.lit(value=False)
-    return (pl.col("op") == "remove") & pl.col("code").fill_null("").is_in(layout.gone_codes)
+    return (pl.col("op") == "remove") & pl.col("code").fill_null("").is_in(layout.already_absent_codes)
 
 
-def _stated(
-    rows: pl.DataFrame, rules: VendorRules, rejected: pl.Expr, accepted: pl.Expr | None, doubt: str
+def _with_verdicts(
+    rows: pl.DataFrame, rules: VendorRules, rejected: pl.Expr, accepted: pl.Expr | None, distrust_reason: str
 ) -> pl.DataFrame:
-    """Return the verdicts: rejected, accepted, and what silence means unless there is doubt."""
-    silent = "unknown" if doubt or rules.row_log.silence is Silence.UNKNOWN else "accepted"
+    """Return the verdicts; rows that the log does not mention have the default outcome unless it is distrusted."""
+    default_state = (
+        "unknown" if distrust_reason or rules.row_log.default_outcome is DefaultOutcome.UNKNOWN else "accepted"
+    )
     state = pl.when(rejected).then(pl.lit("rejected"))
-    rest = pl.lit(silent) if accepted is None else pl.when(accepted).then(pl.lit("accepted")).otherwise(pl.lit(silent))
+    rest = (
+        pl.lit(default_state)
+        if accepted is None
+        else pl.when(accepted).then(pl.lit("accepted")).otherwise(pl.lit(default_state))
+    )
     code = pl.col("code").fill_null("")
     retry = rejected & code.is_in(rules.row_log.errors.retry_codes) if rules.row_log.errors.retry_codes else None
     found = rows.with_columns(state.otherwise(rest).alias("state"))
-    said = pl.col("message").fill_null(code)
-    silence = doubt or "the vendor's log does not speak of this row"
+    text = pl.col("message").fill_null(code)
+    unknown_reason = distrust_reason or "the row log does not mention this row"
     return found.with_columns(
         (retry if retry is not None else pl.lit(value=False)).alias("retry"),
         pl.when(rejected).then(code).otherwise(pl.lit("")).alias("code"),
         pl.when(rejected)
-        .then(said)
+        .then(text)
         .when(pl.col("state") == "unknown")
-        .then(pl.lit(silence))
+        .then(pl.lit(unknown_reason))
         .otherwise(pl.lit(""))
         .alias("reason"),
     )
 
 
 def _by_inputs(
-    batch: Batch, rules: VendorRules, downloads: Downloads, evidence: pl.DataFrame
+    batch: Batch, rules: VendorRules, downloads: Downloads, manifest: pl.DataFrame
 ) -> tuple[pl.DataFrame, pl.DataFrame | None, int]:
-    """Join logs that give the input columns back. Rows with equal inputs are told apart by their order."""
-    columns = tuple(one.removeprefix("input:") for one in evidence.columns if one.startswith("input:"))
-    most = cap(batch.file.rows)
+    """Join logs that repeat the input columns. Rows with equal inputs are matched by their order."""
+    columns = tuple(column.removeprefix("input:") for column in manifest.columns if column.startswith("input:"))
+    bytes_max = max_log_bytes(batch.file.rows)
     errors = pl.DataFrame(schema={"code": pl.String, "message": pl.String})
     if downloads.errors is not None:
-        errors = by_inputs(downloads.errors, rules.row_log.errors, columns, most)
-    found, strange = _hits(errors, evidence)
-    rows = evidence.join(found, on="line", how="left", maintain_order="left")
+        errors = by_inputs(downloads.errors, rules.row_log.errors, columns, bytes_max)
+    found, unmatched = _match_errors(errors, manifest)
+    rows = manifest.join(found, on="line", how="left", maintain_order="left")
     rows = rows.with_columns(pl.col("hit").fill_null(value=False))
     answers: pl.DataFrame | None = None
     echoed: set[str] = set()
     accepted = pl.lit(value=False) if rules.row_log.results else None
     if downloads.results is not None:
-        table = read_table(downloads.results, most)
-        named = matching(tuple(table.columns), columns)
-        echoed = set(named.values())
-        strange_rows, answers = _answered(rows, table, named)
-        strange += strange_rows
+        table = read_table(downloads.results, bytes_max)
+        matched = match_columns(tuple(table.columns), columns)
+        echoed = set(matched.values())
+        unmatched_rows, answers = _match_answers(rows, table, matched)
+        unmatched += unmatched_rows
         rows = rows.with_columns(pl.col("line").is_in(answers["line"].implode()).alias("answered"))
         accepted = pl.col("answered")
-    doubt = "the vendor says that rows failed and gives no log" if downloads.errors_missing else ""
-    if strange and downloads.errors is not None and not doubt and accepted is None:
-        doubt = "the vendor's log names rows that cannot be found"
-    verdicts = _stated(rows, rules, pl.col("hit"), accepted, doubt)
-    return verdicts, None if answers is None else _named_answers(answers, echoed), strange
+    distrust_reason = _LOG_MISSING if downloads.errors_missing else ""
+    if unmatched and downloads.errors is not None and not distrust_reason and accepted is None:
+        distrust_reason = _UNKNOWN_ROWS
+    verdicts = _with_verdicts(rows, rules, pl.col("hit"), accepted, distrust_reason)
+    return verdicts, None if answers is None else _rename_answers(answers, echoed), unmatched
 
 
-#: Equal where the inputs are, whatever blanks stand around them; and the same with the number of the row among those.
-_SAME, _OWN = "lading:same", "lading:own"
+#: Digest of the inputs without surrounding blanks; and the same with the row's number among rows of equal inputs.
+_DIGEST, _UNIQUE_DIGEST = "batchsync:same", "batchsync:own"
 
 
-def _compared(rows: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
-    """Return rows with what their inputs are compared by."""
-    texts = [pl.col(one).fill_null("").str.strip_chars() for one in columns]
-    return rows.with_columns(digest_of_columns(texts or [pl.lit("")]).alias(_SAME))
+def _with_digest(rows: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
+    """Return rows with the digest of their inputs."""
+    texts = [pl.col(column).fill_null("").str.strip_chars() for column in columns]
+    return rows.with_columns(digest_of_columns(texts or [pl.lit("")]).alias(_DIGEST))
 
 
-def _numbered(rows: pl.DataFrame) -> pl.DataFrame:
-    """Return compared rows told apart: rows of equal inputs by their order."""
-    twice = rows[_SAME].is_duplicated()
-    if not twice.any():
-        return rows.with_columns(pl.col(_SAME).alias(_OWN))
-    nth = pl.int_range(pl.len(), dtype=pl.Int64).over(_SAME)
+def _with_unique_digest(rows: pl.DataFrame) -> pl.DataFrame:
+    """Return rows with a unique digest: rows of equal inputs are distinguished by their order."""
+    repeated = rows[_DIGEST].is_duplicated()
+    if not repeated.any():
+        return rows.with_columns(pl.col(_DIGEST).alias(_UNIQUE_DIGEST))
+    occurrence = pl.int_range(pl.len(), dtype=pl.Int64).over(_DIGEST)
     return rows.with_columns(
-        pl.when(nth > 0).then(digest_of_columns([pl.col(_SAME), nth])).otherwise(pl.col(_SAME)).alias(_OWN)
+        pl.when(occurrence > 0)
+        .then(digest_of_columns([pl.col(_DIGEST), occurrence]))
+        .otherwise(pl.col(_DIGEST))
+        .alias(_UNIQUE_DIGEST)
     )
 
 
-def _hits(errors: pl.DataFrame, evidence: pl.DataFrame) -> tuple[pl.DataFrame, int]:
-    """Return the lines that a log of errors is about, with code and message, and how many errors are about nothing."""
-    shared = [one for one in errors.columns if one.startswith("input:")]
-    if not shared or not errors.height:
-        texts = [pl.lit(None, dtype=pl.String).alias(one) for one in ("code", "message")]
-        return evidence.select("line").clear().with_columns(*texts, pl.lit(value=True).alias("hit")), errors.height
-    given = _compared(errors, shared)
-    near = _compared(evidence.select("line", *shared), shared).join(given, on=_SAME, how="semi", maintain_order="left")
-    strange = given.join(near, on=_SAME, how="anti").height
-    told = _numbered(given).select(_OWN, "code", "message", pl.lit(value=True).alias("hit"))
-    return _numbered(near).join(told, on=_OWN).select("line", "code", "message", "hit"), strange
+def _match_errors(errors: pl.DataFrame, manifest: pl.DataFrame) -> tuple[pl.DataFrame, int]:
+    """Return the rows that errors refer to (`line, code, message, hit`), and the number of unmatched errors."""
+    inputs = [column for column in errors.columns if column.startswith("input:")]
+    if not inputs or not errors.height:
+        texts = [pl.lit(None, dtype=pl.String).alias(item) for item in ("code", "message")]
+        return manifest.select("line").clear().with_columns(*texts, pl.lit(value=True).alias("hit")), errors.height
+    error_rows = _with_digest(errors, inputs)
+    candidates = _with_digest(manifest.select("line", *inputs), inputs).join(
+        error_rows, on=_DIGEST, how="semi", maintain_order="left"
+    )
+    unmatched = error_rows.join(candidates, on=_DIGEST, how="anti").height
+    reported = _with_unique_digest(error_rows).select(
+        _UNIQUE_DIGEST, "code", "message", pl.lit(value=True).alias("hit")
+    )
+    return _with_unique_digest(candidates).join(reported, on=_UNIQUE_DIGEST).select(
+        "line", "code", "message", "hit"
+    ), unmatched
 
 
-def _answered(rows: pl.DataFrame, table: pl.DataFrame, named: dict[str, str]) -> tuple[int, pl.DataFrame]:
-    """Return how many answers belong to nothing, and the answers with the line and key columns of their rows."""
-    shared = [f"input:{one}" for one in named]
-    keys = [one for one in rows.columns if one.startswith("key:")]
-    sent = rows.select("line", "hit", *keys, *shared)
-    if not shared:
+def _match_answers(rows: pl.DataFrame, table: pl.DataFrame, matched: dict[str, str]) -> tuple[int, pl.DataFrame]:
+    """Return the number of unmatched answers, and the answers with `line` and the key columns of their rows."""
+    input_columns = [f"input:{name}" for name in matched]
+    keys = [column for column in rows.columns if column.startswith("key:")]
+    sent = rows.select("line", "hit", *keys, *input_columns)
+    if not input_columns:
         return table.height, sent.select("line", *keys).clear()
-    sent = _compared(sent, shared)
-    inputs = [pl.col(old).alias(f"input:{new}") for new, old in named.items()]
-    theirs = table.select(*inputs, *(pl.col(one).alias(f"said:{one}") for one in table.columns))
-    answers = _numbered(_compared(theirs, shared).drop(shared))
-    open_rows = _numbered(sent.filter(~pl.col("hit"))).select("line", *keys, _OWN)
-    joined = open_rows.join(answers.drop(_SAME), on=_OWN, how="inner", maintain_order="left")
-    strange = 0
+    sent = _with_digest(sent, input_columns)
+    inputs = [pl.col(old).alias(f"input:{new}") for new, old in matched.items()]
+    answer_rows = table.select(*inputs, *(pl.col(column).alias(f"answer:{column}") for column in table.columns))
+    answers = _with_unique_digest(_with_digest(answer_rows, input_columns).drop(input_columns))
+    open_rows = _with_unique_digest(sent.filter(~pl.col("hit"))).select("line", *keys, _UNIQUE_DIGEST)
+    joined = open_rows.join(answers.drop(_DIGEST), on=_UNIQUE_DIGEST, how="inner", maintain_order="left")
+    unmatched = 0
     if joined.height < answers.height:
-        rest = answers.select(_SAME, _OWN).join(joined, on=_OWN, how="anti")
-        strange = rest.join(sent, on=_SAME, how="anti").height
-    return strange, joined.drop(_OWN)
+        rest = answers.select(_DIGEST, _UNIQUE_DIGEST).join(joined, on=_UNIQUE_DIGEST, how="anti")
+        unmatched = rest.join(sent, on=_DIGEST, how="anti").height
+    return unmatched, joined.drop(_UNIQUE_DIGEST)
 
 
-def _named_answers(answers: pl.DataFrame, echoed: set[str]) -> pl.DataFrame:
-    """Return the answers with the key columns in front, by their own names, and the vendor's behind them.
+def _rename_answers(answers: pl.DataFrame, echoed: set[str]) -> pl.DataFrame:
+    """Return the answers with the key columns first, followed by the vendor's columns.
 
-    Where the vendor's name is that of a key column, but for case, an input that came back is left out, and anything
-    else has `vendor_` before its name.
+    A vendor column with the name of a key column (case-insensitive) is left out if it repeats an input, and otherwise
+    prefixed with `vendor_`.
     """
-    keys = [one for one in answers.columns if one.startswith("key:")]
-    theirs = [one.removeprefix("said:") for one in answers.columns if one.startswith("said:")]
-    taken = {one.removeprefix("key:").casefold() for one in keys}
-    named = [pl.col(one).alias(one.removeprefix("key:")) for one in keys]
-    for one in theirs:
-        name = one
-        if one.casefold() in taken:
-            if one in echoed:
+    keys = [column for column in answers.columns if column.startswith("key:")]
+    answer_columns = [column.removeprefix("answer:") for column in answers.columns if column.startswith("answer:")]
+    key_names = {key.removeprefix("key:").casefold() for key in keys}
+    selected = [pl.col(key).alias(key.removeprefix("key:")) for key in keys]
+    for column in answer_columns:
+        name = column
+        if column.casefold() in key_names:
+            if column in echoed:
                 continue
-            while name.casefold() in taken or (name != one and name in theirs):
+            while name.casefold() in key_names or (name != column and name in answer_columns):
                 name = f"vendor_{name}"
-        named.append(pl.col(f"said:{one}").alias(name))
-    return _in_order(answers).select(named)
+        selected.append(pl.col(f"answer:{column}").alias(name))
+    return _by_line(answers).select(selected)
 
 
-def _written(batch: Batch, verdicts: pl.DataFrame, answers: pl.DataFrame | None, into: Path) -> RowVerdicts:
-    """Write verdicts and answers, and count."""
+def _write(batch: Batch, verdicts: pl.DataFrame, answers: pl.DataFrame | None, into: Path) -> RowVerdicts:
+    """Write verdicts and answers, and count the verdicts."""
     make_private(into)
     path = into / "verdicts.parquet"
-    _in_order(verdicts.select(VERDICTS)).write_parquet(path, compression="zstd", compression_level=1)
+    _by_line(verdicts.select(VERDICTS)).write_parquet(path, compression="zstd", compression_level=1)
     answered = None
     if answers is not None:
         answered = into / "answers.parquet"
         answers.write_parquet(answered, compression="zstd", compression_level=1)
     counts = dict(verdicts["state"].value_counts().iter_rows())
-    books = Books(**{name: counts.get(name, 0) for name in ("accepted", "rejected", "unknown")})
-    if books.total != batch.file.rows:
-        raise StateError(f"the books of batch {batch.id} do not add up: {books} for {batch.file.rows} rows")
-    return RowVerdicts(books=books, path=path, answers=answered)
+    row_counts = RowCounts(**{name: counts.get(name, 0) for name in ("accepted", "rejected", "unknown")})
+    if row_counts.total != batch.file.rows:
+        raise StateError(f"the row counts of batch {batch.id} do not add up: {row_counts} for {batch.file.rows} rows")
+    return RowVerdicts(counts=row_counts, path=path, answers=answered)

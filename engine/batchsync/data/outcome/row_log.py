@@ -1,70 +1,73 @@
-"""A vendor's row log becomes a frame of failed rows, however truncated, doubled or odd its lines are.
+"""Read a vendor's row log as a frame of failed rows.
 
-It does not know which rows were sent. What arrived damaged is `Unclear` (fetch it again); what would not end, or is
-not what the vendor spec says, is `Permanent`.
+A damaged log raises `AmbiguousOutcomeError` (it is fetched again); one that exceeds the limits, or differs from the
+vendor spec, raises `PermanentError`.
 """
 
 from __future__ import annotations
 
 import json
-from typing import IO, TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from lading.core.vendor_rules import LogFormat
-from lading.data.files import DAMAGED, unpacked
-from lading.errors import Permanent, Unclear
+from batchsync.core.vendor_rules import LogFormat
+from batchsync.errors import AmbiguousOutcomeError, PermanentError
+from batchsync.util.gzip_reader import DAMAGED, iter_decompressed
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lading.core.vendor_rules import ErrorLayout
+    from batchsync.core.vendor_rules import ErrorLayout
 
 #: A log may expand to this many bytes for each row sent, and to at least the floor.
 PER_ROW, FLOOR = 64 << 10, 64 << 20
 _LINE_MAX = 1 << 20
-_PIECE = 8 << 20
+_CHUNK = 8 << 20
 _DAMAGED = "the row log arrived damaged"
 #: The longest reason that is kept.
 _REASON_MAX = 500
 
 
-def cap(rows: int) -> int:
+def max_log_bytes(rows: int) -> int:
     """Return how many bytes the log of a batch with so many rows may expand to."""
     return max(FLOOR, rows * PER_ROW)
 
 
-def pieces(path: Path, most: int) -> Iterator[bytes]:
-    """Yield the bytes of a log, unpacked when it is gzip.
+def read_chunks(path: Path, bytes_max: int) -> Iterator[bytes]:
+    """Yield the bytes of a log, decompressed if it is gzip.
+
+    Args:
+        path: The log.
+        bytes_max: Maximum number of decompressed bytes.
+
+    Yields:
+        Chunks of bytes.
 
     Raises:
-        Unclear: when the gzip is truncated or damaged.
-        Permanent: when it expands beyond `most` bytes.
+        AmbiguousOutcomeError: If the gzip stream is truncated or damaged, or the file cannot be read.
+        PermanentError: If the log expands beyond `bytes_max`.
     """
     total = 0
     try:
-        with path.open("rb") as raw:
-            packed = raw.read(2) == b"\x1f\x8b"
-            raw.seek(0)
-            stream: IO[bytes] = unpacked(raw) if packed else raw
-            while piece := stream.read(_PIECE):
-                total += len(piece)
-                if total > most:
-                    raise Permanent(f"the row log expands to more than {most} bytes")
-                yield piece
+        for chunk in iter_decompressed(path, _CHUNK):
+            total += len(chunk)
+            if total > bytes_max:
+                raise PermanentError(f"the row log expands to more than {bytes_max} bytes")
+            yield chunk
     except (*DAMAGED, OSError) as error:
-        raise Unclear(f"{_DAMAGED} ({type(error).__name__})") from None
+        raise AmbiguousOutcomeError(f"{_DAMAGED} ({type(error).__name__})") from None
 
 
-def _lines(path: Path, most: int) -> Iterator[pl.Series]:
-    """Yield the lines of a log that are not blank, some thousand at a time; a line beyond the cap is cut short."""
+def _lines(path: Path, bytes_max: int) -> Iterator[pl.Series]:
+    """Yield the lines of a log that are not blank, some thousands at a time; longer lines are truncated."""
     rest = b""
-    for piece in pieces(path, most):
-        whole, newline, rest_of = (rest + piece).rpartition(b"\n")
+    for chunk in read_chunks(path, bytes_max):
+        lines_text, newline, rest_of = (rest + chunk).rpartition(b"\n")
         rest = rest_of[: _LINE_MAX + 1]
         if newline:
-            yield _series(whole)
+            yield _series(lines_text)
     if rest:
         yield _series(rest)
 
@@ -75,21 +78,30 @@ def _series(text: bytes) -> pl.Series:
     return lines.filter(lines.str.strip_chars() != "")
 
 
-def by_ref(path: Path, layout: ErrorLayout, most: int) -> pl.DataFrame:
-    """Return the lines of a JSON-lines log: ref (lower case, or null), code, message, error (not an ignored code)."""
-    found = [pl.DataFrame(schema={"ref": pl.String, "code": pl.String, "message": pl.String, "error": pl.Boolean})]
-    for lines in _lines(path, most):
+def by_ref(path: Path, layout: ErrorLayout, bytes_max: int) -> pl.DataFrame:
+    """Read a log in JSON lines.
+
+    Args:
+        path: The log.
+        layout: Names of its members.
+        bytes_max: Maximum number of decompressed bytes.
+
+    Returns:
+        The columns `ref: str` (lower case, or null), `code: str`, `message: str`, `error: bool` (not an ignored code).
+    """
+    tables = [pl.DataFrame(schema={"ref": pl.String, "code": pl.String, "message": pl.String, "error": pl.Boolean})]
+    for lines in _lines(path, bytes_max):
         table = lines.to_frame().select(
             _member(layout.ref).str.to_lowercase().alias("ref"),
             _member(layout.code).alias("code"),
             _member(layout.message).str.head(_REASON_MAX).alias("message"),
         )
-        found.append(table.with_columns(_is_error(layout)))
-    return pl.concat(found)
+        tables.append(table.with_columns(_is_error(layout)))
+    return pl.concat(tables)
 
 
 def _member(name: str) -> pl.Expr:
-    """Return a member of each line's object as text; from a line that was cut short, what can still be read."""
+    """Return a member of each line's object as a string; from a truncated line, what can still be parsed."""
     line = pl.col("line")
     quoted = json.dumps(name)[1:-1]
     salvaged = line.str.extract(rf'"{quoted}"\s*:\s*"?([^",}}\]]+)"?\s*[,}}]', 1)
@@ -97,87 +109,103 @@ def _member(name: str) -> pl.Expr:
 
 
 def _is_error(layout: ErrorLayout) -> pl.Expr:
-    """Return whether a line speaks of an error: its code begins with none of the ignored prefixes."""
+    """Return whether a line is an error: its code begins with none of the ignored prefixes."""
     code = pl.col("code").fill_null("")
-    ignored = [code.str.starts_with(one) for one in layout.ignored_codes]
+    ignored = [code.str.starts_with(item) for item in layout.ignored_codes]
     return (~pl.any_horizontal(ignored) if ignored else pl.lit(value=True)).alias("error")
 
 
-def by_inputs(path: Path, layout: ErrorLayout, columns: tuple[str, ...], most: int) -> pl.DataFrame:
-    """Return the failed rows of a JSON document or CSV: the input columns that it names, then code and message.
+def by_inputs(path: Path, layout: ErrorLayout, columns: tuple[str, ...], bytes_max: int) -> pl.DataFrame:
+    """Read a log of failed rows in JSON or CSV; a file named `.csv` is read as CSV whatever the vendor spec prefers.
 
-    A vendor may have both; a file that is saved as `.csv` is read as CSV whatever the spec's first choice is.
+    Args:
+        path: The log.
+        layout: Names of its members.
+        columns: Input columns that may be repeated in the log.
+        bytes_max: Maximum number of decompressed bytes.
+
+    Returns:
+        `input:NAME: str` per input column found, `code: str`, `message: str`.
     """
     if layout.format is LogFormat.CSV or path.suffix == ".csv":
-        table = read_table(path, most)
-        named = matching(tuple(table.columns), columns)
+        table = read_table(path, bytes_max)
+        named = match_columns(tuple(table.columns), columns)
         inputs = [pl.col(old).alias(f"input:{new}") for new, old in named.items()]
-        code, message = (_column(table, one) for one in (layout.code, layout.message))
+        code, message = (_column(table, item) for item in (layout.code, layout.message))
         table = table.select(*inputs, code.alias("code"), message.alias("message"))
     else:
-        table = _json_rows(path, layout, columns, most)
+        table = _json_rows(path, layout, columns, bytes_max)
     return table.filter(table.select(_is_error(layout))["error"]) if table.height else table
 
 
 def _column(table: pl.DataFrame, name: str) -> pl.Expr:
-    """Return a column of a CSV log by its name, whatever its case; nulls when it has none."""
-    found = matching(tuple(table.columns), (name,))
-    return pl.col(found[name]) if name in found else pl.lit(None, dtype=pl.String)
+    """Return a column of a table, by name or similar name; null if absent."""
+    matched = match_columns(tuple(table.columns), (name,))
+    return pl.col(matched[name]) if name in matched else pl.lit(None, dtype=pl.String)
 
 
-def _json_rows(path: Path, layout: ErrorLayout, columns: tuple[str, ...], most: int) -> pl.DataFrame:
-    """Return the failed rows of one JSON document. One pass in Python: it only holds what failed, within the cap."""
+def _json_rows(path: Path, layout: ErrorLayout, columns: tuple[str, ...], bytes_max: int) -> pl.DataFrame:
+    """Return the failed rows of a JSON document. Parsed in Python, as it contains failed rows only."""
     try:
-        document: Any = json.loads(b"".join(pieces(path, most)))
+        document: Any = json.loads(b"".join(read_chunks(path, bytes_max)))
     except (ValueError, RecursionError):
-        raise Unclear(f"{_DAMAGED} (not JSON)") from None
+        raise AmbiguousOutcomeError(f"{_DAMAGED} (not JSON)") from None
     items = document.get(layout.items) if isinstance(document, dict) and layout.items else document
     if items is None:
         items = []
     if not isinstance(items, list):
-        raise Permanent(f"the row log has no list {layout.items!r}")
-    rows = [_json_row(one, layout, columns) for one in items]
-    schema = {f"input:{one}": pl.String for one in columns} | {"code": pl.String, "message": pl.String}
+        raise PermanentError(f"the row log has no list {layout.items!r}")
+    rows = [_json_row(item, layout, columns) for item in items]
+    schema = {f"input:{column}": pl.String for column in columns} | {"code": pl.String, "message": pl.String}
     return pl.DataFrame(rows, schema=schema, orient="row")
 
 
 def _json_row(item: Any, layout: ErrorLayout, columns: tuple[str, ...]) -> list[str | None]:
     """Return one failed row."""
-    own = item if isinstance(item, dict) else {}
-    inputs = own.get(layout.inputs)
+    entry_object = item if isinstance(item, dict) else {}
+    inputs = entry_object.get(layout.inputs)
     inputs = inputs if isinstance(inputs, dict) else {}
     folded = {str(name).strip().casefold(): value for name, value in inputs.items()}
-    errors = own.get(layout.errors)
-    errors = [one for one in errors if isinstance(one, dict)] if isinstance(errors, list) else []
-    messages = [str(one.get(layout.message) or one.get(layout.code) or "") for one in errors]
+    errors = entry_object.get(layout.errors)
+    errors = [error for error in errors if isinstance(error, dict)] if isinstance(errors, list) else []
+    messages = [str(error.get(layout.message) or error.get(layout.code) or "") for error in errors]
     code = str(errors[0].get(layout.code) or "") if errors else ""
-    values = [folded.get(one.strip().casefold()) for one in columns]
-    texts = [None if one is None else one if isinstance(one, str) else json.dumps(one) for one in values]
-    return [_whole(one) for one in (*texts, code, "; ".join(dict.fromkeys(messages))[:_REASON_MAX])]
+    values = [folded.get(column.strip().casefold()) for column in columns]
+    texts = [None if value is None else value if isinstance(value, str) else json.dumps(value) for value in values]
+    return [
+        _replace_lone_surrogates(value) for value in (*texts, code, "; ".join(dict.fromkeys(messages))[:_REASON_MAX])
+    ]
 
 
-def _whole(text: str | None) -> str | None:
-    """Return a text that can be written down: half of a character, which JSON can name, becomes a question mark."""
+def _replace_lone_surrogates(text: str | None) -> str | None:
+    """Replace unpaired surrogates, which JSON can escape but UTF-8 cannot encode, with question marks."""
     return None if text is None else text.encode("utf-8", "replace").decode()
 
 
-def read_table(path: Path, most: int) -> pl.DataFrame:
-    """Return a CSV file of the vendor's as texts.
+def read_table(path: Path, bytes_max: int) -> pl.DataFrame:
+    """Read a CSV file of the vendor as strings.
+
+    Args:
+        path: The file.
+        bytes_max: Maximum number of decompressed bytes.
+
+    Returns:
+        The table; without columns if the file is blank.
 
     Raises:
-        Unclear: when it is damaged or not CSV.
+        AmbiguousOutcomeError: If the file is damaged or not CSV.
     """
-    data = b"".join(pieces(path, most))
+    data = b"".join(read_chunks(path, bytes_max))
     if not data.strip():
         return pl.DataFrame()
     try:
         return pl.read_csv(data, infer_schema=False, null_values=[""])
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
-        raise Unclear(f"{_DAMAGED} (not CSV)") from None
+        raise AmbiguousOutcomeError(f"{_DAMAGED} (not CSV)") from None
 
 
-def matching(found: tuple[str, ...], wanted: tuple[str, ...]) -> dict[str, str]:
-    """Return which found column stands for which wanted one: the same name, else the same but for case and blanks."""
-    folded = {one.strip().casefold(): one for one in reversed(found)}
-    pairs = {one: one if one in found else folded.get(one.strip().casefold()) for one in wanted}
+def match_columns(found: tuple[str, ...], wanted: tuple[str, ...]) -> dict[str, str]:
+    """Return the found column for each wanted one: of the same name, else equal but for case and surrounding blanks."""
+    folded = {item.strip().casefold(): item for item in reversed(found)}
+    pairs = {item: item if item in found else folded.get(item.strip().casefold()) for item in wanted}
     return {new: old for new, old in pairs.items() if old is not None}

@@ -1,29 +1,26 @@
-"""A job is held against its source before anything runs: every expression, every named column, every kind.
-
-It does not read rows. All problems are returned at once, each with the place where it was written.
-"""
+"""Check of a job against its source: all problems at once, each with its place in jobs.yaml. Reads no rows."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lading.data.encode import removal_record
-from lading.data.records import try_plan
-from lading.errors import SpecError
+from batchsync.data.record.compiled_job import try_compile_job
+from batchsync.data.record.removal import removal_record
+from batchsync.errors import SpecError
 
 if TYPE_CHECKING:
-    from lading.core.job import Job
-    from lading.core.vendor_rules import VendorRules
-    from lading.errors import Problem
+    from batchsync.core.job import Job
+    from batchsync.core.vendor_rules import VendorRules
+    from batchsync.errors import Problem
 
 
 def check(job: Job, rules: VendorRules) -> tuple[Problem, ...]:
-    """Return everything in a job that does not fit its source.
+    """Return every problem of a job against its source: expressions, named columns, types.
 
     Raises:
-        SourceError: when the source is not there or cannot be read.
+        SourceError: If the source is missing or cannot be read.
     """
-    _, problems = try_plan(job, rules, None)
+    _, problems = try_compile_job(job, rules, None)
     if job.removal is not None:
         try:
             removal_record(job, rules)

@@ -1,7 +1,4 @@
-"""One frame of keyed rows becomes records with fingerprints, and invalid rows with all their reasons.
-
-It does not know the baseline or other frames.
-"""
+"""Examine one frame of keyed rows: records with fingerprints, and invalid records with all their reasons."""
 
 from __future__ import annotations
 
@@ -10,60 +7,92 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from lading.data import names, ranks
-from lading.data.agreement import disagreeing, merged
-from lading.data.records import Mapped, Plan, fingerprints, judged, lines, mapped
-from lading.data.widths import widest
+from batchsync.data.frame import columns as names
+from batchsync.data.frame import ordering
+from batchsync.data.mapping.apply import MappedRecords, apply_record
+from batchsync.data.mapping.invalid_records import split_invalid
+from batchsync.data.mapping.size_bound import max_record_bytes
+from batchsync.data.record.agreement import disagreeing_records, merge_reasons
+from batchsync.data.record.fingerprint import fingerprints
+from batchsync.data.record.lines import lines
 
 if TYPE_CHECKING:
-    from lading.data.validate import Check
+    from batchsync.data.mapping.validate import Check
+    from batchsync.data.record.compiled_job import CompiledJob
 
+#: Columns of examined records; `RANK` follows with `source.duplicates: {by: COLUMN}`. `bad` marks invalid records.
 RECORDS = {
     names.ROW: pl.Int64,
     names.KEY: pl.String,
     names.FINGERPRINT: pl.Binary,
     "bad": pl.Boolean,
-    names.OLD: pl.Boolean,
+    names.BELOW_WATERMARK: pl.Boolean,
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Examined:
-    """What is in one frame: its records, the invalid ones with reasons, and the warnings."""
+    """Result of one frame.
+
+    Attributes:
+        records: Columns `RECORDS`.
+        invalid: Invalid records with reasons, columns `INVALID_RECORDS`.
+        warnings: Violations of rules that only warn, by rule.
+    """
 
     records: pl.DataFrame
-    broken: pl.DataFrame
+    invalid: pl.DataFrame
     warnings: dict[str, int]
 
 
-def examine(plan: Plan, frame: pl.DataFrame, rules: list[Check], high_water: str | None) -> tuple[Examined, Mapped]:
-    """Return what a keyed frame holds, and the mapped frame, whose column `bad` marks the invalid records."""
+def examine(
+    compiled: CompiledJob, frame: pl.DataFrame, rules: list[Check], watermark: str | None
+) -> tuple[Examined, MappedRecords]:
+    """Map, validate and fingerprint a keyed frame.
+
+    Args:
+        compiled: The compiled job.
+        frame: Columns of the source, `ROW: i64` and `KEY: str`; with `each:` whole records and `HEAD: i64`.
+        rules: Checks of the job's records.
+        watermark: Value of `send: since` below which rows are not mapped; None maps all.
+
+    Returns:
+        The result, and the mapped frame, whose column `bad` marks the invalid records.
+    """
     warnings: dict[str, int] = {}
     columns = list(RECORDS)
-    frame = frame.with_columns(_old(plan, high_water, frame, warnings).alias(names.OLD))
-    if plan.job.source.duplicates.startswith("by:"):
-        frame = frame.with_columns(_rank(plan, plan.job.source.duplicates.removeprefix("by:")))
+    frame = frame.with_columns(_is_old(compiled, watermark, frame, warnings).alias(names.BELOW_WATERMARK))
+    if compiled.job.source.duplicates.startswith("by:"):
+        frame = frame.with_columns(_rank(compiled, compiled.job.source.duplicates.removeprefix("by:")))
         columns.append(names.RANK)
-    fresh = frame.filter(~pl.col(names.OLD))
-    found = mapped(plan, fresh)
-    broken = judged(found, rules, warnings)
-    if plan.grouped:
-        broken = merged(broken, disagreeing(plan, fresh))
-    broken = _with_oversized(plan, found, broken)
-    heads = found.heads.with_columns(fingerprints(plan, found), pl.lit(value=False).alias("bad"))
-    if broken.height:
-        heads = heads.with_columns(pl.col(names.ROW).is_in(broken[names.ROW].implode()).alias("bad"))
-    found = replace(found, heads=heads)
+    fresh = frame.filter(~pl.col(names.BELOW_WATERMARK))
+    mapped = apply_record(compiled.record, fresh)
+    invalid = split_invalid(mapped, rules, warnings)
+    if compiled.grouped:
+        invalid = merge_reasons(invalid, disagreeing_records(compiled, fresh))
+    invalid = _add_oversized(compiled, mapped, invalid)
+    heads = mapped.heads.with_columns(fingerprints(compiled, mapped), pl.lit(value=False).alias("bad"))
+    if invalid.height:
+        heads = heads.with_columns(pl.col(names.ROW).is_in(invalid[names.ROW].implode()).alias("bad"))
+    mapped = replace(mapped, heads=heads)
     if fresh.height < frame.height:
-        old = frame.filter(pl.col(names.OLD))
+        old = frame.filter(pl.col(names.BELOW_WATERMARK))
         empty = pl.lit(None, dtype=pl.Binary).alias(names.FINGERPRINT)
         old = old.with_columns(empty, pl.lit(value=False).alias("bad"))
         heads = pl.concat([heads.select(old.columns), old]).sort(names.ROW)
-    return Examined(records=heads.select(columns), broken=broken, warnings=warnings), found
+    return Examined(records=heads.select(columns), invalid=invalid, warnings=warnings), mapped
 
 
-def typed(text: pl.Series, kind: pl.DataType) -> pl.Series:
-    """Return texts that were written from a type as that type again."""
+def parse_as(text: pl.Series, kind: pl.DataType) -> pl.Series:
+    """Parse strings into the type from which they were formatted.
+
+    Args:
+        text: The strings.
+        kind: The type.
+
+    Returns:
+        Values of the type; null where parsing fails.
+    """
     if isinstance(kind, pl.Datetime):
         return text.str.to_datetime(time_unit=kind.time_unit, time_zone=kind.time_zone, strict=False)
     if kind == pl.Date:
@@ -71,52 +100,50 @@ def typed(text: pl.Series, kind: pl.DataType) -> pl.Series:
     return text.cast(kind, strict=False)
 
 
-def _rank(plan: Plan, column: str) -> pl.Expr:
-    """Return what decides between rows of one key."""
+def _rank(compiled: CompiledJob, column: str) -> pl.Expr:
+    """Return the value that decides between rows of a key."""
     value = pl.col(column)
-    return (ranks.rank(value) if plan.schema[column] == pl.String else value).alias(names.RANK)
+    return (ordering.sort_key(value) if compiled.schema[column] == pl.String else value).alias(names.RANK)
 
 
-def _old(plan: Plan, high_water: str | None, frame: pl.DataFrame, warnings: dict[str, int]) -> pl.Expr:
-    """Return whether a row is below the high water mark; what cannot be put in order is not.
+def _is_old(compiled: CompiledJob, watermark: str | None, frame: pl.DataFrame, warnings: dict[str, int]) -> pl.Expr:
+    """Return whether a row is below the watermark; rows without an order are not.
 
-    A row that is equal to the mark may have come after the row that set it. With `each:` no row counts as old: it says
-    nothing of the other rows of its key, of which one may be new, changed or gone.
+    A row equal to the watermark may be newer than the row that set it. With `each:` no row is old, because other rows
+    of its key may be new, changed or deleted.
     """
-    since = plan.job.send.since
+    since = compiled.job.send.since
     if since is None:
         return pl.lit(value=False)
-    kind = plan.schema[since]
-    rank = ranks.rank(pl.col(since))
-    if kind == pl.String and (unclear := frame.select((~ranks.is_ordered(rank)).sum()).item()):
-        what = (
-            f"rows whose {since} is neither a number nor a date that begins with the year, compared with what is held"
-        )
-        warnings[what] = unclear
-    if high_water is None or plan.grouped:
+    kind = compiled.schema[since]
+    rank = ordering.sort_key(pl.col(since))
+    if kind == pl.String and (unordered := frame.select((~ordering.is_ordered(rank)).sum()).item()):
+        message = f"rows whose {since} is neither a number nor a date that begins with the year, compared in any case"
+        warnings[message] = unordered
+    if watermark is None or compiled.grouped:
         return pl.lit(value=False)
     if kind == pl.String:
-        return ranks.surely_below(rank, ranks.rank_of(high_water))
-    limit = typed(pl.Series([high_water], dtype=pl.String), kind)[0]
+        return ordering.is_certainly_below(rank, ordering.sort_key_of(watermark))
+    limit = parse_as(pl.Series([watermark], dtype=pl.String), kind)[0]
     return (pl.col(since) < pl.lit(limit, dtype=kind)).fill_null(value=False)
 
 
-def record_limit(plan: Plan) -> int | None:
-    """Return how many bytes a record may have so that it surely fits a file alone, however badly it compresses."""
-    most = plan.rules.file.bytes_max
-    return None if most is None else max(0, most - most // 100 - 1024)
+def record_limit(compiled: CompiledJob) -> int | None:
+    """Return the maximum bytes of a record, so that it fits into a file alone even if it does not compress."""
+    bytes_max = compiled.rules.file.bytes_max
+    return None if bytes_max is None else max(0, bytes_max - bytes_max // 100 - 1024)
 
 
-def _with_oversized(plan: Plan, found: Mapped, broken: pl.DataFrame) -> pl.DataFrame:
-    """Return the invalid records with those that no batch file can hold."""
-    limit = record_limit(plan)
-    if limit is None or not found.heads.height or widest(found, plan.record) <= limit:
-        return broken
-    exact = lines(plan, found, [" " * 200], "").str.len_bytes()
-    large = found.heads.select(names.ROW, names.KEY).with_columns(exact.alias("size")).filter(pl.col("size") > limit)
+def _add_oversized(compiled: CompiledJob, mapped: MappedRecords, invalid: pl.DataFrame) -> pl.DataFrame:
+    """Return the invalid records with those that exceed the size of a batch file."""
+    limit = record_limit(compiled)
+    if limit is None or not mapped.heads.height or max_record_bytes(mapped, compiled.record) <= limit:
+        return invalid
+    exact = lines(compiled, mapped, [" " * 200], "").str.len_bytes()
+    large = mapped.heads.select(names.ROW, names.KEY).with_columns(exact.alias("size")).filter(pl.col("size") > limit)
     size = pl.col("size").cast(pl.String)
     reason = pl.concat_str(
-        [pl.lit("the record has "), size, pl.lit(f" bytes, more than the {limit} that a file takes")]
+        [pl.lit("the record has "), size, pl.lit(f" bytes, more than the {limit} that fit into a batch file")]
     )
     more = large.select(
         names.ROW,
@@ -124,5 +151,5 @@ def _with_oversized(plan: Plan, found: Mapped, broken: pl.DataFrame) -> pl.DataF
         pl.lit("").alias("field"),
         pl.lit("record_size").alias("code"),
         reason.alias("reason"),
-    ).join(broken, on=names.ROW, how="anti")
-    return pl.concat([broken, more]).sort(names.ROW)
+    ).join(invalid, on=names.ROW, how="anti")
+    return pl.concat([invalid, more]).sort(names.ROW)

@@ -1,7 +1,7 @@
-"""Source rows that share a key come out side by side, in the order in which their records first appear.
+"""Group source rows by key, in the order in which their keys first occur.
 
-It does not map anything. Rows that are sorted by their key are taken as they come; others go to a few files by where
-their record begins, so that only one of those is in memory. The frames are the same either way.
+Rows sorted by key are grouped as they come; others are spilled to files by the first row of their record, and one file
+is in memory at a time. Both ways give equal frames.
 """
 
 from __future__ import annotations
@@ -11,88 +11,104 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from lading.data import names
-from lading.data.read import FRAME_ROWS
-from lading.data.scatter import Scatter, part_of_key
-from lading.data.spool import Schema, Spool
+from batchsync.data.frame import columns
+from batchsync.data.frame.key_hash import partition_of_key
+from batchsync.data.frame.partitioned_spill import PartitionedSpill
+from batchsync.data.row.reader import FRAME_ROWS
+from batchsync.util.parquet_writer import ParquetWriter, Schema
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-#: Source rows of one file, at least; there are at most MOST files.
-SHARE = 250_000
-MOST = 64
+#: Minimum source rows of one file, and maximum number of files.
+MIN_FILE_ROWS = 250_000
+MAX_FILES = 64
 
 
-def spread(given: Iterable[pl.DataFrame], schema: Schema, work: Path) -> None:
-    """Write keyed rows to files `grouped-*.parquet`, with the row where their record begins in `HEAD`."""
-    for old in work.glob("grouped-*.parquet"):
-        old.unlink()
-    whole: Schema = {**schema, names.HEAD: pl.Int64}
-    last = 0
-    with Scatter(work, "keyed", schema) as by_key, ExitStack() as stack:
-        for frame in given:
-            by_key.add(frame, part_of_key(names.KEY))
-            last = max(last, int(frame[names.ROW][-1]) if frame.height else 0)
-        by_key.finish()
-        share = max(SHARE, -(-last // MOST))
-        outs: dict[int, Spool] = {}
-        for part in by_key.parts():
-            head = pl.col(names.ROW).min().over(names.KEY).alias(names.HEAD)
-            placed = part.with_columns(head).with_columns(((pl.col(names.HEAD) - 1) // share).alias("lading:share"))
-            for (number,), rows in placed.partition_by("lading:share", as_dict=True, include_key=False).items():
-                if number not in outs:
-                    outs[number] = stack.enter_context(Spool(work / f"grouped-{number:06d}.parquet", whole))
-                outs[number].add(rows)
+def spill(frames: Iterable[pl.DataFrame], schema: Schema, workdir: Path) -> None:
+    """Write keyed rows to files `grouped-*.parquet`.
 
-
-def grouped_frames(work: Path) -> Iterator[pl.DataFrame]:
-    """Yield frames of whole records, in source order, of about FRAME_ROWS rows."""
-    yield from _cut(pl.read_parquet(path, glob=False).sort(names.HEAD, names.ROW) for path in _files(work))
-
-
-def _files(work: Path) -> list[Path]:
-    """Return the files of `spread`, by source row."""
-    return sorted(work.glob("grouped-*.parquet"))
-
-
-def streamed(given: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """Yield the very frames that `grouped_frames` would give after `spread`, of rows that are sorted by their key.
-
-    Raises:
-        UnsortedError: as soon as a row is seen whose key does not follow the one before it.
+    Args:
+        frames: Keyed rows in source order, with the columns of `schema`.
+        schema: Columns of the frames, among them `ROW: i64` and `KEY: str`.
+        workdir: Existing folder of the files; older ones are deleted. `HEAD: i64` (first row of the record) is added.
     """
-    order = _Order()
-    head = pl.when(pl.col(names.KEY).ne_missing(pl.col(names.KEY).shift())).then(names.ROW).forward_fill()
+    for leftover in workdir.glob("grouped-*.parquet"):
+        leftover.unlink()
+    grouped_schema: Schema = {**schema, columns.HEAD: pl.Int64}
+    last = 0
+    with PartitionedSpill(workdir, "keyed", schema) as by_key, ExitStack() as stack:
+        for frame in frames:
+            by_key.add(frame, partition_of_key(columns.KEY))
+            last = max(last, int(frame[columns.ROW][-1]) if frame.height else 0)
+        by_key.finish()
+        file_rows = max(MIN_FILE_ROWS, -(-last // MAX_FILES))
+        writers: dict[int, ParquetWriter] = {}
+        for part in by_key.partitions():
+            head = pl.col(columns.ROW).min().over(columns.KEY).alias(columns.HEAD)
+            numbered = part.with_columns(head).with_columns(
+                ((pl.col(columns.HEAD) - 1) // file_rows).alias("batchsync:file")
+            )
+            for (number,), rows in numbered.partition_by("batchsync:file", as_dict=True, include_key=False).items():
+                if number not in writers:
+                    writers[number] = stack.enter_context(
+                        ParquetWriter(workdir / f"grouped-{number:06d}.parquet", grouped_schema)
+                    )
+                writers[number].add(rows)
 
-    def placed() -> Iterator[pl.DataFrame]:
+
+def iter_groups(workdir: Path) -> Iterator[pl.DataFrame]:
+    """Yield frames of whole records, in source order, of about FRAME_ROWS rows."""
+    yield from _whole_records(
+        pl.read_parquet(path, glob=False).sort(columns.HEAD, columns.ROW) for path in _files(workdir)
+    )
+
+
+def _files(workdir: Path) -> list[Path]:
+    """Return the files of `spill`, by source row."""
+    return sorted(workdir.glob("grouped-*.parquet"))
+
+
+def iter_sorted_groups(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Yield the same frames as `iter_groups` after `spill`, of rows that are sorted by their key.
+
+    Args:
+        frames: Keyed rows in source order, with `ROW: i64` and `KEY: str`.
+
+    Yields:
+        The frames with `HEAD: i64`, the first row of the record.
+    """
+    order = _KeyOrder()
+    head = pl.when(pl.col(columns.KEY).ne_missing(pl.col(columns.KEY).shift())).then(columns.ROW).forward_fill()
+
+    def with_heads() -> Iterator[pl.DataFrame]:
         last: pl.DataFrame | None = None
-        for frame in given:
+        for frame in frames:
             if not frame.height:
                 continue
-            order.see(frame[names.KEY])
-            rows = frame.with_columns(head.alias(names.HEAD))
-            if last is not None and last[names.KEY][0] == frame[names.KEY][0]:
-                same = pl.col(names.HEAD) == rows[names.HEAD][0]
+            order.check(frame[columns.KEY])
+            rows = frame.with_columns(head.alias(columns.HEAD))
+            if last is not None and last[columns.KEY][0] == frame[columns.KEY][0]:
+                same_record = pl.col(columns.HEAD) == rows[columns.HEAD][0]
                 rows = rows.with_columns(
-                    pl.when(same).then(last[names.HEAD][0]).otherwise(names.HEAD).alias(names.HEAD)
+                    pl.when(same_record).then(last[columns.HEAD][0]).otherwise(columns.HEAD).alias(columns.HEAD)
                 )
-            last = rows.select(names.KEY, names.HEAD)[-1:]
+            last = rows.select(columns.KEY, columns.HEAD)[-1:]
             yield rows
 
-    yield from _cut(placed())
+    yield from _whole_records(with_heads())
 
 
-def _cut(given: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
-    """Yield rows, given in the order of HEAD and ROW, in frames of whole records that do not depend on how they come.
+def _whole_records(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+    """Yield rows, sorted by HEAD and ROW, in frames of whole records that do not depend on the frames given.
 
     A frame is the fewest whole records with FRAME_ROWS rows.
     """
     rest: pl.DataFrame | None = None
-    for found in given:
-        rows = found if rest is None else pl.concat([rest, found])
-        heads = rows[names.HEAD]
+    for frame in frames:
+        rows = frame if rest is None else pl.concat([rest, frame])
+        heads = rows[columns.HEAD]
         begin = 0
         while begin + FRAME_ROWS < rows.height:
             end = int(heads.search_sorted(heads[begin + FRAME_ROWS - 1], side="right"))
@@ -110,33 +126,33 @@ class UnsortedError(Exception):
     """A source is not sorted by its key."""
 
 
-class _Order:
-    """Knows in which orders the keys seen so far are sorted: as text or as whole numbers, up or down."""
+class _KeyOrder:
+    """Sort orders that all keys so far are in: as strings or as integers, ascending or descending."""
 
     def __init__(self) -> None:
-        """Begin with all of them."""
-        self._orders = [(kind, down) for kind in (pl.String(), pl.Int64()) for down in (False, True)]
+        """Start with all four orders."""
+        self._orders = [(kind, descending) for kind in (pl.String(), pl.Int64()) for descending in (False, True)]
         self._last = pl.Series([], dtype=pl.String)
 
-    def see(self, keys: pl.Series) -> None:
-        """Look at the next keys.
+    def check(self, keys: pl.Series) -> None:
+        """Check the next keys.
 
         Raises:
-            UnsortedError: when no order is left.
+            UnsortedError: If no order is left.
         """
-        both = pl.concat([self._last, keys.alias("")])
-        self._last = both[-1:]
-        runs = both.filter(both.ne_missing(both.shift()))
-        self._orders = [one for one in self._orders if _sorted(runs, one)]
+        keys_with_last = pl.concat([self._last, keys.alias("")])
+        self._last = keys_with_last[-1:]
+        runs = keys_with_last.filter(keys_with_last.ne_missing(keys_with_last.shift()))
+        self._orders = [order for order in self._orders if _is_sorted(runs, order)]
         if not self._orders:
             raise UnsortedError
 
 
-def _sorted(runs: pl.Series, order: tuple[pl.DataType, bool]) -> bool:
-    """Whether keys, none equal to the one before, are in an order in which no key can come again."""
-    kind, down = order
+def _is_sorted(runs: pl.Series, order: tuple[pl.DataType, bool]) -> bool:
+    """Return whether keys, none equal to its predecessor, are in an order in which no key can occur again."""
+    kind, descending = order
     values = runs if kind == pl.String else runs.cast(kind, strict=False)
     if values.null_count():
         return False
     before, after = values[:-1], values[1:]
-    return bool(((after < before) if down else (after > before)).all())
+    return bool(((after < before) if descending else (after > before)).all())

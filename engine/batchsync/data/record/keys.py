@@ -1,65 +1,51 @@
-"""Each row has one canonical key text, or is an invalid row that says that it has none.
-
-It does not know other rows: whether a key stands twice is seen in `diff`.
-"""
+"""Canonical key of each row. A row without a key is invalid; duplicate keys are found by `compare.classify`."""
 
 from __future__ import annotations
 
-import hashlib
-import json
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from lading.core.mapping import Expression
-from lading.data import names
-from lading.data.evaluate import evaluate
-from lading.data.jsontext import escaped
+from batchsync.data.frame import columns
+from batchsync.data.mapping.evaluate import evaluate
+from batchsync.data.mapping.json_encode import escaped
 
 if TYPE_CHECKING:
-    from lading.core.job import Source
-    from lading.data.records import Plan
-
-#: Bytes of the mark of a key's definition.
-MARK = 4
+    from batchsync.data.record.compiled_job import CompiledJob
 
 
-def mark_of(source: Source) -> bytes:
-    """Return a mark of how a source's key is defined: the same text is another key where the definition is another."""
-    defined = {"expression": source.key.sql} if isinstance(source.key, Expression) else list(source.key)
-    return hashlib.sha256(json.dumps(defined).encode()).digest()[:MARK]
+def with_keys(compiled: CompiledJob, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Add the column `KEY` with the canonical key.
 
+    The canonical key of one column is its text; of several columns a compact JSON array of strings. A row has no key if
+    a key column is null or empty, or if the key expression fails.
 
-def defined_as_today(source: Source) -> pl.Expr:
-    """Whether a key was sent under today's definition: by the mark in the fingerprint that the target holds, or may."""
-    return pl.coalesce("accepted", "last").bin.tail(MARK) == mark_of(source)
+    Args:
+        compiled: The compiled job.
+        frame: Columns of the source and its joins, and `ROW: i64`.
 
-
-def keyed(plan: Plan, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    """Return the frame with its canonical key texts, and the rows without a key as invalid rows.
-
-    One part is its own text; several are a compact JSON array of texts. A part that is null or empty, or whose
-    expression fails, leaves the row without a key.
+    Returns:
+        The rows with a key, and the rows without a key as invalid records (columns `INVALID_RECORDS`).
     """
-    mapped, flaws = evaluate(frame, plan.key)
-    parts = [names.leaf(one.index) for one in plan.key]
-    texts = [pl.col(one) for one in parts]
-    empty = pl.any_horizontal([one.is_null() | (one == "") for one in texts])
-    if len(texts) == 1:
-        key = texts[0]
+    mapped, invalid_values = evaluate(frame, compiled.key)
+    key_columns = [columns.leaf_column(leaf.index) for leaf in compiled.key]
+    values = [pl.col(part) for part in key_columns]
+    empty = pl.any_horizontal([value.is_null() | (value == "") for value in values])
+    if len(values) == 1:
+        key = values[0]
     else:
-        pieces = [pl.concat_str([pl.lit('"'), escaped(one), pl.lit('"')]) for one in texts]
-        key = pl.concat_str([pl.lit("["), pl.concat_str(pieces, separator=","), pl.lit("]")])
-    extra = [name for one in flaws for name in (one.column, one.shown)]
-    whole = mapped.with_columns(pl.when(~empty).then(key).alias(names.KEY))
-    lost = whole.filter(pl.col(names.KEY).is_null()) if whole[names.KEY].null_count() else whole.clear()
-    reason = pl.lit("key: " + (flaws[0].message if flaws else "is missing or empty"))
-    broken = lost.select(
-        names.ROW,
-        pl.lit("").alias(names.KEY),
+        quoted = [pl.concat_str([pl.lit('"'), escaped(value), pl.lit('"')]) for value in values]
+        key = pl.concat_str([pl.lit("["), pl.concat_str(quoted, separator=","), pl.lit("]")])
+    extra = [name for invalid_value in invalid_values for name in (invalid_value.column, invalid_value.masked)]
+    with_key = mapped.with_columns(pl.when(~empty).then(key).alias(columns.KEY))
+    keyless = with_key.filter(pl.col(columns.KEY).is_null()) if with_key[columns.KEY].null_count() else with_key.clear()
+    reason = pl.lit("key: " + (invalid_values[0].message if invalid_values else "is missing or empty"))
+    invalid = keyless.select(
+        columns.ROW,
+        pl.lit("").alias(columns.KEY),
         pl.lit("key").alias("field"),
-        pl.lit("expression" if flaws else "key").alias("code"),
+        pl.lit("expression" if invalid_values else "key").alias("code"),
         reason.alias("reason"),
     )
-    kept = whole.filter(pl.col(names.KEY).is_not_null()) if lost.height else whole
-    return kept.drop([*parts, *extra]), broken
+    kept = with_key.filter(pl.col(columns.KEY).is_not_null()) if keyless.height else with_key
+    return kept.drop([*key_columns, *extra]), invalid

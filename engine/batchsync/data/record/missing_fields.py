@@ -1,75 +1,80 @@
-"""A member that a job names and that no line has today is a member without a value, not a mistake in the job.
+"""Fields that a job names but no line of a JSON source has today: they are treated as null instead of as unknown.
 
-It does not know rows. Only formats where a value need not be written, or where a column without one has no type, are
-looked at: a CSV file says in its header which columns it has.
+A CSV file names all its columns in the header, so that nothing is added to it.
 """
 
 from __future__ import annotations
 
-import difflib
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import polars as pl
 
-from lading.core.mapping import Array, Each, Expression, Object
-from lading.data.expressions import parse
-from lading.data.read import open_join
-from lading.errors import Problem
-from lading.polars_sql import columns_of
+from batchsync.core.mapping import Array, Each, Expression, Object
+from batchsync.data.mapping.expressions import parse
+from batchsync.data.row.reader import open_join
+from batchsync.errors import Problem
+from batchsync.util.polars_sql import columns_of
+from batchsync.util.suggestions import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from lading.core.job import Job
-    from lading.core.mapping import Node
-    from lading.data.read import Input
+    from batchsync.core.job import Job
+    from batchsync.core.mapping import Node
+    from batchsync.data.row.source_files import SourceFiles
 
-#: What a column without a value may be of, in this order.
+#: Types that a column without values is tried with, in this order.
 _TYPES = (pl.String(), pl.Int64(), pl.Boolean(), pl.Datetime("us"), pl.List(pl.String()), pl.Null())
-_NEAR = 0.6
 
 
-def with_members(job: Job, given: Input) -> Input:
-    """Return the input with each member that the job names, and a type for each that has no value.
+def add_missing_fields(job: Job, source_files: SourceFiles) -> SourceFiles:
+    """Return the source files with each field that the job names, and a type for each column that has no values.
 
-    A name that is rather a slip of the pen for a member which the job does not name otherwise is left out, so that it
-    is told as one.
+    A name that is probably misspelled (similar to a column that the job does not use) is not added, so that it is
+    reported.
+
+    Args:
+        job: The job.
+        source_files: Files of the source.
+
+    Returns:
+        The files with `schema` and `void` completed.
 
     Raises:
-        SourceError: when a joined file cannot be read.
+        SourceError: If a joined file cannot be read.
     """
-    if given.format == "csv":
-        return given
-    schema = dict(given.schema)
-    if given.format == "jsonl":
+    if source_files.format == "csv":
+        return source_files
+    schema = dict(source_files.schema)
+    if source_files.format == "jsonl":
         joined = {name for join in job.source.joins for name in open_join(job.source, join).schema}
-        wanted = dict.fromkeys(name for name in _named(job) if name not in joined)
-        idle = [name for name in schema if name not in wanted]
-        schema |= {name: pl.Null() for name in wanted if name not in schema and not _slip(name, idle)}
-    void = [name for name, kind in schema.items() if kind == pl.Null]
-    if not void:
-        return given
-    schema |= dict.fromkeys(void, _TYPES[0])
+        named = dict.fromkeys(name for name in _named_columns(job) if name not in joined)
+        unused = [name for name in schema if name not in named]
+        schema |= {name: pl.Null() for name in named if name not in schema and not _is_misspelled(name, unused)}
+    untyped = [name for name, kind in schema.items() if kind == pl.Null]
+    if not untyped:
+        return source_files
+    schema |= dict.fromkeys(untyped, _TYPES[0])
     for expression in _expressions(job):
-        names = [name for name in _roots(expression) if name in void]
-        if names:
-            schema |= dict.fromkeys(names, _fitting(expression, names, schema))
-    return replace(given, schema=schema, void=frozenset(void))
+        columns = [name for name in _columns(expression) if name in untyped]
+        if columns:
+            schema |= dict.fromkeys(columns, _fitting_type(expression, columns, schema))
+    return replace(source_files, schema=schema, void=frozenset(untyped))
 
 
-def _fitting(expression: Expression, names: list[str], schema: dict[str, pl.DataType]) -> pl.DataType:
-    """Return the first type with which the expression can be computed; that of the first name when there is none."""
+def _fitting_type(expression: Expression, columns: list[str], schema: dict[str, pl.DataType]) -> pl.DataType:
+    """Return the first type with which the expression can be computed; without one, that of the first column."""
     for kind in _TYPES:
-        if not isinstance(parse(expression, schema | dict.fromkeys(names, kind)), Problem):
+        if not isinstance(parse(expression, schema | dict.fromkeys(columns, kind)), Problem):
             return kind
-    return schema[names[0]]
+    return schema[columns[0]]
 
 
-def _named(job: Job) -> Iterator[str]:
+def _named_columns(job: Job) -> Iterator[str]:
     """Yield the columns that a job names."""
     for expression in _expressions(job):
-        yield from _roots(expression)
+        yield from _columns(expression)
     if not isinstance(job.source.key, Expression):
         yield from job.source.key
     yield from (left for join in job.source.joins for left, _ in join.on)
@@ -83,32 +88,31 @@ def _expressions(job: Job) -> Iterator[Expression]:
     """Yield the expressions of a job's key and record."""
     if isinstance(job.source.key, Expression):
         yield job.source.key
-    yield from _within(job.record)
+    yield from _expressions_of(job.record)
 
 
-def _within(node: Node) -> Iterator[Expression]:
-    """Yield the expressions of a part of a record."""
+def _expressions_of(node: Node) -> Iterator[Expression]:
+    """Yield the expressions of a node of a record."""
     match node:
         case Expression():
             yield node
         case Object(members):
-            for _, one in members:
-                yield from _within(one)
+            for _, member in members:
+                yield from _expressions_of(member)
         case Array(items):
-            for one in items:
-                yield from _within(one)
+            for item in items:
+                yield from _expressions_of(item)
         case Each(item):
-            yield from _within(item)
+            yield from _expressions_of(item)
         case _:
             return
 
 
-def _roots(expression: Expression) -> list[str]:
-    """Return the columns of an expression; none when it cannot be read, which is told elsewhere."""
+def _columns(expression: Expression) -> list[str]:
+    """Return the columns of an expression; none if it cannot be parsed, which is reported elsewhere."""
     return columns_of(expression.sql) or []
 
 
-def _slip(name: str, idle: list[str]) -> bool:
-    """Whether a name is rather one of those that nobody names."""
-    folded = [one.casefold().strip() for one in idle]
-    return bool(difflib.get_close_matches(name.casefold().strip(), folded, n=1, cutoff=_NEAR))
+def _is_misspelled(name: str, unused: list[str]) -> bool:
+    """Return whether a name is similar to a column that the job does not use."""
+    return bool(nearest(name, unused))

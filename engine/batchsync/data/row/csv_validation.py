@@ -1,8 +1,8 @@
 """Structural validation of CSV files: constant field count, balanced quotes, known line ends, bounded line length.
 
-The columnar reader fills short rows with nulls, merges rows between quotation marks that are not doubled, and takes a
-carriage return that ends no line for a part of the value, all without an error. This pass only counts bytes outside
-quotes and looks at those beside them; a file in which something is wrong is then read row by row to name the place.
+polars fills short rows with nulls, merges rows across unbalanced quotes and treats a stray carriage return as part of
+the value, all without an error. The fast pass counts bytes outside quotes and checks the bytes next to quotes; a file
+that fails it is parsed row by row to locate the error.
 """
 
 from __future__ import annotations
@@ -14,9 +14,9 @@ from typing import IO, TYPE_CHECKING
 
 import numpy as np
 
-from lading.data.files import TextFile, beginning, pieces
-from lading.data.names import PREFIX
-from lading.errors import SourceError
+from batchsync.data.frame.columns import PREFIX
+from batchsync.data.row.files import TextFile, iter_text, read_beginning
+from batchsync.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,18 +24,25 @@ if TYPE_CHECKING:
 
 #: The longest line that is read, in bytes.
 LINE_MAX = 16 << 20
-_RIVALS = ",;\t|"
+_DELIMITERS = ",;\t|"
 _QUOTE, _LF, _CR = b'"\n\r'
-_LINE_ENDS = "Convert the line ends to LF or CRLF; put a value that holds a carriage return into quotation marks."
-_STRAY = "a carriage return (CR) stands outside quotation marks and not before a line feed (LF)"
+_LINE_END_HINT = "Convert the line ends to LF or CRLF; quote values that contain a carriage return."
+_STRAY_CR = "unquoted carriage return (CR) that is not followed by a line feed (LF)"
 
 
 @dataclass(slots=True)
-class _Count:
-    """What was counted outside quotes so far.
+class _ScanState:
+    """Counters and flags of the fast pass, over all chunks scanned so far.
 
-    `last` is the byte before the next piece; `odd` says that a quotation mark opened a field elsewhere than at its
-    beginning, or closed one elsewhere than at its end; `stray` that a carriage return stands not before a line feed.
+    Attributes:
+        quotes: Number of quotation marks.
+        newlines: Number of line feeds outside quotes.
+        delimiters: Number of delimiters outside quotes.
+        since_newline: Number of bytes since the last line feed outside quotes.
+        ends_open: Whether the last line has no line feed.
+        last_byte: Last byte of the previous chunk.
+        misplaced_quote: Whether a quotation mark opened or closed a field elsewhere than at its edge.
+        stray_cr: Whether an unquoted carriage return is not followed by a line feed.
     """
 
     quotes: int = 0
@@ -43,204 +50,217 @@ class _Count:
     delimiters: int = 0
     since_newline: int = 0
     ends_open: bool = False
-    last: int = _LF
-    odd: bool = False
-    stray: bool = False
+    last_byte: int = _LF
+    misplaced_quote: bool = False
+    stray_cr: bool = False
 
 
-def header(file: TextFile, delimiter: str) -> tuple[str, ...]:
+def read_header(file: TextFile, delimiter: str) -> tuple[str, ...]:
     """Return the column names of a CSV file.
 
     Raises:
-        SourceError: when the file is empty, or a name is empty in a way that matters, doubled or reserved.
+        SourceError: If the file is empty, its lines end in CR alone, or a column name is a duplicate or reserved.
     """
-    start = beginning(file, 1 << 16)
+    start = read_beginning(file, 1 << 16)
     if b"\n" not in start:
-        start = beginning(file, LINE_MAX)
+        start = read_beginning(file, LINE_MAX)
     if not start.strip():
         hint = "Export it again; a file without rows still needs its header line."
         raise SourceError(f"{file.path} is empty: it has no header line", hint=hint)
     if b"\n" not in start and b"\r" in start:
         raise SourceError(f"{file.path} has lines that end in CR alone", hint="Save it with LF or CRLF line ends.")
-    names = _names(file, start, delimiter)
-    doubled = sorted({one for one in names if names.count(one) > 1})
-    if doubled:
-        listed = ", ".join(repr(one) for one in doubled[:5])
-        raise SourceError(f"{file.path}:1: columns stand twice in the header: {listed}", hint="Rename one of each.")
-    if any(one.startswith(PREFIX) for one in names):
+    names = _parse_header(file, start, delimiter)
+    duplicates = sorted({name for name in names if names.count(name) > 1})
+    if duplicates:
+        listed = ", ".join(repr(name) for name in duplicates[:5])
+        raise SourceError(f"{file.path}:1: duplicate columns in the header: {listed}", hint="Rename the duplicates.")
+    if any(name.startswith(PREFIX) for name in names):
         raise SourceError(f"{file.path}:1: column names may not begin with {PREFIX!r}", hint="Rename the column.")
     return tuple(names)
 
 
-def _names(file: TextFile, start: bytes, delimiter: str) -> list[str]:
-    """Return the fields of the first row of a file that begins like this."""
+def _parse_header(file: TextFile, start: bytes, delimiter: str) -> list[str]:
+    """Return the fields of the first row; `start` is the beginning of the file."""
     text = start.decode(errors="ignore")
-    lines = _Lines(io.StringIO(text, newline="\n"))
+    lines = _LineReader(io.StringIO(text, newline="\n"))
     reader = csv.reader(lines, delimiter=delimiter)
     try:
         names = next(reader, [])
     except csv.Error as error:
-        raise _broken(file.path, reader.line_num, 0, error) from None
-    if lines.fault:
-        raise SourceError(f"{file.path}:{reader.line_num} (row 0): {lines.fault}", hint=_LINE_ENDS)
+        raise _invalid_csv_error(file.path, reader.line_num, 0, error) from None
+    if lines.line_end_error:
+        raise SourceError(f"{file.path}:{reader.line_num} (row 0): {lines.line_end_error}", hint=_LINE_END_HINT)
     return names
 
 
-def rival_delimiter(columns: tuple[str, ...], delimiter: str) -> str | None:
-    """Return the delimiter that a file of one column more likely has, or None."""
+def likely_delimiter(columns: tuple[str, ...], delimiter: str) -> str | None:
+    """Return another delimiter that the name of a single column contains, the most frequent first, or None."""
     if len(columns) != 1:
         return None
-    counts = {one: columns[0].count(one) for one in _RIVALS if one != delimiter}
-    best = max(counts, key=lambda one: counts[one])
+    counts = {candidate: columns[0].count(candidate) for candidate in _DELIMITERS if candidate != delimiter}
+    best = max(counts, key=lambda candidate: counts[candidate])
     return best if counts[best] else None
 
 
 def check(path: Path, delimiter: str, fields: int) -> None:
-    """Refuse a UTF-8 file whose rows are ragged, with the first such row.
+    """Check the structure of a CSV file and report its first invalid row.
+
+    Args:
+        path: A UTF-8 file.
+        delimiter: One ASCII character.
+        fields: Number of fields that each row must have.
 
     Raises:
-        SourceError: for a row with too many or too few fields, a quote that never closes, a carriage return outside
-            quotes that is not the only one before a line feed, a line beyond the cap, or a byte that is not UTF-8.
+        SourceError: If a row has another number of fields, a quote is not closed, an unquoted carriage return is not
+            followed by a line feed, a line is longer than `LINE_MAX`, or a byte is not UTF-8.
     """
-    count = _Count()
-    beside = _beside_quotes(delimiter)
+    state = _ScanState()
+    allowed = _allowed_beside_quotes(delimiter)
     file = TextFile(path=path, encoding="utf-8")
-    for piece in pieces(file):
-        _look_at_returns(count, piece)
-        _look(count, piece, beside)
-        _add(count, piece, delimiter.encode())
-        if count.since_newline > LINE_MAX:
+    for chunk in iter_text(file):
+        _scan_carriage_returns(state, chunk)
+        _scan_quotes(state, chunk, allowed)
+        _count_fields(state, chunk, delimiter.encode())
+        if state.since_newline > LINE_MAX:
             hint = "A quotation mark that never closes is the usual cause."
-            raise SourceError(f"{path}: line {count.newlines + 1} is longer than {LINE_MAX} bytes", hint=hint)
-    lines = count.newlines + (1 if count.ends_open else 0)
-    # A field too many that is empty and ends the file is all that the reader lets pass; it could make up for one that
-    # another row has too few.
-    suspect = count.odd or count.quotes % 2 == 1 or count.last == ord(delimiter)
-    suspect = suspect or count.stray or count.last == _CR
-    if suspect or count.delimiters != lines * (fields - 1):
-        explain(path, delimiter, fields)
+            raise SourceError(f"{path}: line {state.newlines + 1} is longer than {LINE_MAX} bytes", hint=hint)
+    lines = state.newlines + (1 if state.ends_open else 0)
+    # polars ignores one superfluous empty field at the end of the file; it could compensate for a field that is
+    # missing in another row.
+    is_suspect = state.misplaced_quote or state.quotes % 2 == 1 or state.last_byte == ord(delimiter)
+    is_suspect = is_suspect or state.stray_cr or state.last_byte == _CR
+    if is_suspect or state.delimiters != lines * (fields - 1):
+        raise_first_error(path, delimiter, fields)
 
 
-def _beside_quotes(delimiter: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
-    """Return for each byte whether it may stand before a quotation mark that opens and after one that closes."""
-    found = np.zeros(256, dtype=np.bool_)
-    found[[ord(delimiter), _QUOTE, _LF, _CR]] = True
-    return found
+def _allowed_beside_quotes(delimiter: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Return for each byte value whether it may precede an opening and follow a closing quotation mark."""
+    allowed = np.zeros(256, dtype=np.bool_)
+    allowed[[ord(delimiter), _QUOTE, _LF, _CR]] = True
+    return allowed
 
 
-def _look_at_returns(count: _Count, piece: bytes) -> None:
-    """Look at the bytes behind the carriage returns of one piece and of the end of the last one. Before `_look`.
+def _scan_carriage_returns(state: _ScanState, chunk: bytes) -> None:
+    """Find unquoted carriage returns that are not followed by a line feed. Call before `_scan_quotes`.
 
-    Those within quotes are data. Where a quotation mark stands within a field that is not quoted, every second one does
-    not lie within quotes, but then the file is read row by row anyway.
+    Quoted ones are data. A quotation mark within an unquoted field makes this wrong, but such a file is parsed row by
+    row anyway.
     """
-    if count.last == _CR and piece[0] != _LF and count.quotes % 2 == 0:
-        count.stray = True
-    if count.stray or b"\r" not in piece:
+    if state.last_byte == _CR and chunk[0] != _LF and state.quotes % 2 == 0:
+        state.stray_cr = True
+    if state.stray_cr or b"\r" not in chunk:
         return
-    text = np.frombuffer(piece, np.uint8)
-    places = np.flatnonzero((text[:-1] == _CR) & (text[1:] != _LF))
-    if not places.size:
+    text = np.frombuffer(chunk, np.uint8)
+    offsets = np.flatnonzero((text[:-1] == _CR) & (text[1:] != _LF))
+    if not offsets.size:
         return
-    before = np.searchsorted(np.flatnonzero(text == _QUOTE), places)
-    count.stray = bool(((count.quotes + before) % 2 == 0).any())
+    quotes_before = np.searchsorted(np.flatnonzero(text == _QUOTE), offsets)
+    state.stray_cr = bool(((state.quotes + quotes_before) % 2 == 0).any())
 
 
-def _look(count: _Count, piece: bytes, beside: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> None:
-    """Look at the bytes beside the quotation marks of one piece; every second mark opens. Before `_add`."""
-    text = np.frombuffer(piece, np.uint8)
-    places = np.flatnonzero(text == _QUOTE)
-    opening, closing = places[count.quotes % 2 :: 2], places[1 - count.quotes % 2 :: 2]
-    first = count.last == _QUOTE and count.quotes % 2 == 0 and not beside[text[0]]
+def _scan_quotes(state: _ScanState, chunk: bytes, allowed: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> None:
+    """Check the bytes next to quotation marks; every second mark opens. Call before `_count_fields`."""
+    text = np.frombuffer(chunk, np.uint8)
+    offsets = np.flatnonzero(text == _QUOTE)
+    opening, closing = offsets[state.quotes % 2 :: 2], offsets[1 - state.quotes % 2 :: 2]
+    is_first_wrong = state.last_byte == _QUOTE and state.quotes % 2 == 0 and not allowed[text[0]]
     before = text[opening - 1]
     if opening.size and not opening[0]:
-        before[0] = count.last
+        before[0] = state.last_byte
     after = text[closing[closing < text.size - 1] + 1]
-    count.odd = count.odd or bool(first or not beside[before].all() or not beside[after].all())
-    count.last = int(text[-1])
+    is_wrong = bool(is_first_wrong or not allowed[before].all() or not allowed[after].all())
+    state.misplaced_quote = state.misplaced_quote or is_wrong
+    state.last_byte = int(text[-1])
 
 
-def _add(count: _Count, piece: bytes, delimiter: bytes) -> None:
-    """Count one piece of text. Every second stretch between quotation marks lies outside of them."""
-    stretches = piece.split(b'"')
-    outside = stretches[count.quotes % 2 :: 2]
-    text = b"".join(outside) if len(stretches) > 1 else (outside[0] if outside else b"")
+def _count_fields(state: _ScanState, chunk: bytes, delimiter: bytes) -> None:
+    """Count quotes, delimiters and line feeds; every second segment between quotation marks is unquoted."""
+    segments = chunk.split(b'"')
+    unquoted = segments[state.quotes % 2 :: 2]
+    text = b"".join(unquoted) if len(segments) > 1 else (unquoted[0] if unquoted else b"")
     newlines = text.count(b"\n")
-    count.newlines += newlines
-    count.delimiters += text.count(delimiter)
-    count.quotes += len(stretches) - 1
-    count.since_newline = len(piece) - 1 - piece.rfind(b"\n") if newlines else count.since_newline + len(piece)
-    count.ends_open = not piece.endswith(b"\n")
+    state.newlines += newlines
+    state.delimiters += text.count(delimiter)
+    state.quotes += len(segments) - 1
+    state.since_newline = len(chunk) - 1 - chunk.rfind(b"\n") if newlines else state.since_newline + len(chunk)
+    state.ends_open = not chunk.endswith(b"\n")
 
 
-def blank_rows(path: Path) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
-    """Return which rows of a UTF-8 file, from 0 behind the header, are lines with nothing in them.
+def find_blank_rows(path: Path) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+    """Return the numbers of empty lines in a UTF-8 CSV file, counted in rows from 0 after the header.
 
-    The columnar reader gives them as rows without a value, as it gives rows of empty fields, which are records.
+    polars reads them as rows of nulls, indistinguishable from rows of empty fields, which are records.
     """
     found: list[np.ndarray[tuple[int], np.dtype[np.int64]]] = []
     quotes = rows = 0
-    before = b""
-    for piece in pieces(TextFile(path=path, encoding="utf-8")):
-        text = np.frombuffer(before + piece, np.uint8)
-        places, ends = np.flatnonzero(text == _QUOTE), np.flatnonzero(text == _LF)
-        ends = ends[ends >= len(before)]
-        ends = ends[(quotes + np.searchsorted(places[places >= len(before)], ends)) % 2 == 0]
-        one, two = text[np.maximum(ends - 1, 0)], text[np.maximum(ends - 2, 0)]
-        blank = (ends > 0) & (one == _LF) | (ends > 1) & (one == _CR) & (two == _LF)
-        found.append(np.flatnonzero(blank) + rows - 1)
-        quotes += piece.count(b'"')
+    carried = b""
+    for chunk in iter_text(TextFile(path=path, encoding="utf-8")):
+        text = np.frombuffer(carried + chunk, np.uint8)
+        marks, ends = np.flatnonzero(text == _QUOTE), np.flatnonzero(text == _LF)
+        ends = ends[ends >= len(carried)]
+        ends = ends[(quotes + np.searchsorted(marks[marks >= len(carried)], ends)) % 2 == 0]
+        previous, second_previous = text[np.maximum(ends - 1, 0)], text[np.maximum(ends - 2, 0)]
+        is_blank = (ends > 0) & (previous == _LF) | (ends > 1) & (previous == _CR) & (second_previous == _LF)
+        found.append(np.flatnonzero(is_blank) + rows - 1)
+        quotes += chunk.count(b'"')
         rows += ends.size
-        before = (before + piece)[-2:]
+        carried = (carried + chunk)[-2:]
     return np.concatenate([np.empty(0, np.int64), *found])
 
 
-class _Lines:
-    """Lines of a CSV file, split at line feeds only; `fault` is what is wrong with the end of the last one, if any."""
+class _LineReader:
+    """Iterator over lines split at line feeds only; `line_end_error` describes an invalid end of the last line."""
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
-        self.fault: str | None = None
+        self.line_end_error: str | None = None
 
     def __iter__(self) -> Iterator[str]:
         for line in self._stream:
-            self.fault = None
+            self.line_end_error = None
             if line.endswith("\r\r\n"):
-                self.fault = "the line ends in CR CR LF"
+                self.line_end_error = "the line ends in CR CR LF"
             elif line.endswith("\r"):
-                self.fault = "the line ends in CR without LF"
+                self.line_end_error = "the line ends in CR without LF"
             yield line
 
 
-def explain(path: Path, delimiter: str, fields: int) -> None:
-    """Find the first row that is not as the header says, row by row, and say so; return when there is none.
+def raise_first_error(path: Path, delimiter: str, fields: int) -> None:
+    """Parse a UTF-8 CSV file row by row and raise an error for the first invalid row; return if there is none.
+
+    Args:
+        path: A UTF-8 file.
+        delimiter: One ASCII character.
+        fields: Number of fields that each row must have.
 
     Raises:
-        SourceError: with the place of that row.
+        SourceError: If a row is invalid; the message names its row and line.
     """
     csv.field_size_limit(LINE_MAX)
     row = 0
     with path.open(encoding="utf-8-sig", newline="\n") as stream:
-        lines = _Lines(stream)
+        lines = _LineReader(stream)
         reader = csv.reader(lines, delimiter=delimiter, strict=True)
         try:
             for values in reader:
-                if lines.fault:  # a row ends here, so that no quotation mark is open
-                    raise SourceError(f"{path}:{reader.line_num} (row {row}): {lines.fault}", hint=_LINE_ENDS)
+                if lines.line_end_error:  # outside quotes, because a row ends here
+                    location = f"{path}:{reader.line_num} (row {row})"
+                    raise SourceError(f"{location}: {lines.line_end_error}", hint=_LINE_END_HINT)
                 if values and len(values) != fields:
                     more = "more" if len(values) > fields else "fewer"
-                    hint = "Quote values that hold the delimiter or a line end; nothing was sent."
-                    where = f"{path}: row {row} (line {reader.line_num})"
-                    what = f"has {len(values)} fields, {more} than the {fields} of the header"
-                    raise SourceError(f"{where} {what}", hint=hint)
+                    hint = "Quote values that contain the delimiter or a line end; nothing was sent."
+                    location = f"{path}: row {row} (line {reader.line_num})"
+                    problem = f"has {len(values)} fields, {more} than the {fields} of the header"
+                    raise SourceError(f"{location} {problem}", hint=hint)
                 row += 1
         except csv.Error as error:
-            raise _broken(path, reader.line_num, row, error) from None
+            invalid = _invalid_csv_error(path, reader.line_num, row, error)
+            raise invalid from None
 
 
-def _broken(path: Path, line: int, row: int, error: csv.Error) -> SourceError:
-    """Return the error for a row that is no CSV."""
+def _invalid_csv_error(path: Path, line: int, row: int, error: csv.Error) -> SourceError:
+    """Return the error for a row that the csv module cannot parse."""
     if "new-line character" in str(error):
-        return SourceError(f"{path}:{line} (row {row}): {_STRAY}", hint=_LINE_ENDS)
-    hint = "Double a quotation mark inside quotes, and close every quote."
+        return SourceError(f"{path}:{line} (row {row}): {_STRAY_CR}", hint=_LINE_END_HINT)
+    hint = "Double quotation marks inside quotes, and close every quote."
     return SourceError(f"{path}: row {row} (line {line}): {error}", hint=hint)

@@ -1,6 +1,6 @@
-"""A joined column is looked up many-to-one: no source row is lost, doubled or moved by a join.
+"""Many-to-one joins of lookup files: row count and row order of the source do not change.
 
-It does not know where the rows come from. The joined file is held in memory; it is a lookup table.
+Joined files are loaded into memory. Keys are compared as text.
 """
 
 from __future__ import annotations
@@ -12,22 +12,28 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from lading.data.names import ROW
-from lading.data.read import frames, open_join
-from lading.data.words import closest
-from lading.errors import SourceError
+from batchsync.data.frame.columns import ROW
+from batchsync.data.row.reader import frames, open_join
+from batchsync.errors import SourceError
+from batchsync.util.suggestions import closest
 
 if TYPE_CHECKING:
-    from lading.core.job import Join, Source
+    from batchsync.core.job import Join, Source
 
 
-#: Spellings that a text hardly has: 1.0 is written 1 by most, and 1.50 stands for 1.5.
-_OWN = frozenset({"float", "decimal"})
+#: Types whose text form rarely equals a text column: most exports write 1.0 as 1, and 1.50 equals 1.5.
+_AMBIGUOUS = frozenset({"float", "decimal"})
 
 
 @dataclass(frozen=True, slots=True)
 class Lookup:
-    """A loaded join: the left columns, the table, and the names of its key columns in the same order."""
+    """A loaded join.
+
+    Attributes:
+        left: Key columns of the source.
+        right: Key columns of the table, as text, in the same order.
+        table: The joined file with its key columns and copies of them as text.
+    """
 
     left: tuple[str, ...]
     right: tuple[str, ...]
@@ -35,79 +41,87 @@ class Lookup:
 
 
 def joined_schema(source: Source, schema: dict[str, pl.DataType]) -> dict[str, pl.DataType]:
-    """Return the columns of a source with those of its joins behind them.
+    """Return the columns of a source followed by those of its joins.
 
     Raises:
-        SourceError: when a column to join on is missing or has a type that cannot be equal to the other's, or when a
-            joined column has the name of one that is there.
+        SourceError: If a key column is missing, the types of two key columns are never equal, or a joined column has
+            the name of an existing column.
     """
     found = dict(schema)
     for join in source.joins:
         other = open_join(source, join).schema
-        _columns_exist(join, found, other)
+        _check_key_columns(join, found, other)
         keys = {right for _, right in join.on}
-        doubled = [one for one in other if one not in keys and one in found]
-        if doubled:
-            message = f"{join.place}: {join.path} brings columns that are already there: {', '.join(doubled[:5])}"
+        duplicates = [name for name in other if name not in keys and name in found]
+        if duplicates:
+            message = f"{join.place}: {join.path} has columns that the source already has: {', '.join(duplicates[:5])}"
             raise SourceError(message, hint="Rename the columns in one of the files.")
         found |= {name: kind for name, kind in other.items() if name not in keys}
         found |= {right: other[right] for left, right in join.on if right not in found}
     return found
 
 
-def _columns_exist(join: Join, left: dict[str, pl.DataType], right: dict[str, pl.DataType]) -> None:
-    """Refuse a join on columns that are not there, or whose types cannot be equal."""
-    for one, other in join.on:
-        for name, columns, where in ((one, left, "the source"), (other, right, join.path)):
+def _check_key_columns(join: Join, left: dict[str, pl.DataType], right: dict[str, pl.DataType]) -> None:
+    """Raise an error if a key column is missing or the types of a pair are never equal."""
+    for left_name, right_name in join.on:
+        for name, columns, side in ((left_name, left, "the source"), (right_name, right, join.path)):
             if name not in columns:
-                raise SourceError(f"{join.place}: {where} has no column {name!r}", hint=closest(name, tuple(columns)))
-        if not _comparable(left[one], right[other]):
-            kinds = f"{one!r} is {left[one]} in the source and {other!r} is {right[other]} in {join.path}"
-            hint = "Write both as text or as whole numbers; whole numbers with a gap are often exported as 1.0."
-            raise SourceError(f"{join.place}: {kinds}, so that no row could match", hint=hint)
+                raise SourceError(f"{join.place}: {side} has no column {name!r}", hint=closest(name, tuple(columns)))
+        if not _is_comparable(left[left_name], right[right_name]):
+            sides = f"{left_name!r} is {left[left_name]} in the source"
+            sides += f" and {right_name!r} is {right[right_name]} in {join.path}"
+            hint = "Write both as text or as whole numbers; whole numbers with nulls are often exported as 1.0."
+            raise SourceError(f"{join.place}: {sides}, so no row can match", hint=hint)
 
 
-def _comparable(one: pl.DataType, other: pl.DataType) -> bool:
-    """Whether equal values of two types are written with the same text, which is what a join compares."""
-    if one.is_nested() or other.is_nested():
+def _is_comparable(left: pl.DataType, right: pl.DataType) -> bool:
+    """Return whether equal values of two types have the same text form, which a join compares."""
+    if left.is_nested() or right.is_nested():
         return False
-    first, second = _spelling(one), _spelling(other)
-    return first == second or None in (first, second) or ("text" in (first, second) and not {first, second} & _OWN)
+    forms = _text_form(left), _text_form(right)
+    return forms[0] == forms[1] or None in forms or ("text" in forms and not {*forms} & _AMBIGUOUS)
 
 
-def _spelling(kind: pl.DataType) -> str | None:
-    """Return how values of a type are written; None for a column without values."""
-    if kind == pl.Null:
+def _text_form(dtype: pl.DataType) -> str | None:
+    """Return a name for the text form of a type's values; None for a column without values."""
+    if dtype == pl.Null:
         return None
-    if kind in (pl.String, pl.Categorical, pl.Enum):
+    if dtype in (pl.String, pl.Categorical, pl.Enum):
         return "text"
-    if kind.is_float():
+    if dtype.is_float():
         return "float"
-    if isinstance(kind, pl.Decimal):
-        return "decimal" if kind.scale else "whole"
-    return "whole" if kind.is_integer() else str(kind)
+    if isinstance(dtype, pl.Decimal):
+        return "decimal" if dtype.scale else "whole"
+    return "whole" if dtype.is_integer() else str(dtype)
 
 
 def load(source: Source, work: Path) -> tuple[Lookup, ...]:
-    """Read the joined files into memory.
+    """Read the joined files of a source into memory.
+
+    Args:
+        source: The source with its joins.
+        work: Existing folder for temporary copies.
+
+    Returns:
+        The loaded joins in the order of `source.joins`.
 
     Raises:
-        SourceError: when a key stands twice in a joined file.
+        SourceError: If a joined file cannot be read or contains a key more than once.
     """
     loaded = []
     for join in source.joins:
-        given = open_join(source, join)
+        files = open_join(source, join)
         with tempfile.TemporaryDirectory(dir=work) as folder:
-            parts = list(frames(given, Path(folder), fresh=True))
-        table = pl.concat(parts) if parts else pl.DataFrame(schema={ROW: pl.Int64, **given.schema})
+            parts = list(frames(files, Path(folder), fresh=True))
+        table = pl.concat(parts) if parts else pl.DataFrame(schema={ROW: pl.Int64, **files.schema})
         keys = [right for _, right in join.on]
-        copies = tuple(f"lading:on{index}" for index in range(len(keys)))
+        copies = tuple(f"batchsync:on{index}" for index in range(len(keys)))
         table = table.filter(~pl.any_horizontal(pl.col(keys).is_null()))
-        as_text = [pl.col(one).cast(pl.String).alias(copy) for one, copy in zip(keys, copies, strict=True)]
+        as_text = [pl.col(key).cast(pl.String).alias(copy) for key, copy in zip(keys, copies, strict=True)]
         table = table.with_columns(as_text)
-        doubled = table.filter(table.select(copies).is_duplicated())
-        if doubled.height:
-            rows = ", ".join(str(one) for one in doubled[ROW].head(5).to_list())
+        duplicates = table.filter(table.select(copies).is_duplicated())
+        if duplicates.height:
+            rows = ", ".join(str(row) for row in duplicates[ROW].head(5).to_list())
             message = f"{join.place}: {join.path} has the same {' and '.join(keys)} in more than one row (rows {rows})"
             raise SourceError(message, hint="A joined file needs one row per key; make it unique or drop a row.")
         loaded.append(Lookup(tuple(left for left, _ in join.on), copies, table.drop(ROW)))
@@ -115,10 +129,10 @@ def load(source: Source, work: Path) -> tuple[Lookup, ...]:
 
 
 def join_all(frame: pl.DataFrame, lookups: tuple[Lookup, ...]) -> pl.DataFrame:
-    """Return the frame with the columns of every lookup; rows and their order are those of the frame."""
-    for one in lookups:
-        right = one.table.drop([name for name in one.table.columns if name in frame.columns])
-        left_on = [pl.col(name).cast(pl.String) for name in one.left]
-        frame = frame.join(right, left_on=left_on, right_on=list(one.right), how="left", maintain_order="left")
-        frame = frame.drop([name for name in one.right if name in frame.columns])
+    """Return a frame with the columns of all lookups added; its rows and their order do not change."""
+    for lookup in lookups:
+        right = lookup.table.drop([name for name in lookup.table.columns if name in frame.columns])
+        left_on = [pl.col(name).cast(pl.String) for name in lookup.left]
+        frame = frame.join(right, left_on=left_on, right_on=list(lookup.right), how="left", maintain_order="left")
+        frame = frame.drop([name for name in lookup.right if name in frame.columns])
     return frame

@@ -1,7 +1,7 @@
-"""Checks of JSON lines: every character, every digit and every member is kept, or the line is refused by its number.
+"""Validation of JSON Lines files: invalid lines and values that polars would change are reported by line number.
 
-The columnar reader finds the columns and reads them; what it would change without an error, or refuse without saying
-where, is looked for here.
+polars replaces unpaired surrogates, keeps the first of two members of the same name and rounds large integers in
+columns of floats, all without an error; its own errors do not name the line.
 """
 
 from __future__ import annotations
@@ -14,113 +14,127 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import polars as pl
 
-from lading.data.files import TextFile, pieces
-from lading.data.nested_types import LEVELS_MAX, is_too_deep, repeats_a_name
-from lading.data.repeated_members import suspicious_lines
-from lading.errors import SourceError
+from batchsync.data.row.files import TextFile, iter_text
+from batchsync.data.row.nested_types import LEVELS_MAX, has_duplicate_fields, is_too_deep
+from batchsync.data.row.repeated_members import suspicious_lines
+from batchsync.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-#: Floats are exact for whole numbers up to here.
-EXACT = 1 << 53
-_PAIR = re.compile(rb"(?<!\\)\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
-_HALF = re.compile(rb"\\u[dD][89a-fA-F]")
-_TEXT = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
-_LONG = re.compile(rb"[0-9]{16}")
-_HALVED = "half of a character (\\ud800 to \\udfff without its other half)"
+#: Largest integer up to which floats represent every integer exactly.
+FLOAT_EXACT_MAX = 1 << 53
+_SURROGATE_PAIR = re.compile(rb"(?<!\\)\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
+_SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
+_STRING = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
+_LONG_NUMBER = re.compile(rb"[0-9]{16}")
 _KINDS: dict[type, str] = {bool: "true or false", int: "a number", float: "a number", str: "a text"}
 _KINDS |= {list: "a list", dict: "an object"}
-#: Characters of a member's name that an error shows.
-_SHOWN = 80
-_Seen = dict[str, dict[str, int]]
+#: Maximum number of characters of a member's name in a message.
+_SHOWN_MAX = 80
+#: For each member (`a.b` within an object, `a[]` within a list): the kinds of its values, and the first line of each.
+_KindsByMember = dict[str, dict[str, int]]
 
 
-class _OddError(ValueError):
-    """What JSON does not allow, in words."""
+class _InvalidNumberError(ValueError):
+    """A number that JSON or a float does not allow."""
 
 
-class _RepeatedError(ValueError):
-    """A member that an object holds twice."""
+class _DuplicateMemberError(ValueError):
+    """An object with two members of the same name."""
 
 
 def schema_of(path: Path) -> dict[str, pl.DataType]:
-    """Return the members that any line of a UTF-8 file has, with the type that fits all lines; none for no lines.
+    """Return the members of all lines of a UTF-8 file with their common types; empty for an empty file.
 
     Raises:
-        SourceError: when a line is nested too deeply to be worked with, or an object holds a member twice in a way
-            that shows in its type; `check` finds the others.
+        SourceError: If a line is nested too deeply, or if an inferred type has duplicate members; `check` finds the
+            other duplicates.
     """
-    if not any(one.strip() for one in pieces(TextFile(path=path, encoding="utf-8"))):
+    if not any(chunk.strip() for chunk in iter_text(TextFile(path=path, encoding="utf-8"))):
         return {}
     found = dict(pl.scan_ndjson(glob.escape(str(path)), infer_schema_length=None).collect_schema())
-    if any(is_too_deep(one) or repeats_a_name(one) for one in found.values()):
-        explain(path)
+    if any(is_too_deep(dtype) or has_duplicate_fields(dtype) for dtype in found.values()):
+        raise_first_error(path)
     return found
 
 
-def merged(one: Mapping[str, pl.DataType], other: Mapping[str, pl.DataType]) -> dict[str, pl.DataType]:
-    """Return the members of two files, each with the type that fits both."""
-    empty = [pl.DataFrame(schema=dict(schema)) for schema in (one, other)]
+def merge_schemas(left: Mapping[str, pl.DataType], right: Mapping[str, pl.DataType]) -> dict[str, pl.DataType]:
+    """Return the members of two files, each with the common type of both."""
+    empty = [pl.DataFrame(schema=dict(schema)) for schema in (left, right)]
     return dict(pl.concat(empty, how="diagonal_relaxed").schema)
 
 
 def check(path: Path) -> None:
-    """Refuse a UTF-8 file with half a character or with an object that holds a member twice.
+    """Check a UTF-8 file for unpaired surrogates and for objects with duplicate members.
 
-    The columnar reader takes another character for the half, and the first member for both.
+    polars replaces the surrogates and takes the first of two members of the same name.
 
     Raises:
-        SourceError: with the first such line.
+        SourceError: If a line is invalid; the message names the first.
     """
     lines = 0
-    for chunk in _chunks(path):
+    for chunk in _iter_chunks(path):
         suspects = set(suspicious_lines(chunk))
-        halved = (b"\\ud" in chunk or b"\\uD" in chunk) and _HALF.search(_PAIR.sub(b"", chunk))
-        if suspects or halved:
+        has_surrogates = b"\\ud" in chunk or b"\\uD" in chunk
+        has_unpaired = has_surrogates and _SURROGATE.search(_SURROGATE_PAIR.sub(b"", chunk))
+        if suspects or has_unpaired:
             for number, line in enumerate(chunk.split(b"\n")):
-                if line.strip() and (number in suspects or (halved and _HALF.search(line))):
-                    _parsed(path, lines + number + 1, line)
+                if line.strip() and (number in suspects or (has_unpaired and _SURROGATE.search(line))):
+                    _parse_line(path, lines + number + 1, line)
         lines += chunk.count(b"\n")
 
 
-def check_whole(path: Path, columns: Sequence[str]) -> None:
-    """Refuse a whole number that a column of floats cannot hold exactly; line by line, so only when one may be there.
+def check_integers(path: Path, columns: Sequence[str]) -> None:
+    """Check that columns of floats contain no integer that a float cannot represent exactly.
+
+    Slow: parses each line with a long number. Call it only if a column may have such an integer.
+
+    Args:
+        path: A UTF-8 file.
+        columns: Top-level members that polars reads as floats.
 
     Raises:
-        SourceError: with the first such line.
+        SourceError: If there is such an integer; the message names the first line.
     """
-    for number, line in _lines(path):
-        if not _LONG.search(line):
+    for number, line in _iter_lines(path):
+        if not _LONG_NUMBER.search(line):
             continue
-        found = _parsed(path, number, line)
+        found = _parse_line(path, number, line)
         for name in columns:
             value = found.get(name)
-            if isinstance(value, int) and abs(value) > EXACT:
-                hint = "Write it as text, in quotes, or leave the fractions out of this member of the other lines."
-                what = f"{name!r} is a whole number that would lose digits beside the fractions of other lines"
-                raise SourceError(f"{path}:{number}: {what}", hint=hint)
+            if isinstance(value, int) and abs(value) > FLOAT_EXACT_MAX:
+                hint = "Write it as text, in quotes, or export this member without fractions in all lines."
+                problem = f"{name!r} is a whole number that would lose digits because other lines have fractions"
+                raise SourceError(f"{path}:{number}: {problem}", hint=hint)
 
 
-def explain(path: Path, schema: Mapping[str, pl.DataType] | None = None) -> None:
-    """Name the first line that is not one JSON object, or that does not go with the others; return when there is none.
+def raise_first_error(path: Path, schema: Mapping[str, pl.DataType] | None = None) -> None:
+    """Parse a UTF-8 file line by line and raise an error for the first invalid line; return if there is none.
 
-    `schema` is what is known of the types of the members.
+    A line is invalid if it is not a JSON object, or if the type of a member conflicts with other lines or `schema`.
+
+    Args:
+        path: A UTF-8 file.
+        schema: Types of members that other files have, if known.
+
+    Raises:
+        SourceError: If a line is invalid; the message names it.
     """
-    seen: _Seen = {}
-    for number, line in _lines(path):
+    seen: _KindsByMember = {}
+    for number, line in _iter_lines(path):
         if line.strip():
-            for name, value in _parsed(path, number, line).items():
-                _note(seen, name, value, number)
-    mixed = _mixed(seen)
-    if not mixed:  # then a line does not go with another file
-        for name, kind in (schema or {}).items():
-            _note_type(seen, name, kind)
-        mixed = _mixed(seen)
+            for name, value in _parse_line(path, number, line).items():
+                _add_value_kinds(seen, name, value, number)
+    mixed = _conflicting_members(seen)
+    if not mixed:  # the conflict is with another file
+        for name, dtype in (schema or {}).items():
+            _add_dtype_kinds(seen, name, dtype)
+        mixed = _conflicting_members(seen)
     if not mixed:
         return
-    name, kinds = min(mixed.items(), key=lambda one: max(one[1].values()))
+    name, kinds = min(mixed.items(), key=lambda item: max(item[1].values()))
     number = max(kinds.values())
     here = next(kind for kind, line in kinds.items() if line == number)
     there = next(kind for kind in kinds if kind != here)
@@ -128,11 +142,11 @@ def explain(path: Path, schema: Mapping[str, pl.DataType] | None = None) -> None
     raise SourceError(f"{path}:{number}: {name!r} is {here} here and {there} in another line", hint=hint)
 
 
-def _chunks(path: Path) -> Iterator[bytes]:
-    """Yield whole lines, many at a time."""
+def _iter_chunks(path: Path) -> Iterator[bytes]:
+    """Yield chunks of complete lines."""
     kept: list[bytes] = []
-    for piece in pieces(TextFile(path=path, encoding="utf-8")):
-        head, end, tail = piece.rpartition(b"\n")
+    for chunk in iter_text(TextFile(path=path, encoding="utf-8")):
+        head, end, tail = chunk.rpartition(b"\n")
         if end:
             yield b"".join([*kept, head, end])
             kept = [tail]
@@ -142,124 +156,121 @@ def _chunks(path: Path) -> Iterator[bytes]:
         yield last
 
 
-def _lines(path: Path) -> Iterator[tuple[int, bytes]]:
-    """Yield each line with its number."""
+def _iter_lines(path: Path) -> Iterator[tuple[int, bytes]]:
+    """Yield each line with its number, from 1."""
     number = 0
-    for chunk in _chunks(path):
+    for chunk in _iter_chunks(path):
         for line in chunk.removesuffix(b"\n").split(b"\n"):
             number += 1
             yield number, line
 
 
-def _parsed(path: Path, number: int, line: bytes) -> dict[str, Any]:
-    """Return the object on a line.
-
-    Raises:
-        SourceError: when there is none, or it holds what no reader takes for the same.
-    """
+def _parse_line(path: Path, number: int, line: bytes) -> dict[str, Any]:
+    """Return the object on a line; raise a SourceError if it is invalid or readers would differ in its meaning."""
     hint = "Each line must be one JSON object."
-    where = f"{path}:{number}"
+    location = f"{path}:{number}"
     try:
-        if _levels(line) > LEVELS_MAX + 1:  # the line itself is an object
+        if _depth(line) > LEVELS_MAX + 1:  # the line itself is an object
             hint = "Export it flatter, or leave the member out."
-            raise SourceError(f"{where}: the line is nested more than {LEVELS_MAX} levels deep", hint=hint)
+            raise SourceError(f"{location}: the line is nested more than {LEVELS_MAX} levels deep", hint=hint)
         found = json.loads(
-            line, parse_constant=_no_constant, parse_float=_finite, object_pairs_hook=_object_of_distinct
+            line, parse_constant=_refuse_constant, parse_float=_parse_finite, object_pairs_hook=_unique_members
         )
-        if _HALF.search(line):
+        if _SURROGATE.search(line):
             json.dumps(found, ensure_ascii=False).encode()
     except UnicodeEncodeError:
-        hint = "Export the text without escapes; one that was cut in the middle of an emoji is the usual cause."
-        raise SourceError(f"{where}: the line holds {_HALVED}", hint=hint) from None
-    except _RepeatedError as error:
+        hint = "Export the text without escapes; a text truncated in the middle of an emoji is the usual cause."
+        problem = "the line contains an unpaired surrogate (\\ud800 to \\udfff)"
+        raise SourceError(f"{location}: {problem}", hint=hint) from None
+    except _DuplicateMemberError as error:
         hint = "Export each member once: readers differ in which of the two values they take."
-        raise SourceError(f"{where}: {error}", hint=hint) from None
-    except _OddError as error:
-        raise SourceError(f"{where}: {error}", hint="Write null, or a number that JSON has.") from None
+        raise SourceError(f"{location}: {error}", hint=hint) from None
+    except _InvalidNumberError as error:
+        raise SourceError(f"{location}: {error}", hint="Write null, or a valid JSON number.") from None
     except (ValueError, RecursionError) as error:
-        what = "not UTF-8" if isinstance(error, UnicodeDecodeError) else "not JSON"
-        raise SourceError(f"{where}: the line is {what}", hint=hint) from None
+        expected = "UTF-8" if isinstance(error, UnicodeDecodeError) else "JSON"
+        raise SourceError(f"{location}: the line is not {expected}", hint=hint) from None
     if not isinstance(found, dict):
         hint = "Each line must be one JSON object; an array or a pretty-printed document is not JSON lines."
-        raise SourceError(f"{where}: the line is not a JSON object", hint=hint) from None
+        raise SourceError(f"{location}: the line is not a JSON object", hint=hint) from None
     return found
 
 
-def _object_of_distinct(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Return the object of these members, each of which must have a name of its own."""
+def _unique_members(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return the object with these members; raise an error if a name occurs more than once."""
     found = dict(pairs)
     if len(found) == len(pairs):
         return found
     seen: set[str] = set()
     for name, _ in pairs:
         if name in seen:
-            shown = json.dumps(name[:_SHOWN], ensure_ascii=not name.isprintable())
-            message = f"an object holds the member {shown} twice"
-            raise _RepeatedError(message)
+            shown = json.dumps(name[:_SHOWN_MAX], ensure_ascii=not name.isprintable())
+            message = f"duplicate member {shown} in an object"
+            raise _DuplicateMemberError(message)
         seen.add(name)
     return found
 
 
-def _levels(line: bytes) -> int:
-    """Return how many objects and lists of a line stand within each other at most."""
+def _depth(line: bytes) -> int:
+    """Return the maximum nesting depth of objects and lists in a line; 1 for any depth that is allowed."""
     if line.count(b"{") + line.count(b"[") <= LEVELS_MAX + 1:
-        return 1  # or more, but not too many
-    level = most = 0
-    for one in re.findall(rb"[\[\]{}]", _TEXT.sub(b"", line)):
-        level += 1 if one in b"[{" else -1
-        most = max(most, level)
-    return most
+        return 1
+    level = deepest = 0
+    for bracket in re.findall(rb"[\[\]{}]", _STRING.sub(b"", line)):
+        level += 1 if bracket in b"[{" else -1
+        deepest = max(deepest, level)
+    return deepest
 
 
-def _no_constant(name: str) -> NoReturn:
-    """Refuse NaN and the infinities."""
-    message = f"the line holds {name}, which is no JSON"
-    raise _OddError(message)
+def _refuse_constant(name: str) -> NoReturn:
+    """Raise an error for NaN and the infinities."""
+    message = f"the line contains {name}, which is not valid JSON"
+    raise _InvalidNumberError(message)
 
 
-def _finite(text: str) -> float:
-    """Return a number that is not too large for a float."""
+def _parse_finite(text: str) -> float:
+    """Return a number; raise an error if it is too large for a float."""
     value = float(text)
     if math.isinf(value):
-        message = "the line holds a number that is too large"
-        raise _OddError(message)
+        message = "the line contains a number that is too large"
+        raise _InvalidNumberError(message)
     return value
 
 
-def _note(seen: _Seen, name: str, value: object, number: int) -> None:
-    """Note the kind of a value, and of those within it, with the line where it stands first."""
+def _add_value_kinds(seen: _KindsByMember, name: str, value: object, number: int) -> None:
+    """Add the kinds of a value and of its members, with the line number."""
     if value is None:
         return
     seen.setdefault(name, {}).setdefault(_KINDS[type(value)], number)
     if isinstance(value, dict):
-        for inner, one in value.items():
-            _note(seen, f"{name}.{inner}", one, number)
+        for inner, item in value.items():
+            _add_value_kinds(seen, f"{name}.{inner}", item, number)
     elif isinstance(value, list):
-        for one in value:
-            _note(seen, f"{name}[]", one, number)
+        for item in value:
+            _add_value_kinds(seen, f"{name}[]", item, number)
 
 
-def _note_type(seen: _Seen, name: str, kind: object) -> None:
-    """Note the kind that a type says, as if it stood before the first line."""
-    if isinstance(kind, pl.Struct):
+def _add_dtype_kinds(seen: _KindsByMember, name: str, dtype: object) -> None:
+    """Add the kinds of a type and of its fields, with line number 0."""
+    if isinstance(dtype, pl.Struct):
         seen.setdefault(name, {}).setdefault(_KINDS[dict], 0)
-        for one in kind.fields:
-            _note_type(seen, f"{name}.{one.name}", one.dtype)
-    elif isinstance(kind, pl.List):
+        for field in dtype.fields:
+            _add_dtype_kinds(seen, f"{name}.{field.name}", field.dtype)
+    elif isinstance(dtype, pl.List):
         seen.setdefault(name, {}).setdefault(_KINDS[list], 0)
-        _note_type(seen, f"{name}[]", kind.inner)
-    elif isinstance(kind, pl.DataType) and kind != pl.Null:
-        known = _KINDS[int] if kind.is_numeric() else _KINDS[bool] if kind == pl.Boolean else _KINDS[str]
-        seen.setdefault(name, {}).setdefault(known, 0)
+        _add_dtype_kinds(seen, f"{name}[]", dtype.inner)
+    elif isinstance(dtype, pl.DataType) and dtype != pl.Null:
+        kind = _KINDS[int] if dtype.is_numeric() else _KINDS[bool] if dtype == pl.Boolean else _KINDS[str]
+        seen.setdefault(name, {}).setdefault(kind, 0)
 
 
-def _mixed(seen: _Seen) -> _Seen:
-    """Return the members of several kinds that are not read as text."""
-    return {name: kinds for name, kinds in seen.items() if len(kinds) > 1 and not _is_text(seen, name)}
+def _conflicting_members(seen: _KindsByMember) -> _KindsByMember:
+    """Return the members with several kinds that polars does not read as text."""
+    return {name: kinds for name, kinds in seen.items() if len(kinds) > 1 and not _is_read_as_text(seen, name)}
 
 
-def _is_text(seen: _Seen, name: str) -> bool:
-    """Whether a member, or what it stands in, is read as text, which anything can be."""
+def _is_read_as_text(seen: _KindsByMember, name: str) -> bool:
+    """Return whether polars reads a member, or an object or list that contains it, as text, which fits any value."""
     while name:
         if _KINDS[str] in seen.get(name, {}):
             return True

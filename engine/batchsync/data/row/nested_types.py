@@ -1,7 +1,6 @@
-"""Walk through nested types, of which more than a hundred levels are refused.
+"""Inspection of nested polars types, limited to 100 levels.
 
-A column of 500 lists within each other, of one row, takes the columnar library half a minute and gigabytes, and its
-Python side recurses.
+A column of 500 nested lists with one row takes polars half a minute and gigabytes, and its Python side recurses.
 """
 
 from __future__ import annotations
@@ -13,35 +12,35 @@ import polars as pl
 if TYPE_CHECKING:
     from polars.datatypes import DataTypeClass
 
-#: Lists and objects within each other that are read.
+#: Maximum number of nested lists and objects.
 LEVELS_MAX = 100
 
 
 def inner_types(kind: pl.DataType) -> list[pl.DataType]:
-    """Return the types within a nested type, in the order in which Parquet stores them; none for a plain one."""
+    """Return the inner types of a nested type in the order in which Parquet stores them; none for a flat type."""
     found: list[DataTypeClass | pl.DataType] = []
     match kind:
         case pl.Struct():
-            found += [one.dtype for one in kind.fields]
+            found += [field.dtype for field in kind.fields]
         case pl.Map():
             found += [kind.key, kind.value]
         case pl.List() | pl.Array():
             found.append(kind.inner)
         case _:
             pass
-    return [one if isinstance(one, pl.DataType) else one() for one in found]
+    return [dtype if isinstance(dtype, pl.DataType) else dtype() for dtype in found]
 
 
 def is_too_deep(kind: pl.DataType) -> bool:
-    """Whether a type has more levels than are read. Does not recurse."""
-    within, levels = inner_types(kind), 0
-    while within and levels <= LEVELS_MAX:
-        within = [one for outer in within for one in inner_types(outer)]
+    """Return whether a type has more than `LEVELS_MAX` levels. Does not recurse."""
+    inner, levels = inner_types(kind), 0
+    while inner and levels <= LEVELS_MAX:
+        inner = [dtype for outer in inner for dtype in inner_types(outer)]
         levels += 1
     return levels > LEVELS_MAX
 
 
-def repeats_a_name(kind: pl.DataType) -> bool:
-    """Whether an object within a type has two members of one name; no frame can hold it. The type is not too deep."""
-    names = [one.name for one in kind.fields] if isinstance(kind, pl.Struct) else []
-    return len(set(names)) < len(names) or any(map(repeats_a_name, inner_types(kind)))
+def has_duplicate_fields(kind: pl.DataType) -> bool:
+    """Return whether a struct in a type has two fields of the same name, which no frame allows. Recurses."""
+    names = [field.name for field in kind.fields] if isinstance(kind, pl.Struct) else []
+    return len(set(names)) < len(names) or any(map(has_duplicate_fields, inner_types(kind)))

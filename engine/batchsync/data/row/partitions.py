@@ -1,7 +1,4 @@
-"""A source is cut into parts of exactly so many rows, each of which can be read by itself, wherever that is.
-
-It does not know keys or mappings. A part holds its rows, or says where they lie.
-"""
+"""Partitions of a source with a fixed number of rows, which contain their rows or reference them in Parquet files."""
 
 from __future__ import annotations
 
@@ -10,29 +7,36 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from lading.data import parquet, read
-from lading.data.files import TextFile, beginning
-from lading.data.misread import reading
-from lading.data.names import ROW
-from lading.data.read import frames
+from batchsync.data.frame.columns import ROW
+from batchsync.data.row import parquet, reader
+from batchsync.data.row.files import TextFile, read_beginning
+from batchsync.data.row.reader import frames
+from batchsync.data.row.source_errors import translate_read_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lading.data.read import Input
-    from lading.ports import Size
+    from batchsync.data.row.source_files import SourceFiles
+    from batchsync.ports import Size
 
 
-#: From so many bytes of a text the length of a row is estimated.
-_SAMPLE = 1 << 18
-#: So many pieces make a part where few rows are to wait.
-_PIECES = 5
+#: Bytes of a text file from which the length of a row is estimated.
+_SAMPLE_BYTES = 1 << 18
+#: Number of chunks per partition if few rows are to be buffered.
+_CHUNKS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Stretch:
-    """Rows of a Parquet file: from `begin` (from 0), so many; the first of them is row `row` of the source (from 1)."""
+class RowRange:
+    """Consecutive rows of a Parquet file.
+
+    Attributes:
+        path: The file.
+        begin: Index of the first row in the file, from 0.
+        count: Number of rows.
+        row: Row number of the first row in the source, from 1.
+    """
 
     path: Path
     begin: int
@@ -41,79 +45,94 @@ class Stretch:
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
-    """Some rows of a source with their number in `ROW`: in `rows`, or else where the stretches lie.
+class Partition:
+    """Consecutive rows of a source, contained in `rows` or referenced by `ranges`.
 
-    `last` is the number of the last row; `count` how many there are, blank lines left out.
+    Attributes:
+        last: Row number of the last row.
+        count: Number of rows without blank lines.
+        source: The source.
+        rows: The rows with the columns of the source and `ROW`, if the partition contains them.
+        ranges: Location of the rows otherwise.
     """
 
     last: int
     count: int
-    given: Input
+    source: SourceFiles
     rows: pl.DataFrame | None = None
-    stretches: tuple[Stretch, ...] = ()
+    ranges: tuple[RowRange, ...] = ()
 
     def read(self) -> pl.DataFrame:
-        """Return the rows.
+        """Return the rows with the columns of the source and `ROW`.
 
         Raises:
-            SourceError: when they cannot be read.
+            SourceError: If they cannot be read.
         """
         if self.rows is not None:
             return self.rows
-        return pl.concat([_read(one, self.given) for one in self.stretches])
+        return pl.concat([_read_range(row_range, self.source) for row_range in self.ranges])
 
 
-def _read(one: Stretch, given: Input) -> pl.DataFrame:
-    """Return one stretch."""
-    number = pl.int_range(pl.len(), dtype=pl.Int64) + one.row
-    with reading(one.path):
-        rows = parquet.scan(given, one.path).select(given.values()).slice(one.begin, one.count)
-        return rows.collect(engine="streaming").select(number.alias(ROW), *given.columns)
+def _read_range(row_range: RowRange, source: SourceFiles) -> pl.DataFrame:
+    """Return the rows of a range with their numbers."""
+    number = pl.int_range(pl.len(), dtype=pl.Int64) + row_range.row
+    with translate_read_errors(row_range.path):
+        rows = parquet.scan(source, row_range.path).select(source.values()).slice(row_range.begin, row_range.count)
+        return rows.collect(engine="streaming").select(number.alias(ROW), *source.columns)
 
 
-def parts(given: Input, work: Path, *, fresh: bool, apart: bool) -> Iterator[Part]:
-    """Yield the source in parts of exactly FRAME_ROWS rows but for the last, whatever the reader gives.
+def partitions(source: SourceFiles, work: Path, *, fresh: bool, by_reference: bool) -> Iterator[Partition]:
+    """Split a source into partitions of exactly `FRAME_ROWS` rows, except for the last.
 
-    `apart` names the rows of Parquet files instead of reading them, and takes others from the reader in small pieces,
-    of which fewer rows wait; `fresh` is that of `frames`.
+    Args:
+        source: The opened source.
+        work: Existing folder for copies of text files.
+        fresh: Whether to check the files and to renew their copies; see `frames`.
+        by_reference: Whether to reference rows of Parquet files instead of reading them, and to buffer fewer rows of
+            text files.
+
+    Yields:
+        The partitions in the order of the source.
 
     Raises:
-        SourceError: for whatever cannot be read to its end.
+        SourceError: If the source cannot be read completely.
     """
-    if apart and given.format == "parquet":
-        yield from _named(given)
+    if by_reference and source.format == "parquet":
+        yield from _iter_references(source)
         return
-    piece = max(1, read.FRAME_ROWS // _PIECES) if apart else read.FRAME_ROWS
-    for frame in frames(given, work, fresh=fresh, piece=piece):
+    chunk_rows = max(1, reader.FRAME_ROWS // _CHUNKS) if by_reference else reader.FRAME_ROWS
+    for frame in frames(source, work, fresh=fresh, chunk_rows=chunk_rows):
         if frame.height:
-            yield Part(int(frame[ROW][-1]), frame.height, given, rows=frame)
+            yield Partition(int(frame[ROW][-1]), frame.height, source, rows=frame)
 
 
-def _named(given: Input) -> Iterator[Part]:
-    """Yield the parts of Parquet files by name."""
-    kept: list[Stretch] = []
-    room, row = read.FRAME_ROWS, 1
-    for path in given.files:
-        with reading(path):
+def _iter_references(source: SourceFiles) -> Iterator[Partition]:
+    """Yield partitions that reference rows of Parquet files."""
+    kept: list[RowRange] = []
+    room, row = reader.FRAME_ROWS, 1
+    for path in source.files:
+        with translate_read_errors(path):
             total = parquet.rows_of(path)
         begin = 0
         while begin < total:
             count = min(room, total - begin)
-            kept.append(Stretch(path, begin, count, row))
+            kept.append(RowRange(path, begin, count, row))
             begin, row, room = begin + count, row + count, room - count
             if not room:
-                yield Part(row - 1, read.FRAME_ROWS, given, stretches=tuple(kept))
-                kept, room = [], read.FRAME_ROWS
+                yield Partition(row - 1, reader.FRAME_ROWS, source, ranges=tuple(kept))
+                kept, room = [], reader.FRAME_ROWS
     if kept:
-        yield Part(row - 1, read.FRAME_ROWS - room, given, stretches=tuple(kept))
+        yield Partition(row - 1, reader.FRAME_ROWS - room, source, ranges=tuple(kept))
 
 
 @dataclass(frozen=True, slots=True)
-class Extent:
-    """How large a source is: its rows, where that is known beforehand, its bytes, and about how many of them a row has.
+class SourceSize:
+    """Size of a source, as far as it is known before reading.
 
-    Bytes of packed files are not known.
+    Attributes:
+        rows: Number of rows; None for text files.
+        size: Size of the files in bytes; None for compressed or recoded text.
+        row_size: Estimated bytes per row.
     """
 
     rows: int | None = None
@@ -121,22 +140,22 @@ class Extent:
     row_size: float = 0.0
 
     def read(self, rows: int) -> Size | None:
-        """Return about how many bytes so many rows are, and how many there are."""
+        """Return the estimated bytes of this many rows and the bytes of the source, or None if unknown."""
         return None if self.size is None else (min(self.size, round(rows * self.row_size)), self.size)
 
 
-def extent_of(given: Input) -> Extent:
-    """Return how large a source is, from the ends of Parquet files or from the beginning of the first text."""
-    size = sum(path.stat().st_size for path in given.files)
-    if given.format == "parquet":
+def source_size(source: SourceFiles) -> SourceSize:
+    """Return the size of a source, from the footers of Parquet files or the beginning of the first text file."""
+    size = sum(path.stat().st_size for path in source.files)
+    if source.format == "parquet":
         rows = 0
-        for path in given.files:
-            with reading(path):
+        for path in source.files:
+            with translate_read_errors(path):
                 rows += parquet.rows_of(path)
-        return Extent(rows, size, size / rows if rows else 0.0)
-    files = [TextFile(path=path, encoding=given.encoding, marked=False) for path in given.files]
-    if not all(one.plain for one in files):
-        return Extent()
-    start = beginning(files[0], _SAMPLE)
+        return SourceSize(rows, size, size / rows if rows else 0.0)
+    files = [TextFile(path=path, encoding=source.encoding, reader_skips_bom=False) for path in source.files]
+    if not all(file.is_readable_in_place for file in files):
+        return SourceSize()
+    start = read_beginning(files[0], _SAMPLE_BYTES)
     lines = start.count(b"\n")
-    return Extent(None, size, len(start) / lines) if lines else Extent()
+    return SourceSize(None, size, len(start) / lines) if lines else SourceSize()

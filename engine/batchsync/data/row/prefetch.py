@@ -1,6 +1,6 @@
-"""The rows of a file are pulled at the pace of whoever takes them: what was not taken waits on the disk, not in memory.
+"""Bounded prefetch: frames of a lazy query are produced in a background thread at the pace of the consumer.
 
-It does not know sources. The columnar reader by itself runs ahead of its consumer without bound.
+polars alone would read ahead without a limit on memory.
 """
 
 from __future__ import annotations
@@ -16,49 +16,66 @@ if TYPE_CHECKING:
 
     import polars as pl
 
-#: Rows that are read at a time where a file can be entered anywhere.
-STRETCH = 50_000
-#: A file of so many bytes at most is read whole: threads would cost more than all the rest.
-LITTLE = 1 << 20
-#: Frames that wait for the consumer.
-_WAITING = 1
+#: Rows of a Parquet file that are read at a time.
+RANGE_ROWS = 50_000
+#: Size in bytes up to which a file is read without a thread, which would take longer than reading.
+SMALL_FILE_BYTES = 1 << 20
+#: Maximum number of frames in the queue.
+_QUEUE_MAX = 1
+#: Seconds between two checks whether the consumer has stopped.
 _PAUSE = 0.2
 
-# Text is parsed in pieces of this size, a few at a time: the reader's own choice takes half a gigabyte.
+# The default chunk size of polars takes half a gigabyte of memory.
 os.environ.setdefault("POLARS_CSV_CHUNK_SIZE", str(4 << 20))
 os.environ.setdefault("POLARS_CSV_CHUNK_PREFETCH_LIMIT", "4")
 os.environ.setdefault("POLARS_NDJSON_CHUNK_SIZE", str(4 << 20))
 os.environ.setdefault("POLARS_NDJSON_CHUNK_PREFETCH_LIMIT", "4")
 
 
-def stretches(rows: pl.LazyFrame, total: int) -> Iterator[pl.DataFrame]:
-    """Yield the rows of a file that can be entered anywhere, some at a time, the next ones read beside."""
-    if total <= STRETCH:
+def iter_ranges(rows: pl.LazyFrame, total: int) -> Iterator[pl.DataFrame]:
+    """Read a query that supports random access in ranges, prefetching the next range.
+
+    Args:
+        rows: A query whose slices can be read without the rows before them, such as a Parquet scan.
+        total: Number of its rows.
+
+    Yields:
+        Frames of at most `RANGE_ROWS` rows, in order.
+    """
+    if total <= RANGE_ROWS:
         if total:
-            yield _read(rows, 0)
+            yield _read_range(rows, 0)
         return
-    with ThreadPoolExecutor(1) as beside:
-        coming: Future[pl.DataFrame] | None = None
-        for begin in range(0, total, STRETCH):
-            this = coming or beside.submit(_read, rows, begin)
-            found = this.result()
-            coming = beside.submit(_read, rows, begin + STRETCH) if begin + STRETCH < total else None
+    with ThreadPoolExecutor(1) as pool:
+        prefetched: Future[pl.DataFrame] | None = None
+        for begin in range(0, total, RANGE_ROWS):
+            current = prefetched or pool.submit(_read_range, rows, begin)
+            found = current.result()
+            prefetched = pool.submit(_read_range, rows, begin + RANGE_ROWS) if begin + RANGE_ROWS < total else None
             yield found
 
 
-def _read(rows: pl.LazyFrame, begin: int) -> pl.DataFrame:
-    """Return one stretch."""
-    return rows.slice(begin, STRETCH).collect(engine="streaming")
+def _read_range(rows: pl.LazyFrame, begin: int) -> pl.DataFrame:
+    """Return `RANGE_ROWS` rows from an index on."""
+    return rows.slice(begin, RANGE_ROWS).collect(engine="streaming")
 
 
-def at_once(rows: pl.LazyFrame, size: int) -> Iterator[pl.DataFrame]:
-    """Yield the rows of a query over little, which is read whole, in order, `size` at a time."""
+def collect_small(rows: pl.LazyFrame, size: int) -> Iterator[pl.DataFrame]:
+    """Collect a small query at once.
+
+    Yields:
+        Its rows in order, in frames of `size` rows.
+    """
     yield from rows.collect(engine="streaming").iter_slices(size)
 
 
-def batches(rows: pl.LazyFrame, size: int) -> Iterator[pl.DataFrame]:
-    """Yield the rows of a query in order, `size` at a time. Whatever goes wrong in the query is raised here."""
-    queue: Queue[pl.DataFrame | None] = Queue(_WAITING)
+def iter_batches(rows: pl.LazyFrame, size: int) -> Iterator[pl.DataFrame]:
+    """Run a query in a background thread; errors of the query are raised to the consumer.
+
+    Yields:
+        Its rows in order, in frames of `size` rows.
+    """
+    queue: Queue[pl.DataFrame | None] = Queue(_QUEUE_MAX)
     stop = Event()
 
     def put(frame: pl.DataFrame | None) -> bool:
@@ -76,19 +93,19 @@ def batches(rows: pl.LazyFrame, size: int) -> Iterator[pl.DataFrame]:
         finally:
             put(None)
 
-    with ThreadPoolExecutor(1) as beside:
-        running = beside.submit(run)
+    with ThreadPoolExecutor(1) as pool:
+        producer = pool.submit(run)
         try:
             while (frame := queue.get()) is not None:
                 yield frame
-            running.result()
+            producer.result()
         finally:
             stop.set()
             _drain(queue)
 
 
 def _drain(queue: Queue[pl.DataFrame | None]) -> None:
-    """Let the reader go."""
+    """Empty the queue to unblock the producer."""
     while True:
         try:
             queue.get_nowait()

@@ -1,6 +1,6 @@
-"""A source is a stream of frames with row numbers, or a `SourceError` that says which file, which row and what to do.
+"""Reader of source files: frames with row numbers, or a `SourceError` that names the file and the row.
 
-It does not know keys or mappings. CSV is text in every column; an empty field is null.
+All columns of CSV files are text; an empty field is null.
 """
 
 from __future__ import annotations
@@ -14,275 +14,251 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from lading.data import jsonlines, parquet, soundness
-from lading.data.files import TextFile, format_of, locate, readable_copy
-from lading.data.misread import ENGINE, instead, reading
-from lading.data.names import PREFIX, ROW
-from lading.data.nested_types import LEVELS_MAX, is_too_deep
-from lading.data.pull import LITTLE, at_once, batches, stretches
-from lading.errors import SourceError
+from batchsync.data.frame.columns import PREFIX, ROW
+from batchsync.data.row import csv_validation, jsonl_validation, parquet
+from batchsync.data.row.files import TextFile, format_of, locate, readable_copy
+from batchsync.data.row.nested_types import LEVELS_MAX, is_too_deep
+from batchsync.data.row.prefetch import SMALL_FILE_BYTES, collect_small, iter_batches, iter_ranges
+from batchsync.data.row.source_errors import ENGINE_ERRORS, blame_original_path, translate_read_errors
+from batchsync.data.row.source_files import SourceFiles
+from batchsync.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from lading.core.job import Join, Source
+    from batchsync.core.job import Join, Source
 
-#: Rows in a frame: the flat optimum of PERFORMANCE.md section 4.
+#: Rows of a frame, from the measurements in docs/performance.md: throughput hardly depends on it.
 FRAME_ROWS = 25_000
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Input:
-    """The files of one source (or of one join), all with the same columns.
+def open_source(source: Source) -> SourceFiles:
+    """Locate the files of a source and determine format, columns and types, reading as little as possible.
 
-    `schema` maps each column to its type; for CSV every type is text. `void` are columns without a value that were
-    given a type. `stored` are the types with which the columns of Parquet files are read, before that.
-    """
-
-    files: tuple[Path, ...]
-    format: str
-    delimiter: str
-    encoding: str
-    nulls: tuple[str, ...]
-    schema: dict[str, pl.DataType]
-    void: frozenset[str] = frozenset()
-    stored: dict[str, pl.DataType] | None = None
-
-    @property
-    def columns(self) -> tuple[str, ...]:
-        """The column names, in the order of the first file."""
-        return tuple(self.schema)
-
-    def values(self) -> list[pl.Expr]:
-        """Return the columns as they are to be read: a declared null is null in any text, whatever the format.
-
-        For CSV the reader has done it.
-        """
-        return [pl.col(name) if self.format == "csv" else self._value(name, kind) for name, kind in self.schema.items()]
-
-    def _value(self, name: str, kind: pl.DataType) -> pl.Expr:
-        """Return one column of a format that is not text alone."""
-        value = pl.col(name).cast(kind) if name in self.void else pl.col(name)
-        if not self.nulls or kind not in (pl.String, pl.Categorical, pl.Enum):
-            return value
-        return pl.when(~value.cast(pl.String).is_in(self.nulls)).then(value)
-
-
-def open_source(source: Source) -> Input:
-    """Look at the files of a source: format, columns, types. Reads as little as it can.
+    Returns:
+        The located files with their common schema.
 
     Raises:
-        SourceError: when a file is missing, unreadable, empty, not what its name says, or has other columns.
+        SourceError: If a file is missing, unreadable, empty or not of its declared format, or if files differ in
+            their columns.
     """
     files = locate(source.path, source.folder)
     return _open(files, source, format_of(files[0], source.format))
 
 
-def open_join(source: Source, join: Join) -> Input:
-    """Look at the file of a join; its format follows from its ending, CSV settings are those of the source."""
+def open_join(source: Source, join: Join) -> SourceFiles:
+    """Return the opened file of a join; its format follows from its ending, CSV settings are those of the source."""
     files = locate(join.path, source.folder)
     return _open(files, source, format_of(files[0], None))
 
 
-def _open(files: tuple[Path, ...], source: Source, kind: str) -> Input:
-    """Look at each file and refuse those that differ from the first."""
+def _open(files: tuple[Path, ...], source: Source, file_format: str) -> SourceFiles:
+    """Determine the common schema of the files; raise an error if one differs from the first."""
     first: dict[str, pl.DataType] | None = None
     for path in files:
-        with reading(path):
-            schema = _schema(path, kind, source)
-        reserved = [one for one in schema if one.startswith(PREFIX)]
+        with translate_read_errors(path):
+            schema = _schema(path, file_format, source)
+        reserved = [name for name in schema if name.startswith(PREFIX)]
         if reserved:
             raise SourceError(f"{path}: column names may not begin with {PREFIX!r}", hint="Rename the column.")
-        if deep := next((one for one, kind in schema.items() if is_too_deep(kind)), None):
+        if deep := next((name for name, dtype in schema.items() if is_too_deep(dtype)), None):
             hint = "Export it flatter, or leave the column out."
             raise SourceError(f"{path}: column {deep!r} is nested more than {LEVELS_MAX} levels deep", hint=hint)
         if first is None:
             first = schema
-        elif kind == "jsonl":
-            first = _together(first, schema, path)
+        elif file_format == "jsonl":
+            first = _merge_schemas(first, schema, path)
         elif set(schema) != set(first):
             other = ", ".join(sorted(set(schema) ^ set(first))[:5])
             hint = "Files of one glob need the same columns; split the job or fix the export."
             raise SourceError(f"{path} and {files[0].name} differ in columns: {other}", hint=hint)
         elif schema != first:
-            other = ", ".join(one for one in first if schema[one] != first[one])
+            other = ", ".join(name for name in first if schema[name] != first[name])
             hint = "Write the files with the same types."
             raise SourceError(f"{path} and {files[0].name} differ in the types of: {other}", hint=hint)
-    return Input(
+    return SourceFiles(
         files=files,
-        format=kind,
+        format=file_format,
         delimiter=source.delimiter,
         encoding=source.encoding,
         nulls=source.nulls,
         schema=first or {},
-        stored=first if kind == "parquet" else None,
+        stored=first if file_format == "parquet" else None,
     )
 
 
-def _schema(path: Path, kind: str, source: Source) -> dict[str, pl.DataType]:
-    """Return the columns and types of one file."""
-    if kind == "csv":
+def _schema(path: Path, file_format: str, source: Source) -> dict[str, pl.DataType]:
+    """Return the columns and types of a file."""
+    if file_format == "csv":
         if len(source.delimiter.encode()) != 1:
-            hint = "Write one plain character, such as , or ; or a tab."
+            hint = "Use one ASCII character, such as , or ; or a tab."
             raise SourceError(f"{source.place}: {source.delimiter!r} cannot be a delimiter", hint=hint)
-        names = soundness.header(TextFile(path=path, encoding=source.encoding), source.delimiter)
+        names = csv_validation.read_header(TextFile(path=path, encoding=source.encoding), source.delimiter)
         return dict.fromkeys(names, pl.String())
-    if kind == "parquet":
+    if file_format == "parquet":
         return parquet.schema_of(path)
-    file = TextFile(path=path, encoding=source.encoding, marked=False)
+    file = TextFile(path=path, encoding=source.encoding, reader_skips_bom=False)
     with tempfile.TemporaryDirectory() as folder:
         plain = readable_copy(file, Path(folder), fresh=True)
-        with instead(plain, path):
+        with blame_original_path(plain, path):
             try:
-                return jsonlines.schema_of(plain)
-            except ENGINE:
-                jsonlines.explain(plain)
+                return jsonl_validation.schema_of(plain)
+            except ENGINE_ERRORS:
+                jsonl_validation.raise_first_error(plain)
                 raise
 
 
-def _together(first: dict[str, pl.DataType], other: dict[str, pl.DataType], path: Path) -> dict[str, pl.DataType]:
-    """Return the members of JSON lines in several files: what one has no value for says nothing of its type."""
+def _merge_schemas(first: dict[str, pl.DataType], other: dict[str, pl.DataType], path: Path) -> dict[str, pl.DataType]:
+    """Return the common schema of several JSON Lines files; a member without values takes the type of the others."""
     try:
-        return jsonlines.merged(first, other)
-    except ENGINE:
-        names = ", ".join(one for one in first if one in other and first[one] != other[one])
+        return jsonl_validation.merge_schemas(first, other)
+    except ENGINE_ERRORS:
+        names = ", ".join(name for name in first if name in other and first[name] != other[name])
         hint = "Export each member with one type."
         raise SourceError(f"{path} and the files before it differ in the types of: {names}", hint=hint) from None
 
 
-def frames(given: Input, work: Path, *, fresh: bool, piece: int = FRAME_ROWS) -> Iterator[pl.DataFrame]:
-    """Yield the rows in frames with their number in `ROW`, blank lines left out.
+def frames(source: SourceFiles, work: Path, *, fresh: bool, chunk_rows: int = FRAME_ROWS) -> Iterator[pl.DataFrame]:
+    """Read a source as frames with row numbers, without blank lines.
 
-    Each frame but the last is made of exactly FRAME_ROWS rows of the source, whatever the reader gives and however
-    the rows are spread over files. `fresh` checks the files and renews their copies in the work folder; otherwise
-    both are trusted. `piece` is how many rows of a text file are taken from the reader at a time.
+    Args:
+        source: The opened source.
+        work: Existing folder for copies of text files.
+        fresh: Whether to check the files and to renew their copies in `work`; otherwise both are trusted.
+        chunk_rows: Number of rows that polars reads from a text file at a time.
+
+    Yields:
+        Frames with `ROW` (i64, from 1) and the columns of the source. All but the last cover exactly `FRAME_ROWS`
+        rows, blank lines included, however the rows are distributed over files.
 
     Raises:
-        SourceError: for whatever cannot be read to its end.
+        SourceError: If the source cannot be read completely.
     """
     kept: list[pl.DataFrame] = []
     height = 0
-    blank = _Blank()
-    for frame in _pieces(given, work, piece, blank, fresh=fresh):
+    blank_lines = _BlankLines()
+    for frame in _iter_chunks(source, work, chunk_rows, blank_lines, fresh=fresh):
         kept.append(frame)
         height += frame.height
         if height >= FRAME_ROWS:
-            whole = pl.concat(kept) if len(kept) > 1 else frame
+            joined = pl.concat(kept) if len(kept) > 1 else frame
             begin = 0
             while height - begin >= FRAME_ROWS:
-                yield blank.left_out(whole[begin : begin + FRAME_ROWS])
+                yield blank_lines.drop_from(joined[begin : begin + FRAME_ROWS])
                 begin += FRAME_ROWS
-            kept = [whole[begin:]] if begin < height else []
+            kept = [joined[begin:]] if begin < height else []
             height -= begin
     if kept:
-        yield blank.left_out(pl.concat(kept))
+        yield blank_lines.drop_from(pl.concat(kept))
 
 
 @dataclass(slots=True)
-class _Blank:
-    """The numbers of blank lines, which are no records, in the files that have some."""
+class _BlankLines:
+    """Row numbers of blank lines in CSV files, which are not records."""
 
     rows: list[pl.Series] = field(default_factory=list)
 
-    def look(self, given: Input, plain: Path, frame: pl.DataFrame, offset: int) -> bool:
-        """Find the blank lines of a CSV file, when a frame has a row without a value; return whether it was done."""
-        if given.format != "csv" or not given.columns or not frame[given.columns[0]].null_count():
+    def find(self, source: SourceFiles, plain: Path, frame: pl.DataFrame, offset: int) -> bool:
+        """Search a CSV file for blank lines if the frame has a row of nulls; return whether it was searched."""
+        if source.format != "csv" or not source.columns or not frame[source.columns[0]].null_count():
             return False
-        if not frame.select(pl.all_horizontal(pl.col(given.columns).is_null()).any()).item():
+        if not frame.select(pl.all_horizontal(pl.col(source.columns).is_null()).any()).item():
             return False
-        self.rows.append(pl.Series(soundness.blank_rows(plain), dtype=pl.Int64) + (offset + 1))
+        self.rows.append(pl.Series(csv_validation.find_blank_rows(plain), dtype=pl.Int64) + (offset + 1))
         return True
 
-    def left_out(self, frame: pl.DataFrame) -> pl.DataFrame:
-        """Return the rows of a frame that are no blank lines."""
+    def drop_from(self, frame: pl.DataFrame) -> pl.DataFrame:
+        """Return a frame without its blank lines."""
         for rows in self.rows:
             frame = frame.filter(~pl.col(ROW).is_in(rows.implode()))
         return frame
 
 
-def _pieces(given: Input, work: Path, piece: int, blank: _Blank, *, fresh: bool) -> Iterator[pl.DataFrame]:
-    """Yield the rows of all files as the reader gives them, numbered; note which are blank lines."""
+def _iter_chunks(
+    source: SourceFiles, work: Path, chunk_rows: int, blank_lines: _BlankLines, *, fresh: bool
+) -> Iterator[pl.DataFrame]:
+    """Yield the numbered rows of all files in chunks of any size; collect blank lines in `blank_lines`."""
     offset = 0
-    with ThreadPoolExecutor(1) as beside:
-        for path in given.files:
-            with reading(path):
+    with ThreadPoolExecutor(1) as pool:
+        for path in source.files:
+            with translate_read_errors(path):
                 plain = path
-                if given.format != "parquet":
-                    text = TextFile(path=path, encoding=given.encoding, marked=given.format == "csv")
+                if source.format != "parquet":
+                    text = TextFile(path=path, encoding=source.encoding, reader_skips_bom=source.format == "csv")
                     plain = readable_copy(text, work, fresh=fresh)
-            sound: Future[None] | None = None
-            if given.format != "parquet" and fresh:
-                submit = _now if plain.stat().st_size <= LITTLE else beside.submit
-                sound = submit(_check, given, plain)
-            rows, looked, inexact = 0, False, not fresh
-            with reading(path, given, plain, sound):
-                for frame in _pulled(given, plain, piece):
+            validation: Future[None] | None = None
+            if source.format != "parquet" and fresh:
+                submit = _run_inline if plain.stat().st_size <= SMALL_FILE_BYTES else pool.submit
+                validation = submit(_check, source, plain)
+            rows, blanks_found, floats_checked = 0, False, not fresh
+            with translate_read_errors(path, source, plain, validation):
+                for frame in _read_file(source, plain, chunk_rows):
                     rows += frame.height
-                    looked = looked or blank.look(given, plain, frame, offset)
-                    inexact = inexact or _look_at_floats(given, plain, frame)
+                    blanks_found = blanks_found or blank_lines.find(source, plain, frame, offset)
+                    floats_checked = floats_checked or _check_floats(source, plain, frame)
                     yield frame.with_columns((pl.col(ROW).cast(pl.Int64) + (offset + 1)).alias(ROW))
-                if sound is not None:
-                    sound.result()
+                if validation is not None:
+                    validation.result()
             offset += rows
 
 
-def _check(given: Input, plain: Path) -> None:
-    """Refuse a file of text that the reader would take for another one in silence."""
-    if given.format == "csv":
-        soundness.check(plain, given.delimiter, len(given.columns))
+def _check(source: SourceFiles, plain: Path) -> None:
+    """Raise an error if polars would misread a text file without an error."""
+    if source.format == "csv":
+        csv_validation.check(plain, source.delimiter, len(source.columns))
     else:
-        jsonlines.check(plain)
+        jsonl_validation.check(plain)
 
 
-def _look_at_floats(given: Input, plain: Path, frame: pl.DataFrame) -> bool:
-    """Look for whole numbers that floats cannot hold, when a frame may have one; return whether it was done."""
-    if given.format != "jsonl":
+def _check_floats(source: SourceFiles, plain: Path, frame: pl.DataFrame) -> bool:
+    """Check a JSON Lines file for inexact integers if the frame has large floats; return whether it was checked."""
+    if source.format != "jsonl":
         return False
-    floats = [name for name, kind in given.schema.items() if kind.is_float()]
-    large = [pl.col(name).abs() >= jsonlines.EXACT for name in floats]
-    if not large or not frame.select(pl.any_horizontal(large).any()).item():
+    floats = [name for name, dtype in source.schema.items() if dtype.is_float()]
+    is_large = [pl.col(name).abs() >= jsonl_validation.FLOAT_EXACT_MAX for name in floats]
+    if not is_large or not frame.select(pl.any_horizontal(is_large).any()).item():
         return False
-    jsonlines.check_whole(plain, floats)
+    jsonl_validation.check_integers(plain, floats)
     return True
 
 
-def _now(check: Callable[..., None], *given: object) -> Future[None]:
-    """Do at once what a thread would do beside."""
+def _run_inline(check: Callable[..., None], *arguments: object) -> Future[None]:
+    """Call a check without a thread and return its completed future."""
     done: Future[None] = Future()
     try:
-        check(*given)
+        check(*arguments)
         done.set_result(None)
     except (SourceError, OSError, UnicodeError) as error:
         done.set_exception(error)
     return done
 
 
-def _pulled(given: Input, plain: Path, piece: int) -> Iterator[pl.DataFrame]:
-    """Yield the rows of one file at the pace of the consumer."""
-    if given.format == "parquet":
-        return stretches(_scan(given, plain), parquet.rows_of(plain))
-    if plain.stat().st_size <= LITTLE:
-        return at_once(_scan(given, plain), FRAME_ROWS)
-    return batches(_scan(given, plain), piece)
+def _read_file(source: SourceFiles, plain: Path, chunk_rows: int) -> Iterator[pl.DataFrame]:
+    """Read a file at the pace of the consumer."""
+    if source.format == "parquet":
+        return iter_ranges(_scan(source, plain), parquet.rows_of(plain))
+    if plain.stat().st_size <= SMALL_FILE_BYTES:
+        return collect_small(_scan(source, plain), FRAME_ROWS)
+    return iter_batches(_scan(source, plain), chunk_rows)
 
 
-def _scan(given: Input, plain: Path) -> pl.LazyFrame:
-    """Return the lazy rows of one file, with ROW from 0 and the columns in the order of the first file."""
-    if given.format == "csv":
-        header = soundness.header(TextFile(path=plain, encoding="utf-8"), given.delimiter)
+def _scan(source: SourceFiles, plain: Path) -> pl.LazyFrame:
+    """Scan a file with `ROW` from 0 and the columns in the order of the first file."""
+    if source.format == "csv":
+        header = csv_validation.read_header(TextFile(path=plain, encoding="utf-8"), source.delimiter)
         rows = pl.scan_csv(
             plain,
             new_columns=list(header),
-            separator=given.delimiter,
+            separator=source.delimiter,
             infer_schema=False,
-            null_values=["", *given.nulls],
+            null_values=["", *source.nulls],
             row_index_name=ROW,
             glob=False,
         )
-    elif given.format == "parquet":
-        rows = parquet.scan(given, plain, row_index=ROW)
-    elif not given.schema:
+    elif source.format == "parquet":
+        rows = parquet.scan(source, plain, row_index=ROW)
+    elif not source.schema:
         return pl.LazyFrame(schema={ROW: pl.UInt32})
     else:
-        rows = pl.scan_ndjson(glob.escape(str(plain)), schema=given.schema, row_index_name=ROW)
-    return rows.select(ROW, *given.values())
+        rows = pl.scan_ndjson(glob.escape(str(plain)), schema=source.schema, row_index_name=ROW)
+    return rows.select(ROW, *source.values())

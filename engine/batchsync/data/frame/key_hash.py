@@ -1,0 +1,44 @@
+"""64-bit hashes of keys, their order, and the partition that a hash belongs to."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import polars_hash as plh
+
+if TYPE_CHECKING:
+    import polars as pl
+
+#: Number of partitions of a spill: equal ranges of key hashes. A power of two.
+PARTITIONS = 64
+
+
+#: Column of the key hash, which determines the partition and the order of keys.
+HASH = "batchsync:key_hash"
+
+
+#: Number of bits of a hash.
+BITS = 64
+
+
+def hash_of(key: str) -> pl.Expr:
+    """Return the hash of a key column (xxh3, u64) as column `HASH`; stored in segments, so it must never change."""
+    found: pl.Expr = plh.col(key).nchash.xxh3_64().alias(HASH)
+    return found
+
+
+def partition_of_key(key: str) -> pl.Expr:
+    """Return the partition of a key column, from 0 to `PARTITIONS` - 1."""
+    return hash_of(key) // (1 << (BITS - PARTITIONS.bit_length() + 1))
+
+
+def in_hash_order(rows: pl.DataFrame, key: str) -> pl.DataFrame:
+    """Return rows sorted by their column `HASH`, and by the key column where hashes are equal."""
+    found = rows.sort(HASH)
+    hashes = found[HASH]
+    return found.sort(HASH, key) if (hashes[1:] == hashes[:-1]).any() else found
+
+
+def partition_end(partition: int, partitions: int) -> int:
+    """Return the exclusive upper bound of the hashes of a partition; `partitions` is a power of two."""
+    return (partition + 1) << (BITS - partitions.bit_length() + 1)

@@ -1,0 +1,32 @@
+"""Lines of a batch file from mapped records, in CSV or JSON as the vendor's file rules require."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from batchsync.core.vendor_rules import FileFormat
+from batchsync.data.mapping.csv_encode import encode_rows as csv_lines
+from batchsync.data.mapping.json_encode import encode_rows as json_lines
+
+if TYPE_CHECKING:
+    import polars as pl
+
+    from batchsync.data.mapping.apply import MappedRecords
+    from batchsync.data.record.compiled_job import CompiledJob
+
+
+def lines(compiled: CompiledJob, mapped: MappedRecords, before: list[str | pl.Expr], after: str) -> pl.Series:
+    """Return each record as a line of the batch file, with its line end.
+
+    Args:
+        compiled: The compiled job.
+        mapped: Mapped records.
+        before: Envelope before a JSON record.
+        after: Envelope after a JSON record.
+
+    Returns:
+        The lines (String), in the order of `mapped.heads`; null where a part of the envelope is null.
+    """
+    if compiled.rules.file.format is FileFormat.CSV:
+        return csv_lines(mapped.heads, compiled.record, compiled.columns)
+    return json_lines(compiled.record, mapped, before, after + "\n")

@@ -1,0 +1,124 @@
+"""Writes that coordinate processes: schedule ticks, approvals of plans, and leases of jobs."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from batchsync.core.run import RunState
+from batchsync.errors import LockedError
+from batchsync.journal import codec
+from batchsync.journal.queries import Queries
+
+if TYPE_CHECKING:
+    import sqlite3
+    from collections.abc import Callable
+    from datetime import datetime
+
+    from batchsync.core.run import Run
+
+
+class Coordination(Queries):
+    """Ticks, approvals and leases; a base of `Journal`."""
+
+    def claim_tick(self, job: str, at: datetime) -> bool:
+        """Return whether a tick of the job's schedule was free, and claim it; of concurrent callers one succeeds."""
+        with self._write("claim_tick") as db:
+            return _insert_tick(db, job, at)
+
+    def register_job(self, job: str, at: datetime) -> datetime:
+        """Return the latest claimed tick of a job; on first sight of the job, store and return `at`.
+
+        Concurrent callers that see a job for the first time agree on one timestamp.
+        """
+        if (latest := self.last_tick(job)) is not None:
+            return latest
+        with self._write("register_job") as db:
+            insert_first = "INSERT INTO ticks SELECT ?, ? WHERE NOT EXISTS (SELECT 1 FROM ticks WHERE job = ?)"
+            db.execute(insert_first, [job, codec.to_iso(at), job])
+        return self.last_tick(job) or at
+
+    def approve(self, job: str, plan: str, reason: str, at: datetime) -> None:
+        """Store the approval of a plan. A second approval replaces the first.
+
+        Args:
+            job: Name of the job.
+            plan: Digest of the approved plan.
+            reason: Reason given by the user; may be empty.
+            at: Time of the approval.
+        """
+        with self._write("approve") as db:
+            values = [job, plan, codec.clean(reason), codec.to_iso(at)]
+            db.execute("INSERT OR REPLACE INTO approvals VALUES (?, ?, ?, ?)", values)
+
+    def take_lease(self, job: str, owner: str, at: datetime, *, valid: Callable[[], bool]) -> int | None:
+        """Raise the epoch of a job.
+
+        Args:
+            job: Name of the job.
+            owner: Text that identifies the holder.
+            at: Time of acquisition.
+            valid: Called inside the transaction; if it returns false, nothing is written.
+
+        Returns:
+            The new epoch, or None if `valid` returned false.
+        """
+        with self._write("take_lease") as db:
+            if not valid():
+                return None
+            epoch = self._raise_epoch(db, job, owner, at)
+        self._epochs[job] = epoch
+        return epoch
+
+    def drop_lease(self, job: str, epoch: int) -> None:
+        """Release the lease of a job. Without effect if another process has taken it over."""
+        self._epochs.pop(job, None)
+        with self._write("drop_lease") as db:
+            db.execute("UPDATE leases SET owner = '' WHERE job = ? AND epoch = ?", [job, epoch])
+
+    def void_lease(self, job: str, at: datetime, *, then: Callable[[], None]) -> int:
+        """Raise the epoch of a job so that its holder can no longer write.
+
+        Args:
+            job: Name of the job.
+            at: Time of the unlock.
+            then: Called in the transaction.
+
+        Returns:
+            The new epoch.
+        """
+        with self._write("void_lease") as db:
+            epoch = self._raise_epoch(db, job, "", at)
+            then()
+        return epoch
+
+    def check_lease(self, job: str) -> None:
+        """Check that the lease held through this journal was not taken over.
+
+        Raises:
+            LockedError: If it was.
+        """
+        self._check_fence(job, None)
+
+    def _raise_epoch(self, db: sqlite3.Connection, job: str, owner: str, at: datetime) -> int:
+        db.execute(
+            "INSERT INTO leases VALUES (?, 1, ?, ?) ON CONFLICT (job) DO UPDATE SET "
+            "epoch = epoch + 1, owner = excluded.owner, since = excluded.since",
+            [job, codec.clean(owner), codec.to_iso(at)],
+        )
+        return int(self._rows("SELECT epoch FROM leases WHERE job = ?", [job])[0]["epoch"])
+
+    def _claim_tick(self, db: sqlite3.Connection, run: Run, tick: datetime | None) -> None:
+        """Claim the tick for a prepared run; for one that is preparing, only check that it is free."""
+        if tick is None:
+            return
+        preparing = run.state is RunState.PREPARING
+        free = not self.last_tick(run.job, tick) if preparing else _insert_tick(db, run.job, tick)
+        if not free:
+            raise LockedError(
+                f"tick {codec.to_iso(tick)} of job {run.job} was run by another process meanwhile",
+                hint="Nothing to do: `batchsync history` lists that run.",
+            )
+
+
+def _insert_tick(db: sqlite3.Connection, job: str, tick: datetime) -> bool:
+    return db.execute("INSERT OR IGNORE INTO ticks VALUES (?, ?)", [job, codec.to_iso(tick)]).rowcount == 1
