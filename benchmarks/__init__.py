@@ -1,1 +1,1 @@
-"""Measurements of the data path beside what people use today. Run with `python -m benchmarks`; nothing is sent."""
+"""Benchmarks of the data path and of common alternatives. Run with `python -m benchmarks`; nothing is sent."""

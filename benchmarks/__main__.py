@@ -1,8 +1,8 @@
-"""`python -m benchmarks`: lading beside other ways of doing the same, in turn, in one run.
+"""`python -m benchmarks`: compare batchsync with alternatives, in turn, in one run.
 
 Each measurement is a process of its own. No time is asserted: the machine may be busy, and only ratios within one run
-are worth keeping. Groups and names for --only are listed by --list. The table goes to standard output; table, JSON
-and plots go to the folder of --out.
+are meaningful. --list lists groups and names for --only. The table is printed to standard output; table, JSON and
+plots are written to the folder of --out.
 """
 
 from __future__ import annotations
@@ -18,106 +18,112 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import plots, report
-from benchmarks.measurements import FOLDER, GROUPS, ROOT, Measurement, Wish, everything
+from benchmarks.measurements import FOLDER, GROUPS, ROOT, Measurement, Options, all_measurements
 from benchmarks.processes import run
 
-_AGAINST = ("naive", "dlt", "floor parquet", "floor csv", "lading parquet")
+_BASELINES = ("naive", "dlt", "floor parquet", "floor csv", "batchsync parquet")
 
 
 def main() -> None:
-    """Measure what the command line says."""
-    given = _arguments()
-    wish = _wish(given)
-    known = everything(wish)
-    if given.list:
+    """Run the measurements that the command line selects, and write the report."""
+    arguments = _arguments()
+    options = _options(arguments)
+    known = all_measurements(options)
+    if arguments.list:
         print(_listed(known))
         return
-    chosen = _chosen(known, given.only or list(GROUPS))
-    lines = report.lines(chosen, _rounds(chosen, wish, given.repeat))
-    about = {"rows": given.rows, "seed": given.seed, "cores": os.cpu_count(), "python": platform.python_version()}
-    text = report.table(lines, _AGAINST)
+    chosen = _chosen(known, arguments.only or list(GROUPS))
+    lines = report.lines(chosen, _rounds(chosen, options, arguments.repeat))
+    about = {
+        "rows": arguments.rows,
+        "seed": arguments.seed,
+        "cores": os.cpu_count(),
+        "python": platform.python_version(),
+    }
+    text = report.table(lines, _BASELINES)
     print(text)
-    given.out.mkdir(parents=True, exist_ok=True)
-    (given.out / "benchmarks.txt").write_text(text + "\n", encoding="utf-8")
-    report.as_json(lines, about | {"load": os.getloadavg()}, given.out / "benchmarks.json")
-    plots.bars(lines, f"{given.rows:,} guests, {os.cpu_count()} cores", given.out / "benchmarks.svg")
-    plots.scaling(lines, given.out / "scaling.svg")
+    arguments.out.mkdir(parents=True, exist_ok=True)
+    (arguments.out / "benchmarks.txt").write_text(text + "\n", encoding="utf-8")
+    report.write_json(lines, about | {"load": os.getloadavg()}, arguments.out / "benchmarks.json")
+    plots.bars(lines, f"{arguments.rows:,} guests, {os.cpu_count()} cores", arguments.out / "benchmarks.svg")
+    plots.scaling(lines, arguments.out / "scaling.svg")
 
 
 def _arguments() -> argparse.Namespace:
-    """Return what the command line says."""
+    """Parse the command line."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     add = parser.add_argument
-    add("--rows", type=int, default=1_000_000, metavar="N", help="guests to measure with (default: 1000000)")
-    add("--scale", type=int, nargs="+", metavar="N", help="row counts of the group `rows` (default: a fifth, and all)")
-    add("--seed", type=int, default=7, help="what the guests come out of (default: 7)")
+    add("--rows", type=int, default=1_000_000, metavar="N", help="Number of guests (default: 1000000)")
+    add("--scale", type=int, nargs="+", metavar="N", help="Row counts of the group `rows` (default: a fifth, and all)")
+    add("--seed", type=int, default=7, help="Seed of the generated guests (default: 7)")
     add(
-        "--repeat", type=int, default=3, metavar="N", help="rounds; each measures everything once, in turn (default: 3)"
+        "--repeat", type=int, default=3, metavar="N", help="Rounds; each measures everything once, in turn (default: 3)"
     )
-    add("--only", nargs="+", metavar="NAME", help="groups or single measurements (default: all); --list lists them")
-    add("--list", action="store_true", help="list the groups and the measurements, and measure nothing")
-    add("--peers", metavar="PYTHON", help="a Python that has dlt, pandas and drt-core")
-    add("--data", type=Path, metavar="FOLDER", help="where generated files are kept (default: a temporary folder)")
-    add("--out", type=Path, default=Path("out/benchmarks"), metavar="FOLDER", help="default: out/benchmarks")
+    add("--only", nargs="+", metavar="NAME", help="Groups or single measurements (default: all); see --list")
+    add("--list", action="store_true", help="List groups and measurements, and measure nothing")
+    add("--peers", metavar="PYTHON", help="Python interpreter with dlt, pandas and drt-core")
+    add("--data", type=Path, metavar="FOLDER", help="Folder of generated files (default: a temporary folder)")
+    add("--out", type=Path, default=Path("out/benchmarks"), metavar="FOLDER", help="Default: out/benchmarks")
     return parser.parse_args()
 
 
-def _wish(given: argparse.Namespace) -> Wish:
-    scale = given.scale or {max(1, given.rows // 5), given.rows}
-    return Wish(
-        rows=given.rows,
+def _options(arguments: argparse.Namespace) -> Options:
+    scale = arguments.scale or {max(1, arguments.rows // 5), arguments.rows}
+    return Options(
+        rows=arguments.rows,
         scale=tuple(sorted(scale)),
-        seed=given.seed,
-        data=(given.data or Path(tempfile.gettempdir()) / "lading-benchmarks").absolute(),
-        peers=given.peers,
+        seed=arguments.seed,
+        data=(arguments.data or Path(tempfile.gettempdir()) / "batchsync-benchmarks").absolute(),
+        peers=arguments.peers,
     )
 
 
 def _listed(known: list[Measurement]) -> str:
     lines = []
-    for group, says in GROUPS.items():
-        lines.append(f"{group}: {says}")
-        lines += [f"  {one.name}" for one in known if one.group == group]
+    for group, description in GROUPS.items():
+        lines.append(f"{group}: {description}")
+        lines += [f"  {measurement.name}" for measurement in known if measurement.group == group]
     return "\n".join(lines)
 
 
-def _chosen(known: list[Measurement], wanted: list[str]) -> list[Measurement]:
-    strange = set(wanted) - {one.group for one in known} - {one.name for one in known} - set(GROUPS)
-    if strange:
-        raise SystemExit(f"--only: there is no {', '.join(sorted(strange))}; --list lists what there is")
-    return [one for one in known if one.group in wanted or one.name in wanted]
+def _chosen(known: list[Measurement], names: list[str]) -> list[Measurement]:
+    unknown = set(names) - {name for measurement in known for name in (measurement.group, measurement.name)}
+    unknown -= set(GROUPS)
+    if unknown:
+        raise SystemExit(f"--only: unknown measurement {', '.join(sorted(unknown))}; --list lists all")
+    return [measurement for measurement in known if measurement.group in names or measurement.name in names]
 
 
-def _rounds(chosen: list[Measurement], wish: Wish, repeat: int) -> dict[str, list[dict[str, Any]]]:
-    """Return what each measurement said, by its name; one that says several things has a name for each."""
+def _rounds(chosen: list[Measurement], options: Options, repeat: int) -> dict[str, list[dict[str, Any]]]:
+    """Return the results of each measurement by its name, with a suffix if a measurement has several results."""
     commands = []
-    for one in chosen:
-        command = one.command(wish)
+    for measurement in chosen:
+        command = measurement.command(options)
         if isinstance(command, str):
-            print(f"{one.name}: left out, {command}", file=sys.stderr)
+            print(f"{measurement.name}: skipped, {command}", file=sys.stderr)
         else:
-            commands.append((one.name, command))
+            commands.append((measurement.name, command))
     runs: dict[str, list[dict[str, Any]]] = {}
     for _ in range(repeat):
         for name, command in commands:
             print(f"... {name}", file=sys.stderr)
-            for said in _measured(command, wish.data / "work"):
-                part = f"{name}: {said['name']}" if "name" in said else name
-                runs.setdefault(part, []).append(said)
+            for result in _measure(command, options.data / "work"):
+                part = f"{name}: {result['name']}" if "name" in result else name
+                runs.setdefault(part, []).append(result)
     return runs
 
 
-def _measured(command: list[str], folder: Path) -> list[dict[str, Any]]:
-    """Return what one process said about itself, line by line."""
+def _measure(command: list[str], folder: Path) -> list[dict[str, Any]]:
+    """Run a measurement and return the JSON lines that it prints."""
     shutil.rmtree(folder, ignore_errors=True)
-    given = [str(folder) if one == FOLDER else one for one in command]
-    code, said = run(given, ROOT)
+    arguments = [str(folder) if argument == FOLDER else argument for argument in command]
+    code, output = run(arguments, ROOT)
     shutil.rmtree(folder, ignore_errors=True)
     if code:
         raise SystemExit(code)
-    return [json.loads(line) for line in said.splitlines() if line.startswith("{")]
+    return [json.loads(line) for line in output.splitlines() if line.startswith("{")]
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
-/* The floor: this one mapping and its checks written by hand. Python threads call it (ctypes lets them run at the same
- * time) and compress what it writes. It makes the same records as lading; it makes no fingerprints and no evidence, and
- * it does not look for keys that stand twice. */
+/* Lower bound: the mapping of jobs.yaml and its checks, written by hand. Python threads call it (ctypes releases the GIL)
+ * and compress its output. It writes the same records as batchsync, but computes no fingerprints and no row manifests, and
+ * does not detect duplicate keys. */
 #include <stdint.h>
 #include <stdio.h>
 #include <string.h>
@@ -11,7 +11,7 @@ enum { ID, TITLE, FIRST, LAST, GENDER, BIRTH, EMAIL, PHONE, MOBILE, STREET, STRE
 
 typedef struct { const char *at; int64_t size; } Field;
 typedef struct { const uint8_t *valid; const int64_t *offsets; const char *data; int64_t kind, first; } Column;
-typedef struct { int64_t rows, invalid, used, written; } Done;
+typedef struct { int64_t rows, invalid, used, written; } Result;
 
 static uint8_t escape_needed[256];
 void prepare(void) {
@@ -19,20 +19,20 @@ void prepare(void) {
     escape_needed['"'] = escape_needed['\\'] = 1;
 }
 
-/* SHA-1 of up to 119 bytes: name-based UUIDs need no more here. */
-static uint32_t turn(uint32_t x, int n) { return (x << n) | (x >> (32 - n)); }
+/* SHA-1 of up to 119 bytes, enough for the name-based UUIDs here. */
+static uint32_t rotate(uint32_t x, int n) { return (x << n) | (x >> (32 - n)); }
 static void sha1_block(uint32_t *h, const uint8_t *p) {
     uint32_t w[80], a = h[0], b = h[1], c = h[2], d = h[3], e = h[4];
     for (int i = 0; i < 16; i++) { uint32_t v; memcpy(&v, p + 4 * i, 4); w[i] = __builtin_bswap32(v); }
-    for (int i = 16; i < 80; i++) w[i] = turn(w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16], 1);
+    for (int i = 16; i < 80; i++) w[i] = rotate(w[i - 3] ^ w[i - 8] ^ w[i - 14] ^ w[i - 16], 1);
     for (int i = 0; i < 80; i++) {
         uint32_t f, k;
         if (i < 20) { f = (b & c) | (~b & d); k = 0x5A827999; }
         else if (i < 40) { f = b ^ c ^ d; k = 0x6ED9EBA1; }
         else if (i < 60) { f = (b & c) | (b & d) | (c & d); k = 0x8F1BBCDC; }
         else { f = b ^ c ^ d; k = 0xCA62C1D6; }
-        uint32_t t = turn(a, 5) + f + e + k + w[i];
-        e = d; d = c; c = turn(b, 30); b = a; a = t;
+        uint32_t t = rotate(a, 5) + f + e + k + w[i];
+        e = d; d = c; c = rotate(b, 30); b = a; a = t;
     }
     h[0] += a; h[1] += b; h[2] += c; h[3] += d; h[4] += e;
 }
@@ -55,7 +55,7 @@ static void uuid5(const uint8_t *space, const char *name, int64_t size, char *ou
     }
 }
 
-/* The checks. A missing value breaks none of them. */
+/* Checks. Missing values pass. */
 static int letter(uint8_t c) { return (c | 32) >= 'a' && (c | 32) <= 'z' ? 1 : c >= 0x80; }
 static int digit(uint8_t c) { return c >= '0' && c <= '9'; }
 static int is_email(Field f) {
@@ -174,7 +174,7 @@ static char *record(char *o, const Field *f, const uint8_t *space) {
     TEXT("tier", TIER)
     PUT(",\"points\":"); o = put(o, f[POINTS].at, f[POINTS].size);
     int64_t spend = f[SPEND].size;
-    if (spend > 2 && !memcmp(f[SPEND].at + spend - 2, ".0", 2)) spend -= 2; /* a whole float is written without .0 */
+    if (spend > 2 && !memcmp(f[SPEND].at + spend - 2, ".0", 2)) spend -= 2; /* an integral float is written without .0 */
     PUT(",\"spend\":"); o = put(o, f[SPEND].at, spend);
     TEXT("note", NOTE)
     PUT("}],\"subscriptions\":[{\"name\":\"newsletter\",\"channel\":\"EMAIL\",\"pointOfSale\":\"shop.example.com\"");
@@ -183,17 +183,17 @@ static char *record(char *o, const Field *f, const uint8_t *space) {
     return o;
 }
 
-static const char ROOM = 0;
-/* Rows of columns as Arrow keeps them; kinds: 0 text, 1 integer, 2 float with cents, 3 milliseconds. */
-Done from_columns(const Column *c, int64_t begin, int64_t rows, char *out, const uint8_t *space, const char *now) {
-    Done done = {0};
+static const char EMPTY = 0;
+/* Encode rows of Arrow columns; kinds: 0 text, 1 integer, 2 float with two decimals, 3 milliseconds. */
+Result from_columns(const Column *c, int64_t begin, int64_t rows, char *out, const uint8_t *space, const char *now) {
+    Result result = {0};
     char *o = out, scratch[4][40];
     for (int64_t r = begin; r < begin + rows; r++) {
         Field f[COLUMNS];
         int used = 0;
         for (int i = 0; i < COLUMNS; i++) {
             int64_t b = r + c[i].first;
-            if (c[i].valid && !(c[i].valid[b >> 3] >> (b & 7) & 1)) { f[i] = (Field){&ROOM, 0}; continue; }
+            if (c[i].valid && !(c[i].valid[b >> 3] >> (b & 7) & 1)) { f[i] = (Field){&EMPTY, 0}; continue; }
             if (c[i].kind == 0) {
                 f[i] = (Field){c[i].data + c[i].offsets[r], c[i].offsets[r + 1] - c[i].offsets[r]};
                 continue;
@@ -215,16 +215,16 @@ Done from_columns(const Column *c, int64_t begin, int64_t rows, char *out, const
             }
             f[i] = (Field){s, n};
         }
-        done.rows++;
-        if (good(f, now)) o = record(o, f, space); else done.invalid++;
+        result.rows++;
+        if (good(f, now)) o = record(o, f, space); else result.invalid++;
     }
-    done.written = o - out;
-    return done;
+    result.written = o - out;
+    return result;
 }
 
-/* Rows of CSV text; stops at the end of the text, or before a record that the end cuts. */
-Done from_csv(char *text, int64_t size, int64_t final, char *out, const uint8_t *space, const char *now) {
-    Done done = {0};
+/* Encode rows of CSV text; stops at the end of the text, or before an incomplete record. */
+Result from_csv(char *text, int64_t size, int64_t final, char *out, const uint8_t *space, const char *now) {
+    Result result = {0};
     char *o = out, *p = text, *end = text + size;
     while (p < end) {
         Field f[COLUMNS];
@@ -254,15 +254,15 @@ Done from_csv(char *text, int64_t size, int64_t final, char *out, const uint8_t 
         }
         if (!whole) { p = start; break; }
         while (f[SPEND].size > 1 && f[SPEND].at[f[SPEND].size - 1] == '0' && f[SPEND].at[f[SPEND].size - 2] != '.') f[SPEND].size--;
-        done.rows++;
-        if (good(f, now)) o = record(o, f, space); else done.invalid++;
+        result.rows++;
+        if (good(f, now)) o = record(o, f, space); else result.invalid++;
     }
-    done.used = p - text;
-    done.written = o - out;
-    return done;
+    result.used = p - text;
+    result.written = o - out;
+    return result;
 }
 
-/* The end of the last whole record of a text, by the parity of quotation marks. */
+/* Return the end of the last complete record of a text, by the parity of quotation marks. */
 int64_t last_end(const char *text, int64_t size) {
     int64_t found = 0;
     int open = 0;

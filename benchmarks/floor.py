@@ -1,6 +1,6 @@
-"""Drives the floor in C: reads the source, lets threads encode and compress, writes the parts with both digests.
+"""Driver of the hand-written C program that serves as a lower bound: threads encode and compress, parts are written.
 
-`python -m benchmarks.floor SOURCE FOLDER` compiles it on the spot, and prints one line of JSON. It is no proposal.
+`python -m benchmarks.floor SOURCE FOLDER` compiles it and prints one line of JSON.
 """
 
 from __future__ import annotations
@@ -19,22 +19,22 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pyarrow.parquet as pq
 
-from benchmarks.memory import high_water
+from batchsync.core.naming import NAMESPACE
+from batchsync.data.batchfile.gzip_blocks import BLOCK, HEADER, GzipBlock, crc32_combine, pack, trailer
+from batchsync.data.row.prefetch import iter_ranges
+from batchsync.util.executor import map_in_order
+from benchmarks.memory import peak_usage
 from benchmarks.processes import run
-from lading.core.tickets import NAMESPACE
-from lading.data.gz import BLOCK, HEADER, Block, combine, pack, trailer
-from lading.data.pull import stretches
-from lading.data.workers import in_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_LIMIT = 50_000_000
-_TEXT = 8 << 20
+_FILE_BYTES_MAX = 50_000_000
+_CHUNK_BYTES = 8 << 20
 _ROWS = 25_000
 _NOW = b"2026-11-22T07:00"
-#: A record has at most so many times the bytes of its CSV text, or so many bytes a row.
-_TIMES, _PER_ROW = 12, 4096
+#: Upper bounds of the size of a record: as a multiple of its CSV text, and in bytes.
+_SIZE_RATIO_MAX, _RECORD_BYTES_MAX = 12, 4096
 
 
 class _Column(ctypes.Structure):
@@ -47,69 +47,74 @@ class _Column(ctypes.Structure):
     )
 
 
-class _Done(ctypes.Structure):
+class _Result(ctypes.Structure):
     _fields_ = tuple((name, ctypes.c_int64) for name in ("rows", "invalid", "used", "written"))
 
 
 def compiler() -> str | None:
-    """Return a C compiler, or None."""
+    """Return the path of a C compiler, or None."""
     return shutil.which("cc") or shutil.which("gcc") or shutil.which("clang")
 
 
-def compiled(folder: Path) -> Any:
-    """Return the compiled library."""
+def compile_library(folder: Path) -> Any:
+    """Compile the C program in a folder and return the loaded library.
+
+    Raises:
+        SystemExit: If it does not compile.
+    """
     library = folder / "floor.so"
     command = [str(compiler()), "-O3", "-march=native", "-shared", "-fPIC", str(Path(__file__).with_name("floor.c"))]
     if run([*command, "-o", str(library)], folder)[0]:
-        raise SystemExit("the C floor does not compile")
-    found = ctypes.CDLL(str(library))
-    found.prepare()
-    found.from_columns.restype = found.from_csv.restype = _Done
-    found.last_end.restype = ctypes.c_int64
-    return found
+        raise SystemExit("the C program does not compile")
+    loaded = ctypes.CDLL(str(library))
+    loaded.prepare()
+    loaded.from_columns.restype = loaded.from_csv.restype = _Result
+    loaded.last_end.restype = ctypes.c_int64
+    return loaded
 
 
 class Floor:
-    """Encodes pieces of a source. Safe to call from several threads."""
+    """Encoder of chunks of a source. Safe to call from several threads."""
 
     def __init__(self, library: Any) -> None:
-        """Take the library."""
+        """Use a compiled library."""
         self._library = library
 
-    def csv(self, given: tuple[bytearray, bool]) -> tuple[int, int, list[Block]]:
-        """Return rows, invalid rows and blocks of a piece of text."""
-        text, final = given
-        out = ctypes.create_string_buffer(len(text) * _TIMES)
+    def csv(self, chunk: tuple[bytearray, bool]) -> tuple[int, int, list[GzipBlock]]:
+        """Return the number of rows, the number of invalid rows, and the blocks of a chunk of `chunks`."""
+        text, is_final = chunk
+        out = ctypes.create_string_buffer(len(text) * _SIZE_RATIO_MAX)
         raw = (ctypes.c_char * len(text)).from_buffer(text)
-        done = self._library.from_csv(raw, ctypes.c_int64(len(text)), ctypes.c_int64(final), out, NAMESPACE.bytes, _NOW)
-        return done.rows, done.invalid, _packed(out, done.written)
+        size, final = ctypes.c_int64(len(text)), ctypes.c_int64(is_final)
+        result = self._library.from_csv(raw, size, final, out, NAMESPACE.bytes, _NOW)
+        return result.rows, result.invalid, _compress(out, result.written)
 
-    def columns(self, frame: pl.DataFrame) -> tuple[int, int, list[Block]]:
-        """Return rows, invalid rows and blocks of a frame."""
-        kept = [_arrow(one.rechunk()) for one in frame.get_columns()]
-        table = (_Column * len(kept))(*[one[0] for one in kept])
-        out = ctypes.create_string_buffer(frame.height * _PER_ROW)
-        done = self._library.from_columns(
+    def columns(self, frame: pl.DataFrame) -> tuple[int, int, list[GzipBlock]]:
+        """Return the number of rows, the number of invalid rows, and the blocks of a frame."""
+        kept = [_to_arrow(column.rechunk()) for column in frame.get_columns()]
+        table = (_Column * len(kept))(*[column for column, _ in kept])
+        out = ctypes.create_string_buffer(frame.height * _RECORD_BYTES_MAX)
+        result = self._library.from_columns(
             table, ctypes.c_int64(0), ctypes.c_int64(frame.height), out, NAMESPACE.bytes, _NOW
         )
-        return done.rows, done.invalid, _packed(out, done.written)
+        return result.rows, result.invalid, _compress(out, result.written)
 
-    def pieces(self, source: Path) -> Iterator[tuple[bytearray, bool]]:
-        """Yield pieces of a CSV file that end with a record."""
+    def chunks(self, source: Path) -> Iterator[tuple[bytearray, bool]]:
+        """Yield chunks of complete records of a CSV file, each with whether it is the last."""
         rest = b""
         with source.open("rb") as stream:
             stream.readline()
-            while piece := stream.read(_TEXT):
-                whole = rest + piece
-                end = self._library.last_end(whole, ctypes.c_int64(len(whole)))
-                rest = whole[end:]
-                yield bytearray(whole[:end]), False
+            while chunk := stream.read(_CHUNK_BYTES):
+                text = rest + chunk
+                end = self._library.last_end(text, ctypes.c_int64(len(text)))
+                rest = text[end:]
+                yield bytearray(text[:end]), False
         if rest:
             yield bytearray(rest), True
 
 
-def _arrow(column: pl.Series) -> tuple[_Column, Any]:
-    """Return the buffers of a column for C, and what keeps them alive."""
+def _to_arrow(column: pl.Series) -> tuple[_Column, Any]:
+    """Return the buffers of a column for C, and the array that keeps them alive."""
     array = column.to_arrow(compat_level=pl.CompatLevel.oldest())
     buffers = array.buffers()
     valid = buffers[0].address if buffers[0] is not None else None
@@ -120,8 +125,8 @@ def _arrow(column: pl.Series) -> tuple[_Column, Any]:
     return _Column(valid, None, buffers[1].address + array.offset * 8, kind, array.offset), array
 
 
-def _packed(out: Any, size: int) -> list[Block]:
-    """Return blocks of whole lines, compressed as lading does."""
+def _compress(out: Any, size: int) -> list[GzipBlock]:
+    """Return blocks of complete lines, compressed as batchsync does."""
     view = memoryview(out).cast("B")[:size]
     blocks, begin = [], 0
     while begin < size:
@@ -133,10 +138,10 @@ def _packed(out: Any, size: int) -> list[Block]:
     return blocks
 
 
-def write(blocks: Iterator[Block], folder: Path) -> int:
-    """Write the parts, cut at the vendor's limit, with MD5 and SHA-256; return their bytes."""
+def write(blocks: Iterator[GzipBlock], folder: Path) -> int:
+    """Write files up to the vendor's size limit, with MD5 and SHA-256; return their total size in bytes."""
     total, number = 0, 0
-    opened: list[Block] = []
+    opened: list[GzipBlock] = []
     size = 0
 
     def close() -> None:
@@ -144,9 +149,9 @@ def write(blocks: Iterator[Block], folder: Path) -> int:
         crc = raw = 0
         digests = (hashlib.md5(usedforsecurity=False), hashlib.sha256())
         with (folder / f"part-{number}.json.gz").open("wb") as out:
-            for one in opened:
-                crc, raw = combine(crc, one), raw + one.size
-            for data in [HEADER, *(one.data for one in opened), trailer(crc, raw)]:
+            for block in opened:
+                crc, raw = crc32_combine(crc, block), raw + block.size
+            for data in [HEADER, *(block.data for block in opened), trailer(crc, raw)]:
                 out.write(data)
                 total += len(data)
                 for digest in digests:
@@ -155,7 +160,7 @@ def write(blocks: Iterator[Block], folder: Path) -> int:
         number += 1
 
     for block in blocks:
-        if size + len(block.data) + 20 > _LIMIT:
+        if size + len(block.data) + 20 > _FILE_BYTES_MAX:
             close()
             opened, size = [], 0
         opened.append(block)
@@ -166,36 +171,36 @@ def write(blocks: Iterator[Block], folder: Path) -> int:
 
 
 def main() -> None:
-    """Measure."""
+    """Measure the work on a source and print the result."""
     source, folder = Path(sys.argv[1]), Path(sys.argv[2])
     folder.mkdir(parents=True, exist_ok=True)
     counts = [0, 0]
-    with tempfile.TemporaryDirectory() as place:
-        floor = Floor(compiled(Path(place)))
+    with tempfile.TemporaryDirectory() as build:
+        floor = Floor(compile_library(Path(build)))
         begin = time.perf_counter()
 
-        def blocks() -> Iterator[Block]:
+        def blocks() -> Iterator[GzipBlock]:
             threads = os.cpu_count() or 1
             if source.suffix == ".csv":
-                results = in_order(floor.csv, floor.pieces(source), threads)
+                results = map_in_order(floor.csv, floor.chunks(source), threads)
             else:
-                results = in_order(floor.columns, _frames(source), threads)
-            for rows, invalid, found in results:
+                results = map_in_order(floor.columns, _frames(source), threads)
+            for rows, invalid, compressed in results:
                 counts[0] += rows
                 counts[1] += invalid
-                yield from found
+                yield from compressed
 
         size = write(blocks(), folder)
         seconds = time.perf_counter() - begin
-    found = {"rows": counts[0], "invalid": counts[1], "seconds": seconds, "bytes": size}
-    print(json.dumps(found | high_water()))
+    result = {"rows": counts[0], "invalid": counts[1], "seconds": seconds, "bytes": size}
+    print(json.dumps(result | peak_usage()))
 
 
 def _frames(source: Path) -> Iterator[pl.DataFrame]:
     """Yield frames of a Parquet file."""
-    for stretch in stretches(pl.scan_parquet(source), pq.read_metadata(source).num_rows):
-        for begin in range(0, stretch.height, _ROWS):
-            yield stretch[begin : begin + _ROWS]
+    for rows in iter_ranges(pl.scan_parquet(source), pq.read_metadata(source).num_rows):
+        for begin in range(0, rows.height, _ROWS):
+            yield rows[begin : begin + _ROWS]
 
 
 if __name__ == "__main__":

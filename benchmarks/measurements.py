@@ -1,4 +1,4 @@
-"""The list of what can be measured: by name and group, each as the command of a process. It starts none of them."""
+"""List of the measurements by name and group, each with the command of its process."""
 
 from __future__ import annotations
 
@@ -16,25 +16,33 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 ROOT = Path(__file__).parents[1]
-#: Stands for the folder of a measurement in its command.
+#: Placeholder in commands for the folder of a measurement.
 FOLDER = "FOLDER"
-#: Slow ways are measured on so many rows; their rate does not depend on it.
+#: Maximum number of rows for slow measurements, whose rate does not depend on it.
 _SLOW_ROWS = 50_000
-#: One row in so many differs where some have changed.
-_EVERY = 100
+#: Distance of changed rows in the run with changes.
+_CHANGED_EVERY = 100
 GROUPS = {
-    "prepare": "read, map, check, compare, encode, compress, seal; in C too (floor)",
-    "peers": "what people use today, on 50,000 rows at most: a naive script; with --peers dlt, pandas and drt",
-    "settle": "join a first load to its evidence and move the baseline",
-    "sync": "the whole command against served mocks: first load, no change, 1 % changed, by stage",
-    "cores": "prepare with 1, 2, 4, ... cores (needs taskset)",
+    "prepare": "read, map, check, compare, encode, compress, finalize; also in C (floor)",
+    "peers": "alternatives, on at most 50,000 rows: a naive script; with --peers dlt, pandas and drt",
+    "settle": "join the outcomes of a first load and apply them to the baseline",
+    "sync": "the complete command against served mocks: first load, no change, 1 % changed, by stage",
+    "cores": "prepare with 1, 2, 4, ... cores (requires taskset)",
     "rows": "prepare with other numbers of rows (--scale)",
 }
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Wish:
-    """What the command line asks for, as far as commands depend on it."""
+class Options:
+    """Options of the command line on which commands depend.
+
+    Attributes:
+        rows: Number of guests.
+        scale: Row counts of the group `rows`.
+        seed: Seed of the generated guests.
+        data: Absolute path of the folder of generated files.
+        peers: Python interpreter with the alternatives, if any.
+    """
 
     rows: int
     scale: tuple[int, ...]
@@ -43,35 +51,37 @@ class Wish:
     peers: str | None
 
     def source(self, kind: str, rows: int | None = None) -> Path:
-        """Return the generated file of a kind, which is made if it is not there."""
+        """Return the generated `parquet` or `csv` file, generating it unless it exists."""
         parquet, csv = generate.generate(self.data, rows or self.rows, self.seed)
         return parquet if kind == "parquet" else csv
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Measurement:
-    """One thing to measure. `command` returns its command, or words why it is left out."""
+    """A measurement. `command` returns its command, or the reason why it is skipped."""
 
     name: str
     group: str
-    command: Callable[[Wish], list[str] | str]
+    command: Callable[[Options], list[str] | str]
     rows: int | None = None
     cores: int | None = None
 
 
-def everything(wish: Wish) -> list[Measurement]:
-    """Return all measurements, in the order in which they are made."""
-    found = [Measurement(name=f"lading {kind}", group="prepare", command=_prepare(kind)) for kind in ("parquet", "csv")]
+def all_measurements(options: Options) -> list[Measurement]:
+    """Return all measurements in the order of execution."""
+    found = [
+        Measurement(name=f"batchsync {kind}", group="prepare", command=_prepare(kind)) for kind in ("parquet", "csv")
+    ]
     found += [Measurement(name=f"floor {kind}", group="prepare", command=_floor(kind)) for kind in ("parquet", "csv")]
     found += [Measurement(name=name, group="peers", command=_naive(level)) for name, level in _NAIVE.items()]
     found += [Measurement(name=name, group="peers", command=_peer(name)) for name in ("pandas", "dlt", "drt")]
     found.append(Measurement(name="settle", group="settle", command=_settle))
     found.append(Measurement(name="sync", group="sync", command=_sync))
     for cores in _core_counts():
-        name = f"lading parquet, {cores} core{'s' if cores > 1 else ''}"
+        name = f"batchsync parquet, {cores} core{'s' if cores > 1 else ''}"
         found.append(Measurement(name=name, group="cores", command=_bound(cores), cores=cores))
-    for rows in wish.scale:
-        name = f"lading parquet, {rows:,} rows"
+    for rows in options.scale:
+        name = f"batchsync parquet, {rows:,} rows"
         found.append(Measurement(name=name, group="rows", command=_prepare("parquet", rows), rows=rows))
     return found
 
@@ -79,61 +89,66 @@ def everything(wish: Wish) -> list[Measurement]:
 _NAIVE = {"naive": "9", "naive level 6": "6"}
 
 
-def _prepare(kind: str, rows: int | None = None) -> Callable[[Wish], list[str] | str]:
-    return lambda wish: _module("subject", "prepare", str(wish.source(kind, rows)), FOLDER)
+def _prepare(kind: str, rows: int | None = None) -> Callable[[Options], list[str] | str]:
+    return lambda options: _module("subject", "prepare", str(options.source(kind, rows)), FOLDER)
 
 
-def _floor(kind: str) -> Callable[[Wish], list[str] | str]:
-    def command(wish: Wish) -> list[str] | str:
+def _floor(kind: str) -> Callable[[Options], list[str] | str]:
+    def command(options: Options) -> list[str] | str:
         if floor.compiler() is None:
-            return "there is no C compiler"
-        return _module("floor", str(wish.source(kind)), FOLDER)
+            return "no C compiler found"
+        return _module("floor", str(options.source(kind)), FOLDER)
 
     return command
 
 
-def _naive(level: str) -> Callable[[Wish], list[str] | str]:
+def _naive(level: str) -> Callable[[Options], list[str] | str]:
     script = str(ROOT / "benchmarks" / "naive.py")
-    return lambda wish: [sys.executable, script, str(wish.source("csv")), FOLDER, level, _few(wish)]
+    return lambda options: [sys.executable, script, str(options.source("csv")), FOLDER, level, _slow_rows(options)]
 
 
-def _peer(name: str) -> Callable[[Wish], list[str] | str]:
-    def command(wish: Wish) -> list[str] | str:
-        if not wish.peers or run([wish.peers, "-c", f"import {name}"], ROOT)[0]:
-            return "no Python was given that has it (--peers)"
+def _peer(name: str) -> Callable[[Options], list[str] | str]:
+    def command(options: Options) -> list[str] | str:
+        if not options.peers or run([options.peers, "-c", f"import {name}"], ROOT)[0]:
+            return "no Python interpreter with it (--peers)"
         script = str(ROOT / "benchmarks" / "peers.py")
-        return [wish.peers, script, name, str(wish.source("csv")), FOLDER, _few(wish)]
+        return [options.peers, script, name, str(options.source("csv")), FOLDER, _slow_rows(options)]
 
     return command
 
 
-def _settle(wish: Wish) -> list[str]:
-    return _module("settling", str(wish.source("parquet")), FOLDER)
+def _settle(options: Options) -> list[str]:
+    return _module("settling", str(options.source("parquet")), FOLDER)
 
 
-def _sync(wish: Wish) -> list[str]:
-    source = wish.source("parquet")
-    return _module("whole", str(source), str(generate.changed(source, wish.data, _EVERY)), FOLDER)
+def _sync(options: Options) -> list[str]:
+    source = options.source("parquet")
+    return _module("whole", str(source), str(generate.changed(source, options.data, _CHANGED_EVERY)), FOLDER)
 
 
-def _bound(cores: int) -> Callable[[Wish], list[str] | str]:
-    def command(wish: Wish) -> list[str] | str:
+def _bound(cores: int) -> Callable[[Options], list[str] | str]:
+    def command(options: Options) -> list[str] | str:
         if shutil.which("taskset") is None:
-            return "there is no taskset"
-        return ["taskset", "-c", f"0-{cores - 1}", *_module("subject", "prepare", str(wish.source("parquet")), FOLDER)]
+            return "no taskset found"
+        return [
+            "taskset",
+            "-c",
+            f"0-{cores - 1}",
+            *_module("subject", "prepare", str(options.source("parquet")), FOLDER),
+        ]
 
     return command
 
 
 def _core_counts() -> list[int]:
-    """Return 1, 2, 4, ... up to all cores."""
-    most = os.cpu_count() or 1
-    return sorted({1 << power for power in range(most.bit_length()) if 1 << power <= most} | {most})
+    """Return 1, 2, 4, ... up to the number of cores."""
+    cores = os.cpu_count() or 1
+    return sorted({1 << power for power in range(cores.bit_length()) if 1 << power <= cores} | {cores})
 
 
-def _few(wish: Wish) -> str:
-    return str(min(wish.rows, _SLOW_ROWS))
+def _slow_rows(options: Options) -> str:
+    return str(min(options.rows, _SLOW_ROWS))
 
 
-def _module(name: str, *given: str) -> list[str]:
-    return [sys.executable, "-m", f"benchmarks.{name}", *given]
+def _module(name: str, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", f"benchmarks.{name}", *arguments]

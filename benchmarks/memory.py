@@ -1,4 +1,4 @@
-"""How much memory and processor a process has had, from the kernel's own books (Linux). It knows no work."""
+"""Memory and processor time of a process, from /proc (Linux)."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ from pathlib import Path
 from typing import Self
 
 _PAUSE = 0.05
-#: Where the processor's ticks stand in the kernel's line on a process, behind its name: for itself, for the kernel.
+#: Indexes of the ticks in user and kernel mode in /proc/PID/stat, after the name of the process.
 _USER, _SYSTEM = 11, 12
 
 
-def _now(pid: int | str) -> dict[str, int]:
-    """Return the kernel's figures of a process in MiB; nothing where there is no such process or book."""
+def _memory(pid: int | str) -> dict[str, int]:
+    """Return VmHWM and RssAnon of a process in MiB; empty if they cannot be read."""
     try:
         text = Path(f"/proc/{pid}/status").read_text(encoding="ascii")
     except OSError:
@@ -24,7 +24,7 @@ def _now(pid: int | str) -> dict[str, int]:
 
 
 def processor_seconds(pid: int) -> float:
-    """Return the processor time of a process that is alive; 0 where it cannot be known."""
+    """Return the processor time of a running process in seconds; 0 if it cannot be read."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
     except OSError:
@@ -32,53 +32,54 @@ def processor_seconds(pid: int) -> float:
     return (int(fields[_USER]) + int(fields[_SYSTEM])) / os.sysconf("SC_CLK_TCK")
 
 
-class Watched(threading.Thread):
-    """Looks at a process twenty times a second; a context manager."""
+class UsageSampler(threading.Thread):
+    """Thread that samples a process twenty times a second; a context manager."""
 
     def __init__(self, pid: int | str) -> None:
-        """Start as a daemon: nobody waits for it."""
+        """Sample a process by its id, or `self`."""
         super().__init__(daemon=True)
         self._pid = pid
-        self._most = {"VmHWM": 0, "RssAnon": 0}
+        self._peak = {"VmHWM": 0, "RssAnon": 0}
         self._cpu = 0.0
-        self._wake = threading.Event()
+        self._stop_event = threading.Event()
 
     def run(self) -> None:
-        """Look until the process ends, or nobody wants to know any more."""
-        while not self._wake.wait(_PAUSE):
-            self.look()
+        """Sample until stopped."""
+        while not self._stop_event.wait(_PAUSE):
+            self.sample()
 
-    def look(self) -> None:
-        """Look once."""
-        now = _now(self._pid)
-        self._most = {name: max(most, now.get(name, 0)) for name, most in self._most.items()}
+    def sample(self) -> None:
+        """Take a sample."""
+        now = _memory(self._pid)
+        self._peak = {name: max(peak, now.get(name, 0)) for name, peak in self._peak.items()}
         if isinstance(self._pid, int):
             self._cpu = max(self._cpu, processor_seconds(self._pid))
 
-    def high_water(self) -> dict[str, float]:
-        """Return what was the most that was seen.
+    def peak_usage(self) -> dict[str, float]:
+        """Return the peak usage so far.
 
-        `peak` (VmHWM: with mapped files) and `anon` (RssAnon: what cannot be given back) in MiB, `cpu` in seconds; the
-        last twentieth of a second of another process is not in it.
+        Returns:
+            `peak` (VmHWM, includes mapped files) and `anon` (RssAnon, cannot be reclaimed) in MiB, `cpu` in seconds.
+            Of another process, the last twentieth of a second is missing.
         """
-        return {"peak": self._most["VmHWM"], "anon": self._most["RssAnon"], "cpu": self._cpu}
+        return {"peak": self._peak["VmHWM"], "anon": self._peak["RssAnon"], "cpu": self._cpu}
 
     def __enter__(self) -> Self:
-        """Begin to look."""
+        """Start sampling."""
         self.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Stop looking."""
-        self._wake.set()
+        """Stop sampling."""
+        self._stop_event.set()
         self.join()
 
 
-_SELF = Watched("self")
+_SELF = UsageSampler("self")
 _SELF.start()
 
 
-def high_water() -> dict[str, float]:
-    """Return what `Watched` has seen of this process since this module was imported."""
-    _SELF.look()
-    return _SELF.high_water() | {"cpu": time.process_time()}
+def peak_usage() -> dict[str, float]:
+    """Return the peak usage of this process since this module was imported; see `UsageSampler.peak_usage`."""
+    _SELF.sample()
+    return _SELF.peak_usage() | {"cpu": time.process_time()}

@@ -1,7 +1,7 @@
-"""The script that people write: csv.DictReader, checks by hand, json.dumps, gzip.open. It needs nothing but Python.
+"""A plain Python script for comparison: csv.DictReader, hand-written checks, json.dumps, gzip.open.
 
-`python benchmarks/naive.py SOURCE.csv FOLDER [LEVEL] [ROWS]` prints one line of JSON. It writes the same records
-as lading.
+`python benchmarks/naive.py SOURCE.csv FOLDER LEVEL ROWS` prints one line of JSON. It writes the same records as
+batchsync and needs the standard library only.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 
 _NAMESPACE = uuid.UUID("6f2f3c1e-6f0a-5f5b-9a50-1b8e5f1f2a77")
 _EMAIL = re.compile(r'[^\s@"(),:;<>\[\]\\]+@([^\W_][\w-]*\.)+[^\W\d_][\w-]+')
-_MOMENT = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?Z")
+_TIMESTAMP = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,9})?)?Z")
 _MINUTE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2})?Z")
 _PER_FILE = 250_000
 _EMAIL_MAX = 254
@@ -36,7 +36,7 @@ _MORE = [
 
 
 def reasons(row: dict[str, str]) -> list[str]:
-    """Return what is wrong with a row."""
+    """Return the names of the invalid fields of a row."""
     found = []
     mail = row["email"]
     if mail and (not _EMAIL.fullmatch(mail) or len(mail) > _EMAIL_MAX):
@@ -47,20 +47,20 @@ def reasons(row: dict[str, str]) -> list[str]:
         found.append("country")
     if row["language"] and not re.fullmatch("[A-Za-z]{2}", row["language"]):
         found.append("language")
-    if row["birth_date"] and (not _real(_MINUTE, row["birth_date"]) or row["birth_date"][:16] > _NOW):
+    if row["birth_date"] and (not _exists(_MINUTE, row["birth_date"]) or row["birth_date"][:16] > _NOW):
         found.append("dateOfBirth")
-    if row["passport_expiry"] and not _real(_MINUTE, row["passport_expiry"]):
+    if row["passport_expiry"] and not _exists(_MINUTE, row["passport_expiry"]):
         found.append("passportExpiry")
-    found += [one for one in ("first_seen", "last_seen") if row[one] and not _real(_MOMENT, row[one])]
+    found += [name for name in ("first_seen", "last_seen") if row[name] and not _exists(_TIMESTAMP, row[name])]
     if row["newsletter"] not in ("", "PENDING", "SUBSCRIBED", "UNSUBSCRIBED", "UNKNOWN"):
         found.append("subscriptions")
-    found += [one for one in ("id", "loyalty_id") if not row[one]]
+    found += [name for name in ("id", "loyalty_id") if not row[name]]
     return found
 
 
-def _real(shape: re.Pattern[str], text: str) -> bool:
-    """Whether a text is a moment that exists."""
-    if not shape.fullmatch(text):
+def _exists(pattern: re.Pattern[str], text: str) -> bool:
+    """Return whether a text has a format and is an existing date and time."""
+    if not pattern.fullmatch(text):
         return False
     try:
         time.strptime(text[:16], "%Y-%m-%dT%H:%M")
@@ -70,16 +70,16 @@ def _real(shape: re.Pattern[str], text: str) -> bool:
 
 
 def record(row: dict[str, str]) -> dict[str, Any]:
-    """Return the nested record of a row, without what is empty."""
+    """Return the nested record of a row without empty values."""
     value: dict[str, Any] = {"guestType": "customer"}
     value |= {name: row[column] for name, column in _PARTS if row[column]}
-    if phones := [row[one] for one in ("phone", "mobile") if row[one]]:
+    if phones := [row[name] for name in ("phone", "mobile") if row[name]]:
         value["phoneNumbers"] = phones
     value |= {name: row[column] for name, column in _MORE if row[column]}
-    if street := [row[one] for one in ("street", "street2") if row[one]]:
+    if street := [row[name] for name in ("street", "street2") if row[name]]:
         value["street"] = street
-    places = [("city", "city"), ("country", "country"), ("postCode", "postcode"), ("state", "state")]
-    value |= {name: row[column] for name, column in places if row[column]}
+    address = [("city", "city"), ("country", "country"), ("postCode", "postcode"), ("state", "state")]
+    value |= {name: row[column] for name, column in address if row[column]}
     value |= {name: row[column] for name, column in (("firstSeen", "first_seen"), ("lastSeen", "last_seen"))}
     value["identifiers"] = [{"provider": "CRM", "id": row["id"]}, {"provider": "LOYALTY", "id": row["loyalty_id"]}]
     extension: dict[str, Any] = {"name": "ext", "key": "default"}
@@ -98,25 +98,25 @@ def record(row: dict[str, str]) -> dict[str, Any]:
 
 
 def line(row: dict[str, str]) -> bytes:
-    """Return a row as it is sent."""
+    """Return the line of a row in a batch file."""
     ref = str(uuid.uuid5(_NAMESPACE, f"record\0guests\0{row['id']}"))
-    sent = {"ref": ref, "schema": "guest", "mode": "upsert", "value": record(row)}
-    return (json.dumps(sent, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
+    envelope = {"ref": ref, "schema": "guest", "mode": "upsert", "value": record(row)}
+    return (json.dumps(envelope, ensure_ascii=False, separators=(",", ":")) + "\n").encode()
 
 
 def main() -> None:
-    """Measure."""
+    """Measure the work on a source and print the result."""
     source, folder = Path(sys.argv[1]), Path(sys.argv[2])
-    level, most = int(sys.argv[3]), int(sys.argv[4])
+    level, rows_max = int(sys.argv[3]), int(sys.argv[4])
     folder.mkdir(parents=True, exist_ok=True)
     begin = time.perf_counter()
     text = hashlib.md5(usedforsecurity=False)
     invalid = rows = size = 0
     with source.open(encoding="utf-8", newline="") as stream:
-        reader = islice(csv.DictReader(stream), most)
+        reader = islice(csv.DictReader(stream), rows_max)
         for number in range(1 << 30):
             path = folder / f"part-{number}.json.gz"
-            last = rows
+            rows_before = rows
             with gzip.open(path, "wb", compresslevel=level) as out:
                 for row in islice(reader, _PER_FILE):
                     rows += 1
@@ -128,11 +128,11 @@ def main() -> None:
                     out.write(data)
             hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
             size += path.stat().st_size
-            if rows - last < _PER_FILE:
+            if rows - rows_before < _PER_FILE:
                 break
     seconds = time.perf_counter() - begin
-    found = {"rows": rows, "invalid": invalid, "seconds": seconds, "cpu": time.process_time(), "bytes": size}
-    print(json.dumps(found | {"text": text.hexdigest()}))
+    result = {"rows": rows, "invalid": invalid, "seconds": seconds, "cpu": time.process_time(), "bytes": size}
+    print(json.dumps(result | {"text": text.hexdigest()}))
 
 
 if __name__ == "__main__":

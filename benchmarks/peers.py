@@ -1,8 +1,8 @@
-"""dlt, pandas and drt over the same CSV, in the interpreter of a virtual environment that has them.
+"""The same work with dlt, pandas and drt, in a Python interpreter that has them installed.
 
-`PYTHON benchmarks/peers.py dlt|pandas|drt SOURCE.csv FOLDER ROWS` prints one line of JSON. All use the naive script's
-checks and mapping. dlt writes jsonl.gz in its own layout. drt's staged upload gathers all records in memory and sends
-them as one body, uncompressed, to a server of ours that takes anything. None of them is part of the project.
+`PYTHON benchmarks/peers.py dlt|pandas|drt SOURCE.csv FOLDER ROWS` prints one line of JSON. All use the checks and the
+mapping of naive.py. dlt writes jsonl.gz in its own layout. drt's staged upload collects all records in memory and sends
+them as one uncompressed body to a local server that accepts everything. None of them is a dependency of the project.
 """
 
 from __future__ import annotations
@@ -22,14 +22,14 @@ from typing import TYPE_CHECKING, Any
 
 sys.path.insert(0, str(Path(__file__).parents[1]))
 naive: Any = importlib.import_module("benchmarks.naive")
-high_water: Any = importlib.import_module("benchmarks.memory").high_water
+peak_usage: Any = importlib.import_module("benchmarks.memory").peak_usage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-def with_dlt(source: Path, folder: Path, most: int) -> int:
-    """Extract and normalize through dlt into a folder of files."""
+def with_dlt(source: Path, folder: Path, rows_max: int) -> int:
+    """Extract and normalize with dlt into a folder of files; return the number of records."""
     os.environ["DATA_WRITER__DISABLE_COMPRESSION"] = "false"
     os.environ["RUNTIME__DLTHUB_TELEMETRY"] = "false"
     os.environ["DESTINATION__FILESYSTEM__BUCKET_URL"] = folder.absolute().as_uri()
@@ -39,7 +39,7 @@ def with_dlt(source: Path, folder: Path, most: int) -> int:
     def rows() -> Iterator[dict[str, Any]]:
         nonlocal sent
         with source.open(encoding="utf-8", newline="") as stream:
-            for row in islice(csv.DictReader(stream), most):
+            for row in islice(csv.DictReader(stream), rows_max):
                 if not naive.reasons(row):
                     sent += 1
                     yield naive.record(row)
@@ -51,11 +51,11 @@ def with_dlt(source: Path, folder: Path, most: int) -> int:
     return sent
 
 
-def with_pandas(source: Path, folder: Path, most: int) -> int:
-    """Read with pandas, go through its rows as dicts, write JSON and gzip at the default level."""
+def with_pandas(source: Path, folder: Path, rows_max: int) -> int:
+    """Read with pandas, convert rows to dicts and write gzipped JSON; return the number of records."""
     pandas: Any = importlib.import_module("pandas")
     sent = 0
-    chunks = pandas.read_csv(source, dtype=str, keep_default_na=False, chunksize=100_000, nrows=most)
+    chunks = pandas.read_csv(source, dtype=str, keep_default_na=False, chunksize=100_000, nrows=rows_max)
     with gzip.open(folder / "pandas.json.gz", "wb") as out:
         for chunk in chunks:
             for row in chunk.to_dict("records"):
@@ -65,35 +65,39 @@ def with_pandas(source: Path, folder: Path, most: int) -> int:
     return sent
 
 
-class _Anything(BaseHTTPRequestHandler):
-    """Takes whatever is sent and says that it is done."""
+class _AcceptingHandler(BaseHTTPRequestHandler):
+    """Handler that accepts every request and reports success."""
 
     def do_POST(self) -> None:
-        """Read the body away."""
+        """Discard the body and report success."""
         left = int(self.headers.get("Content-Length", 0))
-        while left > 0 and (piece := self.rfile.read(min(left, 1 << 20))):
-            left -= len(piece)
+        while left > 0 and (chunk := self.rfile.read(min(left, 1 << 20))):
+            left -= len(chunk)
         self.do_GET()
 
     def do_GET(self) -> None:
-        """Say that all is well."""
-        said = b'{"id":"1","status":"SUCCEEDED"}'
+        """Report success."""
+        body = b'{"id":"1","status":"SUCCEEDED"}'
         self.send_response(200)
-        self.send_header("Content-Length", str(len(said)))
+        self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        self.wfile.write(said)
+        self.wfile.write(body)
 
     def log_message(self, *_: object) -> None:
         """Log nothing."""
 
 
-def with_drt(source: Path, _folder: Path, most: int) -> int:
-    """Stage records with drt's staged upload, and let it upload, trigger and poll."""
+def with_drt(source: Path, _folder: Path, rows_max: int) -> int:
+    """Stage, upload, trigger and poll with drt's staged upload; return the number of records.
+
+    Raises:
+        SystemExit: If drt reports an error.
+    """
     models: Any = importlib.import_module("drt.config.models")
     destination: Any = importlib.import_module("drt.destinations.staged_upload").StagedUploadDestination()
     options, sent = models.SyncOptions(), 0
     with (
-        ThreadingHTTPServer(("127.0.0.1", 0), _Anything) as server,
+        ThreadingHTTPServer(("127.0.0.1", 0), _AcceptingHandler) as server,
         source.open(encoding="utf-8", newline="") as stream,
     ):
         threading.Thread(target=server.serve_forever, daemon=True).start()
@@ -101,9 +105,9 @@ def with_drt(source: Path, _folder: Path, most: int) -> int:
         config = models.StagedUploadDestinationConfig(
             type="staged_upload", format="jsonl", stage=phase, trigger=phase, poll=phase
         )
-        rows = islice(csv.DictReader(stream), most)
-        while several := list(islice(rows, 1000)):
-            destination.stage([naive.record(row) for row in several if not naive.reasons(row)], config, options)
+        rows = islice(csv.DictReader(stream), rows_max)
+        while chunk := list(islice(rows, 1000)):
+            destination.stage([naive.record(row) for row in chunk if not naive.reasons(row)], config, options)
         result = destination.finalize(config, options)
         sent = result.success
         server.shutdown()
@@ -113,13 +117,13 @@ def with_drt(source: Path, _folder: Path, most: int) -> int:
 
 
 def main() -> None:
-    """Measure."""
-    what, source, folder, most = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
+    """Measure the work of a library and print the result."""
+    name, source, folder, rows_max = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3]), int(sys.argv[4])
     folder.mkdir(parents=True, exist_ok=True)
-    importlib.import_module(what)
+    importlib.import_module(name)
     begin = time.perf_counter()
-    sent = {"dlt": with_dlt, "pandas": with_pandas, "drt": with_drt}[what](source, folder, most)
-    print(json.dumps({"rows": most, "sent": sent, "seconds": time.perf_counter() - begin} | high_water()))
+    sent = {"dlt": with_dlt, "pandas": with_pandas, "drt": with_drt}[name](source, folder, rows_max)
+    print(json.dumps({"rows": rows_max, "sent": sent, "seconds": time.perf_counter() - begin} | peak_usage()))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A measurement runs in a process of its own. It knows no measurement."""
+"""Subprocesses of measurements."""
 
 from __future__ import annotations
 
@@ -13,14 +13,13 @@ if TYPE_CHECKING:
 
 
 def run(command: Sequence[str], folder: Path) -> tuple[int, str]:
-    """Return the exit code and the output of a command in a folder; what it complains of goes to our own stderr."""
+    """Run a command in a folder and return its exit code and output; on failure, print the end of its stderr."""
     return asyncio.run(_run(command, folder))
 
 
 async def _run(command: Sequence[str], folder: Path) -> tuple[int, str]:
-    """Run it."""
     process = await asyncio.create_subprocess_exec(*command, cwd=folder, stdout=PIPE, stderr=PIPE)
-    said, complained = await process.communicate()
+    output, errors = await process.communicate()
     if process.returncode:
-        print(complained.decode(errors="replace")[-2000:], file=sys.stderr)
-    return process.returncode or 0, said.decode()
+        print(errors.decode(errors="replace")[-2000:], file=sys.stderr)
+    return process.returncode or 0, output.decode()

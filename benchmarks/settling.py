@@ -1,7 +1,7 @@
-"""Settling alone: every batch of a first load, accepted without a word, joined to its evidence and put in the baseline.
+"""Settlement alone: the outcomes of all batches of a first load are joined and applied to the baseline.
 
-`python -m benchmarks.settling SOURCE FOLDER` prepares without measuring, and prints one line of JSON. Neither vendor
-nor journal are there; batches follow each other as they do in a run.
+`python -m benchmarks.settling SOURCE FOLDER` prepares the batches without measuring, and prints one line of JSON. All
+rows are accepted; there is no vendor and no journal. Batches are processed in sequence, as in a run.
 """
 
 from __future__ import annotations
@@ -12,61 +12,72 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from batchsync.core.batch import Batch, BatchId, Phase, RunId, Verdict
+from batchsync.data import PolarsEngine
+from batchsync.ports import Baseline, Downloads
 from benchmarks import subject
-from benchmarks.memory import high_water
-from lading.core.batch import Batch, BatchId, Phase, RunId, Verdict
-from lading.data import Columnar
-from lading.ports import Baseline, Downloads
+from benchmarks.memory import peak_usage
 
 if TYPE_CHECKING:
-    from lading.core.batch import BatchFile
+    from batchsync.core.batch import BatchFile
 
 
 def settle(source: Path, folder: Path) -> dict[str, Any]:
-    """Return the seconds that settling and moving the baseline take, for all rows that a first load sends."""
+    """Measure joining outcomes and applying them for all rows of a first load.
+
+    Args:
+        source: File of guests.
+        folder: Existing folder for the batch files and the baseline.
+
+    Returns:
+        The result of the measurement, with `parts` in seconds.
+
+    Raises:
+        SystemExit: If the baseline does not contain all rows.
+    """
     _, files = subject.prepare(source, folder)
-    _, rules = subject.the_job(source)
-    path, baseline = Columnar(), Baseline()
-    settling = moving = 0.0
+    _, rules = subject.load_job(source)
+    engine, baseline = PolarsEngine(), Baseline()
+    joining = applying = 0.0
     before = time.process_time()
     for number, file in enumerate(files, start=1):
         begin = time.perf_counter()
         collected = folder / "collected" / str(number)
         collected.mkdir(parents=True)
-        verdicts = path.settle(_batch(number, file), rules, Downloads(), collected)
+        verdicts = engine.join_outcomes(_batch(number, file), rules, Downloads(), collected)
         middle = time.perf_counter()
-        baseline = path.advance(baseline, [verdicts.path], _baselines(folder))
-        settling, moving = settling + middle - begin, moving + time.perf_counter() - middle
-    rows = sum(one.rows for one in files)
+        baseline = engine.apply_verdicts(baseline, [verdicts.path], _baselines(folder))
+        joining, applying = joining + middle - begin, applying + time.perf_counter() - middle
+    rows = sum(file.rows for file in files)
     if baseline.rows != rows:
-        raise SystemExit(f"{rows} rows were accepted, and the baseline has {baseline.rows}")
-    spent = {"rows": rows, "seconds": settling + moving, "batches": len(files)}
-    parts = {"collect and settle": settling, "baseline": moving}
-    return spent | {"parts": parts, **high_water(), "cpu": time.process_time() - before}
+        raise SystemExit(f"{rows} rows were accepted, but the baseline has {baseline.rows}")
+    result = {"rows": rows, "seconds": joining + applying, "batches": len(files)}
+    parts = {"collect and settle": joining, "baseline": applying}
+    return result | {"parts": parts, **peak_usage(), "cpu": time.process_time() - before}
 
 
 def _batch(number: int, file: BatchFile) -> Batch:
-    """Return a batch whose file the vendor has gone through."""
+    """Return a batch that the vendor has processed."""
     return Batch(
         id=BatchId(f"guests-{number}"),
         run=RunId("guests-1"),
         job="guests",
         seq=number,
         file=file,
-        phase=Phase.SETTLED,
+        phase=Phase.FINISHED,
         prepared_at=subject.NOW,
         verdict=Verdict.PROCESSED,
     )
 
 
 def _baselines(folder: Path) -> Path:
-    found = folder / "baselines"
-    found.mkdir(parents=True, exist_ok=True)
-    return found
+    baselines = folder / "baselines"
+    baselines.mkdir(parents=True, exist_ok=True)
+    return baselines
 
 
 def main() -> None:
-    """Measure what the command line says."""
+    """Measure the settlement of a source and print the result."""
     print(json.dumps(settle(Path(sys.argv[1]), Path(sys.argv[2]))))
 
 

@@ -1,7 +1,7 @@
-"""What `lading sync` says of its progress, line by line with the moment of each, becomes seconds by stage.
+"""Seconds by stage from the timestamped progress lines of `batchsync sync`.
 
-It does not know processes or clocks. The time before a line belongs to what the line reports, since lines report what
-is done; while uploads and preparation overlap, a second belongs to whichever of the two spoke next.
+The time before a line is attributed to the stage of the line, because lines report completed work; while uploads and
+preparation overlap, to the stage that reports next.
 """
 
 from __future__ import annotations
@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-#: The stages in the order of the work.
+#: Stages in the order of the work.
 STAGES = ("prepare", "upload", "wait", "collect and settle", "baseline", "end")
 _REPORTS = (
     (re.compile(r"batch \S+: prepared"), "prepare"),
-    (re.compile(r"batch \S+: submitted, the vendor says"), "wait"),
+    (re.compile(r"batch \S+: submitted, vendor status"), "wait"),
     (re.compile(r"batch \S+: (allocated|submitted)"), "upload"),
-    (re.compile(r"batch \S+: settled|waiting until"), "wait"),
+    (re.compile(r"batch \S+: finished|waiting until"), "wait"),
     (re.compile(r"batch \S+: collected"), "collect and settle"),
     (re.compile(r"batch \S+: delivered"), "baseline"),
     (re.compile(r": (compare|check|read|stage|prepare|seal)"), "prepare"),
@@ -26,15 +26,21 @@ _REPORTS = (
 
 
 def stage_of(line: str) -> str | None:
-    """Return the stage that a line reports, or None when it reports none."""
-    return next((stage for shape, stage in _REPORTS if shape.search(line)), None)
+    """Return the stage that a progress line reports, or None."""
+    return next((stage for pattern, stage in _REPORTS if pattern.search(line)), None)
 
 
 def split(lines: Iterable[tuple[float, str]], seconds: float) -> dict[str, float]:
-    """Return the seconds of each stage; together they are all `seconds` that the process took.
+    """Return the seconds of each stage, which add up to the total.
 
-    `lines` come with the seconds since the process began. What follows the last line is `end`; of a process that
-    spoke of no batch it is `prepare`, because comparing is all that it did.
+    The time after the last line is attributed to `end`, or to `prepare` if no line is about a batch.
+
+    Args:
+        lines: Progress lines with the seconds since the start of the process.
+        seconds: Duration of the process.
+
+    Returns:
+        Seconds by stage, for all stages.
     """
     spent = dict.fromkeys(STAGES, 0.0)
     before, batches = 0.0, False
@@ -49,6 +55,6 @@ def split(lines: Iterable[tuple[float, str]], seconds: float) -> dict[str, float
     return spent
 
 
-def told(parts: Mapping[str, float]) -> str:
-    """Return the stages as a person reads them."""
+def describe(parts: Mapping[str, float]) -> str:
+    """Return the seconds by stage as text, without stages of less than 0.05 seconds."""
     return ", ".join(f"{name} {parts[name]:.1f} s" for name in STAGES if round(parts.get(name, 0), 1))

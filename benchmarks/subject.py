@@ -1,6 +1,7 @@
-"""The work of lading that is measured, in a process of its own: compare and stage, or a comparison that finds nothing.
+"""Preparation of a first load by batchsync: compare the source and stage batch files.
 
-`python -m benchmarks.subject prepare SOURCE FOLDER` prints one line of JSON with its times. It does not judge them.
+`python -m benchmarks.subject prepare SOURCE FOLDER` prints one line of JSON; `verify` adds the MD5 of the records. The
+environment variable NOAHEAD turns off eager encoding.
 """
 
 from __future__ import annotations
@@ -15,71 +16,66 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from benchmarks.memory import high_water
-from lading.data import Columnar
-from lading.ports import Baseline, CompareContext
-from lading.spec import load
-from lading.spec.vendor_spec import load_vendor
+from batchsync.data import PolarsEngine
+from batchsync.ports import Baseline, CompareContext
+from batchsync.spec import load
+from batchsync.spec.vendor_spec import load_vendor
+from benchmarks.memory import peak_usage
 
 if TYPE_CHECKING:
-    from lading.core.batch import BatchFile
-    from lading.core.job import Job
-    from lading.core.vendor_rules import VendorRules
+    from batchsync.core.batch import BatchFile
+    from batchsync.core.job import Job
+    from batchsync.core.vendor_rules import VendorRules
 
 NOW = datetime(2026, 11, 22, 7, 0, tzinfo=UTC)
 JOBS = Path(__file__).parent / "jobs.yaml"
 
 
-def the_job(source: Path) -> tuple[Job, VendorRules]:
-    """Return the job over a source, and the vendor's rules."""
+def load_job(source: Path) -> tuple[Job, VendorRules]:
+    """Return the job of jobs.yaml for a source, and the vendor's rules."""
     deployment = load(JOBS, environ={"SOURCE": str(source)})
     return deployment.jobs[0], load_vendor("sitecore-cdp")
 
 
 def prepare(source: Path, folder: Path) -> tuple[dict[str, Any], tuple[BatchFile, ...]]:
-    """Compare and stage a first load; return the times and the files."""
-    job, rules = the_job(source)
-    path = Columnar()
+    """Compare and stage a first load; return the result of the measurement and the batch files."""
+    job, rules = load_job(source)
+    engine = PolarsEngine()
     begin = time.perf_counter()
-    context = CompareContext(folder=folder / "work", now=NOW, **({} if os.environ.get("NOAHEAD") else _ahead()))
-    comparison = path.compare(job, rules, Baseline(), context)
+    context = CompareContext(folder=folder / "work", now=NOW, eager=not os.environ.get("NOAHEAD"))
+    comparison = engine.compare(job, rules, Baseline(), context)
     middle = time.perf_counter()
-    files = path.stage(job, rules, comparison, folder / "files")
+    files = engine.stage(job, rules, comparison, folder / "files")
     end = time.perf_counter()
     return {
-        "rows": comparison.tally.source_rows,
-        "sent": comparison.tally.to_send,
-        "invalid": comparison.tally.invalid,
+        "rows": comparison.counts.source_rows,
+        "sent": comparison.counts.to_send,
+        "invalid": comparison.counts.invalid,
         "compare": middle - begin,
         "stage": end - middle,
         "seconds": end - begin,
-        "bytes": sum(one.size for one in files),
-        "files": [one.digest[:16] for one in files],
+        "bytes": sum(file.size for file in files),
+        "files": [file.digest[:16] for file in files],
     }, files
 
 
-def _ahead() -> dict[str, Any]:
-    """Return what tells a comparison that staging follows."""
-    return {"ahead": True} if "ahead" in CompareContext.__dataclass_fields__ else {}
-
-
 def text_digest(files: tuple[BatchFile, ...]) -> str:
-    """Return the MD5 of the records as sent, unpacked."""
+    """Return the hex MD5 of the decompressed records of batch files."""
     digest = hashlib.md5(usedforsecurity=False)
-    for one in files:
-        with gzip.open(one.path) as stream:
-            while piece := stream.read(1 << 20):
-                digest.update(piece)
+    for file in files:
+        with gzip.open(file.path) as stream:
+            while chunk := stream.read(1 << 20):
+                digest.update(chunk)
     return digest.hexdigest()
 
 
 def main() -> None:
-    """Measure what the command line says."""
-    what, source, folder = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
-    found, files = prepare(source, folder)
-    if what == "verify":
-        found["text"] = text_digest(files)
-    print(json.dumps(found | high_water()))
+    """Measure the preparation of a source and print the result."""
+    command, source, folder = sys.argv[1], Path(sys.argv[2]), Path(sys.argv[3])
+    result, files = prepare(source, folder)
+    if command == "verify":
+        result["text"] = text_digest(files)
+    print(json.dumps(result | peak_usage()))
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
-"""Write the sample data of jobs.yaml: small tables in which rows of every fate occur. Nobody in them is real.
+"""Write the sample data of jobs.yaml: small tables with rows of every outcome. All persons are fictitious.
 
-Run it as `python examples/generate.py [FOLDER]`; the same files come out every time. Most rows are good. The others are
-marked below: *invalid* rows are those that lading refuses before it sends anything, *rejected* rows are those that only
-the vendor can refuse. The mocks play that vendor; they reserve a few values (`MCK404...`) for it.
+Run it as `python examples/generate.py [FOLDER]`; its output is deterministic. Most rows are valid. The others are
+marked below: *invalid* rows are refused by batchsync before anything is sent, *rejected* rows by the vendor.
+The mocks reserve a few values (`MCK404...`) that they reject.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ Row = dict[str, str]
 
 
 class Person(NamedTuple):
-    """What guests and orders have in common."""
+    """A customer, shared by guests and orders."""
 
     key: str
     first: str
@@ -82,29 +82,29 @@ PRODUCTS = (
 )
 
 
-def pick(what: str, number: int, among: int) -> int:
-    """Choose one of so many, always the same one for the same question, in every version of Python."""
-    return int.from_bytes(hashlib.sha256(f"{SEED}:{what}:{number}".encode()).digest()[:6]) % among
+def pick(topic: str, number: int, count: int) -> int:
+    """Return a pseudo-random number below `count`, determined by topic and number, in every version of Python."""
+    return int.from_bytes(hashlib.sha256(f"{SEED}:{topic}:{number}".encode()).digest()[:6]) % count
 
 
-def plain(text: str) -> str:
-    """Leave the plain lower-case letters of a name, for an e-mail address."""
+def ascii_letters(text: str) -> str:
+    """Return the lower-case ASCII letters of a name, for an e-mail address."""
     letters = str.maketrans("ÉÅÖÍŁÜÏŘÁ", "EAOILUIRA")
     return "".join(letter for letter in text.translate(letters).lower() if letter in "abcdefghijklmnopqrstuvwxyz")
 
 
 def people() -> list[Person]:
-    """Make 120 customers, numbered from C1001."""
-    found = []
+    """Return 120 customers, numbered from C1001."""
+    persons = []
     for number in range(120):
         first, last = FIRST[pick("first", number, len(FIRST))], LAST[pick("last", number, len(LAST))]
-        email = f"{plain(first)}.{plain(last)}{number}@example.{('com', 'org', 'net')[number % 3]}"
-        found.append(Person(f"C{1001 + number}", first, last, email))
-    return found
+        email = f"{ascii_letters(first)}.{ascii_letters(last)}{number}@example.{('com', 'org', 'net')[number % 3]}"
+        persons.append(Person(f"C{1001 + number}", first, last, email))
+    return persons
 
 
 def customers() -> list[Row]:
-    """Make the guests."""
+    """Return the rows of customers.csv."""
     rows = []
     for number, person in enumerate(people()):
         year, month, day = 1940 + pick("year", number, 65), 1 + pick("month", number, 12), 1 + pick("day", number, 28)
@@ -122,7 +122,7 @@ def customers() -> list[Row]:
             "Occupation": OCCUPATIONS[pick("occupation", number, len(OCCUPATIONS))],
         }
         rows.append(row)
-    # Invalid: no such addresses, no key, a birthday to come, a day that does not exist, a word that is not in the list.
+    # Invalid: malformed addresses, no key, a birthday in the future, a malformed date, an unknown enumerated value.
     rows[7]["EmailAddress"] = "no at sign.example.com"
     rows[31]["EmailAddress"] = "two@signs@example.com"
     rows[44]["CustomerKey"] = ""
@@ -131,14 +131,14 @@ def customers() -> list[Row]:
     rows[90]["Gender"] = "yes"
     rows[15]["EmailAddress"] = "two.dots@example..com"
     rows[84]["EmailAddress"] = "last.dot@example.com."
-    # Rejected: an identifier of blanks looks like a text, and the vendor takes it for none.
+    # Rejected: a blank identifier is valid for batchsync and missing for the vendor.
     rows[63]["ShopId"] = "  "
     rows[99]["ShopId"] = " "
     return rows
 
 
 def vehicles() -> list[Row]:
-    """Make the fleet: most vehicles are known by VIN, some by plate and state."""
+    """Return the rows of vehicles.csv: most vehicles are identified by VIN, some by plate and state."""
     rows = []
     for number in range(60):
         make, model = CARS[pick("car", number, len(CARS))]
@@ -155,11 +155,11 @@ def vehicles() -> list[Row]:
         if number % 9 == 4:
             row["vin"] = f"  {row['vin'].lower()}"
         rows.append(row)
-    # Invalid: nothing to look it up by, a plate without its state, no key.
+    # Invalid: neither VIN nor plate, a plate without its state, no key.
     rows[12] |= {"vin": "", "plate": "", "state": ""}
     rows[25] |= {"vin": "", "plate": "LDG025", "state": ""}
     rows[38]["FleetId"] = ""
-    # Rejected: too short, letters that no VIN has, no such state, and two that the vendor cannot find.
+    # Rejected: a short VIN, letters that no VIN contains, an unknown state, and two unknown vehicles.
     rows[3]["vin"] = "ZZZ12345"
     rows[20]["vin"] = "ZZZLDNGOOOOOOOOOO"
     rows[29] |= {"vin": "", "plate": "LDG029", "state": "XX"}
@@ -169,18 +169,18 @@ def vehicles() -> list[Row]:
 
 
 def vin(number: int) -> str:
-    """Make a number in the form of a VIN with a maker's code that was given to nobody."""
+    """Return a VIN-like number with an unassigned manufacturer code."""
     return f"ZZZLDNG{'ABCDEFGHJKLMNPRSTUVWXYZ'[number % 23]}{pick('vin', number, 10**9):09}"
 
 
 def products() -> list[Row]:
-    """Make the price list."""
+    """Return the rows of products.csv."""
     names = ("ProductKey", "ProductName", "Category", "Description", "UnitPrice")
     return [dict(zip(names, product, strict=True)) for product in PRODUCTS]
 
 
 def orders() -> list[Row]:
-    """Make 62 orders of one to four lines."""
+    """Return the rows of orders.csv: 62 orders of one to four lines."""
     prices = {product[0]: round(float(product[4]) * 100) for product in PRODUCTS}
     rows: list[Row] = []
     for number in range(62):
@@ -212,14 +212,14 @@ def orders() -> list[Row]:
                     "Quantity": str(quantity),
                 }
             )
-    _spoil(rows)
+    _add_failing_rows(rows)
     return rows
 
 
-def _spoil(rows: Sequence[Row]) -> None:
+def _add_failing_rows(rows: Sequence[Row]) -> None:
     of = {number: [row for row in rows if row["OrderNumber"] == f"SO{70001 + number}"] for number in range(62)}
-    # Invalid: a quantity in words, a product that is on no price list, a channel that is none, a card of no kind, a
-    # line that belongs to no order.
+    # Invalid: a quantity in words, a product that is not in the price list, an unknown channel, a card without its
+    # type, a line without an order number.
     of[6][-1]["Quantity"] = "two"
     of[17][-1]["ProductKey"] = "P-999"
     for row in of[28]:
@@ -227,7 +227,7 @@ def _spoil(rows: Sequence[Row]) -> None:
     for row in of[35]:
         row |= {"PaymentType": "Card", "CardType": ""}
     of[41][0]["OrderNumber"] = ""
-    # Rejected: a name alone tells the vendor of nobody.
+    # Rejected: the vendor does not identify persons by name only.
     for row in (*of[22], *of[50]):
         row["Email"] = ""
 
@@ -241,7 +241,7 @@ def write(file: Path, rows: Sequence[Row]) -> None:
 
 
 def main() -> None:
-    """Write all tables into the folder named on the command line, or into `data` beside this file."""
+    """Write all tables to the folder of the command line, by default to `data` next to this file."""
     folder = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).parent / "data"
     folder.mkdir(parents=True, exist_ok=True)
     for table in (vehicles, customers, products, orders):

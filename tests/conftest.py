@@ -1,4 +1,4 @@
-"""Fixtures that every area may use."""
+"""Fixtures of all test folders."""
 
 from __future__ import annotations
 
@@ -12,45 +12,45 @@ from hypothesis import settings
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-import lading_mocks
+import batchsync_mocks
 from kit.deployment import JOBS, Deployment, write_sources
-from kit.shares import beside
+from kit.shared_work import helper_process
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from concurrent.futures import Executor
 
-# Many tests start the real command. Where Python may keep no bytecode beside the sources, it is kept in a place of
-# pytest's own: else each start compiles every library anew, which takes longer than all that the command does.
+# Many tests start the real command. If Python may not write bytecode beside the sources, it is written below pytest's
+# cache: otherwise each start compiles every library, which takes longer than the command itself.
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
     os.environ.setdefault("PYTHONPYCACHEPREFIX", str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode"))
 
-# No test asserts a time, not even by accident: the machine may be busy.
-settings.register_profile("lading", deadline=None)
-settings.load_profile("lading")
+# No test asserts a time, because the machine may be busy.
+settings.register_profile("batchsync", deadline=None)
+settings.load_profile("batchsync")
 
-#: Real files that lie beside the checkout where lading is developed; their licence keeps them out of it.
+#: Real files beside the checkout on development machines; their licence does not permit to include them.
 REAL_FILES = Path(__file__).parents[2] / "shared" / "data"
 collect_ignore = [] if REAL_FILES.is_dir() else ["journeys/test_real_files.py"]
 
 
 def pytest_report_header() -> str:
-    """Say whether the real files are here."""
-    where = f"in {REAL_FILES}" if REAL_FILES.is_dir() else "not here, so the tests on them are left out"
-    return f"real files: {where}"
+    """Return a line that states whether the real files are present."""
+    found = f"in {REAL_FILES}" if REAL_FILES.is_dir() else "not present, their tests are left out"
+    return f"real files: {found}"
 
 
 @pytest.fixture(scope="session")
 def player() -> Iterator[Executor]:
-    """One process beside this one for everything that is played with few rows, thousands of times."""
-    with beside() as pool:
+    """A helper process for work with few rows that is repeated thousands of times."""
+    with helper_process() as pool:
         yield pool
 
 
 @pytest.fixture
 def deployment(tmp_path: Path) -> Iterator[Deployment]:
-    """A small deployment with its own mocks of both vendors."""
+    """A small deployment with mocks of both vendors."""
     (tmp_path / "jobs.yaml").write_text(JOBS, encoding="utf-8")
     write_sources(tmp_path)
-    with lading_mocks.serve(state_dir=tmp_path / "vendors") as mocks:
+    with batchsync_mocks.serve(state_dir=tmp_path / "vendors") as mocks:
         yield Deployment(tmp_path, mocks)

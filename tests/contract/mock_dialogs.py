@@ -1,4 +1,4 @@
-"""Conversations with a mock as the facts and exchanges of `lading_specs` write them: real HTTP, and no lading."""
+"""Dialogs with a mock, as described by the facts and exchanges of `batchsync_specs`: real HTTP, without batchsync."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Any
 import requests
 from ruamel.yaml import YAML
 
-from lading_mocks import Fault
+from batchsync_mocks import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from lading_mocks import Running
+    from batchsync_mocks import Running
 
 TICKET = "3ee694e5-0b77-5d1e-af19-1aa78f500785"
 VENDORS = ("motorweb-bdp", "sitecore-cdp")
@@ -34,12 +34,12 @@ KINDS = {
 
 def facts(vendor: str) -> dict[str, Any]:
     """Read a vendor's index of facts."""
-    return _yaml(files("lading_specs") / vendor / "facts.yaml")
+    return _yaml(files("batchsync_specs") / vendor / "facts.yaml")
 
 
 def exchanges(vendor: str) -> dict[str, dict[str, Any]]:
     """Read a vendor's exchanges by name."""
-    folder = files("lading_specs") / vendor / "exchanges"
+    folder = files("batchsync_specs") / vendor / "exchanges"
     return {file.name.removesuffix(".yaml"): _yaml(file) for file in folder.iterdir()}
 
 
@@ -48,29 +48,29 @@ def _yaml(file: Any) -> Any:
 
 
 @dataclass
-class Talk:
-    """One conversation: the mock, what was learned from its answers, and the file that would be uploaded."""
+class Dialog:
+    """A dialog with a mock: placeholder values learned from its responses, and the file to upload."""
 
     mocks: Running
     vendor: str
     known: dict[str, Any] = field(default_factory=dict)
     data: bytes = b""
-    answer: requests.Response | None = None
+    response: requests.Response | None = None
 
     def __post_init__(self) -> None:
-        """Know what every conversation starts from."""
+        """Set the placeholder values that every dialog starts with."""
         self.url = self.mocks.urls[self.vendor]
         self.known |= {
             "url": self.url,
-            "ticket": TICKET,
-            "slot.id": TICKET,
+            "idempotency_key": TICKET,
+            "allocation.id": TICKET,
             "params.service_id": "8600aa22-e4bf-4fe3-96be-7978832807a0",
         }
         self.known |= {f"credentials.{name}": value for name, value in self.mocks.credentials(self.vendor).items()}
-        self.hold("nothing\n")
+        self.set_file("nothing\n")
 
-    def hold(self, text: str) -> None:
-        """Take the text as the file that is uploaded from now on, packed as the vendor wants it."""
+    def set_file(self, text: str) -> None:
+        """Set the file to upload, compressed if the vendor requires it."""
         data = text.encode()
         self.data = gzip.compress(data, mtime=0) if self.vendor == "sitecore-cdp" else data
         digest = hashlib.md5(self.data, usedforsecurity=False)
@@ -78,29 +78,29 @@ class Talk:
         self.known |= {"file.md5": digest.hexdigest(), "file.size": len(self.data), "file.md5_base64": packed}
 
     def play(self, exchange: Mapping[str, Any], changes: Mapping[str, Any]) -> requests.Response:
-        """Send the documented request with our values in the place of the documented ones."""
-        asked, given, changes = exchange["request"], exchange["given"], self._filled(dict(changes))
-        live = {name: (self.known | changes).get(name, said) for name, said in given.items()}
-        url = _replaced(asked["url"], given, live)
-        storage = asked["url"].startswith("https:")
-        headers = _replaced(asked.get("headers", {}), given, live)
-        body: dict[str, Any] = {"json": _replaced(asked["json"], given, live)} if "json" in asked else {}
-        if "form" in asked:
-            body = {"data": _replaced(asked["form"], given, live)}
-        if asked.get("file"):
+        """Send a documented request with the documented values replaced by those of this dialog."""
+        request, given, changes = exchange["request"], exchange["given"], self._fill(dict(changes))
+        live = {name: (self.known | changes).get(name, documented) for name, documented in given.items()}
+        url = _replaced(request["url"], given, live)
+        storage = request["url"].startswith("https:")
+        headers = _replaced(request.get("headers", {}), given, live)
+        body: dict[str, Any] = {"json": _replaced(request["json"], given, live)} if "json" in request else {}
+        if "form" in request:
+            body = {"data": _replaced(request["form"], given, live)}
+        if request.get("file"):
             body = {"data": self.data}
-        if not storage and "form" not in asked:
+        if not storage and "form" not in request:
             headers |= self.authorisation()
-        return self.send(asked["method"], url if storage else self.url + url, headers, **body)
+        return self.send(request["method"], url if storage else self.url + url, headers, **body)
 
     def send(self, method: str, url: str, headers: Mapping[str, str], **body: Any) -> requests.Response:
-        """Send a request and learn from its answer."""
-        self.answer = requests.request(method, url, headers=dict(headers), timeout=10, **body)
-        self._learn(self.answer)
-        return self.answer
+        """Send a request and take placeholder values from its response."""
+        self.response = requests.request(method, url, headers=dict(headers), timeout=10, **body)
+        self._learn(self.response)
+        return self.response
 
     def authorisation(self) -> dict[str, str]:
-        """Give the header that proves who we are."""
+        """Return the authentication header."""
         keys = self.mocks.credentials(self.vendor)
         if self.vendor == "sitecore-cdp":
             pair = ":".join(keys.values()).encode()
@@ -112,29 +112,29 @@ class Talk:
         return {"Authorization": f"Bearer {token}"}
 
     def step(self, step: Mapping[str, Any], named: Mapping[str, Mapping[str, Any]]) -> None:
-        """Do one step of a talk; a `get` that is not what came fails."""
+        """Perform a step of a dialog, and assert that the response matches its `get`."""
         match step:
             case {"do": name}:
-                answer = self.play(named[name], step.get("with", {}))
-                assert answer.status_code < 400, answer.text
+                response = self.play(named[name], step.get("with", {}))
+                assert response.status_code < 400, response.text
             case {"file": text}:
-                self.hold(text)
+                self.set_file(text)
             case {"records": lines}:
                 self._records(lines, step.get("log", []))
-            case {"send": asked}:
-                self._send(asked)
+            case {"send": request}:
+                self._send(request)
             case other:
-                self._turn(other)
+                self._change_mock(other)
         if "get" in step:
-            assert self.answer is not None
-            held(step["get"], self.answer)
+            assert self.response is not None
+            assert_matches(step["get"], self.response)
 
-    def _turn(self, step: Mapping[str, Any]) -> None:
+    def _change_mock(self, step: Mapping[str, Any]) -> None:
         match step:
             case {"advance": seconds}:
                 self.mocks.advance(seconds)
-            case {"switch": turned}:
-                self.mocks.switch(self.vendor, **turned)
+            case {"switch": switches}:
+                self.mocks.switch(self.vendor, **switches)
             case {"fault": fault}:
                 self.mocks.arm(Fault(**fault))
             case {"keep_token": True}:
@@ -144,60 +144,60 @@ class Talk:
             case other:
                 raise AssertionError(other)
 
-    def _send(self, asked: Mapping[str, Any]) -> None:
-        url = self._filled(asked.get("url", f"{self.url}{asked.get('path', '')}"))
-        headers = self._filled(asked.get("headers", {}))
-        storage = "url" in asked
-        if asked.get("auth", not storage):
+    def _send(self, request: Mapping[str, Any]) -> None:
+        url = self._fill(request.get("url", f"{self.url}{request.get('path', '')}"))
+        headers = self._fill(request.get("headers", {}))
+        storage = "url" in request
+        if request.get("auth", not storage):
             headers = self.authorisation() | headers
-        body = {name: self._filled(asked[name]) for name in ("json", "params") if name in asked}
-        if "form" in asked:
-            body["data"] = self._filled(asked["form"])
-        if "text" in asked:
-            body["data"] = asked["text"].encode()
-        if asked.get("file"):
+        body = {name: self._fill(request[name]) for name in ("json", "params") if name in request}
+        if "form" in request:
+            body["data"] = self._fill(request["form"])
+        if "text" in request:
+            body["data"] = request["text"].encode()
+        if request.get("file"):
             body["data"] = self.data
-        self.send(asked["method"], url, headers, **body)
+        self.send(request["method"], url, headers, **body)
 
     def _records(self, lines: list[Any], log: list[Mapping[str, str]]) -> None:
-        texts = [line if isinstance(line, str) else json.dumps(_enveloped(line, n)) for n, line in enumerate(lines)]
-        self.hold("\n".join(texts) + "\n")
+        texts = [line if isinstance(line, str) else json.dumps(_with_ref(line, n)) for n, line in enumerate(lines)]
+        self.set_file("\n".join(texts) + "\n")
         ref = f"00000000-0000-4000-8000-{len(self.mocks.batches(self.vendor)):012d}"
         body = {"checksum": self.known["file.md5"], "size": self.known["file.size"]}
-        where = f"{self.url}/v2/batches/inspect/{ref}"
+        inspect_url = f"{self.url}/v2/batches/inspect/{ref}"
         auth = self.authorisation()
         made = requests.put(f"{self.url}/v2/batches/{ref}", json=body, headers=auth, timeout=10).json()
         headers = {"x-amz-server-side-encryption": "AES256", "Content-Md5": self.known["file.md5_base64"]}
         assert requests.put(made["location"]["href"], data=self.data, headers=headers, timeout=10).status_code == 200
         self.mocks.advance(15)
-        status = requests.get(where, headers=auth, timeout=10).json()["status"]
+        status = requests.get(inspect_url, headers=auth, timeout=10).json()["status"]
         found = []
         if "log" in status:
             packed = requests.get(status["log"], timeout=10).content
             found = [json.loads(line) for line in gzip.decompress(packed).splitlines()]
-        assert [{name: one[name] for name in ("code", "message")} for one in found] == log, found
+        assert [{name: item[name] for name in ("code", "message")} for item in found] == log, found
 
-    def _learn(self, answer: requests.Response) -> None:
+    def _learn(self, response: requests.Response) -> None:
         try:
-            said = answer.json()
+            body = response.json()
         except ValueError:
             return
-        said = said[0] if isinstance(said, list) and said else said
-        if not isinstance(said, dict):
+        body = body[0] if isinstance(body, list) and body else body
+        if not isinstance(body, dict):
             return
-        status = said.get("status")
+        status = body.get("status")
         found = {
-            "slot.id": said.get("batchId"),
-            "slot.url": said.get("location", {}).get("href") if "location" in said else None,
+            "allocation.id": body.get("batchId"),
+            "allocation.url": body.get("location", {}).get("href") if "location" in body else None,
             "found.url": status.get("log") if isinstance(status, dict) else None,
         }
-        if "url" in said:
-            found["slot.url" if "expiry" in said and "status" not in said else "found.url"] = said["url"]
+        if "url" in body:
+            found["allocation.url" if "expiry" in body and "status" not in body else "found.url"] = body["url"]
         self.known |= {name: value for name, value in found.items() if value}
 
-    def _filled(self, text: Any) -> Any:
+    def _fill(self, text: Any) -> Any:
         if isinstance(text, dict):
-            return {name: self._filled(inner) for name, inner in text.items()}
+            return {name: self._fill(inner) for name, inner in text.items()}
         if isinstance(text, str):
             whole = re.fullmatch(r"\{([\w.]+)\}", text)
             if whole:
@@ -206,59 +206,59 @@ class Talk:
         return text
 
 
-def held(wanted: Mapping[str, Any], answer: requests.Response) -> None:
-    """Fail unless an answer has the status, the headers, the members and the words that are wanted."""
-    assert answer.status_code == wanted["status"], answer.text[:500]
-    for name, value in wanted.get("headers", {}).items():
-        assert fits(value, answer.headers.get(name, "")), (name, answer.headers.get(name))
-    if "json" in wanted:
-        found = list(differences(wanted["json"], answer.json()))
+def assert_matches(expected: Mapping[str, Any], response: requests.Response) -> None:
+    """Assert that a response has the expected status, headers, JSON members and text."""
+    assert response.status_code == expected["status"], response.text[:500]
+    for name, value in expected.get("headers", {}).items():
+        assert matches(value, response.headers.get(name, "")), (name, response.headers.get(name))
+    if "json" in expected:
+        found = list(differences(expected["json"], response.json()))
         assert not found, found
-    if "says" in wanted:
-        assert wanted["says"] in answer.text, answer.text[:500]
-    if "text" in wanted:
-        assert answer.text == wanted["text"], answer.text[:500]
+    if "says" in expected:
+        assert expected["says"] in response.text, response.text[:500]
+    if "text" in expected:
+        assert response.text == expected["text"], response.text[:500]
 
 
-def fits(wanted: Any, found: Any) -> bool:
-    """Tell whether a value is the wanted one, or of the wanted kind."""
-    if isinstance(wanted, str) and wanted in KINDS:
-        return isinstance(found, str) and re.fullmatch(KINDS[wanted], found) is not None
-    if wanted == "<number>":
+def matches(expected: Any, found: Any) -> bool:
+    """Return whether a value equals the expected value, or has the expected format."""
+    if isinstance(expected, str) and expected in KINDS:
+        return isinstance(found, str) and re.fullmatch(KINDS[expected], found) is not None
+    if expected == "<number>":
         return isinstance(found, int) and not isinstance(found, bool)
-    return type(wanted) is type(found) and wanted == found
+    return type(expected) is type(found) and expected == found
 
 
-def differences(wanted: Any, found: Any, at: str = "") -> Iterator[str]:
-    """List where an answer lacks what is wanted; members that nobody asked for do not count."""
-    if isinstance(wanted, dict) and isinstance(found, dict):
-        for name, inner in wanted.items():
+def differences(expected: Any, found: Any, at: str = "") -> Iterator[str]:
+    """Yield the differences between expected and actual JSON; additional members are ignored."""
+    if isinstance(expected, dict) and isinstance(found, dict):
+        for name, inner in expected.items():
             if inner == "<absent>":
                 if name in found:
-                    yield f"{at}/{name}: is there"
+                    yield f"{at}/{name}: present"
             elif name not in found:
                 yield f"{at}/{name}: missing"
             else:
                 yield from differences(inner, found[name], f"{at}/{name}")
-    elif isinstance(wanted, list) and isinstance(found, list):
-        if len(wanted) != len(found):
+    elif isinstance(expected, list) and isinstance(found, list):
+        if len(expected) != len(found):
             yield f"{at}: {len(found)} items"
-        for number, pair in enumerate(zip(wanted, found, strict=False)):
+        for number, pair in enumerate(zip(expected, found, strict=False)):
             yield from differences(*pair, at=f"{at}/{number}")
-    elif not fits(wanted, found):
+    elif not matches(expected, found):
         yield f"{at}: {found!r}"
 
 
 def _replaced(text: Any, given: Mapping[str, Any], live: Mapping[str, Any]) -> Any:
     if isinstance(text, dict):
         return {name: _replaced(inner, given, live) for name, inner in text.items()}
-    for name, said in given.items():
-        if text == said:
+    for name, value in given.items():
+        if text == value:
             return live[name]
-        if isinstance(text, str) and isinstance(said, str):
-            text = text.replace(said, str(live[name]))
+        if isinstance(text, str) and isinstance(value, str):
+            text = text.replace(value, str(live[name]))
     return text
 
 
-def _enveloped(record: dict[str, Any], number: int) -> dict[str, Any]:
+def _with_ref(record: dict[str, Any], number: int) -> dict[str, Any]:
     return {"ref": f"c56a4180-65aa-42ec-a945-5fd21dec{number:04d}", **record}

@@ -1,4 +1,4 @@
-"""Every documented exchange, held against our dialect offline, and replayed against the bundled mock over HTTP."""
+"""Every documented exchange, checked against the dialect offline, and replayed against the bundled mock over HTTP."""
 
 from __future__ import annotations
 
@@ -14,17 +14,26 @@ from urllib.parse import parse_qsl
 import pytest
 from ruamel.yaml import YAML
 
-import lading_mocks
-from lading.core.batch import BatchFile, Ticket
-from lading.core.vendor_rules import Call, Dialect, Door, Means
-from lading.errors import DidNotHappen, Permanent, SlotGone, Unclear, VendorFailure
-from lading.ports import Finished
-from lading.spec.vendor_spec import available_vendors, load_vendor
-from lading.vendors import reading
-from lading.vendors.auth import Auth
-from lading.vendors.client import HttpVendor, connect
-from lading.vendors.dialect import Asked, accept, build, read, read_choice, read_slot, read_status, values
-from lading.vendors.wire import Answer, Request
+import batchsync_mocks
+from batchsync.core.batch import BatchFile, IdempotencyKey
+from batchsync.core.vendor_rules import Call, Dialect, Endpoint, ResponseClass
+from batchsync.errors import AllocationExpiredError, AmbiguousOutcomeError, PermanentError, RetryableError, VendorError
+from batchsync.ports import Finished
+from batchsync.spec.vendor_spec import available_vendors, load_vendor
+from batchsync.vendors import response_parsing
+from batchsync.vendors.auth import Auth
+from batchsync.vendors.client import HttpVendor, connect
+from batchsync.vendors.dialect import (
+    Exchange,
+    build,
+    ensure_ok,
+    read,
+    read_allocation,
+    read_choice,
+    read_status,
+    values,
+)
+from batchsync.vendors.wire import Request, Response
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,8 +41,13 @@ if TYPE_CHECKING:
 
 BASE = {"motorweb-bdp": "https://api.tst.motorweb.app", "sitecore-cdp": "https://api-engage-eu.sitecorecloud.io"}
 NOW = datetime(2025, 3, 7, 16, tzinfo=UTC)
-KINDS = {DidNotHappen: "did_not_happen", Unclear: "unclear", SlotGone: "slot_gone", Permanent: "permanent"}
-TICKET = Ticket("3ee694e5-0b77-5d1e-af19-1aa78f500785")
+KINDS = {
+    RetryableError: "did_not_happen",
+    AmbiguousOutcomeError: "unclear",
+    AllocationExpiredError: "slot_gone",
+    PermanentError: "permanent",
+}
+TICKET = IdempotencyKey("3ee694e5-0b77-5d1e-af19-1aa78f500785")
 MEANINGS = {"slot", "status", "token", "id", "columns", "url", "absent", "accepted", "failure"}
 
 
@@ -49,7 +63,7 @@ class StillClock:
 
 
 @dataclass(frozen=True)
-class Exchange:
+class RecordedExchange:
     vendor: str
     name: str
     content: dict[str, Any]
@@ -69,13 +83,15 @@ class Exchange:
         (only,) = MEANINGS & set(self.content["meaning"])
         return only
 
-    def asked(self, known: dict[str, Any], file: BatchFile | None = None) -> Asked:
-        said = self.content["response"]
-        body = json.dumps(said["json"]) if "json" in said else said["text"]
-        headers = {name.lower(): value for name, value in said.get("headers", {}).items()}
+    def to_exchange(self, known: dict[str, Any], file: BatchFile | None = None) -> Exchange:
+        documented = self.content["response"]
+        body = json.dumps(documented["json"]) if "json" in documented else documented["text"]
+        headers = {name.lower(): value for name, value in documented.get("headers", {}).items()}
         now = datetime.fromisoformat(self.content["now"]) if "now" in self.content else NOW
-        answer = Answer(status=said["status"], headers=headers, body=body.encode())
-        return Asked(call=self.call, request=build(self.call, known, BASE[self.vendor], file), answer=answer, now=now)
+        response = Response(status=documented["status"], headers=headers, body=body.encode())
+        return Exchange(
+            call=self.call, request=build(self.call, known, BASE[self.vendor], file), response=response, now=now
+        )
 
 
 def called(dialect: Dialect, path: str) -> Call:
@@ -87,198 +103,214 @@ def called(dialect: Dialect, path: str) -> Call:
     return node
 
 
-def all_exchanges() -> Iterator[Exchange]:
+def all_exchanges() -> Iterator[RecordedExchange]:
     for vendor in available_vendors():
-        for file in sorted((files("lading_specs") / vendor / "exchanges").iterdir(), key=lambda one: one.name):
+        for file in sorted((files("batchsync_specs") / vendor / "exchanges").iterdir(), key=lambda path: path.name):
             content = YAML(typ="safe", pure=True).load(file.read_text(encoding="utf-8"))
-            yield Exchange(vendor, file.name.removesuffix(".yaml"), content)
+            yield RecordedExchange(vendor, file.name.removesuffix(".yaml"), content)
 
 
-EXCHANGES = {(one.vendor, one.name): one for one in all_exchanges()}
-REPLAYED = {name: one for name, one in EXCHANGES.items() if "replay" in one.content}
+EXCHANGES = {(exchange.vendor, exchange.name): exchange for exchange in all_exchanges()}
+REPLAYED = {name: item for name, item in EXCHANGES.items() if "replay" in item.content}
 IDS = ["/".join(name) for name in EXCHANGES]
 
 
-def sealed(folder: Path, vendor: str, text: str) -> BatchFile:
+def write_batch_file(folder: Path, vendor: str, text: str) -> BatchFile:
     data = text.encode()
     if load_vendor(vendor).file.gzip:
         data = gzip.compress(data, mtime=0)
     path = folder / f"batch{load_vendor(vendor).file.suffix}"
     path.write_bytes(data)
     digests = {"digest": hashlib.sha256(data).hexdigest(), "md5": hashlib.md5(data, usedforsecurity=False).hexdigest()}
-    return BatchFile(path=str(path), evidence="", size=len(data), rows=text.count("\n"), **digests)
+    return BatchFile(path=str(path), row_manifest="", size=len(data), rows=text.count("\n"), **digests)
 
 
-def understood(one: Exchange, asked: Asked) -> dict[str, Any]:
-    """Return what our dialect makes of an answer, in the words of the exchanges."""
+def interpreted(recorded: RecordedExchange, exchange: Exchange) -> dict[str, Any]:
+    """Return the dialect's interpretation of a response, in the form of `meaning` of the exchanges."""
     try:
-        if accept(asked) is Means.ABSENT:
+        if ensure_ok(exchange) is ResponseClass.ABSENT:
             return {"absent": True}
-        kind = {"allocate": "slot", "describe.choice.call": "id"}.get(one.content["call"], one.meaning)
-        return {"accepted": True} if kind in {"accepted", "failure"} else {kind: _read(one, kind, asked)}
-    except VendorFailure as failure:
+        kind = {"allocate": "slot", "describe.choice.call": "id"}.get(recorded.content["call"], recorded.meaning)
+        return {"accepted": True} if kind in {"accepted", "failure"} else {kind: _read(recorded, kind, exchange)}
+    except VendorError as failure:
         found = {"failure": KINDS[type(failure)], "says": failure.reason}
-        return found | {"retry_at": failure.retry_at} if isinstance(failure, DidNotHappen | Unclear) else found
+        return (
+            found | {"retry_at": failure.retry_at}
+            if isinstance(failure, RetryableError | AmbiguousOutcomeError)
+            else found
+        )
 
 
-def _read(one: Exchange, kind: str, asked: Asked) -> Any:
+def _read(recorded: RecordedExchange, kind: str, exchange: Exchange) -> Any:
     match kind:
         case "slot":
-            slot = read_slot(asked, TICKET, needs_url=one.content["call"] == "allocate")
-            return {"id": slot.id, "url": slot.url, "until": slot.until.isoformat() if slot.until else None}
+            allocation = read_allocation(exchange, TICKET, needs_url=recorded.content["call"] == "allocate")
+            return {
+                "id": allocation.id,
+                "url": allocation.url,
+                "until": allocation.expires_at.isoformat() if allocation.expires_at else None,
+            }
         case "status":
-            status = read_status(asked, one.dialect.words)
-            found = {"status": type(status).__name__.lower(), "word": status.word}
+            status = read_status(exchange, recorded.dialect.vendor_statuses)
+            found = {"status": type(status).__name__.lower(), "word": status.vendor_status}
             return found | {"verdict": status.verdict} if isinstance(status, Finished) else found
         case "token":
-            return reading.text(read(asked), asked.call.read["token"])
+            return response_parsing.text(read(exchange), exchange.call.read["token"])
         case "columns":
-            return list(reading.columns(asked.answer.body) or ())
+            return list(response_parsing.columns(exchange.response.body) or ())
         case "url":
-            return reading.text(read(asked), asked.call.read["url"])
+            return response_parsing.text(read(exchange), exchange.call.read["url"])
         case "id":
-            choice = one.dialect.describe.choice
+            choice = recorded.dialect.describe.choice
             assert choice is not None
-            return read_choice(asked, choice, one.content["given"]["target.service"])
+            return read_choice(exchange, choice, recorded.content["given"]["target.service"])
         case other:
             raise AssertionError(other)
 
 
-def expected(one: Exchange) -> dict[str, Any]:
-    """Return the meaning that the exchange states, with the members of a status in one value."""
-    stated = dict(one.content["meaning"])
-    return {"status": stated} if one.meaning == "status" else stated
+def expected(recorded: RecordedExchange) -> dict[str, Any]:
+    """Return the meaning that the exchange states, with the members of a status in recorded value."""
+    stated = dict(recorded.content["meaning"])
+    return {"status": stated} if recorded.meaning == "status" else stated
 
 
-@pytest.mark.parametrize("one", EXCHANGES.values(), ids=IDS)
-def test_every_exchange_is_whole_and_says_where_it_is_documented(one: Exchange) -> None:
+@pytest.mark.parametrize("recorded", EXCHANGES.values(), ids=IDS)
+def test_every_exchange_is_complete_and_names_its_source(recorded: RecordedExchange) -> None:
     known = {"about", "source", "call", "now", "given", "request", "response", "meaning", "replay"}
-    assert set(one.content) <= known
-    assert one.content["about"]
-    assert one.content["source"]
-    assert one.call.method
+    assert set(recorded.content) <= known
+    assert recorded.content["about"]
+    assert recorded.content["source"]
+    assert recorded.call.method
 
 
-@pytest.mark.parametrize("one", EXCHANGES.values(), ids=IDS)
-def test_our_request_is_the_documented_one(one: Exchange, tmp_path: Path) -> None:
-    given, wanted = dict(one.content["given"]), one.content["request"]
-    file = sealed(tmp_path, one.vendor, "some text\n")
-    request = build(one.call, given, BASE[one.vendor], file)
-    absolute = wanted["url"] if wanted["url"].startswith("https:") else BASE[one.vendor] + wanted["url"]
-    assert (request.method, request.url) == (wanted["method"], absolute)
-    assert wanted.get("headers", {}).items() <= dict(request.headers).items()
-    if "json" in wanted:
-        assert json.loads(request.body or b"") == wanted["json"]
-    elif "form" in wanted:
-        assert dict(parse_qsl((request.body or b"").decode())) == wanted["form"]
+@pytest.mark.parametrize("recorded", EXCHANGES.values(), ids=IDS)
+def test_request_matches_the_documentation(recorded: RecordedExchange, tmp_path: Path) -> None:
+    given, expected_values = dict(recorded.content["given"]), recorded.content["request"]
+    file = write_batch_file(tmp_path, recorded.vendor, "some text\n")
+    request = build(recorded.call, given, BASE[recorded.vendor], file)
+    absolute = (
+        expected_values["url"]
+        if expected_values["url"].startswith("https:")
+        else BASE[recorded.vendor] + expected_values["url"]
+    )
+    assert (request.method, request.url) == (expected_values["method"], absolute)
+    assert expected_values.get("headers", {}).items() <= dict(request.headers).items()
+    if "json" in expected_values:
+        assert json.loads(request.body or b"") == expected_values["json"]
+    elif "form" in expected_values:
+        assert dict(parse_qsl((request.body or b"").decode())) == expected_values["form"]
     else:
         assert request.body is None
-    assert (request.file == file.path) is wanted.get("file", False)
-    assert (request.door is Door.STORAGE) is wanted["url"].startswith("https:")
+    assert (request.file == file.path) is expected_values.get("file", False)
+    assert (request.endpoint is Endpoint.STORAGE) is expected_values["url"].startswith("https:")
     assert "authorization" not in {name.lower() for name in request.headers}
 
 
-@pytest.mark.parametrize("one", EXCHANGES.values(), ids=IDS)
-def test_we_understand_the_documented_answer(one: Exchange) -> None:
-    wanted = expected(one)
-    if one.meaning == "token":
-        answered = one.asked(one.content["given"]).answer
-        credentials = {name.removeprefix("credentials."): str(value) for name, value in one.content["given"].items()}
-        asked: list[Request] = []
+@pytest.mark.parametrize("recorded", EXCHANGES.values(), ids=IDS)
+def test_documented_response_is_understood(recorded: RecordedExchange) -> None:
+    expected_values = expected(recorded)
+    if recorded.meaning == "token":
+        token_response = recorded.to_exchange(recorded.content["given"]).response
+        credentials = {
+            name.removeprefix("credentials."): str(value) for name, value in recorded.content["given"].items()
+        }
+        requests: list[Request] = []
         clock = StillClock()
 
-        def ask(request: Request) -> Answer:
-            asked.append(request)
-            return answered
+        def send(request: Request) -> Response:
+            requests.append(request)
+            return token_response
 
-        auth = Auth(one.dialect.auth, credentials, ask, base_url=BASE[one.vendor], clock=clock)
-        assert auth.headers() == {"Authorization": f"Bearer {wanted['token']}"}
-        clock.sleep(timedelta(seconds=wanted["seconds"] - 61))
+        auth = Auth(recorded.dialect.auth, credentials, send, base_url=BASE[recorded.vendor], clock=clock)
+        assert auth.headers() == {"Authorization": f"Bearer {expected_values['token']}"}
+        clock.sleep(timedelta(seconds=expected_values["seconds"] - 61))
         auth.headers()
-        assert len(asked) == 1, "the token is kept"
+        assert len(requests) == 1, "the token is cached"
         clock.sleep(timedelta(seconds=2))
         auth.headers()
-        assert len(asked) == 2, "and renewed a minute before its end"
+        assert len(requests) == 2, "the token is renewed a minute before it expires"
         return
-    found = understood(one, one.asked(dict(one.content["given"])))
-    if "failure" in wanted:
-        assert found["failure"] == wanted["failure"]
-        assert wanted["says"] in found["says"]
-        if "retry_at" in wanted:
-            assert found["retry_at"] == datetime.fromisoformat(wanted["retry_at"])
+    found = interpreted(recorded, recorded.to_exchange(dict(recorded.content["given"])))
+    if "failure" in expected_values:
+        assert found["failure"] == expected_values["failure"]
+        assert expected_values["says"] in found["says"]
+        if "retry_at" in expected_values:
+            assert found["retry_at"] == datetime.fromisoformat(expected_values["retry_at"])
     else:
-        assert found == wanted
+        assert found == expected_values
 
 
 @pytest.fixture(scope="module")
-def mocks() -> Iterator[lading_mocks.Running]:
-    with lading_mocks.serve(seed=7) as running:
+def mocks() -> Iterator[batchsync_mocks.Running]:
+    with batchsync_mocks.serve(seed=7) as running:
         yield running
 
 
 @dataclass
 class Replay:
-    """A conversation with a mock: what has been learned so far, and the vendor it is held with."""
+    """A dialog with a mock: the vendor client, and the placeholder values known so far."""
 
     vendor: HttpVendor
     known: dict[str, Any]
     file: BatchFile
 
-    def play(self, one: Exchange, changes: dict[str, Any]) -> Asked:
-        asked = self.vendor._asked(one.call, self.known | changes, self.file)
-        if one.meaning in {"slot", "id", "url"} and "absent" not in (found := understood(one, asked)):
-            match one.meaning:
+    def play(self, recorded: RecordedExchange, changes: dict[str, Any]) -> Exchange:
+        exchange = self.vendor._exchange(recorded.call, self.known | changes, self.file)
+        if recorded.meaning in {"slot", "id", "url"} and "absent" not in (found := interpreted(recorded, exchange)):
+            match recorded.meaning:
                 case "slot":
-                    self.known |= {"slot.id": found["slot"]["id"], "slot.url": found["slot"]["url"]}
+                    self.known |= {"allocation.id": found["slot"]["id"], "allocation.url": found["slot"]["url"]}
                 case "id":
                     self.known["params.service_id"] = found["id"]
                 case _:
                     self.known["found.url"] = found["url"]
-        return asked
+        return exchange
 
 
-@pytest.mark.parametrize("one", REPLAYED.values(), ids=["/".join(name) for name in REPLAYED])
-def test_the_mock_answers_as_documented(one: Exchange, mocks: lading_mocks.Running, tmp_path: Path) -> None:
+@pytest.mark.parametrize("recorded", REPLAYED.values(), ids=["/".join(name) for name in REPLAYED])
+def test_mock_response_matches_the_documentation(
+    recorded: RecordedExchange, mocks: batchsync_mocks.Running, tmp_path: Path
+) -> None:
     mocks.reset()
-    replay, credentials = one.content["replay"], mocks.credentials(one.vendor)
-    file = sealed(tmp_path, one.vendor, replay.get("file", "nothing\n"))
+    replay, credentials = recorded.content["replay"], mocks.credentials(recorded.vendor)
+    file = write_batch_file(tmp_path, recorded.vendor, replay.get("file", "nothing\n"))
     known: dict[str, Any] = {f"credentials.{name}": value for name, value in credentials.items()}
-    # The ticket stands for the slot's id until a vendor that draws its own ids has named it.
-    known |= {"ticket": TICKET, "target.service": "vehicle id wovr batch", "slot.id": TICKET}
+    # The idempotency key serves as allocation id until a vendor that assigns ids has returned one.
+    known |= {"idempotency_key": TICKET, "target.service": "vehicle id wovr batch", "allocation.id": TICKET}
     known |= _of_file(file)
     vendor = connect(
-        load_vendor(one.vendor),
-        base_url=mocks.urls[one.vendor],
+        load_vendor(recorded.vendor),
+        base_url=mocks.urls[recorded.vendor],
         credentials=credentials,
         ca_bundle=None,
         clock=StillClock(),
-        user_agent="lading tests",
+        user_agent="batchsync tests",
     )
-    conversation = Replay(vendor, known, file)
+    dialog = Replay(vendor, known, file)
     for step in replay["after"]:
         if isinstance(step, dict):
             mocks.advance(step["advance"])
         else:
-            accept(conversation.play(EXCHANGES[one.vendor, step], {}))
-    asked = conversation.play(one, replay.get("with", {}))
-    said, wanted = one.content["response"], expected(one)
-    assert asked.answer.status == said["status"], asked.told()
-    if "json" in said and replay.get("answer") != "any":
-        assert shape(said["json"], json.loads(asked.answer.body)) == []
-    if one.meaning == "failure":
-        assert understood(one, asked)["failure"] == wanted["failure"]
-    elif one.meaning == "status":
-        assert understood(one, asked) == wanted
+            ensure_ok(dialog.play(EXCHANGES[recorded.vendor, step], {}))
+    exchange = dialog.play(recorded, replay.get("with", {}))
+    response, expected_values = recorded.content["response"], expected(recorded)
+    assert exchange.response.status == response["status"], exchange.describe()
+    if "json" in response and replay.get("answer") != "any":
+        assert missing_members(response["json"], json.loads(exchange.response.body)) == []
+    if recorded.meaning == "failure":
+        assert interpreted(recorded, exchange)["failure"] == expected_values["failure"]
+    elif recorded.meaning == "status":
+        assert interpreted(recorded, exchange) == expected_values
     else:
-        assert one.meaning in understood(one, asked)
+        assert recorded.meaning in interpreted(recorded, exchange)
 
 
 def _of_file(file: BatchFile) -> dict[str, Any]:
-    return {name: one for name, one in values(file=file).items() if name.startswith("file.")}
+    return {name: item for name, item in values(file=file).items() if name.startswith("file.")}
 
 
-def shape(documented: Any, found: Any, at: str = "") -> list[str]:
-    """Return where an answer lacks a documented member, or has one of another kind."""
+def missing_members(documented: Any, found: Any, at: str = "") -> list[str]:
+    """Return the paths of documented members that are missing from a response, or have another type."""
     if documented is None or found is None:
         return []
     if isinstance(documented, dict):
@@ -286,9 +318,11 @@ def shape(documented: Any, found: Any, at: str = "") -> list[str]:
             return [at]
         missing = [f"{at}/{name}" for name in documented if name not in found]
         both = [name for name in documented if name in found]
-        return missing + [where for name in both for where in shape(documented[name], found[name], f"{at}/{name}")]
+        return missing + [
+            path for name in both for path in missing_members(documented[name], found[name], f"{at}/{name}")
+        ]
     if isinstance(documented, list):
         if not isinstance(found, list):
             return [at]
-        return shape(documented[0], found[0], f"{at}/0") if documented and found else []
+        return missing_members(documented[0], found[0], f"{at}/0") if documented and found else []
     return [] if type(documented) is type(found) else [at]

@@ -1,9 +1,9 @@
-"""What the tests of the core share stands beside them in `core_samples`."""
+"""Make `core_samples` importable."""
 
 from __future__ import annotations
 
 import sys
 from pathlib import Path
 
-# Test folders are no packages, so what several test files share is found by its folder.
+# Test folders are no packages; shared modules are found by their folder.
 sys.path.insert(0, str(Path(__file__).parent))

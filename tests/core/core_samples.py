@@ -1,75 +1,79 @@
-"""Values that the tests of the core share: one batch in each phase, one event of each kind."""
+"""Sample values for the tests of the core: a batch in each phase, an event of each kind."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from lading.core.batch import Batch, BatchFile, BatchId, Books, Phase, RunId, Slot, Verb, Verdict
-from lading.core.events import (
+from batchsync.core.batch import Allocation, Batch, BatchFile, BatchId, Phase, RowCounts, RunId, Verb, Verdict
+from batchsync.core.events import (
     Allocated,
-    Announced,
-    AnswersLost,
+    AllocationLost,
+    Cancelled,
     Collected,
     Delivered,
-    DidNotHappen,
     Event,
-    GaveUp,
+    IntentRecorded,
+    NotApplied,
+    OutcomeUnknown,
+    Parked,
     Reopened,
     Resolved,
-    Settled,
-    SlotLost,
+    ResultsLost,
     StillRunning,
-    Unanswered,
     Uploaded,
-    Withdrawn,
+    VendorFinished,
 )
 
 NOW = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=1)
 ROWS = 10
-SLOT = Slot(id="slot-1", url="https://storage.example/slot-1?signature=secret", until=NOW + timedelta(hours=1))
+ALLOCATION = Allocation(
+    id="allocation-1", url="https://storage.example/allocation-1?signature=secret", expires_at=NOW + timedelta(hours=1)
+)
 
 
 def a_batch(phase: Phase = Phase.PREPARED, **changes: object) -> Batch:
     """Return a batch that is consistent with its phase."""
-    after_slot = phase not in (Phase.PREPARED, Phase.STUCK)
-    after_upload = after_slot and phase is not Phase.ALLOCATED
+    after_allocation = phase not in (Phase.PREPARED, Phase.NEEDS_ATTENTION)
+    after_upload = after_allocation and phase is not Phase.ALLOCATED
     batch = Batch(
         id=BatchId("guests-000000000001"),
         run=RunId("guests-1"),
         job="guests",
         seq=1,
-        file=BatchFile(path="a.gz", evidence="a.parquet", digest="d" * 64, md5="e" * 32, size=100, rows=ROWS),
+        file=BatchFile(path="a.gz", row_manifest="a.parquet", digest="d" * 64, md5="e" * 32, size=100, rows=ROWS),
         phase=phase,
         prepared_at=NOW,
-        slot=SLOT if phase is Phase.ALLOCATED else (Slot(id="slot-1") if after_slot else None),
+        allocation=ALLOCATION
+        if phase is Phase.ALLOCATED
+        else (Allocation(id="allocation-1") if after_allocation else None),
         submitted_at=NOW if after_upload else None,
-        verdict=Verdict.PROCESSED if phase in (Phase.SETTLED, Phase.COLLECTED, Phase.DELIVERED) else None,
-        books=Books(accepted=ROWS - 1, unknown=1) if phase in (Phase.COLLECTED, Phase.DELIVERED) else None,
-        stuck_from=Phase.PREPARED if phase is Phase.STUCK else None,
+        verdict=Verdict.PROCESSED if phase in (Phase.FINISHED, Phase.COLLECTED, Phase.DELIVERED) else None,
+        counts=RowCounts(accepted=ROWS - 1, unknown=1) if phase in (Phase.COLLECTED, Phase.DELIVERED) else None,
+        parked_from=Phase.PREPARED if phase is Phase.NEEDS_ATTENTION else None,
     )
     return replace(batch, **changes)  # type: ignore[arg-type]  # the tests name real members
 
 
 def events_for(phase: Phase) -> dict[type[Event], Event]:
-    """Return one event of each kind, with the verb that would be announced in this phase."""
+    """Return an event of each kind, with the verb whose intent is recorded in the phase."""
     verb = Verb.UPLOAD if phase is Phase.ALLOCATED else Verb.ALLOCATE
     samples: tuple[Event, ...] = (
-        Announced(at=NOW, verb=verb),
-        Allocated(at=NOW, slot=SLOT),
-        Uploaded(at=NOW, slot=SLOT if phase is Phase.PREPARED else None),
-        StillRunning(at=NOW, word="Running", look_again_at=LATER),
-        Settled(at=NOW, verdict=Verdict.MIXED, word="Completed"),
-        Collected(at=NOW, books=Books(accepted=7, rejected=2, unknown=1)),
-        AnswersLost(at=NOW, reason="the folder is gone", look_again_at=LATER),
+        IntentRecorded(at=NOW, verb=verb),
+        Allocated(at=NOW, allocation=ALLOCATION),
+        Uploaded(at=NOW, allocation=ALLOCATION if phase is Phase.PREPARED else None),
+        StillRunning(at=NOW, vendor_status="Running", retry_at=LATER),
+        VendorFinished(at=NOW, verdict=Verdict.MIXED, vendor_status="Completed"),
+        Collected(at=NOW, counts=RowCounts(accepted=7, rejected=2, unknown=1)),
+        ResultsLost(at=NOW, reason="the folder is gone", retry_at=LATER),
         Delivered(at=NOW),
-        DidNotHappen(at=NOW, verb=verb, reason="429", look_again_at=LATER),
-        Unanswered(at=NOW, verb=verb, reason="read timeout", look_again_at=LATER),
-        SlotLost(at=NOW, reason="expired"),
-        Withdrawn(at=NOW, reason="cancelled by hand"),
-        GaveUp(at=NOW, reason="refused"),
-        Reopened(at=NOW, reason="resumed by hand"),
+        NotApplied(at=NOW, verb=verb, reason="429", retry_at=LATER),
+        OutcomeUnknown(at=NOW, verb=verb, reason="read timeout", retry_at=LATER),
+        AllocationLost(at=NOW, reason="expired"),
+        Cancelled(at=NOW, reason="cancelled manually"),
+        Parked(at=NOW, reason="refused"),
+        Reopened(at=NOW, reason="resumed manually"),
         Resolved(at=NOW, delivered=True, reason="asked by telephone"),
     )
-    return {type(one): one for one in samples}
+    return {type(sample): sample for sample in samples}

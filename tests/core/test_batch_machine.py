@@ -1,6 +1,6 @@
-"""Any life of a batch: lost answers, refusals, crashes, slow days. The vendor never gets the file twice.
+"""Stateful test of a batch with lost responses, refusals and crashes, against a model of a vendor.
 
-The vendor here is a few lines of model. It keeps what it was given and tells it to nobody but the assertions.
+In every sequence of steps, the vendor must not receive the file twice.
 """
 
 from __future__ import annotations
@@ -14,47 +14,39 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from lading.core import events, steps, tickets
-from lading.core.batch import Batch, Books, Phase, Slot, Ticket, Verb, Verdict
-from lading.core.decide import announces, decide, look_again, may_be_there, next_poll
-from lading.core.lifecycle import evolve
-from lading.core.policy import InDoubt, Policy
+from batchsync.core import events, naming, steps
+from batchsync.core.batch import Allocation, Batch, IdempotencyKey, Phase, RowCounts, Verb, Verdict
+from batchsync.core.decide import decide, needs_intent, next_poll, possibly_delivered, retry_at
+from batchsync.core.lifecycle import evolve
+from batchsync.core.policy import OnUnknownOutcome, Policy
 
-SLOT_LIFE = timedelta(hours=1)
+ALLOCATION_LIFETIME = timedelta(hours=1)
 
 
 class Trouble(Enum):
-    """What goes wrong with one request."""
+    """Fault of a request."""
 
     NONE = auto()
-    #: it did not arrive, and we know
+    #: surely not applied
     REFUSED = auto()
-    #: it arrived and was done; the answer did not come back
+    #: applied, but the response is lost
     ANSWER_LOST = auto()
-    #: it did not arrive, and we do not know
+    #: not applied, which the client cannot know
     REQUEST_LOST = auto()
 
 
 class Crash(Enum):
-    """Where our process dies during one step."""
+    """Point at which the process dies within a step."""
 
     NOWHERE = auto()
-    BEFORE_ANNOUNCING = auto()
-    BEFORE_THE_ACT = auto()
-    BEFORE_THE_RECORD = auto()
-
-
-class Refused(Exception):  # noqa: N818 - an event, not an error
-    """Surely not done."""
-
-
-class NoAnswer(Exception):  # noqa: N818 - an event, not an error
-    """Nobody knows."""
+    BEFORE_INTENT = auto()
+    BEFORE_CALL = auto()
+    BEFORE_RECORD = auto()
 
 
 @dataclass
-class Place:
-    """One slot at the vendor."""
+class VendorAllocation:
+    """Allocation at the vendor."""
 
     until: datetime
     files: int = 0
@@ -63,146 +55,148 @@ class Place:
 
 @dataclass
 class Vendor:
-    """A vendor that keeps slots by ticket. `tells_urls` says whether `find` gives the URL again."""
+    """Vendor with allocations by idempotency key. `returns_urls`: `find` returns the URL again."""
 
-    tells_urls: bool
-    places: dict[Ticket, Place] = field(default_factory=dict)
-    allocations: list[Ticket] = field(default_factory=list)
+    returns_urls: bool
+    by_key: dict[IdempotencyKey, VendorAllocation] = field(default_factory=dict)
+    allocations: list[IdempotencyKey] = field(default_factory=list)
 
-    def allocate(self, ticket: Ticket, now: datetime) -> Slot:
-        self.allocations.append(ticket)
-        self.places[ticket] = Place(now + SLOT_LIFE)
-        return Slot(id=ticket, url="https://storage.example/?signature=x", until=now + SLOT_LIFE)
+    def allocate(self, key: IdempotencyKey, now: datetime) -> Allocation:
+        self.allocations.append(key)
+        self.by_key[key] = VendorAllocation(now + ALLOCATION_LIFETIME)
+        return Allocation(id=key, url="https://storage.example/?signature=x", expires_at=now + ALLOCATION_LIFETIME)
 
-    def find(self, ticket: Ticket) -> Slot | None:
-        place = self.places.get(ticket)
-        url = "https://storage.example/?signature=y" if self.tells_urls else None
-        return Slot(id=ticket, url=url, until=place.until) if place else None
+    def find(self, key: IdempotencyKey) -> Allocation | None:
+        granted = self.by_key.get(key)
+        url = "https://storage.example/?signature=y" if self.returns_urls else None
+        return Allocation(id=key, url=url, expires_at=granted.until) if granted else None
 
-    def upload(self, slot: Slot, now: datetime) -> bool:
-        """Take the file; False when the slot has run out."""
-        place = self.places[Ticket(slot.id)]
-        if now >= place.until:
+    def upload(self, allocation: Allocation, now: datetime) -> bool:
+        """Take the file; return False if the allocation has expired."""
+        granted = self.by_key[IdempotencyKey(allocation.id)]
+        if now >= granted.until:
             return False
-        place.files += 1
+        granted.files += 1
         return True
 
     @property
     def files(self) -> int:
-        return sum(one.files for one in self.places.values())
+        return sum(granted.files for granted in self.by_key.values())
 
 
-def ask(  # noqa: C901, PLR0911, PLR0912 - one arm for each step
+def perform_without_trouble(  # noqa: C901, PLR0911, PLR0912 - a case for each step
     batch: Batch, step: steps.Step, vendor: Vendor, policy: Policy, now: datetime
 ) -> events.Event:
-    """Do a step the way the shell does, without trouble."""
-    ticket = tickets.ticket(batch.job, batch.file.digest, batch.attempt)
+    """Perform a step as the engine does, without faults."""
+    key = naming.idempotency_key(batch.job, batch.file.digest, batch.attempt)
     match step:
         case steps.Allocate():
-            return events.Allocated(at=now, slot=vendor.allocate(ticket, now))
-        case steps.FindSlot() | steps.RenewSlot():
-            verb = Verb.ALLOCATE if isinstance(step, steps.FindSlot) else None
-            found = vendor.find(ticket)
+            return events.Allocated(at=now, allocation=vendor.allocate(key, now))
+        case steps.FindAllocation() | steps.RenewAllocation():
+            verb = Verb.ALLOCATE if isinstance(step, steps.FindAllocation) else None
+            found = vendor.find(key)
             if found is None:
-                assert verb, "the vendor forgets nothing here"
-                return events.DidNotHappen(at=now, verb=verb, reason="no such batch")
-            if vendor.places[ticket].files:
-                return events.Uploaded(at=now, slot=found)
+                assert verb, "this vendor forgets no allocation"
+                return events.NotApplied(at=now, verb=verb, reason="no such batch")
+            if vendor.by_key[key].files:
+                return events.Uploaded(at=now, allocation=found)
             if found.url is None:
-                return events.SlotLost(at=now, reason="no URL", verb=verb)
-            return events.Allocated(at=now, slot=found)
-        case steps.DropSlot(reason=reason, verb=verb):
-            if batch.slot and vendor.places[Ticket(batch.slot.id)].files:
-                return events.Uploaded(at=now, slot=batch.slot)
-            return events.SlotLost(at=now, reason=reason, verb=verb)
-        case steps.GiveUp(reason=reason):
-            return events.GaveUp(at=now, reason=reason)
+                return events.AllocationLost(at=now, reason="no URL", verb=verb)
+            return events.Allocated(at=now, allocation=found)
+        case steps.DropAllocation(reason=reason, verb=verb):
+            if batch.allocation and vendor.by_key[IdempotencyKey(batch.allocation.id)].files:
+                return events.Uploaded(at=now, allocation=batch.allocation)
+            return events.AllocationLost(at=now, reason=reason, verb=verb)
+        case steps.Park(reason=reason):
+            return events.Parked(at=now, reason=reason)
         case steps.Deliver():
             return events.Delivered(at=now)
         case _:
-            assert batch.slot is not None
-    assert batch.slot is not None
-    place = vendor.places[Ticket(batch.slot.id)]
+            assert batch.allocation is not None
+    assert batch.allocation is not None
+    granted = vendor.by_key[IdempotencyKey(batch.allocation.id)]
     match step:
         case steps.Upload():
-            assert batch.slot.url is not None
-            if vendor.upload(batch.slot, now):
+            assert batch.allocation.url is not None
+            if vendor.upload(batch.allocation, now):
                 return events.Uploaded(at=now)
-            again = look_again(batch, policy, now)
-            return events.Unanswered(at=now, verb=Verb.UPLOAD, reason="expired", look_again_at=again, expired=True)
+            again = retry_at(batch, policy, now)
+            return events.OutcomeUnknown(at=now, verb=Verb.UPLOAD, reason="expired", retry_at=again, expired=True)
         case steps.FindFile():
-            if place.files:
+            if granted.files:
                 return events.Uploaded(at=now)
-            return events.DidNotHappen(at=now, verb=Verb.UPLOAD, reason="the slot is empty")
+            return events.NotApplied(at=now, verb=Verb.UPLOAD, reason="the allocation is empty")
         case steps.Poll():
-            if place.done:
-                return events.Settled(at=now, verdict=Verdict.PROCESSED, word="Completed")
-            return events.StillRunning(at=now, word="Running", look_again_at=next_poll(batch, policy, now))
+            if granted.done:
+                return events.VendorFinished(at=now, verdict=Verdict.PROCESSED, vendor_status="Completed")
+            return events.StillRunning(at=now, vendor_status="Running", retry_at=next_poll(batch, policy, now))
         case _:
-            return events.Collected(at=now, books=Books(accepted=ROWS))
+            return events.Collected(at=now, counts=RowCounts(accepted=ROWS))
 
 
-def perform(  # the five things that a step depends on, and the trouble
+def perform(
     batch: Batch, step: steps.Step, vendor: Vendor, policy: Policy, now: datetime, trouble: Trouble
 ) -> events.Event:
-    """Do a step in trouble; steps that ask nothing of the vendor have none."""
+    """Perform a step with a fault, if it calls the vendor."""
     verb = steps.VERB_OF.get(type(step))
     if verb is None or verb is Verb.DELIVER or trouble is Trouble.NONE:
-        return ask(batch, step, vendor, policy, now)
-    again = look_again(batch, policy, now)
+        return perform_without_trouble(batch, step, vendor, policy, now)
+    again = retry_at(batch, policy, now)
     if trouble is Trouble.REFUSED:
-        return events.DidNotHappen(at=now, verb=verb, reason="429", look_again_at=again)
+        return events.NotApplied(at=now, verb=verb, reason="429", retry_at=again)
     if trouble is Trouble.ANSWER_LOST:
-        ask(batch, step, vendor, policy, now)
-    return events.Unanswered(at=now, verb=verb, reason="read timeout", look_again_at=again)
+        perform_without_trouble(batch, step, vendor, policy, now)
+    return events.OutcomeUnknown(at=now, verb=verb, reason="read timeout", retry_at=again)
 
 
-class Life(RuleBasedStateMachine):
-    """One batch, one vendor, and everything that can go wrong between them."""
+class BatchMachine(RuleBasedStateMachine):
+    """State machine of a batch and a vendor, with faults and crashes between them."""
 
-    @initialize(doubt=st.sampled_from(InDoubt), tells_urls=st.booleans())
-    def begin(self, doubt: InDoubt, tells_urls: bool) -> None:  # noqa: FBT001 - drawn
-        self.policy = Policy(allocation_in_doubt=doubt, failures_max=4, attempts_max=5, deadline=timedelta(days=2))
-        self.vendor = Vendor(tells_urls)
+    @initialize(policy_value=st.sampled_from(OnUnknownOutcome), returns_urls=st.booleans())
+    def begin(self, policy_value: OnUnknownOutcome, returns_urls: bool) -> None:  # noqa: FBT001 - drawn
+        self.policy = Policy(
+            on_unknown_allocation=policy_value, failures_max=4, attempts_max=5, deadline=timedelta(days=2)
+        )
+        self.vendor = Vendor(returns_urls)
         self.now = NOW
         self.batch = a_batch(Phase.PREPARED)
-        self.told: list[events.Event] = []
-        self.copy: tuple[Batch, list[events.Event]] | None = None
+        self.history: list[events.Event] = []
+        self.backup: tuple[Batch, list[events.Event]] | None = None
 
     def record(self, event: events.Event) -> None:
         self.batch = evolve(self.batch, event)
-        self.told.append(event)
+        self.history.append(event)
 
     def restart(self) -> None:
-        """What a process knows that reads the journal: everything but the URL."""
-        if self.batch.slot:
-            self.batch = replace(self.batch, slot=replace(self.batch.slot, url=None))
+        """Restore the batch as from the journal: without the URL."""
+        if self.batch.allocation:
+            self.batch = replace(self.batch, allocation=replace(self.batch.allocation, url=None))
 
-    def go(self, trouble: Trouble, crash: Crash) -> None:
+    def take_step(self, trouble: Trouble, crash: Crash) -> None:
         step = decide(self.batch, self.policy, self.now)
         while isinstance(step, steps.Wait):
             self.now = step.until
             step = decide(self.batch, self.policy, self.now)
-        if isinstance(step, steps.Rest):
+        if isinstance(step, steps.NoOp):
             return None
-        if crash is Crash.BEFORE_ANNOUNCING:
+        if crash is Crash.BEFORE_INTENT:
             return self.restart()
-        if verb := announces(step, self.policy):
-            self.record(events.Announced(at=self.now, verb=verb))
-        if crash is Crash.BEFORE_THE_ACT:
+        if verb := needs_intent(step, self.policy):
+            self.record(events.IntentRecorded(at=self.now, verb=verb))
+        if crash is Crash.BEFORE_CALL:
             return self.restart()
         event = perform(self.batch, step, self.vendor, self.policy, self.now, trouble)
-        if crash is Crash.BEFORE_THE_RECORD:
+        if crash is Crash.BEFORE_RECORD:
             return self.restart()
         return self.record(event)
 
     @rule(trouble=st.sampled_from(Trouble))
-    def a_step(self, trouble: Trouble) -> None:
-        self.go(trouble, Crash.NOWHERE)
+    def step_with_trouble(self, trouble: Trouble) -> None:
+        self.take_step(trouble, Crash.NOWHERE)
 
     @rule(trouble=st.sampled_from(Trouble), crash=st.sampled_from(Crash))
-    def a_step_with_a_crash(self, trouble: Trouble, crash: Crash) -> None:
-        self.go(trouble, crash)
+    def step_with_a_crash(self, trouble: Trouble, crash: Crash) -> None:
+        self.take_step(trouble, crash)
 
     @rule(minutes=st.integers(1, 600))
     def time_passes(self, minutes: int) -> None:
@@ -210,76 +204,81 @@ class Life(RuleBasedStateMachine):
 
     @precondition(lambda self: self.batch.phase is Phase.ALLOCATED)
     @rule()
-    def the_journal_is_copied(self) -> None:
-        self.copy = (self.batch, list(self.told))
+    def journal_is_backed_up(self) -> None:
+        self.backup = (self.batch, list(self.history))
 
-    @precondition(lambda self: self.copy and self.copy[0].attempt == self.batch.attempt)
+    @precondition(lambda self: self.backup and self.backup[0].attempt == self.batch.attempt)
     @rule()
-    def the_copy_is_restored(self) -> None:
-        """A journal that is older than what the vendor did since."""
-        assert self.copy
-        self.batch, self.told = self.copy[0], list(self.copy[1])
+    def backup_is_restored(self) -> None:
+        """Restore a journal that is older than the vendor's state."""
+        assert self.backup
+        self.batch, self.history = self.backup[0], list(self.backup[1])
         self.restart()
 
     @rule()
-    def the_vendor_works(self) -> None:
-        for place in self.vendor.places.values():
-            place.done = place.files > 0
+    def vendor_processes_files(self) -> None:
+        for granted in self.vendor.by_key.values():
+            granted.done = granted.files > 0
 
-    @precondition(lambda self: self.batch.phase is Phase.STUCK)
+    @precondition(lambda self: self.batch.phase is Phase.NEEDS_ATTENTION)
     @rule()
-    def a_person_resumes(self) -> None:
-        self.record(events.Reopened(at=self.now, reason="by hand"))
+    def person_resumes(self) -> None:
+        self.record(events.Reopened(at=self.now, reason="manually"))
 
     @invariant()
-    def the_vendor_never_gets_the_file_twice(self) -> None:
+    def vendor_never_receives_the_file_twice(self) -> None:
         assert self.vendor.files <= 1
 
     @invariant()
-    def no_ticket_is_used_for_two_allocations(self) -> None:
+    def idempotency_keys_are_used_once(self) -> None:
         assert len(self.vendor.allocations) == len(set(self.vendor.allocations))
 
     @invariant()
-    def what_we_say_of_the_file_is_true(self) -> None:
-        known = self.batch.stuck_from or self.batch.phase
-        if known in (Phase.SUBMITTED, Phase.SETTLED, Phase.COLLECTED, Phase.DELIVERED):
+    def phase_agrees_with_the_vendor(self) -> None:
+        phase = self.batch.parked_from or self.batch.phase
+        if phase in (Phase.SUBMITTED, Phase.FINISHED, Phase.COLLECTED, Phase.DELIVERED):
             assert self.vendor.files == 1
-        elif not may_be_there(self.batch):
+        elif not possibly_delivered(self.batch):
             assert self.vendor.files == 0
 
     @invariant()
-    def the_events_tell_the_whole_life(self) -> None:
-        told = a_batch(Phase.PREPARED)
-        for event in self.told:
-            told = evolve(told, event)
-        bare = replace(self.batch, slot=replace(self.batch.slot, url=None) if self.batch.slot else None)
-        assert replace(told, slot=replace(told.slot, url=None) if told.slot else None) == bare
+    def replayed_events_give_the_batch(self) -> None:
+        replayed = a_batch(Phase.PREPARED)
+        for event in self.history:
+            replayed = evolve(replayed, event)
+        without_url = replace(
+            self.batch, allocation=replace(self.batch.allocation, url=None) if self.batch.allocation else None
+        )
+        assert (
+            replace(replayed, allocation=replace(replayed.allocation, url=None) if replayed.allocation else None)
+            == without_url
+        )
 
     def teardown(self) -> None:
-        """With the trouble over, every batch is delivered, or stuck for a reason that is true."""
+        """Without further faults, every batch is delivered, or needs attention for a valid reason."""
         if not hasattr(self, "batch"):
             return
-        self.run_to_rest()
-        if self.batch.phase is Phase.STUCK:
+        self.run_until_idle()
+        if self.batch.phase is Phase.NEEDS_ATTENTION:
             assert self.batch.reason
-            self.record(events.Reopened(at=self.now, reason="by hand"))
-            self.run_to_rest()
+            self.record(events.Reopened(at=self.now, reason="manually"))
+            self.run_until_idle()
         if self.batch.phase is Phase.DELIVERED:
             assert self.vendor.files == 1
             return
-        # Only this is left: nobody may repeat the allocation, and nobody can be asked about it.
-        assert (self.policy.allocation_in_doubt, self.batch.doubt) == (InDoubt.STOP, Verb.ALLOCATE)
+        # Only this remains: the allocation must not be repeated, and the vendor cannot be asked.
+        assert (self.policy.on_unknown_allocation, self.batch.pending_intent) == (OnUnknownOutcome.STOP, Verb.ALLOCATE)
 
-    def run_to_rest(self) -> None:
+    def run_until_idle(self) -> None:
         for _ in range(100):
-            if isinstance(decide(self.batch, self.policy, self.now), steps.Rest):
+            if isinstance(decide(self.batch, self.policy, self.now), steps.NoOp):
                 return
-            self.the_vendor_works()
-            self.go(Trouble.NONE, Crash.NOWHERE)
+            self.vendor_processes_files()
+            self.take_step(Trouble.NONE, Crash.NOWHERE)
         raise AssertionError(f"still {self.batch.phase} after 100 steps")
 
 
-TestLife = Life.TestCase
-TestLife.settings = settings(
+TestBatchMachine = BatchMachine.TestCase
+TestBatchMachine.settings = settings(
     max_examples=250, stateful_step_count=30, deadline=None, suppress_health_check=[HealthCheck.too_slow]
 )

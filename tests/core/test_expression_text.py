@@ -1,10 +1,10 @@
-"""Expressions that could be more than values of a row are refused by their tokens."""
+"""Check of expressions by their tokens."""
 
 from __future__ import annotations
 
 import pytest
 
-from lading.core.expression_text import LENGTH_MAX, objection_to
+from batchsync.core.expression_text import LENGTH_MAX, objection_to
 
 QUERY = "SELECT x FROM read_csv('http://localhost/t')"
 
@@ -57,8 +57,8 @@ def test_queries_and_table_functions_are_refused(sql: str) -> None:
 @pytest.mark.parametrize(
     ("sql", "message"),
     [
-        ("email/**/", "a comment (/*)"),
-        ("email -- note", "a comment (--)"),
+        ("email/**/", "comment (/*)"),
+        ("email -- note", "comment (--)"),
         ("$$email$$", "$ outside of quotes"),
         ("email; email", "; outside of quotes"),
         ("`email`", "` outside of quotes"),
@@ -72,15 +72,15 @@ def test_queries_and_table_functions_are_refused(sql: str) -> None:
         (f"U&'\\' || ({QUERY}) || '", "&' in an expression"),
         ('b"a"', 'b" in an expression'),
         ("'a'x'b'", "x' in an expression"),
-        ("lower('a", "the expression ends inside of '"),
-        ('lower("a', 'the expression ends inside of "'),
-        ("lower(a", "the expression ends inside of ("),
-        ("a)", "the expression has a ) without its ("),
-        ("", "an expression without anything after the ="),
-        ("a" * (LENGTH_MAX + 1), "an expression of 8,001 characters, above 8,000"),
+        ("lower('a", "unclosed ' in the expression"),
+        ('lower("a', 'unclosed " in the expression'),
+        ("lower(a", "unclosed ( in the expression"),
+        ("a)", "unmatched ) in the expression"),
+        ("", "empty expression after the ="),
+        ("a" * (LENGTH_MAX + 1), "the expression has 8,001 characters, more than 8,000"),
     ],
 )
-def test_text_that_parsers_may_read_differently_is_refused(sql: str, message: str) -> None:
+def test_text_that_parsers_may_tokenize_differently_is_refused(sql: str, message: str) -> None:
     found = objection_to(sql)
     assert found is not None
     assert found.message.startswith(message)
@@ -97,7 +97,7 @@ def test_text_that_parsers_may_read_differently_is_refused(sql: str, message: st
         ("a IS NOT UNKNOWN", "IS NOT UNKNOWN ", "(...) IS NOT NULL"),
     ],
 )
-def test_tests_of_truth_are_refused_with_what_works(sql: str, message: str, suggestion: str) -> None:
+def test_truth_tests_are_refused_with_a_suggestion(sql: str, message: str, suggestion: str) -> None:
     found = objection_to(sql)
     assert found is not None
     assert found.message.startswith(message)
@@ -121,10 +121,10 @@ def test_tests_of_truth_are_refused_with_what_works(sql: str, message: str, sugg
         ("CAST(a AS NATIONAL CHARACTER)", "1)"),
     ],
 )
-def test_types_with_a_length_are_refused_with_what_works(sql: str, cut: str) -> None:
+def test_types_with_a_length_are_refused_with_a_suggestion(sql: str, cut: str) -> None:
     found = objection_to(sql)
     assert found is not None
-    assert "does not cut a value" in found.message
+    assert "does not truncate the value" in found.message
     assert f"LEFT(CAST(x AS VARCHAR), {cut}" in found.suggestion
 
 
@@ -160,5 +160,5 @@ def test_types_with_a_length_are_refused_with_what_works(sql: str, cut: str) -> 
         "COALESCE(read_csv, scan_x, - -1)",
     ],
 )
-def test_an_expression_over_columns_is_accepted(sql: str) -> None:
+def test_expression_over_columns_is_accepted(sql: str) -> None:
     assert objection_to(sql) is None

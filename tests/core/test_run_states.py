@@ -1,4 +1,4 @@
-"""A run is preparing until its batches hold every record of its plan; its equation holds at every moment of that."""
+"""States and equation of a run during preparation and after an aborted preparation."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from core_samples import LATER, NOW, ROWS, a_batch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lading.core.accounting import Tally, UnbalancedError
-from lading.core.batch import Batch, Phase, RunId
-from lading.core.run import Run, RunState, cut_short, settlement_of, with_sealed
+from batchsync.core.accounting import PlanCounts, UnbalancedError
+from batchsync.core.batch import Batch, Phase, RunId
+from batchsync.core.run import Run, RunState, abort_preparation, settlement_of, with_finalized
 
-KNOWN = [one for one in Phase if one is not Phase.STUCK]
+PHASES = [phase for phase in Phase if phase is not Phase.NEEDS_ATTENTION]
 
 
 def a_run(to_send: int, state: RunState = RunState.PREPARING) -> Run:
@@ -22,54 +22,54 @@ def a_run(to_send: int, state: RunState = RunState.PREPARING) -> Run:
         job="guests",
         serial=1,
         spec_hash="s",
-        identity="i",
+        account_id="i",
         state=state,
         created_at=NOW,
-        tally=Tally(source_rows=to_send + 7, selected=to_send + 7, added=to_send, unchanged=4, held=3),
+        counts=PlanCounts(source_rows=to_send + 7, selected=to_send + 7, added=to_send, unchanged=4, deferred=3),
         plan="p",
     )
 
 
 @pytest.mark.parametrize(
-    ("sealed", "state"), [(0, RunState.PREPARING), (29, RunState.PREPARING), (30, RunState.PREPARED)]
+    ("finalized", "state"), [(0, RunState.PREPARING), (29, RunState.PREPARING), (30, RunState.PREPARED)]
 )
-def test_a_run_is_prepared_with_its_last_record(sealed: int, state: RunState) -> None:
-    assert with_sealed(a_run(30), sealed) == replace(a_run(30), state=state)
+def test_run_is_prepared_with_its_last_record(finalized: int, state: RunState) -> None:
+    assert with_finalized(a_run(30), finalized) == replace(a_run(30), state=state)
 
 
-def test_a_run_of_which_more_is_sealed_than_it_planned_is_a_defect() -> None:
+def test_more_finalized_records_than_planned_are_refused() -> None:
     with pytest.raises(UnbalancedError, match="plans to send 30 records, but its batches hold 31"):
-        with_sealed(a_run(30), 31)
+        with_finalized(a_run(30), 31)
 
 
-def test_what_is_not_sealed_yet_is_held_and_in_flight() -> None:
+def test_records_not_finalized_yet_are_deferred_and_in_flight() -> None:
     settlement = settlement_of(a_run(3 * ROWS), [a_batch(Phase.DELIVERED), a_batch(Phase.SUBMITTED)])
-    assert (settlement.held, settlement.in_flight, settlement.settled) == (2 * ROWS + 3, 2 * ROWS, False)
+    assert (settlement.deferred, settlement.in_flight, settlement.settled) == (2 * ROWS + 3, 2 * ROWS, False)
     with pytest.raises(UnbalancedError, match="differ by 20"):
         settlement_of(a_run(3 * ROWS, state=RunState.PREPARED), [a_batch()])
 
 
-def test_what_a_cut_run_did_not_seal_is_held_and_not_in_flight() -> None:
+def test_records_not_staged_by_an_aborted_run_are_deferred() -> None:
     own = [a_batch(Phase.DELIVERED)]
-    run = cut_short(a_run(3 * ROWS), own, LATER)
+    run = abort_preparation(a_run(3 * ROWS), own, LATER)
     assert (run.state, run.settled_at) == (RunState.SETTLED, LATER)
-    assert run.tally == replace(a_run(3 * ROWS).tally, held=3 + 2 * ROWS, unsealed=2 * ROWS)
-    assert run.tally.to_send == ROWS
+    assert run.counts == replace(a_run(3 * ROWS).counts, deferred=3 + 2 * ROWS, unstaged=2 * ROWS)
+    assert run.counts.to_send == ROWS
     settlement = settlement_of(run, own)
-    assert (settlement.held, settlement.in_flight, settlement.settled) == (2 * ROWS + 3, 0, True)
-    assert run.reason == "preparing was cut short after 10 of 30 records; the next run sends the rest"
+    assert (settlement.deferred, settlement.in_flight, settlement.settled) == (2 * ROWS + 3, 0, True)
+    assert run.reason == "preparation was aborted after 10 of 30 records; the next run sends the rest"
 
 
-def test_a_cut_run_goes_on_with_what_is_open() -> None:
-    run = cut_short(a_run(3 * ROWS), [a_batch(Phase.DELIVERED), a_batch(Phase.SUBMITTED)], LATER)
-    assert (run.state, run.settled_at, run.tally.unsealed) == (RunState.PREPARED, None, ROWS)
+def test_aborted_run_with_an_open_batch_is_prepared() -> None:
+    run = abort_preparation(a_run(3 * ROWS), [a_batch(Phase.DELIVERED), a_batch(Phase.SUBMITTED)], LATER)
+    assert (run.state, run.settled_at, run.counts.unstaged) == (RunState.PREPARED, None, ROWS)
 
 
-@given(phases=st.lists(st.sampled_from(KNOWN), min_size=1, max_size=6), rest=st.integers(1, 1000))
-def test_the_equation_holds_before_and_after_a_cut(phases: list[Phase], rest: int) -> None:
+@given(phases=st.lists(st.sampled_from(PHASES), min_size=1, max_size=6), rest=st.integers(1, 1000))
+def test_equation_holds_before_and_after_abort(phases: list[Phase], rest: int) -> None:
     own: list[Batch] = [a_batch(phase) for phase in phases]
     run = a_run(len(own) * ROWS + rest)
-    before, after = settlement_of(run, own), settlement_of(cut_short(run, own, LATER), own)
-    assert before.held == after.held
+    before, after = settlement_of(run, own), settlement_of(abort_preparation(run, own, LATER), own)
+    assert before.deferred == after.deferred
     assert before.in_flight - after.in_flight == rest
     assert (before.accepted, before.unknown) == (after.accepted, after.unknown)

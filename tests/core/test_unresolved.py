@@ -1,4 +1,4 @@
-"""How many records of a batch wait for the word of a person: those that nobody but the vendor can tell of."""
+"""Number of records of a batch that can be resolved manually."""
 
 from __future__ import annotations
 
@@ -8,26 +8,26 @@ from typing import Any
 import pytest
 from core_samples import ROWS, a_batch
 
-from lading.core.accounting import unresolved
-from lading.core.batch import Books, Phase, Verb
+from batchsync.core.accounting import unresolved
+from batchsync.core.batch import Phase, RowCounts, Verb
 
-SOME = Books(accepted=ROWS - 3, rejected=1, unknown=2)
+COUNTS = RowCounts(accepted=ROWS - 3, rejected=1, unknown=2)
 
 
 @pytest.mark.parametrize(
-    ("phase", "stands", "records"),
+    ("phase", "changes", "records"),
     [
-        (Phase.DELIVERED, {"books": SOME}, 2),
-        (Phase.DELIVERED, {"books": Books(accepted=ROWS)}, 0),
-        (Phase.COLLECTED, {"books": SOME}, 0),
-        (Phase.STUCK, {"books": SOME, "stuck_from": Phase.COLLECTED}, 0),
-        (Phase.STUCK, {"stuck_from": Phase.SUBMITTED}, ROWS),
-        (Phase.STUCK, {"stuck_from": Phase.ALLOCATED, "doubt": Verb.UPLOAD}, ROWS),
-        (Phase.STUCK, {"stuck_from": Phase.ALLOCATED}, 0),
+        (Phase.DELIVERED, {"counts": COUNTS}, 2),
+        (Phase.DELIVERED, {"counts": RowCounts(accepted=ROWS)}, 0),
+        (Phase.COLLECTED, {"counts": COUNTS}, 0),
+        (Phase.NEEDS_ATTENTION, {"counts": COUNTS, "parked_from": Phase.COLLECTED}, 0),
+        (Phase.NEEDS_ATTENTION, {"parked_from": Phase.SUBMITTED}, ROWS),
+        (Phase.NEEDS_ATTENTION, {"parked_from": Phase.ALLOCATED, "pending_intent": Verb.UPLOAD}, ROWS),
+        (Phase.NEEDS_ATTENTION, {"parked_from": Phase.ALLOCATED}, 0),
         (Phase.SUBMITTED, {}, 0),
     ],
 )
-def test_what_waits_for_the_word_of_a_person(phase: Phase, stands: dict[str, Any], records: int) -> None:
-    batch = replace(a_batch(phase), **{"books": None, "doubt": None, "stuck_from": None} | stands)
+def test_unresolved_counts_records_with_unknown_outcome(phase: Phase, changes: dict[str, Any], records: int) -> None:
+    batch = replace(a_batch(phase), **{"counts": None, "pending_intent": None, "parked_from": None} | changes)
 
     assert unresolved(batch) == records

@@ -1,4 +1,4 @@
-"""A job that others depend on is at its end when its newest run has settled; else the way on is named."""
+"""Jobs that others depend on: settled, or blocked with the next command."""
 
 from __future__ import annotations
 
@@ -7,66 +7,72 @@ from dataclasses import replace
 import pytest
 from core_samples import NOW, a_batch
 
-from lading.core.accounting import Tally
-from lading.core.batch import Batch, Phase, RunId
-from lading.core.run import Run, RunState
-from lading.core.upstream import Obstacle, obstacle
+from batchsync.core.accounting import PlanCounts
+from batchsync.core.batch import Batch, Phase, RunId
+from batchsync.core.run import Run, RunState
+from batchsync.core.upstream import Blocker, dependency_blocker
 
 RUN = Run(
     id=RunId("guests-1"),
     job="guests",
     serial=1,
     spec_hash="s",
-    identity="i",
+    account_id="i",
     state=RunState.SETTLED,
     created_at=NOW,
-    tally=Tally(source_rows=10, selected=10, added=10),
+    counts=PlanCounts(source_rows=10, selected=10, added=10),
     plan="p",
 )
-CUT = replace(RUN, tally=RUN.tally.cut_to(4))
-HELD, PREPARED = replace(RUN, state=RunState.HELD), replace(RUN, state=RunState.PREPARED)
-STUCK, FLYING = a_batch(Phase.STUCK), a_batch(Phase.SUBMITTED)
+ABORTED = replace(RUN, counts=RUN.counts.with_staged(4))
+AWAITING, PREPARED = replace(RUN, state=RunState.AWAITING_APPROVAL), replace(RUN, state=RunState.PREPARED)
+PARKED, IN_FLIGHT = a_batch(Phase.NEEDS_ATTENTION), a_batch(Phase.SUBMITTED)
 
 
-def test_a_job_whose_newest_run_has_settled_keeps_nobody_waiting() -> None:
-    assert obstacle("guests", RUN, []) is None
+def test_settled_job_blocks_nothing() -> None:
+    assert dependency_blocker("guests", RUN, []) is None
 
 
 @pytest.mark.parametrize(
     ("newest", "batches", "reason"),
     [
-        (None, [], "which never ran: `lading sync guests` first"),
-        (PREPARED, [FLYING, STUCK], "of which a batch waits for a person: `lading status guests`"),
-        (HELD, [], "which a guard holds: `lading approve guests` when its plan is right, then `lading sync guests`"),
+        (None, [], "which has never run: run `batchsync sync guests` first"),
+        (PREPARED, [IN_FLIGHT, PARKED], "which has a batch that needs attention: see `batchsync status guests`"),
         (
-            HELD,
-            [FLYING],
-            "which a guard holds: `lading approve guests` when its plan is right, then `lading sync guests`",
+            AWAITING,
+            [],
+            "whose plan awaits approval: run `batchsync approve guests` if it is right, then `batchsync sync guests`",
         ),
-        (CUT, [], "of which a part was not sent yet: `lading sync guests` sends it"),
+        (
+            AWAITING,
+            [IN_FLIGHT],
+            "whose plan awaits approval: run `batchsync approve guests` if it is right, then `batchsync sync guests`",
+        ),
+        (ABORTED, [], "whose records are not all sent: run `batchsync sync guests`"),
     ],
 )
-def test_what_needs_a_person_is_named_with_the_command(newest: Run | None, batches: list[Batch], reason: str) -> None:
-    assert obstacle("guests", newest, batches) == Obstacle(reason=f'it depends on "guests", {reason}', passes=False)
-
-
-def test_a_plan_that_was_approved_needs_no_second_approval() -> None:
-    found = obstacle("guests", HELD, [], approved=True)
-
-    assert found == Obstacle(
-        reason='it depends on "guests", whose plan was approved and not sent yet: `lading sync guests` sends it'
+def test_blocker_that_needs_a_person_names_the_command(newest: Run | None, batches: list[Batch], reason: str) -> None:
+    assert dependency_blocker("guests", newest, batches) == Blocker(
+        reason=f'waiting for "guests", {reason}', temporary=False
     )
-    assert obstacle("guests", RUN, [], approved=True) is None
+
+
+def test_approved_plan_needs_no_second_approval() -> None:
+    found = dependency_blocker("guests", AWAITING, [], approved=True)
+
+    assert found == Blocker(
+        reason='waiting for "guests", whose approved plan is not sent yet: run `batchsync sync guests`'
+    )
+    assert dependency_blocker("guests", RUN, [], approved=True) is None
 
 
 @pytest.mark.parametrize(
     ("newest", "batches"),
-    [(PREPARED, []), (replace(RUN, state=RunState.PREPARING), []), (PREPARED, [FLYING]), (RUN, [FLYING])],
+    [(PREPARED, []), (replace(RUN, state=RunState.PREPARING), []), (PREPARED, [IN_FLIGHT]), (RUN, [IN_FLIGHT])],
 )
-def test_what_is_in_flight_passes_by_itself(newest: Run, batches: list[Batch]) -> None:
-    found = obstacle("guests", newest, batches)
+def test_blocker_in_flight_is_temporary(newest: Run, batches: list[Batch]) -> None:
+    found = dependency_blocker("guests", newest, batches)
 
-    assert found == Obstacle(
-        reason='it depends on "guests", which has not settled: `lading resume guests` follows it to its end',
-        passes=True,
+    assert found == Blocker(
+        reason='waiting for "guests", which has not settled: run `batchsync resume guests`',
+        temporary=True,
     )

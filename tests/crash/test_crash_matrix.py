@@ -1,11 +1,11 @@
-"""Every checkpoint of the smallest scenario, under every fault plan and doubt policy: each life ends the same way.
+"""Crash at every checkpoint of the smallest scenario, under every fault plan and policy for unknown outcomes.
 
-A process lives under a plan once, and at each of its checkpoints everything is taken that a SIGKILL would leave there:
-the bytes on the disk, the hour, the requests under way. From each of these worlds another process goes on until rest.
-Two deaths that leave the same world (the same files byte by byte, the same rows in the journal after SQLite has
-recovered it, the same hour and requests) have the same future, which is lived once; a test lives it again and compares.
+A process runs once under a plan. At each of its checkpoints, everything that a SIGKILL would leave is saved: the files,
+the time, the requests in flight. From each of these states another process continues until everything is settled.
+Equal states (the same files byte by byte, the same rows in the journal after recovery by SQLite, the same time and
+requests) have equal endings, so each state is continued once; a test continues some of them again and compares.
 
-The default suite takes every checkpoint of every plan, about 22,000 deaths; `LADING_MATRIX=9` takes one in nine.
+The default suite takes every checkpoint of every plan, about 22,000 crashes; `BATCHSYNC_MATRIX=9` takes one in nine.
 """
 
 from __future__ import annotations
@@ -15,59 +15,59 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kit.lives import by_exception, lived, share_of_plans, twice
-from kit.matrix import Plan
-from kit.plans import doubts, plans
-from lading.core.policy import InDoubt
+from batchsync.core.policy import OnUnknownOutcome
+from kit.crash_runs import compare_repeated_endings, crash_by_exception, run_plan_share, run_plans
+from kit.fault_plans import fault_plans, in_doubt_plans
+from kit.matrix import FaultPlan
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-#: one in so many checkpoints of a faulty life, from a different first one for each plan
-STRIDE = int(os.environ.get("LADING_MATRIX", "1"))
+#: take every n-th checkpoint of a run with faults, with a different offset for each plan
+STRIDE = int(os.environ.get("BATCHSYNC_MATRIX", "1"))
 SHARES = 8
-PLAIN = Plan("none")
+PLAIN = FaultPlan("none")
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("doubt", [None, *InDoubt], ids=lambda one: str(one or "as-the-vendor-says"))
+@pytest.mark.parametrize("doubt", [None, *OnUnknownOutcome], ids=lambda policy: str(policy or "vendor-default"))
 @pytest.mark.parametrize("job", ["guests", "vehicles"])
-def test_a_death_at_every_checkpoint_of_the_plain_life(player: Executor, job: str, doubt: InDoubt | None) -> None:
-    told = player.submit(lived, job, doubt, [PLAIN]).result()
-    assert not told.wrong
-    assert told.deaths > 50
+def test_crash_at_every_checkpoint_without_faults(player: Executor, job: str, doubt: OnUnknownOutcome | None) -> None:
+    result = player.submit(run_plans, job, doubt, [PLAIN]).result()
+    assert not result.violations
+    assert result.deaths > 50
 
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("share", range(SHARES))
 @pytest.mark.parametrize("job", ["guests", "vehicles"])
-def test_a_death_under_every_fault_plan(player: Executor, job: str, share: int) -> None:
-    told = player.submit(share_of_plans, job, share, SHARES, STRIDE).result()
-    assert not told.wrong
-    assert told.struck, "no plan of this share struck anything"
-    assert told.deaths > 300 // STRIDE
+def test_crash_under_every_fault_plan(player: Executor, job: str, share: int) -> None:
+    result = player.submit(run_plan_share, job, share, SHARES, STRIDE).result()
+    assert not result.violations
+    assert result.struck, "no fault of this share hit a request"
+    assert result.deaths > 300 // STRIDE
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.parametrize("doubt", list(InDoubt))
+@pytest.mark.parametrize("doubt", list(OnUnknownOutcome))
 @pytest.mark.parametrize("job", ["guests", "vehicles"])
-def test_a_death_in_doubt_under_every_policy(player: Executor, job: str, doubt: InDoubt) -> None:
-    told = player.submit(lived, job, doubt, list(doubts(job)), STRIDE).result()
-    assert not told.wrong
-    assert told.struck >= 5
+def test_crash_in_doubt_under_every_policy(player: Executor, job: str, doubt: OnUnknownOutcome) -> None:
+    result = player.submit(run_plans, job, doubt, list(in_doubt_plans(job)), STRIDE).result()
+    assert not result.violations
+    assert result.struck >= 5
 
 
 @pytest.mark.timeout(600)
 @pytest.mark.parametrize("name", ["none", "upload lands after 30.0"])
 @pytest.mark.parametrize("job", ["guests", "vehicles"])
-def test_deaths_that_leave_the_same_world_have_the_same_ending(player: Executor, job: str, name: str) -> None:
-    """To the last row, byte and request: what the matrix lives once would have been lived twice the same."""
-    plan = next(one for one in (PLAIN, *plans(job)) if one.name == name)
-    deaths, worlds, differences = player.submit(twice, job, plan).result()
+def test_equal_states_after_crash_have_equal_endings(player: Executor, job: str, name: str) -> None:
+    """Equal in every row, byte and request, so that the matrix may continue equal states once."""
+    plan = next(item for item in (PLAIN, *fault_plans(job)) if item.name == name)
+    crashes, states, differences = player.submit(compare_repeated_endings, job, plan).result()
     assert not differences
-    assert worlds < deaths
+    assert states < crashes
 
 
 @pytest.mark.parametrize("job", ["guests", "vehicles"])
-def test_a_death_of_an_exception_ends_like_a_kill(player: Executor, job: str) -> None:
-    assert not player.submit(by_exception, job, 9).result()
+def test_crash_by_exception_ends_like_kill(player: Executor, job: str) -> None:
+    assert not player.submit(crash_by_exception, job, 9).result()

@@ -1,7 +1,7 @@
-"""Where a file may not grow, as on a full disk: told in words at every stage, and the same command goes on afterwards.
+"""File size limits, as on a full disk: reported at every stage, and the same command continues afterwards.
 
-The limit is that of the system for the files of one process (`ulimit -f`), so that these run without any rights. The
-vendors are another process and have room.
+The limit is that of the operating system for the files of one process (`ulimit -f`), so the tests need no privileges.
+The mock vendors are another process without the limit.
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from batchsync_mocks.faults import Fault
 from kit.deployment import BDP, CDP, Deployment, write_sources
-from lading_mocks.faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,38 +24,42 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Stage:
-    """What runs out of room: the job and its size, how large a file may grow (KiB) from when on, and what is said."""
+    """A stage of a sync: the job and its rows, the file size limit in KiB, and the text that the message contains.
+
+    `since` is when the limit starts: empty for the start of the process, `upload` for an upload, or a folder of the
+    state with a new file.
+    """
 
     job: str
     rows: int
-    most: int
-    says: str
+    limit: int
+    message: str
     invalid: int = 0
     since: str = ""
 
 
 STAGES = {
-    "making the journal": Stage(job="guests", rows=30, most=40, says="journal.db"),
-    "the journal, with many invalid rows": Stage(job="guests", rows=30, invalid=12_000, most=1000, says="journal.db"),
-    "comparing": Stage(job="guests", rows=30_000, most=150, says="guests", since="work"),
-    "staging": Stage(job="guests", rows=80_000, most=250, says="guests", since="staging"),
-    "a download": Stage(job="vehicles", rows=15_000, most=250, says="answer", since="upload"),
+    "making the journal": Stage(job="guests", rows=30, limit=40, message="journal.db"),
+    "the journal, with many invalid rows": Stage(
+        job="guests", rows=30, invalid=12_000, limit=1000, message="journal.db"
+    ),
+    "comparing": Stage(job="guests", rows=30_000, limit=150, message="guests", since="work"),
+    "staging": Stage(job="guests", rows=80_000, limit=250, message="guests", since="staging"),
+    "a download": Stage(job="vehicles", rows=15_000, limit=250, message="response", since="upload"),
 }
 
 
 @pytest.mark.parametrize("name", STAGES)
-def test_a_disk_without_room_is_told_and_the_same_command_goes_on_when_there_is_some(
-    deployment: Deployment, name: str
-) -> None:
+def test_full_filesystem_is_reported_and_same_command_continues(deployment: Deployment, name: str) -> None:
     stage = STAGES[name]
     if stage.since:
-        # The journal is there and small: what has no room then is a file of rows. And what is new is compared.
+        # With a small journal in place, the first file above the limit is a file of rows.
         deployment.run("sync")
     _write(deployment.folder, stage)
 
-    said = _run_in_little_room(deployment, stage)
+    output = _run_with_limit(deployment, stage)
 
-    assert stage.says in said, said
+    assert stage.message in output, output
     deployment.run("sync", stage.job, expect=4 if stage.invalid else 0)
     counts = deployment.delivered(CDP if stage.job == "guests" else BDP)
     assert set(counts.values()) == {1}
@@ -69,8 +73,8 @@ def _write(folder: Path, stage: Stage) -> None:
         file.writelines(f"B{n},bad,no-at-sign\n" for n in range(stage.invalid))
 
 
-def _run_in_little_room(deployment: Deployment, stage: Stage) -> str:
-    """Run a sync whose files may not grow from some moment on, which must end with 3, and return what it said."""
+def _run_with_limit(deployment: Deployment, stage: Stage) -> str:
+    """Run a sync with the limit of the stage, which must end with 3; return its output."""
     if stage.since == "upload":
         deployment.mocks.arm(Fault(kind="delay", vendor=BDP, method="PUT", path=r"^/_storage", seconds=1.0))
     process = subprocess.Popen(
@@ -81,31 +85,31 @@ def _run_in_little_room(deployment: Deployment, stage: Stage) -> str:
         stderr=subprocess.STDOUT,
         text=True,
     )
-    _until(_begun(deployment, stage), process)
-    most = stage.most * 1024
-    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (most, most))
-    said = process.communicate(timeout=100)[0]
+    _wait_until(_stage_reached(deployment, stage), process)
+    limit = stage.limit * 1024
+    resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (limit, limit))
+    output = process.communicate(timeout=100)[0]
     deployment.mocks.disarm()
-    assert process.returncode == 3, said
-    assert "Traceback" not in said
-    assert "unexpected" not in said
-    return said
+    assert process.returncode == 3, output
+    assert "Traceback" not in output
+    assert "unexpected" not in output
+    return output
 
 
-def _begun(deployment: Deployment, stage: Stage) -> Callable[[], bool]:
-    """Return what tells that the moment has come."""
+def _stage_reached(deployment: Deployment, stage: Stage) -> Callable[[], bool]:
+    """Return a function that returns whether the stage is reached."""
     if not stage.since:
         return lambda: True
     if stage.since == "upload":
-        return lambda: any(one["struck"] for one in deployment.mocks.faults())
-    folder = deployment.folder / ".lading" / "mocks" / stage.since / stage.job
-    before = {one.name for one in folder.glob("*")}
-    return lambda: any(one.name not in before for one in folder.glob("*"))
+        return lambda: any(fault["hits"] for fault in deployment.mocks.faults())
+    folder = deployment.folder / ".batchsync" / "mocks" / stage.since / stage.job
+    before = {path.name for path in folder.glob("*")}
+    return lambda: any(path.name not in before for path in folder.glob("*"))
 
 
-def _until(seen: Callable[[], bool], process: subprocess.Popen[str]) -> None:
+def _wait_until(condition: Callable[[], bool], process: subprocess.Popen[str]) -> None:
     deadline = time.monotonic() + 60
-    while not seen():
-        assert process.poll() is None, "it ended before its disk was full"
-        assert time.monotonic() < deadline, "it never came to the stage"
+    while not condition():
+        assert process.poll() is None, "the process ended before the limit was set"
+        assert time.monotonic() < deadline, "the process did not reach the stage"
         time.sleep(0.002)

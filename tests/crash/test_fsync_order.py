@@ -1,4 +1,4 @@
-"""What a row of the journal names is on the disk, and so is its name, before the transaction that names it commits."""
+"""Files and their folders are fsynced before the journal transaction that refers to them commits."""
 
 from __future__ import annotations
 
@@ -9,36 +9,36 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kit.matrix import Scenario, prepare_whole
-from lading.journal import Journal
-from simulation.life import Fuse
-from simulation.many import folder
-from simulation.wire import plugged
+from batchsync.journal import Journal
+from kit.matrix import Scenario, prepare_completely
+from simulation.network import connected
+from simulation.process_life import CrashPoint
+from simulation.seeds import scratch_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
-class Watched(Fuse):
-    """Looks at the files before each commit; `synced` holds the inodes that were fsynced so far."""
+class FsyncCheck(CrashPoint):
+    """Checks the files before each commit; `synced` holds the inodes that were fsynced so far."""
 
     def __init__(self, state: Path, synced: set[tuple[int, int]]) -> None:
         super().__init__()
         self.state, self.synced = state, synced
         self.missing: list[str] = []
-        self.looked: set[str] = set()
+        self.checked: set[str] = set()
 
     def checkpoint(self, name: str) -> None:
         super().checkpoint(name)
-        what = {"start_run:commit": "staging", "deliver:commit": "baselines"}.get(name)
-        if what is not None:
-            self._look(name, what)
+        folder_name = {"start_run:commit": "staging", "deliver:commit": "baselines"}.get(name)
+        if folder_name is not None:
+            self._check(name, folder_name)
 
-    def _look(self, name: str, what: str) -> None:
-        for path in [self.state / what, *(self.state / what).rglob("*")]:
-            if path.is_dir() and not any(one.is_file() for one in path.iterdir()):
+    def _check(self, name: str, folder_name: str) -> None:
+        for path in [self.state / folder_name, *(self.state / folder_name).rglob("*")]:
+            if path.is_dir() and not any(item.is_file() for item in path.iterdir()):
                 continue
-            self.looked.add(f"{name} {what}")
+            self.checked.add(f"{name} {folder_name}")
             if identity(path.stat()) not in self.synced:
                 self.missing.append(f"{name}: {path.relative_to(self.state)} was not fsynced")
 
@@ -49,35 +49,33 @@ def identity(status: os.stat_result) -> tuple[int, int]:
 
 @pytest.fixture
 def synced(monkeypatch: pytest.MonkeyPatch) -> set[tuple[int, int]]:
-    """The inodes that somebody fsynced."""
-    seen: set[tuple[int, int]] = set()
-    real = os.fsync
+    """Return the inodes that were fsynced."""
+    inodes: set[tuple[int, int]] = set()
+    original = os.fsync
 
     def fsync(descriptor: int) -> None:
-        real(descriptor)
-        seen.add(identity(os.fstat(descriptor)))
+        original(descriptor)
+        inodes.add(identity(os.fstat(descriptor)))
 
     monkeypatch.setattr(os, "fsync", fsync)
-    return seen
+    return inodes
 
 
 @pytest.fixture(params=["guests", "vehicles"])
 def scenario(request: pytest.FixtureRequest) -> Iterator[Scenario]:
-    place = Path(f"{folder()}-fsync")
+    place = Path(f"{scratch_folder()}-fsync")
     yield Scenario(request.param, place)
     shutil.rmtree(place)
 
 
-def test_files_and_their_folder_are_on_disk_before_the_row_that_names_them(
-    scenario: Scenario, synced: set[tuple[int, int]]
-) -> None:
+def test_files_are_fsynced_before_their_journal_row(scenario: Scenario, synced: set[tuple[int, int]]) -> None:
     shutil.rmtree(scenario.state)
-    fuse = Watched(scenario.state, synced)
-    with plugged(scenario.network), scenario._process(fuse) as one:
-        with one.world.lease(scenario.job):
-            prepare_whole(one.contexts[0], one.world)
-        scenario._resume_in(one)
-    assert not fuse.missing
-    assert fuse.looked == {"start_run:commit staging", "deliver:commit baselines"}
+    crash_point = FsyncCheck(scenario.state, synced)
+    with connected(scenario.network), scenario._process(crash_point) as engine:
+        with engine.services.lease(scenario.job):
+            prepare_completely(engine.contexts[0], engine.services)
+        scenario._resume_in(engine)
+    assert not crash_point.missing
+    assert crash_point.checked == {"start_run:commit staging", "deliver:commit baselines"}
     with Journal.open(scenario.state) as journal:
         assert not journal.open_batches()

@@ -1,4 +1,4 @@
-"""`kill -9` of the real command at every kind of vendor call: the same command finishes, every row arrives once."""
+"""`kill -9` of the real command during every kind of vendor call: the same command finishes, every row arrives once."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from batchsync_mocks.faults import Fault
 from kit.deployment import BDP, CDP, Deployment
-from lading_mocks.faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -27,7 +27,7 @@ CALLS = [
 
 @pytest.mark.parametrize("command", [["resume"], ["sync"]], ids=["resume", "sync"])
 @pytest.mark.parametrize(("vendor", "method", "path", "job"), CALLS)
-def test_a_kill_in_mid_call_loses_no_row_and_repeats_none(
+def test_kill_during_call_loses_and_repeats_no_row(
     deployment: Deployment, vendor: str, method: str, path: str, job: str, command: Sequence[str]
 ) -> None:
     deployment.kill_during(vendor, method, path, "sync", job)
@@ -37,25 +37,25 @@ def test_a_kill_in_mid_call_loses_no_row_and_repeats_none(
     counts = deployment.delivered(vendor)
     assert set(counts.values()) == {1}
     assert len(counts) == {CDP: 29, BDP: 20}[vendor]
-    assert _equation(deployment, job)["unknown"] == 0
+    assert _settlement(deployment, job)["unknown"] == 0
     assert deployment.json("sync", job) is not None
     assert deployment.delivered(vendor) == counts, "a second sync sent something"
 
 
-def test_books_equal_the_ledger_after_a_kill(deployment: Deployment) -> None:
+def test_row_counts_equal_vendor_ledger_after_kill(deployment: Deployment) -> None:
     deployment.kill_during(BDP, "PUT", r"^/_storage", "sync", "vehicles")
 
     deployment.run("resume")
 
-    equation = _equation(deployment, "vehicles")
-    fates = [entry["fate"] for entry in deployment.mocks.ledger(BDP)]
-    assert equation["accepted"] == fates.count("accepted") == 19
-    assert equation["rejected"] == fates.count("rejected") == 1
+    settlement = _settlement(deployment, "vehicles")
+    outcomes = [entry["outcome"] for entry in deployment.mocks.ledger(BDP)]
+    assert settlement["accepted"] == outcomes.count("accepted") == 19
+    assert settlement["rejected"] == outcomes.count("rejected") == 1
 
 
-def test_a_kill_before_the_vendor_heard_anything_sends_everything_once(deployment: Deployment) -> None:
+def test_kill_before_first_request_sends_every_row_once(deployment: Deployment) -> None:
     deployment.mocks.arm(Fault(kind="reset", vendor=CDP, method="PUT", path=r"^/_storage", times=0))
-    deployment.kill_when(lambda: any(one["struck"] for one in deployment.mocks.faults()), "sync", "guests")
+    deployment.kill_when(lambda: any(fault["hits"] for fault in deployment.mocks.faults()), "sync", "guests")
     deployment.mocks.disarm()
 
     deployment.run("resume")
@@ -65,7 +65,7 @@ def test_a_kill_before_the_vendor_heard_anything_sends_everything_once(deploymen
     assert set(counts.values()) == {1}
 
 
-def test_kill_after_kill_after_kill_still_ends_in_balanced_books(deployment: Deployment) -> None:
+def test_repeated_kills_end_in_balanced_row_counts(deployment: Deployment) -> None:
     for vendor, method, path, job in [
         (CDP, "PUT", r"^/v2/batches/", "guests"),
         (CDP, "PUT", r"^/_storage", "guests"),
@@ -82,7 +82,7 @@ def test_kill_after_kill_after_kill_still_ends_in_balanced_books(deployment: Dep
     assert set(deployment.delivered(BDP).values()) == {1}
 
 
-def _equation(deployment: Deployment, job: str) -> dict[str, int]:
+def _settlement(deployment: Deployment, job: str) -> dict[str, int]:
     """Return the settlement of the run that sent the job's rows."""
     runs = deployment.json("history", job)["runs"]
     return next(run["settlement"] for run in runs if run["settlement"]["batches"])

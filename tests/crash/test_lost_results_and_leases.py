@@ -1,4 +1,4 @@
-"""What was collected and lost is collected again. Whoever lost a job says so and leaves the winner's files alone."""
+"""Lost results are collected again; a process that lost its lease reports it and keeps the new holder's files."""
 
 from __future__ import annotations
 
@@ -7,114 +7,116 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from batchsync.core.batch import Phase, RowCounts
+from batchsync.core.events import ResultsLost
+from batchsync.errors import LockedError, UnavailableError
+from batchsync.journal import Journal, unlock
+from batchsync.ports import RowVerdicts
+from batchsync.reconcile import collected
+from batchsync.reconcile.loop import WaitPolicy
+from batchsync.reconcile.sync import JobOutcome, resume
 from kit.matrix import Scenario
-from lading.core.batch import Books, Phase
-from lading.core.events import AnswersLost
-from lading.errors import EnvironmentProblem, LockedError
-from lading.journal import Journal, unlock
-from lading.ports import RowVerdicts
-from lading.reconcile import collected
-from lading.reconcile.loop import Patience
-from lading.reconcile.sync import JobOutcome, resume
-from simulation.life import Crash, Fuse
-from simulation.wire import plugged
+from simulation.network import connected
+from simulation.process_life import Crash, CrashPoint
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
 
-def _gone(folder: Path) -> None:
+def _delete(folder: Path) -> None:
     shutil.rmtree(folder)
 
 
-def _cut(folder: Path) -> None:
+def _truncate(folder: Path) -> None:
     for file in folder.rglob("*.parquet"):
         file.write_bytes(file.read_bytes()[:-9])
 
 
-def _flipped(folder: Path) -> None:
+def _flip(folder: Path) -> None:
     for file in folder.rglob("*.parquet"):
         data = bytearray(file.read_bytes())
         data[len(data) // 3] ^= 0x10
         file.write_bytes(bytes(data))
 
 
-def _foreign(folder: Path) -> None:
+def _change_counts(folder: Path) -> None:
     for file in folder.rglob("*.json"):
         file.write_text(file.read_text("utf-8").replace('"accepted": 1', '"accepted": 2'), "utf-8")
 
 
-def _no_manifest(folder: Path) -> None:
+def _break_manifest(folder: Path) -> None:
     for file in folder.rglob("*.json"):
         file.write_text("[", "utf-8")
 
 
-def _died_collected(job: str, folder: Path) -> Scenario:
-    """Return a scenario whose process died when the journal had just said that a batch is collected."""
+def _crash_after_collect(job: str, folder: Path) -> Scenario:
+    """Return a scenario whose process crashed right after the batch was journaled as collected."""
     Scenario(job, folder)
-    # Only a world that is opened from disk remembers how late it is when the next process opens it.
+    # Only a reopened scenario keeps its clock on disk for the next process.
     scenario = Scenario.reopened(job, folder)
-    fuse = Fuse(r"data\.advance:before", 1)
-    with plugged(scenario.network):
-        scenario._resume(fuse)
-    assert fuse.died_at, "it lived on"
+    crash_point = CrashPoint(r"data\.apply_verdicts:before", 1)
+    with connected(scenario.network):
+        scenario._resume(crash_point)
+    assert crash_point.died_at, "the process did not crash"
     assert scenario._batch().phase is Phase.COLLECTED
     return scenario
 
 
 @pytest.mark.parametrize("job", ["guests", "vehicles"])
-@pytest.mark.parametrize("spoil", [_gone, _cut, _flipped, _foreign, _no_manifest])
-def test_collected_answers_that_are_lost_or_spoilt_are_collected_again(
-    tmp_path: Path, job: str, spoil: Callable[[Path], None]
+@pytest.mark.parametrize("damage", [_delete, _truncate, _flip, _change_counts, _break_manifest])
+def test_missing_or_damaged_results_are_collected_again(
+    tmp_path: Path, job: str, damage: Callable[[Path], None]
 ) -> None:
-    scenario = _died_collected(job, tmp_path)
-    spoil(scenario.state / "collected" / job)
+    scenario = _crash_after_collect(job, tmp_path)
+    damage(scenario.state / "collected" / job)
 
-    ending = scenario.go_on()
+    ending = scenario.resume_from_disk()
 
     assert (ending.batch.phase, ending.complaints) == (Phase.DELIVERED, [])
     with Journal.open(scenario.state) as journal:
-        assert [type(one) for one in journal.events(ending.batch.id)].count(AnswersLost) == 1
+        assert [type(event) for event in journal.events(ending.batch.id)].count(ResultsLost) == 1
         assert journal.audit() == ()
 
 
-def test_each_collection_has_a_folder_of_its_own_and_the_newest_whole_one_counts(tmp_path: Path) -> None:
-    scenario = _died_collected("guests", tmp_path)
+def test_newest_intact_collection_is_read(tmp_path: Path) -> None:
+    scenario = _crash_after_collect("guests", tmp_path)
     batch = scenario._batch()
     folder = scenario.state / "collected" / "guests" / batch.id
-    late = collected.fresh(folder)
-    assert [one.name for one in sorted(folder.iterdir())] == ["1", "2"]
+    late = collected.new_results_dir(folder)
+    assert [path.name for path in sorted(folder.iterdir())] == ["1", "2"]
 
     assert collected.read(folder, batch).path.parent.name == "1"
 
     (late / "verdicts.parquet").write_bytes(b"other")
-    other = RowVerdicts(books=Books(accepted=2), path=late / "verdicts.parquet", answers=None, unattributed=0)
+    other = RowVerdicts(counts=RowCounts(accepted=2), path=late / "verdicts.parquet", answers=None, unattributed=0)
     collected.write(late, other)
-    assert collected.read(folder, batch).path.parent.name == "1", "books of another collection"
+    assert collected.read(folder, batch).path.parent.name == "1", "counts of another collection"
 
 
-def test_a_collection_that_fails_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_failed_collection_leaves_no_files(tmp_path: Path) -> None:
     scenario = Scenario("guests", tmp_path)
-    fuse = Fuse(r"data\.settle:before", 1)
-    with plugged(scenario.network):
-        scenario._resume(fuse)
+    crash_point = CrashPoint(r"data\.join_outcomes:before", 1)
+    with connected(scenario.network):
+        scenario._resume(crash_point)
 
     assert list((scenario.state / "collected" / "guests").rglob("*.parquet")) == []
 
 
-def test_a_disk_that_takes_no_folder_is_told(tmp_path: Path) -> None:
+def test_folder_creation_error_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(EnvironmentProblem, match="cannot be kept"):
-        collected.fresh(tmp_path / "file" / "below")
+    with pytest.raises(UnavailableError, match=r"cannot write the vendor's results"):
+        collected.new_results_dir(tmp_path / "file" / "below")
 
 
-@pytest.mark.parametrize("taken", [r"vendor\.upload:after", r"data\.settle:before", r"data\.advance:before"])
-def test_whoever_lost_a_job_says_that_and_not_what_the_new_holder_swept(tmp_path: Path, taken: str) -> None:
-    """The new holder brings the job to its end, so files that the old one knew of are gone when it wakes."""
+@pytest.mark.parametrize(
+    "point", [r"vendor\.upload:after", r"data\.join_outcomes:before", r"data\.apply_verdicts:before"]
+)
+def test_lost_lease_is_reported_instead_of_missing_files(tmp_path: Path, point: str) -> None:
+    """The new holder completes the job, so files that the stopped process expects are gone when it continues."""
     scenario = Scenario("guests", tmp_path)
 
-    def taken_over() -> None:
+    def take_over() -> None:
         with Journal.open(scenario.state) as journal:
             unlock(journal, scenario.state, "guests", scenario.time.now())
         shutil.rmtree(scenario.state / "staging")
@@ -122,28 +124,28 @@ def test_whoever_lost_a_job_says_that_and_not_what_the_new_holder_swept(tmp_path
         (scenario.state / "staging" / "guests").mkdir(parents=True)
         (scenario.state / "staging" / "guests" / "fresh.json.gz").write_bytes(b"staged and not journaled yet")
 
-    outcome = _outcome(scenario, Fuse(stop=(taken, 1, taken_over)))
+    outcome = _outcome(scenario, CrashPoint(stop=(point, 1, take_over)))
 
     assert isinstance(outcome.error, LockedError), outcome.error
     assert "taken away" in outcome.error.message
     assert outcome.exit_code == 7
-    # It sweeps no more: what the new holder is staging stands in no journal that it could read.
+    # It must not sweep: files that the new holder is staging are not journaled yet.
     assert (scenario.state / "staging" / "guests" / "fresh.json.gz").exists()
 
 
-def test_a_job_that_fails_in_its_own_lease_says_why(tmp_path: Path) -> None:
+def test_failure_within_own_lease_is_reported(tmp_path: Path) -> None:
     scenario = Scenario("guests", tmp_path)
     shutil.rmtree(scenario.state / "staging")
 
-    outcome = _outcome(scenario, Fuse())
+    outcome = _outcome(scenario, CrashPoint())
 
-    assert isinstance(outcome.error, EnvironmentProblem), outcome.error
+    assert isinstance(outcome.error, UnavailableError), outcome.error
 
 
-def _outcome(scenario: Scenario, fuse: Fuse) -> JobOutcome:
-    with plugged(scenario.network), scenario._process(fuse) as one:
+def _outcome(scenario: Scenario, crash_point: CrashPoint) -> JobOutcome:
+    with connected(scenario.network), scenario._process(crash_point) as engine:
         try:
-            (outcome,) = resume(one.contexts, one.world, Patience())
+            (outcome,) = resume(engine.contexts, engine.services, WaitPolicy())
         except Crash as crash:
             raise AssertionError from crash
         return outcome

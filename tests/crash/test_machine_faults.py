@@ -1,4 +1,4 @@
-"""Full disks, read-only folders, busy and broken journals, wild clocks, two runners: told in words, nothing lost."""
+"""Full disks, read-only folders, busy and damaged journals, clock jumps, two runners: reported, and nothing lost."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from batchsync_mocks.faults import Fault
 from kit.deployment import BDP, CDP, Deployment, write_sources
-from lading_mocks.faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-STATE = ".lading/mocks"
+STATE = ".batchsync/mocks"
 
 
 def _can_mount() -> bool:
@@ -26,14 +26,14 @@ def _can_mount() -> bool:
     return tried.returncode == 0
 
 
-def _in_small_world(deployment: Deployment, script: str, timeout: float = 110) -> dict[str, str]:
+def _run_on_small_disk(deployment: Deployment, script: str, timeout: float = 110) -> dict[str, str]:
     """Run a script in a namespace whose state folder is a small disk; return what it printed as `name=value`."""
     (deployment.folder / STATE).mkdir(exist_ok=True, parents=True, mode=0o700)
-    # The mount belongs to the script: it is gone when the script ends, and nobody else ever saw it.
-    whole = f"mount -t tmpfs -o size=6m,mode=700 tmpfs {STATE}\n{script}"
-    lading = " ".join(deployment.command())
+    # The mount exists in the namespace of the script only, and ends with it.
+    full_script = f"mount -t tmpfs -o size=6m,mode=700 tmpfs {STATE}\n{script}"
+    batchsync = " ".join(deployment.command())
     done = subprocess.run(
-        ["unshare", "-Urm", "sh", "-c", whole.replace("LADING", lading)],
+        ["unshare", "-Urm", "sh", "-c", full_script.replace("BATCHSYNC", batchsync)],
         cwd=deployment.folder,
         env=deployment.environ(),
         capture_output=True,
@@ -42,53 +42,53 @@ def _in_small_world(deployment: Deployment, script: str, timeout: float = 110) -
         check=False,
     )
     assert "Traceback" not in done.stderr, done.stderr
-    told = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
-    return told | {"stderr": done.stderr}
+    values = dict(line.split("=", 1) for line in done.stdout.splitlines() if "=" in line)
+    return values | {"stderr": done.stderr}
 
 
 @pytest.mark.parametrize("free", [0, 40, 160, 330, 480, 700])
-def test_a_full_disk_is_told_and_the_same_command_goes_on_when_there_is_room(deployment: Deployment, free: int) -> None:
-    """The fewer kilobytes are free, the earlier it fails: at the journal, at staging, at a download."""
+def test_full_disk_is_reported_and_same_command_continues(deployment: Deployment, free: int) -> None:
+    """The fewer KiB are free, the earlier the sync fails: at the journal, at staging, at a download."""
     write_sources(deployment.folder, guests=2500, vehicles=2500)
-    told = _in_small_world(
+    values = _run_on_small_disk(
         deployment,
         f"""
         head -c {6 * 1024 - free}K /dev/zero > {STATE}/ballast 2>/dev/null
-        LADING sync >out1 2>err1; echo "full=$?"
+        BATCHSYNC sync >out1 2>err1; echo "full=$?"
         rm -f {STATE}/ballast
-        LADING sync >out2 2>err2; echo "again=$?"
-        LADING sync >out3 2>err3; echo "third=$?"
+        BATCHSYNC sync >out2 2>err2; echo "again=$?"
+        BATCHSYNC sync >out3 2>err3; echo "third=$?"
         """,
     )
 
     first = "".join((deployment.folder / name).read_text("utf-8") for name in ("out1", "err1"))
-    assert told["full"] in {"0", "3", "4"}, first
+    assert values["full"] in {"0", "3", "4"}, first
     assert "Traceback" not in first
     assert "unexpected" not in first
-    if told["full"] == "3":
+    if values["full"] == "3":
         assert "disk" in first or "space" in first
-    assert told["again"] in {"0", "4"}, (deployment.folder / "err2").read_text("utf-8")
-    assert told["third"] in {"0", "4"}
+    assert values["again"] in {"0", "4"}, (deployment.folder / "err2").read_text("utf-8")
+    assert values["third"] in {"0", "4"}
     for vendor, rows in ((CDP, 2499), (BDP, 2500)):
         counts = deployment.delivered(vendor)
         assert len(counts) == rows
         assert set(counts.values()) == {1}
 
 
-def test_a_state_folder_that_is_read_only_is_told_and_nothing_is_sent(deployment: Deployment) -> None:
-    told = _in_small_world(deployment, f'mount -o remount,ro tmpfs {STATE}\nLADING sync >out1 2>err1; echo "code=$?"')
-    said = (deployment.folder / "err1").read_text("utf-8")
-    assert told["code"] == "3", said
-    assert "Traceback" not in said
+def test_read_only_state_folder_is_reported_and_nothing_is_sent(deployment: Deployment) -> None:
+    values = _run_on_small_disk(
+        deployment, f'mount -o remount,ro tmpfs {STATE}\nBATCHSYNC sync >out1 2>err1; echo "code=$?"'
+    )
+    errors = (deployment.folder / "err1").read_text("utf-8")
+    assert values["code"] == "3", errors
+    assert "Traceback" not in errors
     assert not deployment.delivered(CDP)
 
 
 @pytest.mark.parametrize(
     "statement", ["BEGIN IMMEDIATE", "BEGIN; SELECT count(*) FROM events"], ids=["writer", "reader"]
 )
-def test_somebody_else_in_the_journal_holds_a_sync_up_and_does_not_break_it(
-    deployment: Deployment, statement: str
-) -> None:
+def test_locked_journal_delays_sync(deployment: Deployment, statement: str) -> None:
     deployment.run("sync", "guests")
     write_sources(deployment.folder, guests=40)
     other = sqlite3.connect(deployment.folder / STATE / "journal.db", isolation_level=None, check_same_thread=False)
@@ -104,7 +104,7 @@ def test_somebody_else_in_the_journal_holds_a_sync_up_and_does_not_break_it(
     assert set(deployment.delivered(CDP).values()) == {1}
 
 
-def _cut(file: Path) -> None:
+def _truncate(file: Path) -> None:
     file.write_bytes(file.read_bytes()[: 9 * 4096 + 100])
 
 
@@ -114,20 +114,18 @@ def _flip(file: Path) -> None:
     file.write_bytes(bytes(data))
 
 
-def _set_back(file: Path) -> None:
+def _roll_back(file: Path) -> None:
     file.write_bytes((file.parents[2] / "older.db").read_bytes())
 
 
-@pytest.mark.parametrize("break_it", [_cut, _flip, _set_back], ids=["cut", "flipped", "set-back"])
-def test_a_broken_journal_is_refused_with_instructions_and_nothing_is_sent(
-    deployment: Deployment, break_it: Callable[[Path], None]
-) -> None:
+@pytest.mark.parametrize("damage", [_truncate, _flip, _roll_back], ids=["truncated", "flipped", "rolled-back"])
+def test_damaged_journal_is_refused_and_nothing_is_sent(deployment: Deployment, damage: Callable[[Path], None]) -> None:
     deployment.run("sync", "guests")
     journal = deployment.folder / STATE / "journal.db"
     (deployment.folder / "older.db").write_bytes(journal.read_bytes())
     deployment.run("sync", "vehicles")
     counts = deployment.delivered(CDP), deployment.delivered(BDP)
-    break_it(journal)
+    damage(journal)
 
     done = subprocess.run(
         deployment.command("sync"),
@@ -147,8 +145,8 @@ def test_a_broken_journal_is_refused_with_instructions_and_nothing_is_sent(
 @pytest.mark.parametrize(
     "jump", [365 * 86400, -365 * 86400, 3600, -3600], ids=["year", "year-back", "hour", "hour-back"]
 )
-def test_a_clock_that_jumps_repeats_nothing(deployment: Deployment, jump: int) -> None:
-    """An hour is what a wrong daylight saving time costs; all moments of ours are UTC."""
+def test_clock_jump_repeats_nothing(deployment: Deployment, jump: int) -> None:
+    """One hour is the error of a wrong daylight saving time; all stored timestamps are UTC."""
     deployment.run("sync", "--no-wait", expect=5)
     deployment.mocks.advance(jump)
 
@@ -160,15 +158,15 @@ def test_a_clock_that_jumps_repeats_nothing(deployment: Deployment, jump: int) -
         for _ in range(2)
     ]  # fmt: skip
 
-    assert all("Traceback" not in one.stderr for one in done)
-    assert all(one.returncode in (0, 3, 4, 5) for one in done), done[0].stderr
+    assert all("Traceback" not in item.stderr for item in done)
+    assert all(item.returncode in (0, 3, 4, 5) for item in done), done[0].stderr
     for vendor in (CDP, BDP):
-        assert all(one["uploads"] <= 1 for one in deployment.mocks.batches(vendor))
+        assert all(batch["uploads"] <= 1 for batch in deployment.mocks.batches(vendor))
         assert set(deployment.delivered(vendor).values()) == {1}
 
 
-def test_of_two_syncs_at_once_one_wins_and_the_other_says_who_holds_the_lock(deployment: Deployment) -> None:
-    first = _held_in_an_upload(deployment)
+def test_second_concurrent_sync_reports_lock_holder(deployment: Deployment) -> None:
+    first = _start_slow_upload(deployment)
 
     second = subprocess.run(
         deployment.command("sync", "guests"),
@@ -185,8 +183,8 @@ def test_of_two_syncs_at_once_one_wins_and_the_other_says_who_holds_the_lock(dep
     assert set(deployment.delivered(CDP).values()) == {1}
 
 
-def test_a_stopped_holder_that_wakes_after_an_unlock_can_write_nothing(deployment: Deployment) -> None:
-    first = _held_in_an_upload(deployment)
+def test_stopped_lease_holder_cannot_write_after_unlock(deployment: Deployment) -> None:
+    first = _start_slow_upload(deployment)
     first.send_signal(signal.SIGSTOP)
     time.sleep(2.5)
     deployment.mocks.disarm()
@@ -196,30 +194,30 @@ def test_a_stopped_holder_that_wakes_after_an_unlock_can_write_nothing(deploymen
     history = deployment.json("history", "guests")
     first.send_signal(signal.SIGCONT)
 
-    assert first.wait(60) == 7, (deployment.folder / "held.log").read_text("utf-8")
+    assert first.wait(60) == 7, (deployment.folder / "sync.log").read_text("utf-8")
     assert deployment.json("history", "guests") == history
     assert set(deployment.delivered(CDP).values()) == {1}
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
-def test_a_signal_in_mid_upload_ends_the_process_with_its_state_saved(
+def test_signal_during_upload_ends_process_with_state_saved(
     deployment: Deployment, number: signal.Signals, code: int
 ) -> None:
-    process = _held_in_an_upload(deployment, hold=1.0)
-    begun = time.monotonic()
+    process = _start_slow_upload(deployment, seconds=1.0)
+    started = time.monotonic()
     process.send_signal(number)
 
     assert process.wait(30) == code
-    assert time.monotonic() - begun < 4
+    assert time.monotonic() - started < 4
     deployment.mocks.disarm()
     deployment.run("resume")
     assert set(deployment.delivered(CDP).values()) == {1}
 
 
-def _held_in_an_upload(deployment: Deployment, hold: float = 2.0) -> subprocess.Popen[bytes]:
-    """Start a sync and return it while its vendor takes long over the upload."""
-    deployment.mocks.arm(Fault(kind="delay", vendor=CDP, method="PUT", path=r"^/_storage", seconds=hold))
-    with (deployment.folder / "held.log").open("ab") as log:
+def _start_slow_upload(deployment: Deployment, seconds: float = 2.0) -> subprocess.Popen[bytes]:
+    """Start a sync and return it while its upload is slow."""
+    deployment.mocks.arm(Fault(kind="delay", vendor=CDP, method="PUT", path=r"^/_storage", seconds=seconds))
+    with (deployment.folder / "sync.log").open("ab") as log:
         process = subprocess.Popen(
             deployment.command("sync", "guests"),
             cwd=deployment.folder,
@@ -228,14 +226,14 @@ def _held_in_an_upload(deployment: Deployment, hold: float = 2.0) -> subprocess.
             stderr=log,
         )
     deadline = time.monotonic() + 30
-    while not any(one["struck"] for one in deployment.mocks.faults()):
-        assert process.poll() is None, (deployment.folder / "held.log").read_text("utf-8")
-        assert time.monotonic() < deadline, "the upload never began"
+    while not any(fault["hits"] for fault in deployment.mocks.faults()):
+        assert process.poll() is None, (deployment.folder / "sync.log").read_text("utf-8")
+        assert time.monotonic() < deadline, "the upload did not begin"
         time.sleep(0.02)
     return process
 
 
 if not _can_mount():
-    # Where nobody may mount a small disk, these are left out; `docs/guarantees.md` says so.
-    del test_a_full_disk_is_told_and_the_same_command_goes_on_when_there_is_room
-    del test_a_state_folder_that_is_read_only_is_told_and_nothing_is_sent
+    # Without the right to mount a small disk, these tests are left out; see `docs/guarantees.md`.
+    del test_full_disk_is_reported_and_same_command_continues
+    del test_read_only_state_folder_is_reported_and_nothing_is_sent

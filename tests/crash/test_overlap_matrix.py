@@ -1,6 +1,6 @@
-"""A death at any checkpoint of a sync that sends its first file while it seals the others: every row arrives once.
+"""Crash at any checkpoint of a sync that sends its first batch while it prepares the others: every row arrives once.
 
-Also inside the transactions that begin a run, add a batch to it, and cut it short.
+The checkpoints include those inside the transactions that start a run, add a batch, and abort the preparation.
 """
 
 from __future__ import annotations
@@ -12,32 +12,32 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from batchsync.errors import ExitCode
+from batchsync.journal import Journal
+from batchsync.reconcile.loop import WaitPolicy
+from batchsync.reconcile.sync import JobOutcome, resume, sync
 from kit.matrix import Scenario
-from lading.errors import ExitCode
-from lading.journal import Journal
-from lading.reconcile.loop import Patience
-from lading.reconcile.sync import JobOutcome, resume, sync
 from simulation import oracle
-from simulation.life import Crash, Fuse, process
-from simulation.many import folder
-from simulation.wire import plugged
+from simulation.network import connected
+from simulation.process_life import Crash, CrashPoint, process
+from simulation.seeds import scratch_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
     Command = Callable[..., tuple[JobOutcome, ...]]
 
-#: a mock whose answer is cut leaves closing the file behind it to the garbage collector
+#: a mock whose response is truncated leaves its file to the garbage collector
 pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 
 ROWS = 3
-#: one in so many of the checkpoints that other matrices visit too
-STRIDE = int(os.environ.get("LADING_MATRIX", "9"))
-OWN = ("start_run:", "add_batch:", "cut_run:", "data.stage:")
+#: take every n-th of the checkpoints that other matrices cover, too
+STRIDE = int(os.environ.get("BATCHSYNC_MATRIX", "9"))
+ALWAYS_COVERED = ("start_run:", "add_batch:", "abort_preparation:", "data.stage:")
 
 
-class Named(Fuse):
-    """Writes down the name of every checkpoint."""
+class CheckpointNames(CrashPoint):
+    """Records the name of every checkpoint."""
 
     def __init__(self, pattern: str | None = None, nth: int = 1) -> None:
         super().__init__(pattern, nth)
@@ -49,7 +49,7 @@ class Named(Fuse):
 
 
 class Overlapped(Scenario):
-    """One job whose rows go in a file each, so that a run is prepared in several steps."""
+    """One job with one row per batch file, so that a run is prepared in several steps."""
 
     def __init__(self, job: str, place: Path) -> None:
         self._describe(job, place, None)
@@ -60,119 +60,121 @@ class Overlapped(Scenario):
                 row = {"id": f"V{number}", "vin": f"1HGCM82633A00000{number}", "plate": "", "state": ""}
             self.sources.rows[job][row["id"]] = row
             self.sources.history[job, row["id"]] = [row]
-            self.sources.allowed[job, self.sources.seen(job, row["id"])] = 1
+            self.sources.allowed[job, self.sources.vendor_view(job, row["id"])] = 1
         self.sources._write(job)
         self._begin()
 
-    def begin(self) -> None:
-        """Put everything back to where nothing was ever sent."""
+    def reset(self) -> None:
+        """Restore the state before anything was sent."""
         shutil.rmtree(self.state, ignore_errors=True)
         self._begin()
 
-    def life(self, fuse: Fuse, command: Command = sync) -> tuple[JobOutcome, ...]:
-        """Let one process run a command, and return how its job came out; nothing when it died."""
-        self.fuse = fuse
+    def run(self, crash_point: CrashPoint, command: Command = sync) -> tuple[JobOutcome, ...]:
+        """Run a command in one process; return the outcomes of its jobs, or nothing if it crashed."""
+        self.crash_point = crash_point
         self.time.sleeps = 0
         credentials = {name: dict(vendor.credentials) for name, vendor in self.kit.vendors.items()}
         try:
             with (
-                plugged(self.network),
-                process(self.state, self.sources, self.time, fuse, credentials, 1) as one,
+                connected(self.network),
+                process(self.state, self.sources, self.time, crash_point, credentials, 1) as engine,
             ):
-                return command(one.contexts, one.world, Patience())
+                return command(engine.contexts, engine.services, WaitPolicy())
         except Crash:
             return ()
         finally:
-            self.fuse = Fuse()
+            self.crash_point = CrashPoint()
 
-    def complaints(self) -> list[str]:
-        """Ask the vendors, and hold our books against theirs."""
-        slots = oracle.slots_of(self.kit.vendors)
+    def violations(self) -> list[str]:
+        """Check the invariants by the ledgers of the vendors."""
+        at_vendors = oracle.vendor_batches(self.kit.vendors)
         with Journal.open(self.state) as journal:
             batches = oracle.all_batches(journal, (self.job,))
             found = [
-                *oracle.never_twice(slots, self.sources),
-                *oracle.one_slot_each(slots, batches),
-                *oracle.tickets_follow(self.kit.vendors, batches),
-                *oracle.books_are_true(slots, batches, doubtful=frozenset()),
-                *oracle.equations_hold(journal, (self.job,)),
-                *oracle.target_is_source(slots, self.kit.vendors, self.sources, self.state, journal),
+                *oracle.check_no_duplicates(at_vendors, self.sources),
+                *oracle.check_one_allocation_each(at_vendors, batches),
+                *oracle.check_idempotency_keys(self.kit.vendors, batches),
+                *oracle.check_row_counts(at_vendors, batches, doubtful=frozenset()),
+                *oracle.check_journal(journal, (self.job,)),
+                *oracle.check_target(at_vendors, self.kit.vendors, self.sources, self.state, journal),
             ]
-        sent = sorted(seen for slot in slots.values() for seen, _ in slot.rows)
-        wanted = sorted(self.sources.seen(self.job, key) for key in self.sources.rows[self.job])
-        return found if sent == wanted else [*found, f"sent {sent} and not {wanted}"]
+        sent = sorted(version for batch in at_vendors.values() for version, _ in batch.rows)
+        expected = sorted(self.sources.vendor_view(self.job, key) for key in self.sources.rows[self.job])
+        return found if sent == expected else [*found, f"sent {sent} instead of {expected}"]
 
 
 @pytest.fixture(params=["guests", "vehicles"])
 def scenario(request: pytest.FixtureRequest) -> Iterator[Overlapped]:
-    place = Path(f"{folder()}-overlap")
+    place = Path(f"{scratch_folder()}-overlap")
     yield Overlapped(request.param, place)
     shutil.rmtree(place)
 
 
 @pytest.mark.timeout(300)
-def test_a_death_at_any_checkpoint_loses_no_row_and_repeats_none(scenario: Overlapped) -> None:
-    whole = Named()
-    scenario.life(whole)
-    assert not scenario.complaints()
-    assert sum(name == "add_batch:committed" for name in whole.names) == ROWS - 1
-    last_sealed = len(whole.names) - 1 - whole.names[::-1].index("add_batch:begin")
-    assert whole.names.index("vendor.allocate:before") < whole.names.index("add_batch:begin")
-    assert whole.names.index("vendor.upload:after") < last_sealed, "nothing was sent before the last file was sealed"
-    for at, name in enumerate(whole.names, start=1):
-        if at % STRIDE and not name.startswith(OWN):
+def test_crash_at_any_checkpoint_loses_and_repeats_no_row(scenario: Overlapped) -> None:
+    uninterrupted = CheckpointNames()
+    scenario.run(uninterrupted)
+    assert not scenario.violations()
+    assert sum(name == "add_batch:committed" for name in uninterrupted.names) == ROWS - 1
+    last_finalized = len(uninterrupted.names) - 1 - uninterrupted.names[::-1].index("add_batch:begin")
+    assert uninterrupted.names.index("vendor.allocate:before") < uninterrupted.names.index("add_batch:begin")
+    assert uninterrupted.names.index("vendor.upload:after") < last_finalized, (
+        "nothing was sent before the last file was finalized"
+    )
+    for at, name in enumerate(uninterrupted.names, start=1):
+        if at % STRIDE and not name.startswith(ALWAYS_COVERED):
             continue
-        scenario.begin()
-        died = Fuse("", at)
-        scenario.life(died)
-        scenario.life(Fuse())
-        assert not scenario.complaints(), f"died at {died.died_at}"
-    assert scenario.life(Fuse())[0].exit_code is ExitCode.DONE
+        scenario.reset()
+        crash_point = CrashPoint("", at)
+        scenario.run(crash_point)
+        scenario.run(CrashPoint())
+        assert not scenario.violations(), f"died at {crash_point.died_at}"
+    assert scenario.run(CrashPoint())[0].exit_code is ExitCode.DONE
 
 
-def test_a_resume_after_a_death_ends_what_was_sealed_and_says_that_a_sync_is_needed(scenario: Overlapped) -> None:
+def test_resume_after_crash_settles_finalized_batches_and_requests_sync(scenario: Overlapped) -> None:
     for nth in (1, 2):
-        scenario.begin()
-        scenario.life(Fuse("^add_batch:commit$", nth))
+        scenario.reset()
+        scenario.run(CrashPoint("^add_batch:commit$", nth))
 
-        (outcome,) = scenario.life(Fuse(), resume)
+        (outcome,) = scenario.run(CrashPoint(), resume)
 
         assert outcome.error is None
         assert outcome.exit_code is ExitCode.UNSETTLED
         (run,) = outcome.runs
-        assert (run.settlement.accepted, run.settlement.held, run.settlement.in_flight) == (nth, ROWS - nth, 0)
+        assert (run.settlement.accepted, run.settlement.deferred, run.settlement.in_flight) == (nth, ROWS - nth, 0)
         assert f"after {nth} of {ROWS} records" in run.run.reason
-        (after,) = scenario.life(Fuse())
+        (after,) = scenario.run(CrashPoint())
         assert after.exit_code is ExitCode.DONE
-        assert not scenario.complaints()
+        assert not scenario.violations()
 
 
-def test_a_death_while_a_run_is_cut_short_changes_nothing(scenario: Overlapped) -> None:
+def test_crash_during_aborted_preparation_changes_nothing(scenario: Overlapped) -> None:
     for point in ("begin", "run", "commit", "committed"):
-        scenario.begin()
-        scenario.life(Fuse("^add_batch:batch$"))
-        died = Fuse(f"^cut_run:{point}$")
-        scenario.life(died)
-        assert died.died_at == f"cut_run:{point}"
-        scenario.life(Fuse())
-        assert not scenario.complaints(), point
+        scenario.reset()
+        scenario.run(CrashPoint("^add_batch:batch$"))
+        crash_point = CrashPoint(f"^abort_preparation:{point}$")
+        scenario.run(crash_point)
+        assert crash_point.died_at == f"abort_preparation:{point}"
+        scenario.run(CrashPoint())
+        assert not scenario.violations(), point
 
 
-def test_batches_of_one_job_go_on_while_another_is_prepared() -> None:
-    place = Path(f"{folder()}-overlap-two")
-    one = Overlapped("vehicles", place)
-    one.sources.names = ("vehicles", "guests")
-    one.sources.rows["guests"] = {}
+def test_batches_proceed_while_next_job_is_prepared() -> None:
+    place = Path(f"{scratch_folder()}-overlap-two")
+    scenario = Overlapped("vehicles", place)
+    scenario.sources.names = ("vehicles", "guests")
+    scenario.sources.rows["guests"] = {}
     for number in range(1, ROWS + 1):
         row = {"id": f"G{number}", "name": "name d", "email": f"g{number}@example.com"}
-        one.sources.rows["guests"][row["id"]] = row
-    one.sources._write("guests")
-    told: list[str] = []
+        scenario.sources.rows["guests"][row["id"]] = row
+    scenario.sources._write("guests")
+    transcript: list[str] = []
 
-    outcomes = one.life(Fuse(told=told.append))
+    outcomes = scenario.run(CrashPoint(log=transcript.append))
 
     shutil.rmtree(place)
-    assert [each.exit_code for each in outcomes] == [ExitCode.DONE] * 2
-    sealed = [at for at, line in enumerate(told) if line.startswith("guests-") and " prepared " in line]
-    between = told[sealed[0] : sealed[-1]]
+    assert [outcome.exit_code for outcome in outcomes] == [ExitCode.DONE] * 2
+    prepared = [at for at, line in enumerate(transcript) if line.startswith("guests-") and " prepared " in line]
+    between = transcript[prepared[0] : prepared[-1]]
     assert any(line.startswith("vehicles-") for line in between), between

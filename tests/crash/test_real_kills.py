@@ -1,6 +1,6 @@
-"""SIGKILL of real processes, at random moments and at lines of ours: the next process finishes, by the vendors' books.
+"""SIGKILL of real processes at random times, engine lines and system calls; the vendors' ledgers show the result.
 
-By hand: `LADING_KILLS=2000 pytest tests/crash/test_real_kills.py -k random`, and for the first and the last execution
+By hand: `BATCHSYNC_KILLS=2000 pytest tests/crash/test_real_kills.py -k random`, and for the first and last execution
 of every line `PYTHONPATH=tests python -m kit.line_kills guests` (and `vehicles`).
 """
 
@@ -16,8 +16,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import lading_mocks
-from kit.changing import finish, write, wrong
+import batchsync_mocks
+from kit.changing_sources import finish, violations, write_version
 from kit.deployment import JOBS, Deployment
 from kit.syscall_kills import can_trace
 from kit.zygote import Zygote
@@ -25,47 +25,47 @@ from kit.zygote import Zygote
 if TYPE_CHECKING:
     from pathlib import Path
 
-KILLS = int(os.environ.get("LADING_KILLS", "100"))
-#: kills between two looks at the books
-PER_LOOK = 9
+KILLS = int(os.environ.get("BATCHSYNC_KILLS", "100"))
+#: kills between two checks of the ledgers
+KILLS_PER_CHECK = 9
 SHARES = 4
-#: of so many kills one is that of the command as a person starts it; the others are of forks of a warm process
-STARTED = 12
+#: every n-th kill hits the command started from a shell; the others hit forks of a warm process
+REAL_START_EVERY = 12
 
 
 @pytest.mark.timeout(120 + 5 * KILLS)
 @pytest.mark.parametrize("share", range(SHARES))
-def test_a_kill_at_a_random_moment_loses_nothing_and_repeats_nothing(tmp_path: Path, share: int) -> None:
-    """Sources change, a sync starts, and dies somewhere; after a few deaths one may finish, and the books are read."""
-    draw = random.Random(share)  # noqa: S311 - a test that can be repeated
+def test_kill_at_random_time_loses_and_repeats_no_row(tmp_path: Path, share: int) -> None:
+    """Sources change, a sync starts and is killed; after a few kills a sync finishes, and the ledgers are checked."""
+    draw = random.Random(share)  # noqa: S311 - reproducible draws
     (tmp_path / "jobs.yaml").write_text(JOBS, encoding="utf-8")
-    with lading_mocks.serve(state_dir=tmp_path / "vendors") as mocks:
+    with batchsync_mocks.serve(state_dir=tmp_path / "vendors") as mocks:
         deployment = Deployment(tmp_path, mocks)
         with Zygote(deployment) as zygote:
-            write(tmp_path, 0)
-            begun = time.perf_counter()
+            write_version(tmp_path, 0)
+            before = time.perf_counter()
             deployment.run("sync")
-            started = time.perf_counter() - begun
-            write(tmp_path, 1)
-            whole = zygote.run("sync").seconds
-            died = 0
+            cold_seconds = time.perf_counter() - before
+            write_version(tmp_path, 1)
+            warm_seconds = zygote.run("sync").seconds
+            killed = 0
             for number in range(2, KILLS // SHARES + 2):
-                write(tmp_path, number)
-                if number % STARTED == 0:
-                    # The first half of a run is the starting of Python; what matters comes after it.
-                    died += _killed(deployment, started * draw.uniform(0.25, 0.9))
+                write_version(tmp_path, number)
+                if number % REAL_START_EVERY == 0:
+                    # Most of the first quarter is the start of Python; the engine runs after it.
+                    killed += _start_and_kill(deployment, cold_seconds * draw.uniform(0.25, 0.9))
                 else:
-                    died += zygote.run("sync", kill_after=whole * draw.uniform(0.02, 0.98)).killed
-                if number % PER_LOOK == 0 or number == KILLS // SHARES + 1:
+                    killed += zygote.run("sync", kill_after=warm_seconds * draw.uniform(0.02, 0.98)).killed
+                if number % KILLS_PER_CHECK == 0 or number == KILLS // SHARES + 1:
                     finish(zygote)
-                    assert list(wrong(deployment, zygote, number)) == [], f"after {number} kills"
-    assert died > KILLS // SHARES // 2, "most processes had ended before they were to die"
+                    assert list(violations(deployment, zygote, number)) == [], f"after {number} kills"
+    assert killed > KILLS // SHARES // 2, "most processes ended before they were killed"
 
 
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize("job", ["guests", "vehicles"])
-def test_a_kill_at_lines_of_the_engine_loses_nothing_and_repeats_nothing(job: str) -> None:
-    every = os.environ.get("LADING_LINES", "28")
+def test_kill_at_engine_lines_loses_and_repeats_no_row(job: str) -> None:
+    every = os.environ.get("BATCHSYNC_LINES", "28")
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path), "POLARS_MAX_THREADS": "1"}
     command = [sys.executable, "-m", "kit.line_kills", job, "--every", every, "--from", str(int(every) // 2)]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=290)
@@ -75,8 +75,8 @@ def test_a_kill_at_lines_of_the_engine_loses_nothing_and_repeats_nothing(job: st
 
 
 @pytest.mark.timeout(300)
-def test_a_kill_at_a_system_call_loses_nothing_and_repeats_nothing() -> None:
-    stride = os.environ.get("LADING_SYSCALLS", "130")
+def test_kill_at_system_call_loses_and_repeats_no_row() -> None:
+    stride = os.environ.get("BATCHSYNC_SYSCALLS", "130")
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-m", "kit.syscall_kills", "--stride", stride, "--first", "60"]
     done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False, timeout=290)
@@ -84,8 +84,8 @@ def test_a_kill_at_a_system_call_loses_nothing_and_repeats_nothing() -> None:
     assert " 0 violations" in done.stdout
 
 
-def _killed(deployment: Deployment, after: float) -> bool:
-    """Start a sync, kill it after so many seconds, and say whether it was still running."""
+def _start_and_kill(deployment: Deployment, after: float) -> bool:
+    """Start a sync, kill it after this many seconds, and return whether it was still running."""
     with (deployment.folder / "killed.log").open("ab") as log:
         process = subprocess.Popen(
             deployment.command("sync"), cwd=deployment.folder, env=deployment.environ(), stdout=log, stderr=log
@@ -96,5 +96,5 @@ def _killed(deployment: Deployment, after: float) -> bool:
 
 
 if not can_trace():
-    # Where strace is not there, or may not trace, this is left out; `docs/guarantees.md` says so.
-    del test_a_kill_at_a_system_call_loses_nothing_and_repeats_nothing
+    # Without strace, or the right to trace, this test is left out; see `docs/guarantees.md`.
+    del test_kill_at_system_call_loses_and_repeats_no_row

@@ -1,4 +1,4 @@
-"""A death while the baseline moves leaves the old one whole, and the next life moves it once, merged or not."""
+"""A crash while the baseline moves leaves the old one intact; the next process moves it once, compacted or not."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
+from batchsync.core import compaction
+from batchsync.data import PolarsEngine
+from batchsync.journal import Journal
+from batchsync.journal.journal import _set_baseline
+from batchsync.ports import Baseline, BaselineEntry, SegmentEntry
 from kit.matrix import Scenario
-from lading.core import compaction
-from lading.data import Columnar
-from lading.journal import Journal
-from lading.journal.journal import _point
-from lading.ports import Baseline, BaselineEntry, SegmentEntry
-from simulation.life import Fuse
-from simulation.many import folder
-from simulation.wire import plugged
+from simulation.network import connected
+from simulation.process_life import CrashPoint
+from simulation.seeds import scratch_folder
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,12 +29,12 @@ OLDER = {"OLD1", "OLD2"}
 
 @pytest.fixture
 def scenario() -> Iterator[Scenario]:
-    """A prepared batch, and a baseline of two segments from before it."""
-    place = Path(f"{folder()}-segments")
+    """Yield a scenario with a prepared batch and an earlier baseline of two segments."""
+    place = Path(f"{scratch_folder()}-segments")
     made = Scenario(JOB, place)
-    held = Baseline()
+    baseline = Baseline()
     for key in sorted(OLDER):
-        said = {
+        verdict = {
             "key": [key],
             "fingerprint": [b"1" * 16],
             "op": ["add"],
@@ -42,64 +42,67 @@ def scenario() -> Iterator[Scenario]:
             "retry": [False],
             "code": [""],
         }
-        pl.DataFrame(said).write_parquet(place / "said.parquet")
-        held = Columnar().advance(held, [place / "said.parquet"], made.state / "baselines" / JOB)
-    segments = tuple(SegmentEntry(file=one.path.name, digest=one.path.stem, rows=one.rows) for one in held.segments)
+        pl.DataFrame(verdict).write_parquet(place / "verdicts.parquet")
+        baseline = PolarsEngine().apply_verdicts(baseline, [place / "verdicts.parquet"], made.state / "baselines" / JOB)
+    segments = tuple(
+        SegmentEntry(file=segment.path.name, digest=segment.path.stem, rows=segment.rows)
+        for segment in baseline.segments
+    )
     with Journal.open(made.state) as journal, journal._write("before") as db:
-        _point(db, BaselineEntry(job=JOB, identity=ACCOUNT, segments=segments))
+        _set_baseline(db, BaselineEntry(job=JOB, account_id=ACCOUNT, segments=segments))
     yield made
     shutil.rmtree(place)
 
 
 def accepted(scenario: Scenario) -> tuple[set[str], set[str]]:
-    """Return the keys that the target is known to hold, and the segments; each is there under its digest."""
+    """Return the accepted keys of the baseline, and its segment files after checking their digests."""
     with Journal.open(scenario.state) as journal:
         entry = journal.baseline(JOB, ACCOUNT)
     assert entry is not None
     held: set[str] = set()
-    for one in entry.segments:
-        path = scenario.state / "baselines" / JOB / one.file
-        assert hashlib.sha256(path.read_bytes()).hexdigest() == one.digest == path.stem
+    for segment in entry.segments:
+        path = scenario.state / "baselines" / JOB / segment.file
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == segment.digest == path.stem
         rows = pl.read_parquet(path)
-        assert rows.height == one.rows
+        assert rows.height == segment.rows
         held |= set(rows.filter(pl.col("accepted").is_not_null())["key"])
-    return held, {one.file for one in entry.segments}
+    return held, {segment.file for segment in entry.segments}
 
 
-@pytest.mark.parametrize("most", [12, 2])
-@pytest.mark.parametrize("at", ["data.advance:before", "data.advance:after", "deliver:baseline", "deliver:commit"])
-def test_a_death_while_the_baseline_moves_leaves_the_old_one(
-    scenario: Scenario, monkeypatch: pytest.MonkeyPatch, at: str, most: int
+@pytest.mark.parametrize("segments_max", [12, 2])
+@pytest.mark.parametrize(
+    "at", ["data.apply_verdicts:before", "data.apply_verdicts:after", "deliver:baseline", "deliver:commit"]
+)
+def test_crash_before_commit_leaves_old_baseline(
+    scenario: Scenario, monkeypatch: pytest.MonkeyPatch, at: str, segments_max: int
 ) -> None:
-    monkeypatch.setattr(compaction, "MOST", most)
+    monkeypatch.setattr(compaction, "SEGMENTS_MAX", segments_max)
     before = accepted(scenario)
     assert before[0] == OLDER
-    fuse = Fuse(f"^{at}$")
-    with plugged(scenario.network):
-        scenario._resume(fuse)
-        assert fuse.died_at == at
+    crash_point = CrashPoint(f"^{at}$")
+    with connected(scenario.network):
+        scenario._resume(crash_point)
+        assert crash_point.died_at == at
         assert accepted(scenario) == before
-        scenario._resume(Fuse())
+        scenario._resume(CrashPoint())
         held, segments = accepted(scenario)
         assert held == {*OLDER, GOOD}
-        assert len(segments) == (3 if most > 2 else 1)
+        assert len(segments) == (3 if segments_max > 2 else 1)
         assert scenario._batch().phase.value == "delivered"
 
 
-def test_a_death_after_the_commit_has_moved_the_baseline(scenario: Scenario) -> None:
-    fuse = Fuse("^deliver:committed$")
-    with plugged(scenario.network):
-        scenario._resume(fuse)
-    assert fuse.died_at
+def test_crash_after_commit_leaves_new_baseline(scenario: Scenario) -> None:
+    crash_point = CrashPoint("^deliver:committed$")
+    with connected(scenario.network):
+        scenario._resume(crash_point)
+    assert crash_point.died_at
     assert accepted(scenario)[0] == {*OLDER, GOOD}
 
 
-def test_segments_that_no_row_names_are_swept_and_no_others(
-    scenario: Scenario, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(compaction, "MOST", 2)
+def test_only_unreferenced_segments_are_swept(scenario: Scenario, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(compaction, "SEGMENTS_MAX", 2)
     stray = scenario.state / "baselines" / JOB / f"{'0' * 64}.parquet"
-    stray.write_bytes(b"half a segment")
-    with plugged(scenario.network):
-        scenario._resume(Fuse())
-    assert {one.name for one in stray.parent.iterdir()} == accepted(scenario)[1]
+    stray.write_bytes(b"partial segment")
+    with connected(scenario.network):
+        scenario._resume(CrashPoint())
+    assert {path.name for path in stray.parent.iterdir()} == accepted(scenario)[1]

@@ -1,30 +1,28 @@
-"""Where the vendor does not say, nobody guesses: the batch waits, is shown first, and ends on a person's word."""
+"""Batches of unknown outcome are not resent; they are resolved manually."""
 
 from __future__ import annotations
 
 import pytest
 
+from batchsync_mocks.faults import Fault
 from kit.deployment import BDP, CDP, Deployment
-from lading_mocks.faults import Fault
 
 
-@pytest.mark.parametrize(("answer", "sent_again"), [("--delivered", 0), ("--resend", 29)])
-def test_a_batch_of_unknown_outcome_ends_on_a_persons_word(
-    deployment: Deployment, answer: str, sent_again: int
-) -> None:
+@pytest.mark.parametrize(("option", "sent_again"), [("--delivered", 0), ("--resend", 29)])
+def test_batch_of_unknown_outcome_is_resolved_manually(deployment: Deployment, option: str, sent_again: int) -> None:
     batch = _lost_after_upload(deployment)
     before = len(deployment.mocks.ledger(CDP))
-    assert deployment.json("settle", "guests", expect=0)["runs"][0]["settlement"]["unknown"] == 29
+    assert deployment.json("show", "guests", expect=0)["runs"][0]["settlement"]["unknown"] == 29
 
-    deployment.run("resolve", batch, answer, "--reason", "asked by telephone")
+    deployment.run("resolve", batch, option, "--reason", "asked by telephone")
     deployment.mocks.disarm()
     deployment.run("sync", "guests")
 
     assert len(deployment.mocks.ledger(CDP)) - before == sent_again
-    assert deployment.json("settle", "guests")["runs"][0]["settlement"]["unknown"] == 0
+    assert deployment.json("show", "guests")["runs"][0]["settlement"]["unknown"] == 0
 
 
-def test_an_unknown_batch_is_not_sent_again_by_itself(deployment: Deployment) -> None:
+def test_unknown_batch_is_not_resent_automatically(deployment: Deployment) -> None:
     _lost_after_upload(deployment)
     before = len(deployment.mocks.ledger(CDP))
     deployment.mocks.disarm()
@@ -34,7 +32,7 @@ def test_an_unknown_batch_is_not_sent_again_by_itself(deployment: Deployment) ->
     assert len(deployment.mocks.ledger(CDP)) == before
 
 
-def test_resolve_refuses_a_batch_about_which_nothing_is_unknown(deployment: Deployment) -> None:
+def test_resolve_of_known_outcome_is_refused(deployment: Deployment) -> None:
     deployment.run("sync", "vehicles")
     batch = deployment.json("history", "vehicles")["runs"][0]["batches"][0]["batch"]
 
@@ -43,8 +41,8 @@ def test_resolve_refuses_a_batch_about_which_nothing_is_unknown(deployment: Depl
     assert {entry["delivery"] for entry in deployment.mocks.ledger(BDP)} == {1}
 
 
-def test_a_removal_of_what_is_not_there_any_more_is_no_reject(deployment: Deployment) -> None:
-    """Somebody else deleted the guests: the vendor says 404 to each removal, and that is what was wanted."""
+def test_removal_of_absent_record_is_accepted(deployment: Deployment) -> None:
+    """The guests were deleted by another client: the vendor answers 404 to each removal, which counts as accepted."""
     deployment.run("sync", "guests")
     deployment.mocks.reset()
     sources = deployment.folder / "guests.csv"
@@ -53,15 +51,15 @@ def test_a_removal_of_what_is_not_there_any_more_is_no_reject(deployment: Deploy
 
     deployment.run("sync", "guests")
 
-    assert [entry["fate"] for entry in deployment.mocks.ledger(CDP)] == ["rejected", "rejected"]
-    settlement = deployment.json("settle", "guests")["runs"][0]["settlement"]
+    assert [entry["outcome"] for entry in deployment.mocks.ledger(CDP)] == ["rejected", "rejected"]
+    settlement = deployment.json("show", "guests")["runs"][0]["settlement"]
     assert (settlement["removed"], settlement["accepted"], settlement["rejected"]) == (2, 2, 0)
     assert deployment.json("sync", "guests") is not None
     assert len(deployment.mocks.ledger(CDP)) == 2, "a further sync sends nothing"
 
 
 def _lost_after_upload(deployment: Deployment) -> str:
-    """Let the vendor take a batch and then deny that it knows it; return the batch."""
+    """Let the vendor accept a batch and then deny it with 404; return the id of the batch."""
     deployment.mocks.arm(
         Fault(kind="status", vendor=CDP, method="GET", path=r"^/v2/batches/inspect/.", status=404, times=0)
     )

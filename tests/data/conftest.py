@@ -1,4 +1,4 @@
-"""A bench for every test of the data path. The kit beside this file is found through the path set here."""
+"""Bench for tests of the data engine. The helper module beside this file is found through the path set here."""
 
 from __future__ import annotations
 

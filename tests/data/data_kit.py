@@ -1,4 +1,4 @@
-"""Jobs, vendor rules and schemas written by hand, small enough to read beside each test."""
+"""Jobs, vendor rules and schemas for tests of the data engine, written by hand."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
-from lading.core.batch import Batch, BatchFile, BatchId, Phase, RunId, Verdict
-from lading.core.job import Job, Source
-from lading.core.mapping import Array, Each, Expression, Literal, Node, Object
-from lading.core.policy import Policy
-from lading.core.record_schema import Kind, RecordSchema, Rule
-from lading.core.vendor_rules import (
+from batchsync.core.batch import Batch, BatchFile, BatchId, Phase, RunId, Verdict
+from batchsync.core.job import Job, Source
+from batchsync.core.mapping import Array, Each, Expression, Literal, Node, Object
+from batchsync.core.policy import Policy
+from batchsync.core.record_schema import Kind, RecordSchema, Rule
+from batchsync.core.vendor_rules import (
+    DefaultOutcome,
     ErrorLayout,
     FileFormat,
     FileRules,
     LogFormat,
     RowLogRules,
-    Silence,
     VendorRules,
 )
-from lading.data import Columnar
-from lading.errors import SourceError
-from lading.ports import Baseline, CompareContext, Comparison, Downloads, Reject, RowVerdicts
+from batchsync.data import PolarsEngine
+from batchsync.errors import SourceError
+from batchsync.ports import Baseline, CompareContext, Comparison, Downloads, Reject, RowVerdicts
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,7 +38,7 @@ HEAD = "id,name,mail\n"
 NOW = datetime(2026, 11, 22, 7, 0, tzinfo=UTC)
 REF_LOG = RowLogRules(
     joined_by="ref",
-    silence=Silence.ACCEPTED,
+    default_outcome=DefaultOutcome.ACCEPTED,
     errors=ErrorLayout(
         format=LogFormat.JSONL,
         ref="ref",
@@ -50,7 +50,7 @@ REF_LOG = RowLogRules(
 )
 INPUT_LOG = RowLogRules(
     joined_by="inputs",
-    silence=Silence.UNKNOWN,
+    default_outcome=DefaultOutcome.UNKNOWN,
     results=True,
     errors=ErrorLayout(
         format=LogFormat.JSON,
@@ -69,19 +69,19 @@ def node(value: Any) -> Node:
     if isinstance(value, str) and value.startswith("="):
         return Expression(value[1:])
     if isinstance(value, dict):
-        return Object(tuple((name, node(one)) for name, one in value.items()))
+        return Object(tuple((name, node(entry)) for name, entry in value.items()))
     if isinstance(value, list):
         if len(value) == 1 and isinstance(value[0], dict) and set(value[0]) == {"each"}:
             return Array((Each(node(value[0]["each"])),))
-        return Array(tuple(node(one) for one in value))
+        return Array(tuple(node(entry) for entry in value))
     return Literal(value)
 
 
 def record(value: dict[str, Any]) -> Object:
     """Return a record mapping from plain Python."""
-    found = node(value)
-    assert isinstance(found, Object)
-    return found
+    result = node(value)
+    assert isinstance(result, Object)
+    return result
 
 
 def schema(fields: Mapping[str, Rule] | None = None, **more: Any) -> RecordSchema:
@@ -98,7 +98,7 @@ def rules(
     log: RowLogRules = REF_LOG,
     **more: Any,
 ) -> VendorRules:
-    """Return the rules of a vendor that takes JSON lines in gzip with an envelope, unless told otherwise."""
+    """Return the rules of a vendor that takes JSON lines in gzip with an envelope by default."""
     gzipped = FileRules(format=FileFormat.JSONL, gzip=True, suffix="json.gz", bytes_max=50_000_000, envelope=True)
     return VendorRules(
         name="vendor",
@@ -109,19 +109,17 @@ def rules(
         credentials=(),
         account_credential="",
         target_keys={"schema": True},
-        lookup=log.joined_by == "inputs",
         modes=("upsert",),
         removal_modes=("delete",),
         file=file or gzipped,
         policy=a_policy(),
         row_log=log,
-        words={},
         schemas={"guest": schema(fields, **more)} if log.joined_by == "ref" else {},
     )
 
 
 def a_policy() -> Policy:
-    """Return the default policy; the data path never looks at it."""
+    """Return the default policy; the data engine does not use it."""
     return Policy()
 
 
@@ -129,13 +127,13 @@ CSV_FILE = FileRules(format=FileFormat.CSV, gzip=False, suffix="csv")
 
 
 def csv_rules(**more: Any) -> VendorRules:
-    """Return the rules of a vendor that takes CSV and gives results and errors back by inputs."""
+    """Return the rules of a vendor that takes CSV and returns results and errors by inputs."""
     return rules(file=more.pop("file", CSV_FILE), log=more.pop("log", INPUT_LOG), **more)
 
 
 @dataclass
 class Bench:
-    """One job with its folder, its source and its baseline: what the loop would hold."""
+    """One job with its folder, source and baseline."""
 
     folder: Path
     job: Job
@@ -143,7 +141,7 @@ class Bench:
     baseline: Baseline = Baseline()  # noqa: RUF009 - frozen
     runs: int = 0
     in_flight: tuple[Path, ...] = ()
-    high_water: str | None = None
+    watermark: str | None = None
     template: tuple[str, ...] | None = None
 
     def source(self, text: str | bytes, name: str | None = None) -> Path:
@@ -167,73 +165,73 @@ class Bench:
             folder=self.folder / f"work-{self.runs}",
             now=NOW,
             in_flight=self.in_flight,
-            high_water=self.high_water,
+            watermark=self.watermark,
             template=self.template,
         )
-        return Columnar().compare(self.job, self.rules, self.baseline, context)
+        return PolarsEngine().compare(self.job, self.rules, self.baseline, context)
 
     def stage(self, comparison: Comparison) -> tuple[BatchFile, ...]:
         """Stage into a folder of its own."""
-        return Columnar().stage(self.job, self.rules, comparison, self.folder / f"files-{self.runs}")
+        return PolarsEngine().stage(self.job, self.rules, comparison, self.folder / f"files-{self.runs}")
 
     def records(self) -> list[Any]:
-        """Compare, stage, and return what stands in the files."""
+        """Compare, stage, and return the records of all files."""
         return [json.loads(line) for line in self.lines()]
 
     def lines(self) -> list[str]:
         """Compare, stage, and return the lines of all files."""
-        found: list[str] = []
-        for one in self.stage(self.compare()):
-            data = Path(one.path).read_bytes()
+        result: list[str] = []
+        for entry in self.stage(self.compare()):
+            data = Path(entry.path).read_bytes()
             text = (gzip.decompress(data) if self.rules.file.gzip else data).decode()
-            found += text.removesuffix("\n").split("\n")
-        return found
+            result += text.removesuffix("\n").split("\n")
+        return result
 
-    def settle(self, file: BatchFile, verdict: Verdict = Verdict.PROCESSED, **downloads: Any) -> RowVerdicts:
-        """Settle one file with what the vendor said."""
-        return Columnar().settle(
+    def join_outcomes(self, file: BatchFile, verdict: Verdict = Verdict.PROCESSED, **downloads: Any) -> RowVerdicts:
+        """Join the outcomes of a file with the vendor's downloads."""
+        return PolarsEngine().join_outcomes(
             batch(file, verdict), self.rules, Downloads(**downloads), Path(file.path).parent / file.md5
         )
 
     def accept_all(self) -> None:
-        """Send everything and have it accepted."""
+        """Send all changes and have them accepted."""
         for file in self.stage(self.compare()):
-            said = self.settle_all_accepted(file)
-            self.baseline = Columnar().advance(self.baseline, [said], self.folder / "baselines")
+            verdicts = self.accepted_verdicts(file)
+            self.baseline = PolarsEngine().apply_verdicts(self.baseline, [verdicts], self.folder / "baselines")
 
-    def settle_all_accepted(self, file: BatchFile) -> Path:
-        """Return a file of verdicts that accepts every row."""
+    def accepted_verdicts(self, file: BatchFile) -> Path:
+        """Return a verdicts file that accepts every row."""
         path = self.folder / f"{file.digest}.verdicts.parquet"
-        evidence = pl.read_parquet(file.evidence, glob=False)
+        manifest = pl.read_parquet(file.row_manifest, glob=False)
         ended = (pl.lit("accepted").alias("state"), pl.lit(value=False).alias("retry"), pl.lit("").alias("code"))
-        evidence.with_columns(*ended).write_parquet(path)
+        manifest.with_columns(*ended).write_parquet(path)
         return path
 
 
 def view(baseline: Baseline) -> dict[str, tuple[bytes | None, bytes | None, int | None]]:
-    """Return what a baseline knows of each key: accepted, last and last_state, from its files, row by row."""
-    held: dict[str, tuple[bytes | None, bytes | None, int | None]] = {}
-    for one in baseline.segments:
-        for key, accepted, last, ended, as_before in pl.read_parquet(one.path, glob=False).iter_rows():
-            before = held.pop(key, (None, None, None))
-            known = before[0] if as_before else accepted
-            if known is not None or last is not None:
-                held[key] = (known, last, ended)
-    return held
+    """Return the state of each key in a baseline (accepted, last, last_state), from its files, row by row."""
+    known: dict[str, tuple[bytes | None, bytes | None, int | None]] = {}
+    for segment in baseline.segments:
+        for key, accepted, last, ended, as_before in pl.read_parquet(segment.path, glob=False).iter_rows():
+            before = known.pop(key, (None, None, None))
+            target = before[0] if as_before else accepted
+            if target is not None or last is not None:
+                known[key] = (target, last, ended)
+    return known
 
 
-def batch(file: BatchFile, verdict: Verdict | None, word: str = "done") -> Batch:
-    """Return a batch at its end."""
+def batch(file: BatchFile, verdict: Verdict | None, vendor_status: str = "done") -> Batch:
+    """Return a finished batch."""
     return Batch(
         id=BatchId("job-1"),
         run=RunId("run"),
         job="job",
         seq=1,
         file=file,
-        phase=Phase.SETTLED,
+        phase=Phase.FINISHED,
         prepared_at=NOW - timedelta(hours=1),
         verdict=verdict,
-        word=word,
+        vendor_status=vendor_status,
     )
 
 
@@ -247,37 +245,38 @@ def job(folder: Path, mapping: dict[str, Any], **more: Any) -> Job:
 
 
 def verdicts(bench: Bench, state: str, *, retry: bool = False, code: str = "") -> None:
-    """Send what is to be sent and end it in this state."""
+    """Send all changes and end them in this state."""
     for file in bench.stage(bench.compare()):
         path = bench.folder / f"{file.digest}.v.parquet"
         ended = [pl.lit(state).alias("state"), pl.lit(retry).alias("retry"), pl.lit(code).alias("code")]
-        pl.read_parquet(file.evidence).with_columns(ended).write_parquet(path)
-        bench.baseline = Columnar().advance(bench.baseline, [path], bench.folder / "baselines")
+        pl.read_parquet(file.row_manifest).with_columns(ended).write_parquet(path)
+        bench.baseline = PolarsEngine().apply_verdicts(bench.baseline, [path], bench.folder / "baselines")
 
 
-def said(bench: Bench, *, delivered: bool) -> None:
-    """Let a person say how the row with key 1 ended."""
-    bench.baseline = Columnar().resolve(bench.baseline, ["1"], bench.folder / "baselines", delivered=delivered)
+def resolve_first(bench: Bench, *, delivered: bool) -> None:
+    """Resolve the unknown outcome of the row with key 1."""
+    bench.baseline = PolarsEngine().resolve(bench.baseline, ["1"], bench.folder / "baselines", delivered=delivered)
 
 
 def counts(bench: Bench) -> dict[str, int]:
-    tally = bench.compare().tally
-    names = ("unchanged", "added", "changed", "removed", "invalid", "held", "standing_rejected", "standing_unknown")
-    return {name: getattr(tally, name) for name in names if getattr(tally, name)}
+    """Compare and return the counts that are not 0."""
+    plan = bench.compare().counts
+    names = ("unchanged", "added", "changed", "removed", "invalid", "deferred", "still_rejected", "still_unknown")
+    return {name: getattr(plan, name) for name in names if getattr(plan, name)}
 
 
 def invalid(comparison: Comparison) -> list[Reject]:
-    """Return the rows of a source that a comparison found invalid."""
-    return [one for chunk in Columnar().invalid(comparison) for one in chunk]
+    """Return the invalid rows of a comparison."""
+    return [entry for chunk in PolarsEngine().invalid(comparison) for entry in chunk]
 
 
 def rejects(verdicts: RowVerdicts) -> list[Reject]:
-    """Return the rows of a batch that were rejected or are unknown."""
-    return [one for chunk in Columnar().rejects(verdicts) for one in chunk]
+    """Return the rejected and unknown rows of a batch."""
+    return [entry for chunk in PolarsEngine().rejects(verdicts) for entry in chunk]
 
 
 def refused(bench: Bench) -> SourceError:
-    """Return the error with which a source is refused; it says what to do."""
+    """Return the error with which a source is refused; it has a hint."""
     with pytest.raises(SourceError) as caught:
         bench.compare()
     assert caught.value.hint

@@ -1,4 +1,4 @@
-"""With `each:`, rows of one key that disagree outside it make their record invalid; both rows are named."""
+"""With `each:`, rows of a key that disagree outside it make their record invalid; both rows are named."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from data_kit import Bench, counts, invalid, job, record, rules
 
-from lading.core.job import Removal
-from lading.core.record_schema import Kind, Rule
-from lading.data import grouping, read
+from batchsync.core.job import Removal
+from batchsync.core.record_schema import Kind, Rule
+from batchsync.data.record import group_by_key
+from batchsync.data.row import reader
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-DIFFERS = "must be the same in all rows of a key, and differs between rows"
+DIFFERS = "must be the same in all rows of a key, but differs between rows"
 HEAD = "no,total,who,sku\n"
 MAPPING = {"no": "=no", "total": "=total", "contact": {"who": "=who"}, "items": [{"each": {"sku": "=sku"}}]}
 FIELDS = {
@@ -32,10 +33,10 @@ def orders(tmp_path: Path) -> Bench:
 
 
 def reasons(bench: Bench) -> list[tuple[str, str, int, str]]:
-    return [(one.field, one.code, one.row, one.reason) for one in invalid(bench.compare())]
+    return [(item.field, item.code, item.row, item.reason) for item in invalid(bench.compare())]
 
 
-def test_rows_that_disagree_are_named_with_each_member(orders: Bench) -> None:
+def test_disagreeing_rows_are_reported_with_each_member(orders: Bench) -> None:
     orders.source(HEAD + "1,30,a,x\n2,5,b,x\n1,30,a,y\n1,31,c,z\n")
     assert counts(orders) == {"added": 1, "invalid": 1}
     assert reasons(orders) == [
@@ -46,7 +47,7 @@ def test_rows_that_disagree_are_named_with_each_member(orders: Bench) -> None:
             f"total {DIFFERS} 1 and 4; contact.who {DIFFERS} 1 and 4",
         )
     ]
-    assert [one["value"]["no"] for one in orders.records()] == ["2"]
+    assert [item["value"]["no"] for item in orders.records()] == ["2"]
 
 
 @pytest.mark.parametrize("second", ["1,,a,y", "1,30,,y", "1,31,a,y", "1,30,b,y"])
@@ -70,7 +71,7 @@ def test_columns_that_no_member_outside_each_uses_may_differ(orders: Bench) -> N
     assert counts(orders) == {"added": 1}
 
 
-def test_disagreement_is_told_with_the_other_reasons(orders: Bench) -> None:
+def test_disagreement_is_reported_with_other_reasons(orders: Bench) -> None:
     orders.source(HEAD + "1,thirty,a,x\n1,31,a,y\n2,1,too long,x\n2,1,b,x\n")
     [(field, _, _, first), (_, _, _, second)] = reasons(orders)
     assert field == "total"
@@ -91,10 +92,10 @@ def test_invalid_record_is_not_removed_at_the_target(orders: Bench) -> None:
 
 @pytest.mark.parametrize("first", ["5", "9"])
 @pytest.mark.parametrize("frame", [1, 4, 1000])
-def test_rows_are_compared_however_they_are_spread(
+def test_disagreement_is_found_across_frames(
     orders: Bench, monkeypatch: pytest.MonkeyPatch, frame: int, first: str
 ) -> None:
-    for module in (grouping, read):
+    for module in (group_by_key, reader):
         monkeypatch.setattr(module, "FRAME_ROWS", frame)
     # Beginning with 9, the source is not sorted by its key.
     rows = [f"{first},30,a,x", *(f"5,30,a,{number}" for number in range(6)), f"{first},31,a,y", "7,1,b,x"]
@@ -112,17 +113,17 @@ VALUES: list[tuple[Any, Any]] = [
 ]
 
 
-@pytest.mark.parametrize(("one", "other"), VALUES)
-def test_typed_and_nested_values_are_compared(tmp_path: Path, one: object, other: object) -> None:
-    value = "=who.name" if isinstance(one, dict) else "=who"
-    mapping = {"no": "=no", "who": value, "items": [{"each": "=sku"}]}
+@pytest.mark.parametrize(("value", "other"), VALUES)
+def test_typed_and_nested_values_are_compared(tmp_path: Path, value: object, other: object) -> None:
+    expression = "=who.name" if isinstance(value, dict) else "=who"
+    mapping = {"no": "=no", "who": expression, "items": [{"each": "=sku"}]}
     bench = Bench(tmp_path, job(tmp_path, mapping, source={"key": ("no",), "path": "source.jsonl"}), rules())
 
     def lines(first: object, second: object) -> str:
         rows = [{"no": "1", "sku": "x", "who": first}, {"no": "1", "sku": "y", "who": second}]
         return "".join(json.dumps(row) + "\n" for row in rows)
 
-    bench.source(lines(one, other))
+    bench.source(lines(value, other))
     assert counts(bench) == {"invalid": 1}
-    bench.source(lines(one, one))
+    bench.source(lines(value, value))
     assert counts(bench) == {"added": 1}

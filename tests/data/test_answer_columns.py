@@ -1,4 +1,4 @@
-"""What a vendor answers is kept whole, whatever names and characters it is made of."""
+"""Answers of a vendor are kept completely, whatever the names and characters of their columns."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import polars as pl
 import pytest
 from data_kit import Bench, csv_rules, job
 
-from lading.core.batch import Books, Verdict
-from lading.data import Columnar
+from batchsync.core.batch import RowCounts, Verdict
+from batchsync.data import PolarsEngine
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lading.ports import RowVerdicts
+    from batchsync.ports import RowVerdicts
 
 
 @pytest.fixture
@@ -24,8 +24,8 @@ def lookup(tmp_path: Path) -> Bench:
     return Bench(tmp_path, made, csv_rules())
 
 
-def settled(bench: Bench, rows: str, results: str, errors: str | None = None) -> RowVerdicts:
-    """Send rows of id, vin and plate, and return what becomes of them by these texts of the vendor."""
+def outcomes(bench: Bench, rows: str, results: str, errors: str | None = None) -> RowVerdicts:
+    """Send rows of id, vin and plate, and return their outcomes for these texts of the vendor."""
     bench.source("id,vin,plate\n" + rows)
     [file] = bench.stage(bench.compare())
     (bench.folder / "results.csv").write_text(results)
@@ -33,23 +33,23 @@ def settled(bench: Bench, rows: str, results: str, errors: str | None = None) ->
     if errors is not None:
         downloads["errors"] = bench.folder / "errors.json"
         downloads["errors"].write_text(errors)
-    return bench.settle(file, Verdict.PROCESSED, **downloads)
+    return bench.join_outcomes(file, Verdict.PROCESSED, **downloads)
 
 
-@pytest.mark.parametrize("place", ["errorDescription", "errorType", "plate"])
-def test_half_a_character_in_a_log_is_a_question_mark_and_settles(lookup: Bench, place: str) -> None:
-    said = {"errorDescription": "no", "errorType": "V", "plate": "P1"} | {place: "\ud800x"}
-    why = [{name: said[name] for name in ("errorType", "errorDescription")}]
-    inputs = {"vin": "A", "plate": said["plate"], "\udfff": 1}
-    errors = json.dumps({"batchItemsErrors": [{"inputs": inputs, "errors": why}]})
-    found = settled(lookup, "1,A,P1\n", "vin,plate,r\n", errors)
-    if place == "plate":
-        # The row that is named was never sent.
-        assert (found.books, found.unattributed) == (Books(unknown=1), 1)
+@pytest.mark.parametrize("member", ["errorDescription", "errorType", "plate"])
+def test_unpaired_surrogate_in_log_becomes_question_mark(lookup: Bench, member: str) -> None:
+    values = {"errorDescription": "no", "errorType": "V", "plate": "P1"} | {member: "\ud800x"}
+    reasons = [{name: values[name] for name in ("errorType", "errorDescription")}]
+    inputs = {"vin": "A", "plate": values["plate"], "\udfff": 1}
+    errors = json.dumps({"batchItemsErrors": [{"inputs": inputs, "errors": reasons}]})
+    verdicts = outcomes(lookup, "1,A,P1\n", "vin,plate,r\n", errors)
+    if member == "plate":
+        # The named row was never sent.
+        assert (verdicts.counts, verdicts.unattributed) == (RowCounts(unknown=1), 1)
     else:
-        assert found.books == Books(rejected=1)
-        [one] = [one for chunk in Columnar().rejects(found) for one in chunk]
-        assert (one.reason if place == "errorDescription" else one.code) == "?x"
+        assert verdicts.counts == RowCounts(rejected=1)
+        [reject] = [item for chunk in PolarsEngine().rejects(verdicts) for item in chunk]
+        assert (reject.reason if member == "errorDescription" else reject.code) == "?x"
 
 
 @pytest.mark.parametrize(
@@ -59,25 +59,23 @@ def test_half_a_character_in_a_log_is_a_question_mark_and_settles(lookup: Bench,
         ("ID,vin,plate", ["id", "vendor_ID", "vin", "plate"]),
         ("vin,vendor_id,id", ["id", "vin", "vendor_id", "vendor_vendor_id"]),
         ("vin,line,hit", ["id", "vin", "line", "hit"]),
-        ("key:id,input:vin,lading:own,lading:same,answered,vin", None),
+        ("key:id,input:vin,batchsync:own,batchsync:same,answered,vin", None),
     ],
 )
-def test_every_column_of_an_answer_is_kept_whatever_its_name(
-    lookup: Bench, header: str, columns: list[str] | None
-) -> None:
+def test_answer_column_of_any_name_is_kept(lookup: Bench, header: str, columns: list[str] | None) -> None:
     names = header.split(",")
-    row = ["A" if one == "vin" else "P1" if one == "plate" else f"the {one}" for one in names]
-    found = settled(lookup, "7,A,P1\n", f"{header}\n{','.join(row)}\n")
-    assert found.books == Books(accepted=1)
-    assert found.answers is not None
-    answers = pl.read_parquet(found.answers)
+    row = ["A" if name == "vin" else "P1" if name == "plate" else f"the {name}" for name in names]
+    verdicts = outcomes(lookup, "7,A,P1\n", f"{header}\n{','.join(row)}\n")
+    assert verdicts.counts == RowCounts(accepted=1)
+    assert verdicts.answers is not None
+    answers = pl.read_parquet(verdicts.answers)
     assert answers.columns == (columns or ["id", *names])
     assert answers.row(0) == ("7", *row)
 
 
 @pytest.mark.parametrize("header", ["vin,plate,r", "VIN,plate,r"])
-def test_an_input_that_comes_back_does_not_stand_beside_the_key_that_it_is(lookup: Bench, header: str) -> None:
+def test_repeated_input_that_is_the_key_is_left_out(lookup: Bench, header: str) -> None:
     lookup.change_source(key=("vin",))
-    found = settled(lookup, "7,A,P1\n", f"{header}\nA,P1,x\n")
-    assert found.answers is not None
-    assert pl.read_parquet(found.answers).columns == ["vin", "plate", "r"]
+    verdicts = outcomes(lookup, "7,A,P1\n", f"{header}\nA,P1,x\n")
+    assert verdicts.answers is not None
+    assert pl.read_parquet(verdicts.answers).columns == ["vin", "plate", "r"]

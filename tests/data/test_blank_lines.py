@@ -1,4 +1,4 @@
-"""A line with nothing in it is no record; a record with nothing in it is one, and stands in the books."""
+"""Blank lines are not records, but records of empty fields are, and are counted."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from data_kit import record
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lading.core.job import Removal, Source
-from lading.data import files, read
-from lading.data.read import frames, open_source
+from batchsync.core.job import Removal, Source
+from batchsync.data.row import files, reader
+from batchsync.data.row.reader import frames, open_source
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,16 +30,14 @@ if TYPE_CHECKING:
         ("s.jsonl", '{"id":"1","name":"a","mail":"b"}\n\n{}\n  \n{"id":null}\n\r\n', 3),
     ],
 )
-def test_a_record_without_a_value_is_counted_and_a_blank_line_is_not(
-    bench: Bench, name: str, text: str, rows: int
-) -> None:
+def test_record_without_values_is_counted_and_blank_line_is_not(bench: Bench, name: str, text: str, rows: int) -> None:
     bench.change_source(path=name, nulls=("NULL",))
     bench.source(text)
-    assert bench.compare().tally.source_rows == rows
+    assert bench.compare().counts.source_rows == rows
 
 
 @pytest.mark.parametrize(
-    ("name", "whole", "less"),
+    ("name", "before", "after"),
     [
         ("s.csv", "id,name,mail\n1,a,b\n2,c,d\n", "id,name,mail\n1,a,b\n,,\n"),
         (
@@ -49,14 +47,14 @@ def test_a_record_without_a_value_is_counted_and_a_blank_line_is_not(
         ),
     ],
 )
-def test_nothing_is_removed_while_a_record_has_no_value_at_all(bench: Bench, name: str, whole: str, less: str) -> None:
+def test_record_without_values_blocks_removals(bench: Bench, name: str, before: str, after: str) -> None:
     bench.change(removal=Removal(mode="delete", record=record({"id": "=id"})))
     bench.change_source(path=name)
-    bench.source(whole)
+    bench.source(before)
     bench.accept_all()
-    bench.source(less)
+    bench.source(after)
     comparison = bench.compare()
-    assert (comparison.tally.removed, comparison.tally.invalid) == (0, 1)
+    assert (comparison.counts.removed, comparison.counts.invalid) == (0, 1)
     assert "rows without a key, so nothing is removed" in comparison.warnings
 
 
@@ -65,16 +63,14 @@ LINE = st.sampled_from(["", "", ",", '"",""', "1,a", '1,"\n\n"', '2,"a\r\n\r\n"'
 
 @given(st.lists(st.tuples(LINE, st.sampled_from(["\n", "\r\n"])), max_size=12), st.integers(3, 9), st.integers(1, 5))
 @settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_exactly_the_blank_lines_are_left_out_wherever_they_stand(
-    tmp_path: Path, lines: list[tuple[str, str]], piece: int, rows: int
-) -> None:
+def test_only_blank_lines_are_dropped(tmp_path: Path, lines: list[tuple[str, str]], chunk: int, rows: int) -> None:
     for name, begin in (("a.csv", 0), ("b.csv", len(lines) // 2)):
         part = lines[begin:] if begin else lines
-        (tmp_path / name).write_bytes(("id,name\n" + "".join(one + end for one, end in part)).encode())
-    wanted = [n for n, (one, _) in enumerate([*lines, *lines[len(lines) // 2 :]], start=1) if one]
+        (tmp_path / name).write_bytes(("id,name\n" + "".join(line + end for line, end in part)).encode())
+    expected = [n for n, (line, _) in enumerate([*lines, *lines[len(lines) // 2 :]], start=1) if line]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(files, "PIECE", piece)
-        patch.setattr(read, "FRAME_ROWS", rows)
-        given_source = open_source(Source(path="?.csv", folder=str(tmp_path), key=("id",)))
-        found = [row for one in frames(given_source, tmp_path, fresh=True) for row in one["lading:row"].to_list()]
-    assert found == wanted
+        patch.setattr(files, "CHUNK_BYTES", chunk)
+        patch.setattr(reader, "FRAME_ROWS", rows)
+        source = open_source(Source(path="?.csv", folder=str(tmp_path), key=("id",)))
+        found = [row for frame in frames(source, tmp_path, fresh=True) for row in frame["batchsync:row"].to_list()]
+    assert found == expected

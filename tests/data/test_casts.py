@@ -1,4 +1,4 @@
-"""Casts that cannot be computed, or that give something else than they say, are refused with what works."""
+"""Casts that cannot be computed, or whose result is misleading, are refused with an alternative."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 from data_kit import Bench, job
 
-from lading.core.mapping import Expression, Place
-from lading.data.expressions import parse
-from lading.errors import Problem
+from batchsync.core.mapping import Expression, Place
+from batchsync.data.mapping.expressions import parse
+from batchsync.errors import Problem
 
 COLUMNS: dict[str, pl.DataType] = {
     "d": pl.String(),
@@ -55,7 +55,7 @@ PLACE = Place("jobs.yaml", 3, 5)
         "CAST(z AS TIME)",
     ],
 )
-def test_cast_without_its_meaning_is_refused_and_the_advice_can_be_computed(sql: str) -> None:
+def test_misleading_cast_is_refused_and_suggestion_parses(sql: str) -> None:
     found = parse(Expression(sql, PLACE), COLUMNS)
     assert isinstance(found, Problem)
     assert (found.code, found.line) == ("data.expression_cast", 3)
@@ -65,12 +65,12 @@ def test_cast_without_its_meaning_is_refused_and_the_advice_can_be_computed(sql:
         found.suggestion,
     )
     assert advised
-    for one in advised:
-        assert not isinstance(parse(Expression(re.sub(r"\bx\b", column, one)), COLUMNS), Problem), one
+    for item in advised:
+        assert not isinstance(parse(Expression(re.sub(r"\bx\b", column, item)), COLUMNS), Problem), item
 
 
 @pytest.mark.parametrize("sql", ["CAST(day AS BOOLEAN)", "CAST(tags AS VARCHAR)"])
-def test_cast_between_types_that_cannot_be_cast_is_refused(sql: str) -> None:
+def test_impossible_cast_is_refused(sql: str) -> None:
     found = parse(Expression(sql, PLACE), COLUMNS)
     assert isinstance(found, Problem)
     assert "cannot be computed" in found.message
@@ -95,7 +95,7 @@ def test_cast_between_types_that_cannot_be_cast_is_refused(sql: str) -> None:
         "EXTRACT(year FROM z)",
     ],
 )
-def test_cast_with_its_meaning_is_accepted(sql: str) -> None:
+def test_well_defined_cast_is_accepted(sql: str) -> None:
     assert not isinstance(parse(Expression(sql, PLACE), COLUMNS), Problem)
 
 
@@ -105,16 +105,16 @@ def test_deeply_nested_expression_is_refused() -> None:
     assert found.code == "data.expression_depth"
 
 
-def test_date_without_a_format_is_refused_with_one() -> None:
+def test_date_without_format_is_refused_with_suggestion() -> None:
     found = parse(Expression("DATE(d)", PLACE), COLUMNS)
     assert isinstance(found, Problem)
     assert "DATE(x, '%Y-%m-%d')" in found.suggestion
 
 
-def test_day_of_a_text_is_sent_as_advised(bench: Bench) -> None:
+def test_date_parsed_as_suggested_is_sent(bench: Bench) -> None:
     bench.job = job(
         bench.folder, {"id": "=id", "v": "=DATE(name, '%Y-%m-%d')", "w": "=(mail = 'Y') IS DISTINCT FROM TRUE"}
     )
     bench.source("id,name,mail\n1,1985-01-02,Y\n2,1990-05-06,\n")
-    values = [one["value"] for one in bench.records()]
-    assert [(one["v"], one["w"]) for one in values] == [("1985-01-02", False), ("1990-05-06", True)]
+    values = [record["value"] for record in bench.records()]
+    assert [(value["v"], value["w"]) for value in values] == [("1985-01-02", False), ("1990-05-06", True)]

@@ -1,4 +1,4 @@
-"""Each record of the source is in exactly one place, and the place follows from the baseline and what is in flight."""
+"""Each record of the source has exactly one classification, which depends on the baseline and the rows in flight."""
 
 from __future__ import annotations
 
@@ -14,14 +14,18 @@ from data_kit import HEAD, NOW, Bench, counts, job, record, rules, verdicts, vie
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lading.core.job import Removal, Send
-from lading.data import Columnar, baseline, diff, ordered, scatter, sealed, segments
-from lading.data.scatter import HASH
-from lading.errors import EnvironmentProblem, SourceError, StateError
-from lading.ports import Baseline, CompareContext, Segment, Size
+from batchsync.core.job import Removal, Send
+from batchsync.data import PolarsEngine
+from batchsync.data.baseline import apply, merge_reader, segments
+from batchsync.data.batchfile import batch_writer
+from batchsync.data.compare import classify
+from batchsync.data.frame import partitioned_spill
+from batchsync.data.frame.key_hash import HASH
+from batchsync.errors import SourceError, StateError, UnavailableError
+from batchsync.ports import Baseline, CompareContext, Segment, Size
 
 
-def test_nothing_known_is_all_added_and_afterwards_all_unchanged(bench: Bench) -> None:
+def test_first_sync_adds_all_rows_and_second_none(bench: Bench) -> None:
     bench.source(HEAD + "1,a,m\n2,b,n\n")
     assert counts(bench) == {"added": 2}
     bench.accept_all()
@@ -31,74 +35,74 @@ def test_nothing_known_is_all_added_and_afterwards_all_unchanged(bench: Bench) -
     assert counts(bench) == {"unchanged": 1, "changed": 1, "added": 1}
 
 
-def test_a_column_that_is_not_mapped_changes_nothing(bench: Bench) -> None:
+def test_unmapped_column_does_not_change_record(bench: Bench) -> None:
     bench.source("id,name,mail,x\n1,a,m,1\n")
     bench.accept_all()
     bench.source("x,id,name,mail\n2,1,a,m\n")
     assert counts(bench) == {"unchanged": 1}
 
 
-def test_another_mapping_sends_everything_again(bench: Bench) -> None:
+def test_new_mapping_changes_all_records(bench: Bench) -> None:
     bench.source(HEAD + "1,a,m\n")
     bench.accept_all()
     bench.change(mapping_hash="cd" * 32)
     assert counts(bench) == {"changed": 1}
 
 
-def test_a_null_and_an_empty_neighbour_are_different_rows(bench: Bench) -> None:
+def test_null_in_another_column_changes_record(bench: Bench) -> None:
     bench.source(HEAD + "1,ab,\n")
     bench.accept_all()
     bench.source(HEAD + "1,,ab\n")
     assert counts(bench) == {"changed": 1}
 
 
-def test_send_all_sends_what_is_unchanged(bench: Bench) -> None:
+def test_send_all_sends_unchanged_rows(bench: Bench) -> None:
     bench.source(HEAD + "1,a,m\n2,b,n\n")
     bench.accept_all()
-    bench.change(send=Send(what="all"))
+    bench.change(send=Send(rows="all"))
     assert counts(bench) == {"changed": 2}
 
 
-def test_a_rejected_row_stands_until_it_changes(bench: Bench) -> None:
+def test_rejected_row_is_not_sent_until_it_changes(bench: Bench) -> None:
     bench.source(HEAD + "1,a,m\n")
     verdicts(bench, "rejected")
-    assert counts(bench) == {"standing_rejected": 1}
+    assert counts(bench) == {"still_rejected": 1}
     bench.source(HEAD + "1,b,m\n")
     assert counts(bench) == {"added": 1}
 
 
-def test_a_rejected_row_is_sent_again_unchanged_on_request(removing: Bench) -> None:
+def test_rejected_row_is_sent_unchanged_on_request(removing: Bench) -> None:
     removing.source(HEAD + "1,a,m\n2,b,n\n")
     removing.accept_all()
     removing.source(HEAD + "2,B,n\n3,c,o\n")
     verdicts(removing, "rejected")
-    assert counts(removing) == {"standing_rejected": 3}
+    assert counts(removing) == {"still_rejected": 3}
     removing.change(send=Send(rejected=True))
     assert counts(removing) == {"added": 1, "changed": 1, "removed": 1}
 
 
-def test_a_rejected_row_that_may_be_retried_is_sent_again(bench: Bench) -> None:
+def test_retryable_rejected_row_is_sent_again(bench: Bench) -> None:
     bench.source(HEAD + "1,a,m\n")
     verdicts(bench, "rejected", retry=True)
     assert counts(bench) == {"added": 1}
 
 
-def test_rows_in_flight_are_held_whether_they_changed_or_not(bench: Bench) -> None:
+def test_rows_in_flight_are_deferred(bench: Bench) -> None:
     bench.source(HEAD + "1,a,m\n2,b,n\n3,c,o\n")
     [file] = bench.stage(bench.compare())
-    bench.in_flight = (Path(file.evidence),)
+    bench.in_flight = (Path(file.row_manifest),)
     bench.source(HEAD + "1,a,m\n2,B,n\n4,d,p\n")
-    assert counts(bench) == {"held": 2, "added": 1}
+    assert counts(bench) == {"deferred": 2, "added": 1}
 
 
-def test_a_row_that_went_back_to_what_the_target_holds_waits_while_a_newer_one_flies(bench: Bench) -> None:
+def test_reverted_row_is_deferred_while_newer_version_is_in_flight(bench: Bench) -> None:
     bench.source(HEAD + "1,a,m\n")
     bench.accept_all()
     bench.source(HEAD + "1,b,m\n")
     [file] = bench.stage(bench.compare())
-    bench.in_flight = (Path(file.evidence),)
+    bench.in_flight = (Path(file.row_manifest),)
     bench.source(HEAD + "1,a,m\n")
-    assert counts(bench) == {"held": 1}
+    assert counts(bench) == {"deferred": 1}
 
 
 @pytest.fixture
@@ -107,35 +111,35 @@ def removing(bench: Bench) -> Bench:
     return bench
 
 
-def test_a_key_that_left_the_source_is_removed_last_and_then_forgotten(removing: Bench) -> None:
+def test_deleted_key_is_removed_last_and_leaves_baseline(removing: Bench) -> None:
     removing.source(HEAD + "2,b,n\n1,a,m\n")
     removing.accept_all()
     removing.source(HEAD + "3,c,o\n")
     comparison = removing.compare()
-    assert (comparison.tally.selected, comparison.tally.removed, comparison.tally.added) == (3, 2, 1)
+    assert (comparison.counts.selected, comparison.counts.removed, comparison.counts.added) == (3, 2, 1)
     sent = removing.records()
-    assert [one["mode"] for one in sent] == ["upsert", "delete", "delete"]
+    assert [item["mode"] for item in sent] == ["upsert", "delete", "delete"]
     assert sent[1]["value"] == {"identifiers": [{"provider": "CRM", "id": "1"}]}
     removing.accept_all()
     assert set(view(removing.baseline)) == {"3"}
 
 
-def test_nothing_is_removed_while_a_row_has_lost_its_key(removing: Bench) -> None:
+def test_row_without_key_prevents_removals(removing: Bench) -> None:
     removing.source(HEAD + ",b,m\n")
     comparison = removing.compare()
-    assert comparison.tally.removed == 0
-    assert comparison.tally.invalid == 1
+    assert comparison.counts.removed == 0
+    assert comparison.counts.invalid == 1
     assert comparison.warnings["rows without a key, so nothing is removed"] == 1
 
 
-def test_no_removal_without_the_job_asking_for_it(bench: Bench) -> None:
+def test_deleted_key_is_kept_without_on_removed(bench: Bench) -> None:
     bench.source(HEAD + "1,a,m\n")
     bench.accept_all()
     bench.source(HEAD)
     assert counts(bench) == {}
 
 
-def test_an_invalid_row_is_still_there_and_is_not_removed(removing: Bench) -> None:
+def test_key_of_invalid_row_is_not_removed(removing: Bench) -> None:
     removing.source(HEAD + "1,5,m\n")
     removing.accept_all()
     removing.change(record=record({"id": "=id", "name": "=CAST(name AS INT)"}))
@@ -143,25 +147,25 @@ def test_an_invalid_row_is_still_there_and_is_not_removed(removing: Bench) -> No
     assert counts(removing) == {"invalid": 1}
 
 
-def test_a_key_in_flight_is_not_removed(removing: Bench) -> None:
+def test_key_in_flight_is_not_removed(removing: Bench) -> None:
     removing.source(HEAD + "1,a,m\n")
     removing.accept_all()
     removing.source(HEAD + "1,b,m\n")
     [file] = removing.stage(removing.compare())
-    removing.in_flight = (Path(file.evidence),)
+    removing.in_flight = (Path(file.row_manifest),)
     removing.source(HEAD)
     assert counts(removing) == {}
 
 
-def test_a_rejected_removal_stands(removing: Bench) -> None:
+def test_rejected_removal_is_not_sent_again(removing: Bench) -> None:
     removing.source(HEAD + "1,a,m\n")
     removing.accept_all()
     removing.source(HEAD)
     verdicts(removing, "rejected")
-    assert counts(removing) == {"standing_rejected": 1}
+    assert counts(removing) == {"still_rejected": 1}
 
 
-def test_composite_keys_are_taken_apart_for_a_removal(removing: Bench) -> None:
+def test_removal_record_uses_columns_of_composite_key(removing: Bench) -> None:
     removing.change_source(key=("id", "name"))
     removing.change(removal=Removal(mode="delete", record=record({"who": "=name", "no": "=id"})))
     removing.source(HEAD + '1,"a ""q"" ü",m\n')
@@ -170,27 +174,27 @@ def test_composite_keys_are_taken_apart_for_a_removal(removing: Bench) -> None:
     assert removing.records()[0]["value"] == {"who": 'a "q" ü', "no": "1"}
 
 
-def test_a_removal_whose_record_cannot_be_made_is_not_sent_without_its_identity(removing: Bench) -> None:
+def test_removal_record_that_cannot_be_computed_is_an_error(removing: Bench) -> None:
     removing.source(HEAD + "x1,a,m\n")
     removing.accept_all()
     removing.change(removal=Removal(mode="delete", record=record({"kind": "guest", "no": "=CAST(id AS INT)"})))
     removing.source(HEAD)
-    with pytest.raises(SourceError, match="removal"):
+    with pytest.raises(SourceError, match="on_removed"):
         removing.records()
 
 
-@pytest.mark.parametrize("mark", ["31/12/2025", "soon", "2026-01-01", "-4"])
-def test_what_cannot_be_put_in_order_is_compared_with_the_baseline_and_told(bench: Bench, mark: str) -> None:
-    bench.change(send=Send(what="changed", since="name"))
+@pytest.mark.parametrize("watermark", ["31/12/2025", "soon", "2026-01-01", "-4"])
+def test_unordered_since_value_is_compared_with_warning(bench: Bench, watermark: str) -> None:
+    bench.change(send=Send(rows="changed", since="name"))
     bench.source(HEAD + "1,01/02/2026,m\n2,never,m\n3,-5,m\n4,12,m\n")
-    bench.high_water = mark
+    bench.watermark = watermark
     comparison = bench.compare()
-    assert (comparison.tally.added, comparison.tally.unchanged) == (4, 0)
+    assert (comparison.counts.added, comparison.counts.unchanged) == (4, 0)
     assert list(comparison.warnings.values()) == [3]
-    assert comparison.high_water == ("2026-01-01" if mark == "2026-01-01" else "12")
+    assert comparison.watermark == ("2026-01-01" if watermark == "2026-01-01" else "12")
 
 
-def test_the_plan_has_the_same_fingerprint_exactly_when_the_same_would_be_sent(bench: Bench) -> None:
+def test_plan_fingerprint_depends_on_changes_and_spec(bench: Bench) -> None:
     bench.source(HEAD + "1,a,m\n2,b,n\n")
     first = bench.compare().fingerprint
     bench.source(HEAD + "2,b,n\n1,a,m\n")
@@ -201,27 +205,27 @@ def test_the_plan_has_the_same_fingerprint_exactly_when_the_same_would_be_sent(b
     assert bench.compare().fingerprint != first
 
 
-def test_many_parts_give_what_one_part_gives(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_partitioned_comparison_equals_whole_comparison(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     bench.change(removal=Removal(mode="delete", record=record({"id": "=id"})))
     bench.source(HEAD + "".join(f"{row},a,m\n" for row in range(300)))
     bench.accept_all()
     bench.source(HEAD + "".join(f"{row},{row % 3},m\n" for row in range(100, 400)))
     whole = bench.compare()
-    monkeypatch.setattr(diff, "PART", 40)
+    monkeypatch.setattr(classify, "PARTITION_ROWS", 40)
     parts = bench.compare()
-    assert (parts.tally, parts.fingerprint) == (whole.tally, whole.fingerprint)
+    assert (parts.counts, parts.fingerprint) == (whole.counts, whole.fingerprint)
 
 
 ROW = st.tuples(st.sampled_from(["1", "2", "3", "4", ""]), st.sampled_from(["a", "b", "bad", ""]))
-STEP = st.tuples(st.lists(ROW, max_size=6), st.sampled_from(["accepted", "rejected", "unknown", "flying"]))
+STEP = st.tuples(st.lists(ROW, max_size=6), st.sampled_from(["accepted", "rejected", "unknown", "in flight"]))
 
 
 @settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(steps=st.lists(STEP, min_size=1, max_size=4), removes=st.booleans(), policy=st.sampled_from(["first", "last"]))
-def test_the_books_balance_whatever_happened_before(
+def test_counts_balance_after_any_history(
     tmp_path_factory: pytest.TempPathFactory, steps: list[Any], *, removes: bool, policy: str
 ) -> None:
-    folder = tmp_path_factory.mktemp("books")
+    folder = tmp_path_factory.mktemp("counts")
     made = job(folder, {"id": "=id", "n": "=CASE name WHEN 'bad' THEN CAST(name AS INT) ELSE 1 END", "name": "=name"})
     made = replace(made, source=replace(made.source, duplicates=policy))
     if removes:
@@ -231,25 +235,25 @@ def test_the_books_balance_whatever_happened_before(
     for rows, state in steps:
         bench.source("id,name\n" + "".join(f"{key},{name}\n" for key, name in rows))
         comparison = bench.compare()
-        comparison.tally.check()
+        comparison.counts.assert_balanced()
         files = bench.stage(comparison)
-        assert sum(one.rows for one in files) == comparison.tally.to_send
-        assert sum(len(chunk) for chunk in Columnar().invalid(comparison)) == comparison.tally.invalid
-        if state == "flying":
-            bench.in_flight += tuple(Path(one.evidence) for one in files)
+        assert sum(item.rows for item in files) == comparison.counts.to_send
+        assert sum(len(chunk) for chunk in PolarsEngine().invalid(comparison)) == comparison.counts.invalid
+        if state == "in flight":
+            bench.in_flight += tuple(Path(item.row_manifest) for item in files)
             continue
         for file in files:
             path = folder / f"{file.digest}.{bench.runs}.parquet"
             ended = [pl.lit(state).alias("state"), pl.lit(value=False).alias("retry"), pl.lit("").alias("code")]
-            pl.read_parquet(file.evidence).with_columns(ended).write_parquet(path)
-            moved = Columnar().advance(bench.baseline, [path], folder / "baselines")
-            again = Columnar().advance(moved, [path], folder / "baselines")
+            pl.read_parquet(file.row_manifest).with_columns(ended).write_parquet(path)
+            moved = PolarsEngine().apply_verdicts(bench.baseline, [path], folder / "baselines")
+            again = PolarsEngine().apply_verdicts(moved, [path], folder / "baselines")
             assert view(again) == view(moved)
             bench.baseline = moved
 
 
 @pytest.mark.parametrize("damage", [b"", b"PAR1 no", None])
-def test_a_baseline_or_evidence_that_is_gone_or_damaged_stops_everything(bench: Bench, damage: bytes | None) -> None:
+def test_missing_or_damaged_state_file_is_an_error(bench: Bench, damage: bytes | None) -> None:
     bench.source(HEAD + "1,a,m\n")
     bench.accept_all()
     path = bench.folder / "broken.parquet"
@@ -263,62 +267,60 @@ def test_a_baseline_or_evidence_that_is_gone_or_damaged_stops_everything(bench: 
     with pytest.raises(StateError, match=r"broken\.parquet"):
         bench.compare()
     with pytest.raises(StateError, match=r"broken\.parquet"):
-        Columnar().advance(bench.baseline, [], bench.folder)
+        PolarsEngine().apply_verdicts(bench.baseline, [], bench.folder)
 
 
-def test_a_disk_that_is_full_is_said_so(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_full_disk_is_reported(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     def full(*_: object) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     bench.source(HEAD + "1,a,m\n")
     comparison = bench.compare()
-    monkeypatch.setattr(sealed, "settle_on_disk", full)
-    with pytest.raises(EnvironmentProblem, match="the disk is full"):
+    monkeypatch.setattr(batch_writer, "fsync_and_rename", full)
+    with pytest.raises(UnavailableError, match="the disk is full"):
         bench.stage(comparison)
 
 
-def test_a_watcher_is_told_how_far_the_reading_is(bench: Bench) -> None:
-    told: list[int] = []
+def test_observer_receives_progress(bench: Bench) -> None:
+    progress: list[int] = []
 
-    class Watcher:
-        def progress(
+    class RecordingObserver:
+        def on_progress(
             self, job: str, stage: str, done: int, unit: str, total: int | None = None, size: Size | None = None
         ) -> None:
-            told.append(done)
+            progress.append(done)
             assert size is not None
             assert (size[1] is None) == (stage == "stage")
             assert size[1] is None or abs(size[0] - size[1] * done // 60_000) < 100
             assert (job, unit in {"rows", "records"}, stage in {"compare", "stage"}) == ("job", True, True)
             assert total in (None, 60_000)
 
-        def moved(self, batch: object) -> None: ...
+        def on_batch_changed(self, batch: object) -> None: ...
 
-        def waiting(self, until: object) -> None: ...
+        def on_waiting(self, until: object) -> None: ...
 
     bench.source(HEAD + "".join(f"{row:05},a,m\n" for row in range(60_000)))
-    context = CompareContext(folder=bench.folder / "w", now=NOW, watcher=Watcher())
-    comparison = Columnar().compare(bench.job, bench.rules, bench.baseline, context)
-    assert told == [25_000, 50_000, 60_000]
-    Columnar(Watcher()).stage(bench.job, bench.rules, comparison, bench.folder / "f")
-    assert told[-1] == 60_000
+    context = CompareContext(folder=bench.folder / "w", now=NOW, observer=RecordingObserver())
+    comparison = PolarsEngine().compare(bench.job, bench.rules, bench.baseline, context)
+    assert progress == [25_000, 50_000, 60_000]
+    PolarsEngine(RecordingObserver()).stage(bench.job, bench.rules, comparison, bench.folder / "f")
+    assert progress[-1] == 60_000
 
 
 @pytest.mark.parametrize("policy", ["fail", "last"])
-def test_keys_that_share_a_hash_are_compared_by_themselves(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, policy: str
-) -> None:
-    alike = pl.lit(7, dtype=pl.UInt64).alias(HASH)
-    for module in (diff, ordered, segments, baseline, scatter):
-        monkeypatch.setattr(module, "hashed", lambda key: pl.when(pl.col(key) != "").then(alike), raising=False)
+def test_keys_with_equal_hashes_are_compared_by_key(bench: Bench, monkeypatch: pytest.MonkeyPatch, policy: str) -> None:
+    same_hash = pl.lit(7, dtype=pl.UInt64).alias(HASH)
+    for module in (classify, merge_reader, segments, apply, partitioned_spill):
+        monkeypatch.setattr(module, "hash_of", lambda key: pl.when(pl.col(key) != "").then(same_hash), raising=False)
     bench.change_source(duplicates=policy)
     bench.source(HEAD + "1,a,m\n2,b,m\n3,c,m\n")
     bench.accept_all()
     bench.source(HEAD + "1,a,m\n2,x,m\n4,d,m\n")
-    tally = bench.compare().tally
-    assert (tally.unchanged, tally.changed, tally.added) == (1, 1, 1)
+    plan = bench.compare().counts
+    assert (plan.unchanged, plan.changed, plan.added) == (1, 1, 1)
     bench.source(HEAD + "1,a,m\n1,b,m\n")
     if policy == "fail":
-        with pytest.raises(SourceError, match="stands more than once"):
+        with pytest.raises(SourceError, match="occurs more than once"):
             bench.compare()
     else:
-        assert bench.compare().tally.invalid == 1
+        assert bench.compare().counts.invalid == 1

@@ -1,4 +1,4 @@
-"""Days and moments that are looked up are written as the columnar library writes them."""
+"""Dates and timestamps formatted by table look-up equal those formatted by Python."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lading.data import moments
-from lading.data.jsontext import escaped, is_clean
-from lading.data.moments import day_text, moment_text
+from batchsync.data.mapping import datetimes
+from batchsync.data.mapping.datetimes import date_text, timestamp_text
+from batchsync.data.mapping.json_encode import escaped, needs_no_escape
 
 if TYPE_CHECKING:
     from polars._typing import TimeUnit
@@ -27,51 +27,47 @@ def naive(year: int, month: int) -> datetime:
 
 NEAR = st.datetimes(naive(1969, 12), naive(1970, 2))
 FAR = st.datetimes(naive(1700, 1), naive(2250, 1))
-MOST = settings(max_examples=150, deadline=None)
+EXAMPLES = settings(max_examples=150, deadline=None)
 
 
-def written(moment: datetime | None, *, millis: bool) -> str | None:
-    """Return a moment as plain Python writes it."""
-    if moment is None:
+def formatted(timestamp: datetime | None, *, millis: bool) -> str | None:
+    """Return a timestamp as Python formats it."""
+    if timestamp is None:
         return None
     if millis:
-        return f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z"
-    return f"{moment:%Y-%m-%dT%H:%M:%SZ}" if moment.second else f"{moment:%Y-%m-%dT%H:%MZ}"
+        return f"{timestamp:%Y-%m-%dT%H:%M:%S}.{timestamp.microsecond // 1000:03}Z"
+    return f"{timestamp:%Y-%m-%dT%H:%M:%SZ}" if timestamp.second else f"{timestamp:%Y-%m-%dT%H:%MZ}"
 
 
 @pytest.mark.parametrize("millis", [True, False])
-@MOST
+@EXAMPLES
 @given(unit=st.sampled_from(UNITS), values=st.lists(st.none() | NEAR | FAR, max_size=8))
-def test_a_moment_is_written_as_python_writes_it(
-    *, millis: bool, unit: TimeUnit, values: list[datetime | None]
-) -> None:
+def test_timestamp_text_equals_python(*, millis: bool, unit: TimeUnit, values: list[datetime | None]) -> None:
     series = pl.Series(values, dtype=pl.Datetime("us")).cast(pl.Datetime(unit))
-    exact = [None if one is None else one.replace(microsecond=one.microsecond // 1000 * 1000) for one in values]
+    exact = [None if value is None else value.replace(microsecond=value.microsecond // 1000 * 1000) for value in values]
     kept = exact if unit == "ms" else values
-    assert moment_text(series, millis=millis).to_list() == [written(one, millis=millis) for one in kept]
+    assert timestamp_text(series, millis=millis).to_list() == [formatted(item, millis=millis) for item in kept]
 
 
-@MOST
+@EXAMPLES
 @given(st.lists(st.none() | st.dates(date(1000, 1, 1)), max_size=8))
-def test_a_day_is_written_as_python_writes_it(values: list[date | None]) -> None:
-    found = day_text(pl.Series(values, dtype=pl.Date), "%Y-%m-%d").to_list()
-    assert found == [None if one is None else one.isoformat() for one in values]
+def test_date_text_equals_python(values: list[date | None]) -> None:
+    found = date_text(pl.Series(values, dtype=pl.Date), "%Y-%m-%d").to_list()
+    assert found == [None if value is None else value.isoformat() for value in values]
 
 
 @pytest.mark.parametrize("millis", [True, False])
-def test_days_that_lie_too_far_apart_are_written_without_a_table(
-    monkeypatch: pytest.MonkeyPatch, *, millis: bool
-) -> None:
+def test_distant_days_are_formatted_without_table(monkeypatch: pytest.MonkeyPatch, *, millis: bool) -> None:
     start = datetime(1999, 12, 31, 23, 59, 59, 999_000, tzinfo=UTC).replace(tzinfo=None)
-    series = pl.Series([start + timedelta(days=300 * one, seconds=one) for one in range(20)] + [None])
-    quick = moment_text(series, millis=millis)
-    monkeypatch.setattr(moments, "_DAYS_MOST", 3)
-    assert moment_text(series, millis=millis).to_list() == quick.to_list()
+    series = pl.Series([start + timedelta(days=300 * index, seconds=index) for index in range(20)] + [None])
+    by_table = timestamp_text(series, millis=millis)
+    monkeypatch.setattr(datetimes, "_DAYS_MAX", 3)
+    assert timestamp_text(series, millis=millis).to_list() == by_table.to_list()
 
 
-@MOST
+@EXAMPLES
 @given(st.lists(st.none() | st.text(max_size=20), max_size=6))
-def test_a_column_is_clean_exactly_when_escaping_changes_nothing(values: list[str | None]) -> None:
+def test_needs_no_escape_agrees_with_escaping(values: list[str | None]) -> None:
     texts = pl.Series("x", values, dtype=pl.String)
     after = texts.to_frame().select(escaped(pl.col("x")))["x"]
-    assert is_clean(texts) == (after.to_list() == values)
+    assert needs_no_escape(texts) == (after.to_list() == values)

@@ -1,4 +1,4 @@
-"""Who does the tasks changes nothing: threads, processes or an executor of one's own give the very same files."""
+"""Any executor (threads, processes, or a custom one) gives identical batch files."""
 
 from __future__ import annotations
 
@@ -13,30 +13,32 @@ import polars as pl
 import pytest
 from data_kit import NOW, Bench, job, rules
 
-from lading.core.job import Join
-from lading.core.vendor_rules import FileFormat, FileRules
-from lading.data import Columnar, ahead, read, stage
-from lading.data.workers import InTurn
-from lading.errors import SourceError
-from lading.ports import Baseline, CompareContext, Comparison
+from batchsync.core.job import Join
+from batchsync.core.vendor_rules import FileFormat, FileRules
+from batchsync.data import PolarsEngine
+from batchsync.data.batchfile import eager_encode, prepare
+from batchsync.data.row import reader
+from batchsync.errors import SourceError
+from batchsync.ports import Baseline, CompareContext, Comparison
+from batchsync.util.executor import SerialExecutor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from lading.core.batch import BatchFile
+    from batchsync.core.batch import BatchFile
 
 ROWS = 2600
 SMALL = FileRules(format=FileFormat.JSONL, gzip=True, suffix="json.gz", bytes_max=20_000, envelope=True)
 
 
-def elsewhere(thing: Any) -> Any:
-    """Return a thing as it arrives in another process."""
-    return pickle.loads(pickle.dumps(thing))  # noqa: S301 - our own
+def pickled(value: Any) -> Any:
+    """Return a copy as another process receives it."""
+    return pickle.loads(pickle.dumps(value))  # noqa: S301 - our own
 
 
 class Inline(Executor):
-    """Does each task at once, after a trip through bytes, as if it came from elsewhere."""
+    """Executor that runs each task at once, on pickled copies."""
 
     def __init__(self) -> None:
         self.tasks: list[Any] = []
@@ -44,12 +46,12 @@ class Inline(Executor):
     def submit(self, fn: Callable[..., Any], /, *args: Any, **kwargs: Any) -> Future[Any]:
         assert not kwargs
         future: Future[Any] = Future()
-        called, given = elsewhere((fn, args))
+        called, given = pickled((fn, args))
         self.tasks += given
         try:
-            future.set_result(elsewhere(called(*given)))
-        except Exception as error:  # noqa: BLE001 - what an executor does
-            future.set_exception(elsewhere(error))
+            future.set_result(pickled(called(*given)))
+        except Exception as error:  # noqa: BLE001 - as an executor does
+            future.set_exception(pickled(error))
         return future
 
 
@@ -61,22 +63,22 @@ def processes() -> Iterator[ProcessPoolExecutor]:
 
 @dataclass
 class Sent:
-    """What came of one way of working."""
+    """Comparison and files of one engine."""
 
     comparison: Comparison
     files: tuple[BatchFile, ...]
 
     def facts(self) -> list[Any]:
-        evidence = [pl.read_parquet(one.evidence).rows() for one in self.files]
-        numbers = [(one.digest, one.md5, one.size, one.rows) for one in self.files]
-        return [self.comparison.tally, self.comparison.fingerprint, self.comparison.high_water, numbers, evidence]
+        manifests = [pl.read_parquet(file.row_manifest).rows() for file in self.files]
+        numbers = [(file.digest, file.md5, file.size, file.rows) for file in self.files]
+        return [self.comparison.counts, self.comparison.fingerprint, self.comparison.watermark, numbers, manifests]
 
 
-def sent(bench: Bench, path: Columnar, *, early: bool) -> Sent:
+def sent(bench: Bench, engine: PolarsEngine, *, eager: bool) -> Sent:
     bench.runs += 1
-    context = CompareContext(folder=bench.folder / f"work-{bench.runs}", now=NOW, ahead=early)
-    comparison = path.compare(bench.job, bench.rules, bench.baseline, context)
-    return Sent(comparison, path.stage(bench.job, bench.rules, comparison, bench.folder / f"files-{bench.runs}"))
+    context = CompareContext(folder=bench.folder / f"work-{bench.runs}", now=NOW, eager=eager)
+    comparison = engine.compare(bench.job, bench.rules, bench.baseline, context)
+    return Sent(comparison, engine.stage(bench.job, bench.rules, comparison, bench.folder / f"files-{bench.runs}"))
 
 
 def table() -> pl.DataFrame:
@@ -89,9 +91,9 @@ def table() -> pl.DataFrame:
 @pytest.fixture(params=["csv", "parquet", "jsonl"])
 def bench(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """A source with a join, in frames of a few hundred rows."""
-    for module in (read, ahead, stage):
+    for module in (reader, eager_encode, prepare):
         monkeypatch.setattr(module, "FRAME_ROWS", 300)
-    monkeypatch.setattr(stage, "FEW", 150)
+    monkeypatch.setattr(prepare, "MIN_TASK_ROWS", 150)
     name = f"source.{request.param}"
     mapping = {"id": "=id", "name": "=name", "town": "=town"}
     places = Join(path="places.csv", on=(("place", "code"),))
@@ -102,70 +104,78 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
     return Bench(tmp_path, made, rules(file=SMALL))
 
 
-@pytest.mark.parametrize("early", [True, False])
-def test_any_executor_gives_the_same_files(bench: Bench, processes: ProcessPoolExecutor, *, early: bool) -> None:
+@pytest.mark.parametrize("eager", [True, False])
+def test_any_executor_gives_the_same_files(bench: Bench, processes: ProcessPoolExecutor, *, eager: bool) -> None:
     inline = Inline()
-    ways = [Columnar(threads=count) for count in (1, 2, 4)]
-    ways += [Columnar(executor=processes, threads=2), Columnar(executor=inline)]
-    first, *others = [sent(bench, way, early=early).facts() for way in ways]
-    assert all(one == first for one in others)
+    engines = [PolarsEngine(threads=count) for count in (1, 2, 4)]
+    engines += [PolarsEngine(executor=processes, threads=2), PolarsEngine(executor=inline)]
+    first, *others = [sent(bench, engine, eager=eager).facts() for engine in engines]
+    assert all(other == first for other in others)
     assert len(first[3]) > 5
     assert len(inline.tasks) >= ROWS // 300
 
 
-def test_any_executor_sends_the_same_few_changes(bench: Bench, processes: ProcessPoolExecutor) -> None:
-    first = sent(bench, Columnar(threads=2), early=False)
+def test_any_executor_gives_the_same_changes(bench: Bench, processes: ProcessPoolExecutor) -> None:
+    first = sent(bench, PolarsEngine(threads=2), eager=False)
     for file in first.files[::2]:
-        said = bench.settle_all_accepted(file)
-        bench.baseline = Columnar().advance(bench.baseline, [said], bench.folder / "baselines")
-    ways = [Columnar(threads=1), Columnar(threads=3), Columnar(executor=processes), Columnar(executor=Inline())]
-    one, *others = [sent(bench, way, early=False).facts() for way in ways]
-    assert all(other == one for other in others)
-    assert 0 < sum(count for *_, count in one[3]) < ROWS
+        verdicts = bench.accepted_verdicts(file)
+        bench.baseline = PolarsEngine().apply_verdicts(bench.baseline, [verdicts], bench.folder / "baselines")
+    engines = [
+        PolarsEngine(threads=1),
+        PolarsEngine(threads=3),
+        PolarsEngine(executor=processes),
+        PolarsEngine(executor=Inline()),
+    ]
+    expected, *others = [sent(bench, engine, eager=False).facts() for engine in engines]
+    assert all(other == expected for other in others)
+    assert 0 < sum(count for *_, count in expected[3]) < ROWS
 
 
-def test_a_task_names_the_rows_of_a_parquet_file_instead_of_carrying_them(bench: Bench) -> None:
+def test_task_refers_to_parquet_rows_instead_of_containing_them(bench: Bench) -> None:
     inline = Inline()
-    sent(bench, Columnar(executor=inline), early=True)
-    sizes = [len(pickle.dumps(one)) for one in inline.tasks]
+    sent(bench, PolarsEngine(executor=inline), eager=True)
+    sizes = [len(pickle.dumps(task)) for task in inline.tasks]
     carried = bench.job.source.path != "source.parquet"
     assert all((size > 20_000) == carried for size in sizes[:-1])
 
 
-def test_orders_are_the_same_whoever_groups_them(tmp_path: Path, processes: ProcessPoolExecutor) -> None:
+def test_any_executor_gives_the_same_grouped_records(tmp_path: Path, processes: ProcessPoolExecutor) -> None:
     mapping = {"no": "=no", "items": [{"each": {"sku": "=sku"}}]}
     bench = Bench(tmp_path, job(tmp_path, mapping, source={"key": ("no",)}), rules(file=SMALL))
     bench.source("no,sku\n" + "".join(f"{row // 3},s{row}\n" for row in range(3000)))
-    ways = [Columnar(threads=1), Columnar(threads=4), Columnar(executor=processes), Columnar(executor=Inline())]
-    one, *others = [sent(bench, way, early=False).facts() for way in ways]
-    assert all(other == one for other in others)
+    engines = [
+        PolarsEngine(threads=1),
+        PolarsEngine(threads=4),
+        PolarsEngine(executor=processes),
+        PolarsEngine(executor=Inline()),
+    ]
+    expected, *others = [sent(bench, engine, eager=False).facts() for engine in engines]
+    assert all(other == expected for other in others)
 
 
-def test_what_goes_wrong_in_a_process_is_said_as_if_it_went_wrong_here(
-    tmp_path: Path, processes: ProcessPoolExecutor
-) -> None:
+def test_error_in_worker_process_is_raised_unchanged(tmp_path: Path, processes: ProcessPoolExecutor) -> None:
     bench = Bench(tmp_path, job(tmp_path, {"id": "=id"}, source={"path": "source.parquet"}), rules())
     pl.DataFrame({"id": ["a", "b"]}).write_parquet(tmp_path / "source.parquet")
     context = CompareContext(folder=tmp_path / "work", now=NOW)
-    comparison = Columnar().compare(bench.job, bench.rules, Baseline(), context)
+    comparison = PolarsEngine().compare(bench.job, bench.rules, Baseline(), context)
     pl.DataFrame({"id": ["a", "other"]}).write_parquet(tmp_path / "source.parquet")
     with pytest.raises(SourceError, match="changed between comparing and preparing") as raised:
-        Columnar(executor=processes).stage(bench.job, bench.rules, comparison, tmp_path / "files")
+        PolarsEngine(executor=processes).stage(bench.job, bench.rules, comparison, tmp_path / "files")
     assert raised.value.hint
 
 
-def test_a_call_aside_that_fails_is_told_and_ends_the_rest() -> None:
+def test_failed_call_stops_serial_executor() -> None:
     done: list[int] = []
 
     def fail() -> None:
         raise OSError(28, "No space left on device")
 
-    with InTurn(1) as aside:
-        aside.do(done.append, 1)
-        failed = aside.do(fail)
+    with SerialExecutor(1) as executor:
+        executor.submit(done.append, 1)
+        failed = executor.submit(fail)
         assert isinstance(failed.exception(), OSError)
         with pytest.raises(OSError, match="No space left"):
-            aside.do(done.append, 2)
+            executor.submit(done.append, 2)
         with pytest.raises(OSError, match="No space left"):
-            aside.finish()
+            executor.finish()
     assert done == [1]

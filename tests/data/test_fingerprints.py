@@ -1,21 +1,21 @@
-"""What makes a row another row, and what does not."""
+"""Which edits change the fingerprint of a record, and which do not."""
 
 from __future__ import annotations
 
 import polars as pl
 from data_kit import HEAD, Bench, record
 
-from lading.core.job import Removal, Send
+from batchsync.core.job import Removal, Send
 
 
 def unchanged(bench: Bench) -> bool:
-    """Whether the only row is what the target holds."""
-    tally = bench.compare().tally
-    assert (tally.selected, tally.unchanged + tally.changed) == (1, 1)
-    return tally.unchanged == 1
+    """Return whether the only row is unchanged."""
+    plan = bench.compare().counts
+    assert (plan.selected, plan.unchanged + plan.changed) == (1, 1)
+    return plan.unchanged == 1
 
 
-def test_an_edit_of_the_job_that_leaves_the_mapping_alone_sends_nothing_again(bench: Bench) -> None:
+def test_job_edit_outside_mapping_changes_no_record(bench: Bench) -> None:
     bench.source(HEAD + "1,a,m\n")
     bench.accept_all()
     bench.change(spec_hash="cd" * 32, removal=Removal(mode="delete", record=record({"id": "=id"})))
@@ -24,7 +24,7 @@ def test_an_edit_of_the_job_that_leaves_the_mapping_alone_sends_nothing_again(be
     assert unchanged(bench)
 
 
-def test_the_same_texts_in_parquet_are_the_same_rows_and_numbers_are_others(bench: Bench) -> None:
+def test_text_column_of_parquet_equals_csv_and_number_differs(bench: Bench) -> None:
     bench.change(record=record({"id": "=id", "free": "=name", "whole": "=mail"}))
     bench.source(HEAD + "1,1.5,7\n")
     bench.accept_all()
@@ -34,16 +34,16 @@ def test_the_same_texts_in_parquet_are_the_same_rows_and_numbers_are_others(benc
     assert unchanged(bench)
     for more in ({"name": [1.5]}, {"mail": [7]}, {"mail": pl.Series([7], dtype=pl.UInt64)}):
         pl.DataFrame(texts | more).write_parquet(bench.folder / "source.parquet")
-        assert not unchanged(bench), "it stands in JSON without quotes"
+        assert not unchanged(bench), "a number is written without quotes"
 
 
-def test_a_row_sent_again_as_the_target_holds_it_is_counted_apart(bench: Bench) -> None:
-    bench.change(send=Send(what="all"))
+def test_resent_unchanged_row_is_counted_separately(bench: Bench) -> None:
+    bench.change(send=Send(rows="all"))
     bench.source(HEAD + "1,a,m\n2,b,n\n")
     bench.accept_all()
     bench.source(HEAD + "1,a,m\n2,B,n\n3,c,o\n")
-    tally = bench.compare().tally
-    assert (tally.added, tally.changed, tally.resent) == (1, 2, 1)
+    plan = bench.compare().counts
+    assert (plan.added, plan.changed, plan.resent) == (1, 2, 1)
     bench.change(send=Send())
-    tally = bench.compare().tally
-    assert (tally.added, tally.changed, tally.resent) == (1, 1, 0)
+    plan = bench.compare().counts
+    assert (plan.added, plan.changed, plan.resent) == (1, 1, 0)

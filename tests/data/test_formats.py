@@ -1,4 +1,4 @@
-"""Rows, literals and the vendor's own validation hold a text to the same rules, and a typed moment too."""
+"""Rows, literals and the vendor's own validation agree on formats, also for typed dates and timestamps."""
 
 from __future__ import annotations
 
@@ -12,17 +12,17 @@ from data_kit import NOW, Bench, job, rules
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from lading.core.record_schema import Extra, Format, Kind, Rule
-from lading.data import Columnar
-from lading.data.formats import broken
-from lading.spec.check_literal import literal_objection
+from batchsync.core.record_schema import Extra, Format, Kind, Rule
+from batchsync.data import PolarsEngine
+from batchsync.data.mapping.formats import violations
+from batchsync.spec.check_literal import literal_objection
 
 if TYPE_CHECKING:
-    from lading.ports import Reject
+    from batchsync.ports import Reject
 
 SLOW = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 PIECES = ["2025", "0000", "2024", "10000", "-", "02", "29", "30", "T", "24", "23", ":", "59", "60", "99", ".", "5", "Z"]
-MOMENT = st.builds(
+TIMESTAMP = st.builds(
     "{}-{}-{}T{}:{}{}{}".format,
     st.sampled_from(["2025", "2024", "0000", "0001", "9999", "1900", "999", "20255"]),
     st.sampled_from(["01", "02", "12", "13", "00", "4"]),
@@ -37,73 +37,73 @@ ADDRESS = st.text(
     max_size=12,
 )
 TEXT = st.one_of(
-    MOMENT,
+    TIMESTAMP,
     ADDRESS,
-    ADDRESS.map(lambda one: f"a@{one}.co"),
+    ADDRESS.map(lambda text: f"a@{text}.co"),
     st.lists(st.sampled_from(PIECES), max_size=8).map("".join),
     st.sampled_from(["IE", "ie", "EUR", "DUB", "CE8B4A20-9C56-49A9-8C8B-0123456789ab", "x" * 250 + "@b.co"]),
 )
 
 
 def refused(values: pl.Series, rule: Rule) -> list[bool]:
-    """Return which values break a rule, as the rows of a source do."""
+    """Return which values break a rule, evaluated as for rows of a source."""
     frame = values.cast(pl.String).to_frame("x")
-    found = broken(rule, pl.String(), pl.col("x"), NOW)
-    marked = frame.select(pl.any_horizontal(one.test if one.mark is None else one.mark for one in found))
-    hit = frame.select(pl.any_horizontal(one.test for one in found))
-    return (marked.to_series() & hit.to_series()).to_list()
+    found = violations(rule, pl.String(), pl.col("x"), NOW)
+    filtered = frame.select(
+        pl.any_horizontal(item.test if item.prefilter is None else item.prefilter for item in found)
+    )
+    hit = frame.select(pl.any_horizontal(item.test for item in found))
+    return (filtered.to_series() & hit.to_series()).to_list()
 
 
 @SLOW
-@given(texts=st.lists(TEXT, min_size=1, max_size=40), form=st.sampled_from(Format))
+@given(texts=st.lists(TEXT, min_size=1, max_size=40), format_=st.sampled_from(Format))
 @example(["2025-02-30T00:00Z", "2025-03-07T16:15:60Z", "0000-01-01T00:00Z"], Format.DATETIME)
 @example(["a,b@x.y", "a@b..co", "a@b.co", "a@b.²a", "a@².co", "a@b.c2"], Format.EMAIL)
-def test_a_literal_is_held_to_the_rule_that_rows_are_held_to(texts: list[str], form: Format) -> None:
-    rule = Rule(kind=Kind.STRING, format=form)
-    assert [literal_objection(one, rule) is not None for one in texts] == refused(pl.Series(texts), rule)
+def test_literal_check_agrees_with_row_check(texts: list[str], format_: Format) -> None:
+    rule = Rule(kind=Kind.STRING, format=format_)
+    assert [literal_objection(text, rule) is not None for text in texts] == refused(pl.Series(texts), rule)
 
 
 def typed(bench: Bench, values: pl.Series, rule: Rule) -> tuple[list[Reject], list[Any]]:
-    """Return what becomes of typed values: those that are invalid, and what is sent."""
-    keys = pl.Series("id", [str(one) for one in range(len(values))])
+    """Return the invalid rows of typed values, and the values sent."""
+    keys = pl.Series("id", [str(index) for index in range(len(values))])
     pl.DataFrame([keys, values.alias("v")]).write_parquet(bench.folder / "typed.parquet")
     bench.job = job(bench.folder, {"id": "=id", "v": "=v"}, source={"path": "typed.parquet"})
     bench.rules = rules(fields={"v": rule})
-    invalid = [one for chunk in Columnar().invalid(bench.compare()) for one in chunk]
-    return invalid, [one["value"].get("v") for one in bench.records()]
+    invalid = [item for chunk in PolarsEngine().invalid(bench.compare()) for item in chunk]
+    return invalid, [record["value"].get("v") for record in bench.records()]
 
 
 @pytest.mark.parametrize(
-    ("form", "sent"),
+    ("format_", "sent"),
     [
         (Format.DATETIME, "2030-12-24T10:30:15.250Z"),
         (Format.DATETIME_NO_MILLIS, "2030-12-24T10:30:15Z"),
         (Format.DATETIME_MINUTES, "2030-12-24T10:30Z"),
     ],
 )
-def test_a_typed_moment_is_written_as_its_rule_wants_it(bench: Bench, form: Format, sent: str) -> None:
-    moment = datetime(2030, 12, 24, 10, 30, 15, 250_000, tzinfo=UTC)
-    rule = Rule(kind=Kind.STRING, format=form)
-    assert typed(bench, pl.Series([moment]), rule) == ([], [sent])
+def test_timestamp_is_formatted_by_rule(bench: Bench, format_: Format, sent: str) -> None:
+    timestamp = datetime(2030, 12, 24, 10, 30, 15, 250_000, tzinfo=UTC)
+    rule = Rule(kind=Kind.STRING, format=format_)
+    assert typed(bench, pl.Series([timestamp]), rule) == ([], [sent])
 
 
-@pytest.mark.parametrize("form", [None, Format.DATETIME, Format.DATETIME_NO_MILLIS, Format.DATETIME_MINUTES])
+@pytest.mark.parametrize("format_", [None, Format.DATETIME, Format.DATETIME_NO_MILLIS, Format.DATETIME_MINUTES])
 @pytest.mark.parametrize("kind", [pl.Date(), pl.Datetime("ms"), pl.Datetime("us")])
-def test_a_typed_moment_that_no_four_digits_can_name_is_invalid(
-    bench: Bench, kind: pl.DataType, form: Format | None
-) -> None:
+def test_timestamp_outside_years_1_to_9999_is_invalid(bench: Bench, kind: pl.DataType, format_: Format | None) -> None:
     days = [-(2**31), -719_163, -719_162, 0, 2_932_896, 2_932_897, 2**31 - 1]
     per_day = {"ms": 86_400_000, "us": 86_400_000_000}[kind.time_unit or "ms"] if isinstance(kind, pl.Datetime) else 1
-    most = 2**63 - 1 if per_day > 1 else 2**31 - 1
-    numbers = [max(-most, min(one * per_day, most)) for one in days]
+    limit = 2**63 - 1 if per_day > 1 else 2**31 - 1
+    numbers = [max(-limit, min(day * per_day, limit)) for day in days]
     values = pl.Series(numbers, dtype=pl.Int64 if per_day > 1 else pl.Int32).cast(kind)
-    invalid, sent = typed(bench, values, Rule(kind=Kind.STRING, format=form))
-    assert [one.key for one in invalid] == ["0", "1", "5", "6"]
-    assert all("lies outside of the years 1 to 9999" in one.reason for one in invalid)
-    assert [str(one)[:10] for one in sent] == ["0001-01-01", "1970-01-01", "9999-12-31"]
+    invalid, sent = typed(bench, values, Rule(kind=Kind.STRING, format=format_))
+    assert [item.key for item in invalid] == ["0", "1", "5", "6"]
+    assert all("is outside of the years 1 to 9999" in item.reason for item in invalid)
+    assert [str(item)[:10] for item in sent] == ["0001-01-01", "1970-01-01", "9999-12-31"]
 
 
-def test_what_is_typed_and_no_moment_is_held_to_the_format(bench: Bench) -> None:
+def test_typed_value_of_other_type_is_checked_against_format(bench: Bench) -> None:
     rule = Rule(kind=Kind.STRING, format=Format.DATETIME)
     invalid, sent = typed(bench, pl.Series([time(10, 30)]), rule)
     assert (len(invalid), invalid[0].code, sent) == (1, "format", [])
@@ -111,36 +111,36 @@ def test_what_is_typed_and_no_moment_is_held_to_the_format(bench: Bench) -> None
     assert (len(invalid), invalid[0].code, sent) == (1, "format", [])
 
 
-def test_a_blank_text_counts_as_missing_where_one_is_required(bench: Bench) -> None:
+def test_blank_string_counts_as_missing(bench: Bench) -> None:
     fields = {"v": Rule(kind=Kind.STRING, required_in=frozenset({"*"})), "w": Rule(kind=Kind.STRING)}
     bench.rules = rules(fields=fields)
     bench.job = job(bench.folder, {"v": "=v", "w": "=w"}, source={"path": "source.jsonl"})
     blanks = ["", "  ", "\t", "\u00a0", "\u3000", "é", " x"]
-    bench.source("".join(json.dumps({"id": str(n), "v": one, "w": " "}) + "\n" for n, one in enumerate(blanks)))
-    invalid = [one for chunk in Columnar().invalid(bench.compare()) for one in chunk]
-    assert [(one.key, one.code) for one in invalid] == [(str(one), "required") for one in range(5)]
+    bench.source("".join(json.dumps({"id": str(n), "v": item, "w": " "}) + "\n" for n, item in enumerate(blanks)))
+    invalid = [item for chunk in PolarsEngine().invalid(bench.compare()) for item in chunk]
+    assert [(item.key, item.code) for item in invalid] == [(str(index), "required") for index in range(5)]
 
 
-def test_a_literal_that_must_be_in_the_past_is_looked_at_with_the_rows(bench: Bench) -> None:
+def test_literal_in_the_future_is_checked_with_rows(bench: Bench) -> None:
     bench.rules = rules(fields={"born": Rule(kind=Kind.STRING, format=Format.DATETIME_NO_MILLIS, past=True)})
     bench.source("id\n1\n2\n")
     for born, wrong in (("2999-01-01T00:00Z", 2), ("1999-01-01T00:00Z", 0)):
         bench.change(record=job(bench.folder, {"id": "=id", "born": born}).record)
-        invalid = [one for chunk in Columnar().invalid(bench.compare()) for one in chunk]
-        assert [(one.field, one.code) for one in invalid] == [("born", "past")] * wrong
+        invalid = [item for chunk in PolarsEngine().invalid(bench.compare()) for item in chunk]
+        assert [(item.field, item.code) for item in invalid] == [("born", "past")] * wrong
 
 
 @pytest.mark.parametrize("item", [{"name": "ext", "v": "=v"}, {"name": "ext"}, {"name": "=v", "v": "=v"}])
-def test_an_each_gathers_no_second_item_where_one_says_it_all(bench: Bench, item: dict[str, str]) -> None:
+def test_repeated_item_with_unique_constant_is_invalid(bench: Bench, item: dict[str, str]) -> None:
     inner = Rule(
         kind=Kind.OBJECT,
         fields=(("name", Rule(kind=Kind.STRING)),),
-        extra=Extra(pattern="^[a-z]+$", most=9, once=True),
+        extra=Extra(pattern="^[a-z]+$", max_count=9, unique=True),
     )
     bench.rules = rules(fields={"extensions": Rule(kind=Kind.ARRAY, items=inner, distinct=("name",))})
     bench.job = job(bench.folder, {"id": "=id", "extensions": [{"each": item}]})
     bench.source("id,v\n1,a\n1,b\n2,c\n")
-    invalid = [one for chunk in Columnar().invalid(bench.compare()) for one in chunk]
-    assert [(one.key, one.code) for one in invalid] == [("1", "distinct")]
+    invalid = [entry for chunk in PolarsEngine().invalid(bench.compare()) for entry in chunk]
+    assert [(entry.key, entry.code) for entry in invalid] == [("1", "distinct")]
     bench.job = job(bench.folder, {"id": "=id", "extensions": [{"each": {"name": "=v"}}]})
-    assert [one for chunk in Columnar().invalid(bench.compare()) for one in chunk] == []
+    assert [entry for chunk in PolarsEngine().invalid(bench.compare()) for entry in chunk] == []

@@ -1,4 +1,4 @@
-"""Rows that share a key become one record with a list, wherever they stand in the source."""
+"""Rows that share a key become one record with a list, wherever they are in the source."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 from data_kit import NOW, Bench, job, rules
 
-from lading.core.record_schema import Kind, Rule
-from lading.data import Columnar, grouping, read, stage
-from lading.errors import SourceError
-from lading.ports import CompareContext
+from batchsync.core.record_schema import Kind, Rule
+from batchsync.data import PolarsEngine
+from batchsync.data.batchfile import prepare
+from batchsync.data.record import group_by_key
+from batchsync.data.row import reader
+from batchsync.errors import SourceError
+from batchsync.ports import CompareContext
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,110 +36,108 @@ def orders(tmp_path: Path) -> Bench:
     return Bench(tmp_path, job(tmp_path, mapping, source={"key": ("no",)}), rules(fields=FIELDS))
 
 
-def test_items_stand_in_the_order_of_the_source_and_records_in_that_of_their_first_row(orders: Bench) -> None:
+def test_items_and_records_keep_source_order(orders: Bench) -> None:
     orders.source("no,who,sku,qty\nB,x,s1,1\nA,y,s2,2\nB,x,s3,\nA,y,s4,4\n")
-    values = [one["value"] for one in orders.records()]
+    values = [record["value"] for record in orders.records()]
     assert values == [
         {"no": "B", "who": "x", "items": [{"sku": "s1", "qty": 1}, {"sku": "s3"}]},
         {"no": "A", "who": "y", "items": [{"sku": "s2", "qty": 2}, {"sku": "s4", "qty": 4}]},
     ]
-    tally = orders.compare().tally
-    assert (tally.source_rows, tally.selected, tally.added) == (4, 2, 2)
+    plan = orders.compare().counts
+    assert (plan.source_rows, plan.selected, plan.added) == (4, 2, 2)
 
 
-def test_one_bad_item_makes_its_record_invalid_once_with_all_reasons(orders: Bench) -> None:
+def test_invalid_item_makes_record_invalid_with_all_reasons(orders: Bench) -> None:
     orders.source("no,who,sku,qty\nB,x,,1\nA,y,s2,2\nB,z,s3,many\n")
     comparison = orders.compare()
-    assert (comparison.tally.selected, comparison.tally.invalid, comparison.tally.added) == (2, 1, 1)
-    [[reject]] = Columnar().invalid(comparison)
+    assert (comparison.counts.selected, comparison.counts.invalid, comparison.counts.added) == (2, 1, 1)
+    [[reject]] = PolarsEngine().invalid(comparison)
     assert reject.key == "B"
     assert "items[].sku is required" in reject.reason
     assert "items[].qty must be integer" in reject.reason
 
 
-def test_too_many_items_are_refused(orders: Bench) -> None:
+def test_too_many_items_make_record_invalid(orders: Bench) -> None:
     orders.source("no,who,sku,qty\n" + "B,x,s,1\n" * 4)
-    [[reject]] = Columnar().invalid(orders.compare())
+    [[reject]] = PolarsEngine().invalid(orders.compare())
     assert (reject.field, reject.code) == ("items", "max_length")
 
 
-def test_another_order_of_items_or_another_item_is_a_change_and_the_same_is_none(orders: Bench) -> None:
+def test_changed_or_reordered_items_change_record(orders: Bench) -> None:
     orders.source("no,who,sku,qty\nA,x,s1,1\nA,x,s2,2\nB,y,s3,3\n")
     orders.accept_all()
-    assert orders.compare().tally.unchanged == 2
+    assert orders.compare().counts.unchanged == 2
     orders.source("no,who,sku,qty\nB,y,s3,3\nA,x,s2,2\nA,x,s1,1\n")
-    assert (orders.compare().tally.changed, orders.compare().tally.unchanged) == (1, 1)
+    assert (orders.compare().counts.changed, orders.compare().counts.unchanged) == (1, 1)
     orders.source("no,who,sku,qty\nA,x,s1,1\nA,x,s2,2\nA,x,s2,2\nB,y,s3,3\n")
-    assert orders.compare().tally.changed == 1
+    assert orders.compare().counts.changed == 1
 
 
-def test_rows_spread_over_many_frames_and_files_still_come_together(
-    orders: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    for module in (grouping, read, stage):
+def test_rows_of_a_key_are_grouped_across_frames_and_files(orders: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in (group_by_key, reader, prepare):
         monkeypatch.setattr(module, "FRAME_ROWS", 7)
-    monkeypatch.setattr(grouping, "SHARE", 20)
+    monkeypatch.setattr(group_by_key, "MIN_FILE_ROWS", 20)
     orders.rules = replace(rules())
     orders.source("no,who,sku,qty\n" + "".join(f"{row % 41},w,s{row},{row}\n" for row in range(400)))
-    values = [one["value"] for one in orders.records()]
-    assert [one["no"] for one in values] == [str(one) for one in range(41)]
-    assert [one["qty"] for one in values[3]["items"]] == [str(row) for row in range(3, 400, 41)]
+    values = [record["value"] for record in orders.records()]
+    assert [value["no"] for value in values] == [str(index) for index in range(41)]
+    assert [value["qty"] for value in values[3]["items"]] == [str(row) for row in range(3, 400, 41)]
 
 
-def test_items_may_be_plain_values_and_an_item_without_any_is_left_out(orders: Bench) -> None:
+def test_scalar_items_are_listed_and_empty_items_left_out(orders: Bench) -> None:
     orders.rules = rules()
     orders.job = job(
         orders.folder, {"no": "=no", "skus": [{"each": "=sku"}], "x": [{"each": "one"}]}, source={"key": ("no",)}
     )
     orders.source("no,who,sku,qty\nA,x,s1,1\nA,x,,2\nB,y,,3\n")
-    assert [one["value"] for one in orders.records()] == [
+    assert [record["value"] for record in orders.records()] == [
         {"no": "A", "skus": ["s1"], "x": ["one", "one"]},
         {"no": "B", "x": ["one"]},
     ]
 
 
-def lines_of(bench: Bench, path: Columnar) -> list[str]:
+def digests_of(bench: Bench, engine: PolarsEngine) -> list[str]:
     bench.runs += 1
-    comparison = path.compare(
+    comparison = engine.compare(
         bench.job, bench.rules, bench.baseline, CompareContext(folder=bench.folder / f"work-{bench.runs}", now=NOW)
     )
-    files = path.stage(bench.job, bench.rules, comparison, bench.folder / f"files-{bench.runs}")
-    return [one.digest for one in files]
+    files = engine.stage(bench.job, bench.rules, comparison, bench.folder / f"files-{bench.runs}")
+    return [file.digest for file in files]
 
 
 SORTED = {
-    "numbers up": [str(one) for one in range(1, 60)],
-    "numbers down": [str(one) for one in range(60, 0, -1)],
-    "texts up": [f"k{one:03}" for one in range(60)],
-    "texts down": [f"k{one:03}" for one in range(60, 0, -1)],
+    "numbers ascending": [str(index) for index in range(1, 60)],
+    "numbers descending": [str(index) for index in range(60, 0, -1)],
+    "texts ascending": [f"k{index:03}" for index in range(60)],
+    "texts descending": [f"k{index:03}" for index in range(60, 0, -1)],
 }
 UNSORTED = {
-    "one comes again": ["a", "b", "c", *(f"d{one:02}" for one in range(40)), "a"],
-    "numbers written twice": ["1", "2", "02", "3"],
+    "key occurs again": ["a", "b", "c", *(f"d{index:02}" for index in range(40)), "a"],
+    "equal numbers": ["1", "2", "02", "3"],
     "no order": ["m", "a", "z", "b"],
 }
 
 
 @pytest.mark.parametrize("name", [*SORTED, *UNSORTED])
 @pytest.mark.parametrize("frame", [1, 4, 7, 50, 1000])
-def test_a_sorted_source_is_streamed_and_gives_the_same_files(
+def test_sorted_source_is_streamed_with_identical_files(
     orders: Bench, monkeypatch: pytest.MonkeyPatch, name: str, frame: int
 ) -> None:
-    monkeypatch.setattr(grouping, "FRAME_ROWS", frame)
-    monkeypatch.setattr(read, "FRAME_ROWS", frame)
-    monkeypatch.setattr(grouping, "SHARE", 5)
+    monkeypatch.setattr(group_by_key, "FRAME_ROWS", frame)
+    monkeypatch.setattr(reader, "FRAME_ROWS", frame)
+    monkeypatch.setattr(group_by_key, "MIN_FILE_ROWS", 5)
     keys = (SORTED | UNSORTED)[name]
     rows = [f"{key},w,s{number},{number}" for place, key in enumerate(keys) for number in range(place % 4 + 1)]
     orders.source("\n".join(["no,who,sku,qty", *rows, ""]))
     orders.rules = rules()
-    found = lines_of(orders, Columnar())
-    spread = bool(list((orders.folder / f"work-{orders.runs}").glob("grouped-*")))
-    assert spread == (name in UNSORTED)
-    monkeypatch.setattr(grouping, "_sorted", lambda *_: False)
-    assert lines_of(orders, Columnar()) == found
+    digests = digests_of(orders, PolarsEngine())
+    spilled = bool(list((orders.folder / f"work-{orders.runs}").glob("grouped-*")))
+    assert spilled == (name in UNSORTED)
+    monkeypatch.setattr(group_by_key, "_is_sorted", lambda *_: False)
+    assert digests_of(orders, PolarsEngine()) == digests
 
 
-def test_a_source_that_is_no_longer_sorted_when_it_is_staged_is_refused(orders: Bench) -> None:
+def test_source_no_longer_sorted_at_staging_is_refused(orders: Bench) -> None:
     orders.source("no,who,sku,qty\n1,x,s,1\n2,x,s,1\n")
     comparison = orders.compare()
     orders.source("no,who,sku,qty\n1,x,s,1\n2,x,s,1\n1,x,s,1\n")

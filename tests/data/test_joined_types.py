@@ -1,4 +1,4 @@
-"""Joined columns are found whatever their types are, or it is said that they cannot be."""
+"""Joins on columns of different types match by text, or are refused if no row can match."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 from data_kit import Bench, job, rules
 
-from lading.core.job import Join
-from lading.data import Columnar
-from lading.errors import SourceError
+from batchsync.core.job import Join
+from batchsync.data import PolarsEngine
+from batchsync.errors import SourceError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +49,7 @@ _MONEY, _DAYS = pl.Series([1, 2], dtype=pl.Decimal(9, 2)), pl.Series([date(2026,
         (pl.Series([[1], [2]]), pl.Series([[1], [2]])),
     ],
 )
-def test_a_join_whose_types_cannot_be_equal_is_refused(tmp_path: Path, ours: pl.Series, theirs: pl.Series) -> None:
+def test_join_on_incomparable_types_is_refused(tmp_path: Path, ours: pl.Series, theirs: pl.Series) -> None:
     bench = joined(tmp_path, *frames(ours, theirs), id="=id", title="=title")
     with pytest.raises(SourceError) as caught:
         bench.compare()
@@ -72,35 +72,33 @@ def test_a_join_whose_types_cannot_be_equal_is_refused(tmp_path: Path, ours: pl.
         (_DAYS, _DAYS.cast(pl.String)),
     ],
 )
-def test_a_join_whose_types_are_written_alike_finds_every_row(
-    tmp_path: Path, ours: pl.Series, theirs: pl.Series
-) -> None:
+def test_join_on_types_with_same_text_form_matches_all_rows(tmp_path: Path, ours: pl.Series, theirs: pl.Series) -> None:
     bench = joined(tmp_path, *frames(ours, theirs), id="=id", title="=title")
-    assert [one["value"]["title"] for one in bench.records()] == ["Emma", "Ulysses"]
+    assert [record["value"]["title"] for record in bench.records()] == ["Emma", "Ulysses"]
 
 
-def test_a_joined_column_without_a_value_matches_nothing_and_is_no_error(tmp_path: Path) -> None:
+def test_join_on_null_column_matches_no_row(tmp_path: Path) -> None:
     bench = joined(tmp_path, *frames(pl.Series([None, None]), _INTS), id="=id", title="=title")
-    assert [one["value"] for one in bench.records()] == [{"id": "1"}, {"id": "2"}]
+    assert [record["value"] for record in bench.records()] == [{"id": "1"}, {"id": "2"}]
 
 
-def test_the_column_that_is_joined_on_keeps_its_type(tmp_path: Path) -> None:
+def test_joined_key_column_keeps_its_type(tmp_path: Path) -> None:
     bench = joined(tmp_path, *frames(_INTS, _INTS), id="=id", next="=theirs + 1")
-    assert [one["value"]["next"] for one in bench.records()] == [2, 3]
+    assert [record["value"]["next"] for record in bench.records()] == [2, 3]
 
 
-def test_rows_that_are_collected_by_key_may_join_on_numbers_under_another_name(tmp_path: Path) -> None:
+def test_grouped_rows_join_on_numbers(tmp_path: Path) -> None:
     left = pl.DataFrame({"id": [1, 2, 1], "ours": [7, 8, 7]})
     right = pl.DataFrame({"theirs": [7, 8], "title": ["Emma", "Ulysses"]})
-    bench = joined(tmp_path, left, right, books=[{"each": {"title": "=title", "n": "=theirs"}}])
-    assert [one["value"]["books"] for one in bench.records()] == [
+    bench = joined(tmp_path, left, right, titles=[{"each": {"title": "=title", "n": "=theirs"}}])
+    assert [record["value"]["titles"] for record in bench.records()] == [
         [{"title": "Emma", "n": 7}, {"title": "Emma", "n": 7}],
         [{"title": "Ulysses", "n": 8}],
     ]
 
 
-def test_a_column_may_be_joined_on_twice(tmp_path: Path) -> None:
+def test_column_used_twice_as_join_key_matches(tmp_path: Path) -> None:
     bench = joined(tmp_path, *frames(_INTS, _INTS), id="=id", title="=title")
     bench.change_source(joins=(Join(path="r.parquet", on=(("ours", "theirs"), ("id", "theirs"))),))
-    assert [one["value"]["title"] for one in bench.records()] == ["Emma", "Ulysses"]
-    assert Columnar().columns(bench.job) == ("id", "ours", "title", "theirs")
+    assert [record["value"]["title"] for record in bench.records()] == ["Emma", "Ulysses"]
+    assert PolarsEngine().columns(bench.job) == ("id", "ours", "title", "theirs")

@@ -1,4 +1,4 @@
-"""JSON lines keep every character and digit, and a line that cannot be read with the others is named."""
+"""JSON Lines: characters and digits are preserved, and invalid lines are reported by number."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from data_kit import refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lading.data import files, jsonlines, pull, read
-from lading.errors import SourceError
+from batchsync.data.row import files, jsonl_validation, prefetch, reader
+from batchsync.errors import SourceError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,36 +32,36 @@ def lines(bench: Bench) -> Bench:
 @pytest.mark.parametrize(
     "name", [r"x\ud83d", r"\ude00y", r"\ud83dyyyyyyyy", r"\uDEAD", r"\\\ud800", r"\ud83d\ud83d\ude00"]
 )
-def test_half_of_a_character_is_an_error_with_its_line(lines: Bench, name: str) -> None:
+def test_unpaired_surrogate_is_refused_with_its_line(lines: Bench, name: str) -> None:
     lines.source(GOOD + '{"id":"1","name":"\\ud83d\\ude00"}\n' + f'{{"id":"2","name":"{name}"}}\n')
-    assert "source.jsonl:3: the line holds half of a character" in refused(lines).message
+    assert "source.jsonl:3: the line contains an unpaired surrogate" in refused(lines).message
 
 
-def test_whole_characters_in_escapes_and_escaped_backslashes_are_text(lines: Bench) -> None:
+def test_surrogate_pairs_and_escaped_backslashes_are_read(lines: Bench) -> None:
     texts = ["😀", "😀😀", "\\ud83d", "\\\\ud800", "é\u2028", "\ufffd"]
-    lines.source("".join(json.dumps({"id": str(n), "name": one, "mail": "m"}) + "\n" for n, one in enumerate(texts)))
-    assert [one["value"]["name"] for one in lines.records()] == texts
+    lines.source("".join(json.dumps({"id": str(n), "name": text, "mail": "m"}) + "\n" for n, text in enumerate(texts)))
+    assert [record["value"]["name"] for record in lines.records()] == texts
 
 
 @given(st.lists(st.sampled_from(["a", "\\\\", r"\ud83d", r"\ude00", r"\n", "é", '\\"']), max_size=8), st.integers(3, 9))
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_exactly_the_texts_that_have_no_utf_8_are_refused(tmp_path: Path, parts: list[str], piece: int) -> None:
+def test_only_texts_without_utf8_encoding_are_refused(tmp_path: Path, parts: list[str], chunk: int) -> None:
     path = tmp_path / "s.jsonl"
     line = '{"x":"' + "".join(parts) + '"}'
     path.write_text('{"x":1}\n' + line, encoding="utf-8")
     try:
         json.loads(line)["x"].encode()
-        wanted = False
+        is_refused = False
     except UnicodeEncodeError:
-        wanted = True
+        is_refused = True
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(files, "PIECE", piece)
-        with pytest.raises(SourceError, match=r"s\.jsonl:2:") if wanted else nullcontext():
-            jsonlines.check(path)
+        patch.setattr(files, "CHUNK_BYTES", chunk)
+        with pytest.raises(SourceError, match=r"s\.jsonl:2:") if is_refused else nullcontext():
+            jsonl_validation.check(path)
 
 
 @pytest.mark.parametrize(
-    ("line", "said"),
+    ("line", "problem"),
     [
         ('{"id":"2","n":NaN}', "NaN"),
         ('{"id":"2","n":-Infinity}', "-Infinity"),
@@ -74,17 +74,17 @@ def test_exactly_the_texts_that_have_no_utf_8_are_refused(tmp_path: Path, parts:
         ("[" * 100_000, "nested more than 100 levels deep"),
     ],
 )
-def test_a_line_that_does_not_go_with_the_others_is_named(lines: Bench, line: str, said: str) -> None:
+def test_invalid_or_conflicting_line_is_refused_with_its_number(lines: Bench, line: str, problem: str) -> None:
     text = GOOD + '{"id":"1","n":1,"o":{"x":[1.5,null]},"t":1}\n' + line + '\n{"id":"3","t":"x"}\n{"id":"4","t":[]}\n'
     for data, name in ((text.encode(), "source.jsonl"), (gzip.compress(text.encode()), "source.jsonl.gz")):
         lines.source(data, name)
         lines.change_source(path=name)
         message = refused(lines).message
         assert f"{name}:3: " in message
-        assert said in message
+        assert problem in message
 
 
-def test_a_line_with_another_type_is_named_across_files(lines: Bench) -> None:
+def test_type_conflict_between_files_is_refused_with_its_line(lines: Bench) -> None:
     lines.change_source(path="*.jsonl")
     lines.source(GOOD + '{"id":"1","n":1}\n', "1.jsonl")
     lines.source(GOOD + '{"id":"2","n":true}\n', "2.jsonl")
@@ -93,37 +93,37 @@ def test_a_line_with_another_type_is_named_across_files(lines: Bench) -> None:
     assert "1.jsonl:2: 'n' is a number here and an object" in refused(lines).message
 
 
-def test_a_whole_number_beside_fractions_is_the_number_that_it_is(lines: Bench) -> None:
+def test_integer_in_column_with_fractions_is_unchanged(lines: Bench) -> None:
     rows = '{"id":5,"name":7,"mail":"m"}\n{"id":6,"name":9007199254740992,"mail":"m"}\n'
     lines.source(rows)
     lines.accept_all()
     lines.source(rows + '{"id":8,"name":1.5,"mail":"m"}\n')
-    assert lines.compare().tally.changed == 0
-    assert [one["value"]["name"] for one in lines.records()] == [1.5]
+    assert lines.compare().counts.changed == 0
+    assert [record["value"]["name"] for record in lines.records()] == [1.5]
 
 
 @pytest.mark.parametrize("large", [True, False])
-def test_a_whole_number_that_would_lose_digits_beside_fractions_is_refused(
+def test_integer_that_a_float_cannot_represent_is_refused(
     lines: Bench, monkeypatch: pytest.MonkeyPatch, *, large: bool
 ) -> None:
     if large:
-        for module in (read, pull):
-            monkeypatch.setattr(module, "LITTLE", 0)
+        for module in (reader, prefetch):
+            monkeypatch.setattr(module, "SMALL_FILE_BYTES", 0)
     lines.source(GOOD + '{"id":"1","n":9007199254740993}\n{"id":"2","n":1.5}\n')
     assert "source.jsonl:2: 'n' is a whole number" in refused(lines).message
     lines.source(GOOD + '{"id":"1","n":9007199254740993}\n')
-    assert lines.compare().tally.source_rows == 2
+    assert lines.compare().counts.source_rows == 2
     lines.source(GOOD + '{"id":"1","n":9007199254740993.5}\n{"id":"2","n":1e300}\n')
-    assert lines.compare().tally.source_rows == 3
+    assert lines.compare().counts.source_rows == 3
 
 
-def test_files_of_a_glob_may_differ_in_what_they_have_a_value_for(lines: Bench) -> None:
+def test_files_of_a_glob_with_different_members_are_merged(lines: Bench) -> None:
     lines.change_source(path="*.jsonl")
     lines.source("\n", "0.jsonl")
     lines.source('{"id":1,"name":null,"mail":2}\n', "1.jsonl")
     lines.source('{"mail":2.5,"name":"Ann","id":2}\n', "2.jsonl")
     lines.source('{"id":3}\n', "3.jsonl")
-    assert [one["value"] for one in lines.records()] == [
+    assert [record["value"] for record in lines.records()] == [
         {"id": 1, "mail": 2},
         {"id": 2, "name": "Ann", "mail": 2.5},
         {"id": 3},

@@ -1,4 +1,4 @@
-"""The text of a record is exactly what Python's json would write, but that a whole float is written without `.0`."""
+"""The text of a record equals that of Python's json, except that integral floats have no `.0`."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ from data_kit import Bench, job, node, rules
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lading.core.mapping import Object
-from lading.core.record_schema import Kind, Rule
-from lading.core.tickets import NAMESPACE
-from lading.data.coerce import float_text
-from lading.data.evaluate import evaluate
-from lading.data.jsontext import Encoder
-from lading.data.shapes import compile_record
+from batchsync.core.mapping import Object
+from batchsync.core.naming import NAMESPACE
+from batchsync.core.record_schema import Kind, Rule
+from batchsync.data.mapping.coerce import float_text
+from batchsync.data.mapping.compiled import compile_record
+from batchsync.data.mapping.evaluate import evaluate
+from batchsync.data.mapping.json_encode import Encoder
 
-NASTY = st.text(
+ODD_TEXT = st.text(
     st.one_of(
         st.characters(codec="utf-8"),
         st.sampled_from(
-            [chr(one) for one in range(0x20)] + ['"', "\\", "/", "\u2028", "\u2029", "\x7f", "😀", "\U0010ffff"]
+            [chr(index) for index in range(0x20)] + ['"', "\\", "/", "\u2028", "\u2029", "\x7f", "😀", "\U0010ffff"]
         ),
     ),
     max_size=12,
@@ -33,8 +33,8 @@ NASTY = st.text(
 ROWS = st.lists(
     st.fixed_dictionaries(
         {
-            "t": st.none() | NASTY,
-            "u": st.none() | NASTY,
+            "t": st.none() | ODD_TEXT,
+            "u": st.none() | ODD_TEXT,
             "i": st.none() | st.integers(-(2**63), 2**63 - 1),
             "f": st.none() | st.floats(allow_nan=False, allow_infinity=False),
             "b": st.none() | st.booleans(),
@@ -54,20 +54,20 @@ MAPPINGS: list[dict[str, Any]] = [
 ]
 
 
-def written(value: Any) -> Any:
-    """Return a value that Python writes as a float of that value is to be written: without `.0`."""
+def without_zero(value: Any) -> Any:
+    """Return a float as it is to be written: integral ones without `.0`."""
     return int(value) if isinstance(value, float) and value.is_integer() and abs(value) < 1e16 else value
 
 
 def expected(shape: Any, row: dict[str, Any]) -> Any:
-    """Return the record that a mapping means, with nulls and empty things left out."""
+    """Return the record that a mapping describes, without nulls and empty members."""
     if isinstance(shape, str) and shape.startswith("="):
-        return written(row[shape[1:]])
+        return without_zero(row[shape[1:]])
     if isinstance(shape, dict):
-        members = {name: expected(one, row) for name, one in shape.items()}
-        return {name: one for name, one in members.items() if one is not None} or None
+        members = {name: expected(entry, row) for name, entry in shape.items()}
+        return {name: entry for name, entry in members.items() if entry is not None} or None
     if isinstance(shape, list):
-        return [one for one in (expected(item, row) for item in shape) if one is not None] or None
+        return [entry for entry in (expected(item, row) for item in shape) if entry is not None] or None
     return shape
 
 
@@ -76,26 +76,24 @@ def encoded(mapping: dict[str, Any], rows: list[dict[str, Any]]) -> list[str]:
     assert isinstance(root, Object)
     record, problems = compile_record(root, None, SCHEMA)
     assert not problems
-    frame, flaws = evaluate(pl.DataFrame(rows, schema=SCHEMA), record.leaves)
-    assert not flaws
+    frame, invalid_values = evaluate(pl.DataFrame(rows, schema=SCHEMA), record.leaves)
+    assert not invalid_values
     return Encoder(frame).column(record.root).to_list()
 
 
 @pytest.mark.parametrize("mapping", MAPPINGS)
 @settings(max_examples=60, deadline=None)
 @given(rows=ROWS)
-def test_a_record_reads_byte_for_byte_as_json_dumps_writes_it(
-    mapping: dict[str, Any], rows: list[dict[str, Any]]
-) -> None:
-    wanted = [json.dumps(expected(mapping, one) or {}, ensure_ascii=False, separators=(",", ":")) for one in rows]
+def test_record_text_equals_json_dumps(mapping: dict[str, Any], rows: list[dict[str, Any]]) -> None:
+    wanted = [json.dumps(expected(mapping, row) or {}, ensure_ascii=False, separators=(",", ":")) for row in rows]
     assert encoded(mapping, rows) == wanted
 
 
 @settings(max_examples=300, deadline=None)
 @given(values=st.lists(st.floats(), min_size=1, max_size=20))
-def test_a_float_reads_as_python_writes_it_without_a_zero_and_json_has_no_nan(values: list[float]) -> None:
+def test_float_text_equals_json_without_trailing_zero(values: list[float]) -> None:
     assert float_text(pl.Series(values, dtype=pl.Float64)).to_list() == [
-        json.dumps(written(one)) if math.isfinite(one) else None for one in values
+        json.dumps(without_zero(value)) if math.isfinite(value) else None for value in values
     ]
 
 
@@ -113,7 +111,7 @@ def test_a_float_reads_as_python_writes_it_without_a_zero_and_json_has_no_nan(va
         (".5", "0.5"),
     ],
 )
-def test_a_number_in_a_text_column_becomes_the_number_that_it_reads_as(bench: Bench, text: str, wanted: str) -> None:
+def test_numeric_text_is_encoded_as_number(bench: Bench, text: str, wanted: str) -> None:
     bench.rules = rules(fields={"price": Rule(kind=Kind.NUMBER)})
     bench.job = job(bench.folder, {"price": "=price"})
     bench.source(f"id,price\n1,{text}\n")
@@ -121,21 +119,21 @@ def test_a_number_in_a_text_column_becomes_the_number_that_it_reads_as(bench: Be
     assert line.endswith(f'"value":{{"price":{wanted}}}}}')
 
 
-def test_every_reference_is_the_uuid_that_python_derives_from_job_and_key(bench: Bench) -> None:
+def test_reference_is_uuid5_of_job_and_key(bench: Bench) -> None:
     keys = ["a", "é\u2028", "x" * 300, '"', "0"]
-    bench.source("id,name,mail\n" + "".join('"' + one.replace('"', '""') + '",n,m\n' for one in keys))
-    wanted = [str(uuid.uuid5(NAMESPACE, f"record\0job\0{one}")) for one in keys]
-    assert [one["ref"] for one in bench.records()] == wanted
+    bench.source("id,name,mail\n" + "".join('"' + key.replace('"', '""') + '",n,m\n' for key in keys))
+    wanted = [str(uuid.uuid5(NAMESPACE, f"record\0job\0{key}")) for key in keys]
+    assert [record["ref"] for record in bench.records()] == wanted
 
 
-def test_control_characters_and_nul_arrive_escaped(bench: Bench) -> None:
-    dirty = "".join(chr(one) for one in range(0x20) if chr(one) not in "\n\r") + "\x7f"
+def test_control_characters_are_escaped(bench: Bench) -> None:
+    dirty = "".join(chr(index) for index in range(0x20) if chr(index) not in "\n\r") + "\x7f"
     bench.source(f'id,name,mail\n1,"{dirty}\n\r",m\n')
     assert bench.records()[0]["value"]["name"] == dirty + "\n\r"
 
 
 @pytest.mark.parametrize("mapping", [{}, {"kind": "x", "list": ["a", 1]}])
-def test_a_record_of_literals_alone_is_written_for_every_row(bench: Bench, mapping: dict[str, Any]) -> None:
+def test_constant_record_is_written_for_each_row(bench: Bench, mapping: dict[str, Any]) -> None:
     bench.job = job(bench.folder, mapping)
     bench.source("id,name\n1,a\n2,b\n")
-    assert [one["value"] for one in bench.records()] == [mapping, mapping]
+    assert [record["value"] for record in bench.records()] == [mapping, mapping]

@@ -1,4 +1,4 @@
-"""A row is known by its key: one canonical text, and one row for each."""
+"""A row is identified by its key: one canonical text, and one row per key."""
 
 from __future__ import annotations
 
@@ -9,42 +9,42 @@ import polars as pl
 import pytest
 from data_kit import invalid
 
-from lading.core.mapping import Expression
-from lading.errors import SourceError
+from batchsync.core.mapping import Expression
+from batchsync.errors import SourceError
 
 if TYPE_CHECKING:
     from data_kit import Bench
 
-    from lading.ports import Comparison
+    from batchsync.ports import Comparison
 
 
 def keys(comparison: Comparison) -> list[str]:
     return pl.read_parquet(comparison.folder / "changes.parquet")["key"].to_list()
 
 
-def test_several_key_columns_make_a_compact_json_array(bench: Bench) -> None:
+def test_composite_key_is_compact_json_array(bench: Bench) -> None:
     bench.change_source(key=("id", "name"))
     bench.source('id,name,mail\n1,"a ""b"" \\",m\n2,é,n\n')
     assert keys(bench.compare()) == [
-        json.dumps(one, ensure_ascii=False, separators=(",", ":")) for one in (["1", 'a "b" \\'], ["2", "é"])
+        json.dumps(item, ensure_ascii=False, separators=(",", ":")) for item in (["1", 'a "b" \\'], ["2", "é"])
     ]
 
 
-def test_an_expression_can_be_the_key(bench: Bench) -> None:
+def test_key_may_be_an_expression(bench: Bench) -> None:
     bench.change_source(key=Expression("upper(trim(id))"))
     bench.source("id,name,mail\n  ab1,n,m\n")
     assert keys(bench.compare()) == ["AB1"]
 
 
-def test_a_row_without_a_key_is_invalid_and_counted(bench: Bench) -> None:
+def test_row_without_key_is_invalid(bench: Bench) -> None:
     bench.change_source(key=("id", "name"))
     bench.source('id,name,mail\n1,,m\n,x,n\n3,y,o\n"",z,p\n')
     comparison = bench.compare()
-    assert (comparison.tally.selected, comparison.tally.invalid, comparison.tally.added) == (4, 3, 1)
-    assert [(one.row, one.code) for one in invalid(comparison)] == [(1, "key"), (2, "key"), (4, "key")]
+    assert (comparison.counts.selected, comparison.counts.invalid, comparison.counts.added) == (4, 3, 1)
+    assert [(item.row, item.code) for item in invalid(comparison)] == [(1, "key"), (2, "key"), (4, "key")]
 
 
-def test_keys_that_stand_twice_stop_the_run_and_name_rows_not_values(bench: Bench) -> None:
+def test_duplicate_keys_are_an_error_that_names_rows_only(bench: Bench) -> None:
     bench.source("id,name,mail\nsecret,a,m\n2,b,n\nsecret,c,o\n2,d,p\n5,e,q\n")
     with pytest.raises(SourceError) as caught:
         bench.compare()
@@ -57,30 +57,30 @@ def test_keys_that_stand_twice_stop_the_run_and_name_rows_not_values(bench: Benc
 @pytest.mark.parametrize(
     ("greater", "less"), [("10", "9"), ("2026-02-01", "2025-12-31"), ("10.5", "10.25"), ("b", "a")]
 )
-def test_the_greatest_value_is_the_greatest_by_what_it_says(bench: Bench, greater: str, less: str) -> None:
+def test_greatest_value_is_found_by_meaning(bench: Bench, greater: str, less: str) -> None:
     bench.change_source(duplicates="by:mail")
     bench.source(f"id,name,mail\n1,right,{greater}\n1,wrong,{less}\n")
-    assert [one["value"]["name"] for one in bench.records()] == ["right"]
+    assert [record["value"]["name"] for record in bench.records()] == ["right"]
 
 
-@pytest.mark.parametrize(("one", "other"), [("31/01/2025", "01/02/2026"), ("9", "2026-01-01"), ("-5", "4")])
-def test_which_value_is_greatest_is_not_guessed(bench: Bench, one: str, other: str) -> None:
+@pytest.mark.parametrize(("value", "other"), [("31/01/2025", "01/02/2026"), ("9", "2026-01-01"), ("-5", "4")])
+def test_ambiguous_greatest_value_is_an_error(bench: Bench, value: str, other: str) -> None:
     bench.change_source(duplicates="by:mail")
-    bench.source(f"id,name,mail\n2,a,{other}\n1,a,{one}\n1,b,{other}\n")
-    with pytest.raises(SourceError, match=r"the greatest mail cannot be said of rows \d"):
+    bench.source(f"id,name,mail\n2,a,{other}\n1,a,{value}\n1,b,{other}\n")
+    with pytest.raises(SourceError, match=r"the greatest mail of a key is ambiguous in rows \d"):
         bench.compare()
 
 
-def test_a_column_that_decides_may_have_any_name(bench: Bench) -> None:
+def test_rank_column_may_have_any_name(bench: Bench) -> None:
     bench.change_source(duplicates="by:bad")
     bench.source("id,name,mail,bad\n1,wrong,m,1\n1,right,m,2\n")
-    assert [one["value"]["name"] for one in bench.records()] == ["right"]
+    assert [record["value"]["name"] for record in bench.records()] == ["right"]
 
 
 @pytest.mark.parametrize(
     ("policy", "taken"), [("first", ["a", "b"]), ("last", ["c", "b"]), ("by:mail", ["a", "b"]), ("by:name", ["c", "b"])]
 )
-def test_one_row_of_each_key_is_taken_and_the_others_are_accounted(bench: Bench, policy: str, taken: list[str]) -> None:
+def test_duplicate_policy_keeps_one_row_and_counts_the_others(bench: Bench, policy: str, taken: list[str]) -> None:
     bench.change_source(duplicates=policy)
     bench.source(
         "id,name,mail\n1,a,z\n2,b,n\n1,c,o\n1,aa,\n"
@@ -88,7 +88,7 @@ def test_one_row_of_each_key_is_taken_and_the_others_are_accounted(bench: Bench,
         else "id,name,mail\n1,a,z\n2,b,n\n1,aa,\n1,c,o\n"
     )
     comparison = bench.compare()
-    sent = [one["value"]["name"] for one in bench.records()]
+    sent = [record["value"]["name"] for record in bench.records()]
     assert sorted(sent) == sorted(taken)
-    assert (comparison.tally.selected, comparison.tally.invalid) == (4, 2)
-    assert {one.code for one in invalid(comparison)} == {"duplicate_key"}
+    assert (comparison.counts.selected, comparison.counts.invalid) == (4, 2)
+    assert {item.code for item in invalid(comparison)} == {"duplicate_key"}

@@ -1,4 +1,4 @@
-"""A carriage return outside quotes stands only as the single one before a line feed; elsewhere the file is refused."""
+"""CSV files with unquoted carriage returns elsewhere than in CR LF are refused."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from data_kit import record, refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lading.core.job import Removal, Source
-from lading.data import files, pull, read
-from lading.data.read import frames, open_source
-from lading.errors import SourceError
+from batchsync.core.job import Removal, Source
+from batchsync.data.row import files, prefetch, reader
+from batchsync.data.row.reader import frames, open_source
+from batchsync.errors import SourceError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,12 +33,12 @@ FEW = settings(max_examples=80, deadline=None, suppress_health_check=[HealthChec
         ("id,name,mail\r\n1,Ann,a\r\n2,Bo,b\r\r\n", ":3 (row 2): the line ends in CR CR LF"),
         ('id,name,mail\n1,"Ann\r\n",a\n2,Bo,"b"\r\r\n', ":4 (row 2): the line ends in CR CR LF"),
         ("id,name,mail\n1,Ann,a\r", ":2 (row 1): the line ends in CR without LF"),
-        ("id,name,mail\n1,Ann,a\r2,Bo,b\r3,Cy,c\n", ":2 (row 1): a carriage return (CR) stands outside"),
-        ("id,name,mail\n1,A\rnn,a\n", ":2 (row 1): a carriage return (CR) stands outside"),
-        ('id,name,mail\n1,"Ann"\r,a\n', ":2 (row 1): a carriage return (CR) stands outside"),
-        ('id,name,mail\n1,Ann,\r"a"\n', ":2 (row 1): a carriage return (CR) stands outside"),
-        ('id,name,mail\n1,5" x\r6",a\n', ":2 (row 1): a carriage return (CR) stands outside"),
-        ("id,na\rme,mail\n1,Ann,a\n", ":1 (row 0): a carriage return (CR) stands outside"),
+        ("id,name,mail\n1,Ann,a\r2,Bo,b\r3,Cy,c\n", ":2 (row 1): unquoted carriage return (CR)"),
+        ("id,name,mail\n1,A\rnn,a\n", ":2 (row 1): unquoted carriage return (CR)"),
+        ('id,name,mail\n1,"Ann"\r,a\n', ":2 (row 1): unquoted carriage return (CR)"),
+        ('id,name,mail\n1,Ann,\r"a"\n', ":2 (row 1): unquoted carriage return (CR)"),
+        ('id,name,mail\n1,5" x\r6",a\n', ":2 (row 1): unquoted carriage return (CR)"),
+        ("id,na\rme,mail\n1,Ann,a\n", ":1 (row 0): unquoted carriage return (CR)"),
         ("id,name,mail\n1,Ann,a\n\r\r\n2,Bo,b\n", ":3 (row 2): the line ends in CR CR LF"),
     ],
 )
@@ -47,36 +47,36 @@ def test_carriage_return_outside_quotes_is_refused_with_its_line(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, text: str, message: str, *, large: bool
 ) -> None:
     if large:
-        for module in (read, pull):
-            monkeypatch.setattr(module, "LITTLE", 0)
+        for module in (reader, prefetch):
+            monkeypatch.setattr(module, "SMALL_FILE_BYTES", 0)
     bench.source(text)
     assert f"source.csv{message}" in refused(bench).message
 
 
-def test_file_of_cr_line_ends_only_is_refused(bench: Bench) -> None:
+def test_file_with_only_cr_line_ends_is_refused(bench: Bench) -> None:
     bench.source("id,name,mail\r1,Ann,a\r")
     assert "lines that end in CR alone" in refused(bench).message
 
 
 @pytest.mark.parametrize(
-    ("encoding", "delimiter", "packed"),
+    ("encoding", "delimiter", "compressed"),
     [("utf-8", ";", True), ("latin-1", "\t", False), ("cp1252", "|", True), ("utf-16", ",", False)],
 )
-def test_carriage_return_is_judged_in_every_encoding_delimiter_and_packing(
-    bench: Bench, encoding: str, delimiter: str, *, packed: bool
+def test_carriage_return_is_checked_in_all_encodings_and_delimiters(
+    bench: Bench, encoding: str, delimiter: str, *, compressed: bool
 ) -> None:
     bench.change_source(encoding=encoding, delimiter=delimiter)
     good = 'id,name,mail\r\n1,"Zo\rë\r\r\n","é\r"\r\n'.replace(",", delimiter)
     for text, is_good in ((good, True), (good.replace('"\r\n', '"\r\r\n'), False)):
         data = text.encode(encoding)
-        bench.source(gzip.compress(data) if packed else data)
+        bench.source(gzip.compress(data) if compressed else data)
         if is_good:
             assert bench.records()[0]["value"]["name"] == "Zo\rë\r\r\n"
         else:
             assert "source.csv:3 (row 1): the line ends in CR CR LF" in refused(bench).message
 
 
-def test_keys_that_end_in_a_carriage_return_remove_nothing(bench: Bench) -> None:
+def test_keys_with_trailing_carriage_return_cause_no_removals(bench: Bench) -> None:
     bench.change(removal=Removal(mode="delete", record=record({"id": "=id"})))
     bench.source("name,mail,id\nAnn,a,1\nBo,b,2\n")
     bench.accept_all()
@@ -88,7 +88,7 @@ _FIELD = re.compile(r'(?:"((?:[^"]|"")*)"|([^",\r\n][^,\r\n]*)?)(,|\r?\n|\Z)')
 
 
 def _rows_of(text: str) -> list[list[str]] | None:
-    """Return the rows by the grammar of RFC 4180, with LF as a line end too; None where the text does not follow it."""
+    """Return the rows by the grammar of RFC 4180, with LF as a line end too; None for invalid text."""
     rows: list[list[str]] = [[]]
     position = 0
     while position < len(text) or rows[-1]:
@@ -102,34 +102,32 @@ def _rows_of(text: str) -> list[list[str]] | None:
             rows.append([])
         if not end:
             break
-    return [one for one in rows if one not in ([], [""])]
+    return [row for row in rows if row not in ([], [""])]
 
 
 def _read(folder: Path) -> list[list[str]] | None:
     source = Source(path="s.csv", folder=str(folder), key=("x",))
     try:
-        found = [one.drop("lading:row").rows() for one in frames(open_source(source), folder, fresh=True)]
+        found = [frame.drop("batchsync:row").rows() for frame in frames(open_source(source), folder, fresh=True)]
     except SourceError:
         return None
     return [[value or "" for value in row] for rows in found for row in rows]
 
 
-@given(rows=st.text('a,"\n\r', max_size=14), piece=st.integers(1, 9), large=st.booleans())
+@given(rows=st.text('a,"\n\r', max_size=14), chunk=st.integers(1, 9), large=st.booleans())
 @FEW
-def test_file_that_is_read_has_the_rows_of_an_independent_reader(
-    tmp_path: Path, *, rows: str, piece: int, large: bool
-) -> None:
+def test_rows_equal_those_of_an_independent_parser(tmp_path: Path, *, rows: str, chunk: int, large: bool) -> None:
     text = "x,y\n" + rows
     (tmp_path / "s.csv").write_text(text, encoding="utf-8", newline="")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(files, "PIECE", piece)  # a carriage return may stand at the edge of any piece
-        for module in (read, pull) if large else ():
-            patch.setattr(module, "LITTLE", 0)
+        patch.setattr(files, "CHUNK_BYTES", chunk)  # carriage returns also at the edges of chunks
+        for module in (reader, prefetch) if large else ():
+            patch.setattr(module, "SMALL_FILE_BYTES", 0)
         found = _read(tmp_path)
     if found is not None:
-        wanted = _rows_of(text)
-        assert wanted is not None
-        assert [one for one in found if any(one)] == [one for one in wanted[1:] if any(one)]
+        expected = _rows_of(text)
+        assert expected is not None
+        assert [row for row in found if any(row)] == [row for row in expected[1:] if any(row)]
 
 
 @given(
@@ -138,14 +136,12 @@ def test_file_that_is_read_has_the_rows_of_an_independent_reader(
     st.integers(1, 9),
 )
 @FEW
-def test_file_with_carriage_returns_in_quotes_is_read(
-    tmp_path: Path, rows: list[list[str]], line_end: str, piece: int
-) -> None:
+def test_quoted_carriage_returns_are_read(tmp_path: Path, rows: list[list[str]], line_end: str, chunk: int) -> None:
     text = io.StringIO(newline="")
     csv.writer(text, lineterminator=line_end, quoting=csv.QUOTE_ALL).writerows([["x", "y"], *rows])
     (tmp_path / "s.csv").write_text(text.getvalue(), encoding="utf-8", newline="")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(files, "PIECE", piece)
+        patch.setattr(files, "CHUNK_BYTES", chunk)
         found = _read(tmp_path)
     assert found is not None
-    assert [one for one in found if any(one)] == [one for one in rows if any(one)]
+    assert [row for row in found if any(row)] == [row for row in rows if any(row)]

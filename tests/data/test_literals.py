@@ -1,4 +1,4 @@
-"""A literal that equals a column's name is refused, unless it is said to be meant."""
+"""A literal that equals a column's name is refused unless it is explicit."""
 
 from __future__ import annotations
 
@@ -7,17 +7,17 @@ from dataclasses import replace
 import pytest
 from data_kit import HEAD, Bench, job, node
 
-from lading.core.job import Join, Removal
-from lading.core.mapping import Array, Each, Literal, Object, Place
-from lading.data import Columnar
-from lading.errors import Problem, SpecError
+from batchsync.core.job import Join, Removal
+from batchsync.core.mapping import Array, Each, Literal, Object, Place
+from batchsync.data import PolarsEngine
+from batchsync.errors import Problem, SpecError
 
 
 def problems(bench: Bench) -> tuple[Problem, ...]:
-    return Columnar().check(bench.job, bench.rules)
+    return PolarsEngine().check(bench.job, bench.rules)
 
 
-def given(bench: Bench, value: str | float, *, explicit: bool = False) -> None:
+def use_literal(bench: Bench, value: str | float, *, explicit: bool = False) -> None:
     literal = Literal(value, Place("jobs.yaml", 7, 9), explicit=explicit)
     bench.change(record=Object((("id", node("=id")), ("v", literal))))
 
@@ -33,7 +33,7 @@ def given(bench: Bench, value: str | float, *, explicit: bool = False) -> None:
 )
 def test_literal_that_equals_a_column_is_refused(bench: Bench, column: str, value: str, fix: str) -> None:
     bench.source(f"id,{column}\n")
-    given(bench, value)
+    use_literal(bench, value)
     [found] = problems(bench)
     assert (found.code, found.line, found.column) == ("data.literal_names_column", 7, 9)
     assert found.message.startswith(f"v: {value!r} is the name of a column")
@@ -44,30 +44,30 @@ def test_literal_that_equals_a_column_is_refused(bench: Bench, column: str, valu
 @pytest.mark.parametrize("value", ["Mail", "mail ", "mails", '"', "", 5, True])
 def test_literal_that_equals_no_column_is_accepted(bench: Bench, value: str | float) -> None:
     bench.source(HEAD)
-    given(bench, value)
+    use_literal(bench, value)
     assert problems(bench) == ()
 
 
 def test_explicit_literal_that_equals_a_column_is_sent(bench: Bench) -> None:
     bench.source(HEAD + "1,a,m\n")
-    given(bench, "mail", explicit=True)
+    use_literal(bench, "mail", explicit=True)
     assert problems(bench) == ()
-    assert [one["value"]["v"] for one in bench.records()] == ["mail"]
+    assert [record["value"]["v"] for record in bench.records()] == ["mail"]
 
 
 def test_literal_in_lists_and_each_is_refused(bench: Bench) -> None:
     bench.source(HEAD)
     inner = Object((("p", Literal("name")), ("id", node("=mail"))))
     bench.change(record=Object((("a", Array((Literal("x"), Literal("mail")))), ("b", Array((Each(inner),))))))
-    assert [one.message.split(":")[0] for one in problems(bench)] == ["a[1]", "b[].p"]
+    assert [problem.message.split(":")[0] for problem in problems(bench)] == ["a[1]", "b[].p"]
 
 
 def test_literal_that_equals_a_joined_column_is_refused(bench: Bench) -> None:
     bench.source(HEAD)
     bench.source("id,segment\n", name="s.csv")
     bench.change_source(joins=(Join(path="s.csv", on=(("id", "id"),)),))
-    given(bench, "segment")
-    assert [one.code for one in problems(bench)] == ["data.literal_names_column"]
+    use_literal(bench, "segment")
+    assert [problem.code for problem in problems(bench)] == ["data.literal_names_column"]
 
 
 def test_literal_in_a_removal_is_refused_once(bench: Bench) -> None:
@@ -76,13 +76,13 @@ def test_literal_in_a_removal_is_refused_once(bench: Bench) -> None:
     literal = Literal("mail", Place("jobs.yaml", 9, 3))
     removal = Removal(mode="delete", record=Object((("id", node("=id")), ("v", literal))))
     bench.job = replace(bench.job, removal=removal)
-    assert [(one.code, one.line) for one in problems(bench)] == [("data.literal_names_column", 9)]
+    assert [(problem.code, problem.line) for problem in problems(bench)] == [("data.literal_names_column", 9)]
     bench.job = replace(bench.job, record=removal.record)
     assert len(problems(bench)) == 1
 
 
 def test_literal_that_equals_a_column_is_refused_before_a_row_is_sent(bench: Bench) -> None:
     bench.source(HEAD + "1,a,m\n")
-    given(bench, "mail")
+    use_literal(bench, "mail")
     with pytest.raises(SpecError):
         bench.compare()

@@ -1,4 +1,4 @@
-"""One key is looked up in state files of any size, and what is damaged is never taken for unknown."""
+"""Point lookup of a key in the baseline and in row manifests; damaged files are reported."""
 
 from __future__ import annotations
 
@@ -8,20 +8,20 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
-from lading.data import Columnar
-from lading.errors import StateError
-from lading.ports import Baseline, KnownKey, Segment
+from batchsync.data import PolarsEngine
+from batchsync.errors import StateError
+from batchsync.ports import Baseline, KnownKey, Segment
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from data_kit import Bench
 
-NOTHING = KnownKey()
+UNKNOWN_KEY = KnownKey()
 
 
 def verdicts(folder: Path, name: str, *rows: tuple[str, str]) -> Path:
-    """Write how each key ended, in a version of its own."""
+    """Write the outcome of each key, with a fingerprint of its own per file."""
     path = folder / f"{name}.parquet"
     frame = pl.DataFrame(rows, schema={"key": pl.String, "state": pl.String}, orient="row")
     frame.with_columns(
@@ -34,82 +34,78 @@ def verdicts(folder: Path, name: str, *rows: tuple[str, str]) -> Path:
 
 
 def baseline(folder: Path, *steps: dict[str, str]) -> Baseline:
-    """Return a baseline after some batches, each given as how its keys ended."""
-    files = [verdicts(folder, f"step{at}", *one.items()) for at, one in enumerate(steps)]
-    return Columnar().advance(Baseline(), files, folder / "baselines")
+    """Return a baseline after batches, each given as the outcomes of its keys."""
+    files = [verdicts(folder, f"step{index}", *step.items()) for index, step in enumerate(steps)]
+    return PolarsEngine().apply_verdicts(Baseline(), files, folder / "baselines")
 
 
 @pytest.mark.parametrize(
     ("key", "known"),
     [
-        ("taken", KnownKey(held=True, newest="accepted")),
-        ("refused", KnownKey(held=False, newest="rejected")),
-        ("refused later", KnownKey(held=True, newest="rejected")),
-        ("lost", KnownKey(held=False, newest="unknown")),
-        ("lost later", KnownKey(held=True, newest="unknown")),
-        ("taken at last", KnownKey(held=True, newest="accepted")),
-        ("never", NOTHING),
-        ("", NOTHING),
-        ("\udcff no text", NOTHING),
+        ("taken", KnownKey(in_target=True, latest_outcome="accepted")),
+        ("refused", KnownKey(in_target=False, latest_outcome="rejected")),
+        ("refused later", KnownKey(in_target=True, latest_outcome="rejected")),
+        ("lost", KnownKey(in_target=False, latest_outcome="unknown")),
+        ("lost later", KnownKey(in_target=True, latest_outcome="unknown")),
+        ("taken at last", KnownKey(in_target=True, latest_outcome="accepted")),
+        ("never", UNKNOWN_KEY),
+        ("", UNKNOWN_KEY),
+        ("\udcff no text", UNKNOWN_KEY),
     ],
 )
-def test_a_baseline_says_how_the_newest_version_ended_and_whether_one_is_held(
-    key: str, known: KnownKey, tmp_path: Path
-) -> None:
+def test_baseline_has_latest_outcome_and_whether_target_holds_key(key: str, known: KnownKey, tmp_path: Path) -> None:
     first = {"taken": "accepted", "refused": "rejected", "refused later": "accepted", "lost": "unknown"}
     first |= {"lost later": "accepted", "taken at last": "rejected"}
     then = {"refused later": "rejected", "lost later": "unknown", "taken at last": "accepted"}
 
-    assert Columnar().lookup(key, baseline(tmp_path, first, then), []) == known
+    assert PolarsEngine().lookup(key, baseline(tmp_path, first, then), []) == known
 
 
-def test_nothing_is_known_before_anything_was_accepted() -> None:
-    assert Columnar().lookup("a", Baseline(), []) == NOTHING
+def test_empty_baseline_has_no_keys() -> None:
+    assert PolarsEngine().lookup("a", Baseline(), []) == UNKNOWN_KEY
 
 
-def test_a_key_is_text_whatever_it_looks_like(tmp_path: Path) -> None:
+def test_keys_are_compared_as_exact_text(tmp_path: Path) -> None:
     keys = ["007", "1e3", "null", "*", "a.*", "^x$", '["a","b"]', "Å🗺️", "it's", 'say "x"', "' OR 1=1 --"]
     base = baseline(tmp_path, dict.fromkeys(keys, "accepted"))
 
-    assert all(Columnar().lookup(one, base, []).held for one in keys)
-    assert not any(Columnar().lookup(one, base, []).held for one in ["7", "1000", "a", "", "b", "x", "Å"])
+    assert all(PolarsEngine().lookup(key, base, []).in_target for key in keys)
+    assert not any(PolarsEngine().lookup(key, base, []).in_target for key in ["7", "1000", "a", "", "b", "x", "Å"])
 
 
-def test_a_key_in_flight_is_found_with_its_line(bench: Bench) -> None:
+def test_key_in_flight_is_found_with_its_line(bench: Bench) -> None:
     bench.source("id,name,mail\n" + "".join(f"{row},a,m\n" for row in range(5)))
     [file] = bench.stage(bench.compare())
-    evidence = bench.folder / file.evidence
+    manifest = bench.folder / file.row_manifest
 
-    assert Columnar().lookup("3", Baseline(), [evidence]) == KnownKey(lines={evidence: 4})
-    assert Columnar().lookup("9", Baseline(), [evidence]) == NOTHING
+    assert PolarsEngine().lookup("3", Baseline(), [manifest]) == KnownKey(in_flight={manifest: 4})
+    assert PolarsEngine().lookup("9", Baseline(), [manifest]) == UNKNOWN_KEY
 
 
-def test_a_key_of_several_columns_is_the_json_array_that_rejects_show(bench: Bench) -> None:
+def test_composite_key_is_looked_up_by_its_json_array(bench: Bench) -> None:
     bench.change_source(key=("id", "name"))
     bench.source('id,name,mail\n1,"say ""x""",m\n2,b,m\n')
     bench.accept_all()
 
     key = json.dumps(["1", 'say "x"'], separators=(",", ":"))
-    assert Columnar().lookup(key, bench.baseline, []) == KnownKey(held=True, newest="accepted")
-    assert Columnar().lookup("1", bench.baseline, []) == NOTHING
+    assert PolarsEngine().lookup(key, bench.baseline, []) == KnownKey(in_target=True, latest_outcome="accepted")
+    assert PolarsEngine().lookup("1", bench.baseline, []) == UNKNOWN_KEY
 
 
 @pytest.mark.parametrize("content", [None, b"", b"PAR1 and no more"])
-def test_a_state_file_that_is_gone_or_damaged_is_told_and_is_not_an_unknown_key(
-    content: bytes | None, tmp_path: Path
-) -> None:
+def test_missing_or_damaged_state_file_is_reported(content: bytes | None, tmp_path: Path) -> None:
     base = baseline(tmp_path, {"a": "accepted"})
     broken = tmp_path / "broken.parquet"
     if content is not None:
         broken.write_bytes(content)
 
     with pytest.raises(StateError, match=r"broken\.parquet in the state folder is missing or damaged"):
-        Columnar().lookup("a", base, [broken])
+        PolarsEngine().lookup("a", base, [broken])
     with pytest.raises(StateError, match=r"broken\.parquet"):
-        Columnar().lookup("a", Baseline(segments=(Segment(path=broken, rows=1),)), [])
+        PolarsEngine().lookup("a", Baseline(segments=(Segment(path=broken, rows=1),)), [])
 
 
-def test_the_key_is_found_in_a_baseline_of_many_row_groups(tmp_path: Path) -> None:
+def test_key_is_found_in_file_with_many_row_groups(tmp_path: Path) -> None:
     path = tmp_path / "many.parquet"
     keys = [f"K{number:06}" for number in range(20_000)]
     pl.DataFrame({"key": keys, "accepted": [b"0" * 16] * len(keys)}).with_columns(
@@ -117,5 +113,5 @@ def test_the_key_is_found_in_a_baseline_of_many_row_groups(tmp_path: Path) -> No
     ).write_parquet(path, row_group_size=1000)
     base = Baseline(segments=(Segment(path=path, rows=len(keys)),))
 
-    found = [Columnar().lookup(one, base, []).held for one in ("K000000", "K009999", "K019999", "K020000")]
+    found = [PolarsEngine().lookup(key, base, []).in_target for key in ("K000000", "K009999", "K019999", "K020000")]
     assert found == [True, True, True, False]

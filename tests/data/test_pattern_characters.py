@@ -1,4 +1,4 @@
-"""Signs that patterns are made of may stand in the name of any file or folder: they stand for themselves."""
+"""Characters of glob patterns in the names of files and folders are literal."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 from data_kit import Bench, job, rules
 
-from lading.core.batch import Verdict
-from lading.core.job import Join
-from lading.data import Columnar
+from batchsync.core.batch import Verdict
+from batchsync.core.job import Join
+from batchsync.data import PolarsEngine
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,18 +24,18 @@ def site(tmp_path: Path) -> Path:
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
-def test_a_file_with_brackets_in_its_name_is_not_mistaken_for_its_neighbour(bench: Bench, ending: str) -> None:
-    for name, said in (("g[1]", "right"), ("g1", "wrong")):
-        frame, path = pl.DataFrame({"id": ["1"], "name": [said], "mail": ["m"]}), bench.folder / f"{name}.{ending}"
+def test_brackets_in_file_name_are_literal(bench: Bench, ending: str) -> None:
+    for name, value in (("g[1]", "right"), ("g1", "wrong")):
+        frame, path = pl.DataFrame({"id": ["1"], "name": [value], "mail": ["m"]}), bench.folder / f"{name}.{ending}"
         {"csv": frame.write_csv, "jsonl": frame.write_ndjson, "parquet": frame.write_parquet}[ending](path)
     bench.change_source(path=f"g[1].{ending}")
-    assert [one["value"]["name"] for one in bench.records()] == ["right"]
+    assert [record["value"]["name"] for record in bench.records()] == ["right"]
     bench.change_source(path=f"g*.{ending}", duplicates="last")
-    assert [one["value"]["name"] for one in bench.records()] == ["right"]
+    assert [record["value"]["name"] for record in bench.records()] == ["right"]
 
 
 @pytest.mark.parametrize("ending", ["csv", "jsonl", "parquet"])
-def test_rows_go_all_the_way_in_a_folder_of_any_name(site: Path, ending: str) -> None:
+def test_sync_works_in_folder_with_pattern_characters(site: Path, ending: str) -> None:
     made = job(
         site,
         {"id": "=id", "title": "=title"},
@@ -48,13 +48,13 @@ def test_rows_go_all_the_way_in_a_folder_of_any_name(site: Path, ending: str) ->
     for part in (1, 2):
         some, path = rows[part - 1 : part], site / "in-1" / f"{part}.{ending}"
         {"csv": some.write_csv, "jsonl": some.write_ndjson, "parquet": some.write_parquet}[ending](path)
-    assert [one["value"]["title"] for one in bench.records()] == ["Emma", "Ulysses"]
+    assert [record["value"]["title"] for record in bench.records()] == ["Emma", "Ulysses"]
     bench.accept_all()
-    assert bench.compare().tally.unchanged == 2
+    assert bench.compare().counts.unchanged == 2
     rows.with_columns(book=pl.lit("a")).write_csv(site / "source.csv")
     bench.change_source(path="source.csv")
     [file] = bench.stage(bench.compare())
-    verdicts = bench.settle(file, Verdict.PROCESSED)
-    assert verdicts.books.accepted == 1
-    bench.baseline = Columnar().advance(bench.baseline, [verdicts.path], site / "baselines")
-    assert bench.compare().tally.unchanged == 2
+    verdicts = bench.join_outcomes(file, Verdict.PROCESSED)
+    assert verdicts.counts.accepted == 1
+    bench.baseline = PolarsEngine().apply_verdicts(bench.baseline, [verdicts.path], site / "baselines")
+    assert bench.compare().counts.unchanged == 2

@@ -1,4 +1,4 @@
-"""What a person is shown of a plan: the first keys of each kind, and the invalid rows by reason."""
+"""Preview of a plan: the first keys of each kind, and the invalid rows by reason."""
 
 from __future__ import annotations
 
@@ -7,65 +7,65 @@ from typing import TYPE_CHECKING
 import pytest
 from data_kit import HEAD, record, rules
 
-from lading.core.job import Removal
-from lading.core.record_schema import Format, Kind, Rule
-from lading.data import Columnar, diff, excerpt, scatter
-from lading.ports import Excerpt, InvalidGroup, Named
+from batchsync.core.job import Removal
+from batchsync.core.record_schema import Format, Kind, Rule
+from batchsync.data import PolarsEngine
+from batchsync.data.compare import classify, preview
+from batchsync.data.frame import partitioned_spill
+from batchsync.ports import InvalidGroup, KeyRef, PlanPreview
 
 if TYPE_CHECKING:
     from data_kit import Bench
 
 
-def told(bench: Bench, limit: int) -> Excerpt:
-    return Columnar().excerpt(bench.compare(), limit)
+def previewed(bench: Bench, limit: int) -> PlanPreview:
+    return PolarsEngine().preview(bench.compare(), limit)
 
 
-def many(numbers: range, name: str = "a") -> str:
+def rows(numbers: range, name: str = "a") -> str:
     return "".join(f"k{number:04},{name},m@x.nz\n" for number in numbers)
 
 
-def plain(keys: tuple[Named, ...]) -> list[tuple[str, int]]:
-    return [(one.key, one.row) for one in keys]
+def pairs(keys: tuple[KeyRef, ...]) -> list[tuple[str, int]]:
+    return [(key.key, key.row) for key in keys]
 
 
 @pytest.mark.parametrize("spilled", [False, True])
-def test_the_lowest_rows_of_each_kind_are_told_and_removals_by_key(
+def test_preview_lists_first_rows_and_removals_by_key(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, *, spilled: bool
 ) -> None:
     if spilled:
-        monkeypatch.setattr(scatter, "HELD", 7)
-        monkeypatch.setattr(diff, "PART", 10)
-        monkeypatch.setattr(diff, "HELD", 5)
-    monkeypatch.setattr(excerpt, "_STRETCH", 9)
+        monkeypatch.setattr(partitioned_spill, "ROWS_IN_MEMORY", 7)
+        monkeypatch.setattr(classify, "PARTITION_ROWS", 10)
+        monkeypatch.setattr(classify, "ROWS_IN_MEMORY", 5)
+    monkeypatch.setattr(preview, "_CHUNK_ROWS", 9)
     bench.change(removal=Removal(mode="delete", record=record({"id": "=id"})))
-    bench.source(HEAD + many(range(60)))
+    bench.source(HEAD + rows(range(60)))
     bench.accept_all()
-    bench.source(HEAD + many(range(100, 130)) + many(range(20, 40), name="b") + many(range(40, 60)))
+    bench.source(HEAD + rows(range(100, 130)) + rows(range(20, 40), name="b") + rows(range(40, 60)))
 
-    found = told(bench, 3)
-    assert plain(found.added) == [("k0100", 1), ("k0101", 2), ("k0102", 3)]
-    assert plain(found.changed) == [("k0020", 31), ("k0021", 32), ("k0022", 33)]
-    assert plain(found.removed) == [("k0000", 0), ("k0001", 0), ("k0002", 0)]
+    found = previewed(bench, 3)
+    assert pairs(found.added) == [("k0100", 1), ("k0101", 2), ("k0102", 3)]
+    assert pairs(found.changed) == [("k0020", 31), ("k0021", 32), ("k0022", 33)]
+    assert pairs(found.removed) == [("k0000", 0), ("k0001", 0), ("k0002", 0)]
     assert found.invalid == ()
-    whole = told(bench, 1000)
-    assert [len(one) for one in (whole.added, whole.changed, whole.removed)] == [30, 20, 20]
-    assert told(bench, 0) == Excerpt()
+    whole = previewed(bench, 1000)
+    assert [len(item) for item in (whole.added, whole.changed, whole.removed)] == [30, 20, 20]
+    assert previewed(bench, 0) == PlanPreview()
 
 
-def test_invalid_rows_are_counted_by_field_and_rule_with_the_first_of_each(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(excerpt, "_STRETCH", 2)
+def test_preview_groups_invalid_rows_by_reason(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(preview, "_CHUNK_ROWS", 2)
     bench.rules = rules(fields={"mail": Rule(kind=Kind.STRING, format=Format.EMAIL), "name": Rule(kind=Kind.STRING)})
     bench.source(HEAD + "1,a,bad\n2,b,m@x.nz\n,c,m@x.nz\n4,d,bad\n5,e,bad\n6,f,bad\n")
 
-    assert told(bench, 3).invalid == (
+    assert previewed(bench, 3).invalid == (
         InvalidGroup(
             field="mail",
             code="format",
             count=4,
-            first=(Named(key="1", row=1), Named(key="4", row=4), Named(key="5", row=5)),
+            first=(KeyRef(key="1", row=1), KeyRef(key="4", row=4), KeyRef(key="5", row=5)),
         ),
-        InvalidGroup(field="key", code="key", count=1, first=(Named(key="", row=3),)),
+        InvalidGroup(field="key", code="key", count=1, first=(KeyRef(key="", row=3),)),
     )
-    assert [(one.count, one.first) for one in told(bench, 0).invalid] == [(4, ()), (1, ())]
+    assert [(item.count, item.first) for item in previewed(bench, 0).invalid] == [(4, ()), (1, ())]

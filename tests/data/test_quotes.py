@@ -1,4 +1,4 @@
-"""What quotation marks do to rows is never guessed: each file is read as strict CSV says, or refused with its row."""
+"""CSV files are read as strict CSV, or refused with the row of the misplaced quotation mark."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ from data_kit import record, refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lading.core.job import Removal, Source
-from lading.data import files, pull, read
-from lading.data.read import frames, open_source
-from lading.errors import SourceError
+from batchsync.core.job import Removal, Source
+from batchsync.data.row import files, prefetch, reader
+from batchsync.data.row.reader import frames, open_source
+from batchsync.errors import SourceError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,18 +30,18 @@ FEW = settings(max_examples=400, deadline=None, suppress_health_check=[HealthChe
         ('1,"5" pipe",a\n2,"6" pipe",b\n3,plain,c\n', 1),
         ('1,"5\\" pipe",a\n2,"6\\" pipe",b\n3,plain,c\n', 1),
         ('1,fine,c\n2,"ends with quote"",a\n3,"another"",b\n', 2),
-        ('1,"He said "hi" to me",a\n', 1),
-        ('1,"He said \\"hi\\" to me",a\n', 1),
+        ('1,"He wrote "hi" to me",a\n', 1),
+        ('1,"He wrote \\"hi\\" to me",a\n', 1),
         ('1,"Bob" Smith",a\n2,"Ann" Lee",b\n', 1),
         ('1,fine,a\r\n2, "Bob, Jr",a\r\n', 2),
     ],
 )
-def test_a_quotation_mark_that_nobody_doubled_is_an_error_with_its_row(bench: Bench, rows: str, row: int) -> None:
+def test_undoubled_quotation_mark_is_refused_with_its_row(bench: Bench, rows: str, row: int) -> None:
     bench.source("id,name,mail\n" + rows)
     assert f"row {row} " in refused(bench).message
 
 
-def test_rows_are_not_merged_and_what_is_still_there_is_not_removed(bench: Bench) -> None:
+def test_undoubled_quotation_marks_cause_no_removals(bench: Bench) -> None:
     bench.change(removal=Removal(mode="delete", record=record({"id": "=id"})))
     bench.source('id,name,mail\n1,"5"" pipe",a\n2,"6"" pipe",b\n')
     bench.accept_all()
@@ -50,65 +50,65 @@ def test_rows_are_not_merged_and_what_is_still_there_is_not_removed(bench: Bench
 
 
 @pytest.mark.parametrize("rows", ["1,a\n2,b,c,", '1,a\n2,b,c,""', "1,a,b\n2,c,d,", "1,a\r\n2,b,c,"])
-def test_a_field_too_many_at_the_end_does_not_make_up_for_one_too_few(bench: Bench, rows: str) -> None:
+def test_extra_field_at_the_end_does_not_hide_a_missing_field(bench: Bench, rows: str) -> None:
     bench.source("id,name,mail\n" + rows)
     assert "of the header" in refused(bench).message
 
 
-def test_a_last_row_may_end_in_an_empty_field_without_a_line_end(bench: Bench) -> None:
+def test_last_row_with_empty_field_and_no_line_end_is_read(bench: Bench) -> None:
     bench.source("id,name,mail\n1,Ann,a\n2,Bob,")
-    assert bench.compare().tally.source_rows == 2
+    assert bench.compare().counts.source_rows == 2
 
 
-def test_quotation_marks_inside_fields_that_are_not_quoted_stand_for_themselves(bench: Bench) -> None:
+def test_quotation_marks_inside_unquoted_fields_are_data(bench: Bench) -> None:
     bench.source('id,name,mail\n1,say "hi" now,a\n2,5" x 6",b\n')
-    assert [one["value"]["name"] for one in bench.records()] == ['say "hi" now', '5" x 6"']
+    assert [record["value"]["name"] for record in bench.records()] == ['say "hi" now', '5" x 6"']
 
 
 @pytest.mark.parametrize(("encoding", "delimiter"), [("utf-16", ","), ("cp1252", ";"), ("utf-8", "\t"), ("utf-8", "|")])
-def test_quotation_marks_are_judged_in_every_encoding_and_with_every_delimiter(
+def test_quotation_marks_are_checked_in_all_encodings_and_delimiters(
     bench: Bench, encoding: str, delimiter: str
 ) -> None:
     bench.change_source(encoding=encoding, delimiter=delimiter)
     good = 'id,name,mail\r\n1,"Zoë ""Z"", é","é"\r\n2,"a\r\nb",""\r\n'.replace(",", delimiter)
     bench.source(good.encode(encoding))
-    assert bench.compare().tally.source_rows == 2
+    assert bench.compare().counts.source_rows == 2
     bench.source(good.replace('""Z""', '"Z"').encode(encoding))
     assert "row 1 " in refused(bench).message
 
 
 def _read(folder: Path) -> list[list[str]] | None:
-    """Return the rows as lading reads them, nulls as empty texts; None when it refuses the file."""
+    """Return the rows as batchsync reads them, nulls as empty texts; None if it refuses the file."""
     source = Source(path="s.csv", folder=str(folder), key=("x",))
     try:
-        found = [one.drop("lading:row").rows() for one in frames(open_source(source), folder, fresh=True)]
+        found = [frame.drop("batchsync:row").rows() for frame in frames(open_source(source), folder, fresh=True)]
     except SourceError:
         return None
     return [[value or "" for value in row] for rows in found for row in rows]
 
 
-@given(rows=st.text('a,"\n', max_size=14), piece=st.integers(3, 9), large=st.booleans())
+@given(rows=st.text('a,"\n', max_size=14), chunk=st.integers(3, 9), large=st.booleans())
 @FEW
-def test_whatever_is_read_is_what_strict_csv_reads(tmp_path: Path, *, rows: str, piece: int, large: bool) -> None:
+def test_rows_equal_those_of_strict_csv(tmp_path: Path, *, rows: str, chunk: int, large: bool) -> None:
     text = "x,y\n" + rows
     (tmp_path / "s.csv").write_text(text, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(files, "PIECE", piece)  # a mark may stand at the edge of any piece
-        for module in (read, pull) if large else ():
-            patch.setattr(module, "LITTLE", 0)
+        patch.setattr(files, "CHUNK_BYTES", chunk)  # quotation marks also at the edges of chunks
+        for module in (reader, prefetch) if large else ():
+            patch.setattr(module, "SMALL_FILE_BYTES", 0)
         found = _read(tmp_path)
     if found is None:
         return
-    wanted = [one for one in csv.reader(io.StringIO(text, newline=""), strict=True) if one][1:]
-    assert all(len(one) == 2 for one in wanted)
-    assert [one for one in found if any(one)] == [one for one in wanted if any(one)]
+    expected = [row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row][1:]
+    assert all(len(row) == 2 for row in expected)
+    assert [row for row in found if any(row)] == [row for row in expected if any(row)]
 
 
 @given(st.lists(st.lists(st.text('a,"\n\r é', max_size=4), min_size=2, max_size=2), max_size=5), st.integers(3, 9))
 @FEW
-def test_whatever_is_well_written_is_read(tmp_path: Path, rows: list[list[str]], piece: int) -> None:
+def test_valid_csv_is_read(tmp_path: Path, rows: list[list[str]], chunk: int) -> None:
     with (tmp_path / "s.csv").open("w", encoding="utf-8", newline="") as out:
         csv.writer(out).writerows([["x", "y"], *rows])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(files, "PIECE", piece)
-        assert [one for one in _read(tmp_path) or [] if any(one)] == [one for one in rows if any(one)]
+        patch.setattr(files, "CHUNK_BYTES", chunk)
+        assert [row for row in _read(tmp_path) or [] if any(row)] == [row for row in rows if any(row)]

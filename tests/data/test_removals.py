@@ -1,4 +1,4 @@
-"""What is removed when rows have left a source, and what must not be."""
+"""Which keys are removed after rows have left a source, and which are protected."""
 
 from __future__ import annotations
 
@@ -8,8 +8,10 @@ import polars as pl
 import pytest
 from data_kit import HEAD, Bench, record
 
-from lading.core.job import Removal
-from lading.data import Columnar, diff, scatter, spare
+from batchsync.core.job import Removal
+from batchsync.data import PolarsEngine
+from batchsync.data.compare import classify, removal_conflicts
+from batchsync.data.frame import partitioned_spill
 
 
 @pytest.fixture
@@ -19,106 +21,104 @@ def removing(bench: Bench) -> Bench:
 
 
 def counts(bench: Bench) -> dict[str, int]:
-    tally = bench.compare().tally
-    found = {name: getattr(tally, name) for name in ("unchanged", "added", "changed", "removed", "standing_rejected")}
+    plan = bench.compare().counts
+    found = {name: getattr(plan, name) for name in ("unchanged", "added", "changed", "removed", "still_rejected")}
     return {name: count for name, count in found.items() if count}
 
 
-def test_a_removal_that_was_refused_is_tried_again_when_its_own_mapping_changed(bench: Bench) -> None:
-    plain = Removal(mode="delete", record=record({"id": "=id"}), mapping_hash="1")
-    bench.change(removal=plain)
+def test_rejected_removal_is_sent_again_after_mapping_change(bench: Bench) -> None:
+    unmodified = Removal(mode="delete", record=record({"id": "=id"}), mapping_hash="1")
+    bench.change(removal=unmodified)
     bench.source(HEAD + "1,a,m\n")
     bench.accept_all()
     bench.source(HEAD)
     [file] = bench.stage(bench.compare())
     refused = bench.folder / "refused.parquet"
     ended = [pl.lit("rejected").alias("state"), pl.lit(value=False).alias("retry"), pl.lit("").alias("code")]
-    pl.read_parquet(file.evidence).with_columns(ended).write_parquet(refused)
-    bench.baseline = Columnar().advance(bench.baseline, [refused], bench.folder / "baselines")
+    pl.read_parquet(file.row_manifest).with_columns(ended).write_parquet(refused)
+    bench.baseline = PolarsEngine().apply_verdicts(bench.baseline, [refused], bench.folder / "baselines")
     bench.change(mapping_hash="cd" * 32)
-    assert counts(bench) == {"standing_rejected": 1}
-    bench.change(removal=replace(plain, mapping_hash="2"))
+    assert counts(bench) == {"still_rejected": 1}
+    bench.change(removal=replace(unmodified, mapping_hash="2"))
     assert counts(bench) == {"removed": 1}
 
 
 def keyed_by(bench: Bench, columns: tuple[str, ...]) -> None:
-    """Edit the key of the job, and its removal with it."""
+    """Change the key of the job, and its removal with it."""
     bench.change_source(key=columns)
-    bench.change(removal=Removal(mode="delete", record=record({one: f"={one}" for one in columns})))
+    bench.change(removal=Removal(mode="delete", record=record({column: f"={column}" for column in columns})))
 
 
-SPARED = "keys that are gone, whose removal would name a record still there: not removed"
+PROTECTED = "keys not removed, because their removal would name a record of the source"
 
 
-@pytest.mark.parametrize("part", [0, diff.PART])
-def test_a_key_is_spared_when_its_removal_would_name_a_record_that_is_still_there(
+@pytest.mark.parametrize("part", [0, classify.PARTITION_ROWS])
+def test_key_is_protected_if_its_removal_names_a_present_record(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, part: int
 ) -> None:
-    monkeypatch.setattr(spare, "PART", part)
+    monkeypatch.setattr(removal_conflicts, "PARTITION_ROWS", part)
     bench.change(removal=Removal(mode="delete", record=record({"id": "=lower(trim(id))"})))
     bench.source(HEAD + "G1,a,m\nG2,b,n\nG3,c,o\n")
     bench.accept_all()
     bench.source(HEAD + "g1,a,m\nG2,b,n\n")
     comparison = bench.compare()
-    assert (comparison.tally.added, comparison.tally.removed, comparison.tally.unchanged) == (1, 1, 1)
-    assert comparison.warnings == {SPARED: 1}
-    assert [one["value"] for one in bench.records() if one["mode"] == "delete"] == [{"id": "g3"}]
+    assert (comparison.counts.added, comparison.counts.removed, comparison.counts.unchanged) == (1, 1, 1)
+    assert comparison.warnings == {PROTECTED: 1}
+    assert [item["value"] for item in bench.records() if item["mode"] == "delete"] == [{"id": "g3"}]
     bench.accept_all()
-    assert bench.compare().warnings == {SPARED: 1}
+    assert bench.compare().warnings == {PROTECTED: 1}
     bench.source(HEAD + "G2,b,n\n")
     comparison = bench.compare()
-    assert (comparison.tally.removed, comparison.warnings) == (2, {}), "now nothing answers to it any more"
+    assert (comparison.counts.removed, comparison.warnings) == (2, {}), "no present record has the same removal record"
 
 
-def test_an_invalid_row_spares_too(bench: Bench) -> None:
+def test_invalid_row_protects_key_from_removal(bench: Bench) -> None:
     bench.change(removal=Removal(mode="delete", record=record({"id": "=lower(id)"})))
     bench.source(HEAD + "G1,5,m\n")
     bench.accept_all()
     bench.change(record=record({"id": "=id", "name": "=CAST(name AS INT)"}))
     bench.source(HEAD + "g1,five,m\n")
     comparison = bench.compare()
-    assert (comparison.tally.invalid, comparison.tally.removed) == (1, 0)
+    assert (comparison.counts.invalid, comparison.counts.removed) == (1, 0)
 
 
-def test_many_keys_are_spared_with_hashes_on_the_disk(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scatter, "HELD", 10)
-    monkeypatch.setattr(scatter, "_AT_ONCE", 5)
+def test_many_keys_are_protected_with_spilled_hashes(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partitioned_spill, "ROWS_IN_MEMORY", 10)
+    monkeypatch.setattr(partitioned_spill, "_FLUSH_ROWS", 5)
     bench.change_source(key=("id", "name"))
     bench.change(removal=Removal(mode="delete", record=record({"who": "=lower(id)", "name": "=name"})))
     bench.source(HEAD + "".join(f"G{row},a,m\n" for row in range(100)))
     bench.accept_all()
     bench.source(HEAD + "".join(f"g{row},{'a' if row < 50 else 'b'},m\n" for row in range(100)))
     comparison = bench.compare()
-    assert (comparison.tally.added, comparison.tally.removed) == (100, 50)
-    assert comparison.warnings == {SPARED: 50}
-    assert sorted(one.name for one in comparison.folder.glob("*.arrow")) == []
+    assert (comparison.counts.added, comparison.counts.removed) == (100, 50)
+    assert comparison.warnings == {PROTECTED: 50}
+    assert sorted(path.name for path in comparison.folder.glob("*.arrow")) == []
 
 
-def test_a_removal_that_holds_its_key_as_it_is_costs_no_further_look(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_removal_with_unmodified_key_skips_protection(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     def never(*_: object) -> None:
         raise AssertionError
 
-    plain, mended = ({"id": "=id", "mail": "=lower(id)"}, {"id": "=lower(id)"})
-    bench.change(removal=Removal(mode="delete", record=record(plain)))
+    unmodified, modified = ({"id": "=id", "mail": "=lower(id)"}, {"id": "=lower(id)"})
+    bench.change(removal=Removal(mode="delete", record=record(unmodified)))
     bench.source(HEAD + "1,a,m\n2,b,n\n")
     bench.accept_all()
     bench.source(HEAD + "2,b,n\n")
-    monkeypatch.setattr(spare, "_beside", never)
+    monkeypatch.setattr(removal_conflicts, "_partitions", never)
     assert counts(bench) == {"unchanged": 1, "removed": 1}
-    bench.change(removal=Removal(mode="delete", record=record(mended)))
+    bench.change(removal=Removal(mode="delete", record=record(modified)))
     with pytest.raises(AssertionError):
         bench.compare()
 
 
-def test_a_gone_key_that_no_record_can_be_made_of_is_not_taken_for_one_that_is_there(bench: Bench) -> None:
+def test_key_without_computable_removal_record_is_not_protected(bench: Bench) -> None:
     bench.change(removal=Removal(mode="delete", record=record({"no": "=CAST(id AS INT)"})))
     bench.source(HEAD + "x1,a,m\n7,b,n\n")
     bench.accept_all()
     bench.source(HEAD + "x2,a,m\n07,b,n\n")
     comparison = bench.compare()
-    assert (comparison.tally.removed, comparison.warnings) == (1, {SPARED: 1})
+    assert (comparison.counts.removed, comparison.warnings) == (1, {PROTECTED: 1})
 
 
 @pytest.mark.parametrize(
@@ -130,7 +130,7 @@ def test_a_gone_key_that_no_record_can_be_made_of_is_not_taken_for_one_that_is_t
         (("mail",), ("id",)),
     ],
 )
-def test_keys_of_an_earlier_definition_are_never_removed_and_the_run_goes_on(
+def test_keys_of_earlier_definition_are_not_removed(
     bench: Bench, before: tuple[str, ...], after: tuple[str, ...]
 ) -> None:
     keyed_by(bench, before)
@@ -138,17 +138,17 @@ def test_keys_of_an_earlier_definition_are_never_removed_and_the_run_goes_on(
     bench.accept_all()
     keyed_by(bench, after)
     comparison = bench.compare()
-    assert (comparison.tally.added, comparison.tally.removed) == (2, 0)
+    assert (comparison.counts.added, comparison.counts.removed) == (2, 0)
     assert comparison.warnings == {"keys of an earlier key definition, which are not removed": 2}
     bench.accept_all()
     bench.source(HEAD + "2,b,n\n")
-    assert counts(bench) == {"unchanged": 1, "removed": 1}, "those of today's are"
+    assert counts(bench) == {"unchanged": 1, "removed": 1}, "keys of the current definition are"
     bench.accept_all()
     keyed_by(bench, before)
     assert bench.compare().warnings == {"keys of an earlier key definition, which are not removed": 1}
 
 
-def test_a_key_with_the_same_text_under_another_definition_is_sent_again_and_is_of_today_then(removing: Bench) -> None:
+def test_equal_key_of_earlier_definition_is_sent_again(removing: Bench) -> None:
     removing.source("id,name,mail,no\n1,a,m,1\n2,b,n,2\n")
     removing.accept_all()
     keyed_by(removing, ("no",))

@@ -1,4 +1,4 @@
-"""A JSON member that an object holds twice is refused with its line; lines are screened, and suspicious ones parsed."""
+"""JSON Lines with duplicate members in an object are refused with their line, after screening."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from data_kit import refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lading.data import files, jsonlines, pull, read, repeated_members
-from lading.errors import SourceError
+from batchsync.data.row import files, jsonl_validation, prefetch, reader, repeated_members
+from batchsync.errors import SourceError
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,35 +47,37 @@ def lines(bench: Bench) -> Bench:
         ('{"id":"1","' + "\\u0078" * 60 + '":1,"' + "x" * 60 + '":2}', '"xxx'),
     ],
 )
-@pytest.mark.parametrize("packed", [True, False])
-def test_member_held_twice_is_refused_with_its_line(lines: Bench, line: str, member: str, *, packed: bool) -> None:
-    name = "source.jsonl.gz" if packed else "source.jsonl"
+@pytest.mark.parametrize("compressed", [True, False])
+def test_duplicate_member_is_refused_with_its_line(lines: Bench, line: str, member: str, *, compressed: bool) -> None:
+    name = "source.jsonl.gz" if compressed else "source.jsonl"
     data = (GOOD + "\n" + line + "\n" + GOOD.replace('"0"', '"9"')).encode()
-    lines.source(gzip.compress(data) if packed else data, name)
+    lines.source(gzip.compress(data) if compressed else data, name)
     lines.change_source(path=name)
     message = refused(lines).message
-    assert f"{name}:3: an object holds the member {member}" in message
+    assert f"{name}:3: duplicate member {member}" in message
 
 
 @pytest.mark.parametrize("large", [True, False])
-def test_large_file_is_refused_too(lines: Bench, monkeypatch: pytest.MonkeyPatch, *, large: bool) -> None:
+def test_duplicate_member_in_large_file_is_refused(
+    lines: Bench, monkeypatch: pytest.MonkeyPatch, *, large: bool
+) -> None:
     if large:
-        for module in (read, pull):
-            monkeypatch.setattr(module, "LITTLE", 0)
+        for module in (reader, prefetch):
+            monkeypatch.setattr(module, "SMALL_FILE_BYTES", 0)
     lines.source(GOOD + '{"id":"1","name":"old","name":"new"}')
-    assert "source.jsonl:2: an object holds" in refused(lines).message
+    assert "source.jsonl:2: duplicate member" in refused(lines).message
 
 
-def test_members_of_the_same_name_in_different_objects_are_read(lines: Bench) -> None:
+def test_same_member_in_different_objects_is_read(lines: Bench) -> None:
     rows = [
         {"id": "1", "name": "name", "Name": "x", "o": {"name": {"name": "y"}, "id": 1}, "l": [{"id": 1}, {"id": 2}]},
         {"id": "2", "name": '{"name":1,"name":2}', "Name": 'a":"b', "o": {"name": {"name": "\\"}, "id": 1}, "l": []},
     ]
-    lines.source("".join(json.dumps(one) + "\n" for one in rows))
-    assert [one["value"]["name"] for one in lines.records()] == ["name", '{"name":1,"name":2}']
+    lines.source("".join(json.dumps(row) + "\n" for row in rows))
+    assert [record["value"]["name"] for record in lines.records()] == ["name", '{"name":1,"name":2}']
 
 
-def test_names_that_differ_late_do_not_make_a_line_suspicious() -> None:
+def test_names_with_common_prefix_are_not_suspicious() -> None:
     row = {f"customer_billing_address_line_{n}": n for n in range(9)} | {"é": 1, "è": 2, "a": 1, "a ": 2}
     for line in (json.dumps(row, ensure_ascii=False), json.dumps(row)):
         assert repeated_members.suspicious_lines((line + "\n" + line).encode()) == []
@@ -83,32 +85,32 @@ def test_names_that_differ_late_do_not_make_a_line_suspicious() -> None:
 
 @pytest.mark.parametrize("depth", [101, 5000])
 @pytest.mark.parametrize(("begin", "end"), [("[", "]"), ('{"a":', "}")])
-def test_deeply_nested_member_is_refused_in_words(lines: Bench, depth: int, begin: str, end: str) -> None:
+def test_deeply_nested_member_is_refused(lines: Bench, depth: int, begin: str, end: str) -> None:
     inner = "1" if begin != "[" else ""
     lines.source(GOOD + '{"id":"1","v":' + begin * depth + inner + end * depth + "}\n")
     assert "source.jsonl:2: the line is nested more than 100 levels deep" in refused(lines).message
 
 
-def test_member_of_a_hundred_lists_is_read(lines: Bench) -> None:
+def test_member_of_100_nested_lists_is_read(lines: Bench) -> None:
     lines.source(GOOD + '{"id":"1","v":' + "[" * 100 + "]" * 100 + "}\n")
-    assert lines.compare().tally.source_rows == 2
+    assert lines.compare().counts.source_rows == 2
 
 
-def test_repeated_member_in_a_deeply_nested_text_is_refused_in_words(lines: Bench) -> None:
+def test_duplicate_member_in_deeply_nested_line_is_refused(lines: Bench) -> None:
     deep = "[" * 900 + "]" * 900
     lines.source(GOOD + '{"id":"1","v":"text"}\n{"id":"2","v":' + deep + ',"name":1,"name":2}\n')
     assert "source.jsonl:3: the line is nested" in refused(lines).message
 
 
-def _holds_twice(line: str) -> bool:
-    """Whether an object of a line holds a member twice, as Python's parser finds it."""
+def _has_duplicates(line: str) -> bool:
+    """Return whether an object of a line has a duplicate member, by Python's parser."""
     found = False
 
-    def look(pairs: list[tuple[str, Any]]) -> None:
+    def check(pairs: list[tuple[str, Any]]) -> None:
         nonlocal found
         found = found or len({name for name, _ in pairs}) < len(pairs)
 
-    json.loads(line, object_pairs_hook=look)
+    json.loads(line, object_pairs_hook=check)
     return found
 
 
@@ -118,7 +120,9 @@ _LEAVES = st.sampled_from(["1", "null", '"a"', '"\\\\"', '"{\\"a\\":1,"', '"\\\\
 
 
 def _object(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
-    pair = st.builds(lambda name, one, two, value: name + one + ":" + two + value, _NAMES, _BLANKS, _BLANKS, inner)
+    pair = st.builds(
+        lambda name, before, after, value: name + before + ":" + after + value, _NAMES, _BLANKS, _BLANKS, inner
+    )
     return st.lists(pair, max_size=4).map(lambda pairs: "{" + ",".join(pairs) + "}")
 
 
@@ -128,14 +132,14 @@ def _values(inner: st.SearchStrategy[str]) -> st.SearchStrategy[str]:
 
 @given(st.lists(_object(st.recursive(_LEAVES, _values, max_leaves=8)), max_size=4), st.integers(3, 40))
 @FEW
-def test_exactly_the_lines_that_hold_a_member_twice_are_refused(tmp_path: Path, rows: list[str], piece: int) -> None:
+def test_only_lines_with_duplicate_members_are_refused(tmp_path: Path, rows: list[str], chunk: int) -> None:
     path = tmp_path / "s.jsonl"
     path.write_text("\n".join(rows), encoding="utf-8")
-    wanted = next((number for number, line in enumerate(rows, start=1) if _holds_twice(line)), None)
+    expected = next((number for number, line in enumerate(rows, start=1) if _has_duplicates(line)), None)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(files, "PIECE", piece)
-        if wanted is None:
-            jsonlines.check(path)
+        patch.setattr(files, "CHUNK_BYTES", chunk)
+        if expected is None:
+            jsonl_validation.check(path)
         else:
-            with pytest.raises(SourceError, match=rf"s\.jsonl:{wanted}: an object holds"):
-                jsonlines.check(path)
+            with pytest.raises(SourceError, match=rf"s\.jsonl:{expected}: duplicate member"):
+                jsonl_validation.check(path)

@@ -1,4 +1,4 @@
-"""Batch files hold exactly what was compared, cut at the vendor's limits, sealed, and the same every time."""
+"""Batch files hold exactly what was compared, keep the vendor's limits, and are deterministic."""
 
 from __future__ import annotations
 
@@ -16,17 +16,18 @@ from data_kit import CSV_FILE, HEAD, Bench, csv_rules, job, rules
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from lading.core.vendor_rules import FileFormat, FileRules
-from lading.data import Columnar, gz
-from lading.errors import SourceError
+from batchsync.core.vendor_rules import FileFormat, FileRules
+from batchsync.data import PolarsEngine
+from batchsync.data.batchfile import gzip_blocks
+from batchsync.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Generator
 
-    from lading.core.batch import BatchFile
+    from batchsync.core.batch import BatchFile
 
 
-def many(rows: int) -> str:
+def rows_text(rows: int) -> str:
     lines = (f"{row},{hashlib.sha256(str(row).encode()).hexdigest()},m{row}\n" for row in range(rows))
     return HEAD + "".join(lines)
 
@@ -41,96 +42,99 @@ def content(file: BatchFile) -> bytes:
     return gzip.decompress(Path(file.path).read_bytes())
 
 
-def test_a_file_is_what_its_digests_and_its_name_say(bench: Bench) -> None:
-    bench.source(many(100))
+def test_file_matches_its_digests_and_name(bench: Bench) -> None:
+    bench.source(rows_text(100))
     [file] = bench.stage(bench.compare())
     data = Path(file.path).read_bytes()
     assert file.digest == hashlib.sha256(data).hexdigest()
     assert file.md5 == hashlib.md5(data, usedforsecurity=False).hexdigest()
     assert (file.size, file.rows) == (len(data), 100)
     assert Path(file.path).name == f"{file.digest}.json.gz"
-    assert {one.name for one in Path(file.path).parent.iterdir()} == {Path(file.path).name, Path(file.evidence).name}
+    assert {path.name for path in Path(file.path).parent.iterdir()} == {
+        Path(file.path).name,
+        Path(file.row_manifest).name,
+    }
 
 
-def test_a_file_is_one_gzip_member_without_a_date(bench: Bench) -> None:
-    bench.source(many(5000))
+def test_file_is_single_gzip_member_without_date(bench: Bench) -> None:
+    bench.source(rows_text(5000))
     [file] = bench.stage(bench.compare())
     data = Path(file.path).read_bytes()
     assert data[4:8] == b"\0\0\0\0"
-    one = zlib.decompressobj(31)
-    assert one.decompress(data).count(b"\n") == 5000
-    assert one.eof
-    assert one.unused_data == b""
+    decompressor = zlib.decompressobj(31)
+    assert decompressor.decompress(data).count(b"\n") == 5000
+    assert decompressor.eof
+    assert decompressor.unused_data == b""
 
 
-def test_evidence_says_which_key_stands_in_which_line_of_which_row(bench: Bench) -> None:
+def test_manifest_lists_line_row_and_key(bench: Bench) -> None:
     bench.source(HEAD + "b,x,m\n,y,n\na,z,o\n")
     [file] = bench.stage(bench.compare())
-    evidence = pl.read_parquet(file.evidence)
-    assert evidence.select("line", "row", "key", "op", "key:id").rows() == [
+    manifest = pl.read_parquet(file.row_manifest)
+    assert manifest.select("line", "row", "key", "op", "key:id").rows() == [
         (1, 1, "b", "add", "b"),
         (2, 3, "a", "add", "a"),
     ]
-    assert [line.split('"')[3] for line in content(file).decode().splitlines()] == evidence["ref"].to_list()
+    assert [line.split('"')[3] for line in content(file).decode().splitlines()] == manifest["ref"].to_list()
 
 
 @pytest.mark.parametrize("bytes_max", [3_000, 20_000, 100_000])
-def test_no_file_is_larger_than_the_vendor_takes_and_nothing_is_lost(bench: Bench, bytes_max: int) -> None:
+def test_files_keep_byte_limit_and_lose_no_row(bench: Bench, bytes_max: int) -> None:
     bench.rules = rules(file=limited(bytes_max=bytes_max))
-    bench.source(many(3000))
+    bench.source(rows_text(3000))
     files = bench.stage(bench.compare())
-    assert all(one.size == Path(one.path).stat().st_size <= bytes_max for one in files)
-    assert sum(one.rows for one in files) == 3000
-    keys = [key for one in files for key in pl.read_parquet(one.evidence)["key"].to_list()]
+    assert all(file.size == Path(file.path).stat().st_size <= bytes_max for file in files)
+    assert sum(file.rows for file in files) == 3000
+    keys = [key for file in files for key in pl.read_parquet(file.row_manifest)["key"].to_list()]
     assert keys == [str(row) for row in range(3000)]
     assert len(files) > 1
-    assert all(content(one).endswith(b"}\n") and content(one).count(b"\n") == one.rows for one in files)
+    assert all(content(file).endswith(b"}\n") and content(file).count(b"\n") == file.rows for file in files)
 
 
 @pytest.mark.parametrize(("rows_max", "sizes"), [(1000, [1000, 1000, 500]), (2500, [2500]), (2499, [2499, 1])])
-def test_no_file_has_more_rows_than_the_vendor_takes(bench: Bench, rows_max: int, sizes: list[int]) -> None:
+def test_files_keep_row_limit(bench: Bench, rows_max: int, sizes: list[int]) -> None:
     bench.rules = rules(file=limited(rows_max=rows_max))
-    bench.source(many(2500))
-    assert [one.rows for one in bench.stage(bench.compare())] == sizes
+    bench.source(rows_text(2500))
+    assert [item.rows for item in bench.stage(bench.compare())] == sizes
 
 
-def test_both_limits_hold_together(bench: Bench) -> None:
+def test_files_keep_both_limits(bench: Bench) -> None:
     bench.rules = rules(file=limited(bytes_max=20_000, rows_max=170))
-    bench.source(many(2500))
+    bench.source(rows_text(2500))
     files = bench.stage(bench.compare())
-    assert sum(one.rows for one in files) == 2500
-    assert all(one.rows <= 170 and one.size <= 20_000 for one in files)
+    assert sum(file.rows for file in files) == 2500
+    assert all(file.rows <= 170 and file.size <= 20_000 for file in files)
 
 
-def test_each_file_lies_sealed_on_the_disk_before_the_next_is_made(bench: Bench) -> None:
+def test_each_file_is_finalized_before_the_next(bench: Bench) -> None:
     bench.rules = rules(file=limited(bytes_max=20_000))
-    bench.source(many(2000))
+    bench.source(rows_text(2000))
     comparison = bench.compare()
     into = bench.folder / "one-by-one"
     found: list[BatchFile] = []
-    for one in Columnar().stage_each(bench.job, bench.rules, comparison, into):
-        assert hashlib.sha256(Path(one.path).read_bytes()).hexdigest() == one.digest
-        assert pl.read_parquet(one.evidence).height == one.rows
-        found.append(one)
-    assert [one.digest for one in found] == [one.digest for one in bench.stage(comparison)]
+    for item in PolarsEngine().stage_each(bench.job, bench.rules, comparison, into):
+        assert hashlib.sha256(Path(item.path).read_bytes()).hexdigest() == item.digest
+        assert pl.read_parquet(item.row_manifest).height == item.rows
+        found.append(item)
+    assert [item.digest for item in found] == [item.digest for item in bench.stage(comparison)]
     assert len(found) > 2
 
 
-def test_a_consumer_that_stops_keeps_what_it_was_given_and_nothing_else(bench: Bench) -> None:
+def test_closed_iterator_keeps_yielded_files_only(bench: Bench) -> None:
     bench.rules = rules(file=limited(bytes_max=20_000))
-    bench.source(many(2000))
+    bench.source(rows_text(2000))
     into = bench.folder / "one-by-one"
-    files = Columnar().stage_each(bench.job, bench.rules, bench.compare(), into)
+    files = PolarsEngine().stage_each(bench.job, bench.rules, bench.compare(), into)
     first = next(files)
     cast("Generator[BatchFile]", files).close()
-    assert {Path(first.path).name, Path(first.evidence).name} <= {one.name for one in into.iterdir()}
-    assert not list(into.glob(".lading-part*"))
+    assert {Path(first.path).name, Path(first.row_manifest).name} <= {path.name for path in into.iterdir()}
+    assert not list(into.glob(".batchsync-part*"))
 
 
 @pytest.mark.parametrize("compression", ["fast", "smaller"])
-def test_both_ways_of_compressing_hold_the_same_records(bench: Bench, compression: str) -> None:
+def test_both_compressions_hold_the_same_records(bench: Bench, compression: str) -> None:
     bench.change(compression=compression)
-    bench.source(many(500))
+    bench.source(rows_text(500))
     [file] = bench.stage(bench.compare())
     assert content(file).count(b"\n") == 500
 
@@ -139,27 +143,27 @@ def test_both_ways_of_compressing_hold_the_same_records(bench: Bench, compressio
 @given(
     parts=st.lists(st.binary(max_size=300), min_size=1, max_size=8), compression=st.sampled_from(["fast", "smaller"])
 )
-def test_blocks_join_into_one_member_in_any_number(parts: list[bytes], compression: str) -> None:
+def test_blocks_join_into_one_gzip_member(parts: list[bytes], compression: str) -> None:
     crc = size = 0
-    data = gz.HEADER
+    data = gzip_blocks.HEADER
     for part in parts:
-        block = gz.pack(part, 1, compression)
-        crc, size = gz.combine(crc, block), size + block.size
+        block = gzip_blocks.pack(part, 1, compression)
+        crc, size = gzip_blocks.crc32_combine(crc, block), size + block.size
         data += block.data
-    assert gzip.decompress(data + gz.trailer(crc, size)) == b"".join(parts)
+    assert gzip.decompress(data + gzip_blocks.trailer(crc, size)) == b"".join(parts)
 
 
 def test_only_changed_rows_are_sent(bench: Bench) -> None:
-    bench.source(many(300))
+    bench.source(rows_text(300))
     bench.accept_all()
-    bench.source(many(300).replace(",m7\n", ",m7x\n").replace(",m250\n", ",m250x\n"))
-    assert [one["value"]["id"] for one in bench.records()] == ["7", "250"]
+    bench.source(rows_text(300).replace(",m7\n", ",m7x\n").replace(",m250\n", ",m250x\n"))
+    assert [record["value"]["id"] for record in bench.records()] == ["7", "250"]
 
 
 @pytest.mark.parametrize(
     "text", [HEAD + "1,b,m\n2,b,n\n", HEAD + "1,a,m\n", HEAD + "2,b,n\n1,a,m\n", HEAD + "1,a,m\n9,b,n\n"]
 )
-def test_a_source_that_changed_after_comparing_stops_the_run(bench: Bench, text: str) -> None:
+def test_source_changed_after_comparing_is_an_error(bench: Bench, text: str) -> None:
     bench.source(HEAD + "1,a,m\n2,b,n\n")
     comparison = bench.compare()
     bench.source(text)
@@ -168,14 +172,14 @@ def test_a_source_that_changed_after_comparing_stops_the_run(bench: Bench, text:
     assert not list((bench.folder / f"files-{bench.runs}").glob("*.gz"))
 
 
-def test_rows_added_behind_what_was_compared_change_nothing(bench: Bench) -> None:
+def test_rows_appended_after_comparing_are_ignored(bench: Bench) -> None:
     bench.source(HEAD + "1,a,m\n2,b,n\n")
     comparison = bench.compare()
     bench.source(HEAD + "1,a,m\n2,b,n\n3,c,o\n")
-    assert [one.rows for one in bench.stage(comparison)] == [2]
+    assert [item.rows for item in bench.stage(comparison)] == [2]
 
 
-def test_columns_named_like_ours_do_not_get_in_the_way(bench: Bench) -> None:
+def test_source_columns_may_have_internal_names(bench: Bench) -> None:
     mapping = {name: f'="{name}"' for name in ("key", "row", "op", "fingerprint", "ref", "line", "state", "bad", "x")}
     bench.job = job(bench.folder, mapping, source={"key": ("key",)})
     bench.source("key,row,op,fingerprint,ref,line,state,bad,x\n1,2,3,4,5,6,7,8,9\n")
@@ -191,7 +195,7 @@ def csv_bench(bench: Bench, template: tuple[str, ...] | None = None) -> Bench:
     return bench
 
 
-def test_csv_has_the_members_as_header_and_standard_quotes(bench: Bench) -> None:
+def test_csv_has_members_as_header_and_standard_quoting(bench: Bench) -> None:
     csv_bench(bench).source(HEAD + '1,"a,""b"" ","line\r\nend"\n2,,\n3, é ,=1+1\n')
     [file] = bench.stage(bench.compare())
     text = Path(file.path).read_bytes().decode()
@@ -200,12 +204,12 @@ def test_csv_has_the_members_as_header_and_standard_quotes(bench: Bench) -> None
     assert text.startswith("vin,kind,note\n")
 
 
-def test_csv_follows_the_template_of_the_vendor(bench: Bench) -> None:
+def test_csv_follows_vendor_template(bench: Bench) -> None:
     csv_bench(bench, ("plate", "note", "vin", "kind")).source(HEAD + "1,a,m\n")
     [file] = bench.stage(bench.compare())
     assert Path(file.path).read_text() == "plate,note,vin,kind\n,m,A,car\n"
-    evidence = pl.read_parquet(file.evidence)
-    assert evidence.select("input:plate", "input:note", "input:vin").row(0) == (None, "m", "A")
+    manifest = pl.read_parquet(file.row_manifest)
+    assert manifest.select("input:plate", "input:note", "input:vin").row(0) == (None, "m", "A")
 
 
 def test_each_csv_file_begins_with_the_header(bench: Bench) -> None:
@@ -214,7 +218,7 @@ def test_each_csv_file_begins_with_the_header(bench: Bench) -> None:
         file=FileRules(format=FileFormat.CSV, gzip=False, suffix="csv", rows_max=2, bytes_max=2_000)
     )
     bench.source(HEAD + "1,a,m\n2,b,n\n3,c,o\n")
-    texts = [Path(one.path).read_text() for one in bench.stage(bench.compare())]
+    texts = [Path(item.path).read_text() for item in bench.stage(bench.compare())]
     assert texts == ["vin,kind,note\nA,car,m\nB,car,n\n", "vin,kind,note\nC,car,o\n"]
 
 
@@ -222,7 +226,7 @@ def test_each_csv_file_begins_with_the_header(bench: Bench) -> None:
 @given(
     values=st.lists(st.text(st.characters(codec="utf-8", exclude_characters="\0"), min_size=1), min_size=1, max_size=5)
 )
-def test_whatever_is_written_as_csv_is_read_back(tmp_path_factory: pytest.TempPathFactory, values: list[str]) -> None:
+def test_csv_round_trips_any_text(tmp_path_factory: pytest.TempPathFactory, values: list[str]) -> None:
     folder = tmp_path_factory.mktemp("csv")
     frame = pl.DataFrame({"id": [str(row) for row in range(len(values))], "v": values})
     frame.write_parquet(folder / "source.parquet")
@@ -230,10 +234,10 @@ def test_whatever_is_written_as_csv_is_read_back(tmp_path_factory: pytest.TempPa
     bench = Bench(folder, made, csv_rules(file=CSV_FILE))
     [file] = bench.stage(bench.compare())
     rows = list(csv.reader(io.StringIO(Path(file.path).read_bytes().decode(), newline="")))
-    assert [one[0] for one in rows[1:]] == values
+    assert [item[0] for item in rows[1:]] == values
 
 
-def test_packed_sources_are_staged_from_the_copy_that_was_compared(bench: Bench) -> None:
+def test_compressed_source_is_staged_from_compared_copy(bench: Bench) -> None:
     bench.source(gzip.compress((HEAD + "1,a,m\n").encode()))
     comparison = bench.compare()
-    assert [one.rows for one in bench.stage(comparison)] == [1]
+    assert [item.rows for item in bench.stage(comparison)] == [1]

@@ -1,4 +1,4 @@
-"""Where all rows of a batch ended the same no log is read, and where none was applied no evidence is needed."""
+"""No log is read if all rows of a batch have the same outcome, and no manifest if none was applied."""
 
 from __future__ import annotations
 
@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 from data_kit import Bench, batch, view
 
-from lading.core.batch import Books, Verdict
-from lading.data import Columnar
-from lading.errors import StateError
-from lading.ports import Downloads
+from batchsync.core.batch import RowCounts, Verdict
+from batchsync.data import PolarsEngine
+from batchsync.errors import StateError
+from batchsync.ports import Downloads
 
 if TYPE_CHECKING:
-    from lading.core.batch import BatchFile
+    from batchsync.core.batch import BatchFile
 
 
 def sent(bench: Bench) -> BatchFile:
@@ -24,55 +24,53 @@ def sent(bench: Bench) -> BatchFile:
 
 
 @pytest.mark.parametrize("verdict", [Verdict.CANCELLED, Verdict.REFUSED, Verdict.EXPIRED])
-def test_rows_that_were_not_applied_are_counted_without_their_evidence_and_sent_again(
-    bench: Bench, verdict: Verdict
-) -> None:
+def test_unapplied_rows_are_rejected_without_manifest(bench: Bench, verdict: Verdict) -> None:
     file = sent(bench)
-    Path(file.evidence).unlink()
+    Path(file.row_manifest).unlink()
 
-    verdicts = bench.settle(file, verdict)
+    verdicts = bench.join_outcomes(file, verdict)
 
-    assert verdicts.books == Books(rejected=2)
-    rejects = [one for chunk in Columnar().rejects(verdicts) for one in chunk]
-    assert [(one.key, one.line, one.retry) for one in rejects] == [("", 1, True), ("", 2, True)]
-    after = Columnar().advance(bench.baseline, [verdicts.path], bench.folder / "baselines")
+    assert verdicts.counts == RowCounts(rejected=2)
+    rejects = [item for chunk in PolarsEngine().rejects(verdicts) for item in chunk]
+    assert [(reject.key, reject.line, reject.retry) for reject in rejects] == [("", 1, True), ("", 2, True)]
+    after = PolarsEngine().apply_verdicts(bench.baseline, [verdicts.path], bench.folder / "baselines")
     assert view(after) == {}
 
 
 @pytest.mark.parametrize("verdict", [Verdict.DECLARED, Verdict.LOST, Verdict.PROCESSED])
-def test_rows_that_the_target_may_hold_are_not_counted_without_their_evidence(bench: Bench, verdict: Verdict) -> None:
+def test_possibly_applied_rows_require_manifest(bench: Bench, verdict: Verdict) -> None:
     file = sent(bench)
-    Path(file.evidence).unlink()
+    Path(file.row_manifest).unlink()
     with pytest.raises(StateError, match="missing or damaged"):
-        bench.settle(file, verdict)
+        bench.join_outcomes(file, verdict)
 
 
 @pytest.mark.parametrize(
-    ("verdict", "books"),
+    ("verdict", "expected"),
     [
-        (Verdict.CANCELLED, Books(rejected=2)),
-        (Verdict.DECLARED, Books(accepted=2)),
-        (Verdict.LOST, Books(unknown=2)),
+        (Verdict.CANCELLED, RowCounts(rejected=2)),
+        (Verdict.DECLARED, RowCounts(accepted=2)),
+        (Verdict.LOST, RowCounts(unknown=2)),
     ],
 )
-def test_no_rules_are_needed_where_there_is_no_log(bench: Bench, verdict: Verdict, books: Books) -> None:
-    verdicts = Columnar().settle(batch(sent(bench), verdict), None, Downloads(), bench.folder / "collected")
-    assert (verdicts.books, verdicts.key) == (books, ("id",))
+def test_rules_are_not_required_without_log(bench: Bench, verdict: Verdict, expected: RowCounts) -> None:
+    verdicts = PolarsEngine().join_outcomes(batch(sent(bench), verdict), None, Downloads(), bench.folder / "collected")
+    assert (verdicts.counts, verdicts.key) == (expected, ("id",))
 
 
-def test_a_log_is_not_read_without_rules(bench: Bench) -> None:
+def test_reading_log_without_rules_is_an_error(bench: Bench) -> None:
     file = sent(bench)
-    with pytest.raises(ValueError, match="not to be read without rules"):
-        Columnar().settle(batch(file, Verdict.PROCESSED), None, Downloads(), bench.folder / "collected")
+    with pytest.raises(ValueError, match="requires vendor rules"):
+        PolarsEngine().join_outcomes(batch(file, Verdict.PROCESSED), None, Downloads(), bench.folder / "collected")
 
 
-def test_evidence_is_looked_at_before_its_file_is_sent(bench: Bench) -> None:
+def test_damaged_manifest_is_detected_by_verification(bench: Bench) -> None:
     file = sent(bench)
-    Columnar().check_evidence(file)
-    evidence = Path(file.evidence)
-    evidence.write_bytes(evidence.read_bytes() + b"x")
+    PolarsEngine().verify_row_manifest(file)
+    manifest = Path(file.row_manifest)
+    manifest.write_bytes(manifest.read_bytes() + b"x")
     with pytest.raises(StateError, match="missing or damaged"):
-        Columnar().check_evidence(file)
-    evidence.unlink()
+        PolarsEngine().verify_row_manifest(file)
+    manifest.unlink()
     with pytest.raises(StateError, match="missing or damaged"):
-        Columnar().check_evidence(file)
+        PolarsEngine().verify_row_manifest(file)

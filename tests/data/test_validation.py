@@ -1,4 +1,4 @@
-"""Every rule that a record breaks is named, with the value masked; a warning is counted and stops nothing."""
+"""Every broken rule of a record is reported with its masked value; warnings are counted only."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 from data_kit import Bench, invalid, job, rules
 
-from lading.core.record_schema import Condition, Format, Kind, Rule, Severity
-from lading.core.vendor_rules import FileFormat, FileRules
-from lading.data.masks import mask, masked
+from batchsync.core.record_schema import Condition, Format, Kind, Rule, Severity
+from batchsync.core.vendor_rules import FileFormat, FileRules
+from batchsync.data.mapping.masking import mask, masked_value
 
 STAR = frozenset({"*"})
 TEXT = Rule(kind=Kind.STRING)
@@ -47,7 +47,7 @@ def text(**parts: Any) -> dict[str, Rule]:
         (text(format=Format.DATETIME, past=True), "2026-11-22T06:59Z", "2026-11-22T07:01Z", "past"),
     ],
 )
-def test_a_rule_takes_the_good_and_refuses_the_bad(
+def test_rule_accepts_valid_and_refuses_invalid_value(
     bench: Bench, rule: dict[str, Rule], good: str, bad: str, code: str
 ) -> None:
     prepare(bench, rule, {"v": "=name"}, f"1,{good},m\n2,{bad},m\n")
@@ -56,7 +56,7 @@ def test_a_rule_takes_the_good_and_refuses_the_bad(
     assert bad not in found.reason.removeprefix("v ").split(", is ")[-1] or len(bad) < 3
 
 
-def test_all_reasons_of_a_row_are_told_at_once(bench: Bench) -> None:
+def test_all_reasons_of_a_row_are_reported(bench: Bench) -> None:
     fields = {"name": Rule(kind=Kind.STRING, required_in=STAR), "mail": Rule(kind=Kind.STRING, format=Format.EMAIL)}
     prepare(bench, fields, {"name": "=name", "mail": "=mail"}, "1,,jonathan.com\n2,x,a@b.org\n")
     [found] = invalid(bench.compare())
@@ -64,31 +64,31 @@ def test_all_reasons_of_a_row_are_told_at_once(bench: Bench) -> None:
     assert (found.field, found.code) == ("name", "required")
 
 
-def test_a_warning_is_counted_and_the_row_is_sent(bench: Bench) -> None:
+def test_warning_is_counted_and_row_is_sent(bench: Bench) -> None:
     fields = {"v": Rule(kind=Kind.STRING, enum=("Mr", "Ms"), enum_severity=Severity.WARN)}
     prepare(bench, fields, {"v": "=name"}, "1,Mr,m\n2,Dr,m\n3,Sir,m\n4,,m\n")
     comparison = bench.compare()
-    assert comparison.tally.added == 4
+    assert comparison.counts.added == 4
     assert list(comparison.warnings.values()) == [2]
     assert "v" in next(iter(comparison.warnings))
 
 
-def test_required_counts_in_the_modes_that_it_names(bench: Bench) -> None:
+def test_required_applies_in_named_modes_only(bench: Bench) -> None:
     fields = {"v": Rule(kind=Kind.STRING, required_in=frozenset({"insert"}))}
     prepare(bench, fields, {"v": "=name"}, "1,,m\n")
     assert invalid(bench.compare()) == []
     bench.change(mode="insert")
-    assert [one.code for one in invalid(bench.compare())] == ["required"]
+    assert [item.code for item in invalid(bench.compare())] == ["required"]
 
 
-def test_a_member_is_required_only_where_its_object_is(bench: Bench) -> None:
+def test_member_is_required_only_if_its_object_is_present(bench: Bench) -> None:
     inner = Rule(kind=Kind.OBJECT, fields=(("a", Rule(kind=Kind.STRING, required_in=STAR)), ("b", TEXT)))
     mapping = {"id": "=id", "o": {"a": "=name", "b": "=mail"}}
     prepare(bench, {"o": inner}, mapping, "1,,\n2,x,y\n3,,y\n")
-    assert [(one.row, one.field) for one in invalid(bench.compare())] == [(3, "o.a")]
+    assert [(item.row, item.field) for item in invalid(bench.compare())] == [(3, "o.a")]
 
 
-def test_an_item_with_a_literal_still_needs_its_required_member(bench: Bench) -> None:
+def test_item_with_literal_requires_its_members(bench: Bench) -> None:
     item = Rule(kind=Kind.OBJECT, fields=(("provider", TEXT), ("id", Rule(kind=Kind.STRING, required_in=STAR))))
     fields = {"identifiers": Rule(kind=Kind.ARRAY, items=item)}
     prepare(bench, fields, {"identifiers": [{"provider": "CRM", "id": "=name"}]}, "1,,m\n2,x,m\n")
@@ -96,7 +96,7 @@ def test_an_item_with_a_literal_still_needs_its_required_member(bench: Bench) ->
     assert found.reason == "identifiers[0].id is required"
 
 
-def test_one_of_several_sets_of_members_must_be_whole(bench: Bench) -> None:
+def test_any_of_requires_one_complete_set(bench: Bench) -> None:
     any_of = {"*": (frozenset({"vin"}), frozenset({"plate", "state"}))}
     prepare(bench, {}, {"vin": "=name", "plate": "=mail", "state": "=id"}, "1,v,\n2,,p\n3,,\n", any_of=any_of)
     [found] = invalid(bench.compare())
@@ -104,31 +104,31 @@ def test_one_of_several_sets_of_members_must_be_whole(bench: Bench) -> None:
     assert "vin or plate and state" in found.reason
 
 
-def test_a_condition_demands_a_member_only_where_it_holds(bench: Bench) -> None:
+def test_condition_requires_member_only_if_it_holds(bench: Bench) -> None:
     conditions = (Condition(field="pay", equals=("Card",), required=("card",)),)
     prepare(bench, {}, {"pay": "=name", "card": "=mail"}, "1,Card,Visa\n2,Card,\n3,Cash,\n4,,\n", conditions=conditions)
-    assert [(one.row, one.field, one.code) for one in invalid(bench.compare())] == [(2, "card", "condition")]
+    assert [(item.row, item.field, item.code) for item in invalid(bench.compare())] == [(2, "card", "condition")]
 
 
-def test_what_is_blank_makes_no_set_whole_and_meets_no_condition(bench: Bench) -> None:
+def test_blank_members_count_as_absent_in_sets_and_conditions(bench: Bench) -> None:
     fields = {"name": TEXT, "mail": TEXT}
     sets = {"any_of": {"*": (frozenset({"name"}), frozenset({"mail"}))}}
     prepare(bench, fields, {"name": "=name", "mail": "=mail"}, '1, ,\n2," ",\t\n3, x,\n4,,é\n5,é, \n', **sets)
-    assert [(one.key, one.code) for one in invalid(bench.compare())] == [("1", "any_of"), ("2", "any_of")]
+    assert [(item.key, item.code) for item in invalid(bench.compare())] == [("1", "any_of"), ("2", "any_of")]
     conditions = (Condition(field="name", equals=("Card",), required=("mail",)),)
     rows = '1,Card,\n2,Card," "\n3,Cash, \n4,Card,é\n'
     prepare(bench, fields, {"name": "=name", "mail": "=mail"}, rows, conditions=conditions)
-    assert [(one.key, one.code) for one in invalid(bench.compare())] == [("1", "condition"), ("2", "condition")]
+    assert [(item.key, item.code) for item in invalid(bench.compare())] == [("1", "condition"), ("2", "condition")]
 
 
-def test_a_record_that_no_file_can_hold_is_invalid(bench: Bench) -> None:
+def test_oversized_record_is_invalid(bench: Bench) -> None:
     prepare(bench, {}, {"v": "=name"}, f"1,{'x' * 30_000},m\n2,y,m\n")
     bench.rules = rules(
         file=FileRules(format=FileFormat.JSONL, gzip=True, suffix="gz", bytes_max=20_000, envelope=True)
     )
     [found] = invalid(bench.compare())
     assert (found.row, found.code) == (1, "record_size")
-    assert [one.rows for one in bench.stage(bench.compare())] == [1]
+    assert [item.rows for item in bench.stage(bench.compare())] == [1]
 
 
 @pytest.mark.parametrize(
@@ -141,6 +141,6 @@ def test_a_record_that_no_file_can_hold_is_invalid(bench: Bench) -> None:
         ("\x1bsecret", "?***t (7 characters)"),
     ],
 )
-def test_a_masked_value_shows_its_ends_and_its_length(value: str, wanted: str) -> None:
+def test_masked_value_shows_ends_and_length(value: str, wanted: str) -> None:
     assert mask(value) == wanted
-    assert pl.DataFrame({"x": [value]}).select(masked(pl.col("x")))["x"][0] == wanted
+    assert pl.DataFrame({"x": [value]}).select(masked_value(pl.col("x")))["x"][0] == wanted

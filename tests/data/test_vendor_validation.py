@@ -1,4 +1,4 @@
-"""What we find fit to be sent, the vendor's own validation takes: records at the edges of the rules, held to both."""
+"""Records that pass our rules pass the vendor's own validation, also at the limits of the rules."""
 
 from __future__ import annotations
 
@@ -8,17 +8,17 @@ import polars as pl
 import pytest
 from data_kit import NOW, Bench, job
 
-from lading.data import Columnar
-from lading.spec.vendor_spec import load_vendor
-from lading_mocks.sitecore.records import process
-from lading_mocks.sitecore.store import Store
-from lading_mocks.sitecore.switches import SitecoreSwitches
+from batchsync.data import PolarsEngine
+from batchsync.spec.vendor_spec import load_vendor
+from batchsync_mocks.sitecore.records import process
+from batchsync_mocks.sitecore.store import Store
+from batchsync_mocks.sitecore.switches import SitecoreSwitches
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 TEXTS = ["a", "", "  ", "\u00a0", "x" * 129, "\u2028", "\x00", "'", "\\"]
-MOMENTS = [
+TIMESTAMPS = [
     *("1985-12-24T00:00Z", "2025-03-07T16:15:11.000Z", "2025-03-07T16:15:11Z", "2999-01-01T00:00Z", "1985-12-24", ""),
     *(
         "2025-03-07T16:15:60Z",
@@ -30,20 +30,20 @@ MOMENTS = [
     *("2025-03-07T24:00Z", "2025-03-07T16:15:11.1234567890Z", "2025-03-07t16:15z", " 2025-03-07T16:15Z"),
 ]
 ADDRESSES = ["a@b.co", "a@b", "a..b@c.co", "a@b..co", "", "a b@c.co", "x@y.z@q.co", "a@b.co\n", "a,b@c.co"]
-#: Of each column what it may hold; the first is good.
+#: Values of each column; the first is valid.
 GUEST = {
     "guestType": ["customer", "Customer", ""],
     "title": TEXTS,
     "gender": ["male", "Male", "", "unknown"],
-    "dateOfBirth": MOMENTS,
-    "firstSeen": MOMENTS,
-    "passportExpiry": MOMENTS,
+    "dateOfBirth": TIMESTAMPS,
+    "firstSeen": TIMESTAMPS,
+    "passportExpiry": TIMESTAMPS,
     "email": ADDRESSES,
     "language": ["en", "EN", "e", "éé", "eng"],
     "country": ["IE", "ie", "I", "ÄÖ", ""],
     "provider": TEXTS,
     "number": TEXTS,
-    "expiryDate": MOMENTS,
+    "expiryDate": TIMESTAMPS,
     "status": ["SUBSCRIBED", "subscribed", "", " "],
     "named": ["ext", "ext5", "ext6", "", "EXT"],
     "attribute": TEXTS,
@@ -60,16 +60,16 @@ MIGRATE: dict[str, Any] = {
     "migrateFrom": {"identifiers": [{"provider": "=provider", "id": "=number"}]},
     "migrateTo": {"identifiers": [{"provider": "=provider", "id": "=attribute"}]},
 }
-#: What depends on what the vendor holds, and not on the record.
-HOLDS = {"Guest not found"}
+#: Messages that depend on the vendor's state instead of on the record.
+STATE_MESSAGES = {"Guest not found"}
 
 
 def rows() -> pl.DataFrame:
-    """Return a good row, a row for each odd value, and rows with two odd values."""
+    """Return a valid row, a row for each odd value, and rows with two odd values."""
     good = {name: edges[0] for name, edges in GUEST.items()}
     odd = [{name: edge} for name, edges in GUEST.items() for edge in [*edges[1:], None]]
-    pairs = [one | odd[(at + step) % len(odd)] for at, one in enumerate(odd) for step in (1, 9, 31, 55)]
-    found = [good | one for one in [{}, *odd, *pairs]]
+    pairs = [change | odd[(index + step) % len(odd)] for index, change in enumerate(odd) for step in (1, 9, 31, 55)]
+    found = [good | change for change in [{}, *odd, *pairs]]
     return pl.DataFrame(found, schema=dict.fromkeys(GUEST, pl.String)).with_row_index("row")
 
 
@@ -82,17 +82,19 @@ def rows() -> pl.DataFrame:
         ("migration", "guest", MIGRATE),
     ],
 )
-def test_a_record_that_passes_our_rules_passes_those_of_the_vendor(
-    tmp_path: Path, schema: str, mode: str, mapping: dict[str, Any]
-) -> None:
-    made_of = rows()
-    made_of.write_parquet(tmp_path / "rows.parquet")
+def test_valid_records_pass_vendor_validation(tmp_path: Path, schema: str, mode: str, mapping: dict[str, Any]) -> None:
+    values = rows()
+    values.write_parquet(tmp_path / "rows.parquet")
     source = {"path": "rows.parquet", "key": ("row",)}
     made = job(tmp_path, mapping, source=source, target={"schema": schema}, mode=mode)
     bench = Bench(tmp_path, made, load_vendor("sitecore-cdp"))
     lines = bench.lines()
-    invalid = [one for chunk in Columnar().invalid(bench.compare()) for one in chunk]
-    assert len(lines) + len(invalid) == made_of.height
+    invalid = [change for chunk in PolarsEngine().invalid(bench.compare()) for change in chunk]
+    assert len(lines) + len(invalid) == values.height
     assert min(len(lines), len(invalid)) > 30
-    fates = [process(line.encode(), Store(), NOW.timestamp(), SitecoreSwitches()) for line in lines]
-    assert {(one.message, one.detail) for one in fates if one.code and one.message not in HOLDS} == set()
+    outcomes = [process(line.encode(), Store(), NOW.timestamp(), SitecoreSwitches()) for line in lines]
+    assert {
+        (outcome.message, outcome.detail)
+        for outcome in outcomes
+        if outcome.code and outcome.message not in STATE_MESSAGES
+    } == set()

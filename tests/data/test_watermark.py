@@ -1,4 +1,4 @@
-"""`send: since` leaves out a row below the mark only if the baseline holds the record of its key."""
+"""`send: since` leaves out a row below the watermark only if the baseline holds the record of its key."""
 
 from __future__ import annotations
 
@@ -7,32 +7,32 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
-from data_kit import HEAD, Bench, counts, job, rules, said, verdicts
+from data_kit import HEAD, Bench, counts, job, resolve_first, rules, verdicts
 
-from lading.core.job import Send
+from batchsync.core.job import Send
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SINCE_MAIL = Send(what="since", since="mail")
+SINCE_MAIL = Send(rows="since", since="mail")
 
 
 @pytest.fixture
 def bench(tmp_path: Path) -> Bench:
-    """A job whose column `mail` holds the mark; its record maps `name` alone, so that a mark changes no record."""
+    """A job whose column `mail` is the `since` column; its record maps `name` alone."""
     return Bench(tmp_path, job(tmp_path, {"id": "=id", "name": "=name"}, send=SINCE_MAIL), rules())
 
 
 def accepted(bench: Bench, text: str) -> None:
-    """Send a source, have it accepted, and let its greatest value be the mark."""
+    """Send a source, have it accepted, and take its greatest value as the watermark."""
     bench.source(text)
     comparison = bench.compare()
     bench.accept_all()
-    bench.high_water = comparison.high_water
+    bench.watermark = comparison.watermark
 
 
 @pytest.mark.parametrize(
-    ("held", "late"),
+    ("accepted_value", "late"),
     [
         ("2026-01-02T00:00:00", "2026-01-02T00:00:00"),
         ("2026-01-02", "2026-01-02"),
@@ -44,23 +44,23 @@ def accepted(bench: Bench, text: str) -> None:
         ("7", "2026-01-02"),
     ],
 )
-def test_key_without_baseline_is_sent_whatever_its_mark(bench: Bench, held: str, late: str) -> None:
-    accepted(bench, HEAD + f"1,a,{held}\n")
-    bench.source(HEAD + f"1,a,{held}\n2,b,{late}\n")
+def test_key_without_baseline_is_sent_below_watermark(bench: Bench, accepted_value: str, late: str) -> None:
+    accepted(bench, HEAD + f"1,a,{accepted_value}\n")
+    bench.source(HEAD + f"1,a,{accepted_value}\n2,b,{late}\n")
     assert counts(bench) == {"unchanged": 1, "added": 1}
     bench.accept_all()
     assert counts(bench) == {"unchanged": 2}
 
 
-@pytest.mark.parametrize("mark", ["2026-01-02T00:00:00", "2026-01-02", "7", "7.50"])
-def test_changed_record_with_the_same_mark_is_sent(bench: Bench, mark: str) -> None:
-    accepted(bench, HEAD + f"1,a,{mark}\n2,b,{mark}\n")
-    bench.source(HEAD + f"1,a,{mark}\n2,B,{mark}\n")
+@pytest.mark.parametrize("since", ["2026-01-02T00:00:00", "2026-01-02", "7", "7.50"])
+def test_changed_record_equal_to_watermark_is_sent(bench: Bench, since: str) -> None:
+    accepted(bench, HEAD + f"1,a,{since}\n2,b,{since}\n")
+    bench.source(HEAD + f"1,a,{since}\n2,B,{since}\n")
     assert counts(bench) == {"unchanged": 1, "changed": 1}
 
 
 @pytest.mark.parametrize(
-    ("mark", "other"),
+    ("since", "other"),
     [
         ("7.50", "7.5"),
         ("2026-01-02T08:00", "2026-01-02"),
@@ -71,77 +71,77 @@ def test_changed_record_with_the_same_mark_is_sent(bench: Bench, mark: str) -> N
         ("2026/01/02", "2026-01-03"),
     ],
 )
-def test_mark_written_otherwise_is_compared(bench: Bench, mark: str, other: str) -> None:
-    accepted(bench, HEAD + f"1,a,{mark}\n2,b,{mark}\n")
-    bench.source(HEAD + f"1,a,{mark}\n2,B,{other}\n")
+def test_since_value_in_other_format_is_compared(bench: Bench, since: str, other: str) -> None:
+    accepted(bench, HEAD + f"1,a,{since}\n2,b,{since}\n")
+    bench.source(HEAD + f"1,a,{since}\n2,B,{other}\n")
     assert counts(bench) == {"unchanged": 1, "changed": 1}
 
 
-def test_row_below_the_mark_of_a_held_key_is_not_mapped(bench: Bench) -> None:
+def test_row_below_watermark_of_accepted_key_is_not_mapped(bench: Bench) -> None:
     accepted(bench, HEAD + "1,a,2026-01-01\n2,b,2026-02-01\n")
     bench.source(HEAD + "1,A,2026-01-01\n2,b,2026-02-01\n3,c,\n")
     comparison = bench.compare()
-    assert (comparison.tally.unchanged, comparison.tally.added, comparison.high_water) == (2, 1, "2026-02-01")
+    assert (comparison.counts.unchanged, comparison.counts.added, comparison.watermark) == (2, 1, "2026-02-01")
     bench.source(HEAD)
-    assert bench.compare().high_water == "2026-02-01"
+    assert bench.compare().watermark == "2026-02-01"
 
 
-def test_numbers_of_a_source_without_types_are_put_in_order_as_numbers(bench: Bench) -> None:
+def test_untyped_numbers_are_ordered_as_numbers(bench: Bench) -> None:
     accepted(bench, HEAD + "1,a,8\n2,b,9\n")
-    assert bench.high_water == "9"
+    assert bench.watermark == "9"
     bench.source(HEAD + "1,A,8\n2,b,9\n3,c,10\n4,d,9.5\n")
     assert counts(bench) == {"unchanged": 2, "added": 2}
-    assert bench.compare().high_water == "10"
+    assert bench.compare().watermark == "10"
 
 
-MOMENT = datetime(2026, 1, 2, 8, 0, 0, 5, tzinfo=UTC)
+TIMESTAMP = datetime(2026, 1, 2, 8, 0, 0, 5, tzinfo=UTC)
 
 
 @pytest.mark.parametrize(
-    ("before", "mark"),
-    [(9, 10), (9.5, 10.25), (date(2026, 1, 1), date(2026, 1, 2)), (MOMENT.replace(microsecond=0), MOMENT)],
+    ("before", "since"),
+    [(9, 10), (9.5, 10.25), (date(2026, 1, 1), date(2026, 1, 2)), (TIMESTAMP.replace(microsecond=0), TIMESTAMP)],
 )
-def test_typed_mark_is_compared_as_its_type(bench: Bench, before: object, mark: object) -> None:
+def test_typed_watermark_is_compared_as_its_type(bench: Bench, before: object, since: object) -> None:
     bench.change_source(path="source.parquet")
 
-    def write(names: list[str], marks: list[object]) -> None:
-        ids = [str(one) for one in range(1, len(names) + 1)]
-        pl.DataFrame({"id": ids, "name": names, "mail": marks}).write_parquet(bench.folder / "source.parquet")
+    def write(names: list[str], since_values: list[object]) -> None:
+        ids = [str(index) for index in range(1, len(names) + 1)]
+        pl.DataFrame({"id": ids, "name": names, "mail": since_values}).write_parquet(bench.folder / "source.parquet")
 
-    write(["a", "b"], [before, mark])
+    write(["a", "b"], [before, since])
     first = bench.compare()
     bench.accept_all()
-    bench.high_water = first.high_water
-    write(["A", "B"], [before, mark])
+    bench.watermark = first.watermark
+    write(["A", "B"], [before, since])
     assert counts(bench) == {"unchanged": 1, "changed": 1}
-    write(["a", "b", "c", "d"], [before, mark, before, None])
+    write(["a", "b", "c", "d"], [before, since, before, None])
     assert counts(bench) == {"unchanged": 2, "added": 2}
 
 
 @pytest.mark.parametrize("state", ["rejected", "unknown"])
-def test_key_whose_newest_version_was_not_accepted_is_not_called_unchanged(bench: Bench, state: str) -> None:
+def test_key_with_rejected_or_unknown_version_is_not_unchanged(bench: Bench, state: str) -> None:
     accepted(bench, HEAD + "1,a,5\n2,b,9\n")
     bench.source(HEAD + "1,A,10\n2,b,9\n")
     verdicts(bench, state)
     bench.source(HEAD + "1,A,5\n2,b,9\n")
-    assert counts(bench) == {"unchanged": 1, f"standing_{state}": 1}
+    assert counts(bench) == {"unchanged": 1, f"still_{state}": 1}
 
 
-def test_key_that_a_person_sends_again_is_sent_below_the_mark(bench: Bench) -> None:
+def test_manually_resent_key_is_sent_below_watermark(bench: Bench) -> None:
     accepted(bench, HEAD + "1,a,5\n2,b,9\n")
     bench.source(HEAD + "1,A,10\n2,b,9\n")
     verdicts(bench, "unknown")
-    said(bench, delivered=False)
+    resolve_first(bench, delivered=False)
     bench.source(HEAD + "1,a,5\n2,b,9\n")
     assert counts(bench) == {"unchanged": 1, "changed": 1}
 
 
-def test_key_below_the_mark_with_a_version_in_flight_is_held(bench: Bench) -> None:
+def test_key_in_flight_below_watermark_is_deferred(bench: Bench) -> None:
     accepted(bench, HEAD + "1,a,5\n2,b,9\n")
     bench.source(HEAD + "1,A,10\n2,b,9\n")
-    bench.in_flight = tuple(bench.folder / one.evidence for one in bench.stage(bench.compare()))
+    bench.in_flight = tuple(bench.folder / item.row_manifest for item in bench.stage(bench.compare()))
     bench.source(HEAD + "1,a,5\n2,b,9\n")
-    assert counts(bench) == {"unchanged": 1, "held": 1}
+    assert counts(bench) == {"unchanged": 1, "deferred": 1}
 
 
 def test_late_row_of_a_record_with_each_is_sent(tmp_path: Path) -> None:
@@ -153,9 +153,9 @@ def test_late_row_of_a_record_with_each_is_sent(tmp_path: Path) -> None:
 
 
 def test_late_row_among_many_parts_is_sent(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("lading.data.diff.PART", 10)
+    monkeypatch.setattr("batchsync.data.compare.classify.PARTITION_ROWS", 10)
     rows = [f"{number},a,{number + 1000}\n" for number in range(300)]
     accepted(bench, HEAD + "".join(rows))
     bench.source(HEAD + "".join([*rows, "late,b,7\n"]))
     assert counts(bench) == {"unchanged": 300, "added": 1}
-    assert [one["value"] for one in bench.records()] == [{"id": "late", "name": "b"}]
+    assert [record["value"] for record in bench.records()] == [{"id": "late", "name": "b"}]

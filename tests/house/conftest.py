@@ -1,4 +1,4 @@
-"""The benchmarks are no package that is installed, so the house tests find them by their folder."""
+"""Makes `benchmarks` and `tools`, which are not installed, importable."""
 
 from __future__ import annotations
 

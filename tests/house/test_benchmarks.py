@@ -1,4 +1,4 @@
-"""The benchmarks run by hand; what they say of a run is held here: stages that add up, names that can be asked for."""
+"""Benchmarks: stages add up to the duration, measurements are listed by name, and reports contain all lines."""
 
 from __future__ import annotations
 
@@ -7,50 +7,58 @@ import sys
 from pathlib import Path
 
 import pytest
-from benchmarks import plots, report, stages
-from benchmarks.measurements import Measurement, Wish, everything
+from benchmarks import generate, plots, report, stages, subject
+from benchmarks.measurements import Measurement, Options, all_measurements
 
 ROOT = Path(__file__).parents[2]
-WISH = Wish(rows=1000, scale=(200, 1000), seed=7, data=Path("data"), peers=None)
-TOLD = [
+OPTIONS = Options(rows=1000, scale=(200, 1000), seed=7, data=Path("data"), peers=None)
+PROGRESS = [
     (0.5, "07:00:03 guests: compare 25,000 rows"),
     (2.0, "07:00:04 guests: batch guests-38d2: prepared, 198,398 records, 32.7 MB"),
     (2.1, "07:00:04 guests: batch guests-38d2: allocated"),
     (2.6, "07:00:05 guests: batch guests-38d2: submitted"),
-    (2.7, '07:00:05 guests: batch guests-38d2: submitted, the vendor says "file_uploaded"'),
+    (2.7, '07:00:05 guests: batch guests-38d2: submitted, vendor status "file_uploaded"'),
     (2.7, "07:00:05 waiting until 07:00:10"),
-    (3.7, "07:00:27 guests: batch guests-38d2: settled, the vendor's word is processed (success)"),
+    (3.7, "07:00:27 guests: batch guests-38d2: finished, verdict processed (success)"),
     (4.0, "07:00:28 guests: batch guests-38d2: collected, accepted 198,398, rejected 0, unknown 0"),
     (4.5, "07:00:28 guests: batch guests-38d2: delivered, accepted 198,398, rejected 0, unknown 0"),
 ]
 
 
-def asked(*words: str) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "benchmarks", *words]
+def run_benchmarks(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "benchmarks", *arguments]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False, timeout=60)
 
 
-def test_the_stages_of_a_sync_add_up_to_all_of_its_time() -> None:
-    spent = stages.split(TOLD, 5.0)
+def test_stages_of_a_sync_add_up_to_its_duration() -> None:
+    spent = stages.split(PROGRESS, 5.0)
     expected = {"prepare": 2.0, "upload": 0.6, "wait": 1.1, "collect and settle": 0.3, "baseline": 0.5, "end": 0.5}
     assert spent == pytest.approx(expected)
 
 
-def test_a_run_that_sends_nothing_is_preparation_alone() -> None:
-    assert stages.split(TOLD[:1], 3.0)["prepare"] == pytest.approx(3.0)
+def test_run_without_batches_is_preparation_only() -> None:
+    assert stages.split(PROGRESS[:1], 3.0)["prepare"] == pytest.approx(3.0)
 
 
-def test_every_measurement_has_a_name_of_its_own_and_is_listed() -> None:
-    names = [one.name for one in everything(WISH)]
+def test_benchmark_job_prepares_generated_guests(tmp_path: Path) -> None:
+    source, _ = generate.generate(tmp_path, 200, 7)
+    result, files = subject.prepare(source, tmp_path)
+    assert result["rows"] == 200
+    assert result["invalid"] < 20
+    assert sum(file.rows for file in files) == result["sent"] == 200 - result["invalid"]
+
+
+def test_measurements_have_unique_names_and_are_listed() -> None:
+    names = [measurement.name for measurement in all_measurements(OPTIONS)]
     assert len(set(names)) == len(names)
-    listed = asked("--rows", "1000", "--list").stdout
+    listed = run_benchmarks("--rows", "1000", "--list").stdout
     assert [name for name in names if f"  {name}\n" not in listed] == []
 
 
-def test_a_name_that_is_not_there_is_refused_with_where_to_look() -> None:
-    refused = asked("--only", "speed")
+def test_unknown_measurement_is_refused_with_a_hint() -> None:
+    refused = run_benchmarks("--only", "speed")
     assert refused.returncode != 0
-    assert "there is no speed; --list lists" in refused.stderr
+    assert "unknown measurement speed; --list lists" in refused.stderr
 
 
 def test_table_and_plots_show_every_line(tmp_path: Path) -> None:
@@ -64,7 +72,11 @@ def test_table_and_plots_show_every_line(tmp_path: Path) -> None:
         "2 cores": [{"rows": 10, "seconds": 1.0}],
     }
     lines = report.lines(measured, runs)
-    assert [(one.name, one.seconds) for one in lines] == [("sync: first load", 2.0), ("1 cores", 3.0), ("2 cores", 1.0)]
+    assert [(line.name, line.seconds) for line in lines] == [
+        ("sync: first load", 2.0),
+        ("1 cores", 3.0),
+        ("2 cores", 1.0),
+    ]
     table = report.table(lines, ("2 cores",))
     assert "prepare 2.0 s; the mocks 1.5 cpu s" in table
     plots.bars(lines, "a & b", tmp_path / "bars.svg")

@@ -1,4 +1,4 @@
-"""What people get is whole: licence, types and data in the wheel, exact locks, documented commands, honest samples."""
+"""The distribution is complete: licence, types and data in the wheel, exact locks, documented commands, sample data."""
 
 from __future__ import annotations
 
@@ -34,50 +34,50 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build(tmp_path_factory.mktemp("wheel"))
 
 
-def test_the_licence_is_the_whole_standard_text() -> None:
+def test_licence_is_the_standard_text() -> None:
     assert hashlib.sha256((ROOT / "LICENSE").read_bytes()).hexdigest() == APACHE_2_0
 
 
-def test_the_licence_travels_with_the_wheel(wheel: Path) -> None:
+def test_wheel_contains_the_licence(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         metadata = next(name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
-        said = archive.read(metadata).decode()
+        fields = archive.read(metadata).decode()
         licence = archive.read(metadata.replace("METADATA", "licenses/LICENSE"))
 
-    assert "License-Expression: Apache-2.0" in said
-    assert "License-File: LICENSE" in said
+    assert "License-Expression: Apache-2.0" in fields
+    assert "License-File: LICENSE" in fields
     assert hashlib.sha256(licence).hexdigest() == APACHE_2_0
 
 
-def test_the_wheel_holds_the_three_rooms_and_nothing_else(wheel: Path) -> None:
+def test_wheel_contains_exactly_the_three_packages(wheel: Path) -> None:
     with zipfile.ZipFile(wheel) as archive:
         names = archive.namelist()
 
     assert {name.split("/")[0] for name in names if ".dist-info/" not in name} == {
-        "lading",
-        "lading_mocks",
-        "lading_specs",
+        "batchsync",
+        "batchsync_mocks",
+        "batchsync_specs",
     }
     assert {name for name in names if name.endswith("py.typed")} == {
-        "lading/py.typed",
-        "lading_mocks/py.typed",
-        "lading_specs/py.typed",
+        "batchsync/py.typed",
+        "batchsync_mocks/py.typed",
+        "batchsync_specs/py.typed",
     }
-    assert {"lading_specs/sitecore-cdp/vendor.yaml", "lading_specs/motorweb-bdp/vendor.yaml"} <= set(names)
+    assert {"batchsync_specs/sitecore-cdp/vendor.yaml", "batchsync_specs/motorweb-bdp/vendor.yaml"} <= set(names)
 
 
-def test_the_same_tree_makes_the_same_wheel(wheel: Path, tmp_path: Path) -> None:
+def test_wheel_is_reproducible(wheel: Path, tmp_path: Path) -> None:
     assert hashlib.sha256(build(tmp_path).read_bytes()).digest() == hashlib.sha256(wheel.read_bytes()).digest()
 
 
 def locked(name: str) -> dict[tuple[str, str], str]:
-    """Return what a lock file holds: the version of each package and marker."""
+    """Return the locked version of each package and marker."""
     rows = re.findall(r"^([\w.-]+)==(\S+)(?: ; (.+?))? \\$", (ROOT / name).read_text(encoding="utf-8"), re.MULTILINE)
     return {(package, marker): version for package, version, marker in rows}
 
 
 @pytest.mark.parametrize("name", LOCKS)
-def test_a_lock_names_versions_and_hashes_and_no_place_to_get_them(name: str) -> None:
+def test_lock_has_versions_and_hashes_but_no_index(name: str) -> None:
     text = (ROOT / name).read_text(encoding="utf-8")
     packages = [line for line in text.splitlines() if not line.startswith((" ", "#"))]
 
@@ -87,7 +87,7 @@ def test_a_lock_names_versions_and_hashes_and_no_place_to_get_them(name: str) ->
     assert not re.search(r"://|--index|--find-links|--trusted|\bfile:", text)
 
 
-def test_what_people_run_is_what_was_tested() -> None:
+def test_locked_versions_are_the_tested_versions() -> None:
     tested = locked("requirements-dev.lock")
 
     assert {
@@ -95,23 +95,23 @@ def test_what_people_run_is_what_was_tested() -> None:
     } == {}
 
 
-def test_the_locks_hold_all_that_is_declared() -> None:
+def test_locks_contain_all_declared_dependencies() -> None:
     project: dict[str, Any] = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
     declared = project["project"]["dependencies"] + project["project"]["optional-dependencies"]["mocks"]
-    for_work = [item for item in project["dependency-groups"]["dev"] if isinstance(item, str)]
+    development = [item for item in project["dependency-groups"]["dev"] if isinstance(item, str)]
 
-    for name, wanted in (("requirements.lock", declared), ("requirements-dev.lock", declared + for_work)):
-        held = {package for package, _ in locked(name)}
-        names = {re.split(r"[<>=!~\[; ]", item)[0].lower().replace(".", "-").replace("_", "-") for item in wanted}
-        assert names - held == set()
+    for name, required in (("requirements.lock", declared), ("requirements-dev.lock", declared + development)):
+        packages = {package for package, _ in locked(name)}
+        names = {re.split(r"[<>=!~\[; ]", item)[0].lower().replace(".", "-").replace("_", "-") for item in required}
+        assert names - packages == set()
 
 
 def commands(group: click.Group, path: str) -> Iterator[tuple[str, click.Command]]:
-    """Give every command below a group, with what a person types to reach it."""
+    """Yield every command below a group with its command line."""
     context = click.Context(group, info_name=path)
     for name in group.list_commands(context):
         command = group.get_command(context, name)
-        assert command is not None, f"{path} lists {name} and does not have it"
+        assert command is not None, f"{path} lists {name} but has no such command"
         yield f"{path} {name}", command
         if isinstance(command, click.Group):
             yield from commands(command, f"{path} {name}")
@@ -119,9 +119,9 @@ def commands(group: click.Group, path: str) -> Iterator[tuple[str, click.Command
 
 @pytest.fixture
 def command_line() -> dict[str, click.Command]:
-    from lading.cli import main  # noqa: PLC0415 - the other promises hold without a command line
+    from batchsync.cli import main  # noqa: PLC0415 - the other tests need no command line
 
-    found = dict(commands(main, "lading"))
+    found = dict(commands(main, "batchsync"))
     assert found
     return found
 
@@ -132,27 +132,27 @@ def test_every_command_is_documented(command_line: dict[str, click.Command]) -> 
     assert [path for path in command_line if not re.search(rf"{re.escape(path)}\b", readme)] == []
 
 
-def test_every_command_and_option_says_what_it_does(command_line: dict[str, click.Command]) -> None:
-    mute = [path for path, command in command_line.items() if not (command.help or "").strip()]
-    mute += [
+def test_every_command_and_option_has_a_help_text(command_line: dict[str, click.Command]) -> None:
+    undocumented = [path for path, command in command_line.items() if not (command.help or "").strip()]
+    undocumented += [
         f"{path} {option.opts[0]}"
         for path, command in command_line.items()
         for option in command.params
         if isinstance(option, click.Option) and not option.hidden and not option.help
     ]
 
-    assert mute == []
+    assert undocumented == []
 
 
-def test_the_sample_data_is_what_its_script_makes(tmp_path: Path) -> None:
+def test_sample_data_equals_output_of_its_script(tmp_path: Path) -> None:
     subprocess.run([sys.executable, ROOT / "examples" / "generate.py", tmp_path], check=True)
 
-    made = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
-    kept = {file.name: file.read_bytes() for file in (ROOT / "examples" / "data").iterdir()}
-    assert made == kept
+    generated = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
+    committed = {file.name: file.read_bytes() for file in (ROOT / "examples" / "data").iterdir()}
+    assert generated == committed
 
 
-def test_the_release_is_told_in_the_changelog() -> None:
+def test_changelog_has_known_sections() -> None:
     text = (ROOT / "CHANGELOG.md").read_text(encoding="utf-8")
 
     assert re.search(r"^## \[Unreleased\]$", text, re.MULTILINE)

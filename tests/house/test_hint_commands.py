@@ -1,4 +1,4 @@
-"""Whatever command lading tells a person to type exists, with its arguments and options."""
+"""Every command that a message suggests exists, with its arguments and options."""
 
 from __future__ import annotations
 
@@ -10,19 +10,19 @@ from pathlib import Path
 import click
 import pytest
 
-from lading.cli import main
+from batchsync.cli import main
 
-ENGINE = Path(__file__).parents[2] / "engine" / "lading"
-#: What stands for a value in a hint that is put together.
+ENGINE = Path(__file__).parents[2] / "engine" / "batchsync"
+#: Placeholder for values in hints that are f-strings.
 FILLED = "guests"
-COMMAND = re.compile(r"`lading ([^`>]+?)(?: > FILE)?`")
+COMMAND = re.compile(r"`batchsync ([^`>]+?)(?: > FILE)?`")
 
-#: A hint that is a command and nothing else stands without them.
-BARE = re.compile(r"^lading (.+)$")
+#: A hint that consists of a command alone has no backticks.
+BARE = re.compile(r"^batchsync (.+)$")
 
 
 def text_of(node: ast.AST) -> str | None:
-    """Return the text of a string literal, with its placeholders filled; None of anything else."""
+    """Return the text of a string literal with placeholders filled; None for other nodes."""
     match node:
         case ast.Constant(value=str() as text):
             return text
@@ -33,7 +33,7 @@ def text_of(node: ast.AST) -> str | None:
 
 
 def hints() -> list[tuple[str, str]]:
-    """Return every command in backticks, and every hint that is a command, with where it stands."""
+    """Return location and text of every command in backticks and of every hint that is a command."""
     found: list[tuple[str, str]] = []
     for file in sorted(ENGINE.rglob("*.py")):
         tree = ast.parse(file.read_text(encoding="utf-8"))
@@ -41,15 +41,15 @@ def hints() -> list[tuple[str, str]]:
         for node in ast.walk(tree):
             if isinstance(node, ast.expr) and id(node) not in inner and (text := text_of(node)):
                 place = f"{file.relative_to(ENGINE)}:{node.lineno}"
-                found += [(place, said) for said in COMMAND.findall(text)]
+                found += [(place, suggestion) for suggestion in COMMAND.findall(text)]
             elif isinstance(node, ast.keyword) and node.arg == "hint":
                 place, text = f"{file.relative_to(ENGINE)}:{node.lineno}", text_of(node.value) or ""
-                found += [(place, said) for said in BARE.findall(text)]
+                found += [(place, suggestion) for suggestion in BARE.findall(text)]
     return found
 
 
-def parsed(words: list[str]) -> None:
-    """Let click parse a command line without running it."""
+def parse(words: list[str]) -> None:
+    """Parse a command line with click without running it."""
     context, command = click.Context(main), main
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
         _, found, words = command.resolve_command(context, words)
@@ -58,9 +58,9 @@ def parsed(words: list[str]) -> None:
     try:
         command.make_context(command.name, words, parent=context)
     except click.exceptions.NoArgsIsHelpError:
-        pass  # the bare name of a group
+        pass  # the name of a group
     except click.MissingParameter:
-        # The bare name of a command speaks of it, and is nothing to be typed.
+        # The bare name of a command refers to it; it is not a command line.
         if words:
             raise
 
@@ -70,16 +70,16 @@ HINTS = hints()
 
 def test_hints_are_found() -> None:
     assert len(HINTS) > 60
-    assert any(said == f"status {FILLED}" for _, said in HINTS)
+    assert any(suggestion == f"status {FILLED}" for _, suggestion in HINTS)
 
 
-@pytest.mark.parametrize("said", sorted({said for _, said in HINTS}))
-def test_every_command_that_a_hint_names_can_be_typed(said: str) -> None:
-    places = [place for place, one in HINTS if one == said]
+@pytest.mark.parametrize("suggestion", sorted({suggestion for _, suggestion in HINTS}))
+def test_suggested_command_can_be_parsed(suggestion: str) -> None:
+    places = [place for place, item in HINTS if item == suggestion]
 
     try:
-        parsed(shlex.split(said))
+        parse(shlex.split(suggestion))
     except click.exceptions.Exit:
-        pass  # --help answers and ends
+        pass  # --help prints and exits
     except click.ClickException as error:
-        pytest.fail(f"`lading {said}` in {', '.join(places)}: {error.format_message()}")
+        pytest.fail(f"`batchsync {suggestion}` in {', '.join(places)}: {error.format_message()}")

@@ -1,4 +1,4 @@
-"""CI tests each supported Python version that a machine has, and names those that it skips."""
+"""tools/test-other-pythons.sh tests each supported Python version of the machine and reports skipped versions."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ import pytest
 
 ROOT = Path(__file__).parents[2]
 SCRIPT = ROOT / "tools" / "test-other-pythons.sh"
-#: The version that runs these tests is not tested again.
+#: Versions other than that of the running interpreter, which is not tested again.
 OTHERS = sorted({"3.11", "3.12", "3.13"} - {f"3.{sys.version_info.minor}"})
 
 
 @pytest.fixture
 def machine(tmp_path: Path) -> Path:
-    """A folder of programs that is all that the script finds; `make` notes what it is asked for."""
+    """A folder with the only programs that the script finds; its `make` prints its arguments."""
     programs = tmp_path / "bin"
     programs.mkdir()
     for name in ("bash", "sed", "sort", "ls", "dirname"):
@@ -33,7 +33,7 @@ def write(file: Path, *lines: str) -> None:
 
 
 def python(file: Path, version: str, *, venv: bool = True) -> None:
-    """Write an interpreter that says which version it is, and whether it has what a virtual environment needs."""
+    """Write a fake interpreter that prints its version and succeeds or fails to import ensurepip."""
     write(
         file,
         'case "$*" in',
@@ -50,15 +50,15 @@ def run(machine: Path) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
 
 
-def test_versions_that_are_not_here_are_named(machine: Path) -> None:
-    # A shim of pyenv, whose version is not selected, fails.
+def test_missing_versions_are_reported(machine: Path) -> None:
+    # A shim of pyenv fails if its version is not selected.
     write(machine / "bin" / f"python{OTHERS[0]}", "exit 127")
     done = run(machine)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout.splitlines() == [f"Python {version}: skipped, not on this machine" for version in OTHERS]
 
 
-def test_version_that_cannot_make_a_virtual_environment_is_named(machine: Path) -> None:
+def test_version_without_ensurepip_is_reported(machine: Path) -> None:
     program = machine / "bin" / f"python{OTHERS[0]}"
     python(program, OTHERS[0], venv=False)
     done = run(machine)
@@ -66,13 +66,13 @@ def test_version_that_cannot_make_a_virtual_environment_is_named(machine: Path) 
     assert done.stdout.splitlines()[0] == (f"Python {OTHERS[0]}: skipped, {program} cannot make a virtual environment")
 
 
-def test_version_behind_a_shim_is_found_in_the_folder_of_pyenv(machine: Path) -> None:
+def test_pyenv_version_is_found_behind_its_shim(machine: Path) -> None:
     write(machine / "bin" / f"python{OTHERS[0]}", "exit 127")
     real = machine / ".pyenv" / "versions" / f"{OTHERS[0]}.7" / "bin" / f"python{OTHERS[0]}"
     python(real, OTHERS[0])
     write(machine / "bin" / "make", 'echo "make $*"', "exit 3")
     done = run(machine)
-    assert done.returncode != 0, "a failure is no reason to skip"
+    assert done.returncode != 0, "a failing version must not be skipped"
     assert done.stdout.splitlines() == [
         f"Python {OTHERS[0]}: Python {OTHERS[0]}.7 at {real}",
         f"make .venv-{OTHERS[0]}/.installed-dev VENV=.venv-{OTHERS[0]} PYTHON={real}",

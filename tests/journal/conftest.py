@@ -1,4 +1,4 @@
-"""What the tests of the journal share stands beside them in `journal_samples`."""
+"""Fixtures of the journal tests; sample values are in `journal_samples`."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-# Test folders are no packages, so what several test files share is found by its folder.
+# Test folders are not packages, so shared modules are imported by folder.
 sys.path.insert(0, str(Path(__file__).parent))
 
-from lading.journal import Journal
+from batchsync.journal import Journal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,12 +19,12 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def state(tmp_path: Path) -> Path:
-    """A state folder that is not there yet."""
+    """Return the path of a state folder that does not exist yet."""
     return tmp_path / "state"
 
 
 @pytest.fixture
 def journal(state: Path) -> Iterator[Journal]:
-    """A new journal."""
-    with Journal.open(state, lineage="lineage-1") as opened:
+    """Yield a new journal."""
+    with Journal.open(state, journal_id="journal-1") as opened:
         yield opened

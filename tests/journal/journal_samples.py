@@ -1,4 +1,4 @@
-"""Values that the tests of the journal share: runs, batches, and the events of whole lives."""
+"""Sample values for the journal tests: runs, batches, events of a whole delivery."""
 
 from __future__ import annotations
 
@@ -8,42 +8,41 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from lading.core.accounting import Tally
-from lading.core.batch import Batch, BatchFile, BatchId, Books, Phase, RunId, Slot, Verb, Verdict
-from lading.core.events import (
+from batchsync.core.accounting import PlanCounts
+from batchsync.core.batch import Allocation, Batch, BatchFile, BatchId, Phase, RowCounts, RunId, Verb, Verdict
+from batchsync.core.events import (
     Allocated,
-    Announced,
-    AnswersLost,
+    AllocationLost,
     Collected,
     Delivered,
-    DidNotHappen,
     Event,
-    GaveUp,
+    IntentRecorded,
+    NotApplied,
+    OutcomeUnknown,
+    Parked,
     Reopened,
-    Settled,
-    SlotLost,
+    ResultsLost,
     StillRunning,
-    Unanswered,
     Uploaded,
+    VendorFinished,
 )
-from lading.core.run import Run, RunState
-from lading.journal import codec
-from lading.ports import BaselineEntry, Reject, SegmentEntry
+from batchsync.core.run import Run, RunState
+from batchsync.ports import BaselineEntry, Reject, SegmentEntry
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
-    from lading.journal import Journal
+    from batchsync.journal import Journal
 
 NOW = datetime(2026, 11, 22, 2, 0, 0, 123456, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=5)
 ROWS = 10
-URL = "https://storage.example/slot-1?X-Signature=topsecret"
-SLOT = Slot(id="slot-1", url=URL, until=NOW + timedelta(hours=1))
+URL = "https://storage.example/allocation-1?X-Signature=topsecret"
+ALLOCATION = Allocation(id="allocation-1", url=URL, expires_at=NOW + timedelta(hours=1))
 
 
-def a_batch(run: Run, seq: int = 1, **changes: object) -> Batch:
-    """Return a fresh batch of the run."""
+def make_batch(run: Run, seq: int = 1, **changes: object) -> Batch:
+    """Return a newly prepared batch of the run."""
     batch = Batch(
         id=BatchId(f"{run.id}-batch-{seq}"),
         run=run.id,
@@ -51,7 +50,7 @@ def a_batch(run: Run, seq: int = 1, **changes: object) -> Batch:
         seq=seq,
         file=BatchFile(
             path=f"/staging/{run.id}-{seq}.gz",
-            evidence=f"/staging/{run.id}-{seq}.parquet",
+            row_manifest=f"/staging/{run.id}-{seq}.parquet",
             digest=f"{seq:064x}",
             md5="e" * 32,
             size=1234,
@@ -59,88 +58,82 @@ def a_batch(run: Run, seq: int = 1, **changes: object) -> Batch:
         ),
         phase=Phase.PREPARED,
         prepared_at=NOW,
-        identity=run.identity,
+        account_id=run.account_id,
         target={"service": "Vehicle ID", "a": "b"},
     )
-    return replace(batch, **changes)  # type: ignore[arg-type]  # the tests name real members
+    return replace(batch, **changes)  # type: ignore[arg-type]  # tests use existing fields
 
 
-def a_run(job: str = "guests", serial: int = 1, batches: int = 1, **changes: object) -> Run:
-    """Return a run that plans for so many batches."""
+def make_run(job: str = "guests", serial: int = 1, batches: int = 1, **changes: object) -> Run:
+    """Return a run whose plan fills this number of batches."""
     to_send = batches * ROWS
     run = Run(
         id=RunId(f"{job}-{serial}"),
         job=job,
         serial=serial,
         spec_hash="f" * 64,
-        identity="motorweb:acme",
+        account_id="motorweb:acme",
         state=RunState.PREPARED,
         created_at=NOW,
-        tally=Tally(source_rows=to_send + 5, selected=to_send + 5, added=to_send, unchanged=3, invalid=2),
+        counts=PlanCounts(source_rows=to_send + 5, selected=to_send + 5, added=to_send, unchanged=3, invalid=2),
         plan="p" * 64,
         warnings={"email": 3},
     )
-    return replace(run, **changes)  # type: ignore[arg-type]  # the tests name real members
+    return replace(run, **changes)  # type: ignore[arg-type]  # tests use existing fields
 
 
-def run_row_without_removal_hash(run: Run, row: Callable[[Run], codec.Row] = codec.run_row) -> codec.Row:
-    """Return the row of a run as it was written before runs had a removal hash; its seal is the same."""
-    assert not run.removal_hash
-    return {name: value for name, value in row(run).items() if name != "removal_hash"}
+def start_run(journal: Journal, job: str = "guests", serial: int = 1, batches: int = 1) -> list[Batch]:
+    """Store a run and return its batches."""
+    run = make_run(job, serial, batches)
+    prepared = [make_batch(run, seq) for seq in range(1, batches + 1)]
+    journal.start_run(run, prepared, ())
+    return prepared
 
 
-def started(journal: Journal, job: str = "guests", serial: int = 1, batches: int = 1) -> list[Batch]:
-    """Start a run and return its batches."""
-    run = a_run(job, serial, batches)
-    own = [a_batch(run, seq) for seq in range(1, batches + 1)]
-    journal.start_run(run, own, ())
-    return own
-
-
-#: A life with everything in it, up to the delivery.
-LIFE: tuple[Event, ...] = (
-    Announced(at=NOW, verb=Verb.ALLOCATE),
-    Unanswered(at=NOW, verb=Verb.ALLOCATE, reason="read timeout", look_again_at=LATER),
-    DidNotHappen(at=NOW, verb=Verb.ALLOCATE, reason="no such batch", look_again_at=None),
-    Announced(at=NOW, verb=Verb.ALLOCATE),
-    Allocated(at=NOW, slot=SLOT),
-    SlotLost(at=NOW, reason="expired"),
-    Allocated(at=NOW, slot=replace(SLOT, id="slot-2", until=None)),
-    Announced(at=NOW, verb=Verb.UPLOAD),
-    GaveUp(at=NOW, reason="a person must look: übel ✓", verb=None),
+#: Every kind of event that can precede a delivery.
+EVENTS: tuple[Event, ...] = (
+    IntentRecorded(at=NOW, verb=Verb.ALLOCATE),
+    OutcomeUnknown(at=NOW, verb=Verb.ALLOCATE, reason="read timeout", retry_at=LATER),
+    NotApplied(at=NOW, verb=Verb.ALLOCATE, reason="no such batch", retry_at=None),
+    IntentRecorded(at=NOW, verb=Verb.ALLOCATE),
+    Allocated(at=NOW, allocation=ALLOCATION),
+    AllocationLost(at=NOW, reason="expired"),
+    Allocated(at=NOW, allocation=replace(ALLOCATION, id="allocation-2", expires_at=None)),
+    IntentRecorded(at=NOW, verb=Verb.UPLOAD),
+    Parked(at=NOW, reason="needs a person: übel ✓", verb=None),
     Reopened(at=NOW, reason="resumed by hand"),
     Uploaded(at=LATER),
-    DidNotHappen(at=LATER, verb=Verb.POLL, reason="429", look_again_at=LATER),
-    StillRunning(at=LATER, word="Validating", look_again_at=LATER),
-    Settled(at=LATER, verdict=Verdict.MIXED, word="Completed with errors"),
-    Collected(at=LATER, books=Books(accepted=6, rejected=3, unknown=1)),
-    AnswersLost(at=LATER, reason="gone from the disk", look_again_at=LATER),
-    Collected(at=LATER, books=Books(accepted=7, rejected=2, unknown=1)),
+    NotApplied(at=LATER, verb=Verb.POLL, reason="429", retry_at=LATER),
+    StillRunning(at=LATER, vendor_status="Validating", retry_at=LATER),
+    VendorFinished(at=LATER, verdict=Verdict.MIXED, vendor_status="Completed with errors"),
+    Collected(at=LATER, counts=RowCounts(accepted=6, rejected=3, unknown=1)),
+    ResultsLost(at=LATER, reason="gone from the disk", retry_at=LATER),
+    Collected(at=LATER, counts=RowCounts(accepted=7, rejected=2, unknown=1)),
 )
 DELIVERED = Delivered(at=LATER)
 
 
-def lived(journal: Journal, batch: Batch, life: Sequence[Event] = LIFE) -> Batch:
-    """Record a life."""
-    for event in life:
+def record_all(journal: Journal, batch: Batch, events: Sequence[Event] = EVENTS) -> Batch:
+    """Record the events in order and return the resulting batch."""
+    for event in events:
         batch = journal.record(batch, event)
     return batch
 
 
-def a_baseline(batch: Batch, digest: str = "b" * 64) -> BaselineEntry:
+def make_baseline(batch: Batch, digest: str = "b" * 64) -> BaselineEntry:
     """Return a baseline for the batch's job and account."""
     segment = SegmentEntry(file=f"{digest[:12]}.parquet", digest=digest, rows=77)
-    return BaselineEntry(job=batch.job, identity=batch.identity, segments=(segment,))
+    return BaselineEntry(job=batch.job, account_id=batch.account_id, segments=(segment,))
 
 
 def rejects(count: int, kind: str = "rejected", chunk: int = 1000) -> Iterator[Sequence[Reject]]:
-    """Return so many rejects, in chunks."""
+    """Yield `count` rejects in chunks."""
     for start in range(0, count, chunk):
         yield [
             Reject(
                 kind=kind,
                 key=f"key-{number:07d}",
-                reason=f"email {number % 3}: 'a***' is no address",
+                reason=f"email {number % 3}: 'a***' is not an address",
                 code="E1",
                 field="email",
                 line=number + 1,
@@ -151,8 +144,8 @@ def rejects(count: int, kind: str = "rejected", chunk: int = 1000) -> Iterator[S
         ]
 
 
-def killed(work: Callable[[], None]) -> bool:
-    """Do the work in a forked process and say whether it was killed by SIGKILL. Anything else it says is an error."""
+def run_until_killed(work: Callable[[], None]) -> bool:
+    """Run `work` in a forked process; return whether it ended by SIGKILL. Any other failure is an error."""
     child = os.fork()
     if child == 0:
         try:
@@ -168,16 +161,15 @@ def killed(work: Callable[[], None]) -> bool:
 
 
 def snapshot(journal: Journal, run: str = "guests-1") -> tuple[object, ...]:
-    """Return all that the journal says, to compare before and after."""
+    """Return the content of the journal, for comparisons."""
     batches = journal.batches(run)
     return (
         journal.history(limit=100),
         batches,
-        tuple(journal.events(one.id) for one in batches),
+        tuple(journal.events(batch.id) for batch in batches),
         journal.rejects(limit=-1),
         journal.baseline("guests", "motorweb:acme"),
-        journal.high_water("guests", "motorweb:acme", "ab" * 32),
-        journal.live_files(),
-        journal.head(),
+        journal.watermark("guests", "motorweb:acme", "ab" * 32),
+        journal.chain_head(),
         journal.serial,
     )

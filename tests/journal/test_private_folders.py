@@ -1,4 +1,4 @@
-"""Every folder of the state is for one person alone, whatever the umask says."""
+"""Every folder of the state is private to its owner, whatever the umask."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lading.folders import make_private
+from batchsync.util.files import make_private
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,29 +20,29 @@ if TYPE_CHECKING:
 
 @pytest.fixture
 def lax() -> Iterator[None]:
-    """A umask by which the group may write to what is made, as many systems have it."""
+    """Set a umask that lets the group write, as on many systems."""
     before = os.umask(0o002)
     yield
     os.umask(before)
 
 
 def modes(folder: Path) -> dict[str, int]:
-    """Return the mode of a folder and of each one below it."""
-    below = (one for one in folder.rglob("*") if one.is_dir())
-    return {str(one.relative_to(folder.parent)): stat.S_IMODE(one.stat().st_mode) for one in (folder, *below)}
+    """Return the mode of a folder and of each folder below it."""
+    below = (path for path in folder.rglob("*") if path.is_dir())
+    return {str(item.relative_to(folder.parent)): stat.S_IMODE(item.stat().st_mode) for item in (folder, *below)}
 
 
 @pytest.mark.usefixtures("lax")
-def test_every_folder_that_is_missing_is_made_private(tmp_path: Path) -> None:
-    (tmp_path / "there").mkdir(mode=0o775)
+def test_missing_folders_are_created_private(tmp_path: Path) -> None:
+    (tmp_path / "existing").mkdir(mode=0o775)
 
-    make_private(tmp_path / "there" / "a" / "b")
-    make_private(tmp_path / "there" / "a" / "b")
+    make_private(tmp_path / "existing" / "a" / "b")
+    make_private(tmp_path / "existing" / "a" / "b")
 
-    assert modes(tmp_path / "there") == {"there": 0o775, "there/a": 0o700, "there/a/b": 0o700}
+    assert modes(tmp_path / "existing") == {"existing": 0o775, "existing/a": 0o700, "existing/a/b": 0o700}
 
 
-def test_what_is_no_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_non_folders_are_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "file").touch()
     (tmp_path / "link").symlink_to("nowhere")
     (tmp_path / "gone").mkdir()
@@ -55,11 +55,11 @@ def test_what_is_no_folder_is_refused(tmp_path: Path, monkeypatch: pytest.Monkey
 
 
 @pytest.mark.usefixtures("lax")
-def test_a_first_run_against_the_mocks_leaves_nothing_that_a_real_one_refuses(deployment: Deployment) -> None:
-    bare = {name: text for name, text in os.environ.items() if not name.startswith("LADING_")}
+def test_first_mock_run_creates_private_folders_only(deployment: Deployment) -> None:
+    bare = {name: text for name, text in os.environ.items() if not name.startswith("BATCHSYNC_")}
     command = deployment.command("sync", "--mocks", "-q")
     subprocess.run(command, cwd=deployment.folder, env=bare, stdout=subprocess.PIPE, check=True)
 
-    found = modes(deployment.folder / ".lading")
+    found = modes(deployment.folder / ".batchsync")
     assert {name for name, mode in found.items() if mode != 0o700} == set()
-    assert {".lading/mocks/vendors/world", ".lading/mocks/baselines/guests"} <= found.keys()
+    assert {".batchsync/mocks/vendors/state", ".batchsync/mocks/baselines/guests"} <= found.keys()

@@ -1,4 +1,4 @@
-"""Broken sources: each a clear error or accounted rows, no traceback, and nothing sent that should not be."""
+"""Broken sources: each leads to a clear error or to counted rows, without a traceback; only valid rows are sent."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ GOOD = HEAD + b"G1,one,one@example.com\nG2,two,two@example.com\n"
 
 @dataclass(frozen=True)
 class Broken:
-    """A source that is not as it should be. `says` must stand in the error; without it the run must settle."""
+    """A broken source and its expected result: an error that contains `message`, or a settled run if that is empty."""
 
     content: bytes | None
-    says: str = ""
+    message: str = ""
     exit_code: int = 3
     accepted: int = 0
     invalid: int = 0
@@ -36,12 +36,12 @@ def _parquet(path: Path) -> None:
     pl.DataFrame({"id": ["G1", "G2"], "name": ["one", None], "email": ["one@example.com", "x"]}).write_parquet(path)
 
 
-def _cut_parquet(path: Path) -> None:
+def _truncated_parquet(path: Path) -> None:
     _parquet(path)
     path.write_bytes(path.read_bytes()[:-40])
 
 
-def _folder(path: Path) -> None:
+def _directory(path: Path) -> None:
     path.mkdir()
 
 
@@ -59,7 +59,7 @@ CASES = {
     "row with too few fields": Broken(GOOD + b"G3,three\n", "3"),
     "huge line": Broken(GOOD + b"G3," + b"x" * (20 << 20) + b",three@example.com\n", "guests.csv"),
     "duplicate keys": Broken(GOOD + b"G1,again,again@example.com\n", "duplicate"),
-    "null key": Broken(GOOD + b",nobody,nobody@example.com\n", exit_code=0, accepted=2, invalid=1),
+    "null key": Broken(GOOD + b",unknown,unknown@example.com\n", exit_code=0, accepted=2, invalid=1),
     "bad rows": Broken(GOOD + b"G3,three,not-an-address\n", exit_code=0, accepted=2, invalid=1),
     "control characters": Broken(GOOD.replace(b",one,", b',"o\x01n\te\x1f",'), exit_code=0, accepted=2),
     "quoted newline": Broken(GOOD.replace(b",one,", b',"o\nne",'), exit_code=0, accepted=2),
@@ -68,18 +68,18 @@ CASES = {
     "missing column": Broken(GOOD.replace(b"email", b"e-mail"), "email", exit_code=2),
     "wrong delimiter": Broken(GOOD.replace(b",", b";"), "delimiter", exit_code=2),
     "duplicate header": Broken(GOOD.replace(b"name", b"id"), "id"),
-    "directory": Broken(None, "guests.csv", prepare=_folder),
+    "directory": Broken(None, "guests.csv", prepare=_directory),
     "truncated gzip": Broken(gzip.compress(GOOD * 50)[:-20], "guests.csv.gz", name="guests.csv.gz"),
-    "plain text under the name of a gzip": Broken(GOOD, exit_code=0, accepted=2, name="guests.csv.gz"),
+    "plain text named as gzip": Broken(GOOD, exit_code=0, accepted=2, name="guests.csv.gz"),
     "parquet": Broken(None, exit_code=0, accepted=1, invalid=1, name="guests.parquet", prepare=_parquet),
-    "parquet that is none": Broken(GOOD, "guests.parquet", name="guests.parquet"),
-    "truncated parquet": Broken(None, "guests.parquet", name="guests.parquet", prepare=_cut_parquet),
+    "invalid parquet": Broken(GOOD, "guests.parquet", name="guests.parquet"),
+    "truncated parquet": Broken(None, "guests.parquet", name="guests.parquet", prepare=_truncated_parquet),
     "jsonl with a broken line": Broken(b'{"id":"G1","name":"a","email":"a@b.cz"}\n{"id":\n', "2", name="guests.jsonl"),
 }
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_broken_source_is_told_and_nothing_wrong_is_sent(deployment: Deployment, case: str) -> None:
+def test_broken_source_is_reported_and_only_valid_rows_are_sent(deployment: Deployment, case: str) -> None:
     broken = CASES[case]
     (deployment.folder / "guests.csv").unlink()
     source = deployment.folder / broken.name
@@ -92,16 +92,16 @@ def test_a_broken_source_is_told_and_nothing_wrong_is_sent(deployment: Deploymen
 
     deployment.run("sync", "guests", expect=broken.exit_code)
 
-    said = (deployment.folder / "last.log").read_text(encoding="utf-8")
-    assert broken.says in said
-    fates = [entry["fate"] for entry in deployment.mocks.ledger(CDP)]
-    assert fates == ["accepted"] * broken.accepted
+    log = (deployment.folder / "last.log").read_text(encoding="utf-8")
+    assert broken.message in log
+    outcomes = [entry["outcome"] for entry in deployment.mocks.ledger(CDP)]
+    assert outcomes == ["accepted"] * broken.accepted
     if broken.exit_code == 0:
-        settled = deployment.json("settle", "guests")["runs"][0]["settlement"]
-        assert (settled["accepted"], settled["invalid"]) == (broken.accepted, broken.invalid)
+        settlement = deployment.json("show", "guests")["runs"][0]["settlement"]
+        assert (settlement["accepted"], settlement["invalid"]) == (broken.accepted, broken.invalid)
 
 
-def test_an_unreadable_source_is_told(deployment: Deployment) -> None:
+def test_unreadable_source_is_reported(deployment: Deployment) -> None:
     (deployment.folder / "guests.csv").unlink()
     (deployment.folder / "guests.csv").symlink_to("/proc/1/mem")
 

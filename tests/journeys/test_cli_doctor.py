@@ -1,4 +1,4 @@
-"""`lading doctor` says what is wrong before a sync finds out."""
+"""`batchsync doctor` reports a state folder that cannot be written, with the fix."""
 
 from __future__ import annotations
 
@@ -6,33 +6,37 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lading.cli.examine import examine_state, may_write
+from batchsync.cli.doctor_checks import examine_state, is_writable
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 
-@pytest.mark.parametrize("there", [True, False])
-def test_a_state_folder_that_cannot_be_written_or_made_is_a_problem(tmp_path: Path, *, there: bool) -> None:
+@pytest.mark.parametrize("exists", [True, False])
+def test_unwritable_state_folder_is_reported(tmp_path: Path, *, exists: bool) -> None:
     folder = tmp_path / "state"
-    if there:
+    if exists:
         folder.mkdir(mode=0o500)
-    asked: list[Path] = []
+    checked: list[Path] = []
 
-    def never(one: Path) -> bool:
-        asked.append(one)
+    def deny(path: Path) -> bool:
+        checked.append(path)
         return False
 
-    first, free = examine_state(folder, never)
-    nearest = folder if there else tmp_path
-    assert (asked, first.ok, free.ok) == ([nearest], False, True)
-    assert first.said == f"nothing can be written to {nearest} (mode {'0500' if there else '0700'})"
-    assert first.fix == f"give yourself write access to {nearest}, or name another folder with --state"
+    access, free_space = examine_state(folder, deny)
+    nearest = folder if exists else tmp_path
+    assert (checked, access.ok, free_space.ok) == ([nearest], False, True)
+    assert access.found == f"cannot write to {nearest} (mode {'0500' if exists else '0700'})"
+    assert access.fix == f"give yourself write access to {nearest}, or choose another folder with --state"
 
 
-def test_what_is_no_folder_cannot_be_written_to(tmp_path: Path) -> None:
+def test_state_path_that_is_a_file_is_reported(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 
-    assert [may_write(tmp_path), may_write(tmp_path / "file"), may_write(tmp_path / "none")] == [True, False, False]
-    (first, _) = examine_state(tmp_path / "file" / "state")
-    assert first.said.startswith(f"nothing can be written to {tmp_path / 'file'} ")
+    assert [is_writable(tmp_path), is_writable(tmp_path / "file"), is_writable(tmp_path / "none")] == [
+        True,
+        False,
+        False,
+    ]
+    (access, _) = examine_state(tmp_path / "file" / "state")
+    assert access.found.startswith(f"cannot write to {tmp_path / 'file'} ")

@@ -1,4 +1,4 @@
-"""An order whose rows disagree does not reach the vendor; the others do."""
+"""An order with contradictory rows is invalid and not sent; the other orders are."""
 
 from __future__ import annotations
 
@@ -37,16 +37,16 @@ jobs:
 """
 
 
-def test_order_whose_rows_disagree_is_invalid_and_not_sent(deployment: Deployment) -> None:
+def test_order_with_contradictory_rows_is_invalid_and_not_sent(deployment: Deployment) -> None:
     (deployment.folder / "jobs.yaml").write_text(JOBS, encoding="utf-8")
     rows = ["id,total,mail,sku,price", "O1,30,old@example.com,s1,10", "O1,31,new@example.com,s2,20", "O2,5,b@c.de,s3,5"]
     (deployment.folder / "rows.csv").write_text("\n".join([*rows, ""]), encoding="utf-8")
 
     assert "accepted 1 + invalid 1" in deployment.run("sync", expect=4)
 
-    assert [one["value"]["referenceId"] for one in deployment.mocks.ledger(CDP, values=True)] == ["O2"]
+    assert [item["value"]["referenceId"] for item in deployment.mocks.ledger(CDP, values=True)] == ["O2"]
     [reject] = deployment.json("rejects", "orders")["rejects"]
     assert (reject["key"], reject["field"], reject["code"]) == ("O1", "price", "rows_differ")
-    assert "price must be the same in all rows of a key, and differs between rows 1 and 2" in reject["reason"]
+    assert "price must be the same in all rows of a key, but differs between rows 1 and 2" in reject["reason"]
     assert "contact.email must be the same" in reject["reason"]
     assert "old@" not in reject["reason"]

@@ -1,4 +1,4 @@
-"""No command makes a request or reads a file because of an expression."""
+"""Expressions cause no network request and no file access, whatever the command."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from lading.cli import main
+from batchsync.cli import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,7 +23,7 @@ COMMANDS = [["validate"], ["plan"], ["status"], ["schedule"], ["sync"]]
 
 
 class Listener(ThreadingHTTPServer):
-    """A host that writes down each request."""
+    """HTTP server that records the path of each request."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), Recorder)
@@ -46,7 +46,7 @@ class Recorder(BaseHTTPRequestHandler):
         self.do_GET()
 
     def log_message(self, *_: object) -> None:
-        """Say nothing."""
+        """Suppress the access log."""
 
 
 @pytest.fixture
@@ -60,13 +60,13 @@ def listener() -> Iterator[Listener]:
 
 
 @pytest.fixture
-def lading(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+def batchsync(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     monkeypatch.chdir(deployment.folder)
     environ = deployment.environ() | {"T": "SUPERSECRET"}
     return lambda *arguments: CliRunner().invoke(main, list(arguments), env=environ)
 
 
-def change(deployment: Deployment, old: str, new: str) -> None:
+def edit_jobs(deployment: Deployment, old: str, new: str) -> None:
     jobs = deployment.folder / "jobs.yaml"
     text = jobs.read_text(encoding="utf-8")
     assert old in text
@@ -84,92 +84,92 @@ def change(deployment: Deployment, old: str, new: str) -> None:
         ("on_removed: delete", 'on_removed: {{mode: delete, record: {{ref: "=(SELECT x FROM {call})"}}}}'),
     ],
 )
-def test_query_in_an_expression_makes_no_request(
-    deployment: Deployment, lading: Callable[..., Result], listener: Listener, reader: str, old: str, new: str
+def test_query_in_expression_makes_no_request(
+    deployment: Deployment, batchsync: Callable[..., Result], listener: Listener, reader: str, old: str, new: str
 ) -> None:
-    change(deployment, old, new.format(call=f"{reader}('{listener.url}/x')"))
+    edit_jobs(deployment, old, new.format(call=f"{reader}('{listener.url}/x')"))
     for command in COMMANDS:
-        said = lading(*command)
-        assert said.exit_code == 2, command
-        assert "in an expression" in said.output
+        result = batchsync(*command)
+        assert result.exit_code == 2, command
+        assert "in an expression" in result.output
     assert listener.requests == []
 
 
-def test_environment_in_an_expression_is_neither_sent_nor_printed(
-    deployment: Deployment, lading: Callable[..., Result], listener: Listener
+def test_environment_variable_in_expression_is_neither_sent_nor_printed(
+    deployment: Deployment, batchsync: Callable[..., Result], listener: Listener
 ) -> None:
-    change(deployment, "=lower(email)", QUERY.replace("URL", listener.url + "/${T}"))
+    edit_jobs(deployment, "=lower(email)", QUERY.replace("URL", listener.url + "/${T}"))
     for command in COMMANDS:
-        said = lading(*command)
-        assert said.exit_code == 2, command
-        assert "jobs.yaml:26:14: ${...} inside of an expression" in said.output
-        assert "SUPERSECRET" not in said.output
+        result = batchsync(*command)
+        assert result.exit_code == 2, command
+        assert "jobs.yaml:26:14: ${...} inside an expression" in result.output
+        assert "SUPERSECRET" not in result.output
     assert listener.requests == []
 
 
-def test_local_file_named_in_an_expression_is_not_printed(
-    deployment: Deployment, lading: Callable[..., Result]
+def test_local_file_named_in_expression_is_not_printed(
+    deployment: Deployment, batchsync: Callable[..., Result]
 ) -> None:
     (deployment.folder / "private.csv").write_text("firstline\n", encoding="utf-8")
-    change(deployment, "=lower(email)", "\"=email IN (SELECT x FROM read_csv('private.csv'))\"")
+    edit_jobs(deployment, "=lower(email)", "\"=email IN (SELECT x FROM read_csv('private.csv'))\"")
     for command in COMMANDS:
-        said = lading(*command)
-        assert said.exit_code == 2
-        assert "firstline" not in said.output
+        result = batchsync(*command)
+        assert result.exit_code == 2
+        assert "firstline" not in result.output
 
 
-def test_query_as_a_name_of_a_column_makes_no_request(
-    deployment: Deployment, lading: Callable[..., Result], listener: Listener
+def test_column_named_like_a_query_makes_no_request(
+    deployment: Deployment, batchsync: Callable[..., Result], listener: Listener
 ) -> None:
     source = deployment.folder / "guests.csv"
     head, _, rest = source.read_text(encoding="utf-8").partition("\n")
     query = QUERY.strip('"=').replace("URL", f"{listener.url}/x")
     source.write_text(f'{head},"{query}"\n' + rest.replace("\n", ",a\n"), encoding="utf-8")
-    change(deployment, "=initcap(name)", "=initcap(nmae)")
-    assert "the source has no column 'nmae'" in lading("validate").output
-    change(deployment, "=initcap(nmae)", f'"={query}"')
-    assert lading("validate").exit_code == 2
-    change(deployment, f'"={query}"', f'"{query}"')
-    assert "is the name of a column" in lading("validate").output
+    edit_jobs(deployment, "=initcap(name)", "=initcap(nmae)")
+    assert "the source has no column 'nmae'" in batchsync("validate").output
+    edit_jobs(deployment, "=initcap(nmae)", f'"={query}"')
+    assert batchsync("validate").exit_code == 2
+    edit_jobs(deployment, f'"={query}"', f'"{query}"')
+    assert "is the name of a column" in batchsync("validate").output
     assert listener.requests == []
 
 
-def test_column_named_as_a_word_of_queries_is_read_in_double_quotes(
-    deployment: Deployment, lading: Callable[..., Result]
+def test_column_named_like_sql_keyword_is_read_in_double_quotes(
+    deployment: Deployment, batchsync: Callable[..., Result]
 ) -> None:
     source = deployment.folder / "guests.csv"
     source.write_text(source.read_text(encoding="utf-8").replace("email", "select", 1), encoding="utf-8")
-    change(deployment, "=lower(email)", '=lower("select")')
-    assert lading("validate").exit_code == 0
+    edit_jobs(deployment, "=lower(email)", '=lower("select")')
+    assert batchsync("validate").exit_code == 0
 
 
 @pytest.mark.parametrize(
-    ("expression", "advice"),
+    ("expression", "suggestion"),
     [
         ("CASE WHEN (name = 'Y') IS NOT TRUE THEN 'a' ELSE 'b' END", "IS DISTINCT FROM TRUE"),
         ("CAST(name AS VARCHAR(3))", "LEFT(CAST(x AS VARCHAR), 3)"),
         ("CAST(name AS DATE)", "DATE(x, '%Y-%m-%d')"),
     ],
 )
-def test_expression_without_its_meaning_is_refused_by_validate_and_sends_nothing(
-    deployment: Deployment, lading: Callable[..., Result], expression: str, advice: str
+def test_unsupported_expression_is_refused_and_sends_nothing(
+    deployment: Deployment, batchsync: Callable[..., Result], expression: str, suggestion: str
 ) -> None:
-    change(deployment, "=initcap(name)", f'"={expression}"')
+    edit_jobs(deployment, "=initcap(name)", f'"={expression}"')
     for command in ("validate", "sync"):
-        said = lading(command)
-        assert said.exit_code == 2
-        assert "jobs.yaml:25:18: " in said.output
-        assert advice in said.output
+        result = batchsync(command)
+        assert result.exit_code == 2
+        assert "jobs.yaml:25:18: " in result.output
+        assert suggestion in result.output
     assert not deployment.delivered("sitecore-cdp")
 
 
-def test_forgotten_equals_sign_is_refused_and_explicit_text_is_sent(
-    deployment: Deployment, lading: Callable[..., Result]
+def test_missing_equals_sign_is_refused_and_explicit_text_is_valid(
+    deployment: Deployment, batchsync: Callable[..., Result]
 ) -> None:
-    change(deployment, "=initcap(name)", "name")
-    said = lading("validate")
-    assert said.exit_code == 2
-    assert "jobs.yaml:25:18: firstName: 'name' is the name of a column" in said.output
-    assert "Write =name for the value of the column, or == name for the text." in said.output
-    change(deployment, "firstName: name", "firstName: == name")
-    assert lading("validate").exit_code == 0
+    edit_jobs(deployment, "=initcap(name)", "name")
+    result = batchsync("validate")
+    assert result.exit_code == 2
+    assert "jobs.yaml:25:18: firstName: 'name' is the name of a column" in result.output
+    assert "Write =name for the value of the column, or == name for the string." in result.output
+    edit_jobs(deployment, "firstName: name", "firstName: == name")
+    assert batchsync("validate").exit_code == 0

@@ -1,4 +1,4 @@
-"""Nothing is removed at the vendor by an empty source, a great loss of rows or an edit before a person approves it."""
+"""Removal guards: an empty source, a large loss of rows or an edited job removes nothing before approval."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
+from batchsync.cli import main
 from kit.deployment import CDP
-from lading.cli import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -23,26 +23,26 @@ COUNT = 30
 
 
 @pytest.fixture
-def lading(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Result]]:
-    """Run lading in this process over 30 guests that the vendor holds already."""
+def batchsync(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Result]]:
+    """Run batchsync in this process after a sync of 30 guests."""
     monkeypatch.chdir(deployment.folder)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     environ = deployment.environ()
 
     def run(*arguments: str, expect: int = 0) -> Result:
-        done = CliRunner().invoke(main, list(arguments), env=environ)
-        assert done.exit_code == expect, done.output
-        return done
+        result = CliRunner().invoke(main, list(arguments), env=environ)
+        assert result.exit_code == expect, result.output
+        return result
 
-    keep(deployment, range(COUNT))
+    write_guests(deployment, range(COUNT))
     run("sync", "guests")
     yield run
     for number, handler in handlers.items():
         signal.signal(number, handler)
 
 
-def keep(deployment: Deployment, numbers: range, file: str = "guests.csv") -> None:
-    """Let the source hold these guests."""
+def write_guests(deployment: Deployment, numbers: range, file: str = "guests.csv") -> None:
+    """Write a source that contains these guests."""
     rows = [f"K{number},guest,guest{number}@example.com" for number in numbers]
     (deployment.folder / file).write_text("\n".join(["id,name,email", *rows, ""]), encoding="utf-8")
 
@@ -55,59 +55,57 @@ def edit(deployment: Deployment, old: str, new: str) -> None:
     file.write_text(text.replace(old, new), encoding="utf-8")
 
 
-def guards(deployment: Deployment, text: str) -> None:
-    """Give the job guests these guards."""
+def set_guards(deployment: Deployment, text: str) -> None:
+    """Add guards to the job guests."""
     edit(deployment, "    on_removed: delete\n", f"    on_removed: delete\n    guards: {text}\n")
 
 
-def deleted(deployment: Deployment) -> int:
-    """Return how many deletions the vendor received."""
-    return [one["mode"] for one in deployment.mocks.ledger(CDP)].count("delete")
+def count_deletions(deployment: Deployment) -> int:
+    """Return the number of deletions that the vendor received."""
+    return [item["mode"] for item in deployment.mocks.ledger(CDP)].count("delete")
 
 
-def test_empty_source_removes_nothing_until_it_is_approved(
-    deployment: Deployment, lading: Callable[..., Result]
-) -> None:
-    keep(deployment, range(5))
-    guards(deployment, "{max_remove: 100%}")
-    lading("sync", "guests")
-    assert deleted(deployment) == COUNT - 5
-    keep(deployment, range(0))
+def test_empty_source_removes_nothing_until_approved(deployment: Deployment, batchsync: Callable[..., Result]) -> None:
+    write_guests(deployment, range(5))
+    set_guards(deployment, "{max_remove: 100%}")
+    batchsync("sync", "guests")
+    assert count_deletions(deployment) == COUNT - 5
+    write_guests(deployment, range(0))
 
-    assert "guard min_rows would hold this run: the source has no rows" in lading("plan", "guests").stdout
-    held = lading("sync", "guests", expect=6).stdout
-    assert "the source has no rows, and the plan would remove 5 of 5 records the target holds" in held
-    assert deleted(deployment) == COUNT - 5
+    assert "the source has no rows" in batchsync("plan", "guests").stdout
+    output = batchsync("sync", "guests", expect=6).stdout
+    assert "the source has no rows, and the plan would remove 5 of 5 records the target holds" in output
+    assert count_deletions(deployment) == COUNT - 5
 
-    lading("approve", "guests", "--reason", "the shop closed")
-    lading("sync", "guests")
-    assert deleted(deployment) == COUNT
+    batchsync("approve", "guests", "--reason", "the shop closed")
+    batchsync("sync", "guests")
+    assert count_deletions(deployment) == COUNT
     assert deployment.mocks.store(CDP) == []
 
 
-def test_empty_source_removes_what_the_guards_let_it(deployment: Deployment, lading: Callable[..., Result]) -> None:
-    guards(deployment, "{max_remove: 100%, min_rows: 0}")
-    keep(deployment, range(0))
-    lading("sync", "guests")
-    assert deleted(deployment) == COUNT
-
-
-def test_empty_source_of_a_first_sync_is_held_by_no_default(
-    deployment: Deployment, lading: Callable[..., Result]
+def test_empty_source_with_permissive_guards_removes_everything(
+    deployment: Deployment, batchsync: Callable[..., Result]
 ) -> None:
+    set_guards(deployment, "{max_remove: 100%, min_rows: 0}")
+    write_guests(deployment, range(0))
+    batchsync("sync", "guests")
+    assert count_deletions(deployment) == COUNT
+
+
+def test_empty_source_of_first_sync_needs_no_approval(deployment: Deployment, batchsync: Callable[..., Result]) -> None:
     edit(deployment, "  guests:\n", "  visitors:\n")
-    keep(deployment, range(0))
-    assert "selected 0" in lading("sync", "visitors").stdout
+    write_guests(deployment, range(0))
+    assert "selected 0" in batchsync("sync", "visitors").stdout
 
 
 @pytest.mark.parametrize(("left", "expect"), [(COUNT - 10, 0), (COUNT - 11, 6)])
-def test_great_loss_of_rows_is_held_by_default(
-    deployment: Deployment, lading: Callable[..., Result], left: int, expect: int
+def test_large_loss_of_rows_needs_approval_by_default(
+    deployment: Deployment, batchsync: Callable[..., Result], left: int, expect: int
 ) -> None:
-    keep(deployment, range(left))
-    said = lading("sync", "guests", expect=expect).stdout
-    assert deleted(deployment) == (0 if expect else 10)
-    assert ("remove 11 of 30 records the target holds, above max_remove 10 or 5%" in said) == bool(expect)
+    write_guests(deployment, range(left))
+    output = batchsync("sync", "guests", expect=expect).stdout
+    assert count_deletions(deployment) == (0 if expect else 10)
+    assert ("remove 11 of 30 records the target holds, above max_remove 10 or 5%" in output) == bool(expect)
 
 
 EDITS: dict[str, tuple[str, str]] = {
@@ -119,94 +117,96 @@ EDITS: dict[str, tuple[str, str]] = {
 
 
 @pytest.mark.parametrize("name", EDITS)
-def test_removals_after_an_edit_are_held_until_they_are_approved(
-    deployment: Deployment, lading: Callable[..., Result], name: str
+def test_removals_after_edit_are_not_sent_until_approved(
+    deployment: Deployment, batchsync: Callable[..., Result], name: str
 ) -> None:
     for file in ("guests.csv", "other.csv"):
-        keep(deployment, range(COUNT - 2), file)
+        write_guests(deployment, range(COUNT - 2), file)
     (deployment.folder / "j.csv").write_text("id,label\nK1,one\n", encoding="utf-8")
     edit(deployment, *EDITS[name])
 
     for _ in range(2):
-        held = lading("sync", "guests", expect=6).stdout
-        assert "edited since run guests-1, and the plan would remove 2 of 30 records" in held
+        output = batchsync("sync", "guests", expect=6).stdout
+        assert "edited since run guests-1, and the plan would remove 2 of 30 records" in output
     assert len(deployment.mocks.ledger(CDP)) == COUNT
 
-    lading("approve", "guests")
-    lading("sync", "guests")
+    batchsync("approve", "guests")
+    batchsync("sync", "guests")
     assert len(deployment.mocks.ledger(CDP)) == COUNT + 2
-    keep(deployment, range(COUNT - 3), "other.csv")
-    keep(deployment, range(COUNT - 3))
-    lading("sync", "guests")
-    assert len(deployment.mocks.ledger(CDP)) == COUNT + 3, "an edit holds once"
+    write_guests(deployment, range(COUNT - 3), "other.csv")
+    write_guests(deployment, range(COUNT - 3))
+    batchsync("sync", "guests")
+    assert len(deployment.mocks.ledger(CDP)) == COUNT + 3, "the edit needed approval more than once"
 
 
-def test_key_that_is_defined_as_before_again_removes_nothing_unasked(
-    deployment: Deployment, lading: Callable[..., Result]
+def test_restored_key_definition_removes_nothing_without_approval(
+    deployment: Deployment, batchsync: Callable[..., Result]
 ) -> None:
     edit(deployment, "guests.csv, key: id}", "guests.csv, key: email}")
     edit(deployment, "id: =id}]", "id: =email}]")
-    lading("sync", "guests")
+    batchsync("sync", "guests")
     edit(deployment, "guests.csv, key: email}", "guests.csv, key: id}")
     edit(deployment, "id: =email}]", "id: =id}]")
-    keep(deployment, range(COUNT - 1))
-    lading("sync", "guests", expect=6)
-    assert deleted(deployment) == 0
+    write_guests(deployment, range(COUNT - 1))
+    batchsync("sync", "guests", expect=6)
+    assert count_deletions(deployment) == 0
 
 
-def test_edit_whose_first_run_could_not_say_what_is_gone_still_holds(
-    deployment: Deployment, lading: Callable[..., Result]
+def test_edit_followed_by_run_with_null_key_still_needs_approval(
+    deployment: Deployment, batchsync: Callable[..., Result]
 ) -> None:
-    keep(deployment, range(COUNT - 2), "other.csv")
+    write_guests(deployment, range(COUNT - 2), "other.csv")
     other = deployment.folder / "other.csv"
-    whole = other.read_text(encoding="utf-8")
-    other.write_text(whole + ",no key,a@b.cd\n", encoding="utf-8")
+    complete = other.read_text(encoding="utf-8")
+    other.write_text(complete + ",no key,a@b.cd\n", encoding="utf-8")
     edit(deployment, *EDITS["path"])
-    lading("sync", "guests")
-    other.write_text(whole, encoding="utf-8")
-    lading("sync", "guests", expect=6)
-    assert deleted(deployment) == 0
+    batchsync("sync", "guests")
+    other.write_text(complete, encoding="utf-8")
+    batchsync("sync", "guests", expect=6)
+    assert count_deletions(deployment) == 0
 
 
 @pytest.mark.parametrize(
     ("old", "new"),
     [("=initcap(name)", "=upper(name)"), ("guestType: customer", "guestType: customer\n      city: Brno")],
 )
-def test_edit_that_decides_no_removal_holds_none(
-    deployment: Deployment, lading: Callable[..., Result], old: str, new: str
+def test_edit_without_effect_on_removals_needs_no_approval(
+    deployment: Deployment, batchsync: Callable[..., Result], old: str, new: str
 ) -> None:
     edit(deployment, old, new)
-    keep(deployment, range(COUNT - 2))
-    lading("sync", "guests")
-    assert deleted(deployment) == 2
+    write_guests(deployment, range(COUNT - 2))
+    batchsync("sync", "guests")
+    assert count_deletions(deployment) == 2
 
 
-def test_removals_after_an_edit_are_sent_where_the_guards_say_so(
-    deployment: Deployment, lading: Callable[..., Result]
+def test_removals_after_edit_are_sent_if_guards_allow_it(
+    deployment: Deployment, batchsync: Callable[..., Result]
 ) -> None:
-    guards(deployment, "{removals_after_edit: send}")
+    set_guards(deployment, "{removals_after_edit: send}")
     edit(deployment, *EDITS["path"])
-    keep(deployment, range(COUNT - 2), "other.csv")
-    lading("sync", "guests")
-    assert deleted(deployment) == 2
+    write_guests(deployment, range(COUNT - 2), "other.csv")
+    batchsync("sync", "guests")
+    assert count_deletions(deployment) == 2
 
 
-def test_many_held_runs_do_not_make_an_edit_forgotten(deployment: Deployment, lading: Callable[..., Result]) -> None:
+def test_edit_still_needs_approval_after_many_blocked_runs(
+    deployment: Deployment, batchsync: Callable[..., Result]
+) -> None:
     edit(deployment, *EDITS["path"])
-    keep(deployment, range(COUNT - 2), "other.csv")
+    write_guests(deployment, range(COUNT - 2), "other.csv")
     for _ in range(22):
-        lading("sync", "guests", expect=6)
-    assert deleted(deployment) == 0
+        batchsync("sync", "guests", expect=6)
+    assert count_deletions(deployment) == 0
 
 
-def test_validate_lists_the_guards_of_each_job(deployment: Deployment, lading: Callable[..., Result]) -> None:
-    said = lading("validate").stdout.splitlines()
-    assert "vehicles: no guards; it removes nothing" in said
+def test_validate_lists_guards_of_each_job(deployment: Deployment, batchsync: Callable[..., Result]) -> None:
+    lines = batchsync("validate").stdout.splitlines()
+    assert "vehicles: no guards; it removes nothing" in lines
     defaults = "min_rows 1 (default), removals_after_edit hold (default)"
-    assert f"guests: guards: max_remove 10 or 5% (default), {defaults}" in said
-    guards(deployment, "{max_remove: 7, max_change: 30%}")
-    assert f"guests: guards: max_remove 7, max_change 30%, {defaults}" in lading("validate").stdout
-    told: dict[str, Any] = json.loads(lading("-o", "json", "validate").stdout)["result"]["guards"]
-    assert told["guests"]["max_remove"] == {"value": "7", "default": False}
-    assert told["guests"]["min_rows"] == {"value": 1, "default": True}
-    assert told["vehicles"] == {}
+    assert f"guests: guards: max_remove 10 or 5% (default), {defaults}" in lines
+    set_guards(deployment, "{max_remove: 7, max_change: 30%}")
+    assert f"guests: guards: max_remove 7, max_change 30%, {defaults}" in batchsync("validate").stdout
+    guards: dict[str, Any] = json.loads(batchsync("-o", "json", "validate").stdout)["result"]["guards"]
+    assert guards["guests"]["max_remove"] == {"value": "7", "default": False}
+    assert guards["guests"]["min_rows"] == {"value": 1, "default": True}
+    assert guards["vehicles"] == {}

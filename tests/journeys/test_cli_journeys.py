@@ -1,4 +1,4 @@
-"""The real command line against real mocks: what a person sees, from the first plan to the last settlement."""
+"""The real command line against real mocks: the output of each command, from the first plan to the settlement."""
 
 from __future__ import annotations
 
@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from click.testing import CliRunner
 
-from lading.cli import main
-from lading_mocks.faults import Fault
+from batchsync.cli import main
+from batchsync_mocks.faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,8 +29,8 @@ CDP = "sitecore-cdp"
 
 
 @pytest.fixture
-def lading(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Result]]:
-    """Run lading in this process, in the folder of the deployment, against its mocks."""
+def batchsync(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[..., Result]]:
+    """Run batchsync in this process, in the folder of the deployment, against its mocks."""
     monkeypatch.chdir(deployment.folder)
     handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     environ = deployment.environ()
@@ -39,263 +39,262 @@ def lading(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Iterator[
         signal.signal(number, handler)
 
 
-def result(said: Result) -> Any:
+def json_result(result: Result) -> Any:
     """Return the result part of a JSON envelope."""
-    return json.loads(said.stdout)["result"]
+    return json.loads(result.stdout)["result"]
 
 
-def guard(deployment: Deployment, guards: str) -> None:
-    """Give the job guests a guard."""
+def add_setting(deployment: Deployment, setting: str) -> None:
+    """Add a setting to the job guests."""
     file = deployment.folder / "jobs.yaml"
-    file.write_text(file.read_text(encoding="utf-8").replace("on_removed: delete", f"on_removed: delete\n    {guards}"))
+    file.write_text(
+        file.read_text(encoding="utf-8").replace("on_removed: delete", f"on_removed: delete\n    {setting}")
+    )
 
 
 def keep_guests(deployment: Deployment, count: int) -> None:
-    """Leave only so many guests in the source."""
+    """Keep only the first `count` guests in the source."""
     file = deployment.folder / "guests.csv"
     lines = file.read_text(encoding="utf-8").splitlines()
     file.write_text("\n".join(lines[: count + 1]) + "\n", encoding="utf-8")
 
 
 def tree(folder: Path) -> set[str]:
-    """List every file below a folder, but those that SQLite keeps for its readers."""
-    files = {str(one.relative_to(folder)) for one in folder.rglob("*") if one.is_file()}
+    """Return every file below a folder except those that SQLite creates for readers."""
+    files = {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()}
     return {name for name in files if not name.endswith(("-wal", "-shm"))}
 
 
-def test_a_sync_ends_with_an_equation_that_balances_and_the_way_to_the_reasons(lading: Callable[..., Result]) -> None:
-    done = lading("sync", "guests")
+def test_sync_prints_balanced_settlement_and_next_command(
+    batchsync: Callable[..., Result],
+) -> None:
+    result = batchsync("sync", "guests")
 
-    assert done.exit_code == 0, done.stderr
-    assert re.sub(r"\(run 1, [^)]*\)|\([0-9.]+ k?B\)", "(...)", done.stdout) == (
+    assert result.exit_code == 0, result.stderr
+    assert re.sub(r"\(run 1, [^)]*\)|\([0-9.]+ k?B\)", "(...)", result.stdout) == (
         "guests: settled (...)\n"
-        "  selected 30 = unchanged 0 + accepted 29 + invalid 1 + rejected 0 + unknown 0 + held 0"
-        "   (budget: 5 invalid, 5 rejected: kept)\n"
+        "  selected 30 = unchanged 0 + accepted 29 + invalid 1 + rejected 0 + unknown 0 + deferred 0"
+        "   (budget: 5 invalid, 5 rejected: met)\n"
         "  sent 29 records in 1 batch file (...): 29 added, 0 changed, 0 removed\n"
-        "  why: `lading rejects guests`\n"
+        "  why: `batchsync rejects guests`\n"
     )
-    told = [line.split(" ", 1)[1] for line in done.stderr.splitlines()]
-    assert any(re.fullmatch(r"guests: batch guests-[0-9a-f]{12}: submitted", line) for line in told)
-    assert len(told) == len(set(pairwise(told))) + 1, "a line was repeated"
-    assert "\x1b" not in done.stdout + done.stderr
+    progress = [line.split(" ", 1)[1] for line in result.stderr.splitlines()]
+    assert any(re.fullmatch(r"guests: batch guests-[0-9a-f]{12}: submitted", line) for line in progress)
+    assert len(progress) == len(set(pairwise(progress))) + 1, "a line was repeated"
+    assert "\x1b" not in result.stdout + result.stderr
 
 
-def test_a_plan_contacts_nobody_and_leaves_no_file(deployment: Deployment, lading: Callable[..., Result]) -> None:
+def test_plan_makes_no_requests_and_leaves_no_files(deployment: Deployment, batchsync: Callable[..., Result]) -> None:
     deployment.mocks.arm(Fault(kind="status", vendor=CDP, method="GET", path=".*", status=500, times=0))
     before = tree(deployment.folder)
-    done = lading("plan", "guests")
+    result = batchsync("plan", "guests")
 
-    assert done.exit_code == 0, done.stderr
-    assert done.stdout.startswith(
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.startswith(
         "guests: + 29 adds, ~ 0 changes, - 0 removes\n  selected 30 = unchanged 0 + to send 29"
     )
-    assert not any(one["struck"] for one in deployment.mocks.faults())
+    assert not any(fault["hits"] for fault in deployment.mocks.faults())
     assert tree(deployment.folder) == before
 
 
-def test_a_plan_after_a_sync_has_nothing_to_send(deployment: Deployment, lading: Callable[..., Result]) -> None:
-    assert lading("plan", "guests", "--detailed-exitcode").exit_code == 10
-    lading("sync", "guests")
+def test_plan_after_sync_has_nothing_to_send(deployment: Deployment, batchsync: Callable[..., Result]) -> None:
+    assert batchsync("plan", "guests", "--detailed-exitcode").exit_code == 10
+    batchsync("sync", "guests")
     before = tree(deployment.folder)
 
-    assert "guests: (nothing to send)" in lading("plan", "guests", "--detailed-exitcode").stdout
+    assert "guests: (nothing to send)" in batchsync("plan", "guests", "--detailed-exitcode").stdout
     assert tree(deployment.folder) == before
 
 
-def test_a_plan_after_an_edit_of_the_record_says_why_every_row_is_another_one(
-    deployment: Deployment, lading: Callable[..., Result]
-) -> None:
+def test_plan_after_record_edit_reports_edited_job(deployment: Deployment, batchsync: Callable[..., Result]) -> None:
     edited = "the job was edited since its last run"
-    assert edited not in lading("plan", "guests").stdout
-    lading("sync", "guests")
+    assert edited not in batchsync("plan", "guests").stdout
+    batchsync("sync", "guests")
     file = deployment.folder / "jobs.yaml"
-    plain = file.read_text(encoding="utf-8")
-    file.write_text(plain.replace("on_removed: delete", "on_removed: ignore"), encoding="utf-8")
-    assert edited not in lading("plan", "guests").stdout
-    file.write_text(plain.replace("=initcap(name)", "=upper(name)"), encoding="utf-8")
-    assert edited in lading("plan", "guests").stdout
+    original = file.read_text(encoding="utf-8")
+    file.write_text(original.replace("on_removed: delete", "on_removed: ignore"), encoding="utf-8")
+    assert edited not in batchsync("plan", "guests").stdout
+    file.write_text(original.replace("=initcap(name)", "=upper(name)"), encoding="utf-8")
+    assert edited in batchsync("plan", "guests").stdout
 
 
-def test_a_job_that_cannot_be_planned_does_not_hide_the_others(
-    deployment: Deployment, lading: Callable[..., Result]
-) -> None:
+def test_unplannable_job_does_not_hide_others(deployment: Deployment, batchsync: Callable[..., Result]) -> None:
     (deployment.folder / "vehicles.csv").unlink()
-    done = lading("plan")
+    result = batchsync("plan")
 
-    assert done.exit_code == 3
-    assert done.stdout.startswith("guests: + 29 adds")
-    assert "vehicles: no plan: " in done.stdout
-    assert "vehicles.csv does not exist" in done.stdout
+    assert result.exit_code == 3
+    assert result.stdout.startswith("guests: + 29 adds")
+    assert "vehicles: no plan: " in result.stdout
+    assert "vehicles.csv does not exist" in result.stdout
 
 
-def test_a_guard_holds_until_the_very_plan_is_approved(deployment: Deployment, lading: Callable[..., Result]) -> None:
-    guard(deployment, "guards: {max_remove: 5%}")
-    lading("sync", "guests")
+def test_guard_blocks_run_until_plan_is_approved(deployment: Deployment, batchsync: Callable[..., Result]) -> None:
+    add_setting(deployment, "guards: {max_remove: 5%}")
+    batchsync("sync", "guests")
     keep_guests(deployment, 10)
 
-    planned = lading("plan", "guests", "--detailed-exitcode", "--limit", "2")
+    planned = batchsync("plan", "guests", "--detailed-exitcode", "--limit", "2")
     assert planned.exit_code == 6
     assert re.findall(r"^  - (.*)", planned.stdout, re.MULTILINE)[2:] == ["17 more: `--limit N` shows N of each kind"]
-    removed = lading("plan", "guests", "--limit", "0").stdout
+    removed = batchsync("plan", "guests", "--limit", "0").stdout
     assert "- 19 removes" in removed
     assert "\n  - " not in removed
-    held = lading("sync", "guests")
-    assert held.exit_code == 6
-    assert "nothing was sent; the plan is 0 added, 0 changed, 19 removed" in held.stdout
-    assert held.stdout.splitlines()[-1].startswith("next: `lading approve guests`")
-    assert "next: `lading approve guests`" in lading("status").stdout
+    blocked = batchsync("sync", "guests")
+    assert blocked.exit_code == 6
+    assert "nothing was sent; the plan is 0 added, 0 changed, 19 removed" in blocked.stdout
+    assert blocked.stdout.splitlines()[-1].startswith("next: `batchsync approve guests`")
+    assert "next: `batchsync approve guests`" in batchsync("status").stdout
 
-    approved = lading("approve", "guests", "--reason", "spring cleaning").stdout
+    approved = batchsync("approve", "guests", "--reason", "spring cleaning").stdout
     assert "0 added, 0 changed, 19 removed" in approved
-    assert "next: `lading sync guests` sends the plan that was approved" in lading("status").stdout
-    assert "19 removed" in lading("sync", "guests").stdout
-    past = lading("history", "guests").stdout.splitlines()
-    assert [line.split("  ")[-1].strip() for line in past] == ["approved", "spring cleaning", "spring cleaning", "-"]
-    told = [one["approved"] for one in result(lading("-o", "json", "history", "guests"))["runs"]]
-    assert [one and one["reason"] for one in told] == ["spring cleaning", "spring cleaning", None]
-    assert "spring cleaning" in lading("settle", "guests").stdout
-    again = lading("approve", "guests")
+    assert "next: `batchsync sync guests` sends the approved plan" in batchsync("status").stdout
+    assert "19 removed" in batchsync("sync", "guests").stdout
+    history = batchsync("history", "guests").stdout.splitlines()
+    assert [line.split("  ")[-1].strip() for line in history] == ["approved", "spring cleaning", "spring cleaning", "-"]
+    approvals = [item["approved"] for item in json_result(batchsync("-o", "json", "history", "guests"))["runs"]]
+    assert [item and item["reason"] for item in approvals] == ["spring cleaning", "spring cleaning", None]
+    assert "spring cleaning" in batchsync("show", "guests").stdout
+    again = batchsync("approve", "guests")
     assert again.exit_code == 2
-    assert again.stderr.startswith("error: no guard holds guests")
+    assert again.stderr.startswith("error: guests does not await approval")
 
 
-def test_rejects_above_the_budget_are_shown_grouped_and_exported(
-    deployment: Deployment, lading: Callable[..., Result]
+def test_rejects_above_budget_are_listed_grouped_and_exported(
+    deployment: Deployment, batchsync: Callable[..., Result]
 ) -> None:
     jobs = deployment.folder / "jobs.yaml"
     text = jobs.read_text(encoding="utf-8").replace("    budget: {invalid: 5, rejected: 5}\n", "")
     jobs.write_text(text, encoding="utf-8")
-    done = lading("sync", "vehicles")
+    result = batchsync("sync", "vehicles")
 
-    assert done.exit_code == 4
-    assert "(budget: 0 invalid, 0 rejected: exceeded)" in done.stdout
-    assert done.stdout.splitlines()[-1] == "next: `lading rejects vehicles` shows what did not get there and why"
-    shown = result(lading("-o", "json", "rejects", "vehicles"))
-    assert [(one["kind"], one["key"]) for one in shown["rejects"]] == [("rejected", "V0")]
-    assert result(lading("-o", "json", "rejects", "vehicles", "--groups"))["total"] == 1
-    assert result(lading("-o", "json", "rejects", "vehicles", "--kind", "invalid"))["rejects"] == []
-    lading("rejects", "vehicles", "--export", "why.csv")
+    assert result.exit_code == 4
+    assert "(budget: 0 invalid, 0 rejected: exceeded)" in result.stdout
+    assert (
+        result.stdout.splitlines()[-1]
+        == "next: `batchsync rejects vehicles` lists invalid and rejected rows with reasons"
+    )
+    shown = json_result(batchsync("-o", "json", "rejects", "vehicles"))
+    assert [(item["kind"], item["key"]) for item in shown["rejects"]] == [("rejected", "V0")]
+    assert json_result(batchsync("-o", "json", "rejects", "vehicles", "--groups"))["total"] == 1
+    assert json_result(batchsync("-o", "json", "rejects", "vehicles", "--kind", "invalid"))["rejects"] == []
+    batchsync("rejects", "vehicles", "--export", "why.csv")
     exported = (deployment.folder / "why.csv").read_text(encoding="utf-8").splitlines()
     assert exported[0] == "job,run,batch,kind,key,field,code,reason,batch_line,source_row,retry"
     assert exported[1].startswith("vehicles,vehicles-1,vehicles-")
     assert len(exported) == 2
     assert (deployment.folder / "why.csv").stat().st_mode & 0o777 == 0o600
-    piped = lading("rejects", "vehicles", "--export", "-")
+    piped = batchsync("rejects", "vehicles", "--export", "-")
     assert (piped.exit_code, piped.stdout.splitlines()) == (0, exported)
     assert not (deployment.folder / "-").exists()
 
 
-def test_a_record_rejected_long_ago_is_not_forgotten(lading: Callable[..., Result]) -> None:
-    lading("sync", "vehicles")
-    lading("sync", "vehicles")
+def test_earlier_rejects_are_still_reported(batchsync: Callable[..., Result]) -> None:
+    batchsync("sync", "vehicles")
+    batchsync("sync", "vehicles")
 
-    shown = lading("rejects", "vehicles").stdout
+    shown = batchsync("rejects", "vehicles").stdout
     assert "1 record more, rejected or unknown in an earlier run and not changed since" in shown
-    assert result(lading("-o", "json", "rejects", "vehicles", "--all"))["total"] == 1
+    assert json_result(batchsync("-o", "json", "rejects", "vehicles", "--all"))["total"] == 1
 
 
-def test_what_the_vendor_refused_is_sent_again_unchanged_on_request(lading: Callable[..., Result]) -> None:
-    lading("sync", "vehicles")
-    assert "nothing to send" in lading("plan", "vehicles").stdout
+def test_retry_rejected_resends_unchanged_rows(batchsync: Callable[..., Result]) -> None:
+    batchsync("sync", "vehicles")
+    assert "nothing to send" in batchsync("plan", "vehicles").stdout
 
-    assert "+ 1 add" in lading("plan", "vehicles", "--retry-rejected").stdout
-    again = result(lading("-o", "json", "sync", "vehicles", "--retry-rejected"))
+    assert "+ 1 add" in batchsync("plan", "vehicles", "--retry-rejected").stdout
+    again = json_result(batchsync("-o", "json", "sync", "vehicles", "--retry-rejected"))
 
     assert again["jobs"][0]["runs"][-1]["settlement"]["rejected"] == 1
-    assert "sent 1 record" in lading("settle", "vehicles").stdout
+    assert "sent 1 record" in batchsync("show", "vehicles").stdout
 
 
-def test_without_waiting_a_sync_is_unsettled_and_resume_settles_it(lading: Callable[..., Result]) -> None:
-    left = lading("sync", "guests", "--no-wait")
-    told = json.loads(lading("resume", "--no-wait", "-o", "json").stdout)
-    assert (told["ok"], told["exit_code"], told["error"]["code"]) == (False, 5, "unsettled")
+def test_sync_no_wait_is_unsettled_until_resume(batchsync: Callable[..., Result]) -> None:
+    started = batchsync("sync", "guests", "--no-wait")
+    envelope = json.loads(batchsync("resume", "--no-wait", "-o", "json").stdout)
+    assert (envelope["ok"], envelope["exit_code"], envelope["error"]["code"]) == (False, 5, "unsettled")
 
-    assert left.exit_code == 5
-    assert "guests: in flight" in left.stdout
-    assert left.stdout.splitlines()[-1] == "next: `lading resume guests` follows what is in flight to its end"
-    status = lading("status").stdout
+    assert started.exit_code == 5
+    assert "guests: in flight" in started.stdout
+    assert started.stdout.splitlines()[-1] == "next: `batchsync resume guests` completes the batches in flight"
+    status = batchsync("status").stdout
     assert status.startswith("open batch")
-    assert "look again in" in status
-    assert "guests: settled" in lading("resume").stdout
-    settled = lading("status")
+    assert "check again in" in status
+    assert "guests: settled" in batchsync("resume").stdout
+    settled = batchsync("status")
     assert (settled.exit_code, "open batch" in settled.stdout) == (0, False)
 
 
-def test_status_counts_by_the_clock_of_the_mocks_which_runs_ahead(
-    deployment: Deployment, lading: Callable[..., Result]
-) -> None:
+def test_status_uses_clock_of_mocks(deployment: Deployment, batchsync: Callable[..., Result]) -> None:
     deployment.mocks.advance(3600)
-    lading("sync", "guests", "--no-wait")
-    assert re.search(r"look again in \d+ s\n", lading("status").stdout)
+    batchsync("sync", "guests", "--no-wait")
+    assert re.search(r"check again in \d+ s\n", batchsync("status").stdout)
 
 
-def test_json_is_one_document_and_ndjson_one_event_a_line(lading: Callable[..., Result]) -> None:
-    whole = lading("sync", "guests", "-o", "json")
-    document = json.loads(whole.stdout)
+def test_json_is_one_document_and_ndjson_one_event_per_line(batchsync: Callable[..., Result]) -> None:
+    result = batchsync("sync", "guests", "-o", "json")
+    document = json.loads(result.stdout)
     assert (document["ok"], document["command"], document["error"]) == (True, "sync", None)
 
-    lines = lading("-o", "ndjson", "sync", "vehicles", "-q")
+    lines = batchsync("-o", "ndjson", "sync", "vehicles", "-q")
     events: list[dict[str, Any]] = [json.loads(line) for line in lines.stdout.splitlines()]
     names = [event["event"] for event in events]
     assert names[0] == "started"
     assert names[-3:] == ["settled", "job", "finished"]
-    assert {"run_started", "batch_moved", "waiting"} <= set(names)
+    assert {"run_started", "batch_changed", "waiting"} <= set(names)
     assert lines.stderr == ""
 
 
-def test_settle_and_history_name_runs_by_their_id(lading: Callable[..., Result]) -> None:
-    lading("sync")
+def test_show_and_history_use_run_ids(batchsync: Callable[..., Result]) -> None:
+    batchsync("sync")
 
-    assert lading("settle", "guests").stdout == lading("settle", "guests-1").stdout
-    assert [one["job"] for one in result(lading("-o", "json", "settle"))["runs"]] == ["vehicles", "guests"]
-    assert [one["run"] for one in result(lading("-o", "json", "history", "guests"))["runs"]] == ["guests-1"]
-    unknown = lading("settle", "nobody")
-    assert (unknown.exit_code, unknown.stderr.splitlines()[0]) == (2, 'error: there is no run and no job "nobody"')
-    assert 'did you mean "guests"? jobs are: guests, vehicles' in lading("settle", "gests").stderr
+    assert batchsync("show", "guests").stdout == batchsync("show", "guests-1").stdout
+    assert [item["job"] for item in json_result(batchsync("-o", "json", "show"))["runs"]] == ["vehicles", "guests"]
+    assert [item["run"] for item in json_result(batchsync("-o", "json", "history", "guests"))["runs"]] == ["guests-1"]
+    unknown = batchsync("show", "orders")
+    assert (unknown.exit_code, unknown.stderr.splitlines()[0]) == (2, 'error: unknown run or job "orders"')
+    assert 'did you mean "guests"? jobs are: guests, vehicles' in batchsync("show", "gests").stderr
     for command in ("plan", "history", "schedule", "sync"):
-        assert 'did you mean "guests"?' in lading(command, "gests").stderr
+        assert 'did you mean "guests"?' in batchsync(command, "gests").stderr
 
 
-def test_a_cancelled_batch_is_brought_to_its_end_by_resume(
-    deployment: Deployment, lading: Callable[..., Result]
-) -> None:
+def test_resume_completes_cancelled_batch(deployment: Deployment, batchsync: Callable[..., Result]) -> None:
     deployment.mocks.arm(Fault(kind="status", vendor=CDP, method="PUT", path=r"^/v2/batches/", status=503, times=0))
-    assert lading("sync", "guests", "--no-wait").exit_code == 5
+    assert batchsync("sync", "guests", "--no-wait").exit_code == 5
     deployment.mocks.disarm()
 
-    assert "given up, nothing of it was sent" in lading("cancel", "guests").stdout
-    assert "accepted 0 + invalid 1 + rejected 29" in lading("resume", "guests").stdout
-    gone = lading("cancel", "guests")
-    assert (gone.exit_code, gone.stderr.splitlines()[0]) == (2, "error: nothing of guests is open")
+    assert "cancelled, nothing was sent" in batchsync("cancel", "guests").stdout
+    assert "accepted 0 + invalid 1 + rejected 29" in batchsync("resume", "guests").stdout
+    refused = batchsync("cancel", "guests")
+    assert (refused.exit_code, refused.stderr.splitlines()[0]) == (2, "error: guests has no open batches")
 
 
-def test_doctor_finds_a_good_deployment_good(lading: Callable[..., Result]) -> None:
-    done = lading("doctor")
+def test_doctor_with_valid_deployment_finds_no_problem(batchsync: Callable[..., Result]) -> None:
+    result = batchsync("doctor")
 
-    assert done.exit_code == 0, done.stdout
-    assert done.stdout.splitlines()[-1] == "all is well"
-    assert re.search(r"^ok +sitecore/guests +.* knows the target$", done.stdout, re.MULTILINE)
-
-
-def test_doctor_names_the_credential_that_is_missing_and_shows_none(lading: Callable[..., Result]) -> None:
-    bare = {"LADING_MOCKS": "0", "SITECORE_CLIENT_KEY": "s3cret-key"}
-    done = lading("doctor", **bare)
-
-    assert done.exit_code == 3
-    assert "SITECORE_API_TOKEN" in done.stdout
-    assert "s3cret-key" not in done.stdout + done.stderr
+    assert result.exit_code == 0, result.stdout
+    assert result.stdout.splitlines()[-1] == "no problems found"
+    assert re.search(r"^ok +sitecore/guests +.* knows the target$", result.stdout, re.MULTILINE)
 
 
-def test_unlock_says_from_whom_a_job_was_taken(lading: Callable[..., Result]) -> None:
-    lading("sync", "guests")
+def test_doctor_reports_missing_credential_without_secrets(batchsync: Callable[..., Result]) -> None:
+    bare = {"BATCHSYNC_MOCKS": "0", "SITECORE_CLIENT_KEY": "s3cret-key"}
+    result = batchsync("doctor", **bare)
 
-    assert lading("unlock", "guests").stdout.startswith("guests: taken from nobody")
+    assert result.exit_code == 3
+    assert "SITECORE_API_TOKEN" in result.stdout
+    assert "s3cret-key" not in result.stdout + result.stderr
 
 
-def test_the_bundled_mocks_stand_in_for_every_vendor(deployment: Deployment) -> None:
-    """The whole program as a person starts it first: a process of its own, mocks of its own, no credentials."""
-    bare = {name: value for name, value in os.environ.items() if not name.startswith("LADING_")}
-    done = subprocess.run(
+def test_unlock_reports_previous_holder(batchsync: Callable[..., Result]) -> None:
+    batchsync("sync", "guests")
+
+    assert batchsync("unlock", "guests").stdout.startswith("guests: lease of no process broken")
+
+
+def test_mocks_option_uses_bundled_mocks_for_every_vendor(deployment: Deployment) -> None:
+    """Run the program in a process of its own, with mocks of its own and without credentials."""
+    bare = {name: value for name, value in os.environ.items() if not name.startswith("BATCHSYNC_")}
+    completed = subprocess.run(
         deployment.command("sync", "--mocks", "--quiet"),
         cwd=deployment.folder,
         env=bare,
@@ -305,13 +304,13 @@ def test_the_bundled_mocks_stand_in_for_every_vendor(deployment: Deployment) -> 
         check=False,
     )
 
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines()[-1] == (
-        "total: 2 runs: selected 50 = unchanged 0 + accepted 48 + invalid 1 + rejected 1 + unknown 0 + held 0"
+    assert (completed.returncode, completed.stderr) == (0, "")
+    assert completed.stdout.splitlines()[-1] == (
+        "total: 2 runs: selected 50 = unchanged 0 + accepted 48 + invalid 1 + rejected 1 + unknown 0 + deferred 0"
     )
 
 
-def test_ctrl_c_in_the_middle_saves_the_state(deployment: Deployment) -> None:
+def test_ctrl_c_during_sync_saves_state(deployment: Deployment) -> None:
     deployment.mocks.arm(Fault(kind="delay", vendor=CDP, method="PUT", path=r"^/_storage", seconds=1.0))
     with subprocess.Popen(
         deployment.command("sync", "guests"),
@@ -321,55 +320,55 @@ def test_ctrl_c_in_the_middle_saves_the_state(deployment: Deployment) -> None:
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        while not any(one["struck"] for one in deployment.mocks.faults()):
+        while not any(fault["hits"] for fault in deployment.mocks.faults()):
             assert process.poll() is None
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
-        said = process.communicate(timeout=30)[1]
+        stderr = process.communicate(timeout=30)[1]
 
     assert process.returncode == 130
-    assert said.splitlines()[-2:] == [
+    assert stderr.splitlines()[-2:] == [
         "error: interrupted; state saved",
-        "next: the same command goes on where it was; `lading resume` only ends what is under way",
+        "next: run the same command to continue, or `batchsync resume` to finish only what is in flight",
     ]
-    assert "Traceback" not in said
+    assert "Traceback" not in stderr
     assert "accepted 29" in deployment.run("resume")
 
 
-def test_status_works_when_the_jobs_file_does_not(deployment: Deployment, lading: Callable[..., Result]) -> None:
-    lading("sync", "guests", "--no-wait")
+def test_status_works_with_invalid_jobs_file(deployment: Deployment, batchsync: Callable[..., Result]) -> None:
+    batchsync("sync", "guests", "--no-wait")
     (deployment.folder / "jobs.yaml").write_text("jobs: [", encoding="utf-8")
-    done = lading("status")
+    result = batchsync("status")
 
-    assert done.exit_code == 0, done.stderr
-    assert done.stdout.startswith("open batch")
-    assert "`lading validate` shows them" in done.stdout
+    assert result.exit_code == 0, result.stderr
+    assert result.stdout.startswith("open batch")
+    assert "`batchsync validate` shows them" in result.stdout
 
 
-def test_status_of_one_job_tells_of_no_other(lading: Callable[..., Result]) -> None:
-    lading("sync", "--no-wait")
+def test_status_of_selected_job_omits_others(batchsync: Callable[..., Result]) -> None:
+    batchsync("sync", "--no-wait")
 
-    told = result(lading("-o", "json", "status", "guests"))
-    assert {one["job"] for one in (*told["open"], *told["jobs"])} == {"guests"}
-    unknown = lading("status", "gests")
+    status = json_result(batchsync("-o", "json", "status", "guests"))
+    assert {item["job"] for item in (*status["open"], *status["jobs"])} == {"guests"}
+    unknown = batchsync("status", "gests")
     assert (unknown.exit_code, "jobs are: guests, vehicles" in unknown.stderr) == (2, True)
 
 
-def test_serve_once_runs_what_is_due_and_ends(deployment: Deployment, lading: Callable[..., Result]) -> None:
-    guard(deployment, "schedule: {every: 1h}")
+def test_serve_once_runs_due_jobs_and_exits(deployment: Deployment, batchsync: Callable[..., Result]) -> None:
+    add_setting(deployment, "schedule: {every: 1h}")
 
-    done = lading("serve", "--once")
-    assert done.exit_code == 0, done.stderr
-    assert done.stdout.startswith("nothing is due; the next slot is that of guests, ")
+    result = batchsync("serve", "--once")
+    assert result.exit_code == 0, result.stderr
+    assert re.match(r"nothing is due; the next tick is [-0-9]+ [:0-9]+Z \(guests\)$", result.stdout)
 
     deployment.mocks.advance(2 * 3600)
-    done = lading("serve", "--once")
-    assert (done.exit_code, "guests: in flight (run 1" in done.stdout) == (5, True)
+    result = batchsync("serve", "--once")
+    assert (result.exit_code, "guests: in flight (run 1" in result.stdout) == (5, True)
 
 
 @pytest.mark.parametrize("arguments", [[], ["--once"], ["guests"]])
-def test_serving_without_any_schedule_is_refused(lading: Callable[..., Result], arguments: list[str]) -> None:
-    done = lading("serve", *arguments)
+def test_serve_without_schedule_is_refused(batchsync: Callable[..., Result], arguments: list[str]) -> None:
+    result = batchsync("serve", *arguments)
 
-    assert (done.exit_code, done.stdout) == (2, "")
-    assert " has a schedule: there would be nothing to serve" in done.stderr
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert " has a schedule: nothing to serve" in result.stderr

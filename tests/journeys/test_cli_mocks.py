@@ -1,4 +1,4 @@
-"""What the mocks invent stays theirs: their answers, their state, and whom a command speaks to while they stand in."""
+"""Commands with mocks: results and state are kept apart from those of the vendors, and no vendor is called."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 
-import lading_specs
-from lading.settings import Settings
+import batchsync_specs
+from batchsync.settings import Settings
 
 if TYPE_CHECKING:
     from kit.deployment import Deployment
@@ -35,7 +35,7 @@ jobs:
     target: {{connection: motorweb, service: Vehicle ID WOVR Batch}}
     mode: lookup
     record: {{vin: =vin}}
-    results: {{path: {place}}}
+    results: {{path: {path}}}
     budget: {{rejected: 1}}
   owners:
     source: {{job: vehicles, key: id}}
@@ -45,13 +45,15 @@ jobs:
 """
 
 
-def lading(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run lading in a folder, with nothing set but what is given."""
-    plain = {name: text for name, text in os.environ.items() if not name.startswith(("LADING", "MOTORWEB", "SITECORE"))}
+def batchsync(folder: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    """Run batchsync in a folder, with only the given settings and credentials in the environment."""
+    inherited = {
+        name: text for name, text in os.environ.items() if not name.startswith(("BATCHSYNC", "MOTORWEB", "SITECORE"))
+    }
     return subprocess.run(
-        [sys.executable, "-m", "lading", *arguments],
+        [sys.executable, "-m", "batchsync", *arguments],
         cwd=folder,
-        env=plain | environ,
+        env=inherited | environ,
         capture_output=True,
         text=True,
         timeout=60,
@@ -59,77 +61,80 @@ def lading(folder: Path, *arguments: str, **environ: str) -> subprocess.Complete
     )
 
 
-def outcome(said: subprocess.CompletedProcess[str]) -> Any:
+def json_result(completed: subprocess.CompletedProcess[str]) -> Any:
     """Return the result part of a JSON envelope."""
-    assert said.returncode == 0, said.stdout + said.stderr
-    return json.loads(said.stdout)["result"]
+    assert completed.returncode == 0, completed.stdout + completed.stderr
+    return json.loads(completed.stdout)["result"]
 
 
 @pytest.mark.parametrize("absolute", [False, True])
-def test_answers_of_mocks_leave_the_real_results_alone_and_feed_the_jobs_that_follow(
+def test_results_of_mocks_are_separate_and_feed_dependent_jobs(
     deployment: Deployment, tmp_path_factory: pytest.TempPathFactory, *, absolute: bool
 ) -> None:
-    place = tmp_path_factory.mktemp("elsewhere") / "cars.csv" if absolute else Path("out/cars.csv")
-    real = deployment.folder / place
-    real.parent.mkdir(exist_ok=True)
-    real.write_text("id,vin,answer\nV1,1HGCM82633A000001,a real one\n", encoding="utf-8")
-    before = real.read_bytes()
-    (deployment.folder / "jobs.yaml").write_text(LOOKUP.format(place=place), encoding="utf-8")
+    path = tmp_path_factory.mktemp("elsewhere") / "cars.csv" if absolute else Path("out/cars.csv")
+    vendor_results = deployment.folder / path
+    vendor_results.parent.mkdir(exist_ok=True)
+    vendor_results.write_text("id,vin,answer\nV1,1HGCM82633A000001,an answer\n", encoding="utf-8")
+    before = vendor_results.read_bytes()
+    (deployment.folder / "jobs.yaml").write_text(LOOKUP.format(path=path), encoding="utf-8")
 
-    done = outcome(lading(deployment.folder, "-o", "json", "sync", "--mocks"))
+    result = json_result(batchsync(deployment.folder, "-o", "json", "sync", "--mocks"))
 
-    assert real.read_bytes() == before
-    vehicles, owners = done["jobs"]
-    invented = deployment.folder / vehicles["results"]
-    assert invented.is_relative_to(deployment.folder / ".lading" / "mocks")
-    assert pl.read_csv(invented)["id"].len() == vehicles["runs"][0]["settlement"]["accepted"] == 19
+    assert vendor_results.read_bytes() == before
+    vehicles, owners = result["jobs"]
+    mock_results = deployment.folder / vehicles["results"]
+    assert mock_results.is_relative_to(deployment.folder / ".batchsync" / "mocks")
+    assert pl.read_csv(mock_results)["id"].len() == vehicles["runs"][0]["settlement"]["accepted"] == 19
     assert (owners["results"], owners["runs"][0]["settlement"]["accepted"]) == (None, 19)
-    for folder in (one for one in (deployment.folder / ".lading").rglob("results*/**") if one.is_dir()):
+    for folder in (item for item in (deployment.folder / ".batchsync").rglob("results*/**") if item.is_dir()):
         assert folder.stat().st_mode & 0o077 == 0, folder
 
 
-def test_the_outcome_says_where_answers_came_to_be(deployment: Deployment) -> None:
-    said = deployment.run("sync", "vehicles")
-    assert said.splitlines()[-1] == "  results: .lading/mocks/results/out/vehicles.csv"
-    assert "results:" not in deployment.run("sync", "vehicles"), "nothing was answered"
+def test_outcome_shows_results_path(deployment: Deployment) -> None:
+    output = deployment.run("sync", "vehicles")
+    assert output.splitlines()[-1] == "  results: .batchsync/mocks/results/out/vehicles.csv"
+    assert "results:" not in deployment.run("sync", "vehicles"), "results are shown though nothing was sent"
 
 
-def test_no_two_places_of_results_become_one_among_the_mocks() -> None:
-    meant = ["/srv/app/out/a.csv", "/out/a.csv", "/srv/out/a.csv", "/srv/app/srv/out/a.csv", "/srv/app/journal.db"]
+def test_results_paths_stay_distinct_with_mocks() -> None:
+    paths = ["/srv/app/out/a.csv", "/out/a.csv", "/srv/out/a.csv", "/srv/app/srv/out/a.csv", "/srv/app/journal.db"]
     file = Path("/srv/app/jobs.yaml")
     mocked, real = Settings(file=file, mocks=True), Settings(file=file, mocks=False)
 
-    apart = [mocked.results_at(one) for one in meant]
-    assert len(set(apart)) == len(meant)
-    assert all(Path(one).parents[0] != mocked.state_folder for one in apart)
-    assert all(Path(one).is_relative_to(mocked.state_folder) for one in apart)
-    assert [real.results_at(one) for one in meant] == meant
-    roundabout = Settings(file=Path("/srv/other/../app/jobs.yaml"), mocks=True, state=file.parent / ".lading")
-    assert [roundabout.results_at(one) for one in meant] == apart, "however the file is named"
+    mocked_paths = [mocked.results_path(item) for item in paths]
+    assert len(set(mocked_paths)) == len(paths)
+    assert all(Path(item).parents[0] != mocked.state_folder for item in mocked_paths)
+    assert all(Path(item).is_relative_to(mocked.state_folder) for item in mocked_paths)
+    assert [real.results_path(item) for item in paths] == paths
+    other_spelling = Settings(file=Path("/srv/other/../app/jobs.yaml"), mocks=True, state=file.parent / ".batchsync")
+    assert [other_spelling.results_path(item) for item in paths] == mocked_paths, (
+        "paths depend on the spelling of the jobs file"
+    )
 
 
-def test_whoever_says_where_mocks_are_calls_no_vendor(deployment: Deployment) -> None:
-    at = deployment.environ()["LADING_MOCKS_AT"]
+def test_configured_mocks_prevent_vendor_calls(deployment: Deployment) -> None:
+    ready_file = deployment.environ()["BATCHSYNC_MOCKS_AT"]
 
-    assert outcome(lading(deployment.folder, "sync", "-o", "json", LADING_MOCKS_AT=at))["total"]["accepted"] == 48
-    assert (deployment.folder / ".lading" / "mocks" / "journal.db").exists()
-    assert "SITECORE_CLIENT_KEY" in lading(deployment.folder, "sync", "guests", LADING_MOCKS_AT="").stderr
+    result = json_result(batchsync(deployment.folder, "sync", "-o", "json", BATCHSYNC_MOCKS_AT=ready_file))
+    assert result["total"]["accepted"] == 48
+    assert (deployment.folder / ".batchsync" / "mocks" / "journal.db").exists()
+    assert "SITECORE_CLIENT_KEY" in batchsync(deployment.folder, "sync", "guests", BATCHSYNC_MOCKS_AT="").stderr
 
 
-def test_served_mocks_that_have_ended_are_named_with_the_way_to_start_them(deployment: Deployment) -> None:
-    at = deployment.environ()["LADING_MOCKS_AT"]
+def test_stopped_mocks_are_reported_with_start_command(deployment: Deployment) -> None:
+    ready_file = deployment.environ()["BATCHSYNC_MOCKS_AT"]
     deployment.mocks.close()
 
-    said = lading(deployment.folder, "sync", LADING_MOCKS_AT=at)
+    completed = batchsync(deployment.folder, "sync", BATCHSYNC_MOCKS_AT=ready_file)
 
-    assert said.returncode == 3
-    assert said.stderr.splitlines() == [
-        f"error: the served mocks of {at} do not answer: ConnectionRefusedError",
-        f"next: start them again: `lading mocks serve --ready-file {at}`",
+    assert completed.returncode == 3
+    assert completed.stderr.splitlines() == [
+        f"error: the served mocks of {ready_file} do not answer: ConnectionRefusedError",
+        f"next: start them again: `batchsync mocks serve --ready-file {ready_file}`",
     ]
 
 
-def test_the_state_of_mocks_is_never_that_of_a_vendor(tmp_path: Path) -> None:
+def test_state_of_mocks_is_separate_from_vendor_state(tmp_path: Path) -> None:
     file, state = tmp_path / "jobs.yaml", tmp_path / "state"
     assert Settings(file=file, state=state, mocks=False).state_folder == state
     assert Settings(file=file, state=state, mocks=True).state_folder == state / "mocks"
@@ -138,56 +143,56 @@ def test_the_state_of_mocks_is_never_that_of_a_vendor(tmp_path: Path) -> None:
 
 @pytest.fixture
 def acme(deployment: Deployment) -> Path:
-    """The folder of a deployment in which a third job sends to a vendor of one's own, of which there is no mock."""
+    """The folder of a deployment with a third job, which sends to a custom vendor without a mock."""
     acme = deployment.folder / "acme"
-    shutil.copytree(Path(lading_specs.__file__).parent / "sitecore-cdp", acme)
+    shutil.copytree(Path(batchsync_specs.__file__).parent / "sitecore-cdp", acme)
     spec = acme / "vendor.yaml"
     spec.write_text(spec.read_text(encoding="utf-8").replace("name: sitecore-cdp", "name: acme", 1), encoding="utf-8")
     jobs = deployment.folder / "jobs.yaml"
     text = jobs.read_text(encoding="utf-8")
-    own = '  own:\n    vendor: ./acme\n    credentials: {client_key: "${A}", api_token: "${B}"}\n'
-    own += "    base_url: https://api-engage-eu.sitecorecloud.io\njobs:\n"
-    more = text[text.index("  guests:") :].replace("  guests:", "  acmes:").replace("sitecore,", "own,")
-    jobs.write_text(text.replace("jobs:\n", own) + more, encoding="utf-8")
+    connection = '  own:\n    vendor: ./acme\n    credentials: {client_key: "${A}", api_token: "${B}"}\n'
+    connection += "    base_url: https://api-engage-eu.sitecorecloud.io\njobs:\n"
+    job = text[text.index("  guests:") :].replace("  guests:", "  acmes:").replace("sitecore,", "own,")
+    jobs.write_text(text.replace("jobs:\n", connection) + job, encoding="utf-8")
     return deployment.folder
 
 
-def test_jobs_for_vendors_in_the_box_run_beside_one_for_a_vendor_of_ones_own(acme: Path) -> None:
-    done = lading(acme, "sync", "--mocks", "guests")
-    assert done.returncode == 0, done.stderr
-    assert "accepted 29" in done.stdout
+def test_bundled_and_custom_vendors_run_together(acme: Path) -> None:
+    completed = batchsync(acme, "sync", "--mocks", "guests")
+    assert completed.returncode == 0, completed.stderr
+    assert "accepted 29" in completed.stdout
 
 
-@pytest.mark.parametrize("at", [False, True])
-def test_a_vendor_without_a_mock_is_named(deployment: Deployment, acme: Path, *, at: bool) -> None:
-    served = {"LADING_MOCKS_AT": deployment.environ()["LADING_MOCKS_AT"]} if at else {}
-    done = lading(acme, "sync", "--mocks", "acmes", **served)
+@pytest.mark.parametrize("served", [False, True])
+def test_vendor_without_mock_is_reported(deployment: Deployment, acme: Path, *, served: bool) -> None:
+    environ = {"BATCHSYNC_MOCKS_AT": deployment.environ()["BATCHSYNC_MOCKS_AT"]} if served else {}
+    completed = batchsync(acme, "sync", "--mocks", "acmes", **environ)
 
-    assert (done.returncode, done.stdout) == (2, "")
-    assert "o mock of acme" in done.stderr.splitlines()[0]
-    assert "there are motorweb-bdp, sitecore-cdp" in done.stderr.splitlines()[0]
-    assert done.stderr.splitlines()[1] == "next: name the jobs whose vendors have one, or leave --mocks out"
+    assert (completed.returncode, completed.stdout) == (2, "")
+    assert "nknown vendor acme" in completed.stderr.splitlines()[0]
+    assert "available: motorweb-bdp, sitecore-cdp" in completed.stderr.splitlines()[0]
+    assert completed.stderr.splitlines()[1] == "next: select jobs whose vendors have a mock, or omit --mocks"
 
 
-def test_a_folder_with_the_spec_of_a_vendor_in_the_box_meets_its_mock(acme: Path) -> None:
+def test_spec_folder_of_bundled_vendor_uses_its_mock(acme: Path) -> None:
     spec = acme / "acme" / "vendor.yaml"
     spec.write_text(spec.read_text(encoding="utf-8").replace("name: acme", "name: sitecore-cdp", 1), encoding="utf-8")
 
-    done = lading(acme, "sync", "--mocks", "acmes")
+    completed = batchsync(acme, "sync", "--mocks", "acmes")
 
-    assert done.returncode == 0, done.stderr
-    assert "accepted 29" in done.stdout
+    assert completed.returncode == 0, completed.stderr
+    assert "accepted 29" in completed.stdout
 
 
-def test_mocks_that_do_not_start_say_why_in_their_own_words(deployment: Deployment) -> None:
+def test_mocks_that_fail_to_start_show_their_error(deployment: Deployment) -> None:
     state = deployment.folder / "state"
     (state / "mocks" / "vendors").mkdir(parents=True, mode=0o700)
     (state / "mocks").chmod(0o700)
-    (state / "mocks" / "vendors" / "world").write_text("a file where a folder belongs", encoding="utf-8")
+    (state / "mocks" / "vendors" / "state").write_text("a file where a folder belongs", encoding="utf-8")
 
-    done = lading(deployment.folder, "sync", "--mocks", "--state", str(state))
+    completed = batchsync(deployment.folder, "sync", "--mocks", "--state", str(state))
 
-    assert done.returncode == 3
-    assert done.stderr.startswith("error: the bundled mocks did not start: ")
-    assert "File exists" in done.stderr.splitlines()[0]
-    assert "[mocks]" not in done.stderr
+    assert completed.returncode == 3
+    assert completed.stderr.startswith("error: the bundled mocks did not start: ")
+    assert "File exists" in completed.stderr.splitlines()[0]
+    assert "batchsync[mocks]" not in completed.stderr

@@ -1,4 +1,4 @@
-"""`lading mocks serve`: where the mocks are, how they end, and what keeps them from starting."""
+"""`batchsync mocks serve`: printed addresses, shutdown on a signal, and errors at the start."""
 
 from __future__ import annotations
 
@@ -19,17 +19,17 @@ if TYPE_CHECKING:
 CDP = "sitecore-cdp"
 
 
-@pytest.mark.parametrize("form", ["text", "json"])
-def test_the_mocks_say_where_they_are_and_end_with_whoever_started_them(tmp_path: Path, form: str) -> None:
+@pytest.mark.parametrize("output", ["text", "json"])
+def test_mocks_print_addresses_and_end_on_sigint(tmp_path: Path, output: str) -> None:
     ready = tmp_path / "ready.json"
-    command = [sys.executable, "-m", "lading", "-o", form, "mocks", "serve", CDP, "--ready-file", str(ready)]
+    command = [sys.executable, "-m", "batchsync", "-o", output, "mocks", "serve", CDP, "--ready-file", str(ready)]
     with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + 20
         while not ready.exists() or not ready.stat().st_size:
             assert process.poll() is None
             assert time.monotonic() < deadline
             time.sleep(0.02)
-        told = json.loads(ready.read_text(encoding="utf-8"))
+        ready_info = json.loads(ready.read_text(encoding="utf-8"))
         assert process.stdout is not None
         assert process.stderr is not None
         first = process.stdout.readline()
@@ -37,28 +37,28 @@ def test_the_mocks_say_where_they_are_and_end_with_whoever_started_them(tmp_path
         out, err = first + process.stdout.read(), process.stderr.read()
 
     assert (process.returncode, err) == (0, "")
-    url = told["vendors"][CDP]["base_url"]
-    if form == "json":
+    url = ready_info["vendors"][CDP]["base_url"]
+    if output == "json":
         assert json.loads(out)["result"]["vendors"][CDP]["base_url"] == url
     else:
         assert out.startswith(f"{CDP}: {url} (")
 
 
 @pytest.mark.parametrize(
-    ("words", "code", "said"),
+    ("arguments", "code", "error"),
     [
-        ("nobody", 2, "No mock of nobody"),
+        ("acme", 2, "Unknown vendor acme"),
         (f"{CDP} --profile no-such-profile", 2, "no-such-profile"),
         (f"--switch {CDP}.nothing=1", 2, "nothing"),
         ("--clock banana", 2, "banana"),
         ("--ready-file no/such/folder/ready.json", 3, "ready.json"),
     ],
 )
-def test_mocks_that_cannot_start_say_so_once(tmp_path: Path, words: str, code: int, said: str) -> None:
-    command = [sys.executable, "-m", "lading", "mocks", "serve", *words.split()]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
+def test_mocks_start_failure_is_reported_once(tmp_path: Path, arguments: str, code: int, error: str) -> None:
+    command = [sys.executable, "-m", "batchsync", "mocks", "serve", *arguments.split()]
+    completed = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
 
-    assert (done.returncode, done.stdout) == (code, "")
-    assert said in done.stderr
-    assert done.stderr.count("error: the mocks ") == 1
-    assert "Traceback" not in done.stderr
+    assert (completed.returncode, completed.stdout) == (code, "")
+    assert error in completed.stderr
+    assert completed.stderr.count("error: the mocks ") == 1
+    assert "Traceback" not in completed.stderr

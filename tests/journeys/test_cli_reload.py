@@ -1,4 +1,4 @@
-"""`lading serve` and a jobs.yaml that changes under it: what is merged is what runs."""
+"""`batchsync serve` reloads a changed jobs.yaml; an invalid file leaves the previous jobs active."""
 
 from __future__ import annotations
 
@@ -15,56 +15,56 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lading.app import App
-from lading.cli.jobs_now import JobsNow
-from lading.errors import EnvironmentProblem, LadingError, Permanent, SpecError
-from lading.reconcile.loop import Patience
-from lading.reconcile.sync import resume, sync
-from lading.settings import Settings
-from lading_mocks.faults import Fault
+from batchsync.app import App
+from batchsync.cli.reload import JobsReloader
+from batchsync.errors import BatchsyncError, PermanentError, SpecError, UnavailableError
+from batchsync.reconcile.loop import WaitPolicy
+from batchsync.reconcile.sync import resume, sync
+from batchsync.settings import Settings
+from batchsync_mocks.faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from datetime import timedelta
     from pathlib import Path
 
+    from batchsync.reconcile.services import JobContext
     from kit.deployment import Deployment
-    from lading.reconcile.context import JobContext
 
 CDP = "sitecore-cdp"
 
 
-class Notes:
-    """Who writes down what is told."""
+class RecordingListener:
+    """Listener that records reloads and errors."""
 
     def __init__(self) -> None:
-        self.taken_over: list[tuple[list[str], list[str]]] = []
-        self.errors: list[LadingError] = []
+        self.reloads: list[tuple[list[str], list[str]]] = []
+        self.errors: list[BatchsyncError] = []
         self.secrets = False
 
-    def taken(self, now: Sequence[JobContext], gone: Sequence[str], *, secrets: bool) -> None:
-        self.taken_over.append(([one.job.name for one in now], list(gone)))
+    def reloaded(self, active: Sequence[JobContext], removed: Sequence[str], *, secrets: bool) -> None:
+        self.reloads.append(([context.job.name for context in active], list(removed)))
         self.secrets = secrets
 
-    def refused(self, error: LadingError, *, secrets: bool) -> None:
+    def failed(self, error: BatchsyncError, *, secrets: bool) -> None:
         self.errors.append(error)
         self.secrets = secrets
 
 
-class Desk:
-    """A jobs.yaml on the disk, somebody who asks for its jobs, and what happens while they wait."""
+class ReloadSetup:
+    """A jobs.yaml, its reloader with a listener, and an action to run during each pause of the reloader."""
 
     def __init__(self, app: App, names: Sequence[str] = ()) -> None:
-        self.file, self.notes, self.pauses = app.settings.file, Notes(), 0
-        self.meanwhile: Callable[[], object] = lambda: None
-        self.now = JobsNow(app, names, self.notes, self._pause)
+        self.file, self.listener, self.pauses = app.settings.file, RecordingListener(), 0
+        self.during_pause: Callable[[], object] = lambda: None
+        self.reload = JobsReloader(app, names, self.listener, self._pause)
 
     def _pause(self, _: timedelta) -> None:
         self.pauses += 1
-        self.meanwhile()
+        self.during_pause()
 
     def jobs(self) -> list[str]:
-        return [one.job.name for one in self.now()]
+        return [item.job.name for item in self.reload()]
 
     def edit(self, old: str, new: str) -> None:
         text = self.file.read_text(encoding="utf-8")
@@ -77,175 +77,175 @@ def app(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Iterator[App
     for name, text in deployment.environ().items():
         monkeypatch.setenv(name, text)
     monkeypatch.chdir(deployment.folder)
-    with App(Settings()) as one:
-        one.world()
-        yield one
+    with App(Settings()) as opened:
+        opened.services()
+        yield opened
 
 
-def test_a_file_that_says_the_same_is_read_once(app: App) -> None:
-    desk = Desk(app)
-    first = desk.now()
-    assert desk.now() == first
-    assert (desk.pauses, desk.notes.taken_over) == (0, [])
+def test_unchanged_jobs_file_is_read_once(app: App) -> None:
+    setup = ReloadSetup(app)
+    first = setup.reload()
+    assert setup.reload() == first
+    assert (setup.pauses, setup.listener.reloads) == (0, [])
 
 
-def test_an_edit_counts_from_the_next_pass_on(app: App) -> None:
-    desk = Desk(app)
-    desk.jobs()
-    desk.edit("firstName: =initcap(name)", "firstName: =upper(name)")
+def test_edit_applies_from_next_pass(app: App) -> None:
+    setup = ReloadSetup(app)
+    setup.jobs()
+    setup.edit("firstName: =initcap(name)", "firstName: =upper(name)")
 
-    guests = desk.now()[1].job
+    guests = setup.reload()[1].job
     assert guests.name == "guests"
     assert "upper(name)" in repr(guests.record)
-    assert desk.notes.taken_over == [(["vehicles", "guests"], [])]
+    assert setup.listener.reloads == [(["vehicles", "guests"], [])]
 
 
-def test_half_a_file_is_never_taken_for_a_whole_one(app: App) -> None:
-    desk = Desk(app)
-    desk.jobs()
-    whole = desk.file.read_text(encoding="utf-8")
-    half = whole[: whole.index("  guests:")]
-    desk.file.write_text(half, encoding="utf-8")
-    desk.meanwhile = lambda: desk.file.write_text(whole.replace("initcap", "upper"), encoding="utf-8")
+def test_partly_written_file_is_not_loaded(app: App) -> None:
+    setup = ReloadSetup(app)
+    setup.jobs()
+    complete = setup.file.read_text(encoding="utf-8")
+    half = complete[: complete.index("  guests:")]
+    setup.file.write_text(half, encoding="utf-8")
+    setup.during_pause = lambda: setup.file.write_text(complete.replace("initcap", "upper"), encoding="utf-8")
 
-    assert desk.jobs() == ["vehicles", "guests"]
-    assert desk.notes.taken_over == [(["vehicles", "guests"], [])]
+    assert setup.jobs() == ["vehicles", "guests"]
+    assert setup.listener.reloads == [(["vehicles", "guests"], [])]
 
 
-def test_a_file_that_never_rests_is_left_for_the_next_pass(app: App) -> None:
-    desk = Desk(app)
-    desk.jobs()
-    desk.edit("version: 1", "version: 1 # 0")
-    desk.meanwhile = lambda: desk.edit("# ", "# 0")
+def test_constantly_changing_file_is_left_for_next_pass(app: App) -> None:
+    setup = ReloadSetup(app)
+    setup.jobs()
+    setup.edit("version: 1", "version: 1 # 0")
+    setup.during_pause = lambda: setup.edit("# ", "# 0")
 
-    assert desk.jobs() == ["vehicles", "guests"]
-    assert desk.notes.taken_over == []
-    desk.meanwhile = lambda: None
-    desk.jobs()
-    assert len(desk.notes.taken_over) == 1
+    assert setup.jobs() == ["vehicles", "guests"]
+    assert setup.listener.reloads == []
+    setup.during_pause = lambda: None
+    setup.jobs()
+    assert len(setup.listener.reloads) == 1
 
 
 @pytest.mark.parametrize("text", ["", "jobs: [", "version: 1\n"])
-def test_a_broken_file_is_told_once_and_the_jobs_of_before_go_on(app: App, text: str) -> None:
-    desk = Desk(app)
-    before = desk.now()
-    good = desk.file.read_text(encoding="utf-8")
-    desk.file.write_text(text, encoding="utf-8")
+def test_invalid_file_is_reported_once_and_previous_jobs_stay_active(app: App, text: str) -> None:
+    setup = ReloadSetup(app)
+    before = setup.reload()
+    valid = setup.file.read_text(encoding="utf-8")
+    setup.file.write_text(text, encoding="utf-8")
 
-    assert desk.now() == before
-    assert desk.now() == before
-    (error,) = desk.notes.errors
+    assert setup.reload() == before
+    assert setup.reload() == before
+    (error,) = setup.listener.errors
     assert isinstance(error, SpecError)
     assert app.deployment.jobs
 
-    desk.file.write_text(good, encoding="utf-8")
-    assert desk.jobs() == ["vehicles", "guests"]
-    assert len(desk.notes.taken_over) == 1
+    setup.file.write_text(valid, encoding="utf-8")
+    assert setup.jobs() == ["vehicles", "guests"]
+    assert len(setup.listener.reloads) == 1
 
 
-def test_a_file_that_was_merged_before_its_data_is_taken_when_they_come(app: App) -> None:
-    desk = Desk(app)
-    before = desk.now()
-    desk.edit("=initcap(name)", "=initcap(nick)")
-    assert desk.now() == before
-    assert desk.now() == before
-    assert (len(desk.notes.errors), desk.pauses) == (1, 1)
+def test_file_with_missing_source_is_loaded_when_source_exists(app: App) -> None:
+    setup = ReloadSetup(app)
+    before = setup.reload()
+    setup.edit("=initcap(name)", "=initcap(nick)")
+    assert setup.reload() == before
+    assert setup.reload() == before
+    assert (len(setup.listener.errors), setup.pauses) == (1, 1)
 
-    rows = desk.file.with_name("guests.csv")
+    rows = setup.file.with_name("guests.csv")
     rows.write_text(rows.read_text(encoding="utf-8").replace("name", "nick", 1), encoding="utf-8")
-    assert desk.jobs() == ["vehicles", "guests"]
-    assert (len(desk.notes.errors), len(desk.notes.taken_over)) == (1, 1)
+    assert setup.jobs() == ["vehicles", "guests"]
+    assert (len(setup.listener.errors), len(setup.listener.reloads)) == (1, 1)
 
 
-def test_the_source_of_one_job_keeps_no_edit_of_another_from_counting(app: App) -> None:
-    desk = Desk(app)
-    desk.jobs()
-    rows = desk.file.with_name("vehicles.csv")
+def test_source_of_other_job_does_not_block_edit(app: App) -> None:
+    setup = ReloadSetup(app)
+    setup.jobs()
+    rows = setup.file.with_name("vehicles.csv")
     rows.write_text(rows.read_text(encoding="utf-8").replace("vin", "vim", 1), encoding="utf-8")
-    desk.edit("=initcap(name)", "=upper(name)")
-    assert desk.jobs() == ["vehicles", "guests"]
-    desk.edit("  guests:", "  visitors:")
+    setup.edit("=initcap(name)", "=upper(name)")
+    assert setup.jobs() == ["vehicles", "guests"]
+    setup.edit("  guests:", "  visitors:")
 
-    assert desk.jobs() == ["vehicles", "visitors"]
-    assert desk.notes.errors == []
-
-
-def test_a_file_that_changes_while_it_is_read_counts_later(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
-    desk = Desk(app)
-    before, whole = desk.now(), desk.file.read_text(encoding="utf-8")
-    desk.edit("=initcap(name)", "=upper(name)")
-    read = app.declared_anew
-
-    def slowly(*given: Any) -> Any:
-        desk.file.write_text(whole[: whole.index("  guests:")], encoding="utf-8")
-        return read(*given)
-
-    monkeypatch.setattr(app, "declared_anew", slowly)
-    assert desk.now() == before
-    assert [one.name for one in app.deployment.jobs] == ["vehicles", "guests"]
-    monkeypatch.setattr(app, "declared_anew", read)
-    assert desk.jobs() == ["vehicles"]
+    assert setup.jobs() == ["vehicles", "visitors"]
+    assert setup.listener.errors == []
 
 
-def test_a_huge_file_is_refused_and_costs_no_memory(app: App) -> None:
-    desk = Desk(app)
-    desk.jobs()
-    os.truncate(desk.file, 1 << 40)
+def test_file_changed_during_read_is_loaded_later(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
+    setup = ReloadSetup(app)
+    before, complete = setup.reload(), setup.file.read_text(encoding="utf-8")
+    setup.edit("=initcap(name)", "=upper(name)")
+    reload = app.reload
 
-    assert desk.jobs() == ["vehicles", "guests"]
-    (error,) = desk.notes.errors
+    def change_and_reload(*arguments: Any) -> Any:
+        setup.file.write_text(complete[: complete.index("  guests:")], encoding="utf-8")
+        return reload(*arguments)
+
+    monkeypatch.setattr(app, "reload", change_and_reload)
+    assert setup.reload() == before
+    assert [job.name for job in app.deployment.jobs] == ["vehicles", "guests"]
+    monkeypatch.setattr(app, "reload", reload)
+    assert setup.jobs() == ["vehicles"]
+
+
+def test_huge_file_is_refused_without_reading_it(app: App) -> None:
+    setup = ReloadSetup(app)
+    setup.jobs()
+    os.truncate(setup.file, 1 << 40)
+
+    assert setup.jobs() == ["vehicles", "guests"]
+    (error,) = setup.listener.errors
     assert isinstance(error, SpecError)
     assert "larger than" in error.problems[0].message
 
 
-def test_a_job_that_is_taken_out_is_followed_until_nothing_of_it_is_in_flight(app: App) -> None:
-    desk = Desk(app)
-    world = app.world()
-    sync(desk.now(), world, Patience(wait=False))
-    desk.edit("  guests:", "  visitors:")
+def test_removed_job_is_followed_while_in_flight(app: App) -> None:
+    setup = ReloadSetup(app)
+    services = app.services()
+    sync(setup.reload(), services, WaitPolicy(wait=False))
+    setup.edit("  guests:", "  visitors:")
 
-    assert desk.jobs() == ["vehicles", "visitors", "guests"]
-    assert desk.notes.taken_over == [(["vehicles", "visitors"], ["guests"])]
-    resume([one for one in desk.now() if one.job.name == "guests"], world, Patience())
-    assert desk.jobs() == ["vehicles", "visitors"]
+    assert setup.jobs() == ["vehicles", "visitors", "guests"]
+    assert setup.listener.reloads == [(["vehicles", "visitors"], ["guests"])]
+    resume([item for item in setup.reload() if item.job.name == "guests"], services, WaitPolicy())
+    assert setup.jobs() == ["vehicles", "visitors"]
 
 
-def test_a_link_that_is_swapped_moves_no_memory(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_swapped_link_keeps_state_folder(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     for name, text in deployment.environ().items():
         monkeypatch.setenv(name, text)
     releases = [deployment.folder / "1", deployment.folder / "2"]
-    for one in releases:
-        one.mkdir()
+    for release in releases:
+        release.mkdir()
         for file in ("jobs.yaml", "guests.csv", "vehicles.csv"):
-            shutil.copy(deployment.folder / file, one)
+            shutil.copy(deployment.folder / file, release)
     link = deployment.folder / "current"
     link.symlink_to(releases[0])
     with App(Settings(file=link / "jobs.yaml")) as app:
-        desk, world = Desk(app), app.world()
-        desk.jobs()
+        setup, services = ReloadSetup(app), app.services()
+        setup.jobs()
         link.unlink()
         link.symlink_to(releases[1])
-        desk.edit("=initcap(name)", "=upper(name)")
-        sync(desk.now(), world, Patience())
+        setup.edit("=initcap(name)", "=upper(name)")
+        sync(setup.reload(), services, WaitPolicy())
 
-    assert (releases[0] / ".lading").is_dir()
-    assert not (releases[1] / ".lading").exists()
-
-
-def test_a_file_that_is_gone_for_a_while_stops_nothing(app: App) -> None:
-    desk = Desk(app)
-    before = desk.now()
-    desk.file.rename(desk.file.with_suffix(".old"))
-
-    assert desk.now() == before
-    assert len(desk.notes.errors) == 1
-    desk.file.with_suffix(".old").rename(desk.file)
-    assert desk.jobs() == ["vehicles", "guests"]
+    assert (releases[0] / ".batchsync").is_dir()
+    assert not (releases[1] / ".batchsync").exists()
 
 
-def test_a_file_that_comes_through_a_pipe_is_read_once(deployment: Deployment) -> None:
-    command = f"{sys.executable} -m lading --file <(cat jobs.yaml) --state .lading serve --once"
-    hourly(deployment.folder / "jobs.yaml")
+def test_temporarily_missing_file_keeps_previous_jobs(app: App) -> None:
+    setup = ReloadSetup(app)
+    before = setup.reload()
+    setup.file.rename(setup.file.with_suffix(".old"))
+
+    assert setup.reload() == before
+    assert len(setup.listener.errors) == 1
+    setup.file.with_suffix(".old").rename(setup.file)
+    assert setup.jobs() == ["vehicles", "guests"]
+
+
+def test_piped_jobs_file_is_read_once(deployment: Deployment) -> None:
+    command = f"{sys.executable} -m batchsync --file <(cat jobs.yaml) --state .batchsync serve --once"
+    schedule_hourly(deployment.folder / "jobs.yaml")
     done = subprocess.run(
         ["bash", "-c", command],
         cwd=deployment.folder,
@@ -258,22 +258,22 @@ def test_a_file_that_comes_through_a_pipe_is_read_once(deployment: Deployment) -
     assert done.stdout.startswith("nothing is due")
 
 
-def test_a_job_that_is_declared_no_more_is_served_no_more_though_it_was_named(app: App) -> None:
-    desk = Desk(app, ["guests"])
-    assert desk.jobs() == ["guests"]
-    desk.edit("  guests:", "  visitors:")
+def test_removed_job_is_not_served_even_if_named(app: App) -> None:
+    setup = ReloadSetup(app, ["guests"])
+    assert setup.jobs() == ["guests"]
+    setup.edit("  guests:", "  visitors:")
 
-    assert desk.jobs() == []
-    assert desk.notes.taken_over == [([], ["guests"])]
+    assert setup.jobs() == []
+    assert setup.listener.reloads == [([], ["guests"])]
 
 
-def test_a_secret_file_that_is_another_one_makes_the_connections_anew(
+def test_changed_secret_file_reloads_connections(
     deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     known = deployment.mocks.credentials(CDP)
     secret = tmp_path / "token"
-    secret.write_text("of yesterday", encoding="utf-8")
-    for name in [one for one in deployment.environ() if one.startswith("LADING")]:
+    secret.write_text("expired", encoding="utf-8")
+    for name in [item for item in deployment.environ() if item.startswith("BATCHSYNC")]:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("SITECORE_CLIENT_KEY", known["client_key"])
     monkeypatch.setenv("MOTORWEB_CLIENT_ID", "a")
@@ -286,33 +286,33 @@ def test_a_secret_file_that_is_another_one_makes_the_connections_anew(
     )
 
     with App(Settings()) as app:
-        desk = Desk(app, ["guests"])
-        (before,) = desk.now()
-        with pytest.raises(Permanent, match="401"):
+        setup = ReloadSetup(app, ["guests"])
+        (before,) = setup.reload()
+        with pytest.raises(PermanentError, match="401"):
             before.vendor.describe(before.job.target)
         secret.unlink()
-        assert desk.now() == (before,)
-        assert isinstance(desk.notes.errors[0], EnvironmentProblem)
-        assert desk.notes.secrets
+        assert setup.reload() == (before,)
+        assert isinstance(setup.listener.errors[0], UnavailableError)
+        assert setup.listener.secrets
         secret.touch()
         os.truncate(secret, 1 << 40)
-        assert desk.now() == (before,)
-        assert "too large" in desk.notes.errors[1].message
+        assert setup.reload() == (before,)
+        assert "too large" in setup.listener.errors[1].message
         secret.write_text(known["api_token"], encoding="utf-8")
-        (now,) = desk.now()
+        (now,) = setup.reload()
         now.vendor.describe(now.job.target)
 
 
 @contextmanager
 def serving(deployment: Deployment, *more: str) -> Iterator[Callable[[str], str]]:
-    """Serve in a process of its own; give a way to wait for words in what it says."""
+    """Run `serve` in a subprocess; yield a function that waits for a pattern in its output and returns the match."""
     log = deployment.folder / "served.log"
     with log.open("wb") as out:
         process = subprocess.Popen(
             deployment.command("serve", *more), cwd=deployment.folder, env=deployment.environ(), stdout=out, stderr=out
         )
 
-    def said(pattern: str) -> str:
+    def wait_for(pattern: str) -> str:
         deadline = time.monotonic() + 60
         while not (found := re.search(pattern, log.read_text(encoding="utf-8"))):
             assert process.poll() is None, log.read_text(encoding="utf-8")
@@ -321,7 +321,7 @@ def serving(deployment: Deployment, *more: str) -> Iterator[Callable[[str], str]
         return found[0]
 
     try:
-        yield said
+        yield wait_for
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=30) == 143, log.read_text(encoding="utf-8")
     finally:
@@ -330,45 +330,45 @@ def serving(deployment: Deployment, *more: str) -> Iterator[Callable[[str], str]
     assert "Traceback" not in log.read_text(encoding="utf-8")
 
 
-def hourly(file: Path) -> str:
-    """Give the job guests a schedule, and return the text."""
+def schedule_hourly(file: Path) -> str:
+    """Give the job guests an hourly schedule; return the new text of the file."""
     text = file.read_text(encoding="utf-8").replace("    on_removed:", "    schedule: {every: 1h}\n    on_removed:")
     file.write_text(text, encoding="utf-8")
     return text
 
 
-def test_what_is_merged_is_what_runs(deployment: Deployment) -> None:
+def test_changed_jobs_file_is_run_and_invalid_one_is_reported(deployment: Deployment) -> None:
     file = deployment.folder / "jobs.yaml"
-    good = hourly(file)
-    with serving(deployment) as said:
-        said(r"guests: settled")
-        file.write_text(good.replace("=lower(email)", "=lowr(email)"), encoding="utf-8")
-        assert "lowr" in said(r"jobs\.yaml:\d+:\d+[^\0]*has changed and cannot be used; the jobs of before go on")
-        file.write_text(good.replace("=initcap(name)", "=upper(name)"), encoding="utf-8")
-        said(r"has changed; served from here on: vehicles, guests")
-        said(r"0 added, [1-9]\d* changed, 0 removed")
+    text = schedule_hourly(file)
+    with serving(deployment) as wait_for:
+        wait_for(r"guests: settled")
+        file.write_text(text.replace("=lower(email)", "=lowr(email)"), encoding="utf-8")
+        assert "lowr" in wait_for(r"jobs\.yaml:\d+:\d+[^\0]*has changed and is invalid; the previous jobs stay active")
+        file.write_text(text.replace("=initcap(name)", "=upper(name)"), encoding="utf-8")
+        wait_for(r"has changed; active jobs: vehicles, guests")
+        wait_for(r"0 added, [1-9]\d* changed, 0 removed")
 
-    held = {one["ref"]: one["value"]["firstName"] for one in deployment.mocks.ledger(CDP, values=True)}
-    assert held
-    assert {name for name in held.values() if name != name.upper()} == set()
+    names = {item["ref"]: item["value"]["firstName"] for item in deployment.mocks.ledger(CDP, values=True)}
+    assert names
+    assert {name for name in names.values() if name != name.upper()} == set()
 
 
-def test_programs_hear_of_another_file_in_lines(deployment: Deployment) -> None:
+def test_reload_is_reported_as_ndjson(deployment: Deployment) -> None:
     file = deployment.folder / "jobs.yaml"
-    good = hourly(file)
-    with serving(deployment, "-o", "ndjson", "--quiet") as said:
-        said(r'"event": ?"waiting"')
+    text = schedule_hourly(file)
+    with serving(deployment, "-o", "ndjson", "--quiet") as wait_for:
+        wait_for(r'"event": ?"waiting"')
         file.write_text("jobs: [", encoding="utf-8")
-        refused = json.loads(said(r'\{"event": ?"jobs_refused".*\n'))
+        refused = json.loads(wait_for(r'\{"event": ?"jobs_reload_failed".*\n'))
         assert refused["error"]["problems"][0]["file"] == "jobs.yaml"
-        file.write_text(good, encoding="utf-8")
-        taken = json.loads(said(r'\{"event": ?"jobs_taken".*\n'))
-        assert (taken["jobs"], taken["gone"]) == (["vehicles", "guests"], [])
+        file.write_text(text, encoding="utf-8")
+        reloaded = json.loads(wait_for(r'\{"event": ?"jobs_reloaded".*\n'))
+        assert (reloaded["jobs"], reloaded["removed"]) == (["vehicles", "guests"], [])
 
 
-def test_an_edit_in_the_middle_of_a_single_pass_ends_it_in_order(deployment: Deployment) -> None:
+def test_edit_during_serve_once_ends_cleanly(deployment: Deployment) -> None:
     file = deployment.folder / "jobs.yaml"
-    good = hourly(file)
+    text = schedule_hourly(file)
     deployment.run("serve", "--once")
     deployment.mocks.advance(2 * 3600)
     deployment.mocks.arm(Fault(kind="delay", vendor=CDP, method="PUT", path=r"^/_storage", seconds=0.5))
@@ -380,12 +380,12 @@ def test_an_edit_in_the_middle_of_a_single_pass_ends_it_in_order(deployment: Dep
         stderr=subprocess.PIPE,
         text=True,
     ) as process:
-        while not any(one["struck"] for one in deployment.mocks.faults()):
+        while not any(fault["hits"] for fault in deployment.mocks.faults()):
             assert process.poll() is None
             time.sleep(0.01)
-        file.write_text(good.replace("schedule: {every: 1h}", "compression: smaller"), encoding="utf-8")
+        file.write_text(text.replace("schedule: {every: 1h}", "compression: smaller"), encoding="utf-8")
         out, err = process.communicate(timeout=60)
 
     assert process.returncode == 5, err
     assert out.startswith("guests: in flight")
-    assert "none of them has a schedule, so nothing will be run" in err
+    assert "no active job has a schedule, so nothing will run" in err

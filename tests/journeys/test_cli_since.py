@@ -1,4 +1,4 @@
-"""`send: since` keeps no row from the vendor that the vendor never received."""
+"""`send: since` omits no row that the vendor never received."""
 
 from __future__ import annotations
 
@@ -33,33 +33,31 @@ def _rows(folder: Path, *rows: str) -> None:
 
 
 def _names(deployment: Deployment) -> list[str]:
-    """Return the names that the vendor holds, and check that it received each of them once."""
-    received = [one["value"]["lastName"] for one in deployment.mocks.ledger(CDP, values=True)]
+    """Return the names that the vendor stores, and check that it received each of them once."""
+    received = [item["value"]["lastName"] for item in deployment.mocks.ledger(CDP, values=True)]
     assert len(received) == len(set(received))
-    return sorted(one["value"]["lastName"] for one in deployment.mocks.store(CDP))
+    return sorted(item["value"]["lastName"] for item in deployment.mocks.store(CDP))
 
 
 @pytest.mark.parametrize(
-    ("held", "late"),
+    ("watermark", "late"),
     [
         ("2026-01-02T00:00:00", "2026-01-02T00:00:00"),
         ("2026-01-02", "2026-01-02"),
         ("2026-01-02T00:00:00", "2025-12-31T23:00:00"),
     ],
 )
-def test_late_row_with_the_mark_or_an_older_one_reaches_the_vendor(
-    deployment: Deployment, held: str, late: str
-) -> None:
+def test_late_row_at_or_before_watermark_is_sent(deployment: Deployment, watermark: str, late: str) -> None:
     (deployment.folder / "jobs.yaml").write_text(JOBS, encoding="utf-8")
-    _rows(deployment.folder, f"1,First,{held}")
+    _rows(deployment.folder, f"1,First,{watermark}")
     deployment.run("sync")
-    _rows(deployment.folder, f"1,First,{held}", f"2,Late,{late}")
+    _rows(deployment.folder, f"1,First,{watermark}", f"2,Late,{late}")
     deployment.run("sync")
     assert _names(deployment) == ["First", "Late"]
     assert "selected 2 = unchanged 2" in deployment.run("sync")
 
 
-def test_changed_row_with_the_same_mark_reaches_the_vendor(deployment: Deployment) -> None:
+def test_changed_row_at_watermark_is_sent(deployment: Deployment) -> None:
     (deployment.folder / "jobs.yaml").write_text(JOBS, encoding="utf-8")
     _rows(deployment.folder, "1,First,2026-01-02", "2,Second,2026-01-02")
     deployment.run("sync")
@@ -68,7 +66,7 @@ def test_changed_row_with_the_same_mark_reaches_the_vendor(deployment: Deploymen
     assert _names(deployment) == ["Corrected", "First"]
 
 
-def test_mark_of_an_earlier_spec_does_not_hide_what_a_later_one_sent(deployment: Deployment) -> None:
+def test_restored_mapping_sends_every_row_again(deployment: Deployment) -> None:
     jobs = deployment.folder / "jobs.yaml"
     _rows(deployment.folder, "1,First,2026-01-01", "2,Second,2026-01-02")
     for mapping in ("=name", "=upper(name)"):
@@ -77,4 +75,4 @@ def test_mark_of_an_earlier_spec_does_not_hide_what_a_later_one_sent(deployment:
     assert _names(deployment) == ["FIRST", "SECOND"]
     jobs.write_text(JOBS, encoding="utf-8")
     deployment.run("sync")
-    assert sorted(one["value"]["lastName"] for one in deployment.mocks.store(CDP)) == ["First", "Second"]
+    assert sorted(item["value"]["lastName"] for item in deployment.mocks.store(CDP)) == ["First", "Second"]

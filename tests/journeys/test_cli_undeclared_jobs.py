@@ -1,11 +1,11 @@
-"""What nobody would follow is said: batches whose job was renamed, and cancels that cannot be."""
+"""Open batches of renamed jobs are reported, and a cancel that is too late names the next command."""
 
 from __future__ import annotations
 
 import subprocess
 from typing import TYPE_CHECKING
 
-from lading_mocks.faults import Fault
+from batchsync_mocks.faults import Fault
 
 if TYPE_CHECKING:
     from kit.deployment import Deployment
@@ -13,14 +13,14 @@ if TYPE_CHECKING:
 CDP = "sitecore-cdp"
 
 
-def _renamed(deployment: Deployment) -> None:
-    """Let the job guests have another name."""
+def _rename_job(deployment: Deployment) -> None:
+    """Rename the job guests."""
     file = deployment.folder / "jobs.yaml"
     file.write_text(file.read_text(encoding="utf-8").replace("  guests:", "  people:"), encoding="utf-8")
 
 
-def _said(deployment: Deployment, *arguments: str, expect: int) -> subprocess.CompletedProcess[str]:
-    done = subprocess.run(
+def _run(deployment: Deployment, *arguments: str, expect: int) -> subprocess.CompletedProcess[str]:
+    completed = subprocess.run(
         deployment.command("-q", *arguments),
         cwd=deployment.folder,
         env=deployment.environ(),
@@ -29,54 +29,54 @@ def _said(deployment: Deployment, *arguments: str, expect: int) -> subprocess.Co
         timeout=60,
         check=False,
     )
-    assert done.returncode == expect, done.stdout + done.stderr
-    return done
+    assert completed.returncode == expect, completed.stdout + completed.stderr
+    return completed
 
 
 def _open_batch(deployment: Deployment) -> str:
     return str(deployment.json("status")["open"][0]["batch"])
 
 
-def test_resume_and_sync_warn_of_batches_whose_job_was_renamed_and_resume_is_not_done(deployment: Deployment) -> None:
+def test_resume_and_sync_warn_of_batches_of_renamed_job(deployment: Deployment) -> None:
     deployment.run("sync", "guests", "--no-wait", expect=5)
-    _renamed(deployment)
+    _rename_job(deployment)
 
-    warning = "warning: 1 batch of job guests open, which is not in the jobs file: put the job back, or end"
-    assert warning in _said(deployment, "resume", expect=5).stderr
-    assert warning in _said(deployment, "resume", "people", expect=0).stderr
-    assert warning in _said(deployment, "sync", "vehicles", expect=0).stderr
+    warning = "warning: 1 batch of job guests open, which is not in the jobs file: restore the job, or end"
+    assert warning in _run(deployment, "resume", expect=5).stderr
+    assert warning in _run(deployment, "resume", "people", expect=0).stderr
+    assert warning in _run(deployment, "sync", "vehicles", expect=0).stderr
 
 
-def test_a_batch_of_a_renamed_job_that_was_sent_ends_by_resolve_only(deployment: Deployment) -> None:
+def test_sent_batch_of_renamed_job_requires_resolve(deployment: Deployment) -> None:
     deployment.run("sync", "guests", "--no-wait", expect=5)
-    _renamed(deployment)
+    _rename_job(deployment)
     batch = _open_batch(deployment)
 
-    refused = _said(deployment, "cancel", "guests", expect=2)
-    assert f"lading resolve {batch} --resend" in refused.stdout
+    refused = _run(deployment, "cancel", "guests", expect=2)
+    assert f"batchsync resolve {batch} --resend" in refused.stdout
     assert "next:" not in refused.stdout
-    assert 'put job "guests" back' in _said(deployment, "resolve", batch, "--delivered", expect=2).stderr
-    ended = _said(deployment, "resolve", batch, "--resend", expect=0)
+    assert 'restore job "guests"' in _run(deployment, "resolve", batch, "--delivered", expect=2).stderr
+    resolved = _run(deployment, "resolve", batch, "--resend", expect=0)
 
-    assert ended.stdout == f"batch {batch}: recorded that the vendor has none of its rows\n"
-    assert "warning" not in _said(deployment, "resume", expect=0).stderr
+    assert resolved.stdout == f"batch {batch}: recorded that the vendor has none of its rows\n"
+    assert "warning" not in _run(deployment, "resume", expect=0).stderr
 
 
-def test_a_batch_of_a_renamed_job_that_was_not_sent_is_cancelled(deployment: Deployment) -> None:
+def test_unsent_batch_of_renamed_job_is_cancelled(deployment: Deployment) -> None:
     deployment.mocks.arm(Fault(kind="refuse", vendor=CDP, method="PUT", path="/v2/batches", times=0))
     deployment.run("sync", "guests", "--no-wait", expect=5)
     deployment.mocks.disarm()
-    _renamed(deployment)
+    _rename_job(deployment)
 
-    done = _said(deployment, "cancel", "guests", expect=0)
+    cancelled = _run(deployment, "cancel", "guests", expect=0)
 
-    assert "given up, nothing of it was sent" in done.stdout
-    assert "next:" not in done.stdout
-    assert "warning" not in _said(deployment, "resume", expect=0).stderr
+    assert "cancelled, nothing was sent" in cancelled.stdout
+    assert "next:" not in cancelled.stdout
+    assert "warning" not in _run(deployment, "resume", expect=0).stderr
 
 
-def test_a_cancel_that_is_refused_says_what_can_be_done(deployment: Deployment) -> None:
-    """The upload is in doubt, and the vendor has forgotten the slot."""
+def test_refused_cancel_shows_next_command(deployment: Deployment) -> None:
+    """The upload is in doubt, and the vendor no longer reports the allocation."""
     deployment.mocks.arm(
         Fault(kind="lose_answer", vendor=CDP, method="PUT", path="/_storage", times=0),
         Fault(kind="vanish", vendor=CDP, method="GET", path="/inspect/", times=0),
@@ -84,7 +84,7 @@ def test_a_cancel_that_is_refused_says_what_can_be_done(deployment: Deployment) 
     deployment.run("sync", "guests", expect=3)
     batch = _open_batch(deployment)
 
-    refused = _said(deployment, "cancel", "guests", expect=2).stdout
+    refused = _run(deployment, "cancel", "guests", expect=2).stdout
 
-    assert "stuck with an upload in doubt: too late to cancel it" in refused
-    assert f"`lading resolve {batch} --resend` (or `--delivered`)" in refused
+    assert f"too late to cancel batch {batch}: needs attention with an upload in doubt" in refused
+    assert f"`batchsync resolve {batch} --resend` (or `--delivered`)" in refused

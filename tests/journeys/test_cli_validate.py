@@ -1,4 +1,4 @@
-"""`lading validate` tells everything that is wrong at once, and which file was probably meant."""
+"""`batchsync validate` reports all problems at once and suggests the intended file."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from click.testing import CliRunner
 
-from lading.cli import main
+from batchsync.cli import main
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def lading(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
+def batchsync(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Result]:
     """Run a command line in the folder of a deployment, in this process."""
     monkeypatch.chdir(deployment.folder)
-    for name in [one for one in os.environ if one.startswith("LADING_")]:
+    for name in [item for item in os.environ if item.startswith("BATCHSYNC_")]:
         monkeypatch.delenv(name)
     environ = deployment.environ()
     return lambda *arguments: CliRunner().invoke(main, list(arguments), env=environ)
 
 
-def test_what_does_not_fit_the_source_is_told_together_with_what_is_wrong_in_the_file(
-    deployment: Deployment, lading: Callable[..., Result]
+def test_source_and_file_problems_are_reported_together(
+    deployment: Deployment, batchsync: Callable[..., Result]
 ) -> None:
     jobs = deployment.folder / "jobs.yaml"
     text = jobs.read_text(encoding="utf-8")
@@ -40,25 +40,23 @@ def test_what_does_not_fit_the_source_is_told_together_with_what_is_wrong_in_the
     )
     jobs.write_text(text, encoding="utf-8")
 
-    said = lading("-o", "json", "validate")
-    problems = json.loads(said.stdout)["error"]["problems"]
-    assert said.exit_code == 2
-    told = [one["message"] for one in problems]
-    assert told[0] == 'unknown key "gaurds"'
-    assert "the source has no column 'stat'" in told
-    assert 'guest has no member "guestTyp"' in told
-    assert told[-1] == "the source has no column 'nam'"
-    assert "firstName: =initcap(nam)" in lading("validate").stderr
-    assert len(told) == len({(one["line"], one["column"]) for one in problems}), "nothing is told twice"
+    result = batchsync("-o", "json", "validate")
+    problems = json.loads(result.stdout)["error"]["problems"]
+    assert result.exit_code == 2
+    messages = [problem["message"] for problem in problems]
+    assert messages[0] == 'unknown key "gaurds"'
+    assert "the source has no column 'stat'" in messages
+    assert 'guest has no member "guestTyp"' in messages
+    assert messages[-1] == "the source has no column 'nam'"
+    assert "firstName: =initcap(nam)" in batchsync("validate").stderr
+    assert len(messages) == len({(problem["line"], problem["column"]) for problem in problems}), "repeated position"
 
 
-def test_a_mistyped_source_is_a_note_that_names_the_file_that_was_meant(
-    deployment: Deployment, lading: Callable[..., Result]
-) -> None:
+def test_mistyped_source_is_a_note_with_suggestion(deployment: Deployment, batchsync: Callable[..., Result]) -> None:
     jobs = deployment.folder / "jobs.yaml"
     jobs.write_text(jobs.read_text().replace("path: guests.csv", "path: gests.csv"), encoding="utf-8")
 
-    said = lading("validate")
-    assert said.exit_code == 0
-    assert "gests.csv does not exist. Did you mean guests.csv? Its columns were not checked" in said.stdout
-    assert "Did you mean guests.csv?" in lading("plan", "guests").stdout
+    result = batchsync("validate")
+    assert result.exit_code == 0
+    assert "gests.csv does not exist. Did you mean guests.csv? Its columns were not checked" in result.stdout
+    assert "Did you mean guests.csv?" in batchsync("plan", "guests").stdout

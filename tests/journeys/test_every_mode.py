@@ -1,4 +1,4 @@
-"""Every schema and mode that the documents allow reaches the vendor and changes what it holds; so does each sink."""
+"""Every documented schema and mode is accepted and changes the data of the vendor; every sink stores the results."""
 
 from __future__ import annotations
 
@@ -103,8 +103,8 @@ JOBS = {
 """,
 }
 
-#: What the vendor holds afterwards, by what tells one from another: the guest's or order's id, the event's type.
-HELD = {
+#: Expected data of the vendor after the sync: ids of guests and orders, types of events.
+STORED = {
     ("order", "insert"): ["R1", "R2"],
     ("order", "upsert"): ["R1", "R2"],
     ("order", "delete"): [],
@@ -113,39 +113,35 @@ HELD = {
     ("guest", "delete"): [],
     ("guest", "gdpr_delete"): [],
 }
-#: A migration is not held itself; it changes which guests are.
-HELD_BY = {"migration": "guest"}
+#: A migration is not stored itself; it changes which guests are.
+CHANGED_SCHEMA = {"migration": "guest"}
 
 
 @pytest.mark.parametrize(("schema", "mode"), JOBS)
-def test_every_mode_is_accepted_and_changes_what_the_vendor_holds(
-    deployment: Deployment, schema: str, mode: str
-) -> None:
+def test_every_mode_is_accepted_and_changes_vendor_data(deployment: Deployment, schema: str, mode: str) -> None:
     _write(deployment.folder, HEAD + JOBS[schema, mode])
 
     deployment.run("sync")
 
-    entries = [one for one in deployment.mocks.ledger(CDP) if (one["schema"], one["mode"]) == (schema, mode)]
-    assert [one["fate"] for one in entries] == ["accepted"] * len(entries)
+    entries = [item for item in deployment.mocks.ledger(CDP) if (item["schema"], item["mode"]) == (schema, mode)]
+    assert [entry["outcome"] for entry in entries] == ["accepted"] * len(entries)
     assert len(entries) == {"migration": 1}.get(schema, 2)
-    assert _held(deployment, HELD_BY.get(schema, schema)) == HELD[schema, mode]
+    assert _stored(deployment, CHANGED_SCHEMA.get(schema, schema)) == STORED[schema, mode]
 
 
-def test_a_guest_that_would_move_to_itself_is_invalid_before_anything_is_sent(deployment: Deployment) -> None:
+def test_guest_moved_to_itself_is_invalid(deployment: Deployment) -> None:
     _write(deployment.folder, HEAD + JOBS["migration", "guest"] + "    budget: {invalid: 1}\n")
     (deployment.folder / "moves.csv").write_text("id,to\nR1,R2\nR3,R3\n", encoding="utf-8")
 
     deployment.run("sync")
 
-    [reject] = [one for one in deployment.json("rejects", "moves")["rejects"] if one["kind"] == "invalid"]
+    [reject] = [item for item in deployment.json("rejects", "moves")["rejects"] if item["kind"] == "invalid"]
     assert (reject["field"], reject["code"]) == ("migrateTo", "differ")
-    assert [one["schema"] for one in deployment.mocks.ledger(CDP)].count("migration") == 1
+    assert [item["schema"] for item in deployment.mocks.ledger(CDP)].count("migration") == 1
 
 
 @pytest.mark.parametrize("name", ["out/a.csv", "out/a.parquet", "out/a.jsonl", "out/a.sqlite"])
-def test_answers_land_keyed_in_every_kind_of_sink_and_are_replaced_not_doubled(
-    deployment: Deployment, name: str
-) -> None:
+def test_results_are_keyed_in_every_sink_and_replaced(deployment: Deployment, name: str) -> None:
     table = ", table: answers" if name.endswith("sqlite") else ""
     job = f"""  vehicles:
     source: {{path: vehicles.csv, key: id}}
@@ -163,10 +159,10 @@ def test_answers_land_keyed_in_every_kind_of_sink_and_are_replaced_not_doubled(
 
     keys = _keys(deployment.results(name))
     assert len(keys) == len(set(keys)) == 19
-    assert {one["delivery"] for one in deployment.mocks.ledger(BDP)} == {1, 2}
+    assert {item["delivery"] for item in deployment.mocks.ledger(BDP)} == {1, 2}
 
 
-def test_one_vendors_answers_become_another_jobs_source(deployment: Deployment) -> None:
+def test_results_of_vendor_are_source_of_other_job(deployment: Deployment) -> None:
     chain = """  vehicles:
     source: {path: vehicles.csv, key: id}
     target: {connection: motorweb, service: Vehicle ID WOVR Batch}
@@ -187,7 +183,7 @@ def test_one_vendors_answers_become_another_jobs_source(deployment: Deployment) 
     assert len(deployment.mocks.ledger(CDP)) == 19
 
 
-def test_a_scheduled_batch_can_be_cancelled_and_its_rows_are_sent_again(deployment: Deployment) -> None:
+def test_cancelled_batch_rows_are_sent_again(deployment: Deployment) -> None:
     job = """  vehicles:
     source: {path: vehicles.csv, key: id}
     target: {connection: motorweb, service: Vehicle ID WOVR Batch, scheduledDate: '2030-01-01T00:00:00Z'}
@@ -203,14 +199,14 @@ def test_a_scheduled_batch_can_be_cancelled_and_its_rows_are_sent_again(deployme
     deployment.run("cancel", "vehicles")
     deployment.run("resume")
 
-    assert [one["status"] for one in deployment.mocks.batches(BDP)] == ["CANCELLED"]
-    settled = deployment.json("settle", "vehicles")["runs"][0]["settlement"]
-    assert (settled["rejected"], settled["accepted"], settled["unknown"]) == (20, 0, 0)
+    assert [batch["status"] for batch in deployment.mocks.batches(BDP)] == ["CANCELLED"]
+    settlement = deployment.json("show", "vehicles")["runs"][0]["settlement"]
+    assert (settlement["rejected"], settlement["accepted"], settlement["unknown"]) == (20, 0, 0)
     planned = deployment.json("plan", "vehicles")["jobs"][0]
     assert planned["add"] == 20
 
 
-def test_a_guard_holds_a_run_until_it_is_approved(deployment: Deployment) -> None:
+def test_guard_blocks_run_until_approved(deployment: Deployment) -> None:
     deployment.run("sync", "guests")
     guests = deployment.folder / "guests.csv"
     guests.write_text("\n".join(guests.read_text().splitlines()[:10]) + "\n", encoding="utf-8")
@@ -220,22 +216,22 @@ def test_a_guard_holds_a_run_until_it_is_approved(deployment: Deployment) -> Non
 
     deployment.run("sync", "guests", expect=6)
     assert len(deployment.mocks.ledger(CDP)) == before
-    assert deployment.json("settle", "guests")["runs"][0]["settlement"]["held"] == 20
+    assert deployment.json("show", "guests")["runs"][0]["settlement"]["deferred"] == 20
 
     deployment.run("approve", "guests", "--reason", "the shop closed")
     deployment.run("sync", "guests")
 
-    assert [one["mode"] for one in deployment.mocks.ledger(CDP)[before:]] == ["delete"] * 20
+    assert [item["mode"] for item in deployment.mocks.ledger(CDP)[before:]] == ["delete"] * 20
 
 
-def _held(deployment: Deployment, kind: str) -> list[str]:
-    """Return what the vendor holds of a kind."""
+def _stored(deployment: Deployment, kind: str) -> list[str]:
+    """Return the sorted names of the objects of a kind that the vendor stores."""
     name = {
         "guest": lambda value: value["identifiers"][0]["id"],
         "order": lambda value: value["referenceId"],
         "tracking": lambda value: value["type"],
     }[kind]
-    return sorted(name(one["value"]) for one in deployment.mocks.store(CDP) if one["kind"] == kind)
+    return sorted(name(item["value"]) for item in deployment.mocks.store(CDP) if item["kind"] == kind)
 
 
 def _write(folder: Path, jobs: str) -> None:
@@ -245,7 +241,7 @@ def _write(folder: Path, jobs: str) -> None:
 
 
 def _keys(path: Path) -> list[str]:
-    """Return the keys of the answers, whatever they are kept in."""
+    """Return the keys in a results file of any sink."""
     match path.suffix:
         case ".csv":
             return pl.read_csv(path, infer_schema=False)["id"].to_list()

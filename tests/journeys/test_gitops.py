@@ -1,4 +1,4 @@
-"""docs/gitops.md says what is true: its pipeline runs, and each edit of its table does what stands beside it."""
+"""The pipeline in docs/gitops.md runs, and each edit in its table has the documented effect."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from ruamel.yaml import YAML
 
-from lading.app import App
-from lading.settings import Settings
+from batchsync.app import App
+from batchsync.settings import Settings
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,27 +27,29 @@ ROWS = dict(
 
 
 def pipeline() -> dict[str, Any]:
-    """Return the jobs of the workflow that the page shows."""
+    """Return the jobs of the workflow on the page."""
     (shown,) = re.findall(r"```yaml\n(.*?)```", TEXT, re.DOTALL)
     jobs: dict[str, Any] = YAML(typ="safe").load(shown)["jobs"]
     return jobs
 
 
 def steps(job: str) -> list[str]:
-    """Return the commands of lading that a job of the workflow runs."""
-    return [one["run"] for one in pipeline()[job]["steps"] if "run" in one and one["run"].startswith("lading ")]
+    """Return the commands of batchsync that a job of the workflow runs."""
+    return [item["run"] for item in pipeline()[job]["steps"] if "run" in item and item["run"].startswith("batchsync ")]
 
 
-def bare() -> dict[str, str]:
-    """Return an environment that says nothing of vendors, in which `lading` is this interpreter's."""
-    kept = {name: text for name, text in os.environ.items() if not name.startswith(("LADING", "MOTORWEB", "SITECORE"))}
+def bare_environ() -> dict[str, str]:
+    """Return an environment without vendor variables, in which `batchsync` belongs to this interpreter."""
+    kept = {
+        name: text for name, text in os.environ.items() if not name.startswith(("BATCHSYNC", "MOTORWEB", "SITECORE"))
+    }
     return kept | {"PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
 
-def ran(command: str, folder: Path, environ: dict[str, str]) -> str:
-    """Run a step as a runner does, and return what it wrote into the summary."""
+def run_step(command: str, folder: Path, environ: dict[str, str]) -> str:
+    """Run a step as a CI runner does, and return the summary that it wrote."""
     summary = folder / "summary.md"
-    done = subprocess.run(
+    completed = subprocess.run(
         ["bash", "-e", "-c", command],
         cwd=folder,
         env=environ | {"GITHUB_STEP_SUMMARY": str(summary)},
@@ -56,31 +58,31 @@ def ran(command: str, folder: Path, environ: dict[str, str]) -> str:
         timeout=60,
         check=False,
     )
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert completed.returncode == 0, completed.stdout + completed.stderr
     return summary.read_text(encoding="utf-8") if summary.exists() else ""
 
 
-def test_a_change_is_checked_without_secrets(deployment: Deployment) -> None:
-    assert [one.split()[1] for one in steps("check")] == ["validate", "sync"]
+def test_change_is_checked_without_secrets(deployment: Deployment) -> None:
+    assert [step.split()[1] for step in steps("check")] == ["validate", "sync"]
     for command in steps("check"):
-        ran(command, deployment.folder, bare())
+        run_step(command, deployment.folder, bare_environ())
 
 
-def test_what_a_change_would_send_is_told_with_the_one_credential_that_tells_accounts_apart(
+def test_plan_needs_only_account_credential(
     deployment: Deployment,
 ) -> None:
-    given = {"LADING_STATE": str(deployment.folder / "memory"), "MOTORWEB_CLIENT_ID": "a"}
-    named = [name for name in pipeline()["plan"]["env"] if name != "LADING_STATE"]
+    environ = {"BATCHSYNC_STATE": str(deployment.folder / "state"), "MOTORWEB_CLIENT_ID": "a"}
+    named = [name for name in pipeline()["plan"]["env"] if name != "BATCHSYNC_STATE"]
     (command,) = steps("plan")
-    summary = ran(command, deployment.folder, bare() | given | dict.fromkeys(named, "somebody"))
+    summary = run_step(command, deployment.folder, bare_environ() | environ | dict.fromkeys(named, "placeholder"))
 
     assert "records would be sent" in summary
     assert "G1" not in summary
 
 
-def test_what_is_merged_is_delivered_and_told(deployment: Deployment) -> None:
+def test_merged_change_is_delivered_and_reported(deployment: Deployment) -> None:
     (command,) = steps("deploy")
-    summary = ran(command, deployment.folder, deployment.environ() | {"PATH": bare()["PATH"]})
+    summary = run_step(command, deployment.folder, deployment.environ() | {"PATH": bare_environ()["PATH"]})
     assert "accepted" in summary
 
 
@@ -95,7 +97,7 @@ def swap(old: str, new: str) -> Callable[[str], str]:
 
 
 def plan(deployment: Deployment, edit: Callable[[str], str]) -> str:
-    """Return the plan of all jobs, after a sync and this edit."""
+    """Return the plan of all jobs after a sync followed by this edit."""
     file = deployment.folder / "jobs.yaml"
     deployment.run("sync", "guests", "--quiet")
     file.write_text(edit(file.read_text(encoding="utf-8")), encoding="utf-8")
@@ -103,7 +105,7 @@ def plan(deployment: Deployment, edit: Callable[[str], str]) -> str:
 
 
 NOTHING = "guests: (nothing to send)"
-#: for each edit of the table that needs no story: how to make it, and what the plan says of it
+#: for each edit that only a plan shows: a function that makes it, and the text expected in the plan
 EDITS: dict[str, tuple[Callable[[str], str], str]] = {
     "`budget`, `schedule`, `depends_on`, `compression`": (
         swap(
@@ -124,8 +126,8 @@ EDITS: dict[str, tuple[Callable[[str], str], str]] = {
     "the name of a job": (swap("  guests:", "  visitors:"), "visitors: + 29 adds, ~ 0 changes, - 0 removes"),
     "a job is taken out": (lambda text: text[: text.index("  guests:")], "vehicles: + 20 adds"),
 }
-#: the other edits of the table, each of which has a test of its own below
-STORIES = (
+#: the other edits of the table; each has its own test below
+OTHER_EDITS = (
     "`guards`",
     "`on_removed`, to a mode that removes",
     "`source`: its `path`, `join`, `format`, `delimiter`, `encoding` or `nulls`",
@@ -133,60 +135,60 @@ STORIES = (
 )
 
 
-def test_every_edit_of_the_table_is_tried() -> None:
-    assert set(ROWS) == {*EDITS, *STORIES}
+def test_every_documented_edit_has_a_test() -> None:
+    assert set(ROWS) == {*EDITS, *OTHER_EDITS}
 
 
 @pytest.mark.parametrize("row", EDITS)
-def test_an_edit_does_what_the_table_says(row: str, deployment: Deployment) -> None:
+def test_edit_has_documented_effect(row: str, deployment: Deployment) -> None:
     edit, expected = EDITS[row]
 
-    said = plan(deployment, edit)
+    output = plan(deployment, edit)
 
-    assert expected in said
-    assert ("guests" in said) == (row not in {"the name of a job", "a job is taken out"})
+    assert expected in output
+    assert ("guests" in output) == (row not in {"the name of a job", "a job is taken out"})
 
 
-def edited(deployment: Deployment, *edits: Callable[[str], str]) -> None:
+def apply_edits(deployment: Deployment, *edits: Callable[[str], str]) -> None:
     file = deployment.folder / "jobs.yaml"
     for edit in edits:
         file.write_text(edit(file.read_text(encoding="utf-8")), encoding="utf-8")
 
 
-def test_a_changed_record_is_held_by_max_change_until_it_is_approved_or_the_guard_lets_it(
+def test_max_change_blocks_changed_record_until_approved(
     deployment: Deployment,
 ) -> None:
-    edited(deployment, swap("on_removed:", "guards: {max_change: 50%}\n    on_removed:"))
+    apply_edits(deployment, swap("on_removed:", "guards: {max_change: 50%}\n    on_removed:"))
     deployment.run("sync", "guests")
-    edited(deployment, swap("=lower(email)", "=upper(email)"))
+    apply_edits(deployment, swap("=lower(email)", "=upper(email)"))
     deployment.run("sync", "guests", expect=6)
-    deployment.run("approve", "guests", "--reason", "it was reviewed")
+    deployment.run("approve", "guests", "--reason", "reviewed")
     assert "29 changed" in deployment.run("sync", "guests")
 
-    edited(deployment, swap("=upper(email)", "=lower(email)"))
+    apply_edits(deployment, swap("=upper(email)", "=lower(email)"))
     deployment.run("sync", "guests", expect=6)
-    edited(deployment, swap("max_change: 50%", "max_change: 100%"))
+    apply_edits(deployment, swap("max_change: 50%", "max_change: 100%"))
     assert "29 changed" in deployment.run("sync", "guests")
 
 
-def test_what_went_long_ago_is_removed_when_removals_are_wanted_and_max_remove_holds_it(
+def test_max_remove_blocks_removal_of_earlier_deleted_keys(
     deployment: Deployment,
 ) -> None:
-    edited(deployment, swap("on_removed: delete", "on_removed: ignore"))
+    apply_edits(deployment, swap("on_removed: delete", "on_removed: ignore"))
     deployment.run("sync", "guests")
     rows = deployment.folder / "guests.csv"
     rows.write_text(rows.read_text(encoding="utf-8").replace("G1,guest 1,guest1@example.com\n", ""), encoding="utf-8")
     assert "nothing to send" in deployment.run("sync", "guests")
 
-    edited(deployment, swap("on_removed: ignore", "on_removed: delete\n    guards: {max_remove: 0}"))
+    apply_edits(deployment, swap("on_removed: ignore", "on_removed: delete\n    guards: {max_remove: 0}"))
     deployment.run("sync", "guests", expect=6)
-    edited(deployment, swap("max_remove: 0", "max_remove: 1"))
+    apply_edits(deployment, swap("max_remove: 0", "max_remove: 1"))
     deployment.run("sync", "guests", expect=6)
     deployment.run("approve", "guests")
     assert "1 removed" in deployment.run("sync", "guests")
 
 
-def test_removals_after_an_edit_of_the_source_are_held_until_they_are_approved_or_the_guard_lets_them(
+def test_removals_after_source_edit_are_not_sent_until_approved_or_allowed_by_guard(
     deployment: Deployment,
 ) -> None:
     deployment.run("sync", "guests")
@@ -195,43 +197,43 @@ def test_removals_after_an_edit_of_the_source_are_held_until_they_are_approved_o
         rows = rows.replace(f"G{number},guest {number},guest{number}@example.com\n", "")
         (deployment.folder / f"other{number}.csv").write_text(rows, encoding="utf-8")
 
-    edited(deployment, swap("path: guests.csv", "path: other1.csv"))
+    apply_edits(deployment, swap("path: guests.csv", "path: other1.csv"))
     deployment.run("sync", "guests", expect=6)
     deployment.run("approve", "guests")
     assert "1 removed" in deployment.run("sync", "guests")
 
-    edited(deployment, swap("path: other1.csv", "path: other2.csv"))
+    apply_edits(deployment, swap("path: other1.csv", "path: other2.csv"))
     deployment.run("sync", "guests", expect=6)
-    edited(deployment, swap("    on_removed:", "    guards: {removals_after_edit: send}\n    on_removed:"))
+    apply_edits(deployment, swap("    on_removed:", "    guards: {removals_after_edit: send}\n    on_removed:"))
     assert "1 removed" in deployment.run("sync", "guests")
 
 
-def test_a_job_that_is_taken_out_removes_nothing_and_what_it_has_in_flight_waits(deployment: Deployment) -> None:
+def test_removed_job_removes_nothing_and_keeps_open_batches(deployment: Deployment) -> None:
     file = deployment.folder / "jobs.yaml"
-    whole = file.read_text(encoding="utf-8")
+    original = file.read_text(encoding="utf-8")
     deployment.run("sync", "guests", "--no-wait", expect=5)
-    edited(deployment, lambda text: text[: text.index("  guests:")])
+    apply_edits(deployment, lambda text: text[: text.index("  guests:")])
     deployment.run("sync", "--quiet")
     assert "guests" in deployment.run("status")
-    assert {one["mode"] for one in deployment.mocks.ledger("sitecore-cdp", values=True)} == {"upsert"}
-    file.write_text(whole, encoding="utf-8")
+    assert {item["mode"] for item in deployment.mocks.ledger("sitecore-cdp", values=True)} == {"upsert"}
+    file.write_text(original, encoding="utf-8")
     assert "accepted 29" in deployment.run("resume")
 
 
 @pytest.mark.parametrize(("old", "new"), [("${SITECORE_CLIENT_KEY}", "${OTHER_KEY}"), ("engage-eu", "engage-us")])
-def test_what_one_account_holds_says_nothing_of_another(
+def test_baselines_of_accounts_are_separate(
     old: str, new: str, deployment: Deployment, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("SITECORE_CLIENT_KEY", "one")
-    monkeypatch.setenv("OTHER_KEY", "another")
+    monkeypatch.setenv("SITECORE_CLIENT_KEY", "first")
+    monkeypatch.setenv("OTHER_KEY", "second")
     monkeypatch.chdir(deployment.folder)
     file = deployment.folder / "jobs.yaml"
-    before = identity()
+    before = account_id()
     file.write_text(swap(old, new)(file.read_text(encoding="utf-8")), encoding="utf-8")
-    assert identity() != before
+    assert account_id() != before
 
 
-def identity() -> str:
-    """Return the name of the account to which guests go, under which the memory of what it holds is kept."""
+def account_id() -> str:
+    """Return the identifier of the account of the job guests, which selects its baseline."""
     with App(Settings()) as app:
-        return app.identity(*app.jobs(["guests"]))
+        return app.account_id(*app.jobs(["guests"]))

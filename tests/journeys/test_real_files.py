@@ -1,4 +1,4 @@
-"""The main job on real files with real dirt: 18,148 customers, 11,837 orders with their items, 2,499 vehicles."""
+"""The main job on real files with real data errors: 18,148 customers, 11,837 orders with items, 2,499 vehicles."""
 
 from __future__ import annotations
 
@@ -20,25 +20,25 @@ HERE = Path(__file__).parent
 
 pytestmark = pytest.mark.timeout(300)
 
-#: Order numbers whose rows name two customers: invalid, since a record has one `contact`.
+#: Order numbers whose rows name two customers: invalid, because a record has one `contact`.
 ORDERS_OF_TWO_CUSTOMERS = ["SO62019", "SO72019"]
 
 
 @pytest.fixture
 def real(deployment: Deployment) -> Deployment:
-    """The deployment with the real files beside a jobs.yaml of their own."""
+    """The deployment with the real files and the jobs.yaml for them."""
     shutil.copy(HERE / "real_jobs.yaml", deployment.folder / "jobs.yaml")
-    works = DATA / "adventureworks"
-    shutil.copy(works / "AdventureWorks_Customers.csv", deployment.folder / "customers.csv")
-    shutil.copy(works / "AdventureWorks_Sales_2019.csv", deployment.folder / "sales.csv")
-    shutil.copy(works / "AdventureWorks_Products.csv", deployment.folder / "products.csv")
+    adventureworks = DATA / "adventureworks"
+    shutil.copy(adventureworks / "AdventureWorks_Customers.csv", deployment.folder / "customers.csv")
+    shutil.copy(adventureworks / "AdventureWorks_Sales_2019.csv", deployment.folder / "sales.csv")
+    shutil.copy(adventureworks / "AdventureWorks_Products.csv", deployment.folder / "products.csv")
     shutil.copy(DATA / "vehicles" / "usa_cars.csv", deployment.folder / "vehicles.csv")
     for name in ("customers.csv", "sales.csv", "products.csv", "vehicles.csv"):
         (deployment.folder / name).chmod(0o644)
     return deployment
 
 
-def test_real_files_settle_and_equal_the_ledger_then_only_edits_are_sent(real: Deployment) -> None:
+def test_real_files_match_ledger_then_only_edits_are_sent(real: Deployment) -> None:
     real.run("sync", timeout=280)
 
     first = _equations(real)
@@ -47,7 +47,7 @@ def test_real_files_settle_and_equal_the_ledger_then_only_edits_are_sent(real: D
     assert first["guests"]["selected"] == 18_148
     assert (first["orders"]["selected"], first["orders"]["invalid"]) == (11_837, len(ORDERS_OF_TWO_CUSTOMERS))
     assert first["vehicles"]["selected"] == 2_499
-    _check_accents_and_mark(ledger[CDP])
+    _check_values_of_guests(ledger[CDP])
     _check_items(ledger[CDP], real)
     answers = pl.read_parquet(real.results("out/vehicles.parquet"))
     assert answers.height == first["vehicles"]["accepted"]
@@ -59,47 +59,47 @@ def test_real_files_settle_and_equal_the_ledger_then_only_edits_are_sent(real: D
     }, "an unchanged job sent something"
 
     edited, removed, added = _edit(real.folder / "customers.csv")
-    planned = {one["job"]: one for one in real.json("plan")["jobs"]}["guests"]
+    planned = {item["job"]: item for item in real.json("plan")["jobs"]}["guests"]
     assert (planned["add"], planned["change"], planned["remove"]) == (len(added), len(edited), len(removed))
 
     real.run("sync", timeout=120)
-    news = real.mocks.ledger(CDP, values=True)[len(ledger[CDP]) :]
-    sent = Counter((one["mode"], one["value"]["identifiers"][0]["id"]) for one in news)
+    new_entries = real.mocks.ledger(CDP, values=True)[len(ledger[CDP]) :]
+    sent = Counter((new["mode"], new["value"]["identifiers"][0]["id"]) for new in new_entries)
     assert sent == Counter([("upsert", key) for key in edited + added] + [("delete", key) for key in removed]), (
         "other rows than the edited ones were sent"
     )
-    assert all(one["fate"] == "accepted" for one in news)
+    assert all(new["outcome"] == "accepted" for new in new_entries)
 
 
 def _equations(real: Deployment) -> dict[str, dict[str, int]]:
     """Return the settlement of each job's last run."""
-    settled = {one["job"]: one["settlement"] for one in real.json("settle")["runs"]}
-    for job, one in settled.items():
-        right = sum(one[name] for name in ("unchanged", "accepted", "invalid", "rejected", "unknown", "held"))
-        assert one["selected"] == right, job
+    settled = {item["job"]: item["settlement"] for item in real.json("show")["runs"]}
+    for job, item in settled.items():
+        right = sum(item[name] for name in ("unchanged", "accepted", "invalid", "rejected", "unknown", "deferred"))
+        assert item["selected"] == right, job
     return settled
 
 
 def _check_against_ledger(settled: Mapping[str, Mapping[str, int]], ledger: Mapping[str, list[dict[str, Any]]]) -> None:
-    """Hold each job's books against what the vendor received, row for row."""
+    """Compare the settlement of each job with the rows that the vendor received."""
     schema_of = {"guests": "guest", "orders": "order"}
     for job, schema in schema_of.items():
-        own = [one for one in ledger[CDP] if one["schema"] == schema]
-        fates = Counter(one["fate"] for one in own)
-        assert settled[job]["accepted"] == fates["accepted"]
-        assert settled[job]["rejected"] == fates["rejected"]
-        assert len({one["ref"] for one in own}) == len(own) == settled[job]["accepted"] + settled[job]["rejected"]
-        assert settled[job]["unknown"] == settled[job]["held"] == 0
-    fates = Counter(one["fate"] for one in ledger[BDP])
-    assert settled["vehicles"]["accepted"] == fates["accepted"]
-    assert settled["vehicles"]["rejected"] == fates["rejected"]
+        own = [item for item in ledger[CDP] if item["schema"] == schema]
+        outcomes = Counter(item["outcome"] for item in own)
+        assert settled[job]["accepted"] == outcomes["accepted"]
+        assert settled[job]["rejected"] == outcomes["rejected"]
+        assert len({item["ref"] for item in own}) == len(own) == settled[job]["accepted"] + settled[job]["rejected"]
+        assert settled[job]["unknown"] == settled[job]["deferred"] == 0
+    outcomes = Counter(item["outcome"] for item in ledger[BDP])
+    assert settled["vehicles"]["accepted"] == outcomes["accepted"]
+    assert settled["vehicles"]["rejected"] == outcomes["rejected"]
     assert settled["vehicles"]["unknown"] == 0
 
 
-def _check_accents_and_mark(entries: list[dict[str, Any]]) -> None:
-    """The first column's name is read without the byte order mark, and accents arrive as they were written."""
-    guests = [one["value"] for one in entries if one["schema"] == "guest"]
-    assert any(not name.isascii() for one in guests for name in (one["firstName"], one["lastName"]))
+def _check_values_of_guests(entries: list[dict[str, Any]]) -> None:
+    """The byte order mark is not part of the first column's name, and accented characters arrive unchanged."""
+    guests = [entry["value"] for entry in entries if entry["schema"] == "guest"]
+    assert any(not name.isascii() for guest in guests for name in (guest["firstName"], guest["lastName"]))
     assert guests[0]["identifiers"][0]["id"] == "11000"
     assert guests[0]["title"] == "Mr"
     assert guests[0]["dateOfBirth"] == "1966-04-08T00:00Z"
@@ -107,14 +107,14 @@ def _check_accents_and_mark(entries: list[dict[str, Any]]) -> None:
 
 
 def _check_items(entries: list[dict[str, Any]], real: Deployment) -> None:
-    """Every order line of the source stands in exactly one order at the vendor, with its product's SKU."""
-    orders = [one["value"] for one in entries if one["schema"] == "order"]
-    sent = Counter((one["referenceId"], item["productId"]) for one in orders for item in one["orderItems"])
+    """Every order line of the source is in exactly one order at the vendor, with the SKU of its product."""
+    orders = [entry["value"] for entry in entries if entry["schema"] == "order"]
+    sent = Counter((order["referenceId"], item["productId"]) for order in orders for item in order["orderItems"])
     lines = pl.read_csv(real.folder / "sales.csv", infer_schema=False)
     products = pl.read_csv(real.folder / "products.csv", infer_schema=False)
     joined = lines.join(products, on="ProductKey", how="left")
-    whole = joined.filter(~pl.col("OrderNumber").is_in(ORDERS_OF_TWO_CUSTOMERS))
-    assert sent == Counter(whole.select("OrderNumber", "ProductSKU").iter_rows())
+    valid = joined.filter(~pl.col("OrderNumber").is_in(ORDERS_OF_TWO_CUSTOMERS))
+    assert sent == Counter(valid.select("OrderNumber", "ProductSKU").iter_rows())
 
 
 def _edit(path: Path) -> tuple[list[str], list[str], list[str]]:
@@ -128,6 +128,6 @@ def _edit(path: Path) -> tuple[list[str], list[str], list[str]]:
         for number, row in enumerate(rows)
         if not 200 <= number < 203
     ]
-    news = [f'{key},MS.,NEW,PERSON,1/2/1980,S,F,new{key}@example.com,"$10,000 ",0,None,Clerical,N' for key in added]
-    path.write_text("\n".join([head, *changed, *news]) + "\n", encoding="utf-8")
+    new_rows = [f'{key},MS.,NEW,PERSON,1/2/1980,S,F,new{key}@example.com,"$10,000 ",0,None,Clerical,N' for key in added]
+    path.write_text("\n".join([head, *changed, *new_rows]) + "\n", encoding="utf-8")
     return edited, removed, added

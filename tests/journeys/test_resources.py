@@ -1,4 +1,4 @@
-"""What may be taken of the machine is what jobs.yaml says, unless the environment says otherwise."""
+"""Limits on threads and memory in jobs.yaml, which environment variables override."""
 
 from __future__ import annotations
 
@@ -26,27 +26,27 @@ jobs:
     on_removed: {{mode: gdpr_delete, record: {{identifiers: [{{provider: CRM, id: =id}}]}}}}
     record: {{guestType: customer, identifiers: [{{provider: CRM, id: =id}}]}}
 """
-ASK = """
+SCRIPT = """
 import json
-from lading.app import App
-from lading.settings import Settings
+from batchsync.app import App
+from batchsync.settings import Settings
 with App(Settings()) as app:
-    path = app.data
+    engine = app.data
 import polars
-print(json.dumps([polars.thread_pool_size(), path.threads]))
+print(json.dumps([polars.thread_pool_size(), engine.threads]))
 """
-VARIABLES = ("LADING_THREADS", "LADING_MEMORY", "POLARS_MAX_THREADS")
+VARIABLES = ("BATCHSYNC_THREADS", "BATCHSYNC_MEMORY", "POLARS_MAX_THREADS")
 
 
-def asked(folder: Path, resources: str, **variables: str) -> list[int | None]:
-    """Return the threads of the columnar library and those that do tasks, in a process of its own."""
+def thread_counts(folder: Path, resources: str, **variables: str) -> list[int | None]:
+    """Return the number of polars threads and of task threads in a subprocess."""
     (folder / "jobs.yaml").write_text(JOBS.format(resources=resources), encoding="utf-8")
     (folder / "guests.csv").write_text("id\na\n", encoding="utf-8")
     environ = {name: value for name, value in os.environ.items() if name not in VARIABLES} | variables
-    environ["PYTHONPATH"] = os.pathsep.join(str(Path(one).resolve()) for one in sys.path if one)
-    said = subprocess.run([sys.executable, "-c", ASK], cwd=folder, env=environ, capture_output=True, check=True)
-    found: list[int | None] = json.loads(said.stdout)
-    return found
+    environ["PYTHONPATH"] = os.pathsep.join(str(Path(item).resolve()) for item in sys.path if item)
+    completed = subprocess.run([sys.executable, "-c", SCRIPT], cwd=folder, env=environ, capture_output=True, check=True)
+    counts: list[int | None] = json.loads(completed.stdout)
+    return counts
 
 
 @pytest.mark.parametrize(
@@ -55,16 +55,16 @@ def asked(folder: Path, resources: str, **variables: str) -> list[int | None]:
         ("threads: 3", {}, 3),
         ("memory: small", {}, 1),
         ("memory: small\nthreads: 2", {}, 2),
-        ("threads: 3", {"LADING_THREADS": "2"}, 2),
-        ("memory: small", {"LADING_MEMORY": "normal", "LADING_THREADS": "5"}, 5),
-        ("memory: normal", {"LADING_MEMORY": "small"}, 1),
+        ("threads: 3", {"BATCHSYNC_THREADS": "2"}, 2),
+        ("memory: small", {"BATCHSYNC_MEMORY": "normal", "BATCHSYNC_THREADS": "5"}, 5),
+        ("memory: normal", {"BATCHSYNC_MEMORY": "small"}, 1),
     ],
 )
-def test_threads_and_memory_are_taken_from_the_environment_before_jobs_yaml(
+def test_environment_overrides_threads_and_memory_of_jobs_file(
     tmp_path: Path, resources: str, variables: dict[str, str], threads: int
 ) -> None:
-    assert asked(tmp_path, resources, **variables) == [threads, threads]
+    assert thread_counts(tmp_path, resources, **variables) == [threads, threads]
 
 
-def test_without_a_word_all_cores_are_taken(tmp_path: Path) -> None:
-    assert asked(tmp_path, "memory: normal") == [os.cpu_count(), None]
+def test_normal_memory_without_threads_uses_all_cores(tmp_path: Path) -> None:
+    assert thread_counts(tmp_path, "memory: normal") == [os.cpu_count(), None]

@@ -1,7 +1,4 @@
-"""Sources that change from run to run, and what both vendors must hold after any number of them.
-
-It kills nothing; `test_real_kills` and `kit.syscall_kills` do.
-"""
+"""Sources that change from run to run, and a check of what both vendors hold after any number of runs."""
 
 from __future__ import annotations
 
@@ -16,12 +13,12 @@ if TYPE_CHECKING:
 
     from kit.zygote import Zygote
 
-#: These leave with some sources and come back with others; nothing else is ever the same again.
-_COME_AND_GO = tuple(f'"G{n}"' for n in range(12, 16))
+#: Keys that are missing in some versions and present in others; their records may be delivered more than once.
+_REAPPEARING_KEYS = tuple(f'"G{n}"' for n in range(12, 16))
 
 
-def write(folder: Path, number: int) -> None:
-    """Write sources in which some rows are those of before, some have changed, and some are new."""
+def write_version(folder: Path, number: int) -> None:
+    """Write sources of this version: some rows equal those of earlier versions, some differ, some are new."""
     guests = [
         f"G{n},guest {_letters(number if n % 3 == 0 else 0)},guest{n}@example.com" for n in range(1, 12 + number % 5)
     ]
@@ -35,33 +32,35 @@ def write(folder: Path, number: int) -> None:
 
 
 def finish(zygote: Zygote) -> None:
-    """Run the same command until it has nothing more to do: a newer version may have waited for one in flight."""
+    """Run `sync` twice: in the first run, newer versions of rows may be deferred behind rows in flight."""
     for _ in range(2):
         assert zygote.run("sync").code in (0, 4), zygote.log.read_text("utf-8")[-5000:]
     assert "Traceback" not in zygote.log.read_text("utf-8")
 
 
-def wrong(deployment: Deployment, zygote: Zygote, number: int) -> Iterator[str]:
-    """Yield what is wrong in the vendors' ledgers, by themselves and against the sources of this number."""
+def violations(deployment: Deployment, zygote: Zygote, number: int) -> Iterator[str]:
+    """Yield violations: rows or files delivered twice, rows of this version that are missing, unknown rows."""
     for vendor in (CDP, BDP):
         counts: Counter[str] = deployment.delivered(vendor)
         for name, count in counts.items():
-            if count > 1 and not any(one in name for one in _COME_AND_GO):
-                yield f"{vendor} got {count} times: {name}"
-        yield from (f"{vendor}: two uploads: {one}" for one in deployment.mocks.batches(vendor) if one["uploads"] > 1)
-    guests = [one.get("value", one) for one in deployment.mocks.store(CDP)]
-    held = {one["identifiers"][0]["id"] for one in guests if one.get("identifiers")}
-    if lost := {f"G{n}" for n in range(1, 12 + number % 5)} - held:
-        yield f"{CDP} never got {', '.join(sorted(lost))}"
+            if count > 1 and not any(item in name for item in _REAPPEARING_KEYS):
+                yield f"{vendor} received {count} times: {name}"
+        yield from (
+            f"{vendor}: two uploads: {batch}" for batch in deployment.mocks.batches(vendor) if batch["uploads"] > 1
+        )
+    guests = [item.get("value", item) for item in deployment.mocks.store(CDP)]
+    stored = {guest["identifiers"][0]["id"] for guest in guests if guest.get("identifiers")}
+    if lost := {f"G{n}" for n in range(1, 12 + number % 5)} - stored:
+        yield f"{CDP} never received {', '.join(sorted(lost))}"
     for run in zygote.json("history", "--limit", "5")["runs"]:
         if run["settlement"]["unknown"]:
             yield f"run {run['run']} has unknown rows"
 
 
 def _sign(number: int) -> str:
-    """Return three of the signs that a VIN may have, for a number below 33 to the third."""
-    signs = "0123456789ABCDEFGHJKLMNPRSTUVWXYZ"
-    return "".join(signs[number // 33**place % 33] for place in (2, 1, 0))
+    """Return three characters that a VIN may contain, for a number below 33 cubed."""
+    characters = "0123456789ABCDEFGHJKLMNPRSTUVWXYZ"
+    return "".join(characters[number // 33**place % 33] for place in (2, 1, 0))
 
 
 def _letters(number: int) -> str:

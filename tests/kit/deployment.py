@@ -1,4 +1,4 @@
-"""A small deployment in a temporary folder, run by the real command line against mocks that the test holds."""
+"""A small deployment in a temporary folder, run by the real command line against mocks of the test."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from lading_mocks.faults import Fault
+from batchsync_mocks.faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from lading_mocks.serving import Running
+    from batchsync_mocks.serving import Running
 
 BDP, CDP = "motorweb-bdp", "sitecore-cdp"
 
@@ -56,34 +56,34 @@ jobs:
 
 @dataclass(frozen=True)
 class Deployment:
-    """A folder with jobs.yaml and sources, and the mocks that its connections reach."""
+    """A folder with jobs.yaml and sources, and the mocks that its connections use."""
 
     folder: Path
     mocks: Running
 
     def command(self, *arguments: str) -> list[str]:
-        """Return the command line that runs lading here."""
-        return [sys.executable, "-m", "lading", *arguments]
+        """Return the command line of batchsync with these arguments."""
+        return [sys.executable, "-m", "batchsync", *arguments]
 
     def environ(self) -> dict[str, str]:
-        """Return the environment in which every connection reaches the mocks and waiting takes no time."""
+        """Return an environment in which every connection uses the mocks and waiting takes no time."""
         ready = self.folder / "ready.json"
-        told = {
+        content = {
             "vendors": {
                 name: {"base_url": url, "credentials": self.mocks.credentials(name)}
                 for name, url in self.mocks.urls.items()
             },
             "clock_url": f"{self.mocks.url}/_mock/clock",
         }
-        ready.write_text(json.dumps(told), encoding="utf-8")
-        return {**os.environ, "LADING_MOCKS": "1", "LADING_MOCKS_AT": str(ready), "NO_COLOR": "1"}
+        ready.write_text(json.dumps(content), encoding="utf-8")
+        return {**os.environ, "BATCHSYNC_MOCKS": "1", "BATCHSYNC_MOCKS_AT": str(ready), "NO_COLOR": "1"}
 
     def results(self, name: str) -> Path:
-        """Return where the answers of mocks come to be that jobs.yaml wants at this path, relative to its folder."""
-        return self.folder / ".lading" / "mocks" / "results" / name
+        """Return the path of results of runs against mocks, for a `results:` path relative to jobs.yaml."""
+        return self.folder / ".batchsync" / "mocks" / "results" / name
 
     def run(self, *arguments: str, expect: int = 0, timeout: float = 60) -> str:
-        """Run lading to its end, check its exit code, and return what it printed on stdout."""
+        """Run batchsync to its end, check its exit code, and return what it printed on stdout."""
         done = subprocess.run(
             self.command(*arguments),
             cwd=self.folder,
@@ -99,11 +99,11 @@ class Deployment:
         return done.stdout
 
     def json(self, *arguments: str, expect: int = 0) -> Any:
-        """Run lading with JSON output and return the result part of its envelope."""
+        """Run batchsync with JSON output and return the result part of its envelope."""
         return json.loads(self.run("-o", "json", *arguments, expect=expect))["result"]
 
     def kill_when(self, seen: Callable[[], bool], *arguments: str, within: float = 30) -> None:
-        """Start lading and `kill -9` it as soon as `seen` is true."""
+        """Start batchsync and kill it with SIGKILL as soon as `seen` returns true, within so many seconds."""
         with (self.folder / "killed.log").open("ab") as log:
             process = subprocess.Popen(
                 self.command(*arguments), cwd=self.folder, env=self.environ(), stdout=log, stderr=log
@@ -112,23 +112,23 @@ class Deployment:
         try:
             while not seen():
                 assert process.poll() is None, (self.folder / "killed.log").read_text()
-                assert time.monotonic() < deadline, "what the test waits for did not happen"
+                assert time.monotonic() < deadline, "the awaited condition did not occur"
                 time.sleep(0.005)
         finally:
             process.kill()
             process.wait()
 
     def kill_during(self, vendor: str, method: str, path: str, *arguments: str, hold: float = 0.6) -> None:
-        """Start lading and kill it while the vendor works on the first request of this kind, which it then finishes."""
+        """Start batchsync and kill it while the vendor processes the first request of this kind, for `hold` seconds."""
         fault = Fault(kind="delay", vendor=vendor, method=method, path=path, seconds=hold)
         self.mocks.disarm()
         self.mocks.arm(fault)
-        self.kill_when(lambda: any(one["struck"] for one in self.mocks.faults()), *arguments)
+        self.kill_when(lambda: any(item["hits"] for item in self.mocks.faults()), *arguments)
         time.sleep(hold + 0.2)
         self.mocks.disarm()
 
     def delivered(self, vendor: str) -> Counter[str]:
-        """Return how often the vendor received each row or record, by the vendor's own ledger."""
+        """Return how often the vendor received each row or record, from its ledger."""
         counts: Counter[str] = Counter()
         for entry in self.mocks.ledger(vendor, values=True):
             counts[_name(entry)] += 1
@@ -136,14 +136,14 @@ class Deployment:
 
 
 def _name(entry: dict[str, Any]) -> str:
-    """Return what tells one ledger entry from another, whatever batch brought it."""
+    """Return a name of a ledger entry that does not depend on its batch."""
     if "ref" in entry:
         return f"{entry['mode']} {entry['ref']} {json.dumps(entry.get('value'), sort_keys=True)}"
     return json.dumps(entry["columns"], sort_keys=True)
 
 
 def write_sources(folder: Path, guests: int = 30, vehicles: int = 20) -> None:
-    """Write guests.csv and vehicles.csv: one vehicle is one that the vendor rejects, one guest is invalid."""
+    """Write guests.csv and vehicles.csv, with a vehicle that the vendor rejects and an invalid guest."""
     lines = (
         ["id,name,email"] + [f"G{n},guest {n},guest{n}@example.com" for n in range(1, guests)] + ["G0,bad,no-at-sign"]
     )

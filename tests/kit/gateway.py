@@ -1,7 +1,7 @@
 """A gateway in front of a mock that answers chosen requests by quoting them, credentials included, in many encodings.
 
-The client's credentials are the test's own, full of characters that encodings change. The gateway knows them by their
-exact value and forwards requests with the mock's.
+The client uses credentials of the test, full of characters that encodings change. The gateway checks their exact value
+and forwards requests with the credentials of the mock.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
     from werkzeug import Request
 
-    from lading_mocks.serving import Running
+    from batchsync_mocks.serving import Running
 
 BDP, CDP = "motorweb-bdp", "sitecore-cdp"
 CREDENTIALS: dict[str, dict[str, str]] = {
@@ -33,7 +33,7 @@ CREDENTIALS: dict[str, dict[str, str]] = {
 }
 TOKEN = "eyJhbGciOiJSUzI1NiJ9." + "Tk+/" * 30 + "~_-.sig+natur/e=="
 
-#: Which request is which verb, as method and a part of the path.
+#: Requests by verb, as method and regular expression of the path.
 VERBS: dict[str, dict[str, tuple[str, str]]] = {
     BDP: {
         "token": ("POST", r"/auth/v1/token$"),
@@ -73,11 +73,11 @@ def _listed(text: str) -> str:
 
 
 def _cut(text: str) -> str:
-    """Return each line cut, as gateways cut long values."""
+    """Return each line truncated, as gateways truncate long values."""
     return "; ".join(line[: line.find(":") + 40] for line in text.splitlines())
 
 
-#: How a gateway may write what it was sent.
+#: Encodings in which a gateway may quote a request.
 ENCODINGS: dict[str, Callable[[str], str]] = {
     "raw": lambda text: text,
     "reversed lines": lambda text: "\n".join(reversed(text.splitlines())),
@@ -92,7 +92,7 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
     "base64 twice": lambda text: b64(b64(text)),
     "base64 of URL-encoded": lambda text: b64(quote(text, safe="")),
     "URL-encoded": lambda text: quote(text, safe=""),
-    "URL-encoded in lower case": lambda text: re.sub("%..", lambda one: one[0].lower(), quote(text, safe="")),
+    "URL-encoded in lower case": lambda text: re.sub("%..", lambda match: match[0].lower(), quote(text, safe="")),
     "URL-encoded with plus": quote_plus,
     "URL-encoded twice": lambda text: quote(quote(text, safe=""), safe=""),
     "every character URL-encoded": lambda text: "".join(f"%{byte:02x}" for byte in text.encode()),
@@ -101,13 +101,13 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
     "JSON of Go": lambda text: json.dumps(text).replace("<", "\\u003c").replace(">", "\\u003E").replace("&", "\\u0026"),
     "HTML-escaped": html.escape,
     "HTML-escaped base64": lambda text: b64(text).translate({43: "&#43;", 47: "&#x2F;", 61: "&#61;"}),
-    "HTML entities": lambda text: "".join(f"&#{ord(one)};" for one in text),
+    "HTML entities": lambda text: "".join(f"&#{ord(item)};" for item in text),
     "hex": lambda text: text.encode().hex(),
 }
 
 
 def quoted(request: Request) -> str:
-    """Return what was sent, headers first: messages are cut after 300 characters."""
+    """Return the request as text, headers first, because messages are truncated after 300 characters."""
     headers = sorted(request.headers, key=lambda pair: pair[0] != "Authorization")
     # An HTTP server reads header bytes as latin-1.
     lines = [f"{name}: {value.encode('latin-1').decode('utf-8', 'replace')}" for name, value in headers]
@@ -116,15 +116,15 @@ def quoted(request: Request) -> str:
 
 
 def _members(text: str) -> bytes:
-    """Return an answer whose members, wherever a vendor spec reads one, hold the text."""
-    one: dict[str, object] = dict.fromkeys(
+    """Return a JSON response with the text in every member that a vendor spec reads."""
+    members: dict[str, object] = dict.fromkeys(
         ("id", "batchId", "batchServiceId", "name", "url", "expiry", "status", "access_token_type", "message"), text
     )
     location = {"href": text, "expiry": text}
-    return json.dumps(one | {"location": location, "content": [one], "expires_in": text}).encode()
+    return json.dumps(members | {"location": location, "content": [members], "expires_in": text}).encode()
 
 
-#: Where in an answer the quoted text stands.
+#: Response bodies that contain the quoted text, with their content types.
 CARRIERS: dict[str, Callable[[str], tuple[bytes, str]]] = {
     "message": lambda text: (json.dumps({"message": text}).encode(), "application/json"),
     "fault": lambda text: (json.dumps({"fault": {"faultstring": f"bad: {text}"}}, ensure_ascii=False).encode(), "x/j"),
@@ -138,7 +138,7 @@ CARRIERS: dict[str, Callable[[str], tuple[bytes, str]]] = {
 
 @dataclass
 class Gateway:
-    """Forwards to a mock. What matches `verb` is answered with `status` and a quotation, `times` times."""
+    """Forwards to a mock, but answers `times` requests of `verb` with `status` and a quotation of the request."""
 
     vendor: str
     mocks: Running
@@ -156,7 +156,7 @@ class Gateway:
         return self.server.url_for("").rstrip("/")
 
     def quote(self, verb: str, encoding: str, carrier: str, status: int, times: int = 1) -> None:
-        """Answer the next requests of a verb with what they sent."""
+        """Answer the next requests of a verb with a quotation of themselves."""
         self.verb, self.encoding, self.carrier, self.status, self.times = verb, encoding, carrier, status, times
         self.quoted = 0
 
@@ -174,7 +174,7 @@ class Gateway:
         headers = {name: value for name, value in request.headers if name.lower() not in {"host", "content-length"}}
         body = request.get_data()
         if "Authorization" in headers:
-            headers["Authorization"] = self._own_proof(headers["Authorization"])
+            headers["Authorization"] = self._mock_authorization(headers["Authorization"])
         if self._is_token(request):
             form = {name: values[0] for name, values in parse_qs(body.decode()).items()}
             assert {name: form.get(name) for name in CREDENTIALS[BDP]} == CREDENTIALS[BDP]
@@ -190,16 +190,16 @@ class Gateway:
                 document = json.loads(content)
                 self._tokens[TOKEN] = document["access_token"]
                 content = json.dumps(document | {"access_token": TOKEN}).encode()
-            kept = [(name, one) for name, one in answer.getheaders() if name.lower() in {"content-type", "date"}]
+            kept = [(name, item) for name, item in answer.getheaders() if name.lower() in {"content-type", "date"}]
             return Response(content, status=answer.status, headers=kept)
         finally:
             connection.close()
 
-    def _own_proof(self, proof: str) -> str:
+    def _mock_authorization(self, header: str) -> str:
         if self.vendor == BDP:
-            assert proof == f"Bearer {TOKEN}"
+            assert header == f"Bearer {TOKEN}"
             return f"Bearer {self._tokens[TOKEN]}"
-        assert proof == "Basic " + b64(":".join(CREDENTIALS[CDP].values()))
+        assert header == "Basic " + b64(":".join(CREDENTIALS[CDP].values()))
         return "Basic " + b64(":".join(self.mocks.credentials(CDP).values()))
 
     def _is_token(self, request: Request) -> bool:
@@ -210,18 +210,20 @@ class Gateway:
 def gateway(vendor: str, mocks: Running) -> Iterator[Gateway]:
     """Run a gateway in front of the mock of a vendor."""
     server = HTTPServer(host="127.0.0.1", threaded=True)
-    one = Gateway(vendor, mocks, server)
-    server.expect_request(re.compile(".*")).respond_with_handler(one.answer)
+    proxy = Gateway(vendor, mocks, server)
+    server.expect_request(re.compile(".*")).respond_with_handler(proxy.answer)
     server.start()
     try:
-        yield one
+        yield proxy
     finally:
         server.stop()
 
 
 def _decoded(text: str) -> Iterator[str]:
     yield from (html.unescape(text), unquote(text), unquote_plus(text), re.sub(r"\s+", "", text))
-    yield re.sub(r"\\u([0-9a-fA-F]{4})", lambda one: chr(int(one[1], 16)), text).replace("\\/", "/").replace('\\"', '"')
+    yield (
+        re.sub(r"\\u([0-9a-fA-F]{4})", lambda hit: chr(int(hit[1], 16)), text).replace("\\/", "/").replace('\\"', '"')
+    )
     for phase in range(4):
         for run in re.findall(r"[A-Za-z0-9+/_-]{12,}", text):
             part = run[phase:].replace("-", "+").replace("_", "/")
@@ -232,18 +234,18 @@ def _decoded(text: str) -> Iterator[str]:
 
 
 def leaks(text: str, secrets: Mapping[str, str], depth: int = 3) -> set[str]:
-    """Return the names of the secrets that a text shows, as they are or once decoded; and of halves of long ones."""
+    """Return the names of secrets that a text contains, raw or decoded, whole or their first 16 characters."""
     seen, level = {text}, [text]
     for _ in range(depth):
-        level = list({view for one in level for view in _decoded(one)} - seen)
+        level = list({view for item in level for view in _decoded(item)} - seen)
         seen |= set(level)
     squeezed = {name: (secret, secret[:16], re.sub(r"\s", "", secret)) for name, secret in secrets.items()}
     return {name for name, forms in squeezed.items() if any(form in view for view in seen for form in forms)}
 
 
 def secrets_of(vendor: str) -> dict[str, str]:
-    """Return what must never be shown: the credentials, the token, and what the Authorization header held."""
-    mine = CREDENTIALS[vendor]
+    """Return all secrets: the credentials, the token, and the content of the Authorization header."""
+    credentials = CREDENTIALS[vendor]
     if vendor == BDP:
-        return {**mine, "token": TOKEN}
-    return {**mine, "header": b64(":".join(mine.values()))}
+        return {**credentials, "token": TOKEN}
+    return {**credentials, "header": b64(":".join(credentials.values()))}

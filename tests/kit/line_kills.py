@@ -1,9 +1,8 @@
 """`python -m kit.line_kills JOB`: forked processes that SIGKILL themselves at a line of reconcile/, journal/, sinks/.
 
-A life is a whole `sync` from an empty state folder. It is lived once to write down every line that it executes. Then,
-for the first and the last execution of each line (and with `--stride` for others): fork, die there, fork again, go on
-with what is on disk, and be judged by the vendor's books. The parent imports everything and runs nothing, so that a
-fork is safe.
+The command is a `sync` from an empty state folder. It runs once to record every line that it executes. Then, for the
+first and the last execution of each line (and with `--stride` for others): fork, die there, fork again, resume from
+disk, and compare with the vendor's ledger. The parent imports everything and runs nothing, so that forks are safe.
 """
 
 from __future__ import annotations
@@ -18,80 +17,80 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kit.matrix import Ending, Plan, Scenario
-from kit.zygote import preloaded
-from lading.core.batch import Phase
-from lading.errors import EnvironmentProblem
-from lading.journal.schema import right_shape
-from lading.reconcile.loop import Patience
-from lading.reconcile.sync import resume, sync
-from lading.spec.vendor_spec import available_vendors, load_vendor
-from simulation.life import Fuse
-from simulation.many import in_memory
-from simulation.wire import plugged
+from batchsync.core.batch import Phase
+from batchsync.errors import UnavailableError
+from batchsync.journal.schema import expected_shape
+from batchsync.reconcile.loop import WaitPolicy
+from batchsync.reconcile.sync import resume, sync
+from batchsync.spec.vendor_spec import available_vendors, load_vendor
+from kit.matrix import Ending, FaultPlan, Scenario
+from kit.zygote import preload
+from simulation.network import connected
+from simulation.process_life import CrashPoint
+from simulation.seeds import memory_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
     from types import CodeType, FrameType
 
-    from simulation.life import Process
+    from simulation.process_life import Process
 
-_ROOMS = tuple(f"/lading/{room}/" for room in ("reconcile", "journal", "sinks"))
+_FOLDERS = tuple(f"/batchsync/{name}/" for name in ("reconcile", "journal", "sinks"))
 
 Line = tuple[str, int]
 
 
 class FromNothing(Scenario):
-    """The scenario, begun with an empty state folder, so that planning and staging are part of its life."""
+    """The scenario with an empty state folder, so that planning and staging are part of the run."""
 
     def restore(self) -> None:
-        """Forget everything, at the vendors too."""
+        """Delete the state and that of the vendors."""
         shutil.rmtree(self.state)
         self._begin()
 
-    def go_on(self) -> Ending:
-        """Go on with what a killed process left, or begin again where it left nothing, and be judged."""
+    def resume_from_disk(self) -> Ending:
+        """Resume the run of a killed process, or start it if there is none, and return how it ended."""
         self._open_world()
-        with plugged(self.network):
-            self._resume(Fuse())
-        return Ending(self._batch(), list(self._complaints(Plan("killed"))))
+        with connected(self.network):
+            self._resume(CrashPoint())
+        return Ending(self._batch(), list(self._complaints(FaultPlan("killed"))))
 
-    def _resume_in(self, one: Process) -> None:
-        # Not `sync` again: what a vendor refused for a reason of its own is rightly sent anew by the next run.
-        command = resume if one.journal.last_run(self.job) else sync
-        for outcome in command(one.contexts, one.world, Patience()):
-            if outcome.error is not None and not isinstance(outcome.error, EnvironmentProblem):
+    def _resume_in(self, life: Process) -> None:
+        # Not `sync` again: the next run rightly sends rows again that a vendor refused for a reason of its own.
+        command = resume if life.journal.last_run(self.job) else sync
+        for outcome in command(life.contexts, life.services, WaitPolicy()):
+            if outcome.error is not None and not isinstance(outcome.error, UnavailableError):
                 raise outcome.error
 
 
 def main() -> int:
-    """Kill and judge; print how many lines died and what was wrong."""
+    """Run all kills; print how many there were and all violations."""
     parser = argparse.ArgumentParser(prog="kit.line_kills")
     parser.add_argument("job", choices=["guests", "vehicles"])
-    parser.add_argument("--every", type=int, default=1, help="of the first and last executions, die at every n-th")
-    parser.add_argument("--from", dest="first", type=int, default=0, help="and begin with this one")
-    parser.add_argument("--stride", type=int, default=0, help="die at every n-th of all executed lines too")
+    parser.add_argument("--every", type=int, default=1, help="kill at every n-th of the first and last executions")
+    parser.add_argument("--from", dest="first", type=int, default=0, help="index of the first of them")
+    parser.add_argument("--stride", type=int, default=0, help="also kill at every n-th of all executed lines")
     given = parser.parse_args()
-    preloaded()
-    right_shape("table", "index")
+    preload()
+    expected_shape("table", "index")
     for name in available_vendors():
         load_vendor(name)
-    folder = Path(tempfile.mkdtemp(prefix="lading-lines-", dir=in_memory()))
+    folder = Path(tempfile.mkdtemp(prefix="batchsync-lines-", dir=memory_folder()))
     try:
         lines = _recorded(given.job, folder)
-        deaths = _deaths(lines, given.first, given.every, given.stride)
-        bad = [wrong for at in deaths if (wrong := _died_and_judged(given.job, folder, at, lines[at - 1]))]
+        kills = _kills(lines, given.first, given.every, given.stride)
+        bad = [violation for at in kills if (violation := _kill_and_check(given.job, folder, at, lines[at - 1]))]
     finally:
         shutil.rmtree(folder, ignore_errors=True)
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    told = f"{len(deaths)} lines died, {len(bad)} violations; {len(set(lines))} lines are executed {len(lines)} times"
-    took = f"{used.ru_utime + used.ru_stime:.0f} s of processor"
-    sys.stdout.write("\n".join([f"{given.job}: {told}; {took}", *bad, ""]))
+    counts = f"{len(kills)} kills, {len(bad)} violations; {len(set(lines))} lines are executed {len(lines)} times"
+    took = f"{used.ru_utime + used.ru_stime:.0f} s of processor time"
+    sys.stdout.write("\n".join([f"{given.job}: {counts}; {took}", *bad, ""]))
     return bool(bad)
 
 
-def _deaths(lines: Sequence[Line], first: int, every: int, stride: int) -> list[int]:
-    """Return at the how-manieth executed line to die, counted from 1."""
+def _kills(lines: Sequence[Line], first: int, every: int, stride: int) -> list[int]:
+    """Return the numbers of executed lines at which to kill, counted from 1."""
     firsts: dict[Line, int] = {}
     lasts: dict[Line, int] = {}
     for number, line in enumerate(lines, start=1):
@@ -102,24 +101,24 @@ def _deaths(lines: Sequence[Line], first: int, every: int, stride: int) -> list[
 
 
 def _recorded(job: str, folder: Path) -> list[Line]:
-    """Return every line of ours that a whole life executes, in order. The scenario is made on the way, in a child."""
-    told = folder / "lines"
+    """Return every line of `_FOLDERS` that a run executes, in order; a child process makes the scenario and runs it."""
+    log = folder / "lines"
 
-    def live() -> int:
+    def record() -> int:
         FromNothing(job, folder / "scenario")
         lines: list[str] = []
-        _lived(job, folder, lambda name, number: lines.append(f"{name}\t{number}"))
-        told.write_text("\n".join(lines), encoding="utf-8")
+        _run(job, folder, lambda name, number: lines.append(f"{name}\t{number}"))
+        log.write_text("\n".join(lines), encoding="utf-8")
         return 0
 
-    if _forked(live):
-        raise SystemExit("the life could not be lived")
-    split = (line.split("\t") for line in told.read_text("utf-8").splitlines())
+    if _forked(record):
+        raise SystemExit("the run failed")
+    split = (line.split("\t") for line in log.read_text("utf-8").splitlines())
     return [(name, int(number)) for name, number in split]
 
 
-def _died_and_judged(job: str, folder: Path, at: int, line: Line) -> str:
-    """Die at the n-th line and let the next process finish; return what was wrong, or nothing."""
+def _kill_and_check(job: str, folder: Path, at: int, line: Line) -> str:
+    """Kill at the n-th line and let the next process finish; return violations, or an empty text."""
     left = [at]
 
     def die(_name: str, _number: int) -> None:
@@ -127,47 +126,47 @@ def _died_and_judged(job: str, folder: Path, at: int, line: Line) -> str:
         if left[0] == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    where = f"{job} at {line[0].partition('/lading/')[2]}:{line[1]} (line {at})"
-    if (ended := _forked(lambda: _lived(job, folder, die))) != -signal.SIGKILL:
-        return f"{where}: the process ended with {ended} instead of being killed"
-    told = folder / "told"
-    told.unlink(missing_ok=True)
-    if _forked(lambda: _judge(job, folder, told)):
-        return f"{where}: {told.read_text('utf-8') if told.exists() else 'the next process failed'}"
+    where = f"{job} at {line[0].partition('/batchsync/')[2]}:{line[1]} (line {at})"
+    if (code := _forked(lambda: _run(job, folder, die))) != -signal.SIGKILL:
+        return f"{where}: the process ended with {code} instead of being killed"
+    report = folder / "violations"
+    report.unlink(missing_ok=True)
+    if _forked(lambda: _check(job, folder, report)):
+        return f"{where}: {report.read_text('utf-8') if report.exists() else 'the next process failed'}"
     return ""
 
 
 def _forked(work: Callable[[], int]) -> int:
-    """Run the work in a child and return how it ended: 0, an exit code, or minus the signal."""
+    """Run the work in a child process and return its exit code, or minus its signal."""
     sys.stdout.flush()
     child = os.fork()
     if child == 0:
         code = 70
         try:
             code = work()
-        except Exception as error:  # noqa: BLE001 - the parent must hear of it, whatever it is
+        except Exception as error:  # noqa: BLE001 - any error must reach the parent
             sys.stderr.write(f"{type(error).__name__}: {error}\n")
         finally:
             os._exit(code)
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
-def _lived(job: str, folder: Path, told: Callable[[str, int], None]) -> int:
-    """Live a whole life from nothing; `told` hears of each line of ours before it is executed."""
+def _run(job: str, folder: Path, on_line: Callable[[str, int], None]) -> int:
+    """Run from an empty state; `on_line` is called before each line of `_FOLDERS` is executed."""
     scenario = FromNothing.reopened(job, folder / "scenario")
     scenario.restore()
-    ours: dict[CodeType, bool] = {}
+    traced: dict[CodeType, bool] = {}
 
-    def lines(frame: FrameType, event: str, _what: object) -> object:
+    def lines(frame: FrameType, event: str, _argument: object) -> object:
         if event == "line":
-            told(frame.f_code.co_filename, frame.f_lineno)
+            on_line(frame.f_code.co_filename, frame.f_lineno)
         return lines
 
-    def calls(frame: FrameType, _event: str, _what: object) -> object:
+    def calls(frame: FrameType, _event: str, _argument: object) -> object:
         code = frame.f_code
-        if code not in ours:
-            ours[code] = any(room in code.co_filename for room in _ROOMS)
-        return lines if ours[code] else None
+        if code not in traced:
+            traced[code] = any(folder in code.co_filename for folder in _FOLDERS)
+        return lines if traced[code] else None
 
     sys.settrace(calls)
     try:
@@ -177,14 +176,14 @@ def _lived(job: str, folder: Path, told: Callable[[str, int], None]) -> int:
     return 0
 
 
-def _judge(job: str, folder: Path, told: Path) -> int:
-    ending = FromNothing.reopened(job, folder / "scenario").go_on()
+def _check(job: str, folder: Path, report: Path) -> int:
+    ending = FromNothing.reopened(job, folder / "scenario").resume_from_disk()
     complaints = list(ending.complaints)
-    if not ending.batch.books or ending.batch.books.total != 2:
-        complaints.append(f"its books are {ending.batch.books}")
+    if not ending.batch.counts or ending.batch.counts.total != 2:
+        complaints.append(f"its row counts are {ending.batch.counts}")
     if ending.batch.phase is not Phase.DELIVERED:
-        complaints.append(f"it ended {ending.batch.phase}: {ending.batch.reason}")
-    told.write_text("; ".join(complaints), encoding="utf-8")
+        complaints.append(f"it ended as {ending.batch.phase}: {ending.batch.reason}")
+    report.write_text("; ".join(complaints), encoding="utf-8")
     return bool(complaints)
 
 

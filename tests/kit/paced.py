@@ -1,7 +1,8 @@
-"""`python -m kit.paced`: lading itself, but its files hold few rows, and making them stops at one of them until told.
+"""`python -m kit.paced`: batchsync with small batch files, which pauses after a number of files until it is released.
 
-In the environment: PACED_ROWS is the most rows of a file and of a frame; PACED_AFTER how many files are made before the
-halt (none: no halt); PACED_GO the file whose appearance ends it. While it lasts, a file `<PACED_GO>.waits` is there.
+Environment variables: PACED_ROWS is the maximum of rows in a file and in a frame; PACED_AFTER the number of files
+before the pause (empty: no pause); PACED_GO the path of a file that ends the pause. The file `<PACED_GO>.waits` marks
+the pause.
 """
 
 from __future__ import annotations
@@ -14,16 +15,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-import lading.app
-from lading.cli import main
-from lading.data import Columnar, read, stage
-from lading.spec.vendor_spec import load_vendor
+import batchsync.app
+from batchsync.cli import main
+from batchsync.data import PolarsEngine
+from batchsync.data.batchfile import prepare
+from batchsync.data.row import reader
+from batchsync.spec.vendor_spec import load_vendor
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from lading.core.batch import BatchFile
-    from lading.core.vendor_rules import VendorRules
+    from batchsync.core.batch import BatchFile
+    from batchsync.core.vendor_rules import VendorRules
 
 
 def _small(name: str) -> VendorRules:
@@ -32,9 +35,9 @@ def _small(name: str) -> VendorRules:
 
 
 def _paced(original: Callable[..., Iterator[BatchFile]], after: int, go: Path) -> Callable[..., Iterator[BatchFile]]:
-    def stage_each(self: Columnar, *given: Any) -> Iterator[BatchFile]:
-        stopped = given[-1]
-        files = original(self, *given)
+    def stage_each(self: PolarsEngine, *arguments: Any) -> Iterator[BatchFile]:
+        stopped = arguments[-1]
+        files = original(self, *arguments)
         number = 0
         while True:
             if number == after:
@@ -51,11 +54,11 @@ def _paced(original: Callable[..., Iterator[BatchFile]], after: int, go: Path) -
 
 
 if __name__ == "__main__":
-    for module in (read, stage):
+    for module in (reader, prepare):
         vars(module)["FRAME_ROWS"] = int(os.environ["PACED_ROWS"])
-    vars(stage)["FEW"] = 1
-    vars(lading.app)["load_vendor"] = _small
+    vars(prepare)["MIN_TASK_ROWS"] = 1
+    vars(batchsync.app)["load_vendor"] = _small
     if os.environ.get("PACED_AFTER"):
-        halt = _paced(Columnar.stage_each, int(os.environ["PACED_AFTER"]), Path(os.environ["PACED_GO"]))
-        mock.patch.object(Columnar, "stage_each", halt).start()
+        paced = _paced(PolarsEngine.stage_each, int(os.environ["PACED_AFTER"]), Path(os.environ["PACED_GO"]))
+        mock.patch.object(PolarsEngine, "stage_each", paced).start()
     sys.exit(main())

@@ -1,7 +1,7 @@
-"""`python -m kit.recovery`: how long `lading resume` takes to its first vendor call, with a great state behind it.
+"""`python -m kit.recovery`: time until the first vendor call of `batchsync resume` with a large state.
 
-It makes 1,000 open batches of 1,000 rows in every phase, a baseline of 1,000,000 rows and 100,000 rejects, through the
-real planning, staging and journal, and then starts the real command against served mocks. It judges no time.
+Makes 1,000 open batches of 1,000 rows in every phase, a baseline of 1,000,000 rows and 100,000 rejects, with the real
+planning, staging and journal, and then starts the real command against served mocks. Asserts no time.
 """
 
 from __future__ import annotations
@@ -20,32 +20,32 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-import lading_mocks
+import batchsync_mocks
+from batchsync.app import App
+from batchsync.core.batch import Allocation, Batch, Phase, RowCounts, Verb, Verdict
+from batchsync.core.events import Allocated, Collected, Delivered, IntentRecorded, Uploaded, VendorFinished
+from batchsync.ports import Baseline, Downloads, Reject
+from batchsync.reconcile import collected
+from batchsync.reconcile.deliver import baseline_entry
+from batchsync.reconcile.plan import describe, prepare
+from batchsync.settings import Settings
+from batchsync_mocks.faults import Fault
 from kit.deployment import CDP, JOBS, Deployment
-from lading.app import App
-from lading.core.batch import Batch, Books, Phase, Slot, Verb, Verdict
-from lading.core.events import Allocated, Announced, Collected, Delivered, Settled, Uploaded
-from lading.ports import Baseline, Downloads, Reject
-from lading.reconcile import collected
-from lading.reconcile.deliver import baseline_entry
-from lading.reconcile.prepare import describe, prepare
-from lading.settings import Settings
-from lading_mocks.faults import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
 
-    from lading.core.events import Event
-    from lading.reconcile.context import JobContext, World
-    from lading_mocks.serving import Running
+    from batchsync.core.events import Event
+    from batchsync.reconcile.services import JobContext, Services
+    from batchsync_mocks.serving import Running
 
-#: Of each ten batches, how many stand in which phase when the process before died.
-_PHASES = (*[Phase.PREPARED] * 5, Phase.ALLOCATED, *[Phase.SUBMITTED] * 2, Phase.SETTLED, Phase.COLLECTED)
+#: Phases of each ten batches at the death of the previous process.
+_PHASES = (*[Phase.PREPARED] * 5, Phase.ALLOCATED, *[Phase.SUBMITTED] * 2, Phase.FINISHED, Phase.COLLECTED)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Size:
-    """How great the state is: open batches, rows in each, and rejects of the past."""
+    """Size of the state: open batches, rows in each, and rejects of earlier runs."""
 
     batches: int = 1000
     rows: int = 1000
@@ -53,32 +53,32 @@ class Size:
 
 
 def main() -> int:
-    """Make the state, start the command some times, and print how long its first call took."""
+    """Make the state, start the command several times, and print the time until its first call."""
     parser = argparse.ArgumentParser(prog="kit.recovery")
     parser.add_argument("--batches", type=int, default=1000)
     parser.add_argument("--rows", type=int, default=1000, help="in each batch")
     parser.add_argument("--rejects", type=int, default=100_000)
     parser.add_argument("--times", type=int, default=5)
-    parser.add_argument("--folder", type=Path, help="keep the state here, and go on from it when it is there")
+    parser.add_argument("--folder", type=Path, help="keep the state here, and reuse it if it exists")
     given = parser.parse_args()
-    with tempfile.TemporaryDirectory(prefix="lading-recovery-") as temporary:
+    with tempfile.TemporaryDirectory(prefix="batchsync-recovery-") as temporary:
         folder = given.folder or Path(temporary)
         folder.mkdir(exist_ok=True)
-        with lading_mocks.serve(state_dir=folder / "vendors") as mocks:
+        with batchsync_mocks.serve(state_dir=folder / "vendors") as mocks:
             deployment = Deployment(folder, mocks)
             if not (folder / "guests.csv").exists():
-                make(deployment, Size(batches=given.batches, rows=given.rows, rejects=given.rejects))
+                make_state(deployment, Size(batches=given.batches, rows=given.rows, rejects=given.rejects))
             for _ in range(given.times):
                 wall, processor = first_call(deployment)
-                sys.stdout.write(f"resume: first vendor call after {wall:.2f} s ({processor:.2f} s of processor)\n")
+                sys.stdout.write(f"resume: first vendor call after {wall:.2f} s ({processor:.2f} s of CPU time)\n")
             for _ in range(given.times):
-                wall, processor = whole(deployment, "status")
-                sys.stdout.write(f"status: {wall:.2f} s ({processor:.2f} s of processor)\n")
+                wall, processor = time_command(deployment, "status")
+                sys.stdout.write(f"status: {wall:.2f} s ({processor:.2f} s of CPU time)\n")
     return 0
 
 
-def make(deployment: Deployment, size: Size) -> None:
-    """Leave behind what a process with so much under way leaves when it dies."""
+def make_state(deployment: Deployment, size: Size) -> None:
+    """Make the state that a process leaves when it dies with so many batches in flight."""
     folder, rows = deployment.folder, size.batches * size.rows
     (folder / "jobs.yaml").write_text(JOBS, encoding="utf-8")
     numbers = pl.select(n=pl.int_range(rows))
@@ -87,34 +87,34 @@ def make(deployment: Deployment, size: Size) -> None:
     (folder / "vehicles.csv").write_text("id,vin,plate,state\n", encoding="utf-8")
     environ = deployment.environ()
     settings = Settings(
-        file=folder / "jobs.yaml", mocks=True, mocks_at=Path(environ["LADING_MOCKS_AT"]), state=folder / ".lading"
+        file=folder / "jobs.yaml", mocks=True, mocks_at=Path(environ["BATCHSYNC_MOCKS_AT"]), state=folder / ".batchsync"
     )
     with App(settings) as app:
-        world, context = app.world(), app.context(app.jobs(["guests"])[0])
+        services, context = app.services(), app.context(app.jobs(["guests"])[0])
         rules = replace(context.rules, file=replace(context.rules.file, rows_max=size.rows))
         context = replace(context, rules=rules)
-        with world.lease("guests"):
-            with prepare(context, world, describe(context, world)) as preparation:
-                while preparation.more:
+        with services.lease("guests"):
+            with prepare(context, services, describe(context, services)) as preparation:
+                while preparation.preparing:
                     preparation.take()
-            batches = world.memory.batches(preparation.run.id)
+            batches = services.store.batches(preparation.run.id)
             assert len(batches) == size.batches, len(batches)
-            _move_all(batches, context, world, size)
+            _advance_all(batches, context, services, size)
 
 
-def _move_all(batches: Sequence[Batch], context: JobContext, world: World, size: Size) -> None:
-    """Bring each batch to its phase. The first is delivered, and brings the baseline and the rejects with it."""
+def _advance_all(batches: Sequence[Batch], context: JobContext, services: Services, size: Size) -> None:
+    """Advance each batch to its phase; the delivery of the first adds the baseline and the rejects."""
     for number, batch in enumerate(batches):
-        _moved(batch, Phase.COLLECTED if number == 0 else _PHASES[number % len(_PHASES)], context, world)
-    first = next(one for one in world.memory.batches(batches[0].run) if one.seq == 1)
-    # A target that holds an earlier version of every row.
-    folder = world.folders.collected_of(first.job) / "held"
+        _advance(batch, Phase.COLLECTED if number == 0 else _PHASES[number % len(_PHASES)], context, services)
+    first = next(item for item in services.store.batches(batches[0].run) if item.seq == 1)
+    # The target holds an earlier version of every row.
+    folder = services.paths.collected_of(first.job) / "earlier"
     folder.mkdir(parents=True)
     parts = []
-    for one in batches:
-        path = folder / f"{one.seq}.parquet"
-        evidence = pl.read_parquet(one.file.evidence)
-        evidence.select(
+    for item in batches:
+        path = folder / f"{item.seq}.parquet"
+        manifest = pl.read_parquet(item.file.row_manifest)
+        manifest.select(
             "key",
             pl.lit(b"\0" * 16).alias("fingerprint"),
             pl.lit("add").alias("op"),
@@ -123,42 +123,42 @@ def _move_all(batches: Sequence[Batch], context: JobContext, world: World, size:
             pl.lit("").alias("code"),
         ).write_parquet(path)
         parts.append(path)
-    baseline = world.data.advance(Baseline(), parts, world.folders.baselines(first.job))
+    baseline = services.data.apply_verdicts(Baseline(), parts, services.paths.baselines(first.job))
     entry = baseline_entry(first, baseline)
-    event = Delivered(at=world.clock.now())
-    world.memory.deliver(first, event, baseline=entry, rejects=_rejects(size.rejects))
+    event = Delivered(at=services.clock.now())
+    services.store.deliver(first, event, baseline=entry, rejects=_rejects(size.rejects))
 
 
-def _moved(batch: Batch, phase: Phase, context: JobContext, world: World) -> None:
-    """Tell the journal the events that lead to the phase."""
-    at = world.clock.now()
-    slot = Slot(id=f"slot-{batch.seq}", url=None, until=at + timedelta(hours=1))
-    story: list[tuple[Phase, list[Event]]] = [
-        (Phase.ALLOCATED, [Announced(at=at, verb=Verb.ALLOCATE), Allocated(at=at, slot=slot)]),
-        (Phase.SUBMITTED, [Announced(at=at, verb=Verb.UPLOAD), Uploaded(at=at)]),
-        (Phase.SETTLED, [Settled(at=at, verdict=Verdict.PROCESSED, word="success")]),
-        (Phase.COLLECTED, [Collected(at=at, books=Books(accepted=batch.file.rows))]),
+def _advance(batch: Batch, phase: Phase, context: JobContext, services: Services) -> None:
+    """Journal the events that lead to the phase."""
+    at = services.clock.now()
+    allocation = Allocation(id=f"allocation-{batch.seq}", url=None, expires_at=at + timedelta(hours=1))
+    steps: list[tuple[Phase, list[Event]]] = [
+        (Phase.ALLOCATED, [IntentRecorded(at=at, verb=Verb.ALLOCATE), Allocated(at=at, allocation=allocation)]),
+        (Phase.SUBMITTED, [IntentRecorded(at=at, verb=Verb.UPLOAD), Uploaded(at=at)]),
+        (Phase.FINISHED, [VendorFinished(at=at, verdict=Verdict.PROCESSED, vendor_status="success")]),
+        (Phase.COLLECTED, [Collected(at=at, counts=RowCounts(accepted=batch.file.rows))]),
     ]
-    for reached, events in story:
+    for reached, events in steps:
         if batch.phase is phase:
             return
         if reached is Phase.COLLECTED:
-            folder = collected.fresh(world.folders.collected(batch))
-            collected.write(folder, world.data.settle(batch, context.rules, Downloads(), folder))
+            folder = collected.new_results_dir(services.paths.collected(batch))
+            collected.write(folder, services.data.join_outcomes(batch, context.rules, Downloads(), folder))
         for event in events:
-            batch = world.memory.record(batch, event)
+            batch = services.store.record(batch, event)
 
 
 def _rejects(count: int) -> Iterator[list[Reject]]:
     for begin in range(0, count, 10_000):
         yield [
-            Reject(kind="rejected", key=f"G{n}", reason="the vendor says no", code="400", line=n, row=n)
+            Reject(kind="rejected", key=f"G{n}", reason="refused by the vendor", code="400", line=n, row=n)
             for n in range(begin, min(count, begin + 10_000))
         ]
 
 
 def first_call(deployment: Deployment) -> tuple[float, float]:
-    """Start `lading resume`, kill it at its first vendor call; return seconds until then, of the wall and of it."""
+    """Start `batchsync resume` and kill it at its first vendor call; return wall and processor seconds until then."""
     mocks: Running = deployment.mocks
     mocks.disarm()
     mocks.arm(Fault(kind="delay", vendor=CDP, method="GET", path="", seconds=5.0))
@@ -172,8 +172,8 @@ def first_call(deployment: Deployment) -> tuple[float, float]:
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )
-    while not any(one["struck"] for one in mocks.faults()):
-        assert process.poll() is None, "it ended without a vendor call"
+    while not any(fault["hits"] for fault in mocks.faults()):
+        assert process.poll() is None, "batchsync ended without a vendor call"
         time.sleep(0.002)
     took = time.perf_counter() - begun
     process.send_signal(signal.SIGKILL)
@@ -182,8 +182,8 @@ def first_call(deployment: Deployment) -> tuple[float, float]:
     return took, _children() - before
 
 
-def whole(deployment: Deployment, *arguments: str) -> tuple[float, float]:
-    """Run a command to its end; return its seconds, of the wall and of the processor."""
+def time_command(deployment: Deployment, *arguments: str) -> tuple[float, float]:
+    """Run a command to its end and return its wall and processor seconds."""
     before, begun = _children(), time.perf_counter()
     deployment.run(*arguments)
     return time.perf_counter() - begun, _children() - before

@@ -1,6 +1,6 @@
-"""Shares of one piece of work on several test workers: whoever comes last sees what all of them brought.
+"""Work divided over several test workers: the last worker to finish receives the results of all.
 
-It does not know what is shared out.
+Also a helper process for work on small tables.
 """
 
 from __future__ import annotations
@@ -22,41 +22,41 @@ if TYPE_CHECKING:
     import pytest
 
 
-def together(factory: pytest.TempPathFactory, name: str) -> Path:
-    """Return a folder that all workers of this test run have in common."""
+def shared_folder(factory: pytest.TempPathFactory, name: str) -> Path:
+    """Return a folder that all workers of this test run share."""
     base = factory.getbasetemp()
     folder = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / name
     folder.mkdir(exist_ok=True)
     return folder
 
 
-def bring(folder: Path, share: int, of: int, what: object) -> list[Any] | None:
-    """Leave what a share came to; return what all `of` them came to when this is the last, otherwise nothing."""
+def merge_share(folder: Path, share: int, shares: int, result: object) -> list[Any] | None:
+    """Store the result of a share; return the results of all shares if this is the last of them, otherwise None."""
     with (folder / "lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
-        (folder / f"{share}.pickle").write_bytes(pickle.dumps(what))
-        there = sorted(folder.glob("*.pickle"))
-        return [pickle.loads(one.read_bytes()) for one in there] if len(there) == of else None  # noqa: S301 - ours
+        (folder / f"{share}.pickle").write_bytes(pickle.dumps(result))
+        results = sorted(folder.glob("*.pickle"))
+        return [pickle.loads(item.read_bytes()) for item in results] if len(results) == shares else None  # noqa: S301 - written by this test run
 
 
-class _Here(Executor):
-    """Does everything at once in this process."""
+class _SerialExecutor(Executor):
+    """Executor that runs everything at once in this process."""
 
-    def submit(self, work: Callable[..., Any], /, *given: Any, **named: Any) -> Future[Any]:
-        """Do it."""
+    def submit(self, work: Callable[..., Any], /, *arguments: Any, **named: Any) -> Future[Any]:
+        """Run the work."""
         done: Future[Any] = Future()
-        done.set_result(work(*given, **named))
+        done.set_result(work(*arguments, **named))
         return done
 
 
 @contextmanager
-def beside() -> Iterator[Executor]:
-    """Give a process beside this one in which polars has one thread: for tables of a few rows more only cost.
+def helper_process() -> Iterator[Executor]:
+    """Yield an executor with a single process in which polars has a single thread: the fastest for small tables.
 
-    Where coverage is measured it is measured in this process, so that all is done here.
+    Coverage is measured in this process, so then the work is done here.
     """
     if "coverage" in sys.modules:
-        yield _Here()
+        yield _SerialExecutor()
         return
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
         with mock.patch.dict(os.environ, {"POLARS_MAX_THREADS": "1"}):

@@ -1,6 +1,6 @@
-"""What a process leaves behind when it is killed: the bytes on the disk, the hour, and the requests still under way.
+"""Snapshot of what a killed process leaves: the bytes on disk, the time, and the requests in flight.
 
-It does not know what the bytes mean, but for the journal, which is opened as the next process would open it.
+Snapshots are compared by the bytes of their files; the journal by its rows, as the next process reads them.
 """
 
 from __future__ import annotations
@@ -21,51 +21,51 @@ if TYPE_CHECKING:
     import requests
 
 _JOURNAL = "state/journal.db"
-#: the journal's files, whose bytes hold salts that SQLite draws
-_OF_JOURNAL = (_JOURNAL, f"{_JOURNAL}-wal", f"{_JOURNAL}-shm")
-ROOMS = ("state", "vendors", "out")
+#: files of the journal, which contain random salts of SQLite
+_JOURNAL_FILES = (_JOURNAL, f"{_JOURNAL}-wal", f"{_JOURNAL}-shm")
+FOLDERS = ("state", "vendors", "out")
 
 
 @dataclass(frozen=True, slots=True)
-class Sent:
-    """A request that has left and has not landed: when it will, its place among its likes, and what it is."""
+class InFlightRequest:
+    """A request that was sent and has not arrived: its time of arrival, its order at that time, its name."""
 
     at: float
     count: int
-    what: str
+    name: str
     land: partial[None]
 
     @property
-    def given(self) -> tuple[requests.PreparedRequest, bytes, int]:
-        """The request, its body, and the port that it goes to."""
+    def arguments(self) -> tuple[requests.PreparedRequest, bytes, int]:
+        """The request, its body, and its port."""
         found: tuple[requests.PreparedRequest, bytes, int] = self.land.args
         return found
 
     @property
-    def told(self) -> str:
-        """What the request is made of, as text."""
-        prepared, body, port = self.given
+    def description(self) -> str:
+        """The request as text."""
+        prepared, body, port = self.arguments
         headers = sorted((name, str(value)) for name, value in prepared.headers.items())
         return f"{self.at} {self.count} {prepared.method} {port} {prepared.url} {headers} {body.hex()}"
 
 
 @dataclass(frozen=True, slots=True)
-class Remains:
-    """A world at one moment. `files` holds folders too, without content."""
+class Snapshot:
+    """A state. `files` maps paths to mode and content, or None for folders."""
 
     files: dict[str, tuple[int, bytes | None]]
     epoch: float
-    sent: tuple[Sent, ...] = ()
+    sent: tuple[InFlightRequest, ...] = ()
 
     @classmethod
-    def of(cls, folder: Path, epoch: float, sent: tuple[Sent, ...] = ()) -> Remains:
-        """Take everything as it lies on the disk now, whoever has it open."""
+    def of(cls, folder: Path, epoch: float, sent: tuple[InFlightRequest, ...] = ()) -> Snapshot:
+        """Return a snapshot of the folder, including files that are open."""
         return cls(dict(_entries(folder)), epoch, sent)
 
-    def put_back(self, folder: Path) -> None:
-        """Make the folder as it was."""
-        for room in ROOMS:
-            shutil.rmtree(folder / room, ignore_errors=True)
+    def write_to(self, folder: Path) -> None:
+        """Replace the content of the folder by the snapshot."""
+        for name in FOLDERS:
+            shutil.rmtree(folder / name, ignore_errors=True)
         for name, (mode, content) in self.files.items():
             path = f"{folder}/{name}"
             if content is None:
@@ -76,19 +76,19 @@ class Remains:
             os.close(descriptor)
 
     def bytes_digest(self) -> bytes:
-        """Return what tells these bytes from any others."""
+        """Return a digest of the snapshot by the bytes of its files."""
         return self._digest(self.files)
 
     def digest(self, scratch: Path) -> bytes:
-        """Return what tells this world from any other for whoever comes next: the journal by what a reader finds in it.
+        """Return a digest of everything that the next process can observe: files, time, requests, rows of the journal.
 
         `scratch` is a folder to open a copy of the journal in.
         """
-        rest = {name: one for name, one in self.files.items() if name not in _OF_JOURNAL}
+        rest = {name: item for name, item in self.files.items() if name not in _JOURNAL_FILES}
         return hashlib.blake2b(self._digest(rest) + self._journal(scratch), digest_size=20).digest()
 
     def _digest(self, files: dict[str, tuple[int, bytes | None]]) -> bytes:
-        found = hashlib.blake2b(repr((self.epoch, [one.told for one in self.sent])).encode(), digest_size=20)
+        found = hashlib.blake2b(repr((self.epoch, [item.description for item in self.sent])).encode(), digest_size=20)
         for name in sorted(files):
             mode, content = files[name]
             found.update(f"{name}\0{mode}\0{-1 if content is None else len(content)}\0".encode())
@@ -96,12 +96,12 @@ class Remains:
         return found.digest()
 
     def _journal(self, scratch: Path) -> bytes:
-        """Return every row that a reader finds after SQLite has recovered, and whether anybody had it open."""
+        """Return every row after recovery by SQLite, and whether the journal was left open."""
         if _JOURNAL not in self.files:
             return b""
         shutil.rmtree(scratch, ignore_errors=True)
         scratch.mkdir()
-        for name in _OF_JOURNAL:
+        for name in _JOURNAL_FILES:
             if name in self.files:
                 (scratch / Path(name).name).write_bytes(self.files[name][1] or b"")
         left_open = bool(self.files.get(f"{_JOURNAL}-wal", (0, b""))[1])
@@ -113,20 +113,20 @@ class Remains:
 
 
 def _entries(folder: Path) -> Iterator[tuple[str, tuple[int, bytes | None]]]:
-    """Yield the folders and files of the rooms, a folder before what is in it."""
-    for room in ROOMS:
-        if (folder / room).is_dir():
-            yield room, (0o700, None)
-            yield from _below(f"{folder}/{room}", room)
+    """Yield the folders and files below `FOLDERS`, a folder before its content."""
+    for name in FOLDERS:
+        if (folder / name).is_dir():
+            yield name, (0o700, None)
+            yield from _below(f"{folder}/{name}", name)
 
 
 def _below(path: str, name: str) -> Iterator[tuple[str, tuple[int, bytes | None]]]:
     with os.scandir(path) as found:
-        for one in sorted(found, key=lambda entry: entry.name):
-            mode = one.stat(follow_symlinks=False).st_mode & 0o777
-            if one.is_dir(follow_symlinks=False):
-                yield f"{name}/{one.name}", (mode, None)
-                yield from _below(one.path, f"{name}/{one.name}")
+        for item in sorted(found, key=lambda entry: entry.name):
+            mode = item.stat(follow_symlinks=False).st_mode & 0o777
+            if item.is_dir(follow_symlinks=False):
+                yield f"{name}/{item.name}", (mode, None)
+                yield from _below(item.path, f"{name}/{item.name}")
             else:
-                with open(one.path, "rb") as stream:  # noqa: PTH123 - thousands of times
-                    yield f"{name}/{one.name}", (mode, stream.read())
+                with open(item.path, "rb") as stream:  # noqa: PTH123 - thousands of times
+                    yield f"{name}/{item.name}", (mode, stream.read())

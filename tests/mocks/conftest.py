@@ -1,4 +1,4 @@
-"""Mocks on real sockets for the tests of the mocks, with a clock that stands still until it is told to move."""
+"""Fixtures with mocks on real sockets and a frozen clock."""
 
 from __future__ import annotations
 
@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import lading_mocks
+import batchsync_mocks
 
-# Test folders are no packages, so what several test files share is found by its folder.
+# Test folders are not packages; shared modules are imported from this folder.
 sys.path.insert(0, str(Path(__file__).parent))
 
 from mock_clients import MotorwebClient, SitecoreClient
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def mocks() -> Iterator[lading_mocks.Running]:
-    clock = lading_mocks.Clock("2026-03-01T12:00:00Z", frozen=True)
-    with lading_mocks.serve(clock=clock, seed=7) as running:
+def mocks() -> Iterator[batchsync_mocks.Running]:
+    clock = batchsync_mocks.Clock("2026-03-01T12:00:00Z", frozen=True)
+    with batchsync_mocks.serve(clock=clock, seed=7) as running:
         yield running
 
 
 @pytest.fixture
-def motorweb(mocks: lading_mocks.Running) -> MotorwebClient:
+def motorweb(mocks: batchsync_mocks.Running) -> MotorwebClient:
     return MotorwebClient(mocks)
 
 
 @pytest.fixture
-def sitecore(mocks: lading_mocks.Running) -> SitecoreClient:
+def sitecore(mocks: batchsync_mocks.Running) -> SitecoreClient:
     return SitecoreClient(mocks)

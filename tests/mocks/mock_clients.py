@@ -1,7 +1,4 @@
-"""Small clients for the tests of the mocks: they speak each vendor's language over real HTTP and judge nothing.
-
-They know neither lading nor the inside of the mocks.
-"""
+"""Minimal HTTP clients of the vendors, independent of batchsync and of the implementation of the mocks."""
 
 from __future__ import annotations
 
@@ -15,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import requests
 
 if TYPE_CHECKING:
-    from lading_mocks import Running
+    from batchsync_mocks import Running
 
 MOTORWEB, SITECORE = "motorweb-bdp", "sitecore-cdp"
 SERVICE = "8600aa22-e4bf-4fe3-96be-7978832807a0"
@@ -23,7 +20,7 @@ GOOD_CSV = b"vin,plate,state\r\n1HGCM82633A004352,,\r\n,ABC123,ACT\r\n"
 
 
 class MotorwebClient:
-    """Talks to the Motorweb mock; every method gives the raw answer."""
+    """Client of the Motorweb mock; methods return raw responses."""
 
     def __init__(self, running: Running, prefix: str = "/batch/v1") -> None:
         self.running, self.prefix = running, prefix
@@ -43,7 +40,7 @@ class MotorwebClient:
         return self.call("POST", "/batches", json=body)
 
     def send(self, body: bytes, reference: str = "cars", **more: Any) -> str:
-        """Create a batch and upload to it; gives its id."""
+        """Create a batch and upload to it; return its id."""
         made = self.create(reference, **more).json()
         assert put(made["url"], body).status_code == 200
         return str(made["batchId"])
@@ -53,7 +50,7 @@ class MotorwebClient:
 
 
 class SitecoreClient:
-    """Talks to the Sitecore mock; every method gives the raw answer."""
+    """Client of the Sitecore mock; methods return raw responses."""
 
     def __init__(self, running: Running) -> None:
         self.running = running
@@ -68,14 +65,14 @@ class SitecoreClient:
         return requests.get(f"{self.url}/v2/batches{path}", params=params, auth=self.auth, timeout=10)
 
     def send(self, data: bytes) -> str:
-        """Allocate for these bytes and upload them; gives the batch's ref."""
+        """Allocate a batch for the data and upload it; return the batch's ref."""
         ref = str(uuid.uuid4())
         href = self.allocate(ref, announced(data)).json()["location"]["href"]
         assert put(href, data, **upload_headers(data)).status_code == 200
         return ref
 
-    def settle(self, *records: dict[str, Any]) -> list[dict[str, str]]:
-        """Send records, let them be processed, and give the error log (empty on success)."""
+    def submit(self, *records: dict[str, Any]) -> list[dict[str, str]]:
+        """Send records, let them be processed, and return the error log (empty on success)."""
         ref = self.send(packed(*records))
         self.running.advance(15)
         status = self.get(f"/inspect/{ref}").json()["status"]
@@ -103,10 +100,10 @@ def upload_headers(data: bytes) -> dict[str, str]:
 
 
 def read_log(url: str) -> list[dict[str, str]]:
-    answer = requests.get(url, timeout=10)
-    assert answer.status_code == 200
-    assert answer.content[:2] == b"\x1f\x8b"
-    return [json.loads(line) for line in gzip.decompress(answer.content).splitlines()]
+    response = requests.get(url, timeout=10)
+    assert response.status_code == 200
+    assert response.content[:2] == b"\x1f\x8b"
+    return [json.loads(line) for line in gzip.decompress(response.content).splitlines()]
 
 
 def record(schema: str, mode: str, **value: Any) -> dict[str, Any]:
@@ -118,7 +115,7 @@ def named(number: str, provider: str = "CRM") -> list[dict[str, str]]:
 
 
 def order(reference: str = "B94TXY-1", customer: str = "1", **changed: Any) -> dict[str, Any]:
-    """Give the value of a whole order, with a field changed, or left out where the change is None."""
+    """Return the value of a complete order with changed fields; None removes a field."""
     item = {
         "type": "FLIGHT",
         "productId": "DUB-LAS",
@@ -142,4 +139,4 @@ def order(reference: str = "B94TXY-1", customer: str = "1", **changed: Any) -> d
         "orderItems": [item],
         **changed,
     }
-    return {name: held for name, held in value.items() if held is not None}
+    return {name: content for name, content in value.items() if content is not None}

@@ -1,4 +1,4 @@
-"""The mocks' own pages: a clock to turn, books to compare with, faults that really happen on the wire."""
+"""Control API of the mocks: clock, ledger, and faults on real connections."""
 
 from __future__ import annotations
 
@@ -25,21 +25,21 @@ from mock_clients import (
     upload_headers,
 )
 
-from lading_mocks import Clock, Fault, serve
+from batchsync_mocks import Clock, Fault, serve
 
 if TYPE_CHECKING:
-    from lading_mocks import Running
+    from batchsync_mocks import Running
 
 GUEST = record("guest", "upsert", email="a@example.com")
 
 
-def turn(mocks: Running, wish: object) -> requests.Response:
-    return requests.post(f"{mocks.urls[SITECORE]}/_mock/clock", json=wish, timeout=10)
+def change_clock(mocks: Running, change: object) -> requests.Response:
+    return requests.post(f"{mocks.urls[SITECORE]}/_mock/clock", json=change, timeout=10)
 
 
-def test_the_clock_is_shared_set_and_advanced(mocks: Running) -> None:
-    assert turn(mocks, {"set": "2026-05-01T00:00:00+02:00"}).json()["iso"] == "2026-04-30T22:00:00.000Z"
-    assert turn(mocks, {"advance": 90}).json()["epoch"] == 1_777_586_490
+def test_clock_is_shared_and_can_be_set_and_advanced(mocks: Running) -> None:
+    assert change_clock(mocks, {"set": "2026-05-01T00:00:00+02:00"}).json()["iso"] == "2026-04-30T22:00:00.000Z"
+    assert change_clock(mocks, {"advance": 90}).json()["epoch"] == 1_777_586_490
     shown = requests.get(f"{mocks.urls[MOTORWEB]}/_mock/clock", timeout=10).json()
     moment = {"iso": "2026-04-30T22:01:30.000Z", "epoch": 1_777_586_490.0}
     assert shown == {**moment, "frozen": True, "rate": 1.0, "auto": False}
@@ -47,37 +47,37 @@ def test_the_clock_is_shared_set_and_advanced(mocks: Running) -> None:
     assert mocks.clock.now() == 1_777_586_400
 
 
-def test_real_time_flows_unless_the_clock_is_frozen_and_faster_at_a_rate(mocks: Running) -> None:
-    stood = mocks.clock.now()
+def test_clock_follows_real_time_unless_frozen_or_given_a_rate(mocks: Running) -> None:
+    frozen_at = mocks.clock.now()
     time.sleep(0.02)
-    assert mocks.clock.now() == stood
-    turn(mocks, {"frozen": False, "rate": 1000})
+    assert mocks.clock.now() == frozen_at
+    change_clock(mocks, {"frozen": False, "rate": 1000})
     time.sleep(0.02)
-    assert mocks.clock.now() >= stood + 20
-    turn(mocks, {"frozen": True})
+    assert mocks.clock.now() >= frozen_at + 20
+    change_clock(mocks, {"frozen": True})
     assert mocks.clock.now() == mocks.clock.now()
 
 
 @pytest.mark.parametrize(
-    "wish",
+    "change",
     [{"set": "tomorrow"}, {"set": "2026-01-01"}, {"advance": "1h"}, {"advance": 1e300}, {"jump": 1}, [], {"rate": 0}],
 )
-def test_a_wish_the_clock_cannot_fulfil_gets_400(mocks: Running, wish: object) -> None:
+def test_invalid_clock_change_gets_400(mocks: Running, change: object) -> None:
     before = mocks.clock.now()
-    answer = turn(mocks, wish)
-    assert (answer.status_code, bool(answer.json()["error"])) == (400, True)
+    response = change_clock(mocks, change)
+    assert (response.status_code, bool(response.json()["error"])) == (400, True)
     assert mocks.clock.now() == before
 
 
-def test_the_ledger_counts_each_row_of_motorweb(mocks: Running, motorweb: MotorwebClient) -> None:
+def test_ledger_lists_each_row_of_motorweb(mocks: Running, motorweb: MotorwebClient) -> None:
     first = motorweb.send(GOOD_CSV + b",MOCK404,ACT\r\n", "first")
     mocks.advance(600)
     second = motorweb.send(GOOD_CSV, "second")
     ledger = requests.get(f"{motorweb.url}/_mock/ledger", timeout=10).json()
     assert ledger["vendor"] == MOTORWEB
     assert ledger["entries"] == mocks.ledger(MOTORWEB)
-    told = [(e["batch"], e["reference"], e["line"], e["delivery"], e["fate"]) for e in ledger["entries"]]
-    assert told == [
+    entries = [(e["batch"], e["reference"], e["line"], e["delivery"], e["outcome"]) for e in ledger["entries"]]
+    assert entries == [
         (first, "first", 2, 1, "accepted"),
         (first, "first", 3, 1, "accepted"),
         (first, "first", 4, 1, "rejected"),
@@ -91,17 +91,17 @@ def test_the_ledger_counts_each_row_of_motorweb(mocks: Running, motorweb: Motorw
     assert summary == {"delivered": 5, "repeated": 2, "accepted": 2, "rejected": 1, "pending": 2, "unprocessed": 0}
 
 
-def test_the_ledger_counts_each_record_of_sitecore(mocks: Running, sitecore: SitecoreClient) -> None:
-    bad = record("guest", "delete", email="nobody@example.com")
+def test_ledger_lists_each_record_of_sitecore(mocks: Running, sitecore: SitecoreClient) -> None:
+    bad = record("guest", "delete", email="unknown@example.com")
     ref = sitecore.send(packed(GUEST, bad))
     url = f"{mocks.urls[MOTORWEB]}/_mock/ledger"
     pending = requests.get(url, params={"vendor": SITECORE}, timeout=10).json()["entries"]
-    assert [(entry["line"], entry["fate"]) for entry in pending] == [(1, "pending"), (2, "pending")]
+    assert [(entry["line"], entry["outcome"]) for entry in pending] == [(1, "pending"), (2, "pending")]
     mocks.advance(15)
     again = sitecore.send(packed(GUEST))
     mocks.advance(15)
     entries = requests.get(url, params={"vendor": SITECORE, "values": "1"}, timeout=10).json()["entries"]
-    assert [(e["batch"], e["ref"], e["delivery"], e["fate"]) for e in entries] == [
+    assert [(e["batch"], e["ref"], e["delivery"], e["outcome"]) for e in entries] == [
         (ref, GUEST["ref"], 1, "accepted"),
         (ref, bad["ref"], 1, "rejected"),
         (again, GUEST["ref"], 2, "accepted"),
@@ -111,23 +111,23 @@ def test_the_ledger_counts_each_record_of_sitecore(mocks: Running, sitecore: Sit
     assert "value" not in mocks.ledger(SITECORE)[0]
 
 
-def test_the_other_pages_tell_batches_holdings_and_requests(mocks: Running, sitecore: SitecoreClient) -> None:
+def test_control_api_lists_batches_objects_and_requests(mocks: Running, sitecore: SitecoreClient) -> None:
     ref = sitecore.send(packed(GUEST))
     mocks.advance(15)
     base = f"{sitecore.url}/_mock"
     (batch,) = requests.get(f"{base}/batches", timeout=10).json()["batches"]
     assert (batch["ref"], batch["status"], batch["counts"]["processed"]) == (ref, "success", 1)
-    (guest,) = requests.get(f"{base}/store", timeout=10).json()["held"]
+    (guest,) = requests.get(f"{base}/store", timeout=10).json()["objects"]
     assert guest["value"]["email"] == "a@example.com"
     seen = requests.get(f"{base}/requests", timeout=10).json()
-    assert [one["method"] for one in seen] == ["PUT", "PUT"]
-    assert not any("?" in one["path"] for one in seen)
+    assert [item["method"] for item in seen] == ["PUT", "PUT"]
+    assert not any("?" in item["path"] for item in seen)
     assert requests.get(f"{base}/nothing", timeout=10).status_code == 404
     assert requests.get(f"{base}/ledger", params={"vendor": "acme"}, timeout=10).status_code == 404
 
 
-def test_a_reset_forgets_everything_but_the_time(mocks: Running, sitecore: SitecoreClient) -> None:
-    sitecore.settle(GUEST)
+def test_reset_deletes_everything_but_the_clock(mocks: Running, sitecore: SitecoreClient) -> None:
+    sitecore.submit(GUEST)
     mocks.arm(Fault(kind="refuse"))
     now = mocks.clock.now()
     assert requests.post(f"{sitecore.url}/_mock/reset", timeout=10).status_code == 200
@@ -135,19 +135,19 @@ def test_a_reset_forgets_everything_but_the_time(mocks: Running, sitecore: Sitec
     assert (mocks.faults(), mocks.requests(), mocks.clock.now()) == ([], [], now)
 
 
-def test_a_refused_request_did_no_work(mocks: Running, motorweb: MotorwebClient) -> None:
+def test_refused_request_has_no_effect(mocks: Running, motorweb: MotorwebClient) -> None:
     armed = {"kind": "refuse", "method": "post", "path": "/batches$", "nth": 2, "times": 2, "retry_after": 30}
     requests.post(f"{motorweb.url}/_mock/faults", json=[armed], timeout=10)
-    answers = [motorweb.create(f"batch {n}") for n in range(4)]
-    assert [answer.status_code for answer in answers] == [201, 503, 503, 201]
-    assert answers[1].headers["Retry-After"] == "30"
+    responses = [motorweb.create(f"batch {n}") for n in range(4)]
+    assert [response.status_code for response in responses] == [201, 503, 503, 201]
+    assert responses[1].headers["Retry-After"] == "30"
     assert len(mocks.batches(MOTORWEB)) == 2
     (report,) = requests.get(f"{motorweb.url}/_mock/faults", timeout=10).json()
-    assert (report["met"], report["struck"]) == (4, 2)
+    assert (report["matched"], report["hits"]) == (4, 2)
 
 
 @pytest.mark.parametrize("kind", ["lose_answer", "reset_answer"])
-def test_a_lost_answer_leaves_the_work_done(mocks: Running, motorweb: MotorwebClient, kind: Any) -> None:
+def test_lost_response_keeps_the_effect(mocks: Running, motorweb: MotorwebClient, kind: Any) -> None:
     mocks.arm(Fault(kind=kind, vendor=MOTORWEB, method="POST", path="/batches"))
     with pytest.raises(requests.ConnectionError):
         motorweb.create("mine")
@@ -155,7 +155,7 @@ def test_a_lost_answer_leaves_the_work_done(mocks: Running, motorweb: MotorwebCl
     assert motorweb.create("mine").status_code == 409
 
 
-def test_a_lost_upload_answer_leaves_the_file_there(mocks: Running, sitecore: SitecoreClient) -> None:
+def test_lost_upload_response_keeps_the_file(mocks: Running, sitecore: SitecoreClient) -> None:
     data, ref = packed(GUEST), str(uuid.uuid4())
     href = sitecore.allocate(ref, announced(data)).json()["location"]["href"]
     mocks.arm(Fault(kind="lose_answer", path="/_storage/"))
@@ -169,10 +169,10 @@ def asked_and_answered(raw: http.client.HTTPConnection, body: str) -> None:
     raw.getresponse()
 
 
-def test_a_reset_connection_did_no_work(mocks: Running, sitecore: SitecoreClient) -> None:
+def test_reset_connection_has_no_effect(mocks: Running, sitecore: SitecoreClient) -> None:
     mocks.arm(Fault(kind="reset", method="PUT"))
     target = urlsplit(sitecore.url)
-    # The reset may come while the body is still on its way, or only when the answer is awaited.
+    # The reset may arrive while the body is being sent, or while the response is awaited.
     with (
         closing(http.client.HTTPConnection(str(target.hostname), target.port, timeout=10)) as raw,
         pytest.raises(ConnectionResetError),
@@ -181,22 +181,22 @@ def test_a_reset_connection_did_no_work(mocks: Running, sitecore: SitecoreClient
     assert mocks.batches(SITECORE) == []
 
 
-def test_a_cut_answer_ends_before_its_length(mocks: Running, motorweb: MotorwebClient) -> None:
+def test_cut_response_ends_before_its_content_length(mocks: Running, motorweb: MotorwebClient) -> None:
     batch = motorweb.send(GOOD_CSV)
     mocks.advance(600)
     url = motorweb.call("GET", f"/batches/{batch}/reports").json()["url"]
     mocks.arm(Fault(kind="cut", path="/_storage/"), Fault(kind="cut", path="/_storage/", nth=2, after=10))
     for kept in (None, 10):
         with (
-            requests.get(url, stream=True, timeout=10) as answer,
+            requests.get(url, stream=True, timeout=10) as response,
             pytest.raises(requests.exceptions.ChunkedEncodingError, match="IncompleteRead") as broken,
         ):
-            assert answer.content
+            assert response.content
         assert kept is None or f"{kept} bytes read" in str(broken.value)
     assert requests.get(url, timeout=10).status_code == 200
 
 
-def test_faults_add_up(mocks: Running, motorweb: MotorwebClient) -> None:
+def test_armed_faults_add_up(mocks: Running, motorweb: MotorwebClient) -> None:
     mocks.arm(
         Fault(kind="delay", path="/batch-services", seconds=0.05),
         Fault(kind="status", path="/batch-services", status=429),
@@ -207,7 +207,7 @@ def test_faults_add_up(mocks: Running, motorweb: MotorwebClient) -> None:
     assert motorweb.call("GET", "/batch-services").status_code == 200
 
 
-def test_a_fault_with_times_zero_never_ends_until_disarmed(mocks: Running, motorweb: MotorwebClient) -> None:
+def test_fault_with_times_zero_lasts_until_disarmed(mocks: Running, motorweb: MotorwebClient) -> None:
     mocks.arm(Fault(kind="status", status=500, vendor=MOTORWEB, path="/batches$", times=0))
     assert {motorweb.create().status_code for _ in range(3)} == {500}
     assert requests.delete(f"{motorweb.url}/_mock/faults", timeout=10).json() == []
@@ -232,12 +232,12 @@ def test_a_fault_with_times_zero_never_ends_until_disarmed(mocks: Running, motor
         "refuse",
     ],
 )
-def test_nonsense_is_refused_when_it_is_armed(mocks: Running, fault: object) -> None:
-    answer = requests.post(f"{mocks.url}/_mock/faults", json=fault, timeout=10)
-    assert (answer.status_code, mocks.faults()) == (400, [])
+def test_invalid_fault_is_refused_when_armed(mocks: Running, fault: object) -> None:
+    response = requests.post(f"{mocks.url}/_mock/faults", json=fault, timeout=10)
+    assert (response.status_code, mocks.faults()) == (400, [])
 
 
-def test_a_seed_gives_the_same_ids_and_no_seed_gives_others() -> None:
+def test_ids_are_equal_with_a_seed_and_differ_without() -> None:
     def first_id(seed: int | None) -> str:
         with serve([MOTORWEB], seed=seed, clock=Clock("2026-03-01T12:00:00Z", frozen=True)) as running:
             return str(MotorwebClient(running).create().json()["batchId"])
@@ -246,7 +246,7 @@ def test_a_seed_gives_the_same_ids_and_no_seed_gives_others() -> None:
     assert first_id(None) != first_id(None)
 
 
-def test_there_is_no_mock_of_an_unknown_vendor() -> None:
+def test_unknown_vendor_is_refused() -> None:
     for wrong in (["acme"], []):
         with pytest.raises(ValueError, match="motorweb-bdp, sitecore-cdp"):
             serve(wrong)

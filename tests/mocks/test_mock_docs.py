@@ -1,4 +1,4 @@
-"""docs/mocks.md says what is true: its test runs, its tables are those of the code."""
+"""docs/mocks.md: the example passes, and the tables match the code."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from unittest.mock import ANY
 
 import pytest
 
-from lading_mocks import MotorwebSwitches, SitecoreSwitches, profiles
-from lading_mocks.control import _PAGES
-from lading_mocks.switches import table
+from batchsync_mocks import MotorwebSwitches, SitecoreSwitches, profiles
+from batchsync_mocks.control import _PAGES
+from batchsync_mocks.switches import describe
 
 DOCS = Path(__file__).parents[2] / "docs" / "mocks.md"
 TEXT = DOCS.read_text(encoding="utf-8")
@@ -40,25 +40,28 @@ jobs:
 
 
 def tables() -> dict[str, str]:
-    """Give the rows of each table as the code has them."""
+    """Return the rows of each table, generated from the code."""
     found = {"profiles": [f"| `{name}` | {profiles.profile(name).about} |" for name in profiles.names()]}
-    for vendor, kind in (("motorweb-bdp", MotorwebSwitches), ("sitecore-cdp", SitecoreSwitches)):
-        found[vendor] = [f"| `{name}` | `{default}` | {takes} | {says} |" for name, default, takes, says in table(kind)]
+    for vendor, switches_type in (("motorweb-bdp", MotorwebSwitches), ("sitecore-cdp", SitecoreSwitches)):
+        found[vendor] = [
+            f"| `{name}` | `{default}` | {values} | {description} |"
+            for name, default, values, description in describe(switches_type)
+        ]
     return {name: "\n".join(rows) for name, rows in found.items()}
 
 
 @pytest.mark.parametrize("name", ["profiles", "motorweb-bdp", "sitecore-cdp"])
-def test_the_tables_are_those_of_the_code(name: str) -> None:
+def test_tables_match_the_code(name: str) -> None:
     after = TEXT.partition(f"<!-- table: {name} -->\n")[2].split("\n\n")[0]
     assert "\n".join(after.splitlines()[2:]) == tables()[name]
 
 
-def test_every_control_page_is_listed() -> None:
+def test_every_control_page_is_documented() -> None:
     missing = [path for _, path in _PAGES if path and f"/_mock/{path}" not in TEXT]
     assert missing == []
 
 
-def test_the_users_test_fits_in_ten_lines_and_passes(tmp_path: Path) -> None:
+def test_documented_user_test_is_short_and_passes(tmp_path: Path) -> None:
     found = re.search(r"<!-- test: a users test -->\n```python\n(.*?)```", TEXT, re.DOTALL)
     assert found is not None
     code = found[1]
@@ -67,24 +70,31 @@ def test_the_users_test_fits_in_ten_lines_and_passes(tmp_path: Path) -> None:
     (tmp_path / "jobs.yaml").write_text(JOBS)
     rows = [f"G{number},guest {number},guest{number}@example.com" for number in range(50)]
     (tmp_path / "guests.csv").write_text("\n".join(["id,name,email", *rows]) + "\n")
-    installed = any(one.name == "lading_mocks" for one in importlib.metadata.entry_points(group="pytest11"))
-    plugin = [] if installed else ["-p", "lading_mocks.pytest_plugin"]
+    installed = any(point.name == "batchsync_mocks" for point in importlib.metadata.entry_points(group="pytest11"))
+    plugin = [] if installed else ["-p", "batchsync_mocks.pytest_plugin"]
     command = [sys.executable, "-m", "pytest", "-q", *plugin, "-p", "no:cacheprovider", "--override-ini=addopts="]
-    # The command `lading` of this interpreter's own environment.
+    # The command `batchsync` of this interpreter's own environment.
     environ = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
 
     def passed() -> tuple[bool, str]:
-        said = subprocess.run([*command, str(tmp_path)], cwd=tmp_path, env=environ, stdout=PIPE, text=True, check=False)
-        return "1 passed" in said.stdout, said.stdout
+        completed = subprocess.run(
+            [*command, str(tmp_path)], cwd=tmp_path, env=environ, stdout=PIPE, text=True, check=False
+        )
+        return "1 passed" in completed.stdout, completed.stdout
 
     for _ in range(2):
-        # Also when it was run before, and when somebody has tried the same jobs against mocks by hand.
+        # Also after an earlier run, and after a manual run of the same jobs against mocks.
         assert passed() == (True, ANY)
-        subprocess.run(["lading", "sync", "--mocks", "-q"], cwd=tmp_path, env=environ, stdout=PIPE, check=True)
+        subprocess.run(["batchsync", "sync", "--mocks", "-q"], cwd=tmp_path, env=environ, stdout=PIPE, check=True)
+    state_dir = 'sitecore_cdp.environ()["BATCHSYNC_STATE"]'
+    by_state = code.replace('batchsync(sitecore_cdp, "show", "guests")', state_dir)
+    assert state_dir in by_state
+    (tmp_path / "test_users.py").write_text(by_state)
+    assert passed() == (True, ANY), "the journal is compared with the ledger, too"
     (tmp_path / "test_users.py").write_text(code.replace("> 0", "> 50"))
     assert "Captured stderr call" in passed()[1]
     (tmp_path / "test_users.py").write_text(code)
     (tmp_path / "guests.csv").write_text("id,name,email\n")
-    assert passed() == (False, ANY), "no row is no proof"
+    assert passed() == (False, ANY), "a run without rows must fail"
     (tmp_path / "guests.csv").unlink()
-    assert "guests.csv does not exist" in passed()[1], "it does not show what lading said"
+    assert "guests.csv does not exist" in passed()[1], "the output of batchsync is missing"

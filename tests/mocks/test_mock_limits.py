@@ -1,4 +1,4 @@
-"""The mocks stay small and upright under what is large, hostile or simultaneous."""
+"""Large files, hostile input and concurrency."""
 
 from __future__ import annotations
 
@@ -31,17 +31,17 @@ from mock_clients import (
     record,
 )
 
-import lading_mocks
-from lading_mocks.sitecore import unpack
+import batchsync_mocks
+from batchsync_mocks.sitecore import gzip_lines
 
 if TYPE_CHECKING:
-    from lading_mocks import Running
+    from batchsync_mocks import Running
 
 SIZE = 192 << 20
 
 
 class Endless:
-    """A body of zeros that is made while it is sent."""
+    """A body of zeros, generated while it is sent."""
 
     def __init__(self, size: int) -> None:
         self.left = self.len = size
@@ -53,24 +53,24 @@ class Endless:
 
 
 def resident(pid: int) -> int:
-    """Give the bytes of memory a process holds; small systems have no `ps`, others no `/proc`."""
-    held = Path(f"/proc/{pid}/statm")
-    if held.exists():
-        return int(held.read_text().split()[1]) * resource.getpagesize()
+    """Return the resident memory of a process, in bytes; small systems have no `ps`, others no `/proc`."""
+    statm = Path(f"/proc/{pid}/statm")
+    if statm.exists():
+        return int(statm.read_text().split()[1]) * resource.getpagesize()
     return int(subprocess.check_output(["ps", "-o", "rss=", "-p", str(pid)])) << 10
 
 
-def test_a_large_upload_is_not_held_in_memory(tmp_path: Path) -> None:
+def test_large_upload_is_streamed(tmp_path: Path) -> None:
     ready = tmp_path / "ready.json"
-    command = [sys.executable, "-m", "lading_mocks", MOTORWEB, "--exit-with-stdin", "--ready-file", str(ready)]
+    command = [sys.executable, "-m", "batchsync_mocks", MOTORWEB, "--exit-with-stdin", "--ready-file", str(ready)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
         assert process.stdout is not None
-        said = json.loads(process.stdout.readline())
-        client = ClientOf(said)
+        ready_info = json.loads(process.stdout.readline())
+        client = ClientOf(ready_info)
         before = resident(process.pid)
         assert requests.put(client.allocate(), data=Endless(SIZE), timeout=60).status_code == 200
         assert resident(process.pid) - before < SIZE // 8
-        requests.post(said["clock_url"], json={"advance": 200}, timeout=10)
+        requests.post(ready_info["clock_url"], json={"advance": 200}, timeout=10)
         (batch,) = requests.get(f"{client.url}/_mock/batches", timeout=60).json()["batches"]
         assert batch["status"] == "FAILED"
         assert resident(process.pid) - before < SIZE // 8
@@ -79,10 +79,10 @@ def test_a_large_upload_is_not_held_in_memory(tmp_path: Path) -> None:
 
 
 class ClientOf(MotorwebClient):
-    """A client of a mock that stands alone."""
+    """Return a client of a mock in a separate process."""
 
-    def __init__(self, said: dict[str, dict[str, dict[str, dict[str, str]]]]) -> None:
-        vendor = said["vendors"][MOTORWEB]
+    def __init__(self, ready_info: dict[str, dict[str, dict[str, dict[str, str]]]]) -> None:
+        vendor = ready_info["vendors"][MOTORWEB]
         self.prefix, self.url = "/batch/v1", str(vendor["base_url"])
         form = {"grant_type": "client_credentials", **vendor["credentials"]}
         self.token = requests.post(f"{self.url}/auth/v1/token", data=form, timeout=10).json()["access_token"]
@@ -91,7 +91,7 @@ class ClientOf(MotorwebClient):
         return str(self.create().json()["url"])
 
 
-def test_a_gzip_bomb_in_one_line_is_one_line_that_does_not_parse(sitecore: SitecoreClient, mocks: Running) -> None:
+def test_gzip_bomb_in_a_single_line_is_a_parse_error(sitecore: SitecoreClient, mocks: Running) -> None:
     good = json.dumps(record("guest", "upsert", email="a@example.com")).encode()
     ref = sitecore.send(gzip.compress(bytes(64 << 20) + b"\n" + good))
     mocks.advance(15)
@@ -100,24 +100,24 @@ def test_a_gzip_bomb_in_one_line_is_one_line_that_does_not_parse(sitecore: Sitec
     assert len(mocks.store(SITECORE)) == 1
 
 
-def test_a_gzip_bomb_above_the_bound_is_given_up_on(
+def test_gzip_bomb_above_the_limit_fails_the_file(
     sitecore: SitecoreClient, mocks: Running, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(unpack, "EXPANDED_LIMIT", 1 << 20)
+    monkeypatch.setattr(gzip_lines, "EXPANDED_LIMIT", 1 << 20)
     ref = sitecore.send(gzip.compress(bytes(2 << 20)))
-    monkeypatch.setattr(unpack, "LINES_LIMIT", 10)
+    monkeypatch.setattr(gzip_lines, "LINES_LIMIT", 10)
     many = sitecore.send(gzip.compress(b"\n" * 11))
     mocks.advance(15)
-    assert [sitecore.get(f"/{one}").json()["status"] for one in (ref, many)] == [{"code": "error"}] * 2
+    assert [sitecore.get(f"/{item}").json()["status"] for item in (ref, many)] == [{"code": "error"}] * 2
 
 
-def test_of_many_creates_with_one_reference_one_wins(motorweb: MotorwebClient) -> None:
+def test_concurrent_creates_with_the_same_reference_create_a_single_batch(motorweb: MotorwebClient) -> None:
     with ThreadPoolExecutor(8) as pool:
         statuses = list(pool.map(lambda _: motorweb.create("mine").status_code, range(16)))
     assert sorted(statuses) == [201] + [409] * 15
 
 
-def test_simultaneous_uploads_and_polls_lose_nothing(sitecore: SitecoreClient, mocks: Running) -> None:
+def test_concurrent_uploads_and_polls_lose_nothing(sitecore: SitecoreClient, mocks: Running) -> None:
     def work(number: int) -> None:
         ref = sitecore.send(packed(record("guest", "upsert", email=f"{number}@example.com")))
         mocks.advance(7)
@@ -140,7 +140,7 @@ def test_simultaneous_uploads_and_polls_lose_nothing(sitecore: SitecoreClient, m
         b"POST /auth/v1/token HTTP/1.1\r\nContent-Length: -7\r\n\r\n",
     ],
 )
-def test_garbage_is_refused_and_the_mock_goes_on(mocks: Running, motorweb: MotorwebClient, garbage: bytes) -> None:
+def test_invalid_requests_do_not_stop_the_mock(mocks: Running, motorweb: MotorwebClient, garbage: bytes) -> None:
     target = urlsplit(mocks.url)
     with socket.create_connection((str(target.hostname), target.port or 0), timeout=10) as raw:
         raw.sendall(garbage)
@@ -148,48 +148,48 @@ def test_garbage_is_refused_and_the_mock_goes_on(mocks: Running, motorweb: Motor
     assert motorweb.call("GET", "/batch-services").status_code == 200
 
 
-def test_a_client_that_says_nothing_keeps_nobody_waiting_even_under_https() -> None:
-    with lading_mocks.serve([SITECORE], https=True) as running:
+def test_silent_client_does_not_block_others_under_https() -> None:
+    with batchsync_mocks.serve([SITECORE], https=True) as running:
         target = urlsplit(running.url)
         with socket.create_connection((str(target.hostname), target.port or 0), timeout=10):
-            answer = requests.get(f"{running.url}/_mock/clock", verify=str(running.ca), timeout=5)
-            assert answer.status_code == 200
+            response = requests.get(f"{running.url}/_mock/clock", verify=str(running.ca), timeout=5)
+            assert response.status_code == 200
 
 
-def test_a_temporary_state_directory_goes_and_one_that_was_asked_for_stays(tmp_path: Path) -> None:
-    with lading_mocks.serve([MOTORWEB]) as fleeting:
+def test_only_a_temporary_state_directory_is_removed(tmp_path: Path) -> None:
+    with batchsync_mocks.serve([MOTORWEB]) as fleeting:
         assert fleeting.state_dir.exists()
-    with lading_mocks.serve([MOTORWEB], state_dir=tmp_path / "kept") as lasting:
+    with batchsync_mocks.serve([MOTORWEB], state_dir=tmp_path / "kept") as lasting:
         MotorwebClient(lasting).send(GOOD_CSV)
     assert not fleeting.state_dir.exists()
-    with lading_mocks.serve([MOTORWEB], state_dir=tmp_path / "kept") as again:
+    with batchsync_mocks.serve([MOTORWEB], state_dir=tmp_path / "kept") as again:
         assert [batch["uploads"] for batch in again.batches(MOTORWEB)] == [1]
 
 
-def test_books_and_store_are_made_again_from_the_uploads_alone(tmp_path: Path) -> None:
-    def told(running: Running) -> tuple[object, ...]:
+def test_ledger_and_store_are_rebuilt_from_the_uploads(tmp_path: Path) -> None:
+    def observed_state(running: Running) -> tuple[object, ...]:
         return running.ledger(SITECORE, values=True), running.store(SITECORE), running.batches(SITECORE)
 
-    clock = lading_mocks.Clock("2026-03-01T12:00:00Z", frozen=True)
-    with lading_mocks.serve([SITECORE], state_dir=tmp_path, clock=clock) as running:
+    clock = batchsync_mocks.Clock("2026-03-01T12:00:00Z", frozen=True)
+    with batchsync_mocks.serve([SITECORE], state_dir=tmp_path, clock=clock) as running:
         client = SitecoreClient(running)
-        client.settle(record("order", "insert", **order()), record("guest", "upsert", email="a@example.com"))
-        client.settle(record("guest", "delete", identifiers=named("1")), record("guest", "delete", city="Cork"))
-        before = told(running)
+        client.submit(record("order", "insert", **order()), record("guest", "upsert", email="a@example.com"))
+        client.submit(record("guest", "delete", identifiers=named("1")), record("guest", "delete", city="Cork"))
+        before = observed_state(running)
     shutil.rmtree(tmp_path / SITECORE / "made")
-    with lading_mocks.serve([SITECORE], state_dir=tmp_path) as running:
-        assert told(running) == before
+    with batchsync_mocks.serve([SITECORE], state_dir=tmp_path) as running:
+        assert observed_state(running) == before
         assert len(running.store(SITECORE)) == 2
 
 
-def test_what_a_killed_mock_was_still_receiving_is_swept_away(tmp_path: Path) -> None:
+def test_incomplete_upload_of_a_killed_mock_is_removed(tmp_path: Path) -> None:
     half = tmp_path / MOTORWEB / "uploads" / ".incoming.half"
     half.parent.mkdir(parents=True)
     half.write_bytes(b"half a file")
-    with lading_mocks.serve([MOTORWEB], state_dir=tmp_path):
+    with batchsync_mocks.serve([MOTORWEB], state_dir=tmp_path):
         assert not half.exists()
 
 
-def test_an_upload_to_an_object_nobody_allocated_is_refused(sitecore: SitecoreClient) -> None:
+def test_upload_to_an_unallocated_object_is_refused(sitecore: SitecoreClient) -> None:
     url = f"{sitecore.url}/_storage/sitecore-batch-service-mock/key/{uuid.uuid4()}/import.gz"
     assert put(url, b"x").status_code == 403

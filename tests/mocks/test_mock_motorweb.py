@@ -1,4 +1,4 @@
-"""The Motorweb mock keeps to motorweb-bdp.md over real HTTP: the whole way of a batch, and every refusal."""
+"""Motorweb mock over HTTP, as documented in motorweb-bdp.md: delivery of a batch, and every refusal."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import requests
 from mock_clients import GOOD_CSV, MOTORWEB, SERVICE, MotorwebClient, put
 
 if TYPE_CHECKING:
-    from lading_mocks import Running
+    from batchsync_mocks import Running
 
 MIXED_CSV = (
     b"vin,plate,state\r\n"
@@ -25,10 +25,10 @@ MIXED_CSV = (
 DAY = 86_400
 
 
-def test_a_token_has_the_documented_fields(motorweb: MotorwebClient) -> None:
-    answer = motorweb.log_in()
-    body = answer.json()
-    assert answer.status_code == 200
+def test_token_has_the_documented_fields(motorweb: MotorwebClient) -> None:
+    response = motorweb.log_in()
+    body = response.json()
+    assert response.status_code == 200
     assert set(body) == {
         "token_type",
         "issued_at",
@@ -45,28 +45,28 @@ def test_a_token_has_the_documented_fields(motorweb: MotorwebClient) -> None:
 
 def test_wrong_client_credentials_get_401(motorweb: MotorwebClient) -> None:
     for wrong in ({"client_secret": "guess"}, {"client_id": "guess"}):
-        answer = motorweb.log_in(**wrong)
-        assert (answer.status_code, answer.json()["ErrorCode"]) == (401, "invalid_client")
+        response = motorweb.log_in(**wrong)
+        assert (response.status_code, response.json()["ErrorCode"]) == (401, "invalid_client")
 
 
-def test_a_token_request_must_be_a_form_with_the_grant_type(motorweb: MotorwebClient, mocks: Running) -> None:
-    said = {"grant_type": "client_credentials", **mocks.credentials(MOTORWEB)}
+def test_token_request_must_be_a_form_with_the_grant_type(motorweb: MotorwebClient, mocks: Running) -> None:
+    form = {"grant_type": "client_credentials", **mocks.credentials(MOTORWEB)}
     url = f"{motorweb.url}/auth/v1/token"
-    assert requests.post(url, json=said, timeout=10).status_code == 400
+    assert requests.post(url, json=form, timeout=10).status_code == 400
     assert requests.post(url, data={"grant_type": "client_credentials"}, timeout=10).status_code == 400
-    answer = motorweb.log_in(grant_type="password")
-    assert (answer.status_code, answer.json()["ErrorCode"]) == (400, "unsupported_grant_type")
+    response = motorweb.log_in(grant_type="password")
+    assert (response.status_code, response.json()["ErrorCode"]) == (400, "unsupported_grant_type")
 
 
 @pytest.mark.parametrize("token", ["", "nonsense", "a.b.c", "eyJ.é.x"])
-def test_a_call_without_a_good_token_gets_401(motorweb: MotorwebClient, token: str) -> None:
+def test_call_without_a_valid_token_gets_401(motorweb: MotorwebClient, token: str) -> None:
     motorweb.token = token.encode().decode("latin-1")
-    answer = motorweb.call("GET", "/batch-services")
-    assert answer.status_code == 401
-    assert set(answer.json()["fault"]) == {"faultstring", "detail"}
+    response = motorweb.call("GET", "/batch-services")
+    assert response.status_code == 401
+    assert set(response.json()["fault"]) == {"faultstring", "detail"}
 
 
-def test_a_token_ends_after_its_hour_and_when_it_is_revoked(motorweb: MotorwebClient, mocks: Running) -> None:
+def test_token_ends_after_an_hour_or_when_revoked(motorweb: MotorwebClient, mocks: Running) -> None:
     assert motorweb.call("GET", "/batch-services").status_code == 200
     mocks.advance(3599)
     assert motorweb.call("GET", "/batch-services").status_code == 401
@@ -97,29 +97,29 @@ def test_services_and_template_answer_under_both_prefixes(mocks: Running, prefix
         {"batchServiceId": SERVICE, "userBatchReference": ""},
         {"batchServiceId": SERVICE, "userBatchReference": "x" * 256},
         {"batchServiceId": SERVICE, "userBatchReference": 7},
-        {"batchServiceId": SERVICE, "userBatchReference": "a", "email": "nobody"},
+        {"batchServiceId": SERVICE, "userBatchReference": "a", "email": "invalid"},
         {"batchServiceId": SERVICE, "userBatchReference": "a", "scheduledDate": "tomorrow"},
         {"batchServiceId": SERVICE, "userBatchReference": "a", "scheduledDate": "2026-03-02T10:00:00"},
         ["a", "list"],
     ],
 )
-def test_a_batch_that_breaks_a_constraint_gets_400(motorweb: MotorwebClient, body: Any) -> None:
-    answer = motorweb.call("POST", "/batches", json=body)
-    assert (answer.status_code, answer.json()["error"]) == (400, "Bad Request")
+def test_create_that_violates_a_constraint_gets_400(motorweb: MotorwebClient, body: Any) -> None:
+    response = motorweb.call("POST", "/batches", json=body)
+    assert (response.status_code, response.json()["error"]) == (400, "Bad Request")
 
 
-def test_bodies_that_are_no_json_or_too_large_get_400(motorweb: MotorwebClient) -> None:
+def test_body_that_is_not_json_or_too_large_gets_400(motorweb: MotorwebClient) -> None:
     for data in (b"{", b"[" * 100_000, b" " * (1 << 20) + b"{}"):
         url, token = f"{motorweb.url}/batch/v1/batches", motorweb.token
         headers = {"Content-Type": "application/json", "Authorization": f"Bearer {token}"}
         assert requests.post(url, data=data, headers=headers, timeout=10).status_code == 400
 
 
-def test_an_unknown_service_gets_404(motorweb: MotorwebClient) -> None:
+def test_unknown_service_gets_404(motorweb: MotorwebClient) -> None:
     assert motorweb.create(batchServiceId=str(uuid.uuid4())).status_code == 404
 
 
-def test_a_reference_in_use_gets_409_until_its_batch_is_cancelled(motorweb: MotorwebClient) -> None:
+def test_reference_in_use_gets_409_until_its_batch_is_cancelled(motorweb: MotorwebClient) -> None:
     first = motorweb.create("mine").json()
     assert motorweb.create("mine").status_code == 409
     assert motorweb.call("DELETE", f"/batches/{first['batchId']}").status_code == 200
@@ -127,19 +127,19 @@ def test_a_reference_in_use_gets_409_until_its_batch_is_cancelled(motorweb: Moto
 
 
 @pytest.mark.parametrize("path", ["", "/reports", "/errors", "/errors/download"])
-def test_batch_ids_that_are_unknown_get_404_and_those_that_are_no_uuid_400(motorweb: MotorwebClient, path: str) -> None:
+def test_unknown_batch_id_gets_404_and_invalid_id_400(motorweb: MotorwebClient, path: str) -> None:
     assert motorweb.call("GET", f"/batches/{uuid.uuid4()}{path}").status_code == 404
     assert motorweb.call("GET", f"/batches/seven{path}").status_code == 400
 
 
-def test_a_batch_goes_from_pending_to_completed(motorweb: MotorwebClient, mocks: Running) -> None:
+def test_batch_moves_from_pending_to_completed(motorweb: MotorwebClient, mocks: Running) -> None:
     made = motorweb.create(email="me@example.com")
     assert made.status_code == 201
     assert set(made.json()) == {"url", "expiry", "batchId"}
     batch = made.json()["batchId"]
     assert motorweb.status(batch) == "PENDING"
-    answer = put(made.json()["url"], MIXED_CSV, **{"Content-Type": "text/csv"})
-    assert (answer.status_code, answer.content) == (200, b"")
+    response = put(made.json()["url"], MIXED_CSV, **{"Content-Type": "text/csv"})
+    assert (response.status_code, response.content) == (200, b"")
     seen = []
     for seconds in (0, 60, 120, 120, 300):
         mocks.advance(seconds)
@@ -147,7 +147,7 @@ def test_a_batch_goes_from_pending_to_completed(motorweb: MotorwebClient, mocks:
     assert seen == ["PRE_PROCESSING", "VALIDATING", "SCHEDULED", "PROCESSING", "COMPLETED"]
 
 
-def test_the_counters_of_a_completed_batch_add_up(motorweb: MotorwebClient, mocks: Running) -> None:
+def test_counters_of_a_completed_batch_add_up(motorweb: MotorwebClient, mocks: Running) -> None:
     batch = motorweb.send(MIXED_CSV)
     assert motorweb.call("GET", f"/batches/{batch}").json()["rowsInBatch"] is None
     mocks.advance(600)
@@ -160,9 +160,7 @@ def test_the_counters_of_a_completed_batch_add_up(motorweb: MotorwebClient, mock
     assert motorweb.call("GET", "/batches").json() == [view]
 
 
-def test_the_report_has_a_url_only_when_done_and_its_file_the_accepted_rows(
-    motorweb: MotorwebClient, mocks: Running
-) -> None:
+def test_report_has_a_url_to_accepted_rows_when_completed(motorweb: MotorwebClient, mocks: Running) -> None:
     batch = motorweb.send(MIXED_CSV)
     early = motorweb.call("GET", f"/batches/{batch}/reports").json()
     assert (early["status"], early["url"]) == ("PRE_PROCESSING", None)
@@ -179,14 +177,14 @@ def test_the_report_has_a_url_only_when_done_and_its_file_the_accepted_rows(
     assert requests.get(fresh["url"], timeout=10).content == result.content
 
 
-def test_row_errors_come_as_json_with_a_filter_and_as_csv(motorweb: MotorwebClient, mocks: Running) -> None:
+def test_row_errors_are_served_as_filtered_json_and_as_csv(motorweb: MotorwebClient, mocks: Running) -> None:
     batch = motorweb.send(MIXED_CSV)
     assert motorweb.call("GET", f"/batches/{batch}/errors").json()["batchItemsErrors"] == []
     assert len(motorweb.call("GET", f"/batches/{batch}/errors/download").text.splitlines()) == 1
     mocks.advance(600)
     items = motorweb.call("GET", f"/batches/{batch}/errors").json()["batchItemsErrors"]
-    said = [(i["errors"][0]["errorType"], i["errors"][0]["attemptNumber"]) for i in items]
-    assert said == [("VALIDATION_ERROR", 1)] * 2 + [("PROCESSING_ERROR", 3), ("SERVER_ERROR", 3)]
+    errors = [(i["errors"][0]["errorType"], i["errors"][0]["attemptNumber"]) for i in items]
+    assert errors == [("VALIDATION_ERROR", 1)] * 2 + [("PROCESSING_ERROR", 3), ("SERVER_ERROR", 3)]
     assert items[2]["inputs"] == {"vin": "", "plate": "MOCK404", "state": "ACT"}
     assert items[2]["errors"][0]["errorDescription"] == "Plate/State not found"
     filtered = motorweb.call("GET", f"/batches/{batch}/errors", params={"errorType": "SERVER_ERROR"}).json()
@@ -198,7 +196,7 @@ def test_row_errors_come_as_json_with_a_filter_and_as_csv(motorweb: MotorwebClie
     assert {"errorType", "errorDescription", "attemptNumber"} < set(rows[0])
 
 
-def test_a_scheduled_date_keeps_a_batch_scheduled(motorweb: MotorwebClient, mocks: Running) -> None:
+def test_scheduled_date_keeps_a_batch_scheduled(motorweb: MotorwebClient, mocks: Running) -> None:
     batch = motorweb.send(GOOD_CSV, scheduledDate="2026-03-03T12:00:00Z")
     mocks.advance(DAY)
     motorweb.token = motorweb.log_in().json()["access_token"]
@@ -211,7 +209,7 @@ def test_a_scheduled_date_keeps_a_batch_scheduled(motorweb: MotorwebClient, mock
     assert motorweb.status(batch) == "COMPLETED"
 
 
-def test_a_batch_scheduled_beyond_its_thirty_days_expires_unprocessed(motorweb: MotorwebClient, mocks: Running) -> None:
+def test_batch_scheduled_after_thirty_days_expires_unprocessed(motorweb: MotorwebClient, mocks: Running) -> None:
     batch = motorweb.send(GOOD_CSV, scheduledDate="9999-12-31T23:59:59Z")
     mocks.advance(600)
     assert motorweb.status(batch) == "SCHEDULED"
@@ -219,21 +217,21 @@ def test_a_batch_scheduled_beyond_its_thirty_days_expires_unprocessed(motorweb: 
     motorweb.token = motorweb.log_in().json()["access_token"]
     view = motorweb.call("GET", f"/batches/{batch}").json()
     assert (view["status"], view["rowsProcessed"]) == ("EXPIRED", None)
-    assert [entry["fate"] for entry in mocks.ledger(MOTORWEB)] == ["unprocessed"] * 2
+    assert [entry["outcome"] for entry in mocks.ledger(MOTORWEB)] == ["unprocessed"] * 2
 
 
 def test_only_a_pending_or_scheduled_batch_can_be_deleted(motorweb: MotorwebClient, mocks: Running) -> None:
     pending = motorweb.create("pending").json()
     running = motorweb.send(GOOD_CSV, "running")
     assert motorweb.call("DELETE", f"/batches/{running}").status_code == 409
-    answer = motorweb.call("DELETE", f"/batches/{pending['batchId']}")
-    assert (answer.status_code, answer.content) == (200, b"")
+    response = motorweb.call("DELETE", f"/batches/{pending['batchId']}")
+    assert (response.status_code, response.content) == (200, b"")
     assert motorweb.status(pending["batchId"]) == "CANCELLED"
     assert put(pending["url"], GOOD_CSV).status_code == 200
     assert motorweb.status(pending["batchId"]) == "CANCELLED"
     mocks.advance(180)
     assert motorweb.call("DELETE", f"/batches/{running}").status_code == 200
-    assert [entry["fate"] for entry in mocks.ledger(MOTORWEB)] == ["unprocessed"] * 2
+    assert [entry["outcome"] for entry in mocks.ledger(MOTORWEB)] == ["unprocessed"] * 2
 
 
 @pytest.mark.parametrize(
@@ -253,7 +251,7 @@ def test_only_a_pending_or_scheduled_batch_can_be_deleted(motorweb: MotorwebClie
         GOOD_CSV + b"\xff\xfe\r\n",
     ],
 )
-def test_a_file_that_is_no_good_csv_fails_the_batch(motorweb: MotorwebClient, mocks: Running, body: bytes) -> None:
+def test_invalid_csv_fails_the_batch(motorweb: MotorwebClient, mocks: Running, body: bytes) -> None:
     batch = motorweb.send(body)
     assert motorweb.status(batch) == "PRE_PROCESSING"
     mocks.advance(1000)
@@ -262,7 +260,7 @@ def test_a_file_that_is_no_good_csv_fails_the_batch(motorweb: MotorwebClient, mo
     assert mocks.batches(MOTORWEB)[0]["note"]
 
 
-def test_a_row_with_too_few_or_too_many_fields_is_a_validation_error(motorweb: MotorwebClient, mocks: Running) -> None:
+def test_row_with_a_wrong_field_count_is_a_validation_error(motorweb: MotorwebClient, mocks: Running) -> None:
     batch = motorweb.send(b"vin,plate,state\n1HGCM82633A004352\n1HGCM82633A004352,,,more\n\n,ABC123,ACT")
     mocks.advance(600)
     view = motorweb.call("GET", f"/batches/{batch}").json()
@@ -279,12 +277,10 @@ def test_batches_expire_thirty_days_after_creation(motorweb: MotorwebClient, moc
     motorweb.token = motorweb.log_in().json()["access_token"]
     assert [motorweb.status(batch) for batch in (never_uploaded, done)] == ["EXPIRED"] * 2
     assert motorweb.call("GET", f"/batches/{done}/reports").json()["url"] is None
-    assert [entry["fate"] for entry in mocks.ledger(MOTORWEB)] == ["accepted"] * 2
+    assert [entry["outcome"] for entry in mocks.ledger(MOTORWEB)] == ["accepted"] * 2
 
 
-def test_a_second_upload_replaces_the_first_until_the_file_was_looked_through(
-    motorweb: MotorwebClient, mocks: Running
-) -> None:
+def test_second_upload_replaces_the_first_until_validation(motorweb: MotorwebClient, mocks: Running) -> None:
     made = motorweb.create().json()
     put(made["url"], b"vin,plate,state\n,X,\n")
     put(made["url"], GOOD_CSV)
@@ -295,7 +291,7 @@ def test_a_second_upload_replaces_the_first_until_the_file_was_looked_through(
     assert mocks.batches(MOTORWEB)[0]["uploads"] == 3
 
 
-def test_the_same_row_always_gets_the_same_result(mocks: Running, motorweb: MotorwebClient) -> None:
+def test_equal_rows_get_equal_results(mocks: Running, motorweb: MotorwebClient) -> None:
     results = []
     for reference in ("one", "two"):
         batch = motorweb.send(GOOD_CSV, reference)

@@ -1,4 +1,4 @@
-"""Each fault profile really strikes, on the wire, and the same seed brings the same faults."""
+"""Fault profiles: every fault has its effect over HTTP, and equal seeds produce equal faults."""
 
 from __future__ import annotations
 
@@ -27,44 +27,44 @@ from mock_clients import (
     upload_headers,
 )
 
-import lading_mocks
-from lading_mocks import Clock, Fault, profiles, serve
+import batchsync_mocks
+from batchsync_mocks import Clock, Fault, profiles, serve
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lading_mocks import Running
+    from batchsync_mocks import Running
 
 GUESTS = [record("guest", "upsert", identifiers=named(str(number))) for number in range(3)]
-NOBODY = record("guest", "delete", identifiers=named("nobody"))
+UNKNOWN_GUEST = record("guest", "delete", identifiers=named("unknown"))
 
 
-def under(profile: Any, seed: int = 7, **more: Any) -> Running:
+def serve_with_profile(profile: Any, seed: int = 7, **more: Any) -> Running:
     return serve(profile=profile, seed=seed, clock=Clock("2026-03-01T12:00:00Z", frozen=True), **more)
 
 
-def patiently(ask: Any, *good: int, tries: int = 60) -> requests.Response:
-    """Ask until an answer with one of these statuses comes whole."""
+def with_retries(send: Any, *good: int, tries: int = 60) -> requests.Response:
+    """Repeat a request until a complete response with an expected status arrives."""
     for _ in range(tries):
         with suppress(requests.RequestException):
-            answer = ask()
-            if answer.status_code in (good or (200, 201)):
-                return answer
-    pytest.fail(f"no good answer in {tries} tries")
+            response = send()
+            if response.status_code in (good or (200, 201)):
+                return response
+    pytest.fail(f"no successful response in {tries} attempts")
 
 
-def a_day_at_motorweb(mocks: Running, number: int = 0) -> None:
+def use_motorweb(mocks: Running, number: int = 0) -> None:
     client = object.__new__(MotorwebClient)
     client.running, client.prefix, client.url = mocks, "/batch/v1", mocks.urls[MOTORWEB]
 
     def call(method: str, path: str, **more: Any) -> requests.Response:
-        answer = MotorwebClient.call(client, method, path, **more)
-        if answer.status_code == 401:
-            client.token = patiently(client.log_in).json()["access_token"]
-        return answer
+        response = MotorwebClient.call(client, method, path, **more)
+        if response.status_code == 401:
+            client.token = with_retries(client.log_in).json()["access_token"]
+        return response
 
-    client.token = patiently(client.log_in).json()["access_token"]
+    client.token = with_retries(client.log_in).json()["access_token"]
     for attempt in range(200):
         reference = f"cars {number} {attempt}"
         with suppress(requests.RequestException):
@@ -73,59 +73,59 @@ def a_day_at_motorweb(mocks: Running, number: int = 0) -> None:
                 break
     batch = made.json()["batchId"]
     for _ in range(12):
-        patiently(lambda: call("GET", f"/batches/{batch}"))
+        with_retries(lambda: call("GET", f"/batches/{batch}"))
         mocks.advance(60)
-    report = patiently(lambda: call("GET", f"/batches/{batch}/reports"))
-    patiently(lambda: requests.get(report.json()["url"], timeout=10))
-    patiently(lambda: call("GET", f"/batches/{batch}/errors"))
+    report = with_retries(lambda: call("GET", f"/batches/{batch}/reports"))
+    with_retries(lambda: requests.get(report.json()["url"], timeout=10))
+    with_retries(lambda: call("GET", f"/batches/{batch}/errors"))
 
 
-def a_day_at_sitecore(mocks: Running, number: int = 0) -> None:
+def use_sitecore(mocks: Running, number: int = 0) -> None:
     client = SitecoreClient(mocks)
-    data = packed(*GUESTS, NOBODY)
+    data = packed(*GUESTS, UNKNOWN_GUEST)
     for attempt in range(30):
         ref = str(uuid.uuid5(uuid.NAMESPACE_OID, f"{number} {attempt}"))
         with suppress(requests.RequestException):
             made = client.allocate(ref, announced(data))
             if made.status_code == 200:
                 href = made.json()["location"]["href"]
-                patiently(lambda href=href: put(href, data, **upload_headers(data)))
+                with_retries(lambda href=href: put(href, data, **upload_headers(data)))
                 break
     for _ in range(5):
-        patiently(lambda: client.get(f"/inspect/{ref}"))
+        with_retries(lambda: client.get(f"/inspect/{ref}"))
         mocks.advance(5)
-    log = patiently(lambda: client.get(f"/inspect/{ref}")).json()["status"]["log"]
-    patiently(lambda: requests.get(log, timeout=10))
+    log = with_retries(lambda: client.get(f"/inspect/{ref}")).json()["status"]["log"]
+    with_retries(lambda: requests.get(log, timeout=10))
 
 
 SERVICE = "8600aa22-e4bf-4fe3-96be-7978832807a0"
-STRIKING = [name for name in profiles.names() if profiles.profile(name).faults]
+WITH_FAULTS = [name for name in profiles.names() if profiles.profile(name).faults]
 
 
-@pytest.mark.parametrize("name", STRIKING)
-def test_every_fault_of_every_profile_strikes_and_the_work_can_still_be_done(name: str) -> None:
-    with under(name) as mocks:
+@pytest.mark.parametrize("name", WITH_FAULTS)
+def test_every_profile_fault_hits_and_work_still_completes(name: str) -> None:
+    with serve_with_profile(name) as mocks:
         speed = {"pre_processing": 60, "validating": 120, "scheduled": 120, "processing": 300}
         mocks.switch(MOTORWEB, **speed)
         mocks.switch(SITECORE, queue=5, processing=10)
         for number in range(12):
-            a_day_at_motorweb(mocks, number)
-            a_day_at_sitecore(mocks, number)
-            if all(fault["struck"] for fault in mocks.faults()):
+            use_motorweb(mocks, number)
+            use_sitecore(mocks, number)
+            if all(fault["hits"] for fault in mocks.faults()):
                 break
-        assert [fault for fault in mocks.faults() if not fault["struck"]] == []
-        # Lost answers and early resets make batches that nobody followed, but no row goes astray.
-        assert {entry["fate"] for vendor in (MOTORWEB, SITECORE) for entry in mocks.ledger(vendor)} >= {"accepted"}
+        assert [fault for fault in mocks.faults() if not fault["hits"]] == []
+        # Lost responses leave batches without a client, but no row is lost.
+        assert {entry["outcome"] for vendor in (MOTORWEB, SITECORE) for entry in mocks.ledger(vendor)} >= {"accepted"}
 
 
 def conversation(seed: int) -> str:
-    with under("storm+revoked+throttle", seed) as mocks:
-        a_day_at_motorweb(mocks)
-        a_day_at_sitecore(mocks)
+    with serve_with_profile("storm+revoked+throttle", seed) as mocks:
+        use_motorweb(mocks)
+        use_sitecore(mocks)
         return mocks.transcript()
 
 
-def test_one_seed_gives_one_transcript_byte_for_byte() -> None:
+def test_equal_seeds_give_equal_transcripts() -> None:
     first, again, other = conversation(7), conversation(7), conversation(8)
     assert first == again
     assert first != other
@@ -134,17 +134,17 @@ def test_one_seed_gives_one_transcript_byte_for_byte() -> None:
     assert all("digest" in entry for entry in entries if entry["status"] == 200 and not entry["faults"])
 
 
-def test_a_transcript_holds_no_secret() -> None:
-    with under(None) as mocks:
-        a_day_at_motorweb(mocks)
-        a_day_at_sitecore(mocks)
-        told = requests.get(f"{mocks.url}/_mock/transcript", timeout=10).text
+def test_transcript_contains_no_secret() -> None:
+    with serve_with_profile(None) as mocks:
+        use_motorweb(mocks)
+        use_sitecore(mocks)
+        transcript = requests.get(f"{mocks.url}/_mock/transcript", timeout=10).text
         secrets = [value for name in (MOTORWEB, SITECORE) for value in mocks.credentials(name).values()]
     # The client key is a part of the storage path, as at Sitecore.
-    assert [one for one in secrets if one in told] == ["not-a-real-client-key-of-a-mock"]
-    assert "eyJ" not in told
-    assert "Signature=..." in told
-    assert len(told.splitlines()) > 20
+    assert [secret for secret in secrets if secret in transcript] == ["not-a-real-client-key-of-a-mock"]
+    assert "eyJ" not in transcript
+    assert "Signature=..." in transcript
+    assert len(transcript.splitlines()) > 20
 
 
 @pytest.fixture
@@ -152,17 +152,17 @@ def motorweb_under() -> Iterator[Any]:
     opened = []
 
     def start(*faults: Fault, profile: Any = None) -> MotorwebClient:
-        opened.append(under(profile))
+        opened.append(serve_with_profile(profile))
         client = MotorwebClient(opened[-1])
         opened[-1].arm(*faults)
         return client
 
     yield start
-    for one in opened:
-        one.close()
+    for item in opened:
+        item.close()
 
 
-def test_an_upload_broken_in_mid_body_leaves_nothing(motorweb_under: Any) -> None:
+def test_upload_interrupted_in_its_body_stores_nothing(motorweb_under: Any) -> None:
     motorweb = motorweb_under(Fault(kind="break_upload", path="/_storage", after=1 << 16))
     made = motorweb.create().json()
     with pytest.raises(requests.ConnectionError):
@@ -172,9 +172,9 @@ def test_an_upload_broken_in_mid_body_leaves_nothing(motorweb_under: Any) -> Non
 
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
-def test_a_half_closed_connection_takes_the_whole_request_and_says_nothing(scheme: str) -> None:
+def test_half_closed_connection_reads_the_request_without_response(scheme: str) -> None:
     https = scheme == "https"
-    with under(None, https=https) as mocks:
+    with serve_with_profile(None, https=https) as mocks:
         client = SitecoreClient.__new__(SitecoreClient)
         auth = tuple(mocks.credentials(SITECORE).values())
         url, ref, data = mocks.urls[SITECORE], str(uuid.uuid4()), packed(*GUESTS)
@@ -190,7 +190,7 @@ def test_a_half_closed_connection_takes_the_whole_request_and_says_nothing(schem
         assert status["code"] == "file_uploaded"
 
 
-def test_throttling_says_when_to_come_again_in_seconds_and_as_a_date(motorweb_under: Any) -> None:
+def test_throttling_sends_retry_after_in_seconds_and_as_a_date(motorweb_under: Any) -> None:
     motorweb = motorweb_under(
         Fault(kind="throttle", path="/batch-services", retry_after=30),
         Fault(kind="throttle", path="/batch-services", nth=2, retry_after=60, retry_as="date"),
@@ -201,21 +201,21 @@ def test_throttling_says_when_to_come_again_in_seconds_and_as_a_date(motorweb_un
     assert (second.status_code, (then - now).total_seconds()) == (429, 60)
 
 
-def test_an_amnesiac_vendor_does_not_know_its_batch_for_once(motorweb_under: Any) -> None:
+def test_intermittent_404_profile_hides_a_batch_temporarily(motorweb_under: Any) -> None:
     motorweb = motorweb_under(Fault(kind="vanish", path="/batches/", method="GET"))
     batch = motorweb.create().json()["batchId"]
     assert motorweb.call("GET", f"/batches/{batch}").status_code == 404
     assert motorweb.status(batch) == "PENDING"
 
 
-def test_a_status_goes_backwards(motorweb_under: Any) -> None:
+def test_stale_status_profile_returns_an_earlier_status(motorweb_under: Any) -> None:
     motorweb = motorweb_under(Fault(kind="rewind", seconds=400, path="/batches/[^/]+$", nth=2))
     batch = motorweb.send(GOOD_CSV)
     motorweb.running.advance(600)
     assert [motorweb.status(batch) for _ in range(3)] == ["COMPLETED", "SCHEDULED", "COMPLETED"]
 
 
-def test_a_revoked_token_gets_401_and_a_new_one_works(motorweb_under: Any) -> None:
+def test_revoked_token_gets_401_and_a_new_token_works(motorweb_under: Any) -> None:
     motorweb = motorweb_under(Fault(kind="revoke", path="/batch-services"))
     assert motorweb.call("GET", "/batch-services").status_code == 401
     motorweb.token = motorweb.log_in().json()["access_token"]
@@ -223,23 +223,23 @@ def test_a_revoked_token_gets_401_and_a_new_one_works(motorweb_under: Any) -> No
 
 
 @pytest.mark.parametrize(("vendor", "status"), [(MOTORWEB, 400), (SITECORE, 403)])
-def test_a_signed_url_is_found_expired_in_the_words_of_its_storage(vendor: str, status: int) -> None:
-    with under(None) as mocks:
+def test_expired_profile_returns_the_error_of_the_storage(vendor: str, status: int) -> None:
+    with serve_with_profile(None) as mocks:
         data = packed(*GUESTS)
         if vendor == MOTORWEB:
             url = MotorwebClient(mocks).create().json()["url"]
         else:
             url = SitecoreClient(mocks).allocate(str(uuid.uuid4()), announced(data)).json()["location"]["href"]
         mocks.arm(Fault(kind="expire", path="/_storage"))
-        answer = put(url, data, **(upload_headers(data) if vendor == SITECORE else {}))
-        assert answer.status_code == status
-        assert "expired" in answer.text
+        response = put(url, data, **(upload_headers(data) if vendor == SITECORE else {}))
+        assert response.status_code == status
+        assert "expired" in response.text
 
 
-def test_a_corrupt_log_arrives_under_a_good_status() -> None:
-    with under(None) as mocks:
+def test_corrupt_log_has_a_success_status() -> None:
+    with serve_with_profile(None) as mocks:
         client = SitecoreClient(mocks)
-        ref = client.send(packed(NOBODY))
+        ref = client.send(packed(UNKNOWN_GUEST))
         mocks.advance(15)
         log = client.get(f"/inspect/{ref}").json()["status"]["log"]
         whole = requests.get(log, timeout=10).content
@@ -250,27 +250,27 @@ def test_a_corrupt_log_arrives_under_a_good_status() -> None:
         assert broken.content != whole
 
 
-def test_a_stuck_vendor_never_ends(motorweb_under: Any) -> None:
-    motorweb = motorweb_under(profile="stuck")
+def test_never_finishes_profile_keeps_batches_in_processing(motorweb_under: Any) -> None:
+    motorweb = motorweb_under(profile="never-finishes")
     batch = motorweb.send(GOOD_CSV)
     motorweb.running.advance(3000)
     assert motorweb.status(batch) == "PROCESSING"
     motorweb.running.advance(40 * 86_400)
     motorweb.token = motorweb.log_in().json()["access_token"]
     assert motorweb.status(batch) == "EXPIRED"
-    with under("stuck") as mocks:
+    with serve_with_profile("never-finishes") as mocks:
         client = SitecoreClient(mocks)
         ref = client.send(packed(*GUESTS))
         mocks.advance(40 * 86_400)
         assert client.get(f"/inspect/{ref}").json()["status"]["code"] == "processing"
 
 
-def test_liar_and_slow_turn_switches() -> None:
-    with under("liar+slow") as mocks:
-        assert (mocks.switches(MOTORWEB).liar, mocks.switches(SITECORE).processing) == (True, 1_296_000)
+def test_false_success_and_slow_set_switches() -> None:
+    with serve_with_profile("false-success+slow") as mocks:
+        assert (mocks.switches(MOTORWEB).false_success, mocks.switches(SITECORE).processing) == (True, 1_296_000)
 
 
-def test_thirty_days_of_a_slow_vendor_pass_in_two_seconds_with_an_automatic_clock() -> None:
+def test_automatic_clock_skips_thirty_days_in_two_seconds() -> None:
     began = time.monotonic()
     with serve(profile="slow", seed=7, clock=Clock("2026-03-01T12:00:00Z", frozen=True)) as mocks:
         motorweb, sitecore = MotorwebClient(mocks), SitecoreClient(mocks)
@@ -288,12 +288,12 @@ def test_thirty_days_of_a_slow_vendor_pass_in_two_seconds_with_an_automatic_cloc
     assert time.monotonic() - began < 2
 
 
-def test_profiles_add_up_and_come_from_files(tmp_path: Path) -> None:
+def test_profiles_are_merged_and_read_from_files(tmp_path: Path) -> None:
     own = tmp_path / "mine.yaml"
     own.write_text("faults: [{kind: refuse, nth: 2}]\nswitches: {sitecore-cdp: {queue: 1}}\n")
     both = profiles.profile(["slow", str(own)])
     assert (both.name, len(both.faults), both.switches[SITECORE]["queue"]) == ("slow+mine", 2, 1)
-    with under([own]) as mocks:
+    with serve_with_profile([own]) as mocks:
         assert mocks.faults()[0]["nth"] == 2
         mocks.arm(Fault(kind="reset"))
         mocks.reset()
@@ -312,36 +312,36 @@ def test_profiles_add_up_and_come_from_files(tmp_path: Path) -> None:
         "switches: 1",
     ],
 )
-def test_a_profile_that_is_none_is_refused_by_name(tmp_path: Path, text: str) -> None:
+def test_invalid_profile_is_refused_by_name(tmp_path: Path, text: str) -> None:
     own = tmp_path / "mine.yaml"
     own.write_text(text)
     with pytest.raises(ValueError, match=r"mine\.yaml"):
         serve(profile=own)
 
 
-def test_an_unknown_profile_is_refused_with_those_there_are() -> None:
-    with pytest.raises(ValueError, match="amnesia, backwards, bulk, corrupt-log"):
+def test_unknown_profile_error_lists_bundled_profiles() -> None:
+    with pytest.raises(ValueError, match="bulk, corrupt-log, cut, expired"):
         serve(profile="thunder")
     with pytest.raises(ValueError, match="unknown"):
         serve(profile="storm", switches={"unknown": {}})
 
 
-def test_a_profile_without_a_seed_tells_the_seed_it_drew() -> None:
-    with serve(profile="storm") as one, serve(profile="storm", seed=one.seed) as two:
-        assert one.seed == two.seed
+def test_profile_without_a_seed_exposes_the_drawn_seed() -> None:
+    with serve(profile="storm") as first, serve(profile="storm", seed=first.seed) as second:
+        assert first.seed == second.seed
 
 
-def test_chance_keeps_to_its_bounds() -> None:
-    with lading_mocks.serve([MOTORWEB], seed=1) as mocks:
+def test_chance_respects_its_limits() -> None:
+    with batchsync_mocks.serve([MOTORWEB], seed=1) as mocks:
         client = MotorwebClient(mocks)
-        mocks.arm(Fault(kind="status", status=500, chance=0.5, most=5, path="/batch-services"))
+        mocks.arm(Fault(kind="status", status=500, chance=0.5, max_hits=5, path="/batch-services"))
         statuses = [client.call("GET", "/batch-services").status_code for _ in range(40)]
     assert statuses.count(500) == 5
     assert statuses[:3] != [500, 500, 500]
 
 
-def test_a_cut_answer_ends_before_its_length() -> None:
-    with under(None) as mocks:
+def test_cut_response_ends_before_its_content_length() -> None:
+    with serve_with_profile(None) as mocks:
         mocks.arm(Fault(kind="cut", path="/inspect"))
         target = urlsplit(mocks.urls[SITECORE])
         raw = http.client.HTTPConnection(str(target.hostname), target.port, timeout=10)

@@ -1,4 +1,4 @@
-"""Storage of both mocks refuses what the real ones refuse: expired, tampered, doubly authorised or damaged requests."""
+"""Signed URLs: storage refuses expired, altered, doubly authorized and damaged requests."""
 
 from __future__ import annotations
 
@@ -22,16 +22,16 @@ from mock_clients import (
 )
 
 if TYPE_CHECKING:
-    from lading_mocks import Running
+    from batchsync_mocks import Running
 
 DATA = packed(record("guest", "upsert", email="a@example.com"))
 
 
-def code_of(answer: requests.Response) -> tuple[int, str]:
-    found = re.search(r"<Code>(\w+)</Code>", answer.text)
-    assert answer.headers["Content-Type"] == "application/xml"
+def code_of(response: requests.Response) -> tuple[int, str]:
+    found = re.search(r"<Code>(\w+)</Code>", response.text)
+    assert response.headers["Content-Type"] == "application/xml"
     assert found is not None
-    return answer.status_code, found[1]
+    return response.status_code, found[1]
 
 
 @pytest.fixture
@@ -44,7 +44,7 @@ def s3_url(sitecore: SitecoreClient) -> str:
     return str(sitecore.allocate(str(uuid.uuid4()), announced(DATA)).json()["location"]["href"])
 
 
-def test_an_expired_gcs_url_is_refused(gcs_url: str, mocks: Running) -> None:
+def test_expired_gcs_url_is_refused(gcs_url: str, mocks: Running) -> None:
     mocks.advance(899)
     assert put(gcs_url, GOOD_CSV).status_code == 200
     mocks.advance(1)
@@ -62,24 +62,24 @@ def test_an_expired_gcs_url_is_refused(gcs_url: str, mocks: Running) -> None:
         (":00:00-", "%3A00:00-"),
     ],
 )
-def test_a_gcs_url_must_be_used_as_it_was_given(gcs_url: str, old: str, new: str) -> None:
+def test_altered_gcs_url_is_refused(gcs_url: str, old: str, new: str) -> None:
     assert old in gcs_url
     assert code_of(put(gcs_url.replace(old, new, 1), GOOD_CSV)) == (403, "SignatureDoesNotMatch")
 
 
-def test_a_gcs_url_serves_one_verb_and_no_unsigned_goog_header(gcs_url: str) -> None:
+def test_gcs_url_with_other_verb_or_unsigned_header_is_refused(gcs_url: str) -> None:
     assert code_of(requests.get(gcs_url, timeout=10)) == (403, "SignatureDoesNotMatch")
     assert code_of(put(gcs_url, GOOD_CSV, **{"x-goog-resumable": "start"})) == (403, "SignatureDoesNotMatch")
 
 
 @pytest.mark.parametrize("wrong", ["X-Goog-Date=today", "X-Goog-Date=20261301T000000Z"])
-def test_a_gcs_date_that_is_none_is_refused(gcs_url: str, wrong: str) -> None:
+def test_invalid_gcs_date_is_refused(gcs_url: str, wrong: str) -> None:
     broken = re.sub(r"X-Goog-Date=\w+", wrong, gcs_url)
     assert code_of(put(broken, GOOD_CSV)) == (400, "MalformedSecurityHeader")
 
 
 @pytest.mark.parametrize("wrong", ["soon", "0", "604801", "-5"])
-def test_a_gcs_lifetime_that_is_none_is_refused(gcs_url: str, wrong: str) -> None:
+def test_invalid_gcs_lifetime_is_refused(gcs_url: str, wrong: str) -> None:
     broken = gcs_url.replace("X-Goog-Expires=900", f"X-Goog-Expires={wrong}")
     assert code_of(put(broken, GOOD_CSV)) == (400, "MalformedSecurityHeader")
 
@@ -90,21 +90,21 @@ def test_gcs_refuses_an_authorization_header_and_an_unsigned_request(gcs_url: st
     assert code_of(put(gcs_url.partition("?")[0], GOOD_CSV)) == (403, "AccessDenied")
 
 
-def test_an_expired_s3_url_is_refused(s3_url: str, mocks: Running) -> None:
+def test_expired_s3_url_is_refused(s3_url: str, mocks: Running) -> None:
     mocks.advance(3600)
-    answer = put(s3_url, DATA, **upload_headers(DATA))
-    assert code_of(answer) == (403, "AccessDenied")
-    assert "Request has expired" in answer.text
+    response = put(s3_url, DATA, **upload_headers(DATA))
+    assert code_of(response) == (403, "AccessDenied")
+    assert "Request has expired" in response.text
 
 
-def test_a_tampered_s3_url_is_refused(s3_url: str) -> None:
+def test_altered_s3_url_is_refused(s3_url: str) -> None:
     longer = re.sub(r"Expires=(\d+)", lambda found: f"Expires={int(found[1]) + 1}", s3_url)
     for changed in (longer, s3_url.replace("import.gz", "log.gz"), f"{s3_url}&x=1", f"{s3_url}0"):
         assert code_of(put(changed, DATA, **upload_headers(DATA))) == (403, "SignatureDoesNotMatch")
     assert code_of(requests.get(s3_url, timeout=10)) == (403, "SignatureDoesNotMatch")
 
 
-def test_s3_wants_the_signed_encryption_header_and_no_other_amz_header(s3_url: str) -> None:
+def test_s3_requires_exactly_the_signed_amz_headers(s3_url: str) -> None:
     headers = upload_headers(DATA)
     assert code_of(put(s3_url, DATA)) == (403, "SignatureDoesNotMatch")
     assert code_of(put(s3_url, DATA, **headers | {"x-amz-server-side-encryption": "aws:kms"}))[0] == 403
@@ -112,10 +112,10 @@ def test_s3_wants_the_signed_encryption_header_and_no_other_amz_header(s3_url: s
     assert put(s3_url, DATA, **headers).status_code == 200
 
 
-def test_s3_refuses_two_ways_of_authorising(s3_url: str, sitecore: SitecoreClient) -> None:
-    answer = requests.put(s3_url, data=DATA, headers=upload_headers(DATA), auth=sitecore.auth, timeout=10)
-    assert code_of(answer) == (400, "InvalidArgument")
-    assert "Only one auth mechanism allowed" in answer.text
+def test_s3_refuses_two_authorization_mechanisms(s3_url: str, sitecore: SitecoreClient) -> None:
+    response = requests.put(s3_url, data=DATA, headers=upload_headers(DATA), auth=sitecore.auth, timeout=10)
+    assert code_of(response) == (400, "InvalidArgument")
+    assert "Only one auth mechanism allowed" in response.text
 
 
 def test_s3_refuses_a_body_that_does_not_match_its_md5(s3_url: str, mocks: Running) -> None:
@@ -127,7 +127,7 @@ def test_s3_refuses_a_body_that_does_not_match_its_md5(s3_url: str, mocks: Runni
     assert mocks.batches("sitecore-cdp")[0]["status"] == "uploading"
 
 
-def test_s3_wants_to_know_the_length(s3_url: str) -> None:
+def test_s3_requires_content_length(s3_url: str) -> None:
     chunked = requests.put(s3_url, data=iter([DATA]), headers=upload_headers(DATA), timeout=10)
     assert code_of(chunked) == (501, "NotImplemented")
     target = urlsplit(s3_url)
@@ -139,7 +139,7 @@ def test_s3_wants_to_know_the_length(s3_url: str) -> None:
         assert b" 411 " in raw.recv(65536).splitlines()[0]
 
 
-def test_an_upload_that_breaks_off_leaves_nothing(s3_url: str, mocks: Running) -> None:
+def test_interrupted_upload_stores_nothing(s3_url: str, mocks: Running) -> None:
     target = urlsplit(s3_url)
     with socket.create_connection((str(target.hostname), target.port or 0), timeout=10) as raw:
         raw.sendall(
@@ -152,19 +152,19 @@ def test_an_upload_that_breaks_off_leaves_nothing(s3_url: str, mocks: Running) -
     assert mocks.batches("sitecore-cdp")[0]["uploads"] == 1
 
 
-def test_motorweb_storage_checks_an_md5_that_comes_with_the_file(motorweb: MotorwebClient) -> None:
+def test_motorweb_storage_verifies_content_md5(motorweb: MotorwebClient) -> None:
     made = motorweb.create().json()
     right = upload_headers(GOOD_CSV)["Content-Md5"]
     wrong = upload_headers(b"other")["Content-Md5"]
-    for header, status, word in ((wrong, 400, "BadDigest"), ("short", 400, "InvalidDigest"), (right, 200, "")):
-        answer = put(made["url"], GOOD_CSV, **{"Content-Md5": header})
-        assert (answer.status_code, word in answer.text) == (status, True)
+    for header, status, error_code in ((wrong, 400, "BadDigest"), ("short", 400, "InvalidDigest"), (right, 200, "")):
+        response = put(made["url"], GOOD_CSV, **{"Content-Md5": header})
+        assert (response.status_code, error_code in response.text) == (status, True)
         assert motorweb.status(made["batchId"]) == ("PRE_PROCESSING" if status == 200 else "PENDING")
 
 
-def test_an_md5_worked_out_beside_the_writing_is_that_of_all_bytes(sitecore: SitecoreClient) -> None:
+def test_background_md5_covers_all_bytes(sitecore: SitecoreClient) -> None:
     data = bytes(range(256)) * (3 << 12) + b"end"
-    answer = put(
+    response = put(
         sitecore.allocate(str(uuid.uuid4()), announced(data)).json()["location"]["href"], data, **upload_headers(data)
     )
-    assert answer.headers["ETag"].strip('"') == announced(data)["checksum"]
+    assert response.headers["ETag"].strip('"') == announced(data)["checksum"]

@@ -1,4 +1,4 @@
-"""The Sitecore mock keeps to sitecore-cdp.md, section 3, over real HTTP: allocate, upload, status, list, error log."""
+"""Sitecore mock over HTTP, as documented in sitecore-cdp.md, section 3: allocate, upload, status, list, error log."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ from mock_clients import (
 )
 
 if TYPE_CHECKING:
-    from lading_mocks import Running
+    from batchsync_mocks import Running
 
 GOOD = record("guest", "upsert", guestType="customer", email="a@example.com")
 BAD = record("guest", "insert", email="b@example.com")
@@ -36,17 +36,17 @@ MILLIS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{3}Z")
 def test_wrong_or_missing_credentials_get_401(sitecore: SitecoreClient) -> None:
     url = f"{sitecore.url}/v2/batches/inspect"
     for auth in (None, ("key", "token"), (sitecore.auth[0], "wrong")):
-        answer = requests.get(url, auth=auth, timeout=10)
-        assert answer.status_code == 401
-        assert set(answer.json()) == {"status", "code", "message", "developerMessage", "moreInfo"}
+        response = requests.get(url, auth=auth, timeout=10)
+        assert response.status_code == 401
+        assert set(response.json()) == {"status", "code", "message", "developerMessage", "moreInfo"}
     assert requests.get(url, headers={"Authorization": "Basic é".encode()}, timeout=10).status_code == 401
 
 
-def test_an_allocation_echoes_the_request_and_gives_a_location_for_an_hour(sitecore: SitecoreClient) -> None:
+def test_allocation_returns_a_location_valid_for_an_hour(sitecore: SitecoreClient) -> None:
     ref = str(uuid.uuid4())
-    answer = sitecore.allocate(ref, announced(DATA))
-    body = answer.json()
-    assert answer.status_code == 200
+    response = sitecore.allocate(ref, announced(DATA))
+    body = response.json()
+    assert response.status_code == 200
     assert set(body) == {"href", "ref", "checksum", "size", "location", "status", "createdAt", "modifiedAt"}
     assert body["href"] == f"{sitecore.url}/v2/batches/{ref}"
     assert (body["ref"], body["checksum"], body["size"]) == (ref, *announced(DATA).values())
@@ -71,17 +71,17 @@ def test_an_allocation_echoes_the_request_and_gives_a_location_for_an_hour(sitec
         {"size": True},
     ],
 )
-def test_an_allocation_with_a_bad_body_gets_400(sitecore: SitecoreClient, change: dict[str, Any]) -> None:
-    answer = sitecore.allocate(str(uuid.uuid4()), announced(DATA) | change)
-    assert (answer.status_code, answer.json()["code"]) == (400, 400)
+def test_allocation_with_an_invalid_body_gets_400(sitecore: SitecoreClient, change: dict[str, Any]) -> None:
+    response = sitecore.allocate(str(uuid.uuid4()), announced(DATA) | change)
+    assert (response.status_code, response.json()["code"]) == (400, 400)
 
 
-def test_a_batch_reference_must_have_the_shape_of_a_uuid(sitecore: SitecoreClient) -> None:
+def test_batch_reference_must_be_a_uuid(sitecore: SitecoreClient) -> None:
     assert sitecore.allocate("batch-7", announced(DATA)).status_code == 400
     assert sitecore.allocate("3ee694e5-0b77-2d1e-af19-1aa78f500785", announced(DATA)).status_code == 200
 
 
-def test_the_same_allocation_may_be_repeated_until_the_upload_and_no_other(sitecore: SitecoreClient) -> None:
+def test_equal_allocation_may_be_repeated_until_the_upload(sitecore: SitecoreClient) -> None:
     ref = str(uuid.uuid4())
     sitecore.allocate(ref, announced(DATA))
     sitecore.running.advance(1)
@@ -92,12 +92,12 @@ def test_the_same_allocation_may_be_repeated_until_the_upload_and_no_other(sitec
     assert sitecore.allocate(ref, announced(DATA)).status_code == 409
 
 
-def test_an_unknown_batch_gets_404(sitecore: SitecoreClient) -> None:
+def test_unknown_batch_gets_404(sitecore: SitecoreClient) -> None:
     for path in (f"/{uuid.uuid4()}", f"/inspect/{uuid.uuid4()}", "/inspect/x"):
         assert sitecore.get(path).status_code == 404
 
 
-def test_a_batch_goes_from_uploading_to_success(sitecore: SitecoreClient, mocks: Running) -> None:
+def test_batch_moves_from_uploading_to_success(sitecore: SitecoreClient, mocks: Running) -> None:
     ref = str(uuid.uuid4())
     location = sitecore.allocate(ref, announced(DATA)).json()["location"]["href"]
     assert sitecore.get(f"/{ref}").json()["location"]["href"].startswith(location.partition("?")[0])
@@ -113,13 +113,13 @@ def test_a_batch_goes_from_uploading_to_success(sitecore: SitecoreClient, mocks:
     assert sitecore.get(f"/{ref}").json()["modifiedAt"] == "2026-03-01T12:00:15.000Z"
 
 
-def test_some_bad_records_end_as_error_with_a_log_of_just_those(sitecore: SitecoreClient, mocks: Running) -> None:
+def test_failed_records_end_as_error_and_are_logged(sitecore: SitecoreClient, mocks: Running) -> None:
     ref = sitecore.send(packed(GOOD, BAD))
     mocks.advance(15)
     status = sitecore.get(f"/{ref}").json()["status"]
     assert status["code"] == "error"
     assert read_log(status["log"]) == [{"ref": BAD["ref"], "code": "402", "message": "Unsupported mode"}]
-    assert [held["value"]["email"] for held in mocks.store(SITECORE)] == ["a@example.com"]
+    assert [stored["value"]["email"] for stored in mocks.store(SITECORE)] == ["a@example.com"]
     mocks.advance(3600)
     assert requests.get(status["log"], timeout=10).status_code == 403
     assert read_log(sitecore.get(f"/inspect/{ref}").json()["status"]["log"])
@@ -129,7 +129,7 @@ def test_some_bad_records_end_as_error_with_a_log_of_just_those(sitecore: Siteco
     "change",
     [{"size": len(DATA) + 1}, {"checksum": "0" * 32}, {"checksum": announced(DATA)["checksum"].upper()}],
 )
-def test_another_size_or_checksum_than_announced_is_corrupted(
+def test_differing_size_or_checksum_is_corrupted(
     sitecore: SitecoreClient, mocks: Running, change: dict[str, Any]
 ) -> None:
     ref = str(uuid.uuid4())
@@ -139,7 +139,7 @@ def test_another_size_or_checksum_than_announced_is_corrupted(
     mocks.advance(100)
     assert sitecore.get(f"/{ref}").json()["status"] == {"code": "corrupted"}
     assert mocks.store(SITECORE) == []
-    assert [entry["fate"] for entry in mocks.ledger(SITECORE)] == ["unprocessed"]
+    assert [entry["outcome"] for entry in mocks.ledger(SITECORE)] == ["unprocessed"]
 
 
 def zipped() -> bytes:
@@ -153,9 +153,7 @@ def zipped() -> bytes:
     "data",
     [zipped(), json.dumps(GOOD).encode(), packed(*[GOOD] * 50)[:-9], packed(GOOD)[:-4] + b"\0\0\0\0", b"\x1f\x8b"],
 )
-def test_a_file_that_is_no_whole_gzip_ends_as_error_without_a_log(
-    sitecore: SitecoreClient, mocks: Running, data: bytes
-) -> None:
+def test_incomplete_gzip_ends_as_error_without_a_log(sitecore: SitecoreClient, mocks: Running, data: bytes) -> None:
     ref = sitecore.send(data)
     mocks.advance(15)
     assert sitecore.get(f"/{ref}").json()["status"] == {"code": "error"}
@@ -184,7 +182,7 @@ def tarball() -> bytes:
         (tarball(), 2),
     ],
 )
-def test_a_line_that_is_no_json_object_fails_to_parse(
+def test_line_that_is_not_a_json_object_is_a_parse_error(
     sitecore: SitecoreClient, mocks: Running, data: bytes, bad_lines: int
 ) -> None:
     ref = sitecore.send(data)
@@ -194,13 +192,13 @@ def test_a_line_that_is_no_json_object_fails_to_parse(
 
 
 @pytest.mark.parametrize("inside", [b"", b"\n\r\n\n"])
-def test_a_file_without_records_succeeds(sitecore: SitecoreClient, mocks: Running, inside: bytes) -> None:
+def test_file_without_records_succeeds(sitecore: SitecoreClient, mocks: Running, inside: bytes) -> None:
     ref = sitecore.send(gzip.compress(inside))
     mocks.advance(15)
     assert sitecore.get(f"/{ref}").json()["status"] == {"code": "success"}
 
 
-def test_line_ends_may_be_lf_or_crlf_and_the_last_may_be_missing(sitecore: SitecoreClient, mocks: Running) -> None:
+def test_lf_crlf_and_missing_final_line_end_are_accepted(sitecore: SitecoreClient, mocks: Running) -> None:
     lines = [json.dumps(record("guest", "upsert", email=f"{n}@example.com")) for n in range(3)]
     ref = sitecore.send(gzip.compress(f"{lines[0]}\r\n{lines[1]}\n{lines[2]}".encode()))
     mocks.advance(15)
@@ -208,7 +206,7 @@ def test_line_ends_may_be_lf_or_crlf_and_the_last_may_be_missing(sitecore: Sitec
     assert len(mocks.store(SITECORE)) == 3
 
 
-def test_an_upload_may_be_repeated_and_is_applied_once(sitecore: SitecoreClient, mocks: Running) -> None:
+def test_repeated_upload_is_applied_once(sitecore: SitecoreClient, mocks: Running) -> None:
     ref = str(uuid.uuid4())
     href = sitecore.allocate(ref, announced(DATA)).json()["location"]["href"]
     for seconds in (0, 3, 16):
@@ -218,7 +216,7 @@ def test_an_upload_may_be_repeated_and_is_applied_once(sitecore: SitecoreClient,
     assert mocks.batches(SITECORE)[0]["uploads"] == 3
 
 
-def test_the_list_is_filtered_paged_newest_first_and_thirty_days_long(sitecore: SitecoreClient, mocks: Running) -> None:
+def test_list_is_filtered_paged_and_limited_to_thirty_days(sitecore: SitecoreClient, mocks: Running) -> None:
     refs = []
     for data in (DATA, packed(BAD), packed(GOOD, GOOD)):
         refs.append(sitecore.send(data))
@@ -243,5 +241,5 @@ def test_the_list_is_filtered_paged_newest_first_and_thirty_days_long(sitecore: 
 
 
 def test_other_methods_get_the_platform_error(sitecore: SitecoreClient) -> None:
-    answer = requests.delete(f"{sitecore.url}/v2/batches/{uuid.uuid4()}", auth=sitecore.auth, timeout=10)
-    assert (answer.status_code, answer.json()["status"]) == (405, 405)
+    response = requests.delete(f"{sitecore.url}/v2/batches/{uuid.uuid4()}", auth=sitecore.auth, timeout=10)
+    assert (response.status_code, response.json()["status"]) == (405, 405)

@@ -1,4 +1,4 @@
-"""Sitecore's mock judges each record as strictly as sitecore-cdp.md, sections 4 to 8, and its store really changes."""
+"""Sitecore mock: validation of records as in sitecore-cdp.md, sections 4 to 8, and changes of its store."""
 
 from __future__ import annotations
 
@@ -9,24 +9,24 @@ import pytest
 from mock_clients import SITECORE, SitecoreClient, named, order, record
 
 if TYPE_CHECKING:
-    from lading_mocks import Running
+    from batchsync_mocks import Running
 
 VALIDATION = ("400", "Validation error")
 UNSUPPORTED = ("402", "Unsupported mode")
 NOT_FOUND = ("404", "Guest not found")
 
 
-def verdict(sitecore: SitecoreClient, one: dict[str, Any]) -> tuple[str, str] | None:
-    log = sitecore.settle(one)
+def verdict(sitecore: SitecoreClient, entry: dict[str, Any]) -> tuple[str, str] | None:
+    log = sitecore.submit(entry)
     return (log[0]["code"], log[0]["message"]) if log else None
 
 
-def held(mocks: Running, kind: str) -> list[dict[str, Any]]:
-    return [one for one in mocks.store(SITECORE) if one["kind"] == kind]
+def stored(mocks: Running, kind: str) -> list[dict[str, Any]]:
+    return [entry for entry in mocks.store(SITECORE) if entry["kind"] == kind]
 
 
 def numbers(mocks: Running) -> list[str]:
-    return [guest["value"]["identifiers"][0]["id"] for guest in held(mocks, "guest")]
+    return [guest["value"]["identifiers"][0]["id"] for guest in stored(mocks, "guest")]
 
 
 @pytest.mark.parametrize(
@@ -47,13 +47,11 @@ def numbers(mocks: Running) -> list[str]:
         ({"schema": "tracking", "mode": "upsert"}, UNSUPPORTED),
     ],
 )
-def test_the_envelope_is_checked(sitecore: SitecoreClient, change: dict[str, Any], expected: tuple[str, str]) -> None:
+def test_envelope_is_validated(sitecore: SitecoreClient, change: dict[str, Any], expected: tuple[str, str]) -> None:
     assert verdict(sitecore, record("guest", "upsert", email="a@example.com") | change) == expected
 
 
-def test_a_whole_guest_is_accepted_and_unknown_or_null_attributes_do_no_harm(
-    sitecore: SitecoreClient, mocks: Running
-) -> None:
+def test_complete_guest_with_unknown_and_null_attributes_is_accepted(sitecore: SitecoreClient, mocks: Running) -> None:
     value = {
         "guestType": "customer",
         "firstSeen": "2025-03-07T16:15:11.000Z",
@@ -73,7 +71,7 @@ def test_a_whole_guest_is_accepted_and_unknown_or_null_attributes_do_no_harm(
         "city": None,
     }
     assert verdict(sitecore, record("guest", "upsert", **value)) is None
-    (guest,) = held(mocks, "guest")
+    (guest,) = stored(mocks, "guest")
     assert "city" not in guest["value"]
 
 
@@ -114,16 +112,16 @@ def test_a_whole_guest_is_accepted_and_unknown_or_null_attributes_do_no_harm(
         {"subscriptions": [{"status": "MAYBE"}]},
     ],
 )
-def test_a_guest_with_a_broken_attribute_is_refused(
+def test_guest_with_an_invalid_attribute_is_rejected(
     sitecore: SitecoreClient, mocks: Running, change: dict[str, Any]
 ) -> None:
     value = {"identifiers": named("7")} | change
     assert verdict(sitecore, record("guest", "upsert", **value)) == VALIDATION
-    assert held(mocks, "guest") == []
+    assert stored(mocks, "guest") == []
     assert mocks.ledger(SITECORE)[0]["detail"]
 
 
-def test_a_hundred_extension_attributes_in_each_of_six_groups_are_accepted(sitecore: SitecoreClient) -> None:
+def test_hundred_extension_attributes_in_six_groups_are_accepted(sitecore: SitecoreClient) -> None:
     groups = [
         {"name": name, "key": "default", **{f"{name}A{n}": n for n in range(100)}}
         for name in ("ext", "ext1", "ext2", "ext3", "ext4", "ext5")
@@ -131,7 +129,7 @@ def test_a_hundred_extension_attributes_in_each_of_six_groups_are_accepted(sitec
     assert verdict(sitecore, record("guest", "upsert", identifiers=named("7"), extensions=groups)) is None
 
 
-def test_a_guest_nobody_can_identify_is_refused(sitecore: SitecoreClient) -> None:
+def test_guest_without_identity_is_rejected(sitecore: SitecoreClient) -> None:
     nameless = record("guest", "upsert", firstName="Ann", lastName="Lee")
     assert verdict(sitecore, nameless) == ("400", "Not enough identifying information")
     assert verdict(sitecore, record("guest", "upsert", city="Dublin")) == ("400", "Identity information missing")
@@ -139,7 +137,7 @@ def test_a_guest_nobody_can_identify_is_refused(sitecore: SitecoreClient) -> Non
     assert verdict(sitecore, deleting) == ("400", "Not Enough Identifying Info")
 
 
-def test_an_extension_attribute_keeps_the_type_it_first_had(sitecore: SitecoreClient) -> None:
+def test_extension_attribute_keeps_its_first_type(sitecore: SitecoreClient) -> None:
     def wearing(size: object, number: str) -> dict[str, Any]:
         extension = {"name": "ext", "key": "default", "shoeSize": size}
         return record("guest", "upsert", identifiers=named(number), extensions=[extension])
@@ -150,42 +148,42 @@ def test_an_extension_attribute_keeps_the_type_it_first_had(sitecore: SitecoreCl
     assert verdict(sitecore, wearing(7.5, "2")) is None
 
 
-def test_an_upsert_changes_only_what_it_carries(sitecore: SitecoreClient, mocks: Running) -> None:
-    sitecore.settle(record("guest", "upsert", identifiers=named("7"), firstName="Ann", city="Cork"))
-    sitecore.settle(record("guest", "upsert", identifiers=named("7"), city="Dublin", email="a@example.com"))
-    sitecore.settle(record("guest", "upsert", email="A@example.com", lastName="Lee"))
-    (guest,) = held(mocks, "guest")
+def test_upsert_changes_only_sent_attributes(sitecore: SitecoreClient, mocks: Running) -> None:
+    sitecore.submit(record("guest", "upsert", identifiers=named("7"), firstName="Ann", city="Cork"))
+    sitecore.submit(record("guest", "upsert", identifiers=named("7"), city="Dublin", email="a@example.com"))
+    sitecore.submit(record("guest", "upsert", email="A@example.com", lastName="Lee"))
+    (guest,) = stored(mocks, "guest")
     assert [guest["value"][name] for name in ("firstName", "lastName", "city")] == ["Ann", "Lee", "Dublin"]
 
 
-def test_a_delete_keeps_the_orders_and_a_gdpr_delete_does_not(sitecore: SitecoreClient, mocks: Running) -> None:
+def test_delete_keeps_orders_and_gdpr_delete_removes_them(sitecore: SitecoreClient, mocks: Running) -> None:
     orders = [record("order", "insert", **order(f"order-{n}", customer=n)) for n in "12"]
-    assert sitecore.settle(*orders) == []
+    assert sitecore.submit(*orders) == []
     assert numbers(mocks) == ["1", "2"]
-    assert sitecore.settle(record("guest", "delete", identifiers=named("1"))) == []
-    assert [one["guest"] is None for one in held(mocks, "order")] == [True, False]
-    assert sitecore.settle(record("guest", "gdpr_delete", identifiers=named("2"))) == []
-    assert [one["value"]["referenceId"] for one in held(mocks, "order")] == ["order-1"]
-    assert held(mocks, "guest") == []
+    assert sitecore.submit(record("guest", "delete", identifiers=named("1"))) == []
+    assert [entry["guest"] is None for entry in stored(mocks, "order")] == [True, False]
+    assert sitecore.submit(record("guest", "gdpr_delete", identifiers=named("2"))) == []
+    assert [entry["value"]["referenceId"] for entry in stored(mocks, "order")] == ["order-1"]
+    assert stored(mocks, "guest") == []
     assert verdict(sitecore, record("guest", "delete", identifiers=named("1"))) == NOT_FOUND
     assert verdict(sitecore, record("guest", "gdpr_delete", email="a@example.com")) == NOT_FOUND
 
 
-def test_one_match_is_deleted_for_each_delete(sitecore: SitecoreClient, mocks: Running) -> None:
+def test_each_delete_removes_a_single_match(sitecore: SitecoreClient, mocks: Running) -> None:
     for number in "12":
-        sitecore.settle(record("guest", "upsert", identifiers=named(number)))
+        sitecore.submit(record("guest", "upsert", identifiers=named(number)))
     both = named("1") + named("2")
-    assert sitecore.settle(record("guest", "delete", identifiers=both)) == []
+    assert sitecore.submit(record("guest", "delete", identifiers=both)) == []
     assert mocks.ledger(SITECORE)[-1]["message"] == "2 matches found for this guest, 1st match deleted"
     assert numbers(mocks) == ["2"]
-    sitecore.settle(record("guest", "delete", identifiers=both))
+    sitecore.submit(record("guest", "delete", identifiers=both))
     assert mocks.ledger(SITECORE)[-1]["message"] == "Guest and associated entities deleted"
     assert numbers(mocks) == []
 
 
-def test_a_guest_with_an_open_session_is_neither_deleted_nor_migrated(sitecore: SitecoreClient, mocks: Running) -> None:
+def test_guest_with_an_open_session_is_not_deleted_or_migrated(sitecore: SitecoreClient, mocks: Running) -> None:
     busy = named("MOCK-OPEN-SESSION-1")
-    sitecore.settle(
+    sitecore.submit(
         record("guest", "upsert", identifiers=busy),
         record("guest", "upsert", identifiers=named("2")),
     )
@@ -194,20 +192,20 @@ def test_a_guest_with_an_open_session_is_neither_deleted_nor_migrated(sitecore: 
     refused = verdict(sitecore, moving)
     assert refused is not None
     assert refused[1] == "Unable to migrate Guest with open session"
-    assert len(held(mocks, "guest")) == 2
+    assert len(stored(mocks, "guest")) == 2
     broken = record("guest", "upsert", identifiers=named("MOCK-SERVER-ERROR"))
     assert verdict(sitecore, broken) == ("500", "Internal server error")
 
 
-def test_a_migration_moves_orders_and_retires_the_source(sitecore: SitecoreClient, mocks: Running) -> None:
-    sitecore.settle(
+def test_migration_moves_orders_and_removes_the_source(sitecore: SitecoreClient, mocks: Running) -> None:
+    sitecore.submit(
         record("order", "insert", **order("old", customer="1")),
         record("guest", "upsert", identifiers=named("2"), firstName="Ann"),
     )
     moving = {"migrateFrom": {"identifiers": named("1")}, "migrateTo": {"identifiers": named("2")}}
-    assert sitecore.settle(record("migration", "guest", **moving)) == []
-    (guest,) = held(mocks, "guest")
-    (kept,) = held(mocks, "order")
+    assert sitecore.submit(record("migration", "guest", **moving)) == []
+    (guest,) = stored(mocks, "guest")
+    (kept,) = stored(mocks, "order")
     assert guest["value"] == {"identifiers": named("2"), "firstName": "Ann"}
     assert (kept["guest"], guest["orders"]) == (guest["ref"], [kept["ref"]])
     assert verdict(sitecore, record("migration", "guest", **moving)) == NOT_FOUND
@@ -223,13 +221,13 @@ def test_a_migration_moves_orders_and_retires_the_source(sitecore: SitecoreClien
         {"migrateFrom": "1", "migrateTo": "2"},
     ],
 )
-def test_a_migration_needs_two_different_ends(sitecore: SitecoreClient, value: dict[str, Any]) -> None:
+def test_migration_to_the_same_guest_is_rejected(sitecore: SitecoreClient, value: dict[str, Any]) -> None:
     assert verdict(sitecore, record("migration", "guest", **value)) == VALIDATION
 
 
 def item(**changed: Any) -> list[dict[str, Any]]:
     value = order()["orderItems"][0] | changed
-    return [{name: held for name, held in value.items() if held is not None}]
+    return [{name: content for name, content in value.items() if content is not None}]
 
 
 @pytest.mark.parametrize(
@@ -273,19 +271,19 @@ def item(**changed: Any) -> list[dict[str, Any]]:
         {"consumers": [{"firstName": "Ann", "orderItems": [{"referenceId": "item-2"}]}]},
     ],
 )
-def test_an_order_with_something_missing_or_broken_is_refused(
+def test_order_with_missing_or_invalid_attribute_is_rejected(
     sitecore: SitecoreClient, mocks: Running, change: dict[str, Any]
 ) -> None:
     assert verdict(sitecore, record("order", "insert", **order(**change))) == VALIDATION
     assert mocks.store(SITECORE) == []
 
 
-def test_an_order_needs_a_contact_who_can_be_identified(sitecore: SitecoreClient) -> None:
+def test_order_without_contact_identity_is_rejected(sitecore: SitecoreClient) -> None:
     refused = verdict(sitecore, record("order", "insert", **order(contact={"firstName": "Ann"})))
     assert refused == ("400", "Not enough identifying information")
 
 
-def test_a_whole_order_with_flights_consumers_and_a_card_is_accepted(sitecore: SitecoreClient) -> None:
+def test_complete_order_is_accepted(sitecore: SitecoreClient) -> None:
     segment = {
         "id": "1",
         "origin": "DUB",
@@ -307,38 +305,38 @@ def test_a_whole_order_with_flights_consumers_and_a_card_is_accepted(sitecore: S
     assert verdict(sitecore, record("order", "insert", **value)) is None
 
 
-def test_an_upserted_order_may_leave_out_what_only_an_insert_needs(sitecore: SitecoreClient, mocks: Running) -> None:
-    sitecore.settle(record("order", "insert", **order()))
+def test_order_upsert_may_omit_insert_only_attributes(sitecore: SitecoreClient, mocks: Running) -> None:
+    sitecore.submit(record("order", "insert", **order()))
     slim = order(status="REFUNDED", currencyCode=None, price=None, paymentType=None, orderItems=[{"type": "FLIGHT"}])
     assert verdict(sitecore, record("order", "upsert", **slim)) is None
-    (kept,) = held(mocks, "order")
+    (kept,) = stored(mocks, "order")
     assert (kept["value"]["status"], kept["value"]["price"]) == ("REFUNDED", 50)
     assert verdict(sitecore, record("order", "insert", **order(price=60))) is None
-    (kept,) = held(mocks, "order")
+    (kept,) = stored(mocks, "order")
     assert (kept["value"]["status"], kept["value"]["price"]) == ("PURCHASED", 60)
 
 
-def test_an_order_is_deleted_by_reference_date_and_ref(sitecore: SitecoreClient, mocks: Running) -> None:
+def test_order_is_deleted_by_reference_date_and_ref(sitecore: SitecoreClient, mocks: Running) -> None:
     days = ("2025-03-01T00:00:00.000Z", "2025-03-02T06:00:00.000Z", "2025-03-09T00:00:00.000Z")
-    sitecore.settle(*(record("order", "insert", **order(orderedAt=day)) for day in days))
-    assert len(held(mocks, "order")) == 3
-    several = verdict(sitecore, record("order", "delete", referenceId="B94TXY-1"))
-    assert several is not None
-    assert several[0] == "400"
-    assert several[1].startswith("More than one order exists with that referenceId, please supply the orderedAt date")
+    sitecore.submit(*(record("order", "insert", **order(orderedAt=day)) for day in days))
+    assert len(stored(mocks, "order")) == 3
+    ambiguous = verdict(sitecore, record("order", "delete", referenceId="B94TXY-1"))
+    assert ambiguous is not None
+    assert ambiguous[0] == "400"
+    assert ambiguous[1].startswith("More than one order exists with that referenceId, please supply the orderedAt date")
     between = {"referenceId": "B94TXY-1", "orderedAt": "2025-03-01T12:00:00.000Z"}
-    assert verdict(sitecore, record("order", "delete", **between)) == several
-    first = held(mocks, "order")[0]["ref"]
+    assert verdict(sitecore, record("order", "delete", **between)) == ambiguous
+    first = stored(mocks, "order")[0]["ref"]
     assert verdict(sitecore, record("order", "delete", **between, orderRef=first)) is None
     assert verdict(sitecore, record("order", "delete", **between)) is None
     assert verdict(sitecore, record("order", "delete", referenceId="B94TXY-1")) is None
-    assert held(mocks, "order") == []
+    assert stored(mocks, "order") == []
     gone = verdict(sitecore, record("order", "delete", referenceId="B94TXY-1"))
     assert gone == ("404", "No order found for the provided referenceId and orderedAt attributes")
     assert verdict(sitecore, record("order", "delete", orderedAt=days[0])) == VALIDATION
 
 
-def test_a_refused_order_leaves_no_trace_in_the_schema(sitecore: SitecoreClient) -> None:
+def test_rejected_order_does_not_fix_attribute_types(sitecore: SitecoreClient) -> None:
     extension = [{"name": "ext", "key": "default", "gift": "yes"}]
     contact = {"identifiers": named("MOCK-SERVER-ERROR")}
     assert verdict(sitecore, record("order", "insert", **order(extensions=extension, contact=contact))) is not None
@@ -346,7 +344,7 @@ def test_a_refused_order_leaves_no_trace_in_the_schema(sitecore: SitecoreClient)
     assert verdict(sitecore, record("order", "insert", **order(extensions=mended))) is None
 
 
-def test_tracking_events_are_taken_when_whole(sitecore: SitecoreClient, mocks: Running) -> None:
+def test_complete_tracking_event_is_accepted(sitecore: SitecoreClient, mocks: Running) -> None:
     event = {
         "serviceIdentifier": "TEST_PROVIDER",
         "occurredAt": "2015-03-07T14:15:00.000Z",
@@ -358,10 +356,10 @@ def test_tracking_events_are_taken_when_whole(sitecore: SitecoreClient, mocks: R
     assert verdict(sitecore, record("tracking", "insert", **event)) is None
     assert verdict(sitecore, record("tracking", "insert", **event | {"occurredAt": "soon"})) == VALIDATION
     assert verdict(sitecore, record("tracking", "insert", **event | {"utms": "x"})) == VALIDATION
-    assert len(held(mocks, "tracking")) == 1
+    assert len(stored(mocks, "tracking")) == 1
 
 
-def test_hostile_values_are_judged_and_nothing_breaks(sitecore: SitecoreClient) -> None:
+def test_hostile_values_are_validated_without_failure(sitecore: SitecoreClient) -> None:
     nasty = [
         record("guest", "upsert", identifiers=named("\ud800"), extensions=None),
         record("order", "insert", **order(price=10**400)),
@@ -369,17 +367,17 @@ def test_hostile_values_are_judged_and_nothing_breaks(sitecore: SitecoreClient) 
         record("guest", "upsert", identifiers=named("1"), dateOfBirth="0001-01-01T00:00Z"),
         record("guest", "upsert", identifiers=named("1"), **{"": "", "\0": "\0"}),
     ]
-    log = sitecore.settle(*nasty)
+    log = sitecore.submit(*nasty)
     assert [entry["ref"] for entry in log] == [nasty[2]["ref"]]
 
 
-def test_a_consumer_with_a_name_alone_becomes_a_traveller_once(mocks: Running, sitecore: SitecoreClient) -> None:
+def test_consumer_with_name_only_becomes_a_single_traveller(mocks: Running, sitecore: SitecoreClient) -> None:
     contact = {"identifiers": named("1"), "firstName": "Ann", "lastName": "Lee"}
     people = [{"firstName": "Ann", "lastName": "Lee"}, {"firstName": "Bob", "lastName": "Lee"}, {"firstName": "Bob"}]
     people.append({"firstName": "Cy", "identifiers": named("2"), "orderItems": [{"referenceId": "item-1"}]})
     sent = record("order", "upsert", **order(contact=contact, consumers=people))
-    assert sitecore.settle(sent) == []
-    assert sitecore.settle(sent) == []
-    guests = [one["value"] for one in mocks.store(SITECORE) if one["kind"] == "guest"]
+    assert sitecore.submit(sent) == []
+    assert sitecore.submit(sent) == []
+    guests = [entry["value"] for entry in mocks.store(SITECORE) if entry["kind"] == "guest"]
     travellers = [guest["firstName"] for guest in guests if guest.get("guestType") == "traveller"]
     assert (travellers, sorted(guest["firstName"] for guest in guests)) == (["Bob"], ["Ann", "Bob", "Cy"])

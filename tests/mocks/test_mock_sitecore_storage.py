@@ -1,4 +1,4 @@
-"""The compact parts of the store give back what was put in, as the plain ones would."""
+"""Compressed value store and identity index, compared with plain dictionaries."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lading_mocks.sitecore.names import Names
-from lading_mocks.sitecore.values import Values
+from batchsync_mocks.sitecore.identity_index import IdentityIndex
+from batchsync_mocks.sitecore.value_store import ValueStore
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(),
@@ -20,25 +20,25 @@ MOVES = st.lists(st.tuples(st.booleans(), st.sampled_from("abc"), st.integers(1,
 
 @given(st.lists(st.dictionaries(st.text(), JSON, max_size=4), min_size=1, max_size=20), st.randoms())
 @settings(max_examples=60, deadline=None)
-def test_every_value_comes_back_in_any_order(values: list[dict[str, Any]], chance: Any) -> None:
-    held = Values()
+def test_stored_values_are_returned_in_any_order(values: list[dict[str, Any]], chance: Any) -> None:
+    store = ValueStore()
     padded = [{**value, "": "x" * 9000} for value in values]
-    places = [(held.put(value), value) for value in padded]
-    chance.shuffle(places)
-    assert all(held.get(place) == value for place, value in places)
+    positions = [(store.put(value), value) for value in padded]
+    chance.shuffle(positions)
+    assert all(store.get(position) == value for position, value in positions)
 
 
 @given(MOVES)
 @settings(max_examples=100, deadline=None)
-def test_a_name_leads_to_guests_in_the_order_in_which_they_took_it(moves: list[tuple[bool, str, int]]) -> None:
-    held, model = Names(), {word: dict[int, None]() for word in "abc"}
-    for adds, word, number in moves:
-        if adds and number not in model[word]:
-            held.add(("p", word), number)
-            model[word][number] = None
-        elif not adds and number in model[word]:
-            held.remove(("p", word), number)
-            del model[word][number]
-    names = [("p", word) for word in "cab"]
-    assert held.find(names) == list(model["c"] | model["a"] | model["b"])
-    assert held.find([("p", "none")]) == []
+def test_identity_lookup_returns_guests_in_order_of_addition(moves: list[tuple[bool, str, int]]) -> None:
+    store, model = IdentityIndex(), {identity: dict[int, None]() for identity in "abc"}
+    for adds, identity, number in moves:
+        if adds and number not in model[identity]:
+            store.add(("p", identity), number)
+            model[identity][number] = None
+        elif not adds and number in model[identity]:
+            store.remove(("p", identity), number)
+            del model[identity][number]
+    identities = [("p", identity) for identity in "cab"]
+    assert store.find(identities) == list(model["c"] | model["a"] | model["b"])
+    assert store.find([("p", "none")]) == []

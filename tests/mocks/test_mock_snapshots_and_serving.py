@@ -1,4 +1,4 @@
-"""Worlds of the mocks: saved and put back, served over HTTPS only, turned by an automatic clock, shown on a page."""
+"""Snapshots, HTTPS, automatic clock, status page and command line of the mocks."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ import pytest
 import requests
 from mock_clients import GOOD_CSV, MOTORWEB, SITECORE, MotorwebClient, SitecoreClient, named, packed, record
 
-from lading_mocks import Clock, Fault, serve
+from batchsync_mocks import Clock, Fault, serve
 
 if TYPE_CHECKING:
-    from lading_mocks import Running
+    from batchsync_mocks import Running
 
 GUEST = record("guest", "upsert", identifiers=named("1"))
 
 
-def test_a_snapshot_brings_back_batches_stores_books_and_the_clock(mocks: Running) -> None:
+def test_snapshot_restores_batches_stores_ledger_and_clock(mocks: Running) -> None:
     motorweb, sitecore = MotorwebClient(mocks), SitecoreClient(mocks)
     batch, ref = motorweb.send(GOOD_CSV), sitecore.send(packed(GUEST))
     mocks.advance(15)
@@ -35,7 +35,7 @@ def test_a_snapshot_brings_back_batches_stores_books_and_the_clock(mocks: Runnin
     with tarfile.open(fileobj=io.BytesIO(saved.content)) as tar:
         assert not any(name.endswith(("ca.key", "ca.pem")) for name in tar.getnames())
     mocks.advance(600)
-    sitecore.settle(record("guest", "delete", identifiers=named("1")))
+    sitecore.submit(record("guest", "delete", identifiers=named("1")))
     assert mocks.store(SITECORE) == []
     assert requests.post(f"{mocks.url}/_mock/restore", data=saved.content, timeout=10).json() == {"restored": True}
     assert mocks.clock.now() == stood
@@ -46,8 +46,8 @@ def test_a_snapshot_brings_back_batches_stores_books_and_the_clock(mocks: Runnin
     assert motorweb.status(batch) == "COMPLETED"
 
 
-def test_a_snapshot_is_taken_back_by_other_mocks(mocks: Running) -> None:
-    SitecoreClient(mocks).settle(GUEST)
+def test_snapshot_can_be_restored_by_other_mocks(mocks: Running) -> None:
+    SitecoreClient(mocks).submit(GUEST)
     with serve() as others:
         others.restore(io.BytesIO(mocks.snapshot()))
         assert others.store(SITECORE) == mocks.store(SITECORE)
@@ -79,14 +79,14 @@ def tar_of(*names: str, kind: bytes = tarfile.REGTYPE) -> bytes:
     ],
     ids=["empty", "no tar", "half", "doubled", "out of it", "absolute", "links", "hard link", "pipe"],
 )
-def test_what_is_no_snapshot_changes_nothing(mocks: Running, body: bytes) -> None:
-    SitecoreClient(mocks).settle(GUEST)
+def test_invalid_snapshot_changes_nothing(mocks: Running, body: bytes) -> None:
+    SitecoreClient(mocks).submit(GUEST)
     assert requests.post(f"{mocks.url}/_mock/restore", data=body, timeout=10).status_code == 400
     assert len(mocks.store(SITECORE)) == 1
     assert not (mocks.state_dir.parent / "evil").exists()
 
 
-def test_plain_http_is_refused_where_https_is_served() -> None:
+def test_plain_http_is_refused_on_an_https_port() -> None:
     with serve([SITECORE], https=True) as mocks:
         target = urlsplit(mocks.url)
         plain = f"http://{target.netloc}/v2/batches/inspect"
@@ -94,8 +94,8 @@ def test_plain_http_is_refused_where_https_is_served() -> None:
             requests.get(plain, timeout=5)
         with socket.create_connection((str(target.hostname), int(target.port or 0)), timeout=5) as raw:
             raw.sendall(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n")
-            answer = b"".join(iter(lambda: _received(raw), b""))
-        assert not answer.startswith(b"HTTP/")
+            response = b"".join(iter(lambda: _received(raw), b""))
+        assert not response.startswith(b"HTTP/")
         assert requests.get(f"{mocks.url}/_mock/clock", verify=str(mocks.ca), timeout=5).status_code == 200
 
 
@@ -106,7 +106,7 @@ def _received(raw: socket.socket) -> bytes:
         return b""
 
 
-def test_an_automatic_clock_shows_every_status_once_and_waits_for_nobody(mocks: Running) -> None:
+def test_automatic_clock_advances_through_every_status(mocks: Running) -> None:
     motorweb, sitecore = MotorwebClient(mocks), SitecoreClient(mocks)
     assert requests.post(f"{mocks.url}/_mock/clock", json={"auto": True}, timeout=10).json()["auto"] is True
     pending, begun = motorweb.create("pending").json()["batchId"], mocks.clock.now()
@@ -123,8 +123,8 @@ def test_an_automatic_clock_shows_every_status_once_and_waits_for_nobody(mocks: 
     assert {motorweb.status(other) for _ in range(3)} == {"PRE_PROCESSING"}
 
 
-def test_an_automatic_clock_does_not_free_what_is_stuck() -> None:
-    with serve(profile="stuck", clock=Clock("2026-03-01T12:00:00Z", frozen=True, auto=True)) as mocks:
+def test_automatic_clock_does_not_skip_endless_phases() -> None:
+    with serve(profile="never-finishes", clock=Clock("2026-03-01T12:00:00Z", frozen=True, auto=True)) as mocks:
         sitecore, motorweb = SitecoreClient(mocks), MotorwebClient(mocks)
         ref = sitecore.send(packed(GUEST))
         seen = [sitecore.get(f"/inspect/{ref}").json()["status"]["code"] for _ in range(4)]
@@ -136,14 +136,14 @@ def test_an_automatic_clock_does_not_free_what_is_stuck() -> None:
         assert (last, motorweb.status(batch)) == ("PROCESSING", "EXPIRED")
 
 
-def test_the_clock_of_a_state_directory_stays_automatic(tmp_path: object) -> None:
+def test_automatic_clock_is_persisted(tmp_path: object) -> None:
     with serve([SITECORE], state_dir=str(tmp_path), clock=Clock(auto=True)):
         pass
     with serve([SITECORE], state_dir=str(tmp_path)) as mocks:
         assert mocks.clock.auto is True
 
 
-def test_the_page_shows_batches_faults_and_the_clock(mocks: Running) -> None:
+def test_status_page_shows_batches_faults_and_clock(mocks: Running) -> None:
     motorweb = MotorwebClient(mocks)
     mocks.arm(Fault(kind="refuse", path="<script>alert(1)</script>"))
     batch = motorweb.send(GOOD_CSV, "<b>cars</b>")
@@ -163,11 +163,11 @@ def test_the_page_shows_batches_faults_and_the_clock(mocks: Running) -> None:
         assert "Signature" not in page.text
 
 
-def test_the_command_line_serves_a_profile_with_switches() -> None:
+def test_command_line_serves_a_profile_with_switches() -> None:
     command = [
         sys.executable,
         "-m",
-        "lading_mocks",
+        "batchsync_mocks",
         SITECORE,
         "--exit-with-stdin",
         "--https-only",
@@ -178,7 +178,7 @@ def test_the_command_line_serves_a_profile_with_switches() -> None:
         "--profile",
         "flaky",
         "--profile",
-        "stuck",
+        "never-finishes",
         "--seed",
         "7",
         "--switch",
@@ -187,12 +187,12 @@ def test_the_command_line_serves_a_profile_with_switches() -> None:
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
         assert process.stdout is not None
-        said = json.loads(process.stdout.readline())
-        base = said["vendors"][SITECORE]["base_url"]
+        ready_info = json.loads(process.stdout.readline())
+        base = ready_info["vendors"][SITECORE]["base_url"]
         assert base.startswith("https://")
-        turned = requests.get(f"{base}/_mock/switches", verify=said["ca"], timeout=10).json()["switches"]
+        turned = requests.get(f"{base}/_mock/switches", verify=ready_info["ca"], timeout=10).json()["switches"]
         assert (turned["allocate_status"], turned["processing"]) == (201, 315_360_000)
-        assert len(requests.get(f"{base}/_mock/faults", verify=said["ca"], timeout=10).json()) == 3
+        assert len(requests.get(f"{base}/_mock/faults", verify=ready_info["ca"], timeout=10).json()) == 3
         process.stdin.close()
         assert process.wait(10) == 0
 
@@ -200,14 +200,14 @@ def test_the_command_line_serves_a_profile_with_switches() -> None:
 @pytest.mark.parametrize(
     "wrong", [["--profile", "thunder"], ["--switch", "stats"], ["--switch", "sitecore-cdp.stats=2"]]
 )
-def test_a_wish_that_cannot_be_fulfilled_is_said_in_one_line(wrong: list[str]) -> None:
-    command = [sys.executable, "-m", "lading_mocks", *wrong]
+def test_invalid_option_is_reported_in_a_single_line(wrong: list[str]) -> None:
+    command = [sys.executable, "-m", "batchsync_mocks", *wrong]
     done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=False)
     assert (done.returncode, len(done.stderr.splitlines())) == (2, 1)
 
 
-def test_the_list_of_profiles_and_switches_is_printed() -> None:
-    command = [sys.executable, "-m", "lading_mocks", "--list"]
+def test_list_prints_profiles_and_switches() -> None:
+    command = [sys.executable, "-m", "batchsync_mocks", "--list"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=20, check=True)
     assert "lost-answer" in done.stdout
     assert "delete_refusal=409 (409 or 400)" in done.stdout

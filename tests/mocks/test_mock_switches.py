@@ -1,4 +1,4 @@
-"""Each switch turns the mock to another reading of the documents, and only what it says."""
+"""Each switch changes the documented behaviour, and nothing else."""
 
 from __future__ import annotations
 
@@ -28,16 +28,16 @@ from mock_clients import (
     upload_headers,
 )
 
-import lading_mocks
-from lading_mocks import MotorwebSwitches, SitecoreSwitches
+import batchsync_mocks
+from batchsync_mocks import MotorwebSwitches, SitecoreSwitches
 
 if TYPE_CHECKING:
-    from lading_mocks import Running
+    from batchsync_mocks import Running
 
 GUEST = {"identifiers": named("1")}
 
 
-def turn(mocks: Running, vendor: str, **given: Any) -> None:
+def set_switches(mocks: Running, vendor: str, **given: Any) -> None:
     mocks.switch(vendor, **given)
 
 
@@ -47,17 +47,17 @@ def finished(motorweb: MotorwebClient, body: bytes = GOOD_CSV, reference: str = 
     return batch
 
 
-def test_motorweb_says_complete_or_completed(mocks: Running, motorweb: MotorwebClient) -> None:
+def test_motorweb_done_status_is_complete_or_completed(mocks: Running, motorweb: MotorwebClient) -> None:
     batch = finished(motorweb)
     assert motorweb.status(batch) == "COMPLETED"
-    turn(mocks, MOTORWEB, done_word="COMPLETE")
+    set_switches(mocks, MOTORWEB, done_status="COMPLETE")
     assert motorweb.status(batch) == "COMPLETE"
     report = motorweb.call("GET", f"/batches/{batch}/reports").json()
     assert (report["status"], requests.get(report["url"], timeout=10).status_code) == ("COMPLETE", 200)
 
 
 def test_motorweb_creates_with_200_and_an_expiry_as_printed(mocks: Running, motorweb: MotorwebClient) -> None:
-    turn(mocks, MOTORWEB, create_status=200, printed_expiry=True, url_lifetime=60)
+    set_switches(mocks, MOTORWEB, create_status=200, printed_expiry=True, url_lifetime=60)
     made = motorweb.create()
     assert (made.status_code, made.json()["expiry"]) == (200, "123-2026-03-01T20:00:00")
     assert "X-Goog-Expires=60&" in made.json()["url"]
@@ -66,7 +66,7 @@ def test_motorweb_creates_with_200_and_an_expiry_as_printed(mocks: Running, moto
 
 
 def test_motorweb_deletes_only_pending_batches_and_refuses_with_400(mocks: Running, motorweb: MotorwebClient) -> None:
-    turn(mocks, MOTORWEB, delete_scheduled=False, delete_refusal=400, deleted_status=204)
+    set_switches(mocks, MOTORWEB, delete_scheduled=False, delete_refusal=400, deleted_status=204)
     batch = motorweb.send(GOOD_CSV)
     mocks.advance(200)
     assert motorweb.status(batch) == "SCHEDULED"
@@ -75,17 +75,17 @@ def test_motorweb_deletes_only_pending_batches_and_refuses_with_400(mocks: Runni
     assert motorweb.call("DELETE", f"/batches/{pending}").status_code == 204
 
 
-def test_motorweb_gives_an_empty_list_for_an_unknown_error_type(mocks: Running, motorweb: MotorwebClient) -> None:
+def test_motorweb_returns_an_empty_list_for_an_unknown_error_type(mocks: Running, motorweb: MotorwebClient) -> None:
     batch = finished(motorweb, b"vin\nbad\n")
     path = f"/batches/{batch}/errors?errorType=NEW_ERROR"
     assert motorweb.call("GET", path).status_code == 400
-    turn(mocks, MOTORWEB, unknown_error_type=200)
+    set_switches(mocks, MOTORWEB, unknown_error_type=200)
     assert motorweb.call("GET", path).json()["batchItemsErrors"] == []
 
 
 @pytest.mark.parametrize("status", [404, 204])
-def test_motorweb_has_no_errors_in_other_words(mocks: Running, motorweb: MotorwebClient, status: int) -> None:
-    turn(mocks, MOTORWEB, no_errors=status)
+def test_motorweb_no_errors_response_is_switchable(mocks: Running, motorweb: MotorwebClient, status: int) -> None:
+    set_switches(mocks, MOTORWEB, no_errors=status)
     good, bad = finished(motorweb), finished(motorweb, b"vin\nbad\n", "bad")
     for path in ("errors", "errors/download"):
         assert motorweb.call("GET", f"/batches/{good}/{path}").status_code == status
@@ -102,18 +102,18 @@ def test_motorweb_has_no_errors_in_other_words(mocks: Running, motorweb: Motorwe
         ("empty", ""),
     ],
 )
-def test_motorweb_spells_errors_in_each_shape(
+def test_motorweb_error_bodies_follow_the_switch(
     mocks: Running, motorweb: MotorwebClient, shape: str, starts: str
 ) -> None:
-    turn(mocks, MOTORWEB, error_body=shape)
-    answer = motorweb.call("GET", f"/batches/{uuid.uuid4()}")
-    assert answer.status_code == 404
-    assert answer.text.startswith(starts)
-    assert bool(answer.text) is bool(starts)
+    set_switches(mocks, MOTORWEB, error_body=shape)
+    response = motorweb.call("GET", f"/batches/{uuid.uuid4()}")
+    assert response.status_code == 404
+    assert response.text.startswith(starts)
+    assert bool(response.text) is bool(starts)
 
 
 def test_motorweb_notices_an_upload_late(mocks: Running, motorweb: MotorwebClient) -> None:
-    turn(mocks, MOTORWEB, visible_after=120)
+    set_switches(mocks, MOTORWEB, visible_after=120)
     batch = motorweb.send(GOOD_CSV)
     seen = [motorweb.status(batch)]
     for seconds in (119, 2, 60, 120, 120, 300):
@@ -123,57 +123,57 @@ def test_motorweb_notices_an_upload_late(mocks: Running, motorweb: MotorwebClien
 
 
 @pytest.mark.parametrize(("prefix", "other"), [("/batch/v1", "/v1"), ("/v1", "/batch/v1")])
-def test_motorweb_answers_under_one_prefix_only(mocks: Running, prefix: str, other: str) -> None:
-    turn(mocks, MOTORWEB, prefix=prefix)
+def test_motorweb_serves_a_single_prefix(mocks: Running, prefix: str, other: str) -> None:
+    set_switches(mocks, MOTORWEB, prefix=prefix)
     assert MotorwebClient(mocks, prefix).call("GET", "/batch-services").status_code == 200
     assert MotorwebClient(mocks, other).call("GET", "/batch-services").status_code == 404
 
 
-def test_motorweb_shapes_services_and_reports_otherwise(mocks: Running, motorweb: MotorwebClient) -> None:
-    turn(mocks, MOTORWEB, services="wrapped", service_id="batchServiceId", service_name="code", reports="array")
+def test_motorweb_services_and_reports_follow_the_switches(mocks: Running, motorweb: MotorwebClient) -> None:
+    set_switches(mocks, MOTORWEB, services="wrapped", service_id="batchServiceId", service_name="code", reports="array")
     (service,) = motorweb.call("GET", "/batch-services").json()["content"]
     assert (service["batchServiceId"], service["name"]) == (SERVICE, "VEHICLE_ID_WOVR")
     (report,) = motorweb.call("GET", f"/batches/{finished(motorweb)}/reports").json()
     assert report["url"].startswith("http")
 
 
-def test_motorweb_takes_a_reference_twice_and_hides_the_list(mocks: Running, motorweb: MotorwebClient) -> None:
-    turn(mocks, MOTORWEB, duplicate_references=True, list_batches=False)
+def test_motorweb_accepts_duplicate_references_and_hides_the_list(mocks: Running, motorweb: MotorwebClient) -> None:
+    set_switches(mocks, MOTORWEB, duplicate_references=True, list_batches=False)
     assert [motorweb.create("same").status_code for _ in range(2)] == [201, 201]
     assert motorweb.call("GET", "/batches").status_code == 404
 
 
-@pytest.mark.parametrize(("word", "shown"), [("absent", None), ("zero", 0)])
+@pytest.mark.parametrize(("value", "shown"), [("absent", None), ("zero", 0)])
 def test_motorweb_leaves_early_counters_out_or_zero(
-    mocks: Running, motorweb: MotorwebClient, word: str, shown: int | None
+    mocks: Running, motorweb: MotorwebClient, value: str, shown: int | None
 ) -> None:
-    turn(mocks, MOTORWEB, counters_early=word)
+    set_switches(mocks, MOTORWEB, counters_early=value)
     view = motorweb.call("GET", f"/batches/{motorweb.send(GOOD_CSV)}").json()
-    assert ("rowsInBatch" in view, view.get("rowsInBatch")) == (word == "zero", shown)
+    assert ("rowsInBatch" in view, view.get("rowsInBatch")) == (value == "zero", shown)
 
 
-def test_motorweb_has_limits_when_asked(mocks: Running, motorweb: MotorwebClient) -> None:
-    turn(mocks, MOTORWEB, max_rows=1, max_bytes=len(GOOD_CSV))
+def test_motorweb_limits_are_enforced_when_set(mocks: Running, motorweb: MotorwebClient) -> None:
+    set_switches(mocks, MOTORWEB, max_rows=1, max_bytes=len(GOOD_CSV))
     assert motorweb.status(finished(motorweb)) == "FAILED"
     assert put(motorweb.create("large").json()["url"], GOOD_CSV + b"\n").status_code == 400
 
 
-def test_motorweb_takes_short_chassis_numbers(mocks: Running, motorweb: MotorwebClient) -> None:
-    turn(mocks, MOTORWEB, short_chassis=True)
+def test_motorweb_accepts_short_chassis_numbers(mocks: Running, motorweb: MotorwebClient) -> None:
+    set_switches(mocks, MOTORWEB, short_chassis=True)
     finished(motorweb, b"vin\nABC12345\nABC\n")
-    assert [entry["fate"] for entry in mocks.ledger(MOTORWEB)] == ["accepted", "rejected"]
+    assert [entry["outcome"] for entry in mocks.ledger(MOTORWEB)] == ["accepted", "rejected"]
 
 
-def test_a_liar_counts_no_error_and_lists_it_all_the_same(mocks: Running, motorweb: MotorwebClient) -> None:
-    turn(mocks, MOTORWEB, liar=True)
+def test_motorweb_false_success_still_lists_errors(mocks: Running, motorweb: MotorwebClient) -> None:
+    set_switches(mocks, MOTORWEB, false_success=True)
     batch = finished(motorweb, b"vin\nbad\n1HGCM82633A004352\n")
     view = motorweb.call("GET", f"/batches/{batch}").json()
     assert (view["rowsProcessed"], view["validationErrors"], view["processingErrors"]) == (2, 0, 0)
     assert len(motorweb.call("GET", f"/batches/{batch}/errors").json()["batchItemsErrors"]) == 1
 
 
-def test_motorweb_is_as_slow_as_it_is_told(mocks: Running, motorweb: MotorwebClient) -> None:
-    turn(mocks, MOTORWEB, pre_processing=0, validating=0, scheduled=0, processing=3000)
+def test_motorweb_phase_durations_follow_the_switches(mocks: Running, motorweb: MotorwebClient) -> None:
+    set_switches(mocks, MOTORWEB, pre_processing=0, validating=0, scheduled=0, processing=3000)
     batch = motorweb.send(GOOD_CSV)
     assert motorweb.status(batch) == "PROCESSING"
     mocks.advance(3000)
@@ -181,7 +181,7 @@ def test_motorweb_is_as_slow_as_it_is_told(mocks: Running, motorweb: MotorwebCli
 
 
 def test_sitecore_allocates_with_201_and_refuses_a_repetition(mocks: Running, sitecore: SitecoreClient) -> None:
-    turn(mocks, SITECORE, allocate_status=201, repeat_allocate="refuse", url_lifetime=60)
+    set_switches(mocks, SITECORE, allocate_status=201, repeat_allocate="refuse", url_lifetime=60)
     ref, body = str(uuid.uuid4()), announced(packed())
     made = sitecore.allocate(ref, body)
     assert made.status_code == 201
@@ -190,48 +190,48 @@ def test_sitecore_allocates_with_201_and_refuses_a_repetition(mocks: Running, si
     assert put(made.json()["location"]["href"], packed(), **upload_headers(packed())).status_code == 403
 
 
-def test_sitecore_reads_sizes_otherwise(mocks: Running, sitecore: SitecoreClient) -> None:
+def test_sitecore_size_checks_follow_the_switches(mocks: Running, sitecore: SitecoreClient) -> None:
     body = announced(packed())
     text = body | {"size": str(body["size"])}
     assert sitecore.allocate(str(uuid.uuid4()), text).status_code == 400
-    turn(mocks, SITECORE, size_as_string=True, largest=50_000_000)
+    set_switches(mocks, SITECORE, size_as_string=True, largest=50_000_000)
     assert sitecore.allocate(str(uuid.uuid4()), text).json()["size"] == body["size"]
     assert sitecore.allocate(str(uuid.uuid4()), body | {"size": 50_000_001}).status_code == 400
-    turn(mocks, SITECORE, late_size_check=True)
+    set_switches(mocks, SITECORE, late_size_check=True)
     assert sitecore.allocate(str(uuid.uuid4()), body | {"size": 50_000_001}).status_code == 200
 
 
-@pytest.mark.parametrize("word", ["uploading", "processing", "file_uploaded"])
-def test_the_plain_endpoint_shows_a_queued_file_in_each_way(
-    mocks: Running, sitecore: SitecoreClient, word: str
+@pytest.mark.parametrize("value", ["uploading", "processing", "file_uploaded"])
+def test_plain_endpoint_status_of_a_queued_file_follows_the_switch(
+    mocks: Running, sitecore: SitecoreClient, value: str
 ) -> None:
-    turn(mocks, SITECORE, plain_while_queued=word)
+    set_switches(mocks, SITECORE, plain_while_queued=value)
     ref = sitecore.send(packed(record("guest", "upsert", **GUEST)))
-    assert sitecore.get(f"/{ref}").json()["status"]["code"] == word
+    assert sitecore.get(f"/{ref}").json()["status"]["code"] == value
     assert sitecore.get(f"/inspect/{ref}").json()["status"]["code"] == "file_uploaded"
 
 
-def test_sitecore_storage_demands_more_or_less(mocks: Running, sitecore: SitecoreClient) -> None:
+def test_sitecore_storage_strictness_follows_the_switches(mocks: Running, sitecore: SitecoreClient) -> None:
     data = packed(record("guest", "upsert", **GUEST))
     href = sitecore.allocate(str(uuid.uuid4()), announced(data)).json()["location"]["href"]
     headers = upload_headers(data)
-    turn(mocks, SITECORE, strict_content_type=True)
+    set_switches(mocks, SITECORE, strict_content_type=True)
     assert put(href, data, **headers).status_code == 403
     assert put(href, data, **headers, **{"Content-Type": "application/gzip"}).status_code == 200
-    turn(mocks, SITECORE, strict_content_type=False, strict_md5=True)
+    set_switches(mocks, SITECORE, strict_content_type=False, strict_md5=True)
     bare = {"x-amz-server-side-encryption": "AES256"}
     assert put(href, data, **bare).status_code == 400
-    turn(mocks, SITECORE, strict_md5=False, strict_encryption=False)
+    set_switches(mocks, SITECORE, strict_md5=False, strict_encryption=False)
     assert put(href, data).status_code == 200
 
 
-def test_sitecore_takes_an_upper_case_checksum(mocks: Running, sitecore: SitecoreClient) -> None:
+def test_sitecore_accepts_an_upper_case_checksum(mocks: Running, sitecore: SitecoreClient) -> None:
     data, ref = packed(record("guest", "upsert", **GUEST)), str(uuid.uuid4())
     body = announced(data)
     href = sitecore.allocate(ref, body | {"checksum": body["checksum"].upper()}).json()["location"]["href"]
     put(href, data, **upload_headers(data))
     assert sitecore.get(f"/inspect/{ref}").json()["status"]["code"] == "corrupted"
-    turn(mocks, SITECORE, upper_checksum="accepted")
+    set_switches(mocks, SITECORE, upper_checksum="accepted")
     mocks.advance(15)
     assert sitecore.get(f"/inspect/{ref}").json()["status"]["code"] == "success"
 
@@ -252,38 +252,38 @@ FLIGHT |= {"departureDateTime": "2025-08-23T16:17Z", "arrivalDateTime": "2025-08
         ("guest_type_required", record("guest", "upsert", **GUEST)),
     ],
 )
-def test_a_stricter_reading_refuses_a_record(
+def test_strict_switch_rejects_a_record(
     mocks: Running, sitecore: SitecoreClient, switch: str, refused: dict[str, Any]
 ) -> None:
-    assert sitecore.settle(refused) == []
-    turn(mocks, SITECORE, **{switch: True})
-    assert [entry["message"] for entry in sitecore.settle(refused)] == ["Validation error"]
+    assert sitecore.submit(refused) == []
+    set_switches(mocks, SITECORE, **{switch: True})
+    assert [entry["message"] for entry in sitecore.submit(refused)] == ["Validation error"]
 
 
-def test_the_unexplained_modes_can_be_turned_on(mocks: Running, sitecore: SitecoreClient) -> None:
+def test_undocumented_modes_can_be_enabled(mocks: Running, sitecore: SitecoreClient) -> None:
     made = record("guest", "create", identifiers=named("9"))
-    assert [entry["code"] for entry in sitecore.settle(made)] == ["402"]
-    turn(mocks, SITECORE, other_modes=True)
-    assert sitecore.settle(made, record("guest", "merge", identifiers=named("9"), firstName="A")) == []
-    assert [entry["code"] for entry in sitecore.settle(made)] == ["409"]
+    assert [entry["code"] for entry in sitecore.submit(made)] == ["402"]
+    set_switches(mocks, SITECORE, other_modes=True)
+    assert sitecore.submit(made, record("guest", "merge", identifiers=named("9"), firstName="A")) == []
+    assert [entry["code"] for entry in sitecore.submit(made)] == ["409"]
 
 
-def test_tracking_can_be_turned_off(mocks: Running, sitecore: SitecoreClient) -> None:
+def test_tracking_can_be_disabled(mocks: Running, sitecore: SitecoreClient) -> None:
     event = {"serviceIdentifier": "X", "occurredAt": "2015-03-07T14:15:00.000Z", "channel": "EMAIL", "type": "SENT"}
     sent = record("tracking", "insert", **event, uotr="c56a4180-65aa-42ec-a945-5fd21dec0538|0")
-    assert sitecore.settle(sent) == []
-    turn(mocks, SITECORE, tracking=False)
-    assert [entry["message"] for entry in sitecore.settle(sent)] == ["Unsupported mode"]
+    assert sitecore.submit(sent) == []
+    set_switches(mocks, SITECORE, tracking=False)
+    assert [entry["message"] for entry in sitecore.submit(sent)] == ["Unsupported mode"]
 
 
-def test_a_plain_delete_takes_the_orders_too_in_the_older_reading(mocks: Running, sitecore: SitecoreClient) -> None:
-    turn(mocks, SITECORE, delete_takes_orders=True)
-    assert sitecore.settle(record("order", "insert", **order()), record("guest", "delete", **GUEST)) == []
+def test_delete_takes_orders_switch_removes_orders(mocks: Running, sitecore: SitecoreClient) -> None:
+    set_switches(mocks, SITECORE, delete_takes_orders=True)
+    assert sitecore.submit(record("order", "insert", **order()), record("guest", "delete", **GUEST)) == []
     assert mocks.store(SITECORE) == []
 
 
-def test_files_without_records_and_blank_lines_can_be_errors(mocks: Running, sitecore: SitecoreClient) -> None:
-    turn(mocks, SITECORE, empty_file="error", blank_lines="error")
+def test_empty_files_and_blank_lines_can_be_errors(mocks: Running, sitecore: SitecoreClient) -> None:
+    set_switches(mocks, SITECORE, empty_file="error", blank_lines="error")
     ref = sitecore.send(gzip.compress(b""))
     mocks.advance(15)
     assert sitecore.get(f"/inspect/{ref}").json()["status"] == {"code": "error"}
@@ -295,8 +295,8 @@ def test_files_without_records_and_blank_lines_can_be_errors(mocks: Running, sit
     assert [entry["value"] for entry in mocks.ledger(SITECORE, values=True)] == [None, GUEST]
 
 
-def test_the_log_can_be_spelled_otherwise(mocks: Running, sitecore: SitecoreClient) -> None:
-    turn(mocks, SITECORE, log_successes=True, log_code="integer", log_name="errorLog", log_lifetime=60)
+def test_log_format_follows_the_switches(mocks: Running, sitecore: SitecoreClient) -> None:
+    set_switches(mocks, SITECORE, log_successes=True, log_code="integer", log_name="errorLog", log_lifetime=60)
     good, bad = record("guest", "upsert", **GUEST), record("guest", "delete", identifiers=named("none"))
     gone = record("guest", "delete", **GUEST)
     ref = sitecore.send(packed(good, bad, gone))
@@ -306,43 +306,43 @@ def test_the_log_can_be_spelled_otherwise(mocks: Running, sitecore: SitecoreClie
     assert read_log(log)[2]["message"] == "Guest and associated entities deleted"
     (item,) = sitecore.get("/inspect").json()["items"]
     assert "errorLog" in item
-    turn(mocks, SITECORE, log_gzip=False)
+    set_switches(mocks, SITECORE, log_gzip=False)
     plain = requests.get(sitecore.get(f"/inspect/{ref}").json()["status"]["log"], timeout=10)
     assert [json.loads(line)["code"] for line in plain.text.splitlines()] == [200, 404, 200]
     mocks.advance(61)
     assert requests.get(log, timeout=10).status_code == 403
 
 
-def test_statistics_and_the_list_can_be_turned(mocks: Running, sitecore: SitecoreClient) -> None:
-    turn(mocks, SITECORE, stats=True, page=10, list_order="oldest", queue=0, processing=1)
+def test_statistics_and_list_follow_the_switches(mocks: Running, sitecore: SitecoreClient) -> None:
+    set_switches(mocks, SITECORE, stats=True, page=10, list_order="oldest", queue=0, processing=1)
     refs = [sitecore.send(packed(record("guest", "upsert", **GUEST))) for _ in range(11)]
     mocks.advance(1)
     stats = sitecore.get(f"/inspect/{refs[0]}").json()["mockStats"]
     assert stats == {"mockRunMillis": 1000, "mockRead": 1, "mockProcessed": 1, "mockFailed": 0}
     listed = sitecore.get("/inspect", limit="50").json()
-    assert (listed["totalCount"], listed["limit"], [one["ref"] for one in listed["items"]]) == (11, 10, refs[:10])
+    assert (listed["totalCount"], listed["limit"], [item["ref"] for item in listed["items"]]) == (11, 10, refs[:10])
 
 
-def test_old_batches_can_be_forgotten(mocks: Running, sitecore: SitecoreClient) -> None:
+def test_forget_old_hides_old_batches(mocks: Running, sitecore: SitecoreClient) -> None:
     ref = sitecore.send(packed())
     mocks.advance(31 * 86_400)
     assert sitecore.get(f"/inspect/{ref}").status_code == 200
-    turn(mocks, SITECORE, forgets=True)
+    set_switches(mocks, SITECORE, forget_old=True)
     assert sitecore.get(f"/inspect/{ref}").status_code == 404
 
 
-def test_sitecore_spells_errors_in_each_shape(mocks: Running, sitecore: SitecoreClient) -> None:
-    turn(mocks, SITECORE, error_body="more_info_url")
+def test_sitecore_error_bodies_follow_the_switch(mocks: Running, sitecore: SitecoreClient) -> None:
+    set_switches(mocks, SITECORE, error_body="more_info_url")
     assert sitecore.get(f"/{uuid.uuid4()}").json()["moreInfoUrl"] == ""
     assert requests.get(f"{sitecore.url}/v2/batches/inspect", timeout=10).json()["status"] == "401"
-    turn(mocks, SITECORE, error_body="html")
+    set_switches(mocks, SITECORE, error_body="html")
     assert sitecore.get(f"/{uuid.uuid4()}").text.startswith("<html>")
-    turn(mocks, SITECORE, error_body="empty")
+    set_switches(mocks, SITECORE, error_body="empty")
     assert sitecore.get(f"/{uuid.uuid4()}").text == ""
 
 
-def test_a_liar_says_success_and_keeps_a_log(mocks: Running, sitecore: SitecoreClient) -> None:
-    turn(mocks, SITECORE, liar=True)
+def test_sitecore_false_success_keeps_its_log(mocks: Running, sitecore: SitecoreClient) -> None:
+    set_switches(mocks, SITECORE, false_success=True)
     ref = sitecore.send(packed(record("guest", "delete", identifiers=named("none"))))
     mocks.advance(15)
     status = sitecore.get(f"/inspect/{ref}").json()["status"]
@@ -350,8 +350,8 @@ def test_a_liar_says_success_and_keeps_a_log(mocks: Running, sitecore: SitecoreC
     assert len(read_log(status["log"])) == 1
 
 
-def test_switches_are_turned_at_the_start_and_over_http() -> None:
-    with lading_mocks.serve([MOTORWEB], switches={MOTORWEB: {"create_status": 200}}) as mocks:
+def test_switches_are_set_at_start_and_over_http() -> None:
+    with batchsync_mocks.serve([MOTORWEB], switches={MOTORWEB: {"create_status": 200}}) as mocks:
         assert MotorwebClient(mocks).create().status_code == 200
         page = f"{mocks.url}/_mock/switches"
         assert requests.post(page, json={"create_status": 201}, timeout=10).status_code == 200
@@ -361,28 +361,38 @@ def test_switches_are_turned_at_the_start_and_over_http() -> None:
 
 @pytest.mark.parametrize(
     "given",
-    [{"no_such": 1}, {"create_status": True}, {"done_word": "READY"}, {"liar": 1}, {"max_rows": 0}, {"processing": -1}],
+    [
+        {"no_such": 1},
+        {"create_status": True},
+        {"done_status": "READY"},
+        {"false_success": 1},
+        {"max_rows": 0},
+        {"processing": -1},
+    ],
 )
-def test_a_switch_that_cannot_be_turned_so_is_refused_with_what_it_takes(mocks: Running, given: dict[str, Any]) -> None:
+def test_invalid_switch_error_lists_accepted_values(mocks: Running, given: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match="switch"):
         mocks.switch(MOTORWEB, **given)
     with pytest.raises(ValueError, match="switch"):
-        lading_mocks.serve(switches={MOTORWEB: given})
-    with pytest.raises(ValueError, match="Switches are turned of motorweb-bdp, sitecore-cdp"):
-        lading_mocks.serve(switches={"acme": {}})
+        batchsync_mocks.serve(switches={MOTORWEB: given})
+    with pytest.raises(ValueError, match="available: motorweb-bdp, sitecore-cdp"):
+        batchsync_mocks.serve(switches={"acme": {}})
 
 
-def test_sitecore_counts_in_bulk_what_it_would_refuse(mocks: Running, sitecore: SitecoreClient) -> None:
-    turn(mocks, SITECORE, bulk=True)
-    assert sitecore.settle(record("guest", "upsert", email="none")) == []
+def test_bulk_switch_accepts_invalid_records(mocks: Running, sitecore: SitecoreClient) -> None:
+    set_switches(mocks, SITECORE, bulk=True)
+    assert sitecore.submit(record("guest", "upsert", email="none")) == []
     assert mocks.store(SITECORE) == []
 
 
-def test_every_switch_is_turned_by_a_test_of_this_file() -> None:
+def test_every_switch_is_covered_by_this_file() -> None:
     # It reads the file, so that it holds for a part of the tests too.
     text = Path(__file__).read_text(encoding="utf-8")
     kinds = (MotorwebSwitches, SitecoreSwitches)
     missing = [
-        one.name for kind in kinds for one in fields(kind) if f"{one.name}=" not in text and f'"{one.name}"' not in text
+        field.name
+        for kind in kinds
+        for field in fields(kind)
+        if f"{field.name}=" not in text and f'"{field.name}"' not in text
     ]
     assert missing == []

@@ -1,4 +1,4 @@
-"""What the tests of reconciling share stands beside them in `office`."""
+"""Shared fixtures of the reconcile tests."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-# Test folders are no packages, so what several test files share is found by its folder.
+# Test folders are no packages; shared modules are found by their folder.
 sys.path.insert(0, str(Path(__file__).parent))
 
-from office import Office
+from harness import Harness
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 
 @pytest.fixture
-def office(deployment: Deployment) -> Iterator[Office]:
-    """The engine, wired in this process, over real HTTP to mocks whose clock the engine waits by."""
-    with Office.opened(deployment) as opened:
+def harness(deployment: Deployment) -> Iterator[Harness]:
+    """The engine in this process, over HTTP to mocks, with the clock of the mocks."""
+    with Harness.opened(deployment) as opened:
         yield opened

@@ -1,4 +1,4 @@
-"""What one account holds says nothing of another, and a batch of an earlier account stands in nobody's way."""
+"""Batches of an account that the connection no longer uses."""
 
 from __future__ import annotations
 
@@ -7,189 +7,190 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from office import ALLOCATE, AT_ONCE, PATIENT, POLL, UPLOAD
+from harness import ALLOCATE, NO_WAIT, POLL, UPLOAD, WAIT
 
+from batchsync.core.batch import Phase, Verdict
+from batchsync.errors import UnavailableError
+from batchsync.reconcile.cancel import cancel
+from batchsync.reconcile.deliver import baseline_of
+from batchsync.reconcile.resolve import resolve
+from batchsync.reconcile.sync import resume, sync
 from kit.deployment import write_sources
-from lading.core.batch import Phase, Verdict
-from lading.errors import EnvironmentProblem
-from lading.reconcile.cancel import cancel
-from lading.reconcile.deliver import baseline_of
-from lading.reconcile.resolve import resolve
-from lading.reconcile.sync import resume, sync
 
 if TYPE_CHECKING:
-    from office import Office
+    from harness import Harness
 
-    from lading.core.batch import Batch
-    from lading.reconcile.context import JobContext
-    from lading.reconcile.sync import JobOutcome
-
-
-def elsewhere(office: Office, job: str) -> JobContext:
-    """Return the job as it is after its connection was pointed to another account."""
-    return replace(office.context(job), identity="another account")
+    from batchsync.core.batch import Batch
+    from batchsync.reconcile.services import JobContext
+    from batchsync.reconcile.sync import JobOutcome
 
 
-def synced(office: Office, context: JobContext) -> JobOutcome:
-    (outcome,) = sync([context], office.world, PATIENT)
+def with_other_account(harness: Harness, job: str) -> JobContext:
+    """Return the job with a connection that uses another account."""
+    return replace(harness.context(job), account_id="another account")
+
+
+def synced(harness: Harness, context: JobContext) -> JobOutcome:
+    (outcome,) = sync([context], harness.services, WAIT)
     return outcome
 
 
-def resumed(office: Office, context: JobContext) -> JobOutcome:
-    (outcome,) = resume([context], office.world, PATIENT)
+def resumed(harness: Harness, context: JobContext) -> JobOutcome:
+    (outcome,) = resume([context], harness.services, WAIT)
     return outcome
 
 
-def of_unknown_outcome(office: Office) -> Batch:
-    """Return a delivered batch of guests of which the vendor denies that it ever had it."""
-    office.arm("guests", kind="vanish", times=0, **POLL["guests"])
-    office.sync("guests", PATIENT)
-    office.calm()
-    batch = office.batch("guests")
-    assert batch.books is not None
-    assert batch.books.unknown == batch.file.rows
+def batch_with_unknown_outcome(harness: Harness) -> Batch:
+    """Return a delivered batch of guests that the vendor reports as unknown."""
+    harness.arm("guests", kind="vanish", times=0, **POLL["guests"])
+    harness.sync("guests", WAIT)
+    harness.clear_faults()
+    batch = harness.batch("guests")
+    assert batch.counts is not None
+    assert batch.counts.unknown == batch.file.rows
     return batch
 
 
-def test_a_persons_word_on_a_batch_moves_the_baseline_of_the_account_that_it_was_for(office: Office) -> None:
-    batch = of_unknown_outcome(office)
-    today = elsewhere(office, "guests")
-    write_sources(office.deployment.folder, guests=4)
-    synced(office, today)
-    write_sources(office.deployment.folder)
-    theirs = office.app.journal.baseline("guests", today.identity)
+def test_manual_resolution_moves_baseline_of_original_account(harness: Harness) -> None:
+    batch = batch_with_unknown_outcome(harness)
+    other_account = with_other_account(harness, "guests")
+    write_sources(harness.deployment.folder, guests=4)
+    synced(harness, other_account)
+    write_sources(harness.deployment.folder)
+    before = harness.app.journal.baseline("guests", other_account.account_id)
 
-    with office.world.lease("guests"):
-        resolve(batch, today, office.world, delivered=True, reason="asked them")
+    with harness.services.lease("guests"):
+        resolve(batch, other_account, harness.services, delivered=True, reason="confirmed by the vendor")
 
-    assert office.app.journal.baseline("guests", today.identity) == theirs
-    settlement = office.sync("guests", PATIENT).runs[-1].settlement
+    assert harness.app.journal.baseline("guests", other_account.account_id) == before
+    settlement = harness.sync("guests", WAIT).runs[-1].settlement
     assert (settlement.unchanged, settlement.accepted) == (batch.file.rows, 0)
 
 
-def test_an_unsent_batch_of_another_account_is_given_up_here_and_its_rows_go_to_the_account_of_today(
-    office: Office,
+def test_unsent_batch_of_other_account_is_cancelled_locally_and_resent(
+    harness: Harness,
 ) -> None:
-    office.arm("guests", kind="refuse", times=0, **ALLOCATE["guests"])
-    office.sync("guests")
-    office.calm()
-    batch, today = office.batch("guests"), elsewhere(office, "guests")
-    stopped = synced(office, today).error
-    assert isinstance(stopped, EnvironmentProblem)
-    assert "belongs to another account" in stopped.message
-    assert f"lading cancel {batch.id}" in stopped.hint
-    assert office.batch("guests").id == batch.id
+    harness.arm("guests", kind="refuse", times=0, **ALLOCATE["guests"])
+    harness.sync("guests")
+    harness.clear_faults()
+    batch, other_account = harness.batch("guests"), with_other_account(harness, "guests")
+    stopped = synced(harness, other_account).error
+    assert isinstance(stopped, UnavailableError)
+    assert "was prepared for an account that connection" in stopped.message
+    assert f"batchsync cancel {batch.id}" in stopped.hint
+    assert harness.batch("guests").id == batch.id
 
-    with office.world.lease("guests"):
-        cancel(batch, today, office.world)
+    with harness.services.lease("guests"):
+        cancel(batch, other_account, harness.services)
 
-    assert resumed(office, today).runs[0].settlement.rejected == batch.file.rows
-    assert synced(office, today).runs[-1].settlement.accepted == batch.file.rows
-    assert office.app.journal.baseline("guests", batch.identity) is None
-    assert office.delivered_once("guests")
+    assert resumed(harness, other_account).runs[0].settlement.rejected == batch.file.rows
+    assert synced(harness, other_account).runs[-1].settlement.accepted == batch.file.rows
+    assert harness.app.journal.baseline("guests", batch.account_id) is None
+    assert harness.delivered_once("guests")
 
 
 @pytest.mark.parametrize("delivered", [True, False])
-def test_a_batch_that_another_account_has_is_not_asked_for_here_and_ends_on_a_persons_word(
-    office: Office, *, delivered: bool
-) -> None:
-    office.sync("guests")
-    batch, today = office.batch("guests"), elsewhere(office, "guests")
+def test_sent_batch_of_other_account_is_not_polled_and_can_be_resolved(harness: Harness, *, delivered: bool) -> None:
+    harness.sync("guests")
+    batch, other_account = harness.batch("guests"), with_other_account(harness, "guests")
     assert batch.phase is Phase.SUBMITTED
-    before = office.requests()
-    with office.world.lease("guests"), pytest.raises(EnvironmentProblem, match="belongs to another account") as told:
-        cancel(batch, today, office.world)
-    assert f"lading resolve {batch.id} --resend` (or `--delivered`)" in told.value.hint
-    assert office.requests() == before
+    before = harness.requests()
+    with (
+        harness.services.lease("guests"),
+        pytest.raises(UnavailableError, match="was prepared for an account that connection") as reported,
+    ):
+        cancel(batch, other_account, harness.services)
+    assert f"batchsync resolve {batch.id} --resend` (or `--delivered`)" in reported.value.hint
+    assert harness.requests() == before
 
-    with office.world.lease("guests"):
-        after = resolve(batch, today, office.world, delivered=delivered, reason="asked them")
+    with harness.services.lease("guests"):
+        after = resolve(batch, other_account, harness.services, delivered=delivered, reason="confirmed by the vendor")
 
-    assert (after.phase, after.verdict) == (Phase.SETTLED, Verdict.DECLARED if delivered else Verdict.RESENT)
-    settlement = resumed(office, today).runs[0].settlement
+    assert (after.phase, after.verdict) == (Phase.FINISHED, Verdict.DECLARED if delivered else Verdict.RESENT)
+    settlement = resumed(harness, other_account).runs[0].settlement
     assert (settlement.accepted, settlement.rejected) == ((29, 0) if delivered else (0, 29))
-    told = office.world.data.lookup("G1", baseline_of(batch.job, batch.identity, office.world), [])
-    assert (told.held, told.newest) == ((True, "accepted") if delivered else (False, "again"))
-    assert office.app.journal.baseline("guests", today.identity) is None
-    assert not office.app.journal.audit()
+    reported = harness.services.data.lookup("G1", baseline_of(batch.job, batch.account_id, harness.services), [])
+    assert (reported.in_target, reported.latest_outcome) == ((True, "accepted") if delivered else (False, "again"))
+    assert harness.app.journal.baseline("guests", other_account.account_id) is None
+    assert not harness.app.journal.audit()
 
 
-def test_the_answers_of_another_account_come_by_no_word(office: Office) -> None:
-    office.sync("vehicles")
-    batch, today = office.batch("vehicles"), elsewhere(office, "vehicles")
+def test_lookup_of_other_account_cannot_be_resolved_as_delivered(harness: Harness) -> None:
+    harness.sync("vehicles")
+    batch, other_account = harness.batch("vehicles"), with_other_account(harness, "vehicles")
 
-    stopped = resumed(office, today).error
+    stopped = resumed(harness, other_account).error
 
     assert stopped is not None
-    assert stopped.hint.endswith(f"`lading resolve {batch.id} --resend`")
+    assert stopped.hint.endswith(f"`batchsync resolve {batch.id} --resend`")
 
 
-def test_a_stuck_batch_of_another_account_stays_as_it_is_and_todays_account_gets_the_same_content(
-    office: Office,
+def test_parked_batch_of_other_account_is_unchanged_and_content_is_sent_again(
+    harness: Harness,
 ) -> None:
-    office.arm("guests", kind="status", status=400, text='{"message": "no"}', **ALLOCATE["guests"])
-    office.sync("guests")
-    stuck, today = office.batch("guests"), elsewhere(office, "guests")
-    assert stuck.phase is Phase.STUCK
+    harness.arm("guests", kind="status", status=400, text='{"message": "no"}', **ALLOCATE["guests"])
+    harness.sync("guests")
+    parked, other_account = harness.batch("guests"), with_other_account(harness, "guests")
+    assert parked.phase is Phase.NEEDS_ATTENTION
 
-    sent = synced(office, today)
-    outcome = resumed(office, today)
+    sent = synced(harness, other_account)
+    outcome = resumed(harness, other_account)
 
     assert sent.error is None
-    assert sent.runs[-1].settlement.accepted == stuck.file.rows
+    assert sent.runs[-1].settlement.accepted == parked.file.rows
     assert outcome.error is not None
-    assert "belongs to another account" in outcome.error.message
-    assert office.app.journal.batch(stuck.id) == stuck
-    assert office.resume("guests").error is None
-    assert not office.app.journal.open_batches("guests")
+    assert "was prepared for an account that connection" in outcome.error.message
+    assert harness.app.journal.batch(parked.id) == parked
+    assert harness.resume("guests").error is None
+    assert not harness.app.journal.open_batches("guests")
 
 
 @pytest.mark.parametrize("job", ["guests", "vehicles"])
-def test_slot_of_another_account_ends_on_a_persons_word(office: Office, job: str) -> None:
-    """Its vendor cannot be asked what is in it, and a restored journal does not know it."""
-    batch, today = office.left_in_a_slot(job, filled=True), elsewhere(office, job)
+def test_allocation_of_other_account_is_resolved_manually(harness: Harness, job: str) -> None:
+    """The vendor of that account cannot be queried, and a restored journal does not know the upload."""
+    batch, other_account = harness.left_in_allocation(job, filled=True), with_other_account(harness, job)
 
-    with office.world.lease(job), pytest.raises(EnvironmentProblem, match="belongs to another account") as told:
-        cancel(batch, today, office.world)
-    assert f"lading resolve {batch.id} --resend" in told.value.hint
-    with office.world.lease(job):
-        after = resolve(batch, today, office.world, delivered=False, reason="asked them")
+    with harness.services.lease(job), pytest.raises(UnavailableError, match="was prepared for an account") as reported:
+        cancel(batch, other_account, harness.services)
+    assert f"batchsync resolve {batch.id} --resend" in reported.value.hint
+    with harness.services.lease(job):
+        after = resolve(batch, other_account, harness.services, delivered=False, reason="confirmed by the vendor")
 
-    assert (after.phase, after.verdict) == (Phase.SETTLED, Verdict.RESENT)
+    assert (after.phase, after.verdict) == (Phase.FINISHED, Verdict.RESENT)
 
 
-def others(office: Office) -> JobContext:
+def other_job(harness: Harness) -> JobContext:
     """Return another job of the same connection, which takes one batch at a time."""
-    context = office.context("guests", name="people")
+    context = harness.context("guests", name="people")
     assert context.policy.in_flight_max == 1
     return context
 
 
-def test_a_batch_that_another_account_has_keeps_no_other_job_waiting(office: Office) -> None:
-    office.sync("guests")
+def test_batch_of_other_account_does_not_block_other_jobs(harness: Harness) -> None:
+    harness.sync("guests")
 
-    stopped, done = sync([elsewhere(office, "guests"), others(office)], office.world, PATIENT)
+    stopped, done = sync([with_other_account(harness, "guests"), other_job(harness)], harness.services, WAIT)
 
     assert stopped.error is not None
     assert done.runs[0].settlement.accepted == done.runs[0].batches[0].file.rows
-    assert office.batch("guests").phase is Phase.SUBMITTED
+    assert harness.batch("guests").phase is Phase.SUBMITTED
 
 
-def test_an_empty_slot_that_cannot_be_filled_keeps_no_other_job_waiting(office: Office) -> None:
-    office.arm("guests", kind="refuse", times=0, **UPLOAD)
-    office.sync("guests")
-    office.calm()
-    batch = office.batch("guests")
+def test_unusable_allocation_does_not_block_other_jobs(harness: Harness) -> None:
+    harness.arm("guests", kind="refuse", times=0, **UPLOAD)
+    harness.sync("guests")
+    harness.clear_faults()
+    batch = harness.batch("guests")
     assert batch.phase is Phase.ALLOCATED
     file = Path(batch.file.path)
-    sealed = file.read_bytes()
+    content = file.read_bytes()
     file.write_bytes(b"spoilt")
 
-    stopped, done = sync([office.context("guests"), others(office)], office.world, PATIENT)
+    stopped, done = sync([harness.context("guests"), other_job(harness)], harness.services, WAIT)
 
     assert stopped.error is not None
     assert done.runs[0].settlement.accepted == done.runs[0].batches[0].file.rows
-    file.write_bytes(sealed)
-    assert office.batch("guests").doubt is None
-    office.resume("guests", AT_ONCE)
-    assert office.batch("guests").phase is Phase.SUBMITTED
+    file.write_bytes(content)
+    assert harness.batch("guests").pending_intent is None
+    harness.resume("guests", NO_WAIT)
+    assert harness.batch("guests").phase is Phase.SUBMITTED

@@ -1,4 +1,4 @@
-"""What is made aside comes in order, its error after everything that was made, and it stops when nobody wants it."""
+"""Background producers: order, errors and shutdown."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lading.aside import Aside, Inline
+from batchsync.reconcile.background import BackgroundProducer, InlineProducer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,90 +17,94 @@ SOON = timedelta(0)
 LONG = timedelta(seconds=30)
 
 
-def three(_stopped: Callable[[], bool]) -> Iterator[int]:
+def three_items(_stopped: Callable[[], bool]) -> Iterator[int]:
     yield from (1, 2, 3)
 
 
-def broken(_stopped: Callable[[], bool]) -> Iterator[int]:
+def failing(_stopped: Callable[[], bool]) -> Iterator[int]:
     yield 1
     raise OSError("the disk is gone")
 
 
-@pytest.mark.parametrize("kind", [Aside, Inline])
-def test_everything_comes_in_order_and_then_the_end(kind: type[Aside[int] | Inline[int]]) -> None:
-    feed = kind(three)
-    assert [feed.take(LONG) for _ in range(3)] == [1, 2, 3]
-    assert not feed.ended
-    assert feed.take(None) is None
-    assert feed.ended
-    assert feed.take(None) is None
-    feed.close()
+@pytest.mark.parametrize("producer_class", [BackgroundProducer, InlineProducer])
+def test_items_come_in_order_followed_by_end(
+    producer_class: type[BackgroundProducer[int] | InlineProducer[int]],
+) -> None:
+    producer = producer_class(three_items)
+    assert [producer.take(LONG) for _ in range(3)] == [1, 2, 3]
+    assert not producer.ended
+    assert producer.take(None) is None
+    assert producer.ended
+    assert producer.take(None) is None
+    producer.close()
 
 
-@pytest.mark.parametrize("kind", [Aside, Inline])
-def test_an_error_comes_after_what_was_made_before_it(kind: type[Aside[int] | Inline[int]]) -> None:
-    feed = kind(broken)
-    assert feed.take(LONG) == 1
+@pytest.mark.parametrize("producer_class", [BackgroundProducer, InlineProducer])
+def test_error_is_raised_after_earlier_items(
+    producer_class: type[BackgroundProducer[int] | InlineProducer[int]],
+) -> None:
+    producer = producer_class(failing)
+    assert producer.take(LONG) == 1
     with pytest.raises(OSError, match="gone"):
-        feed.take(LONG)
-    feed.close()
+        producer.take(LONG)
+    producer.close()
 
 
-def test_nobody_waits_for_what_is_not_there_yet() -> None:
+def test_take_without_item_returns_none_in_time() -> None:
     go = threading.Event()
 
     def slow(_stopped: Callable[[], bool]) -> Iterator[int]:
         go.wait(30)
         yield 1
 
-    feed = Aside(slow)
-    assert feed.take(SOON) is None
-    assert feed.take(timedelta(milliseconds=5)) is None
-    assert feed.take(timedelta(seconds=-5)) is None
-    assert not feed.ended
+    producer = BackgroundProducer(slow)
+    assert producer.take(SOON) is None
+    assert producer.take(timedelta(milliseconds=5)) is None
+    assert producer.take(timedelta(seconds=-5)) is None
+    assert not producer.ended
     go.set()
-    assert feed.take(None) == 1
-    feed.close()
+    assert producer.take(None) == 1
+    producer.close()
 
 
-def test_closing_stops_the_worker_and_lets_it_clean_up() -> None:
-    begun, cleaned = threading.Event(), threading.Event()
+def test_close_stops_worker_and_runs_cleanup() -> None:
+    started, cleaned = threading.Event(), threading.Event()
 
     def endless(stopped: Callable[[], bool]) -> Iterator[int]:
         try:
             while not stopped():
-                begun.set()
+                started.set()
             yield 1
         finally:
             cleaned.set()
 
-    feed = Aside(endless)
-    assert begun.wait(30)
-    feed.close()
+    producer = BackgroundProducer(endless)
+    assert started.wait(30)
+    producer.close()
     assert cleaned.wait(30)
 
 
-def test_who_does_not_wait_is_not_given_two_inline_things_in_a_row() -> None:
-    feed = Inline(three)
-    assert [feed.take(SOON) for _ in range(4)] == [1, None, 2, None]
-    assert feed.take(LONG) == 3
-    feed.close()
+def test_inline_take_without_wait_returns_every_second_time() -> None:
+    producer = InlineProducer(three_items)
+    assert [producer.take(SOON) for _ in range(4)] == [1, None, 2, None]
+    assert producer.take(LONG) == 3
+    producer.close()
 
 
-def test_what_is_made_inline_is_closed_where_it_stands() -> None:
-    told: list[str] = []
+def test_inline_close_ends_iterator() -> None:
+    produced: list[str] = []
 
-    def made(_stopped: Callable[[], bool]) -> Iterator[int]:
+    def work(_stopped: Callable[[], bool]) -> Iterator[int]:
         try:
-            told.append("one")
+            produced.append("first")
             yield 1
-            told.append("two")
+            produced.append("second")
             yield 2
         finally:
-            told.append("closed")
+            produced.append("closed")
 
-    feed = Inline(made)
-    assert told == []
-    assert feed.take(None) == 1
-    feed.close()
-    assert told == ["one", "closed"]
+    producer = InlineProducer(work)
+    assert produced == []
+    assert producer.take(None) == 1
+    producer.close()
+    assert produced == ["first", "closed"]

@@ -1,4 +1,4 @@
-"""From a job to batches: what is asked of the vendor before, what is refused, and for whom and how long is waited."""
+"""Describing targets, planning and preparing runs, and waiting for dependencies."""
 
 from __future__ import annotations
 
@@ -7,134 +7,134 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from office import AT_ONCE, PATIENT
+from harness import NO_WAIT, WAIT
 
-from lading.core.mapping import Expression, Object
-from lading.data import Columnar
-from lading.errors import EnvironmentProblem, ExitCode, SourceError, StateError, UsageError
-from lading.reconcile.loop import Patience
-from lading.reconcile.prepare import DESCRIBE_TRIES, describe, prepare
-from lading.reconcile.sync import resume, sync
+from batchsync.core.mapping import Expression, Object
+from batchsync.data import PolarsEngine
+from batchsync.errors import ExitCode, SourceError, StateError, UnavailableError, UsageError
+from batchsync.reconcile.loop import WaitPolicy
+from batchsync.reconcile.plan import DESCRIBE_ATTEMPTS, describe, prepare
+from batchsync.reconcile.sync import resume, sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from office import Office
+    from harness import Harness
 
-    from lading.core.batch import BatchFile
-    from lading.core.job import Job
-    from lading.core.vendor_rules import VendorRules
-    from lading.ports import Comparison
-    from lading.reconcile.context import JobContext
+    from batchsync.core.batch import BatchFile
+    from batchsync.core.job import Job
+    from batchsync.core.vendor_rules import VendorRules
+    from batchsync.ports import Comparison
+    from batchsync.reconcile.services import JobContext
 
 
-def test_a_vendor_that_stumbles_at_first_is_asked_again_and_then_heard(office: Office) -> None:
-    office.arm("guests", kind="refuse", times=DESCRIBE_TRIES - 1, method="GET")
-    assert office.sync("guests").error is None
+def test_describe_is_retried(harness: Harness) -> None:
+    harness.arm("guests", kind="refuse", times=DESCRIBE_ATTEMPTS - 1, method="GET")
+    assert harness.sync("guests").error is None
 
 
 @pytest.mark.parametrize("kind", ["refuse", "reset_answer"])
-def test_a_vendor_that_does_not_answer_is_given_up_after_a_few_questions(office: Office, kind: str) -> None:
-    office.arm("guests", kind=kind, times=0, method="GET")
+def test_describe_fails_after_several_attempts(harness: Harness, kind: str) -> None:
+    harness.arm("guests", kind=kind, times=0, method="GET")
 
-    outcome = office.sync("guests", PATIENT)
+    outcome = harness.sync("guests", WAIT)
 
-    assert isinstance(outcome.error, EnvironmentProblem)
+    assert isinstance(outcome.error, UnavailableError)
     assert "nothing was sent" in outcome.error.hint
-    assert office.app.journal.history("guests") == ()
+    assert harness.app.journal.history("guests") == ()
 
 
-def test_a_vendor_that_asks_for_patience_before_anything_is_sent_gets_it(office: Office) -> None:
-    office.arm("guests", kind="throttle", retry_after=600, method="GET")
-    before = office.world.clock.now()
-    assert office.sync("guests").error is None
-    assert office.world.clock.now() - before >= timedelta(seconds=599)
+def test_describe_respects_retry_after(harness: Harness) -> None:
+    harness.arm("guests", kind="throttle", retry_after=600, method="GET")
+    before = harness.services.clock.now()
+    assert harness.sync("guests").error is None
+    assert harness.services.clock.now() - before >= timedelta(seconds=599)
 
 
-def test_a_column_that_the_vendors_template_lacks_is_named_before_anything_is_sent(office: Office) -> None:
-    context = office.context("vehicles")
+def test_column_missing_in_template_is_refused_before_sending(harness: Harness) -> None:
+    context = harness.context("vehicles")
     record = Object((*context.job.record.members, ("colour", Expression("plate"))))
 
-    with pytest.raises(UsageError, match=r'template has no column "colour"') as told:
-        describe(replace(context, job=replace(context.job, record=record)), office.world)
+    with pytest.raises(UsageError, match=r'template has no column "colour"') as reported:
+        describe(replace(context, job=replace(context.job, record=record)), harness.services)
 
-    assert "vin" in told.value.hint
+    assert "vin" in reported.value.hint
 
 
-def test_a_vendor_without_a_template_takes_any_column(office: Office) -> None:
-    context = office.context("guests")
+def test_vendor_without_template_accepts_any_column(harness: Harness) -> None:
+    context = harness.context("guests")
     record = Object((*context.job.record.members, ("colour", Expression("name"))))
-    assert describe(replace(context, job=replace(context.job, record=record)), office.world).columns is None
+    assert describe(replace(context, job=replace(context.job, record=record)), harness.services).columns is None
 
 
-def test_a_wait_that_is_longer_than_the_patience_is_not_waited_for(office: Office) -> None:
-    office.sync("vehicles")
-    now = office.world.clock.now()
+def test_wait_beyond_policy_is_skipped(harness: Harness) -> None:
+    harness.sync("vehicles")
+    now = harness.services.clock.now()
 
-    (outcome,) = resume([office.context("vehicles")], office.world, Patience(until=now + timedelta(minutes=1)))
+    (outcome,) = resume([harness.context("vehicles")], harness.services, WaitPolicy(until=now + timedelta(minutes=1)))
 
     assert outcome.exit_code is ExitCode.UNSETTLED
-    assert office.world.clock.now() - now < timedelta(minutes=1)
-    (outcome,) = resume([office.context("vehicles")], office.world, Patience(until=now + timedelta(days=1)))
+    assert harness.services.clock.now() - now < timedelta(minutes=1)
+    (outcome,) = resume([harness.context("vehicles")], harness.services, WaitPolicy(until=now + timedelta(days=1)))
     assert outcome.exit_code is ExitCode.DONE
 
 
-def test_a_job_waits_for_the_one_it_depends_on_and_says_so(office: Office) -> None:
-    guests, vehicles = office.context("guests"), office.context("vehicles", depends_on=("guests",))
+def test_job_waits_for_dependency_in_same_sync(harness: Harness) -> None:
+    guests, vehicles = harness.context("guests"), harness.context("vehicles", depends_on=("guests",))
 
-    first, second = sync([guests, vehicles], office.world, AT_ONCE)
+    first, second = sync([guests, vehicles], harness.services, NO_WAIT)
 
     assert first.exit_code is ExitCode.UNSETTLED
     assert (second.exit_code, second.runs) == (ExitCode.UNSETTLED, ())
-    assert second.skipped == 'it depends on "guests", which has not settled'
-    first, second = sync([guests, vehicles], office.world, PATIENT)
+    assert second.skipped == 'waiting for "guests", which has not settled'
+    first, second = sync([guests, vehicles], harness.services, WAIT)
     assert (first.exit_code, second.exit_code) == (ExitCode.DONE, ExitCode.DONE)
-    assert office.delivered_once("vehicles")
+    assert harness.delivered_once("vehicles")
 
 
-def test_a_job_waits_for_the_one_it_depends_on_whoever_ran_that_and_when(office: Office) -> None:
-    vehicles = office.context("vehicles", depends_on=("guests",))
+def test_job_waits_for_dependency_of_earlier_process(harness: Harness) -> None:
+    vehicles = harness.context("vehicles", depends_on=("guests",))
 
-    (outcome,) = sync([vehicles], office.world, PATIENT)
+    (outcome,) = sync([vehicles], harness.services, WAIT)
     assert (outcome.exit_code, outcome.runs) == (ExitCode.UNSETTLED, ())
-    assert outcome.skipped == 'it depends on "guests", which never ran: `lading sync guests` first'
+    assert outcome.skipped == 'waiting for "guests", which has never run: run `batchsync sync guests` first'
 
-    office.sync("guests")
-    (outcome,) = sync([vehicles], office.world, PATIENT)
-    assert "`lading resume guests` follows it to its end" in outcome.skipped
+    harness.sync("guests")
+    (outcome,) = sync([vehicles], harness.services, WAIT)
+    assert "run `batchsync resume guests`" in outcome.skipped
 
-    office.resume("guests")
-    (outcome,) = sync([vehicles], office.world, PATIENT)
+    harness.resume("guests")
+    (outcome,) = sync([vehicles], harness.services, WAIT)
     assert outcome.exit_code is ExitCode.DONE
 
 
-def one_row_a_file(office: Office, job: str) -> JobContext:
-    """Return the job with a vendor that takes one row a file."""
-    context = office.context(job)
+def with_one_row_per_file(harness: Harness, job: str) -> JobContext:
+    """Return the job with a vendor that takes one row per file."""
+    context = harness.context(job)
     return replace(context, rules=replace(context.rules, file=replace(context.rules.file, rows_max=1)))
 
 
-def test_two_batches_of_the_very_same_content_are_refused_and_what_was_sealed_before_goes_on(office: Office) -> None:
-    """They would go by one name at a vendor that is asked about a lost answer."""
-    source = office.deployment.folder / "vehicles.csv"
+def test_duplicate_batch_content_is_refused_and_earlier_batches_proceed(harness: Harness) -> None:
+    """They would have the same idempotency key, which is ambiguous after a lost response."""
+    source = harness.deployment.folder / "vehicles.csv"
     rows = "id,vin,plate,state\nV1,1HGCM82633A000001,,\nV2,1HGCM82633A000002,,\nV3,1HGCM82633A000001,,\n"
     source.write_text(rows, encoding="utf-8")
 
-    (outcome,) = sync([one_row_a_file(office, "vehicles")], office.world, PATIENT)
+    (outcome,) = sync([with_one_row_per_file(harness, "vehicles")], harness.services, WAIT)
 
     assert isinstance(outcome.error, SourceError)
-    assert 'job "vehicles" would send two batches with the very same content' in outcome.error.message
+    assert 'job "vehicles" would send two batches with identical content' in outcome.error.message
     (run,) = outcome.runs
-    assert (run.settlement.accepted, run.settlement.held, run.run.tally.unsealed) == (2, 1, 1)
+    assert (run.settlement.accepted, run.settlement.deferred, run.run.counts.unstaged) == (2, 1, 1)
     source.write_text(rows.replace("V3,1HGCM82633A000001", "V3,1HGCM82633A000003"), encoding="utf-8")
-    (outcome,) = sync([one_row_a_file(office, "vehicles")], office.world, PATIENT)
+    (outcome,) = sync([with_one_row_per_file(harness, "vehicles")], harness.services, WAIT)
     assert (outcome.error, outcome.runs[-1].settlement.accepted) == (None, 1)
-    assert office.delivered_once("vehicles")
+    assert harness.delivered_once("vehicles")
 
 
-class Forgetful(Columnar):
-    """A data path that seals one file less than it planned, as when a source shrinks under our hands."""
+class LossyEngine(PolarsEngine):
+    """Data engine that writes one file less than planned, as if the source shrank."""
 
     def stage_each(
         self,
@@ -149,63 +149,65 @@ class Forgetful(Columnar):
 
 
 @pytest.mark.parametrize("rows", [1, 3])
-def test_a_record_that_was_planned_and_not_sealed_is_noticed_and_sent_next_time(office: Office, rows: int) -> None:
+def test_planned_but_unstaged_record_is_detected_and_sent_next_time(harness: Harness, rows: int) -> None:
     lines = [f"V{number},1HGCM82633A00000{number},," for number in range(rows)]
-    source = office.deployment.folder / "vehicles.csv"
+    source = harness.deployment.folder / "vehicles.csv"
     source.write_text("\n".join(["id,vin,plate,state", *lines, ""]), encoding="utf-8")
-    forgetful = replace(office.world, data=Forgetful())
+    lossy = replace(harness.services, data=LossyEngine())
 
-    (outcome,) = sync([one_row_a_file(office, "vehicles")], forgetful, PATIENT)
+    (outcome,) = sync([with_one_row_per_file(harness, "vehicles")], lossy, WAIT)
 
     assert isinstance(outcome.error, StateError)
-    assert f"the plan counts {rows} records to send, but {rows - 1} were staged" in outcome.error.message
-    (outcome,) = sync([one_row_a_file(office, "vehicles")], office.world, PATIENT)
+    assert f"the plan has {rows} records to send, but {rows - 1} were staged" in outcome.error.message
+    (outcome,) = sync([with_one_row_per_file(harness, "vehicles")], harness.services, WAIT)
     assert outcome.error is None
-    assert len(office.deployment.delivered("motorweb-bdp")) == rows
-    assert office.delivered_once("vehicles")
+    assert len(harness.deployment.delivered("motorweb-bdp")) == rows
+    assert harness.delivered_once("vehicles")
 
 
-class Slow:
-    """Files that are made so slowly that a batch on its way is due before the next file is there."""
+class SlowQueue:
+    """Queue whose files take so long that a batch in flight is due before the next file."""
 
     ended = False
 
     def __init__(self, work: Callable[[Callable[[], bool]], Iterator[BatchFile]]) -> None:
         self._files = work(lambda: False)
-        self.asked: list[timedelta | None] = []
+        self.waits: list[timedelta | None] = []
 
     def take(self, within: timedelta | None, /) -> BatchFile | None:
-        self.asked.append(within)
-        if len(self.asked) > 1 and within == timedelta(0):
+        self.waits.append(within)
+        if len(self.waits) > 1 and within == timedelta(0):
             return None
         return next(self._files)
 
     def close(self) -> None:
-        """Nothing runs beside us."""
+        """Do nothing."""
 
 
-def test_the_next_file_is_waited_for_only_until_a_batch_on_its_way_is_due(office: Office) -> None:
-    source = office.deployment.folder / "vehicles.csv"
+def test_wait_for_next_file_ends_when_batch_is_due(harness: Harness) -> None:
+    source = harness.deployment.folder / "vehicles.csv"
     source.write_text("id,vin,plate,state\nV1,1HGCM82633A000001,,\nV2,1HGCM82633A000002,,\n", encoding="utf-8")
-    feeds: list[Slow] = []
+    queues: list[SlowQueue] = []
 
-    def aside(work: Callable[[Callable[[], bool]], Iterator[BatchFile]]) -> Slow:
-        feeds.append(Slow(work))
-        return feeds[-1]
+    def start(work: Callable[[Callable[[], bool]], Iterator[BatchFile]]) -> SlowQueue:
+        queues.append(SlowQueue(work))
+        return queues[-1]
 
-    (outcome,) = sync([one_row_a_file(office, "vehicles")], replace(office.world, aside=aside), PATIENT)
+    (outcome,) = sync(
+        [with_one_row_per_file(harness, "vehicles")], replace(harness.services, in_background=start), WAIT
+    )
 
     assert outcome.exit_code is ExitCode.DONE
-    longest = max(one for one in feeds[0].asked if one is not None)
-    assert timedelta(minutes=14) < longest <= office.context("vehicles").policy.poll_first
-    assert office.delivered_once("vehicles")
+    longest = max(wait for wait in queues[0].waits if wait is not None)
+    assert timedelta(minutes=14) < longest <= harness.context("vehicles").policy.poll_first
+    assert harness.delivered_once("vehicles")
 
 
-def test_a_run_with_nothing_to_send_has_no_file_to_wait_for(office: Office) -> None:
-    office.sync("guests", PATIENT)
-    context = office.context("guests")
+def test_run_without_changes_has_no_batch(harness: Harness) -> None:
+    harness.sync("guests", WAIT)
+    context = harness.context("guests")
     with (
-        office.world.lease("guests"),
-        prepare(context, office.world, describe(context, office.world)) as preparation,
+        harness.services.lease("guests"),
+        prepare(context, harness.services, describe(context, harness.services)) as preparation,
     ):
-        assert (preparation.more, preparation.remembered, preparation.take()) == (False, True, None)
+        assert (preparation.preparing, preparation.journaled, preparation.take()) == (False, True, None)

@@ -1,4 +1,4 @@
-"""A batch whose job was taken out of the jobs file ends on a person's word, as far as the job is not needed for it."""
+"""Cancellation and resolution of batches whose job is no longer in the jobs file."""
 
 from __future__ import annotations
 
@@ -6,105 +6,105 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from office import ALLOCATE, PATIENT, Office
+from harness import ALLOCATE, WAIT, Harness
 
-from lading.core.batch import Phase, Verdict
-from lading.core.events import Withdrawn
-from lading.errors import StateError, UsageError
-from lading.reconcile.cancel import cancel
-from lading.reconcile.perform import collect
-from lading.reconcile.resolve import resolve
+from batchsync.core.batch import Phase, Verdict
+from batchsync.core.events import Cancelled
+from batchsync.errors import StateError, UsageError
+from batchsync.reconcile.cancel import cancel
+from batchsync.reconcile.perform import collect
+from batchsync.reconcile.resolve import resolve
 
 if TYPE_CHECKING:
-    from lading.core.batch import Batch
+    from batchsync.core.batch import Batch
 
 
-def unsent(office: Office) -> Batch:
-    """Return a batch of guests of which nothing was sent."""
-    office.arm("guests", kind="refuse", times=0, **ALLOCATE["guests"])
-    office.sync("guests")
-    office.calm()
-    return office.batch("guests")
+def unsent(harness: Harness) -> Batch:
+    """Return an unsent batch of guests."""
+    harness.arm("guests", kind="refuse", times=0, **ALLOCATE["guests"])
+    harness.sync("guests")
+    harness.clear_faults()
+    return harness.batch("guests")
 
 
-def withdrawn(office: Office) -> Batch:
-    """Return a batch that was given up by a process which died before it could end it."""
-    batch, event = unsent(office), Withdrawn(at=office.world.clock.now(), reason="cancelled by hand")
-    with office.world.lease("guests"):
-        return office.world.memory.record(batch, event)
+def cancelled_unclosed(harness: Harness) -> Batch:
+    """Return a batch that was cancelled by a process which died before it closed the batch."""
+    batch, event = unsent(harness), Cancelled(at=harness.services.clock.now(), reason="cancelled manually")
+    with harness.services.lease("guests"):
+        return harness.services.store.record(batch, event)
 
 
-def cancelled(office: Office, job: str = "guests") -> Batch:
-    with office.world.lease(job):
-        return cancel(office.batch(job), None, office.world)
+def cancelled(harness: Harness, job: str = "guests") -> Batch:
+    with harness.services.lease(job):
+        return cancel(harness.batch(job), None, harness.services)
 
 
-def test_an_unsent_batch_is_given_up_and_brought_to_its_end_at_once(office: Office) -> None:
-    batch = unsent(office)
+def test_cancel_of_unsent_batch_closes_it_at_once(harness: Harness) -> None:
+    batch = unsent(harness)
 
-    after = cancelled(office)
+    after = cancelled(harness)
 
     assert (after.phase, after.verdict) == (Phase.DELIVERED, Verdict.CANCELLED)
-    assert not list(office.world.folders.staging("guests").iterdir())
-    assert not office.app.journal.audit()
-    # The job comes back, and with it its rows.
-    assert office.sync("guests", PATIENT).runs[-1].settlement.accepted == batch.file.rows
+    assert not list(harness.services.paths.staging("guests").iterdir())
+    assert not harness.app.journal.audit()
+    # With the job restored, its rows are sent again.
+    assert harness.sync("guests", WAIT).runs[-1].settlement.accepted == batch.file.rows
 
 
-def test_a_batch_that_the_vendor_has_ends_on_a_persons_word_and_is_not_cancelled(office: Office) -> None:
-    office.sync("guests")
-    batch, before = office.batch("guests"), office.requests()
-    with pytest.raises(UsageError, match='job "guests", which is not in the jobs file') as told:
-        cancelled(office)
-    assert 'put job "guests" back' in told.value.hint
+def test_sent_batch_can_be_resolved_but_not_cancelled(harness: Harness) -> None:
+    harness.sync("guests")
+    batch, before = harness.batch("guests"), harness.requests()
+    with pytest.raises(UsageError, match='job "guests", which is not in the jobs file') as reported:
+        cancelled(harness)
+    assert 'restore job "guests"' in reported.value.hint
 
-    with office.world.lease("guests"):
-        after = resolve(batch, None, office.world, delivered=False, reason="asked them")
+    with harness.services.lease("guests"):
+        after = resolve(batch, None, harness.services, delivered=False, reason="confirmed by the vendor")
 
     assert (after.phase, after.verdict) == (Phase.DELIVERED, Verdict.RESENT)
-    assert office.requests() == before
-    assert not office.app.journal.audit()
+    assert harness.requests() == before
+    assert not harness.app.journal.audit()
 
 
-def test_that_rows_are_delivered_takes_a_job_which_says_that_it_wants_no_answers(office: Office) -> None:
-    office.sync("vehicles")
-    with office.world.lease("vehicles"), pytest.raises(UsageError, match="cannot be called delivered"):
-        resolve(office.batch("vehicles"), None, office.world, delivered=True, reason="asked them")
-    assert office.batch("vehicles").phase is Phase.SUBMITTED
+def test_resolve_as_delivered_requires_declared_job(harness: Harness) -> None:
+    harness.sync("vehicles")
+    with harness.services.lease("vehicles"), pytest.raises(UsageError, match="cannot be resolved as delivered"):
+        resolve(harness.batch("vehicles"), None, harness.services, delivered=True, reason="confirmed by the vendor")
+    assert harness.batch("vehicles").phase is Phase.SUBMITTED
 
 
 @pytest.mark.parametrize("counted", [False, True])
-def test_giving_up_goes_on_where_a_process_died_in_it(office: Office, *, counted: bool) -> None:
-    batch = withdrawn(office)
+def test_interrupted_cancel_can_be_repeated(harness: Harness, *, counted: bool) -> None:
+    batch = cancelled_unclosed(harness)
     if counted:
-        with office.world.lease("guests"):
-            office.world.memory.record(batch, collect(batch, None, office.world))
+        with harness.services.lease("guests"):
+            harness.services.store.record(batch, collect(batch, None, harness.services))
 
-    assert cancelled(office).phase is Phase.DELIVERED
-
-
-def test_what_was_counted_and_is_gone_from_our_disk_is_said(office: Office) -> None:
-    batch = withdrawn(office)
-    with office.world.lease("guests"):
-        office.world.memory.record(batch, collect(batch, None, office.world))
-    shutil.rmtree(office.world.folders.collected(batch))
-
-    with pytest.raises(StateError, match="gone or damaged") as told:
-        cancelled(office)
-
-    assert 'put job "guests" back' in told.value.hint
+    assert cancelled(harness).phase is Phase.DELIVERED
 
 
-def test_answers_that_wait_for_their_place_are_not_dropped(office: Office) -> None:
-    place = office.deployment.results("out")
-    place.parent.mkdir(parents=True, exist_ok=True)
-    place.write_text("a file where a folder belongs", encoding="utf-8")
-    office.sync("vehicles", PATIENT)
-    assert office.batch("vehicles").phase is Phase.COLLECTED
+def test_missing_collected_results_are_reported(harness: Harness) -> None:
+    batch = cancelled_unclosed(harness)
+    with harness.services.lease("guests"):
+        harness.services.store.record(batch, collect(batch, None, harness.services))
+    shutil.rmtree(harness.services.paths.collected(batch))
 
-    with pytest.raises(UsageError, match="where its answers go is not known"):
-        cancelled(office, "vehicles")
+    with pytest.raises(StateError, match="missing or damaged") as reported:
+        cancelled(harness)
 
-    place.unlink()
-    assert office.resume("vehicles").error is None
-    assert office.batch("vehicles").phase is Phase.DELIVERED
+    assert 'restore job "guests"' in reported.value.hint
+
+
+def test_undelivered_results_are_kept(harness: Harness) -> None:
+    blocked = harness.deployment.results("out")
+    blocked.parent.mkdir(parents=True, exist_ok=True)
+    blocked.write_text("a file where a folder belongs", encoding="utf-8")
+    harness.sync("vehicles", WAIT)
+    assert harness.batch("vehicles").phase is Phase.COLLECTED
+
+    with pytest.raises(UsageError, match="the destination of its results is unknown"):
+        cancelled(harness, "vehicles")
+
+    blocked.unlink()
+    assert harness.resume("vehicles").error is None
+    assert harness.batch("vehicles").phase is Phase.DELIVERED

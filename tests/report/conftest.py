@@ -1,4 +1,4 @@
-"""Lets the tests of this folder import its samples."""
+"""Make the samples of this folder importable."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Runs, batches and tallies to render, with plain numbers."""
+"""Sample runs, batches and counts for report tests."""
 
 from __future__ import annotations
 
@@ -6,19 +6,19 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from lading.core.accounting import Tally
-from lading.core.batch import Batch, BatchFile, BatchId, Books, Phase, RunId
-from lading.core.guards import Budget, Limit
-from lading.core.run import Run, RunState, settlement_of
-from lading.report.settlement import RunReport
+from batchsync.core.accounting import PlanCounts
+from batchsync.core.batch import Batch, BatchFile, BatchId, Phase, RowCounts, RunId
+from batchsync.core.guards import Budget, Limit
+from batchsync.core.run import Run, RunState, settlement_of
+from batchsync.report.settlement import RunReport
 
 NOW = datetime(2026, 11, 22, 7, 30, 14, tzinfo=UTC)
-TALLY = Tally(source_rows=120, selected=120, added=115, invalid=5)
+COUNTS = PlanCounts(source_rows=120, selected=120, added=115, invalid=5)
 
 
 def batch(**changes: Any) -> Batch:
-    """Return a batch of 115 records that the vendor has gone through."""
-    file = BatchFile(path="a.gz", evidence="a.parquet", digest="d" * 64, md5="m" * 32, size=9_800, rows=115)
+    """Return a delivered batch of 115 records."""
+    file = BatchFile(path="a.gz", row_manifest="a.parquet", digest="d" * 64, md5="m" * 32, size=9_800, rows=115)
     base = Batch(
         id=BatchId("guests-1f0c2a9be77d"),
         run=RunId("guests-1"),
@@ -27,7 +27,7 @@ def batch(**changes: Any) -> Batch:
         file=file,
         phase=Phase.DELIVERED,
         prepared_at=NOW,
-        books=Books(accepted=112, rejected=3),
+        counts=RowCounts(accepted=112, rejected=3),
     )
     return replace(base, **changes)
 
@@ -39,16 +39,16 @@ def run(**changes: Any) -> Run:
         job="guests",
         serial=1,
         spec_hash="s",
-        identity="i",
+        account_id="i",
         state=RunState.SETTLED,
         created_at=NOW,
-        tally=TALLY,
+        counts=COUNTS,
         plan="p" * 64,
     )
     return replace(base, **changes)
 
 
-def report(one: Run, *batches: Batch, invalid: int = 6, rejected: int = 4) -> RunReport:
-    """Return the report of a run with its equation and a budget."""
+def report(of_run: Run, *batches: Batch, invalid: int = 6, rejected: int = 4) -> RunReport:
+    """Return the report of a run with its settlement and a budget."""
     budget = Budget(invalid=Limit(count=invalid), rejected=Limit(count=rejected))
-    return RunReport(run=one, settlement=settlement_of(one, batches), batches=batches, budget=budget)
+    return RunReport(run=of_run, settlement=settlement_of(of_run, batches), batches=batches, budget=budget)

@@ -1,4 +1,4 @@
-"""The promises of schedules: which moments they name, above all when clocks are moved."""
+"""Ticks of schedules, including changes of daylight saving time."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lading.core.job import Schedule
-from lading.schedule import check, due_slot, explain, next_slots
+from batchsync.core.job import Schedule
+from batchsync.schedule import check, due_tick, explain, next_ticks
 
 PRAGUE, AUCKLAND = "Europe/Prague", "Pacific/Auckland"
 NIGHTLY = "30 2 * * *"
@@ -23,20 +23,20 @@ def at(year: int, month: int, day: int, hour: int = 0, minute: int = 0) -> datet
 
 def local(schedule: Schedule, after: datetime, count: int) -> list[str]:
     zone = ZoneInfo(schedule.timezone)
-    return [slot.astimezone(zone).strftime("%m-%d %H:%M %z") for slot in next_slots(schedule, after, count)]
+    return [tick.astimezone(zone).strftime("%m-%d %H:%M %z") for tick in next_ticks(schedule, after, count)]
 
 
-def test_slots_are_moments_in_utc_in_the_order_they_come() -> None:
+def test_ticks_are_ordered_utc_datetimes() -> None:
     schedule = Schedule(cron="0 2 * * *", timezone=AUCKLAND)
 
-    assert next_slots(schedule, at(2026, 6, 1), 2) == (at(2026, 6, 1, 14), at(2026, 6, 2, 14))
+    assert next_ticks(schedule, at(2026, 6, 1), 2) == (at(2026, 6, 1, 14), at(2026, 6, 2, 14))
 
 
-def test_a_slot_is_always_later_than_the_moment_asked_about() -> None:
+def test_next_tick_is_strictly_later() -> None:
     schedule = Schedule(cron="0 2 * * *")
 
-    assert next_slots(schedule, at(2026, 6, 1, 2), 1) == (at(2026, 6, 2, 2),)
-    assert next_slots(schedule, at(2026, 6, 1, 1, 59), 1) == (at(2026, 6, 1, 2),)
+    assert next_ticks(schedule, at(2026, 6, 1, 2), 1) == (at(2026, 6, 2, 2),)
+    assert next_ticks(schedule, at(2026, 6, 1, 1, 59), 1) == (at(2026, 6, 1, 2),)
 
 
 @pytest.mark.parametrize(
@@ -46,9 +46,7 @@ def test_a_slot_is_always_later_than_the_moment_asked_about() -> None:
         (AUCKLAND, at(2026, 9, 25, 0), ["09-26 02:30 +1200", "09-27 03:00 +1300", "09-28 02:30 +1300"]),
     ],
 )
-def test_a_time_that_the_clocks_skip_runs_at_the_next_moment_there_is(
-    zone: str, after: datetime, expected: list[str]
-) -> None:
+def test_skipped_local_time_runs_after_the_gap(zone: str, after: datetime, expected: list[str]) -> None:
     assert local(Schedule(cron=NIGHTLY, timezone=zone), after, 3) == expected
 
 
@@ -59,17 +57,17 @@ def test_a_time_that_the_clocks_skip_runs_at_the_next_moment_there_is(
         (AUCKLAND, at(2026, 4, 4, 0), ["04-05 02:30 +1300", "04-06 02:30 +1200"]),
     ],
 )
-def test_a_time_that_comes_twice_runs_once_the_first_time(zone: str, after: datetime, expected: list[str]) -> None:
+def test_repeated_local_time_runs_first_time_only(zone: str, after: datetime, expected: list[str]) -> None:
     assert local(Schedule(cron=NIGHTLY, timezone=zone), after, 2) == expected
 
 
-def test_asking_within_the_hour_that_comes_twice_does_not_run_it_again() -> None:
-    second_coming = at(2026, 10, 25, 1, 10)  # 02:10 in Prague for the second time; 02:30 was 40 minutes ago
+def test_tick_is_not_repeated_within_repeated_hour() -> None:
+    second_occurrence = at(2026, 10, 25, 1, 10)  # 02:10 in Prague for the second time; 02:30 was 40 minutes ago
 
-    assert local(Schedule(cron=NIGHTLY, timezone=PRAGUE), second_coming, 1) == ["10-26 02:30 +0100"]
+    assert local(Schedule(cron=NIGHTLY, timezone=PRAGUE), second_occurrence, 1) == ["10-26 02:30 +0100"]
 
 
-def test_an_hourly_line_runs_in_every_hour_that_happens() -> None:
+def test_hourly_cron_runs_by_elapsed_time() -> None:
     hourly = Schedule(cron="30 * * * *", timezone=PRAGUE)
 
     assert len(local(hourly, at(2026, 10, 24, 22), 25)) == 25
@@ -77,75 +75,75 @@ def test_an_hourly_line_runs_in_every_hour_that_happens() -> None:
     assert local(hourly, at(2026, 3, 28, 23), 23)[-1] == "03-29 23:30 +0200"
 
 
-def test_two_skipped_times_of_one_morning_run_once() -> None:
+def test_two_skipped_times_run_once() -> None:
     assert local(Schedule(cron="0,30 2 * * *", timezone=PRAGUE), at(2026, 3, 28, 12), 2) == [
         "03-29 03:00 +0200",
         "03-30 02:00 +0200",
     ]
 
 
-def test_an_interval_is_counted_from_midnight_utc() -> None:
+def test_interval_is_counted_from_midnight_utc() -> None:
     schedule = Schedule(every=timedelta(hours=6), timezone=AUCKLAND)
 
-    assert [slot.hour for slot in next_slots(schedule, at(2026, 6, 1, 0), 4)] == [6, 12, 18, 0]
+    assert [tick.hour for tick in next_ticks(schedule, at(2026, 6, 1, 0), 4)] == [6, 12, 18, 0]
 
 
-def test_an_interval_that_does_not_divide_a_day_keeps_its_length() -> None:
-    slots = next_slots(Schedule(every=timedelta(hours=7)), at(2026, 6, 1), 10)
+def test_interval_not_dividing_a_day_keeps_its_length() -> None:
+    ticks = next_ticks(Schedule(every=timedelta(hours=7)), at(2026, 6, 1), 10)
 
-    assert {later - earlier for earlier, later in pairwise(slots)} == {timedelta(hours=7)}
-
-
-def test_an_interval_of_nothing_is_refused() -> None:
-    with pytest.raises(ValueError, match="longer than nothing"):
-        next_slots(Schedule(every=timedelta(0)), at(2026, 6, 1), 1)
+    assert {later - earlier for earlier, later in pairwise(ticks)} == {timedelta(hours=7)}
 
 
-def test_a_moment_without_a_zone_is_refused() -> None:
+def test_zero_interval_is_refused() -> None:
+    with pytest.raises(ValueError, match="must be positive"):
+        next_ticks(Schedule(every=timedelta(0)), at(2026, 6, 1), 1)
+
+
+def test_naive_datetime_is_refused() -> None:
     with pytest.raises(ValueError, match="time zone"):
-        next_slots(Schedule(cron=NIGHTLY), at(2026, 6, 1).replace(tzinfo=None), 1)
+        next_ticks(Schedule(cron=NIGHTLY), at(2026, 6, 1).replace(tzinfo=None), 1)
 
 
-def test_a_schedule_without_times_has_no_slots() -> None:
-    assert next_slots(Schedule(), at(2026, 6, 1), 3) == ()
-    assert due_slot(Schedule(), None, at(2026, 6, 1)) is None
-    assert explain(Schedule()) == "Only when started by hand"
+def test_schedule_without_times_has_no_ticks() -> None:
+    assert next_ticks(Schedule(), at(2026, 6, 1), 3) == ()
+    assert due_tick(Schedule(), None, at(2026, 6, 1)) is None
+    assert explain(Schedule()) == "Only when started manually"
 
 
-def test_of_many_missed_slots_only_the_latest_is_due() -> None:
-    assert due_slot(Schedule(cron="*/5 * * * *"), at(2020, 1, 1), at(2026, 6, 1, 0, 7)) == at(2026, 6, 1, 0, 5)
+def test_only_latest_missed_tick_is_due() -> None:
+    assert due_tick(Schedule(cron="*/5 * * * *"), at(2020, 1, 1), at(2026, 6, 1, 0, 7)) == at(2026, 6, 1, 0, 5)
 
 
-def test_a_slot_is_due_at_its_very_moment_and_only_until_it_is_done() -> None:
+def test_tick_is_due_until_done() -> None:
     schedule = Schedule(cron="0 2 * * *")
 
-    assert due_slot(schedule, at(2026, 5, 31, 2), at(2026, 6, 1, 1, 59)) is None
-    assert due_slot(schedule, at(2026, 5, 31, 2), at(2026, 6, 1, 2)) == at(2026, 6, 1, 2)
-    assert due_slot(schedule, at(2026, 6, 1, 2), at(2026, 6, 1, 9)) is None
+    assert due_tick(schedule, at(2026, 5, 31, 2), at(2026, 6, 1, 1, 59)) is None
+    assert due_tick(schedule, at(2026, 5, 31, 2), at(2026, 6, 1, 2)) == at(2026, 6, 1, 2)
+    assert due_tick(schedule, at(2026, 6, 1, 2), at(2026, 6, 1, 9)) is None
 
 
-def test_a_job_that_was_never_done_is_due_for_the_latest_slot() -> None:
-    assert due_slot(Schedule(cron="0 2 * * 1"), None, at(2026, 6, 3)) == at(2026, 6, 1, 2)
+def test_job_without_last_tick_is_due_for_latest() -> None:
+    assert due_tick(Schedule(cron="0 2 * * 1"), None, at(2026, 6, 3)) == at(2026, 6, 1, 2)
 
 
-def test_a_slot_years_ago_is_still_found() -> None:
-    assert due_slot(Schedule(cron="0 0 29 2 *"), None, at(2027, 6, 1)) == at(2024, 2, 29)
-    assert due_slot(Schedule(cron="0 0 29 2 */7"), None, at(2026, 6, 1)) == at(2004, 2, 29)
+def test_tick_years_ago_is_found() -> None:
+    assert due_tick(Schedule(cron="0 0 29 2 *"), None, at(2027, 6, 1)) == at(2024, 2, 29)
+    assert due_tick(Schedule(cron="0 0 29 2 */7"), None, at(2026, 6, 1)) == at(2004, 2, 29)
 
 
-def test_a_clock_that_was_set_back_makes_nothing_due() -> None:
-    assert due_slot(Schedule(cron="* * * * *"), at(2026, 6, 2), at(2026, 6, 1)) is None
+def test_clock_set_back_makes_no_tick_due() -> None:
+    assert due_tick(Schedule(cron="* * * * *"), at(2026, 6, 2), at(2026, 6, 1)) is None
 
 
-def test_in_the_hour_that_comes_twice_a_done_slot_is_not_due_again() -> None:
+def test_done_tick_is_not_due_again_in_repeated_hour() -> None:
     schedule = Schedule(cron=NIGHTLY, timezone=PRAGUE)
-    first_coming = at(2026, 10, 25, 0, 30)
+    first_occurrence = at(2026, 10, 25, 0, 30)
 
-    assert due_slot(schedule, at(2026, 10, 24, 0, 30), at(2026, 10, 25, 1, 10)) == first_coming
-    assert due_slot(schedule, first_coming, at(2026, 10, 25, 1, 35)) is None
+    assert due_tick(schedule, at(2026, 10, 24, 0, 30), at(2026, 10, 25, 1, 10)) == first_occurrence
+    assert due_tick(schedule, first_occurrence, at(2026, 10, 25, 1, 35)) is None
 
 
-MOMENTS = st.datetimes(datetime(2026, 1, 1), datetime(2027, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds the zone
+DATETIMES = st.datetimes(datetime(2026, 1, 1), datetime(2027, 12, 31), timezones=st.just(UTC))  # noqa: DTZ001 - hypothesis adds the zone
 SCHEDULES = st.builds(
     Schedule,
     cron=st.sampled_from(["*/15 * * * *", "0 2 * * *", "30 2,3 * * *", "5 0 1 * *", "0 12 * * MON-FRI", "0 1 L * *"]),
@@ -153,61 +151,59 @@ SCHEDULES = st.builds(
 )
 
 
-@given(SCHEDULES, MOMENTS, st.timedeltas(timedelta(0), timedelta(days=3)))
-def test_what_is_due_is_the_last_of_the_slots_in_between(
-    schedule: Schedule, last_done: datetime, passed: timedelta
-) -> None:
-    slots = [slot for slot in next_slots(schedule, last_done, 300) if slot <= last_done + passed]
+@given(SCHEDULES, DATETIMES, st.timedeltas(timedelta(0), timedelta(days=3)))
+def test_due_tick_is_last_tick_in_between(schedule: Schedule, last_done: datetime, passed: timedelta) -> None:
+    ticks = [tick for tick in next_ticks(schedule, last_done, 300) if tick <= last_done + passed]
 
-    assert due_slot(schedule, last_done, last_done + passed) == (slots[-1] if slots else None)
+    assert due_tick(schedule, last_done, last_done + passed) == (ticks[-1] if ticks else None)
 
 
-@given(SCHEDULES, MOMENTS)
-def test_slots_strictly_rise_wherever_one_starts(schedule: Schedule, after: datetime) -> None:
-    slots = next_slots(schedule, after, 20)
+@given(SCHEDULES, DATETIMES)
+def test_ticks_increase_strictly(schedule: Schedule, after: datetime) -> None:
+    ticks = next_ticks(schedule, after, 20)
 
-    assert list(slots) == sorted({*slots})
-    assert all(slot > after for slot in slots)
+    assert list(ticks) == sorted({*ticks})
+    assert all(tick > after for tick in ticks)
 
 
 @pytest.mark.parametrize(
-    ("cron", "zone", "said"),
+    ("cron", "zone", "expected"),
     [
-        ("0 2 * *", "UTC", "5 fields"),
-        ("0 0 2 * * *", "UTC", "5 fields"),
-        ("@daily", "UTC", "5 fields"),
-        ("", "UTC", "5 fields"),
+        ("0 2 * *", "UTC", "5 cron fields"),
+        ("0 0 2 * * *", "UTC", "5 cron fields"),
+        ("@daily", "UTC", "5 cron fields"),
+        ("", "UTC", "5 cron fields"),
         ("61 2 * * *", "UTC", "bad minute"),
         ("0 0 31 2 *", "UTC", "bad day-of-month"),
-        ("0 0 */31 * MON#5", "UTC", "never comes"),
-        ("0 2 * * *", "Mars/Base", "no time zone"),
-        ("0 2 * * *", "", "no time zone"),
-        ("0 2 * * *", "../../etc/passwd", "no time zone"),
-        ("0 2 * * *", "/etc/passwd", "no time zone"),
-        ("0 2 * * *", "UTC\0", "no time zone"),
-        ("0 2 * * *", "Europe", "no time zone"),
+        ("0 0 */31 * MON#5", "UTC", "never occurs"),
+        ("0 2 * * *", "Mars/Base", "not a time zone"),
+        ("0 2 * * *", "", "not a time zone"),
+        ("0 2 * * *", "../../etc/passwd", "not a time zone"),
+        ("0 2 * * *", "/etc/passwd", "not a time zone"),
+        ("0 2 * * *", "UTC\0", "not a time zone"),
+        ("0 2 * * *", "Europe", "not a time zone"),
     ],
 )
-def test_a_wrong_line_or_zone_is_told_in_words(cron: str, zone: str, said: str) -> None:
-    wrong = check(cron, zone)
+def test_invalid_cron_or_zone_is_described(cron: str, zone: str, expected: str) -> None:
+    problem = check(cron, zone)
 
-    assert wrong is not None
-    assert said in wrong
-    with pytest.raises(ValueError, match=said):
-        next_slots(Schedule(cron=cron, timezone=zone), at(2026, 1, 1), 1)
+    assert problem is not None
+    assert expected in problem
+    with pytest.raises(ValueError, match=expected):
+        next_ticks(Schedule(cron=cron, timezone=zone), at(2026, 1, 1), 1)
 
 
-def test_an_endless_text_is_cut_in_the_error() -> None:
+def test_long_value_is_truncated_in_error() -> None:
     assert len(check("x" * 100_000 + " * * * *", "UTC") or "") < 200
     assert len(check(NIGHTLY, "x" * 100_000) or "") < 200
 
 
 @pytest.mark.parametrize("cron", ["0 2 * * *", "*/15 8-18 * * MON-FRI", "0 0 L * *", "0 0 * * 5#2", "0 0 LW 12 *"])
-def test_the_usual_lines_are_accepted(cron: str) -> None:
+def test_common_cron_expressions_are_accepted(cron: str) -> None:
     assert check(cron, AUCKLAND) is None
 
 
-def test_a_schedule_is_told_in_words() -> None:
+def test_schedule_is_explained() -> None:
     assert explain(Schedule(cron="0 2 * * *", timezone=AUCKLAND)) == "At 02:00 every day (Pacific/Auckland)"
     assert explain(Schedule(every=timedelta(hours=6))) == "Every 6 hours, counted from midnight UTC"
     assert explain(Schedule(every=timedelta(days=1, minutes=1))) == "Every 1 day 1 minute, counted from midnight UTC"

@@ -1,4 +1,4 @@
-"""`python -m simulation`: play seeds and say what was violated, what was reached, and how fast it went."""
+"""`python -m simulation`: play seeds and print violations, reached states and speed."""
 
 from __future__ import annotations
 
@@ -8,74 +8,76 @@ import shutil
 import sys
 import time
 
-# Rows are few here: threads would cost more than they bring. Polars reads this once, when it is imported.
+# With few rows, threads cost more than they gain. polars reads this once, at import.
 os.environ.setdefault("POLARS_MAX_THREADS", "1")
 
-from simulation.many import Sum, folder, play_with, reports
+from simulation.seeds import Summary, play_with, reports, scratch_folder
 
 
-def say(text: str) -> None:
-    """Write a line, at once."""
+def print_line(text: str) -> None:
+    """Write a line and flush."""
     sys.stdout.write(f"{text}\n")
     sys.stdout.flush()
 
 
 def main() -> int:
-    """Play what the command line asks for."""
-    given = _arguments()
-    if given.hunt:
-        return _hunt(given)
-    if given.seeds == 1:
-        report = play_with(given.seed, given.plant)
-        shutil.rmtree(folder(), ignore_errors=True)
-        if given.transcript or report.violations:
-            say("\n".join(report.transcript))
-        say("\n".join(report.violations) or f"seed {given.seed}: nothing violated; transcript {report.digest[:16]}")
+    """Play the seeds that the command line selects; return the exit code."""
+    options = _parse_options()
+    if options.hunt:
+        return _hunt(options)
+    if options.seeds == 1:
+        report = play_with(options.seed, options.plant)
+        shutil.rmtree(scratch_folder(), ignore_errors=True)
+        if options.transcript or report.violations:
+            print_line("\n".join(report.transcript))
+        print_line(
+            "\n".join(report.violations) or f"seed {options.seed}: nothing violated; transcript {report.digest[:16]}"
+        )
         return bool(report.violations)
-    begun, total = time.perf_counter(), Sum()
-    for report in reports(range(given.seed, given.seed + given.seeds), given.jobs, given.plant):
+    started, total = time.perf_counter(), Summary()
+    for report in reports(range(options.seed, options.seed + options.seeds), options.jobs, options.plant):
         total.add(report)
         if report.violations:
-            say(f"seed {report.seed}: {report.violations[0][:300]} ({len(report.violations)})")
-        if len(total.violations) >= given.stop:
+            print_line(f"seed {report.seed}: {report.violations[0][:300]} ({len(report.violations)})")
+        if len(total.violations) >= options.stop:
             break
-    _tell(total, time.perf_counter() - begun)
+    _print_summary(total, time.perf_counter() - started)
     return bool(total.violations)
 
 
-def _arguments() -> argparse.Namespace:
+def _parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="simulation")
     parser.add_argument("--seed", type=int, default=1, help="the first seed")
-    parser.add_argument("--seeds", type=int, default=1, help="how many seeds")
-    parser.add_argument("--jobs", type=int, default=1, help="how many processes")
-    parser.add_argument("--plant", default="", help="play with a planted bug (see plants/)")
-    parser.add_argument("--hunt", action="store_true", help="say at which seed each planted bug is found")
-    parser.add_argument("--transcript", action="store_true", help="print what happened")
-    parser.add_argument("--stop", type=int, default=20, help="stop after so many violated seeds")
+    parser.add_argument("--seeds", type=int, default=1, help="number of seeds")
+    parser.add_argument("--jobs", type=int, default=1, help="number of processes")
+    parser.add_argument("--plant", default="", help="name of a planted bug to play with (see plants/)")
+    parser.add_argument("--hunt", action="store_true", help="print the first seed that finds each planted bug")
+    parser.add_argument("--transcript", action="store_true", help="print the transcript of the seed")
+    parser.add_argument("--stop", type=int, default=20, help="stop after this number of violated seeds")
     return parser.parse_args()
 
 
-def _hunt(given: argparse.Namespace) -> int:
-    from simulation.plants import PLANTS  # noqa: PLC0415 - only who plants needs it
+def _hunt(options: argparse.Namespace) -> int:
+    from simulation.plants import PLANTS  # noqa: PLC0415 - needed for planted bugs only
 
     survivors = 0
-    for name in [given.plant] if given.plant else sorted(PLANTS):
-        seeds = range(given.seed, given.seed + given.seeds)
-        found = next((one for one in reports(seeds, given.jobs, name) if one.violations), None)
+    for name in [options.plant] if options.plant else sorted(PLANTS):
+        seeds = range(options.seed, options.seed + options.seeds)
+        found = next((report for report in reports(seeds, options.jobs, name) if report.violations), None)
         survivors += found is None
-        what = f"seed {found.seed}: {found.violations[0][:120]}" if found else "SURVIVED"
-        say(f"law {PLANTS[name].law}: {name} ({PLANTS[name].does}): {what}")
+        result = f"seed {found.seed}: {found.violations[0][:120]}" if found else "SURVIVED"
+        print_line(f"invariant {PLANTS[name].invariant}: {name} ({PLANTS[name].description}): {result}")
     return bool(survivors)
 
 
-def _tell(total: Sum, took: float) -> None:
-    for name, count in sorted(total.sometimes.items()):
-        say(f"{count:7} {name}")
+def _print_summary(total: Summary, took: float) -> None:
+    for name, count in sorted(total.reached.items()):
+        print_line(f"{count:7} {name}")
     for name, count in sorted(total.planned.items()):
-        say(f"{total.fired[name]:7} of {count} planned: {name}")
-    say(
+        print_line(f"{total.hit[name]:7} of {count} planned: {name}")
+    print_line(
         f"{total.played} seeds, {total.crashes} crashes, {len(total.violations)} violated, "
-        f"at rest after {total.passes} passes and {total.hours:.1f} hours at most, "
+        f"settled after {total.passes} passes and {total.hours:.1f} hours at most, "
         f"{took:.1f} s, {total.played / took:.1f} seeds/s"
     )
 

@@ -1,7 +1,4 @@
-"""One virtual clock for lading and the vendors: sleeping costs nothing, and what is under way lands in its time.
-
-It does not know what lands.
-"""
+"""Virtual clock shared by batchsync and the mocks: sleeping costs nothing, and scheduled requests arrive on time."""
 
 from __future__ import annotations
 
@@ -12,62 +9,62 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lading_mocks.clock import Clock
+    from batchsync_mocks.clock import Clock
 
 START = 1_790_000_000.0
-#: Sleeps in one pass before it counts as never coming to rest.
-MOST_SLEEPS = 3_000
+#: Sleeps in one pass after which the pass counts as endless.
+MAX_SLEEPS = 3_000
 
 
-class NeverRestsError(AssertionError):
-    """The loop goes on and on."""
+class NotSettledError(AssertionError):
+    """A pass that does not end."""
 
 
 class VirtualTime:
-    """The port `Clock` on the mocks' clock. `landed` names what came late."""
+    """The `Clock` port on top of the mocks' clock. `arrived` lists the scheduled requests that arrived so far."""
 
     def __init__(self, mocks: Clock) -> None:
-        """Stand at the mocks' moment."""
+        """Start at the time of the mocks' clock."""
         self._mocks = mocks
-        self._under_way: list[tuple[float, int, str, Callable[[], None]]] = []
+        self._scheduled: list[tuple[float, int, str, Callable[[], None]]] = []
         self._count = 0
-        self.landed: list[str] = []
+        self.arrived: list[str] = []
         self.sleeps = 0
 
     def epoch(self) -> float:
-        """Return the moment in epoch seconds."""
+        """Return the current time in epoch seconds."""
         return self._mocks.now()
 
     def now(self) -> datetime:
-        """Return the moment, aware, in UTC."""
+        """Return the current time, aware, in UTC."""
         return datetime.fromtimestamp(self._mocks.now(), UTC)
 
     def sleep(self, duration: timedelta) -> None:
-        """Let time pass, landing what is due on the way."""
+        """Advance the time, running what is scheduled meanwhile."""
         self.sleeps += 1
-        if self.sleeps > MOST_SLEEPS:
-            raise NeverRestsError(f"still not at rest after {MOST_SLEEPS} sleeps")
-        self.pass_by(max(duration.total_seconds(), 0.0))
+        if self.sleeps > MAX_SLEEPS:
+            raise NotSettledError(f"still not settled after {MAX_SLEEPS} sleeps")
+        self.advance(max(duration.total_seconds(), 0.0))
 
-    def later(self, seconds: float, what: str, land: Callable[[], None]) -> None:
-        """Let something happen so many seconds from now."""
-        self.later_at(self.epoch() + seconds, self._count + 1, what, land)
+    def schedule(self, seconds: float, name: str, action: Callable[[], None]) -> None:
+        """Schedule an action in this many seconds."""
+        self.schedule_at(self.epoch() + seconds, self._count + 1, name, action)
 
-    def later_at(self, at: float, count: int, what: str, land: Callable[[], None]) -> None:
-        """Let something happen at a moment; what falls on the same one happens by its count."""
+    def schedule_at(self, at: float, count: int, name: str, action: Callable[[], None]) -> None:
+        """Schedule an action at a time in epoch seconds; actions of equal time run in the order of `count`."""
         self._count = max(self._count, count)
-        heapq.heappush(self._under_way, (at, count, what, land))
+        heapq.heappush(self._scheduled, (at, count, name, action))
 
-    def under_way(self) -> list[tuple[float, int, str, Callable[[], None]]]:
-        """Return what will happen, the next first."""
-        return sorted(self._under_way, key=lambda one: one[:2])
+    def scheduled(self) -> list[tuple[float, int, str, Callable[[], None]]]:
+        """Return the scheduled actions, the next first."""
+        return sorted(self._scheduled, key=lambda entry: entry[:2])
 
-    def pass_by(self, seconds: float) -> None:
-        """Let so many seconds pass."""
+    def advance(self, seconds: float) -> None:
+        """Advance the time by this many seconds."""
         until = self.epoch() + seconds
-        while self._under_way and self._under_way[0][0] <= until:
-            at, _, what, land = heapq.heappop(self._under_way)
+        while self._scheduled and self._scheduled[0][0] <= until:
+            at, _, name, action = heapq.heappop(self._scheduled)
             self._mocks.set(max(at, self.epoch()))
-            self.landed.append(what)
-            land()
+            self.arrived.append(name)
+            action()
         self._mocks.set(max(until, self.epoch()))

@@ -1,6 +1,6 @@
-"""Two or three small jobs in a folder in memory, and what a person does to their sources and their spec.
+"""Two or three small jobs in a folder in memory, and the edits of their sources and specs.
 
-`allowed` counts how often each version of each row may reach its vendor: once for each time that somebody wrote it.
+`allowed` counts how often each version of each row may arrive at its vendor: once for each time that it was written.
 """
 
 from __future__ import annotations
@@ -11,15 +11,15 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import TYPE_CHECKING
 
-from lading.spec import load
-from lading.spec.vendor_spec import load_vendor
+from batchsync.spec import load
+from batchsync.spec.vendor_spec import load_vendor
 
 if TYPE_CHECKING:
     import random
     from pathlib import Path
 
-    from lading.core.job import Deployment, Job
-    from lading.core.vendor_rules import VendorRules
+    from batchsync.core.job import Deployment, Job
+    from batchsync.core.vendor_rules import VendorRules
 
 BDP, CDP = "motorweb-bdp", "sitecore-cdp"
 VENDOR_OF = {"vehicles": BDP, "guests": CDP, "members": CDP}
@@ -60,12 +60,12 @@ _SITECORE = """\
 _COLUMNS = {"vehicles": ("id", "vin", "plate", "state"), "guests": ("id", "name", "email")}
 _COLUMNS["members"] = _COLUMNS["guests"]
 Row = dict[str, str]
-Seen = tuple[str, ...]
+RowVersion = tuple[str, ...]
 
 
 @cache
 def _loaded(folder: Path, spec: int) -> Deployment:
-    """Return the deployment under one of its specs. The folder is the same for every seed of a process."""
+    """Return the deployment with one of its three specs. The folder is the same for every seed of a process."""
     text = _CONNECTIONS.replace("TRIMMED", ["=upper(trim(vin))", "=upper(vin)", "=trim(upper(vin))"][spec])
     for name, removed in (("guests", "delete"), ("members", "ignore")):
         text += _SITECORE.replace("NAME", name).replace("SPEC", f"spec {spec}").replace("REMOVED", removed)
@@ -76,14 +76,14 @@ def _loaded(folder: Path, spec: int) -> Deployment:
 
 @cache
 def rules_of(vendor: str, rows_max: int) -> VendorRules:
-    """Return the vendor's rules with very small files, so that a run has several batches."""
+    """Return the vendor's rules with few rows per file, so that a run has several batches."""
     rules = load_vendor(vendor)
     return replace(rules, file=replace(rules.file, rows_max=rows_max))
 
 
 @dataclass
 class Sources:
-    """The rows as they stand, and every version that ever stood."""
+    """The current rows of the sources, and every earlier version of them."""
 
     folder: Path
     draw: random.Random
@@ -91,13 +91,13 @@ class Sources:
     rows: dict[str, dict[str, Row]] = field(default_factory=dict)
     spec: int = 0
     version: int = 0
-    allowed: Counter[tuple[str, Seen]] = field(default_factory=Counter)
-    #: rows whose refusal says "again", so that they are sent at each sync
-    again: set[tuple[str, str]] = field(default_factory=set)
+    allowed: Counter[tuple[str, RowVersion]] = field(default_factory=Counter)
+    #: rows that the vendor rejects as retryable, so that each sync sends them
+    retried: set[tuple[str, str]] = field(default_factory=set)
     history: dict[tuple[str, str], list[Row]] = field(default_factory=dict)
 
-    def begin(self) -> None:
-        """Write the first rows."""
+    def write_initial(self) -> None:
+        """Draw and write the initial rows."""
         for name in self.names:
             self.rows[name] = {}
             for _ in range(self.draw.randint(1, 6)):
@@ -105,11 +105,11 @@ class Sources:
             self._write(name)
 
     def job(self, name: str) -> Job:
-        """Return a job under the spec of now."""
-        return next(one for one in _loaded(self.folder, self.spec).jobs if one.name == name)
+        """Return a job with the current spec."""
+        return next(item for item in _loaded(self.folder, self.spec).jobs if item.name == name)
 
     def edit(self) -> str:
-        """Do what a person does to a source, and say what."""
+        """Draw an edit of a source; return its description."""
         name = self.draw.choice(self.names)
         rows = self.rows[name]
         kind = self.draw.choice(["change", "change", "change", "delete", "add", "bad", "revert"])
@@ -127,26 +127,26 @@ class Sources:
         return f"{kind} {name}"
 
     def edit_spec(self) -> str:
-        """Change the mapping: every row is another one then."""
+        """Change the mapping, which changes every record; return its description."""
         self.spec = (self.spec + 1) % 3
         for name in self.names:
             for key in self.rows[name]:
-                self.allowed[name, self.seen(name, key)] += 1
-        # A removal that was refused is another one under another spec, too.
+                self.allowed[name, self.vendor_view(name, key)] += 1
+        # A rejected removal is sent again under another spec, too.
         for name, key in self.history:
             if key not in self.rows[name]:
                 self.allowed[name, ("delete", key)] += 1
         return f"spec {self.spec}"
 
-    def seen(self, name: str, key: str) -> Seen:
-        """Return what the vendor sees of a row as it stands now."""
+    def vendor_view(self, name: str, key: str) -> RowVersion:
+        """Return the current version of a row as its vendor receives it."""
         row = self.rows[name][key]
         if name == "vehicles":
             return (row["vin"].strip().upper(), row["plate"], row["state"])
         return (row["name"].title(), f"spec {self.spec}", row["email"], key)
 
     def invalid(self, name: str, key: str) -> bool:
-        """Whether lading must refuse the row itself."""
+        """Return whether batchsync must refuse the row."""
         return name != "vehicles" and "@" not in self.rows[name][key]["email"]
 
     def _add(self, name: str) -> None:
@@ -158,31 +158,31 @@ class Sources:
             key = f"MOCK-OPEN-SESSION-{self.version}"
         elif draw < 0.17:
             key = f"MOCK-SERVER-ERROR-{self.version}"
-            self.again.add((name, key))
+            self.retried.add((name, key))
         else:
             key = f"{name[0].upper()}{self.version}"
         self.rows[name][key] = {}
         self._put(name, key, bad=self.draw.random() < 0.15)
 
     def _put(self, name: str, key: str, *, bad: bool) -> None:
-        """Give a row a content that it never had."""
+        """Give a row new content."""
         self.version += 1
         if name == "vehicles":
             vin = f"SHORT{self.version}" if bad else f"1HGCM82633A{self.version:06d}"
             if not bad and self.draw.random() < 0.06:
                 vin = f"MCK500M2633A{self.version:05d}"
-                self.again.add((name, key))
+                self.retried.add((name, key))
             self.rows[name][key] = {"id": key, "vin": vin, "plate": "", "state": ""}
         else:
             email = "no-at-sign" if bad else f"{key.lower()}.{name}@example.com"
             self.rows[name][key] = {"id": key, "name": f"name {_letters(self.version)}", "email": email}
         self.history.setdefault((name, key), []).append(self.rows[name][key])
-        self.allowed[name, self.seen(name, key)] += 1
+        self.allowed[name, self.vendor_view(name, key)] += 1
 
     def _revert(self, name: str, key: str) -> None:
-        """Give a row a content that it had before."""
+        """Give a row content that it had before."""
         self.rows[name][key] = self.draw.choice(self.history[name, key])
-        self.allowed[name, self.seen(name, key)] += 1
+        self.allowed[name, self.vendor_view(name, key)] += 1
 
     def _write(self, name: str) -> None:
         with (self.folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as stream:
@@ -192,5 +192,5 @@ class Sources:
 
 
 def _letters(number: int) -> str:
-    """Return a number as letters, which no casing of a name can change."""
+    """Return a number as letters: name casing leaves the result distinct."""
     return "".join(chr(ord("a") + int(digit)) for digit in str(number))

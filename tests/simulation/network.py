@@ -1,6 +1,6 @@
-"""The network between the real HTTP client and the mocks, in one process and on one virtual clock.
+"""Network between the real HTTP client and the mocks, in one process and on one virtual clock.
 
-It carries every request that `lading.vendors.http` sends to the mock's own application. It knows no vendor.
+Every request that `batchsync.vendors.http` sends is passed to the WSGI application of the mock.
 """
 
 from __future__ import annotations
@@ -23,21 +23,21 @@ from urllib3.exceptions import ProtocolError
 from werkzeug.http import http_date
 from werkzeug.wrappers import Request, Response
 
-from lading.vendors import http as client_http
+from batchsync.vendors import http as client_http
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from lading_mocks.serving import MockServer
+    from batchsync_mocks.serving import MockServer
     from simulation.clock import VirtualTime
 
 
 @dataclass(frozen=True)
-class Trouble:
-    """Something that the network does to the n-th request that fits, which the mock's own faults cannot do.
+class NetworkFault:
+    """Fault of the n-th matching request that the faults of the mocks cannot express.
 
-    `late`: the client sees no answer for `seen` seconds, and the request lands `lands` seconds after it was sent.
-    `done_but_502`: the vendor does the work and a gateway answers 502. `damage`: `change` rewrites the answer's body.
+    `late`: the client times out after `timeout` seconds, and the request arrives `arrives` seconds after it was sent.
+    `done_but_502`: the vendor does the work and a gateway answers 502. `damage`: `change` rewrites the response body.
     """
 
     kind: str
@@ -46,113 +46,113 @@ class Trouble:
     path: str
     nth: int = 1
     times: int = 1
-    seen: float = 0.0
-    lands: float = 0.0
+    timeout: float = 0.0
+    arrives: float = 0.0
     change: Callable[[bytes], bytes] | None = None
 
 
 @dataclass
 class Network:
-    """Every exchange of one simulated deployment."""
+    """All requests and responses of one simulated deployment."""
 
     servers: Mapping[int, MockServer]
     names: Mapping[int, str]
     clock: VirtualTime
     checkpoint: Callable[[str], None]
-    troubles: list[tuple[Trouble, list[int]]] = field(default_factory=list)
-    fired: list[str] = field(default_factory=list)
-    told: Callable[[str], None] = lambda _: None
+    faults: list[tuple[NetworkFault, list[int]]] = field(default_factory=list)
+    hits: list[str] = field(default_factory=list)
+    log: Callable[[str], None] = lambda _: None
 
-    def arm(self, trouble: Trouble) -> None:
-        """Do this from now on."""
-        self.troubles.append((trouble, [0, 0]))
+    def arm(self, fault: NetworkFault) -> None:
+        """Apply the fault to matching requests from now on."""
+        self.faults.append((fault, [0, 0]))
 
-    def carry(self, prepared: requests.PreparedRequest) -> requests.Response:
-        """Bring a request to the vendor and its answer back, or fail as `requests` fails on a broken network."""
+    def send(self, prepared: requests.PreparedRequest) -> requests.Response:
+        """Pass a request to its vendor and return the response, or fail as `requests` fails on a broken network."""
         method = str(prepared.method)
         parts = urlsplit(str(prepared.url))
         port = parts.port or 0
-        what = f"{self.names[port]} {method} {parts.path}"
+        name = f"{self.names[port]} {method} {parts.path}"
         body = _body(prepared)
-        trouble = self._strike(self.names[port], method, parts.path)
+        fault = self._matching_fault(self.names[port], method, parts.path)
         self.checkpoint(f"http:before:{method}")
-        if trouble and trouble.kind == "late":
-            self.clock.later(trouble.lands, what, partial(self.land, prepared, body, port))
-            self.clock.pass_by(trouble.seen)
-            self.told(f"{what} timed out")
+        if fault and fault.kind == "late":
+            self.clock.schedule(fault.arrives, name, partial(self.deliver_late, prepared, body, port))
+            self.clock.advance(fault.timeout)
+            self.log(f"{name} timed out")
             raise requests.ReadTimeout("Read timed out.", request=prepared)
         try:
-            answer = self._deliver(prepared, body, port)
+            response = self._deliver(prepared, body, port)
         except ConnectionError:
-            self.told(f"{what} broken")
+            self.log(f"{name} broken")
             self.checkpoint(f"http:after:{method}")
             broken = ProtocolError("Connection aborted.", ConnectionResetError(104, "Connection reset by peer"))
             raise requests.ConnectionError(broken, request=prepared) from None
         self.checkpoint(f"http:after:{method}")
-        if trouble and trouble.kind == "done_but_502":
-            answer = Response("Bad Gateway", 502, content_type="text/plain")
-        if trouble and trouble.change is not None and answer.status_code < 300:
-            answer.direct_passthrough = False
-            # What another fault has cut cannot be written wrongly as well.
+        if fault and fault.kind == "done_but_502":
+            response = Response("Bad Gateway", 502, content_type="text/plain")
+        if fault and fault.change is not None and response.status_code < 300:
+            response.direct_passthrough = False
+            # A body that another fault has truncated cannot be rewritten.
             with suppress(EOFError, ValueError):
-                answer.set_data(trouble.change(answer.get_data()))
-        self.told(f"{what} {answer.status_code}")
-        return _as_requests(prepared, answer, self.clock.epoch())
+                response.set_data(fault.change(response.get_data()))
+        self.log(f"{name} {response.status_code}")
+        return _as_requests(prepared, response, self.clock.epoch())
 
-    def _strike(self, vendor: str, method: str, path: str) -> Trouble | None:
-        struck = None
-        for trouble, counts in self.troubles:
-            if (trouble.vendor, trouble.method) != (vendor, method) or not re.search(trouble.path, path):
+    def _matching_fault(self, vendor: str, method: str, path: str) -> NetworkFault | None:
+        hit = None
+        for fault, counts in self.faults:
+            if (fault.vendor, fault.method) != (vendor, method) or not re.search(fault.path, path):
                 continue
             counts[0] += 1
-            over = trouble.times and counts[0] >= trouble.nth + trouble.times
-            if struck is None and counts[0] >= trouble.nth and not over:
+            expired = fault.times and counts[0] >= fault.nth + fault.times
+            if hit is None and counts[0] >= fault.nth and not expired:
                 counts[1] += 1
-                self.fired.append(trouble.kind)
-                struck = trouble
-        return struck
+                self.hits.append(fault.kind)
+                hit = fault
+        return hit
 
     def _deliver(self, prepared: requests.PreparedRequest, body: bytes, port: int) -> Response:
         return self.servers[port].application(Request(_environ(prepared, body)))
 
-    def land(self, prepared: requests.PreparedRequest, body: bytes, port: int) -> None:
-        """Let a request that the client has given up reach the vendor."""
+    def deliver_late(self, prepared: requests.PreparedRequest, body: bytes, port: int) -> None:
+        """Pass a request to its vendor after the client has timed out."""
         with contextlib.suppress(ConnectionError):
             self._deliver(prepared, body, port)
 
 
 class _Adapter(HTTPAdapter):
-    """What the client mounts for `http://` while a network is plugged in."""
+    """Transport adapter of the client while it is connected to a simulated network."""
 
     network: Network
 
-    def __init__(self, **_given: Any) -> None:
+    def __init__(self, **_kwargs: Any) -> None:
         """Open nothing."""
 
-    def send(self, request: requests.PreparedRequest, *_given: Any, **_more: Any) -> requests.Response:
-        """Carry the request over the plugged network."""
-        return self.network.carry(request)
+    def send(self, request: requests.PreparedRequest, *_args: Any, **_kwargs: Any) -> requests.Response:
+        """Send the request over the simulated network."""
+        return self.network.send(request)
 
     def close(self) -> None:
         """Close nothing."""
 
 
 @contextlib.contextmanager
-def plugged(network: Network) -> Iterator[None]:
-    """Let the real client speak over this network for the length of the block."""
+def connected(network: Network) -> Iterator[None]:
+    """Connect the real client to this network for the block."""
     adapter = type("Adapter", (_Adapter,), {"network": network})
     with mock.patch.object(client_http, "HTTPAdapter", adapter):
         yield
 
 
-#: what makes answers of `requests`, which opens nothing
+#: builds responses of `requests`; opens no connection
 _BUILDER = HTTPAdapter()
 
 
-class _Wire:
-    """What the mocks take for the client's socket when a fault closes it."""
+class _Socket:
+    """Stands in for the client's socket when a fault of the mocks closes it."""
 
-    def setsockopt(self, *_given: object) -> None:
+    def setsockopt(self, *_args: object) -> None:
         """Do nothing."""
 
     def shutdown(self, _how: int) -> None:
@@ -193,7 +193,7 @@ def _environ(prepared: requests.PreparedRequest, body: bytes) -> dict[str, Any]:
         "wsgi.multithread": False,
         "wsgi.multiprocess": False,
         "wsgi.run_once": False,
-        "werkzeug.socket": _Wire(),
+        "werkzeug.socket": _Socket(),
     }
     for name, value in {"Host": parts.netloc, **prepared.headers}.items():
         text = value.decode("latin-1") if isinstance(value, bytes) else str(value)
@@ -202,14 +202,14 @@ def _environ(prepared: requests.PreparedRequest, body: bytes) -> dict[str, Any]:
     return environ
 
 
-def _as_requests(prepared: requests.PreparedRequest, answer: Response, now: float) -> requests.Response:
-    pieces, _, headers = answer.get_wsgi_response({"REQUEST_METHOD": prepared.method})
+def _as_requests(prepared: requests.PreparedRequest, response: Response, now: float) -> requests.Response:
+    pieces, _, headers = response.get_wsgi_response({"REQUEST_METHOD": prepared.method})
     data = b"".join(pieces)
-    answer.close()
+    response.close()
     raw = HTTPResponse(
         body=io.BytesIO(data),
         headers=HTTPHeaderDict([*headers, ("Date", http_date(now))]),
-        status=answer.status_code,
+        status=response.status_code,
         preload_content=False,
         request_method=prepared.method,
     )

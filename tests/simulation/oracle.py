@@ -1,6 +1,6 @@
-"""What must be true of every life, by the vendors' own books. Our journal is only what is being judged.
+"""Test oracle: invariants of every seed, checked by the ledgers of the mock vendors.
 
-Each function yields complaints in words; no complaint is a promise kept.
+Each `check_` function yields a description of every violation.
 """
 
 from __future__ import annotations
@@ -14,48 +14,48 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from lading.core.accounting import UnbalancedError
-from lading.core.batch import Batch, Phase, Verdict
-from lading.core.run import settlement_of
-from lading.errors import ExitCode
+from batchsync.core.accounting import UnbalancedError
+from batchsync.core.batch import Batch, Phase, Verdict
+from batchsync.core.run import settlement_of
+from batchsync.errors import ExitCode
 from simulation.deployment import VENDOR_OF
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
     from pathlib import Path
 
-    from lading.journal import Journal
-    from lading.reconcile.sync import JobOutcome
-    from lading_mocks.vendor import Vendor
-    from simulation.deployment import Seen, Sources
+    from batchsync.journal import Journal
+    from batchsync.reconcile.sync import JobOutcome
+    from batchsync_mocks.vendor import Vendor
+    from simulation.deployment import RowVersion, Sources
 
 
 @dataclass(frozen=True)
-class Slot:
-    """One batch as its vendor knows it: what was put into it, how often, and how its rows ended."""
+class VendorBatch:
+    """One batch at its vendor: digest of its file, number of uploads, versions and outcomes of its rows."""
 
     vendor: str
     id: str
     md5: str | None
     uploads: int
-    rows: tuple[tuple[Seen, str], ...]
+    rows: tuple[tuple[RowVersion, str], ...]
 
 
-def slots_of(vendors: Mapping[str, Vendor]) -> dict[str, Slot]:
-    """Return every slot of every vendor, by its id."""
-    found: dict[str, Slot] = {}
+def vendor_batches(vendors: Mapping[str, Vendor]) -> dict[str, VendorBatch]:
+    """Return all batches of all vendors by id, in the order of their uploads."""
+    found: dict[str, VendorBatch] = {}
     for name, vendor in vendors.items():
-        rows: dict[str, list[tuple[Seen, str]]] = defaultdict(list)
+        rows: dict[str, list[tuple[RowVersion, str]]] = defaultdict(list)
         for entry in vendor.entries(values=True):
-            rows[str(entry["batch"]).lower()].append((_seen(entry), entry["fate"]))
-        for batch in sorted(vendor.memory.world.all(), key=lambda one: one.upload.sequence if one.upload else 0):
+            rows[str(entry["batch"]).lower()].append((_version(entry), entry["outcome"]))
+        for batch in sorted(vendor.state.batches.all(), key=lambda item: item.upload.sequence if item.upload else 0):
             md5 = batch.upload.md5 if batch.upload else None
-            found[batch.id] = Slot(name, batch.id, md5, batch.uploads, tuple(rows[batch.id.lower()]))
+            found[batch.id] = VendorBatch(name, batch.id, md5, batch.uploads, tuple(rows[batch.id.lower()]))
     return found
 
 
-def _seen(entry: dict[str, Any]) -> Seen:
-    """Return what tells one version of a row from every other, as `Sources.seen` does."""
+def _version(entry: dict[str, Any]) -> RowVersion:
+    """Return the version of a row, as `Sources.vendor_view` does."""
     if "columns" in entry:
         columns = entry["columns"]
         return (columns["vin"].strip().upper(), columns.get("plate") or "", columns.get("state") or "")
@@ -66,43 +66,44 @@ def _seen(entry: dict[str, Any]) -> Seen:
     return (value["firstName"], value["lastName"], value["email"], key)
 
 
-def job_of(slot: Slot, entry: Seen, names: tuple[str, ...]) -> str:
-    """Return which job a row came from, by what the vendor sees of it."""
-    if slot.vendor == "motorweb-bdp":
+def job_of(at_vendor: VendorBatch, version: RowVersion, names: tuple[str, ...]) -> str:
+    """Return the job of a row, by its version at the vendor."""
+    if at_vendor.vendor == "motorweb-bdp":
         return "vehicles"
-    if entry[0] == "delete":
+    if version[0] == "delete":
         return "guests"
-    return "members" if entry[2].endswith("members@example.com") and "members" in names else "guests"
+    return "members" if version[2].endswith("members@example.com") and "members" in names else "guests"
 
 
-def never_twice(slots: Mapping[str, Slot], sources: Sources, *, again: int = 0) -> Iterator[str]:
-    """No slot was filled twice, and no version of a row came more often than somebody wrote it.
+def check_no_duplicates(at_vendors: Mapping[str, VendorBatch], sources: Sources, *, retries: int = 0) -> Iterator[str]:
+    """No batch was uploaded twice, and no version of a row arrived more often than it was written.
 
-    A row whose refusal says "again" may also come once with each of the `again` syncs.
+    A row with a retryable rejection may also arrive once with each of the `retries` syncs.
     """
-    for slot in slots.values():
-        if slot.uploads > 1:
-            yield f"slot {slot.id} of {slot.vendor} was uploaded to {slot.uploads} times"
-    for (job, seen), count in came(slots, sources).items():
-        more = again if is_sent_again(job, seen, sources) else 0
-        if count > sources.allowed[job, seen] + more:
-            yield f"{job}: a version of a row came {count} times and was written {sources.allowed[job, seen]} times"
+    for at_vendor in at_vendors.values():
+        if at_vendor.uploads > 1:
+            yield f"batch {at_vendor.id} of {at_vendor.vendor} was uploaded {at_vendor.uploads} times"
+    for (job, version), count in count_arrivals(at_vendors, sources).items():
+        extra = retries if is_retried(job, version, sources) else 0
+        written = sources.allowed[job, version]
+        if count > written + extra:
+            yield f"{job}: a version of a row arrived {count} times and was written {written} times"
 
 
-def came(slots: Mapping[str, Slot], sources: Sources) -> Counter[tuple[str, Seen]]:
-    """Return how often each version of each row came to its vendor and was looked at."""
+def count_arrivals(at_vendors: Mapping[str, VendorBatch], sources: Sources) -> Counter[tuple[str, RowVersion]]:
+    """Return how often each version of each row arrived at its vendor and was processed."""
     return Counter(
-        (job_of(slot, seen, sources.names), seen)
-        for slot in slots.values()
-        for seen, fate in slot.rows
-        if fate != "unprocessed"
+        (job_of(at_vendor, version, sources.names), version)
+        for at_vendor in at_vendors.values()
+        for version, outcome in at_vendor.rows
+        if outcome != "unprocessed"
     )
 
 
-def is_sent_again(job: str, seen: Seen, sources: Sources) -> bool:
-    """Whether a row is refused with a word that says "again", so that each sync sends it."""
-    named = any(job == name and key in (*seen, _vin(sources, name, key)) for name, key in sources.again)
-    return named or seen[0].startswith("MCK500")
+def is_retried(job: str, version: RowVersion, sources: Sources) -> bool:
+    """Return whether the rejection of a row is retryable, so that each sync sends it."""
+    listed = any(job == name and key in (*version, _vin(sources, name, key)) for name, key in sources.retried)
+    return listed or version[0].startswith("MCK500")
 
 
 def _vin(sources: Sources, name: str, key: str) -> str:
@@ -110,94 +111,96 @@ def _vin(sources: Sources, name: str, key: str) -> str:
     return row.get("vin", key)
 
 
-def one_slot_each(slots: Mapping[str, Slot], batches: list[Batch]) -> Iterator[str]:
-    """The content of each batch stands in exactly one slot, in its own."""
-    held = Counter(slot.md5 for slot in slots.values() if slot.md5)
+def check_one_allocation_each(at_vendors: Mapping[str, VendorBatch], batches: list[Batch]) -> Iterator[str]:
+    """The content of each batch is in exactly one batch at its vendor, its own."""
+    received = Counter(at_vendor.md5 for at_vendor in at_vendors.values() if at_vendor.md5)
     sent: Counter[str] = Counter()
     for batch in batches:
-        if batch.slot is None or batch.slot.id.lower() not in slots:
+        if batch.allocation is None or batch.allocation.id.lower() not in at_vendors:
             if batch.phase is Phase.DELIVERED and batch.verdict not in (Verdict.CANCELLED, Verdict.RESENT):
-                yield f"batch {batch.id} is delivered and has no slot that its vendor knows"
+                yield f"batch {batch.id} is delivered, but unknown to its vendor"
             continue
-        slot = slots[batch.slot.id.lower()]
-        if batch.submitted_at is None or (batch.verdict is Verdict.LOST and slot.md5 is None):
+        at_vendor = at_vendors[batch.allocation.id.lower()]
+        if batch.submitted_at is None or (batch.verdict is Verdict.LOST and at_vendor.md5 is None):
             continue
         sent[batch.file.md5] += 1
-        if slot.md5 != batch.file.md5:
-            yield f"batch {batch.id} counts as uploaded, and slot {slot.id} holds {slot.md5 or 'nothing'}"
-    for md5, count in held.items():
+        if at_vendor.md5 != batch.file.md5:
+            yield f"batch {batch.id} counts as uploaded, but the file at the vendor is {at_vendor.md5 or 'missing'}"
+    for md5, count in received.items():
         if count != sent[str(md5)]:
-            yield f"one content stands in {count} slots and {sent[str(md5)]} batches were uploaded with it"
+            yield f"the same content was uploaded {count} times for {sent[str(md5)]} batches"
 
 
-def tickets_follow(vendors: Mapping[str, Vendor], batches: list[Batch]) -> Iterator[str]:
-    """Every slot goes by a name that follows from job, content and attempt: nothing was ever drawn."""
+def check_idempotency_keys(vendors: Mapping[str, Vendor], batches: list[Batch]) -> Iterator[str]:
+    """Every idempotency key at a vendor derives from job, content and attempt."""
     space = uuid.UUID("6f2f3c1e-6f0a-5f5b-9a50-1b8e5f1f2a77")
-    right = {
-        str(uuid.uuid5(space, f"batch\0{one.job}\0{one.file.digest}\0{attempt}"))
-        for one in batches
-        for attempt in range(1, one.attempt + 1)
+    derived = {
+        str(uuid.uuid5(space, f"batch\0{batch.job}\0{batch.file.digest}\0{attempt}"))
+        for batch in batches
+        for attempt in range(1, batch.attempt + 1)
     }
     for name, vendor in vendors.items():
-        for held in vendor.memory.world.all():
-            if str(held.reference).removeprefix("lading-") not in right:
-                yield f"slot {held.id} of {name} goes by {held.reference}, which follows from no batch"
+        for item in vendor.state.batches.all():
+            if str(item.reference).removeprefix("batchsync-") not in derived:
+                yield f"batch {item.id} of {name} has the reference {item.reference}, which derives from no batch"
 
 
-def books_are_true(slots: Mapping[str, Slot], batches: list[Batch], *, doubtful: Collection[str]) -> Iterator[str]:
-    """The books of each batch are the fates that its vendor tells.
+def check_row_counts(
+    at_vendors: Mapping[str, VendorBatch], batches: list[Batch], *, doubtful: Collection[str]
+) -> Iterator[str]:
+    """The row counts of each batch equal the outcomes in the vendor's ledger.
 
-    Where a log was `doubtful`, rows may be unknown, but none is accepted or refused that was not: names of batches.
+    Rows of the batches in `doubtful`, whose row log was incomplete, may be unknown instead.
     """
     for batch in batches:
-        if batch.books is None or batch.slot is None or batch.submitted_at is None:
+        if batch.counts is None or batch.allocation is None or batch.submitted_at is None:
             continue
-        slot = slots.get(batch.slot.id.lower())
-        fates = Counter(fate for _, fate in slot.rows) if slot else Counter()
-        books = batch.books
+        at_vendor = at_vendors.get(batch.allocation.id.lower())
+        ledger = Counter(outcome for _, outcome in at_vendor.rows) if at_vendor else Counter()
+        counts = batch.counts
         if batch.verdict is Verdict.LOST:
-            if books.unknown != batch.file.rows:
-                yield f"batch {batch.id} was lost, and its books say {books}"
+            if counts.unknown != batch.file.rows:
+                yield f"batch {batch.id} was lost, and its counts are {counts}"
             continue
         if batch.verdict in (Verdict.CANCELLED, Verdict.REFUSED, Verdict.EXPIRED):
-            if books.accepted or books.unknown:
-                yield f"batch {batch.id} ended {batch.verdict}, and its books say {books}"
+            if counts.accepted or counts.unknown:
+                yield f"batch {batch.id} ended {batch.verdict}, and its counts are {counts}"
             continue
-        if batch.id in doubtful and books.accepted <= fates["accepted"] and books.rejected <= fates["rejected"]:
+        if batch.id in doubtful and counts.accepted <= ledger["accepted"] and counts.rejected <= ledger["rejected"]:
             continue
-        if books.accepted != fates["accepted"] or books.rejected != fates["rejected"] or books.unknown:
-            yield f"batch {batch.id}: {books}, but its vendor tells {dict(fates)}"
+        if counts.accepted != ledger["accepted"] or counts.rejected != ledger["rejected"] or counts.unknown:
+            yield f"batch {batch.id}: {counts}, but the ledger of its vendor is {dict(ledger)}"
 
 
-def lost_for_a_reason(batches: list[Batch], forgetful: Collection[str]) -> Iterator[str]:
-    """No batch counts as lost whose vendor never denied that it knows one."""
+def check_lost_batches(batches: list[Batch], denying_vendors: Collection[str]) -> Iterator[str]:
+    """No batch counts as lost unless its vendor denied a batch."""
     for batch in batches:
-        if batch.verdict is Verdict.LOST and VENDOR_OF[batch.job] not in forgetful:
-            yield f"batch {batch.id} counts as lost, and its vendor never denied any"
+        if batch.verdict is Verdict.LOST and VENDOR_OF[batch.job] not in denying_vendors:
+            yield f"batch {batch.id} counts as lost, but its vendor denied no batch"
 
 
-def nothing_more(
+def check_idle_sync(
     outcomes: Iterable[JobOutcome], sent: Collection[str], vendors: Mapping[str, Vendor], sources: Sources
 ) -> Iterator[str]:
-    """A further sync ends well, counts the rows as they stand, and sends none but those refused with "again"."""
-    slots = slots_of(vendors)
+    """A further sync ends well, counts the current rows, and sends only rows with a retryable rejection."""
+    at_vendors = vendor_batches(vendors)
     for name in sent:
-        for seen, _ in slots[name].rows:
-            if not is_sent_again(job_of(slots[name], seen, sources.names), seen, sources):
-                yield f"a further sync sent {seen}"
+        for version, _ in at_vendors[name].rows:
+            if not is_retried(job_of(at_vendors[name], version, sources.names), version, sources):
+                yield f"a further sync sent {version}"
     for outcome in outcomes:
         if outcome.exit_code not in (ExitCode.DONE, ExitCode.REJECTS):
             yield f"{outcome.job}: a further sync ended with {int(outcome.exit_code)}"
-        tally, rows = outcome.runs[-1].run.tally, sources.rows[outcome.job]
-        if tally.source_rows != len(rows):
-            yield f"{outcome.job}: {tally.source_rows} rows were counted of {len(rows)}"
-        if tally.invalid != (wrong := sum(sources.invalid(outcome.job, key) for key in rows)):
-            yield f"{outcome.job}: {tally.invalid} rows count as invalid, and {wrong} are"
+        plan_counts, rows = outcome.runs[-1].run.counts, sources.rows[outcome.job]
+        if plan_counts.source_rows != len(rows):
+            yield f"{outcome.job}: {plan_counts.source_rows} rows were counted of {len(rows)}"
+        if plan_counts.invalid != (expected := sum(sources.invalid(outcome.job, key) for key in rows)):
+            yield f"{outcome.job}: {plan_counts.invalid} rows count as invalid instead of {expected}"
 
 
-def equations_hold(journal: Journal, names: tuple[str, ...]) -> Iterator[str]:
-    """The journal agrees with itself, and every run's equation holds."""
-    yield from (f"audit: {one}" for one in journal.audit())
+def check_journal(journal: Journal, names: tuple[str, ...]) -> Iterator[str]:
+    """The audit of the journal finds nothing, and every run's settlement balances."""
+    yield from (f"audit: {item}" for item in journal.audit())
     for name in names:
         yield from (f"run {run.id} is still being prepared" for run in journal.preparing_runs(name))
         for run in journal.history(name, limit=1000):
@@ -207,8 +210,8 @@ def equations_hold(journal: Journal, names: tuple[str, ...]) -> Iterator[str]:
                 yield f"run {run.id}: {error}"
 
 
-def target_is_source(
-    slots: Mapping[str, Slot],
+def check_target(
+    at_vendors: Mapping[str, VendorBatch],
     vendors: Mapping[str, Vendor],
     sources: Sources,
     folder: Path,
@@ -216,75 +219,77 @@ def target_is_source(
     *,
     resolved: bool = False,
 ) -> Iterator[str]:
-    """The vendor holds what the source says, but for rows that were refused or are unknown; so does our baseline.
+    """Vendor and baseline hold the rows of the source, except for rejected and unknown rows.
 
-    When it is all `resolved`, that a row once was unknown is no excuse any more.
+    With `resolved`, rows that once were unknown must agree, too.
     """
     for name in sources.names:
-        accepted, loose = _accepted(slots, sources, name), _refused(slots, sources, name)
-        loose |= set() if resolved else _unknown(journal, name)
+        accepted, exempt = _accepted(at_vendors, sources, name), _rejected(at_vendors, sources, name)
+        exempt |= set() if resolved else _unknown(journal, name)
         baseline = _baseline(journal, name, folder)
         for key in sources.rows[name]:
-            if sources.invalid(name, key) or key in loose:
+            if sources.invalid(name, key) or key in exempt:
                 continue
-            if accepted.get(key) != sources.seen(name, key):
-                yield f"{name}: row {key} stands in the source as the vendor does not hold it: {accepted.get(key)}"
+            if accepted.get(key) != sources.vendor_view(name, key):
+                yield f"{name}: the vendor holds another version of row {key}: {accepted.get(key)}"
             if key not in baseline:
-                yield f"{name}: row {key} was accepted, and the baseline does not say so"
-        claimed = baseline - set(accepted) - loose
-        yield from (f"{name}: the baseline says that {key} was accepted, and the vendor does not" for key in claimed)
-        left = set(accepted) - set(sources.rows[name]) - loose if name == "guests" else set()
-        yield from (f"{name}: {key} left the source, and the vendor still holds it" for key in left)
+                yield f"{name}: row {key} was accepted, but is not in the baseline"
+        claimed = baseline - set(accepted) - exempt
+        yield from (f"{name}: {key} is accepted in the baseline, but not at the vendor" for key in claimed)
+        left = set(accepted) - set(sources.rows[name]) - exempt if name == "guests" else set()
+        yield from (f"{name}: {key} left the source, but the vendor still holds it" for key in left)
         if VENDOR_OF[name] == "sitecore-cdp":
-            yield from _store_agrees(vendors["sitecore-cdp"], name, accepted)
+            yield from _check_store(vendors["sitecore-cdp"], name, accepted)
 
 
-def _accepted(slots: Mapping[str, Slot], sources: Sources, name: str) -> dict[str, Seen]:
-    """Return the version of each key that the vendor accepted last, removals applied."""
+def _accepted(at_vendors: Mapping[str, VendorBatch], sources: Sources, name: str) -> dict[str, RowVersion]:
+    """Return the last accepted version of each key, removals applied."""
     key_of = keys_of(sources, name)
-    held: dict[str, Seen] = {}
-    for slot in slots.values():
-        for seen, fate in slot.rows:
-            if fate != "accepted" or slot.vendor != VENDOR_OF[name]:
+    held: dict[str, RowVersion] = {}
+    for at_vendor in at_vendors.values():
+        for version, outcome in at_vendor.rows:
+            if outcome != "accepted" or at_vendor.vendor != VENDOR_OF[name]:
                 continue
-            if name != "vehicles" and job_of(slot, seen, sources.names) != name:
+            if name != "vehicles" and job_of(at_vendor, version, sources.names) != name:
                 continue
-            if seen[0] == "delete":
-                held.pop(seen[1], None)
+            if version[0] == "delete":
+                held.pop(version[1], None)
             else:
-                held[key_of(seen)] = seen
+                held[key_of(version)] = version
     return held
 
 
-def keys_of(sources: Sources, name: str) -> Callable[[Seen], str]:
-    """Return how the key of a row is found that the vendor saw in this version."""
-    vins: dict[Seen, str] = {}
+def keys_of(sources: Sources, name: str) -> Callable[[RowVersion], str]:
+    """Return a function from the version of a row at the vendor to its key."""
+    vins: dict[RowVersion, str] = {}
     for (job, key), rows in sources.history.items():
         if job == name == "vehicles":
             vins |= {(row["vin"].strip().upper(), row["plate"], row["state"]): key for row in rows}
-    return lambda seen: vins.get(seen, seen[-1])
+    return lambda version: vins.get(version, version[-1])
 
 
-def none_unknown(journal: Journal, names: tuple[str, ...]) -> Iterator[str]:
-    """No run counts an unknown row any more."""
+def check_nothing_unknown(journal: Journal, names: tuple[str, ...]) -> Iterator[str]:
+    """No run has unknown rows."""
     for name in names:
         for run in journal.history(name, limit=1000):
-            if unknown := sum(one.books.unknown for one in journal.batches(run.id) if one.books):
+            if unknown := sum(batch.counts.unknown for batch in journal.batches(run.id) if batch.counts):
                 yield f"run {run.id} still counts {unknown} unknown rows"
         last = journal.history(name, limit=1)
-        yield from (f"run {run.id} left unknown rows alone" for run in last if run.tally.standing_unknown)
+        yield from (f"run {run.id} skipped unknown rows" for run in last if run.counts.still_unknown)
 
 
-def _refused(slots: Mapping[str, Slot], sources: Sources, name: str) -> set[str]:
-    """Return the keys of which nothing more is owed, for their version of now was refused."""
-    refused = {seen for slot in slots.values() for seen, fate in slot.rows if fate == "rejected"}
-    gone = {seen[1] for seen in refused if seen[0] == "delete"}
-    now = {key for key in sources.rows[name] if sources.seen(name, key) in refused}
-    return gone | now
+def _rejected(at_vendors: Mapping[str, VendorBatch], sources: Sources, name: str) -> set[str]:
+    """Return the keys whose current version, or removal, was rejected."""
+    rejected = {
+        version for at_vendor in at_vendors.values() for version, outcome in at_vendor.rows if outcome == "rejected"
+    }
+    removals = {version[1] for version in rejected if version[0] == "delete"}
+    current = {key for key in sources.rows[name] if sources.vendor_view(name, key) in rejected}
+    return removals | current
 
 
 def _unknown(journal: Journal, name: str) -> set[str]:
-    """Return the keys whose outcome once was unknown."""
+    """Return the keys that have had an unknown outcome."""
     return {row.reject.key for row in journal.rejects(job=name, kind="unknown", limit=-1)}
 
 
@@ -293,54 +298,58 @@ def _baseline(journal: Journal, name: str, folder: Path) -> set[str]:
     if entry is None:
         return set()
     held: set[str] = set()
-    for one in entry.segments:
-        rows = pl.read_parquet(folder / "baselines" / name / one.file, glob=False).filter(~pl.col("as_before"))
+    for segment in entry.segments:
+        rows = pl.read_parquet(folder / "baselines" / name / segment.file, glob=False).filter(~pl.col("as_before"))
         held -= set(rows["key"])
         held |= set(rows.filter(pl.col("accepted").is_not_null())["key"])
     return held
 
 
-def _store_agrees(vendor: Vendor, name: str, accepted: Mapping[str, Seen]) -> Iterator[str]:
-    """The oracle agrees with itself: what the ledger says was accepted is what the store holds."""
+def _check_store(vendor: Vendor, name: str, accepted: Mapping[str, RowVersion]) -> Iterator[str]:
+    """The ledger of the vendor agrees with its store."""
     held = {}
-    for guest in vendor.holdings():
+    for guest in vendor.stored_objects():
         value = guest.get("value", guest)
-        for one in value.get("identifiers", []):
-            if one["provider"] == name:
-                held[one["id"]] = (value["firstName"], value["lastName"], value["email"], one["id"])
+        for item in value.get("identifiers", []):
+            if item["provider"] == name:
+                held[item["id"]] = (value["firstName"], value["lastName"], value["email"], item["id"])
     if held != dict(accepted):
         yield f"{name}: the store holds {sorted(held)}, the ledger accepted {sorted(accepted)}"
 
 
-def results_are_whole(slots: Mapping[str, Slot], sources: Sources, journal: Journal, folder: Path) -> Iterator[str]:
-    """The file of answers has one row for each accepted key, with the answer to the version accepted last."""
+def check_results(
+    at_vendors: Mapping[str, VendorBatch], sources: Sources, journal: Journal, folder: Path
+) -> Iterator[str]:
+    """The results file has one row for each accepted key, with the result of its last accepted version."""
     file = folder / "out" / "vehicles.csv"
     rows = list(csv.DictReader(file.read_text("utf-8").splitlines())) if file.exists() else []
     keys = [row["id"] for row in rows]
     if len(keys) != len(set(keys)):
-        yield "a key stands twice in the file of answers"
-    accepted = _accepted(slots, sources, "vehicles")
-    loose = _refused(slots, sources, "vehicles") | _unknown(journal, "vehicles")
-    for key in set(accepted) - set(keys) - loose:
-        yield f"the answer about {key} is not in the file of answers"
+        yield "a key occurs twice in the results file"
+    accepted = _accepted(at_vendors, sources, "vehicles")
+    exempt = _rejected(at_vendors, sources, "vehicles") | _unknown(journal, "vehicles")
+    for key in set(accepted) - set(keys) - exempt:
+        yield f"the result of {key} is missing from the results file"
     for key in set(keys) - set(accepted):
-        yield f"the file of answers speaks of {key}, which was never accepted"
+        yield f"the results file contains {key}, which was never accepted"
     for row in rows:
         vin = row.get("vin")
         if (
             vin is not None
-            and row["id"] not in loose
+            and row["id"] not in exempt
             and row["id"] in accepted
             and vin.strip().upper() != accepted[row["id"]][0]
         ):
-            yield f"the answer about {row['id']} is about an older version"
+            yield f"the result of {row['id']} belongs to an older version"
 
 
 def all_batches(journal: Journal, names: tuple[str, ...]) -> list[Batch]:
     """Return every batch of every run."""
-    return [one for name in names for run in journal.history(name, limit=1000) for one in journal.batches(run.id)]
+    return [batch for name in names for run in journal.history(name, limit=1000) for batch in journal.batches(run.id)]
 
 
-def shown(slots: Mapping[str, Slot]) -> str:
-    """Return the vendors' side as text, for the transcript."""
-    return json.dumps([[one.id, one.md5, one.uploads, one.rows] for one in slots.values()])
+def to_json(at_vendors: Mapping[str, VendorBatch]) -> str:
+    """Return the batches at the vendors as JSON, for the transcript."""
+    return json.dumps(
+        [[at_vendor.id, at_vendor.md5, at_vendor.uploads, at_vendor.rows] for at_vendor in at_vendors.values()]
+    )

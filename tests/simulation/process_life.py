@@ -1,7 +1,4 @@
-"""One process of lading, from its start to its end or its death. Everything in it is real but time and wire.
-
-It judges nothing.
-"""
+"""One process of batchsync, from start to end or crash. Everything in it is real except the clock and the network."""
 
 from __future__ import annotations
 
@@ -10,13 +7,13 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
-from lading.aside import Inline
-from lading.data import Columnar
-from lading.journal import Journal
-from lading.journal.lease import lease
-from lading.reconcile.context import Folders, JobContext, World
-from lading.sinks import Sinks
-from lading.vendors.client import connect
+from batchsync.data import PolarsEngine
+from batchsync.journal import Journal
+from batchsync.journal.lease import lease
+from batchsync.reconcile.background import InlineProducer
+from batchsync.reconcile.services import JobContext, Services, StatePaths
+from batchsync.sinks import Sinks
+from batchsync.vendors.client import connect
 from simulation.deployment import VENDOR_OF, rules_of
 
 if TYPE_CHECKING:
@@ -25,8 +22,8 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from lading.core.batch import Batch, BatchFile
-    from lading.ports import Vendor
+    from batchsync.core.batch import Batch, BatchFile
+    from batchsync.ports import Vendor
     from simulation.clock import VirtualTime
     from simulation.deployment import Sources
 
@@ -34,123 +31,126 @@ URLS = {"motorweb-bdp": "http://127.0.0.1:1001", "sitecore-cdp": "http://127.0.0
 
 
 class Crash(BaseException):
-    """The process dies here. Nothing of it reaches the world any more."""
+    """The process ends here, without cleaning up."""
 
 
 @dataclass
-class Fuse:
-    """Counts checkpoints and lets the process die at the n-th whose name fits."""
+class CrashPoint:
+    """Counts checkpoints and crashes the process at the n-th whose name matches `pattern`."""
 
     pattern: str | None = None
     nth: int = 1
-    told: Callable[[str], None] = lambda _: None
-    seen: int = 0
-    met: int = 0
+    log: Callable[[str], None] = lambda _: None
+    passed: int = 0
+    matched: int = 0
     died_at: str = ""
     dead: bool = False
-    #: what to do while this process is stopped, once, at the n-th checkpoint whose name fits
+    #: pattern, n and action: the process is stopped at the n-th matching checkpoint, and the action runs meanwhile
     stop: tuple[str, int, Callable[[], None]] | None = None
     stopped: int = 0
-    #: what is told when somebody else has the job and this process still writes
+    #: whether the leases of the process were broken, so that none of its writes may succeed
     fenced: bool = False
-    #: whether its jobs were taken away while it was stopped
-    robbed: bool = False
-    wrote: list[str] = field(default_factory=list)
+    #: whether that happened while it was stopped
+    lost_leases: bool = False
+    #: writes that succeeded although the process is fenced
+    fenced_writes: list[str] = field(default_factory=list)
 
     def checkpoint(self, name: str) -> None:
-        """Pass, or die. The dead stay dead: whatever a `finally` still tries does not happen."""
+        """Pass, or crash. After a crash every checkpoint crashes, so that `finally` does nothing."""
         if self.dead:
             raise Crash(name)
-        self.seen += 1
+        self.passed += 1
         if name == "take_lease:committed":
-            # Whoever takes another job by the front door may write about it.
+            # A process may acquire the lease of another job, and write about that job.
             self.fenced = False
         if self.fenced and name.endswith(":committed") and not name.startswith("drop_lease"):
-            self.wrote.append(name)
+            self.fenced_writes.append(name)
         if self.stop is not None and re.search(self.stop[0], name):
             self.stopped += 1
             if self.stopped == self.stop[1]:
-                self.told(f"stopped at {name}")
+                self.log(f"stopped at {name}")
                 self.stop[2]()
-                self.told("wakes")
+                self.log("continues")
         if self.pattern is None or not re.search(self.pattern, name):
             return
-        self.met += 1
-        if self.met == self.nth:
+        self.matched += 1
+        if self.matched == self.nth:
             self.dead, self.died_at = True, name
-            self.told(f"died at {name}")
+            self.log(f"died at {name}")
             raise Crash(name)
 
 
-class Fused:
-    """Something whose calls have a checkpoint before and after each."""
+class Checkpointed:
+    """Wrapper of a port with a checkpoint before and after each call."""
 
-    def __init__(self, inner: object, name: str, verbs: frozenset[str], fuse: Fuse) -> None:
-        """Keep the parts."""
-        self._inner, self._name, self._verbs, self._fuse = inner, name, verbs, fuse
+    def __init__(self, inner: object, name: str, methods: frozenset[str], crash_point: CrashPoint) -> None:
+        """Wrap the methods of `inner`."""
+        self._inner, self._name, self._methods, self._fuse = inner, name, methods, crash_point
 
-    def __getattr__(self, verb: str) -> Any:
-        """Return the call with its two checkpoints."""
-        call = getattr(self._inner, verb)
-        if verb not in self._verbs:
+    def __getattr__(self, method: str) -> Any:
+        """Return the method with its two checkpoints."""
+        call = getattr(self._inner, method)
+        if method not in self._methods:
             return call
 
-        def fused(*given: Any, **named: Any) -> Any:
-            self._fuse.checkpoint(f"{self._name}.{verb}:before")
-            answer = call(*given, **named)
-            self._fuse.checkpoint(f"{self._name}.{verb}:after")
-            return answer
+        def checkpointed(*args: Any, **kwargs: Any) -> Any:
+            self._fuse.checkpoint(f"{self._name}.{method}:before")
+            result = call(*args, **kwargs)
+            self._fuse.checkpoint(f"{self._name}.{method}:after")
+            return result
 
-        return fused
+        return checkpointed
 
 
-_VERBS = {
+_METHODS = {
     "vendor": frozenset({"describe", "allocate", "find", "upload", "poll", "collect", "cancel"}),
-    "data": frozenset({"compare", "settle", "advance"}),
+    "data": frozenset({"compare", "join_outcomes", "apply_verdicts"}),
     "sink": frozenset({"deliver"}),
 }
 
 
-def _staged(files: Generator[BatchFile], fuse: Fuse) -> Iterator[BatchFile]:
-    """Yield the files, each made when it is asked for, with a checkpoint before and after.
+def _staged(files: Generator[BatchFile], crash_point: CrashPoint) -> Iterator[BatchFile]:
+    """Yield the files, each encoded on demand, with a checkpoint before and after.
 
-    Whatever ends it ends the making at once. Left to the garbage collector, the threads of a process that died would be
-    waited for in the middle of anything that another one does, such as the starting of a thread.
+    The generator is closed at once when the iteration ends. Otherwise the garbage collector would wait for the threads
+    of a crashed process at an arbitrary point of another one.
     """
     with contextlib.closing(files):
         while True:
-            fuse.checkpoint("data.stage:before")
+            crash_point.checkpoint("data.stage:before")
             file = next(files, None)
-            fuse.checkpoint("data.stage:after")
+            crash_point.checkpoint("data.stage:after")
             if file is None:
                 return
             yield file
 
 
-class Eyes:
-    """A watcher that remembers nothing but what moved."""
+class TranscriptObserver:
+    """Observer that writes changes of batches to the transcript."""
 
-    def __init__(self, told: Callable[[str], None]) -> None:
-        """Keep whom to tell."""
-        self._told = told
+    def __init__(self, log: Callable[[str], None]) -> None:
+        """Write to `log`."""
+        self._log = log
 
-    def progress(self, *_given: Any, **_named: Any) -> None:
+    def on_progress(self, *_args: Any, **_kwargs: Any) -> None:
         """Do nothing."""
 
-    def moved(self, batch: Batch) -> None:
-        """Tell the phase."""
-        self._told(f"{batch.id} {batch.phase} doubt={batch.doubt} attempt={batch.attempt} {batch.word}")
+    def on_batch_changed(self, batch: Batch) -> None:
+        """Log the state of the batch."""
+        self._log(
+            f"{batch.id} {batch.phase} intent={batch.pending_intent} attempt={batch.attempt} {batch.vendor_status}"
+        )
 
-    def waiting(self, until: datetime) -> None:
-        """Tell until when."""
-        self._told(f"waits until {until.isoformat()}")
+    def on_waiting(self, until: datetime) -> None:
+        """Log the end of the wait."""
+        self._log(f"waits until {until.isoformat()}")
 
 
 @dataclass
 class Process:
-    """A wired engine, as `app` wires it, for one life."""
+    """A wired engine, as `app` wires it, for one process life."""
 
-    world: World
+    services: Services
     contexts: tuple[JobContext, ...]
     journal: Journal
 
@@ -160,33 +160,47 @@ def process(
     state: Path,
     sources: Sources,
     clock: VirtualTime,
-    fuse: Fuse,
+    crash_point: CrashPoint,
     credentials: Mapping[str, Mapping[str, str]],
     rows_max: int,
 ) -> Iterator[Process]:
-    """Start a process; whatever ends it, its descriptors are closed as the kernel would."""
-    journal = Journal.open(state, lineage="simulation", trip=fuse.checkpoint)
+    """Start a process; at its end, its descriptors are closed as the kernel would close them.
+
+    Args:
+        state: The state folder.
+        sources: The jobs and their sources.
+        clock: The virtual clock.
+        crash_point: Receives every checkpoint.
+        credentials: Credentials by vendor name.
+        rows_max: Maximum number of rows of a batch file.
+
+    Yields:
+        The wired engine.
+    """
+    journal = Journal.open(state, journal_id="simulation", failpoint=crash_point.checkpoint)
     try:
-        vendors = {name: _vendor(name, clock, credentials, rows_max, fuse) for name in URLS}
+        vendors = {name: _vendor(name, clock, credentials, rows_max, crash_point) for name in URLS}
         contexts = tuple(_context(name, sources, vendors, rows_max) for name in sources.names)
-        world = World(
+        services = Services(
             clock=clock,
-            memory=journal,
-            data=Fused(Columnar(), "data", _VERBS["data"], fuse),
-            sinks=Fused(Sinks(), "sink", _VERBS["sink"], fuse),
-            folders=Folders(state=state),
-            watcher=Eyes(fuse.told),
+            store=journal,
+            data=Checkpointed(PolarsEngine(), "data", _METHODS["data"], crash_point),
+            sinks=Checkpointed(Sinks(), "sink", _METHODS["sink"], crash_point),
+            paths=StatePaths(state=state),
+            observer=TranscriptObserver(crash_point.log),
             shield=contextlib.nullcontext,
-            lease=leases(journal, state, clock),
-            aside=lambda work: Inline(lambda stopped: _staged(cast("Generator[BatchFile]", work(stopped)), fuse)),
+            lease=lease_factory(journal, state, clock),
+            in_background=lambda work: InlineProducer(
+                lambda stopped: _staged(cast("Generator[BatchFile]", work(stopped)), crash_point)
+            ),
         )
-        yield Process(world=world, contexts=contexts, journal=journal)
+        yield Process(services=services, contexts=contexts, journal=journal)
     finally:
         journal.close()
 
 
 def _vendor(
-    name: str, clock: VirtualTime, credentials: Mapping[str, Mapping[str, str]], rows_max: int, fuse: Fuse
+    name: str, clock: VirtualTime, credentials: Mapping[str, Mapping[str, str]], rows_max: int, crash_point: CrashPoint
 ) -> Any:
     inner: Vendor = connect(
         rules_of(name, rows_max),
@@ -194,20 +208,22 @@ def _vendor(
         credentials=credentials[name],
         ca_bundle=None,
         clock=clock,
-        user_agent="lading/simulation",
+        user_agent="batchsync/simulation",
     )
-    return Fused(inner, "vendor", _VERBS["vendor"], fuse)
+    return Checkpointed(inner, "vendor", _METHODS["vendor"], crash_point)
 
 
 def _context(name: str, sources: Sources, vendors: Mapping[str, Any], rows_max: int) -> JobContext:
     rules = rules_of(VENDOR_OF[name], rows_max)
     return JobContext(
-        job=sources.job(name), rules=rules, policy=rules.policy, identity="simulated", vendor=vendors[VENDOR_OF[name]]
+        job=sources.job(name), rules=rules, policy=rules.policy, account_id="simulated", vendor=vendors[VENDOR_OF[name]]
     )
 
 
-def leases(journal: Journal, state: Path, clock: VirtualTime) -> Callable[[str], AbstractContextManager[object]]:
-    def take(job: str) -> AbstractContextManager[object]:
+def lease_factory(journal: Journal, state: Path, clock: VirtualTime) -> Callable[[str], AbstractContextManager[object]]:
+    """Return a function that acquires the lease of a job."""
+
+    def acquire(job: str) -> AbstractContextManager[object]:
         return lease(journal, state, job, "a simulated process", clock.now())
 
-    return take
+    return acquire

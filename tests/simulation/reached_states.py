@@ -1,72 +1,74 @@
-"""The hard states that a seed came through, by name. Over many seeds each must have been reached."""
+"""Names of the states that are hard to reach; over many seeds each must have been reached."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from lading.core.batch import Batch, Phase, Verb
-from lading.core.events import SlotLost, Uploaded
+from batchsync.core.batch import Batch, Phase, Verb
+from batchsync.core.events import AllocationLost, Uploaded
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
 
-    from lading.reconcile.sync import JobOutcome
+    from batchsync.reconcile.sync import JobOutcome
     from simulation.deployment import Sources
-    from simulation.oracle import Slot
+    from simulation.oracle import VendorBatch
 
 
-def of_the_world(batches: Sequence[Batch], slots: Mapping[str, Slot]) -> Iterator[str]:
-    """Yield in which states a process finds its batches when it starts."""
+def at_start(batches: Sequence[Batch], at_vendors: Mapping[str, VendorBatch]) -> Iterator[str]:
+    """Yield the states of the batches that a starting process finds."""
     for batch in batches:
-        slot = slots.get(batch.slot.id.lower()) if batch.slot else None
-        if batch.phase is Phase.ALLOCATED and batch.doubt is Verb.UPLOAD:
-            arrived = slot is not None and slot.uploads
+        at_vendor = at_vendors.get(batch.allocation.id.lower()) if batch.allocation else None
+        if batch.phase is Phase.ALLOCATED and batch.pending_intent is Verb.UPLOAD:
+            arrived = at_vendor is not None and at_vendor.uploads
             yield (
-                "resumed after the upload, before it was recorded"
+                "resumed after an upload that was not journaled"
                 if arrived
                 else "resumed in doubt about an upload that did not arrive"
             )
         elif batch.phase is Phase.ALLOCATED:
-            yield "resumed with a slot and without its URL"
-        elif batch.phase is Phase.PREPARED and batch.doubt is Verb.ALLOCATE:
+            yield "resumed with an allocation without its URL"
+        elif batch.phase is Phase.PREPARED and batch.pending_intent is Verb.ALLOCATE:
             yield "resumed in doubt about an allocation"
         elif batch.phase is Phase.SUBMITTED and batch.job == "guests":
             yield "resumed a submitted batch"
-        elif batch.phase in (Phase.SETTLED, Phase.COLLECTED, Phase.STUCK, Phase.PREPARED):
-            yield f"resumed a batch that is {batch.phase}"
+        elif batch.phase in (Phase.FINISHED, Phase.COLLECTED, Phase.NEEDS_ATTENTION, Phase.PREPARED):
+            yield f"resumed a batch in phase {batch.phase}"
 
 
 def of_runs(outcome: JobOutcome) -> Iterator[str]:
-    """Yield what the runs of a job came through."""
+    """Yield the states of the runs of a job."""
     for run in outcome.runs:
-        tally = run.run.tally
-        if tally.unsealed:
-            yield "a run was cut short"
-        if tally.held:
-            yield "a newer version waits for an older one in flight"
-        if tally.standing_rejected:
-            yield "a refused row was not sent again"
-        if tally.standing_unknown:
+        counts = run.run.counts
+        if counts.unstaged:
+            yield "a preparation was aborted"
+        if counts.deferred:
+            yield "a newer version of a row was deferred behind an older version in flight"
+        if counts.still_rejected:
+            yield "a rejected row was not sent again"
+        if counts.still_unknown:
             yield "an unknown row was not sent again"
 
 
-def of_a_batch(batch: Batch, events: Sequence[object]) -> Iterator[str]:
-    """Yield what a batch came through, and how it ended."""
-    if any(isinstance(one, SlotLost) for one in events):
-        yield "a slot was lost"
-    if any(isinstance(one, Uploaded) and one.slot for one in events):
-        yield "a file was found in a slot that nobody knew to be filled"
+def of_batch(batch: Batch, events: Sequence[object]) -> Iterator[str]:
+    """Yield the states that a batch went through, and its verdict."""
+    if any(isinstance(event, AllocationLost) for event in events):
+        yield "an allocation was lost"
+    if any(isinstance(event, Uploaded) and event.allocation for event in events):
+        yield "a file was found in an allocation that counted as empty"
     if batch.verdict:
         yield f"verdict {batch.verdict}"
 
 
-def of_the_story(landed: Collection[str], slots: Mapping[str, Slot], sources: Sources) -> Iterator[str]:
-    """Yield what came late, and what became of refused rows."""
-    for what in landed:
-        yield f"late arrival landed: {' '.join(what.split()[:2])}"
-    rejected = {seen for slot in slots.values() for seen, fate in slot.rows if fate == "rejected"}
+def at_end(arrived: Collection[str], at_vendors: Mapping[str, VendorBatch], sources: Sources) -> Iterator[str]:
+    """Yield the late requests that arrived, and the outcomes of rejected rows."""
+    for name in arrived:
+        yield f"late request arrived: {' '.join(name.split()[:2])}"
+    rejected = {
+        version for batch in at_vendors.values() for version, row_outcome in batch.rows if row_outcome == "rejected"
+    }
     if rejected:
-        yield "a row was refused by the vendor"
+        yield "a row was rejected by the vendor"
     for (job, _key), rows in sources.history.items():
-        if job == "vehicles" and any((one["vin"], "", "") in rejected for one in rows[:-1]):
-            yield "a refused row was sent again after it changed"
+        if job == "vehicles" and any((row["vin"], "", "") in rejected for row in rows[:-1]):
+            yield "a rejected row was sent again after a change"

@@ -1,4 +1,4 @@
-"""How one seed went, as plain values that pass from process to process."""
+"""Result of one seed, as plain values that can be passed between processes."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from dataclasses import dataclass, field
 
 @dataclass
 class Report:
-    """How one seed went."""
+    """Result of one seed."""
 
     seed: int
     violations: list[str] = field(default_factory=list)
-    sometimes: set[str] = field(default_factory=set)
+    #: names of the states that the seed reached
+    reached: set[str] = field(default_factory=set)
+    #: number of faults by kind: planned, and of those the ones that hit a request
     planned: Counter[str] = field(default_factory=Counter)
-    fired: Counter[str] = field(default_factory=Counter)
+    hit: Counter[str] = field(default_factory=Counter)
     crashes: int = 0
-    #: passes and virtual hours after which everything was at rest
+    #: passes and virtual hours until everything was settled
     passes: int = 0
     hours: float = 0.0
     digest: str = ""

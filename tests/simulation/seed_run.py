@@ -1,4 +1,4 @@
-"""One seed: some lives in trouble, then a time without trouble in which everything must settle, then the judgement."""
+"""Run of one seed: process lives with faults, then passes without faults until everything is settled, then checks."""
 
 from __future__ import annotations
 
@@ -8,60 +8,60 @@ import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from lading.core.batch import Batch, Phase
-from lading.errors import EnvironmentProblem, ExitCode, LockedError, UsageError
-from lading.journal import Journal
-from lading.journal.lease import is_held, unlock
-from lading.reconcile.cancel import cancel
-from lading.reconcile.loop import Patience
-from lading.reconcile.sync import JobOutcome, resume, sync
-from lading_mocks.clock import Clock
-from lading_mocks.control import Kit
-from lading_mocks.memory import Memory
-from lading_mocks.serving import VENDORS, MockServer
-from simulation import oracle, person, states
-from simulation.armed import Armed, Damage
+from batchsync.core.batch import Batch, Phase
+from batchsync.errors import ExitCode, LockedError, UnavailableError, UsageError
+from batchsync.journal import Journal
+from batchsync.journal.lease import is_held, unlock
+from batchsync.reconcile.cancel import cancel
+from batchsync.reconcile.loop import WaitPolicy
+from batchsync.reconcile.sync import JobOutcome, resume, sync
+from batchsync_mocks.clock import Clock
+from batchsync_mocks.control import MockContext
+from batchsync_mocks.serving import VENDORS, MockServer
+from batchsync_mocks.vendor_state import VendorState
+from simulation import manual_resolution, oracle, reached_states
+from simulation.armed_faults import ArmedFaults, FileDamage
 from simulation.clock import START, VirtualTime
 from simulation.deployment import VENDOR_OF, Sources
-from simulation.life import Crash, Fuse, Process, process
+from simulation.fault_plan import CALLS, CRASHES, STOPS, draw_faults
+from simulation.network import Network, connected
+from simulation.process_life import Crash, CrashPoint, Process, process
 from simulation.report import Report
-from simulation.restored import MOMENTS, TAKES, Copy
-from simulation.trouble import CRASHES, PLACES, STOPS, draw_faults
-from simulation.wire import Network, plugged
+from simulation.state_backup import BACKUP_POINTS, RESTORE_SECONDS, StateBackup
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from lading_mocks.vendor import Vendor
-    from simulation.trouble import Planned
+    from batchsync_mocks.vendor import Vendor
+    from simulation.fault_plan import PlannedFault
 
-#: passes within which everything must be at rest once the trouble is over
-MOST_PASSES = 8
-#: virtual hours within which that must be so: the vendors' pace, their poll intervals and the longest back-off
-MOST_HOURS = 36.0
-#: how a process ends whose job has come to rest
-_AT_REST = (ExitCode.DONE, ExitCode.REJECTS)
+#: passes without faults within which everything must be settled
+MAX_PASSES = 8
+#: virtual hours within which everything must be settled: processing times, poll intervals and the longest back-off
+MAX_HOURS = 36.0
+#: exit codes of a job of which nothing is open
+_SETTLED = (ExitCode.DONE, ExitCode.REJECTS)
 
 
-class Play:
+class SeedRun:
     """One seed in one folder, which is emptied first."""
 
     def __init__(self, seed: int, folder: Path) -> None:
-        """Set the stage: sources, vendors, clock."""
-        self.draw = random.Random(seed)  # noqa: S311 - a seed is what it is for
+        """Set up sources, vendors, clock and network."""
+        self.draw = random.Random(seed)  # noqa: S311 - reproducible draws
         self.folder, self.state = folder, folder / "state"
-        _emptied(folder)
+        _empty(folder)
         self.report = Report(seed)
         clock = Clock(START, frozen=True)
-        self.kit = Kit(
+        self.kit = MockContext(
             clock=clock,
-            vendors={name: VENDORS[name](Memory(folder / "vendors" / name, seed=seed), clock) for name in VENDORS},
+            vendors={name: VENDORS[name](VendorState(folder / "vendors" / name, seed=seed), clock) for name in VENDORS},
             folder=folder / "vendors",
         )
         self.time = VirtualTime(clock)
         names = ("vehicles", "guests", "members") if self.draw.random() < 0.25 else ("vehicles", "guests")
         self.sources = Sources(folder, self.draw, names)
-        self.sources.begin()
+        self.sources.write_initial()
         self.rows_max = self.draw.choice([1, 2, 3, 50])
         servers = {port: MockServer(self.kit, self.kit.vendors[name], "127.0.0.1", port, None) for name, port in _PORTS}
         self.network = Network(
@@ -69,308 +69,324 @@ class Play:
             names={port: name for name, port in _PORTS},
             clock=self.time,
             checkpoint=self._checkpoint,
-            told=self.told,
+            log=self.log,
         )
-        self.armed, self.damage = Armed(self.kit, self.network), Damage()
-        self.fuse = Fuse()
-        #: batches whose vendor kept back what became of rows; those whose books stood before that are not among them
-        self.doubtful: set[str] = set()
-        self._booked: set[str] = set()
+        self.armed, self.damage = ArmedFaults(self.kit, self.network), FileDamage()
+        self.crash_point = CrashPoint()
+        #: batches whose row log was incomplete, unless they were collected before that
+        self.may_be_unknown: set[str] = set()
+        self._collected: set[str] = set()
         #: vendors that denied a batch which they had
-        self.forgetful: set[str] = set()
-        self.anew = 0
+        self.denying_vendors: set[str] = set()
+        #: number of `sync` commands
+        self.syncs = 0
 
     @property
     def vendors(self) -> Mapping[str, Vendor]:
-        """Return the vendors' side."""
+        """Return the mock vendors by name."""
         return self.kit.vendors
 
-    def told(self, what: str) -> None:
-        """Write a line of the transcript, in which the folder has no name: it is another one in each process."""
-        what = what.replace(str(self.folder), "FOLDER")
-        self.report.transcript.append(f"{self.time.epoch():.3f} {what}")
+    def log(self, text: str) -> None:
+        """Append a line to the transcript; the folder, which differs between processes, is replaced by a constant."""
+        text = text.replace(str(self.folder), "FOLDER")
+        self.report.transcript.append(f"{self.time.epoch():.3f} {text}")
 
     def run(self) -> Report:
-        """Play the seed to its end and judge it."""
+        """Play the seed to its end and check the invariants."""
         try:
-            with plugged(self.network):
+            with connected(self.network):
                 for number in range(self.draw.randint(2, 4)):
-                    self._between(number)
+                    self._edit_sources(number)
                     self._life()
-                self._calm()
+                self._end_faults()
                 self._settle()
-                self._judge()
-                self._speak()
-        except Exception as error:  # noqa: BLE001 - whatever comes up here is what the simulation looks for
+                self._check()
+                self._resolve_unknown()
+        except Exception as error:  # noqa: BLE001 - any exception is a violation
             self._violated(f"{type(error).__name__}: {error}")
         finally:
             self.report.digest = hashlib.blake2b("\n".join(self.report.transcript).encode()).hexdigest()
         return self.report
 
     def _checkpoint(self, name: str) -> None:
-        self.fuse.checkpoint(name)
+        self.crash_point.checkpoint(name)
 
-    def _violated(self, what: str) -> None:
-        self.report.violations.append(what)
-        self.told(f"VIOLATION {what}")
+    def _violated(self, text: str) -> None:
+        self.report.violations.append(text)
+        self.log(f"VIOLATION {text}")
 
-    # the time of trouble
+    # with faults
 
-    def _between(self, number: int) -> None:
-        """What people and time do between two lives."""
+    def _edit_sources(self, number: int) -> None:
+        """Edit sources and specs and let time pass between two process lives."""
         if number == 0:
             return
         for _ in range(self.draw.choice([0, 0, 1, 2, 3])):
-            self.told(self.sources.edit())
+            self.log(self.sources.edit())
         if self.draw.random() < 0.12:
-            self.told(self.sources.edit_spec())
-            if self._open_somewhere():
-                self._sometimes("the spec was edited with batches in flight")
-        self.time.pass_by(self.draw.choice([0, 0, 0, 0.5, 20, 90, 400, 1500, 4000, 90_000, 260_000]))
+            self.log(self.sources.edit_spec())
+            if self._any_open():
+                self._reached("the spec was edited with batches in flight")
+        self.time.advance(self.draw.choice([0, 0, 0, 0.5, 20, 90, 400, 1500, 4000, 90_000, 260_000]))
 
     def _life(self) -> None:
-        """One process in trouble, which may die."""
+        """Run one process with faults, which may crash."""
         planned = draw_faults(self.draw)
-        self.report.planned.update(one.name for one in planned)
+        self.report.planned.update(item.name for item in planned)
         self.armed.arm(planned)
         self._note_states()
         crash = self.draw.random() < 0.75
         pattern = self.draw.choice(CRASHES) if crash else None
         nth = self.draw.randint(1, 80) if pattern == "" else self.draw.choice([1, 1, 2, 2, 3, 4, 6, 9])
         wait = self.draw.random() < 0.8
-        anew = self.draw.random() < 0.75
-        self.told(
-            f"life: crash {pattern!r} {nth}, wait {wait}, anew {anew}, "
-            f"faults {[(one.name, one.place) for one in planned]}"
+        new_run = self.draw.random() < 0.75
+        self.log(
+            f"life: crash {pattern!r} {nth}, wait {wait}, sync {new_run}, "
+            f"faults {[(item.name, item.call) for item in planned]}"
         )
-        withdrawing = self.draw.random() < 0.06
+        cancelling = self.draw.random() < 0.06
         if self.draw.random() < 0.06:
-            self._tamper()
-        fuse = Fuse(pattern, nth, told=self.told)
-        if not withdrawing and self.draw.random() < 0.1:
+            self._damage_file()
+        crash_point = CrashPoint(pattern, nth, log=self.log)
+        if not cancelling and self.draw.random() < 0.1:
             unlocked = self.draw.random() < 0.7
-            at, which = self.draw.choice(STOPS), self.draw.choice([1, 1, 2, 3, 5])
-            fuse.stop = (at, which, lambda: self._stopped(fuse, unlocked=unlocked))
-        copy = Copy(self.state, self.folder / "kept")
-        if not (withdrawing or fuse.stop or self.damage.done) and self.draw.random() < 0.3:
-            fuse.stop = (self.draw.choice(MOMENTS), self.draw.choice([1, 1, 2, 2, 3, 4, 5]), copy.take)
-        self._pass(fuse, anew=anew, wait=wait, withdrawing=withdrawing, trusted=False)
-        if fuse.wrote:
-            self._violated(f"a process whose job was taken away still wrote: {fuse.wrote[0]}")
-        self._after(self.armed.disarm(planned))
-        self.damage.mend()
-        self._put_back(copy)
+            at, nth = self.draw.choice(STOPS), self.draw.choice([1, 1, 2, 3, 5])
+            crash_point.stop = (at, nth, lambda: self._stopped(crash_point, unlocked=unlocked))
+        backup = StateBackup(self.state, self.folder / "kept")
+        if not (cancelling or crash_point.stop or self.damage.done) and self.draw.random() < 0.3:
+            crash_point.stop = (self.draw.choice(BACKUP_POINTS), self.draw.choice([1, 1, 2, 2, 3, 4, 5]), backup.take)
+        self._pass(crash_point, new_run=new_run, wait=wait, cancelling=cancelling, trusted=False)
+        if crash_point.fenced_writes:
+            self._violated(f"a process without its lease still wrote: {crash_point.fenced_writes[0]}")
+        self._note_hits(self.armed.disarm(planned))
+        self.damage.repair()
+        self._restore(backup)
 
-    def _put_back(self, copy: Copy) -> None:
-        """Let a person restore the state folder from a copy that is older than what was done since."""
-        if copy.put_back(self.sources.names, self._batches()):
-            self.time.pass_by(TAKES)
-            self.told("the state folder was restored from a copy")
-            self._sometimes("the state folder was restored from a copy")
-            self._booked = {one.id for one in self._batches(lambda one: one.books is not None)}
+    def _restore(self, backup: StateBackup) -> None:
+        """Restore the state folder from a backup if the journal has changed since."""
+        if backup.restore(self.sources.names, self._batches()):
+            self.time.advance(RESTORE_SECONDS)
+            self.log("the state folder was restored from a copy")
+            self._reached("the state folder was restored from a copy")
+            self._collected = {batch.id for batch in self._batches(lambda batch: batch.counts is not None)}
 
-    def _stopped(self, fuse: Fuse, *, unlocked: bool) -> None:
-        """Let another process run while this one is stopped, after somebody unlocked its jobs or without."""
-        self._sometimes("a holder was stopped" + (" and unlocked" if unlocked else ""))
-        # It may have been stopped before it came to its other jobs: those are anybody's.
+    def _stopped(self, crash_point: CrashPoint, *, unlocked: bool) -> None:
+        """Run another process while this one is stopped, after its jobs were unlocked or without that."""
+        self._reached("a lease holder was stopped" + (" and unlocked" if unlocked else ""))
+        # It may not have acquired the leases of its other jobs yet; the other process may run those.
         held = {name for name in self.sources.names if is_held(self.state, name)}
         if unlocked:
             with Journal.open(self.state) as journal:
                 for name in self.sources.names:
                     unlock(journal, self.state, name, self.time.now())
-        mine, sleeps = self.fuse, self.time.sleeps
+        stopped, sleeps = self.crash_point, self.time.sleeps
         outcomes = self._pass(
-            Fuse(told=self.told), anew=self.draw.random() < 0.5, wait=True, trusted=False, locked=not unlocked
+            CrashPoint(log=self.log), new_run=self.draw.random() < 0.5, wait=True, trusted=False, locked=not unlocked
         )
-        self.fuse, self.time.sleeps = mine, sleeps
-        if not unlocked and any(one.exit_code is not ExitCode.LOCKED for one in outcomes if one.job in held):
-            self._violated("two processes ran one job at once")
-        fuse.fenced = fuse.robbed = unlocked
+        self.crash_point, self.time.sleeps = stopped, sleeps
+        if not unlocked and any(
+            outcome.exit_code is not ExitCode.LOCKED for outcome in outcomes if outcome.job in held
+        ):
+            self._violated("two processes ran the same job at the same time")
+        crash_point.fenced = crash_point.lost_leases = unlocked
 
-    def _tamper(self) -> None:
-        sealed = self._batches(lambda one: one.phase in (Phase.PREPARED, Phase.ALLOCATED))
-        if sealed:
-            self.damage.break_one([Path(one.file.path) for one in sealed], self.draw)
-            self.told("a sealed file was damaged")
-            self._sometimes("a sealed file was damaged")
+    def _damage_file(self) -> None:
+        finalized = self._batches(lambda batch: batch.phase in (Phase.PREPARED, Phase.ALLOCATED))
+        if finalized:
+            self.damage.damage_any([Path(item.file.path) for item in finalized], self.draw)
+            self.log("a batch file was damaged")
+            self._reached("a batch file was damaged")
 
     def _pass(
-        self, fuse: Fuse, *, anew: bool, wait: bool, withdrawing: bool = False, trusted: bool, locked: bool = False
+        self,
+        crash_point: CrashPoint,
+        *,
+        new_run: bool,
+        wait: bool,
+        cancelling: bool = False,
+        trusted: bool,
+        locked: bool = False,
     ) -> tuple[JobOutcome, ...]:
-        """Run one process; return how its jobs came out, nothing if it died."""
-        self.fuse = fuse
+        """Run one process; return the outcomes of its jobs, or nothing if it crashed."""
+        self.crash_point = crash_point
         self.time.sleeps = 0
-        patience = Patience(wait=wait)
-        self.anew += anew
+        wait_policy = WaitPolicy(wait=wait)
+        self.syncs += new_run
         try:
-            with process(self.state, self.sources, self.time, fuse, self._credentials(), self.rows_max) as one:
-                if withdrawing:
-                    self._withdraw(one)
-                outcomes = (sync if anew else resume)(one.contexts, one.world, patience)
-                self._look(outcomes, trusted=trusted, locked=locked or fuse.robbed)
+            with process(
+                self.state, self.sources, self.time, crash_point, self._credentials(), self.rows_max
+            ) as engine:
+                if cancelling:
+                    self._cancel(engine)
+                outcomes = (sync if new_run else resume)(engine.contexts, engine.services, wait_policy)
+                self._check_outcomes(outcomes, trusted=trusted, locked=locked or crash_point.lost_leases)
                 return outcomes
         except Crash:
             self.report.crashes += 1
-            self._sometimes(f"died at {fuse.died_at.split(':')[0]}")
+            self._reached(f"died at {crash_point.died_at.split(':')[0]}")
             return ()
         finally:
-            self.fuse = Fuse()
+            self.crash_point = CrashPoint()
 
-    def _withdraw(self, one: Process) -> None:
-        """Let a person cancel a batch."""
-        for batch in one.journal.open_batches():
-            context = next((each for each in one.contexts if each.job.name == batch.job), None)
+    def _cancel(self, engine: Process) -> None:
+        """Cancel the first open batch."""
+        for batch in engine.journal.open_batches():
+            context = next((item for item in engine.contexts if item.job.name == batch.job), None)
             if context is None:
                 continue
             try:
-                with one.world.lease(batch.job):
-                    cancel(batch, context, one.world)
-                self._sometimes("a person cancelled a batch")
-            except (UsageError, EnvironmentProblem) as refused:
-                self.told(f"not cancelled: {refused.message}")
+                with engine.services.lease(batch.job):
+                    cancel(batch, context, engine.services)
+                self._reached("a batch was cancelled")
+            except (UsageError, UnavailableError) as refused:
+                self.log(f"not cancelled: {refused.message}")
             return
 
-    def _look(self, outcomes: tuple[JobOutcome, ...], *, trusted: bool, locked: bool) -> None:
-        """Hold what a process said of its runs against what may be said."""
+    def _check_outcomes(self, outcomes: tuple[JobOutcome, ...], *, trusted: bool, locked: bool) -> None:
+        """Check the outcomes that a process reported for its jobs."""
         for outcome in outcomes:
-            self.told(f"{outcome.job}: exit {int(outcome.exit_code)} {outcome.error.message if outcome.error else ''}")
-            usual = (EnvironmentProblem, LockedError) if locked else EnvironmentProblem
-            calm = trusted or not (locked or self.damage.done or self.armed.struck())
-            if outcome.error is not None and (calm or not isinstance(outcome.error, usual)):
+            self.log(f"{outcome.job}: exit {int(outcome.exit_code)} {outcome.error.message if outcome.error else ''}")
+            expected = (UnavailableError, LockedError) if locked else UnavailableError
+            undisturbed = trusted or not (locked or self.damage.done or self.armed.any_hit())
+            if outcome.error is not None and (undisturbed or not isinstance(outcome.error, expected)):
                 self._violated(f"{outcome.job}: {type(outcome.error).__name__}: {outcome.error.message}")
-            if outcome.exit_code in _AT_REST:
-                self._look_for_rest(outcome)
-            self._sometimes(*states.of_runs(outcome))
+            if outcome.exit_code in _SETTLED:
+                self._check_nothing_open(outcome)
+            self._reached(*reached_states.of_runs(outcome))
 
-    def _look_for_rest(self, outcome: JobOutcome) -> None:
-        """Whoever says that a job is done, or done but for rejects, has left nothing of it open."""
-        for one in self._batches(lambda one: one.job == outcome.job and one.phase is not Phase.DELIVERED):
-            self._violated(f"{outcome.job}: exit {int(outcome.exit_code)}, and {one.id} is {one.phase}")
+    def _check_nothing_open(self, outcome: JobOutcome) -> None:
+        """Check that a job reported as settled has no open batch."""
+        for batch in self._batches(lambda batch: batch.job == outcome.job and batch.phase is not Phase.DELIVERED):
+            self._violated(f"{outcome.job}: exit {int(outcome.exit_code)}, and {batch.id} is {batch.phase}")
 
-    def _sometimes(self, *what: str) -> None:
-        self.report.sometimes.update(what)
+    def _reached(self, *names: str) -> None:
+        self.report.reached.update(names)
 
-    def _open_somewhere(self) -> bool:
-        return bool(self._batches(lambda one: one.phase is not Phase.DELIVERED))
+    def _any_open(self) -> bool:
+        return bool(self._batches(lambda batch: batch.phase is not Phase.DELIVERED))
 
     def _preparing(self) -> bool:
-        """Whether a run in the journal is still being prepared, as a process would find it now."""
+        """Return whether a run in the journal is still being prepared."""
         if not (self.state / "journal.db").exists():
             return False
         with Journal.open(self.state) as journal:
             return any(journal.preparing_runs(name) for name in self.sources.names)
 
     def _batches(self, fits: Callable[[Batch], bool] | None = None) -> list[Batch]:
-        """Return the batches in the journal as a process would find it now."""
+        """Return the batches in the journal, optionally only those that `fits` selects."""
         if not (self.state / "journal.db").exists():
             return []
         with Journal.open(self.state) as journal:
             found = oracle.all_batches(journal, self.sources.names)
-        return [one for one in found if fits(one)] if fits else found
+        return [item for item in found if fits(item)] if fits else found
 
     def _note_states(self) -> None:
-        """Note in which of the hard states a process finds the world when it starts."""
+        """Note the states that a starting process finds."""
         if self._preparing():
-            self._sometimes("resumed a run that was being prepared")
-        self._sometimes(*states.of_the_world(self._batches(), oracle.slots_of(self.vendors)))
+            self._reached("resumed a run that was being prepared")
+        self._reached(*reached_states.at_start(self._batches(), oracle.vendor_batches(self.vendors)))
 
-    def _after(self, struck: list[Planned]) -> None:
-        """Note what struck in the life that is over, and which batches may have unknown rows, or be lost, for it."""
-        booked = {one.id: VENDOR_OF[one.job] for one in self._batches(lambda one: one.books is not None)}
-        for one in struck:
-            self.report.fired[one.name] += 1
-            self._sometimes(f"fault {one.name} at {one.place}")
-            vendor = PLACES[one.place][0]
-            if one.leaves_unknown:
-                self.doubtful |= {name for name, by in booked.items() if by == vendor and name not in self._booked}
-            if one.name in {"vanish", "404"}:
-                self.forgetful.add(vendor)
-        self._booked = set(booked)
+    def _note_hits(self, hits: list[PlannedFault]) -> None:
+        """Note the faults that hit requests, and the batches that may have unknown rows or be lost because of them."""
+        collected = {batch.id: VENDOR_OF[batch.job] for batch in self._batches(lambda batch: batch.counts is not None)}
+        for item in hits:
+            self.report.hit[item.name] += 1
+            self._reached(f"fault {item.name} at {item.call}")
+            vendor = CALLS[item.call][0]
+            if item.leaves_unknown:
+                self.may_be_unknown |= {
+                    name for name, by in collected.items() if by == vendor and name not in self._collected
+                }
+            if item.name in {"vanish", "404"}:
+                self.denying_vendors.add(vendor)
+        self._collected = set(collected)
 
-    # the time without trouble
+    # without faults
 
-    def _calm(self) -> None:
+    def _end_faults(self) -> None:
         self.armed.clear()
-        self.told("calm")
+        self.log("no more faults")
 
     def _settle(self) -> None:
-        """Everything comes to rest within a bound; a person looks after what is stuck."""
+        """Run passes until everything is settled; batches that need attention are resumed."""
         self._note_states()
         begun = self.time.epoch()
-        for number in range(1, MOST_PASSES + 1):
-            self._pass(Fuse(told=self.told), anew=True, wait=True, trusted=True)
-            stuck = self._batches(lambda one: one.phase is Phase.STUCK)
-            if stuck:
-                self._sometimes("a person resumed a stuck batch")
-                self._pass(Fuse(told=self.told), anew=False, wait=True, trusted=True)
+        for number in range(1, MAX_PASSES + 1):
+            self._pass(CrashPoint(log=self.log), new_run=True, wait=True, trusted=True)
+            needs_attention = self._batches(lambda batch: batch.phase is Phase.NEEDS_ATTENTION)
+            if needs_attention:
+                self._reached("a batch that needs attention was resumed")
+                self._pass(CrashPoint(log=self.log), new_run=False, wait=True, trusted=True)
                 continue
-            if not self._open_somewhere():
+            if not self._any_open():
                 self.report.passes, self.report.hours = number, (self.time.epoch() - begun) / 3600
-                if self.report.hours > MOST_HOURS:
-                    self._violated(f"it took {self.report.hours:.1f} hours to come to rest")
+                if self.report.hours > MAX_HOURS:
+                    self._violated(f"it took {self.report.hours:.1f} hours until everything was settled")
                 return
-        left = [
-            (one.id, str(one.phase), str(one.doubt), one.reason)
-            for one in self._batches(lambda one: one.phase is not Phase.DELIVERED)
+        open_batches = [
+            (batch.id, str(batch.phase), str(batch.pending_intent), batch.reason)
+            for batch in self._batches(lambda batch: batch.phase is not Phase.DELIVERED)
         ]
-        self._violated(f"still not at rest after {MOST_PASSES} passes: {left}")
+        self._violated(f"still not settled after {MAX_PASSES} passes: {open_batches}")
 
-    def _judge(self) -> None:
-        """Ask the vendors."""
-        self._look_for_more()
-        slots = oracle.slots_of(self.vendors)
-        self.told(oracle.shown(slots))
-        self._sometimes(*states.of_the_story(self.time.landed, slots, self.sources))
+    def _check(self) -> None:
+        """Check the invariants by the ledgers of the vendors."""
+        self._sync_again()
+        at_vendors = oracle.vendor_batches(self.vendors)
+        self.log(oracle.to_json(at_vendors))
+        self._reached(*reached_states.at_end(self.time.arrived, at_vendors, self.sources))
         with Journal.open(self.state) as journal:
             batches = oracle.all_batches(journal, self.sources.names)
-            for complaint in (
-                *oracle.never_twice(slots, self.sources, again=self.anew),
-                *oracle.one_slot_each(slots, batches),
-                *oracle.tickets_follow(self.vendors, batches),
-                *oracle.books_are_true(slots, batches, doubtful=self.doubtful),
-                *oracle.lost_for_a_reason(batches, self.forgetful),
-                *oracle.equations_hold(journal, self.sources.names),
-                *oracle.target_is_source(slots, self.vendors, self.sources, self.state, journal),
-                *oracle.results_are_whole(slots, self.sources, journal, self.folder),
+            for violation in (
+                *oracle.check_no_duplicates(at_vendors, self.sources, retries=self.syncs),
+                *oracle.check_one_allocation_each(at_vendors, batches),
+                *oracle.check_idempotency_keys(self.vendors, batches),
+                *oracle.check_row_counts(at_vendors, batches, doubtful=self.may_be_unknown),
+                *oracle.check_lost_batches(batches, self.denying_vendors),
+                *oracle.check_journal(journal, self.sources.names),
+                *oracle.check_target(at_vendors, self.vendors, self.sources, self.state, journal),
+                *oracle.check_results(at_vendors, self.sources, journal, self.folder),
             ):
-                self._violated(complaint)
+                self._violated(violation)
             for batch in batches:
                 events = journal.events(batch.id)
-                self._sometimes(*states.of_a_batch(batch, events))
-                self.told(f"{batch.id} {batch.verdict} {batch.books} {[type(one).__name__ for one in events]}")
+                self._reached(*reached_states.of_batch(batch, events))
+                self.log(f"{batch.id} {batch.verdict} {batch.counts} {[type(event).__name__ for event in events]}")
 
-    def _look_for_more(self) -> None:
-        """Sync once more, when nothing should be left to do."""
-        self.time.pass_by(5 * 3600)
+    def _sync_again(self) -> None:
+        """Sync once more; there must be nothing left to do."""
+        self.time.advance(5 * 3600)
         before = self._sent()
-        outcomes = self._pass(Fuse(told=self.told), anew=True, wait=True, trusted=True)
-        for complaint in oracle.nothing_more(outcomes, self._sent() - before, self.vendors, self.sources):
-            self._violated(complaint)
+        outcomes = self._pass(CrashPoint(log=self.log), new_run=True, wait=True, trusted=True)
+        for violation in oracle.check_idle_sync(outcomes, self._sent() - before, self.vendors, self.sources):
+            self._violated(violation)
 
-    def _speak(self) -> None:
-        """Let a person end what is unknown; no row is excused afterwards."""
-        with process(self.state, self.sources, self.time, self.fuse, self._credentials(), self.rows_max) as one:
-            said = person.speak(one, oracle.slots_of(self.vendors), self.sources)
-        if not said.words:
+    def _resolve_unknown(self) -> None:
+        """Resolve all unknown rows manually; afterwards no row may deviate."""
+        with process(
+            self.state, self.sources, self.time, self.crash_point, self._credentials(), self.rows_max
+        ) as engine:
+            resolutions = manual_resolution.resolve_all(engine, oracle.vendor_batches(self.vendors), self.sources)
+        if not resolutions.descriptions:
             return
-        for what in said.words:
-            self._sometimes(what)
-            self.told(what)
+        for description in resolutions.descriptions:
+            self._reached(description)
+            self.log(description)
         self._settle()
-        self._look_for_more()
-        slots = oracle.slots_of(self.vendors)
+        self._sync_again()
+        at_vendors = oracle.vendor_batches(self.vendors)
         with Journal.open(self.state) as journal:
-            for complaint in (
-                *said.broken(slots, self.sources),
-                *oracle.never_twice(slots, self.sources, again=self.anew),
-                *oracle.equations_hold(journal, self.sources.names),
-                *oracle.none_unknown(journal, self.sources.names),
-                *oracle.target_is_source(slots, self.vendors, self.sources, self.state, journal, resolved=True),
+            for violation in (
+                *resolutions.check(at_vendors, self.sources),
+                *oracle.check_no_duplicates(at_vendors, self.sources, retries=self.syncs),
+                *oracle.check_journal(journal, self.sources.names),
+                *oracle.check_nothing_unknown(journal, self.sources.names),
+                *oracle.check_target(at_vendors, self.vendors, self.sources, self.state, journal, resolved=True),
             ):
-                self._violated(f"after a person spoke: {complaint}")
+                self._violated(f"after the manual resolution: {violation}")
 
     def _sent(self) -> set[str]:
-        return {slot.id for slot in oracle.slots_of(self.vendors).values() if slot.uploads}
+        return {batch.id for batch in oracle.vendor_batches(self.vendors).values() if batch.uploads}
 
     def _credentials(self) -> dict[str, dict[str, str]]:
         return {name: dict(vendor.credentials) for name, vendor in self.vendors.items()}
@@ -380,15 +396,15 @@ _PORTS = (("motorweb-bdp", 1001), ("sitecore-cdp", 1002))
 
 
 def play(seed: int, folder: Path) -> Report:
-    """Play one seed in a folder that belongs to it."""
-    return Play(seed, folder).run()
+    """Play one seed in a folder of its own."""
+    return SeedRun(seed, folder).run()
 
 
-def _emptied(folder: Path) -> None:
-    """Empty the folder, but for the specs, which are the same for every seed."""
+def _empty(folder: Path) -> None:
+    """Empty the folder, except for the specs, which are the same for every seed."""
     folder.mkdir(parents=True, exist_ok=True)
-    for one in folder.iterdir():
-        if one.is_dir():
-            shutil.rmtree(one)
-        elif one.suffix != ".yaml":
-            one.unlink()
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.suffix != ".yaml":
+            path.unlink()

@@ -1,7 +1,7 @@
-"""A copy of the state folder, taken in the middle of a life, and put back when that life is over.
+"""Backup of the state folder, taken while a process runs and restored after its end.
 
-What the journal then knows is older than what the vendors have. Rows that were packed into other files meanwhile cannot
-be told from new ones, so a copy is put back only where no batch was added or lost its slot since.
+The restored journal is older than the state at the vendors. Rows that were packed into other files meanwhile cannot be
+distinguished from new rows, so a backup is restored only if no batch was added or lost its allocation since.
 """
 
 from __future__ import annotations
@@ -11,8 +11,8 @@ import shutil
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from lading.core.batch import Batch, Phase
-from lading.journal import Journal
+from batchsync.core.batch import Batch, Phase
+from batchsync.journal import Journal
 from simulation import oracle
 from simulation.deployment import BDP, VENDOR_OF
 
@@ -21,65 +21,71 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 #: checkpoints at which no transaction is open, so that the files of the journal can be copied
-MOMENTS = (
+BACKUP_POINTS = (
     r"^record:committed",
     r"^record:committed",
     r"^add_batch:committed",
     r"^vendor\.(allocate|upload):(before|after)",
 )
-#: seconds that it takes a person to put a copy back: no request is still under way after that
-TAKES = 900.0
+#: seconds that a restore takes: no request is in flight any more after that
+RESTORE_SECONDS = 900.0
 
 
 @dataclass(frozen=True)
-class Copy:
-    """A copy of a state folder."""
+class StateBackup:
+    """Backup of a state folder at `backup`."""
 
     state: Path
-    kept: Path
+    backup: Path
 
     def take(self) -> None:
-        """Copy the folder as it is now."""
-        shutil.rmtree(self.kept, ignore_errors=True)
+        """Copy the state folder."""
+        shutil.rmtree(self.backup, ignore_errors=True)
         if self.state.exists():
-            # Parts that threads are still writing stand in no journal.
-            shutil.copytree(self.state, self.kept, ignore=shutil.ignore_patterns(".lading-*"), copy_function=_copied)
+            # Partial files that threads are still writing are in no journal.
+            shutil.copytree(
+                self.state, self.backup, ignore=shutil.ignore_patterns(".batchsync-*"), copy_function=_copy_existing
+            )
 
     def batches(self, names: tuple[str, ...]) -> list[Batch]:
-        """Return the batches that the copy knows; none when it was not taken."""
-        if not (self.kept / "journal.db").exists():
+        """Return the batches in the journal of the backup; empty if it was not taken."""
+        if not (self.backup / "journal.db").exists():
             return []
-        with Journal.open(self.kept) as journal:
+        with Journal.open(self.backup) as journal:
             return oracle.all_batches(journal, names)
 
-    def put_back(self, names: tuple[str, ...], now: Sequence[Batch]) -> bool:
-        """Let the copy be the state folder if it is older than the journal is `now`; say whether it is."""
-        older = is_older(self.batches(names), now)
+    def restore(self, names: tuple[str, ...], current: Sequence[Batch]) -> bool:
+        """Replace the state folder by the backup if that is older than the `current` batches; return whether it is."""
+        older = is_older(self.batches(names), current)
         if older:
             shutil.rmtree(self.state)
-            self.kept.rename(self.state)
-        shutil.rmtree(self.kept, ignore_errors=True)
+            self.backup.rename(self.state)
+        shutil.rmtree(self.backup, ignore_errors=True)
         return older
 
 
-def _copied(source: str, target: str) -> None:
-    """Copy a file, unless it goes meanwhile."""
+def _copy_existing(source: str, target: str) -> None:
+    """Copy a file, unless it disappears meanwhile."""
     with contextlib.suppress(FileNotFoundError):
         shutil.copy2(source, target)
 
 
-def is_older(then: Sequence[Batch], now: Sequence[Batch]) -> bool:
-    """Whether the copy is older than the journal, and everything that the journal did since can be found out."""
-    after = {one.id: one for one in now}
-    if {one.id for one in then} != set(after) or list(then) == list(now):
+def is_older(backup: Sequence[Batch], current: Sequence[Batch]) -> bool:
+    """Return whether the backup is older than the journal, and the vendors can be asked for all changes since."""
+    after = {batch.id: batch for batch in current}
+    if {batch.id for batch in backup} != set(after) or list(backup) == list(current):
         return False
-    return all(_can_be_asked(one, after[one.id]) for one in then)
+    return all(_can_be_asked(batch, after[batch.id]) for batch in backup)
 
 
-def _can_be_asked(then: Batch, now: Batch) -> bool:
-    """Whether the vendor can be asked for what became of a batch by what the copy knows of it."""
-    if then.attempt != now.attempt:
+def _can_be_asked(before: Batch, after: Batch) -> bool:
+    """Return whether the vendor can be asked for the outcome of a batch with what the backup contains of it."""
+    if before.attempt != after.attempt:
         return False
-    # Motorweb cannot be asked by our reference.
-    nameless = VENDOR_OF[then.job] == BDP and then.slot is None
-    return not nameless or (now.slot is None and now.doubt is then.doubt and now.phase in (Phase.PREPARED, then.phase))
+    # Motorweb cannot look up a batch by its idempotency key.
+    unknown_id = VENDOR_OF[before.job] == BDP and before.allocation is None
+    return not unknown_id or (
+        after.allocation is None
+        and after.pending_intent is before.pending_intent
+        and after.phase in (Phase.PREPARED, before.phase)
+    )

@@ -1,7 +1,7 @@
-"""No life that a seed can draw loses a row, or hands a vendor a second copy of what it may already have.
+"""No seed loses a row, or sends a vendor a second copy of a row that it may already have.
 
-The default suite plays 2,000 seeds in shares; `LADING_SEEDS=360` plays fewer, and `python -m simulation --help` says
-how to play any number by hand, or one seed with everything that happened in it.
+The default suite plays 600 seeds in shares; `BATCHSYNC_SEEDS=2000` plays more. `python -m simulation --help` shows
+how to play any number of seeds, or one seed with its transcript.
 """
 
 from __future__ import annotations
@@ -13,53 +13,53 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from kit.shares import bring, together
-from simulation.many import Sum, digests, summed
-from simulation.trouble import EXPECTED
+from kit.shared_work import merge_share, shared_folder
+from simulation.fault_plan import FAULT_KINDS
+from simulation.seeds import Summary, digests, summarize
 
 if TYPE_CHECKING:
     from concurrent.futures import Executor
 
-SEEDS = int(os.environ.get("LADING_SEEDS", "2000"))
+SEEDS = int(os.environ.get("BATCHSYNC_SEEDS", "600"))
 SHARES = 40
-#: seeds after which every fault must have struck and every state must have been reached
-ENOUGH = 360
-#: a seed in which a sealed file is damaged, so that an error names it
-A_PATH_IN_AN_ERROR = 3010
-#: states that are hard to reach, each of which a few hundred seeds reach many times over
-SOMETIMES = {
-    "resumed after the upload, before it was recorded",
+#: number of seeds after which every kind of fault must have hit and every state must have been reached
+ALL_STATES_AFTER = 360
+#: a seed in which a batch file is damaged, so that an error message contains its path
+SEED_WITH_PATH_IN_ERROR = 3010
+#: states that are hard to reach; a few hundred seeds reach each of them many times
+HARD_STATES = {
+    "resumed after an upload that was not journaled",
     "resumed in doubt about an upload that did not arrive",
     "resumed in doubt about an allocation",
-    "resumed with a slot and without its URL",
+    "resumed with an allocation without its URL",
     "resumed a submitted batch",
-    "resumed a batch that is settled",
-    "resumed a batch that is collected",
-    "resumed a batch that is stuck",
+    "resumed a batch in phase finished",
+    "resumed a batch in phase collected",
+    "resumed a batch in phase needs_attention",
     "resumed a run that was being prepared",
-    "a run was cut short",
+    "a preparation was aborted",
     "died at start_run",
     "died at add_batch",
     "died at record",
     "died at deliver",
     "died at sink.deliver",
     "died at vendor.upload",
-    "a slot was lost",
-    "a file was found in a slot that nobody knew to be filled",
+    "an allocation was lost",
+    "a file was found in an allocation that counted as empty",
     "the state folder was restored from a copy",
-    "late arrival landed: sitecore-cdp PUT",
-    "late arrival landed: motorweb-bdp POST",
-    "a row was refused by the vendor",
-    "a refused row was not sent again",
-    "a refused row was sent again after it changed",
-    "a newer version waits for an older one in flight",
+    "late request arrived: sitecore-cdp PUT",
+    "late request arrived: motorweb-bdp POST",
+    "a row was rejected by the vendor",
+    "a rejected row was not sent again",
+    "a rejected row was sent again after a change",
+    "a newer version of a row was deferred behind an older version in flight",
     "the spec was edited with batches in flight",
-    "a sealed file was damaged",
-    "a holder was stopped",
-    "a holder was stopped and unlocked",
-    "a person resumed a stuck batch",
-    "a person said that unknown rows are delivered",
-    "a person said that unknown rows are to be sent again",
+    "a batch file was damaged",
+    "a lease holder was stopped",
+    "a lease holder was stopped and unlocked",
+    "a batch that needs attention was resumed",
+    "unknown rows were resolved as delivered",
+    "unknown rows were resolved as to be sent again",
     "verdict processed",
     "verdict mixed",
     "verdict lost",
@@ -69,38 +69,36 @@ SOMETIMES = {
 
 @pytest.mark.timeout(900)
 @pytest.mark.parametrize("share", range(SHARES))
-def test_no_seed_loses_a_row_or_sends_one_twice(
-    player: Executor, tmp_path_factory: pytest.TempPathFactory, share: int
-) -> None:
-    """Nothing is violated; the last share holds that every kind of fault struck and every hard state was reached."""
-    mine = player.submit(summed, range(1 + share, SEEDS + 1, SHARES)).result()
-    assert not mine.violations
-    sums = bring(together(tmp_path_factory, "simulated"), share, SHARES, mine)
-    if sums is not None:
-        _judge(sums)
+def test_seeds_lose_and_repeat_no_row(player: Executor, tmp_path_factory: pytest.TempPathFactory, share: int) -> None:
+    """No invariant is violated; the last share checks that all faults hit and all hard states were reached."""
+    own = player.submit(summarize, range(1 + share, SEEDS + 1, SHARES)).result()
+    assert not own.violations
+    summaries = merge_share(shared_folder(tmp_path_factory, "simulated"), share, SHARES, own)
+    if summaries is not None:
+        _check_coverage(summaries)
 
 
-def _judge(sums: list[Sum]) -> None:
-    total = Sum()
-    for one in sums:
-        total.add_all(one)
+def _check_coverage(summaries: list[Summary]) -> None:
+    total = Summary()
+    for item in summaries:
+        total.add_all(item)
     assert total.played == SEEDS
     assert total.crashes > SEEDS // 2
-    if SEEDS >= ENOUGH:
-        assert {name for name in EXPECTED if not total.fired[name]} == set(), "these faults never struck"
-        assert {name for name in SOMETIMES if not total.sometimes[name]} == set(), "these states were never reached"
+    if SEEDS >= ALL_STATES_AFTER:
+        assert {name for name in FAULT_KINDS if not total.hit[name]} == set(), "these faults never hit a request"
+        assert {name for name in HARD_STATES if not total.reached[name]} == set(), "these states were never reached"
 
 
-@pytest.mark.parametrize("seed", [11, A_PATH_IN_AN_ERROR])
-def test_a_seed_replays_identically_alone_and_after_others(player: Executor, seed: int) -> None:
-    """What a process keeps from one seed to the next, in caches or on the disk, changes nothing."""
-    told = {_told(seed), _told(seed)}
+@pytest.mark.parametrize("seed", [11, SEED_WITH_PATH_IN_ERROR])
+def test_seed_replays_identically_alone_and_after_others(player: Executor, seed: int) -> None:
+    """State that a process keeps between seeds, in caches or on disk, has no effect."""
+    alone = {_play_alone(seed), _play_alone(seed)}
     after_others = player.submit(digests, [seed - 1, seed + 1, seed]).result()
-    assert told == {f"seed {seed}: nothing violated; transcript {after_others[-1][:16]}\n"}
+    assert alone == {f"seed {seed}: nothing violated; transcript {after_others[-1][:16]}\n"}
 
 
-def _told(seed: int) -> str:
-    """Return what a seed says of itself in a process of its own: the digest of all that happened in it."""
+def _play_alone(seed: int) -> str:
+    """Play a seed in a new process; return its output, which contains the digest of the transcript."""
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
     command = [sys.executable, "-m", "simulation", "--seed", str(seed)]
     return subprocess.run(command, env=environ, capture_output=True, text=True, check=True, timeout=100).stdout

@@ -1,4 +1,4 @@
-"""What stands in the way is told, with the file's name and the next thing to do, and nothing is lost."""
+"""Sink errors: reported with the file and the next command, without data loss."""
 
 from __future__ import annotations
 
@@ -15,14 +15,15 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pytest
 
-from lading.core.job import Results
-from lading.errors import EnvironmentProblem, ExitCode
-from lading.sinks import Sinks, disk, sqlite_table
+from batchsync.core.job import Results
+from batchsync.errors import ExitCode, UnavailableError
+from batchsync.sinks import Sinks, atomic_write, sqlite_table
+from batchsync.util import files as util_files
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-NOBODY = 65534
+UNPRIVILEGED_UID = 65534
 KINDS = ("csv", "parquet", "jsonl", "sqlite")
 
 
@@ -37,21 +38,21 @@ def deliver(answers: Path, file: Path, kind: str | None = None, table: str | Non
     return Sinks().deliver(answers, Results(path=str(file), format=kind or file.suffix[1:], table=table), ("vin",))
 
 
-def refusal(answers: Path, file: Path, kind: str | None = None, table: str | None = None) -> EnvironmentProblem:
-    """Deliver, expect a refusal that names the file and what to do, and nothing left beside the file."""
+def refusal(answers: Path, file: Path, kind: str | None = None, table: str | None = None) -> UnavailableError:
+    """Return the error of a delivery; it names the file and the next command, and leaves no other file."""
     before = sorted(path for path in file.parent.iterdir() if not path.name.endswith("-journal"))
-    with pytest.raises(EnvironmentProblem) as caught:
+    with pytest.raises(UnavailableError) as caught:
         deliver(answers, file, kind, table)
     problem = caught.value
     assert str(file) in problem.message
-    assert "lading resume" in problem.hint
+    assert "batchsync resume" in problem.hint
     assert problem.exit_code is ExitCode.ENVIRONMENT
     assert sorted(path for path in file.parent.iterdir() if not path.name.endswith("-journal")) == before
     return problem
 
 
 DAMAGED = {
-    "a row with too many cells": ("csv", b"vin,word\nA,b\nC,d,SECRET\n"),
+    "a row with too large cells": ("csv", b"vin,word\nA,b\nC,d,SECRET\n"),
     "a quote that never ends": ("csv", b'vin,word\nA,"SECRET\nC,d\n'),
     "another encoding": ("csv", "vin,word\nA,SÉCRET\n".encode("latin-1")),
     "UTF-16": ("csv", "vin,word\nA,SECRET\n".encode("utf-16")),
@@ -72,7 +73,7 @@ DAMAGED = {
 
 
 @pytest.mark.parametrize("name", DAMAGED)
-def test_a_damaged_file_stays_as_it_is_and_is_named(tmp_path: Path, answers: Path, name: str) -> None:
+def test_damaged_file_is_unchanged_and_named(tmp_path: Path, answers: Path, name: str) -> None:
     kind, content = DAMAGED[name]
     file = tmp_path / f"out.{kind}"
     file.write_bytes(content)
@@ -83,7 +84,7 @@ def test_a_damaged_file_stays_as_it_is_and_is_named(tmp_path: Path, answers: Pat
     assert "SECR" not in problem.message + problem.hint
 
 
-def test_a_file_that_a_spreadsheet_saved_is_read(tmp_path: Path, answers: Path) -> None:
+def test_spreadsheet_csv_is_read(tmp_path: Path, answers: Path) -> None:
     file = tmp_path / "out.csv"
     file.write_bytes(b"\xef\xbb\xbfvin,word\r\n00123,old\r\n\r\nZ,mine\r\n")
 
@@ -92,14 +93,14 @@ def test_a_file_that_a_spreadsheet_saved_is_read(tmp_path: Path, answers: Path) 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_an_empty_file_is_nothing_yet(tmp_path: Path, answers: Path, kind: str) -> None:
+def test_empty_file_is_treated_as_new(tmp_path: Path, answers: Path, kind: str) -> None:
     file = tmp_path / f"out.{kind}"
     file.touch()
 
     assert deliver(answers, file) == 2
 
 
-def test_a_header_alone_is_kept(tmp_path: Path, answers: Path) -> None:
+def test_header_without_rows_is_kept(tmp_path: Path, answers: Path) -> None:
     file = tmp_path / "out.csv"
     file.write_text("word,vin,note\n", encoding="utf-8")
 
@@ -108,7 +109,7 @@ def test_a_header_alone_is_kept(tmp_path: Path, answers: Path) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_folder_or_a_pipe_in_the_place_is_refused(tmp_path: Path, answers: Path, kind: str) -> None:
+def test_folder_or_pipe_as_target_is_refused(tmp_path: Path, answers: Path, kind: str) -> None:
     (tmp_path / "folder").mkdir()
     os.mkfifo(tmp_path / "pipe")
 
@@ -117,15 +118,15 @@ def test_a_folder_or_a_pipe_in_the_place_is_refused(tmp_path: Path, answers: Pat
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path, answers: Path, kind: str) -> None:
+def test_folder_creation_error_is_reported(tmp_path: Path, answers: Path, kind: str) -> None:
     (tmp_path / "file").touch()
 
-    with pytest.raises(EnvironmentProblem, match=r"Not a directory|File exists"):
+    with pytest.raises(UnavailableError, match=r"Not a directory|File exists"):
         deliver(answers, tmp_path / "file" / "out", kind)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_link_stays_a_link_and_its_file_is_replaced(tmp_path: Path, answers: Path, kind: str) -> None:
+def test_symlink_target_is_replaced(tmp_path: Path, answers: Path, kind: str) -> None:
     real, link = tmp_path / "elsewhere" / f"real.{kind}", tmp_path / f"out.{kind}"
     link.symlink_to(real)
 
@@ -136,24 +137,24 @@ def test_a_link_stays_a_link_and_its_file_is_replaced(tmp_path: Path, answers: P
     assert real.stat().st_size > 0
 
 
-def test_a_circle_of_links_is_told(tmp_path: Path, answers: Path) -> None:
+def test_symlink_cycle_is_reported(tmp_path: Path, answers: Path) -> None:
     (tmp_path / "a.csv").symlink_to(tmp_path / "b.csv")
     (tmp_path / "b.csv").symlink_to(tmp_path / "a.csv")
 
     refusal(answers, tmp_path / "a.csv")
 
 
-def test_what_a_crash_left_is_not_written_through(tmp_path: Path, answers: Path) -> None:
+def test_leftover_temporary_link_is_not_followed(tmp_path: Path, answers: Path) -> None:
     victim = tmp_path / "victim"
     victim.write_text("precious", encoding="utf-8")
-    (tmp_path / ".out.csv.lading").symlink_to(victim)
+    (tmp_path / ".out.csv.batchsync").symlink_to(victim)
 
     assert deliver(answers, tmp_path / "out.csv") == 2
     assert victim.read_text(encoding="utf-8") == "precious"
-    assert not (tmp_path / ".out.csv.lading").exists()
+    assert not (tmp_path / ".out.csv.batchsync").exists()
 
 
-def test_a_file_keeps_its_access_rights(tmp_path: Path, answers: Path) -> None:
+def test_file_keeps_its_mode(tmp_path: Path, answers: Path) -> None:
     file = tmp_path / "out.csv"
     file.write_text("vin,word\n", encoding="utf-8")
     file.chmod(0o640)
@@ -164,11 +165,11 @@ def test_a_file_keeps_its_access_rights(tmp_path: Path, answers: Path) -> None:
 
 
 @contextmanager
-def small_disk(bytes_most: int) -> Iterator[None]:
-    """Let no file of this process grow beyond a size, as a full disk would."""
+def small_disk(max_bytes: int) -> Iterator[None]:
+    """Limit the size of files that this process writes, as a full disk would."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (bytes_most, hard))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (max_bytes, hard))
     try:
         yield
     finally:
@@ -177,28 +178,28 @@ def small_disk(bytes_most: int) -> Iterator[None]:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_full_disk_leaves_the_old_content(tmp_path: Path, answers: Path, kind: str) -> None:
+def test_full_disk_leaves_old_content(tmp_path: Path, answers: Path, kind: str) -> None:
     file = tmp_path / f"out.{kind}"
     deliver(answers, file)
     before = file.read_bytes()
-    many = tmp_path / "many.parquet"
+    large = tmp_path / "large.parquet"
     pl.select(vin=pl.int_range(20_000).cast(pl.String), word=pl.int_range(20_000).hash().cast(pl.String)).write_parquet(
-        many
+        large
     )
 
     with small_disk(len(before) + 20_000):
-        refusal(many, file)
+        refusal(large, file)
 
     assert file.read_bytes() == before
-    assert deliver(many, file) == 20_002
+    assert deliver(large, file) == 20_002
 
 
 @contextmanager
-def as_nobody() -> Iterator[None]:
-    """Give up the rights of root, to whom no file is forbidden; others have none to give up."""
+def as_unprivileged_user() -> Iterator[None]:
+    """Run without the rights of root, if the process has them."""
     root = os.geteuid() == 0
     if root:
-        os.seteuid(NOBODY)
+        os.seteuid(UNPRIVILEGED_UID)
     try:
         yield
     finally:
@@ -207,30 +208,30 @@ def as_nobody() -> Iterator[None]:
 
 
 @pytest.fixture
-def in_the_open() -> Iterator[Path]:
-    """Give a folder that everybody can reach; those of pytest are closed to other users."""
+def world_readable_folder() -> Iterator[Path]:
+    """A folder readable by all users, unlike those of pytest."""
     with tempfile.TemporaryDirectory() as name:
         Path(name).chmod(0o755)
         yield Path(name)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_folder_without_write_access_is_told(in_the_open: Path, kind: str) -> None:
-    answers, file = in_the_open / "answers.parquet", in_the_open / "closed" / f"out.{kind}"
+def test_read_only_folder_is_reported(world_readable_folder: Path, kind: str) -> None:
+    answers, file = world_readable_folder / "answers.parquet", world_readable_folder / "closed" / f"out.{kind}"
     pl.DataFrame({"vin": ["A"], "word": ["clean"]}).write_parquet(answers)
-    # The first delivery makes the file, and loads all that has to be read while rights are there.
+    # The first delivery creates the file, and imports modules while the rights are there.
     deliver(answers, file)
     file.chmod(0o444)
     file.parent.chmod(0o555)
 
-    with as_nobody():
+    with as_unprivileged_user():
         problem = refusal(answers, file)
 
     assert "denied" in problem.message or "readonly" in problem.message
     file.parent.chmod(0o755)
 
 
-def test_a_table_with_another_primary_key_is_refused(tmp_path: Path, answers: Path) -> None:
+def test_table_with_other_primary_key_is_refused(tmp_path: Path, answers: Path) -> None:
     file = tmp_path / "own.sqlite"
     with closing(sqlite3.connect(file)) as own:
         own.execute("CREATE TABLE bare (vin TEXT, word TEXT)")
@@ -244,7 +245,7 @@ def test_a_table_with_another_primary_key_is_refused(tmp_path: Path, answers: Pa
     assert "a view" in refusal(answers, file, table="seen").message
 
 
-def test_other_tables_and_rows_of_the_users_database_are_left_alone(tmp_path: Path, answers: Path) -> None:
+def test_other_tables_and_rows_are_unchanged(tmp_path: Path, answers: Path) -> None:
     file = tmp_path / "own.sqlite"
     with closing(sqlite3.connect(file)) as own, own:
         own.execute("CREATE TABLE checks (vin TEXT PRIMARY KEY, note TEXT)")
@@ -259,7 +260,7 @@ def test_other_tables_and_rows_of_the_users_database_are_left_alone(tmp_path: Pa
         assert own.execute("SELECT count(*) FROM precious").fetchone() == (1,)
 
 
-def test_a_database_that_somebody_holds_is_waited_for_and_then_told(
+def test_locked_database_is_reported_after_timeout(
     tmp_path: Path, answers: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sqlite_table, "BUSY_TIMEOUT_S", 0.2)
@@ -272,7 +273,7 @@ def test_a_database_that_somebody_holds_is_waited_for_and_then_told(
     assert deliver(answers, file) == 2
 
 
-def test_two_deliveries_into_one_file_at_once_lose_nothing(tmp_path: Path) -> None:
+def test_concurrent_deliveries_lose_nothing(tmp_path: Path) -> None:
     parts = []
     for number in range(8):
         parts.append(tmp_path / f"part{number}.parquet")
@@ -288,7 +289,7 @@ def test_two_deliveries_into_one_file_at_once_lose_nothing(tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("kind", ["csv", "parquet", "jsonl"])
-def test_a_crash_between_write_and_rename_leaves_the_old_file(
+def test_crash_before_rename_leaves_old_file(
     tmp_path: Path, answers: Path, kind: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     file = tmp_path / f"out.{kind}"
@@ -297,38 +298,42 @@ def test_a_crash_between_write_and_rename_leaves_the_old_file(
     more = tmp_path / "more.parquet"
     pl.DataFrame({"vin": ["C"], "word": ["new"]}).write_parquet(more)
 
-    class PowerCut(BaseException):
-        """The machine goes dark."""
+    class PowerFailure(BaseException):
+        """Simulated power failure."""
 
-    def dark(*_: Path) -> None:
-        raise PowerCut
+    def fail(*_: Path) -> None:
+        raise PowerFailure
 
     with monkeypatch.context() as patch:
-        patch.setattr(Path, "replace", dark)
-        with pytest.raises(PowerCut):
+        patch.setattr(Path, "replace", fail)
+        with pytest.raises(PowerFailure):
             deliver(more, file)
 
     assert file.read_bytes() == before
     assert deliver(more, file) == 3
 
 
-def test_the_file_and_its_folder_are_on_disk_before_delivery_ends(
-    tmp_path: Path, answers: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_file_and_folder_are_fsynced(tmp_path: Path, answers: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     done: list[str] = []
-    sync, replace = disk._sync, Path.replace
+    fsync_file, fsync_folder, replace = util_files.fsync_file, util_files.fsync_folder, Path.replace
 
-    def seen_sync(path: Path) -> None:
+    def record_sync(path: Path) -> None:
         done.append(f"sync {path.name}")
-        sync(path)
+        fsync_file(path)
 
-    def seen_replace(self: Path, target: Path) -> Path:
+    def seen_fsync_folder(path: Path) -> None:
+        done.append(f"sync {path.name}")
+        fsync_folder(path)
+
+    def record_replace(self: Path, target: Path) -> Path:
         done.append(f"rename to {target.name}")
         return replace(self, target)
 
-    monkeypatch.setattr(disk, "_sync", seen_sync)
-    monkeypatch.setattr(Path, "replace", seen_replace)
+    monkeypatch.setattr(util_files, "fsync_file", record_sync)
+    for module in (util_files, atomic_write):
+        monkeypatch.setattr(module, "fsync_folder", seen_fsync_folder)
+    monkeypatch.setattr(Path, "replace", record_replace)
 
     deliver(answers, tmp_path / "new" / "out.csv")
 
-    assert done == [f"sync {tmp_path.name}", "sync .out.csv.lading", "rename to out.csv", "sync new"]
+    assert done == [f"sync {tmp_path.name}", "sync .out.csv.batchsync", "rename to out.csv", "sync new"]

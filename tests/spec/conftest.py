@@ -1,4 +1,4 @@
-"""A small jobs.yaml that loads, and ways to break it."""
+"""A small valid jobs.yaml, and helpers to edit and load it."""
 
 from __future__ import annotations
 
@@ -6,16 +6,16 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lading.errors import SpecError
-from lading.spec import load, render_problem
+from batchsync.errors import SpecError
+from batchsync.spec import load, render_problem
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from lading.core.job import Deployment
+    from batchsync.core.job import Deployment
 
-WHOLE = """\
+VALID = """\
 version: 1
 connections:
   crm:
@@ -44,30 +44,30 @@ jobs:
 
 
 class Workshop:
-    """Writes a jobs.yaml into a folder of its own and loads it."""
+    """Writes a jobs.yaml into a folder and loads it."""
 
     def __init__(self, folder: Path) -> None:
         self.path = folder / "jobs.yaml"
-        self.whole = WHOLE
+        self.valid = VALID
 
     def changed(self, *changes: tuple[str, str]) -> str:
-        """Return the whole file with pieces of it replaced; each piece must stand in it exactly once."""
-        text = self.whole
+        """Return the valid file with replacements; each replaced text must occur exactly once."""
+        text = self.valid
         for old, new in changes:
             assert text.count(old) == 1, old
             text = text.replace(old, new)
         return text
 
-    def load(self, text: str | bytes, environ: Mapping[str, str] | None = None, **more: Any) -> Deployment:
+    def load(self, text: str | bytes, environ: Mapping[str, str] | None = None, **options: Any) -> Deployment:
         self.path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return load(self.path, environ=environ or {}, **more)
+        return load(self.path, environ=environ or {}, **options)
 
-    def problems(self, text: str | bytes, environ: Mapping[str, str] | None = None, **more: Any) -> list[str]:
-        """Return what is wrong with a file, as it is shown, with the folder taken off its name."""
+    def problems(self, text: str | bytes, environ: Mapping[str, str] | None = None, **options: Any) -> list[str]:
+        """Return the rendered problems of a file, without its folder."""
         with pytest.raises(SpecError) as caught:
-            self.load(text, environ, **more)
-        shown = [render_problem(one) for one in caught.value.problems]
-        return [one.replace(str(self.path), "jobs.yaml") for one in shown]
+            self.load(text, environ, **options)
+        shown = [render_problem(problem) for problem in caught.value.problems]
+        return [item.replace(str(self.path), "jobs.yaml") for item in shown]
 
 
 @pytest.fixture
@@ -77,7 +77,7 @@ def workshop(tmp_path: Path) -> Workshop:
 
 @pytest.fixture
 def load_changed(workshop: Workshop) -> Callable[..., Deployment]:
-    """Return a loader of the whole file with pieces replaced."""
+    """Return a loader of the valid file with replacements."""
 
     def run(*changes: tuple[str, str], environ: Mapping[str, str] | None = None) -> Deployment:
         return workshop.load(workshop.changed(*changes), environ)

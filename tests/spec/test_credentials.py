@@ -1,4 +1,4 @@
-"""Credentials are references, followed when a vendor is called, and never shown."""
+"""Resolution of credential references."""
 
 from __future__ import annotations
 
@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from lading.core.job import Connection
-from lading.errors import EnvironmentProblem, ExitCode
-from lading.spec import resolve_credentials
+from batchsync.core.job import Connection
+from batchsync.errors import ExitCode, UnavailableError
+from batchsync.spec import resolve_credentials
 
 
 def connection(**credentials: str) -> Connection:
@@ -19,19 +19,19 @@ def read(path: str) -> str:
     return Path(path).read_text(encoding="utf-8")
 
 
-def test_variables_and_files_are_followed(tmp_path: Path) -> None:
+def test_variables_and_files_are_resolved(tmp_path: Path) -> None:
     (tmp_path / "token").write_text("t0ken\n")
-    given = connection(key="${KEY}", token=f"${{file:{tmp_path / 'token'}}}", extra="${NONE:-}")
-    assert resolve_credentials(given, {"KEY": "k3y"}, read) == {"key": "k3y", "token": "t0ken", "extra": ""}
+    crm = connection(key="${KEY}", token=f"${{file:{tmp_path / 'token'}}}", extra="${NONE:-}")
+    assert resolve_credentials(crm, {"KEY": "k3y"}, read) == {"key": "k3y", "token": "t0ken", "extra": ""}
 
 
-def test_one_newline_at_the_end_of_a_file_is_no_part_of_the_secret(tmp_path: Path) -> None:
+def test_trailing_newline_of_file_is_not_part_of_secret(tmp_path: Path) -> None:
     (tmp_path / "token").write_bytes(b" t0ken\n\r\n")
-    given = connection(token=f"${{file:{tmp_path / 'token'}}}")
-    assert resolve_credentials(given, {}, lambda path: Path(path).read_bytes().decode()) == {"token": " t0ken\n"}
+    crm = connection(token=f"${{file:{tmp_path / 'token'}}}")
+    assert resolve_credentials(crm, {}, lambda path: Path(path).read_bytes().decode()) == {"token": " t0ken\n"}
 
 
-def test_a_secret_may_look_like_a_reference() -> None:
+def test_secret_that_looks_like_reference_is_not_resolved_again() -> None:
     assert resolve_credentials(connection(key="${KEY}"), {"KEY": "${OTHER}"}, read) == {"key": "${OTHER}"}
 
 
@@ -40,7 +40,7 @@ def test_a_secret_may_look_like_a_reference() -> None:
     [
         ("${KEY}", {}, 'credential "key" of connection "crm": KEY is not set'),
         ("${KEY}", {"KEY": ""}, 'credential "key" of connection "crm": KEY is empty'),
-        ("hunter2", {}, 'credential "key" of connection "crm" is no reference'),
+        ("hunter2", {}, 'credential "key" of connection "crm" is not a reference'),
         (
             "${file:/nowhere/key}",
             {},
@@ -48,8 +48,8 @@ def test_a_secret_may_look_like_a_reference() -> None:
         ),
     ],
 )
-def test_what_is_missing_is_named_with_its_connection(text: str, environ: dict[str, str], message: str) -> None:
-    with pytest.raises(EnvironmentProblem) as caught:
+def test_missing_credential_is_reported_with_its_connection(text: str, environ: dict[str, str], message: str) -> None:
+    with pytest.raises(UnavailableError) as caught:
         resolve_credentials(connection(key=text), environ, read)
     assert caught.value.message == message
     assert caught.value.exit_code is ExitCode.ENVIRONMENT
@@ -57,24 +57,24 @@ def test_what_is_missing_is_named_with_its_connection(text: str, environ: dict[s
 
 
 @pytest.mark.parametrize("content", [b"", b"\n", b"\xff\xfe"])
-def test_a_secret_file_that_holds_no_secret_is_named(tmp_path: Path, content: bytes) -> None:
+def test_secret_file_without_secret_is_reported(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "token").write_bytes(content)
-    with pytest.raises(EnvironmentProblem, match="token"):
+    with pytest.raises(UnavailableError, match="token"):
         resolve_credentials(connection(token=f"${{file:{tmp_path / 'token'}}}"), {}, read)
 
 
-def test_a_connection_does_not_print_its_credentials() -> None:
+def test_repr_of_connection_has_no_credentials() -> None:
     assert "KEY" not in repr(connection(key="${KEY}"))
 
 
-def test_every_credential_that_is_missing_is_named_at_once() -> None:
-    given = connection(key="${KEY}", word="${WORD}", there="${THERE}", extra="${file:/nowhere/extra}")
+def test_all_missing_credentials_are_reported_at_once() -> None:
+    crm = connection(key="${KEY}", user="${USER}", present="${PRESENT}", extra="${file:/nowhere/extra}")
 
-    with pytest.raises(EnvironmentProblem) as caught:
-        resolve_credentials(given, {"THERE": "s3cret", "WORD": ""}, read)
+    with pytest.raises(UnavailableError) as caught:
+        resolve_credentials(crm, {"PRESENT": "s3cret", "USER": ""}, read)
 
     assert caught.value.message == (
-        'credential "key" of connection "crm": KEY is not set; credential "word" of connection "crm": WORD is empty; '
+        'credential "key" of connection "crm": KEY is not set; credential "user" of connection "crm": USER is empty; '
         'credential "extra" of connection "crm": cannot read /nowhere/extra: No such file or directory'
     )
-    assert caught.value.hint == "export KEY=...; export WORD=...; make /nowhere/extra readable"
+    assert caught.value.hint == "export KEY=...; export USER=...; make /nowhere/extra readable"

@@ -1,4 +1,4 @@
-"""Literals, expressions and references: what a leading `=`, `==` and `${NAME}` mean in a record."""
+"""Meaning of a leading `=` and `==` and of `${NAME}` in a record: literals, expressions and references."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lading.core.mapping import Expression, Literal
+from batchsync.core.mapping import Expression, Literal
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.spec.conftest import Workshop
 
-    from lading.core.job import Deployment
-    from lading.core.mapping import Object
+    from batchsync.core.job import Deployment
+    from batchsync.core.mapping import Object
 
     Load = Callable[..., Deployment]
 
@@ -24,18 +24,18 @@ def record_of(deployment: Deployment) -> Object:
     return next(job.record for job in deployment.jobs if job.name == "guests")
 
 
-def test_two_equals_signs_are_a_literal_one(load_changed: Load) -> None:
+def test_two_equals_signs_are_a_literal_equals_sign(load_changed: Load) -> None:
     record = record_of(load_changed(("guestType: customer", 'city: "==a"')))
     assert record.get("city") == Literal("=a")
 
 
-def test_an_equals_sign_from_the_environment_is_never_an_expression(load_changed: Load) -> None:
+def test_equals_sign_from_environment_is_never_an_expression(load_changed: Load) -> None:
     change = ("guestType: customer", 'city: "${CITY}"')
     assert record_of(load_changed(change, environ={"CITY": "=id"})).get("city") == Literal("=id")
     assert record_of(load_changed(change, environ={"CITY": "==id"})).get("city") == Literal("==id")
 
 
-def test_escaped_reference_in_an_expression_is_a_text(load_changed: Load) -> None:
+def test_escaped_reference_in_expression_is_literal_text(load_changed: Load) -> None:
     change = ("guestType: customer", "city: \"=replace(city, '$${CITY}', '')\"")
     assert record_of(load_changed(change)).get("city") == Expression("replace(city, '${CITY}', '')")
 
@@ -44,17 +44,17 @@ def test_escaped_reference_in_an_expression_is_a_text(load_changed: Load) -> Non
     ("written", "value"),
     [("== email", "email"), ("==  email", " email"), ("== =a", "=a"), ("== ${CITY}", "Rome"), ("==", "=")],
 )
-def test_text_behind_two_equals_signs_and_a_space_is_an_explicit_literal(
+def test_text_after_two_equals_signs_and_space_is_an_explicit_literal(
     load_changed: Load, written: str, value: str
 ) -> None:
-    found = record_of(load_changed(("guestType: customer", f'city: "{written}"'), environ={"CITY": "Rome"}))
-    literal = found.get("city")
+    record = record_of(load_changed(("guestType: customer", f'city: "{written}"'), environ={"CITY": "Rome"}))
+    literal = record.get("city")
     assert literal == Literal(value)
     assert isinstance(literal, Literal)
     assert literal.explicit
 
 
-def test_unquoted_text_behind_two_equals_signs_is_an_explicit_literal(load_changed: Load) -> None:
+def test_unquoted_text_after_two_equals_signs_is_an_explicit_literal(load_changed: Load) -> None:
     assert record_of(load_changed(("guestType: customer", "city: == First Name"))).get("city") == Literal("First Name")
 
 
@@ -74,8 +74,9 @@ def test_unquoted_text_behind_two_equals_signs_is_an_explicit_literal(load_chang
 def test_reference_inside_an_expression_is_refused_with_its_place(
     workshop: Workshop, environ: dict[str, str], old: str, new: str
 ) -> None:
-    found = [one for one in workshop.problems(workshop.changed((old, new)), environ) if "expression" in one]
+    problems = workshop.problems(workshop.changed((old, new)), environ)
+    found = [problem for problem in problems if "expression" in problem]
     assert len(found) == 1
-    assert re.match(r"jobs\.yaml:[0-9]+:[0-9]+: \$\{\.\.\.\} inside of an expression\n", found[0])
+    assert re.match(r"jobs\.yaml:[0-9]+:[0-9]+: \$\{\.\.\.\} inside an expression\n", found[0])
     assert "member: ${NAME}" in found[0]
     assert "SECRET" not in found[0]

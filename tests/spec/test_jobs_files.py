@@ -1,4 +1,4 @@
-"""What a jobs.yaml that is right becomes."""
+"""Values of a valid jobs.yaml, and the hashes of its jobs."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from lading.core.guards import Budget, Guards, Limit
-from lading.core.job import Join, Resources, Schedule, Send
-from lading.core.mapping import Array, Each, Expression, Literal, Object
-from lading.errors import SpecError
-from lading.spec import load
-from lading.spec.vendor_spec import load_vendor
+from batchsync.core.guards import Budget, Guards, Limit
+from batchsync.core.job import Join, Resources, Schedule, Send
+from batchsync.core.mapping import Array, Each, Expression, Literal, Object
+from batchsync.errors import SpecError
+from batchsync.spec import load
+from batchsync.spec.vendor_spec import load_vendor
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 
     from tests.spec.conftest import Workshop
 
-    from lading.core.job import Deployment, Job
+    from batchsync.core.job import Deployment, Job
 
     Load = Callable[..., Deployment]
 
 DESIGN = """\
-# yaml-language-server: $schema=specs/lading_specs/jobs.schema.json
+# yaml-language-server: $schema=specs/batchsync_specs/jobs.schema.json
 version: 1
 connections:
   motorweb:
@@ -40,7 +40,7 @@ jobs:
   vehicle-checks:
     source: {path: data/vehicles.csv, key: vin}
     target: {connection: motorweb, service: Vehicle ID WOVR Batch}
-    mode: lookup                          # ask the vendor about each row and bring the answers back
+    mode: lookup                          # query the vendor for each row and store the results
     send: changed                         # all | changed (against the baseline) | {since: updated_at}
     record: {vin: "=upper(trim(vin))", plate: =plate, state: =state}
     results: {path: out/vehicle-checks.csv}      # or parquet, or a SQLite table
@@ -61,13 +61,13 @@ jobs:
 
 
 def job_of(deployment: Deployment, name: str = "guests") -> Job:
-    return next(one for one in deployment.jobs if one.name == name)
+    return next(job for job in deployment.jobs if job.name == name)
 
 
-def test_the_example_of_the_design_loads(workshop: Workshop, tmp_path: Path) -> None:
+def test_example_of_the_design_loads(workshop: Workshop, tmp_path: Path) -> None:
     deployment = workshop.load(DESIGN)
     checks, guests = deployment.jobs
-    assert (checks.name, checks.mode, checks.send) == ("vehicle-checks", "lookup", Send(what="changed"))
+    assert (checks.name, checks.mode, checks.send) == ("vehicle-checks", "lookup", Send(rows="changed"))
     assert checks.source.key == ("vin",)
     assert checks.source.folder == str(tmp_path)
     assert checks.target == {"service": "Vehicle ID WOVR Batch"}
@@ -81,7 +81,7 @@ def test_the_example_of_the_design_loads(workshop: Workshop, tmp_path: Path) -> 
     assert deployment.connections["motorweb"].credentials["client_id"] == "${MOTORWEB_CLIENT_ID}"
 
 
-def test_a_record_becomes_literals_expressions_objects_and_lists(load_changed: Load) -> None:
+def test_record_becomes_literals_expressions_objects_and_lists(load_changed: Load) -> None:
     record = job_of(load_changed()).record
     assert record == Object((
         ("guestType", Literal("customer")),
@@ -92,7 +92,7 @@ def test_a_record_becomes_literals_expressions_objects_and_lists(load_changed: L
     assert record.members[1][1].place.column == 14
 
 
-def test_a_list_of_each_gathers_rows(load_changed: Load) -> None:
+def test_each_becomes_repeated_item(load_changed: Load) -> None:
     record = job_of(load_changed(("[{provider: CRM, id: =id}]", "[{each: {provider: CRM, id: =id}}]"))).record
     item = Object((("provider", Literal("CRM")), ("id", Expression("id"))))
     assert record.get("identifiers") == Array((Each(item),))
@@ -109,7 +109,7 @@ def test_literals_keep_their_types(load_changed: Load) -> None:
     assert isinstance(values["c"], bool)
 
 
-def test_a_source_takes_its_format_options(load_changed: Load) -> None:
+def test_format_options_of_source_are_read(load_changed: Load) -> None:
     source = """{path: "x/*.txt", key: [a, b], format: csv, delimiter: ";", encoding: cp1252, nulls: ["", "NULL"],
       join: [{path: s.csv, on: {segment: id}}, {path: t.csv, on: [a, b]}], duplicates: {by: updated_at}}"""
     found = job_of(load_changed(("{path: guests.csv, key: id}", source))).source
@@ -119,18 +119,18 @@ def test_a_source_takes_its_format_options(load_changed: Load) -> None:
     assert found.joins == (Join(path="s.csv", on=(("segment", "id"),)), Join(path="t.csv", on=(("a", "a"), ("b", "b"))))
 
 
-def test_a_tab_separated_file_is_read_as_one(load_changed: Load) -> None:
+def test_tsv_file_has_tab_delimiter(load_changed: Load) -> None:
     assert job_of(load_changed(("guests.csv", "guests.tsv.gz"))).source.delimiter == "\t"
 
 
-def test_a_key_may_be_an_expression_or_a_column_that_begins_with_an_equals_sign(load_changed: Load) -> None:
+def test_key_is_expression_or_column_that_begins_with_equals_sign(load_changed: Load) -> None:
     assert job_of(load_changed(("key: id}", "key: =lower(id)}"))).source.key == Expression("lower(id)")
     assert job_of(load_changed(("key: id}", 'key: "==id"}'))).source.key == ("=id",)
 
 
-def test_a_connection_takes_limits_and_a_bundle(load_changed: Load, tmp_path: Path) -> None:
-    more = "vendor: motorweb-bdp\n    ca_bundle: ca.pem\n    poll_every: 30s\n    deadline: 2d\n    in_flight: 3"
-    found = load_changed(("vendor: motorweb-bdp", more)).connections["cars"]
+def test_limits_and_ca_bundle_of_connection_are_read(load_changed: Load, tmp_path: Path) -> None:
+    settings = "vendor: motorweb-bdp\n    ca_bundle: ca.pem\n    poll_every: 30s\n    deadline: 2d\n    in_flight: 3"
+    found = load_changed(("vendor: motorweb-bdp", settings)).connections["cars"]
     assert found.ca_bundle == str(tmp_path / "ca.pem")
     assert (found.poll_every, found.deadline, found.in_flight) == (timedelta(seconds=30), timedelta(days=2), 3)
     assert found.base_url == "https://api.tst.motorweb.app"
@@ -139,23 +139,23 @@ def test_a_connection_takes_limits_and_a_bundle(load_changed: Load, tmp_path: Pa
 @pytest.mark.parametrize(
     "url", ["http://127.0.0.1:8080", "http://localhost:1/x", "http://[::1]:8080", "https://localhost"]
 )
-def test_this_machine_may_be_the_vendor(load_changed: Load, url: str) -> None:
+def test_loopback_base_url_is_allowed(load_changed: Load, url: str) -> None:
     change = ("https://api-engage-eu.sitecorecloud.io", "${URL}")
     assert load_changed(change, environ={"URL": url}).connections["crm"].base_url == url
 
 
-def test_values_from_the_environment_keep_the_type_they_would_have_without_quotes(load_changed: Load) -> None:
+def test_environment_values_are_typed_like_unquoted_values(load_changed: Load) -> None:
     change = ("vendor: motorweb-bdp", "vendor: motorweb-bdp\n    in_flight: ${MANY:-2}")
     assert load_changed(change).connections["cars"].in_flight == 2
     assert load_changed(change, environ={"MANY": "5"}).connections["cars"].in_flight == 5
 
 
-def test_two_dollars_and_a_brace_stay(load_changed: Load) -> None:
+def test_escaped_reference_is_literal(load_changed: Load) -> None:
     record = job_of(load_changed(("guestType: customer", 'city: "$${A}"'))).record
     assert record.get("city") == Literal("${A}")
 
 
-def test_on_removed_derives_a_record_from_the_key_alone(load_changed: Load) -> None:
+def test_removal_record_is_derived_from_key_columns(load_changed: Load) -> None:
     removal = job_of(load_changed(("mode: upsert", "mode: upsert\n    on_removed: gdpr_delete"))).removal
     assert removal is not None
     assert removal.mode == "gdpr_delete"
@@ -163,14 +163,14 @@ def test_on_removed_derives_a_record_from_the_key_alone(load_changed: Load) -> N
     assert removal.record == Object((("identifiers", Array((item,))),))
 
 
-def test_on_removed_takes_a_record_as_written(load_changed: Load) -> None:
-    wish = 'mode: upsert\n    on_removed: {mode: delete, record: {email: "=lower(id)"}}'
-    removal = job_of(load_changed(("mode: upsert", wish))).removal
+def test_written_removal_record_is_used(load_changed: Load) -> None:
+    written = 'mode: upsert\n    on_removed: {mode: delete, record: {email: "=lower(id)"}}'
+    removal = job_of(load_changed(("mode: upsert", written))).removal
     assert removal is not None
     assert removal.record == Object((("email", Expression("lower(id)")),))
 
 
-def test_the_column_of_since_shapes_the_run_and_no_record(load_changed: Load) -> None:
+def test_since_column_changes_spec_hash_and_not_mapping_hash(load_changed: Load) -> None:
     by = [
         load_changed(("    mode: upsert\n", f"    mode: upsert\n    send: {{since: {column}}}\n")).jobs[0]
         for column in ("updated_at", "version")
@@ -179,69 +179,69 @@ def test_the_column_of_since_shapes_the_run_and_no_record(load_changed: Load) ->
     assert by[0].mapping_hash == by[1].mapping_hash
 
 
-def test_send_since_schedule_every_budget_and_compression_are_taken(load_changed: Load) -> None:
-    more = """mode: upsert
+def test_since_interval_budget_and_compression_are_read(load_changed: Load) -> None:
+    settings = """mode: upsert
     send: {since: updated_at}
     schedule: {every: 15m}
     budget: {invalid: 2%, rejected: 1}
     compression: smaller"""
-    job = job_of(load_changed(("mode: upsert", more)))
-    assert job.send == Send(what="since", since="updated_at")
+    job = job_of(load_changed(("mode: upsert", settings)))
+    assert job.send == Send(rows="since", since="updated_at")
     assert job.schedule == Schedule(every=timedelta(minutes=15))
     assert job.budget == Budget(invalid=Limit(percent=2.0), rejected=Limit(count=1))
     assert job.compression == "smaller"
 
 
-def test_a_lookup_may_answer_into_a_table(load_changed: Load) -> None:
+def test_lookup_results_may_be_a_sqlite_table(load_changed: Load) -> None:
     results = job_of(load_changed(("{path: out/checks.csv}", "{path: out/a.db, table: checks}")), "checks").results
     assert results is not None
     assert (results.format, results.table) == ("sqlite", "checks")
 
 
-def test_a_source_that_is_a_job_reads_its_results_and_comes_after_it(load_changed: Load, tmp_path: Path) -> None:
+def test_job_as_source_has_results_path_and_dependency(load_changed: Load, tmp_path: Path) -> None:
     deployment = load_changed(("{path: guests.csv,", "{job: checks,"))
-    assert [one.name for one in deployment.jobs] == ["checks", "guests"]
+    assert [job.name for job in deployment.jobs] == ["checks", "guests"]
     guests = job_of(deployment)
     assert guests.depends_on == ("checks",)
     assert guests.source.job == "checks"
     assert (guests.source.path, guests.source.format) == (str(tmp_path / "out/checks.csv"), "csv")
 
 
-def test_jobs_keep_the_order_of_the_file_where_nothing_depends(workshop: Workshop) -> None:
+def test_independent_jobs_keep_file_order(workshop: Workshop) -> None:
     block = "    source: {path: a.csv, key: id}\n    target: {connection: crm, schema: guest}\n    mode: upsert\n"
     block += "    record: {email: =id}\n"
     jobs = {"d": "[b]", "c": "[]", "b": "[a]", "a": "[]", "e": "[]"}
-    head = workshop.whole.partition("jobs:\n")[0] + "jobs:\n"
+    head = workshop.valid.partition("jobs:\n")[0] + "jobs:\n"
     text = head + "".join(f"  {name}:\n{block}    depends_on: {of}\n" for name, of in jobs.items())
-    assert [one.name for one in workshop.load(text).jobs] == ["c", "a", "b", "d", "e"]
+    assert [job.name for job in workshop.load(text).jobs] == ["c", "a", "b", "d", "e"]
 
 
-def test_vendors_can_be_given(workshop: Workshop) -> None:
-    given = {name: load_vendor(name) for name in ("sitecore-cdp", "motorweb-bdp")}
-    assert workshop.load(workshop.whole, vendors=given).jobs == workshop.load(workshop.whole).jobs
-    (problem,) = workshop.problems(workshop.whole, vendors={"sitecore-cdp": given["sitecore-cdp"]})
-    assert 'there is no vendor "motorweb-bdp"' in problem
+def test_vendor_rules_can_be_passed(workshop: Workshop) -> None:
+    rules = {name: load_vendor(name) for name in ("sitecore-cdp", "motorweb-bdp")}
+    assert workshop.load(workshop.valid, vendors=rules).jobs == workshop.load(workshop.valid).jobs
+    (problem,) = workshop.problems(workshop.valid, vendors={"sitecore-cdp": rules["sitecore-cdp"]})
+    assert 'unknown vendor "motorweb-bdp"' in problem
 
 
-def test_a_vendor_folder_is_relative_to_the_file(workshop: Workshop) -> None:
+def test_vendor_folder_is_relative_to_jobs_file(workshop: Workshop) -> None:
     (problem,) = workshop.problems(workshop.changed(("vendor: motorweb-bdp", "vendor: ./mine")))
-    assert problem.startswith(f"jobs.yaml:8:13: there is no vendor.yaml in {workshop.path.parent / 'mine'}")
+    assert problem.startswith(f"jobs.yaml:8:13: no vendor.yaml in {workshop.path.parent / 'mine'}")
 
 
-def test_a_byte_order_mark_and_windows_line_ends_are_read(workshop: Workshop) -> None:
-    content = b"\xef\xbb\xbf" + workshop.whole.replace("\n", "\r\n").encode()
-    assert workshop.load(content).jobs == workshop.load(workshop.whole).jobs
+def test_byte_order_mark_and_crlf_are_accepted(workshop: Workshop) -> None:
+    content = b"\xef\xbb\xbf" + workshop.valid.replace("\n", "\r\n").encode()
+    assert workshop.load(content).jobs == workshop.load(workshop.valid).jobs
 
 
-def test_the_bundled_jobs_load_without_any_secret(pytestconfig: pytest.Config) -> None:
+def test_bundled_jobs_load_without_secrets(pytestconfig: pytest.Config) -> None:
     assert load(pytestconfig.rootpath / "jobs.yaml", environ={}).jobs
 
 
 # ---- the spec hash -------------------------------------------------------------------------------------------------
 
 
-def hash_of(load_changed: Load, *changes: tuple[str, str], **more: Any) -> str:
-    return job_of(load_changed(*changes, **more)).spec_hash
+def hash_of(load_changed: Load, *changes: tuple[str, str], **options: Any) -> str:
+    return job_of(load_changed(*changes, **options)).spec_hash
 
 
 @pytest.mark.parametrize(
@@ -264,7 +264,7 @@ def hash_of(load_changed: Load, *changes: tuple[str, str], **more: Any) -> str:
     ],
     ids=lambda change: change[1].strip(),
 )
-def test_what_shapes_the_records_changes_the_spec_hash(load_changed: Load, change: tuple[str, str]) -> None:
+def test_edit_that_affects_records_changes_spec_hash(load_changed: Load, change: tuple[str, str]) -> None:
     assert hash_of(load_changed, change) != hash_of(load_changed)
 
 
@@ -281,17 +281,17 @@ def test_what_shapes_the_records_changes_the_spec_hash(load_changed: Load, chang
     ],
     ids=lambda change: change[1].strip(),
 )
-def test_what_shapes_no_record_leaves_the_spec_hash_alone(load_changed: Load, change: tuple[str, str]) -> None:
+def test_edit_that_affects_no_record_keeps_spec_hash(load_changed: Load, change: tuple[str, str]) -> None:
     assert hash_of(load_changed, change) == hash_of(load_changed)
 
 
-def test_a_value_from_the_environment_is_in_the_spec_hash(load_changed: Load) -> None:
+def test_environment_value_changes_spec_hash(load_changed: Load) -> None:
     change = ("guestType: customer", 'city: "${CITY}"')
-    one, two = (hash_of(load_changed, change, environ={"CITY": city}) for city in ("Bluff", "Cape Reinga"))
-    assert one != two
+    first, second = (hash_of(load_changed, change, environ={"CITY": city}) for city in ("Bluff", "Cape Reinga"))
+    assert first != second
 
 
-def test_a_spec_hash_is_the_same_on_every_machine(load_changed: Load) -> None:
+def test_spec_hash_is_stable(load_changed: Load) -> None:
     assert hash_of(load_changed) == "e3b572cdaa63fcd1837edf98db4e616aa4c63647c82d8659a073b727dc91dbb1"
 
 
@@ -310,7 +310,7 @@ def mapping_of(load_changed: Load, *changes: tuple[str, str]) -> str:
     ],
     ids=lambda change: change[1],
 )
-def test_what_makes_a_record_of_its_values_is_in_the_mapping_hash(load_changed: Load, change: tuple[str, str]) -> None:
+def test_edit_of_record_changes_mapping_hash(load_changed: Load, change: tuple[str, str]) -> None:
     assert mapping_of(load_changed, change) != mapping_of(load_changed)
 
 
@@ -327,25 +327,23 @@ def test_what_makes_a_record_of_its_values_is_in_the_mapping_hash(load_changed: 
     ],
     ids=lambda change: change[1].strip(),
 )
-def test_how_values_are_read_and_what_is_removed_is_not_in_the_mapping_hash(
-    load_changed: Load, change: tuple[str, str]
-) -> None:
+def test_edit_of_source_or_removal_keeps_mapping_hash(load_changed: Load, change: tuple[str, str]) -> None:
     assert mapping_of(load_changed, change) == mapping_of(load_changed)
 
 
-def test_whom_to_tell_and_when_is_in_the_spec_hash_and_not_in_the_mapping_hash(load_changed: Load) -> None:
+def test_non_identity_target_key_changes_spec_hash_and_not_mapping_hash(load_changed: Load) -> None:
     plain = job_of(load_changed(), "checks")
     changes = ("service: Vehicle ID", "service: Vehicle ID, email: a@example.com")
-    told = job_of(load_changed(changes), "checks")
-    assert told.mapping_hash == plain.mapping_hash
-    assert told.spec_hash != plain.spec_hash
+    notified = job_of(load_changed(changes), "checks")
+    assert notified.mapping_hash == plain.mapping_hash
+    assert notified.spec_hash != plain.spec_hash
     other = job_of(load_changed(("service: Vehicle ID", "service: Another")), "checks")
     assert other.mapping_hash != plain.mapping_hash
 
 
-def test_a_removal_has_a_mapping_hash_of_its_own_mode_and_record(load_changed: Load) -> None:
-    def removal_hash(wish: str, *more: tuple[str, str]) -> str:
-        removal = job_of(load_changed(("mode: upsert", f"mode: upsert\n    on_removed: {wish}"), *more)).removal
+def test_mapping_hash_of_removal_depends_on_its_mode_and_record(load_changed: Load) -> None:
+    def removal_hash(written: str, *changes: tuple[str, str]) -> str:
+        removal = job_of(load_changed(("mode: upsert", f"mode: upsert\n    on_removed: {written}"), *changes)).removal
         assert removal is not None
         return removal.mapping_hash
 
@@ -355,28 +353,28 @@ def test_a_removal_has_a_mapping_hash_of_its_own_mode_and_record(load_changed: L
     assert removal_hash('{mode: delete, record: {email: "=lower(id)"}}') != plain
 
 
-def test_no_place_is_in_what_is_compared(load_changed: Load) -> None:
+def test_deployments_are_equal_despite_places(load_changed: Load) -> None:
     assert load_changed(("version: 1\n", "\n\nversion: 1\n")) == load_changed()
 
 
-def test_everything_knows_its_place(load_changed: Load) -> None:
+def test_compiled_values_have_places(load_changed: Load) -> None:
     deployment = load_changed()
     checks = job_of(deployment, "checks")
     assert checks.results is not None
     parts = (checks, checks.source, checks.record, checks.results, deployment.connections["crm"])
-    assert [(one.place.line, one.place.column) for one in parts] == [(19, 3), (20, 5), (23, 13), (24, 21), (3, 3)]
+    assert [(part.place.line, part.place.column) for part in parts] == [(19, 3), (20, 5), (23, 13), (24, 21), (3, 3)]
 
 
-def test_threads_and_memory_stand_at_the_top_and_leave_the_hash_of_a_job_alone(load_changed: Load) -> None:
+def test_threads_and_memory_are_top_level_and_keep_spec_hash(load_changed: Load) -> None:
     plain = load_changed()
     assert plain.resources == Resources(threads=None, memory="normal")
     found = load_changed(("version: 1", "version: 1\nthreads: 2\nmemory: small"))
     assert found.resources == Resources(threads=2, memory="small")
-    assert [one.spec_hash for one in found.jobs] == [one.spec_hash for one in plain.jobs]
+    assert [job.spec_hash for job in found.jobs] == [job.spec_hash for job in plain.jobs]
 
 
-@pytest.mark.parametrize("wrong", ["threads: 0", "threads: 1.5", "threads: many", "threads: yes", "memory: tiny"])
-def test_threads_and_memory_that_make_no_sense_are_refused(load_changed: Load, wrong: str) -> None:
+@pytest.mark.parametrize("invalid", ["threads: 0", "threads: 1.5", "threads: many", "threads: yes", "memory: tiny"])
+def test_invalid_threads_and_memory_are_refused(load_changed: Load, invalid: str) -> None:
     with pytest.raises(SpecError) as raised:
-        load_changed(("version: 1", f"version: 1\n{wrong}"))
-    assert [one.line for one in raised.value.problems] == [2]
+        load_changed(("version: 1", f"version: 1\n{invalid}"))
+    assert [problem.line for problem in raised.value.problems] == [2]

@@ -1,18 +1,18 @@
-"""The JSON Schema of jobs.yaml tells editors what the models tell the reader."""
+"""The JSON Schema of jobs.yaml is complete and equivalent to the models."""
 
 from __future__ import annotations
 
 import json
 from typing import TYPE_CHECKING, Any
 
-from lading.spec import jobs_schema, jobs_schema_text
+from batchsync.spec import jobs_schema, jobs_schema_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
 def objects(node: Any, at: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield every schema of an object that names its properties."""
+    """Yield path and schema of every object with properties."""
     if isinstance(node, dict):
         if "properties" in node:
             yield at, node
@@ -25,31 +25,31 @@ def objects(node: Any, at: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
 
 def test_every_field_has_a_title_a_description_and_an_example() -> None:
     for at, schema in objects(jobs_schema()):
-        for name, one in schema["properties"].items():
-            assert {"title", "description", "examples"} <= set(one), f"{at}/{name}"
+        for name, item in schema["properties"].items():
+            assert {"title", "description", "examples"} <= set(item), f"{at}/{name}"
 
 
-def test_unknown_keys_are_refused_everywhere_but_in_target() -> None:
+def test_unknown_keys_are_refused_except_in_target() -> None:
     found = {at.rpartition("/")[2]: schema["additionalProperties"] for at, schema in objects(jobs_schema())}
     assert found.pop("TargetModel") == {"type": "string"}
     assert found
     assert set(found.values()) == {False}
 
 
-def test_the_schema_is_of_2020_12_and_has_no_nulls() -> None:
+def test_schema_is_of_2020_12_and_has_no_nulls() -> None:
     text = jobs_schema_text()
     assert jobs_schema()["$schema"] == "https://json-schema.org/draft/2020-12/schema"
     assert '"null"' not in text
     assert ": null" not in text
 
 
-def test_every_reference_leads_somewhere() -> None:
+def test_every_reference_is_defined() -> None:
     schema = jobs_schema()
-    for piece in jobs_schema_text().split('"#/$defs/')[1:]:
-        assert piece.partition('"')[0] in schema["$defs"]
+    for reference in jobs_schema_text().split('"#/$defs/')[1:]:
+        assert reference.partition('"')[0] in schema["$defs"]
 
 
-def test_the_text_of_the_schema_is_the_same_every_time() -> None:
+def test_schema_text_is_deterministic() -> None:
     assert jobs_schema_text() == jobs_schema_text()
     assert json.loads(jobs_schema_text()) == jobs_schema()
     assert jobs_schema_text().endswith("}\n")

@@ -1,4 +1,4 @@
-"""Each broken jobs.yaml is refused with the place, the line, a caret and what would be right."""
+"""Invalid jobs.yaml files are refused with place, source line, caret and expected value."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lading.errors import ExitCode, Problem, SpecError
-from lading.spec import fill_in_lines
+from batchsync.errors import ExitCode, Problem, SpecError
+from batchsync.spec import fill_in_lines
 
 if TYPE_CHECKING:
     from tests.spec.conftest import Workshop
@@ -19,7 +19,7 @@ Case = tuple[list[tuple[str, str]], str]
 
 
 def cases() -> dict[str, Case]:
-    """Return the changes and the answer of each case of refused.txt by name."""
+    """Return replacements and expected problems of each case of refused.txt by name."""
     found: dict[str, Case] = {}
     text = (Path(__file__).parent / "refused.txt").read_text(encoding="utf-8")
     for block in text.split("\n=== ")[1:]:
@@ -34,12 +34,12 @@ CASES = cases()
 
 
 @pytest.mark.parametrize("name", CASES)
-def test_a_broken_file_is_refused_in_these_words(workshop: Workshop, name: str) -> None:
+def test_invalid_file_is_refused_with_exact_problems(workshop: Workshop, name: str) -> None:
     changes, answer = CASES[name]
     assert "\n".join(workshop.problems(workshop.changed(*changes))) == answer
 
 
-def test_all_problems_are_told_at_once_in_the_order_of_the_file(workshop: Workshop) -> None:
+def test_all_problems_are_reported_in_file_order(workshop: Workshop) -> None:
     text = workshop.changed(
         ("vendor: motorweb-bdp", "vendor: motorweb-bpd"),
         ('"${CRM_KEY}"', "hunter2hunter2"),
@@ -50,29 +50,29 @@ def test_all_problems_are_told_at_once_in_the_order_of_the_file(workshop: Worksh
         ("mode: lookup", "mode: lookup\n    depends_on: [gests]"),
         ("out/checks.csv", "${OUT}.csv"),
     ).replace("{path: ${OUT}.csv}", '{path: "${OUT}.csv"}')
-    shown = [one.splitlines()[0] for one in workshop.problems(text)]
+    shown = [problem.splitlines()[0] for problem in workshop.problems(text)]
     assert shown == [
         'jobs.yaml:6:31: "client_key": a literal secret',
-        'jobs.yaml:8:13: there is no vendor "motorweb-bpd"',
-        'jobs.yaml:14:11: sitecore-cdp guest does not take mode "insert"',
+        'jobs.yaml:8:13: unknown vendor "motorweb-bpd"',
+        'jobs.yaml:14:11: sitecore-cdp guest does not support mode "insert"',
         'jobs.yaml:16:7: guest has no member "guestTyp"',
         'jobs.yaml:18:21: "identifiers" has no "provider"',
-        "jobs.yaml:20:39: 007 without quotes",
-        'jobs.yaml:23:18: there is no job "gests"',
-        "jobs.yaml:25:22: the environment has no OUT",
+        "jobs.yaml:20:39: ambiguous unquoted value 007",
+        'jobs.yaml:23:18: unknown job "gests"',
+        "jobs.yaml:25:22: environment variable OUT is not set",
     ]
 
 
-def test_what_is_wrong_in_one_job_hides_nothing_in_another(workshop: Workshop) -> None:
+def test_problems_of_one_job_do_not_hide_those_of_another(workshop: Workshop) -> None:
     text = workshop.changed(("mode: upsert", "mode: upsrt"), ("mode: lookup", "mode: lokup"))
-    assert [one.splitlines()[0] for one in workshop.problems(text)] == [
-        'jobs.yaml:14:11: sitecore-cdp does not take mode "upsrt"',
-        'jobs.yaml:22:11: motorweb-bdp does not take mode "lokup"',
+    assert [problem.splitlines()[0] for problem in workshop.problems(text)] == [
+        'jobs.yaml:14:11: sitecore-cdp does not support mode "upsrt"',
+        'jobs.yaml:22:11: motorweb-bdp does not support mode "lokup"',
         'jobs.yaml:24:5: "results" in a job of mode "lokup"',
     ]
 
 
-def test_a_spec_error_ends_with_exit_code_2_and_names_its_problems(workshop: Workshop) -> None:
+def test_spec_error_has_exit_code_2_and_its_problems(workshop: Workshop) -> None:
     workshop.path.write_text(workshop.changed(("mode: upsert", "mode: upsrt")))
     with pytest.raises(SpecError) as caught:
         workshop.load(workshop.path.read_bytes())
@@ -98,7 +98,7 @@ def test_a_spec_error_ends_with_exit_code_2_and_names_its_problems(workshop: Wor
         'credentials: {client_key: |hunter2, api_token: "${T}"}',
     ],
 )
-def test_no_error_shows_a_secret_that_stands_in_the_file(workshop: Workshop, secret_line: str) -> None:
+def test_problems_do_not_show_secrets_of_file(workshop: Workshop, secret_line: str) -> None:
     text = workshop.changed(
         ('credentials: {client_key: "${CRM_KEY}", api_token: "${file:/run/secrets/crm}"}', secret_line),
         ("vendor: sitecore-cdp", "vendr: sitecore-cdp"),
@@ -107,14 +107,14 @@ def test_no_error_shows_a_secret_that_stands_in_the_file(workshop: Workshop, sec
     assert "hunter2" not in shown
 
 
-def test_lines_are_filled_in_for_problems_that_were_found_elsewhere(workshop: Workshop) -> None:
+def test_source_lines_of_problems_are_filled_in(workshop: Workshop) -> None:
     text = workshop.changed(('"${CRM_KEY}"', "hunter2hunter2"), ("mode: upsert", "mode: upsrt"))
     with pytest.raises(SpecError) as caught:
         workshop.load(text)
-    bare = tuple(replace(one, source_line="") for one in caught.value.problems)
+    bare = tuple(replace(problem, source_line="") for problem in caught.value.problems)
     assert fill_in_lines(bare) == caught.value.problems
 
 
-def test_a_problem_of_a_file_that_is_gone_keeps_its_place(tmp_path: Path) -> None:
+def test_problem_of_missing_file_is_unchanged(tmp_path: Path) -> None:
     problem = Problem(code="data.x", message="no such column", file=str(tmp_path / "gone.yaml"), line=3, column=4)
     assert fill_in_lines((problem,)) == (problem,)

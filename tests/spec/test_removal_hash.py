@@ -1,4 +1,4 @@
-"""Which edits of a job decide anew which keys it removes, and which guards a job may state."""
+"""Edits of a job that change its removal hash, and the guards of removals."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lading.core.guards import AfterEdit, Guards, Limit
-from lading.errors import SpecError
+from batchsync.core.guards import AfterEdit, Guards, Limit
+from batchsync.errors import SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from lading.core.job import Deployment
+    from batchsync.core.job import Deployment
 
 SOURCE = "source: {path: guests.csv, key: id}"
 REMOVES = ("    mode: upsert\n", "    mode: upsert\n    on_removed: delete\n")
@@ -35,14 +35,14 @@ def removal_hash(load: Callable[..., Deployment], *changes: tuple[str, str], **e
         "{path: guests.csv, key: id, format: jsonl}",
     ],
 )
-def test_edit_of_the_source_is_an_edit_of_removals(load_changed: Callable[..., Deployment], source: str) -> None:
+def test_edit_of_source_changes_removal_hash(load_changed: Callable[..., Deployment], source: str) -> None:
     record = ("id: =id}", "id: =email}") if "email}" in source else ("guestType: customer", "guestType: customer")
     plain = removal_hash(load_changed, REMOVES)
     assert removal_hash(load_changed, REMOVES, (SOURCE, f"source: {source}"), record) != plain
 
 
 @pytest.mark.parametrize("join", ["{path: k.csv, on: c}", "{path: j.csv, on: d}", "{path: j.csv, on: {c: d}}"])
-def test_edit_of_a_join_is_an_edit_of_removals(load_changed: Callable[..., Deployment], join: str) -> None:
+def test_edit_of_join_changes_removal_hash(load_changed: Callable[..., Deployment], join: str) -> None:
     edited = (SOURCE, f"source: {{path: guests.csv, key: id, join: [{join}]}}")
     assert removal_hash(load_changed, REMOVES, edited) != removal_hash(load_changed, REMOVES, JOINED)
 
@@ -55,7 +55,7 @@ def test_edit_of_a_join_is_an_edit_of_removals(load_changed: Callable[..., Deplo
         ("provider: CRM", "provider: SHOP"),
     ],
 )
-def test_edit_of_what_is_sent_for_a_removal_is_one(
+def test_edit_of_removal_record_changes_removal_hash(
     load_changed: Callable[..., Deployment], edit: tuple[str, str]
 ) -> None:
     removes = (REMOVES[0], REMOVES[1].replace(*edit))
@@ -73,21 +73,19 @@ def test_edit_of_what_is_sent_for_a_removal_is_one(
         ("    on_removed", "    # a comment\n    on_removed"),
     ],
 )
-def test_other_edits_decide_nothing_about_removals(
-    load_changed: Callable[..., Deployment], edit: tuple[str, str]
-) -> None:
+def test_other_edits_keep_removal_hash(load_changed: Callable[..., Deployment], edit: tuple[str, str]) -> None:
     removes = (REMOVES[0], REMOVES[1].replace(*edit))
     changes = [removes] if removes != REMOVES else [REMOVES, edit]
     assert removal_hash(load_changed, *changes) == removal_hash(load_changed, REMOVES)
 
 
-def test_another_value_of_a_variable_in_a_path_is_no_edit(load_changed: Callable[..., Deployment]) -> None:
+def test_value_of_variable_in_path_keeps_removal_hash(load_changed: Callable[..., Deployment]) -> None:
     daily = (SOURCE, 'source: {path: "${DAY}/guests.csv", key: id}')
     first = removal_hash(load_changed, REMOVES, daily, DAY="monday")
     assert removal_hash(load_changed, REMOVES, daily, DAY="tuesday") == first
 
 
-def test_guards_of_removals_are_taken(load_changed: Callable[..., Deployment]) -> None:
+def test_guards_of_removals_are_read(load_changed: Callable[..., Deployment]) -> None:
     guards = "guards: {max_remove: 10 or 5%, min_rows: 0, removals_after_edit: send}"
     job = load_changed(("    mode: upsert\n", f"    mode: upsert\n    {guards}\n")).jobs[0]
     limit = Limit(count=10, percent=5.0)
@@ -96,6 +94,6 @@ def test_guards_of_removals_are_taken(load_changed: Callable[..., Deployment]) -
 
 
 @pytest.mark.parametrize("limit", ["10 or", "or 5%", "10 or 101%", "5% or 10", "10 and 5%", "-1 or 5%", "1 or 100.5%"])
-def test_limit_that_is_none_is_refused(load_changed: Callable[..., Deployment], limit: str) -> None:
+def test_invalid_limit_is_refused(load_changed: Callable[..., Deployment], limit: str) -> None:
     with pytest.raises(SpecError):
         load_changed(("    mode: upsert\n", f'    mode: upsert\n    guards: {{max_remove: "{limit}"}}\n'))

@@ -1,4 +1,4 @@
-"""Unquoted values mean one thing to everybody, or need quotes."""
+"""Unquoted scalars have the same value for all YAML parsers, or must be quoted."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from lading.spec.scalars import Doubt, Nothing, meaning
+from batchsync.spec.scalars import AmbiguousScalar, NullScalar, interpret_scalar
 
 
 @pytest.mark.parametrize(
@@ -34,8 +34,8 @@ from lading.spec.scalars import Doubt, Nothing, meaning
         ("999999999999999999", 10**18 - 1),
     ],
 )
-def test_a_value_without_doubt_is_what_it_looks_like(text: str, value: object) -> None:
-    found = meaning(text)
+def test_unambiguous_scalar_has_its_value(text: str, value: object) -> None:
+    found = interpret_scalar(text)
     assert found == value
     assert type(found) is type(value)
 
@@ -57,7 +57,7 @@ def test_a_value_without_doubt_is_what_it_looks_like(text: str, value: object) -
         ("12:30:45", "a number in base 60"),
         ("2024-01-31", "a date"),
         ("2024-01-31T10:00:00Z", "a date"),
-        (".inf", "no number"),
+        (".inf", "infinity or not a number"),
         ("NO", "false"),
         ("on", "true"),
         ("Yes", "true"),
@@ -67,18 +67,18 @@ def test_a_value_without_doubt_is_what_it_looks_like(text: str, value: object) -
         ("1e999", "the number inf"),
     ],
 )
-def test_a_value_that_readers_disagree_about_needs_quotes(text: str, reading: str) -> None:
-    assert meaning(text) == Doubt(reading)
+def test_ambiguous_scalar_must_be_quoted(text: str, reading: str) -> None:
+    assert interpret_scalar(text) == AmbiguousScalar(reading)
 
 
 @pytest.mark.parametrize("text", ["", "~", "null", "NULL"])
-def test_nothing_is_nothing(text: str) -> None:
-    assert meaning(text) == Nothing()
+def test_empty_and_null_scalars_are_null(text: str) -> None:
+    assert interpret_scalar(text) == NullScalar()
 
 
 @pytest.mark.parametrize("unit", ["1", "1_", "1.", "1:", "1:1", "0x_", "-", "+1", ".", "1e", "2024-01-01", "0"])
-def test_a_value_without_end_is_read_at_once(unit: str) -> None:
-    began = time.process_time()
+def test_long_scalar_takes_linear_time(unit: str) -> None:
+    start = time.process_time()
     for end in ("", "x", "e", "."):
-        meaning(unit * (50_000 // len(unit)) + end)
-    assert time.process_time() - began < 2
+        interpret_scalar(unit * (50_000 // len(unit)) + end)
+    assert time.process_time() - start < 2

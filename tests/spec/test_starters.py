@@ -1,4 +1,4 @@
-"""Each vendor in the box brings a starter, which is whole, valid, and gets on with the others."""
+"""Every bundled vendor has a valid starter, and starters can be combined."""
 
 from __future__ import annotations
 
@@ -7,19 +7,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from lading.errors import UsageError
-from lading.spec import jobs_schema_text, load
-from lading.spec.starters import starter_files, starter_vendors
-from lading.spec.vendor_spec import available_vendors
+from batchsync.errors import UsageError
+from batchsync.spec import jobs_schema_text, load
+from batchsync.spec.starters import starter_files, starter_vendors
+from batchsync.spec.vendor_spec import available_vendors
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from lading.core.job import Deployment
+    from batchsync.core.job import Deployment
 
 
-def written(folder: Path, *vendors: str) -> Deployment:
-    """Write the starters of these vendors, or of all, and load them without any credential."""
+def write_starters(folder: Path, *vendors: str) -> Deployment:
+    """Write the starters of these vendors, or of all, and return the deployment loaded without credentials."""
     for name, text in starter_files(vendors).items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -27,30 +27,30 @@ def written(folder: Path, *vendors: str) -> Deployment:
     return load(folder / "jobs.yaml", environ={})
 
 
-def test_every_vendor_in_the_box_brings_a_starter() -> None:
+def test_every_bundled_vendor_has_a_starter() -> None:
     assert starter_vendors() == available_vendors()
 
 
 @pytest.mark.parametrize("vendor", available_vendors())
-def test_a_starter_alone_is_one_valid_connection_and_one_valid_job_with_its_sample(vendor: str, tmp_path: Path) -> None:
-    made = written(tmp_path, vendor)
+def test_starter_has_a_connection_and_a_job_with_sample_data(vendor: str, tmp_path: Path) -> None:
+    deployment = write_starters(tmp_path, vendor)
 
-    assert [one.vendor for one in made.connections.values()] == [vendor]
-    (job,) = made.jobs
+    assert [connection.vendor for connection in deployment.connections.values()] == [vendor]
+    (job,) = deployment.jobs
     assert (tmp_path / job.source.path).is_file()
     assert job.budget.invalid.count == job.budget.rejected.count == 0, "a sample needs no budget"
 
 
-def test_the_starters_of_all_vendors_stand_in_one_file(tmp_path: Path) -> None:
-    made = written(tmp_path)
+def test_starters_of_all_vendors_are_one_file(tmp_path: Path) -> None:
+    deployment = write_starters(tmp_path)
 
-    starters = [files("lading_specs") / vendor / "starter" for vendor in available_vendors()]
-    samples = [one.name for folder in starters for one in folder.iterdir() if one.name.endswith(".csv")]
-    assert len(made.jobs) == len(made.connections) == len(available_vendors())
-    assert len(samples) == len(set(samples)), "two vendors bring a sample of the same name"
+    starters = [files("batchsync_specs") / vendor / "starter" for vendor in available_vendors()]
+    samples = [path.name for folder in starters for path in folder.iterdir() if path.name.endswith(".csv")]
+    assert len(deployment.jobs) == len(deployment.connections) == len(available_vendors())
+    assert len(samples) == len(set(samples)), "two vendors have a sample of the same name"
 
 
-def test_a_starter_says_what_its_parts_are_for() -> None:
+def test_starter_has_comments() -> None:
     jobs = starter_files()["jobs.yaml"]
 
     assert jobs.startswith("# yaml-language-server: $schema=jobs.schema.json\n")
@@ -60,15 +60,15 @@ def test_a_starter_says_what_its_parts_are_for() -> None:
     assert len(commented) >= 5 * len(available_vendors())
 
 
-def test_the_schema_is_written_beside_the_file_and_before_it() -> None:
-    made = starter_files()
+def test_schema_is_written_before_jobs_file() -> None:
+    written = starter_files()
 
-    assert made["jobs.schema.json"] == jobs_schema_text()
-    assert list(made)[-1] == "jobs.yaml"
+    assert written["jobs.schema.json"] == jobs_schema_text()
+    assert list(written)[-1] == "jobs.yaml"
 
 
-def test_a_vendor_that_is_not_in_the_box_is_told_with_those_that_are() -> None:
-    with pytest.raises(UsageError, match="there is no vendor nobody") as told:
-        starter_files(["nobody"])
+def test_unknown_vendor_is_refused_with_known_vendors() -> None:
+    with pytest.raises(UsageError, match="no starter for vendor unknown") as caught:
+        starter_files(["unknown"])
 
-    assert all(vendor in told.value.hint for vendor in available_vendors())
+    assert all(vendor in caught.value.hint for vendor in available_vendors())

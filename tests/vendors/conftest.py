@@ -10,17 +10,17 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-import lading_mocks
+import batchsync_mocks
 
 sys.path.insert(0, str(Path(__file__).parent))
 
 from vendor_kit import MockedClock, ScriptedServer
 
-from lading.core.vendor_rules import Limits
-from lading.spec.vendor_spec import load_vendor
-from lading.vendors.client import HttpVendor, connect
-from lading.vendors.doors import Doors
-from lading.vendors.http import Http, open_http
+from batchsync.core.vendor_rules import Limits
+from batchsync.spec.vendor_spec import load_vendor
+from batchsync.vendors.allowed_urls import UrlAllowList
+from batchsync.vendors.client import HttpVendor, connect
+from batchsync.vendors.http import HttpTransport, open_transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -47,37 +47,37 @@ def clock() -> MockedClock:
 
 
 @pytest.fixture
-def http(clock: MockedClock) -> Http:
-    """The way out, with short waits, for a base URL on this machine."""
+def http(clock: MockedClock) -> HttpTransport:
+    """Return a transport with short timeouts for a loopback base URL."""
     limits = Limits(connect=timedelta(seconds=2), read=timedelta(seconds=0.4), answer_max=10_000, file_max=100_000)
-    doors = Doors(
+    allowed_urls = UrlAllowList(
         base_url="http://127.0.0.1:1", api_hosts=("api.vendor.example",), storage_hosts=("storage.vendor.example",)
     )
-    return open_http(doors, replace(limits, expanded_max=1_000_000), clock, "lading tests", None)
+    return open_transport(allowed_urls, replace(limits, expanded_max=1_000_000), clock, "batchsync tests", None)
 
 
 @pytest.fixture
-def mocks(tmp_path: Path) -> Iterator[lading_mocks.Running]:
-    with lading_mocks.serve(seed=3, state_dir=tmp_path / "mocks") as running:
+def mocks(tmp_path: Path) -> Iterator[batchsync_mocks.Running]:
+    with batchsync_mocks.serve(seed=3, state_dir=tmp_path / "mocks") as running:
         yield running
 
 
 @pytest.fixture
-def open_vendor(mocks: lading_mocks.Running) -> Callable[..., HttpVendor]:
-    """Return a way to connect to the mock of a vendor, as its customer or as somebody else."""
+def open_vendor(mocks: batchsync_mocks.Running) -> Callable[..., HttpVendor]:
+    """Return a function that connects to the mock of a vendor, with its credentials or with others."""
 
-    def opened(name: str, credentials: Mapping[str, str] | None = None, read: float = 1.5) -> HttpVendor:
+    def connect_to(name: str, credentials: Mapping[str, str] | None = None, read: float = 1.5) -> HttpVendor:
         rules = load_vendor(name)
         assert rules.dialect is not None
-        waits = replace(rules.dialect.limits, read=timedelta(seconds=read))
-        dialect = replace(rules.dialect, limits=waits)
+        limits = replace(rules.dialect.limits, read=timedelta(seconds=read))
+        dialect = replace(rules.dialect, limits=limits)
         return connect(
             replace(rules, dialect=dialect),
             base_url=mocks.urls[name],
             credentials=credentials or mocks.credentials(name),
             ca_bundle=None,
             clock=MockedClock(),
-            user_agent="lading tests",
+            user_agent="batchsync tests",
         )
 
-    return opened
+    return connect_to

@@ -1,4 +1,4 @@
-"""One batch on its way to a mock, step by step, and the two vendors that tests take by turns."""
+"""Delivery of a batch to a mock, step by step, and a parametrization over both bundled vendors."""
 
 from __future__ import annotations
 
@@ -6,62 +6,62 @@ import csv
 from typing import TYPE_CHECKING
 
 import pytest
-from vendor_kit import GUESTS, MOTORWEB, SITECORE, VEHICLES, seal
+from vendor_kit import GUESTS, MOTORWEB, SITECORE, VEHICLES, write_batch_file
 
-from lading.core.tickets import ticket
-from lading.ports import Downloads, Empty, Finished, Running, Vendor
-from lading.spec.vendor_spec import load_vendor
+from batchsync.core.naming import idempotency_key
+from batchsync.ports import Downloads, Empty, Finished, Running, Vendor
+from batchsync.spec.vendor_spec import load_vendor
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    import lading_mocks
-    from lading.core.batch import BatchFile, Slot, Ticket, Verdict
+    import batchsync_mocks
+    from batchsync.core.batch import Allocation, BatchFile, IdempotencyKey, Verdict
 
 
-#: what a job of each vendor names as its target
+#: Target of a job, by vendor.
 TARGETS = {MOTORWEB: {"service": "vehicle id wovr BATCH"}, SITECORE: {"schema": "guest"}}
-#: rows that each vendor takes
-GOOD = {MOTORWEB: VEHICLES, SITECORE: GUESTS}
+#: Rows that a vendor accepts, by vendor.
+VALID_ROWS = {MOTORWEB: VEHICLES, SITECORE: GUESTS}
 BOTH = pytest.mark.parametrize("name", [MOTORWEB, SITECORE])
 
 
 class Delivery:
-    """One batch on its way to one vendor."""
+    """Delivery of a batch to a vendor."""
 
     def __init__(self, vendor: Vendor, name: str, folder: Path, text: str | None = None, attempt: int = 1) -> None:
         self.vendor = vendor
         self.folder = folder
-        self.file: BatchFile = seal(folder, "batch", text or GOOD[name], load_vendor(name))
-        self.ticket: Ticket = ticket("a-job", self.file.digest, attempt)
+        self.file: BatchFile = write_batch_file(folder, "batch", text or VALID_ROWS[name], load_vendor(name))
+        self.idempotency_key: IdempotencyKey = idempotency_key("a-job", self.file.digest, attempt)
         self.params: Mapping[str, str] = vendor.describe(TARGETS[name]).params
 
-    def allocated(self) -> Slot:
-        return self.vendor.allocate(self.ticket, self.file, self.params)
+    def allocate(self) -> Allocation:
+        return self.vendor.allocate(self.idempotency_key, self.file, self.params)
 
-    def uploaded(self) -> Slot:
-        slot = self.allocated()
-        self.vendor.upload(slot, self.file)
-        return slot
+    def upload(self) -> Allocation:
+        allocation = self.allocate()
+        self.vendor.upload(allocation, self.file)
+        return allocation
 
-    def followed(self, slot: Slot, mocks: lading_mocks.Running) -> Verdict:
+    def wait_for_verdict(self, allocation: Allocation, mocks: batchsync_mocks.Running) -> Verdict:
         for _ in range(20):
-            match self.vendor.poll(slot):
+            match self.vendor.poll(allocation):
                 case Finished(verdict, _):
                     return verdict
                 case Running() | Empty():
                     mocks.advance(900)
         raise AssertionError("never finished")
 
-    def collected(self, mocks: lading_mocks.Running) -> Downloads:
-        slot = self.uploaded()
-        return self.vendor.collect(slot, self.followed(slot, mocks), self.folder / "collected")
+    def collect(self, mocks: batchsync_mocks.Running) -> Downloads:
+        allocation = self.upload()
+        return self.vendor.collect(allocation, self.wait_for_verdict(allocation, mocks), self.folder / "collected")
 
 
-def asked(mocks: lading_mocks.Running, fragment: str) -> list[str]:
-    """Return the requests whose path holds the fragment."""
-    return [f"{one['method']} {one['path']}" for one in mocks.requests() if fragment in one["path"]]
+def requests_to(mocks: batchsync_mocks.Running, fragment: str) -> list[str]:
+    """Return method and path of the requests whose path contains a fragment."""
+    return [f"{request['method']} {request['path']}" for request in mocks.requests() if fragment in request["path"]]
 
 
 def rows_of(file: Path) -> list[dict[str, str]]:

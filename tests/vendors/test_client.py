@@ -1,4 +1,4 @@
-"""The port over real HTTP, held against the bundled mocks of both vendors."""
+"""HTTP client of vendors, tested against the bundled mocks over HTTP."""
 
 from __future__ import annotations
 
@@ -8,78 +8,94 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from delivery import BOTH, TARGETS, Delivery, asked, rows_of
-from vendor_kit import GUESTS_ONE_BAD, MOTORWEB, SITECORE, VEHICLES_ONE_BAD, MockedClock
+from delivery import BOTH, TARGETS, Delivery, requests_to, rows_of
+from vendor_kit import (
+    GUESTS,
+    GUESTS_WITH_INVALID,
+    MOTORWEB,
+    SITECORE,
+    VEHICLES_WITH_INVALID,
+    MockedClock,
+    ScriptedServer,
+    respond_with,
+    write_batch_file,
+)
 
-import lading_mocks
-from lading.core.batch import Slot, Ticket, Verdict
-from lading.errors import DidNotHappen, Permanent, SlotGone, Unclear
-from lading.ports import Downloads, Empty, Finished, Running
-from lading_mocks import Fault
+import batchsync_mocks
+from batchsync.core.batch import Allocation, IdempotencyKey, Verdict
+from batchsync.core.naming import idempotency_key
+from batchsync.errors import AllocationExpiredError, AmbiguousOutcomeError, PermanentError, RetryableError
+from batchsync.ports import Downloads, Empty, Finished, Running
+from batchsync.spec.vendor_spec import load_vendor
+from batchsync.vendors.client import HttpVendor, connect
+from batchsync_mocks import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-    from lading.vendors.client import HttpVendor
-    from lading_mocks.faults import Kind
+    from vendor_kit import Script
+
+    from batchsync_mocks.faults import Kind
 
     Open = Callable[..., HttpVendor]
 
 
-def test_a_lookup_goes_all_the_way(open_vendor: Open, mocks: lading_mocks.Running, tmp_path: Path) -> None:
+def test_lookup_batch_is_delivered_and_collected(
+    open_vendor: Open, mocks: batchsync_mocks.Running, tmp_path: Path
+) -> None:
     vendor = open_vendor(MOTORWEB)
     facts = vendor.describe({"service": "Vehicle ID WOVR Batch"})
     assert facts.columns == ("vin", "plate", "state")
-    delivery = Delivery(vendor, MOTORWEB, tmp_path, VEHICLES_ONE_BAD)
-    slot = delivery.allocated()
-    assert isinstance(vendor.poll(slot), Empty)
-    vendor.upload(slot, delivery.file)
-    assert isinstance(vendor.poll(slot), Running)
-    assert delivery.followed(slot, mocks) is Verdict.PROCESSED
-    downloads = vendor.collect(slot, Verdict.PROCESSED, tmp_path / "collected")
+    delivery = Delivery(vendor, MOTORWEB, tmp_path, VEHICLES_WITH_INVALID)
+    allocation = delivery.allocate()
+    assert isinstance(vendor.poll(allocation), Empty)
+    vendor.upload(allocation, delivery.file)
+    assert isinstance(vendor.poll(allocation), Running)
+    assert delivery.wait_for_verdict(allocation, mocks) is Verdict.PROCESSED
+    downloads = vendor.collect(allocation, Verdict.PROCESSED, tmp_path / "collected")
     assert downloads.results is not None
     assert downloads.errors is not None
     assert [row["vin"] for row in rows_of(downloads.results)] == ["6T1BE42KX8X480001"]
     refused = json.loads(downloads.errors.read_bytes())["batchItemsErrors"]
-    assert [one["inputs"]["vin"] for one in refused] == ["ABCDE"]
-    assert [one["delivery"] for one in mocks.ledger(MOTORWEB)] == [1, 1]
+    assert [item["inputs"]["vin"] for item in refused] == ["ABCDE"]
+    assert [item["delivery"] for item in mocks.ledger(MOTORWEB)] == [1, 1]
 
 
-def test_guests_go_all_the_way(open_vendor: Open, mocks: lading_mocks.Running, tmp_path: Path) -> None:
+def test_upsert_batch_is_delivered(open_vendor: Open, mocks: batchsync_mocks.Running, tmp_path: Path) -> None:
     vendor = open_vendor(SITECORE)
     delivery = Delivery(vendor, SITECORE, tmp_path)
-    slot = delivery.uploaded()
-    assert slot.id == delivery.ticket
-    assert isinstance(vendor.poll(slot), Running)
-    assert delivery.followed(slot, mocks) is Verdict.PROCESSED
-    assert vendor.collect(slot, Verdict.PROCESSED, tmp_path / "collected") == Downloads()
-    assert [one["delivery"] for one in mocks.ledger(SITECORE)] == [1]
+    allocation = delivery.upload()
+    assert allocation.id == delivery.idempotency_key
+    assert isinstance(vendor.poll(allocation), Running)
+    assert delivery.wait_for_verdict(allocation, mocks) is Verdict.PROCESSED
+    assert vendor.collect(allocation, Verdict.PROCESSED, tmp_path / "collected") == Downloads()
+    assert [item["delivery"] for item in mocks.ledger(SITECORE)] == [1]
 
 
 @BOTH
 @pytest.mark.parametrize("kind", ["refuse", "throttle"])
-def test_throttled_allocation_is_unclear_and_keeps_the_named_moment(
-    name: str, kind: Kind, open_vendor: Open, mocks: lading_mocks.Running, tmp_path: Path
+def test_throttled_allocation_has_unknown_outcome_and_retry_time(
+    name: str, kind: Kind, open_vendor: Open, mocks: batchsync_mocks.Running, tmp_path: Path
 ) -> None:
     delivery = Delivery(open_vendor(name), name, tmp_path)
     mocks.arm(Fault(kind=kind, vendor=name, path="/batches", retry_after=120))
-    with pytest.raises(Unclear) as raised:
-        delivery.allocated()
+    with pytest.raises(AmbiguousOutcomeError) as raised:
+        delivery.allocate()
     assert raised.value.retry_at == MockedClock().now() + timedelta(seconds=120)
-    assert delivery.allocated().url
+    assert delivery.allocate().url
 
 
 @BOTH
 @pytest.mark.parametrize("kind", ["refuse", "throttle"])
-def test_throttled_question_did_not_happen_and_keeps_the_named_moment(
-    name: str, kind: Kind, open_vendor: Open, mocks: lading_mocks.Running, tmp_path: Path
+def test_throttled_poll_is_retryable_at_retry_time(
+    name: str, kind: Kind, open_vendor: Open, mocks: batchsync_mocks.Running, tmp_path: Path
 ) -> None:
     delivery = Delivery(open_vendor(name), name, tmp_path)
-    slot = delivery.allocated()
+    allocation = delivery.allocate()
     mocks.arm(Fault(kind=kind, vendor=name, path="/batches", retry_after=120))
-    with pytest.raises(DidNotHappen) as raised:
-        delivery.vendor.poll(slot)
+    with pytest.raises(RetryableError) as raised:
+        delivery.vendor.poll(allocation)
     assert raised.value.retry_at == MockedClock().now() + timedelta(seconds=120)
 
 
@@ -88,220 +104,240 @@ GATEWAY = [408, 425, 429, 500, 502, 503, 504, 301, 302, 307, 403, 404, 401]
 
 @BOTH
 @pytest.mark.parametrize("status", GATEWAY)
-def test_gateway_answer_after_an_upload_is_unclear_or_expired_and_the_poll_knows(
-    name: str, status: int, open_vendor: Open, mocks: lading_mocks.Running, tmp_path: Path
+def test_gateway_error_after_upload_is_ambiguous_and_poll_finds_the_file(
+    name: str, status: int, open_vendor: Open, mocks: batchsync_mocks.Running, tmp_path: Path
 ) -> None:
     delivery = Delivery(open_vendor(name), name, tmp_path)
-    slot = delivery.allocated()
+    allocation = delivery.allocate()
     mocks.arm(Fault(kind="replace_answer", status=status, vendor=name, method="PUT", path="_storage"))
-    with pytest.raises((Unclear, SlotGone)):
-        delivery.vendor.upload(slot, delivery.file)
-    assert isinstance(delivery.vendor.poll(slot), Running)
-    delivery.followed(slot, mocks)
-    assert {one["delivery"] for one in mocks.ledger(name)} == {1}
+    with pytest.raises((AmbiguousOutcomeError, AllocationExpiredError)):
+        delivery.vendor.upload(allocation, delivery.file)
+    assert isinstance(delivery.vendor.poll(allocation), Running)
+    delivery.wait_for_verdict(allocation, mocks)
+    assert {item["delivery"] for item in mocks.ledger(name)} == {1}
 
 
 @BOTH
 @pytest.mark.parametrize("status", GATEWAY)
-def test_gateway_answer_after_an_allocation_is_unclear_and_is_sent_once(
-    name: str, status: int, open_vendor: Open, mocks: lading_mocks.Running, tmp_path: Path
+def test_gateway_error_after_allocation_is_ambiguous_and_not_repeated(
+    name: str, status: int, open_vendor: Open, mocks: batchsync_mocks.Running, tmp_path: Path
 ) -> None:
     delivery = Delivery(open_vendor(name), name, tmp_path)
     mocks.arm(Fault(kind="replace_answer", status=status, vendor=name, path=r"/batches$|/v2/batches/"))
-    with pytest.raises(Unclear):
-        delivery.allocated()
+    with pytest.raises(AmbiguousOutcomeError):
+        delivery.allocate()
     assert len(mocks.batches(name)) == 1
 
 
 @BOTH
-def test_page_for_people_with_a_good_status_is_no_upload(
-    name: str, open_vendor: Open, mocks: lading_mocks.Running, tmp_path: Path
+def test_html_page_with_status_200_is_no_successful_upload(
+    name: str, open_vendor: Open, mocks: batchsync_mocks.Running, tmp_path: Path
 ) -> None:
     delivery = Delivery(open_vendor(name), name, tmp_path)
-    slot = delivery.allocated()
+    allocation = delivery.allocate()
     mocks.arm(Fault(kind="replace_answer", status=200, vendor=name, method="PUT", path="_storage"))
-    with pytest.raises(Unclear):
-        delivery.vendor.upload(slot, delivery.file)
+    with pytest.raises(AmbiguousOutcomeError):
+        delivery.vendor.upload(allocation, delivery.file)
 
 
 @pytest.mark.parametrize(("status", "code"), [(503, "SlowDown"), (400, "RequestTimeout"), (400, "BadDigest")])
-def test_storage_error_that_is_documented_proves_that_nothing_was_stored(
-    status: int, code: str, open_vendor: Open, mocks: lading_mocks.Running, tmp_path: Path
+def test_documented_storage_error_is_retryable(
+    status: int, code: str, open_vendor: Open, mocks: batchsync_mocks.Running, tmp_path: Path
 ) -> None:
     delivery = Delivery(open_vendor(SITECORE), SITECORE, tmp_path)
-    slot = delivery.allocated()
-    said = f"<Error><Code>{code}</Code><Message>No.</Message></Error>"
-    mocks.arm(Fault(kind="status", status=status, text=said, vendor=SITECORE, method="PUT", path="_storage"))
-    with pytest.raises(DidNotHappen, match=code):
-        delivery.vendor.upload(slot, delivery.file)
+    allocation = delivery.allocate()
+    error = f"<Error><Code>{code}</Code><Message>No.</Message></Error>"
+    mocks.arm(Fault(kind="status", status=status, text=error, vendor=SITECORE, method="PUT", path="_storage"))
+    with pytest.raises(RetryableError, match=code):
+        delivery.vendor.upload(allocation, delivery.file)
 
 
 @BOTH
-def test_refusal_in_the_form_of_the_storage_is_permanent(
-    name: str, open_vendor: Open, mocks: lading_mocks.Running, tmp_path: Path
+def test_storage_refusal_is_permanent(
+    name: str, open_vendor: Open, mocks: batchsync_mocks.Running, tmp_path: Path
 ) -> None:
     delivery = Delivery(open_vendor(name), name, tmp_path)
-    slot = delivery.allocated()
-    said = "<Error><Code>SignatureDoesNotMatch</Code><Message>No.</Message></Error>"
-    mocks.arm(Fault(kind="status", status=403, text=said, vendor=name, method="PUT", path="_storage"))
-    with pytest.raises(Permanent, match="SignatureDoesNotMatch"):
-        delivery.vendor.upload(slot, delivery.file)
+    allocation = delivery.allocate()
+    error = "<Error><Code>SignatureDoesNotMatch</Code><Message>No.</Message></Error>"
+    mocks.arm(Fault(kind="status", status=403, text=error, vendor=name, method="PUT", path="_storage"))
+    with pytest.raises(PermanentError, match="SignatureDoesNotMatch"):
+        delivery.vendor.upload(allocation, delivery.file)
 
 
 @BOTH
 @pytest.mark.parametrize("kind", ["lose_answer", "reset_answer", "reset", "cut"])
-def test_a_lost_allocation_answer_is_unclear(
-    name: str, kind: Kind, open_vendor: Open, mocks: lading_mocks.Running, tmp_path: Path
+def test_lost_allocation_response_is_ambiguous(
+    name: str, kind: Kind, open_vendor: Open, mocks: batchsync_mocks.Running, tmp_path: Path
 ) -> None:
     delivery = Delivery(open_vendor(name), name, tmp_path)
     mocks.arm(Fault(kind=kind, vendor=name, path="/batches"))
-    with pytest.raises(Unclear):
-        delivery.allocated()
+    with pytest.raises(AmbiguousOutcomeError):
+        delivery.allocate()
 
 
-def test_a_lost_allocation_is_found_again_by_our_ticket(
-    open_vendor: Open, mocks: lading_mocks.Running, tmp_path: Path
+def test_lost_allocation_is_found_by_idempotency_key(
+    open_vendor: Open, mocks: batchsync_mocks.Running, tmp_path: Path
 ) -> None:
     delivery = Delivery(open_vendor(SITECORE), SITECORE, tmp_path)
-    assert delivery.vendor.find(delivery.ticket, {}) is None
+    assert delivery.vendor.find(delivery.idempotency_key, {}) is None
     mocks.arm(Fault(kind="lose_answer", vendor=SITECORE, path="/batches"))
-    with pytest.raises(Unclear):
-        delivery.allocated()
-    found = delivery.vendor.find(delivery.ticket, {})
+    with pytest.raises(AmbiguousOutcomeError):
+        delivery.allocate()
+    found = delivery.vendor.find(delivery.idempotency_key, {})
     assert found is not None
     delivery.vendor.upload(found, delivery.file)
     assert isinstance(delivery.vendor.poll(found), Running)
 
 
-def test_a_vendor_that_cannot_be_asked_by_ticket_says_so(open_vendor: Open) -> None:
-    with pytest.raises(Permanent, match="cannot be asked"):
-        open_vendor(MOTORWEB).find(Ticket("3ee694e5-0b77-5d1e-af19-1aa78f500785"), {})
+def test_find_without_support_is_refused(open_vendor: Open) -> None:
+    with pytest.raises(PermanentError, match="cannot find a batch"):
+        open_vendor(MOTORWEB).find(IdempotencyKey("3ee694e5-0b77-5d1e-af19-1aa78f500785"), {})
 
 
 @BOTH
-def test_ticket_of_a_batch_with_other_content_gives_no_slot(
-    name: str, open_vendor: Open, mocks: lading_mocks.Running, tmp_path: Path
+def test_idempotency_key_of_other_content_gets_no_allocation(
+    name: str, open_vendor: Open, mocks: batchsync_mocks.Running, tmp_path: Path
 ) -> None:
     first = Delivery(open_vendor(name), name, tmp_path)
-    first.followed(first.uploaded(), mocks)
-    second = Delivery(first.vendor, name, tmp_path, VEHICLES_ONE_BAD if name == MOTORWEB else GUESTS_ONE_BAD)
-    # At Sitecore the batch can be asked about by its ticket; at Motorweb a person must look.
-    with pytest.raises(Permanent if name == MOTORWEB else Unclear, match="409"):
-        first.vendor.allocate(first.ticket, second.file, first.params)
+    first.wait_for_verdict(first.upload(), mocks)
+    second = Delivery(first.vendor, name, tmp_path, VEHICLES_WITH_INVALID if name == MOTORWEB else GUESTS_WITH_INVALID)
+    # Sitecore finds the batch by its idempotency key; for Motorweb a person must look.
+    with pytest.raises(PermanentError if name == MOTORWEB else AmbiguousOutcomeError, match="409"):
+        first.vendor.allocate(first.idempotency_key, second.file, first.params)
+
+
+@pytest.mark.parametrize(("status", "refused"), [("uploading", False), ("processing", True), ("success", True)])
+def test_allocation_of_batch_whose_file_was_uploaded_is_refused(
+    status: str, scripted: Callable[[Script], ScriptedServer], tmp_path: Path, *, refused: bool
+) -> None:
+    document = {"location": {"href": "https://a.example/b"}, "status": {"code": status}}
+    vendor = connect(
+        load_vendor(SITECORE),
+        base_url=scripted(respond_with("200 OK", json.dumps(document).encode())).url,
+        credentials={"client_key": "a", "api_token": "b"},
+        ca_bundle=None,
+        clock=MockedClock(),
+        user_agent="batchsync tests",
+    )
+    file = write_batch_file(tmp_path, "batch", GUESTS, load_vendor(SITECORE))
+    key = idempotency_key("a-job", file.digest, 1)
+    if refused:
+        with pytest.raises(AmbiguousOutcomeError, match=f"a batch with this reference exists, with status {status}"):
+            vendor.allocate(key, file, {})
+    else:
+        assert vendor.allocate(key, file, {}).id == key
 
 
 @BOTH
 @pytest.mark.parametrize("kind", ["lose_answer", "reset_answer"])
-def test_a_lost_upload_answer_is_unclear_and_the_poll_knows(
-    name: str, kind: Kind, open_vendor: Open, mocks: lading_mocks.Running, tmp_path: Path
+def test_lost_upload_response_is_ambiguous_and_poll_finds_the_file(
+    name: str, kind: Kind, open_vendor: Open, mocks: batchsync_mocks.Running, tmp_path: Path
 ) -> None:
     delivery = Delivery(open_vendor(name), name, tmp_path)
-    slot = delivery.allocated()
+    allocation = delivery.allocate()
     mocks.arm(Fault(kind=kind, vendor=name, method="PUT", path="_storage"))
-    with pytest.raises(Unclear):
-        delivery.vendor.upload(slot, delivery.file)
-    assert isinstance(delivery.vendor.poll(slot), Running)
-    delivery.followed(slot, mocks)
-    assert {one["delivery"] for one in mocks.ledger(name)} == {1}
+    with pytest.raises(AmbiguousOutcomeError):
+        delivery.vendor.upload(allocation, delivery.file)
+    assert isinstance(delivery.vendor.poll(allocation), Running)
+    delivery.wait_for_verdict(allocation, mocks)
+    assert {item["delivery"] for item in mocks.ledger(name)} == {1}
 
 
 @BOTH
-def test_an_upload_that_broke_before_it_arrived_is_unclear_and_the_poll_knows(
-    name: str, open_vendor: Open, mocks: lading_mocks.Running, tmp_path: Path
+def test_upload_that_never_arrived_is_ambiguous_and_poll_finds_no_file(
+    name: str, open_vendor: Open, mocks: batchsync_mocks.Running, tmp_path: Path
 ) -> None:
     delivery = Delivery(open_vendor(name), name, tmp_path)
-    slot = delivery.allocated()
+    allocation = delivery.allocate()
     mocks.arm(Fault(kind="reset", vendor=name, method="PUT", path="_storage"))
-    with pytest.raises(Unclear):
-        delivery.vendor.upload(slot, delivery.file)
-    assert isinstance(delivery.vendor.poll(slot), Empty)
-    delivery.vendor.upload(slot, delivery.file)
-    assert isinstance(delivery.vendor.poll(slot), Running)
+    with pytest.raises(AmbiguousOutcomeError):
+        delivery.vendor.upload(allocation, delivery.file)
+    assert isinstance(delivery.vendor.poll(allocation), Empty)
+    delivery.vendor.upload(allocation, delivery.file)
+    assert isinstance(delivery.vendor.poll(allocation), Running)
 
 
 @BOTH
-def test_an_expired_slot_is_gone(
-    name: str, open_vendor: Open, mocks: lading_mocks.Running, tmp_path: Path, caplog: pytest.LogCaptureFixture
+def test_upload_to_expired_allocation_is_refused(
+    name: str, open_vendor: Open, mocks: batchsync_mocks.Running, tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     delivery = Delivery(open_vendor(name), name, tmp_path)
-    slot = delivery.allocated()
-    assert slot.url is not None
+    allocation = delivery.allocate()
+    assert allocation.url is not None
     mocks.advance(4000)
-    with pytest.raises(SlotGone) as raised:
-        delivery.vendor.upload(slot, delivery.file)
-    query = slot.url.partition("?")[2]
+    with pytest.raises(AllocationExpiredError) as raised:
+        delivery.vendor.upload(allocation, delivery.file)
+    query = allocation.url.partition("?")[2]
     secrets = [query, *(part.partition("=")[2] for part in query.split("&") if "ignature=" in part)]
-    shown = raised.value.reason + repr(raised.value.__context__) + caplog.text + repr(slot)
-    assert not [one for one in secrets if one in shown]
+    shown = raised.value.reason + repr(raised.value.__context__) + caplog.text + repr(allocation)
+    assert not [secret for secret in secrets if secret in shown]
     assert "expired" in raised.value.reason
 
 
 @BOTH
-def test_a_slot_whose_url_is_forgotten_is_gone(name: str, open_vendor: Open, tmp_path: Path) -> None:
+def test_upload_without_url_is_refused(name: str, open_vendor: Open, tmp_path: Path) -> None:
     delivery = Delivery(open_vendor(name), name, tmp_path)
-    with pytest.raises(SlotGone):
-        delivery.vendor.upload(Slot(id="some-id"), delivery.file)
+    with pytest.raises(AllocationExpiredError):
+        delivery.vendor.upload(Allocation(id="some-id"), delivery.file)
 
 
 @BOTH
-def test_our_authentication_never_reaches_the_storage(
-    name: str, open_vendor: Open, mocks: lading_mocks.Running, tmp_path: Path
+def test_storage_receives_no_credentials(
+    name: str, open_vendor: Open, mocks: batchsync_mocks.Running, tmp_path: Path
 ) -> None:
-    # The storage of both mocks answers 400 to a signed URL with an Authorization header beside it.
-    bad = VEHICLES_ONE_BAD if name == MOTORWEB else GUESTS_ONE_BAD
-    downloads = Delivery(open_vendor(name), name, tmp_path, bad).collected(mocks)
+    # The storage of both mocks responds 400 to a signed URL with an Authorization header.
+    rows = VEHICLES_WITH_INVALID if name == MOTORWEB else GUESTS_WITH_INVALID
+    downloads = Delivery(open_vendor(name), name, tmp_path, rows).collect(mocks)
     assert downloads.errors is not None
-    assert len(asked(mocks, "_storage")) == 2, "one upload, one download"
+    assert len(requests_to(mocks, "_storage")) == 2, "one upload, one download"
 
 
-def test_email_and_date_of_a_target_reach_the_vendor(
-    open_vendor: Open, mocks: lading_mocks.Running, tmp_path: Path
-) -> None:
+def test_optional_target_keys_are_sent(open_vendor: Open, mocks: batchsync_mocks.Running, tmp_path: Path) -> None:
     vendor = open_vendor(MOTORWEB)
     delivery = Delivery(vendor, MOTORWEB, tmp_path)
     target = {**TARGETS[MOTORWEB], "email": "ops@example.com", "scheduledDate": "2100-01-01T00:00:00Z"}
     delivery.params = vendor.describe(target).params
-    slot = delivery.uploaded()
+    allocation = delivery.upload()
     mocks.advance(86_400)
-    assert vendor.poll(slot) == Running("SCHEDULED")
+    assert vendor.poll(allocation) == Running("SCHEDULED")
 
 
 @BOTH
-def test_a_batch_that_the_vendor_forgets_is_lost_after_a_few_polls(
-    name: str, open_vendor: Open, mocks: lading_mocks.Running, tmp_path: Path
+def test_batch_unknown_to_vendor_is_lost_after_three_polls(
+    name: str, open_vendor: Open, mocks: batchsync_mocks.Running, tmp_path: Path
 ) -> None:
     delivery = Delivery(open_vendor(name), name, tmp_path)
-    slot = delivery.uploaded()
+    allocation = delivery.upload()
     mocks.reset()
     for _ in range(2):
-        with pytest.raises(DidNotHappen, match="may not show it yet"):
-            delivery.vendor.poll(slot)
-    assert delivery.vendor.poll(slot) == Finished(Verdict.LOST, "HTTP 404")
+        with pytest.raises(RetryableError, match="may not be visible yet"):
+            delivery.vendor.poll(allocation)
+    assert delivery.vendor.poll(allocation) == Finished(Verdict.LOST, "HTTP 404")
 
 
-def test_a_pending_batch_is_cancelled_and_a_begun_one_is_not(
-    open_vendor: Open, mocks: lading_mocks.Running, tmp_path: Path
+def test_pending_batch_is_cancelled_and_started_batch_is_not(
+    open_vendor: Open, mocks: batchsync_mocks.Running, tmp_path: Path
 ) -> None:
     delivery = Delivery(open_vendor(MOTORWEB), MOTORWEB, tmp_path)
-    slot = delivery.allocated()
-    delivery.vendor.cancel(slot)
-    assert delivery.vendor.poll(slot) == Finished(Verdict.CANCELLED, "CANCELLED")
+    allocation = delivery.allocate()
+    delivery.vendor.cancel(allocation)
+    assert delivery.vendor.poll(allocation) == Finished(Verdict.CANCELLED, "CANCELLED")
     second = Delivery(delivery.vendor, MOTORWEB, tmp_path, attempt=2)
-    begun = second.uploaded()
-    second.followed(begun, mocks)
-    with pytest.raises(Permanent, match="409"):
-        delivery.vendor.cancel(begun)
+    started = second.upload()
+    second.wait_for_verdict(started, mocks)
+    with pytest.raises(PermanentError, match="409"):
+        delivery.vendor.cancel(started)
 
 
-def test_a_vendor_without_cancellation_says_so(open_vendor: Open) -> None:
-    with pytest.raises(Permanent, match="no way to cancel"):
-        open_vendor(SITECORE).cancel(Slot(id="3ee694e5-0b77-5d1e-af19-1aa78f500785"))
+def test_cancel_without_support_is_refused(open_vendor: Open) -> None:
+    with pytest.raises(PermanentError, match="no documented call to cancel"):
+        open_vendor(SITECORE).cancel(Allocation(id="3ee694e5-0b77-5d1e-af19-1aa78f500785"))
 
 
-def test_a_hanging_vendor_is_unclear(open_vendor: Open, mocks: lading_mocks.Running, tmp_path: Path) -> None:
+def test_read_timeout_is_ambiguous(open_vendor: Open, mocks: batchsync_mocks.Running, tmp_path: Path) -> None:
     vendor = open_vendor(SITECORE, read=0.3)
     delivery = Delivery(vendor, SITECORE, tmp_path)
     mocks.arm(Fault(kind="delay", vendor=SITECORE, path="/batches", seconds=0.8))
-    with pytest.raises(Unclear, match="no answer in time"):
-        delivery.allocated()
+    with pytest.raises(AmbiguousOutcomeError, match="no response in time"):
+        delivery.allocate()

@@ -1,4 +1,4 @@
-"""A vendor or gateway that quotes the request, in whatever encoding, brings no credential into an error or a file."""
+"""Redaction of credentials that a vendor or gateway quotes in its response, in any encoding."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ import pytest
 from delivery import TARGETS, Delivery
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from vendor_kit import GUESTS_ONE_BAD, MockedClock, ScriptedServer, asking
+from vendor_kit import GUESTS_WITH_INVALID, MockedClock, ScriptedServer, make_request
 
+from batchsync.core.batch import Allocation, Verdict
+from batchsync.errors import AmbiguousOutcomeError, UnavailableError, VendorError
+from batchsync.spec.vendor_spec import load_vendor
+from batchsync.vendors.allowed_urls import redacted
+from batchsync.vendors.client import HttpVendor, connect
+from batchsync.vendors.redaction import MARK, WITHHELD, Redactor
 from kit.gateway import BDP, CARRIERS, CREDENTIALS, ENCODINGS, TOKEN, VERBS, Gateway, b64, gateway, leaks, secrets_of
-from lading.core.batch import Slot, Verdict
-from lading.errors import EnvironmentProblem, Unclear, VendorFailure
-from lading.spec.vendor_spec import load_vendor
-from lading.vendors.client import HttpVendor, connect
-from lading.vendors.doors import redacted
-from lading.vendors.redaction import MARK, WITHHELD, Redactor
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
     from pathlib import Path
 
-    import lading_mocks
-    from lading.vendors.http import Http
+    import batchsync_mocks
+    from batchsync.vendors.http import HttpTransport
 
 PAIRS = [(vendor, verb) for vendor, verbs in VERBS.items() for verb in verbs]
-#: Every encoding in words for people, in each member that is read, and in one more place by turns.
+#: Every encoding in an error message, in each member that is read, and in one more carrier in rotation.
 QUOTATIONS = [
     (encoding, carrier)
     for number, encoding in enumerate(ENCODINGS)
@@ -41,7 +41,7 @@ QUOTATIONS = [
 STATUSES = (200, 302, 400, 401, 403, 409, 500, 503)
 
 
-def opened(at: Gateway) -> HttpVendor:
+def connect_to(at: Gateway) -> HttpVendor:
     rules = load_vendor(at.vendor)
     assert rules.dialect is not None
     return connect(
@@ -50,50 +50,50 @@ def opened(at: Gateway) -> HttpVendor:
         credentials=CREDENTIALS[at.vendor],
         ca_bundle=None,
         clock=MockedClock(),
-        user_agent="lading tests",
+        user_agent="batchsync tests",
     )
 
 
 class Caller:
-    """A batch that was taken to its end once, and every call on it again."""
+    """A finished batch on which every call can be repeated."""
 
-    def __init__(self, at: Gateway, folder: Path, mocks: lading_mocks.Running) -> None:
+    def __init__(self, at: Gateway, folder: Path, mocks: batchsync_mocks.Running) -> None:
         self.at, self.folder = at, folder
-        text = None if at.vendor == BDP else GUESTS_ONE_BAD
-        self.delivery = Delivery(opened(at), at.vendor, folder, text)
-        self.open = self.delivery.allocated()
-        self.slot = self.delivery.uploaded() if at.vendor != BDP else self._second()
-        self.verdict = self.delivery.followed(self.slot, mocks)
+        text = None if at.vendor == BDP else GUESTS_WITH_INVALID
+        self.delivery = Delivery(connect_to(at), at.vendor, folder, text)
+        self.open = self.delivery.allocate()
+        self.allocation = self.delivery.upload() if at.vendor != BDP else self._second()
+        self.verdict = self.delivery.wait_for_verdict(self.allocation, mocks)
 
-    def _second(self) -> Slot:
+    def _second(self) -> Allocation:
         second = Delivery(self.delivery.vendor, BDP, self.folder, attempt=2)
-        return second.uploaded()
+        return second.upload()
 
     def call(self, verb: str, into: Path) -> str:
-        """Make the calls that lead to a verb, and return everything that they show or return."""
-        vendor = opened(self.at)
+        """Make the calls that lead to a verb; return their results and errors as text."""
+        vendor = connect_to(self.at)
         target, delivery = TARGETS[self.at.vendor], self.delivery
         calls: dict[str, Callable[[], Any]] = {
-            "allocate": lambda: vendor.allocate(delivery.ticket, delivery.file, delivery.params),
-            "find": lambda: vendor.find(delivery.ticket, {}),
+            "allocate": lambda: vendor.allocate(delivery.idempotency_key, delivery.file, delivery.params),
+            "find": lambda: vendor.find(delivery.idempotency_key, {}),
             "upload": lambda: vendor.upload(self.open, delivery.file),
-            "poll": lambda: vendor.poll(self.slot),
-            "locate": lambda: vendor.collect(self.slot, Verdict.PROCESSED, into),
-            "results": lambda: vendor.collect(self.slot, Verdict.PROCESSED, into),
-            "errors": lambda: vendor.collect(self.slot, Verdict.MIXED, into),
-            "cancel": lambda: vendor.cancel(self.slot),
+            "poll": lambda: vendor.poll(self.allocation),
+            "locate": lambda: vendor.collect(self.allocation, Verdict.PROCESSED, into),
+            "results": lambda: vendor.collect(self.allocation, Verdict.PROCESSED, into),
+            "errors": lambda: vendor.collect(self.allocation, Verdict.MIXED, into),
+            "cancel": lambda: vendor.cancel(self.allocation),
         }
         try:
             found = calls.get(verb, lambda: vendor.describe(target))()
-            # A slot's URL lives in memory alone.
-            return repr(replace(found, url=None) if isinstance(found, Slot) else found)
-        except (VendorFailure, EnvironmentProblem) as error:
+            # The URL of an allocation is never stored.
+            return repr(replace(found, url=None) if isinstance(found, Allocation) else found)
+        except (VendorError, UnavailableError) as error:
             return "\n".join([str(error), repr(error.args), repr(error.__cause__), repr(error.__context__)])
 
 
 @pytest.mark.parametrize(("name", "verb"), PAIRS)
-def test_answer_that_quotes_the_request_shows_no_credential(
-    name: str, verb: str, mocks: lading_mocks.Running, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+def test_response_that_quotes_request_shows_no_credential(
+    name: str, verb: str, mocks: batchsync_mocks.Running, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     secrets = secrets_of(name)
     shown_with: list[tuple[str, str, int]] = []
@@ -107,7 +107,7 @@ def test_answer_that_quotes_the_request_shows_no_credential(
             into = tmp_path / "collected" / str(number)
             into.mkdir(parents=True)
             shown = caller.call(verb, into)
-            assert at.quoted, f"{verb} was not asked for"
+            assert at.quoted, f"{verb} was not called"
             shown += "".join(file.read_text("latin-1") for file in into.iterdir())
             if leaks(shown, secrets):
                 shown_with.append((encoding, carrier, status))
@@ -115,27 +115,27 @@ def test_answer_that_quotes_the_request_shows_no_credential(
     assert not leaks("".join(capfd.readouterr()), secrets)
 
 
-def test_refusal_that_quotes_the_token_is_shown_without_it(mocks: lading_mocks.Running) -> None:
+def test_refusal_that_quotes_token_is_redacted(mocks: batchsync_mocks.Running) -> None:
     with gateway(BDP, mocks) as at:
-        vendor = opened(at)
+        vendor = connect_to(at)
         vendor.describe(TARGETS[BDP])
         at.quote("choice", "base64", "message", 401, times=2)
-        with pytest.raises(VendorFailure) as caught:
+        with pytest.raises(VendorError) as caught:
             vendor.describe(TARGETS[BDP])
     assert MARK in caught.value.reason
     assert not leaks(caught.value.reason, secrets_of(BDP))
 
 
-def test_id_that_repeats_a_credential_is_no_id(mocks: lading_mocks.Running, tmp_path: Path) -> None:
+def test_id_that_contains_credential_is_refused(mocks: batchsync_mocks.Running, tmp_path: Path) -> None:
     with gateway(BDP, mocks) as at:
-        delivery = Delivery(opened(at), BDP, tmp_path)
+        delivery = Delivery(connect_to(at), BDP, tmp_path)
         at.quote("allocate", "cut values", "members", 200)
-        with pytest.raises(VendorFailure, match="holds no id"):
-            delivery.allocated()
+        with pytest.raises(VendorError, match="contains no id"):
+            delivery.allocate()
 
 
-def test_headers_that_cannot_be_parsed_are_not_printed(
-    scripted: Callable[..., ScriptedServer], http: Http, capfd: pytest.CaptureFixture[str]
+def test_unparsable_headers_are_not_printed(
+    scripted: Callable[..., ScriptedServer], http: HttpTransport, capfd: pytest.CaptureFixture[str]
 ) -> None:
     def script(connection: socket.socket, head: bytes) -> None:
         quoted = next(line for line in head.split(b"\r\n") if line.lower().startswith(b"authorization"))
@@ -144,7 +144,7 @@ def test_headers_that_cannot_be_parsed_are_not_printed(
     logger = logging.getLogger("urllib3")
     logger.addHandler(handler := logging.StreamHandler(sys.stderr))
     try:
-        http.ask(asking(scripted(script).url + "/a", headers={"Authorization": "Bearer " + TOKEN}))
+        http.send(make_request(scripted(script).url + "/a", headers={"Authorization": "Bearer " + TOKEN}))
     finally:
         logger.removeHandler(handler)
     shown = "".join(capfd.readouterr())
@@ -156,7 +156,7 @@ def known(*secrets: str) -> Redactor:
     return Redactor(secrets)
 
 
-def test_ordinary_words_and_header_values_stay() -> None:
+def test_ordinary_words_and_header_values_are_not_redacted() -> None:
     redactor = known("gzip-key-77", "abc")
     redactor.add_headers({
         "Accept": "application/json",
@@ -170,14 +170,14 @@ def test_ordinary_words_and_header_values_stay() -> None:
 
 
 @pytest.mark.parametrize("name", ["X-Api-Key", "Cookie", "x-amz-security-token", "Ocp-Apim-Subscription-Key"])
-def test_header_whose_name_says_proof_is_redacted_whole_and_without_scheme(name: str) -> None:
+def test_authentication_header_is_redacted_with_and_without_scheme(name: str) -> None:
     redactor = known()
     redactor.add_headers({name: "Scheme value-of-77-letters"})
     assert redactor.redact("you sent Scheme value-of-77-letters.") == f"you sent {MARK}."
     assert redactor.redact("you sent [value-of-77-letters]") == f"you sent [{MARK}]"
 
 
-def test_header_that_holds_a_credential_is_redacted_whole() -> None:
+def test_header_that_contains_credential_is_redacted_whole() -> None:
     redactor = known("hunter22hunter22")
     redactor.add_headers({"X-Tenant": "tenant=7,with=hunter22hunter22"})
     assert redactor.redact("(tenant=7,with=hunter22hunter22)") == f"({MARK})"
@@ -185,14 +185,14 @@ def test_header_that_holds_a_credential_is_redacted_whole() -> None:
 
 @pytest.mark.parametrize("secret", ["hunter22", "pa ss&word", "é漢字-key", 'a/b+c=d~e f"g', "x" * 300])
 @pytest.mark.parametrize("encoding", ENCODINGS)
-def test_secret_in_a_sentence_is_redacted_in_every_encoding(secret: str, encoding: str) -> None:
+def test_secret_in_sentence_is_redacted_in_every_encoding(secret: str, encoding: str) -> None:
     around = f"Authorization: Basic {secret}\nHost: example"
     clean = known(secret).redact(f"wrong key ({ENCODINGS[encoding](around)}) given")
     assert not leaks(clean, {"secret": secret})
     assert clean == WITHHELD or (clean.startswith("wrong key (") and clean.endswith(" given"))
 
 
-#: What may stand in a header: no spaces at its ends, nothing invisible.
+#: Header values: no spaces at the ends, no invisible characters.
 SECRETS = st.text(st.characters(codec="utf-8", exclude_categories=("C", "Z")), min_size=8, max_size=60)
 
 
@@ -204,7 +204,7 @@ def test_any_secret_is_redacted_in_two_nested_encodings(secret: str, before: str
     assert not leaks(clean, {"secret": secret}, depth=2)
 
 
-def test_document_is_redacted_wherever_it_is_cut_into_chunks() -> None:
+def test_document_is_redacted_whatever_its_chunks() -> None:
     redactor = Redactor(("account-7", "s3cr3t/T0ken+with"), account="account-7")
     redactor.add_headers({"Authorization": f"Bearer {TOKEN}"})
     line = f'{{"a": "account-7", "b": "Bearer {TOKEN}", "c": "{b64("x" + TOKEN)}", "d": "s3cr3t/T0ken+with"}}\n'
@@ -215,13 +215,13 @@ def test_document_is_redacted_wherever_it_is_cut_into_chunks() -> None:
         assert b"".join(redactor.redact_stream(chunks)) == wanted * (len(whole) // len(line.encode()))
 
 
-def test_document_that_hides_a_credential_deeper_is_refused() -> None:
+def test_document_with_nested_credential_is_refused() -> None:
     redactor = known("s3cr3t/T0ken+with")
-    with pytest.raises(Unclear, match="repeats credentials"):
+    with pytest.raises(AmbiguousOutcomeError, match="contains credentials"):
         list(redactor.redact_stream([b64(b64("s3cr3t/T0ken+with")).encode()]))
 
 
-def test_document_without_secrets_stays_as_it_is() -> None:
+def test_document_without_secrets_is_unchanged() -> None:
     data = bytes(range(256)) * 3000
     assert b"".join(known("s3cr3t/T0ken+with").redact_stream([data[:70_000], data[70_000:]])) == data
     assert list(known("s3cr3t/T0ken+with").redact_stream([])) == []
@@ -248,6 +248,6 @@ def test_document_without_secrets_stays_as_it_is() -> None:
         ("the design=new, Signature is wrong; sig: no", "the design=new, Signature is wrong; sig: no"),
     ],
 )
-def test_parameters_that_sign_are_redacted_wherever_they_stand(text: str, shown: str) -> None:
+def test_signing_parameters_are_redacted_anywhere(text: str, shown: str) -> None:
     assert redacted(text) == shown
     assert redacted(shown) == shown

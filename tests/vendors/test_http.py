@@ -1,4 +1,4 @@
-"""The way out keeps its promises: three kinds of failure, nothing repeated, nothing followed, nothing leaked."""
+"""HTTP transport: classification of failures, no retries, no redirects, no leaked credentials."""
 
 from __future__ import annotations
 
@@ -17,20 +17,20 @@ from vendor_kit import (
     TARGET,
     MockedClock,
     ScriptedServer,
-    answering,
-    asking,
-    garbage,
-    half,
-    nothing,
+    close_connection,
+    invalid_response,
+    make_request,
+    no_response,
     reset_after_request,
-    silence,
+    respond_with,
+    truncated_response,
 )
 
-from lading.core.vendor_rules import Door, Limits
-from lading.errors import DidNotHappen, EnvironmentProblem, Permanent, Unclear, VendorFailure
-from lading.vendors import http as transport
-from lading.vendors.doors import Doors
-from lading.vendors.http import Http, open_http
+from batchsync.core.vendor_rules import Endpoint, Limits
+from batchsync.errors import AmbiguousOutcomeError, PermanentError, RetryableError, UnavailableError, VendorError
+from batchsync.vendors import http as transport
+from batchsync.vendors.allowed_urls import UrlAllowList
+from batchsync.vendors.http import HttpTransport, open_transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -45,7 +45,7 @@ def closed_port() -> int:
 
 
 def chain(error: BaseException | None) -> str:
-    """Return everything that a traceback or a log of this error could show."""
+    """Return all texts that a traceback or a log of an error could show."""
     texts: list[str] = []
     while error is not None:
         texts += [str(error), repr(error), repr(error.args), repr(vars(error))]
@@ -53,75 +53,81 @@ def chain(error: BaseException | None) -> str:
     return "\n".join(texts)
 
 
-def test_a_refused_connection_did_not_happen(http: Http) -> None:
-    with pytest.raises(DidNotHappen, match=r"no connection \(Connection refused\)"):
-        http.ask(asking(f"http://127.0.0.1:{closed_port()}{TARGET}", "PUT", body=b"x"))
+def test_refused_connection_is_retryable(http: HttpTransport) -> None:
+    with pytest.raises(RetryableError, match=r"connection failed \(Connection refused\)"):
+        http.send(make_request(f"http://127.0.0.1:{closed_port()}{TARGET}", "PUT", body=b"x"))
 
 
-def test_an_unknown_host_did_not_happen(clock: MockedClock) -> None:
-    doors = Doors(base_url="https://nobody.invalid", api_hosts=("nobody.invalid",), storage_hosts=())
-    http = open_http(doors, Limits(connect=timedelta(seconds=2)), clock, "lading tests", None)
-    with pytest.raises(DidNotHappen, match="no connection"):
-        http.ask(asking("https://nobody.invalid/v2/batches", door=Door.API))
+def test_unknown_host_is_retryable(clock: MockedClock) -> None:
+    allowed_urls = UrlAllowList(base_url="https://absent.invalid", api_hosts=("absent.invalid",), storage_hosts=())
+    http = open_transport(allowed_urls, Limits(connect=timedelta(seconds=2)), clock, "batchsync tests", None)
+    with pytest.raises(RetryableError, match="connection failed"):
+        http.send(make_request("https://absent.invalid/v2/batches", endpoint=Endpoint.API))
 
 
-def test_a_connection_that_is_not_made_in_time_did_not_happen() -> None:
-    failure = transport._translated(requests.ConnectTimeout(f"https://host/?{SIGNATURE}"), "GET https://host/")
-    assert isinstance(failure, DidNotHappen)
+def test_connect_timeout_is_retryable() -> None:
+    failure = transport._transport_error(requests.ConnectTimeout(f"https://host/?{SIGNATURE}"), "GET https://host/")
+    assert isinstance(failure, RetryableError)
     assert SIGNATURE not in failure.reason
 
 
-@pytest.mark.parametrize("script", [silence, reset_after_request, nothing, half, garbage])
-def test_a_request_without_a_whole_answer_is_unclear(script: object, scripted: Start, http: Http) -> None:
-    with pytest.raises(Unclear):
-        http.ask(asking(scripted(script).url + TARGET, "PUT", body=b"x"))
+@pytest.mark.parametrize(
+    "script", [no_response, reset_after_request, close_connection, truncated_response, invalid_response]
+)
+def test_incomplete_response_makes_outcome_unknown(script: object, scripted: Start, http: HttpTransport) -> None:
+    with pytest.raises(AmbiguousOutcomeError):
+        http.send(make_request(scripted(script).url + TARGET, "PUT", body=b"x"))
 
 
-@pytest.mark.parametrize("script", [silence, reset_after_request, nothing, half, garbage])
-def test_no_request_is_repeated(script: object, scripted: Start, http: Http) -> None:
+@pytest.mark.parametrize(
+    "script", [no_response, reset_after_request, close_connection, truncated_response, invalid_response]
+)
+def test_failed_request_is_not_repeated(script: object, scripted: Start, http: HttpTransport) -> None:
     server = scripted(script)
-    with pytest.raises(Unclear):
-        http.ask(asking(server.url + TARGET))
+    with pytest.raises(AmbiguousOutcomeError):
+        http.send(make_request(server.url + TARGET))
     time.sleep(0.05)
     assert len(server.heads) == 1
 
 
-@pytest.mark.parametrize("script", [silence, reset_after_request, nothing, half, garbage, "refused"])
-def test_no_signature_gets_into_errors_or_logs(
-    script: object, scripted: Start, http: Http, caplog: pytest.LogCaptureFixture
+@pytest.mark.parametrize(
+    "script", [no_response, reset_after_request, close_connection, truncated_response, invalid_response, "refused"]
+)
+def test_failed_request_leaves_no_signature_in_errors_and_logs(
+    script: object, scripted: Start, http: HttpTransport, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     logging.getLogger("urllib3").setLevel(logging.DEBUG)
     url = f"http://127.0.0.1:{closed_port()}" if script == "refused" else scripted(script).url
-    with pytest.raises(VendorFailure) as raised:
-        http.ask(asking(url + TARGET))
+    with pytest.raises(VendorError) as raised:
+        http.send(make_request(url + TARGET))
     shown = chain(raised.value) + caplog.text + "".join(repr(vars(record)) for record in caplog.records)
-    assert "urllib3.connectionpool" in caplog.text, "the logs were there to be searched"
+    assert "urllib3.connectionpool" in caplog.text, "the logs were captured"
     assert "0badc0ffee" not in shown
     assert "X-Goog-Credential" not in shown
     assert "/user-upload/" in raised.value.reason
 
 
-def test_a_good_answer_leaves_no_signature_in_the_log(
-    scripted: Start, http: Http, caplog: pytest.LogCaptureFixture
+def test_successful_request_leaves_no_signature_in_logs(
+    scripted: Start, http: HttpTransport, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.DEBUG)
     logging.getLogger("urllib3.connectionpool").setLevel(logging.DEBUG)
-    http.ask(asking(scripted(answering("200 OK", b"{}")).url + TARGET))
+    http.send(make_request(scripted(respond_with("200 OK", b"{}")).url + TARGET))
     assert "/user-upload/" in caplog.text
     assert "0badc0ffee" not in caplog.text + "".join(repr(vars(record)) for record in caplog.records)
 
 
-def test_a_request_shows_neither_url_nor_headers_when_printed() -> None:
-    request = asking(f"https://storage.vendor.example{TARGET}", headers={"Authorization": "Basic 0badc0ffee"})
+def test_repr_of_request_shows_neither_url_nor_headers() -> None:
+    request = make_request(f"https://storage.vendor.example{TARGET}", headers={"Authorization": "Basic 0badc0ffee"})
     assert "0badc0ffee" not in repr(request)
 
 
-def test_a_redirect_is_not_followed(scripted: Start, http: Http) -> None:
-    elsewhere = scripted(answering("200 OK", b"caught"))
-    server = scripted(answering("302 Found", Location=elsewhere.url))
-    assert http.ask(asking(server.url + "/v2/batches", door=Door.API)).status == 302
-    assert elsewhere.heads == []
+def test_redirect_is_not_followed(scripted: Start, http: HttpTransport) -> None:
+    redirect_target = scripted(respond_with("200 OK", b"caught"))
+    server = scripted(respond_with("302 Found", Location=redirect_target.url))
+    assert http.send(make_request(server.url + "/v2/batches", endpoint=Endpoint.API)).status == 302
+    assert redirect_target.heads == []
 
 
 @pytest.mark.parametrize(
@@ -144,17 +150,19 @@ def test_a_redirect_is_not_followed(scripted: Start, http: Http) -> None:
         "",
     ],
 )
-def test_a_foreign_address_is_refused_before_anything_is_sent(url: str, http: Http) -> None:
-    with pytest.raises(Permanent):
-        http.ask(asking(url))
+def test_url_outside_of_allow_list_is_refused_without_request(url: str, http: HttpTransport) -> None:
+    with pytest.raises(PermanentError):
+        http.send(make_request(url))
 
 
-def test_this_machine_is_refused_when_the_vendor_is_elsewhere(scripted: Start, clock: MockedClock) -> None:
-    server = scripted(answering("200 OK"))
-    doors = Doors(base_url="https://api.vendor.example", api_hosts=("api.vendor.example",), storage_hosts=())
-    http = open_http(doors, Limits(), clock, "lading tests", None)
-    with pytest.raises(Permanent, match="this machine"):
-        http.ask(asking(server.url + "/x"))
+def test_loopback_is_refused_when_base_url_is_remote(scripted: Start, clock: MockedClock) -> None:
+    server = scripted(respond_with("200 OK"))
+    allowed_urls = UrlAllowList(
+        base_url="https://api.vendor.example", api_hosts=("api.vendor.example",), storage_hosts=()
+    )
+    http = open_transport(allowed_urls, Limits(), clock, "batchsync tests", None)
+    with pytest.raises(PermanentError, match="loopback address"):
+        http.send(make_request(server.url + "/x"))
     assert server.heads == []
 
 
@@ -169,147 +177,148 @@ def test_this_machine_is_refused_when_the_vendor_is_elsewhere(scripted: Start, c
         ("storage.googleapis.com", "storageXgoogleapis.com", False),
     ],
 )
-def test_a_star_in_a_host_stands_for_part_of_one_label(pattern: str, host: str, *, allowed: bool) -> None:
-    doors = Doors(base_url="https://api.vendor.example", api_hosts=(), storage_hosts=(pattern,))
+def test_asterisk_in_host_matches_within_one_label(pattern: str, host: str, *, allowed: bool) -> None:
+    allowed_urls = UrlAllowList(base_url="https://api.vendor.example", api_hosts=(), storage_hosts=(pattern,))
     if allowed:
-        doors.check(f"https://{host}/x", Door.STORAGE)
+        allowed_urls.check(f"https://{host}/x", Endpoint.STORAGE)
     else:
-        with pytest.raises(Permanent):
-            doors.check(f"https://{host}/x", Door.STORAGE)
+        with pytest.raises(PermanentError):
+            allowed_urls.check(f"https://{host}/x", Endpoint.STORAGE)
 
 
-def test_a_url_is_sent_byte_for_byte_but_for_the_case_of_escapes(scripted: Start, http: Http) -> None:
-    server = scripted(answering("200 OK"))
-    http.ask(asking(server.url + TARGET))
+def test_url_is_sent_unchanged_except_for_case_of_escapes(scripted: Start, http: HttpTransport) -> None:
+    server = scripted(respond_with("200 OK"))
+    http.send(make_request(server.url + TARGET))
     sent = server.heads[0].split(b" ")[1].decode()
-    # urllib3 writes %2f as %2F, which every signature scheme reads as the same.
+    # urllib3 changes %2f to %2F, which is equivalent in all signature schemes.
     assert sent == TARGET.replace("%2f", "%2F")
 
 
-def test_neither_netrc_nor_proxies_nor_cookies_are_taken_from_the_surroundings(
-    scripted: Start, http: Http, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_netrc_proxies_and_cookies_are_ignored(
+    scripted: Start, http: HttpTransport, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login somebody password 0badc0ffee\n")
+    (tmp_path / ".netrc").write_text("machine 127.0.0.1 login alice password 0badc0ffee\n")
     monkeypatch.setenv("NETRC", str(tmp_path / ".netrc"))
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{closed_port()}")
-    server = scripted(answering("200 OK", b"{}", Set_Cookie="tracking=1"))
-    http.ask(asking(server.url + "/a"))
-    http.ask(asking(server.url + "/b"))
+    server = scripted(respond_with("200 OK", b"{}", Set_Cookie="tracking=1"))
+    http.send(make_request(server.url + "/a"))
+    http.send(make_request(server.url + "/b"))
     heads = b"".join(server.heads).lower()
     assert len(server.heads) == 2
     assert b"authorization" not in heads
     assert b"cookie" not in heads
 
 
-def test_a_sealed_file_goes_out_whole_with_its_length(scripted: Start, http: Http, tmp_path: Path) -> None:
-    sealed = tmp_path / "batch.csv"
-    sealed.write_bytes(b"vin\n" * 500_000)
-    server = scripted(answering("200 OK"))
-    http.ask(asking(server.url + TARGET, "PUT", file=str(sealed), size=2_000_000))
+def test_batch_file_is_sent_with_content_length(scripted: Start, http: HttpTransport, tmp_path: Path) -> None:
+    batch_file = tmp_path / "batch.csv"
+    batch_file.write_bytes(b"vin\n" * 500_000)
+    server = scripted(respond_with("200 OK"))
+    http.send(make_request(server.url + TARGET, "PUT", file=str(batch_file), size=2_000_000))
     head = server.heads[0].lower()
     assert b"content-length: 2000000" in head
     assert b"transfer-encoding" not in head
     assert b"accept-encoding: identity" in head
-    assert server.bodies[0] == sealed.read_bytes()
+    assert server.bodies[0] == batch_file.read_bytes()
 
 
-@pytest.mark.parametrize(("content", "size"), [(b"", 0), (b"longer than sealed", 3), (None, 3)])
-def test_a_file_that_is_not_what_was_sealed_is_not_sent(
-    content: bytes | None, size: int, scripted: Start, http: Http, tmp_path: Path
+@pytest.mark.parametrize(("content", "size"), [(b"", 0), (b"longer than recorded", 3), (None, 3)])
+def test_batch_file_with_wrong_size_is_not_sent(
+    content: bytes | None, size: int, scripted: Start, http: HttpTransport, tmp_path: Path
 ) -> None:
-    server = scripted(answering("200 OK"))
+    server = scripted(respond_with("200 OK"))
     if content is not None:
         (tmp_path / "batch").write_bytes(content)
-    with pytest.raises(Permanent, match="sealed"):
-        http.ask(asking(server.url + TARGET, "PUT", file=str(tmp_path / "batch"), size=size))
+    with pytest.raises(PermanentError, match="batch file"):
+        http.send(make_request(server.url + TARGET, "PUT", file=str(tmp_path / "batch"), size=size))
     assert server.heads == []
 
 
-def test_an_upload_may_stall_for_longer_than_a_connection(scripted: Start, clock: MockedClock, tmp_path: Path) -> None:
+def test_upload_may_stall_longer_than_connect_timeout(scripted: Start, clock: MockedClock, tmp_path: Path) -> None:
     def late(connection: socket.socket, _: bytes) -> None:
         time.sleep(0.5)
-        left = 20_000_000
-        while left > 0:
-            left -= len(connection.recv(1 << 20))
+        remaining = 20_000_000
+        while remaining > 0:
+            remaining -= len(connection.recv(1 << 20))
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
 
-    sealed = tmp_path / "batch"
-    sealed.write_bytes(b"x" * 20_100_000)
+    batch_file = tmp_path / "batch"
+    batch_file.write_bytes(b"x" * 20_100_000)
     server = scripted(late, reads_body=False)
     limits = Limits(connect=timedelta(seconds=0.2), read=timedelta(seconds=5))
-    http = open_http(Doors(base_url=server.url, api_hosts=(), storage_hosts=()), limits, clock, "lading tests", None)
-    assert http.ask(asking(server.url + TARGET, "PUT", file=str(sealed), size=20_100_000)).status == 200
+    http = open_transport(
+        UrlAllowList(base_url=server.url, api_hosts=(), storage_hosts=()), limits, clock, "batchsync tests", None
+    )
+    assert http.send(make_request(server.url + TARGET, "PUT", file=str(batch_file), size=20_100_000)).status == 200
 
 
 @pytest.mark.parametrize("value", ["0badc0ffee\r\nHost: evil.example", "0badc0ffee-\u043a\u043b\u044e\u0447"])
-def test_a_header_that_cannot_be_written_is_refused_and_not_shown(value: str, scripted: Start, http: Http) -> None:
-    server = scripted(answering("200 OK"))
-    with pytest.raises(Permanent, match="cannot be written") as raised:
-        http.ask(asking(server.url + "/v2", door=Door.API, headers={"X-Api-Key": value}))
+def test_invalid_header_is_refused_and_not_shown(value: str, scripted: Start, http: HttpTransport) -> None:
+    server = scripted(respond_with("200 OK"))
+    with pytest.raises(PermanentError, match="cannot be written") as raised:
+        http.send(make_request(server.url + "/v2", endpoint=Endpoint.API, headers={"X-Api-Key": value}))
     assert "0badc0ffee" not in chain(raised.value)
 
 
-def test_a_page_for_people_is_no_document(scripted: Start, http: Http, tmp_path: Path) -> None:
-    server = scripted(answering("200 OK", b"<html>please sign in</html>", Content_Type="text/html; charset=utf-8"))
-    with pytest.raises(Unclear, match="page for people"):
-        http.download(asking(server.url + TARGET), tmp_path / "results.csv")
+def test_html_page_is_not_saved_as_document(scripted: Start, http: HttpTransport, tmp_path: Path) -> None:
+    server = scripted(respond_with("200 OK", b"<html>please sign in</html>", Content_Type="text/html; charset=utf-8"))
+    with pytest.raises(AmbiguousOutcomeError, match="HTML page"):
+        http.download(make_request(server.url + TARGET), tmp_path / "results.csv")
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_refusal_during_an_upload_is_a_refusal_or_unclear_and_never_a_hang(
-    scripted: Start, http: Http, tmp_path: Path
-) -> None:
-    sealed = tmp_path / "batch"
-    sealed.write_bytes(b"x" * 20_000_000)
-    server = scripted(answering("400 Bad Request", b"<Code>ExpiredToken</Code>"), reads_body=False)
-    with contextlib.suppress(Unclear):
-        assert http.ask(asking(server.url + TARGET, "PUT", file=str(sealed), size=20_000_000)).status == 400
+def test_refusal_during_upload_does_not_hang(scripted: Start, http: HttpTransport, tmp_path: Path) -> None:
+    batch_file = tmp_path / "batch"
+    batch_file.write_bytes(b"x" * 20_000_000)
+    server = scripted(respond_with("400 Bad Request", b"<Code>ExpiredToken</Code>"), reads_body=False)
+    with contextlib.suppress(AmbiguousOutcomeError):
+        assert http.send(make_request(server.url + TARGET, "PUT", file=str(batch_file), size=20_000_000)).status == 400
 
 
-def test_an_answer_that_drips_is_not_waited_for_without_end(scripted: Start, http: Http, clock: MockedClock) -> None:
-    def drip(connection: socket.socket, _: bytes) -> None:
+def test_slow_response_is_aborted_at_time_limit(scripted: Start, http: HttpTransport, clock: MockedClock) -> None:
+    def send_slowly(connection: socket.socket, _head: bytes) -> None:
         connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\n")
-        for _turn in range(100):
+        for _ in range(100):
             connection.sendall(b"x")
             time.sleep(0.01)
 
     clock.step = timedelta(minutes=10)
-    with pytest.raises(Unclear, match="still coming"):
-        http.ask(asking(scripted(drip).url + TARGET))
+    with pytest.raises(AmbiguousOutcomeError, match="not complete after"):
+        http.send(make_request(scripted(send_slowly).url + TARGET))
 
 
-def test_a_disk_that_takes_nothing_is_our_trouble_and_not_the_vendors(
-    scripted: Start, http: Http, tmp_path: Path
-) -> None:
-    (tmp_path / "file").write_text("in the way")
-    with pytest.raises(EnvironmentProblem) as raised:
-        http.download(asking(scripted(answering("200 OK", b"x")).url + TARGET), tmp_path / "file" / "results.csv")
+def test_disk_error_is_not_reported_as_vendor_error(scripted: Start, http: HttpTransport, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("a file, not a folder")
+    with pytest.raises(UnavailableError) as raised:
+        http.download(
+            make_request(scripted(respond_with("200 OK", b"x")).url + TARGET), tmp_path / "file" / "results.csv"
+        )
     assert SIGNATURE not in chain(raised.value)
 
 
-def test_what_is_no_file_of_certificates_is_refused_at_once(tmp_path: Path, clock: MockedClock) -> None:
+def test_invalid_ca_bundle_is_refused(tmp_path: Path, clock: MockedClock) -> None:
     (tmp_path / "ca.pem").write_text("no certificate")
-    doors = Doors(base_url="https://localhost", api_hosts=(), storage_hosts=())
+    allowed_urls = UrlAllowList(base_url="https://localhost", api_hosts=(), storage_hosts=())
     for path in (tmp_path / "ca.pem", tmp_path / "absent.pem"):
-        with pytest.raises(EnvironmentProblem, match="ca_bundle"):
-            open_http(doors, Limits(), clock, "lading tests", str(path))
+        with pytest.raises(UnavailableError, match="ca_bundle"):
+            open_transport(allowed_urls, Limits(), clock, "batchsync tests", str(path))
 
 
-def test_a_connection_that_the_vendor_closed_meanwhile_is_not_used_again(scripted: Start, http: Http) -> None:
-    server = scripted(answering("200 OK", b"{}", Connection="keep-alive"))
+def test_each_request_uses_new_connection(scripted: Start, http: HttpTransport) -> None:
+    server = scripted(respond_with("200 OK", b"{}", Connection="keep-alive"))
     for _ in range(20):
-        assert http.ask(asking(server.url + "/v2/batches", door=Door.API)).status == 200
+        assert http.send(make_request(server.url + "/v2/batches", endpoint=Endpoint.API)).status == 200
     assert len(server.heads) == 20
 
 
-def test_threads_do_not_disturb_each_other(scripted: Start, clock: MockedClock) -> None:
-    doors = Doors(base_url="http://127.0.0.1:1", api_hosts=(), storage_hosts=())
-    http = open_http(doors, Limits(), clock, "lading tests", None)
-    server = scripted(answering("200 OK", b"{}"))
+def test_transport_is_thread_safe(scripted: Start, clock: MockedClock) -> None:
+    allowed_urls = UrlAllowList(base_url="http://127.0.0.1:1", api_hosts=(), storage_hosts=())
+    http = open_transport(allowed_urls, Limits(), clock, "batchsync tests", None)
+    server = scripted(respond_with("200 OK", b"{}"))
     found: list[int] = []
     threads = [
-        threading.Thread(target=lambda: found.append(http.ask(asking(server.url + TARGET)).status)) for _ in range(8)
+        threading.Thread(target=lambda: found.append(http.send(make_request(server.url + TARGET)).status))
+        for _ in range(8)
     ]
     for thread in threads:
         thread.start()

@@ -1,4 +1,4 @@
-"""A vendor that does not fit the dialect is a Python package with an entry point: found, spoken to, held to account."""
+"""Vendors implemented by a Python package with an entry point."""
 
 from __future__ import annotations
 
@@ -29,21 +29,21 @@ target: {keys: {schema: optional}, default_schema: thing, source: assumed}
 modes: {send: [upsert, delete], removal: [delete], lookup: false, source: assumed}
 file: {format: jsonl, gzip: true, suffix: .gz, bytes_max: 1000000, envelope: true, source: assumed}
 policy:
-  allocation_in_doubt: ask
+  on_unknown_allocation: ask
   ask_after: 1s
   poll_first: 1s
-  poll_most: 1s
+  poll_max: 1s
   poll_growth: 1
   deadline: 1h
   in_flight_max: 2
   source: assumed
 row_log:
   joined_by: ref
-  silence: accepted
+  default_outcome: accepted
   results: false
   errors: {format: jsonl, ref: ref, code: code, message: message}
   source: assumed
-words: {}
+statuses: {}
 """
 THING = """
 version: 1
@@ -55,29 +55,29 @@ fields:
 """
 CODE = """
 import gzip, json, pathlib
-from lading.core.batch import Slot, Verdict
-from lading.ports import Downloads, Empty, Finished, TargetFacts
+from batchsync.core.batch import Allocation, Verdict
+from batchsync.ports import Downloads, Empty, Finished, TargetFacts
 
 class Acme:
     def __init__(self, folder): self.folder = pathlib.Path(folder)
     def describe(self, target): return TargetFacts()
-    def allocate(self, ticket, file, params):
-        (self.folder / ticket).mkdir()
-        return Slot(id=ticket, url="file:" + ticket)
-    def find(self, ticket, params):
-        return Slot(id=ticket, url="file:") if (self.folder / ticket).exists() else None
-    def upload(self, slot, file):
-        (self.folder / slot.id / "file").write_bytes(pathlib.Path(file.path).read_bytes())
-    def poll(self, slot):
-        there = (self.folder / slot.id / "file").exists()
-        return Finished(verdict=Verdict.MIXED, word="done") if there else Empty(word="nothing")
-    def collect(self, slot, verdict, into):
-        lines = gzip.decompress((self.folder / slot.id / "file").read_bytes()).splitlines()
-        refs = [json.loads(one)["ref"] for one in lines]
+    def allocate(self, idempotency_key, file, params):
+        (self.folder / idempotency_key).mkdir()
+        return Allocation(id=idempotency_key, url="file:" + idempotency_key)
+    def find(self, idempotency_key, params):
+        return Allocation(id=idempotency_key, url="file:") if (self.folder / idempotency_key).exists() else None
+    def upload(self, allocation, file):
+        (self.folder / allocation.id / "file").write_bytes(pathlib.Path(file.path).read_bytes())
+    def poll(self, allocation):
+        uploaded = (self.folder / allocation.id / "file").exists()
+        return Finished(verdict=Verdict.MIXED, vendor_status="done") if uploaded else Empty(vendor_status="empty")
+    def collect(self, allocation, verdict, into):
+        lines = gzip.decompress((self.folder / allocation.id / "file").read_bytes()).splitlines()
+        refs = [json.loads(line)["ref"] for line in lines]
         log = into / "errors.jsonl"
-        log.write_text(json.dumps({"ref": refs[0], "code": "7", "message": "we do not like it"}) + "\\n")
+        log.write_text(json.dumps({"ref": refs[0], "code": "7", "message": "invalid name"}) + "\\n")
         return Downloads(errors=log)
-    def cancel(self, slot): raise AssertionError
+    def cancel(self, allocation): raise AssertionError
 
 def connect(rules, *, base_url, credentials, ca_bundle, clock, user_agent):
     return Acme(credentials["folder"])
@@ -97,59 +97,59 @@ jobs:
 
 @pytest.fixture
 def acme(tmp_path: Path) -> Path:
-    """Return the folder of an installed package that brings a vendor."""
+    """Return the site folder of an installed package that implements a vendor."""
     site = tmp_path / "site"
-    package = site / "acme_lading"
+    package = site / "acme_batchsync"
     (package / "records").mkdir(parents=True)
     (package / "__init__.py").write_text(CODE, encoding="utf-8")
     (package / "vendor.yaml").write_text(SPEC, encoding="utf-8")
     (package / "records" / "thing.yaml").write_text(THING, encoding="utf-8")
-    about = site / "acme_lading-1.dist-info"
+    about = site / "acme_batchsync-1.dist-info"
     about.mkdir()
-    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-lading\nVersion: 1\n", encoding="utf-8")
-    (about / "entry_points.txt").write_text("[lading.vendors]\nacme = acme_lading:connect\n", encoding="utf-8")
+    (about / "METADATA").write_text("Metadata-Version: 2.1\nName: acme-batchsync\nVersion: 1\n", encoding="utf-8")
+    (about / "entry_points.txt").write_text("[batchsync.vendors]\nacme = acme_batchsync:connect\n", encoding="utf-8")
     (tmp_path / "jobs.yaml").write_text(JOBS, encoding="utf-8")
     (tmp_path / "things.csv").write_text("id,name\n1,one\n2,two\n3,three\n", encoding="utf-8")
     (tmp_path / "drop").mkdir()
     return site
 
 
-def _lading(folder: Path, site: Path, *words: str) -> subprocess.CompletedProcess[str]:
+def _batchsync(folder: Path, site: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     environ = {**os.environ, "PYTHONPATH": os.pathsep.join([str(site), *sys.path]), "ACME_FOLDER": str(folder / "drop")}
-    command = [sys.executable, "-m", "lading", *words]
+    command = [sys.executable, "-m", "batchsync", *arguments]
     return subprocess.run(command, cwd=folder, env=environ, capture_output=True, text=True, check=False, timeout=60)
 
 
-def test_a_package_brings_a_vendor_and_its_rows_are_accounted_for(tmp_path: Path, acme: Path) -> None:
-    done = _lading(tmp_path, acme, "-o", "json", "sync")
+def test_vendor_of_package_is_used_and_its_run_is_settled(tmp_path: Path, acme: Path) -> None:
+    done = _batchsync(tmp_path, acme, "-o", "json", "sync")
 
     assert done.returncode == 0, done.stderr
-    told = json.loads(done.stdout)["result"]["jobs"][0]["runs"][0]["settlement"]
-    assert (told["selected"], told["accepted"], told["rejected"]) == (3, 2, 1)
+    settlement = json.loads(done.stdout)["result"]["jobs"][0]["runs"][0]["settlement"]
+    assert (settlement["selected"], settlement["accepted"], settlement["rejected"]) == (3, 2, 1)
     assert len(list((tmp_path / "drop").iterdir())) == 1
-    again = _lading(tmp_path, acme, "sync")
+    again = _batchsync(tmp_path, acme, "sync")
     assert again.returncode == 0, again.stderr
     assert len(list((tmp_path / "drop").iterdir())) == 1, "a second sync sends nothing"
 
 
-def test_a_package_that_cannot_be_used_is_named_and_nothing_is_sent(tmp_path: Path, acme: Path) -> None:
-    (acme / "acme_lading" / "__init__.py").write_text("import no_such_module\n", encoding="utf-8")
-    done = _lading(tmp_path, acme, "sync")
+def test_package_with_import_error_is_named_and_sends_nothing(tmp_path: Path, acme: Path) -> None:
+    (acme / "acme_batchsync" / "__init__.py").write_text("import no_such_module\n", encoding="utf-8")
+    done = _batchsync(tmp_path, acme, "sync")
 
     assert done.returncode == 3, done.stderr
-    assert "acme_lading:connect: ModuleNotFoundError" in done.stderr
+    assert "acme_batchsync:connect: ModuleNotFoundError" in done.stderr
     assert not list((tmp_path / "drop").iterdir())
 
 
-def test_a_package_without_a_vendor_spec_is_told_apart_from_a_vendor_nobody_brings(tmp_path: Path, acme: Path) -> None:
-    (acme / "acme_lading" / "vendor.yaml").unlink()
-    done = _lading(tmp_path, acme, "validate")
+def test_package_without_vendor_spec_is_reported(tmp_path: Path, acme: Path) -> None:
+    (acme / "acme_batchsync" / "vendor.yaml").unlink()
+    done = _batchsync(tmp_path, acme, "validate")
 
     assert done.returncode == 2, done.stderr
-    assert "has no vendor.yaml beside acme_lading" in done.stderr
+    assert "has no vendor.yaml next to acme_batchsync" in done.stderr
 
 
-def test_validating_a_vendor_of_a_package_runs_none_of_its_code(tmp_path: Path, acme: Path) -> None:
-    (acme / "acme_lading" / "__init__.py").write_text("raise SystemExit('it ran')\n", encoding="utf-8")
+def test_validation_runs_no_code_of_package(tmp_path: Path, acme: Path) -> None:
+    (acme / "acme_batchsync" / "__init__.py").write_text("raise SystemExit('it ran')\n", encoding="utf-8")
 
-    assert _lading(tmp_path, acme, "validate").returncode == 0
+    assert _batchsync(tmp_path, acme, "validate").returncode == 0

@@ -1,4 +1,4 @@
-"""What vendors write is read leniently, and nothing that they write breaks the reader."""
+"""Lenient parsing of vendor responses, and templates of requests."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from lading.core.vendor_rules import Call, Door
-from lading.errors import Permanent, VendorFailure
-from lading.vendors import reading
-from lading.vendors.dialect import Asked, accept, build, judge, read_status
-from lading.vendors.redaction import Redactor
-from lading.vendors.template import UnknownValueError, fill, fill_all, fill_path
-from lading.vendors.wire import Answer, Request
+from batchsync.core.vendor_rules import Call, Endpoint
+from batchsync.errors import PermanentError, VendorError
+from batchsync.vendors import response_parsing
+from batchsync.vendors.dialect import Exchange, build, classify_response, ensure_ok, read_status
+from batchsync.vendors.redaction import Redactor
+from batchsync.vendors.template import UnknownValueError, fill, fill_all, fill_path
+from batchsync.vendors.wire import Request, Response
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 JSON = st.recursive(
@@ -26,7 +26,7 @@ JSON = st.recursive(
 
 
 @pytest.mark.parametrize(
-    ("written", "moment"),
+    ("text", "expected"),
     [
         ("123-2022-08-09T06:22:21", datetime(2022, 8, 9, 6, 22, 21, tzinfo=UTC)),
         ("2022-08-09T06:22:21", datetime(2022, 8, 9, 6, 22, 21, tzinfo=UTC)),
@@ -38,12 +38,12 @@ JSON = st.recursive(
         (None, None),
     ],
 )
-def test_a_moment_is_read_leniently(written: str | None, moment: datetime | None) -> None:
-    assert reading.moment(written) == moment
+def test_timestamp_is_parsed_leniently(text: str | None, expected: datetime | None) -> None:
+    assert response_parsing.parse_datetime(text) == expected
 
 
 @pytest.mark.parametrize(
-    ("url", "until"),
+    ("url", "expiry"),
     [
         ("https://a/b?X-Goog-Date=20221026T181309Z&X-Goog-Expires=900", datetime(2022, 10, 26, 18, 28, 9, tzinfo=UTC)),
         ("https://a/b?X-Amz-Date=20221026T181309Z&X-Amz-Expires=60", datetime(2022, 10, 26, 18, 14, 9, tzinfo=UTC)),
@@ -55,8 +55,8 @@ def test_a_moment_is_read_leniently(written: str | None, moment: datetime | None
         (None, None),
     ],
 )
-def test_a_signed_url_says_until_when(url: str | None, until: datetime | None) -> None:
-    assert reading.signed_until(url) == until
+def test_expiry_of_signed_url_is_parsed(url: str | None, expiry: datetime | None) -> None:
+    assert response_parsing.url_expiry(url) == expiry
 
 
 @pytest.mark.parametrize(
@@ -73,12 +73,12 @@ def test_a_signed_url_says_until_when(url: str | None, until: datetime | None) -
         ("", None),
     ],
 )
-def test_retry_after_is_seconds_or_a_date_and_never_more_than_a_day(header: str, wait: timedelta | None) -> None:
-    assert reading.retry_at({"retry-after": header}, NOW) == (None if wait is None else NOW + wait)
+def test_retry_after_is_seconds_or_date_and_at_most_one_day(header: str, wait: timedelta | None) -> None:
+    assert response_parsing.retry_at({"retry-after": header}, NOW) == (None if wait is None else NOW + wait)
 
 
 @pytest.mark.parametrize(
-    ("body", "said"),
+    ("body", "message"),
     [
         (b'{"message": "no"}', "no"),
         (b'{"fault": {"faultstring": "Invalid Access Token"}}', "Invalid Access Token"),
@@ -95,20 +95,23 @@ def test_retry_after_is_seconds_or_a_date_and_never_more_than_a_day(header: str,
         (b'{"message": "the password hunter22 is wrong"}', "the password <redacted> is wrong"),
     ],
 )
-def test_what_a_vendor_says_is_shown_without_what_nobody_should_see(body: bytes, said: str) -> None:
-    assert reading.said(body, Redactor(("hunter22",))) == said
+def test_error_message_is_found_and_redacted(body: bytes, message: str) -> None:
+    assert response_parsing.error_message(body, Redactor(("hunter22",))) == message
 
 
-def test_what_a_vendor_says_is_cut() -> None:
-    assert len(reading.said(json.dumps({"message": "x" * 5000}).encode())) == reading.SAID_MAX
+def test_long_error_message_is_cut() -> None:
+    assert (
+        len(response_parsing.error_message(json.dumps({"message": "x" * 5000}).encode()))
+        == response_parsing.MESSAGE_MAX
+    )
 
 
 @pytest.mark.parametrize(
     ("document", "items"),
     [([1], [1]), ({"content": [1], "total": 1}, [1]), ({"a": [1], "b": [2]}, None), ({}, None), ("text", None)],
 )
-def test_a_list_is_found_bare_or_wrapped(document: Any, items: Any) -> None:
-    assert reading.items(document) == items
+def test_list_is_found_bare_or_wrapped(document: Any, items: Any) -> None:
+    assert response_parsing.find_list(document) == items
 
 
 @pytest.mark.parametrize(
@@ -122,87 +125,87 @@ def test_a_list_is_found_bare_or_wrapped(document: Any, items: Any) -> None:
         (b"a,,b\n", None),
     ],
 )
-def test_the_columns_of_a_template_are_its_first_line(body: bytes, columns: tuple[str, ...] | None) -> None:
-    assert reading.columns(body) == columns
+def test_columns_of_template_are_its_first_line(body: bytes, columns: tuple[str, ...] | None) -> None:
+    assert response_parsing.columns(body) == columns
 
 
-def test_a_pointer_reads_members_and_places() -> None:
+def test_json_pointer_reads_members_and_indexes() -> None:
     document = {"a": [{"b": "x"}], "c/d": {"~": 1}}
-    assert reading.at(document, "/a/0/b") == "x"
-    assert reading.at(document, "/c~1d/~0") == 1
-    assert reading.at(document, "/a/7/b") is None
-    assert reading.at(document, "/a/b") is None
-    assert reading.at(document, "") == document
+    assert response_parsing.json_pointer(document, "/a/0/b") == "x"
+    assert response_parsing.json_pointer(document, "/c~1d/~0") == 1
+    assert response_parsing.json_pointer(document, "/a/7/b") is None
+    assert response_parsing.json_pointer(document, "/a/b") is None
+    assert response_parsing.json_pointer(document, "") == document
 
 
 @pytest.mark.parametrize("body", [rb'{"a": ["x\ud800"], "\udc00": 1}', b'{"a": ["x\xed\xa0\x80"]}'])
-def test_half_a_character_in_an_answer_can_be_written_down(body: bytes) -> None:
-    document = reading.document(body)
-    assert reading.at(document, "/a/0") == "x?"
+def test_unpaired_surrogate_is_replaced(body: bytes) -> None:
+    document = response_parsing.parse_json(body)
+    assert response_parsing.json_pointer(document, "/a/0") == "x?"
     assert json.dumps(document, ensure_ascii=False).encode()
 
 
-def test_a_deeply_nested_answer_is_unreadable_and_not_a_crash() -> None:
-    with pytest.raises(reading.UnreadableError):
-        reading.document(b"[" * 200_000)
+def test_deeply_nested_json_is_unreadable() -> None:
+    with pytest.raises(response_parsing.UnreadableError):
+        response_parsing.parse_json(b"[" * 200_000)
 
 
 @given(JSON, st.text(alphabet="/abc0~1", max_size=12))
-def test_no_document_breaks_the_reader(document: Any, pointer: str) -> None:
-    reading.text(document, (pointer,))
-    reading.count(document, pointer)
-    reading.items(document)
+def test_any_document_is_parsed_without_error(document: Any, pointer: str) -> None:
+    response_parsing.text(document, (pointer,))
+    response_parsing.count(document, pointer)
+    response_parsing.find_list(document)
 
 
 @given(st.binary(max_size=400))
-def test_no_bytes_break_what_is_said(body: bytes) -> None:
-    assert reading.said(body).isprintable()
-    reading.columns(body)
+def test_any_body_is_parsed_without_error(body: bytes) -> None:
+    assert response_parsing.error_message(body).isprintable()
+    response_parsing.columns(body)
 
 
-POLL = Call(method="GET", url="/v2/{slot.id}", read={"word": ("/status/code", "/status")})
+POLL = Call(method="GET", url="/v2/{allocation.id}", read={"status": ("/status/code", "/status")})
 
 
-def heard(status: int, body: bytes) -> Asked:
-    request = Request(method="GET", url="https://a.example/x?Signature=abc", door=Door.API)
-    return Asked(call=POLL, request=request, answer=Answer(status=status, body=body), now=NOW)
+def exchange_with(status: int, body: bytes) -> Exchange:
+    request = Request(method="GET", url="https://a.example/x?Signature=abc", endpoint=Endpoint.API)
+    return Exchange(call=POLL, request=request, response=Response(status=status, body=body), now=NOW)
 
 
 @given(st.integers(100, 999), st.binary(max_size=100))
-def test_every_answer_has_a_meaning_and_only_the_known_failures(status: int, body: bytes) -> None:
-    asked = heard(status, body)
-    judge(POLL, asked.answer)
+def test_any_response_is_classified(status: int, body: bytes) -> None:
+    exchange = exchange_with(status, body)
+    classify_response(POLL, exchange.response)
     reasons: list[str] = []
     try:
-        accept(asked)
-        read_status(asked, {})
-    except VendorFailure as failure:
+        ensure_ok(exchange)
+        read_status(exchange, {})
+    except VendorError as failure:
         reasons.append(failure.reason)
-    assert not [one for one in reasons if "Signature=abc" in one]
+    assert not [reason for reason in reasons if "Signature=abc" in reason]
 
 
-def test_a_value_in_a_path_stays_one_segment() -> None:
-    for hostile in ("../admin", "a/b", "a?b=c", "a#b", "..", ".", "a b", "ü"):
-        path = fill_path("/v2/{slot.id}/end", {"slot.id": hostile})
+def test_value_in_path_remains_one_segment() -> None:
+    for value in ("../admin", "a/b", "a?b=c", "a#b", "..", ".", "a b", "ü"):
+        path = fill_path("/v2/{allocation.id}/end", {"allocation.id": value})
         assert path.count("/") == 3
         assert "?" not in path
         assert "/../" not in path
         assert "/./" not in path
 
 
-def test_a_placeholder_alone_keeps_the_kind_of_its_value() -> None:
+def test_single_placeholder_keeps_type_of_value() -> None:
     assert fill_all({"size": "{file.size}", "note": "{file.size} bytes"}, {"file.size": 7}) == {
         "size": 7,
         "note": "7 bytes",
     }
 
 
-def test_an_optional_value_that_is_absent_is_left_out() -> None:
+def test_missing_optional_value_is_left_out() -> None:
     assert fill_all({"email": "{params.email?}", "a": "b"}, {}) == {"a": "b"}
 
 
-def test_a_value_that_is_needed_and_unknown_is_named() -> None:
+def test_missing_required_value_is_named() -> None:
     with pytest.raises(UnknownValueError, match=r"params\.service"):
         fill("{params.service}", {})
-    with pytest.raises(Permanent, match=r"slot\.id"):
+    with pytest.raises(PermanentError, match=r"allocation\.id"):
         build(POLL, {}, "https://a.example")

@@ -1,4 +1,4 @@
-"""What the tests of vendors share: a clock, sealed files, samples, and a server that does what a script says."""
+"""Helpers of the vendor tests: a clock, batch files, sample rows, and a scripted server."""
 
 from __future__ import annotations
 
@@ -12,29 +12,29 @@ import time
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
-from lading.core.batch import BatchFile
-from lading.core.vendor_rules import Door
-from lading.vendors.wire import Request
+from batchsync.core.batch import BatchFile
+from batchsync.core.vendor_rules import Endpoint
+from batchsync.vendors.wire import Request
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    import lading_mocks
-    from lading.core.vendor_rules import VendorRules
+    import batchsync_mocks
+    from batchsync.core.vendor_rules import VendorRules
 
     Script = Callable[[socket.socket, bytes], None]
 
-#: a signed address as storage gives it out, and the part of it that nobody may see
+#: A signed URL path in the format of Google Cloud Storage, and the part of it that must never be shown.
 SIGNATURE = "X-Goog-Signature=0badc0ffee"
 TARGET = f"/user-upload/123-2022-08-08T22:22:21-qwerty.csv?X-Goog-Credential=a%2fb%2F~c&{SIGNATURE}"
 MOTORWEB, SITECORE = "motorweb-bdp", "sitecore-cdp"
 
 
 class MockedClock:
-    """The mocks' time, as a Clock. `step` passes at each look."""
+    """Clock that returns the time of the mocks, or a fixed time that advances by `step` at each call."""
 
-    def __init__(self, clock: lading_mocks.Clock | None = None) -> None:
+    def __init__(self, clock: batchsync_mocks.Clock | None = None) -> None:
         self._clock = clock
         self.step = timedelta()
         self._at = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -48,7 +48,7 @@ class MockedClock:
 
 
 class ScriptedServer:
-    """Accepts connections one by one, reads the head and what was announced of the body, and lets a script answer."""
+    """Server that accepts connections in sequence, reads a request, and lets a script respond."""
 
     def __init__(self, script: Script, *, reads_body: bool = True) -> None:
         self._script = script
@@ -77,20 +77,20 @@ class ScriptedServer:
                 self._script(connection, head)
 
     def _request(self, connection: socket.socket) -> tuple[bytes, bytes]:
-        taken = b""
-        while b"\r\n\r\n" not in taken:
-            got = connection.recv(65536)
-            if not got:
-                return taken, b""
-            taken += got
-        head, _, body = taken.partition(b"\r\n\r\n")
+        received = b""
+        while b"\r\n\r\n" not in received:
+            chunk = connection.recv(65536)
+            if not chunk:
+                return received, b""
+            received += chunk
+        head, _, body = received.partition(b"\r\n\r\n")
         length = [line.split(b":")[1] for line in head.split(b"\r\n") if line.lower().startswith(b"content-length:")]
         while self._reads_body and length and len(body) < int(length[0]):
             body += connection.recv(65536)
         return head, body
 
     def close(self) -> None:
-        # A listener that is only closed lets its thread wait for ever.
+        # Closing alone does not end a pending accept in the other thread.
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)
         self._listener.close()
@@ -98,12 +98,12 @@ class ScriptedServer:
 
 
 def reset(connection: socket.socket) -> None:
-    """Break the connection as a broken network does."""
+    """Reset the connection when it is closed, as a broken network does."""
     connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
 
 
-def answering(status: str, body: bytes = b"", **headers: str) -> Script:
-    """Return a script that gives one whole answer."""
+def respond_with(status: str, body: bytes = b"", **headers: str) -> Script:
+    """Return a script that sends a complete response."""
     named = {"Content-Length": str(len(body)), **{name.replace("_", "-"): value for name, value in headers.items()}}
 
     def script(connection: socket.socket, _: bytes) -> None:
@@ -113,51 +113,51 @@ def answering(status: str, body: bytes = b"", **headers: str) -> Script:
     return script
 
 
-def silence(_connection: socket.socket, _: bytes) -> None:
-    """Take the request and say nothing."""
+def no_response(_connection: socket.socket, _: bytes) -> None:
+    """Read the request and send nothing for a second."""
     time.sleep(1)
 
 
 def reset_after_request(connection: socket.socket, _: bytes) -> None:
-    """Take the request and break the connection."""
+    """Read the request and reset the connection."""
     reset(connection)
 
 
-def nothing(_connection: socket.socket, _: bytes) -> None:
-    """Close without an answer."""
+def close_connection(_connection: socket.socket, _: bytes) -> None:
+    """Close the connection without a response."""
 
 
-def half(connection: socket.socket, _: bytes) -> None:
-    """Answer, and stop in the middle of the body."""
+def truncated_response(connection: socket.socket, _: bytes) -> None:
+    """Send a response that is cut in the middle of its body."""
     connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 100\r\n\r\nonly this")
 
 
-def garbage(connection: socket.socket, _: bytes) -> None:
-    """Answer with what is no HTTP."""
+def invalid_response(connection: socket.socket, _: bytes) -> None:
+    """Send bytes that are not HTTP."""
     connection.sendall(b"\x16\x03\x01 this is no HTTP\r\n\r\n")
 
 
-def asking(
+def make_request(
     url: str,
     method: str = "GET",
-    door: Door = Door.STORAGE,
+    endpoint: Endpoint = Endpoint.STORAGE,
     *,
     headers: Mapping[str, str] | None = None,
     body: bytes | None = None,
     file: str | None = None,
     size: int = 0,
 ) -> Request:
-    return Request(method=method, url=url, door=door, headers=headers or {}, body=body, file=file, size=size)
+    return Request(method=method, url=url, endpoint=endpoint, headers=headers or {}, body=body, file=file, size=size)
 
 
-def seal(folder: Path, name: str, text: str, rules: VendorRules) -> BatchFile:
-    """Write a batch file as the data path would."""
+def write_batch_file(folder: Path, name: str, text: str, rules: VendorRules) -> BatchFile:
+    """Write a batch file in the format of a vendor spec."""
     data = gzip.compress(text.encode(), mtime=0) if rules.file.gzip else text.encode()
     path = folder / f"{name}{rules.file.suffix}"
     path.write_bytes(data)
     return BatchFile(
         path=str(path),
-        evidence="",
+        row_manifest="",
         digest=hashlib.sha256(data).hexdigest(),
         md5=hashlib.md5(data, usedforsecurity=False).hexdigest(),
         size=len(data),
@@ -166,10 +166,10 @@ def seal(folder: Path, name: str, text: str, rules: VendorRules) -> BatchFile:
 
 
 VEHICLES = "vin,plate,state\n6T1BE42KX8X480001,,\n,ABC123,ACT\n"
-VEHICLES_ONE_BAD = "vin,plate,state\n6T1BE42KX8X480001,,\nABCDE,,\n"
+VEHICLES_WITH_INVALID = "vin,plate,state\n6T1BE42KX8X480001,,\nABCDE,,\n"
 
 _REF = "c56a4180-65aa-42ec-a945-5fd21dec05"
-_GUEST = '{{"ref":"{ref}","schema":"guest","mode":"upsert","value":{{"guestType":"customer",{what}}}}}\n'
+_GUEST = '{{"ref":"{ref}","schema":"guest","mode":"upsert","value":{{"guestType":"customer",{members}}}}}\n'
 
-GUESTS = _GUEST.format(ref=_REF + "01", what='"email":"jane@example.com"')
-GUESTS_ONE_BAD = GUESTS + _GUEST.format(ref=_REF + "02", what='"firstName":"Jane"')
+GUESTS = _GUEST.format(ref=_REF + "01", members='"email":"jane@example.com"')
+GUESTS_WITH_INVALID = GUESTS + _GUEST.format(ref=_REF + "02", members='"firstName":"Jane"')

@@ -1,15 +1,15 @@
-"""Bugs that somebody could write tomorrow, each breaking one law of DESIGN.md section 4, to prove that they are found.
+"""Planted bugs: plausible mistakes, each violating one rule of DESIGN.md section 4; the simulation must find them.
 
-A plant patches one function for the length of a `with`. Nothing of lading knows of them.
+A planted bug replaces one function of batchsync for a `with` block.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simulation.plants import doubt, machine, rows
+from simulation.plants import rows, runtime, vendor_calls
 
 if TYPE_CHECKING:
     from simulation.plants.plant import Plant
 
-PLANTS: dict[str, Plant] = {**doubt.PLANTS, **rows.PLANTS, **machine.PLANTS}
+PLANTS: dict[str, Plant] = {**vendor_calls.PLANTS, **rows.PLANTS, **runtime.PLANTS}

@@ -1,4 +1,4 @@
-"""What a planted bug is, and how most are planted: one attribute is another for the length of a `with`."""
+"""Planted bugs, and the patch that most of them use: an attribute is replaced for a `with` block."""
 
 from __future__ import annotations
 
@@ -13,17 +13,19 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Plant:
-    """One planted bug: the law it breaks, what it does, and how."""
+    """One planted bug: the invariant that it violates, its description, and the patch that plants it."""
 
-    law: int
-    does: str
+    invariant: int
+    description: str
     planted: Callable[[], AbstractContextManager[object]]
 
 
-def replaced(owner: object, name: str, made: Callable[[Any], Any]) -> Callable[[], AbstractContextManager[object]]:
-    """Return a patch that puts `made(original)` in the place of an attribute."""
+def replaced(
+    owner: object, name: str, replacement: Callable[[Any], Any]
+) -> Callable[[], AbstractContextManager[object]]:
+    """Return a patch that replaces an attribute by `replacement(original)`."""
 
     def planted() -> AbstractContextManager[object]:
-        return mock.patch.object(owner, name, made(getattr(owner, name)))
+        return mock.patch.object(owner, name, replacement(getattr(owner, name)))
 
     return planted

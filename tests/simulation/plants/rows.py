@@ -1,4 +1,4 @@
-"""Bugs in what becomes of rows: laws 5 to 7, the verdicts, the baseline, what is absent."""
+"""Bugs in row outcomes, invariants 5 to 7: row log, baseline, removals."""
 
 from __future__ import annotations
 
@@ -8,214 +8,240 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from lading.core.batch import Batch, Books, Phase, Verdict
-from lading.data import Columnar
-from lading.journal.journal import Journal
-from lading.reconcile import prepare
-from lading.vendors import client as vendors_client
-from lading.vendors import dialect as vendors_dialect
+from batchsync.core.batch import Batch, Phase, RowCounts, Verdict
+from batchsync.data import PolarsEngine
+from batchsync.journal.journal import Journal
+from batchsync.reconcile import plan
+from batchsync.vendors import client as vendors_client
+from batchsync.vendors import dialect as vendors_dialect
 from simulation.plants.plant import Plant, replaced
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
 
-# Law 5: the verdict is in the row log
+# Invariant 5: the row log decides
 
 
-def _said(original: Any, taken: Callable[[Any, Any, Any], pl.Expr | None]) -> Any:
-    """Return a `settle` in which rows that `taken` names count as accepted, too."""
+def _also_accepted(original: Any, select: Callable[[Any, Any, Any], pl.Expr | None]) -> Any:
+    """Return a `join_outcomes` in which the selected rows count as accepted, too."""
 
-    def settle(self: Columnar, batch: Batch, rules: Any, downloads: Any, into: Any) -> Any:
+    def join_outcomes(self: PolarsEngine, batch: Batch, rules: Any, downloads: Any, into: Any) -> Any:
         found = original(self, batch, rules, downloads, into)
-        which = taken(batch, downloads, found)
-        if which is None:
+        selected = select(batch, downloads, found)
+        if selected is None:
             return found
         rows = pl.read_parquet(found.path)
-        rows = rows.with_columns(pl.when(which).then(pl.lit("accepted")).otherwise(pl.col("state")).alias("state"))
+        rows = rows.with_columns(pl.when(selected).then(pl.lit("accepted")).otherwise(pl.col("state")).alias("state"))
         rows.write_parquet(found.path)
         counts = dict(rows["state"].value_counts().iter_rows())
         return replace(
-            found, books=Books(**{name: counts.get(name, 0) for name in ("accepted", "rejected", "unknown")})
+            found, counts=RowCounts(**{name: counts.get(name, 0) for name in ("accepted", "rejected", "unknown")})
         )
 
-    return settle
+    return join_outcomes
 
 
-def _word_is_the_verdict(original: Any) -> Any:
+def _status_overrides_row_log(original: Any) -> Any:
     applied = (Verdict.PROCESSED, Verdict.MIXED)
-    return _said(original, lambda batch, _given, _found: pl.lit(value=True) if batch.verdict in applied else None)
+    return _also_accepted(
+        original, lambda batch, _downloads, _found: pl.lit(value=True) if batch.verdict in applied else None
+    )
 
 
-def _silence_is_consent(original: Any) -> Any:
-    return _said(original, lambda _batch, _given, found: pl.col("state") == "unknown" if found.unattributed else None)
+def _unlisted_row_is_accepted(original: Any) -> Any:
+    return _also_accepted(
+        original, lambda _batch, _downloads, found: pl.col("state") == "unknown" if found.unattributed else None
+    )
 
 
-def _empty_log_is_good(original: Any) -> Any:
-    def taken(batch: Batch, downloads: Any, found: Any) -> pl.Expr | None:
+def _empty_log_is_accepted(original: Any) -> Any:
+    def select(batch: Batch, downloads: Any, found: Any) -> pl.Expr | None:
         empty = batch.verdict is Verdict.MIXED and downloads.errors is not None and not found.unattributed
         return pl.col("state") == "unknown" if empty else None
 
-    return _said(original, taken)
+    return _also_accepted(original, select)
 
 
-def _unknown_word_is_done(original: Any) -> Any:
-    def read_status(asked: Any, words: Any) -> Any:
-        status = original(asked, words)
-        if isinstance(status, vendors_dialect.Running) and status.word.casefold() == "processing":
-            return vendors_dialect.Finished(Verdict.PROCESSED, status.word)
+def _processing_is_finished(original: Any) -> Any:
+    def read_status(exchange: Any, statuses: Any) -> Any:
+        status = original(exchange, statuses)
+        if isinstance(status, vendors_dialect.Running) and status.vendor_status.casefold() == "processing":
+            return vendors_dialect.Finished(Verdict.PROCESSED, status.vendor_status)
         return status
 
     return read_status
 
 
-# Law 6: the baseline moves per row, only for accepted rows, in the same transaction
+# Invariant 6: the baseline moves per row, only for accepted rows, in the same transaction
 
 
-def _moved(original: Any, change: pl.Expr) -> Any:
-    """Return an `advance` that reads verdicts in which one column is another."""
+def _with_changed_verdicts(original: Any, change: pl.Expr) -> Any:
+    """Return an `apply_verdicts` that reads row verdicts with one column replaced."""
 
-    def advance(self: Columnar, baseline: Any, verdicts: Any, into: Path) -> Any:
-        others = []
+    def apply_verdicts(self: PolarsEngine, baseline: Any, verdicts: Any, into: Path) -> Any:
+        changed = []
         for path in verdicts:
-            others.append(path.with_name("planted.parquet"))
-            pl.read_parquet(path).with_columns(change).write_parquet(others[-1])
-        return original(self, baseline, others, into)
+            changed.append(path.with_name("planted.parquet"))
+            pl.read_parquet(path).with_columns(change).write_parquet(changed[-1])
+        return original(self, baseline, changed, into)
 
-    return advance
-
-
-def _moved_for_rejected(original: Any) -> Any:
-    refused = pl.col("state") == "rejected"
-    return _moved(original, pl.when(refused).then(pl.lit("accepted")).otherwise(pl.col("state")).alias("state"))
+    return apply_verdicts
 
 
-def _refused_rows_forgotten(original: Any) -> Any:
-    return _moved(original, pl.lit(value=True).alias("retry"))
+def _baseline_contains_rejected(original: Any) -> Any:
+    rejected = pl.col("state") == "rejected"
+    return _with_changed_verdicts(
+        original, pl.when(rejected).then(pl.lit("accepted")).otherwise(pl.col("state")).alias("state")
+    )
 
 
-def _removal_not_remembered(original: Any) -> Any:
+def _rejected_sent_again(original: Any) -> Any:
+    return _with_changed_verdicts(original, pl.lit(value=True).alias("retry"))
+
+
+def _removal_kept_in_baseline(original: Any) -> Any:
     """The key of an accepted removal stays in the baseline."""
-    return _moved(original, pl.lit("change").alias("op"))
+    return _with_changed_verdicts(original, pl.lit("change").alias("op"))
 
 
-def _baseline_afterwards(original: Any) -> Any:
+def _baseline_after_transaction(original: Any) -> Any:
     def deliver(
         self: Journal, batch: Batch, event: Any, *, baseline: Any, rejects: Any, epoch: int | None = None
     ) -> Batch:
         after = original(self, batch, event, baseline=None, rejects=rejects, epoch=epoch)
         if baseline is not None:
             with self._write("deliver", batch.job, epoch) as db:
-                db.execute("DELETE FROM segments WHERE job = ? AND identity = ?", [baseline.job, baseline.identity])
-                for place, one in enumerate(baseline.segments):
-                    values = [baseline.job, baseline.identity, place, one.file, one.digest, one.rows]
+                db.execute("DELETE FROM segments WHERE job = ? AND account_id = ?", [baseline.job, baseline.account_id])
+                for place, segment in enumerate(baseline.segments):
+                    values = [baseline.job, baseline.account_id, place, segment.file, segment.digest, segment.rows]
                     db.execute("INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?)", values)
         return after
 
     return deliver
 
 
-def _person_unheard(_original: Any) -> Any:
-    return lambda _data, baseline, _keys, _into, **_said: baseline
+def _resolution_ignored(_original: Any) -> Any:
+    return lambda _data, baseline, _keys, _into, **_resolution: baseline
 
 
-def _person_misheard(original: Any) -> Any:
-    """Whatever a person says, the rows count as held."""
-    return lambda data, baseline, keys, into, **_said: original(data, baseline, keys, into, delivered=True)
+def _resolution_always_delivered(original: Any) -> Any:
+    """Resolved rows count as delivered, whatever the resolution."""
+    return lambda data, baseline, keys, into, **_resolution: original(data, baseline, keys, into, delivered=True)
 
 
-def _in_flight_forgotten(_original: Any) -> Any:
-    return lambda _context, _world: []
+def _in_flight_ignored(_original: Any) -> Any:
+    return lambda _context, _services: []
 
 
-def _in_flight_but(phase: Phase) -> Any:
+def _in_flight_except(phase: Phase) -> Any:
     """Rows of batches in one phase do not count as in flight."""
 
-    def made(_original: Any) -> Any:
-        def in_flight(context: Any, world: Any) -> list[Path]:
-            found = world.memory.open_batches(context.job.name)
-            return [Path(one.file.evidence) for one in found if one.phase is not phase]
+    def replacement(_original: Any) -> Any:
+        def in_flight(context: Any, services: Any) -> list[Path]:
+            found = services.store.open_batches(context.job.name)
+            return [Path(item.file.row_manifest) for item in found if item.phase is not phase]
 
         return in_flight
 
-    return made
+    return replacement
 
 
-# Law 7: absence is evidence only from a whole source
+# Invariant 7: removals come only from a complete source
 
 
-def _removed_from_a_part(original: Any) -> Any:
-    """A source that ends too early counts as read to its end."""
+def _removals_from_truncated_source(original: Any) -> Any:
+    """A truncated source counts as complete."""
 
-    def compare(self: Columnar, job: Any, rules: Any, baseline: Any, context: Any) -> Any:
-        whole = Path(job.source.folder) / job.source.path
-        rows = whole.read_text("utf-8").splitlines()
-        part = context.folder.parent / f"part-of-{job.source.path}"
-        part.write_text("\n".join(rows[: max(2, len(rows) - 1)]) + "\n", encoding="utf-8")
-        cut = replace(job, source=replace(job.source, path=str(part)))
-        return original(self, cut, rules, baseline, context)
+    def compare(self: PolarsEngine, job: Any, rules: Any, baseline: Any, context: Any) -> Any:
+        source = Path(job.source.folder) / job.source.path
+        rows = source.read_text("utf-8").splitlines()
+        truncated = context.folder.parent / f"truncated-{job.source.path}"
+        truncated.write_text("\n".join(rows[: max(2, len(rows) - 1)]) + "\n", encoding="utf-8")
+        changed = replace(job, source=replace(job.source, path=str(truncated)))
+        return original(self, changed, rules, baseline, context)
 
     return compare
 
 
-def _removed_in_flight(original: Any) -> Any:
-    """Keys that left the source do not count as in flight."""
+def _in_flight_keys_removed(original: Any) -> Any:
+    """Keys missing from the source do not count as in flight."""
 
-    def compare(self: Columnar, job: Any, rules: Any, baseline: Any, context: Any) -> Any:
-        there = pl.read_csv(Path(job.source.folder) / job.source.path, infer_schema=False)["id"]
-        others = []
+    def compare(self: PolarsEngine, job: Any, rules: Any, baseline: Any, context: Any) -> Any:
+        present = pl.read_csv(Path(job.source.folder) / job.source.path, infer_schema=False)["id"]
+        in_flight = []
         for number, path in enumerate(context.in_flight):
-            others.append(context.folder.parent / f"in-flight-{number}.parquet")
-            pl.read_parquet(path).filter(pl.col("key").is_in(there.implode())).write_parquet(others[-1])
-        return original(self, job, rules, baseline, replace(context, in_flight=others))
+            in_flight.append(context.folder.parent / f"in-flight-{number}.parquet")
+            pl.read_parquet(path).filter(pl.col("key").is_in(present.implode())).write_parquet(in_flight[-1])
+        return original(self, job, rules, baseline, replace(context, in_flight=in_flight))
 
     return compare
 
 
 PLANTS = {
-    "word-is-verdict": Plant(
-        5, "the status word decides about the rows", replaced(Columnar, "settle", _word_is_the_verdict)
+    "status-overrides-row-log": Plant(
+        5,
+        "the vendor status decides the outcome of the rows",
+        replaced(PolarsEngine, "join_outcomes", _status_overrides_row_log),
     ),
-    "silence-is-consent": Plant(
-        5, "silence counts as accepted after lines that name no row", replaced(Columnar, "settle", _silence_is_consent)
+    "unlisted-row-is-accepted": Plant(
+        5,
+        "unlisted rows count as accepted although log lines could not be attributed",
+        replaced(PolarsEngine, "join_outcomes", _unlisted_row_is_accepted),
     ),
-    "empty-log-is-good": Plant(
-        5, "an error status with an empty log counts as accepted", replaced(Columnar, "settle", _empty_log_is_good)
+    "empty-log-is-accepted": Plant(
+        5,
+        "an error status with an empty row log counts as accepted",
+        replaced(PolarsEngine, "join_outcomes", _empty_log_is_accepted),
     ),
-    "processing-is-done": Plant(
-        5, "a batch that is processing counts as done", replaced(vendors_client, "read_status", _unknown_word_is_done)
+    "processing-is-finished": Plant(
+        5,
+        "a batch that the vendor is processing counts as finished",
+        replaced(vendors_client, "read_status", _processing_is_finished),
     ),
-    "moved-for-rejected": Plant(
-        6, "the baseline moves for refused rows", replaced(Columnar, "advance", _moved_for_rejected)
+    "baseline-contains-rejected": Plant(
+        6, "the baseline moves for rejected rows", replaced(PolarsEngine, "apply_verdicts", _baseline_contains_rejected)
     ),
-    "refused-forgotten": Plant(
-        6, "refused rows are sent again unchanged", replaced(Columnar, "advance", _refused_rows_forgotten)
+    "rejected-sent-again": Plant(
+        6, "rejected rows are sent again unchanged", replaced(PolarsEngine, "apply_verdicts", _rejected_sent_again)
     ),
-    "baseline-afterwards": Plant(
-        6, "the baseline is swapped after the transaction", replaced(Journal, "deliver", _baseline_afterwards)
+    "baseline-after-transaction": Plant(
+        6,
+        "the baseline is replaced after the transaction of the delivery",
+        replaced(Journal, "deliver", _baseline_after_transaction),
     ),
-    "person-unheard": Plant(6, "a person's word moves no baseline", replaced(Columnar, "resolve", _person_unheard)),
-    "person-misheard": Plant(
-        6, "rows that a person has sent again count as held", replaced(Columnar, "resolve", _person_misheard)
+    "resolution-ignored": Plant(
+        6, "a manual resolution does not move the baseline", replaced(PolarsEngine, "resolve", _resolution_ignored)
     ),
-    "in-flight-forgotten": Plant(
-        6, "rows in flight are not subtracted", replaced(prepare, "_in_flight", _in_flight_forgotten)
+    "resolution-always-delivered": Plant(
+        6,
+        "rows resolved as not delivered count as delivered",
+        replaced(PolarsEngine, "resolve", _resolution_always_delivered),
+    ),
+    "in-flight-ignored": Plant(
+        6, "rows in flight are not excluded from a plan", replaced(plan, "_in_flight", _in_flight_ignored)
     ),
     "prepared-not-in-flight": Plant(
         6,
-        "a newer version does not wait for one that is prepared",
-        replaced(prepare, "_in_flight", _in_flight_but(Phase.PREPARED)),
+        "a newer version of a row is not deferred behind a prepared one",
+        replaced(plan, "_in_flight", _in_flight_except(Phase.PREPARED)),
     ),
     "submitted-not-in-flight": Plant(
         6,
-        "a newer version does not wait for one that is submitted",
-        replaced(prepare, "_in_flight", _in_flight_but(Phase.SUBMITTED)),
+        "a newer version of a row is not deferred behind a submitted one",
+        replaced(plan, "_in_flight", _in_flight_except(Phase.SUBMITTED)),
     ),
-    "removed-from-a-part": Plant(
-        7, "keys are removed that a cut source lacks", replaced(Columnar, "compare", _removed_from_a_part)
+    "removals-from-truncated-source": Plant(
+        7,
+        "keys missing from a truncated source are removed",
+        replaced(PolarsEngine, "compare", _removals_from_truncated_source),
     ),
-    "removed-in-flight": Plant(7, "keys in flight are removed", replaced(Columnar, "compare", _removed_in_flight)),
-    "removal-not-remembered": Plant(
-        7, "an accepted removal leaves the baseline as it was", replaced(Columnar, "advance", _removal_not_remembered)
+    "in-flight-keys-removed": Plant(
+        7, "keys in flight are removed", replaced(PolarsEngine, "compare", _in_flight_keys_removed)
+    ),
+    "removal-kept-in-baseline": Plant(
+        7,
+        "an accepted removal leaves its key in the baseline",
+        replaced(PolarsEngine, "apply_verdicts", _removal_kept_in_baseline),
     ),
 }

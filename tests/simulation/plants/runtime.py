@@ -1,4 +1,4 @@
-"""Bugs in how lading stands on its machine: laws 8 to 10, clocks, crashes, and who runs a job."""
+"""Bugs in the use of clocks, in crash safety and in leases: invariants 8 to 10."""
 
 from __future__ import annotations
 
@@ -8,72 +8,72 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from lading.core import accounting, decide
-from lading.core import run as run_states
-from lading.core.run import RunState
-from lading.errors import EnvironmentProblem
-from lading.journal.journal import Journal
-from lading.journal.store import Store
-from lading.reconcile import collected, perform, sync
-from simulation import life
+from batchsync.core import accounting, decide
+from batchsync.core import run as run_states
+from batchsync.core.run import RunState
+from batchsync.errors import UnavailableError
+from batchsync.journal.journal import Journal
+from batchsync.journal.store import Store
+from batchsync.reconcile import collected, perform, sync
+from simulation import process_life
 from simulation.plants.plant import Plant, replaced
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from lading.core.batch import Batch
+    from batchsync.core.batch import Batch
 
 
-# Law 8: wall time is only for schedules and expiry
+# Invariant 8: wall time is only for schedules and expiry
 
 
 def _wall_clock_backoff(original: Any) -> Any:
-    def look_again(batch: Batch, policy: Any, _now: datetime, asked_for: datetime | None = None) -> datetime:
+    def retry_at(batch: Batch, policy: Any, _now: datetime, asked_for: datetime | None = None) -> datetime:
         return original(batch, policy, datetime.now(UTC).replace(year=2030), asked_for)
 
-    return look_again
+    return retry_at
 
 
-def _retry_after_never(_original: Any) -> Any:
+def _unbounded_backoff(_original: Any) -> Any:
     return lambda _batch, _policy, now, asked_for=None: asked_for or now + timedelta(days=3)
 
 
-# Law 9: kill -9 at any instruction
+# Invariant 9: any process may be killed at any instruction
 
 
-def _evidence_swept(_original: Any) -> Any:
-    def sweep(job: str, world: Any) -> None:
-        kept = {one.file.path.rsplit("/", 1)[-1] for one in world.memory.open_batches(job)}
-        from lading.reconcile import sweep as module  # noqa: PLC0415 - the plant's own
+def _row_manifests_swept(_original: Any) -> Any:
+    def sweep(job: str, services: Any) -> None:
+        kept = {batch.file.path.rsplit("/", 1)[-1] for batch in services.store.open_batches(job)}
+        from batchsync.reconcile import sweep as module  # noqa: PLC0415 - used here only
 
-        module._remove_others(world.folders.staging(job), kept)
+        module._remove_others(services.paths.staging(job), kept)
 
     return sweep
 
 
-def _answers_swept(original: Any) -> Any:
-    def sweep(job: str, world: Any) -> None:
-        original(job, world)
-        if world.folders.collected_of(job).is_dir():
-            for one in world.folders.collected_of(job).iterdir():
-                collected.remove(one)
+def _results_swept(original: Any) -> Any:
+    def sweep(job: str, services: Any) -> None:
+        original(job, services)
+        if services.paths.collected_of(job).is_dir():
+            for path in services.paths.collected_of(job).iterdir():
+                collected.remove(path)
 
     return sweep
 
 
 @contextlib.contextmanager
-def _answers_gone_for_good() -> Iterator[None]:
-    """Answers that were not delivered are swept, and that they are gone is a fault of the disk: nobody asks again."""
+def _results_lost_for_good() -> Iterator[None]:
+    """Results that were not delivered are swept, and their absence counts as a disk error."""
 
     def read(folder: Path, batch: Batch) -> Any:
         try:
-            return whole(folder, batch)
-        except collected.AnswersGoneError as gone:
-            raise EnvironmentProblem(str(gone)) from None
+            return original(folder, batch)
+        except collected.ResultsMissingError as error:
+            raise UnavailableError(str(error)) from None
 
-    whole = collected.read
-    with mock.patch.object(sync, "sweep", _answers_swept(sync.sweep)), mock.patch.object(collected, "read", read):
+    original = collected.read
+    with mock.patch.object(sync, "sweep", _results_swept(sync.sweep)), mock.patch.object(collected, "read", read):
         yield
 
 
@@ -81,101 +81,107 @@ def _file_not_verified(_original: Any) -> Any:
     return lambda _file: None
 
 
-def _run_before_batches(original: Any) -> Any:
-    """The run is committed first, and its batches in a second transaction."""
+def _run_and_batches_in_two_transactions(original: Any) -> Any:
+    """The run is committed first, its batches in a second transaction."""
 
-    def start_run(self: Journal, run: Any, batches: Any, invalid: Any, *more: Any, **named: Any) -> None:
+    def start_run(self: Journal, run: Any, batches: Any, invalid: Any, *args: Any, **kwargs: Any) -> None:
         if batches:
             with self._write("start_run", run.job):
-                from lading.journal import codec, journal  # noqa: PLC0415 - the plant's own
+                from batchsync.journal import codec, journal  # noqa: PLC0415 - used here only
 
                 journal._insert(self._db, "runs", codec.run_row(replace(run, state=RunState.PREPARED)))
-            with mock.patch.object(Journal, "next_serial", return_value=run.serial), _without_runs():
-                original(self, run, batches, invalid, *more, **named)
+            with mock.patch.object(Journal, "next_serial", return_value=run.serial), _without_run_rows():
+                original(self, run, batches, invalid, *args, **kwargs)
             return
-        original(self, run, batches, invalid, *more, **named)
+        original(self, run, batches, invalid, *args, **kwargs)
 
     return start_run
 
 
 @contextlib.contextmanager
-def _without_runs() -> Any:
-    from lading.journal import journal  # noqa: PLC0415 - the plant's own
+def _without_run_rows() -> Any:
+    from batchsync.journal import journal  # noqa: PLC0415 - used here only
 
-    real = journal._insert
+    original = journal._insert
     with mock.patch.object(
-        journal, "_insert", lambda db, table, row: None if table == "runs" else real(db, table, row)
+        journal, "_insert", lambda db, table, row: None if table == "runs" else original(db, table, row)
     ):
         yield
 
 
-def _batch_before_its_story(_original: Any) -> Any:
-    """A batch is committed first, and the event that opens its story in a second transaction."""
+def _batch_and_event_in_two_transactions(_original: Any) -> Any:
+    """A batch is committed first, its first event in a second transaction."""
 
-    def add_batch(self: Journal, batch: Batch, *, epoch: int | None = None, **_slot: Any) -> Any:
-        from lading.journal import codec, journal  # noqa: PLC0415 - the plant's own
+    def add_batch(self: Journal, batch: Batch, *, epoch: int | None = None, **_tick: Any) -> Any:
+        from batchsync.journal import codec, journal  # noqa: PLC0415 - used here only
 
         row = codec.batch_row(batch)
         with self._write("add_batch", batch.job, epoch) as db:
-            after = run_states.with_sealed(
-                self.run(batch.run), sum(one.file.rows for one in [*self.batches(batch.run), batch])
+            after = run_states.with_finalized(
+                self.run(batch.run), sum(item.file.rows for item in [*self.batches(batch.run), batch])
             )
             journal._insert(db, "batches", row)
-            self._put_run(after)
+            self._update_run(after)
         with self._write("add_batch", batch.job, epoch):
-            at, fence = codec.iso(batch.prepared_at), self._fence(batch.job, epoch)
-            self._append(batch.id, at, journal.PREPARED, codec.canonical(row), fence)
+            at, fencing_epoch = codec.to_iso(batch.prepared_at), self._epoch_of(batch.job, epoch)
+            self._append_event(batch.id, at, journal.PREPARED, codec.canonical(row), fencing_epoch)
         return after
 
     return add_batch
 
 
-def _never_cut_short(_original: Any) -> Any:
-    return lambda _job, _world: []
+def _preparation_never_aborted(_original: Any) -> Any:
+    return lambda _job, _services: []
 
 
-def _cut_rows_forgotten(_original: Any) -> Any:
-    """What a run that is cut short did not seal is in no place."""
-    return lambda self, sealed: replace(self, unsealed=self.unsealed + self.to_send - sealed)
+def _aborted_rows_not_deferred(_original: Any) -> Any:
+    """Records that an aborted preparation did not finalize have no outcome."""
+    return lambda self, finalized: replace(self, unstaged=self.unstaged + self.to_send - finalized)
 
 
-# Law 10: one runner per job
+# Invariant 10: one runner per job
 
 
 def _no_lease(_original: Any) -> Any:
-    return lambda *_given: lambda _job: contextlib.nullcontext()
+    return lambda *_args: lambda _job: contextlib.nullcontext()
 
 
 def _no_fence(_original: Any) -> Any:
-    return lambda *_given: None
+    return lambda *_args: None
 
 
 PLANTS = {
-    "wall-clock-backoff": Plant(
-        8, "back-off reads the wall clock", replaced(decide, "look_again", _wall_clock_backoff)
+    "wall-clock-backoff": Plant(8, "back-off reads the wall clock", replaced(decide, "retry_at", _wall_clock_backoff)),
+    "unbounded-backoff": Plant(8, "back-off has no upper bound", replaced(decide, "retry_at", _unbounded_backoff)),
+    "row-manifests-swept": Plant(
+        9, "the row manifests of open batches are swept", replaced(sync, "sweep", _row_manifests_swept)
     ),
-    "backoff-of-days": Plant(8, "back-off has no bound", replaced(decide, "look_again", _retry_after_never)),
-    "evidence-swept": Plant(9, "the evidence of open batches is swept", replaced(sync, "sweep", _evidence_swept)),
-    "answers-swept": Plant(9, "answers not delivered are swept and not asked for again", _answers_gone_for_good),
+    "results-swept": Plant(
+        9, "results that were not delivered are swept and not collected again", _results_lost_for_good
+    ),
     "file-not-verified": Plant(
-        9, "a sealed file is sent as it is found", replaced(perform, "check_sealed", _file_not_verified)
+        9, "a batch file is sent without verification", replaced(perform, "verify_batch_file", _file_not_verified)
     ),
-    "run-before-batches": Plant(
-        9, "a run and its batches are two transactions", replaced(Journal, "start_run", _run_before_batches)
-    ),
-    "batch-before-its-story": Plant(
+    "run-and-batches-in-two-transactions": Plant(
         9,
-        "a batch that is added and its first event are two transactions",
-        replaced(Journal, "add_batch", _batch_before_its_story),
+        "a run and its batches are written in two transactions",
+        replaced(Journal, "start_run", _run_and_batches_in_two_transactions),
     ),
-    "never-cut-short": Plant(
-        9, "a run whose preparing died goes on preparing for ever", replaced(sync, "cut_short", _never_cut_short)
-    ),
-    "cut-rows-forgotten": Plant(
+    "batch-and-event-in-two-transactions": Plant(
         9,
-        "a run that is cut short forgets what it did not seal",
-        replaced(accounting.Tally, "cut_to", _cut_rows_forgotten),
+        "an added batch and its first event are written in two transactions",
+        replaced(Journal, "add_batch", _batch_and_event_in_two_transactions),
     ),
-    "no-lease": Plant(10, "the lease is not taken", replaced(life, "leases", _no_lease)),
+    "preparation-never-aborted": Plant(
+        9,
+        "a run whose process crashed while preparing stays in preparation",
+        replaced(sync, "abort_preparation", _preparation_never_aborted),
+    ),
+    "aborted-rows-not-deferred": Plant(
+        9,
+        "an aborted preparation does not defer the remaining records",
+        replaced(accounting.PlanCounts, "with_staged", _aborted_rows_not_deferred),
+    ),
+    "no-lease": Plant(10, "the lease is not acquired", replaced(process_life, "lease_factory", _no_lease)),
     "no-fence": Plant(10, "the epoch is not checked", replaced(Store, "_check_fence", _no_fence)),
 }
