@@ -1,4 +1,4 @@
-"""Write the reference parts of README from the code itself; `make docs` calls it through cog."""
+"""Reference sections of README, generated from the code; `make docs` runs it through cog."""
 
 from __future__ import annotations
 
@@ -6,29 +6,29 @@ from typing import Any
 
 import click
 
-from lading.core.lifecycle import TRANSITIONS
-from lading.errors import ExitCode
+from batchsync.core.lifecycle import TRANSITIONS
+from batchsync.errors import ExitCode
 
 _WIDTH = 100
 
 
 def commands() -> str:
-    """Return the help of every command, as a person sees it at 100 columns."""
-    from lading.cli import main
+    """Return the help texts of all commands, 100 columns wide."""
+    from batchsync.cli import main
 
-    parts = [_help(main, ("lading",))]
-    parts += [_help(command, ("lading", *path)) for path, command in _walk(main, ())]
+    parts = [_help(main, ("batchsync",))]
+    parts += [_help(command, ("batchsync", *path)) for path, command in _walk(main, ())]
     return "\n".join(parts)
 
 
 def exit_codes() -> str:
-    """Return the table of exit codes."""
+    """Return the table of exit codes as Markdown."""
     rows = "\n".join(f"| {int(code)} | {code.meaning} |" for code in ExitCode)
     return f"| exit | meaning |\n| --- | --- |\n{rows}\n"
 
 
 def lifecycle() -> str:
-    """Return the diagram of a batch's life, drawn from the table that the engine runs by."""
+    """Return the lifecycle of a batch as a Mermaid diagram, from the transition table of the engine."""
     arrows: dict[tuple[str, str], list[str]] = {}
     for phase, events in TRANSITIONS.items():
         for event, after in events.items():
@@ -39,28 +39,28 @@ def lifecycle() -> str:
 
 
 def job_keys() -> str:
-    """Return every key of jobs.yaml with what it means, from the schema that editors use."""
-    from lading.spec import jobs_schema
+    """Return the keys of jobs.yaml with descriptions as Markdown tables, from its JSON Schema."""
+    from batchsync.spec import jobs_schema
 
     schema = jobs_schema()
     definitions: dict[str, Any] = schema.get("$defs", {})
     parts = [_keys("jobs.yaml", schema, definitions)]
-    parts += [_keys(name, one, definitions) for name, one in definitions.items() if one.get("properties")]
+    parts += [_keys(name, item, definitions) for name, item in definitions.items() if item.get("properties")]
     return "\n".join(parts)
 
 
 def _keys(title: str, schema: dict[str, Any], definitions: dict[str, Any]) -> str:
     required = set(schema.get("required", ()))
     rows = []
-    for name, one in schema.get("properties", {}).items():
-        text = str(one.get("description") or _referred(one, definitions)).replace("|", "\\|").replace("\n", " ")
+    for name, item in schema.get("properties", {}).items():
+        text = str(item.get("description") or _referenced(item, definitions)).replace("|", "\\|").replace("\n", " ")
         rows.append(f"| `{name}`{' (required)' if name in required else ''} | {text} |")
     heading = str(schema.get("title", title))
     return "\n".join([f"**{heading}**", "", "| key | meaning |", "| --- | --- |", *rows, ""])
 
 
-def _referred(one: dict[str, Any], definitions: dict[str, Any]) -> str:
-    name = str(one.get("$ref", "")).rsplit("/", 1)[-1]
+def _referenced(item: dict[str, Any], definitions: dict[str, Any]) -> str:
+    name = str(item.get("$ref", "")).rsplit("/", 1)[-1]
     return str(definitions.get(name, {}).get("description", ""))
 
 

@@ -2,24 +2,24 @@
 # Run a share of the test suite under each other Python version that pyproject.toml declares and this machine has.
 #
 # `make test` runs the whole suite under one version (that of $VENV, default .venv). This script looks for the others on
-# PATH and among the versions of pyenv, makes a virtual environment .venv-X.Y for each, and runs SHARE there. A version
-# that is not here, or that cannot make a virtual environment, is named and skipped; any other failure fails the script.
+# PATH and among the versions of pyenv, makes a virtual environment .venv-X.Y for each, and runs SHARE there. Versions that
+# are not installed, or that cannot make a virtual environment, are reported and skipped; any other failure fails the script.
 #
 # Environment:
 #   VENV   The virtual environment that `make test` uses; its version is not tested again.
-#   SHARE  What pytest is given: test files, folders and options.
+#   SHARE  Arguments for pytest: test files, folders and options.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 VENV=${VENV:-.venv}
 SHARE=${SHARE:-tests/core tests/journal tests/spec tests/schedule tests/sinks tests/report tests/simulation/test_simulation.py
-  tests/vendors/test_http.py tests/data/test_staging.py tests/data/test_settling.py tests/data/test_formats.py
+  tests/vendors/test_http.py tests/data/test_staging.py tests/data/test_row_outcomes.py tests/data/test_formats.py
   tests/crash/test_recovery.py tests/journeys/test_cli_journeys.py tests/journeys/test_every_mode.py}
-export LADING_SEEDS=${LADING_SEEDS:-40}
+export BATCHSYNC_SEEDS=${BATCHSYNC_SEEDS:-40}
 
 version_of() { "$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null || true; }
 
-# Print the interpreters of a version that may be here. A shim of pyenv is one, but runs selected versions only.
+# Print possible interpreters of a version. A shim of pyenv is listed, too, but fails unless its version is selected.
 candidates() {
   type -ap "python$1" || true
   local root
@@ -30,7 +30,7 @@ candidates() {
 
 tested=$(version_of "$VENV/bin/python")
 if [ -z "$tested" ]; then
-  echo "$VENV is no virtual environment; run \`make test\` first." >&2
+  echo "$VENV is not a virtual environment; run \`make test\` first." >&2
   exit 1
 fi
 
@@ -55,10 +55,10 @@ for wanted in $(sed -n 's/.*"Programming Language :: Python :: \(3\.[0-9]*\)".*/
     continue
   fi
   echo "Python $wanted: $("$python" --version) at $python"
-  begun=$SECONDS
+  start=$SECONDS
   make ".venv-$wanted/.installed-dev" VENV=".venv-$wanted" PYTHON="$python"
   installed=$SECONDS
   # shellcheck disable=SC2086 # SHARE is several words.
   ".venv-$wanted/bin/python" -m pytest -n auto --dist worksteal -q $SHARE
-  echo "Python $wanted: installed in $((installed - begun)) s, tested in $((SECONDS - installed)) s"
+  echo "Python $wanted: installed in $((installed - start)) s, tested in $((SECONDS - installed)) s"
 done
