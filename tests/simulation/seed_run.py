@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import random
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,7 +26,7 @@ from simulation.fault_plan import CALLS, CRASHES, STOPS, draw_faults
 from simulation.network import Network, connected
 from simulation.process_life import Crash, CrashPoint, Process, process
 from simulation.report import Report
-from simulation.state_backup import BACKUP_POINTS, RESTORE_SECONDS, StateBackup
+from simulation.state_backup import BACKUP_POINTS, RESTORE_SECONDS, StateBackup, clear_folder
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -50,7 +49,7 @@ class SeedRun:
         """Set up sources, vendors, clock and network."""
         self.draw = random.Random(seed)  # noqa: S311 - reproducible draws
         self.folder, self.state = folder, folder / "state"
-        _empty(folder)
+        clear_folder(folder)
         self.report = Report(seed)
         clock = Clock(START, frozen=True)
         self.kit = MockContext(
@@ -398,13 +397,3 @@ _PORTS = (("motorweb-bdp", 1001), ("sitecore-cdp", 1002))
 def play(seed: int, folder: Path) -> Report:
     """Play one seed in a folder of its own."""
     return SeedRun(seed, folder).run()
-
-
-def _empty(folder: Path) -> None:
-    """Empty the folder, except for the specs, which are the same for every seed."""
-    folder.mkdir(parents=True, exist_ok=True)
-    for path in folder.iterdir():
-        if path.is_dir():
-            shutil.rmtree(path)
-        elif path.suffix != ".yaml":
-            path.unlink()

@@ -89,3 +89,13 @@ def _can_be_asked(before: Batch, after: Batch) -> bool:
         and after.pending_intent is before.pending_intent
         and after.phase in (Phase.PREPARED, before.phase)
     )
+
+
+def clear_folder(folder: Path) -> None:
+    """Empty the folder, except for the specs, which are the same for every seed."""
+    folder.mkdir(parents=True, exist_ok=True)
+    for path in folder.iterdir():
+        if path.is_dir():
+            shutil.rmtree(path)
+        elif path.suffix != ".yaml":
+            path.unlink()
