@@ -10,6 +10,7 @@ from enum import IntEnum
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from datetime import datetime
 
 
@@ -21,11 +22,12 @@ class ExitCode(IntEnum):
     DONE = 0, "settled, or nothing to do"
     UNEXPECTED = 1, "unexpected error"
     INVALID = 2, "usage or spec invalid"
-    ENVIRONMENT = 3, "environment: vendor, source, disk or secret store unreachable; or a batch needs attention"
-    REJECTS = 4, "settled, with more invalid or rejected rows than the budget allows, or with unknown outcomes"
+    ENVIRONMENT = 3, "environment: vendor, source, disk or secret store unreachable"
+    REJECTS = 4, "settled, with more invalid or rejected rows than the budget allows"
     UNSETTLED = 5, "not settled yet: run `batchsync resume`, or `batchsync sync` if preparation was aborted"
     AWAITING_APPROVAL = 6, "awaiting approval: run `batchsync approve`"
     LOCKED = 7, "locked by another process, or plan stale"
+    NEEDS_ATTENTION = 8, "needs attention: an unknown outcome, or a batch that only a person can resolve"
     INTERRUPTED = 130, "interrupted by SIGINT, state saved"
     TERMINATED = 143, "terminated by SIGTERM, state saved"
 
@@ -35,6 +37,25 @@ class ExitCode(IntEnum):
         member._value_ = value
         member.meaning = meaning
         return member
+
+
+#: When jobs end differently, the process exits with the first of these that occurs.
+_MOST_SEVERE_FIRST = (
+    ExitCode.UNEXPECTED,
+    ExitCode.INVALID,
+    ExitCode.ENVIRONMENT,
+    ExitCode.LOCKED,
+    ExitCode.NEEDS_ATTENTION,
+    ExitCode.AWAITING_APPROVAL,
+    ExitCode.UNSETTLED,
+    ExitCode.REJECTS,
+)
+
+
+def most_severe_exit_code(codes: Iterable[int]) -> ExitCode:
+    """Return the exit code of a process whose jobs ended with these codes."""
+    present = set(codes)
+    return next((code for code in _MOST_SEVERE_FIRST if code in present), ExitCode.DONE)
 
 
 class BatchsyncError(Exception):

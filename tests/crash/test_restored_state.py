@@ -112,7 +112,7 @@ def test_restored_state_folder_sends_no_second_copy_to_motorweb(deployment: Depl
     assert deployment.delivered(BDP) == expected
     shutil.rmtree(state)
 
-    deployment.run("sync", "vehicles", expect=3)
+    deployment.run("sync", "vehicles", expect=8)
 
     assert deployment.delivered(BDP) == expected
     assert set(expected.values()) == {1}

@@ -27,9 +27,29 @@ def test_unknown_batch_is_not_resent_automatically(deployment: Deployment) -> No
     before = len(deployment.mocks.ledger(CDP))
     deployment.mocks.disarm()
 
-    deployment.run("sync", "guests", expect=4)
+    deployment.run("sync", "guests", expect=8)
 
     assert len(deployment.mocks.ledger(CDP)) == before
+
+
+def test_status_and_serve_once_end_with_needs_attention(deployment: Deployment) -> None:
+    """Cron and CI notice a batch that only a person can resolve, even if nothing is due."""
+    (deployment.folder / "jobs.yaml").write_text(
+        (deployment.folder / "jobs.yaml")
+        .read_text("utf-8")
+        .replace("  guests:\n", '  guests:\n    schedule: {cron: "0 6 * * *"}\n'),
+        "utf-8",
+    )
+    assert deployment.json("status", expect=0) is not None
+    batch = _lost_after_upload(deployment)
+
+    assert deployment.json("status", "guests", expect=8)["jobs"][0]["unresolved"] == [batch]
+    deployment.run("status", "vehicles", expect=0)
+    deployment.run("serve", "--once", "guests", expect=8)
+
+    deployment.run("resolve", batch, "--delivered", "--reason", "asked by telephone")
+    deployment.run("status", expect=0)
+    deployment.run("serve", "--once", "guests", expect=0)
 
 
 def test_resolve_of_known_outcome_is_refused(deployment: Deployment) -> None:
@@ -63,5 +83,5 @@ def _lost_after_upload(deployment: Deployment) -> str:
     deployment.mocks.arm(
         Fault(kind="status", vendor=CDP, method="GET", path=r"^/v2/batches/inspect/.", status=404, times=0)
     )
-    deployment.run("sync", "guests", expect=4)
+    deployment.run("sync", "guests", expect=8)
     return str(deployment.json("history", "guests")["runs"][0]["batches"][0]["batch"])

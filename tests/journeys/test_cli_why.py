@@ -106,7 +106,7 @@ def test_why_shows_batch_and_line_of_version_in_flight(deployment: Deployment) -
 def test_why_shows_resolve_command_for_unknown_outcome(deployment: Deployment) -> None:
     lost = Fault(kind="status", vendor=CDP, method="GET", path=r"^/v2/batches/inspect/.", status=404, times=0)
     deployment.mocks.arm(lost)
-    deployment.run("sync", "guests", expect=4)
+    deployment.run("sync", "guests", expect=8)
 
     guests = job_states(deployment, "G3")["guests"]
     assert (guests["target"], guests["in_baseline"], [item["kind"] for item in guests["rejects"]]) == (

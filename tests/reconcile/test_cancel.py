@@ -154,7 +154,7 @@ def test_cancel_of_delivered_batch_is_refused(harness: Harness) -> None:
 def parked(harness: Harness, job: str, at: dict[str, str]) -> Batch:
     """Return a batch that was refused permanently at this request."""
     harness.arm(job, kind="status", status=400, text='{"message": "no"}', **at)
-    assert harness.sync(job).exit_code is ExitCode.ENVIRONMENT
+    assert harness.sync(job).exit_code is ExitCode.NEEDS_ATTENTION
     assert harness.batch(job).phase is Phase.NEEDS_ATTENTION
     return harness.batch(job)
 

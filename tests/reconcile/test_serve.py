@@ -278,7 +278,7 @@ def test_parked_batch_does_not_shorten_sleep(harness: Harness) -> None:
     harness.arm("guests", kind="status", status=400, **POLL["guests"])
     harness.advance(HOUR)
     (outcome,) = served(harness, [harness.context("guests")])
-    assert outcome.exit_code is ExitCode.ENVIRONMENT
+    assert outcome.exit_code is ExitCode.NEEDS_ATTENTION
     assert harness.batch("guests").phase is Phase.NEEDS_ATTENTION
     assert served(harness, [harness.context("guests")]) == []
     clock = RecordingClock(harness.services.clock, 3)

@@ -189,7 +189,9 @@ def check_idle_sync(
             if not is_retried(job_of(at_vendors[name], version, sources.names), version, sources):
                 yield f"a further sync sent {version}"
     for outcome in outcomes:
-        if outcome.exit_code not in (ExitCode.DONE, ExitCode.REJECTS):
+        unknown = outcome.unresolved or any(run.settlement.unknown for run in outcome.runs)
+        expected = (ExitCode.NEEDS_ATTENTION,) if unknown else (ExitCode.DONE, ExitCode.REJECTS)
+        if outcome.exit_code not in expected:
             yield f"{outcome.job}: a further sync ended with {int(outcome.exit_code)}"
         plan_counts, rows = outcome.runs[-1].run.counts, sources.rows[outcome.job]
         if plan_counts.source_rows != len(rows):

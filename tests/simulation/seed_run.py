@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 MAX_PASSES = 8
 #: virtual hours within which everything must be settled: processing times, poll intervals and the longest back-off
 MAX_HOURS = 36.0
-#: exit codes of a job of which nothing is open
+#: exit codes of a job of which nothing is open and no outcome is unknown
 _SETTLED = (ExitCode.DONE, ExitCode.REJECTS)
 
 

@@ -12,9 +12,8 @@ from batchsync.cli.declared import check_known, context_of, services_of
 from batchsync.cli.progress import running_app
 from batchsync.cli.session import Answer, Session
 from batchsync.core.batch import Batch, Phase
-from batchsync.errors import BatchsyncError, ExitCode, UsageError
+from batchsync.errors import BatchsyncError, ExitCode, UsageError, most_severe_exit_code
 from batchsync.reconcile.cancel import cancel as cancel_batch
-from batchsync.reconcile.sync import most_severe_exit_code
 from batchsync.report.message import Message
 
 if TYPE_CHECKING:

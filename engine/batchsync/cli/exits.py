@@ -35,6 +35,7 @@ _CODES = {
     ExitCode.UNSETTLED: "unsettled",
     ExitCode.AWAITING_APPROVAL: "awaiting_approval",
     ExitCode.LOCKED: "locked",
+    ExitCode.NEEDS_ATTENTION: "needs_attention",
     ExitCode.INTERRUPTED: "interrupted",
     ExitCode.TERMINATED: "terminated",
 }

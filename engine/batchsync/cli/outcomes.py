@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from batchsync.cli.session import Answer
 from batchsync.core.batch import Phase
 from batchsync.core.run import settlement_of
-from batchsync.reconcile.sync import JobOutcome, most_severe_exit_code
+from batchsync.errors import most_severe_exit_code
 from batchsync.report.outcome import JobReport, OutcomeReport
 from batchsync.report.settlement import Approved, RunReport
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from batchsync.core.run import Run
     from batchsync.journal import Journal
     from batchsync.reconcile.services import JobContext
+    from batchsync.reconcile.sync import JobOutcome
 
 
 def job_report(outcome: JobOutcome, budget: Budget, results: Results | None = None) -> JobReport:

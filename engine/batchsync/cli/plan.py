@@ -11,9 +11,8 @@ from batchsync.cli.offline import offline_context, offline_services
 from batchsync.cli.progress import running_app
 from batchsync.cli.session import Answer, Session
 from batchsync.cli.sync import retry_rejected, sending_rejected
-from batchsync.errors import BatchsyncError, ExitCode, SpecError
+from batchsync.errors import BatchsyncError, ExitCode, SpecError, most_severe_exit_code
 from batchsync.reconcile.plan import plan as plan_job
-from batchsync.reconcile.sync import most_severe_exit_code
 from batchsync.report.plan import PlanReport, PlansReport, Unplanned
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from batchsync.cli.command import command, job_names
 from batchsync.cli.sync import left_behind, no_wait, timeout, work
-from batchsync.errors import ExitCode
+from batchsync.errors import ExitCode, most_severe_exit_code
 from batchsync.reconcile.sync import resume as resume_jobs
 
 if TYPE_CHECKING:
@@ -30,6 +30,6 @@ def resume(session: Session, jobs: tuple[str, ...], *, no_wait: bool, timeout: t
         The report to print, with the exit code.
     """
     answer = work(session, jobs, resume_jobs, wait=not no_wait, timeout=timeout)
-    if left_behind(session) and not jobs and answer.exit_code in (ExitCode.DONE, ExitCode.REJECTS):
-        return replace(answer, exit_code=ExitCode.UNSETTLED)
+    if left_behind(session) and not jobs:
+        return replace(answer, exit_code=most_severe_exit_code((answer.exit_code, ExitCode.UNSETTLED)))
     return answer

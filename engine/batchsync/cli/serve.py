@@ -12,9 +12,9 @@ from batchsync.cli.outcomes import job_report
 from batchsync.cli.progress import running_app
 from batchsync.cli.reload import JobsReloader
 from batchsync.cli.session import Answer, Session
-from batchsync.errors import UsageError
+from batchsync.errors import ExitCode, UsageError, most_severe_exit_code
 from batchsync.reconcile.serve import serve as serve_jobs
-from batchsync.reconcile.sync import JobOutcome, most_severe_exit_code
+from batchsync.reconcile.sync import JobOutcome, needs_attention
 from batchsync.report.outcome import JobReport, OutcomeReport
 from batchsync.report.text_format import escape_controls, moment
 from batchsync.schedule import due_tick, next_ticks
@@ -56,7 +56,7 @@ def serve(session: Session, jobs: tuple[str, ...], *, once: bool) -> Answer:
 
     jobs.yaml and its secret files are reloaded when they change: before each run, and every five minutes while idle.
     An invalid file is reported and the previous jobs stay active. Batches in flight of a removed job are followed to
-    their end.
+    their end. With --once the exit code is 8 if a batch of these jobs needs attention, whether anything was due or not.
 
     Returns:
         The outcomes with --once; otherwise it does not return.
@@ -84,7 +84,10 @@ def serve(session: Session, jobs: tuple[str, ...], *, once: bool) -> Answer:
         serve_jobs(reloader, services, CronTicks(), on_outcome=on_outcome, once=once)
         # If nothing ran, jobs were loaded once, and at least one has a schedule.
         report = OutcomeReport(jobs=tuple(done), idle="" if done else _idle(reloader.contexts, services.clock.now()))
-    return Answer(report=report, exit_code=most_severe_exit_code(outcome.exit_code for outcome in done))
+        codes = [outcome.exit_code for outcome in done]
+        if any(needs_attention(context.job.name, services) for context in reloader.contexts):
+            codes.append(ExitCode.NEEDS_ATTENTION)
+    return Answer(report=report, exit_code=most_severe_exit_code(codes))
 
 
 class _ReloadPrinter:

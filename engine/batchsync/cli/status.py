@@ -10,6 +10,7 @@ from batchsync.cli.outcomes import run_report
 from batchsync.cli.session import Answer, Session
 from batchsync.core.decide import decide
 from batchsync.core.policy import with_overrides
+from batchsync.errors import ExitCode
 from batchsync.report.status import JobStatus, StatusReport
 from batchsync.schedule import next_ticks
 
@@ -27,7 +28,8 @@ if TYPE_CHECKING:
 def status(session: Session, jobs: tuple[str, ...]) -> Answer:
     """Show open batches, next steps and the state of each job.
 
-    Batches that need attention come first. Reads the journal only; contacts no vendor and takes no lease.
+    Batches that need attention come first. Reads the journal only; contacts no vendor and takes no lease. The exit code
+    is 8 if a batch needs attention or has unknown outcomes to be resolved.
 
     Returns:
         The report to print, with the exit code.
@@ -46,7 +48,7 @@ def status(session: Session, jobs: tuple[str, ...]) -> Answer:
             next_of=dict(_next_steps(batches, known, now)),
             notes=known.notes,
         )
-    return Answer(report=report)
+    return Answer(report=report, exit_code=ExitCode.NEEDS_ATTENTION if report.needs_attention else ExitCode.DONE)
 
 
 def _now(session: Session, batches: Sequence[Batch]) -> datetime:

@@ -14,7 +14,7 @@ from batchsync.core.events import Reopened
 from batchsync.core.guards import within_budget
 from batchsync.core.run import Run, RunState, settlement_of
 from batchsync.core.upstream import Blocker, dependency_blocker
-from batchsync.errors import BatchsyncError, ExitCode, LockedError, SourceError
+from batchsync.errors import BatchsyncError, ExitCode, LockedError, SourceError, most_severe_exit_code
 from batchsync.reconcile.accounts import account_changed_error, same_account
 from batchsync.reconcile.loop import Loop, WaitPolicy
 from batchsync.reconcile.plan import describe, prepare
@@ -22,23 +22,14 @@ from batchsync.reconcile.prepare import Preparation, abort_preparation
 from batchsync.reconcile.sweep import sweep
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from datetime import datetime
 
     from batchsync.core.accounting import Settlement
     from batchsync.ports import TargetFacts
     from batchsync.reconcile.services import JobContext, Services
-
-#: When jobs end differently, the process exits with the first of these that occurs.
-_MOST_SEVERE_FIRST = (
-    ExitCode.UNEXPECTED,
-    ExitCode.INVALID,
-    ExitCode.ENVIRONMENT,
-    ExitCode.LOCKED,
-    ExitCode.AWAITING_APPROVAL,
-    ExitCode.UNSETTLED,
-    ExitCode.REJECTS,
-)
+#: Exit codes of jobs whose runs may be settled; unknown outcomes of delivered batches block no dependent job.
+_MAY_HAVE_SETTLED = (ExitCode.DONE, ExitCode.REJECTS, ExitCode.NEEDS_ATTENTION)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,12 +65,6 @@ class NewRunRequest:
 
     tick: datetime | None = None
     peers: Sequence[JobContext] = ()
-
-
-def most_severe_exit_code(codes: Iterable[ExitCode]) -> ExitCode:
-    """Return the exit code of a process whose jobs ended with these codes."""
-    present = set(codes)
-    return next((code for code in _MOST_SEVERE_FIRST if code in present), ExitCode.DONE)
 
 
 def sync(
@@ -222,17 +207,27 @@ def outcome_of(
     name = context.job.name
     results = tuple(run_outcome(run, services) for run in runs)
     error = failed.get(name)
-    codes = [_exit_code(result, context) for result in results]
+    codes = [error.exit_code] if error else [code for result in results for code in _exit_codes(result, context)]
     if any(
         result.run.counts.unstaged and result.run.serial + 1 == services.store.next_serial(name) for result in results
     ):
         # No later run has sent its deferred rows.
         codes.append(ExitCode.UNSETTLED)
-    code = error.exit_code if error else most_severe_exit_code(codes)
-    if error is None and any(batch.phase is Phase.NEEDS_ATTENTION for batch in services.store.open_batches(name)):
-        code = most_severe_exit_code((code, ExitCode.ENVIRONMENT))
-    unresolved = tuple(services.store.unresolved(name))
-    return JobOutcome(job=name, runs=results, exit_code=code, error=error, unresolved=unresolved)
+    if needs_attention(name, services):
+        codes.append(ExitCode.NEEDS_ATTENTION)
+    return JobOutcome(
+        job=name,
+        runs=results,
+        exit_code=most_severe_exit_code(codes),
+        error=error,
+        unresolved=tuple(services.store.unresolved(name)),
+    )
+
+
+def needs_attention(job: str, services: Services) -> bool:
+    """Return whether a batch of the job, of any run, needs attention or has unknown outcomes to be resolved."""
+    parked = any(batch.phase is Phase.NEEDS_ATTENTION for batch in services.store.open_batches(job))
+    return parked or bool(services.store.unresolved(job))
 
 
 def run_outcome(run_id: str, services: Services) -> RunOutcome:
@@ -242,30 +237,30 @@ def run_outcome(run_id: str, services: Services) -> RunOutcome:
     return RunOutcome(run=run, settlement=settlement_of(run, batches), batches=batches)
 
 
-def _exit_code(outcome: RunOutcome, context: JobContext) -> ExitCode:
-    """Return the exit code if this were the only run."""
+def _exit_codes(outcome: RunOutcome, context: JobContext) -> Iterator[ExitCode]:
+    """Yield the exit code of each reason why the run is not settled within its budget."""
     settlement = outcome.settlement
+    if settlement.needs_attention or settlement.unknown:
+        yield ExitCode.NEEDS_ATTENTION
     if outcome.run.state is RunState.AWAITING_APPROVAL:
-        return ExitCode.AWAITING_APPROVAL
-    if settlement.needs_attention:
-        return ExitCode.ENVIRONMENT
+        yield ExitCode.AWAITING_APPROVAL
     if settlement.in_flight:
-        return ExitCode.UNSETTLED
-    in_budget = within_budget(
+        yield ExitCode.UNSETTLED
+    if not within_budget(
         invalid=settlement.invalid,
         rejected=settlement.rejected,
         selected=settlement.selected,
         budget=context.job.budget,
-    )
-    return ExitCode.DONE if in_budget and not settlement.unknown else ExitCode.REJECTS
+    ):
+        yield ExitCode.REJECTS
 
 
 def _blocked(context: JobContext, outcomes: dict[str, JobOutcome], services: Services) -> str:
     """Return why the job must wait for a job that it depends on, by its outcome here or its last run; empty if not."""
     for name in context.job.depends_on:
-        if name in outcomes and outcomes[name].exit_code not in (ExitCode.DONE, ExitCode.REJECTS):
+        if name in outcomes and outcomes[name].exit_code not in _MAY_HAVE_SETTLED:
             return f'waiting for "{name}", which has not settled'
-        if name not in outcomes and (blocker := blocker_at(name, services)):
+        if blocker := blocker_at(name, services):
             return blocker.reason
     return ""
 

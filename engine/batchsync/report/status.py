@@ -105,6 +105,12 @@ class StatusReport:
     next_of: Mapping[str, steps.Step] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
 
+    @property
+    def needs_attention(self) -> bool:
+        """Whether a batch needs attention or has unknown outcomes to be resolved."""
+        parked = any(batch.phase is Phase.NEEDS_ATTENTION for batch in self.open_batches)
+        return parked or any(job.unresolved for job in self.jobs)
+
     def text(self, paint: Style) -> str:
         """Return the open batches, most urgent first, then every job."""
         parts = [self._open_text(paint)] if self.open_batches else []
