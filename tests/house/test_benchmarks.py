@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from benchmarks import generate, plots, report, stages, subject
+from benchmarks import call_paths, generate, plots, report, stages, subject
 from benchmarks.measurements import Measurement, Options, all_measurements
 
 ROOT = Path(__file__).parents[2]
@@ -59,6 +59,16 @@ def test_unknown_measurement_is_refused_with_a_hint() -> None:
     refused = run_benchmarks("--only", "speed")
     assert refused.returncode != 0
     assert "unknown measurement speed; --list lists" in refused.stderr
+
+
+def test_call_path_of_a_comparison_goes_from_the_engine_to_files_and_mapping(tmp_path: Path) -> None:
+    functions = call_paths.measure("compare", tmp_path)
+    names = {file: {name.rpartition(":")[0] for name in found} for file, found in functions.items()}
+    assert "PolarsEngine.compare" in names["data/engine.py"]
+    assert "apply_verdicts" not in {name for found in names.values() for name in found}  # only the baseline needed it
+    assert {file.split("/")[1] for file in names if file.startswith("data/")} >= {"row", "mapping", "record", "compare"}
+    count = sum(len(found) for found in functions.values())
+    assert f"row to compared {len(functions)} {count}" in " ".join(call_paths.table({"compare": functions}).split())
 
 
 def test_table_and_plots_show_every_line(tmp_path: Path) -> None:
