@@ -175,6 +175,16 @@ def test_verdicts_without_effect_write_no_segment(tmp_path: Path) -> None:
     assert PolarsEngine().resolve(Baseline(), ["a"], tmp_path, delivered=True) == Baseline()
 
 
+def test_ends_of_hash_ranges_are_read_instead_of_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    accepted = {f"K{index}": ("add", "accepted", False) for index in range(50)}
+    verdicts = write_verdicts(tmp_path / "verdicts.parquet", accepted, b"1" * 16)
+    baseline = PolarsEngine().apply_verdicts(Baseline(), [verdicts], tmp_path)
+    counted: list[segments.SegmentReader] = []
+    monkeypatch.setattr(segments.SegmentReader, "_count_ends", counted.append)
+    assert len(read_merged(baseline, 4)) == 50
+    assert counted == []
+
+
 def test_keys_with_equal_hash_are_distinguished(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     same_hash = pl.lit(7, dtype=pl.UInt64).alias(HASH)
     for module in (apply, segments):

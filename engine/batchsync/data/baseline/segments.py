@@ -47,9 +47,10 @@ class SegmentReader:
     def __init__(self, segment: Segment) -> None:
         """Read the metadata of the file; rows are read on demand, unless the file is unsorted."""
         self._path = segment.path
-        schema = pq.read_schema(segment.path)
-        metadata = schema.metadata or {}
-        self._has_as_before = "as_before" in schema.names
+        # Not `pq.read_schema`: it has no metadata that was added after the schema was written.
+        footer = pq.read_metadata(segment.path)
+        metadata = footer.metadata or {}
+        self._has_as_before = "as_before" in footer.schema.names
         self._sorted: pl.DataFrame | None = None
         if _ENDS in metadata:
             self._ends: list[int] = json.loads(metadata[_ENDS])
