@@ -16,11 +16,11 @@ from hypothesis import strategies as st
 
 from batchsync.core.job import Removal, Send
 from batchsync.data import PolarsEngine
-from batchsync.data.baseline import apply, merge_reader, segments
+from batchsync.data.baseline import apply, segments
 from batchsync.data.batchfile import batch_writer
 from batchsync.data.compare import classify
 from batchsync.data.frame import partitioned_spill
-from batchsync.data.frame.key_hash import HASH
+from batchsync.data.frame.hashes import HASH
 from batchsync.errors import SourceError, StateError, UnavailableError
 from batchsync.ports import Baseline, CompareContext, Segment, Size
 
@@ -310,7 +310,7 @@ def test_observer_receives_progress(bench: Bench) -> None:
 @pytest.mark.parametrize("policy", ["fail", "last"])
 def test_keys_with_equal_hashes_are_compared_by_key(bench: Bench, monkeypatch: pytest.MonkeyPatch, policy: str) -> None:
     same_hash = pl.lit(7, dtype=pl.UInt64).alias(HASH)
-    for module in (classify, merge_reader, segments, apply, partitioned_spill):
+    for module in (classify, segments, apply, partitioned_spill):
         monkeypatch.setattr(module, "hash_of", lambda key: pl.when(pl.col(key) != "").then(same_hash), raising=False)
     bench.change_source(duplicates=policy)
     bench.source(HEAD + "1,a,m\n2,b,m\n3,c,m\n")

@@ -7,13 +7,15 @@ from typing import Any
 
 import polars as pl
 import pytest
-from data_kit import HEAD, Bench, csv_rules, job, rules
+from data_kit import HEAD, Bench, csv_rules, job, record, rules
 
 from batchsync.core.job import Removal, Send
 from batchsync.core.mapping import Array, Each, Expression, Literal, Object, Place
 from batchsync.core.record_schema import Kind, Rule
 from batchsync.data import PolarsEngine
+from batchsync.data.mapping.compiled import compile_record
 from batchsync.data.mapping.expressions import parse
+from batchsync.data.record import compiled_job
 from batchsync.errors import Problem, SourceError
 
 
@@ -44,6 +46,28 @@ def test_all_problems_are_reported_with_their_places(bench: Bench) -> None:
     assert "Did you mean 'name'?" in found[3].suggestion
     assert "Did you mean 'id'?" in found[0].suggestion
     assert len(found) == 6
+
+
+def test_job_is_compiled_once_by_check_comparison_and_stage_each(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[Object] = []
+
+    def counting(record: Object, *more: Any, **named: Any) -> Any:
+        compiled.append(record)
+        return compile_record(record, *more, **named)
+
+    monkeypatch.setattr(compiled_job, "compile_record", counting)
+    removed = record({"id": "=id"})
+    bench.change(removal=Removal(mode="delete", record=removed))
+    bench.source(HEAD + "1,a,m\n2,b,m\n")
+    bench.accept_all()
+    bench.source(HEAD + "1,c,m\n")
+    compiled.clear()
+    assert problems(bench) == ()
+    assert compiled == [bench.job.record, removed]
+    comparison = bench.compare()
+    assert compiled == [bench.job.record, removed] * 2
+    assert [file.rows for file in bench.stage(comparison)] == [2]
+    assert compiled == [bench.job.record, removed] * 3
 
 
 @pytest.mark.parametrize(

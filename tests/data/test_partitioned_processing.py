@@ -35,7 +35,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make partitions, chunks and frames so small that a few rows fill many of them."""
     monkeypatch.setattr(partitioned_spill, "ROWS_IN_MEMORY", 7)
     monkeypatch.setattr(classify, "PARTITION_ROWS", 10)
-    monkeypatch.setattr(classify, "ROWS_IN_MEMORY", 5)
+    monkeypatch.setattr("batchsync.data.compare.compare.ROWS_IN_MEMORY", 5)
     monkeypatch.setattr(segments, "RANGE_ROWS", 3)
     monkeypatch.setattr(prefetch, "RANGE_ROWS", 11)
     for module in (reader, eager_encode, prepare):

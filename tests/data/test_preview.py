@@ -37,7 +37,7 @@ def test_preview_lists_first_rows_and_removals_by_key(
     if spilled:
         monkeypatch.setattr(partitioned_spill, "ROWS_IN_MEMORY", 7)
         monkeypatch.setattr(classify, "PARTITION_ROWS", 10)
-        monkeypatch.setattr(classify, "ROWS_IN_MEMORY", 5)
+        monkeypatch.setattr("batchsync.data.compare.compare.ROWS_IN_MEMORY", 5)
     monkeypatch.setattr(preview, "_CHUNK_ROWS", 9)
     bench.change(removal=Removal(mode="delete", record=record({"id": "=id"})))
     bench.source(HEAD + rows(range(60)))

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 from batchsync.core import compaction
 from batchsync.data import PolarsEngine
 from batchsync.data.baseline import apply, segments
-from batchsync.data.baseline.merge_reader import SegmentMerge, latest_per_key, rows_with_history
+from batchsync.data.baseline.segments import SegmentReader, latest_per_key
 from batchsync.data.baseline.states import REJECTED, REMOVAL_UNKNOWN, RESEND, UNKNOWN
-from batchsync.data.frame.key_hash import HASH, hash_of, partition_end
+from batchsync.data.frame.hashes import HASH, hash_of, partition_end
 from batchsync.ports import Baseline, KnownKey, Segment
 
 if TYPE_CHECKING:
@@ -89,8 +89,9 @@ def resolve(states: States, keys: list[str], *, as_delivered: bool) -> None:
 
 def read_merged(baseline: Baseline, parts: int) -> States:
     """Return the states of a baseline, read in this many hash ranges."""
-    merge = SegmentMerge(baseline.segments)
-    found = [rows_with_history(latest_per_key(merge.until(partition_end(part, parts)))) for part in range(parts)]
+    readers = [SegmentReader(segment) for segment in baseline.segments]
+    ends = [partition_end(part, parts) for part in range(parts)]
+    found = [latest_per_key([reader.until(end) for reader in readers], whole=True) for end in ends]
     for part, rows in enumerate(found):
         assert all(partition_end(part - 1, parts) <= key_hash < partition_end(part, parts) for key_hash in rows[HASH])
     return {row[0]: row[1:4] for rows in found for row in rows.select(*segments.SEGMENT).iter_rows()}
@@ -179,8 +180,8 @@ def test_ends_of_hash_ranges_are_read_instead_of_counted(tmp_path: Path, monkeyp
     accepted = {f"K{index}": ("add", "accepted", False) for index in range(50)}
     verdicts = write_verdicts(tmp_path / "verdicts.parquet", accepted, b"1" * 16)
     baseline = PolarsEngine().apply_verdicts(Baseline(), [verdicts], tmp_path)
-    counted: list[segments.SegmentReader] = []
-    monkeypatch.setattr(segments.SegmentReader, "_count_ends", counted.append)
+    counted: list[SegmentReader] = []
+    monkeypatch.setattr(SegmentReader, "_count_ends", counted.append)
     assert len(read_merged(baseline, 4)) == 50
     assert counted == []
 
@@ -189,9 +190,6 @@ def test_keys_with_equal_hash_are_distinguished(tmp_path: Path, monkeypatch: pyt
     same_hash = pl.lit(7, dtype=pl.UInt64).alias(HASH)
     for module in (apply, segments):
         monkeypatch.setattr(module, "hash_of", lambda key: pl.when(pl.col(key) != "").then(same_hash))
-    monkeypatch.setattr(
-        "batchsync.data.baseline.merge_reader.hash_of", lambda key: pl.when(pl.col(key) != "").then(same_hash)
-    )
     baseline = Baseline()
     for number in range(3):
         verdicts = {f"K{index}": ("add", "accepted", False) for index in range(number, 5)}

@@ -15,7 +15,7 @@ from batchsync.data.compare.compare import compare
 from batchsync.data.compare.preview import preview
 from batchsync.data.frame.integrity import translate_disk_errors, verify_digest, verify_parquet
 from batchsync.data.outcome.join_outcomes import join_outcomes
-from batchsync.data.record import check as checking
+from batchsync.data.record.compiled_job import compile_job
 from batchsync.data.row.joins import joined_schema
 from batchsync.data.row.reader import open_source
 from batchsync.ports import Reject
@@ -71,7 +71,7 @@ class PolarsEngine:
 
     def check(self, job: Job, rules: VendorRules) -> tuple[Problem, ...]:
         """Return every problem of a job against its source."""
-        return checking.check(job, rules)
+        return compile_job(job, rules, open_source(job.source)).problems
 
     def compare(self, job: Job, rules: VendorRules, baseline: Baseline, context: CompareContext) -> Comparison:
         """Read, map, validate and fingerprint the source, and subtract rows that are unchanged or in flight.
@@ -85,7 +85,6 @@ class PolarsEngine:
         Returns:
             The comparison, staged in the folder of the context.
         """
-        verify_parquet([*baseline.paths, *context.in_flight])
         verify_digest([*baseline.paths, *context.in_flight])
         with translate_disk_errors(f"comparing {job.name}"):
             return compare(job, rules, baseline, context, self._stage_context.workers)
@@ -171,9 +170,7 @@ class PolarsEngine:
 
     def verify_row_manifest(self, file: BatchFile) -> None:
         """Check that the row manifest of a batch file is on disk, unchanged since it was finalized."""
-        manifest = [Path(file.row_manifest)]
-        verify_digest(manifest)
-        verify_parquet(manifest)
+        verify_digest([Path(file.row_manifest)])
 
     def rejects(self, verdicts: RowVerdicts) -> Iterator[Sequence[Reject]]:
         """Yield the rejected and unknown rows of a collected batch in chunks, in the order of the file."""

@@ -5,10 +5,11 @@ from __future__ import annotations
 import os
 from collections import deque
 from concurrent.futures import Executor, Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from functools import partial
 from itertools import chain, islice
-from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterable
@@ -20,12 +21,6 @@ Parameters = ParamSpec("Parameters")
 
 #: Maximum default number of threads; more did not help on the machines that were measured.
 _THREADS_MAX = 8
-
-
-def default_threads() -> int:
-    """Return the default number of threads: one per core that this process may use, at most 8."""
-    allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
-    return max(1, min(_THREADS_MAX, allowed or 1))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,8 +38,11 @@ class TaskPool:
 
     @property
     def concurrency(self) -> int:
-        """Number of tasks that run concurrently."""
-        return self.threads or default_threads()
+        """Number of tasks that run concurrently: by default one per core that this process may use, at most 8."""
+        if self.threads is not None:
+            return self.threads
+        allowed = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+        return max(1, min(_THREADS_MAX, allowed or 1))
 
     @property
     def by_reference(self) -> bool:
@@ -99,7 +97,7 @@ def _map_in_order(
             future.cancel()
 
 
-class SerialExecutor:
+class SerialExecutor(AbstractContextManager["SerialExecutor"]):
     """Executor with one thread and a bounded queue, for a single caller.
 
     After a call that raised, no further calls run; the caller receives the error at its next call. A context manager
@@ -158,10 +156,6 @@ class SerialExecutor:
         """Cancel pending calls, and wait for the running one."""
         self._submitted.clear()
         self._pool.shutdown(wait=True, cancel_futures=True)
-
-    def __enter__(self) -> Self:
-        """Return the executor itself."""
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

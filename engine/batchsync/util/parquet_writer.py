@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Self
+from contextlib import AbstractContextManager
+from typing import TYPE_CHECKING
 
 import polars as pl
 import pyarrow.parquet as pq
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 Schema = Mapping[str, pl.DataType | type[pl.DataType]]
 
 
-class ParquetWriter:
+class ParquetWriter(AbstractContextManager["ParquetWriter"]):
     """Writer of a Parquet file under a temporary name. A context manager that discards the file on an exception."""
 
     def __init__(
@@ -41,20 +42,18 @@ class ParquetWriter:
         self._path = path
         self._partial = path.with_name(path.name + ".partial")
         self._empty = pl.DataFrame(schema=schema)
-        columns = self._to_arrow(self._empty).schema.with_metadata(dict(metadata) if metadata else None)
+        columns = self._empty.to_arrow(compat_level=pl.CompatLevel.oldest()).schema.with_metadata(
+            dict(metadata) if metadata else None
+        )
         self._writer = pq.ParquetWriter(
             self._partial, columns, compression=compression, use_dictionary=[name for name in few if name in schema]
         )
         self.rows = 0
 
-    def _to_arrow(self, frame: pl.DataFrame) -> Any:
-        """Return the frame as an Arrow table with types that all readers support."""
-        return frame.to_arrow(compat_level=pl.CompatLevel.oldest())
-
     def add(self, frame: pl.DataFrame) -> None:
         """Write a frame; columns are selected by name."""
         if frame.height:
-            table = self._to_arrow(frame.select(self._empty.columns))
+            table = frame.select(self._empty.columns).to_arrow(compat_level=pl.CompatLevel.oldest())
             schema = self._writer.schema
             self._writer.write_table(table if table.schema.equals(schema) else table.cast(schema))
             self.rows += frame.height
@@ -62,10 +61,6 @@ class ParquetWriter:
     def add_metadata(self, metadata: Mapping[bytes, bytes]) -> None:
         """Add key-value metadata to the file."""
         self._writer.add_key_value_metadata(dict(metadata))
-
-    def __enter__(self) -> Self:
-        """Return the writer itself."""
-        return self
 
     def __exit__(
         self,

@@ -12,13 +12,19 @@ import polars as pl
 
 from batchsync.core.batch import Verdict
 from batchsync.core.compaction import compaction_start
-from batchsync.data.baseline.merge_reader import SegmentMerge, latest_per_key, rows_with_history, scan_keys
-from batchsync.data.baseline.segments import SEGMENT, range_count, write_segment
+from batchsync.data.baseline.segments import (
+    SEGMENT,
+    SegmentReader,
+    latest_per_key,
+    range_count,
+    scan_keys,
+    write_segment,
+)
 from batchsync.data.baseline.states import REJECTED, REMOVAL_UNKNOWN, RESEND, UNKNOWN
+from batchsync.data.frame.hashes import HASH, hash_of, in_hash_order, partition_end
 from batchsync.data.frame.integrity import verify_digest
-from batchsync.data.frame.key_hash import HASH, hash_of, in_hash_order, partition_end
 from batchsync.ports import Baseline
-from batchsync.util.executor import default_threads, map_in_order
+from batchsync.util.executor import TaskPool, map_in_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -41,7 +47,7 @@ def apply_verdicts(baseline: Baseline, verdicts: Sequence[Path], into: Path) -> 
     Raises:
         StateError: If a segment to merge is missing or damaged.
     """
-    return _append(baseline, latest_per_key([_read_verdicts(path) for path in verdicts]), into)
+    return _append(baseline, latest_per_key([_read_verdicts(path) for path in verdicts], whole=False), into)
 
 
 def _read_verdicts(path: Path) -> pl.DataFrame:
@@ -108,26 +114,26 @@ def _append(baseline: Baseline, new: pl.DataFrame, into: Path) -> Baseline:
     older, merged = baseline.segments[:first_merged], baseline.segments[first_merged:]
     verify_digest([segment.path for segment in merged])
     ranges = range_count(new.height + sum(segment.rows for segment in merged))
-    layers_by_range = _iter_layers(SegmentMerge(merged), in_hash_order(new, "key"), ranges)
-    sorted_ranges = map_in_order(lambda layers: _merge(layers, oldest=not older), layers_by_range, default_threads())
+    layers_by_range = _iter_layers([SegmentReader(segment) for segment in merged], in_hash_order(new, "key"), ranges)
+    sorted_ranges = map_in_order(
+        lambda layers: _merge(layers, oldest=not older), layers_by_range, TaskPool().concurrency
+    )
     segment = write_segment(sorted_ranges, into)
     return Baseline(segments=(*older, segment) if segment.rows else older)
 
 
-def _iter_layers(merge: SegmentMerge, new: pl.DataFrame, ranges: int) -> Iterator[list[pl.DataFrame]]:
+def _iter_layers(readers: list[SegmentReader], new: pl.DataFrame, ranges: int) -> Iterator[list[pl.DataFrame]]:
     """Yield the rows of each hash range, one frame per segment, oldest first."""
     begin = 0
     for number in range(ranges):
         limit = partition_end(number, ranges)
         end = new.height if number + 1 == ranges else int(new[HASH].search_sorted(limit))
-        yield [*merge.until(limit), new[begin:end]]
+        yield [*(reader.until(limit) for reader in readers), new[begin:end]]
         begin = end
 
 
 def _merge(layers: list[pl.DataFrame], *, oldest: bool) -> pl.DataFrame:
     """Return the merged rows of a hash range in order; without empty history if there are no older segments."""
-    rows = latest_per_key(layers)
-    if oldest:
-        rows = rows_with_history(rows)
+    rows = latest_per_key(layers, whole=oldest)
     is_unordered = sum(1 for layer in layers if layer.height) > 1
     return (in_hash_order(rows, "key") if is_unordered else rows).select(*SEGMENT)

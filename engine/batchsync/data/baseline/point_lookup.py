@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from batchsync.data.baseline.merge_reader import scan_keys
+from batchsync.data.baseline.segments import scan_keys
 from batchsync.data.baseline.states import REJECTED, REMOVAL_UNKNOWN, RESEND, UNKNOWN
 from batchsync.ports import KnownKey
 

@@ -1,4 +1,4 @@
-"""Segment files of a baseline: immutable, sorted by key hash, read by hash range.
+"""Segment files of a baseline: immutable, sorted by key hash, read by hash range; the latest state of a key wins.
 
 Files of older releases, which are a single segment, are read too; unsorted ones are sorted in memory.
 """
@@ -12,14 +12,16 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pyarrow.parquet as pq
 
-from batchsync.data.frame.key_hash import BITS, HASH, hash_of, in_hash_order, partition_end
+from batchsync.data.frame.hashes import BITS, HASH, hash_of, in_hash_order, partition_end
 from batchsync.ports import Segment
 from batchsync.util.files import fsync_and_rename, make_private, sha256_of_file
 from batchsync.util.parquet_writer import ParquetWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
+
+    from batchsync.ports import Baseline
 
 #: Columns of a segment: the key, the fingerprint of the version that the target holds (`accepted`), the fingerprint and
 #: outcome of a later version (`last`, `last_state`), and whether `accepted` is that of older segments (`as_before`).
@@ -113,6 +115,46 @@ class SegmentReader:
         numbers = sorted({key_hash >> shift for key_hash in keys[HASH]})
         found = [self._rows(number, number + 1).join(keys, on=["key", HASH], how="semi") for number in numbers]
         return pl.concat([self._rows(0, 0), *found])
+
+
+def latest_per_key(layers: Sequence[pl.DataFrame], *, whole: bool) -> pl.DataFrame:
+    """Merge layers of segment rows into the state of each key.
+
+    Args:
+        layers: Rows with the columns `SEGMENT` and `HASH`, oldest first; each key at most once per layer. Rows with
+            `as_before` keep the accepted version of older layers.
+        whole: Whether there are no older layers: keys without any version are left out, and `as_before` is cleared.
+
+    Returns:
+        A row per key with the same columns, in no order.
+    """
+    filled = [layer for layer in layers if layer.height]
+    rows = pl.concat(filled) if filled else pl.DataFrame(schema={**SEGMENT, HASH: pl.UInt64})
+    if len(filled) > 1 and (repeated := rows[HASH].is_duplicated()).any():
+        is_own = ~pl.col("as_before")
+        merged = (
+            rows.filter(repeated)
+            .group_by("key")
+            .agg(
+                pl.col("accepted").filter(is_own).last(),
+                pl.col("last").last(),
+                pl.col("last_state").last(),
+                pl.col("as_before").all(),
+                pl.col(HASH).first(),
+            )
+        )
+        rows = pl.concat([rows.filter(~repeated), merged])
+    if whole:
+        rows = rows.filter(pl.col("accepted").is_not_null() | pl.col("last").is_not_null())
+        if rows["as_before"].any():
+            rows = rows.with_columns(pl.lit(value=False).alias("as_before"))
+    return rows
+
+
+def scan_keys(baseline: Baseline, keys: Sequence[str]) -> pl.DataFrame:
+    """Return the states of some keys with the columns `SEGMENT` and `HASH`, reading only the necessary hash ranges."""
+    wanted = pl.DataFrame({"key": pl.Series(list(keys), dtype=pl.String)}).unique("key").with_columns(hash_of("key"))
+    return latest_per_key([SegmentReader(segment).read_keys(wanted) for segment in baseline.segments], whole=True)
 
 
 def write_segment(ranges: Iterable[pl.DataFrame], into: Path) -> Segment:

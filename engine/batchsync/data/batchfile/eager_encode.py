@@ -22,15 +22,8 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from batchsync.data.record.compiled_job import CompiledJob
-    from batchsync.ports import Baseline, CompareContext
 
 _FOLDER, _FACTS = "ahead", "ahead.json"
-
-
-def can_encode_eagerly(compiled: CompiledJob, baseline: Baseline, context: CompareContext) -> bool:
-    """Return whether every valid record of the source will be sent, in the frames in which it is read."""
-    nothing_known = not baseline.rows and not context.in_flight and context.watermark is None
-    return context.eager and nothing_known and not compiled.grouped and compiled.rules.file.rows_max is None
 
 
 class EagerEncoder:

@@ -13,12 +13,11 @@ from batchsync.core.naming import NAMESPACE
 from batchsync.core.vendor_rules import FileFormat
 from batchsync.data.batchfile.gzip_blocks import BLOCK, GzipBlock, pack, split_lines
 from batchsync.data.frame import columns as names
-from batchsync.data.mapping.apply import MappedRecords, apply_record
 from batchsync.data.mapping.csv_encode import fields, header_line
-from batchsync.data.mapping.evaluate import evaluate
+from batchsync.data.mapping.evaluate import MappedRecords, apply_record, evaluate
+from batchsync.data.record.compiled_job import key_columns, key_names
 from batchsync.data.record.fingerprint import fingerprints
 from batchsync.data.record.lines import lines
-from batchsync.data.record.removal import key_columns, key_names, removal_record
 from batchsync.errors import SourceError
 
 if TYPE_CHECKING:
@@ -77,7 +76,14 @@ def encode_changes(compiled: CompiledJob, rows: pl.DataFrame, first: int) -> Enc
     Raises:
         SourceError: If a row differs from the compared one.
     """
-    return encoded(compiled, _verified(compiled, rows), compiled.record, compiled.job.mode, first)
+    mapped = apply_record(compiled.record, rows)
+    unchanged = (fingerprints(compiled, mapped) == mapped.heads[names.SENT_FINGERPRINT]) & (
+        mapped.heads[names.KEY] == mapped.heads[names.SENT_KEY]
+    )
+    if not unchanged.all(ignore_nulls=False):
+        error = source_changed_error(compiled.job)
+        raise error
+    return _encoded(compiled, mapped, compiled.record, compiled.job.mode, first)
 
 
 def encode_removals(compiled: CompiledJob, rows: pl.DataFrame, first: int) -> Encoded:
@@ -90,8 +96,24 @@ def encode_removals(compiled: CompiledJob, rows: pl.DataFrame, first: int) -> En
 
     Returns:
         The packed lines with their row manifest.
+
+    Raises:
+        SourceError: If the removal record cannot be computed for every key.
     """
-    return encoded(compiled, *_removals(compiled, rows), first)
+    record = compiled.removal
+    by_name = rows.select(key_columns(compiled.job))
+    values, invalid_values = evaluate(by_name, record.leaves)
+    if invalid_values:
+        reason = (
+            f"{invalid_values[0].leaf.path} of on_removed cannot be computed for every key: {invalid_values[0].message}"
+        )
+        message = f"{compiled.job.source.place}: {reason}"
+        raise SourceError(message, hint="Correct the record of on_removed.")
+    named = values.drop([column for column in by_name.columns if column in rows.columns])
+    heads = pl.concat([rows, named], how="horizontal").with_columns(pl.col(names.SENT_ROW).alias(names.ROW))
+    mapped = MappedRecords(heads=heads, rows=None, invalid_values=invalid_values, valid=False)
+    mode = compiled.job.removal.mode if compiled.job.removal else ""
+    return _encoded(compiled, mapped, record, mode, first)
 
 
 def encode_eagerly(compiled: CompiledJob, mapped: MappedRecords) -> Encoded:
@@ -116,10 +138,10 @@ def encode_eagerly(compiled: CompiledJob, mapped: MappedRecords) -> Encoded:
     if bad * _DROP_FRACTION > mapped.heads.height:
         heads, bad = heads.filter(~pl.col("bad")), 0
     rows = replace(mapped, heads=heads.collect())
-    return encoded(compiled, rows, compiled.record, compiled.job.mode, 0, keep=~rows.heads["bad"] if bad else None)
+    return _encoded(compiled, rows, compiled.record, compiled.job.mode, 0, keep=~rows.heads["bad"] if bad else None)
 
 
-def encoded(
+def _encoded(
     compiled: CompiledJob,
     mapped: MappedRecords,
     record: Record,
@@ -149,7 +171,7 @@ def encoded(
     )
     heads = mapped.heads.with_columns(refs.alias(names.REF))
     mapped = replace(mapped, heads=heads)
-    line_texts = lines(replace(compiled, record=record), mapped, *_envelope(compiled, mode))
+    line_texts = lines(compiled, record, mapped, *_envelope(compiled, mode))
     if line_texts.null_count() or heads[names.REF].null_count():
         error = source_changed_error(compiled.job)
         raise error
@@ -161,44 +183,6 @@ def encoded(
     compression = compression_of(compiled)
     blocks = [pack(raw, rows, compression) for raw, rows in split_lines(line_texts, block_size, first, rules.rows_max)]
     return Encoded(blocks, manifest)
-
-
-def _verified(compiled: CompiledJob, rows: pl.DataFrame) -> MappedRecords:
-    """Map rows and refuse them if they differ from the compared ones."""
-    mapped = apply_record(compiled.record, rows)
-    unchanged = (fingerprints(compiled, mapped) == mapped.heads[names.SENT_FINGERPRINT]) & (
-        mapped.heads[names.KEY] == mapped.heads[names.SENT_KEY]
-    )
-    if not unchanged.all(ignore_nulls=False):
-        raise source_changed_error(compiled.job)
-    return mapped
-
-
-def _removals(compiled: CompiledJob, rows: pl.DataFrame) -> tuple[MappedRecords, Record, str]:
-    """Map removed keys with the removal record."""
-    record = removal_record(compiled.job, compiled.rules)
-    by_name = rows.select(key_columns(compiled.job))
-    values, invalid_values = evaluate(by_name, record.leaves)
-    if invalid_values:
-        reason = (
-            f"{invalid_values[0].leaf.path} of on_removed cannot be computed for every key: {invalid_values[0].message}"
-        )
-        message = f"{compiled.job.source.place}: {reason}"
-        raise SourceError(message, hint="Correct the record of on_removed.")
-    heads = pl.concat(
-        [rows, values.drop([column for column in by_name.columns if column in rows.columns])], how="horizontal"
-    )
-    mode = compiled.job.removal.mode if compiled.job.removal else ""
-    return (
-        MappedRecords(
-            heads=heads.with_columns(pl.col(names.SENT_ROW).alias(names.ROW)),
-            rows=None,
-            invalid_values=invalid_values,
-            valid=False,
-        ),
-        record,
-        mode,
-    )
 
 
 def _envelope(compiled: CompiledJob, mode: str) -> tuple[list[str | pl.Expr], str]:

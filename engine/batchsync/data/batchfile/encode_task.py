@@ -9,8 +9,7 @@ import polars as pl
 
 from batchsync.data.batchfile.encode import Encoded, encode_changes, encode_removals
 from batchsync.data.frame import columns
-from batchsync.data.record.keys import with_keys
-from batchsync.data.record.task_spec import compile_task
+from batchsync.data.record.keyed_rows import unpickled, with_keys
 from batchsync.data.row.joins import join_all
 
 if TYPE_CHECKING:
@@ -22,7 +21,7 @@ class StageTask:
     """Encode rows that are to be sent.
 
     Attributes:
-        spec: Pickled `TaskSpec`.
+        spec: `pickled` specification.
         first: Index of the first record within the run, from 0.
         parts: Partitions, each with the changes of its rows (columns of `Changes.until`), in source order.
         rows: Keyed rows, or keys to remove, instead of `parts`.
@@ -42,13 +41,13 @@ def prepare_lines(task: StageTask) -> Encoded:
     Raises:
         SourceError: If a row differs from the compared one.
     """
-    setup = compile_task(task.spec)
+    spec = unpickled(task.spec)
     if task.rows is not None:
         encode = encode_removals if task.removal else encode_changes
-        return encode(setup.compiled, task.rows, task.first)
+        return encode(spec.compiled, task.rows, task.first)
     rows = pl.concat([_changed_rows(part.read(), sent) for part, sent in task.parts])
-    kept, _ = with_keys(setup.compiled, join_all(rows, setup.lookups))
-    return encode_changes(setup.compiled, kept, task.first)
+    kept, _ = with_keys(spec.compiled, join_all(rows, spec.lookups))
+    return encode_changes(spec.compiled, kept, task.first)
 
 
 def _changed_rows(frame: pl.DataFrame, sent: pl.DataFrame) -> pl.DataFrame:

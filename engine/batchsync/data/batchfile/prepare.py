@@ -17,11 +17,10 @@ from batchsync.data.batchfile.encode_task import StageTask, prepare_lines, with_
 from batchsync.data.frame import columns
 from batchsync.data.record.compiled_job import CompiledJob, compile_job
 from batchsync.data.record.group_by_key import UnsortedError, iter_groups, iter_sorted_groups
-from batchsync.data.record.key_task import KeyTask, prepare_keys
-from batchsync.data.record.task_spec import task_spec_of
+from batchsync.data.record.keyed_rows import KeyTask, TaskSpec, pickled, prepare_keys
 from batchsync.data.row.joins import load
 from batchsync.data.row.partitions import Partition, partitions
-from batchsync.data.row.reader import FRAME_ROWS
+from batchsync.data.row.reader import FRAME_ROWS, open_source
 from batchsync.errors import SourceError
 
 if TYPE_CHECKING:
@@ -77,7 +76,7 @@ def iter_batch_files(
         return
     options = json.loads((comparison.folder / "compare.json").read_text(encoding="utf-8"))
     template = tuple(options["template"]) if options["template"] is not None else None
-    compiled = compile_job(job, rules, template)
+    compiled = compile_job(job, rules, open_source(job.source), template).without_problems()
     writer = BatchFileWriter(into, rules.file, head_of(compiled))
     encoded = 0
     staging = _StagePass(compiled, changes, comparison.folder, context.workers, streamed=options["streamed"])
@@ -122,7 +121,7 @@ class _StagePass:
         """Yield tasks in the order in which records are sent."""
         compiled, changes = self.compiled, self.changes
         lookups = load(compiled.job.source, self.folder) if changes.sent else ()
-        spec = task_spec_of(compiled, lookups, self.folder)
+        spec = pickled(TaskSpec(compiled=compiled, lookups=lookups), self.folder)
         number = 0
         if changes.sent:
             for records, task in self._grouped(spec) if compiled.grouped else self._rows(spec):

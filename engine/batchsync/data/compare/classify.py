@@ -11,23 +11,20 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from batchsync.data.baseline.merge_reader import SegmentMerge, latest_per_key, rows_with_history
+from batchsync.data.baseline.segments import SegmentReader, latest_per_key
 from batchsync.data.baseline.states import REJECTED, REMOVAL_UNKNOWN, RESEND, UNKNOWN
 from batchsync.data.batchfile.changes import CHANGES
 from batchsync.data.frame import columns, ordering
-from batchsync.data.frame.key_hash import HASH, PARTITIONS, hash_of, in_hash_order, partition_end, partition_of_key
-from batchsync.data.frame.partitioned_spill import ROWS_IN_MEMORY, PartitionedSpill
-from batchsync.data.record.fingerprint import removal_fingerprint
-from batchsync.data.record.key_definition import has_current_definition
+from batchsync.data.frame.hashes import HASH, PARTITIONS, hash_of, in_hash_order, partition_end
+from batchsync.data.record.fingerprint import has_current_definition, removal_fingerprint
 from batchsync.errors import SourceError
 from batchsync.util.executor import map_in_order
 
 if TYPE_CHECKING:
     import hashlib
-    from collections.abc import Iterator, Sequence
-    from pathlib import Path
 
     from batchsync.core.job import Job
+    from batchsync.data.frame.partitioned_spill import PartitionedSpill
     from batchsync.ports import Baseline
     from batchsync.util.parquet_writer import ParquetWriter
 
@@ -36,6 +33,9 @@ PARTITION_ROWS = 500_000
 #: Partitions compared concurrently; polars uses all cores within each.
 _PARTITIONS_AT_ONCE = 2
 _DIGEST_ROWS = 100_000
+#: Text of a change in the digest over all changes.
+_DIGEST_LINE = pl.concat_str(["key", "op", pl.col("fingerprint").bin.encode("hex")], separator="\0")
+_IS_REMOVAL = pl.col("op") == "remove"
 _EXAMPLES = 5
 #: Columns of superseded rows, which lost against another row of their key.
 SUPERSEDED = {columns.ROW: pl.Int64, columns.KEY: pl.String}
@@ -77,14 +77,6 @@ class DiffInputs:
     in_flight: PartitionedSpill
 
 
-def load_in_flight_keys(in_flight: Sequence[Path], into: PartitionedSpill) -> None:
-    """Add the keys of row manifests in flight to a partitioned spill with the column `key: str`."""
-    for manifest in in_flight:
-        for frame in pl.scan_parquet(manifest, glob=False).select("key").collect_batches(chunk_size=ROWS_IN_MEMORY):
-            into.add(frame, partition_of_key("key"))
-    into.finish()
-
-
 def classify(job: Job, inputs: DiffInputs, result: ClassifiedRows) -> None:
     """Classify all records, one partition of keys at a time, in the order of their hashes.
 
@@ -99,13 +91,28 @@ def classify(job: Job, inputs: DiffInputs, result: ClassifiedRows) -> None:
     few = inputs.records.rows + inputs.in_flight.rows + inputs.baseline.rows <= PARTITION_ROWS
     parts = 1 if few and not inputs.records.spilled and not inputs.in_flight.spilled else PARTITIONS
     duplicates, stale_watermark = DuplicateKeys(), False
-    partitions = _partitions(inputs, parts)
+    baseline = [SegmentReader(segment) for segment in inputs.baseline.segments]
+    partitions = (
+        (
+            inputs.records.partition(number, parts),
+            [reader.until(partition_end(number, parts)) for reader in baseline],
+            inputs.in_flight.partition(number, parts),
+        )
+        for number in range(parts)
+    )
     for found in map_in_order(lambda part: _classify_partition(job, *part), partitions, _PARTITIONS_AT_ONCE):
-        duplicates.add(found.duplicates)
+        if found.duplicates is not None:
+            duplicates.add(found.duplicates)
         stale_watermark = stale_watermark or found.stale_watermark
         if duplicates.count or stale_watermark:
             continue
-        _collect(result, found)
+        result.counts.update(found.counts)
+        result.superseded.add(found.superseded, partition_by_row(columns.ROW, result.partition_rows))
+        for begin in range(0, found.changes.height, _DIGEST_ROWS):
+            lines = found.changes[begin : begin + _DIGEST_ROWS].select(_DIGEST_LINE.str.join("\n"))[0, 0]
+            result.digest.update(f"{lines}\n".encode())
+        result.changes.add(found.changes.filter(~_IS_REMOVAL), partition_by_row("row", result.partition_rows))
+        result.removed.add(found.changes.filter(_IS_REMOVAL))
     if duplicates.count:
         raise duplicates.error(job)
     if stale_watermark:
@@ -114,17 +121,6 @@ def classify(job: Job, inputs: DiffInputs, result: ClassifiedRows) -> None:
 
 class StaleWatermarkError(Exception):
     """A row below the watermark of `send: since` has a key whose record the target is not known to hold."""
-
-
-def _partitions(inputs: DiffInputs, parts: int) -> Iterator[tuple[pl.DataFrame, list[pl.DataFrame], pl.DataFrame]]:
-    """Yield records, baseline segments and keys in flight of each partition."""
-    known = SegmentMerge(inputs.baseline.segments)
-    for number in range(parts):
-        yield (
-            inputs.records.all_rows() if parts == 1 else inputs.records.partition(number),
-            known.until(partition_end(number, parts)),
-            inputs.in_flight.all_rows() if parts == 1 else inputs.in_flight.partition(number),
-        )
 
 
 @dataclass(slots=True, kw_only=True)
@@ -138,19 +134,6 @@ class _PartitionResult:
     stale_watermark: bool = False
 
 
-def _collect(total: ClassifiedRows, result: _PartitionResult) -> None:
-    """Add the result of a partition to the total; partitions come in the order of their hashes."""
-    total.counts.update(result.counts)
-    total.superseded.add(result.superseded, partition_by_row(columns.ROW, total.partition_rows))
-    text = pl.concat_str(["key", "op", pl.col("fingerprint").bin.encode("hex")], separator="\0")
-    for begin in range(0, result.changes.height, _DIGEST_ROWS):
-        line = result.changes[begin : begin + _DIGEST_ROWS].select(text.str.join("\n"))[0, 0]
-        total.digest.update(f"{line}\n".encode())
-    removal = pl.col("op") == "remove"
-    total.changes.add(result.changes.filter(~removal), partition_by_row("row", total.partition_rows))
-    total.removed.add(result.changes.filter(removal))
-
-
 def partition_by_row(column: str, partition_rows: int) -> pl.Expr:
     """Return the expression of the partition number of a source row."""
     return (pl.col(column) - 1).clip(0) // partition_rows
@@ -160,10 +143,13 @@ def _classify_partition(
     job: Job, rows: pl.DataFrame, segments: list[pl.DataFrame], in_flight: pl.DataFrame
 ) -> _PartitionResult:
     """Classify the records of one partition."""
-    known = rows_with_history(latest_per_key(segments)).drop("as_before")
+    known = latest_per_key(segments, whole=True).drop("as_before")
     rows = rows.with_columns(hash_of(columns.KEY))
     result = _PartitionResult(
-        counts=Counter(), changes=pl.DataFrame(schema=CHANGES), superseded=_no_superseded(), duplicates=None
+        counts=Counter(),
+        changes=pl.DataFrame(schema=CHANGES),
+        superseded=pl.DataFrame(schema=SUPERSEDED),
+        duplicates=None,
     )
     winners = _drop_superseded(result, job, rows)
     if result.duplicates is not None:
@@ -221,11 +207,6 @@ def _all_accepted(old: pl.DataFrame, known: pl.DataFrame, in_flight: pl.DataFram
     )
 
 
-def _no_superseded() -> pl.DataFrame:
-    """Return an empty frame of superseded rows."""
-    return pl.DataFrame(schema=SUPERSEDED)
-
-
 def _drop_superseded(result: _PartitionResult, job: Job, rows: pl.DataFrame) -> pl.DataFrame:
     """Return one row per key, by the job's policy for duplicates, and collect the superseded rows."""
     same_hash = rows.filter(pl.col(HASH).is_duplicated()) if rows.height else rows
@@ -272,10 +253,8 @@ class DuplicateKeys:
     count: int = 0
     examples: list[list[int]] = field(default_factory=list)
 
-    def add(self, duplicates: pl.DataFrame | None) -> None:
+    def add(self, duplicates: pl.DataFrame) -> None:
         """Add rows of duplicate keys, all rows of each; the columns `RECORDS`."""
-        if duplicates is None:
-            return
         groups = duplicates.group_by(columns.KEY).agg(pl.col(columns.ROW).sort().head(_EXAMPLES))
         self.count += groups.height
         first = groups.sort(pl.col(columns.ROW).list.first())[columns.ROW]

@@ -11,14 +11,14 @@ import polars as pl
 import polars_hash as plh
 
 from batchsync.core.record_schema import Kind
-from batchsync.data.baseline.merge_reader import SegmentMerge, latest_per_key, rows_with_history
+from batchsync.data.baseline.segments import SegmentReader, latest_per_key
 from batchsync.data.compare.classify import PARTITION_ROWS, deleted_since
 from batchsync.data.frame import columns
-from batchsync.data.frame.key_hash import BITS, PARTITIONS, partition_end, partition_of_key
+from batchsync.data.frame.hashes import BITS, PARTITIONS, partition_end, partition_of_key
 from batchsync.data.frame.partitioned_spill import PartitionedSpill
 from batchsync.data.mapping.evaluate import evaluate
-from batchsync.data.record.key_definition import has_current_definition
-from batchsync.data.record.removal import key_columns, key_names
+from batchsync.data.record.compiled_job import key_columns, key_names
+from batchsync.data.record.fingerprint import has_current_definition
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,8 +65,8 @@ def protect_from_removal(job: Job, record: Record, inputs: DiffInputs, workdir: 
         if not removed.rows:
             return 0
         for number in range(parts):
-            rows = records.all_rows() if few else records.partition(number)
-            present.add(_record_hashes(job, record, rows[columns.KEY]), _partition_of_record())
+            keys = records.partition(number, parts)[columns.KEY]
+            present.add(_record_hashes(job, record, keys), _partition_of_record())
         present.finish()
         protected = 0
         for deleted, remaining in _pairs(removed, present):
@@ -86,10 +86,10 @@ def _partitions(
     records: PartitionedSpill, baseline: Baseline, parts: int
 ) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
     """Yield the records and the known baseline state of each partition of keys."""
-    known = SegmentMerge(baseline.segments)
+    readers = [SegmentReader(segment) for segment in baseline.segments]
     for number in range(parts):
-        rows = records.all_rows() if parts == 1 else records.partition(number)
-        yield rows, rows_with_history(latest_per_key(known.until(partition_end(number, parts))))
+        known = [reader.until(partition_end(number, parts)) for reader in readers]
+        yield records.partition(number, parts), latest_per_key(known, whole=True)
 
 
 def _record_hashes(job: Job, record: Record, keys: pl.Series) -> pl.DataFrame:
@@ -114,8 +114,6 @@ def _partition_of_record() -> pl.Expr:
 
 def _pairs(removed: PartitionedSpill, present: PartitionedSpill) -> Iterator[tuple[pl.DataFrame, pl.DataFrame]]:
     """Yield deleted and present records in pairs of frames, so that equal hashes meet."""
-    if not removed.spilled and not present.spilled:
-        yield removed.all_rows(), present.all_rows()
-        return
-    for number in range(PARTITIONS):
-        yield removed.partition(number), present.partition(number)
+    parts = PARTITIONS if removed.spilled or present.spilled else 1
+    for number in range(parts):
+        yield removed.partition(number, parts), present.partition(number, parts)

@@ -67,15 +67,18 @@ def verify_parquet(paths: Sequence[Path]) -> None:
 def verify_digest(paths: Sequence[Path]) -> None:
     """Check the content of segments and row manifests against the digests in their names.
 
-    Names without a digest, which an older release gave to row manifests, are not checked.
+    Without a digest in its name, as an older release named row manifests, a file must be complete Parquet.
 
     Raises:
         StateError: If a file is missing or its content has changed; the message names the first.
     """
     for path in paths:
         named = _DIGEST.fullmatch(path.name)
+        if named is None:
+            verify_parquet([path])
+            continue
         try:
-            is_intact = not named or sha256_of_file(path) == (named[1] or named[2])
+            is_intact = sha256_of_file(path) == (named[1] or named[2])
         except OSError:
             is_intact = False
         if not is_intact:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Self
+from contextlib import AbstractContextManager, ExitStack
+from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pyarrow as pa
+
+from batchsync.data.frame.hashes import PARTITIONS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -21,7 +23,7 @@ ROWS_IN_MEMORY = 125_000
 _FLUSH_ROWS = 50_000
 
 
-class PartitionedSpill:
+class PartitionedSpill(AbstractContextManager["PartitionedSpill"]):
     """Rows by partition. A context manager that deletes its files on exit."""
 
     def __init__(self, work: Path, name: str, schema: Schema) -> None:
@@ -87,19 +89,22 @@ class PartitionedSpill:
             self._flush()
         self._stack.close()
 
-    def partition(self, number: int) -> pl.DataFrame:
-        """Return the rows of a partition in the order in which they were added."""
-        if self._writers:
-            if number not in self._writers:
-                return self._empty
+    def partition(self, number: int, parts: int = PARTITIONS) -> pl.DataFrame:
+        """Return rows in the order in which they were added.
+
+        Args:
+            number: Number of the partition.
+            parts: Number of partitions; 1 for all rows at once, only if none were spilled.
+
+        Returns:
+            The rows of the partition.
+        """
+        if number in self._writers:
             with pa.ipc.open_stream(self._path(number).read_bytes()) as stream:
                 return pl.DataFrame(stream.read_all())
-        buffered = [frame.filter(pl.col("batchsync:part") == number).drop("batchsync:part") for frame in self._buffer]
-        return pl.concat([self._empty, *buffered])
-
-    def all_rows(self) -> pl.DataFrame:
-        """Return all rows in the order in which they were added; only if none were spilled."""
-        return pl.concat([self._empty, *(frame.drop("batchsync:part") for frame in self._buffer)])
+        part = pl.col("batchsync:part") == number
+        found = [frame if parts == 1 else frame.filter(part) for frame in self._buffer]
+        return pl.concat([self._empty, *(frame.drop("batchsync:part") for frame in found)])
 
     def partitions(self) -> Iterator[pl.DataFrame]:
         """Iterate over all rows.
@@ -108,13 +113,9 @@ class PartitionedSpill:
             The rows of each partition if rows were spilled, else all rows at once.
         """
         if not self._writers:
-            yield self.all_rows()
+            yield self.partition(0, 1)
         for number in sorted(self._writers):
             yield self.partition(number)
-
-    def __enter__(self) -> Self:
-        """Return the spill itself."""
-        return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -11,13 +11,11 @@ import numpy as np
 import polars as pl
 
 from batchsync.core.record_schema import Format, Kind
-from batchsync.data.frame import columns
 from batchsync.data.mapping.compiled import date_format
 from batchsync.data.mapping.datetimes import date_text, timestamp_text
 
 if TYPE_CHECKING:
     from batchsync.core.record_schema import Rule
-    from batchsync.data.mapping.compiled import Leaf
 
 #: Python formats numbers below and from these bounds with an exponent, polars not always.
 _SMALL, _LARGE = 1e-4, 1e16
@@ -32,14 +30,6 @@ def is_raw(kind: pl.DataType, rule: Rule) -> bool:
     return rule.kind is Kind.SCALAR and (kind.is_numeric() or kind == pl.Boolean)
 
 
-def with_type_tag(leaf: Leaf) -> pl.Expr:
-    """Return a leaf's coerced column, tagged so that a number differs from a string of the same characters."""
-    column = pl.col(columns.leaf_column(leaf.index))
-    if leaf.rule.kind is not Kind.SCALAR or not leaf.kind.is_numeric():
-        return column
-    return pl.concat_str([pl.lit("\0"), column])
-
-
 def coerce(values: pl.Series, rule: Rule) -> pl.Series:
     """Coerce values to the kind of the rule; null where that is not possible.
 
@@ -50,10 +40,11 @@ def coerce(values: pl.Series, rule: Rule) -> pl.Series:
     Returns:
         String, Int64 or Boolean values.
     """
-    kind = values.dtype
+    kind, wanted = values.dtype, rule.kind
+    if kind == pl.String and wanted in (Kind.STRING, Kind.SCALAR):
+        return values
     if kind == pl.Null:
         return values.cast(pl.String)
-    wanted = rule.kind
     if wanted is Kind.SCALAR and kind == pl.Boolean:
         return values
     if wanted is Kind.NUMBER or (wanted is Kind.SCALAR and kind.is_numeric()):
@@ -136,8 +127,6 @@ def float_text(values: pl.Series) -> pl.Series:
 def _text(values: pl.Series, rule: Rule) -> pl.Series:
     """Coerce to strings: timestamps as ISO 8601 in UTC, numbers as in JSON."""
     kind = values.dtype
-    if kind == pl.String:
-        return values
     if kind == pl.Boolean or kind.is_integer():
         return values.cast(pl.String)
     if kind.is_float():

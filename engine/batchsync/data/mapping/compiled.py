@@ -6,17 +6,26 @@ Problems are collected instead of raised, so that all of them are reported at on
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from batchsync.core.mapping import Array, Each, Expression, Literal, Node, Object
 from batchsync.core.record_schema import Format, Kind, Rule
-from batchsync.data.mapping.expressions import parse, problem
+from batchsync.data.frame import columns
+from batchsync.data.mapping.expressions import needs_no_quotes, parse, problem, quote_name
 from batchsync.errors import Problem, SpecError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 #: Rule of a value that is not in the record schema: it keeps its own type.
 FREE = Rule(kind=Kind.SCALAR)
+_IS_QUOTED = re.compile(r'".*"', re.DOTALL)
 #: Python types of the literals of a kind.
 _LITERALS: dict[Kind, tuple[type, ...]] = {
     Kind.INTEGER: (int,),
@@ -105,12 +114,17 @@ class Record:
 
 @dataclass(slots=True)
 class Compiler:
-    """Walks a mapping and collects leaves, repeated lists and problems."""
+    """Walks a mapping and collects leaves, repeated lists and problems.
+
+    `names` are the columns that a literal must not name; such literals are collected apart, to be reported last.
+    """
 
     schema: dict[str, pl.DataType]
+    names: Collection[str]
     leaves: list[Leaf] = field(default_factory=list)
     repeats: list[RepeatedList] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
+    literals: list[Problem] = field(default_factory=list)
     repeat: int | None = None
 
     def shape(self, node: Node, rule: Rule, path: str) -> Shape:
@@ -131,7 +145,7 @@ class Compiler:
                 return self._constant(node, rule, path)
             case Object():
                 pairs = tuple(
-                    (name, self.shape(item, member(rule, name), _member_path(path, name)))
+                    (name, self.shape(item, member(rule, name), f"{path}.{name}" if path else name))
                     for name, item in node.members
                 )
                 return Members(path, pairs, rule)
@@ -165,6 +179,12 @@ class Compiler:
     def _constant(self, node: Literal, rule: Rule, path: str) -> Constant:
         """Compile a literal to the kind of the rule."""
         value = node.value
+        if isinstance(value, str) and not node.explicit:
+            # A literal that is the name of a column, perhaps in double quotes: a leading `=` was probably forgotten.
+            unquoted = value[1:-1].replace('""', '"') if _IS_QUOTED.fullmatch(value) else value
+            column = next((name for name in (value, unquoted) if name in self.names), None)
+            if column is not None:
+                self.literals.append(_named_column(node, path, column))
         text = value if isinstance(value, str) else json.dumps(value)
         if rule.kind is Kind.STRING and not isinstance(value, str):
             value = text
@@ -193,6 +213,14 @@ class Compiler:
         repeated = RepeatedList(path, index, item, rule)
         self.repeats.append(repeated)
         return repeated
+
+
+def _named_column(literal: Literal, path: str, column: str) -> Problem:
+    """Return the problem of a literal that is the name of a column."""
+    name = column if needs_no_quotes(column) else quote_name(column)
+    message = f"{path}: {literal.value!r} is the name of a column, but is written as a constant string"
+    hint = f"Write ={name} for the value of the column, or == {literal.value} for the string."
+    return problem("literal_names_column", message, literal.place, hint)
 
 
 def member(rule: Rule, name: str) -> Rule:
@@ -225,18 +253,16 @@ def _kind_hint(wanted: Kind) -> str:
     return "Cast it: TRY_CAST(... AS DOUBLE)."
 
 
-def _member_path(path: str, name: str) -> str:
-    """Return the path of a member."""
-    return f"{path}.{name}" if path else name
-
-
-def compile_record(record: Object, rule: Rule | None, schema: dict[str, pl.DataType]) -> tuple[Record, list[Problem]]:
+def compile_record(
+    record: Object, rule: Rule | None, schema: dict[str, pl.DataType], names: Collection[str] = ()
+) -> tuple[Record, list[Problem]]:
     """Compile a mapping.
 
     Args:
         record: The mapping.
         rule: Rule of the whole record; None without a record schema.
-        schema: The source's columns.
+        schema: Columns that expressions may use.
+        names: Columns that a literal must not name, unless it is explicit.
 
     Returns:
         The compiled mapping and its problems.
@@ -244,11 +270,12 @@ def compile_record(record: Object, rule: Rule | None, schema: dict[str, pl.DataT
     Raises:
         SpecError: If the record is not an object.
     """
-    compiler = Compiler(schema)
+    compiler = Compiler(schema, names)
     root = compiler.shape(record, rule or Rule(kind=Kind.OBJECT), "")
     if not isinstance(root, Members):
         raise SpecError((problem("record", "a record must be an object", record.place),))
-    return Record(root=root, leaves=tuple(compiler.leaves), repeats=tuple(compiler.repeats)), compiler.problems
+    compiled = Record(root=root, leaves=tuple(compiler.leaves), repeats=tuple(compiler.repeats))
+    return compiled, [*compiler.problems, *compiler.literals]
 
 
 def date_format(rule: Rule, *, day: bool) -> str:
@@ -258,3 +285,22 @@ def date_format(rule: Rule, *, day: bool) -> str:
     if day and rule.format is not Format.DATETIME:
         return "%Y-%m-%d"
     return "%Y-%m-%dT%H:%M:%S%.3fZ"
+
+
+def presence(shape: Shape) -> pl.Expr | bool:
+    """Return whether a shape has a value in a row; a constant where that is known beforehand."""
+    match shape:
+        case Constant():
+            return True
+        case Value(leaf):
+            return pl.col(columns.leaf_column(leaf.index)).is_not_null()
+        case RepeatedList():
+            return pl.col(columns.count_column(shape.index)) > 0
+        case Members():
+            parts = [presence(item) for _, item in shape.pairs]
+        case FixedList():
+            parts = [presence(item) for item in shape.shapes]
+    if any(part is True for part in parts):
+        return True
+    exprs = [part for part in parts if isinstance(part, pl.Expr)]
+    return reduce(or_, exprs) if exprs else False

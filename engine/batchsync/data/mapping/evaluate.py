@@ -1,4 +1,6 @@
-"""Values of a mapping. Where an expression cannot be computed, exactly the rows that cause it are marked invalid.
+"""Apply a mapping to a frame: one column per member.
+
+Where an expression cannot be computed, exactly the rows that cause it are marked invalid.
 
 A frame that computes as a whole is not inspected row by row. Otherwise a lenient variant of the expression narrows the
 candidates, equal inputs are tried once, and bisection finds the failing rows.
@@ -15,15 +17,17 @@ import polars as pl
 
 from batchsync.data.frame import columns as names
 from batchsync.data.mapping.coerce import coerce
-from batchsync.data.mapping.masking import masked_value
+from batchsync.data.mapping.compiled import presence
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from batchsync.data.mapping.compiled import Leaf
+    from batchsync.data.mapping.compiled import Leaf, Record
 
 #: Errors that an expression raises because of its input values.
 EXPRESSION_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
+#: Minimum length at which the first and last characters are shown.
+_SHORT = 6
 _CONVERSION_FAILED = re.compile(r"conversion from `[^`]*` to `[^`]*` failed")
 
 
@@ -46,6 +50,51 @@ class InvalidValues:
     masked: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MappedRecords:
+    """A frame after mapping.
+
+    Attributes:
+        heads: One row per record: the columns of the source, `ROW`, `KEY` and a column per leaf (`leaf_column`).
+        rows: One row per source row, with the leaves of `each:`; None without `each:`.
+        invalid_values: Values that could not be computed or coerced.
+        valid: Whether invalid records are left out of the encoding, so that enumerated values need no escaping.
+    """
+
+    heads: pl.DataFrame
+    rows: pl.DataFrame | None
+    invalid_values: list[InvalidValues]
+    valid: bool = True
+
+
+def apply_record(record: Record, frame: pl.DataFrame) -> MappedRecords:
+    """Compute every leaf of a keyed frame.
+
+    Args:
+        record: Compiled record.
+        frame: Columns of the source, `ROW: i64` and `KEY: str`; with `each:` whole records and `HEAD: i64`.
+
+    Returns:
+        The mapped records.
+    """
+    if not record.repeats:
+        heads, invalid_values = evaluate(frame, record.leaves)
+        return MappedRecords(heads=heads, rows=None, invalid_values=invalid_values)
+    inner = [leaf for leaf in record.leaves if leaf.repeat is not None]
+    outer = [leaf for leaf in record.leaves if leaf.repeat is None]
+    rows, invalid_values = evaluate(frame, inner)
+    counts = []
+    for repeat in record.repeats:
+        present = presence(repeat.item)
+        count = present.sum() if isinstance(present, pl.Expr) else pl.len() if present else pl.lit(0)
+        counts.append(count.cast(pl.Int64).alias(names.count_column(repeat.index)))
+    totals = rows.group_by(names.HEAD, maintain_order=True).agg(counts)
+    heads = frame.filter(pl.col(names.ROW) == pl.col(names.HEAD))
+    heads = heads.join(totals, on=names.HEAD, how="left", maintain_order="left")
+    heads, outer_invalid = evaluate(heads, outer)
+    return MappedRecords(heads=heads, rows=rows, invalid_values=[*invalid_values, *outer_invalid])
+
+
 def evaluate(frame: pl.DataFrame, leaves: Sequence[Leaf]) -> tuple[pl.DataFrame, list[InvalidValues]]:
     """Compute and coerce the leaves of a frame.
 
@@ -56,11 +105,16 @@ def evaluate(frame: pl.DataFrame, leaves: Sequence[Leaf]) -> tuple[pl.DataFrame,
     Returns:
         The frame with a column per leaf (`leaf_column`) and two columns per `InvalidValues`, and those values.
     """
-    raw = _compute(frame, leaves)
+    computed: dict[int, tuple[pl.Series, tuple[str, pl.Series] | None]]
+    try:
+        whole = frame.with_columns([leaf.expr.alias(names.leaf_column(leaf.index)) for leaf in leaves])
+        computed = {leaf.index: (whole[names.leaf_column(leaf.index)], None) for leaf in leaves}
+    except EXPRESSION_ERRORS:
+        computed = {leaf.index: _compute_leaf(frame, leaf) for leaf in leaves}
     columns: list[pl.Series] = []
     invalid_values: list[InvalidValues] = []
     for leaf in leaves:
-        values, failed = raw[leaf.index]
+        values, failed = computed[leaf.index]
         coerced = coerce(values, leaf.rule).alias(names.leaf_column(leaf.index))
         columns.append(coerced)
         if failed is not None:
@@ -98,22 +152,8 @@ def _masked_input(frame: pl.DataFrame, leaf: Leaf) -> pl.Series:
     return _mask(frame[roots[0]])
 
 
-_LeafValues = dict[int, tuple[pl.Series, tuple[str, pl.Series] | None]]
-
-
-def _compute(frame: pl.DataFrame, leaves: Sequence[Leaf]) -> _LeafValues:
-    """Return the values of each leaf, and the rows for which it failed with the reason."""
-    if not leaves:
-        return {}
-    try:
-        whole = frame.with_columns([leaf.expr.alias(names.leaf_column(leaf.index)) for leaf in leaves])
-    except EXPRESSION_ERRORS:
-        return {leaf.index: _compute_leaf(frame, leaf) for leaf in leaves}
-    return {leaf.index: (whole[names.leaf_column(leaf.index)], None) for leaf in leaves}
-
-
 def _compute_leaf(frame: pl.DataFrame, leaf: Leaf) -> tuple[pl.Series, tuple[str, pl.Series] | None]:
-    """Compute one leaf alone; after a failure, for the rows that compute."""
+    """Return the values of one leaf; after a failure, also the reason and a boolean per row that failed."""
     try:
         return _values(frame, leaf.expr), None
     except EXPRESSION_ERRORS as error:
@@ -202,3 +242,18 @@ def _bisect(rows: pl.DataFrame, expr: pl.Expr) -> list[int]:
             middle = part.height // 2
             pending += [part[:middle], part[middle:]]
     return failing_numbers
+
+
+def masked_value(value: pl.Expr) -> pl.Expr:
+    """Return the first and last character and the length of values of any type, as in `j***m (17 characters)`."""
+    text = value.cast(pl.String, strict=False)
+    length = text.str.len_chars()
+    count = length.cast(pl.String)
+    # A question mark stands for a character that a terminal could interpret.
+    first, last = (
+        pl.when(character.str.contains(r"^[\p{L}\p{N}\p{P}\p{S} ]$")).then(character).otherwise(pl.lit("?"))
+        for character in (text.str.head(1), text.str.tail(1))
+    )
+    long = pl.concat_str([first, pl.lit("***"), last, pl.lit(" ("), count, pl.lit(" characters)")])
+    plural = pl.when(length == 1).then(pl.lit(" character)")).otherwise(pl.lit(" characters)"))
+    return pl.when(length >= _SHORT).then(long).otherwise(pl.concat_str([pl.lit("*** ("), count, plural]))

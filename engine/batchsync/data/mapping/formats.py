@@ -74,12 +74,23 @@ def violations(rule: Rule, kind: pl.DataType, text: pl.Expr, now: datetime) -> l
     Returns:
         The violations, each with its test.
     """
+    found = []
     typed = kind == pl.Date or isinstance(kind, pl.Datetime)
+    if typed:
+        # Years outside of 1 to 9999 are formatted with a sign or as 0000, which sort before 0001.
+        found.append(Violation("format", text < "0001", "is outside of the years 1 to 9999"))
     # Typed dates and timestamps were formatted as the rule requires.
-    violations_found = _year(text) if typed else []
     if rule.format is not None and not (typed and rule.format in _ENDINGS):
-        violations_found += _format(rule.format, text)
-    return violations_found + _text(rule, text) + before_now(rule, text, now)
+        found += _format(rule.format, text)
+    if rule.pattern:
+        found.append(Violation("pattern", ~text.str.contains(rule.pattern), f"must match {rule.pattern}"))
+    if rule.max_length is not None:
+        test, prefilter = text.str.len_chars() > rule.max_length, text.str.len_bytes() > rule.max_length
+        found.append(Violation("max_length", test, f"is longer than {rule.max_length} characters", prefilter))
+    if rule.min_length is not None:
+        test = text.str.len_chars() < rule.min_length
+        found.append(Violation("min_length", test, f"is shorter than {rule.min_length} characters"))
+    return found + before_now(rule, text, now)
 
 
 def before_now(rule: Rule, text: pl.Expr, now: datetime) -> list[Violation]:
@@ -88,12 +99,6 @@ def before_now(rule: Rule, text: pl.Expr, now: datetime) -> list[Violation]:
         return []
     minute = now.strftime("%Y-%m-%dT%H:%M")
     return [Violation("past", text.str.head(16) > minute, "must be in the past", text > minute)]
-
-
-def _year(text: pl.Expr) -> list[Violation]:
-    """Return the test of a typed date whose year has no four digits."""
-    # Years outside of 1 to 9999 are formatted with a sign or as 0000, which sort before 0001.
-    return [Violation("format", text < "0001", "is outside of the years 1 to 9999")]
 
 
 def _format(format_: Format, text: pl.Expr) -> list[Violation]:
@@ -107,33 +112,12 @@ def _format(format_: Format, text: pl.Expr) -> list[Violation]:
         ]
     if format_ in _ENDINGS:
         prefilter = ~text.str.contains(_EXISTING_MINUTE + _ENDINGS[format_])
+        # A string of the right shape may still be a time that does not exist: 30 February, hour 25, year 0.
+        minute = text.str.head(16).str.to_datetime("%Y-%m-%dT%H:%M", strict=False, cache=False)
+        is_nonexistent = minute.is_null() | text.str.starts_with("0000")
         nonexistent = "is a day or an hour that does not exist"
         return [
             Violation("format", test, message, prefilter),
-            Violation("format", _is_nonexistent(text), nonexistent, _NEVER),
+            Violation("format", text.str.contains(_FORMATS[Format.DATETIME]) & is_nonexistent, nonexistent, _NEVER),
         ]
     return [Violation("format", test, message)]
-
-
-def _is_nonexistent(text: pl.Expr) -> pl.Expr:
-    """Return the test of a string shaped like a timestamp that does not exist (30 February, hour 25, year 0)."""
-    minute = text.str.head(16)
-    matches = text.str.contains(_FORMATS[Format.DATETIME])
-    unparseable = minute.str.to_datetime("%Y-%m-%dT%H:%M", strict=False, cache=False).is_null()
-    return matches & (unparseable | text.str.starts_with("0000"))
-
-
-def _text(rule: Rule, text: pl.Expr) -> list[Violation]:
-    """Return the tests of a string's pattern and length."""
-    violations_found = []
-    if rule.pattern:
-        violations_found.append(Violation("pattern", ~text.str.contains(rule.pattern), f"must match {rule.pattern}"))
-    if rule.max_length is not None:
-        test, prefilter = text.str.len_chars() > rule.max_length, text.str.len_bytes() > rule.max_length
-        violations_found.append(
-            Violation("max_length", test, f"is longer than {rule.max_length} characters", prefilter)
-        )
-    if rule.min_length is not None:
-        test = text.str.len_chars() < rule.min_length
-        violations_found.append(Violation("min_length", test, f"is shorter than {rule.min_length} characters"))
-    return violations_found

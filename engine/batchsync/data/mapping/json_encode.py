@@ -18,7 +18,7 @@ from batchsync.data.mapping.coerce import is_raw
 from batchsync.data.mapping.compiled import Constant, FixedList, Leaf, Members, Record, RepeatedList, Shape, Value
 
 if TYPE_CHECKING:
-    from batchsync.data.mapping.apply import MappedRecords
+    from batchsync.data.mapping.evaluate import MappedRecords
 
 _ESCAPES = {chr(entry): f"\\u{entry:04x}" for entry in range(0x20)}
 _ESCAPES |= {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\f": "\\f", "\b": "\\b", '"': '\\"', "\\": "\\\\"}

@@ -1,4 +1,4 @@
-"""Checks of records: every broken rule is reported with its masked value.
+"""Checks of records, and the records that break them with their reasons: values are masked.
 
 A check is a boolean expression over the columns of a frame. All checks are evaluated at once; reasons are computed
 only for the rows that match.
@@ -16,16 +16,37 @@ import polars as pl
 from batchsync.core.record_schema import Rule, Severity
 from batchsync.data.frame import columns
 from batchsync.data.mapping.coerce import is_raw
-from batchsync.data.mapping.compiled import Constant, FixedList, Leaf, Members, Record, RepeatedList, Shape, Value
+from batchsync.data.mapping.compiled import (
+    Constant,
+    FixedList,
+    Leaf,
+    Members,
+    Record,
+    RepeatedList,
+    Shape,
+    Value,
+    presence,
+)
 from batchsync.data.mapping.distinct import is_same
-from batchsync.data.mapping.formats import Violation, before_now, violations
-from batchsync.data.mapping.masking import masked_value
+from batchsync.data.mapping.evaluate import masked_value
+from batchsync.data.mapping.formats import before_now, violations
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from datetime import datetime
 
     from batchsync.core.record_schema import RecordSchema
+    from batchsync.data.mapping.evaluate import MappedRecords
 
+#: Columns of invalid records; `reason` contains masked values only.
+INVALID_RECORDS = {
+    columns.ROW: pl.Int64,
+    columns.KEY: pl.String,
+    "field": pl.String,
+    "code": pl.String,
+    "reason": pl.String,
+}
+#: Maximum number of allowed values that a message lists.
 _LISTED = 8
 
 
@@ -69,28 +90,30 @@ def checks(record: Record, schema: RecordSchema | None, mode: str, now: datetime
     """
     found: list[Check] = []
     _walk(record.root, mode, now, None, found)
-    if schema is not None:
-        found += _record_checks(record.root, schema, mode)
+    if schema is None:
+        return found
+    # Checks of several members: alternatives, conditions, members that must differ.
+    members = dict(record.root.pairs)
+    if sets := schema.alternatives(mode):
+        tests = [_no_set_complete(members, sets, cheap=item) for item in (False, True)]
+        message = " or ".join(" and ".join(sorted(item)) for item in sets)
+        found += [Check("", "any_of", tests[0], f"needs {message}", prefilter=tests[1])] if tests[0] is not None else []
+    for condition in schema.conditions:
+        if condition.modes and mode not in condition.modes:
+            continue
+        holds = _equals(members.get(condition.field), condition.equals)
+        if holds is False:
+            continue
+        for name in condition.required:
+            missing, prefilter = (_missing(members.get(name), cheap=item) for item in (False, True))
+            if missing is not None and prefilter is not None:
+                test, prefilter = (missing, prefilter) if holds is True else (missing & holds, prefilter & holds)
+                message = f"is required when {condition.field} is {' or '.join(condition.equals)}"
+                found.append(Check(name, "condition", test, message, prefilter=prefilter))
+    for name, other in schema.differ:
+        if isinstance(equal := is_same(members.get(name), members.get(other)), pl.Expr):
+            found.append(Check(other, "differ", equal, f"is the same as {name}"))
     return found
-
-
-def presence(shape: Shape) -> pl.Expr | bool:
-    """Return whether a shape has a value in a row; a constant where that is known beforehand."""
-    match shape:
-        case Constant():
-            return True
-        case Value(leaf):
-            return pl.col(columns.leaf_column(leaf.index)).is_not_null()
-        case RepeatedList():
-            return pl.col(columns.count_column(shape.index)) > 0
-        case Members():
-            parts = [presence(item) for _, item in shape.pairs]
-        case FixedList():
-            parts = [presence(item) for item in shape.shapes]
-    if any(part is True for part in parts):
-        return True
-    exprs = [part for part in parts if isinstance(part, pl.Expr)]
-    return reduce(or_, exprs) if exprs else False
 
 
 def _missing(shape: Shape | None, *, cheap: bool = False) -> pl.Expr | None:
@@ -121,7 +144,9 @@ def _walk(shape: Shape, mode: str, now: datetime, repeat: int | None, found: lis
             for _, item in shape.pairs:
                 _walk(item, mode, now, repeat, found)
         case FixedList():
-            found += _length_checks(shape.path, shape.rule, _item_count(shape), repeat)
+            present = [presence(item) for item in shape.shapes]
+            ones = [part.cast(pl.Int64) if isinstance(part, pl.Expr) else pl.lit(int(part)) for part in present]
+            found += _length_checks(shape.path, shape.rule, reduce(add, ones, pl.lit(0)), repeat)
             for item in shape.shapes:
                 _walk(item, mode, now, repeat, found)
         case RepeatedList():
@@ -134,7 +159,7 @@ def _walk(shape: Shape, mode: str, now: datetime, repeat: int | None, found: lis
             # The format of literals was checked with jobs.yaml, but not whether they are in the past.
             found += [
                 Check(shape.path, item.code, item.test, item.message, repeat=repeat)
-                for item in _past_checks(shape, now)
+                for item in before_now(shape.rule, pl.lit(shape.text), now)
             ]
 
 
@@ -147,18 +172,6 @@ def _has_unique_constant(shape: RepeatedList) -> bool:
         or (once and inner is not None and inner.field(name) is None)
         for name, item in pairs
     )
-
-
-def _past_checks(shape: Constant, now: datetime) -> list[Violation]:
-    """Return the test of a literal that must be in the past."""
-    return before_now(shape.rule, pl.lit(shape.text), now)
-
-
-def _item_count(shape: FixedList) -> pl.Expr:
-    """Return the number of items of a list in a row."""
-    parts = [presence(item) for item in shape.shapes]
-    counted = [part.cast(pl.Int64) if isinstance(part, pl.Expr) else pl.lit(int(part)) for part in parts]
-    return reduce(add, counted, pl.lit(0))
 
 
 def _length_checks(path: str, rule: Rule, number: pl.Expr, repeat: int | None) -> list[Check]:
@@ -213,52 +226,18 @@ def _value_checks(leaf: Leaf, now: datetime) -> list[Check]:
     return made
 
 
-def _record_checks(root: Members, schema: RecordSchema, mode: str) -> list[Check]:
-    """Return the checks of several members: alternatives, conditions, members that must differ."""
-    members = dict(root.pairs)
-    found = []
-    sets = schema.alternatives(mode)
-    if sets:
-        tests = [_no_set_complete(members, sets, cheap=item) for item in (False, True)]
-        message = " or ".join(" and ".join(sorted(item)) for item in sets)
-        found += [Check("", "any_of", tests[0], f"needs {message}", prefilter=tests[1])] if tests[0] is not None else []
-    for condition in schema.conditions:
-        if condition.modes and mode not in condition.modes:
-            continue
-        holds = _equals(members.get(condition.field), condition.equals)
-        if holds is False:
-            continue
-        for name in condition.required:
-            missing, prefilter = (_missing(members.get(name), cheap=item) for item in (False, True))
-            if missing is not None and prefilter is not None:
-                test, prefilter = (missing, prefilter) if holds is True else (missing & holds, prefilter & holds)
-                message = f"is required when {condition.field} is {' or '.join(condition.equals)}"
-                found.append(Check(name, "condition", test, message, prefilter=prefilter))
-    for name, other in schema.differ:
-        if isinstance(equal := is_same(members.get(name), members.get(other)), pl.Expr):
-            found.append(Check(other, "differ", equal, f"is the same as {name}"))
-    return found
-
-
 def _no_set_complete(members: dict[str, Shape], sets: tuple[frozenset[str], ...], *, cheap: bool) -> pl.Expr | None:
     """Return the test that no set of members is complete; None if one always is."""
-    whole = [_all_present(members, item, cheap=cheap) for item in sets]
-    if any(item is True for item in whole):
-        return None
-    tests = [item for item in whole if isinstance(item, pl.Expr)]
-    return ~reduce(or_, tests) if tests else pl.lit(value=True)
-
-
-def _all_present(members: dict[str, Shape], wanted: frozenset[str], *, cheap: bool) -> pl.Expr | bool:
-    """Return whether every wanted member is present; with `cheap`, whether none may be absent."""
-    tests = []
-    for name in sorted(wanted):
-        missing = _missing(members.get(name), cheap=cheap)
-        if name not in members:
-            return False
-        if missing is not None:
-            tests.append(~missing)
-    return reduce(and_, tests) if tests else True
+    complete: list[pl.Expr] = []
+    for wanted in sets:
+        if not wanted <= members.keys():
+            continue
+        missing = [_missing(members[name], cheap=cheap) for name in sorted(wanted)]
+        tests = [~test for test in missing if test is not None]
+        if not tests:
+            return None
+        complete.append(reduce(and_, tests))
+    return ~reduce(or_, complete) if complete else pl.lit(value=True)
 
 
 def _equals(shape: Shape | None, values: tuple[str, ...]) -> pl.Expr | bool:
@@ -270,3 +249,85 @@ def _equals(shape: Shape | None, values: tuple[str, ...]) -> pl.Expr | bool:
             return pl.col(columns.leaf_column(leaf.index)).cast(pl.String).is_in(values).fill_null(value=False)
         case _:
             return False
+
+
+def split_invalid(mapped: MappedRecords, rules: Sequence[Check], warnings: dict[str, int]) -> pl.DataFrame:
+    """Return the invalid records of mapped records with all their reasons, and count warnings.
+
+    Args:
+        mapped: Mapped records.
+        rules: Checks of the record.
+        warnings: Violations of rules that only warn, by rule; counted up in place.
+
+    Returns:
+        The columns `INVALID_RECORDS`, one row per record.
+    """
+    every = [
+        Check(
+            value.leaf.path,
+            value.code,
+            pl.col(value.column),
+            value.message,
+            pl.col(value.masked),
+            repeat=value.leaf.repeat,
+        )
+        for value in mapped.invalid_values
+    ]
+    every += rules
+    found = _invalid_rows(mapped.heads, [item for item in every if item.repeat is None], columns.ROW, warnings)
+    if mapped.rows is None:
+        return found
+    inner = _invalid_rows(mapped.rows, [item for item in every if item.repeat is not None], columns.HEAD, warnings)
+    return merge_reasons(found, inner)
+
+
+def merge_reasons(invalid: pl.DataFrame, more: pl.DataFrame) -> pl.DataFrame:
+    """Return invalid records with further reasons: one row per record, whose first reason decides field and code.
+
+    Args:
+        invalid: Invalid records, with the columns `INVALID_RECORDS`.
+        more: Further reasons, with the same columns.
+
+    Returns:
+        The same columns, in source order.
+    """
+    if not more.height:
+        return invalid
+    first = [pl.col(name).first() for name in (columns.KEY, "field", "code")]
+    reasons = pl.col("reason").str.join("; ")
+    whole = pl.concat([invalid, more.select(invalid.columns)])
+    return whole.group_by(columns.ROW, maintain_order=True).agg(*first, reasons).sort(columns.ROW)
+
+
+def _invalid_rows(frame: pl.DataFrame, rules: list[Check], row: str, warnings: dict[str, int]) -> pl.DataFrame:
+    """Return the rows that break a rule. One boolean expression over all rows; reasons only for matching rows."""
+    refusing = [rule for rule in rules if rule.severity is Severity.REFUSE]
+    warning = [rule for rule in rules if rule.severity is Severity.WARN]
+    if warning:
+        counts = frame.select(check.test.fill_null(value=False).sum().alias(str(i)) for i, check in enumerate(warning))
+        for check, count in zip(warning, counts.row(0), strict=True):
+            if count:
+                name = f"{check.path}: {check.message}"
+                warnings[name] = warnings.get(name, 0) + count
+    if not refusing or not frame.height:
+        return pl.DataFrame(schema=INVALID_RECORDS)
+    prefilters = [check.test if check.prefilter is None else check.prefilter for check in refusing]
+    candidates = frame.filter(pl.any_horizontal(prefilters))
+    bad = candidates.filter(pl.any_horizontal([check.test for check in refusing])) if candidates.height else candidates
+    if not bad.height:
+        return pl.DataFrame(schema=INVALID_RECORDS)
+    tests = bad.select(check.test.fill_null(value=False).any().alias(str(i)) for i, check in enumerate(refusing)).row(0)
+    refusing = [check for check, hit in zip(refusing, tests, strict=True) if hit]
+    reasons = []
+    for check in refusing:
+        reason: pl.Expr = pl.lit(f"{check.path} {check.message}".strip())
+        if check.masked is not None:
+            reason = pl.coalesce(pl.concat_str([reason, pl.lit(", is "), check.masked]), reason)
+        reasons.append(pl.when(check.test).then(reason))
+    return bad.select(
+        pl.col(row).alias(columns.ROW),
+        columns.KEY,
+        pl.coalesce(pl.when(check.test).then(pl.lit(check.path)) for check in refusing).alias("field"),
+        pl.coalesce(pl.when(check.test).then(pl.lit(check.code)) for check in refusing).alias("code"),
+        pl.concat_str(reasons, separator="; ", ignore_nulls=True).alias("reason"),
+    )

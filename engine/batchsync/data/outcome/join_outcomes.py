@@ -13,8 +13,8 @@ import polars as pl
 
 from batchsync.core.batch import RowCounts, Verdict
 from batchsync.core.vendor_rules import DefaultOutcome
+from batchsync.data.frame.hashes import digest_of_columns
 from batchsync.data.frame.integrity import verify_digest
-from batchsync.data.frame.row_hash import digest_of_columns
 from batchsync.data.outcome.row_log import by_inputs, by_ref, match_columns, max_log_bytes, read_table
 from batchsync.errors import StateError
 from batchsync.ports import RowVerdicts

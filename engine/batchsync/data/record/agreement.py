@@ -12,7 +12,7 @@ import polars as pl
 
 from batchsync.data.frame import columns as names
 from batchsync.data.mapping.evaluate import evaluate
-from batchsync.data.mapping.invalid_records import INVALID_RECORDS
+from batchsync.data.mapping.validate import INVALID_RECORDS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -48,24 +48,6 @@ def disagreeing_records(compiled: CompiledJob, frame: pl.DataFrame) -> pl.DataFr
         pl.col(names.KEY).first(), *(_first_differing_row(leaf) for leaf in outer)
     )
     return _with_reasons(found, [leaf for leaf in outer if found[_DIFFERING.format(leaf.index)].count()])
-
-
-def merge_reasons(invalid: pl.DataFrame, more: pl.DataFrame) -> pl.DataFrame:
-    """Return invalid records with further reasons: one row per record, whose first reason decides field and code.
-
-    Args:
-        invalid: Invalid records, with the columns `INVALID_RECORDS`.
-        more: Further reasons, with the same columns.
-
-    Returns:
-        The same columns, in source order.
-    """
-    if not more.height:
-        return invalid
-    first = [pl.col(name).first() for name in (names.KEY, "field", "code")]
-    reasons = pl.col("reason").str.join("; ")
-    whole = pl.concat([invalid, more.select(invalid.columns)])
-    return whole.group_by(names.ROW, maintain_order=True).agg(*first, reasons).sort(names.ROW)
 
 
 def _first_differing_row(leaf: Leaf) -> pl.Expr:

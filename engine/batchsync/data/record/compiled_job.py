@@ -1,40 +1,40 @@
-"""Compiled job: everything that is derived from a job and the columns of its source before rows are read."""
+"""Compiled job: everything that is derived from a job and the columns of its source before rows are read.
+
+`validate`, the comparison, its tasks, batch files and removals all use the value of `compile_job`.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import polars as pl
 
-from batchsync.core.mapping import Expression
+from batchsync.core.mapping import Expression, Object
 from batchsync.core.record_schema import Kind, Rule
 from batchsync.core.vendor_rules import FileFormat
+from batchsync.data.frame.columns import SENT_KEY
 from batchsync.data.mapping.compiled import Leaf, Record, compile_record, is_convertible
 from batchsync.data.mapping.csv_encode import header_names
 from batchsync.data.mapping.expressions import parse, problem
-from batchsync.data.mapping.literals import literals_that_name_columns
-from batchsync.data.mapping.validate import Check, checks
 from batchsync.data.record.missing_fields import add_missing_fields
 from batchsync.data.row.csv_validation import likely_delimiter
 from batchsync.data.row.joins import joined_schema
-from batchsync.data.row.reader import open_source
 from batchsync.errors import Problem, SpecError
 from batchsync.util.suggestions import closest
 
 if TYPE_CHECKING:
-    from datetime import datetime
-
     from batchsync.core.job import Job
     from batchsync.core.vendor_rules import VendorRules
     from batchsync.data.row.source_files import SourceFiles
 
 _STRING = Rule(kind=Kind.STRING)
+_NO_RECORD, _ = compile_record(Object(()), None, {})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CompiledJob:
-    """A job compiled against its source.
+    """A job compiled against its source. Picklable, so that tasks carry it.
 
     Attributes:
         job: The job.
@@ -43,8 +43,9 @@ class CompiledJob:
         schema: Columns of the source with those of its joins.
         key: Key columns, or the key expression, as leaves of kind string.
         record: Compiled record.
+        removal: Compiled record of removals, over the key columns alone; empty without `on_removed`.
         columns: Columns of a CSV batch file; empty for JSON.
-        template: Columns of the vendor's template, if it has one.
+        problems: What does not fit the source; the other attributes are usable only without any.
     """
 
     job: Job
@@ -53,108 +54,85 @@ class CompiledJob:
     schema: dict[str, pl.DataType]
     key: tuple[Leaf, ...]
     record: Record
+    removal: Record
     columns: tuple[str, ...]
-    template: tuple[str, ...] | None = None
+    problems: tuple[Problem, ...]
 
     @property
     def grouped(self) -> bool:
         """Whether several source rows make one record (`each:`)."""
         return bool(self.record.repeats)
 
+    def without_problems(self) -> Self:
+        """Return the compiled job itself.
 
-def compile_job(job: Job, rules: VendorRules, template: tuple[str, ...] | None = None) -> CompiledJob:
-    """Compile a job against its source.
-
-    Args:
-        job: The job.
-        rules: Rules of the job's vendor.
-        template: Columns of the vendor's template, if it has one.
-
-    Returns:
-        The compiled job.
-
-    Raises:
-        SourceError: If the source is missing or cannot be read.
-        SpecError: If the job does not fit the source, with all problems.
-    """
-    source_files = add_missing_fields(job, open_source(job.source))
-    return compile_with_schema(job, rules, template, source_files, joined_schema(job.source, source_files.schema))
+        Raises:
+            SpecError: If it has problems; contains all of them.
+        """
+        if self.problems:
+            raise SpecError(self.problems)
+        return self
 
 
-def try_compile_job(
-    job: Job, rules: VendorRules, template: tuple[str, ...] | None
-) -> tuple[CompiledJob, list[Problem]]:
-    """Compile a job against its source and return every problem instead of raising.
-
-    Args:
-        job: The job.
-        rules: Rules of the job's vendor.
-        template: Columns of the vendor's template, if it has one.
-
-    Returns:
-        The compiled job, usable only if there are no problems, and the problems.
-    """
-    source_files = add_missing_fields(job, open_source(job.source))
-    return _try_compile_with_schema(job, rules, template, source_files, joined_schema(job.source, source_files.schema))
-
-
-def compile_with_schema(
-    job: Job,
-    rules: VendorRules,
-    template: tuple[str, ...] | None,
-    source_files: SourceFiles,
-    schema: dict[str, pl.DataType],
+def compile_job(
+    job: Job, rules: VendorRules, source_files: SourceFiles, template: tuple[str, ...] | None = None
 ) -> CompiledJob:
-    """Compile a job whose source was opened before. Nothing is read.
+    """Compile a job against its opened source. Reads no rows.
 
     Args:
         job: The job.
         rules: Rules of the job's vendor.
+        source_files: The opened source of the job.
         template: Columns of the vendor's template, if it has one.
-        source_files: Files of the source.
-        schema: Columns of the source with those of its joins.
 
     Returns:
-        The compiled job.
+        The compiled job with its problems.
 
     Raises:
-        SpecError: If the job does not fit the source, with all problems.
+        SourceError: If a joined file is missing, cannot be read, or does not fit the source.
     """
-    compiled, problems = _try_compile_with_schema(job, rules, template, source_files, schema)
-    if problems:
-        raise SpecError(tuple(problems))
-    return compiled
-
-
-def _try_compile_with_schema(
-    job: Job,
-    rules: VendorRules,
-    template: tuple[str, ...] | None,
-    source_files: SourceFiles,
-    schema: dict[str, pl.DataType],
-) -> tuple[CompiledJob, list[Problem]]:
-    """Return the compiled job and its problems."""
+    source_files = add_missing_fields(job, source_files)
+    schema = joined_schema(job.source, source_files.schema)
     vendor_schema = rules.schema_for(job.target)
-    record, problems = compile_record(job.record, vendor_schema.root if vendor_schema else None, schema)
-    key, more = _key(job, schema)
-    problems = [*more, *_column_problems(job, schema), *problems]
-    for record_node in (job.record, job.removal.record) if job.removal is not None else (job.record,):
-        problems += [column for column in literals_that_name_columns(record_node, schema) if column not in problems]
+    rule = vendor_schema.root if vendor_schema else None
+    key, problems = _key(job, schema)
+    problems += _column_problems(job, schema)
+    record, more = compile_record(job.record, rule, schema, names=schema)
+    problems += more
     columns: tuple[str, ...] = ()
     if rules.file.format is FileFormat.CSV:
         columns, more = header_names(job, record, template)
         problems += more
-    compiled = CompiledJob(
+    removal = _NO_RECORD
+    if job.removal is not None:
+        key_schema: dict[str, pl.DataType] = dict.fromkeys(key_names(job), pl.String())
+        removal, more = compile_record(job.removal.record, rule, key_schema, names=schema)
+        problems += [item for item in more if item not in problems]
+    return CompiledJob(
         job=job,
         rules=rules,
         source_files=source_files,
         schema=schema,
         key=key,
         record=record,
+        removal=removal,
         columns=columns,
-        template=template,
+        problems=tuple(problems),
     )
-    return compiled, problems
+
+
+def key_names(job: Job) -> tuple[str, ...]:
+    """Return the names of the key columns; a key expression is called `key`."""
+    return ("key",) if isinstance(job.source.key, Expression) else job.source.key
+
+
+def key_columns(job: Job) -> list[pl.Expr]:
+    """Return the key columns by name, as strings, parsed from the canonical key in `SENT_KEY`."""
+    key = key_names(job)
+    if len(key) == 1:
+        return [pl.col(SENT_KEY).alias(key[0])]
+    values = pl.col(SENT_KEY).str.json_decode(pl.List(pl.String))
+    return [values.list.get(index).alias(name) for index, name in enumerate(key)]
 
 
 def _key(job: Job, schema: dict[str, pl.DataType]) -> tuple[tuple[Leaf, ...], list[Problem]]:
@@ -199,8 +177,3 @@ def _unknown_column(option: str, name: str, job: Job, schema: dict[str, pl.DataT
         else closest(name, tuple(schema))
     )
     return problem("unknown_column", f"{option}: the source has no column {name!r}", job.source.place, hint)
-
-
-def record_checks(compiled: CompiledJob, now: datetime) -> list[Check]:
-    """Return the checks of a compiled job's records; `now` decides what is in the past."""
-    return checks(compiled.record, compiled.rules.schema_for(compiled.job.target), compiled.job.mode, now)

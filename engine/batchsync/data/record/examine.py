@@ -9,16 +9,16 @@ import polars as pl
 
 from batchsync.data.frame import columns as names
 from batchsync.data.frame import ordering
-from batchsync.data.mapping.apply import MappedRecords, apply_record
-from batchsync.data.mapping.invalid_records import split_invalid
-from batchsync.data.mapping.size_bound import max_record_bytes
-from batchsync.data.record.agreement import disagreeing_records, merge_reasons
+from batchsync.data.mapping.evaluate import MappedRecords, apply_record
+from batchsync.data.mapping.validate import merge_reasons, split_invalid
+from batchsync.data.record.agreement import disagreeing_records
 from batchsync.data.record.fingerprint import fingerprints
 from batchsync.data.record.lines import lines
 
 if TYPE_CHECKING:
-    from batchsync.data.mapping.validate import Check
+    from batchsync.data.mapping.compiled import Record
     from batchsync.data.record.compiled_job import CompiledJob
+    from batchsync.data.record.keyed_rows import TaskSpec
 
 #: Columns of examined records; `RANK` follows with `source.duplicates: {by: COLUMN}`. `bad` marks invalid records.
 RECORDS = {
@@ -28,6 +28,10 @@ RECORDS = {
     "bad": pl.Boolean,
     names.BELOW_WATERMARK: pl.Boolean,
 }
+#: Maximum bytes of an integer or boolean.
+_SCALAR_BYTES = 40
+#: Maximum bytes around the values of a record and of a list item, and the maximum growth of a value by escaping.
+_RECORD_OVERHEAD, _ITEM_OVERHEAD, _ESCAPE_FACTOR = 10_000, 1_000, 6
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,29 +49,31 @@ class Examined:
     warnings: dict[str, int]
 
 
-def examine(
-    compiled: CompiledJob, frame: pl.DataFrame, rules: list[Check], watermark: str | None
-) -> tuple[Examined, MappedRecords]:
+def examine(spec: TaskSpec, frame: pl.DataFrame) -> tuple[Examined, MappedRecords]:
     """Map, validate and fingerprint a keyed frame.
 
     Args:
-        compiled: The compiled job.
+        spec: The specification of the task.
         frame: Columns of the source, `ROW: i64` and `KEY: str`; with `each:` whole records and `HEAD: i64`.
-        rules: Checks of the job's records.
-        watermark: Value of `send: since` below which rows are not mapped; None maps all.
 
     Returns:
         The result, and the mapped frame, whose column `bad` marks the invalid records.
     """
+    compiled = spec.compiled
     warnings: dict[str, int] = {}
     columns = list(RECORDS)
-    frame = frame.with_columns(_is_old(compiled, watermark, frame, warnings).alias(names.BELOW_WATERMARK))
+    is_old = pl.lit(value=False)
+    if compiled.job.send.since is not None:
+        is_old = _is_old(spec, compiled.job.send.since, frame, warnings)
+    frame = frame.with_columns(is_old.alias(names.BELOW_WATERMARK))
     if compiled.job.source.duplicates.startswith("by:"):
-        frame = frame.with_columns(_rank(compiled, compiled.job.source.duplicates.removeprefix("by:")))
+        name = compiled.job.source.duplicates.removeprefix("by:")
+        rank = ordering.sort_key(pl.col(name)) if compiled.schema[name] == pl.String else pl.col(name)
+        frame = frame.with_columns(rank.alias(names.RANK))
         columns.append(names.RANK)
     fresh = frame.filter(~pl.col(names.BELOW_WATERMARK))
     mapped = apply_record(compiled.record, fresh)
-    invalid = split_invalid(mapped, rules, warnings)
+    invalid = split_invalid(mapped, spec.checks, warnings)
     if compiled.grouped:
         invalid = merge_reasons(invalid, disagreeing_records(compiled, fresh))
     invalid = _add_oversized(compiled, mapped, invalid)
@@ -100,27 +106,18 @@ def parse_as(text: pl.Series, kind: pl.DataType) -> pl.Series:
     return text.cast(kind, strict=False)
 
 
-def _rank(compiled: CompiledJob, column: str) -> pl.Expr:
-    """Return the value that decides between rows of a key."""
-    value = pl.col(column)
-    return (ordering.sort_key(value) if compiled.schema[column] == pl.String else value).alias(names.RANK)
-
-
-def _is_old(compiled: CompiledJob, watermark: str | None, frame: pl.DataFrame, warnings: dict[str, int]) -> pl.Expr:
+def _is_old(spec: TaskSpec, since: str, frame: pl.DataFrame, warnings: dict[str, int]) -> pl.Expr:
     """Return whether a row is below the watermark; rows without an order are not.
 
     A row equal to the watermark may be newer than the row that set it. With `each:` no row is old, because other rows
     of its key may be new, changed or deleted.
     """
-    since = compiled.job.send.since
-    if since is None:
-        return pl.lit(value=False)
-    kind = compiled.schema[since]
+    kind, watermark = spec.compiled.schema[since], spec.watermark
     rank = ordering.sort_key(pl.col(since))
     if kind == pl.String and (unordered := frame.select((~ordering.is_ordered(rank)).sum()).item()):
         message = f"rows whose {since} is neither a number nor a date that begins with the year, compared in any case"
         warnings[message] = unordered
-    if watermark is None or compiled.grouped:
+    if watermark is None or spec.compiled.grouped:
         return pl.lit(value=False)
     if kind == pl.String:
         return ordering.is_certainly_below(rank, ordering.sort_key_of(watermark))
@@ -128,18 +125,15 @@ def _is_old(compiled: CompiledJob, watermark: str | None, frame: pl.DataFrame, w
     return (pl.col(since) < pl.lit(limit, dtype=kind)).fill_null(value=False)
 
 
-def record_limit(compiled: CompiledJob) -> int | None:
-    """Return the maximum bytes of a record, so that it fits into a file alone even if it does not compress."""
-    bytes_max = compiled.rules.file.bytes_max
-    return None if bytes_max is None else max(0, bytes_max - bytes_max // 100 - 1024)
-
-
 def _add_oversized(compiled: CompiledJob, mapped: MappedRecords, invalid: pl.DataFrame) -> pl.DataFrame:
-    """Return the invalid records with those that exceed the size of a batch file."""
-    limit = record_limit(compiled)
-    if limit is None or not mapped.heads.height or max_record_bytes(mapped, compiled.record) <= limit:
+    """Return the invalid records with those that do not fit into a batch file alone even if they do not compress."""
+    bytes_max = compiled.rules.file.bytes_max
+    if bytes_max is None or not mapped.heads.height:
         return invalid
-    exact = lines(compiled, mapped, [" " * 200], "").str.len_bytes()
+    limit = max(0, bytes_max - bytes_max // 100 - 1024)
+    if _max_record_bytes(mapped, compiled.record) <= limit:
+        return invalid
+    exact = lines(compiled, compiled.record, mapped, [" " * 200], "").str.len_bytes()
     large = mapped.heads.select(names.ROW, names.KEY).with_columns(exact.alias("size")).filter(pl.col("size") > limit)
     size = pl.col("size").cast(pl.String)
     reason = pl.concat_str(
@@ -153,3 +147,25 @@ def _add_oversized(compiled: CompiledJob, mapped: MappedRecords, invalid: pl.Dat
         reason.alias("reason"),
     ).join(invalid, on=names.ROW, how="anti")
     return pl.concat([invalid, more]).sort(names.ROW)
+
+
+def _max_record_bytes(mapped: MappedRecords, record: Record) -> int:
+    """Return an upper bound of the bytes of every record, without encoding it.
+
+    The sum of the widest values of all members, with `each:` times the items of the longest list, as if each character
+    took six bytes in JSON.
+    """
+    total = 0
+    for frame in (mapped.heads, mapped.rows):
+        if frame is None or not frame.height:
+            continue
+        is_repeated = frame is mapped.rows
+        leaves = [names.leaf_column(leaf.index) for leaf in record.leaves if (leaf.repeat is not None) is is_repeated]
+        strings = [leaf for leaf in leaves if frame[leaf].dtype == pl.String]
+        widths = frame.select(pl.col(strings).str.len_bytes().max()).row(0) if strings else ()
+        width = sum(width or 0 for width in widths) + _SCALAR_BYTES * (len(leaves) - len(strings))
+        if is_repeated:
+            longest = frame.group_by(names.HEAD).len()["len"].max()
+            width = (longest if isinstance(longest, int) else 0) * (width + _ITEM_OVERHEAD)
+        total += width
+    return total * _ESCAPE_FACTOR + _RECORD_OVERHEAD

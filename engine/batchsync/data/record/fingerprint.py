@@ -1,20 +1,28 @@
-"""Fingerprints of records: a 128-bit hash of the mapped columns, followed by the hash of the key definition."""
+"""Fingerprints of records: a 128-bit hash of the mapped columns, followed by the hash of the key definition.
+
+Keys accepted under another definition of the key are not comparable with those of today, and are never removed.
+"""
 
 from __future__ import annotations
 
+import hashlib
+import json
 from typing import TYPE_CHECKING
 
 import polars as pl
 
+from batchsync.core.mapping import Expression
+from batchsync.core.record_schema import Kind
 from batchsync.data.frame import columns as names
-from batchsync.data.frame.row_hash import digest_of_columns
-from batchsync.data.mapping.coerce import with_type_tag
-from batchsync.data.record.key_definition import key_definition_hash
+from batchsync.data.frame.hashes import digest_of_columns
 
 if TYPE_CHECKING:
-    from batchsync.core.job import Job
-    from batchsync.data.mapping.apply import MappedRecords
+    from batchsync.core.job import Job, Source
+    from batchsync.data.mapping.evaluate import MappedRecords
     from batchsync.data.record.compiled_job import CompiledJob
+
+#: Bytes of the hash of a key definition.
+HASH_BYTES = 4
 
 
 def fingerprints(compiled: CompiledJob, mapped: MappedRecords) -> pl.Series:
@@ -31,10 +39,16 @@ def fingerprints(compiled: CompiledJob, mapped: MappedRecords) -> pl.Series:
     Returns:
         `FINGERPRINT: bytes[20]`, in the order of `mapped.heads`.
     """
-    outer = [with_type_tag(leaf) for leaf in compiled.record.leaves if leaf.repeat is None]
+    outer: list[pl.Expr] = []
+    inner: list[pl.Expr] = []
+    for leaf in compiled.record.leaves:
+        column = pl.col(names.leaf_column(leaf.index))
+        if leaf.rule.kind is Kind.SCALAR and leaf.kind.is_numeric():
+            # A number differs from a string of the same characters.
+            column = pl.concat_str([pl.lit("\0"), column])
+        (outer if leaf.repeat is None else inner).append(column)
     heads = mapped.heads
     if mapped.rows is not None:
-        inner = [with_type_tag(leaf) for leaf in compiled.record.leaves if leaf.repeat is not None]
         per_row = digest_of_columns([pl.lit(0), *inner]).bin.encode("hex").alias("batchsync:hash")
         hashed = mapped.rows.with_columns(per_row).group_by(names.HEAD, maintain_order=True)
         heads = heads.join(
@@ -51,3 +65,14 @@ def removal_fingerprint(job: Job, key: pl.Expr) -> pl.Expr:
     """Return the fingerprint of a removal, over its key and the hash of the removal's mapping."""
     mapping = job.removal.mapping_hash if job.removal else ""
     return digest_of_columns([pl.lit("remove"), pl.lit(mapping), key]) + pl.lit(key_definition_hash(job.source))
+
+
+def key_definition_hash(source: Source) -> bytes:
+    """Return the hash of a source's key definition; equal key texts are different keys under different definitions."""
+    definition = {"expression": source.key.sql} if isinstance(source.key, Expression) else list(source.key)
+    return hashlib.sha256(json.dumps(definition).encode()).digest()[:HASH_BYTES]
+
+
+def has_current_definition(source: Source) -> pl.Expr:
+    """Return whether a key was sent under the current key definition, by its fingerprint (`accepted`, else `last`)."""
+    return pl.coalesce("accepted", "last").bin.tail(HASH_BYTES) == key_definition_hash(source)

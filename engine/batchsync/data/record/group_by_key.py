@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from batchsync.data.frame import columns
-from batchsync.data.frame.key_hash import partition_of_key
+from batchsync.data.frame.hashes import partition_of_key
 from batchsync.data.frame.partitioned_spill import PartitionedSpill
 from batchsync.data.row.reader import FRAME_ROWS
 from batchsync.util.parquet_writer import ParquetWriter, Schema

@@ -11,15 +11,19 @@ from batchsync.data.mapping.json_encode import encode_rows as json_lines
 if TYPE_CHECKING:
     import polars as pl
 
-    from batchsync.data.mapping.apply import MappedRecords
+    from batchsync.data.mapping.compiled import Record
+    from batchsync.data.mapping.evaluate import MappedRecords
     from batchsync.data.record.compiled_job import CompiledJob
 
 
-def lines(compiled: CompiledJob, mapped: MappedRecords, before: list[str | pl.Expr], after: str) -> pl.Series:
+def lines(
+    compiled: CompiledJob, record: Record, mapped: MappedRecords, before: list[str | pl.Expr], after: str
+) -> pl.Series:
     """Return each record as a line of the batch file, with its line end.
 
     Args:
         compiled: The compiled job.
+        record: Its record, or that of its removals.
         mapped: Mapped records.
         before: Envelope before a JSON record.
         after: Envelope after a JSON record.
@@ -28,5 +32,5 @@ def lines(compiled: CompiledJob, mapped: MappedRecords, before: list[str | pl.Ex
         The lines (String), in the order of `mapped.heads`; null where a part of the envelope is null.
     """
     if compiled.rules.file.format is FileFormat.CSV:
-        return csv_lines(mapped.heads, compiled.record, compiled.columns)
-    return json_lines(compiled.record, mapped, before, after + "\n")
+        return csv_lines(mapped.heads, record, compiled.columns)
+    return json_lines(record, mapped, before, after + "\n")

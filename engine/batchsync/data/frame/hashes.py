@@ -1,4 +1,4 @@
-"""64-bit hashes of keys, their order, and the partition that a hash belongs to."""
+"""64-bit hashes of keys, their order and partition; 128-bit hashes of rows."""
 
 from __future__ import annotations
 
@@ -42,3 +42,9 @@ def in_hash_order(rows: pl.DataFrame, key: str) -> pl.DataFrame:
 def partition_end(partition: int, partitions: int) -> int:
     """Return the exclusive upper bound of the hashes of a partition; `partitions` is a power of two."""
     return (partition + 1) << (BITS - partitions.bit_length() + 1)
+
+
+def digest_of_columns(columns: list[pl.Expr]) -> pl.Expr:
+    """Return the hash of each row over some columns (xxh3, bytes[16])."""
+    hashed: pl.Expr = plh.hash_rows(columns, version=1).nchash.xxh3_128(return_binary=True, byte_order="big")
+    return hashed

@@ -1,0 +1,170 @@
+"""Tasks over one partition of a source: what they carry, and the rows of the partition with their keys.
+
+A task is picklable and carries the compiled job as bytes, so that any process can run it and none compiles again. A row
+without a key is invalid; duplicate keys are found by `compare.classify`.
+"""
+
+from __future__ import annotations
+
+import pickle
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from batchsync.data.frame import columns
+from batchsync.data.frame.ordering import greatest
+from batchsync.data.mapping.evaluate import evaluate
+from batchsync.data.mapping.json_encode import escaped
+from batchsync.data.row.joins import Lookup, join_all
+from batchsync.util.files import sha256_of_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from batchsync.data.mapping.validate import Check
+    from batchsync.data.record.compiled_job import CompiledJob
+    from batchsync.data.row.partitions import Partition
+
+#: Specifications cached per process; each holds the joined files in memory.
+_CACHED = 2
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TaskSpec:
+    """What all tasks of one pass over a source have in common.
+
+    Attributes:
+        compiled: The compiled job, without problems.
+        lookups: Joined tables.
+        checks: Checks of the records; none if nothing is validated.
+        watermark: Value of `send: since` below which rows are not mapped; None maps all.
+    """
+
+    compiled: CompiledJob
+    lookups: tuple[Lookup, ...]
+    checks: tuple[Check, ...] = ()
+    watermark: str | None = None
+
+
+def pickled(spec: TaskSpec, workdir: Path) -> bytes:
+    """Return a specification as bytes, with its joined tables in Arrow files that are named by their digest.
+
+    Args:
+        spec: The specification.
+        workdir: Existing folder that all processes can read.
+
+    Returns:
+        The argument of `unpickled`.
+    """
+    paths = []
+    for lookup in spec.lookups:
+        partial = workdir / "lookup.partial"
+        lookup.table.write_ipc(partial)
+        paths.append(partial.replace(workdir / f"lookup-{sha256_of_file(partial)}.arrow"))
+    tables = [(lookup.left, lookup.right, path) for lookup, path in zip(spec.lookups, paths, strict=True)]
+    return pickle.dumps((replace(spec, lookups=()), tables))
+
+
+@lru_cache(maxsize=_CACHED)
+def unpickled(spec: bytes) -> TaskSpec:
+    """Return the specification of `pickled`; cached per process by its bytes."""
+    loaded: TaskSpec
+    loaded, tables = pickle.loads(spec)  # noqa: S301 - made by pickled in a process of ours
+    lookups = (Lookup(left, right, pl.scan_ipc(path, glob=False).collect()) for left, right, path in tables)
+    return replace(loaded, lookups=tuple(lookups))
+
+
+@dataclass(frozen=True, slots=True)
+class KeyTask:
+    """Read a partition and add the keys of its rows. `spec` is a `pickled` specification."""
+
+    spec: bytes
+    part: Partition
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Keyed:
+    """Keyed rows of a partition.
+
+    Attributes:
+        rows: Columns of the source and its joins, `ROW: i64` and `KEY: str`.
+        count: Number of rows read.
+        last: Number of the last row.
+        keyless: Rows without a key, as invalid records (columns `INVALID_RECORDS`).
+        watermark: Greatest value of `send: since` as a series of one value; None without `since`.
+    """
+
+    rows: pl.DataFrame
+    count: int
+    last: int
+    keyless: pl.DataFrame
+    watermark: pl.Series | None
+
+
+def prepare_keys(task: KeyTask) -> Keyed:
+    """Return the keyed rows of a task.
+
+    Raises:
+        SourceError: If the partition cannot be read.
+    """
+    return read_keys(unpickled(task.spec), task.part)
+
+
+def read_keys(spec: TaskSpec, part: Partition) -> Keyed:
+    """Read a partition, join its lookups and add the keys of its rows.
+
+    Args:
+        spec: The specification of the task.
+        part: The partition.
+
+    Returns:
+        The keyed rows.
+    """
+    rows = join_all(part.read(), spec.lookups)
+    since = spec.compiled.job.send.since
+    watermark = None
+    if since is not None and rows.height:
+        values = rows[since]
+        maximum = greatest(values) if values.dtype == pl.String else values.max()
+        watermark = pl.Series(since, [maximum], dtype=values.dtype)
+    kept, keyless = with_keys(spec.compiled, rows)
+    return Keyed(rows=kept, count=rows.height, last=part.last, keyless=keyless, watermark=watermark)
+
+
+def with_keys(compiled: CompiledJob, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Add the column `KEY` with the canonical key.
+
+    The canonical key of one column is its text; of several columns a compact JSON array of strings. A row has no key if
+    a key column is null or empty, or if the key expression fails.
+
+    Args:
+        compiled: The compiled job.
+        frame: Columns of the source and its joins, and `ROW: i64`.
+
+    Returns:
+        The rows with a key, and the rows without a key as invalid records (columns `INVALID_RECORDS`).
+    """
+    mapped, invalid_values = evaluate(frame, compiled.key)
+    key_columns = [columns.leaf_column(leaf.index) for leaf in compiled.key]
+    values = [pl.col(part) for part in key_columns]
+    empty = pl.any_horizontal([value.is_null() | (value == "") for value in values])
+    if len(values) == 1:
+        key = values[0]
+    else:
+        quoted = [pl.concat_str([pl.lit('"'), escaped(value), pl.lit('"')]) for value in values]
+        key = pl.concat_str([pl.lit("["), pl.concat_str(quoted, separator=","), pl.lit("]")])
+    extra = [name for invalid_value in invalid_values for name in (invalid_value.column, invalid_value.masked)]
+    with_key = mapped.with_columns(pl.when(~empty).then(key).alias(columns.KEY))
+    keyless = with_key.filter(pl.col(columns.KEY).is_null()) if with_key[columns.KEY].null_count() else with_key.clear()
+    reason = pl.lit("key: " + (invalid_values[0].message if invalid_values else "is missing or empty"))
+    invalid = keyless.select(
+        columns.ROW,
+        pl.lit("").alias(columns.KEY),
+        pl.lit("key").alias("field"),
+        pl.lit("expression" if invalid_values else "key").alias("code"),
+        reason.alias("reason"),
+    )
+    kept = with_key.filter(pl.col(columns.KEY).is_not_null()) if keyless.height else with_key
+    return kept.drop([*key_columns, *extra]), invalid
