@@ -19,6 +19,7 @@ from batchsync.core.job import Resources
 from batchsync.core.policy import with_overrides
 from batchsync.errors import BatchsyncError, Problem, SourceError, SpecError, UnavailableError, UsageError
 from batchsync.interrupts import Interrupts
+from batchsync.observers.dispatch import Dispatcher
 from batchsync.reconcile.background import BackgroundProducer
 from batchsync.reconcile.services import JobContext, Services, StatePaths
 from batchsync.spec import fill_in_lines, load, resolve_credentials, secret_files
@@ -31,12 +32,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
     from types import TracebackType
 
-    from batchsync.core.batch import Batch
     from batchsync.core.job import Connection, Deployment, Job
     from batchsync.core.vendor_rules import VendorRules
     from batchsync.data import PolarsEngine
     from batchsync.journal import Journal
-    from batchsync.ports import Clock, Connect, Observer, Vendor
+    from batchsync.ports import Clock, Connect, EventSink, Vendor
     from batchsync.settings import Settings
     from batchsync.vendors.bundled_mocks import BundledMocks
 
@@ -63,19 +63,6 @@ class SystemClock:
         self._wait(duration)
 
 
-class NullObserver:
-    """Observer that ignores all events."""
-
-    def on_progress(self, job: str, stage: str, done: int, unit: str, *more: object, **sizes: object) -> None:
-        """Do nothing."""
-
-    def on_batch_changed(self, batch: Batch) -> None:
-        """Do nothing."""
-
-    def on_waiting(self, until: datetime) -> None:
-        """Do nothing."""
-
-
 def library_settings(resources: Resources) -> dict[str, str]:
     """Return the environment variables that limit the threads and memory of polars, Arrow and their allocators."""
     variables = {"OPENBLAS_NUM_THREADS": "1"}
@@ -96,12 +83,12 @@ def library_settings(resources: Resources) -> dict[str, str]:
 class App:
     """One deployment with its journal and vendors, for one command. Context manager."""
 
-    def __init__(self, settings: Settings, *, observer: Observer | None = None) -> None:
+    def __init__(self, settings: Settings) -> None:
         """Store the settings. Files are read and vendors called when they are needed."""
         self.settings = settings
         self.interrupts = Interrupts()
         self.clock: Clock = SystemClock(self.interrupts.wait)
-        self.observer: Observer = observer or NullObserver()
+        self.events: EventSink = Dispatcher((), now=self.clock.now, warn=lambda _: None)
         self._resources = ExitStack()
         self._deployment: Deployment | None = None
         self._data: PolarsEngine | None = None
@@ -144,7 +131,7 @@ class App:
             declared = Resources()
             with suppress(BatchsyncError):  # some commands use the engine without jobs.yaml
                 declared = self.deployment.resources
-            self._data = _data_engine(observer=self.observer, threads=self._resolved(declared).threads)
+            self._data = _data_engine(events=self.events, threads=self._resolved(declared).threads)
         return self._data
 
     def _resolved(self, declared: Resources) -> Resources:
@@ -211,7 +198,7 @@ class App:
             data=self.data,
             sinks=Sinks(),
             paths=StatePaths(state=self.settings.state_folder),
-            observer=self.observer,
+            events=self.events,
             shield=self.interrupts.shield,
             lease=self._lease,
             in_background=BackgroundProducer,
@@ -357,11 +344,11 @@ def _with_results(job: Job, locate: Callable[[str], str]) -> Job:
     return replace(job, results=results, source=source)
 
 
-def _data_engine(observer: Observer | None = None, threads: int | None = None) -> PolarsEngine:
+def _data_engine(events: EventSink | None = None, threads: int | None = None) -> PolarsEngine:
     """Return the data engine, imported after its libraries were configured."""
     from batchsync.data import PolarsEngine  # noqa: PLC0415 - see the top of this file
 
-    return PolarsEngine(observer=observer, threads=threads)
+    return PolarsEngine(events=events, threads=threads)
 
 
 def _source_problems(job: Job, rules: VendorRules) -> tuple[Problem, ...]:

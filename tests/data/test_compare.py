@@ -22,7 +22,7 @@ from batchsync.data.compare import classify
 from batchsync.data.frame import partitioned_spill
 from batchsync.data.frame.hashes import HASH
 from batchsync.errors import SourceError, StateError, UnavailableError
-from batchsync.ports import Baseline, CompareContext, Segment, Size
+from batchsync.ports import Baseline, CompareContext, Progress, RunEvent, Segment
 
 
 def test_first_sync_adds_all_rows_and_second_none(bench: Bench) -> None:
@@ -281,29 +281,26 @@ def test_full_disk_is_reported(bench: Bench, monkeypatch: pytest.MonkeyPatch) ->
         bench.stage(comparison)
 
 
-def test_observer_receives_progress(bench: Bench) -> None:
+def test_progress_is_emitted(bench: Bench) -> None:
     progress: list[int] = []
 
-    class RecordingObserver:
-        def on_progress(
-            self, job: str, stage: str, done: int, unit: str, total: int | None = None, size: Size | None = None
-        ) -> None:
-            progress.append(done)
+    class RecordingSink:
+        def emit(self, event: RunEvent, /) -> None:
+            assert isinstance(event, Progress)
+            progress.append(event.done)
+            size = event.size
             assert size is not None
-            assert (size[1] is None) == (stage == "stage")
-            assert size[1] is None or abs(size[0] - size[1] * done // 60_000) < 100
-            assert (job, unit in {"rows", "records"}, stage in {"compare", "stage"}) == ("job", True, True)
-            assert total in (None, 60_000)
-
-        def on_batch_changed(self, batch: object) -> None: ...
-
-        def on_waiting(self, until: object) -> None: ...
+            assert (size[1] is None) == (event.stage == "stage")
+            assert size[1] is None or abs(size[0] - size[1] * event.done // 60_000) < 100
+            assert (event.job, event.unit) in {("job", "rows"), ("job", "records")}
+            assert event.stage in {"compare", "stage"}
+            assert event.total in (None, 60_000)
 
     bench.source(HEAD + "".join(f"{row:05},a,m\n" for row in range(60_000)))
-    context = CompareContext(folder=bench.folder / "w", now=NOW, observer=RecordingObserver())
+    context = CompareContext(folder=bench.folder / "w", now=NOW, events=RecordingSink())
     comparison = PolarsEngine().compare(bench.job, bench.rules, bench.baseline, context)
     assert progress == [25_000, 50_000, 60_000]
-    PolarsEngine(RecordingObserver()).stage(bench.job, bench.rules, comparison, bench.folder / "f")
+    PolarsEngine(RecordingSink()).stage(bench.job, bench.rules, comparison, bench.folder / "f")
     assert progress[-1] == 60_000
 
 

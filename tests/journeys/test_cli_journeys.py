@@ -78,7 +78,7 @@ def test_sync_prints_balanced_settlement_and_next_command(
         "  sent 29 records in 1 batch file (...): 29 added, 0 changed, 0 removed\n"
         "  why: `batchsync rejects guests`\n"
     )
-    progress = [line.split(" ", 1)[1] for line in result.stderr.splitlines()]
+    progress = [line.split(maxsplit=2)[2] for line in result.stderr.splitlines()]
     assert any(re.fullmatch(r"guests: batch guests-[0-9a-f]{12}: submitted", line) for line in progress)
     assert len(progress) == len(set(pairwise(progress))) + 1, "a line was repeated"
     assert "\x1b" not in result.stdout + result.stderr

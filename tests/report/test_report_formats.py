@@ -272,7 +272,9 @@ def test_failure_envelope_contains_all_problems() -> None:
             ],
         },
     }  # fmt: skip
-    assert "\n" not in as_line(document)
+    line = as_line({"event": "finished"} | document, NOW)
+    assert "\n" not in line
+    assert json.loads(line) == {"event": "finished", "timestamp": "2026-11-22T07:30:14Z"} | document
     assert "`jobs.yaml:3:5`" in failure.markdown()
 
 

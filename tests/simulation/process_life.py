@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, cast
 from batchsync.data import PolarsEngine
 from batchsync.journal import Journal
 from batchsync.journal.lease import lease
+from batchsync.ports import BatchChanged, Waiting
 from batchsync.reconcile.background import InlineProducer
 from batchsync.reconcile.services import JobContext, Services, StatePaths
 from batchsync.sinks import Sinks
@@ -19,11 +20,10 @@ from simulation.deployment import VENDOR_OF, rules_of
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
     from contextlib import AbstractContextManager
-    from datetime import datetime
     from pathlib import Path
 
-    from batchsync.core.batch import Batch, BatchFile
-    from batchsync.ports import Vendor
+    from batchsync.core.batch import BatchFile
+    from batchsync.ports import RunEvent, Vendor
     from simulation.clock import VirtualTime
     from simulation.deployment import Sources
 
@@ -125,25 +125,23 @@ def _staged(files: Generator[BatchFile], crash_point: CrashPoint) -> Iterator[Ba
             yield file
 
 
-class TranscriptObserver:
-    """Observer that writes changes of batches to the transcript."""
+class TranscriptSink:
+    """Event sink that writes changes of batches to the transcript."""
 
     def __init__(self, log: Callable[[str], None]) -> None:
         """Write to `log`."""
         self._log = log
 
-    def on_progress(self, *_args: Any, **_kwargs: Any) -> None:
-        """Do nothing."""
-
-    def on_batch_changed(self, batch: Batch) -> None:
-        """Log the state of the batch."""
-        self._log(
-            f"{batch.id} {batch.phase} intent={batch.pending_intent} attempt={batch.attempt} {batch.vendor_status}"
-        )
-
-    def on_waiting(self, until: datetime) -> None:
-        """Log the end of the wait."""
-        self._log(f"waits until {until.isoformat()}")
+    def emit(self, event: RunEvent, /) -> None:
+        """Log the state of a changed batch, or the end of a wait."""
+        match event:
+            case BatchChanged(batch=batch):
+                state = f"{batch.phase} intent={batch.pending_intent} attempt={batch.attempt} {batch.vendor_status}"
+                self._log(f"{batch.id} {state}")
+            case Waiting(until=until):
+                self._log(f"waits until {until.isoformat()}")
+            case _:
+                pass
 
 
 @dataclass
@@ -187,7 +185,7 @@ def process(
             data=Checkpointed(PolarsEngine(), "data", _METHODS["data"], crash_point),
             sinks=Checkpointed(Sinks(), "sink", _METHODS["sink"], crash_point),
             paths=StatePaths(state=state),
-            observer=TranscriptObserver(crash_point.log),
+            events=TranscriptSink(crash_point.log),
             shield=contextlib.nullcontext,
             lease=lease_factory(journal, state, clock),
             in_background=lambda work: InlineProducer(

@@ -164,10 +164,11 @@ def print_answer(answer: Answer, session: Session) -> None:
         case "json":
             click.echo(as_json(envelope(command, answer.exit_code, result=report.data(), failure=failure)))
         case "ndjson":
+            at = session.line_time()
             for line in report.lines():
-                click.echo(as_line(line))
+                click.echo(as_line(line, at))
             end = envelope(command, answer.exit_code, result=None, failure=failure)
-            click.echo(as_line({"event": "finished"} | end))
+            click.echo(as_line({"event": "finished"} | end, at))
         case "md":
             click.echo(session.options.with_global_options(report.markdown()))
         case _:
@@ -189,7 +190,7 @@ def _print_failure(failure: Failure, code: int, session: Session) -> None:
     if session.output == "json":
         click.echo(as_json(document))
     elif session.output == "ndjson":
-        click.echo(as_line({"event": "finished"} | document))
+        click.echo(as_line({"event": "finished"} | document, session.line_time()))
     elif session.output == "md":
         click.echo(failure.markdown())
 

@@ -68,7 +68,7 @@ def offline_services(app: App, journal: Journal | None) -> Iterator[Services]:
             # A plan delivers nothing; using a sink would be a defect.
             sinks=cast("Sink", None),
             paths=_ScratchElsewhere(state=app.settings.state_folder, scratch=Path(scratch)),
-            observer=app.observer,
+            events=app.events,
             shield=nullcontext,
             lease=lambda _: nullcontext(),
             in_background=InlineProducer,

@@ -1,17 +1,23 @@
-"""Selection of the progress observer: live on a terminal, lines elsewhere, NDJSON on request."""
+"""Selection of the observers of a command: a display on a terminal, log lines elsewhere, NDJSON on request."""
 
 from __future__ import annotations
 
+import logging
 import os
+import sys
 from contextlib import ExitStack, contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
-from batchsync.cli.progress_lines import LineObserver, NdjsonObserver, QuietObserver
-from batchsync.cli.streams import is_terminal
+from batchsync.cli.streams import BrokenPipeSafeStream, is_terminal
+from batchsync.observers.dispatch import Dispatcher, installed_observers
+from batchsync.observers.log import LogObserver
+from batchsync.observers.ndjson import NdjsonObserver
+from batchsync.ports import CommandStarted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Iterator, Sequence
     from datetime import datetime
+    from typing import TextIO
 
     from batchsync.app import App
     from batchsync.cli.session import Session
@@ -19,42 +25,48 @@ if TYPE_CHECKING:
 
 
 @contextmanager
-def running_app(session: Session, *, live: bool = True, **facts: object) -> Iterator[App]:
-    """Open the application for a command that runs the loop: signals made safe, progress shown on stderr.
+def running_app(
+    session: Session, *, live: bool = True, also: Sequence[Observer] = (), **options: object
+) -> Iterator[App]:
+    """Open the application for a command that runs the loop: signals made safe, events shown.
 
     Args:
         session: The command's session.
-        live: Whether progress may be drawn on a terminal; else it is written as plain lines.
-        **facts: Members of the line that opens an NDJSON stream.
+        live: Whether progress may be drawn on a terminal; else it is written as log lines.
+        also: Further observers.
+        **options: Options of the command for observers; JSON-compatible.
 
     Yields:
-        The application with its interrupts installed and its observer connected.
+        The application with its interrupts installed and its observers connected.
     """
-    with session.app() as app, ExitStack() as shown:
+    with session.app() as app, ExitStack() as displays:
         app.interrupts.install()
-        app.observer = shown.enter_context(observer(session, lambda: app.clock.now(), facts, live=live))  # noqa: PLW0108 - the mocks replace the clock
+
+        def now() -> datetime:
+            return app.clock.now()  # the mocks replace the clock
+
+        def warn(message: str) -> None:
+            session.print_line(f"warning: {message}", role="warn")
+
+        own = _observer(session, displays, now, live=live)
+        app.events = Dispatcher([own, *also, *installed_observers(warn)], now=now, warn=warn)
+        app.events.emit(CommandStarted(command=session.command, options=options))
         yield app
 
 
-@contextmanager
-def observer(
-    session: Session, now: Callable[[], datetime], facts: Mapping[str, object], *, live: bool
-) -> Iterator[Observer]:
-    """Yield the observer selected by the output options."""
+def _observer(session: Session, displays: ExitStack, now: Callable[[], datetime], *, live: bool) -> Observer:
+    """Return the observer that the output options select; a display is removed when `displays` is closed."""
     if session.output == "ndjson":
-        session.print_ndjson({"event": "started", "command": session.command} | dict(facts))
-        yield NdjsonObserver(session.print_ndjson)
-    elif session.quiet:
-        yield QuietObserver()
-    elif live and _is_live(session):
-        from batchsync.cli.progress_live import LiveObserver  # noqa: PLC0415 - only a terminal needs it
+        return NdjsonObserver(session.print_ndjson)
+    if live and not session.quiet and _is_display(session):
+        from batchsync.observers.terminal import TerminalObserver  # noqa: PLC0415 - only a terminal needs it
 
-        with LiveObserver.shown(now, coloured=session.use_color(err=True)) as drawing:
-            yield drawing
-    else:
-        yield LineObserver(session.print_notice, now)
+        stream = cast("TextIO", BrokenPipeSafeStream(sys.stderr))
+        shown = TerminalObserver.shown(stream, now, coloured=session.use_color(err=True))
+        return displays.enter_context(shown)
+    return LogObserver(session.print_line, logging.WARNING if session.quiet else logging.INFO)
 
 
-def _is_live(session: Session) -> bool:
-    """Return whether stderr supports cursor movement, and plain lines were not requested."""
+def _is_display(session: Session) -> bool:
+    """Return whether stderr supports cursor movement, and log lines were not requested."""
     return is_terminal(err=True) and os.environ.get("TERM") not in ("dumb", None) and not session.options.verbose

@@ -13,6 +13,8 @@ from batchsync.cli.progress import running_app
 from batchsync.cli.reload import JobsReloader
 from batchsync.cli.session import Answer, Session
 from batchsync.errors import ExitCode, UsageError, most_severe_exit_code
+from batchsync.observers.ndjson import NdjsonObserver
+from batchsync.ports import JobsReloaded, JobsReloadFailed
 from batchsync.reconcile.serve import serve as serve_jobs
 from batchsync.reconcile.sync import JobOutcome, needs_attention
 from batchsync.report.outcome import JobReport, OutcomeReport
@@ -20,15 +22,16 @@ from batchsync.report.text_format import escape_controls, moment
 from batchsync.schedule import due_tick, next_ticks
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Sequence
     from datetime import datetime
 
     from batchsync.core.guards import Budget
     from batchsync.core.job import Schedule
     from batchsync.errors import BatchsyncError
+    from batchsync.ports import EventSink
     from batchsync.reconcile.services import JobContext
 
-#: Formats in which each event is a line of JSON, because the command has no end at which to print a document.
+#: Formats in which each outcome is a line of JSON.
 _LINES = ("json", "ndjson")
 
 
@@ -65,8 +68,10 @@ def serve(session: Session, jobs: tuple[str, ...], *, once: bool) -> Answer:
         UsageError: If no job has a schedule.
     """
     done: list[JobReport] = []
-    with running_app(session, live=False, jobs=list(jobs)) as app:
-        reloader = JobsReloader(app, jobs, _ReloadPrinter(session), app.interrupts.wait)
+    # A document of JSON would never end: outcomes and reloads are lines of JSON.
+    reloads = NdjsonObserver(session.print_ndjson, only={JobsReloaded, JobsReloadFailed})
+    with running_app(session, live=False, also=[reloads] if session.output == "json" else [], jobs=list(jobs)) as app:
+        reloader = JobsReloader(app, jobs, _ReloadListener(session, app.events), app.interrupts.wait)
         if not any(job.schedule for job in app.jobs(jobs)):
             raise UsageError(
                 f"none of the {'selected ' if jobs else ''}jobs has a schedule: nothing to serve",
@@ -90,44 +95,31 @@ def serve(session: Session, jobs: tuple[str, ...], *, once: bool) -> Answer:
     return Answer(report=report, exit_code=most_severe_exit_code(codes))
 
 
-class _ReloadPrinter:
-    """Listener that prints reloads as text or NDJSON."""
+class _ReloadListener:
+    """Listener that emits reloads as events, and prints the problems of an invalid file."""
 
-    def __init__(self, session: Session) -> None:
+    def __init__(self, session: Session, events: EventSink) -> None:
         """Create the listener for a session."""
         self._session = session
+        self._events = events
+        self._file = str(session.settings().file)
 
     def reloaded(self, active: Sequence[JobContext], removed: Sequence[str], *, secrets: bool) -> None:
-        """Print the active jobs and the removed ones."""
-        jobs = [context.job.name for context in active]
-        message = f"{self._subject(secrets=secrets)}; active jobs: {_listed(jobs)}"
-        if removed:
-            message += f"; removed: {_listed(removed)}"
-        idle = not any(context.job.schedule for context in active)
-        if idle:
-            message += "; no active job has a schedule, so nothing will run"
-        # Removed jobs are reported even with --quiet.
-        write = self._session.print_line if removed or idle else self._session.print_notice
-        write(message)
-        self._stream({"event": "jobs_reloaded", "jobs": jobs, "removed": list(removed)})
+        """Emit the active jobs and the removed ones."""
+        self._events.emit(
+            JobsReloaded(
+                file=self._file,
+                secrets=secrets,
+                jobs=tuple(context.job.name for context in active),
+                removed=tuple(removed),
+                scheduled=any(context.job.schedule for context in active),
+            )
+        )
 
     def failed(self, error: BatchsyncError, *, secrets: bool) -> None:
-        """Print why the file cannot be used."""
+        """Print and emit why the file cannot be used."""
         failure = print_failure(error, self._session)
-        self._session.print_line(f"{self._subject(secrets=secrets)} and is invalid; the previous jobs stay active")
-        self._stream({"event": "jobs_reload_failed", "error": failure.data()})
-
-    def _subject(self, *, secrets: bool) -> str:
-        file = self._session.settings().file
-        return f"a secret file of {file} has changed" if secrets else f"{file} has changed"
-
-    def _stream(self, line: Mapping[str, object]) -> None:
-        if self._session.output in _LINES:
-            self._session.print_ndjson(line)
-
-
-def _listed(jobs: Sequence[str]) -> str:
-    return ", ".join(escape_controls(job) for job in jobs) or "none"
+        self._events.emit(JobsReloadFailed(file=self._file, secrets=secrets, error=failure.data()))
 
 
 def _budget(contexts: Sequence[JobContext], job: str) -> Budget:

@@ -48,6 +48,7 @@ class Session:
     options: GlobalOptions = field(default_factory=GlobalOptions)
     command: str = ""
     parsed: bool = False
+    _last_line: datetime | None = None
 
     @property
     def output(self) -> str:
@@ -139,10 +140,18 @@ class Session:
         if not self.quiet:
             self.print_line(message)
 
-    def print_ndjson(self, line: Mapping[str, object]) -> None:
-        """Write one line of NDJSON; a closed pipe does not end the command."""
+    def line_time(self, at: datetime | None = None) -> datetime:
+        """Return the time of the next NDJSON line: `at`, or now, but not before the last line.
+
+        The clock of the mocks may be ahead of ours, and stops when they do.
+        """
+        self._last_line = max(filter(None, (at or self.now(), self._last_line)))
+        return self._last_line
+
+    def print_ndjson(self, line: Mapping[str, object], at: datetime | None = None) -> None:
+        """Write one line of NDJSON, with its time (None: now); a closed pipe does not end the command."""
         try:
-            click.echo(as_line(line))
+            click.echo(as_line(line, self.line_time(at)))
         except OSError:
             streams.redirect_to_null(sys.stdout)
 

@@ -34,8 +34,8 @@ if TYPE_CHECKING:
         CompareContext,
         Comparison,
         Downloads,
+        EventSink,
         KnownKey,
-        Observer,
         PlanPreview,
         RowVerdicts,
     )
@@ -45,20 +45,20 @@ CHUNK = 10_000
 
 
 class PolarsEngine:
-    """`DataEngine` on polars. Its only state is the task pool and the observer of `stage`."""
+    """`DataEngine` on polars. Its only state is the task pool and the event sink of `stage`."""
 
     def __init__(
-        self, observer: Observer | None = None, *, executor: Executor | None = None, threads: int | None = None
+        self, events: EventSink | None = None, *, executor: Executor | None = None, threads: int | None = None
     ) -> None:
         """Create an engine.
 
         Args:
-            observer: Receives the progress of `stage`; `compare` takes its observer from the context.
+            events: Receives the progress of `stage`; `compare` takes its sink from the context.
             executor: Runs the tasks: anything with the shape of `concurrent.futures.Executor`. Tasks are module-level
                 functions with one picklable argument; output is byte-identical. Processes must be spawned, not forked.
             threads: Number of tasks in flight at a time, and of threads without an executor; None is one per core.
         """
-        self._stage_context = StageContext(workers=TaskPool(threads=threads, executor=executor), observer=observer)
+        self._stage_context = StageContext(workers=TaskPool(threads=threads, executor=executor), events=events)
 
     @property
     def threads(self) -> int | None:

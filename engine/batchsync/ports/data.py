@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from batchsync.core.batch import Batch, BatchFile, RowCounts
     from batchsync.core.job import Job, Results
     from batchsync.core.vendor_rules import VendorRules
-    from batchsync.ports.observer import Observer
+    from batchsync.ports.observer import EventSink
     from batchsync.ports.vendor import Downloads
 
 
@@ -288,7 +288,7 @@ class CompareContext:
         in_flight: Row manifests of batches that are not delivered.
         watermark: Greatest `since` value of the last run.
         template: Columns of the vendor's input template, if it has one.
-        observer: Receives progress.
+        events: Receives `Progress`.
         eager: Staging follows unless a guard stops the plan, so that records may be encoded while the source is read.
         account_id: Account of the target.
     """
@@ -298,7 +298,7 @@ class CompareContext:
     in_flight: Sequence[Path] = ()
     watermark: str | None = None
     template: tuple[str, ...] | None = None
-    observer: Observer | None = None
+    events: EventSink | None = None
     eager: bool = False
     account_id: str = ""
 

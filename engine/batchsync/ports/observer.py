@@ -1,41 +1,176 @@
-"""Port of observers, which receive the progress of long operations."""
+"""Run-level events and the port of the observers that receive them. Events hold no secrets and no row values."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from datetime import datetime
 
+    from batchsync.core.accounting import PlanCounts, Settlement
     from batchsync.core.batch import Batch
+    from batchsync.core.run import RunState
+    from batchsync.errors import ExitCode
 
 
 #: Bytes processed, and the total; None if the total is unknown.
 Size = tuple[int, int | None]
 
 
-class Observer(Protocol):
-    """Receiver of progress events. Its methods must not raise and must return at once."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CommandStarted:
+    """A command that runs jobs has begun. `options` are JSON-compatible, such as the names of its jobs."""
 
-    def on_progress(
-        self, job: str, stage: str, done: int, unit: str, total: int | None = None, size: Size | None = None
-    ) -> None:
-        """Report the progress of a stage.
+    command: str
+    options: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """Progress of a stage of a job.
+
+    Attributes:
+        job: Name of the job.
+        stage: Name of the stage: compare or stage.
+        done: Number of units processed.
+        unit: Name of the unit, in the plural.
+        total: Total number of units; None if unknown.
+        size: Approximate bytes processed, and the total.
+    """
+
+    job: str
+    stage: str
+    done: int
+    unit: str
+    total: int | None = None
+    size: Size | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunStarted:
+    """A run was journaled, with the counts of its plan."""
+
+    job: str
+    run: str
+    counts: PlanCounts
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class GuardTripped:
+    """A guard stops the plan of a run until it is approved. `message` contains the figures."""
+
+    job: str
+    run: str
+    guard: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchChanged:
+    """A batch was created or changed; polls that find nothing new are included."""
+
+    batch: Batch
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class NeedsAttention:
+    """A batch stopped until a person acts, or was delivered with rows of unknown outcome."""
+
+    batch: Batch
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Waiting:
+    """Nothing is due before `until`."""
+
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunFinished:
+    """This process is done with a run, for now if it is not settled."""
+
+    job: str
+    run: str
+    state: RunState
+    settlement: Settlement
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobFinished:
+    """This process is done with a job. `message` says why it failed or was skipped; empty if it was not."""
+
+    job: str
+    exit_code: ExitCode
+    message: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobsReloaded:
+    """`serve` has loaded the jobs file again.
+
+    Attributes:
+        file: Path of the jobs file.
+        secrets: Whether only a secret file has changed.
+        jobs: Names of the active jobs.
+        removed: Names of the jobs that are no longer in the file.
+        scheduled: Whether an active job has a schedule.
+    """
+
+    file: str
+    secrets: bool
+    jobs: tuple[str, ...]
+    removed: tuple[str, ...]
+    scheduled: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JobsReloadFailed:
+    """The changed jobs file is invalid; the previous jobs stay active. `error` is JSON-compatible."""
+
+    file: str
+    secrets: bool
+    error: Mapping[str, object]
+
+
+RunEvent = (
+    CommandStarted
+    | Progress
+    | RunStarted
+    | GuardTripped
+    | BatchChanged
+    | NeedsAttention
+    | Waiting
+    | RunFinished
+    | JobFinished
+    | JobsReloaded
+    | JobsReloadFailed
+)
+
+
+class Observer(Protocol):
+    """Receiver of events, such as a log or a metrics exporter.
+
+    `observe` is called from the threads that emit events and should return at once. An observer that raises is
+    reported once and dropped; the run goes on.
+    """
+
+    def observe(self, event: RunEvent, at: datetime) -> None:
+        """Take note of an event.
 
         Args:
-            job: Name of the job.
-            stage: Name of the stage.
-            done: Number of units processed.
-            unit: Name of the unit.
-            total: Total number of units; None if unknown.
-            size: Approximate bytes processed, and the total.
+            event: The event.
+            at: When it was emitted, timezone-aware, in UTC.
         """
         ...
 
-    def on_batch_changed(self, batch: Batch) -> None:
-        """Report that a batch was created or changed."""
-        ...
 
-    def on_waiting(self, until: datetime) -> None:
-        """Report that nothing is due before `until`."""
+class EventSink(Protocol):
+    """Where the engine emits its events. `emit` does not raise."""
+
+    def emit(self, event: RunEvent, /) -> None:
+        """Pass an event on to all observers."""
         ...

@@ -7,11 +7,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
+from batchsync.core.accounting import unresolved
 from batchsync.core.batch import Batch, Phase
 from batchsync.core.decide import admit, decide, needs_intent, needs_vendor, occupies_slot
 from batchsync.core.events import IntentRecorded
 from batchsync.core.steps import Allocate, Collect, Deliver, NoOp, Step, Upload, Wait
 from batchsync.errors import BatchsyncError
+from batchsync.ports import BatchChanged, NeedsAttention, Waiting
 from batchsync.reconcile import collected
 from batchsync.reconcile.accounts import account_changed_error, same_account
 from batchsync.reconcile.deliver import Delivery
@@ -91,7 +93,7 @@ class Loop:
                 return
             if wait_policy.until is not None and until > wait_policy.until:
                 return
-            self._services.observer.on_waiting(until)
+            self._services.events.emit(Waiting(until=until))
             clock.sleep(until - clock.now())
 
     def run_while_preparing(self, preparation: Preparation) -> None:
@@ -197,8 +199,19 @@ def execute(step: Step, batch: Batch, context: JobContext, services: Services) -
             after = services.store.deliver(batch, outcome.event, baseline=outcome.baseline, rejects=outcome.rejects)
         else:
             after = services.store.record(batch, outcome)
-        services.observer.on_batch_changed(after)
+        services.events.emit(BatchChanged(batch=after))
+        if reason := _attention_reason(after):
+            services.events.emit(NeedsAttention(batch=after, reason=reason))
         return after
+
+
+def _attention_reason(batch: Batch) -> str:
+    """Return why a changed batch needs a person; empty if it does not."""
+    if batch.phase is Phase.NEEDS_ATTENTION:
+        return batch.reason
+    if batch.phase is Phase.DELIVERED and unresolved(batch):
+        return f"{unresolved(batch):,} of {batch.file.rows:,} records have an unknown outcome"
+    return ""
 
 
 def admit_by_connection(

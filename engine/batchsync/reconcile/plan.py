@@ -15,7 +15,7 @@ from batchsync.core.batch import RunId
 from batchsync.core.guards import Breach, breaches
 from batchsync.core.run import Run, RunState, edited_since
 from batchsync.errors import PermanentError, RetryableError, UnavailableError, UsageError, VendorError
-from batchsync.ports import CompareContext, Comparison, TargetFacts
+from batchsync.ports import CompareContext, Comparison, GuardTripped, RunStarted, TargetFacts, Waiting
 from batchsync.reconcile.deliver import baseline_of
 from batchsync.reconcile.prepare import Preparation
 from batchsync.util.files import make_private
@@ -53,7 +53,7 @@ def describe(context: JobContext, services: Services) -> TargetFacts:
 
     Args:
         context: The job.
-        services: Clock and observer to use between retries.
+        services: Clock and event sink to use between retries.
 
     Returns:
         Parameters of the target and the columns of its input template, if any.
@@ -84,7 +84,7 @@ def _describe_with_retries(context: JobContext, services: Services) -> TargetFac
         policy, now = context.policy, services.clock.now()
         pause = backoff.delay(attempts, context.job.name, first=policy.backoff_first, maximum=policy.backoff_max)
         until = max(now + pause, vendor_retry_at) if vendor_retry_at else now + pause
-        services.observer.on_waiting(until)
+        services.events.emit(Waiting(until=until))
         services.clock.sleep(until - now)
 
 
@@ -122,7 +122,7 @@ def plan(context: JobContext, services: Services, facts: TargetFacts | None = No
         in_flight=_in_flight(context, services),
         watermark=services.store.watermark(job.name, context.account_id, job.spec_hash),
         template=facts.columns if facts else None,
-        observer=services.observer,
+        events=services.events,
         eager=eager,
         account_id=context.account_id,
     )
@@ -165,6 +165,11 @@ def prepare(context: JobContext, services: Services, facts: TargetFacts, tick: d
     if run.state is not RunState.PREPARING:
         with services.shield():
             services.store.start_run(run, (), services.data.invalid(job_plan.comparison), tick=tick)
+        services.events.emit(RunStarted(job=run.job, run=run.id, counts=run.counts))
+    if run.state is RunState.AWAITING_APPROVAL:
+        for breach in job_plan.breaches:
+            tripped = GuardTripped(job=run.job, run=run.id, guard=breach.guard, message=breach.message)
+            services.events.emit(tripped)
     return Preparation(
         run=run, context=context, services=services, comparison=job_plan.comparison, facts=facts, tick=tick
     )

@@ -15,6 +15,7 @@ from batchsync.core import naming
 from batchsync.core.batch import Batch, Phase
 from batchsync.core.run import Run, RunState, with_finalized
 from batchsync.errors import BatchsyncError, SourceError, StateError
+from batchsync.ports import BatchChanged, RunStarted
 from batchsync.reconcile.accounts import same_account
 
 if TYPE_CHECKING:
@@ -132,7 +133,9 @@ class Preparation:
             self.file_count += 1
             self.record_count += file.rows
             self.digests.add(file.digest)
-        self.services.observer.on_batch_changed(batch)
+        if self.file_count == 1:
+            self.services.events.emit(RunStarted(job=self.run.job, run=self.run.id, counts=self.run.counts))
+        self.services.events.emit(BatchChanged(batch=batch))
         return batch
 
     def _batch(self, file: BatchFile) -> Batch:

@@ -14,9 +14,10 @@ from batchsync.core.decide import decide
 from batchsync.core.run import RunState
 from batchsync.core.steps import NoOp, Wait
 from batchsync.errors import BatchsyncError, LockedError, SourceError
+from batchsync.ports import Waiting
 from batchsync.reconcile.loop import WaitPolicy, admit_by_connection, drive_to_completion
 from batchsync.reconcile.prepare import abort_preparation
-from batchsync.reconcile.sync import JobOutcome, NewRunRequest, blocker_at, cause, open_runs, outcome_of, sync
+from batchsync.reconcile.sync import JobOutcome, NewRunRequest, blocker_at, cause, emit_end, open_runs, outcome_of, sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -87,7 +88,7 @@ def serve(
         if once:
             return
         until = _wake(contexts, services, ticks, failed)
-        services.observer.on_waiting(until)
+        services.events.emit(Waiting(until=until))
         services.clock.sleep(until - services.clock.now())
 
 
@@ -168,6 +169,7 @@ def _follow(contexts: Sequence[JobContext], services: Services) -> list[JobOutco
         ended = [run for run in runs.get(name, ()) if run in parked_runs or _is_settled(run, services)]
         if ended or name in failed:
             outcomes.append(outcome_of(context, services, ended, failed))
+            emit_end(outcomes[-1], services)
     return outcomes
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from batchsync.core.job import Job
     from batchsync.core.policy import Policy
     from batchsync.core.vendor_rules import VendorRules
-    from batchsync.ports import BaselineEntry, Clock, DataEngine, Observer, Sink, StateStore, Vendor
+    from batchsync.ports import BaselineEntry, Clock, DataEngine, EventSink, Sink, StateStore, Vendor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -106,7 +106,7 @@ class Services:
     data: DataEngine
     sinks: Sink
     paths: StatePaths
-    observer: Observer
+    events: EventSink
     shield: Callable[[], AbstractContextManager[object]]
     lease: Callable[[str], AbstractContextManager[object]]
     in_background: Callable[[Callable[[Callable[[], bool]], Iterator[BatchFile]]], BatchFileQueue]

@@ -15,6 +15,7 @@ from batchsync.core.guards import within_budget
 from batchsync.core.run import Run, RunState, settlement_of
 from batchsync.core.upstream import Blocker, dependency_blocker
 from batchsync.errors import BatchsyncError, ExitCode, LockedError, SourceError, most_severe_exit_code
+from batchsync.ports import JobFinished, RunFinished
 from batchsync.reconcile.accounts import account_changed_error, same_account
 from batchsync.reconcile.loop import Loop, WaitPolicy
 from batchsync.reconcile.plan import describe, prepare
@@ -112,9 +113,12 @@ def _run_levels(
         for context in level:
             if new_runs and (reason := _blocked(context, outcomes, services)):
                 outcomes[context.job.name] = _skipped(context, reason)
+                emit_end(outcomes[context.job.name], services)
             else:
                 ready.append(context)
-        outcomes.update(_run_level(ready, services, wait_policy, new_runs))
+        for name, outcome in _run_level(ready, services, wait_policy, new_runs).items():
+            outcomes[name] = outcome
+            emit_end(outcome, services)
     return tuple(outcomes[context.job.name] for context in contexts)
 
 
@@ -222,6 +226,15 @@ def outcome_of(
         error=error,
         unresolved=tuple(services.store.unresolved(name)),
     )
+
+
+def emit_end(outcome: JobOutcome, services: Services) -> None:
+    """Emit the events of a job's outcome: each of its runs, then the job."""
+    for item in outcome.runs:
+        run = item.run
+        services.events.emit(RunFinished(job=run.job, run=run.id, state=run.state, settlement=item.settlement))
+    message = outcome.error.message if outcome.error else outcome.skipped
+    services.events.emit(JobFinished(job=outcome.job, exit_code=outcome.exit_code, message=message))
 
 
 def needs_attention(job: str, services: Services) -> bool:

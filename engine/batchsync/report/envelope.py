@@ -9,10 +9,11 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batchsync.report.text_format import escape_controls
+from batchsync.report.text_format import escape_controls, iso
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import datetime
 
     from batchsync.errors import Problem
 
@@ -109,6 +110,7 @@ def as_json(document: Mapping[str, object]) -> str:
     return json.dumps(document, indent=2)
 
 
-def as_line(document: Mapping[str, object]) -> str:
-    """Return the document as one line of NDJSON."""
-    return json.dumps(document, separators=(",", ":"))
+def as_line(document: Mapping[str, object], at: datetime) -> str:
+    """Return the document as one line of NDJSON, with its time as `timestamp`."""
+    stamped = {"event": document["event"], "timestamp": iso(at)} | dict(document)
+    return json.dumps(stamped, separators=(",", ":"))

@@ -103,7 +103,7 @@ class RunReport:
             "settled_at": iso(self.run.settled_at),
             "reason": self.run.reason,
             "approved": {"at": iso(self.approved.at), "reason": self.approved.reason} if self.approved else None,
-            "settlement": {name: getattr(counts, name) for name in ("selected", *TERMS, *_FIGURES)},
+            "settlement": settlement_data(counts),
             "sent": sum(batch.file.rows for batch in self.batches),
             "within_budget": not self.over_budget,
             "warnings": dict(self.run.warnings),
@@ -154,6 +154,11 @@ class RunReport:
         files = pluralize(counts.batches, "batch file")
         of = f" of {self.run.counts.to_send:,} so far" if self.run.state is RunState.PREPARING else ""
         return f"{verb} {pluralize(records, 'record')}{of} in {files} ({size(counts.bytes)}): {changes}"
+
+
+def settlement_data(settlement: Settlement) -> dict[str, int]:
+    """Return a settlement as a JSON-compatible dictionary."""
+    return {name: getattr(settlement, name) for name in ("selected", *TERMS, *_FIGURES)}
 
 
 def equation(settlement: Settlement) -> str:

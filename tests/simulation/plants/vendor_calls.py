@@ -13,6 +13,7 @@ from batchsync.core.batch import Batch, IdempotencyKey, Verb
 from batchsync.core.events import IntentRecorded, NotApplied, OutcomeUnknown
 from batchsync.errors import RetryableError
 from batchsync.journal.journal import Journal
+from batchsync.ports import BatchChanged
 from batchsync.reconcile import deliver as reconcile_deliver
 from batchsync.reconcile import loop, perform
 from batchsync.vendors import dialect as vendors_dialect
@@ -71,7 +72,7 @@ def _intent_recorded_after_call(original: Any) -> Any:
         if isinstance(outcome, reconcile_deliver.Delivery):
             return services.store.deliver(batch, outcome.event, baseline=outcome.baseline, rejects=outcome.rejects)
         after = services.store.record(batch, outcome)
-        services.observer.on_batch_changed(after)
+        services.events.emit(BatchChanged(batch=after))
         return after
 
     return execute

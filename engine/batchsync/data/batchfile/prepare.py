@@ -22,6 +22,7 @@ from batchsync.data.row.joins import load
 from batchsync.data.row.partitions import Partition, partitions
 from batchsync.data.row.reader import FRAME_ROWS, open_source
 from batchsync.errors import SourceError
+from batchsync.ports import Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
     from batchsync.core.batch import BatchFile
     from batchsync.core.job import Job
     from batchsync.core.vendor_rules import VendorRules
-    from batchsync.ports import Comparison, Observer
+    from batchsync.ports import Comparison, EventSink
     from batchsync.util.executor import TaskPool
 
 #: Frames of fewer rows are joined with the next, because small blocks compress badly.
@@ -41,10 +42,10 @@ MIN_TASK_ROWS = FRAME_ROWS // 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageContext:
-    """Surroundings of a stage: task pool, observer of progress, and a predicate that stops it."""
+    """Surroundings of a stage: task pool, event sink, and a predicate that stops it."""
 
     workers: TaskPool
-    observer: Observer | None = None
+    events: EventSink | None = None
     stopped: Callable[[], bool] = lambda: False
 
 
@@ -60,7 +61,7 @@ def iter_batch_files(
         rules: Rules of the job's vendor.
         comparison: The comparison.
         into: Folder of the files; created if absent.
-        context: Task pool, observer, and `stopped`, which is called once per frame.
+        context: Task pool, event sink, and `stopped`, which is called once per frame.
 
     Yields:
         The batch files.
@@ -87,9 +88,10 @@ def iter_batch_files(
                 return
             writer.add_all(result.blocks, result.row_manifest)
             encoded += result.rows
-            if context.observer is not None:
-                context.observer.on_progress(
-                    job.name, "stage", encoded, "records", changes.total, (writer.written, None)
+            if context.events is not None:
+                size, total = (writer.written, None), changes.total
+                context.events.emit(
+                    Progress(job=job.name, stage="stage", done=encoded, unit="records", total=total, size=size)
                 )
             yield from writer.take()
         if encoded != changes.total:

@@ -16,6 +16,7 @@ from batchsync.data.record.examine import Examined, examine, parse_as
 from batchsync.data.record.group_by_key import iter_groups, iter_sorted_groups, spill
 from batchsync.data.record.keyed_rows import Keyed, KeyTask, prepare_keys, read_keys, unpickled
 from batchsync.data.row.partitions import Partition, SourceSize, partitions
+from batchsync.ports import Progress
 from batchsync.util.executor import SerialExecutor
 
 if TYPE_CHECKING:
@@ -162,15 +163,16 @@ class SourcePass:
 
     def _count(self, keyed: Keyed) -> None:
         """Count the rows of a partition, collect those without a key as invalid, and report progress."""
-        counts, job, observer = self.counts, self.compiled.job, self.context.observer
+        counts, job, events = self.counts, self.compiled.job, self.context.events
         self.invalid.add(keyed.keyless)
         counts.source_rows += keyed.count
         counts.keyless += keyed.keyless.height
         if keyed.watermark is not None and job.send.since is not None:
             counts.watermark = _greater(counts.watermark, keyed.watermark, self.compiled.schema[job.send.since])
-        if observer is not None:
+        if events is not None:
             rows = counts.source_rows
-            observer.on_progress(job.name, "compare", rows, "rows", self.size.rows, self.size.read(rows))
+            total, size = self.size.rows, self.size.read(rows)
+            events.emit(Progress(job=job.name, stage="compare", done=rows, unit="rows", total=total, size=size))
 
     def _grouped_tasks(self, parts: Iterator[Partition]) -> Iterator[CompareTask]:
         """Yield a task for each frame of whole records."""

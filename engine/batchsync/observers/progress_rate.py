@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -12,21 +11,10 @@ from batchsync.report.text_format import size as in_bytes
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from batchsync.ports import Size
+    from batchsync.ports import Progress
 
 #: Minimum elapsed time before a rate is shown.
 _FIRST = timedelta(seconds=2)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ProgressSample:
-    """Progress of a stage: `done` of `total` units (None if unknown), `size` as bytes done and total."""
-
-    stage: str
-    done: int
-    unit: str
-    total: int | None = None
-    size: Size | None = None
 
 
 class ProgressRate:
@@ -34,18 +22,19 @@ class ProgressRate:
 
     def __init__(self) -> None:
         """Create without samples."""
-        self._begun: dict[str, tuple[datetime, ProgressSample]] = {}
+        self._begun: dict[str, tuple[datetime, Progress]] = {}
 
-    def describe(self, job: str, sample: ProgressSample, now: datetime) -> str:
+    def describe(self, sample: Progress, now: datetime) -> str:
         """Return how far a stage is, with its rate and the time that is left once they are known."""
-        if job not in self._begun or self._begun[job][1].stage != sample.stage:
-            self._begun[job] = now, sample
-        begun, first = self._begun[job]
+        begun, first = self._begun.get(sample.job, (now, sample))
+        if first.stage != sample.stage:
+            begun, first = now, sample
+        self._begun[sample.job] = begun, first
         words = [_count(sample), _bytes(sample), *_rate(first, sample, now - begun)]
         return ", ".join(word for word in words if word)
 
 
-def _count(sample: ProgressSample) -> str:
+def _count(sample: Progress) -> str:
     """Return the units that are done, and of how many."""
     if not sample.done and not sample.total:
         return sample.stage
@@ -53,7 +42,7 @@ def _count(sample: ProgressSample) -> str:
     return f"{sample.stage} {sample.done:,}{of} {sample.unit}"
 
 
-def _bytes(sample: ProgressSample) -> str:
+def _bytes(sample: Progress) -> str:
     """Return the bytes that are done, and of how many."""
     done, whole = sample.size or (0, None)
     if not done:
@@ -61,7 +50,7 @@ def _bytes(sample: ProgressSample) -> str:
     return f"{in_bytes(done)} of {in_bytes(whole)}" if whole is not None and whole != done else in_bytes(done)
 
 
-def _rate(first: ProgressSample, sample: ProgressSample, passed: timedelta) -> list[str]:
+def _rate(first: Progress, sample: Progress, passed: timedelta) -> list[str]:
     """Return the rate and the time that is left, since the first sample of the stage."""
     done = sample.done - first.done
     if passed < _FIRST or done <= 0:
@@ -73,7 +62,7 @@ def _rate(first: ProgressSample, sample: ProgressSample, passed: timedelta) -> l
     return found
 
 
-def _fraction(first: ProgressSample, sample: ProgressSample) -> float | None:
+def _fraction(first: Progress, sample: Progress) -> float | None:
     """Return how much of what was left at the first sample is done."""
     begun, (size, of) = (first.size or (0, None))[0], sample.size or (0, None)
     for begin, done, whole in ((first.done, sample.done, sample.total), (begun, size, of)):

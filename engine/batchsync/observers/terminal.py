@@ -1,22 +1,21 @@
-"""Live progress on a terminal: one line per active job on stderr, removed when the command ends."""
+"""Live progress on a terminal: one line per active job on a terminal, removed when the command ends."""
 
 from __future__ import annotations
 
-import sys
 from collections import defaultdict
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
 from rich.text import Text
 
-from batchsync.cli.progress_lines import describe_batch
-from batchsync.cli.progress_rate import ProgressRate, ProgressSample
-from batchsync.cli.streams import BrokenPipeSafeStream
 from batchsync.core.batch import Phase
+from batchsync.observers.batch_text import describe_batch
+from batchsync.observers.progress_rate import ProgressRate
+from batchsync.ports import BatchChanged, Progress, Waiting
 from batchsync.report.text_format import escape_controls, format_duration
 
 if TYPE_CHECKING:
@@ -25,12 +24,12 @@ if TYPE_CHECKING:
     from typing import TextIO
 
     from batchsync.core.batch import Batch
-    from batchsync.ports import Size
+    from batchsync.ports import RunEvent
 
 _REFRESHES = 4
 
 
-class LiveObserver:
+class TerminalObserver:
     """Observer that keeps the state of each job and renders it on demand."""
 
     def __init__(self, now: Callable[[], datetime]) -> None:
@@ -44,18 +43,19 @@ class LiveObserver:
 
     @staticmethod
     @contextmanager
-    def shown(now: Callable[[], datetime], *, coloured: bool) -> Iterator[LiveObserver]:
-        """Draw on stderr until the block ends.
+    def shown(stream: TextIO, now: Callable[[], datetime], *, coloured: bool) -> Iterator[TerminalObserver]:
+        """Draw on a terminal until the block ends.
 
         Args:
+            stream: The terminal; writing to it must not raise.
             now: Returns the current time.
             coloured: Whether to use colours.
 
         Yields:
             The observer whose state is drawn.
         """
-        observer = LiveObserver(now)
-        console = Console(file=cast("TextIO", BrokenPipeSafeStream(sys.stderr)), no_color=not coloured)
+        observer = TerminalObserver(now)
+        console = Console(file=stream, no_color=not coloured)
         with Live(
             get_renderable=observer.drawn,
             console=console,
@@ -66,24 +66,26 @@ class LiveObserver:
         ):
             yield observer
 
-    def on_progress(
-        self, job: str, stage: str, done: int, unit: str, total: int | None = None, size: Size | None = None
-    ) -> None:
-        """Show the stage, how far it is, and how long it may take."""
-        self._seen(job)
-        sample = ProgressSample(stage=stage, done=done, unit=unit, total=total, size=size)
-        self._stage[job] = self._rate.describe(job, sample, self._now())
+    def observe(self, event: RunEvent, at: datetime) -> None:
+        """Keep what is to be shown: the stage of a job, its batches, and the time of the next check.
 
-    def on_batch_changed(self, batch: Batch) -> None:
-        """Show the batch."""
-        self._seen(batch.job)
-        self._stage.pop(batch.job, None)
-        self._until = None
-        self._batches[batch.job][batch.id] = batch
-
-    def on_waiting(self, until: datetime) -> None:
-        """Show the time until the next check."""
-        self._until = until
+        Args:
+            event: The event.
+            at: When it was emitted.
+        """
+        match event:
+            case Progress(job=job):
+                self._seen(job)
+                self._stage[job] = self._rate.describe(event, at)
+            case BatchChanged(batch=batch):
+                self._seen(batch.job)
+                self._stage.pop(batch.job, None)
+                self._until = None
+                self._batches[batch.job][batch.id] = batch
+            case Waiting(until=until):
+                self._until = until
+            case _:
+                pass
 
     def drawn(self) -> Table:
         """Return a line for each job. Called from the drawing thread, so it works on copies."""

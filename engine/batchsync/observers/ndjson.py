@@ -1,0 +1,135 @@
+"""NDJSON: one JSON object for each event, with its kind as `event` and its time as `timestamp` (ISO 8601, UTC)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from batchsync.observers.batch_text import ChangeDeduplicator
+from batchsync.ports import (
+    BatchChanged,
+    CommandStarted,
+    GuardTripped,
+    JobFinished,
+    JobsReloaded,
+    JobsReloadFailed,
+    NeedsAttention,
+    Progress,
+    RunFinished,
+    RunStarted,
+    Waiting,
+)
+from batchsync.report.settlement import batch_data, settlement_data
+from batchsync.report.text_format import escape_controls, iso
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Collection, Mapping
+    from datetime import datetime
+
+    from batchsync.ports import RunEvent
+
+
+class NdjsonObserver:
+    """Observer that writes an object for each event; of stages, polls and waits only what is new."""
+
+    def __init__(
+        self,
+        write: Callable[[Mapping[str, object], datetime], None],
+        only: Collection[type[RunEvent]] | None = None,
+    ) -> None:
+        """Create the observer.
+
+        Args:
+            write: Writes an object as a line, with the time of its event.
+            only: Kinds of events that are written; None means all.
+        """
+        self._write = write
+        self._only = only
+        self._runs: set[str] = set()
+        self._stage: dict[str, str] = {}
+        self._changes = ChangeDeduplicator()
+        self._waiting_reported = False
+
+    def observe(self, event: RunEvent, at: datetime) -> None:
+        """Write an object, unless the event repeats the last one.
+
+        Args:
+            event: The event.
+            at: When it was emitted.
+        """
+        if self._only is not None and type(event) not in self._only:
+            return
+        if isinstance(event, BatchChanged) and event.batch.run not in self._runs:
+            # The run was started by an earlier process.
+            self._runs.add(event.batch.run)
+            self._write({"event": "run_started", "job": event.batch.job, "run": event.batch.run}, at)
+        if self._is_new(event):
+            self._write(event_data(event), at)
+
+    def _is_new(self, event: RunEvent) -> bool:
+        """Return whether the event is worth a line."""
+        match event:
+            case Progress(job=job, stage=stage):
+                last, self._stage[job] = self._stage.get(job), stage
+                return last != stage
+            case BatchChanged(batch=batch):
+                new = self._changes.is_new(batch)
+                self._waiting_reported = self._waiting_reported and not new
+                return new
+            case Waiting():
+                reported, self._waiting_reported = self._waiting_reported, True
+                return not reported
+            case RunStarted(run=run):
+                self._runs.add(run)
+                return True
+            case _:
+                return True
+
+
+def event_data(event: RunEvent) -> Mapping[str, object]:
+    """Return an event as a JSON-compatible mapping. Members may be added; none changes its meaning."""
+    data: Mapping[str, object]
+    match event:
+        case CommandStarted():
+            data = {"event": "started", "command": event.command, **event.options}
+        case JobsReloaded():
+            data = {"event": "jobs_reloaded", "jobs": list(event.jobs), "removed": list(event.removed)}
+        case JobsReloadFailed():
+            data = {"event": "jobs_reload_failed", "error": event.error}
+        case Waiting():
+            data = {"event": "waiting", "until": iso(event.until)}
+        case BatchChanged(batch=batch):
+            data = {"event": "batch_changed", **batch_data(batch)}
+        case NeedsAttention(batch=batch):
+            where = {"job": batch.job, "run": batch.run, "batch": batch.id}
+            data = {"event": "needs_attention", **where, "reason": escape_controls(event.reason)}
+        case _:
+            data = _job_event_data(event)
+    return data
+
+
+def _job_event_data(event: Progress | RunStarted | GuardTripped | RunFinished | JobFinished) -> Mapping[str, object]:
+    """Return an event of a job or a run."""
+    match event:
+        case Progress(size=size):
+            done, total = size or (None, None)
+            units = {"done": event.done, "total": event.total, "unit": event.unit}
+            return {
+                "event": "stage",
+                "job": event.job,
+                "stage": event.stage,
+                **units,
+                "bytes": done,
+                "bytes_total": total,
+            }
+        case RunStarted(counts=counts):
+            figures = {"selected": counts.selected, "to_send": counts.to_send}
+            return {"event": "run_started", "job": event.job, "run": event.run, **figures}
+        case GuardTripped():
+            where = {"job": event.job, "run": event.run, "guard": event.guard}
+            return {"event": "guard_tripped", **where, "message": escape_controls(event.message)}
+        case RunFinished():
+            where = {"job": event.job, "run": event.run, "state": str(event.state)}
+            return {"event": "run_finished", **where, "settlement": settlement_data(event.settlement)}
+        case JobFinished():
+            message = escape_controls(event.message)
+            return {"event": "job_finished", "job": event.job, "exit_code": int(event.exit_code), "message": message}
