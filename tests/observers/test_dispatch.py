@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -17,8 +19,6 @@ from batchsync_mocks.faults import Fault
 from kit.deployment import CDP
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from batchsync.ports import RunEvent
     from kit.deployment import Deployment
 
@@ -194,3 +194,12 @@ def test_log_lines_have_time_with_zone_and_level(deployment: Deployment) -> None
     assert all(datetime.fromisoformat(line[0]).utcoffset() is not None for line in lines)
     assert {line[1] for line in lines} == {"INFO"}
     assert any(line[2].startswith("guests: run guests-1 settled: selected 30 = ") for line in lines)
+
+
+def test_documented_events_are_those_of_the_code() -> None:
+    """docs/observers.md has a row for each kind of event, with its members."""
+    page = (Path(__file__).parents[2] / "docs" / "observers.md").read_text("utf-8")
+    documented = set(re.findall(r"`(\w+)`", "\n".join(re.findall(r"^\| (`\w+`(?:, `\w+`)*) \|", page, re.MULTILINE))))
+    code = (Path(__file__).parents[2] / "engine" / "batchsync" / "observers" / "ndjson.py").read_text("utf-8")
+
+    assert documented - {"finished"} == set(re.findall(r'"event": "(\w+)"', code))
