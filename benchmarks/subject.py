@@ -16,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from batchsync.core.row_outcome import RowOutcome
 from batchsync.data import PolarsEngine
 from batchsync.ports import Baseline, CompareContext
 from batchsync.spec import load
@@ -48,9 +49,9 @@ def prepare(source: Path, folder: Path) -> tuple[dict[str, Any], tuple[BatchFile
     files = engine.stage(job, rules, comparison, folder / "files")
     end = time.perf_counter()
     return {
-        "rows": comparison.counts.source_rows,
-        "sent": comparison.counts.to_send,
-        "invalid": comparison.counts.invalid,
+        "rows": comparison.plan.counts.source_rows,
+        "sent": comparison.plan.counts.to_send,
+        "invalid": comparison.plan.counts.outcomes[RowOutcome.INVALID],
         "compare": middle - begin,
         "stage": end - middle,
         "seconds": end - begin,

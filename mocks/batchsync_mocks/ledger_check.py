@@ -17,7 +17,11 @@ from typing import Any, Protocol
 
 JOURNAL = "journal.db"
 _OUTCOMES = ("accepted", "rejected")
-_RIGHT_SIDE = ("unchanged", "accepted", "invalid", "rejected", "unknown", "deferred")
+#: Counts beside the equation, in a settlement or in the plan counts of a journal. Every other count is an outcome.
+_FIGURES = frozenset({"in_flight", "needs_attention", "batches", "bytes", "sent"})
+_FIGURES |= {"source_rows", "added", "changed", "removed", "resent", "unstaged"}
+#: Prefix of an outcome in the plan counts of a journal if an earlier run sent the row.
+_EARLIER = "still_"
 #: Keys of a run that contain its settlement.
 _SETTLEMENT_KEYS = ("settlement", "equation")
 Settled = str | Path | Mapping[str, Any] | Iterable[Any]
@@ -42,12 +46,14 @@ class RunCounts:
 
     Attributes:
         job: Name of the job.
-        equation: Terms of the settlement, by name.
+        selected: Number of selected rows, the left side of the equation.
+        outcomes: Row counts by outcome, the terms of its right side.
         batches: Row counts by allocation id and outcome; None if they are not available by batch.
     """
 
     job: str
-    equation: Mapping[str, int]
+    selected: int
+    outcomes: Mapping[str, int]
     batches: Mapping[str, Mapping[str, int]] | None
 
 
@@ -81,10 +87,9 @@ def assert_matches_ledger(
 def _unbalanced(runs: Iterable[RunCounts], max_unknown: int) -> Iterator[str]:
     """Yield the runs whose equation is not balanced, and too many unknown rows."""
     for run in runs:
-        selected, right = run.equation["selected"], sum(run.equation.get(term, 0) for term in _RIGHT_SIDE)
-        if selected != right:
-            yield f"{run.job}: the equation has selected {selected}, and {right} on its other side"
-    unknown = sum(run.equation.get("unknown", 0) for run in runs)
+        if run.selected != (right := sum(run.outcomes.values())):
+            yield f"{run.job}: the equation has selected {run.selected}, and {right} on its other side"
+    unknown = sum(run.outcomes.get("unknown", 0) for run in runs)
     if unknown > max_unknown:
         yield f"{unknown} row(s) ended unknown"
 
@@ -126,7 +131,7 @@ def _by_sum(runs: Iterable[RunCounts], entries: Iterable[Mapping[str, Any]]) -> 
     """Yield the differences between settlement and ledger in the sums of all runs."""
     ledger = Counter(str(entry["outcome"]) for entry in entries)
     for outcome in _OUTCOMES:
-        settled = sum(run.equation.get(outcome, 0) for run in runs)
+        settled = sum(run.outcomes.get(outcome, 0) for run in runs)
         # Clients count rows of a file that the vendor refused as a whole as rejected, or not at all.
         most = ledger[outcome] + (ledger["unprocessed"] if outcome == "rejected" else 0)
         if not ledger[outcome] <= settled <= most:
@@ -157,7 +162,17 @@ def _reported(run: Mapping[str, Any]) -> RunCounts:
     if isinstance(batches, list) and all(isinstance(batch, Mapping) and "allocation" in batch for batch in batches):
         found = {str(batch["allocation"]): batch["counts"] or {} for batch in batches if batch["allocation"]}
     equation = next((run[key] for key in _SETTLEMENT_KEYS if key in run), run)
-    return RunCounts(job=str(run.get("job", "")), equation=equation, batches=found)
+    outcomes = _outcomes(equation)
+    return RunCounts(job=str(run.get("job", "")), selected=equation["selected"], outcomes=outcomes, batches=found)
+
+
+def _outcomes(counts: Mapping[str, Any]) -> Counter[str]:
+    """Return the counts by outcome among those of a settlement or plan."""
+    found: Counter[str] = Counter()
+    for name, count in counts.items():
+        if isinstance(count, int) and name != "selected" and name not in _FIGURES:
+            found[name.removeprefix(_EARLIER)] += count
+    return found
 
 
 def _in_state(place: Path) -> Iterator[RunCounts]:
@@ -172,16 +187,7 @@ def _in_state(place: Path) -> Iterator[RunCounts]:
 
 def _journaled(base: sqlite3.Connection, run: str, job: str, plan_counts: Mapping[str, int]) -> RunCounts:
     """Return the row counts of a run in the journal."""
-    query = "SELECT allocation_id, accepted, rejected, unknown FROM batches WHERE run = ?"
-    terms = ("accepted", "rejected", "unknown")
-    batches = {
-        str(allocation_id): dict(zip(terms, counts, strict=True))
-        for allocation_id, *counts in base.execute(query, (run,)).fetchall()
-        if allocation_id and None not in counts
-    }
-    sums = {term: sum(batch[term] for batch in batches.values()) for term in terms}
-    # Unchanged rows that were rejected or unknown before are part of the equation, and are not sent again.
-    equation = {**plan_counts, **sums}
-    equation["rejected"] += plan_counts.get("still_rejected", 0)
-    equation["unknown"] += plan_counts.get("still_unknown", 0)
-    return RunCounts(job=job, equation=equation, batches=batches)
+    found = base.execute("SELECT allocation_id, counts FROM batches WHERE run = ?", (run,)).fetchall()
+    batches = {str(allocation): json.loads(counts) for allocation, counts in found if allocation and counts}
+    outcomes = sum(map(Counter, batches.values()), _outcomes(plan_counts))
+    return RunCounts(job=job, selected=plan_counts["selected"], outcomes=outcomes, batches=batches)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
-from batchsync.core.batch import Allocation, Batch, BatchFile, BatchId, Phase, RowCounts, RunId, Verb, Verdict
+from batchsync.core.batch import Allocation, Batch, BatchFile, BatchId, Phase, RunId, Verb, Verdict
 from batchsync.core.events import (
     Allocated,
     AllocationLost,
@@ -24,6 +24,7 @@ from batchsync.core.events import (
     Uploaded,
     VendorFinished,
 )
+from batchsync.core.row_outcome import OutcomeCounts
 
 NOW = datetime(2026, 11, 22, 2, 0, tzinfo=UTC)
 LATER = NOW + timedelta(minutes=1)
@@ -50,7 +51,7 @@ def a_batch(phase: Phase = Phase.PREPARED, **changes: object) -> Batch:
         else (Allocation(id="allocation-1") if after_allocation else None),
         submitted_at=NOW if after_upload else None,
         verdict=Verdict.PROCESSED if phase in (Phase.FINISHED, Phase.COLLECTED, Phase.DELIVERED) else None,
-        counts=RowCounts(accepted=ROWS - 1, unknown=1) if phase in (Phase.COLLECTED, Phase.DELIVERED) else None,
+        counts=OutcomeCounts.of(accepted=ROWS - 1, unknown=1) if phase in (Phase.COLLECTED, Phase.DELIVERED) else None,
         parked_from=Phase.PREPARED if phase is Phase.NEEDS_ATTENTION else None,
     )
     return replace(batch, **changes)  # type: ignore[arg-type]  # the tests name real members
@@ -65,7 +66,7 @@ def events_for(phase: Phase) -> dict[type[Event], Event]:
         Uploaded(at=NOW, allocation=ALLOCATION if phase is Phase.PREPARED else None),
         StillRunning(at=NOW, vendor_status="Running", retry_at=LATER),
         VendorFinished(at=NOW, verdict=Verdict.MIXED, vendor_status="Completed"),
-        Collected(at=NOW, counts=RowCounts(accepted=7, rejected=2, unknown=1)),
+        Collected(at=NOW, counts=OutcomeCounts.of(accepted=7, rejected=2, unknown=1)),
         ResultsLost(at=NOW, reason="the folder is gone", retry_at=LATER),
         Delivered(at=NOW),
         NotApplied(at=NOW, verb=verb, reason="429", retry_at=LATER),

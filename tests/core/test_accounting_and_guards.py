@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from batchsync.core import backoff, naming
 from batchsync.core.accounting import PlanCounts, Settlement, UnbalancedError, compute_settlement
-from batchsync.core.batch import Batch, Phase, RowCounts, Verb
+from batchsync.core.batch import Batch, Phase, Verb
 from batchsync.core.guards import AfterEdit, Budget, Guards, Limit, breaches, effective_guards, within_budget
+from batchsync.core.row_outcome import PLAN_OUTCOMES, OutcomeCounts, RowOutcome
 
 COUNT = st.integers(min_value=0, max_value=10**9)
 WITHOUT_COUNTS = (Phase.PREPARED, Phase.ALLOCATED, Phase.SUBMITTED, Phase.FINISHED, Phase.NEEDS_ATTENTION)
@@ -38,7 +39,7 @@ def batches(draw: st.DrawFn) -> Batch:
         pending_intent=draw(st.sampled_from([None, Verb.UPLOAD])) if known is Phase.ALLOCATED else None,
         counts=None
         if known in WITHOUT_COUNTS
-        else RowCounts(accepted=accepted, rejected=rejected, unknown=rows - accepted - rejected),
+        else OutcomeCounts.of(accepted=accepted, rejected=rejected, unknown=rows - accepted - rejected),
     )
 
 
@@ -48,20 +49,17 @@ def plan_counts_for(own: list[Batch], rest: tuple[int, int, int, int, int]) -> P
     return PlanCounts(
         selected=to_send + sum(rest),
         added=to_send,
-        unchanged=unchanged,
-        invalid=invalid,
-        deferred=deferred,
-        still_rejected=rejected,
-        still_unknown=unknown,
+        outcomes=OutcomeCounts.of(
+            unchanged=unchanged, invalid=invalid, deferred=deferred, rejected=rejected, unknown=unknown
+        ),
     )
 
 
 @given(own=st.lists(batches(), max_size=5), rest=st.tuples(COUNT, COUNT, COUNT, COUNT, COUNT))
 def test_equation_holds_for_batches_in_any_phase(own: list[Batch], rest: tuple[int, int, int, int, int]) -> None:
     result = compute_settlement("guests", "guests-1", plan_counts_for(own, rest), own)
-    outcomes = result.unchanged + result.accepted + result.invalid + result.rejected + result.unknown + result.deferred
-    assert result.selected == outcomes
-    assert min(result.deferred, result.unknown, result.in_flight) >= 0
+    assert result.selected == sum(result.outcomes.values())
+    assert min(*result.outcomes.values(), result.in_flight) >= 0
     assert (
         result.settled == all(batch.phase is Phase.DELIVERED or batch.file.rows == 0 for batch in own)
         or result.needs_attention
@@ -78,11 +76,15 @@ def test_batches_with_more_or_less_records_than_planned_are_refused(own: list[Ba
 
 @given(
     counts=st.builds(
-        PlanCounts, unchanged=COUNT, added=COUNT, changed=COUNT, removed=COUNT, invalid=COUNT, deferred=COUNT
+        PlanCounts,
+        outcomes=st.builds(OutcomeCounts, st.dictionaries(st.sampled_from(PLAN_OUTCOMES), COUNT)),
+        added=COUNT,
+        changed=COUNT,
+        removed=COUNT,
     )
 )
 def test_record_counted_never_or_twice_is_detected(counts: PlanCounts) -> None:
-    placed = counts.unchanged + counts.to_send + counts.invalid + counts.deferred
+    placed = sum(counts.outcomes.values()) + counts.added + counts.changed + counts.removed
     replace(counts, selected=placed).assert_balanced()
     for wrong in (placed + 1, placed - 1):
         with pytest.raises(UnbalancedError):
@@ -90,7 +92,9 @@ def test_record_counted_never_or_twice_is_detected(counts: PlanCounts) -> None:
 
 
 def test_unbalanced_plan_error_contains_the_counts() -> None:
-    counts = PlanCounts(selected=10, unchanged=1, added=2, changed=3, removed=1, invalid=1, deferred=1)
+    counts = PlanCounts(
+        selected=10, added=2, changed=3, removed=1, outcomes=OutcomeCounts.of(unchanged=1, invalid=1, deferred=1)
+    )
     with pytest.raises(UnbalancedError, match=r"^selected 10 records but counted 9: PlanCounts\(.*removed=1.*\)$"):
         counts.assert_balanced()
 
@@ -103,17 +107,12 @@ def test_error_names_the_run_and_the_difference_of_plan_and_batches() -> None:
 
 def test_settlement_has_the_planned_counts() -> None:
     own = [a_batch(), a_batch(Phase.SUBMITTED), a_batch(Phase.DELIVERED)]
-    counts = PlanCounts(selected=60, unchanged=30, added=15, changed=9, removed=6)
+    counts = PlanCounts(selected=60, added=15, changed=9, removed=6, outcomes=OutcomeCounts.of(unchanged=30))
     assert compute_settlement("guests", "guests-7", counts, own) == Settlement(
         job="guests",
         run="guests-7",
         selected=60,
-        unchanged=30,
-        accepted=9,
-        invalid=0,
-        rejected=0,
-        unknown=1,
-        deferred=20,
+        outcomes=OutcomeCounts.of(unchanged=30, accepted=9, unknown=1, deferred=20),
         in_flight=20,
         batches=3,
         bytes=300,
@@ -130,12 +129,19 @@ def test_rows_of_a_batch_in_flight_are_deferred_and_not_unknown(phase: Phase, in
     result = compute_settlement(
         "guests", "guests-1", PlanCounts(selected=10, added=10), [a_batch(phase, pending_intent=intent)]
     )
-    assert (result.deferred, result.in_flight, result.unknown) == (10, 10, 0)
+    assert (result.outcomes[RowOutcome.DEFERRED], result.in_flight, result.outcomes[RowOutcome.UNKNOWN]) == (10, 10, 0)
 
 
 def test_records_awaiting_approval_are_deferred() -> None:
-    result = compute_settlement("guests", "guests-1", PlanCounts(selected=10, added=7, unchanged=3), ())
-    assert (result.deferred, result.unchanged, result.in_flight, result.settled) == (7, 3, 0, True)
+    result = compute_settlement(
+        "guests", "guests-1", PlanCounts(selected=10, added=7, outcomes=OutcomeCounts.of(unchanged=3)), ()
+    )
+    assert (
+        result.outcomes[RowOutcome.DEFERRED],
+        result.outcomes[RowOutcome.UNCHANGED],
+        result.in_flight,
+        result.settled,
+    ) == (7, 3, 0, True)
 
 
 @pytest.mark.parametrize(
@@ -154,7 +160,12 @@ def test_rows_of_a_parked_batch_are_unknown_if_the_vendor_may_have_them(
 ) -> None:
     parked = a_batch(Phase.NEEDS_ATTENTION, parked_from=parked_from, pending_intent=intent)
     result = compute_settlement("guests", "guests-1", PlanCounts(selected=10, added=10), [parked])
-    assert (result.unknown, result.deferred, result.needs_attention, result.settled) == (
+    assert (
+        result.outcomes[RowOutcome.UNKNOWN],
+        result.outcomes[RowOutcome.DEFERRED],
+        result.needs_attention,
+        result.settled,
+    ) == (
         unknown,
         10 - unknown,
         1,
@@ -272,9 +283,9 @@ def test_default_guards_apply_to_a_job_that_removes() -> None:
 
 
 def test_default_budget_allows_no_failures() -> None:
-    assert within_budget(invalid=0, rejected=0, selected=10, budget=Budget())
-    assert not within_budget(invalid=1, rejected=0, selected=10, budget=Budget())
-    assert not within_budget(invalid=0, rejected=1, selected=10, budget=Budget())
+    assert within_budget(OutcomeCounts.of(unchanged=3, accepted=4, deferred=3), Budget(), selected=10)
+    for outcome in (RowOutcome.INVALID, RowOutcome.REJECTED, RowOutcome.UNKNOWN):
+        assert not within_budget(OutcomeCounts({outcome: 1}), Budget(), selected=10)
 
 
 @pytest.mark.parametrize(
@@ -282,7 +293,9 @@ def test_default_budget_allows_no_failures() -> None:
 )
 def test_budget_percentage_is_of_the_selected_records(*, invalid: int, rejected: int, kept: bool) -> None:
     budget = Budget(invalid=Limit(percent=5), rejected=Limit(percent=10))
-    assert within_budget(invalid=invalid, rejected=rejected, selected=100, budget=budget) is kept
+    outcomes = OutcomeCounts.of(invalid=invalid, rejected=rejected, accepted=1)
+    assert within_budget(outcomes, budget, selected=100) is kept
+    assert not within_budget(outcomes + OutcomeCounts.of(unknown=1), budget, selected=100)
 
 
 DURATION = st.timedeltas(min_value=timedelta(milliseconds=1), max_value=timedelta(days=2))

@@ -15,10 +15,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from batchsync.core import events, naming, steps
-from batchsync.core.batch import Allocation, Batch, IdempotencyKey, Phase, RowCounts, Verb, Verdict
+from batchsync.core.batch import Allocation, Batch, IdempotencyKey, Phase, Verb, Verdict
 from batchsync.core.decide import decide, needs_intent, next_poll, possibly_delivered, retry_at
 from batchsync.core.lifecycle import evolve
 from batchsync.core.policy import OnUnknownOutcome, Policy
+from batchsync.core.row_outcome import OutcomeCounts
 
 ALLOCATION_LIFETIME = timedelta(hours=1)
 
@@ -131,7 +132,7 @@ def perform_without_trouble(  # noqa: C901, PLR0911, PLR0912 - a case for each s
                 return events.VendorFinished(at=now, verdict=Verdict.PROCESSED, vendor_status="Completed")
             return events.StillRunning(at=now, vendor_status="Running", retry_at=next_poll(batch, policy, now))
         case _:
-            return events.Collected(at=now, counts=RowCounts(accepted=ROWS))
+            return events.Collected(at=now, counts=OutcomeCounts.of(accepted=ROWS))
 
 
 def perform(

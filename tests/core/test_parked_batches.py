@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 from core_samples import ALLOCATION, LATER, NOW, ROWS, a_batch
 
-from batchsync.core.batch import Phase, RowCounts, Verb, Verdict
+from batchsync.core.batch import Phase, Verb, Verdict
 from batchsync.core.decide import decide
 from batchsync.core.events import (
     Parked,
@@ -16,6 +16,7 @@ from batchsync.core.events import (
 )
 from batchsync.core.lifecycle import ImpossibleEventError, evolve
 from batchsync.core.policy import Policy
+from batchsync.core.row_outcome import OutcomeCounts
 from batchsync.core.steps import Collect
 
 
@@ -67,10 +68,11 @@ def test_resolution_resets_lost_allocations() -> None:
 
 
 @pytest.mark.parametrize(
-    ("delivered", "counts"), [(True, RowCounts(accepted=8, rejected=2)), (False, RowCounts(accepted=5, rejected=5))]
+    ("delivered", "counts"),
+    [(True, OutcomeCounts.of(accepted=8, rejected=2)), (False, OutcomeCounts.of(accepted=5, rejected=5))],
 )
-def test_resolution_of_a_delivered_batch_moves_unknown_rows(*, delivered: bool, counts: RowCounts) -> None:
-    batch = a_batch(Phase.DELIVERED, counts=RowCounts(accepted=5, rejected=2, unknown=3))
+def test_resolution_of_a_delivered_batch_moves_unknown_rows(*, delivered: bool, counts: OutcomeCounts) -> None:
+    batch = a_batch(Phase.DELIVERED, counts=OutcomeCounts.of(accepted=5, rejected=2, unknown=3))
 
     after = evolve(batch, Resolved(at=LATER, delivered=delivered, reason="asked"))
 
@@ -78,6 +80,6 @@ def test_resolution_of_a_delivered_batch_moves_unknown_rows(*, delivered: bool, 
 
 
 def test_batch_without_unknown_rows_cannot_be_resolved() -> None:
-    known = a_batch(Phase.DELIVERED, counts=RowCounts(accepted=ROWS))
+    known = a_batch(Phase.DELIVERED, counts=OutcomeCounts.of(accepted=ROWS))
     with pytest.raises(ImpossibleEventError):
         evolve(known, Resolved(at=LATER, delivered=True, reason="asked"))

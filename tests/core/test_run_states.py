@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from batchsync.core.accounting import PlanCounts, UnbalancedError
 from batchsync.core.batch import Batch, Phase, RunId
+from batchsync.core.row_outcome import OutcomeCounts, RowOutcome
 from batchsync.core.run import Run, RunState, abort_preparation, settlement_of, with_finalized
 
 PHASES = [phase for phase in Phase if phase is not Phase.NEEDS_ATTENTION]
@@ -25,7 +26,12 @@ def a_run(to_send: int, state: RunState = RunState.PREPARING) -> Run:
         account_id="i",
         state=state,
         created_at=NOW,
-        counts=PlanCounts(source_rows=to_send + 7, selected=to_send + 7, added=to_send, unchanged=4, deferred=3),
+        counts=PlanCounts(
+            source_rows=to_send + 7,
+            selected=to_send + 7,
+            added=to_send,
+            outcomes=OutcomeCounts.of(unchanged=4, deferred=3),
+        ),
         plan="p",
     )
 
@@ -44,7 +50,11 @@ def test_more_finalized_records_than_planned_are_refused() -> None:
 
 def test_records_not_finalized_yet_are_deferred_and_in_flight() -> None:
     settlement = settlement_of(a_run(3 * ROWS), [a_batch(Phase.DELIVERED), a_batch(Phase.SUBMITTED)])
-    assert (settlement.deferred, settlement.in_flight, settlement.settled) == (2 * ROWS + 3, 2 * ROWS, False)
+    assert (settlement.outcomes[RowOutcome.DEFERRED], settlement.in_flight, settlement.settled) == (
+        2 * ROWS + 3,
+        2 * ROWS,
+        False,
+    )
     with pytest.raises(UnbalancedError, match="differ by 20"):
         settlement_of(a_run(3 * ROWS, state=RunState.PREPARED), [a_batch()])
 
@@ -53,10 +63,16 @@ def test_records_not_staged_by_an_aborted_run_are_deferred() -> None:
     own = [a_batch(Phase.DELIVERED)]
     run = abort_preparation(a_run(3 * ROWS), own, LATER)
     assert (run.state, run.settled_at) == (RunState.SETTLED, LATER)
-    assert run.counts == replace(a_run(3 * ROWS).counts, deferred=3 + 2 * ROWS, unstaged=2 * ROWS)
+    assert run.counts == replace(
+        a_run(3 * ROWS).counts, outcomes=OutcomeCounts.of(unchanged=4, deferred=3 + 2 * ROWS), unstaged=2 * ROWS
+    )
     assert run.counts.to_send == ROWS
     settlement = settlement_of(run, own)
-    assert (settlement.deferred, settlement.in_flight, settlement.settled) == (2 * ROWS + 3, 0, True)
+    assert (settlement.outcomes[RowOutcome.DEFERRED], settlement.in_flight, settlement.settled) == (
+        2 * ROWS + 3,
+        0,
+        True,
+    )
     assert run.reason == "preparation was aborted after 10 of 30 records; the next run sends the rest"
 
 
@@ -70,6 +86,5 @@ def test_equation_holds_before_and_after_abort(phases: list[Phase], rest: int) -
     own: list[Batch] = [a_batch(phase) for phase in phases]
     run = a_run(len(own) * ROWS + rest)
     before, after = settlement_of(run, own), settlement_of(abort_preparation(run, own, LATER), own)
-    assert before.deferred == after.deferred
+    assert before.outcomes == after.outcomes
     assert before.in_flight - after.in_flight == rest
-    assert (before.accepted, before.unknown) == (after.accepted, after.unknown)

@@ -14,6 +14,7 @@ from batchsync.core.accounting import PlanCounts, UnbalancedError, compute_settl
 from batchsync.core.batch import Phase, RunId
 from batchsync.core.job import Job, Source
 from batchsync.core.mapping import Object
+from batchsync.core.row_outcome import OutcomeCounts, RowOutcome
 from batchsync.core.run import Run, RunState, abort_preparation, edited_since, settlement_of, with_finalized
 
 PLANNED = 3 * ROWS
@@ -29,7 +30,13 @@ def a_run(**changes: Any) -> Run:
         account_id="acme",
         state=RunState.PREPARING,
         created_at=NOW,
-        counts=PlanCounts(selected=PLANNED + 5, added=ROWS, changed=ROWS, removed=ROWS, unchanged=3, deferred=2),
+        counts=PlanCounts(
+            selected=PLANNED + 5,
+            added=ROWS,
+            changed=ROWS,
+            removed=ROWS,
+            outcomes=OutcomeCounts.of(unchanged=3, deferred=2),
+        ),
         plan="p" * 64,
     )
     return replace(run, **changes)
@@ -57,7 +64,13 @@ def test_error_for_more_records_than_planned_contains_the_counts() -> None:
 def test_records_not_finalized_yet_are_in_flight_and_deferred() -> None:
     settlement = settlement_of(a_run(), [a_batch(), a_batch(Phase.DELIVERED)])
     assert (settlement.job, settlement.run) == ("guests", "guests-1")
-    assert (settlement.in_flight, settlement.deferred, settlement.accepted, settlement.unknown, settlement.settled) == (
+    assert (
+        settlement.in_flight,
+        settlement.outcomes[RowOutcome.DEFERRED],
+        settlement.outcomes[RowOutcome.ACCEPTED],
+        settlement.outcomes[RowOutcome.UNKNOWN],
+        settlement.settled,
+    ) == (
         ROWS + ROWS,
         2 + ROWS + ROWS,
         9,
@@ -85,11 +98,15 @@ def test_aborted_run_keeps_finalized_batches_and_defers_the_rest() -> None:
 
     assert aborted == a_run(
         state=RunState.PREPARED,
-        counts=replace(a_run().counts, deferred=2 + ROWS, unstaged=ROWS),
+        counts=replace(a_run().counts, outcomes=OutcomeCounts.of(unchanged=3, deferred=2 + ROWS), unstaged=ROWS),
         reason="preparation was aborted after 20 of 30 records; the next run sends the rest",
     )
     settlement = settlement_of(aborted, batches)
-    assert (settlement.deferred, settlement.in_flight, settlement.settled) == (2 + ROWS + ROWS, ROWS, False)
+    assert (settlement.outcomes[RowOutcome.DEFERRED], settlement.in_flight, settlement.settled) == (
+        2 + ROWS + ROWS,
+        ROWS,
+        False,
+    )
 
 
 def test_aborted_run_with_delivered_batches_is_settled() -> None:
@@ -106,16 +123,24 @@ def test_abort_reason_has_thousands_separators() -> None:
 @given(planned=st.integers(0, 10**9), finalized=st.integers(0, 10**9), again=st.integers(0, 10**9))
 def test_with_staged_moves_records_from_sent_to_deferred(planned: int, finalized: int, again: int) -> None:
     first, second = min(finalized, planned), min(again, finalized, planned)
-    counts = PlanCounts(selected=planned + 7, added=planned, deferred=7)
+    counts = PlanCounts(selected=planned + 7, added=planned, outcomes=OutcomeCounts.of(deferred=7))
 
     once = counts.with_staged(first)
     twice = once.with_staged(second)
 
-    assert (once.to_send, once.deferred, once.unstaged) == (first, 7 + planned - first, planned - first)
-    assert (twice.to_send, twice.deferred, twice.unstaged) == (second, 7 + planned - second, planned - second)
+    assert (once.to_send, once.outcomes[RowOutcome.DEFERRED], once.unstaged) == (
+        first,
+        7 + planned - first,
+        planned - first,
+    )
+    assert (twice.to_send, twice.outcomes[RowOutcome.DEFERRED], twice.unstaged) == (
+        second,
+        7 + planned - second,
+        planned - second,
+    )
     once.assert_balanced()
     twice.assert_balanced()
-    assert compute_settlement("guests", "guests-1", twice, ()).deferred == planned + 7
+    assert compute_settlement("guests", "guests-1", twice, ()).outcomes[RowOutcome.DEFERRED] == planned + 7
 
 
 @pytest.mark.parametrize(

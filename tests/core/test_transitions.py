@@ -10,7 +10,7 @@ from typing import Any, get_args
 import pytest
 from core_samples import ALLOCATION, LATER, NOW, ROWS, a_batch, events_for
 
-from batchsync.core.batch import Allocation, Phase, RowCounts, Verb, Verdict
+from batchsync.core.batch import Allocation, Phase, Verb, Verdict
 from batchsync.core.events import (
     Allocated,
     AllocationLost,
@@ -29,6 +29,7 @@ from batchsync.core.events import (
     VendorFinished,
 )
 from batchsync.core.lifecycle import TRANSITIONS, ImpossibleEventError, evolve
+from batchsync.core.row_outcome import OutcomeCounts
 
 MUCH_LATER = LATER + timedelta(hours=1)
 ALLOWED = [(phase, kind, to) for phase, events in TRANSITIONS.items() for kind, to in events.items()]
@@ -142,8 +143,8 @@ EFFECTS: list[tuple[Phase, Verb | None, Event, dict[str, Any]]] = [
     (
         Phase.FINISHED,
         None,
-        Collected(at=LATER, counts=RowCounts(accepted=7, rejected=2, unknown=1)),
-        {**AFTER_SUCCESS, "counts": RowCounts(accepted=7, rejected=2, unknown=1)},
+        Collected(at=LATER, counts=OutcomeCounts.of(accepted=7, rejected=2, unknown=1)),
+        {**AFTER_SUCCESS, "counts": OutcomeCounts.of(accepted=7, rejected=2, unknown=1)},
     ),
     (Phase.COLLECTED, None, Delivered(at=LATER), AFTER_SUCCESS),
     (
@@ -286,15 +287,15 @@ def test_second_intent_is_impossible(phase: Phase, verb: Verb) -> None:
 @pytest.mark.parametrize(
     "counts",
     [
-        RowCounts(accepted=ROWS - 1),
-        RowCounts(accepted=ROWS + 1),
-        RowCounts(),
-        RowCounts(accepted=ROWS + 1, unknown=-1),
-        RowCounts(accepted=ROWS + 1, rejected=-1),
-        RowCounts(accepted=-1, rejected=ROWS + 1),
+        OutcomeCounts.of(accepted=ROWS - 1),
+        OutcomeCounts.of(accepted=ROWS + 1),
+        OutcomeCounts.of(),
+        OutcomeCounts.of(accepted=ROWS + 1, unknown=-1),
+        OutcomeCounts.of(accepted=ROWS + 1, rejected=-1),
+        OutcomeCounts.of(accepted=-1, rejected=ROWS + 1),
     ],
 )
-def test_unbalanced_counts_are_not_collected(counts: RowCounts) -> None:
+def test_unbalanced_counts_are_not_collected(counts: OutcomeCounts) -> None:
     with pytest.raises(ImpossibleEventError):
         evolve(a_batch(Phase.FINISHED), Collected(at=NOW, counts=counts))
 

@@ -9,16 +9,17 @@ import pytest
 from core_samples import ROWS, a_batch
 
 from batchsync.core.accounting import unresolved
-from batchsync.core.batch import Phase, RowCounts, Verb
+from batchsync.core.batch import Phase, Verb
+from batchsync.core.row_outcome import OutcomeCounts
 
-COUNTS = RowCounts(accepted=ROWS - 3, rejected=1, unknown=2)
+COUNTS = OutcomeCounts.of(accepted=ROWS - 3, rejected=1, unknown=2)
 
 
 @pytest.mark.parametrize(
     ("phase", "changes", "records"),
     [
         (Phase.DELIVERED, {"counts": COUNTS}, 2),
-        (Phase.DELIVERED, {"counts": RowCounts(accepted=ROWS)}, 0),
+        (Phase.DELIVERED, {"counts": OutcomeCounts.of(accepted=ROWS)}, 0),
         (Phase.COLLECTED, {"counts": COUNTS}, 0),
         (Phase.NEEDS_ATTENTION, {"counts": COUNTS, "parked_from": Phase.COLLECTED}, 0),
         (Phase.NEEDS_ATTENTION, {"parked_from": Phase.SUBMITTED}, ROWS),

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batchsync.core.batch import Phase, RowCounts
+from batchsync.core.batch import Phase
 from batchsync.core.events import ResultsLost
+from batchsync.core.row_outcome import OutcomeCounts
 from batchsync.errors import LockedError, UnavailableError
 from batchsync.journal import Journal, unlock
 from batchsync.ports import RowVerdicts
@@ -89,7 +90,9 @@ def test_newest_intact_collection_is_read(tmp_path: Path) -> None:
     assert collected.read(folder, batch).path.parent.name == "1"
 
     (late / "verdicts.parquet").write_bytes(b"other")
-    other = RowVerdicts(counts=RowCounts(accepted=2), path=late / "verdicts.parquet", answers=None, unattributed=0)
+    other = RowVerdicts(
+        counts=OutcomeCounts.of(accepted=2), path=late / "verdicts.parquet", answers=None, unattributed=0
+    )
     collected.write(late, other)
     assert collected.read(folder, batch).path.parent.name == "1", "counts of another collection"
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from batchsync.core.row_outcome import RowOutcome
 from batchsync.errors import ExitCode
 from batchsync.journal import Journal
 from batchsync.reconcile.loop import WaitPolicy
@@ -142,7 +143,11 @@ def test_resume_after_crash_settles_finalized_batches_and_requests_sync(scenario
         assert outcome.error is None
         assert outcome.exit_code is ExitCode.UNSETTLED
         (run,) = outcome.runs
-        assert (run.settlement.accepted, run.settlement.deferred, run.settlement.in_flight) == (nth, ROWS - nth, 0)
+        assert (
+            run.settlement.outcomes[RowOutcome.ACCEPTED],
+            run.settlement.outcomes[RowOutcome.DEFERRED],
+            run.settlement.in_flight,
+        ) == (nth, ROWS - nth, 0)
         assert f"after {nth} of {ROWS} records" in run.run.reason
         (after,) = scenario.run(CrashPoint())
         assert after.exit_code is ExitCode.DONE

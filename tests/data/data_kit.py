@@ -260,9 +260,8 @@ def resolve_first(bench: Bench, *, delivered: bool) -> None:
 
 def counts(bench: Bench) -> dict[str, int]:
     """Compare and return the counts that are not 0."""
-    plan = bench.compare().counts
-    names = ("unchanged", "added", "changed", "removed", "invalid", "deferred", "still_rejected", "still_unknown")
-    return {name: getattr(plan, name) for name in names if getattr(plan, name)}
+    found = bench.compare().plan.counts.to_dict()
+    return {name: count for name, count in found.items() if count and name not in ("source_rows", "selected", "resent")}
 
 
 def invalid(comparison: Comparison) -> list[Reject]:

@@ -9,7 +9,8 @@ import polars as pl
 import pytest
 from data_kit import Bench, csv_rules, job
 
-from batchsync.core.batch import RowCounts, Verdict
+from batchsync.core.batch import Verdict
+from batchsync.core.row_outcome import OutcomeCounts
 from batchsync.data import PolarsEngine
 
 if TYPE_CHECKING:
@@ -45,9 +46,9 @@ def test_unpaired_surrogate_in_log_becomes_question_mark(lookup: Bench, member: 
     verdicts = outcomes(lookup, "1,A,P1\n", "vin,plate,r\n", errors)
     if member == "plate":
         # The named row was never sent.
-        assert (verdicts.counts, verdicts.unattributed) == (RowCounts(unknown=1), 1)
+        assert (verdicts.counts, verdicts.unattributed) == (OutcomeCounts.of(unknown=1), 1)
     else:
-        assert verdicts.counts == RowCounts(rejected=1)
+        assert verdicts.counts == OutcomeCounts.of(rejected=1)
         [reject] = [item for chunk in PolarsEngine().rejects(verdicts) for item in chunk]
         assert (reject.reason if member == "errorDescription" else reject.code) == "?x"
 
@@ -66,7 +67,7 @@ def test_answer_column_of_any_name_is_kept(lookup: Bench, header: str, columns: 
     names = header.split(",")
     row = ["A" if name == "vin" else "P1" if name == "plate" else f"the {name}" for name in names]
     verdicts = outcomes(lookup, "7,A,P1\n", f"{header}\n{','.join(row)}\n")
-    assert verdicts.counts == RowCounts(accepted=1)
+    assert verdicts.counts == OutcomeCounts.of(accepted=1)
     assert verdicts.answers is not None
     answers = pl.read_parquet(verdicts.answers)
     assert answers.columns == (columns or ["id", *names])

@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batchsync.core.job import Removal, Send
+from batchsync.core.row_outcome import RowOutcome
 from batchsync.data import PolarsEngine
 from batchsync.data.baseline import apply, segments
 from batchsync.data.batchfile import batch_writer
@@ -30,7 +31,7 @@ def test_first_sync_adds_all_rows_and_second_none(bench: Bench) -> None:
     assert counts(bench) == {"added": 2}
     bench.accept_all()
     assert counts(bench) == {"unchanged": 2}
-    assert bench.compare().baseline_rows == 2
+    assert bench.compare().plan.baseline_rows == 2
     bench.source(HEAD + "1,a,m\n2,B,n\n3,c,o\n")
     assert counts(bench) == {"unchanged": 1, "changed": 1, "added": 1}
 
@@ -116,7 +117,7 @@ def test_deleted_key_is_removed_last_and_leaves_baseline(removing: Bench) -> Non
     removing.accept_all()
     removing.source(HEAD + "3,c,o\n")
     comparison = removing.compare()
-    assert (comparison.counts.selected, comparison.counts.removed, comparison.counts.added) == (3, 2, 1)
+    assert (comparison.plan.counts.selected, comparison.plan.counts.removed, comparison.plan.counts.added) == (3, 2, 1)
     sent = removing.records()
     assert [item["mode"] for item in sent] == ["upsert", "delete", "delete"]
     assert sent[1]["value"] == {"identifiers": [{"provider": "CRM", "id": "1"}]}
@@ -127,9 +128,9 @@ def test_deleted_key_is_removed_last_and_leaves_baseline(removing: Bench) -> Non
 def test_row_without_key_prevents_removals(removing: Bench) -> None:
     removing.source(HEAD + ",b,m\n")
     comparison = removing.compare()
-    assert comparison.counts.removed == 0
-    assert comparison.counts.invalid == 1
-    assert comparison.warnings["rows without a key, so nothing is removed"] == 1
+    assert comparison.plan.counts.removed == 0
+    assert comparison.plan.counts.outcomes[RowOutcome.INVALID] == 1
+    assert comparison.plan.warnings["rows without a key, so nothing is removed"] == 1
 
 
 def test_deleted_key_is_kept_without_on_removed(bench: Bench) -> None:
@@ -189,20 +190,20 @@ def test_unordered_since_value_is_compared_with_warning(bench: Bench, watermark:
     bench.source(HEAD + "1,01/02/2026,m\n2,never,m\n3,-5,m\n4,12,m\n")
     bench.watermark = watermark
     comparison = bench.compare()
-    assert (comparison.counts.added, comparison.counts.unchanged) == (4, 0)
-    assert list(comparison.warnings.values()) == [3]
-    assert comparison.watermark == ("2026-01-01" if watermark == "2026-01-01" else "12")
+    assert (comparison.plan.counts.added, comparison.plan.counts.outcomes[RowOutcome.UNCHANGED]) == (4, 0)
+    assert list(comparison.plan.warnings.values()) == [3]
+    assert comparison.plan.watermark == ("2026-01-01" if watermark == "2026-01-01" else "12")
 
 
 def test_plan_fingerprint_depends_on_changes_and_spec(bench: Bench) -> None:
     bench.source(HEAD + "1,a,m\n2,b,n\n")
-    first = bench.compare().fingerprint
+    first = bench.compare().plan.changes_digest
     bench.source(HEAD + "2,b,n\n1,a,m\n")
-    assert bench.compare().fingerprint == first
+    assert bench.compare().plan.changes_digest == first
     bench.source(HEAD + "2,b,n\n1,a,M\n")
-    assert bench.compare().fingerprint != first
+    assert bench.compare().plan.changes_digest != first
     bench.change(spec_hash="00" * 32)
-    assert bench.compare().fingerprint != first
+    assert bench.compare().plan.changes_digest != first
 
 
 def test_partitioned_comparison_equals_whole_comparison(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -213,7 +214,7 @@ def test_partitioned_comparison_equals_whole_comparison(bench: Bench, monkeypatc
     whole = bench.compare()
     monkeypatch.setattr(classify, "PARTITION_ROWS", 40)
     parts = bench.compare()
-    assert (parts.counts, parts.fingerprint) == (whole.counts, whole.fingerprint)
+    assert parts.plan == whole.plan
 
 
 ROW = st.tuples(st.sampled_from(["1", "2", "3", "4", ""]), st.sampled_from(["a", "b", "bad", ""]))
@@ -235,10 +236,13 @@ def test_counts_balance_after_any_history(
     for rows, state in steps:
         bench.source("id,name\n" + "".join(f"{key},{name}\n" for key, name in rows))
         comparison = bench.compare()
-        comparison.counts.assert_balanced()
+        comparison.plan.counts.assert_balanced()
         files = bench.stage(comparison)
-        assert sum(item.rows for item in files) == comparison.counts.to_send
-        assert sum(len(chunk) for chunk in PolarsEngine().invalid(comparison)) == comparison.counts.invalid
+        assert sum(item.rows for item in files) == comparison.plan.counts.to_send
+        assert (
+            sum(len(chunk) for chunk in PolarsEngine().invalid(comparison))
+            == comparison.plan.counts.outcomes[RowOutcome.INVALID]
+        )
         if state == "in flight":
             bench.in_flight += tuple(Path(item.row_manifest) for item in files)
             continue
@@ -313,11 +317,11 @@ def test_keys_with_equal_hashes_are_compared_by_key(bench: Bench, monkeypatch: p
     bench.source(HEAD + "1,a,m\n2,b,m\n3,c,m\n")
     bench.accept_all()
     bench.source(HEAD + "1,a,m\n2,x,m\n4,d,m\n")
-    plan = bench.compare().counts
-    assert (plan.unchanged, plan.changed, plan.added) == (1, 1, 1)
+    plan = bench.compare().plan.counts
+    assert (plan.outcomes[RowOutcome.UNCHANGED], plan.changed, plan.added) == (1, 1, 1)
     bench.source(HEAD + "1,a,m\n1,b,m\n")
     if policy == "fail":
         with pytest.raises(SourceError, match="occurs more than once"):
             bench.compare()
     else:
-        assert bench.compare().counts.invalid == 1
+        assert bench.compare().plan.counts.outcomes[RowOutcome.INVALID] == 1

@@ -71,7 +71,13 @@ class Sent:
     def facts(self) -> list[Any]:
         manifests = [pl.read_parquet(file.row_manifest).rows() for file in self.files]
         numbers = [(file.digest, file.md5, file.size, file.rows) for file in self.files]
-        return [self.comparison.counts, self.comparison.fingerprint, self.comparison.watermark, numbers, manifests]
+        return [
+            self.comparison.plan.counts,
+            self.comparison.plan.changes_digest,
+            self.comparison.plan.watermark,
+            numbers,
+            manifests,
+        ]
 
 
 def sent(bench: Bench, engine: PolarsEngine, *, eager: bool) -> Sent:

@@ -11,6 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from batchsync.core.record_schema import Format, Kind, Rule
+from batchsync.core.row_outcome import RowOutcome
 from batchsync.data.mapping.evaluate import failing_rows
 
 
@@ -50,7 +51,7 @@ def test_one_percent_invalid_of_100_000_rows_is_found_in_seconds(bench: Bench) -
     ]
     bench.source("id,name,mail\n" + "\n".join(lines) + "\n")
     comparison = bench.compare()
-    assert (comparison.counts.invalid, comparison.counts.added) == (2000, 98_000)
+    assert (comparison.plan.counts.outcomes[RowOutcome.INVALID], comparison.plan.counts.added) == (2000, 98_000)
 
 
 @settings(max_examples=50, deadline=None)

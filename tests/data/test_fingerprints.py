@@ -6,13 +6,14 @@ import polars as pl
 from data_kit import HEAD, Bench, record
 
 from batchsync.core.job import Removal, Send
+from batchsync.core.row_outcome import RowOutcome
 
 
 def unchanged(bench: Bench) -> bool:
     """Return whether the only row is unchanged."""
-    plan = bench.compare().counts
-    assert (plan.selected, plan.unchanged + plan.changed) == (1, 1)
-    return plan.unchanged == 1
+    plan = bench.compare().plan.counts
+    assert (plan.selected, plan.outcomes[RowOutcome.UNCHANGED] + plan.changed) == (1, 1)
+    return plan.outcomes[RowOutcome.UNCHANGED] == 1
 
 
 def test_job_edit_outside_mapping_changes_no_record(bench: Bench) -> None:
@@ -42,8 +43,8 @@ def test_resent_unchanged_row_is_counted_separately(bench: Bench) -> None:
     bench.source(HEAD + "1,a,m\n2,b,n\n")
     bench.accept_all()
     bench.source(HEAD + "1,a,m\n2,B,n\n3,c,o\n")
-    plan = bench.compare().counts
+    plan = bench.compare().plan.counts
     assert (plan.added, plan.changed, plan.resent) == (1, 2, 1)
     bench.change(send=Send())
-    plan = bench.compare().counts
+    plan = bench.compare().plan.counts
     assert (plan.added, plan.changed, plan.resent) == (1, 1, 0)

@@ -9,6 +9,7 @@ import pytest
 from data_kit import NOW, Bench, job, rules
 
 from batchsync.core.record_schema import Kind, Rule
+from batchsync.core.row_outcome import RowOutcome
 from batchsync.data import PolarsEngine
 from batchsync.data.batchfile import prepare
 from batchsync.data.record import group_by_key
@@ -43,14 +44,18 @@ def test_items_and_records_keep_source_order(orders: Bench) -> None:
         {"no": "B", "who": "x", "items": [{"sku": "s1", "qty": 1}, {"sku": "s3"}]},
         {"no": "A", "who": "y", "items": [{"sku": "s2", "qty": 2}, {"sku": "s4", "qty": 4}]},
     ]
-    plan = orders.compare().counts
+    plan = orders.compare().plan.counts
     assert (plan.source_rows, plan.selected, plan.added) == (4, 2, 2)
 
 
 def test_invalid_item_makes_record_invalid_with_all_reasons(orders: Bench) -> None:
     orders.source("no,who,sku,qty\nB,x,,1\nA,y,s2,2\nB,z,s3,many\n")
     comparison = orders.compare()
-    assert (comparison.counts.selected, comparison.counts.invalid, comparison.counts.added) == (2, 1, 1)
+    assert (
+        comparison.plan.counts.selected,
+        comparison.plan.counts.outcomes[RowOutcome.INVALID],
+        comparison.plan.counts.added,
+    ) == (2, 1, 1)
     [[reject]] = PolarsEngine().invalid(comparison)
     assert reject.key == "B"
     assert "items[].sku is required" in reject.reason
@@ -66,11 +71,11 @@ def test_too_many_items_make_record_invalid(orders: Bench) -> None:
 def test_changed_or_reordered_items_change_record(orders: Bench) -> None:
     orders.source("no,who,sku,qty\nA,x,s1,1\nA,x,s2,2\nB,y,s3,3\n")
     orders.accept_all()
-    assert orders.compare().counts.unchanged == 2
+    assert orders.compare().plan.counts.outcomes[RowOutcome.UNCHANGED] == 2
     orders.source("no,who,sku,qty\nB,y,s3,3\nA,x,s2,2\nA,x,s1,1\n")
-    assert (orders.compare().counts.changed, orders.compare().counts.unchanged) == (1, 1)
+    assert (orders.compare().plan.counts.changed, orders.compare().plan.counts.outcomes[RowOutcome.UNCHANGED]) == (1, 1)
     orders.source("no,who,sku,qty\nA,x,s1,1\nA,x,s2,2\nA,x,s2,2\nB,y,s3,3\n")
-    assert orders.compare().counts.changed == 1
+    assert orders.compare().plan.counts.changed == 1
 
 
 def test_rows_of_a_key_are_grouped_across_frames_and_files(orders: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -98,7 +98,7 @@ def test_integer_in_column_with_fractions_is_unchanged(lines: Bench) -> None:
     lines.source(rows)
     lines.accept_all()
     lines.source(rows + '{"id":8,"name":1.5,"mail":"m"}\n')
-    assert lines.compare().counts.changed == 0
+    assert lines.compare().plan.counts.changed == 0
     assert [record["value"]["name"] for record in lines.records()] == [1.5]
 
 
@@ -112,9 +112,9 @@ def test_integer_that_a_float_cannot_represent_is_refused(
     lines.source(GOOD + '{"id":"1","n":9007199254740993}\n{"id":"2","n":1.5}\n')
     assert "source.jsonl:2: 'n' is a whole number" in refused(lines).message
     lines.source(GOOD + '{"id":"1","n":9007199254740993}\n')
-    assert lines.compare().counts.source_rows == 2
+    assert lines.compare().plan.counts.source_rows == 2
     lines.source(GOOD + '{"id":"1","n":9007199254740993.5}\n{"id":"2","n":1e300}\n')
-    assert lines.compare().counts.source_rows == 3
+    assert lines.compare().plan.counts.source_rows == 3
 
 
 def test_files_of_a_glob_with_different_members_are_merged(lines: Bench) -> None:

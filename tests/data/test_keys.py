@@ -10,6 +10,7 @@ import pytest
 from data_kit import invalid
 
 from batchsync.core.mapping import Expression
+from batchsync.core.row_outcome import RowOutcome
 from batchsync.errors import SourceError
 
 if TYPE_CHECKING:
@@ -40,7 +41,11 @@ def test_row_without_key_is_invalid(bench: Bench) -> None:
     bench.change_source(key=("id", "name"))
     bench.source('id,name,mail\n1,,m\n,x,n\n3,y,o\n"",z,p\n')
     comparison = bench.compare()
-    assert (comparison.counts.selected, comparison.counts.invalid, comparison.counts.added) == (4, 3, 1)
+    assert (
+        comparison.plan.counts.selected,
+        comparison.plan.counts.outcomes[RowOutcome.INVALID],
+        comparison.plan.counts.added,
+    ) == (4, 3, 1)
     assert [(item.row, item.code) for item in invalid(comparison)] == [(1, "key"), (2, "key"), (4, "key")]
 
 
@@ -90,5 +95,5 @@ def test_duplicate_policy_keeps_one_row_and_counts_the_others(bench: Bench, poli
     comparison = bench.compare()
     sent = [record["value"]["name"] for record in bench.records()]
     assert sorted(sent) == sorted(taken)
-    assert (comparison.counts.selected, comparison.counts.invalid) == (4, 2)
+    assert (comparison.plan.counts.selected, comparison.plan.counts.outcomes[RowOutcome.INVALID]) == (4, 2)
     assert {item.code for item in invalid(comparison)} == {"duplicate_key"}

@@ -11,7 +11,8 @@ from data_kit import HEAD, Bench, csv_rules, job, rejects
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batchsync.core.batch import RowCounts, Verdict
+from batchsync.core.batch import Verdict
+from batchsync.core.row_outcome import OutcomeCounts
 from batchsync.errors import AmbiguousOutcomeError
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ def test_answers_have_key_columns_first(lookup: Bench) -> None:
         results=results(lookup, 'state,vin,wovr,id\n,B,clear,x\nVIC,A,"writ""ten, off",y\n'),
         errors=failures(lookup, ({"vin": "C", "state": "NSW"}, "SERVER_ERROR")),
     )
-    assert verdicts.counts == RowCounts(accepted=2, rejected=1, unknown=1)
+    assert verdicts.counts == OutcomeCounts.of(accepted=2, rejected=1, unknown=1)
     assert verdicts.answers is not None
     answers = pl.read_parquet(verdicts.answers)
     assert answers.columns == ["id", "state", "vin", "wovr", "vendor_id"]
@@ -72,7 +73,7 @@ def test_row_in_results_and_errors_is_rejected(lookup: Bench) -> None:
         results=results(lookup, "vin,state,r\nA,VIC,1\n"),
         errors=failures(lookup, ({"vin": "A", "state": "VIC"}, "V")),
     )
-    assert verdicts.counts == RowCounts(rejected=1)
+    assert verdicts.counts == OutcomeCounts.of(rejected=1)
     assert verdicts.answers is not None
     assert pl.read_parquet(verdicts.answers).height == 0
 
@@ -84,7 +85,7 @@ def test_equal_inputs_are_matched_by_order(lookup: Bench) -> None:
         results=results(lookup, "vin,state,r\nA,VIC,x\n"),
         errors=failures(lookup, ({"vin": "A", "state": "VIC"}, "V")),
     )
-    assert verdicts.counts == RowCounts(accepted=1, rejected=1, unknown=1)
+    assert verdicts.counts == OutcomeCounts.of(accepted=1, rejected=1, unknown=1)
 
 
 SENT = st.lists(st.sampled_from(["A,VIC", "A,", "B,VIC", "C,NSW"]), min_size=1, max_size=12)
@@ -129,7 +130,7 @@ def test_inputs_match_with_empty_columns_left_out_and_other_case(lookup: Bench) 
     verdicts = lookup.join_outcomes(
         file, results=results(lookup, "VIN,State,r\nA,,x\n"), errors=failures(lookup, ({"vin": "B"}, "V"))
     )
-    assert verdicts.counts == RowCounts(accepted=1, rejected=1)
+    assert verdicts.counts == OutcomeCounts.of(accepted=1, rejected=1)
 
 
 def test_csv_errors_are_read_by_column_name(lookup: Bench) -> None:
@@ -137,7 +138,7 @@ def test_csv_errors_are_read_by_column_name(lookup: Bench) -> None:
     path = lookup.folder / "errors.csv"
     path.write_text("errorDescription,vin,state,errorType\nno such,B,VIC,VALIDATION_ERROR\n")
     verdicts = lookup.join_outcomes(file, results=results(lookup, "vin,state,r\nA,VIC,x\n"), errors=path)
-    assert verdicts.counts == RowCounts(accepted=1, rejected=1)
+    assert verdicts.counts == OutcomeCounts.of(accepted=1, rejected=1)
     assert rejects(verdicts)[0].reason == "no such"
 
 
@@ -146,7 +147,7 @@ def test_unmatched_log_rows_are_counted(lookup: Bench) -> None:
     verdicts = lookup.join_outcomes(
         file, results=results(lookup, "vin,state,r\nZ,VIC,x\n"), errors=failures(lookup, ({"vin": "Y"}, "V"), ({}, "V"))
     )
-    assert verdicts.counts == RowCounts(unknown=1)
+    assert verdicts.counts == OutcomeCounts.of(unknown=1)
     assert verdicts.unattributed == 3
 
 
@@ -167,13 +168,13 @@ def test_counts_add_up_for_odd_error_document(lookup: Bench, text: str) -> None:
     path = lookup.folder / "errors.json"
     path.write_text(text)
     good = results(lookup, "vin,state,r\nA,VIC,x\n")
-    assert lookup.join_outcomes(file, results=good, errors=path).counts == RowCounts(accepted=1)
+    assert lookup.join_outcomes(file, results=good, errors=path).counts == OutcomeCounts.of(accepted=1)
 
 
 def test_results_without_input_columns_are_unmatched(lookup: Bench) -> None:
     file = staged(lookup, "1,A,VIC\n")
     verdicts = lookup.join_outcomes(file, results=results(lookup, "answer\nx\n"))
-    assert verdicts.counts == RowCounts(unknown=1)
+    assert verdicts.counts == OutcomeCounts.of(unknown=1)
     assert verdicts.unattributed == 1
 
 
@@ -182,4 +183,4 @@ def test_answers_are_kept_if_error_log_is_missing(lookup: Bench) -> None:
     verdicts = lookup.join_outcomes(
         file, Verdict.MIXED, results=results(lookup, "vin,state,r\nA,VIC,x\n"), errors_missing=True
     )
-    assert verdicts.counts == RowCounts(accepted=1, unknown=1)
+    assert verdicts.counts == OutcomeCounts.of(accepted=1, unknown=1)

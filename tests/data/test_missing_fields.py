@@ -10,6 +10,7 @@ from data_kit import Bench, job, record
 
 from batchsync.core.job import Join, Removal, Send
 from batchsync.core.mapping import Expression
+from batchsync.core.row_outcome import RowOutcome
 from batchsync.data import PolarsEngine
 from batchsync.errors import SpecError
 
@@ -49,7 +50,7 @@ def test_field_absent_from_all_lines_is_null(bench: Bench, text: str, sql: str) 
 def test_empty_json_lines_file_has_no_rows(bench: Bench, text: str | bytes) -> None:
     json_lines(bench, {"id": "=id", "list": [EACH]}, "")
     bench.source(text)
-    assert bench.compare().counts.source_rows == 0
+    assert bench.compare().plan.counts.source_rows == 0
 
 
 def test_lines_without_key_are_invalid_and_prevent_removals(bench: Bench) -> None:
@@ -58,7 +59,11 @@ def test_lines_without_key_are_invalid_and_prevent_removals(bench: Bench) -> Non
     bench.accept_all()
     bench.source("{}\n{}\n")
     comparison = bench.compare()
-    assert (comparison.counts.source_rows, comparison.counts.invalid, comparison.counts.removed) == (2, 2, 0)
+    assert (
+        comparison.plan.counts.source_rows,
+        comparison.plan.counts.outcomes[RowOutcome.INVALID],
+        comparison.plan.counts.removed,
+    ) == (2, 2, 0)
 
 
 def test_absent_fields_of_key_join_and_options_are_null(bench: Bench) -> None:
@@ -80,7 +85,7 @@ def test_disappearing_value_changes_only_its_rows(bench: Bench) -> None:
     json_lines(bench, {"id": "=id", "n": "=n", "yes": "=yes"}, '{"id":"1","n":5,"yes":true}\n{"id":"2"}\n')
     bench.accept_all()
     bench.source('{"id":"1"}\n{"id":"2"}\n')
-    assert (bench.compare().counts.changed, bench.compare().counts.unchanged) == (1, 1)
+    assert (bench.compare().plan.counts.changed, bench.compare().plan.counts.outcomes[RowOutcome.UNCHANGED]) == (1, 1)
 
 
 def test_misspelled_field_is_reported_with_suggestion(bench: Bench) -> None:

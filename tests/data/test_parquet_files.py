@@ -116,7 +116,7 @@ def test_map_of_int96_is_refused(parquet: Bench) -> None:
     _write(table, parquet.folder / "source.parquet")
     assert "a map contains INT96 timestamps" in refused(parquet).message
     pq.write_table(table, parquet.folder / "source.parquet")
-    assert parquet.compare().counts.source_rows == 1
+    assert parquet.compare().plan.counts.source_rows == 1
 
 
 def _patch_footer(path: Path, old: bytes, new: bytes, occurrence: int = 0) -> None:

@@ -10,6 +10,7 @@ from data_kit import Bench, job, rules
 
 from batchsync.core.batch import Verdict
 from batchsync.core.job import Join
+from batchsync.core.row_outcome import RowOutcome
 from batchsync.data import PolarsEngine
 
 if TYPE_CHECKING:
@@ -50,11 +51,11 @@ def test_sync_works_in_folder_with_pattern_characters(site: Path, ending: str) -
         {"csv": some.write_csv, "jsonl": some.write_ndjson, "parquet": some.write_parquet}[ending](path)
     assert [record["value"]["title"] for record in bench.records()] == ["Emma", "Ulysses"]
     bench.accept_all()
-    assert bench.compare().counts.unchanged == 2
+    assert bench.compare().plan.counts.outcomes[RowOutcome.UNCHANGED] == 2
     rows.with_columns(book=pl.lit("a")).write_csv(site / "source.csv")
     bench.change_source(path="source.csv")
     [file] = bench.stage(bench.compare())
     verdicts = bench.join_outcomes(file, Verdict.PROCESSED)
-    assert verdicts.counts.accepted == 1
+    assert verdicts.counts[RowOutcome.ACCEPTED] == 1
     bench.baseline = PolarsEngine().apply_verdicts(bench.baseline, [verdicts.path], site / "baselines")
-    assert bench.compare().counts.unchanged == 2
+    assert bench.compare().plan.counts.outcomes[RowOutcome.UNCHANGED] == 2

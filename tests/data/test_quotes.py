@@ -57,7 +57,7 @@ def test_extra_field_at_the_end_does_not_hide_a_missing_field(bench: Bench, rows
 
 def test_last_row_with_empty_field_and_no_line_end_is_read(bench: Bench) -> None:
     bench.source("id,name,mail\n1,Ann,a\n2,Bob,")
-    assert bench.compare().counts.source_rows == 2
+    assert bench.compare().plan.counts.source_rows == 2
 
 
 def test_quotation_marks_inside_unquoted_fields_are_data(bench: Bench) -> None:
@@ -72,7 +72,7 @@ def test_quotation_marks_are_checked_in_all_encodings_and_delimiters(
     bench.change_source(encoding=encoding, delimiter=delimiter)
     good = 'id,name,mail\r\n1,"Zoë ""Z"", é","é"\r\n2,"a\r\nb",""\r\n'.replace(",", delimiter)
     bench.source(good.encode(encoding))
-    assert bench.compare().counts.source_rows == 2
+    assert bench.compare().plan.counts.source_rows == 2
     bench.source(good.replace('""Z""', '"Z"').encode(encoding))
     assert "row 1 " in refused(bench).message
 

@@ -12,6 +12,7 @@ import pytest
 from data_kit import NOW, Bench, job, refused, rules
 
 from batchsync.core.job import Join
+from batchsync.core.row_outcome import RowOutcome
 from batchsync.data import PolarsEngine
 from batchsync.data.row import csv_validation
 from batchsync.errors import SpecError
@@ -83,7 +84,7 @@ def test_empty_and_blank_files_are_refused(bench: Bench) -> None:
 
 def test_header_alone_is_an_empty_source(bench: Bench) -> None:
     bench.source("id,name,mail\n")
-    assert bench.compare().counts.source_rows == 0
+    assert bench.compare().plan.counts.source_rows == 0
     assert bench.stage(bench.compare()) == ()
 
 
@@ -115,7 +116,7 @@ def test_unclosed_and_stray_quotes_are_refused(bench: Bench) -> None:
 def test_blank_lines_are_skipped_but_counted_in_row_numbers(bench: Bench) -> None:
     bench.source("id,name,mail\n1,Ann,a\n\n,Bob,b\n\n\n")
     comparison = bench.compare()
-    assert comparison.counts.source_rows == 2
+    assert comparison.plan.counts.source_rows == 2
     [[reject]] = PolarsEngine().invalid(comparison)
     assert (reject.code, reject.row) == ("key", 3)
 
@@ -162,7 +163,10 @@ def test_declared_nulls_are_read_as_null_in_all_formats(bench: Bench, ending: st
         by_reference = PolarsEngine(executor=executor, threads=1).compare(
             bench.job, bench.rules, bench.baseline, context
         )
-    assert (by_reference.counts.invalid, by_reference.fingerprint) == (1, bench.compare().fingerprint)
+    assert (by_reference.plan.counts.outcomes[RowOutcome.INVALID], by_reference.plan.changes_digest) == (
+        1,
+        bench.compare().plan.changes_digest,
+    )
 
 
 def test_declared_nulls_match_texts_but_not_numbers(bench: Bench) -> None:

@@ -9,6 +9,7 @@ import pytest
 from data_kit import HEAD, Bench, record
 
 from batchsync.core.job import Removal
+from batchsync.core.row_outcome import RowOutcome
 from batchsync.data import PolarsEngine
 from batchsync.data.compare import classify, removal_conflicts
 from batchsync.data.frame import partitioned_spill
@@ -21,9 +22,9 @@ def removing(bench: Bench) -> Bench:
 
 
 def counts(bench: Bench) -> dict[str, int]:
-    plan = bench.compare().counts
-    found = {name: getattr(plan, name) for name in ("unchanged", "added", "changed", "removed", "still_rejected")}
-    return {name: count for name, count in found.items() if count}
+    found = bench.compare().plan.counts.to_dict()
+    names = ("unchanged", "added", "changed", "removed", "still_rejected")
+    return {name: count for name, count in found.items() if count and name in names}
 
 
 def test_rejected_removal_is_sent_again_after_mapping_change(bench: Bench) -> None:
@@ -62,14 +63,20 @@ def test_key_is_protected_if_its_removal_names_a_present_record(
     bench.accept_all()
     bench.source(HEAD + "g1,a,m\nG2,b,n\n")
     comparison = bench.compare()
-    assert (comparison.counts.added, comparison.counts.removed, comparison.counts.unchanged) == (1, 1, 1)
-    assert comparison.warnings == {PROTECTED: 1}
+    assert (
+        comparison.plan.counts.added,
+        comparison.plan.counts.removed,
+        comparison.plan.counts.outcomes[RowOutcome.UNCHANGED],
+    ) == (1, 1, 1)
+    assert comparison.plan.warnings == {PROTECTED: 1}
     assert [item["value"] for item in bench.records() if item["mode"] == "delete"] == [{"id": "g3"}]
     bench.accept_all()
-    assert bench.compare().warnings == {PROTECTED: 1}
+    assert bench.compare().plan.warnings == {PROTECTED: 1}
     bench.source(HEAD + "G2,b,n\n")
     comparison = bench.compare()
-    assert (comparison.counts.removed, comparison.warnings) == (2, {}), "no present record has the same removal record"
+    assert (comparison.plan.counts.removed, comparison.plan.warnings) == (2, {}), (
+        "no present record has the same removal record"
+    )
 
 
 def test_invalid_row_protects_key_from_removal(bench: Bench) -> None:
@@ -79,7 +86,7 @@ def test_invalid_row_protects_key_from_removal(bench: Bench) -> None:
     bench.change(record=record({"id": "=id", "name": "=CAST(name AS INT)"}))
     bench.source(HEAD + "g1,five,m\n")
     comparison = bench.compare()
-    assert (comparison.counts.invalid, comparison.counts.removed) == (1, 0)
+    assert (comparison.plan.counts.outcomes[RowOutcome.INVALID], comparison.plan.counts.removed) == (1, 0)
 
 
 def test_many_keys_are_protected_with_spilled_hashes(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -91,8 +98,8 @@ def test_many_keys_are_protected_with_spilled_hashes(bench: Bench, monkeypatch: 
     bench.accept_all()
     bench.source(HEAD + "".join(f"g{row},{'a' if row < 50 else 'b'},m\n" for row in range(100)))
     comparison = bench.compare()
-    assert (comparison.counts.added, comparison.counts.removed) == (100, 50)
-    assert comparison.warnings == {PROTECTED: 50}
+    assert (comparison.plan.counts.added, comparison.plan.counts.removed) == (100, 50)
+    assert comparison.plan.warnings == {PROTECTED: 50}
     assert sorted(path.name for path in comparison.folder.glob("*.arrow")) == []
 
 
@@ -118,7 +125,7 @@ def test_key_without_computable_removal_record_is_not_protected(bench: Bench) ->
     bench.accept_all()
     bench.source(HEAD + "x2,a,m\n07,b,n\n")
     comparison = bench.compare()
-    assert (comparison.counts.removed, comparison.warnings) == (1, {PROTECTED: 1})
+    assert (comparison.plan.counts.removed, comparison.plan.warnings) == (1, {PROTECTED: 1})
 
 
 @pytest.mark.parametrize(
@@ -138,14 +145,14 @@ def test_keys_of_earlier_definition_are_not_removed(
     bench.accept_all()
     keyed_by(bench, after)
     comparison = bench.compare()
-    assert (comparison.counts.added, comparison.counts.removed) == (2, 0)
-    assert comparison.warnings == {"keys of an earlier key definition, which are not removed": 2}
+    assert (comparison.plan.counts.added, comparison.plan.counts.removed) == (2, 0)
+    assert comparison.plan.warnings == {"keys of an earlier key definition, which are not removed": 2}
     bench.accept_all()
     bench.source(HEAD + "2,b,n\n")
     assert counts(bench) == {"unchanged": 1, "removed": 1}, "keys of the current definition are"
     bench.accept_all()
     keyed_by(bench, before)
-    assert bench.compare().warnings == {"keys of an earlier key definition, which are not removed": 1}
+    assert bench.compare().plan.warnings == {"keys of an earlier key definition, which are not removed": 1}
 
 
 def test_equal_key_of_earlier_definition_is_sent_again(removing: Bench) -> None:

@@ -93,7 +93,7 @@ def test_deeply_nested_member_is_refused(lines: Bench, depth: int, begin: str, e
 
 def test_member_of_100_nested_lists_is_read(lines: Bench) -> None:
     lines.source(GOOD + '{"id":"1","v":' + "[" * 100 + "]" * 100 + "}\n")
-    assert lines.compare().counts.source_rows == 2
+    assert lines.compare().plan.counts.source_rows == 2
 
 
 def test_duplicate_member_in_deeply_nested_line_is_refused(lines: Bench) -> None:

@@ -15,7 +15,8 @@ from data_kit import HEAD, REF_LOG, Bench, job, rejects, rules
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batchsync.core.batch import RowCounts, Verdict
+from batchsync.core.batch import Verdict
+from batchsync.core.row_outcome import OutcomeCounts, RowOutcome
 from batchsync.core.vendor_rules import DefaultOutcome
 from batchsync.data.outcome import row_log
 from batchsync.errors import AmbiguousOutcomeError, PermanentError, StateError
@@ -45,7 +46,7 @@ def error(ref: str, code: str | int = 400, message: str = "Validation error") ->
 def test_rows_in_log_are_rejected_and_others_accepted(bench: Bench, *, packed: bool) -> None:
     file, refs = sent(bench)
     verdicts = bench.join_outcomes(file, Verdict.MIXED, errors=log(bench, error(refs[1]), packed=packed))
-    assert verdicts.counts == RowCounts(accepted=2, rejected=1)
+    assert verdicts.counts == OutcomeCounts.of(accepted=2, rejected=1)
     [reject] = rejects(verdicts)
     assert (reject.kind, reject.key, reject.code, reject.reason, reject.line, reject.row, reject.retry) == (
         "rejected",
@@ -68,10 +69,10 @@ def test_numeric_and_string_codes_are_read_with_retry_flag(bench: Bench) -> None
 def test_ignored_codes_are_no_errors(bench: Bench) -> None:
     file, refs = sent(bench)
     lines = [error(refs[0], 200), error(refs[1].upper(), "201"), error(refs[2], 400)]
-    assert bench.join_outcomes(file, Verdict.MIXED, errors=log(bench, *lines)).counts == RowCounts(
+    assert bench.join_outcomes(file, Verdict.MIXED, errors=log(bench, *lines)).counts == OutcomeCounts.of(
         accepted=2, rejected=1
     )
-    assert bench.join_outcomes(file, errors=log(bench, *lines[:2])).counts == RowCounts(accepted=3)
+    assert bench.join_outcomes(file, errors=log(bench, *lines[:2])).counts == OutcomeCounts.of(accepted=3)
 
 
 def test_mixed_batch_without_errors_in_log_leaves_rows_unknown(bench: Bench) -> None:
@@ -84,14 +85,14 @@ def test_mixed_batch_without_errors_in_log_leaves_rows_unknown(bench: Bench) -> 
 def test_row_with_ignored_code_is_accepted_despite_unmatched_errors(bench: Bench) -> None:
     file, refs = sent(bench)
     verdicts = bench.join_outcomes(file, Verdict.MIXED, errors=log(bench, error(refs[1], 200), error("null", 400)))
-    assert (verdicts.counts, verdicts.unattributed) == (RowCounts(accepted=1, unknown=2), 1)
+    assert (verdicts.counts, verdicts.unattributed) == (OutcomeCounts.of(accepted=1, unknown=2), 1)
 
 
 def test_first_error_of_repeated_lines_counts(bench: Bench) -> None:
     file, refs = sent(bench)
     lines = [error(refs[0], 200), error(refs[0], 400, "first"), error(refs[0], 409, "second"), error(refs[0], 200)]
     verdicts = bench.join_outcomes(file, errors=log(bench, *lines))
-    assert verdicts.counts == RowCounts(accepted=2, rejected=1)
+    assert verdicts.counts == OutcomeCounts.of(accepted=2, rejected=1)
     assert rejects(verdicts)[0].reason == "first"
 
 
@@ -110,7 +111,7 @@ def test_first_error_of_repeated_lines_counts(bench: Bench) -> None:
 def test_unmatched_error_leaves_unlisted_rows_unknown(bench: Bench, line: Any) -> None:
     file, refs = sent(bench)
     verdicts = bench.join_outcomes(file, errors=log(bench, error(refs[0]), line))
-    assert verdicts.counts == RowCounts(rejected=1, unknown=2)
+    assert verdicts.counts == OutcomeCounts.of(rejected=1, unknown=2)
     assert verdicts.unattributed == 1
 
 
@@ -119,13 +120,13 @@ def test_truncated_line_still_matches_by_ref(bench: Bench) -> None:
     verdicts = bench.join_outcomes(
         file, errors=log(bench, f'{{"ref":"{refs[2]}","code":"400","mess', packed=False, end="")
     )
-    assert verdicts.counts == RowCounts(accepted=2, rejected=1)
+    assert verdicts.counts == OutcomeCounts.of(accepted=2, rejected=1)
 
 
 def test_blank_lines_and_any_line_ends_are_accepted(bench: Bench) -> None:
     file, refs = sent(bench)
     text = json.dumps(error(refs[0])) + "\r\n\r\n" + json.dumps(error(refs[1]))
-    assert bench.join_outcomes(file, errors=log(bench, text, end="")).counts == RowCounts(accepted=1, rejected=2)
+    assert bench.join_outcomes(file, errors=log(bench, text, end="")).counts == OutcomeCounts.of(accepted=1, rejected=2)
 
 
 def test_damaged_log_is_ambiguous(bench: Bench) -> None:
@@ -153,21 +154,21 @@ def test_oversized_log_is_refused(bench: Bench, monkeypatch: pytest.MonkeyPatch)
 def test_oversized_line_is_unmatched(bench: Bench) -> None:
     file, refs = sent(bench)
     verdicts = bench.join_outcomes(file, errors=log(bench, error(refs[0]), "y" * (20 << 20)))
-    assert verdicts.counts == RowCounts(rejected=1, unknown=2)
+    assert verdicts.counts == OutcomeCounts.of(rejected=1, unknown=2)
 
 
 @pytest.mark.parametrize("verdict", [Verdict.REFUSED, Verdict.CANCELLED, Verdict.EXPIRED])
 def test_rows_of_unapplied_batch_may_be_retried(bench: Bench, verdict: Verdict) -> None:
     file, _ = sent(bench)
     verdicts = bench.join_outcomes(file, verdict)
-    assert verdicts.counts == RowCounts(rejected=3)
+    assert verdicts.counts == OutcomeCounts.of(rejected=3)
     assert all(reject.retry and reject.reason == "done" for reject in rejects(verdicts))
 
 
 def test_rows_of_manually_resent_batch_are_retryable(bench: Bench) -> None:
     file, _ = sent(bench)
     verdicts = bench.join_outcomes(file, Verdict.RESENT)
-    assert verdicts.counts == RowCounts(rejected=3)
+    assert verdicts.counts == OutcomeCounts.of(rejected=3)
     assert {(reject.retry, reject.code, reject.reason) for reject in rejects(verdicts)} == {
         (True, "resent", "resent manually")
     }
@@ -175,17 +176,19 @@ def test_rows_of_manually_resent_batch_are_retryable(bench: Bench) -> None:
 
 def test_lost_batch_or_missing_log_leaves_rows_unknown(bench: Bench) -> None:
     file, _ = sent(bench)
-    assert bench.join_outcomes(file, Verdict.LOST).counts == RowCounts(unknown=3)
-    assert bench.join_outcomes(file, Verdict.MIXED, errors_missing=True).counts == RowCounts(unknown=3)
-    assert bench.join_outcomes(file, Verdict.MIXED).counts == RowCounts(unknown=3)
-    assert bench.join_outcomes(file, Verdict.MIXED, errors=log(bench)).counts == RowCounts(unknown=3)
-    assert bench.join_outcomes(file, Verdict.PROCESSED).counts == RowCounts(accepted=3)
+    assert bench.join_outcomes(file, Verdict.LOST).counts == OutcomeCounts.of(unknown=3)
+    assert bench.join_outcomes(file, Verdict.MIXED, errors_missing=True).counts == OutcomeCounts.of(unknown=3)
+    assert bench.join_outcomes(file, Verdict.MIXED).counts == OutcomeCounts.of(unknown=3)
+    assert bench.join_outcomes(file, Verdict.MIXED, errors=log(bench)).counts == OutcomeCounts.of(unknown=3)
+    assert bench.join_outcomes(file, Verdict.PROCESSED).counts == OutcomeCounts.of(accepted=3)
 
 
 def test_unlisted_rows_are_unknown_by_default_outcome(bench: Bench) -> None:
     bench.rules = rules(log=replace(REF_LOG, default_outcome=DefaultOutcome.UNKNOWN))
     file, refs = sent(bench)
-    assert bench.join_outcomes(file, errors=log(bench, error(refs[0]))).counts == RowCounts(rejected=1, unknown=2)
+    assert bench.join_outcomes(file, errors=log(bench, error(refs[0]))).counts == OutcomeCounts.of(
+        rejected=1, unknown=2
+    )
 
 
 def test_missing_or_mismatched_manifest_is_an_error(bench: Bench) -> None:
@@ -220,7 +223,7 @@ def test_counts_add_up_for_any_log(
     ]
     verdicts = bench.join_outcomes(file, verdict, errors=log(bench, *texts), errors_missing=missing)
     assert verdicts.counts.total == 4
-    assert len(rejects(verdicts)) == verdicts.counts.rejected + verdicts.counts.unknown
+    assert len(rejects(verdicts)) == verdicts.counts[RowOutcome.REJECTED] + verdicts.counts[RowOutcome.UNKNOWN]
 
 
 def test_flipped_bit_in_manifest_is_detected_when_joining(bench: Bench) -> None:

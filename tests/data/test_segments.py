@@ -13,6 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batchsync.core import compaction
+from batchsync.core.row_outcome import RowOutcome
 from batchsync.data import PolarsEngine
 from batchsync.data.baseline import apply, segments
 from batchsync.data.baseline.segments import SegmentReader, latest_per_key
@@ -226,14 +227,14 @@ def test_baseline_of_an_older_release_is_read(bench: Bench, write: Callable[[pl.
     older = bench.folder / "older.parquet"
     write(pl.read_parquet(segment.path).drop("as_before"), older)
     bench.baseline = Baseline(segments=(replace(segment, path=older),))
-    assert bench.compare().counts.unchanged == 50
-    assert bench.compare().baseline_rows == 50
+    assert bench.compare().plan.counts.outcomes[RowOutcome.UNCHANGED] == 50
+    assert bench.compare().plan.baseline_rows == 50
     assert PolarsEngine().lookup("49", bench.baseline, []).in_target
     bench.source(head + "".join(f"{row},{'b' if row < 5 else 'a'},m\n" for row in range(55)))
     bench.accept_all()
     assert len(bench.baseline.segments) == 2
-    assert bench.compare().counts.unchanged == 55
-    assert bench.compare().baseline_rows == 55
+    assert bench.compare().plan.counts.outcomes[RowOutcome.UNCHANGED] == 55
+    assert bench.compare().plan.baseline_rows == 55
     assert not PolarsEngine().lookup("55", bench.baseline, []).in_target
 
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import pytest
 from data_kit import Bench, batch, view
 
-from batchsync.core.batch import RowCounts, Verdict
+from batchsync.core.batch import Verdict
+from batchsync.core.row_outcome import OutcomeCounts
 from batchsync.data import PolarsEngine
 from batchsync.errors import StateError
 from batchsync.ports import Downloads
@@ -30,7 +31,7 @@ def test_unapplied_rows_are_rejected_without_manifest(bench: Bench, verdict: Ver
 
     verdicts = bench.join_outcomes(file, verdict)
 
-    assert verdicts.counts == RowCounts(rejected=2)
+    assert verdicts.counts == OutcomeCounts.of(rejected=2)
     rejects = [item for chunk in PolarsEngine().rejects(verdicts) for item in chunk]
     assert [(reject.key, reject.line, reject.retry) for reject in rejects] == [("", 1, True), ("", 2, True)]
     after = PolarsEngine().apply_verdicts(bench.baseline, [verdicts.path], bench.folder / "baselines")
@@ -48,12 +49,12 @@ def test_possibly_applied_rows_require_manifest(bench: Bench, verdict: Verdict) 
 @pytest.mark.parametrize(
     ("verdict", "expected"),
     [
-        (Verdict.CANCELLED, RowCounts(rejected=2)),
-        (Verdict.DECLARED, RowCounts(accepted=2)),
-        (Verdict.LOST, RowCounts(unknown=2)),
+        (Verdict.CANCELLED, OutcomeCounts.of(rejected=2)),
+        (Verdict.DECLARED, OutcomeCounts.of(accepted=2)),
+        (Verdict.LOST, OutcomeCounts.of(unknown=2)),
     ],
 )
-def test_rules_are_not_required_without_log(bench: Bench, verdict: Verdict, expected: RowCounts) -> None:
+def test_rules_are_not_required_without_log(bench: Bench, verdict: Verdict, expected: OutcomeCounts) -> None:
     verdicts = PolarsEngine().join_outcomes(batch(sent(bench), verdict), None, Downloads(), bench.folder / "collected")
     assert (verdicts.counts, verdicts.key) == (expected, ("id",))
 

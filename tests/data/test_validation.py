@@ -68,9 +68,9 @@ def test_warning_is_counted_and_row_is_sent(bench: Bench) -> None:
     fields = {"v": Rule(kind=Kind.STRING, enum=("Mr", "Ms"), enum_severity=Severity.WARN)}
     prepare(bench, fields, {"v": "=name"}, "1,Mr,m\n2,Dr,m\n3,Sir,m\n4,,m\n")
     comparison = bench.compare()
-    assert comparison.counts.added == 4
-    assert list(comparison.warnings.values()) == [2]
-    assert "v" in next(iter(comparison.warnings))
+    assert comparison.plan.counts.added == 4
+    assert list(comparison.plan.warnings.values()) == [2]
+    assert "v" in next(iter(comparison.plan.warnings))
 
 
 def test_required_applies_in_named_modes_only(bench: Bench) -> None:

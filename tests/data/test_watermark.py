@@ -10,6 +10,7 @@ import pytest
 from data_kit import HEAD, Bench, counts, job, resolve_first, rules, verdicts
 
 from batchsync.core.job import Send
+from batchsync.core.row_outcome import RowOutcome
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -28,7 +29,7 @@ def accepted(bench: Bench, text: str) -> None:
     bench.source(text)
     comparison = bench.compare()
     bench.accept_all()
-    bench.watermark = comparison.watermark
+    bench.watermark = comparison.plan.watermark
 
 
 @pytest.mark.parametrize(
@@ -81,9 +82,13 @@ def test_row_below_watermark_of_accepted_key_is_not_mapped(bench: Bench) -> None
     accepted(bench, HEAD + "1,a,2026-01-01\n2,b,2026-02-01\n")
     bench.source(HEAD + "1,A,2026-01-01\n2,b,2026-02-01\n3,c,\n")
     comparison = bench.compare()
-    assert (comparison.counts.unchanged, comparison.counts.added, comparison.watermark) == (2, 1, "2026-02-01")
+    assert (
+        comparison.plan.counts.outcomes[RowOutcome.UNCHANGED],
+        comparison.plan.counts.added,
+        comparison.plan.watermark,
+    ) == (2, 1, "2026-02-01")
     bench.source(HEAD)
-    assert bench.compare().watermark == "2026-02-01"
+    assert bench.compare().plan.watermark == "2026-02-01"
 
 
 def test_untyped_numbers_are_ordered_as_numbers(bench: Bench) -> None:
@@ -91,7 +96,7 @@ def test_untyped_numbers_are_ordered_as_numbers(bench: Bench) -> None:
     assert bench.watermark == "9"
     bench.source(HEAD + "1,A,8\n2,b,9\n3,c,10\n4,d,9.5\n")
     assert counts(bench) == {"unchanged": 2, "added": 2}
-    assert bench.compare().watermark == "10"
+    assert bench.compare().plan.watermark == "10"
 
 
 TIMESTAMP = datetime(2026, 1, 2, 8, 0, 0, 5, tzinfo=UTC)
@@ -111,7 +116,7 @@ def test_typed_watermark_is_compared_as_its_type(bench: Bench, before: object, s
     write(["a", "b"], [before, since])
     first = bench.compare()
     bench.accept_all()
-    bench.watermark = first.watermark
+    bench.watermark = first.plan.watermark
     write(["A", "B"], [before, since])
     assert counts(bench) == {"unchanged": 1, "changed": 1}
     write(["a", "b", "c", "d"], [before, since, before, None])

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from batchsync.core.accounting import PlanCounts
-from batchsync.core.batch import Allocation, Batch, BatchFile, BatchId, Phase, RowCounts, RunId, Verb, Verdict
+from batchsync.core.batch import Allocation, Batch, BatchFile, BatchId, Phase, RunId, Verb, Verdict
 from batchsync.core.events import (
     Allocated,
     AllocationLost,
@@ -26,6 +26,7 @@ from batchsync.core.events import (
     Uploaded,
     VendorFinished,
 )
+from batchsync.core.row_outcome import OutcomeCounts
 from batchsync.core.run import Run, RunState
 from batchsync.ports import BaselineEntry, Reject, SegmentEntry
 
@@ -75,7 +76,12 @@ def make_run(job: str = "guests", serial: int = 1, batches: int = 1, **changes: 
         account_id="motorweb:acme",
         state=RunState.PREPARED,
         created_at=NOW,
-        counts=PlanCounts(source_rows=to_send + 5, selected=to_send + 5, added=to_send, unchanged=3, invalid=2),
+        counts=PlanCounts(
+            source_rows=to_send + 5,
+            selected=to_send + 5,
+            added=to_send,
+            outcomes=OutcomeCounts.of(unchanged=3, invalid=2),
+        ),
         plan="p" * 64,
         warnings={"email": 3},
     )
@@ -106,9 +112,9 @@ EVENTS: tuple[Event, ...] = (
     NotApplied(at=LATER, verb=Verb.POLL, reason="429", retry_at=LATER),
     StillRunning(at=LATER, vendor_status="Validating", retry_at=LATER),
     VendorFinished(at=LATER, verdict=Verdict.MIXED, vendor_status="Completed with errors"),
-    Collected(at=LATER, counts=RowCounts(accepted=6, rejected=3, unknown=1)),
+    Collected(at=LATER, counts=OutcomeCounts.of(accepted=6, rejected=3, unknown=1)),
     ResultsLost(at=LATER, reason="gone from the disk", retry_at=LATER),
-    Collected(at=LATER, counts=RowCounts(accepted=7, rejected=2, unknown=1)),
+    Collected(at=LATER, counts=OutcomeCounts.of(accepted=7, rejected=2, unknown=1)),
 )
 DELIVERED = Delivered(at=LATER)
 

@@ -9,6 +9,7 @@ import pytest
 from journal_samples import DELIVERED, LATER, NOW, ROWS, make_batch, make_run, record_all
 
 from batchsync.core.accounting import UnbalancedError
+from batchsync.core.row_outcome import RowOutcome
 from batchsync.core.run import Run, RunState, settlement_of
 from batchsync.errors import LockedError
 
@@ -42,7 +43,7 @@ def test_run_is_not_settled_while_preparing(journal: Journal) -> None:
     journal.deliver(record_all(journal, journal.batches(run.id)[0]), DELIVERED, baseline=None, rejects=())
     assert journal.run(run.id).state is RunState.PREPARING
     settlement = settlement_of(journal.run(run.id), journal.batches(run.id))
-    assert (settlement.in_flight, settlement.deferred, settlement.settled) == (ROWS, ROWS, False)
+    assert (settlement.in_flight, settlement.outcomes[RowOutcome.DEFERRED], settlement.settled) == (ROWS, ROWS, False)
 
     journal.add_batch(make_batch(run, 2))
     journal.deliver(record_all(journal, journal.batches(run.id)[1]), DELIVERED, baseline=None, rejects=())
@@ -64,7 +65,7 @@ def test_aborted_preparation_defers_records_without_batch(journal: Journal, *, d
     assert after.state is (RunState.SETTLED if delivered else RunState.PREPARED)
     assert after.reason == "preparation was aborted after 10 of 30 records; the next run sends the rest"
     settlement = settlement_of(after, journal.batches(run.id))
-    assert settlement.deferred == (2 * ROWS if delivered else 3 * ROWS)
+    assert settlement.outcomes[RowOutcome.DEFERRED] == (2 * ROWS if delivered else 3 * ROWS)
     assert settlement.selected == run.counts.selected
     if not delivered:
         journal.deliver(record_all(journal, batch), DELIVERED, baseline=None, rejects=())

@@ -25,7 +25,7 @@ from journal_samples import (
 )
 
 from batchsync.core.accounting import PlanCounts, UnbalancedError
-from batchsync.core.batch import Allocation, Phase, RowCounts, Verb, Verdict
+from batchsync.core.batch import Allocation, Phase, Verb, Verdict
 from batchsync.core.events import (
     Allocated,
     AllocationLost,
@@ -38,6 +38,7 @@ from batchsync.core.events import (
     Uploaded,
 )
 from batchsync.core.lifecycle import ImpossibleEventError
+from batchsync.core.row_outcome import BATCH_OUTCOMES, OutcomeCounts
 from batchsync.core.run import RunState
 from batchsync.errors import LockedError, UsageError
 from batchsync.journal import Approval, Journal, codec
@@ -99,7 +100,7 @@ FIELDS = {
     "retry_at": AT,
     "verb": st.sampled_from(Verb),
     "verdict": st.sampled_from(Verdict),
-    "counts": st.builds(RowCounts),
+    "counts": st.builds(OutcomeCounts, st.dictionaries(st.sampled_from(BATCH_OUTCOMES), st.integers(0))),
     "allocation": st.builds(Allocation, id=TEXT, url=st.none(), expires_at=st.none() | AT),
     "delivered": st.booleans(),
     "expired": st.booleans(),
@@ -221,7 +222,7 @@ def test_run_awaiting_approval_is_open_until_a_later_run(journal: Journal) -> No
 
 
 def test_run_with_nothing_to_send_is_settled_at_once(journal: Journal) -> None:
-    run = make_run(counts=PlanCounts(source_rows=3, selected=3, unchanged=3))
+    run = make_run(counts=PlanCounts(source_rows=3, selected=3, outcomes=OutcomeCounts.of(unchanged=3)))
     journal.start_run(run, (), ())
     assert journal.run(run.id).state is RunState.SETTLED
     assert journal.run(run.id).settled_at == run.created_at
@@ -242,13 +243,13 @@ def test_unknown_rows_are_resolved_together_with_the_baseline(journal: Journal) 
     assert [item.delivered for item in journal.why("guests", "K1")] == [True]
     stored = journal.batch(batch.id)
     assert stored is not None
-    assert stored.counts == RowCounts(accepted=8, rejected=2)
+    assert stored.counts == OutcomeCounts.of(accepted=8, rejected=2)
     assert journal.baseline(batch.job, batch.account_id) == after
     assert journal.audit() == ()
 
 
 def test_tick_is_claimed_with_its_run_or_not_at_all(journal: Journal) -> None:
-    idle = PlanCounts(source_rows=3, selected=3, unchanged=3)
+    idle = PlanCounts(source_rows=3, selected=3, outcomes=OutcomeCounts.of(unchanged=3))
     journal.start_run(make_run(counts=idle), (), (), tick=NOW)
     assert journal.last_tick("guests") == NOW
 

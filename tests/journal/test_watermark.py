@@ -8,6 +8,7 @@ import pytest
 from journal_samples import DELIVERED, ROWS, make_batch, make_run, record_all
 
 from batchsync.core.accounting import PlanCounts
+from batchsync.core.row_outcome import OutcomeCounts
 from batchsync.core.run import RunState
 from batchsync.ports import Reject
 
@@ -34,7 +35,9 @@ def test_watermark_moves_when_run_is_settled(journal: Journal) -> None:
 
 
 def test_run_with_nothing_to_send_moves_watermark(journal: Journal) -> None:
-    run = make_run(counts=PlanCounts(source_rows=3, selected=3, unchanged=3), watermark="2026-11-22")
+    run = make_run(
+        counts=PlanCounts(source_rows=3, selected=3, outcomes=OutcomeCounts.of(unchanged=3)), watermark="2026-11-22"
+    )
     journal.start_run(run, (), ())
     assert watermark(journal, run) == "2026-11-22"
 
@@ -45,11 +48,13 @@ def test_run_awaiting_approval_does_not_move_watermark(journal: Journal) -> None
     assert watermark(journal, run) is None
 
 
-@pytest.mark.parametrize("outcome", ["deferred", "invalid", "still_rejected", "still_unknown"])
+@pytest.mark.parametrize("outcome", ["deferred", "invalid", "rejected", "unknown"])
 def test_watermark_does_not_pass_rows_missing_at_the_target(journal: Journal, outcome: str) -> None:
-    earlier = make_run(counts=PlanCounts(source_rows=2, selected=2, unchanged=2), watermark="7")
+    earlier = make_run(
+        counts=PlanCounts(source_rows=2, selected=2, outcomes=OutcomeCounts.of(unchanged=2)), watermark="7"
+    )
     journal.start_run(earlier, (), ())
-    counts = PlanCounts(**{"source_rows": 3, "selected": 3, "unchanged": 2, outcome: 1})
+    counts = PlanCounts(source_rows=3, selected=3, outcomes=OutcomeCounts.of(**{"unchanged": 2, outcome: 1}))
 
     journal.start_run(make_run(serial=2, counts=counts, watermark="9"), (), ())
 
@@ -69,7 +74,7 @@ def test_watermark_does_not_pass_rows_not_accepted_by_the_vendor(journal: Journa
 
 
 def test_watermark_of_other_spec_or_account_is_none(journal: Journal) -> None:
-    run = make_run(counts=PlanCounts(source_rows=3, selected=3, unchanged=3), watermark="9")
+    run = make_run(counts=PlanCounts(source_rows=3, selected=3, outcomes=OutcomeCounts.of(unchanged=3)), watermark="9")
     journal.start_run(run, (), ())
     assert journal.watermark(run.job, run.account_id, "0" * 64) is None
     assert journal.watermark(run.job, "another account", run.spec_hash) is None
@@ -79,7 +84,7 @@ def test_watermark_of_other_spec_or_account_is_none(journal: Journal) -> None:
 def test_run_under_other_spec_invalidates_watermark_unless_awaiting_approval(
     journal: Journal, state_of_later: RunState, expected: str | None
 ) -> None:
-    counts = PlanCounts(source_rows=2, selected=2, unchanged=2)
+    counts = PlanCounts(source_rows=2, selected=2, outcomes=OutcomeCounts.of(unchanged=2))
     earlier = make_run(counts=counts, watermark="7")
     journal.start_run(earlier, (), ())
 

@@ -22,8 +22,9 @@ import polars as pl
 
 import batchsync_mocks
 from batchsync.app import App
-from batchsync.core.batch import Allocation, Batch, Phase, RowCounts, Verb, Verdict
+from batchsync.core.batch import Allocation, Batch, Phase, Verb, Verdict
 from batchsync.core.events import Allocated, Collected, Delivered, IntentRecorded, Uploaded, VendorFinished
+from batchsync.core.row_outcome import OutcomeCounts
 from batchsync.ports import Baseline, Downloads, Reject
 from batchsync.reconcile import collected
 from batchsync.reconcile.deliver import baseline_entry
@@ -137,7 +138,7 @@ def _advance(batch: Batch, phase: Phase, context: JobContext, services: Services
         (Phase.ALLOCATED, [IntentRecorded(at=at, verb=Verb.ALLOCATE), Allocated(at=at, allocation=allocation)]),
         (Phase.SUBMITTED, [IntentRecorded(at=at, verb=Verb.UPLOAD), Uploaded(at=at)]),
         (Phase.FINISHED, [VendorFinished(at=at, verdict=Verdict.PROCESSED, vendor_status="success")]),
-        (Phase.COLLECTED, [Collected(at=at, counts=RowCounts(accepted=batch.file.rows))]),
+        (Phase.COLLECTED, [Collected(at=at, counts=OutcomeCounts.of(accepted=batch.file.rows))]),
     ]
     for reached, events in steps:
         if batch.phase is phase:

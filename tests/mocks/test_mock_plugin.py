@@ -131,11 +131,12 @@ def journal(folder: Path, allocation_id: str, rejected: int = 1) -> Path:
     plan_counts = {"selected": 6, "unchanged": 1, "added": 3, "invalid": 1, "deferred": 0, "still_rejected": 1}
     with closing(sqlite3.connect(state / "journal.db")) as base, base:
         base.execute("CREATE TABLE IF NOT EXISTS runs (no INTEGER PRIMARY KEY, id, job, state, counts)")
-        base.execute("CREATE TABLE IF NOT EXISTS batches (run, allocation_id, accepted, rejected, unknown)")
+        base.execute("CREATE TABLE IF NOT EXISTS batches (run, allocation_id, counts)")
         base.execute("DELETE FROM runs")
         base.execute("DELETE FROM batches")
         base.execute("INSERT INTO runs VALUES (1, 'r', 'a', 'settled', ?)", (json.dumps(plan_counts),))
-        base.execute("INSERT INTO batches VALUES ('r', ?, 2, ?, 0)", (allocation_id, rejected))
+        counts = json.dumps({"accepted": 2, "rejected": rejected, "unknown": 0})
+        base.execute("INSERT INTO batches VALUES ('r', ?, ?)", (allocation_id, counts))
     return state
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rich.console import Console
 
-from batchsync.core.batch import Batch, BatchFile, BatchId, Phase, RowCounts, RunId, Verdict
+from batchsync.core.row_outcome import OutcomeCounts
+from batchsync.core.batch import Batch, BatchFile, BatchId, Phase, RunId, Verdict
 from batchsync.observers.log import LogObserver
 from batchsync.observers.ndjson import NdjsonObserver
 from batchsync.observers.terminal import TerminalObserver
@@ -50,7 +51,7 @@ LIFECYCLE = (
     batch(phase=Phase.SUBMITTED, vendor_status="PROCESSING", polls=1),
     batch(phase=Phase.SUBMITTED, vendor_status="PROCESSING", polls=2),
     batch(phase=Phase.FINISHED, vendor_status="DONE", verdict=Verdict.MIXED),
-    batch(phase=Phase.DELIVERED, counts=RowCounts(accepted=112, rejected=3)),
+    batch(phase=Phase.DELIVERED, counts=OutcomeCounts.of(accepted=112, rejected=3)),
 )
 
 
@@ -142,9 +143,9 @@ def test_terminal_shows_one_line_per_job() -> None:
         "                        next check in 5 s",
     ]
 
-    observer.observe(BatchChanged(batch=batch(phase=Phase.DELIVERED, counts=RowCounts(accepted=115))), NOW)
+    observer.observe(BatchChanged(batch=batch(phase=Phase.DELIVERED, counts=OutcomeCounts.of(accepted=115))), NOW)
     observer.observe(
-        BatchChanged(batch=batch(id="guests-2", seq=2, phase=Phase.DELIVERED, counts=RowCounts(accepted=115))), NOW
+        BatchChanged(batch=batch(id="guests-2", seq=2, phase=Phase.DELIVERED, counts=OutcomeCounts.of(accepted=115))), NOW
     )
     assert screen(observer)[0] == "guests  2 of 2 batches  settled"
 

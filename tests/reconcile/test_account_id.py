@@ -25,6 +25,6 @@ def test_approval_applies_to_one_account(harness: Harness) -> None:
     context = harness.context("guests", guards=Guards(min_rows=1000))
     job_plan = plan(context, harness.services)
     assert job_plan.awaiting_approval
-    harness.app.journal.approve("guests", job_plan.comparison.fingerprint, "", harness.services.clock.now())
+    harness.app.journal.approve("guests", job_plan.comparison.plan.changes_digest, "", harness.services.clock.now())
     assert not plan(context, harness.services).awaiting_approval
     assert plan(replace(context, account_id="another"), harness.services).awaiting_approval

@@ -10,6 +10,7 @@ import pytest
 from harness import ALLOCATE, NO_WAIT, POLL, UPLOAD, WAIT
 
 from batchsync.core.batch import Phase, Verdict
+from batchsync.core.row_outcome import RowOutcome
 from batchsync.errors import UnavailableError
 from batchsync.reconcile.cancel import cancel
 from batchsync.reconcile.deliver import baseline_of
@@ -47,7 +48,7 @@ def batch_with_unknown_outcome(harness: Harness) -> Batch:
     harness.clear_faults()
     batch = harness.batch("guests")
     assert batch.counts is not None
-    assert batch.counts.unknown == batch.file.rows
+    assert batch.counts[RowOutcome.UNKNOWN] == batch.file.rows
     return batch
 
 
@@ -64,7 +65,7 @@ def test_manual_resolution_moves_baseline_of_original_account(harness: Harness) 
 
     assert harness.app.journal.baseline("guests", other_account.account_id) == before
     settlement = harness.sync("guests", WAIT).runs[-1].settlement
-    assert (settlement.unchanged, settlement.accepted) == (batch.file.rows, 0)
+    assert (settlement.outcomes[RowOutcome.UNCHANGED], settlement.outcomes[RowOutcome.ACCEPTED]) == (batch.file.rows, 0)
 
 
 def test_unsent_batch_of_other_account_is_cancelled_locally_and_resent(
@@ -83,8 +84,8 @@ def test_unsent_batch_of_other_account_is_cancelled_locally_and_resent(
     with harness.services.lease("guests"):
         cancel(batch, other_account, harness.services)
 
-    assert resumed(harness, other_account).runs[0].settlement.rejected == batch.file.rows
-    assert synced(harness, other_account).runs[-1].settlement.accepted == batch.file.rows
+    assert resumed(harness, other_account).runs[0].settlement.outcomes[RowOutcome.REJECTED] == batch.file.rows
+    assert synced(harness, other_account).runs[-1].settlement.outcomes[RowOutcome.ACCEPTED] == batch.file.rows
     assert harness.app.journal.baseline("guests", batch.account_id) is None
     assert harness.delivered_once("guests")
 
@@ -108,7 +109,9 @@ def test_sent_batch_of_other_account_is_not_polled_and_can_be_resolved(harness: 
 
     assert (after.phase, after.verdict) == (Phase.FINISHED, Verdict.DECLARED if delivered else Verdict.RESENT)
     settlement = resumed(harness, other_account).runs[0].settlement
-    assert (settlement.accepted, settlement.rejected) == ((29, 0) if delivered else (0, 29))
+    assert (settlement.outcomes[RowOutcome.ACCEPTED], settlement.outcomes[RowOutcome.REJECTED]) == (
+        (29, 0) if delivered else (0, 29)
+    )
     reported = harness.services.data.lookup("G1", baseline_of(batch.job, batch.account_id, harness.services), [])
     assert (reported.in_target, reported.latest_outcome) == ((True, "accepted") if delivered else (False, "again"))
     assert harness.app.journal.baseline("guests", other_account.account_id) is None
@@ -137,7 +140,7 @@ def test_parked_batch_of_other_account_is_unchanged_and_content_is_sent_again(
     outcome = resumed(harness, other_account)
 
     assert sent.error is None
-    assert sent.runs[-1].settlement.accepted == parked.file.rows
+    assert sent.runs[-1].settlement.outcomes[RowOutcome.ACCEPTED] == parked.file.rows
     assert outcome.error is not None
     assert "was prepared for an account that connection" in outcome.error.message
     assert harness.app.journal.batch(parked.id) == parked
@@ -172,7 +175,7 @@ def test_batch_of_other_account_does_not_block_other_jobs(harness: Harness) -> N
     stopped, done = sync([with_other_account(harness, "guests"), other_job(harness)], harness.services, WAIT)
 
     assert stopped.error is not None
-    assert done.runs[0].settlement.accepted == done.runs[0].batches[0].file.rows
+    assert done.runs[0].settlement.outcomes[RowOutcome.ACCEPTED] == done.runs[0].batches[0].file.rows
     assert harness.batch("guests").phase is Phase.SUBMITTED
 
 
@@ -189,7 +192,7 @@ def test_unusable_allocation_does_not_block_other_jobs(harness: Harness) -> None
     stopped, done = sync([harness.context("guests"), other_job(harness)], harness.services, WAIT)
 
     assert stopped.error is not None
-    assert done.runs[0].settlement.accepted == done.runs[0].batches[0].file.rows
+    assert done.runs[0].settlement.outcomes[RowOutcome.ACCEPTED] == done.runs[0].batches[0].file.rows
     file.write_bytes(content)
     assert harness.batch("guests").pending_intent is None
     harness.resume("guests", NO_WAIT)

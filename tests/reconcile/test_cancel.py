@@ -10,6 +10,7 @@ from harness import ALLOCATE, NO_WAIT, POLL, THROTTLED, UPLOAD, WAIT
 
 from batchsync.core import naming
 from batchsync.core.batch import Phase, Verb, Verdict
+from batchsync.core.row_outcome import RowOutcome
 from batchsync.errors import ExitCode, UnavailableError, UsageError
 from batchsync.reconcile.cancel import cancel
 from kit.deployment import BDP
@@ -51,9 +52,9 @@ def test_cancel_of_unsent_batch_sends_its_rows_with_the_next_sync(
     assert (after.phase, after.verdict, after.allocation) == (Phase.FINISHED, Verdict.CANCELLED, None)
     assert len(harness.requests()) - len(before) == 1, "its status was read, and nothing else was requested"
     outcome = harness.resume("guests", NO_WAIT)
-    assert outcome.runs[0].settlement.rejected == after.file.rows
+    assert outcome.runs[0].settlement.outcomes[RowOutcome.REJECTED] == after.file.rows
     second = harness.sync("guests", WAIT)
-    assert second.runs[-1].settlement.accepted == after.file.rows
+    assert second.runs[-1].settlement.outcomes[RowOutcome.ACCEPTED] == after.file.rows
     assert harness.delivered_once("guests")
 
 
@@ -114,7 +115,10 @@ def test_submitted_batch_is_cancelled_by_the_vendor_and_polled_to_its_end(harnes
     outcome = harness.resume("vehicles")
 
     assert (harness.batch("vehicles").phase, harness.batch("vehicles").verdict) == (Phase.DELIVERED, Verdict.CANCELLED)
-    assert (outcome.runs[0].settlement.accepted, outcome.runs[0].settlement.unknown) == (0, 0)
+    assert (
+        outcome.runs[0].settlement.outcomes[RowOutcome.ACCEPTED],
+        outcome.runs[0].settlement.outcomes[RowOutcome.UNKNOWN],
+    ) == (0, 0)
 
 
 def test_unsupported_cancel_is_reported_and_batch_proceeds(harness: Harness) -> None:
@@ -164,7 +168,7 @@ def test_cancel_of_unsent_parked_batch_is_local(harness: Harness) -> None:
 
     assert cancelled(harness, "guests").verdict is Verdict.CANCELLED
 
-    assert harness.resume("guests").runs[0].settlement.rejected == batch.file.rows
+    assert harness.resume("guests").runs[0].settlement.outcomes[RowOutcome.REJECTED] == batch.file.rows
     assert [type(event).__name__ for event in harness.app.journal.events(batch.id)][-4:] == [
         "Reopened",
         "Cancelled",

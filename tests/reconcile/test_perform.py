@@ -13,6 +13,7 @@ from harness import ALLOCATE, NO_WAIT, POLL, THROTTLED, UPLOAD, WAIT, Harness
 from batchsync.core import naming, steps
 from batchsync.core.batch import Batch, Phase, Verb
 from batchsync.core.events import Allocated, AllocationLost, NotApplied, OutcomeUnknown, Parked, Uploaded
+from batchsync.core.row_outcome import RowOutcome
 from batchsync.errors import StateError, UnavailableError
 from batchsync.reconcile.cancel import cancel
 from batchsync.reconcile.perform import perform
@@ -192,8 +193,8 @@ def test_batch_without_row_manifest_is_not_sent_and_can_be_cancelled(harness: Ha
     assert (harness.batch("guests").phase, harness.batch("guests").pending_intent) == (Phase.ALLOCATED, None)
     with harness.services.lease("guests"):
         cancel(harness.batch("guests"), harness.context("guests"), harness.services)
-    assert harness.resume("guests").runs[0].settlement.rejected == batch.file.rows
-    assert harness.sync("guests", WAIT).runs[-1].settlement.accepted == batch.file.rows
+    assert harness.resume("guests").runs[0].settlement.outcomes[RowOutcome.REJECTED] == batch.file.rows
+    assert harness.sync("guests", WAIT).runs[-1].settlement.outcomes[RowOutcome.ACCEPTED] == batch.file.rows
     assert harness.delivered_once("guests")
 
 

@@ -10,6 +10,7 @@ import pytest
 from harness import NO_WAIT, WAIT
 
 from batchsync.core.mapping import Expression, Object
+from batchsync.core.row_outcome import RowOutcome
 from batchsync.data import PolarsEngine
 from batchsync.errors import ExitCode, SourceError, StateError, UnavailableError, UsageError
 from batchsync.reconcile.loop import WaitPolicy
@@ -126,10 +127,14 @@ def test_duplicate_batch_content_is_refused_and_earlier_batches_proceed(harness:
     assert isinstance(outcome.error, SourceError)
     assert 'job "vehicles" would send two batches with identical content' in outcome.error.message
     (run,) = outcome.runs
-    assert (run.settlement.accepted, run.settlement.deferred, run.run.counts.unstaged) == (2, 1, 1)
+    assert (
+        run.settlement.outcomes[RowOutcome.ACCEPTED],
+        run.settlement.outcomes[RowOutcome.DEFERRED],
+        run.run.counts.unstaged,
+    ) == (2, 1, 1)
     source.write_text(rows.replace("V3,1HGCM82633A000001", "V3,1HGCM82633A000003"), encoding="utf-8")
     (outcome,) = sync([with_one_row_per_file(harness, "vehicles")], harness.services, WAIT)
-    assert (outcome.error, outcome.runs[-1].settlement.accepted) == (None, 1)
+    assert (outcome.error, outcome.runs[-1].settlement.outcomes[RowOutcome.ACCEPTED]) == (None, 1)
     assert harness.delivered_once("vehicles")
 
 

@@ -8,6 +8,7 @@ import pytest
 from harness import ALLOCATE, NO_WAIT, POLL, UPLOAD, VENDOR_OF, WAIT
 
 from batchsync.core.batch import Phase, Verb, Verdict
+from batchsync.core.row_outcome import RowOutcome
 from batchsync.errors import UsageError
 from batchsync.reconcile.resolve import resolve
 
@@ -47,7 +48,7 @@ def test_rows_resolved_as_delivered_are_never_sent_again(harness: Harness) -> No
     after = resolved(harness, "guests", delivered=True)
 
     assert (after.phase, after.verdict) == (Phase.FINISHED, Verdict.DECLARED)
-    assert harness.resume("guests").runs[0].settlement.accepted == rows
+    assert harness.resume("guests").runs[0].settlement.outcomes[RowOutcome.ACCEPTED] == rows
     harness.sync("guests", WAIT)
     assert harness.delivered_once("guests")
 
@@ -60,7 +61,7 @@ def test_parked_lookup_is_not_resolved_as_delivered_but_resumed(harness: Harness
 
     assert "`batchsync resume vehicles`" in reported.value.hint
     assert harness.batch("vehicles") == batch
-    assert harness.resume("vehicles").runs[0].settlement.unknown == 0
+    assert harness.resume("vehicles").runs[0].settlement.outcomes[RowOutcome.UNKNOWN] == 0
     assert harness.delivered_once("vehicles")
 
 
@@ -75,7 +76,7 @@ def test_unknown_lookup_rows_are_resolved_by_resending_only(harness: Harness) ->
 
     assert reported.value.hint == f"`batchsync resolve {batch.id} --resend` requests them again"
     resolved(harness, "vehicles", delivered=False)
-    assert harness.sync("vehicles", WAIT).runs[-1].settlement.accepted > 0
+    assert harness.sync("vehicles", WAIT).runs[-1].settlement.outcomes[RowOutcome.ACCEPTED] > 0
 
 
 @pytest.mark.parametrize("job", ["guests", "vehicles"])
@@ -86,7 +87,7 @@ def test_rows_resolved_as_not_delivered_are_sent_again(harness: Harness, job: st
     after = resolved(harness, job, delivered=False)
 
     assert (after.phase, after.verdict) == (Phase.FINISHED, Verdict.RESENT)
-    assert harness.resume(job).runs[0].settlement.rejected == rows
+    assert harness.resume(job).runs[0].settlement.outcomes[RowOutcome.REJECTED] == rows
     harness.sync(job, WAIT)
     assert sum(harness.deployment.delivered(VENDOR_OF[job]).values()) == rows
     assert harness.delivered_once(job)
@@ -100,7 +101,7 @@ def test_unknown_rows_are_reported_until_resolved(harness: Harness) -> None:
 
     batch = harness.batch("guests")
     assert batch.counts is not None
-    assert batch.counts.unknown == batch.file.rows
+    assert batch.counts[RowOutcome.UNKNOWN] == batch.file.rows
     assert first.unresolved == second.unresolved == (batch,)
 
     resolved(harness, "guests", delivered=True)

@@ -10,6 +10,7 @@ from harness import ALLOCATE, WAIT, Harness
 
 from batchsync.core.batch import Phase, Verdict
 from batchsync.core.events import Cancelled
+from batchsync.core.row_outcome import RowOutcome
 from batchsync.errors import StateError, UsageError
 from batchsync.reconcile.cancel import cancel
 from batchsync.reconcile.perform import collect
@@ -48,7 +49,7 @@ def test_cancel_of_unsent_batch_closes_it_at_once(harness: Harness) -> None:
     assert not list(harness.services.paths.staging("guests").iterdir())
     assert not harness.app.journal.audit()
     # With the job restored, its rows are sent again.
-    assert harness.sync("guests", WAIT).runs[-1].settlement.accepted == batch.file.rows
+    assert harness.sync("guests", WAIT).runs[-1].settlement.outcomes[RowOutcome.ACCEPTED] == batch.file.rows
 
 
 def test_sent_batch_can_be_resolved_but_not_cancelled(harness: Harness) -> None:

@@ -7,13 +7,15 @@ from datetime import UTC, datetime
 from typing import Any
 
 from batchsync.core.accounting import PlanCounts
-from batchsync.core.batch import Batch, BatchFile, BatchId, Phase, RowCounts, RunId
+from batchsync.core.batch import Batch, BatchFile, BatchId, Phase, RunId
 from batchsync.core.guards import Budget, Limit
+from batchsync.core.plan import Plan
+from batchsync.core.row_outcome import OutcomeCounts
 from batchsync.core.run import Run, RunState, settlement_of
 from batchsync.report.settlement import RunReport
 
 NOW = datetime(2026, 11, 22, 7, 30, 14, tzinfo=UTC)
-COUNTS = PlanCounts(source_rows=120, selected=120, added=115, invalid=5)
+COUNTS = PlanCounts(source_rows=120, selected=120, added=115, outcomes=OutcomeCounts.of(invalid=5))
 
 
 def batch(**changes: Any) -> Batch:
@@ -27,7 +29,7 @@ def batch(**changes: Any) -> Batch:
         file=file,
         phase=Phase.DELIVERED,
         prepared_at=NOW,
-        counts=RowCounts(accepted=112, rejected=3),
+        counts=OutcomeCounts.of(accepted=112, rejected=3),
     )
     return replace(base, **changes)
 
@@ -44,6 +46,21 @@ def run(**changes: Any) -> Run:
         created_at=NOW,
         counts=COUNTS,
         plan="p" * 64,
+    )
+    return replace(base, **changes)
+
+
+def plan(**changes: Any) -> Plan:
+    """Return a plan that exceeds no guard."""
+    base = Plan(
+        job="guests",
+        account_id="i",
+        spec_hash="s",
+        removal_hash="r",
+        baseline=(),
+        baseline_rows=20,
+        counts=COUNTS,
+        changes_digest="f" * 64,
     )
     return replace(base, **changes)
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from report_samples import NOW, batch, report, run
 
-from batchsync.core.batch import Allocation, Phase, RowCounts, Verb
+from batchsync.core.batch import Allocation, Phase, Verb
+from batchsync.core.row_outcome import OutcomeCounts
 from batchsync.core.run import RunState
 from batchsync.errors import ExitCode
 from batchsync.report.outcome import JobReport, OutcomeReport
@@ -22,7 +23,7 @@ ASK = (
     f"ask the vendor about batch {ID}, then `batchsync resolve {ID} --delivered` if it has the rows "
     f"and no results are expected, else `batchsync resolve {ID} --resend`"
 )
-LOST = batch(counts=RowCounts(accepted=112, unknown=3))
+LOST = batch(counts=OutcomeCounts.of(accepted=112, unknown=3))
 
 
 @pytest.mark.parametrize(
@@ -39,7 +40,7 @@ LOST = batch(counts=RowCounts(accepted=112, unknown=3))
             ],
         ),
         ({"parked_from": Phase.FINISHED}, [RESUME, f"if that does not help, {ASK}"]),
-        ({"parked_from": Phase.COLLECTED, "counts": RowCounts(accepted=115)}, [RESUME]),
+        ({"parked_from": Phase.COLLECTED, "counts": OutcomeCounts.of(accepted=115)}, [RESUME]),
     ],
 )
 def test_batch_that_needs_attention_shows_next_commands(state: dict[str, Any], steps: list[str]) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 import pytest
+import report_samples
 from report_samples import NOW
 
 from batchsync.core.accounting import PlanCounts
@@ -33,15 +34,11 @@ BREACH = Breach("max_remove", "the plan would remove 9 of 20 records the target 
 
 
 def plan(*breaches: Breach, **numbers: int) -> PlanReport:
-    counts = PlanCounts(**numbers)
+    counts = PlanCounts.from_dict(numbers)
     counts.assert_balanced()
     return PlanReport(
-        job="guests",
-        counts=counts,
-        breaches=breaches,
+        plan=report_samples.plan(counts=counts, breaches=breaches),
         approved=False,
-        fingerprint="f" * 64,
-        baseline_rows=20,
         budget=Budget(invalid=Limit(count=2)),
     )
 

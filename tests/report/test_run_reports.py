@@ -9,6 +9,7 @@ from report_samples import NOW, batch, report, run
 
 from batchsync.core.accounting import PlanCounts
 from batchsync.core.batch import Phase, Verb
+from batchsync.core.row_outcome import OutcomeCounts
 from batchsync.core.run import RunState
 from batchsync.core.steps import FindFile, NoOp, Wait
 from batchsync.errors import ExitCode, UnavailableError
@@ -17,7 +18,7 @@ from batchsync.report.outcome import JobReport, OutcomeReport
 from batchsync.report.status import JobStatus, StatusReport
 from batchsync.report.text_format import strip_ansi
 
-BLOCKED_COUNTS = PlanCounts(source_rows=10, selected=100, unchanged=10, removed=90)
+BLOCKED_COUNTS = PlanCounts(source_rows=10, selected=100, removed=90, outcomes=OutcomeCounts.of(unchanged=10))
 
 
 def test_settled_run_shows_settlement_and_budget() -> None:
@@ -45,7 +46,7 @@ def test_exceeded_budget_is_reported() -> None:
 
 
 def test_run_without_rejects_omits_budget() -> None:
-    unchanged = run(counts=PlanCounts(source_rows=7, selected=7, unchanged=7))
+    unchanged = run(counts=PlanCounts(source_rows=7, selected=7, outcomes=OutcomeCounts.of(unchanged=7)))
 
     assert report(unchanged).text(strip_ansi) == (
         "guests: settled (run 1, 2026-11-22 07:30:14Z)\n"
@@ -82,7 +83,7 @@ def test_run_awaiting_approval_shows_guard_and_sends_nothing() -> None:
 
 
 def test_run_in_preparation_shows_progress() -> None:
-    counts = PlanCounts(source_rows=300, selected=300, unchanged=70, added=230)
+    counts = PlanCounts(source_rows=300, selected=300, added=230, outcomes=OutcomeCounts.of(unchanged=70))
     finalized = batch(phase=Phase.SUBMITTED, counts=None)
     preparing = report(run(state=RunState.PREPARING, counts=counts), finalized)
 
@@ -99,7 +100,9 @@ def test_run_in_preparation_shows_progress() -> None:
 
 
 def test_run_with_aborted_preparation_shows_deferred_records() -> None:
-    counts = PlanCounts(source_rows=300, selected=300, unchanged=70, added=230, deferred=115, unstaged=115)
+    counts = PlanCounts(
+        source_rows=300, selected=300, added=230, unstaged=115, outcomes=OutcomeCounts.of(unchanged=70, deferred=115)
+    )
     reason = "preparation was aborted after 115 of 230 records; the next run sends the rest"
     aborted = report(run(counts=counts, reason=reason), batch())
     step = "`batchsync sync guests` sends the records deferred when preparation was aborted"
@@ -228,7 +231,7 @@ def test_status_shows_last_run_of_job() -> None:
 
 
 def test_run_with_warnings_counts_earlier_rejects() -> None:
-    old = PlanCounts(source_rows=4, selected=4, unchanged=2, still_rejected=2)
+    old = PlanCounts(source_rows=4, selected=4, outcomes=OutcomeCounts.of(unchanged=2, rejected=2))
     text = report(run(counts=old, warnings={"email: looks mistyped": 1})).text(strip_ansi)
 
     assert "selected 4 = unchanged 2 + accepted 0 + invalid 0 + rejected 2 + unknown 0 + deferred 0" in text

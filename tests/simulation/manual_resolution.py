@@ -9,6 +9,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from batchsync.core.row_outcome import RowOutcome
 from batchsync.reconcile.resolve import resolve
 from simulation import oracle
 
@@ -41,7 +42,7 @@ def resolve_all(process: Process, at_vendors: Mapping[str, VendorBatch], sources
     resolutions, arrivals = Resolutions(), oracle.count_arrivals(at_vendors, sources)
     contexts = {context.job.name: context for context in process.contexts}
     for batch in oracle.all_batches(process.journal, sources.names):
-        if batch.counts is None or not batch.counts.unknown:
+        if batch.counts is None or not batch.counts[RowOutcome.UNKNOWN]:
             continue
         keys = set(process.journal.unknown_keys(batch.id))
         outcomes = {

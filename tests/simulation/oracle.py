@@ -16,6 +16,7 @@ import polars as pl
 
 from batchsync.core.accounting import UnbalancedError
 from batchsync.core.batch import Batch, Phase, Verdict
+from batchsync.core.row_outcome import RowOutcome
 from batchsync.core.run import settlement_of
 from batchsync.errors import ExitCode
 from simulation.deployment import VENDOR_OF
@@ -159,16 +160,17 @@ def check_row_counts(
         ledger = Counter(outcome for _, outcome in at_vendor.rows) if at_vendor else Counter()
         counts = batch.counts
         if batch.verdict is Verdict.LOST:
-            if counts.unknown != batch.file.rows:
+            if counts[RowOutcome.UNKNOWN] != batch.file.rows:
                 yield f"batch {batch.id} was lost, and its counts are {counts}"
             continue
         if batch.verdict in (Verdict.CANCELLED, Verdict.REFUSED, Verdict.EXPIRED):
-            if counts.accepted or counts.unknown:
+            if counts[RowOutcome.ACCEPTED] or counts[RowOutcome.UNKNOWN]:
                 yield f"batch {batch.id} ended {batch.verdict}, and its counts are {counts}"
             continue
-        if batch.id in doubtful and counts.accepted <= ledger["accepted"] and counts.rejected <= ledger["rejected"]:
+        reported = counts.only((RowOutcome.ACCEPTED, RowOutcome.REJECTED))
+        if batch.id in doubtful and all(count <= ledger[outcome] for outcome, count in reported.items()):
             continue
-        if counts.accepted != ledger["accepted"] or counts.rejected != ledger["rejected"] or counts.unknown:
+        if reported != counts or any(count != ledger[outcome] for outcome, count in reported.items()):
             yield f"batch {batch.id}: {counts}, but the ledger of its vendor is {dict(ledger)}"
 
 
@@ -189,15 +191,16 @@ def check_idle_sync(
             if not is_retried(job_of(at_vendors[name], version, sources.names), version, sources):
                 yield f"a further sync sent {version}"
     for outcome in outcomes:
-        unknown = outcome.unresolved or any(run.settlement.unknown for run in outcome.runs)
+        unknown = outcome.unresolved or any(run.settlement.outcomes[RowOutcome.UNKNOWN] for run in outcome.runs)
         expected = (ExitCode.NEEDS_ATTENTION,) if unknown else (ExitCode.DONE, ExitCode.REJECTS)
         if outcome.exit_code not in expected:
             yield f"{outcome.job}: a further sync ended with {int(outcome.exit_code)}"
         plan_counts, rows = outcome.runs[-1].run.counts, sources.rows[outcome.job]
         if plan_counts.source_rows != len(rows):
             yield f"{outcome.job}: {plan_counts.source_rows} rows were counted of {len(rows)}"
-        if plan_counts.invalid != (expected := sum(sources.invalid(outcome.job, key) for key in rows)):
-            yield f"{outcome.job}: {plan_counts.invalid} rows count as invalid instead of {expected}"
+        invalid = plan_counts.outcomes[RowOutcome.INVALID]
+        if invalid != (expected := sum(sources.invalid(outcome.job, key) for key in rows)):
+            yield f"{outcome.job}: {invalid} rows count as invalid instead of {expected}"
 
 
 def check_journal(journal: Journal, names: tuple[str, ...]) -> Iterator[str]:
@@ -274,10 +277,10 @@ def check_nothing_unknown(journal: Journal, names: tuple[str, ...]) -> Iterator[
     """No run has unknown rows."""
     for name in names:
         for run in journal.history(name, limit=1000):
-            if unknown := sum(batch.counts.unknown for batch in journal.batches(run.id) if batch.counts):
+            if unknown := sum(batch.counts[RowOutcome.UNKNOWN] for batch in journal.batches(run.id) if batch.counts):
                 yield f"run {run.id} still counts {unknown} unknown rows"
         last = journal.history(name, limit=1)
-        yield from (f"run {run.id} skipped unknown rows" for run in last if run.counts.still_unknown)
+        yield from (f"run {run.id} skipped unknown rows" for run in last if run.counts.outcomes[RowOutcome.UNKNOWN])
 
 
 def _rejected(at_vendors: Mapping[str, VendorBatch], sources: Sources, name: str) -> set[str]:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from batchsync.core.batch import Batch, Phase, Verb
 from batchsync.core.events import AllocationLost, Uploaded
+from batchsync.core.row_outcome import RowOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -42,11 +43,11 @@ def of_runs(outcome: JobOutcome) -> Iterator[str]:
         counts = run.run.counts
         if counts.unstaged:
             yield "a preparation was aborted"
-        if counts.deferred:
+        if counts.outcomes[RowOutcome.DEFERRED]:
             yield "a newer version of a row was deferred behind an older version in flight"
-        if counts.still_rejected:
+        if counts.outcomes[RowOutcome.REJECTED]:
             yield "a rejected row was not sent again"
-        if counts.still_unknown:
+        if counts.outcomes[RowOutcome.UNKNOWN]:
             yield "an unknown row was not sent again"
 
 

@@ -89,19 +89,13 @@ def _plans(
 
 def _planned(context: JobContext, services: Services, limit: int) -> PlanReport:
     job_plan = plan_job(context, services)
-    comparison = job_plan.comparison
     return PlanReport(
-        job=context.job.name,
-        counts=comparison.counts,
-        breaches=job_plan.breaches,
+        plan=job_plan.comparison.plan,
         approved=job_plan.approved,
-        fingerprint=comparison.fingerprint,
-        baseline_rows=comparison.baseline_rows,
         in_flight=len(services.store.open_batches(context.job.name)),
-        warnings=comparison.warnings,
         edited=_mapping_changed(context, services),
         budget=context.job.budget,
-        preview=services.data.preview(comparison, limit),
+        preview=services.data.preview(job_plan.comparison, limit),
     )
 
 
@@ -114,4 +108,4 @@ def _mapping_changed(context: JobContext, services: Services) -> bool:
 def _code(report: PlansReport) -> int:
     if any(item.awaiting_approval for item in report.plans):
         return ExitCode.AWAITING_APPROVAL
-    return CHANGES if any(item.counts.to_send for item in report.plans) else ExitCode.DONE
+    return CHANGES if any(item.plan.counts.to_send for item in report.plans) else ExitCode.DONE

@@ -14,6 +14,7 @@ from batchsync.cli import export as exporting
 from batchsync.cli.command import command
 from batchsync.cli.declared import check_known, declared
 from batchsync.cli.session import Answer, Session
+from batchsync.core.row_outcome import BATCH_OUTCOMES, LISTED_OUTCOMES, RowOutcome
 from batchsync.errors import ExitCode, UsageError
 from batchsync.report.rejects import Group, GroupsReport, RejectLine, RejectsReport
 
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
 
 _PAGE = 5_000
 _STDOUT = Path("-")
-KINDS = ("invalid", "rejected", "unknown")
 
 
 @command(
@@ -34,7 +34,9 @@ KINDS = ("invalid", "rejected", "unknown")
 @click.argument("job", required=False, metavar="[JOB]")
 @click.option("--run", metavar="RUN", help="Rejects of this run (default: the last run of each job).")
 @click.option("--all", "every", is_flag=True, help="Rejects of all runs.")
-@click.option("--kind", type=click.Choice(KINDS), help="Rejects of this kind only.")
+@click.option(
+    "--kind", type=click.Choice([outcome.value for outcome in LISTED_OUTCOMES]), help="Rejects of this kind only."
+)
 @click.option("--groups", is_flag=True, help="Count by kind, code and field instead of listing.")
 @click.option(
     "--limit", type=click.IntRange(min=0), metavar="N", default=50, help="Maximum number of rows (default: 50; 0: all)."
@@ -97,7 +99,7 @@ def rejects(  # noqa: PLR0913 - one parameter per option
         rejects=shown,
         total=total,
         exported=str(export or ""),
-        current=chosen.current if kind != "invalid" else 0,
+        current=chosen.current if kind is None or RowOutcome(kind).traits.of_batch else 0,
     )
     return Answer(report=report)
 
@@ -131,13 +133,13 @@ def _chosen(session: Session, journal: Journal, job: str | None, run: str | None
     return _Chosen(
         about=last[0].id if job is not None and last else job or "the last run of each job",
         scopes=tuple((item.job, str(item.id)) for item in last),
-        current=sum(item.counts.still_rejected + item.counts.still_unknown for item in last),
+        current=sum(item.counts.outcomes.sum_of(BATCH_OUTCOMES) for item in last),
     )
 
 
 def _groups(journal: Journal, chosen: _Chosen, kind: str | None) -> tuple[Group, ...]:
     """Count by reason over all scopes, in descending order of count."""
-    counts: Counter[tuple[str, str, str]] = Counter()
+    counts: Counter[tuple[RowOutcome, str, str]] = Counter()
     for scope in chosen.scopes:
         for group in journal.reject_groups(*scope, kind):
             counts[group.kind, group.code, group.field] += group.count

@@ -1,14 +1,15 @@
-"""The equation of a run: `selected = unchanged + accepted + invalid + rejected + unknown + deferred`."""
+"""The equation of a run: the selected rows are the sum of the rows by outcome (`RowOutcome`)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Self
 
 from batchsync.core.batch import Batch, Phase, Verb
+from batchsync.core.row_outcome import PLAN_OUTCOMES, OutcomeCounts, RowOutcome
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
 
 
 class UnbalancedError(Exception):
@@ -22,40 +23,55 @@ class PlanCounts:
     Attributes:
         source_rows: Rows as read; more than records where `each:` collects several rows of a key.
         selected: All records of the source, plus the removals that the job sends.
-        unchanged: Records that the baseline holds as they are.
+        outcomes: Records that the comparison gives an outcome (`PLAN_OUTCOMES`), since they are not sent. Those that an
+            aborted preparation did not stage are deferred. Records rejected or of unknown outcome are so since an
+            earlier run.
         added: Records of keys that the baseline does not hold.
         changed: Records that differ from the baseline, and with `send: all` the equal ones.
         removed: Records of keys that left the source.
-        invalid: Records refused by the record schema.
-        deferred: Records that wait for an older version in flight, or that an aborted preparation did not stage.
-        still_rejected: Records rejected in an earlier run and not changed since; not sent again.
-        still_unknown: Records with an unknown outcome in an earlier run and not changed since; not sent again.
-        unstaged: Those of `deferred` that an aborted preparation did not stage; also in `added`, `changed`, `removed`.
+        unstaged: Deferred records that an aborted preparation did not stage; also in `added`, `changed`, `removed`.
         resent: Those of `changed` that the target holds as they are (`send: all`).
     """
 
     source_rows: int = 0
     selected: int = 0
-    unchanged: int = 0
+    outcomes: OutcomeCounts = field(default_factory=OutcomeCounts)
     added: int = 0
     changed: int = 0
     removed: int = 0
-    invalid: int = 0
-    deferred: int = 0
-    still_rejected: int = 0
-    still_unknown: int = 0
     unstaged: int = 0
     resent: int = 0
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, int]) -> Self:
+        """Return the counts that `to_dict` returned.
+
+        Raises:
+            ValueError: If there is a count of another name.
+        """
+        names = {outcome.name_in_plan: outcome for outcome in PLAN_OUTCOMES}
+        figures = {name: value for name, value in values.items() if name not in names}
+        if unknown := figures.keys() - {item.name for item in fields(cls)}:
+            message = f"unknown counts: {', '.join(sorted(unknown))}"
+            raise ValueError(message)
+        outcomes = OutcomeCounts({outcome: values[name] for name, outcome in names.items() if name in values})
+        return cls(outcomes=outcomes, **figures)
 
     @property
     def to_send(self) -> int:
         """Number of records that this run puts into batch files."""
         return self.added + self.changed + self.removed - self.unstaged
 
+    def to_dict(self) -> dict[str, int]:
+        """Return the counts by name, as a JSON-compatible dictionary."""
+        figures = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "outcomes"}
+        return figures | {outcome.name_in_plan: self.outcomes[outcome] for outcome in PLAN_OUTCOMES}
+
     def with_staged(self, staged: int) -> PlanCounts:
         """Return the counts of a run that stages only this number of records; the others are deferred."""
         rest = self.to_send - staged
-        return replace(self, deferred=self.deferred + rest, unstaged=self.unstaged + rest)
+        deferred = OutcomeCounts({RowOutcome.DEFERRED: rest})
+        return replace(self, outcomes=self.outcomes + deferred, unstaged=self.unstaged + rest)
 
     def assert_balanced(self) -> None:
         """Check that every selected record is counted exactly once.
@@ -63,8 +79,7 @@ class PlanCounts:
         Raises:
             UnbalancedError: If it is not.
         """
-        counted = self.unchanged + self.to_send + self.invalid + self.deferred
-        counted += self.still_rejected + self.still_unknown
+        counted = self.outcomes.only(PLAN_OUTCOMES).total + self.to_send
         if counted != self.selected:
             message = f"selected {self.selected} records but counted {counted}: {self}"
             raise UnbalancedError(message)
@@ -72,21 +87,17 @@ class PlanCounts:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Settlement:
-    """The equation of a run at this time.
+    """The equation of a run at this time: `selected` is the total of `outcomes`.
 
-    `in_flight` is part of `deferred` until the vendor has finished. `added`, `changed` and `removed` count the records
-    to send; `needs_attention` counts the batches that wait for a person; `bytes` is the size of all batch files.
+    `in_flight` is part of the deferred records until the vendor has finished. `added`, `changed` and `removed` count
+    the records to send; `needs_attention` counts the batches that wait for a person; `bytes` is the size of all batch
+    files.
     """
 
     job: str
     run: str
     selected: int
-    unchanged: int
-    accepted: int
-    invalid: int
-    rejected: int
-    unknown: int
-    deferred: int
+    outcomes: OutcomeCounts
     in_flight: int
     batches: int
     bytes: int
@@ -106,9 +117,8 @@ class Settlement:
         Raises:
             UnbalancedError: If it does not.
         """
-        total = self.unchanged + self.accepted + self.invalid + self.rejected + self.unknown + self.deferred
-        if self.selected != total:
-            message = f"run {self.run}: selected {self.selected} but its outcomes add up to {total}"
+        if self.selected != self.outcomes.total:
+            message = f"run {self.run}: selected {self.selected} but its outcomes add up to {self.outcomes.total}"
             raise UnbalancedError(message)
 
 
@@ -128,11 +138,6 @@ def compute_settlement(
         UnbalancedError: If a row would be lost or counted twice.
     """
     own = tuple(batches)
-    accepted = sum(batch.counts.accepted for batch in own if batch.counts)
-    rejected = sum(batch.counts.rejected for batch in own if batch.counts)
-    unknown = sum(batch.counts.unknown for batch in own if batch.counts)
-    open_rows = sum(batch.file.rows for batch in own if batch.counts is None)
-    unknown_open = sum(batch.file.rows for batch in own if batch.counts is None and _has_unknown_outcome(batch))
     # A run that awaits approval has planned records and no batches: they are deferred.
     unprepared = plan_counts.to_send - sum(batch.file.rows for batch in own)
     if unprepared < 0 or (own and unprepared and not preparing):
@@ -143,12 +148,7 @@ def compute_settlement(
         job=job,
         run=run,
         selected=plan_counts.selected,
-        unchanged=plan_counts.unchanged,
-        accepted=accepted,
-        invalid=plan_counts.invalid,
-        rejected=rejected + plan_counts.still_rejected,
-        unknown=unknown + plan_counts.still_unknown + unknown_open,
-        deferred=plan_counts.deferred + unprepared + open_rows - unknown_open,
+        outcomes=sum(map(_outcomes, own), plan_counts.outcomes + OutcomeCounts({RowOutcome.DEFERRED: unprepared})),
         in_flight=(unprepared if preparing else 0) + in_flight,
         batches=len(own),
         bytes=sum(batch.file.size for batch in own),
@@ -162,11 +162,19 @@ def compute_settlement(
     return settlement
 
 
+def _outcomes(batch: Batch) -> OutcomeCounts:
+    """Return the present outcomes of the rows of a batch: until they are collected, all are deferred or unknown."""
+    if batch.counts is not None:
+        return batch.counts
+    outcome = RowOutcome.UNKNOWN if _has_unknown_outcome(batch) else RowOutcome.DEFERRED
+    return OutcomeCounts({outcome: batch.file.rows})
+
+
 def unresolved(batch: Batch) -> int:
     """Return the number of records of the batch whose unknown outcome can be resolved manually."""
     if batch.counts is None:
         return batch.file.rows if _has_unknown_outcome(batch) else 0
-    return batch.counts.unknown if batch.phase is Phase.DELIVERED else 0
+    return batch.counts[RowOutcome.UNKNOWN] if batch.phase is Phase.DELIVERED else 0
 
 
 def _has_unknown_outcome(batch: Batch) -> bool:

@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
+    from batchsync.core.row_outcome import OutcomeCounts
+
 BatchId = NewType("BatchId", str)
 RunId = NewType("RunId", str)
 #: Name under which the vendor knows a batch; derived from content in `naming`.
@@ -90,20 +92,6 @@ class Allocation:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class RowCounts:
-    """Row outcomes of a batch. `accepted + rejected + unknown` is the number of rows sent."""
-
-    accepted: int = 0
-    rejected: int = 0
-    unknown: int = 0
-
-    @property
-    def total(self) -> int:
-        """Number of rows counted."""
-        return self.accepted + self.rejected + self.unknown
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class BatchFile:
     """A finalized batch file, named by its digest and never written again.
 
@@ -167,7 +155,7 @@ class Batch:
     polls: int = 0
     vendor_status: str = ""
     verdict: Verdict | None = None
-    counts: RowCounts | None = None
+    counts: OutcomeCounts | None = None
     failures: int = 0
     not_before: datetime | None = None
     reason: str = ""

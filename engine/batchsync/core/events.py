@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from batchsync.core.batch import Allocation, RowCounts, Verb, Verdict
+    from batchsync.core.batch import Allocation, Verb, Verdict
+    from batchsync.core.row_outcome import OutcomeCounts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -61,7 +62,7 @@ class Collected:
     """Results and row errors are on disk, and every sent row is counted."""
 
     at: datetime
-    counts: RowCounts
+    counts: OutcomeCounts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

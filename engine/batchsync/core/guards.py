@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from collections import Counter
+from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from batchsync.core.accounting import PlanCounts
+    from batchsync.core.row_outcome import OutcomeCounts
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,10 +62,14 @@ class Guards:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Budget:
-    """Limits of invalid and rejected records above which a run fails (exit code 4). Default: none allowed."""
+    """Limits of records above which a run fails (exit code 4), by the name in the traits of their outcome.
+
+    Default: none allowed. jobs.yaml sets `invalid` and `rejected`; rows of unknown outcome are never allowed.
+    """
 
     invalid: Limit = Limit(count=0)
     rejected: Limit = Limit(count=0)
+    unknown: Limit = field(default=Limit(count=0), init=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,9 +127,18 @@ def breaches(
     return tuple(found)
 
 
-def within_budget(*, invalid: int, rejected: int, selected: int, budget: Budget) -> bool:
-    """Return whether a settled run is within its budget of invalid and rejected records."""
-    return budget.invalid.allows(invalid, selected) and budget.rejected.allows(rejected, selected)
+def within_budget(outcomes: OutcomeCounts, budget: Budget, *, selected: int) -> bool:
+    """Return whether the outcomes of a run's rows are within its budget.
+
+    Args:
+        outcomes: Number of rows by outcome.
+        budget: The budget of the job.
+        selected: Number of selected rows, of which percentages are taken.
+    """
+    counted: Counter[str] = Counter()
+    for outcome, count in outcomes.items():
+        counted[outcome.traits.budget] += count
+    return all(getattr(budget, limit.name).allows(counted[limit.name], selected) for limit in fields(budget))
 
 
 def _would_remove(counts: PlanCounts, total: int) -> str:

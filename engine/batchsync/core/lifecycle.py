@@ -16,7 +16,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from batchsync.core.batch import Allocation, Batch, Phase, RowCounts, Verb, Verdict
+from batchsync.core.batch import Allocation, Batch, Phase, Verb, Verdict
 from batchsync.core.events import (
     Allocated,
     AllocationLost,
@@ -35,6 +35,7 @@ from batchsync.core.events import (
     Uploaded,
     VendorFinished,
 )
+from batchsync.core.row_outcome import BATCH_OUTCOMES, RowOutcome
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -118,7 +119,7 @@ def _is_possible(batch: Batch, event: Event) -> bool:  # noqa: PLR0911 - a case 
         case Uploaded(allocation=None):
             return batch.phase is not Phase.PREPARED
         case Collected(counts=counts):
-            return counts.total == batch.file.rows and min(counts.accepted, counts.rejected, counts.unknown) >= 0
+            return counts.sum_of(BATCH_OUTCOMES) == counts.total == batch.file.rows and min(counts.values()) >= 0
         case Cancelled():
             return batch.pending_intent is not Verb.UPLOAD
         case AllocationLost(verb=verb):
@@ -128,7 +129,7 @@ def _is_possible(batch: Batch, event: Event) -> bool:  # noqa: PLR0911 - a case 
             return (
                 batch.counts is None
                 if batch.phase is Phase.NEEDS_ATTENTION
-                else bool(batch.counts and batch.counts.unknown)
+                else bool(batch.counts and batch.counts[RowOutcome.UNKNOWN])
             )
         case _:
             return True
@@ -203,13 +204,8 @@ def _resolved(batch: Batch, *, delivered: bool) -> Batch:
         after = _after_success(batch, allocation=batch.allocation, resolves=batch.pending_intent)
         # The verdict is a person's; the last vendor status does not belong to it.
         return replace(after, verdict=verdict, vendor_status="", parked_from=None, lost_allocations=0)
-    unknown = batch.counts.unknown
-    counts = RowCounts(
-        accepted=batch.counts.accepted + (unknown if delivered else 0),
-        rejected=batch.counts.rejected + (0 if delivered else unknown),
-        unknown=0,
-    )
-    return replace(batch, counts=counts)
+    outcome = RowOutcome.ACCEPTED if delivered else RowOutcome.REJECTED
+    return replace(batch, counts=batch.counts.moved(RowOutcome.UNKNOWN, outcome))
 
 
 def _after_success(batch: Batch, *, allocation: Allocation | None, resolves: Verb | None = None) -> Batch:

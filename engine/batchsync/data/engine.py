@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from batchsync.core.row_outcome import LISTED_OUTCOMES, RowOutcome
 from batchsync.data.baseline.apply import apply_verdicts, resolve
 from batchsync.data.baseline.point_lookup import lookup
 from batchsync.data.batchfile.prepare import StageContext, iter_batch_files
@@ -137,13 +138,13 @@ class PolarsEngine:
 
     def invalid(self, comparison: Comparison) -> Iterator[Sequence[Reject]]:
         """Yield the invalid rows of a comparison in chunks, in source order."""
-        if not comparison.counts.invalid:
+        if not comparison.plan.counts.outcomes[RowOutcome.INVALID]:
             return
         rows = pl.scan_parquet(comparison.folder / "invalid.parquet", glob=False)
         for chunk in rows.collect_batches(chunk_size=CHUNK, maintain_order=True):
             yield tuple(
                 Reject(
-                    kind="invalid",
+                    kind=RowOutcome.INVALID,
                     key=row["key"],
                     reason=row["reason"],
                     code=row["code"],
@@ -174,13 +175,13 @@ class PolarsEngine:
 
     def rejects(self, verdicts: RowVerdicts) -> Iterator[Sequence[Reject]]:
         """Yield the rejected and unknown rows of a collected batch in chunks, in the order of the file."""
-        if verdicts.counts.accepted == verdicts.counts.total:
+        if not verdicts.counts.sum_of(LISTED_OUTCOMES):
             return
-        rows = pl.scan_parquet(verdicts.path, glob=False).filter(pl.col("state") != "accepted")
+        rows = pl.scan_parquet(verdicts.path, glob=False).filter(pl.col("state").is_in(LISTED_OUTCOMES))
         for chunk in rows.collect_batches(chunk_size=CHUNK, maintain_order=True):
             yield tuple(
                 Reject(
-                    kind=row["state"],
+                    kind=RowOutcome(row["state"]),
                     key=row["key"],
                     reason=row["reason"],
                     code=row["code"],

@@ -50,7 +50,7 @@ def _check_chain(query: Query) -> Iterator[str]:
     """Report missing triggers, and events that are not chained to their predecessor."""
     triggers = {row["sql"] for row in query("SELECT sql FROM sqlite_master WHERE type = 'trigger'")}
     if triggers != schema.expected_shape("trigger"):
-        yield "a trigger that makes events append-only is missing or was changed"
+        yield "a trigger that makes events append-only or checks counts is missing or was changed"
     before, number = "", 0
     while page := query("SELECT * FROM events WHERE no > ? ORDER BY no LIMIT 1000", [number]):
         for row in page:

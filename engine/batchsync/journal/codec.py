@@ -8,13 +8,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from dataclasses import asdict, fields, replace
+from dataclasses import fields, replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypeVar, cast, get_args
 
 from batchsync.core.accounting import PlanCounts
-from batchsync.core.batch import Allocation, Batch, BatchFile, BatchId, Phase, RowCounts, RunId, Verb, Verdict
+from batchsync.core.batch import Allocation, Batch, BatchFile, BatchId, Phase, RunId, Verb, Verdict
 from batchsync.core.events import Event
+from batchsync.core.row_outcome import BATCH_OUTCOMES, OutcomeCounts, RowOutcome
 from batchsync.core.run import Run, RunState
 from batchsync.errors import StateError
 from batchsync.util.files import sha256_of
@@ -128,9 +129,7 @@ def batch_row(batch: Batch) -> Row:
         "polls": batch.polls,
         "vendor_status": batch.vendor_status,
         "verdict": _optional_str(batch.verdict),
-        "accepted": counts.accepted if counts else None,
-        "rejected": counts.rejected if counts else None,
-        "unknown": counts.unknown if counts else None,
+        "counts": canonical(counts.by_name(BATCH_OUTCOMES)) if counts else None,
         "failures": batch.failures,
         "not_before": _optional_iso(batch.not_before),
         "reason": batch.reason,
@@ -151,9 +150,6 @@ def read_batch(row: Row) -> Batch:
         if row["allocation_id"] is None
         else Allocation(id=row["allocation_id"], expires_at=_optional(from_iso, row["allocation_expires_at"]))
     )
-    counts = None
-    if row["accepted"] is not None:
-        counts = RowCounts(accepted=row["accepted"], rejected=row["rejected"], unknown=row["unknown"])
     return Batch(
         id=BatchId(row["id"]),
         run=RunId(row["run"]),
@@ -180,7 +176,8 @@ def read_batch(row: Row) -> Batch:
         polls=row["polls"],
         vendor_status=row["vendor_status"],
         verdict=_optional(Verdict, row["verdict"]),
-        counts=counts,
+        # The first event of a batch, written with schema 1, has a column for each outcome, all of them null.
+        counts=_optional(lambda text: _counts(json.loads(text)), row.get("counts")),
         failures=row["failures"],
         not_before=_optional(from_iso, row["not_before"]),
         reason=row["reason"],
@@ -199,7 +196,7 @@ def run_row(run: Run) -> Row:
         "state": str(run.state),
         "created_at": to_iso(run.created_at),
         "settled_at": _optional_iso(run.settled_at),
-        "counts": canonical(asdict(run.counts)),
+        "counts": canonical(run.counts.to_dict()),
         "plan": run.plan,
         "watermark": run.watermark,
         "warnings": canonical(dict(run.warnings)),
@@ -225,7 +222,7 @@ def read_run(row: Row) -> Run:
         state=RunState(row["state"]),
         created_at=from_iso(row["created_at"]),
         settled_at=_optional(from_iso, row["settled_at"]),
-        counts=PlanCounts(**json.loads(row["counts"])),
+        counts=_plan_counts(json.loads(row["counts"])),
         plan=row["plan"],
         watermark=row["watermark"],
         warnings=json.loads(row["warnings"]),
@@ -264,8 +261,7 @@ def read_event(kind: str, at: str, payload: str) -> Event:
         StateError: If the kind of event is unknown.
     """
     if kind not in _EVENTS:
-        message = f"unknown event {kind!r} in the journal"
-        raise StateError(message, hint="A newer batchsync wrote it: upgrade this installation.")
+        raise _newer_error(f"unknown event {kind!r}")
     values = {name: _optional(_READERS[name], value) for name, value in json.loads(payload).items()}
     return _EVENTS[kind](at=from_iso(at), **values)
 
@@ -274,8 +270,31 @@ def _allocation(value: Mapping[str, str | None]) -> Allocation:
     return Allocation(id=str(value["id"]), expires_at=_optional(from_iso, value["expires_at"]))
 
 
-def _counts(value: Mapping[str, int]) -> RowCounts:
-    return RowCounts(**value)
+def read_outcome(name: str) -> RowOutcome:
+    """Return the row outcome of this name.
+
+    Raises:
+        StateError: If there is none.
+    """
+    try:
+        return RowOutcome(name)
+    except ValueError:
+        raise _newer_error(f"unknown row outcome {name!r}") from None
+
+
+def _counts(value: Mapping[str, int]) -> OutcomeCounts:
+    return OutcomeCounts({read_outcome(name): count for name, count in value.items()})
+
+
+def _plan_counts(value: Mapping[str, int]) -> PlanCounts:
+    try:
+        return PlanCounts.from_dict(value)
+    except ValueError as error:
+        raise _newer_error(str(error)) from None
+
+
+def _newer_error(message: str) -> StateError:
+    return StateError(f"{message} in the journal", hint="A newer batchsync wrote it: upgrade this installation.")
 
 
 #: Reader of each event field; a new field without a reader fails the round-trip tests.
@@ -299,8 +318,8 @@ def _to_json(value: object) -> object:
             return to_iso(value)
         case Allocation():
             return {"id": value.id, "expires_at": _optional_iso(value.expires_at)}
-        case RowCounts():
-            return asdict(value)
+        case OutcomeCounts():
+            return value.by_name(BATCH_OUTCOMES)
         case _:
             return value
 

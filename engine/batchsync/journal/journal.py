@@ -11,7 +11,7 @@ from batchsync.core.events import Delivered, Event, Resolved, StillRunning
 from batchsync.core.lifecycle import evolve
 from batchsync.core.run import Run, RunState, abort_preparation, settlement_of, with_finalized
 from batchsync.errors import LockedError
-from batchsync.journal import audit, codec
+from batchsync.journal import audit, codec, schema
 from batchsync.journal.coordination import Coordination
 from batchsync.journal.queries import PREPARED
 from batchsync.journal.store import open_store
@@ -105,7 +105,7 @@ class Journal(Coordination):
                     hint="Run the same command again: it makes a new plan.",
                 )
             self._claim_tick(db, run, tick)
-            _insert(db, "runs", codec.run_row(run))
+            schema.insert(db, "runs", codec.run_row(run))
             self._reached("start_run:run")
             for batch in batches:
                 self._insert_batch(db, batch, epoch)
@@ -260,7 +260,7 @@ class Journal(Coordination):
     def _insert_batch(self, db: sqlite3.Connection, batch: Batch, epoch: int | None) -> None:
         """Insert a newly prepared batch and its first event."""
         row = codec.batch_row(batch)
-        _insert(db, "batches", row)
+        schema.insert(db, "batches", row)
         payload = codec.canonical(row)
         self._append_event(
             batch.id, codec.to_iso(batch.prepared_at), PREPARED, payload, self._epoch_of(batch.job, epoch)
@@ -304,7 +304,7 @@ class Journal(Coordination):
     def _append_event(self, batch: BatchId, at: str, kind: str, payload: str, epoch: int | None) -> None:
         """Append an event, chained to its predecessor."""
         row: Row = {"batch": batch, "at": at, "kind": kind, "payload": payload, "epoch": epoch}
-        _insert(self._db, "events", row | {"chain": codec.chain_hash(self.chain_head(), row)})
+        schema.insert(self._db, "events", row | {"chain": codec.chain_hash(self.chain_head(), row)})
 
     def _epoch_of(self, job: str, epoch: int | None) -> int | None:
         return epoch if epoch is not None else self._epochs.get(job)
@@ -376,11 +376,6 @@ def _set_baseline(db: sqlite3.Connection, baseline: BaselineEntry) -> None:
     for place, segment in enumerate(baseline.segments):
         values = [baseline.job, baseline.account_id, place, segment.file, segment.digest, segment.rows]
         db.execute("INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?)", values)
-
-
-def _insert(db: sqlite3.Connection, table: str, row: Row) -> None:
-    names, marks = ", ".join(row), ", ".join("?" * len(row))
-    db.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(row.values()))  # noqa: S608 - constant names
 
 
 def _update(db: sqlite3.Connection, table: str, row: Row) -> None:

@@ -9,6 +9,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from batchsync.core.batch import BatchId, RunId
+    from batchsync.core.row_outcome import RowOutcome
     from batchsync.ports import Reject
 
 
@@ -32,7 +33,7 @@ class RejectRow:
 class RejectGroup:
     """Number of rejects that share kind, code and field."""
 
-    kind: str
+    kind: RowOutcome
     code: str
     field: str
     count: int

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, overload
 
 from batchsync.core.batch import BatchId, RunId
+from batchsync.core.row_outcome import PLAN_OUTCOMES
 from batchsync.errors import UsageError
 from batchsync.journal import codec
 from batchsync.journal.model import Approval, LeaseRow, RejectGroup, RejectRow
@@ -48,7 +49,9 @@ class Queries(Store):
 
     def unresolved(self, job: str) -> tuple[Batch, ...]:
         """Return the delivered batches of a job with rows of unknown outcome, oldest first."""
-        return self._batches("WHERE phase = 'delivered' AND unknown > 0 AND job = ? ORDER BY no", [job])
+        return self._batches(
+            "WHERE phase = 'delivered' AND json_extract(counts, '$.unknown') > 0 AND job = ? ORDER BY no", [job]
+        )
 
     def has_open_batches(self, run: str) -> bool:
         """Return whether a batch of the run is not delivered. Called at every delivery, so it reads one row only."""
@@ -123,7 +126,7 @@ class Queries(Store):
         Args:
             job: Name of a job; None for all.
             run: Id of a run; None for all.
-            kind: Kind of rejects (invalid, rejected, unknown); None for all.
+            kind: Kind of rejects, one of `LISTED_OUTCOMES`; None for all.
             limit: Maximum number of rejects; negative for all.
             offset: Number of rejects to skip.
         """
@@ -158,7 +161,10 @@ class Queries(Store):
             "GROUP BY kind, code, field ORDER BY count DESC, kind, code, field",
             values,
         )
-        return tuple(RejectGroup(**row) for row in found)
+        return tuple(
+            RejectGroup(kind=codec.read_outcome(row["kind"]), code=row["code"], field=row["field"], count=row["count"])
+            for row in found
+        )
 
     def unknown_keys(self, batch: str) -> tuple[str, ...]:
         """Return the keys of the rows of a batch whose outcome is unknown."""
@@ -205,8 +211,9 @@ class Queries(Store):
             The watermark as text, or None if there is none.
         """
         where = "WHERE job = ? AND account_id = ? AND spec_hash = ? AND state = 'settled' AND watermark IS NOT NULL "
-        for outcome in ("deferred", "invalid", "still_rejected", "still_unknown"):
-            where += f"AND json_extract(counts, '$.{outcome}') = 0 "
+        for outcome in PLAN_OUTCOMES:
+            if not outcome.traits.in_target:
+                where += f"AND coalesce(json_extract(counts, '$.{outcome.name_in_plan}'), 0) = 0 "
         where += "AND NOT EXISTS (SELECT 1 FROM rejects WHERE rejects.run = runs.id) "
         where += (
             "AND NOT EXISTS (SELECT 1 FROM runs AS later WHERE later.job = runs.job "
@@ -275,7 +282,7 @@ def _read_reject(row: Row) -> RejectRow:
         job=row["job"],
         at=codec.from_iso(row["at"]),
         reject=Reject(
-            kind=row["kind"],
+            kind=codec.read_outcome(row["kind"]),
             key=row["key"],
             reason=row["reason"],
             code=row["code"],

@@ -10,8 +10,12 @@ import sqlite3
 from functools import cache
 from typing import TYPE_CHECKING
 
+from batchsync.journal.codec import canonical, row_checksum
+
 if TYPE_CHECKING:
     from collections.abc import Callable
+
+    from batchsync.journal.codec import Row
 
 #: "bsyn": marks a SQLite file as a journal of batchsync.
 APPLICATION_ID = 0x6273796E
@@ -155,14 +159,61 @@ _TABLES = (
 )
 
 
+def insert(db: sqlite3.Connection, table: str, row: Row) -> None:
+    """Insert a row, given by the names of its columns."""
+    names, marks = ", ".join(row), ", ".join("?" * len(row))
+    db.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(row.values()))  # noqa: S608 - constant names
+
+
 def _create_tables(db: sqlite3.Connection) -> None:
     """Create the tables of the first release."""
     for statement in _TABLES:
         db.execute(statement)
 
 
+#: Columns of `batches` in schema 1 with the number of rows of each outcome.
+_COUNT_COLUMNS = ("accepted", "rejected", "unknown")
+#: Condition of a change of `batches` whose row outcomes do not add up to the rows of the batch.
+_UNBALANCED = "NEW.counts IS NOT NULL AND (SELECT sum(value) FROM json_each(NEW.counts)) IS NOT NEW.rows"
+_REFUSAL = "BEGIN SELECT RAISE(ABORT, 'the row outcomes of a batch do not add up to its rows'); END"
+
+
+def _store_counts_as_json(db: sqlite3.Connection) -> None:
+    """Replace the columns of row outcomes of `batches` by one with a JSON object of counts by outcome.
+
+    A table is rebuilt to drop columns that its constraints name. Rows keep a checksum that did not match before.
+    """
+    old_table = next(statement for statement in _TABLES if "CREATE TABLE batches (" in statement)
+    columns, counts = "".join(f"        {name} INTEGER,\n" for name in _COUNT_COLUMNS), "        counts TEXT,\n"
+    new_table = (
+        old_table.replace("CREATE TABLE batches (", "CREATE TABLE batches_new (")
+        .replace(columns, counts)
+        .replace("        CHECK (accepted IS NULL OR accepted + rejected + unknown = rows),\n", "")
+        .replace("accepted IS NOT NULL", "counts IS NOT NULL")
+    )
+    db.execute(new_table)
+    found = db.execute("SELECT * FROM batches ORDER BY no")
+    names = [column[0] for column in found.description]
+    for values in found:
+        row = dict(zip(names, values, strict=True))
+        intact = row["checksum"] == row_checksum(row)
+        numbers = {name: row.pop(name) for name in _COUNT_COLUMNS}
+        row["counts"] = None if numbers["accepted"] is None else canonical(numbers)
+        if intact:
+            row["checksum"] = row_checksum(row)
+        insert(db, "batches_new", row)
+    db.execute("DROP TABLE batches")
+    db.execute("ALTER TABLE batches_new RENAME TO batches")
+    for statement in _TABLES:
+        if "INDEX batches_" in statement:
+            db.execute(statement)
+    for change in ("INSERT", "UPDATE"):
+        name = f"batches_balance_on_{change.lower()}"
+        db.execute(f"CREATE TRIGGER {name} BEFORE {change} ON batches WHEN {_UNBALANCED} {_REFUSAL}")
+
+
 #: Migrations in order: entry n brings a journal from schema version n to n + 1.
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_create_tables,)
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_create_tables, _store_counts_as_json)
 #: Version of the tables, kept in `PRAGMA user_version`.
 SCHEMA_VERSION = len(MIGRATIONS)
 
@@ -174,6 +225,8 @@ def migrate(db: sqlite3.Connection, journal_id: str) -> None:
         db: Connection in autocommit mode.
         journal_id: Identifies the journal; kept if the file has one already.
     """
+    # Replacing a table that others refer to needs this, and it has no effect in a transaction.
+    db.execute("PRAGMA foreign_keys = 0")
     db.execute("BEGIN IMMEDIATE")
     try:
         for migration in MIGRATIONS[db.execute("PRAGMA user_version").fetchone()[0] :]:
@@ -185,6 +238,8 @@ def migrate(db: sqlite3.Connection, journal_id: str) -> None:
     except BaseException:
         db.rollback()
         raise
+    finally:
+        db.execute("PRAGMA foreign_keys = 1")
 
 
 def shape(db: sqlite3.Connection, *kinds: str) -> frozenset[str]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from batchsync.core.batch import Phase
+from batchsync.core.row_outcome import BATCH_OUTCOMES
 from batchsync.report.settlement import phase_name
 from batchsync.report.text_format import escape_controls, moment, pluralize, size
 
@@ -45,9 +46,7 @@ def describe_batch(batch: Batch) -> str:  # noqa: PLR0911 - a case for each phas
             status = f" ({escape_controls(batch.vendor_status)})" if batch.vendor_status else ""
             return f"finished, verdict {batch.verdict}{status}"
         case Phase.COLLECTED | Phase.DELIVERED if batch.counts:
-            counts = batch.counts
-            outcomes = f"accepted {counts.accepted:,}, rejected {counts.rejected:,}, unknown {counts.unknown:,}"
-            return f"{phase_text}, {outcomes}"
+            return ", ".join([phase_text, *(f"{outcome} {batch.counts[outcome]:,}" for outcome in BATCH_OUTCOMES)])
         case Phase.NEEDS_ATTENTION:
             return f"needs attention: {escape_controls(batch.reason)}"
         case _:

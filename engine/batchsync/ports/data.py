@@ -10,9 +10,10 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
-    from batchsync.core.accounting import PlanCounts
-    from batchsync.core.batch import Batch, BatchFile, RowCounts
+    from batchsync.core.batch import Batch, BatchFile
     from batchsync.core.job import Job, Results
+    from batchsync.core.plan import Plan
+    from batchsync.core.row_outcome import OutcomeCounts, RowOutcome
     from batchsync.core.vendor_rules import VendorRules
     from batchsync.ports.observer import EventSink
     from batchsync.ports.vendor import Downloads
@@ -55,34 +56,23 @@ class Baseline:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Comparison:
-    """Result of comparing a source with a baseline, staged in a work folder. The plan of a run, before guards.
+    """Result of comparing a source with a baseline.
 
     Attributes:
-        counts: Row counts of the plan.
-        fingerprint: Hex digest, equal exactly if the same changes would be sent to the same account, under the same
-            spec, from the same baseline.
+        plan: The plan of a run.
         folder: Folder with `changes.parquet`, `invalid.parquet` and other input of `stage`.
-        baseline_rows: Number of records that the target holds.
-        watermark: Greatest `since` value of the source, if the job has one.
-        warnings: Violations of rules that only warn, by rule.
-        removals_known: False if removed keys cannot be determined: the source has rows without a key.
     """
 
-    counts: PlanCounts
-    fingerprint: str
+    plan: Plan
     folder: Path
-    baseline_rows: int
-    watermark: str | None = None
-    warnings: Mapping[str, int] = field(default_factory=dict)
-    removals_known: bool = True
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reject:
-    """A record that did not reach the target: `kind` is invalid, rejected or unknown.
+    """A record that did not reach the target.
 
     Attributes:
-        kind: invalid, rejected or unknown.
+        kind: Its outcome, one of `LISTED_OUTCOMES`.
         key: Key of the record.
         reason: Reason, without unmasked values.
         code: The violated rule, or the vendor's error code.
@@ -92,7 +82,7 @@ class Reject:
         retry: Whether the row may be sent again unchanged.
     """
 
-    kind: str
+    kind: RowOutcome
     key: str
     reason: str
     code: str = ""
@@ -145,7 +135,7 @@ class RowVerdicts:
         key: Names of the key columns of `answers`, as they were when the batch was prepared.
     """
 
-    counts: RowCounts
+    counts: OutcomeCounts
     path: Path
     answers: Path | None = None
     unattributed: int = 0

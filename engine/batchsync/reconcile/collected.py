@@ -10,9 +10,9 @@ from __future__ import annotations
 import contextlib
 import json
 import shutil
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from batchsync.core.row_outcome import BATCH_OUTCOMES
 from batchsync.ports import RowVerdicts
 from batchsync.util.files import (
     fsync_and_rename,
@@ -26,7 +26,8 @@ from batchsync.util.files import (
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from batchsync.core.batch import Batch, RowCounts
+    from batchsync.core.batch import Batch
+    from batchsync.core.row_outcome import OutcomeCounts
 
 _MANIFEST = "collected.json"
 _DISK_HINT = "free space on the disk of the state folder, then run `batchsync resume` to download them again"
@@ -73,7 +74,7 @@ def write(folder: Path, verdicts: RowVerdicts) -> None:
     with translate_os_errors(f"{folder}: cannot write the vendor's results", hint=_DISK_HINT):
         manifest = {
             "files": {role: [file.name, sha256_of_file(file)] for role, file in files.items() if file is not None},
-            "counts": asdict(verdicts.counts),
+            "counts": verdicts.counts.by_name(BATCH_OUTCOMES),
             "unattributed": verdicts.unattributed,
             "key": verdicts.key,
         }
@@ -100,12 +101,12 @@ def read(folder: Path, batch: Batch) -> RowVerdicts:
     for number in numbers:
         with contextlib.suppress(OSError, ValueError, KeyError, TypeError):
             manifest = json.loads((folder / str(number) / _MANIFEST).read_text(encoding="utf-8"))
-            if batch.counts is not None and manifest["counts"] == asdict(batch.counts):
+            if batch.counts is not None and manifest["counts"] == batch.counts.by_name(BATCH_OUTCOMES):
                 return _verified(folder / str(number), manifest, batch.counts)
     raise ResultsMissingError(f"the results collected for batch {batch.id} are missing or damaged: {folder}")
 
 
-def _verified(folder: Path, manifest: dict[str, Any], counts: RowCounts) -> RowVerdicts:
+def _verified(folder: Path, manifest: dict[str, Any], counts: OutcomeCounts) -> RowVerdicts:
     """Return the verdicts that a manifest names; raise ValueError if a file changed since it was written."""
     files = {role: folder / name for role, (name, _) in manifest["files"].items()}
     for role, (_, digest) in manifest["files"].items():

@@ -6,14 +6,13 @@ A crash leaves nothing but scratch files; the next run empties their folder.
 from __future__ import annotations
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchsync.core import backoff
-from batchsync.core.batch import RunId
-from batchsync.core.guards import Breach, breaches
-from batchsync.core.run import Run, RunState, edited_since
+from batchsync.core.plan import begin_run, with_guards
+from batchsync.core.run import RunState
 from batchsync.errors import PermanentError, RetryableError, UnavailableError, UsageError, VendorError
 from batchsync.ports import CompareContext, Comparison, GuardTripped, RunStarted, TargetFacts, Waiting
 from batchsync.reconcile.deliver import baseline_of
@@ -28,20 +27,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobPlan:
-    """Plan of a job, and the guards that it exceeds. `approved`: a person has approved it.
-
-    `removal_hash` is the hash of the job's removal settings, or that of the last plan if removals are not known.
-    """
+    """Comparison of a job, with the guards that its plan exceeds. `approved`: a person approved that plan."""
 
     comparison: Comparison
-    breaches: tuple[Breach, ...]
     approved: bool
-    removal_hash: str
 
     @property
     def awaiting_approval(self) -> bool:
         """Whether a guard stops this plan until it is approved."""
-        return bool(self.breaches) and not self.approved
+        return bool(self.comparison.plan.breaches) and not self.approved
 
 
 #: Number of requests for the description of a target before the run fails.
@@ -128,18 +122,10 @@ def plan(context: JobContext, services: Services, facts: TargetFacts | None = No
     )
     baseline = baseline_of(job.name, context.account_id, services)
     comparison = services.data.compare(job, context.rules, baseline, compare_context)
-    comparison.counts.assert_balanced()
-    last = services.store.last_planned(job.name, context.account_id)
-    exceeded = breaches(
-        comparison.counts,
-        job.guards,
-        baseline_rows=comparison.baseline_rows,
-        removes=job.removal is not None,
-        edited_since=edited_since(job, last),
-    )
-    approved = bool(exceeded) and services.store.approved(job.name, comparison.fingerprint)
-    removal_hash = job.removal_hash if comparison.removals_known or last is None else last.removal_hash
-    return JobPlan(comparison=comparison, breaches=exceeded, approved=approved, removal_hash=removal_hash)
+    comparison.plan.counts.assert_balanced()
+    guarded = with_guards(comparison.plan, job, services.store.last_planned(job.name, context.account_id))
+    approved = bool(guarded.breaches) and services.store.approved(job.name, guarded.changes_digest)
+    return JobPlan(comparison=replace(comparison, plan=guarded), approved=approved)
 
 
 def prepare(context: JobContext, services: Services, facts: TargetFacts, tick: datetime | None = None) -> Preparation:
@@ -161,42 +147,22 @@ def prepare(context: JobContext, services: Services, facts: TargetFacts, tick: d
         BatchsyncError: If the source cannot be read as declared, or the state folder is damaged or full.
     """
     job_plan = plan(context, services, facts, eager=True)
-    run = _run(context, services, job_plan)
+    run = begin_run(
+        job_plan.comparison.plan,
+        serial=services.store.next_serial(context.job.name),
+        at=services.clock.now(),
+        awaiting_approval=job_plan.awaiting_approval,
+    )
     if run.state is not RunState.PREPARING:
         with services.shield():
             services.store.start_run(run, (), services.data.invalid(job_plan.comparison), tick=tick)
         services.events.emit(RunStarted(job=run.job, run=run.id, counts=run.counts))
     if run.state is RunState.AWAITING_APPROVAL:
-        for breach in job_plan.breaches:
+        for breach in job_plan.comparison.plan.breaches:
             tripped = GuardTripped(job=run.job, run=run.id, guard=breach.guard, message=breach.message)
             services.events.emit(tripped)
     return Preparation(
         run=run, context=context, services=services, comparison=job_plan.comparison, facts=facts, tick=tick
-    )
-
-
-def _run(context: JobContext, services: Services, job_plan: JobPlan) -> Run:
-    """Return the run in its initial state."""
-    job, comparison = context.job, job_plan.comparison
-    serial = services.store.next_serial(job.name)
-    now = services.clock.now()
-    open_state = RunState.PREPARING if comparison.counts.to_send else RunState.SETTLED
-    state = RunState.AWAITING_APPROVAL if job_plan.awaiting_approval else open_state
-    return Run(
-        id=RunId(f"{job.name}-{serial}"),
-        job=job.name,
-        serial=serial,
-        spec_hash=job.spec_hash,
-        account_id=context.account_id,
-        state=state,
-        created_at=now,
-        counts=comparison.counts,
-        plan=comparison.fingerprint,
-        reason="; ".join(breach.message for breach in job_plan.breaches) if job_plan.awaiting_approval else "",
-        watermark=comparison.watermark,
-        removal_hash=job_plan.removal_hash,
-        warnings=comparison.warnings,
-        settled_at=now if state is RunState.SETTLED else None,
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from batchsync.core.batch import Batch, Phase
 from batchsync.core.decide import needs_vendor, possibly_delivered
 from batchsync.core.events import Parked, Resolved
+from batchsync.core.row_outcome import RowOutcome
 from batchsync.errors import UsageError
 from batchsync.reconcile.accounts import same_account, undeclared_error
 from batchsync.reconcile.close import close
@@ -40,7 +41,7 @@ def resolve(batch: Batch, context: JobContext | None, services: Services, *, del
         StateError: If the state folder is damaged.
     """
     needs_attention = batch.phase is Phase.NEEDS_ATTENTION and batch.counts is None
-    unknown_rows = batch.phase is Phase.DELIVERED and batch.counts is not None and batch.counts.unknown
+    unknown_rows = batch.phase is Phase.DELIVERED and batch.counts is not None and batch.counts[RowOutcome.UNKNOWN]
     if not (needs_attention or unknown_rows or _is_unreachable(batch, context)):
         nothing_unknown = _nothing_unknown(batch)
         raise nothing_unknown

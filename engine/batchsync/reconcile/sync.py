@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from batchsync.core.batch import Batch, Phase
 from batchsync.core.events import Reopened
 from batchsync.core.guards import within_budget
+from batchsync.core.row_outcome import RowOutcome
 from batchsync.core.run import Run, RunState, settlement_of
 from batchsync.core.upstream import Blocker, dependency_blocker
 from batchsync.errors import BatchsyncError, ExitCode, LockedError, SourceError, most_severe_exit_code
@@ -253,18 +254,13 @@ def run_outcome(run_id: str, services: Services) -> RunOutcome:
 def _exit_codes(outcome: RunOutcome, context: JobContext) -> Iterator[ExitCode]:
     """Yield the exit code of each reason why the run is not settled within its budget."""
     settlement = outcome.settlement
-    if settlement.needs_attention or settlement.unknown:
+    if settlement.needs_attention or settlement.outcomes[RowOutcome.UNKNOWN]:
         yield ExitCode.NEEDS_ATTENTION
     if outcome.run.state is RunState.AWAITING_APPROVAL:
         yield ExitCode.AWAITING_APPROVAL
     if settlement.in_flight:
         yield ExitCode.UNSETTLED
-    if not within_budget(
-        invalid=settlement.invalid,
-        rejected=settlement.rejected,
-        selected=settlement.selected,
-        budget=context.job.budget,
-    ):
+    if not within_budget(settlement.outcomes, context.job.budget, selected=settlement.selected):
         yield ExitCode.REJECTS
 
 

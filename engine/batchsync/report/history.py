@@ -5,13 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batchsync.report.settlement import TERMS, RunReport
+from batchsync.core.row_outcome import RowOutcome
 from batchsync.report.text_format import Style, columns, markdown_table, moment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-_HEADER = ("run", "started", "state", "selected", *TERMS, "sent")
+    from batchsync.report.settlement import RunReport
+
+_HEADER = ("run", "started", "state", "selected", *RowOutcome, "sent")
 _RIGHT = frozenset(range(3, len(_HEADER)))
 
 
@@ -50,7 +52,7 @@ class HistoryReport:
                 run.settlement.run,
                 moment(run.run.created_at),
                 run.state,
-                *(f"{getattr(run.settlement, term):,}" for term in ("selected", *TERMS)),
+                *(f"{count:,}" for count in (run.settlement.selected, *run.settlement.outcomes.values())),
                 f"{sum(batch.file.rows for batch in run.batches):,}",
                 *([(run.approved.reason or "yes") if run.approved else "-"] if approvals else []),
             )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from batchsync.core.row_outcome import RowOutcome
 from batchsync.core.run import RunState
 from batchsync.errors import ExitCode
 from batchsync.report import settlement
@@ -99,7 +100,7 @@ class OutcomeReport:
 
     def markdown(self) -> str:
         """Return a Markdown table with one line per run."""
-        header = ("job", "run", "state", "selected", *settlement.TERMS, "sent")
+        header = ("job", "run", "state", "selected", *RowOutcome, "sent")
         rows = [_row(run) for run in self._runs()]
         rows += [(job.job, "", job.trouble) for job in self.jobs if job.trouble]
         filled = [(*row, *[""] * (len(header) - len(row))) for row in rows]
@@ -151,6 +152,6 @@ class OutcomeReport:
 def _row(run: RunReport) -> tuple[str, ...]:
     """Return the run as cells of the Markdown table."""
     counts = run.settlement
-    terms = (f"{getattr(counts, term):,}" for term in ("selected", *settlement.TERMS))
+    terms = (f"{count:,}" for count in (counts.selected, *counts.outcomes.values()))
     sent = sum(batch.file.rows for batch in run.batches)
     return (counts.job, str(run.run.serial), run.state, *terms, f"{sent:,}")

@@ -6,16 +6,19 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from batchsync.core.guards import Budget, within_budget
+from batchsync.core.row_outcome import BATCH_OUTCOMES, PLAN_OUTCOMES, RowOutcome
 from batchsync.errors import ExitCode
 from batchsync.ports import PlanPreview
 from batchsync.report.text_format import Style, escape_controls, markdown, markdown_table, pluralize
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
-    from batchsync.core.accounting import PlanCounts
-    from batchsync.core.guards import Breach
+    from batchsync.core.plan import Plan
     from batchsync.ports import KeyRef
+
+#: Outcomes with a column of their own in the Markdown table; those of an earlier run share one.
+_COLUMNS = tuple(outcome for outcome in PLAN_OUTCOMES if not outcome.traits.of_batch)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -23,27 +26,17 @@ class PlanReport:
     """Plan of one job.
 
     Attributes:
-        job: Name of the job.
-        counts: Counts of the comparison, in records.
-        breaches: Guards that the plan exceeds.
-        approved: Whether this plan was approved.
-        fingerprint: Hash of the plan; an approval refers to it.
-        baseline_rows: Number of keys that the target is known to hold.
+        plan: The plan.
+        approved: Whether it was approved.
         in_flight: Number of open batches of the job.
-        warnings: Number of records by warning.
         edited: Whether the job's mapping differs from that of its last run.
         budget: Budget of the job for invalid and rejected records.
         preview: First keys of each kind of change; contains no values beyond those that `batchsync rejects` shows.
     """
 
-    job: str
-    counts: PlanCounts
-    breaches: tuple[Breach, ...]
+    plan: Plan
     approved: bool
-    fingerprint: str
-    baseline_rows: int
     in_flight: int = 0
-    warnings: Mapping[str, int] = field(default_factory=dict)
     edited: bool = False
     budget: Budget = field(default_factory=Budget)
     preview: PlanPreview = field(default_factory=PlanPreview)
@@ -51,18 +44,19 @@ class PlanReport:
     @property
     def over_budget(self) -> bool:
         """Whether more records are invalid than the budget allows, before any are rejected."""
-        counts = self.counts
-        return not within_budget(invalid=counts.invalid, rejected=0, selected=counts.selected, budget=self.budget)
+        counts = self.plan.counts
+        decided = counts.outcomes.only(_COLUMNS)
+        return not within_budget(decided, self.budget, selected=counts.selected)
 
     @property
     def awaiting_approval(self) -> bool:
         """Whether a guard would block the run until it is approved."""
-        return bool(self.breaches) and not self.approved
+        return bool(self.plan.breaches) and not self.approved
 
     def text(self, paint: Style) -> str:
         """Return the plan in two lines, followed by one line per remark."""
-        counts = self.counts
-        name = paint(escape_controls(self.job), "head")
+        counts = self.plan.counts
+        name = paint(escape_controls(self.plan.job), "head")
         if counts.to_send:
             adds = paint(f"+ {pluralize(counts.added, 'add')}", "good")
             changes = paint(f"~ {pluralize(counts.changed, 'change')}", "warn")
@@ -71,33 +65,26 @@ class PlanReport:
         else:
             lines = [f"{name}: (nothing to send)"]
         lines.append(
-            f"  selected {counts.selected:,} = unchanged {counts.unchanged:,} + to send {counts.to_send:,}"
-            f"{self._rest()}"
+            f"  selected {counts.selected:,} = unchanged {counts.outcomes[RowOutcome.UNCHANGED]:,} + "
+            f"to send {counts.to_send:,}{self._rest()}"
         )
         lines += [f"  {line}" for line in (*self._changes(paint), *self._invalid(paint), *self._remarks(paint))]
         return "\n".join(lines)
 
     def row(self) -> tuple[str, ...]:
         """Return the plan as cells of the Markdown table."""
-        counts = self.counts
-        earlier = counts.still_rejected + counts.still_unknown
-        numbers = (
-            counts.added,
-            counts.changed,
-            counts.removed,
-            counts.unchanged,
-            counts.invalid,
-            counts.deferred,
-            earlier,
-        )
-        return (self.job, *(f"{number:,}" for number in numbers), self._guard_words())
+        counts = self.plan.counts
+        outcomes = (counts.outcomes[outcome] for outcome in _COLUMNS)
+        earlier = counts.outcomes.sum_of(BATCH_OUTCOMES)
+        numbers = (counts.added, counts.changed, counts.removed, *outcomes, earlier)
+        return (self.plan.job, *(f"{number:,}" for number in numbers), self._guard_words())
 
     def data(self) -> dict[str, object]:
         """Return the plan as a JSON-compatible dictionary."""
-        counts = self.counts
+        plan, counts = self.plan, self.plan.counts
         return {
-            "job": self.job,
-            "plan": self.fingerprint,
+            "job": plan.job,
+            "plan": plan.changes_digest,
             "source_rows": counts.source_rows,
             "selected": counts.selected,
             "add": counts.added,
@@ -105,11 +92,7 @@ class PlanReport:
             "resent": counts.resent,
             "remove": counts.removed,
             "to_send": counts.to_send,
-            "unchanged": counts.unchanged,
-            "invalid": counts.invalid,
-            "deferred": counts.deferred,
-            "still_rejected": counts.still_rejected,
-            "still_unknown": counts.still_unknown,
+            **{outcome.name_in_plan: counts.outcomes[outcome] for outcome in PLAN_OUTCOMES},
             "first": {kind: [_key_data(key) for key in keys] for kind, _, _, _, keys in self._kinds()},
             "invalid_groups": [
                 {
@@ -121,24 +104,19 @@ class PlanReport:
                 for group in self.preview.invalid
             ],
             "within_budget": not self.over_budget,
-            "baseline_rows": self.baseline_rows,
-            "guards": [{"guard": breach.guard, "message": breach.message} for breach in self.breaches],
+            "baseline_rows": plan.baseline_rows,
+            "guards": [{"guard": breach.guard, "message": breach.message} for breach in plan.breaches],
             "approved": self.approved,
             "awaiting_approval": self.awaiting_approval,
             "batches_in_flight": self.in_flight,
-            "warnings": dict(self.warnings),
+            "warnings": dict(plan.warnings),
         }
 
     def _rest(self) -> str:
         """Return the terms of the equation after `to send`."""
-        counts = self.counts
-        terms = {
-            "invalid": counts.invalid,
-            "rejected earlier": counts.still_rejected,
-            "unknown earlier": counts.still_unknown,
-            "deferred": counts.deferred,
-        }
-        return "".join(f" + {term} {number:,}" for term, number in terms.items())
+        terms = [outcome for outcome in RowOutcome if outcome in PLAN_OUTCOMES]
+        terms.remove(RowOutcome.UNCHANGED)
+        return "".join(f" + {term.label_in_plan} {self.plan.counts.outcomes[term]:,}" for term in terms)
 
     def listed(self) -> Iterator[str]:
         """Yield a line of Markdown per kind of change and per reason for invalid rows."""
@@ -154,7 +132,7 @@ class PlanReport:
 
     def _kinds(self) -> Iterator[tuple[str, str, str, int, tuple[KeyRef, ...]]]:
         """Yield each kind of change as name, sign, style role, count and first keys."""
-        counts, shown = self.counts, self.preview
+        counts, shown = self.plan.counts, self.preview
         yield "add", "+", "good", counts.added, shown.added
         yield "change", "~", "warn", counts.changed, shown.changed
         yield "remove", "-", "bad", counts.removed, shown.removed
@@ -177,30 +155,33 @@ class PlanReport:
 
     def _budget_words(self) -> str:
         """Return the sentence about an exceeded budget."""
-        figures = f"{self.counts.invalid:,} invalid of {self.counts.selected:,} selected, allowed {self.budget.invalid}"
+        counts = self.plan.counts
+        invalid = f"{counts.outcomes[RowOutcome.INVALID]:,} invalid"
+        figures = f"{invalid} of {counts.selected:,} selected, allowed {self.budget.invalid}"
         return f"the budget would be exceeded: {figures} (a sync would exit with {int(ExitCode.REJECTS)})"
 
     def _remarks(self, paint: Style) -> Iterator[str]:
         """Yield remarks on guards, edits, resent records, open batches and warnings."""
         verdict = "approved" if self.approved else "would block this run"
-        for breach in self.breaches:
+        plan, counts = self.plan, self.plan.counts
+        for breach in plan.breaches:
             yield f"{paint(f'guard {breach.guard} {verdict}', 'warn')}: {escape_controls(breach.message)}"
-        if self.edited and self.counts.changed and not self.counts.unchanged + self.counts.resent:
+        if self.edited and counts.changed and not counts.outcomes[RowOutcome.UNCHANGED] + counts.resent:
             yield "the job was edited since its last run; every row in the baseline counts as changed"
-        if self.counts.resent:
-            yield f"{self.counts.resent:,} of the changes resend what the target already holds; guards ignore these"
-        if self.counts.still_rejected or self.counts.still_unknown:
+        if counts.resent:
+            yield f"{counts.resent:,} of the changes resend what the target already holds; guards ignore these"
+        if counts.outcomes.sum_of(BATCH_OUTCOMES):
             yield "rows rejected or unknown in an earlier run and unchanged since are not sent again"
         if self.in_flight:
             yield f"{pluralize(self.in_flight, 'batch', 'batches')} in flight: `batchsync sync` completes these first"
-        for rule, count in self.warnings.items():
+        for rule, count in plan.warnings.items():
             yield f"{paint('warning', 'warn')}: {escape_controls(rule)}: {pluralize(count, 'record')}"
 
     def _guard_words(self) -> str:
         """Return the cell of the guards column."""
-        if not self.breaches:
+        if not self.plan.breaches:
             return "passed"
-        names = ", ".join(breach.guard for breach in self.breaches)
+        names = ", ".join(breach.guard for breach in self.plan.breaches)
         return f"{names}: {'approved' if self.approved else 'would block'}"
 
 
@@ -254,7 +235,7 @@ class PlansReport:
 
     def text(self, paint: Style) -> str:
         """Return every plan."""
-        parts = [plan.text(paint) for plan in self.plans]
+        parts = [report.text(paint) for report in self.plans]
         for item in self.unplanned:
             name = paint(escape_controls(item.job), "head")
             parts.append(f"{name}: {paint('no plan', 'bad')}: {escape_controls(item.message)}")
@@ -264,14 +245,18 @@ class PlansReport:
 
     def markdown(self) -> str:
         """Return a Markdown table with one line per job, followed by remarks."""
-        header = ("job", "add", "change", "remove", "unchanged", "invalid", "deferred", "rejected earlier", "guards")
-        to_send = sum(plan.counts.to_send for plan in self.plans)
+        header = ("job", "add", "change", "remove", *_COLUMNS, "rejected earlier", "guards")
+        to_send = sum(report.plan.counts.to_send for report in self.plans)
         summary = f"{pluralize(to_send, 'record')} would be sent." if to_send else "Nothing would be sent."
-        table = markdown_table(header, (plan.row() for plan in self.plans), right=frozenset(range(1, 8)))
+        table = markdown_table(
+            header, (report.row() for report in self.plans), right=frozenset(range(1, len(header) - 1))
+        )
         lines = ["### batchsync plan", "", summary, "", table]
-        remarks = [f"- **{markdown(plan.job)}**: {line}" for plan in self.plans for line in plan.listed()]
+        remarks = [f"- **{markdown(report.plan.job)}**: {line}" for report in self.plans for line in report.listed()]
         remarks += [
-            f"- **{markdown(plan.job)}**: {markdown(breach.message)}" for plan in self.plans for breach in plan.breaches
+            f"- **{markdown(report.plan.job)}**: {markdown(breach.message)}"
+            for report in self.plans
+            for breach in report.plan.breaches
         ]
         remarks += [f"- **{markdown(item.job)}**: no plan: {markdown(item.message)}" for item in self.unplanned]
         remarks += [f"- {markdown(note)}" for note in self.notes]
@@ -280,16 +265,16 @@ class PlansReport:
     def data(self) -> dict[str, object]:
         """Return the plans as a JSON-compatible dictionary."""
         return {
-            "jobs": [plan.data() for plan in self.plans],
+            "jobs": [report.data() for report in self.plans],
             "unplanned": [item.data() for item in self.unplanned],
-            "to_send": sum(plan.counts.to_send for plan in self.plans),
-            "awaiting_approval": any(plan.awaiting_approval for plan in self.plans),
+            "to_send": sum(report.plan.counts.to_send for report in self.plans),
+            "awaiting_approval": any(report.awaiting_approval for report in self.plans),
             "notes": list(self.notes),
         }
 
     def lines(self) -> Iterator[dict[str, object]]:
         """Yield one NDJSON object per job."""
-        for plan in self.plans:
-            yield {"event": "plan"} | plan.data()
+        for report in self.plans:
+            yield {"event": "plan"} | report.data()
         for item in self.unplanned:
             yield {"event": "unplanned"} | item.data()

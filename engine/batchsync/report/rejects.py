@@ -10,6 +10,7 @@ from batchsync.report.text_format import Style, columns, escape_controls, markdo
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from batchsync.core.row_outcome import RowOutcome
     from batchsync.ports import Reject
 
 #: Spreadsheets interpret a cell with one of these prefixes as a formula.
@@ -162,7 +163,7 @@ class RejectsReport:
 class Group:
     """Number of rejects with the same kind, code and field."""
 
-    kind: str
+    kind: RowOutcome
     code: str
     field: str
     count: int

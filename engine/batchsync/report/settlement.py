@@ -7,17 +7,15 @@ from typing import TYPE_CHECKING
 
 from batchsync.core.batch import Batch, Phase
 from batchsync.core.guards import Budget, within_budget
+from batchsync.core.row_outcome import BATCH_OUTCOMES, LISTED_OUTCOMES, OutcomeCounts
 from batchsync.core.run import Run, RunState
 from batchsync.report.text_format import Style, escape_controls, iso, moment, pluralize, size
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Sequence
     from datetime import datetime
 
     from batchsync.core.accounting import Settlement
-
-#: Right side of the settlement equation, in order.
-TERMS = ("unchanged", "accepted", "invalid", "rejected", "unknown", "deferred")
 
 #: Further counts of a settlement.
 _FIGURES = ("in_flight", "needs_attention", "batches", "bytes", "added", "changed", "removed")
@@ -78,15 +76,12 @@ class RunReport:
         counts = self.settlement
         if self.budget is None:
             return False
-        within = within_budget(
-            invalid=counts.invalid, rejected=counts.rejected, selected=counts.selected, budget=self.budget
-        )
-        return bool(counts.unknown) or not within
+        return not within_budget(counts.outcomes, self.budget, selected=counts.selected)
 
     @property
     def has_rejects(self) -> bool:
         """Whether `batchsync rejects` lists rows of the run."""
-        return bool(self.settlement.invalid or self.settlement.rejected or self.settlement.unknown)
+        return bool(self.settlement.outcomes.sum_of(LISTED_OUTCOMES))
 
     def text(self, paint: Style) -> str:
         """Return the run in three to six lines."""
@@ -158,27 +153,35 @@ class RunReport:
 
 def settlement_data(settlement: Settlement) -> dict[str, int]:
     """Return a settlement as a JSON-compatible dictionary."""
-    return {name: getattr(settlement, name) for name in ("selected", *TERMS, *_FIGURES)}
+    return _terms([settlement]) | {name: getattr(settlement, name) for name in _FIGURES}
 
 
 def equation(settlement: Settlement) -> str:
     """Return `selected 120 = unchanged 0 + accepted 112 + ...`, with the part of `deferred` that is in flight."""
-    terms = " + ".join(f"{term} {getattr(settlement, term):,}" for term in TERMS)
     in_flight = f" (in flight {settlement.in_flight:,})" if settlement.in_flight else ""
-    return f"selected {settlement.selected:,} = {terms}{in_flight}"
+    return f"{_equation([settlement])}{in_flight}"
 
 
 def total(reports: Iterable[RunReport]) -> str:
     """Return the sum of several settlement equations as text."""
-    settlements = [report.settlement for report in reports]
-    terms = " + ".join(f"{term} {sum(getattr(item, term) for item in settlements):,}" for term in TERMS)
-    return f"selected {sum(item.selected for item in settlements):,} = {terms}"
+    return _equation([report.settlement for report in reports])
 
 
-def totals(reports: Iterable[RunReport]) -> Mapping[str, int]:
+def totals(reports: Iterable[RunReport]) -> dict[str, int]:
     """Return the sum of several settlement equations as a JSON-compatible dictionary."""
-    settlements = [report.settlement for report in reports]
-    return {term: sum(getattr(item, term) for item in settlements) for term in ("selected", *TERMS)}
+    return _terms([report.settlement for report in reports])
+
+
+def _equation(settlements: Sequence[Settlement]) -> str:
+    """Return the sum of settlement equations as text."""
+    (left, selected), *right = _terms(settlements).items()
+    return f"{left} {selected:,} = {' + '.join(f'{term} {count:,}' for term, count in right)}"
+
+
+def _terms(settlements: Sequence[Settlement]) -> dict[str, int]:
+    """Return the terms of the sum of settlement equations by name: `selected`, then every outcome."""
+    outcomes = sum((item.outcomes for item in settlements), OutcomeCounts())
+    return {"selected": sum(item.selected for item in settlements)} | outcomes.by_name()
 
 
 #: Names of phases in output, independent of the values in the journal.
@@ -209,9 +212,5 @@ def batch_data(batch: Batch) -> dict[str, object]:
         "next_at": iso(batch.not_before),
         "failures": batch.failures,
         "reason": escape_controls(batch.reason),
-        "counts": (
-            {"accepted": batch.counts.accepted, "rejected": batch.counts.rejected, "unknown": batch.counts.unknown}
-            if batch.counts
-            else None
-        ),
+        "counts": batch.counts.by_name(BATCH_OUTCOMES) if batch.counts else None,
     }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from batchsync.core import steps
 from batchsync.core.batch import Batch, Phase
+from batchsync.core.row_outcome import LISTED_OUTCOMES
 from batchsync.core.run import RunState
 from batchsync.report.settlement import RunReport, batch_data, equation, phase_name
 from batchsync.report.text_format import (
@@ -271,7 +272,7 @@ def _job_text(job: JobStatus, now: datetime, paint: Style) -> str:
         lines = [f"{name}: {paint(job.last.state, role)} ({when}){gone}{running}"]
         lines.append(f"  {equation(job.last.settlement)}")
         if job.last.over_budget and job.last.state == "settled":
-            count = job.last.settlement.invalid + job.last.settlement.rejected + job.last.settlement.unknown
+            count = job.last.settlement.outcomes.sum_of(LISTED_OUTCOMES)
             lines.append(
                 f"  {paint('budget exceeded', 'bad')}: {pluralize(count, 'record')}; why: `batchsync rejects {job.job}`"
             )

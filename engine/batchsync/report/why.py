@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from batchsync.core.row_outcome import RowOutcome
 from batchsync.report.settlement import phase_name
 from batchsync.report.text_format import columns, escape_controls, iso, markdown, markdown_table, moment
 from batchsync.report.waiting import attention_steps, resolve_hint
@@ -127,9 +128,10 @@ class KeyOfJob:
         if self.in_flight:
             return [f"`batchsync resume {escape_controls(self.job)}` completes the batches in flight"]
         batch = next(
-            (reject.line.batch for reject in reversed(self.rejects) if reject.line.reject.kind == "unknown"), ""
+            (reject.line.batch for reject in reversed(self.rejects) if reject.line.reject.kind is RowOutcome.UNKNOWN),
+            "",
         )
-        if batch and self.known and self.known.latest_outcome == "unknown":
+        if batch and self.known and self.known.latest_outcome == RowOutcome.UNKNOWN:
             return [resolve_hint([batch])]
         return []
 

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from batchsync.core.batch import Batch, Phase, RowCounts, Verdict
+from batchsync.core.batch import Batch, Phase, Verdict
+from batchsync.core.row_outcome import OutcomeCounts
 from batchsync.data import PolarsEngine
 from batchsync.journal.journal import Journal
 from batchsync.reconcile import plan
@@ -34,10 +35,7 @@ def _also_accepted(original: Any, select: Callable[[Any, Any, Any], pl.Expr | No
         rows = pl.read_parquet(found.path)
         rows = rows.with_columns(pl.when(selected).then(pl.lit("accepted")).otherwise(pl.col("state")).alias("state"))
         rows.write_parquet(found.path)
-        counts = dict(rows["state"].value_counts().iter_rows())
-        return replace(
-            found, counts=RowCounts(**{name: counts.get(name, 0) for name in ("accepted", "rejected", "unknown")})
-        )
+        return replace(found, counts=OutcomeCounts.of(**dict(rows["state"].value_counts().iter_rows())))
 
     return join_outcomes
 

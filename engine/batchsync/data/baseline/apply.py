@@ -12,6 +12,7 @@ import polars as pl
 
 from batchsync.core.batch import Verdict
 from batchsync.core.compaction import compaction_start
+from batchsync.core.row_outcome import BATCH_OUTCOMES, RowOutcome
 from batchsync.data.baseline.segments import (
     SEGMENT,
     SegmentReader,
@@ -58,7 +59,8 @@ def _read_verdicts(path: Path) -> pl.DataFrame:
     rows = pl.read_parquet(path, columns=_STATES, glob=False).with_columns(hash_of("key"))
     if rows[HASH].is_duplicated().any():
         rows = rows.unique("key", keep="last", maintain_order=True)
-    accepted, rejected, unknown = (pl.col("state") == state for state in ("accepted", "rejected", "unknown"))
+    accepted = pl.col("state").is_in([outcome for outcome in BATCH_OUTCOMES if outcome.traits.in_target])
+    rejected, unknown = (pl.col("state") == outcome for outcome in (RowOutcome.REJECTED, RowOutcome.UNKNOWN))
     is_removal = pl.col("op") == "remove"
     is_present = accepted & ~is_removal
     new = pl.col("fingerprint")

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from batchsync.core.row_outcome import RowOutcome
 from batchsync.data.baseline.segments import scan_keys
 from batchsync.data.baseline.states import REJECTED, REMOVAL_UNKNOWN, RESEND, UNKNOWN
 from batchsync.ports import KnownKey
@@ -16,7 +17,12 @@ if TYPE_CHECKING:
 
     from batchsync.ports import Baseline
 
-_OUTCOMES = {REJECTED: "rejected", UNKNOWN: "unknown", REMOVAL_UNKNOWN: "unknown", RESEND: "again"}
+_OUTCOMES = {
+    REJECTED: RowOutcome.REJECTED,
+    UNKNOWN: RowOutcome.UNKNOWN,
+    REMOVAL_UNKNOWN: RowOutcome.UNKNOWN,
+    RESEND: "again",
+}
 
 
 def lookup(key: str, baseline: Baseline, in_flight: Sequence[Path]) -> KnownKey:
@@ -39,7 +45,7 @@ def lookup(key: str, baseline: Baseline, in_flight: Sequence[Path]) -> KnownKey:
     row = found.row(0, named=True)
     return KnownKey(
         in_target=row["accepted"] is not None,
-        latest_outcome=_OUTCOMES.get(row["last_state"], "accepted"),
+        latest_outcome=_OUTCOMES.get(row["last_state"], RowOutcome.ACCEPTED),
         in_flight=lines,
     )
 

@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from batchsync.core.accounting import PlanCounts
+from batchsync.core.plan import Plan
+from batchsync.core.row_outcome import PLAN_OUTCOMES, OutcomeCounts, RowOutcome
 from batchsync.data.batchfile.changes import CHANGES
 from batchsync.data.batchfile.eager_encode import EagerEncoder
 from batchsync.data.compare.classify import (
@@ -43,6 +45,7 @@ from batchsync.util.files import make_private
 from batchsync.util.parquet_writer import ParquetWriter
 
 if TYPE_CHECKING:
+    from collections import Counter
     from pathlib import Path
 
     from batchsync.core.job import Job
@@ -136,7 +139,7 @@ def _compare_once(
         invalid.close()
         comparison = _with_baseline(compiled, baseline, context, counts, records)
         if eager is not None:
-            eager.finish(comparison.counts.added)
+            eager.finish(comparison.plan.counts.added)
         return comparison
 
 
@@ -149,8 +152,8 @@ def _with_baseline(
         # A row without a key may belong to any record, also to one that seems to be deleted.
         counts.warnings["rows without a key, so nothing is removed"] = counts.keyless
         job = replace(job, removal=None)
-    segments = ",".join(path.name for path in baseline.paths)
-    digest = hashlib.sha256(f"{job.spec_hash}\0{context.account_id}\0{segments}\0".encode())
+    segments = tuple(path.name for path in baseline.paths)
+    digest = hashlib.sha256(f"{job.spec_hash}\0{context.account_id}\0{','.join(segments)}\0".encode())
     with ExitStack() as stack:
         in_flight = stack.enter_context(PartitionedSpill(folder, "in-flight", {"key": pl.String}))
         inputs = DiffInputs(records=records, baseline=baseline, in_flight=in_flight)
@@ -172,37 +175,38 @@ def _with_baseline(
         classified.removed.close()
         _write_changes(classified, folder)
         _write_invalid(classified, folder, counts.keyless)
-    return _comparison(counts, classified, folder)
+    if other := classified.counts["other_definition"]:
+        counts.warnings["keys of an earlier key definition, which are not removed"] = other
+    plan = Plan(
+        job=job.name,
+        account_id=context.account_id,
+        spec_hash=job.spec_hash,
+        removal_hash=job.removal_hash,
+        baseline=segments,
+        baseline_rows=classified.counts["at_target"],
+        counts=_plan_counts(counts, classified.counts),
+        changes_digest=digest.hexdigest(),
+        watermark=None if counts.watermark is None else str(counts.watermark),
+        warnings=counts.warnings,
+        removals_known=not counts.keyless,
+    )
+    return Comparison(plan=plan, folder=folder)
 
 
-def _comparison(source: SourceCounts, classified: ClassifiedRows, folder: Path) -> Comparison:
-    """Return the comparison with its balanced counts."""
-    counts = classified.counts
-    plan_counts = PlanCounts(
+def _plan_counts(source: SourceCounts, classified: Counter[str]) -> PlanCounts:
+    """Return the balanced counts of the plan."""
+    classified[RowOutcome.INVALID] += source.keyless
+    counts = PlanCounts(
         source_rows=source.source_rows,
-        selected=source.records + source.keyless + counts["deleted"],
-        unchanged=counts["unchanged"],
-        added=counts["added"],
-        changed=counts["changed"],
-        resent=counts["resent"],
-        removed=counts["removed"],
-        invalid=counts["invalid"] + source.keyless,
-        deferred=counts["deferred"],
-        still_rejected=counts["still_rejected"],
-        still_unknown=counts["still_unknown"],
+        selected=source.records + source.keyless + classified["deleted"],
+        outcomes=OutcomeCounts({outcome: classified[outcome.name_in_plan] for outcome in PLAN_OUTCOMES}),
+        added=classified["added"],
+        changed=classified["changed"],
+        resent=classified["resent"],
+        removed=classified["removed"],
     )
-    plan_counts.assert_balanced()
-    if counts["other_definition"]:
-        source.warnings["keys of an earlier key definition, which are not removed"] = counts["other_definition"]
-    return Comparison(
-        counts=plan_counts,
-        fingerprint=classified.digest.hexdigest(),
-        folder=folder,
-        baseline_rows=counts["at_target"],
-        watermark=None if source.watermark is None else str(source.watermark),
-        warnings=source.warnings,
-        removals_known=not source.keyless,
-    )
+    counts.assert_balanced()
+    return counts
 
 
 def _write_changes(classified: ClassifiedRows, folder: Path) -> None:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from batchsync.core.row_outcome import RowOutcome
 from batchsync.ports import InvalidGroup, KeyRef, PlanPreview
 
 if TYPE_CHECKING:
@@ -25,14 +26,14 @@ def preview(comparison: Comparison, limit: int) -> PlanPreview:
 
     Adds, changes and invalid rows come in source order, removals in the order of their keys.
     """
-    plan_counts = comparison.counts
+    plan_counts = comparison.plan.counts
     expected = {"add": plan_counts.added, "change": plan_counts.changed, "remove": plan_counts.removed}
     changes = {op: _first(comparison.folder, op, min(count, limit)) for op, count in expected.items()}
     return PlanPreview(
         added=changes["add"],
         changed=changes["change"],
         removed=changes["remove"],
-        invalid=_groups(comparison.folder, limit) if plan_counts.invalid else (),
+        invalid=_groups(comparison.folder, limit) if plan_counts.outcomes[RowOutcome.INVALID] else (),
     )
 
 

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from batchsync.core.batch import RowCounts, Verdict
+from batchsync.core.batch import Verdict
+from batchsync.core.row_outcome import OutcomeCounts, RowOutcome
 from batchsync.core.vendor_rules import DefaultOutcome
 from batchsync.data.frame.hashes import digest_of_columns
 from batchsync.data.frame.integrity import verify_digest
@@ -55,15 +56,15 @@ def join_outcomes(batch: Batch, rules: VendorRules | None, downloads: Downloads,
     answers: pl.DataFrame | None = None
     unattributed = 0
     if batch.verdict in _NONE_APPLIED:
-        verdicts = _all(manifest, "rejected", batch.vendor_status or str(batch.verdict), retry=True)
+        verdicts = _all(manifest, RowOutcome.REJECTED, batch.vendor_status or str(batch.verdict), retry=True)
     elif batch.verdict is Verdict.DECLARED:
-        verdicts = _all(manifest, "accepted", "", retry=False)
+        verdicts = _all(manifest, RowOutcome.ACCEPTED, "", retry=False)
     elif batch.verdict is Verdict.RESENT:
-        verdicts = _all(manifest, "rejected", "resent manually", retry=True, code=str(Verdict.RESENT))
+        verdicts = _all(manifest, RowOutcome.REJECTED, "resent manually", retry=True, code=str(Verdict.RESENT))
     elif batch.verdict in (None, Verdict.LOST):
-        verdicts = _all(manifest, "unknown", "the vendor no longer knows the batch", retry=False)
+        verdicts = _all(manifest, RowOutcome.UNKNOWN, "the vendor no longer knows the batch", retry=False)
     elif downloads.errors_missing and downloads.results is None:
-        verdicts = _all(manifest, "unknown", _LOG_MISSING, retry=False)
+        verdicts = _all(manifest, RowOutcome.UNKNOWN, _LOG_MISSING, retry=False)
     elif rules is None:
         message = f"reading the row log of batch {batch.id} requires vendor rules"
         raise ValueError(message)
@@ -110,10 +111,10 @@ def _by_line(rows: pl.DataFrame) -> pl.DataFrame:
     return rows if rows["line"].is_sorted() else rows.sort("line")
 
 
-def _all(manifest: pl.DataFrame, state: str, reason: str, *, retry: bool, code: str = "") -> pl.DataFrame:
+def _all(manifest: pl.DataFrame, outcome: RowOutcome, reason: str, *, retry: bool, code: str = "") -> pl.DataFrame:
     """Return the same verdict for all rows."""
     return manifest.with_columns(
-        pl.lit(state).alias("state"),
+        pl.lit(outcome).alias("state"),
         pl.lit(retry).alias("retry"),
         pl.lit(code).alias("code"),
         pl.lit(reason).alias("reason"),
@@ -160,15 +161,10 @@ def _with_verdicts(
     rows: pl.DataFrame, rules: VendorRules, rejected: pl.Expr, accepted: pl.Expr | None, distrust_reason: str
 ) -> pl.DataFrame:
     """Return the verdicts; rows that the log does not mention have the default outcome unless it is distrusted."""
-    default_state = (
-        "unknown" if distrust_reason or rules.row_log.default_outcome is DefaultOutcome.UNKNOWN else "accepted"
-    )
-    state = pl.when(rejected).then(pl.lit("rejected"))
-    rest = (
-        pl.lit(default_state)
-        if accepted is None
-        else pl.when(accepted).then(pl.lit("accepted")).otherwise(pl.lit(default_state))
-    )
+    trusted = not distrust_reason and rules.row_log.default_outcome is not DefaultOutcome.UNKNOWN
+    default = pl.lit(RowOutcome.ACCEPTED if trusted else RowOutcome.UNKNOWN)
+    state = pl.when(rejected).then(pl.lit(RowOutcome.REJECTED))
+    rest = default if accepted is None else pl.when(accepted).then(pl.lit(RowOutcome.ACCEPTED)).otherwise(default)
     code = pl.col("code").fill_null("")
     retry = rejected & code.is_in(rules.row_log.errors.retry_codes) if rules.row_log.errors.retry_codes else None
     found = rows.with_columns(state.otherwise(rest).alias("state"))
@@ -179,7 +175,7 @@ def _with_verdicts(
         pl.when(rejected).then(code).otherwise(pl.lit("")).alias("code"),
         pl.when(rejected)
         .then(text)
-        .when(pl.col("state") == "unknown")
+        .when(pl.col("state") == RowOutcome.UNKNOWN)
         .then(pl.lit(unknown_reason))
         .otherwise(pl.lit(""))
         .alias("reason"),
@@ -309,8 +305,7 @@ def _write(batch: Batch, verdicts: pl.DataFrame, answers: pl.DataFrame | None, i
     if answers is not None:
         answered = into / "answers.parquet"
         answers.write_parquet(answered, compression="zstd", compression_level=1)
-    counts = dict(verdicts["state"].value_counts().iter_rows())
-    row_counts = RowCounts(**{name: counts.get(name, 0) for name in ("accepted", "rejected", "unknown")})
-    if row_counts.total != batch.file.rows:
-        raise StateError(f"the row counts of batch {batch.id} do not add up: {row_counts} for {batch.file.rows} rows")
-    return RowVerdicts(counts=row_counts, path=path, answers=answered)
+    counts = OutcomeCounts.of(**dict(verdicts["state"].value_counts().iter_rows()))
+    if counts.total != batch.file.rows:
+        raise StateError(f"the row counts of batch {batch.id} do not add up: {counts} for {batch.file.rows} rows")
+    return RowVerdicts(counts=counts, path=path, answers=answered)

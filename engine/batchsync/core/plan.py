@@ -1,0 +1,143 @@
+"""Plan of a run: what a comparison found, the guards that it exceeds, and the run that carries it out."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass, field, fields, replace
+from typing import TYPE_CHECKING, Any, Self
+
+from batchsync.core.accounting import PlanCounts
+from batchsync.core.batch import RunId
+from batchsync.core.guards import Breach, breaches
+from batchsync.core.run import Run, RunState, edited_since
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from datetime import datetime
+
+    from batchsync.core.job import Job
+
+#: Version of the serialised form of a plan.
+FORMAT = 1
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """What a run of a job would send, as one value from the comparison to the run.
+
+    Equal input gives equal plans, on any machine: a plan contains no time, no path and no row.
+
+    Attributes:
+        job: Name of the job.
+        account_id: Id of the account and target.
+        spec_hash: Hash of the job's spec.
+        removal_hash: Hash of the job's removal settings, or that of the last plan if removals are not known.
+        baseline: Names of the segments of the baseline, oldest first. They are derived from content.
+        baseline_rows: Number of records that the target holds.
+        counts: Counts of the comparison, in records.
+        changes_digest: Hex digest, equal exactly if the same changes would be sent to the same account, under the same
+            spec, from the same baseline. An approval refers to it.
+        watermark: Greatest `since` value of the source, if the job has one.
+        warnings: Number of records per warning.
+        removals_known: False if removed keys cannot be determined: the source has rows without a key.
+        breaches: The guards that the plan exceeds.
+    """
+
+    job: str
+    account_id: str
+    spec_hash: str
+    removal_hash: str
+    baseline: tuple[str, ...]
+    baseline_rows: int
+    counts: PlanCounts
+    changes_digest: str
+    watermark: str | None = None
+    warnings: Mapping[str, int] = field(default_factory=dict)
+    removals_known: bool = True
+    breaches: tuple[Breach, ...] = ()
+
+    @property
+    def digest(self) -> str:
+        """Hex SHA-256 of the serialised plan: equal exactly for equal plans."""
+        canonical = json.dumps(self.to_dict(), sort_keys=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).hexdigest()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the plan as a JSON-compatible dictionary."""
+        values = {item.name: getattr(self, item.name) for item in fields(self)}
+        return values | {
+            "format": FORMAT,
+            "baseline": list(self.baseline),
+            "counts": self.counts.to_dict(),
+            "warnings": dict(self.warnings),
+            "breaches": [asdict(breach) for breach in self.breaches],
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Self:
+        """Return the plan that `to_dict` returned.
+
+        Raises:
+            ValueError: If the values are of another format, incomplete, or have further members.
+        """
+        names = {item.name for item in fields(cls)}
+        if values.get("format") != FORMAT or values.keys() != names | {"format"}:
+            message = f"not a plan of format {FORMAT} with the members {', '.join(sorted(names))}"
+            raise ValueError(message)
+        read = {
+            "baseline": tuple(values["baseline"]),
+            "counts": PlanCounts.from_dict(values["counts"]),
+            "warnings": dict(values["warnings"]),
+            "breaches": tuple(Breach(**breach) for breach in values["breaches"]),
+        }
+        return cls(**{name: values[name] for name in names} | read)
+
+
+def with_guards(plan: Plan, job: Job, last: Run | None) -> Plan:
+    """Return the plan with the guards of the job that it exceeds.
+
+    Args:
+        plan: The plan of a comparison.
+        job: The job.
+        last: Its last run to the account that did not await approval.
+    """
+    exceeded = breaches(
+        plan.counts,
+        job.guards,
+        baseline_rows=plan.baseline_rows,
+        removes=job.removal is not None,
+        edited_since=edited_since(job, last),
+    )
+    # A plan without removals does not make the job's removal settings those of its last removals.
+    removal_hash = plan.removal_hash if plan.removals_known or last is None else last.removal_hash
+    return replace(plan, breaches=exceeded, removal_hash=removal_hash)
+
+
+def begin_run(plan: Plan, *, serial: int, at: datetime, awaiting_approval: bool) -> Run:
+    """Return the run of a plan: AWAITING_APPROVAL, SETTLED if there is nothing to send, else PREPARING.
+
+    Args:
+        plan: The plan.
+        serial: Serial number of the run within the job.
+        at: When the plan was made.
+        awaiting_approval: Whether the plan exceeds guards, and no person has approved it.
+    """
+    state = RunState.PREPARING if plan.counts.to_send else RunState.SETTLED
+    state = RunState.AWAITING_APPROVAL if awaiting_approval else state
+    return Run(
+        id=RunId(f"{plan.job}-{serial}"),
+        job=plan.job,
+        serial=serial,
+        spec_hash=plan.spec_hash,
+        account_id=plan.account_id,
+        state=state,
+        created_at=at,
+        counts=plan.counts,
+        plan=plan.changes_digest,
+        reason="; ".join(breach.message for breach in plan.breaches) if awaiting_approval else "",
+        watermark=plan.watermark,
+        warnings=plan.warnings,
+        settled_at=at if state is RunState.SETTLED else None,
+        removal_hash=plan.removal_hash,
+    )
