@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from rich.console import Console
 
-from batchsync.core.row_outcome import OutcomeCounts
 from batchsync.core.batch import Batch, BatchFile, BatchId, Phase, RunId, Verdict
+from batchsync.core.row_outcome import OutcomeCounts
 from batchsync.observers.log import LogObserver
 from batchsync.observers.ndjson import NdjsonObserver
 from batchsync.observers.terminal import TerminalObserver
@@ -145,7 +145,8 @@ def test_terminal_shows_one_line_per_job() -> None:
 
     observer.observe(BatchChanged(batch=batch(phase=Phase.DELIVERED, counts=OutcomeCounts.of(accepted=115))), NOW)
     observer.observe(
-        BatchChanged(batch=batch(id="guests-2", seq=2, phase=Phase.DELIVERED, counts=OutcomeCounts.of(accepted=115))), NOW
+        BatchChanged(batch=batch(id="guests-2", seq=2, phase=Phase.DELIVERED, counts=OutcomeCounts.of(accepted=115))),
+        NOW,
     )
     assert screen(observer)[0] == "guests  2 of 2 batches  settled"
 

@@ -11,7 +11,6 @@ import report_samples
 from data_kit import Bench, job, rules
 from journal_samples import DELIVERED, EVENTS, LATER, NOW, ROWS, make_batch, record_all
 
-from batchsync.cli.progress_lines import describe_batch
 from batchsync.cli.rejects import rejects as rejects_command
 from batchsync.core.accounting import PlanCounts, UnbalancedError
 from batchsync.core.events import Collected
@@ -25,6 +24,7 @@ from batchsync.data.frame import columns
 from batchsync.data.outcome.join_outcomes import VERDICTS
 from batchsync.errors import ExitCode
 from batchsync.journal import Journal
+from batchsync.observers.batch_text import describe_batch
 from batchsync.ports import Reject, RowVerdicts
 from batchsync.report.history import HistoryReport
 from batchsync.report.outcome import JobReport, OutcomeReport

@@ -85,12 +85,16 @@ class Plan:
         if values.get("format") != FORMAT or values.keys() != names | {"format"}:
             message = f"not a plan of format {FORMAT} with the members {', '.join(sorted(names))}"
             raise ValueError(message)
-        read = {
-            "baseline": tuple(values["baseline"]),
-            "counts": PlanCounts.from_dict(values["counts"]),
-            "warnings": dict(values["warnings"]),
-            "breaches": tuple(Breach(**breach) for breach in values["breaches"]),
-        }
+        try:
+            read = {
+                "baseline": tuple(values["baseline"]),
+                "counts": PlanCounts.from_dict(values["counts"]),
+                "warnings": dict(values["warnings"]),
+                "breaches": tuple(Breach(**breach) for breach in values["breaches"]),
+            }
+        except (TypeError, AttributeError) as error:
+            message = f"not a plan: {error}"
+            raise ValueError(message) from None
         return cls(**{name: values[name] for name in names} | read)
 
 
