@@ -29,6 +29,7 @@ _T = TypeVar("_T")
 #: Maximum length of stored vendor and error texts, in characters.
 TEXT_MAX = 2_000
 _QUERY = re.compile(r"([A-Za-z][A-Za-z0-9+.-]*://[^\s?#\"'<>]+)[?#][^\s\"'<>]*")
+_UPGRADE_HINT = "A newer batchsync wrote it: upgrade this installation."
 _RESTORE_HINT = "The file is damaged or was edited: restore journal.db from a backup."
 _EVENTS: dict[str, Callable[..., Event]] = {kind.__name__: kind for kind in get_args(Event)}
 
@@ -261,7 +262,8 @@ def read_event(kind: str, at: str, payload: str) -> Event:
         StateError: If the kind of event is unknown.
     """
     if kind not in _EVENTS:
-        raise _newer_error(f"unknown event {kind!r}")
+        message = f"unknown event {kind!r} in the journal"
+        raise StateError(message, hint=_UPGRADE_HINT)
     values = {name: _optional(_READERS[name], value) for name, value in json.loads(payload).items()}
     return _EVENTS[kind](at=from_iso(at), **values)
 
@@ -279,7 +281,8 @@ def read_outcome(name: str) -> RowOutcome:
     try:
         return RowOutcome(name)
     except ValueError:
-        raise _newer_error(f"unknown row outcome {name!r}") from None
+        message = f"unknown row outcome {name!r} in the journal"
+        raise StateError(message, hint=_UPGRADE_HINT) from None
 
 
 def _counts(value: Mapping[str, int]) -> OutcomeCounts:
@@ -290,11 +293,8 @@ def _plan_counts(value: Mapping[str, int]) -> PlanCounts:
     try:
         return PlanCounts.from_dict(value)
     except ValueError as error:
-        raise _newer_error(str(error)) from None
-
-
-def _newer_error(message: str) -> StateError:
-    return StateError(f"{message} in the journal", hint="A newer batchsync wrote it: upgrade this installation.")
+        message = f"{error} in the journal"
+        raise StateError(message, hint=_UPGRADE_HINT) from None
 
 
 #: Reader of each event field; a new field without a reader fails the round-trip tests.
