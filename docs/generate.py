@@ -31,7 +31,8 @@ def lifecycle() -> str:
     """Return the lifecycle of a batch as a Mermaid diagram, from the transition table of the engine."""
     arrows: dict[tuple[str, str], list[str]] = {}
     for phase, events in TRANSITIONS.items():
-        for event, after in events.items():
+        for event, transition in events.items():
+            after = transition.to
             if after is not None and after is not phase:
                 arrows.setdefault((phase, after), []).append(event.__name__)
     lines = [f"    {begin} --> {end}: {', '.join(names)}" for (begin, end), names in arrows.items()]

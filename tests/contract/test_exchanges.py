@@ -16,7 +16,7 @@ from ruamel.yaml import YAML
 
 import batchsync_mocks
 from batchsync.core.batch import BatchFile, IdempotencyKey
-from batchsync.core.vendor_rules import Call, Dialect, Endpoint, ResponseClass
+from batchsync.core.vendor_calls import Call, CallName, Dialect, Endpoint, ResponseClass
 from batchsync.errors import AllocationExpiredError, AmbiguousOutcomeError, PermanentError, RetryableError, VendorError
 from batchsync.ports import Finished
 from batchsync.spec.vendor_spec import available_vendors, load_vendor
@@ -96,6 +96,8 @@ class RecordedExchange:
 
 def called(dialect: Dialect, path: str) -> Call:
     """Return the call at a path of vendor.yaml."""
+    if path in set(CallName):
+        return dialect.calls[CallName(path)]
     node: Any = dialect
     for part in path.removeprefix("connection.").split("."):
         node = node[int(part)] if part.isdigit() else getattr(node, part)

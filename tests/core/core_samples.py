@@ -11,6 +11,7 @@ from batchsync.core.events import (
     AllocationLost,
     Cancelled,
     Collected,
+    Committed,
     Delivered,
     Event,
     IntentRecorded,
@@ -21,6 +22,7 @@ from batchsync.core.events import (
     Resolved,
     ResultsLost,
     StillRunning,
+    Stored,
     Uploaded,
     VendorFinished,
 )
@@ -37,7 +39,7 @@ ALLOCATION = Allocation(
 def a_batch(phase: Phase = Phase.PREPARED, **changes: object) -> Batch:
     """Return a batch that is consistent with its phase."""
     after_allocation = phase not in (Phase.PREPARED, Phase.NEEDS_ATTENTION)
-    after_upload = after_allocation and phase is not Phase.ALLOCATED
+    after_upload = after_allocation and phase not in (Phase.ALLOCATED, Phase.UPLOADED)
     batch = Batch(
         id=BatchId("guests-000000000001"),
         run=RunId("guests-1"),
@@ -59,11 +61,13 @@ def a_batch(phase: Phase = Phase.PREPARED, **changes: object) -> Batch:
 
 def events_for(phase: Phase) -> dict[type[Event], Event]:
     """Return an event of each kind, with the verb whose intent is recorded in the phase."""
-    verb = Verb.UPLOAD if phase is Phase.ALLOCATED else Verb.ALLOCATE
+    verb = {Phase.ALLOCATED: Verb.UPLOAD, Phase.UPLOADED: Verb.COMMIT}.get(phase, Verb.ALLOCATE)
     samples: tuple[Event, ...] = (
         IntentRecorded(at=NOW, verb=verb),
         Allocated(at=NOW, allocation=ALLOCATION),
         Uploaded(at=NOW, allocation=ALLOCATION if phase is Phase.PREPARED else None),
+        Stored(at=NOW),
+        Committed(at=NOW, allocation=Allocation(id="import-1")),
         StillRunning(at=NOW, vendor_status="Running", retry_at=LATER),
         VendorFinished(at=NOW, verdict=Verdict.MIXED, vendor_status="Completed"),
         Collected(at=NOW, counts=OutcomeCounts.of(accepted=7, rejected=2, unknown=1)),

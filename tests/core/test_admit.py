@@ -10,7 +10,8 @@ import pytest
 from core_samples import NOW, a_batch
 
 from batchsync.core.batch import Allocation, Batch, BatchId, Phase, Verb, Verdict
-from batchsync.core.decide import admit, needs_vendor, occupies_slot, possibly_delivered
+from batchsync.core.decide import admit
+from batchsync.core.lifecycle import needs_vendor, occupies_slot, possibly_delivered
 from batchsync.core.policy import Policy
 
 ONE_IN_FLIGHT = Policy(in_flight_max=1)

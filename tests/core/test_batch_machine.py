@@ -16,8 +16,8 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 
 from batchsync.core import events, naming, steps
 from batchsync.core.batch import Allocation, Batch, IdempotencyKey, Phase, Verb, Verdict
-from batchsync.core.decide import decide, needs_intent, next_poll, possibly_delivered, retry_at
-from batchsync.core.lifecycle import evolve
+from batchsync.core.decide import decide, needs_intent, next_poll, retry_at
+from batchsync.core.lifecycle import evolve, possibly_delivered
 from batchsync.core.policy import OnUnknownOutcome, Policy
 from batchsync.core.row_outcome import OutcomeCounts
 
@@ -50,15 +50,24 @@ class VendorAllocation:
     """Allocation at the vendor."""
 
     until: datetime
+    #: copies of the file that are processed
     files: int = 0
+    #: whether a file is stored that is processed after a commit
+    stored: bool = False
     done: bool = False
 
 
 @dataclass
 class Vendor:
-    """Vendor with allocations by idempotency key. `returns_urls`: `find` returns the URL again."""
+    """Vendor with allocations by idempotency key.
+
+    `returns_urls`: `find` returns the URL again. `commits`: a file is processed after a commit, once for each commit
+    unless the commit is `repeatable`.
+    """
 
     returns_urls: bool
+    commits: bool
+    repeatable: bool
     by_key: dict[IdempotencyKey, VendorAllocation] = field(default_factory=dict)
     allocations: list[IdempotencyKey] = field(default_factory=list)
 
@@ -77,8 +86,17 @@ class Vendor:
         granted = self.by_key[IdempotencyKey(allocation.id)]
         if now >= granted.until:
             return False
-        granted.files += 1
+        if self.commits:
+            granted.stored = True
+        else:
+            granted.files += 1
         return True
+
+    def commit(self, allocation: Allocation) -> None:
+        """Process the stored file, a second time if the commit is not repeatable."""
+        granted = self.by_key[IdempotencyKey(allocation.id)]
+        assert granted.stored
+        granted.files = 1 if self.repeatable else granted.files + 1
 
     @property
     def files(self) -> int:
@@ -120,13 +138,21 @@ def perform_without_trouble(  # noqa: C901, PLR0911, PLR0912 - a case for each s
         case steps.Upload():
             assert batch.allocation.url is not None
             if vendor.upload(batch.allocation, now):
-                return events.Uploaded(at=now)
+                return events.Stored(at=now) if policy.commits else events.Uploaded(at=now)
             again = retry_at(batch, policy, now)
             return events.OutcomeUnknown(at=now, verb=Verb.UPLOAD, reason="expired", retry_at=again, expired=True)
         case steps.FindFile():
             if granted.files:
                 return events.Uploaded(at=now)
             return events.NotApplied(at=now, verb=Verb.UPLOAD, reason="the allocation is empty")
+        case steps.Commit():
+            if policy.commit_repeatable or not granted.files:
+                vendor.commit(batch.allocation)
+            return events.Committed(at=now, allocation=batch.allocation)
+        case steps.FindCommit():
+            if granted.files:
+                return events.Committed(at=now)
+            return events.NotApplied(at=now, verb=Verb.COMMIT, reason="not committed")
         case steps.Poll():
             if granted.done:
                 return events.VendorFinished(at=now, verdict=Verdict.PROCESSED, vendor_status="Completed")
@@ -153,12 +179,22 @@ def perform(
 class BatchMachine(RuleBasedStateMachine):
     """State machine of a batch and a vendor, with faults and crashes between them."""
 
-    @initialize(policy_value=st.sampled_from(OnUnknownOutcome), returns_urls=st.booleans())
-    def begin(self, policy_value: OnUnknownOutcome, returns_urls: bool) -> None:  # noqa: FBT001 - drawn
+    @initialize(
+        policy_value=st.sampled_from(OnUnknownOutcome),
+        returns_urls=st.booleans(),
+        commits=st.booleans(),
+        repeatable=st.booleans(),
+    )
+    def begin(self, policy_value: OnUnknownOutcome, **vendor: bool) -> None:
         self.policy = Policy(
-            on_unknown_allocation=policy_value, failures_max=4, attempts_max=5, deadline=timedelta(days=2)
+            on_unknown_allocation=policy_value,
+            commits=vendor["commits"],
+            commit_repeatable=vendor["repeatable"],
+            failures_max=4,
+            attempts_max=5,
+            deadline=timedelta(days=2),
         )
-        self.vendor = Vendor(returns_urls)
+        self.vendor = Vendor(**vendor)
         self.now = NOW
         self.batch = a_batch(Phase.PREPARED)
         self.history: list[events.Event] = []
@@ -203,7 +239,7 @@ class BatchMachine(RuleBasedStateMachine):
     def time_passes(self, minutes: int) -> None:
         self.now += timedelta(minutes=minutes)
 
-    @precondition(lambda self: self.batch.phase is Phase.ALLOCATED)
+    @precondition(lambda self: self.batch.phase in (Phase.ALLOCATED, Phase.UPLOADED))
     @rule()
     def journal_is_backed_up(self) -> None:
         self.backup = (self.batch, list(self.history))

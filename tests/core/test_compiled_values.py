@@ -12,14 +12,15 @@ from batchsync.core.job import Connection
 from batchsync.core.mapping import Array, Each, Expression, Literal, Object, Place
 from batchsync.core.policy import OnUnknownOutcome, Policy, with_overrides
 from batchsync.core.record_schema import Kind, RecordSchema, Rule
+from batchsync.core.vendor_calls import PLACEHOLDER
 from batchsync.core.vendor_rules import (
-    PLACEHOLDER,
     DefaultOutcome,
     ErrorLayout,
     FileFormat,
     FileRules,
     LogFormat,
     RowLogRules,
+    Sends,
     VendorRules,
 )
 
@@ -53,8 +54,7 @@ def rules(schemas: dict[str, RecordSchema], default: str | None = None) -> Vendo
         credentials=("key",),
         account_credential="key",
         target_keys={"schema": False},
-        modes=("upsert",),
-        removal_modes=(),
+        modes={"upsert": Sends.RECORDS},
         file=FileRules(format=FileFormat.JSONL, gzip=True, suffix=".jsonl.gz"),
         policy=Policy(),
         row_log=RowLogRules(joined_by="ref", default_outcome=DefaultOutcome.ACCEPTED, errors=errors),

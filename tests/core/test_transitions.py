@@ -32,7 +32,7 @@ from batchsync.core.lifecycle import TRANSITIONS, ImpossibleEventError, evolve
 from batchsync.core.row_outcome import OutcomeCounts
 
 MUCH_LATER = LATER + timedelta(hours=1)
-ALLOWED = [(phase, kind, to) for phase, events in TRANSITIONS.items() for kind, to in events.items()]
+ALLOWED = [(phase, kind, item.to) for phase, events in TRANSITIONS.items() for kind, item in events.items()]
 FORBIDDEN = [(phase, kind) for phase in Phase for kind in get_args(Event) if kind not in TRANSITIONS[phase]]
 
 #: The transitions, written a second time by hand, so that none changes unnoticed. Without `>`, the phase is the same.
@@ -40,8 +40,10 @@ EXPECTED = {
     "prepared": "IntentRecorded NotApplied OutcomeUnknown AllocationLost Allocated>allocated Uploaded>submitted "
     "Cancelled>finished "
     "Parked>needs_attention",
-    "allocated": "IntentRecorded Allocated NotApplied OutcomeUnknown Uploaded>submitted AllocationLost>prepared "
-    "Cancelled>finished "
+    "allocated": "IntentRecorded Allocated NotApplied OutcomeUnknown Stored>uploaded Uploaded>submitted "
+    "AllocationLost>prepared Cancelled>finished "
+    "Parked>needs_attention",
+    "uploaded": "IntentRecorded NotApplied OutcomeUnknown Committed>submitted Cancelled>finished "
     "Parked>needs_attention",
     "submitted": "StillRunning NotApplied OutcomeUnknown VendorFinished>finished Parked>needs_attention",
     "finished": "NotApplied OutcomeUnknown Collected>collected Parked>needs_attention",
@@ -57,7 +59,7 @@ def test_transitions_are_the_expected_ones() -> None:
         for phase, events in EXPECTED.items()
     }
     assert written == {
-        str(phase): {f"{kind.__name__}>{to or 'parked-from'}" for kind, to in events.items()}
+        str(phase): {f"{kind.__name__}>{item.to or 'parked-from'}" for kind, item in events.items()}
         for phase, events in TRANSITIONS.items()
     }
 
@@ -83,12 +85,12 @@ def test_event_not_in_the_table_raises_and_changes_nothing(phase: Phase, kind: t
 def test_every_phase_can_be_reached_and_nothing_leaves_delivered() -> None:
     reached, todo = {Phase.PREPARED}, [Phase.PREPARED]
     while todo:
-        for to in TRANSITIONS[todo.pop()].values():
-            if to is not None and to not in reached:
-                reached.add(to)
-                todo.append(to)
+        for item in TRANSITIONS[todo.pop()].values():
+            if item.to is not None and item.to not in reached:
+                reached.add(item.to)
+                todo.append(item.to)
     assert reached == set(Phase)
-    assert set(TRANSITIONS[Phase.DELIVERED].values()) == {Phase.DELIVERED}
+    assert {item.to for item in TRANSITIONS[Phase.DELIVERED].values()} == {Phase.DELIVERED}
 
 
 @pytest.mark.parametrize(("phase", "kind", "to"), ALLOWED, ids=lambda value: getattr(value, "__name__", str(value)))
@@ -205,7 +207,7 @@ def test_event_changes_only_its_fields(
 ) -> None:
     values = {"failures": 3, "not_before": LATER, "reason": "502", "polls": 2, "vendor_status": "Validating"}
     batch = a_batch(phase, **values, pending_intent=intent, intent_at=NOW if intent else None)
-    to = TRANSITIONS[phase][type(event)] or batch.parked_from
+    to = TRANSITIONS[phase][type(event)].to or batch.parked_from
     assert evolve(batch, event) == replace(batch, **{**changes, "phase": to})
 
 

@@ -24,6 +24,7 @@ from batchsync.core.vendor_rules import (
     FileRules,
     LogFormat,
     RowLogRules,
+    Sends,
     VendorRules,
 )
 from batchsync.data import PolarsEngine
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
 
 #: the first line of the small CSV sources
 HEAD = "id,name,mail\n"
+#: Template of the lines of JSON batch files.
+ENVELOPE = {"ref": "{ref}", "schema": "{schema}", "mode": "{mode}", "value": "{record}"}
 NOW = datetime(2026, 11, 22, 7, 0, tzinfo=UTC)
 REF_LOG = RowLogRules(
     joined_by="ref",
@@ -99,7 +102,7 @@ def rules(
     **more: Any,
 ) -> VendorRules:
     """Return the rules of a vendor that takes JSON lines in gzip with an envelope by default."""
-    gzipped = FileRules(format=FileFormat.JSONL, gzip=True, suffix="json.gz", bytes_max=50_000_000, envelope=True)
+    gzipped = FileRules(format=FileFormat.JSONL, gzip=True, suffix="json.gz", bytes_max=50_000_000, envelope=ENVELOPE)
     return VendorRules(
         name="vendor",
         title="Vendor",
@@ -109,8 +112,7 @@ def rules(
         credentials=(),
         account_credential="",
         target_keys={"schema": True},
-        modes=("upsert",),
-        removal_modes=("delete",),
+        modes={"upsert": Sends.RECORDS, "delete": Sends.REMOVALS},
         file=file or gzipped,
         policy=a_policy(),
         row_log=log,

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
-from data_kit import NOW, Bench, job, rules
+from data_kit import ENVELOPE, NOW, Bench, job, rules
 
 from batchsync.core.job import Join
 from batchsync.core.vendor_rules import FileFormat, FileRules
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from batchsync.core.batch import BatchFile
 
 ROWS = 2600
-SMALL = FileRules(format=FileFormat.JSONL, gzip=True, suffix="json.gz", bytes_max=20_000, envelope=True)
+SMALL = FileRules(format=FileFormat.JSONL, gzip=True, suffix="json.gz", bytes_max=20_000, envelope=ENVELOPE)
 
 
 def pickled(value: Any) -> Any:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
-from data_kit import HEAD, NOW, Bench, job, record, rules
+from data_kit import ENVELOPE, HEAD, NOW, Bench, job, record, rules
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -26,7 +26,7 @@ from batchsync.ports import CompareContext
 if TYPE_CHECKING:
     from batchsync.ports import Comparison
 
-SMALL = FileRules(format=FileFormat.JSONL, gzip=True, suffix="json.gz", bytes_max=3000, envelope=True)
+SMALL = FileRules(format=FileFormat.JSONL, gzip=True, suffix="json.gz", bytes_max=3000, envelope=ENVELOPE)
 FEW = settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, cast
 
 import polars as pl
 import pytest
-from data_kit import CSV_FILE, HEAD, Bench, csv_rules, job, rules
+from data_kit import CSV_FILE, ENVELOPE, HEAD, Bench, csv_rules, job, rules
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -34,7 +34,7 @@ def rows_text(rows: int) -> str:
 
 def limited(*, bytes_max: int | None = None, rows_max: int | None = None) -> FileRules:
     return FileRules(
-        format=FileFormat.JSONL, gzip=True, suffix=".json.gz", bytes_max=bytes_max, rows_max=rows_max, envelope=True
+        format=FileFormat.JSONL, gzip=True, suffix=".json.gz", bytes_max=bytes_max, rows_max=rows_max, envelope=ENVELOPE
     )
 
 

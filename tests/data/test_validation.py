@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 import pytest
-from data_kit import Bench, invalid, job, rules
+from data_kit import ENVELOPE, Bench, invalid, job, rules
 
 from batchsync.core.record_schema import Condition, Format, Kind, Rule, Severity
 from batchsync.core.vendor_rules import FileFormat, FileRules
@@ -124,7 +124,7 @@ def test_blank_members_count_as_absent_in_sets_and_conditions(bench: Bench) -> N
 def test_oversized_record_is_invalid(bench: Bench) -> None:
     prepare(bench, {}, {"v": "=name"}, f"1,{'x' * 30_000},m\n2,y,m\n")
     bench.rules = rules(
-        file=FileRules(format=FileFormat.JSONL, gzip=True, suffix="gz", bytes_max=20_000, envelope=True)
+        file=FileRules(format=FileFormat.JSONL, gzip=True, suffix="gz", bytes_max=20_000, envelope=ENVELOPE)
     )
     [found] = invalid(bench.compare())
     assert (found.row, found.code) == (1, "record_size")

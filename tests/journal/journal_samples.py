@@ -14,6 +14,7 @@ from batchsync.core.events import (
     Allocated,
     AllocationLost,
     Collected,
+    Committed,
     Delivered,
     Event,
     IntentRecorded,
@@ -23,7 +24,7 @@ from batchsync.core.events import (
     Reopened,
     ResultsLost,
     StillRunning,
-    Uploaded,
+    Stored,
     VendorFinished,
 )
 from batchsync.core.row_outcome import OutcomeCounts
@@ -108,7 +109,9 @@ EVENTS: tuple[Event, ...] = (
     IntentRecorded(at=NOW, verb=Verb.UPLOAD),
     Parked(at=NOW, reason="needs a person: übel ✓", verb=None),
     Reopened(at=NOW, reason="resumed by hand"),
-    Uploaded(at=LATER),
+    Stored(at=NOW),
+    IntentRecorded(at=NOW, verb=Verb.COMMIT),
+    Committed(at=LATER, allocation=Allocation(id="import-2")),
     NotApplied(at=LATER, verb=Verb.POLL, reason="429", retry_at=LATER),
     StillRunning(at=LATER, vendor_status="Validating", retry_at=LATER),
     VendorFinished(at=LATER, verdict=Verdict.MIXED, vendor_status="Completed with errors"),

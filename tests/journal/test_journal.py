@@ -80,6 +80,7 @@ def test_every_kind_of_event_is_read_as_written(journal: Journal) -> None:
     other = journal.record(start_run(journal, "vehicles")[0], Cancelled(at=NOW, reason="by hand"))
     third = journal.record(start_run(journal, "orders")[0], Parked(at=NOW, reason="unknown outcome"))
     journal.record(third, Resolved(at=LATER, delivered=False, reason="asked by telephone"))
+    fourth = journal.record(start_run(journal, "people")[0], Uploaded(at=NOW, allocation=Allocation(id="found")))
     expected = [item for item in EVENTS if not isinstance(item, StillRunning)]
     expected = [
         replace(item, allocation=replace(item.allocation, url=None)) if isinstance(item, Allocated) else item
@@ -87,7 +88,10 @@ def test_every_kind_of_event_is_read_as_written(journal: Journal) -> None:
     ]
     events = journal.events(batch.id)
     assert events[:-1] == tuple(expected)
-    kinds = {type(item) for item in (*events, *journal.events(other.id), *journal.events(third.id))}
+    kinds = {
+        type(item)
+        for item in (*events, *journal.events(other.id), *journal.events(third.id), *journal.events(fourth.id))
+    }
     assert kinds == set(get_args(Event)) - {StillRunning, type(DELIVERED)}
 
 
@@ -138,7 +142,7 @@ def test_batch_keeps_upload_url_within_the_process(journal: Journal) -> None:
 
 
 def test_poll_without_change_updates_row_and_stores_no_event(journal: Journal) -> None:
-    batch = record_all(journal, start_run(journal)[0], EVENTS[:11])
+    batch = record_all(journal, start_run(journal)[0], EVENTS[:13])
     before = journal.events(batch.id)
     batch = journal.record(batch, StillRunning(at=LATER, vendor_status="Queued", retry_at=LATER + timedelta(hours=1)))
     assert journal.events(batch.id) == before

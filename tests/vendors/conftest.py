@@ -16,7 +16,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 from vendor_kit import MockedClock, ScriptedServer
 
-from batchsync.core.vendor_rules import Limits
+from batchsync.core.vendor_calls import Limits
 from batchsync.spec.vendor_spec import load_vendor
 from batchsync.vendors.allowed_urls import UrlAllowList
 from batchsync.vendors.client import HttpVendor, connect

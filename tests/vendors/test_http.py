@@ -26,7 +26,7 @@ from vendor_kit import (
     truncated_response,
 )
 
-from batchsync.core.vendor_rules import Endpoint, Limits
+from batchsync.core.vendor_calls import Endpoint, Limits
 from batchsync.errors import AmbiguousOutcomeError, PermanentError, RetryableError, UnavailableError, VendorError
 from batchsync.vendors import http as transport
 from batchsync.vendors.allowed_urls import UrlAllowList

@@ -26,8 +26,14 @@ connection:
   credentials: [folder]
   account: folder
 target: {keys: {schema: optional}, default_schema: thing, source: assumed}
-modes: {send: [upsert, delete], removal: [delete], lookup: false, source: assumed}
-file: {format: jsonl, gzip: true, suffix: .gz, bytes_max: 1000000, envelope: true, source: assumed}
+modes: {sends: {upsert: records, delete: removals}, source: assumed}
+file:
+  format: jsonl
+  gzip: true
+  suffix: .gz
+  bytes_max: 1000000
+  envelope: {ref: "{ref}", value: "{record}"}
+  source: assumed
 policy:
   on_unknown_allocation: ask
   ask_after: 1s

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from batchsync.core.vendor_rules import Call, Endpoint
+from batchsync.core.vendor_calls import Call, Endpoint
 from batchsync.errors import PermanentError, VendorError
 from batchsync.vendors import response_parsing
 from batchsync.vendors.dialect import Exchange, build, classify_response, ensure_ok, read_status

@@ -13,7 +13,7 @@ from vendor_kit import MOTORWEB, SITECORE
 
 from batchsync.core.policy import OnUnknownOutcome
 from batchsync.core.record_schema import Kind, RecordSchema, Rule, Severity
-from batchsync.core.vendor_rules import DefaultOutcome, FileFormat
+from batchsync.core.vendor_rules import DefaultOutcome, FileFormat, Sends
 from batchsync.errors import SpecError, UsageError
 from batchsync.spec import render_problem
 from batchsync.spec.vendor_spec import available_vendors, load_vendor, vendor_schema
@@ -60,7 +60,7 @@ def test_motorweb_spec_has_the_designed_rules() -> None:
         True,
     )
     assert rules.row_log.errors.retry_codes == ("SERVER_ERROR",)
-    assert rules.modes == ("lookup",)
+    assert rules.modes == {"lookup": Sends.LOOKUPS}
 
 
 def test_record_schema_is_selected_by_target() -> None:
@@ -178,7 +178,7 @@ class Copy:
         node = content
         *inner, last = path.split("/")
         for part in inner:
-            node = node[part]
+            node = node[int(part) if part.isdigit() else part]
         if value is None:
             del node[last]
         else:
@@ -210,17 +210,27 @@ def test_custom_vendor_folder_is_loaded(copy: Copy) -> None:
 @pytest.mark.parametrize(
     ("path", "value", "expected"),
     [
-        ("allocate/methode", "PUT", "allocate.methode: unknown key"),
-        ("allocate/source", None, "allocate.source: is missing"),
-        ("allocate/method", "PATCH", "allocate.method: "),
-        ("allocate/url", "https://evil.example/", "allocate.url: "),
-        ("allocate/url", "/v2/{tiket}", "allocate.url: unknown placeholder tiket"),
-        ("allocate/url", "/v2/{ticket", "allocate.url: brace outside of a placeholder"),
-        ("allocate/json/size", "{target.email}", "allocate.json.size: unknown placeholder target.email"),
-        ("allocate/read/url", [], "allocate.read.url: "),
-        ("allocate/read/url", None, "allocate.read: must define where to read url"),
-        ("poll/read/word", ["status"], "poll.read.word.0: "),
-        ("upload/endpoint", "api", "upload: must send the file"),
+        ("calls/0/methode", "PUT", "calls.0.methode: unknown key"),
+        ("calls/0/source", None, "calls.0.source: is missing"),
+        ("calls/0/method", "PATCH", "calls.0.method: "),
+        ("calls/0/url", "https://evil.example/", "calls.0.url: "),
+        ("calls/0/url", "/v2/{tiket}", "calls.0.url: unknown placeholder tiket"),
+        ("calls/0/url", "/v2/{ticket", "calls.0.url: brace outside of a placeholder"),
+        ("calls/0/json/size", "{target.email}", "calls.0.json.size: unknown placeholder target.email"),
+        ("calls/0/read/url", [], "calls.0.read.url: "),
+        ("calls/0/read/url", None, "calls.0.read: must define where to read url"),
+        ("calls/3/read/word", ["status"], "calls.3.read.word.0: "),
+        ("calls/2/sends_file", False, "calls.2: must send the file"),
+        (
+            "calls/2/call",
+            "poll",
+            "calls: must be in this order, each once: allocate, find, upload, commit",
+        ),
+        ("calls/3/call", "commit", "calls: lacks poll"),
+        ("calls/1/call", "fnid", "calls.1.call: unknown value"),
+        ("file/envelope", {"value": "{ref}"}, "file.envelope: invalid value"),
+        ("file/envelope", {"value": "a {record}"}, "file.envelope: invalid value"),
+        ("file/envelope", {"value": "{record}", "op": "{operation}"}, "file.envelope: invalid value"),
         ("statuses/success", "fine", "statuses.success: must be running, empty or one of"),
         ("policy/ask_after", "1 minute", "policy.ask_after: "),
         ("policy/ask_after", 60, "policy.ask_after: "),
@@ -234,8 +244,8 @@ def test_custom_vendor_folder_is_loaded(copy: Copy) -> None:
         ("connection/auth/kind", "header", "connection.auth.headers: must define the headers"),
         ("connection/auth/kind", "oauth2_client_credentials", "connection.auth.token: must be a call"),
         ("target/non_identity_keys", ["email"], "target.non_identity_keys: must all be in target.keys"),
-        ("modes/removal", ["erase"], "modes.removal: must all be in modes.send"),
-        ("modes/send", ["upsert", "delete", "gdpr_delete", "guest"], "modes: not in the vendor's modes: insert"),
+        ("modes/sends/upsert", "rows", "modes.sends.upsert: "),
+        ("modes/sends/insert", None, "modes: not in the vendor's modes: insert"),
         ("target/default_schema", "product", "target.default_schema: no such file in records/"),
     ],
 )
@@ -252,7 +262,7 @@ def test_invalid_value_is_reported_with_its_path(path: str, value: Any, expected
             "lost_afterr:",
             'lost_afterr: unknown key\n  did you mean "lost_after"?',
         ),
-        ("  method: PUT\n", "  method: PTU\n", 'allocate.method: unknown value\n  did you mean "PUT"?'),
+        ("    method: PUT\n", "    method: PTU\n", 'calls.0.method: unknown value\n  did you mean "PUT"?'),
         ("  ask_after: ", "  ask_after: about ", "policy.ask_after: invalid format"),
         ("version: 1\n", "version: 1\nversion: 1\n", 'duplicate key "version"'),
         ("name: sitecore-cdp", "name:sitecore-cdp", "missing space after the colon"),
@@ -295,7 +305,7 @@ def test_vendor_spec_allows_anchors_and_masks_header_values(copy: Copy) -> None:
     text = copy.file.read_text(encoding="utf-8")
     copy.file.write_text(text.replace("lost_after: ", "lost_after: &often ", 1), encoding="utf-8")
     load_vendor(str(copy.folder))
-    text = text.replace("  method: PUT\n", "  method: PUT\n  form: {Authorization: hunter2hunter2, X: []}\n", 1)
+    text = text.replace("    method: PUT\n", "    method: PUT\n    form: {Authorization: hunter2hunter2, X: []}\n", 1)
     copy.file.write_text(text, encoding="utf-8")
     with pytest.raises(SpecError) as raised:
         load_vendor(str(copy.folder))
@@ -304,7 +314,7 @@ def test_vendor_spec_allows_anchors_and_masks_header_values(copy: Copy) -> None:
 
 
 def test_all_problems_are_reported_together(copy: Copy) -> None:
-    copy.change("allocate/methode", "PUT")
+    copy.change("calls/0/methode", "PUT")
     copy.change("policy/ask_after", "soon")
     assert len(copy.problems()) == 2
 

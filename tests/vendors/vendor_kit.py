@@ -13,7 +13,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from batchsync.core.batch import BatchFile
-from batchsync.core.vendor_rules import Endpoint
+from batchsync.core.vendor_calls import Endpoint
 from batchsync.vendors.wire import Request
 
 if TYPE_CHECKING:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field, fields, replace
 from typing import TYPE_CHECKING, Self
 
-from batchsync.core.batch import Batch, Phase, Verb
+from batchsync.core.batch import Batch, Phase
+from batchsync.core.lifecycle import has_unknown_outcome
 from batchsync.core.row_outcome import PLAN_OUTCOMES, OutcomeCounts, RowOutcome
 
 if TYPE_CHECKING:
@@ -166,20 +167,12 @@ def _outcomes(batch: Batch) -> OutcomeCounts:
     """Return the present outcomes of the rows of a batch: until they are collected, all are deferred or unknown."""
     if batch.counts is not None:
         return batch.counts
-    outcome = RowOutcome.UNKNOWN if _has_unknown_outcome(batch) else RowOutcome.DEFERRED
+    outcome = RowOutcome.UNKNOWN if has_unknown_outcome(batch) else RowOutcome.DEFERRED
     return OutcomeCounts({outcome: batch.file.rows})
 
 
 def unresolved(batch: Batch) -> int:
     """Return the number of records of the batch whose unknown outcome can be resolved manually."""
     if batch.counts is None:
-        return batch.file.rows if _has_unknown_outcome(batch) else 0
+        return batch.file.rows if has_unknown_outcome(batch) else 0
     return batch.counts[RowOutcome.UNKNOWN] if batch.phase is Phase.DELIVERED else 0
-
-
-def _has_unknown_outcome(batch: Batch) -> bool:
-    """Return whether a batch that needs attention may have reached the vendor: its rows are unknown, not deferred."""
-    if batch.phase is not Phase.NEEDS_ATTENTION:
-        return False
-    reached = batch.parked_from in (Phase.SUBMITTED, Phase.FINISHED, Phase.COLLECTED)
-    return reached or batch.pending_intent is Verb.UPLOAD

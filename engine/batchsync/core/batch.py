@@ -25,7 +25,9 @@ class Phase(StrEnum):
     PREPARED = "prepared"
     #: the vendor granted an allocation; no file is known to be in it
     ALLOCATED = "allocated"
-    #: the vendor has the whole file
+    #: the vendor has the whole file, and processes it after a commit
+    UPLOADED = "uploaded"
+    #: the vendor has the whole file and processes it
     SUBMITTED = "submitted"
     #: the vendor has finished; its verdict is known
     FINISHED = "finished"
@@ -49,6 +51,8 @@ class Verb(StrEnum):
     FIND_ALLOCATION = "find_allocation"
     UPLOAD = "upload"
     FIND_FILE = "find_file"
+    COMMIT = "commit"
+    FIND_COMMIT = "find_commit"
     POLL = "poll"
     COLLECT = "collect"
     DELIVER = "deliver"
@@ -126,7 +130,7 @@ class Batch:
         pending_intent: The call in doubt: recorded before it was sent, outcome not journaled yet.
         intent_at: When the intent was recorded.
         allocation: The vendor's allocation, if there is one.
-        submitted_at: When the upload was complete.
+        submitted_at: When the upload, or its commit, was complete.
         polls: Number of polls that found the batch running.
         vendor_status: The vendor's last status, as received.
         verdict: The final result.

@@ -6,14 +6,17 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from batchsync.core import backoff
-from batchsync.core.batch import VERDICTS_WITH_ROW_LOG, Batch, Phase, Verb
+from batchsync.core.batch import Batch, Phase, Verb
+from batchsync.core.lifecycle import AT_REST, IN_FLIGHT, UNSENT, needs_vendor, possibly_delivered
 from batchsync.core.policy import OnUnknownOutcome, Policy
 from batchsync.core.steps import (
     Allocate,
     Collect,
+    Commit,
     Deliver,
     DropAllocation,
     FindAllocation,
+    FindCommit,
     FindFile,
     NoOp,
     Park,
@@ -28,17 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping
     from datetime import datetime
 
-#: Phases in which a batch counts against the limit of batches in flight.
-IN_FLIGHT = frozenset({Phase.ALLOCATED, Phase.SUBMITTED})
-#: Phases in which nothing was sent, unless an upload is in doubt or another process had the upload URL.
-_UNSENT = frozenset({Phase.PREPARED, Phase.ALLOCATED})
-#: Phases in which nothing more happens without a person.
-AT_REST = frozenset({Phase.DELIVERED, Phase.NEEDS_ATTENTION})
 #: An allocation with less time left counts as expired: the upload might not end in time.
 ALLOCATION_RESERVE = timedelta(seconds=30)
 
 
-def decide(batch: Batch, policy: Policy, now: datetime) -> Step:  # noqa: PLR0911 - a sequence of early returns
+def decide(batch: Batch, policy: Policy, now: datetime) -> Step:  # noqa: C901, PLR0911 - a sequence of early returns
     """Return the next step of the batch."""
     if batch.phase in AT_REST:
         return NoOp()
@@ -55,6 +52,8 @@ def decide(batch: Batch, policy: Policy, now: datetime) -> Step:  # noqa: PLR091
             return Allocate()
         case Phase.ALLOCATED:
             return _use_allocation(batch, policy, now)
+        case Phase.UPLOADED:
+            return Commit()
         case Phase.SUBMITTED:
             return _poll_until_deadline(batch, policy, now)
         case Phase.FINISHED:
@@ -70,6 +69,8 @@ def needs_intent(step: Step, policy: Policy) -> Verb | None:
             return Verb.ALLOCATE
         case Upload():
             return Verb.UPLOAD
+        case Commit() if not policy.commit_repeatable:
+            return Verb.COMMIT
         case _:
             return None
 
@@ -124,33 +125,10 @@ def admit(
     ours = {batch.id for batch in ordered if batch.account_id == account_ids[batch.job]}
     taken = sum(batch.id in ours and batch.phase in IN_FLIGHT and possibly_delivered(batch) for batch in ordered)
     able = [batch for batch in ordered if batch.job not in failed and (batch.id in ours or not needs_vendor(batch))]
-    unsent = [batch for batch in able if batch.phase in _UNSENT and not possibly_delivered(batch)]
+    unsent = [batch for batch in able if batch.phase in UNSENT and not possibly_delivered(batch)]
     begun_first = sorted(unsent, key=lambda batch: batch.phase is Phase.PREPARED and batch.pending_intent is None)
     waiting = {batch.id for batch in begun_first[max(policy.in_flight_max - taken, 0) :]}
     return tuple(batch for batch in able if batch.id not in waiting)
-
-
-def occupies_slot(batch: Batch) -> bool:
-    """Return whether the batch has an allocation or may have one."""
-    return batch.phase in IN_FLIGHT or (batch.phase is Phase.PREPARED and batch.pending_intent is not None)
-
-
-def needs_vendor(batch: Batch) -> bool:
-    """Return whether the next steps of the batch call the vendor: not without a row log, nor to deliver results."""
-    if batch.phase is Phase.FINISHED:
-        return batch.verdict in VERDICTS_WITH_ROW_LOG
-    return batch.phase not in (Phase.COLLECTED, Phase.DELIVERED)
-
-
-def possibly_delivered(batch: Batch) -> bool:
-    """Return whether the vendor may have the batch's file. While it cannot, the batch may be cancelled safely.
-
-    An allocation without a known URL was granted to another process, which may have uploaded the file if this journal
-    was restored from an older backup.
-    """
-    phase = batch.parked_from or batch.phase
-    of_other_process = phase is Phase.ALLOCATED and batch.allocation is not None and batch.allocation.url is None
-    return batch.pending_intent is Verb.UPLOAD or phase not in _UNSENT or of_other_process
 
 
 def _resolve_pending_intent(batch: Batch, policy: Policy, now: datetime) -> Step:
@@ -159,6 +137,8 @@ def _resolve_pending_intent(batch: Batch, policy: Policy, now: datetime) -> Step
         return Wait(ask_at)
     if batch.pending_intent is Verb.UPLOAD:
         return FindFile()
+    if batch.pending_intent is Verb.COMMIT:
+        return FindCommit()
     match policy.on_unknown_allocation:
         case OnUnknownOutcome.ASK:
             return FindAllocation()

@@ -33,7 +33,22 @@ class Allocated:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Uploaded:
-    """The vendor has the whole file. `allocation` is where the file was found, if the vendor's status names it."""
+    """The vendor has the whole file and processes it. `allocation` is where it was found, if its status names it."""
+
+    at: datetime
+    allocation: Allocation | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Stored:
+    """The vendor has the whole file, and processes it after a commit."""
+
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Committed:
+    """The vendor processes the uploaded file. `allocation` is what it is polled by, if the commit returned another."""
 
     at: datetime
     allocation: Allocation | None = None
@@ -162,6 +177,8 @@ Event = (
     IntentRecorded
     | Allocated
     | Uploaded
+    | Stored
+    | Committed
     | StillRunning
     | VendorFinished
     | Collected

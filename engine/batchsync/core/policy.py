@@ -29,11 +29,13 @@ class Policy:
     Attributes:
         on_unknown_allocation: What to do if the outcome of an allocation request is unknown.
         allocate_repeatable: Whether an allocation request may be repeated without an intent.
+        commits: Whether the vendor processes an uploaded file only after a commit call.
+        commit_repeatable: Whether a commit may be repeated without an intent.
         ask_after: How long a request may still be in flight after it timed out.
         poll_first: Interval before the first poll.
         poll_max: Longest interval between polls.
         poll_growth: Factor by which the interval grows with each poll.
-        deadline: Time from upload to verdict, after which the batch is parked.
+        deadline: Time from upload or commit to verdict, after which the batch is parked.
         backoff_first: Wait after the first failure.
         backoff_max: Longest wait after a failure.
         failures_max: Failures in a row after which the batch is parked; unanswered status queries count.
@@ -43,6 +45,8 @@ class Policy:
 
     on_unknown_allocation: OnUnknownOutcome = OnUnknownOutcome.STOP
     allocate_repeatable: bool = False
+    commits: bool = False
+    commit_repeatable: bool = False
     ask_after: timedelta = timedelta(seconds=30)
     poll_first: timedelta = timedelta(seconds=5)
     poll_max: timedelta = timedelta(seconds=60)

@@ -36,12 +36,22 @@ class DropAllocation:
 
 @dataclass(frozen=True, slots=True)
 class Upload:
-    """Upload the file. From here on the vendor may apply it."""
+    """Upload the file. From here on the vendor may process it, unless it waits for a commit."""
 
 
 @dataclass(frozen=True, slots=True)
 class FindFile:
     """Query whether an earlier upload was applied."""
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """Tell the vendor to process the uploaded file."""
+
+
+@dataclass(frozen=True, slots=True)
+class FindCommit:
+    """Query whether an earlier commit was applied."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +95,8 @@ Step = (
     | DropAllocation
     | Upload
     | FindFile
+    | Commit
+    | FindCommit
     | Poll
     | Collect
     | Deliver
@@ -101,6 +113,8 @@ VERB_OF: dict[type[Step], Verb] = {
     DropAllocation: Verb.FIND_FILE,
     Upload: Verb.UPLOAD,
     FindFile: Verb.FIND_FILE,
+    Commit: Verb.COMMIT,
+    FindCommit: Verb.FIND_COMMIT,
     Poll: Verb.POLL,
     Collect: Verb.COLLECT,
     Deliver: Verb.DELIVER,

@@ -178,8 +178,8 @@ _UNBALANCED = "NEW.counts IS NOT NULL AND (SELECT sum(value) FROM json_each(NEW.
 _REFUSAL = "BEGIN SELECT RAISE(ABORT, 'the row outcomes of a batch do not add up to its rows'); END"
 
 
-def _store_counts_as_json(db: sqlite3.Connection) -> None:
-    """Replace the columns of row outcomes of `batches` by one with a JSON object of counts by outcome.
+def _renew_batches(db: sqlite3.Connection) -> None:
+    """Replace the columns of row outcomes of `batches` by one with counts by outcome, and allow the phase `uploaded`.
 
     A table is rebuilt to drop columns that its constraints name. Rows keep a checksum that did not match before.
     """
@@ -190,6 +190,7 @@ def _store_counts_as_json(db: sqlite3.Connection) -> None:
         .replace(columns, counts)
         .replace("        CHECK (accepted IS NULL OR accepted + rejected + unknown = rows),\n", "")
         .replace("accepted IS NOT NULL", "counts IS NOT NULL")
+        .replace("'allocated', 'submitted'", "'allocated', 'uploaded', 'submitted'")
     )
     db.execute(new_table)
     found = db.execute("SELECT * FROM batches ORDER BY no")
@@ -213,7 +214,7 @@ def _store_counts_as_json(db: sqlite3.Connection) -> None:
 
 
 #: Migrations in order: entry n brings a journal from schema version n to n + 1.
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_create_tables, _store_counts_as_json)
+MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_create_tables, _renew_batches)
 #: Version of the tables, kept in `PRAGMA user_version`.
 SCHEMA_VERSION = len(MIGRATIONS)
 

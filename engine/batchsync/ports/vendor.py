@@ -31,7 +31,7 @@ class Clock(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Empty:
-    """The vendor has the allocation, and no file was uploaded to it."""
+    """The vendor has the allocation, and no file was uploaded to it, or the upload was not committed."""
 
     vendor_status: str
 
@@ -109,6 +109,18 @@ class Vendor(Protocol):
 
     def upload(self, allocation: Allocation, file: BatchFile) -> None:
         """Upload the whole file, or nothing."""
+        ...
+
+    def commit(self, allocation: Allocation, file: BatchFile) -> Allocation:
+        """Tell the vendor to process the uploaded file. Called only if the vendor's policy `commits`.
+
+        Args:
+            allocation: The allocation with the file.
+            file: The batch file.
+
+        Returns:
+            The allocation to poll by, perhaps with another id.
+        """
         ...
 
     def poll(self, allocation: Allocation) -> Status:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from batchsync.core.decide import possibly_delivered
+from batchsync.core.lifecycle import possibly_delivered
 from batchsync.errors import UnavailableError, UsageError
 
 if TYPE_CHECKING:

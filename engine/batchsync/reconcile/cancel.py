@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 from batchsync.core import naming
 from batchsync.core.batch import Batch, Phase, Verb
-from batchsync.core.decide import needs_vendor, possibly_delivered
 from batchsync.core.events import Cancelled, Reopened
+from batchsync.core.lifecycle import needs_vendor, possibly_delivered
 from batchsync.core.policy import OnUnknownOutcome
 from batchsync.errors import UnavailableError, UsageError, VendorError
 from batchsync.reconcile.accounts import account_changed_error, manual_resolution_hint, same_account, undeclared_error
@@ -76,7 +76,8 @@ def _has_empty_allocation(batch: Batch, context: JobContext) -> bool:
     """
     phase = batch.parked_from or batch.phase
     by_key = phase is Phase.PREPARED and context.policy.on_unknown_allocation is OnUnknownOutcome.ASK
-    if batch.pending_intent is Verb.UPLOAD or not (by_key or phase is Phase.ALLOCATED):
+    has_allocation = phase in (Phase.ALLOCATED, Phase.UPLOADED)
+    if batch.pending_intent in (Verb.UPLOAD, Verb.COMMIT) or not (by_key or has_allocation):
         return False
     try:
         idempotency_key = naming.idempotency_key(batch.job, batch.file.digest, batch.attempt)
@@ -98,7 +99,8 @@ def _has_empty_allocation(batch: Batch, context: JobContext) -> bool:
 
 
 def _too_late(batch: Batch, context: JobContext) -> UsageError:
-    in_doubt = " with an upload in doubt" if batch.pending_intent else ""
+    call = "a commit" if batch.pending_intent is Verb.COMMIT else "an upload"
+    in_doubt = f" with {call} in doubt" if batch.pending_intent else ""
     return UsageError(
         f"too late to cancel batch {batch.id}: {batch.phase.label}{in_doubt}", hint=_next_command(batch, context)
     )

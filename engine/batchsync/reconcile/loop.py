@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from batchsync.core.accounting import unresolved
 from batchsync.core.batch import Batch, Phase
-from batchsync.core.decide import admit, decide, needs_intent, needs_vendor, occupies_slot
+from batchsync.core.decide import admit, decide, needs_intent
 from batchsync.core.events import IntentRecorded
+from batchsync.core.lifecycle import needs_vendor, occupies_slot
 from batchsync.core.steps import Allocate, Collect, Deliver, NoOp, Step, Upload, Wait
 from batchsync.errors import BatchsyncError
 from batchsync.ports import BatchChanged, NeedsAttention, Waiting

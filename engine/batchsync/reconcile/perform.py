@@ -100,9 +100,15 @@ def _perform(step: steps.Step, batch: Batch, context: JobContext, services: Serv
             return _look_into(replace(batch.allocation, url=None), reason, context, services, verb=verb)
         case steps.Upload():
             vendor.upload(_allocation(batch), batch.file)
-            return events.Uploaded(at=clock.now())
+            return events.Stored(at=clock.now()) if context.policy.commits else events.Uploaded(at=clock.now())
         case steps.FindFile():
             return _find_file(batch, context, services)
+        case steps.Commit():
+            return _commit(batch, context, services)
+        case steps.FindCommit():
+            if is_empty(_allocation(batch), context):
+                return _not_applied_event(Verb.COMMIT, "the vendor has not begun to process the file", clock.now())
+            return events.Committed(at=clock.now())
         case steps.Poll():
             return _poll(batch, context, services)
         case steps.Collect():
@@ -150,7 +156,9 @@ def verify_batch_file(file: BatchFile) -> None:
 
 
 def is_empty(allocation: Allocation, context: JobContext) -> bool:
-    """Return whether the vendor reports the allocation as empty. Any other status means that it contains the file.
+    """Return whether the vendor reports the allocation as empty. Any other status means that it processes the file.
+
+    To a vendor that waits for a commit, an allocation is empty until then.
 
     Raises:
         AmbiguousOutcomeError: If the vendor does not know the allocation, which proves nothing about the file.
@@ -192,6 +200,15 @@ def _find_file(batch: Batch, context: JobContext, services: Services) -> events.
     if not is_empty(_allocation(batch), context):
         return events.Uploaded(at=services.clock.now())
     return _not_applied_event(Verb.UPLOAD, "the allocation is empty: the upload did not arrive", services.clock.now())
+
+
+def _commit(batch: Batch, context: JobContext, services: Services) -> events.Committed:
+    """Commit the upload, unless it is committed already: the journal may have been restored from an older backup."""
+    allocation = _allocation(batch)
+    if not context.policy.commit_repeatable and not is_empty(allocation, context):
+        return events.Committed(at=services.clock.now())
+    committed = context.vendor.commit(allocation, batch.file)
+    return events.Committed(at=services.clock.now(), allocation=committed)
 
 
 def _poll(batch: Batch, context: JobContext, services: Services) -> events.Event:

@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from batchsync.core.batch import Batch, Phase
-from batchsync.core.decide import needs_vendor, possibly_delivered
 from batchsync.core.events import Parked, Resolved
+from batchsync.core.lifecycle import needs_vendor, possibly_delivered
 from batchsync.core.row_outcome import RowOutcome
 from batchsync.errors import UsageError
 from batchsync.reconcile.accounts import same_account, undeclared_error

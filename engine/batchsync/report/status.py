@@ -216,6 +216,8 @@ _STEP_WORDS: dict[type[steps.Step], str] = {
     steps.DropAllocation: "request another allocation",
     steps.Upload: "upload",
     steps.FindFile: "check whether the upload arrived",
+    steps.Commit: "commit the upload",
+    steps.FindCommit: "check whether the commit arrived",
     steps.Poll: "poll",
     steps.Collect: "fetch row outcomes",
     steps.Deliver: "deliver results",

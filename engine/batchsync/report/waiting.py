@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from batchsync.core.accounting import unresolved
-from batchsync.core.batch import Batch, Phase, Verb
+from batchsync.core.batch import Batch, Phase
+from batchsync.core.lifecycle import is_stopped_unprocessed
 from batchsync.report.text_format import escape_controls, pluralize
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def resolve_hint(batches: Sequence[str]) -> str:
 
 def _cancel_hint(batch: Batch) -> str:
     """Return how to cancel a batch that needs attention; empty if it is too late to cancel."""
-    if batch.parked_from in (Phase.PREPARED, Phase.ALLOCATED) and batch.pending_intent is not Verb.UPLOAD:
+    if is_stopped_unprocessed(batch):
         return f"`batchsync cancel {batch.id}` to cancel the batch"
     if batch.parked_from is Phase.SUBMITTED:
         return f"`batchsync cancel {batch.id}` if the vendor can still cancel the batch"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from batchsync.core.guards import AfterEdit, Budget, Guards, Limit
 from batchsync.core.job import Job, Send
+from batchsync.core.vendor_rules import Sends
 from batchsync.spec.check_record import RecordCheck
 from batchsync.spec.compile_record import compile_record, places_of
 from batchsync.spec.compile_removal import RemovalCompiler
@@ -39,7 +40,6 @@ _PLACEHOLDERS: dict[str, Any] = {
     "mode": "none",
     "record": {},
 }
-LOOKUP = "lookup"
 _NONE = Limit(count=0)
 
 
@@ -93,7 +93,7 @@ class _JobBuilder:
         record = self._record(schema, rules, model.mode if mode_is_valid else "")
         source = self._source() if is_valid("source") else None
         removal = self._removal(target, rules, schema, source, record)
-        results = self._results()
+        results = self._results(rules)
         schedule = self._schedule()
         if rules is None or record is None or source is None:
             return None
@@ -225,7 +225,7 @@ class _JobBuilder:
             rules=rules,
             schema=schema,
             key=source.key,
-            lookup=self.validated.model.mode == LOOKUP,
+            lookup=self._is_lookup(rules),
             since=not isinstance(self.validated.model.send, str),
             chained=source.job is not None,
             problems=self.compiler.problems,
@@ -242,12 +242,15 @@ class _JobBuilder:
         paths = written_paths(written) if isinstance(written, TypedMap) else ()
         return removal_hash(removal=removal, source=source, paths=paths)
 
-    def _results(self) -> Results | None:
+    def _is_lookup(self, rules: VendorRules) -> bool:
+        return rules.modes.get(self.validated.model.mode) is Sends.LOOKUPS
+
+    def _results(self, rules: VendorRules | None) -> Results | None:
         written = self.node.entry("results")
         model = self.validated.model
-        is_lookup = model.mode == LOOKUP
-        if not self.validated.valid("mode"):
-            is_lookup = written is not None
+        is_lookup = written is not None
+        if rules is not None and self.validated.valid("mode"):
+            is_lookup = self._is_lookup(rules)
         if is_lookup and written is None:
             self._report(
                 "missing_key",

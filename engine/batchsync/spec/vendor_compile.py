@@ -6,21 +6,19 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from batchsync.core.policy import Policy
-from batchsync.core.vendor_rules import (
+from batchsync.core.vendor_calls import (
     AuthRules,
     Call,
+    CallName,
     Choice,
     DescribeRules,
     Dialect,
     Download,
-    ErrorLayout,
     ErrorsRules,
-    FileRules,
     Limits,
     ResponseRule,
-    RowLogRules,
-    VendorRules,
 )
+from batchsync.core.vendor_rules import ErrorLayout, FileRules, RowLogRules, VendorRules
 from batchsync.util.durations import parse_duration
 
 if TYPE_CHECKING:
@@ -34,7 +32,6 @@ if TYPE_CHECKING:
         DownloadModel,
         ErrorsModel,
         LimitsModel,
-        PolicyModel,
         VendorModel,
     )
 
@@ -57,10 +54,9 @@ def compile_vendor(model: VendorModel, schemas: Mapping[str, RecordSchema]) -> V
         credentials=tuple(model.connection.credentials),
         account_credential=model.connection.account,
         target_keys={key: need == "required" for key, need in model.target.keys.items()},
-        modes=tuple(model.modes.send),
-        removal_modes=tuple(model.modes.removal),
+        modes=dict(model.modes.sends),
         file=FileRules(**model.file.model_dump(exclude={"source"})),
-        policy=_policy(model.policy),
+        policy=_policy(model),
         row_log=RowLogRules(
             **model.row_log.model_dump(exclude={"source", "errors"}),
             errors=ErrorLayout(**layout),
@@ -72,32 +68,36 @@ def compile_vendor(model: VendorModel, schemas: Mapping[str, RecordSchema]) -> V
     )
 
 
-def _policy(model: PolicyModel) -> Policy:
+def _policy(model: VendorModel) -> Policy:
+    policy = model.policy
     return Policy(
-        on_unknown_allocation=model.on_unknown_allocation,
-        allocate_repeatable=model.allocate_repeatable,
-        ask_after=parse_duration(model.ask_after),
-        poll_first=parse_duration(model.poll_first),
-        poll_max=parse_duration(model.poll_max),
-        poll_growth=model.poll_growth,
-        deadline=parse_duration(model.deadline),
-        in_flight_max=model.in_flight_max,
+        on_unknown_allocation=policy.on_unknown_allocation,
+        allocate_repeatable=policy.allocate_repeatable,
+        commits=any(call.call is CallName.COMMIT for call in model.calls),
+        commit_repeatable=policy.commit_repeatable,
+        ask_after=parse_duration(policy.ask_after),
+        poll_first=parse_duration(policy.poll_first),
+        poll_max=parse_duration(policy.poll_max),
+        poll_growth=policy.poll_growth,
+        deadline=parse_duration(policy.deadline),
+        in_flight_max=policy.in_flight_max,
     )
 
 
 def _dialect(model: VendorModel, statuses: Mapping[str, str]) -> Dialect | None:
     """Return the HTTP dialect of the vendor; None if a Python package implements the client instead."""
     results, auth, limits = model.results, model.connection.auth, model.connection.limits
-    if not (model.describe and model.allocate and model.upload and model.poll and auth and limits):
+    if not (model.describe and model.calls and auth and limits):
         return None
+    repeatable = {
+        CallName.ALLOCATE: model.policy.allocate_repeatable,
+        CallName.UPLOAD: False,
+        CallName.COMMIT: model.policy.commit_repeatable,
+    }
     return Dialect(
         auth=_auth(auth),
         describe=_describe(model.describe),
-        allocate=_call(model.allocate, intent=not model.policy.allocate_repeatable),
-        upload=_call(model.upload, intent=True),
-        poll=_call(model.poll),
-        find=_call(model.find) if model.find else None,
-        cancel=_call(model.cancel) if model.cancel else None,
+        calls={call.call: _call(call, intent=not repeatable.get(call.call, True)) for call in model.calls},
         vendor_statuses={status.casefold(): meaning for status, meaning in statuses.items()},
         results=_download(results) if results else None,
         errors=_errors(model.errors) if model.errors else None,

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import json
 import re
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field
 
 from batchsync.core.batch import Verdict  # noqa: TC001 - pydantic evaluates annotations at run time
 from batchsync.core.policy import OnUnknownOutcome  # noqa: TC001 - the same
-from batchsync.core.vendor_rules import AuthKind, DefaultOutcome, Endpoint, FileFormat, LogFormat, ResponseClass
+from batchsync.core.vendor_calls import AuthKind, CallName, Endpoint, ResponseClass
+from batchsync.core.vendor_rules import ENVELOPE_PLACEHOLDERS, DefaultOutcome, FileFormat, LogFormat, Sends
 from batchsync.spec.record_spec import Model, Text
 from batchsync.spec.vendor_problems import BASE_URL, CALL_URL, DURATION, NAME, POINTER, SAVE_AS
 
@@ -26,6 +28,16 @@ def _check_host(pattern: str) -> str:
     if not _HOST.fullmatch(pattern) or "*" in ".".join(pattern.split(".")[-2:]):
         raise ValueError("a lower-case host name, in which * is (a part of) one label, but not of the last two")
     return pattern
+
+
+def _check_envelope(template: dict[str, Any] | None) -> dict[str, Any] | None:
+    """Validate the template of a JSON line: `"{record}"` once, as a whole value, and no unknown placeholder."""
+    names = re.findall(r"\{(\w*)\}", json.dumps(template)) if template is not None else ["record"]
+    if names.count("record") != 1 or '"{record}"' not in json.dumps(template or {"": "{record}"}):
+        raise ValueError('an object with "{record}" once, as a whole value')
+    if unknown := sorted(set(names) - ENVELOPE_PLACEHOLDERS):
+        raise ValueError(f"placeholders {', '.join(sorted(ENVELOPE_PLACEHOLDERS))}, not {', '.join(unknown)}")
+    return template
 
 
 Host = Annotated[str, AfterValidator(_check_host)]
@@ -57,6 +69,12 @@ class CallModel(Documented):
     sends_file: bool = False
     responses: list[ResponseModel] = Field(default_factory=list)
     read: dict[Text, Pointers] = Field(default_factory=dict)
+
+
+class BatchCallModel(CallModel):
+    """A call about a batch; without `call: commit`, the vendor processes a file as soon as it is uploaded."""
+
+    call: CallName
 
 
 class AuthModel(Documented):
@@ -103,22 +121,23 @@ class TargetModel(Documented):
 
 
 class ModesModel(Documented):
-    """Modes of a job; `lookup` is whether the vendor returns results for the rows."""
+    """Modes of a job, and what each sends: records, removals, or lookups, to which the vendor returns results."""
 
-    send: Annotated[list[Text], Field(min_length=1)]
-    removal: list[Text]
-    lookup: bool
+    sends: Annotated[dict[Text, Sends], Field(min_length=1)]
 
 
 class FileModel(Documented):
-    """Format and limits of a batch file."""
+    """Format and limits of a batch file.
+
+    `envelope` is the template of a JSON line, with the placeholders `{record}`, `{ref}`, `{schema}` and `{mode}`.
+    """
 
     format: FileFormat
     gzip: bool
     suffix: Text
     bytes_max: Count | None = None
     rows_max: Count | None = None
-    envelope: bool = False
+    envelope: Annotated[dict[Text, Any] | None, AfterValidator(_check_envelope)] = None
 
 
 class PolicyModel(Documented):
@@ -126,6 +145,7 @@ class PolicyModel(Documented):
 
     on_unknown_allocation: OnUnknownOutcome
     allocate_repeatable: bool = False
+    commit_repeatable: bool = False
     ask_after: Duration
     poll_first: Duration
     poll_max: Duration
@@ -214,11 +234,7 @@ class VendorModel(Documented):
     row_log: RowLogModel
     statuses: dict[Text, Text]
     describe: DescribeModel | None = None
-    allocate: CallModel | None = None
-    find: CallModel | None = None
-    upload: CallModel | None = None
-    poll: CallModel | None = None
-    cancel: CallModel | None = None
+    calls: list[BatchCallModel] = Field(default_factory=list)
     results: ResultsModel | None = None
     errors: ErrorsModel | None = None
     lost_after: Annotated[int, Field(ge=0, le=100)] = 2

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batchsync.core.batch import Verdict
-from batchsync.core.vendor_rules import PLACEHOLDER, AuthKind, Endpoint, VendorRules
+from batchsync.core.vendor_calls import PLACEHOLDER, AuthKind, CallName
 from batchsync.errors import SpecError, UsageError
 from batchsync.spec.record_spec import load_record_schema, read_model
 from batchsync.spec.vendor_compile import PENDING_MEANINGS, compile_vendor
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from importlib.resources.abc import Traversable
 
     from batchsync.core.record_schema import RecordSchema
+    from batchsync.core.vendor_rules import VendorRules
     from batchsync.errors import Problem
 
 #: Placeholders of every vendor spec. Those of `target`, `params` and `credentials` are declared in the spec.
@@ -35,6 +36,10 @@ _BUILTIN_PLACEHOLDERS = frozenset(
     | {f"file.{item}" for item in ("md5", "md5_base64", "size", "name")}
 )
 
+
+#: Calls that every vendor of the HTTP dialect needs, and what must be read from responses.
+_REQUIRED_CALLS = (CallName.ALLOCATE, CallName.UPLOAD, CallName.POLL)
+_READ = {CallName.POLL: "status"}
 
 #: Entry point group in which installed packages register their vendors: `acme = "acme_batchsync:connect"`.
 ENTRY_POINTS = "batchsync.vendors"
@@ -145,7 +150,7 @@ def _load(folder: Traversable, *, has_client: bool = False) -> VendorRules:
     missing = () if has_client else _check_missing_blocks(model)
     if problems := tuple(problem(file, at, message) for at, message in (*missing, *_check_semantics(model))):
         raise SpecError(problems)
-    schemas = _LazySchemas(folder / "records", frozenset(model.modes.send))
+    schemas = _LazySchemas(folder / "records", frozenset(model.modes.sends))
     if model.target.default_schema and model.target.default_schema not in schemas:
         raise SpecError((problem(file, "target.default_schema", "no such file in records/"),))
     return compile_vendor(model, schemas)
@@ -183,10 +188,14 @@ class _LazySchemas(Mapping[str, "RecordSchema"]):
 
 def _check_missing_blocks(model: VendorModel) -> Iterator[tuple[str, str]]:
     """Yield path and message of each block that the HTTP dialect lacks."""
-    required = {"connection.auth": model.connection.auth, "connection.limits": model.connection.limits}
-    required |= {item: getattr(model, item) for item in ("describe", "allocate", "upload", "poll")}
-    for at, block in required.items():
-        if block is None:
+    blocks = {
+        "connection.auth": model.connection.auth,
+        "connection.limits": model.connection.limits,
+        "describe": model.describe,
+        "calls": model.calls,
+    }
+    for at, block in blocks.items():
+        if not block:
             yield at, "is missing (optional only for vendors of Python packages)"
 
 
@@ -200,7 +209,8 @@ def _check_semantics(model: VendorModel) -> Iterator[tuple[str, str]]:
         known |= {f"params.{model.describe.choice.param}"}
         if model.target.keys.get(model.describe.choice.target) != "required":
             yield "describe.choice.target", "must be a required key of target"
-    for at, text in _texts(model.model_dump(by_alias=True, exclude={"title", "source"}), ""):
+    dumped = model.model_dump(by_alias=True, exclude={"title": True, "source": True, "file": {"envelope"}})
+    for at, text in _texts(dumped, ""):
         yield from (
             (at, f"unknown placeholder {placeholder}")
             for placeholder in _placeholders(text)
@@ -213,25 +223,30 @@ def _check_semantics(model: VendorModel) -> Iterator[tuple[str, str]]:
             yield f"statuses.{status}", f"must be running, empty or one of {', '.join(Verdict)}"
     if not set(model.target.non_identity_keys) <= set(model.target.keys):
         yield "target.non_identity_keys", "must all be in target.keys"
-    if not set(model.modes.removal) <= set(model.modes.send):
-        yield "modes.removal", "must all be in modes.send"
     yield from _check_credentials(model)
     yield from _check_calls(model)
 
 
 def _check_calls(model: VendorModel) -> Iterator[tuple[str, str]]:
-    """Yield path and message of each call that does not read a value that the engine needs."""
-    locates = [
-        (f"errors.downloads.{n}.locate", item.locate)
-        for n, item in enumerate(model.errors.downloads if model.errors else ())
-    ]
+    """Yield path and message of each call that is missing, out of order, or does not read what the engine needs."""
+    calls = {item.call: (f"calls.{number}", item) for number, item in enumerate(model.calls)}
+    order = [item.call for item in model.calls]
+    if order != sorted(calls, key=list(CallName).index):
+        yield "calls", f"must be in this order, each once: {', '.join(CallName)}"
+    if order and (missing := [name for name in _REQUIRED_CALLS if name not in calls]):
+        yield "calls", f"lacks {', '.join(missing)}"
+    at, upload = calls.get(CallName.UPLOAD, ("", None))
+    if upload is not None and not upload.sends_file:
+        yield at, "must send the file (sends_file)"
+    reads = [(*calls[name], needed) for name, needed in _READ.items() if name in calls]
+    if upload is not None and "allocation.url" in _placeholders(upload.url):
+        reads += [(*calls[name], "url") for name in (CallName.ALLOCATE, CallName.FIND) if name in calls]
+    downloads = enumerate(model.errors.downloads if model.errors else ())
+    locates = [(f"errors.downloads.{number}.locate", item.locate) for number, item in downloads]
     locates += [("results.locate", model.results.locate if model.results else None)]
-    needs = [("allocate", model.allocate, "url"), ("find", model.find, "url"), ("poll", model.poll, "status")]
-    for at, call, needed in (*needs, *((at, call, "url") for at, call in locates)):
+    for at, call, needed in (*reads, *((at, call, "url") for at, call in locates)):
         if call is not None and needed not in call.read:
             yield f"{at}.read", f"must define where to read {needed}"
-    if model.upload and (not model.upload.sends_file or model.upload.endpoint is not Endpoint.STORAGE):
-        yield "upload", "must send the file (sends_file) to `endpoint: storage`"
 
 
 def _check_credentials(model: VendorModel) -> Iterator[tuple[str, str]]:

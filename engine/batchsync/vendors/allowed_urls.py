@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batchsync.core.vendor_rules import Endpoint
+from batchsync.core.vendor_calls import Endpoint
 from batchsync.errors import PermanentError
 
 if TYPE_CHECKING:

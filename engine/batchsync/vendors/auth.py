@@ -7,7 +7,7 @@ import threading
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
-from batchsync.core.vendor_rules import AuthKind
+from batchsync.core.vendor_calls import AuthKind
 from batchsync.errors import AmbiguousOutcomeError, RetryableError
 from batchsync.vendors import response_parsing
 from batchsync.vendors.dialect import Exchange, build, ensure_ok, read
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from datetime import datetime
 
-    from batchsync.core.vendor_rules import AuthRules
+    from batchsync.core.vendor_calls import AuthRules
     from batchsync.ports import Clock
     from batchsync.vendors.wire import Request, Response
 

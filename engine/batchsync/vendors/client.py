@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from batchsync.core.batch import VERDICTS_WITH_ROW_LOG, Allocation, BatchFile, IdempotencyKey, Verdict
-from batchsync.core.vendor_rules import Call, Dialect, Download, Endpoint, ResponseClass, VendorRules
+from batchsync.core.vendor_calls import Call, CallName, Dialect, Download, Endpoint, ResponseClass
 from batchsync.errors import (
     AllocationExpiredError,
     AmbiguousOutcomeError,
@@ -29,6 +29,7 @@ from batchsync.vendors.dialect import (
     read,
     read_allocation,
     read_choice,
+    read_id,
     read_status,
     values,
 )
@@ -40,6 +41,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from batchsync.core.vendor_rules import VendorRules
     from batchsync.vendors.wire import Request, Response
 
 PlaceholderValues = dict[str, str | int | None]
@@ -70,7 +72,7 @@ def connect(
     """
     base = base_url.rstrip("/")
     if rules.dialect is None:
-        raise UsageError(f"{rules.name}: the vendor spec has no HTTP calls (blocks describe, allocate, upload, poll)")
+        raise UsageError(f"{rules.name}: the vendor spec has no HTTP calls (blocks describe and calls)")
     missing = [name for name in rules.credentials if not credentials.get(name)]
     if missing:
         raise UnavailableError(
@@ -110,6 +112,9 @@ class HttpVendor:
         self._auth = auth
         self._clock = clock
         self._not_found: dict[str, int] = {}
+        # A URL of our own stands for the permission to upload, which another process does not have.
+        upload = dialect.calls[CallName.UPLOAD]
+        self._upload_url = base_url + upload.url if upload.url.startswith("/") else None
 
     def describe(self, target: Mapping[str, str]) -> TargetFacts:
         """Check the credentials and look up a target.
@@ -135,10 +140,10 @@ class HttpVendor:
             AmbiguousOutcomeError: If the outcome is unknown, or the vendor returned a batch that already has its file.
         """
         exchange = self._exchange_ok(
-            self._dialect.allocate, values(idempotency_key=idempotency_key, file=file, params=params)
+            self._dialect.calls[CallName.ALLOCATE], values(idempotency_key=idempotency_key, file=file, params=params)
         )
         self._refuse_existing_batch(exchange)
-        return read_allocation(exchange, idempotency_key, needs_url=True)
+        return read_allocation(exchange, idempotency_key, own_url=self._upload_url, needs_url=True)
 
     def find(self, idempotency_key: IdempotencyKey, params: Mapping[str, str]) -> Allocation | None:
         """Return the allocation made under an idempotency key, or None. Without a URL it takes no file.
@@ -146,13 +151,14 @@ class HttpVendor:
         Raises:
             PermanentError: If the vendor refuses the request, or cannot find a batch by its idempotency key.
         """
-        if self._dialect.find is None:
+        call = self._dialect.calls.get(CallName.FIND)
+        if call is None:
             raise PermanentError(f"{self._rules.title} cannot find a batch by its idempotency key")
-        exchange = self._exchange(self._dialect.find, values(idempotency_key=idempotency_key, params=params))
+        exchange = self._exchange(call, values(idempotency_key=idempotency_key, params=params))
         return (
             None
             if ensure_ok(exchange) is ResponseClass.ABSENT
-            else read_allocation(exchange, idempotency_key, needs_url=False)
+            else read_allocation(exchange, idempotency_key, own_url=self._upload_url, needs_url=False)
         )
 
     def upload(self, allocation: Allocation, file: BatchFile) -> None:
@@ -163,9 +169,19 @@ class HttpVendor:
         """
         if allocation.url is None:
             raise AllocationExpiredError(f"allocation {allocation.id} has no upload URL any more")
-        exchange = self._exchange(self._dialect.upload, values(allocation=allocation, file=file), file)
+        exchange = self._exchange(self._dialect.calls[CallName.UPLOAD], values(allocation=allocation, file=file), file)
         if ensure_ok(exchange) is ResponseClass.ABSENT:
             raise AllocationExpiredError(exchange.describe())
+
+    def commit(self, allocation: Allocation, file: BatchFile) -> Allocation:
+        """Tell the vendor to process the uploaded file.
+
+        Returns:
+            The allocation to poll by: with the id of the response, if the vendor spec reads one.
+        """
+        call = self._dialect.calls[CallName.COMMIT]
+        exchange = self._exchange_ok(call, values(allocation=allocation, file=file))
+        return Allocation(id=read_id(exchange, allocation.id))
 
     def poll(self, allocation: Allocation) -> Status:
         """Return the vendor's status of a batch. A vendor status that the spec does not list means Running.
@@ -176,7 +192,7 @@ class HttpVendor:
         Raises:
             RetryableError: If the vendor does not find the batch, and `lost_after` is not exceeded.
         """
-        exchange = self._exchange(self._dialect.poll, values(allocation=allocation))
+        exchange = self._exchange(self._dialect.calls[CallName.POLL], values(allocation=allocation))
         if ensure_ok(exchange) is ResponseClass.OK:
             self._not_found.pop(allocation.id, None)
             return read_status(exchange, self._dialect.vendor_statuses)
@@ -207,9 +223,10 @@ class HttpVendor:
         Raises:
             PermanentError: If it cannot be cancelled any more, or the vendor spec has no call for it.
         """
-        if self._dialect.cancel is None:
+        call = self._dialect.calls.get(CallName.CANCEL)
+        if call is None:
             raise PermanentError(f"{self._rules.title} has no documented call to cancel a batch")
-        self._exchange_ok(self._dialect.cancel, values(allocation=allocation))
+        self._exchange_ok(call, values(allocation=allocation))
 
     def _columns(self, known: PlaceholderValues) -> tuple[str, ...] | None:
         """Return the columns of the input template; optional, so that a refusal means None."""
@@ -260,7 +277,7 @@ class HttpVendor:
 
     def _row_count(self, allocation: Allocation, counters: tuple[str, ...]) -> int | None:
         """Return the sum of the row counts at these JSON pointers in the status, or None if they are missing."""
-        body = read(self._exchange_ok(self._dialect.poll, values(allocation=allocation)))
+        body = read(self._exchange_ok(self._dialect.calls[CallName.POLL], values(allocation=allocation)))
         counts = [response_parsing.count(body, pointer) for pointer in counters]
         known = [count for count in counts if count is not None]
         return sum(known) if len(known) == len(counts) or any(known) else None
@@ -299,7 +316,7 @@ class HttpVendor:
 
     def _refuse_stale_status(self, located: Exchange) -> None:
         """Raise if a status without a document URL is older than the verdict, as from a replica that lags behind."""
-        poll = self._dialect.poll
+        poll = self._dialect.calls[CallName.POLL]
         if located.call.url == poll.url and not isinstance(
             read_status(replace(located, call=poll), self._dialect.vendor_statuses), Finished
         ):

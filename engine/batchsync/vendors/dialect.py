@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from batchsync.core.batch import Allocation, BatchFile, IdempotencyKey, Verdict
-from batchsync.core.vendor_rules import ResponseClass
+from batchsync.core.vendor_calls import ResponseClass
 from batchsync.errors import AllocationExpiredError, AmbiguousOutcomeError, PermanentError, RetryableError
 from batchsync.ports import Empty, Finished, Running, Status
 from batchsync.vendors import response_parsing
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from batchsync.core.vendor_rules import Call, Choice
+    from batchsync.core.vendor_calls import Call, Choice
 
 #: HTTP statuses of a server that did not start the work. A gateway may send them after the work was done behind it.
 _NOT_BEGUN = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
@@ -209,12 +209,30 @@ def read(exchange: Exchange) -> Any:
     )
 
 
-def read_allocation(exchange: Exchange, idempotency_key: IdempotencyKey, *, needs_url: bool) -> Allocation:
+def read_id(exchange: Exchange, default: str) -> str:
+    """Return the id in a response, or the default if the vendor spec reads none.
+
+    Raises:
+        AmbiguousOutcomeError: If the response lacks the id.
+    """
+    pointers = exchange.call.read.get("id")
+    found = default if pointers is None else response_parsing.text(read(exchange), pointers)
+    if found is None or len(found) > _ID_MAX or exchange.redactor.contains_secret(found):
+        raise AmbiguousOutcomeError(
+            f"{exchange.request_line}: HTTP {exchange.response.status}, and the response contains no id"
+        )
+    return found
+
+
+def read_allocation(
+    exchange: Exchange, idempotency_key: IdempotencyKey, *, own_url: str | None = None, needs_url: bool
+) -> Allocation:
     """Return the allocation in a response.
 
     Args:
         exchange: The exchange of an allocate or find call.
         idempotency_key: The batch's idempotency key; the allocation's id if the vendor spec reads no id.
+        own_url: URL of uploads that do not go to a URL of the response.
         needs_url: Whether the response must contain an upload URL.
 
     Returns:
@@ -225,12 +243,8 @@ def read_allocation(exchange: Exchange, idempotency_key: IdempotencyKey, *, need
     """
     body = read(exchange)
     pointers = exchange.call.read
-    allocation_id = response_parsing.text(body, pointers["id"]) if "id" in pointers else idempotency_key
-    url = response_parsing.text(body, pointers["url"])
-    if allocation_id is None or len(allocation_id) > _ID_MAX or exchange.redactor.contains_secret(allocation_id):
-        raise AmbiguousOutcomeError(
-            f"{exchange.request_line}: HTTP {exchange.response.status}, and the response contains no id"
-        )
+    allocation_id = read_id(exchange, idempotency_key)
+    url = own_url or response_parsing.text(body, pointers.get("url", ()))
     if needs_url and url is None:
         raise AmbiguousOutcomeError(
             f"{exchange.request_line}: HTTP {exchange.response.status}, and the response contains no upload URL"

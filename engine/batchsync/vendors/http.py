@@ -21,7 +21,7 @@ from requests.adapters import HTTPAdapter
 from urllib3.exceptions import HTTPError, NewConnectionError
 from urllib3.util.retry import Retry
 
-from batchsync.core.vendor_rules import Endpoint
+from batchsync.core.vendor_calls import Endpoint
 from batchsync.errors import AmbiguousOutcomeError, PermanentError, RetryableError, UnavailableError, VendorError
 from batchsync.vendors.allowed_urls import UrlAllowList, redacted
 from batchsync.vendors.bodies import CHUNK, GunzipMeter, gunzip, write_atomic
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from datetime import datetime
 
-    from batchsync.core.vendor_rules import Limits
+    from batchsync.core.vendor_calls import Limits
     from batchsync.ports import Clock
 
 #: Maximum number of bytes read of an error response: enough for its message.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from batchsync.core.vendor_rules import PLACEHOLDER
+from batchsync.core.vendor_calls import PLACEHOLDER
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

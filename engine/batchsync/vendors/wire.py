@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from batchsync.core.vendor_rules import Endpoint
+    from batchsync.core.vendor_calls import Endpoint
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -164,12 +164,12 @@ PLANTS = {
     "unknown-outcome-clears-intent": Plant(
         1,
         "an unknown outcome clears the pending intent",
-        replaced(lifecycle, "_change", _unknown_outcome_clears_intent),
+        replaced(lifecycle, "apply_effect", _unknown_outcome_clears_intent),
     ),
     "failed-query-clears-intent": Plant(
         1,
         "a failed status request clears the pending intent of the call in doubt",
-        replaced(lifecycle, "_change", _failed_query_clears_intent),
+        replaced(lifecycle, "apply_effect", _failed_query_clears_intent),
     ),
     "broken-connection-is-not-applied": Plant(
         1,

@@ -185,14 +185,24 @@ def _encoded(
     return Encoded(blocks, manifest)
 
 
-def _envelope(compiled: CompiledJob, mode: str) -> tuple[list[str | pl.Expr], str]:
-    """Return the envelope before and after a record."""
-    if not compiled.rules.file.envelope:
-        return [""], ""
+def _envelope(compiled: CompiledJob, mode: str) -> tuple[list[str | pl.Expr], list[str | pl.Expr]]:
+    """Return the fragments of the envelope before and after a record."""
+    template = compiled.rules.file.envelope
+    if template is None:
+        return [""], [""]
     schema = compiled.rules.schema_for(compiled.job.target)
     name = compiled.job.target.get("schema") or (schema.name if schema else "")
-    between = f'","schema":{json.dumps(name)},"mode":{json.dumps(mode)},"value":'
-    return ['{"ref":"', pl.col(names.REF), between], "}"
+    text = json.dumps(template, separators=(",", ":"), ensure_ascii=False)
+    for placeholder, value in (("{schema}", name), ("{mode}", mode)):
+        text = text.replace(placeholder, json.dumps(value)[1:-1])
+    before, after = text.split('"{record}"')
+    return _with_refs(before), _with_refs(after)
+
+
+def _with_refs(text: str) -> list[str | pl.Expr]:
+    """Return a text as fragments, with the column of references at each `{ref}`."""
+    first, *rest = text.split("{ref}")
+    return [first, *(fragment for part in rest for fragment in (pl.col(names.REF), part))]
 
 
 def _row_manifest(compiled: CompiledJob, mapped: MappedRecords, record: Record) -> pl.DataFrame:

@@ -18,6 +18,8 @@ from batchsync.data.mapping.coerce import is_raw
 from batchsync.data.mapping.compiled import Constant, FixedList, Leaf, Members, Record, RepeatedList, Shape, Value
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from batchsync.data.mapping.evaluate import MappedRecords
 
 _ESCAPES = {chr(entry): f"\\u{entry:04x}" for entry in range(0x20)}
@@ -109,13 +111,15 @@ class Encoder:
         self.frame = self.frame.with_columns(expr.alias(name))
         return pl.col(name)
 
-    def column(self, shape: Shape, *, prefix: str | list[str | pl.Expr] = "", suffix: str = "") -> pl.Series:
+    def column(
+        self, shape: Shape, *, prefix: Sequence[str | pl.Expr] = (), suffix: Sequence[str | pl.Expr] = ()
+    ) -> pl.Series:
         """Return the text of a shape for each row.
 
         Args:
             shape: The shape; `{}` is written for an empty record.
-            prefix: Text or fragments before it.
-            suffix: Text after it.
+            prefix: Fragments before it.
+            suffix: Fragments after it.
 
         Returns:
             The texts (String); null where the shape is absent.
@@ -123,8 +127,7 @@ class Encoder:
         parts, always = self.text(shape)
         if not always and isinstance(shape, Members) and not shape.path:
             parts, always = [pl.coalesce(_concat(parts, ignore_nulls=False), pl.lit("{}"))], True
-        before = prefix if isinstance(prefix, list) else [prefix]
-        whole = _concat([*before, *parts, suffix], ignore_nulls=always)
+        whole = _concat([*prefix, *parts, *suffix], ignore_nulls=always)
         return self.frame.with_columns(whole.alias("batchsync:text"))["batchsync:text"]
 
 
@@ -172,14 +175,16 @@ def items_text(frame: pl.DataFrame, item: Shape) -> pl.Series:
     return encoder.frame.with_columns(_concat(parts, ignore_nulls=always).alias("batchsync:text"))["batchsync:text"]
 
 
-def encode_rows(record: Record, mapped: MappedRecords, before: list[str | pl.Expr], after: str) -> pl.Series:
+def encode_rows(
+    record: Record, mapped: MappedRecords, before: Sequence[str | pl.Expr], after: Sequence[str | pl.Expr]
+) -> pl.Series:
     """Return each record as one line of JSON.
 
     Args:
         record: Compiled record.
         mapped: Mapped records.
         before: Fragments before a record.
-        after: Text after a record.
+        after: Fragments after a record.
 
     Returns:
         The lines (String), in the order of `mapped.heads`.

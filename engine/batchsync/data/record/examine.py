@@ -133,7 +133,7 @@ def _add_oversized(compiled: CompiledJob, mapped: MappedRecords, invalid: pl.Dat
     limit = max(0, bytes_max - bytes_max // 100 - 1024)
     if _max_record_bytes(mapped, compiled.record) <= limit:
         return invalid
-    exact = lines(compiled, compiled.record, mapped, [" " * 200], "").str.len_bytes()
+    exact = lines(compiled, compiled.record, mapped, [" " * 200], []).str.len_bytes()
     large = mapped.heads.select(names.ROW, names.KEY).with_columns(exact.alias("size")).filter(pl.col("size") > limit)
     size = pl.col("size").cast(pl.String)
     reason = pl.concat_str(

@@ -17,7 +17,11 @@ if TYPE_CHECKING:
 
 
 def lines(
-    compiled: CompiledJob, record: Record, mapped: MappedRecords, before: list[str | pl.Expr], after: str
+    compiled: CompiledJob,
+    record: Record,
+    mapped: MappedRecords,
+    before: list[str | pl.Expr],
+    after: list[str | pl.Expr],
 ) -> pl.Series:
     """Return each record as a line of the batch file, with its line end.
 
@@ -25,12 +29,12 @@ def lines(
         compiled: The compiled job.
         record: Its record, or that of its removals.
         mapped: Mapped records.
-        before: Envelope before a JSON record.
-        after: Envelope after a JSON record.
+        before: Fragments of the envelope before a JSON record.
+        after: Fragments after it.
 
     Returns:
         The lines (String), in the order of `mapped.heads`; null where a part of the envelope is null.
     """
     if compiled.rules.file.format is FileFormat.CSV:
         return csv_lines(mapped.heads, record, compiled.columns)
-    return json_lines(record, mapped, before, after + "\n")
+    return json_lines(record, mapped, before, [*after, "\n"])

@@ -1,0 +1,190 @@
+"""HTTP calls of a vendor as frozen values: request templates, and the rules to read and classify responses."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from batchsync.core.batch import Verdict
+
+
+#: `{idempotency_key}`, `{allocation.id}`, ...; a trailing `?` makes it optional (a JSON member is left out).
+PLACEHOLDER = re.compile(r"\{([a-z_]+(?:\.[A-Za-z_][A-Za-z0-9_]*)?)(\?)?\}")
+
+
+class CallName(StrEnum):
+    """Calls about a batch, in the order in which a delivery makes them."""
+
+    ALLOCATE = "allocate"
+    FIND = "find"
+    UPLOAD = "upload"
+    COMMIT = "commit"
+    POLL = "poll"
+    CANCEL = "cancel"
+
+
+class Endpoint(StrEnum):
+    """Destination of a request."""
+
+    #: the vendor's API, with authentication
+    API = "api"
+    #: storage at signed URLs, without authentication
+    STORAGE = "storage"
+
+
+class ResponseClass(StrEnum):
+    """Classification of a response: what it proves about its request."""
+
+    #: applied; the response can be parsed
+    OK = "ok"
+    #: the vendor states that the object does not exist
+    ABSENT = "absent"
+    #: the signed URL has expired
+    EXPIRED = "expired"
+    #: surely not applied; retry later
+    NOT_APPLIED = "not_applied"
+    #: it may have been applied
+    OUTCOME_UNKNOWN = "outcome_unknown"
+    #: refused for good
+    PERMANENT = "permanent"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ResponseRule:
+    """Rule that classifies a response by its status and, if given, a text that the body contains."""
+
+    status: int
+    means: ResponseClass
+    body_contains: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Call:
+    """Template of a request, and rules to read its response.
+
+    `url` is a path on the API, or a placeholder for an absolute URL. `sends_file`: the batch file is the body.
+    `intent`: journaled before the request is sent. `responses`, and the JSON pointers of `read`, are tried in order; a
+    response that no rule matches is classified by its HTTP status.
+    """
+
+    method: str
+    url: str
+    endpoint: Endpoint = Endpoint.API
+    headers: Mapping[str, str] = field(default_factory=dict)
+    json: Mapping[str, object] | None = None
+    form: Mapping[str, str] | None = None
+    sends_file: bool = False
+    intent: bool = False
+    responses: tuple[ResponseRule, ...] = ()
+    read: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+
+
+class AuthKind(StrEnum):
+    """Kind of authentication."""
+
+    BASIC = "basic"
+    OAUTH2 = "oauth2_client_credentials"
+    HEADER = "header"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AuthRules:
+    """Authentication of API requests.
+
+    `headers` are templates over `{credentials.x}` and `{token}`; `user` and `password` name credentials (basic). The
+    token is requested with `token` and renewed `renew_before` its expiry; `lifetime` applies if the response has none.
+    """
+
+    kind: AuthKind
+    headers: Mapping[str, str] = field(default_factory=dict)
+    user: str = ""
+    password: str = ""
+    token: Call | None = None
+    renew_before: timedelta = timedelta(seconds=60)
+    lifetime: timedelta = timedelta(minutes=5)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Choice:
+    """Lookup of the id for a key of `target`, by id or by name in the list that `call` returns."""
+
+    call: Call
+    target: str
+    param: str
+    ids: tuple[str, ...]
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DescribeRules:
+    """Calls before preparation: `check` verifies the credentials, `template` may return the input columns.
+
+    `params` are templates over `{target.x}` for the parameters of the allocation.
+    """
+
+    check: Call | None = None
+    choice: Choice | None = None
+    template: Call | None = None
+    params: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Download:
+    """Document that is downloaded with `call` (at the URL that `locate` returns, if given) and saved as `save_as`."""
+
+    save_as: str
+    call: Call
+    locate: Call | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ErrorsRules:
+    """Downloads of rejected rows: `downloads` are tried in order until one is not refused.
+
+    They are fetched after `verdicts`, unless all `counters` (JSON pointers into the response of the poll) exist and are
+    zero.
+    """
+
+    downloads: tuple[Download, ...]
+    verdicts: frozenset[Verdict]
+    counters: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Limits:
+    """Timeouts, and maximum response sizes in bytes: `file_max` as received, `expanded_max` after gunzip."""
+
+    connect: timedelta = timedelta(seconds=10)
+    read: timedelta = timedelta(seconds=60)
+    whole: timedelta = timedelta(minutes=30)
+    answer_max: int = 4 * 2**20
+    file_max: int = 2 * 2**30
+    expanded_max: int = 8 * 2**30
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Dialect:
+    """HTTP calls of a vendor. `calls` has those about a batch that the vendor offers.
+
+    `vendor_statuses` maps a vendor status in lower case to `running`, `empty` or a verdict; other statuses are running.
+    A batch is lost after `lost_after` polls in a row with the response "no such batch". `results_retry_after` is the
+    wait for results that are not ready. `results_counter` is a JSON pointer, in the response of the poll, to the number
+    of rows with results: at zero, none are fetched.
+    """
+
+    auth: AuthRules
+    describe: DescribeRules
+    calls: Mapping[CallName, Call]
+    vendor_statuses: Mapping[str, str]
+    results: Download | None = None
+    errors: ErrorsRules | None = None
+    lost_after: int = 2
+    results_retry_after: timedelta = timedelta(minutes=1)
+    results_counter: str | None = None
+    limits: Limits = field(default_factory=Limits)
