@@ -21,7 +21,7 @@ import pyarrow.parquet as pq
 
 from batchsync.core.naming import NAMESPACE
 from batchsync.data.batchfile.gzip_blocks import BLOCK, HEADER, GzipBlock, crc32_combine, pack, trailer
-from batchsync.data.row.prefetch import iter_ranges
+from batchsync.data.row.parquet_reader import iter_ranges
 from batchsync.util.executor import map_in_order
 from benchmarks.memory import peak_usage
 from benchmarks.processes import run

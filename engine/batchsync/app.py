@@ -17,15 +17,17 @@ from typing import TYPE_CHECKING, Self
 from batchsync import __version__
 from batchsync.core.job import Resources
 from batchsync.core.policy import with_overrides
-from batchsync.errors import BatchsyncError, Problem, SourceError, SpecError, UnavailableError, UsageError
+from batchsync.errors import BatchsyncError, Problem, SourceError, SpecError, UsageError
 from batchsync.interrupts import Interrupts
 from batchsync.observers.dispatch import Dispatcher
 from batchsync.reconcile.background import BackgroundProducer
 from batchsync.reconcile.services import JobContext, Services, StatePaths
+from batchsync.source import fetch
 from batchsync.spec import fill_in_lines, load, resolve_credentials, secret_files
 from batchsync.spec.file_fingerprint import FileFingerprint, fingerprint_of
 from batchsync.spec.vendor_spec import load_vendor, vendor_entry_point
 from batchsync.util.files import sha256_of
+from batchsync.util.plugins import VENDORS, load_plugin
 from batchsync.util.suggestions import names_hint
 
 if TYPE_CHECKING:
@@ -179,6 +181,9 @@ class App:
             if job.source.job is not None:
                 notes.append(f'{job.name}: not checked: its source is the answers of job "{job.source.job}"')
                 continue
+            if not job.source.is_local:
+                notes.append(f"{job.name}: not checked: its source is fetched by each run")
+                continue
             try:
                 problems += self.data.check(job, self.rules_of(job))
             except SourceError as error:
@@ -196,6 +201,7 @@ class App:
             clock=self.clock,
             store=self.journal,
             data=self.data,
+            fetch=fetch,
             sinks=Sinks(),
             paths=StatePaths(state=self.settings.state_folder),
             events=self.events,
@@ -361,19 +367,12 @@ def _source_problems(job: Job, rules: VendorRules) -> tuple[Problem, ...]:
 
 def _connect_function(rules: VendorRules) -> Connect:
     """Return the client factory of a vendor: built-in if its spec has a dialect, else that of its Python package."""
-    entry_point = vendor_entry_point(rules.name) if rules.dialect is None else None
-    if entry_point is None:
-        from batchsync.vendors.client import connect  # noqa: PLC0415 - see the top of this file
+    if rules.dialect is None and vendor_entry_point(rules.name) is not None:
+        connect_function: Connect = load_plugin(VENDORS, rules.name)
+        return connect_function
+    from batchsync.vendors.client import connect  # noqa: PLC0415 - see the top of this file
 
-        return connect
-    try:
-        connect_function: Connect = entry_point.load()
-    except Exception as error:
-        raise UnavailableError(
-            f"{rules.name}: cannot load the vendor package {entry_point.value}: {type(error).__name__}: {error}",
-            hint="report the defect to the maintainers of that package; nothing was sent",
-        ) from error
-    return connect_function
+    return connect
 
 
 def _read_secret(path: str) -> str:

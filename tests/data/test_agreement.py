@@ -11,7 +11,7 @@ from data_kit import Bench, counts, invalid, job, record, rules
 from batchsync.core.job import Removal
 from batchsync.core.record_schema import Kind, Rule
 from batchsync.data.record import group_by_key
-from batchsync.data.row import reader
+from batchsync.data.row import partitions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,7 +95,7 @@ def test_invalid_record_is_not_removed_at_the_target(orders: Bench) -> None:
 def test_disagreement_is_found_across_frames(
     orders: Bench, monkeypatch: pytest.MonkeyPatch, frame: int, first: str
 ) -> None:
-    for module in (group_by_key, reader):
+    for module in (group_by_key, partitions):
         monkeypatch.setattr(module, "FRAME_ROWS", frame)
     # Beginning with 9, the source is not sorted by its key.
     rows = [f"{first},30,a,x", *(f"5,30,a,{number}" for number in range(6)), f"{first},31,a,y", "7,1,b,x"]

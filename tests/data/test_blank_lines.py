@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 
 from batchsync.core.job import Removal, Source
 from batchsync.core.row_outcome import RowOutcome
-from batchsync.data.row import files, reader
-from batchsync.data.row.reader import frames, open_source
+from batchsync.data.row import partitions, text_reader
+from batchsync.data.row.open_source import open_source
+from batchsync.data.row.partitions import frames
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -70,8 +71,8 @@ def test_only_blank_lines_are_dropped(tmp_path: Path, lines: list[tuple[str, str
         (tmp_path / name).write_bytes(("id,name\n" + "".join(line + end for line, end in part)).encode())
     expected = [n for n, (line, _) in enumerate([*lines, *lines[len(lines) // 2 :]], start=1) if line]
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(files, "CHUNK_BYTES", chunk)
-        patch.setattr(reader, "FRAME_ROWS", rows)
+        patch.setattr(text_reader, "CHUNK_BYTES", chunk)
+        patch.setattr(partitions, "FRAME_ROWS", rows)
         source = open_source(Source(path="?.csv", folder=str(tmp_path), key=("id",)))
         found = [row for frame in frames(source, tmp_path, fresh=True) for row in frame["batchsync:row"].to_list()]
     assert found == expected

@@ -17,7 +17,7 @@ from batchsync.core.job import Join
 from batchsync.core.vendor_rules import FileFormat, FileRules
 from batchsync.data import PolarsEngine
 from batchsync.data.batchfile import eager_encode, prepare
-from batchsync.data.row import reader
+from batchsync.data.row import partitions
 from batchsync.errors import SourceError
 from batchsync.ports import Baseline, CompareContext, Comparison
 from batchsync.util.executor import SerialExecutor
@@ -97,7 +97,7 @@ def table() -> pl.DataFrame:
 @pytest.fixture(params=["csv", "parquet", "jsonl"])
 def bench(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
     """A source with a join, in frames of a few hundred rows."""
-    for module in (reader, eager_encode, prepare):
+    for module in (partitions, eager_encode, prepare):
         monkeypatch.setattr(module, "FRAME_ROWS", 300)
     monkeypatch.setattr(prepare, "MIN_TASK_ROWS", 150)
     name = f"source.{request.param}"

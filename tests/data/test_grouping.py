@@ -13,7 +13,7 @@ from batchsync.core.row_outcome import RowOutcome
 from batchsync.data import PolarsEngine
 from batchsync.data.batchfile import prepare
 from batchsync.data.record import group_by_key
-from batchsync.data.row import reader
+from batchsync.data.row import partitions
 from batchsync.errors import SourceError
 from batchsync.ports import CompareContext
 
@@ -79,7 +79,7 @@ def test_changed_or_reordered_items_change_record(orders: Bench) -> None:
 
 
 def test_rows_of_a_key_are_grouped_across_frames_and_files(orders: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    for module in (group_by_key, reader, prepare):
+    for module in (group_by_key, partitions, prepare):
         monkeypatch.setattr(module, "FRAME_ROWS", 7)
     monkeypatch.setattr(group_by_key, "MIN_FILE_ROWS", 20)
     orders.rules = replace(rules())
@@ -129,7 +129,7 @@ def test_sorted_source_is_streamed_with_identical_files(
     orders: Bench, monkeypatch: pytest.MonkeyPatch, name: str, frame: int
 ) -> None:
     monkeypatch.setattr(group_by_key, "FRAME_ROWS", frame)
-    monkeypatch.setattr(reader, "FRAME_ROWS", frame)
+    monkeypatch.setattr(partitions, "FRAME_ROWS", frame)
     monkeypatch.setattr(group_by_key, "MIN_FILE_ROWS", 5)
     keys = (SORTED | UNSORTED)[name]
     rows = [f"{key},w,s{number},{number}" for place, key in enumerate(keys) for number in range(place % 4 + 1)]

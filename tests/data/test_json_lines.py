@@ -12,7 +12,7 @@ from data_kit import refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batchsync.data.row import files, jsonl_validation, prefetch, reader
+from batchsync.data.row import jsonl_reader, partitions, text_reader
 from batchsync.errors import SourceError
 
 if TYPE_CHECKING:
@@ -55,9 +55,9 @@ def test_only_texts_without_utf8_encoding_are_refused(tmp_path: Path, parts: lis
     except UnicodeEncodeError:
         is_refused = True
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(files, "CHUNK_BYTES", chunk)
+        patch.setattr(text_reader, "CHUNK_BYTES", chunk)
         with pytest.raises(SourceError, match=r"s\.jsonl:2:") if is_refused else nullcontext():
-            jsonl_validation.check(path)
+            jsonl_reader.check_lines(path)
 
 
 @pytest.mark.parametrize(
@@ -107,7 +107,7 @@ def test_integer_that_a_float_cannot_represent_is_refused(
     lines: Bench, monkeypatch: pytest.MonkeyPatch, *, large: bool
 ) -> None:
     if large:
-        for module in (reader, prefetch):
+        for module in (partitions, text_reader):
             monkeypatch.setattr(module, "SMALL_FILE_BYTES", 0)
     lines.source(GOOD + '{"id":"1","n":9007199254740993}\n{"id":"2","n":1.5}\n')
     assert "source.jsonl:2: 'n' is a whole number" in refused(lines).message

@@ -14,8 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batchsync.core.job import Removal, Source
-from batchsync.data.row import files, prefetch, reader
-from batchsync.data.row.reader import frames, open_source
+from batchsync.data.row import partitions, text_reader
+from batchsync.data.row.open_source import open_source
+from batchsync.data.row.partitions import frames
 from batchsync.errors import SourceError
 
 if TYPE_CHECKING:
@@ -47,7 +48,7 @@ def test_carriage_return_outside_quotes_is_refused_with_its_line(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, text: str, message: str, *, large: bool
 ) -> None:
     if large:
-        for module in (reader, prefetch):
+        for module in (partitions, text_reader):
             monkeypatch.setattr(module, "SMALL_FILE_BYTES", 0)
     bench.source(text)
     assert f"source.csv{message}" in refused(bench).message
@@ -120,8 +121,8 @@ def test_rows_equal_those_of_an_independent_parser(tmp_path: Path, *, rows: str,
     text = "x,y\n" + rows
     (tmp_path / "s.csv").write_text(text, encoding="utf-8", newline="")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(files, "CHUNK_BYTES", chunk)  # carriage returns also at the edges of chunks
-        for module in (reader, prefetch) if large else ():
+        patch.setattr(text_reader, "CHUNK_BYTES", chunk)  # carriage returns also at the edges of chunks
+        for module in (partitions, text_reader) if large else ():
             patch.setattr(module, "SMALL_FILE_BYTES", 0)
         found = _read(tmp_path)
     if found is not None:
@@ -141,7 +142,7 @@ def test_quoted_carriage_returns_are_read(tmp_path: Path, rows: list[list[str]],
     csv.writer(text, lineterminator=line_end, quoting=csv.QUOTE_ALL).writerows([["x", "y"], *rows])
     (tmp_path / "s.csv").write_text(text.getvalue(), encoding="utf-8", newline="")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(files, "CHUNK_BYTES", chunk)
+        patch.setattr(text_reader, "CHUNK_BYTES", chunk)
         found = _read(tmp_path)
     assert found is not None
     assert [row for row in found if any(row)] == [row for row in rows if any(row)]

@@ -12,9 +12,10 @@ from data_kit import record, refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batchsync.core.job import Removal, Source
-from batchsync.data.row import partitions, reader
-from batchsync.data.row.reader import frames, open_source
+from batchsync.core.job import Join, Removal, Source
+from batchsync.data.row import partitions
+from batchsync.data.row.open_source import open_join, open_source
+from batchsync.data.row.partitions import frames
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -68,7 +69,7 @@ def test_int96_and_microseconds_in_files_of_a_glob_are_read(parquet: Bench) -> N
 
 def test_int96_of_a_join_is_read_unchanged(parquet: Bench) -> None:
     _write(pa.table({"id": ["1"], "name": pa.array(FAR[:1], TIMESTAMP)}), parquet.folder / "names.parquet")
-    source = reader._open((parquet.folder / "names.parquet",), parquet.job.source, "parquet")
+    source = open_join(parquet.job.source, Join(path="names.parquet", on=(("id", "id"),)))
     [frame] = frames(source, parquet.folder, fresh=True)
     assert frame["name"].to_list() == FAR[:1]
 

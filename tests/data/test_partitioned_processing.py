@@ -20,7 +20,8 @@ from batchsync.data.baseline import segments
 from batchsync.data.batchfile import eager_encode, prepare
 from batchsync.data.compare import classify
 from batchsync.data.frame import partitioned_spill
-from batchsync.data.row import prefetch, reader
+from batchsync.data.row import parquet_reader, partitions
+from batchsync.data.row.open_source import open_source
 from batchsync.ports import CompareContext
 
 if TYPE_CHECKING:
@@ -37,8 +38,8 @@ def tiny(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(classify, "PARTITION_ROWS", 10)
     monkeypatch.setattr("batchsync.data.compare.compare.ROWS_IN_MEMORY", 5)
     monkeypatch.setattr(segments, "RANGE_ROWS", 3)
-    monkeypatch.setattr(prefetch, "RANGE_ROWS", 11)
-    for module in (reader, eager_encode, prepare):
+    monkeypatch.setattr(parquet_reader, "RANGE_ROWS", 11)
+    for module in (partitions, eager_encode, prepare):
         monkeypatch.setattr(module, "FRAME_ROWS", 10)
     monkeypatch.setattr(prepare, "MIN_TASK_ROWS", 5)
 
@@ -147,8 +148,8 @@ def test_frames_are_independent_of_file_boundaries(bench: Bench, files: int) -> 
     for number in range(files):
         bench.source(HEAD + "".join(lines[number::files]), name=f"part-{number}.csv")
     bench.change_source(path="part-*.csv")
-    source_files = reader.open_source(bench.job.source)
-    frames = list(reader.frames(source_files, bench.folder, fresh=True))
+    source_files = open_source(bench.job.source)
+    frames = list(partitions.frames(source_files, bench.folder, fresh=True))
     assert [frame.height for frame in frames] == [10, 10, 10, 7]
     assert pl.concat(frames)["batchsync:row"].to_list() == list(range(1, 38))
 
@@ -156,7 +157,7 @@ def test_frames_are_independent_of_file_boundaries(bench: Bench, files: int) -> 
 @pytest.mark.usefixtures("tiny")
 def test_reader_can_be_closed_early(bench: Bench) -> None:
     bench.source(HEAD + "".join(f"{row},a,m\n" for row in range(500)))
-    frames = reader.frames(reader.open_source(bench.job.source), bench.folder, fresh=False)
+    frames = partitions.frames(open_source(bench.job.source), bench.folder, fresh=False)
     assert next(frames).height == 10
     frames.close()  # type: ignore[attr-defined] # a generator behind an Iterator
 

@@ -12,8 +12,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batchsync.core.job import Removal, Source
-from batchsync.data.row import files, prefetch, reader
-from batchsync.data.row.reader import frames, open_source
+from batchsync.data.row import partitions, text_reader
+from batchsync.data.row.open_source import open_source
+from batchsync.data.row.partitions import frames
 from batchsync.errors import SourceError
 
 if TYPE_CHECKING:
@@ -93,8 +94,8 @@ def test_rows_equal_those_of_strict_csv(tmp_path: Path, *, rows: str, chunk: int
     text = "x,y\n" + rows
     (tmp_path / "s.csv").write_text(text, encoding="utf-8")
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(files, "CHUNK_BYTES", chunk)  # quotation marks also at the edges of chunks
-        for module in (reader, prefetch) if large else ():
+        patch.setattr(text_reader, "CHUNK_BYTES", chunk)  # quotation marks also at the edges of chunks
+        for module in (partitions, text_reader) if large else ():
             patch.setattr(module, "SMALL_FILE_BYTES", 0)
         found = _read(tmp_path)
     if found is None:
@@ -110,5 +111,5 @@ def test_valid_csv_is_read(tmp_path: Path, rows: list[list[str]], chunk: int) ->
     with (tmp_path / "s.csv").open("w", encoding="utf-8", newline="") as out:
         csv.writer(out).writerows([["x", "y"], *rows])
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(files, "CHUNK_BYTES", chunk)
+        patch.setattr(text_reader, "CHUNK_BYTES", chunk)
         assert [row for row in _read(tmp_path) or [] if any(row)] == [row for row in rows if any(row)]

@@ -14,7 +14,7 @@ from data_kit import NOW, Bench, job, refused, rules
 from batchsync.core.job import Join
 from batchsync.core.row_outcome import RowOutcome
 from batchsync.data import PolarsEngine
-from batchsync.data.row import csv_validation
+from batchsync.data.row import csv_reader
 from batchsync.errors import SpecError
 from batchsync.ports import CompareContext
 
@@ -122,7 +122,7 @@ def test_blank_lines_are_skipped_but_counted_in_row_numbers(bench: Bench) -> Non
 
 
 def test_overlong_line_is_refused(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv_validation, "LINE_MAX", 1 << 20)
+    monkeypatch.setattr(csv_reader, "LINE_MAX", 1 << 20)
     bench.source('id,name,mail\n1,"' + "x" * (6 << 20) + '",m\n')
     assert "longer than" in refused(bench).message
 

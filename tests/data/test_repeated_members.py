@@ -11,7 +11,7 @@ from data_kit import refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from batchsync.data.row import files, jsonl_validation, prefetch, reader, repeated_members
+from batchsync.data.row import jsonl_reader, partitions, repeated_members, text_reader
 from batchsync.errors import SourceError
 
 if TYPE_CHECKING:
@@ -62,7 +62,7 @@ def test_duplicate_member_in_large_file_is_refused(
     lines: Bench, monkeypatch: pytest.MonkeyPatch, *, large: bool
 ) -> None:
     if large:
-        for module in (reader, prefetch):
+        for module in (partitions, text_reader):
             monkeypatch.setattr(module, "SMALL_FILE_BYTES", 0)
     lines.source(GOOD + '{"id":"1","name":"old","name":"new"}')
     assert "source.jsonl:2: duplicate member" in refused(lines).message
@@ -137,9 +137,9 @@ def test_only_lines_with_duplicate_members_are_refused(tmp_path: Path, rows: lis
     path.write_text("\n".join(rows), encoding="utf-8")
     expected = next((number for number, line in enumerate(rows, start=1) if _has_duplicates(line)), None)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(files, "CHUNK_BYTES", chunk)
+        patch.setattr(text_reader, "CHUNK_BYTES", chunk)
         if expected is None:
-            jsonl_validation.check(path)
+            jsonl_reader.check_lines(path)
         else:
             with pytest.raises(SourceError, match=rf"s\.jsonl:{expected}: duplicate member"):
-                jsonl_validation.check(path)
+                jsonl_reader.check_lines(path)

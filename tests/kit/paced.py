@@ -19,7 +19,7 @@ import batchsync.app
 from batchsync.cli import main
 from batchsync.data import PolarsEngine
 from batchsync.data.batchfile import prepare
-from batchsync.data.row import reader
+from batchsync.data.row import partitions
 from batchsync.spec.vendor_spec import load_vendor
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _paced(original: Callable[..., Iterator[BatchFile]], after: int, go: Path) -
 
 
 if __name__ == "__main__":
-    for module in (reader, prepare):
+    for module in (partitions, prepare):
         vars(module)["FRAME_ROWS"] = int(os.environ["PACED_ROWS"])
     vars(prepare)["MIN_TASK_ROWS"] = 1
     vars(batchsync.app)["load_vendor"] = _small

@@ -14,6 +14,7 @@ from batchsync.ports import BatchChanged, Waiting
 from batchsync.reconcile.background import InlineProducer
 from batchsync.reconcile.services import JobContext, Services, StatePaths
 from batchsync.sinks import Sinks
+from batchsync.source import fetch
 from batchsync.vendors.client import connect
 from simulation.deployment import VENDOR_OF, rules_of
 
@@ -183,6 +184,7 @@ def process(
             clock=clock,
             store=journal,
             data=Checkpointed(PolarsEngine(), "data", _METHODS["data"], crash_point),
+            fetch=fetch,
             sinks=Checkpointed(Sinks(), "sink", _METHODS["sink"], crash_point),
             paths=StatePaths(state=state),
             events=TranscriptSink(crash_point.log),

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from batchsync.reconcile.background import InlineProducer
 from batchsync.reconcile.services import JobContext, Services, StatePaths
+from batchsync.source import fetch
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -65,6 +66,7 @@ def offline_services(app: App, journal: Journal | None) -> Iterator[Services]:
             clock=app.clock,
             store=cast("StateStore", journal or EmptyStore()),
             data=app.data,
+            fetch=fetch,
             # A plan delivers nothing; using a sink would be a defect.
             sinks=cast("Sink", None),
             paths=_ScratchElsewhere(state=app.settings.state_folder, scratch=Path(scratch)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -26,20 +27,37 @@ class Join:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class LandedPart:
+    """A file that a fetcher wrote into the folder of a run, with its hex SHA-256. `path` is absolute."""
+
+    path: str
+    sha256: str
+
+
+def scheme_of(path: str) -> str:
+    """Return the scheme of a source elsewhere (`s3` of `s3://bucket/key`); empty for a local path."""
+    found = re.match(r"([a-z][a-z0-9+.-]*)://", path)
+    return found[1] if found else ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Source:
-    """The source of a job.
+    """The source of a job: local files, or a source elsewhere until a fetcher has brought it to local files.
 
     Attributes:
-        path: A file or glob, relative to `folder`.
+        path: A file or glob, relative to `folder`; with a scheme (`s3://...`) a source elsewhere.
         folder: The folder of jobs.yaml.
         key: One or more columns, or an expression.
-        format: csv, parquet or jsonl; None: by the suffix (`.gz` allowed for csv and jsonl). CSV columns are strings.
+        format: csv, parquet, jsonl or that of an installed reader; None: by the suffix, which `.gz` may follow. CSV
+            columns are strings.
         delimiter: Separator of CSV fields.
         encoding: Encoding of a CSV file.
         nulls: Strings of a CSV file that are read as null.
         joins: Joins with other files.
         duplicates: fail, first or last, or `by:` and a column name (the greatest value wins).
         job: Name of the job whose results are the source, instead of a path.
+        parts: Files that a fetcher landed, read in this order instead of `path`.
+        version: What a fetcher pinned: a snapshot, an ETag, a revision; empty for local files.
         place: Location in jobs.yaml.
     """
 
@@ -53,7 +71,14 @@ class Source:
     joins: tuple[Join, ...] = ()
     duplicates: str = "fail"
     job: str | None = None
+    parts: tuple[LandedPart, ...] = ()
+    version: str = ""
     place: Place = field(default=Place(), compare=False)
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the source is read where it is, or was landed."""
+        return bool(self.parts) or not scheme_of(self.path)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -18,7 +18,7 @@ from batchsync.data.frame.integrity import translate_disk_errors, verify_digest,
 from batchsync.data.outcome.join_outcomes import join_outcomes
 from batchsync.data.record.compiled_job import compile_job
 from batchsync.data.row.joins import joined_schema
-from batchsync.data.row.reader import open_source
+from batchsync.data.row.open_source import open_source
 from batchsync.ports import Reject
 from batchsync.util.executor import TaskPool
 

@@ -36,6 +36,7 @@ from batchsync.ports.observer import (
     Size,
     Waiting,
 )
+from batchsync.ports.source import SourceFetcher
 from batchsync.ports.state_store import BaselineEntry, SegmentEntry, StateStore
 from batchsync.ports.vendor import Clock, Connect, Downloads, Empty, Finished, Running, Status, TargetFacts, Vendor
 
@@ -74,6 +75,7 @@ __all__ = [
     "SegmentEntry",
     "Sink",
     "Size",
+    "SourceFetcher",
     "StateStore",
     "Status",
     "TargetFacts",

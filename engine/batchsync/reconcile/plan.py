@@ -27,8 +27,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobPlan:
-    """Comparison of a job, with the guards that its plan exceeds. `approved`: a person approved that plan."""
+    """Comparison of a job, with the guards that its plan exceeds. `approved`: a person approved that plan.
 
+    `context` is the job with its source as fetched, which staging reads again.
+    """
+
+    context: JobContext
     comparison: Comparison
     approved: bool
 
@@ -94,7 +98,7 @@ def _check_template(context: JobContext, facts: TargetFacts) -> None:
 
 
 def plan(context: JobContext, services: Services, facts: TargetFacts | None = None, *, eager: bool = False) -> JobPlan:
-    """Compare the job's source with its baseline and the rows in flight. Nothing is sent or journaled.
+    """Fetch the job's source and compare it with its baseline and the rows in flight. Nothing is sent or journaled.
 
     Args:
         context: The job.
@@ -106,10 +110,11 @@ def plan(context: JobContext, services: Services, facts: TargetFacts | None = No
         The changes with the guards that they exceed.
 
     Raises:
-        BatchsyncError: If the source cannot be read as declared, or the state folder is damaged or full.
+        BatchsyncError: If the source cannot be fetched or read as declared, or the state folder is damaged or full.
     """
-    job = context.job
-    folder = _empty_private_dir(services.paths.work(job.name))
+    folder = _empty_private_dir(services.paths.work(context.job.name))
+    job = replace(context.job, source=services.fetch(context.job.source, folder / "source"))
+    context = replace(context, job=job)
     compare_context = CompareContext(
         folder=folder,
         now=services.clock.now(),
@@ -125,7 +130,7 @@ def plan(context: JobContext, services: Services, facts: TargetFacts | None = No
     comparison.plan.counts.assert_balanced()
     guarded = with_guards(comparison.plan, job, services.store.last_planned(job.name, context.account_id))
     approved = bool(guarded.breaches) and services.store.approved(job.name, guarded.changes_digest)
-    return JobPlan(comparison=replace(comparison, plan=guarded), approved=approved)
+    return JobPlan(context=context, comparison=replace(comparison, plan=guarded), approved=approved)
 
 
 def prepare(context: JobContext, services: Services, facts: TargetFacts, tick: datetime | None = None) -> Preparation:
@@ -162,7 +167,7 @@ def prepare(context: JobContext, services: Services, facts: TargetFacts, tick: d
             tripped = GuardTripped(job=run.job, run=run.id, guard=breach.guard, message=breach.message)
             services.events.emit(tripped)
     return Preparation(
-        run=run, context=context, services=services, comparison=job_plan.comparison, facts=facts, tick=tick
+        run=run, context=job_plan.context, services=services, comparison=job_plan.comparison, facts=facts, tick=tick
     )
 
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from batchsync.core.job import Job
     from batchsync.core.policy import Policy
     from batchsync.core.vendor_rules import VendorRules
-    from batchsync.ports import BaselineEntry, Clock, DataEngine, EventSink, Sink, StateStore, Vendor
+    from batchsync.ports import BaselineEntry, Clock, DataEngine, EventSink, Sink, SourceFetcher, StateStore, Vendor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -96,14 +96,16 @@ class BatchFileQueue(Protocol):
 class Services:
     """Ports wired by `app`, and functions bound to this process.
 
-    `shield` delays an interruption to the end of a call whose result must be journaled. `lease` makes this process the
-    only runner of a job until the context is left, or raises LockedError. `in_background` runs a batch file iterator
-    beside the loop; the iterator gets a function that returns whether to stop.
+    `fetch` brings the source of a job to local files, once per run. `shield` delays an interruption to the end of a
+    call whose result must be journaled. `lease` makes this process the only runner of a job until the context is left,
+    or raises LockedError. `in_background` runs a batch file iterator beside the loop; the iterator gets a function that
+    returns whether to stop.
     """
 
     clock: Clock
     store: StateStore
     data: DataEngine
+    fetch: SourceFetcher
     sinks: Sink
     paths: StatePaths
     events: EventSink

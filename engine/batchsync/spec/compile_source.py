@@ -11,10 +11,13 @@ from zoneinfo import ZoneInfo, available_timezones
 from cronsim import CronSim, CronSimError
 
 from batchsync.core.expression_text import objection_to
-from batchsync.core.job import Join, Results, Schedule, Source
+from batchsync.core.job import Join, Results, Schedule, Source, scheme_of
 from batchsync.core.mapping import Expression
+from batchsync.core.source_formats import format_by_ending
 from batchsync.spec.compile_record import EXPRESSION
+from batchsync.spec.field_types import is_source_format
 from batchsync.spec.interpolate import TypedMap, TypedSeq, Value
+from batchsync.util.plugins import ROW_READERS, SOURCE_FETCHERS, plugin_names
 from batchsync.util.suggestions import quoted
 
 if TYPE_CHECKING:
@@ -28,8 +31,6 @@ if TYPE_CHECKING:
 #: Minute, hour, day, month, weekday.
 _CRON_FIELDS = 5
 _ENDINGS = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".db": "sqlite", ".sqlite": "sqlite"}
-#: File name suffixes that `data` recognizes; text formats may have `.gz` appended.
-_SOURCE_ENDINGS = (".csv", ".tsv", ".txt", ".parquet", ".pq", ".jsonl", ".ndjson", ".json")
 
 
 def compile_source(model: SourceModel, node: TypedMap, start: int, folder: Path, problems: Problems) -> Source:
@@ -47,8 +48,6 @@ def compile_source(model: SourceModel, node: TypedMap, start: int, folder: Path,
     """
     _check_origin(model, node, start, problems)
     places = problems.source.place
-    joins = node.get("join")
-    items = joins.items if isinstance(joins, TypedSeq) else ()
     duplicates = model.duplicates if isinstance(model.duplicates, str) else f"by:{model.duplicates.by}"
     return Source(
         path=model.path or "",
@@ -60,7 +59,7 @@ def compile_source(model: SourceModel, node: TypedMap, start: int, folder: Path,
         nulls=tuple(model.nulls),
         joins=tuple(
             Join(path=join.path, on=join.on, place=places(item.start))
-            for join, item in zip(model.join, items, strict=False)
+            for join, item in zip(model.join, _items(node.get("join")), strict=False)
         ),
         duplicates=duplicates,
         job=model.job,
@@ -70,8 +69,7 @@ def compile_source(model: SourceModel, node: TypedMap, start: int, folder: Path,
 
 def written_paths(node: TypedMap) -> tuple[str, ...]:
     """Return the paths of a source and its joins as written, with unresolved variables."""
-    joins = node.get("join")
-    blocks = (node, *(joins.items if isinstance(joins, TypedSeq) else ()))
+    blocks = (node, *_items(node.get("join")))
     found = [block.get("path") for block in blocks if isinstance(block, TypedMap)]
     return tuple(item.raw for item in found if isinstance(item, Value))
 
@@ -162,13 +160,34 @@ def _check_origin(model: SourceModel, node: TypedMap, start: int, problems: Prob
                     "no format options: they are those of the job's results",
                 )
         return
-    if model.path and model.format is None and not model.path.casefold().removesuffix(".gz").endswith(_SOURCE_ENDINGS):
+    _check_path(model, node, problems)
+
+
+def _check_path(model: SourceModel, node: TypedMap, problems: Problems) -> None:
+    """Report files of an unknown format, and sources elsewhere that no installed package fetches."""
+    for join, item in zip(model.join, _items(node.get("join")), strict=False):
+        if scheme_of(join.path):
+            problems.add("source_scheme", _at(item, "path"), "a join elsewhere", "a local file")
+    path, at = model.path or "", _at(node, "path")
+    if scheme := scheme_of(path):
+        _check_scheme(scheme, at, problems)
+    elif path and model.format is None and not is_source_format(format_by_ending(path)):
+        installed = "".join(f".{name}, " for name in plugin_names(ROW_READERS))
+        expected = f"a path ending in {installed}.csv, .parquet, .jsonl, .csv.gz or .jsonl.gz"
+        problems.add("source_format", at, "unknown file format", expected, "or format: csv")
+
+
+def _check_scheme(scheme: str, at: int, problems: Problems) -> None:
+    """Report a source elsewhere that no installed package fetches."""
+    installed = plugin_names(SOURCE_FETCHERS)
+    if scheme not in installed:
+        known = "".join(f", or a path that begins with {name}://" for name in installed)
         problems.add(
-            "source_format",
-            _at(node, "path"),
-            "unknown file format",
-            "a path ending in .csv, .parquet, .jsonl, .csv.gz or .jsonl.gz",
-            "or format: csv",
+            "source_scheme",
+            at,
+            f"no installed package fetches {quoted(scheme + '://')}",
+            f"a local file{known}",
+            problems.suggest(scheme, installed) or "download the file first, or install a package that fetches it",
         )
 
 
@@ -208,6 +227,10 @@ def _zones(name: str) -> list[str]:
     first = name.casefold()[:1]
     found = [timezone for timezone in sorted(available_timezones()) if timezone.casefold().startswith(first)]
     return sorted(found, key=lambda timezone: timezone.casefold()[:3] != name.casefold()[:3])
+
+
+def _items(node: Typed | None) -> tuple[Typed, ...]:
+    return node.items if isinstance(node, TypedSeq) else ()
 
 
 def _at(node: Typed, key: str) -> int:

@@ -11,10 +11,12 @@ from datetime import timedelta
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, WithJsonSchema
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from batchsync.core.guards import Limit
+from batchsync.core.source_formats import BUNDLED
 from batchsync.util.durations import parse_duration
+from batchsync.util.plugins import ROW_READERS, plugin_names
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 DURATION_PATTERN = r"^[1-9][0-9]{0,5}[smhd]$"
@@ -64,6 +66,27 @@ def _limit(value: Any) -> Limit:
         if float(percent[:-1]) <= _WHOLE:
             return Limit(count=int(count), percent=float(percent[:-1]))
     raise _invalid("invalid limit", "a number of records (100), a percentage (5%), or the greater of both (10 or 5%)")
+
+
+def is_source_format(name: str) -> bool:
+    """Return whether a format is bundled or installed."""
+    return name in BUNDLED or name in plugin_names(ROW_READERS)
+
+
+def source_formats() -> list[str]:
+    """Return the names of the bundled and the installed formats."""
+    return [*BUNDLED, *plugin_names(ROW_READERS)]
+
+
+def _source_format(value: Any) -> str:
+    """Return the name of a source format.
+
+    Raises:
+        PydanticKnownError: If it is neither bundled nor installed.
+    """
+    if not isinstance(value, str) or not is_source_format(value):
+        raise PydanticKnownError("literal_error", {"expected": ", ".join(map(repr, source_formats()))})
+    return value
 
 
 def _columns(value: Any) -> tuple[str, ...]:
@@ -168,3 +191,4 @@ Pairs = Annotated[
 ]
 Delimiter = Annotated[str, AfterValidator(_delimiter), Field(json_schema_extra={"minLength": 1, "maxLength": 1})]
 Encoding = Annotated[str, AfterValidator(_encoding)]
+SourceFormat = Annotated[str, PlainValidator(_source_format), WithJsonSchema({"type": "string", "enum": [*BUNDLED]})]

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from batchsync.spec.field_types import is_source_format
 from batchsync.spec.interpolate import TypedMap, TypedSeq, Value
 from batchsync.util.suggestions import one_of, quoted
 
@@ -18,7 +19,6 @@ if TYPE_CHECKING:
 
 #: Names of a cycle that are shown.
 _SHOWN_MAX = 10
-_READABLE = frozenset({"csv", "parquet", "jsonl"})
 
 
 class Ordering:
@@ -75,7 +75,7 @@ class Ordering:
         if other.results is None:
             self._problems.add("source_job", at, f"job {quoted(name)} has no results", "a job of mode lookup")
             return job
-        if other.results.format not in _READABLE:
+        if not is_source_format(other.results.format):
             self._problems.add(
                 "source_job",
                 at,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from batchsync.spec.field_types import NAME_PATTERN
+from batchsync.spec.field_types import NAME_PATTERN, source_formats
 from batchsync.spec.models import DocumentModel
 
 #: Name of the generated schema file in the data package `batchsync_specs`.
@@ -40,6 +40,7 @@ def jobs_schema() -> dict[str, Any]:
         schema["properties"][name] |= {"propertyNames": {"pattern": NAME_PATTERN}, "minProperties": 1}
     source = schema["$defs"]["SourceModel"]
     source["oneOf"] = [{"required": ["path"]}, {"required": ["job"]}]
+    source["properties"]["format"]["enum"] = source_formats()
     schema["$defs"]["ScheduleModel"]["oneOf"] = [{"required": ["cron"]}, {"required": ["every"]}]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 

@@ -107,7 +107,7 @@ class SourceModel(Strict):
         description="What identifies a row: a column, a list of columns, or an expression (=...).",
         examples=["CustomerKey", ["plate", "state"], "=lower(trim(email))"],
     )
-    format: Literal["csv", "parquet", "jsonl"] | None = Field(
+    format: types.SourceFormat | None = Field(
         None, title="Format", description="Format of the file; by default from its suffix.", examples=["csv"]
     )
     delimiter: types.Delimiter | None = Field(

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import cache
-from importlib.metadata import entry_points
 from importlib.resources import files
 from importlib.util import find_spec
 from pathlib import Path
@@ -20,6 +19,7 @@ from batchsync.spec.record_spec import load_record_schema, read_model
 from batchsync.spec.vendor_compile import PENDING_MEANINGS, compile_vendor
 from batchsync.spec.vendor_model import VendorModel
 from batchsync.spec.vendor_problems import problem
+from batchsync.util.plugins import VENDORS, find_plugin, plugin_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,19 +35,14 @@ _BUILTIN_PLACEHOLDERS = frozenset(
     {"idempotency_key", "token", "allocation.id", "allocation.url", "found.url"}
     | {f"file.{item}" for item in ("md5", "md5_base64", "size", "name")}
 )
-
-
 #: Calls that every vendor of the HTTP dialect needs, and what must be read from responses.
 _REQUIRED_CALLS = (CallName.ALLOCATE, CallName.UPLOAD, CallName.POLL)
 _READ = {CallName.POLL: "status"}
 
-#: Entry point group in which installed packages register their vendors: `acme = "acme_batchsync:connect"`.
-ENTRY_POINTS = "batchsync.vendors"
-
 
 def available_vendors() -> tuple[str, ...]:
     """Return the names of the bundled vendors and of those of installed packages."""
-    return tuple(sorted({*_bundled(), *(point.name for point in entry_points(group=ENTRY_POINTS))}))
+    return tuple(sorted({*_bundled(), *plugin_names(VENDORS)}))
 
 
 @cache
@@ -62,13 +57,7 @@ def vendor_entry_point(name: str) -> EntryPoint | None:
     Raises:
         UsageError: If several packages register the same name.
     """
-    found = [] if name in _bundled() else list(entry_points(group=ENTRY_POINTS, name=name))
-    if len(found) > 1:
-        claims = ", ".join(item.value for item in found)
-        raise UsageError(
-            f"several installed packages register vendor {name}: {claims}", hint="uninstall all but one of them"
-        )
-    return found[0] if found else None
+    return None if name in _bundled() else find_plugin(VENDORS, name)
 
 
 def load_vendor(name: str) -> VendorRules:

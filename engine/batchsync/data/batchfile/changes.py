@@ -8,7 +8,7 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from batchsync.data.frame import columns
-from batchsync.data.row.reader import FRAME_ROWS
+from batchsync.data.row.partitions import FRAME_ROWS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Self
 from batchsync.core.batch import BatchFile
 from batchsync.data.batchfile.batch_writer import BatchFileWriter
 from batchsync.data.batchfile.encode import Encoded, head_of
-from batchsync.data.row.reader import FRAME_ROWS
+from batchsync.data.row.partitions import FRAME_ROWS
 from batchsync.util.files import fsync_and_rename, make_private
 
 if TYPE_CHECKING:

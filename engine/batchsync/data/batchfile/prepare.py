@@ -19,8 +19,8 @@ from batchsync.data.record.compiled_job import CompiledJob, compile_job
 from batchsync.data.record.group_by_key import UnsortedError, iter_groups, iter_sorted_groups
 from batchsync.data.record.keyed_rows import KeyTask, TaskSpec, pickled, prepare_keys
 from batchsync.data.row.joins import load
-from batchsync.data.row.partitions import Partition, partitions
-from batchsync.data.row.reader import FRAME_ROWS, open_source
+from batchsync.data.row.open_source import open_source
+from batchsync.data.row.partitions import FRAME_ROWS, Partition, partitions
 from batchsync.errors import SourceError
 from batchsync.ports import Progress
 

@@ -38,8 +38,7 @@ from batchsync.data.record.examine import RECORDS
 from batchsync.data.record.group_by_key import UnsortedError
 from batchsync.data.record.keyed_rows import TaskSpec, pickled
 from batchsync.data.row.joins import load
-from batchsync.data.row.partitions import source_size
-from batchsync.data.row.reader import open_source
+from batchsync.data.row.open_source import open_source
 from batchsync.ports import Comparison
 from batchsync.util.files import make_private
 from batchsync.util.parquet_writer import ParquetWriter
@@ -129,7 +128,7 @@ def _compare_once(
             context=context,
             spec=pickled(spec, folder),
             workers=workers,
-            size=source_size(compiled.source_files),
+            size=compiled.source_files.reader.size(compiled.source_files),
             streamed=streamed,
             records=records,
             invalid=invalid,

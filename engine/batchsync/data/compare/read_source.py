@@ -15,7 +15,7 @@ from batchsync.data.frame.ordering import greatest
 from batchsync.data.record.examine import Examined, examine, parse_as
 from batchsync.data.record.group_by_key import iter_groups, iter_sorted_groups, spill
 from batchsync.data.record.keyed_rows import Keyed, KeyTask, prepare_keys, read_keys, unpickled
-from batchsync.data.row.partitions import Partition, SourceSize, partitions
+from batchsync.data.row.partitions import Partition, partitions
 from batchsync.ports import Progress
 from batchsync.util.executor import SerialExecutor
 
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from batchsync.data.batchfile.eager_encode import EagerEncoder
     from batchsync.data.frame.partitioned_spill import PartitionedSpill
     from batchsync.data.record.compiled_job import CompiledJob
+    from batchsync.data.row.row_reader import SourceSize
     from batchsync.ports import CompareContext
     from batchsync.util.executor import TaskPool
     from batchsync.util.parquet_writer import ParquetWriter

@@ -18,7 +18,7 @@ from batchsync.data.mapping.compiled import Leaf, Record, compile_record, is_con
 from batchsync.data.mapping.csv_encode import header_names
 from batchsync.data.mapping.expressions import parse, problem
 from batchsync.data.record.missing_fields import add_missing_fields
-from batchsync.data.row.csv_validation import likely_delimiter
+from batchsync.data.row.csv_reader import likely_delimiter
 from batchsync.data.row.joins import joined_schema
 from batchsync.errors import Problem, SpecError
 from batchsync.util.suggestions import closest
@@ -26,7 +26,7 @@ from batchsync.util.suggestions import closest
 if TYPE_CHECKING:
     from batchsync.core.job import Job
     from batchsync.core.vendor_rules import VendorRules
-    from batchsync.data.row.source_files import SourceFiles
+    from batchsync.data.row.row_reader import SourceFiles
 
 _STRING = Rule(kind=Kind.STRING)
 _NO_RECORD, _ = compile_record(Object(()), None, {})

@@ -14,7 +14,7 @@ import polars as pl
 from batchsync.data.frame import columns
 from batchsync.data.frame.hashes import partition_of_key
 from batchsync.data.frame.partitioned_spill import PartitionedSpill
-from batchsync.data.row.reader import FRAME_ROWS
+from batchsync.data.row.partitions import FRAME_ROWS
 from batchsync.util.parquet_writer import ParquetWriter, Schema
 
 if TYPE_CHECKING:

@@ -1,6 +1,6 @@
 """Fields that a job names but no line of a JSON source has today: they are treated as null instead of as unknown.
 
-A CSV file names all its columns in the header, so that nothing is added to it.
+A file that declares its columns, such as a CSV file in its header, gets none.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import polars as pl
 
 from batchsync.core.mapping import Array, Each, Expression, Object
 from batchsync.data.mapping.expressions import parse
-from batchsync.data.row.reader import open_join
+from batchsync.data.row.open_source import open_join
 from batchsync.errors import Problem
 from batchsync.util.polars_sql import columns_of
 from batchsync.util.suggestions import nearest
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     from batchsync.core.job import Job
     from batchsync.core.mapping import Node
-    from batchsync.data.row.source_files import SourceFiles
+    from batchsync.data.row.row_reader import SourceFiles
 
 #: Types that a column without values is tried with, in this order.
 _TYPES = (pl.String(), pl.Int64(), pl.Boolean(), pl.Datetime("us"), pl.List(pl.String()), pl.Null())
@@ -44,10 +44,8 @@ def add_missing_fields(job: Job, source_files: SourceFiles) -> SourceFiles:
     Raises:
         SourceError: If a joined file cannot be read.
     """
-    if source_files.format == "csv":
-        return source_files
     schema = dict(source_files.schema)
-    if source_files.format == "jsonl":
+    if not source_files.reader.declares_columns:
         joined = {name for join in job.source.joins for name in open_join(job.source, join).schema}
         named = dict.fromkeys(name for name in _named_columns(job) if name not in joined)
         unused = [name for name in schema if name not in named]

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from batchsync.data.frame.columns import ROW
-from batchsync.data.row.reader import frames, open_join
+from batchsync.data.row.open_source import open_join
+from batchsync.data.row.partitions import frames
 from batchsync.errors import SourceError
 from batchsync.util.suggestions import closest
 

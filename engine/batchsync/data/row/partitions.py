@@ -1,47 +1,53 @@
-"""Partitions of a source with a fixed number of rows, which contain their rows or reference them in Parquet files."""
+"""Rows of an opened source: frames with row numbers, and partitions that contain their rows or reference them."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from batchsync.data.frame.columns import ROW
-from batchsync.data.row import parquet, reader
-from batchsync.data.row.files import TextFile, read_beginning
-from batchsync.data.row.reader import frames
-from batchsync.data.row.source_errors import translate_read_errors
+from batchsync.data.row.row_reader import SMALL_FILE_BYTES, RandomAccessReader, SourceFile
+from batchsync.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
-    from batchsync.data.row.source_files import SourceFiles
-    from batchsync.ports import Size
+    from batchsync.data.row.row_reader import SourceFiles
 
-
-#: Bytes of a text file from which the length of a row is estimated.
-_SAMPLE_BYTES = 1 << 18
+#: Rows of a frame, from the measurements in docs/performance.md: throughput hardly depends on it.
+FRAME_ROWS = 25_000
 #: Number of chunks per partition if few rows are to be buffered.
 _CHUNKS = 5
 
 
 @dataclass(frozen=True, slots=True)
 class RowRange:
-    """Consecutive rows of a Parquet file.
+    """Consecutive rows of a file.
 
     Attributes:
+        reader: Reader of the file.
         path: The file.
         begin: Index of the first row in the file, from 0.
         count: Number of rows.
         row: Row number of the first row in the source, from 1.
     """
 
+    reader: RandomAccessReader
     path: Path
     begin: int
     count: int
     row: int
+
+    def read(self, source: SourceFiles) -> pl.DataFrame:
+        """Return the rows with their numbers."""
+        number = pl.int_range(pl.len(), dtype=pl.Int64) + self.row
+        with self.reader.translate_errors(self.path):
+            rows = self.reader.read_range(source, self.path, self.begin, self.count)
+        return rows.select(number.alias(ROW), *source.columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,15 +76,7 @@ class Partition:
         """
         if self.rows is not None:
             return self.rows
-        return pl.concat([_read_range(row_range, self.source) for row_range in self.ranges])
-
-
-def _read_range(row_range: RowRange, source: SourceFiles) -> pl.DataFrame:
-    """Return the rows of a range with their numbers."""
-    number = pl.int_range(pl.len(), dtype=pl.Int64) + row_range.row
-    with translate_read_errors(row_range.path):
-        rows = parquet.scan(source, row_range.path).select(source.values()).slice(row_range.begin, row_range.count)
-        return rows.collect(engine="streaming").select(number.alias(ROW), *source.columns)
+        return pl.concat([item.read(self.source) for item in self.ranges])
 
 
 def partitions(source: SourceFiles, work: Path, *, fresh: bool, by_reference: bool) -> Iterator[Partition]:
@@ -88,8 +86,8 @@ def partitions(source: SourceFiles, work: Path, *, fresh: bool, by_reference: bo
         source: The opened source.
         work: Existing folder for copies of text files.
         fresh: Whether to check the files and to renew their copies; see `frames`.
-        by_reference: Whether to reference rows of Parquet files instead of reading them, and to buffer fewer rows of
-            text files.
+        by_reference: Whether to reference rows of files with random access instead of reading them, and to buffer
+            fewer rows of other files.
 
     Yields:
         The partitions in the order of the source.
@@ -97,65 +95,102 @@ def partitions(source: SourceFiles, work: Path, *, fresh: bool, by_reference: bo
     Raises:
         SourceError: If the source cannot be read completely.
     """
-    if by_reference and source.format == "parquet":
-        yield from _iter_references(source)
+    if by_reference and isinstance(source.reader, RandomAccessReader):
+        yield from _iter_references(source, source.reader)
         return
-    chunk_rows = max(1, reader.FRAME_ROWS // _CHUNKS) if by_reference else reader.FRAME_ROWS
+    chunk_rows = max(1, FRAME_ROWS // _CHUNKS) if by_reference else FRAME_ROWS
     for frame in frames(source, work, fresh=fresh, chunk_rows=chunk_rows):
         if frame.height:
             yield Partition(int(frame[ROW][-1]), frame.height, source, rows=frame)
 
 
-def _iter_references(source: SourceFiles) -> Iterator[Partition]:
-    """Yield partitions that reference rows of Parquet files."""
+def _iter_references(source: SourceFiles, reader: RandomAccessReader) -> Iterator[Partition]:
+    """Yield partitions that reference their rows."""
     kept: list[RowRange] = []
-    room, row = reader.FRAME_ROWS, 1
+    room, row = FRAME_ROWS, 1
     for path in source.files:
-        with translate_read_errors(path):
-            total = parquet.rows_of(path)
+        with reader.translate_errors(path):
+            total = reader.count_rows(path)
         begin = 0
         while begin < total:
             count = min(room, total - begin)
-            kept.append(RowRange(path, begin, count, row))
+            kept.append(RowRange(reader, path, begin, count, row))
             begin, row, room = begin + count, row + count, room - count
             if not room:
-                yield Partition(row - 1, reader.FRAME_ROWS, source, ranges=tuple(kept))
-                kept, room = [], reader.FRAME_ROWS
+                yield Partition(row - 1, FRAME_ROWS, source, ranges=tuple(kept))
+                kept, room = [], FRAME_ROWS
     if kept:
-        yield Partition(row - 1, reader.FRAME_ROWS - room, source, ranges=tuple(kept))
+        yield Partition(row - 1, FRAME_ROWS - room, source, ranges=tuple(kept))
 
 
-@dataclass(frozen=True, slots=True)
-class SourceSize:
-    """Size of a source, as far as it is known before reading.
+def frames(source: SourceFiles, work: Path, *, fresh: bool, chunk_rows: int = FRAME_ROWS) -> Iterator[pl.DataFrame]:
+    """Read a source as frames with row numbers, without blank lines.
 
-    Attributes:
-        rows: Number of rows; None for text files.
-        size: Size of the files in bytes; None for compressed or recoded text.
-        row_size: Estimated bytes per row.
+    Args:
+        source: The opened source.
+        work: Existing folder for copies of text files.
+        fresh: Whether to check the files and to renew their copies in `work`; otherwise both are trusted.
+        chunk_rows: Number of rows to read at a time, if the format leaves a choice.
+
+    Yields:
+        Frames with `ROW` (i64, from 1) and the columns of the source. All but the last cover exactly `FRAME_ROWS`
+        rows, blank lines included, however the rows are distributed over files.
+
+    Raises:
+        SourceError: If the source cannot be read completely.
     """
+    kept: list[pl.DataFrame] = []
+    height = 0
+    for frame in _iter_chunks(source, work, chunk_rows, fresh=fresh):
+        kept.append(frame)
+        height += frame.height
+        if height >= FRAME_ROWS:
+            joined = pl.concat(kept) if len(kept) > 1 else frame
+            begin = 0
+            while height - begin >= FRAME_ROWS:
+                yield _without_blank_lines(joined[begin : begin + FRAME_ROWS])
+                begin += FRAME_ROWS
+            kept = [joined[begin:]] if begin < height else []
+            height -= begin
+    if kept:
+        yield _without_blank_lines(pl.concat(kept))
 
-    rows: int | None = None
-    size: int | None = None
-    row_size: float = 0.0
 
-    def read(self, rows: int) -> Size | None:
-        """Return the estimated bytes of this many rows and the bytes of the source, or None if unknown."""
-        return None if self.size is None else (min(self.size, round(rows * self.row_size)), self.size)
+def _without_blank_lines(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return a frame without blank lines, which have no number."""
+    return frame.filter(pl.col(ROW).is_not_null()) if frame[ROW].null_count() else frame
 
 
-def source_size(source: SourceFiles) -> SourceSize:
-    """Return the size of a source, from the footers of Parquet files or the beginning of the first text file."""
-    size = sum(path.stat().st_size for path in source.files)
-    if source.format == "parquet":
-        rows = 0
+def _iter_chunks(source: SourceFiles, work: Path, chunk_rows: int, *, fresh: bool) -> Iterator[pl.DataFrame]:
+    """Yield the numbered rows of all files in chunks of any size; blank lines are included without a number."""
+    reader = source.reader
+    offset = 0
+    with ThreadPoolExecutor(1) as pool:
         for path in source.files:
-            with translate_read_errors(path):
-                rows += parquet.rows_of(path)
-        return SourceSize(rows, size, size / rows if rows else 0.0)
-    files = [TextFile(path=path, encoding=source.encoding, reader_skips_bom=False) for path in source.files]
-    if not all(file.is_readable_in_place for file in files):
-        return SourceSize()
-    start = read_beginning(files[0], _SAMPLE_BYTES)
-    lines = start.count(b"\n")
-    return SourceSize(None, size, len(start) / lines) if lines else SourceSize()
+            file = SourceFile(source=source, path=path, work=work, fresh=fresh, chunk_rows=chunk_rows)
+            with reader.translate_errors(path):
+                file = replace(file, path=reader.prepare(file))
+            validation: Future[None] | None = None
+            if fresh:
+                submit = _run_inline if file.path.stat().st_size <= SMALL_FILE_BYTES else pool.submit
+                validation = submit(reader.check, file)
+            rows = 0
+            with reader.translate_errors(path, file, validation):
+                for frame in reader.read(file):
+                    rows += frame.height
+                    if frame.height:
+                        yield frame.with_columns((pl.col(ROW).cast(pl.Int64) + (offset + 1)).alias(ROW))
+                if validation is not None:
+                    validation.result()
+            offset += rows
+
+
+def _run_inline(check: Callable[[SourceFile], None], file: SourceFile) -> Future[None]:
+    """Call a check without a thread and return its completed future."""
+    done: Future[None] = Future()
+    try:
+        check(file)
+        done.set_result(None)
+    except (SourceError, OSError, UnicodeError) as error:
+        done.set_exception(error)
+    return done

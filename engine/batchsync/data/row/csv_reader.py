@@ -1,8 +1,8 @@
-"""Structural validation of CSV files: constant field count, balanced quotes, known line ends, bounded line length.
+"""CSV files: reader, and validation of their structure (field count, quotes, line ends, bounded line length).
 
-polars fills short rows with nulls, merges rows across unbalanced quotes and treats a stray carriage return as part of
-the value, all without an error. The fast pass counts bytes outside quotes and checks the bytes next to quotes; a file
-that fails it is parsed row by row to locate the error.
+All columns are text; an empty field is null. polars fills short rows with nulls, merges rows across unbalanced quotes
+and treats a stray carriage return as part of the value, all without an error. The fast pass counts bytes outside
+quotes and checks the bytes next to quotes; a file that fails it is parsed row by row to locate the error.
 """
 
 from __future__ import annotations
@@ -10,17 +10,21 @@ from __future__ import annotations
 import csv
 import io
 from dataclasses import dataclass
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, ClassVar
 
 import numpy as np
+import polars as pl
 
-from batchsync.data.frame.columns import PREFIX
-from batchsync.data.row.files import TextFile, iter_text, read_beginning
+from batchsync.data.frame.columns import PREFIX, ROW
+from batchsync.data.row.text_reader import TextFile, TextReader, iter_text, read_beginning
 from batchsync.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from batchsync.core.job import Source
+    from batchsync.data.row.row_reader import SourceFile
 
 #: The longest line that is read, in bytes.
 LINE_MAX = 16 << 20
@@ -28,6 +32,73 @@ _DELIMITERS = ",;\t|"
 _QUOTE, _LF, _CR = b'"\n\r'
 _LINE_END_HINT = "Convert the line ends to LF or CRLF; quote values that contain a carriage return."
 _STRAY_CR = "unquoted carriage return (CR) that is not followed by a line feed (LF)"
+
+
+class CsvReader(TextReader):
+    """Reader of CSV files."""
+
+    skips_bom: ClassVar[bool] = True
+
+    def schema(self, path: Path, source: Source) -> dict[str, pl.DataType]:
+        """Return the columns of the header, all text.
+
+        Raises:
+            SourceError: If the delimiter is not one ASCII character, or there is no valid header.
+        """
+        if len(source.delimiter.encode()) != 1:
+            hint = "Use one ASCII character, such as , or ; or a tab."
+            raise SourceError(f"{source.place}: {source.delimiter!r} cannot be a delimiter", hint=hint)
+        return dict.fromkeys(_read_header(TextFile(path=path, encoding=source.encoding), source.delimiter), pl.String())
+
+    def check(self, file: SourceFile) -> None:
+        """Check the structure of a file and report its first invalid row; see `check_structure`."""
+        check_structure(file.path, file.source.delimiter, len(file.source.columns))
+
+    def scan(self, file: SourceFile) -> pl.LazyFrame:
+        """Scan a plain UTF-8 file with `ROW` from 0 and the columns in the order of the source."""
+        source = file.source
+        rows = pl.scan_csv(
+            file.path,
+            new_columns=list(_read_header(TextFile(path=file.path, encoding="utf-8"), source.delimiter)),
+            separator=source.delimiter,
+            infer_schema=False,
+            null_values=["", *source.nulls],
+            row_index_name=ROW,
+            glob=False,
+        )
+        return rows.select(ROW, *source.columns)
+
+    def read(self, file: SourceFile) -> Iterator[pl.DataFrame]:
+        """Read a plain UTF-8 file; its blank lines, which are searched for at the first row of nulls, have no `ROW`.
+
+        Yields:
+            The frames that `RowReader.read` describes.
+        """
+        blank: pl.Series | None = None
+        for frame in super().read(file):
+            if blank is None and _has_row_of_nulls(frame, file.source.columns):
+                blank = pl.Series(_find_blank_rows(file.path), dtype=pl.UInt32)
+            if blank is None:
+                yield frame
+            else:
+                yield frame.with_columns(pl.when(~pl.col(ROW).is_in(blank.implode())).then(ROW).alias(ROW))
+
+    def raise_first_error(self, file: SourceFile) -> None:
+        """Parse a file row by row and raise an error for its first invalid row.
+
+        Raises:
+            SourceError: In any case: polars refuses unescaped quotation marks that the csv module accepts.
+        """
+        _raise_first_error(file.path, file.source.delimiter, len(file.source.columns))
+        hint = "Quote the whole field and double the quotation marks inside it."
+        raise SourceError(f"{file.path}: unescaped quotation mark in an unquoted field", hint=hint)
+
+
+def _has_row_of_nulls(frame: pl.DataFrame, columns: tuple[str, ...]) -> bool:
+    """Return whether all columns of a row are null."""
+    if not columns or not frame[columns[0]].null_count():
+        return False
+    return bool(frame.select(pl.all_horizontal(pl.col(columns).is_null()).any()).item())
 
 
 @dataclass(slots=True)
@@ -55,7 +126,7 @@ class _ScanState:
     stray_cr: bool = False
 
 
-def read_header(file: TextFile, delimiter: str) -> tuple[str, ...]:
+def _read_header(file: TextFile, delimiter: str) -> tuple[str, ...]:
     """Return the column names of a CSV file.
 
     Raises:
@@ -102,7 +173,7 @@ def likely_delimiter(columns: tuple[str, ...], delimiter: str) -> str | None:
     return best if counts[best] else None
 
 
-def check(path: Path, delimiter: str, fields: int) -> None:
+def check_structure(path: Path, delimiter: str, fields: int) -> None:
     """Check the structure of a CSV file and report its first invalid row.
 
     Args:
@@ -130,7 +201,7 @@ def check(path: Path, delimiter: str, fields: int) -> None:
     is_suspect = state.misplaced_quote or state.quotes % 2 == 1 or state.last_byte == ord(delimiter)
     is_suspect = is_suspect or state.stray_cr or state.last_byte == _CR
     if is_suspect or state.delimiters != lines * (fields - 1):
-        raise_first_error(path, delimiter, fields)
+        _raise_first_error(path, delimiter, fields)
 
 
 def _allowed_beside_quotes(delimiter: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
@@ -186,7 +257,7 @@ def _count_fields(state: _ScanState, chunk: bytes, delimiter: bytes) -> None:
     state.ends_open = not chunk.endswith(b"\n")
 
 
-def find_blank_rows(path: Path) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
+def _find_blank_rows(path: Path) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
     """Return the numbers of empty lines in a UTF-8 CSV file, counted in rows from 0 after the header.
 
     polars reads them as rows of nulls, indistinguishable from rows of empty fields, which are records.
@@ -225,7 +296,7 @@ class _LineReader:
             yield line
 
 
-def raise_first_error(path: Path, delimiter: str, fields: int) -> None:
+def _raise_first_error(path: Path, delimiter: str, fields: int) -> None:
     """Parse a UTF-8 CSV file row by row and raise an error for the first invalid row; return if there is none.
 
     Args:

@@ -1,4 +1,4 @@
-"""Source files: location, format, decoding and gunzipping to UTF-8.
+"""Text files: decoding and gunzipping to UTF-8, and bounded reading by polars; base of the readers of text formats.
 
 Compressed files and files in other encodings are copied once to a plain UTF-8 file in the work folder.
 """
@@ -6,27 +6,41 @@ Compressed files and files in other encodings are copied once to a plain UTF-8 f
 from __future__ import annotations
 
 import codecs
-import glob
 import os
+from abc import abstractmethod
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from itertools import islice
-from pathlib import Path
-from typing import TYPE_CHECKING
+from queue import Empty, Full, Queue
+from threading import Event
+from typing import TYPE_CHECKING, ClassVar
 
+from batchsync.data.row.row_reader import SMALL_FILE_BYTES, RowReader, SourceSize
 from batchsync.errors import SourceError
 from batchsync.util.files import os_error_reason, sha256_of
 from batchsync.util.gzip_reader import DAMAGED, is_gzip, iter_decompressed
-from batchsync.util.suggestions import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+    from pathlib import Path
+
+    import polars as pl
+
+    from batchsync.data.row.row_reader import SourceFile, SourceFiles
 
 #: Bytes of text that are read at a time.
 CHUNK_BYTES = 1 << 20
-#: Maximum number of file names of a folder that are compared with a missing name.
-_NAMES_MAX = 1000
-_FORMATS = {".csv": "csv", ".tsv": "csv", ".txt": "csv", ".parquet": "parquet", ".pq": "parquet"}
-_FORMATS |= {".jsonl": "jsonl", ".ndjson": "jsonl", ".json": "jsonl"}
+#: Bytes of a text file from which the length of a row is estimated.
+_SAMPLE_BYTES = 1 << 18
+#: Maximum number of frames in the queue.
+_QUEUE_MAX = 1
+#: Seconds between two checks whether the consumer has stopped.
+_PAUSE = 0.2
+
+# The default chunk size of polars takes half a gigabyte of memory.
+os.environ.setdefault("POLARS_CSV_CHUNK_SIZE", str(4 << 20))
+os.environ.setdefault("POLARS_CSV_CHUNK_PREFETCH_LIMIT", "4")
+os.environ.setdefault("POLARS_NDJSON_CHUNK_SIZE", str(4 << 20))
+os.environ.setdefault("POLARS_NDJSON_CHUNK_PREFETCH_LIMIT", "4")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -50,76 +64,6 @@ class TextFile:
             return False
         with self.path.open("rb") as stream:
             return self.reader_skips_bom or stream.read(3) != codecs.BOM_UTF8
-
-
-def locate(path: str, folder: str) -> tuple[Path, ...]:
-    """Return the files that a path or a glob matches, sorted.
-
-    Raises:
-        SourceError: If there is none, or if a match is a folder or cannot be opened.
-    """
-    full_path = Path(folder) / Path(path).expanduser()
-    if full_path.exists() or not glob.has_magic(path):
-        found = [full_path]
-    else:
-        # Only the path in jobs.yaml is a pattern; the folder's name may contain magic characters.
-        matches = glob.glob(str(Path(path).expanduser()), root_dir=folder, recursive=True)  # noqa: PTH207 - may be absolute
-        found = sorted(file for file in (Path(folder) / match for match in matches) if not file.is_dir())
-    if not found:
-        raise SourceError(f"no file matches {path}", hint=f"Check {folder}; paths are relative to jobs.yaml.")
-    for file in found:
-        _check_readable(file)
-    return tuple(found)
-
-
-def _check_readable(path: Path) -> None:
-    """Raise an error if the file is missing, a folder, or not readable."""
-    try:
-        if path.is_dir():
-            hint = f"Name a file in it, or a glob such as {path.name}/*.csv."
-            raise SourceError(f"{path} is a folder, not a file", hint=hint)
-        with path.open("rb"):
-            pass
-    except FileNotFoundError:
-        raise SourceError(f"{path} does not exist", hint=_missing_file_hint(path)) from None
-    except PermissionError:
-        raise SourceError(f"{path}: permission denied", hint="Give this user permission to read it.") from None
-    except OSError as error:
-        raise SourceError(f"{path} cannot be read: {error.strerror}", hint="Check source.path.") from None
-
-
-def _missing_file_hint(path: Path) -> str:
-    """Return a hint at an existing file or folder with a similar name."""
-    missing = next(item for item in (path, *path.parents) if item.parent.exists())
-    names = (
-        tuple(islice((item.name for item in missing.parent.iterdir()), _NAMES_MAX)) if missing.parent.is_dir() else ()
-    )
-    if found := nearest(missing.name, tuple(sorted(names))):
-        return f"Did you mean {Path(found) / path.relative_to(missing)}?"
-    alike = sorted(name for name in names if path.suffix and missing == path and name.endswith(path.suffix))[:5]
-    return f"The folder contains: {', '.join(alike)}." if alike else "Check source.path; it is relative to jobs.yaml."
-
-
-def format_of(path: Path, declared: str | None) -> str:
-    """Return the format of a file: as declared, else by its ending.
-
-    Args:
-        path: The file; its ending may be followed by `.gz`.
-        declared: `source.format`, if any.
-
-    Returns:
-        `csv`, `parquet` or `jsonl`.
-
-    Raises:
-        SourceError: If none is declared and the ending is unknown.
-    """
-    if declared:
-        return declared
-    ending = path.with_suffix("").suffix if path.suffix == ".gz" else path.suffix
-    if ending.lower() not in _FORMATS:
-        hint = "Set source.format to csv, parquet or jsonl."
-        raise SourceError(f"{path}: the format does not follow from the file name", hint=hint)
-    return _FORMATS[ending.lower()]
 
 
 def codec_name(encoding: str) -> str:
@@ -226,3 +170,88 @@ def read_beginning(file: TextFile, size: int) -> bytes:
             break
     stream.close()
     return bytes(found)
+
+
+def iter_batches(rows: pl.LazyFrame, size: int) -> Iterator[pl.DataFrame]:
+    """Run a query in a background thread at the pace of the consumer, to whom its errors are raised.
+
+    polars alone would read ahead without a limit on memory.
+
+    Yields:
+        Its rows in order, in frames of `size` rows.
+    """
+    queue: Queue[pl.DataFrame | None] = Queue(_QUEUE_MAX)
+    stop = Event()
+
+    def put(frame: pl.DataFrame | None) -> bool:
+        while not stop.is_set():
+            try:
+                queue.put(frame, timeout=_PAUSE)
+            except Full:
+                continue
+            return False
+        return True
+
+    def run() -> None:
+        try:
+            rows.sink_batches(put, chunk_size=size, maintain_order=True, engine="streaming")
+        finally:
+            put(None)
+
+    with ThreadPoolExecutor(1) as pool:
+        producer = pool.submit(run)
+        try:
+            while (frame := queue.get()) is not None:
+                yield frame
+            producer.result()
+        finally:
+            stop.set()
+            _drain(queue)
+
+
+def _drain(queue: Queue[pl.DataFrame | None]) -> None:
+    """Empty the queue to unblock the producer."""
+    while True:
+        try:
+            queue.get_nowait()
+        except Empty:
+            return
+
+
+class TextReader(RowReader):
+    """Reader of a text format that polars scans."""
+
+    #: Whether polars skips a UTF-8 byte order mark in files of this format.
+    skips_bom: ClassVar[bool] = False
+
+    def prepare(self, file: SourceFile) -> Path:
+        """Return a plain UTF-8 file with the text: the file itself, or a complete copy in the work folder."""
+        return readable_copy(self._text_file(file.source, file.path), file.work, fresh=file.fresh)
+
+    def read(self, file: SourceFile) -> Iterator[pl.DataFrame]:
+        """Read a plain UTF-8 file at the pace of the consumer, a small one at once.
+
+        Returns:
+            The frames that `RowReader.read` describes.
+        """
+        rows = self.scan(file)
+        if file.path.stat().st_size <= SMALL_FILE_BYTES:
+            return iter([rows.collect(engine="streaming")])
+        return iter_batches(rows, file.chunk_rows)
+
+    @abstractmethod
+    def scan(self, file: SourceFile) -> pl.LazyFrame:
+        """Scan a plain UTF-8 file with `ROW` from 0 and the columns in the order of the source."""
+
+    def size(self, source: SourceFiles) -> SourceSize:
+        """Return the size of a source, with the length of a row estimated from the beginning of the first file."""
+        files = [self._text_file(source, path) for path in source.files]
+        if not all(file.is_readable_in_place for file in files):
+            return SourceSize()
+        size = sum(file.path.stat().st_size for file in files)
+        start = read_beginning(files[0], _SAMPLE_BYTES)
+        lines = start.count(b"\n")
+        return SourceSize(None, size, len(start) / lines) if lines else SourceSize()
+
+    def _text_file(self, source: SourceFiles, path: Path) -> TextFile:
+        return TextFile(path=path, encoding=source.encoding, reader_skips_bom=self.skips_bom)

@@ -1,4 +1,4 @@
-"""Validation of JSON Lines files: invalid lines and values that polars would change are reported by line number.
+"""JSON Lines files: reader, and validation: invalid lines and values that polars would change are reported by number.
 
 polars replaces unpaired surrogates, keeps the first of two members of the same name and rounds large integers in
 columns of floats, all without an error; its own errors do not name the line.
@@ -10,21 +10,26 @@ import glob
 import json
 import math
 import re
-from typing import TYPE_CHECKING, Any, NoReturn
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import polars as pl
 
-from batchsync.data.row.files import TextFile, iter_text
-from batchsync.data.row.nested_types import LEVELS_MAX, has_duplicate_fields, is_too_deep
+from batchsync.data.frame.columns import ROW
 from batchsync.data.row.repeated_members import suspicious_lines
+from batchsync.data.row.row_reader import ENGINE_ERRORS, LEVELS_MAX, blame_original_path, inner_types, is_too_deep
+from batchsync.data.row.text_reader import TextFile, TextReader, iter_text, readable_copy
 from batchsync.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
-    from pathlib import Path
+
+    from batchsync.core.job import Source
+    from batchsync.data.row.row_reader import SourceFile
 
 #: Largest integer up to which floats represent every integer exactly.
-FLOAT_EXACT_MAX = 1 << 53
+_FLOAT_EXACT_MAX = 1 << 53
 _SURROGATE_PAIR = re.compile(rb"(?<!\\)\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
@@ -45,28 +50,79 @@ class _DuplicateMemberError(ValueError):
     """An object with two members of the same name."""
 
 
-def schema_of(path: Path) -> dict[str, pl.DataType]:
-    """Return the members of all lines of a UTF-8 file with their common types; empty for an empty file.
+class JsonlReader(TextReader):
+    """Reader of JSON Lines files, whose columns are the members of all lines with their common types."""
 
-    Raises:
-        SourceError: If a line is nested too deeply, or if an inferred type has duplicate members; `check` finds the
-            other duplicates.
-    """
+    declares_columns: ClassVar[bool] = False
+
+    def schema(self, path: Path, source: Source) -> dict[str, pl.DataType]:
+        """Return the members of all lines of a file with their common types; empty for an empty file.
+
+        Raises:
+            SourceError: If a line is invalid or nested too deeply, or if an inferred type has duplicate members;
+                `check` finds the other duplicates.
+        """
+        file = TextFile(path=path, encoding=source.encoding, reader_skips_bom=False)
+        with tempfile.TemporaryDirectory() as folder:
+            plain = readable_copy(file, Path(folder), fresh=True)
+            with blame_original_path(plain, path):
+                try:
+                    return _schema_of(plain)
+                except ENGINE_ERRORS:
+                    _raise_first_error(plain)
+                    raise
+
+    def check(self, file: SourceFile) -> None:
+        """Check a file for unpaired surrogates and duplicate members; see `check_lines`."""
+        check_lines(file.path)
+
+    def scan(self, file: SourceFile) -> pl.LazyFrame:
+        """Scan a plain UTF-8 file with `ROW` from 0 and the columns in the order of the source."""
+        if not file.source.schema:
+            return pl.LazyFrame(schema={ROW: pl.UInt32})
+        rows = pl.scan_ndjson(glob.escape(str(file.path)), schema=file.source.schema, row_index_name=ROW)
+        return rows.select(ROW, *file.source.values())
+
+    def read(self, file: SourceFile) -> Iterator[pl.DataFrame]:
+        """Read a plain UTF-8 file; at the first large float, check that no integer was rounded.
+
+        Yields:
+            The frames that `RowReader.read` describes.
+
+        Raises:
+            SourceError: If an integer lost digits.
+        """
+        floats = [name for name, dtype in file.source.schema.items() if dtype.is_float()]
+        is_large = [pl.col(name).abs() >= _FLOAT_EXACT_MAX for name in floats]
+        is_checked = not file.fresh or not floats
+        for frame in super().read(file):
+            if not is_checked and frame.select(pl.any_horizontal(is_large).any()).item():
+                _check_integers(file.path, floats)
+                is_checked = True
+            yield frame
+
+    def raise_first_error(self, file: SourceFile) -> None:
+        """Parse a file line by line and raise an error for its first invalid line; return if there is none."""
+        _raise_first_error(file.path, file.source.schema)
+
+
+def _schema_of(path: Path) -> dict[str, pl.DataType]:
+    """Return the members of all lines of a UTF-8 file with their common types; empty for an empty file."""
     if not any(chunk.strip() for chunk in iter_text(TextFile(path=path, encoding="utf-8"))):
         return {}
     found = dict(pl.scan_ndjson(glob.escape(str(path)), infer_schema_length=None).collect_schema())
-    if any(is_too_deep(dtype) or has_duplicate_fields(dtype) for dtype in found.values()):
-        raise_first_error(path)
+    if any(is_too_deep(dtype) or _has_duplicate_fields(dtype) for dtype in found.values()):
+        _raise_first_error(path)
     return found
 
 
-def merge_schemas(left: Mapping[str, pl.DataType], right: Mapping[str, pl.DataType]) -> dict[str, pl.DataType]:
-    """Return the members of two files, each with the common type of both."""
-    empty = [pl.DataFrame(schema=dict(schema)) for schema in (left, right)]
-    return dict(pl.concat(empty, how="diagonal_relaxed").schema)
+def _has_duplicate_fields(kind: pl.DataType) -> bool:
+    """Return whether a struct in a type has two fields of the same name, which no frame allows. Recurses."""
+    names = [field.name for field in kind.fields] if isinstance(kind, pl.Struct) else []
+    return len(set(names)) < len(names) or any(map(_has_duplicate_fields, inner_types(kind)))
 
 
-def check(path: Path) -> None:
+def check_lines(path: Path) -> None:
     """Check a UTF-8 file for unpaired surrogates and for objects with duplicate members.
 
     polars replaces the surrogates and takes the first of two members of the same name.
@@ -86,7 +142,7 @@ def check(path: Path) -> None:
         lines += chunk.count(b"\n")
 
 
-def check_integers(path: Path, columns: Sequence[str]) -> None:
+def _check_integers(path: Path, columns: Sequence[str]) -> None:
     """Check that columns of floats contain no integer that a float cannot represent exactly.
 
     Slow: parses each line with a long number. Call it only if a column may have such an integer.
@@ -104,13 +160,13 @@ def check_integers(path: Path, columns: Sequence[str]) -> None:
         found = _parse_line(path, number, line)
         for name in columns:
             value = found.get(name)
-            if isinstance(value, int) and abs(value) > FLOAT_EXACT_MAX:
+            if isinstance(value, int) and abs(value) > _FLOAT_EXACT_MAX:
                 hint = "Write it as text, in quotes, or export this member without fractions in all lines."
                 problem = f"{name!r} is a whole number that would lose digits because other lines have fractions"
                 raise SourceError(f"{path}:{number}: {problem}", hint=hint)
 
 
-def raise_first_error(path: Path, schema: Mapping[str, pl.DataType] | None = None) -> None:
+def _raise_first_error(path: Path, schema: Mapping[str, pl.DataType] | None = None) -> None:
     """Parse a UTF-8 file line by line and raise an error for the first invalid line; return if there is none.
 
     A line is invalid if it is not a JSON object, or if the type of a member conflicts with other lines or `schema`.
