@@ -94,9 +94,10 @@ class SpecError(BatchsyncError):
     exit_code = ExitCode.INVALID
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
-        """Store all problems, in the order of the file."""
+        """Store all problems, in the order of the file; the hint of the error is the first of them."""
         count = len(problems)
-        super().__init__(f"{count} problem{'s' if count != 1 else ''} in the spec", hint="")
+        hint = "".join(f"{item.file}:{item.line}: {item.message}" for item in problems[:1])
+        super().__init__(f"{count} problem{'s' if count != 1 else ''} in the spec", hint=hint)
         self.problems = problems
 
 

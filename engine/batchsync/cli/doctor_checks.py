@@ -9,7 +9,7 @@ import shutil
 import stat
 from typing import TYPE_CHECKING
 
-from batchsync.errors import BatchsyncError, VendorError
+from batchsync.errors import BatchsyncError, SpecError, VendorError
 from batchsync.report.checks import Check
 from batchsync.report.text_format import moment, pluralize, size
 
@@ -47,10 +47,10 @@ def _jobs_file(app: App) -> tuple[Deployment | None, Check]:
     try:
         deployment = app.deployment
         problems, _ = app.check()
+    except SpecError as error:
+        return None, Check(name=name, ok=False, found=error.message, fix="`batchsync validate` lists all problems")
     except BatchsyncError as error:
-        return None, Check(
-            name=name, ok=False, found=error.message, fix=error.hint or "`batchsync validate` lists all problems"
-        )
+        return None, Check(name=name, ok=False, found=error.message, fix=error.hint)
     if problems:
         found = f"{pluralize(len(problems), 'problem')} between the jobs and their sources"
         return deployment, Check(name=name, ok=False, found=found, fix="`batchsync validate` lists all problems")

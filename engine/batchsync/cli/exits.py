@@ -78,7 +78,7 @@ def _to_failure(error: BaseException, session: Session) -> tuple[int, Failure]: 
         case click.ClickException():
             return ExitCode.INVALID, Failure(code="usage", message=error.format_message())
         case SpecError():
-            hint = error.hint or "correct it, then run `batchsync validate`"
+            hint = "correct it, then run `batchsync validate`"
             return error.exit_code, Failure(code="spec", message=error.message, hint=hint, problems=error.problems)
         case BatchsyncError():
             return error.exit_code, Failure(code=_CODES[error.exit_code], message=error.message, hint=error.hint)
