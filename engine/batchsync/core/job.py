@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from batchsync.core.guards import Budget, Guards
 from batchsync.core.mapping import Expression, Object, Place
+from batchsync.core.source_path import scheme_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,12 +32,6 @@ class LandedPart:
 
     path: str
     sha256: str
-
-
-def scheme_of(path: str) -> str:
-    """Return the scheme of a source elsewhere (`s3` of `s3://bucket/key`); empty for a local path."""
-    found = re.match(r"([a-z][a-z0-9+.-]*)://", path)
-    return found[1] if found else ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchsync.core.job import scheme_of
+from batchsync.core.source_path import scheme_of
 from batchsync.errors import SourceError
 from batchsync.util.files import make_private
 from batchsync.util.plugins import SOURCE_FETCHERS, load_plugin

@@ -11,9 +11,9 @@ from zoneinfo import ZoneInfo, available_timezones
 from cronsim import CronSim, CronSimError
 
 from batchsync.core.expression_text import objection_to
-from batchsync.core.job import Join, Results, Schedule, Source, scheme_of
+from batchsync.core.job import Join, Results, Schedule, Source
 from batchsync.core.mapping import Expression
-from batchsync.core.source_formats import format_by_ending
+from batchsync.core.source_path import format_by_ending, scheme_of
 from batchsync.spec.compile_record import EXPRESSION
 from batchsync.spec.field_types import is_source_format
 from batchsync.spec.interpolate import TypedMap, TypedSeq, Value

@@ -14,7 +14,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Wit
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from batchsync.core.guards import Limit
-from batchsync.core.source_formats import BUNDLED
+from batchsync.core.source_path import BUNDLED_FORMATS
 from batchsync.util.durations import parse_duration
 from batchsync.util.plugins import ROW_READERS, plugin_names
 
@@ -70,12 +70,12 @@ def _limit(value: Any) -> Limit:
 
 def is_source_format(name: str) -> bool:
     """Return whether a format is bundled or installed."""
-    return name in BUNDLED or name in plugin_names(ROW_READERS)
+    return name in BUNDLED_FORMATS or name in plugin_names(ROW_READERS)
 
 
 def source_formats() -> list[str]:
     """Return the names of the bundled and the installed formats."""
-    return [*BUNDLED, *plugin_names(ROW_READERS)]
+    return [*BUNDLED_FORMATS, *plugin_names(ROW_READERS)]
 
 
 def _source_format(value: Any) -> str:
@@ -191,4 +191,6 @@ Pairs = Annotated[
 ]
 Delimiter = Annotated[str, AfterValidator(_delimiter), Field(json_schema_extra={"minLength": 1, "maxLength": 1})]
 Encoding = Annotated[str, AfterValidator(_encoding)]
-SourceFormat = Annotated[str, PlainValidator(_source_format), WithJsonSchema({"type": "string", "enum": [*BUNDLED]})]
+SourceFormat = Annotated[
+    str, PlainValidator(_source_format), WithJsonSchema({"type": "string", "enum": [*BUNDLED_FORMATS]})
+]

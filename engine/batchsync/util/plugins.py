@@ -42,7 +42,7 @@ def find_plugin(group: str, name: str) -> EntryPoint | None:
 
 
 def load_plugin(group: str, name: str) -> Any:
-    """Import what an installed package registers under a name.
+    """Return what an installed package registers under a name, imported.
 
     Raises:
         UnavailableError: If no package registers the name, or its import fails.

@@ -55,7 +55,7 @@ class CsvReader(TextReader):
         check_structure(file.path, file.source.delimiter, len(file.source.columns))
 
     def scan(self, file: SourceFile) -> pl.LazyFrame:
-        """Scan a plain UTF-8 file with `ROW` from 0 and the columns in the order of the source."""
+        """Return a scan of a plain UTF-8 file: `ROW` from 0, and the columns in the order of the source."""
         source = file.source
         rows = pl.scan_csv(
             file.path,

@@ -66,18 +66,14 @@ class JsonlReader(TextReader):
         with tempfile.TemporaryDirectory() as folder:
             plain = readable_copy(file, Path(folder), fresh=True)
             with blame_original_path(plain, path):
-                try:
-                    return _schema_of(plain)
-                except ENGINE_ERRORS:
-                    _raise_first_error(plain)
-                    raise
+                return _schema_of(plain)
 
     def check(self, file: SourceFile) -> None:
         """Check a file for unpaired surrogates and duplicate members; see `check_lines`."""
         check_lines(file.path)
 
     def scan(self, file: SourceFile) -> pl.LazyFrame:
-        """Scan a plain UTF-8 file with `ROW` from 0 and the columns in the order of the source."""
+        """Return a scan of a plain UTF-8 file: `ROW` from 0, and the columns in the order of the source."""
         if not file.source.schema:
             return pl.LazyFrame(schema={ROW: pl.UInt32})
         rows = pl.scan_ndjson(glob.escape(str(file.path)), schema=file.source.schema, row_index_name=ROW)
@@ -110,7 +106,11 @@ def _schema_of(path: Path) -> dict[str, pl.DataType]:
     """Return the members of all lines of a UTF-8 file with their common types; empty for an empty file."""
     if not any(chunk.strip() for chunk in iter_text(TextFile(path=path, encoding="utf-8"))):
         return {}
-    found = dict(pl.scan_ndjson(glob.escape(str(path)), infer_schema_length=None).collect_schema())
+    try:
+        found = dict(pl.scan_ndjson(glob.escape(str(path)), infer_schema_length=None).collect_schema())
+    except ENGINE_ERRORS:
+        _raise_first_error(path)
+        raise
     if any(is_too_deep(dtype) or _has_duplicate_fields(dtype) for dtype in found.values()):
         _raise_first_error(path)
     return found

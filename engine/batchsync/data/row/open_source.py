@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from batchsync.core.source_formats import BUNDLED, format_by_ending
+from batchsync.core.source_path import BUNDLED_FORMATS, format_by_ending
 from batchsync.data.frame.columns import PREFIX
 from batchsync.data.row.csv_reader import CsvReader
 from batchsync.data.row.jsonl_reader import JsonlReader
@@ -134,7 +134,7 @@ def _reader_of(path: Path, declared: str | None) -> RowReader:
     if name in _READERS:
         return _READERS[name]
     if not name or find_plugin(ROW_READERS, name) is None:
-        *others, last = [*BUNDLED, *plugin_names(ROW_READERS)]
+        *others, last = [*BUNDLED_FORMATS, *plugin_names(ROW_READERS)]
         hint = f"Set source.format to {', '.join(others)} or {last}."
         raise SourceError(f"{path}: the format does not follow from the file name", hint=hint)
     return _installed_reader(name)

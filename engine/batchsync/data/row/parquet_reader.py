@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pyarrow.parquet as pq
 
-from batchsync.core.source_formats import BUNDLED
+from batchsync.core.source_path import BUNDLED_FORMATS
 from batchsync.data.frame.columns import ROW
 from batchsync.data.row.row_reader import LEVELS_MAX, RandomAccessReader, inner_types
 from batchsync.errors import SourceError
@@ -90,7 +90,7 @@ class ParquetReader(RandomAccessReader):
 
     def unreadable_error(self, path: Path, error: Exception) -> SourceError:
         """Return the error for an incomplete file; a file with another ending may be of another format."""
-        if path.suffix.lower() not in BUNDLED["parquet"]:
+        if path.suffix.lower() not in BUNDLED_FORMATS["parquet"]:
             return super().unreadable_error(path, error)
         hint = "Write it again; an incomplete download is the usual cause."
         return SourceError(f"{path} is not a complete Parquet file", hint=hint)

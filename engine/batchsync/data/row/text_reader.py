@@ -241,7 +241,7 @@ class TextReader(RowReader):
 
     @abstractmethod
     def scan(self, file: SourceFile) -> pl.LazyFrame:
-        """Scan a plain UTF-8 file with `ROW` from 0 and the columns in the order of the source."""
+        """Return a scan of a plain UTF-8 file: `ROW` from 0, and the columns in the order of the source."""
 
     def size(self, source: SourceFiles) -> SourceSize:
         """Return the size of a source, with the length of a row estimated from the beginning of the first file."""
