@@ -88,6 +88,13 @@ def _read(folder: Path) -> list[list[str]] | None:
     return [[value or "" for value in row] for rows in found for row in rows]
 
 
+@pytest.mark.parametrize("row", ['a","\nb"', 'a""","\na"'])
+def test_odd_quotation_marks_before_a_quoted_line_end_are_refused(bench: Bench, row: str) -> None:
+    bench.change(record=record({"id": "=id"}))
+    bench.source("id,name\n1,b\n" + row)
+    assert "row 2 (line 4): unescaped quotation mark in an unquoted field" in refused(bench).message
+
+
 @given(rows=st.text('a,"\n', max_size=14), chunk=st.integers(3, 9), large=st.booleans())
 @FEW
 def test_rows_equal_those_of_strict_csv(tmp_path: Path, *, rows: str, chunk: int, large: bool) -> None:

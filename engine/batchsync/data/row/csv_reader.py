@@ -31,6 +31,8 @@ LINE_MAX = 16 << 20
 _DELIMITERS = ",;\t|"
 _QUOTE, _LF, _CR = b'"\n\r'
 _LINE_END_HINT = "Convert the line ends to LF or CRLF; quote values that contain a carriage return."
+_UNESCAPED_QUOTE = "unescaped quotation mark in an unquoted field"
+_UNESCAPED_QUOTE_HINT = "Quote the whole field and double the quotation marks inside it."
 _STRAY_CR = "unquoted carriage return (CR) that is not followed by a line feed (LF)"
 
 
@@ -90,8 +92,7 @@ class CsvReader(TextReader):
             SourceError: In any case: polars refuses unescaped quotation marks that the csv module accepts.
         """
         _raise_first_error(file.path, file.source.delimiter, len(file.source.columns))
-        hint = "Quote the whole field and double the quotation marks inside it."
-        raise SourceError(f"{file.path}: unescaped quotation mark in an unquoted field", hint=hint)
+        raise SourceError(f"{file.path}: {_UNESCAPED_QUOTE}", hint=_UNESCAPED_QUOTE_HINT)
 
 
 def _has_row_of_nulls(frame: pl.DataFrame, columns: tuple[str, ...]) -> bool:
@@ -280,14 +281,25 @@ def _find_blank_rows(path: Path) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 
 
 class _LineReader:
-    """Iterator over lines split at line feeds only; `line_end_error` describes an invalid end of the last line."""
+    """Iterator over lines split at line feeds only.
+
+    Attributes:
+        line_end_error: What is wrong with the end of the last line.
+        quotes: Number of quotation marks in the current row so far; reset by the consumer to None.
+        is_cut: Whether polars would end the current row at one of its quoted line ends, because it takes each quotation
+            mark in an unquoted field for the begin or end of a quoted field; reset by the consumer.
+    """
 
     def __init__(self, stream: IO[str]) -> None:
         self._stream = stream
         self.line_end_error: str | None = None
+        self.quotes: int | None = None
+        self.is_cut = False
 
     def __iter__(self) -> Iterator[str]:
         for line in self._stream:
+            self.is_cut = self.is_cut or (self.quotes is not None and self.quotes % 2 == 0)
+            self.quotes = (self.quotes or 0) + line.count('"')
             self.line_end_error = None
             if line.endswith("\r\r\n"):
                 self.line_end_error = "the line ends in CR CR LF"
@@ -323,6 +335,10 @@ def _raise_first_error(path: Path, delimiter: str, fields: int) -> None:
                     location = f"{path}: row {row} (line {reader.line_num})"
                     problem = f"has {len(values)} fields, {more} than the {fields} of the header"
                     raise SourceError(f"{location} {problem}", hint=hint)
+                if lines.is_cut:
+                    location = f"{path}: row {row} (line {reader.line_num})"
+                    raise SourceError(f"{location}: {_UNESCAPED_QUOTE}", hint=_UNESCAPED_QUOTE_HINT)
+                lines.quotes = None
                 row += 1
         except csv.Error as error:
             invalid = _invalid_csv_error(path, reader.line_num, row, error)
