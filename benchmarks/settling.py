@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from batchsync.core.batch import Batch, BatchId, Phase, RunId, Verdict
 from batchsync.data import PolarsEngine
-from batchsync.ports import Baseline, Downloads
+from batchsync.ports import BaselineEntry, Downloads
+from batchsync.storage.local_folder import LocalFolder
 from benchmarks import subject
 from benchmarks.memory import peak_usage
 
@@ -37,7 +38,7 @@ def settle(source: Path, folder: Path) -> dict[str, Any]:
     """
     _, files = subject.prepare(source, folder)
     _, rules = subject.load_job(source)
-    engine, baseline = PolarsEngine(), Baseline()
+    engine, baseline = PolarsEngine(LocalFolder(folder)), BaselineEntry(job="guests", account_id="")
     joining = applying = 0.0
     before = time.process_time()
     for number, file in enumerate(files, start=1):
@@ -46,11 +47,12 @@ def settle(source: Path, folder: Path) -> dict[str, Any]:
         collected.mkdir(parents=True)
         verdicts = engine.join_outcomes(_batch(number, file), rules, Downloads(), collected)
         middle = time.perf_counter()
-        baseline = engine.apply_verdicts(baseline, [verdicts.path], _baselines(folder))
+        baseline = engine.apply_verdicts(baseline, [verdicts.path])
         joining, applying = joining + middle - begin, applying + time.perf_counter() - middle
     rows = sum(file.rows for file in files)
-    if baseline.rows != rows:
-        raise SystemExit(f"{rows} rows were accepted, but the baseline has {baseline.rows}")
+    known = sum(segment.rows for segment in baseline.segments)
+    if known != rows:
+        raise SystemExit(f"{rows} rows were accepted, but the baseline has {known}")
     result = {"rows": rows, "seconds": joining + applying, "batches": len(files)}
     parts = {"collect and settle": joining, "baseline": applying}
     return result | {"parts": parts, **peak_usage(), "cpu": time.process_time() - before}
@@ -68,12 +70,6 @@ def _batch(number: int, file: BatchFile) -> Batch:
         prepared_at=subject.NOW,
         verdict=Verdict.PROCESSED,
     )
-
-
-def _baselines(folder: Path) -> Path:
-    baselines = folder / "baselines"
-    baselines.mkdir(parents=True, exist_ok=True)
-    return baselines
 
 
 def main() -> None:

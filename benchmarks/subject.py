@@ -18,9 +18,10 @@ from typing import TYPE_CHECKING, Any
 
 from batchsync.core.row_outcome import RowOutcome
 from batchsync.data import PolarsEngine
-from batchsync.ports import Baseline, CompareContext
+from batchsync.ports import BaselineEntry, CompareContext
 from batchsync.spec import load
 from batchsync.spec.vendor_spec import load_vendor
+from batchsync.storage.local_folder import LocalFolder
 from benchmarks.memory import peak_usage
 
 if TYPE_CHECKING:
@@ -41,12 +42,12 @@ def load_job(source: Path) -> tuple[Job, VendorRules]:
 def prepare(source: Path, folder: Path) -> tuple[dict[str, Any], tuple[BatchFile, ...]]:
     """Compare and stage a first load; return the result of the measurement and the batch files."""
     job, rules = load_job(source)
-    engine = PolarsEngine()
+    engine = PolarsEngine(LocalFolder(folder))
     begin = time.perf_counter()
     context = CompareContext(folder=folder / "work", now=NOW, eager=not os.environ.get("NOAHEAD"))
-    comparison = engine.compare(job, rules, Baseline(), context)
+    comparison = engine.compare(job, rules, BaselineEntry(job=job.name, account_id=""), context)
     middle = time.perf_counter()
-    files = engine.stage(job, rules, comparison, folder / "files")
+    files = engine.stage(job, rules, comparison)
     end = time.perf_counter()
     return {
         "rows": comparison.plan.counts.source_rows,

@@ -26,6 +26,7 @@ from batchsync.source import fetch
 from batchsync.spec import fill_in_lines, load, resolve_credentials, secret_files
 from batchsync.spec.file_fingerprint import FileFingerprint, fingerprint_of
 from batchsync.spec.vendor_spec import load_vendor, vendor_entry_point
+from batchsync.storage.local_folder import LocalFolder
 from batchsync.util.files import sha256_of
 from batchsync.util.plugins import VENDORS, load_plugin
 from batchsync.util.suggestions import names_hint
@@ -38,10 +39,9 @@ if TYPE_CHECKING:
     from batchsync.core.vendor_rules import VendorRules
     from batchsync.data import PolarsEngine
     from batchsync.journal import Journal
-    from batchsync.ports import Clock, Connect, EventSink, Vendor
+    from batchsync.ports import Clock, Connect, EventSink, ObjectStore, Vendor
     from batchsync.settings import Settings
     from batchsync.vendors.bundled_mocks import BundledMocks
-
 
 #: Longest secret, in characters; a longer file is not a secret.
 _MAX_SECRET_CHARS = 100_000
@@ -91,6 +91,7 @@ class App:
         self.interrupts = Interrupts()
         self.clock: Clock = SystemClock(self.interrupts.wait)
         self.events: EventSink = Dispatcher((), now=self.clock.now, warn=lambda _: None)
+        self.objects: ObjectStore = LocalFolder(settings.state_folder)
         self._resources = ExitStack()
         self._deployment: Deployment | None = None
         self._data: PolarsEngine | None = None
@@ -120,7 +121,7 @@ class App:
                 self.settings.file,
                 environ=os.environ,
                 on_resources=self._configure_libraries,
-                check_source=_source_problems,
+                check_source=self._source_problems,
             )
             jobs = tuple(_with_results(job, self.settings.results_path) for job in declared.jobs)
             self._deployment = replace(declared, jobs=jobs)
@@ -133,8 +134,21 @@ class App:
             declared = Resources()
             with suppress(BatchsyncError):  # some commands use the engine without jobs.yaml
                 declared = self.deployment.resources
-            self._data = _data_engine(events=self.events, threads=self._resolved(declared).threads)
+            self._data = self._engine(declared)
         return self._data
+
+    def _engine(self, resources: Resources) -> PolarsEngine:
+        """Return a data engine, imported after its libraries were configured."""
+        from batchsync.data import PolarsEngine  # noqa: PLC0415 - see the top of this file
+
+        return PolarsEngine(self.objects, self.events, threads=self._resolved(resources).threads)
+
+    def _source_problems(self, job: Job, rules: VendorRules) -> tuple[Problem, ...]:
+        """Return the mismatches of a job with its source, as far as it can be read, if jobs.yaml has other problems."""
+        try:
+            return self._engine(Resources()).check(job, rules)
+        except BatchsyncError:
+            return ()
 
     def _resolved(self, declared: Resources) -> Resources:
         """Return the resource limits: those of the settings, else of jobs.yaml."""
@@ -202,6 +216,7 @@ class App:
             store=self.journal,
             data=self.data,
             fetch=fetch,
+            objects=self.objects,
             sinks=Sinks(),
             paths=StatePaths(state=self.settings.state_folder),
             events=self.events,
@@ -348,21 +363,6 @@ def _with_results(job: Job, locate: Callable[[str], str]) -> Job:
     results = replace(job.results, path=locate(job.results.path)) if job.results is not None else None
     source = replace(job.source, path=locate(job.source.path)) if job.source.job is not None else job.source
     return replace(job, results=results, source=source)
-
-
-def _data_engine(events: EventSink | None = None, threads: int | None = None) -> PolarsEngine:
-    """Return the data engine, imported after its libraries were configured."""
-    from batchsync.data import PolarsEngine  # noqa: PLC0415 - see the top of this file
-
-    return PolarsEngine(events=events, threads=threads)
-
-
-def _source_problems(job: Job, rules: VendorRules) -> tuple[Problem, ...]:
-    """Return the mismatches of a job with its source, as far as it can be read, for a file that has other problems."""
-    try:
-        return _data_engine().check(job, rules)
-    except BatchsyncError:
-        return ()
 
 
 def _connect_function(rules: VendorRules) -> Connect:

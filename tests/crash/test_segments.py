@@ -14,7 +14,8 @@ from batchsync.core import compaction
 from batchsync.data import PolarsEngine
 from batchsync.journal import Journal
 from batchsync.journal.journal import _set_baseline
-from batchsync.ports import Baseline, BaselineEntry, SegmentEntry
+from batchsync.ports import BaselineEntry
+from batchsync.storage.local_folder import LocalFolder
 from kit.matrix import Scenario
 from simulation.network import connected
 from simulation.process_life import CrashPoint
@@ -32,7 +33,7 @@ def scenario() -> Iterator[Scenario]:
     """Yield a scenario with a prepared batch and an earlier baseline of two segments."""
     place = Path(f"{scratch_folder()}-segments")
     made = Scenario(JOB, place)
-    baseline = Baseline()
+    baseline = BaselineEntry(job=JOB, account_id=ACCOUNT)
     for key in sorted(OLDER):
         verdict = {
             "key": [key],
@@ -43,13 +44,9 @@ def scenario() -> Iterator[Scenario]:
             "code": [""],
         }
         pl.DataFrame(verdict).write_parquet(place / "verdicts.parquet")
-        baseline = PolarsEngine().apply_verdicts(baseline, [place / "verdicts.parquet"], made.state / "baselines" / JOB)
-    segments = tuple(
-        SegmentEntry(file=segment.path.name, digest=segment.path.stem, rows=segment.rows)
-        for segment in baseline.segments
-    )
+        baseline = PolarsEngine(LocalFolder(made.state)).apply_verdicts(baseline, [place / "verdicts.parquet"])
     with Journal.open(made.state) as journal, journal._write("before") as db:
-        _set_baseline(db, BaselineEntry(job=JOB, account_id=ACCOUNT, segments=segments))
+        _set_baseline(db, baseline)
     yield made
     shutil.rmtree(place)
 

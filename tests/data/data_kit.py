@@ -15,6 +15,7 @@ import pytest
 from batchsync.core.batch import Batch, BatchFile, BatchId, Phase, RunId, Verdict
 from batchsync.core.job import Job, Source
 from batchsync.core.mapping import Array, Each, Expression, Literal, Node, Object
+from batchsync.core.naming import row_manifest_key, segment_key
 from batchsync.core.policy import Policy
 from batchsync.core.record_schema import Kind, RecordSchema, Rule
 from batchsync.core.vendor_rules import (
@@ -29,7 +30,8 @@ from batchsync.core.vendor_rules import (
 )
 from batchsync.data import PolarsEngine
 from batchsync.errors import SourceError
-from batchsync.ports import Baseline, CompareContext, Comparison, Downloads, Reject, RowVerdicts
+from batchsync.ports import BaselineEntry, CompareContext, Comparison, Downloads, Reject, RowVerdicts
+from batchsync.storage.local_folder import LocalFolder
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -133,18 +135,44 @@ def csv_rules(**more: Any) -> VendorRules:
     return rules(file=more.pop("file", CSV_FILE), log=more.pop("log", INPUT_LOG), **more)
 
 
+#: Baseline without segments.
+NOTHING_KNOWN = BaselineEntry(job="job", account_id="")
+#: Engine for calls that read no object.
+ENGINE = PolarsEngine(LocalFolder(Path("no-objects")))
+
+
+def engine_in(folder: Path, **options: Any) -> PolarsEngine:
+    """Return an engine whose objects are in a folder."""
+    return PolarsEngine(LocalFolder(folder), **options)
+
+
+def segment_paths(folder: Path, baseline: BaselineEntry) -> list[Path]:
+    """Return the files of the segments of a baseline, oldest first."""
+    return [folder / segment_key(baseline.job, segment.file) for segment in baseline.segments]
+
+
+def manifest_key(file: BatchFile) -> str:
+    """Return the key of the row manifest of a batch file."""
+    return row_manifest_key("job", file)
+
+
 @dataclass
 class Bench:
-    """One job with its folder, source and baseline."""
+    """One job with its folder, source and baseline. The folder contains its objects."""
 
     folder: Path
     job: Job
     rules: VendorRules
-    baseline: Baseline = Baseline()  # noqa: RUF009 - frozen
+    baseline: BaselineEntry = NOTHING_KNOWN
     runs: int = 0
-    in_flight: tuple[Path, ...] = ()
+    in_flight: tuple[str, ...] = ()
     watermark: str | None = None
     template: tuple[str, ...] | None = None
+
+    @property
+    def engine(self) -> PolarsEngine:
+        """Return the engine."""
+        return engine_in(self.folder)
 
     def source(self, text: str | bytes, name: str | None = None) -> Path:
         """Write the source."""
@@ -170,11 +198,11 @@ class Bench:
             watermark=self.watermark,
             template=self.template,
         )
-        return PolarsEngine().compare(self.job, self.rules, self.baseline, context)
+        return self.engine.compare(self.job, self.rules, self.baseline, context)
 
     def stage(self, comparison: Comparison) -> tuple[BatchFile, ...]:
-        """Stage into a folder of its own."""
-        return PolarsEngine().stage(self.job, self.rules, comparison, self.folder / f"files-{self.runs}")
+        """Stage."""
+        return self.engine.stage(self.job, self.rules, comparison)
 
     def records(self) -> list[Any]:
         """Compare, stage, and return the records of all files."""
@@ -191,15 +219,15 @@ class Bench:
 
     def join_outcomes(self, file: BatchFile, verdict: Verdict = Verdict.PROCESSED, **downloads: Any) -> RowVerdicts:
         """Join the outcomes of a file with the vendor's downloads."""
-        return PolarsEngine().join_outcomes(
-            batch(file, verdict), self.rules, Downloads(**downloads), Path(file.path).parent / file.md5
+        return self.engine.join_outcomes(
+            batch(file, verdict), self.rules, Downloads(**downloads), self.folder / "collected" / file.md5
         )
 
     def accept_all(self) -> None:
         """Send all changes and have them accepted."""
         for file in self.stage(self.compare()):
             verdicts = self.accepted_verdicts(file)
-            self.baseline = PolarsEngine().apply_verdicts(self.baseline, [verdicts], self.folder / "baselines")
+            self.baseline = self.engine.apply_verdicts(self.baseline, [verdicts])
 
     def accepted_verdicts(self, file: BatchFile) -> Path:
         """Return a verdicts file that accepts every row."""
@@ -210,11 +238,11 @@ class Bench:
         return path
 
 
-def view(baseline: Baseline) -> dict[str, tuple[bytes | None, bytes | None, int | None]]:
+def view(folder: Path, baseline: BaselineEntry) -> dict[str, tuple[bytes | None, bytes | None, int | None]]:
     """Return the state of each key in a baseline (accepted, last, last_state), from its files, row by row."""
     known: dict[str, tuple[bytes | None, bytes | None, int | None]] = {}
-    for segment in baseline.segments:
-        for key, accepted, last, ended, as_before in pl.read_parquet(segment.path, glob=False).iter_rows():
+    for path in segment_paths(folder, baseline):
+        for key, accepted, last, ended, as_before in pl.read_parquet(path, glob=False).iter_rows():
             before = known.pop(key, (None, None, None))
             target = before[0] if as_before else accepted
             if target is not None or last is not None:
@@ -252,12 +280,12 @@ def verdicts(bench: Bench, state: str, *, retry: bool = False, code: str = "") -
         path = bench.folder / f"{file.digest}.v.parquet"
         ended = [pl.lit(state).alias("state"), pl.lit(retry).alias("retry"), pl.lit(code).alias("code")]
         pl.read_parquet(file.row_manifest).with_columns(ended).write_parquet(path)
-        bench.baseline = PolarsEngine().apply_verdicts(bench.baseline, [path], bench.folder / "baselines")
+        bench.baseline = bench.engine.apply_verdicts(bench.baseline, [path])
 
 
 def resolve_first(bench: Bench, *, delivered: bool) -> None:
     """Resolve the unknown outcome of the row with key 1."""
-    bench.baseline = PolarsEngine().resolve(bench.baseline, ["1"], bench.folder / "baselines", delivered=delivered)
+    bench.baseline = bench.engine.resolve(bench.baseline, ["1"], delivered=delivered)
 
 
 def counts(bench: Bench) -> dict[str, int]:
@@ -268,12 +296,12 @@ def counts(bench: Bench) -> dict[str, int]:
 
 def invalid(comparison: Comparison) -> list[Reject]:
     """Return the invalid rows of a comparison."""
-    return [entry for chunk in PolarsEngine().invalid(comparison) for entry in chunk]
+    return [entry for chunk in ENGINE.invalid(comparison) for entry in chunk]
 
 
 def rejects(verdicts: RowVerdicts) -> list[Reject]:
     """Return the rejected and unknown rows of a batch."""
-    return [entry for chunk in PolarsEngine().rejects(verdicts) for entry in chunk]
+    return [entry for chunk in ENGINE.rejects(verdicts) for entry in chunk]
 
 
 def refused(bench: Bench) -> SourceError:

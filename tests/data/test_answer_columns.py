@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
-from data_kit import Bench, csv_rules, job
+from data_kit import ENGINE, Bench, csv_rules, job
 
 from batchsync.core.batch import Verdict
 from batchsync.core.row_outcome import OutcomeCounts
-from batchsync.data import PolarsEngine
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -49,7 +48,7 @@ def test_unpaired_surrogate_in_log_becomes_question_mark(lookup: Bench, member: 
         assert (verdicts.counts, verdicts.unattributed) == (OutcomeCounts.of(unknown=1), 1)
     else:
         assert verdicts.counts == OutcomeCounts.of(rejected=1)
-        [reject] = [item for chunk in PolarsEngine().rejects(verdicts) for item in chunk]
+        [reject] = [item for chunk in ENGINE.rejects(verdicts) for item in chunk]
         assert (reject.reason if member == "errorDescription" else reject.code) == "?x"
 
 

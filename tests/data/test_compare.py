@@ -5,25 +5,24 @@ from __future__ import annotations
 import errno
 import os
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
-from data_kit import HEAD, NOW, Bench, counts, job, record, rules, verdicts, view
+from data_kit import ENGINE, HEAD, NOW, Bench, counts, engine_in, job, manifest_key, record, rules, verdicts, view
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batchsync.core.job import Removal, Send
+from batchsync.core.naming import segment_key
 from batchsync.core.row_outcome import RowOutcome
-from batchsync.data import PolarsEngine
 from batchsync.data.baseline import apply, segments
-from batchsync.data.batchfile import batch_writer
 from batchsync.data.compare import classify
 from batchsync.data.frame import partitioned_spill
 from batchsync.data.frame.hashes import HASH
 from batchsync.errors import SourceError, StateError, UnavailableError
-from batchsync.ports import Baseline, CompareContext, Progress, RunEvent, Segment
+from batchsync.ports import BaselineEntry, CompareContext, Progress, RunEvent, SegmentEntry
+from batchsync.storage import local_folder
 
 
 def test_first_sync_adds_all_rows_and_second_none(bench: Bench) -> None:
@@ -91,7 +90,7 @@ def test_retryable_rejected_row_is_sent_again(bench: Bench) -> None:
 def test_rows_in_flight_are_deferred(bench: Bench) -> None:
     bench.source(HEAD + "1,a,m\n2,b,n\n3,c,o\n")
     [file] = bench.stage(bench.compare())
-    bench.in_flight = (Path(file.row_manifest),)
+    bench.in_flight = (manifest_key(file),)
     bench.source(HEAD + "1,a,m\n2,B,n\n4,d,p\n")
     assert counts(bench) == {"deferred": 2, "added": 1}
 
@@ -101,7 +100,7 @@ def test_reverted_row_is_deferred_while_newer_version_is_in_flight(bench: Bench)
     bench.accept_all()
     bench.source(HEAD + "1,b,m\n")
     [file] = bench.stage(bench.compare())
-    bench.in_flight = (Path(file.row_manifest),)
+    bench.in_flight = (manifest_key(file),)
     bench.source(HEAD + "1,a,m\n")
     assert counts(bench) == {"deferred": 1}
 
@@ -122,7 +121,7 @@ def test_deleted_key_is_removed_last_and_leaves_baseline(removing: Bench) -> Non
     assert [item["mode"] for item in sent] == ["upsert", "delete", "delete"]
     assert sent[1]["value"] == {"identifiers": [{"provider": "CRM", "id": "1"}]}
     removing.accept_all()
-    assert set(view(removing.baseline)) == {"3"}
+    assert set(view(removing.folder, removing.baseline)) == {"3"}
 
 
 def test_row_without_key_prevents_removals(removing: Bench) -> None:
@@ -153,7 +152,7 @@ def test_key_in_flight_is_not_removed(removing: Bench) -> None:
     removing.accept_all()
     removing.source(HEAD + "1,b,m\n")
     [file] = removing.stage(removing.compare())
-    removing.in_flight = (Path(file.row_manifest),)
+    removing.in_flight = (manifest_key(file),)
     removing.source(HEAD)
     assert counts(removing) == {}
 
@@ -232,7 +231,6 @@ def test_counts_balance_after_any_history(
     if removes:
         made = replace(made, removal=Removal(mode="delete", record=record({"id": "=id"})))
     bench = Bench(folder, made, rules())
-    bench.baseline = Baseline()
     for rows, state in steps:
         bench.source("id,name\n" + "".join(f"{key},{name}\n" for key, name in rows))
         comparison = bench.compare()
@@ -240,19 +238,19 @@ def test_counts_balance_after_any_history(
         files = bench.stage(comparison)
         assert sum(item.rows for item in files) == comparison.plan.counts.to_send
         assert (
-            sum(len(chunk) for chunk in PolarsEngine().invalid(comparison))
+            sum(len(chunk) for chunk in ENGINE.invalid(comparison))
             == comparison.plan.counts.outcomes[RowOutcome.INVALID]
         )
         if state == "in flight":
-            bench.in_flight += tuple(Path(item.row_manifest) for item in files)
+            bench.in_flight += tuple(manifest_key(item) for item in files)
             continue
         for file in files:
             path = folder / f"{file.digest}.{bench.runs}.parquet"
             ended = [pl.lit(state).alias("state"), pl.lit(value=False).alias("retry"), pl.lit("").alias("code")]
             pl.read_parquet(file.row_manifest).with_columns(ended).write_parquet(path)
-            moved = PolarsEngine().apply_verdicts(bench.baseline, [path], folder / "baselines")
-            again = PolarsEngine().apply_verdicts(moved, [path], folder / "baselines")
-            assert view(again) == view(moved)
+            moved = bench.engine.apply_verdicts(bench.baseline, [path])
+            again = bench.engine.apply_verdicts(moved, [path])
+            assert view(folder, again) == view(folder, moved)
             bench.baseline = moved
 
 
@@ -260,18 +258,21 @@ def test_counts_balance_after_any_history(
 def test_missing_or_damaged_state_file_is_an_error(bench: Bench, damage: bytes | None) -> None:
     bench.source(HEAD + "1,a,m\n")
     bench.accept_all()
-    path = bench.folder / "broken.parquet"
+    broken = segment_key("job", "broken.parquet")
+    path = bench.folder / broken
     if damage is not None:
         path.write_bytes(damage)
-    bench.in_flight = (path,)
+    bench.in_flight = (broken,)
     with pytest.raises(StateError, match=r"broken\.parquet"):
         bench.compare()
     bench.in_flight = ()
-    bench.baseline = Baseline(segments=(Segment(path=path, rows=1),))
+    bench.baseline = BaselineEntry(
+        job="job", account_id="", segments=(SegmentEntry(file=path.name, digest="", rows=1),)
+    )
     with pytest.raises(StateError, match=r"broken\.parquet"):
         bench.compare()
     with pytest.raises(StateError, match=r"broken\.parquet"):
-        PolarsEngine().apply_verdicts(bench.baseline, [], bench.folder)
+        bench.engine.apply_verdicts(bench.baseline, [])
 
 
 def test_full_disk_is_reported(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -280,7 +281,7 @@ def test_full_disk_is_reported(bench: Bench, monkeypatch: pytest.MonkeyPatch) ->
 
     bench.source(HEAD + "1,a,m\n")
     comparison = bench.compare()
-    monkeypatch.setattr(batch_writer, "fsync_and_rename", full)
+    monkeypatch.setattr(local_folder, "fsync_file", full)
     with pytest.raises(UnavailableError, match="the disk is full"):
         bench.stage(comparison)
 
@@ -302,9 +303,9 @@ def test_progress_is_emitted(bench: Bench) -> None:
 
     bench.source(HEAD + "".join(f"{row:05},a,m\n" for row in range(60_000)))
     context = CompareContext(folder=bench.folder / "w", now=NOW, events=RecordingSink())
-    comparison = PolarsEngine().compare(bench.job, bench.rules, bench.baseline, context)
+    comparison = bench.engine.compare(bench.job, bench.rules, bench.baseline, context)
     assert progress == [25_000, 50_000, 60_000]
-    PolarsEngine(RecordingSink()).stage(bench.job, bench.rules, comparison, bench.folder / "f")
+    engine_in(bench.folder, events=RecordingSink()).stage(bench.job, bench.rules, comparison)
     assert progress[-1] == 60_000
 
 

@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
-from data_kit import ENVELOPE, NOW, Bench, job, rules
+from data_kit import ENVELOPE, NOW, Bench, engine_in, job, rules
 
 from batchsync.core.job import Join
 from batchsync.core.vendor_rules import FileFormat, FileRules
-from batchsync.data import PolarsEngine
 from batchsync.data.batchfile import eager_encode, prepare
 from batchsync.data.row import partitions
 from batchsync.errors import SourceError
-from batchsync.ports import Baseline, CompareContext, Comparison
+from batchsync.ports import CompareContext, Comparison
 from batchsync.util.executor import SerialExecutor
 
 if TYPE_CHECKING:
@@ -27,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from batchsync.core.batch import BatchFile
+    from batchsync.data import PolarsEngine
 
 ROWS = 2600
 SMALL = FileRules(format=FileFormat.JSONL, gzip=True, suffix="json.gz", bytes_max=20_000, envelope=ENVELOPE)
@@ -84,7 +84,7 @@ def sent(bench: Bench, engine: PolarsEngine, *, eager: bool) -> Sent:
     bench.runs += 1
     context = CompareContext(folder=bench.folder / f"work-{bench.runs}", now=NOW, eager=eager)
     comparison = engine.compare(bench.job, bench.rules, bench.baseline, context)
-    return Sent(comparison, engine.stage(bench.job, bench.rules, comparison, bench.folder / f"files-{bench.runs}"))
+    return Sent(comparison, engine.stage(bench.job, bench.rules, comparison))
 
 
 def table() -> pl.DataFrame:
@@ -113,8 +113,8 @@ def bench(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.Mo
 @pytest.mark.parametrize("eager", [True, False])
 def test_any_executor_gives_the_same_files(bench: Bench, processes: ProcessPoolExecutor, *, eager: bool) -> None:
     inline = Inline()
-    engines = [PolarsEngine(threads=count) for count in (1, 2, 4)]
-    engines += [PolarsEngine(executor=processes, threads=2), PolarsEngine(executor=inline)]
+    engines = [engine_in(bench.folder, threads=count) for count in (1, 2, 4)]
+    engines += [engine_in(bench.folder, executor=processes, threads=2), engine_in(bench.folder, executor=inline)]
     first, *others = [sent(bench, engine, eager=eager).facts() for engine in engines]
     assert all(other == first for other in others)
     assert len(first[3]) > 5
@@ -122,15 +122,15 @@ def test_any_executor_gives_the_same_files(bench: Bench, processes: ProcessPoolE
 
 
 def test_any_executor_gives_the_same_changes(bench: Bench, processes: ProcessPoolExecutor) -> None:
-    first = sent(bench, PolarsEngine(threads=2), eager=False)
+    first = sent(bench, engine_in(bench.folder, threads=2), eager=False)
     for file in first.files[::2]:
         verdicts = bench.accepted_verdicts(file)
-        bench.baseline = PolarsEngine().apply_verdicts(bench.baseline, [verdicts], bench.folder / "baselines")
+        bench.baseline = bench.engine.apply_verdicts(bench.baseline, [verdicts])
     engines = [
-        PolarsEngine(threads=1),
-        PolarsEngine(threads=3),
-        PolarsEngine(executor=processes),
-        PolarsEngine(executor=Inline()),
+        engine_in(bench.folder, threads=1),
+        engine_in(bench.folder, threads=3),
+        engine_in(bench.folder, executor=processes),
+        engine_in(bench.folder, executor=Inline()),
     ]
     expected, *others = [sent(bench, engine, eager=False).facts() for engine in engines]
     assert all(other == expected for other in others)
@@ -139,7 +139,7 @@ def test_any_executor_gives_the_same_changes(bench: Bench, processes: ProcessPoo
 
 def test_task_refers_to_parquet_rows_instead_of_containing_them(bench: Bench) -> None:
     inline = Inline()
-    sent(bench, PolarsEngine(executor=inline), eager=True)
+    sent(bench, engine_in(bench.folder, executor=inline), eager=True)
     sizes = [len(pickle.dumps(task)) for task in inline.tasks]
     carried = bench.job.source.path != "source.parquet"
     assert all((size > 20_000) == carried for size in sizes[:-1])
@@ -150,10 +150,10 @@ def test_any_executor_gives_the_same_grouped_records(tmp_path: Path, processes: 
     bench = Bench(tmp_path, job(tmp_path, mapping, source={"key": ("no",)}), rules(file=SMALL))
     bench.source("no,sku\n" + "".join(f"{row // 3},s{row}\n" for row in range(3000)))
     engines = [
-        PolarsEngine(threads=1),
-        PolarsEngine(threads=4),
-        PolarsEngine(executor=processes),
-        PolarsEngine(executor=Inline()),
+        engine_in(bench.folder, threads=1),
+        engine_in(bench.folder, threads=4),
+        engine_in(bench.folder, executor=processes),
+        engine_in(bench.folder, executor=Inline()),
     ]
     expected, *others = [sent(bench, engine, eager=False).facts() for engine in engines]
     assert all(other == expected for other in others)
@@ -163,10 +163,10 @@ def test_error_in_worker_process_is_raised_unchanged(tmp_path: Path, processes: 
     bench = Bench(tmp_path, job(tmp_path, {"id": "=id"}, source={"path": "source.parquet"}), rules())
     pl.DataFrame({"id": ["a", "b"]}).write_parquet(tmp_path / "source.parquet")
     context = CompareContext(folder=tmp_path / "work", now=NOW)
-    comparison = PolarsEngine().compare(bench.job, bench.rules, Baseline(), context)
+    comparison = bench.engine.compare(bench.job, bench.rules, bench.baseline, context)
     pl.DataFrame({"id": ["a", "other"]}).write_parquet(tmp_path / "source.parquet")
     with pytest.raises(SourceError, match="changed between comparing and preparing") as raised:
-        PolarsEngine(executor=processes).stage(bench.job, bench.rules, comparison, tmp_path / "files")
+        engine_in(tmp_path, executor=processes).stage(bench.job, bench.rules, comparison)
     assert raised.value.hint
 
 

@@ -8,12 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
-from data_kit import NOW, Bench, job, rules
+from data_kit import ENGINE, NOW, Bench, job, rules
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from batchsync.core.record_schema import Extra, Format, Kind, Rule
-from batchsync.data import PolarsEngine
 from batchsync.data.mapping.formats import violations
 from batchsync.spec.check_literal import literal_objection
 
@@ -71,7 +70,7 @@ def typed(bench: Bench, values: pl.Series, rule: Rule) -> tuple[list[Reject], li
     pl.DataFrame([keys, values.alias("v")]).write_parquet(bench.folder / "typed.parquet")
     bench.job = job(bench.folder, {"id": "=id", "v": "=v"}, source={"path": "typed.parquet"})
     bench.rules = rules(fields={"v": rule})
-    invalid = [item for chunk in PolarsEngine().invalid(bench.compare()) for item in chunk]
+    invalid = [item for chunk in ENGINE.invalid(bench.compare()) for item in chunk]
     return invalid, [record["value"].get("v") for record in bench.records()]
 
 
@@ -117,7 +116,7 @@ def test_blank_string_counts_as_missing(bench: Bench) -> None:
     bench.job = job(bench.folder, {"v": "=v", "w": "=w"}, source={"path": "source.jsonl"})
     blanks = ["", "  ", "\t", "\u00a0", "\u3000", "é", " x"]
     bench.source("".join(json.dumps({"id": str(n), "v": item, "w": " "}) + "\n" for n, item in enumerate(blanks)))
-    invalid = [item for chunk in PolarsEngine().invalid(bench.compare()) for item in chunk]
+    invalid = [item for chunk in ENGINE.invalid(bench.compare()) for item in chunk]
     assert [(item.key, item.code) for item in invalid] == [(str(index), "required") for index in range(5)]
 
 
@@ -126,7 +125,7 @@ def test_literal_in_the_future_is_checked_with_rows(bench: Bench) -> None:
     bench.source("id\n1\n2\n")
     for born, wrong in (("2999-01-01T00:00Z", 2), ("1999-01-01T00:00Z", 0)):
         bench.change(record=job(bench.folder, {"id": "=id", "born": born}).record)
-        invalid = [item for chunk in PolarsEngine().invalid(bench.compare()) for item in chunk]
+        invalid = [item for chunk in ENGINE.invalid(bench.compare()) for item in chunk]
         assert [(item.field, item.code) for item in invalid] == [("born", "past")] * wrong
 
 
@@ -140,7 +139,7 @@ def test_repeated_item_with_unique_constant_is_invalid(bench: Bench, item: dict[
     bench.rules = rules(fields={"extensions": Rule(kind=Kind.ARRAY, items=inner, distinct=("name",))})
     bench.job = job(bench.folder, {"id": "=id", "extensions": [{"each": item}]})
     bench.source("id,v\n1,a\n1,b\n2,c\n")
-    invalid = [entry for chunk in PolarsEngine().invalid(bench.compare()) for entry in chunk]
+    invalid = [entry for chunk in ENGINE.invalid(bench.compare()) for entry in chunk]
     assert [(entry.key, entry.code) for entry in invalid] == [("1", "distinct")]
     bench.job = job(bench.folder, {"id": "=id", "extensions": [{"each": {"name": "=v"}}]})
-    assert [entry for chunk in PolarsEngine().invalid(bench.compare()) for entry in chunk] == []
+    assert [entry for chunk in ENGINE.invalid(bench.compare()) for entry in chunk] == []

@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from data_kit import NOW, Bench, job, rules
+from data_kit import ENGINE, NOW, Bench, job, rules
 
 from batchsync.core.record_schema import Kind, Rule
 from batchsync.core.row_outcome import RowOutcome
@@ -19,6 +19,8 @@ from batchsync.ports import CompareContext
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from batchsync.data import PolarsEngine
 
 STAR = frozenset({"*"})
 ITEM = Rule(
@@ -56,7 +58,7 @@ def test_invalid_item_makes_record_invalid_with_all_reasons(orders: Bench) -> No
         comparison.plan.counts.outcomes[RowOutcome.INVALID],
         comparison.plan.counts.added,
     ) == (2, 1, 1)
-    [[reject]] = PolarsEngine().invalid(comparison)
+    [[reject]] = ENGINE.invalid(comparison)
     assert reject.key == "B"
     assert "items[].sku is required" in reject.reason
     assert "items[].qty must be integer" in reject.reason
@@ -64,7 +66,7 @@ def test_invalid_item_makes_record_invalid_with_all_reasons(orders: Bench) -> No
 
 def test_too_many_items_make_record_invalid(orders: Bench) -> None:
     orders.source("no,who,sku,qty\n" + "B,x,s,1\n" * 4)
-    [[reject]] = PolarsEngine().invalid(orders.compare())
+    [[reject]] = ENGINE.invalid(orders.compare())
     assert (reject.field, reject.code) == ("items", "max_length")
 
 
@@ -106,7 +108,7 @@ def digests_of(bench: Bench, engine: PolarsEngine) -> list[str]:
     comparison = engine.compare(
         bench.job, bench.rules, bench.baseline, CompareContext(folder=bench.folder / f"work-{bench.runs}", now=NOW)
     )
-    files = engine.stage(bench.job, bench.rules, comparison, bench.folder / f"files-{bench.runs}")
+    files = engine.stage(bench.job, bench.rules, comparison)
     return [file.digest for file in files]
 
 
@@ -135,11 +137,11 @@ def test_sorted_source_is_streamed_with_identical_files(
     rows = [f"{key},w,s{number},{number}" for place, key in enumerate(keys) for number in range(place % 4 + 1)]
     orders.source("\n".join(["no,who,sku,qty", *rows, ""]))
     orders.rules = rules()
-    digests = digests_of(orders, PolarsEngine())
+    digests = digests_of(orders, orders.engine)
     spilled = bool(list((orders.folder / f"work-{orders.runs}").glob("grouped-*")))
     assert spilled == (name in UNSORTED)
     monkeypatch.setattr(group_by_key, "_is_sorted", lambda *_: False)
-    assert digests_of(orders, PolarsEngine()) == digests
+    assert digests_of(orders, orders.engine) == digests
 
 
 def test_source_no_longer_sorted_at_staging_is_refused(orders: Bench) -> None:

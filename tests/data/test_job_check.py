@@ -7,12 +7,11 @@ from typing import Any
 
 import polars as pl
 import pytest
-from data_kit import HEAD, Bench, csv_rules, job, record, rules
+from data_kit import ENGINE, HEAD, Bench, csv_rules, job, record, rules
 
 from batchsync.core.job import Removal, Send
 from batchsync.core.mapping import Array, Each, Expression, Literal, Object, Place
 from batchsync.core.record_schema import Kind, Rule
-from batchsync.data import PolarsEngine
 from batchsync.data.mapping.compiled import compile_record
 from batchsync.data.mapping.expressions import parse
 from batchsync.data.record import compiled_job
@@ -20,13 +19,13 @@ from batchsync.errors import Problem, SourceError
 
 
 def problems(bench: Bench) -> tuple[Problem, ...]:
-    return PolarsEngine().check(bench.job, bench.rules)
+    return ENGINE.check(bench.job, bench.rules)
 
 
 def test_valid_job_has_no_problems(bench: Bench) -> None:
     bench.source(HEAD)
     assert problems(bench) == ()
-    assert PolarsEngine().columns(bench.job) == ("id", "name", "mail")
+    assert ENGINE.columns(bench.job) == ("id", "name", "mail")
 
 
 def test_all_problems_are_reported_with_their_places(bench: Bench) -> None:

@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
-from data_kit import Bench, job, rules
+from data_kit import ENGINE, Bench, job, rules
 
 from batchsync.core.job import Join
-from batchsync.data import PolarsEngine
 from batchsync.errors import SourceError
 
 if TYPE_CHECKING:
@@ -101,4 +100,4 @@ def test_column_used_twice_as_join_key_matches(tmp_path: Path) -> None:
     bench = joined(tmp_path, *frames(_INTS, _INTS), id="=id", title="=title")
     bench.change_source(joins=(Join(path="r.parquet", on=(("ours", "theirs"), ("id", "theirs"))),))
     assert [record["value"]["title"] for record in bench.records()] == ["Emma", "Ulysses"]
-    assert PolarsEngine().columns(bench.job) == ("id", "ours", "title", "theirs")
+    assert ENGINE.columns(bench.job) == ("id", "ours", "title", "theirs")

@@ -5,16 +5,15 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from data_kit import HEAD, Bench, job, node
+from data_kit import ENGINE, HEAD, Bench, job, node
 
 from batchsync.core.job import Join, Removal
 from batchsync.core.mapping import Array, Each, Literal, Object, Place
-from batchsync.data import PolarsEngine
 from batchsync.errors import Problem, SpecError
 
 
 def problems(bench: Bench) -> tuple[Problem, ...]:
-    return PolarsEngine().check(bench.job, bench.rules)
+    return ENGINE.check(bench.job, bench.rules)
 
 
 def use_literal(bench: Bench, value: str | float, *, explicit: bool = False) -> None:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
+from data_kit import ENGINE, NOTHING_KNOWN, engine_in, manifest_key
 
-from batchsync.data import PolarsEngine
+from batchsync.core.naming import segment_key
 from batchsync.errors import StateError
-from batchsync.ports import Baseline, KnownKey, Segment
+from batchsync.ports import BaselineEntry, KnownKey, SegmentEntry
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -33,10 +34,15 @@ def verdicts(folder: Path, name: str, *rows: tuple[str, str]) -> Path:
     return path
 
 
-def baseline(folder: Path, *steps: dict[str, str]) -> Baseline:
+def baseline(folder: Path, *steps: dict[str, str]) -> BaselineEntry:
     """Return a baseline after batches, each given as the outcomes of its keys."""
     files = [verdicts(folder, f"step{index}", *step.items()) for index, step in enumerate(steps)]
-    return PolarsEngine().apply_verdicts(Baseline(), files, folder / "baselines")
+    return engine_in(folder).apply_verdicts(NOTHING_KNOWN, files)
+
+
+def one_segment(name: str, rows: int) -> BaselineEntry:
+    """Return a baseline of one segment."""
+    return BaselineEntry(job="job", account_id="", segments=(SegmentEntry(file=name, digest="", rows=rows),))
 
 
 @pytest.mark.parametrize(
@@ -58,28 +64,28 @@ def test_baseline_has_latest_outcome_and_whether_target_holds_key(key: str, know
     first |= {"lost later": "accepted", "taken at last": "rejected"}
     then = {"refused later": "rejected", "lost later": "unknown", "taken at last": "accepted"}
 
-    assert PolarsEngine().lookup(key, baseline(tmp_path, first, then), []) == known
+    assert engine_in(tmp_path).lookup(key, baseline(tmp_path, first, then), []) == known
 
 
 def test_empty_baseline_has_no_keys() -> None:
-    assert PolarsEngine().lookup("a", Baseline(), []) == UNKNOWN_KEY
+    assert ENGINE.lookup("a", NOTHING_KNOWN, []) == UNKNOWN_KEY
 
 
 def test_keys_are_compared_as_exact_text(tmp_path: Path) -> None:
     keys = ["007", "1e3", "null", "*", "a.*", "^x$", '["a","b"]', "Å🗺️", "it's", 'say "x"', "' OR 1=1 --"]
     base = baseline(tmp_path, dict.fromkeys(keys, "accepted"))
 
-    assert all(PolarsEngine().lookup(key, base, []).in_target for key in keys)
-    assert not any(PolarsEngine().lookup(key, base, []).in_target for key in ["7", "1000", "a", "", "b", "x", "Å"])
+    assert all(engine_in(tmp_path).lookup(key, base, []).in_target for key in keys)
+    assert not any(engine_in(tmp_path).lookup(key, base, []).in_target for key in ["7", "1000", "a", "", "b", "x", "Å"])
 
 
 def test_key_in_flight_is_found_with_its_line(bench: Bench) -> None:
     bench.source("id,name,mail\n" + "".join(f"{row},a,m\n" for row in range(5)))
     [file] = bench.stage(bench.compare())
-    manifest = bench.folder / file.row_manifest
+    manifest = manifest_key(file)
 
-    assert PolarsEngine().lookup("3", Baseline(), [manifest]) == KnownKey(in_flight={manifest: 4})
-    assert PolarsEngine().lookup("9", Baseline(), [manifest]) == UNKNOWN_KEY
+    assert bench.engine.lookup("3", NOTHING_KNOWN, [manifest]) == KnownKey(in_flight={manifest: 4})
+    assert bench.engine.lookup("9", NOTHING_KNOWN, [manifest]) == UNKNOWN_KEY
 
 
 def test_composite_key_is_looked_up_by_its_json_array(bench: Bench) -> None:
@@ -88,30 +94,33 @@ def test_composite_key_is_looked_up_by_its_json_array(bench: Bench) -> None:
     bench.accept_all()
 
     key = json.dumps(["1", 'say "x"'], separators=(",", ":"))
-    assert PolarsEngine().lookup(key, bench.baseline, []) == KnownKey(in_target=True, latest_outcome="accepted")
-    assert PolarsEngine().lookup("1", bench.baseline, []) == UNKNOWN_KEY
+    assert bench.engine.lookup(key, bench.baseline, []) == KnownKey(in_target=True, latest_outcome="accepted")
+    assert bench.engine.lookup("1", bench.baseline, []) == UNKNOWN_KEY
 
 
 @pytest.mark.parametrize("content", [None, b"", b"PAR1 and no more"])
 def test_missing_or_damaged_state_file_is_reported(content: bytes | None, tmp_path: Path) -> None:
     base = baseline(tmp_path, {"a": "accepted"})
-    broken = tmp_path / "broken.parquet"
+    broken = tmp_path / segment_key("job", "broken.parquet")
     if content is not None:
         broken.write_bytes(content)
 
     with pytest.raises(StateError, match=r"broken\.parquet in the state folder is missing or damaged"):
-        PolarsEngine().lookup("a", base, [broken])
+        engine_in(tmp_path).lookup("a", base, [segment_key("job", "broken.parquet")])
     with pytest.raises(StateError, match=r"broken\.parquet"):
-        PolarsEngine().lookup("a", Baseline(segments=(Segment(path=broken, rows=1),)), [])
+        engine_in(tmp_path).lookup("a", one_segment("broken.parquet", 1), [])
 
 
 def test_key_is_found_in_file_with_many_row_groups(tmp_path: Path) -> None:
-    path = tmp_path / "many.parquet"
+    path = tmp_path / segment_key("job", "many.parquet")
+    path.parent.mkdir(parents=True)
     keys = [f"K{number:06}" for number in range(20_000)]
     pl.DataFrame({"key": keys, "accepted": [b"0" * 16] * len(keys)}).with_columns(
         pl.lit(None, dtype=pl.Binary).alias("last"), pl.lit(None, dtype=pl.UInt8).alias("last_state")
     ).write_parquet(path, row_group_size=1000)
-    base = Baseline(segments=(Segment(path=path, rows=len(keys)),))
+    base = one_segment(path.name, len(keys))
 
-    found = [PolarsEngine().lookup(key, base, []).in_target for key in ("K000000", "K009999", "K019999", "K020000")]
+    found = [
+        engine_in(tmp_path).lookup(key, base, []).in_target for key in ("K000000", "K009999", "K019999", "K020000")
+    ]
     assert found == [True, True, True, False]

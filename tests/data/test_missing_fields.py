@@ -6,12 +6,11 @@ from typing import Any
 
 import polars as pl
 import pytest
-from data_kit import Bench, job, record
+from data_kit import ENGINE, Bench, job, record
 
 from batchsync.core.job import Join, Removal, Send
 from batchsync.core.mapping import Expression
 from batchsync.core.row_outcome import RowOutcome
-from batchsync.data import PolarsEngine
 from batchsync.errors import SpecError
 
 EACH = {"each": {"x": "=size"}}
@@ -42,7 +41,7 @@ def json_lines(bench: Bench, mapping: dict[str, Any], text: str = '{"id":"1"}\n'
 )
 def test_field_absent_from_all_lines_is_null(bench: Bench, text: str, sql: str) -> None:
     json_lines(bench, {"id": "=id", "v": "=" + sql, "or": f"=COALESCE(CAST({sql} AS VARCHAR), 'none')"}, text)
-    assert PolarsEngine().check(bench.job, bench.rules) == ()
+    assert ENGINE.check(bench.job, bench.rules) == ()
     assert [item["value"] for item in bench.records()] == [{"id": "1", "or": "none"}]
 
 

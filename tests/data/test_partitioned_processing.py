@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
-from data_kit import ENVELOPE, HEAD, NOW, Bench, job, record, rules
+from data_kit import ENVELOPE, HEAD, NOW, Bench, engine_in, job, record, rules
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batchsync.core.job import Removal
+from batchsync.core.naming import staging_prefix
 from batchsync.core.record_schema import Format, Kind, Rule
 from batchsync.core.vendor_rules import FileFormat, FileRules
-from batchsync.data import PolarsEngine
 from batchsync.data.baseline import segments
 from batchsync.data.batchfile import eager_encode, prepare
 from batchsync.data.compare import classify
@@ -48,7 +48,7 @@ def compared(bench: Bench, *, eager: bool) -> Comparison:
     """Compare, with or without eager encoding."""
     bench.runs += 1
     context = CompareContext(folder=bench.folder / f"work-{bench.runs}", now=NOW, eager=eager)
-    return PolarsEngine().compare(bench.job, bench.rules, bench.baseline, context)
+    return bench.engine.compare(bench.job, bench.rules, bench.baseline, context)
 
 
 @pytest.mark.usefixtures("tiny")
@@ -64,7 +64,7 @@ def test_eager_encoding_gives_identical_files(tmp_path: Path, suffix: str) -> No
     assert eager.plan == late.plan
     assert (eager.folder / "ahead.json").exists()
     files = bench.stage(late)
-    others = PolarsEngine().stage(bench.job, bench.rules, eager, tmp_path / "others")
+    others = engine_in(tmp_path / "others").stage(bench.job, bench.rules, eager)
     assert [(file.digest, file.rows) for file in files] == [(item.digest, item.rows) for item in others]
     assert len(files) > 1
     for item, other in zip(files, others, strict=True):
@@ -87,7 +87,7 @@ def test_eager_files_are_dropped_if_most_rows_of_a_frame_are_invalid(bench: Benc
     bench.source(HEAD + "".join(f"{row},{'x' if row < 8 else 1},m\n" for row in range(25)))
     eager, late = compared(bench, eager=True), compared(bench, eager=False)
     assert not (eager.folder / "ahead.json").exists()
-    eager_files = PolarsEngine().stage(bench.job, bench.rules, eager, bench.folder / "others")
+    eager_files = bench.engine.stage(bench.job, bench.rules, eager)
     assert [item.digest for item in eager_files] == [item.digest for item in bench.stage(late)]
 
 
@@ -166,6 +166,6 @@ def test_adopted_eager_files_have_their_new_paths(bench: Bench) -> None:
     bench.source(HEAD + "1,a,m\n")
     eager = compared(bench, eager=True)
     (file,) = bench.stage(eager)
-    assert Path(file.path).parent == bench.folder / f"files-{bench.runs}"
+    assert Path(file.path).parent == bench.folder / staging_prefix(bench.job.name)
     assert Path(file.row_manifest).exists()
     assert not json.dumps(file.path).startswith(str(eager.folder))

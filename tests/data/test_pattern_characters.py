@@ -11,7 +11,6 @@ from data_kit import Bench, job, rules
 from batchsync.core.batch import Verdict
 from batchsync.core.job import Join
 from batchsync.core.row_outcome import RowOutcome
-from batchsync.data import PolarsEngine
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -57,5 +56,5 @@ def test_sync_works_in_folder_with_pattern_characters(site: Path, ending: str) -
     [file] = bench.stage(bench.compare())
     verdicts = bench.join_outcomes(file, Verdict.PROCESSED)
     assert verdicts.counts[RowOutcome.ACCEPTED] == 1
-    bench.baseline = PolarsEngine().apply_verdicts(bench.baseline, [verdicts.path], site / "baselines")
+    bench.baseline = bench.engine.apply_verdicts(bench.baseline, [verdicts.path])
     assert bench.compare().plan.counts.outcomes[RowOutcome.UNCHANGED] == 2

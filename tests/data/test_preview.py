@@ -5,11 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from data_kit import HEAD, record, rules
+from data_kit import ENGINE, HEAD, record, rules
 
 from batchsync.core.job import Removal
 from batchsync.core.record_schema import Format, Kind, Rule
-from batchsync.data import PolarsEngine
 from batchsync.data.compare import classify, preview
 from batchsync.data.frame import partitioned_spill
 from batchsync.ports import InvalidGroup, KeyRef, PlanPreview
@@ -19,7 +18,7 @@ if TYPE_CHECKING:
 
 
 def previewed(bench: Bench, limit: int) -> PlanPreview:
-    return PolarsEngine().preview(bench.compare(), limit)
+    return ENGINE.preview(bench.compare(), limit)
 
 
 def rows(numbers: range, name: str = "a") -> str:

@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
-from data_kit import NOW, Bench, job, refused, rules
+from data_kit import ENGINE, NOW, Bench, engine_in, job, refused, rules
 
 from batchsync.core.job import Join
 from batchsync.core.row_outcome import RowOutcome
-from batchsync.data import PolarsEngine
 from batchsync.data.row import csv_reader
 from batchsync.errors import SpecError
 from batchsync.ports import CompareContext
@@ -117,7 +116,7 @@ def test_blank_lines_are_skipped_but_counted_in_row_numbers(bench: Bench) -> Non
     bench.source("id,name,mail\n1,Ann,a\n\n,Bob,b\n\n\n")
     comparison = bench.compare()
     assert comparison.plan.counts.source_rows == 2
-    [[reject]] = PolarsEngine().invalid(comparison)
+    [[reject]] = ENGINE.invalid(comparison)
     assert (reject.code, reject.row) == ("key", 3)
 
 
@@ -160,7 +159,7 @@ def test_declared_nulls_are_read_as_null_in_all_formats(bench: Bench, ending: st
     assert [record["value"] for record in bench.records()] == [{"id": "1", "mail": "a"}, {"id": "2", "name": "Ann"}]
     context = CompareContext(folder=bench.folder / "again", now=NOW)
     with ThreadPoolExecutor(1) as executor:  # tasks read their own rows of a Parquet file
-        by_reference = PolarsEngine(executor=executor, threads=1).compare(
+        by_reference = engine_in(bench.folder, executor=executor, threads=1).compare(
             bench.job, bench.rules, bench.baseline, context
         )
     assert (by_reference.plan.counts.outcomes[RowOutcome.INVALID], by_reference.plan.changes_digest) == (
@@ -203,7 +202,7 @@ def test_glob_is_read_in_name_order_with_continuous_row_numbers(bench: Bench) ->
     bench.source("id,name,mail\n3,Cid,c\n", "part-2.csv")
     bench.source("mail,id,name\na,1,Ann\nb,,Bob\n", "part-1.csv")
     comparison = bench.compare()
-    [[reject]] = PolarsEngine().invalid(comparison)
+    [[reject]] = ENGINE.invalid(comparison)
     assert reject.row == 2
     assert names(bench) == ["Ann", "Cid"]
 
@@ -271,7 +270,7 @@ def test_join_keeps_unmatched_rows_and_row_order(joined: Bench) -> None:
     joined.source("id,book\n1,b\n2,zzz\n3,\n4,a\n")
     joined.source("isbn,title\na,Emma\nb,Ulysses\n", "books.csv")
     assert [record["value"].get("title") for record in joined.records()] == ["Ulysses", None, None, "Emma"]
-    assert PolarsEngine().columns(joined.job) == ("id", "book", "title", "isbn")
+    assert ENGINE.columns(joined.job) == ("id", "book", "title", "isbn")
 
 
 def test_duplicate_joined_key_is_refused_with_its_rows(joined: Bench) -> None:

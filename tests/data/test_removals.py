@@ -10,7 +10,6 @@ from data_kit import HEAD, Bench, record
 
 from batchsync.core.job import Removal
 from batchsync.core.row_outcome import RowOutcome
-from batchsync.data import PolarsEngine
 from batchsync.data.compare import classify, removal_conflicts
 from batchsync.data.frame import partitioned_spill
 
@@ -37,7 +36,7 @@ def test_rejected_removal_is_sent_again_after_mapping_change(bench: Bench) -> No
     refused = bench.folder / "refused.parquet"
     ended = [pl.lit("rejected").alias("state"), pl.lit(value=False).alias("retry"), pl.lit("").alias("code")]
     pl.read_parquet(file.row_manifest).with_columns(ended).write_parquet(refused)
-    bench.baseline = PolarsEngine().apply_verdicts(bench.baseline, [refused], bench.folder / "baselines")
+    bench.baseline = bench.engine.apply_verdicts(bench.baseline, [refused])
     bench.change(mapping_hash="cd" * 32)
     assert counts(bench) == {"still_rejected": 1}
     bench.change(removal=replace(unmodified, mapping_hash="2"))

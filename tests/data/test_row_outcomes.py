@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
-from data_kit import HEAD, REF_LOG, Bench, job, rejects, rules
+from data_kit import HEAD, REF_LOG, Bench, job, manifest_key, rejects, rules, segment_paths
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -239,10 +239,10 @@ def test_flipped_bit_in_manifest_is_detected_when_joining(bench: Bench) -> None:
 def test_flipped_bit_in_baseline_or_manifest_is_detected_when_comparing(bench: Bench) -> None:
     file, _ = sent(bench)
     bench.accept_all()
-    [segment] = bench.baseline.paths
+    [segment] = segment_paths(bench.folder, bench.baseline)
     for state in (segment, Path(file.row_manifest)):
         whole = state.read_bytes()
-        bench.in_flight = [Path(file.row_manifest)]
+        bench.in_flight = (manifest_key(file),)
         for position in range(8, len(whole) - 8, max(1, len(whole) // 20)):
             state.write_bytes(whole[:position] + bytes([whole[position] ^ 1]) + whole[position + 1 :])
             with pytest.raises(StateError, match="missing or damaged"):

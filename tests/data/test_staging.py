@@ -16,8 +16,8 @@ from data_kit import CSV_FILE, ENVELOPE, HEAD, Bench, csv_rules, job, rules
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from batchsync.core.naming import staging_prefix
 from batchsync.core.vendor_rules import FileFormat, FileRules
-from batchsync.data import PolarsEngine
 from batchsync.data.batchfile import gzip_blocks
 from batchsync.errors import SourceError
 
@@ -110,9 +110,8 @@ def test_each_file_is_finalized_before_the_next(bench: Bench) -> None:
     bench.rules = rules(file=limited(bytes_max=20_000))
     bench.source(rows_text(2000))
     comparison = bench.compare()
-    into = bench.folder / "one-by-one"
     found: list[BatchFile] = []
-    for item in PolarsEngine().stage_each(bench.job, bench.rules, comparison, into):
+    for item in bench.engine.stage_each(bench.job, bench.rules, comparison):
         assert hashlib.sha256(Path(item.path).read_bytes()).hexdigest() == item.digest
         assert pl.read_parquet(item.row_manifest).height == item.rows
         found.append(item)
@@ -123,8 +122,8 @@ def test_each_file_is_finalized_before_the_next(bench: Bench) -> None:
 def test_closed_iterator_keeps_yielded_files_only(bench: Bench) -> None:
     bench.rules = rules(file=limited(bytes_max=20_000))
     bench.source(rows_text(2000))
-    into = bench.folder / "one-by-one"
-    files = PolarsEngine().stage_each(bench.job, bench.rules, bench.compare(), into)
+    into = bench.folder / staging_prefix(bench.job.name)
+    files = bench.engine.stage_each(bench.job, bench.rules, bench.compare())
     first = next(files)
     cast("Generator[BatchFile]", files).close()
     assert {Path(first.path).name, Path(first.row_manifest).name} <= {path.name for path in into.iterdir()}

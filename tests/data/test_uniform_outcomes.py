@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from data_kit import Bench, batch, view
+from data_kit import ENGINE, Bench, batch, view
 
 from batchsync.core.batch import Verdict
 from batchsync.core.row_outcome import OutcomeCounts
-from batchsync.data import PolarsEngine
 from batchsync.errors import StateError
 from batchsync.ports import Downloads
 
@@ -32,10 +31,10 @@ def test_unapplied_rows_are_rejected_without_manifest(bench: Bench, verdict: Ver
     verdicts = bench.join_outcomes(file, verdict)
 
     assert verdicts.counts == OutcomeCounts.of(rejected=2)
-    rejects = [item for chunk in PolarsEngine().rejects(verdicts) for item in chunk]
+    rejects = [item for chunk in ENGINE.rejects(verdicts) for item in chunk]
     assert [(reject.key, reject.line, reject.retry) for reject in rejects] == [("", 1, True), ("", 2, True)]
-    after = PolarsEngine().apply_verdicts(bench.baseline, [verdicts.path], bench.folder / "baselines")
-    assert view(after) == {}
+    after = bench.engine.apply_verdicts(bench.baseline, [verdicts.path])
+    assert view(bench.folder, after) == {}
 
 
 @pytest.mark.parametrize("verdict", [Verdict.DECLARED, Verdict.LOST, Verdict.PROCESSED])
@@ -55,23 +54,23 @@ def test_possibly_applied_rows_require_manifest(bench: Bench, verdict: Verdict) 
     ],
 )
 def test_rules_are_not_required_without_log(bench: Bench, verdict: Verdict, expected: OutcomeCounts) -> None:
-    verdicts = PolarsEngine().join_outcomes(batch(sent(bench), verdict), None, Downloads(), bench.folder / "collected")
+    verdicts = bench.engine.join_outcomes(batch(sent(bench), verdict), None, Downloads(), bench.folder / "collected")
     assert (verdicts.counts, verdicts.key) == (expected, ("id",))
 
 
 def test_reading_log_without_rules_is_an_error(bench: Bench) -> None:
     file = sent(bench)
     with pytest.raises(ValueError, match="requires vendor rules"):
-        PolarsEngine().join_outcomes(batch(file, Verdict.PROCESSED), None, Downloads(), bench.folder / "collected")
+        bench.engine.join_outcomes(batch(file, Verdict.PROCESSED), None, Downloads(), bench.folder / "collected")
 
 
 def test_damaged_manifest_is_detected_by_verification(bench: Bench) -> None:
     file = sent(bench)
-    PolarsEngine().verify_row_manifest(file)
+    bench.engine.verify_row_manifest(batch(file, None))
     manifest = Path(file.row_manifest)
     manifest.write_bytes(manifest.read_bytes() + b"x")
     with pytest.raises(StateError, match="missing or damaged"):
-        PolarsEngine().verify_row_manifest(file)
+        bench.engine.verify_row_manifest(batch(file, None))
     manifest.unlink()
     with pytest.raises(StateError, match="missing or damaged"):
-        PolarsEngine().verify_row_manifest(file)
+        bench.engine.verify_row_manifest(batch(file, None))

@@ -6,9 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 import pytest
-from data_kit import NOW, Bench, job
+from data_kit import ENGINE, NOW, Bench, job
 
-from batchsync.data import PolarsEngine
 from batchsync.spec.vendor_spec import load_vendor
 from batchsync_mocks.sitecore.records import process
 from batchsync_mocks.sitecore.store import Store
@@ -89,7 +88,7 @@ def test_valid_records_pass_vendor_validation(tmp_path: Path, schema: str, mode:
     made = job(tmp_path, mapping, source=source, target={"schema": schema}, mode=mode)
     bench = Bench(tmp_path, made, load_vendor("sitecore-cdp"))
     lines = bench.lines()
-    invalid = [change for chunk in PolarsEngine().invalid(bench.compare()) for change in chunk]
+    invalid = [change for chunk in ENGINE.invalid(bench.compare()) for change in chunk]
     assert len(lines) + len(invalid) == values.height
     assert min(len(lines), len(invalid)) > 30
     outcomes = [process(line.encode(), Store(), NOW.timestamp(), SitecoreSwitches()) for line in lines]

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
-from data_kit import HEAD, Bench, counts, job, resolve_first, rules, verdicts
+from data_kit import HEAD, Bench, counts, job, manifest_key, resolve_first, rules, verdicts
 
 from batchsync.core.job import Send
 from batchsync.core.row_outcome import RowOutcome
@@ -144,7 +144,7 @@ def test_manually_resent_key_is_sent_below_watermark(bench: Bench) -> None:
 def test_key_in_flight_below_watermark_is_deferred(bench: Bench) -> None:
     accepted(bench, HEAD + "1,a,5\n2,b,9\n")
     bench.source(HEAD + "1,A,10\n2,b,9\n")
-    bench.in_flight = tuple(bench.folder / item.row_manifest for item in bench.stage(bench.compare()))
+    bench.in_flight = tuple(manifest_key(item) for item in bench.stage(bench.compare()))
     bench.source(HEAD + "1,a,5\n2,b,9\n")
     assert counts(bench) == {"unchanged": 1, "deferred": 1}
 

@@ -25,9 +25,8 @@ from batchsync.app import App
 from batchsync.core.batch import Allocation, Batch, Phase, Verb, Verdict
 from batchsync.core.events import Allocated, Collected, Delivered, IntentRecorded, Uploaded, VendorFinished
 from batchsync.core.row_outcome import OutcomeCounts
-from batchsync.ports import Baseline, Downloads, Reject
+from batchsync.ports import BaselineEntry, Downloads, Reject
 from batchsync.reconcile import collected
-from batchsync.reconcile.deliver import baseline_entry
 from batchsync.reconcile.plan import describe, prepare
 from batchsync.settings import Settings
 from batchsync_mocks.faults import Fault
@@ -124,8 +123,8 @@ def _advance_all(batches: Sequence[Batch], context: JobContext, services: Servic
             pl.lit("").alias("code"),
         ).write_parquet(path)
         parts.append(path)
-    baseline = services.data.apply_verdicts(Baseline(), parts, services.paths.baselines(first.job))
-    entry = baseline_entry(first, baseline)
+    before = BaselineEntry(job=first.job, account_id=first.account_id)
+    entry = services.data.apply_verdicts(before, parts)
     event = Delivered(at=services.clock.now())
     services.store.deliver(first, event, baseline=entry, rejects=_rejects(size.rejects))
 

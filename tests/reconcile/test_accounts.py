@@ -112,7 +112,7 @@ def test_sent_batch_of_other_account_is_not_polled_and_can_be_resolved(harness: 
     assert (settlement.outcomes[RowOutcome.ACCEPTED], settlement.outcomes[RowOutcome.REJECTED]) == (
         (29, 0) if delivered else (0, 29)
     )
-    reported = harness.services.data.lookup("G1", baseline_of(batch.job, batch.account_id, harness.services), [])
+    reported = harness.services.data.lookup("G1", baseline_of(batch.job, batch.account_id, harness.services.store), [])
     assert (reported.in_target, reported.latest_outcome) == ((True, "accepted") if delivered else (False, "again"))
     assert harness.app.journal.baseline("guests", other_account.account_id) is None
     assert not harness.app.journal.audit()

@@ -19,7 +19,6 @@ from batchsync.reconcile.sync import resume, sync
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from pathlib import Path
 
     from harness import Harness
 
@@ -142,14 +141,9 @@ class LossyEngine(PolarsEngine):
     """Data engine that writes one file less than planned, as if the source shrank."""
 
     def stage_each(
-        self,
-        job: Job,
-        rules: VendorRules,
-        comparison: Comparison,
-        into: Path,
-        stopped: Callable[[], bool] = lambda: False,
+        self, job: Job, rules: VendorRules, comparison: Comparison, stopped: Callable[[], bool] = lambda: False
     ) -> Iterator[BatchFile]:
-        files = list(super().stage_each(job, rules, comparison, into, stopped))
+        files = list(super().stage_each(job, rules, comparison, stopped))
         return iter(files[:-1])
 
 
@@ -158,7 +152,7 @@ def test_planned_but_unstaged_record_is_detected_and_sent_next_time(harness: Har
     lines = [f"V{number},1HGCM82633A00000{number},," for number in range(rows)]
     source = harness.deployment.folder / "vehicles.csv"
     source.write_text("\n".join(["id,vin,plate,state", *lines, ""]), encoding="utf-8")
-    lossy = replace(harness.services, data=LossyEngine())
+    lossy = replace(harness.services, data=LossyEngine(harness.app.objects))
 
     (outcome,) = sync([with_one_row_per_file(harness, "vehicles")], lossy, WAIT)
 

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import polars as pl
 from harness import NO_WAIT, WAIT
 
+from batchsync.core.naming import staging_prefix
 from batchsync.data.batchfile.batch_writer import BatchFileWriter
 from batchsync.data.batchfile.gzip_blocks import GzipBlock
+from batchsync.ports import ObjectFolder
 from batchsync.reconcile.sweep import sweep
 
 if TYPE_CHECKING:
@@ -19,10 +21,10 @@ if TYPE_CHECKING:
 
 def files(harness: Harness, job: str = "guests") -> dict[str, set[str]]:
     """Return the names of the files in the job's folders."""
-    paths = harness.services.paths
+    state, paths = harness.app.settings.state_folder, harness.services.paths
     by_kind = {
-        "staging": paths.staging(job),
-        "baselines": paths.baselines(job),
+        "staging": state / "staging" / job,
+        "baselines": state / "baselines" / job,
         "collected": paths.collected_of(job),
         "work": paths.work(job),
     }
@@ -45,7 +47,8 @@ def test_sweep_keeps_files_of_open_batches_only(harness: Harness) -> None:
     harness.sync("guests")
     batch, paths = harness.batch("guests"), harness.services.paths
     needed = {Path(batch.file.path).name, Path(batch.file.row_manifest).name}
-    for folder in (paths.staging("guests"), paths.baselines("guests"), paths.work("guests")):
+    state = harness.app.settings.state_folder
+    for folder in (state / "staging" / "guests", state / "baselines" / "guests", paths.work("guests")):
         folder.mkdir(parents=True, exist_ok=True)
         (folder / "left-by-a-killed-process").write_text("rows of persons")
     for name in (batch.id, "guests-of-a-batch-that-is-over"):
@@ -55,13 +58,14 @@ def test_sweep_keeps_files_of_open_batches_only(harness: Harness) -> None:
 
 
 def test_sweep_removes_unfinished_batch_files(harness: Harness) -> None:
-    staging = harness.services.paths.staging("guests")
-    writer = BatchFileWriter(staging, harness.context("guests").rules.file, None)
-    writer.add(GzipBlock(b"rows of persons", 1, 0, 15), pl.DataFrame({"key": ["G1"], "op": ["add"]}))
-    assert files(harness)["staging"]
+    into = ObjectFolder(harness.services.objects, staging_prefix("guests"))
+    with into.workspace() as workspace:
+        writer = BatchFileWriter(workspace, harness.context("guests").rules.file, None, into.put)
+        writer.add(GzipBlock(b"rows of persons", 1, 0, 15), pl.DataFrame({"key": ["G1"], "op": ["add"]}))
+        assert files(harness)["staging"]
 
-    assert swept(harness)["staging"] == set()
-    writer.abandon()
+        assert swept(harness)["staging"] == set()
+        writer.abandon()
 
 
 def test_only_baseline_remains_after_delivery(harness: Harness) -> None:
@@ -83,7 +87,7 @@ def test_sweep_keeps_files_of_other_jobs(harness: Harness) -> None:
 
 def test_unremovable_file_does_not_stop_sync(harness: Harness, monkeypatch: pytest.MonkeyPatch) -> None:
     harness.sync("guests")
-    stray = harness.services.paths.staging("guests") / "not-removable"
+    stray = harness.app.settings.state_folder / "staging" / "guests" / "not-removable"
     stray.write_text("x")
     with monkeypatch.context() as patched:
         unlink = Path.unlink

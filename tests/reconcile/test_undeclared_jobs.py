@@ -10,6 +10,7 @@ from harness import ALLOCATE, WAIT, Harness
 
 from batchsync.core.batch import Phase, Verdict
 from batchsync.core.events import Cancelled
+from batchsync.core.naming import staging_prefix
 from batchsync.core.row_outcome import RowOutcome
 from batchsync.errors import StateError, UsageError
 from batchsync.reconcile.cancel import cancel
@@ -46,7 +47,7 @@ def test_cancel_of_unsent_batch_closes_it_at_once(harness: Harness) -> None:
     after = cancelled(harness)
 
     assert (after.phase, after.verdict) == (Phase.DELIVERED, Verdict.CANCELLED)
-    assert not list(harness.services.paths.staging("guests").iterdir())
+    assert not harness.services.objects.list(staging_prefix("guests"))
     assert not harness.app.journal.audit()
     # With the job restored, its rows are sent again.
     assert harness.sync("guests", WAIT).runs[-1].settlement.outcomes[RowOutcome.ACCEPTED] == batch.file.rows

@@ -15,6 +15,7 @@ from batchsync.reconcile.background import InlineProducer
 from batchsync.reconcile.services import JobContext, Services, StatePaths
 from batchsync.sinks import Sinks
 from batchsync.source import fetch
+from batchsync.storage.local_folder import LocalFolder
 from batchsync.vendors.client import connect
 from simulation.deployment import VENDOR_OF, rules_of
 
@@ -180,11 +181,13 @@ def process(
     try:
         vendors = {name: _vendor(name, clock, credentials, rows_max, crash_point) for name in URLS}
         contexts = tuple(_context(name, sources, vendors, rows_max) for name in sources.names)
+        objects = LocalFolder(state)
         services = Services(
             clock=clock,
             store=journal,
-            data=Checkpointed(PolarsEngine(), "data", _METHODS["data"], crash_point),
+            data=Checkpointed(PolarsEngine(objects), "data", _METHODS["data"], crash_point),
             fetch=fetch,
+            objects=objects,
             sinks=Checkpointed(Sinks(), "sink", _METHODS["sink"], crash_point),
             paths=StatePaths(state=state),
             events=TranscriptSink(crash_point.log),

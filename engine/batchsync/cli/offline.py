@@ -67,6 +67,7 @@ def offline_services(app: App, journal: Journal | None) -> Iterator[Services]:
             store=cast("StateStore", journal or EmptyStore()),
             data=app.data,
             fetch=fetch,
+            objects=app.objects,
             # A plan delivers nothing; using a sink would be a defect.
             sinks=cast("Sink", None),
             paths=_ScratchElsewhere(state=app.settings.state_folder, scratch=Path(scratch)),

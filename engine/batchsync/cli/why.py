@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,16 +10,16 @@ from batchsync.cli.command import command
 from batchsync.cli.declared import DeclaredJobs, check_known, declared
 from batchsync.cli.rejects import line_of
 from batchsync.cli.session import Answer, Session
+from batchsync.core.naming import row_manifest_key
 from batchsync.errors import BatchsyncError, StateError, UnavailableError, UsageError
-from batchsync.ports import Baseline
-from batchsync.reconcile.services import StatePaths
+from batchsync.reconcile.deliver import baseline_of
 from batchsync.report.why import KeyInFlight, KeyOfJob, KeyReject, WhyReport
 
 if TYPE_CHECKING:
     from batchsync.app import App
     from batchsync.core.batch import Batch
     from batchsync.journal import Journal
-    from batchsync.ports import KnownKey
+    from batchsync.ports import BaselineEntry, KnownKey
 
 _PLANNED = "`batchsync plan --limit 100` shows the first hundred keys that were never sent"
 
@@ -71,7 +70,7 @@ def _search(key: str, name: str, known: DeclaredJobs, journal: Journal, app: App
         in_flight=tuple(
             KeyInFlight(batch=batch, line=found.in_flight[place])
             for batch in batches
-            if (place := Path(batch.file.row_manifest)) in found.in_flight
+            if (place := row_manifest_key(batch.job, batch.file)) in found.in_flight
         ),
         rejects=tuple(KeyReject(at=row.at, line=line_of(row)) for row in journal.why(name, key)),
         note=note,
@@ -98,20 +97,18 @@ def _look_up(
     Without an account no baseline is read, and batches of all accounts are. The read is retried if another process
     replaces the files meanwhile.
     """
-    folders = StatePaths(state=app.settings.state_folder)
-    before: list[Path] | None = None
+    before: tuple[BaselineEntry, list[str]] | None = None
     while True:
-        entry = journal.baseline(name, account_id) if account_id is not None else None
-        baseline = folders.baseline(entry) if entry else Baseline()
+        # No account has an empty id, so this baseline is empty.
+        baseline = baseline_of(name, account_id or "", journal)
         batches = tuple(batch for batch in journal.open_batches(name) if account_id in (None, batch.account_id))
-        manifests = [Path(batch.file.row_manifest) for batch in batches]
-        pointers = [*manifests, *baseline.paths]
+        manifests = [row_manifest_key(name, batch.file) for batch in batches]
         try:
             return app.data.lookup(key, baseline, manifests), batches
         except StateError:
-            if pointers == before:
+            if (baseline, manifests) == before:
                 raise
-            before = pointers
+            before = baseline, manifests
 
 
 def _unknown(key: str, searched: list[KeyOfJob], session: Session) -> BatchsyncError:

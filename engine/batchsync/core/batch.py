@@ -99,8 +99,9 @@ class Allocation:
 class BatchFile:
     """A finalized batch file, named by its digest and never written again.
 
-    `digest` is the hex SHA-256 and `md5` the lower-case hex MD5 of the bytes on disk; `size` is their number; `rows`
-    the number of records. `row_manifest` is the path of the Parquet file beside it with the key of each line.
+    `digest` is the hex SHA-256 and `md5` the lower-case hex MD5 of its bytes; `size` is their number; `rows` the number
+    of records. `path` is its location in the object store, and that of a local file where a vendor sends it;
+    `row_manifest` is the location of the Parquet file with the key of each line.
     """
 
     path: str

@@ -3,40 +3,43 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 
+from batchsync.core.naming import baseline_prefix, row_manifest_key
 from batchsync.core.row_outcome import LISTED_OUTCOMES, RowOutcome
 from batchsync.data.baseline.apply import apply_verdicts, resolve
 from batchsync.data.baseline.point_lookup import lookup
 from batchsync.data.batchfile.prepare import StageContext, iter_batch_files
 from batchsync.data.compare.compare import compare
 from batchsync.data.compare.preview import preview
-from batchsync.data.frame.integrity import translate_disk_errors, verify_digest, verify_parquet
+from batchsync.data.frame.integrity import opened, translate_disk_errors, verify_digest, verify_parquet
+from batchsync.data.frame.known import opened_baseline
 from batchsync.data.outcome.join_outcomes import join_outcomes
 from batchsync.data.record.compiled_job import compile_job
 from batchsync.data.row.joins import joined_schema
 from batchsync.data.row.open_source import open_source
-from batchsync.ports import Reject
+from batchsync.ports import ObjectFolder, Reject
 from batchsync.util.executor import TaskPool
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from concurrent.futures import Executor
+    from pathlib import Path
 
     from batchsync.core.batch import Batch, BatchFile
     from batchsync.core.job import Job
     from batchsync.core.vendor_rules import VendorRules
     from batchsync.errors import Problem
     from batchsync.ports import (
-        Baseline,
+        BaselineEntry,
         CompareContext,
         Comparison,
         Downloads,
         EventSink,
         KnownKey,
+        ObjectStore,
         PlanPreview,
         RowVerdicts,
     )
@@ -46,20 +49,28 @@ CHUNK = 10_000
 
 
 class PolarsEngine:
-    """`DataEngine` on polars. Its only state is the task pool and the event sink of `stage`."""
+    """`DataEngine` on polars. Its only state is the object store, the task pool and the event sink of `stage`."""
 
     def __init__(
-        self, events: EventSink | None = None, *, executor: Executor | None = None, threads: int | None = None
+        self,
+        objects: ObjectStore,
+        events: EventSink | None = None,
+        *,
+        executor: Executor | None = None,
+        threads: int | None = None,
     ) -> None:
         """Create an engine.
 
         Args:
+            objects: Store of batch files, row manifests and baseline segments.
             events: Receives the progress of `stage`; `compare` takes its sink from the context.
             executor: Runs the tasks: anything with the shape of `concurrent.futures.Executor`. Tasks are module-level
                 functions with one picklable argument; output is byte-identical. Processes must be spawned, not forked.
             threads: Number of tasks in flight at a time, and of threads without an executor; None is one per core.
         """
-        self._stage_context = StageContext(workers=TaskPool(threads=threads, executor=executor), events=events)
+        self._objects = objects
+        workers = TaskPool(threads=threads, executor=executor)
+        self._stage_context = StageContext(objects=objects, workers=workers, events=events)
 
     @property
     def threads(self) -> int | None:
@@ -74,7 +85,7 @@ class PolarsEngine:
         """Return every problem of a job against its source."""
         return compile_job(job, rules, open_source(job.source)).problems
 
-    def compare(self, job: Job, rules: VendorRules, baseline: Baseline, context: CompareContext) -> Comparison:
+    def compare(self, job: Job, rules: VendorRules, baseline: BaselineEntry, context: CompareContext) -> Comparison:
         """Read, map, validate and fingerprint the source, and subtract rows that are unchanged or in flight.
 
         Args:
@@ -86,34 +97,35 @@ class PolarsEngine:
         Returns:
             The comparison, staged in the folder of the context.
         """
-        verify_digest([*baseline.paths, *context.in_flight])
-        with translate_disk_errors(f"comparing {job.name}"):
-            return compare(job, rules, baseline, context, self._stage_context.workers)
+        with (
+            translate_disk_errors(f"comparing {job.name}"),
+            opened_baseline(self._objects, baseline, context.in_flight) as known,
+        ):
+            verify_digest([*known.paths, *known.in_flight])
+            return compare(job, rules, known, context, self._stage_context.workers)
 
-    def stage(self, job: Job, rules: VendorRules, comparison: Comparison, into: Path) -> tuple[BatchFile, ...]:
-        """Write the changes of a comparison as finalized, fsynced batch files, each with its row manifest.
+    def stage(self, job: Job, rules: VendorRules, comparison: Comparison) -> tuple[BatchFile, ...]:
+        """Put the changes of a comparison into the object store as batch files, each with its row manifest.
 
         Args:
             job: The job of the comparison.
             rules: Rules of the job's vendor.
             comparison: The comparison.
-            into: Folder of the files; created if absent.
 
         Returns:
             The batch files, in source order, removals last.
         """
         with translate_disk_errors(f"preparing {job.name}"):
-            return tuple(iter_batch_files(job, rules, comparison, into, self._stage_context))
+            return tuple(iter_batch_files(job, rules, comparison, self._stage_context))
 
     def stage_each(
         self,
         job: Job,
         rules: VendorRules,
         comparison: Comparison,
-        into: Path,
         stopped: Callable[[], bool] = lambda: False,
     ) -> Iterator[BatchFile]:
-        """Yield the files of `stage`, each finalized and fsynced with its row manifest before it is yielded.
+        """Yield the files of `stage`, each finalized with its row manifest before it is yielded.
 
         For a single consumer. Closing the iterator drops files that are not finalized. An error is raised at the
         position of the next file.
@@ -122,14 +134,13 @@ class PolarsEngine:
             job: The job of the comparison.
             rules: Rules of the job's vendor.
             comparison: The comparison.
-            into: Folder of the files; created if absent.
             stopped: Called once per frame; the iterator ends when it returns true.
 
         Yields:
             The batch files.
         """
         with translate_disk_errors(f"preparing {job.name}"):
-            yield from iter_batch_files(job, rules, comparison, into, replace(self._stage_context, stopped=stopped))
+            yield from iter_batch_files(job, rules, comparison, replace(self._stage_context, stopped=stopped))
 
     def preview(self, comparison: Comparison, limit: int) -> PlanPreview:
         """Return the first keys of each kind of change, at most `limit` of each, and the invalid rows by reason."""
@@ -167,11 +178,12 @@ class PolarsEngine:
             The verdicts, written to `into`.
         """
         with translate_disk_errors(f"settling {batch.id}"):
-            return join_outcomes(batch, rules, downloads, into)
+            return join_outcomes(batch, rules, downloads, into, self._objects)
 
-    def verify_row_manifest(self, file: BatchFile) -> None:
-        """Check that the row manifest of a batch file is on disk, unchanged since it was finalized."""
-        verify_digest([Path(file.row_manifest)])
+    def verify_row_manifest(self, batch: Batch) -> None:
+        """Check that the row manifest of a batch is in the store, unchanged since it was finalized."""
+        with opened(self._objects, [row_manifest_key(batch.job, batch.file)]) as manifest:
+            verify_digest(manifest)
 
     def rejects(self, verdicts: RowVerdicts) -> Iterator[Sequence[Reject]]:
         """Yield the rejected and unknown rows of a collected batch in chunks, in the order of the file."""
@@ -192,48 +204,53 @@ class PolarsEngine:
                 for row in chunk.iter_rows(named=True)
             )
 
-    def apply_verdicts(self, baseline: Baseline, verdicts: Sequence[Path], into: Path) -> Baseline:
-        """Return the baseline after accepted rows moved: one more segment on disk, or fewer after compaction.
+    def apply_verdicts(self, baseline: BaselineEntry, verdicts: Sequence[Path]) -> BaselineEntry:
+        """Return the baseline after accepted rows moved: one more segment in the store, or fewer after compaction.
 
         Args:
             baseline: The baseline before.
             verdicts: Verdict files (`RowVerdicts.path`).
-            into: Folder of the segments.
 
         Returns:
             The new baseline.
         """
-        verify_parquet([*baseline.paths, *verdicts])
-        with translate_disk_errors("moving the baseline"):
-            return apply_verdicts(baseline, verdicts, into)
+        with translate_disk_errors("moving the baseline"), opened_baseline(self._objects, baseline) as known:
+            verify_parquet([*known.paths, *verdicts])
+            return replace(baseline, segments=apply_verdicts(known, verdicts, self._segments(baseline)))
 
-    def resolve(self, baseline: Baseline, keys: Sequence[str], into: Path, *, delivered: bool) -> Baseline:
+    def resolve(self, baseline: BaselineEntry, keys: Sequence[str], *, delivered: bool) -> BaselineEntry:
         """Return the baseline after unknown outcomes were resolved.
 
         Args:
             baseline: The baseline before.
             keys: Keys of the rows.
-            into: Folder of the segments.
             delivered: Whether the target holds the rows; otherwise they are sent again.
 
         Returns:
             The new baseline.
         """
-        verify_parquet(baseline.paths)
-        with translate_disk_errors("moving the baseline"):
-            return resolve(baseline, keys, into, delivered=delivered)
+        with translate_disk_errors("moving the baseline"), opened_baseline(self._objects, baseline) as known:
+            verify_parquet(known.paths)
+            return replace(baseline, segments=resolve(known, keys, self._segments(baseline), delivered=delivered))
 
-    def lookup(self, key: str, baseline: Baseline, in_flight: Sequence[Path]) -> KnownKey:
+    def _segments(self, baseline: BaselineEntry) -> ObjectFolder:
+        """Return the destination of new segments of a baseline."""
+        return ObjectFolder(self._objects, baseline_prefix(baseline.job))
+
+    def lookup(self, key: str, baseline: BaselineEntry, in_flight: Sequence[str]) -> KnownKey:
         """Return what the baseline and the row manifests of open batches hold about a key.
 
         Args:
             key: The key.
             baseline: Baseline of the job; as little of it as possible is read.
-            in_flight: Row manifests of open batches.
+            in_flight: Keys of the row manifests of open batches.
 
         Returns:
             What is known of the key.
         """
-        verify_parquet([*baseline.paths, *in_flight])
-        with translate_disk_errors("looking up a key"):
-            return lookup(key, baseline, in_flight)
+        with (
+            translate_disk_errors("looking up a key"),
+            opened_baseline(self._objects, baseline, in_flight) as known,
+        ):
+            verify_parquet([*known.paths, *known.in_flight])
+            return lookup(key, known, in_flight)

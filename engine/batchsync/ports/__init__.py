@@ -6,7 +6,7 @@ Implementations raise `batchsync.errors.VendorError` for vendor calls and `Batch
 from __future__ import annotations
 
 from batchsync.ports.data import (
-    Baseline,
+    BaselineEntry,
     CompareContext,
     Comparison,
     DataEngine,
@@ -16,9 +16,10 @@ from batchsync.ports.data import (
     PlanPreview,
     Reject,
     RowVerdicts,
-    Segment,
+    SegmentEntry,
     Sink,
 )
+from batchsync.ports.object_store import ObjectConflictError, ObjectFolder, ObjectInfo, ObjectStore, check_key
 from batchsync.ports.observer import (
     BatchChanged,
     CommandStarted,
@@ -37,11 +38,10 @@ from batchsync.ports.observer import (
     Waiting,
 )
 from batchsync.ports.source import SourceFetcher
-from batchsync.ports.state_store import BaselineEntry, SegmentEntry, StateStore
+from batchsync.ports.state_store import StateStore
 from batchsync.ports.vendor import Clock, Connect, Downloads, Empty, Finished, Running, Status, TargetFacts, Vendor
 
 __all__ = [
-    "Baseline",
     "BaselineEntry",
     "BatchChanged",
     "Clock",
@@ -62,6 +62,10 @@ __all__ = [
     "KeyRef",
     "KnownKey",
     "NeedsAttention",
+    "ObjectConflictError",
+    "ObjectFolder",
+    "ObjectInfo",
+    "ObjectStore",
     "Observer",
     "PlanPreview",
     "Progress",
@@ -71,7 +75,6 @@ __all__ = [
     "RunFinished",
     "RunStarted",
     "Running",
-    "Segment",
     "SegmentEntry",
     "Sink",
     "Size",
@@ -81,4 +84,5 @@ __all__ = [
     "TargetFacts",
     "Vendor",
     "Waiting",
+    "check_key",
 ]

@@ -20,38 +20,24 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Segment:
-    """Part of a baseline: an immutable Parquet file, named by its digest, with its row count.
+class SegmentEntry:
+    """Reference to a segment of a baseline: name of its object, which begins with its digest, and row count."""
 
-    Each row holds the state of one key: `key` String; `accepted` Binary(20) or null (fingerprint the target holds);
-    `last` Binary or null with `last_state` UInt8 (how the newest version ended if it was not accepted: 1 rejected, 2
-    unknown, 3 removal of unknown outcome, 4 to be sent again in any case); `as_before` Boolean (`accepted` is inherited
-    from older segments). A row without any state means that the key is gone. Segments of older releases have no
-    `as_before`, which is false then, and use 2 for removals, too.
-    """
-
-    path: Path
+    file: str
+    digest: str
     rows: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Baseline:
-    """Records that a target is known to hold: segments, oldest first. The newest row of a key applies.
+class BaselineEntry:
+    """Reference to a baseline, the records that a target is known to hold: job, account, and segments, oldest first.
 
-    A baseline without segments is empty. The same file may occur twice, if the same outcomes occurred again.
+    A baseline without segments is empty. The same segment may occur twice, if the same outcomes occurred again.
     """
 
-    segments: tuple[Segment, ...] = ()
-
-    @property
-    def rows(self) -> int:
-        """Total row count of the segments: at least the number of keys, and exactly that in a single segment."""
-        return sum(segment.rows for segment in self.segments)
-
-    @property
-    def paths(self) -> list[Path]:
-        """Paths of the segments, oldest first."""
-        return [segment.path for segment in self.segments]
+    job: str
+    account_id: str
+    segments: tuple[SegmentEntry, ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,12 +136,12 @@ class KnownKey:
         in_target: Whether the target holds a version of the record.
         latest_outcome: How the newest version ended: accepted, rejected or unknown; empty if the baseline lacks the
             key.
-        in_flight: Versions in flight: record of the batch file (from 1) by row manifest.
+        in_flight: Versions in flight: record of the batch file (from 1) by key of its row manifest.
     """
 
     in_target: bool = False
     latest_outcome: str = ""
-    in_flight: Mapping[Path, int] = field(default_factory=dict)
+    in_flight: Mapping[str, int] = field(default_factory=dict)
 
 
 class DataEngine(Protocol):
@@ -169,7 +155,7 @@ class DataEngine(Protocol):
         """Return the columns of the job's source, joins included, reading as little as possible."""
         ...
 
-    def compare(self, job: Job, rules: VendorRules, baseline: Baseline, context: CompareContext) -> Comparison:
+    def compare(self, job: Job, rules: VendorRules, baseline: BaselineEntry, context: CompareContext) -> Comparison:
         """Read, map, validate and fingerprint the source, and subtract rows that are unchanged or in flight.
 
         Args:
@@ -180,19 +166,18 @@ class DataEngine(Protocol):
         """
         ...
 
-    def stage(self, job: Job, rules: VendorRules, comparison: Comparison, into: Path) -> tuple[BatchFile, ...]:
-        """Write the changes of a comparison as batch files, fsynced, each with its row manifest beside it.
+    def stage(self, job: Job, rules: VendorRules, comparison: Comparison) -> tuple[BatchFile, ...]:
+        """Put the changes of a comparison into the object store as batch files, each with its row manifest.
 
         Args:
             job: The job of the comparison.
             rules: Rules of the job's vendor.
             comparison: The comparison.
-            into: Folder of the files.
         """
         ...
 
     def stage_each(
-        self, job: Job, rules: VendorRules, comparison: Comparison, into: Path, stopped: Callable[[], bool] = ...
+        self, job: Job, rules: VendorRules, comparison: Comparison, stopped: Callable[[], bool] = ...
     ) -> Iterator[BatchFile]:
         """Yield the files of `stage` one by one, each as soon as it is finalized. Yielded files stay, whatever follows.
 
@@ -200,7 +185,6 @@ class DataEngine(Protocol):
             job: The job of the comparison.
             rules: Rules of the job's vendor.
             comparison: The comparison.
-            into: Folder of the files.
             stopped: Called often; the iterator ends soon after it returned true.
         """
         ...
@@ -224,8 +208,8 @@ class DataEngine(Protocol):
         """
         ...
 
-    def verify_row_manifest(self, file: BatchFile) -> None:
-        """Check the row manifest of a batch file.
+    def verify_row_manifest(self, batch: Batch) -> None:
+        """Check the row manifest of a batch.
 
         Raises:
             StateError: If it is missing or has changed since it was finalized.
@@ -236,34 +220,32 @@ class DataEngine(Protocol):
         """Return the rejected and unknown rows of a collected batch, in chunks."""
         ...
 
-    def apply_verdicts(self, baseline: Baseline, verdicts: Sequence[Path], into: Path) -> Baseline:
-        """Return the baseline after accepted rows moved.
+    def apply_verdicts(self, baseline: BaselineEntry, verdicts: Sequence[Path]) -> BaselineEntry:
+        """Return the baseline after accepted rows moved. There is one more segment, or fewer after compaction.
 
         Args:
             baseline: The baseline before.
             verdicts: Verdict files (`RowVerdicts.path`).
-            into: Folder of the segments. There is one more segment, or fewer after compaction.
         """
         ...
 
-    def resolve(self, baseline: Baseline, keys: Sequence[str], into: Path, *, delivered: bool) -> Baseline:
+    def resolve(self, baseline: BaselineEntry, keys: Sequence[str], *, delivered: bool) -> BaselineEntry:
         """Return the baseline after unknown outcomes were resolved.
 
         Args:
             baseline: The baseline before.
             keys: Keys of the rows.
-            into: Folder of the segments.
             delivered: Whether the target holds the rows; otherwise they are sent again.
         """
         ...
 
-    def lookup(self, key: str, baseline: Baseline, in_flight: Sequence[Path]) -> KnownKey:
+    def lookup(self, key: str, baseline: BaselineEntry, in_flight: Sequence[str]) -> KnownKey:
         """Return what the baseline and the row manifests of open batches hold about a key.
 
         Args:
             key: The key.
             baseline: Baseline of the job; as little of it as possible is read.
-            in_flight: Row manifests of open batches.
+            in_flight: Keys of the row manifests of open batches.
         """
         ...
 
@@ -275,7 +257,7 @@ class CompareContext:
     Attributes:
         folder: Empty work folder.
         now: Time of the comparison, timezone-aware.
-        in_flight: Row manifests of batches that are not delivered.
+        in_flight: Keys of the row manifests of batches that are not delivered.
         watermark: Greatest `since` value of the last run.
         template: Columns of the vendor's input template, if it has one.
         events: Receives `Progress`.
@@ -285,7 +267,7 @@ class CompareContext:
 
     folder: Path
     now: datetime
-    in_flight: Sequence[Path] = ()
+    in_flight: Sequence[str] = ()
     watermark: str | None = None
     template: tuple[str, ...] | None = None
     events: EventSink | None = None

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
@@ -12,25 +11,7 @@ if TYPE_CHECKING:
     from batchsync.core.batch import Batch
     from batchsync.core.events import Delivered, Event, Resolved
     from batchsync.core.run import Run
-    from batchsync.ports.data import Reject
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SegmentEntry:
-    """Reference to a segment: file name, digest, row count."""
-
-    file: str
-    digest: str
-    rows: int
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class BaselineEntry:
-    """Reference to a baseline: job, account of the target, and segments, oldest first."""
-
-    job: str
-    account_id: str
-    segments: tuple[SegmentEntry, ...]
+    from batchsync.ports.data import BaselineEntry, Reject
 
 
 class StateStore(Protocol):

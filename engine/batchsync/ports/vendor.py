@@ -108,7 +108,12 @@ class Vendor(Protocol):
         ...
 
     def upload(self, allocation: Allocation, file: BatchFile) -> None:
-        """Upload the whole file, or nothing."""
+        """Upload the whole file, or nothing.
+
+        Args:
+            allocation: The allocation.
+            file: The batch file; its `path` is a local file during this call, elsewhere a location.
+        """
         ...
 
     def commit(self, allocation: Allocation, file: BatchFile) -> Allocation:

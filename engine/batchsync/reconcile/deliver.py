@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from batchsync.core import events
-from batchsync.ports import Baseline, BaselineEntry, SegmentEntry
+from batchsync.ports import BaselineEntry
 from batchsync.reconcile import collected
 from batchsync.reconcile.accounts import undeclared_error
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from batchsync.core.batch import Batch
-    from batchsync.ports import Reject
+    from batchsync.ports import Reject, StateStore
     from batchsync.reconcile.services import JobContext, Services
 
 
@@ -49,11 +49,11 @@ def deliver(batch: Batch, context: JobContext | None, services: Services) -> Del
     verdicts = collected.read(services.paths.collected(batch), batch)
     if verdicts.answers is not None:
         _deliver_answers(verdicts.answers, verdicts.key, batch, context, services)
-    before = baseline_of(batch.job, batch.account_id, services)
-    after = services.data.apply_verdicts(before, [verdicts.path], services.paths.baselines(batch.job))
+    before = baseline_of(batch.job, batch.account_id, services.store)
+    after = services.data.apply_verdicts(before, [verdicts.path])
     return Delivery(
         event=events.Delivered(at=services.clock.now()),
-        baseline=baseline_entry(batch, after),
+        baseline=after,
         rejects=services.data.rejects(verdicts),
     )
 
@@ -68,16 +68,6 @@ def _deliver_answers(
         services.sinks.deliver(answers, context.job.results, key)
 
 
-def baseline_of(job: str, account_id: str, services: Services) -> Baseline:
+def baseline_of(job: str, account_id: str, store: StateStore) -> BaselineEntry:
     """Return the baseline of a job for an account, which need not be the account that the job uses now."""
-    entry = services.store.baseline(job, account_id)
-    return services.paths.baseline(entry) if entry is not None else Baseline()
-
-
-def baseline_entry(batch: Batch, baseline: Baseline) -> BaselineEntry:
-    """Return the journal entry of the baseline. Segment file names begin with the digest of the file."""
-    segments = tuple(
-        SegmentEntry(file=segment.path.name, digest=segment.path.name.split(".")[0], rows=segment.rows)
-        for segment in baseline.segments
-    )
-    return BaselineEntry(job=batch.job, account_id=batch.account_id, segments=segments)
+    return store.baseline(job, account_id) or BaselineEntry(job=job, account_id=account_id)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack, contextmanager
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchsync.core import decide, events, naming, steps
@@ -19,11 +19,13 @@ from batchsync.errors import (
 from batchsync.ports import Downloads, Empty, Finished
 from batchsync.reconcile import collected
 from batchsync.reconcile.deliver import Delivery, deliver
-from batchsync.util.files import sha256_of_file, translate_os_errors
+from batchsync.util.files import os_error_reason, sha256_of_file, translate_os_errors
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
+    from batchsync.ports import ObjectStore
     from batchsync.reconcile.services import JobContext, Services
 
 
@@ -99,7 +101,8 @@ def _perform(step: steps.Step, batch: Batch, context: JobContext, services: Serv
                 return events.AllocationLost(at=clock.now(), reason=reason, verb=verb)
             return _look_into(replace(batch.allocation, url=None), reason, context, services, verb=verb)
         case steps.Upload():
-            vendor.upload(_allocation(batch), batch.file)
+            with _opened_batch_file(batch, services.objects) as file:
+                vendor.upload(_allocation(batch), file)
             return events.Stored(at=clock.now()) if context.policy.commits else events.Uploaded(at=clock.now())
         case steps.FindFile():
             return _find_file(batch, context, services)
@@ -128,31 +131,53 @@ def precheck(step: steps.Step, batch: Batch, services: Services) -> None:
     Args:
         step: The decided step; only uploads are checked.
         batch: The batch that it applies to.
-        services: The data engine that verifies row manifests.
+        services: Object store, and the data engine that verifies row manifests.
 
     Raises:
         UnavailableError: If the batch file is missing or has changed since it was finalized. Nothing was sent.
         StateError: If the row manifest is missing or has changed since it was finalized. Nothing was sent.
     """
     if isinstance(step, steps.Upload):
-        verify_batch_file(batch.file)
+        verify_batch_file(batch, services.objects)
         try:
-            services.data.verify_row_manifest(batch.file)
+            services.data.verify_row_manifest(batch)
         except StateError as error:
             raise StateError(error.message, hint=_NOT_SENT_HINT) from None
 
 
-def verify_batch_file(file: BatchFile) -> None:
-    """Check that the file on disk is byte for byte the finalized one.
+def verify_batch_file(batch: Batch, objects: ObjectStore) -> None:
+    """Check that the batch file in the store is byte for byte the finalized one.
 
     Raises:
         UnavailableError: If it cannot be read or has changed.
     """
-    path = Path(file.path)
-    with translate_os_errors(f"batch file {path} cannot be read", hint=_NOT_SENT_HINT):
+    location = batch.file.path
+    with (
+        translate_os_errors(f"batch file {location} cannot be read", hint=_NOT_SENT_HINT),
+        objects.get(naming.batch_file_key(batch.job, batch.file)) as path,
+    ):
         digest = sha256_of_file(path)
-    if digest != file.digest:
-        raise UnavailableError(f"batch file {path} has changed since it was finalized", hint=_NOT_SENT_HINT)
+    if digest != batch.file.digest:
+        raise UnavailableError(f"batch file {location} has changed since it was finalized", hint=_NOT_SENT_HINT)
+
+
+@contextmanager
+def _opened_batch_file(batch: Batch, objects: ObjectStore) -> Iterator[BatchFile]:
+    """Yield the batch file with the path of a local file.
+
+    Raises:
+        RetryableError: If the store cannot be reached. Nothing was sent.
+        PermanentError: If the file is missing.
+    """
+    opening = objects.get(naming.batch_file_key(batch.job, batch.file))
+    with ExitStack() as stack:
+        try:
+            path = stack.enter_context(opening)
+        except (FileNotFoundError, PermissionError) as error:
+            raise PermanentError(f"the batch file cannot be read: {os_error_reason(error)}") from None
+        except OSError as error:
+            raise RetryableError(f"the batch file cannot be read: {os_error_reason(error)}") from None
+        yield replace(batch.file, path=str(path))
 
 
 def is_empty(allocation: Allocation, context: JobContext) -> bool:

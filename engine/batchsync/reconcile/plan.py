@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass, replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchsync.core import backoff
+from batchsync.core.naming import row_manifest_key
 from batchsync.core.plan import begin_run, with_guards
 from batchsync.core.run import RunState
 from batchsync.errors import PermanentError, RetryableError, UnavailableError, UsageError, VendorError
@@ -21,6 +21,7 @@ from batchsync.util.files import make_private
 
 if TYPE_CHECKING:
     from datetime import datetime
+    from pathlib import Path
 
     from batchsync.reconcile.services import JobContext, Services
 
@@ -125,7 +126,7 @@ def plan(context: JobContext, services: Services, facts: TargetFacts | None = No
         eager=eager,
         account_id=context.account_id,
     )
-    baseline = baseline_of(job.name, context.account_id, services)
+    baseline = baseline_of(job.name, context.account_id, services.store)
     comparison = services.data.compare(job, context.rules, baseline, compare_context)
     comparison.plan.counts.assert_balanced()
     guarded = with_guards(comparison.plan, job, services.store.last_planned(job.name, context.account_id))
@@ -171,10 +172,10 @@ def prepare(context: JobContext, services: Services, facts: TargetFacts, tick: d
     )
 
 
-def _in_flight(context: JobContext, services: Services) -> list[Path]:
-    """Return the row manifests of open batches of the job's account."""
+def _in_flight(context: JobContext, services: Services) -> list[str]:
+    """Return the keys of the row manifests of open batches of the job's account."""
     open_batches = services.store.open_batches(context.job.name)
-    return [Path(batch.file.row_manifest) for batch in open_batches if batch.account_id == context.account_id]
+    return [row_manifest_key(batch.job, batch.file) for batch in open_batches if batch.account_id == context.account_id]
 
 
 def _empty_private_dir(folder: Path) -> Path:

@@ -110,8 +110,7 @@ class Preparation:
 
     def _stage(self, stopped: Callable[[], bool]) -> Iterator[BatchFile]:
         """Write the batch files. Runs in the background thread and uses only the data engine."""
-        context, into = self.context, self.services.paths.staging(self.run.job)
-        return self.services.data.stage_each(context.job, context.rules, self.comparison, into, stopped)
+        return self.services.data.stage_each(self.context.job, self.context.rules, self.comparison, stopped)
 
     def _journal(self, file: BatchFile) -> Batch:
         """Journal the file as a batch of the run, in one transaction."""

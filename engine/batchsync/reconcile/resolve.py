@@ -11,7 +11,7 @@ from batchsync.core.row_outcome import RowOutcome
 from batchsync.errors import UsageError
 from batchsync.reconcile.accounts import same_account, undeclared_error
 from batchsync.reconcile.close import close
-from batchsync.reconcile.deliver import baseline_entry, baseline_of
+from batchsync.reconcile.deliver import baseline_of
 
 if TYPE_CHECKING:
     from batchsync.reconcile.services import JobContext, Services
@@ -58,9 +58,9 @@ def resolve(batch: Batch, context: JobContext | None, services: Services, *, del
 
 def _resolve_rows(batch: Batch, event: Resolved, services: Services) -> Batch:
     """Move the unknown rows of a delivered batch, in the baseline of the account that it was sent to."""
-    baseline, keys = baseline_of(batch.job, batch.account_id, services), services.store.unknown_keys(batch.id)
-    resolved = services.data.resolve(baseline, keys, services.paths.baselines(batch.job), delivered=event.delivered)
-    return services.store.resolve(batch, event, baseline=baseline_entry(batch, resolved))
+    baseline = baseline_of(batch.job, batch.account_id, services.store)
+    resolved = services.data.resolve(baseline, services.store.unknown_keys(batch.id), delivered=event.delivered)
+    return services.store.resolve(batch, event, baseline=resolved)
 
 
 def _is_unreachable(batch: Batch, context: JobContext | None) -> bool:

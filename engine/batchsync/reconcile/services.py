@@ -5,8 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
-from batchsync.ports import Baseline, Segment
-
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
@@ -17,7 +15,7 @@ if TYPE_CHECKING:
     from batchsync.core.job import Job
     from batchsync.core.policy import Policy
     from batchsync.core.vendor_rules import VendorRules
-    from batchsync.ports import BaselineEntry, Clock, DataEngine, EventSink, Sink, SourceFetcher, StateStore, Vendor
+    from batchsync.ports import Clock, DataEngine, EventSink, ObjectStore, Sink, SourceFetcher, StateStore, Vendor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -33,17 +31,13 @@ class JobContext:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StatePaths:
-    """Paths below the state folder. Files that the journal does not refer to are removed."""
+    """Local working folders below the state folder: comparisons and collected results, which can be made again."""
 
     state: Path
 
     def work(self, job: str) -> Path:
         """Return the scratch folder of comparisons, which is emptied before each."""
         return self.state / "work" / job
-
-    def staging(self, job: str) -> Path:
-        """Return the folder of a job's batch files and row manifests."""
-        return self.state / "staging" / job
 
     def collected(self, batch: Batch) -> Path:
         """Return the folder of a batch's collected results, kept until they are delivered."""
@@ -52,17 +46,6 @@ class StatePaths:
     def collected_of(self, job: str) -> Path:
         """Return the folder of all collected results of a job."""
         return self.state / "collected" / job
-
-    def baselines(self, job: str) -> Path:
-        """Return the folder of a job's baseline segments."""
-        return self.state / "baselines" / job
-
-    def baseline(self, entry: BaselineEntry) -> Baseline:
-        """Return the baseline that a journal entry points to."""
-        folder = self.baselines(entry.job)
-        return Baseline(
-            segments=tuple(Segment(path=folder / segment.file, rows=segment.rows) for segment in entry.segments)
-        )
 
 
 class BatchFileQueue(Protocol):
@@ -106,6 +89,7 @@ class Services:
     store: StateStore
     data: DataEngine
     fetch: SourceFetcher
+    objects: ObjectStore
     sinks: Sink
     paths: StatePaths
     events: EventSink

@@ -1,23 +1,26 @@
-"""Removal of files below the state folder that no open batch and no baseline refers to."""
+"""Removal of objects and local files that no open batch and no baseline refers to."""
 
 from __future__ import annotations
 
 import shutil
 from contextlib import suppress
-from pathlib import Path
 from typing import TYPE_CHECKING
 
+from batchsync.core import naming
+
 if TYPE_CHECKING:
+    from batchsync.ports import ObjectStore
     from batchsync.reconcile.services import Services
 
 
 def sweep(job: str, services: Services) -> None:
     """Remove the job's unused batch files, results, scratch files and segments. The caller holds the job's lease."""
     batches = services.store.open_batches(job)
-    files = {Path(path).name for batch in batches for path in (batch.file.path, batch.file.row_manifest)}
+    files = {key(job, batch.file) for batch in batches for key in (naming.batch_file_key, naming.row_manifest_key)}
+    segments = {naming.segment_key(job, name) for name in services.store.baseline_files(job)}
+    _delete_others(services.objects, naming.staging_prefix(job), files)
+    _delete_others(services.objects, naming.baseline_prefix(job), segments)
     paths = services.paths
-    _remove_others(paths.staging(job), files)
-    _remove_others(paths.baselines(job), set(services.store.baseline_files(job)))
     shutil.rmtree(paths.work(job), ignore_errors=True)
     open_ids = {str(batch.id) for batch in batches}
     if paths.collected_of(job).is_dir():
@@ -26,15 +29,10 @@ def sweep(job: str, services: Services) -> None:
                 shutil.rmtree(folder, ignore_errors=True)
 
 
-def _remove_others(folder: Path, kept: set[str]) -> None:
-    """Remove entries of a folder that are not in the set. Failed removals are retried by the next sweep."""
-    with suppress(FileNotFoundError):
-        for path in folder.iterdir():
-            if path.name in kept:
-                continue
-            if path.is_dir() and not path.is_symlink():
-                # A process was killed while it wrote a batch file here.
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                with suppress(OSError):
-                    path.unlink()
+def _delete_others(objects: ObjectStore, prefix: str, kept: set[str]) -> None:
+    """Delete the objects below a prefix that are not in the set. Failed deletions are retried by the next sweep."""
+    for item in objects.list(prefix):
+        if item.key not in kept:
+            with suppress(OSError):
+                objects.delete(item.key)
+    objects.discard_unfinished(prefix)

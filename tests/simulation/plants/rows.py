@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from batchsync.core.batch import Batch, Phase, Verdict
+from batchsync.core.naming import row_manifest_key, staging_prefix
 from batchsync.core.row_outcome import OutcomeCounts
 from batchsync.data import PolarsEngine
 from batchsync.journal.journal import Journal
@@ -77,12 +78,12 @@ def _processing_is_finished(original: Any) -> Any:
 def _with_changed_verdicts(original: Any, change: pl.Expr) -> Any:
     """Return an `apply_verdicts` that reads row verdicts with one column replaced."""
 
-    def apply_verdicts(self: PolarsEngine, baseline: Any, verdicts: Any, into: Path) -> Any:
+    def apply_verdicts(self: PolarsEngine, baseline: Any, verdicts: Any) -> Any:
         changed = []
         for path in verdicts:
             changed.append(path.with_name("planted.parquet"))
             pl.read_parquet(path).with_columns(change).write_parquet(changed[-1])
-        return original(self, baseline, changed, into)
+        return original(self, baseline, changed)
 
     return apply_verdicts
 
@@ -120,12 +121,12 @@ def _baseline_after_transaction(original: Any) -> Any:
 
 
 def _resolution_ignored(_original: Any) -> Any:
-    return lambda _data, baseline, _keys, _into, **_resolution: baseline
+    return lambda _data, baseline, _keys, **_resolution: baseline
 
 
 def _resolution_always_delivered(original: Any) -> Any:
     """Resolved rows count as delivered, whatever the resolution."""
-    return lambda data, baseline, keys, into, **_resolution: original(data, baseline, keys, into, delivered=True)
+    return lambda data, baseline, keys, **_resolution: original(data, baseline, keys, delivered=True)
 
 
 def _in_flight_ignored(_original: Any) -> Any:
@@ -136,9 +137,9 @@ def _in_flight_except(phase: Phase) -> Any:
     """Rows of batches in one phase do not count as in flight."""
 
     def replacement(_original: Any) -> Any:
-        def in_flight(context: Any, services: Any) -> list[Path]:
+        def in_flight(context: Any, services: Any) -> list[str]:
             found = services.store.open_batches(context.job.name)
-            return [Path(item.file.row_manifest) for item in found if item.phase is not phase]
+            return [row_manifest_key(item.job, item.file) for item in found if item.phase is not phase]
 
         return in_flight
 
@@ -168,9 +169,14 @@ def _in_flight_keys_removed(original: Any) -> Any:
     def compare(self: PolarsEngine, job: Any, rules: Any, baseline: Any, context: Any) -> Any:
         present = pl.read_csv(Path(job.source.folder) / job.source.path, infer_schema=False)["id"]
         in_flight = []
-        for number, path in enumerate(context.in_flight):
-            in_flight.append(context.folder.parent / f"in-flight-{number}.parquet")
-            pl.read_parquet(path).filter(pl.col("key").is_in(present.implode())).write_parquet(in_flight[-1])
+        for number, key in enumerate(context.in_flight):
+            planted = f"{staging_prefix(job.name)}/planted-{number}.parquet"
+            file = context.folder.parent / "planted.parquet"
+            with self._objects.get(key) as path:
+                pl.read_parquet(path).filter(pl.col("key").is_in(present.implode())).write_parquet(file)
+            self._objects.delete(planted)
+            self._objects.put(planted, file)
+            in_flight.append(planted)
         return original(self, job, rules, baseline, replace(context, in_flight=in_flight))
 
     return compare

@@ -8,7 +8,7 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
-from batchsync.core import accounting, decide
+from batchsync.core import accounting, decide, naming
 from batchsync.core import run as run_states
 from batchsync.core.run import RunState
 from batchsync.errors import UnavailableError
@@ -44,10 +44,10 @@ def _unbounded_backoff(_original: Any) -> Any:
 
 def _row_manifests_swept(_original: Any) -> Any:
     def sweep(job: str, services: Any) -> None:
-        kept = {batch.file.path.rsplit("/", 1)[-1] for batch in services.store.open_batches(job)}
+        kept = {naming.batch_file_key(job, batch.file) for batch in services.store.open_batches(job)}
         from batchsync.reconcile import sweep as module  # noqa: PLC0415 - used here only
 
-        module._remove_others(services.paths.staging(job), kept)
+        module._delete_others(services.objects, naming.staging_prefix(job), kept)
 
     return sweep
 
@@ -78,7 +78,7 @@ def _results_lost_for_good() -> Iterator[None]:
 
 
 def _file_not_verified(_original: Any) -> Any:
-    return lambda _file: None
+    return lambda _batch, _objects: None
 
 
 def _run_and_batches_in_two_transactions(original: Any) -> Any:

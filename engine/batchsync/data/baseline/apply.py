@@ -24,26 +24,29 @@ from batchsync.data.baseline.segments import (
 from batchsync.data.baseline.states import REJECTED, REMOVAL_UNKNOWN, RESEND, UNKNOWN
 from batchsync.data.frame.hashes import HASH, hash_of, in_hash_order, partition_end
 from batchsync.data.frame.integrity import verify_digest
-from batchsync.ports import Baseline
+from batchsync.ports import SegmentEntry
 from batchsync.util.executor import TaskPool, map_in_order
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
+    from batchsync.data.frame.known import Baseline
+    from batchsync.ports import ObjectFolder
+
 _STATES = ["key", "fingerprint", "op", "state", "retry", "code"]
 
 
-def apply_verdicts(baseline: Baseline, verdicts: Sequence[Path], into: Path) -> Baseline:
+def apply_verdicts(baseline: Baseline, verdicts: Sequence[Path], into: ObjectFolder) -> tuple[SegmentEntry, ...]:
     """Apply verdict files to a baseline.
 
     Args:
         baseline: The current baseline.
         verdicts: Verdict files of batches, in the order of delivery.
-        into: Folder for new segments; created if missing.
+        into: Destination of new segments.
 
     Returns:
-        The new baseline, or the same if no verdict changes it.
+        The segments of the new baseline, or of the same if no verdict changes it.
 
     Raises:
         StateError: If a segment to merge is missing or damaged.
@@ -79,18 +82,20 @@ def _read_verdicts(path: Path) -> pl.DataFrame:
     )
 
 
-def resolve(baseline: Baseline, keys: Sequence[str], into: Path, *, delivered: bool) -> Baseline:
+def resolve(
+    baseline: Baseline, keys: Sequence[str], into: ObjectFolder, *, delivered: bool
+) -> tuple[SegmentEntry, ...]:
     """Apply a person's resolution of rows with unknown outcome to a baseline.
 
     Args:
         baseline: The current baseline.
         keys: Keys of the rows; keys whose last outcome is not unknown are ignored.
-        into: Folder for new segments; created if missing.
+        into: Destination of new segments.
         delivered: Whether the rows were delivered: then the target holds them, or no longer holds them if they were
             removals. Otherwise the next run sends them again.
 
     Returns:
-        The new baseline, or the same if no key changes.
+        The segments of the new baseline, or of the same if no key changes.
 
     Raises:
         StateError: If a segment to merge is missing or damaged.
@@ -108,12 +113,16 @@ def resolve(baseline: Baseline, keys: Sequence[str], into: Path, *, delivered: b
     return _append(baseline, resolved, into)
 
 
-def _append(baseline: Baseline, new: pl.DataFrame, into: Path) -> Baseline:
-    """Return the baseline with a segment of the new rows added, or merged with some of the segments."""
+def _append(baseline: Baseline, new: pl.DataFrame, into: ObjectFolder) -> tuple[SegmentEntry, ...]:
+    """Return the segments with one of the new rows added, or merged with some of the segments."""
+    entries = tuple(
+        SegmentEntry(file=segment.path.name, digest=segment.path.name.split(".")[0], rows=segment.rows)
+        for segment in baseline.segments
+    )
     if not new.height:
-        return baseline
+        return entries
     first_merged = compaction_start([segment.rows for segment in baseline.segments], new.height)
-    older, merged = baseline.segments[:first_merged], baseline.segments[first_merged:]
+    older, merged = entries[:first_merged], baseline.segments[first_merged:]
     verify_digest([segment.path for segment in merged])
     ranges = range_count(new.height + sum(segment.rows for segment in merged))
     layers_by_range = _iter_layers([SegmentReader(segment) for segment in merged], in_hash_order(new, "key"), ranges)
@@ -121,7 +130,7 @@ def _append(baseline: Baseline, new: pl.DataFrame, into: Path) -> Baseline:
         lambda layers: _merge(layers, oldest=not older), layers_by_range, TaskPool().concurrency
     )
     segment = write_segment(sorted_ranges, into)
-    return Baseline(segments=(*older, segment) if segment.rows else older)
+    return (*older, segment) if segment.rows else older
 
 
 def _iter_layers(readers: list[SegmentReader], new: pl.DataFrame, ranges: int) -> Iterator[list[pl.DataFrame]]:

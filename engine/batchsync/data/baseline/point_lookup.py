@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from batchsync.ports import Baseline
+    from batchsync.data.frame.known import Baseline
 
 _OUTCOMES = {
     REJECTED: RowOutcome.REJECTED,
@@ -25,20 +25,21 @@ _OUTCOMES = {
 }
 
 
-def lookup(key: str, baseline: Baseline, in_flight: Sequence[Path]) -> KnownKey:
+def lookup(key: str, baseline: Baseline, in_flight: Sequence[str]) -> KnownKey:
     """Look up a key, reading only the hash ranges of the baseline that can contain it.
 
     Args:
         key: Canonical text of the key.
-        baseline: The baseline of the job.
-        in_flight: Row manifests of the batches in flight; their column `key` is scanned.
+        baseline: The baseline of the job and the row manifests of the batches in flight, whose column `key` is scanned.
+        in_flight: Keys of the row manifests.
 
     Returns:
         The state of the key, with its line in each row manifest that contains it.
     """
     if not _is_encodable(key):
         return KnownKey()
-    lines = {path: row["line"] for path in in_flight if (row := _find_row(path, key, "line"))}
+    manifests = zip(in_flight, baseline.in_flight, strict=True)
+    lines = {name: row["line"] for name, path in manifests if (row := _find_row(path, key, "line"))}
     found = scan_keys(baseline, [key])
     if not found.height:
         return KnownKey(in_flight=lines)

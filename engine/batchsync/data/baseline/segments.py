@@ -13,15 +13,15 @@ import polars as pl
 import pyarrow.parquet as pq
 
 from batchsync.data.frame.hashes import BITS, HASH, hash_of, in_hash_order, partition_end
-from batchsync.ports import Segment
-from batchsync.util.files import fsync_and_rename, make_private, sha256_of_file
+from batchsync.ports import SegmentEntry
+from batchsync.util.files import sha256_of_file
 from batchsync.util.parquet_writer import ParquetWriter
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
-    from pathlib import Path
 
-    from batchsync.ports import Baseline
+    from batchsync.data.frame.known import Baseline, Segment
+    from batchsync.ports import ObjectFolder
 
 #: Columns of a segment: the key, the fingerprint of the version that the target holds (`accepted`), the fingerprint and
 #: outcome of a later version (`last`, `last_state`), and whether `accepted` is that of older segments (`as_before`).
@@ -157,24 +157,25 @@ def scan_keys(baseline: Baseline, keys: Sequence[str]) -> pl.DataFrame:
     return latest_per_key([SegmentReader(segment).read_keys(wanted) for segment in baseline.segments], whole=True)
 
 
-def write_segment(ranges: Iterable[pl.DataFrame], into: Path) -> Segment:
+def write_segment(ranges: Iterable[pl.DataFrame], into: ObjectFolder) -> SegmentEntry:
     """Write rows as a new segment, which is durable when this returns.
 
     Args:
         ranges: Rows with the columns `SEGMENT`, sorted by key hash: a frame per hash range, for `range_count` ranges.
-        into: Folder of the segment; created if missing.
+        into: Destination of the segment.
 
     Returns:
         The segment, named by the SHA-256 of its file.
     """
-    make_private(into)
-    partial = into / ".segment.partial"
-    with ParquetWriter(partial, SEGMENT, compression="zstd", metadata=_METADATA) as writer:
-        ends = list(_write_ranges(ranges, writer))
-        writer.add_metadata({_ENDS: json.dumps(ends).encode()})
-    final = into / f"{sha256_of_file(partial)}.parquet"
-    fsync_and_rename(partial, final)
-    return Segment(path=final, rows=writer.rows)
+    with into.workspace() as workspace:
+        file = workspace / "segment"
+        with ParquetWriter(file, SEGMENT, compression="zstd", metadata=_METADATA) as writer:
+            ends = list(_write_ranges(ranges, writer))
+            writer.add_metadata({_ENDS: json.dumps(ends).encode()})
+        digest = sha256_of_file(file)
+        name = f"{digest}.parquet"
+        into.put(file, name)
+    return SegmentEntry(file=name, digest=digest, rows=writer.rows)
 
 
 def _write_ranges(ranges: Iterable[pl.DataFrame], writer: ParquetWriter) -> Iterator[int]:

@@ -1,16 +1,13 @@
 """Batch file writer: cuts blocks into files at the vendor's limits and finalizes each file under its digest.
 
-A file is written under a temporary name and renamed after it and its row manifest are fsynced. Unfinished files are
-never read.
+A file is written under a temporary name; once it is complete, its row manifest and then the file itself are put under
+their final names. Unfinished files are never read.
 """
 
 from __future__ import annotations
 
 import hashlib
-import shutil
-import tempfile
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import IO, TYPE_CHECKING
 
 import polars as pl
@@ -19,15 +16,16 @@ from batchsync.core.batch import BatchFile
 from batchsync.data.batchfile.gzip_blocks import HEADER, OVERHEAD, GzipBlock, crc32_combine, trailer
 from batchsync.errors import SourceError
 from batchsync.util.executor import SerialExecutor
-from batchsync.util.files import fsync_and_rename, make_private, sha256_of_file
+from batchsync.util.files import sha256_of_file
 from batchsync.util.parquet_writer import ParquetWriter
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from concurrent.futures import Future
+    from pathlib import Path
 
     from batchsync.core.vendor_rules import FileRules
 
-_PARTIAL = ".batchsync-part"
 #: Manifest rows held in memory.
 _MANIFEST_ROWS = 50_000
 #: Capacity of the queues of blocks and of manifest frames.
@@ -102,20 +100,18 @@ class BatchFileWriter:
     Digests, manifests and disk writes run in background threads; any method may raise an error that occurred there.
     """
 
-    def __init__(self, into: Path, rules: FileRules, head: GzipBlock | None) -> None:
-        """Start with no file, and delete leftovers of an interrupted writer.
+    def __init__(
+        self, workspace: Path, rules: FileRules, head: GzipBlock | None, put: Callable[[Path, str], str]
+    ) -> None:
+        """Start with no file.
 
         Args:
-            into: Folder of the files; created if absent.
+            workspace: Empty folder in which files are written.
             rules: File rules of the vendor: limits, compression, suffix.
             head: Block that every file begins with (the CSV header), if any.
+            put: Called in a background thread: moves a finished file to its final name and returns its location.
         """
-        make_private(into)
-        for left in into.glob(f"{_PARTIAL}-*"):
-            shutil.rmtree(left, ignore_errors=True)
-        # A folder per writer: a process that lost the lease must not touch the files of the new holder.
-        self._partial_dir = Path(tempfile.mkdtemp(prefix=f"{_PARTIAL}-", dir=into))
-        self._into, self._rules, self._head = into, rules, head
+        self._workspace, self._rules, self._head, self._put = workspace, rules, head, put
         self._writes, self._manifests, self._finalizing = (
             SerialExecutor(_BLOCKS_QUEUED),
             SerialExecutor(_FRAMES_QUEUED),
@@ -165,7 +161,7 @@ class BatchFileWriter:
 
     def _begin(self) -> _OpenFile:
         """Open a file under a temporary name and write its header."""
-        path = self._partial_dir / str(len(self._started))
+        path = self._workspace / str(len(self._started))
         opened = _OpenFile(path.open("wb"), path)
         self._started.append(opened)
         if self._rules.gzip:
@@ -187,7 +183,7 @@ class BatchFileWriter:
         self._writes.submit(opened.write, data)
 
     def _finalize(self) -> None:
-        """Enqueue the finalization of the open file: trailer, manifest, fsync, rename."""
+        """Enqueue the finalization of the open file: trailer, manifest, final names."""
         opened = self._open
         if opened is None:
             return
@@ -196,22 +192,20 @@ class BatchFileWriter:
             self._write(opened, trailer(opened.crc, opened.raw))
         written = self._writes.submit(opened.stream.close)
         manifest_closed = self._manifests.submit(opened.close_manifest)
-        self._finalizing.submit(self._move_into_place, opened, written, manifest_closed)
+        self._finalizing.submit(self._put_both, opened, written, manifest_closed)
 
-    def _move_into_place(self, opened: _OpenFile, written: Future[None], manifest_closed: Future[None]) -> None:
-        """Fsync a completely written file and its manifest, and rename both to their final names."""
+    def _put_both(self, opened: _OpenFile, written: Future[None], manifest_closed: Future[None]) -> None:
+        """Put the manifest of a completely written file, and then the file itself."""
         written.result()
         manifest_closed.result()
         digest = opened.sha256.hexdigest()
-        final = self._into / f"{digest}.{self._rules.suffix.lstrip('.')}"
         # Equal lines may belong to other keys, so the manifest is named by its own digest, which is verified on use.
-        manifest = self._into / f"{digest}.{sha256_of_file(opened.manifest_path)}.manifest.parquet"
-        fsync_and_rename(opened.manifest_path, manifest)
-        fsync_and_rename(opened.path, final)
+        manifest = f"{digest}.{sha256_of_file(opened.manifest_path)}.manifest.parquet"
+        row_manifest = self._put(opened.manifest_path, manifest)
         self._files.append(
             BatchFile(
-                path=str(final),
-                row_manifest=str(manifest),
+                path=self._put(opened.path, f"{digest}.{self._rules.suffix.lstrip('.')}"),
+                row_manifest=row_manifest,
                 digest=digest,
                 md5=opened.md5.hexdigest(),
                 size=opened.size,
@@ -225,7 +219,7 @@ class BatchFileWriter:
         return self._written
 
     def finish(self) -> tuple[BatchFile, ...]:
-        """Finalize the open file and wait until all files are on disk.
+        """Finalize the open file and wait until all files have their final names.
 
         Returns:
             All files, in order.
@@ -252,4 +246,3 @@ class BatchFileWriter:
         for opened in self._started:
             opened.drop()
         self._started, self._open = [], None
-        shutil.rmtree(self._partial_dir, ignore_errors=True)

@@ -16,12 +16,13 @@ from batchsync.core.batch import BatchFile
 from batchsync.data.batchfile.batch_writer import BatchFileWriter
 from batchsync.data.batchfile.encode import Encoded, head_of
 from batchsync.data.row.partitions import FRAME_ROWS
-from batchsync.util.files import fsync_and_rename, make_private
+from batchsync.util.files import fsync_file, make_private
 
 if TYPE_CHECKING:
     from types import TracebackType
 
     from batchsync.data.record.compiled_job import CompiledJob
+    from batchsync.ports import ObjectFolder
 
 _FOLDER, _FACTS = "ahead", "ahead.json"
 
@@ -32,9 +33,18 @@ class EagerEncoder:
     def __init__(self, compiled: CompiledJob, folder: Path) -> None:
         """Start with no file."""
         self._folder = folder
-        self._writer: BatchFileWriter | None = BatchFileWriter(folder / _FOLDER, compiled.rules.file, head_of(compiled))
+        make_private(folder / _FOLDER)
+        self._writer: BatchFileWriter | None = BatchFileWriter(
+            folder / _FOLDER, compiled.rules.file, head_of(compiled), self._keep
+        )
         self._rows = 0
         self._last_was_small = False
+
+    def _keep(self, file: Path, name: str) -> str:
+        """Keep a finished file under a name until it is adopted, and return its path."""
+        # Flushed now, in the background: `adopt` would have to wait for all files.
+        fsync_file(file)
+        return str(file.replace(self._folder / _FOLDER / name))
 
     @property
     def written(self) -> int:
@@ -89,31 +99,27 @@ class EagerEncoder:
             self._writer.abandon()
 
 
-def adopt(folder: Path, into: Path) -> tuple[BatchFile, ...] | None:
-    """Move eagerly encoded files into the folder `into`.
+def adopt(folder: Path, into: ObjectFolder) -> tuple[BatchFile, ...] | None:
+    """Put eagerly encoded files into an object store.
 
     Args:
         folder: Folder of the comparison.
-        into: Folder of the batch files; created if absent.
+        into: Destination of the batch files and row manifests.
 
     Returns:
-        The files at their new paths; None if none were encoded eagerly.
+        The files at their new locations; None if none were encoded eagerly.
     """
     facts = folder / _FACTS
     if not facts.exists():
         return None
-    make_private(into)
-    found = []
+    found: list[BatchFile] = []
+    locations: dict[str, str] = {}
     for fields in json.loads(facts.read_text(encoding="utf-8")):
         file = BatchFile(**fields)
-        moved = []
-        for path in (Path(file.row_manifest), Path(file.path)):
-            # Files of equal content share a path and are moved once.
-            if path.exists():
-                partial = into / f".batchsync-part-{path.name}"
-                shutil.move(path, partial)
-                fsync_and_rename(partial, into / path.name)
-            moved.append(str(into / path.name))
-        found.append(replace(file, row_manifest=moved[0], path=moved[1]))
+        for path in (file.row_manifest, file.path):
+            # Files of equal content share a path and are put once.
+            if path not in locations:
+                locations[path] = into.put(Path(path), Path(path).name)
+        found.append(replace(file, row_manifest=locations[file.row_manifest], path=locations[file.path]))
     facts.unlink()
     return tuple(found)

@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from batchsync.core.naming import staging_prefix
 from batchsync.data.batchfile import eager_encode
 from batchsync.data.batchfile.batch_writer import BatchFileWriter
 from batchsync.data.batchfile.changes import Changes
@@ -22,7 +23,7 @@ from batchsync.data.row.joins import load
 from batchsync.data.row.open_source import open_source
 from batchsync.data.row.partitions import FRAME_ROWS, Partition, partitions
 from batchsync.errors import SourceError
-from batchsync.ports import Progress
+from batchsync.ports import ObjectFolder, Progress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from batchsync.core.batch import BatchFile
     from batchsync.core.job import Job
     from batchsync.core.vendor_rules import VendorRules
-    from batchsync.ports import Comparison, EventSink
+    from batchsync.ports import Comparison, EventSink, ObjectStore
     from batchsync.util.executor import TaskPool
 
 #: Frames of fewer rows are joined with the next, because small blocks compress badly.
@@ -42,15 +43,16 @@ MIN_TASK_ROWS = FRAME_ROWS // 2
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StageContext:
-    """Surroundings of a stage: task pool, event sink, and a predicate that stops it."""
+    """Surroundings of a stage: object store, task pool, event sink, and a predicate that stops it."""
 
+    objects: ObjectStore
     workers: TaskPool
     events: EventSink | None = None
     stopped: Callable[[], bool] = lambda: False
 
 
 def iter_batch_files(
-    job: Job, rules: VendorRules, comparison: Comparison, into: Path, context: StageContext
+    job: Job, rules: VendorRules, comparison: Comparison, context: StageContext
 ) -> Iterator[BatchFile]:
     """Yield the batch files of a comparison, in source order, removals last, each as soon as it is finalized.
 
@@ -60,8 +62,7 @@ def iter_batch_files(
         job: The job of the comparison.
         rules: Rules of the job's vendor.
         comparison: The comparison.
-        into: Folder of the files; created if absent.
-        context: Task pool, event sink, and `stopped`, which is called once per frame.
+        context: Object store, task pool, event sink, and `stopped`, which is called once per frame.
 
     Yields:
         The batch files.
@@ -69,6 +70,7 @@ def iter_batch_files(
     Raises:
         SourceError: If the source changed after it was compared, or cannot be read.
     """
+    into = ObjectFolder(context.objects, staging_prefix(job.name))
     if (finalized := eager_encode.adopt(comparison.folder, into)) is not None:
         yield from finalized
         return
@@ -78,9 +80,16 @@ def iter_batch_files(
     options = json.loads((comparison.folder / "compare.json").read_text(encoding="utf-8"))
     template = tuple(options["template"]) if options["template"] is not None else None
     compiled = compile_job(job, rules, open_source(job.source), template).without_problems()
-    writer = BatchFileWriter(into, rules.file, head_of(compiled))
-    encoded = 0
     staging = _StagePass(compiled, changes, comparison.folder, context.workers, streamed=options["streamed"])
+    with into.workspace() as workspace:
+        writer = BatchFileWriter(workspace, rules.file, head_of(compiled), into.put)
+        yield from _write(staging, writer, context)
+
+
+def _write(staging: _StagePass, writer: BatchFileWriter, context: StageContext) -> Iterator[BatchFile]:
+    """Encode the changes of a pass and yield each file as soon as it is finalized."""
+    job, total = staging.compiled.job, staging.changes.total
+    encoded = 0
     results = context.workers.map_in_order(prepare_lines, staging.tasks())
     try:
         for result in results:
@@ -89,12 +98,12 @@ def iter_batch_files(
             writer.add_all(result.blocks, result.row_manifest)
             encoded += result.rows
             if context.events is not None:
-                size, total = (writer.written, None), changes.total
+                size = (writer.written, None)
                 context.events.emit(
                     Progress(job=job.name, stage="stage", done=encoded, unit="records", total=total, size=size)
                 )
             yield from writer.take()
-        if encoded != changes.total:
+        if encoded != total:
             error = source_changed_error(job)
             raise error
         writer.finish()

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     import hashlib
 
     from batchsync.core.job import Job
+    from batchsync.data.frame.known import Baseline
     from batchsync.data.frame.partitioned_spill import PartitionedSpill
-    from batchsync.ports import Baseline
     from batchsync.util.parquet_writer import ParquetWriter
 
 #: Maximum number of records, of source and baseline together, that are compared in one partition.

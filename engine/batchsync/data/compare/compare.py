@@ -49,7 +49,8 @@ if TYPE_CHECKING:
 
     from batchsync.core.job import Job
     from batchsync.core.vendor_rules import VendorRules
-    from batchsync.ports import Baseline, CompareContext
+    from batchsync.data.frame.known import Baseline
+    from batchsync.ports import CompareContext
     from batchsync.util.executor import TaskPool
 
 #: Minimum number of source rows of a partition by row.
@@ -158,7 +159,7 @@ def _with_baseline(
         inputs = DiffInputs(records=records, baseline=baseline, in_flight=in_flight)
         if job.removal is not None and (protected := protect_from_removal(job, compiled.removal, inputs, folder)):
             counts.warnings["keys not removed, because their removal would name a record of the source"] = protected
-        for manifest in context.in_flight:
+        for manifest in baseline.in_flight:
             keys = pl.scan_parquet(manifest, glob=False).select("key")
             for frame in keys.collect_batches(chunk_size=ROWS_IN_MEMORY):
                 in_flight.add(frame, partition_of_key("key"))

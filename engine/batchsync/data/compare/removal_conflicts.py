@@ -26,8 +26,8 @@ if TYPE_CHECKING:
 
     from batchsync.core.job import Job
     from batchsync.data.compare.classify import DiffInputs
+    from batchsync.data.frame.known import Baseline
     from batchsync.data.mapping.compiled import Record
-    from batchsync.ports import Baseline
 
 _RECORD_HASH = "batchsync:record_hash"
 _REMOVED = {"key": pl.String, _RECORD_HASH: pl.UInt64}

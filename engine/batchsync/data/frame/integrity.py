@@ -1,10 +1,10 @@
-"""Translation of disk and engine errors, and verification of state files."""
+"""Translation of disk and engine errors, and verification of state files: segments, row manifests, verdicts."""
 
 from __future__ import annotations
 
 import errno
 import re
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -16,6 +16,8 @@ from batchsync.util.files import os_error_reason, sha256_of_file
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    from batchsync.ports import ObjectStore
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _FULL_HINT = "Free some space, then run the same command again."
@@ -50,6 +52,31 @@ def translate_disk_errors(doing: str) -> Iterator[None]:
         raise UnavailableError(f"{doing} stopped in the columnar engine ({type(error).__name__})", hint=hint) from None
 
 
+@contextmanager
+def opened(objects: ObjectStore, keys: Sequence[str]) -> Iterator[list[Path]]:
+    """Open objects to read.
+
+    Args:
+        objects: The store.
+        keys: Keys of the objects.
+
+    Yields:
+        A local file for each key, valid until the context is left.
+
+    Raises:
+        StateError: If an object is missing; the message names the first.
+    """
+    with ExitStack() as stack:
+        paths = []
+        for key in keys:
+            try:
+                paths.append(stack.enter_context(objects.get(key)))
+            except FileNotFoundError:
+                missing = _damaged_file_error(key.rpartition("/")[2])
+                raise missing from None
+        yield paths
+
+
 def verify_parquet(paths: Sequence[Path]) -> None:
     """Check that state files exist and are complete Parquet files.
 
@@ -60,7 +87,7 @@ def verify_parquet(paths: Sequence[Path]) -> None:
         try:
             pl.scan_parquet(path, glob=False).collect_schema()
         except (OSError, pl.exceptions.PolarsError, pl.exceptions.PanicException):
-            damaged = _damaged_file_error(path)
+            damaged = _damaged_file_error(path.name)
             raise damaged from None
 
 
@@ -82,11 +109,11 @@ def verify_digest(paths: Sequence[Path]) -> None:
         except OSError:
             is_intact = False
         if not is_intact:
-            damaged = _damaged_file_error(path)
+            damaged = _damaged_file_error(path.name)
             raise damaged
 
 
-def _damaged_file_error(path: Path) -> StateError:
+def _damaged_file_error(name: str) -> StateError:
     """Return the error for a missing or damaged state file."""
     hint = "Restore the state folder from a backup; without this file rows could be sent twice."
-    return StateError(f"{path.name} in the state folder is missing or damaged", hint=hint)
+    return StateError(f"{name} in the state folder is missing or damaged", hint=hint)

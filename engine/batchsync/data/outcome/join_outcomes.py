@@ -6,25 +6,27 @@ Where the log cannot be trusted, rows are unknown.
 from __future__ import annotations
 
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from batchsync.core.batch import Verdict
+from batchsync.core.naming import row_manifest_key
 from batchsync.core.row_outcome import OutcomeCounts, RowOutcome
 from batchsync.core.vendor_rules import DefaultOutcome
 from batchsync.data.frame.hashes import digest_of_columns
-from batchsync.data.frame.integrity import verify_digest
+from batchsync.data.frame.integrity import opened, verify_digest
 from batchsync.data.outcome.row_log import by_inputs, by_ref, match_columns, max_log_bytes, read_table
 from batchsync.errors import StateError
 from batchsync.ports import RowVerdicts
 from batchsync.util.files import make_private
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from batchsync.core.batch import Batch
     from batchsync.core.vendor_rules import ErrorLayout, VendorRules
-    from batchsync.ports import Downloads
+    from batchsync.ports import Downloads, ObjectStore
 
 #: Columns of a verdicts file.
 VERDICTS = ("key", "fingerprint", "op", "state", "retry", "line", "row", "code", "reason")
@@ -34,7 +36,9 @@ _UNKNOWN_ROWS = "the row log names rows that are not in the batch"
 _NONE_APPLIED = frozenset({Verdict.REFUSED, Verdict.CANCELLED, Verdict.EXPIRED})
 
 
-def join_outcomes(batch: Batch, rules: VendorRules | None, downloads: Downloads, into: Path) -> RowVerdicts:
+def join_outcomes(
+    batch: Batch, rules: VendorRules | None, downloads: Downloads, into: Path, objects: ObjectStore
+) -> RowVerdicts:
     """Return how each row of a batch ended.
 
     Args:
@@ -42,6 +46,7 @@ def join_outcomes(batch: Batch, rules: VendorRules | None, downloads: Downloads,
         rules: Rules of the vendor; required only if a row log is read.
         downloads: The vendor's results and row log.
         into: Folder of the verdicts and answers; created if absent.
+        objects: Store of the row manifest.
 
     Returns:
         The verdicts.
@@ -52,7 +57,7 @@ def join_outcomes(batch: Batch, rules: VendorRules | None, downloads: Downloads,
         PermanentError: If the log differs from the vendor spec.
         StateError: If the row manifest is missing or does not match the batch.
     """
-    manifest = _manifest_if_needed(batch)
+    manifest = _manifest_if_needed(batch, objects)
     answers: pl.DataFrame | None = None
     unattributed = 0
     if batch.verdict in _NONE_APPLIED:
@@ -76,24 +81,25 @@ def join_outcomes(batch: Batch, rules: VendorRules | None, downloads: Downloads,
     return replace(_write(batch, verdicts, answers, into), unattributed=unattributed, key=key)
 
 
-def _manifest(batch: Batch) -> pl.DataFrame:
+def _manifest(batch: Batch, objects: ObjectStore) -> pl.DataFrame:
     """Return the row manifest of a batch, by line."""
-    verify_digest([Path(batch.file.row_manifest)])
-    try:
-        found = _by_line(pl.read_parquet(batch.file.row_manifest, glob=False))
-    except (OSError, pl.exceptions.PolarsError):
-        hint = "Restore the state folder from a backup; the vendor's results can be fetched again."
-        raise StateError(f"the row manifest of batch {batch.id} cannot be read", hint=hint) from None
+    with opened(objects, [row_manifest_key(batch.job, batch.file)]) as paths:
+        verify_digest(paths)
+        try:
+            found = _by_line(pl.read_parquet(paths[0], glob=False))
+        except (OSError, pl.exceptions.PolarsError):
+            hint = "Restore the state folder from a backup; the vendor's results can be fetched again."
+            raise StateError(f"the row manifest of batch {batch.id} cannot be read", hint=hint) from None
     if found.height != batch.file.rows:
         message = f"the row manifest of batch {batch.id} has {found.height} rows, its file {batch.file.rows}"
         raise StateError(message, hint="Restore the state folder from a backup.")
     return found
 
 
-def _manifest_if_needed(batch: Batch) -> pl.DataFrame:
+def _manifest_if_needed(batch: Batch, objects: ObjectStore) -> pl.DataFrame:
     """Return the row manifest; if it is missing and no row was applied, rows without keys, which move no baseline."""
     try:
-        return _manifest(batch)
+        return _manifest(batch, objects)
     except StateError:
         if batch.verdict not in _NONE_APPLIED:
             raise
