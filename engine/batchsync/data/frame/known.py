@@ -71,7 +71,7 @@ def opened_baseline(objects: ObjectStore, entry: BaselineEntry, in_flight: Seque
     """
     keys = [segment_key(entry.job, segment.file) for segment in entry.segments]
     with opened(objects, [*keys, *in_flight]) as paths:
-        segments = zip(paths, entry.segments, strict=False)
+        segments = zip(paths[: len(keys)], entry.segments, strict=True)
         yield Baseline(
             segments=tuple(Segment(path=path, rows=segment.rows) for path, segment in segments),
             in_flight=tuple(paths[len(keys) :]),
