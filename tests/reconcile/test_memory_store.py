@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING
@@ -11,6 +12,8 @@ import pytest
 from harness import NO_WAIT, WAIT, Harness
 
 import batchsync.app
+from batchsync.core.batch import Phase
+from batchsync.core.events import NotApplied, Parked
 from batchsync.core.naming import baseline_prefix, batch_file_key, row_manifest_key, staging_prefix
 from batchsync.errors import StateError, UnavailableError
 from batchsync.reconcile.deliver import baseline_of
@@ -178,3 +181,39 @@ def test_batch_file_lost_before_upload_is_not_sent(toy: CrashingStore, opened: N
         assert isinstance(error, UnavailableError)
         assert error.message == f"batch file {batch.file.path} cannot be read: No such file or directory"
         assert replace(harness.batch("guests"), reason="") == replace(batch, reason="")
+
+
+@pytest.mark.parametrize(
+    ("failure", "phase", "event"),
+    [
+        (ConnectionResetError(104, "Connection reset by peer"), Phase.ALLOCATED, NotApplied),
+        (FileNotFoundError(2, "No such file or directory"), Phase.NEEDS_ATTENTION, Parked),
+    ],
+)
+def test_batch_file_lost_after_its_check_is_not_sent(
+    toy: CrashingStore,
+    opened: NewProcess,
+    monkeypatch: pytest.MonkeyPatch,
+    failure: OSError,
+    phase: Phase,
+    event: type[NotApplied | Parked],
+) -> None:
+    original, read = toy.get, Counter[str]()
+
+    def get(key: str) -> AbstractContextManager[Path]:
+        read[key] += 1
+        if key.endswith(".json.gz") and read[key] == 2:
+            raise failure
+        return original(key)
+
+    monkeypatch.setattr(toy, "get", get)
+    with opened() as harness:
+        harness.sync("guests", NO_WAIT)
+        batch = harness.batch("guests")
+        assert batch.phase is phase
+        (found,) = [item for item in harness.app.journal.events(batch.id) if isinstance(item, event)]
+        assert found.reason == f"the batch file cannot be read: {failure.strerror}"
+        assert harness.deployment.delivered("sitecore-cdp") == {}
+        if phase is Phase.ALLOCATED:
+            assert harness.resume("guests", WAIT).error is None
+            assert harness.delivered_once("guests")

@@ -169,10 +169,9 @@ def _opened_batch_file(batch: Batch, objects: ObjectStore) -> Iterator[BatchFile
         RetryableError: If the store cannot be reached. Nothing was sent.
         PermanentError: If the file is missing.
     """
-    opening = objects.get(naming.batch_file_key(batch.job, batch.file))
     with ExitStack() as stack:
         try:
-            path = stack.enter_context(opening)
+            path = stack.enter_context(objects.get(naming.batch_file_key(batch.job, batch.file)))
         except (FileNotFoundError, PermissionError) as error:
             raise PermanentError(f"the batch file cannot be read: {os_error_reason(error)}") from None
         except OSError as error:
