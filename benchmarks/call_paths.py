@@ -22,7 +22,7 @@ import sys
 import tempfile
 import threading
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -30,7 +30,7 @@ from typing import TYPE_CHECKING
 import batchsync
 from batchsync.app import App
 from batchsync.core.batch import Batch, BatchFile, BatchId, Phase, RunId, Verdict
-from batchsync.ports import Baseline, CompareContext, Downloads, Segment
+from batchsync.ports import BaselineEntry, CompareContext, Downloads, SegmentEntry
 from batchsync.reconcile.loop import WaitPolicy, drive_to_completion
 from batchsync.reconcile.plan import describe, prepare
 from batchsync.settings import Settings
@@ -51,6 +51,7 @@ WAYS = {"compare": "row to compared", "load": "jobs.yaml to deployment", "batch"
 _NEW_ROWS = 10
 _CREDENTIALS = ("MOTORWEB_CLIENT_ID", "MOTORWEB_CLIENT_SECRET", "SITECORE_CLIENT_KEY", "SITECORE_API_TOKEN")
 _JOB = "guests"
+_NOTHING_KNOWN = BaselineEntry(job=_JOB, account_id="")
 
 
 @contextmanager
@@ -85,9 +86,9 @@ def compare(folder: Path) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     with App(_settings(folder)) as app:
         job, rules = _job(app)
-        segments = json.loads((folder / "baseline.json").read_text(encoding="utf-8"))
+        segments = json.loads((folder / "segments.json").read_text(encoding="utf-8"))
         engine = app.data
-        baseline = Baseline(segments=tuple(Segment(path=Path(path), rows=rows) for path, rows in segments))
+        baseline = replace(_NOTHING_KNOWN, segments=tuple(SegmentEntry(**fields) for fields in segments))
         with entered(found):
             engine.compare(job, rules, baseline, CompareContext(folder=folder / "work", now=NOW))
     return found
@@ -101,16 +102,16 @@ def write_baseline(folder: Path) -> dict[str, set[str]]:
         source = folder / "before.csv"
         source.write_text("".join(lines[:-_NEW_ROWS]), encoding="utf-8")
         before = replace(job, source=replace(job.source, path=str(source)))
-        comparison = app.data.compare(before, rules, Baseline(), CompareContext(folder=folder / "before", now=NOW))
-        files = app.data.stage(before, rules, comparison, folder / "files")
+        comparison = app.data.compare(before, rules, _NOTHING_KNOWN, CompareContext(folder=folder / "before", now=NOW))
+        files = app.data.stage(before, rules, comparison)
         verdicts = []
         for number, file in enumerate(files):
             collected = folder / f"collected-{number}"
             collected.mkdir()
             verdicts.append(app.data.join_outcomes(_batch(number, file), rules, Downloads(), collected).path)
-        baseline = app.data.apply_verdicts(Baseline(), verdicts, folder / "baselines")
-    segments = [[str(segment.path), segment.rows] for segment in baseline.segments]
-    (folder / "baseline.json").write_text(json.dumps(segments), encoding="utf-8")
+        baseline = app.data.apply_verdicts(_NOTHING_KNOWN, verdicts)
+    segments = [asdict(segment) for segment in baseline.segments]
+    (folder / "segments.json").write_text(json.dumps(segments), encoding="utf-8")
     return {}
 
 
