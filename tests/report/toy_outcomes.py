@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import pytest
 import report_samples
-from data_kit import Bench, job, rules
+from data_kit import ENGINE, Bench, job, rules
 from journal_samples import DELIVERED, EVENTS, LATER, NOW, ROWS, make_batch, record_all
 
 from batchsync.cli.rejects import rejects as rejects_command
@@ -19,7 +19,6 @@ from batchsync.core.plan import Plan, begin_run
 from batchsync.core.row_outcome import OutcomeCounts, RowOutcome
 from batchsync.core.run import Run, RunState, settlement_of
 from batchsync.data.compare import classify
-from batchsync.data.engine import PolarsEngine
 from batchsync.data.frame import columns
 from batchsync.data.outcome.join_outcomes import VERDICTS
 from batchsync.errors import ExitCode
@@ -146,7 +145,7 @@ def test_rejects_list_the_outcome(tmp_path: Path) -> None:
     rows = pl.DataFrame([row | {"code": "", "reason": "too long"}]).select(VERDICTS)
     rows.write_parquet(tmp_path / "verdicts.parquet")
     verdicts = RowVerdicts(counts=OutcomeCounts({TRIMMED: 1}), path=tmp_path / "verdicts.parquet")
-    assert [reject.kind for chunk in PolarsEngine().rejects(verdicts) for reject in chunk] == [TRIMMED]
+    assert [reject.kind for chunk in ENGINE.rejects(verdicts) for reject in chunk] == [TRIMMED]
 
 
 def test_mocks_balance_and_show_a_difference(journaled: tuple[Path, Run, Batch]) -> None:
