@@ -176,7 +176,7 @@ def snapshot(journal: Journal, run: str = "guests-1") -> tuple[object, ...]:
         journal.history(limit=100),
         batches,
         tuple(journal.events(batch.id) for batch in batches),
-        journal.rejects(limit=-1),
+        tuple(journal.rejects()),
         journal.baseline("guests", "motorweb:acme"),
         journal.watermark("guests", "motorweb:acme", "ab" * 32),
         journal.chain_head(),

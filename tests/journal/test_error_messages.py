@@ -149,7 +149,7 @@ def test_undecodable_value_is_reported_as_damage_without_showing_it(state: Path)
     with edit_externally(state) as connection:
         connection.execute("UPDATE rejects SET key = CAST(X'736563726574FF' AS TEXT) WHERE no = 3")
     with Journal.open(state) as journal, pytest.raises(StateError, match="not valid UTF-8") as caught:
-        journal.rejects()
+        list(journal.rejects())
     assert "secret" not in str(caught.value)
 
 

@@ -110,5 +110,5 @@ def test_journal_with_an_outcome_of_a_newer_version_is_refused_by_name(schema_1:
         Journal.open(schema_1) as journal,
         pytest.raises(StateError, match="unknown row outcome 'postponed'") as refused,
     ):
-        journal.rejects()
+        list(journal.rejects())
     assert "upgrade" in refused.value.hint

@@ -226,4 +226,4 @@ def test_hundred_thousand_rejects_are_written_in_one_transaction(journal: Journa
     serial = journal.serial
     journal.deliver(batch, DELIVERED, baseline=None, rejects=rejects(100_000, chunk=10_000))
     assert (journal.rejects_count(), journal.serial) == (100_000, serial + 1)
-    assert journal.rejects("guests", limit=1, offset=99_999)[0].reject.line == 100_000
+    assert [row.reject.line for row in journal.rejects("guests")] == list(range(1, 100_001))

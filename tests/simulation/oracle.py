@@ -295,7 +295,7 @@ def _rejected(at_vendors: Mapping[str, VendorBatch], sources: Sources, name: str
 
 def _unknown(journal: Journal, name: str) -> set[str]:
     """Return the keys that have had an unknown outcome."""
-    return {row.reject.key for row in journal.rejects(job=name, kind="unknown", limit=-1)}
+    return {row.reject.key for row in journal.rejects(job=name, kind="unknown")}
 
 
 def _baseline(journal: Journal, name: str, folder: Path) -> set[str]:

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
 
     from batchsync.journal import Journal, RejectRow
 
-_PAGE = 5_000
 _STDOUT = Path("-")
 
 
@@ -87,7 +86,7 @@ def rejects(  # noqa: PLR0913 - one parameter per option
             if groups:
                 return Answer(report=GroupsReport(about=chosen.about, groups=_groups(journal, chosen, kind)))
             total = sum(journal.rejects_count(*scope, kind) for scope in chosen.scopes)
-            found = chain.from_iterable(_all(journal, scope, kind) for scope in chosen.scopes)
+            found = chain.from_iterable(map(line_of, journal.rejects(*scope, kind)) for scope in chosen.scopes)
         if export == _STDOUT:
             exporting.to_stdout(found)
             return ExitCode.DONE
@@ -150,11 +149,3 @@ def _groups(journal: Journal, chosen: _Chosen, kind: str | None) -> tuple[Group,
 def line_of(row: RejectRow) -> RejectLine:
     """Return a reject of the journal as a report line."""
     return RejectLine(job=row.job, run=row.run, batch=row.batch or "", reject=row.reject, delivered=row.delivered)
-
-
-def _all(journal: Journal, scope: Scope, kind: str | None) -> Iterator[RejectLine]:
-    """Yield every reject, a page in memory at a time."""
-    offset = 0
-    while page := journal.rejects(*scope, kind, limit=_PAGE, offset=offset):
-        yield from map(line_of, page)
-        offset += len(page)

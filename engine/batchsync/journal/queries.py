@@ -13,6 +13,7 @@ from batchsync.journal.store import Store
 from batchsync.ports import BaselineEntry, Reject, SegmentEntry
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from datetime import datetime
 
     from batchsync.core.batch import Batch
@@ -112,27 +113,19 @@ class Queries(Store):
         )
         return tuple(codec.read_linked_event(row["before"], row) for row in found)
 
-    def rejects(  # the filters and the page of `batchsync rejects`
-        self,
-        job: str | None = None,
-        run: str | None = None,
-        kind: str | None = None,
-        *,
-        limit: int = 100,
-        offset: int = 0,
-    ) -> tuple[RejectRow, ...]:
-        """Return a page of rejects in the order of their recording.
+    def rejects(self, job: str | None = None, run: str | None = None, kind: str | None = None) -> Iterator[RejectRow]:
+        """Return rejects in the order of their recording, read one by one from a single query.
 
         Args:
             job: Name of a job; None for all.
             run: Id of a run; None for all.
             kind: Kind of rejects, one of `LISTED_OUTCOMES`; None for all.
-            limit: Maximum number of rejects; negative for all.
-            offset: Number of rejects to skip.
+
+        Returns:
+            An iterator over the rejects.
         """
         clause, values = _filter_clause(job=job, run=run, kind=kind)
-        found = self._rows(f"{_REJECTS} {clause} ORDER BY no LIMIT ? OFFSET ?", [*values, limit, offset])
-        return tuple(_read_reject(row) for row in found)
+        return map(_read_reject, self._stream(f"{_REJECTS} {clause} ORDER BY no", values))
 
     def rejects_count(self, job: str | None = None, run: str | None = None, kind: str | None = None) -> int:
         """Return the number of rejects.

@@ -93,10 +93,15 @@ class Store:
 
     def _rows(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
         """Return the rows of a query as dicts by column name."""
+        return list(self._stream(sql, parameters))
+
+    def _stream(self, sql: str, parameters: Sequence[object] = ()) -> Iterator[Row]:
+        """Yield the rows of a query as dicts by column name, as of its beginning."""
         with raise_readable(self.path):
             cursor = self._db.execute(sql, parameters)
             names = [column[0] for column in cursor.description or ()]
-            return [dict(zip(names, row, strict=True)) for row in cursor]
+            for row in cursor:
+                yield dict(zip(names, row, strict=True))
 
     def _reached(self, name: str) -> None:
         """Call the failpoint, if there is one."""
