@@ -20,8 +20,6 @@ from batchsync.core.policy import with_overrides
 from batchsync.errors import BatchsyncError, Problem, SourceError, SpecError, UsageError
 from batchsync.interrupts import Interrupts
 from batchsync.observers.dispatch import Dispatcher
-from batchsync.reconcile.background import BackgroundProducer
-from batchsync.reconcile.services import JobContext, Services, StatePaths
 from batchsync.source import fetch
 from batchsync.spec import fill_in_lines, load, resolve_credentials, secret_files
 from batchsync.spec.file_fingerprint import FileFingerprint, fingerprint_of
@@ -40,6 +38,7 @@ if TYPE_CHECKING:
     from batchsync.data import PolarsEngine
     from batchsync.journal import Journal
     from batchsync.ports import Clock, Connect, EventSink, ObjectStore, Vendor
+    from batchsync.reconcile.services import JobContext, Services
     from batchsync.settings import Settings
     from batchsync.vendors.bundled_mocks import BundledMocks
 
@@ -207,7 +206,9 @@ class App:
 
     def services(self, names: Sequence[str] = ()) -> Services:
         """Return the services for the named jobs (or all), with mocks of their vendors if the settings ask for them."""
-        from batchsync.sinks import Sinks  # noqa: PLC0415 - see the top of this file
+        from batchsync.reconcile.background import BackgroundProducer  # noqa: PLC0415 - see the top of this file
+        from batchsync.reconcile.services import Services, StatePaths  # noqa: PLC0415 - the same
+        from batchsync.sinks import Sinks  # noqa: PLC0415 - the same
 
         if self.settings.mocks:
             self.start_mocks(self.jobs(names))
@@ -280,6 +281,8 @@ class App:
 
     def context(self, job: Job) -> JobContext:
         """Return the context of a job: rules, policy, account and vendor."""
+        from batchsync.reconcile.services import JobContext  # noqa: PLC0415 - see the top of this file
+
         connection = self.connection_of(job)
         rules = self.rules_of(job)
         if connection.name not in self._vendors:

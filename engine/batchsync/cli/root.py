@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib
 import sys
 from typing import TYPE_CHECKING, Any
@@ -18,6 +19,8 @@ from batchsync.errors import ExitCode
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+#: Number of new objects after which garbage is collected; Python's default is below a thousand.
+_GC_THRESHOLD = 20_000
 #: Module and summary of each command. A test compares the summaries with the help texts.
 COMMANDS = {
     "init": ("init", "Write a working jobs.yaml with sample data."),
@@ -95,6 +98,8 @@ class Group(click.Group):
         **extra: Any,
     ) -> Any:
         """Run a command line and exit with a documented code. Never returns."""
+        # Modules and the values of jobs.yaml live as long as the process: looking for garbage among them is in vain.
+        gc.set_threshold(_GC_THRESHOLD)
         arguments = list(sys.argv[1:] if args is None else args)
         session = Session()
 

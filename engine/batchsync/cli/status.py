@@ -8,7 +8,6 @@ from batchsync.cli.command import command, job_names
 from batchsync.cli.declared import DeclaredJobs, check_known, declared
 from batchsync.cli.outcomes import run_report
 from batchsync.cli.session import Answer, Session
-from batchsync.core.decide import decide
 from batchsync.core.policy import with_overrides
 from batchsync.errors import ExitCode
 from batchsync.report.status import JobStatus, StatusReport
@@ -85,7 +84,8 @@ def _next_steps(batches: Sequence[Batch], known: DeclaredJobs, now: datetime) ->
     """Yield the next step of each batch whose job is declared."""
     if known.deployment is None or not batches:
         return
-    from batchsync.spec.vendor_spec import load_vendor  # noqa: PLC0415 - only open batches need a vendor spec
+    from batchsync.core.decide import decide  # noqa: PLC0415 - only open batches need it
+    from batchsync.spec.vendor_spec import load_vendor  # noqa: PLC0415 - the same
 
     for batch in batches:
         job = known.jobs.get(batch.job)
