@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from dataclasses import dataclass
+from functools import lru_cache
 
 #: Maximum length in characters: the parsers that follow are recursive.
 LENGTH_MAX = 8000
@@ -79,6 +80,7 @@ class _Token:
 _NO_TOKEN = _Token("", "", "", adjacent=False)
 
 
+@lru_cache(maxsize=1024)
 def objection_to(sql: str) -> Objection | None:
     """Check an expression independently of the columns of its source.
 

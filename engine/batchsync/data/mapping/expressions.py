@@ -9,6 +9,8 @@ from __future__ import annotations
 import io
 import json
 import re
+from dataclasses import replace
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -76,7 +78,19 @@ def parse(expression: Expression, schema: dict[str, pl.DataType]) -> tuple[pl.Ex
     Returns:
         The polars expression and the type of its result, or the problem of the expression.
     """
-    sql, place = expression.sql, expression.place
+    found = _parse(expression, tuple(schema.items()))
+    if isinstance(found, Problem):
+        place = expression.place
+        return replace(found, file=place.file, line=place.line, column=place.column)
+    return found
+
+
+@lru_cache(maxsize=1024)
+def _parse(
+    expression: Expression, columns: tuple[tuple[str, pl.DataType], ...]
+) -> tuple[pl.Expr, pl.DataType] | Problem:
+    """Parse once for all passes over a source and all jobs; a problem may have the place of an equal expression."""
+    sql, place, schema = expression.sql, expression.place, dict(columns)
     if (objection := objection_to(sql)) is not None:
         return problem(
             "expression_refused", objection.message, place, _suggest_quotes(sql, tuple(schema)) or objection.suggestion
