@@ -2,7 +2,8 @@
 
 Commands run on the deployment of the repository and on generated ones: many jobs, a source of many files, and many
 rejects. Each is measured in a process of its own, in turn with the code of another checkout if --against names one.
-No time is asserted: the machine may be busy, and processor time and ratios say more than wall time.
+Unset PYTHONDONTWRITEBYTECODE, or every command compiles all modules. No time is asserted: the machine may be busy, and
+processor time and ratios say more than wall time.
 """
 
 from __future__ import annotations
@@ -11,12 +12,13 @@ import argparse
 import os
 import resource
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
 from dataclasses import dataclass
 from pathlib import Path
+
+from benchmarks.processes import run
 
 ROOT = Path(__file__).parents[1]
 _PACKAGES = ("engine", "specs", "mocks")
@@ -152,14 +154,12 @@ def _run(arguments: tuple[str, ...], folder: Path, tree: Path) -> tuple[float, f
     Raises:
         SystemExit: If it fails otherwise than by more invalid rows than the budget allows.
     """
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(str(tree / package) for package in _PACKAGES)}
+    paths = "PYTHONPATH=" + os.pathsep.join(str(tree / package) for package in _PACKAGES)
     before, start = _processor_seconds(), time.perf_counter()
-    process = subprocess.run(  # noqa: S603 - the command line of this project
-        [sys.executable, "-m", "batchsync", *arguments], cwd=folder, env=environment, capture_output=True, check=False
-    )
+    code, _ = run(["env", paths, sys.executable, "-m", "batchsync", *arguments], folder)
     wall, processor = time.perf_counter() - start, _processor_seconds() - before
-    if process.returncode not in (0, 4):
-        raise SystemExit(f"batchsync {' '.join(arguments)}: {process.stderr.decode(errors='replace')[-2000:]}")
+    if code not in {0, 4}:
+        raise SystemExit(f"batchsync {' '.join(arguments)}: exit code {code}")
     return wall, processor
 
 

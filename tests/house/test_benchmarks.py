@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from benchmarks import call_paths, generate, plots, report, stages, subject
+from benchmarks import call_paths, generate, plots, prompt, report, stages, subject
 from benchmarks.measurements import Measurement, Options, all_measurements
 
 ROOT = Path(__file__).parents[2]
@@ -94,3 +94,25 @@ def test_table_and_plots_show_every_line(tmp_path: Path) -> None:
     assert ">sync: first load<" in (tmp_path / "bars.svg").read_text()
     assert "a &amp; b" in (tmp_path / "bars.svg").read_text()
     assert (tmp_path / "scaling.svg").read_text().count("<circle") == 2
+
+
+def test_prompt_benchmark_measures_every_command_on_small_deployments(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    names = [command.name for command in prompt.commands(tmp_path, prompt.Sizes(jobs=2, files=3, rejects=4))]
+    assert (tmp_path / "rejects/jobs.yaml").is_file()
+    monkeypatch.setattr(
+        sys,
+        "argv",
+        ["prompt", "--jobs", "2", "--files", "3", "--rejects", "4", "--repeat", "1", "--against", str(ROOT)],
+    )
+    prompt.main()
+    lines = capsys.readouterr().out.splitlines()
+    assert [line[:32].strip() for line in lines[1:]] == names
+
+
+def test_prompt_benchmark_exports_all_rejects(tmp_path: Path) -> None:
+    commands = prompt.commands(tmp_path, prompt.Sizes(jobs=1, files=1, rejects=4))
+    export = next(command for command in commands if command.name == "rejects: export")
+    subprocess.run([sys.executable, "-m", "batchsync", *export.arguments], cwd=export.folder, check=True, timeout=60)
+    assert len((export.folder / "rejects.csv").read_text(encoding="utf-8").splitlines()) == 1 + 4

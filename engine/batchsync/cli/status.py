@@ -65,7 +65,7 @@ def _job(name: str, known: DeclaredJobs, journal: Journal | None, now: datetime)
     ticks = next_ticks(job.schedule, now, 1) if job and job.schedule else ()
     return JobStatus(
         job=name,
-        last=run_report(journal, last, known.budgets) if journal and last else None,
+        last=run_report(journal, last, {name: job.budget} if job else {}) if journal and last else None,
         declared=job is not None or not known.jobs,
         next_tick=ticks[0] if ticks else None,
         runner=lease.owner if lease else "",

@@ -7,10 +7,10 @@ converts them.
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from ruamel.yaml import YAML
 from ruamel.yaml.events import (
     AliasEvent,
     DocumentStartEvent,
@@ -22,6 +22,7 @@ from ruamel.yaml.events import (
 
 from batchsync.spec.secret_policy import JOBS_FILE, in_connections, may_be_secret_key
 from batchsync.spec.yaml_errors import YamlSyntaxError, explain
+from batchsync.spec.yaml_parser import may_be_read_by_libyaml, yaml_parser
 from batchsync.util.suggestions import quoted
 
 if TYPE_CHECKING:
@@ -146,8 +147,13 @@ def read_tree(problems: Problems, secret_policy: SecretPolicy = JOBS_FILE) -> No
 
 def _events(text: str) -> Iterator[Event]:
     """Yield the events of the parser; every exception of it becomes a YamlSyntaxError."""
+    if may_be_read_by_libyaml(text):
+        # A text that it refuses is refused again below, with a better message.
+        with suppress(Exception):
+            yield from tuple(yaml_parser(libyaml=True).parse(text))
+            return
     try:
-        yield from YAML(typ="safe", pure=True).parse(text)
+        yield from yaml_parser(libyaml=False).parse(text)
     except Exception as error:  # noqa: BLE001 - on hostile text ruamel.yaml raises many kinds of exceptions
         raise explain(error, text) from None
 
@@ -217,7 +223,7 @@ class _Builder:
             return
         refused = self._refused(event, path)
         if isinstance(event, ScalarEvent):
-            scalar = Scalar(event.value, event.style is None, start, event.end_mark.index)
+            scalar = Scalar(event.value, not event.style, start, event.end_mark.index)
             self._hide(scalar, path)
             if not scalar.plain:
                 self.scalars.append(scalar)

@@ -17,7 +17,7 @@ def value_or_map(value: Any) -> str:
 class Strict(BaseModel):
     """Base model: no unknown keys, no type coercion, no input values in errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True, defer_build=True)
 
 
 class ConnectionModel(Strict):

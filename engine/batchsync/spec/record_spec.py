@@ -6,15 +6,16 @@
 from __future__ import annotations
 
 import json
+from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
 from batchsync.core.record_schema import Condition, Extra, Format, Kind, RecordSchema, Rule, Severity
 from batchsync.errors import SpecError
 from batchsync.spec.vendor_problems import problem, pydantic_problem, syntax_problems
+from batchsync.spec.yaml_parser import may_be_read_by_libyaml, yaml_parser
 from batchsync.util.suggestions import nearest
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ Text = Annotated[str, Field(min_length=1)]
 class Model(BaseModel):
     """Base model of data files: no unknown keys, no type coercion, no input values in errors."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, hide_input_in_errors=True, defer_build=True)
 
 
 class ExtraModel(Model):
@@ -217,8 +218,11 @@ def _read_yaml(file: Traversable) -> Any:
         raise SpecError((problem(file, "", f"cannot be read: {reason}"),)) from None
     if len(content) > FILE_MAX:
         raise SpecError((problem(file, "", f"is larger than {FILE_MAX:,} bytes"),))
+    if may_be_read_by_libyaml(text):
+        with suppress(YAMLError):
+            return yaml_parser(libyaml=True).load(text)
     try:
-        return YAML(typ="safe", pure=True).load(text)
+        return yaml_parser(libyaml=False).load(text)
     except YAMLError as error:
         message = str(getattr(error, "problem", None) or "invalid YAML").split("\n")[0]
         raise SpecError(syntax_problems(file, text) or (problem(file, "", message),)) from None

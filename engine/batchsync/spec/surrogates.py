@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from batchsync.spec.problems import Problems
 
 _SURROGATE = re.compile("[\ud800-\udfff]")
+_ESCAPE = re.compile(r"\\[uU]")
 
 
 def has_lone_surrogate(text: str) -> bool:
@@ -20,14 +21,19 @@ def has_lone_surrogate(text: str) -> bool:
 
 def refuse_lone_surrogates(node: Node, problems: Problems) -> Node:
     """Return the tree with values that contain unpaired surrogates as Broken and without such keys; report them."""
+    # The text of the file itself is valid: only an escape can be a surrogate.
+    return _without_surrogates(node, problems) if _ESCAPE.search(problems.source.text) else node
+
+
+def _without_surrogates(node: Node, problems: Problems) -> Node:
     if isinstance(node, Scalar) and _refused(node.text, node.start, problems):
         return Broken(node.start)
     if isinstance(node, Seq):
-        return Seq(tuple(refuse_lone_surrogates(item, problems) for item in node.items), node.start)
+        return Seq(tuple(_without_surrogates(item, problems) for item in node.items), node.start)
     if isinstance(node, Map):
         kept = (entry for entry in node.entries if not _refused(entry.key, entry.start, problems))
         return Map(
-            tuple(Entry(item.key, item.start, refuse_lone_surrogates(item.value, problems)) for item in kept),
+            tuple(Entry(item.key, item.start, _without_surrogates(item.value, problems)) for item in kept),
             node.start,
         )
     return node
