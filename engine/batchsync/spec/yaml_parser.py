@@ -6,8 +6,8 @@ import re
 
 from ruamel.yaml import YAML
 
-#: Characters that YAML 1.1, which libyaml reads, and YAML 1.2 understand alike: no tabs, no control characters, and none
-#: that only one of them takes for a line end or a byte order mark.
+#: Characters that YAML 1.1, which libyaml reads, and YAML 1.2 understand alike: no tabs, no control characters, and
+#: none that only one of them takes for a line end or a byte order mark.
 _SAME_IN_BOTH = re.compile("[\n\x20-\x7e\xa1-\u1fff\u2010-\u2027\u2030-\u2fff\u3001-\ud7ff\ue000-\ufefe\uff00-\ufffd]*")
 #: What the parsers read differently: tags, anchors, aliases, marks of documents, and comments in block scalars.
 _DIFFERENT = re.compile(r"!|[&*][A-Za-z0-9_-]|^ *(?:---|\.\.\.)|[|>][-+0-9]*(?:#|[ \n]+#)", re.MULTILINE)
