@@ -26,7 +26,6 @@ from batchsync.core.batch import BatchId
 from batchsync.core.run import RunState
 from batchsync.errors import BatchsyncError, LockedError, StateError, UnavailableError
 from batchsync.journal import Journal, codec, files, store
-from batchsync.journal.schema import insert
 from batchsync.journal.sqlite_errors import explain
 
 if TYPE_CHECKING:
@@ -257,7 +256,7 @@ def test_audit_finds_run_whose_batches_differ_from_its_plan(journal: Journal) ->
             "UPDATE runs SET counts = ?, state = ?, checksum = ? WHERE id = ?",
             [row["counts"], row["state"], row["checksum"], run.id],
         )
-    insert(journal._db, "runs", codec.run_row(make_run("orders")))
+    journal._writer.table("runs").insert(codec.run_row(make_run("orders")))
 
     report = "\n".join(journal.audit())
 

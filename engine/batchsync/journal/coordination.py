@@ -10,9 +10,10 @@ from batchsync.journal import codec
 from batchsync.journal.queries import Queries
 
 if TYPE_CHECKING:
-    import sqlite3
     from collections.abc import Callable
     from datetime import datetime
+
+    from sqlite_utils import Database
 
     from batchsync.core.run import Run
 
@@ -47,8 +48,8 @@ class Coordination(Queries):
             at: Time of the approval.
         """
         with self._write("approve") as db:
-            values = [job, plan, codec.clean(reason), codec.to_iso(at)]
-            db.execute("INSERT OR REPLACE INTO approvals VALUES (?, ?, ?, ?)", values)
+            approval = {"job": job, "plan": plan, "reason": codec.clean(reason), "at": codec.to_iso(at)}
+            db.table("approvals").insert(approval, replace=True)
 
     def take_lease(self, job: str, owner: str, at: datetime, *, valid: Callable[[], bool]) -> int | None:
         """Raise the epoch of a job.
@@ -99,7 +100,7 @@ class Coordination(Queries):
         """
         self._check_fence(job, None)
 
-    def _raise_epoch(self, db: sqlite3.Connection, job: str, owner: str, at: datetime) -> int:
+    def _raise_epoch(self, db: Database, job: str, owner: str, at: datetime) -> int:
         db.execute(
             "INSERT INTO leases VALUES (?, 1, ?, ?) ON CONFLICT (job) DO UPDATE SET "
             "epoch = epoch + 1, owner = excluded.owner, since = excluded.since",
@@ -107,7 +108,7 @@ class Coordination(Queries):
         )
         return int(self._rows("SELECT epoch FROM leases WHERE job = ?", [job])[0]["epoch"])
 
-    def _claim_tick(self, db: sqlite3.Connection, run: Run, tick: datetime | None) -> None:
+    def _claim_tick(self, db: Database, run: Run, tick: datetime | None) -> None:
         """Claim the tick for a prepared run; for one that is preparing, only check that it is free."""
         if tick is None:
             return
@@ -120,5 +121,5 @@ class Coordination(Queries):
             )
 
 
-def _insert_tick(db: sqlite3.Connection, job: str, tick: datetime) -> bool:
+def _insert_tick(db: Database, job: str, tick: datetime) -> bool:
     return db.execute("INSERT OR IGNORE INTO ticks VALUES (?, ?)", [job, codec.to_iso(tick)]).rowcount == 1

@@ -11,21 +11,25 @@ from batchsync.core.events import Delivered, Event, Resolved, StillRunning
 from batchsync.core.lifecycle import evolve
 from batchsync.core.run import Run, RunState, abort_preparation, settlement_of, with_finalized
 from batchsync.errors import LockedError
-from batchsync.journal import audit, codec, schema
+from batchsync.journal import audit, codec
 from batchsync.journal.coordination import Coordination
 from batchsync.journal.queries import PREPARED
 from batchsync.journal.store import open_store
 
 if TYPE_CHECKING:
-    import sqlite3
-    from collections.abc import Callable, Iterable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Sequence
     from datetime import datetime
     from pathlib import Path
     from types import TracebackType
     from typing import Self
 
+    from sqlite_utils import Database
+
     from batchsync.journal.codec import Row
     from batchsync.ports import BaselineEntry, Reject
+
+#: Rows of a statement that inserts rejects; SQLite limits its parameters.
+_REJECTS_AT_ONCE = 1_000
 
 
 class Journal(Coordination):
@@ -105,7 +109,7 @@ class Journal(Coordination):
                     hint="Run the same command again: it makes a new plan.",
                 )
             self._claim_tick(db, run, tick)
-            schema.insert(db, "runs", codec.run_row(run))
+            db.table("runs").insert(codec.run_row(run))
             self._reached("start_run:run")
             for batch in batches:
                 self._insert_batch(db, batch, epoch)
@@ -257,10 +261,10 @@ class Journal(Coordination):
         """Return a description of every inconsistency between events, rows and counts; empty if there is none."""
         return audit.audit(self, self._rows)
 
-    def _insert_batch(self, db: sqlite3.Connection, batch: Batch, epoch: int | None) -> None:
+    def _insert_batch(self, db: Database, batch: Batch, epoch: int | None) -> None:
         """Insert a newly prepared batch and its first event."""
         row = codec.batch_row(batch)
-        schema.insert(db, "batches", row)
+        db.table("batches").insert(row)
         payload = codec.canonical(row)
         self._append_event(
             batch.id, codec.to_iso(batch.prepared_at), PREPARED, payload, self._epoch_of(batch.job, epoch)
@@ -290,7 +294,7 @@ class Journal(Coordination):
                 hint=f"Run `batchsync status {batch.job}`, then the same command again.",
             )
 
-    def _update_batch(self, db: sqlite3.Connection, after: Batch, event: Event, epoch: int | None, write: str) -> None:
+    def _update_batch(self, db: Database, after: Batch, event: Event, epoch: int | None, write: str) -> None:
         """Append the event and update the row of the batch; `write` is the prefix of the failpoints."""
         if not isinstance(event, StillRunning):
             payload = codec.event_payload(event)
@@ -304,34 +308,37 @@ class Journal(Coordination):
     def _append_event(self, batch: BatchId, at: str, kind: str, payload: str, epoch: int | None) -> None:
         """Append an event, chained to its predecessor."""
         row: Row = {"batch": batch, "at": at, "kind": kind, "payload": payload, "epoch": epoch}
-        schema.insert(self._db, "events", row | {"chain": codec.chain_hash(self.chain_head(), row)})
+        self._writer.table("events").insert(row | {"chain": codec.chain_hash(self.chain_head(), row)})
 
     def _epoch_of(self, job: str, epoch: int | None) -> int | None:
         return epoch if epoch is not None else self._epochs.get(job)
 
     def _update_run(self, run: Run) -> None:
-        _update(self._db, "runs", codec.run_row(run))
+        _update(self._writer, "runs", codec.run_row(run))
 
     def _add_rejects(self, run: Run, batch: BatchId | None, chunks: Iterable[Sequence[Reject]], at: datetime) -> None:
         """Insert rejects chunk by chunk, so that memory stays bounded."""
         recorded_at = codec.to_iso(at)
 
-        def rows(chunk: Sequence[Reject]) -> Iterator[tuple[object, ...]]:
-            for item in chunk:
-                text = (
-                    codec.lossless_text(item.key),
-                    codec.lossless_text(item.code),
-                    codec.lossless_text(item.field),
-                    codec.clean(item.reason),
-                )
-                yield (run.id, batch, run.job, item.kind, *text, item.line, item.row, int(item.retry), recorded_at)
+        def row(item: Reject) -> Row:
+            return {
+                "run": run.id,
+                "batch": batch,
+                "job": run.job,
+                "kind": item.kind,
+                "key": codec.lossless_text(item.key),
+                "code": codec.lossless_text(item.code),
+                "field": codec.lossless_text(item.field),
+                "reason": codec.clean(item.reason),
+                "line": item.line,
+                "row": item.row,
+                "retry": int(item.retry),
+                "at": recorded_at,
+            }
 
-        sql = (
-            "INSERT INTO rejects (run, batch, job, kind, key, code, field, reason, line, row, retry, at) "
-            "VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
-        )
+        rejects = self._writer.table("rejects")
         for chunk in chunks:
-            self._db.executemany(sql, rows(chunk))
+            rejects.insert_all(map(row, chunk), batch_size=_REJECTS_AT_ONCE)
 
 
 def _check_newly_prepared(run: Run, batches: Sequence[Batch]) -> None:
@@ -370,15 +377,18 @@ def _check_balance(run: Run, batches: Sequence[Batch]) -> None:
         raise accounting.UnbalancedError(message)
 
 
-def _set_baseline(db: sqlite3.Connection, baseline: BaselineEntry) -> None:
+def _set_baseline(db: Database, baseline: BaselineEntry) -> None:
     """Replace the baseline of a job at an account."""
-    db.execute("DELETE FROM segments WHERE job = ? AND account_id = ?", [baseline.job, baseline.account_id])
-    for place, segment in enumerate(baseline.segments):
-        values = [baseline.job, baseline.account_id, place, segment.file, segment.digest, segment.rows]
-        db.execute("INSERT INTO segments VALUES (?, ?, ?, ?, ?, ?)", values)
+    segments = db.table("segments")
+    account = {"job": baseline.job, "account_id": baseline.account_id}
+    segments.delete_where("job = :job AND account_id = :account_id", account)
+    segments.insert_all(
+        account | {"place": place, "file": segment.file, "digest": segment.digest, "rows": segment.rows}
+        for place, segment in enumerate(baseline.segments)
+    )
 
 
-def _update(db: sqlite3.Connection, table: str, row: Row) -> None:
+def _update(db: Database, table: str, row: Row) -> None:
     names = ", ".join(f"{name} = ?" for name in row if name != "id")
     values = [value for name, value in row.items() if name != "id"]
     db.execute(f"UPDATE {table} SET {names} WHERE id = ?", [*values, row["id"]])  # noqa: S608 - constant names

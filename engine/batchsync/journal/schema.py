@@ -7,6 +7,7 @@ Columns hold what `codec` writes. `runs.checksum` and `batches.checksum` cover t
 from __future__ import annotations
 
 import sqlite3
+from contextlib import suppress
 from functools import cache
 from typing import TYPE_CHECKING
 
@@ -15,7 +16,10 @@ from batchsync.journal.codec import canonical, row_checksum
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from batchsync.journal.codec import Row
+    from sqlite_utils import Database
+
+    #: Either has `execute`; commands that only read compare schemas without importing sqlite-utils.
+    _Connection = Database | sqlite3.Connection
 
 #: "bsyn": marks a SQLite file as a journal of batchsync.
 APPLICATION_ID = 0x6273796E
@@ -159,13 +163,7 @@ _TABLES = (
 )
 
 
-def insert(db: sqlite3.Connection, table: str, row: Row) -> None:
-    """Insert a row, given by the names of its columns."""
-    names, marks = ", ".join(row), ", ".join("?" * len(row))
-    db.execute(f"INSERT INTO {table} ({names}) VALUES ({marks})", list(row.values()))  # noqa: S608 - constant names
-
-
-def _create_tables(db: sqlite3.Connection) -> None:
+def _create_tables(db: _Connection) -> None:
     """Create the tables of the first release."""
     for statement in _TABLES:
         db.execute(statement)
@@ -178,7 +176,7 @@ _UNBALANCED = "NEW.counts IS NOT NULL AND (SELECT sum(value) FROM json_each(NEW.
 _REFUSAL = "BEGIN SELECT RAISE(ABORT, 'the row outcomes of a batch do not add up to its rows'); END"
 
 
-def _renew_batches(db: sqlite3.Connection) -> None:
+def _renew_batches(db: _Connection) -> None:
     """Replace the columns of row outcomes of `batches` by one with counts by outcome, and allow the phase `uploaded`.
 
     A table is rebuilt to drop columns that its constraints name. Rows keep a checksum that did not match before.
@@ -202,7 +200,8 @@ def _renew_batches(db: sqlite3.Connection) -> None:
         row["counts"] = None if numbers["accepted"] is None else canonical(numbers)
         if intact:
             row["checksum"] = row_checksum(row)
-        insert(db, "batches_new", row)
+        listed, marks = ", ".join(row), ", ".join("?" * len(row))
+        db.execute(f"INSERT INTO batches_new ({listed}) VALUES ({marks})", list(row.values()))  # noqa: S608 - constant names
     db.execute("DROP TABLE batches")
     db.execute("ALTER TABLE batches_new RENAME TO batches")
     for statement in _TABLES:
@@ -214,12 +213,12 @@ def _renew_batches(db: sqlite3.Connection) -> None:
 
 
 #: Migrations in order: entry n brings a journal from schema version n to n + 1.
-MIGRATIONS: tuple[Callable[[sqlite3.Connection], None], ...] = (_create_tables, _renew_batches)
+MIGRATIONS: tuple[Callable[[_Connection], None], ...] = (_create_tables, _renew_batches)
 #: Version of the tables, kept in `PRAGMA user_version`.
 SCHEMA_VERSION = len(MIGRATIONS)
 
 
-def migrate(db: sqlite3.Connection, journal_id: str) -> None:
+def migrate(db: _Connection, journal_id: str) -> None:
     """Apply all pending migrations to a journal in one write transaction.
 
     Args:
@@ -235,15 +234,16 @@ def migrate(db: sqlite3.Connection, journal_id: str) -> None:
         db.execute("INSERT OR IGNORE INTO meta (id, journal_id, serial) VALUES (1, ?, 0)", (journal_id,))
         db.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         db.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-        db.commit()
+        db.execute("COMMIT")
     except BaseException:
-        db.rollback()
+        with suppress(sqlite3.Error):
+            db.execute("ROLLBACK")
         raise
     finally:
         db.execute("PRAGMA foreign_keys = 1")
 
 
-def shape(db: sqlite3.Connection, *kinds: str) -> frozenset[str]:
+def shape(db: _Connection, *kinds: str) -> frozenset[str]:
     """Return the SQL definitions of all objects of these kinds (table, index, trigger), as stored by SQLite."""
     found = db.execute("SELECT type, sql FROM sqlite_master WHERE sql IS NOT NULL").fetchall()
     return frozenset(sql for kind, sql in found if kind in kinds)

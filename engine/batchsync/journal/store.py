@@ -11,6 +11,7 @@ import contextlib
 import fcntl
 import os
 import sqlite3
+from functools import cached_property
 from typing import TYPE_CHECKING
 
 from batchsync.errors import LockedError, StateError, UnavailableError
@@ -21,6 +22,8 @@ from batchsync.util.files import fsync_folder
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
     from pathlib import Path
+
+    from sqlite_utils import Database
 
     from batchsync.journal.codec import Row
 
@@ -108,8 +111,13 @@ class Store:
         if self._failpoint is not None:
             self._failpoint(name)
 
+    @cached_property
+    def _writer(self) -> Database:
+        """The connection with the writing methods of sqlite-utils, which commands that only read do not import."""
+        return _database(self._db)
+
     @contextlib.contextmanager
-    def _write(self, name: str, job: str | None = None, epoch: int | None = None) -> Iterator[sqlite3.Connection]:
+    def _write(self, name: str, job: str | None = None, epoch: int | None = None) -> Iterator[Database]:
         """Run the block in one write transaction, fenced by the epoch of the job's lease.
 
         Args:
@@ -118,7 +126,7 @@ class Store:
             epoch: Epoch of the lease; None for the one that this journal holds, if any.
 
         Yields:
-            The connection.
+            The database, in the transaction.
 
         Raises:
             LockedError: If another process holds the file too long, or has taken over the job.
@@ -131,7 +139,7 @@ class Store:
             self._db.execute("BEGIN IMMEDIATE")
             try:
                 self._check_fence(job, epoch)
-                yield self._db
+                yield self._writer
                 self._db.execute("UPDATE meta SET serial = serial + 1")
                 serial = self._rows("SELECT serial FROM meta")[0]["serial"]
                 self._reached(f"{name}:commit")
@@ -202,7 +210,7 @@ def open_store(
             _configure(db, path, read_only=read_only)
             found = _verify(db, path, unclean=unclean, read_only=read_only)
             if _read_pragma(db, "user_version") < schema.SCHEMA_VERSION:
-                schema.migrate(db, journal_id)
+                schema.migrate(_database(db), journal_id)
             watermark = None if read_only else files.CommitWatermark.open(path)
         except BaseException:
             db.close()
@@ -219,6 +227,13 @@ def _connect(path: Path, *, read_only: bool) -> sqlite3.Connection:
     return sqlite3.connect(
         f"{path.absolute().as_uri()}?{mode}", uri=True, isolation_level=None, timeout=BUSY_TIMEOUT / 1000
     )
+
+
+def _database(connection: sqlite3.Connection) -> Database:
+    """Return the connection with the methods of sqlite-utils for writing."""
+    from sqlite_utils import Database  # noqa: PLC0415 - slow to import, and not needed for reading
+
+    return Database(connection, recursive_triggers=False, execute_plugins=False)
 
 
 def _configure(db: sqlite3.Connection, path: Path, *, read_only: bool) -> None:
@@ -332,7 +347,7 @@ def _build(path: Path, new: Path, journal_id: str) -> None:
         db = _connect(new, read_only=False)
         try:
             _apply_pragmas(db)
-            schema.migrate(db, journal_id)
+            schema.migrate(_database(db), journal_id)
         finally:
             db.close()
     new.rename(path)
