@@ -159,7 +159,7 @@ def test_clock_jump_repeats_nothing(deployment: Deployment, jump: int) -> None:
     ]  # fmt: skip
 
     assert all("Traceback" not in item.stderr for item in done)
-    assert all(item.returncode in (0, 3, 4, 5) for item in done), done[0].stderr
+    assert all(item.returncode in (0, 3, 4, 5, 8) for item in done), done[0].stderr
     for vendor in (CDP, BDP):
         assert all(batch["uploads"] <= 1 for batch in deployment.mocks.batches(vendor))
         assert set(deployment.delivered(vendor).values()) == {1}

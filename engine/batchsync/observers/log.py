@@ -132,7 +132,8 @@ def _described(event: RunEvent) -> tuple[int, str]:
         case NeedsAttention():
             level, text = logging.ERROR, _batch_text(event.batch, f"needs attention: {escape_controls(event.reason)}")
         case RunFinished():
-            text = f"run {event.run} {_RUN_STATES[event.state]}: {equation(event.settlement)}"
+            state = "needs attention" if event.settlement.needs_attention else _RUN_STATES[event.state]
+            text = f"run {event.run} {state}: {equation(event.settlement)}"
             text = f"{escape_controls(event.job)}: {text}"
         case JobsReloaded():
             level = logging.WARNING if event.removed or not event.scheduled else logging.INFO
