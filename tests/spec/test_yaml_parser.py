@@ -11,10 +11,12 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 from ruamel.yaml.error import YAMLError
 
+import batchsync_specs
 from batchsync.spec.yaml_parser import may_be_read_by_libyaml, yaml_parser
 
 ROOT = Path(__file__).parents[2]
-FILES = [ROOT / "jobs.yaml", ROOT / "benchmarks/jobs.yaml", *sorted((ROOT / "specs").rglob("*.yaml"))]
+SPECS = Path(batchsync_specs.__file__).parent
+FILES = [ROOT / "jobs.yaml", *sorted(SPECS.rglob("*.yaml"))]
 LINES = [line for file in FILES for line in file.read_text(encoding="utf-8").split("\n")]
 FRAGMENTS = [
     *" :-#{}[],'\"a~=?!&*|>%@`\\\n",
@@ -48,8 +50,7 @@ def events(text: str, *, libyaml: bool) -> list[tuple[Any, ...]] | None:
 
 
 def test_jobs_file_and_specs_of_the_shipped_deployment_are_read_by_libyaml() -> None:
-    specs = ROOT / "specs" / "batchsync_specs"
-    for file in (ROOT / "jobs.yaml", *specs.glob("*/vendor.yaml"), *specs.glob("*/records/*.yaml")):
+    for file in (ROOT / "jobs.yaml", *SPECS.glob("*/vendor.yaml"), *SPECS.glob("*/records/*.yaml")):
         assert may_be_read_by_libyaml(text := file.read_text(encoding="utf-8"))
         assert events(text, libyaml=True) is not None
 
@@ -58,7 +59,7 @@ def test_libyaml_is_installed() -> None:
     assert "CParser" in repr(YAML(typ="safe").Parser)
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: str(file.relative_to(ROOT)))
+@pytest.mark.parametrize("file", FILES, ids=lambda file: "/".join(file.parts[-3:]))
 def test_files_of_this_repository_are_read_alike(file: Path) -> None:
     text = file.read_text(encoding="utf-8")
     if not may_be_read_by_libyaml(text):

@@ -51,7 +51,12 @@ def running_app(
         own = _observer(session, displays, now, live=live)
         app.events = Dispatcher([own, *also, *installed_observers(warn)], now=now, warn=warn)
         app.events.emit(CommandStarted(command=session.command, options=options))
-        yield app
+        try:
+            yield app
+        except Exception:
+            # Native code may swallow the exception of a signal, for instance during an import, and fail after it.
+            app.interrupts.check()
+            raise
 
 
 def _observer(session: Session, displays: ExitStack, now: Callable[[], datetime], *, live: bool) -> Observer:
