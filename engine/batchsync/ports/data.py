@@ -46,7 +46,7 @@ class Comparison:
 
     Attributes:
         plan: The plan of a run.
-        folder: Folder with `changes.parquet`, `invalid.parquet` and other input of `stage`.
+        folder: Folder with `changes.parquet`, `invalid.parquet` (absent without such rows) and other input of `stage`.
     """
 
     plan: Plan

@@ -18,7 +18,10 @@ Schema = Mapping[str, pl.DataType | type[pl.DataType]]
 
 
 class ParquetWriter(AbstractContextManager["ParquetWriter"]):
-    """Writer of a Parquet file under a temporary name. A context manager that discards the file on an exception."""
+    """Writer of a Parquet file under a temporary name. A context manager that discards the file on an exception.
+
+    Without rows and metadata no file is written.
+    """
 
     def __init__(
         self,
@@ -29,7 +32,7 @@ class ParquetWriter(AbstractContextManager["ParquetWriter"]):
         metadata: Mapping[bytes, bytes] | None = None,
         few: Sequence[str] = (),
     ) -> None:
-        """Create the temporary file.
+        """Write nothing yet.
 
         Args:
             path: Path of the completed file.
@@ -41,26 +44,34 @@ class ParquetWriter(AbstractContextManager["ParquetWriter"]):
         """
         self._path = path
         self._partial = path.with_name(path.name + ".partial")
-        self._empty = pl.DataFrame(schema=schema)
-        columns = self._empty.to_arrow(compat_level=pl.CompatLevel.oldest()).schema.with_metadata(
-            dict(metadata) if metadata else None
-        )
-        self._writer = pq.ParquetWriter(
-            self._partial, columns, compression=compression, use_dictionary=[name for name in few if name in schema]
-        )
+        self._schema, self._compression, self._metadata = schema, compression, dict(metadata or {})
+        self._dictionaries = [name for name in few if name in schema]
+        self._opened: pq.ParquetWriter | None = None
         self.rows = 0
+
+    def _writer(self) -> pq.ParquetWriter:
+        """Return the writer of the temporary file, which is created at the first call."""
+        if self._opened is None:
+            empty = pl.DataFrame(schema=self._schema).to_arrow(compat_level=pl.CompatLevel.oldest())
+            self._opened = pq.ParquetWriter(
+                self._partial,
+                empty.schema.with_metadata(self._metadata or None),
+                compression=self._compression,
+                use_dictionary=self._dictionaries,
+            )
+        return self._opened
 
     def add(self, frame: pl.DataFrame) -> None:
         """Write a frame; columns are selected by name."""
         if frame.height:
-            table = frame.select(self._empty.columns).to_arrow(compat_level=pl.CompatLevel.oldest())
-            schema = self._writer.schema
-            self._writer.write_table(table if table.schema.equals(schema) else table.cast(schema))
+            table = frame.select(*self._schema).to_arrow(compat_level=pl.CompatLevel.oldest())
+            writer = self._writer()
+            writer.write_table(table if table.schema.equals(writer.schema) else table.cast(writer.schema))
             self.rows += frame.height
 
     def add_metadata(self, metadata: Mapping[bytes, bytes]) -> None:
         """Add key-value metadata to the file."""
-        self._writer.add_key_value_metadata(dict(metadata))
+        self._writer().add_key_value_metadata(dict(metadata))
 
     def __exit__(
         self,
@@ -76,12 +87,16 @@ class ParquetWriter(AbstractContextManager["ParquetWriter"]):
 
     def drop(self) -> None:
         """Delete the temporary file, if the file is not complete."""
-        if self._partial.exists():
-            self._writer.close()
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
             self._partial.unlink(missing_ok=True)
 
     def close(self) -> None:
-        """Complete the file under its final name. Safe to call repeatedly."""
-        if self._partial.exists():
-            self._writer.close()
+        """Complete the file under its final name, or delete an older one if nothing was written. Repeatable."""
+        if self._opened is not None:
+            self._opened.close()
+            self._opened = None
             self._partial.replace(self._path)
+        elif not self.rows:
+            self._path.unlink(missing_ok=True)

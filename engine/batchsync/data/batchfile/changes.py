@@ -35,10 +35,13 @@ class Changes:
     """Changes of a comparison, handed out by ascending source row; one chunk of the file is in memory at a time."""
 
     def __init__(self, folder: Path) -> None:
-        """Count the changes in `folder`; rows are read on demand."""
+        """Count the changes in `folder`, which has no file without changes; rows are read on demand."""
         file = folder / "changes.parquet"
-        self._rows = pl.scan_parquet(file, glob=False).rename(_INTERNAL)
-        if pq.read_metadata(file).num_rows <= _CHUNK_ROWS:
+        self._rows = pl.LazyFrame(schema=CHANGES)
+        if file.exists():
+            self._rows = pl.scan_parquet(file, glob=False)
+        self._rows = self._rows.rename(_INTERNAL)
+        if file.exists() and pq.read_metadata(file).num_rows <= _CHUNK_ROWS:
             # A small file is read once instead of once per query.
             self._rows = self._rows.collect().lazy()
         counts = self._rows.select(all=pl.len(), removed=(pl.col(columns.OP) == "remove").sum()).collect()

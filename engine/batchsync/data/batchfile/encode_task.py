@@ -9,10 +9,11 @@ import polars as pl
 
 from batchsync.data.batchfile.encode import Encoded, encode_changes, encode_removals
 from batchsync.data.frame import columns
-from batchsync.data.record.keyed_rows import unpickled, with_keys
+from batchsync.data.record.keyed_rows import with_keys
 from batchsync.data.row.joins import join_all
 
 if TYPE_CHECKING:
+    from batchsync.data.record.keyed_rows import TaskSpec
     from batchsync.data.row.partitions import Partition
 
 
@@ -21,14 +22,14 @@ class StageTask:
     """Encode rows that are to be sent.
 
     Attributes:
-        spec: `pickled` specification.
+        spec: Specification of all tasks.
         first: Index of the first record within the run, from 0.
         parts: Partitions, each with the changes of its rows (columns of `Changes.until`), in source order.
         rows: Keyed rows, or keys to remove, instead of `parts`.
         removal: Whether `rows` are keys to remove.
     """
 
-    spec: bytes
+    spec: TaskSpec
     first: int
     parts: tuple[tuple[Partition, pl.DataFrame], ...] = ()
     rows: pl.DataFrame | None = None
@@ -41,7 +42,7 @@ def prepare_lines(task: StageTask) -> Encoded:
     Raises:
         SourceError: If a row differs from the compared one.
     """
-    spec = unpickled(task.spec)
+    spec = task.spec
     if task.rows is not None:
         encode = encode_removals if task.removal else encode_changes
         return encode(spec.compiled, task.rows, task.first)

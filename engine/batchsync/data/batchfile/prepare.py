@@ -18,7 +18,7 @@ from batchsync.data.batchfile.encode_task import StageTask, prepare_lines, with_
 from batchsync.data.frame import columns
 from batchsync.data.record.compiled_job import CompiledJob, compile_job
 from batchsync.data.record.group_by_key import UnsortedError, iter_groups, iter_sorted_groups
-from batchsync.data.record.keyed_rows import KeyTask, TaskSpec, pickled, prepare_keys
+from batchsync.data.record.keyed_rows import KeyTask, TaskSpec, prepare_keys
 from batchsync.data.row.joins import load
 from batchsync.data.row.open_source import open_source
 from batchsync.data.row.partitions import FRAME_ROWS, Partition, partitions
@@ -132,7 +132,7 @@ class _StagePass:
         """Yield tasks in the order in which records are sent."""
         compiled, changes = self.compiled, self.changes
         lookups = load(compiled.job.source, self.folder) if changes.sent else ()
-        spec = pickled(TaskSpec(compiled=compiled, lookups=lookups), self.folder)
+        spec = TaskSpec(compiled=compiled, folder=self.folder, lookups=lookups)
         number = 0
         if changes.sent:
             for records, task in self._grouped(spec) if compiled.grouped else self._rows(spec):
@@ -146,7 +146,7 @@ class _StagePass:
         """Yield the partitions of the source."""
         return partitions(self.compiled.source_files, self.folder, fresh=False, by_reference=True)
 
-    def _rows(self, spec: bytes) -> Iterator[tuple[int, StageTask]]:
+    def _rows(self, spec: TaskSpec) -> Iterator[tuple[int, StageTask]]:
         """Yield record counts with tasks of changed rows; small partitions are joined, none is split."""
         kept: list[tuple[Partition, pl.DataFrame]] = []
         count = 0
@@ -162,14 +162,14 @@ class _StagePass:
         if kept:
             yield count, StageTask(spec=spec, first=0, parts=tuple(kept))
 
-    def _grouped(self, spec: bytes) -> Iterator[tuple[int, StageTask]]:
+    def _grouped(self, spec: TaskSpec) -> Iterator[tuple[int, StageTask]]:
         """Yield record counts with tasks of changed records, whole records in each task."""
         for frame in self._whole_records(spec):
             sent = self.changes.until(int(frame[columns.HEAD][-1]))
             if sent.height:
                 yield sent.height, StageTask(spec=spec, first=0, rows=with_changes(frame, sent, columns.HEAD))
 
-    def _whole_records(self, spec: bytes) -> Iterator[pl.DataFrame]:
+    def _whole_records(self, spec: TaskSpec) -> Iterator[pl.DataFrame]:
         """Yield the source in frames of whole records."""
         if not self.streamed:
             yield from iter_groups(self.folder)

@@ -277,6 +277,9 @@ class DuplicateKeys:
 
 def _classified(job: Job, good: pl.DataFrame, known: pl.DataFrame, in_flight: pl.DataFrame) -> pl.DataFrame:
     """Return the good records with their classification in the column `state`."""
+    if not known.height and not in_flight.height:
+        nothing = {name: pl.lit(None, dtype=kind) for name, kind in known.schema.items() if name not in ("key", HASH)}
+        return good.with_columns(state=pl.lit("added"), **nothing)
     fingerprint = pl.col(columns.FINGERPRINT)
     joined = _with_known_state(good, known)
     marked = in_flight.select("key", pl.lit(value=True).alias("in_flight"))

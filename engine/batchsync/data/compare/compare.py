@@ -36,7 +36,7 @@ from batchsync.data.mapping.validate import INVALID_RECORDS, checks
 from batchsync.data.record.compiled_job import CompiledJob, compile_job
 from batchsync.data.record.examine import RECORDS
 from batchsync.data.record.group_by_key import UnsortedError
-from batchsync.data.record.keyed_rows import TaskSpec, pickled
+from batchsync.data.record.keyed_rows import TaskSpec
 from batchsync.data.row.joins import load
 from batchsync.data.row.open_source import open_source
 from batchsync.ports import Comparison
@@ -87,6 +87,7 @@ def compare(job: Job, rules: VendorRules, baseline: Baseline, context: CompareCo
     compiled = compile_job(job, rules, open_source(job.source), context.template).without_problems()
     spec = TaskSpec(
         compiled=compiled,
+        folder=context.folder,
         lookups=load(job.source, context.folder),
         checks=tuple(checks(compiled.record, rules.schema_for(job.target), job.mode, context.now)),
         watermark=context.watermark,
@@ -125,9 +126,8 @@ def _compare_once(
         invalid = stack.enter_context(ParquetWriter(folder / "broken.parquet", INVALID_RECORDS, few=("field", "code")))
         eager = stack.enter_context(EagerEncoder(compiled, folder)) if is_eager else None
         SourcePass(
-            compiled=compiled,
+            spec=spec,
             context=context,
-            spec=pickled(spec, folder),
             workers=workers,
             size=compiled.source_files.reader.size(compiled.source_files),
             streamed=streamed,
@@ -174,7 +174,7 @@ def _with_baseline(
         classify(job, inputs, classified)
         classified.removed.close()
         _write_changes(classified, folder)
-        _write_invalid(classified, folder, counts.keyless)
+        _write_invalid(classified, folder)
     if other := classified.counts["other_definition"]:
         counts.warnings["keys of an earlier key definition, which are not removed"] = other
     plan = Plan(
@@ -223,30 +223,24 @@ def _write_changes(classified: ClassifiedRows, folder: Path) -> None:
                 out.add(rows)
 
 
-def _write_invalid(classified: ClassifiedRows, folder: Path, keyless: int) -> None:
-    """Write `invalid.parquet`: invalid rows, and rows superseded by another row of the same key.
-
-    Args:
-        classified: The classified rows.
-        folder: Folder of the comparison.
-        keyless: Number of invalid rows without a key. Most often there are no invalid rows at all, and reading an
-            empty file would take longer than the rest.
-    """
+def _write_invalid(classified: ClassifiedRows, folder: Path) -> None:
+    """Write `invalid.parquet` if any row is invalid, among them rows superseded by another row of the same key."""
+    broken = folder / "broken.parquet"
     classified.superseded.finish()
     with (
         PartitionedSpill(folder, "invalid", INVALID) as invalid,
         ParquetWriter(folder / "invalid.parquet", INVALID) as out,
     ):
-        for superseded in classified.superseded.partitions():
+        for superseded in classified.superseded.partitions() if classified.superseded.rows else ():
             as_invalid = superseded.rename(_PLAIN_NAMES).with_columns(
                 field=pl.lit(""),
                 code=pl.lit(SUPERSEDED_CODE),
                 reason=pl.lit("superseded by another row of the source with the same key"),
             )
             invalid.add(as_invalid, partition_by_row("row", classified.partition_rows))
-        if classified.counts["invalid"] or keyless:
-            broken = pl.scan_parquet(folder / "broken.parquet", glob=False).rename(_PLAIN_NAMES)
-            for frame in broken.collect_batches(chunk_size=_CHUNK_ROWS, maintain_order=True):
+        if broken.exists():
+            rows = pl.scan_parquet(broken, glob=False).rename(_PLAIN_NAMES)
+            for frame in rows.collect_batches(chunk_size=_CHUNK_ROWS, maintain_order=True):
                 invalid.add(frame, partition_by_row("row", classified.partition_rows))
         invalid.finish()
         for part in invalid.partitions():

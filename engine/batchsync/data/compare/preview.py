@@ -13,7 +13,6 @@ from batchsync.core.row_outcome import RowOutcome
 from batchsync.ports import InvalidGroup, KeyRef, PlanPreview
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
     from batchsync.ports import Comparison
@@ -41,32 +40,24 @@ def _first(folder: Path, op: str, count: int) -> tuple[KeyRef, ...]:
     """Return the first changes of a kind. `changes.parquet` is in source order, with removals at its end."""
     if not count:
         return ()
-    order = "key" if op == "remove" else "row"
-    first = pl.DataFrame(schema={"row": pl.Int64, "key": pl.String})
-    for chunk in _chunks(folder / "changes.parquet", pl.col("op") == op, "row", "key"):
-        first = pl.concat([first, chunk]).bottom_k(count, by=order).sort(order)
-        if op != "remove" and first.height == count:
-            break
-    return _key_refs(first)
+    rows = pl.scan_parquet(folder / "changes.parquet", glob=False).filter(pl.col("op") == op).select("row", "key")
+    first = rows.bottom_k(count, by="key").sort("key") if op == "remove" else rows.head(count)
+    return _key_refs(first.collect(engine="streaming"))
 
 
 def _groups(folder: Path, limit: int) -> tuple[InvalidGroup, ...]:
     """Return the invalid rows by field and rule, largest group first."""
     counts: dict[tuple[str, str], int] = {}
     first: dict[tuple[str, str], tuple[KeyRef, ...]] = {}
-    for chunk in _chunks(folder / "invalid.parquet", pl.lit(value=True), "row", "key", "field", "code"):
-        for name, rows in chunk.group_by("field", "code", maintain_order=True):
+    rows = pl.scan_parquet(folder / "invalid.parquet", glob=False).select("row", "key", "field", "code")
+    for chunk in rows.collect_batches(chunk_size=_CHUNK_ROWS, maintain_order=True):
+        for name, group in chunk.group_by("field", "code", maintain_order=True):
             reason = (str(name[0] or ""), str(name[1] or ""))
-            counts[reason] = counts.get(reason, 0) + rows.height
+            counts[reason] = counts.get(reason, 0) + group.height
             previous = first.get(reason, ())
-            first[reason] = (*previous, *_key_refs(rows.head(limit - len(previous))))
+            first[reason] = (*previous, *_key_refs(group.head(limit - len(previous))))
     ordered = sorted(counts, key=lambda reason: (-counts[reason], reason))
     return tuple(InvalidGroup(field=item[0], code=item[1], count=counts[item], first=first[item]) for item in ordered)
-
-
-def _chunks(file: Path, condition: pl.Expr, *columns: str) -> Iterator[pl.DataFrame]:
-    rows = pl.scan_parquet(file, glob=False).filter(condition).select(columns)
-    yield from rows.collect_batches(chunk_size=_CHUNK_ROWS, maintain_order=True)
 
 
 def _key_refs(rows: pl.DataFrame) -> tuple[KeyRef, ...]:

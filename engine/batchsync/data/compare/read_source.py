@@ -14,24 +14,19 @@ from batchsync.data.frame.hashes import partition_of_key
 from batchsync.data.frame.ordering import greatest
 from batchsync.data.record.examine import Examined, examine, parse_as
 from batchsync.data.record.group_by_key import iter_groups, iter_sorted_groups, spill
-from batchsync.data.record.keyed_rows import Keyed, KeyTask, prepare_keys, read_keys, unpickled
+from batchsync.data.record.keyed_rows import Keyed, KeyTask, TaskSpec, prepare_keys, read_keys
 from batchsync.data.row.partitions import Partition, partitions
 from batchsync.ports import Progress
-from batchsync.util.executor import SerialExecutor
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from batchsync.data.batchfile.eager_encode import EagerEncoder
     from batchsync.data.frame.partitioned_spill import PartitionedSpill
-    from batchsync.data.record.compiled_job import CompiledJob
     from batchsync.data.row.row_reader import SourceSize
     from batchsync.ports import CompareContext
     from batchsync.util.executor import TaskPool
     from batchsync.util.parquet_writer import ParquetWriter
-
-#: Capacity of the queue of frames to spill.
-_FRAMES_QUEUED = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,12 +34,12 @@ class CompareTask:
     """Map, validate and fingerprint rows. Picklable, run by any executor.
 
     Attributes:
-        spec: `pickled` specification.
+        spec: Specification of all tasks.
         rows: Partition, or keyed rows of whole records.
         eager: Whether to encode the valid records, too.
     """
 
-    spec: bytes
+    spec: TaskSpec
     rows: Partition | pl.DataFrame
     eager: bool = False
 
@@ -70,7 +65,7 @@ def prepare_comparison(task: CompareTask) -> Compared:
     Raises:
         SourceError: If the partition cannot be read.
     """
-    spec = unpickled(task.spec)
+    spec = task.spec
     keyed = None
     if isinstance(task.rows, pl.DataFrame):
         rows = task.rows
@@ -107,9 +102,8 @@ class SourcePass:
     """One pass over a source.
 
     Attributes:
-        compiled: The compiled job.
+        spec: Specification of the tasks.
         context: Context of the comparison.
-        spec: `pickled` specification of the tasks.
         workers: Task pool.
         size: Size of the source, for progress.
         streamed: Whether a source with `each:` is expected to be sorted by its key.
@@ -119,9 +113,8 @@ class SourcePass:
         counts: Counts so far.
     """
 
-    compiled: CompiledJob
+    spec: TaskSpec
     context: CompareContext
-    spec: bytes
     workers: TaskPool
     size: SourceSize
     streamed: bool
@@ -138,19 +131,16 @@ class SourcePass:
             UnsortedError: If the source was expected to be sorted by its key and is not.
         """
         counts, eager, records = self.counts, self.eager, self.records
-        source, folder = self.compiled.source_files, self.context.folder
+        source, folder = self.spec.compiled.source_files, self.context.folder
         parts = partitions(source, folder, fresh=True, by_reference=self.workers.by_reference)
         tasks = (
             self._grouped_tasks(parts)
-            if self.compiled.grouped
+            if self.spec.compiled.grouped
             else (CompareTask(self.spec, part, eager=eager is not None and eager.wanted) for part in parts)
         )
-        with (
-            SerialExecutor(_FRAMES_QUEUED) as spilling,
-            closing(self.workers.map_in_order(prepare_comparison, tasks)) as done,
-        ):
+        with closing(self.workers.map_in_order(prepare_comparison, tasks)) as done:
             for result in done:
-                spilling.submit(records.add, result.examined.records, partition_of_key(columns.KEY))
+                records.add(result.examined.records, partition_of_key(columns.KEY))
                 self.invalid.add(result.examined.invalid)
                 if eager is not None:
                     eager.add(result.encoded)
@@ -158,18 +148,17 @@ class SourcePass:
                     counts.warnings[name] = counts.warnings.get(name, 0) + count
                 if result.keyed is not None:
                     self._count(result.keyed)
-            spilling.finish()
         records.finish()
         counts.records = records.rows
 
     def _count(self, keyed: Keyed) -> None:
         """Count the rows of a partition, collect those without a key as invalid, and report progress."""
-        counts, job, events = self.counts, self.compiled.job, self.context.events
+        counts, job, events = self.counts, self.spec.compiled.job, self.context.events
         self.invalid.add(keyed.keyless)
         counts.source_rows += keyed.count
         counts.keyless += keyed.keyless.height
         if keyed.watermark is not None and job.send.since is not None:
-            counts.watermark = _greater(counts.watermark, keyed.watermark, self.compiled.schema[job.send.since])
+            counts.watermark = _greater(counts.watermark, keyed.watermark, self.spec.compiled.schema[job.send.since])
         if events is not None:
             rows = counts.source_rows
             total, size = self.size.rows, self.size.read(rows)
@@ -182,7 +171,7 @@ class SourcePass:
             frames = iter_sorted_groups(keyed)
         else:
             schema: dict[str, pl.DataType | type[pl.DataType]] = {columns.ROW: pl.Int64, columns.KEY: pl.String}
-            spill(keyed, schema | self.compiled.schema, self.context.folder)
+            spill(keyed, schema | self.spec.compiled.schema, self.context.folder)
             frames = iter_groups(self.context.folder)
         for rows in frames:
             yield CompareTask(self.spec, rows)

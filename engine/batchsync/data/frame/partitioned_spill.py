@@ -1,7 +1,11 @@
-"""Partitioned spill (a shuffle): rows are distributed to numbered partitions, in memory or in Arrow files."""
+"""Partitioned spill (a shuffle): rows are distributed to numbered partitions, in memory or in Arrow files.
+
+Files are written by a background thread, while the caller goes on.
+"""
 
 from __future__ import annotations
 
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, ExitStack
 from typing import TYPE_CHECKING, Any
 
@@ -35,11 +39,12 @@ class PartitionedSpill(AbstractContextManager["PartitionedSpill"]):
             schema: Columns and types of the rows.
         """
         self._work, self._name, self._schema = work, name, schema
-        self._empty = pl.DataFrame(schema=schema)
         self._buffer: list[pl.DataFrame] = []
         self._count = 0
         self._stack = ExitStack()
         self._writers: dict[int, Any] = {}
+        self._thread: ThreadPoolExecutor | None = None
+        self._flushed: Future[None] | None = None
         self.rows = 0
 
     def add(self, rows: pl.DataFrame, number: pl.Expr) -> None:
@@ -49,12 +54,21 @@ class PartitionedSpill(AbstractContextManager["PartitionedSpill"]):
         self._buffer.append(rows.select(*self._schema, number.cast(pl.UInt8).alias("batchsync:part")))
         self._count += rows.height
         self.rows += rows.height
-        if self._count >= (_FLUSH_ROWS if self._writers else ROWS_IN_MEMORY):
+        if self._count >= (ROWS_IN_MEMORY if self._thread is None else _FLUSH_ROWS):
             self._flush()
 
-    def _flush(self) -> None:
-        """Write the rows in memory, a few frames at a time."""
-        buffered, self._buffer, self._count = self._buffer, [], 0
+    def _flush(self) -> Future[None]:
+        """Write the rows in memory in the background, after those before; raise the error of an earlier write."""
+        if self._thread is None:
+            self._thread = ThreadPoolExecutor(1)
+        if self._flushed is not None:
+            self._flushed.result()
+        self._flushed = self._thread.submit(self._write_all, self._buffer)
+        self._buffer, self._count = [], 0
+        return self._flushed
+
+    def _write_all(self, buffered: list[pl.DataFrame]) -> None:
+        """Write frames, a few at a time, and drop them."""
         while buffered:
             height, end = 0, 0
             while end < len(buffered) and (not end or height + buffered[end].height <= _FLUSH_ROWS):
@@ -81,12 +95,16 @@ class PartitionedSpill(AbstractContextManager["PartitionedSpill"]):
     @property
     def spilled(self) -> bool:
         """Whether rows were written to files."""
-        return bool(self._writers)
+        return self._thread is not None
 
     def finish(self) -> None:
-        """Complete the files. No rows may be added afterwards."""
-        if self._writers and self._buffer:
-            self._flush()
+        """Complete the files. No rows may be added afterwards.
+
+        Raises:
+            OSError: If a file cannot be written.
+        """
+        if self._thread is not None:
+            self._flush().result()
         self._stack.close()
 
     def partition(self, number: int, parts: int = PARTITIONS) -> pl.DataFrame:
@@ -102,9 +120,11 @@ class PartitionedSpill(AbstractContextManager["PartitionedSpill"]):
         if number in self._writers:
             with pa.ipc.open_stream(self._path(number).read_bytes()) as stream:
                 return pl.DataFrame(stream.read_all())
+        if self._thread is not None or not self._buffer:
+            return pl.DataFrame(schema=self._schema)
         part = pl.col("batchsync:part") == number
         found = [frame if parts == 1 else frame.filter(part) for frame in self._buffer]
-        return pl.concat([self._empty, *(frame.drop("batchsync:part") for frame in found)])
+        return pl.concat(found).drop("batchsync:part")
 
     def partitions(self) -> Iterator[pl.DataFrame]:
         """Iterate over all rows.
@@ -112,7 +132,7 @@ class PartitionedSpill(AbstractContextManager["PartitionedSpill"]):
         Yields:
             The rows of each partition if rows were spilled, else all rows at once.
         """
-        if not self._writers:
+        if self._thread is None:
             yield self.partition(0, 1)
         for number in sorted(self._writers):
             yield self.partition(number)
@@ -121,6 +141,8 @@ class PartitionedSpill(AbstractContextManager["PartitionedSpill"]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         """Delete the files."""
+        if self._thread is not None:
+            self._thread.shutdown()
         self._stack.close()
         for number in self._writers:
             self._path(number).unlink(missing_ok=True)

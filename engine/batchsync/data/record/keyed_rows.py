@@ -1,14 +1,14 @@
 """Tasks over one partition of a source: what they carry, and the rows of the partition with their keys.
 
-A task is picklable and carries the compiled job as bytes, so that any process can run it and none compiles again. A row
-without a key is invalid; duplicate keys are found by `compare.classify`.
+A task is picklable and carries the compiled job, so that any process can run it and none compiles again. A row without
+a key is invalid; duplicate keys are found by `compare.classify`.
 """
 
 from __future__ import annotations
 
 import pickle
-from dataclasses import dataclass, replace
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -21,6 +21,7 @@ from batchsync.data.row.joins import Lookup, join_all
 from batchsync.util.files import sha256_of_file
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from batchsync.data.mapping.validate import Check
@@ -31,56 +32,56 @@ if TYPE_CHECKING:
 _CACHED = 2
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class TaskSpec:
     """What all tasks of one pass over a source have in common.
 
+    Threads share it. It is pickled once for all tasks that another process runs, and loaded once per process; its
+    joined tables are then Arrow files in `folder`, named by their digest.
+
     Attributes:
         compiled: The compiled job, without problems.
+        folder: Existing folder that all processes can read.
         lookups: Joined tables.
         checks: Checks of the records; none if nothing is validated.
         watermark: Value of `send: since` below which rows are not mapped; None maps all.
     """
 
     compiled: CompiledJob
+    folder: Path
     lookups: tuple[Lookup, ...]
     checks: tuple[Check, ...] = ()
     watermark: str | None = None
 
+    def __reduce__(self) -> tuple[Callable[[bytes], TaskSpec], tuple[bytes]]:
+        """Return how to load the specification from bytes, which are the same in each task."""
+        return _loaded, (self._pickled,)
 
-def pickled(spec: TaskSpec, workdir: Path) -> bytes:
-    """Return a specification as bytes, with its joined tables in Arrow files that are named by their digest.
-
-    Args:
-        spec: The specification.
-        workdir: Existing folder that all processes can read.
-
-    Returns:
-        The argument of `unpickled`.
-    """
-    paths = []
-    for lookup in spec.lookups:
-        partial = workdir / "lookup.partial"
-        lookup.table.write_ipc(partial)
-        paths.append(partial.replace(workdir / f"lookup-{sha256_of_file(partial)}.arrow"))
-    tables = [(lookup.left, lookup.right, path) for lookup, path in zip(spec.lookups, paths, strict=True)]
-    return pickle.dumps((replace(spec, lookups=()), tables))
+    @cached_property
+    def _pickled(self) -> bytes:
+        """The argument of `_loaded`."""
+        tables = []
+        for lookup in self.lookups:
+            partial = self.folder / "lookup.partial"
+            lookup.table.write_ipc(partial)
+            path = partial.replace(self.folder / f"lookup-{sha256_of_file(partial)}.arrow")
+            tables.append((lookup.left, lookup.right, path))
+        return pickle.dumps((self.compiled, self.folder, tables, self.checks, self.watermark))
 
 
 @lru_cache(maxsize=_CACHED)
-def unpickled(spec: bytes) -> TaskSpec:
-    """Return the specification of `pickled`; cached per process by its bytes."""
-    loaded: TaskSpec
-    loaded, tables = pickle.loads(spec)  # noqa: S301 - made by pickled in a process of ours
-    lookups = (Lookup(left, right, pl.scan_ipc(path, glob=False).collect()) for left, right, path in tables)
-    return replace(loaded, lookups=tuple(lookups))
+def _loaded(spec: bytes) -> TaskSpec:
+    """Return a pickled specification; cached per process by its bytes."""
+    compiled, folder, tables, checks, watermark = pickle.loads(spec)  # noqa: S301 - of a process of ours
+    lookups = tuple(Lookup(left, right, pl.scan_ipc(path, glob=False).collect()) for left, right, path in tables)
+    return TaskSpec(compiled=compiled, folder=folder, lookups=lookups, checks=checks, watermark=watermark)
 
 
 @dataclass(frozen=True, slots=True)
 class KeyTask:
-    """Read a partition and add the keys of its rows. `spec` is a `pickled` specification."""
+    """Read a partition and add the keys of its rows."""
 
-    spec: bytes
+    spec: TaskSpec
     part: Partition
 
 
@@ -109,7 +110,7 @@ def prepare_keys(task: KeyTask) -> Keyed:
     Raises:
         SourceError: If the partition cannot be read.
     """
-    return read_keys(unpickled(task.spec), task.part)
+    return read_keys(task.spec, task.part)
 
 
 def read_keys(spec: TaskSpec, part: Partition) -> Keyed:

@@ -16,15 +16,16 @@ import numpy as np
 import polars as pl
 
 from batchsync.data.frame.columns import PREFIX, ROW
+from batchsync.data.row.row_reader import ENGINE_ERRORS
 from batchsync.data.row.text_reader import TextFile, TextReader, iter_text, read_beginning
 from batchsync.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from batchsync.core.job import Source
-    from batchsync.data.row.row_reader import SourceFile
+    from batchsync.data.row.row_reader import SourceFile, SourceFiles
 
 #: The longest line that is read, in bytes.
 LINE_MAX = 16 << 20
@@ -53,15 +54,39 @@ class CsvReader(TextReader):
         return dict.fromkeys(_read_header(TextFile(path=path, encoding=source.encoding), source.delimiter), pl.String())
 
     def check(self, file: SourceFile) -> None:
-        """Check the structure of a file and report its first invalid row; see `check_structure`."""
-        check_structure(file.path, file.source.delimiter, len(file.source.columns))
+        """Check the structure of a plain UTF-8 file and report its first invalid row.
+
+        Raises:
+            SourceError: If a row has another number of fields, a quote is not closed, an unquoted carriage return is
+                not followed by a line feed, a line is longer than `LINE_MAX`, or a byte is not UTF-8.
+        """
+        path, delimiter, fields = file.path, file.source.delimiter, len(file.source.columns)
+        state = _ScanState()
+        allowed = _allowed_beside_quotes(delimiter)
+        for chunk in iter_text(TextFile(path=path, encoding="utf-8")):
+            _scan_carriage_returns(state, chunk)
+            _scan_quotes(state, chunk, allowed)
+            _count_fields(state, chunk, delimiter.encode())
+            if state.since_newline > LINE_MAX:
+                hint = "A quotation mark that never closes is the usual cause."
+                raise SourceError(f"{path}: line {state.newlines + 1} is longer than {LINE_MAX} bytes", hint=hint)
+        lines = state.newlines + (1 if state.ends_open else 0)
+        # polars ignores one superfluous empty field at the end of the file; it could compensate for a field that is
+        # missing in another row.
+        is_suspect = state.misplaced_quote or state.quotes % 2 == 1 or state.last_byte == ord(delimiter)
+        is_suspect = is_suspect or state.stray_cr or state.last_byte == _CR
+        if is_suspect or state.delimiters != lines * (fields - 1):
+            _raise_first_error(path, delimiter, fields)
 
     def scan(self, file: SourceFile) -> pl.LazyFrame:
         """Return a scan of a plain UTF-8 file: `ROW` from 0, and the columns in the order of the source."""
-        source = file.source
+        return self._scan([file.path], file.source, self._header(file))
+
+    def _scan(self, paths: list[Path], source: SourceFiles, header: tuple[str, ...]) -> pl.LazyFrame:
+        """Return a scan of plain UTF-8 files with the same header."""
         rows = pl.scan_csv(
-            file.path,
-            new_columns=list(_read_header(TextFile(path=file.path, encoding="utf-8"), source.delimiter)),
+            paths,
+            new_columns=list(header),
             separator=source.delimiter,
             infer_schema=False,
             null_values=["", *source.nulls],
@@ -69,6 +94,29 @@ class CsvReader(TextReader):
             glob=False,
         )
         return rows.select(ROW, *source.columns)
+
+    def _header(self, file: SourceFile) -> tuple[str, ...]:
+        """Return the column names of a plain UTF-8 file."""
+        return _read_header(TextFile(path=file.path, encoding="utf-8"), file.source.delimiter)
+
+    def read_together(self, files: Sequence[SourceFile]) -> pl.DataFrame | None:
+        """Return the rows of files with the same header, unless one has a blank line or cannot be read.
+
+        Args:
+            files: The files, of one source.
+
+        Returns:
+            The rows as `RowReader.read_together` describes them.
+        """
+        source = files[0].source
+        try:
+            headers = {self._header(file) for file in files}
+            if len(headers) > 1:
+                return None
+            rows = self._scan([file.path for file in files], source, headers.pop()).collect(engine="streaming")
+        except (*ENGINE_ERRORS, SourceError, OSError):
+            return None
+        return None if _has_row_of_nulls(rows, source.columns) else rows
 
     def read(self, file: SourceFile) -> Iterator[pl.DataFrame]:
         """Read a plain UTF-8 file; its blank lines, which are searched for at the first row of nulls, have no `ROW`.
@@ -172,37 +220,6 @@ def likely_delimiter(columns: tuple[str, ...], delimiter: str) -> str | None:
     counts = {candidate: columns[0].count(candidate) for candidate in _DELIMITERS if candidate != delimiter}
     best = max(counts, key=lambda candidate: counts[candidate])
     return best if counts[best] else None
-
-
-def check_structure(path: Path, delimiter: str, fields: int) -> None:
-    """Check the structure of a CSV file and report its first invalid row.
-
-    Args:
-        path: A UTF-8 file.
-        delimiter: One ASCII character.
-        fields: Number of fields that each row must have.
-
-    Raises:
-        SourceError: If a row has another number of fields, a quote is not closed, an unquoted carriage return is not
-            followed by a line feed, a line is longer than `LINE_MAX`, or a byte is not UTF-8.
-    """
-    state = _ScanState()
-    allowed = _allowed_beside_quotes(delimiter)
-    file = TextFile(path=path, encoding="utf-8")
-    for chunk in iter_text(file):
-        _scan_carriage_returns(state, chunk)
-        _scan_quotes(state, chunk, allowed)
-        _count_fields(state, chunk, delimiter.encode())
-        if state.since_newline > LINE_MAX:
-            hint = "A quotation mark that never closes is the usual cause."
-            raise SourceError(f"{path}: line {state.newlines + 1} is longer than {LINE_MAX} bytes", hint=hint)
-    lines = state.newlines + (1 if state.ends_open else 0)
-    # polars ignores one superfluous empty field at the end of the file; it could compensate for a field that is
-    # missing in another row.
-    is_suspect = state.misplaced_quote or state.quotes % 2 == 1 or state.last_byte == ord(delimiter)
-    is_suspect = is_suspect or state.stray_cr or state.last_byte == _CR
-    if is_suspect or state.delimiters != lines * (fields - 1):
-        _raise_first_error(path, delimiter, fields)
 
 
 def _allowed_beside_quotes(delimiter: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:

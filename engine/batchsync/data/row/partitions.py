@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
@@ -10,10 +10,10 @@ import polars as pl
 
 from batchsync.data.frame.columns import ROW
 from batchsync.data.row.row_reader import SMALL_FILE_BYTES, RandomAccessReader, SourceFile
-from batchsync.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
+    from concurrent.futures import Executor
     from pathlib import Path
 
     from batchsync.data.row.row_reader import SourceFiles
@@ -163,34 +163,52 @@ def _without_blank_lines(frame: pl.DataFrame) -> pl.DataFrame:
 
 def _iter_chunks(source: SourceFiles, work: Path, chunk_rows: int, *, fresh: bool) -> Iterator[pl.DataFrame]:
     """Yield the numbered rows of all files in chunks of any size; blank lines are included without a number."""
-    reader = source.reader
     offset = 0
     with ThreadPoolExecutor(1) as pool:
-        for path in source.files:
-            file = SourceFile(source=source, path=path, work=work, fresh=fresh, chunk_rows=chunk_rows)
-            with reader.translate_errors(path):
-                file = replace(file, path=reader.prepare(file))
-            validation: Future[None] | None = None
-            if fresh:
-                submit = _run_inline if file.path.stat().st_size <= SMALL_FILE_BYTES else pool.submit
-                validation = submit(reader.check, file)
-            rows = 0
-            with reader.translate_errors(path, file, validation):
-                for frame in reader.read(file):
+        for run in _iter_runs(source, work, chunk_rows, fresh=fresh):
+            together = source.reader.read_together([file for _, file in run]) if len(run) > 1 else None
+            for frames in [[together]] if together is not None else (_iter_file(*item, pool) for item in run):
+                rows = 0
+                for frame in frames:
                     rows += frame.height
                     if frame.height:
                         yield frame.with_columns((pl.col(ROW).cast(pl.Int64) + (offset + 1)).alias(ROW))
-                if validation is not None:
-                    validation.result()
-            offset += rows
+                offset += rows
 
 
-def _run_inline(check: Callable[[SourceFile], None], file: SourceFile) -> Future[None]:
-    """Call a check without a thread and return its completed future."""
-    done: Future[None] = Future()
-    try:
-        check(file)
-        done.set_result(None)
-    except (SourceError, OSError, UnicodeError) as error:
-        done.set_exception(error)
-    return done
+def _iter_runs(
+    source: SourceFiles, work: Path, chunk_rows: int, *, fresh: bool
+) -> Iterator[list[tuple[Path, SourceFile]]]:
+    """Yield the files of a source, each with its prepared file, in runs; together they are small, or a run is one file.
+
+    Small files are checked here, others while they are read.
+    """
+    reader = source.reader
+    run: list[tuple[Path, SourceFile]] = []
+    run_size = 0
+    for path in source.files:
+        file = SourceFile(source=source, path=path, work=work, fresh=fresh, chunk_rows=chunk_rows)
+        with reader.translate_errors(path):
+            file = replace(file, path=reader.prepare(file))
+            size = file.path.stat().st_size
+        if fresh and size <= SMALL_FILE_BYTES:
+            with reader.translate_errors(path, file):
+                reader.check(file)
+        if run and run_size + size > SMALL_FILE_BYTES:
+            yield run
+            run, run_size = [], 0
+        run.append((path, file))
+        run_size += size
+    if run:
+        yield run
+
+
+def _iter_file(path: Path, file: SourceFile, pool: Executor) -> Iterator[pl.DataFrame]:
+    """Yield the rows of a prepared file, which is checked in the pool meanwhile if it is `fresh` and not small."""
+    reader = file.source.reader
+    is_small = file.path.stat().st_size <= SMALL_FILE_BYTES
+    validation = pool.submit(reader.check, file) if file.fresh and not is_small else None
+    with reader.translate_errors(path, file, validation):
+        yield from reader.read(file)
+        if validation is not None:
+            validation.result()

@@ -17,7 +17,7 @@ import pyarrow as pa
 from batchsync.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
     from concurrent.futures import Future
     from pathlib import Path
 
@@ -144,6 +144,18 @@ class RowReader(ABC):
             Frames of any size with `ROW` (integers: index in the file, from 0; null for a blank line, which has a
             number but is no row) and the columns of the source, as `SourceFiles.values` selects them.
         """
+
+    def read_together(self, files: Sequence[SourceFile]) -> pl.DataFrame | None:  # noqa: ARG002 - optional
+        """Return the rows of several small files, prepared and checked, with one query.
+
+        Args:
+            files: The files; together not larger than `SMALL_FILE_BYTES`.
+
+        Returns:
+            A frame as `read` yields it, with consecutive values of `ROW` over all files and none for blank lines; None
+            to read the files one by one.
+        """
+        return None
 
     def raise_first_error(self, file: SourceFile) -> None:  # noqa: B027 - optional
         """Parse a prepared file that could not be read, slowly, and raise a SourceError that names the row."""

@@ -62,8 +62,10 @@ class TextFile:
         """Whether the file can be read without decoding a copy of it."""
         if codec_name(self.encoding) != "utf-8" or is_gzip(self.path):
             return False
+        if self.reader_skips_bom:
+            return True
         with self.path.open("rb") as stream:
-            return self.reader_skips_bom or stream.read(3) != codecs.BOM_UTF8
+            return stream.read(3) != codecs.BOM_UTF8
 
 
 def codec_name(encoding: str) -> str:
