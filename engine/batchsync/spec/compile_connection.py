@@ -38,17 +38,20 @@ class Vendors:
         self,
         fixed: Mapping[str, VendorRules] | None,
         names: Callable[[], tuple[str, ...]],
+        is_available: Callable[[str], bool],
         load: Callable[[str], VendorRules],
     ) -> None:
         """Keep the origin of vendors.
 
         Args:
-            fixed: Rules by name; None to use `names` and `load`.
+            fixed: Rules by name; None to use the functions below.
             names: Return the names of all available vendors.
+            is_available: Return whether there is a vendor of a name; faster than `names` for bundled vendors.
             load: Load the rules of a vendor by name or folder.
         """
         self._fixed = fixed
         self._names = names
+        self._is_available = is_available
         self._load = load
         self._loaded: dict[str, VendorRules | None] = {}
 
@@ -65,11 +68,11 @@ class Vendors:
         return self._loaded[name]
 
     def _load_rules(self, name: str, at: int, problems: Problems) -> VendorRules | None:
-        known = self.names()
         if self._fixed is not None and name in self._fixed:
             return self._fixed[name]
         is_folder = "/" in name
-        if name not in known and not is_folder:
+        if not is_folder and (self._fixed is not None or not self._is_available(name)):
+            known = self.names()
             problems.add(
                 "unknown_vendor", at, f"unknown vendor {quoted(name)}", one_of(known), problems.suggest(name, known)
             )
@@ -79,7 +82,8 @@ class Vendors:
         except SpecError as error:
             problems.extend(error.problems)
         except BatchsyncError as error:
-            problems.add("unknown_vendor", at, error.message, f"{one_of(known)}, or a folder with a vendor.yaml")
+            expected = f"{one_of(self.names())}, or a folder with a vendor.yaml"
+            problems.add("unknown_vendor", at, error.message, expected)
         return None
 
 

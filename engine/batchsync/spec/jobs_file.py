@@ -141,7 +141,7 @@ class _LoadContext:
 
 def _deployment(context: _LoadContext, tree: Map, problems: Problems) -> Deployment | None:
     """Return the deployment with everything that is valid in the file."""
-    from batchsync.spec.vendor_spec import available_vendors, load_vendor  # noqa: PLC0415 - not needed when vendors are given
+    from batchsync.spec.vendor_spec import available_vendors, is_available, load_vendor  # noqa: PLC0415 - not needed when vendors are given
 
     typed = Resolver(context.environ, problems).resolve_map(tree)
     folder = context.path.absolute().parent
@@ -150,7 +150,7 @@ def _deployment(context: _LoadContext, tree: Map, problems: Problems) -> Deploym
     if context.on_resources is not None:
         context.on_resources(resources)
     connection_compiler = ConnectionCompiler(
-        folder, validator, Vendors(context.vendors, available_vendors, load_vendor), problems
+        folder, validator, Vendors(context.vendors, available_vendors, is_available, load_vendor), problems
     )
     connections: dict[str, Connection] = {}
     rules: dict[str, VendorRules | None] = {}

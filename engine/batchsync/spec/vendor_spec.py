@@ -45,6 +45,11 @@ def available_vendors() -> tuple[str, ...]:
     return tuple(sorted({*_bundled(), *plugin_names(VENDORS)}))
 
 
+def is_available(name: str) -> bool:
+    """Return whether a vendor is bundled or installed."""
+    return name in _bundled() or name in plugin_names(VENDORS)
+
+
 @cache
 def _bundled() -> tuple[str, ...]:
     folder = files("batchsync_specs")
