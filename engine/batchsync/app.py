@@ -145,9 +145,15 @@ class App:
     def _source_problems(self, job: Job, rules: VendorRules) -> tuple[Problem, ...]:
         """Return the mismatches of a job with its source, as far as it can be read, if jobs.yaml has other problems."""
         try:
-            return self._engine(Resources()).check(job, rules)
+            return self._check_job(job, rules)
         except BatchsyncError:
             return ()
+
+    def _check_job(self, job: Job, rules: VendorRules) -> tuple[Problem, ...]:
+        """Return the mismatches of a job with its source, without the parts of the data engine that read rows."""
+        from batchsync.data import check_job  # noqa: PLC0415 - see the top of this file
+
+        return check_job(job, rules)
 
     def _resolved(self, declared: Resources) -> Resources:
         """Return the resource limits: those of the settings, else of jobs.yaml."""
@@ -198,7 +204,7 @@ class App:
                 notes.append(f"{job.name}: not checked: its source is fetched by each run")
                 continue
             try:
-                problems += self.data.check(job, self.rules_of(job))
+                problems += self._check_job(job, self.rules_of(job))
             except SourceError as error:
                 failure = " ".join(text for text in (f"{error.message}.", error.hint) if text)
                 notes.append(f"{job.name}: {failure} Its columns were not checked")

@@ -1,12 +1,37 @@
 """Columnar data path: reading, mapping, comparing, encoding, joining outcomes. No network, no database.
 
-Packages that add a file format need `RowReader`, `SourceFile` and `ROW`.
+Packages that add a file format need `RowReader`, `SourceFile` and `ROW`. Public names are imported lazily, so that
+`validate` does not import what reads rows.
 """
 
 from __future__ import annotations
 
-from batchsync.data.engine import PolarsEngine
-from batchsync.data.frame.columns import ROW
-from batchsync.data.row.row_reader import RowReader, SourceFile
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
 
-__all__ = ["ROW", "PolarsEngine", "RowReader", "SourceFile"]
+if TYPE_CHECKING:
+    from batchsync.data.check import check_job
+    from batchsync.data.engine import PolarsEngine
+    from batchsync.data.frame.columns import ROW
+    from batchsync.data.row.row_reader import RowReader, SourceFile
+
+__all__ = ["ROW", "PolarsEngine", "RowReader", "SourceFile", "check_job"]
+
+_MODULES = {
+    "ROW": "frame.columns",
+    "PolarsEngine": "engine",
+    "RowReader": "row.row_reader",
+    "SourceFile": "row.row_reader",
+    "check_job": "check",
+}
+
+
+def __getattr__(name: str) -> Any:
+    """Return a public name of this package, importing its module on first use.
+
+    Raises:
+        AttributeError: If the package has no such name.
+    """
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

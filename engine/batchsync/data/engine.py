@@ -12,12 +12,12 @@ from batchsync.core.row_outcome import LISTED_OUTCOMES, RowOutcome
 from batchsync.data.baseline.apply import apply_verdicts, resolve
 from batchsync.data.baseline.point_lookup import lookup
 from batchsync.data.batchfile.prepare import StageContext, iter_batch_files
+from batchsync.data.check import check_job
 from batchsync.data.compare.compare import compare
 from batchsync.data.compare.preview import preview
 from batchsync.data.frame.integrity import opened, translate_disk_errors, verify_digest, verify_parquet
 from batchsync.data.frame.known import opened_baseline
 from batchsync.data.outcome.join_outcomes import join_outcomes
-from batchsync.data.record.compiled_job import compile_job
 from batchsync.data.row.joins import joined_schema
 from batchsync.data.row.open_source import open_source
 from batchsync.ports import ObjectFolder, Reject
@@ -83,7 +83,7 @@ class PolarsEngine:
 
     def check(self, job: Job, rules: VendorRules) -> tuple[Problem, ...]:
         """Return every problem of a job against its source."""
-        return compile_job(job, rules, open_source(job.source)).problems
+        return check_job(job, rules)
 
     def compare(self, job: Job, rules: VendorRules, baseline: BaselineEntry, context: CompareContext) -> Comparison:
         """Read, map, validate and fingerprint the source, and subtract rows that are unchanged or in flight.

@@ -1,45 +1,50 @@
 """Ports: the protocols between the reconcile loop and everything outside, and the values that cross them.
 
-Implementations raise `batchsync.errors.VendorError` for vendor calls and `BatchsyncError` otherwise.
+Implementations raise `batchsync.errors.VendorError` for vendor calls and `BatchsyncError` otherwise. Public names are
+imported lazily, so that a command creates only the classes that it uses.
 """
 
 from __future__ import annotations
 
-from batchsync.ports.data import (
-    BaselineEntry,
-    CompareContext,
-    Comparison,
-    DataEngine,
-    InvalidGroup,
-    KeyRef,
-    KnownKey,
-    PlanPreview,
-    Reject,
-    RowVerdicts,
-    SegmentEntry,
-    Sink,
-)
-from batchsync.ports.object_store import ObjectConflictError, ObjectFolder, ObjectInfo, ObjectStore, check_key
-from batchsync.ports.observer import (
-    BatchChanged,
-    CommandStarted,
-    EventSink,
-    GuardTripped,
-    JobFinished,
-    JobsReloaded,
-    JobsReloadFailed,
-    NeedsAttention,
-    Observer,
-    Progress,
-    RunEvent,
-    RunFinished,
-    RunStarted,
-    Size,
-    Waiting,
-)
-from batchsync.ports.source import SourceFetcher
-from batchsync.ports.state_store import StateStore
-from batchsync.ports.vendor import Clock, Connect, Downloads, Empty, Finished, Running, Status, TargetFacts, Vendor
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from batchsync.ports.data import (
+        BaselineEntry,
+        CompareContext,
+        Comparison,
+        DataEngine,
+        InvalidGroup,
+        KeyRef,
+        KnownKey,
+        PlanPreview,
+        Reject,
+        RowVerdicts,
+        SegmentEntry,
+        Sink,
+    )
+    from batchsync.ports.object_store import ObjectConflictError, ObjectFolder, ObjectInfo, ObjectStore, check_key
+    from batchsync.ports.observer import (
+        BatchChanged,
+        CommandStarted,
+        EventSink,
+        GuardTripped,
+        JobFinished,
+        JobsReloaded,
+        JobsReloadFailed,
+        NeedsAttention,
+        Observer,
+        Progress,
+        RunEvent,
+        RunFinished,
+        RunStarted,
+        Size,
+        Waiting,
+    )
+    from batchsync.ports.source import SourceFetcher
+    from batchsync.ports.state_store import StateStore
+    from batchsync.ports.vendor import Clock, Connect, Downloads, Empty, Finished, Running, Status, TargetFacts, Vendor
 
 __all__ = [
     "BaselineEntry",
@@ -86,3 +91,53 @@ __all__ = [
     "Waiting",
     "check_key",
 ]
+
+_MODULES = {
+    "data": {
+        "BaselineEntry",
+        "CompareContext",
+        "Comparison",
+        "DataEngine",
+        "InvalidGroup",
+        "KeyRef",
+        "KnownKey",
+        "PlanPreview",
+        "Reject",
+        "RowVerdicts",
+        "SegmentEntry",
+        "Sink",
+    },
+    "object_store": {"ObjectConflictError", "ObjectFolder", "ObjectInfo", "ObjectStore", "check_key"},
+    "observer": {
+        "BatchChanged",
+        "CommandStarted",
+        "EventSink",
+        "GuardTripped",
+        "JobFinished",
+        "JobsReloadFailed",
+        "JobsReloaded",
+        "NeedsAttention",
+        "Observer",
+        "Progress",
+        "RunEvent",
+        "RunFinished",
+        "RunStarted",
+        "Size",
+        "Waiting",
+    },
+    "source": {"SourceFetcher"},
+    "state_store": {"StateStore"},
+    "vendor": {"Clock", "Connect", "Downloads", "Empty", "Finished", "Running", "Status", "TargetFacts", "Vendor"},
+}
+_MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}
+
+
+def __getattr__(name: str) -> Any:
+    """Return a public name of this package, importing its module on first use.
+
+    Raises:
+        AttributeError: If the package has no such name.
+    """
+    if name not in _MODULE_OF:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULE_OF[name]}"), name)

@@ -10,8 +10,6 @@ import unicodedata
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Protocol
 
-from rich.cells import cell_len
-
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
 
@@ -125,7 +123,7 @@ def columns(header: Sequence[str], rows: Iterable[Sequence[str]], paint: Style, 
         right: Indexes of right-aligned columns.
     """
     lines = [[escape_controls(cell) for cell in row] for row in rows]
-    widths = [max(cell_len(line[index]) for line in [list(header), *lines]) for index in range(len(header))]
+    widths = [max(_cell_len(line[index]) for line in [list(header), *lines]) for index in range(len(header))]
 
     def aligned(line: Sequence[str]) -> str:
         cells = (_padded(cell, widths[index], right=index in right) for index, cell in enumerate(line))
@@ -153,7 +151,7 @@ def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, righ
 
 
 def _padded(cell: str, width: int, *, right: bool) -> str:
-    padding = " " * (width - cell_len(cell))
+    padding = " " * (width - _cell_len(cell))
     return padding + cell if right else cell + padding
 
 
@@ -163,3 +161,10 @@ def _is_printable(char: str) -> bool:
 
 def _escape(char: str) -> str:
     return char.encode("unicode_escape").decode("ascii")
+
+
+def _cell_len(text: str) -> int:
+    """Return the width of a text on a terminal, in cells."""
+    from rich.cells import cell_len  # noqa: PLC0415 - only tables need it, and `--help` must stay fast
+
+    return cell_len(text)

@@ -12,17 +12,18 @@ import io
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, ClassVar
 
-import numpy as np
 import polars as pl
 
 from batchsync.data.frame.columns import PREFIX, ROW
-from batchsync.data.row.row_reader import ENGINE_ERRORS
+from batchsync.data.row.row_reader import engine_errors
 from batchsync.data.row.text_reader import TextFile, TextReader, iter_text, read_beginning
 from batchsync.errors import SourceError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
+
+    import numpy as np
 
     from batchsync.core.job import Source
     from batchsync.data.row.row_reader import SourceFile, SourceFiles
@@ -114,7 +115,7 @@ class CsvReader(TextReader):
             if len(headers) > 1:
                 return None
             rows = self._scan([file.path for file in files], source, headers.pop()).collect(engine="streaming")
-        except (*ENGINE_ERRORS, SourceError, OSError):
+        except (*engine_errors(), SourceError, OSError):
             return None
         return None if _has_row_of_nulls(rows, source.columns) else rows
 
@@ -224,6 +225,8 @@ def likely_delimiter(columns: tuple[str, ...], delimiter: str) -> str | None:
 
 def _allowed_beside_quotes(delimiter: str) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     """Return for each byte value whether it may precede an opening and follow a closing quotation mark."""
+    import numpy as np  # noqa: PLC0415 - slow to import, and only needed to read rows
+
     allowed = np.zeros(256, dtype=np.bool_)
     allowed[[ord(delimiter), _QUOTE, _LF, _CR]] = True
     return allowed
@@ -239,6 +242,8 @@ def _scan_carriage_returns(state: _ScanState, chunk: bytes) -> None:
         state.stray_cr = True
     if state.stray_cr or b"\r" not in chunk:
         return
+    import numpy as np  # noqa: PLC0415 - slow to import, and only needed to read rows
+
     text = np.frombuffer(chunk, np.uint8)
     offsets = np.flatnonzero((text[:-1] == _CR) & (text[1:] != _LF))
     if not offsets.size:
@@ -249,6 +254,8 @@ def _scan_carriage_returns(state: _ScanState, chunk: bytes) -> None:
 
 def _scan_quotes(state: _ScanState, chunk: bytes, allowed: np.ndarray[tuple[int], np.dtype[np.bool_]]) -> None:
     """Check the bytes next to quotation marks; every second mark opens. Call before `_count_fields`."""
+    import numpy as np  # noqa: PLC0415 - slow to import, and only needed to read rows
+
     text = np.frombuffer(chunk, np.uint8)
     offsets = np.flatnonzero(text == _QUOTE)
     opening, closing = offsets[state.quotes % 2 :: 2], offsets[1 - state.quotes % 2 :: 2]
@@ -280,6 +287,8 @@ def _find_blank_rows(path: Path) -> np.ndarray[tuple[int], np.dtype[np.int64]]:
 
     polars reads them as rows of nulls, indistinguishable from rows of empty fields, which are records.
     """
+    import numpy as np  # noqa: PLC0415 - slow to import, and only needed to read rows
+
     found: list[np.ndarray[tuple[int], np.dtype[np.int64]]] = []
     quotes = rows = 0
     carried = b""

@@ -17,8 +17,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 import polars as pl
 
 from batchsync.data.frame.columns import ROW
-from batchsync.data.row.repeated_members import suspicious_lines
-from batchsync.data.row.row_reader import ENGINE_ERRORS, LEVELS_MAX, blame_original_path, inner_types, is_too_deep
+from batchsync.data.row.row_reader import LEVELS_MAX, blame_original_path, engine_errors, inner_types, is_too_deep
 from batchsync.data.row.text_reader import TextFile, TextReader, iter_text, readable_copy
 from batchsync.errors import SourceError
 
@@ -108,7 +107,7 @@ def _schema_of(path: Path) -> dict[str, pl.DataType]:
         return {}
     try:
         found = dict(pl.scan_ndjson(glob.escape(str(path)), infer_schema_length=None).collect_schema())
-    except ENGINE_ERRORS:
+    except engine_errors():
         _raise_first_error(path)
         raise
     if any(is_too_deep(dtype) or _has_duplicate_fields(dtype) for dtype in found.values()):
@@ -130,6 +129,8 @@ def check_lines(path: Path) -> None:
     Raises:
         SourceError: If a line is invalid; the message names the first.
     """
+    from batchsync.data.row.repeated_members import suspicious_lines  # noqa: PLC0415 - imports numpy, which is slow
+
     lines = 0
     for chunk in _iter_chunks(path):
         suspects = set(suspicious_lines(chunk))

@@ -19,7 +19,7 @@ from batchsync.data.frame.columns import PREFIX
 from batchsync.data.row.csv_reader import CsvReader
 from batchsync.data.row.jsonl_reader import JsonlReader
 from batchsync.data.row.parquet_reader import ParquetReader
-from batchsync.data.row.row_reader import ENGINE_ERRORS, LEVELS_MAX, RowReader, SourceFiles, is_too_deep
+from batchsync.data.row.row_reader import LEVELS_MAX, RowReader, SourceFiles, engine_errors, is_too_deep
 from batchsync.errors import SourceError
 from batchsync.util.files import sha256_of_file
 from batchsync.util.plugins import ROW_READERS, find_plugin, load_plugin, plugin_names
@@ -118,7 +118,7 @@ def _merge_schemas(first: dict[str, pl.DataType], other: dict[str, pl.DataType],
     try:
         empty = [pl.DataFrame(schema=schema) for schema in (first, other)]
         return dict(pl.concat(empty, how="diagonal_relaxed").schema)
-    except ENGINE_ERRORS:
+    except engine_errors():
         names = ", ".join(name for name in first if name in other and first[name] != other[name])
         hint = "Export each member with one type."
         raise SourceError(f"{path} and the files before it differ in the types of: {names}", hint=hint) from None

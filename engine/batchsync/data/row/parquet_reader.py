@@ -11,7 +11,6 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import polars as pl
-import pyarrow.parquet as pq
 
 from batchsync.core.source_path import BUNDLED_FORMATS
 from batchsync.data.frame.columns import ROW
@@ -21,6 +20,8 @@ from batchsync.errors import SourceError
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    import pyarrow.parquet as pq
 
     from batchsync.core.job import Source
     from batchsync.data.row.row_reader import SourceFile, SourceFiles
@@ -47,7 +48,7 @@ class ParquetReader(RandomAccessReader):
             SourceError: If the footer contradicts itself, a column is nested too deeply, or a map contains INT96.
         """
         try:
-            footer = pq.read_metadata(path)
+            footer = _read_footer(path)
         except OSError as error:
             if "deeply nested" not in str(error):
                 raise
@@ -81,7 +82,7 @@ class ParquetReader(RandomAccessReader):
         Raises:
             SourceError: If the footer contradicts itself.
         """
-        return _count_rows(path, pq.read_metadata(path))
+        return _count_rows(path, _read_footer(path))
 
     def read_range(self, source: SourceFiles, path: Path, begin: int, count: int) -> pl.DataFrame:
         """Return consecutive rows of a file; see `RandomAccessReader.read_range`."""
@@ -122,6 +123,12 @@ def iter_ranges(rows: pl.LazyFrame, total: int) -> Iterator[pl.DataFrame]:
 def _read_range(rows: pl.LazyFrame, begin: int) -> pl.DataFrame:
     """Return `RANGE_ROWS` rows from an index on."""
     return rows.slice(begin, RANGE_ROWS).collect(engine="streaming")
+
+
+def _read_footer(path: Path) -> pq.FileMetaData:
+    import pyarrow.parquet as pq  # noqa: PLC0415 - slow to import, and not needed for other formats
+
+    return pq.read_metadata(path)
 
 
 def _count_rows(path: Path, footer: pq.FileMetaData) -> int:

@@ -12,7 +12,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, ClassVar
 
 import polars as pl
-import pyarrow as pa
 
 from batchsync.errors import SourceError
 
@@ -26,8 +25,6 @@ if TYPE_CHECKING:
     from batchsync.core.job import Source
     from batchsync.ports import Size
 
-#: Exceptions of polars and pyarrow.
-ENGINE_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException, pa.ArrowException)
 #: Maximum number of nested lists and objects. A column of 500 nested lists with one row takes polars half a minute and
 #: gigabytes, and its Python side recurses.
 LEVELS_MAX = 100
@@ -188,7 +185,7 @@ class RowReader(ABC):
         try:
             with blame_original_path(copy, path):
                 yield
-        except (*ENGINE_ERRORS, OSError, UnicodeError) as error:
+        except (*engine_errors(), OSError, UnicodeError) as error:
             if prepared is not None:
                 with blame_original_path(copy, path):
                     if validation is not None:
@@ -199,6 +196,13 @@ class RowReader(ABC):
     def size(self, source: SourceFiles) -> SourceSize:  # noqa: ARG002 - overridden where the size is known
         """Return the size of a source, for progress."""
         return SourceSize()
+
+
+def engine_errors() -> tuple[type[Exception], type[Exception], type[Exception]]:
+    """Return the exceptions of polars and pyarrow; an `except` clause evaluates it only after an error."""
+    import pyarrow as pa  # noqa: PLC0415 - slow to import, and not needed to read the columns of most sources
+
+    return pl.exceptions.PolarsError, pl.exceptions.PanicException, pa.ArrowException
 
 
 class RandomAccessReader(RowReader):
