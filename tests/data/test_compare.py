@@ -42,10 +42,10 @@ def test_unmapped_column_does_not_change_record(bench: Bench) -> None:
     assert counts(bench) == {"unchanged": 1}
 
 
-def test_new_mapping_changes_all_records(bench: Bench) -> None:
+def test_another_target_or_mode_changes_all_records(bench: Bench) -> None:
     bench.source(HEAD + "1,a,m\n")
     bench.accept_all()
-    bench.change(mapping_hash="cd" * 32)
+    bench.change(target_hash="cd" * 32)
     assert counts(bench) == {"changed": 1}
 
 

@@ -55,13 +55,17 @@ def test_plan_with_breach_shows_changes_and_guard() -> None:
     assert report.data()["awaiting_approval"] is True
 
 
-def test_plan_with_all_rows_changed_reports_edited_job() -> None:
-    numbers = {"source_rows": 5, "selected": 5, "changed": 5}
-    remark = "the job was edited since its last run; every row in the baseline counts as changed"
-    assert remark in replace(plan(**numbers), edited=True).text(strip_ansi)
-    assert remark not in plan(**numbers).text(strip_ansi)
-    for item in (plan(selected=5, changed=4, unchanged=1), plan(selected=5, changed=5, resent=1), plan()):
-        assert remark not in replace(item, edited=True).text(strip_ansi)
+def test_plan_of_edited_job_counts_records_that_differ() -> None:
+    remark = "the job was edited since its last run; {} of {} records in the baseline differ"
+    for item, numbers in (
+        (plan(selected=5, changed=5), (5, 5)),
+        (plan(selected=6, changed=4, unchanged=1, added=1), (4, 5)),
+        (plan(selected=5, changed=5, resent=3), (2, 5)),
+        (plan(selected=5, unchanged=5), (0, 5)),
+    ):
+        assert remark.format(*numbers) in replace(item, edited=True).text(strip_ansi)
+        assert "edited" not in item.text(strip_ansi)
+    assert "edited" not in replace(plan(selected=1, added=1), edited=True).text(strip_ansi)
 
 
 def test_plan_with_resent_records_counts_them_separately() -> None:

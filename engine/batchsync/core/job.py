@@ -150,8 +150,9 @@ class Job:
         mode: Mode of the vendor.
         record: Mapping of a source row to a record.
         spec_hash: Hash of everything that affects what is sent; comments and the schedule do not.
-        mapping_hash: Hash of the mapping of row values to a record, part of every fingerprint. Reading the same values
-            in another way, or removing keys that left the source, does not change it.
+        mapping_hash: Hash of the mapping of row values to a record, part of fingerprints of version 1. Reading the same
+            values in another way, or removing keys that left the source, does not change it.
+        target_hash: Hash of vendor, target and mode, part of every fingerprint.
         send: Selection of rows.
         removal: Treatment of keys that left the source; None keeps them.
         results: Target of lookup results.
@@ -172,6 +173,7 @@ class Job:
     record: Object
     spec_hash: str
     mapping_hash: str
+    target_hash: str = ""
     send: Send = field(default_factory=Send)
     removal: Removal | None = None
     results: Results | None = None

@@ -166,8 +166,10 @@ class PlanReport:
         plan, counts = self.plan, self.plan.counts
         for breach in plan.breaches:
             yield f"{paint(f'guard {breach.guard} {verdict}', 'warn')}: {escape_controls(breach.message)}"
-        if self.edited and counts.changed and not counts.outcomes[RowOutcome.UNCHANGED] + counts.resent:
-            yield "the job was edited since its last run; every row in the baseline counts as changed"
+        compared = counts.changed + counts.outcomes[RowOutcome.UNCHANGED]
+        if self.edited and compared:
+            differ = counts.changed - counts.resent
+            yield f"the job was edited since its last run; {differ:,} of {compared:,} records in the baseline differ"
         if counts.resent:
             yield f"{counts.resent:,} of the changes resend what the target already holds; guards ignore these"
         if counts.outcomes.sum_of(BATCH_OUTCOMES):

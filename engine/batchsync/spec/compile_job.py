@@ -18,7 +18,7 @@ from batchsync.spec.compile_source import compile_results, compile_schedule, com
 from batchsync.spec.interpolate import TypedMap, Value
 from batchsync.spec.located_yaml import Broken
 from batchsync.spec.models import JobModel
-from batchsync.spec.spec_hash import mapping_hash, removal_hash, spec_hash
+from batchsync.spec.spec_hash import mapping_hash, removal_hash, spec_hash, target_hash
 from batchsync.util.suggestions import one_of, quoted
 
 if TYPE_CHECKING:
@@ -108,6 +108,7 @@ class _JobBuilder:
             record=record,
             spec_hash=spec_hash(mapping=mapping, target=target, removal=removal, source=source, send=send),
             mapping_hash=mapping,
+            target_hash=target_hash(vendor=rules.name, target=rules.identity_fields(target), mode=model.mode),
             send=send,
             removal=removal,
             results=results,

@@ -1,6 +1,6 @@
 """Hashes of a job: of everything that affects a plan, of the record mapping, and of removals.
 
-Schedules, guards and places are not part of them. A changed spec hash invalidates plans; a changed mapping hash makes
+Schedules, guards and places are not part of them. A changed spec hash invalidates plans; a changed target hash makes
 every row a changed row.
 """
 
@@ -89,6 +89,17 @@ def mapping_hash(*, vendor: str, target: Mapping[str, str], mode: str, record: O
         Hexadecimal SHA-256 of canonical JSON.
     """
     return _digest({"vendor": vendor, "target": dict(target), "mode": mode, "record": _to_json(record)})
+
+
+def target_hash(*, vendor: str, target: Mapping[str, str], mode: str) -> str:
+    """Return the hexadecimal SHA-256 of what an accepted record is held by, and what was done with it.
+
+    Args:
+        vendor: Name of the vendor.
+        target: Target keys that identify the target.
+        mode: Mode of the job.
+    """
+    return _digest({"vendor": vendor, "target": dict(target), "mode": mode})
 
 
 def _digest(content: Mapping[str, Any]) -> str:

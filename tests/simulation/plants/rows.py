@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from unittest import mock
 
 import polars as pl
 
@@ -12,6 +14,9 @@ from batchsync.core.batch import Batch, Phase, Verdict
 from batchsync.core.naming import row_manifest_key, staging_prefix
 from batchsync.core.row_outcome import OutcomeCounts
 from batchsync.data import PolarsEngine
+from batchsync.data.batchfile import encode
+from batchsync.data.record import examine
+from batchsync.data.record.fingerprint import fingerprints
 from batchsync.journal.journal import Journal
 from batchsync.reconcile import plan
 from batchsync.vendors import client as vendors_client
@@ -19,7 +24,10 @@ from batchsync.vendors import dialect as vendors_dialect
 from simulation.plants.plant import Plant, replaced
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
+
+    from batchsync.data.mapping.evaluate import MappedRecords
+    from batchsync.data.record.compiled_job import CompiledJob
 
 
 # Invariant 5: the row log decides
@@ -120,6 +128,16 @@ def _baseline_after_transaction(original: Any) -> Any:
     return deliver
 
 
+@contextmanager
+def _mapping_in_fingerprints() -> Iterator[None]:
+    def changed(compiled: CompiledJob, mapped: MappedRecords) -> pl.Series:
+        job = replace(compiled.job, target_hash=compiled.job.mapping_hash)
+        return fingerprints(replace(compiled, job=job), mapped)
+
+    with mock.patch.object(examine, "fingerprints", changed), mock.patch.object(encode, "fingerprints", changed):
+        yield
+
+
 def _resolution_ignored(_original: Any) -> Any:
     return lambda _data, baseline, _keys, **_resolution: baseline
 
@@ -213,6 +231,9 @@ PLANTS = {
         6,
         "the baseline is replaced after the transaction of the delivery",
         replaced(Journal, "deliver", _baseline_after_transaction),
+    ),
+    "mapping-in-fingerprints": Plant(
+        6, "an edit of the mapping that changes no record sends all records again", _mapping_in_fingerprints
     ),
     "resolution-ignored": Plant(
         6, "a manual resolution does not move the baseline", replaced(PolarsEngine, "resolve", _resolution_ignored)

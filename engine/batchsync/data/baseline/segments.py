@@ -12,13 +12,22 @@ from typing import TYPE_CHECKING
 import polars as pl
 import pyarrow.parquet as pq
 
-from batchsync.data.frame.hashes import BITS, HASH, hash_of, in_hash_order, partition_end
+from batchsync.data.frame.hashes import (
+    BITS,
+    FINGERPRINT_BYTES,
+    FINGERPRINT_VERSION,
+    HASH,
+    hash_of,
+    in_hash_order,
+    partition_end,
+)
 from batchsync.ports import SegmentEntry
 from batchsync.util.files import sha256_of_file
 from batchsync.util.parquet_writer import ParquetWriter
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Sequence
+    from collections.abc import Iterable, Sequence
+    from pathlib import Path
 
     from batchsync.data.frame.known import Baseline, Segment
     from batchsync.ports import ObjectFolder
@@ -34,7 +43,7 @@ SEGMENT = {
 }
 #: Maximum number of rows of a hash range if hashes are uniform.
 RANGE_ROWS = 65_536
-_ORDER, _ENDS = b"batchsync.order", b"batchsync.ends"
+_ORDER, _ENDS, _FINGERPRINTS = b"batchsync.order", b"batchsync.ends", b"batchsync.fingerprints"
 _METADATA = {_ORDER: b"xxh3_64"}
 
 
@@ -170,16 +179,26 @@ def write_segment(ranges: Iterable[pl.DataFrame], into: ObjectFolder) -> Segment
     with into.workspace() as workspace:
         file = workspace / "segment"
         with ParquetWriter(file, SEGMENT, compression="zstd", metadata=_METADATA) as writer:
-            ends = list(_write_ranges(ranges, writer))
-            writer.add_metadata({_ENDS: json.dumps(ends).encode()})
+            ends = []
+            version = FINGERPRINT_VERSION
+            for rows in ranges:
+                writer.add(rows)
+                ends.append(writer.rows)
+                if _has_former_fingerprints(rows):
+                    version = FINGERPRINT_VERSION - 1
+            writer.add_metadata({_ENDS: json.dumps(ends).encode(), _FINGERPRINTS: str(version).encode()})
         digest = sha256_of_file(file)
         name = f"{digest}.parquet"
         into.put(file, name)
     return SegmentEntry(file=name, digest=digest, rows=writer.rows)
 
 
-def _write_ranges(ranges: Iterable[pl.DataFrame], writer: ParquetWriter) -> Iterator[int]:
-    """Write the ranges and yield the number of rows written after each."""
-    for rows in ranges:
-        writer.add(rows)
-        yield writer.rows
+def holds_former_fingerprints(segment: Path) -> bool:
+    """Return whether a segment may hold fingerprints of version 1, by the metadata of its file."""
+    return (pq.read_metadata(segment).metadata or {}).get(_FINGERPRINTS) != str(FINGERPRINT_VERSION).encode()
+
+
+def _has_former_fingerprints(rows: pl.DataFrame) -> bool:
+    """Return whether a fingerprint is shorter than those of this version."""
+    is_former = pl.any_horizontal(pl.col("accepted", "last").bin.size() < FINGERPRINT_BYTES)
+    return bool(rows.select(is_former.any()).item())

@@ -134,7 +134,7 @@ class BatchFileWriter:
 
         Args:
             block: Some whole lines.
-            manifest: One row per line of the block: `key: str, fingerprint: bytes[20], op: str, row: i64, ref: str`,
+            manifest: One row per line of the block: `key: str, fingerprint: bytes[21], op: str, row: i64, ref: str`,
                 `key:NAME: str` per key column and, for CSV joined by inputs, `input:NAME: str`.
 
         Raises:

@@ -63,7 +63,7 @@ class Changes:
             row: Source row, from 1.
 
         Returns:
-            The columns `SENT_ROW: i64, SENT_KEY: str, OP: str, SENT_FINGERPRINT: bytes[20]`, sorted by `SENT_ROW`.
+            The columns `SENT_ROW: i64, SENT_KEY: str, OP: str, SENT_FINGERPRINT: bytes[21]`, sorted by `SENT_ROW`.
         """
         while self._next < self.sent and not (self._rest.height and self._rest[columns.SENT_ROW][-1] > row):
             self._rest = pl.concat([self._rest, self._read(_CHUNK_ROWS)])

@@ -15,7 +15,7 @@ from batchsync.data.baseline.segments import SegmentReader, latest_per_key
 from batchsync.data.baseline.states import REJECTED, REMOVAL_UNKNOWN, RESEND, UNKNOWN
 from batchsync.data.batchfile.changes import CHANGES
 from batchsync.data.frame import columns, ordering
-from batchsync.data.frame.hashes import HASH, PARTITIONS, hash_of, in_hash_order, partition_end
+from batchsync.data.frame.hashes import FINGERPRINT_BYTES, HASH, PARTITIONS, hash_of, in_hash_order, partition_end
 from batchsync.data.record.fingerprint import has_current_definition, removal_fingerprint
 from batchsync.errors import SourceError
 from batchsync.util.executor import map_in_order
@@ -169,7 +169,7 @@ def _classify_partition(
     result.counts.update(dict(state["state"].value_counts().iter_rows()))
     sent = state.filter(pl.col("state").is_in(["added", "changed"]))
     if job.send.rows == "all":
-        result.counts["resent"] += sent.filter(pl.col(columns.FINGERPRINT) == pl.col("accepted")).height
+        result.counts["resent"] += sent.filter(_equals(sent, "accepted")).height
     changes = [
         sent.select(
             pl.col(columns.ROW).alias("row"),
@@ -189,7 +189,7 @@ def deleted_since(rows: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
 
     Args:
         rows: Records of the source: `HASH: u64` and the columns `RECORDS`.
-        known: Known state by key: `key: str, accepted: bytes[20], last: bytes[20], last_state: u8`.
+        known: Known state by key: `key: str, accepted: bytes[21], last: bytes[21], last_state: u8`.
 
     Returns:
         The columns of `known`.
@@ -280,15 +280,13 @@ def _classified(job: Job, good: pl.DataFrame, known: pl.DataFrame, in_flight: pl
     if not known.height and not in_flight.height:
         nothing = {name: pl.lit(None, dtype=kind) for name, kind in known.schema.items() if name not in ("key", HASH)}
         return good.with_columns(state=pl.lit("added"), **nothing)
-    fingerprint = pl.col(columns.FINGERPRINT)
     joined = _with_known_state(good, known)
     marked = in_flight.select("key", pl.lit(value=True).alias("in_flight"))
     joined = joined.join(marked, left_on=columns.KEY, right_on="key", how="left")
     # While a version is in flight or its outcome is unknown, the state of the target is unknown: every other version
     # is deferred, even the accepted one to which the source returned.
     is_in_flight = pl.col("in_flight").is_not_null()
-    accepted = (fingerprint == pl.col("accepted")).fill_null(value=False)
-    last = (fingerprint == pl.col("last")).fill_null(value=False)
+    accepted, last = (_equals(good, name) for name in ("accepted", "last"))
     last_state = pl.col("last_state").fill_null(0)
     unknown = last_state.is_in((UNKNOWN, REMOVAL_UNKNOWN))
     refused = (last_state == REJECTED) & (not job.send.rejected)
@@ -311,6 +309,14 @@ def _classified(job: Job, good: pl.DataFrame, known: pl.DataFrame, in_flight: pl
     )
 
 
+def _equals(records: pl.DataFrame, known: str) -> pl.Expr:
+    """Return whether a record has the known fingerprint in the column `known`, in the version of that fingerprint."""
+    equal = pl.col(columns.FINGERPRINT) == pl.col(known)
+    if columns.FORMER_FINGERPRINT in records.columns:
+        equal = equal | (pl.col(columns.FORMER_FINGERPRINT) == pl.col(known))
+    return equal.fill_null(value=False)
+
+
 def _with_known_state(good: pl.DataFrame, known: pl.DataFrame) -> pl.DataFrame:
     """Return good records with the known state of their keys; joined by hash unless two keys share one."""
     joined = good.join(known, on=HASH, how="left")
@@ -330,9 +336,11 @@ def _removals(
     gone = gone.filter(same_definition).with_columns(removal_fingerprint(job, pl.col("key")).alias("fingerprint"))
     last_state = pl.col("last_state").fill_null(0)
     unknown = last_state.is_in((UNKNOWN, REMOVAL_UNKNOWN))
-    same = (pl.col("fingerprint") == pl.col("last")).fill_null(value=False)
+    # A removal has the same fingerprint in each version, but for the version itself.
+    bytes_of_both = FINGERPRINT_BYTES - 1
+    same = pl.col("fingerprint").bin.tail(bytes_of_both) == pl.col("last").bin.tail(bytes_of_both)
     state = (
-        pl.when(same & (last_state == REJECTED) & (not job.send.rejected))
+        pl.when(same.fill_null(value=False) & (last_state == REJECTED) & (not job.send.rejected))
         .then(pl.lit("still_rejected"))
         .when(unknown)
         .then(pl.lit("still_unknown"))

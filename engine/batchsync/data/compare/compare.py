@@ -17,6 +17,7 @@ import polars as pl
 from batchsync.core.accounting import PlanCounts
 from batchsync.core.plan import Plan
 from batchsync.core.row_outcome import PLAN_OUTCOMES, OutcomeCounts, RowOutcome
+from batchsync.data.baseline.segments import holds_former_fingerprints
 from batchsync.data.batchfile.changes import CHANGES
 from batchsync.data.batchfile.eager_encode import EagerEncoder
 from batchsync.data.compare.classify import (
@@ -91,6 +92,7 @@ def compare(job: Job, rules: VendorRules, baseline: Baseline, context: CompareCo
         lookups=load(job.source, context.folder),
         checks=tuple(checks(compiled.record, rules.schema_for(job.target), job.mode, context.now)),
         watermark=context.watermark,
+        former=any(holds_former_fingerprints(path) for path in baseline.paths),
     )
     streamed = compiled.grouped
     while True:
@@ -117,6 +119,8 @@ def _compare_once(
     schema: dict[str, pl.DataType | type[pl.DataType]] = dict(RECORDS)
     if compiled.job.source.duplicates.startswith("by:"):
         schema[columns.RANK] = compiled.schema[compiled.job.source.duplicates.removeprefix("by:")]
+    if spec.former:
+        schema[columns.FORMER_FINGERPRINT] = pl.Binary
     # If the target is known to hold nothing, every valid record is sent, in the frames in which it is read.
     nothing_known = not baseline.rows and not context.in_flight and context.watermark is None
     is_eager = context.eager and nothing_known and not compiled.grouped and compiled.rules.file.rows_max is None

@@ -10,8 +10,10 @@ ROW = "batchsync:row"
 KEY = "batchsync:key"
 #: Row number of the first source row of the same record (`each:`).
 HEAD = "batchsync:head"
-#: Fingerprint, 20 bytes.
+#: Fingerprint, 21 bytes.
 FINGERPRINT = "batchsync:fingerprint"
+#: Fingerprint of version 1, 20 bytes, if the baseline holds such.
+FORMER_FINGERPRINT = "batchsync:former_fingerprint"
 #: Value that decides between rows of the same key (`by:column`).
 RANK = "batchsync:rank"
 #: Row number, key, fingerprint and operation of a changed row, from the comparison.

@@ -19,6 +19,9 @@ HASH = "batchsync:key_hash"
 
 #: Number of bits of a hash.
 BITS = 64
+#: Version of fingerprints, their first byte, and their size in bytes: version, hash, hash of the key definition.
+FINGERPRINT_VERSION = 2
+FINGERPRINT_BYTES = 21
 
 
 def hash_of(key: str) -> pl.Expr:
@@ -42,6 +45,13 @@ def in_hash_order(rows: pl.DataFrame, key: str) -> pl.DataFrame:
 def partition_end(partition: int, partitions: int) -> int:
     """Return the exclusive upper bound of the hashes of a partition; `partitions` is a power of two."""
     return (partition + 1) << (BITS - partitions.bit_length() + 1)
+
+
+def digest_of_text(parts: list[pl.Expr]) -> pl.Expr:
+    """Return the hash of joined texts without nulls (xxh3, bytes[16]); stored in segments, so it must never change."""
+    text = plh.concat_str(parts, ignore_nulls=True)
+    hashed: pl.Expr = text.nchash.xxh3_128(return_binary=True, byte_order="big")
+    return hashed
 
 
 def digest_of_columns(columns: list[pl.Expr]) -> pl.Expr:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 class Segment:
     """Part of a baseline: an immutable Parquet file, named by its digest, with its row count.
 
-    Each row holds the state of one key: `key` String; `accepted` Binary(20) or null (fingerprint the target holds);
+    Each row holds the state of one key: `key` String; `accepted` Binary or null (fingerprint the target holds);
     `last` Binary or null with `last_state` UInt8 (how the newest version ended if it was not accepted: 1 rejected, 2
     unknown, 3 removal of unknown outcome, 4 to be sent again in any case); `as_before` Boolean (`accepted` is inherited
     from older segments). A row without any state means that the key is gone. Segments of older releases have no

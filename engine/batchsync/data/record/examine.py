@@ -12,7 +12,7 @@ from batchsync.data.frame import ordering
 from batchsync.data.mapping.evaluate import MappedRecords, apply_record
 from batchsync.data.mapping.validate import merge_reasons, split_invalid
 from batchsync.data.record.agreement import disagreeing_records
-from batchsync.data.record.fingerprint import fingerprints
+from batchsync.data.record.fingerprint import fingerprints, former_fingerprints
 from batchsync.data.record.lines import lines
 
 if TYPE_CHECKING:
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from batchsync.data.record.compiled_job import CompiledJob
     from batchsync.data.record.keyed_rows import TaskSpec
 
-#: Columns of examined records; `RANK` follows with `source.duplicates: {by: COLUMN}`. `bad` marks invalid records.
+#: Columns of examined records; `RANK` follows with `source.duplicates: {by: COLUMN}`, `FORMER_FINGERPRINT` if the
+#: baseline holds such. `bad` marks invalid records.
 RECORDS = {
     names.ROW: pl.Int64,
     names.KEY: pl.String,
@@ -78,13 +79,17 @@ def examine(spec: TaskSpec, frame: pl.DataFrame) -> tuple[Examined, MappedRecord
         invalid = merge_reasons(invalid, disagreeing_records(compiled, fresh))
     invalid = _add_oversized(compiled, mapped, invalid)
     heads = mapped.heads.with_columns(fingerprints(compiled, mapped), pl.lit(value=False).alias("bad"))
+    if spec.former:
+        heads = heads.with_columns(former_fingerprints(compiled, mapped))
+        columns.append(names.FORMER_FINGERPRINT)
     if invalid.height:
         heads = heads.with_columns(pl.col(names.ROW).is_in(invalid[names.ROW].implode()).alias("bad"))
     mapped = replace(mapped, heads=heads)
     if fresh.height < frame.height:
         old = frame.filter(pl.col(names.BELOW_WATERMARK))
-        empty = pl.lit(None, dtype=pl.Binary).alias(names.FINGERPRINT)
-        old = old.with_columns(empty, pl.lit(value=False).alias("bad"))
+        fingerprint = [name for name in (names.FINGERPRINT, names.FORMER_FINGERPRINT) if name in heads.columns]
+        empty = [pl.lit(None, dtype=pl.Binary).alias(name) for name in fingerprint]
+        old = old.with_columns(*empty, pl.lit(value=False).alias("bad"))
         heads = pl.concat([heads.select(old.columns), old]).sort(names.ROW)
     return Examined(records=heads.select(columns), invalid=invalid, warnings=warnings), mapped
 

@@ -1,6 +1,11 @@
-"""Fingerprints of records: a 128-bit hash of the mapped columns, followed by the hash of the key definition.
+"""Fingerprints of records: a version, a 128-bit hash of the content of the record, and the hash of the key definition.
 
-Keys accepted under another definition of the key are not comparable with those of today, and are never removed.
+The content is what the record says, not how the mapping computes it: an edit of the mapping changes the fingerprints of
+those records only that it changes. Keys accepted under another definition of the key are not comparable with those of
+today, and are never removed.
+
+A fingerprint of version 1 has no version byte and hashes the mapping with its values. A baseline that holds such
+fingerprints is compared with both versions (`former_fingerprints`).
 """
 
 from __future__ import annotations
@@ -14,57 +19,147 @@ import polars as pl
 from batchsync.core.mapping import Expression
 from batchsync.core.record_schema import Kind
 from batchsync.data.frame import columns as names
-from batchsync.data.frame.hashes import digest_of_columns
+from batchsync.data.frame.hashes import FINGERPRINT_VERSION, digest_of_columns, digest_of_text
+from batchsync.data.mapping.compiled import Constant, FixedList, Members, RepeatedList, Value
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from batchsync.core.job import Job, Source
+    from batchsync.core.record_schema import Rule
+    from batchsync.data.mapping.compiled import Shape
     from batchsync.data.mapping.evaluate import MappedRecords
     from batchsync.data.record.compiled_job import CompiledJob
 
 #: Bytes of the hash of a key definition.
 HASH_BYTES = 4
+_VERSION = bytes([FINGERPRINT_VERSION])
+#: Characters of the tag that precedes a value in the content of a record.
+_TAG_CHARACTERS = 12
+_ITEM = "batchsync:item"
 
 
 def fingerprints(compiled: CompiledJob, mapped: MappedRecords) -> pl.Series:
     """Return the fingerprints of mapped records.
 
-    16 bytes xxh3-128 over the mapped columns and the hash of the mapping, then 4 bytes of the key definition's hash, so
-    that keys of another definition can be distinguished in a baseline. With `each:`, items enter as the ordered hashes
-    of their rows. Rows are encoded in version 1 of polars-hash, which is stable.
+    The content of a record is the text of its values, each after a tag that follows from path and kind of the member,
+    in the order of the tags. Members without a value do not count, nor does the order of members. With `each:`, the
+    content of the items is hashed per source row, and these hashes are sorted: the order of rows does not count.
 
     Args:
         compiled: The compiled job.
         mapped: Mapped records.
 
     Returns:
-        `FINGERPRINT: bytes[20]`, in the order of `mapped.heads`.
+        `FINGERPRINT: bytes[21]`, in the order of `mapped.heads`.
+    """
+    outer = {_tag("target", compiled.job.target_hash, ""): pl.lit("")}
+    inner: dict[str, pl.Expr] = {}
+    for repeat, tag, value in _values(compiled.record.root, None):
+        (outer if repeat is None else inner)[tag] = value
+    heads = mapped.heads
+    if mapped.rows is not None:
+        content = _content(inner, mapped.rows)
+        digest = digest_of_text(content).bin.encode("hex")
+        item = pl.when(pl.concat_str(content, ignore_nulls=True) != "").then(digest).alias(_ITEM)
+        items = mapped.rows.select(names.HEAD, item).group_by(names.HEAD).agg(pl.col(_ITEM).sort().str.join(""))
+        heads = heads.join(items, on=names.HEAD, how="left", maintain_order="left")
+        outer[_tag("items", "", "")] = pl.col(_ITEM)
+    digest = digest_of_text(_content(outer, heads))
+    whole = pl.lit(_VERSION) + digest + pl.lit(key_definition_hash(compiled.job.source))
+    return heads.with_columns(whole.alias(names.FINGERPRINT))[names.FINGERPRINT]
+
+
+def _content(values: dict[str, pl.Expr], frame: pl.DataFrame) -> list[pl.Expr]:
+    """Return tags and values in the order of the tags; both are null where a value is."""
+    parts: list[pl.Expr] = [pl.lit("")]
+    for tag in sorted(values):
+        value = values[tag]
+        may_be_null = any(frame[name].null_count() for name in value.meta.root_names())
+        parts += [pl.when(value.is_not_null()).then(pl.lit(tag)) if may_be_null else pl.lit(tag), value]
+    return parts
+
+
+def _values(shape: Shape, repeat: int | None) -> Iterator[tuple[int | None, str, pl.Expr]]:
+    """Yield the values of a record: index of the `each:` list, tag, and text, null for no value."""
+    match shape:
+        case Value(leaf):
+            kind = _kind_of_type(leaf.kind) if leaf.rule.kind is Kind.SCALAR else leaf.rule.kind.value
+            yield leaf.repeat, _tag("member", leaf.path, kind), pl.col(names.leaf_column(leaf.index)).cast(pl.String)
+        case Constant():
+            value = json.loads(shape.json)
+            if value is not None:
+                yield repeat, _tag("member", shape.path, _kind_of_constant(value, shape.rule)), pl.lit(_text(value))
+        case Members():
+            for _, item in shape.pairs:
+                yield from _values(item, repeat)
+        case FixedList():
+            for item in shape.shapes:
+                yield from _values(item, repeat)
+        case RepeatedList():
+            yield from _values(shape.item, shape.index)
+
+
+def _tag(what: str, path: str, kind: str) -> str:
+    """Return the tag before a value: a NUL and characters that do not occur in values by chance."""
+    return "\0" + hashlib.sha256(f"{what}\0{path}\0{kind}".encode()).hexdigest()[:_TAG_CHARACTERS]
+
+
+def _kind_of_type(kind: pl.DataType) -> str:
+    """Return the JSON kind of values that keep their own type."""
+    if kind.is_numeric():
+        return "number"
+    return "boolean" if kind == pl.Boolean else "string"
+
+
+def _kind_of_constant(value: object, rule: Rule) -> str:
+    """Return the kind of a constant, as that of an expression with the same values."""
+    if rule.kind is not Kind.SCALAR:
+        return rule.kind.value
+    if isinstance(value, bool):
+        return "boolean"
+    return "string" if isinstance(value, str) else "number"
+
+
+def _text(value: object) -> str:
+    """Return the text of a constant, as that of an expression with the same values."""
+    return value if isinstance(value, str) else json.dumps(value)
+
+
+def former_fingerprints(compiled: CompiledJob, mapped: MappedRecords) -> pl.Series:
+    """Return the fingerprints of version 1, for baselines of older releases.
+
+    Args:
+        compiled: The compiled job.
+        mapped: Mapped records.
+
+    Returns:
+        `FORMER_FINGERPRINT: bytes[20]`, in the order of `mapped.heads`: a hash of the mapping and the mapped columns,
+        with `each:` in the order of the rows, and the hash of the key definition.
     """
     outer: list[pl.Expr] = []
     inner: list[pl.Expr] = []
     for leaf in compiled.record.leaves:
         column = pl.col(names.leaf_column(leaf.index))
         if leaf.rule.kind is Kind.SCALAR and leaf.kind.is_numeric():
-            # A number differs from a string of the same characters.
             column = pl.concat_str([pl.lit("\0"), column])
         (outer if leaf.repeat is None else inner).append(column)
     heads = mapped.heads
     if mapped.rows is not None:
-        per_row = digest_of_columns([pl.lit(0), *inner]).bin.encode("hex").alias("batchsync:hash")
+        per_row = digest_of_columns([pl.lit(0), *inner]).bin.encode("hex").alias(_ITEM)
         hashed = mapped.rows.with_columns(per_row).group_by(names.HEAD, maintain_order=True)
-        heads = heads.join(
-            hashed.agg(pl.col("batchsync:hash").str.join("")), on=names.HEAD, how="left", maintain_order="left"
-        )
-        outer.append(pl.col("batchsync:hash"))
-    whole = digest_of_columns([pl.lit(compiled.job.mapping_hash), *outer]) + pl.lit(
-        key_definition_hash(compiled.job.source)
-    )
-    return heads.with_columns(whole.alias(names.FINGERPRINT))[names.FINGERPRINT]
+        heads = heads.join(hashed.agg(pl.col(_ITEM).str.join("")), on=names.HEAD, how="left", maintain_order="left")
+        outer.append(pl.col(_ITEM))
+    digest = digest_of_columns([pl.lit(compiled.job.mapping_hash), *outer])
+    whole = digest + pl.lit(key_definition_hash(compiled.job.source))
+    return heads.with_columns(whole.alias(names.FORMER_FINGERPRINT))[names.FORMER_FINGERPRINT]
 
 
 def removal_fingerprint(job: Job, key: pl.Expr) -> pl.Expr:
     """Return the fingerprint of a removal, over its key and the hash of the removal's mapping."""
     mapping = job.removal.mapping_hash if job.removal else ""
-    return digest_of_columns([pl.lit("remove"), pl.lit(mapping), key]) + pl.lit(key_definition_hash(job.source))
+    digest = digest_of_columns([pl.lit("remove"), pl.lit(mapping), key])
+    return pl.lit(_VERSION) + digest + pl.lit(key_definition_hash(job.source))
 
 
 def key_definition_hash(source: Source) -> bytes:

@@ -45,6 +45,7 @@ class TaskSpec:
         lookups: Joined tables.
         checks: Checks of the records; none if nothing is validated.
         watermark: Value of `send: since` below which rows are not mapped; None maps all.
+        former: Whether the baseline holds fingerprints of version 1.
     """
 
     compiled: CompiledJob
@@ -52,6 +53,7 @@ class TaskSpec:
     lookups: tuple[Lookup, ...]
     checks: tuple[Check, ...] = ()
     watermark: str | None = None
+    former: bool = False
 
     def __reduce__(self) -> tuple[Callable[[bytes], TaskSpec], tuple[bytes]]:
         """Return how to load the specification from bytes, which are the same in each task."""
@@ -66,15 +68,17 @@ class TaskSpec:
             lookup.table.write_ipc(partial)
             path = partial.replace(self.folder / f"lookup-{sha256_of_file(partial)}.arrow")
             tables.append((lookup.left, lookup.right, path))
-        return pickle.dumps((self.compiled, self.folder, tables, self.checks, self.watermark))
+        return pickle.dumps((self.compiled, self.folder, tables, self.checks, self.watermark, self.former))
 
 
 @lru_cache(maxsize=_CACHED)
 def _loaded(spec: bytes) -> TaskSpec:
     """Return a pickled specification; cached per process by its bytes."""
-    compiled, folder, tables, checks, watermark = pickle.loads(spec)  # noqa: S301 - of a process of ours
+    compiled, folder, tables, checks, watermark, former = pickle.loads(spec)  # noqa: S301 - of a process of ours
     lookups = tuple(Lookup(left, right, pl.scan_ipc(path, glob=False).collect()) for left, right, path in tables)
-    return TaskSpec(compiled=compiled, folder=folder, lookups=lookups, checks=checks, watermark=watermark)
+    return TaskSpec(
+        compiled=compiled, folder=folder, lookups=lookups, checks=checks, watermark=watermark, former=former
+    )
 
 
 @dataclass(frozen=True, slots=True)
