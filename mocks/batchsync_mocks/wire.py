@@ -170,6 +170,25 @@ def _cut(context: FaultContext, response: Response) -> Response:
     return response
 
 
+def _cut_unframed(context: FaultContext, response: Response) -> Response:
+    """Cut the body of a response that has neither Content-Length nor chunks."""
+    body = response.get_data()
+    kept = len(body) // 2 if context.fault.after is None else context.fault.after
+    response.set_data(body[:kept])
+    response.headers.pop("Content-Length", None)
+    response.headers["Connection"] = "close"
+    response.automatically_set_content_length = False
+    return response
+
+
+def _blank(_context: FaultContext, response: Response) -> Response:
+    """Remove the body of a response."""
+    response.close()
+    response.response = []
+    response.headers["Content-Length"] = "0"
+    return response
+
+
 def _replace_answer(context: FaultContext, response: Response) -> Response:
     """Replace the response as a gateway does after the vendor processed the request: an HTML page, or a redirect."""
     response.close()
@@ -210,6 +229,8 @@ _AFTER: dict[str, Callable[[FaultContext, Response], Response]] = {
     "lose_answer": _lose_answer,
     "reset_answer": _reset_answer,
     "cut": _cut,
+    "cut_unframed": _cut_unframed,
+    "blank": _blank,
     "corrupt": _corrupt,
     "replace_answer": _replace_answer,
 }

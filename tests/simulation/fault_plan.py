@@ -54,8 +54,10 @@ _FREQUENT_CALLS = (
     "cdp-log",
     "bdp-errors",
 )
+#: calls that return a row log or results
+_ANSWERS = ("cdp-log", "bdp-errors", "bdp-results")
 #: kinds of faults, each of which must hit a request within a few hundred seeds
-FAULT_KINDS = frozenset({*_ANYWHERE, "late", "expire", "vanish", "rewind", "revoke", "damage"})
+FAULT_KINDS = frozenset({*_ANYWHERE, "late", "expire", "vanish", "rewind", "revoke", "damage", "blank"})
 
 #: checkpoints at which a process can be stopped; its next write to the journal is close
 STOPS = (
@@ -146,7 +148,8 @@ class PlannedFault:
     def leaves_unknown(self) -> bool:
         """Whether rows may end unknown because of it: the vendor reports failed rows without naming them."""
         no_log = self.name == "404" and self.call in {"bdp-errors", "cdp-log"}
-        return no_log or (self.name == "damage" and self.damage not in HARMLESS_DAMAGE)
+        no_rows = self.name == "blank" and self.call in _ANSWERS
+        return no_log or no_rows or (self.name == "damage" and self.damage not in HARMLESS_DAMAGE)
 
 
 def draw_faults(draw: random.Random) -> list[PlannedFault]:
@@ -190,6 +193,8 @@ def _kinds(call: str) -> list[str]:
         kinds += ["expire"] * 2
     if call.endswith("poll"):
         kinds += ["vanish", "rewind", "rewind"]
+    if call in _ANSWERS:
+        kinds += ["blank"] * 3
     if vendor == BDP:
         kinds.append("revoke")
     return ["damage"] * 10 + kinds if call in {"cdp-log", "bdp-errors"} else kinds

@@ -175,10 +175,10 @@ def check_row_counts(
 
 
 def check_lost_batches(batches: list[Batch], denying_vendors: Collection[str]) -> Iterator[str]:
-    """No batch counts as lost unless its vendor denied a batch."""
+    """No batch counts as lost unless its vendor denied a batch more than once."""
     for batch in batches:
         if batch.verdict is Verdict.LOST and VENDOR_OF[batch.job] not in denying_vendors:
-            yield f"batch {batch.id} counts as lost, but its vendor denied no batch"
+            yield f"batch {batch.id} counts as lost, but its vendor denied no batch more than once"
 
 
 def check_idle_sync(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -75,8 +76,8 @@ class SeedRun:
         #: batches whose row log was incomplete, unless they were collected before that
         self.may_be_unknown: set[str] = set()
         self._collected: set[str] = set()
-        #: vendors that denied a batch which they had
-        self.denying_vendors: set[str] = set()
+        #: by vendor, how many answers at most denied a batch which it had
+        self.denials: Counter[str] = Counter()
         #: number of `sync` commands
         self.syncs = 0
 
@@ -297,7 +298,7 @@ class SeedRun:
                     name for name, by in collected.items() if by == vendor and name not in self._collected
                 }
             if item.name in {"vanish", "404"}:
-                self.denying_vendors.add(vendor)
+                self.denials[vendor] += item.fault.times or 1 if item.fault else 1
         self._collected = set(collected)
 
     # without faults
@@ -341,7 +342,7 @@ class SeedRun:
                 *oracle.check_one_allocation_each(at_vendors, batches),
                 *oracle.check_idempotency_keys(self.vendors, batches),
                 *oracle.check_row_counts(at_vendors, batches, doubtful=self.may_be_unknown),
-                *oracle.check_lost_batches(batches, self.denying_vendors),
+                *oracle.check_lost_batches(batches, {name for name, times in self.denials.items() if times > 1}),
                 *oracle.check_journal(journal, self.sources.names),
                 *oracle.check_target(at_vendors, self.vendors, self.sources, self.state, journal),
                 *oracle.check_results(at_vendors, self.sources, journal, self.folder),

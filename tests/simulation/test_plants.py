@@ -38,6 +38,7 @@ KNOWN: dict[str, list[int]] = {
     "no-fence": [4],
     "no-lease": [11],
     "preparation-never-aborted": [8],
+    "premature-answer-counts": [28],
     "prepared-not-in-flight": [42],
     "processing-is-finished": [3],
     "query-without-delay": [7],

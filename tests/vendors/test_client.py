@@ -304,15 +304,12 @@ def test_optional_target_keys_are_sent(open_vendor: Open, mocks: batchsync_mocks
 
 
 @BOTH
-def test_batch_unknown_to_vendor_is_lost_after_three_polls(
+def test_batch_unknown_to_vendor_is_lost(
     name: str, open_vendor: Open, mocks: batchsync_mocks.Running, tmp_path: Path
 ) -> None:
     delivery = Delivery(open_vendor(name), name, tmp_path)
     allocation = delivery.upload()
     mocks.reset()
-    for _ in range(2):
-        with pytest.raises(RetryableError, match="may not be visible yet"):
-            delivery.vendor.poll(allocation)
     assert delivery.vendor.poll(allocation) == Finished(Verdict.LOST, "HTTP 404")
 
 

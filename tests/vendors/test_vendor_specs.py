@@ -258,9 +258,9 @@ def test_invalid_value_is_reported_with_its_path(path: str, value: Any, expected
     ("old", "new", "expected"),
     [
         (
-            "lost_after:",
-            "lost_afterr:",
-            'lost_afterr: unknown key\n  did you mean "lost_after"?',
+            "  grace_polls:",
+            "  grace_pollss:",
+            'policy.grace_pollss: unknown key\n  did you mean "grace_polls"?',
         ),
         ("    method: PUT\n", "    method: PTU\n", 'calls.0.method: unknown value\n  did you mean "PUT"?'),
         ("  ask_after: ", "  ask_after: about ", "policy.ask_after: invalid format"),
@@ -303,7 +303,7 @@ def test_invalid_lines_of_all_record_schemas_are_reported(copy: Copy) -> None:
 
 def test_vendor_spec_allows_anchors_and_masks_header_values(copy: Copy) -> None:
     text = copy.file.read_text(encoding="utf-8")
-    copy.file.write_text(text.replace("lost_after: ", "lost_after: &often ", 1), encoding="utf-8")
+    copy.file.write_text(text.replace("grace_polls: ", "grace_polls: &often ", 1), encoding="utf-8")
     load_vendor(str(copy.folder))
     text = text.replace("    method: PUT\n", "    method: PUT\n    form: {Authorization: hunter2hunter2, X: []}\n", 1)
     copy.file.write_text(text, encoding="utf-8")

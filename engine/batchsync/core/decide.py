@@ -91,6 +91,17 @@ def retry_at(batch: Batch, policy: Policy, now: datetime, asked_for: datetime | 
     return max(ours, asked_for) if asked_for else ours
 
 
+def within_grace(since: datetime, policy: Policy, now: datetime) -> bool:
+    """Return whether an answer that would make rows unknown is asked for again.
+
+    Args:
+        since: When the vendor first gave such an answer about the batch.
+        policy: The grace period.
+        now: Current time.
+    """
+    return now < since + policy.grace
+
+
 def next_poll(batch: Batch, policy: Policy, now: datetime) -> datetime:
     """Return when to poll again: the interval grows from `poll_first` at each poll, up to `poll_max`."""
     longest = policy.poll_max.total_seconds()

@@ -36,6 +36,9 @@ class Policy:
         poll_max: Longest interval between polls.
         poll_growth: Factor by which the interval grows with each poll.
         deadline: Time from upload or commit to verdict, after which the batch is parked.
+        grace: How long an answer is asked for again before it counts: a vendor that does not find a batch that it has
+            taken, and a row log that is missing or does not cover all rows. In the vendor spec a number of poll
+            intervals; a connection's shorter interval does not shorten it.
         backoff_first: Wait after the first failure.
         backoff_max: Longest wait after a failure.
         failures_max: Failures in a row after which the batch is parked; unanswered status queries count.
@@ -52,6 +55,7 @@ class Policy:
     poll_max: timedelta = timedelta(seconds=60)
     poll_growth: float = 1.5
     deadline: timedelta = timedelta(days=31)
+    grace: timedelta = timedelta(minutes=5)
     backoff_first: timedelta = timedelta(seconds=2)
     backoff_max: timedelta = timedelta(minutes=5)
     failures_max: int = 24

@@ -173,9 +173,8 @@ class Dialect:
     """HTTP calls of a vendor. `calls` has those about a batch that the vendor offers.
 
     `vendor_statuses` maps a vendor status in lower case to `running`, `empty` or a verdict; other statuses are running.
-    A batch is lost after `lost_after` polls in a row with the response "no such batch". `results_retry_after` is the
-    wait for results that are not ready. `results_counter` is a JSON pointer, in the response of the poll, to the number
-    of rows with results: at zero, none are fetched.
+    `results_retry_after` is the wait for results that are not ready. `results_counter` is a JSON pointer, in the
+    response of the poll, to the number of rows with results: at zero, none are fetched.
     """
 
     auth: AuthRules
@@ -184,7 +183,6 @@ class Dialect:
     vendor_statuses: Mapping[str, str]
     results: Download | None = None
     errors: ErrorsRules | None = None
-    lost_after: int = 2
     results_retry_after: timedelta = timedelta(minutes=1)
     results_counter: str | None = None
     limits: Limits = field(default_factory=Limits)

@@ -62,11 +62,15 @@ class Downloads:
         results: Results of accepted rows.
         errors: Row log of refused rows.
         errors_missing: Whether the vendor reports failed rows and returns no row log.
+        errors_empty: Whether the vendor names a row log, and the document has no bytes.
+        failed: Number of failed rows that the vendor counts; None if it does not count them.
     """
 
     results: Path | None = None
     errors: Path | None = None
     errors_missing: bool = False
+    errors_empty: bool = False
+    failed: int | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

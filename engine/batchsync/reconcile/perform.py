@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from batchsync.core import decide, events, naming, steps
 from batchsync.core.batch import VERDICTS_WITH_ROW_LOG, Allocation, Batch, BatchFile, Verb, Verdict
+from batchsync.core.row_outcome import RowOutcome
 from batchsync.errors import (
     AllocationExpiredError,
     AmbiguousOutcomeError,
@@ -17,7 +18,7 @@ from batchsync.errors import (
     UnavailableError,
 )
 from batchsync.ports import Downloads, Empty, Finished
-from batchsync.reconcile import collected
+from batchsync.reconcile import collected, grace
 from batchsync.reconcile.deliver import Delivery, deliver
 from batchsync.util.files import os_error_reason, sha256_of_file, translate_os_errors
 
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
 
-    from batchsync.ports import ObjectStore
+    from batchsync.ports import ObjectStore, RowVerdicts
     from batchsync.reconcile.services import JobContext, Services
 
 
@@ -237,7 +238,11 @@ def _commit(batch: Batch, context: JobContext, services: Services) -> events.Com
 
 def _poll(batch: Batch, context: JobContext, services: Services) -> events.Event:
     status = context.vendor.poll(_allocation(batch))
-    now = services.clock.now()
+    now, folder = services.clock.now(), services.paths.collected(batch)
+    if not (isinstance(status, Finished) and status.verdict is Verdict.LOST):
+        grace.end(grace.Premature.NOT_FOUND, folder)
+    elif grace.is_premature(grace.Premature.NOT_FOUND, folder, context.policy, now):
+        raise RetryableError(f"the vendor does not find the batch, which may not be visible ({status.vendor_status})")
     if isinstance(status, Finished):
         return events.VendorFinished(at=now, verdict=status.verdict, vendor_status=status.vendor_status)
     retry_at = decide.next_poll(batch, context.policy, now)
@@ -256,7 +261,7 @@ def collect(batch: Batch, context: JobContext | None, services: Services) -> eve
         The event to journal; the row verdicts are on disk then.
 
     Raises:
-        VendorError: If the vendor does not return the row log.
+        VendorError: If the vendor does not return the row log, or, within the grace period, one that covers all rows.
         BatchsyncError: If the results cannot be stored.
     """
     folder = collected.new_results_dir(services.paths.collected(batch))
@@ -264,14 +269,49 @@ def collect(batch: Batch, context: JobContext | None, services: Services) -> eve
     downloads = Downloads()
     try:
         if context is not None and verdict in VERDICTS_WITH_ROW_LOG:
-            downloads = context.vendor.collect(_allocation(batch), verdict, folder)
+            with _asked_again(batch, context, services):
+                downloads = context.vendor.collect(_allocation(batch), verdict, folder)
         verdicts = services.data.join_outcomes(batch, context.rules if context else None, downloads, folder)
+        if context is not None and verdict in VERDICTS_WITH_ROW_LOG:
+            _check_complete(verdicts, downloads, batch, context, services)
         collected.write(folder, verdicts)
     except BaseException:
         # A retry uses a new folder.
         collected.remove(folder)
         raise
     return events.Collected(at=services.clock.now(), counts=verdicts.counts)
+
+
+def _check_complete(
+    verdicts: RowVerdicts, downloads: Downloads, batch: Batch, context: JobContext, services: Services
+) -> None:
+    """Raise RetryableError during the grace period if the vendor's answers do not tell the outcome of every row."""
+    problem = ""
+    if unknown := verdicts.counts[RowOutcome.UNKNOWN]:
+        problem = f"the vendor's answers leave {unknown:,} of {verdicts.counts.total:,} records unknown"
+    elif downloads.errors_empty:
+        problem = "the row log is empty"
+    if problem and _is_premature(batch, context, services):
+        raise RetryableError(f"{problem}; the vendor is asked again")
+
+
+@contextmanager
+def _asked_again(batch: Batch, context: JobContext, services: Services) -> Iterator[None]:
+    """Let a refused download be repeated during the grace period: the document may not be there yet."""
+    refusal = ""
+    try:
+        yield
+    except PermanentError as error:
+        if not _is_premature(batch, context, services):
+            raise
+        refusal = error.reason
+    if refusal:
+        raise RetryableError(refusal)
+
+
+def _is_premature(batch: Batch, context: JobContext, services: Services) -> bool:
+    folder, now = services.paths.collected(batch), services.clock.now()
+    return grace.is_premature(grace.Premature.INCOMPLETE, folder, context.policy, now)
 
 
 def _not_applied(

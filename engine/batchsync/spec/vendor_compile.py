@@ -80,6 +80,7 @@ def _policy(model: VendorModel) -> Policy:
         poll_max=parse_duration(policy.poll_max),
         poll_growth=policy.poll_growth,
         deadline=parse_duration(policy.deadline),
+        grace=parse_duration(policy.poll_max) * policy.grace_polls,
         in_flight_max=policy.in_flight_max,
     )
 
@@ -101,7 +102,6 @@ def _dialect(model: VendorModel, statuses: Mapping[str, str]) -> Dialect | None:
         vendor_statuses={status.casefold(): meaning for status, meaning in statuses.items()},
         results=_download(results) if results else None,
         errors=_errors(model.errors) if model.errors else None,
-        lost_after=model.lost_after,
         results_retry_after=parse_duration(results.again) if results else timedelta(minutes=1),
         results_counter=results.counter if results else None,
         limits=_limits(limits),

@@ -141,7 +141,11 @@ class FileModel(Documented):
 
 
 class PolicyModel(Documented):
-    """Timing of polls, and recovery from unknown outcomes."""
+    """Timing of polls, and recovery from unknown outcomes.
+
+    `grace_polls`: number of intervals `poll_max` during which a batch that the vendor does not find, or a row log that
+    is missing or incomplete, is asked for again.
+    """
 
     on_unknown_allocation: OnUnknownOutcome
     allocate_repeatable: bool = False
@@ -151,6 +155,7 @@ class PolicyModel(Documented):
     poll_max: Duration
     poll_growth: Annotated[float, Field(ge=1, le=10)]
     deadline: Duration
+    grace_polls: Annotated[int, Field(ge=0, le=1000)] = 5
     in_flight_max: Count
 
 
@@ -237,4 +242,3 @@ class VendorModel(Documented):
     calls: list[BatchCallModel] = Field(default_factory=list)
     results: ResultsModel | None = None
     errors: ErrorsModel | None = None
-    lost_after: Annotated[int, Field(ge=0, le=100)] = 2

@@ -35,6 +35,7 @@ from batchsync.vendors.dialect import (
 )
 from batchsync.vendors.http import HttpTransport, open_transport
 from batchsync.vendors.redaction import Redactor
+from batchsync.vendors.row_counts import count_rows
 from batchsync.vendors.template import fill_all
 
 if TYPE_CHECKING:
@@ -98,7 +99,7 @@ def connect(
 class HttpVendor:
     """Client of a vendor account. Implements `batchsync.ports.Vendor`.
 
-    Its only state is the token and, by allocation id, how often in a row a poll did not find the batch.
+    Its only state is the token.
     """
 
     def __init__(
@@ -111,7 +112,6 @@ class HttpVendor:
         self._http = http
         self._auth = auth
         self._clock = clock
-        self._not_found: dict[str, int] = {}
         # A URL of our own stands for the permission to upload, which another process does not have.
         upload = dialect.calls[CallName.UPLOAD]
         self._upload_url = base_url + upload.url if upload.url.startswith("/") else None
@@ -186,20 +186,13 @@ class HttpVendor:
     def poll(self, allocation: Allocation) -> Status:
         """Return the vendor's status of a batch. A vendor status that the spec does not list means Running.
 
-        A batch that the vendor does not find may not be visible yet: it counts as lost after `lost_after` polls in a
-        row without it.
-
-        Raises:
-            RetryableError: If the vendor does not find the batch, and `lost_after` is not exceeded.
+        A batch that the vendor does not find is lost. It may not be visible yet: the caller polls again before it
+        believes that.
         """
         exchange = self._exchange(self._dialect.calls[CallName.POLL], values(allocation=allocation))
         if ensure_ok(exchange) is ResponseClass.OK:
-            self._not_found.pop(allocation.id, None)
             return read_status(exchange, self._dialect.vendor_statuses)
-        times = self._not_found[allocation.id] = self._not_found.get(allocation.id, 0) + 1
-        if times > self._dialect.lost_after:
-            return Finished(Verdict.LOST, f"HTTP {exchange.response.status}")
-        raise RetryableError(f"{exchange.describe()} (the batch may not be visible yet)")
+        return Finished(Verdict.LOST, f"HTTP {exchange.response.status}")
 
     def collect(self, allocation: Allocation, verdict: Verdict, into: Path) -> Downloads:
         """Download results and row log into a folder, each completely or not at all.
@@ -214,8 +207,8 @@ class HttpVendor:
         """
         if verdict not in VERDICTS_WITH_ROW_LOG:
             return Downloads()
-        errors, missing = self._errors(allocation, verdict, into)
-        return Downloads(results=self._results(allocation, into), errors=errors, errors_missing=missing)
+        errors = self._errors(allocation, verdict, into)
+        return replace(errors, results=self._results(allocation, into))
 
     def cancel(self, allocation: Allocation) -> None:
         """Cancel a batch that the vendor has not started.
@@ -252,28 +245,38 @@ class HttpVendor:
             raise RetryableError("the batch is finished, but its results cannot be downloaded yet", retry_at=again)
         return path
 
-    def _errors(self, allocation: Allocation, verdict: Verdict, into: Path) -> tuple[Path | None, bool]:
-        """Return the row log, and whether it is missing although there are refused rows.
+    def _errors(self, allocation: Allocation, verdict: Verdict, into: Path) -> Downloads:
+        """Return the row log, whether it is missing although there are refused rows, and how many the vendor counts.
 
-        A row log that the vendor has and refuses to return is an error, not an empty log.
+        All downloads are tried until one lists as many rows as the vendor counts; the longest is returned. A row log
+        that the vendor has and refuses to return is an error, not an empty log.
         """
         rules = self._dialect.errors
         if rules is None or verdict not in rules.verdicts:
-            return None, False
+            return Downloads()
         failed = self._row_count(allocation, rules.counters) if rules.counters else None
-        path, refusal = None, None
+        best, most, empty, problem = None, -1, False, None
         for download in rules.downloads:
+            rows = None
             try:
                 path = self._fetch_document(download, allocation, into)
-                refusal = None
-            except PermanentError as refused:
-                refusal = refused.reason
-            if path is not None:
+                if path is None:
+                    continue
+                if len(rules.downloads) > 1:
+                    rows = count_rows(path, self._rules.row_log.errors)
+            except (PermanentError, AmbiguousOutcomeError) as refused:
+                problem = refused
+                continue
+            if (rows or 0) > most:
+                best, most = path, rows or 0
+                empty = download.locate is not None and not path.stat().st_size
+            if rows is None or rows >= (failed or 0):
                 break
-        if refusal is not None:
-            raise PermanentError(refusal)
+        if best is None and problem is not None:
+            raise type(problem)(problem.reason)
         # A vendor that reports no failed rows has no row log.
-        return path, path is None and (bool(failed) or (not rules.counters and verdict is Verdict.MIXED))
+        missing = best is None and (bool(failed) or (not rules.counters and verdict is Verdict.MIXED))
+        return Downloads(errors=best, errors_missing=missing, errors_empty=empty, failed=failed)
 
     def _row_count(self, allocation: Allocation, counters: tuple[str, ...]) -> int | None:
         """Return the sum of the row counts at these JSON pointers in the status, or None if they are missing."""

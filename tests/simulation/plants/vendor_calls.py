@@ -15,7 +15,7 @@ from batchsync.errors import RetryableError
 from batchsync.journal.journal import Journal
 from batchsync.ports import BatchChanged
 from batchsync.reconcile import deliver as reconcile_deliver
-from batchsync.reconcile import loop, perform
+from batchsync.reconcile import grace, loop, perform
 from batchsync.vendors import dialect as vendors_dialect
 from batchsync.vendors import http as vendors_http
 from simulation.plants.plant import Plant, replaced
@@ -136,6 +136,10 @@ def _allocation_dropped_in_doubt(original: Any) -> Any:
     return resolve
 
 
+def _premature_answer_counts(_original: Any) -> Any:
+    return lambda *_args: False
+
+
 def _query_without_delay(original: Any) -> Any:
     return lambda batch, policy, now: original(batch, replace(policy, ask_after=timedelta(0)), now)
 
@@ -225,6 +229,11 @@ PLANTS = {
         4,
         "an allocation is dropped or filled without reading its status",
         replaced(perform, "_look_into", _status_not_read),
+    ),
+    "premature-answer-counts": Plant(
+        5,
+        "the first answer that a batch is not there, or an incomplete row log, counts",
+        replaced(grace, "is_premature", _premature_answer_counts),
     ),
     "query-without-delay": Plant(
         4,

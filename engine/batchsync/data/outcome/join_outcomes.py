@@ -144,16 +144,21 @@ def _by_ref(batch: Batch, rules: VendorRules, downloads: Downloads, manifest: pl
         first.with_columns(pl.lit(value=True).alias("hit")), on="ref", how="left", maintain_order="left"
     )
     unmatched = errors.join(joined.filter("hit"), on="ref", how="anti", nulls_equal=False).height
-    distrusted = unmatched > 0 or (batch.verdict is Verdict.MIXED and errors.is_empty()) or downloads.errors_missing
-    distrust_reason = _UNKNOWN_ROWS if unmatched else "the vendor reports failed rows without naming them"
+    unnamed = (batch.verdict is Verdict.MIXED and errors.is_empty()) or downloads.errors_missing
+    named = joined["hit"].count()
+    distrust_reason = ""
+    if unmatched:
+        distrust_reason = _UNKNOWN_ROWS
+    elif unnamed:
+        distrust_reason = "the vendor reports failed rows without naming them"
+    elif named < (downloads.failed or 0):
+        distrust_reason = f"the vendor counts {downloads.failed} failed rows and names {named}"
     hit, absent, accepted = (
         pl.col("hit").is_not_null(),
         _already_absent(layout),
         pl.col("ref").is_in(accepted_refs.implode()),
     )
-    return _with_verdicts(
-        joined, rules, hit & ~absent, (hit & absent) | (~hit & accepted), distrust_reason if distrusted else ""
-    ), unmatched
+    return _with_verdicts(joined, rules, hit & ~absent, (hit & absent) | (~hit & accepted), distrust_reason), unmatched
 
 
 def _already_absent(layout: ErrorLayout) -> pl.Expr:
