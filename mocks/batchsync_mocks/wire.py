@@ -170,15 +170,15 @@ def _cut(context: FaultContext, response: Response) -> Response:
     return response
 
 
-def _cut_unframed(context: FaultContext, response: Response) -> Response:
-    """Cut the body of a response that has neither Content-Length nor chunks."""
+def _cut_unframed(context: FaultContext, response: Response) -> Never:
+    """Send a part of the body without Content-Length and chunks, so that the end of the connection ends it."""
     body = response.get_data()
     kept = len(body) // 2 if context.fault.after is None else context.fault.after
-    response.set_data(body[:kept])
-    response.headers.pop("Content-Length", None)
-    response.headers["Connection"] = "close"
-    response.automatically_set_content_length = False
-    return response
+    head = f"HTTP/1.1 {response.status}\r\nContent-Type: {response.content_type}\r\nConnection: close\r\n\r\n"
+    # The server would send chunks instead, whose last one marks the end.
+    with contextlib.suppress(OSError):
+        context.request.environ["werkzeug.socket"].sendall(head.encode("latin-1") + body[:kept])
+    close(context.request, reset=False)
 
 
 def _blank(_context: FaultContext, response: Response) -> Response:

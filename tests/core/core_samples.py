@@ -11,6 +11,7 @@ from batchsync.core.events import (
     AllocationLost,
     Cancelled,
     Collected,
+    CollectedAgain,
     Committed,
     Delivered,
     Event,
@@ -80,5 +81,11 @@ def events_for(phase: Phase) -> dict[type[Event], Event]:
         Parked(at=NOW, reason="refused"),
         Reopened(at=NOW, reason="resumed manually"),
         Resolved(at=NOW, delivered=True, reason="asked by telephone"),
+        CollectedAgain(
+            at=NOW,
+            counts=OutcomeCounts.of(accepted=ROWS - 1, rejected=1),
+            verdict=Verdict.MIXED,
+            vendor_status="error",
+        ),
     )
     return {type(sample): sample for sample in samples}

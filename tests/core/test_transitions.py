@@ -49,7 +49,7 @@ EXPECTED = {
     "finished": "NotApplied OutcomeUnknown Collected>collected Parked>needs_attention",
     "collected": "NotApplied Delivered>delivered ResultsLost>finished Parked>needs_attention",
     "needs_attention": "Reopened>parked-from Resolved>finished",
-    "delivered": "Resolved",
+    "delivered": "Resolved CollectedAgain",
 }
 
 

@@ -30,6 +30,7 @@ from batchsync.core.events import (
     Allocated,
     AllocationLost,
     Cancelled,
+    CollectedAgain,
     Event,
     IntentRecorded,
     Parked,
@@ -92,7 +93,8 @@ def test_every_kind_of_event_is_read_as_written(journal: Journal) -> None:
         type(item)
         for item in (*events, *journal.events(other.id), *journal.events(third.id), *journal.events(fourth.id))
     }
-    assert kinds == set(get_args(Event)) - {StillRunning, type(DELIVERED)}
+    # The last is of a delivered batch; the reconcile tests audit a journal with it.
+    assert kinds == set(get_args(Event)) - {StillRunning, type(DELIVERED), CollectedAgain}
 
 
 AT = st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=13)), timezone(timedelta(hours=-9.5))]))

@@ -82,28 +82,28 @@ def test_batch_that_was_found_again_has_a_new_grace_period(harness: Harness) -> 
 
 
 @pytest.mark.parametrize("seconds", [3, 60])
-def test_log_that_comes_after_the_status_is_read(harness: Harness, seconds: int) -> None:
-    reject_some_guests(harness)
-    harness.deployment.mocks.switch(CDP, log_after=seconds)
+def test_log_that_comes_after_the_status_is_read(rejecting: Harness, seconds: int) -> None:
+    rejecting.deployment.mocks.switch(CDP, log_after=seconds)
 
-    harness.sync("guests", WAIT)
+    rejecting.sync("guests", WAIT)
 
-    assert counts_equal_ledger(harness, "guests")
+    assert counts_equal_ledger(rejecting, "guests")
+    assert [row.reject.key for row in rejecting.app.journal.rejects(job="guests", kind="rejected")] == ["G1", "G2"]
 
 
 @pytest.mark.parametrize("false_success", [False, True])
 @pytest.mark.parametrize("fault", [{"kind": "blank"}, {"kind": "status", "status": 404}])
 def test_log_that_is_empty_or_missing_once_is_read(
-    harness: Harness, fault: dict[str, Any], *, false_success: bool
+    rejecting: Harness, fault: dict[str, Any], *, false_success: bool
 ) -> None:
-    reject_some_guests(harness)
-    harness.deployment.mocks.switch(CDP, false_success=false_success)
-    harness.arm("guests", **fault, **LOG)
+    rejecting.deployment.mocks.switch(CDP, false_success=false_success)
+    rejecting.arm("guests", **fault, **LOG)
 
-    harness.sync("guests", WAIT)
+    rejecting.sync("guests", WAIT)
 
-    assert counts_equal_ledger(harness, "guests")
-    assert harness.batch("guests").phase is Phase.DELIVERED
+    assert counts_equal_ledger(rejecting, "guests")
+    assert [row.reject.key for row in rejecting.app.journal.rejects(job="guests", kind="rejected")] == ["G1", "G2"]
+    assert rejecting.batch("guests").phase is Phase.DELIVERED
 
 
 def test_results_that_are_short_at_first_are_read_whole(harness: Harness) -> None:
@@ -155,17 +155,3 @@ def test_clock_that_was_set_back_does_not_prolong_the_period(harness: Harness, t
     assert not grace.is_premature(answer, tmp_path, policy, earlier + policy.grace)
     (tmp_path / answer.value).write_text('"2026-')
     assert grace.is_premature(answer, tmp_path, policy, now)
-
-
-def reject_some_guests(harness: Harness) -> None:
-    """Make the vendor refuse the title of two guests."""
-    harness.deployment.mocks.switch(CDP, closed_lists=True)
-    folder = harness.deployment.folder
-    lines = (folder / "guests.csv").read_text("utf-8").splitlines()
-    titles = ["title", "Sorcerer", "Wizard", *["Ms"] * (len(lines) - 3)]
-    text = "\n".join(f"{line},{title}" for line, title in zip(lines, titles, strict=True))
-    (folder / "guests.csv").write_text(text + "\n", "utf-8")
-    jobs = folder / "jobs.yaml"
-    jobs.write_text(
-        jobs.read_text("utf-8").replace("=initcap(name)\n", "=initcap(name)\n      title: =title\n"), "utf-8"
-    )

@@ -20,6 +20,7 @@ from batchsync_mocks.control import MockContext
 from batchsync_mocks.serving import VENDORS, MockServer
 from batchsync_mocks.vendor_state import VendorState
 from simulation import manual_resolution, oracle, reached_states
+from simulation.answer_forms import draw_answer_forms
 from simulation.armed_faults import ArmedFaults, FileDamage
 from simulation.clock import START, VirtualTime
 from simulation.deployment import VENDOR_OF, Sources
@@ -63,6 +64,7 @@ class SeedRun:
         self.sources = Sources(folder, self.draw, names)
         self.sources.write_initial()
         self.rows_max = self.draw.choice([1, 2, 3, 50])
+        draw_answer_forms(self.draw, self.vendors)
         servers = {port: MockServer(self.kit, self.kit.vendors[name], "127.0.0.1", port, None) for name, port in _PORTS}
         self.network = Network(
             servers=servers,
@@ -71,15 +73,13 @@ class SeedRun:
             checkpoint=self._checkpoint,
             log=self.log,
         )
-        self.armed, self.damage = ArmedFaults(self.kit, self.network), FileDamage()
-        self.crash_point = CrashPoint()
+        self.armed, self.damage, self.crash_point = ArmedFaults(self.kit, self.network), FileDamage(), CrashPoint()
         #: batches whose row log was incomplete, unless they were collected before that
         self.may_be_unknown: set[str] = set()
-        self._collected: set[str] = set()
         #: by vendor, how many answers at most denied a batch which it had
         self.denials: Counter[str] = Counter()
-        #: number of `sync` commands
-        self.syncs = 0
+        #: collected batches, and the number of `sync` commands
+        self._collected, self.syncs = set[str](), 0
 
     @property
     def vendors(self) -> Mapping[str, Vendor]:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 #: seeds known to find a planted bug
 KNOWN: dict[str, list[int]] = {
-    "5xx-is-not-applied": [58],
+    "5xx-is-not-applied": [65],
     "aborted-rows-not-deferred": [8],
     "allocation-dropped-in-doubt": [7],
     "attempt-restarts-at-one": [3],
@@ -26,6 +26,7 @@ KNOWN: dict[str, list[int]] = {
     "baseline-contains-rejected": [11],
     "batch-and-event-in-two-transactions": [20],
     "broken-connection-is-not-applied": [7],
+    "echo-matched-by-exact-case": [2],
     "empty-log-is-accepted": [24],
     "event-and-row-in-two-transactions": [10],
     "expired-url-means-empty": [11],

@@ -39,6 +39,7 @@ COMMANDS = {
     "serve": ("serve", "Run jobs on their schedules, in the foreground."),
     "doctor": ("doctor", "Check this machine, the state folder and every connection."),
     "resolve": ("resolve", "Manually resolve an unknown outcome."),
+    "collect": ("collect", "Ask the vendor again about rows of unknown outcome."),
     "unlock": ("unlock", "Break a job's lease."),
     "schema": ("schema", "Print the JSON Schema of jobs.yaml."),
     "mocks": ("mocks", "Run mocks of the bundled vendors."),

@@ -11,6 +11,7 @@ from batchsync.core.events import (
     AllocationLost,
     Cancelled,
     Collected,
+    CollectedAgain,
     Committed,
     Delivered,
     IntentRecorded,
@@ -59,6 +60,8 @@ def apply_effect(batch: Batch, event: Event) -> Batch:  # noqa: C901, PLR0911, P
             return replace(after, verdict=verdict, vendor_status=vendor_status)
         case Collected(counts=counts):
             return replace(_after_success(batch, allocation=batch.allocation), counts=counts)
+        case CollectedAgain(counts=counts, verdict=verdict, vendor_status=vendor_status):
+            return replace(batch, counts=counts, verdict=verdict, vendor_status=vendor_status)
         case ResultsLost(reason=reason, retry_at=retry_at):
             return replace(batch, counts=None, failures=batch.failures + 1, not_before=retry_at, reason=reason)
         case Delivered():

@@ -173,6 +173,16 @@ class Resolved:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectedAgain:
+    """The vendor was asked again about rows of unknown outcome. `counts` are those of the whole batch afterwards."""
+
+    at: datetime
+    counts: OutcomeCounts
+    verdict: Verdict
+    vendor_status: str
+
+
 Event = (
     IntentRecorded
     | Allocated
@@ -191,4 +201,5 @@ Event = (
     | Parked
     | Reopened
     | Resolved
+    | CollectedAgain
 )

@@ -25,6 +25,7 @@ from batchsync.core.events import (
     AllocationLost,
     Cancelled,
     Collected,
+    CollectedAgain,
     Committed,
     Delivered,
     Event,
@@ -49,6 +50,7 @@ if TYPE_CHECKING:
 
 #: Calls after which the vendor may process the batch.
 _SENDING = (Verb.UPLOAD, Verb.COMMIT)
+_UNKNOWN = RowOutcome.UNKNOWN
 
 
 def _always(_batch: Batch, _event: Event) -> bool:
@@ -86,6 +88,14 @@ def _uncounted(batch: Batch, _event: Resolved) -> bool:
 
 def _has_unknown_rows(batch: Batch, _event: Resolved) -> bool:
     return bool(batch.counts and batch.counts[RowOutcome.UNKNOWN])
+
+
+def _fewer_unknown(batch: Batch, event: CollectedAgain) -> bool:
+    """Rows of unknown outcome become known; the outcome of no other row changes."""
+    if batch.counts is None or event.counts.total != batch.file.rows:
+        return False
+    growing = all(event.counts[outcome] >= batch.counts[outcome] for outcome in BATCH_OUTCOMES if outcome != _UNKNOWN)
+    return growing and 0 <= event.counts[_UNKNOWN] < batch.counts[_UNKNOWN]
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,7 +163,10 @@ TRANSITIONS: Mapping[Phase, Mapping[type[Event], Transition]] = {
         Reopened: Transition(None),
         Resolved: Transition(Phase.FINISHED, _uncounted),
     },
-    Phase.DELIVERED: {Resolved: Transition(Phase.DELIVERED, _has_unknown_rows)},
+    Phase.DELIVERED: {
+        Resolved: Transition(Phase.DELIVERED, _has_unknown_rows),
+        CollectedAgain: Transition(Phase.DELIVERED, _fewer_unknown),
+    },
 }
 #: Phases in which a batch counts against the limit of batches in flight.
 IN_FLIGHT = frozenset({Phase.ALLOCATED, Phase.UPLOADED, Phase.SUBMITTED})

@@ -83,17 +83,30 @@ class ErrorLayout:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TableForm:
+    """Form of the vendor's CSV files. `encoding` is utf-8 (with or without a byte-order mark), utf-16 or latin-1.
+
+    `zip`: the table is the only file of a ZIP archive. gzip is recognized and needs no setting.
+    """
+
+    encoding: str = "utf-8"
+    delimiter: str = ","
+    zip: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RowLogRules:
     """Reporting of row outcomes by the vendor.
 
     `joined_by` is "ref" (our reference in each record) or "inputs" (the input columns are returned). `results`:
-    accepted rows are returned in a CSV file.
+    accepted rows are returned in a CSV file. `tables` is the form of that file, and of row logs in CSV.
     """
 
     joined_by: str
     default_outcome: DefaultOutcome
     errors: ErrorLayout
     results: bool = False
+    tables: TableForm = field(default_factory=TableForm)
 
 
 class Sends(StrEnum):

@@ -165,7 +165,14 @@ class PolarsEngine:
                 for row in chunk.iter_rows(named=True)
             )
 
-    def join_outcomes(self, batch: Batch, rules: VendorRules | None, downloads: Downloads, into: Path) -> RowVerdicts:
+    def join_outcomes(
+        self,
+        batch: Batch,
+        rules: VendorRules | None,
+        downloads: Downloads,
+        into: Path,
+        keys: Sequence[str] | None = None,
+    ) -> RowVerdicts:
         """Join the vendor's row log to the row manifest: each sent row is accepted, rejected or unknown.
 
         Args:
@@ -173,12 +180,13 @@ class PolarsEngine:
             rules: Rules of the vendor; not required if the verdict covers all rows.
             downloads: The vendor's results and row log.
             into: Folder of the files of the verdicts.
+            keys: Return only the verdicts and answers of these keys, and of those only what is known; None: all.
 
         Returns:
             The verdicts, written to `into`.
         """
         with translate_disk_errors(f"settling {batch.id}"):
-            return join_outcomes(batch, rules, downloads, into, self._objects)
+            return join_outcomes(batch, rules, downloads, into, self._objects, keys)
 
     def verify_row_manifest(self, batch: Batch) -> None:
         """Check that the row manifest of a batch is in the store, unchanged since it was finalized."""
@@ -203,6 +211,10 @@ class PolarsEngine:
                 )
                 for row in chunk.iter_rows(named=True)
             )
+
+    def keys_of(self, verdicts: RowVerdicts) -> Sequence[str]:
+        """Return the keys of the rows of the verdicts."""
+        return pl.read_parquet(verdicts.path, columns=["key"], glob=False)["key"].to_list()
 
     def apply_verdicts(self, baseline: BaselineEntry, verdicts: Sequence[Path]) -> BaselineEntry:
         """Return the baseline after accepted rows moved: one more segment in the store, or fewer after compaction.

@@ -5,14 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from batchsync.core import accounting
-from batchsync.core.batch import Batch, BatchId, Phase
-from batchsync.core.events import Delivered, Event, Resolved, StillRunning
+from batchsync.core.events import CollectedAgain, Delivered, Event, Resolved, StillRunning
 from batchsync.core.lifecycle import evolve
-from batchsync.core.run import Run, RunState, abort_preparation, settlement_of, with_finalized
+from batchsync.core.run import Run, RunState, abort_preparation, with_finalized
 from batchsync.errors import LockedError
 from batchsync.journal import audit, codec
 from batchsync.journal.coordination import Coordination
+from batchsync.journal.new_runs import check_balance, check_newly_prepared
 from batchsync.journal.queries import PREPARED
 from batchsync.journal.store import open_store
 
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
 
     from sqlite_utils import Database
 
+    from batchsync.core.batch import Batch, BatchId
     from batchsync.journal.codec import Row
     from batchsync.ports import BaselineEntry, Reject
 
@@ -97,9 +97,9 @@ class Journal(Coordination):
             UnbalancedError: If the batches and the counts of the plan do not balance.
             LockedError: If another process started a run of the job, or ran the tick, meanwhile.
         """
-        _check_newly_prepared(run, batches)
+        check_newly_prepared(run, batches)
         blocked = run.state is RunState.AWAITING_APPROVAL
-        _check_balance(run, batches)
+        check_balance(run, batches)
         if not batches and not blocked:
             run = replace(run, state=RunState.SETTLED, settled_at=run.settled_at or run.created_at)
         with self._write("start_run", run.job, epoch) as db:
@@ -135,7 +135,7 @@ class Journal(Coordination):
         """
         with self._write("add_batch", batch.job, epoch) as db:
             run = self._preparing_run(batch.run)
-            _check_newly_prepared(run, [batch])
+            check_newly_prepared(run, [batch])
             finalized = self._rows("SELECT count(*) AS files, sum(rows) AS rows FROM batches WHERE run = ?", [run.id])[
                 0
             ]
@@ -233,13 +233,24 @@ class Journal(Coordination):
             self._reached("deliver:run")
         return after
 
-    def resolve(self, batch: Batch, event: Resolved, *, baseline: BaselineEntry, epoch: int | None = None) -> Batch:
-        """Record the manual resolution of a delivered batch's unknown rows, with the new baseline, in one transaction.
+    def resolve(
+        self,
+        batch: Batch,
+        event: Resolved | CollectedAgain,
+        *,
+        baseline: BaselineEntry,
+        known: Sequence[str] = (),
+        rejects: Iterable[Sequence[Reject]] = (),
+        epoch: int | None = None,
+    ) -> Batch:
+        """Record how unknown rows of a delivered batch ended, with the new baseline, in one transaction.
 
         Args:
             batch: The batch as the caller read it.
-            event: The resolution.
+            event: The resolution by a person, or the later collection.
             baseline: Baseline that contains the resolved rows.
+            known: Keys of rows that are not listed as unknown any more.
+            rejects: Rows that the vendor rejected, in chunks.
             epoch: Epoch of the job's lease; None for the one held through this journal.
 
         Returns:
@@ -249,12 +260,15 @@ class Journal(Coordination):
             ImpossibleEventError: If the event cannot happen to the batch in its phase; nothing is written.
             LockedError: If another process changed the batch since it was read, or took over the job.
         """
-        event = replace(event, reason=codec.clean(event.reason))
-        after = evolve(batch, event)
+        cleaned = codec.clean_event(event)
+        after = evolve(batch, cleaned)
         with self._write("resolve", batch.job, epoch) as db:
             self._check_unchanged(batch)
-            self._update_batch(db, after, event, epoch, "resolve")
+            self._update_batch(db, after, cleaned, epoch, "resolve")
             _set_baseline(db, baseline)
+            keys = [[batch.id, codec.lossless_text(key)] for key in known]
+            db.conn.executemany("DELETE FROM rejects WHERE batch = ? AND kind = 'unknown' AND key = ?", keys)
+            self._add_rejects(self.run(batch.run), batch.id, rejects, event.at)
         return after
 
     def audit(self) -> tuple[str, ...]:
@@ -339,42 +353,6 @@ class Journal(Coordination):
         rejects = self._writer.table("rejects")
         for chunk in chunks:
             rejects.insert_all(map(row, chunk), batch_size=_REJECTS_AT_ONCE)
-
-
-def _check_newly_prepared(run: Run, batches: Sequence[Batch]) -> None:
-    """Refuse batches that are not newly prepared for this run."""
-    if batches and run.state not in (RunState.PREPARED, RunState.PREPARING):
-        message = f"run {run.id} is {run.state} and comes with {len(batches)} batches"
-        raise ValueError(message)
-    for batch in batches:
-        expected = Batch(
-            id=batch.id,
-            run=run.id,
-            job=run.job,
-            seq=batch.seq,
-            file=batch.file,
-            phase=Phase.PREPARED,
-            prepared_at=batch.prepared_at,
-            account_id=batch.account_id,
-            target=batch.target,
-            attempt=batch.attempt,
-        )
-        if batch != expected:
-            message = f"batch {batch.id} is not a newly prepared batch of run {run.id}"
-            raise ValueError(message)
-
-
-def _check_balance(run: Run, batches: Sequence[Batch]) -> None:
-    """Refuse a run whose batches do not contain the records counted by its plan: all, or the first while preparing."""
-    settlement_of(run, batches)
-    if run.state is RunState.AWAITING_APPROVAL:
-        return
-    finalized = sum(batch.file.rows for batch in batches)
-    complete = with_finalized(run, finalized).state is RunState.PREPARED
-    preparing = run.state is RunState.PREPARING
-    if complete is preparing or (preparing and not batches):
-        message = f"run {run.id} is {run.state} for {run.counts.to_send} records, and its batches contain {finalized}"
-        raise accounting.UnbalancedError(message)
 
 
 def _set_baseline(db: Database, baseline: BaselineEntry) -> None:

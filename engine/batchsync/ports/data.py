@@ -197,7 +197,14 @@ class DataEngine(Protocol):
         """Return the invalid rows of a comparison, in chunks."""
         ...
 
-    def join_outcomes(self, batch: Batch, rules: VendorRules | None, downloads: Downloads, into: Path) -> RowVerdicts:
+    def join_outcomes(
+        self,
+        batch: Batch,
+        rules: VendorRules | None,
+        downloads: Downloads,
+        into: Path,
+        keys: Sequence[str] | None = None,
+    ) -> RowVerdicts:
         """Join the vendor's row log to the row manifest: each sent row is accepted, rejected or unknown.
 
         Args:
@@ -205,6 +212,7 @@ class DataEngine(Protocol):
             rules: Rules of the vendor; not required if the verdict covers all rows.
             downloads: The vendor's results and row log.
             into: Folder of the files of the verdicts.
+            keys: Return only the verdicts and answers of these keys, and of those only what is known; None: all.
         """
         ...
 
@@ -218,6 +226,10 @@ class DataEngine(Protocol):
 
     def rejects(self, verdicts: RowVerdicts) -> Iterable[Sequence[Reject]]:
         """Return the rejected and unknown rows of a collected batch, in chunks."""
+        ...
+
+    def keys_of(self, verdicts: RowVerdicts) -> Sequence[str]:
+        """Return the keys of the rows of the verdicts."""
         ...
 
     def apply_verdicts(self, baseline: BaselineEntry, verdicts: Sequence[Path]) -> BaselineEntry:

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from batchsync.core.batch import Batch
-    from batchsync.core.events import Delivered, Event, Resolved
+    from batchsync.core.events import CollectedAgain, Delivered, Event, Resolved
     from batchsync.core.run import Run
     from batchsync.ports.data import BaselineEntry, Reject
 
@@ -68,8 +68,24 @@ class StateStore(Protocol):
         """
         ...
 
-    def resolve(self, batch: Batch, event: Resolved, *, baseline: BaselineEntry) -> Batch:
-        """Journal how the unknown rows of a delivered batch ended, and the baseline that includes them."""
+    def resolve(
+        self,
+        batch: Batch,
+        event: Resolved | CollectedAgain,
+        *,
+        baseline: BaselineEntry,
+        known: Sequence[str] = (),
+        rejects: Iterable[Sequence[Reject]] = (),
+    ) -> Batch:
+        """Journal how the unknown rows of a delivered batch ended, and the baseline that includes them.
+
+        Args:
+            batch: The batch.
+            event: The resolution by a person, or the later collection.
+            baseline: The new baseline.
+            known: Keys of rows that are not listed as unknown any more.
+            rejects: Rows that the vendor rejected, in chunks.
+        """
         ...
 
     def unknown_keys(self, batch: str) -> Sequence[str]:

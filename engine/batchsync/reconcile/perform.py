@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -16,15 +16,18 @@ from batchsync.errors import (
     RetryableError,
     StateError,
     UnavailableError,
+    VendorError,
 )
 from batchsync.ports import Downloads, Empty, Finished
 from batchsync.reconcile import collected, grace
+from batchsync.reconcile.accounts import same_account
 from batchsync.reconcile.deliver import Delivery, deliver
 from batchsync.util.files import os_error_reason, sha256_of_file, translate_os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
+    from pathlib import Path
 
     from batchsync.ports import ObjectStore, RowVerdicts
     from batchsync.reconcile.services import JobContext, Services
@@ -271,15 +274,31 @@ def collect(batch: Batch, context: JobContext | None, services: Services) -> eve
         if context is not None and verdict in VERDICTS_WITH_ROW_LOG:
             with _asked_again(batch, context, services):
                 downloads = context.vendor.collect(_allocation(batch), verdict, folder)
-        verdicts = services.data.join_outcomes(batch, context.rules if context else None, downloads, folder)
-        if context is not None and verdict in VERDICTS_WITH_ROW_LOG:
+                verdicts = services.data.join_outcomes(batch, context.rules, downloads, folder)
             _check_complete(verdicts, downloads, batch, context, services)
+            collected.write(folder, verdicts)
+            return events.Collected(at=services.clock.now(), counts=verdicts.counts)
+        if context is not None and verdict is Verdict.DECLARED:
+            downloads = _rejections(batch, context, folder)
+        verdicts = services.data.join_outcomes(batch, context.rules if context else None, downloads, folder)
         collected.write(folder, verdicts)
     except BaseException:
         # A retry uses a new folder.
         collected.remove(folder)
         raise
     return events.Collected(at=services.clock.now(), counts=verdicts.counts)
+
+
+def _rejections(batch: Batch, context: JobContext, folder: Path) -> Downloads:
+    """Return the row log of a batch that a person declared delivered, if its vendor has one: it may reject rows."""
+    if batch.allocation is None or not same_account(batch, context):
+        return Downloads()
+    # The person's word stands where the vendor does not answer.
+    with suppress(VendorError):
+        status = context.vendor.poll(batch.allocation)
+        if isinstance(status, Finished) and status.verdict in VERDICTS_WITH_ROW_LOG:
+            return context.vendor.collect(batch.allocation, status.verdict, folder)
+    return Downloads()
 
 
 def _check_complete(

@@ -17,6 +17,8 @@ def sweep(job: str, services: Services) -> None:
     """Remove the job's unused batch files, results, scratch files and segments. The caller holds the job's lease."""
     batches = services.store.open_batches(job)
     files = {key(job, batch.file) for batch in batches for key in (naming.batch_file_key, naming.row_manifest_key)}
+    # A later collection joins the row log to these.
+    files |= {naming.row_manifest_key(job, batch.file) for batch in services.store.unresolved(job)}
     segments = {naming.segment_key(job, name) for name in services.store.baseline_files(job)}
     _delete_others(services.objects, naming.staging_prefix(job), files)
     _delete_others(services.objects, naming.baseline_prefix(job), segments)

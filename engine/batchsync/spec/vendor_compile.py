@@ -18,7 +18,7 @@ from batchsync.core.vendor_calls import (
     Limits,
     ResponseRule,
 )
-from batchsync.core.vendor_rules import ErrorLayout, FileRules, RowLogRules, VendorRules
+from batchsync.core.vendor_rules import ErrorLayout, FileRules, RowLogRules, TableForm, VendorRules
 from batchsync.util.durations import parse_duration
 
 if TYPE_CHECKING:
@@ -58,8 +58,9 @@ def compile_vendor(model: VendorModel, schemas: Mapping[str, RecordSchema]) -> V
         file=FileRules(**model.file.model_dump(exclude={"source"})),
         policy=_policy(model),
         row_log=RowLogRules(
-            **model.row_log.model_dump(exclude={"source", "errors"}),
+            **model.row_log.model_dump(exclude={"source", "errors", "tables"}),
             errors=ErrorLayout(**layout),
+            tables=TableForm(**model.row_log.tables.model_dump()),
         ),
         schemas=schemas,
         dialect=_dialect(model, statuses),

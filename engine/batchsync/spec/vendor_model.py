@@ -174,6 +174,14 @@ class ErrorLayoutModel(Model):
     already_absent_codes: list[Text] = Field(default_factory=list)
 
 
+class TableFormModel(Model):
+    """Form of the vendor's CSV files: results, and row logs in CSV."""
+
+    encoding: Literal["utf-8", "utf-16", "latin-1"] = "utf-8"
+    delimiter: Literal[",", ";", "\t", "|"] = ","
+    zip: bool = False
+
+
 class RowLogModel(Documented):
     """How the vendor reports the outcome of each row."""
 
@@ -181,6 +189,7 @@ class RowLogModel(Documented):
     default_outcome: DefaultOutcome
     results: bool
     errors: ErrorLayoutModel
+    tables: TableFormModel = Field(default_factory=TableFormModel)
 
 
 class ChoiceModel(Documented):

@@ -24,7 +24,7 @@ from urllib3.util.retry import Retry
 from batchsync.core.vendor_calls import Endpoint
 from batchsync.errors import AmbiguousOutcomeError, PermanentError, RetryableError, UnavailableError, VendorError
 from batchsync.vendors.allowed_urls import UrlAllowList, redacted
-from batchsync.vendors.bodies import CHUNK, GunzipMeter, gunzip, write_atomic
+from batchsync.vendors.bodies import CHUNK, GZIP, GunzipMeter, gunzip, write_atomic
 from batchsync.vendors.redaction import Redactor
 from batchsync.vendors.wire import Request, Response
 
@@ -212,10 +212,14 @@ class HttpTransport:
             yield from gunzip(raw, self.limits.expanded_max)
             return
         meter = GunzipMeter(self.limits.expanded_max)
+        first = last = b""
         for chunk in raw:
             meter.feed(chunk)
+            first, last = first or chunk, chunk
             yield chunk
         meter.close()
+        if not _is_framed(response) and _ends_early(first, last):
+            raise AmbiguousOutcomeError("the response names no length and ends in the middle of a line")
 
     def _read_body(self, response: requests.Response) -> bytes:
         """Return the whole body of a success, or the first bytes of an error, which is only shown."""
@@ -356,6 +360,20 @@ def _cause_text(causes: list[BaseException]) -> str:
 def _headers(response: requests.Response) -> dict[str, str]:
     """Return the headers by lower-case name."""
     return {name.lower(): value for name, value in response.headers.items()}
+
+
+def _is_framed(response: requests.Response) -> bool:
+    """Return whether the end of the body is marked: by its length, or by the last chunk."""
+    return "Content-Length" in response.headers or "Transfer-Encoding" in response.headers
+
+
+def _ends_early(first: bytes, last: bytes) -> bool:
+    """Return whether a document, given by its first and last bytes, ends inside a line or a JSON document.
+
+    gzip and ZIP have an end mark of their own, which is checked when they are read.
+    """
+    end = last.rstrip(b" \x00")[-1:]
+    return bool(end) and end not in (b"\n", b"\r", b"}", b"]") and not first.startswith((GZIP, b"PK"))
 
 
 def _is_content_encoded(response: requests.Response) -> bool:

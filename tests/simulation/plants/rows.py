@@ -15,6 +15,7 @@ from batchsync.core.naming import row_manifest_key, staging_prefix
 from batchsync.core.row_outcome import OutcomeCounts
 from batchsync.data import PolarsEngine
 from batchsync.data.batchfile import encode
+from batchsync.data.outcome import join_outcomes as outcome_join
 from batchsync.data.record import examine
 from batchsync.data.record.fingerprint import fingerprints
 from batchsync.journal.journal import Journal
@@ -200,7 +201,16 @@ def _in_flight_keys_removed(original: Any) -> Any:
     return compare
 
 
+def _case_is_exact(_original: Any) -> Any:
+    return lambda sent, logged, _columns: (sent, logged)
+
+
 PLANTS = {
+    "echo-matched-by-exact-case": Plant(
+        5,
+        "inputs that the vendor returns in other letter case match no row",
+        replaced(outcome_join, "_folded_alike", _case_is_exact),
+    ),
     "status-overrides-row-log": Plant(
         5,
         "the vendor status decides the outcome of the rows",
