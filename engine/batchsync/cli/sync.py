@@ -11,6 +11,7 @@ import click
 from batchsync.cli import outcomes
 from batchsync.cli.command import command, job_names
 from batchsync.cli.durations import Duration
+from batchsync.cli.exits import print_problems
 from batchsync.cli.progress import running_app
 from batchsync.reconcile.loop import WaitPolicy
 from batchsync.reconcile.sync import sync as sync_jobs
@@ -22,10 +23,10 @@ if TYPE_CHECKING:
 
     from batchsync.cli.session import Answer, Session
     from batchsync.core.job import Job
-    from batchsync.reconcile.services import JobContext, Services
+    from batchsync.reconcile.services import SelectedJob, Services
     from batchsync.reconcile.sync import JobOutcome
 
-    Work = Callable[[Sequence[JobContext], Services, WaitPolicy], Sequence[JobOutcome]]
+    Work = Callable[[Sequence[SelectedJob], Services, WaitPolicy], Sequence[JobOutcome]]
 
 no_wait = click.option("--no-wait", is_flag=True, help="Do not wait for vendors; `resume` completes the run.")
 timeout = click.option("--timeout", type=Duration(), metavar="TIME", help="Maximum time to wait, as in 45s, 30m or 2h.")
@@ -51,7 +52,8 @@ def sync(
     stopped and sends nothing twice.
 
     Jobs run after their dependencies. A job is skipped while the newest run of a dependency awaits approval, is not
-    settled, or does not exist, whether the dependency is named here or not.
+    settled, or does not exist, whether the dependency is named here or not. A job that cannot run (its source does not
+    match, a credential is missing, another process runs it) stops only the jobs that depend on it.
 
     Returns:
         The report to print, with the exit code.
@@ -62,7 +64,9 @@ def sync(
     return answer
 
 
-def _with_rejected(contexts: Sequence[JobContext], services: Services, wait_policy: WaitPolicy) -> Sequence[JobOutcome]:
+def _with_rejected(
+    contexts: Sequence[SelectedJob], services: Services, wait_policy: WaitPolicy
+) -> Sequence[JobOutcome]:
     return sync_jobs(
         [replace(context, job=sending_rejected(context.job)) for context in contexts], services, wait_policy
     )
@@ -113,4 +117,6 @@ def work(session: Session, names: tuple[str, ...], do: Work, *, wait: bool, time
         contexts = app.contexts(names)
         until = services.clock.now() + timeout if timeout is not None else None
         done = do(contexts, services, WaitPolicy(wait=wait, until=until))
+        for outcome in done:
+            print_problems(outcome.error, session)
         return outcomes.answer(done, contexts)
