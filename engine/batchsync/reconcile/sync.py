@@ -6,7 +6,7 @@ Jobs run level by level of their dependencies.
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from batchsync.core.batch import Batch, Phase
@@ -141,7 +141,7 @@ def _run_level(
             try:
                 leases.enter_context(services.lease(name))
                 runs[name] = open_runs(name, services)
-                facts[name] = _begin(context, services, new_runs=new_runs is not None)
+                facts[name] = _begin(context, services, wait_policy.until, new_runs=new_runs is not None)
                 ready_contexts[name] = context
                 if new_runs:
                     # Batches of a job that does not match its source any more proceed: they were matched before.
@@ -155,7 +155,8 @@ def _run_level(
         for name, context in ready_contexts.items():
             if new_runs and name not in failed and name not in loop.failed:
                 try:
-                    preparation = prepare(context, services, facts[name] or describe(context, services), new_runs.tick)
+                    target = facts[name] or describe(context, services, wait_policy.until)
+                    preparation = prepare(context, services, target, new_runs.tick)
                     _send_while_preparing(preparation, loop, runs[name])
                 except BatchsyncError as error:
                     # With an error of the source, batches that were finalized before are valid and proceed.
@@ -192,14 +193,14 @@ def _send_while_preparing(preparation: Preparation, loop: Loop, runs: list[str])
                 runs.append(preparation.run.id)
 
 
-def _begin(context: JobContext, services: Services, *, new_runs: bool) -> TargetFacts | None:
+def _begin(context: JobContext, services: Services, until: datetime | None, *, new_runs: bool) -> TargetFacts | None:
     """Abort unfinished preparations, sweep, reopen batches on `resume`, and check that the vendor can be reached."""
     name = context.job.name
     abort_preparation(name, services)
     sweep(name, services)
     if not new_runs:
         _reopen(context, services)
-    return describe(context, services) if new_runs or open_runs(name, services) else None
+    return describe(context, services, until) if new_runs or open_runs(name, services) else None
 
 
 def unable_outcome(unable: UnableJob, services: Services, *, new_runs: bool) -> JobOutcome:
@@ -213,6 +214,32 @@ def unable_outcome(unable: UnableJob, services: Services, *, new_runs: bool) -> 
     name = unable.job.name
     runs = open_runs(name, services)
     return outcome_of(unable, services, runs, {name: unable.error} if new_runs or runs else {})
+
+
+def outcomes_so_far(
+    contexts: Sequence[SelectedJob], services: Services, last_runs: Mapping[str, str]
+) -> tuple[JobOutcome, ...]:
+    """Return how far each job got when the time limit ended the command, according to the journal.
+
+    Args:
+        contexts: The jobs.
+        services: The journal to read.
+        last_runs: Id of the last run of each job before the command, if any.
+    """
+    outcomes = []
+    for context in contexts:
+        name = context.job.name
+        last, open_ids = services.store.last_run(name), open_runs(name, services)
+        begun = [str(last.id)] if last is not None and last.id != last_runs.get(name) else []
+        if isinstance(context, UnableJob):
+            outcomes.append(unable_outcome(context, services, new_runs=True))
+        elif open_ids or begun:
+            outcome = outcome_of(context, services, list(dict.fromkeys([*open_ids, *begun])), {})
+            code = most_severe_exit_code([outcome.exit_code, *([ExitCode.UNSETTLED] if open_ids else [])])
+            outcomes.append(replace(outcome, exit_code=code))
+        else:
+            outcomes.append(_skipped(context, "the time limit ended the command before a run of it began"))
+    return tuple(outcomes)
 
 
 def outcome_of(
