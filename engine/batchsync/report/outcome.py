@@ -142,7 +142,8 @@ class OutcomeReport:
             if job.error is not None and "`batchsync " not in job.error.hint:
                 found.append(f"`batchsync sync {name}` when the error is fixed")
             elif job.skipped:
-                found.append(f"`batchsync sync {name}` when its dependencies are settled")
+                waits = job.skipped.startswith("waiting for ")
+                found.append(f"`batchsync sync {name}`" + (" when its dependencies are settled" if waits else ""))
         return tuple(found)
 
     def _runs(self) -> list[RunReport]:
