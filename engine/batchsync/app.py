@@ -20,6 +20,7 @@ from batchsync.core.policy import with_overrides
 from batchsync.errors import BatchsyncError, Problem, SourceError, SpecError, UsageError
 from batchsync.interrupts import Interrupts
 from batchsync.observers.dispatch import Dispatcher
+from batchsync.reconcile.services import JobContext, UnableJob
 from batchsync.settings import library_settings
 from batchsync.source import fetch
 from batchsync.spec import fill_in_lines, load, resolve_credentials, secret_files
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from batchsync.data import PolarsEngine
     from batchsync.journal import Journal
     from batchsync.ports import Clock, Connect, EventSink, ObjectStore, Vendor
-    from batchsync.reconcile.services import JobContext, SelectedJob, Services
+    from batchsync.reconcile.services import SelectedJob, Services
     from batchsync.settings import Settings
     from batchsync.vendors.bundled_mocks import BundledMocks
 
@@ -223,8 +224,6 @@ class App:
         return tuple(self._context_or_reason(job) for job in self.jobs(names))
 
     def _context_or_reason(self, job: Job) -> SelectedJob:
-        from batchsync.reconcile.services import UnableJob  # noqa: PLC0415 - see the top of this file
-
         try:
             return self.context(job)
         except BatchsyncError as error:
@@ -278,8 +277,6 @@ class App:
 
     def _reloaded(self, job: Job, active: SelectedJob | None) -> tuple[SelectedJob, BatchsyncError | None]:
         """Return the new version of a job, or its active one and why the new one cannot replace it."""
-        from batchsync.reconcile.services import UnableJob  # noqa: PLC0415 - see the top of this file
-
         new = self._context_or_reason(job)
         if active is None:
             return new, None
@@ -299,8 +296,6 @@ class App:
 
     def context(self, job: Job) -> JobContext:
         """Return the context of a job: rules, policy, account and vendor."""
-        from batchsync.reconcile.services import JobContext  # noqa: PLC0415 - see the top of this file
-
         connection = self.connection_of(job)
         rules = self.rules_of(job)
         if connection.name not in self._vendors:

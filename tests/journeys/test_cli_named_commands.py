@@ -18,7 +18,7 @@ REFUSED = {
     "nothing sent": Fault(kind="status", status=400, vendor=CDP, method="PUT", path=r"^/v2/batches/", times=0),
     "file sent": Fault(kind="status", status=400, vendor=CDP, method="GET", path=r"^/v2/batches/inspect/.", times=0),
 }
-#: Commands by state of the batch, as their words after `batchsync`, with BATCH for its id, and the exit code of the next
+#: Commands by state of the batch, as their words after `batchsync`, with BATCH for its id, and the exit code of a later
 #: `sync`: rows that are given up in their run and sent again by the next are beyond the budget of the first.
 NAMED = {
     "nothing sent": {"resume guests": 0, "cancel BATCH": 4},

@@ -1,4 +1,4 @@
-"""`--timeout` ends the whole command in time, whatever it waits for, and the state goes on from there."""
+"""`--timeout` ends the whole command in time, whatever it waits for, and the next command continues."""
 
 from __future__ import annotations
 

@@ -80,7 +80,7 @@ class SeedRun:
         #: number of `sync` commands
         self.syncs = 0
         #: draws of renamed columns, apart from the others so that earlier seeds stay what they were
-        self._renames = random.Random(f"{seed} renames")  # noqa: S311 - reproducible draws
+        self._renames = type(self.draw)(f"{seed} renames")
 
     @property
     def vendors(self) -> Mapping[str, Vendor]:
