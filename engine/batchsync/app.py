@@ -20,6 +20,8 @@ from batchsync.core.policy import with_overrides
 from batchsync.errors import BatchsyncError, Problem, SourceError, SpecError, UsageError
 from batchsync.interrupts import Interrupts
 from batchsync.observers.dispatch import Dispatcher
+from batchsync.reconcile.services import JobContext, UnableJob
+from batchsync.settings import library_settings
 from batchsync.source import fetch
 from batchsync.spec import fill_in_lines, load, resolve_credentials, secret_files
 from batchsync.spec.file_fingerprint import FileFingerprint, fingerprint_of
@@ -38,14 +40,12 @@ if TYPE_CHECKING:
     from batchsync.data import PolarsEngine
     from batchsync.journal import Journal
     from batchsync.ports import Clock, Connect, EventSink, ObjectStore, Vendor
-    from batchsync.reconcile.services import JobContext, Services
+    from batchsync.reconcile.services import SelectedJob, Services
     from batchsync.settings import Settings
     from batchsync.vendors.bundled_mocks import BundledMocks
 
 #: Longest secret, in characters; a longer file is not a secret.
 _MAX_SECRET_CHARS = 100_000
-#: Chunk size of text parsers with `memory: small`, in bytes.
-_SMALL_CHUNK = str(1 << 20)
 
 
 class SystemClock:
@@ -62,23 +62,6 @@ class SystemClock:
     def sleep(self, duration: timedelta) -> None:
         """Wait."""
         self._wait(duration)
-
-
-def library_settings(resources: Resources) -> dict[str, str]:
-    """Return the environment variables that limit the threads and memory of polars, Arrow and their allocators."""
-    variables = {"OPENBLAS_NUM_THREADS": "1"}
-    if resources.threads is not None:
-        variables["POLARS_MAX_THREADS"] = str(resources.threads)
-    if resources.memory == "small":
-        variables |= {
-            "ARROW_DEFAULT_MEMORY_POOL": "system",
-            "_RJEM_MALLOC_CONF": "dirty_decay_ms:0,muzzy_decay_ms:0,narenas:1",
-            "POLARS_CSV_CHUNK_SIZE": _SMALL_CHUNK,
-            "POLARS_CSV_CHUNK_PREFETCH_LIMIT": "1",
-            "POLARS_NDJSON_CHUNK_SIZE": _SMALL_CHUNK,
-            "POLARS_NDJSON_CHUNK_PREFETCH_LIMIT": "1",
-        }
-    return variables
 
 
 class App:
@@ -222,6 +205,7 @@ class App:
             clock=self.clock,
             store=self.journal,
             data=self.data,
+            check=self.refuse_mismatch,
             fetch=fetch,
             objects=self.objects,
             sinks=Sinks(),
@@ -232,45 +216,55 @@ class App:
             in_background=BackgroundProducer,
         )
 
-    def contexts(self, names: Sequence[str]) -> tuple[JobContext, ...]:
-        """Return the contexts of the named jobs (or all).
+    def contexts(self, names: Sequence[str]) -> tuple[SelectedJob, ...]:
+        """Return the contexts of the named jobs (or all); a job that cannot reach its vendor, with the reason.
+
+        Sources are not checked here: each job is checked when it begins a run.
+        """
+        return tuple(self._context_or_reason(job) for job in self.jobs(names))
+
+    def _context_or_reason(self, job: Job) -> SelectedJob:
+        try:
+            return self.context(job)
+        except BatchsyncError as error:
+            return UnableJob(job=job, error=error)
+
+    def refuse_mismatch(self, job: Job) -> None:
+        """Refuse a job that does not match its source. A source that cannot be read now is no mismatch.
 
         Raises:
-            SpecError: If a job does not match its source.
-            UnavailableError: If a credential is missing.
+            SpecError: If it does not match; contains every problem.
         """
-        jobs = self.jobs(names)
-        self._refuse_problems(self.deployment.jobs)
-        return tuple(self.context(job) for job in jobs)
-
-    def _refuse_problems(self, jobs: Iterable[Job]) -> None:
-        problems, _ = self.check(jobs)
+        problems, _ = self.check([job])
         if problems:
             raise SpecError(problems)
 
-    def reload(self, names: Sequence[str], fingerprint: FileFingerprint) -> tuple[JobContext, ...] | None:
+    def reload(
+        self, names: Sequence[str], fingerprint: FileFingerprint, active: Sequence[SelectedJob]
+    ) -> tuple[tuple[SelectedJob, ...], dict[str, BatchsyncError]] | None:
         """Return the named jobs (or all) as jobs.yaml declares them now, with new connections.
 
-        Only changed jobs are checked against their sources, so that a problem of one job does not block edits of
-        others. After an error, and if None is returned, the jobs read before stay in effect.
+        A job keeps its active version if the new one cannot reach its vendor, or was changed and does not match its
+        source; other jobs change nevertheless. After an error, and if None is returned, all jobs stay as they are.
 
         Args:
             names: Names of jobs; empty means all.
             fingerprint: Fingerprint of the jobs.yaml to load.
+            active: The active version of each job.
 
         Returns:
-            The contexts, or None if the file no longer has this fingerprint.
+            The jobs, and the errors of those that keep their active version, or None if the file no longer has this
+            fingerprint.
 
         Raises:
-            SpecError: If jobs.yaml is invalid or a changed job does not match its source.
-            UnavailableError: If a credential is missing.
+            SpecError: If jobs.yaml is invalid.
         """
-        before, known = (self._deployment, self._vendors), self.deployment.jobs
+        before = self._deployment, self._vendors
         self._deployment, self._vendors = None, {}
+        current = {item.job.name: item for item in active}
         try:
-            jobs = tuple(job for job in self.deployment.jobs if not names or job.name in names)
-            self._refuse_problems(job for job in jobs if job not in known)
-            contexts = tuple(self.context(job) for job in jobs)
+            jobs = [job for job in self.deployment.jobs if not names or job.name in names]
+            found = {job.name: self._reloaded(job, current.get(job.name)) for job in jobs}
             unchanged = self.fingerprint().file == fingerprint.file
         except BaseException:
             self._deployment, self._vendors = before
@@ -278,7 +272,22 @@ class App:
         if not unchanged:
             self._deployment, self._vendors = before
             return None
-        return contexts
+        contexts = tuple(item for item, _ in found.values())
+        return contexts, {name: error for name, (_, error) in found.items() if error is not None}
+
+    def _reloaded(self, job: Job, active: SelectedJob | None) -> tuple[SelectedJob, BatchsyncError | None]:
+        """Return the new version of a job, or its active one and why the new one cannot replace it."""
+        new = self._context_or_reason(job)
+        if active is None:
+            return new, None
+        if isinstance(new, UnableJob):
+            return active, new.error
+        if job != active.job:
+            try:
+                self.refuse_mismatch(job)
+            except BatchsyncError as error:
+                return active, error
+        return new, None
 
     def fingerprint(self) -> FileFingerprint:
         """Return the fingerprint of jobs.yaml as it is now, and of the secret files in use."""
@@ -287,8 +296,6 @@ class App:
 
     def context(self, job: Job) -> JobContext:
         """Return the context of a job: rules, policy, account and vendor."""
-        from batchsync.reconcile.services import JobContext  # noqa: PLC0415 - see the top of this file
-
         connection = self.connection_of(job)
         rules = self.rules_of(job)
         if connection.name not in self._vendors:

@@ -5,10 +5,16 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+if TYPE_CHECKING:
+    from batchsync.core.job import Resources
+
+#: Chunk size of text parsers with `memory: small`, in bytes.
+_SMALL_CHUNK = str(1 << 20)
 
 
 class Settings(BaseSettings):
@@ -59,3 +65,20 @@ class Settings(BaseSettings):
         if results.is_relative_to(folder):
             return str(self.state_folder / "results" / results.relative_to(folder))
         return str(self.state_folder / "results-elsewhere" / results.relative_to(results.anchor))
+
+
+def library_settings(resources: Resources) -> dict[str, str]:
+    """Return the environment variables that limit the threads and memory of polars, Arrow and their allocators."""
+    variables = {"OPENBLAS_NUM_THREADS": "1"}
+    if resources.threads is not None:
+        variables["POLARS_MAX_THREADS"] = str(resources.threads)
+    if resources.memory == "small":
+        variables |= {
+            "ARROW_DEFAULT_MEMORY_POOL": "system",
+            "_RJEM_MALLOC_CONF": "dirty_decay_ms:0,muzzy_decay_ms:0,narenas:1",
+            "POLARS_CSV_CHUNK_SIZE": _SMALL_CHUNK,
+            "POLARS_CSV_CHUNK_PREFETCH_LIMIT": "1",
+            "POLARS_NDJSON_CHUNK_SIZE": _SMALL_CHUNK,
+            "POLARS_NDJSON_CHUNK_PREFETCH_LIMIT": "1",
+        }
+    return variables

@@ -210,3 +210,49 @@ def test_validate_lists_guards_of_each_job(deployment: Deployment, batchsync: Ca
     assert guards["guests"]["max_remove"] == {"value": "7", "default": False}
     assert guards["guests"]["min_rows"] == {"value": 1, "default": True}
     assert guards["vehicles"] == {}
+
+
+@pytest.mark.parametrize(("lost", "expect"), [(("b",), 6), (("c",), 0), (("b", "c"), 6), (("a", "b", "c"), 3)])
+def test_lost_file_of_glob_counts_like_deleted_rows(
+    deployment: Deployment, batchsync: Callable[..., Result], lost: tuple[str, ...], expect: int
+) -> None:
+    """The files have 100, 20 and 5 rows; a pattern that finds no file at all is an error of the source."""
+    edit(deployment, "  guests:\n", "  visitors:\n")
+    edit(deployment, "path: guests.csv", 'path: "part-*.csv"')
+    for name, numbers in {"a": range(100), "b": range(100, 120), "c": range(120, 125)}.items():
+        write_guests(deployment, numbers, f"part-{name}.csv")
+    batchsync("sync", "visitors")
+    for name in lost:
+        (deployment.folder / f"part-{name}.csv").unlink()
+
+    output = batchsync("sync", "visitors", expect=expect).output
+    assert count_deletions(deployment) == (5 if expect == 0 else 0)
+    if expect == 6:
+        assert "above max_remove 10 or 5%" in output
+
+
+def test_max_invalid_holds_run_before_anything_is_sent(
+    deployment: Deployment, batchsync: Callable[..., Result]
+) -> None:
+    set_guards(deployment, "{max_invalid: 2}")
+    write_guests(deployment, range(COUNT + 1))
+    with (deployment.folder / "guests.csv").open("a", encoding="utf-8") as file:
+        file.writelines(f"B{number},bad,no-at-sign\n" for number in range(3))
+    requests = len(deployment.mocks.requests())
+
+    output = batchsync("sync", "guests", expect=6).stdout
+    assert "3 of 34 selected records are invalid, above max_invalid 2" in output
+    assert "max_invalid" in batchsync("-o", "json", "plan", "guests").stdout
+    assert {item["method"] for item in deployment.mocks.requests()[requests:]} <= {"GET"}
+    assert len(deployment.mocks.ledger(CDP)) == COUNT
+
+    batchsync("approve", "guests")
+    batchsync("sync", "guests")
+    assert len(deployment.mocks.ledger(CDP)) == COUNT + 1
+
+
+def test_max_invalid_holds_nothing_if_nothing_is_sent(deployment: Deployment, batchsync: Callable[..., Result]) -> None:
+    set_guards(deployment, "{max_invalid: 2}")
+    with (deployment.folder / "guests.csv").open("a", encoding="utf-8") as file:
+        file.writelines(f"B{number},bad,no-at-sign\n" for number in range(3))
+    assert "invalid 3" in batchsync("sync", "guests").stdout

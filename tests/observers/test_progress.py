@@ -128,6 +128,14 @@ def screen(observer: TerminalObserver) -> list[str]:
     return [line.rstrip() for line in buffer.getvalue().splitlines()]
 
 
+def test_next_poll_of_another_day_has_its_date() -> None:
+    observer = TerminalObserver(lambda: NOW)
+    tomorrow = SOON + timedelta(days=1)
+    observer.observe(BatchChanged(batch=batch(phase=Phase.SUBMITTED, vendor_status="X", not_before=tomorrow)), NOW)
+    (line,) = screen(observer)
+    assert line.endswith(f"next poll at {tomorrow:%Y-%m-%d} 07:30:19Z")
+
+
 def test_terminal_shows_one_line_per_job() -> None:
     observer = TerminalObserver(lambda: NOW)
     observer.observe(progress("guests", "compare", 60, "rows", 120), NOW)

@@ -34,10 +34,7 @@ LOST = batch(counts=OutcomeCounts.of(accepted=112, unknown=3))
         ({"parked_from": Phase.ALLOCATED, "pending_intent": Verb.UPLOAD}, [RESUME, f"if that does not help, {ASK}"]),
         (
             {"parked_from": Phase.SUBMITTED, "allocation": Allocation(id="s")},
-            [
-                f"{RESUME}, or `batchsync cancel {ID}` if the vendor can still cancel the batch",
-                f"if that does not help, {ASK}",
-            ],
+            [RESUME, f"if that does not help, {ASK}"],
         ),
         ({"parked_from": Phase.FINISHED}, [RESUME, f"if that does not help, {ASK}"]),
         ({"parked_from": Phase.COLLECTED, "counts": OutcomeCounts.of(accepted=115)}, [RESUME]),

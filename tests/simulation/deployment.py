@@ -95,6 +95,8 @@ class Sources:
     #: rows that the vendor rejects as retryable, so that each sync sends them
     retried: set[tuple[str, str]] = field(default_factory=set)
     history: dict[tuple[str, str], list[Row]] = field(default_factory=dict)
+    #: job whose source has a renamed column, so that it does not match; empty if there is none
+    renamed: str = ""
 
     def write_initial(self) -> None:
         """Draw and write the initial rows."""
@@ -107,6 +109,12 @@ class Sources:
     def job(self, name: str) -> Job:
         """Return a job with the current spec."""
         return next(item for item in _loaded(self.folder, self.spec).jobs if item.name == name)
+
+    def rename_column(self, name: str) -> None:
+        """Rename a mapped column in the source of a job, or with `""` name every column as before."""
+        renamed, self.renamed = self.renamed, name
+        for job in filter(None, (renamed, name)):
+            self._write(job)
 
     def edit(self) -> str:
         """Draw an edit of a source; return its description."""
@@ -187,7 +195,8 @@ class Sources:
     def _write(self, name: str) -> None:
         with (self.folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as stream:
             writer = csv.DictWriter(stream, _COLUMNS[name])
-            writer.writeheader()
+            header = {column: column for column in _COLUMNS[name]}
+            writer.writerow(header | {_COLUMNS[name][1]: "renamed"} if name == self.renamed else header)
             writer.writerows(self.rows[name].values())
 
 

@@ -126,7 +126,7 @@ class _Adapter(HTTPAdapter):
 
     network: Network
 
-    def __init__(self, **_kwargs: Any) -> None:
+    def __init__(self, _deadline: object) -> None:
         """Open nothing."""
 
     def send(self, request: requests.PreparedRequest, *_args: Any, **_kwargs: Any) -> requests.Response:
@@ -141,7 +141,7 @@ class _Adapter(HTTPAdapter):
 def connected(network: Network) -> Iterator[None]:
     """Connect the real client to this network for the block."""
     adapter = type("Adapter", (_Adapter,), {"network": network})
-    with mock.patch.object(client_http, "HTTPAdapter", adapter):
+    with mock.patch.object(client_http, "DeadlineAdapter", adapter):
         yield
 
 

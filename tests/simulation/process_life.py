@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from batchsync.data import PolarsEngine
+from batchsync.errors import SpecError
 from batchsync.journal import Journal
 from batchsync.journal.lease import lease
 from batchsync.ports import BatchChanged, Waiting
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from batchsync.core.batch import BatchFile
+    from batchsync.core.job import Job
     from batchsync.ports import RunEvent, Vendor
     from simulation.clock import VirtualTime
     from simulation.deployment import Sources
@@ -186,6 +188,7 @@ def process(
             clock=clock,
             store=journal,
             data=Checkpointed(PolarsEngine(objects), "data", _METHODS["data"], crash_point),
+            check=lambda job: _refuse_mismatch(job, sources, PolarsEngine(objects)),
             fetch=fetch,
             objects=objects,
             sinks=Checkpointed(Sinks(), "sink", _METHODS["sink"], crash_point),
@@ -200,6 +203,12 @@ def process(
         yield Process(services=services, contexts=contexts, journal=journal)
     finally:
         journal.close()
+
+
+def _refuse_mismatch(job: Job, sources: Sources, data: PolarsEngine) -> None:
+    """Check the job whose source has a renamed column; the others match by construction."""
+    if job.name == sources.renamed and (problems := data.check(job, rules_of(VENDOR_OF[job.name], 1))):
+        raise SpecError(problems)
 
 
 def _vendor(

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchsync.core.batch import Batch, Phase
-from batchsync.errors import ExitCode, LockedError, UnavailableError, UsageError
+from batchsync.errors import ExitCode, LockedError, SpecError, UnavailableError, UsageError
 from batchsync.journal import Journal
 from batchsync.journal.lease import is_held, unlock
 from batchsync.reconcile.cancel import cancel
@@ -80,6 +80,8 @@ class SeedRun:
         self.denials: Counter[str] = Counter()
         #: collected batches, and the number of `sync` commands
         self._collected, self.syncs = set[str](), 0
+        #: draws of renamed columns, apart from the others so that earlier seeds stay what they were
+        self._renames = type(self.draw)(f"{seed} renames")
 
     @property
     def vendors(self) -> Mapping[str, Vendor]:
@@ -155,7 +157,11 @@ class SeedRun:
         backup = StateBackup(self.state, self.folder / "kept")
         if not (cancelling or crash_point.stop or self.damage.done) and self.draw.random() < 0.3:
             crash_point.stop = (self.draw.choice(BACKUP_POINTS), self.draw.choice([1, 1, 2, 2, 3, 4, 5]), backup.take)
+        if new_run and self._renames.random() < 0.1:
+            self.sources.rename_column(self._renames.choice(self.sources.names))
+            self.log(f"a column of {self.sources.renamed} was renamed")
         self._pass(crash_point, new_run=new_run, wait=wait, cancelling=cancelling, trusted=False)
+        self.sources.rename_column("")
         if crash_point.fenced_writes:
             self._violated(f"a process without its lease still wrote: {crash_point.fenced_writes[0]}")
         self._note_hits(self.armed.disarm(planned))
@@ -246,6 +252,9 @@ class SeedRun:
         """Check the outcomes that a process reported for its jobs."""
         for outcome in outcomes:
             self.log(f"{outcome.job}: exit {int(outcome.exit_code)} {outcome.error.message if outcome.error else ''}")
+            if outcome.job == self.sources.renamed and isinstance(outcome.error, SpecError):
+                self._reached("a job with a renamed column stopped, and no other")
+                continue
             expected = (UnavailableError, LockedError) if locked else UnavailableError
             undisturbed = trusted or not (locked or self.damage.done or self.armed.any_hit())
             if outcome.error is not None and (undisturbed or not isinstance(outcome.error, expected)):

@@ -107,6 +107,12 @@ def print_failure(error: BatchsyncError, session: Session) -> Failure:
     return failure
 
 
+def print_problems(error: BatchsyncError | None, session: Session) -> None:
+    """Print each problem of a job with its source to stderr, with its place in jobs.yaml; nothing for other errors."""
+    if isinstance(error, SpecError):
+        print_failure(error, session)
+
+
 def _usage(error: click.UsageError) -> Failure:
     path = error.ctx.command_path if error.ctx else "batchsync"
     return Failure(code="usage", message=error.format_message().rstrip("."), hint=f"{path} --help")

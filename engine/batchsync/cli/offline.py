@@ -66,6 +66,7 @@ def offline_services(app: App, journal: Journal | None) -> Iterator[Services]:
             clock=app.clock,
             store=cast("StateStore", journal or EmptyStore()),
             data=app.data,
+            check=app.refuse_mismatch,
             fetch=fetch,
             objects=app.objects,
             # A plan delivers nothing; using a sink would be a defect.

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 import click
 
 from batchsync.cli.command import command, job_names
+from batchsync.cli.exits import print_problems
 from batchsync.cli.offline import offline_context, offline_services
 from batchsync.cli.progress import running_app
 from batchsync.cli.session import Answer, Session
 from batchsync.cli.sync import retry_rejected, sending_rejected
-from batchsync.errors import BatchsyncError, ExitCode, SpecError, most_severe_exit_code
+from batchsync.errors import BatchsyncError, ExitCode, most_severe_exit_code
 from batchsync.reconcile.plan import plan as plan_job
 from batchsync.report.plan import PlanReport, PlansReport, Unplanned
 
@@ -48,24 +49,21 @@ def plan(
 
     Compares each source with the baseline: adds, changes and removes with their first keys and source rows, invalid
     rows by field and rule, guards that would block the run, and whether the budget would be exceeded. Takes no lease
-    and changes nothing.
+    and changes nothing. A job that cannot be planned does not stop the others.
 
     Returns:
         The report to print, with the exit code.
-
-    Raises:
-        SpecError: If a job does not match its source.
     """
     with running_app(session) as app, session.journal() as journal:
         chosen = [sending_rejected(job) if retry_rejected else job for job in app.jobs(jobs)]
-        problems, notes = app.check()
-        if problems:
-            raise SpecError(problems)
+        _, notes = app.check(chosen)
         with offline_services(app, journal) as services:
             plans, failed = _plans(app, chosen, services, limit)
+    for error in failed.values():
+        print_problems(error, session)
     report = PlansReport(
         plans=plans,
-        unplanned=tuple(Unplanned(job=job, message=error.message, hint=error.hint) for job, error in failed.items()),
+        unplanned=tuple(Unplanned(job=job, error=error) for job, error in failed.items()),
         notes=tuple(note for note in notes if note.partition(":")[0] not in failed),
     )
     if failed:
@@ -81,6 +79,7 @@ def _plans(
     failed: dict[str, BatchsyncError] = {}
     for job in jobs:
         try:
+            services.check(job)
             plans.append(_planned(offline_context(app, job), services, limit))
         except BatchsyncError as error:
             failed[job.name] = error

@@ -8,6 +8,8 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from batchsync.core.row_outcome import RowOutcome
+
 if TYPE_CHECKING:
     from batchsync.core.accounting import PlanCounts
     from batchsync.core.row_outcome import OutcomeCounts
@@ -51,11 +53,13 @@ MIN_ROWS_DEFAULT = 1
 class Guards:
     """The guards of a job. Percentages of `max_remove` and `max_change` are of the records that the target holds.
 
-    None means that the job does not set the guard; `effective_guards` fills in the defaults.
+    Those of `max_invalid` are of the selected records. None means that the job does not set the guard;
+    `effective_guards` fills in the defaults.
     """
 
     max_remove: Limit | None = None
     max_change: Limit | None = None
+    max_invalid: Limit | None = None
     min_rows: int | None = None
     removals_after_edit: AfterEdit | None = None
 
@@ -124,6 +128,12 @@ def breaches(
     changed = counts.changed - counts.resent
     if guards.max_change and not guards.max_change.allows(changed, baseline_rows):
         found.append(Breach("max_change", _sentence("change", changed, baseline_rows, guards.max_change)))
+    invalid = counts.outcomes[RowOutcome.INVALID]
+    if guards.max_invalid and counts.to_send and not guards.max_invalid.allows(invalid, counts.selected):
+        sentence = (
+            f"{invalid} of {counts.selected} selected records are invalid, above max_invalid {guards.max_invalid}"
+        )
+        found.append(Breach("max_invalid", sentence))
     return tuple(found)
 
 

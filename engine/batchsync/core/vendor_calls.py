@@ -158,10 +158,15 @@ class ErrorsRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Timeouts, and maximum response sizes in bytes: `file_max` as received, `expanded_max` after gunzip."""
+    """Timeouts, and maximum response sizes in bytes: `file_max` as received, `expanded_max` after gunzip.
+
+    `connect` and `read` limit single operations of a socket; a whole call, from the connection to the last byte, takes
+    at most `answer`, or `whole` if a file is sent or downloaded.
+    """
 
     connect: timedelta = timedelta(seconds=10)
     read: timedelta = timedelta(seconds=60)
+    answer: timedelta = timedelta(minutes=3)
     whole: timedelta = timedelta(minutes=30)
     answer_max: int = 4 * 2**20
     file_max: int = 2 * 2**30

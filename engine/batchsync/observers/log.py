@@ -139,7 +139,7 @@ def _described(event: RunEvent) -> tuple[int, str]:
             level = logging.WARNING if event.removed or not event.scheduled else logging.INFO
             text = _reloaded_text(event)
         case JobsReloadFailed():
-            level, text = logging.ERROR, f"{_changed_file(event)} and is invalid; the previous jobs stay active"
+            level, text = logging.ERROR, f"{_changed_file(event)} and {_kept_text(event)}"
         case _:
             pass
     return level, text
@@ -154,6 +154,13 @@ def _reloaded_text(event: JobsReloaded) -> str:
     if event.removed:
         text += f"; removed: {_names(event.removed)}"
     return text if event.scheduled else f"{text}; no active job has a schedule, so nothing will run"
+
+
+def _kept_text(event: JobsReloadFailed) -> str:
+    if event.job:
+        job = escape_controls(event.job)
+        return f"job {job} cannot be used as it is now; its previous version stays active"
+    return "is invalid; the previous jobs stay active"
 
 
 def _changed_file(event: JobsReloaded | JobsReloadFailed) -> str:

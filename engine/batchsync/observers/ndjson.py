@@ -94,7 +94,7 @@ def event_data(event: RunEvent) -> Mapping[str, object]:
         case JobsReloaded():
             data = {"event": "jobs_reloaded", "jobs": list(event.jobs), "removed": list(event.removed)}
         case JobsReloadFailed():
-            data = {"event": "jobs_reload_failed", "error": event.error}
+            data = {"event": "jobs_reload_failed", "error": event.error, "job": event.job or None}
         case Waiting():
             data = {"event": "waiting", "until": iso(event.until)}
         case BatchChanged(batch=batch):

@@ -16,7 +16,7 @@ from batchsync.core.batch import Phase
 from batchsync.observers.batch_text import describe_batch
 from batchsync.observers.progress_rate import ProgressRate
 from batchsync.ports import BatchChanged, Progress, Waiting
-from batchsync.report.text_format import escape_controls, format_duration
+from batchsync.report.text_format import escape_controls, format_duration, time_of_day
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -122,5 +122,6 @@ def _describe_open(batches: list[Batch], now: datetime) -> str:
         return "settled"
     first = min(waiting, key=lambda batch: (batch.phase is Phase.PREPARED, batch.seq))
     later = first.not_before
-    again = f", next poll at {later:%H:%M:%S}Z" if later is not None and later > now and not first.failures else ""
-    return f"{describe_batch(first)}{again}"
+    if later is None or later <= now or first.failures:
+        return describe_batch(first)
+    return f"{describe_batch(first)}, next poll at {time_of_day(later, now)}"

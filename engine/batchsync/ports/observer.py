@@ -129,11 +129,19 @@ class JobsReloaded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobsReloadFailed:
-    """The changed jobs file is invalid; the previous jobs stay active. `error` is JSON-compatible."""
+    """The changed jobs file cannot be used, so that the previous jobs stay active.
+
+    Attributes:
+        file: Path of the jobs file.
+        secrets: Whether only a secret file has changed.
+        error: The failure, JSON-compatible.
+        job: The only job that stays as it was; empty if all do.
+    """
 
     file: str
     secrets: bool
     error: Mapping[str, object]
+    job: str = ""
 
 
 RunEvent = (

@@ -47,12 +47,13 @@ class JobPlan:
 DESCRIBE_ATTEMPTS = 5
 
 
-def describe(context: JobContext, services: Services) -> TargetFacts:
+def describe(context: JobContext, services: Services, until: datetime | None = None) -> TargetFacts:
     """Fetch the vendor's description of the job's target and check the record's members against its input template.
 
     Args:
         context: The job.
         services: Clock and event sink to use between retries.
+        until: Latest time of another attempt; None for no limit.
 
     Returns:
         Parameters of the target and the columns of its input template, if any.
@@ -61,28 +62,29 @@ def describe(context: JobContext, services: Services) -> TargetFacts:
         UnavailableError: If the vendor cannot be reached, refuses the credentials, or does not know the target.
         UsageError: If the record has a column that the template lacks.
     """
-    facts = _describe_with_retries(context, services)
+    facts = _describe_with_retries(context, services, until)
     _check_template(context, facts)
     return facts
 
 
-def _describe_with_retries(context: JobContext, services: Services) -> TargetFacts:
-    """Call `describe`, which is repeatable, up to `DESCRIBE_ATTEMPTS` times with backoff."""
+def _describe_with_retries(context: JobContext, services: Services, ends_at: datetime | None) -> TargetFacts:
+    """Call `describe`, which is repeatable, up to `DESCRIBE_ATTEMPTS` times with backoff, not after `ends_at`."""
     attempts = 0
     while True:
         try:
             return context.vendor.describe(context.job.target)
         except VendorError as failure:
             attempts += 1
-            if isinstance(failure, PermanentError) or attempts >= DESCRIBE_ATTEMPTS:
+            vendor_retry_at = failure.retry_at if isinstance(failure, RetryableError) else None
+            policy, now = context.policy, services.clock.now()
+            pause = backoff.delay(attempts, context.job.name, first=policy.backoff_first, maximum=policy.backoff_max)
+            until = max(now + pause, vendor_retry_at) if vendor_retry_at else now + pause
+            too_late = attempts >= DESCRIBE_ATTEMPTS or (ends_at is not None and until > ends_at)
+            if isinstance(failure, PermanentError) or too_late:
                 raise UnavailableError(
                     f'{context.rules.title}, connection "{context.job.connection}": {failure.reason}',
                     hint="nothing was sent; `batchsync doctor` checks connections one by one",
                 ) from None
-            vendor_retry_at = failure.retry_at if isinstance(failure, RetryableError) else None
-        policy, now = context.policy, services.clock.now()
-        pause = backoff.delay(attempts, context.job.name, first=policy.backoff_first, maximum=policy.backoff_max)
-        until = max(now + pause, vendor_retry_at) if vendor_retry_at else now + pause
         services.events.emit(Waiting(until=until))
         services.clock.sleep(until - now)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Protocol, TypeAlias
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from batchsync.core.job import Job
     from batchsync.core.policy import Policy
     from batchsync.core.vendor_rules import VendorRules
+    from batchsync.errors import BatchsyncError
     from batchsync.ports import Clock, DataEngine, EventSink, ObjectStore, Sink, SourceFetcher, StateStore, Vendor
 
 
@@ -27,6 +28,21 @@ class JobContext:
     policy: Policy
     account_id: str
     vendor: Vendor
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnableJob:
+    """A job that cannot reach its vendor, with the reason, such as a missing credential. Its batches are not touched.
+
+    Only this job, and those that depend on it, have to wait.
+    """
+
+    job: Job
+    error: BatchsyncError
+
+
+#: A job of a command. Where only its name and settings matter, both kinds are treated alike.
+SelectedJob: TypeAlias = JobContext | UnableJob
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -79,7 +95,8 @@ class BatchFileQueue(Protocol):
 class Services:
     """Ports wired by `app`, and functions bound to this process.
 
-    `fetch` brings the source of a job to local files, once per run. `shield` delays an interruption to the end of a
+    `check` raises SpecError if a job does not match its source, as far as the source can be read. `fetch` brings the
+    source of a job to local files, once per run. `shield` delays an interruption to the end of a
     call whose result must be journaled. `lease` makes this process the only runner of a job until the context is left,
     or raises LockedError. `in_background` runs a batch file iterator beside the loop; the iterator gets a function that
     returns whether to stop.
@@ -88,6 +105,7 @@ class Services:
     clock: Clock
     store: StateStore
     data: DataEngine
+    check: Callable[[Job], None]
     fetch: SourceFetcher
     objects: ObjectStore
     sinks: Sink

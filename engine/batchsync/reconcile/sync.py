@@ -6,7 +6,7 @@ Jobs run level by level of their dependencies.
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from batchsync.core.batch import Batch, Phase
@@ -21,6 +21,7 @@ from batchsync.reconcile.accounts import account_changed_error, same_account
 from batchsync.reconcile.loop import Loop, WaitPolicy
 from batchsync.reconcile.plan import describe, prepare
 from batchsync.reconcile.prepare import Preparation, abort_preparation
+from batchsync.reconcile.services import JobContext, UnableJob
 from batchsync.reconcile.sweep import sweep
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ if TYPE_CHECKING:
 
     from batchsync.core.accounting import Settlement
     from batchsync.ports import TargetFacts
-    from batchsync.reconcile.services import JobContext, Services
+    from batchsync.reconcile.services import SelectedJob, Services
 #: Exit codes of jobs whose runs may be settled; unknown outcomes of delivered batches block no dependent job.
 _MAY_HAVE_SETTLED = (ExitCode.DONE, ExitCode.REJECTS, ExitCode.NEEDS_ATTENTION)
 
@@ -70,9 +71,9 @@ class NewRunRequest:
 
 
 def sync(
-    contexts: Sequence[JobContext], services: Services, wait_policy: WaitPolicy, new_runs: NewRunRequest | None = None
+    contexts: Sequence[SelectedJob], services: Services, wait_policy: WaitPolicy, new_runs: NewRunRequest | None = None
 ) -> tuple[JobOutcome, ...]:
-    """Bring every job's target in line with its source.
+    """Bring every job's target in line with its source. A job that cannot run stops only those that depend on it.
 
     Args:
         contexts: The jobs in dependency order.
@@ -86,7 +87,7 @@ def sync(
     return _run_levels(contexts, services, wait_policy, new_runs or NewRunRequest())
 
 
-def resume(contexts: Sequence[JobContext], services: Services, wait_policy: WaitPolicy) -> tuple[JobOutcome, ...]:
+def resume(contexts: Sequence[SelectedJob], services: Services, wait_policy: WaitPolicy) -> tuple[JobOutcome, ...]:
     """Drive every open batch, including those that need attention, without planning new runs.
 
     Args:
@@ -101,11 +102,14 @@ def resume(contexts: Sequence[JobContext], services: Services, wait_policy: Wait
 
 
 def _run_levels(
-    contexts: Sequence[JobContext], services: Services, wait_policy: WaitPolicy, new_runs: NewRunRequest | None
+    contexts: Sequence[SelectedJob], services: Services, wait_policy: WaitPolicy, new_runs: NewRunRequest | None
 ) -> tuple[JobOutcome, ...]:
     """Run the jobs level by level of their dependencies; jobs of one level run side by side."""
     outcomes: dict[str, JobOutcome] = {}
-    waiting = list(contexts)
+    for unable in (context for context in contexts if isinstance(context, UnableJob)):
+        outcomes[unable.job.name] = unable_outcome(unable, services, new_runs=new_runs is not None)
+        emit_end(outcomes[unable.job.name], services)
+    waiting = [context for context in contexts if isinstance(context, JobContext)]
     names = {context.job.name for context in contexts}
     while waiting:
         level = [context for context in waiting if not (set(context.job.depends_on) & names) - outcomes.keys()]
@@ -137,8 +141,11 @@ def _run_level(
             try:
                 leases.enter_context(services.lease(name))
                 runs[name] = open_runs(name, services)
-                facts[name] = _begin(context, services, new_runs=new_runs is not None)
+                facts[name] = _begin(context, services, wait_policy.until, new_runs=new_runs is not None)
                 ready_contexts[name] = context
+                if new_runs:
+                    # Batches of a job that does not match its source any more proceed: they were matched before.
+                    services.check(context.job)
             except BatchsyncError as error:
                 failed[name] = error
         loop = Loop(ready_contexts, services, new_runs.peers if new_runs else ())
@@ -146,17 +153,14 @@ def _run_level(
         if new_runs is None:
             loop.failed |= _not_reopened(ready_contexts, services)
         for name, context in ready_contexts.items():
-            if new_runs and name not in loop.failed:
+            if new_runs and name not in failed and name not in loop.failed:
                 try:
-                    with prepare(
-                        context, services, facts[name] or describe(context, services), new_runs.tick
-                    ) as preparation:
-                        _send_while_preparing(preparation, loop, runs[name])
-                except SourceError as error:
-                    # Batches that were finalized before are valid and proceed.
-                    failed[name] = error
+                    target = facts[name] or describe(context, services, wait_policy.until)
+                    preparation = prepare(context, services, target, new_runs.tick)
+                    _send_while_preparing(preparation, loop, runs[name])
                 except BatchsyncError as error:
-                    loop.failed[name] = error
+                    # With an error of the source, batches that were finalized before are valid and proceed.
+                    (failed if isinstance(error, SourceError) else loop.failed)[name] = error
         loop.run(wait_policy)
         failed |= loop.failed
         failed = {name: cause(error, name, services) for name, error in failed.items()}
@@ -181,25 +185,65 @@ def cause(error: BatchsyncError, job: str, services: Services) -> BatchsyncError
 
 def _send_while_preparing(preparation: Preparation, loop: Loop, runs: list[str]) -> None:
     """Send batches of a run while others are prepared; the run is added to `runs` if it was journaled."""
-    try:
-        loop.run_while_preparing(preparation)
-    finally:
-        if preparation.journaled:
-            runs.append(preparation.run.id)
+    with preparation:
+        try:
+            loop.run_while_preparing(preparation)
+        finally:
+            if preparation.journaled:
+                runs.append(preparation.run.id)
 
 
-def _begin(context: JobContext, services: Services, *, new_runs: bool) -> TargetFacts | None:
+def _begin(context: JobContext, services: Services, until: datetime | None, *, new_runs: bool) -> TargetFacts | None:
     """Abort unfinished preparations, sweep, reopen batches on `resume`, and check that the vendor can be reached."""
     name = context.job.name
     abort_preparation(name, services)
     sweep(name, services)
     if not new_runs:
         _reopen(context, services)
-    return describe(context, services) if new_runs or open_runs(name, services) else None
+    return describe(context, services, until) if new_runs or open_runs(name, services) else None
+
+
+def unable_outcome(unable: UnableJob, services: Services, *, new_runs: bool) -> JobOutcome:
+    """Return the outcome of a job that cannot reach its vendor, with its open runs; no error if it has nothing to do.
+
+    Args:
+        unable: The job.
+        services: The journal to read.
+        new_runs: Whether a new run is wanted; else only open runs matter.
+    """
+    name = unable.job.name
+    runs = open_runs(name, services)
+    return outcome_of(unable, services, runs, {name: unable.error} if new_runs or runs else {})
+
+
+def outcomes_so_far(
+    contexts: Sequence[SelectedJob], services: Services, last_runs: Mapping[str, str]
+) -> tuple[JobOutcome, ...]:
+    """Return how far each job got when the time limit ended the command, according to the journal.
+
+    Args:
+        contexts: The jobs.
+        services: The journal to read.
+        last_runs: Id of the last run of each job before the command, if any.
+    """
+    outcomes = []
+    for context in contexts:
+        name = context.job.name
+        last, open_ids = services.store.last_run(name), open_runs(name, services)
+        begun = [str(last.id)] if last is not None and last.id != last_runs.get(name) else []
+        if isinstance(context, UnableJob):
+            outcomes.append(unable_outcome(context, services, new_runs=True))
+        elif open_ids or begun:
+            outcome = outcome_of(context, services, list(dict.fromkeys([*open_ids, *begun])), {})
+            code = most_severe_exit_code([outcome.exit_code, *([ExitCode.UNSETTLED] if open_ids else [])])
+            outcomes.append(replace(outcome, exit_code=code))
+        else:
+            outcomes.append(_skipped(context, "the time limit ended the command before a run of it began"))
+    return tuple(outcomes)
 
 
 def outcome_of(
-    context: JobContext, services: Services, runs: Sequence[str], failed: Mapping[str, BatchsyncError]
+    context: SelectedJob, services: Services, runs: Sequence[str], failed: Mapping[str, BatchsyncError]
 ) -> JobOutcome:
     """Return the present outcome of a job.
 
@@ -251,7 +295,7 @@ def run_outcome(run_id: str, services: Services) -> RunOutcome:
     return RunOutcome(run=run, settlement=settlement_of(run, batches), batches=batches)
 
 
-def _exit_codes(outcome: RunOutcome, context: JobContext) -> Iterator[ExitCode]:
+def _exit_codes(outcome: RunOutcome, context: SelectedJob) -> Iterator[ExitCode]:
     """Yield the exit code of each reason why the run is not settled within its budget."""
     settlement = outcome.settlement
     if settlement.needs_attention or settlement.outcomes[RowOutcome.UNKNOWN]:

@@ -9,6 +9,7 @@ from batchsync.core.row_outcome import RowOutcome
 from batchsync.core.run import RunState
 from batchsync.errors import ExitCode
 from batchsync.report import settlement
+from batchsync.report.envelope import error_data
 from batchsync.report.text_format import Style, escape_controls, markdown_table, pluralize
 from batchsync.report.waiting import attention_steps, resolve_hint
 
@@ -64,7 +65,6 @@ class JobReport:
 
     def data(self) -> dict[str, object]:
         """Return the job as a JSON-compatible dictionary."""
-        error = {"message": self.error.message, "hint": self.error.hint} if self.error else None
         return {
             "job": self.job,
             "exit_code": int(self.exit_code),
@@ -72,7 +72,7 @@ class JobReport:
             "skipped": self.skipped or None,
             "results": self.results or None,
             "unresolved": [item.id for item in self.unresolved],
-            "error": error,
+            "error": error_data(self.error) if self.error else None,
         }
 
 
@@ -142,7 +142,8 @@ class OutcomeReport:
             if job.error is not None and "`batchsync " not in job.error.hint:
                 found.append(f"`batchsync sync {name}` when the error is fixed")
             elif job.skipped:
-                found.append(f"`batchsync sync {name}` when its dependencies are settled")
+                waits = job.skipped.startswith("waiting for ")
+                found.append(f"`batchsync sync {name}`" + (" when its dependencies are settled" if waits else ""))
         return tuple(found)
 
     def _runs(self) -> list[RunReport]:

@@ -7,14 +7,16 @@ from typing import TYPE_CHECKING
 
 from batchsync.core.guards import Budget, within_budget
 from batchsync.core.row_outcome import BATCH_OUTCOMES, PLAN_OUTCOMES, RowOutcome
-from batchsync.errors import ExitCode
+from batchsync.errors import ExitCode, SpecError
 from batchsync.ports import PlanPreview
+from batchsync.report.envelope import error_data
 from batchsync.report.text_format import Style, escape_controls, markdown, markdown_table, pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
     from batchsync.core.plan import Plan
+    from batchsync.errors import BatchsyncError
     from batchsync.ports import KeyRef
 
 #: Outcomes with a column of their own in the Markdown table; those of an earlier run share one.
@@ -219,12 +221,17 @@ class Unplanned:
     """Job that could not be planned, with the error."""
 
     job: str
-    message: str
-    hint: str = ""
+    error: BatchsyncError
+
+    @property
+    def reason(self) -> str:
+        """The message of the error, with each problem of the job and its source."""
+        problems = self.error.problems if isinstance(self.error, SpecError) else ()
+        return "; ".join([self.error.message, *(f"{item.file}:{item.line}: {item.message}" for item in problems)])
 
     def data(self) -> dict[str, object]:
         """Return the job as a JSON-compatible dictionary."""
-        return {"job": self.job, "message": self.message, "hint": self.hint}
+        return {"job": self.job} | error_data(self.error)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,8 +247,8 @@ class PlansReport:
         parts = [report.text(paint) for report in self.plans]
         for item in self.unplanned:
             name = paint(escape_controls(item.job), "head")
-            parts.append(f"{name}: {paint('no plan', 'bad')}: {escape_controls(item.message)}")
-            parts += [f"  {escape_controls(item.hint)}"] if item.hint else []
+            parts.append(f"{name}: {paint('no plan', 'bad')}: {escape_controls(item.error.message)}")
+            parts += [f"  {escape_controls(item.error.hint)}"] if item.error.hint else []
         parts += [f"{paint('note', 'dim')}: {escape_controls(note)}" for note in self.notes]
         return "\n".join(parts) or "no jobs"
 
@@ -260,7 +267,7 @@ class PlansReport:
             for report in self.plans
             for breach in report.plan.breaches
         ]
-        remarks += [f"- **{markdown(item.job)}**: no plan: {markdown(item.message)}" for item in self.unplanned]
+        remarks += [f"- **{markdown(item.job)}**: no plan: {markdown(item.reason)}" for item in self.unplanned]
         remarks += [f"- {markdown(note)}" for note in self.notes]
         return "\n".join([*lines, "", *remarks] if remarks else lines)
 

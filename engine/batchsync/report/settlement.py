@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from batchsync.core.accounting import unresolved
 from batchsync.core.batch import Batch, Phase
 from batchsync.core.guards import Budget, within_budget
 from batchsync.core.row_outcome import BATCH_OUTCOMES, LISTED_OUTCOMES, OutcomeCounts
@@ -80,8 +81,10 @@ class RunReport:
 
     @property
     def has_rejects(self) -> bool:
-        """Whether `batchsync rejects` lists rows of the run."""
-        return bool(self.settlement.outcomes.sum_of(LISTED_OUTCOMES))
+        """Whether `batchsync rejects` lists rows of the run: invalid ones, and those of delivered batches."""
+        pending = (batch for batch in self.batches if batch.phase is not Phase.DELIVERED)
+        unlisted = sum(batch.counts.sum_of(LISTED_OUTCOMES) if batch.counts else unresolved(batch) for batch in pending)
+        return self.settlement.outcomes.sum_of(LISTED_OUTCOMES) > unlisted
 
     def text(self, paint: Style) -> str:
         """Return the run in three to six lines."""
@@ -130,7 +133,7 @@ class RunReport:
 
     def _budget_words(self, paint: Style) -> str:
         """Return the budget and whether it is met; empty if there are no rejects."""
-        if self.budget is None or not self.has_rejects:
+        if self.budget is None or not self.settlement.outcomes.sum_of(LISTED_OUTCOMES):
             return ""
         verdict = paint("exceeded", "bad") if self.over_budget else "met"
         return f"   (budget: {self.budget.invalid} invalid, {self.budget.rejected} rejected: {verdict})"

@@ -88,6 +88,12 @@ def moment(when: datetime) -> str:
     return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
+def time_of_day(when: datetime, now: datetime) -> str:
+    """Return a time in UTC, as in `16:45:00Z`, with its date unless it is today."""
+    today = when.astimezone(UTC).date() == now.astimezone(UTC).date()
+    return f"{when.astimezone(UTC):%H:%M:%S}Z" if today else moment(when)
+
+
 def iso(when: datetime | None) -> str | None:
     """Return a time in UTC in ISO 8601, as in `2026-11-22T07:30:14Z`."""
     return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if when else None

@@ -40,9 +40,5 @@ def resolve_hint(batches: Sequence[str]) -> str:
 
 
 def _cancel_hint(batch: Batch) -> str:
-    """Return how to cancel a batch that needs attention; empty if it is too late to cancel."""
-    if is_stopped_unprocessed(batch):
-        return f"`batchsync cancel {batch.id}` to cancel the batch"
-    if batch.parked_from is Phase.SUBMITTED:
-        return f"`batchsync cancel {batch.id}` if the vendor can still cancel the batch"
-    return ""
+    """Return how to cancel a batch that needs attention; empty if the vendor may have it, as not every one cancels."""
+    return f"`batchsync cancel {batch.id}` to cancel the batch" if is_stopped_unprocessed(batch) else ""

@@ -295,6 +295,7 @@ def _guards(model: GuardsModel) -> Guards:
     return Guards(
         max_remove=model.max_remove,
         max_change=model.max_change,
+        max_invalid=model.max_invalid,
         min_rows=model.min_rows,
         removals_after_edit=AfterEdit(after_edit) if after_edit else None,
     )

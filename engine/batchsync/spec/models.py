@@ -105,6 +105,13 @@ class GuardsModel(Strict):
     max_change: types.LimitText | None = Field(
         None, title="Maximum changes", description="A number, or a percentage of the baseline.", examples=["5%", 100]
     )
+    max_invalid: types.LimitText | None = Field(
+        None,
+        title="Maximum invalid records",
+        description="A number, or a percentage of the selected records. Beyond it nothing is sent before approval; "
+        "`budget` judges after the run.",
+        examples=["1%", 20],
+    )
     min_rows: int | None = Field(
         None,
         ge=0,

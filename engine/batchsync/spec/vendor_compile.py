@@ -177,6 +177,7 @@ def _limits(model: LimitsModel) -> Limits:
     return Limits(
         connect=parse_duration(model.connect),
         read=parse_duration(model.read),
+        answer=parse_duration(model.answer),
         whole=parse_duration(model.whole),
         answer_max=model.answer_max,
         file_max=model.file_max,

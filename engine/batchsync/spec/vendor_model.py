@@ -90,10 +90,11 @@ class AuthModel(Documented):
 
 
 class LimitsModel(Documented):
-    """Timeouts, and maximum sizes of responses in bytes."""
+    """Timeouts, and maximum sizes of responses in bytes. A call takes at most `answer`, with a file at most `whole`."""
 
     connect: Duration = "10s"
     read: Duration = "60s"
+    answer: Duration = "3m"
     whole: Duration = "30m"
     answer_max: Count = 4 * 2**20
     file_max: Count = 2 * 2**30

@@ -25,12 +25,13 @@ from batchsync.core.vendor_calls import Endpoint
 from batchsync.errors import AmbiguousOutcomeError, PermanentError, RetryableError, UnavailableError, VendorError
 from batchsync.vendors.allowed_urls import UrlAllowList, redacted
 from batchsync.vendors.bodies import CHUNK, GZIP, GunzipMeter, gunzip, write_atomic
+from batchsync.vendors.deadline import Deadline, bound_connections
 from batchsync.vendors.redaction import Redactor
 from batchsync.vendors.wire import Request, Response
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from batchsync.core.vendor_calls import Limits
     from batchsync.ports import Clock
@@ -58,6 +59,15 @@ class _RedactingFilter(logging.Filter):
 
 for _name in ("connectionpool", "connection", "response", "poolmanager", "util.retry", "util.ssl_", "util.url"):
     logging.getLogger(f"urllib3.{_name}").addFilter(_RedactingFilter())
+
+
+class DeadlineAdapter(HTTPAdapter):
+    """Transport adapter for one request, which ends at a deadline and is not repeated."""
+
+    def __init__(self, deadline: Deadline) -> None:
+        """Create the adapter of a session."""
+        super().__init__(max_retries=Retry(total=0, read=False, redirect=False))
+        bound_connections(self.poolmanager, deadline)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,7 +115,8 @@ class HttpTransport:
                 raise AmbiguousOutcomeError(larger.reason) from None
             return Response(status=response.status_code, headers=_headers(response), body=body)
 
-        return self._exchange(request, read_whole)
+        limit = self.limits.answer if request.file is None else self.limits.whole
+        return self._exchange(request, read_whole, limit)
 
     def download(self, request: Request, into: Path) -> Response:
         """Send a request and save the body of a 200 response.
@@ -137,10 +148,10 @@ class HttpTransport:
             body = b"" if good else self._read_body(response)
             return Response(status=response.status_code, headers=_headers(response), body=body, saved=good)
 
-        return self._exchange(request, save_document)
+        return self._exchange(request, save_document, self.limits.whole)
 
-    def _exchange(self, request: Request, read: Callable[[requests.Response], Response]) -> Response:
-        """Send a request and read its response, translating every failure."""
+    def _exchange(self, request: Request, read: Callable[[requests.Response], Response], limit: timedelta) -> Response:
+        """Send a request and read its response within a time limit, translating every failure."""
         self.redactor.add_headers(request.headers)
         where = f"{request.method} {self._redacted(request.url)}"
         failure: VendorError | UnavailableError
@@ -153,18 +164,23 @@ class HttpTransport:
         if refusal:
             raise PermanentError(refusal)
         self.redactor.add_url(request.url)
+        deadline = Deadline(limit.total_seconds())
         with contextlib.ExitStack() as stack:
             try:
                 prepared = self._prepare(request, _open_body(request, stack))
                 response = stack.enter_context(
-                    self._send_prepared(stack.enter_context(_session()), prepared, slow=request.file is not None)
+                    self._send_prepared(
+                        stack.enter_context(_session(deadline)), prepared, slow=request.file is not None
+                    )
                 )
                 return read(response)
             except VendorError as raised:
                 # Raised by batchsync itself: add the redacted URL.
                 failure = type(raised)(f"{where}: {raised.reason}")
-            except (requests.RequestException, HTTPError) as error:
+            except (requests.RequestException, HTTPError, TimeoutError) as error:
                 failure = _transport_error(error, where)
+                if deadline.passed and isinstance(failure, AmbiguousOutcomeError):
+                    failure = AmbiguousOutcomeError(f"{where}: sent, but the response was not complete after {limit}")
             except ValueError:
                 # An invalid header. The error contains its value, which may be a secret.
                 failure = PermanentError(f"{where}: the request cannot be written as HTTP")
@@ -286,8 +302,11 @@ def open_transport(
     )
 
 
-def _session() -> requests.Session:
-    """Return a session that ignores the environment: no netrc, no proxies, no cookies, no retries."""
+def _session(deadline: Deadline) -> requests.Session:
+    """Return a session that ignores the environment: no netrc, no proxies, no cookies, no retries.
+
+    Its request ends at the deadline, from the connection to the last byte of the body.
+    """
     session = requests.Session()
     session.trust_env = False
     session.auth = None
@@ -295,7 +314,7 @@ def _session() -> requests.Session:
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     session.adapters.clear()
     for scheme in ("https://", "http://"):
-        session.mount(scheme, HTTPAdapter(max_retries=Retry(total=0, read=False, redirect=False)))
+        session.mount(scheme, DeadlineAdapter(deadline))
     return session
 
 
