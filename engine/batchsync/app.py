@@ -177,16 +177,16 @@ class App:
         return self._journal
 
     def jobs(self, names: Sequence[str]) -> tuple[Job, ...]:
-        """Return the named jobs in dependency order, or all of them.
+        """Return the named jobs in dependency order, or all of them. A former name means the job that has it.
 
         Raises:
             UsageError: If there is no job of a name.
         """
-        known = {job.name for job in self.deployment.jobs}
         for name in names:
-            if name not in known:
+            if name not in self.deployment.names:
+                known = {job.name for job in self.deployment.jobs}
                 raise UsageError(f'unknown job "{name}"', hint=names_hint(name, known, "jobs"))
-        return tuple(job for job in self.deployment.jobs if not names or job.name in names)
+        return tuple(job for job in self.deployment.jobs if not names or job.all_names.intersection(names))
 
     def check(self, jobs: Iterable[Job] | None = None) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
         """Check jobs (or all) against their sources, offline.
@@ -311,6 +311,7 @@ class App:
             policy=with_overrides(rules.policy, connection),
             account_id=self.account_id(job),
             vendor=self._vendors[connection.name],
+            declared=self.deployment.names,
         )
 
     def account_id(self, job: Job) -> str:

@@ -12,7 +12,7 @@ from batchsync.core.lifecycle import evolve
 from batchsync.core.run import Run, RunState, abort_preparation, settlement_of, with_finalized
 from batchsync.errors import LockedError
 from batchsync.journal import audit, codec
-from batchsync.journal.coordination import Coordination
+from batchsync.journal.coordination import Coordination, set_baseline
 from batchsync.journal.queries import PREPARED
 from batchsync.journal.store import open_store
 
@@ -223,7 +223,7 @@ class Journal(Coordination):
             self._check_unchanged(batch)
             self._update_batch(db, after, event, epoch, "deliver")
             if baseline is not None:
-                _set_baseline(db, baseline)
+                set_baseline(db, baseline)
             self._reached("deliver:baseline")
             run = self.run(batch.run)
             self._add_rejects(run, batch.id, rejects, event.at)
@@ -254,7 +254,7 @@ class Journal(Coordination):
         with self._write("resolve", batch.job, epoch) as db:
             self._check_unchanged(batch)
             self._update_batch(db, after, event, epoch, "resolve")
-            _set_baseline(db, baseline)
+            set_baseline(db, baseline)
         return after
 
     def audit(self) -> tuple[str, ...]:
@@ -265,6 +265,7 @@ class Journal(Coordination):
         """Insert a newly prepared batch and its first event."""
         row = codec.batch_row(batch)
         db.table("batches").insert(row)
+        _keep_attempt(db, batch)
         payload = codec.canonical(row)
         self._append_event(
             batch.id, codec.to_iso(batch.prepared_at), PREPARED, payload, self._epoch_of(batch.job, epoch)
@@ -302,6 +303,7 @@ class Journal(Coordination):
                 after.id, codec.to_iso(event.at), type(event).__name__, payload, self._epoch_of(after.job, epoch)
             )
         self._reached(f"{write}:event")
+        _keep_attempt(db, after)
         _update(db, "batches", codec.batch_row(after))
         self._reached(f"{write}:batch")
 
@@ -377,14 +379,12 @@ def _check_balance(run: Run, batches: Sequence[Batch]) -> None:
         raise accounting.UnbalancedError(message)
 
 
-def _set_baseline(db: Database, baseline: BaselineEntry) -> None:
-    """Replace the baseline of a job at an account."""
-    segments = db.table("segments")
-    account = {"job": baseline.job, "account_id": baseline.account_id}
-    segments.delete_where("job = :job AND account_id = :account_id", account)
-    segments.insert_all(
-        account | {"place": place, "file": segment.file, "digest": segment.digest, "rows": segment.rows}
-        for place, segment in enumerate(baseline.segments)
+def _keep_attempt(db: Database, batch: Batch) -> None:
+    """Keep the attempt of a batch as used, whatever becomes of the batch: its idempotency key is not used again."""
+    db.execute(
+        "INSERT INTO attempts VALUES (?, ?, ?) ON CONFLICT (job, digest) DO UPDATE SET attempt = excluded.attempt "
+        "WHERE excluded.attempt > attempts.attempt",
+        [batch.job, batch.file.digest, batch.attempt],
     )
 
 

@@ -17,6 +17,7 @@ from batchsync.errors import BatchsyncError, LockedError, SourceError
 from batchsync.ports import Waiting
 from batchsync.reconcile.loop import WaitPolicy, admit_by_connection, drive_to_completion
 from batchsync.reconcile.prepare import abort_preparation
+from batchsync.reconcile.renames import under_former_names
 from batchsync.reconcile.sync import JobOutcome, NewRunRequest, blocker_at, cause, emit_end, open_runs, outcome_of, sync
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ def serve(
                     services.store.claim_tick(context.job.name, tick)
             contexts = load_contexts()
         failed = set()
+        contexts = _with_former_names(contexts, services)
         for outcome in _follow(contexts, services):
             reporter.report(outcome)
             if outcome.error:
@@ -90,6 +92,13 @@ def serve(
         until = _wake(contexts, services, ticks, failed)
         services.events.emit(Waiting(until=until))
         services.clock.sleep(until - services.clock.now())
+
+
+def _with_former_names(contexts: Sequence[JobContext], services: Services) -> list[JobContext]:
+    """Return the jobs, then their former names that have open batches and are not among the jobs."""
+    names = {context.job.name for context in contexts}
+    formers = [former for context in contexts for former in under_former_names(context, services)]
+    return [*contexts, *(former for former in formers if former.job.name not in names)]
 
 
 class _OutcomeReporter:

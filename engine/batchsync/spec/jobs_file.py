@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from batchsync.core.job import Connection, Deployment, Resources
 from batchsync.errors import Problem, SpecError
+from batchsync.spec.check_former_names import check_former_names
 from batchsync.spec.check_names import check_names
 from batchsync.spec.compile_connection import ConnectionCompiler, Vendors
 from batchsync.spec.compile_job import JobCompiler
@@ -214,6 +215,7 @@ def _named_entries(kind: str, typed: TypedMap, key: str, problems: Problems) -> 
             "value", entry.start, f"{quoted(key)} is empty", f"at least one {kind}: its name, a colon, its block"
         )
     check_names(kind, entry.value, problems)
+    check_former_names(kind, entry.value, problems)
     return entry.value
 
 

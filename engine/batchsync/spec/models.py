@@ -206,6 +206,13 @@ class JobModel(Strict):
         description="How many records may fail before the run does; none by default.",
         examples=[{"invalid": "2%", "rejected": 1}],
     )
+    renamed_from: types.FormerNames | None = Field(
+        None,
+        title="Renamed from",
+        description="Former name or names of the job, whose open batches and baseline it takes over. [] for a job that "
+        "has none, although it sends to the target of a job that was taken out.",
+        examples=["customers", []],
+    )
     depends_on: list[types.Text] = Field(
         [],
         title="Depends on",
