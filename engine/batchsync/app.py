@@ -168,10 +168,16 @@ class App:
 
     @property
     def journal(self) -> Journal:
-        """Return the journal, opened or created."""
-        if self._journal is None:
-            from batchsync.journal import Journal  # noqa: PLC0415 - see the top of this file
+        """Return the journal, opened or created.
 
+        Raises:
+            StateError: If it is missing, and jobs.yaml requires it.
+        """
+        if self._journal is None:
+            from batchsync.journal import Journal, check_present  # noqa: PLC0415 - see the top of this file
+
+            if not self.settings.is_trial:
+                check_present(self.settings.state_folder, required=lambda: self.deployment.state_required)
             self._journal = Journal.open(self.settings.state_folder)
             self._resources.callback(self._journal.close)
         return self._journal

@@ -207,12 +207,16 @@ class Resources:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """The contents of jobs.yaml: connections by name, and jobs in dependency order."""
+    """The contents of jobs.yaml: connections by name, and jobs in dependency order.
+
+    `state_required`: a missing state is an error.
+    """
 
     file: str
     connections: Mapping[str, Connection]
     jobs: tuple[Job, ...]
     resources: Resources = field(default_factory=Resources)
+    state_required: bool = False
 
     @property
     def names(self) -> frozenset[str]:

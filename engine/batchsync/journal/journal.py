@@ -78,6 +78,7 @@ class Journal(Coordination):
         invalid: Iterable[Sequence[Reject]],
         *,
         tick: datetime | None = None,
+        baseline: BaselineEntry | None = None,
         epoch: int | None = None,
     ) -> None:
         """Store a run with its invalid rows and its finalized batches: all of them, or the first while it is preparing.
@@ -90,6 +91,7 @@ class Journal(Coordination):
             invalid: Rows that batchsync refuses, in chunks.
             tick: Schedule tick that the run serves. It is claimed in the transaction that completes the preparation, so
                 that a crash neither loses it nor runs it twice.
+            baseline: New baseline of a run that assumes records to be delivered; None to keep the present one.
             epoch: Epoch of the job's lease; None for the one held through this journal.
 
         Raises:
@@ -115,6 +117,8 @@ class Journal(Coordination):
                 self._insert_batch(db, batch, epoch)
             self._reached("start_run:batches")
             self._add_rejects(run, None, invalid, run.created_at)
+            if baseline is not None:
+                set_baseline(db, baseline)
             self._reached("start_run:rejects")
 
     def add_batch(self, batch: Batch, *, tick: datetime | None = None, epoch: int | None = None) -> Run:

@@ -28,6 +28,7 @@ class StateStore(Protocol):
         invalid: Iterable[Sequence[Reject]],
         *,
         tick: datetime | None = None,
+        baseline: BaselineEntry | None = None,
     ) -> None:
         """Journal a run.
 
@@ -36,6 +37,7 @@ class StateStore(Protocol):
             batches: All of its batches, or the first if it is preparing.
             invalid: Its invalid rows, in chunks.
             tick: The schedule tick that the run is for; None if it was started manually.
+            baseline: The new baseline of a run that assumes records to be delivered; None leaves it unchanged.
         """
         ...
 

@@ -227,6 +227,20 @@ class JobModel(Strict):
     )
 
 
+class StateModel(Strict):
+    """The state folder: what each target is known to hold."""
+
+    model_config = ConfigDict(title="State")
+
+    required: bool = Field(
+        default=False,
+        title="Required",
+        description="Whether a missing state is an error; `batchsync state init` begins one. Otherwise a missing state "
+        "is begun by the first run, and every row is sent.",
+        examples=[True],
+    )
+
+
 _JOBS = {
     "guests": {
         "source": {"path": "data/customers.csv", "key": "CustomerKey"},
@@ -251,6 +265,9 @@ class DocumentModel(Strict):
         ],
     )
     jobs: dict[str, JobModel] = Field(title="Jobs", description="Jobs by name.", examples=[_JOBS])
+    state: StateModel = Field(
+        StateModel(required=False), title="State", description="The state folder.", examples=[{"required": True}]
+    )
     threads: Annotated[int, Field(ge=1, le=256, strict=True)] | None = Field(
         None,
         title="Threads",

@@ -200,7 +200,16 @@ def _in_flight_keys_removed(original: Any) -> Any:
     return compare
 
 
+def _assumption_forgotten(_original: Any) -> Any:
+    return lambda _self, _comparison, baseline: baseline
+
+
 PLANTS = {
+    "assumption-forgotten": Plant(
+        6,
+        "assumed rows are not in the baseline",
+        replaced(PolarsEngine, "assume", _assumption_forgotten),
+    ),
     "status-overrides-row-log": Plant(
         5,
         "the vendor status decides the outcome of the rows",
