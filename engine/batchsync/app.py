@@ -151,25 +151,31 @@ class App:
 
     @property
     def journal(self) -> Journal:
-        """Return the journal, opened or created."""
-        if self._journal is None:
-            from batchsync.journal import Journal  # noqa: PLC0415 - see the top of this file
+        """Return the journal, opened or created.
 
+        Raises:
+            StateError: If it is missing, and jobs.yaml requires it.
+        """
+        if self._journal is None:
+            from batchsync.journal import Journal, check_present  # noqa: PLC0415 - see the top of this file
+
+            if not self.settings.is_trial:
+                check_present(self.settings.state_folder, required=lambda: self.deployment.state_required)
             self._journal = Journal.open(self.settings.state_folder)
             self._resources.callback(self._journal.close)
         return self._journal
 
     def jobs(self, names: Sequence[str]) -> tuple[Job, ...]:
-        """Return the named jobs in dependency order, or all of them.
+        """Return the named jobs in dependency order, or all of them. A former name means the job that has it.
 
         Raises:
             UsageError: If there is no job of a name.
         """
-        known = {job.name for job in self.deployment.jobs}
         for name in names:
-            if name not in known:
+            if name not in self.deployment.names:
+                known = {job.name for job in self.deployment.jobs}
                 raise UsageError(f'unknown job "{name}"', hint=names_hint(name, known, "jobs"))
-        return tuple(job for job in self.deployment.jobs if not names or job.name in names)
+        return tuple(job for job in self.deployment.jobs if not names or job.all_names.intersection(names))
 
     def check(self, jobs: Iterable[Job] | None = None) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
         """Check jobs (or all) against their sources, offline.
@@ -318,6 +324,7 @@ class App:
             policy=with_overrides(rules.policy, connection),
             account_id=self.account_id(job),
             vendor=self._vendors[connection.name],
+            declared=self.deployment.names,
         )
 
     def account_id(self, job: Job) -> str:

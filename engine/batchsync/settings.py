@@ -53,6 +53,11 @@ class Settings(BaseSettings):
         base = self.state or self.file.resolve().parent / ".batchsync"
         return base / "mocks" if self.mocks else base
 
+    @property
+    def is_trial(self) -> bool:
+        """Whether the vendors are mocks that end with the command, so that its state is theirs."""
+        return self.mocks and self.mocks_at is None
+
     def results_path(self, path: str) -> str:
         """Return where the results of `results: path:` are written: there, or below the state folder with mocks.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, get_args
@@ -47,6 +48,25 @@ from batchsync.ports import Reject
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM attempts", "UPDATE attempts SET attempt = 1"])
+def test_used_attempts_are_kept_without_their_batches(journal: Journal, statement: str) -> None:
+    """The idempotency key of an attempt may be known to the vendor for ever."""
+    (batch,) = start_run(journal)
+    for attempt in (1, 2):
+        assert journal.attempts_used("guests", batch.file.digest) == attempt
+        lost = AllocationLost(at=LATER, reason="it expired")
+        batch = journal.record(batch, lost)
+
+    # What a retention of old runs would do.
+    for number, later in enumerate(("DELETE FROM rejects", "DELETE FROM batches"), start=1):
+        journal._db.execute("PRAGMA foreign_keys = 0")
+        journal._db.execute(later)
+        assert journal.attempts_used("guests", batch.file.digest) == 3, number
+    with pytest.raises(sqlite3.IntegrityError, match="used idempotency keys are kept"):
+        journal._db.execute(statement)
+    assert journal.attempts_used("other", batch.file.digest) == 0
 
 
 def test_run_is_read_as_written(journal: Journal) -> None:

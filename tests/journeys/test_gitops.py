@@ -123,11 +123,16 @@ EDITS: dict[str, tuple[Callable[[str], str], str]] = {
         swap("guests.csv, key: id", "guests.csv, key: [id, name]"),
         "guests: + 29 adds, ~ 0 changes, - 0 removes",
     ),
-    "the name of a job": (swap("  guests:", "  visitors:"), "visitors: + 29 adds, ~ 0 changes, - 0 removes"),
+    "the name of a job, with `renamed_from: OLD`": (
+        swap("  guests:", "  visitors:\n    renamed_from: guests"),
+        "visitors: (nothing to send)",
+    ),
     "a job is taken out": (lambda text: text[: text.index("  guests:")], "vehicles: + 20 adds"),
 }
 #: the other edits of the table; each has its own test below
 OTHER_EDITS = (
+    "the name of a job, without that line",
+    "the name of a connection",
     "`guards`",
     "`on_removed`, to a mode that removes",
     "`source`: its `path`, `join`, `format`, `delimiter`, `encoding` or `nulls`",
@@ -146,7 +151,7 @@ def test_edit_has_documented_effect(row: str, deployment: Deployment) -> None:
     output = plan(deployment, edit)
 
     assert expected in output
-    assert ("guests" in output) == (row not in {"the name of a job", "a job is taken out"})
+    assert ("guests" in output) == (row not in {"the name of a job, with `renamed_from: OLD`", "a job is taken out"})
 
 
 def apply_edits(deployment: Deployment, *edits: Callable[[str], str]) -> None:

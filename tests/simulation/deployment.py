@@ -63,6 +63,16 @@ Row = dict[str, str]
 RowVersion = tuple[str, ...]
 
 
+def logical(job: str) -> str:
+    """Return the first name of a job that was perhaps renamed: its sources and the oracle know it by that."""
+    return job.partition("-")[0]
+
+
+def vendor_of(job: str) -> str:
+    """Return the vendor of a job, under any of its names."""
+    return VENDOR_OF[logical(job)]
+
+
 @cache
 def _loaded(folder: Path, spec: int) -> Deployment:
     """Return the deployment with one of its three specs. The folder is the same for every seed of a process."""
@@ -97,6 +107,22 @@ class Sources:
     history: dict[tuple[str, str], list[Row]] = field(default_factory=dict)
     #: job whose source has a renamed column, so that it does not match; empty if there is none
     renamed: str = ""
+    #: former names of each renamed job, the newest first
+    formers: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def journal_names(self) -> tuple[str, ...]:
+        """All names under which the jobs may be in the journal, the present ones first."""
+        return tuple(item for name in self.names for item in (self.present(name), *self.formers.get(name, ())))
+
+    def present(self, name: str) -> str:
+        """Return the present name of a job."""
+        return f"{name}-{len(self.formers[name])}" if name in self.formers else name
+
+    def rename(self, name: str) -> str:
+        """Give a job another name; return the description of the edit."""
+        self.formers[name] = (self.present(name), *self.formers.get(name, ()))
+        return f"{self.formers[name][0]} was renamed to {self.present(name)}"
 
     def write_initial(self) -> None:
         """Draw and write the initial rows."""
@@ -107,8 +133,9 @@ class Sources:
             self._write(name)
 
     def job(self, name: str) -> Job:
-        """Return a job with the current spec."""
-        return next(item for item in _loaded(self.folder, self.spec).jobs if item.name == name)
+        """Return a job with the current spec and name."""
+        found = next(item for item in _loaded(self.folder, self.spec).jobs if item.name == name)
+        return replace(found, name=self.present(name), renamed_from=self.formers.get(name))
 
     def rename_column(self, name: str) -> None:
         """Rename a mapped column in the source of a job, or with `""` name every column as before."""

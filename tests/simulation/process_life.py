@@ -18,7 +18,7 @@ from batchsync.sinks import Sinks
 from batchsync.source import fetch
 from batchsync.storage.local_folder import LocalFolder
 from batchsync.vendors.client import connect
-from simulation.deployment import VENDOR_OF, rules_of
+from simulation.deployment import logical, rules_of, vendor_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
@@ -207,7 +207,7 @@ def process(
 
 def _refuse_mismatch(job: Job, sources: Sources, data: PolarsEngine) -> None:
     """Check the job whose source has a renamed column; the others match by construction."""
-    if job.name == sources.renamed and (problems := data.check(job, rules_of(VENDOR_OF[job.name], 1))):
+    if logical(job.name) == sources.renamed and (problems := data.check(job, rules_of(vendor_of(job.name), 1))):
         raise SpecError(problems)
 
 

@@ -14,19 +14,21 @@ from batchsync.journal import Journal
 from batchsync.journal.lease import is_held, unlock
 from batchsync.reconcile.cancel import cancel
 from batchsync.reconcile.loop import WaitPolicy
+from batchsync.reconcile.renames import FormerNameOpenError
 from batchsync.reconcile.sync import JobOutcome, resume, sync
 from batchsync_mocks.clock import Clock
 from batchsync_mocks.control import MockContext
 from batchsync_mocks.serving import VENDORS, MockServer
 from batchsync_mocks.vendor_state import VendorState
-from simulation import manual_resolution, oracle, reached_states
+from simulation import lost_state, manual_resolution, oracle, reached_states
 from simulation.answer_forms import draw_answer_forms
 from simulation.armed_faults import ArmedFaults, FileDamage
 from simulation.clock import START, VirtualTime
-from simulation.deployment import VENDOR_OF, Sources
+from simulation.deployment import Sources, logical, vendor_of
 from simulation.fault_plan import CALLS, CRASHES, STOPS, draw_faults
 from simulation.network import Network, connected
 from simulation.process_life import Crash, CrashPoint, Process, process
+from simulation.renames import crash_in_take_over, rename_any
 from simulation.report import Report
 from simulation.state_backup import BACKUP_POINTS, RESTORE_SECONDS, StateBackup, clear_folder
 
@@ -36,10 +38,8 @@ if TYPE_CHECKING:
     from batchsync_mocks.vendor import Vendor
     from simulation.fault_plan import PlannedFault
 
-#: passes without faults within which everything must be settled
-MAX_PASSES = 8
-#: virtual hours within which everything must be settled: processing times, poll intervals and the longest back-off
-MAX_HOURS = 36.0
+#: passes without faults, and virtual hours, within which everything must be settled
+MAX_PASSES, MAX_HOURS = 8, 36.0
 #: exit codes of a job of which nothing is open and no outcome is unknown
 _SETTLED = (ExitCode.DONE, ExitCode.REJECTS)
 
@@ -50,6 +50,8 @@ class SeedRun:
     def __init__(self, seed: int, folder: Path) -> None:
         """Set up sources, vendors, clock and network."""
         self.draw = random.Random(seed)  # noqa: S311 - reproducible draws
+        #: draws of what was added later, so that earlier seeds stay as they were
+        self.later = type(self.draw)(f"later {seed}")
         self.folder, self.state = folder, folder / "state"
         clear_folder(folder)
         self.report = Report(seed)
@@ -104,6 +106,8 @@ class SeedRun:
                 self._settle()
                 self._check()
                 self._resolve_unknown()
+                for violation in lost_state.play(self):
+                    self._violated(violation)
         except Exception as error:  # noqa: BLE001 - any exception is a violation
             self._violated(f"{type(error).__name__}: {error}")
         finally:
@@ -129,6 +133,9 @@ class SeedRun:
             self.log(self.sources.edit_spec())
             if self._any_open():
                 self._reached("the spec was edited with batches in flight")
+        if renamed := rename_any(self.sources, self.later):
+            self.log(renamed)
+            self._reached("a job was renamed with batches in flight" if self._any_open() else "a job was renamed")
         self.time.advance(self.draw.choice([0, 0, 0, 0.5, 20, 90, 400, 1500, 4000, 90_000, 260_000]))
 
     def _life(self) -> None:
@@ -149,6 +156,7 @@ class SeedRun:
         cancelling = self.draw.random() < 0.06
         if self.draw.random() < 0.06:
             self._damage_file()
+        pattern, nth = (crash and crash_in_take_over(self.sources, self.later)) or (pattern, nth)
         crash_point = CrashPoint(pattern, nth, log=self.log)
         if not cancelling and self.draw.random() < 0.1:
             unlocked = self.draw.random() < 0.7
@@ -170,7 +178,7 @@ class SeedRun:
 
     def _restore(self, backup: StateBackup) -> None:
         """Restore the state folder from a backup if the journal has changed since."""
-        if backup.restore(self.sources.names, self._batches()):
+        if backup.restore(self.sources.journal_names, self._batches()):
             self.time.advance(RESTORE_SECONDS)
             self.log("the state folder was restored from a copy")
             self._reached("the state folder was restored from a copy")
@@ -180,10 +188,10 @@ class SeedRun:
         """Run another process while this one is stopped, after its jobs were unlocked or without that."""
         self._reached("a lease holder was stopped" + (" and unlocked" if unlocked else ""))
         # It may not have acquired the leases of its other jobs yet; the other process may run those.
-        held = {name for name in self.sources.names if is_held(self.state, name)}
+        held = {name for name in self.sources.journal_names if is_held(self.state, name)}
         if unlocked:
             with Journal.open(self.state) as journal:
-                for name in self.sources.names:
+                for name in self.sources.journal_names:
                     unlock(journal, self.state, name, self.time.now())
         stopped, sleeps = self.crash_point, self.time.sleeps
         outcomes = self._pass(
@@ -219,9 +227,7 @@ class SeedRun:
         wait_policy = WaitPolicy(wait=wait)
         self.syncs += new_run
         try:
-            with process(
-                self.state, self.sources, self.time, crash_point, self._credentials(), self.rows_max
-            ) as engine:
+            with process(self.state, self.sources, self.time, crash_point, self.credentials(), self.rows_max) as engine:
                 if cancelling:
                     self._cancel(engine)
                 outcomes = (sync if new_run else resume)(engine.contexts, engine.services, wait_policy)
@@ -252,12 +258,14 @@ class SeedRun:
         """Check the outcomes that a process reported for its jobs."""
         for outcome in outcomes:
             self.log(f"{outcome.job}: exit {int(outcome.exit_code)} {outcome.error.message if outcome.error else ''}")
-            if outcome.job == self.sources.renamed and isinstance(outcome.error, SpecError):
+            if logical(outcome.job) == self.sources.renamed and isinstance(outcome.error, SpecError):
                 self._reached("a job with a renamed column stopped, and no other")
                 continue
             expected = (UnavailableError, LockedError) if locked else UnavailableError
             undisturbed = trusted or not (locked or self.damage.done or self.armed.any_hit())
-            if outcome.error is not None and (undisturbed or not isinstance(outcome.error, expected)):
+            # A renamed job waits for its open batches; whether these ever end, the last passes show.
+            waits = isinstance(outcome.error, FormerNameOpenError)
+            if outcome.error is not None and not waits and (undisturbed or not isinstance(outcome.error, expected)):
                 self._violated(f"{outcome.job}: {type(outcome.error).__name__}: {outcome.error.message}")
             if outcome.exit_code in _SETTLED:
                 self._check_nothing_open(outcome)
@@ -265,8 +273,9 @@ class SeedRun:
 
     def _check_nothing_open(self, outcome: JobOutcome) -> None:
         """Check that a job reported as settled has no open batch."""
-        for batch in self._batches(lambda batch: batch.job == outcome.job and batch.phase is not Phase.DELIVERED):
-            self._violated(f"{outcome.job}: exit {int(outcome.exit_code)}, and {batch.id} is {batch.phase}")
+        for batch in self._batches(lambda batch: batch.phase is not Phase.DELIVERED):
+            if logical(batch.job) == logical(outcome.job):
+                self._violated(f"{outcome.job}: exit {int(outcome.exit_code)}, and {batch.id} is {batch.phase}")
 
     def _reached(self, *names: str) -> None:
         self.report.reached.update(names)
@@ -274,30 +283,22 @@ class SeedRun:
     def _any_open(self) -> bool:
         return bool(self._batches(lambda batch: batch.phase is not Phase.DELIVERED))
 
-    def _preparing(self) -> bool:
-        """Return whether a run in the journal is still being prepared."""
-        if not (self.state / "journal.db").exists():
-            return False
-        with Journal.open(self.state) as journal:
-            return any(journal.preparing_runs(name) for name in self.sources.names)
-
     def _batches(self, fits: Callable[[Batch], bool] | None = None) -> list[Batch]:
         """Return the batches in the journal, optionally only those that `fits` selects."""
         if not (self.state / "journal.db").exists():
             return []
         with Journal.open(self.state) as journal:
-            found = oracle.all_batches(journal, self.sources.names)
+            found = oracle.all_batches(journal, self.sources.journal_names)
         return [item for item in found if fits(item)] if fits else found
 
     def _note_states(self) -> None:
         """Note the states that a starting process finds."""
-        if self._preparing():
-            self._reached("resumed a run that was being prepared")
+        self._reached(*reached_states.of_journal(self.state, self.sources))
         self._reached(*reached_states.at_start(self._batches(), oracle.vendor_batches(self.vendors)))
 
     def _note_hits(self, hits: list[PlannedFault]) -> None:
         """Note the faults that hit requests, and the batches that may have unknown rows or be lost because of them."""
-        collected = {batch.id: VENDOR_OF[batch.job] for batch in self._batches(lambda batch: batch.counts is not None)}
+        collected = {batch.id: vendor_of(batch.job) for batch in self._batches(lambda batch: batch.counts is not None)}
         for item in hits:
             self.report.hit[item.name] += 1
             self._reached(f"fault {item.name} at {item.call}")
@@ -345,14 +346,14 @@ class SeedRun:
         self.log(oracle.to_json(at_vendors))
         self._reached(*reached_states.at_end(self.time.arrived, at_vendors, self.sources))
         with Journal.open(self.state) as journal:
-            batches = oracle.all_batches(journal, self.sources.names)
+            batches = oracle.all_batches(journal, self.sources.journal_names)
             for violation in (
                 *oracle.check_no_duplicates(at_vendors, self.sources, retries=self.syncs),
                 *oracle.check_one_allocation_each(at_vendors, batches),
                 *oracle.check_idempotency_keys(self.vendors, batches),
                 *oracle.check_row_counts(at_vendors, batches, doubtful=self.may_be_unknown),
                 *oracle.check_lost_batches(batches, {name for name, times in self.denials.items() if times > 1}),
-                *oracle.check_journal(journal, self.sources.names),
+                *oracle.check_journal(journal, self.sources.journal_names),
                 *oracle.check_target(at_vendors, self.vendors, self.sources, self.state, journal),
                 *oracle.check_results(at_vendors, self.sources, journal, self.folder),
             ):
@@ -373,7 +374,7 @@ class SeedRun:
     def _resolve_unknown(self) -> None:
         """Resolve all unknown rows manually; afterwards no row may deviate."""
         with process(
-            self.state, self.sources, self.time, self.crash_point, self._credentials(), self.rows_max
+            self.state, self.sources, self.time, self.crash_point, self.credentials(), self.rows_max
         ) as engine:
             resolutions = manual_resolution.resolve_all(engine, oracle.vendor_batches(self.vendors), self.sources)
         if not resolutions.descriptions:
@@ -388,8 +389,8 @@ class SeedRun:
             for violation in (
                 *resolutions.check(at_vendors, self.sources),
                 *oracle.check_no_duplicates(at_vendors, self.sources, retries=self.syncs),
-                *oracle.check_journal(journal, self.sources.names),
-                *oracle.check_nothing_unknown(journal, self.sources.names),
+                *oracle.check_journal(journal, self.sources.journal_names),
+                *oracle.check_nothing_unknown(journal, self.sources),
                 *oracle.check_target(at_vendors, self.vendors, self.sources, self.state, journal, resolved=True),
             ):
                 self._violated(f"after the manual resolution: {violation}")
@@ -397,7 +398,8 @@ class SeedRun:
     def _sent(self) -> set[str]:
         return {batch.id for batch in oracle.vendor_batches(self.vendors).values() if batch.uploads}
 
-    def _credentials(self) -> dict[str, dict[str, str]]:
+    def credentials(self) -> dict[str, dict[str, str]]:
+        """Return the credentials of the vendors by name."""
         return {name: dict(vendor.credentials) for name, vendor in self.vendors.items()}
 
 

@@ -42,6 +42,14 @@ class EmptyStore:
         """Return None: there was no run."""
         return None
 
+    def holders(self, _account_id: str) -> tuple[str, ...]:
+        """Return no jobs: nothing was delivered."""
+        return ()
+
+    def is_known_at(self, _job: str, _account_id: str) -> bool:
+        """Return False: the job never ran."""
+        return False
+
     def approved(self, job: str, plan: str) -> bool:  # noqa: ARG002 - the same
         """Return False: no plan was approved."""
         return False
@@ -83,5 +91,10 @@ def offline_context(app: App, job: Job) -> JobContext:
     """Return the context of a job without a vendor client."""
     rules = app.rules_of(job)
     return JobContext(
-        job=job, rules=rules, policy=rules.policy, account_id=app.account_id(job), vendor=cast("Vendor", None)
+        job=job,
+        rules=rules,
+        policy=rules.policy,
+        account_id=app.account_id(job),
+        vendor=cast("Vendor", None),
+        declared=app.deployment.names,
     )

@@ -14,6 +14,7 @@ from batchsync.cli.session import Answer, Session
 from batchsync.cli.sync import retry_rejected, sending_rejected
 from batchsync.errors import BatchsyncError, ExitCode, most_severe_exit_code
 from batchsync.reconcile.plan import plan as plan_job
+from batchsync.reconcile.renames import check_rename, last_planned
 from batchsync.report.plan import PlanReport, PlansReport, Unplanned
 
 if TYPE_CHECKING:
@@ -87,6 +88,7 @@ def _plans(
 
 
 def _planned(context: JobContext, services: Services, limit: int) -> PlanReport:
+    check_rename(context, services)
     job_plan = plan_job(context, services)
     return PlanReport(
         plan=job_plan.comparison.plan,
@@ -100,7 +102,7 @@ def _planned(context: JobContext, services: Services, limit: int) -> PlanReport:
 
 def _mapping_changed(context: JobContext, services: Services) -> bool:
     """Return whether the mapping differs from that of the last run that sent to this account."""
-    last = services.store.last_planned(context.job.name, context.account_id)
+    last = last_planned(context, services)
     return last is not None and last.spec_hash != context.job.spec_hash
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import click
@@ -48,7 +49,9 @@ def resolve(session: Session, batch: str, *, delivered: bool | None, reason: str
     with running_app(session) as app:
         target = _find_batch(app, batch)
         services = services_of(app, target.job)
-        with services.lease(target.job):
+        with ExitStack() as leases:
+            for name in dict.fromkeys((target.job, app.journal.baseline_owner(target.id))):
+                leases.enter_context(services.lease(name))
             context = context_of(app, target.job)
             after = resolve_batch(target, context, services, delivered=delivered, reason=reason or "resolved manually")
     outcome = "the vendor has its rows" if delivered else "its rows are sent again by the next sync"

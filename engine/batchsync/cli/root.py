@@ -42,6 +42,7 @@ COMMANDS = {
     "collect": ("collect", "Ask the vendor again about rows of unknown outcome."),
     "unlock": ("unlock", "Break a job's lease."),
     "schema": ("schema", "Print the JSON Schema of jobs.yaml."),
+    "state": ("state", "Begin a state folder, or record what targets hold."),
     "mocks": ("mocks", "Run mocks of the bundled vendors."),
 }
 

@@ -92,7 +92,7 @@ def serve(session: Session, jobs: tuple[str, ...], *, once: bool) -> Answer:
         # If nothing ran, jobs were loaded once, and at least one has a schedule.
         report = OutcomeReport(jobs=tuple(done), idle="" if done else _idle(reloader.contexts, services.clock.now()))
         codes = [outcome.exit_code for outcome in done]
-        if any(needs_attention(context.job.name, services) for context in reloader.contexts):
+        if any(needs_attention(name, services) for context in reloader.contexts for name in context.job.all_names):
             codes.append(ExitCode.NEEDS_ATTENTION)
     return Answer(report=report, exit_code=most_severe_exit_code(codes))
 
@@ -126,7 +126,7 @@ class _ReloadListener:
 
 def _budget(contexts: Sequence[SelectedJob], job: str) -> Budget:
     """Return the budget of an active job."""
-    return next(context.job.budget for context in contexts if context.job.name == job)
+    return next(context.job.budget for context in contexts if job in context.job.all_names)
 
 
 def _idle(contexts: Sequence[SelectedJob], now: datetime) -> str:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,7 +16,7 @@ import click
 from batchsync import spec
 from batchsync.cli import streams
 from batchsync.cli.options import GlobalOptions
-from batchsync.errors import UsageError
+from batchsync.errors import BatchsyncError, UsageError
 from batchsync.report.envelope import as_line
 
 if TYPE_CHECKING:
@@ -98,16 +98,28 @@ class Session:
 
     @contextmanager
     def journal(self) -> Iterator[Journal | None]:
-        """Yield the journal, opened read-only; None if nothing was run in this state folder yet."""
+        """Yield the journal, opened read-only; None if nothing was run in this state folder yet.
+
+        Raises:
+            StateError: If it is missing, and jobs.yaml requires it.
+        """
+        from batchsync.journal import Journal, check_present  # noqa: PLC0415 - see the top of this file
+
         folder = self.settings().state_folder
         # An incomplete journal is reported by Journal.open.
         if not any(folder.glob("journal.db*")):
+            if not self.settings().is_trial:
+                check_present(folder, required=self._requires_state)
             yield None
             return
-        from batchsync.journal import Journal  # noqa: PLC0415 - see the top of this file
-
         with Journal.open(folder, read_only=True) as journal:
             yield journal
+
+    def _requires_state(self) -> bool:
+        """Return whether jobs.yaml requires the state folder; an invalid file is reported elsewhere."""
+        with suppress(BatchsyncError):
+            return self.deployment().state_required
+        return False
 
     def now(self) -> datetime:
         """Return the current time of the engine's clock."""

@@ -61,8 +61,8 @@ def _now(session: Session, batches: Sequence[Batch]) -> datetime:
 def _job(name: str, known: DeclaredJobs, journal: Journal | None, now: datetime) -> JobStatus:
     last = journal.last_run(name) if journal else None
     lease = journal.lease_row(name) if journal and _is_running(journal, name) else None
-    job = known.jobs.get(name)
-    ticks = next_ticks(job.schedule, now, 1) if job and job.schedule else ()
+    job = known.job(name)
+    ticks = next_ticks(job.schedule, now, 1) if job and job.name == name and job.schedule else ()
     return JobStatus(
         job=name,
         last=run_report(journal, last, {name: job.budget} if job else {}) if journal and last else None,
@@ -88,7 +88,7 @@ def _next_steps(batches: Sequence[Batch], known: DeclaredJobs, now: datetime) ->
     from batchsync.spec.vendor_spec import load_vendor  # noqa: PLC0415 - the same
 
     for batch in batches:
-        job = known.jobs.get(batch.job)
+        job = known.job(batch.job)
         if job is None:
             continue
         connection = known.deployment.connections[job.connection]

@@ -90,7 +90,7 @@ def left_behind(session: Session) -> tuple[str, ...]:
     """
     with session.journal() as journal:
         batches = journal.open_batches() if journal else ()
-    names = {job.name for job in session.deployment().jobs}
+    names = session.deployment().names
     gone = Counter(batch.job for batch in batches if batch.job not in names)
     for job, count in gone.items():
         session.print_line(

@@ -81,10 +81,11 @@ def _account_id(name: str, known: DeclaredJobs, app: App) -> tuple[str | None, s
     """Return the account ID of a job, or None and the reason."""
     if known.deployment is None:
         return None, ""
-    if name not in known.jobs:
+    job = known.job(name)
+    if job is None:
         return None, "the job is no longer in the jobs file, so its account is unknown; only the journal was searched"
     try:
-        return app.account_id(known.jobs[name]), ""
+        return app.account_id(job), ""
     except BatchsyncError as error:
         return None, f"{error.message}: without it the account is unknown; only the journal was searched"
 

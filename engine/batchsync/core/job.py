@@ -124,7 +124,7 @@ class Connection:
     """A vendor account. Credentials are references until `app` resolves them; values never enter a spec hash.
 
     `credentials` maps a name to the reference as written (`${VAR}`, `${VAR:-default}`, `${file:...}`). `poll_every`,
-    `deadline` and `in_flight` override the vendor's policy.
+    `deadline` and `in_flight` override the vendor's policy. `renamed_from` are former names of the connection.
     """
 
     name: str
@@ -135,6 +135,7 @@ class Connection:
     poll_every: timedelta | None = None
     deadline: timedelta | None = None
     in_flight: int | None = None
+    renamed_from: tuple[str, ...] = ()
     place: Place = field(default=Place(), compare=False)
 
 
@@ -160,6 +161,7 @@ class Job:
         guards: The guards that the job sets.
         budget: Limits of invalid and rejected records.
         depends_on: Names of jobs that must have settled first.
+        renamed_from: Former names of the job; None if jobs.yaml does not say whether it has any.
         compression: Compression of batch files: fast or smaller.
         removal_hash: Hash of what decides which keys are removed: source as written, its key, `on_removed`.
         place: Location in jobs.yaml.
@@ -181,9 +183,15 @@ class Job:
     guards: Guards = field(default_factory=Guards)
     budget: Budget = field(default_factory=Budget)
     depends_on: tuple[str, ...] = ()
+    renamed_from: tuple[str, ...] | None = None
     compression: str = "fast"
     removal_hash: str = ""
     place: Place = field(default=Place(), compare=False)
+
+    @property
+    def all_names(self) -> frozenset[str]:
+        """The name of the job and its former names."""
+        return frozenset((self.name, *(self.renamed_from or ())))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -199,9 +207,18 @@ class Resources:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Deployment:
-    """The contents of jobs.yaml: connections by name, and jobs in dependency order."""
+    """The contents of jobs.yaml: connections by name, and jobs in dependency order.
+
+    `state_required`: a missing state is an error.
+    """
 
     file: str
     connections: Mapping[str, Connection]
     jobs: tuple[Job, ...]
     resources: Resources = field(default_factory=Resources)
+    state_required: bool = False
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of all jobs, former names included."""
+        return frozenset(name for job in self.jobs for name in job.all_names)

@@ -24,12 +24,14 @@ class OutcomeTraits:
         in_target: Whether the target is known to hold the row's record as it is now.
         listed: Whether `batchsync rejects` lists such rows.
         budget: Name of the limit in `Budget` that such rows count against; empty if there is none.
+        rare: Whether the outcome is shown only where there are such rows.
     """
 
     of_batch: bool = False
     in_target: bool = False
     listed: bool = False
     budget: str = ""
+    rare: bool = False
 
 
 #: Traits of an outcome that the comparison assigns and that says nothing about the target.
@@ -48,6 +50,8 @@ class RowOutcome(StrEnum):
     UNCHANGED = "unchanged", OutcomeTraits(in_target=True)
     #: the vendor has taken the record
     ACCEPTED = "accepted", OutcomeTraits(of_batch=True, in_target=True)
+    #: the target holds the record, on a person's word; it was not sent
+    ASSUMED = "assumed", OutcomeTraits(in_target=True, rare=True)
     #: refused by batchsync, before it was sent
     INVALID = "invalid", OutcomeTraits(listed=True, budget="invalid")
     #: refused by the vendor
@@ -114,6 +118,10 @@ class OutcomeCounts(Mapping[RowOutcome, int]):
     def only(self, outcomes: Iterable[RowOutcome]) -> Self:
         """Return the counts of these outcomes; the others count 0."""
         return type(self)({outcome: self[outcome] for outcome in outcomes})
+
+    def shown(self) -> tuple[RowOutcome, ...]:
+        """Return the outcomes to show: all but the rare ones of which there are no rows."""
+        return tuple(outcome for outcome in self if self[outcome] or not outcome.traits.rare)
 
     def moved(self, source: RowOutcome, target: RowOutcome) -> Self:
         """Return the counts after all rows of outcome `source` got outcome `target`."""

@@ -9,7 +9,7 @@ import polars as pl
 
 from batchsync.core.naming import baseline_prefix, row_manifest_key
 from batchsync.core.row_outcome import LISTED_OUTCOMES, RowOutcome
-from batchsync.data.baseline.apply import apply_verdicts, resolve
+from batchsync.data.baseline.apply import apply_verdicts, assume, resolve
 from batchsync.data.baseline.point_lookup import lookup
 from batchsync.data.batchfile.prepare import StageContext, iter_batch_files
 from batchsync.data.check import check_job
@@ -46,6 +46,8 @@ if TYPE_CHECKING:
 
 #: Rejects yielded at a time.
 CHUNK = 10_000
+#: Records that are added to a baseline at a time, without having been sent.
+_ASSUMED_AT_ONCE = 1_000_000
 
 
 class PolarsEngine:
@@ -244,6 +246,24 @@ class PolarsEngine:
         with translate_disk_errors("moving the baseline"), opened_baseline(self._objects, baseline) as known:
             verify_parquet(known.paths)
             return replace(baseline, segments=resolve(known, keys, self._segments(baseline), delivered=delivered))
+
+    def assume(self, comparison: Comparison, baseline: BaselineEntry) -> BaselineEntry:
+        """Return the baseline with the added and changed records of a comparison, assumed to be held.
+
+        Args:
+            comparison: The comparison. Its removals are left as they are.
+            baseline: The baseline that it was compared with.
+
+        Returns:
+            The new baseline.
+        """
+        rows = pl.scan_parquet(comparison.folder / "changes.parquet", glob=False).filter(pl.col("op") != "remove")
+        with translate_disk_errors("moving the baseline"):
+            for chunk in rows.select("key", "fingerprint").collect_batches(chunk_size=_ASSUMED_AT_ONCE):
+                with opened_baseline(self._objects, baseline) as known:
+                    verify_parquet(known.paths)
+                    baseline = replace(baseline, segments=assume(known, chunk, self._segments(baseline)))
+        return baseline
 
     def _segments(self, baseline: BaselineEntry) -> ObjectFolder:
         """Return the destination of new segments of a baseline."""

@@ -4,6 +4,7 @@ Runs, batches, events, rejects and baseline entries enter and are written in fen
 The package must not decide what happens next, and must not use the network.
 """
 
+from batchsync.journal.files import check_present
 from batchsync.journal.journal import Journal
 from batchsync.journal.lease import is_held, lease, this_process, unlock
 from batchsync.journal.model import Approval, LeaseRow, RejectGroup, RejectRow
@@ -14,6 +15,7 @@ __all__ = [
     "LeaseRow",
     "RejectGroup",
     "RejectRow",
+    "check_present",
     "is_held",
     "lease",
     "this_process",

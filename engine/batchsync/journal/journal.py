@@ -10,7 +10,7 @@ from batchsync.core.lifecycle import evolve
 from batchsync.core.run import Run, RunState, abort_preparation, with_finalized
 from batchsync.errors import LockedError
 from batchsync.journal import audit, codec
-from batchsync.journal.coordination import Coordination
+from batchsync.journal.coordination import Coordination, set_baseline
 from batchsync.journal.new_runs import check_balance, check_newly_prepared
 from batchsync.journal.queries import PREPARED
 from batchsync.journal.store import open_store
@@ -78,6 +78,7 @@ class Journal(Coordination):
         invalid: Iterable[Sequence[Reject]],
         *,
         tick: datetime | None = None,
+        baseline: BaselineEntry | None = None,
         epoch: int | None = None,
     ) -> None:
         """Store a run with its invalid rows and its finalized batches: all of them, or the first while it is preparing.
@@ -90,6 +91,7 @@ class Journal(Coordination):
             invalid: Rows that batchsync refuses, in chunks.
             tick: Schedule tick that the run serves. It is claimed in the transaction that completes the preparation, so
                 that a crash neither loses it nor runs it twice.
+            baseline: New baseline of a run that assumes records to be delivered; None to keep the present one.
             epoch: Epoch of the job's lease; None for the one held through this journal.
 
         Raises:
@@ -115,6 +117,8 @@ class Journal(Coordination):
                 self._insert_batch(db, batch, epoch)
             self._reached("start_run:batches")
             self._add_rejects(run, None, invalid, run.created_at)
+            if baseline is not None:
+                set_baseline(db, baseline)
             self._reached("start_run:rejects")
 
     def add_batch(self, batch: Batch, *, tick: datetime | None = None, epoch: int | None = None) -> Run:
@@ -223,7 +227,7 @@ class Journal(Coordination):
             self._check_unchanged(batch)
             self._update_batch(db, after, event, epoch, "deliver")
             if baseline is not None:
-                _set_baseline(db, baseline)
+                set_baseline(db, baseline)
             self._reached("deliver:baseline")
             run = self.run(batch.run)
             self._add_rejects(run, batch.id, rejects, event.at)
@@ -265,7 +269,7 @@ class Journal(Coordination):
         with self._write("resolve", batch.job, epoch) as db:
             self._check_unchanged(batch)
             self._update_batch(db, after, cleaned, epoch, "resolve")
-            _set_baseline(db, baseline)
+            set_baseline(db, baseline)
             keys = [[batch.id, codec.lossless_text(key)] for key in known]
             db.conn.executemany("DELETE FROM rejects WHERE batch = ? AND kind = 'unknown' AND key = ?", keys)
             self._add_rejects(self.run(batch.run), batch.id, rejects, event.at)
@@ -279,6 +283,7 @@ class Journal(Coordination):
         """Insert a newly prepared batch and its first event."""
         row = codec.batch_row(batch)
         db.table("batches").insert(row)
+        _keep_attempt(db, batch)
         payload = codec.canonical(row)
         self._append_event(
             batch.id, codec.to_iso(batch.prepared_at), PREPARED, payload, self._epoch_of(batch.job, epoch)
@@ -316,6 +321,7 @@ class Journal(Coordination):
                 after.id, codec.to_iso(event.at), type(event).__name__, payload, self._epoch_of(after.job, epoch)
             )
         self._reached(f"{write}:event")
+        _keep_attempt(db, after)
         _update(db, "batches", codec.batch_row(after))
         self._reached(f"{write}:batch")
 
@@ -355,14 +361,12 @@ class Journal(Coordination):
             rejects.insert_all(map(row, chunk), batch_size=_REJECTS_AT_ONCE)
 
 
-def _set_baseline(db: Database, baseline: BaselineEntry) -> None:
-    """Replace the baseline of a job at an account."""
-    segments = db.table("segments")
-    account = {"job": baseline.job, "account_id": baseline.account_id}
-    segments.delete_where("job = :job AND account_id = :account_id", account)
-    segments.insert_all(
-        account | {"place": place, "file": segment.file, "digest": segment.digest, "rows": segment.rows}
-        for place, segment in enumerate(baseline.segments)
+def _keep_attempt(db: Database, batch: Batch) -> None:
+    """Keep the attempt of a batch as used, whatever becomes of the batch: its idempotency key is not used again."""
+    db.execute(
+        "INSERT INTO attempts VALUES (?, ?, ?) ON CONFLICT (job, digest) DO UPDATE SET attempt = excluded.attempt "
+        "WHERE excluded.attempt > attempts.attempt",
+        [batch.job, batch.file.digest, batch.attempt],
     )
 
 

@@ -49,10 +49,52 @@ class Queries(Store):
         return self._batches("WHERE phase <> 'delivered' AND job = ? ORDER BY no", [job])
 
     def unresolved(self, job: str) -> tuple[Batch, ...]:
-        """Return the delivered batches of a job with rows of unknown outcome, oldest first."""
+        """Return the delivered batches of a job with rows of unknown outcome, oldest first.
+
+        Those of its former names are included once it has taken over their baseline.
+        """
+        formers = [str(row["former"]) for row in self._rows("SELECT DISTINCT former FROM renames")]
+        found = [batch for name in dict.fromkeys([*formers, job]) for batch in self._unresolved(name)]
+        return tuple(batch for batch in found if not formers or self.baseline_owner(batch.id) == job)
+
+    def _unresolved(self, job: str) -> tuple[Batch, ...]:
         return self._batches(
             "WHERE phase = 'delivered' AND json_extract(counts, '$.unknown') > 0 AND job = ? ORDER BY no", [job]
         )
+
+    def baseline_owner(self, batch: str) -> str:
+        """Return the job that has the baseline of a batch's rows now: its own, or one that took it over since.
+
+        Raises:
+            UsageError: If the id is unknown.
+        """
+        found = self._rows("SELECT no, job FROM batches WHERE id = ?", [batch])
+        if not found:
+            raise UsageError(f"there is no batch {batch!r} in the journal", hint="`batchsync status` lists batches.")
+        owner, number = str(found[0]["job"]), int(found[0]["no"])
+        for row in self._rows("SELECT former, job FROM renames WHERE last_batch >= ? ORDER BY no", [number]):
+            owner = str(row["job"]) if row["former"] == owner else owner
+        return owner
+
+    def holders(self, account_id: str) -> tuple[str, ...]:
+        """Return the jobs with a baseline or open batches at an account and target, sorted."""
+        found = self._rows(
+            "SELECT job FROM segments WHERE account_id = ? "
+            "UNION SELECT job FROM batches WHERE account_id = ? AND phase <> 'delivered' ORDER BY job",
+            [account_id, account_id],
+        )
+        return tuple(str(row["job"]) for row in found)
+
+    def is_known_at(self, job: str, account_id: str) -> bool:
+        """Return whether a job has ever run at an account and target, or has a baseline there."""
+        ran = self._rows("SELECT 1 FROM runs WHERE job = ? AND account_id = ? LIMIT 1", [job, account_id])
+        return bool(ran) or self.baseline(job, account_id) is not None
+
+    def baselines(self, job: str) -> tuple[BaselineEntry, ...]:
+        """Return the baselines of a job at all accounts."""
+        found = self._rows("SELECT DISTINCT account_id FROM segments WHERE job = ? ORDER BY account_id", [job])
+        entries = (self.baseline(job, row["account_id"]) for row in found)
+        return tuple(entry for entry in entries if entry is not None)
 
     def has_open_batches(self, run: str) -> bool:
         """Return whether a batch of the run is not delivered. Called at every delivery, so it reads one row only."""
@@ -174,9 +216,9 @@ class Queries(Store):
         return tuple(str(row["job"]) for row in self._rows("SELECT DISTINCT job FROM runs ORDER BY job"))
 
     def attempts_used(self, job: str, digest: str) -> int:
-        """Return the highest attempt used for a batch file with this digest, or 0."""
+        """Return the highest attempt ever used for a batch file with this digest, or 0, even if its batch is gone."""
         found = self._rows(
-            "SELECT coalesce(max(attempt), 0) AS n FROM batches WHERE job = ? AND digest = ?", [job, digest]
+            "SELECT coalesce(max(attempt), 0) AS n FROM attempts WHERE job = ? AND digest = ?", [job, digest]
         )
         return int(found[0]["n"])
 

@@ -212,8 +212,44 @@ def _renew_batches(db: _Connection) -> None:
         db.execute(f"CREATE TRIGGER {name} BEFORE {change} ON batches WHEN {_UNBALANCED} {_REFUSAL}")
 
 
+#: Additions of schema 2. `renames`: baselines that a renamed job took over, with the newest batch of the former name.
+#: `attempts`: the greatest attempt of a job and content whose idempotency key was used; kept when batches are deleted.
+_ADDITIONS = (
+    """
+    CREATE TABLE renames (
+        no INTEGER PRIMARY KEY AUTOINCREMENT,
+        former TEXT NOT NULL,
+        job TEXT NOT NULL,
+        last_batch INTEGER NOT NULL,
+        at TEXT NOT NULL
+    ) STRICT""",
+    """
+    CREATE TABLE attempts (
+        job TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        attempt INTEGER NOT NULL CHECK (attempt > 0),
+        PRIMARY KEY (job, digest)
+    ) STRICT""",
+    """
+    CREATE TRIGGER attempts_are_never_deleted BEFORE DELETE ON attempts
+    BEGIN SELECT RAISE(ABORT, 'used idempotency keys are kept'); END""",
+    """
+    CREATE TRIGGER attempts_never_decrease BEFORE UPDATE ON attempts
+    WHEN NEW.attempt < OLD.attempt OR NEW.job <> OLD.job OR NEW.digest <> OLD.digest
+    BEGIN SELECT RAISE(ABORT, 'used idempotency keys are kept'); END""",
+    "INSERT INTO attempts SELECT job, digest, max(attempt) FROM batches GROUP BY job, digest",
+)
+
+
+def _second_schema(db: _Connection) -> None:
+    """Count row outcomes in one column, and add the tables of renamed jobs and of used idempotency keys."""
+    _renew_batches(db)
+    for statement in _ADDITIONS:
+        db.execute(statement)
+
+
 #: Migrations in order: entry n brings a journal from schema version n to n + 1.
-MIGRATIONS: tuple[Callable[[_Connection], None], ...] = (_create_tables, _renew_batches)
+MIGRATIONS: tuple[Callable[[_Connection], None], ...] = (_create_tables, _second_schema)
 #: Version of the tables, kept in `PRAGMA user_version`.
 SCHEMA_VERSION = len(MIGRATIONS)
 

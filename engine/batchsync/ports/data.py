@@ -251,6 +251,15 @@ class DataEngine(Protocol):
         """
         ...
 
+    def assume(self, comparison: Comparison, baseline: BaselineEntry) -> BaselineEntry:
+        """Return the baseline with the added and changed records of a comparison, assumed to be held.
+
+        Args:
+            comparison: The comparison. Its removals are left as they are.
+            baseline: The baseline that it was compared with.
+        """
+        ...
+
     def lookup(self, key: str, baseline: BaselineEntry, in_flight: Sequence[str]) -> KnownKey:
         """Return what the baseline and the row manifests of open batches hold about a key.
 

@@ -28,6 +28,7 @@ class StateStore(Protocol):
         invalid: Iterable[Sequence[Reject]],
         *,
         tick: datetime | None = None,
+        baseline: BaselineEntry | None = None,
     ) -> None:
         """Journal a run.
 
@@ -36,6 +37,7 @@ class StateStore(Protocol):
             batches: All of its batches, or the first if it is preparing.
             invalid: Its invalid rows, in chunks.
             tick: The schedule tick that the run is for; None if it was started manually.
+            baseline: The new baseline of a run that assumes records to be delivered; None leaves it unchanged.
         """
         ...
 
@@ -98,6 +100,33 @@ class StateStore(Protocol):
 
     def unresolved(self, job: str) -> Sequence[Batch]:
         """Return the delivered batches of a job with rows of unknown outcome, oldest first."""
+        ...
+
+    def baseline_owner(self, batch: str) -> str:
+        """Return the job that has the baseline of a batch's rows now: its own, or one that took it over."""
+        ...
+
+    def holders(self, account_id: str) -> Sequence[str]:
+        """Return the jobs with a baseline or open batches at an account and target."""
+        ...
+
+    def is_known_at(self, job: str, account_id: str) -> bool:
+        """Return whether a job has ever run at an account and target, or has a baseline there."""
+        ...
+
+    def baselines(self, job: str) -> Sequence[BaselineEntry]:
+        """Return the baselines of a job at all accounts."""
+        ...
+
+    def take_over(self, former: str, job: str, baselines: Sequence[BaselineEntry], at: datetime) -> None:
+        """Journal that a job takes over baselines of its former name, which has no open batches.
+
+        Args:
+            former: The former name.
+            job: The present name.
+            baselines: The baselines under the present name; those of the former name at these accounts are dropped.
+            at: Time of the take-over.
+        """
         ...
 
     def batches(self, run: str) -> Sequence[Batch]:

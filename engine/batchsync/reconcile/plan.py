@@ -15,8 +15,8 @@ from batchsync.core.plan import begin_run, with_guards
 from batchsync.core.run import RunState
 from batchsync.errors import PermanentError, RetryableError, UnavailableError, UsageError, VendorError
 from batchsync.ports import CompareContext, Comparison, GuardTripped, RunStarted, TargetFacts, Waiting
-from batchsync.reconcile.deliver import baseline_of
 from batchsync.reconcile.prepare import Preparation
+from batchsync.reconcile.renames import baseline_before, last_planned
 from batchsync.util.files import make_private
 
 if TYPE_CHECKING:
@@ -128,10 +128,10 @@ def plan(context: JobContext, services: Services, facts: TargetFacts | None = No
         eager=eager,
         account_id=context.account_id,
     )
-    baseline = baseline_of(job.name, context.account_id, services.store)
+    baseline = baseline_before(context, services)
     comparison = services.data.compare(job, context.rules, baseline, compare_context)
     comparison.plan.counts.assert_balanced()
-    guarded = with_guards(comparison.plan, job, services.store.last_planned(job.name, context.account_id))
+    guarded = with_guards(comparison.plan, job, last_planned(context, services))
     approved = bool(guarded.breaches) and services.store.approved(job.name, guarded.changes_digest)
     return JobPlan(context=context, comparison=replace(comparison, plan=guarded), approved=approved)
 
@@ -175,8 +175,9 @@ def prepare(context: JobContext, services: Services, facts: TargetFacts, tick: d
 
 
 def _in_flight(context: JobContext, services: Services) -> list[str]:
-    """Return the keys of the row manifests of open batches of the job's account."""
-    open_batches = services.store.open_batches(context.job.name)
+    """Return the keys of the row manifests of open batches of the job's account, under any of its names."""
+    names = (context.job.name, *(context.job.renamed_from or ()))
+    open_batches = [batch for name in names for batch in services.store.open_batches(name)]
     return [row_manifest_key(batch.job, batch.file) for batch in open_batches if batch.account_id == context.account_id]
 
 

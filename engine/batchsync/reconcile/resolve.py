@@ -65,8 +65,11 @@ def resolve(batch: Batch, context: JobContext | None, services: Services, *, del
 
 
 def _resolve_rows(batch: Batch, event: Resolved, services: Services) -> Batch:
-    """Move the unknown rows of a delivered batch, in the baseline of the account that it was sent to."""
-    baseline = baseline_of(batch.job, batch.account_id, services.store)
+    """Move the unknown rows of a delivered batch, in the baseline of the account that it was sent to.
+
+    The baseline is that of a renamed job, if one took it over. The caller holds its lease, too.
+    """
+    baseline = baseline_of(services.store.baseline_owner(batch.id), batch.account_id, services.store)
     resolved = services.data.resolve(baseline, services.store.unknown_keys(batch.id), delivered=event.delivered)
     return services.store.resolve(batch, event, baseline=resolved)
 

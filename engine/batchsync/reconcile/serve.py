@@ -17,6 +17,7 @@ from batchsync.errors import BatchsyncError, LockedError, SourceError, SpecError
 from batchsync.ports import Waiting
 from batchsync.reconcile.loop import WaitPolicy, admit_by_connection, drive_to_completion
 from batchsync.reconcile.prepare import abort_preparation
+from batchsync.reconcile.renames import under_former_names
 from batchsync.reconcile.services import JobContext, UnableJob
 from batchsync.reconcile.sync import (
     JobOutcome,
@@ -92,6 +93,7 @@ def serve(
                     services.store.claim_tick(context.job.name, tick)
             contexts = load_contexts()
         failed = set()
+        contexts = _with_former_names(contexts, services)
         for outcome in _follow(contexts, services):
             reporter.report(outcome)
             if outcome.error:
@@ -106,6 +108,13 @@ def serve(
 def _able(contexts: Sequence[SelectedJob]) -> list[JobContext]:
     """Return the jobs that can reach their vendors."""
     return [context for context in contexts if isinstance(context, JobContext)]
+
+
+def _with_former_names(contexts: Sequence[SelectedJob], services: Services) -> list[SelectedJob]:
+    """Return the jobs, then their former names that have open batches and are not among the jobs."""
+    names = {context.job.name for context in contexts}
+    formers = [former for context in _able(contexts) for former in under_former_names(context, services)]
+    return [*contexts, *(former for former in formers if former.job.name not in names)]
 
 
 class _OutcomeReporter:

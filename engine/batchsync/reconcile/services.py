@@ -21,13 +21,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobContext:
-    """A job, its vendor and the account that it sends to. `policy` is the vendor's with the connection's overrides."""
+    """A job, its vendor and the account that it sends to. `policy` is the vendor's with the connection's overrides.
+
+    `declared` are the names of all jobs in jobs.yaml, former names included; None if they are not known.
+    """
 
     job: Job
     rules: VendorRules
     policy: Policy
     account_id: str
     vendor: Vendor
+    declared: frozenset[str] | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

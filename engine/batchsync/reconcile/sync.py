@@ -21,6 +21,7 @@ from batchsync.reconcile.accounts import account_changed_error, same_account
 from batchsync.reconcile.loop import Loop, WaitPolicy
 from batchsync.reconcile.plan import describe, prepare
 from batchsync.reconcile.prepare import Preparation, abort_preparation
+from batchsync.reconcile.renames import check_rename, take_over, under_former_names
 from batchsync.reconcile.services import JobContext, UnableJob
 from batchsync.reconcile.sweep import sweep
 
@@ -135,12 +136,15 @@ def _run_level(
     runs: dict[str, list[str]] = {context.job.name: [] for context in contexts}
     with ExitStack() as leases:
         ready_contexts: dict[str, JobContext] = {}
+        formers: dict[str, JobContext] = {}
         facts: dict[str, TargetFacts | None] = {}
         for context in contexts:
             name = context.job.name
             try:
                 leases.enter_context(services.lease(name))
-                runs[name] = open_runs(name, services)
+                formers |= _begin_formers(context, services, leases, new_runs=new_runs is not None)
+                names = [item for item in context.job.renamed_from or () if item in formers]
+                runs[name] = [run for item in (*names, name) for run in open_runs(item, services)]
                 facts[name] = _begin(context, services, wait_policy.until, new_runs=new_runs is not None)
                 ready_contexts[name] = context
                 if new_runs:
@@ -148,13 +152,15 @@ def _run_level(
                     services.check(context.job)
             except BatchsyncError as error:
                 failed[name] = error
-        loop = Loop(ready_contexts, services, new_runs.peers if new_runs else ())
+        loop = Loop(ready_contexts | formers, services, new_runs.peers if new_runs else ())
         loop.run(wait_policy)
         if new_runs is None:
-            loop.failed |= _not_reopened(ready_contexts, services)
+            loop.failed |= _not_reopened(ready_contexts | formers, services)
+        loop.failed |= _failed_under_former_name(ready_contexts, loop.failed)
         for name, context in ready_contexts.items():
             if new_runs and name not in failed and name not in loop.failed:
                 try:
+                    take_over(context, services)
                     target = facts[name] or describe(context, services, wait_policy.until)
                     preparation = prepare(context, services, target, new_runs.tick)
                     _send_while_preparing(preparation, loop, runs[name])
@@ -164,11 +170,37 @@ def _run_level(
         loop.run(wait_policy)
         failed |= loop.failed
         failed = {name: cause(error, name, services) for name, error in failed.items()}
-        for name in ready_contexts:
+        for name in (*ready_contexts, *formers):
             # The new lease holder may be staging files that are not journaled yet; do not sweep.
             if not isinstance(failed.get(name), LockedError):
                 sweep(name, services)
         return {context.job.name: outcome_of(context, services, runs[context.job.name], failed) for context in contexts}
+
+
+def _begin_formers(
+    context: JobContext, services: Services, leases: ExitStack, *, new_runs: bool
+) -> dict[str, JobContext]:
+    """Take the leases of the job's former names that have state, and make these ready as `_begin` does."""
+    found = {}
+    for former in under_former_names(context, services):
+        leases.enter_context(services.lease(former.job.name))
+        abort_preparation(former.job.name, services)
+        if not new_runs:
+            _reopen(former, services)
+        found[former.job.name] = former
+    return found
+
+
+def _failed_under_former_name(
+    contexts: Mapping[str, JobContext], failed: Mapping[str, BatchsyncError]
+) -> dict[str, BatchsyncError]:
+    """Return the error of each job that failed under a former name only."""
+    return {
+        name: failed[former]
+        for name, context in contexts.items()
+        for former in context.job.renamed_from or ()
+        if former in failed and name not in failed
+    }
 
 
 def cause(error: BatchsyncError, job: str, services: Services) -> BatchsyncError:
@@ -196,6 +228,8 @@ def _send_while_preparing(preparation: Preparation, loop: Loop, runs: list[str])
 def _begin(context: JobContext, services: Services, until: datetime | None, *, new_runs: bool) -> TargetFacts | None:
     """Abort unfinished preparations, sweep, reopen batches on `resume`, and check that the vendor can be reached."""
     name = context.job.name
+    if new_runs:
+        check_rename(context, services)
     abort_preparation(name, services)
     sweep(name, services)
     if not new_runs:
@@ -258,11 +292,12 @@ def outcome_of(
     error = failed.get(name)
     codes = [error.exit_code] if error else [code for result in results for code in _exit_codes(result, context)]
     if any(
-        result.run.counts.unstaged and result.run.serial + 1 == services.store.next_serial(name) for result in results
+        result.run.counts.unstaged and result.run.serial + 1 == services.store.next_serial(result.run.job)
+        for result in results
     ):
         # No later run has sent its deferred rows.
         codes.append(ExitCode.UNSETTLED)
-    if needs_attention(name, services):
+    if any(needs_attention(item, services) for item in context.job.all_names):
         codes.append(ExitCode.NEEDS_ATTENTION)
     return JobOutcome(
         job=name,

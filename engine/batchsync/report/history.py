@@ -5,16 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batchsync.core.row_outcome import RowOutcome
+from batchsync.report.settlement import shown_outcomes
 from batchsync.report.text_format import Style, columns, markdown_table, moment
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
+    from batchsync.core.row_outcome import RowOutcome
     from batchsync.report.settlement import RunReport
 
-_HEADER = ("run", "started", "state", "selected", *RowOutcome, "sent")
-_RIGHT = frozenset(range(3, len(_HEADER)))
+_FIRST, _LAST = ("run", "started", "state", "selected"), "sent"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -25,11 +25,11 @@ class HistoryReport:
 
     def text(self, paint: Style) -> str:
         """Return the runs as an aligned table."""
-        return columns(self._header(), self._rows(), paint, right=_RIGHT) if self.runs else "no runs yet"
+        return columns(self._header(), self._rows(), paint, right=self._right()) if self.runs else "no runs yet"
 
     def markdown(self) -> str:
         """Return the runs as a Markdown table."""
-        return f"### batchsync history\n\n{markdown_table(self._header(), self._rows(), right=_RIGHT)}"
+        return f"### batchsync history\n\n{markdown_table(self._header(), self._rows(), right=self._right())}"
 
     def data(self) -> dict[str, object]:
         """Return the runs as a JSON-compatible dictionary."""
@@ -42,22 +42,33 @@ class HistoryReport:
 
     def _header(self) -> tuple[str, ...]:
         """Return the header, with an approval column if any run was approved."""
-        return (*_HEADER, *(["approved"] if any(run.approved for run in self.runs) else []))
+        approvals = any(run.approved for run in self.runs)
+        return (*_FIRST, *shown_outcomes(self.runs), _LAST, *(["approved"] if approvals else []))
+
+    def _right(self) -> frozenset[int]:
+        """Return the numbers of the columns of counts."""
+        header = self._header()
+        return frozenset(range(len(_FIRST) - 1, header.index(_LAST) + 1))
 
     def _rows(self) -> list[tuple[str, ...]]:
         """Return the cells of each run."""
-        approvals = len(self._header()) > len(_HEADER)
+        approvals, shown = self._header()[-1] != _LAST, shown_outcomes(self.runs)
         return [
             (
                 run.settlement.run,
                 moment(run.run.created_at),
                 run.state,
-                *(f"{count:,}" for count in (run.settlement.selected, *run.settlement.outcomes.values())),
+                *(f"{count:,}" for count in _counts(run, shown)),
                 f"{sum(batch.file.rows for batch in run.batches):,}",
                 *([(run.approved.reason or "yes") if run.approved else "-"] if approvals else []),
             )
             for run in self.runs
         ]
+
+
+def _counts(run: RunReport, shown: Sequence[RowOutcome]) -> tuple[int, ...]:
+    """Return the counts of a run: selected, then each shown outcome."""
+    return (run.settlement.selected, *(run.settlement.outcomes[outcome] for outcome in shown))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

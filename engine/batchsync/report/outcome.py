@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batchsync.core.row_outcome import RowOutcome
 from batchsync.core.run import RunState
 from batchsync.errors import ExitCode
 from batchsync.report import settlement
@@ -14,9 +13,10 @@ from batchsync.report.text_format import Style, escape_controls, markdown_table,
 from batchsync.report.waiting import attention_steps, resolve_hint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from batchsync.core.batch import Batch
+    from batchsync.core.row_outcome import RowOutcome
     from batchsync.errors import BatchsyncError
     from batchsync.report.settlement import RunReport
 
@@ -100,8 +100,9 @@ class OutcomeReport:
 
     def markdown(self) -> str:
         """Return a Markdown table with one line per run."""
-        header = ("job", "run", "state", "selected", *RowOutcome, "sent")
-        rows = [_row(run) for run in self._runs()]
+        shown = settlement.shown_outcomes(self._runs())
+        header = ("job", "run", "state", "selected", *shown, "sent")
+        rows = [_row(run, shown) for run in self._runs()]
         rows += [(job.job, "", job.trouble) for job in self.jobs if job.trouble]
         filled = [(*row, *[""] * (len(header) - len(row))) for row in rows]
         table = markdown_table(header, filled, right=frozenset(range(3, len(header))))
@@ -150,9 +151,9 @@ class OutcomeReport:
         return [run for job in self.jobs for run in job.runs]
 
 
-def _row(run: RunReport) -> tuple[str, ...]:
-    """Return the run as cells of the Markdown table."""
+def _row(run: RunReport, shown: Sequence[RowOutcome]) -> tuple[str, ...]:
+    """Return the run as cells of the Markdown table, with the counts of the shown outcomes."""
     counts = run.settlement
-    terms = (f"{count:,}" for count in (counts.selected, *counts.outcomes.values()))
+    terms = (f"{count:,}" for count in (counts.selected, *(counts.outcomes[outcome] for outcome in shown)))
     sent = sum(batch.file.rows for batch in run.batches)
     return (counts.job, str(run.run.serial), run.state, *terms, f"{sent:,}")

@@ -20,7 +20,9 @@ if TYPE_CHECKING:
     from batchsync.ports import KeyRef
 
 #: Outcomes with a column of their own in the Markdown table; those of an earlier run share one.
-_COLUMNS = tuple(outcome for outcome in PLAN_OUTCOMES if not outcome.traits.of_batch)
+#: A plan has no rows of the rare outcomes.
+_TERMS = tuple(outcome for outcome in PLAN_OUTCOMES if not outcome.traits.rare)
+_COLUMNS = tuple(outcome for outcome in _TERMS if not outcome.traits.of_batch)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,7 +96,7 @@ class PlanReport:
             "resent": counts.resent,
             "remove": counts.removed,
             "to_send": counts.to_send,
-            **{outcome.name_in_plan: counts.outcomes[outcome] for outcome in PLAN_OUTCOMES},
+            **{outcome.name_in_plan: counts.outcomes[outcome] for outcome in _TERMS},
             "first": {kind: [_key_data(key) for key in keys] for kind, _, _, _, keys in self._kinds()},
             "invalid_groups": [
                 {
@@ -116,7 +118,7 @@ class PlanReport:
 
     def _rest(self) -> str:
         """Return the terms of the equation after `to send`."""
-        terms = [outcome for outcome in RowOutcome if outcome in PLAN_OUTCOMES]
+        terms = [outcome for outcome in RowOutcome if outcome in _TERMS]
         terms.remove(RowOutcome.UNCHANGED)
         return "".join(f" + {term.label_in_plan} {self.plan.counts.outcomes[term]:,}" for term in terms)
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from batchsync.core.accounting import unresolved
 from batchsync.core.batch import Batch, Phase
 from batchsync.core.guards import Budget, within_budget
-from batchsync.core.row_outcome import BATCH_OUTCOMES, LISTED_OUTCOMES, OutcomeCounts
+from batchsync.core.row_outcome import BATCH_OUTCOMES, LISTED_OUTCOMES, OutcomeCounts, RowOutcome
 from batchsync.core.run import Run, RunState
 from batchsync.report.text_format import Style, escape_controls, iso, moment, pluralize, size
 
@@ -175,6 +175,11 @@ def totals(reports: Iterable[RunReport]) -> dict[str, int]:
     return _terms([report.settlement for report in reports])
 
 
+def shown_outcomes(reports: Iterable[RunReport]) -> tuple[RowOutcome, ...]:
+    """Return the outcomes that a table of runs has columns for."""
+    return sum((report.settlement.outcomes for report in reports), OutcomeCounts()).shown()
+
+
 def _equation(settlements: Sequence[Settlement]) -> str:
     """Return the sum of settlement equations as text."""
     (left, selected), *right = _terms(settlements).items()
@@ -184,7 +189,7 @@ def _equation(settlements: Sequence[Settlement]) -> str:
 def _terms(settlements: Sequence[Settlement]) -> dict[str, int]:
     """Return the terms of the sum of settlement equations by name: `selected`, then every outcome."""
     outcomes = sum((item.outcomes for item in settlements), OutcomeCounts())
-    return {"selected": sum(item.selected for item in settlements)} | outcomes.by_name()
+    return {"selected": sum(item.selected for item in settlements)} | outcomes.by_name(outcomes.shown())
 
 
 #: Names of phases in output, independent of the values in the journal.

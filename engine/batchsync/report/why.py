@@ -24,6 +24,7 @@ _RIGHT = frozenset({4, 5})
 #: Sentence by outcome of the newest version and whether the baseline holds a version.
 _TARGET = {
     ("accepted", True): "accepted: the target holds the version last sent",
+    ("assumed", True): "assumed: the target holds it, on the word given to `batchsync state assume-delivered`",
     (
         "rejected",
         True,
@@ -101,7 +102,7 @@ class KeyOfJob:
     def data(self) -> dict[str, object]:
         """Return the state as a JSON-compatible dictionary.
 
-        `target` is accepted, rejected, unknown, again (to be sent again) or nothing; `in_baseline` says whether the
+        `target` is accepted, assumed, rejected, unknown, again (to be sent again) or nothing; `in_baseline` says if the
         baseline holds a version. Both are null if the baseline could not be read.
         """
         return {

@@ -132,6 +132,7 @@ class ConnectionCompiler:
             poll_every=model.poll_every,
             deadline=model.deadline,
             in_flight=model.in_flight,
+            renamed_from=model.renamed_from or (),
             place=self._problems.source.place(entry.start),
         )
         return connection, rules

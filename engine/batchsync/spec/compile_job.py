@@ -116,6 +116,7 @@ class _JobBuilder:
             guards=_guards(model.guards),
             budget=Budget(invalid=model.budget.invalid or _NONE, rejected=model.budget.rejected or _NONE),
             depends_on=tuple(model.depends_on),
+            renamed_from=model.renamed_from,
             compression=model.compression,
             removal_hash=self._removal_hash(removal, source),
             place=self.compiler.problems.source.place(self.entry.start),

@@ -111,6 +111,22 @@ def _columns(value: Any) -> tuple[str, ...]:
     return tuple(columns)
 
 
+def _former_names(value: Any) -> tuple[str, ...]:
+    """Return a former name or a list of them as a tuple; the list may be empty.
+
+    Raises:
+        PydanticCustomError: If the value is neither, or not a valid name.
+    """
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise _invalid("invalid former names", "a former name, a list of them, or [] for none")
+    if not all(re.fullmatch(NAME_PATTERN, name) for name in names) or len(names) > COLUMNS_MAX:
+        raise _invalid("invalid former names", "names of lower-case letters, digits, - and _")
+    if len(set(names)) < len(names):
+        raise _invalid("duplicate former name", "distinct names")
+    return tuple(names)
+
+
 def _pairs(value: Any) -> tuple[tuple[str, str], ...]:
     """Return the columns of a join as pairs (column of the source, column of the other file).
 
@@ -177,6 +193,12 @@ _COLUMN_OR_LIST: list[dict[str, Any]] = [
     {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1, "uniqueItems": True},
 ]
 Columns = Annotated[tuple[str, ...], PlainValidator(_columns), WithJsonSchema({"anyOf": _COLUMN_OR_LIST})]
+_NAME: dict[str, Any] = {"type": "string", "pattern": NAME_PATTERN}
+FormerNames = Annotated[
+    tuple[str, ...],
+    PlainValidator(_former_names),
+    WithJsonSchema({"anyOf": [_NAME, {"type": "array", "items": _NAME, "uniqueItems": True}]}),
+]
 Pairs = Annotated[
     tuple[tuple[str, str], ...],
     PlainValidator(_pairs),

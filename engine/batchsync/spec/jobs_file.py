@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from batchsync.core.job import Connection, Deployment, Resources
 from batchsync.errors import Problem, SpecError
+from batchsync.spec.check_former_names import check_former_names
 from batchsync.spec.check_names import check_names
 from batchsync.spec.compile_connection import ConnectionCompiler, Vendors
 from batchsync.spec.compile_job import JobCompiler
@@ -146,7 +147,8 @@ def _deployment(context: _LoadContext, tree: Map, problems: Problems) -> Deploym
     typed = Resolver(context.environ, problems).resolve_map(tree)
     folder = context.path.absolute().parent
     validator = ModelValidator(problems)
-    resources = _check_top_level(typed, validator)
+    document = _check_top_level(typed, validator)
+    resources = Resources(threads=document.threads, memory=document.memory)
     if context.on_resources is not None:
         context.on_resources(resources)
     connection_compiler = ConnectionCompiler(
@@ -168,7 +170,13 @@ def _deployment(context: _LoadContext, tree: Map, problems: Problems) -> Deploym
     ordered = Ordering(entries, jobs, problems).ordered()
     if len(problems):
         _add_source_problems(context, (*jobs.values(), *compiler.partial_jobs), rules, problems)
-    return Deployment(file=str(context.path), connections=connections, jobs=ordered, resources=resources)
+    return Deployment(
+        file=str(context.path),
+        connections=connections,
+        jobs=ordered,
+        resources=resources,
+        state_required=document.state.required,
+    )
 
 
 def _add_source_problems(
@@ -183,8 +191,8 @@ def _add_source_problems(
             problems.extend(item for item in more if (item.line, item.column) not in known)
 
 
-def _check_top_level(typed: TypedMap, validator: ModelValidator) -> Resources:
-    """Validate the top-level keys and return the resource limits.
+def _check_top_level(typed: TypedMap, validator: ModelValidator) -> DocumentModel:
+    """Validate the top-level keys and return them.
 
     Connections and jobs are emptied here; they are validated one by one elsewhere.
     """
@@ -194,14 +202,13 @@ def _check_top_level(typed: TypedMap, validator: ModelValidator) -> Resources:
         else entry
         for entry in typed.entries
     )
-    validated = validator.validate(
+    return validator.validate(
         DocumentModel,
         TypedMap(without_blocks, typed.start),
         "the file",
         typed.start,
         {"version": 1, "connections": {}, "jobs": {}},
-    )
-    return Resources(threads=validated.model.threads, memory=validated.model.memory)
+    ).model
 
 
 def _named_entries(kind: str, typed: TypedMap, key: str, problems: Problems) -> TypedMap:
@@ -214,6 +221,7 @@ def _named_entries(kind: str, typed: TypedMap, key: str, problems: Problems) -> 
             "value", entry.start, f"{quoted(key)} is empty", f"at least one {kind}: its name, a colon, its block"
         )
     check_names(kind, entry.value, problems)
+    check_former_names(kind, entry.value, problems)
     return entry.value
 
 

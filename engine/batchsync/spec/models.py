@@ -213,6 +213,13 @@ class JobModel(Strict):
         description="How many records may fail before the run does; none by default.",
         examples=[{"invalid": "2%", "rejected": 1}],
     )
+    renamed_from: types.FormerNames | None = Field(
+        None,
+        title="Renamed from",
+        description="Former name or names of the job, whose open batches and baseline it takes over. [] for a job that "
+        "has none, although it sends to the target of a job that was taken out.",
+        examples=["customers", []],
+    )
     depends_on: list[types.Text] = Field(
         [],
         title="Depends on",
@@ -224,6 +231,20 @@ class JobModel(Strict):
         title="Compression",
         description="Compression of batch files: fast, or smaller files.",
         examples=["smaller"],
+    )
+
+
+class StateModel(Strict):
+    """The state folder: what each target is known to hold."""
+
+    model_config = ConfigDict(title="State")
+
+    required: bool = Field(
+        default=False,
+        title="Required",
+        description="Whether a missing state is an error; `batchsync state init` begins one. Otherwise a missing state "
+        "is begun by the first run, and every row is sent.",
+        examples=[True],
     )
 
 
@@ -251,6 +272,9 @@ class DocumentModel(Strict):
         ],
     )
     jobs: dict[str, JobModel] = Field(title="Jobs", description="Jobs by name.", examples=[_JOBS])
+    state: StateModel = Field(
+        StateModel(required=False), title="State", description="The state folder.", examples=[{"required": True}]
+    )
     threads: Annotated[int, Field(ge=1, le=256, strict=True)] | None = Field(
         None,
         title="Threads",

@@ -64,6 +64,13 @@ class ConnectionModel(Strict):
         description="Maximum number of batches that wait for a verdict.",
         examples=[1],
     )
+    renamed_from: types.FormerNames | None = Field(
+        None,
+        title="Renamed from",
+        description="Former name or names of the connection. Baselines belong to the account and target of a job, "
+        "whatever its connection is called; this documents a rename and reserves the name.",
+        examples=["cdp"],
+    )
 
 
 class JoinModel(Strict):

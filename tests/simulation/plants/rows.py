@@ -205,11 +205,20 @@ def _case_is_exact(_original: Any) -> Any:
     return lambda sent, logged, _columns: (sent, logged)
 
 
+def _assumption_forgotten(_original: Any) -> Any:
+    return lambda _self, _comparison, baseline: baseline
+
+
 PLANTS = {
     "echo-matched-by-exact-case": Plant(
         5,
         "inputs that the vendor returns in other letter case match no row",
         replaced(outcome_join, "_folded_alike", _case_is_exact),
+    ),
+    "assumption-forgotten": Plant(
+        6,
+        "assumed rows are not in the baseline",
+        replaced(PolarsEngine, "assume", _assumption_forgotten),
     ),
     "status-overrides-row-log": Plant(
         5,

@@ -139,6 +139,17 @@ def _aborted_rows_not_deferred(_original: Any) -> Any:
     return lambda self, finalized: replace(self, unstaged=self.unstaged + self.to_send - finalized)
 
 
+# Renamed jobs
+
+
+def _rename_starts_anew(_original: Any) -> Any:
+    return lambda _context, _services: None
+
+
+def _rename_leaves_open_batches(_original: Any) -> Any:
+    return lambda _context, _services: ()
+
+
 # Invariant 10: one runner per job
 
 
@@ -181,6 +192,16 @@ PLANTS = {
         9,
         "an aborted preparation does not defer the remaining records",
         replaced(accounting.PlanCounts, "with_staged", _aborted_rows_not_deferred),
+    ),
+    "rename-starts-anew": Plant(
+        6,
+        "a renamed job does not take over the baseline of its former name",
+        replaced(sync, "take_over", _rename_starts_anew),
+    ),
+    "rename-leaves-open-batches": Plant(
+        9,
+        "open batches of a former name are not followed",
+        replaced(sync, "under_former_names", _rename_leaves_open_batches),
     ),
     "no-lease": Plant(10, "the lease is not acquired", replaced(process_life, "lease_factory", _no_lease)),
     "no-fence": Plant(10, "the epoch is not checked", replaced(Store, "_check_fence", _no_fence)),

@@ -21,7 +21,7 @@ from batchsync.data.baseline.segments import (
     scan_keys,
     write_segment,
 )
-from batchsync.data.baseline.states import REJECTED, REMOVAL_UNKNOWN, RESEND, UNKNOWN
+from batchsync.data.baseline.states import ASSUMED, REJECTED, REMOVAL_UNKNOWN, RESEND, UNKNOWN
 from batchsync.data.frame.hashes import HASH, hash_of, in_hash_order, partition_end
 from batchsync.data.frame.integrity import verify_digest
 from batchsync.ports import SegmentEntry
@@ -80,6 +80,31 @@ def _read_verdicts(path: Path) -> pl.DataFrame:
         (~accepted).alias("as_before"),
         HASH,
     )
+
+
+def assume(baseline: Baseline, records: pl.DataFrame, into: ObjectFolder) -> tuple[SegmentEntry, ...]:
+    """Add records to a baseline that the target holds on a person's word.
+
+    Args:
+        baseline: The current baseline.
+        records: Records with the columns `key` and `fingerprint`, each key once.
+        into: Destination of new segments.
+
+    Returns:
+        The segments of the new baseline.
+
+    Raises:
+        StateError: If a segment to merge is missing or damaged.
+    """
+    new = records.select(
+        "key",
+        pl.col("fingerprint").alias("accepted"),
+        pl.col("fingerprint").alias("last"),
+        pl.lit(ASSUMED, dtype=pl.UInt8).alias("last_state"),
+        pl.lit(value=False).alias("as_before"),
+        hash_of("key"),
+    )
+    return _append(baseline, new, into)
 
 
 def resolve(

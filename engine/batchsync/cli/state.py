@@ -1,0 +1,95 @@
+"""`batchsync state`: begin a state folder, and record what targets hold on a person's word."""
+
+from __future__ import annotations
+
+import click
+
+from batchsync.cli.command import SETTINGS, command
+from batchsync.cli.offline import offline_context
+from batchsync.cli.progress import running_app
+from batchsync.cli.session import Answer, Session
+from batchsync.core.row_outcome import RowOutcome
+from batchsync.errors import SpecError, UsageError
+from batchsync.journal import Journal
+from batchsync.reconcile.assume import assume_delivered as assume
+from batchsync.report.message import Message
+from batchsync.report.text_format import pluralize
+
+
+@command("init", example="batchsync state init")
+def init(session: Session) -> Answer:
+    """Begin an empty state.
+
+    With `state: {required: true}` in jobs.yaml, no other command creates a state folder: a deleted or unmounted folder
+    is an error, instead of a reason to send every row again.
+
+    Returns:
+        The report to print, with the exit code.
+
+    Raises:
+        UsageError: If there is a state already.
+    """
+    folder = session.state_folder()
+    if any(folder.glob("journal.db*")):
+        raise UsageError(f"there is a state in {folder} already; nothing was changed", hint="`batchsync status`")
+    Journal.open(folder).close()
+    report = Message(
+        sentences=(f"began an empty state in {folder}: no target is known to hold anything",),
+        facts={"state": str(folder)},
+        next_step="`batchsync plan`, which shows that every row would be sent; for targets that hold them already, "
+        "`batchsync state assume-delivered JOB --reason TEXT`",
+    )
+    return Answer(report=report)
+
+
+@command(
+    "assume-delivered",
+    example='batchsync state assume-delivered guests --reason "the state was lost on Monday; nothing was edited since"',
+)
+@click.argument("job", metavar="JOB")
+@click.option(
+    "--reason", required=True, metavar="TEXT", help="How you know; kept in the journal and shown by `history`."
+)
+def assume_delivered(session: Session, job: str, *, reason: str) -> Answer:
+    """Take today's source as what the target holds.
+
+    For targets that hold the rows although the state does not say so, as after the loss of the state folder. Rows that
+    would be sent are recorded as `assumed`, in a run of their own; nothing is sent, no vendor is called, and the next
+    sync sends what differs from today. Keys that the target holds and the source lacks are not removed by this.
+
+    Returns:
+        The report to print, with the exit code.
+
+    Raises:
+        UsageError: If the reason is empty, or the job is a lookup.
+        SpecError: If the job does not match its source.
+    """
+    if not reason.strip():
+        raise UsageError("the reason is empty", hint='--reason "how you know what the target holds"')
+    with running_app(session) as app:
+        (declared,) = app.jobs([job])
+        problems, _ = app.check([declared])
+        if problems:
+            raise SpecError(problems)
+        run = assume(offline_context(app, declared), app.services([job]), reason.strip())
+    counts = run.counts.outcomes
+    assumed = counts[RowOutcome.ASSUMED]
+    rest = ", ".join(f"{counts[item]:,} {item}" for item in counts.shown() if item is not RowOutcome.ASSUMED)
+    report = Message(
+        sentences=(
+            f"{declared.name}: {pluralize(assumed, 'record')} assumed to be at the target (run {run.id}), nothing sent",
+            f"of {run.counts.selected:,} selected: {assumed:,} assumed, {rest}",
+        ),
+        facts={"job": declared.name, "run": run.id, "assumed": assumed, "reason": reason.strip()},
+        next_step=f"`batchsync plan {declared.name}`",
+    )
+    return Answer(report=report)
+
+
+state = click.Group(
+    "state",
+    commands={"init": init, "assume-delivered": assume_delivered},
+    help="Begin a state folder, or record what targets hold.",
+    context_settings=SETTINGS,
+    no_args_is_help=True,
+)
