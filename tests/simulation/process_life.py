@@ -18,7 +18,7 @@ from batchsync.sinks import Sinks
 from batchsync.source import fetch
 from batchsync.storage.local_folder import LocalFolder
 from batchsync.vendors.client import connect
-from simulation.deployment import logical, rules_of, vendor_of
+from simulation.deployment import VENDOR_OF, logical, rules_of, vendor_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Generator, Iterator, Mapping
