@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from batchsync.core.plan import begin_run
+from batchsync.core.row_outcome import RowOutcome
 from batchsync.errors import UsageError
 from batchsync.reconcile.plan import plan
 from batchsync.reconcile.renames import baseline_before, check_rename, take_over, under_former_names
@@ -54,7 +55,9 @@ def assume_delivered(context: JobContext, services: Services, reason: str) -> Ru
             awaiting_approval=False,
         )
         run = replace(run, reason=f"assumed to be delivered: {reason}")
-        baseline = services.data.assume(compared, baseline_before(context, services))
+        baseline = baseline_before(context, services)
+        if counts.outcomes[RowOutcome.ASSUMED]:
+            baseline = services.data.assume(compared, baseline)
         with services.shield():
             services.store.start_run(run, (), services.data.invalid(compared), baseline=baseline)
         shutil.rmtree(compared.folder, ignore_errors=True)
