@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -12,7 +13,6 @@ from simulation.deployment import BDP, CDP
 from simulation.network import NetworkFault
 
 if TYPE_CHECKING:
-    import random
     from collections.abc import Callable
 
 #: (vendor, method, path) of each vendor call
@@ -55,7 +55,7 @@ _FREQUENT_CALLS = (
     "bdp-errors",
 )
 #: kinds of faults, each of which must hit a request within a few hundred seeds
-FAULT_KINDS = frozenset({*_ANYWHERE, "late", "expire", "vanish", "rewind", "revoke", "damage"})
+FAULT_KINDS = frozenset({*_ANYWHERE, "late", "expire", "vanish", "rewind", "revoke", "damage", "outage"})
 
 #: checkpoints at which a process can be stopped; its next write to the journal is close
 STOPS = (
@@ -151,9 +151,24 @@ class PlannedFault:
 
 def draw_faults(draw: random.Random) -> list[PlannedFault]:
     """Draw the faults of one process life: any kinds, or a call in doubt whose status request is then refused."""
+    if outage := _draw_outage(draw):
+        return [outage]
     if draw.random() < 0.15:
         return _draw_pair(draw)
     return [_draw_fault(draw) for _ in range(draw.choice([0, 1, 1, 2, 2, 3, 4]))]
+
+
+def _draw_outage(draw: random.Random) -> PlannedFault | None:
+    """Draw an outage of a vendor of up to 36 hours, in few process lives. Other draws stay as they are."""
+    ahead = random.Random()  # noqa: S311 - reproducible draws
+    ahead.setstate(draw.getstate())
+    for _ in range(50):
+        ahead.random()
+    if ahead.random() >= 0.02:
+        return None
+    vendor, call = ahead.choice([(CDP, "cdp-poll"), (BDP, "bdp-poll")])
+    seconds, nth = ahead.choice([1800.0, 36_000.0, 129_600.0]), ahead.choice([2, 3, 4, 5, 6])
+    return PlannedFault("outage", call, network_fault=NetworkFault("outage", vendor, "", "", nth, 0, seconds))
 
 
 def _draw_pair(draw: random.Random) -> list[PlannedFault]:

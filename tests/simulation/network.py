@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 class NetworkFault:
     """Fault of the n-th matching request that the faults of the mocks cannot express.
 
+    `outage`: from that request on, the vendor cannot be reached for `timeout` seconds, whatever the request.
     `late`: the client times out after `timeout` seconds, and the request arrives `arrives` seconds after it was sent.
     `done_but_502`: the vendor does the work and a gateway answers 502. `damage`: `change` rewrites the response body.
     """
@@ -62,6 +63,7 @@ class Network:
     faults: list[tuple[NetworkFault, list[int]]] = field(default_factory=list)
     hits: list[str] = field(default_factory=list)
     log: Callable[[str], None] = lambda _: None
+    _outages: dict[NetworkFault, float] = field(default_factory=dict)
 
     def arm(self, fault: NetworkFault) -> None:
         """Apply the fault to matching requests from now on."""
@@ -76,6 +78,11 @@ class Network:
         body = _body(prepared)
         fault = self._matching_fault(self.names[port], method, parts.path)
         self.checkpoint(f"http:before:{method}")
+        if fault and fault.kind == "outage":
+            if self.clock.epoch() < self._outages.setdefault(fault, self.clock.epoch()) + fault.timeout:
+                self.log(f"{name} unreachable")
+                raise requests.ConnectTimeout("Connect timed out.", request=prepared)
+            fault = None
         if fault and fault.kind == "late":
             self.clock.schedule(fault.arrives, name, partial(self.deliver_late, prepared, body, port))
             self.clock.advance(fault.timeout)
@@ -102,7 +109,8 @@ class Network:
     def _matching_fault(self, vendor: str, method: str, path: str) -> NetworkFault | None:
         hit = None
         for fault, counts in self.faults:
-            if (fault.vendor, fault.method) != (vendor, method) or not re.search(fault.path, path):
+            method_fits = fault.method in ("", method)
+            if fault.vendor != vendor or not method_fits or not re.search(fault.path, path):
                 continue
             counts[0] += 1
             expired = fault.times and counts[0] >= fault.nth + fault.times

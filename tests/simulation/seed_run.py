@@ -251,12 +251,19 @@ class SeedRun:
                 self._violated(f"{outcome.job}: {type(outcome.error).__name__}: {outcome.error.message}")
             if outcome.exit_code in _SETTLED:
                 self._check_nothing_open(outcome)
+            self._check_not_given_up(outcome)
             self._reached(*reached_states.of_runs(outcome))
 
     def _check_nothing_open(self, outcome: JobOutcome) -> None:
         """Check that a job reported as settled has no open batch."""
         for batch in self._batches(lambda batch: batch.job == outcome.job and batch.phase is not Phase.DELIVERED):
             self._violated(f"{outcome.job}: exit {int(outcome.exit_code)}, and {batch.id} is {batch.phase}")
+
+    def _check_not_given_up(self, outcome: JobOutcome) -> None:
+        """Check that no batch waits for a person because of an outage: none lasts as long as a deadline."""
+        for batch in self._batches(lambda batch: batch.job == outcome.job and batch.phase is Phase.NEEDS_ATTENTION):
+            if batch.reason.startswith("failed "):
+                self._violated(f"{outcome.job}: an outage stopped {batch.id}: {batch.reason}")
 
     def _reached(self, *names: str) -> None:
         self.report.reached.update(names)

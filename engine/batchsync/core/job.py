@@ -124,7 +124,7 @@ class Connection:
     """A vendor account. Credentials are references until `app` resolves them; values never enter a spec hash.
 
     `credentials` maps a name to the reference as written (`${VAR}`, `${VAR:-default}`, `${file:...}`). `poll_every`,
-    `deadline` and `in_flight` override the vendor's policy.
+    `deadline`, `retry_for` and `in_flight` override the vendor's policy.
     """
 
     name: str
@@ -134,6 +134,7 @@ class Connection:
     ca_bundle: str | None = None
     poll_every: timedelta | None = None
     deadline: timedelta | None = None
+    retry_for: timedelta | None = None
     in_flight: int | None = None
     place: Place = field(default=Place(), compare=False)
 

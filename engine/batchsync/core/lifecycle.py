@@ -138,6 +138,7 @@ TRANSITIONS: Mapping[Phase, Mapping[type[Event], Transition]] = {
         Parked: Transition(Phase.NEEDS_ATTENTION),
     },
     Phase.FINISHED: {
+        StillRunning: Transition(Phase.FINISHED),
         Collected: Transition(Phase.COLLECTED, _balanced),
         NotApplied: Transition(Phase.FINISHED),
         OutcomeUnknown: Transition(Phase.FINISHED),

@@ -104,7 +104,9 @@ class LogObserver:
         """Return level and text of a changed batch; `NeedsAttention` follows if it needs attention."""
         if not self._changes.is_new(batch) or batch.phase is Phase.NEEDS_ATTENTION:
             return logging.INFO, ""
-        return logging.WARNING if batch.failures else logging.INFO, _batch_text(batch, describe_batch(batch))
+        return logging.WARNING if batch.failures and batch.reason else logging.INFO, _batch_text(
+            batch, describe_batch(batch)
+        )
 
     def _job_finished(self, event: JobFinished) -> tuple[int, str]:
         """Return level and text of a job that failed or was skipped, unless it has the same cause as the last time."""

@@ -80,6 +80,9 @@ def _policy(model: VendorModel) -> Policy:
         poll_max=parse_duration(policy.poll_max),
         poll_growth=policy.poll_growth,
         deadline=parse_duration(policy.deadline),
+        retry_for=parse_duration(policy.retry_for) if policy.retry_for is not None else None,
+        backoff_max=parse_duration(policy.backoff_max),
+        foreign_answers_max=policy.foreign_answers_max,
         in_flight_max=policy.in_flight_max,
     )
 

@@ -141,7 +141,11 @@ class FileModel(Documented):
 
 
 class PolicyModel(Documented):
-    """Timing of polls, and recovery from unknown outcomes."""
+    """Timing of polls, and recovery from failures and unknown outcomes.
+
+    `retry_for` is how long transient failures in a row are retried, at most every `backoff_max`; default: `deadline`.
+    `foreign_answers_max` is the number of answers of a proxy in a row after which a batch needs attention.
+    """
 
     on_unknown_allocation: OnUnknownOutcome
     allocate_repeatable: bool = False
@@ -151,6 +155,9 @@ class PolicyModel(Documented):
     poll_max: Duration
     poll_growth: Annotated[float, Field(ge=1, le=10)]
     deadline: Duration
+    retry_for: Duration | None = None
+    backoff_max: Duration = "5m"
+    foreign_answers_max: Count = 24
     in_flight_max: Count
 
 

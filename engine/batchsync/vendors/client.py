@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from batchsync.core.vendor_calls import Call, CallName, Dialect, Download, Endpo
 from batchsync.errors import (
     AllocationExpiredError,
     AmbiguousOutcomeError,
+    NotReadyError,
     PermanentError,
     RetryableError,
     UnavailableError,
@@ -233,11 +233,16 @@ class HttpVendor:
         call = self._dialect.describe.template
         if call is None:
             return None
-        with contextlib.suppress(PermanentError):
+        try:
             exchange = self._exchange(call, known)
             if ensure_ok(exchange) is ResponseClass.OK:
                 columns = response_parsing.columns(exchange.response.body)
                 return columns and tuple(exchange.redactor.redact(name) for name in columns)
+        except PermanentError:
+            pass
+        except AmbiguousOutcomeError as failure:
+            if not failure.foreign:
+                raise
         return None
 
     def _results(self, allocation: Allocation, into: Path) -> Path | None:
@@ -249,7 +254,7 @@ class HttpVendor:
         counter = self._dialect.results_counter
         if path is None and not (counter and self._row_count(allocation, (counter,)) == 0):
             again = self._clock.now() + self._dialect.results_retry_after
-            raise RetryableError("the batch is finished, but its results cannot be downloaded yet", retry_at=again)
+            raise NotReadyError("the batch is finished, but its results cannot be downloaded yet", retry_at=again)
         return path
 
     def _errors(self, allocation: Allocation, verdict: Verdict, into: Path) -> tuple[Path | None, bool]:

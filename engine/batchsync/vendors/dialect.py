@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from batchsync.core.batch import Allocation, BatchFile, IdempotencyKey, Verdict
-from batchsync.core.vendor_calls import ResponseClass
+from batchsync.core.vendor_calls import Endpoint, ResponseClass
 from batchsync.errors import AllocationExpiredError, AmbiguousOutcomeError, PermanentError, RetryableError
 from batchsync.ports import Empty, Finished, Running, Status
 from batchsync.vendors import response_parsing
@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
 #: HTTP statuses of a server that did not start the work. A gateway may send them after the work was done behind it.
 _NOT_BEGUN = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+#: HTTP statuses with which a proxy refuses to pass a request on.
+_PROXY_REFUSALS = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.PROXY_AUTHENTICATION_REQUIRED})
 #: Maximum number of names that a message lists.
 _NAMES_MAX = 20
 #: Maximum length of an allocation id, in characters.
@@ -154,7 +156,7 @@ def classify_response(call: Call, response: Response) -> ResponseClass:
     for rule in call.responses:
         if rule.status == response.status and rule.body_contains.lower().encode() in body:
             return rule.means
-    return _default_class_for_intent(response) if call.intent else _default_class(response.status)
+    return _default_class_for_intent(call, response) if call.intent else _default_class(response)
 
 
 def may_reauthenticate(call: Call, response: Response) -> bool:
@@ -186,7 +188,9 @@ def ensure_ok(exchange: Exchange) -> ResponseClass:
             )
         case ResponseClass.OUTCOME_UNKNOWN:
             raise AmbiguousOutcomeError(
-                exchange.describe(), retry_at=response_parsing.retry_at(exchange.response.headers, exchange.now)
+                exchange.describe(),
+                retry_at=response_parsing.retry_at(exchange.response.headers, exchange.now),
+                foreign=is_foreign(exchange.call, exchange.response),
             )
         case ResponseClass.EXPIRED:
             raise AllocationExpiredError(exchange.describe())
@@ -204,8 +208,10 @@ def read(exchange: Exchange) -> Any:
         return response_parsing.parse_json(exchange.response.body)
     except response_parsing.UnreadableError:
         pass
+    foreign = response_parsing.is_html(exchange.response.headers, exchange.response.body)
+    found = "is an HTML page instead of the vendor's answer" if foreign else "is not valid JSON"
     raise AmbiguousOutcomeError(
-        f"{exchange.request_line}: HTTP {exchange.response.status}, and the response body is not valid JSON"
+        f"{exchange.request_line}: HTTP {exchange.response.status}, and the response body {found}", foreign=foreign
     )
 
 
@@ -316,28 +322,57 @@ def read_choice(exchange: Exchange, choice: Choice, wanted: str) -> str:
     raise PermanentError(f"{choice.target}: the vendor has no {wanted!r}. Available: {available}")
 
 
-def _default_class(status: int) -> ResponseClass:
-    """Return the class of an HTTP status where the vendor spec has no rule for it."""
+def is_foreign(call: Call, response: Response) -> bool:
+    """Return whether something else than the vendor answered: a proxy, a portal, a gateway with a rule of its own.
+
+    These are redirects, pages with a success status, and refusals (4xx) in no format of an API or of a storage. A
+    server error or a throttled request is an outage, whoever reports it.
+    """
+    status = response.status
+    if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        return _is_page(call, response)
+    if status in _NOT_BEGUN or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return False
+    return status < HTTPStatus.BAD_REQUEST or not response_parsing.is_api_error(response.body)
+
+
+def _is_page(call: Call, response: Response) -> bool:
+    """Return whether a success has a body that no vendor sends in this place: a page, or any text about an upload."""
+    if response_parsing.is_html(response.headers, response.body):
+        return True
+    stores = call.sends_file and call.endpoint is Endpoint.STORAGE
+    return stores and bool(response.body.strip()) and not response_parsing.is_document(response.body)
+
+
+def _default_class(response: Response) -> ResponseClass:
+    """Return the class of a response to a call that can be repeated, where the vendor spec has no rule for it."""
+    status = response.status
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return ResponseClass.OK
     if status in _NOT_BEGUN:
         return ResponseClass.NOT_APPLIED
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or _is_temporary_refusal(response):
         return ResponseClass.OUTCOME_UNKNOWN
     return ResponseClass.PERMANENT
 
 
-def _default_class_for_intent(response: Response) -> ResponseClass:
+def _is_temporary_refusal(response: Response) -> bool:
+    """Return whether a redirect or refusal comes from a proxy, which may let the next request pass."""
+    if response.status in _PROXY_REFUSALS:
+        return not response_parsing.is_api_error(response.body)
+    return response.status < HTTPStatus.BAD_REQUEST
+
+
+def _default_class_for_intent(call: Call, response: Response) -> ResponseClass:
     """Return the class of a response to a call with a recorded intent, where the vendor spec has no rule for it.
 
-    A 2xx is a success unless it is an HTML page, as a captive portal returns. Any other status leaves the outcome
+    A 2xx is a success unless it is a page, as a captive portal returns. Any other status leaves the outcome
     unknown, including 408, 429, 503 and redirects: a gateway that loses its upstream connection returns them after the
     work was done. Only a 4xx in the format of an API or a storage is a refusal: the vendor itself read the request.
     """
     status = response.status
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-        is_html = response_parsing.is_html(response.headers, response.body)
-        return ResponseClass.OUTCOME_UNKNOWN if is_html else ResponseClass.OK
+        return ResponseClass.OUTCOME_UNKNOWN if _is_page(call, response) else ResponseClass.OK
     if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _NOT_BEGUN:
         is_error = response_parsing.is_api_error(response.body)
         return ResponseClass.PERMANENT if is_error else ResponseClass.OUTCOME_UNKNOWN

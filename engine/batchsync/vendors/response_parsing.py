@@ -30,6 +30,7 @@ _DIGITS_MAX, _COUNT_MAX = 9, 10**18
 #: Maximum length of a message before redaction, in characters; well above `MESSAGE_MAX`.
 _RAW_MESSAGE_MAX = 8192
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]+")
+_HTML = re.compile(rb"<(?:!doctype\s+html|html|head|body)[\s>]", re.IGNORECASE)
 _CODE = re.compile(rb"<Code>([^<]{1,200})</Code>")
 _MESSAGE = re.compile(rb"<Message>([^<]{1,1000})</Message>")
 #: JSON pointers of error messages in the APIs of the bundled vendors and the gateways in front of them.
@@ -185,9 +186,14 @@ def _raw_message(body: bytes) -> str:
 
 
 def is_html(headers: Mapping[str, str], body: bytes) -> bool:
-    """Return whether a response is an HTML page, by its Content-Type or its first bytes."""
-    head = body[:64].lstrip().lower()
-    return "text/html" in headers.get("content-type", "").lower() or head.startswith((b"<!doctype html", b"<html"))
+    """Return whether a response is an HTML page, by its Content-Type or a tag near its beginning."""
+    content_type = headers.get("content-type", "").lower()
+    return "text/html" in content_type or "xhtml" in content_type or _HTML.search(body[:1024]) is not None
+
+
+def is_document(body: bytes) -> bool:
+    """Return whether a body is a JSON object or list, or XML, by its first character."""
+    return body.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[", b"<")
 
 
 def is_api_error(body: bytes) -> bool:
