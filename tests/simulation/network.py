@@ -60,6 +60,8 @@ class Network:
     names: Mapping[int, str]
     clock: VirtualTime
     checkpoint: Callable[[str], None]
+    #: seconds by which the clock of a vendor is behind the machine's, by vendor
+    clocks_behind: dict[str, float] = field(default_factory=dict)
     faults: list[tuple[NetworkFault, list[int]]] = field(default_factory=list)
     hits: list[str] = field(default_factory=list)
     log: Callable[[str], None] = lambda _: None
@@ -104,7 +106,7 @@ class Network:
             with suppress(EOFError, ValueError):
                 response.set_data(fault.change(response.get_data()))
         self.log(f"{name} {response.status_code}")
-        return _as_requests(prepared, response, self.clock.epoch())
+        return _as_requests(prepared, response, self.clock.epoch() - self.clocks_behind.get(self.names[port], 0.0))
 
     def _matching_fault(self, vendor: str, method: str, path: str) -> NetworkFault | None:
         hit = None
@@ -121,7 +123,8 @@ class Network:
         return hit
 
     def _deliver(self, prepared: requests.PreparedRequest, body: bytes, port: int) -> Response:
-        return self.servers[port].application(Request(_environ(prepared, body)))
+        with self.clock.behind(self.clocks_behind.get(self.names[port], 0.0)):
+            return self.servers[port].application(Request(_environ(prepared, body)))
 
     def deliver_late(self, prepared: requests.PreparedRequest, body: bytes, port: int) -> None:
         """Pass a request to its vendor after the client has timed out."""

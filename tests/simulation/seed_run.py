@@ -70,6 +70,7 @@ class SeedRun:
             checkpoint=self._checkpoint,
             log=self.log,
         )
+        self._let_clocks_differ(seed)
         self.armed, self.damage = ArmedFaults(self.kit, self.network), FileDamage()
         self.crash_point = CrashPoint()
         #: batches whose row log was incomplete, unless they were collected before that
@@ -84,6 +85,14 @@ class SeedRun:
     def vendors(self) -> Mapping[str, Vendor]:
         """Return the mock vendors by name."""
         return self.kit.vendors
+
+    def _let_clocks_differ(self, seed: int) -> None:
+        """Let the clock of one vendor differ from the machine's in one of eight seeds. Other draws stay as they are."""
+        draw = random.Random(f"clocks {seed}")  # noqa: S311 - reproducible draws
+        if draw.random() < 0.125:
+            vendor, minutes = draw.choice([name for name, _ in _PORTS]), draw.choice([-80, -20, 20, 80, 600])
+            self.network.clocks_behind[vendor] = 60.0 * minutes
+            self._reached("a vendor's clock differed")
 
     def log(self, text: str) -> None:
         """Append a line to the transcript; the folder, which differs between processes, is replaced by a constant."""
@@ -251,7 +260,7 @@ class SeedRun:
                 self._violated(f"{outcome.job}: {type(outcome.error).__name__}: {outcome.error.message}")
             if outcome.exit_code in _SETTLED:
                 self._check_nothing_open(outcome)
-            self._check_not_given_up(outcome)
+            self._check_not_given_up(outcome, trusted=trusted)
             self._reached(*reached_states.of_runs(outcome))
 
     def _check_nothing_open(self, outcome: JobOutcome) -> None:
@@ -259,11 +268,16 @@ class SeedRun:
         for batch in self._batches(lambda batch: batch.job == outcome.job and batch.phase is not Phase.DELIVERED):
             self._violated(f"{outcome.job}: exit {int(outcome.exit_code)}, and {batch.id} is {batch.phase}")
 
-    def _check_not_given_up(self, outcome: JobOutcome) -> None:
-        """Check that no batch waits for a person because of an outage: none lasts as long as a deadline."""
+    def _check_not_given_up(self, outcome: JobOutcome, *, trusted: bool) -> None:
+        """Check that no batch waits for a person because of an outage, or without a fault because of lost allocations.
+
+        No outage lasts as long as a deadline.
+        """
         for batch in self._batches(lambda batch: batch.job == outcome.job and batch.phase is Phase.NEEDS_ATTENTION):
             if batch.reason.startswith("failed "):
                 self._violated(f"{outcome.job}: an outage stopped {batch.id}: {batch.reason}")
+            if trusted and batch.reason.startswith("lost "):
+                self._violated(f"{outcome.job}: allocations were lost without a fault: {batch.reason}")
 
     def _reached(self, *names: str) -> None:
         self.report.reached.update(names)

@@ -22,6 +22,7 @@ from batchsync.reconcile.loop import Loop, WaitPolicy
 from batchsync.reconcile.plan import describe, prepare
 from batchsync.reconcile.prepare import Preparation, abort_preparation
 from batchsync.reconcile.sweep import sweep
+from batchsync.reconcile.vendor_clock import note_clock_offset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -195,7 +196,11 @@ def _begin(context: JobContext, services: Services, *, new_runs: bool) -> Target
     sweep(name, services)
     if not new_runs:
         _reopen(context, services)
-    return describe(context, services) if new_runs or open_runs(name, services) else None
+    if not (new_runs or open_runs(name, services)):
+        return None
+    facts = describe(context, services)
+    note_clock_offset(facts.clock_offset, context, services)
+    return facts
 
 
 def outcome_of(

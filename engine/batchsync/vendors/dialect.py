@@ -5,12 +5,14 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from batchsync.core.batch import Allocation, BatchFile, IdempotencyKey, Verdict
+from batchsync.core.decide import ALLOCATION_RESERVE
 from batchsync.core.vendor_calls import Endpoint, ResponseClass
 from batchsync.errors import AllocationExpiredError, AmbiguousOutcomeError, PermanentError, RetryableError
 from batchsync.ports import Empty, Finished, Running, Status
@@ -22,7 +24,6 @@ from batchsync.vendors.wire import Request, Response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from batchsync.core.vendor_calls import Call, Choice
 
@@ -231,27 +232,31 @@ def read_id(exchange: Exchange, default: str) -> str:
 
 
 def read_allocation(
-    exchange: Exchange, idempotency_key: IdempotencyKey, *, own_url: str | None = None, needs_url: bool
+    exchange: Exchange, idempotency_key: IdempotencyKey, *, own_url: str | None = None, granted: bool
 ) -> Allocation:
-    """Return the allocation in a response.
+    """Return the allocation in a response, with its expiry by our clock.
+
+    The vendor's clock may differ from ours: its times are compared with the `Date` header of the same response. An
+    allocation that was granted by this very response cannot have expired, so that a time in the past is then ignored,
+    such as one that is written without its zone.
 
     Args:
         exchange: The exchange of an allocate or find call.
         idempotency_key: The batch's idempotency key; the allocation's id if the vendor spec reads no id.
         own_url: URL of uploads that do not go to a URL of the response.
-        needs_url: Whether the response must contain an upload URL.
+        granted: Whether the request asked for the allocation, so that the response must contain an upload URL.
 
     Returns:
         The allocation. It expires at the earlier of the time in the response and the time in the signed URL.
 
     Raises:
-        AmbiguousOutcomeError: If the response lacks the id, or the URL although `needs_url`.
+        AmbiguousOutcomeError: If the response lacks the id, or the URL although it was `granted`.
     """
     body = read(exchange)
     pointers = exchange.call.read
     allocation_id = read_id(exchange, idempotency_key)
     url = own_url or response_parsing.text(body, pointers.get("url", ()))
-    if needs_url and url is None:
+    if granted and url is None:
         raise AmbiguousOutcomeError(
             f"{exchange.request_line}: HTTP {exchange.response.status}, and the response contains no upload URL"
         )
@@ -259,7 +264,10 @@ def read_allocation(
         response_parsing.parse_datetime(response_parsing.text(body, pointers.get("expires_at", ()))),
         response_parsing.url_expiry(url),
     )
-    return Allocation(id=allocation_id, url=url, expires_at=min((time for time in expiries if time), default=None))
+    offset = response_parsing.clock_offset(exchange.response.headers, exchange.now) or timedelta(0)
+    earliest = exchange.now + offset + ALLOCATION_RESERVE if granted else datetime.min.replace(tzinfo=UTC)
+    known = [time for time in expiries if time is not None and time > earliest]
+    return Allocation(id=allocation_id, url=url, expires_at=min(known) - offset if known else None)
 
 
 def read_status(exchange: Exchange, vendor_statuses: Mapping[str, str]) -> Status:

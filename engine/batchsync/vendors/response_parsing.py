@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 MESSAGE_MAX = 300
 #: Maximum wait that a `Retry-After` header can ask for.
 WAIT_MAX = timedelta(days=1)
+#: Difference of the clocks below which they count as equal.
+CLOCK_TOLERANCE = timedelta(seconds=30)
 #: Maximum digits of a list index, and upper bound of a count.
 _DIGITS_MAX, _COUNT_MAX = 9, 10**18
 #: Maximum length of a message before redaction, in characters; well above `MESSAGE_MAX`.
@@ -138,8 +140,31 @@ def url_expiry(url: str | None) -> datetime | None:
         return None
 
 
+def clock_offset(headers: Mapping[str, str], now: datetime) -> timedelta | None:
+    """Return how far the vendor's clock is ahead of ours, by the `Date` header; None if there is none.
+
+    Less than `CLOCK_TOLERANCE` counts as none: the header has whole seconds, and the response took its time. A response
+    with an `Age` header comes from a cache and tells an old time.
+
+    Args:
+        headers: Headers of a response by lower-case name.
+        now: When it arrived, by our clock.
+    """
+    try:
+        found = parsedate_to_datetime(headers.get("date", ""))
+        offset = (found.replace(tzinfo=UTC) if found.tzinfo is None else found) - now
+    except (ValueError, OverflowError):
+        return None
+    if "age" in headers:
+        return None
+    return offset if abs(offset) >= CLOCK_TOLERANCE else timedelta(0)
+
+
 def retry_at(headers: Mapping[str, str], now: datetime) -> datetime | None:
-    """Return the time in a `Retry-After` header (seconds or an HTTP date), at most a day from now, or None."""
+    """Return the time in a `Retry-After` header (seconds or an HTTP date), at most a day from now, or None.
+
+    A date is one of the vendor's clock.
+    """
     value = headers.get("retry-after", "").strip()
     if value.isascii() and value.isdigit():
         return now + min(timedelta(seconds=int(value[:9])), WAIT_MAX)
@@ -148,6 +173,7 @@ def retry_at(headers: Mapping[str, str], now: datetime) -> datetime | None:
     except (ValueError, OverflowError):
         return None
     wanted = wanted.replace(tzinfo=UTC) if wanted.tzinfo is None else wanted.astimezone(UTC)
+    wanted -= clock_offset(headers, now) or timedelta(0)
     return min(wanted, now + WAIT_MAX) if wanted > now else None
 
 

@@ -16,8 +16,10 @@ from batchsync.journal.journal import Journal
 from batchsync.ports import BatchChanged
 from batchsync.reconcile import deliver as reconcile_deliver
 from batchsync.reconcile import loop, perform
+from batchsync.vendors import client as vendors_client
 from batchsync.vendors import dialect as vendors_dialect
 from batchsync.vendors import http as vendors_http
+from batchsync.vendors import response_parsing
 from simulation.plants.plant import Plant, replaced
 
 # Invariant 1: three kinds of failure
@@ -160,7 +162,28 @@ def _status_not_read(_original: Any) -> Any:
     return look_into
 
 
+# Invariant 8: a vendor's clock may differ
+
+
+def _vendor_clock_trusted(original: Any) -> Any:
+    def read_allocation(exchange: Any, idempotency_key: Any, *, own_url: Any = None, granted: bool) -> Any:
+        found = original(exchange, idempotency_key, own_url=own_url, granted=granted)
+        read = exchange.call.read.get("expires_at", ())
+        times = (
+            response_parsing.parse_datetime(response_parsing.text(vendors_dialect.read(exchange), read)),
+            response_parsing.url_expiry(found.url),
+        )
+        return replace(found, expires_at=min((time for time in times if time), default=None))
+
+    return read_allocation
+
+
 PLANTS = {
+    "vendor-clock-trusted": Plant(
+        8,
+        "expiry times are compared with our clock",
+        replaced(vendors_client, "read_allocation", _vendor_clock_trusted),
+    ),
     "unknown-outcome-clears-intent": Plant(
         1,
         "an unknown outcome clears the pending intent",
