@@ -171,7 +171,15 @@ class AmbiguousOutcomeError(VendorError):
 
 
 class PermanentError(VendorError):
-    """The vendor refused the request, and repeating it unchanged will not help. A person must act."""
+    """The vendor refused the request, and repeating it unchanged will not help. A person must act.
+
+    `proven`: the vendor spec documents the refusal, or nothing was sent. Otherwise a gateway may have answered.
+    """
+
+    def __init__(self, reason: str, *, proven: bool = True) -> None:
+        """Store the reason, and whether the request surely had no effect."""
+        super().__init__(reason)
+        self.proven = proven
 
 
 class AllocationExpiredError(PermanentError):

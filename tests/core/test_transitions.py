@@ -18,6 +18,7 @@ from batchsync.core.events import (
     Collected,
     Delivered,
     Event,
+    FileMissing,
     IntentRecorded,
     NotApplied,
     OutcomeUnknown,
@@ -45,7 +46,8 @@ EXPECTED = {
     "Parked>needs_attention",
     "uploaded": "IntentRecorded NotApplied OutcomeUnknown Committed>submitted Cancelled>finished "
     "Parked>needs_attention",
-    "submitted": "StillRunning NotApplied OutcomeUnknown VendorFinished>finished Parked>needs_attention",
+    "submitted": "StillRunning NotApplied OutcomeUnknown FileMissing>allocated VendorFinished>finished "
+    "Parked>needs_attention",
     "finished": "StillRunning NotApplied OutcomeUnknown Collected>collected Parked>needs_attention",
     "collected": "NotApplied Delivered>delivered ResultsLost>finished Parked>needs_attention",
     "needs_attention": "Reopened>parked-from Resolved>finished",
@@ -373,6 +375,14 @@ def test_answers_of_others_are_counted_in_a_row() -> None:
     broken = evolve(after, replace(page, foreign=False))
     assert (broken.foreign_answers, broken.failures) == (0, 2)
     assert evolve(after, Uploaded(at=LATER)).foreign_answers == 0
+
+
+def test_missing_file_reopens_the_doubt_about_its_upload() -> None:
+    batch = a_batch(Phase.SUBMITTED, polls=9, vendor_status="uploading", lost_allocations=1)
+    after = evolve(batch, FileMissing(at=LATER, reason="still empty"))
+    assert (after.phase, after.pending_intent, after.intent_at) == (Phase.ALLOCATED, Verb.UPLOAD, LATER)
+    assert (after.submitted_at, after.polls, after.lost_allocations, after.reason) == (None, 0, 2, "still empty")
+    assert after.allocation == Allocation(id="allocation-1")
 
 
 def test_results_that_are_not_ready_are_no_failure() -> None:

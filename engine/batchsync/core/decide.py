@@ -115,6 +115,11 @@ def retry_after_loss(batch: Batch, policy: Policy, now: datetime) -> datetime | 
     return retry_at(replace(batch, failures=batch.lost_allocations), policy, now)
 
 
+def is_overdue_file(batch: Batch, policy: Policy, now: datetime) -> bool:
+    """Return whether an allocation that is empty now should have contained the uploaded file long ago."""
+    return batch.submitted_at is not None and now > batch.submitted_at + max(policy.empty_max, policy.ask_after)
+
+
 def next_poll(batch: Batch, policy: Policy, now: datetime) -> datetime:
     """Return when to poll again: the interval grows from `poll_first` at each poll, up to `poll_max`."""
     longest = policy.poll_max.total_seconds()

@@ -13,6 +13,7 @@ from batchsync.core.events import (
     Collected,
     Committed,
     Delivered,
+    FileMissing,
     IntentRecorded,
     NotApplied,
     OutcomeUnknown,
@@ -55,6 +56,12 @@ def apply_effect(batch: Batch, event: Event) -> Batch:  # noqa: C901, PLR0911, P
                 not_before=retry_at,
                 reason=reason,
             )
+        case FileMissing(at=at, reason=reason):
+            # Counted as a lost allocation, so that an upload that vanishes each time ends with a person.
+            after = _after_success(batch, allocation=_without_url(batch.allocation))
+            lost = batch.lost_allocations + 1
+            after = replace(after, pending_intent=Verb.UPLOAD, intent_at=at, lost_allocations=lost)
+            return replace(after, submitted_at=None, polls=0, reason=reason)
         case VendorFinished(verdict=verdict, vendor_status=vendor_status):
             after = _after_success(batch, allocation=batch.allocation)
             return replace(after, verdict=verdict, vendor_status=vendor_status, polls=0)

@@ -68,6 +68,17 @@ class StillRunning:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class FileMissing:
+    """Long after an upload that counted as successful, the vendor reports its allocation as empty.
+
+    Something else may have answered the upload. It is in doubt again, and the vendor is asked before it is repeated.
+    """
+
+    at: datetime
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class VendorFinished:
     """The vendor has finished, with `vendor_status` as received and `verdict` as translated by the vendor spec."""
 
@@ -187,6 +198,7 @@ Event = (
     | Stored
     | Committed
     | StillRunning
+    | FileMissing
     | VendorFinished
     | Collected
     | ResultsLost

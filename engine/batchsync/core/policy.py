@@ -34,6 +34,7 @@ class Policy:
         commits: Whether the vendor processes an uploaded file only after a commit call.
         commit_repeatable: Whether a commit may be repeated without an intent.
         ask_after: How long a request may still be in flight after it timed out.
+        empty_max: How long an allocation may be reported as empty after its upload counted as successful.
         poll_first: Interval before the first poll.
         poll_max: Longest interval between polls.
         poll_growth: Factor by which the interval grows with each poll.
@@ -52,6 +53,7 @@ class Policy:
     commits: bool = False
     commit_repeatable: bool = False
     ask_after: timedelta = timedelta(seconds=30)
+    empty_max: timedelta = timedelta(hours=6)
     poll_first: timedelta = timedelta(seconds=5)
     poll_max: timedelta = timedelta(seconds=60)
     poll_growth: float = 1.5

@@ -92,7 +92,10 @@ def _event_of(
             retry_at = decide.retry_at(batch, context.policy, now)
             return events.OutcomeUnknown(at=now, verb=verb, reason=error.reason, retry_at=retry_at, expired=True)
         case _:
-            return events.Parked(at=now, reason=error.reason, verb=verb)
+            # A gateway may have refused after the work was done. An upload or commit is asked about before it is
+            # repeated in any case; an allocation request stays in doubt.
+            proven = error.proven or verb is not Verb.ALLOCATE
+            return events.Parked(at=now, reason=error.reason, verb=verb if proven else None)
 
 
 def _perform(step: steps.Step, batch: Batch, context: JobContext, services: Services) -> events.Event | Delivery:  # noqa: C901, PLR0911, PLR0912 - a case for each step
@@ -261,6 +264,9 @@ def _poll(batch: Batch, context: JobContext, services: Services) -> events.Event
     now = services.clock.now()
     if isinstance(status, Finished):
         return events.VendorFinished(at=now, verdict=status.verdict, vendor_status=status.vendor_status)
+    if isinstance(status, Empty) and decide.is_overdue_file(batch, context.policy, now):
+        reason = f"the vendor has no file {context.policy.empty_max} after the upload ({status.vendor_status})"
+        return events.FileMissing(at=now, reason=reason)
     retry_at = decide.next_poll(batch, context.policy, now)
     return events.StillRunning(at=now, vendor_status=status.vendor_status, retry_at=retry_at)
 

@@ -76,6 +76,7 @@ def _policy(model: VendorModel) -> Policy:
         commits=any(call.call is CallName.COMMIT for call in model.calls),
         commit_repeatable=policy.commit_repeatable,
         ask_after=parse_duration(policy.ask_after),
+        empty_max=parse_duration(policy.empty_max),
         poll_first=parse_duration(policy.poll_first),
         poll_max=parse_duration(policy.poll_max),
         poll_growth=policy.poll_growth,

@@ -144,6 +144,7 @@ class PolicyModel(Documented):
     """Timing of polls, and recovery from failures and unknown outcomes.
 
     `retry_for` is how long transient failures in a row are retried, at most every `backoff_max`; default: `deadline`.
+    An allocation that is reported as empty `empty_max` after its upload is asked about and may be filled again.
     `foreign_answers_max` is the number of answers of a proxy in a row after which a batch needs attention.
     """
 
@@ -151,6 +152,7 @@ class PolicyModel(Documented):
     allocate_repeatable: bool = False
     commit_repeatable: bool = False
     ask_after: Duration
+    empty_max: Duration = "6h"
     poll_first: Duration
     poll_max: Duration
     poll_growth: Annotated[float, Field(ge=1, le=10)]

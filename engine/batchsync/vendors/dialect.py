@@ -153,11 +153,18 @@ def classify_response(call: Call, response: Response) -> ResponseClass:
 
     For a call with a recorded intent the defaults are stricter, see `_default_class_for_intent`.
     """
+    if documented := _documented_class(call, response):
+        return documented
+    return _default_class_for_intent(call, response) if call.intent else _default_class(response)
+
+
+def _documented_class(call: Call, response: Response) -> ResponseClass | None:
+    """Return the class of a response by the rules of the vendor spec; None if no rule matches."""
     body = response.body.lower()
     for rule in call.responses:
         if rule.status == response.status and rule.body_contains.lower().encode() in body:
             return rule.means
-    return _default_class_for_intent(call, response) if call.intent else _default_class(response)
+    return None
 
 
 def may_reauthenticate(call: Call, response: Response) -> bool:
@@ -196,7 +203,10 @@ def ensure_ok(exchange: Exchange) -> ResponseClass:
         case ResponseClass.EXPIRED:
             raise AllocationExpiredError(exchange.describe())
         case ResponseClass.PERMANENT:
-            raise PermanentError(exchange.describe() + _advice(exchange.response.status))
+            raise PermanentError(
+                exchange.describe() + _advice(exchange.response.status),
+                proven=_documented_class(exchange.call, exchange.response) is not None,
+            )
 
 
 def read(exchange: Exchange) -> Any:
@@ -341,7 +351,17 @@ def is_foreign(call: Call, response: Response) -> bool:
         return _is_page(call, response)
     if status in _NOT_BEGUN or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
         return False
-    return status < HTTPStatus.BAD_REQUEST or not response_parsing.is_api_error(response.body)
+    return status < HTTPStatus.BAD_REQUEST or not _is_refusal(call, response)
+
+
+def _is_refusal(call: Call, response: Response) -> bool:
+    """Return whether the body of a 4xx has the format of its endpoint: a storage answers in XML, an API mostly in JSON.
+
+    A JSON object in place of a storage's XML comes from a gateway in front of it.
+    """
+    if call.endpoint is Endpoint.STORAGE:
+        return response_parsing.is_storage_error(response.body)
+    return response_parsing.is_api_error(response.body)
 
 
 def _is_page(call: Call, response: Response) -> bool:
@@ -382,8 +402,7 @@ def _default_class_for_intent(call: Call, response: Response) -> ResponseClass:
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return ResponseClass.OUTCOME_UNKNOWN if _is_page(call, response) else ResponseClass.OK
     if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _NOT_BEGUN:
-        is_error = response_parsing.is_api_error(response.body)
-        return ResponseClass.PERMANENT if is_error else ResponseClass.OUTCOME_UNKNOWN
+        return ResponseClass.PERMANENT if _is_refusal(call, response) else ResponseClass.OUTCOME_UNKNOWN
     return ResponseClass.OUTCOME_UNKNOWN
 
 

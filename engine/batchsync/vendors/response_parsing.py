@@ -227,12 +227,17 @@ def is_api_error(body: bytes) -> bool:
 
     Any other body, including an empty one, may come from a proxy or gateway.
     """
-    if _CODE.search(body[:65_536]):
+    if is_storage_error(body):
         return True
     try:
         return isinstance(parse_json(body), dict)
     except UnreadableError:
         return False
+
+
+def is_storage_error(body: bytes) -> bool:
+    """Return whether an error body has the format of a storage: XML with a code."""
+    return _CODE.search(body[:65_536]) is not None
 
 
 def columns(body: bytes) -> tuple[str, ...] | None:
