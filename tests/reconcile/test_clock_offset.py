@@ -54,7 +54,7 @@ def with_clock_ahead(harness: Harness, minutes: int) -> tuple[Harness, Recorder]
 
 @pytest.mark.parametrize("job", ["guests", "vehicles"])
 @pytest.mark.parametrize("minutes", [20, 80, 600, -20, -80])
-def test_clocks_that_differ_cost_no_allocation_and_are_told_once(harness: Harness, job: str, minutes: int) -> None:
+def test_clocks_that_differ_cost_no_allocation_and_are_reported_once(harness: Harness, job: str, minutes: int) -> None:
     other, recorder = with_clock_ahead(harness, minutes)
 
     other.sync(job, WAIT)
@@ -63,9 +63,9 @@ def test_clocks_that_differ_cost_no_allocation_and_are_told_once(harness: Harnes
     batch = other.batch(job)
     assert (batch.phase, batch.attempt) == (Phase.DELIVERED, 1)
     assert other.delivered_once(job)
-    (told,) = recorder.found
-    assert abs(told.offset + timedelta(minutes=minutes)) < timedelta(seconds=5)
-    assert read_clock_offsets(other.services.paths.state) == {told.connection: told.offset}
+    (reported,) = recorder.found
+    assert abs(reported.offset + timedelta(minutes=minutes)) < timedelta(seconds=5)
+    assert read_clock_offsets(other.services.paths.state) == {reported.connection: reported.offset}
 
 
 def test_clocks_that_agree_again_are_forgotten(harness: Harness) -> None:

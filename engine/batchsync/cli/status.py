@@ -11,6 +11,7 @@ from batchsync.cli.session import Answer, Session
 from batchsync.core.clock_text import describe_offset
 from batchsync.core.policy import with_overrides
 from batchsync.errors import ExitCode
+from batchsync.reconcile.vendor_clock import read_clock_offsets
 from batchsync.report.status import JobStatus, StatusReport
 from batchsync.schedule import next_ticks
 
@@ -53,8 +54,6 @@ def status(session: Session, jobs: tuple[str, ...]) -> Answer:
 
 def _clock_notes(session: Session) -> Iterator[str]:
     """Yield a note on each connection whose vendor has another clock than this machine."""
-    from batchsync.reconcile.vendor_clock import read_clock_offsets  # noqa: PLC0415 - only a few have the file
-
     for connection, offset in read_clock_offsets(session.state_folder()).items():
         yield f"connection {connection}: the vendor's clock was {describe_offset(offset)} at the last run"
 

@@ -1,4 +1,4 @@
-"""Differences of the vendors' clocks from ours: measured by each process, told once, kept for `batchsync status`."""
+"""Differences of the vendors' clocks from ours: measured and reported once per process, kept for `batchsync status`."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ NAME = "clock_offsets.json"
 
 
 def note_clock_offset(offset: timedelta | None, context: JobContext, services: Services) -> None:
-    """Tell a difference of the clocks, and keep it; a difference that is gone is removed.
+    """Report a difference of the clocks, and keep it; a difference that is gone is removed.
 
     Args:
-        offset: The vendor's time minus ours; None if it was not measured or told before.
+        offset: The vendor's time minus ours; None if it was not measured, or reported before.
         context: A job of the connection.
         services: Event sink and state folder.
     """

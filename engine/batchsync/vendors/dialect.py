@@ -13,11 +13,12 @@ from urllib.parse import urlencode
 
 from batchsync.core.batch import Allocation, BatchFile, IdempotencyKey, Verdict
 from batchsync.core.decide import ALLOCATION_RESERVE
-from batchsync.core.vendor_calls import Endpoint, ResponseClass
+from batchsync.core.vendor_calls import ResponseClass
 from batchsync.errors import AllocationExpiredError, AmbiguousOutcomeError, PermanentError, RetryableError
 from batchsync.ports import Empty, Finished, Running, Status
 from batchsync.vendors import response_parsing
 from batchsync.vendors.allowed_urls import redacted
+from batchsync.vendors.foreign_answers import NOT_BEGUN, is_foreign, is_page, is_refusal, is_temporary_refusal
 from batchsync.vendors.redaction import Redactor
 from batchsync.vendors.template import UnknownValueError, fill, fill_all, fill_path
 from batchsync.vendors.wire import Request, Response
@@ -27,10 +28,6 @@ if TYPE_CHECKING:
 
     from batchsync.core.vendor_calls import Call, Choice
 
-#: HTTP statuses of a server that did not start the work. A gateway may send them after the work was done behind it.
-_NOT_BEGUN = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
-#: HTTP statuses with which a proxy refuses to pass a request on.
-_PROXY_REFUSALS = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.PROXY_AUTHENTICATION_REQUIRED})
 #: Maximum number of names that a message lists.
 _NAMES_MAX = 20
 #: Maximum length of an allocation id, in characters.
@@ -247,7 +244,7 @@ def read_allocation(
     """Return the allocation in a response, with its expiry by our clock.
 
     The vendor's clock may differ from ours: its times are compared with the `Date` header of the same response. An
-    allocation that was granted by this very response cannot have expired, so that a time in the past is then ignored,
+    allocation that was granted by this response cannot have expired, so that a time in the past is then ignored,
     such as one that is written without its zone.
 
     Args:
@@ -340,55 +337,16 @@ def read_choice(exchange: Exchange, choice: Choice, wanted: str) -> str:
     raise PermanentError(f"{choice.target}: the vendor has no {wanted!r}. Available: {available}")
 
 
-def is_foreign(call: Call, response: Response) -> bool:
-    """Return whether something else than the vendor answered: a proxy, a portal, a gateway with a rule of its own.
-
-    These are redirects, pages with a success status, and refusals (4xx) in no format of an API or of a storage. A
-    server error or a throttled request is an outage, whoever reports it.
-    """
-    status = response.status
-    if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-        return _is_page(call, response)
-    if status in _NOT_BEGUN or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        return False
-    return status < HTTPStatus.BAD_REQUEST or not _is_refusal(call, response)
-
-
-def _is_refusal(call: Call, response: Response) -> bool:
-    """Return whether the body of a 4xx has the format of its endpoint: a storage answers in XML, an API mostly in JSON.
-
-    A JSON object in place of a storage's XML comes from a gateway in front of it.
-    """
-    if call.endpoint is Endpoint.STORAGE:
-        return response_parsing.is_storage_error(response.body)
-    return response_parsing.is_api_error(response.body)
-
-
-def _is_page(call: Call, response: Response) -> bool:
-    """Return whether a success has a body that no vendor sends in this place: a page, or any text about an upload."""
-    if response_parsing.is_html(response.headers, response.body):
-        return True
-    stores = call.sends_file and call.endpoint is Endpoint.STORAGE
-    return stores and bool(response.body.strip()) and not response_parsing.is_document(response.body)
-
-
 def _default_class(response: Response) -> ResponseClass:
     """Return the class of a response to a call that can be repeated, where the vendor spec has no rule for it."""
     status = response.status
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return ResponseClass.OK
-    if status in _NOT_BEGUN:
+    if status in NOT_BEGUN:
         return ResponseClass.NOT_APPLIED
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or _is_temporary_refusal(response):
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or is_temporary_refusal(response):
         return ResponseClass.OUTCOME_UNKNOWN
     return ResponseClass.PERMANENT
-
-
-def _is_temporary_refusal(response: Response) -> bool:
-    """Return whether a redirect or refusal comes from a proxy, which may let the next request pass."""
-    if response.status in _PROXY_REFUSALS:
-        return not response_parsing.is_api_error(response.body)
-    return response.status < HTTPStatus.BAD_REQUEST
 
 
 def _default_class_for_intent(call: Call, response: Response) -> ResponseClass:
@@ -400,9 +358,9 @@ def _default_class_for_intent(call: Call, response: Response) -> ResponseClass:
     """
     status = response.status
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-        return ResponseClass.OUTCOME_UNKNOWN if _is_page(call, response) else ResponseClass.OK
-    if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _NOT_BEGUN:
-        return ResponseClass.PERMANENT if _is_refusal(call, response) else ResponseClass.OUTCOME_UNKNOWN
+        return ResponseClass.OUTCOME_UNKNOWN if is_page(call, response) else ResponseClass.OK
+    if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in NOT_BEGUN:
+        return ResponseClass.PERMANENT if is_refusal(call, response) else ResponseClass.OUTCOME_UNKNOWN
     return ResponseClass.OUTCOME_UNKNOWN
 
 

@@ -178,7 +178,30 @@ def _vendor_clock_trusted(original: Any) -> Any:
     return read_allocation
 
 
+# Invariant 4: an answer of something else proves nothing
+
+
+def _empty_allocation_awaited(_original: Any) -> Any:
+    return lambda _batch, _policy, _now: False
+
+
+def _refusal_ends_doubt(original: Any) -> Any:
+    def event_of(error: Any, verb: Verb, batch: Batch, context: Any, services: Any) -> Any:
+        event = original(error, verb, batch, context, services)
+        return replace(event, verb=verb) if isinstance(event, events.Parked) else event
+
+    return event_of
+
+
 PLANTS = {
+    "empty-allocation-awaited": Plant(
+        4,
+        "an allocation without a file is waited for until the deadline",
+        replaced(decide, "is_overdue_file", _empty_allocation_awaited),
+    ),
+    "refusal-ends-doubt": Plant(
+        4, "any refusal ends the doubt about an allocation request", replaced(perform, "_event_of", _refusal_ends_doubt)
+    ),
     "vendor-clock-trusted": Plant(
         8,
         "expiry times are compared with our clock",
