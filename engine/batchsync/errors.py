@@ -152,20 +152,34 @@ class RetryableError(VendorError):
         self.retry_at = retry_at
 
 
+class NotReadyError(RetryableError):
+    """The vendor has finished a batch, and its results cannot be downloaded yet. This is no failure."""
+
+
 class AmbiguousOutcomeError(VendorError):
     """The request was sent and got no usable response: it may have had an effect. Query the vendor first.
 
-    No query is sent before `retry_at`, if the response named it (Retry-After).
+    No query is sent before `retry_at`, if the response named it (Retry-After). `foreign`: something else than the
+    vendor answered, such as a proxy with a page of its own.
     """
 
-    def __init__(self, reason: str, *, retry_at: datetime | None = None) -> None:
-        """Store the time before which the vendor asked not to query, if any."""
+    def __init__(self, reason: str, *, retry_at: datetime | None = None, foreign: bool = False) -> None:
+        """Store the time before which the vendor asked not to query, if any, and who answered."""
         super().__init__(reason)
         self.retry_at = retry_at
+        self.foreign = foreign
 
 
 class PermanentError(VendorError):
-    """The vendor refused the request, and repeating it unchanged will not help. A person must act."""
+    """The vendor refused the request, and repeating it unchanged will not help. A person must act.
+
+    `proven`: the vendor spec documents the refusal, or nothing was sent. Otherwise a gateway may have answered.
+    """
+
+    def __init__(self, reason: str, *, proven: bool = True) -> None:
+        """Store the reason, and whether the request surely had no effect."""
+        super().__init__(reason)
+        self.proven = proven
 
 
 class AllocationExpiredError(PermanentError):

@@ -56,8 +56,12 @@ _FREQUENT_CALLS = (
 )
 #: calls that return a row log or results
 _ANSWERS = ("cdp-log", "bdp-errors", "bdp-results")
+#: answers with status 200 that no vendor gives to an upload
+_PAGES = ("<html>Please log in.</html>", "Please log in.", " ")
 #: kinds of faults, each of which must hit a request within a few hundred seeds
-FAULT_KINDS = frozenset({*_ANYWHERE, "late", "expire", "vanish", "rewind", "revoke", "damage", "blank"})
+FAULT_KINDS = frozenset(
+    {*_ANYWHERE, "late", "expire", "vanish", "rewind", "revoke", "damage", "blank", "outage", "page", "refused_after"}
+)
 
 #: checkpoints at which a process can be stopped; its next write to the journal is close
 STOPS = (
@@ -154,9 +158,42 @@ class PlannedFault:
 
 def draw_faults(draw: random.Random) -> list[PlannedFault]:
     """Draw the faults of one process life: any kinds, or a call in doubt whose status request is then refused."""
+    if rare := _draw_rare(draw):
+        return [rare]
     if draw.random() < 0.15:
         return _draw_pair(draw)
     return [_draw_fault(draw) for _ in range(draw.choice([0, 1, 1, 2, 2, 3, 4]))]
+
+
+def _draw_rare(draw: random.Random) -> PlannedFault | None:
+    """Draw an outage of up to 36 hours, a portal's page or a gateway's refusal in the vendor's format, in few lives.
+
+    Other draws stay as they are.
+    """
+    ahead = type(draw)()
+    ahead.setstate(draw.getstate())
+    for _ in range(50):
+        ahead.random()
+    kind = ahead.choice(["outage", "page", "page", "refused_after", "refused_after"])
+    if ahead.random() >= 0.05:
+        return None
+    if kind == "page":
+        call = ahead.choice(["cdp-upload", "bdp-upload"])
+        vendor, method, path = CALLS[call]
+        text, times = ahead.choice(_PAGES), ahead.choice([1, 1, 3])
+        page = Fault(kind="status", status=200, text=text, vendor=vendor, method=method, path=path, times=times)
+        return PlannedFault(kind, call, fault=page)
+    if kind == "refused_after":
+        call = ahead.choice(["cdp-allocate", "bdp-allocate", "cdp-upload", "bdp-upload"])
+        vendor, method, path = CALLS[call]
+        status, text = ahead.choice([400, 403, 503]), '{"message": "Forbidden"}'
+        refusal = Fault(
+            kind="replace_answer", status=status, text=text, vendor=vendor, method=method, path=path, times=1
+        )
+        return PlannedFault(kind, call, fault=refusal)
+    vendor, call = ahead.choice([(CDP, "cdp-poll"), (BDP, "bdp-poll")])
+    seconds, nth = ahead.choice([1800.0, 36_000.0, 129_600.0]), ahead.choice([2, 3, 4, 5, 6])
+    return PlannedFault("outage", call, network_fault=NetworkFault("outage", vendor, "", "", nth, 0, seconds))
 
 
 def _draw_pair(draw: random.Random) -> list[PlannedFault]:

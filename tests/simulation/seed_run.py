@@ -38,8 +38,12 @@ if TYPE_CHECKING:
     from batchsync_mocks.vendor import Vendor
     from simulation.fault_plan import PlannedFault
 
-#: passes without faults, and virtual hours, within which everything must be settled
-MAX_PASSES, MAX_HOURS = 8, 36.0
+#: passes without faults within which everything must be settled
+MAX_PASSES = 8
+#: virtual hours within which everything must be settled: processing times, poll intervals and the longest back-off
+MAX_HOURS = 36.0
+#: minutes by which a vendor's clock is behind the machine's, where they differ
+_MINUTES_BEHIND = (80, 20, -20, -80, -600)
 #: exit codes of a job of which nothing is open and no outcome is unknown
 _SETTLED = (ExitCode.DONE, ExitCode.REJECTS)
 
@@ -75,6 +79,7 @@ class SeedRun:
             checkpoint=self._checkpoint,
             log=self.log,
         )
+        self._let_clocks_differ(seed)
         self.armed, self.damage, self.crash_point = ArmedFaults(self.kit, self.network), FileDamage(), CrashPoint()
         #: batches whose row log was incomplete, unless they were collected before that
         self.may_be_unknown: set[str] = set()
@@ -90,6 +95,19 @@ class SeedRun:
         """Return the mock vendors by name."""
         return self.kit.vendors
 
+    def _let_clocks_differ(self, seed: int) -> None:
+        """Let the clock of one vendor differ from the machine's in one of eight seeds. Other draws stay as they are."""
+        if seed % 8 == 1:
+            vendor, minutes = _PORTS[seed // 8 % len(_PORTS)][0], _MINUTES_BEHIND[seed // 16 % len(_MINUTES_BEHIND)]
+            self.network.clocks_behind[vendor] = 60.0 * minutes
+            self._reached("a vendor's clock differed")
+
+    def _set_clocks_right(self) -> None:
+        """Let the clocks agree, so that the ledgers are read at the times that the vendors wrote into them."""
+        ahead = max((-seconds for seconds in self.network.clocks_behind.values()), default=0.0)
+        self.network.clocks_behind.clear()
+        self.time.advance(max(ahead, 0.0))
+
     def log(self, text: str) -> None:
         """Append a line to the transcript; the folder, which differs between processes, is replaced by a constant."""
         text = text.replace(str(self.folder), "FOLDER")
@@ -104,6 +122,7 @@ class SeedRun:
                     self._life()
                 self._end_faults()
                 self._settle()
+                self._set_clocks_right()
                 self._check()
                 self._resolve_unknown()
                 for violation in lost_state.play(self):
@@ -269,6 +288,7 @@ class SeedRun:
                 self._violated(f"{outcome.job}: {type(outcome.error).__name__}: {outcome.error.message}")
             if outcome.exit_code in _SETTLED:
                 self._check_nothing_open(outcome)
+            self._check_not_given_up(outcome, trusted=trusted)
             self._reached(*reached_states.of_runs(outcome))
 
     def _check_nothing_open(self, outcome: JobOutcome) -> None:
@@ -276,6 +296,17 @@ class SeedRun:
         for batch in self._batches(lambda batch: batch.phase is not Phase.DELIVERED):
             if logical(batch.job) == logical(outcome.job):
                 self._violated(f"{outcome.job}: exit {int(outcome.exit_code)}, and {batch.id} is {batch.phase}")
+
+    def _check_not_given_up(self, outcome: JobOutcome, *, trusted: bool) -> None:
+        """Check that no batch waits for a person because of an outage, or without a fault because of lost allocations.
+
+        No outage lasts as long as a deadline.
+        """
+        for batch in self._batches(lambda batch: batch.job == outcome.job and batch.phase is Phase.NEEDS_ATTENTION):
+            if batch.reason.startswith("failed "):
+                self._violated(f"{outcome.job}: an outage stopped {batch.id}: {batch.reason}")
+            if trusted and batch.reason.startswith("lost "):
+                self._violated(f"{outcome.job}: allocations were lost without a fault: {batch.reason}")
 
     def _reached(self, *names: str) -> None:
         self.report.reached.update(names)

@@ -28,10 +28,12 @@ KNOWN: dict[str, list[int]] = {
     "batch-and-event-in-two-transactions": [20],
     "broken-connection-is-not-applied": [7],
     "echo-matched-by-exact-case": [2],
+    "empty-allocation-awaited": [14],
     "empty-log-is-accepted": [24],
     "event-and-row-in-two-transactions": [10],
     "expired-url-means-empty": [11],
     "failed-query-clears-intent": [5],
+    "few-failures-park": [14],
     "file-not-verified": [37],
     "idempotency-key-without-attempt": [3],
     "in-flight-ignored": [11],
@@ -59,6 +61,7 @@ KNOWN: dict[str, list[int]] = {
     "unknown-outcome-clears-intent": [7],
     "unlisted-row-is-accepted": [113],
     "upload-repeated-without-query": [7],
+    "vendor-clock-trusted": [1],
     "upload-without-intent": [7],
 }
 

@@ -143,7 +143,8 @@ def test_secret_next_to_credentials_is_reported(workshop: Workshop) -> None:
             'jobs.yaml:7:5: unknown key "api_token"\n'
             "  7 |     api_token: *************\n"
             "    |     ^\n"
-            "  expected one of vendor, base_url, credentials, ca_bundle, poll_every, deadline, in_flight, renamed_from"
+            "  expected one of vendor, base_url, credentials, ca_bundle, poll_every, deadline, retry_for, in_flight, "
+            "renamed_from"
         ),
         (
             'jobs.yaml:7:16: "api_token": a literal secret outside of "credentials"\n'

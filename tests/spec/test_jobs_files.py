@@ -129,10 +129,12 @@ def test_key_is_expression_or_column_that_begins_with_equals_sign(load_changed: 
 
 
 def test_limits_and_ca_bundle_of_connection_are_read(load_changed: Load, tmp_path: Path) -> None:
-    settings = "vendor: motorweb-bdp\n    ca_bundle: ca.pem\n    poll_every: 30s\n    deadline: 2d\n    in_flight: 3"
+    policy = "poll_every: 30s\n    deadline: 2d\n    retry_for: 36h\n    in_flight: 3"
+    settings = f"vendor: motorweb-bdp\n    ca_bundle: ca.pem\n    {policy}"
     found = load_changed(("vendor: motorweb-bdp", settings)).connections["cars"]
     assert found.ca_bundle == str(tmp_path / "ca.pem")
     assert (found.poll_every, found.deadline, found.in_flight) == (timedelta(seconds=30), timedelta(days=2), 3)
+    assert found.retry_for == timedelta(hours=36)
     assert found.base_url == "https://api.tst.motorweb.app"
 
 

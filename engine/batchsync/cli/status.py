@@ -8,8 +8,10 @@ from batchsync.cli.command import command, job_names
 from batchsync.cli.declared import DeclaredJobs, check_known, declared
 from batchsync.cli.outcomes import run_report
 from batchsync.cli.session import Answer, Session
+from batchsync.core.clock_text import describe_offset
 from batchsync.core.policy import with_overrides
 from batchsync.errors import ExitCode
+from batchsync.reconcile.vendor_clock import read_clock_offsets
 from batchsync.report.status import JobStatus, StatusReport
 from batchsync.schedule import next_ticks
 
@@ -45,9 +47,15 @@ def status(session: Session, jobs: tuple[str, ...]) -> Answer:
             jobs=tuple(_job(name, known, journal, now) for name in names),
             open_batches=batches,
             next_of=dict(_next_steps(batches, known, now)),
-            notes=known.notes,
+            notes=(*known.notes, *_clock_notes(session)),
         )
     return Answer(report=report, exit_code=ExitCode.NEEDS_ATTENTION if report.needs_attention else ExitCode.DONE)
+
+
+def _clock_notes(session: Session) -> Iterator[str]:
+    """Yield a note on each connection whose vendor has another clock than this machine."""
+    for connection, offset in read_clock_offsets(session.state_folder()).items():
+        yield f"connection {connection}: the vendor's clock was {describe_offset(offset)} at the last run"
 
 
 def _now(session: Session, batches: Sequence[Batch]) -> datetime:

@@ -124,7 +124,8 @@ class Connection:
     """A vendor account. Credentials are references until `app` resolves them; values never enter a spec hash.
 
     `credentials` maps a name to the reference as written (`${VAR}`, `${VAR:-default}`, `${file:...}`). `poll_every`,
-    `deadline` and `in_flight` override the vendor's policy. `renamed_from` are former names of the connection.
+    `deadline`, `retry_for` and `in_flight` override the vendor's policy. `renamed_from` are former names of the
+    connection.
     """
 
     name: str
@@ -134,6 +135,7 @@ class Connection:
     ca_bundle: str | None = None
     poll_every: timedelta | None = None
     deadline: timedelta | None = None
+    retry_for: timedelta | None = None
     in_flight: int | None = None
     renamed_from: tuple[str, ...] = ()
     place: Place = field(default=Place(), compare=False)

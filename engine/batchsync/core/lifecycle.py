@@ -9,7 +9,8 @@
 4. An allocation is lost only if the vendor reports it as empty. If it contains a file, that is the batch's file, even
    if this journal does not know of the upload: it may have been restored from an older backup.
 5. Where a vendor wants a commit after the upload, it processes nothing before: the batch is UPLOADED until then.
-6. A batch becomes COLLECTED only if its counts balance, and DELIVERED only from COLLECTED. The single way back is for
+6. An upload that counted as successful is in doubt again if the vendor reports the allocation as empty long after it.
+7. A batch becomes COLLECTED only if its counts balance, and DELIVERED only from COLLECTED. The single way back is for
    collected results that were lost from disk: the vendor still has them, and its verdict remains.
 """
 
@@ -29,6 +30,7 @@ from batchsync.core.events import (
     Committed,
     Delivered,
     Event,
+    FileMissing,
     IntentRecorded,
     NotApplied,
     OutcomeUnknown,
@@ -143,11 +145,13 @@ TRANSITIONS: Mapping[Phase, Mapping[type[Event], Transition]] = {
     Phase.SUBMITTED: {
         StillRunning: Transition(Phase.SUBMITTED),
         VendorFinished: Transition(Phase.FINISHED),
+        FileMissing: Transition(Phase.ALLOCATED),
         NotApplied: Transition(Phase.SUBMITTED),
         OutcomeUnknown: Transition(Phase.SUBMITTED),
         Parked: Transition(Phase.NEEDS_ATTENTION),
     },
     Phase.FINISHED: {
+        StillRunning: Transition(Phase.FINISHED),
         Collected: Transition(Phase.COLLECTED, _balanced),
         NotApplied: Transition(Phase.FINISHED),
         OutcomeUnknown: Transition(Phase.FINISHED),

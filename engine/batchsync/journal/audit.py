@@ -85,11 +85,13 @@ def _replay(journal: Queries, query: Query, batch: str) -> Batch | None:
 
 
 def _replayable(batch: Batch) -> Batch:
-    """Return the batch without the fields that polls update: polls of submitted batches are not stored as events."""
+    """Return the batch without the fields that heartbeats update (`StillRunning`), which are not stored as events."""
     facts = replace(batch, polls=0)
+    if {Phase.SUBMITTED, Phase.FINISHED} & {batch.phase, batch.parked_from}:
+        # A heartbeat also resets the failure counts.
+        facts = replace(facts, not_before=None, failures=0, foreign_answers=0, reason="")
     if Phase.SUBMITTED in (batch.phase, batch.parked_from):
-        # A successful poll also resets the failure count.
-        facts = replace(facts, vendor_status="", not_before=None, failures=0, reason="")
+        facts = replace(facts, vendor_status="")
     return facts
 
 

@@ -132,6 +132,7 @@ def batch_row(batch: Batch) -> Row:
         "verdict": _optional_str(batch.verdict),
         "counts": canonical(counts.by_name(BATCH_OUTCOMES)) if counts else None,
         "failures": batch.failures,
+        "foreign_answers": batch.foreign_answers,
         "not_before": _optional_iso(batch.not_before),
         "reason": batch.reason,
         "parked_from": _optional_str(batch.parked_from),
@@ -180,6 +181,8 @@ def read_batch(row: Row) -> Batch:
         # The first event of a batch, written with schema 1, has a column for each outcome, all of them null.
         counts=_optional(lambda text: _counts(json.loads(text)), row.get("counts")),
         failures=row["failures"],
+        # Missing in the first event of a batch that was written with schema 1.
+        foreign_answers=row.get("foreign_answers", 0),
         not_before=_optional(from_iso, row["not_before"]),
         reason=row["reason"],
         parked_from=_optional(Phase, row["parked_from"]),
@@ -308,6 +311,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "retry_at": from_iso,
     "delivered": bool,
     "expired": bool,
+    "foreign": bool,
 }
 
 

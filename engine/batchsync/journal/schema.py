@@ -177,18 +177,20 @@ _REFUSAL = "BEGIN SELECT RAISE(ABORT, 'the row outcomes of a batch do not add up
 
 
 def _renew_batches(db: _Connection) -> None:
-    """Replace the columns of row outcomes of `batches` by one with counts by outcome, and allow the phase `uploaded`.
+    """Renew `batches`: one column with counts by outcome, the phase `uploaded`, and a count of foreign answers.
 
     A table is rebuilt to drop columns that its constraints name. Rows keep a checksum that did not match before.
     """
     old_table = next(statement for statement in _TABLES if "CREATE TABLE batches (" in statement)
     columns, counts = "".join(f"        {name} INTEGER,\n" for name in _COUNT_COLUMNS), "        counts TEXT,\n"
+    failures, foreign_answers = (f"        {name} INTEGER NOT NULL,\n" for name in ("failures", "foreign_answers"))
     new_table = (
         old_table.replace("CREATE TABLE batches (", "CREATE TABLE batches_new (")
         .replace(columns, counts)
         .replace("        CHECK (accepted IS NULL OR accepted + rejected + unknown = rows),\n", "")
         .replace("accepted IS NOT NULL", "counts IS NOT NULL")
         .replace("'allocated', 'submitted'", "'allocated', 'uploaded', 'submitted'")
+        .replace(failures, failures + foreign_answers)
     )
     db.execute(new_table)
     found = db.execute("SELECT * FROM batches ORDER BY no")
@@ -197,6 +199,7 @@ def _renew_batches(db: _Connection) -> None:
         row = dict(zip(names, values, strict=True))
         intact = row["checksum"] == row_checksum(row)
         numbers = {name: row.pop(name) for name in _COUNT_COLUMNS}
+        row["foreign_answers"] = 0
         row["counts"] = None if numbers["accepted"] is None else canonical(numbers)
         if intact:
             row["checksum"] = row_checksum(row)

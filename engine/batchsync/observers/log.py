@@ -7,12 +7,14 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from batchsync.core.batch import Batch, Phase
+from batchsync.core.clock_text import describe_offset
 from batchsync.core.run import RunState
 from batchsync.errors import ExitCode
 from batchsync.observers.batch_text import ChangeDeduplicator, describe_batch
 from batchsync.observers.progress_rate import ProgressRate
 from batchsync.ports import (
     BatchChanged,
+    ClockDiffers,
     GuardTripped,
     JobFinished,
     JobsReloaded,
@@ -104,7 +106,9 @@ class LogObserver:
         """Return level and text of a changed batch; `NeedsAttention` follows if it needs attention."""
         if not self._changes.is_new(batch) or batch.phase is Phase.NEEDS_ATTENTION:
             return logging.INFO, ""
-        return logging.WARNING if batch.failures else logging.INFO, _batch_text(batch, describe_batch(batch))
+        return logging.WARNING if batch.failures and batch.reason else logging.INFO, _batch_text(
+            batch, describe_batch(batch)
+        )
 
     def _job_finished(self, event: JobFinished) -> tuple[int, str]:
         """Return level and text of a job that failed or was skipped, unless it has the same cause as the last time."""
@@ -131,6 +135,12 @@ def _described(event: RunEvent) -> tuple[int, str]:
             text = f"{escape_controls(event.job)}: run {event.run} awaits approval: {escape_controls(event.message)}"
         case NeedsAttention():
             level, text = logging.ERROR, _batch_text(event.batch, f"needs attention: {escape_controls(event.reason)}")
+        case ClockDiffers():
+            level = logging.WARNING
+            text = (
+                f"connection {escape_controls(event.connection)}: the vendor's clock is {describe_offset(event.offset)}"
+            )
+            text += "; expiry times are converted. Check the clock of this machine if the difference is not expected"
         case RunFinished():
             state = "needs attention" if event.settlement.needs_attention else _RUN_STATES[event.state]
             text = f"run {event.run} {state}: {equation(event.settlement)}"

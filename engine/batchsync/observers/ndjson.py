@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from batchsync.observers.batch_text import ChangeDeduplicator
 from batchsync.ports import (
     BatchChanged,
+    ClockDiffers,
     CommandStarted,
     GuardTripped,
     JobFinished,
@@ -99,6 +100,9 @@ def event_data(event: RunEvent) -> Mapping[str, object]:
             data = {"event": "waiting", "until": iso(event.until)}
         case BatchChanged(batch=batch):
             data = {"event": "batch_changed", **batch_data(batch)}
+        case ClockDiffers():
+            where = {"job": event.job, "connection": event.connection}
+            data = {"event": "clock_differs", **where, "seconds": event.offset.total_seconds()}
         case NeedsAttention(batch=batch):
             where = {"job": batch.job, "run": batch.run, "batch": batch.id}
             data = {"event": "needs_attention", **where, "reason": escape_controls(event.reason)}

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from batchsync.ports.object_store import ObjectConflictError, ObjectFolder, ObjectInfo, ObjectStore, check_key
     from batchsync.ports.observer import (
         BatchChanged,
+        ClockDiffers,
         CommandStarted,
         EventSink,
         GuardTripped,
@@ -50,6 +51,7 @@ __all__ = [
     "BaselineEntry",
     "BatchChanged",
     "Clock",
+    "ClockDiffers",
     "CommandStarted",
     "CompareContext",
     "Comparison",
@@ -110,6 +112,7 @@ _MODULES = {
     "object_store": {"ObjectConflictError", "ObjectFolder", "ObjectInfo", "ObjectStore", "check_key"},
     "observer": {
         "BatchChanged",
+        "ClockDiffers",
         "CommandStarted",
         "EventSink",
         "GuardTripped",

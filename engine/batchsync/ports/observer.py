@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from batchsync.core.accounting import PlanCounts, Settlement
     from batchsync.core.batch import Batch
@@ -83,6 +83,15 @@ class NeedsAttention:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClockDiffers:
+    """The clock of a job's vendor is ahead of ours by `offset`, which may be negative."""
+
+    job: str
+    connection: str
+    offset: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
     """Nothing is due before `until`."""
 
@@ -151,6 +160,7 @@ RunEvent = (
     | GuardTripped
     | BatchChanged
     | NeedsAttention
+    | ClockDiffers
     | Waiting
     | RunFinished
     | JobFinished

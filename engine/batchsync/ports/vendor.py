@@ -80,10 +80,12 @@ class TargetFacts:
     Attributes:
         params: Parameters that allocation needs; stored with each batch.
         columns: Columns of the vendor's input template, if it has one.
+        clock_offset: How far the vendor's clock is ahead of ours; None if it is unknown or was returned before.
     """
 
     params: Mapping[str, str] = field(default_factory=dict)
     columns: tuple[str, ...] | None = None
+    clock_offset: timedelta | None = None
 
 
 class Vendor(Protocol):

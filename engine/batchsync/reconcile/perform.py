@@ -7,11 +7,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from batchsync.core import decide, events, naming, steps
-from batchsync.core.batch import VERDICTS_WITH_ROW_LOG, Allocation, Batch, BatchFile, Verb, Verdict
+from batchsync.core.batch import VERDICTS_WITH_ROW_LOG, Allocation, Batch, BatchFile, Phase, Verb, Verdict
 from batchsync.core.row_outcome import RowOutcome
 from batchsync.errors import (
     AllocationExpiredError,
     AmbiguousOutcomeError,
+    NotReadyError,
     PermanentError,
     RetryableError,
     StateError,
@@ -58,24 +59,47 @@ def perform(step: steps.Step, batch: Batch, context: JobContext, services: Servi
     """
     # Only steps that call the vendor can raise a VendorError, so each of them has a verb.
     try:
-        return _perform(step, batch, context, services)
-    except RetryableError as error:
-        return _not_applied(error, steps.VERB_OF[type(step)], batch, context, services)
-    except AmbiguousOutcomeError as error:
-        now = services.clock.now()
-        retry_at = decide.retry_at(batch, context.policy, now, error.retry_at)
-        verb = steps.VERB_OF[type(step)]
-        return events.OutcomeUnknown(at=now, verb=verb, reason=error.reason, retry_at=retry_at)
-    except AllocationExpiredError as error:
-        # The URL cannot be used any more. Whether an earlier request used it, only the allocation's status shows.
-        now, verb = services.clock.now(), steps.VERB_OF[type(step)]
-        retry_at = decide.retry_at(batch, context.policy, now)
-        return events.OutcomeUnknown(at=now, verb=verb, reason=error.reason, retry_at=retry_at, expired=True)
-    except PermanentError as error:
-        return events.Parked(at=services.clock.now(), reason=error.reason, verb=steps.VERB_OF[type(step)])
+        event = _perform(step, batch, context, services)
+    except (RetryableError, AmbiguousOutcomeError, PermanentError) as error:
+        return _event_of(error, steps.VERB_OF[type(step)], batch, context, services)
     except collected.ResultsMissingError as error:
         now = services.clock.now()
         return events.ResultsLost(at=now, reason=str(error), retry_at=decide.retry_at(batch, context.policy, now))
+    if isinstance(event, events.AllocationLost):
+        return replace(event, retry_at=decide.retry_after_loss(batch, context.policy, event.at))
+    return event
+
+
+def _event_of(
+    error: RetryableError | AmbiguousOutcomeError | PermanentError,
+    verb: Verb,
+    batch: Batch,
+    context: JobContext,
+    services: Services,
+) -> events.Event:
+    """Return the event for a call of this verb that failed."""
+    now = services.clock.now()
+    match error:
+        case NotReadyError() if batch.phase is Phase.FINISHED:
+            again = decide.retry_when_ready(batch, context.policy, now, error.retry_at)
+            return events.StillRunning(at=now, vendor_status=batch.vendor_status, retry_at=again, reason=error.reason)
+        case RetryableError():
+            retry_at = decide.retry_at(batch, context.policy, now, error.retry_at)
+            return events.NotApplied(at=now, verb=verb, reason=error.reason, retry_at=retry_at)
+        case AmbiguousOutcomeError():
+            retry_at = decide.retry_at(batch, context.policy, now, error.retry_at)
+            return events.OutcomeUnknown(
+                at=now, verb=verb, reason=error.reason, retry_at=retry_at, foreign=error.foreign
+            )
+        case AllocationExpiredError():
+            # The URL cannot be used any more. Whether an earlier request used it, only the allocation's status shows.
+            retry_at = decide.retry_at(batch, context.policy, now)
+            return events.OutcomeUnknown(at=now, verb=verb, reason=error.reason, retry_at=retry_at, expired=True)
+        case _:
+            # A gateway may have refused after the work was done. An upload or commit is asked about before it is
+            # repeated in any case; an allocation request stays in doubt.
+            proven = error.proven or verb is not Verb.ALLOCATE
+            return events.Parked(at=now, reason=error.reason, verb=verb if proven else None)
 
 
 def _perform(step: steps.Step, batch: Batch, context: JobContext, services: Services) -> events.Event | Delivery:  # noqa: C901, PLR0911, PLR0912 - a case for each step
@@ -248,6 +272,9 @@ def _poll(batch: Batch, context: JobContext, services: Services) -> events.Event
         raise RetryableError(f"the vendor does not find the batch, which may not be visible ({status.vendor_status})")
     if isinstance(status, Finished):
         return events.VendorFinished(at=now, verdict=status.verdict, vendor_status=status.vendor_status)
+    if isinstance(status, Empty) and decide.is_overdue_file(batch, context.policy, now):
+        reason = f"the vendor has no file {context.policy.empty_max} after the upload ({status.vendor_status})"
+        return events.FileMissing(at=now, reason=reason)
     retry_at = decide.next_poll(batch, context.policy, now)
     return events.StillRunning(at=now, vendor_status=status.vendor_status, retry_at=retry_at)
 

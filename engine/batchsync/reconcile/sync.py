@@ -24,6 +24,7 @@ from batchsync.reconcile.prepare import Preparation, abort_preparation
 from batchsync.reconcile.renames import check_rename, take_over, under_former_names
 from batchsync.reconcile.services import JobContext, UnableJob
 from batchsync.reconcile.sweep import sweep
+from batchsync.reconcile.vendor_clock import note_clock_offset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -234,7 +235,11 @@ def _begin(context: JobContext, services: Services, until: datetime | None, *, n
     sweep(name, services)
     if not new_runs:
         _reopen(context, services)
-    return describe(context, services, until) if new_runs or open_runs(name, services) else None
+    if not (new_runs or open_runs(name, services)):
+        return None
+    facts = describe(context, services, until)
+    note_clock_offset(facts.clock_offset, context, services)
+    return facts
 
 
 def unable_outcome(unable: UnableJob, services: Services, *, new_runs: bool) -> JobOutcome:

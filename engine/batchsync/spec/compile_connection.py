@@ -131,6 +131,7 @@ class ConnectionCompiler:
             ca_bundle=str(self._folder / model.ca_bundle) if model.ca_bundle else None,
             poll_every=model.poll_every,
             deadline=model.deadline,
+            retry_for=model.retry_for,
             in_flight=model.in_flight,
             renamed_from=model.renamed_from or (),
             place=self._problems.source.place(entry.start),

@@ -56,6 +56,12 @@ class ConnectionModel(Strict):
     deadline: types.Duration | None = Field(
         None, title="Deadline", description="Maximum time from upload to verdict of a batch.", examples=["2d"]
     )
+    retry_for: types.Duration | None = Field(
+        None,
+        title="Retries",
+        description="How long failing calls are repeated before a batch needs attention, instead of the deadline.",
+        examples=["36h"],
+    )
     in_flight: int | None = Field(
         None,
         ge=1,

@@ -77,11 +77,15 @@ def _policy(model: VendorModel) -> Policy:
         commits=any(call.call is CallName.COMMIT for call in model.calls),
         commit_repeatable=policy.commit_repeatable,
         ask_after=parse_duration(policy.ask_after),
+        empty_max=parse_duration(policy.empty_max),
         poll_first=parse_duration(policy.poll_first),
         poll_max=parse_duration(policy.poll_max),
         poll_growth=policy.poll_growth,
         deadline=parse_duration(policy.deadline),
         grace=parse_duration(policy.poll_max) * policy.grace_polls,
+        retry_for=parse_duration(policy.retry_for) if policy.retry_for is not None else None,
+        backoff_max=parse_duration(policy.backoff_max),
+        foreign_answers_max=policy.foreign_answers_max,
         in_flight_max=policy.in_flight_max,
     )
 

@@ -142,21 +142,28 @@ class FileModel(Documented):
 
 
 class PolicyModel(Documented):
-    """Timing of polls, and recovery from unknown outcomes.
+    """Timing of polls, and recovery from failures and unknown outcomes.
 
     `grace_polls`: number of intervals `poll_max` during which a batch that the vendor does not find, or a row log that
     is missing or incomplete, is asked for again.
+    `retry_for` is how long transient failures in a row are retried, at most every `backoff_max`; default: `deadline`.
+    An allocation that is reported as empty `empty_max` after its upload is asked about and may be filled again.
+    `foreign_answers_max` is the number of answers of a proxy in a row after which a batch needs attention.
     """
 
     on_unknown_allocation: OnUnknownOutcome
     allocate_repeatable: bool = False
     commit_repeatable: bool = False
     ask_after: Duration
+    empty_max: Duration = "6h"
     poll_first: Duration
     poll_max: Duration
     poll_growth: Annotated[float, Field(ge=1, le=10)]
     deadline: Duration
     grace_polls: Annotated[int, Field(ge=0, le=1000)] = 5
+    retry_for: Duration | None = None
+    backoff_max: Duration = "5m"
+    foreign_answers_max: Count = 24
     in_flight_max: Count
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
@@ -12,6 +11,7 @@ from batchsync.core.vendor_calls import Call, CallName, Dialect, Download, Endpo
 from batchsync.errors import (
     AllocationExpiredError,
     AmbiguousOutcomeError,
+    NotReadyError,
     PermanentError,
     RetryableError,
     UnavailableError,
@@ -40,6 +40,7 @@ from batchsync.vendors.template import fill_all
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import timedelta
     from pathlib import Path
 
     from batchsync.core.vendor_rules import VendorRules
@@ -99,7 +100,7 @@ def connect(
 class HttpVendor:
     """Client of a vendor account. Implements `batchsync.ports.Vendor`.
 
-    Its only state is the token.
+    Its only state is the token and the difference of the clocks.
     """
 
     def __init__(
@@ -112,6 +113,8 @@ class HttpVendor:
         self._http = http
         self._auth = auth
         self._clock = clock
+        self._clock_offset: timedelta | None = None
+        self._described_offset: timedelta | None = None
         # A URL of our own stands for the permission to upload, which another process does not have.
         upload = dialect.calls[CallName.UPLOAD]
         self._upload_url = base_url + upload.url if upload.url.startswith("/") else None
@@ -120,7 +123,8 @@ class HttpVendor:
         """Check the credentials and look up a target.
 
         Returns:
-            The target's parameters for allocation, and the columns of its input template if the vendor has one.
+            The target's parameters for allocation, the columns of its input template if the vendor has one, and the
+            difference of the clocks if it was not described before.
         """
         rules = self._dialect.describe
         known = values(target=target)
@@ -131,7 +135,8 @@ class HttpVendor:
             exchange = self._exchange_ok(rules.choice.call, known)
             wanted = target.get(rules.choice.target, "")
             params[rules.choice.param] = read_choice(exchange, rules.choice, wanted)
-        return TargetFacts(params=params, columns=self._columns(values(target=target, params=params)))
+        columns = self._columns(values(target=target, params=params))
+        return TargetFacts(params=params, columns=columns, clock_offset=self._changed_clock_offset())
 
     def allocate(self, idempotency_key: IdempotencyKey, file: BatchFile, params: Mapping[str, str]) -> Allocation:
         """Return a new allocation for the file, made under an idempotency key.
@@ -143,7 +148,7 @@ class HttpVendor:
             self._dialect.calls[CallName.ALLOCATE], values(idempotency_key=idempotency_key, file=file, params=params)
         )
         self._refuse_existing_batch(exchange)
-        return read_allocation(exchange, idempotency_key, own_url=self._upload_url, needs_url=True)
+        return read_allocation(exchange, idempotency_key, own_url=self._upload_url, granted=True)
 
     def find(self, idempotency_key: IdempotencyKey, params: Mapping[str, str]) -> Allocation | None:
         """Return the allocation made under an idempotency key, or None. Without a URL it takes no file.
@@ -158,7 +163,7 @@ class HttpVendor:
         return (
             None
             if ensure_ok(exchange) is ResponseClass.ABSENT
-            else read_allocation(exchange, idempotency_key, own_url=self._upload_url, needs_url=False)
+            else read_allocation(exchange, idempotency_key, own_url=self._upload_url, granted=False)
         )
 
     def upload(self, allocation: Allocation, file: BatchFile) -> None:
@@ -221,16 +226,29 @@ class HttpVendor:
             raise PermanentError(f"{self._rules.title} has no documented call to cancel a batch")
         self._exchange_ok(call, values(allocation=allocation))
 
+    def _changed_clock_offset(self) -> timedelta | None:
+        """Return the difference of the clocks, unless it was returned before, or could not be measured."""
+        now, before = self._clock_offset, self._described_offset
+        if now is None or (before is not None and abs(now - before) < response_parsing.CLOCK_TOLERANCE):
+            return None
+        self._described_offset = now
+        return now
+
     def _columns(self, known: PlaceholderValues) -> tuple[str, ...] | None:
         """Return the columns of the input template; optional, so that a refusal means None."""
         call = self._dialect.describe.template
         if call is None:
             return None
-        with contextlib.suppress(PermanentError):
+        try:
             exchange = self._exchange(call, known)
             if ensure_ok(exchange) is ResponseClass.OK:
                 columns = response_parsing.columns(exchange.response.body)
                 return columns and tuple(exchange.redactor.redact(name) for name in columns)
+        except PermanentError:
+            pass
+        except AmbiguousOutcomeError as failure:
+            if not failure.foreign:
+                raise
         return None
 
     def _results(self, allocation: Allocation, into: Path) -> Path | None:
@@ -242,7 +260,7 @@ class HttpVendor:
         counter = self._dialect.results_counter
         if path is None and not (counter and self._row_count(allocation, (counter,)) == 0):
             again = self._clock.now() + self._dialect.results_retry_after
-            raise RetryableError("the batch is finished, but its results cannot be downloaded yet", retry_at=again)
+            raise NotReadyError("the batch is finished, but its results cannot be downloaded yet", retry_at=again)
         return path
 
     def _errors(self, allocation: Allocation, verdict: Verdict, into: Path) -> Downloads:
@@ -352,8 +370,11 @@ class HttpVendor:
         response = self._send_authenticated(request, auth_headers, into)
         if may_reauthenticate(call, response) and auth_headers and self._auth.renew(auth_headers):
             response = self._send_authenticated(request, self._auth.headers(), into)
-        redactor = self._http.redactor
-        return Exchange(call=call, request=request, response=response, now=self._clock.now(), redactor=redactor)
+        redactor, now = self._http.redactor, self._clock.now()
+        if call.endpoint is Endpoint.API:
+            measured = response_parsing.clock_offset(response.headers, now)
+            self._clock_offset = self._clock_offset if measured is None else measured
+        return Exchange(call=call, request=request, response=response, now=now, redactor=redactor)
 
     def _send_authenticated(self, request: Request, auth_headers: Mapping[str, str], into: Path | None) -> Response:
         """Send a request with authentication headers; download the body to a path if there is one."""

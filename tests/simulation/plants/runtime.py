@@ -10,6 +10,7 @@ from unittest import mock
 
 from batchsync.core import accounting, decide, naming
 from batchsync.core import run as run_states
+from batchsync.core.policy import Policy
 from batchsync.core.run import RunState
 from batchsync.errors import UnavailableError
 from batchsync.journal.journal import Journal
@@ -37,6 +38,10 @@ def _wall_clock_backoff(original: Any) -> Any:
 
 def _unbounded_backoff(_original: Any) -> Any:
     return lambda _batch, _policy, now, asked_for=None: asked_for or now + timedelta(days=3)
+
+
+def _few_failures_park(_original: Any) -> Any:
+    return property(lambda _policy: 6)
 
 
 # Invariant 9: any process may be killed at any instruction
@@ -164,6 +169,9 @@ def _no_fence(_original: Any) -> Any:
 PLANTS = {
     "wall-clock-backoff": Plant(8, "back-off reads the wall clock", replaced(decide, "retry_at", _wall_clock_backoff)),
     "unbounded-backoff": Plant(8, "back-off has no upper bound", replaced(decide, "retry_at", _unbounded_backoff)),
+    "few-failures-park": Plant(
+        8, "a few failures in a row park a batch", replaced(Policy, "failures_max", _few_failures_park)
+    ),
     "row-manifests-swept": Plant(
         9, "the row manifests of open batches are swept", replaced(sync, "sweep", _row_manifests_swept)
     ),

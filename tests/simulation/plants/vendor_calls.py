@@ -16,8 +16,10 @@ from batchsync.journal.journal import Journal
 from batchsync.ports import BatchChanged
 from batchsync.reconcile import deliver as reconcile_deliver
 from batchsync.reconcile import grace, loop, perform
+from batchsync.vendors import client as vendors_client
 from batchsync.vendors import dialect as vendors_dialect
 from batchsync.vendors import http as vendors_http
+from batchsync.vendors import response_parsing
 from simulation.plants.plant import Plant, replaced
 
 # Invariant 1: three kinds of failure
@@ -164,7 +166,51 @@ def _status_not_read(_original: Any) -> Any:
     return look_into
 
 
+# Invariant 8: a vendor's clock may differ
+
+
+def _vendor_clock_trusted(original: Any) -> Any:
+    def read_allocation(exchange: Any, idempotency_key: Any, *, own_url: Any = None, granted: bool) -> Any:
+        found = original(exchange, idempotency_key, own_url=own_url, granted=granted)
+        read = exchange.call.read.get("expires_at", ())
+        times = (
+            response_parsing.parse_datetime(response_parsing.text(vendors_dialect.read(exchange), read)),
+            response_parsing.url_expiry(found.url),
+        )
+        return replace(found, expires_at=min((time for time in times if time), default=None))
+
+    return read_allocation
+
+
+# Invariant 4: an answer of something else proves nothing
+
+
+def _empty_allocation_awaited(_original: Any) -> Any:
+    return lambda _batch, _policy, _now: False
+
+
+def _refusal_ends_doubt(original: Any) -> Any:
+    def event_of(error: Any, verb: Verb, batch: Batch, context: Any, services: Any) -> Any:
+        event = original(error, verb, batch, context, services)
+        return replace(event, verb=verb) if isinstance(event, events.Parked) else event
+
+    return event_of
+
+
 PLANTS = {
+    "empty-allocation-awaited": Plant(
+        4,
+        "an allocation without a file is waited for until the deadline",
+        replaced(decide, "is_overdue_file", _empty_allocation_awaited),
+    ),
+    "refusal-ends-doubt": Plant(
+        4, "any refusal ends the doubt about an allocation request", replaced(perform, "_event_of", _refusal_ends_doubt)
+    ),
+    "vendor-clock-trusted": Plant(
+        8,
+        "expiry times are compared with our clock",
+        replaced(vendors_client, "read_allocation", _vendor_clock_trusted),
+    ),
     "unknown-outcome-clears-intent": Plant(
         1,
         "an unknown outcome clears the pending intent",
