@@ -360,14 +360,6 @@ def _is_premature(batch: Batch, context: JobContext, services: Services) -> bool
     return grace.is_premature(grace.Premature.INCOMPLETE, folder, context.policy, now)
 
 
-def _not_applied(
-    error: RetryableError, verb: Verb, batch: Batch, context: JobContext, services: Services
-) -> events.NotApplied:
-    now = services.clock.now()
-    retry_at = decide.retry_at(batch, context.policy, now, error.retry_at)
-    return events.NotApplied(at=now, verb=verb, reason=error.reason, retry_at=retry_at)
-
-
 def _not_applied_event(verb: Verb, reason: str, now: datetime) -> events.NotApplied:
     return events.NotApplied(at=now, verb=verb, reason=reason)
 
