@@ -1,4 +1,4 @@
-"""Composition root: wires settings and files into services. The only reader of the wall clock.
+"""Composition root: wires settings and files into services.
 
 Adapters are imported where they are created, so that a command pays only for what it uses.
 """
@@ -10,7 +10,6 @@ import json
 import os
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -27,6 +26,7 @@ from batchsync.spec import fill_in_lines, load, resolve_credentials, secret_file
 from batchsync.spec.file_fingerprint import FileFingerprint, fingerprint_of
 from batchsync.spec.vendor_spec import load_vendor, vendor_entry_point
 from batchsync.storage.local_folder import LocalFolder
+from batchsync.system_clock import SystemClock
 from batchsync.util.files import sha256_of
 from batchsync.util.plugins import VENDORS, load_plugin
 from batchsync.util.suggestions import names_hint
@@ -46,22 +46,6 @@ if TYPE_CHECKING:
 
 #: Longest secret, in characters; a longer file is not a secret.
 _MAX_SECRET_CHARS = 100_000
-
-
-class SystemClock:
-    """Wall clock. Its sleep ends early when a signal arrives."""
-
-    def __init__(self, wait: Callable[[timedelta], None]) -> None:
-        """Store the wait function."""
-        self._wait = wait
-
-    def now(self) -> datetime:
-        """Return the current time, timezone-aware, in UTC."""
-        return datetime.now(tz=UTC)
-
-    def sleep(self, duration: timedelta) -> None:
-        """Wait."""
-        self._wait(duration)
 
 
 class App:

@@ -123,7 +123,7 @@ class Session:
 
     def now(self) -> datetime:
         """Return the current time of the engine's clock."""
-        from batchsync.app import SystemClock  # noqa: PLC0415 - see the top of this file
+        from batchsync.system_clock import SystemClock  # noqa: PLC0415 - see the top of this file
 
         return SystemClock(lambda _: None).now()
 
