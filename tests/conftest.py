@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,11 @@ if TYPE_CHECKING:
 # cache: otherwise each start compiles every library, which takes longer than the command itself.
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
     os.environ.setdefault("PYTHONPYCACHEPREFIX", str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode"))
+
+# No test writes into the real home folder. XDG_STATE_HOME is for tests that remove the variables of batchsync.
+_ANCHORS = tempfile.TemporaryDirectory(prefix="batchsync-anchors-")
+os.environ["BATCHSYNC_ANCHORS"] = _ANCHORS.name
+os.environ["XDG_STATE_HOME"] = str(Path(_ANCHORS.name) / "state")
 
 # No test asserts a time, because the machine may be busy.
 settings.register_profile("batchsync", deadline=None)

@@ -141,11 +141,11 @@ class App:
             StateError: If it is missing, and jobs.yaml requires it.
         """
         if self._journal is None:
-            from batchsync.journal import Journal, check_present  # noqa: PLC0415 - see the top of this file
+            from batchsync.journal import check_present, open_anchored  # noqa: PLC0415 - see the top of this file
 
             if not self.settings.is_trial:
                 check_present(self.settings.state_folder, required=lambda: self.deployment.state_required)
-            self._journal = Journal.open(self.settings.state_folder)
+            self._journal = open_anchored(self.settings.state_folder, self.settings.anchors_folder)
             self._resources.callback(self._journal.close)
         return self._journal
 

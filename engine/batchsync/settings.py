@@ -36,6 +36,11 @@ class Settings(BaseSettings):
     memory: Literal["small", "normal"] | None = Field(
         default=None, description="small: prepare with one thread and little memory; overrides jobs.yaml"
     )
+    anchors: Path | None = Field(
+        default=None,
+        description="folder outside the state folder in which restored and copied states are detected, or `off`; "
+        "default: batchsync/anchors below XDG_STATE_HOME or ~/.local/state",
+    )
     skip_poll_wait: bool = Field(default=True, description="with mocks: advance their clock instead of waiting")
 
     @model_validator(mode="before")
@@ -57,6 +62,21 @@ class Settings(BaseSettings):
     def is_trial(self) -> bool:
         """Whether the vendors are mocks that end with the command, so that its state is theirs."""
         return self.mocks and self.mocks_at is None
+
+    @property
+    def anchors_folder(self) -> Path | None:
+        """Return the folder of the anchors of journals; None if they are switched off, or there is no home folder."""
+        if self.is_trial or self.anchors == Path("off"):
+            return None
+        if self.anchors is not None:
+            return self.anchors
+        home = Path(os.environ.get("XDG_STATE_HOME", ""))
+        try:
+            # A relative XDG_STATE_HOME is invalid and ignored (XDG Base Directory Specification).
+            base = home if home.is_absolute() else Path.home() / ".local" / "state"
+        except RuntimeError:
+            return None
+        return base / "batchsync" / "anchors"
 
     def results_path(self, path: str) -> str:
         """Return where the results of `results: path:` are written: there, or below the state folder with mocks.

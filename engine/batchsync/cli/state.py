@@ -1,4 +1,4 @@
-"""`batchsync state`: begin a state folder, and record what targets hold on a person's word."""
+"""`batchsync state`: begin or accept a state folder, and record what targets hold on a person's word."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from batchsync.cli.progress import running_app
 from batchsync.cli.session import Answer, Session
 from batchsync.core.row_outcome import RowOutcome
 from batchsync.errors import SpecError, UsageError
-from batchsync.journal import Journal
+from batchsync.journal import accept_older, open_anchored
 from batchsync.reconcile.assume import assume_delivered as assume
 from batchsync.report.message import Message
 from batchsync.report.text_format import pluralize
@@ -32,7 +32,7 @@ def init(session: Session) -> Answer:
     folder = session.state_folder()
     if any(folder.glob("journal.db*")):
         raise UsageError(f"there is a state in {folder} already; nothing was changed", hint="`batchsync status`")
-    Journal.open(folder).close()
+    open_anchored(folder, session.settings().anchors_folder).close()
     report = Message(
         sentences=(f"began an empty state in {folder}: no target is known to hold anything",),
         facts={"state": str(folder)},
@@ -86,10 +86,55 @@ def assume_delivered(session: Session, job: str, *, reason: str) -> Answer:
     return Answer(report=report)
 
 
+@command("accept", example='batchsync state accept --reason "the disk broke; restored from the backup of Monday"')
+@click.option("--reason", required=True, metavar="TEXT", help="Why this state is to be used; kept in the journal.")
+def accept(session: Session, *, reason: str) -> Answer:
+    """Continue with a restored or copied state folder.
+
+    After each commit, batchsync records outside the state folder how far the state got. A state that is older, or whose
+    copy was used since, is refused by every command that writes, before anything is sent. This command accepts it;
+    every other copy is refused from then on. What was sent since is not in it: where the vendor can be asked, it is
+    asked before a file is sent; docs/guarantees.md says what is not found out.
+
+    Returns:
+        The report to print, with the exit code.
+
+    Raises:
+        UsageError: If the reason is empty, or there is nothing to accept.
+    """
+    if not reason.strip():
+        raise UsageError("the reason is empty", hint='--reason "why this state is to be used"')
+    settings, folder = session.settings(), session.state_folder()
+    found = None
+    if any(folder.glob("journal.db*")):
+        found = accept_older(folder, settings.anchors_folder, reason=reason.strip(), at=session.now())
+    if found is None:
+        raise UsageError(
+            f"the state in {folder} is not known to be restored or copied; nothing was changed",
+            hint="`batchsync status`",
+        )
+    other = f"the copy in {found.other}" if found.other else "every other copy"
+    report = Message(
+        sentences=(
+            f"accepted the state in {folder} with {found.serial:,} of {found.newest:,} transactions",
+            f"{other} is refused from now on",
+        ),
+        facts={
+            "state": str(folder),
+            "transactions": found.serial,
+            "newest": found.newest,
+            "other": found.other or None,
+            "reason": reason.strip(),
+        },
+        next_step="`batchsync plan`, which shows what would be sent; `batchsync resume` follows the open batches",
+    )
+    return Answer(report=report)
+
+
 state = click.Group(
     "state",
-    commands={"init": init, "assume-delivered": assume_delivered},
-    help="Begin a state folder, or record what targets hold.",
+    commands={"init": init, "accept": accept, "assume-delivered": assume_delivered},
+    help="Begin a state folder, accept a restored one, or record what targets hold.",
     context_settings=SETTINGS,
     no_args_is_help=True,
 )

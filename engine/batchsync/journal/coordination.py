@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from sqlite_utils import Database
 
     from batchsync.core.run import Run
+    from batchsync.core.state_age import OlderState
     from batchsync.ports import BaselineEntry
 
 
@@ -52,6 +53,26 @@ class Coordination(Queries):
         with self._write("approve") as db:
             approval = {"job": job, "plan": plan, "reason": codec.clean(reason), "at": codec.to_iso(at)}
             db.table("approvals").insert(approval, replace=True)
+
+    def accept_older(self, acceptance: str, found: OlderState, reason: str, at: datetime) -> None:
+        """Record that a person accepts a restored or copied state.
+
+        Args:
+            acceptance: New id, which copies of this journal do not have.
+            found: How the state is older than what was recorded of it.
+            reason: Reason given by the user.
+            at: Time of the acceptance.
+        """
+        with self._write("accept_older") as db:
+            row = {"id": acceptance, "at": codec.to_iso(at), "reason": codec.clean(reason)}
+            found_row = {"serial": found.serial, "newest": found.newest, "other": found.other}
+            db.table("acceptances").insert(row | found_row)
+
+    def identify(self, journal_id: str) -> None:
+        """Give a journal without an id its id; of concurrent callers, the first counts."""
+        with self._write("identify") as db:
+            db.execute("UPDATE meta SET journal_id = ? WHERE journal_id = ''", [journal_id])
+            self.journal_id = str(self._rows("SELECT journal_id FROM meta")[0]["journal_id"])
 
     def take_lease(self, job: str, owner: str, at: datetime, *, valid: Callable[[], bool]) -> int | None:
         """Raise the epoch of a job.

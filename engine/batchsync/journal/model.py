@@ -48,6 +48,17 @@ class Approval:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Acceptance:
+    """Acceptance of a state that was restored or copied: when and why, and what was found (see `OlderState`)."""
+
+    at: datetime
+    reason: str
+    serial: int
+    newest: int
+    other: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class LeaseRow:
     """Holder of a job's lease. `owner` is empty if it is free; `epoch` rises with each acquisition and unlock."""
 

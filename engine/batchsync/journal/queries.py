@@ -6,9 +6,10 @@ from typing import TYPE_CHECKING, overload
 
 from batchsync.core.batch import BatchId, RunId
 from batchsync.core.row_outcome import PLAN_OUTCOMES
+from batchsync.core.state_age import JournalMark
 from batchsync.errors import UsageError
 from batchsync.journal import codec
-from batchsync.journal.model import Approval, LeaseRow, RejectGroup, RejectRow
+from batchsync.journal.model import Acceptance, Approval, LeaseRow, RejectGroup, RejectRow
 from batchsync.journal.store import Store
 from batchsync.ports import BaselineEntry, Reject, SegmentEntry
 
@@ -295,6 +296,29 @@ class Queries(Store):
         """Return the newest chain value, a hash over all events; empty if there are none."""
         found = self._rows("SELECT chain FROM events ORDER BY no DESC LIMIT 1")
         return str(found[0]["chain"]) if found else ""
+
+    def chain_at(self, event: int) -> str:
+        """Return the chain value of an event, by its number; empty if there is no such event."""
+        found = self._rows("SELECT chain FROM events WHERE no = ?", [event])
+        return str(found[0]["chain"]) if found else ""
+
+    def mark(self) -> JournalMark:
+        """Return how far the journal got."""
+        row = self._rows(
+            "SELECT serial, coalesce((SELECT max(no) FROM events), 0) AS event, "
+            "coalesce((SELECT chain FROM events ORDER BY no DESC LIMIT 1), '') AS chain, "
+            "coalesce((SELECT id FROM acceptances ORDER BY no DESC LIMIT 1), '') AS acceptance FROM meta"
+        )[0]
+        return JournalMark(folder=str(self.path.parent.resolve()), **row)
+
+    def holds_acceptance(self, acceptance: str) -> bool:
+        """Return whether an acceptance of an older state was recorded here."""
+        return bool(self._rows("SELECT 1 FROM acceptances WHERE id = ?", [acceptance]))
+
+    def acceptances(self) -> tuple[Acceptance, ...]:
+        """Return the acceptances of an older state, oldest first."""
+        found = self._rows("SELECT at, reason, serial, newest, other FROM acceptances ORDER BY no")
+        return tuple(Acceptance(**row | {"at": codec.from_iso(row["at"])}) for row in found)
 
     def _batches(self, rest: str, values: list[object]) -> tuple[Batch, ...]:
         return tuple(codec.read_batch(row) for row in self._rows(f"SELECT * FROM batches {rest}", values))  # noqa: S608 - constant text

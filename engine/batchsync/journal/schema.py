@@ -217,6 +217,7 @@ def _renew_batches(db: _Connection) -> None:
 
 #: Additions of schema 2. `renames`: baselines that a renamed job took over, with the newest batch of the former name.
 #: `attempts`: the greatest attempt of a job and content whose idempotency key was used; kept when batches are deleted.
+#: `acceptances`: restored or copied states that a person accepted, with what was found (`core/state_age.py`).
 _ADDITIONS = (
     """
     CREATE TABLE renames (
@@ -240,12 +241,22 @@ _ADDITIONS = (
     CREATE TRIGGER attempts_never_decrease BEFORE UPDATE ON attempts
     WHEN NEW.attempt < OLD.attempt OR NEW.job <> OLD.job OR NEW.digest <> OLD.digest
     BEGIN SELECT RAISE(ABORT, 'used idempotency keys are kept'); END""",
+    """
+    CREATE TABLE acceptances (
+        no INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        at TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        serial INTEGER NOT NULL,
+        newest INTEGER NOT NULL,
+        other TEXT NOT NULL
+    ) STRICT""",
     "INSERT INTO attempts SELECT job, digest, max(attempt) FROM batches GROUP BY job, digest",
 )
 
 
 def _second_schema(db: _Connection) -> None:
-    """Count row outcomes in one column, and add the tables of renamed jobs and of used idempotency keys."""
+    """Count row outcomes in one column, and add the tables of renames, used idempotency keys and accepted states."""
     _renew_batches(db)
     for statement in _ADDITIONS:
         db.execute(statement)

@@ -72,6 +72,8 @@ class Store:
         self._commit_watermark = watermark
         self._failpoint = failpoint
         self._epochs: dict[str, int] = {}
+        #: Called after each committed write transaction.
+        self.on_commit: Callable[[], None] | None = None
         self._closed = False
 
     @property
@@ -151,6 +153,8 @@ class Store:
                 raise
         self._reached(f"{name}:committed")
         self._commit_watermark.move(serial, self.journal_id)
+        if self.on_commit is not None:
+            self.on_commit()
 
     def _check_fence(self, job: str | None, epoch: int | None) -> None:
         """Refuse the write of a process whose lease was taken over.
@@ -278,7 +282,7 @@ def _verify(db: sqlite3.Connection, path: Path, *, unclean: bool, read_only: boo
     found = db.execute("SELECT journal_id, serial FROM meta").fetchone()
     if found is None:
         raise damaged(path, "its table meta is empty")
-    if watermark is not None and watermark[1] != found[0]:
+    if watermark is not None and watermark[1] not in ("", found[0]):
         raise _rolled_back(path, "it is not the journal that was here before")
     if watermark is not None and watermark[0] > found[1]:
         raise _rolled_back(path, f"its last transaction is {found[1]}, but {watermark[0]} were committed here")

@@ -1,0 +1,64 @@
+"""Detection of a state folder that is older than what was recorded of it, or that is used beside a copy.
+
+A *mark* is taken of a journal after each commit and kept outside the state folder. A journal that lacks what the mark
+says was restored from a backup, or another copy of it was used meanwhile.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class JournalMark:
+    """How far a journal got.
+
+    Attributes:
+        folder: Absolute path of its state folder.
+        serial: Number of committed write transactions; only grows.
+        event: Number of its newest event; 0 if there is none.
+        chain: Hash over all events up to that one; empty if there is none.
+        acceptance: Id of the newest acceptance of an older state; empty if there is none.
+    """
+
+    folder: str
+    serial: int
+    event: int
+    chain: str
+    acceptance: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OlderState:
+    """A journal that lacks transactions of its mark.
+
+    Attributes:
+        serial: Number of its transactions.
+        newest: The greatest known number of transactions.
+        other: Folder of the copy that was used meanwhile; empty if the state was restored, or its copy is gone.
+    """
+
+    serial: int
+    newest: int
+    other: str
+
+
+def older_state(
+    journal: JournalMark, mark: JournalMark, *, holds_event: bool, holds_acceptance: bool, beside: int | None
+) -> OlderState | None:
+    """Return how a journal is older than its mark, or None if it contains everything that the mark says.
+
+    A copy that is continued instead of the original is no error until both were used: its transactions are all there.
+
+    Args:
+        journal: The present mark of the journal.
+        mark: The mark that was recorded.
+        holds_event: Whether the journal has the event of the mark, with the same hash.
+        holds_acceptance: Whether the journal has the acceptance of the mark.
+        beside: Number of transactions of the copy in the folder of the mark; None if it is this folder, or there is no
+            copy there any more.
+    """
+    newest = max(mark.serial, beside or 0)
+    if journal.serial >= newest and holds_event and holds_acceptance:
+        return None
+    return OlderState(serial=journal.serial, newest=newest, other=mark.folder if beside is not None else "")
