@@ -7,7 +7,7 @@ import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from journal_samples import NOW, make_batch, make_run
+from journal_samples import DELIVERED, NOW, make_batch, make_run, record_all, start_run
 
 from batchsync.errors import StateError
 from batchsync.journal import Journal, accept_older, open_anchored
@@ -50,6 +50,7 @@ def test_anchor_follows_each_commit(state: Path, anchors: Path) -> None:
                 "event": mark.event,
                 "chain": journal.chain_head(),
                 "acceptance": "",
+                "runs": {"guests": serial},
             }
         assert mark.event == 2
 
@@ -137,6 +138,48 @@ def test_running_process_is_stopped_once_another_copy_was_accepted(state: Path, 
     with open_anchored(copy, anchors) as accepted:
         add_run(accepted, 2)
         assert [item.reason for item in accepted.acceptances()] == ["the original is lost"]
+
+
+@pytest.mark.parametrize(
+    ("lost", "expected"),
+    [
+        (1, {"prepared before": True, "prepared after": False, "delivered before": False, "sent after": False}),
+        (2, {"prepared before": True, "prepared after": True, "delivered before": False, "sent after": False}),
+    ],
+)
+def test_batch_found_after_acceptance_may_be_followed_by_lost_runs(
+    state: Path, anchors: Path, lost: int, expected: dict[str, bool]
+) -> None:
+    names: dict[str, str] = {}
+    with open_anchored(state, anchors) as journal:
+        delivered, open_batch, sent = start_run(journal, batches=3)
+        journal.deliver(record_all(journal, delivered), DELIVERED, baseline=None, rejects=())
+        names |= {"delivered before": delivered.id, "prepared before": open_batch.id, "sent after": sent.id}
+        copy = copy_of(state)
+        for serial in range(2, 2 + lost):
+            start_run(journal, serial=serial)
+        start_run(journal, job="vehicles")
+    shutil.rmtree(state)
+    accept_older(copy, anchors, reason="restored", at=NOW)
+
+    with open_anchored(copy, anchors) as journal:
+        record_all(journal, sent)
+        names["prepared after"] = start_run(journal, serial=2)[0].id
+        other = start_run(journal, job="orders")[0]
+
+        assert {name: journal.may_be_followed(batch) for name, batch in names.items()} == expected
+        assert not journal.may_be_followed(other.id)
+
+
+def test_copies_that_both_went_on_lost_an_unknown_number_of_runs(state: Path, anchors: Path) -> None:
+    with open_anchored(state, anchors) as journal:
+        start_run(journal)
+        copy = copy_of(state)
+        start_run(journal, serial=2)
+    accept_older(copy, anchors, reason="the other copy is not used any more", at=NOW)
+
+    with open_anchored(copy, anchors) as journal:
+        assert journal.may_be_followed(start_run(journal, serial=2)[0].id)
 
 
 def test_state_that_is_not_older_is_not_accepted(state: Path, anchors: Path) -> None:

@@ -106,6 +106,28 @@ def test_accepted_state_goes_on_and_asks_the_vendor(used: Deployment) -> None:
         assert journal.audit() == ()
 
 
+def test_batch_that_a_lost_batch_may_have_followed_is_unknown(used: Deployment) -> None:
+    """Two runs are lost; the source is as after the first of them, while the target holds what the second one sent."""
+    edit(used, "guest three,", "guest 3,")
+    edit(used, "guest two,", "guest deux,")
+    used.run("sync", "guests")
+    before = used.delivered(CDP)
+    edit(used, "guest deux,", "guest two,")
+    restore(used)
+    used.run("state", "accept", REASON)
+
+    used.run("sync", "guests", expect=8)
+
+    assert used.delivered(CDP) == before
+    (batch,) = {item["batch"] for item in used.json("rejects", "guests")["rejects"] if item["kind"] == "unknown"}
+    assert "a later batch that it lacks may have replaced" in used.run("rejects", "guests")
+    used.run("collect", batch, expect=8)
+    used.run("resolve", batch, "--resend", "--reason=the target was looked at")
+    used.run("sync", "guests")
+    assert used.delivered(CDP) - before
+    assert "guests: (nothing to send)" in used.run("plan", "guests")
+
+
 def test_acceptance_holds_for_one_copy_only(used: Deployment) -> None:
     """The newer copy comes back after the older one was accepted: it is the one that is refused then."""
     newer = used.folder / "newer"

@@ -6,7 +6,14 @@ says was restored from a backup, or another copy of it was used meanwhile.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+#: Number of lost runs that stands for an unknown number of them.
+SEVERAL = 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -19,6 +26,7 @@ class JournalMark:
         event: Number of its newest event; 0 if there is none.
         chain: Hash over all events up to that one; empty if there is none.
         acceptance: Id of the newest acceptance of an older state; empty if there is none.
+        runs: Number of runs with batches, by job.
     """
 
     folder: str
@@ -26,6 +34,7 @@ class JournalMark:
     event: int
     chain: str
     acceptance: str
+    runs: Mapping[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,11 +45,13 @@ class OlderState:
         serial: Number of its transactions.
         newest: The greatest known number of transactions.
         other: Folder of the copy that was used meanwhile; empty if the state was restored, or its copy is gone.
+        lost: Number of runs with batches that it lacks, by job; `SEVERAL` where that is not known.
     """
 
     serial: int
     newest: int
     other: str
+    lost: Mapping[str, int] = field(default_factory=dict)
 
 
 def older_state(
@@ -61,4 +72,25 @@ def older_state(
     newest = max(mark.serial, beside or 0)
     if journal.serial >= newest and holds_event and holds_acceptance:
         return None
-    return OlderState(serial=journal.serial, newest=newest, other=mark.folder if beside is not None else "")
+    # Where both copies went on, the numbers of their runs cannot be compared.
+    diverged = beside is not None or not holds_acceptance or (not holds_event and mark.event <= journal.event)
+    return OlderState(
+        serial=journal.serial,
+        newest=newest,
+        other=mark.folder if beside is not None else "",
+        lost={
+            job: SEVERAL if diverged else runs - journal.runs.get(job, 0)
+            for job, runs in mark.runs.items()
+            if diverged or runs > journal.runs.get(job, 0)
+        },
+    )
+
+
+def may_be_followed(lost: int, *, prepared_before: bool) -> bool:
+    """Return whether lost runs may have sent other versions of rows after a batch that was found at the vendor.
+
+    Args:
+        lost: Number of lost runs of its job that had batches.
+        prepared_before: Whether the accepted state had the batch. Otherwise the batch is of one of the lost runs.
+    """
+    return lost >= (1 if prepared_before else SEVERAL)

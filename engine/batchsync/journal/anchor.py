@@ -10,7 +10,7 @@ import json
 import os
 import re
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 from uuid import uuid4  # noqa: TID251 - ids of journals, in no idempotency key and sent to no vendor
@@ -49,7 +49,7 @@ class Anchor:
         if recorded is None:
             return None
         return older_state(
-            self.journal.mark(),
+            replace(self.journal.mark(), runs=self.journal.runs_with_batches()),
             recorded,
             holds_event=not recorded.event or self.journal.chain_at(recorded.event) == recorded.chain,
             holds_acceptance=not recorded.acceptance or self.journal.holds_acceptance(recorded.acceptance),
@@ -67,8 +67,11 @@ class Anchor:
             refusal = _older_error(self.journal.path.parent, self.path, found)
             raise refusal
 
-    def follow(self) -> None:
+    def follow(self, write: str) -> None:
         """Record the present mark, after a commit.
+
+        Args:
+            write: Name of the write transaction; runs are counted only when one begins.
 
         Raises:
             StateError: If a copy of the journal was used meanwhile, or accepted instead of this one.
@@ -78,7 +81,8 @@ class Anchor:
             self.refuse_older()
         elif recorded is not None and recorded.serial >= mark.serial:
             return  # another process committed meanwhile
-        self.write(mark)
+        counted = recorded is not None and write != "start_run"
+        self.write(replace(mark, runs=recorded.runs if recorded and counted else self.journal.runs_with_batches()))
 
     def write(self, mark: JournalMark) -> None:
         """Record a mark. A failure only makes it lag."""
@@ -104,8 +108,9 @@ class Anchor:
                 event=int(found["event"]),
                 chain=str(found["chain"]),
                 acceptance=str(found["acceptance"]),
+                runs={str(job): int(runs) for job, runs in found["runs"].items()},
             )
-        except (OSError, ValueError, TypeError, KeyError, OverflowError, RecursionError):
+        except (OSError, ValueError, TypeError, AttributeError, KeyError, OverflowError, RecursionError):
             return None
 
 
@@ -149,7 +154,7 @@ def accept_older(folder: Path, anchors: Path | None, *, reason: str, at: datetim
         found = anchor.older() if anchor is not None else None
         if anchor is not None and found is not None:
             journal.accept_older(uuid4().hex, found, reason, at)
-            anchor.write(journal.mark())
+            anchor.write(replace(journal.mark(), runs=journal.runs_with_batches()))
         return found
 
 

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
     from batchsync.core.run import Run
     from batchsync.core.state_age import OlderState
+    from batchsync.journal.codec import Row
     from batchsync.ports import BaselineEntry
 
 
@@ -64,9 +65,12 @@ class Coordination(Queries):
             at: Time of the acceptance.
         """
         with self._write("accept_older") as db:
-            row = {"id": acceptance, "at": codec.to_iso(at), "reason": codec.clean(reason)}
-            found_row = {"serial": found.serial, "newest": found.newest, "other": found.other}
-            db.table("acceptances").insert(row | found_row)
+            row: Row = {"id": acceptance, "at": codec.to_iso(at), "reason": codec.clean(reason)}
+            row |= {"serial": found.serial, "newest": found.newest, "other": found.other}
+            row |= {"lost": codec.canonical(dict(found.lost))}
+            last = "SELECT coalesce((SELECT max(no) FROM batches), 0) AS last_batch, "
+            last += "coalesce((SELECT max(no) FROM events), 0) AS last_event"
+            db.table("acceptances").insert(row | self._rows(last)[0])
 
     def identify(self, journal_id: str) -> None:
         """Give a journal without an id its id; of concurrent callers, the first counts."""

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, overload
 
 from batchsync.core.batch import BatchId, RunId
 from batchsync.core.row_outcome import PLAN_OUTCOMES
-from batchsync.core.state_age import JournalMark
+from batchsync.core.state_age import JournalMark, may_be_followed
 from batchsync.errors import UsageError
 from batchsync.journal import codec
 from batchsync.journal.model import Acceptance, Approval, LeaseRow, RejectGroup, RejectRow
@@ -28,6 +29,13 @@ PREPARED = "Prepared"
 _REJECTS = (
     "SELECT *, CASE WHEN rejects.kind = 'unknown' THEN (SELECT json_extract(events.payload, '$.delivered') FROM events "
     "WHERE events.batch = rejects.batch AND events.kind = 'Resolved') END AS delivered FROM rejects"
+)
+#: Acceptances after which a batch was neither sent from this state nor delivered already.
+_FOUND_AFTER_ACCEPTANCE = (
+    "SELECT lost, batches.job, batches.no <= last_batch AS prepared_before FROM acceptances, batches "
+    "WHERE batches.id = ? AND NOT EXISTS (SELECT 1 FROM events WHERE batch = batches.id AND ("
+    "(kind = 'Delivered' AND events.no <= last_event) OR (kind = 'IntentRecorded' AND events.no > last_event "
+    "AND json_extract(payload, '$.verb') = 'upload')))"
 )
 
 
@@ -314,6 +322,22 @@ class Queries(Store):
     def holds_acceptance(self, acceptance: str) -> bool:
         """Return whether an acceptance of an older state was recorded here."""
         return bool(self._rows("SELECT 1 FROM acceptances WHERE id = ?", [acceptance]))
+
+    def runs_with_batches(self) -> dict[str, int]:
+        """Return the number of runs with batches, by job."""
+        found = self._rows("SELECT job, count(DISTINCT run) AS runs FROM batches GROUP BY job")
+        return {row["job"]: row["runs"] for row in found}
+
+    def may_be_followed(self, batch: str) -> bool:
+        """Return whether a batch was found at the vendor after a restored state was accepted, and may not be the last.
+
+        Runs that the state lacks may have sent later versions of its rows. A batch that was sent from this state, or
+        delivered before the acceptance, is not affected.
+        """
+        return any(
+            may_be_followed(json.loads(row["lost"]).get(row["job"], 0), prepared_before=bool(row["prepared_before"]))
+            for row in self._rows(_FOUND_AFTER_ACCEPTANCE, [batch])
+        )
 
     def acceptances(self) -> tuple[Acceptance, ...]:
         """Return the acceptances of an older state, oldest first."""

@@ -249,7 +249,10 @@ _ADDITIONS = (
         reason TEXT NOT NULL,
         serial INTEGER NOT NULL,
         newest INTEGER NOT NULL,
-        other TEXT NOT NULL
+        other TEXT NOT NULL,
+        lost TEXT NOT NULL,
+        last_batch INTEGER NOT NULL,
+        last_event INTEGER NOT NULL
     ) STRICT""",
     "INSERT INTO attempts SELECT job, digest, max(attempt) FROM batches GROUP BY job, digest",
 )

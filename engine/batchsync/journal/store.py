@@ -72,8 +72,8 @@ class Store:
         self._commit_watermark = watermark
         self._failpoint = failpoint
         self._epochs: dict[str, int] = {}
-        #: Called after each committed write transaction.
-        self.on_commit: Callable[[], None] | None = None
+        #: Called with the name of each committed write transaction.
+        self.on_commit: Callable[[str], None] | None = None
         self._closed = False
 
     @property
@@ -154,7 +154,7 @@ class Store:
         self._reached(f"{name}:committed")
         self._commit_watermark.move(serial, self.journal_id)
         if self.on_commit is not None:
-            self.on_commit()
+            self.on_commit(name)
 
     def _check_fence(self, job: str | None, epoch: int | None) -> None:
         """Refuse the write of a process whose lease was taken over.

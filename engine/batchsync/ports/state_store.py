@@ -161,6 +161,10 @@ class StateStore(Protocol):
         """Return the greatest attempt of any batch of this job and content; 0 if there is none."""
         ...
 
+    def may_be_followed(self, batch: str) -> bool:
+        """Return whether runs that a restored state lacks may have sent rows of a batch again, in later versions."""
+        ...
+
     def baseline(self, job: str, account_id: str) -> BaselineEntry | None:
         """Return the baseline of a job for an account, or None."""
         ...

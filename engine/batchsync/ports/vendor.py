@@ -64,6 +64,7 @@ class Downloads:
         errors_missing: Whether the vendor reports failed rows and returns no row log.
         errors_empty: Whether the vendor names a row log, and the document has no bytes.
         failed: Number of failed rows that the vendor counts; None if it does not count them.
+        doubt: Why the answers do not tell what the target holds; every row is unknown then. Empty if they do.
     """
 
     results: Path | None = None
@@ -71,6 +72,7 @@ class Downloads:
     errors_missing: bool = False
     errors_empty: bool = False
     failed: int | None = None
+    doubt: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

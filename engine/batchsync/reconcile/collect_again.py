@@ -13,6 +13,7 @@ from batchsync.ports import Downloads, Finished
 from batchsync.reconcile import collected
 from batchsync.reconcile.accounts import account_changed_error, same_account
 from batchsync.reconcile.deliver import baseline_of
+from batchsync.reconcile.restored import doubt_of
 from batchsync.reconcile.sweep import sweep
 
 if TYPE_CHECKING:
@@ -60,8 +61,8 @@ def _collect(batch: Batch, counts: OutcomeCounts, context: JobContext, services:
     status = _finished(batch, context)
     asked = replace(batch, verdict=status.verdict, vendor_status=status.vendor_status)
     folder = collected.new_results_dir(services.paths.collected(batch))
-    downloads = Downloads()
-    if batch.allocation is not None and status.verdict in VERDICTS_WITH_ROW_LOG:
+    downloads = Downloads(doubt=doubt_of(batch, context, services))
+    if not downloads.doubt and batch.allocation is not None and status.verdict in VERDICTS_WITH_ROW_LOG:
         downloads = context.vendor.collect(batch.allocation, status.verdict, folder)
     keys = services.store.unknown_keys(batch.id)
     verdicts = services.data.join_outcomes(asked, context.rules, downloads, folder, keys)

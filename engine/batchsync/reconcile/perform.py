@@ -23,6 +23,7 @@ from batchsync.ports import Downloads, Empty, Finished
 from batchsync.reconcile import collected, grace
 from batchsync.reconcile.accounts import same_account
 from batchsync.reconcile.deliver import Delivery, deliver
+from batchsync.reconcile.restored import doubt_of
 from batchsync.util.files import os_error_reason, sha256_of_file, translate_os_errors
 
 if TYPE_CHECKING:
@@ -296,9 +297,9 @@ def collect(batch: Batch, context: JobContext | None, services: Services) -> eve
     """
     folder = collected.new_results_dir(services.paths.collected(batch))
     verdict = batch.verdict or Verdict.LOST
-    downloads = Downloads()
+    downloads = Downloads(doubt=doubt_of(batch, context, services) if context is not None else "")
     try:
-        if context is not None and verdict in VERDICTS_WITH_ROW_LOG:
+        if context is not None and verdict in VERDICTS_WITH_ROW_LOG and not downloads.doubt:
             with _asked_again(batch, context, services):
                 downloads = context.vendor.collect(_allocation(batch), verdict, folder)
                 verdicts = services.data.join_outcomes(batch, context.rules, downloads, folder)

@@ -77,8 +77,8 @@ def join_outcomes(
         verdicts = _all(manifest, RowOutcome.REJECTED, "resent manually", retry=True, code=str(Verdict.RESENT))
     elif batch.verdict in (None, Verdict.LOST):
         verdicts = _all(manifest, RowOutcome.UNKNOWN, "the vendor no longer knows the batch", retry=False)
-    elif downloads.errors_missing and downloads.results is None:
-        verdicts = _all(manifest, RowOutcome.UNKNOWN, _LOG_MISSING, retry=False)
+    elif downloads.doubt or (downloads.errors_missing and downloads.results is None):
+        verdicts = _all(manifest, RowOutcome.UNKNOWN, downloads.doubt or _LOG_MISSING, retry=False)
     elif rules is None:
         message = f"reading the row log of batch {batch.id} requires vendor rules"
         raise ValueError(message)
