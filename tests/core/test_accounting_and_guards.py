@@ -13,7 +13,16 @@ from hypothesis import strategies as st
 from batchsync.core import backoff, naming
 from batchsync.core.accounting import PlanCounts, Settlement, UnbalancedError, compute_settlement
 from batchsync.core.batch import Batch, Phase, Verb
-from batchsync.core.guards import AfterEdit, Budget, Guards, Limit, breaches, effective_guards, within_budget
+from batchsync.core.guards import (
+    AbsentAnswers,
+    AfterEdit,
+    Budget,
+    Guards,
+    Limit,
+    breaches,
+    effective_guards,
+    within_budget,
+)
 from batchsync.core.row_outcome import PLAN_OUTCOMES, OutcomeCounts, RowOutcome
 
 COUNT = st.integers(min_value=0, max_value=10**9)
@@ -272,6 +281,23 @@ def test_removals_after_an_edit_need_approval_unless_configured() -> None:
     assert messages(0, Guards()) == []
     assert messages(1, Guards(), since="") == []
     assert messages(1, Guards(removals_after_edit=AfterEdit.SEND)) == []
+
+
+def test_guards_of_removals_apply_to_answers() -> None:
+    def messages(absent: int, rows: int, own: Guards, *, source_rows: int = 1, since: str = "") -> list[str]:
+        answers = AbsentAnswers(rows=rows, absent=absent, digest="")
+        counts = PlanCounts(source_rows=source_rows)
+        found = breaches(counts, own, baseline_rows=1000, removes=True, edited_since=since, answers=answers)
+        return [f"{breach.guard}: {breach.message}" for breach in found]
+
+    assert messages(11, 219, Guards()) == [
+        "max_remove: the plan would remove 11 of 219 answers in the results, above max_remove 10 or 5%"
+    ]
+    assert messages(11, 220, Guards()) == messages(10, 10, Guards()) == messages(0, 9, Guards(), source_rows=0) == []
+    [empty] = messages(3, 3, Guards(), source_rows=0)
+    assert "min_rows: the source has no rows, and the plan would remove 3 of 3 answers in the results" in empty
+    [edited] = messages(1, 3, Guards(), since="checks-7")
+    assert "edited since run checks-7, and the plan would remove 1 of 3 answers in the results" in edited
 
 
 def test_default_guards_apply_to_a_job_that_removes() -> None:

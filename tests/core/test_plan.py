@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchsync.core.accounting import PlanCounts
-from batchsync.core.guards import Breach, Guards, Limit
+from batchsync.core.guards import AbsentAnswers, Breach, Guards, Limit
 from batchsync.core.job import Job, Removal, Source
 from batchsync.core.mapping import Object
-from batchsync.core.plan import Plan, begin_run, with_guards
+from batchsync.core.plan import Plan, begin_run, with_guards, with_removed_answers
 from batchsync.core.row_outcome import PLAN_OUTCOMES, OutcomeCounts
 from batchsync.core.run import RunState
 
@@ -195,6 +195,14 @@ def test_guards_of_the_job_are_checked_against_the_plan() -> None:
     assert [breach.guard for breach in guarded.breaches] == ["removals_after_edit", "max_remove"]
     assert replace(guarded, breaches=()) == PLAN
     assert [breach.guard for breach in with_guards(PLAN, a_job(removal=None), last).breaches] == []
+
+
+def test_removed_answers_are_part_of_the_plan_that_is_approved() -> None:
+    one, other = (AbsentAnswers(rows=9, absent=2, digest=digest) for digest in ("one", "other"))
+    digests = {with_removed_answers(PLAN, answers).changes_digest for answers in (one, other)}
+    assert len(digests | {PLAN.changes_digest}) == 3
+    assert with_removed_answers(PLAN, AbsentAnswers(rows=9, absent=0, digest="one")) is PLAN
+    assert 2 in with_removed_answers(PLAN, one).warnings.values()
 
 
 def test_plan_without_known_removals_keeps_the_removal_hash_of_the_last_run() -> None:

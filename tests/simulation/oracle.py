@@ -327,7 +327,7 @@ def _check_store(vendor: Vendor, name: str, accepted: Mapping[str, RowVersion]) 
 def check_results(
     at_vendors: Mapping[str, VendorBatch], sources: Sources, journal: Journal, folder: Path
 ) -> Iterator[str]:
-    """The results file has one row for each accepted key, with the result of its last accepted version."""
+    """The results file has one row for each accepted key of the source, with the result of its last version."""
     file = folder / "out" / "vehicles.csv"
     rows = list(csv.DictReader(file.read_text("utf-8").splitlines())) if file.exists() else []
     keys = [row["id"] for row in rows]
@@ -335,8 +335,10 @@ def check_results(
         yield "a key occurs twice in the results file"
     accepted = _accepted(at_vendors, sources, "vehicles")
     exempt = _rejected(at_vendors, sources, "vehicles") | _unknown(journal, sources, "vehicles")
-    for key in set(accepted) - set(keys) - exempt:
+    for key in (set(accepted) & set(sources.rows["vehicles"])) - set(keys) - exempt:
         yield f"the result of {key} is missing from the results file"
+    for key in set(keys) - set(sources.rows["vehicles"]):
+        yield f"the results file contains {key}, which left the source"
     for key in set(keys) - set(accepted):
         yield f"the results file contains {key}, which was never accepted"
     for row in rows:

@@ -108,8 +108,8 @@ class Checkpointed:
 
 _METHODS = {
     "vendor": frozenset({"describe", "allocate", "find", "upload", "poll", "collect", "cancel"}),
-    "data": frozenset({"compare", "join_outcomes", "apply_verdicts"}),
-    "sink": frozenset({"deliver"}),
+    "data": frozenset({"compare", "join_outcomes", "apply_verdicts", "forget"}),
+    "sink": frozenset({"deliver", "remove"}),
 }
 
 

@@ -48,6 +48,7 @@ KNOWN: dict[str, list[int]] = {
     "query-without-delay": [7],
     "rejected-sent-again": [5],
     "removal-kept-in-baseline": [13],
+    "removed-answer-stays": [2],
     "rename-leaves-open-batches": [13],
     "rename-starts-anew": [13],
     "resolution-always-delivered": [23],

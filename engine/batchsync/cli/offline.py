@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, cast
 
 from batchsync.reconcile.background import InlineProducer
 from batchsync.reconcile.services import JobContext, Services, StatePaths
+from batchsync.sinks import Sinks
 from batchsync.source import fetch
 
 if TYPE_CHECKING:
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
     from batchsync.core.job import Job
     from batchsync.core.run import Run
     from batchsync.journal import Journal
-    from batchsync.ports import BaselineEntry, Sink, StateStore, Vendor
+    from batchsync.ports import BaselineEntry, StateStore, Vendor
 
 
 class EmptyStore:
@@ -68,7 +69,7 @@ class _ScratchElsewhere(StatePaths):
 
 @contextmanager
 def offline_services(app: App, journal: Journal | None) -> Iterator[Services]:
-    """Yield services for planning only: a read-only state store and no sinks."""
+    """Yield services for planning only: a read-only state store, and sinks that only look for absent answers."""
     with tempfile.TemporaryDirectory(prefix="batchsync-plan-") as scratch:
         yield Services(
             clock=app.clock,
@@ -77,8 +78,7 @@ def offline_services(app: App, journal: Journal | None) -> Iterator[Services]:
             check=app.refuse_mismatch,
             fetch=fetch,
             objects=app.objects,
-            # A plan delivers nothing; using a sink would be a defect.
-            sinks=cast("Sink", None),
+            sinks=Sinks(),
             paths=_ScratchElsewhere(state=app.settings.state_folder, scratch=Path(scratch)),
             events=app.events,
             shield=nullcontext,

@@ -31,7 +31,7 @@ def validate(session: Session) -> Answer:
             raise SpecError(problems)
         jobs, connections = len(deployment.jobs), len(deployment.connections)
         summary = f"{app.settings.file}: valid, {pluralize(jobs, 'job')} and {pluralize(connections, 'connection')}"
-        guards = [JobGuards(job.name, job.guards, removes=job.removal is not None) for job in deployment.jobs]
+        guards = [JobGuards(job.name, job.guards, removes=job.removes) for job in deployment.jobs]
         facts = {
             "file": str(app.settings.file),
             "jobs": [job.name for job in deployment.jobs],

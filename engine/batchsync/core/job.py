@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import TYPE_CHECKING
 
 from batchsync.core.guards import Budget, Guards
@@ -75,13 +76,27 @@ class Source:
         return bool(self.parts) or not scheme_of(self.path)
 
 
+class OnRemovedAnswer(StrEnum):
+    """Treatment of answers whose key left the source."""
+
+    KEEP = "keep"
+    #: remove them, guarded; a key that returns is looked up again
+    REMOVE = "remove"
+    #: set the column `removed_at`, and clear it when the key returns
+    MARK = "mark"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Results:
-    """Target of lookup results: a csv, parquet or jsonl file, or a SQLite `table`. `path` is absolute."""
+    """Target of lookup results: a csv, parquet or jsonl file, or a SQLite `table`. `path` is absolute.
+
+    `on_removed` says what becomes of the answers of keys that left the source.
+    """
 
     path: str
     format: str
     table: str | None = None
+    on_removed: OnRemovedAnswer = OnRemovedAnswer.KEEP
     place: Place = field(default=Place(), compare=False)
 
 
@@ -194,6 +209,12 @@ class Job:
     def all_names(self) -> frozenset[str]:
         """The name of the job and its former names."""
         return frozenset((self.name, *(self.renamed_from or ())))
+
+    @property
+    def removes(self) -> bool:
+        """Whether the job removes what left its source, at the target or from its results."""
+        removes_answers = self.results is not None and self.results.on_removed is OnRemovedAnswer.REMOVE
+        return self.removal is not None or removes_answers
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from batchsync.core.accounting import PlanCounts
 from batchsync.core.batch import RunId
-from batchsync.core.guards import Breach, breaches
+from batchsync.core.guards import AbsentAnswers, Breach, breaches
 from batchsync.core.run import Run, RunState, edited_since
 
 if TYPE_CHECKING:
@@ -98,20 +98,31 @@ class Plan:
         return cls(**{name: values[name] for name in names} | read)
 
 
-def with_guards(plan: Plan, job: Job, last: Run | None) -> Plan:
+def with_removed_answers(plan: Plan, answers: AbsentAnswers) -> Plan:
+    """Return the plan that also removes these answers from the results of the job; an approval includes them."""
+    if not answers.absent:
+        return plan
+    digest = hashlib.sha256(f"{plan.changes_digest}\0answers\0{answers.digest}".encode()).hexdigest()
+    warnings = {**plan.warnings, "answers removed from the results, because their keys left the source": answers.absent}
+    return replace(plan, changes_digest=digest, warnings=warnings)
+
+
+def with_guards(plan: Plan, job: Job, last: Run | None, answers: AbsentAnswers | None = None) -> Plan:
     """Return the plan with the guards of the job that it exceeds.
 
     Args:
         plan: The plan of a comparison.
         job: The job.
         last: Its last run to the account that did not await approval.
+        answers: Answers that the plan removes from the results of the job; None if it removes none there.
     """
     exceeded = breaches(
         plan.counts,
         job.guards,
         baseline_rows=plan.baseline_rows,
-        removes=job.removal is not None,
+        removes=job.removes,
         edited_since=edited_since(job, last),
+        answers=answers,
     )
     # A plan without removals does not make the job's removal settings those of its last removals.
     removal_hash = plan.removal_hash if plan.removals_known or last is None else last.removal_hash

@@ -9,7 +9,7 @@ import polars as pl
 
 from batchsync.core.naming import baseline_prefix, row_manifest_key
 from batchsync.core.row_outcome import LISTED_OUTCOMES, RowOutcome
-from batchsync.data.baseline.apply import apply_verdicts, assume, resolve
+from batchsync.data.baseline.apply import apply_verdicts, assume, forget, resolve
 from batchsync.data.baseline.point_lookup import lookup
 from batchsync.data.batchfile.prepare import StageContext, iter_batch_files
 from batchsync.data.check import check_job
@@ -18,6 +18,7 @@ from batchsync.data.compare.preview import preview
 from batchsync.data.frame.integrity import opened, translate_disk_errors, verify_digest, verify_parquet
 from batchsync.data.frame.known import opened_baseline
 from batchsync.data.outcome.join_outcomes import join_outcomes
+from batchsync.data.record.keyed_rows import canonical_key
 from batchsync.data.row.joins import joined_schema
 from batchsync.data.row.open_source import open_source
 from batchsync.ports import ObjectFolder, Reject
@@ -263,6 +264,26 @@ class PolarsEngine:
                 with opened_baseline(self._objects, baseline) as known:
                     verify_parquet(known.paths)
                     baseline = replace(baseline, segments=assume(known, chunk, self._segments(baseline)))
+        return baseline
+
+    def forget(self, baseline: BaselineEntry, keys: Path) -> BaselineEntry:
+        """Return the baseline without keys that left the source, so that they are looked up again if they return.
+
+        Args:
+            baseline: The baseline before.
+            keys: Parquet file of the key columns, as strings.
+
+        Returns:
+            The new baseline, or the same if it holds none of the keys.
+        """
+        with translate_disk_errors("moving the baseline"):
+            rows = pl.scan_parquet(keys, glob=False)
+            key = canonical_key([pl.col(name) for name in rows.collect_schema().names()])
+            for chunk in rows.select(key.alias("key")).collect_batches(chunk_size=_ASSUMED_AT_ONCE):
+                with opened_baseline(self._objects, baseline) as known:
+                    verify_parquet(known.paths)
+                    segments = forget(known, chunk["key"].to_list(), self._segments(baseline))
+                    baseline = replace(baseline, segments=segments)
         return baseline
 
     def _segments(self, baseline: BaselineEntry) -> ObjectFolder:

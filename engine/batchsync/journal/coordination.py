@@ -157,6 +157,16 @@ class Coordination(Queries):
             row = {"former": former, "job": job, "last_batch": newest, "at": codec.to_iso(at)}
             db.table("renames").insert(row)
 
+    def set_baseline(self, baseline: BaselineEntry, *, epoch: int | None = None) -> None:
+        """Record a baseline that keys were removed from, because they left the source and their answers are removed.
+
+        Args:
+            baseline: The new baseline of its job and account.
+            epoch: Epoch of the job's lease; None for the one held through this journal.
+        """
+        with self._write("set_baseline", baseline.job, epoch) as db:
+            set_baseline(db, baseline)
+
     def _raise_epoch(self, db: Database, job: str, owner: str, at: datetime) -> int:
         db.execute(
             "INSERT INTO leases VALUES (?, 1, ?, ?) ON CONFLICT (job) DO UPDATE SET "

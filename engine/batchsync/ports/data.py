@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from batchsync.core.batch import Batch, BatchFile
+    from batchsync.core.guards import AbsentAnswers
     from batchsync.core.job import Job, Results
     from batchsync.core.plan import Plan
     from batchsync.core.row_outcome import OutcomeCounts, RowOutcome
@@ -47,10 +48,13 @@ class Comparison:
     Attributes:
         plan: The plan of a run.
         folder: Folder with `changes.parquet`, `invalid.parquet` (absent without such rows) and other input of `stage`.
+        present: Parquet file of the key columns, as strings, of the source and of rows in flight; None if the job keeps
+            the answers of keys that left the source, or if these are not known.
     """
 
     plan: Plan
     folder: Path
+    present: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,6 +264,15 @@ class DataEngine(Protocol):
         """
         ...
 
+    def forget(self, baseline: BaselineEntry, keys: Path) -> BaselineEntry:
+        """Return the baseline without keys that left the source, so that they are looked up again if they return.
+
+        Args:
+            baseline: The baseline before.
+            keys: Parquet file of the key columns, as strings.
+        """
+        ...
+
     def lookup(self, key: str, baseline: BaselineEntry, in_flight: Sequence[str]) -> KnownKey:
         """Return what the baseline and the row manifests of open batches hold about a key.
 
@@ -309,5 +322,43 @@ class Sink(Protocol):
 
         Returns:
             The number of rows that the destination now holds.
+        """
+        ...
+
+    def find_absent(self, results: Results, present: Path, into: Path) -> AbsentAnswers:
+        """Find the answers of keys that left the source. Changes nothing.
+
+        Args:
+            results: The destination; it need not exist.
+            present: Parquet file of the key columns, as strings, of all keys that have not left the source.
+            into: New Parquet file of the keys found, with the columns of `present`.
+
+        Returns:
+            Their number and digest.
+        """
+        ...
+
+    def remove(self, results: Results, absent: Path) -> int:
+        """Remove answers; keys without an answer are ignored.
+
+        Args:
+            results: The destination.
+            absent: Parquet file of the keys, of `find_absent`.
+
+        Returns:
+            The number of answers removed.
+        """
+        ...
+
+    def mark(self, results: Results, present: Path, at: datetime) -> int:
+        """Set the column `removed_at` of answers whose key left the source, and clear it where the key is back.
+
+        Args:
+            results: The destination; it need not exist.
+            present: As for `find_absent`.
+            at: The time to set. Answers that are marked already keep theirs.
+
+        Returns:
+            The number of answers that changed.
         """
         ...

@@ -129,6 +129,14 @@ class StateStore(Protocol):
         """
         ...
 
+    def set_baseline(self, baseline: BaselineEntry) -> None:
+        """Journal a baseline that keys were removed from, because they left the source and their answers are removed.
+
+        Args:
+            baseline: The new baseline of its job and account.
+        """
+        ...
+
     def batches(self, run: str) -> Sequence[Batch]:
         """Return all batches of a run."""
         ...

@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING
 
 from batchsync.core import backoff
 from batchsync.core.naming import row_manifest_key
-from batchsync.core.plan import begin_run, with_guards
+from batchsync.core.plan import begin_run, with_guards, with_removed_answers
 from batchsync.core.run import RunState
 from batchsync.errors import PermanentError, RetryableError, UnavailableError, UsageError, VendorError
 from batchsync.ports import CompareContext, Comparison, GuardTripped, RunStarted, TargetFacts, Waiting
 from batchsync.reconcile.prepare import Preparation
+from batchsync.reconcile.removed_answers import answers_to_remove, remove_or_mark
 from batchsync.reconcile.renames import baseline_before, last_planned
 from batchsync.util.files import make_private
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from batchsync.core.guards import AbsentAnswers
     from batchsync.reconcile.services import JobContext, Services
 
 
@@ -30,12 +32,14 @@ if TYPE_CHECKING:
 class JobPlan:
     """Comparison of a job, with the guards that its plan exceeds. `approved`: a person approved that plan.
 
-    `context` is the job with its source as fetched, which staging reads again.
+    `answers` are those that the plan removes from the results of the job; None if it removes none there. `context` is
+    the job with its source as fetched, which staging reads again.
     """
 
     context: JobContext
     comparison: Comparison
     approved: bool
+    answers: AbsentAnswers | None = None
 
     @property
     def awaiting_approval(self) -> bool:
@@ -131,13 +135,15 @@ def plan(context: JobContext, services: Services, facts: TargetFacts | None = No
     baseline = baseline_before(context, services)
     comparison = services.data.compare(job, context.rules, baseline, compare_context)
     comparison.plan.counts.assert_balanced()
-    guarded = with_guards(comparison.plan, job, last_planned(context, services))
+    answers = answers_to_remove(job, comparison, services)
+    found = comparison.plan if answers is None else with_removed_answers(comparison.plan, answers)
+    guarded = with_guards(found, job, last_planned(context, services), answers)
     approved = bool(guarded.breaches) and services.store.approved(job.name, guarded.changes_digest)
-    return JobPlan(context=context, comparison=replace(comparison, plan=guarded), approved=approved)
+    return JobPlan(context=context, comparison=replace(comparison, plan=guarded), approved=approved, answers=answers)
 
 
 def prepare(context: JobContext, services: Services, facts: TargetFacts, tick: datetime | None = None) -> Preparation:
-    """Plan the job and begin its run.
+    """Plan the job and begin its run. Answers of keys that left the source are removed or marked, as the job says.
 
     The run is AWAITING_APPROVAL if a guard stops it, SETTLED if there is nothing to send, and PREPARING otherwise. The
     first two are journaled here, with the tick; the third is journaled with its first batch file.
@@ -169,6 +175,8 @@ def prepare(context: JobContext, services: Services, facts: TargetFacts, tick: d
         for breach in job_plan.comparison.plan.breaches:
             tripped = GuardTripped(job=run.job, run=run.id, guard=breach.guard, message=breach.message)
             services.events.emit(tripped)
+    else:
+        remove_or_mark(job_plan.context, job_plan.comparison, job_plan.answers, services)
     return Preparation(
         run=run, context=job_plan.context, services=services, comparison=job_plan.comparison, facts=facts, tick=tick
     )

@@ -12,7 +12,9 @@ from batchsync.sinks import files, sqlite_table
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
 
+    from batchsync.core.guards import AbsentAnswers
     from batchsync.core.job import Results
 
 DEFAULT_TABLE = "answers"
@@ -45,6 +47,64 @@ class Sinks:
         if results.format == "sqlite":
             return sqlite_table.upsert(incoming, Path(results.path), results.table or DEFAULT_TABLE, tuple(key))
         return files.upsert(incoming, Path(results.path), results.format, tuple(key))
+
+    def find_absent(self, results: Results, present: Path, into: Path) -> AbsentAnswers:
+        """Find the answers of keys that left the source. Changes nothing.
+
+        Args:
+            results: The destination; it need not exist.
+            present: Parquet file of the key columns, as strings, of all keys that have not left the source.
+            into: New Parquet file of the keys found, sorted, with the columns of `present`.
+
+        Returns:
+            Their number and digest.
+
+        Raises:
+            UnavailableError: If the destination cannot be read as its format or lacks the key columns.
+        """
+        keys = pl.scan_parquet(present, glob=False)
+        if results.format == "sqlite":
+            return sqlite_table.find_absent(Path(results.path), results.table or DEFAULT_TABLE, keys, into)
+        return files.find_absent(Path(results.path), results.format, keys, into)
+
+    def remove(self, results: Results, absent: Path) -> int:
+        """Remove answers by key, in one transaction or by replacing the file; keys without an answer are ignored.
+
+        Args:
+            results: The destination.
+            absent: Parquet file of the keys, of `find_absent`.
+
+        Returns:
+            The number of answers removed.
+
+        Raises:
+            UnavailableError: If the destination cannot be written, or its content cannot be read as its format or lacks
+                the key columns. Nothing was changed then.
+        """
+        keys = pl.scan_parquet(absent, glob=False)
+        if results.format == "sqlite":
+            return sqlite_table.remove(Path(results.path), results.table or DEFAULT_TABLE, keys)
+        return files.remove(Path(results.path), results.format, keys)
+
+    def mark(self, results: Results, present: Path, at: datetime) -> int:
+        """Set the column `removed_at` of answers whose key left the source, and clear it where the key is back.
+
+        Args:
+            results: The destination; it need not exist.
+            present: As for `find_absent`.
+            at: The time to set. Answers that are marked already keep theirs.
+
+        Returns:
+            The number of answers that changed; without any, the destination is not written.
+
+        Raises:
+            UnavailableError: If the destination cannot be written, or its content cannot be read as its format or lacks
+                the key columns. Nothing was changed then.
+        """
+        keys = pl.scan_parquet(present, glob=False)
+        if results.format == "sqlite":
+            return sqlite_table.mark(Path(results.path), results.table or DEFAULT_TABLE, keys, at)
+        return files.mark(Path(results.path), results.format, keys, at)
 
 
 def _checked(answers: Path, key: tuple[str, ...]) -> pl.LazyFrame:

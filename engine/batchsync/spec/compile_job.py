@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from batchsync.core.guards import AfterEdit, Budget, Guards, Limit
-from batchsync.core.job import Job, Send
+from batchsync.core.job import Job, OnRemovedAnswer, Send
 from batchsync.core.vendor_rules import Sends
 from batchsync.spec.check_record import RecordCheck
 from batchsync.spec.compile_record import compile_record, places_of
@@ -118,7 +118,7 @@ class _JobBuilder:
             depends_on=tuple(model.depends_on),
             renamed_from=model.renamed_from,
             compression=model.compression,
-            removal_hash=self._removal_hash(removal, source),
+            removal_hash=self._removal_hash(removal, results, source),
             place=self.compiler.problems.source.place(self.entry.start),
         )
         if self.validated.invalid:
@@ -239,10 +239,10 @@ class _JobBuilder:
         )
         return replace(found, mapping_hash=removal_mapping)
 
-    def _removal_hash(self, removal: Removal | None, source: Source) -> str:
+    def _removal_hash(self, removal: Removal | None, results: Results | None, source: Source) -> str:
         written = self.node.get("source")
         paths = written_paths(written) if isinstance(written, TypedMap) else ()
-        return removal_hash(removal=removal, source=source, paths=paths)
+        return removal_hash(removal=removal, results=results, source=source, paths=paths)
 
     def _is_lookup(self, rules: VendorRules) -> bool:
         return rules.modes.get(self.validated.model.mode) is Sends.LOOKUPS
@@ -268,8 +268,20 @@ class _JobBuilder:
                 "results only with mode lookup",
             )
         elif written is not None and model.results is not None:
+            self._check_removed_answers(model.results.on_removed)
             return compile_results(model.results, written.value, self.compiler.folder, self.compiler.problems)
         return None
+
+    def _check_removed_answers(self, on_removed: str) -> None:
+        """Report a treatment of removed answers in a job whose source does not contain every key."""
+        model = self.validated.model
+        reason = ""
+        if not isinstance(model.send, str):
+            reason = "send: {since: ...} cannot detect keys that left the source"
+        elif model.source.job is not None:
+            reason = "the results of another job are incomplete: a missing key may just not have been looked up again"
+        if reason and on_removed != OnRemovedAnswer.KEEP:
+            self._report("on_removed", self._at("results", "on_removed"), f'"on_removed": {reason}', "on_removed: keep")
 
     def _schedule(self) -> Schedule | None:
         written = self.node.entry("schedule")

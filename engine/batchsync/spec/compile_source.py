@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo, available_timezones
 from cronsim import CronSim, CronSimError
 
 from batchsync.core.expression_text import objection_to
-from batchsync.core.job import Join, Results, Schedule, Source
+from batchsync.core.job import Join, OnRemovedAnswer, Results, Schedule, Source
 from batchsync.core.mapping import Expression
 from batchsync.core.source_path import format_by_ending, scheme_of
 from batchsync.spec.compile_record import EXPRESSION
@@ -104,7 +104,13 @@ def compile_results(model: ResultsModel, node: Typed, folder: Path, problems: Pr
     if kind != "sqlite" and model.table is not None:
         problems.add("value", _at(node, "table"), f"table for a {kind} file", "table only with a SQLite file")
     path = os.path.normpath(folder / model.path)
-    return Results(path=path, format=kind, table=model.table, place=problems.source.place(at))
+    return Results(
+        path=path,
+        format=kind,
+        table=model.table,
+        on_removed=OnRemovedAnswer(model.on_removed),
+        place=problems.source.place(at),
+    )
 
 
 def compile_schedule(model: ScheduleModel, node: Typed, start: int, problems: Problems) -> Schedule | None:

@@ -67,6 +67,13 @@ class ResultsModel(Strict):
         None, title="Format", description="Format of the file; by default from its suffix.", examples=["csv"]
     )
     table: types.Text | None = Field(None, title="Table", description="Table of a SQLite file.", examples=["checks"])
+    on_removed: Literal["keep", "remove", "mark"] = Field(
+        "keep",
+        title="On removed",
+        description="Answers of keys that are no longer in the source: keep, remove (guarded; a key that returns is "
+        "looked up again), or mark with the time in the column removed_at.",
+        examples=["mark"],
+    )
 
 
 class ScheduleModel(Strict):

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from batchsync.core.job import OnRemovedAnswer
 from batchsync.core.mapping import Array, Expression, Literal, Object
 from batchsync.util.files import sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from batchsync.core.job import Removal, Send, Source
+    from batchsync.core.job import Removal, Results, Send, Source
     from batchsync.core.mapping import Node
 
 
@@ -53,16 +54,19 @@ def spec_hash(*, mapping: str, target: Mapping[str, str], removal: Removal | Non
     )
 
 
-def removal_hash(*, removal: Removal | None, source: Source, paths: Sequence[str]) -> str:
+def removal_hash(*, removal: Removal | None, results: Results | None, source: Source, paths: Sequence[str]) -> str:
     """Return the hexadecimal SHA-256 of everything that affects which keys are removed, and by which record.
 
     Args:
-        removal: Removal of the job; None if it removes nothing.
+        removal: Removal of the job; None if it removes nothing at the target.
+        results: Results of the job, whose `on_removed` counts if it removes; None if it has none.
         source: Source of the job.
         paths: Paths of the source and its joins as written, so that another value of a variable is not an edit.
     """
+    removes_answers = results is not None and results.on_removed is OnRemovedAnswer.REMOVE
     return _digest(
         {
+            **({"answers": True} if removes_answers else {}),
             "removal": removal.mapping_hash if removal else None,
             "key": _key(source),
             "paths": list(paths),

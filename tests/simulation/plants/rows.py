@@ -20,6 +20,7 @@ from batchsync.data.record import examine
 from batchsync.data.record.fingerprint import fingerprints
 from batchsync.journal.journal import Journal
 from batchsync.reconcile import plan
+from batchsync.sinks import Sinks
 from batchsync.vendors import client as vendors_client
 from batchsync.vendors import dialect as vendors_dialect
 from simulation.plants.plant import Plant, replaced
@@ -287,5 +288,10 @@ PLANTS = {
         7,
         "an accepted removal leaves its key in the baseline",
         replaced(PolarsEngine, "apply_verdicts", _removal_kept_in_baseline),
+    ),
+    "removed-answer-stays": Plant(
+        7,
+        "an answer whose key left the source stays in the results",
+        replaced(Sinks, "remove", lambda _original: lambda _self, _results, _absent: 0),
     ),
 }

@@ -138,6 +138,36 @@ def resolve(
     return _append(baseline, resolved, into)
 
 
+def forget(baseline: Baseline, keys: Sequence[str], into: ObjectFolder) -> tuple[SegmentEntry, ...]:
+    """Remove keys from a baseline, so that they count as new if they return. Rows of unknown outcome stay unknown.
+
+    Args:
+        baseline: The current baseline.
+        keys: The keys; those that the baseline lacks are ignored.
+        into: Destination of new segments.
+
+    Returns:
+        The segments of the new baseline, or of the same if no key changes.
+
+    Raises:
+        StateError: If a segment to merge is missing or damaged.
+    """
+    last_state = pl.col("last_state")
+    unknown = last_state.is_in((UNKNOWN, REMOVAL_UNKNOWN)).fill_null(value=False)
+    changes = pl.col("accepted").is_not_null() | (last_state.is_not_null() & ~unknown)
+    forgotten = (
+        scan_keys(baseline, keys)
+        .filter(changes)
+        .with_columns(
+            pl.lit(None, dtype=pl.Binary).alias("accepted"),
+            pl.when(unknown).then(pl.col("last")).alias("last"),
+            pl.when(unknown).then(last_state).alias("last_state"),
+            pl.lit(value=False).alias("as_before"),
+        )
+    )
+    return _append(baseline, forgotten, into)
+
+
 def _append(baseline: Baseline, new: pl.DataFrame, into: ObjectFolder) -> tuple[SegmentEntry, ...]:
     """Return the segments with one of the new rows added, or merged with some of the segments."""
     entries = tuple(

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from batchsync.core.accounting import PlanCounts
+from batchsync.core.job import OnRemovedAnswer
 from batchsync.core.plan import Plan
 from batchsync.core.row_outcome import PLAN_OUTCOMES, OutcomeCounts, RowOutcome
 from batchsync.data.baseline.segments import holds_former_fingerprints
@@ -34,7 +35,7 @@ from batchsync.data.frame import columns
 from batchsync.data.frame.hashes import PARTITIONS, partition_of_key
 from batchsync.data.frame.partitioned_spill import ROWS_IN_MEMORY, PartitionedSpill
 from batchsync.data.mapping.validate import INVALID_RECORDS, checks
-from batchsync.data.record.compiled_job import CompiledJob, compile_job
+from batchsync.data.record.compiled_job import CompiledJob, compile_job, key_columns, key_names
 from batchsync.data.record.examine import RECORDS
 from batchsync.data.record.group_by_key import UnsortedError
 from batchsync.data.record.keyed_rows import TaskSpec
@@ -168,6 +169,7 @@ def _with_baseline(
             for frame in keys.collect_batches(chunk_size=ROWS_IN_MEMORY):
                 in_flight.add(frame, partition_of_key("key"))
         in_flight.finish()
+        present = _write_present(job, records, in_flight, counts, folder)
         classified = ClassifiedRows(
             changes=stack.enter_context(PartitionedSpill(folder, "changes", CHANGES)),
             removed=stack.enter_context(ParquetWriter(folder / "removed.parquet", CHANGES)),
@@ -194,7 +196,32 @@ def _with_baseline(
         warnings=counts.warnings,
         removals_known=not counts.keyless,
     )
-    return Comparison(plan=plan, folder=folder)
+    return Comparison(plan=plan, folder=folder, present=present)
+
+
+def _write_present(
+    job: Job, records: PartitionedSpill, in_flight: PartitionedSpill, counts: SourceCounts, folder: Path
+) -> Path | None:
+    """Write the keys of the source and of rows in flight, by key column, if the job compares its results with them.
+
+    A row without a key may have any, so that nothing is known to have left the source.
+    """
+    if job.results is None or job.results.on_removed is OnRemovedAnswer.KEEP:
+        return None
+    if counts.keyless:
+        counts.warnings["rows without a key, so no answer is removed or marked"] = counts.keyless
+        return None
+    names = dict.fromkeys(key_names(job), pl.String)
+    file = folder / "present.parquet"
+    with ParquetWriter(file, names) as out:
+        for spill, key in ((records, columns.KEY), (in_flight, "key")):
+            for part in spill.partitions():
+                for begin in range(0, part.height, _CHUNK_ROWS):
+                    rows = part[begin : begin + _CHUNK_ROWS].select(pl.col(key).alias(columns.SENT_KEY))
+                    out.add(rows.select(key_columns(job)))
+    if not file.exists():
+        pl.DataFrame(schema=names).write_parquet(file)
+    return file
 
 
 def _plan_counts(source: SourceCounts, classified: Counter[str]) -> PlanCounts:

@@ -138,6 +138,14 @@ def read_keys(spec: TaskSpec, part: Partition) -> Keyed:
     return Keyed(rows=kept, count=rows.height, last=part.last, keyless=keyless, watermark=watermark)
 
 
+def canonical_key(values: list[pl.Expr]) -> pl.Expr:
+    """Return the canonical key of the values of the key columns, which are strings: see `with_keys`."""
+    if len(values) == 1:
+        return values[0]
+    quoted = [pl.concat_str([pl.lit('"'), escaped(value), pl.lit('"')]) for value in values]
+    return pl.concat_str([pl.lit("["), pl.concat_str(quoted, separator=","), pl.lit("]")])
+
+
 def with_keys(compiled: CompiledJob, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
     """Add the column `KEY` with the canonical key.
 
@@ -155,11 +163,7 @@ def with_keys(compiled: CompiledJob, frame: pl.DataFrame) -> tuple[pl.DataFrame,
     key_columns = [columns.leaf_column(leaf.index) for leaf in compiled.key]
     values = [pl.col(part) for part in key_columns]
     empty = pl.any_horizontal([value.is_null() | (value == "") for value in values])
-    if len(values) == 1:
-        key = values[0]
-    else:
-        quoted = [pl.concat_str([pl.lit('"'), escaped(value), pl.lit('"')]) for value in values]
-        key = pl.concat_str([pl.lit("["), pl.concat_str(quoted, separator=","), pl.lit("]")])
+    key = canonical_key(values)
     extra = [name for invalid_value in invalid_values for name in (invalid_value.column, invalid_value.masked)]
     with_key = mapped.with_columns(pl.when(~empty).then(key).alias(columns.KEY))
     keyless = with_key.filter(pl.col(columns.KEY).is_null()) if with_key[columns.KEY].null_count() else with_key.clear()
