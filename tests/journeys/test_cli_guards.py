@@ -93,7 +93,7 @@ def test_empty_source_with_permissive_guards_removes_everything(
 
 
 def test_empty_source_of_first_sync_needs_no_approval(deployment: Deployment, batchsync: Callable[..., Result]) -> None:
-    edit(deployment, "  guests:\n", "  visitors:\n")
+    edit(deployment, "  guests:\n", "  visitors:\n    renamed_from: []\n")
     write_guests(deployment, range(0))
     assert "selected 0" in batchsync("sync", "visitors").stdout
 
@@ -217,7 +217,7 @@ def test_lost_file_of_glob_counts_like_deleted_rows(
     deployment: Deployment, batchsync: Callable[..., Result], lost: tuple[str, ...], expect: int
 ) -> None:
     """The files have 100, 20 and 5 rows; a pattern that finds no file at all is an error of the source."""
-    edit(deployment, "  guests:\n", "  visitors:\n")
+    edit(deployment, "  guests:\n", "  visitors:\n    renamed_from: []\n")
     edit(deployment, "path: guests.csv", 'path: "part-*.csv"')
     for name, numbers in {"a": range(100), "b": range(100, 120), "c": range(120, 125)}.items():
         write_guests(deployment, numbers, f"part-{name}.csv")

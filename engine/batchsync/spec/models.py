@@ -280,7 +280,7 @@ class DocumentModel(Strict):
     )
     jobs: dict[str, JobModel] = Field(title="Jobs", description="Jobs by name.", examples=[_JOBS])
     state: StateModel = Field(
-        StateModel(required=False), title="State", description="The state folder.", examples=[{"required": True}]
+        StateModel(required=False), title="State folder", description="The state folder.", examples=[{"required": True}]
     )
     threads: Annotated[int, Field(ge=1, le=256, strict=True)] | None = Field(
         None,
