@@ -8,10 +8,12 @@ SHELL := bash
 MAKEFLAGS += --no-print-directory
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help sync test lint coverage mutation wheel-test lock docs clean
+.PHONY: help sync test test-servers lint coverage mutation wheel-test lock docs audit sbom licences clean
 
 VENV ?= .venv
 BIN := $(VENV)/bin
+# The environment of the tools that `make audit` and `make sbom` need.
+AUDIT := $(VENV)-audit
 # More arguments for pytest: make test ARGS='tests/core -k backoff'
 ARGS ?=
 # Arguments for pytest in `make wheel-test`; empty: those of tools/test-wheel.sh
@@ -31,6 +33,9 @@ sync: $(VENV)/.installed ## Run the jobs of jobs.yaml against the bundled mock v
 
 test: $(VENV)/.installed-dev ## Run the test suite on all cores
 	@$(BIN)/python -m pytest -n auto --dist worksteal -q $(ARGS)
+
+test-servers: $(VENV)/.installed-dev ## Run tests/servers against real servers, which are installed if missing
+	@VENV='$(VENV)' tools/test-servers.sh $(ARGS)
 
 lint: $(VENV)/.installed-dev ## Check style, types, import contracts and generated documentation
 	@echo "lint: ruff check" && $(BIN)/ruff check --quiet .
@@ -62,16 +67,37 @@ wheel-test: $(VENV)/.installed-dev ## Build the wheel and test it, installed, aw
 	@VENV='$(VENV)' WHEEL_ARGS='$(WHEEL_ARGS)' tools/test-wheel.sh
 
 # Versions in requirements.lock are constrained by requirements-dev.lock: users run the versions that were tested.
-LOCK := -m uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
-	--no-header --no-annotate --no-emit-index-url --no-emit-find-links --extra mocks pyproject.toml
-lock: $(VENV)/.installed-dev ## Choose the newest allowed versions and write both lock files
+COMPILE := -m uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes \
+	--no-header --no-annotate --no-emit-index-url --no-emit-find-links
+LOCK := $(COMPILE) --extra mocks pyproject.toml
+lock: $(VENV)/.installed-dev ## Choose the newest allowed versions and write the lock files; then run `make licences`
 	@$(BIN)/python -c 'import uv' 2>/dev/null || $(BIN)/python $(PIP) install -qq uv
-	@$(BIN)/python $(LOCK) --group dev --output-file requirements-dev.lock
+	@$(BIN)/python $(LOCK) --extra excel --extra postgres --extra mysql --extra duckdb --extra storage --group dev --output-file requirements-dev.lock
 	@$(BIN)/python $(LOCK) --group editable --constraint requirements-dev.lock --output-file requirements.lock
-	@git --no-pager diff --stat -- requirements.lock requirements-dev.lock
+	@$(BIN)/python $(COMPILE) --extra delta pyproject.toml --constraint requirements-dev.lock --output-file requirements-delta.lock
+	@$(BIN)/python $(COMPILE) --group moto --output-file requirements-moto.lock
+	@$(BIN)/python $(COMPILE) --group gcs --output-file requirements-gcs.lock
+	@$(BIN)/python $(COMPILE) --group audit --constraint requirements-dev.lock --output-file requirements-audit.lock
+	@git --no-pager diff --stat -- requirements.lock requirements-dev.lock requirements-audit.lock requirements-delta.lock requirements-moto.lock requirements-gcs.lock
+
+# `--strict`: a package that the advisory service does not know fails the audit instead of passing unnoticed.
+LOCKS := requirements.lock requirements-dev.lock requirements-audit.lock requirements-delta.lock requirements-moto.lock requirements-gcs.lock
+audit: $(AUDIT)/.installed ## Check the locked packages for known vulnerabilities; asks the advisories of PyPI
+	@for lock in $(LOCKS); do \
+		echo "audit: $$lock"; \
+		$(AUDIT)/bin/pip-audit --strict --require-hashes --disable-pip --progress-spinner off -r $$lock; \
+	done
+
+sbom: $(AUDIT)/.installed ## Write the bill of materials of requirements.lock, dist/batchsync.cdx.json (CycloneDX)
+	@mkdir -p dist
+	@$(AUDIT)/bin/cyclonedx-py requirements requirements.lock --pyproject pyproject.toml --mc-type application \
+		--output-reproducible --output-format JSON --output-file dist/batchsync.cdx.json
+
+licences: $(VENV)/.installed-dev $(AUDIT)/.installed ## Write docs/licences.md from the lock files and the installed packages
+	@$(BIN)/python tools/licences.py $(AUDIT)/lib/python*/site-packages $(VENV)-moto/lib/python*/site-packages $(VENV)-gcs/lib/python*/site-packages
 
 clean: ## Remove everything built or installed here; state and results stay
-	@rm -rf $(VENV) .venv-3.* build dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@rm -rf $(VENV) $(AUDIT) $(VENV)-moto $(VENV)-gcs $(VENV)-azurite .venv-3.* build dist .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 	@find engine specs mocks tests examples -name __pycache__ -type d -prune -exec rm -rf {} +
 
 $(VENV)/.made:
@@ -93,4 +119,10 @@ $(VENV)/.installed: requirements.lock pyproject.toml | $(VENV)/.made
 $(VENV)/.installed-dev: requirements-dev.lock $(VENV)/.installed
 	@echo "Installing the packages of requirements-dev.lock into $(VENV) (once; about 30 MB to download)."
 	@$(BIN)/python $(INSTALL) -r requirements-dev.lock
+	@touch $@
+
+$(AUDIT)/.installed: requirements-audit.lock | $(VENV)/.made
+	@echo "Installing the packages of requirements-audit.lock into $(AUDIT) (once; about 20 MB to download)."
+	@$(BIN)/python -m venv --clear $(AUDIT)
+	@$(AUDIT)/bin/python $(INSTALL) -r requirements-audit.lock
 	@touch $@

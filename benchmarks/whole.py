@@ -53,12 +53,12 @@ async def measure(source: Path, changed: Path, folder: Path) -> list[dict[str, A
     shutil.copyfile(JOBS, folder / "jobs.yaml")
     link = folder / f"source{source.suffix}"
     found = []
-    async with _mocks(folder) as (mocks, url):
+    async with serve_mocks(folder) as (mocks, url):
         for name, data in (("first load", source), ("no change", source), ("some changed", changed)):
             link.unlink(missing_ok=True)
             link.symlink_to(data.absolute())
             mocks_cpu = memory.processor_seconds(mocks.pid)
-            result = await _sync(folder, link)
+            result = await sync(folder, link)
             result["mocks_cpu"] = memory.processor_seconds(mocks.pid) - mocks_cpu
             found.append({"name": name, **result})
         _check_ledger(url, sum(result["sent"] for result in found))
@@ -66,7 +66,7 @@ async def measure(source: Path, changed: Path, folder: Path) -> list[dict[str, A
 
 
 @asynccontextmanager
-async def _mocks(folder: Path) -> AsyncIterator[tuple[Process, str]]:
+async def serve_mocks(folder: Path) -> AsyncIterator[tuple[Process, str]]:
     """Serve the mocks during the block; yield their process and URL."""
     paths = ("--ready-file", str(folder / "ready.json"), "--state-dir", str(folder / "mocks"))
     process = await asyncio.create_subprocess_exec(sys.executable, *_MOCKS, *paths, stdin=PIPE, stdout=PIPE)
@@ -82,7 +82,7 @@ async def _mocks(folder: Path) -> AsyncIterator[tuple[Process, str]]:
         await process.wait()
 
 
-async def _sync(folder: Path, link: Path) -> dict[str, Any]:
+async def sync(folder: Path, link: Path) -> dict[str, Any]:
     """Run `batchsync sync` once and return its counts, its duration and the seconds by stage."""
     variables = {"SOURCE": str(link), "BENCHMARK_KEY": "mock", "BENCHMARK_TOKEN": "mock"}
     variables |= {"BATCHSYNC_MOCKS": "1", "BATCHSYNC_MOCKS_AT": str(folder / "ready.json")}

@@ -21,6 +21,20 @@ def commands() -> str:
     return "\n".join(parts)
 
 
+def functions(*, ours: bool) -> str:
+    """Return the functions of expressions as Markdown: those that PostgreSQL lacks, or those that it has."""
+    from batchsync.data.sql.reference import markdown
+
+    return markdown(ours=ours)
+
+
+def aggregates() -> str:
+    """Return the functions that combine the rows of a key as a Markdown table."""
+    from batchsync.data.sql.reference import aggregate_table
+
+    return aggregate_table()
+
+
 def exit_codes() -> str:
     """Return the table of exit codes as Markdown."""
     rows = "\n".join(f"| {int(code)} | {code.meaning} |" for code in ExitCode)

@@ -1,4 +1,6 @@
-"""Write the sample data of jobs.yaml: small tables with rows of every outcome. All persons are fictitious.
+"""Write the sample data of jobs.yaml: small tables, in files and a SQLite database, with rows of every outcome.
+
+All persons are fictitious.
 
 Run it as `python examples/generate.py [FOLDER]`; its output is deterministic. Most rows are valid. The others are
 marked below: *invalid* rows are refused by batchsync before anything is sent, *rejected* rows by the vendor.
@@ -9,7 +11,9 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import sqlite3
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -80,6 +84,17 @@ PRODUCTS = (
     ("P-402", "Folding bike", "BIKE", "Folds in 10 s", "742.35"),
     ("P-501", "Returned deposit", "CREDIT", "For empty crates", "-5.00"),
 )
+
+#: Levels of the loyalty programme: code, name, and points from which it begins.
+LEVELS = (("B", "Bronze", 0), ("S", "Silver", 500), ("G", "Gold", 2000))
+#: The database of the shop. The smallest pages make a small file.
+SHOP = """
+PRAGMA page_size = 512;
+CREATE TABLE levels (code TEXT PRIMARY KEY, level TEXT NOT NULL) WITHOUT ROWID;
+CREATE TABLE members (
+    id INTEGER PRIMARY KEY, email TEXT NOT NULL, points INTEGER NOT NULL, level_code TEXT NOT NULL, left_on TEXT
+);
+"""
 
 
 def pick(topic: str, number: int, count: int) -> int:
@@ -232,6 +247,29 @@ def _add_failing_rows(rows: Sequence[Row]) -> None:
         row["Email"] = ""
 
 
+def members() -> list[tuple[int, str, int, str, str | None]]:
+    """Return the rows of the table members: the loyalty programme has 45, and 5 of them left it."""
+    rows = []
+    for number in range(45):
+        points = pick("points", number, 3000)
+        level = next(code for code, _, first in reversed(LEVELS) if points >= first)
+        left = f"2026-{1 + number % 9:02}-15" if number % 9 == 8 else None
+        email = people()[(number * 7) % 120].email
+        # Invalid: an address without its domain.
+        rows.append((5001 + number, "someone" if number == 20 else email, points, level, left))
+    return rows
+
+
+def write_shop(file: Path) -> None:
+    """Write shop.db, a SQLite database."""
+    file.unlink(missing_ok=True)
+    with closing(sqlite3.connect(file)) as connection:
+        connection.executescript(SHOP)
+        connection.executemany("INSERT INTO levels VALUES (?, ?)", [level[:2] for level in LEVELS])
+        connection.executemany("INSERT INTO members VALUES (?, ?, ?, ?, ?)", members())
+        connection.commit()
+
+
 def write(file: Path, rows: Sequence[Row]) -> None:
     """Write a CSV file with a header."""
     with file.open("w", encoding="utf-8", newline="") as stream:
@@ -246,6 +284,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for table in (vehicles, customers, products, orders):
         write(folder / f"{table.__name__}.csv", table())
+    write_shop(folder / "shop.db")
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +14,7 @@ from hypothesis import settings
 sys.path.insert(0, str(Path(__file__).parent))
 
 import batchsync_mocks
+from batchsync.cli.personal import CI_VARIABLES
 from kit.deployment import JOBS, Deployment, write_sources
 from kit.shared_work import helper_process
 
@@ -25,8 +27,19 @@ if TYPE_CHECKING:
 if os.environ.pop("PYTHONDONTWRITEBYTECODE", ""):
     os.environ.setdefault("PYTHONPYCACHEPREFIX", str(Path(__file__).parents[1] / ".pytest_cache" / "bytecode"))
 
-# No test asserts a time, because the machine may be busy.
-settings.register_profile("batchsync", deadline=None)
+# No test writes into the real home folder. XDG_STATE_HOME is for tests that remove the variables of batchsync.
+_ANCHORS = tempfile.TemporaryDirectory(prefix="batchsync-anchors-")
+os.environ["BATCHSYNC_ANCHORS"] = _ANCHORS.name
+os.environ["XDG_STATE_HOME"] = str(Path(_ANCHORS.name) / "state")
+
+# The tests of masks set these; others expect the output of a terminal of their own.
+for _variable in CI_VARIABLES:
+    os.environ.pop(_variable, None)
+
+# No test asserts a time, because the machine may be busy. Examples are the same in each run, so that a change passes or
+# fails because of itself; `--hypothesis-profile=search` draws new ones.
+settings.register_profile("batchsync", deadline=None, derandomize=True)
+settings.register_profile("search", deadline=None)
 settings.load_profile("batchsync")
 
 #: Real files beside the checkout on development machines; their licence does not permit to include them.

@@ -2,16 +2,37 @@
 # Build the wheel, install it into a fresh virtual environment away from this source tree, and test it there.
 #
 # The installed wheel first runs `batchsync sync --mocks` with nothing but its own locked dependencies, and then the tests
-# that depend on what is packaged: commands, vendor specs, mocks and the processes that they start.
+# that depend on what is packaged: vendor specs, mocks, and of the commands those that start processes or write files.
 #
 # Environment:
 #   VENV        The virtual environment that builds the wheel (default .venv).
-#   WHEEL_ARGS  Arguments for pytest; by default the folders of those tests.
+#   WHEEL_ARGS  Arguments for pytest; by default those tests.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 VENV=${VENV:-.venv}
-WHEEL_ARGS=${WHEEL_ARGS:-tests/contract tests/journeys tests/mocks tests/spec tests/vendors tests/crash/test_recovery.py}
+JOURNEYS=(
+  tests/journeys/test_cli_doctor.py
+  tests/journeys/test_cli_init.py
+  tests/journeys/test_cli_journeys.py
+  tests/journeys/test_cli_mocks.py
+  tests/journeys/test_cli_mocks_serve.py
+  tests/journeys/test_cli_output.py
+  tests/journeys/test_cli_validate.py
+  tests/journeys/test_readme.py
+)
+PACKAGED=(
+  tests/contract
+  tests/crash/test_recovery.py
+  tests/mocks/test_mock_docs.py
+  tests/mocks/test_mock_plugin.py
+  tests/mocks/test_mock_standalone.py
+  tests/spec
+  tests/vendors/test_commit_call.py
+  tests/vendors/test_mocks_process.py
+  tests/vendors/test_python_vendors.py
+)
+WHEEL_ARGS=${WHEEL_ARGS:-${JOURNEYS[*]} ${PACKAGED[*]}}
 TREE=(tests examples docs jobs.yaml Makefile README.md CHANGELOG.md LICENSE pyproject.toml)
 
 away=$(mktemp -d)

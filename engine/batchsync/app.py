@@ -1,94 +1,75 @@
-"""Composition root: wires settings and files into services. The only reader of the wall clock.
+"""Composition root: wires settings and files into services.
 
 Adapters are imported where they are created, so that a command pays only for what it uses.
 """
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 from contextlib import AbstractContextManager, ExitStack, suppress
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
-from pathlib import Path
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from batchsync import __version__
-from batchsync.core.job import Resources
+from batchsync.accounts import Accounts, as_connection
+from batchsync.core.deployment import Resources
 from batchsync.core.policy import with_overrides
-from batchsync.errors import BatchsyncError, Problem, SourceError, SpecError, UsageError
+from batchsync.errors import (
+    BatchsyncError,
+    Problem,
+    SourceError,
+    SpecError,
+    UsageError,
+    hide_values,
+    show_values,
+    without_hidden,
+)
 from batchsync.interrupts import Interrupts
 from batchsync.observers.dispatch import Dispatcher
+from batchsync.report.sources import where_elsewhere
+from batchsync.settings import library_settings
 from batchsync.source import fetch
-from batchsync.spec import fill_in_lines, load, resolve_credentials, secret_files
+from batchsync.spec import fill_in_lines, load, relations_of, secret_files
 from batchsync.spec.file_fingerprint import FileFingerprint, fingerprint_of
-from batchsync.spec.vendor_spec import load_vendor, vendor_entry_point
+from batchsync.spec.vendor_spec import load_vendor
 from batchsync.storage.local_folder import LocalFolder
+from batchsync.system_clock import SystemClock
 from batchsync.util.files import sha256_of
-from batchsync.util.plugins import VENDORS, load_plugin
 from batchsync.util.suggestions import names_hint
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from types import TracebackType
 
-    from batchsync.core.job import Connection, Deployment, Job
+    from batchsync.core.deployment import Deployment
+    from batchsync.core.job import Connection, Job
+    from batchsync.core.query import Database
     from batchsync.core.vendor_rules import VendorRules
     from batchsync.data import PolarsEngine
     from batchsync.journal import Journal
-    from batchsync.ports import Clock, Connect, EventSink, ObjectStore, Vendor
-    from batchsync.reconcile.services import JobContext, Services
+    from batchsync.ports import AccessOf, Clock, EventSink, FetchSource, ObjectStore, Vendor
+    from batchsync.reconcile.services import JobContext, SelectedJob, Services
     from batchsync.settings import Settings
     from batchsync.vendors.bundled_mocks import BundledMocks
-
-#: Longest secret, in characters; a longer file is not a secret.
-_MAX_SECRET_CHARS = 100_000
-#: Chunk size of text parsers with `memory: small`, in bytes.
-_SMALL_CHUNK = str(1 << 20)
-
-
-class SystemClock:
-    """Wall clock. Its sleep ends early when a signal arrives."""
-
-    def __init__(self, wait: Callable[[timedelta], None]) -> None:
-        """Store the wait function."""
-        self._wait = wait
-
-    def now(self) -> datetime:
-        """Return the current time, timezone-aware, in UTC."""
-        return datetime.now(tz=UTC)
-
-    def sleep(self, duration: timedelta) -> None:
-        """Wait."""
-        self._wait(duration)
-
-
-def library_settings(resources: Resources) -> dict[str, str]:
-    """Return the environment variables that limit the threads and memory of polars, Arrow and their allocators."""
-    variables = {"OPENBLAS_NUM_THREADS": "1"}
-    if resources.threads is not None:
-        variables["POLARS_MAX_THREADS"] = str(resources.threads)
-    if resources.memory == "small":
-        variables |= {
-            "ARROW_DEFAULT_MEMORY_POOL": "system",
-            "_RJEM_MALLOC_CONF": "dirty_decay_ms:0,muzzy_decay_ms:0,narenas:1",
-            "POLARS_CSV_CHUNK_SIZE": _SMALL_CHUNK,
-            "POLARS_CSV_CHUNK_PREFETCH_LIMIT": "1",
-            "POLARS_NDJSON_CHUNK_SIZE": _SMALL_CHUNK,
-            "POLARS_NDJSON_CHUNK_PREFETCH_LIMIT": "1",
-        }
-    return variables
 
 
 class App:
     """One deployment with its journal and vendors, for one command. Context manager."""
 
-    def __init__(self, settings: Settings) -> None:
-        """Store the settings. Files are read and vendors called when they are needed."""
+    def __init__(self, settings: Settings, *, untrusted: bool = False) -> None:
+        """Store the settings. Files are read and vendors called when they are needed.
+
+        Args:
+            settings: The settings.
+            untrusted: Whether jobs.yaml is a stranger's: no environment and no vendor folder is read, and no path leads
+                out of the folder of the file.
+        """
         self.settings = settings
+        self._untrusted = untrusted
         self.interrupts = Interrupts()
         self.clock: Clock = SystemClock(self.interrupts.wait)
+        self._accounts = Accounts(settings, os.environ, untrusted=untrusted)
         self.events: EventSink = Dispatcher((), now=self.clock.now, warn=lambda _: None)
         self.objects: ObjectStore = LocalFolder(settings.state_folder)
         self._resources = ExitStack()
@@ -118,13 +99,20 @@ class App:
         if self._deployment is None:
             declared = load(
                 self.settings.file,
-                environ=os.environ,
+                environ=None if self._untrusted else os.environ,
                 on_resources=self._configure_libraries,
                 check_source=self._source_problems,
+                fence=self.settings.fence_of_strangers() if self._untrusted else self.settings.fence,
             )
-            jobs = tuple(_with_results(job, self.settings.results_path) for job in declared.jobs)
+            self._hide(declared.substituted)
+            jobs = tuple(job.with_results(self.settings.results_path) for job in declared.jobs)
             self._deployment = replace(declared, jobs=jobs)
         return self._deployment
+
+    def _hide(self, values: Mapping[str, str]) -> None:
+        """Show no value of an environment variable in messages of errors, as long as the app is open."""
+        hide_values(values)
+        self._resources.callback(show_values, tuple(values))
 
     @property
     def data(self) -> PolarsEngine:
@@ -145,12 +133,12 @@ class App:
     def _source_problems(self, job: Job, rules: VendorRules) -> tuple[Problem, ...]:
         """Return the mismatches of a job with its source, as far as it can be read, if jobs.yaml has other problems."""
         try:
-            return self._check_job(job, rules)
+            return self.check_job(job, rules)
         except BatchsyncError:
             return ()
 
-    def _check_job(self, job: Job, rules: VendorRules) -> tuple[Problem, ...]:
-        """Return the mismatches of a job with its source, without the parts of the data engine that read rows."""
+    def check_job(self, job: Job, rules: VendorRules) -> tuple[Problem, ...]:
+        """Return the mismatches of a job with its local source, without the parts of the engine that read rows."""
         from batchsync.data import check_job  # noqa: PLC0415 - see the top of this file
 
         return check_job(job, rules)
@@ -168,25 +156,31 @@ class App:
 
     @property
     def journal(self) -> Journal:
-        """Return the journal, opened or created."""
-        if self._journal is None:
-            from batchsync.journal import Journal  # noqa: PLC0415 - see the top of this file
+        """Return the journal, opened or created.
 
-            self._journal = Journal.open(self.settings.state_folder)
+        Raises:
+            StateError: If it is missing, and jobs.yaml requires it.
+        """
+        if self._journal is None:
+            from batchsync.journal import check_present, open_anchored  # noqa: PLC0415 - see the top of this file
+
+            if not self.settings.is_trial:
+                check_present(self.settings.state_folder, required=lambda: self.deployment.state_required)
+            self._journal = open_anchored(self.settings.state_folder, self.settings.anchors_folder)
             self._resources.callback(self._journal.close)
         return self._journal
 
     def jobs(self, names: Sequence[str]) -> tuple[Job, ...]:
-        """Return the named jobs in dependency order, or all of them.
+        """Return the named jobs in dependency order, or all of them. A former name means the job that has it.
 
         Raises:
             UsageError: If there is no job of a name.
         """
-        known = {job.name for job in self.deployment.jobs}
         for name in names:
-            if name not in known:
+            if name not in self.deployment.names:
+                known = {job.name for job in self.deployment.jobs}
                 raise UsageError(f'unknown job "{name}"', hint=names_hint(name, known, "jobs"))
-        return tuple(job for job in self.deployment.jobs if not names or job.name in names)
+        return tuple(job for job in self.deployment.jobs if not names or job.all_names.intersection(names))
 
     def check(self, jobs: Iterable[Job] | None = None) -> tuple[tuple[Problem, ...], tuple[str, ...]]:
         """Check jobs (or all) against their sources, offline.
@@ -196,19 +190,21 @@ class App:
         """
         problems: list[Problem] = []
         notes: list[str] = []
+        if unchecked := self.deployment.unchecked:
+            notes.append(f"not checked, because values come from the environment: {', '.join(unchecked)}")
         for job in self.deployment.jobs if jobs is None else jobs:
             if job.source.job is not None:
                 notes.append(f'{job.name}: not checked: its source is the answers of job "{job.source.job}"')
                 continue
             if not job.source.is_local:
-                notes.append(f"{job.name}: not checked: its source is fetched by each run")
+                notes.append(f"{job.name}: not checked: {where_elsewhere(job.source)}")
                 continue
             try:
-                problems += self._check_job(job, self.rules_of(job))
+                problems += self.check_job(job, self.rules_of(job))
             except SourceError as error:
                 failure = " ".join(text for text in (f"{error.message}.", error.hint) if text)
                 notes.append(f"{job.name}: {failure} Its columns were not checked")
-        return fill_in_lines(tuple(problems)), tuple(notes)
+        return tuple(without_hidden(item) for item in fill_in_lines(tuple(problems))), tuple(notes)
 
     def services(self, names: Sequence[str] = ()) -> Services:
         """Return the services for the named jobs (or all), with mocks of their vendors if the settings ask for them."""
@@ -222,55 +218,69 @@ class App:
             clock=self.clock,
             store=self.journal,
             data=self.data,
-            fetch=fetch,
+            check=self.refuse_mismatch,
+            fetch=self.fetch,
             objects=self.objects,
-            sinks=Sinks(),
+            sinks=Sinks(self.access),
             paths=StatePaths(state=self.settings.state_folder),
             events=self.events,
             shield=self.interrupts.shield,
             lease=self._lease,
             in_background=BackgroundProducer,
+            retention=self.deployment.retention,
         )
 
-    def contexts(self, names: Sequence[str]) -> tuple[JobContext, ...]:
-        """Return the contexts of the named jobs (or all).
+    def contexts(self, names: Sequence[str]) -> tuple[SelectedJob, ...]:
+        """Return the contexts of the named jobs (or all); a job that cannot reach its vendor, with the reason.
+
+        Sources are not checked here: each job is checked when it begins a run.
+        """
+        return tuple(self._context_or_reason(job) for job in self.jobs(names))
+
+    def _context_or_reason(self, job: Job) -> SelectedJob:
+        from batchsync.reconcile.services import UnableJob  # noqa: PLC0415 - see the top of this file
+
+        try:
+            return self.context(job)
+        except BatchsyncError as error:
+            return UnableJob(job=job, error=error)
+
+    def refuse_mismatch(self, job: Job) -> None:
+        """Refuse a job that does not match its source. A source that cannot be read now is no mismatch.
 
         Raises:
-            SpecError: If a job does not match its source.
-            UnavailableError: If a credential is missing.
+            SpecError: If it does not match; contains every problem.
         """
-        jobs = self.jobs(names)
-        self._refuse_problems(self.deployment.jobs)
-        return tuple(self.context(job) for job in jobs)
-
-    def _refuse_problems(self, jobs: Iterable[Job]) -> None:
-        problems, _ = self.check(jobs)
+        problems, _ = self.check([job])
         if problems:
             raise SpecError(problems)
 
-    def reload(self, names: Sequence[str], fingerprint: FileFingerprint) -> tuple[JobContext, ...] | None:
+    def reload(
+        self, names: Sequence[str], fingerprint: FileFingerprint, active: Sequence[SelectedJob]
+    ) -> tuple[tuple[SelectedJob, ...], dict[str, BatchsyncError]] | None:
         """Return the named jobs (or all) as jobs.yaml declares them now, with new connections.
 
-        Only changed jobs are checked against their sources, so that a problem of one job does not block edits of
-        others. After an error, and if None is returned, the jobs read before stay in effect.
+        A job keeps its active version if the new one cannot reach its vendor, or was changed and does not match its
+        source; other jobs change nevertheless. After an error, and if None is returned, all jobs stay as they are.
 
         Args:
             names: Names of jobs; empty means all.
             fingerprint: Fingerprint of the jobs.yaml to load.
+            active: The active version of each job.
 
         Returns:
-            The contexts, or None if the file no longer has this fingerprint.
+            The jobs, and the errors of those that keep their active version, or None if the file no longer has this
+            fingerprint.
 
         Raises:
-            SpecError: If jobs.yaml is invalid or a changed job does not match its source.
-            UnavailableError: If a credential is missing.
+            SpecError: If jobs.yaml is invalid.
         """
-        before, known = (self._deployment, self._vendors), self.deployment.jobs
+        before = self._deployment, self._vendors
         self._deployment, self._vendors = None, {}
+        current = {item.job.name: item for item in active}
         try:
-            jobs = tuple(job for job in self.deployment.jobs if not names or job.name in names)
-            self._refuse_problems(job for job in jobs if job not in known)
-            contexts = tuple(self.context(job) for job in jobs)
+            jobs = [job for job in self.deployment.jobs if not names or job.name in names]
+            found = {job.name: self._reloaded(job, current.get(job.name)) for job in jobs}
             unchanged = self.fingerprint().file == fingerprint.file
         except BaseException:
             self._deployment, self._vendors = before
@@ -278,12 +288,35 @@ class App:
         if not unchanged:
             self._deployment, self._vendors = before
             return None
-        return contexts
+        contexts = tuple(item for item, _ in found.values())
+        return contexts, {name: error for name, (_, error) in found.items() if error is not None}
+
+    def _reloaded(self, job: Job, active: SelectedJob | None) -> tuple[SelectedJob, BatchsyncError | None]:
+        """Return the new version of a job, or its active one and why the new one cannot replace it."""
+        from batchsync.reconcile.services import UnableJob  # noqa: PLC0415 - see the top of this file
+
+        new = self._context_or_reason(job)
+        if active is None:
+            return new, None
+        if isinstance(new, UnableJob):
+            return active, new.error
+        if job != active.job:
+            try:
+                self.refuse_mismatch(job)
+            except BatchsyncError as error:
+                return active, error
+        return new, None
 
     def fingerprint(self) -> FileFingerprint:
-        """Return the fingerprint of jobs.yaml as it is now, and of the secret files in use."""
-        secrets = secret_files(self._deployment.connections.values()) if self._deployment else ()
-        return fingerprint_of(self.settings.file, secrets)
+        """Return the fingerprint of jobs.yaml as it is now, and of the files of secrets and queries in use."""
+        deployment = self._deployment
+        if deployment is None:
+            return fingerprint_of(self.settings.file, ())
+        storages = [as_connection(item) for item in deployment.storages.values()]
+        secrets = secret_files((*deployment.connections.values(), *storages), deployment.databases.values())
+        queries = [query for job in deployment.jobs for query in job.source.queries]
+        files = [query.file for query in queries if query.file]
+        return fingerprint_of(self.settings.file, (*secrets, *files), relations_of(queries))
 
     def context(self, job: Job) -> JobContext:
         """Return the context of a job: rules, policy, account and vendor."""
@@ -292,40 +325,38 @@ class App:
         connection = self.connection_of(job)
         rules = self.rules_of(job)
         if connection.name not in self._vendors:
-            if self.settings.mocks:
-                base_url, credentials = self.start_mocks([job]).of(rules.name)
-            else:
-                base_url = connection.base_url
-                credentials = resolve_credentials(connection, os.environ, _read_secret)
-            self._vendors[connection.name] = _connect_function(rules)(
-                rules,
-                base_url=base_url,
-                credentials=credentials,
-                ca_bundle=connection.ca_bundle,
-                clock=self.clock,
-                user_agent=f"batchsync/{__version__}",
-            )
+            mocks = self.start_mocks([job]) if self.settings.mocks else None
+            self._vendors[connection.name] = self._accounts.connect(connection, rules, self.clock, mocks)
         return JobContext(
             job=job,
             rules=rules,
             policy=with_overrides(rules.policy, connection),
             account_id=self.account_id(job),
             vendor=self._vendors[connection.name],
+            declared=self.deployment.names,
         )
+
+    def login(self, database: Database) -> Mapping[str, str]:
+        """Return what the references of a database stand for, see `Accounts.login`."""
+        return self._accounts.login(database)
+
+    @property
+    def access(self) -> AccessOf:
+        """Return what resolves the references of storages."""
+        return self._accounts.access
+
+    @property
+    def fetch(self) -> FetchSource:
+        """Return what brings sources to local files."""
+        return partial(fetch, login=self.login, access=self.access)
 
     def account_id(self, job: Job) -> str:
         """Return a short id of the account and target that a job sends to. Each has its own baseline."""
         connection = self.connection_of(job)
         rules = self.rules_of(job)
-        if self.settings.mocks:
-            account = ["mocks", rules.name]
-        else:
-            account_credentials = {
-                name: text for name, text in connection.credentials.items() if name == rules.account_credential
-            }
-            known = resolve_credentials(replace(connection, credentials=account_credentials), os.environ, _read_secret)
-            account = [rules.name, connection.base_url.rstrip("/"), *known.values()]
-        identity = json.dumps([account, sorted(rules.identity_fields(job.target).items())])
+        identity = json.dumps(
+            [self._accounts.names(connection, rules), sorted(rules.identity_fields(job.target).items())]
+        )
         return sha256_of(identity.encode())[:16]
 
     def connection_of(self, job: Job) -> Connection:
@@ -365,29 +396,3 @@ class App:
         from batchsync.journal import lease, this_process  # noqa: PLC0415 - see the top of this file
 
         return lease(self.journal, self.settings.state_folder, job, this_process(), self.clock.now())
-
-
-def _with_results(job: Job, locate: Callable[[str], str]) -> Job:
-    """Return the job with the path of its results, and of results that it reads, replaced by `locate(path)`."""
-    results = replace(job.results, path=locate(job.results.path)) if job.results is not None else None
-    source = replace(job.source, path=locate(job.source.path)) if job.source.job is not None else job.source
-    return replace(job, results=results, source=source)
-
-
-def _connect_function(rules: VendorRules) -> Connect:
-    """Return the client factory of a vendor: built-in if its spec has a dialect, else that of its Python package."""
-    if rules.dialect is None and vendor_entry_point(rules.name) is not None:
-        connect_function: Connect = load_plugin(VENDORS, rules.name)
-        return connect_function
-    from batchsync.vendors.client import connect  # noqa: PLC0415 - see the top of this file
-
-    return connect
-
-
-def _read_secret(path: str) -> str:
-    """Return the contents of a secret file."""
-    with Path(path).open(encoding="utf-8") as file:
-        text = file.read(_MAX_SECRET_CHARS + 1)
-    if len(text) > _MAX_SECRET_CHARS:
-        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
-    return text

@@ -5,12 +5,13 @@ Messages must not contain row values, secrets or signed query strings.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, replace
 from enum import IntEnum
 from typing import TYPE_CHECKING, Self
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Mapping
     from datetime import datetime
 
 
@@ -58,6 +59,52 @@ def most_severe_exit_code(codes: Iterable[int]) -> ExitCode:
     return next((code for code in _MOST_SEVERE_FIRST if code in present), ExitCode.DONE)
 
 
+#: Shortest value that is replaced in any text, and from which length it is replaced within words, too.
+_HIDDEN_MIN, _HIDDEN_IN_WORDS = 4, 8
+#: Values that no message of this process shows, with what it shows instead.
+_hidden_values: dict[str, str] = {}
+
+
+def hide_values(values: Mapping[str, str]) -> None:
+    """Replace values in the messages and hints of all errors that are raised from now on.
+
+    Args:
+        values: Values of environment variables, each with the reference to show instead, such as `${DATA}`.
+    """
+    _hidden_values.update((value, shown) for value, shown in values.items() if value != "batchsync")
+
+
+def show_values(values: Iterable[str]) -> None:
+    """Show values again that `hide_values` hid."""
+    for value in values:
+        _hidden_values.pop(value, None)
+
+
+def without_values(text: str, values: Mapping[str, str]) -> str:
+    """Return a text in which values are replaced, also where they are quoted, normalized as a path, or in lower case.
+
+    Args:
+        text: A message.
+        values: As for `hide_values`. Values of fewer than four characters are kept: they are parts of many words.
+
+    Returns:
+        The text without the values.
+    """
+    for value, shown in sorted(values.items(), key=lambda item: -len(item[0])):
+        slim = re.sub(r"/(?:\./|/)+", "/", value.removeprefix("./").removeprefix("~"))
+        for form in dict.fromkeys((value, repr(value)[1:-1], slim, slim.rstrip("/"), _printable(value))):
+            if len(form) >= _HIDDEN_MIN and form.casefold() in text.casefold():
+                # Words of a command to type, such as `batchsync sync`, are no values.
+                edge = ("", "") if len(form) >= _HIDDEN_IN_WORDS else (r"(?<!\w)(?<!batchsync )", r"(?!\w)")
+                pattern = edge[0] + re.escape(form) + edge[1]
+                text = re.sub(pattern, shown.replace("\\", r"\\"), text, flags=re.IGNORECASE)
+    return text
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in text)
+
+
 class BatchsyncError(Exception):
     """Base of all expected errors. `hint` is the next command to run, `exit_code` that of the process."""
 
@@ -65,9 +112,19 @@ class BatchsyncError(Exception):
 
     def __init__(self, message: str, *, hint: str = "") -> None:
         """Store the message and the hint, which is printed on the line below it."""
+        message = without_values(message, _hidden_values)
         super().__init__(message)
         self.message = message
-        self.hint = hint
+        self.hint = without_values(hint, _hidden_values)
+
+
+def install_hint(extra: str) -> str:
+    """Return the hint of an error about a package that is not installed: the command that installs it.
+
+    Args:
+        extra: Name of an extra of batchsync, such as `postgres`.
+    """
+    return f"Install it: pip install 'batchsync[{extra}]'"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,6 +145,17 @@ class Problem:
     suggestion: str = ""
 
 
+def without_hidden(problem: Problem) -> Problem:
+    """Return a problem without the values of `hide_values`; its line of the file has references only."""
+    if not _hidden_values:
+        return problem
+    return replace(
+        problem,
+        message=without_values(problem.message, _hidden_values),
+        suggestion=without_values(problem.suggestion, _hidden_values),
+    )
+
+
 class SpecError(BatchsyncError):
     """jobs.yaml or a vendor spec is invalid. Carries every problem found, not only the first."""
 
@@ -95,6 +163,7 @@ class SpecError(BatchsyncError):
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         """Store all problems, in the order of the file; the hint of the error is the first of them."""
+        problems = tuple(without_hidden(item) for item in problems)
         count = len(problems)
         hint = "".join(f"{item.file}:{item.line}: {item.message}" for item in problems[:1])
         super().__init__(f"{count} problem{'s' if count != 1 else ''} in the spec", hint=hint)
@@ -152,20 +221,34 @@ class RetryableError(VendorError):
         self.retry_at = retry_at
 
 
+class NotReadyError(RetryableError):
+    """The vendor has finished a batch, and its results cannot be downloaded yet. This is no failure."""
+
+
 class AmbiguousOutcomeError(VendorError):
     """The request was sent and got no usable response: it may have had an effect. Query the vendor first.
 
-    No query is sent before `retry_at`, if the response named it (Retry-After).
+    No query is sent before `retry_at`, if the response named it (Retry-After). `foreign`: something else than the
+    vendor answered, such as a proxy with a page of its own.
     """
 
-    def __init__(self, reason: str, *, retry_at: datetime | None = None) -> None:
-        """Store the time before which the vendor asked not to query, if any."""
+    def __init__(self, reason: str, *, retry_at: datetime | None = None, foreign: bool = False) -> None:
+        """Store the time before which the vendor asked not to query, if any, and who answered."""
         super().__init__(reason)
         self.retry_at = retry_at
+        self.foreign = foreign
 
 
 class PermanentError(VendorError):
-    """The vendor refused the request, and repeating it unchanged will not help. A person must act."""
+    """The vendor refused the request, and repeating it unchanged will not help. A person must act.
+
+    `proven`: the vendor spec documents the refusal, or nothing was sent. Otherwise a gateway may have answered.
+    """
+
+    def __init__(self, reason: str, *, proven: bool = True) -> None:
+        """Store the reason, and whether the request surely had no effect."""
+        super().__init__(reason)
+        self.proven = proven
 
 
 class AllocationExpiredError(PermanentError):

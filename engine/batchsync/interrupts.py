@@ -1,4 +1,4 @@
-"""Safe handling of SIGINT and SIGTERM: immediate, or after the current call if its result must be journaled.
+"""Safe handling of SIGINT, SIGTERM and the end of a time limit: immediate, or after a call that must be journaled.
 
 A call that takes longer than `CALL_GRACE` is interrupted: its batch stays in doubt, and the next process queries
 the vendor before it repeats anything. Native code cannot be interrupted; the process exits after `END_GRACE`, or at a
@@ -39,12 +39,20 @@ class Interrupted(BaseException):
         self.exit_code = exit_code
 
 
+class TimeLimitReached(BaseException):
+    """The time limit of the command has passed. Everything that must be journaled is."""
+
+
 class Interrupts:
-    """Translation of SIGINT and SIGTERM into `Interrupted`, delayed by a shield for at most `CALL_GRACE`."""
+    """Translation of SIGINT and SIGTERM into `Interrupted`, delayed by a shield for at most `CALL_GRACE`.
+
+    The end of a time limit becomes `TimeLimitReached` in the same way.
+    """
 
     def __init__(self) -> None:
         """Start without a signal and without a shield."""
         self._exit_code: ExitCode | None = None
+        self._limited = self._limit_reached = False
         self._shields = 0
         self._grace_expired = False
         self._sleep_event = threading.Event()
@@ -60,6 +68,27 @@ class Interrupts:
         threading.Thread(target=_watch_signals, args=(read_fd,), name="batchsync-interrupts", daemon=True).start()
 
     @contextmanager
+    def time_limit(self, limit: timedelta | None) -> Iterator[None]:
+        """Interrupt this block after a time, whatever it does; None sets no limit. Main thread only, after `install`.
+
+        Raises:
+            TimeLimitReached: If the time is over.
+        """
+        if limit is None:
+            yield
+            return
+        self._limited = True
+        # Zero would switch the alarm off.
+        signal.setitimer(signal.ITIMER_REAL, max(limit.total_seconds(), 0.001))
+        try:
+            yield
+        finally:
+            self._limited = self._limit_reached = False
+            if self._exit_code is None:
+                signal.setitimer(signal.ITIMER_REAL, 0)
+                self._grace_expired = False
+
+    @contextmanager
     def shield(self) -> Iterator[None]:
         """Delay an interruption to the end of this block, for at most `CALL_GRACE`."""
         self._shields += 1
@@ -70,15 +99,22 @@ class Interrupts:
             self.check()
 
     def check(self) -> None:
-        """Raise if a signal arrived and may interrupt now.
+        """Raise if a signal arrived or the time limit has passed, and may interrupt now.
 
         Raises:
             Interrupted: If a signal arrived and no shield is held, or the grace time of a shield has expired.
+            TimeLimitReached: If the time limit has passed, under the same conditions.
         """
-        if self._exit_code is not None and (self._shields == 0 or self._grace_expired):
+        if self._shields and not self._grace_expired:
+            return
+        if self._exit_code is not None:
             # Python removes its handlers at exit: an alarm would then kill the process without a message.
             signal.setitimer(signal.ITIMER_REAL, 0)
             raise Interrupted(self._exit_code)
+        if self._limit_reached:
+            self._limited = self._limit_reached = self._grace_expired = False
+            signal.setitimer(signal.ITIMER_REAL, 0)
+            raise TimeLimitReached
 
     def wait(self, duration: timedelta) -> None:
         """Wait for a duration, or until a signal interrupts."""
@@ -93,7 +129,11 @@ class Interrupts:
         self.check()
 
     def _on_alarm(self, _number: int, _frame: FrameType | None) -> None:
-        if self._shields:
+        if self._exit_code is None and self._limited and not self._limit_reached:
+            self._limit_reached = True
+            signal.setitimer(signal.ITIMER_REAL, CALL_GRACE)
+            self.check()
+        elif self._shields:
             self._grace_expired = True
             self.check()
 

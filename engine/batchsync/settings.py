@@ -5,10 +5,19 @@ from __future__ import annotations
 import os
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from batchsync.errors import UsageError
+from batchsync.util.path_fence import PathFence
+
+if TYPE_CHECKING:
+    from batchsync.core.deployment import Resources
+
+#: Chunk size of text parsers with `memory: small`, in bytes.
+_SMALL_CHUNK = str(1 << 20)
 
 
 class Settings(BaseSettings):
@@ -30,6 +39,15 @@ class Settings(BaseSettings):
     memory: Literal["small", "normal"] | None = Field(
         default=None, description="small: prepare with one thread and little memory; overrides jobs.yaml"
     )
+    anchors: Path | None = Field(
+        default=None,
+        description="folder outside the state folder in which restored and copied states are detected, or `off`; "
+        "default: batchsync/anchors below XDG_STATE_HOME or ~/.local/state",
+    )
+    roots: str | None = Field(
+        default=None,
+        description="folders, separated as in PATH, that every path of jobs.yaml must be below; default: any on a disk",
+    )
     skip_poll_wait: bool = Field(default=True, description="with mocks: advance their clock instead of waiting")
 
     @model_validator(mode="before")
@@ -37,6 +55,34 @@ class Settings(BaseSettings):
     def _imply_mocks(cls, values: dict[str, Any]) -> dict[str, Any]:
         """Return the values with `mocks` implied by `mocks_at`, so that nothing is sent to a real vendor by mistake."""
         return {"mocks": True} | values if values.get("mocks_at") is not None else values
+
+    @field_validator("roots")
+    @classmethod
+    def _check_roots(cls, roots: str | None) -> str | None:
+        """Return the roots unless one is relative or empty, which would be another folder than was meant.
+
+        Raises:
+            ValueError: If there is such a root.
+        """
+        if roots is not None and not all(map(os.path.isabs, roots.split(os.pathsep))):
+            raise ValueError(f"absolute paths are needed, separated by {os.pathsep}")
+        return roots
+
+    @property
+    def fence(self) -> PathFence:
+        """Return where paths of jobs.yaml may lead."""
+        return PathFence.below(self.roots.split(os.pathsep)) if self.roots is not None else PathFence()
+
+    def fence_of_strangers(self) -> PathFence:
+        """Return where paths of the jobs.yaml of a stranger may lead: to its folder, as far as the roots allow.
+
+        Raises:
+            UsageError: If jobs.yaml itself is a link out of that folder, or no file.
+        """
+        fence = self.fence.within(self.file.absolute().parent)
+        if objection := fence.file_objection(self.file):
+            raise UsageError(f"{self.file} {objection}", hint="name a file that is no link")
+        return fence
 
     @cached_property
     def state_folder(self) -> Path:
@@ -46,6 +92,26 @@ class Settings(BaseSettings):
         """
         base = self.state or self.file.resolve().parent / ".batchsync"
         return base / "mocks" if self.mocks else base
+
+    @property
+    def is_trial(self) -> bool:
+        """Whether the vendors are mocks that end with the command, so that its state is theirs."""
+        return self.mocks and self.mocks_at is None
+
+    @property
+    def anchors_folder(self) -> Path | None:
+        """Return the folder of the anchors of journals; None if they are switched off, or there is no home folder."""
+        if self.is_trial or self.anchors == Path("off"):
+            return None
+        if self.anchors is not None:
+            return self.anchors
+        home = Path(os.environ.get("XDG_STATE_HOME", ""))
+        try:
+            # A relative XDG_STATE_HOME is invalid and ignored (XDG Base Directory Specification).
+            base = home if home.is_absolute() else Path.home() / ".local" / "state"
+        except RuntimeError:
+            return None
+        return base / "batchsync" / "anchors"
 
     def results_path(self, path: str) -> str:
         """Return where the results of `results: path:` are written: there, or below the state folder with mocks.
@@ -59,3 +125,20 @@ class Settings(BaseSettings):
         if results.is_relative_to(folder):
             return str(self.state_folder / "results" / results.relative_to(folder))
         return str(self.state_folder / "results-elsewhere" / results.relative_to(results.anchor))
+
+
+def library_settings(resources: Resources) -> dict[str, str]:
+    """Return the environment variables that limit the threads and memory of polars, Arrow and their allocators."""
+    variables = {"OPENBLAS_NUM_THREADS": "1"}
+    if resources.threads is not None:
+        variables["POLARS_MAX_THREADS"] = str(resources.threads)
+    if resources.memory == "small":
+        variables |= {
+            "ARROW_DEFAULT_MEMORY_POOL": "system",
+            "_RJEM_MALLOC_CONF": "dirty_decay_ms:0,muzzy_decay_ms:0,narenas:1",
+            "POLARS_CSV_CHUNK_SIZE": _SMALL_CHUNK,
+            "POLARS_CSV_CHUNK_PREFETCH_LIMIT": "1",
+            "POLARS_NDJSON_CHUNK_SIZE": _SMALL_CHUNK,
+            "POLARS_NDJSON_CHUNK_PREFETCH_LIMIT": "1",
+        }
+    return variables

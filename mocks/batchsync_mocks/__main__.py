@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import json
 import os
-import shutil
 import signal
 import sys
 import threading
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from batchsync_mocks import disk, profiles
+from batchsync_mocks.access import VARIABLE
 from batchsync_mocks.clock import Clock
 from batchsync_mocks.motorweb.switches import MotorwebSwitches
 from batchsync_mocks.serving import VENDORS, serve
@@ -50,6 +50,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             https=options.https or options.https_only,
             clock=clock,
             seed=options.seed,
+            control_token=_control_token(options),
+            allow_hosts=options.allow_host,
             profile=options.profile,
             switches=_switches(options.switch),
         )
@@ -76,12 +78,26 @@ def _write_ready(running: Running, options: argparse.Namespace) -> None:
     """Print the ready information, and write the ready file and the certificate if requested."""
     ready = running.ready()
     if options.ca_out is not None and running.ca is not None:
-        shutil.copyfile(running.ca, options.ca_out)
+        with disk.atomic_write(options.ca_out) as stream:
+            stream.write(running.ca.read_bytes())
+        # Other users may read the certificate, but not replace it, whatever the umask.
+        options.ca_out.chmod(0o644)
         ready["ca"] = str(options.ca_out.resolve())
     if options.ready_file is not None:
         disk.write_json(options.ready_file, ready)
     sys.stdout.write(json.dumps(ready) + "\n")
     sys.stdout.flush()
+
+
+def _control_token(options: argparse.Namespace) -> str | None:
+    """Return the control token from its file or the environment; None draws one at random.
+
+    Raises:
+        OSError: If the file cannot be read.
+    """
+    if options.control_token_file is not None:
+        return str(options.control_token_file.read_text(encoding="utf-8", errors="replace").strip())
+    return os.environ.get(VARIABLE) or None
 
 
 def _check_overwrite(options: argparse.Namespace) -> None:
@@ -148,6 +164,18 @@ def _parser() -> argparse.ArgumentParser:
     add("vendors", nargs="*", metavar="vendor", help=f"vendors to serve (default: all): {', '.join(VENDORS)}")
     add("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
     add("--port", type=int, default=0, help="port of the first vendor, the others follow; 0: any (default)")
+    add(
+        "--allow-host",
+        action="append",
+        default=[],
+        metavar="NAME",
+        help="a further name of this machine that the control API may be reached by; may be repeated",
+    )
+    add(
+        "--control-token-file",
+        type=Path,
+        help=f"file with the token of the control API (default: the variable {VARIABLE}, or a random one)",
+    )
     add("--state-dir", type=Path, help="folder to keep state in and to resume from (default: a temporary one)")
     add("--ready-file", type=Path, help="write addresses and credentials here, as JSON, once all ports are open")
     add(

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, field
-from typing import Any
+from types import NoneType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,14 +68,45 @@ class Batch:
 
     @classmethod
     def from_json(cls, saved: dict[str, Any]) -> Batch:
-        """Return a batch built from its JSON object."""
-        upload, outcome = saved["upload"], saved["outcome"]
-        rest = {name: value for name, value in saved.items() if name not in {"upload", "outcome"}}
-        return cls(
-            **rest,
-            upload=Upload(**upload) if upload else None,
-            outcome=BatchOutcome(**outcome) if outcome else None,
-        )
+        """Return a batch built from its JSON object.
+
+        Raises:
+            ValueError: If a member is missing, unknown or of another type.
+        """
+        parts: dict[str, Any] = dict(saved)
+        for name, part, types in (("upload", Upload, _UPLOAD_TYPES), ("outcome", BatchOutcome, _OUTCOME_TYPES)):
+            parts[name] = _checked(part, parts[name], types) if parts.get(name) is not None else None
+        batch: Batch = _checked(cls, parts, _BATCH_TYPES)
+        return batch
+
+
+_NUMBER = (int, float)
+_UPLOAD_TYPES: Mapping[str, Any] = {"number": int, "sequence": int, "size": int, "md5": str, "at": _NUMBER}
+_OUTCOME_TYPES: Mapping[str, Any] = {"number": int, "at": _NUMBER, "status": str, "counts": dict, "note": str}
+_BATCH_TYPES: Mapping[str, Any] = {
+    "id": str,
+    "number": int,
+    "reference": str,
+    "created": _NUMBER,
+    "details": dict,
+    "upload": (Upload, NoneType),
+    "uploads": int,
+    "cancelled": (*_NUMBER, NoneType),
+    "outcome": (BatchOutcome, NoneType),
+}
+
+
+def _checked(kind: type[Any], saved: Any, types: Mapping[str, Any]) -> Any:
+    """Return an instance built from a JSON object; raise ValueError if its members or their types are others."""
+    if not isinstance(saved, dict) or saved.keys() != types.keys():
+        msg = f"A saved {kind.__name__} has the members {', '.join(types)}."
+        raise ValueError(msg)
+    for name, expected in types.items():
+        is_valid = isinstance(saved[name], expected) and not isinstance(saved[name], bool)
+        if not is_valid:
+            msg = f"The member {name!r} of a saved {kind.__name__} has a wrong type."
+            raise ValueError(msg)
+    return kind(**saved)
 
 
 class BatchTable:

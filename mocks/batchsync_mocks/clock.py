@@ -8,16 +8,48 @@ from __future__ import annotations
 import threading
 import time
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from batchsync_mocks import datetimes, disk
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 
 FASTEST = 1_000_000
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SavedClock:
+    """A clock as its file holds it: real and virtual time in epoch seconds, and the mode."""
+
+    real: float
+    virtual: float
+    frozen: bool
+    rate: float
+    auto: bool
+
+    @classmethod
+    def from_json(cls, saved: Any) -> SavedClock:
+        """Return the content of a clock's file.
+
+        Raises:
+            ValueError: If it is not that of a clock.
+        """
+        names = ("real", "virtual", "rate")
+        numbers = [saved.get(name) for name in names] if isinstance(saved, dict) else [None]
+        if not all(isinstance(number, int | float) and not isinstance(number, bool) for number in numbers):
+            msg = f"The file of a clock contains the numbers {', '.join(names)}."
+            raise ValueError(msg)
+        return cls(
+            real=float(saved["real"]),
+            virtual=_checked_epoch(saved["virtual"]),
+            frozen=bool(saved.get("frozen", False)),
+            rate=_checked_rate(saved["rate"]),
+            auto=bool(saved.get("auto", False)),
+        )
 
 
 class Clock:
@@ -109,16 +141,39 @@ class Clock:
             return {"iso": datetimes.format_millis(now), "epoch": now, **shown}
 
     def persist_to(self, file: Path) -> None:
-        """Restore the clock from a JSON file, if it exists, and keep the file up to date from now on."""
+        """Restore the clock from a JSON file, if it exists, and keep the file up to date from now on.
+
+        Raises:
+            ValueError: If the file is not that of a clock.
+        """
+        saved = disk.read_json(file)
+        try:
+            restored = None if saved is None else SavedClock.from_json(saved)
+        except ValueError as error:
+            msg = f"{file} is not a state file of the mocks: {error} Use an empty state directory."
+            raise ValueError(msg) from None
         with self._lock:
             self._file = file
-            saved = disk.read_json(file)
-            if saved is not None:
-                self._real, self._virtual = float(saved["real"]), float(saved["virtual"])
-                self._frozen, self._rate = bool(saved["frozen"]), _checked_rate(float(saved["rate"]))
-                self._auto = bool(saved.get("auto", False))
+            if restored is not None:
+                self._adopt(restored)
             else:
                 self._jump(self._now())
+
+    def replace(self, saved: SavedClock, replace_file: Callable[[], None]) -> None:
+        """Take over a saved clock, after its file has been replaced; if `replace_file` raises, nothing changes.
+
+        Args:
+            saved: The clock to take over.
+            replace_file: Replaces the file that the clock is saved to; no time is saved meanwhile.
+        """
+        with self._lock:
+            replace_file()
+            self._adopt(saved)
+
+    def _adopt(self, saved: SavedClock) -> None:
+        """Take over a saved clock; the caller holds the lock."""
+        self._real, self._virtual = saved.real, saved.virtual
+        self._frozen, self._rate, self._auto = saved.frozen, saved.rate, saved.auto
 
     def _now(self) -> float:
         """Return the virtual time; the caller holds the lock."""

@@ -21,6 +21,10 @@
     POST   /_mock/restore          replace the state by a tar of that format
 
 `?vendor=` selects the vendor; the default is the vendor of the port.
+
+Requests must be addressed to this machine by name and not come from pages of other sites (403). Changes, and pages
+with row values, need the control token, as `Authorization: Bearer TOKEN` (401); see `batchsync_mocks.access`. Without
+it: the status page, clock, batches, requests, switches and faults, and the summary of the ledger.
 """
 
 from __future__ import annotations
@@ -28,11 +32,13 @@ from __future__ import annotations
 import json
 from collections import deque
 from dataclasses import asdict, dataclass, field
+from http import HTTPStatus
 from typing import TYPE_CHECKING, Any
 
 from werkzeug.wrappers import Request, Response
 
 from batchsync_mocks import disk, ledger, page, responses, snapshots
+from batchsync_mocks.access import AccessDeniedError, ControlAccess
 from batchsync_mocks.faults import Fault, Faults
 from batchsync_mocks.profiles import Profile
 from batchsync_mocks.transcript import Transcript
@@ -55,6 +61,7 @@ class MockContext:
     clock: Clock
     vendors: Mapping[str, Vendor]
     folder: Path
+    access: ControlAccess = field(default_factory=ControlAccess)
     profile: Profile = field(default_factory=Profile)
     faults: Faults = field(default_factory=Faults)
     requests: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=MAX_REQUESTS))
@@ -76,16 +83,46 @@ class MockContext:
 
 def respond(context: MockContext, port_vendor: Vendor, request: Request) -> Response:
     """Return the response to a request for a path under `/_mock/`."""
-    handler = _PAGES.get((request.method, f"{request.path}/".removeprefix(PREFIX).strip("/")))
+    response = _checked_response(context, port_vendor, request)
+    response.headers.update({"Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"})
+    return response
+
+
+def _checked_response(context: MockContext, port_vendor: Vendor, request: Request) -> Response:
+    """Return the response to a request; that of a page only if the request may use it."""
+    page_key = request.method, f"{request.path}/".removeprefix(PREFIX).strip("/")
+    handler = _PAGES.get(page_key)
     vendor_name = request.args.get("vendor", port_vendor.name)
+    try:
+        context.access.check_sender(request)
+        if handler is not None and not _is_open(page_key, request):
+            context.access.check_token(request)
+    except AccessDeniedError as denial:
+        return _denial(denial)
     if handler is None:
         return _error(404, "No such control page; see the docstring of batchsync_mocks.control.")
     if vendor_name not in context.vendors:
         return _error(404, f"Unknown vendor {vendor_name!r}; available: {', '.join(context.vendors)}.")
     try:
         return handler(context, context.vendors[vendor_name], request)
+    except snapshots.RestoreFailedError as error:
+        return _error(500, str(error))
     except (ValueError, TypeError, responses.BadBodyError, disk.TooLargeError) as error:
         return _error(400, str(error))
+
+
+def _is_open(page_key: tuple[str, str], request: Request) -> bool:
+    """Return whether a page needs no control token: it changes nothing, and contains no row values."""
+    is_summary = page_key == ("GET", "ledger") and request.args.get("summary") == "1"
+    return page_key in _OPEN_PAGES or is_summary
+
+
+def _denial(denial: AccessDeniedError) -> Response:
+    """Return the response to a request that may not use a page."""
+    response = _error(denial.status, str(denial))
+    if denial.status == HTTPStatus.UNAUTHORIZED:
+        response.headers["WWW-Authenticate"] = 'Bearer realm="batchsync mocks"'
+    return response
 
 
 def _clock(context: MockContext, _vendor: Vendor, _request: Request) -> Response:
@@ -228,3 +265,5 @@ _PAGES: dict[tuple[str, str], Callable[[MockContext, Vendor, Request], Response]
     ("POST", "tokens/revoke"): _revoke,
     ("POST", "reset"): _reset,
 }
+#: Pages without the control token; so is the summary of the ledger.
+_OPEN_PAGES = {("GET", name) for name in ("", "clock", "batches", "requests", "switches", "faults")}

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import queue
+import stat
 import threading
 import uuid
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 CHUNK = 1 << 20
 RESERVED = 64 * CHUNK
+#: Permission bits of the group and of others.
+OTHERS = 0o077
 
 
 class ByteReader(Protocol):
@@ -66,6 +69,49 @@ def read_json(file: Path) -> Any:
         raise ValueError(msg) from error
 
 
+def make_private(folder: Path) -> None:
+    """Create a folder and its missing parents with mode 0700, whatever the umask; an existing one does not change.
+
+    Raises:
+        FileExistsError: If the path exists and is not a folder.
+        FileNotFoundError: If there is no folder that could contain it.
+    """
+    try:
+        folder.mkdir(mode=0o700)
+    except FileExistsError:
+        if not folder.is_dir():
+            raise
+        return
+    except FileNotFoundError:
+        if folder.parent == folder:
+            raise
+        make_private(folder.parent)
+        folder.mkdir(mode=0o700)
+    folder.chmod(0o700)
+
+
+def narrow(folder: Path) -> None:
+    """Remove the access of other users from a folder and everything below it; links are left as they are."""
+    for path in (folder, *folder.rglob("*")):
+        mode = path.lstat().st_mode
+        if not stat.S_ISLNK(mode) and mode & OTHERS:
+            path.chmod(stat.S_IMODE(mode) & ~OTHERS)
+
+
+def open_private(file: Path) -> BinaryIO:
+    """Create a file that only its owner may read and write, whatever the umask.
+
+    Returns:
+        The file, open for writing.
+
+    Raises:
+        FileExistsError: If the path exists.
+    """
+    descriptor = os.open(file, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    os.fchmod(descriptor, 0o600)
+    return os.fdopen(descriptor, "wb")
+
+
 def write_json(file: Path, content: object) -> None:
     """Write a JSON file atomically."""
     with atomic_write(file) as stream:
@@ -76,6 +122,7 @@ def write_json(file: Path, content: object) -> None:
 def atomic_write(file: Path) -> Iterator[BinaryIO]:
     """Open a temporary file that replaces `file` when the block succeeds, and is removed otherwise.
 
+    The file has mode 0600, whatever the umask.
     Nothing is fsynced: the state must survive a killed process, not a machine crash.
 
     Yields:
@@ -83,7 +130,7 @@ def atomic_write(file: Path) -> Iterator[BinaryIO]:
     """
     temporary = file.with_name(f".{file.name}.{uuid.uuid4().hex}")
     try:
-        with temporary.open("wb") as stream:
+        with open_private(temporary) as stream:
             yield stream
         os.replace(temporary, file)  # noqa: PTH105 - its atomicity matters
     finally:

@@ -9,8 +9,10 @@ During processing: `rewind` (respond with the state `seconds` ago).
 
 After processing: `lose_answer` (close without a response), `half_close` (close the sending side only, and read until
 the client closes), `reset_answer` (RST), `cut` (send only the first `after` bytes of the body under the full
-Content-Length; default: the first half), `corrupt` (flip some bytes of the body), `replace_answer`
-(respond with `status`, as a gateway does that lost the connection to the vendor; optional `retry_after` and `text`).
+Content-Length; default: the first half), `cut_unframed` (the same without a Content-Length, so that the end of the
+connection ends the body), `drip` (send a header one byte at a time for `seconds` of real time, then the rest), `blank`
+(send no body under the same status), `corrupt` (flip some bytes of the body), `replace_answer` (respond with `status`,
+as a gateway does that lost the connection to the vendor; optional `retry_after` and `text`).
 """
 
 from __future__ import annotations
@@ -28,7 +30,9 @@ _Before = Literal[
     "refuse", "status", "throttle", "deny", "vanish", "expire", "revoke", "delay", "reset", "break_upload"
 ]
 _During = Literal["rewind"]
-_After = Literal["lose_answer", "half_close", "reset_answer", "cut", "corrupt", "replace_answer"]
+_After = Literal[
+    "lose_answer", "half_close", "reset_answer", "cut", "cut_unframed", "drip", "blank", "corrupt", "replace_answer"
+]
 Kind = Literal[_Before, _During, _After]
 KINDS: tuple[str, ...] = get_args(Kind)
 _MAX_SECONDS = 100_000_000
@@ -93,8 +97,8 @@ class Fault:
         status: HTTP status of the kind `status`.
         retry_after: Seconds in a Retry-After header; None for no header.
         retry_as: Format of Retry-After: `seconds` or `date`.
-        seconds: Seconds of real time for `delay`, of virtual time for `rewind`.
-        after: Bytes for `cut` and `break_upload`; None for half of the body.
+        seconds: Seconds of real time for `delay` and `drip`, of virtual time for `rewind`.
+        after: Bytes for `cut`, `cut_unframed` and `break_upload`; None for half of the body.
 
     Raises:
         ValueError: If the kind is unknown, a number is out of range, or the regular expression is invalid.
@@ -126,7 +130,7 @@ class Fault:
             if not is_valid(getattr(self, name)):
                 msg = f"A fault's {name} is {expected}."
                 raise ValueError(msg)
-        if self.kind == "delay" and self.seconds > _MAX_DELAY:
+        if self.kind in {"delay", "drip"} and self.seconds > _MAX_DELAY:
             msg = f"A delay is at most {_MAX_DELAY} seconds."
             raise ValueError(msg)
         try:

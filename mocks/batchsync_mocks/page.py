@@ -1,7 +1,13 @@
-"""Status page at `/_mock/`: batches, faults, requests, and a clock with buttons. Plain HTML."""
+"""Status page at `/_mock/`: batches, faults, requests, and a clock with buttons. Plain HTML.
+
+The buttons need the control token, which the page asks for: a page that contained it would hand it to every program
+that can open a connection. The browser keeps it until the tab is closed.
+"""
 
 from __future__ import annotations
 
+import base64
+import hashlib
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -23,8 +29,12 @@ button{font:inherit;padding:.3rem .8rem;margin-right:.4rem;cursor:pointer}
 """
 _SCRIPT = """
 const message=document.getElementById("message");
+const token=document.getElementById("token");
+token.value=sessionStorage.getItem("token")||"";
+token.addEventListener("change",()=>sessionStorage.setItem("token",token.value));
 async function send(path,body){
- const answer=await fetch(path,{method:"POST",headers:{"Content-Type":"application/json"},body:JSON.stringify(body)});
+ const headers={"Authorization":"Bearer "+token.value,"Content-Type":"application/json"};
+ const answer=await fetch(path,{method:"POST",headers,body:JSON.stringify(body)});
  if(answer.ok){location.reload()}else{message.textContent=(await answer.json()).error}
 }
 for(const button of document.querySelectorAll("button[data-path]")){
@@ -34,6 +44,10 @@ document.getElementById("advance").addEventListener("submit",event=>{
  event.preventDefault();send("clock",{advance:Number(document.getElementById("seconds").value)})
 });
 """
+_LOGIN = (
+    '<p><label>Control token <input id="token" type="password" size="36" autocomplete="off"></label> '
+    '<span class="quiet">printed when the mocks start; needed by the buttons</span></p>'
+)
 _JUMPS = (("1 minute", 60), ("15 minutes", 900), ("1 hour", 3600), ("1 day", 86_400), ("30 days", 2_592_000))
 
 
@@ -53,6 +67,7 @@ def show(
     """
     parts = [
         "<h1>Mocks of file-batch vendors</h1>",
+        _LOGIN,
         _clock(clock),
         *(_batches(name, batches) for name, batches in vendors.items()),
         _faults(faults),
@@ -62,7 +77,17 @@ def show(
     body = f"<main>{''.join(parts)}</main><script>{_SCRIPT}</script>"
     response = Response(f'<!doctype html><html lang="en"><head>{head}</head><body>{body}</body></html>')
     response.content_type = "text/html; charset=utf-8"
+    # No page of another site may embed this one, so that none can trick its user into clicking a button.
+    response.headers["Content-Security-Policy"] = (
+        f"default-src 'none'; style-src '{_source_hash(_STYLE)}'; script-src '{_source_hash(_SCRIPT)}'; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
     return response
+
+
+def _source_hash(text: str) -> str:
+    """Return the hash by which a Content-Security-Policy allows an inline script or style."""
+    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"
 
 
 def _clock(clock: Mapping[str, Any]) -> str:

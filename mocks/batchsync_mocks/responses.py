@@ -9,6 +9,7 @@ from xml.sax.saxutils import escape
 
 from werkzeug.wrappers import Request, Response
 
+from batchsync_mocks import exact_numbers
 from batchsync_mocks.disk import CHUNK
 from batchsync_mocks.signing import Call, Refusal
 
@@ -26,7 +27,7 @@ class BadBodyError(Exception):
 
 def json_response(content: object, status: int = 200) -> Response:
     """Return a response with a JSON document."""
-    return Response(json.dumps(content, separators=(",", ":")), status, content_type="application/json")
+    return Response(exact_numbers.dumps(content), status, content_type="application/json")
 
 
 def json_array(head: str, items: Iterable[object], tail: str) -> Response:
@@ -43,7 +44,7 @@ def json_array(head: str, items: Iterable[object], tail: str) -> Response:
         # Many small writes cost more than the JSON itself, so items are buffered.
         buffer: list[str] = []
         for number, item in enumerate(items):
-            buffer.append(("," if number else "") + json.dumps(item, separators=(",", ":")))
+            buffer.append(("," if number else "") + exact_numbers.dumps(item))
             if len(buffer) >= 500:  # noqa: PLR2004 - a buffer size
                 yield "".join(buffer)
                 buffer.clear()

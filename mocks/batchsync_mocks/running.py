@@ -75,6 +75,11 @@ class VendorMock:
         """Revoke every token issued so far."""
         self.running.revoke_tokens(self.name)
 
+    @property
+    def control_headers(self) -> dict[str, str]:
+        """Request headers with the control token, for requests to the control API at `url`."""
+        return self.running.control_headers
+
     def environ(self) -> dict[str, str]:
         """Return environment variables that direct batchsync to these mocks and their clock."""
         return self.running.environ()
@@ -124,6 +129,16 @@ class Running:
         if vendor not in self._context.vendors:
             raise KeyError(vendor)
         return VendorMock(running=self, name=vendor)
+
+    @property
+    def control_token(self) -> str:
+        """Token that the control API demands."""
+        return self._context.access.token
+
+    @property
+    def control_headers(self) -> dict[str, str]:
+        """Request headers with the control token, for requests to the control API."""
+        return self._context.access.headers
 
     def credentials(self, vendor: str) -> dict[str, str]:
         """Return credentials that the vendor accepts; they are constants of the mocks."""
@@ -192,21 +207,27 @@ class Running:
             return stream.read()
 
     def restore(self, archive: IO[bytes]) -> None:
-        """Restore the state of a snapshot, clock included.
+        """Restore the state of a snapshot, clock included. After an error the state is the same as before.
 
         Raises:
             ValueError: If the archive is no snapshot of these vendors.
+            OSError: If the files cannot be written or replaced.
         """
         snapshots.restore(archive, self.state_dir, self._context.vendors, self.clock)
 
     def ready(self) -> dict[str, Any]:
-        """Return the content of the ready file: `pid`, `vendors` (`base_url`, `credentials`), `clock_url`, `ca`."""
+        """Return the content of the ready file.
+
+        Returns:
+            `pid`, `vendors` (`base_url` and `credentials` by vendor), `clock_url`, `control_token`, `ca`.
+        """
         return {
             "pid": os.getpid(),
             "vendors": {
                 name: {"base_url": url, "credentials": self.credentials(name)} for name, url in self.urls.items()
             },
             "clock_url": f"{self.url}/_mock/clock",
+            "control_token": self.control_token,
             "ca": str(self.ca) if self.ca else None,
         }
 

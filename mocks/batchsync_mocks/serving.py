@@ -9,8 +9,10 @@ from __future__ import annotations
 import functools
 import logging
 import secrets
+import shlex
 import socket
 import ssl
+import stat
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -19,7 +21,8 @@ from pytest_httpserver import HTTPServer
 from werkzeug.http import http_date
 from werkzeug.serving import WSGIRequestHandler
 
-from batchsync_mocks import control, disk, profiles, wire
+from batchsync_mocks import control, disk, profiles, snapshots, wire
+from batchsync_mocks.access import control_access
 from batchsync_mocks.clock import Clock
 from batchsync_mocks.control import MockContext
 from batchsync_mocks.faults import Faults
@@ -148,6 +151,8 @@ def serve(  # noqa: PLR0913 - the entry point of the package; the options are in
     https: bool = False,
     clock: Clock | None = None,
     seed: int | None = None,
+    control_token: str | None = None,
+    allow_hosts: Sequence[str] = (),
     profile: str | Path | Sequence[str | Path] | None = None,
     switches: Mapping[str, Mapping[str, Any]] | None = None,
 ) -> Running:
@@ -162,6 +167,9 @@ def serve(  # noqa: PLR0913 - the entry point of the package; the options are in
         clock: The shared clock; default: real time.
         seed: Makes ids, tokens and the random draws of faults the same in every run. Without a seed, a profile gets a
             random seed (`Running.seed`).
+        control_token: Token that the control API demands; default: a random one (`Running.control_token`).
+        allow_hosts: Names and addresses by which clients may address the control API, besides loopback ones, `host`
+            and the address that they are connected to.
         profile: Fault profiles; see `profiles.profile`.
         switches: Switches by vendor, applied after those of the profile.
 
@@ -169,8 +177,8 @@ def serve(  # noqa: PLR0913 - the entry point of the package; the options are in
         The handle of the running mocks.
 
     Raises:
-        ValueError: If a vendor, profile or switch is unknown, a switch does not accept its value, or the state
-            directory is invalid.
+        ValueError: If a vendor, profile or switch is unknown, a switch does not accept its value, the token or a host
+            is invalid, or the state directory is.
         OSError: If a port is in use, or the state directory cannot be written.
     """
     unknown = [name for name in vendors if name not in VENDORS]
@@ -179,8 +187,9 @@ def serve(  # noqa: PLR0913 - the entry point of the package; the options are in
         raise ValueError(msg)
     active_profile = profiles.merged([profiles.profile(profile), Profile(switches=switches or {})])
     vendor_switches = _switches_by_vendor(vendors, active_profile)
-    folder = Path(tempfile.mkdtemp(prefix="batchsync-mocks-")) if state_dir is None else Path(state_dir)
-    folder.mkdir(parents=True, exist_ok=True)
+    access = control_access(control_token, host, allow_hosts)
+    folder = Path(tempfile.mkdtemp(prefix="batchsync-mocks-")) if state_dir is None else _state_folder(Path(state_dir))
+    snapshots.complete(folder)
     clock = clock or Clock()
     clock.persist_to(folder / "clock.json")
     fault_seed = seed if seed is not None or not active_profile.faults else secrets.randbelow(1 << 31)
@@ -188,6 +197,7 @@ def serve(  # noqa: PLR0913 - the entry point of the package; the options are in
         clock=clock,
         vendors={name: VENDORS[name](VendorState(folder / name, seed=seed), clock) for name in vendors},
         folder=folder,
+        access=access,
         profile=active_profile,
         faults=Faults(fault_seed),
     )
@@ -206,6 +216,23 @@ def serve(  # noqa: PLR0913 - the entry point of the package; the options are in
         running.close()
         raise
     return running
+
+
+def _state_folder(folder: Path) -> Path:
+    """Create a state directory, or make the files of an existing one private; warn if others may use the directory."""
+    disk.make_private(folder)
+    for name in VENDORS:
+        if (folder / name).is_dir():
+            disk.narrow(folder / name)
+    for name in (snapshots.CLOCK, "ca.key"):
+        if (folder / name).is_file():
+            disk.narrow(folder / name)
+    mode = stat.S_IMODE(folder.stat().st_mode)
+    if mode & disk.OTHERS:
+        # It may contain other files, or be the working directory: its mode is its owner's decision.
+        text = "The state directory %s has mode %o: other users may enter it. Its files are private. Next: chmod 700 %s"
+        _log.warning(text, folder, mode, shlex.quote(str(folder)))
+    return folder
 
 
 def _switches_by_vendor(vendors: Sequence[str], active_profile: Profile) -> dict[str, Any]:

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from werkzeug.wrappers import Request
 
     from batchsync_mocks.clock import Clock
-    from batchsync_mocks.vendor_state import VendorState
+    from batchsync_mocks.vendor_state import SavedState, VendorState
 
 UPLOAD_LIMIT = 8 << 30
 ALWAYS_HASHED = 256 << 20
@@ -36,6 +36,7 @@ class Vendor(abc.ABC):
     name: ClassVar[str]
     credentials: ClassVar[dict[str, str]]
     switches_type: ClassVar[type[Any]]
+    detail_types: ClassVar[Mapping[str, Any]]
     hashes_uploads: ClassVar[bool] = True
     switches: Any
 
@@ -120,10 +121,23 @@ class Vendor(abc.ABC):
         self.close()
         self.state.clear()
 
-    def reload(self) -> None:
-        """Reload the state from the folder, after a restore."""
-        self.close()
-        self.state.load()
+    def check_saved(self, saved: SavedState) -> None:
+        """Check that a saved state is one of this vendor.
+
+        Raises:
+            ValueError: If a batch lacks a detail, or has one of another type.
+        """
+        for batch in saved.batches:
+            for name, expected in self.detail_types.items():
+                detail = batch.details.get(name)
+                is_valid = isinstance(detail, expected) and not isinstance(detail, bool)
+                if not is_valid:
+                    msg = f"Batch {batch.id} of {self.name} has no valid {name!r}."
+                    raise ValueError(msg)
+
+    def adopt(self, saved: SavedState) -> None:
+        """Take over a restored state, whose files already are in the folder; raises nothing."""
+        self.state.adopt(saved)
 
     def receive_upload(
         self, request: Request, batch_id: str, *, content_md5: str | None = None, limit: int | None = None
@@ -146,7 +160,7 @@ class Vendor(abc.ABC):
         hashed = small or self.hashes_uploads or content_md5 is not None
         incoming = self.state.incoming()
         try:
-            with incoming.open("wb") as stream:
+            with disk.open_private(incoming) as stream:
                 received = disk.receive(request.stream, stream, limit=limit or UPLOAD_LIMIT, hashed=hashed)
             refusal = signing.body_refusal(content_md5, received.md5) if hashed else None
             if refusal is not None:

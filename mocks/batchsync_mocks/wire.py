@@ -22,6 +22,8 @@ if TYPE_CHECKING:
 
 _CHUNK = 1 << 16
 _HALF_CLOSE_TIMEOUT = 2.0
+#: Seconds between two bytes of a header that arrives slowly.
+_DRIP_INTERVAL = 0.1
 
 
 class SocketClosedError(ConnectionAbortedError):
@@ -170,6 +172,41 @@ def _cut(context: FaultContext, response: Response) -> Response:
     return response
 
 
+def _cut_unframed(context: FaultContext, response: Response) -> Never:
+    """Send a part of the body without Content-Length and chunks, so that the end of the connection ends it."""
+    body = response.get_data()
+    kept = len(body) // 2 if context.fault.after is None else context.fault.after
+    head = f"HTTP/1.1 {response.status}\r\nContent-Type: {response.content_type}\r\nConnection: close\r\n\r\n"
+    # The server would send chunks instead, whose last one marks the end.
+    with contextlib.suppress(OSError):
+        context.request.environ["werkzeug.socket"].sendall(head.encode("latin-1") + body[:kept])
+    close(context.request, reset=False)
+
+
+def _blank(_context: FaultContext, response: Response) -> Response:
+    """Remove the body of a response."""
+    response.close()
+    response.response = []
+    response.headers["Content-Length"] = "0"
+    return response
+
+
+def _drip(context: FaultContext, response: Response) -> Never:
+    """Send the first header one byte at a time, then the rest of the response."""
+    connection = context.request.environ["werkzeug.socket"]
+    connection.sendall(f"HTTP/1.1 {response.status}\r\nX-Slow: ".encode())
+    ends_at = time.monotonic() + context.fault.seconds
+    while time.monotonic() < ends_at:
+        connection.sendall(b"x")
+        time.sleep(_DRIP_INTERVAL)
+    body = response.get_data()
+    response.headers["Content-Length"] = str(len(body))
+    head = "".join(f"{name}: {value}\r\n" for name, value in response.headers.items())
+    connection.sendall(f"\r\n{head}Connection: close\r\n\r\n".encode() + body)
+    response.close()
+    close(context.request, reset=False)
+
+
 def _replace_answer(context: FaultContext, response: Response) -> Response:
     """Replace the response as a gateway does after the vendor processed the request: an HTML page, or a redirect."""
     response.close()
@@ -210,6 +247,9 @@ _AFTER: dict[str, Callable[[FaultContext, Response], Response]] = {
     "lose_answer": _lose_answer,
     "reset_answer": _reset_answer,
     "cut": _cut,
+    "cut_unframed": _cut_unframed,
+    "blank": _blank,
+    "drip": _drip,
     "corrupt": _corrupt,
     "replace_answer": _replace_answer,
 }

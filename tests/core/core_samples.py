@@ -11,9 +11,11 @@ from batchsync.core.events import (
     AllocationLost,
     Cancelled,
     Collected,
+    CollectedAgain,
     Committed,
     Delivered,
     Event,
+    FileMissing,
     IntentRecorded,
     NotApplied,
     OutcomeUnknown,
@@ -69,6 +71,7 @@ def events_for(phase: Phase) -> dict[type[Event], Event]:
         Stored(at=NOW),
         Committed(at=NOW, allocation=Allocation(id="import-1")),
         StillRunning(at=NOW, vendor_status="Running", retry_at=LATER),
+        FileMissing(at=NOW, reason="still empty"),
         VendorFinished(at=NOW, verdict=Verdict.MIXED, vendor_status="Completed"),
         Collected(at=NOW, counts=OutcomeCounts.of(accepted=7, rejected=2, unknown=1)),
         ResultsLost(at=NOW, reason="the folder is gone", retry_at=LATER),
@@ -80,5 +83,11 @@ def events_for(phase: Phase) -> dict[type[Event], Event]:
         Parked(at=NOW, reason="refused"),
         Reopened(at=NOW, reason="resumed manually"),
         Resolved(at=NOW, delivered=True, reason="asked by telephone"),
+        CollectedAgain(
+            at=NOW,
+            counts=OutcomeCounts.of(accepted=ROWS - 1, rejected=1),
+            verdict=Verdict.MIXED,
+            vendor_status="error",
+        ),
     )
     return {type(sample): sample for sample in samples}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import timedelta
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from core_samples import a_batch
@@ -13,8 +14,21 @@ from hypothesis import strategies as st
 from batchsync.core import backoff, naming
 from batchsync.core.accounting import PlanCounts, Settlement, UnbalancedError, compute_settlement
 from batchsync.core.batch import Batch, Phase, Verb
-from batchsync.core.guards import AfterEdit, Budget, Guards, Limit, breaches, effective_guards, within_budget
+from batchsync.core.guards import (
+    AbsentAnswers,
+    Breach,
+    Budget,
+    Guards,
+    Limit,
+    Removals,
+    breaches,
+    effective_guards,
+    within_budget,
+)
 from batchsync.core.row_outcome import PLAN_OUTCOMES, OutcomeCounts, RowOutcome
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 COUNT = st.integers(min_value=0, max_value=10**9)
 WITHOUT_COUNTS = (Phase.PREPARED, Phase.ALLOCATED, Phase.SUBMITTED, Phase.FINISHED, Phase.NEEDS_ATTENTION)
@@ -262,23 +276,45 @@ def test_empty_source_needs_approval_only_for_removals() -> None:
     assert guards_of(0, Guards(min_rows=1)) == ["min_rows"]
 
 
-def test_removals_after_an_edit_need_approval_unless_configured() -> None:
-    def messages(removed: int, own: Guards, *, since: str = "guests-7") -> list[str]:
-        counts = PlanCounts(source_rows=1, removed=removed)
-        return [breach.message for breach in breaches(counts, own, baseline_rows=9, removes=True, edited_since=since)]
+@pytest.mark.parametrize("guard", ["removals_after_edit", "removals_after_lost_file"])
+def test_removals_with_another_cause_need_approval_unless_configured(guard: str) -> None:
+    def found(removed: int, own: Guards, causes: Mapping[str, str]) -> list[Breach]:
+        return list(
+            breaches(PlanCounts(source_rows=1, removed=removed), own, baseline_rows=9, removes=True, causes=causes)
+        )
 
-    [message] = messages(1, Guards(max_remove=Limit(percent=100)))
-    assert "edited since run guests-7, and the plan would remove 1 of 9 records" in message
-    assert messages(0, Guards()) == []
-    assert messages(1, Guards(), since="") == []
-    assert messages(1, Guards(removals_after_edit=AfterEdit.SEND)) == []
+    [breach] = found(1, Guards(max_remove=Limit(percent=100)), {guard: "cause"})
+    assert breach == Breach(guard, "cause, and the plan would remove 1 of 9 records the target holds")
+    assert found(0, Guards(), {guard: "cause"}) == []
+    assert found(1, Guards(), {}) == []
+    own: dict[str, Any] = {guard: Removals.SEND}
+    assert found(1, Guards(**own), {guard: "cause"}) == []
+
+
+def test_guards_of_removals_apply_to_answers() -> None:
+    def messages(absent: int, rows: int, own: Guards, *, source_rows: int = 1, edited: str = "") -> list[str]:
+        answers = AbsentAnswers(rows=rows, absent=absent, digest="")
+        counts = PlanCounts(source_rows=source_rows)
+        causes = {"removals_after_edit": edited} if edited else {}
+        found = breaches(counts, own, baseline_rows=1000, removes=True, causes=causes, answers=answers)
+        return [f"{breach.guard}: {breach.message}" for breach in found]
+
+    assert messages(11, 219, Guards()) == [
+        "max_remove: the plan would remove 11 of 219 answers in the results, above max_remove 10 or 5%"
+    ]
+    assert messages(11, 220, Guards()) == messages(10, 10, Guards()) == messages(0, 9, Guards(), source_rows=0) == []
+    [empty] = messages(3, 3, Guards(), source_rows=0)
+    assert "min_rows: the source has no rows, and the plan would remove 3 of 3 answers in the results" in empty
+    [edited] = messages(1, 3, Guards(), edited="edited since checks-7")
+    assert "edited since checks-7, and the plan would remove 1 of 3 answers in the results" in edited
 
 
 def test_default_guards_apply_to_a_job_that_removes() -> None:
     assert effective_guards(Guards(), removes=False) == Guards()
     default = effective_guards(Guards(), removes=True)
     assert (str(default.max_remove), default.min_rows, default.removals_after_edit) == ("10 or 5%", 1, "hold")
-    own = Guards(max_remove=Limit(count=0), min_rows=0, removals_after_edit=AfterEdit.SEND)
+    send = Removals.SEND
+    own = Guards(max_remove=Limit(count=0), min_rows=0, removals_after_edit=send, removals_after_lost_file=send)
     assert effective_guards(own, removes=True) == own
 
 

@@ -190,7 +190,7 @@ class BatchMachine(RuleBasedStateMachine):
             on_unknown_allocation=policy_value,
             commits=vendor["commits"],
             commit_repeatable=vendor["repeatable"],
-            failures_max=4,
+            retry_for=timedelta(seconds=20),
             attempts_max=5,
             deadline=timedelta(days=2),
         )

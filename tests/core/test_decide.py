@@ -12,7 +12,7 @@ from core_samples import ALLOCATION, NOW, a_batch
 from batchsync.core import backoff
 from batchsync.core import decide as ladder
 from batchsync.core.batch import Allocation, BatchId, Phase, Verb
-from batchsync.core.decide import decide, needs_intent, next_poll, retry_at
+from batchsync.core.decide import decide, needs_intent, next_poll, retry_after_loss, retry_at
 from batchsync.core.events import AllocationLost, NotApplied, OutcomeUnknown, Parked, Reopened, StillRunning
 from batchsync.core.lifecycle import evolve
 from batchsync.core.policy import OnUnknownOutcome, Policy
@@ -57,6 +57,49 @@ def test_without_failures_the_phase_determines_the_step(phase: Phase, step: Step
 def test_batch_is_parked_after_the_maximum_of_failures() -> None:
     assert isinstance(decide(a_batch(failures=ASK.failures_max + 1), ASK, NOW), Park)
     assert decide(a_batch(failures=ASK.failures_max), ASK, NOW) == Allocate()
+
+
+@pytest.mark.parametrize("hours", [1, 36, 48, 24 * 31])
+def test_failures_are_retried_for_the_time_of_the_policy(hours: int) -> None:
+    """Failures in a row at the waits of the back-off reach the bound not before that time, and soon after it."""
+    policy = replace(ASK, retry_for=timedelta(hours=hours))
+    batch, now = a_batch(), NOW
+    while not isinstance(decide(batch, policy, now), Park):
+        again = retry_at(batch, policy, now)
+        batch, now = evolve(batch, NotApplied(at=now, verb=Verb.ALLOCATE, reason="503", retry_at=again)), again
+    assert 1 <= (now - NOW) / timedelta(hours=hours) < 1.5
+
+
+def test_failures_are_retried_until_the_deadline_by_default() -> None:
+    assert ASK.failing_max == ASK.deadline
+    assert replace(ASK, retry_for=timedelta(hours=2)).failing_max == timedelta(hours=2)
+
+
+def test_time_without_a_process_does_not_count_as_failing() -> None:
+    batch = a_batch(Phase.SUBMITTED, failures=9, polls=1, not_before=NOW)
+    assert decide(batch, ASK, NOW + 10 * ASK.deadline) == Poll()
+
+
+def test_batch_is_parked_after_answers_that_are_not_the_vendors() -> None:
+    assert decide(a_batch(foreign_answers=ASK.foreign_answers_max), ASK, NOW) == Allocate()
+    step = decide(a_batch(foreign_answers=ASK.foreign_answers_max + 1, reason="HTTP 200"), ASK, NOW)
+    assert isinstance(step, Park)
+    assert "HTTP 200" in step.reason
+
+
+def test_results_that_are_never_ready_are_parked() -> None:
+    waiting = a_batch(Phase.FINISHED, polls=ASK.failures_max)
+    assert decide(waiting, ASK, NOW) == Collect()
+    assert isinstance(decide(replace(waiting, polls=ASK.failures_max + 1), ASK, NOW), Park)
+
+
+def test_lost_allocations_are_followed_by_growing_waits() -> None:
+    assert retry_after_loss(a_batch(), ASK, NOW) is None
+    times = [retry_after_loss(a_batch(lost_allocations=n), ASK, NOW) for n in range(1, 7)]
+    assert all(time is not None for time in times)
+    assert times == sorted(times, key=lambda time: time or NOW)
+    assert times[0] is not None
+    assert times[0] > NOW
 
 
 def test_batch_is_parked_after_the_maximum_of_lost_allocations() -> None:
@@ -159,15 +202,18 @@ def test_allocation_with_a_lost_url_is_renewed_or_dropped(
 
 
 def test_batch_without_verdict_at_the_deadline_is_parked_with_the_last_status() -> None:
-    batch = evolve(a_batch(Phase.SUBMITTED), StillRunning(at=NOW, vendor_status="Queued", retry_at=NOW))
-    assert decide(batch, ASK, NOW + ASK.deadline) == Poll()
-    step = decide(batch, ASK, NOW + ASK.deadline + SECOND)
+    ends_at = NOW + ASK.deadline
+    batch = evolve(a_batch(Phase.SUBMITTED), StillRunning(at=NOW, vendor_status="Queued", retry_at=ends_at))
+    assert decide(batch, ASK, ends_at) == Poll()
+    assert decide(batch, ASK, ends_at + SECOND) == Poll(), "the last answer is older than the deadline"
+    batch = evolve(batch, StillRunning(at=ends_at, vendor_status="Queued", retry_at=ends_at + SECOND))
+    step = decide(batch, ASK, ends_at + SECOND)
     assert isinstance(step, Park)
     assert "Queued" in step.reason
 
 
 def test_deadline_reason_without_any_vendor_status() -> None:
-    silent = a_batch(Phase.SUBMITTED, polls=1)
+    silent = a_batch(Phase.SUBMITTED, polls=1, not_before=NOW + timedelta(hours=2))
     step = decide(silent, replace(ASK, deadline=timedelta(hours=1)), NOW + timedelta(hours=2))
     assert step == Park("no verdict 1:00:00 after the upload; last status: none")
 

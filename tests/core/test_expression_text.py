@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from batchsync.core.expression_text import LENGTH_MAX, objection_to
+from batchsync.core.expression_text import DEPTH_MAX, LENGTH_MAX, objection_to
 
 QUERY = "SELECT x FROM read_csv('http://localhost/t')"
 
@@ -76,6 +76,8 @@ def test_queries_and_table_functions_are_refused(sql: str) -> None:
         ('lower("a', 'unclosed " in the expression'),
         ("lower(a", "unclosed ( in the expression"),
         ("a)", "unmatched ) in the expression"),
+        ("a[1", "unclosed [ in the expression"),
+        ("(a[1)]", "unmatched ) in the expression"),
         ("", "empty expression after the ="),
         ("a" * (LENGTH_MAX + 1), "the expression has 8,001 characters, more than 8,000"),
     ],
@@ -87,45 +89,24 @@ def test_text_that_parsers_may_tokenize_differently_is_refused(sql: str, message
 
 
 @pytest.mark.parametrize(
-    ("sql", "message", "suggestion"),
+    ("opening", "inner", "closing"),
     [
-        ("a IS TRUE", "IS TRUE ", "(...) IS NOT DISTINCT FROM TRUE"),
-        ("(a = 'Y') is\nnot true", "IS NOT TRUE ", "(...) IS DISTINCT FROM TRUE"),
-        ("a IS FALSE", "IS FALSE ", "(...) IS NOT DISTINCT FROM FALSE"),
-        ("CASE WHEN a IS NOT FALSE THEN 1 END", "IS NOT FALSE ", "(...) IS DISTINCT FROM FALSE"),
-        ("a IS UNKNOWN", "IS UNKNOWN ", "(...) IS NULL"),
-        ("a IS NOT UNKNOWN", "IS NOT UNKNOWN ", "(...) IS NOT NULL"),
+        ("(", "a", ")"),
+        ("lower(", "a", ")"),
+        ("CASE WHEN a THEN ", "1", " END"),
+        ("NOT ", "a", ""),
+        ("- ", "a", ""),
+        ("a[", "1", "]"),
+        ("(CASE WHEN ", "a", " THEN 1 END)"),
     ],
 )
-def test_truth_tests_are_refused_with_a_suggestion(sql: str, message: str, suggestion: str) -> None:
-    found = objection_to(sql)
+def test_depth_is_limited_before_the_parser(opening: str, inner: str, closing: str) -> None:
+    marks = sum(opening.count(mark) for mark in ("(", "[", "CASE", "NOT", "-"))
+    deepest = DEPTH_MAX // marks
+    assert objection_to(opening * deepest + inner + closing * deepest) is None
+    found = objection_to(opening * (deepest + 1) + inner + closing * (deepest + 1))
     assert found is not None
-    assert found.message.startswith(message)
-    assert suggestion in found.suggestion
-
-
-@pytest.mark.parametrize(
-    ("sql", "cut"),
-    [
-        ("CAST(a AS VARCHAR(3))", "3)"),
-        ("a::varchar ( 3 )", "3)"),
-        ("TRY_CAST(a AS CHAR(2))", "2)"),
-        ("CAST(a AS TEXT(5))", "5)"),
-        ("CAST(a AS STRING(5))", "5)"),
-        ("CAST(a AS CLOB(5))", "5)"),
-        ("CAST(a AS CHARACTER VARYING(4))", "4)"),
-        ("CAST(a AS VARBINARY(4))", "4)"),
-        ("CAST(a AS VARCHAR(MAX))", "n)"),
-        ("CAST(a AS CHAR)", "1)"),
-        ("a::character", "1)"),
-        ("CAST(a AS NATIONAL CHARACTER)", "1)"),
-    ],
-)
-def test_types_with_a_length_are_refused_with_a_suggestion(sql: str, cut: str) -> None:
-    found = objection_to(sql)
-    assert found is not None
-    assert "does not truncate the value" in found.message
-    assert f"LEFT(CAST(x AS VARCHAR), {cut}" in found.suggestion
+    assert (found.message, found.is_deep) == (f"the expression is nested more than {DEPTH_MAX} deep", True)
 
 
 @pytest.mark.parametrize(
@@ -149,6 +130,9 @@ def test_types_with_a_length_are_refused_with_a_suggestion(sql: str, cut: str) -
         "CAST(x AS CHARACTER VARYING)",
         "CAST(x AS DECIMAL(10,2))",
         "x::text",
+        "(a IS NOT TRUE) AND b IS UNKNOWN",
+        "CAST(x AS VARCHAR(3)) || x::char(2)",
+        'CASE WHEN "end" THEN (CASE WHEN a THEN 1 END) END',
         "char IS NULL",
         "a ^@ 'b' AND n // 2 % 3 = .5e-3 AND a !~ 'b'",
         "ARRAY[1,2][1]",

@@ -13,10 +13,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from batchsync.core.accounting import PlanCounts
-from batchsync.core.guards import Breach, Guards, Limit
+from batchsync.core.contract import ContractCounts
+from batchsync.core.guards import AbsentAnswers, Breach, Guards, Limit
 from batchsync.core.job import Job, Removal, Source
 from batchsync.core.mapping import Object
-from batchsync.core.plan import Plan, begin_run, with_guards
+from batchsync.core.plan import Plan, begin_run, with_guards, with_removed_answers
 from batchsync.core.row_outcome import PLAN_OUTCOMES, OutcomeCounts
 from batchsync.core.run import RunState
 
@@ -25,6 +26,9 @@ if TYPE_CHECKING:
 
 COUNT = st.integers(0, 10**12)
 TEXT = st.text(max_size=20)
+CONTRACT_COUNTS = st.builds(
+    ContractCounts, rows=COUNT, nulls=st.dictionaries(TEXT, COUNT, max_size=2), newest=st.none() | COUNT
+)
 PLANS = st.builds(
     Plan,
     job=TEXT,
@@ -42,6 +46,7 @@ PLANS = st.builds(
     watermark=st.none() | TEXT,
     warnings=st.dictionaries(TEXT, COUNT, max_size=3),
     removals_known=st.booleans(),
+    contract=st.none() | CONTRACT_COUNTS,
     breaches=st.lists(st.builds(Breach, TEXT, TEXT), max_size=2).map(tuple),
 )
 NOW = datetime(2026, 11, 22, 7, 30, tzinfo=UTC)
@@ -72,6 +77,9 @@ OTHER: Mapping[str, Any] = {
     "watermark": None,
     "warnings": {"email: not an address": 3},
     "removals_known": False,
+    "source_files": 2,
+    "incomparable": 1,
+    "contract": ContractCounts(rows=25, nulls={"email": 1}),
     "breaches": (Breach("max_remove", "too many"),),
 }
 
@@ -108,6 +116,8 @@ def test_digest_does_not_depend_on_the_order_of_names() -> None:
         {"counts": {"selected": 1, "more": 1}},
         {"counts": 7},
         {"baseline": None},
+        {"contract": {"more": 1}},
+        {"contract": 7},
         {"breaches": [{"guard": "max_remove"}]},
     ],
 )
@@ -195,6 +205,46 @@ def test_guards_of_the_job_are_checked_against_the_plan() -> None:
     assert [breach.guard for breach in guarded.breaches] == ["removals_after_edit", "max_remove"]
     assert replace(guarded, breaches=()) == PLAN
     assert [breach.guard for breach in with_guards(PLAN, a_job(removal=None), last).breaches] == []
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "held"), [(3, 2, True), (2, 2, False), (2, 3, False), (None, 1, False), (3, 0, True)]
+)
+def test_removals_are_held_if_the_source_lost_a_file(before: int | None, now: int, *, held: bool) -> None:
+    last = replace(begin_run(PLAN, serial=3, at=NOW, awaiting_approval=False), source_files=before)
+    guarded = with_guards(replace(PLAN, source_files=now), a_job(), last)
+    assert [breach.guard for breach in guarded.breaches] == ["removals_after_lost_file"] * held
+    if held:
+        assert f"the source has {now} of the 3 files that it had in run guests-3" in guarded.breaches[0].message
+
+
+def test_a_lost_file_counts_until_all_keys_that_left_were_removed() -> None:
+    last = replace(begin_run(PLAN, serial=3, at=NOW, awaiting_approval=False), source_files=3)
+    waiting = replace(PLAN, counts=replace(PLAN.counts, selected=99, outcomes=OutcomeCounts.of(deferred=1)))
+    for plan in (replace(PLAN, removals_known=False), waiting):
+        assert with_guards(replace(plan, source_files=2), a_job(), last).source_files == 3
+        assert with_guards(replace(plan, source_files=2), a_job(), None).source_files == 2
+    assert with_guards(replace(PLAN, source_files=2), a_job(), last).source_files == 2
+
+
+def test_changes_that_cannot_be_compared_after_an_upgrade_await_approval() -> None:
+    last = begin_run(PLAN, serial=3, at=NOW, awaiting_approval=False)
+    upgraded = replace(PLAN, incomparable=2)
+    assert with_guards(upgraded, a_job(), last).breaches == ()
+    assert with_guards(upgraded, a_job(spec_hash="edited"), None).breaches == ()
+    assert with_guards(PLAN, a_job(spec_hash="edited"), last).breaches == ()
+    (breach,) = with_guards(upgraded, a_job(spec_hash="edited"), last).breaches
+    assert breach.guard == "changes_after_upgrade"
+    assert f"2 of {PLAN.counts.changed} changed records cannot be compared" in breach.message
+    assert "edited since run guests-3" in breach.message
+
+
+def test_removed_answers_are_part_of_the_plan_that_is_approved() -> None:
+    one, other = (AbsentAnswers(rows=9, absent=2, digest=digest) for digest in ("one", "other"))
+    digests = {with_removed_answers(PLAN, answers).changes_digest for answers in (one, other)}
+    assert len(digests | {PLAN.changes_digest}) == 3
+    assert with_removed_answers(PLAN, AbsentAnswers(rows=9, absent=0, digest="one")) is PLAN
+    assert 2 in with_removed_answers(PLAN, one).warnings.values()
 
 
 def test_plan_without_known_removals_keeps_the_removal_hash_of_the_last_run() -> None:

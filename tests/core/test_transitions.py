@@ -18,6 +18,7 @@ from batchsync.core.events import (
     Collected,
     Delivered,
     Event,
+    FileMissing,
     IntentRecorded,
     NotApplied,
     OutcomeUnknown,
@@ -45,11 +46,12 @@ EXPECTED = {
     "Parked>needs_attention",
     "uploaded": "IntentRecorded NotApplied OutcomeUnknown Committed>submitted Cancelled>finished "
     "Parked>needs_attention",
-    "submitted": "StillRunning NotApplied OutcomeUnknown VendorFinished>finished Parked>needs_attention",
-    "finished": "NotApplied OutcomeUnknown Collected>collected Parked>needs_attention",
+    "submitted": "StillRunning NotApplied OutcomeUnknown FileMissing>allocated VendorFinished>finished "
+    "Parked>needs_attention",
+    "finished": "StillRunning NotApplied OutcomeUnknown Collected>collected Parked>needs_attention",
     "collected": "NotApplied Delivered>delivered ResultsLost>finished Parked>needs_attention",
     "needs_attention": "Reopened>parked-from Resolved>finished",
-    "delivered": "Resolved",
+    "delivered": "Resolved CollectedAgain",
 }
 
 
@@ -128,7 +130,7 @@ EFFECTS: list[tuple[Phase, Verb | None, Event, dict[str, Any]]] = [
         Phase.PREPARED,
         Verb.ALLOCATE,
         Allocated(at=LATER, allocation=ALLOCATION),
-        {**AFTER_SUCCESS, "allocation": ALLOCATION},
+        {**AFTER_SUCCESS, "allocation": ALLOCATION, "failures": 3},
     ),
     (
         Phase.ALLOCATED,
@@ -140,7 +142,7 @@ EFFECTS: list[tuple[Phase, Verb | None, Event, dict[str, Any]]] = [
         Phase.SUBMITTED,
         None,
         VendorFinished(at=LATER, verdict=Verdict.MIXED, vendor_status="Completed"),
-        {**AFTER_SUCCESS, "verdict": Verdict.MIXED, "vendor_status": "Completed"},
+        {**AFTER_SUCCESS, "verdict": Verdict.MIXED, "vendor_status": "Completed", "polls": 0},
     ),
     (
         Phase.FINISHED,
@@ -339,11 +341,54 @@ def test_response_about_a_call_in_doubt_is_no_further_failure() -> None:
     assert evolve(in_doubt, NotApplied(at=LATER, verb=Verb.FIND_FILE, reason="429")).failures == 4
 
 
-def test_failures_are_kept_over_lost_allocations() -> None:
+def test_failures_are_kept_over_allocations() -> None:
+    """Otherwise an upload that always fails would use up allocations without end."""
     batch = a_batch(Phase.ALLOCATED, failures=3)
-    assert evolve(batch, Allocated(at=LATER, allocation=ALLOCATION)).failures == 0
+    assert evolve(batch, Allocated(at=LATER, allocation=ALLOCATION)).failures == 3
     lost = evolve(batch, AllocationLost(at=LATER, reason="expired"))
     assert evolve(lost, Allocated(at=LATER, allocation=ALLOCATION)).failures == 3
+
+
+def test_failure_between_lost_allocations_explains_them() -> None:
+    """An outage of the storage lets allocations expire: its duration is bounded, not their number."""
+    lost = evolve(a_batch(Phase.ALLOCATED, lost_allocations=18), AllocationLost(at=LATER, reason="expired"))
+    assert lost.lost_allocations == 19
+    failed = evolve(lost, NotApplied(at=LATER, verb=Verb.ALLOCATE, reason="no connection", retry_at=MUCH_LATER))
+    assert (failed.lost_allocations, failed.failures) == (0, 1)
+    unknown = evolve(lost, OutcomeUnknown(at=LATER, verb=Verb.ALLOCATE, reason="502", retry_at=MUCH_LATER))
+    assert (unknown.lost_allocations, unknown.failures) == (0, 1)
+
+
+def test_expired_url_is_no_explanation_of_lost_allocations() -> None:
+    batch = a_batch(Phase.ALLOCATED, pending_intent=Verb.UPLOAD, intent_at=NOW, lost_allocations=3)
+    refused = OutcomeUnknown(at=LATER, verb=Verb.UPLOAD, reason="expired", retry_at=MUCH_LATER, expired=True)
+    assert evolve(batch, refused).lost_allocations == 3
+
+
+def test_answers_of_others_are_counted_in_a_row() -> None:
+    batch = a_batch(Phase.ALLOCATED, pending_intent=Verb.UPLOAD, intent_at=NOW, foreign_answers=2)
+    page = OutcomeUnknown(at=LATER, verb=Verb.UPLOAD, reason="HTML", retry_at=MUCH_LATER, foreign=True)
+    after = evolve(batch, page)
+    assert (after.foreign_answers, after.pending_intent) == (3, Verb.UPLOAD)
+    empty = evolve(after, NotApplied(at=LATER, verb=Verb.UPLOAD, reason="the allocation is empty"))
+    assert empty.foreign_answers == 3
+    broken = evolve(after, replace(page, foreign=False))
+    assert (broken.foreign_answers, broken.failures) == (0, 2)
+    assert evolve(after, Uploaded(at=LATER)).foreign_answers == 0
+
+
+def test_missing_file_reopens_the_doubt_about_its_upload() -> None:
+    batch = a_batch(Phase.SUBMITTED, polls=9, vendor_status="uploading", lost_allocations=1)
+    after = evolve(batch, FileMissing(at=LATER, reason="still empty"))
+    assert (after.phase, after.pending_intent, after.intent_at) == (Phase.ALLOCATED, Verb.UPLOAD, LATER)
+    assert (after.submitted_at, after.polls, after.lost_allocations, after.reason) == (None, 0, 2, "still empty")
+    assert after.allocation == Allocation(id="allocation-1")
+
+
+def test_results_that_are_not_ready_are_no_failure() -> None:
+    batch = a_batch(Phase.FINISHED, failures=2, reason="502", vendor_status="Completed")
+    after = evolve(batch, StillRunning(at=NOW, vendor_status="Completed", retry_at=LATER, reason="not ready"))
+    assert after == replace(batch, polls=1, not_before=LATER, failures=0, reason="not ready")
 
 
 def test_heartbeat_changes_only_its_fields() -> None:

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Executor
 
 #: take every n-th checkpoint of a run with faults, with a different offset for each plan
-STRIDE = int(os.environ.get("BATCHSYNC_MATRIX", "1"))
+STRIDE = int(os.environ.get("BATCHSYNC_MATRIX", "2"))
 SHARES = 8
 PLAIN = FaultPlan("none")
 

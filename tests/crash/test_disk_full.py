@@ -45,7 +45,7 @@ STAGES = {
     ),
     "comparing": Stage(job="guests", rows=30_000, limit=150, message="guests", since="work"),
     "staging": Stage(job="guests", rows=80_000, limit=250, message="guests", since="staging"),
-    "a download": Stage(job="vehicles", rows=15_000, limit=250, message="response", since="upload"),
+    "a download": Stage(job="vehicles", rows=25_000, limit=400, message="response", since="upload"),
 }
 
 

@@ -78,7 +78,7 @@ class Overlapped(Scenario):
         try:
             with (
                 connected(self.network),
-                process(self.state, self.sources, self.time, crash_point, credentials, 1) as engine,
+                process(self.state, self.sources, self.time, crash_point, credentials, 1, anchored=False) as engine,
             ):
                 return command(engine.contexts, engine.services, WaitPolicy())
         except Crash:

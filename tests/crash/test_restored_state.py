@@ -91,6 +91,8 @@ def test_restored_state_folder_sends_no_second_copy_to_sitecore(deployment: Depl
     shutil.rmtree(state)
     if copy.exists():
         copy.rename(state)
+        deployment.run("sync", "guests", expect=3)
+        deployment.run("state", "accept", "--reason=restored from the backup")
 
     deployment.run("sync", "guests")
 
@@ -108,6 +110,8 @@ def test_restored_state_folder_sends_no_second_copy_to_motorweb(deployment: Depl
     expected = deployment.delivered(BDP)
     shutil.rmtree(state)
     copy.rename(state)
+    deployment.run("sync", "vehicles", expect=3)
+    deployment.run("state", "accept", "--reason=restored from the backup")
     deployment.run("sync", "vehicles")
     assert deployment.delivered(BDP) == expected
     shutil.rmtree(state)

@@ -13,7 +13,7 @@ import pytest
 from batchsync.core import compaction
 from batchsync.data import PolarsEngine
 from batchsync.journal import Journal
-from batchsync.journal.journal import _set_baseline
+from batchsync.journal.coordination import set_baseline
 from batchsync.ports import BaselineEntry
 from batchsync.storage.local_folder import LocalFolder
 from kit.matrix import Scenario
@@ -46,7 +46,7 @@ def scenario() -> Iterator[Scenario]:
         pl.DataFrame(verdict).write_parquet(place / "verdicts.parquet")
         baseline = PolarsEngine(LocalFolder(made.state)).apply_verdicts(baseline, [place / "verdicts.parquet"])
     with Journal.open(made.state) as journal, journal._write("before") as db:
-        _set_baseline(db, baseline)
+        set_baseline(db, baseline)
     yield made
     shutil.rmtree(place)
 

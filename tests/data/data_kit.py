@@ -76,8 +76,9 @@ def node(value: Any) -> Node:
     if isinstance(value, dict):
         return Object(tuple((name, node(entry)) for name, entry in value.items()))
     if isinstance(value, list):
-        if len(value) == 1 and isinstance(value[0], dict) and set(value[0]) == {"each"}:
-            return Array((Each(node(value[0]["each"])),))
+        if len(value) == 1 and isinstance(value[0], dict) and "each" in value[0]:
+            order = tuple(Expression(sql) for sql in value[0].get("order_by", ()))
+            return Array((Each(node(value[0]["each"]), order=order),))
         return Array(tuple(node(entry) for entry in value))
     return Literal(value)
 
@@ -242,7 +243,8 @@ def view(folder: Path, baseline: BaselineEntry) -> dict[str, tuple[bytes | None,
     """Return the state of each key in a baseline (accepted, last, last_state), from its files, row by row."""
     known: dict[str, tuple[bytes | None, bytes | None, int | None]] = {}
     for path in segment_paths(folder, baseline):
-        for key, accepted, last, ended, as_before in pl.read_parquet(path, glob=False).iter_rows():
+        columns = ["key", "accepted", "last", "last_state", "as_before"]
+        for key, accepted, last, ended, as_before in pl.read_parquet(path, glob=False).select(columns).iter_rows():
             before = known.pop(key, (None, None, None))
             target = before[0] if as_before else accepted
             if target is not None or last is not None:

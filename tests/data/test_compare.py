@@ -14,6 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from batchsync.core.job import Removal, Send
+from batchsync.core.mapping import Expression
 from batchsync.core.naming import segment_key
 from batchsync.core.row_outcome import RowOutcome
 from batchsync.data.baseline import apply, segments
@@ -237,10 +238,8 @@ def test_counts_balance_after_any_history(
         comparison.plan.counts.assert_balanced()
         files = bench.stage(comparison)
         assert sum(item.rows for item in files) == comparison.plan.counts.to_send
-        assert (
-            sum(len(chunk) for chunk in ENGINE.invalid(comparison))
-            == comparison.plan.counts.outcomes[RowOutcome.INVALID]
-        )
+        listed = comparison.plan.counts.outcomes.sum_of((RowOutcome.INVALID, RowOutcome.SUPERSEDED))
+        assert sum(len(chunk) for chunk in ENGINE.invalid(comparison)) == listed
         if state == "in flight":
             bench.in_flight += tuple(manifest_key(item) for item in files)
             continue
@@ -286,8 +285,11 @@ def test_full_disk_is_reported(bench: Bench, monkeypatch: pytest.MonkeyPatch) ->
         bench.stage(comparison)
 
 
-def test_progress_is_emitted(bench: Bench) -> None:
+@pytest.mark.parametrize("where", [None, "id >= '30000'", "FALSE"])
+def test_progress_is_emitted(bench: Bench, where: str | None) -> None:
     progress: list[int] = []
+    bench.change_source(where=None if where is None else Expression(where))
+    sent = {None: 60_000, "FALSE": 0}.get(where, 30_000)
 
     class RecordingSink:
         def emit(self, event: RunEvent, /) -> None:
@@ -297,16 +299,17 @@ def test_progress_is_emitted(bench: Bench) -> None:
             assert size is not None
             assert (size[1] is None) == (event.stage == "stage")
             assert size[1] is None or abs(size[0] - size[1] * event.done // 60_000) < 100
+            assert event.stage == "compare" or event.done <= sent
             assert (event.job, event.unit) in {("job", "rows"), ("job", "records")}
             assert event.stage in {"compare", "stage"}
-            assert event.total in (None, 60_000)
+            assert event.total in (None, sent)
 
     bench.source(HEAD + "".join(f"{row:05},a,m\n" for row in range(60_000)))
     context = CompareContext(folder=bench.folder / "w", now=NOW, events=RecordingSink())
     comparison = bench.engine.compare(bench.job, bench.rules, bench.baseline, context)
     assert progress == [25_000, 50_000, 60_000]
     engine_in(bench.folder, events=RecordingSink()).stage(bench.job, bench.rules, comparison)
-    assert progress[-1] == 60_000
+    assert progress[-1] == sent or not sent
 
 
 @pytest.mark.parametrize("policy", ["fail", "last"])
@@ -325,4 +328,4 @@ def test_keys_with_equal_hashes_are_compared_by_key(bench: Bench, monkeypatch: p
         with pytest.raises(SourceError, match="occurs more than once"):
             bench.compare()
     else:
-        assert bench.compare().plan.counts.outcomes[RowOutcome.INVALID] == 1
+        assert bench.compare().plan.counts.outcomes[RowOutcome.SUPERSEDED] == 1

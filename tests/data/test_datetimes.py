@@ -50,6 +50,20 @@ def test_timestamp_text_equals_python(*, millis: bool, unit: TimeUnit, values: l
 
 
 @EXAMPLES
+@given(st.lists(st.none() | st.integers(-(10**18), 10**18) | st.integers(-(10**12), 10**12).map(lambda n: n * 1000)))
+def test_exact_timestamp_text_has_all_digits(numbers: list[int | None]) -> None:
+    texts = timestamp_text(pl.Series(numbers, dtype=pl.Datetime("ns")), millis=True, exact=True)
+    for number, text in zip(numbers, texts, strict=True):
+        if number is None:
+            assert text is None
+            continue
+        seconds, rest = divmod(number, 10**9)
+        digits = f"{rest:09}"
+        digits = digits[:3] if digits.endswith("000000") else digits[:6] if digits.endswith("000") else digits
+        assert text == f"{datetime.fromtimestamp(0, UTC) + timedelta(seconds=seconds):%Y-%m-%dT%H:%M:%S}.{digits}Z"
+
+
+@EXAMPLES
 @given(st.lists(st.none() | st.dates(date(1000, 1, 1)), max_size=8))
 def test_date_text_equals_python(values: list[date | None]) -> None:
     found = date_text(pl.Series(values, dtype=pl.Date), "%Y-%m-%d").to_list()

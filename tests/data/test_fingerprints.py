@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from batchsync.data.mapping.evaluate import MappedRecords
+    from batchsync.data.mapping.records import MappedRecords
     from batchsync.data.record.compiled_job import CompiledJob
 
 
@@ -149,6 +149,27 @@ def test_baseline_of_an_older_release_is_carried_over(bench: Bench, monkeypatch:
     plan = bench.compare().plan.counts
     assert (plan.added, plan.changed, plan.outcomes[RowOutcome.UNCHANGED]) == (0, 0, 4)
     assert any(holds_former_fingerprints(path) for path in segment_paths(bench.folder, bench.baseline))
+
+
+def test_fingerprints_of_unchanged_records_are_renewed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """After it, an edit that changes no record sends none."""
+    bench.source(HEAD + "1,a,m\n2,b,n\n3,c,o\n")
+    with monkeypatch.context() as older:
+        for module in (examine, encode):
+            older.setattr(module, "fingerprints", of_version_1)
+        bench.accept_all()
+    bench.source(HEAD + "1,a,m\n2,B,n\n3,c,o\n4,d,p\n")
+    comparison = bench.compare()
+    assert comparison.plan.incomparable == 1
+    bench.baseline = bench.engine.renew(comparison, bench.baseline)
+    again = bench.compare()
+    assert again.plan.counts == comparison.plan.counts
+    assert bench.engine.renew(again, bench.baseline) == bench.baseline
+    bench.accept_all()
+    bench.change(mapping_hash="cd" * 32)
+    edited = bench.compare().plan
+    assert (edited.counts.changed, edited.counts.outcomes[RowOutcome.UNCHANGED], edited.incomparable) == (0, 4, 0)
+    assert bench.engine.renew(bench.compare(), bench.baseline) == bench.baseline
 
 
 def test_segment_without_fingerprints_of_an_older_release_is_compared_with_one_version(bench: Bench) -> None:

@@ -73,7 +73,6 @@ def test_job_is_compiled_once_by_check_comparison_and_stage_each(bench: Bench, m
     ("sql", "hint"),
     [
         ("First Name", 'Write ="First Name": this'),
-        ("order", 'Write ="order": this'),
         ("1st", 'Write ="1st": this'),
         ("Mail-Address", 'Write ="Mail-Address": this'),
         ('a"b', 'Write ="a""b": this'),
@@ -93,7 +92,9 @@ def test_unquoted_column_name_is_suggested_with_quotes(sql: str, hint: str) -> N
     assert hint in found.suggestion
 
 
-@pytest.mark.parametrize("sql", ['"First Name"', '"order"', '"1st"', 'lower("Mail-Address")', "upper(name) AS other"])
+@pytest.mark.parametrize(
+    "sql", ['"First Name"', '"order"', '"1st"', 'lower("Mail-Address")', "upper(name) AS other", "order"]
+)
 def test_quoted_column_name_is_accepted(sql: str) -> None:
     columns = dict.fromkeys(("First Name", "order", "1st", "Mail-Address", "name"), pl.String())
     assert not isinstance(parse(Expression(sql, Place("jobs.yaml", 1, 1)), columns), Problem)
@@ -114,9 +115,11 @@ def test_quoted_column_name_is_accepted(sql: str) -> None:
         "lag(name) over (order by id)",
     ],
 )
-def test_aggregate_expression_is_refused(bench: Bench, sql: str) -> None:
+def test_expression_over_several_rows_is_refused_in_items_and_keys(bench: Bench, sql: str) -> None:
     bench.source(HEAD)
-    bench.job = job(bench.folder, {"v": "=" + sql})
+    bench.job = job(bench.folder, {"v": [{"each": "=" + sql}]})
+    assert [problem.code for problem in problems(bench)] == ["data.expression_not_by_row"]
+    bench.job = job(bench.folder, {"v": "=name"}, source={"key": Expression(sql)})
     assert [problem.code for problem in problems(bench)] == ["data.expression_not_by_row"]
 
 
@@ -132,6 +135,7 @@ def test_aggregate_expression_is_refused(bench: Bench, sql: str) -> None:
         "name IS NULL",
         "left(name, 2)",
         "NULLIF(name, '')",
+        "upper(name) || 'x'",
     ],
 )
 def test_row_wise_expression_is_accepted(bench: Bench, sql: str) -> None:
@@ -148,7 +152,7 @@ def test_expression_that_reads_clock_is_refused(bench: Bench) -> None:
 
 
 @pytest.mark.parametrize(
-    "sql", ["strftime(name, '%Y')", "replace(name, mail, 'x')", "extract(year FROM name)", "upper(tag)"]
+    "sql", ["strftime(name, '%Y')", "replace(name, mail, 'x')", "extract(year FROM name)", "upper(1)", "tag + 1"]
 )
 def test_expression_of_wrong_types_is_refused_before_reading(bench: Bench, sql: str) -> None:
     tags = pl.Series(["a"], dtype=pl.Categorical)

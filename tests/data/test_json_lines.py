@@ -8,7 +8,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING
 
 import pytest
-from data_kit import refused
+from data_kit import job, refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -25,7 +25,10 @@ GOOD = '{"id":"0","name":"a","mail":"b"}\n'
 
 @pytest.fixture
 def lines(bench: Bench) -> Bench:
-    bench.change_source(path="source.jsonl")
+    """A job that uses the members n and o of any type, too."""
+    used = {name: f"=CASE WHEN {name} IS NOT NULL THEN 1 END" for name in ("n", "o")}
+    mapping = {"id": "=id", "name": "=name", "mail": "=mail", **used}
+    bench.job = job(bench.folder, mapping, source={"path": "source.jsonl"})
     return bench
 
 
@@ -113,8 +116,10 @@ def test_integer_that_a_float_cannot_represent_is_refused(
     assert "source.jsonl:2: 'n' is a whole number" in refused(lines).message
     lines.source(GOOD + '{"id":"1","n":9007199254740993}\n')
     assert lines.compare().plan.counts.source_rows == 2
-    lines.source(GOOD + '{"id":"1","n":9007199254740993.5}\n{"id":"2","n":1e300}\n')
-    assert lines.compare().plan.counts.source_rows == 3
+    lines.source(GOOD + '{"id":"1","n":9007199254740992.5}\n{"id":"2","n":1e300}\n')
+    assert "source.jsonl:2: 'n' is a number that would lose digits" in refused(lines).message
+    lines.source(GOOD + '{"id":"1","n":9007199254740992}\n{"id":"2","n":1e300}\n{"id":"3","n":0.1}\n')
+    assert lines.compare().plan.counts.source_rows == 4
 
 
 def test_files_of_a_glob_with_different_members_are_merged(lines: Bench) -> None:

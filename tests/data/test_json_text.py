@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from batchsync.core.mapping import Object
 from batchsync.core.naming import NAMESPACE
 from batchsync.core.record_schema import Kind, Rule
-from batchsync.data.mapping.coerce import float_text
+from batchsync.data.frame.numbers import float_text
 from batchsync.data.mapping.compiled import compile_record
 from batchsync.data.mapping.evaluate import evaluate
 from batchsync.data.mapping.json_encode import Encoder

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections import Counter
 from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
-from data_kit import invalid
+from data_kit import invalid, job
 
 from batchsync.core.mapping import Expression
-from batchsync.core.row_outcome import RowOutcome
+from batchsync.core.row_outcome import OutcomeCounts, RowOutcome
 from batchsync.errors import SourceError
 
 if TYPE_CHECKING:
@@ -95,5 +96,27 @@ def test_duplicate_policy_keeps_one_row_and_counts_the_others(bench: Bench, poli
     comparison = bench.compare()
     sent = [record["value"]["name"] for record in bench.records()]
     assert sorted(sent) == sorted(taken)
-    assert (comparison.plan.counts.selected, comparison.plan.counts.outcomes[RowOutcome.INVALID]) == (4, 2)
-    assert {item.code for item in invalid(comparison)} == {"duplicate_key"}
+    outcomes = comparison.plan.counts.outcomes
+    assert (comparison.plan.counts.selected, outcomes[RowOutcome.SUPERSEDED], outcomes[RowOutcome.INVALID]) == (4, 2, 0)
+    assert {(item.kind, item.code) for item in invalid(comparison)} == {(RowOutcome.SUPERSEDED, "duplicate_key")}
+    assert bench.engine.preview(comparison, 5).invalid == ()
+
+
+@pytest.mark.parametrize(
+    ("policy", "kinds"),
+    [
+        ("first", [RowOutcome.INVALID, RowOutcome.SUPERSEDED, RowOutcome.SUPERSEDED]),
+        ("last", [RowOutcome.SUPERSEDED, RowOutcome.SUPERSEDED]),
+        ("by:mail", [RowOutcome.SUPERSEDED, RowOutcome.SUPERSEDED]),
+    ],
+)
+def test_superseded_row_is_superseded_whatever_rules_it_breaks(
+    bench: Bench, policy: str, kinds: list[RowOutcome]
+) -> None:
+    bench.job = job(bench.folder, {"id": "=id", "n": "=CAST(name AS INTEGER)"}, source={"duplicates": policy})
+    bench.source("id,name,mail\n1,x,1\n1,2,2\n1,3,3\n")
+    comparison = bench.compare()
+    assert [item.kind for item in invalid(comparison)] == kinds
+    outcomes = comparison.plan.counts.outcomes
+    assert outcomes.only((RowOutcome.INVALID, RowOutcome.SUPERSEDED)) == OutcomeCounts(Counter(kinds))
+    assert len(bench.engine.preview(comparison, 5).invalid) == kinds.count(RowOutcome.INVALID)

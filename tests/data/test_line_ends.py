@@ -30,7 +30,7 @@ FEW = settings(max_examples=80, deadline=None, suppress_health_check=[HealthChec
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("id,name,mail\r\r\n1,Ann,a\r\r\n", ":1 (row 0): the line ends in CR CR LF"),
+        ("id,name,mail\r\r\n1,Ann,a\r\r\n", ":1 (the header): the line ends in CR CR LF"),
         ("id,name,mail\r\n1,Ann,a\r\n2,Bo,b\r\r\n", ":3 (row 2): the line ends in CR CR LF"),
         ('id,name,mail\n1,"Ann\r\n",a\n2,Bo,"b"\r\r\n', ":4 (row 2): the line ends in CR CR LF"),
         ("id,name,mail\n1,Ann,a\r", ":2 (row 1): the line ends in CR without LF"),
@@ -39,7 +39,7 @@ FEW = settings(max_examples=80, deadline=None, suppress_health_check=[HealthChec
         ('id,name,mail\n1,"Ann"\r,a\n', ":2 (row 1): unquoted carriage return (CR)"),
         ('id,name,mail\n1,Ann,\r"a"\n', ":2 (row 1): unquoted carriage return (CR)"),
         ('id,name,mail\n1,5" x\r6",a\n', ":2 (row 1): unquoted carriage return (CR)"),
-        ("id,na\rme,mail\n1,Ann,a\n", ":1 (row 0): unquoted carriage return (CR)"),
+        ("id,na\rme,mail\n1,Ann,a\n", ":1 (the header): unquoted carriage return (CR)"),
         ("id,name,mail\n1,Ann,a\n\r\r\n2,Bo,b\n", ":3 (row 2): the line ends in CR CR LF"),
     ],
 )

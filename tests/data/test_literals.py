@@ -85,3 +85,48 @@ def test_literal_that_equals_a_column_is_refused_before_a_row_is_sent(bench: Ben
     use_literal(bench, "mail")
     with pytest.raises(SpecError):
         bench.compare()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "lower(mail)",
+        "COALESCE(name, 'x')",
+        " upper( name ) ",
+        "CAST(name AS DATE)",
+        "CAST(name AS INT)::text",
+        "sum(amount)",
+        "CASE WHEN name = 'a' THEN 1 ELSE 2 END",
+        "name || '-' || mail",
+        "substr(name, 1, 3)",
+    ],
+)
+def test_literal_that_looks_like_an_expression_is_refused(bench: Bench, value: str) -> None:
+    bench.source(HEAD)
+    use_literal(bench, value)
+    [found] = problems(bench)
+    assert (found.code, found.line, found.column) == ("data.literal_looks_like_expression", 7, 9)
+    assert f"Write ={value.strip()} for its value, or == {value} for the string." in found.suggestion
+    use_literal(bench, value, explicit=True)
+    assert problems(bench) == ()
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "Smith (John)",
+        "left (side)",
+        "f(x)",
+        "Acme(R)",
+        "lower(",
+        "a | b",
+        "||",
+        "in case of fire",
+        "the end",
+        "now (2)",
+    ],
+)
+def test_literal_with_parentheses_or_words_is_accepted(bench: Bench, value: str) -> None:
+    bench.source(HEAD)
+    use_literal(bench, value)
+    assert problems(bench) == ()

@@ -184,3 +184,21 @@ def test_answers_are_kept_if_error_log_is_missing(lookup: Bench) -> None:
         file, Verdict.MIXED, results=results(lookup, "vin,state,r\nA,VIC,x\n"), errors_missing=True
     )
     assert verdicts.counts == OutcomeCounts.of(accepted=1, unknown=1)
+
+
+def test_rows_that_differ_only_in_case_are_not_confused(lookup: Bench) -> None:
+    """Where folding is ambiguous within the batch, only the exact text matches."""
+    file = staged(lookup, "1,Ab,VIC\n2,aB,VIC\n3,C 1,NSW\n")
+    verdicts = lookup.join_outcomes(
+        file,
+        results=results(lookup, "vin,state,r\nab,vic,x\naB,VIC,y\nc1,nsw,z\n"),
+    )
+    assert verdicts.answers is not None
+    assert pl.read_parquet(verdicts.answers).select("id", "r").rows() == [("2", "y"), ("3", "z")]
+    assert verdicts.unattributed == 1
+
+
+def test_failed_rows_that_the_vendor_counts_and_does_not_name_are_unknown(lookup: Bench) -> None:
+    file = staged(lookup, "1,A,VIC\n2,B,VIC\n")
+    verdicts = lookup.join_outcomes(file, results=results(lookup, "vin;state;r\n".replace(";", ",") + "A,VIC,x\n"))
+    assert verdicts.counts == OutcomeCounts.of(accepted=1, unknown=1)

@@ -39,7 +39,7 @@ FEW = settings(max_examples=400, deadline=None, suppress_health_check=[HealthChe
 )
 def test_undoubled_quotation_mark_is_refused_with_its_row(bench: Bench, rows: str, row: int) -> None:
     bench.source("id,name,mail\n" + rows)
-    assert f"row {row} " in refused(bench).message
+    assert f"source.csv:{row + 1} (row {row}): " in refused(bench).message
 
 
 def test_undoubled_quotation_marks_cause_no_removals(bench: Bench) -> None:
@@ -47,7 +47,7 @@ def test_undoubled_quotation_marks_cause_no_removals(bench: Bench) -> None:
     bench.source('id,name,mail\n1,"5"" pipe",a\n2,"6"" pipe",b\n')
     bench.accept_all()
     bench.source('id,name,mail\n1,"5" pipe",a\n2,"6" pipe",b\n')
-    assert "row 1 " in refused(bench).message
+    assert "source.csv:2 (row 1): " in refused(bench).message
 
 
 @pytest.mark.parametrize("rows", ["1,a\n2,b,c,", '1,a\n2,b,c,""', "1,a,b\n2,c,d,", "1,a\r\n2,b,c,"])
@@ -75,7 +75,7 @@ def test_quotation_marks_are_checked_in_all_encodings_and_delimiters(
     bench.source(good.encode(encoding))
     assert bench.compare().plan.counts.source_rows == 2
     bench.source(good.replace('""Z""', '"Z"').encode(encoding))
-    assert "row 1 " in refused(bench).message
+    assert "source.csv:2 (row 1): " in refused(bench).message
 
 
 def _read(folder: Path) -> list[list[str]] | None:
@@ -92,7 +92,7 @@ def _read(folder: Path) -> list[list[str]] | None:
 def test_odd_quotation_marks_before_a_quoted_line_end_are_refused(bench: Bench, row: str) -> None:
     bench.change(record=record({"id": "=id"}))
     bench.source("id,name\n1,b\n" + row)
-    assert "row 2 (line 4): unescaped quotation mark in an unquoted field" in refused(bench).message
+    assert "source.csv:3 (row 2): unescaped quotation mark in an unquoted field" in refused(bench).message
 
 
 @given(rows=st.text('a,"\n', max_size=14), chunk=st.integers(3, 9), large=st.booleans())

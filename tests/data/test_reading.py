@@ -13,7 +13,7 @@ from data_kit import ENGINE, NOW, Bench, engine_in, job, refused, rules
 
 from batchsync.core.job import Join
 from batchsync.core.row_outcome import RowOutcome
-from batchsync.data.row import csv_reader
+from batchsync.data.row import csv_rows, csv_scan
 from batchsync.errors import SpecError
 from batchsync.ports import CompareContext
 
@@ -59,7 +59,8 @@ def test_byte_outside_the_encoding_is_refused_with_its_line(bench: Bench) -> Non
     bench.source(GOOD.encode() + b"3,Zo\xeb,c@x.org\n")
     error = refused(bench)
     assert "source.csv:4:" in error.message
-    assert "latin-1" in error.hint
+    assert "cp1252" in error.hint
+    assert "latin-1" not in error.hint
 
 
 def test_unknown_encoding_is_refused(bench: Bench) -> None:
@@ -103,7 +104,7 @@ def test_path_through_a_file_is_refused(bench: Bench) -> None:
 )
 def test_row_with_wrong_field_count_is_refused_with_its_number(bench: Bench, rows: str, row: int) -> None:
     bench.source("id,name,mail\n" + rows)
-    assert f"row {row} " in refused(bench).message
+    assert f"source.csv:{row + 1} (row {row}): the row has" in refused(bench).message
 
 
 def test_unclosed_and_stray_quotes_are_refused(bench: Bench) -> None:
@@ -121,7 +122,8 @@ def test_blank_lines_are_skipped_but_counted_in_row_numbers(bench: Bench) -> Non
 
 
 def test_overlong_line_is_refused(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(csv_reader, "LINE_MAX", 1 << 20)
+    for module in (csv_rows, csv_scan):
+        monkeypatch.setattr(module, "LINE_MAX", 1 << 20)
     bench.source('id,name,mail\n1,"' + "x" * (6 << 20) + '",m\n')
     assert "longer than" in refused(bench).message
 

@@ -127,7 +127,7 @@ def test_unknown_formats_are_refused_with_the_installed_ones(pairs: Deployment) 
     _declare(pairs, "path: guests.foo, format: pair")
     pairs.run("validate", expect=2)
     message = (pairs.folder / "last.log").read_text(encoding="utf-8")
-    assert "one of csv, parquet, jsonl, pairs" in message
+    assert "one of csv, parquet, jsonl, excel, pairs" in message
     assert '"pairs"' in message
 
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING
 
 import polars as pl
 import pytest
-from data_kit import HEAD, Bench, counts, job, manifest_key, resolve_first, rules, verdicts
+from data_kit import HEAD, Bench, counts, job, manifest_key, record, resolve_first, rules, verdicts
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from batchsync.core.job import Send
+from batchsync.core.job import Join, Send
 from batchsync.core.row_outcome import RowOutcome
 
 if TYPE_CHECKING:
@@ -164,3 +167,55 @@ def test_late_row_among_many_parts_is_sent(bench: Bench, monkeypatch: pytest.Mon
     bench.source(HEAD + "".join([*rows, "late,b,7\n"]))
     assert counts(bench) == {"unchanged": 300, "added": 1}
     assert [record["value"] for record in bench.records()] == [{"id": "late", "name": "b"}]
+
+
+@pytest.mark.parametrize(
+    ("policy", "rows"),
+    [
+        ("last", "1,a,2026-01-05\n1,late,2026-01-02\n"),
+        ("first", "1,late,2026-01-02\n1,a,2026-01-05\n"),
+        ("by:rank", "1,late,2026-01-02\n1,a,2026-01-05\n"),
+    ],
+)
+def test_winner_below_the_watermark_is_compared(bench: Bench, policy: str, rows: str) -> None:
+    bench.change_source(duplicates=policy)
+    head = "id,name,mail,rank\n"
+    accepted(bench, head + "1,a,2026-01-05,1\n2,b,2026-01-06,1\n")
+    ranked = "".join(f"{row},{int('late' in row)}\n" for row in rows.splitlines())
+    bench.source(head + ranked + "2,b,2026-01-06,1\n")
+    assert counts(bench) == {"unchanged": 1, "changed": 1, "superseded": 1}
+    assert [record["value"]["name"] for record in bench.records()] == ["late"]
+
+
+def test_row_below_the_watermark_is_compared_with_its_joined_row(bench: Bench) -> None:
+    bench.change_source(joins=(Join(path="j.csv", on=(("id", "id"),)),))
+    bench.job = replace(bench.job, record=record({"id": "=id", "label": "=label"}))
+    bench.source("id,label\n1,old\n2,same\n", "j.csv")
+    accepted(bench, HEAD + "1,a,2026-01-01\n2,b,2026-01-05\n")
+    bench.source("id,label\n1,new\n2,same\n", "j.csv")
+    assert counts(bench) == {"unchanged": 1, "changed": 1}
+
+
+ROW = st.tuples(st.sampled_from("123"), st.sampled_from("ab"), st.integers(0, 3))
+RUNS = st.lists(st.lists(ROW, min_size=1, max_size=5), min_size=2, max_size=4)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(runs=RUNS, policy=st.sampled_from(["first", "last", "by:mail"]))
+def test_every_key_without_baseline_is_sent(
+    tmp_path_factory: pytest.TempPathFactory, runs: list[list[tuple[str, str, int]]], policy: str
+) -> None:
+    folder = tmp_path_factory.mktemp("since")
+    mapping = {"id": "=id", "name": "=name"}
+    bench = Bench(folder, job(folder, mapping, send=SINCE_MAIL, source={"duplicates": policy}), rules())
+    held: set[str] = set()
+    for rows in runs:
+        bench.source(HEAD + "".join(f"{key},{name},{day}\n" for key, name, day in rows))
+        comparison = bench.compare()
+        sent = {entry["value"]["id"] for entry in bench.records()}
+        keys = {key for key, _, _ in rows}
+        assert keys - held <= sent
+        assert comparison.plan.counts.outcomes[RowOutcome.UNCHANGED] == len(keys - sent)
+        bench.accept_all()
+        held |= keys
+        bench.watermark = comparison.plan.watermark

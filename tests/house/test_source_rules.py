@@ -16,10 +16,10 @@ KINDS = ("noqa", "type: ignore", "pragma: no cover")
 #: Number of exceptions by folder, in the order of KINDS. Raise a number manually and state the reason in the commit;
 #: lower it when an exception is gone.
 EXCEPTIONS = {
-    "engine": (86, 1, 0),
+    "engine": (148, 2, 0),
     "mocks": (11, 2, 0),
-    "tests": (35, 5, 0),
-    "elsewhere": (0, 0, 0),
+    "tests": (59, 7, 0),
+    "elsewhere": (2, 0, 0),
 }
 
 # The marks are concatenated, so that this file does not violate the rule.
@@ -143,19 +143,20 @@ def test_import_contracts_are_kept() -> None:
     assert done.returncode == 0, done.stdout + done.stderr
 
 
-def test_only_journal_and_sqlite_sink_import_sqlite() -> None:
+def test_only_journal_sqlite_sink_and_sqlite_source_import_sqlite() -> None:
     imports_sqlite = re.compile(r"^\s*(?:import|from) (?:sqlite3|sqlite_utils)\b")
     importers = {
         str(file) for file in PYTHON if file.parts[0] == "engine" and any(map(imports_sqlite.match, lines(file)))
     }
 
     assert {name for name in importers if not name.startswith("engine/batchsync/journal/")} <= {
-        "engine/batchsync/sinks/sqlite_table.py"
+        "engine/batchsync/sinks/sqlite_table.py",
+        "engine/batchsync/source/sqlite_query.py",
     }
 
 
-def test_polars_sql_is_called_in_a_single_module() -> None:
-    callers = re.compile(r"\b(sql_expr|SQLContext)\b|\.sql\(")
+def test_polars_sql_is_called_nowhere() -> None:
+    callers = re.compile(r"\b(sql_expr|SQLContext)\b|\.sql\((?!dialect=)")
     found = [str(file) for file in PYTHON if file.is_relative_to("engine") and callers.search("\n".join(lines(file)))]
 
-    assert found == ["engine/batchsync/util/polars_sql.py"]
+    assert found == []

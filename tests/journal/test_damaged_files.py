@@ -354,16 +354,19 @@ def test_events_cannot_be_changed_or_deleted(journal: Journal, statement: str) -
         ("UPDATE events SET at = '2020-01-01T00:00:00.000000+00:00' WHERE no = 3", "event 3 .* was changed"),
         ("UPDATE batches SET phase = 'submitted' WHERE seq = 1", "was changed after batchsync wrote it"),
         ("UPDATE runs SET state = 'prepared', spec_hash = ''", "was changed after batchsync wrote it"),
-        ("DROP TRIGGER events_are_never_deleted", "a trigger .* is missing"),
+        ("DROP TRIGGER events_are_only_pruned", "a trigger .* is missing"),
     ],
 )
 def test_audit_finds_external_edits(state: Path, statement: str, finding: str) -> None:
     write_journal(state)
     connection = sqlite3.connect(state / "journal.db", isolation_level=None)
-    triggers = [row[0] for row in connection.execute("SELECT sql FROM sqlite_master WHERE type = 'trigger'")]
-    connection.execute("DROP TRIGGER events_are_never_changed")
+    triggers = [
+        row[0]
+        for row in connection.execute("SELECT sql FROM sqlite_master WHERE type = 'trigger' AND name GLOB 'events*'")
+    ]
+    connection.execute("DROP TRIGGER events_are_only_redacted")
     if "DROP" not in statement:
-        connection.execute("DROP TRIGGER events_are_never_deleted")
+        connection.execute("DROP TRIGGER events_are_only_pruned")
     connection.execute(statement)
     for trigger in triggers[: 1 if "DROP" in statement else 2]:
         connection.execute(trigger)

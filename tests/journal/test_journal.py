@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import fields, replace
 from datetime import UTC, datetime, timedelta, timezone
 from typing import TYPE_CHECKING, get_args
@@ -30,7 +31,9 @@ from batchsync.core.events import (
     Allocated,
     AllocationLost,
     Cancelled,
+    CollectedAgain,
     Event,
+    FileMissing,
     IntentRecorded,
     Parked,
     Resolved,
@@ -46,6 +49,25 @@ from batchsync.ports import Reject
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+
+@pytest.mark.parametrize("statement", ["DELETE FROM attempts", "UPDATE attempts SET attempt = 1"])
+def test_used_attempts_are_kept_without_their_batches(journal: Journal, statement: str) -> None:
+    """The idempotency key of an attempt may be known to the vendor for ever."""
+    (batch,) = start_run(journal)
+    for attempt in (1, 2):
+        assert journal.attempts_used("guests", batch.file.digest) == attempt
+        lost = AllocationLost(at=LATER, reason="it expired")
+        batch = journal.record(batch, lost)
+
+    # What a retention of old runs would do.
+    for number, later in enumerate(("DELETE FROM rejects", "DELETE FROM batches"), start=1):
+        journal._db.execute("PRAGMA foreign_keys = 0")
+        journal._db.execute(later)
+        assert journal.attempts_used("guests", batch.file.digest) == 3, number
+    with pytest.raises(sqlite3.IntegrityError, match="used idempotency keys are kept"):
+        journal._db.execute(statement)
+    assert journal.attempts_used("other", batch.file.digest) == 0
 
 
 def test_run_is_read_as_written(journal: Journal) -> None:
@@ -92,7 +114,8 @@ def test_every_kind_of_event_is_read_as_written(journal: Journal) -> None:
         type(item)
         for item in (*events, *journal.events(other.id), *journal.events(third.id), *journal.events(fourth.id))
     }
-    assert kinds == set(get_args(Event)) - {StillRunning, type(DELIVERED)}
+    # The last two are of other batches; the reconcile tests audit journals with them.
+    assert kinds == set(get_args(Event)) - {StillRunning, type(DELIVERED), CollectedAgain, FileMissing}
 
 
 AT = st.datetimes(timezones=st.sampled_from([UTC, timezone(timedelta(hours=13)), timezone(timedelta(hours=-9.5))]))
@@ -108,6 +131,7 @@ FIELDS = {
     "allocation": st.builds(Allocation, id=TEXT, url=st.none(), expires_at=st.none() | AT),
     "delivered": st.booleans(),
     "expired": st.booleans(),
+    "foreign": st.booleans(),
 }
 SAMPLES = st.one_of(
     *(st.builds(kind, **{field.name: FIELDS[field.name] for field in fields(kind)}) for kind in get_args(Event))

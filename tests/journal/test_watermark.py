@@ -2,21 +2,25 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 
 import pytest
-from journal_samples import DELIVERED, ROWS, make_batch, make_run, record_all
+from journal_samples import DELIVERED, EVENTS, LATER, ROWS, make_batch, make_run, record_all, rejects
 
 from batchsync.core.accounting import PlanCounts
+from batchsync.core.events import Collected
 from batchsync.core.row_outcome import OutcomeCounts
 from batchsync.core.run import RunState
-from batchsync.ports import Reject
+from batchsync.ports import Expired, Reject
 
 if TYPE_CHECKING:
     from batchsync.core.run import Run
     from batchsync.journal import Journal
 
 CLEAN = PlanCounts(source_rows=ROWS, selected=ROWS, added=ROWS)
+#: Events of a batch whose rows are all accepted.
+ACCEPTED = (*EVENTS[:-1], Collected(at=LATER, counts=OutcomeCounts.of(accepted=ROWS)))
 
 
 def watermark(journal: Journal, run: Run) -> str | None:
@@ -29,9 +33,27 @@ def test_watermark_moves_when_run_is_settled(journal: Journal) -> None:
     journal.start_run(run, [batch], ())
     assert watermark(journal, run) is None
 
-    journal.deliver(record_all(journal, batch), DELIVERED, baseline=None, rejects=())
+    journal.deliver(record_all(journal, batch, ACCEPTED), DELIVERED, baseline=None, rejects=())
 
     assert watermark(journal, run) == "2026-11-21"
+
+
+def test_watermark_does_not_pass_rows_whose_rejects_were_pruned(journal: Journal) -> None:
+    run = make_run(counts=CLEAN, watermark="2026-11-21")
+    batch = make_batch(run)
+    journal.start_run(run, [batch], ())
+    counts = OutcomeCounts.of(accepted=ROWS - 2, rejected=2)
+    journal.deliver(
+        record_all(journal, batch, (*ACCEPTED[:-1], Collected(at=LATER, counts=counts))),
+        DELIVERED,
+        baseline=None,
+        rejects=rejects(2),
+    )
+    assert watermark(journal, run) is None
+
+    assert journal.prune(run.job, Expired(rejects=LATER + timedelta(days=1), runs=None)) == 2
+
+    assert watermark(journal, run) is None
 
 
 def test_run_with_nothing_to_send_moves_watermark(journal: Journal) -> None:

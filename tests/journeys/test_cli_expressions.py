@@ -146,9 +146,10 @@ def test_column_named_like_sql_keyword_is_read_in_double_quotes(
 @pytest.mark.parametrize(
     ("expression", "suggestion"),
     [
-        ("CASE WHEN (name = 'Y') IS NOT TRUE THEN 'a' ELSE 'b' END", "IS DISTINCT FROM TRUE"),
-        ("CAST(name AS VARCHAR(3))", "LEFT(CAST(x AS VARCHAR), 3)"),
-        ("CAST(name AS DATE)", "DATE(x, '%Y-%m-%d')"),
+        ("lowr(name)", "Did you mean lower?"),
+        ("CAST(name AS UUID)", "The types are: text"),
+        ("name + 1", "CAST(x AS"),
+        ("regexp_like(name, '(?=a)')", "look-around"),
     ],
 )
 def test_unsupported_expression_is_refused_and_sends_nothing(

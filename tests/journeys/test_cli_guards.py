@@ -93,7 +93,7 @@ def test_empty_source_with_permissive_guards_removes_everything(
 
 
 def test_empty_source_of_first_sync_needs_no_approval(deployment: Deployment, batchsync: Callable[..., Result]) -> None:
-    edit(deployment, "  guests:\n", "  visitors:\n")
+    edit(deployment, "  guests:\n", "  visitors:\n    renamed_from: []\n")
     write_guests(deployment, range(0))
     assert "selected 0" in batchsync("sync", "visitors").stdout
 
@@ -189,6 +189,33 @@ def test_removals_after_edit_are_sent_if_guards_allow_it(
     assert count_deletions(deployment) == 2
 
 
+def test_lost_file_needs_approval_once(deployment: Deployment, batchsync: Callable[..., Result]) -> None:
+    edit(deployment, "  guests:\n", "  visitors:\n    renamed_from: []\n")
+    edit(deployment, "path: guests.csv", 'path: "part-*.csv"')
+    for number in range(4):
+        write_guests(deployment, range(number * 10, number * 10 + 3), f"part-{number}.csv")
+    batchsync("sync", "visitors")
+    (deployment.folder / "part-3.csv").rename(deployment.folder / "part-2b.csv")
+    batchsync("sync", "visitors")
+
+    (deployment.folder / "part-2b.csv").unlink()
+    for _ in range(2):
+        batchsync("sync", "visitors", expect=6)
+    batchsync("approve", "visitors")
+    batchsync("sync", "visitors")
+    assert count_deletions(deployment) == 3
+    write_guests(deployment, range(2), "part-0.csv")
+    batchsync("sync", "visitors")
+    assert count_deletions(deployment) == 4
+
+    edit(
+        deployment, "    on_removed: delete\n", "    on_removed: delete\n    guards: {removals_after_lost_file: send}\n"
+    )
+    (deployment.folder / "part-2.csv").unlink()
+    batchsync("sync", "visitors")
+    assert count_deletions(deployment) == 7
+
+
 def test_edit_still_needs_approval_after_many_blocked_runs(
     deployment: Deployment, batchsync: Callable[..., Result]
 ) -> None:
@@ -202,7 +229,8 @@ def test_edit_still_needs_approval_after_many_blocked_runs(
 def test_validate_lists_guards_of_each_job(deployment: Deployment, batchsync: Callable[..., Result]) -> None:
     lines = batchsync("validate").stdout.splitlines()
     assert "vehicles: no guards; it removes nothing" in lines
-    defaults = "min_rows 1 (default), removals_after_edit hold (default)"
+    causes = "removals_after_edit hold (default), removals_after_lost_file hold (default)"
+    defaults = f"min_rows 1 (default), {causes}"
     assert f"guests: guards: max_remove 10 or 5% (default), {defaults}" in lines
     set_guards(deployment, "{max_remove: 7, max_change: 30%}")
     assert f"guests: guards: max_remove 7, max_change 30%, {defaults}" in batchsync("validate").stdout
@@ -210,3 +238,50 @@ def test_validate_lists_guards_of_each_job(deployment: Deployment, batchsync: Ca
     assert guards["guests"]["max_remove"] == {"value": "7", "default": False}
     assert guards["guests"]["min_rows"] == {"value": 1, "default": True}
     assert guards["vehicles"] == {}
+
+
+@pytest.mark.parametrize(("lost", "expect"), [(("b",), 6), (("c",), 6), (("b", "c"), 6), (("a", "b", "c"), 3)])
+def test_lost_file_of_glob_removes_nothing_until_approved(
+    deployment: Deployment, batchsync: Callable[..., Result], lost: tuple[str, ...], expect: int
+) -> None:
+    """The files have 100, 20 and 5 rows; a pattern that finds no file at all is an error of the source."""
+    edit(deployment, "  guests:\n", "  visitors:\n    renamed_from: []\n")
+    edit(deployment, "path: guests.csv", 'path: "part-*.csv"')
+    for name, numbers in {"a": range(100), "b": range(100, 120), "c": range(120, 125)}.items():
+        write_guests(deployment, numbers, f"part-{name}.csv")
+    batchsync("sync", "visitors")
+    for name in lost:
+        (deployment.folder / f"part-{name}.csv").unlink()
+
+    output = batchsync("sync", "visitors", expect=expect).output
+    assert count_deletions(deployment) == 0
+    if expect == 6:
+        assert f"the source has {3 - len(lost)} of the 3 files that it had in run visitors-1" in output
+        assert ("above max_remove 10 or 5%" in output) == ("b" in lost)
+
+
+def test_max_invalid_holds_run_before_anything_is_sent(
+    deployment: Deployment, batchsync: Callable[..., Result]
+) -> None:
+    set_guards(deployment, "{max_invalid: 2}")
+    write_guests(deployment, range(COUNT + 1))
+    with (deployment.folder / "guests.csv").open("a", encoding="utf-8") as file:
+        file.writelines(f"B{number},bad,no-at-sign\n" for number in range(3))
+    requests = len(deployment.mocks.requests())
+
+    output = batchsync("sync", "guests", expect=6).stdout
+    assert "3 of 34 selected records are invalid, above max_invalid 2" in output
+    assert "max_invalid" in batchsync("-o", "json", "plan", "guests").stdout
+    assert {item["method"] for item in deployment.mocks.requests()[requests:]} <= {"GET"}
+    assert len(deployment.mocks.ledger(CDP)) == COUNT
+
+    batchsync("approve", "guests")
+    batchsync("sync", "guests")
+    assert len(deployment.mocks.ledger(CDP)) == COUNT + 1
+
+
+def test_max_invalid_holds_nothing_if_nothing_is_sent(deployment: Deployment, batchsync: Callable[..., Result]) -> None:
+    set_guards(deployment, "{max_invalid: 2}")
+    with (deployment.folder / "guests.csv").open("a", encoding="utf-8") as file:
+        file.writelines(f"B{number},bad,no-at-sign\n" for number in range(3))
+    assert "invalid 3" in batchsync("sync", "guests").stdout

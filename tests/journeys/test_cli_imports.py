@@ -30,8 +30,8 @@ def imported_by(command: list[str], state: Path) -> set[str]:
 @pytest.mark.parametrize(
     ("command", "needed", "unneeded"),
     [
-        (["--help"], {"click"}, {"polars", "rich", *DECLARATION, *EFFECTS, *ROWS}),
-        (["status"], {"click", *DECLARATION}, {"polars", "rich", *EFFECTS, *ROWS}),
+        (["--help"], {"click"}, {"polars", "sqlglot", "rich", *DECLARATION, *EFFECTS, *ROWS}),
+        (["status"], {"click", *DECLARATION}, {"polars", "sqlglot", "rich", *EFFECTS, *ROWS}),
         (["validate"], {"polars", *DECLARATION}, {"rich", *EFFECTS, *ROWS}),
     ],
     ids=lambda value: value[0] if isinstance(value, list) else "",

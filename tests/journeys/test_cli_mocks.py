@@ -5,8 +5,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,8 +13,11 @@ import pytest
 
 import batchsync_specs
 from batchsync.settings import Settings
+from kit.command_forks import command_forks
 
 if TYPE_CHECKING:
+    import subprocess
+
     from kit.deployment import Deployment
 
 LOOKUP = """\
@@ -50,15 +51,7 @@ def batchsync(folder: Path, *arguments: str, **environ: str) -> subprocess.Compl
     inherited = {
         name: text for name, text in os.environ.items() if not name.startswith(("BATCHSYNC", "MOTORWEB", "SITECORE"))
     }
-    return subprocess.run(
-        [sys.executable, "-m", "batchsync", *arguments],
-        cwd=folder,
-        env=inherited | environ,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
+    return command_forks().run(arguments, cwd=folder, environ=inherited | environ, timeout=60)
 
 
 def json_result(completed: subprocess.CompletedProcess[str]) -> Any:
@@ -134,6 +127,21 @@ def test_stopped_mocks_are_reported_with_start_command(deployment: Deployment) -
     ]
 
 
+def test_token_of_other_mocks_is_reported_before_anything_is_sent(deployment: Deployment) -> None:
+    ready_file = Path(deployment.environ()["BATCHSYNC_MOCKS_AT"])
+    ready = json.loads(ready_file.read_text(encoding="utf-8"))
+    ready_file.write_text(json.dumps(ready | {"control_token": "the-token-of-an-earlier-start"}), encoding="utf-8")
+
+    completed = batchsync(deployment.folder, "sync", BATCHSYNC_MOCKS_AT=str(ready_file))
+
+    assert completed.returncode == 3
+    assert completed.stderr.splitlines() == [
+        f"error: the served mocks of {ready_file} do not answer: their clock responds with status 401",
+        f"next: start them again: `batchsync mocks serve --ready-file {ready_file}`",
+    ]
+    assert deployment.mocks.requests() == []
+
+
 def test_state_of_mocks_is_separate_from_vendor_state(tmp_path: Path) -> None:
     file, state = tmp_path / "jobs.yaml", tmp_path / "state"
     assert Settings(file=file, state=state, mocks=False).state_folder == state
@@ -168,10 +176,11 @@ def test_vendor_without_mock_is_reported(deployment: Deployment, acme: Path, *, 
     environ = {"BATCHSYNC_MOCKS_AT": deployment.environ()["BATCHSYNC_MOCKS_AT"]} if served else {}
     completed = batchsync(acme, "sync", "--mocks", "acmes", **environ)
 
-    assert (completed.returncode, completed.stdout) == (2, "")
-    assert "nknown vendor acme" in completed.stderr.splitlines()[0]
-    assert "available: motorweb-bdp, sitecore-cdp" in completed.stderr.splitlines()[0]
-    assert completed.stderr.splitlines()[1] == "next: select jobs whose vendors have a mock, or omit --mocks"
+    output = completed.stdout + completed.stderr
+    assert completed.returncode == 2
+    assert "nknown vendor acme" in output
+    assert "available: motorweb-bdp, sitecore-cdp" in output
+    assert "select jobs whose vendors have a mock, or omit --mocks" in output
 
 
 def test_spec_folder_of_bundled_vendor_uses_its_mock(acme: Path) -> None:

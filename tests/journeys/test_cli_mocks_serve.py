@@ -51,6 +51,8 @@ def test_mocks_print_addresses_and_end_on_sigint(tmp_path: Path, output: str) ->
         (f"{CDP} --profile no-such-profile", 2, "no-such-profile"),
         (f"--switch {CDP}.nothing=1", 2, "nothing"),
         ("--clock banana", 2, "banana"),
+        ("--allow-host mocks.internal:8080", 2, "is not a host"),
+        ("--control-token-file no-such-file", 3, "no-such-file"),
         ("--ready-file no/such/folder/ready.json", 3, "ready.json"),
     ],
 )

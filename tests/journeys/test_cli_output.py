@@ -60,7 +60,8 @@ def batchsync(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., 
 
 def commands() -> list[list[str]]:
     """Return the path of names of each command."""
-    return [["mocks", "serve"] if name == "mocks" else [name] for name in COMMANDS]
+    groups = {"mocks": ["serve"], "state": ["init", "assume-delivered"]}
+    return [path for name in COMMANDS for path in ([[name, item] for item in groups.get(name, ())] or [[name]])]
 
 
 def find_command(names: list[str]) -> click.Command:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from datetime import timedelta
     from pathlib import Path
 
-    from batchsync.reconcile.services import JobContext
+    from batchsync.reconcile.services import SelectedJob
     from kit.deployment import Deployment
 
 CDP = "sitecore-cdp"
@@ -40,14 +40,16 @@ class RecordingListener:
     def __init__(self) -> None:
         self.reloads: list[tuple[list[str], list[str]]] = []
         self.errors: list[BatchsyncError] = []
+        self.kept: list[str] = []
         self.secrets = False
 
-    def reloaded(self, active: Sequence[JobContext], removed: Sequence[str], *, secrets: bool) -> None:
+    def reloaded(self, active: Sequence[SelectedJob], removed: Sequence[str], *, secrets: bool) -> None:
         self.reloads.append(([context.job.name for context in active], list(removed)))
         self.secrets = secrets
 
-    def failed(self, error: BatchsyncError, *, secrets: bool) -> None:
+    def failed(self, error: BatchsyncError, *, secrets: bool, job: str = "") -> None:
         self.errors.append(error)
+        self.kept.append(job)
         self.secrets = secrets
 
 
@@ -147,9 +149,10 @@ def test_file_with_missing_source_is_loaded_when_source_exists(app: App) -> None
     setup = ReloadSetup(app)
     before = setup.reload()
     setup.edit("=initcap(name)", "=initcap(nick)")
-    assert setup.reload() == before
-    assert setup.reload() == before
-    assert (len(setup.listener.errors), setup.pauses) == (1, 1)
+    for _ in range(2):
+        vehicles, guests = setup.reload()
+        assert (vehicles.job, guests) == (before[0].job, before[1])
+    assert (setup.listener.kept, setup.listener.reloads, setup.pauses) == (["guests"], [], 1)
 
     rows = setup.file.with_name("guests.csv")
     rows.write_text(rows.read_text(encoding="utf-8").replace("name", "nick", 1), encoding="utf-8")
@@ -168,6 +171,22 @@ def test_source_of_other_job_does_not_block_edit(app: App) -> None:
 
     assert setup.jobs() == ["vehicles", "visitors"]
     assert setup.listener.errors == []
+
+
+def test_edit_that_does_not_match_its_source_blocks_no_other_edit(app: App) -> None:
+    setup = ReloadSetup(app)
+    (_, guests) = setup.reload()
+    setup.edit("=initcap(name)", "=initcap(nick)")
+    setup.edit("=upper(trim(vin))", "=upper(vin)")
+    for _ in range(2):
+        vehicles, kept = setup.reload()
+        assert ("upper(vin)" in repr(vehicles.job.record), kept) == (True, guests)
+    assert (setup.listener.kept, len(setup.listener.reloads)) == (["guests"], 1)
+
+    rows = setup.file.with_name("guests.csv")
+    rows.write_text(rows.read_text(encoding="utf-8").replace("name", "nick", 1), encoding="utf-8")
+    assert "nick" in repr(setup.reload()[1].job.record)
+    assert (setup.listener.kept, len(setup.listener.reloads), setup.listener.secrets) == (["guests"], 2, False)
 
 
 def test_file_changed_during_read_is_loaded_later(app: App, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -267,6 +286,51 @@ def test_removed_job_is_not_served_even_if_named(app: App) -> None:
     assert setup.listener.reloads == [([], ["guests"])]
 
 
+def test_changed_file_of_a_query_reloads_the_job(app: App, deployment: Deployment) -> None:
+    query = deployment.folder / "guests.sql"
+    query.write_text("SELECT id, name, email FROM guests", encoding="utf-8")
+    setup = ReloadSetup(app, ["guests"])
+    setup.jobs()
+    setup.edit("connections:\n", "connections:\n  shop: {database: sqlite, path: shop.db}\n")
+    setup.edit("{path: guests.csv, key: id}", "{connection: shop, query: guests.sql, key: id}")
+    (before,) = setup.reload()
+    query.write_text("SELECT id, name, email FROM guests WHERE id > 1", encoding="utf-8")
+    (after,) = setup.reload()
+    assert setup.listener.secrets
+    assert before.job.source.query is not None
+    assert after.job.source.query is not None
+    assert after.job.source.query.sql == f"{before.job.source.query.sql} WHERE id > 1"
+    query.unlink()
+    assert setup.reload() == (after,)
+    assert "1 problem in the spec" in setup.listener.errors[-1].message
+
+
+def test_only_another_relation_in_a_manifest_reloads_the_job(app: App, deployment: Deployment) -> None:
+    manifest = deployment.folder / "manifest.json"
+    node = {"resource_type": "model", "unique_id": "model.shop.guests", "package_name": "shop", "name": "guests"}
+
+    def write(relation: str, version: str) -> None:
+        schema = "https://schemas.getdbt.com/dbt/manifest/v12.json"
+        metadata = {"dbt_schema_version": schema, "adapter_type": "sqlite", "dbt_version": version}
+        nodes = {node["unique_id"]: node | {"relation_name": relation}}
+        manifest.write_text(json.dumps({"metadata": metadata, "nodes": nodes, "sources": {}}), encoding="utf-8")
+
+    write('main."guests"', "1.9.0")
+    setup = ReloadSetup(app, ["guests"])
+    setup.jobs()
+    setup.edit("connections:\n", "connections:\n  shop: {database: sqlite, path: shop.db}\n")
+    setup.edit("{path: guests.csv,", "{connection: shop, dbt: {manifest: manifest.json, model: guests},")
+    (before,) = setup.reload()
+    count = len(setup.listener.reloads)
+    write('main."guests"', "1.9.11")
+    assert setup.reload() == (before,)
+    assert len(setup.listener.reloads) == count
+    write('main."others"', "1.9.11")
+    (after,) = setup.reload()
+    assert after.job.source.query is not None
+    assert after.job.source.query.table == ("main", "others")
+
+
 def test_changed_secret_file_reloads_connections(
     deployment: Deployment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -343,7 +407,8 @@ def test_changed_jobs_file_is_run_and_invalid_one_is_reported(deployment: Deploy
     with serving(deployment) as wait_for:
         wait_for(r"guests: settled")
         file.write_text(text.replace("=lower(email)", "=lowr(email)"), encoding="utf-8")
-        assert "lowr" in wait_for(r"jobs\.yaml:\d+:\d+[^\0]*has changed and is invalid; the previous jobs stay active")
+        kept = r"jobs\.yaml:\d+:\d+[^\0]*has changed and job guests cannot be used as it is now"
+        assert "lowr" in wait_for(kept)
         file.write_text(text.replace("=initcap(name)", "=upper(name)"), encoding="utf-8")
         wait_for(r"has changed; active jobs: vehicles, guests")
         wait_for(r"0 added, [1-9]\d* changed, 0 removed")

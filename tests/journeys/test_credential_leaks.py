@@ -40,7 +40,8 @@ def environ(proxy: Gateway, folder: Path, state: Path) -> dict[str, str]:
     """Return an environment in which connections use the gateway and the credentials that it accepts."""
     ready = folder / "ready.json"
     vendors = {proxy.vendor: {"base_url": proxy.url, "credentials": CREDENTIALS[proxy.vendor]}}
-    ready.write_text(json.dumps({"vendors": vendors, "clock_url": f"{proxy.mocks.url}/_mock/clock"}), encoding="utf-8")
+    control = {"clock_url": f"{proxy.mocks.url}/_mock/clock", "control_token": proxy.mocks.control_token}
+    ready.write_text(json.dumps({"vendors": vendors, **control}), encoding="utf-8")
     return {"BATCHSYNC_MOCKS_AT": str(ready), "BATCHSYNC_STATE": str(state), "NO_COLOR": "1"}
 
 

@@ -63,9 +63,12 @@ def run_step(command: str, folder: Path, environ: dict[str, str]) -> str:
 
 
 def test_change_is_checked_without_secrets(deployment: Deployment) -> None:
-    assert [step.split()[1] for step in steps("check")] == ["validate", "sync"]
+    assert [step.split()[1] for step in steps("check")] == ["validate", "plan", "sync"]
+    summary = ""
     for command in steps("check"):
-        run_step(command, deployment.folder, bare_environ())
+        summary = run_step(command, deployment.folder, bare_environ())
+    assert "records would be sent" in summary
+    assert "G1" not in summary
 
 
 def test_plan_needs_only_account_credential(
@@ -123,14 +126,20 @@ EDITS: dict[str, tuple[Callable[[str], str], str]] = {
         swap("guests.csv, key: id", "guests.csv, key: [id, name]"),
         "guests: + 29 adds, ~ 0 changes, - 0 removes",
     ),
-    "the name of a job": (swap("  guests:", "  visitors:"), "visitors: + 29 adds, ~ 0 changes, - 0 removes"),
+    "the name of a job, with `renamed_from: OLD`": (
+        swap("  guests:", "  visitors:\n    renamed_from: guests"),
+        "visitors: (nothing to send)",
+    ),
     "a job is taken out": (lambda text: text[: text.index("  guests:")], "vehicles: + 20 adds"),
 }
 #: the other edits of the table; each has its own test below
 OTHER_EDITS = (
+    "the name of a job, without that line",
+    "the name of a connection",
     "`guards`",
     "`on_removed`, to a mode that removes",
     "`source`: its `path`, `join`, `format`, `delimiter`, `encoding` or `nulls`",
+    "`source`: its `freshness`, `columns` or `on_breach`",
     "the account of a connection, or its `base_url`",
 )
 
@@ -146,7 +155,7 @@ def test_edit_has_documented_effect(row: str, deployment: Deployment) -> None:
     output = plan(deployment, edit)
 
     assert expected in output
-    assert ("guests" in output) == (row not in {"the name of a job", "a job is taken out"})
+    assert ("guests" in output) == (row not in {"the name of a job, with `renamed_from: OLD`", "a job is taken out"})
 
 
 def apply_edits(deployment: Deployment, *edits: Callable[[str], str]) -> None:
@@ -186,6 +195,19 @@ def test_max_remove_blocks_removal_of_earlier_deleted_keys(
     deployment.run("sync", "guests", expect=6)
     deployment.run("approve", "guests")
     assert "1 removed" in deployment.run("sync", "guests")
+
+
+def test_edit_of_a_contract_sends_nothing_and_holds_a_source_that_breaks_it(deployment: Deployment) -> None:
+    deployment.run("sync", "guests")
+    apply_edits(deployment, swap("guests.csv, key: id", "guests.csv, key: id, columns: {email: {not_null: true}}"))
+    assert "nothing to send" in deployment.run("sync", "guests")
+
+    rows = deployment.folder / "guests.csv"
+    rows.write_text(rows.read_text(encoding="utf-8").replace(",guest1@example.com", ","), encoding="utf-8")
+    deployment.run("sync", "guests", expect=6)
+    apply_edits(deployment, swap("key: id, columns", "key: id, on_breach: fail, columns"))
+    deployment.run("sync", "guests", expect=3)
+    assert "batchsync approve" not in (deployment.folder / "last.log").read_text(encoding="utf-8")
 
 
 def test_removals_after_source_edit_are_not_sent_until_approved_or_allowed_by_guard(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from batchsync_mocks.faults import Fault
+from kit.command_forks import command_forks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -74,6 +75,7 @@ class Deployment:
                 for name, url in self.mocks.urls.items()
             },
             "clock_url": f"{self.mocks.url}/_mock/clock",
+            "control_token": self.mocks.control_token,
         }
         ready.write_text(json.dumps(content), encoding="utf-8")
         return {**os.environ, "BATCHSYNC_MOCKS": "1", "BATCHSYNC_MOCKS_AT": str(ready), "NO_COLOR": "1"}
@@ -84,15 +86,7 @@ class Deployment:
 
     def run(self, *arguments: str, expect: int = 0, timeout: float = 60) -> str:
         """Run batchsync to its end, check its exit code, and return what it printed on stdout."""
-        done = subprocess.run(
-            self.command(*arguments),
-            cwd=self.folder,
-            env=self.environ(),
-            capture_output=True,
-            text=True,
-            timeout=timeout,
-            check=False,
-        )
+        done = command_forks().run(arguments, cwd=self.folder, environ=self.environ(), timeout=timeout)
         (self.folder / "last.log").write_text(done.stdout + done.stderr, encoding="utf-8")
         assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr, done.stderr

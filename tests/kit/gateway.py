@@ -11,6 +11,7 @@ import html
 import http.client
 import json
 import re
+from collections import Counter
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
@@ -138,7 +139,11 @@ CARRIERS: dict[str, Callable[[str], tuple[bytes, str]]] = {
 
 @dataclass
 class Gateway:
-    """Forwards to a mock, but answers `times` requests of `verb` with `status` and a quotation of the request."""
+    """Forwards to a mock, but answers `times` requests of `verb` with `status` and a quotation of the request.
+
+    With `echoes`, it quotes that many requests of each verb before it forwards one, in all encodings and with
+    `statuses` in turn.
+    """
 
     vendor: str
     mocks: Running
@@ -149,6 +154,13 @@ class Gateway:
     status: int = 500
     times: int = 0
     quoted: int = 0
+    echoes: int = 0
+    statuses: tuple[int, ...] = (500, 403, 401, 503, 400)
+    #: Encodings of all quotations so far, and requests quoted since `echo_again`, by verb.
+    used: list[str] = field(default_factory=list)
+    echoed: Counter[str] = field(default_factory=Counter)
+    #: Values that sign URLs of the storage.
+    signatures: set[str] = field(default_factory=set)
     _tokens: dict[str, str] = field(default_factory=dict)
 
     @property
@@ -167,6 +179,14 @@ class Gateway:
             self.quoted += 1
             body, kind = CARRIERS[self.carrier](ENCODINGS[self.encoding](quoted(request)))
             return Response(body, status=self.status, content_type=kind)
+        verbs = VERBS[self.vendor].items()
+        found = next((verb for verb, (how, at) in verbs if how == request.method and re.search(at, request.path)), "")
+        if self.echoed[found] < self.echoes:
+            self.echoed[found] += 1
+            turn, encodings = len(self.used), list(ENCODINGS)
+            self.used.append(encodings[turn % len(encodings)])
+            body, kind = list(CARRIERS.values())[turn % len(CARRIERS)](ENCODINGS[self.used[-1]](quoted(request)))
+            return Response(body, status=self.statuses[turn % len(self.statuses)], content_type=kind)
         return self._forwarded(request)
 
     def _forwarded(self, request: Request) -> Response:
@@ -186,6 +206,8 @@ class Gateway:
             connection.request(request.method, raw, body=body, headers=headers)
             answer = connection.getresponse()
             content = answer.read().replace(f"http://{mock.netloc}".encode(), self.url.encode())
+            text = content.decode("latin-1").replace("\\/", "/")
+            self.signatures |= {unquote(found) for found in re.findall(r"[Ss]ignature=([^&\"<\s]+)", text)}
             if self._is_token(request) and answer.status == http.client.OK:
                 document = json.loads(content)
                 self._tokens[TOKEN] = document["access_token"]

@@ -17,7 +17,7 @@ from batchsync.__main__ import main
 from batchsync.storage import local_folder
 from batchsync.storage.local_folder import LocalFolder
 
-_put, _move, _unlink = LocalFolder.put, local_folder._move, Path.unlink
+_put, _move, _unlink = LocalFolder.put, local_folder.move_if_free, Path.unlink
 _puts = count(1)
 _kills = False
 
@@ -49,7 +49,7 @@ def _killed_unlink(self: Path, **options: bool) -> None:
 if __name__ == "__main__":
     for owner, name, replacement in (
         (LocalFolder, "put", _killed_put),
-        (local_folder, "_move", _killed_move),
+        (local_folder, "move_if_free", _killed_move),
         (Path, "unlink", _killed_unlink),
     ):
         setattr(owner, name, replacement)

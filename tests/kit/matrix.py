@@ -242,7 +242,7 @@ class Scenario:
     def _process(self, crash_point: CrashPoint):  # noqa: ANN202 - what `process` returns
         self.crash_point = crash_point
         credentials = {name: dict(vendor.credentials) for name, vendor in self.kit.vendors.items()}
-        return process(self.state, self.sources, self.time, crash_point, credentials, 50)
+        return process(self.state, self.sources, self.time, crash_point, credentials, 50, anchored=False)
 
     def _resume(self, crash_point: CrashPoint) -> None:
         self.time.sleeps = 0

@@ -34,7 +34,7 @@ GUEST = record("guest", "upsert", email="a@example.com")
 
 
 def change_clock(mocks: Running, change: object) -> requests.Response:
-    return requests.post(f"{mocks.urls[SITECORE]}/_mock/clock", json=change, timeout=10)
+    return requests.post(f"{mocks.urls[SITECORE]}/_mock/clock", json=change, headers=mocks.control_headers, timeout=10)
 
 
 def test_clock_is_shared_and_can_be_set_and_advanced(mocks: Running) -> None:
@@ -73,7 +73,7 @@ def test_ledger_lists_each_row_of_motorweb(mocks: Running, motorweb: MotorwebCli
     first = motorweb.send(GOOD_CSV + b",MOCK404,ACT\r\n", "first")
     mocks.advance(600)
     second = motorweb.send(GOOD_CSV, "second")
-    ledger = requests.get(f"{motorweb.url}/_mock/ledger", timeout=10).json()
+    ledger = requests.get(f"{motorweb.url}/_mock/ledger", headers=mocks.control_headers, timeout=10).json()
     assert ledger["vendor"] == MOTORWEB
     assert ledger["entries"] == mocks.ledger(MOTORWEB)
     entries = [(e["batch"], e["reference"], e["line"], e["delivery"], e["outcome"]) for e in ledger["entries"]]
@@ -94,13 +94,14 @@ def test_ledger_lists_each_row_of_motorweb(mocks: Running, motorweb: MotorwebCli
 def test_ledger_lists_each_record_of_sitecore(mocks: Running, sitecore: SitecoreClient) -> None:
     bad = record("guest", "delete", email="unknown@example.com")
     ref = sitecore.send(packed(GUEST, bad))
-    url = f"{mocks.urls[MOTORWEB]}/_mock/ledger"
-    pending = requests.get(url, params={"vendor": SITECORE}, timeout=10).json()["entries"]
+    url, headers = f"{mocks.urls[MOTORWEB]}/_mock/ledger", mocks.control_headers
+    pending = requests.get(url, params={"vendor": SITECORE}, headers=headers, timeout=10).json()["entries"]
     assert [(entry["line"], entry["outcome"]) for entry in pending] == [(1, "pending"), (2, "pending")]
     mocks.advance(15)
     again = sitecore.send(packed(GUEST))
     mocks.advance(15)
-    entries = requests.get(url, params={"vendor": SITECORE, "values": "1"}, timeout=10).json()["entries"]
+    params = {"vendor": SITECORE, "values": "1"}
+    entries = requests.get(url, params=params, headers=headers, timeout=10).json()["entries"]
     assert [(e["batch"], e["ref"], e["delivery"], e["outcome"]) for e in entries] == [
         (ref, GUEST["ref"], 1, "accepted"),
         (ref, bad["ref"], 1, "rejected"),
@@ -117,27 +118,30 @@ def test_control_api_lists_batches_objects_and_requests(mocks: Running, sitecore
     base = f"{sitecore.url}/_mock"
     (batch,) = requests.get(f"{base}/batches", timeout=10).json()["batches"]
     assert (batch["ref"], batch["status"], batch["counts"]["processed"]) == (ref, "success", 1)
-    (guest,) = requests.get(f"{base}/store", timeout=10).json()["objects"]
+    headers = mocks.control_headers
+    (guest,) = requests.get(f"{base}/store", headers=headers, timeout=10).json()["objects"]
     assert guest["value"]["email"] == "a@example.com"
     seen = requests.get(f"{base}/requests", timeout=10).json()
     assert [item["method"] for item in seen] == ["PUT", "PUT"]
     assert not any("?" in item["path"] for item in seen)
     assert requests.get(f"{base}/nothing", timeout=10).status_code == 404
-    assert requests.get(f"{base}/ledger", params={"vendor": "acme"}, timeout=10).status_code == 404
+    assert requests.get(f"{base}/ledger?vendor=acme", headers=headers, timeout=10).status_code == 404
 
 
 def test_reset_deletes_everything_but_the_clock(mocks: Running, sitecore: SitecoreClient) -> None:
     sitecore.submit(GUEST)
     mocks.arm(Fault(kind="refuse"))
     now = mocks.clock.now()
-    assert requests.post(f"{sitecore.url}/_mock/reset", timeout=10).status_code == 200
+    reset = requests.post(f"{sitecore.url}/_mock/reset", headers=mocks.control_headers, timeout=10)
+    assert reset.status_code == 200
     assert (mocks.ledger(SITECORE), mocks.store(SITECORE), mocks.batches(SITECORE)) == ([], [], [])
     assert (mocks.faults(), mocks.requests(), mocks.clock.now()) == ([], [], now)
 
 
 def test_refused_request_has_no_effect(mocks: Running, motorweb: MotorwebClient) -> None:
     armed = {"kind": "refuse", "method": "post", "path": "/batches$", "nth": 2, "times": 2, "retry_after": 30}
-    requests.post(f"{motorweb.url}/_mock/faults", json=[armed], timeout=10)
+    url, headers = f"{motorweb.url}/_mock/faults", mocks.control_headers
+    assert requests.post(url, json=[armed], headers=headers, timeout=10).status_code == 200
     responses = [motorweb.create(f"batch {n}") for n in range(4)]
     assert [response.status_code for response in responses] == [201, 503, 503, 201]
     assert responses[1].headers["Retry-After"] == "30"
@@ -210,7 +214,8 @@ def test_armed_faults_add_up(mocks: Running, motorweb: MotorwebClient) -> None:
 def test_fault_with_times_zero_lasts_until_disarmed(mocks: Running, motorweb: MotorwebClient) -> None:
     mocks.arm(Fault(kind="status", status=500, vendor=MOTORWEB, path="/batches$", times=0))
     assert {motorweb.create().status_code for _ in range(3)} == {500}
-    assert requests.delete(f"{motorweb.url}/_mock/faults", timeout=10).json() == []
+    url, headers = f"{motorweb.url}/_mock/faults", mocks.control_headers
+    assert requests.delete(url, headers=headers, timeout=10).json() == []
     assert motorweb.create().status_code == 201
 
 
@@ -233,7 +238,7 @@ def test_fault_with_times_zero_lasts_until_disarmed(mocks: Running, motorweb: Mo
     ],
 )
 def test_invalid_fault_is_refused_when_armed(mocks: Running, fault: object) -> None:
-    response = requests.post(f"{mocks.url}/_mock/faults", json=fault, timeout=10)
+    response = requests.post(f"{mocks.url}/_mock/faults", json=fault, headers=mocks.control_headers, timeout=10)
     assert (response.status_code, mocks.faults()) == (400, [])
 
 

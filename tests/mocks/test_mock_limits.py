@@ -70,7 +70,8 @@ def test_large_upload_is_streamed(tmp_path: Path) -> None:
         before = resident(process.pid)
         assert requests.put(client.allocate(), data=Endless(SIZE), timeout=60).status_code == 200
         assert resident(process.pid) - before < SIZE // 8
-        requests.post(ready_info["clock_url"], json={"advance": 200}, timeout=10)
+        headers = {"Authorization": f"Bearer {ready_info['control_token']}"}
+        requests.post(ready_info["clock_url"], json={"advance": 200}, headers=headers, timeout=10)
         (batch,) = requests.get(f"{client.url}/_mock/batches", timeout=60).json()["batches"]
         assert batch["status"] == "FAILED"
         assert resident(process.pid) - before < SIZE // 8

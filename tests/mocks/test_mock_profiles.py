@@ -138,7 +138,7 @@ def test_transcript_contains_no_secret() -> None:
     with serve_with_profile(None) as mocks:
         use_motorweb(mocks)
         use_sitecore(mocks)
-        transcript = requests.get(f"{mocks.url}/_mock/transcript", timeout=10).text
+        transcript = requests.get(f"{mocks.url}/_mock/transcript", headers=mocks.control_headers, timeout=10).text
         secrets = [value for name in (MOTORWEB, SITECORE) for value in mocks.credentials(name).values()]
     # The client key is a part of the storage path, as at Sitecore.
     assert [secret for secret in secrets if secret in transcript] == ["not-a-real-client-key-of-a-mock"]
@@ -274,7 +274,7 @@ def test_automatic_clock_skips_thirty_days_in_two_seconds() -> None:
     began = time.monotonic()
     with serve(profile="slow", seed=7, clock=Clock("2026-03-01T12:00:00Z", frozen=True)) as mocks:
         motorweb, sitecore = MotorwebClient(mocks), SitecoreClient(mocks)
-        requests.post(f"{mocks.url}/_mock/clock", json={"auto": True}, timeout=10)
+        requests.post(f"{mocks.url}/_mock/clock", json={"auto": True}, headers=mocks.control_headers, timeout=10)
         ref = sitecore.send(packed(*GUESTS))
         seen = [sitecore.get(f"/inspect/{ref}").json()["status"]["code"] for _ in range(3)]
         assert seen == ["file_uploaded", "processing", "success"]

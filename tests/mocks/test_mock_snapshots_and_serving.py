@@ -30,14 +30,17 @@ def test_snapshot_restores_batches_stores_ledger_and_clock(mocks: Running) -> No
     mocks.advance(15)
     store = mocks.store(SITECORE)
     stood, before = mocks.clock.now(), [mocks.batches(name) for name in (MOTORWEB, SITECORE)]
-    saved = requests.get(f"{mocks.url}/_mock/snapshot", timeout=10)
+    saved = requests.get(f"{mocks.url}/_mock/snapshot", headers=mocks.control_headers, timeout=10)
     assert saved.headers["Content-Type"] == "application/x-tar"
     with tarfile.open(fileobj=io.BytesIO(saved.content)) as tar:
         assert not any(name.endswith(("ca.key", "ca.pem")) for name in tar.getnames())
     mocks.advance(600)
     sitecore.submit(record("guest", "delete", identifiers=named("1")))
     assert mocks.store(SITECORE) == []
-    assert requests.post(f"{mocks.url}/_mock/restore", data=saved.content, timeout=10).json() == {"restored": True}
+    restored = requests.post(
+        f"{mocks.url}/_mock/restore", data=saved.content, headers=mocks.control_headers, timeout=10
+    )
+    assert restored.json() == {"restored": True}
     assert mocks.clock.now() == stood
     assert [mocks.batches(name) for name in (MOTORWEB, SITECORE)] == before
     assert mocks.store(SITECORE) == store
@@ -81,7 +84,8 @@ def tar_of(*names: str, kind: bytes = tarfile.REGTYPE) -> bytes:
 )
 def test_invalid_snapshot_changes_nothing(mocks: Running, body: bytes) -> None:
     SitecoreClient(mocks).submit(GUEST)
-    assert requests.post(f"{mocks.url}/_mock/restore", data=body, timeout=10).status_code == 400
+    response = requests.post(f"{mocks.url}/_mock/restore", data=body, headers=mocks.control_headers, timeout=10)
+    assert response.status_code == 400
     assert len(mocks.store(SITECORE)) == 1
     assert not (mocks.state_dir.parent / "evil").exists()
 
@@ -108,7 +112,8 @@ def _received(raw: socket.socket) -> bytes:
 
 def test_automatic_clock_advances_through_every_status(mocks: Running) -> None:
     motorweb, sitecore = MotorwebClient(mocks), SitecoreClient(mocks)
-    assert requests.post(f"{mocks.url}/_mock/clock", json={"auto": True}, timeout=10).json()["auto"] is True
+    url, headers = f"{mocks.url}/_mock/clock", mocks.control_headers
+    assert requests.post(url, json={"auto": True}, headers=headers, timeout=10).json()["auto"] is True
     pending, begun = motorweb.create("pending").json()["batchId"], mocks.clock.now()
     ref = str(uuid.uuid4())
     sitecore.allocate(ref, {"checksum": "0" * 32, "size": 1})
@@ -118,7 +123,7 @@ def test_automatic_clock_advances_through_every_status(mocks: Running) -> None:
     batch = motorweb.send(GOOD_CSV)
     seen = [motorweb.call("GET", f"/batches/{batch}/reports").json()["status"] for _ in range(5)]
     assert seen == ["PRE_PROCESSING", "VALIDATING", "SCHEDULED", "PROCESSING", "COMPLETED"]
-    requests.post(f"{mocks.url}/_mock/clock", json={"auto": False}, timeout=10)
+    requests.post(url, json={"auto": False}, headers=headers, timeout=10)
     other = motorweb.send(GOOD_CSV, "other")
     assert {motorweb.status(other) for _ in range(3)} == {"PRE_PROCESSING"}
 

@@ -70,12 +70,21 @@ def test_files_of_an_earlier_start_are_overwritten(tmp_path: Path) -> None:
 
 def oracle(ready_info: dict[str, Any], vendor: str, page: str) -> Any:
     url = f"{ready_info['vendors'][vendor]['base_url']}/_mock/{page}"
-    return requests.get(url, timeout=10).json()
+    return requests.get(url, headers=control_headers(ready_info), timeout=10).json()
+
+
+def control_headers(ready_info: dict[str, Any]) -> dict[str, str]:
+    return {"Authorization": f"Bearer {ready_info['control_token']}"}
+
+
+def advance(ready_info: dict[str, Any], seconds: float) -> None:
+    body, headers = {"advance": seconds}, control_headers(ready_info)
+    assert requests.post(ready_info["clock_url"], json=body, headers=headers, timeout=10).status_code == 200
 
 
 def test_ready_file_contains_addresses_and_credentials(tmp_path: Path) -> None:
     with running_process(tmp_path / "ready.json") as (process, ready_info):
-        assert set(ready_info) == {"pid", "vendors", "clock_url", "ca"}
+        assert set(ready_info) == {"pid", "vendors", "clock_url", "control_token", "ca"}
         assert ready_info["pid"] == process.pid
         assert set(ready_info["vendors"]) == {MOTORWEB, SITECORE}
         assert set(ready_info["vendors"][MOTORWEB]["credentials"]) == {"client_id", "client_secret"}
@@ -97,7 +106,7 @@ def test_killed_mock_resumes_with_batches_clock_and_ledger(tmp_path: Path) -> No
         for ref in refs:
             allocated = requests.put(f"{base}/v2/batches/{ref}", json=announced(data), auth=auth, timeout=10).json()
             assert put(allocated["location"]["href"], data, **upload_headers(data)).status_code == 200
-            requests.post(ready_info["clock_url"], json={"advance": 10}, timeout=10)
+            advance(ready_info, 10)
         token, batch = create_motorweb(ready_info, b"vin\n1HGCM82633A004352\nbad\n")
         before = [oracle(ready_info, vendor, page) for vendor in (MOTORWEB, SITECORE) for page in ("ledger", "batches")]
         assert [entry["outcome"] for entry in before[2]["entries"]] == ["accepted", "rejected", "pending", "pending"]
@@ -108,7 +117,7 @@ def test_killed_mock_resumes_with_batches_clock_and_ledger(tmp_path: Path) -> No
         assert oracle(ready_info, SITECORE, "clock") == stood
         after = [oracle(ready_info, vendor, page) for vendor in (MOTORWEB, SITECORE) for page in ("ledger", "batches")]
         assert after == before
-        requests.post(ready_info["clock_url"], json={"advance": 600}, timeout=10)
+        advance(ready_info, 600)
         assert oracle(ready_info, SITECORE, "ledger?summary=1")["rejected"] == 2
         (guest,) = oracle(ready_info, SITECORE, "store")["objects"]
         assert guest["value"]["email"] == "a@example.com"

@@ -353,10 +353,10 @@ def test_sitecore_false_success_keeps_its_log(mocks: Running, sitecore: Sitecore
 def test_switches_are_set_at_start_and_over_http() -> None:
     with batchsync_mocks.serve([MOTORWEB], switches={MOTORWEB: {"create_status": 200}}) as mocks:
         assert MotorwebClient(mocks).create().status_code == 200
-        page = f"{mocks.url}/_mock/switches"
-        assert requests.post(page, json={"create_status": 201}, timeout=10).status_code == 200
+        page, headers = f"{mocks.url}/_mock/switches", mocks.control_headers
+        assert requests.post(page, json={"create_status": 201}, headers=headers, timeout=10).status_code == 200
         assert requests.get(page, timeout=10).json()["switches"]["create_status"] == 201
-        assert requests.post(page, json={"create_status": 418}, timeout=10).status_code == 400
+        assert requests.post(page, json={"create_status": 418}, headers=headers, timeout=10).status_code == 400
 
 
 @pytest.mark.parametrize(
@@ -386,8 +386,9 @@ def test_bulk_switch_accepts_invalid_records(mocks: Running, sitecore: SitecoreC
 
 
 def test_every_switch_is_covered_by_this_file() -> None:
-    # It reads the file, so that it holds for a part of the tests too.
-    text = Path(__file__).read_text(encoding="utf-8")
+    # It reads the files, so that it holds for a part of the tests too.
+    here = Path(__file__)
+    text = "".join(path.read_text(encoding="utf-8") for path in (here, here.with_name("test_mock_answer_forms.py")))
     kinds = (MotorwebSwitches, SitecoreSwitches)
     missing = [
         field.name

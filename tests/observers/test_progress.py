@@ -16,7 +16,7 @@ from batchsync.core.row_outcome import OutcomeCounts
 from batchsync.observers.log import LogObserver
 from batchsync.observers.ndjson import NdjsonObserver
 from batchsync.observers.terminal import TerminalObserver
-from batchsync.ports import BatchChanged, Progress, Waiting
+from batchsync.ports import BatchChanged, PartialRead, Progress, Waiting
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -126,6 +126,30 @@ def screen(observer: TerminalObserver) -> list[str]:
     buffer = console.file
     assert isinstance(buffer, io.StringIO)
     return [line.rstrip() for line in buffer.getvalue().splitlines()]
+
+
+def test_next_poll_of_another_day_has_its_date() -> None:
+    observer = TerminalObserver(lambda: NOW)
+    tomorrow = SOON + timedelta(days=1)
+    observer.observe(BatchChanged(batch=batch(phase=Phase.SUBMITTED, vendor_status="X", not_before=tomorrow)), NOW)
+    (line,) = screen(observer)
+    assert line.endswith(f"next poll at {tomorrow:%Y-%m-%d} 07:30:19Z")
+
+
+def test_partial_read_is_shown_by_each_observer() -> None:
+    event = PartialRead(job="guests", column="no", start="7", full_at=SOON)
+    words = 'reading only rows with "no" from 7 on, or null; all rows again from 2026-11-22T07:30:19Z on'
+    lines: list[str] = []
+    LogObserver(lines.append).observe(event, NOW)
+    assert lines == [LINE.format(14) + words]
+    objects: list[Mapping[str, object]] = []
+    NdjsonObserver(lambda line, _: objects.append(line)).observe(event, NOW)
+    members = {"column": "no", "from": "7", "full_read_from": "2026-11-22T07:30:19Z"}
+    assert objects == [{"event": "partial_read", "job": "guests", **members}]
+    terminal = TerminalObserver(lambda: NOW)
+    terminal.observe(event, NOW)
+    terminal.observe(progress("guests", "land", 2, "rows"), NOW)
+    assert screen(terminal) == ["guests    land 2 rows", f"          {words}"]
 
 
 def test_terminal_shows_one_line_per_job() -> None:

@@ -92,7 +92,8 @@ class Harness:
         batch, context, now = self.batch(job), self.context(job), self.services.clock.now()
         with self.services.lease(job):
             batch = self.services.store.record(batch, events.Reopened(at=now, reason="manually"))
-            batch = self.services.store.record(batch, events.IntentRecorded(at=now, verb=Verb.ALLOCATE))
+            if batch.pending_intent is None:
+                batch = self.services.store.record(batch, events.IntentRecorded(at=now, verb=Verb.ALLOCATE))
             idempotency_key = naming.idempotency_key(batch.job, batch.file.digest, batch.attempt)
             allocation = context.vendor.allocate(idempotency_key, batch.file, batch.target)
             self.services.store.record(batch, events.Allocated(at=now, allocation=allocation))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any
 
@@ -10,9 +11,11 @@ from harness import ALLOCATE, NO_WAIT, POLL, THROTTLED, UPLOAD, WAIT
 
 from batchsync.core import naming
 from batchsync.core.batch import Phase, Verb, Verdict
+from batchsync.core.events import NotApplied, Reopened
 from batchsync.core.row_outcome import RowOutcome
 from batchsync.errors import ExitCode, UnavailableError, UsageError
 from batchsync.reconcile.cancel import cancel
+from batchsync.reconcile.sync import resume
 from kit.deployment import BDP
 
 if TYPE_CHECKING:
@@ -89,6 +92,10 @@ def test_cancel_is_refused_if_the_vendor_has_the_file_of_a_batch_without_calls(h
 def test_unsent_batch_is_cancelled_if_the_vendor_does_not_answer(harness: Harness) -> None:
     harness.arm("guests", **REFUSED)
     harness.sync("guests")
+    now, store = harness.services.clock.now(), harness.services.store
+    with harness.services.lease("guests"):
+        reopened = store.record(harness.batch("guests"), Reopened(at=now, reason="manually"))
+        store.record(reopened, NotApplied(at=now, verb=Verb.ALLOCATE, reason="no such batch"))
     harness.arm("guests", kind="refuse", times=0)
     assert cancelled(harness, "guests").verdict is Verdict.CANCELLED
 
@@ -200,11 +207,12 @@ def test_refused_cancel_leaves_batch_parked(harness: Harness, job: str) -> None:
     """Only `resume` or `resolve` continue it, not a cancellation that failed."""
     harness.arm(job, kind="lose_answer", **UPLOAD)
     harness.sync(job)
-    policy = harness.context(job).policy
+    context = harness.context(job)
+    context = replace(context, policy=replace(context.policy, retry_for=timedelta(minutes=1)))
     harness.arm(job, kind="refuse", times=0, **POLL[job])
     while harness.batch(job).phase is not Phase.NEEDS_ATTENTION:
-        harness.advance(policy.backoff_max)
-        harness.resume(job, NO_WAIT)
+        harness.advance(context.policy.backoff_max)
+        resume([context], harness.services, NO_WAIT)
     harness.clear_faults()
     before = harness.batch(job)
     assert before.pending_intent is Verb.UPLOAD

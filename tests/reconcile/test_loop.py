@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness import NO_WAIT, UPLOAD, VENDOR_OF, WAIT, Harness
 
 from batchsync.core.batch import Phase
+from batchsync.errors import UnavailableError
+from batchsync.reconcile.loop import WaitPolicy
 from batchsync.reconcile.sync import resume, sync
 
 if TYPE_CHECKING:
@@ -54,3 +57,16 @@ def test_damaged_batch_file_stops_all_batches_of_job(harness: Harness) -> None:
 
     assert outcome.error is not None
     assert harness.deployment.delivered(VENDOR_OF["vehicles"]) == {}
+
+
+def test_first_check_is_not_repeated_beyond_the_time_limit(harness: Harness) -> None:
+    harness.arm("guests", kind="refuse", method="GET", times=0)
+    clock = harness.services.clock
+    limited = WaitPolicy(until=clock.now() + timedelta(seconds=10))
+
+    outcome = harness.sync("guests", limited)
+
+    assert isinstance(outcome.error, UnavailableError)
+    assert "503" in outcome.error.message
+    assert limited.until is not None
+    assert clock.now() <= limited.until

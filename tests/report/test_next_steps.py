@@ -23,6 +23,7 @@ ASK = (
     f"ask the vendor about batch {ID}, then `batchsync resolve {ID} --delivered` if it has the rows "
     f"and no results are expected, else `batchsync resolve {ID} --resend`"
 )
+COLLECT = f"`batchsync collect {ID}` asks the vendor again; if that does not help, {ASK}"
 LOST = batch(counts=OutcomeCounts.of(accepted=112, unknown=3))
 
 
@@ -34,10 +35,7 @@ LOST = batch(counts=OutcomeCounts.of(accepted=112, unknown=3))
         ({"parked_from": Phase.ALLOCATED, "pending_intent": Verb.UPLOAD}, [RESUME, f"if that does not help, {ASK}"]),
         (
             {"parked_from": Phase.SUBMITTED, "allocation": Allocation(id="s")},
-            [
-                f"{RESUME}, or `batchsync cancel {ID}` if the vendor can still cancel the batch",
-                f"if that does not help, {ASK}",
-            ],
+            [RESUME, f"if that does not help, {ASK}"],
         ),
         ({"parked_from": Phase.FINISHED}, [RESUME, f"if that does not help, {ASK}"]),
         ({"parked_from": Phase.COLLECTED, "counts": OutcomeCounts.of(accepted=115)}, [RESUME]),
@@ -61,8 +59,8 @@ def test_status_and_sync_show_batch_with_unknown_rows_of_earlier_run() -> None:
     status = JobStatus(job="guests", last=later, unresolved=(LOST,))
     outcome = JobReport(job="guests", runs=(later,), exit_code=ExitCode.DONE, unresolved=(LOST,))
 
-    assert StatusReport(now=NOW, jobs=(status,)).next_steps() == (ASK,)
-    assert OutcomeReport(jobs=(outcome,)).next_steps() == (ASK,)
+    assert StatusReport(now=NOW, jobs=(status,)).next_steps() == (COLLECT,)
+    assert OutcomeReport(jobs=(outcome,)).next_steps() == (COLLECT,)
     assert status.data()["unresolved"] == outcome.data()["unresolved"] == [ID]
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 import report_samples
@@ -13,7 +13,7 @@ from report_samples import NOW
 from batchsync.core.accounting import PlanCounts
 from batchsync.core.guards import Breach, Budget, Limit
 from batchsync.errors import Problem
-from batchsync.ports import InvalidGroup, KeyRef, PlanPreview, Reject
+from batchsync.ports import InvalidGroup, KeyRef, PartialRead, PlanPreview, Reject
 from batchsync.report.checks import Check, ChecksReport
 from batchsync.report.envelope import Failure, as_json, as_line, envelope
 from batchsync.report.message import Message
@@ -53,6 +53,20 @@ def test_plan_with_breach_shows_changes_and_guard() -> None:
         "the plan would remove 9 of 20 records the target holds, above max_remove 5%"
     )
     assert report.data()["awaiting_approval"] is True
+
+
+def test_plan_says_which_rows_were_read() -> None:
+    part = PartialRead(job="guests", column="updated at", start="2026-03-01 11:45:00", full_at=None)
+    words = 'reading only rows with "updated at" from 2026-03-01 11:45:00 on, or null'
+    report = replace(plan(source_rows=1, selected=1, unchanged=1), partial_read=part)
+    assert report.text(strip_ansi).endswith(f"\n  {words}")
+    at = replace(part, full_at=datetime(2026, 3, 2, tzinfo=UTC))
+    report = replace(report, partial_read=at)
+    assert report.text(strip_ansi).endswith(f"{words}; all rows again from 2026-03-02T00:00:00Z on")
+    assert "all rows again from 2026" in "".join(report.listed())
+    expected = {"column": "updated at", "from": "2026-03-01 11:45:00", "full_read_from": "2026-03-02T00:00:00Z"}
+    assert report.data()["partial_read"] == expected
+    assert plan(source_rows=1, selected=1, unchanged=1).data()["partial_read"] is None
 
 
 def test_plan_of_edited_job_counts_records_that_differ() -> None:

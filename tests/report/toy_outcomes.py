@@ -115,7 +115,8 @@ def test_comparison_counts_what_it_classifies(tmp_path: Path, monkeypatch: pytes
 def test_journal_keeps_the_counts(journaled: tuple[Path, Run, Batch]) -> None:
     _, run, batch = journaled
     assert (run.counts, batch.counts) == (COUNTS, SENT)
-    assert settlement_of(run, [batch]).outcomes.by_name() == {n: c for n, c in EQUATION.items() if n != "selected"}
+    outcomes = settlement_of(run, [batch]).outcomes
+    assert outcomes.by_name(outcomes.shown()) == {n: c for n, c in EQUATION.items() if n != "selected"}
 
 
 def test_reports_show_the_outcomes(journaled: tuple[Path, Run, Batch]) -> None:
@@ -140,9 +141,9 @@ def test_budget_counts_the_outcome() -> None:
 
 def test_rejects_list_the_outcome(tmp_path: Path) -> None:
     kinds = next(option for option in rejects_command.params if option.name == "kind")
-    assert kinds.type.to_info_dict()["choices"] == ("invalid", "rejected", "unknown", "trimmed")
+    assert kinds.type.to_info_dict()["choices"] == ("invalid", "superseded", "rejected", "unknown", "trimmed")
     row = {"key": "1", "fingerprint": b"f", "op": "add", "state": "trimmed", "retry": False, "line": 1, "row": 1}
-    rows = pl.DataFrame([row | {"code": "", "reason": "too long"}]).select(VERDICTS)
+    rows = pl.DataFrame([row | {"code": "", "reason": "too long", "members": None}]).select(VERDICTS)
     rows.write_parquet(tmp_path / "verdicts.parquet")
     verdicts = RowVerdicts(counts=OutcomeCounts({TRIMMED: 1}), path=tmp_path / "verdicts.parquet")
     assert [reject.kind for chunk in ENGINE.rejects(verdicts) for reject in chunk] == [TRIMMED]

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import heapq
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from batchsync_mocks.clock import Clock
 
@@ -45,6 +46,19 @@ class VirtualTime:
         if self.sleeps > MAX_SLEEPS:
             raise NotSettledError(f"still not settled after {MAX_SLEEPS} sleeps")
         self.advance(max(duration.total_seconds(), 0.0))
+
+    @contextlib.contextmanager
+    def behind(self, seconds: float) -> Iterator[None]:
+        """Let the mocks see a clock that is this many seconds behind."""
+        if not seconds:
+            yield
+            return
+        real = self._mocks.now()
+        self._mocks.set(real - seconds)
+        try:
+            yield
+        finally:
+            self._mocks.set(self._mocks.now() + seconds)
 
     def schedule(self, seconds: float, name: str, action: Callable[[], None]) -> None:
         """Schedule an action in this many seconds."""

@@ -18,7 +18,8 @@ if TYPE_CHECKING:
     import random
     from pathlib import Path
 
-    from batchsync.core.job import Deployment, Job
+    from batchsync.core.deployment import Deployment
+    from batchsync.core.job import Job
     from batchsync.core.vendor_rules import VendorRules
 
 BDP, CDP = "motorweb-bdp", "sitecore-cdp"
@@ -41,7 +42,8 @@ jobs:
     target: {connection: motorweb, service: Vehicle ID WOVR Batch}
     mode: lookup
     record: {vin: TRIMMED, plate: =plate, state: =state}
-    results: {path: out/vehicles.csv}
+    results: {path: out/vehicles.csv, on_removed: remove}
+    guards: {min_rows: 0, removals_after_edit: send}
 """
 _SITECORE = """\
   NAME:
@@ -61,6 +63,16 @@ _COLUMNS = {"vehicles": ("id", "vin", "plate", "state"), "guests": ("id", "name"
 _COLUMNS["members"] = _COLUMNS["guests"]
 Row = dict[str, str]
 RowVersion = tuple[str, ...]
+
+
+def logical(job: str) -> str:
+    """Return the first name of a job that was perhaps renamed: its sources and the oracle know it by that."""
+    return job.partition("-")[0]
+
+
+def vendor_of(job: str) -> str:
+    """Return the vendor of a job, under any of its names."""
+    return VENDOR_OF[logical(job)]
 
 
 @cache
@@ -95,6 +107,24 @@ class Sources:
     #: rows that the vendor rejects as retryable, so that each sync sends them
     retried: set[tuple[str, str]] = field(default_factory=set)
     history: dict[tuple[str, str], list[Row]] = field(default_factory=dict)
+    #: job whose source has a renamed column, so that it does not match; empty if there is none
+    renamed: str = ""
+    #: former names of each renamed job, the newest first
+    formers: dict[str, tuple[str, ...]] = field(default_factory=dict)
+
+    @property
+    def journal_names(self) -> tuple[str, ...]:
+        """All names under which the jobs may be in the journal, the present ones first."""
+        return tuple(item for name in self.names for item in (self.present(name), *self.formers.get(name, ())))
+
+    def present(self, name: str) -> str:
+        """Return the present name of a job."""
+        return f"{name}-{len(self.formers[name])}" if name in self.formers else name
+
+    def rename(self, name: str) -> str:
+        """Give a job another name; return the description of the edit."""
+        self.formers[name] = (self.present(name), *self.formers.get(name, ()))
+        return f"{self.formers[name][0]} was renamed to {self.present(name)}"
 
     def write_initial(self) -> None:
         """Draw and write the initial rows."""
@@ -105,8 +135,15 @@ class Sources:
             self._write(name)
 
     def job(self, name: str) -> Job:
-        """Return a job with the current spec."""
-        return next(item for item in _loaded(self.folder, self.spec).jobs if item.name == name)
+        """Return a job with the current spec and name."""
+        found = next(item for item in _loaded(self.folder, self.spec).jobs if item.name == name)
+        return replace(found, name=self.present(name), renamed_from=self.formers.get(name))
+
+    def rename_column(self, name: str) -> None:
+        """Rename a mapped column in the source of a job, or with `""` name every column as before."""
+        renamed, self.renamed = self.renamed, name
+        for job in filter(None, (renamed, name)):
+            self._write(job)
 
     def edit(self) -> str:
         """Draw an edit of a source; return its description."""
@@ -161,8 +198,15 @@ class Sources:
             self.retried.add((name, key))
         else:
             key = f"{name[0].upper()}{self.version}"
+        gone = sorted(item for job, item in self.history if job == name == "vehicles" and item not in self.rows[name])
+        returns = bool(gone) and self.version % 3 > 0
+        key = gone[0] if returns else key
         self.rows[name][key] = {}
         self._put(name, key, bad=self.draw.random() < 0.15)
+        if returns:
+            # A key that returns unchanged is looked up again, because its answer was removed.
+            self.rows[name][key] = self.history[name, key][-2]
+            self.allowed[name, self.vendor_view(name, key)] += 1
 
     def _put(self, name: str, key: str, *, bad: bool) -> None:
         """Give a row new content."""
@@ -184,10 +228,18 @@ class Sources:
         self.rows[name][key] = self.draw.choice(self.history[name, key])
         self.allowed[name, self.vendor_view(name, key)] += 1
 
+    def revert_some(self, name: str, draw: random.Random) -> None:
+        """Give some rows content that they had before, drawn from another generator."""
+        for key in sorted(self.rows[name]):
+            if draw.random() < 0.5:
+                self.rows[name][key] = draw.choice(self.history[name, key])
+        self._write(name)
+
     def _write(self, name: str) -> None:
         with (self.folder / f"{name}.csv").open("w", encoding="utf-8", newline="") as stream:
             writer = csv.DictWriter(stream, _COLUMNS[name])
-            writer.writeheader()
+            header = {column: column for column in _COLUMNS[name]}
+            writer.writerow(header | {_COLUMNS[name][1]: "renamed"} if name == self.renamed else header)
             writer.writerows(self.rows[name].values())
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from batchsync_mocks.faults import Fault
 from simulation.deployment import BDP, CDP
@@ -54,8 +54,14 @@ _FREQUENT_CALLS = (
     "cdp-log",
     "bdp-errors",
 )
+#: calls that return a row log or results
+_ANSWERS = ("cdp-log", "bdp-errors", "bdp-results")
+#: answers with status 200 that no vendor gives to an upload
+_PAGES = ("<html>Please log in.</html>", "Please log in.", " ")
 #: kinds of faults, each of which must hit a request within a few hundred seeds
-FAULT_KINDS = frozenset({*_ANYWHERE, "late", "expire", "vanish", "rewind", "revoke", "damage"})
+FAULT_KINDS = frozenset(
+    {*_ANYWHERE, "late", "expire", "vanish", "rewind", "revoke", "damage", "blank", "outage", "page", "refused_after"}
+)
 
 #: checkpoints at which a process can be stopped; its next write to the journal is close
 STOPS = (
@@ -80,21 +86,30 @@ CRASHES = (
 
 
 def _doubled(lines: list[bytes]) -> list[bytes]:
-    return [*lines, *lines]
+    """Repeat each entry. A log that is one array stays readable, as two arrays in a row would not."""
+    return [json.dumps(entry).encode() for entry in _entries(lines)] * 2
+
+
+def _entries(lines: list[bytes]) -> list[dict[str, Any]]:
+    """Return the entries of a row log: a line each, or one array."""
+    read = [json.loads(line) for line in lines]
+    return [entry for item in read for entry in (item if isinstance(item, list) else [item])]
 
 
 def _contradicted(lines: list[bytes]) -> list[bytes]:
+    """Let a second entry say of each row that it was processed."""
     return [
-        line
-        for item in lines
-        for line in (item, json.dumps(json.loads(item) | {"code": "200", "message": "Processed"}).encode())
+        json.dumps(item).encode()
+        for entry in _entries(lines)
+        for item in (entry, entry | {"code": "200", "message": "Processed"})
     ]
 
 
 def _strange(lines: list[bytes]) -> list[bytes]:
-    """Let the first line refer to a row that was never sent."""
-    first = json.loads(lines[0]) | {"ref": "00000000-0000-4000-8000-000000000000"} if lines else {}
-    return [json.dumps(first).encode(), *lines[1:]]
+    """Let the first entry refer to a row that was never sent."""
+    first, *others = _entries(lines) or [{}]
+    strange = first | {"ref": "00000000-0000-4000-8000-000000000000"} if first else {}
+    return [json.dumps(entry).encode() for entry in (strange, *others)]
 
 
 def _emptied(_lines: list[bytes]) -> list[bytes]:
@@ -146,14 +161,48 @@ class PlannedFault:
     def leaves_unknown(self) -> bool:
         """Whether rows may end unknown because of it: the vendor reports failed rows without naming them."""
         no_log = self.name == "404" and self.call in {"bdp-errors", "cdp-log"}
-        return no_log or (self.name == "damage" and self.damage not in HARMLESS_DAMAGE)
+        no_rows = self.name == "blank" and self.call in _ANSWERS
+        return no_log or no_rows or (self.name == "damage" and self.damage not in HARMLESS_DAMAGE)
 
 
 def draw_faults(draw: random.Random) -> list[PlannedFault]:
     """Draw the faults of one process life: any kinds, or a call in doubt whose status request is then refused."""
+    if rare := _draw_rare(draw):
+        return [rare]
     if draw.random() < 0.15:
         return _draw_pair(draw)
     return [_draw_fault(draw) for _ in range(draw.choice([0, 1, 1, 2, 2, 3, 4]))]
+
+
+def _draw_rare(draw: random.Random) -> PlannedFault | None:
+    """Draw an outage of up to 36 hours, a portal's page or a gateway's refusal in the vendor's format, in few lives.
+
+    Other draws stay as they are.
+    """
+    ahead = type(draw)()
+    ahead.setstate(draw.getstate())
+    for _ in range(50):
+        ahead.random()
+    kind = ahead.choice(["outage", "page", "page", "refused_after", "refused_after"])
+    if ahead.random() >= 0.05:
+        return None
+    if kind == "page":
+        call = ahead.choice(["cdp-upload", "bdp-upload"])
+        vendor, method, path = CALLS[call]
+        text, times = ahead.choice(_PAGES), ahead.choice([1, 1, 3])
+        page = Fault(kind="status", status=200, text=text, vendor=vendor, method=method, path=path, times=times)
+        return PlannedFault(kind, call, fault=page)
+    if kind == "refused_after":
+        call = ahead.choice(["cdp-allocate", "bdp-allocate", "cdp-upload", "bdp-upload"])
+        vendor, method, path = CALLS[call]
+        status, text = ahead.choice([400, 403, 503]), '{"message": "Forbidden"}'
+        refusal = Fault(
+            kind="replace_answer", status=status, text=text, vendor=vendor, method=method, path=path, times=1
+        )
+        return PlannedFault(kind, call, fault=refusal)
+    vendor, call = ahead.choice([(CDP, "cdp-poll"), (BDP, "bdp-poll")])
+    seconds, nth = ahead.choice([1800.0, 36_000.0, 129_600.0]), ahead.choice([2, 3, 4, 5, 6])
+    return PlannedFault("outage", call, network_fault=NetworkFault("outage", vendor, "", "", nth, 0, seconds))
 
 
 def _draw_pair(draw: random.Random) -> list[PlannedFault]:
@@ -190,6 +239,8 @@ def _kinds(call: str) -> list[str]:
         kinds += ["expire"] * 2
     if call.endswith("poll"):
         kinds += ["vanish", "rewind", "rewind"]
+    if call in _ANSWERS:
+        kinds += ["blank"] * 3
     if vendor == BDP:
         kinds.append("revoke")
     return ["damage"] * 10 + kinds if call in {"cdp-log", "bdp-errors"} else kinds

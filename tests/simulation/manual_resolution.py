@@ -6,12 +6,14 @@ A resolution applies to all unknown rows of a batch. If only some of them arrive
 from __future__ import annotations
 
 from collections import Counter
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from batchsync.core.row_outcome import RowOutcome
 from batchsync.reconcile.resolve import resolve
 from simulation import oracle
+from simulation.deployment import logical
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -40,25 +42,28 @@ class Resolutions:
 def resolve_all(process: Process, at_vendors: Mapping[str, VendorBatch], sources: Sources) -> Resolutions:
     """Resolve every batch with unknown rows by the vendors' ledgers."""
     resolutions, arrivals = Resolutions(), oracle.count_arrivals(at_vendors, sources)
-    contexts = {context.job.name: context for context in process.contexts}
-    for batch in oracle.all_batches(process.journal, sources.names):
+    contexts = {logical(context.job.name): context for context in process.contexts}
+    for batch in oracle.all_batches(process.journal, sources.journal_names):
         if batch.counts is None or not batch.counts[RowOutcome.UNKNOWN]:
             continue
+        job, context = logical(batch.job), contexts[logical(batch.job)]
         keys = set(process.journal.unknown_keys(batch.id))
         outcomes = {
             key: (version, outcome) for key, version, outcome in _rows(batch, at_vendors, sources) if key in keys
         }
         delivered = {outcome for _, outcome in outcomes.values()} == {"accepted"} and len(outcomes) == len(keys)
         # Results cannot be resolved manually; they have to be requested again.
-        delivered = delivered and contexts[batch.job].job.results is None
+        delivered = delivered and context.job.results is None
         if not delivered:
             for key, (version, _) in outcomes.items():
                 # Rows that the vendor accepted or rejected are then sent a second time.
-                sources.allowed[batch.job, version] += 1
-                if _is_current(sources, batch.job, key, version):
-                    resolutions.expected[batch.job, version] = arrivals[batch.job, version] + 1
-        with process.services.lease(batch.job):
-            resolve(batch, contexts[batch.job], process.services, delivered=delivered, reason="the vendor was asked")
+                sources.allowed[job, version] += 1
+                if _is_current(sources, job, key, version):
+                    resolutions.expected[job, version] = arrivals[job, version] + 1
+        with ExitStack() as leases:
+            for name in dict.fromkeys((batch.job, process.journal.baseline_owner(batch.id))):
+                leases.enter_context(process.services.lease(name))
+            resolve(batch, context, process.services, delivered=delivered, reason="the vendor was asked")
         removals = any(version[0] == "delete" for version, _ in outcomes.values())
         resolutions.descriptions.append(
             f"unknown {'removals' if removals else 'rows'} were resolved as "
@@ -77,5 +82,5 @@ def _is_current(sources: Sources, job: str, key: str, version: RowVersion) -> bo
 def _rows(batch: Batch, at_vendors: Mapping[str, VendorBatch], sources: Sources) -> list[tuple[str, RowVersion, str]]:
     """Return key, version and outcome of each row that the vendor received with a batch."""
     at_vendor = at_vendors.get(batch.allocation.id.lower()) if batch.allocation else None
-    key_of = oracle.keys_of(sources, batch.job)
+    key_of = oracle.keys_of(sources, logical(batch.job))
     return [(key_of(version), version, outcome) for version, outcome in at_vendor.rows] if at_vendor else []

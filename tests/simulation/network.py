@@ -36,6 +36,7 @@ if TYPE_CHECKING:
 class NetworkFault:
     """Fault of the n-th matching request that the faults of the mocks cannot express.
 
+    `outage`: from that request on, the vendor cannot be reached for `timeout` seconds, whatever the request.
     `late`: the client times out after `timeout` seconds, and the request arrives `arrives` seconds after it was sent.
     `done_but_502`: the vendor does the work and a gateway answers 502. `damage`: `change` rewrites the response body.
     """
@@ -59,9 +60,12 @@ class Network:
     names: Mapping[int, str]
     clock: VirtualTime
     checkpoint: Callable[[str], None]
+    #: seconds by which the clock of a vendor is behind the machine's, by vendor
+    clocks_behind: dict[str, float] = field(default_factory=dict)
     faults: list[tuple[NetworkFault, list[int]]] = field(default_factory=list)
     hits: list[str] = field(default_factory=list)
     log: Callable[[str], None] = lambda _: None
+    _outages: dict[NetworkFault, float] = field(default_factory=dict)
 
     def arm(self, fault: NetworkFault) -> None:
         """Apply the fault to matching requests from now on."""
@@ -76,6 +80,11 @@ class Network:
         body = _body(prepared)
         fault = self._matching_fault(self.names[port], method, parts.path)
         self.checkpoint(f"http:before:{method}")
+        if fault and fault.kind == "outage":
+            if self.clock.epoch() < self._outages.setdefault(fault, self.clock.epoch()) + fault.timeout:
+                self.log(f"{name} unreachable")
+                raise requests.ConnectTimeout("Connect timed out.", request=prepared)
+            fault = None
         if fault and fault.kind == "late":
             self.clock.schedule(fault.arrives, name, partial(self.deliver_late, prepared, body, port))
             self.clock.advance(fault.timeout)
@@ -97,12 +106,13 @@ class Network:
             with suppress(EOFError, ValueError):
                 response.set_data(fault.change(response.get_data()))
         self.log(f"{name} {response.status_code}")
-        return _as_requests(prepared, response, self.clock.epoch())
+        return _as_requests(prepared, response, self.clock.epoch() - self.clocks_behind.get(self.names[port], 0.0))
 
     def _matching_fault(self, vendor: str, method: str, path: str) -> NetworkFault | None:
         hit = None
         for fault, counts in self.faults:
-            if (fault.vendor, fault.method) != (vendor, method) or not re.search(fault.path, path):
+            method_fits = fault.method in ("", method)
+            if fault.vendor != vendor or not method_fits or not re.search(fault.path, path):
                 continue
             counts[0] += 1
             expired = fault.times and counts[0] >= fault.nth + fault.times
@@ -113,7 +123,8 @@ class Network:
         return hit
 
     def _deliver(self, prepared: requests.PreparedRequest, body: bytes, port: int) -> Response:
-        return self.servers[port].application(Request(_environ(prepared, body)))
+        with self.clock.behind(self.clocks_behind.get(self.names[port], 0.0)):
+            return self.servers[port].application(Request(_environ(prepared, body)))
 
     def deliver_late(self, prepared: requests.PreparedRequest, body: bytes, port: int) -> None:
         """Pass a request to its vendor after the client has timed out."""
@@ -126,7 +137,7 @@ class _Adapter(HTTPAdapter):
 
     network: Network
 
-    def __init__(self, **_kwargs: Any) -> None:
+    def __init__(self, _deadline: object, _proxy: object) -> None:
         """Open nothing."""
 
     def send(self, request: requests.PreparedRequest, *_args: Any, **_kwargs: Any) -> requests.Response:
@@ -141,7 +152,7 @@ class _Adapter(HTTPAdapter):
 def connected(network: Network) -> Iterator[None]:
     """Connect the real client to this network for the block."""
     adapter = type("Adapter", (_Adapter,), {"network": network})
-    with mock.patch.object(client_http, "HTTPAdapter", adapter):
+    with mock.patch.object(client_http, "DeadlineAdapter", adapter):
         yield
 
 

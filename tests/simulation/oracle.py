@@ -19,7 +19,7 @@ from batchsync.core.batch import Batch, Phase, Verdict
 from batchsync.core.row_outcome import RowOutcome
 from batchsync.core.run import settlement_of
 from batchsync.errors import ExitCode
-from simulation.deployment import VENDOR_OF
+from simulation.deployment import VENDOR_OF, logical, vendor_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
@@ -175,10 +175,10 @@ def check_row_counts(
 
 
 def check_lost_batches(batches: list[Batch], denying_vendors: Collection[str]) -> Iterator[str]:
-    """No batch counts as lost unless its vendor denied a batch."""
+    """No batch counts as lost unless its vendor denied a batch more than once."""
     for batch in batches:
-        if batch.verdict is Verdict.LOST and VENDOR_OF[batch.job] not in denying_vendors:
-            yield f"batch {batch.id} counts as lost, but its vendor denied no batch"
+        if batch.verdict is Verdict.LOST and vendor_of(batch.job) not in denying_vendors:
+            yield f"batch {batch.id} counts as lost, but its vendor denied no batch more than once"
 
 
 def check_idle_sync(
@@ -195,11 +195,12 @@ def check_idle_sync(
         expected = (ExitCode.NEEDS_ATTENTION,) if unknown else (ExitCode.DONE, ExitCode.REJECTS)
         if outcome.exit_code not in expected:
             yield f"{outcome.job}: a further sync ended with {int(outcome.exit_code)}"
-        plan_counts, rows = outcome.runs[-1].run.counts, sources.rows[outcome.job]
+        name = logical(outcome.job)
+        plan_counts, rows = outcome.runs[-1].run.counts, sources.rows[name]
         if plan_counts.source_rows != len(rows):
             yield f"{outcome.job}: {plan_counts.source_rows} rows were counted of {len(rows)}"
         invalid = plan_counts.outcomes[RowOutcome.INVALID]
-        if invalid != (expected := sum(sources.invalid(outcome.job, key) for key in rows)):
+        if invalid != (expected := sum(sources.invalid(name, key) for key in rows)):
             yield f"{outcome.job}: {invalid} rows count as invalid instead of {expected}"
 
 
@@ -229,9 +230,9 @@ def check_target(
     With `resolved`, rows that once were unknown must agree, too.
     """
     for name in sources.names:
-        accepted, exempt = _accepted(at_vendors, sources, name), _rejected(at_vendors, sources, name)
-        exempt |= set() if resolved else _unknown(journal, name)
-        baseline = _baseline(journal, name, folder)
+        accepted, exempt = accepted_versions(at_vendors, sources, name), _rejected(at_vendors, sources, name)
+        exempt |= set() if resolved else _unknown(journal, sources, name)
+        baseline = _baseline(journal, sources.present(name), folder)
         for key in sources.rows[name]:
             if sources.invalid(name, key) or key in exempt:
                 continue
@@ -247,7 +248,7 @@ def check_target(
             yield from _check_store(vendors["sitecore-cdp"], name, accepted)
 
 
-def _accepted(at_vendors: Mapping[str, VendorBatch], sources: Sources, name: str) -> dict[str, RowVersion]:
+def accepted_versions(at_vendors: Mapping[str, VendorBatch], sources: Sources, name: str) -> dict[str, RowVersion]:
     """Return the last accepted version of each key, removals applied."""
     key_of = keys_of(sources, name)
     held: dict[str, RowVersion] = {}
@@ -273,13 +274,13 @@ def keys_of(sources: Sources, name: str) -> Callable[[RowVersion], str]:
     return lambda version: vins.get(version, version[-1])
 
 
-def check_nothing_unknown(journal: Journal, names: tuple[str, ...]) -> Iterator[str]:
-    """No run has unknown rows."""
-    for name in names:
+def check_nothing_unknown(journal: Journal, sources: Sources) -> Iterator[str]:
+    """No run has unknown rows, and the newest run of each job has skipped none."""
+    for name in sources.journal_names:
         for run in journal.history(name, limit=1000):
             if unknown := sum(batch.counts[RowOutcome.UNKNOWN] for batch in journal.batches(run.id) if batch.counts):
                 yield f"run {run.id} still counts {unknown} unknown rows"
-        last = journal.history(name, limit=1)
+        last = journal.history(name, limit=1) if name == sources.present(logical(name)) else ()
         yield from (f"run {run.id} skipped unknown rows" for run in last if run.counts.outcomes[RowOutcome.UNKNOWN])
 
 
@@ -293,9 +294,10 @@ def _rejected(at_vendors: Mapping[str, VendorBatch], sources: Sources, name: str
     return removals | current
 
 
-def _unknown(journal: Journal, name: str) -> set[str]:
-    """Return the keys that have had an unknown outcome."""
-    return {row.reject.key for row in journal.rejects(job=name, kind="unknown")}
+def _unknown(journal: Journal, sources: Sources, name: str) -> set[str]:
+    """Return the keys of a job that have had an unknown outcome."""
+    names = (item for item in sources.journal_names if logical(item) == name)
+    return {row.reject.key for item in names for row in journal.rejects(job=item, kind="unknown")}
 
 
 def _baseline(journal: Journal, name: str, folder: Path) -> set[str]:
@@ -325,16 +327,18 @@ def _check_store(vendor: Vendor, name: str, accepted: Mapping[str, RowVersion]) 
 def check_results(
     at_vendors: Mapping[str, VendorBatch], sources: Sources, journal: Journal, folder: Path
 ) -> Iterator[str]:
-    """The results file has one row for each accepted key, with the result of its last accepted version."""
+    """The results file has one row for each accepted key of the source, with the result of its last version."""
     file = folder / "out" / "vehicles.csv"
     rows = list(csv.DictReader(file.read_text("utf-8").splitlines())) if file.exists() else []
     keys = [row["id"] for row in rows]
     if len(keys) != len(set(keys)):
         yield "a key occurs twice in the results file"
-    accepted = _accepted(at_vendors, sources, "vehicles")
-    exempt = _rejected(at_vendors, sources, "vehicles") | _unknown(journal, "vehicles")
-    for key in set(accepted) - set(keys) - exempt:
+    accepted = accepted_versions(at_vendors, sources, "vehicles")
+    exempt = _rejected(at_vendors, sources, "vehicles") | _unknown(journal, sources, "vehicles")
+    for key in (set(accepted) & set(sources.rows["vehicles"])) - set(keys) - exempt:
         yield f"the result of {key} is missing from the results file"
+    for key in set(keys) - set(sources.rows["vehicles"]):
+        yield f"the results file contains {key}, which left the source"
     for key in set(keys) - set(accepted):
         yield f"the results file contains {key}, which was never accepted"
     for row in rows:

@@ -7,13 +7,25 @@ from typing import TYPE_CHECKING
 from batchsync.core.batch import Batch, Phase, Verb
 from batchsync.core.events import AllocationLost, Uploaded
 from batchsync.core.row_outcome import RowOutcome
+from batchsync.journal import Journal
+from simulation.deployment import logical
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping, Sequence
+    from pathlib import Path
 
     from batchsync.reconcile.sync import JobOutcome
     from simulation.deployment import Sources
     from simulation.oracle import VendorBatch
+
+
+def of_journal(state: Path, sources: Sources) -> Iterator[str]:
+    """Yield whether a run in the journal is still being prepared."""
+    if not (state / "journal.db").exists():
+        return
+    with Journal.open(state) as journal:
+        if any(journal.preparing_runs(name) for name in sources.journal_names):
+            yield "resumed a run that was being prepared"
 
 
 def at_start(batches: Sequence[Batch], at_vendors: Mapping[str, VendorBatch]) -> Iterator[str]:
@@ -31,7 +43,7 @@ def at_start(batches: Sequence[Batch], at_vendors: Mapping[str, VendorBatch]) ->
             yield "resumed with an allocation without its URL"
         elif batch.phase is Phase.PREPARED and batch.pending_intent is Verb.ALLOCATE:
             yield "resumed in doubt about an allocation"
-        elif batch.phase is Phase.SUBMITTED and batch.job == "guests":
+        elif batch.phase is Phase.SUBMITTED and logical(batch.job) == "guests":
             yield "resumed a submitted batch"
         elif batch.phase in (Phase.FINISHED, Phase.COLLECTED, Phase.NEEDS_ATTENTION, Phase.PREPARED):
             yield f"resumed a batch in phase {batch.phase}"

@@ -4,27 +4,31 @@ from __future__ import annotations
 
 import hashlib
 import random
+from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchsync.core.batch import Batch, Phase
-from batchsync.errors import ExitCode, LockedError, UnavailableError, UsageError
-from batchsync.journal import Journal
+from batchsync.errors import ExitCode, LockedError, SpecError, UnavailableError, UsageError
+from batchsync.journal import Journal, accept_older
 from batchsync.journal.lease import is_held, unlock
 from batchsync.reconcile.cancel import cancel
 from batchsync.reconcile.loop import WaitPolicy
+from batchsync.reconcile.renames import FormerNameOpenError
 from batchsync.reconcile.sync import JobOutcome, resume, sync
 from batchsync_mocks.clock import Clock
 from batchsync_mocks.control import MockContext
 from batchsync_mocks.serving import VENDORS, MockServer
 from batchsync_mocks.vendor_state import VendorState
-from simulation import manual_resolution, oracle, reached_states
+from simulation import lost_state, manual_resolution, oracle, reached_states, restored_state
+from simulation.answer_forms import draw_answer_forms
 from simulation.armed_faults import ArmedFaults, FileDamage
 from simulation.clock import START, VirtualTime
-from simulation.deployment import VENDOR_OF, Sources
+from simulation.deployment import Sources, logical, vendor_of
 from simulation.fault_plan import CALLS, CRASHES, STOPS, draw_faults
 from simulation.network import Network, connected
-from simulation.process_life import Crash, CrashPoint, Process, process
+from simulation.process_life import Crash, CrashPoint, Process, anchors_of, process
+from simulation.renames import crash_in_take_over, rename_any
 from simulation.report import Report
 from simulation.state_backup import BACKUP_POINTS, RESTORE_SECONDS, StateBackup, clear_folder
 
@@ -38,6 +42,8 @@ if TYPE_CHECKING:
 MAX_PASSES = 8
 #: virtual hours within which everything must be settled: processing times, poll intervals and the longest back-off
 MAX_HOURS = 36.0
+#: minutes by which a vendor's clock is behind the machine's, where they differ
+_MINUTES_BEHIND = (80, 20, -20, -80, -600)
 #: exit codes of a job of which nothing is open and no outcome is unknown
 _SETTLED = (ExitCode.DONE, ExitCode.REJECTS)
 
@@ -48,6 +54,8 @@ class SeedRun:
     def __init__(self, seed: int, folder: Path) -> None:
         """Set up sources, vendors, clock and network."""
         self.draw = random.Random(seed)  # noqa: S311 - reproducible draws
+        #: draws of what was added later, so that earlier seeds stay as they were
+        self.later = type(self.draw)(f"later {seed}")
         self.folder, self.state = folder, folder / "state"
         clear_folder(folder)
         self.report = Report(seed)
@@ -62,6 +70,7 @@ class SeedRun:
         self.sources = Sources(folder, self.draw, names)
         self.sources.write_initial()
         self.rows_max = self.draw.choice([1, 2, 3, 50])
+        draw_answer_forms(self.draw, self.vendors)
         servers = {port: MockServer(self.kit, self.kit.vendors[name], "127.0.0.1", port, None) for name, port in _PORTS}
         self.network = Network(
             servers=servers,
@@ -70,20 +79,37 @@ class SeedRun:
             checkpoint=self._checkpoint,
             log=self.log,
         )
-        self.armed, self.damage = ArmedFaults(self.kit, self.network), FileDamage()
-        self.crash_point = CrashPoint()
+        self._let_clocks_differ(seed)
+        self.armed, self.damage, self.crash_point = ArmedFaults(self.kit, self.network), FileDamage(), CrashPoint()
         #: batches whose row log was incomplete, unless they were collected before that
         self.may_be_unknown: set[str] = set()
-        self._collected: set[str] = set()
-        #: vendors that denied a batch which they had
-        self.denying_vendors: set[str] = set()
-        #: number of `sync` commands
-        self.syncs = 0
+        #: by vendor, how many answers at most denied a batch which it had
+        self.denials: Counter[str] = Counter()
+        #: collected batches, and the number of `sync` commands
+        self._collected, self.syncs = set[str](), 0
+        #: batches that needed attention when the faults ended, until they are resumed
+        self._parked = set[str]()
+        #: draws of renamed columns, apart from the others so that earlier seeds stay what they were
+        self._renames = type(self.draw)(f"{seed} renames")
+        self._copies = type(self.draw)(f"{seed} copies")
 
     @property
     def vendors(self) -> Mapping[str, Vendor]:
         """Return the mock vendors by name."""
         return self.kit.vendors
+
+    def _let_clocks_differ(self, seed: int) -> None:
+        """Let the clock of one vendor differ from the machine's in one of eight seeds. Other draws stay as they are."""
+        if seed % 8 == 1:
+            vendor, minutes = _PORTS[seed // 8 % len(_PORTS)][0], _MINUTES_BEHIND[seed // 16 % len(_MINUTES_BEHIND)]
+            self.network.clocks_behind[vendor] = 60.0 * minutes
+            self.reached("a vendor's clock differed")
+
+    def _set_clocks_right(self) -> None:
+        """Let the clocks agree, so that the ledgers are read at the times that the vendors wrote into them."""
+        ahead = max((-seconds for seconds in self.network.clocks_behind.values()), default=0.0)
+        self.network.clocks_behind.clear()
+        self.time.advance(max(ahead, 0.0))
 
     def log(self, text: str) -> None:
         """Append a line to the transcript; the folder, which differs between processes, is replaced by a constant."""
@@ -96,11 +122,16 @@ class SeedRun:
             with connected(self.network):
                 for number in range(self.draw.randint(2, 4)):
                     self._edit_sources(number)
+                    restored_state.copy_state(self.state, self.folder / "older", self._copies)
                     self._life()
                 self._end_faults()
                 self._settle()
+                self._set_clocks_right()
                 self._check()
                 self._resolve_unknown()
+                restored = tuple(restored_state.play(self, self.folder / "older", self._copies))
+                for violation in restored or lost_state.play(self):
+                    self._violated(violation)
         except Exception as error:  # noqa: BLE001 - any exception is a violation
             self._violated(f"{type(error).__name__}: {error}")
         finally:
@@ -125,7 +156,10 @@ class SeedRun:
         if self.draw.random() < 0.12:
             self.log(self.sources.edit_spec())
             if self._any_open():
-                self._reached("the spec was edited with batches in flight")
+                self.reached("the spec was edited with batches in flight")
+        if renamed := rename_any(self.sources, self.later):
+            self.log(renamed)
+            self.reached("a job was renamed with batches in flight" if self._any_open() else "a job was renamed")
         self.time.advance(self.draw.choice([0, 0, 0, 0.5, 20, 90, 400, 1500, 4000, 90_000, 260_000]))
 
     def _life(self) -> None:
@@ -146,6 +180,7 @@ class SeedRun:
         cancelling = self.draw.random() < 0.06
         if self.draw.random() < 0.06:
             self._damage_file()
+        pattern, nth = (crash and crash_in_take_over(self.sources, self.later)) or (pattern, nth)
         crash_point = CrashPoint(pattern, nth, log=self.log)
         if not cancelling and self.draw.random() < 0.1:
             unlocked = self.draw.random() < 0.7
@@ -154,7 +189,11 @@ class SeedRun:
         backup = StateBackup(self.state, self.folder / "kept")
         if not (cancelling or crash_point.stop or self.damage.done) and self.draw.random() < 0.3:
             crash_point.stop = (self.draw.choice(BACKUP_POINTS), self.draw.choice([1, 1, 2, 2, 3, 4, 5]), backup.take)
+        if new_run and self._renames.random() < 0.1:
+            self.sources.rename_column(self._renames.choice(self.sources.names))
+            self.log(f"a column of {self.sources.renamed} was renamed")
         self._pass(crash_point, new_run=new_run, wait=wait, cancelling=cancelling, trusted=False)
+        self.sources.rename_column("")
         if crash_point.fenced_writes:
             self._violated(f"a process without its lease still wrote: {crash_point.fenced_writes[0]}")
         self._note_hits(self.armed.disarm(planned))
@@ -163,20 +202,21 @@ class SeedRun:
 
     def _restore(self, backup: StateBackup) -> None:
         """Restore the state folder from a backup if the journal has changed since."""
-        if backup.restore(self.sources.names, self._batches()):
+        if backup.restore(self.sources.journal_names, self._batches()):
             self.time.advance(RESTORE_SECONDS)
             self.log("the state folder was restored from a copy")
-            self._reached("the state folder was restored from a copy")
+            accept_older(self.state, anchors_of(self.state), reason="the simulation restored it", at=self.time.now())
+            self.reached("the state folder was restored from a copy")
             self._collected = {batch.id for batch in self._batches(lambda batch: batch.counts is not None)}
 
     def _stopped(self, crash_point: CrashPoint, *, unlocked: bool) -> None:
         """Run another process while this one is stopped, after its jobs were unlocked or without that."""
-        self._reached("a lease holder was stopped" + (" and unlocked" if unlocked else ""))
+        self.reached("a lease holder was stopped" + (" and unlocked" if unlocked else ""))
         # It may not have acquired the leases of its other jobs yet; the other process may run those.
-        held = {name for name in self.sources.names if is_held(self.state, name)}
+        held = {name for name in self.sources.journal_names if is_held(self.state, name)}
         if unlocked:
             with Journal.open(self.state) as journal:
-                for name in self.sources.names:
+                for name in self.sources.journal_names:
                     unlock(journal, self.state, name, self.time.now())
         stopped, sleeps = self.crash_point, self.time.sleeps
         outcomes = self._pass(
@@ -194,7 +234,7 @@ class SeedRun:
         if finalized:
             self.damage.damage_any([Path(item.file.path) for item in finalized], self.draw)
             self.log("a batch file was damaged")
-            self._reached("a batch file was damaged")
+            self.reached("a batch file was damaged")
 
     def _pass(
         self,
@@ -212,9 +252,7 @@ class SeedRun:
         wait_policy = WaitPolicy(wait=wait)
         self.syncs += new_run
         try:
-            with process(
-                self.state, self.sources, self.time, crash_point, self._credentials(), self.rows_max
-            ) as engine:
+            with process(self.state, self.sources, self.time, crash_point, self.credentials(), self.rows_max) as engine:
                 if cancelling:
                     self._cancel(engine)
                 outcomes = (sync if new_run else resume)(engine.contexts, engine.services, wait_policy)
@@ -222,7 +260,7 @@ class SeedRun:
                 return outcomes
         except Crash:
             self.report.crashes += 1
-            self._reached(f"died at {crash_point.died_at.split(':')[0]}")
+            self.reached(f"died at {crash_point.died_at.split(':')[0]}")
             return ()
         finally:
             self.crash_point = CrashPoint()
@@ -236,7 +274,7 @@ class SeedRun:
             try:
                 with engine.services.lease(batch.job):
                     cancel(batch, context, engine.services)
-                self._reached("a batch was cancelled")
+                self.reached("a batch was cancelled")
             except (UsageError, UnavailableError) as refused:
                 self.log(f"not cancelled: {refused.message}")
             return
@@ -245,65 +283,77 @@ class SeedRun:
         """Check the outcomes that a process reported for its jobs."""
         for outcome in outcomes:
             self.log(f"{outcome.job}: exit {int(outcome.exit_code)} {outcome.error.message if outcome.error else ''}")
+            if logical(outcome.job) == self.sources.renamed and isinstance(outcome.error, SpecError):
+                self.reached("a job with a renamed column stopped, and no other")
+                continue
             expected = (UnavailableError, LockedError) if locked else UnavailableError
             undisturbed = trusted or not (locked or self.damage.done or self.armed.any_hit())
-            if outcome.error is not None and (undisturbed or not isinstance(outcome.error, expected)):
+            # A renamed job waits for its open batches; whether these ever end, the last passes show.
+            waits = isinstance(outcome.error, FormerNameOpenError)
+            if outcome.error is not None and not waits and (undisturbed or not isinstance(outcome.error, expected)):
                 self._violated(f"{outcome.job}: {type(outcome.error).__name__}: {outcome.error.message}")
             if outcome.exit_code in _SETTLED:
                 self._check_nothing_open(outcome)
-            self._reached(*reached_states.of_runs(outcome))
+            self._check_not_given_up(outcome, trusted=trusted)
+            self.reached(*reached_states.of_runs(outcome))
 
     def _check_nothing_open(self, outcome: JobOutcome) -> None:
         """Check that a job reported as settled has no open batch."""
-        for batch in self._batches(lambda batch: batch.job == outcome.job and batch.phase is not Phase.DELIVERED):
-            self._violated(f"{outcome.job}: exit {int(outcome.exit_code)}, and {batch.id} is {batch.phase}")
+        for batch in self._batches(lambda batch: batch.phase is not Phase.DELIVERED):
+            if logical(batch.job) == logical(outcome.job):
+                self._violated(f"{outcome.job}: exit {int(outcome.exit_code)}, and {batch.id} is {batch.phase}")
 
-    def _reached(self, *names: str) -> None:
+    def _check_not_given_up(self, outcome: JobOutcome, *, trusted: bool) -> None:
+        """Check that no batch waits for a person because of an outage, or without a fault because of lost allocations.
+
+        No outage lasts as long as a deadline.
+        """
+        for batch in self._batches(lambda batch: batch.job == outcome.job and batch.phase is Phase.NEEDS_ATTENTION):
+            if batch.reason.startswith("failed "):
+                self._violated(f"{outcome.job}: an outage stopped {batch.id}: {batch.reason}")
+            if trusted and batch.id not in self._parked and batch.reason.startswith("lost "):
+                self._violated(f"{outcome.job}: allocations were lost without a fault: {batch.reason}")
+
+    def reached(self, *names: str) -> None:
+        """Note states and faults that the seed reached."""
         self.report.reached.update(names)
 
     def _any_open(self) -> bool:
         return bool(self._batches(lambda batch: batch.phase is not Phase.DELIVERED))
-
-    def _preparing(self) -> bool:
-        """Return whether a run in the journal is still being prepared."""
-        if not (self.state / "journal.db").exists():
-            return False
-        with Journal.open(self.state) as journal:
-            return any(journal.preparing_runs(name) for name in self.sources.names)
 
     def _batches(self, fits: Callable[[Batch], bool] | None = None) -> list[Batch]:
         """Return the batches in the journal, optionally only those that `fits` selects."""
         if not (self.state / "journal.db").exists():
             return []
         with Journal.open(self.state) as journal:
-            found = oracle.all_batches(journal, self.sources.names)
+            found = oracle.all_batches(journal, self.sources.journal_names)
         return [item for item in found if fits(item)] if fits else found
 
     def _note_states(self) -> None:
         """Note the states that a starting process finds."""
-        if self._preparing():
-            self._reached("resumed a run that was being prepared")
-        self._reached(*reached_states.at_start(self._batches(), oracle.vendor_batches(self.vendors)))
+        self.reached(*reached_states.of_journal(self.state, self.sources))
+        self.reached(*reached_states.at_start(self._batches(), oracle.vendor_batches(self.vendors)))
 
     def _note_hits(self, hits: list[PlannedFault]) -> None:
         """Note the faults that hit requests, and the batches that may have unknown rows or be lost because of them."""
-        collected = {batch.id: VENDOR_OF[batch.job] for batch in self._batches(lambda batch: batch.counts is not None)}
+        collected = {batch.id: vendor_of(batch.job) for batch in self._batches(lambda batch: batch.counts is not None)}
         for item in hits:
             self.report.hit[item.name] += 1
-            self._reached(f"fault {item.name} at {item.call}")
+            self.reached(f"fault {item.name} at {item.call}")
             vendor = CALLS[item.call][0]
             if item.leaves_unknown:
                 self.may_be_unknown |= {
                     name for name, by in collected.items() if by == vendor and name not in self._collected
                 }
             if item.name in {"vanish", "404"}:
-                self.denying_vendors.add(vendor)
+                self.denials[vendor] += item.fault.times or 1 if item.fault else 1
         self._collected = set(collected)
 
     # without faults
 
     def _end_faults(self) -> None:
         self.armed.clear()
+        self._parked = {str(batch.id) for batch in self._batches(lambda item: item.phase is Phase.NEEDS_ATTENTION)}
         self.log("no more faults")
 
     def _settle(self) -> None:
@@ -314,8 +364,9 @@ class SeedRun:
             self._pass(CrashPoint(log=self.log), new_run=True, wait=True, trusted=True)
             needs_attention = self._batches(lambda batch: batch.phase is Phase.NEEDS_ATTENTION)
             if needs_attention:
-                self._reached("a batch that needs attention was resumed")
+                self.reached("a batch that needs attention was resumed")
                 self._pass(CrashPoint(log=self.log), new_run=False, wait=True, trusted=True)
+                self._parked.clear()
                 continue
             if not self._any_open():
                 self.report.passes, self.report.hours = number, (self.time.epoch() - begun) / 3600
@@ -333,23 +384,23 @@ class SeedRun:
         self._sync_again()
         at_vendors = oracle.vendor_batches(self.vendors)
         self.log(oracle.to_json(at_vendors))
-        self._reached(*reached_states.at_end(self.time.arrived, at_vendors, self.sources))
+        self.reached(*reached_states.at_end(self.time.arrived, at_vendors, self.sources))
         with Journal.open(self.state) as journal:
-            batches = oracle.all_batches(journal, self.sources.names)
+            batches = oracle.all_batches(journal, self.sources.journal_names)
             for violation in (
                 *oracle.check_no_duplicates(at_vendors, self.sources, retries=self.syncs),
                 *oracle.check_one_allocation_each(at_vendors, batches),
                 *oracle.check_idempotency_keys(self.vendors, batches),
                 *oracle.check_row_counts(at_vendors, batches, doubtful=self.may_be_unknown),
-                *oracle.check_lost_batches(batches, self.denying_vendors),
-                *oracle.check_journal(journal, self.sources.names),
+                *oracle.check_lost_batches(batches, {name for name, times in self.denials.items() if times > 1}),
+                *oracle.check_journal(journal, self.sources.journal_names),
                 *oracle.check_target(at_vendors, self.vendors, self.sources, self.state, journal),
                 *oracle.check_results(at_vendors, self.sources, journal, self.folder),
             ):
                 self._violated(violation)
             for batch in batches:
                 events = journal.events(batch.id)
-                self._reached(*reached_states.of_batch(batch, events))
+                self.reached(*reached_states.of_batch(batch, events))
                 self.log(f"{batch.id} {batch.verdict} {batch.counts} {[type(event).__name__ for event in events]}")
 
     def _sync_again(self) -> None:
@@ -363,13 +414,13 @@ class SeedRun:
     def _resolve_unknown(self) -> None:
         """Resolve all unknown rows manually; afterwards no row may deviate."""
         with process(
-            self.state, self.sources, self.time, self.crash_point, self._credentials(), self.rows_max
+            self.state, self.sources, self.time, self.crash_point, self.credentials(), self.rows_max
         ) as engine:
             resolutions = manual_resolution.resolve_all(engine, oracle.vendor_batches(self.vendors), self.sources)
         if not resolutions.descriptions:
             return
         for description in resolutions.descriptions:
-            self._reached(description)
+            self.reached(description)
             self.log(description)
         self._settle()
         self._sync_again()
@@ -378,8 +429,8 @@ class SeedRun:
             for violation in (
                 *resolutions.check(at_vendors, self.sources),
                 *oracle.check_no_duplicates(at_vendors, self.sources, retries=self.syncs),
-                *oracle.check_journal(journal, self.sources.names),
-                *oracle.check_nothing_unknown(journal, self.sources.names),
+                *oracle.check_journal(journal, self.sources.journal_names),
+                *oracle.check_nothing_unknown(journal, self.sources),
                 *oracle.check_target(at_vendors, self.vendors, self.sources, self.state, journal, resolved=True),
             ):
                 self._violated(f"after the manual resolution: {violation}")
@@ -387,7 +438,8 @@ class SeedRun:
     def _sent(self) -> set[str]:
         return {batch.id for batch in oracle.vendor_batches(self.vendors).values() if batch.uploads}
 
-    def _credentials(self) -> dict[str, dict[str, str]]:
+    def credentials(self) -> dict[str, dict[str, str]]:
+        """Return the credentials of the vendors by name."""
         return {name: dict(vendor.credentials) for name, vendor in self.vendors.items()}
 
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from batchsync.core.batch import Batch, Phase
 from batchsync.journal import Journal
 from simulation import oracle
-from simulation.deployment import BDP, VENDOR_OF
+from simulation.deployment import BDP, vendor_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -83,7 +83,7 @@ def _can_be_asked(before: Batch, after: Batch) -> bool:
     if before.attempt != after.attempt:
         return False
     # Motorweb cannot look up a batch by its idempotency key.
-    unknown_id = VENDOR_OF[before.job] == BDP and before.allocation is None
+    unknown_id = vendor_of(before.job) == BDP and before.allocation is None
     return not unknown_id or (
         after.allocation is None
         and after.pending_intent is before.pending_intent

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 CODE = r"""
 import hashlib, json, os, pathlib
 from dataclasses import replace
-from batchsync.core.job import LandedPart
+from batchsync.core.landed_part import LandedPart
 
 def fetch(source, into, *, since=None, rows=None):
     folder = pathlib.Path(os.environ["ACME_FOLDER"])
@@ -139,7 +139,7 @@ def test_landed_files_with_other_content_or_place_are_refused(
     ("old", "new", "place", "message"),
     [
         ("toy://", "tyo://", "jobs.yaml:9:20", 'no installed package fetches "tyo://"'),
-        ('"toy://guests"', "guests.csv, join: [{path: toy://x.csv, on: id}]", "jobs.yaml:9:46", "a join elsewhere"),
+        ('"toy://guests"', 'guests.csv, join: [{path: "tyo://x", on: id}]', "jobs.yaml:9:46", '"tyo://"'),
     ],
 )
 def test_sources_that_nothing_fetches_are_refused_with_their_place(

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
     from pathlib import Path
 
-    from batchsync.core.job import Deployment
+    from batchsync.core.deployment import Deployment
 
 VALID = """\
 version: 1

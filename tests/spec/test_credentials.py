@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from batchsync.core.job import Connection
 from batchsync.errors import ExitCode, UnavailableError
-from batchsync.spec import resolve_credentials
+from batchsync.spec import resolve_credentials, resolve_proxy, secret_files
+
+if TYPE_CHECKING:
+    from batchsync.ports import Proxy
 
 
 def connection(**credentials: str) -> Connection:
@@ -78,3 +82,59 @@ def test_all_missing_credentials_are_reported_at_once() -> None:
         'credential "extra" of connection "crm": cannot read /nowhere/extra: No such file or directory'
     )
     assert caught.value.hint == "export KEY=...; export USER=...; make /nowhere/extra readable"
+
+
+def proxied(proxy: str) -> Connection:
+    return Connection(name="crm", vendor="sitecore-cdp", base_url="https://localhost", credentials={}, proxy=proxy)
+
+
+def parts(proxy: Proxy | None) -> tuple[str, str, str] | None:
+    return proxy and (proxy.url, proxy.user, proxy.password)
+
+
+@pytest.mark.parametrize(
+    ("written", "environ", "found"),
+    [
+        ("", {"HTTPS_PROXY": "http://other:1"}, None),
+        ("${HTTPS_PROXY:-}", {}, None),
+        ("http://proxy.example:3128", {}, ("http://proxy.example:3128", "", "")),
+        ("http://[::1]:3128/", {}, ("http://[::1]:3128", "", "")),
+        (
+            "http://${U}:${P}@proxy:80",
+            {"U": "me", "P": "a:b@c/%41 é"},
+            ("http://proxy:80", "me", "a:b@c/%41 é"),
+        ),
+        ("http://${U}:${P:-}@proxy:80", {"U": "me"}, ("http://proxy:80", "me", "")),
+        (
+            "${HTTPS_PROXY}",
+            {"HTTPS_PROXY": "http://me:a%3Ab%40c@proxy:80"},
+            ("http://proxy:80", "me", "a:b@c"),
+        ),
+        ("${HTTPS_PROXY}", {"HTTPS_PROXY": "http://proxy:8080/"}, ("http://proxy:8080", "", "")),
+    ],
+)
+def test_proxy_is_resolved(written: str, environ: dict[str, str], found: tuple[str, str, str] | None) -> None:
+    assert parts(resolve_proxy(proxied(written), environ, read)) == found
+
+
+def test_proxy_with_secret_file_is_resolved_and_watched(tmp_path: Path) -> None:
+    (tmp_path / "password").write_text("s3cret\n")
+    crm = proxied(f"http://${{U}}:${{file:{tmp_path / 'password'}}}@proxy:80")
+    assert parts(resolve_proxy(crm, {"U": "me"}, read)) == ("http://proxy:80", "me", "s3cret")
+    assert secret_files([crm]) == (str(tmp_path / "password"),)
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["hunter2", "https://proxy:80", "http://proxy", "http://me:hunter2@proxy:0", "http://me:hunter2@x@proxy:80"],
+)
+def test_value_that_is_no_proxy_is_reported_without_it(value: str) -> None:
+    with pytest.raises(UnavailableError) as caught:
+        resolve_proxy(proxied("${HTTPS_PROXY}"), {"HTTPS_PROXY": value}, read)
+    assert 'proxy of connection "crm": the value of ${HTTPS_PROXY}' in caught.value.message
+    assert "hunter2" not in caught.value.message + caught.value.hint
+
+
+def test_unset_variable_of_proxy_is_named() -> None:
+    with pytest.raises(UnavailableError, match='credential "proxy password" of connection "crm": P is not set'):
+        resolve_proxy(proxied("http://${U}:${P}@proxy:80"), {"U": "me"}, read)

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING
 import pytest
 
 from batchsync.core.mapping import Expression, Literal
+from batchsync.errors import SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from tests.spec.conftest import Workshop
 
-    from batchsync.core.job import Deployment
+    from batchsync.core.deployment import Deployment
     from batchsync.core.mapping import Object
 
     Load = Callable[..., Deployment]
@@ -80,3 +81,10 @@ def test_reference_inside_an_expression_is_refused_with_its_place(
     assert re.match(r"jobs\.yaml:[0-9]+:[0-9]+: \$\{\.\.\.\} inside an expression\n", found[0])
     assert "member: ${NAME}" in found[0]
     assert "SECRET" not in found[0]
+
+
+def test_refused_literal_that_is_a_call_shows_the_expression(load_changed: Load) -> None:
+    with pytest.raises(SpecError) as refused:
+        load_changed(("=lower(email)", "lower(email)"))
+    (problem,) = refused.value.problems
+    assert problem.suggestion == "for the value of an expression, write =lower(email)"

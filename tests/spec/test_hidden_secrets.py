@@ -54,6 +54,14 @@ MISTAKES = {
     "a base url": "base_url: https://user:HERE@api-engage-eu.sitecorecloud.io\n    " + CREDENTIALS,
     "a base url with a query": "base_url: https://api-engage-eu.sitecorecloud.io?token=HERE\n    " + CREDENTIALS,
     "a base url with an incomplete reference": "base_url: https://user:HERE${@host\n    " + CREDENTIALS,
+    "a proxy": f"{CREDENTIALS}\n    proxy: http://user:HERE@proxy:3128",
+    "a proxy with a user only": f"{CREDENTIALS}\n    proxy: http://HERE@proxy:3128",
+    "a proxy with a user that is a reference": f'{CREDENTIALS}\n    proxy: "http://${{U}}:HERE@proxy:3128"',
+    "a proxy with a default": f'{CREDENTIALS}\n    proxy: "${{P:-http://user:HERE@proxy:3128}}"',
+    "a proxy with a default password": f'{CREDENTIALS}\n    proxy: "http://${{U}}:${{P:-HERE}}@proxy:3128"',
+    "a proxy as a mapping": f"{CREDENTIALS}\n    proxy: {{url: http://proxy:3128, password: HERE}}",
+    "a proxy in a list": f"{CREDENTIALS}\n    proxy: [http://user:HERE@proxy:3128]",
+    "a proxy among storage hosts": f"{CREDENTIALS}\n    storage_hosts: [http://user:HERE@proxy:3128]",
     "a url of another key": f"{CREDENTIALS}\n    ca_bundle: https://user:HERE@host/ca.pem\n    vendr: x",
     "a url with a typo": f"{CREDENTIALS}\n    ca_bundle: https:>//user:HERE@host/ca.pem",
     "a url without a scheme": f"{CREDENTIALS}\n    ca_bundle: user:HERE@host/ca.pem",
@@ -143,7 +151,8 @@ def test_secret_next_to_credentials_is_reported(workshop: Workshop) -> None:
             'jobs.yaml:7:5: unknown key "api_token"\n'
             "  7 |     api_token: *************\n"
             "    |     ^\n"
-            "  expected one of vendor, base_url, credentials, ca_bundle, poll_every, deadline, in_flight"
+            "  expected one of vendor, base_url, credentials, ca_bundle, proxy, storage_hosts, poll_every, deadline, "
+            "retry_for, in_flight, renamed_from"
         ),
         (
             'jobs.yaml:7:16: "api_token": a literal secret outside of "credentials"\n'

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from batchsync.core.deployment import Resources
 from batchsync.core.guards import Budget, Guards, Limit
-from batchsync.core.job import Join, Resources, Schedule, Send
+from batchsync.core.job import Join, Schedule, Send
 from batchsync.core.mapping import Array, Each, Expression, Literal, Object
 from batchsync.errors import SpecError
 from batchsync.spec import load
@@ -20,7 +21,8 @@ if TYPE_CHECKING:
 
     from tests.spec.conftest import Workshop
 
-    from batchsync.core.job import Deployment, Job
+    from batchsync.core.deployment import Deployment
+    from batchsync.core.job import Job
 
     Load = Callable[..., Deployment]
 
@@ -129,11 +131,25 @@ def test_key_is_expression_or_column_that_begins_with_equals_sign(load_changed: 
 
 
 def test_limits_and_ca_bundle_of_connection_are_read(load_changed: Load, tmp_path: Path) -> None:
-    settings = "vendor: motorweb-bdp\n    ca_bundle: ca.pem\n    poll_every: 30s\n    deadline: 2d\n    in_flight: 3"
+    policy = "poll_every: 30s\n    deadline: 2d\n    retry_for: 36h\n    in_flight: 3"
+    settings = f"vendor: motorweb-bdp\n    ca_bundle: ca.pem\n    {policy}"
     found = load_changed(("vendor: motorweb-bdp", settings)).connections["cars"]
     assert found.ca_bundle == str(tmp_path / "ca.pem")
     assert (found.poll_every, found.deadline, found.in_flight) == (timedelta(seconds=30), timedelta(days=2), 3)
+    assert found.retry_for == timedelta(hours=36)
     assert found.base_url == "https://api.tst.motorweb.app"
+
+
+def test_proxy_and_storage_of_connection_are_read(load_changed: Load) -> None:
+    proxy = "http://${PROXY_USER}:${PROXY_PASSWORD}@proxy.example:3128"
+    hosts = 'storage_hosts: ["storage.googleapis.com/acme-*", "${STORE}"]'
+    settings = f'vendor: motorweb-bdp\n    proxy: "{proxy}"\n    {hosts}'
+    found = load_changed(("vendor: motorweb-bdp", settings), environ={"STORE": "files.acme.example"}).connections[
+        "cars"
+    ]
+    assert found.proxy == proxy, "resolved when the vendor is called"
+    assert found.storage_hosts == ("storage.googleapis.com/acme-*", "files.acme.example")
+    assert proxy not in repr(found)
 
 
 @pytest.mark.parametrize(

@@ -6,13 +6,16 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from batchsync.core.guards import AfterEdit, Guards, Limit
+from batchsync.core.guards import Guards, Limit, Removals
+from batchsync.core.job import OnRemovedAnswer
 from batchsync.errors import SpecError
+from batchsync.spec import load
 
 if TYPE_CHECKING:
     from collections.abc import Callable
+    from pathlib import Path
 
-    from batchsync.core.job import Deployment
+    from batchsync.core.deployment import Deployment
 
 SOURCE = "source: {path: guests.csv, key: id}"
 REMOVES = ("    mode: upsert\n", "    mode: upsert\n    on_removed: delete\n")
@@ -89,7 +92,7 @@ def test_guards_of_removals_are_read(load_changed: Callable[..., Deployment]) ->
     guards = "guards: {max_remove: 10 or 5%, min_rows: 0, removals_after_edit: send}"
     job = load_changed(("    mode: upsert\n", f"    mode: upsert\n    {guards}\n")).jobs[0]
     limit = Limit(count=10, percent=5.0)
-    assert job.guards == Guards(max_remove=limit, min_rows=0, removals_after_edit=AfterEdit.SEND)
+    assert job.guards == Guards(max_remove=limit, min_rows=0, removals_after_edit=Removals.SEND)
     assert str(limit) == "10 or 5%"
 
 
@@ -97,3 +100,33 @@ def test_guards_of_removals_are_read(load_changed: Callable[..., Deployment]) ->
 def test_invalid_limit_is_refused(load_changed: Callable[..., Deployment], limit: str) -> None:
     with pytest.raises(SpecError):
         load_changed(("    mode: upsert\n", f'    mode: upsert\n    guards: {{max_remove: "{limit}"}}\n'))
+
+
+LOOKUP = """\
+version: 1
+connections:
+  motorweb:
+    vendor: motorweb-bdp
+    base_url: https://api.tst.motorweb.app
+    credentials: {client_id: "${A}", client_secret: "${B}"}
+jobs:
+  vehicles:
+    source: {path: vehicles.csv, key: id}
+    target: {connection: motorweb, service: Vehicle ID WOVR Batch}
+    mode: lookup
+    record: {vin: =vin}
+    results: {path: out.csv, on_removed: keep}
+"""
+
+
+def test_only_removal_of_answers_changes_removal_hash(tmp_path: Path) -> None:
+    jobs = {}
+    for on_removed in OnRemovedAnswer:
+        file = tmp_path / "jobs.yaml"
+        file.write_text(LOOKUP.replace("on_removed: keep", f"on_removed: {on_removed}"), encoding="utf-8")
+        (jobs[on_removed],) = load(file, environ={"A": "x", "B": "y"}).jobs
+
+    kept, removed, marked = (jobs[item] for item in ("keep", "remove", "mark"))
+    assert kept.removal_hash == marked.removal_hash != removed.removal_hash
+    assert kept.spec_hash == removed.spec_hash
+    assert [job.removes for job in (kept, removed, marked)] == [False, True, False]

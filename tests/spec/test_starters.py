@@ -15,7 +15,7 @@ from batchsync.spec.vendor_spec import available_vendors
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from batchsync.core.job import Deployment
+    from batchsync.core.deployment import Deployment
 
 
 def write_starters(folder: Path, *vendors: str) -> Deployment:

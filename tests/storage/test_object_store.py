@@ -204,7 +204,7 @@ def test_object_is_the_renamed_file_in_a_private_folder(folder: LocalFolder) -> 
 
 def test_file_and_folder_are_flushed_around_the_rename(folder: LocalFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     steps = []
-    for name in ("fsync_file", "_move", "fsync_folder"):
+    for name in ("fsync_file", "move_if_free", "fsync_folder"):
         original = getattr(local_folder, name)
 
         def record(*paths: Path, name: str = name, original: Any = original) -> None:
@@ -213,10 +213,10 @@ def test_file_and_folder_are_flushed_around_the_rename(folder: LocalFolder, monk
 
         monkeypatch.setattr(local_folder, name, record)
     put(folder)
-    assert steps == [("fsync_file", "finished"), ("_move", "finished", "c"), ("fsync_folder", "b")]
+    assert steps == [("fsync_file", "finished"), ("move_if_free", "finished", "c"), ("fsync_folder", "b")]
     steps.clear()
     put(folder)
-    assert [name for name, *_ in steps] == ["fsync_file", "_move", "fsync_file", "fsync_folder"]
+    assert [name for name, *_ in steps] == ["fsync_file", "move_if_free", "fsync_file", "fsync_folder"]
 
 
 @pytest.mark.parametrize("error", [errno.EPERM, errno.ENOTSUP, errno.EMLINK])
@@ -236,14 +236,14 @@ def test_file_system_without_hard_links_is_supported(
 def test_file_of_another_file_system_is_copied(
     folder: LocalFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = local_folder._move
+    original = local_folder.move_if_free
 
     def elsewhere(file: Path, final: Path) -> None:
         if file.parent == tmp_path:
             raise OSError(errno.EXDEV, os.strerror(errno.EXDEV))
         original(file, final)
 
-    monkeypatch.setattr(local_folder, "_move", elsewhere)
+    monkeypatch.setattr(local_folder, "move_if_free", elsewhere)
     (tmp_path / "finished").write_bytes(b"content")
     with folder.workspace("a/b") as workspace:
         folder.put("a/b/c", tmp_path / "finished")

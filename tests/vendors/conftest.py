@@ -19,13 +19,15 @@ from vendor_kit import MockedClock, ScriptedServer
 from batchsync.core.vendor_calls import Limits
 from batchsync.spec.vendor_spec import load_vendor
 from batchsync.vendors.allowed_urls import UrlAllowList
-from batchsync.vendors.client import HttpVendor, connect
+from batchsync.vendors.connect import connect
 from batchsync.vendors.http import HttpTransport, open_transport
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from vendor_kit import Script
+
+    from batchsync.vendors.client import HttpVendor
 
 
 @pytest.fixture

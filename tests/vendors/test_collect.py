@@ -24,7 +24,7 @@ from batchsync.core.batch import Allocation, Verdict
 from batchsync.errors import AmbiguousOutcomeError, PermanentError, RetryableError
 from batchsync.ports import Downloads
 from batchsync.spec.vendor_spec import load_vendor
-from batchsync.vendors.client import HttpVendor, connect
+from batchsync.vendors.connect import connect
 from batchsync_mocks import Fault
 
 if TYPE_CHECKING:
@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from vendor_kit import Script
+
+    from batchsync.vendors.client import HttpVendor
 
     Open = Callable[..., HttpVendor]
 

@@ -239,6 +239,8 @@ def test_commit_of_an_older_state_folder_is_not_repeated(acme: Acme) -> None:
     for path, content in backup.items():
         path.write_bytes(content)
 
+    assert acme.run("resume")[0] == 3
+    assert acme.run("state", "accept", "--reason", "the newest copy")[0] == 0
     code, output = acme.run("resume")
 
     assert code == 0, output

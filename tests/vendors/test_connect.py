@@ -12,13 +12,14 @@ import batchsync_mocks
 from batchsync.errors import PermanentError, RetryableError, UnavailableError, UsageError
 from batchsync.ports import Running
 from batchsync.spec.vendor_spec import load_vendor
-from batchsync.vendors.client import HttpVendor, connect
+from batchsync.vendors.connect import connect
 from batchsync_mocks import Fault
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from batchsync.vendors.client import HttpVendor
     from batchsync_mocks.faults import Kind
 
     Open = Callable[..., HttpVendor]

@@ -19,7 +19,7 @@ from batchsync.core.batch import Allocation, Verdict
 from batchsync.errors import AmbiguousOutcomeError, UnavailableError, VendorError
 from batchsync.spec.vendor_spec import load_vendor
 from batchsync.vendors.allowed_urls import redacted
-from batchsync.vendors.client import HttpVendor, connect
+from batchsync.vendors.connect import connect
 from batchsync.vendors.redaction import MARK, WITHHELD, Redactor
 from kit.gateway import BDP, CARRIERS, CREDENTIALS, ENCODINGS, TOKEN, VERBS, Gateway, b64, gateway, leaks, secrets_of
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     import batchsync_mocks
+    from batchsync.vendors.client import HttpVendor
     from batchsync.vendors.http import HttpTransport
 
 PAIRS = [(vendor, verb) for vendor, verbs in VERBS.items() for verb in verbs]
@@ -96,6 +97,7 @@ def test_response_that_quotes_request_shows_no_credential(
     name: str, verb: str, mocks: batchsync_mocks.Running, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     secrets = secrets_of(name)
+    all_shown: list[tuple[str, str]] = []
     shown_with: list[tuple[str, str, int]] = []
     with gateway(name, mocks) as at:
         caller = Caller(at, tmp_path, mocks)
@@ -109,9 +111,14 @@ def test_response_that_quotes_request_shows_no_credential(
             shown = caller.call(verb, into)
             assert at.quoted, f"{verb} was not called"
             shown += "".join(file.read_text("latin-1") for file in into.iterdir())
+            all_shown.append((encoding, shown))
             if leaks(shown, secrets):
                 shown_with.append((encoding, carrier, status))
+        # Each look-up names a document by a URL with a signature of its own.
+        signatures = {text[:24]: text for text in at.signatures}
     assert not shown_with
+    assert signatures
+    assert [encoding for encoding, shown in all_shown if leaks(shown, signatures)] == []
     assert not leaks("".join(capfd.readouterr()), secrets)
 
 

@@ -180,10 +180,10 @@ def test_loopback_is_refused_when_base_url_is_remote(scripted: Start, clock: Moc
 def test_asterisk_in_host_matches_within_one_label(pattern: str, host: str, *, allowed: bool) -> None:
     allowed_urls = UrlAllowList(base_url="https://api.vendor.example", api_hosts=(), storage_hosts=(pattern,))
     if allowed:
-        allowed_urls.check(f"https://{host}/x", Endpoint.STORAGE)
+        allowed_urls.check(f"https://{host}/files/x", Endpoint.STORAGE)
     else:
         with pytest.raises(PermanentError):
-            allowed_urls.check(f"https://{host}/x", Endpoint.STORAGE)
+            allowed_urls.check(f"https://{host}/files/x", Endpoint.STORAGE)
 
 
 def test_url_is_sent_unchanged_except_for_case_of_escapes(scripted: Start, http: HttpTransport) -> None:

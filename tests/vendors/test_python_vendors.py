@@ -138,6 +138,16 @@ def test_vendor_of_package_is_used_and_its_run_is_settled(tmp_path: Path, acme: 
     assert len(list((tmp_path / "drop").iterdir())) == 1, "a second sync sends nothing"
 
 
+@pytest.mark.parametrize("key", ["proxy: http://proxy.example:3128", "storage_hosts: [files.acme.example]"])
+def test_network_settings_of_package_are_refused(tmp_path: Path, acme: Path, key: str) -> None:
+    """The package makes its requests itself: a proxy that is not used would be worse than none."""
+    jobs = tmp_path / "jobs.yaml"
+    jobs.write_text(JOBS.replace("{vendor: acme,", "{vendor: acme, " + key + ","), encoding="utf-8")
+    done = _batchsync(tmp_path, acme, "validate")
+    assert done.returncode == 2, done.stderr
+    assert "acme is a Python package, which makes its requests itself" in done.stderr
+
+
 def test_package_with_import_error_is_named_and_sends_nothing(tmp_path: Path, acme: Path) -> None:
     (acme / "acme_batchsync" / "__init__.py").write_text("import no_such_module\n", encoding="utf-8")
     done = _batchsync(tmp_path, acme, "sync")

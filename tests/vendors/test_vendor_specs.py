@@ -243,6 +243,7 @@ def test_custom_vendor_folder_is_loaded(copy: Copy) -> None:
         ("connection/auth/user", "unlisted", "connection.auth.user: must name one of credentials"),
         ("connection/auth/kind", "header", "connection.auth.headers: must define the headers"),
         ("connection/auth/kind", "oauth2_client_credentials", "connection.auth.token: must be a call"),
+        ("modes/keeps_absent", ["delete", "merge"], "modes.keeps_absent: must all be modes that send records"),
         ("target/non_identity_keys", ["email"], "target.non_identity_keys: must all be in target.keys"),
         ("modes/sends/upsert", "rows", "modes.sends.upsert: "),
         ("modes/sends/insert", None, "modes: not in the vendor's modes: insert"),
@@ -258,9 +259,9 @@ def test_invalid_value_is_reported_with_its_path(path: str, value: Any, expected
     ("old", "new", "expected"),
     [
         (
-            "lost_after:",
-            "lost_afterr:",
-            'lost_afterr: unknown key\n  did you mean "lost_after"?',
+            "  grace_polls:",
+            "  grace_pollss:",
+            'policy.grace_pollss: unknown key\n  did you mean "grace_polls"?',
         ),
         ("    method: PUT\n", "    method: PTU\n", 'calls.0.method: unknown value\n  did you mean "PUT"?'),
         ("  ask_after: ", "  ask_after: about ", "policy.ask_after: invalid format"),
@@ -303,7 +304,7 @@ def test_invalid_lines_of_all_record_schemas_are_reported(copy: Copy) -> None:
 
 def test_vendor_spec_allows_anchors_and_masks_header_values(copy: Copy) -> None:
     text = copy.file.read_text(encoding="utf-8")
-    copy.file.write_text(text.replace("lost_after: ", "lost_after: &often ", 1), encoding="utf-8")
+    copy.file.write_text(text.replace("grace_polls: ", "grace_polls: &often ", 1), encoding="utf-8")
     load_vendor(str(copy.folder))
     text = text.replace("    method: PUT\n", "    method: PUT\n    form: {Authorization: hunter2hunter2, X: []}\n", 1)
     copy.file.write_text(text, encoding="utf-8")
@@ -344,6 +345,8 @@ def test_file_that_is_no_vendor_spec_is_refused(content: bytes, expected: str, c
         ("name: tracking", "name: events", "name: must equal the name of the file"),
         ("required_in: [insert]", "required_in: [upsert]", "fields.serviceIdentifier.required_in: unknown mode"),
         ("{kind: string}", "{kind: text}", "kind"),
+        ("{kind: string}", '{kind: string, pattern: "(?=a)b"}', "pattern: invalid value"),
+        ('pattern: "^utm_[a-z]+$"', 'pattern: "(a"', "extra.pattern: invalid value"),
         (
             "fields:",
             "any_of: {insert: [[chanel]]}\nfields:",

@@ -13,8 +13,9 @@ if TYPE_CHECKING:
 
     from batchsync.app import App
     from batchsync.cli.session import Session
+    from batchsync.core.deployment import Deployment
     from batchsync.core.guards import Budget
-    from batchsync.core.job import Deployment, Job
+    from batchsync.core.job import Job
     from batchsync.journal import Journal
     from batchsync.reconcile.services import JobContext, Services
 
@@ -26,6 +27,10 @@ class DeclaredJobs:
     deployment: Deployment | None = None
     jobs: Mapping[str, Job] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+
+    def job(self, name: str) -> Job | None:
+        """Return the declared job that has this name or had it; None if there is none."""
+        return next((job for job in self.jobs.values() if name in job.all_names), None)
 
     @property
     def budgets(self) -> dict[str, Budget]:
@@ -49,14 +54,21 @@ def declared(session: Session, journal: Journal | None) -> DeclaredJobs:
 
 
 def context_of(app: App, job: str) -> JobContext | None:
-    """Return the context of a job; None if it is no longer in jobs.yaml."""
-    found = [item for item in app.deployment.jobs if item.name == job]
-    return app.context(found[0]) if found else None
+    """Return the context of a job, under a former name if it is one; None if it is no longer in jobs.yaml."""
+    found = next((item for item in app.deployment.jobs if job in item.all_names), None)
+    if found is None:
+        return None
+    context = app.context(found)
+    if found.name == job:
+        return context
+    from batchsync.reconcile.renames import as_former  # noqa: PLC0415 - commands that only read need no reconciling
+
+    return as_former(context, job)
 
 
 def services_of(app: App, job: str) -> Services:
     """Return the services of a job; those of all jobs if it is no longer in jobs.yaml."""
-    return app.services([item.name for item in app.deployment.jobs if item.name == job])
+    return app.services([item.name for item in app.deployment.jobs if job in item.all_names])
 
 
 def check_known(session: Session, journal: Journal | None, job: str) -> None:

@@ -9,18 +9,26 @@ import shutil
 import stat
 from typing import TYPE_CHECKING
 
+from batchsync.cli.online import examine_online, is_online
 from batchsync.errors import BatchsyncError, SpecError, VendorError
 from batchsync.report.checks import Check
 from batchsync.report.text_format import moment, pluralize, size
+from batchsync.source import check_database, check_storage
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
     from batchsync.app import App
+    from batchsync.cli.online import OnlineCheck
     from batchsync.cli.session import Session
-    from batchsync.core.job import Deployment, Job
+    from batchsync.core.deployment import Deployment
+    from batchsync.core.job import Job
+    from batchsync.core.object_storage import Storage
+    from batchsync.core.query import Database
 
+#: Number of columns of a source that are shown.
+COLUMNS_SHOWN = 12
 _MIN_FREE_BYTES = 1_000_000_000
 
 
@@ -33,7 +41,41 @@ def examine(app: App, session: Session) -> Iterator[Check]:
     yield from _journal(app, session)
     if deployment is None:
         return
+    yield from (_database(app, item) for item in deployment.databases.values())
+    yield from (_storage(app, item) for item in deployment.storages.values())
+    yield from map(
+        _source, examine_online(app, [job for job in deployment.jobs if job.source.queries and is_online(job)])
+    )
     yield from _connections(app, deployment)
+
+
+def _database(app: App, database: Database) -> Check:
+    """Check that a database can be opened."""
+    try:
+        return Check(name=database.name, ok=True, found=check_database(database, app.login))
+    except BatchsyncError as error:
+        return Check(name=database.name, ok=False, found=error.message, fix=error.hint)
+
+
+def _source(found: OnlineCheck) -> Check:
+    """Check that the source of a job is readable and has the columns that the job uses."""
+    name = f"{found.job}/source"
+    if found.error is not None:
+        return Check(name=name, ok=False, found=found.error.message, fix=found.error.hint)
+    if found.problems:
+        more = f" and {len(found.problems) - 1} more" if len(found.problems) > 1 else ""
+        message = f"{found.problems[0].message}{more}"
+        return Check(name=name, ok=False, found=message, fix="`batchsync validate --online` lists all problems")
+    columns = "; ".join(item.text(COLUMNS_SHOWN) for item in found.sources)
+    return Check(name=name, ok=True, found=columns or "has the columns that the job uses")
+
+
+def _storage(app: App, storage: Storage) -> Check:
+    """Check that a bucket can be listed, or a server of files answers."""
+    try:
+        return Check(name=storage.name, ok=True, found=check_storage(storage, app.access))
+    except BatchsyncError as error:
+        return Check(name=storage.name, ok=False, found=error.message, fix=error.hint)
 
 
 def _python() -> Check:

@@ -41,6 +41,9 @@ _CODES = {
 }
 
 
+_LESS_MEMORY = "set `memory: small` in jobs.yaml, or give the process more memory; then run the same command again"
+
+
 def run_command(run: Callable[[], Any], session: Session, arguments: list[str]) -> int:
     """Run a command and print its result.
 
@@ -88,6 +91,9 @@ def _to_failure(error: BaseException, session: Session) -> tuple[int, Failure]: 
             return ExitCode.INTERRUPTED, _interrupted(ExitCode.INTERRUPTED)
         case BrokenPipeError():
             return ExitCode.DONE, Failure(code="", message="")
+        case MemoryError():
+            problem = UnavailableError("not enough memory", hint=_LESS_MEMORY)
+            return _to_failure(problem, session)
         case OSError() if error.strerror and error.filename:
             problem = UnavailableError(f"{error.filename}: {error.strerror}", hint="batchsync doctor")
             return _to_failure(problem, session)
@@ -105,6 +111,12 @@ def print_failure(error: BatchsyncError, session: Session) -> Failure:
     failure = replace(failure, hint=session.options.with_global_options(failure.hint))
     _to_stderr(failure, session)
     return failure
+
+
+def print_problems(error: BatchsyncError | None, session: Session) -> None:
+    """Print each problem of a job with its source to stderr, with its place in jobs.yaml; nothing for other errors."""
+    if isinstance(error, SpecError):
+        print_failure(error, session)
 
 
 def _usage(error: click.UsageError) -> Failure:

@@ -17,7 +17,7 @@ from batchsync.report.history import HistoryReport
     "--limit", type=click.IntRange(min=1), metavar="N", default=20, help="Maximum number of runs (default: 20)."
 )
 def history(session: Session, job: str | None, *, limit: int) -> Answer:
-    """List past runs, newest first.
+    """List past runs, newest first, and when a restored state folder was accepted.
 
     Returns:
         The report to print, with the exit code.
@@ -27,4 +27,5 @@ def history(session: Session, job: str | None, *, limit: int) -> Answer:
             check_known(session, journal, job)
         runs = journal.history(job, limit) if journal else ()
         reports = tuple(run_report(journal, run, {}) for run in runs) if journal else ()
-    return Answer(report=HistoryReport(runs=reports))
+        acceptances = journal.acceptances() if journal else ()
+    return Answer(report=HistoryReport(runs=reports, acceptances=acceptances))

@@ -16,7 +16,7 @@ from batchsync.cli.exits import print_answer
 from batchsync.cli.session import Answer, Session
 from batchsync.errors import ExitCode, UnavailableError, UsageError
 from batchsync.report.message import Message
-from batchsync.vendors.bundled_mocks import check_installed
+from batchsync.vendors.bundled_mocks import check_installed, mocks_command, mocks_environ
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -34,6 +34,10 @@ def _path(name: str, text: str) -> Callable[[Any], Any]:
 @click.option(
     "--port", type=click.IntRange(0, 65535), metavar="N", default=0, help="Port of the first vendor; 0: any (default)."
 )
+@click.option(
+    "--allow-host", multiple=True, metavar="NAME", help="A further name of this machine, for /_mock/; repeatable."
+)
+@_path("--control-token-file", "File with the token of /_mock/ (default: BATCHSYNC_MOCKS_TOKEN, or a random one).")
 @_path("--state-dir", "Folder for the state of the mocks (default: a temporary one).")
 @_path("--ready-file", "Write addresses and credentials here, as JSON, once all ports are open.")
 @click.option("--https", is_flag=True, help="Serve HTTPS with a certificate authority made for the purpose.")
@@ -52,7 +56,8 @@ def _path(name: str, text: str) -> Callable[[Any], Any]:
 def serve(session: Session, vendors: tuple[str, ...], **arguments: Any) -> int:
     """Serve the bundled vendors until Ctrl-C.
 
-    Prints addresses and credentials once all ports are open. `batchsync sync --mocks` starts its own mocks.
+    Prints addresses, credentials and the token of /_mock/ once all ports are open. `batchsync sync --mocks` starts
+    its own mocks.
 
     Returns:
         The exit code.
@@ -62,15 +67,16 @@ def serve(session: Session, vendors: tuple[str, ...], **arguments: Any) -> int:
         UnavailableError: If the mocks do not start.
     """
     check_installed()
-    command = [sys.executable, "-m", "batchsync_mocks", *vendors, "--exit-with-stdin", *_spell_arguments(arguments)]
+    command = [*mocks_command(), *vendors, "--exit-with-stdin", *_spell_arguments(arguments)]
+    environ = mocks_environ("BATCHSYNC_MOCKS_TOKEN")
     if arguments["list"]:
-        return subprocess.run(command, check=False).returncode  # noqa: S603 - our own interpreter and our own program
+        return subprocess.run(command, env=environ, stdin=subprocess.DEVNULL, check=False).returncode  # noqa: S603 - our own interpreter and our own program
     # A shell ignores SIGINT in background jobs, so the mocks would never end.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     # The mocks watch their standard input and end when this process ends.
     ready_line = ""
     interrupted = False
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own interpreter and our own program
+    with subprocess.Popen(command, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603 - our own interpreter and our own program
         try:
             ready_line = process.stdout.readline() if process.stdout else ""
             if ready_line:
@@ -113,9 +119,10 @@ def _spell_arguments(arguments: dict[str, Any]) -> list[str]:
 
 
 def _ready(ready: dict[str, Any]) -> Message:
-    """Return the message with addresses and credentials."""
+    """Return the message with addresses, credentials and the token of the control API."""
     lines = []
     for name, item in ready["vendors"].items():
         credentials = ", ".join(f"{key} {value}" for key, value in item["credentials"].items())
         lines.append(f"{name}: {item['base_url']} ({credentials})")
-    return Message(sentences=(*lines, "press Ctrl-C to stop"), facts=ready)
+    control = f"control API: /_mock/ on each port (control_token {ready['control_token']})"
+    return Message(sentences=(*lines, control, "press Ctrl-C to stop"), facts=ready)

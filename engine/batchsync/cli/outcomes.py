@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from batchsync.core.job import Results
     from batchsync.core.run import Run
     from batchsync.journal import Journal
-    from batchsync.reconcile.services import JobContext
+    from batchsync.reconcile.services import SelectedJob
     from batchsync.reconcile.sync import JobOutcome
 
 
@@ -40,7 +40,7 @@ def job_report(outcome: JobOutcome, budget: Budget, results: Results | None = No
     )
 
 
-def answer(outcomes: Sequence[JobOutcome], contexts: Sequence[JobContext]) -> Answer:
+def answer(outcomes: Sequence[JobOutcome], contexts: Sequence[SelectedJob]) -> Answer:
     """Return the answer of `sync` or `resume`."""
     jobs = {context.job.name: context.job for context in contexts}
     reports = (job_report(outcome, jobs[outcome.job].budget, jobs[outcome.job].results) for outcome in outcomes)

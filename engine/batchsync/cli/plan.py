@@ -2,18 +2,24 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
 from batchsync.cli.command import command, job_names
+from batchsync.cli.exits import print_problems
 from batchsync.cli.offline import offline_context, offline_services
+from batchsync.cli.personal import mask_of, show_personal
 from batchsync.cli.progress import running_app
 from batchsync.cli.session import Answer, Session
 from batchsync.cli.sync import retry_rejected, sending_rejected
-from batchsync.errors import BatchsyncError, ExitCode, SpecError, most_severe_exit_code
+from batchsync.cli.untrusted import known_sources, run_untrusted, untrusted_option
+from batchsync.errors import BatchsyncError, ExitCode, most_severe_exit_code
 from batchsync.reconcile.plan import plan as plan_job
-from batchsync.report.plan import PlanReport, PlansReport, Unplanned
+from batchsync.reconcile.renames import check_rename, last_planned
+from batchsync.report.plan import PlanReport, PlansReport, Unplanned, without_keys
+from batchsync.source import require_one_reader
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -41,31 +47,53 @@ CHANGES = 10
     "--detailed-exitcode", is_flag=True, help="Exit 10 if there is something to send, 6 if a guard blocks the plan."
 )
 @retry_rejected
-def plan(
-    session: Session, jobs: tuple[str, ...], *, limit: int, detailed_exitcode: bool, retry_rejected: bool
-) -> Answer:
+@untrusted_option
+@show_personal
+def plan(  # noqa: PLR0913 - the options of the command
+    session: Session,
+    jobs: tuple[str, ...],
+    *,
+    limit: int,
+    detailed_exitcode: bool,
+    retry_rejected: bool,
+    untrusted: bool,
+    show_personal: bool,
+) -> Answer | int:
     """Print what a sync would send, without contacting a vendor.
 
     Compares each source with the baseline: adds, changes and removes with their first keys and source rows, invalid
     rows by field and rule, guards that would block the run, and whether the budget would be exceeded. Takes no lease
-    and changes nothing.
+    and changes nothing. A job that cannot be planned does not stop the others. In Markdown and in CI, keys that are
+    personal data are masked.
+
+    With --untrusted each job is planned as its first run: no state and no credential is read. Invalid rows are listed
+    by field, rule and number of the row, and no key or value of a row is shown.
 
     Returns:
-        The report to print, with the exit code.
-
-    Raises:
-        SpecError: If a job does not match its source.
+        The report to print, with the exit code; the exit code of the limited process with --untrusted.
     """
+    if untrusted and not session.confined:
+        flags = ["--detailed-exitcode"] if detailed_exitcode else []
+        return run_untrusted(session, ["plan", "--limit", str(limit), *flags, *jobs])
     with running_app(session) as app, session.journal() as journal:
         chosen = [sending_rejected(job) if retry_rejected else job for job in app.jobs(jobs)]
-        problems, notes = app.check()
-        if problems:
-            raise SpecError(problems)
+        require_one_reader(chosen)
+        _, notes = app.check(chosen)
+        if session.confined:
+            chosen, more = known_sources(chosen)
+            notes = (*notes, *more)
         with offline_services(app, journal) as services:
             plans, failed = _plans(app, chosen, services, limit)
+    if session.confined:
+        plans = tuple(replace(item, preview=without_keys(item.preview)) for item in plans)
+    else:
+        mask = mask_of(session, chosen, show=show_personal)
+        plans = tuple(replace(item, preview=mask.preview(item.plan.job, item.preview)) for item in plans)
+    for error in failed.values():
+        print_problems(error, session)
     report = PlansReport(
         plans=plans,
-        unplanned=tuple(Unplanned(job=job, message=error.message, hint=error.hint) for job, error in failed.items()),
+        unplanned=tuple(Unplanned(job=job, error=error) for job, error in failed.items()),
         notes=tuple(note for note in notes if note.partition(":")[0] not in failed),
     )
     if failed:
@@ -81,6 +109,7 @@ def _plans(
     failed: dict[str, BatchsyncError] = {}
     for job in jobs:
         try:
+            services.check(job)
             plans.append(_planned(offline_context(app, job), services, limit))
         except BatchsyncError as error:
             failed[job.name] = error
@@ -88,6 +117,7 @@ def _plans(
 
 
 def _planned(context: JobContext, services: Services, limit: int) -> PlanReport:
+    check_rename(context, services)
     job_plan = plan_job(context, services)
     return PlanReport(
         plan=job_plan.comparison.plan,
@@ -95,13 +125,15 @@ def _planned(context: JobContext, services: Services, limit: int) -> PlanReport:
         in_flight=len(services.store.open_batches(context.job.name)),
         edited=_mapping_changed(context, services),
         budget=context.job.budget,
+        contract=context.job.source.contract,
+        partial_read=job_plan.partial_read,
         preview=services.data.preview(job_plan.comparison, limit),
     )
 
 
 def _mapping_changed(context: JobContext, services: Services) -> bool:
     """Return whether the mapping differs from that of the last run that sent to this account."""
-    last = services.store.last_planned(context.job.name, context.account_id)
+    last = last_planned(context, services)
     return last is not None and last.spec_hash != context.job.spec_hash
 
 

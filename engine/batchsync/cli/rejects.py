@@ -13,6 +13,7 @@ import click
 from batchsync.cli import export as exporting
 from batchsync.cli.command import command
 from batchsync.cli.declared import check_known, declared
+from batchsync.cli.personal import mask_of, show_personal
 from batchsync.cli.session import Answer, Session
 from batchsync.core.row_outcome import BATCH_OUTCOMES, LISTED_OUTCOMES, RowOutcome
 from batchsync.errors import ExitCode, UsageError
@@ -46,6 +47,7 @@ _STDOUT = Path("-")
     metavar="FILE.csv",
     help="Write all rows as CSV to a file, or with `-` to stdout. Overwrites only an earlier export.",
 )
+@show_personal
 def rejects(  # noqa: PLR0913 - one parameter per option
     session: Session,
     job: str | None,
@@ -56,12 +58,14 @@ def rejects(  # noqa: PLR0913 - one parameter per option
     groups: bool,
     limit: int,
     export: Path | None,
+    show_personal: bool,
 ) -> Answer | ExitCode:
     """Show rejected and invalid rows, with reasons.
 
-    invalid: refused by batchsync before sending; rejected: refused by the vendor; unknown: no outcome reported. Values
-    are masked. `source row` counts the rows of the source from 1, without its header; `batch line` the records of the
-    batch file from 1.
+    invalid: refused by batchsync before sending; rejected: refused by the vendor; unknown: no outcome reported.
+    superseded: lost against another row of its key, as source.duplicates declares; listed with --kind only. Values are
+    masked; in Markdown and in CI, so are keys that are personal data. `source row` counts the rows of the source from
+    1, without its header; `batch line` the records of the batch file from 1.
 
     Returns:
         The report to print, or the exit code if the rows were written to stdout.
@@ -79,14 +83,19 @@ def rejects(  # noqa: PLR0913 - one parameter per option
         if journal is None:
             if job is not None:
                 check_known(session, journal, job)
-            chosen, total = _Chosen(about=run or job or "all jobs", scopes=()), 0
+            chosen, total, superseded = _Chosen(about=run or job or "all jobs", scopes=()), 0, 0
             found: Iterator[RejectLine] = iter(())
         else:
             chosen = _chosen(session, journal, job, run, every=every)
             if groups:
                 return Answer(report=GroupsReport(about=chosen.about, groups=_groups(journal, chosen, kind)))
             total = sum(journal.rejects_count(*scope, kind) for scope in chosen.scopes)
+            unlisted = (RowOutcome.SUPERSEDED,) if kind is None else ()
+            superseded = sum(journal.rejects_count(*scope, item) for scope in chosen.scopes for item in unlisted)
+            mask = mask_of(session, declared(session, journal).jobs.values(), show=show_personal)
             found = chain.from_iterable(map(line_of, journal.rejects(*scope, kind)) for scope in chosen.scopes)
+            # A file that is named is written for those who may read it.
+            found = map(mask.line, found) if export in (None, _STDOUT) else found
         if export == _STDOUT:
             exporting.to_stdout(found)
             return ExitCode.DONE
@@ -99,6 +108,7 @@ def rejects(  # noqa: PLR0913 - one parameter per option
         total=total,
         exported=str(export or ""),
         current=chosen.current if kind is None or RowOutcome(kind).traits.of_batch else 0,
+        superseded=superseded,
     )
     return Answer(report=report)
 

@@ -1,21 +1,22 @@
 """Reloading of jobs.yaml for `batchsync serve`.
 
-An invalid file is reported and the previous jobs stay active. A removed job is followed while it has batches in flight.
+An invalid file is reported and the previous jobs stay active; so does a single job whose new version cannot be used. A
+removed job is followed while it has batches in flight.
 """
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import TYPE_CHECKING, Protocol
 
 from batchsync.errors import BatchsyncError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from batchsync.app import App
-    from batchsync.reconcile.services import JobContext
+    from batchsync.reconcile.services import SelectedJob
     from batchsync.spec.file_fingerprint import FileFingerprint
 
 #: A file unchanged for this long is complete; a partly written file can be valid YAML.
@@ -27,13 +28,22 @@ _ATTEMPTS = 3
 class ReloadListener(Protocol):
     """Listener for reloads; `secrets` means that only secret files changed, not jobs.yaml."""
 
-    def reloaded(self, active: Sequence[JobContext], removed: Sequence[str], *, secrets: bool) -> None:
+    def reloaded(self, active: Sequence[SelectedJob], removed: Sequence[str], *, secrets: bool) -> None:
         """Report the active jobs and the removed ones."""
         ...
 
-    def failed(self, error: BatchsyncError, *, secrets: bool) -> None:
-        """Report why the file cannot be used."""
+    def failed(self, error: BatchsyncError, *, secrets: bool, job: str = "") -> None:
+        """Report why the file cannot be used, or the new version of one job."""
         ...
+
+
+@dataclass(frozen=True, slots=True)
+class _Failure:
+    """Errors of a file by job (`""` is the file itself). `secrets`: only its secret files had changed."""
+
+    fingerprint: FileFingerprint
+    errors: Mapping[str, BatchsyncError]
+    secrets: bool
 
 
 class JobsReloader:
@@ -44,19 +54,19 @@ class JobsReloader:
     ) -> None:
         """Create the reloader with a listener and a function that waits for a file being written."""
         self._app, self._names, self._listener, self._pause = app, names, listener, pause
-        #: fingerprint of the active file, and of the last invalid one with its error
+        #: fingerprint of the active file, and the failure of the last one that cannot be used, or only in part
         self._fingerprint = app.fingerprint()
-        self._failure: tuple[FileFingerprint, BatchsyncError] | None = None
-        self._declared: tuple[JobContext, ...] | None = None
-        self._removed: tuple[JobContext, ...] = ()
+        self._failure: _Failure | None = None
+        self._declared: tuple[SelectedJob, ...] | None = None
+        self._removed: tuple[SelectedJob, ...] = ()
 
     @property
-    def contexts(self) -> tuple[JobContext, ...]:
+    def contexts(self) -> tuple[SelectedJob, ...]:
         """Active jobs: declared ones, then removed ones with batches in flight."""
         return (*(self._declared or ()), *self._removed)
 
-    def __call__(self) -> tuple[JobContext, ...]:
-        """Return the contexts of the active jobs; removed ones have no schedule.
+    def __call__(self) -> tuple[SelectedJob, ...]:
+        """Return the active jobs; removed ones have no schedule.
 
         Raises:
             BatchsyncError: If the file is invalid and no valid one was loaded before.
@@ -74,7 +84,7 @@ class JobsReloader:
         # Retry an invalid file in each pass: its source or secret may exist now.
         stable = (
             fingerprint
-            if self._failure is not None and fingerprint == self._failure[0]
+            if self._failure is not None and fingerprint == self._failure.fingerprint
             else self._is_stable(fingerprint)
         )
         if stable is not None:
@@ -90,26 +100,42 @@ class JobsReloader:
         return None
 
     def _reload(self, fingerprint: FileFingerprint) -> None:
-        secrets = fingerprint.file == self._fingerprint.file
+        last = self._failure if self._failure is not None and self._failure.fingerprint == fingerprint else None
+        secrets = last.secrets if last is not None else fingerprint.file == self._fingerprint.file
+        declared = self._declared or ()
         try:
-            active = self._app.reload(self._names, fingerprint)
+            loaded = self._app.reload(self._names, fingerprint, declared)
         except BatchsyncError as error:
-            if self._failure is None or self._failure[0] != fingerprint or vars(self._failure[1]) != vars(error):
-                self._listener.failed(error, secrets=secrets)
-            self._failure = fingerprint, error
+            self._report({"": error}, last, secrets=secrets)
+            self._failure = _Failure(fingerprint, {"": error}, secrets)
             return
-        if active is None:
+        if loaded is None:
+            return
+        active, errors = loaded
+        self._report(errors, last, secrets=secrets)
+        failure = _Failure(fingerprint, errors, secrets) if errors else None
+        if failure is not None and last is not None and last.errors.keys() == errors.keys():
+            self._failure = failure
             return
         names = {item.job.name for item in active}
-        removed = [item for item in self._declared or () if item.job.name not in names]
+        removed = [item for item in declared if item.job.name not in names]
         self._removed = (
             *(item for item in self._removed if item.job.name not in names),
             *(replace(item, job=replace(item.job, schedule=None)) for item in removed),
         )
         self._activate(active, fingerprint)
-        self._listener.reloaded(active, [item.job.name for item in removed], secrets=secrets)
+        self._failure = failure
+        if failure is None or [item.job for item in active] != [item.job for item in declared]:
+            self._listener.reloaded(active, [item.job.name for item in removed], secrets=secrets)
 
-    def _activate(self, active: tuple[JobContext, ...], fingerprint: FileFingerprint) -> None:
+    def _report(self, errors: Mapping[str, BatchsyncError], last: _Failure | None, *, secrets: bool) -> None:
+        """Report errors, except those that the last attempt with the same file had, too."""
+        known = last.errors if last is not None else {}
+        for job, error in errors.items():
+            if job not in known or vars(known[job]) != vars(error):
+                self._listener.failed(error, secrets=secrets, job=job)
+
+    def _activate(self, active: tuple[SelectedJob, ...], fingerprint: FileFingerprint) -> None:
         """Activate these jobs. The secret files to watch are known only now."""
         self._declared, self._failure = active, None
         self._fingerprint = fingerprint._replace(secrets=self._app.fingerprint().secrets)

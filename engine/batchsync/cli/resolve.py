@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import click
@@ -48,11 +49,14 @@ def resolve(session: Session, batch: str, *, delivered: bool | None, reason: str
     with running_app(session) as app:
         target = _find_batch(app, batch)
         services = services_of(app, target.job)
-        with services.lease(target.job):
+        with ExitStack() as leases:
+            owner = app.journal.baseline_owner(target.id)
+            for name in dict.fromkeys((target.job, owner)):
+                leases.enter_context(services.lease(name))
             context = context_of(app, target.job)
             after = resolve_batch(target, context, services, delivered=delivered, reason=reason or "resolved manually")
     outcome = "the vendor has its rows" if delivered else "its rows are sent again by the next sync"
-    then = f"`batchsync sync {target.job}`" if after.phase is Phase.DELIVERED else f"`batchsync resume {target.job}`"
+    then = f"`batchsync sync {owner}`" if after.phase is Phase.DELIVERED else f"`batchsync resume {target.job}`"
     report = Message(
         sentences=(f"batch {after.id}: recorded that {outcome if context else 'the vendor has none of its rows'}",),
         facts={"job": after.job, "batch": after.id, "delivered": delivered},

@@ -32,15 +32,19 @@ COMMANDS = {
     "show": ("show", "Print the settlement equation of a run."),
     "rejects": ("rejects", "Show rejected and invalid rows, with reasons."),
     "why": ("why", "Show the state and history of one key."),
-    "history": ("history", "List past runs, newest first."),
+    "history": ("history", "List past runs, newest first, and when a restored state folder was accepted."),
     "approve": ("approve", "Approve a plan blocked by a guard."),
     "cancel": ("cancel", "Cancel open batches."),
     "schedule": ("schedule", "Show when jobs run next."),
     "serve": ("serve", "Run jobs on their schedules, in the foreground."),
     "doctor": ("doctor", "Check this machine, the state folder and every connection."),
     "resolve": ("resolve", "Manually resolve an unknown outcome."),
+    "collect": ("collect", "Ask the vendor again about rows of unknown outcome."),
+    "forget": ("forget", "Erase a key from the state folder."),
     "unlock": ("unlock", "Break a job's lease."),
     "schema": ("schema", "Print the JSON Schema of jobs.yaml."),
+    "dbt-exposures": ("dbt_exposures", "Print an exposure of dbt for each job that reads a model of dbt."),
+    "state": ("state", "Begin, accept or shrink a state folder, or record what targets hold."),
     "mocks": ("mocks", "Run mocks of the bundled vendors."),
 }
 
@@ -57,7 +61,7 @@ class Group(click.Group):
         if cmd_name not in COMMANDS:
             return None
         module = importlib.import_module(f"batchsync.cli.{COMMANDS[cmd_name][0]}")
-        found: click.Command = getattr(module, cmd_name)
+        found: click.Command = getattr(module, cmd_name.replace("-", "_"))
         return found
 
     def resolve_command(self, ctx: click.Context, args: list[str]) -> Any:
@@ -101,7 +105,7 @@ class Group(click.Group):
         # Modules and the values of jobs.yaml live as long as the process: looking for garbage among them is in vain.
         gc.set_threshold(_GC_THRESHOLD)
         arguments = list(sys.argv[1:] if args is None else args)
-        session = Session()
+        session = extra.pop("obj", None) or Session()
 
         def run() -> Any:
             return super(Group, self).main(

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from batchsync.cli.command import command, job_names
-from batchsync.cli.exits import print_failure
+from batchsync.cli.exits import print_failure, print_problems
 from batchsync.cli.outcomes import job_report
 from batchsync.cli.progress import running_app
 from batchsync.cli.reload import JobsReloader
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from batchsync.core.job import Schedule
     from batchsync.errors import BatchsyncError
     from batchsync.ports import EventSink
-    from batchsync.reconcile.services import JobContext
+    from batchsync.reconcile.services import SelectedJob
 
 #: Formats in which each outcome is a line of JSON.
 _LINES = ("json", "ndjson")
@@ -58,8 +58,9 @@ def serve(session: Session, jobs: tuple[str, ...], *, once: bool) -> Answer:
     is retried. SIGTERM and Ctrl-C stop safely. Each settlement is printed to stdout when its run ends.
 
     jobs.yaml and its secret files are reloaded when they change: before each run, and every five minutes while idle.
-    An invalid file is reported and the previous jobs stay active. Batches in flight of a removed job are followed to
-    their end. With --once the exit code is 8 if a batch of these jobs needs attention, whether anything was due or not.
+    An invalid file is reported and the previous jobs stay active; if a single job cannot be used as edited, only that
+    job stays as it was. Batches in flight of a removed job are followed to their end. With --once the exit code is 8
+    if a batch of these jobs needs attention, whether anything was due or not.
 
     Returns:
         The outcomes with --once; otherwise it does not return.
@@ -80,6 +81,7 @@ def serve(session: Session, jobs: tuple[str, ...], *, once: bool) -> Answer:
         services = app.services(jobs)
 
         def on_outcome(outcome: JobOutcome) -> None:
+            print_problems(outcome.error, session)
             report = job_report(outcome, _budget(reloader.contexts, outcome.job))
             if once:
                 done.append(report)
@@ -90,7 +92,7 @@ def serve(session: Session, jobs: tuple[str, ...], *, once: bool) -> Answer:
         # If nothing ran, jobs were loaded once, and at least one has a schedule.
         report = OutcomeReport(jobs=tuple(done), idle="" if done else _idle(reloader.contexts, services.clock.now()))
         codes = [outcome.exit_code for outcome in done]
-        if any(needs_attention(context.job.name, services) for context in reloader.contexts):
+        if any(needs_attention(name, services) for context in reloader.contexts for name in context.job.all_names):
             codes.append(ExitCode.NEEDS_ATTENTION)
     return Answer(report=report, exit_code=most_severe_exit_code(codes))
 
@@ -104,7 +106,7 @@ class _ReloadListener:
         self._events = events
         self._file = str(session.settings().file)
 
-    def reloaded(self, active: Sequence[JobContext], removed: Sequence[str], *, secrets: bool) -> None:
+    def reloaded(self, active: Sequence[SelectedJob], removed: Sequence[str], *, secrets: bool) -> None:
         """Emit the active jobs and the removed ones."""
         self._events.emit(
             JobsReloaded(
@@ -116,18 +118,18 @@ class _ReloadListener:
             )
         )
 
-    def failed(self, error: BatchsyncError, *, secrets: bool) -> None:
-        """Print and emit why the file cannot be used."""
+    def failed(self, error: BatchsyncError, *, secrets: bool, job: str = "") -> None:
+        """Print and emit why the file, or the new version of one job, cannot be used."""
         failure = print_failure(error, self._session)
-        self._events.emit(JobsReloadFailed(file=self._file, secrets=secrets, error=failure.data()))
+        self._events.emit(JobsReloadFailed(file=self._file, secrets=secrets, error=failure.data(), job=job))
 
 
-def _budget(contexts: Sequence[JobContext], job: str) -> Budget:
+def _budget(contexts: Sequence[SelectedJob], job: str) -> Budget:
     """Return the budget of an active job."""
-    return next(context.job.budget for context in contexts if context.job.name == job)
+    return next(context.job.budget for context in contexts if job in context.job.all_names)
 
 
-def _idle(contexts: Sequence[JobContext], now: datetime) -> str:
+def _idle(contexts: Sequence[SelectedJob], now: datetime) -> str:
     """Return the message that nothing is due, with the next tick."""
     ticks = [
         (tick, context.job.name)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -16,8 +16,9 @@ import click
 from batchsync import spec
 from batchsync.cli import streams
 from batchsync.cli.options import GlobalOptions
-from batchsync.errors import UsageError
+from batchsync.errors import BatchsyncError, UsageError
 from batchsync.report.envelope import as_line
+from batchsync.util.path_fence import is_utf8
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -25,7 +26,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from batchsync.app import App
-    from batchsync.core.job import Deployment
+    from batchsync.core.deployment import Deployment
     from batchsync.journal import Journal
     from batchsync.report.text_format import Report
     from batchsync.settings import Settings
@@ -43,11 +44,12 @@ class Answer:
 
 @dataclass(slots=True)
 class Session:
-    """State of one command; `parsed` means that all its options are known."""
+    """State of one command; `parsed` means that all its options are known, `confined` that its process is limited."""
 
     options: GlobalOptions = field(default_factory=GlobalOptions)
     command: str = ""
     parsed: bool = False
+    confined: bool = False
     _last_line: datetime | None = None
 
     @property
@@ -70,6 +72,8 @@ class Session:
 
         from batchsync.settings import Settings  # noqa: PLC0415 - the same
 
+        if os.environ.get("BATCHSYNC_ROOTS") == "":
+            raise UsageError("BATCHSYNC_ROOTS is empty", hint="name the folders that jobs may use, or unset it")
         values = {name: getattr(self.options, name) for name in ("file", "state", "mocks")}
         try:
             settings = Settings(**{name: value for name, value in values.items() if value is not None})
@@ -77,7 +81,15 @@ class Session:
             first = error.errors(include_input=False, include_url=False)[0]
             name = "BATCHSYNC_" + "_".join(str(part) for part in first["loc"]).upper()
             raise UsageError(f"{name}: {first['msg'].lower()}", hint=f"correct {name}, or unset it") from None
+        for path in (settings.file, settings.state_folder):
+            if not is_utf8(path):
+                raise UsageError(f"{path} is a path that is not UTF-8", hint="rename it, or use a link to it")
+        if settings.state_folder.exists() and not settings.state_folder.is_dir():
+            hint = "name a folder with --state or BATCHSYNC_STATE"
+            raise UsageError(f"{settings.state_folder} is no folder, and cannot hold the state", hint=hint)
         refuse_former_names(settings.file, os.environ)
+        if settings.state is None:
+            refuse_links(settings.state_folder)
         return settings
 
     @contextmanager
@@ -85,7 +97,7 @@ class Session:
         """Yield the wired application; signal handlers are not installed yet."""
         from batchsync.app import App  # noqa: PLC0415 - see the top of this file
 
-        with App(self.settings()) as app:
+        with App(self.settings(), untrusted=self.confined) as app:
             yield app
 
     def deployment(self) -> Deployment:
@@ -94,14 +106,26 @@ class Session:
         Raises:
             SpecError: If the file is invalid; contains all problems.
         """
-        return spec.load(self.settings().file, environ=os.environ)
+        settings = self.settings()
+        return spec.load(settings.file, environ=os.environ, fence=settings.fence)
 
     @contextmanager
     def journal(self) -> Iterator[Journal | None]:
-        """Yield the journal, opened read-only; None if nothing was run in this state folder yet."""
+        """Yield the journal, opened read-only; None if nothing was run in this state folder yet.
+
+        Raises:
+            StateError: If it is missing, and jobs.yaml requires it.
+        """
         folder = self.settings().state_folder
+        if self.confined:
+            yield None
+            return
         # An incomplete journal is reported by Journal.open.
         if not any(folder.glob("journal.db*")):
+            if not self.settings().is_trial and self._requires_state():
+                from batchsync.journal import check_present  # noqa: PLC0415 - see the top of this file
+
+                check_present(folder, required=lambda: True)
             yield None
             return
         from batchsync.journal import Journal  # noqa: PLC0415 - see the top of this file
@@ -109,9 +133,15 @@ class Session:
         with Journal.open(folder, read_only=True) as journal:
             yield journal
 
+    def _requires_state(self) -> bool:
+        """Return whether jobs.yaml requires the state folder; an invalid file is reported elsewhere."""
+        with suppress(BatchsyncError):
+            return self.deployment().state_required
+        return False
+
     def now(self) -> datetime:
         """Return the current time of the engine's clock."""
-        from batchsync.app import SystemClock  # noqa: PLC0415 - see the top of this file
+        from batchsync.system_clock import SystemClock  # noqa: PLC0415 - see the top of this file
 
         return SystemClock(lambda _: None).now()
 
@@ -194,3 +224,19 @@ def refuse_former_names(jobs_file: Path, environ: Mapping[str, str]) -> None:
             f"{folder} is state of lading, which batchsync does not read: what it delivered would be sent again",
             hint="finish its batches with lading, then move the folder away to start anew",
         )
+
+
+def refuse_links(folder: Path) -> None:
+    """Refuse a state folder beside jobs.yaml that is a link, or has links: they may come with a checkout.
+
+    Args:
+        folder: The state folder; it need not exist.
+
+    Raises:
+        UsageError: If there is a link.
+    """
+    above = next((item for item in (folder, *folder.parents[:1]) if item.is_symlink()), None)
+    found = above or next((item for item in folder.glob("*") if item.is_symlink()), None)
+    if found is not None:
+        hint = "remove the link, or name the state folder with BATCHSYNC_STATE or --state"
+        raise UsageError(f"{found} is a link; state is neither read nor written through it", hint=hint)

@@ -8,6 +8,7 @@ from batchsync.cli.command import command, job_names
 from batchsync.cli.declared import DeclaredJobs, check_known, declared
 from batchsync.cli.outcomes import run_report
 from batchsync.cli.session import Answer, Session
+from batchsync.core.clock_text import describe_offset
 from batchsync.core.policy import with_overrides
 from batchsync.errors import ExitCode
 from batchsync.report.status import JobStatus, StatusReport
@@ -45,9 +46,19 @@ def status(session: Session, jobs: tuple[str, ...]) -> Answer:
             jobs=tuple(_job(name, known, journal, now) for name in names),
             open_batches=batches,
             next_of=dict(_next_steps(batches, known, now)),
-            notes=known.notes,
+            notes=(*known.notes, *_clock_notes(session)),
         )
     return Answer(report=report, exit_code=ExitCode.NEEDS_ATTENTION if report.needs_attention else ExitCode.DONE)
+
+
+def _clock_notes(session: Session) -> Iterator[str]:
+    """Yield a note on each connection whose vendor has another clock than this machine."""
+    if not (session.state_folder() / "clock_offsets.json").exists():
+        return
+    from batchsync.reconcile.vendor_clock import read_clock_offsets  # noqa: PLC0415 - only where clocks differ
+
+    for connection, offset in read_clock_offsets(session.state_folder()).items():
+        yield f"connection {connection}: the vendor's clock was {describe_offset(offset)} at the last run"
 
 
 def _now(session: Session, batches: Sequence[Batch]) -> datetime:
@@ -61,8 +72,8 @@ def _now(session: Session, batches: Sequence[Batch]) -> datetime:
 def _job(name: str, known: DeclaredJobs, journal: Journal | None, now: datetime) -> JobStatus:
     last = journal.last_run(name) if journal else None
     lease = journal.lease_row(name) if journal and _is_running(journal, name) else None
-    job = known.jobs.get(name)
-    ticks = next_ticks(job.schedule, now, 1) if job and job.schedule else ()
+    job = known.job(name)
+    ticks = next_ticks(job.schedule, now, 1) if job and job.name == name and job.schedule else ()
     return JobStatus(
         job=name,
         last=run_report(journal, last, {name: job.budget} if job else {}) if journal and last else None,
@@ -88,7 +99,7 @@ def _next_steps(batches: Sequence[Batch], known: DeclaredJobs, now: datetime) ->
     from batchsync.spec.vendor_spec import load_vendor  # noqa: PLC0415 - the same
 
     for batch in batches:
-        job = known.jobs.get(batch.job)
+        job = known.job(batch.job)
         if job is None:
             continue
         connection = known.deployment.connections[job.connection]

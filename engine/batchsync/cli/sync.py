@@ -4,31 +4,38 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 import click
 
 from batchsync.cli import outcomes
 from batchsync.cli.command import command, job_names
 from batchsync.cli.durations import Duration
+from batchsync.cli.exits import print_problems
 from batchsync.cli.progress import running_app
+from batchsync.errors import UnavailableError
+from batchsync.interrupts import TimeLimitReached
 from batchsync.reconcile.loop import WaitPolicy
+from batchsync.reconcile.sync import outcomes_so_far
 from batchsync.reconcile.sync import sync as sync_jobs
 from batchsync.report.text_format import escape_controls, pluralize
+from batchsync.source import require_one_reader
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from datetime import timedelta
 
+    from batchsync.app import App
     from batchsync.cli.session import Answer, Session
     from batchsync.core.job import Job
-    from batchsync.reconcile.services import JobContext, Services
+    from batchsync.ports import StateStore
+    from batchsync.reconcile.services import SelectedJob, Services
     from batchsync.reconcile.sync import JobOutcome
 
-    Work = Callable[[Sequence[JobContext], Services, WaitPolicy], Sequence[JobOutcome]]
+    Work = Callable[[Sequence[SelectedJob], Services, WaitPolicy], Sequence[JobOutcome]]
 
 no_wait = click.option("--no-wait", is_flag=True, help="Do not wait for vendors; `resume` completes the run.")
-timeout = click.option("--timeout", type=Duration(), metavar="TIME", help="Maximum time to wait, as in 45s, 30m or 2h.")
+timeout = click.option("--timeout", type=Duration(), metavar="TIME", help="Maximum time, as in 45s, 30m or 2h.")
 
 
 retry_rejected = click.option(
@@ -51,21 +58,27 @@ def sync(
     stopped and sends nothing twice.
 
     Jobs run after their dependencies. A job is skipped while the newest run of a dependency awaits approval, is not
-    settled, or does not exist, whether the dependency is named here or not.
+    settled, or does not exist, whether the dependency is named here or not. A job that cannot run (its source does not
+    match, a credential is missing, another process runs it) stops only the jobs that depend on it.
 
     Returns:
         The report to print, with the exit code.
     """
-    do = _with_rejected if retry_rejected else sync_jobs
+    do = _with_rejected if retry_rejected else _sync
     answer = work(session, jobs, do, wait=not no_wait, timeout=timeout)
     left_behind(session)
     return answer
 
 
-def _with_rejected(contexts: Sequence[JobContext], services: Services, wait_policy: WaitPolicy) -> Sequence[JobOutcome]:
-    return sync_jobs(
-        [replace(context, job=sending_rejected(context.job)) for context in contexts], services, wait_policy
-    )
+def _sync(contexts: Sequence[SelectedJob], services: Services, wait_policy: WaitPolicy) -> Sequence[JobOutcome]:
+    require_one_reader(context.job for context in contexts)
+    return sync_jobs(contexts, services, wait_policy)
+
+
+def _with_rejected(
+    contexts: Sequence[SelectedJob], services: Services, wait_policy: WaitPolicy
+) -> Sequence[JobOutcome]:
+    return _sync([replace(context, job=sending_rejected(context.job)) for context in contexts], services, wait_policy)
 
 
 def sending_rejected(job: Job) -> Job:
@@ -81,7 +94,7 @@ def left_behind(session: Session) -> tuple[str, ...]:
     """
     with session.journal() as journal:
         batches = journal.open_batches() if journal else ()
-    names = {job.name for job in session.deployment().jobs}
+    names = session.deployment().names
     gone = Counter(batch.job for batch in batches if batch.job not in names)
     for job, count in gone.items():
         session.print_line(
@@ -101,16 +114,43 @@ def work(session: Session, names: tuple[str, ...], do: Work, *, wait: bool, time
         names: Names of jobs; empty means all.
         do: Runs the jobs.
         wait: Whether to wait for vendors.
-        timeout: Longest time to wait.
+        timeout: Longest time of the command. A call that takes longer is interrupted, as by a signal.
 
     Returns:
         The outcomes to print, with the exit code.
     """
     with running_app(session, jobs=list(names)) as app:
-        # Read the spec first, so that an error in it starts no mocks and opens no journal.
-        app.jobs(names)
-        services = app.services(names)
-        contexts = app.contexts(names)
-        until = services.clock.now() + timeout if timeout is not None else None
-        done = do(contexts, services, WaitPolicy(wait=wait, until=until))
+        contexts: tuple[SelectedJob, ...] = ()
+        last_runs: dict[str, str] = {}
+        try:
+            with app.interrupts.time_limit(timeout):
+                # Read the spec first, so that an error in it starts no mocks and opens no journal.
+                jobs = app.jobs(names)
+                services = app.services(names)
+                last_runs = {job.name: str(run.id) for job in jobs if (run := services.store.last_run(job.name))}
+                contexts = app.contexts(names)
+                until = services.clock.now() + timeout if timeout is not None else None
+                done = do(contexts, services, WaitPolicy(wait=wait, until=until))
+        except TimeLimitReached:
+            session.print_line("warning: the time limit is over; what is in flight stays so", role="warn")
+            done = _so_far(app, session, contexts, last_runs)
+        for outcome in done:
+            print_problems(outcome.error, session)
         return outcomes.answer(done, contexts)
+
+
+def _so_far(
+    app: App, session: Session, contexts: Sequence[SelectedJob], last_runs: Mapping[str, str]
+) -> Sequence[JobOutcome]:
+    """Return how far the jobs got. The journal is opened anew: the time limit may have interrupted a transaction.
+
+    Raises:
+        UnavailableError: If no job was reached.
+    """
+    with session.journal() as journal:
+        if journal is None or not contexts:
+            raise UnavailableError(
+                "the time limit ended the command before it reached a job",
+                hint="run the same command with a longer --timeout",
+            )
+        return outcomes_so_far(contexts, replace(app.services(), store=cast("StateStore", journal)), last_runs)

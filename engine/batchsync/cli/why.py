@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import click
 
 from batchsync.cli.command import command
 from batchsync.cli.declared import DeclaredJobs, check_known, declared
+from batchsync.cli.personal import mask_of, show_personal
 from batchsync.cli.rejects import line_of
 from batchsync.cli.session import Answer, Session
 from batchsync.core.naming import row_manifest_key
@@ -16,10 +18,13 @@ from batchsync.reconcile.deliver import baseline_of
 from batchsync.report.why import KeyInFlight, KeyOfJob, KeyReject, WhyReport
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from batchsync.app import App
     from batchsync.core.batch import Batch
     from batchsync.journal import Journal
     from batchsync.ports import BaselineEntry, KnownKey
+    from batchsync.report.masks import Mask
 
 _PLANNED = "`batchsync plan --limit 100` shows the first hundred keys that were never sent"
 
@@ -30,7 +35,8 @@ _PLANNED = "`batchsync plan --limit 100` shows the first hundred keys that were 
 )
 @click.argument("key", metavar="KEY")
 @click.option("--job", metavar="JOB", help="Search this job only (default: all jobs).")
-def why(session: Session, key: str, *, job: str | None) -> Answer:
+@show_personal
+def why(session: Session, key: str, *, job: str | None, show_personal: bool) -> Answer:
     """Show the state and history of one key.
 
     Shows what the target holds, versions in flight, and every reject with its reason. Write the key as `batchsync
@@ -49,15 +55,27 @@ def why(session: Session, key: str, *, job: str | None) -> Answer:
         if job is not None:
             check_known(session, journal, job)
         known = declared(session, journal)
+        mask = mask_of(session, known.jobs.values(), show=show_personal)
         if journal is None:
-            raise UsageError(f"unknown key {key}: no runs yet", hint=_advice(session))
+            raise UsageError(f"unknown key {_shown(key, known.jobs, mask)}: no runs yet", hint=_advice(session))
         names = [job] if job is not None else list(dict.fromkeys([*known.jobs, *journal.jobs()]))
-        searched = [_search(key, name, known, journal, app) for name in names]
+        searched = [_masked(_search(key, name, known, journal, app), mask) for name in names]
+    shown = _shown(key, names, mask)
     if not any(item.is_known for item in searched):
-        unknown = _unknown(key, searched, session)
+        unknown = _unknown(shown, searched, session)
         raise unknown
     answers = tuple(item for item in searched if item.is_known or item.job in known.jobs)
-    return Answer(report=WhyReport(key=key, jobs=answers, notes=known.notes))
+    return Answer(report=WhyReport(key=shown, jobs=answers, notes=known.notes))
+
+
+def _masked(found: KeyOfJob, mask: Mask) -> KeyOfJob:
+    """Return the state of a key with its rejects masked."""
+    return replace(found, rejects=tuple(replace(item, line=mask.line(item.line)) for item in found.rejects))
+
+
+def _shown(key: str, jobs: Iterable[str], mask: Mask) -> str:
+    """Return the key, masked if it is personal data of one of the jobs."""
+    return next((masked for job in jobs if (masked := mask.key(job, key)) != key), key)
 
 
 def _search(key: str, name: str, known: DeclaredJobs, journal: Journal, app: App) -> KeyOfJob:
@@ -81,10 +99,11 @@ def _account_id(name: str, known: DeclaredJobs, app: App) -> tuple[str | None, s
     """Return the account ID of a job, or None and the reason."""
     if known.deployment is None:
         return None, ""
-    if name not in known.jobs:
+    job = known.job(name)
+    if job is None:
         return None, "the job is no longer in the jobs file, so its account is unknown; only the journal was searched"
     try:
-        return app.account_id(known.jobs[name]), ""
+        return app.account_id(job), ""
     except BatchsyncError as error:
         return None, f"{error.message}: without it the account is unknown; only the journal was searched"
 

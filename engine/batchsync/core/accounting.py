@@ -66,7 +66,13 @@ class PlanCounts:
     def to_dict(self) -> dict[str, int]:
         """Return the counts by name, as a JSON-compatible dictionary."""
         figures = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "outcomes"}
-        return figures | {outcome.name_in_plan: self.outcomes[outcome] for outcome in PLAN_OUTCOMES}
+        shown = self.outcomes.shown()
+        return figures | {item.name_in_plan: self.outcomes[item] for item in PLAN_OUTCOMES if item in shown}
+
+    def as_assumed(self) -> PlanCounts:
+        """Return the counts of a run that sends nothing: what differs is assumed; removals wait for the next run."""
+        found = OutcomeCounts({RowOutcome.ASSUMED: self.added + self.changed, RowOutcome.DEFERRED: self.removed})
+        return replace(self, outcomes=self.outcomes + found, added=0, changed=0, removed=0, resent=0)
 
     def with_staged(self, staged: int) -> PlanCounts:
         """Return the counts of a run that stages only this number of records; the others are deferred."""

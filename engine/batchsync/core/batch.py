@@ -127,16 +127,17 @@ class Batch:
         account_id: Id of the account that it is for.
         target: Parameters that the vendor needs beside the file (such as a service id), fixed at preparation.
         attempt: Number of the allocation, part of the idempotency key; continues that of earlier equal batches.
-        lost_allocations: Allocations lost since the batch was prepared or reopened.
+        lost_allocations: Allocations lost in a row, without another failure between them.
         pending_intent: The call in doubt: recorded before it was sent, outcome not journaled yet.
         intent_at: When the intent was recorded.
         allocation: The vendor's allocation, if there is one.
         submitted_at: When the upload, or its commit, was complete.
-        polls: Number of polls that found the batch running.
+        polls: Number of polls that found the batch running or, when it is finished, its results not ready.
         vendor_status: The vendor's last status, as received.
         verdict: The final result.
         counts: Row outcomes; None until collected.
-        failures: Number of failures in a row.
+        failures: Number of failures in a row. An allocation does not reset it, only the file that arrives in it.
+        foreign_answers: Number of answers in a row that did not come from the vendor.
         not_before: Earliest time of the next step.
         reason: Last failure or manual action, in a sentence.
         parked_from: Phase in which the batch was parked.
@@ -162,6 +163,7 @@ class Batch:
     verdict: Verdict | None = None
     counts: OutcomeCounts | None = None
     failures: int = 0
+    foreign_answers: int = 0
     not_before: datetime | None = None
     reason: str = ""
     parked_from: Phase | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import TYPE_CHECKING
 
@@ -40,7 +41,11 @@ def decide(batch: Batch, policy: Policy, now: datetime) -> Step:  # noqa: C901, 
     if batch.phase in AT_REST:
         return NoOp()
     if batch.failures > policy.failures_max:
-        return Park(f"failed {batch.failures} times in a row; last: {batch.reason}")
+        return Park(f"failed {batch.failures:,} times in a row, for {policy.failing_max} or more; last: {batch.reason}")
+    if batch.foreign_answers > policy.foreign_answers_max:
+        return Park(
+            f"answered {batch.foreign_answers} times in a row by something else than the vendor; last: {batch.reason}"
+        )
     if batch.lost_allocations >= policy.attempts_max:
         return Park(f"lost {batch.lost_allocations} allocations; last: {batch.reason}")
     if batch.not_before is not None and now < batch.not_before:
@@ -57,7 +62,7 @@ def decide(batch: Batch, policy: Policy, now: datetime) -> Step:  # noqa: C901, 
         case Phase.SUBMITTED:
             return _poll_until_deadline(batch, policy, now)
         case Phase.FINISHED:
-            return Collect()
+            return _collect_until_ready(batch, policy)
         case _:
             return Deliver()
 
@@ -89,6 +94,41 @@ def retry_at(batch: Batch, policy: Policy, now: datetime, asked_for: datetime | 
     """
     ours = now + backoff.delay(batch.failures + 1, batch.id, first=policy.backoff_first, maximum=policy.backoff_max)
     return max(ours, asked_for) if asked_for else ours
+
+
+def within_grace(since: datetime, policy: Policy, now: datetime) -> bool:
+    """Return whether an answer that would make rows unknown is asked for again.
+
+    Args:
+        since: When the vendor first gave such an answer about the batch.
+        policy: The grace period.
+        now: Current time.
+    """
+    return now < since + policy.grace
+
+
+def retry_when_ready(batch: Batch, policy: Policy, now: datetime, asked_for: datetime | None = None) -> datetime:
+    """Return when to fetch results again that were not ready: like `retry_at`, though it is no failure.
+
+    Args:
+        batch: The finished batch; its polls count how often its results were not ready.
+        policy: Backoff limits.
+        now: Current time.
+        asked_for: Earliest time that the vendor client asks for, if any.
+    """
+    return retry_at(replace(batch, failures=batch.polls), policy, now, asked_for)
+
+
+def retry_after_loss(batch: Batch, policy: Policy, now: datetime) -> datetime | None:
+    """Return when to request the next allocation after a lost one; None: at once, for the first one lost in a row."""
+    if batch.lost_allocations == 0:
+        return None
+    return retry_at(replace(batch, failures=batch.lost_allocations), policy, now)
+
+
+def is_overdue_file(batch: Batch, policy: Policy, now: datetime) -> bool:
+    """Return whether an allocation that is empty now should have contained the uploaded file long ago."""
+    return batch.submitted_at is not None and now > batch.submitted_at + max(policy.empty_max, policy.ask_after)
 
 
 def next_poll(batch: Batch, policy: Policy, now: datetime) -> datetime:
@@ -170,8 +210,20 @@ def _use_allocation(batch: Batch, policy: Policy, now: datetime) -> Step:
 
 
 def _poll_until_deadline(batch: Batch, policy: Policy, now: datetime) -> Step:
-    """Poll until the deadline, and once more if a person reopened the batch after it."""
-    late = batch.submitted_at is not None and now > batch.submitted_at + policy.deadline
-    if late and batch.polls > 0:
+    """Poll until the vendor has no verdict at a poll near or after the deadline.
+
+    The last answer came near it or later if the next poll was due after it. An older one proves nothing: no process ran
+    meanwhile, or the vendor could not be reached.
+    """
+    ends_at = batch.submitted_at + policy.deadline if batch.submitted_at is not None else now
+    answered = batch.polls > 0 and batch.failures == 0 and batch.not_before is not None and batch.not_before > ends_at
+    if answered and now > ends_at:
         return Park(f"no verdict {policy.deadline} after the upload; last status: {batch.vendor_status or 'none'}")
     return Poll()
+
+
+def _collect_until_ready(batch: Batch, policy: Policy) -> Step:
+    """Fetch results and row log, unless the results were not ready for as long as failures are retried."""
+    if batch.polls > policy.failures_max:
+        return Park(f"its results were not ready for {policy.failing_max} or more after the verdict; {batch.reason}")
+    return Collect()

@@ -56,11 +56,26 @@ class Committed:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StillRunning:
-    """The vendor has not finished. A heartbeat: updates the batch row without a row of its own in the journal."""
+    """The vendor has not finished, or its results are not ready. A heartbeat without a row of its own in the journal.
+
+    `reason` says what is not ready; empty while the vendor processes the batch.
+    """
 
     at: datetime
     vendor_status: str
     retry_at: datetime
+    reason: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FileMissing:
+    """Long after an upload that counted as successful, the vendor reports its allocation as empty.
+
+    Something else may have answered the upload. It is in doubt again, and the vendor is asked before it is repeated.
+    """
+
+    at: datetime
+    reason: str
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -114,6 +129,7 @@ class OutcomeUnknown:
     """`verb` was sent and got no usable response. A pending intent remains.
 
     `expired`: the response states that the upload URL expired, which does not prove that the file was not stored.
+    `foreign`: something else than the vendor answered, such as a proxy.
     """
 
     at: datetime
@@ -121,6 +137,7 @@ class OutcomeUnknown:
     reason: str
     retry_at: datetime
     expired: bool = False
+    foreign: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,12 +145,13 @@ class AllocationLost:
     """The allocation cannot be used, and is empty; the next attempt uses the next idempotency key.
 
     It is empty by the vendor's status, or because its URL was never received. `verb` is the pending intent that this
-    ends, if any.
+    ends, if any. `retry_at` is when the next allocation is requested; None: at once.
     """
 
     at: datetime
     reason: str
     verb: Verb | None = None
+    retry_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -173,6 +191,16 @@ class Resolved:
     reason: str
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class CollectedAgain:
+    """The vendor was asked again about rows of unknown outcome. `counts` are those of the whole batch afterwards."""
+
+    at: datetime
+    counts: OutcomeCounts
+    verdict: Verdict
+    vendor_status: str
+
+
 Event = (
     IntentRecorded
     | Allocated
@@ -180,6 +208,7 @@ Event = (
     | Stored
     | Committed
     | StillRunning
+    | FileMissing
     | VendorFinished
     | Collected
     | ResultsLost
@@ -191,4 +220,5 @@ Event = (
     | Parked
     | Reopened
     | Resolved
+    | CollectedAgain
 )

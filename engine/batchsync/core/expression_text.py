@@ -14,6 +14,15 @@ from functools import lru_cache
 
 #: Maximum length in characters: the parsers that follow are recursive.
 LENGTH_MAX = 8000
+#: Maximum depth of parentheses, CASE, and signs or NOT before an operand.
+DEPTH_MAX = 32
+#: Names of the functions that combine the rows of a key.
+AGGREGATES = frozenset(
+    {"sum", "avg", "mean", "min", "max", "count", "bool_and", "every", "bool_or", "string_agg", "first"}
+)
+_CLOSING = {")": "(", "]": "["}
+_PREFIXES = frozenset({"-", "+", "~", "NOT"})
+_SHALLOWER = "split it, or take the values from a joined file (source.join)"
 _TOKEN = re.compile(
     r"""(?P<space>\s+)
     |(?P<string>'(?:[^']|'')*')
@@ -32,27 +41,6 @@ _OPERATOR = frozenset({"IS", "IN", "NOT", "AND", "OR", "XOR", "DIV", "LIKE", "IL
 _SEPARATED_BY_FROM = frozenset({"EXTRACT", "SUBSTRING", "SUBSTR", "TRIM", "OVERLAY"})
 _TABLE_FUNCTION = re.compile(r"(?:READ|SCAN)_\w+")
 _ZONES = (["TIME", "ZONE"], ["LOCAL", "TIME"])
-#: Types that take a length; of two-word types the last word.
-_WITH_LENGTH = frozenset(
-    {
-        "CHAR",
-        "CHARACTER",
-        "VARYING",
-        "VARCHAR",
-        "VARCHAR2",
-        "NCHAR",
-        "NVARCHAR",
-        "NVARCHAR2",
-        "BPCHAR",
-        "TEXT",
-        "STRING",
-    }
-    | {"CLOB", "OBJECT", "BINARY", "VARBINARY", "BLOB", "BYTES", "BYTEA"}
-)
-#: Types of length 1 where no length is given, unless one of _UNBOUNDED follows.
-_ONE_CHARACTER = frozenset({"CHAR", "CHARACTER", "NCHAR"})
-_UNBOUNDED = frozenset({"VARYING", "LARGE"})
-_TRUTH_VALUES = frozenset({"TRUE", "FALSE", "UNKNOWN"})
 #: A string after a word of this length may be of another kind (E'..', X'..', NQ'..') with other escapes.
 _PREFIX_MAX = 2
 _OWN_COLUMNS = "an expression reads only its own row; add columns of other files with source.join"
@@ -65,6 +53,7 @@ class Objection:
 
     message: str
     suggestion: str = ""
+    is_deep: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +86,7 @@ def objection_to(sql: str) -> Objection | None:
     tokens = _tokens(sql)
     if isinstance(tokens, Objection):
         return tokens
-    return _unbalanced(tokens) or _query(tokens) or _length(tokens) or _truth(tokens)
+    return _nesting(tokens) or _query(tokens)
 
 
 def _tokens(sql: str) -> list[_Token] | Objection:
@@ -145,13 +134,27 @@ def _prefixed(token: _Token, before: list[_Token]) -> Objection | None:
     return Objection(f"{last.text}{token.text[0]} in an expression", advice)
 
 
-def _unbalanced(tokens: list[_Token]) -> Objection | None:
-    depth = 0
+def _nesting(tokens: list[_Token]) -> Objection | None:
+    """Refuse unbalanced parentheses, and what is nested more deeply than the parsers that follow can read."""
+    open_: list[str] = []
+    prefixes = 0
     for token in tokens:
-        depth += (token.text == "(") - (token.text == ")")
-        if depth < 0:
-            return Objection("unmatched ) in the expression")
-    return Objection("unclosed ( in the expression") if depth else None
+        # Signs and NOT before an operand are nested like parentheses.
+        prefixes = prefixes + 1 if token.upper in _PREFIXES else 0
+        if token.text in _CLOSING:
+            while open_[-1:] == ["CASE"]:
+                open_.pop()
+            if open_[-1:] != [_CLOSING[token.text]]:
+                return Objection(f"unmatched {token.text} in the expression")
+            open_.pop()
+        elif token.upper == "END" and open_[-1:] == ["CASE"]:
+            open_.pop()
+        elif token.text in {"(", "["} or token.upper == "CASE":
+            open_.append(token.upper)
+        if len(open_) + prefixes > DEPTH_MAX:
+            return Objection(f"the expression is nested more than {DEPTH_MAX} deep", _SHALLOWER, is_deep=True)
+    brackets = [item for item in open_ if item != "CASE"]
+    return Objection(f"unclosed {brackets[-1]} in the expression") if brackets else None
 
 
 def _query(tokens: list[_Token]) -> Objection | None:
@@ -189,37 +192,6 @@ def _begins_query(token: _Token, tokens: list[_Token], index: int) -> bool:
 def _no_query(token: _Token) -> Objection:
     quoted = f'put a column of this name in double quotes: "{token.text}"'
     return Objection(f"{token.upper} in an expression: queries are not allowed", f"{_OWN_COLUMNS}; {quoted}")
-
-
-def _length(tokens: list[_Token]) -> Objection | None:
-    """Refuse types with a length, which the engine parses but does not apply."""
-    for index, token in enumerate(tokens):
-        after = _at(tokens, index + 1)
-        if token.upper in _WITH_LENGTH and after.text == "(":
-            size = _at(tokens, index + 2).text
-            cut = f"LEFT(CAST(x AS VARCHAR), {size if size.isdecimal() else 'n'})"
-            return Objection(f"{token.text}({size}) does not truncate the value", f"write {cut}")
-        is_type = _at(tokens, index - 1).upper in {"AS", "::", "NATIONAL"}
-        if is_type and token.upper in _ONE_CHARACTER and after.upper not in _UNBOUNDED:
-            advice = "write VARCHAR, or LEFT(CAST(x AS VARCHAR), 1) for one character"
-            return Objection(f"a cast to {token.text} (one character) does not truncate the value", advice)
-    return None
-
-
-def _truth(tokens: list[_Token]) -> Objection | None:
-    """Refuse IS [NOT] TRUE, FALSE and UNKNOWN: the engine returns null for null, where SQL returns true or false."""
-    for index, token in enumerate(tokens):
-        negated = _at(tokens, index + 1).upper == "NOT"
-        truth = _at(tokens, index + 1 + negated).upper
-        if token.upper == "IS" and truth in _TRUTH_VALUES:
-            test = f"IS {'NOT ' * negated}{truth}"
-            if truth == "UNKNOWN":
-                advice = f"write (...) IS {'NOT ' * negated}NULL"
-            else:
-                same = f"(...) IS {'NOT ' * (not negated)}DISTINCT FROM {truth}"
-                advice = f"write {same}, or CASE WHEN ... THEN ... ELSE ... END, where null takes the ELSE branch"
-            return Objection(f"{test} differs from SQL for null values", advice)
-    return None
 
 
 def _at(tokens: list[_Token], index: int) -> _Token:

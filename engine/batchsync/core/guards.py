@@ -8,7 +8,11 @@ from decimal import Decimal
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from batchsync.core.row_outcome import RowOutcome
+
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from batchsync.core.accounting import PlanCounts
     from batchsync.core.row_outcome import OutcomeCounts
 
@@ -34,8 +38,8 @@ class Limit:
         return " or ".join([*count, *percent])
 
 
-class AfterEdit(StrEnum):
-    """Treatment of removals in the first plan after an edit of `source`, its key or `on_removed`."""
+class Removals(StrEnum):
+    """Treatment of removals that have a cause beside the rows: an edit of the job, or a file that is missing."""
 
     HOLD = "hold"
     SEND = "send"
@@ -51,13 +55,16 @@ MIN_ROWS_DEFAULT = 1
 class Guards:
     """The guards of a job. Percentages of `max_remove` and `max_change` are of the records that the target holds.
 
-    None means that the job does not set the guard; `effective_guards` fills in the defaults.
+    Those of `max_invalid` are of the selected records. None means that the job does not set the guard;
+    `effective_guards` fills in the defaults.
     """
 
     max_remove: Limit | None = None
     max_change: Limit | None = None
+    max_invalid: Limit | None = None
     min_rows: int | None = None
-    removals_after_edit: AfterEdit | None = None
+    removals_after_edit: Removals | None = None
+    removals_after_lost_file: Removals | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -88,12 +95,34 @@ def effective_guards(own: Guards, *, removes: bool) -> Guards:
         own,
         max_remove=own.max_remove or MAX_REMOVE_DEFAULT,
         min_rows=MIN_ROWS_DEFAULT if own.min_rows is None else own.min_rows,
-        removals_after_edit=own.removals_after_edit or AfterEdit.HOLD,
+        removals_after_edit=own.removals_after_edit or Removals.HOLD,
+        removals_after_lost_file=own.removals_after_lost_file or Removals.HOLD,
     )
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AbsentAnswers:
+    """Answers in the results of a lookup whose key the source lacks.
+
+    Attributes:
+        rows: Number of all answers in the results.
+        absent: Number of those whose key the source lacks.
+        digest: Hex digest of their keys.
+    """
+
+    rows: int
+    absent: int
+    digest: str
+
+
 def breaches(
-    counts: PlanCounts, own: Guards, *, baseline_rows: int, removes: bool = False, edited_since: str = ""
+    counts: PlanCounts,
+    own: Guards,
+    *,
+    baseline_rows: int,
+    removes: bool = False,
+    causes: Mapping[str, str] | None = None,
+    answers: AbsentAnswers | None = None,
 ) -> tuple[Breach, ...]:
     """Return every guard that a plan exceeds.
 
@@ -102,9 +131,15 @@ def breaches(
         own: The guards that the job sets.
         baseline_rows: Number of records that the target holds.
         removes: Whether the job removes keys that left its source; the defaults apply then.
-        edited_since: Id of the last run, if `source`, its key or `on_removed` were edited since; else empty.
+        causes: Causes of removals beside the rows (`removal_causes`): a sentence by the name of the guard that holds
+            removals for it.
+        answers: Answers that the plan removes from the results of a lookup; None if it removes none there.
     """
     guards = effective_guards(own, removes=removes)
+    removed, total, kept_in = counts.removed, baseline_rows, "records the target holds"
+    if answers is not None:
+        removed, total, kept_in = answers.absent, answers.rows, "answers in the results"
+    would_remove = f"the plan would remove {removed} of {total} {kept_in}"
     found: list[Breach] = []
     if guards.min_rows is not None and counts.source_rows < guards.min_rows:
         # By default an empty source matters only if it would remove records.
@@ -112,18 +147,25 @@ def breaches(
             found.append(
                 Breach("min_rows", f"the source has {counts.source_rows} rows, fewer than min_rows {guards.min_rows}")
             )
-        elif counts.removed:
-            empty = f"the source has no rows, and {_would_remove(counts, baseline_rows)}"
+        elif removed:
+            empty = f"the source has no rows, and {would_remove}"
             found.append(Breach("min_rows", f"{empty}; to allow that, set `min_rows: 0` in guards"))
-    if edited_since and counts.removed and guards.removals_after_edit is AfterEdit.HOLD:
-        since = f"source, key or on_removed of the job was edited since run {edited_since}"
-        found.append(Breach("removals_after_edit", f"{since}, and {_would_remove(counts, baseline_rows)}"))
-    if guards.max_remove and not guards.max_remove.allows(counts.removed, baseline_rows):
-        found.append(Breach("max_remove", _sentence("remove", counts.removed, baseline_rows, guards.max_remove)))
+    for name, sentence in (causes or {}).items():
+        if removed and getattr(guards, name) is Removals.HOLD:
+            found.append(Breach(name, f"{sentence}, and {would_remove}"))
+    if guards.max_remove and not guards.max_remove.allows(removed, total):
+        found.append(Breach("max_remove", f"{would_remove}, above max_remove {guards.max_remove}"))
     # Records sent again as the target holds them change nothing there.
     changed = counts.changed - counts.resent
     if guards.max_change and not guards.max_change.allows(changed, baseline_rows):
-        found.append(Breach("max_change", _sentence("change", changed, baseline_rows, guards.max_change)))
+        would_change = f"the plan would change {changed} of {baseline_rows} records the target holds"
+        found.append(Breach("max_change", f"{would_change}, above max_change {guards.max_change}"))
+    invalid = counts.outcomes[RowOutcome.INVALID]
+    if guards.max_invalid and counts.to_send and not guards.max_invalid.allows(invalid, counts.selected):
+        sentence = (
+            f"{invalid} of {counts.selected} selected records are invalid, above max_invalid {guards.max_invalid}"
+        )
+        found.append(Breach("max_invalid", sentence))
     return tuple(found)
 
 
@@ -139,11 +181,3 @@ def within_budget(outcomes: OutcomeCounts, budget: Budget, *, selected: int) -> 
     for outcome, count in outcomes.items():
         counted[outcome.traits.budget] += count
     return all(getattr(budget, limit.name).allows(counted[limit.name], selected) for limit in fields(budget))
-
-
-def _would_remove(counts: PlanCounts, total: int) -> str:
-    return f"the plan would remove {counts.removed} of {total} records the target holds"
-
-
-def _sentence(verb: str, number: int, total: int, limit: Limit) -> str:
-    return f"the plan would {verb} {number} of {total} records the target holds, above max_{verb} {limit}"

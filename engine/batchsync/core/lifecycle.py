@@ -9,7 +9,8 @@
 4. An allocation is lost only if the vendor reports it as empty. If it contains a file, that is the batch's file, even
    if this journal does not know of the upload: it may have been restored from an older backup.
 5. Where a vendor wants a commit after the upload, it processes nothing before: the batch is UPLOADED until then.
-6. A batch becomes COLLECTED only if its counts balance, and DELIVERED only from COLLECTED. The single way back is for
+6. An upload that counted as successful is in doubt again if the vendor reports the allocation as empty long after it.
+7. A batch becomes COLLECTED only if its counts balance, and DELIVERED only from COLLECTED. The single way back is for
    collected results that were lost from disk: the vendor still has them, and its verdict remains.
 """
 
@@ -25,9 +26,11 @@ from batchsync.core.events import (
     AllocationLost,
     Cancelled,
     Collected,
+    CollectedAgain,
     Committed,
     Delivered,
     Event,
+    FileMissing,
     IntentRecorded,
     NotApplied,
     OutcomeUnknown,
@@ -49,6 +52,7 @@ if TYPE_CHECKING:
 
 #: Calls after which the vendor may process the batch.
 _SENDING = (Verb.UPLOAD, Verb.COMMIT)
+_UNKNOWN = RowOutcome.UNKNOWN
 
 
 def _always(_batch: Batch, _event: Event) -> bool:
@@ -86,6 +90,14 @@ def _uncounted(batch: Batch, _event: Resolved) -> bool:
 
 def _has_unknown_rows(batch: Batch, _event: Resolved) -> bool:
     return bool(batch.counts and batch.counts[RowOutcome.UNKNOWN])
+
+
+def _fewer_unknown(batch: Batch, event: CollectedAgain) -> bool:
+    """Rows of unknown outcome become known; the outcome of no other row changes."""
+    if batch.counts is None or event.counts.total != batch.file.rows:
+        return False
+    growing = all(event.counts[outcome] >= batch.counts[outcome] for outcome in BATCH_OUTCOMES if outcome != _UNKNOWN)
+    return growing and 0 <= event.counts[_UNKNOWN] < batch.counts[_UNKNOWN]
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,11 +145,13 @@ TRANSITIONS: Mapping[Phase, Mapping[type[Event], Transition]] = {
     Phase.SUBMITTED: {
         StillRunning: Transition(Phase.SUBMITTED),
         VendorFinished: Transition(Phase.FINISHED),
+        FileMissing: Transition(Phase.ALLOCATED),
         NotApplied: Transition(Phase.SUBMITTED),
         OutcomeUnknown: Transition(Phase.SUBMITTED),
         Parked: Transition(Phase.NEEDS_ATTENTION),
     },
     Phase.FINISHED: {
+        StillRunning: Transition(Phase.FINISHED),
         Collected: Transition(Phase.COLLECTED, _balanced),
         NotApplied: Transition(Phase.FINISHED),
         OutcomeUnknown: Transition(Phase.FINISHED),
@@ -153,7 +167,10 @@ TRANSITIONS: Mapping[Phase, Mapping[type[Event], Transition]] = {
         Reopened: Transition(None),
         Resolved: Transition(Phase.FINISHED, _uncounted),
     },
-    Phase.DELIVERED: {Resolved: Transition(Phase.DELIVERED, _has_unknown_rows)},
+    Phase.DELIVERED: {
+        Resolved: Transition(Phase.DELIVERED, _has_unknown_rows),
+        CollectedAgain: Transition(Phase.DELIVERED, _fewer_unknown),
+    },
 }
 #: Phases in which a batch counts against the limit of batches in flight.
 IN_FLIGHT = frozenset({Phase.ALLOCATED, Phase.UPLOADED, Phase.SUBMITTED})

@@ -60,10 +60,14 @@ class Array:
 
 @dataclass(frozen=True, slots=True)
 class Each:
-    """Only item of a list that has an item for each source row of the key, in source order."""
+    """Only item of a list that has an item for each source row of the key.
+
+    `order` are the expressions that the items are ordered by; without any they keep source order, which is no content.
+    """
 
     item: Node
     place: Place = field(default=Place(), compare=False)
+    order: tuple[Expression, ...] = ()
 
 
 Node = Literal | Expression | Object | Array | Each

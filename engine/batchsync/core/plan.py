@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any, Self
 
 from batchsync.core.accounting import PlanCounts
 from batchsync.core.batch import RunId
-from batchsync.core.guards import Breach, breaches
-from batchsync.core.run import Run, RunState, edited_since
+from batchsync.core.contract import ContractCounts, approvable_digest, contract_breaches
+from batchsync.core.guards import AbsentAnswers, Breach, breaches
+from batchsync.core.row_outcome import RowOutcome
+from batchsync.core.run import Run, RunState, removal_causes
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -37,11 +39,17 @@ class Plan:
         baseline_rows: Number of records that the target holds.
         counts: Counts of the comparison, in records.
         changes_digest: Hex digest, equal exactly if the same changes would be sent to the same account, under the same
-            spec, from the same baseline. An approval refers to it.
+            spec, from the same baseline. An approval refers to it. If the contract of the source is broken, it also
+            depends on how, and on the last run.
         watermark: Greatest `since` value of the source, if the job has one.
         warnings: Number of records per warning.
         removals_known: False if removed keys cannot be determined: the source has rows without a key.
-        breaches: The guards that the plan exceeds.
+        source_files: Number of files of the source, without joined files; that of the last plan if this one has fewer
+            and does not remove all keys that left.
+        incomparable: Number of changed records whose known fingerprints an older release made, from the mapping of
+            that time.
+        contract: What was counted for the contract of the source; None if it has none.
+        breaches: What the source does not meet of its contract, and the guards that the plan exceeds.
     """
 
     job: str
@@ -55,6 +63,9 @@ class Plan:
     watermark: str | None = None
     warnings: Mapping[str, int] = field(default_factory=dict)
     removals_known: bool = True
+    source_files: int = 1
+    incomparable: int = 0
+    contract: ContractCounts | None = None
     breaches: tuple[Breach, ...] = ()
 
     @property
@@ -71,6 +82,7 @@ class Plan:
             "baseline": list(self.baseline),
             "counts": self.counts.to_dict(),
             "warnings": dict(self.warnings),
+            "contract": self.contract and self.contract.to_dict(),
             "breaches": [asdict(breach) for breach in self.breaches],
         }
 
@@ -90,6 +102,7 @@ class Plan:
                 "baseline": tuple(values["baseline"]),
                 "counts": PlanCounts.from_dict(values["counts"]),
                 "warnings": dict(values["warnings"]),
+                "contract": values["contract"] and ContractCounts.from_dict(values["contract"]),
                 "breaches": tuple(Breach(**breach) for breach in values["breaches"]),
             }
         except (TypeError, AttributeError) as error:
@@ -98,24 +111,75 @@ class Plan:
         return cls(**{name: values[name] for name in names} | read)
 
 
-def with_guards(plan: Plan, job: Job, last: Run | None) -> Plan:
+def with_removed_answers(plan: Plan, answers: AbsentAnswers) -> Plan:
+    """Return the plan that also removes these answers from the results of the job; an approval includes them."""
+    if not answers.absent:
+        return plan
+    digest = hashlib.sha256(f"{plan.changes_digest}\0answers\0{answers.digest}".encode()).hexdigest()
+    warnings = {**plan.warnings, "answers removed from the results, because their keys left the source": answers.absent}
+    return replace(plan, changes_digest=digest, warnings=warnings)
+
+
+def with_guards(plan: Plan, job: Job, last: Run | None, answers: AbsentAnswers | None = None) -> Plan:
     """Return the plan with the guards of the job that it exceeds.
 
     Args:
         plan: The plan of a comparison.
         job: The job.
         last: Its last run to the account that did not await approval.
+        answers: Answers that the plan removes from the results of the job; None if it removes none there.
     """
     exceeded = breaches(
         plan.counts,
         job.guards,
         baseline_rows=plan.baseline_rows,
-        removes=job.removal is not None,
-        edited_since=edited_since(job, last),
+        removes=job.removes,
+        causes=removal_causes(job, plan.source_files, last),
+        answers=answers,
     )
+    if plan.incomparable and last is not None and last.spec_hash != job.spec_hash:
+        exceeded = (*exceeded, _incomparable(plan, last))
     # A plan without removals does not make the job's removal settings those of its last removals.
     removal_hash = plan.removal_hash if plan.removals_known or last is None else last.removal_hash
-    return replace(plan, breaches=exceeded, removal_hash=removal_hash)
+    source_files = plan.source_files
+    if last and last.source_files and not (plan.removals_known and not plan.counts.outcomes[RowOutcome.DEFERRED]):
+        source_files = max(source_files, last.source_files)
+    return replace(plan, breaches=exceeded, removal_hash=removal_hash, source_files=source_files)
+
+
+def broken_contract(plan: Plan, job: Job, now: datetime) -> tuple[Breach, ...]:
+    """Return what the source of a plan does not meet of its contract.
+
+    Args:
+        plan: The plan of a comparison.
+        job: The job.
+        now: The present time, timezone-aware.
+    """
+    contract = job.source.contract
+    return () if contract is None or plan.contract is None else contract_breaches(contract, plan.contract, now)
+
+
+def with_broken_contract(plan: Plan, broken: tuple[Breach, ...], last: Run | None) -> Plan:
+    """Return the plan, held by what the source does not meet of its contract; an approval includes that.
+
+    Args:
+        plan: The plan with the guards that it exceeds.
+        broken: What the source does not meet; the plan is unchanged if that is nothing.
+        last: The last run of the job to the account that did not await approval.
+    """
+    if not broken:
+        return plan
+    digest = approvable_digest(plan.changes_digest, broken, last.id if last is not None else "")
+    return replace(plan, breaches=(*broken, *plan.breaches), changes_digest=digest)
+
+
+def _incomparable(plan: Plan, last: Run) -> Breach:
+    """Return why a plan awaits approval after an upgrade of batchsync and an edit of the job at the same time."""
+    message = (
+        f"{plan.incomparable} of {plan.counts.changed} changed records cannot be compared with what the target holds: "
+        f"an older batchsync sent them, and the job was edited since run {last.id}; a sync before the edit would"
+    )
+    return Breach("changes_after_upgrade", message)
 
 
 def begin_run(plan: Plan, *, serial: int, at: datetime, awaiting_approval: bool) -> Run:
@@ -144,4 +208,5 @@ def begin_run(plan: Plan, *, serial: int, at: datetime, awaiting_approval: bool)
         warnings=plan.warnings,
         settled_at=at if state is RunState.SETTLED else None,
         removal_hash=plan.removal_hash,
+        source_files=plan.source_files,
     )

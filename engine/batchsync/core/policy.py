@@ -7,6 +7,8 @@ from datetime import timedelta
 from enum import StrEnum
 from typing import TYPE_CHECKING
 
+from batchsync.core import backoff
+
 if TYPE_CHECKING:
     from batchsync.core.job import Connection
 
@@ -32,14 +34,20 @@ class Policy:
         commits: Whether the vendor processes an uploaded file only after a commit call.
         commit_repeatable: Whether a commit may be repeated without an intent.
         ask_after: How long a request may still be in flight after it timed out.
+        empty_max: How long an allocation may be reported as empty after its upload counted as successful.
         poll_first: Interval before the first poll.
         poll_max: Longest interval between polls.
         poll_growth: Factor by which the interval grows with each poll.
         deadline: Time from upload or commit to verdict, after which the batch is parked.
+        grace: How long an answer is asked for again before it counts: a vendor that does not find a batch that it has
+            taken, and a row log that is missing or does not cover all rows. In the vendor spec a number of poll
+            intervals; a connection's shorter interval does not shorten it.
+        retry_for: How long transient failures in a row are retried before the batch is parked; None: `deadline`.
         backoff_first: Wait after the first failure.
         backoff_max: Longest wait after a failure.
-        failures_max: Failures in a row after which the batch is parked; unanswered status queries count.
-        attempts_max: Lost allocations after which the batch is parked.
+        foreign_answers_max: Answers in a row that do not come from the vendor (pages and redirects of a proxy), after
+            which the batch is parked.
+        attempts_max: Lost allocations in a row, without another failure between them, after which the batch is parked.
         in_flight_max: Batches of a connection between allocation and verdict.
     """
 
@@ -48,15 +56,28 @@ class Policy:
     commits: bool = False
     commit_repeatable: bool = False
     ask_after: timedelta = timedelta(seconds=30)
+    empty_max: timedelta = timedelta(hours=6)
     poll_first: timedelta = timedelta(seconds=5)
     poll_max: timedelta = timedelta(seconds=60)
     poll_growth: float = 1.5
     deadline: timedelta = timedelta(days=31)
+    grace: timedelta = timedelta(minutes=5)
     backoff_first: timedelta = timedelta(seconds=2)
     backoff_max: timedelta = timedelta(minutes=5)
-    failures_max: int = 24
+    retry_for: timedelta | None = None
+    foreign_answers_max: int = 24
     attempts_max: int = 20
     in_flight_max: int = 1
+
+    @property
+    def failing_max(self) -> timedelta:
+        """How long transient failures in a row are retried before the batch is parked."""
+        return self.deadline if self.retry_for is None else self.retry_for
+
+    @property
+    def failures_max(self) -> int:
+        """Transient failures in a row after which the batch is parked: those whose waits add up to `failing_max`."""
+        return backoff.failures_within(self.failing_max, first=self.backoff_first, maximum=self.backoff_max)
 
 
 def with_overrides(policy: Policy, connection: Connection) -> Policy:
@@ -65,6 +86,8 @@ def with_overrides(policy: Policy, connection: Connection) -> Policy:
         policy = replace(policy, poll_first=connection.poll_every, poll_max=connection.poll_every)
     if connection.deadline is not None:
         policy = replace(policy, deadline=connection.deadline)
+    if connection.retry_for is not None:
+        policy = replace(policy, retry_for=connection.retry_for)
     if connection.in_flight is not None:
         policy = replace(policy, in_flight_max=connection.in_flight)
     return policy

@@ -22,14 +22,16 @@ class OutcomeTraits:
     Attributes:
         of_batch: Whether it is assigned to the rows of a delivered batch; otherwise the comparison assigns it.
         in_target: Whether the target is known to hold the row's record as it is now.
-        listed: Whether `batchsync rejects` lists such rows.
+        listed: Whether `batchsync rejects` lists such rows: without `--kind` those that have a budget.
         budget: Name of the limit in `Budget` that such rows count against; empty if there is none.
+        rare: Whether the outcome is shown only where there are such rows.
     """
 
     of_batch: bool = False
     in_target: bool = False
     listed: bool = False
     budget: str = ""
+    rare: bool = False
 
 
 #: Traits of an outcome that the comparison assigns and that says nothing about the target.
@@ -48,8 +50,14 @@ class RowOutcome(StrEnum):
     UNCHANGED = "unchanged", OutcomeTraits(in_target=True)
     #: the vendor has taken the record
     ACCEPTED = "accepted", OutcomeTraits(of_batch=True, in_target=True)
+    #: the target holds the record, on a person's word; it was not sent
+    ASSUMED = "assumed", OutcomeTraits(in_target=True, rare=True)
     #: refused by batchsync, before it was sent
     INVALID = "invalid", OutcomeTraits(listed=True, budget="invalid")
+    #: lost against another row of its key, as `source.duplicates` declares; it was not sent
+    SUPERSEDED = "superseded", OutcomeTraits(listed=True, rare=True)
+    #: on the suppression list, as after `batchsync forget`; it was not sent
+    SUPPRESSED = "suppressed", OutcomeTraits(rare=True)
     #: refused by the vendor
     REJECTED = "rejected", OutcomeTraits(of_batch=True, listed=True, budget="rejected")
     #: sent, and the vendor has not reported what became of it
@@ -79,6 +87,10 @@ class RowOutcome(StrEnum):
 BATCH_OUTCOMES = tuple(outcome for outcome in RowOutcome if outcome.traits.of_batch)
 #: Outcomes of rows that `batchsync rejects` lists.
 LISTED_OUTCOMES = tuple(outcome for outcome in RowOutcome if outcome.traits.listed)
+#: Listed outcomes of rows that ended as declared: they are listed only when asked for.
+DECLARED_OUTCOMES = tuple(outcome for outcome in LISTED_OUTCOMES if not outcome.traits.budget)
+#: Outcomes of rows that did not reach the target.
+FAILED_OUTCOMES = tuple(outcome for outcome in LISTED_OUTCOMES if outcome.traits.budget)
 #: Outcomes in the counts of a plan: those that the comparison assigns, then those of rows of earlier runs that are not
 #: sent again. A row that the target holds since an earlier run is unchanged.
 PLAN_OUTCOMES = (
@@ -114,6 +126,10 @@ class OutcomeCounts(Mapping[RowOutcome, int]):
     def only(self, outcomes: Iterable[RowOutcome]) -> Self:
         """Return the counts of these outcomes; the others count 0."""
         return type(self)({outcome: self[outcome] for outcome in outcomes})
+
+    def shown(self) -> tuple[RowOutcome, ...]:
+        """Return the outcomes to show: all but the rare ones of which there are no rows."""
+        return tuple(outcome for outcome in self if self[outcome] or not outcome.traits.rare)
 
     def moved(self, source: RowOutcome, target: RowOutcome) -> Self:
         """Return the counts after all rows of outcome `source` got outcome `target`."""

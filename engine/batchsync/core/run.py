@@ -48,6 +48,7 @@ class Run:
         warnings: Number of rows per warning.
         settled_at: When the run was settled.
         removal_hash: Hash of the job's removal settings; empty in runs of older releases.
+        source_files: Number of files of the source; None in runs of older releases.
     """
 
     id: RunId
@@ -64,6 +65,7 @@ class Run:
     warnings: Mapping[str, int] = field(default_factory=dict)
     settled_at: datetime | None = None
     removal_hash: str = ""
+    source_files: int | None = None
 
 
 def edited_since(job: Job, last: Run | None) -> str:
@@ -75,6 +77,27 @@ def edited_since(job: Job, last: Run | None) -> str:
         return ""
     unedited = last.removal_hash == job.removal_hash if last.removal_hash else last.spec_hash == job.spec_hash
     return "" if unedited else last.id
+
+
+def removal_causes(job: Job, source_files: int, last: Run | None) -> dict[str, str]:
+    """Return what may cause removals beside the rows of a source, by the name of the guard that holds them.
+
+    Files are counted, not named: a folder of exports that are named by date has other files each day.
+
+    Args:
+        job: The job.
+        source_files: Number of files of its source.
+        last: Its last run; None if there was none.
+
+    Returns:
+        Sentences without a period.
+    """
+    if since := edited_since(job, last):
+        return {"removals_after_edit": f"source, key or on_removed of the job was edited since run {since}"}
+    if last is not None and last.source_files and source_files < last.source_files:
+        sentence = f"the source has {source_files} of the {last.source_files} files that it had in run {last.id}"
+        return {"removals_after_lost_file": sentence}
+    return {}
 
 
 def settlement_of(run: Run, batches: Iterable[Batch]) -> Settlement:

@@ -4,19 +4,36 @@ from __future__ import annotations
 
 import re
 
-#: Endings of the files of each bundled format, which `.gz` may follow. An installed format's name is its ending, too.
+#: What stands in a path for a value of the environment that is not read.
+UNREAD = "placeholder"
+#: Endings of the files of each bundled format, which an ending of `COMPRESSIONS` may follow. The name of an installed
+#: format is its ending, too.
 BUNDLED_FORMATS = {
     "csv": (".csv", ".tsv", ".txt"),
     "parquet": (".parquet", ".pq"),
     "jsonl": (".jsonl", ".ndjson", ".json"),
+    "excel": (".xlsx", ".xlsm"),
 }
+
+#: Endings of workbooks that cannot be read exactly.
+OTHER_WORKBOOKS = (".xls", ".xlsb", ".ods")
+#: Path of the standard input.
+STDIN = "-"
+#: Endings of compressed files of text.
+COMPRESSIONS = (".gz", ".zip", ".zst", ".zstd", ".bz2")
 
 
 def format_by_ending(path: str) -> str:
     """Return the format that a path's ending names: a bundled one, else the ending itself without its dot."""
-    name = path.casefold().removesuffix(".gz").rpartition("/")[2]
-    ending = name[name.rfind(".") :] if "." in name else ""
+    ending = text_ending(path)
     return next((found for found, endings in BUNDLED_FORMATS.items() if ending in endings), ending.removeprefix("."))
+
+
+def text_ending(path: str) -> str:
+    """Return the ending of a path in small letters, without that of a compression: `.csv` of `A.CSV.gz`."""
+    name = path.casefold().rpartition("/")[2]
+    name = next((name.removesuffix(ending) for ending in COMPRESSIONS if name.endswith(ending)), name)
+    return name[name.rfind(".") :] if "." in name else ""
 
 
 def scheme_of(path: str) -> str:

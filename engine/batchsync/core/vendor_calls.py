@@ -158,10 +158,15 @@ class ErrorsRules:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Limits:
-    """Timeouts, and maximum response sizes in bytes: `file_max` as received, `expanded_max` after gunzip."""
+    """Timeouts, and maximum response sizes in bytes: `file_max` as received, `expanded_max` after gunzip.
+
+    `connect` and `read` limit single operations of a socket; a whole call, from the connection to the last byte, takes
+    at most `answer`, or `whole` if a file is sent or downloaded.
+    """
 
     connect: timedelta = timedelta(seconds=10)
     read: timedelta = timedelta(seconds=60)
+    answer: timedelta = timedelta(minutes=3)
     whole: timedelta = timedelta(minutes=30)
     answer_max: int = 4 * 2**20
     file_max: int = 2 * 2**30
@@ -173,9 +178,8 @@ class Dialect:
     """HTTP calls of a vendor. `calls` has those about a batch that the vendor offers.
 
     `vendor_statuses` maps a vendor status in lower case to `running`, `empty` or a verdict; other statuses are running.
-    A batch is lost after `lost_after` polls in a row with the response "no such batch". `results_retry_after` is the
-    wait for results that are not ready. `results_counter` is a JSON pointer, in the response of the poll, to the number
-    of rows with results: at zero, none are fetched.
+    `results_retry_after` is the wait for results that are not ready. `results_counter` is a JSON pointer, in the
+    response of the poll, to the number of rows with results: at zero, none are fetched.
     """
 
     auth: AuthRules
@@ -184,7 +188,6 @@ class Dialect:
     vendor_statuses: Mapping[str, str]
     results: Download | None = None
     errors: ErrorsRules | None = None
-    lost_after: int = 2
     results_retry_after: timedelta = timedelta(minutes=1)
     results_counter: str | None = None
     limits: Limits = field(default_factory=Limits)

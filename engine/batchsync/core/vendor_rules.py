@@ -83,17 +83,30 @@ class ErrorLayout:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class TableForm:
+    """Form of the vendor's CSV files. `encoding` is utf-8 (with or without a byte-order mark), utf-16 or latin-1.
+
+    `zip`: the table is the only file of a ZIP archive. gzip is recognized and needs no setting.
+    """
+
+    encoding: str = "utf-8"
+    delimiter: str = ","
+    zip: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class RowLogRules:
     """Reporting of row outcomes by the vendor.
 
     `joined_by` is "ref" (our reference in each record) or "inputs" (the input columns are returned). `results`:
-    accepted rows are returned in a CSV file.
+    accepted rows are returned in a CSV file. `tables` is the form of that file, and of row logs in CSV.
     """
 
     joined_by: str
     default_outcome: DefaultOutcome
     errors: ErrorLayout
     results: bool = False
+    tables: TableForm = field(default_factory=TableForm)
 
 
 class Sends(StrEnum):
@@ -114,7 +127,8 @@ class VendorRules:
     `api_hosts` and `storage_hosts` (of signed URLs) are the allowed hosts. A connection must set `credentials`, of
     which `account_credential` identifies the account. `target_keys` maps the keys of `target:` beside `connection` to
     whether they are required; `non_identity_keys` do not distinguish targets. `modes` maps each mode to what it sends.
-    `schemas` are the record schemas by name.
+    `schemas` are the record schemas by name. `keeps_absent` are the modes in which a target keeps the values of members
+    that a record leaves out. `erases` are the modes that erase a person at the target for good.
     `dialect` is None for vendors in Python packages.
     """
 
@@ -134,6 +148,8 @@ class VendorRules:
     dialect: Dialect | None = field(repr=False, default=None)
     default_schema: str | None = None
     non_identity_keys: tuple[str, ...] = ()
+    keeps_absent: frozenset[str] = frozenset()
+    erases: frozenset[str] = frozenset()
 
     @property
     def removal_modes(self) -> tuple[str, ...]:

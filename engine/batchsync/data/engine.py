@@ -9,15 +9,20 @@ import polars as pl
 
 from batchsync.core.naming import baseline_prefix, row_manifest_key
 from batchsync.core.row_outcome import LISTED_OUTCOMES, RowOutcome
-from batchsync.data.baseline.apply import apply_verdicts, resolve
+from batchsync.data.baseline.apply import apply_verdicts, assume, forget, renew, resolve
+from batchsync.data.baseline.erase import erase, known_keys
 from batchsync.data.baseline.point_lookup import lookup
 from batchsync.data.batchfile.prepare import StageContext, iter_batch_files
 from batchsync.data.check import check_job
 from batchsync.data.compare.compare import compare
 from batchsync.data.compare.preview import preview
+from batchsync.data.frame import columns
 from batchsync.data.frame.integrity import opened, translate_disk_errors, verify_digest, verify_parquet
 from batchsync.data.frame.known import opened_baseline
 from batchsync.data.outcome.join_outcomes import join_outcomes
+from batchsync.data.outcome.manifest_keys import erase_from_manifest, keys_in
+from batchsync.data.record.compiled_job import key_columns
+from batchsync.data.record.keyed_rows import canonical_key
 from batchsync.data.row.joins import joined_schema
 from batchsync.data.row.open_source import open_source
 from batchsync.ports import ObjectFolder, Reject
@@ -46,6 +51,8 @@ if TYPE_CHECKING:
 
 #: Rejects yielded at a time.
 CHUNK = 10_000
+#: Records that are added to a baseline at a time, without having been sent.
+_ASSUMED_AT_ONCE = 1_000_000
 
 
 class PolarsEngine:
@@ -148,14 +155,14 @@ class PolarsEngine:
             return preview(comparison, limit)
 
     def invalid(self, comparison: Comparison) -> Iterator[Sequence[Reject]]:
-        """Yield the invalid rows of a comparison in chunks, in source order."""
-        if not comparison.plan.counts.outcomes[RowOutcome.INVALID]:
+        """Yield the invalid and superseded rows of a comparison in chunks, in source order."""
+        if not comparison.plan.counts.outcomes.sum_of((RowOutcome.INVALID, RowOutcome.SUPERSEDED)):
             return
         rows = pl.scan_parquet(comparison.folder / "invalid.parquet", glob=False)
         for chunk in rows.collect_batches(chunk_size=CHUNK, maintain_order=True):
             yield tuple(
                 Reject(
-                    kind=RowOutcome.INVALID,
+                    kind=RowOutcome(row["kind"]),
                     key=row["key"],
                     reason=row["reason"],
                     code=row["code"],
@@ -165,7 +172,14 @@ class PolarsEngine:
                 for row in chunk.iter_rows(named=True)
             )
 
-    def join_outcomes(self, batch: Batch, rules: VendorRules | None, downloads: Downloads, into: Path) -> RowVerdicts:
+    def join_outcomes(
+        self,
+        batch: Batch,
+        rules: VendorRules | None,
+        downloads: Downloads,
+        into: Path,
+        keys: Sequence[str] | None = None,
+    ) -> RowVerdicts:
         """Join the vendor's row log to the row manifest: each sent row is accepted, rejected or unknown.
 
         Args:
@@ -173,12 +187,13 @@ class PolarsEngine:
             rules: Rules of the vendor; not required if the verdict covers all rows.
             downloads: The vendor's results and row log.
             into: Folder of the files of the verdicts.
+            keys: Return only the verdicts and answers of these keys, and of those only what is known; None: all.
 
         Returns:
             The verdicts, written to `into`.
         """
         with translate_disk_errors(f"settling {batch.id}"):
-            return join_outcomes(batch, rules, downloads, into, self._objects)
+            return join_outcomes(batch, rules, downloads, into, self._objects, keys)
 
     def verify_row_manifest(self, batch: Batch) -> None:
         """Check that the row manifest of a batch is in the store, unchanged since it was finalized."""
@@ -203,6 +218,16 @@ class PolarsEngine:
                 )
                 for row in chunk.iter_rows(named=True)
             )
+
+    def keys_of(self, verdicts: RowVerdicts) -> Sequence[str]:
+        """Return the keys of the rows of the verdicts."""
+        return pl.read_parquet(verdicts.path, columns=["key"], glob=False)["key"].to_list()
+
+    def accepts(self, verdicts: RowVerdicts, ops: Sequence[str]) -> bool:
+        """Return whether a row with one of these operations was accepted."""
+        is_accepted = pl.col("op").is_in(list(ops)) & (pl.col("state") == RowOutcome.ACCEPTED)
+        found: bool = pl.scan_parquet(verdicts.path, glob=False).select(is_accepted.any()).collect().item()
+        return found
 
     def apply_verdicts(self, baseline: BaselineEntry, verdicts: Sequence[Path]) -> BaselineEntry:
         """Return the baseline after accepted rows moved: one more segment in the store, or fewer after compaction.
@@ -232,6 +257,94 @@ class PolarsEngine:
         with translate_disk_errors("moving the baseline"), opened_baseline(self._objects, baseline) as known:
             verify_parquet(known.paths)
             return replace(baseline, segments=resolve(known, keys, self._segments(baseline), delivered=delivered))
+
+    def assume(self, comparison: Comparison, baseline: BaselineEntry) -> BaselineEntry:
+        """Return the baseline with the added and changed records of a comparison, assumed to be held.
+
+        Args:
+            comparison: The comparison. Its removals are left as they are.
+            baseline: The baseline that it was compared with.
+
+        Returns:
+            The new baseline.
+        """
+        rows = pl.scan_parquet(comparison.folder / "changes.parquet", glob=False).filter(pl.col("op") != "remove")
+        with translate_disk_errors("moving the baseline"):
+            for chunk in rows.select("key", "fingerprint").collect_batches(chunk_size=_ASSUMED_AT_ONCE):
+                with opened_baseline(self._objects, baseline) as known:
+                    verify_parquet(known.paths)
+                    baseline = replace(baseline, segments=assume(known, chunk, self._segments(baseline)))
+        return baseline
+
+    def renew(self, comparison: Comparison, baseline: BaselineEntry) -> BaselineEntry:
+        """Return the baseline with fingerprints of the present version for unchanged records of a comparison.
+
+        Args:
+            comparison: The comparison.
+            baseline: The present baseline; at most rows that were in flight changed since the comparison.
+
+        Returns:
+            The new baseline, or the same if no unchanged record has a fingerprint of an older version.
+        """
+        file = comparison.folder / "renewed.parquet"
+        if not file.exists():
+            return baseline
+        rows = pl.scan_parquet(file, glob=False)
+        with translate_disk_errors("moving the baseline"):
+            for chunk in rows.collect_batches(chunk_size=_ASSUMED_AT_ONCE):
+                with opened_baseline(self._objects, baseline) as known:
+                    verify_parquet(known.paths)
+                    baseline = replace(baseline, segments=renew(known, chunk, self._segments(baseline)))
+        return baseline
+
+    def forget(self, baseline: BaselineEntry, keys: Path) -> BaselineEntry:
+        """Return the baseline without keys that left the source, so that they are looked up again if they return.
+
+        Args:
+            baseline: The baseline before.
+            keys: Parquet file of the key columns, as strings.
+
+        Returns:
+            The new baseline, or the same if it holds none of the keys.
+        """
+        with translate_disk_errors("moving the baseline"):
+            rows = pl.scan_parquet(keys, glob=False)
+            key = canonical_key([pl.col(name) for name in rows.collect_schema().names()])
+            for chunk in rows.select(key.alias("key")).collect_batches(chunk_size=_ASSUMED_AT_ONCE):
+                with opened_baseline(self._objects, baseline) as known:
+                    verify_parquet(known.paths)
+                    segments = forget(known, chunk["key"].to_list(), self._segments(baseline))
+                    baseline = replace(baseline, segments=segments)
+        return baseline
+
+    def erase(self, baseline: BaselineEntry, keys: Sequence[str]) -> BaselineEntry:
+        """Return the baseline with its segments rewritten without any trace of some keys."""
+        with translate_disk_errors("rewriting the baseline"), opened_baseline(self._objects, baseline) as known:
+            verify_parquet(known.paths)
+            return replace(baseline, segments=erase(known, baseline, keys, self._segments(baseline)))
+
+    def erase_from_manifest(self, batch: Batch, keys: Sequence[str]) -> str:
+        """Return the location of a new copy of the row manifest of a batch, without some keys."""
+        with translate_disk_errors(f"rewriting the row manifest of {batch.id}"):
+            return erase_from_manifest(batch, keys, self._objects)
+
+    def keys_in(self, batch: Batch, *, among: Sequence[str] | None = None, ops: Sequence[str] = ()) -> Sequence[str]:
+        """Return keys of the row manifest of a batch: only some keys, or those of rows with some operations."""
+        with translate_disk_errors(f"reading the row manifest of {batch.id}"):
+            return keys_in(batch, self._objects, among, ops)
+
+    def known(self, baseline: BaselineEntry, keys: Sequence[str]) -> dict[str, bool]:
+        """Return those of some keys that a baseline has, and whether the target holds a version, or may hold one."""
+        with translate_disk_errors("looking up keys"), opened_baseline(self._objects, baseline) as opened_segments:
+            verify_parquet(opened_segments.paths)
+            return known_keys(opened_segments, keys)
+
+    def write_keys(self, job: Job, keys: Sequence[str], into: Path) -> Path:
+        """Return the path of a new Parquet file with keys of a job by key column, as strings."""
+        with translate_disk_errors(f"writing keys of {job.name}"):
+            rows = pl.DataFrame({columns.SENT_KEY: pl.Series(list(keys), dtype=pl.String)})
+            rows.select(key_columns(job)).write_parquet(into)
+        return into
 
     def _segments(self, baseline: BaselineEntry) -> ObjectFolder:
         """Return the destination of new segments of a baseline."""

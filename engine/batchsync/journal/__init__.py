@@ -4,6 +4,8 @@ Runs, batches, events, rejects and baseline entries enter and are written in fen
 The package must not decide what happens next, and must not use the network.
 """
 
+from batchsync.journal.anchor import accept_older, open_anchored
+from batchsync.journal.files import check_present
 from batchsync.journal.journal import Journal
 from batchsync.journal.lease import is_held, lease, this_process, unlock
 from batchsync.journal.model import Approval, LeaseRow, RejectGroup, RejectRow
@@ -14,8 +16,11 @@ __all__ = [
     "LeaseRow",
     "RejectGroup",
     "RejectRow",
+    "accept_older",
+    "check_present",
     "is_held",
     "lease",
+    "open_anchored",
     "this_process",
     "unlock",
 ]

@@ -16,7 +16,8 @@ from batchsync.core.lifecycle import ImpossibleEventError, evolve
 from batchsync.core.run import RunState, settlement_of
 from batchsync.errors import BatchsyncError
 from batchsync.journal import codec, schema
-from batchsync.journal.queries import PREPARED
+from batchsync.journal.chain import PREPARED
+from batchsync.journal.schema_fourth import REDACTED
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -51,10 +52,15 @@ def _check_chain(query: Query) -> Iterator[str]:
     triggers = {row["sql"] for row in query("SELECT sql FROM sqlite_master WHERE type = 'trigger'")}
     if triggers != schema.expected_shape("trigger"):
         yield "a trigger that makes events append-only or checks counts is missing or was changed"
+    redacted = codec.redactions(query("SELECT * FROM events WHERE kind = ?", [REDACTED]))
+    pruned = query("SELECT last, chain FROM pruned_events ORDER BY last DESC")
     before, number = "", 0
     while page := query("SELECT * FROM events WHERE no > ? ORDER BY no LIMIT 1000", [number]):
         for row in page:
-            if row["chain"] != codec.chain_hash(before, row):
+            while pruned and pruned[-1]["last"] < row["no"]:
+                gap = pruned.pop()
+                before = gap["chain"] if gap["last"] > number else before
+            if not codec.is_linked(before, row, redacted):
                 yield f"event {row['no']} of batch {row['batch']} was changed, or an event before it is missing"
             before, number = row["chain"], row["no"]
 
@@ -68,7 +74,7 @@ def _check_batches(journal: Queries, query: Query) -> Iterator[str]:
         except (BatchsyncError, ImpossibleEventError, ValueError, KeyError, TypeError) as error:
             yield f"batch {row['id']}: its events cannot be replayed: {error}"
             continue
-        if batch is None or replayed is None or _replayable(batch) != _replayable(replayed):
+        if batch is None or replayed is None or without_heartbeats(batch) != without_heartbeats(replayed):
             phases = f"its row is {batch and batch.phase}, its replayed events result in {replayed and replayed.phase}"
             yield f"batch {row['id']}: {phases}"
 
@@ -84,12 +90,14 @@ def _replay(journal: Queries, query: Query, batch: str) -> Batch | None:
     return replayed
 
 
-def _replayable(batch: Batch) -> Batch:
-    """Return the batch without the fields that polls update: polls of submitted batches are not stored as events."""
+def without_heartbeats(batch: Batch) -> Batch:
+    """Return the batch without the fields that heartbeats update (`StillRunning`), which are not stored as events."""
     facts = replace(batch, polls=0)
+    if {Phase.SUBMITTED, Phase.FINISHED} & {batch.phase, batch.parked_from}:
+        # A heartbeat also resets the failure counts.
+        facts = replace(facts, not_before=None, failures=0, foreign_answers=0, reason="")
     if Phase.SUBMITTED in (batch.phase, batch.parked_from):
-        # A successful poll also resets the failure count.
-        facts = replace(facts, vendor_status="", not_before=None, failures=0, reason="")
+        facts = replace(facts, vendor_status="")
     return facts
 
 

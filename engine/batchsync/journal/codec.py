@@ -18,10 +18,11 @@ from batchsync.core.events import Event
 from batchsync.core.row_outcome import BATCH_OUTCOMES, OutcomeCounts, RowOutcome
 from batchsync.core.run import Run, RunState
 from batchsync.errors import StateError
+from batchsync.journal.schema_fourth import REDACTED
 from batchsync.util.files import sha256_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
 Row = dict[str, Any]
 _T = TypeVar("_T")
@@ -132,6 +133,7 @@ def batch_row(batch: Batch) -> Row:
         "verdict": _optional_str(batch.verdict),
         "counts": canonical(counts.by_name(BATCH_OUTCOMES)) if counts else None,
         "failures": batch.failures,
+        "foreign_answers": batch.foreign_answers,
         "not_before": _optional_iso(batch.not_before),
         "reason": batch.reason,
         "parked_from": _optional_str(batch.parked_from),
@@ -180,6 +182,8 @@ def read_batch(row: Row) -> Batch:
         # The first event of a batch, written with schema 1, has a column for each outcome, all of them null.
         counts=_optional(lambda text: _counts(json.loads(text)), row.get("counts")),
         failures=row["failures"],
+        # Missing in the first event of a batch that was written with schema 1.
+        foreign_answers=row.get("foreign_answers", 0),
         not_before=_optional(from_iso, row["not_before"]),
         reason=row["reason"],
         parked_from=_optional(Phase, row["parked_from"]),
@@ -203,6 +207,7 @@ def run_row(run: Run) -> Row:
         "warnings": canonical(dict(run.warnings)),
         "reason": clean(run.reason),
         "removal_hash": run.removal_hash,
+        "source_files": run.source_files,
     }
     return row | {"checksum": row_checksum(row)}
 
@@ -229,6 +234,7 @@ def read_run(row: Row) -> Run:
         warnings=json.loads(row["warnings"]),
         reason=row["reason"],
         removal_hash=row["removal_hash"],
+        source_files=row["source_files"],
     )
 
 
@@ -238,13 +244,31 @@ def event_payload(event: Event) -> str:
     return canonical({name: _to_json(value) for name, value in values.items()})
 
 
-def read_linked_event(before: str, row: Row) -> Event:
+def redactions(events: Iterable[Row]) -> dict[int, str]:
+    """Return the digest of the present content of each redacted event, by its number, from all events of a batch."""
+    payloads = (json.loads(row["payload"]) for row in events if row["kind"] == REDACTED)
+    return {item["event"]: item["content"] for item in payloads}
+
+
+def is_linked(before: str, row: Row, redacted: Mapping[int, str]) -> bool:
+    """Return whether the chain value of an event follows from the previous one, or its redaction is documented."""
+    if row["no"] in redacted:
+        return redacted[row["no"]] == chain_hash("", row)
+    return bool(row["chain"] == chain_hash(before, row))
+
+
+def read_linked_event(before: str, row: Row, redacted: Mapping[int, str]) -> Event:
     """Return the event of a row whose chain value follows from `before`, the chain value of the previous event.
+
+    Args:
+        before: Chain value of the previous event.
+        row: The event.
+        redacted: Redacted events of its batch, of `redactions`.
 
     Raises:
         StateError: If the chain value does not match, or the kind of event is unknown.
     """
-    if row["chain"] != chain_hash(before, row):
+    if not is_linked(before, row, redacted):
         message = f"event {row['no']} of batch {row['batch']!r} in the journal was changed after batchsync wrote it"
         raise StateError(message, hint=_RESTORE_HINT)
     return read_event(row["kind"], row["at"], row["payload"])
@@ -308,6 +332,7 @@ _READERS: Mapping[str, Callable[[Any], Any]] = {
     "retry_at": from_iso,
     "delivered": bool,
     "expired": bool,
+    "foreign": bool,
 }
 
 

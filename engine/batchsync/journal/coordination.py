@@ -1,7 +1,8 @@
-"""Writes that coordinate processes: schedule ticks, approvals of plans, and leases of jobs."""
+"""Writes that coordinate processes and jobs: schedule ticks, approvals, leases, and baselines of renamed jobs."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from batchsync.core.run import RunState
@@ -10,16 +11,19 @@ from batchsync.journal import codec
 from batchsync.journal.queries import Queries
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
     from datetime import datetime
 
     from sqlite_utils import Database
 
     from batchsync.core.run import Run
+    from batchsync.core.state_age import OlderState
+    from batchsync.journal.codec import Row
+    from batchsync.ports import BaselineEntry
 
 
 class Coordination(Queries):
-    """Ticks, approvals and leases; a base of `Journal`."""
+    """Ticks, approvals, leases and renames; a base of `Journal`."""
 
     def claim_tick(self, job: str, at: datetime) -> bool:
         """Return whether a tick of the job's schedule was free, and claim it; of concurrent callers one succeeds."""
@@ -50,6 +54,29 @@ class Coordination(Queries):
         with self._write("approve") as db:
             approval = {"job": job, "plan": plan, "reason": codec.clean(reason), "at": codec.to_iso(at)}
             db.table("approvals").insert(approval, replace=True)
+
+    def accept_older(self, acceptance: str, found: OlderState, reason: str, at: datetime) -> None:
+        """Record that a person accepts a restored or copied state.
+
+        Args:
+            acceptance: New id, which copies of this journal do not have.
+            found: How the state is older than what was recorded of it.
+            reason: Reason given by the user.
+            at: Time of the acceptance.
+        """
+        with self._write("accept_older") as db:
+            row: Row = {"id": acceptance, "at": codec.to_iso(at), "reason": codec.clean(reason)}
+            row |= {"serial": found.serial, "newest": found.newest, "other": found.other}
+            row |= {"lost": codec.canonical(dict(found.lost))}
+            last = "SELECT coalesce((SELECT max(no) FROM batches), 0) AS last_batch, "
+            last += "coalesce((SELECT max(no) FROM events), 0) AS last_event"
+            db.table("acceptances").insert(row | self._rows(last)[0])
+
+    def identify(self, journal_id: str) -> None:
+        """Give a journal without an id its id; of concurrent callers, the first counts."""
+        with self._write("identify") as db:
+            db.execute("UPDATE meta SET journal_id = ? WHERE journal_id = ''", [journal_id])
+            self.journal_id = str(self._rows("SELECT journal_id FROM meta")[0]["journal_id"])
 
     def take_lease(self, job: str, owner: str, at: datetime, *, valid: Callable[[], bool]) -> int | None:
         """Raise the epoch of a job.
@@ -100,6 +127,48 @@ class Coordination(Queries):
         """
         self._check_fence(job, None)
 
+    def take_over(
+        self, former: str, job: str, baselines: Sequence[BaselineEntry], at: datetime, *, epoch: int | None = None
+    ) -> None:
+        """Record that a job takes over baselines of its former name, which has no open batches.
+
+        Args:
+            former: The former name; the caller holds the leases of both.
+            job: The present name.
+            baselines: The baselines under the present name. Those of the former name at these accounts are dropped.
+            at: Time of the take-over.
+            epoch: Epoch of the job's lease; None for the one held through this journal.
+
+        Raises:
+            LockedError: If the former name has open batches, or the job has a baseline at one of the accounts already.
+        """
+        with self._write("take_over", job, epoch) as db:
+            self._check_fence(former, None)
+            if self.open_batches(former) or any(self.baseline(job, entry.account_id) for entry in baselines):
+                raise LockedError(
+                    f"job {former} or {job} was run by another process meanwhile",
+                    hint=f"Run `batchsync status {job}`, then the same command again.",
+                )
+            for entry in baselines:
+                set_baseline(db, replace(entry, job=former, segments=()))
+                set_baseline(db, entry)
+            copied = "INSERT OR IGNORE INTO tombstones SELECT ?, key_hash, at, by, reason FROM tombstones WHERE job = ?"
+            db.execute(copied, [job, former])
+            self._reached("take_over:baselines")
+            newest = self._rows("SELECT coalesce(max(no), 0) AS no FROM batches")[0]["no"]
+            row = {"former": former, "job": job, "last_batch": newest, "at": codec.to_iso(at)}
+            db.table("renames").insert(row)
+
+    def set_baseline(self, baseline: BaselineEntry, *, epoch: int | None = None) -> None:
+        """Record a baseline that keys were removed from, because they left the source and their answers are removed.
+
+        Args:
+            baseline: The new baseline of its job and account.
+            epoch: Epoch of the job's lease; None for the one held through this journal.
+        """
+        with self._write("set_baseline", baseline.job, epoch) as db:
+            set_baseline(db, baseline)
+
     def _raise_epoch(self, db: Database, job: str, owner: str, at: datetime) -> int:
         db.execute(
             "INSERT INTO leases VALUES (?, 1, ?, ?) ON CONFLICT (job) DO UPDATE SET "
@@ -123,3 +192,14 @@ class Coordination(Queries):
 
 def _insert_tick(db: Database, job: str, tick: datetime) -> bool:
     return db.execute("INSERT OR IGNORE INTO ticks VALUES (?, ?)", [job, codec.to_iso(tick)]).rowcount == 1
+
+
+def set_baseline(db: Database, baseline: BaselineEntry) -> None:
+    """Replace the baseline of a job at an account."""
+    segments = db.table("segments")
+    account = {"job": baseline.job, "account_id": baseline.account_id}
+    segments.delete_where("job = :job AND account_id = :account_id", account)
+    segments.insert_all(
+        account | {"place": place, "file": segment.file, "digest": segment.digest, "rows": segment.rows}
+        for place, segment in enumerate(baseline.segments)
+    )

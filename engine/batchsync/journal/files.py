@@ -14,6 +14,7 @@ from batchsync.journal.sqlite_errors import damaged
 from batchsync.util.files import make_private, os_error_reason
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 NAME = "journal.db"
@@ -112,6 +113,28 @@ def no_state_error(folder: Path) -> StateError:
     """Return the error for a folder in which batchsync has not run."""
     return StateError(
         f"there is no journal in {folder} yet", hint="Run `batchsync sync` first, or choose another folder."
+    )
+
+
+def check_present(folder: Path, *, required: Callable[[], bool]) -> None:
+    """Refuse a folder without a journal if one is required.
+
+    Args:
+        folder: The state folder.
+        required: Returns whether jobs.yaml requires it; called only if there is no journal.
+
+    Raises:
+        StateError: If there is no journal and one is required.
+    """
+    if any(folder.glob(f"{NAME}*")) or not required():
+        return
+    raise StateError(
+        f"there is no state in {folder}, and jobs.yaml requires it (state: {{required: true}}): without it, every row "
+        "would be sent again",
+        hint=(
+            "Restore the folder, or set BATCHSYNC_STATE to where it is. `batchsync state init` begins a new state; "
+            "`batchsync state assume-delivered JOB --reason TEXT` then takes today's source as delivered."
+        ),
     )
 
 

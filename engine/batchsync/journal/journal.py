@@ -5,15 +5,16 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from batchsync.core import accounting
-from batchsync.core.batch import Batch, BatchId, Phase
-from batchsync.core.events import Delivered, Event, Resolved, StillRunning
+from batchsync.core.events import CollectedAgain, Delivered, Event, Resolved, StillRunning
 from batchsync.core.lifecycle import evolve
-from batchsync.core.run import Run, RunState, abort_preparation, settlement_of, with_finalized
+from batchsync.core.run import Run, RunState, abort_preparation, with_finalized
 from batchsync.errors import LockedError
 from batchsync.journal import audit, codec
-from batchsync.journal.coordination import Coordination
-from batchsync.journal.queries import PREPARED
+from batchsync.journal.chain import PREPARED
+from batchsync.journal.coordination import set_baseline
+from batchsync.journal.erasure import add_erasure
+from batchsync.journal.new_runs import check_balance, check_newly_prepared
+from batchsync.journal.pruning import Pruning
 from batchsync.journal.store import open_store
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
 
     from sqlite_utils import Database
 
+    from batchsync.core.batch import Batch, BatchId
     from batchsync.journal.codec import Row
     from batchsync.ports import BaselineEntry, Reject
 
@@ -32,7 +34,7 @@ if TYPE_CHECKING:
 _REJECTS_AT_ONCE = 1_000
 
 
-class Journal(Coordination):
+class Journal(Pruning):
     """The journal of one state folder. Not thread-safe: each thread opens its own.
 
     Writes take an optional `epoch`, as yielded by `lease`; without it, the epoch of a lease held through this journal
@@ -78,6 +80,7 @@ class Journal(Coordination):
         invalid: Iterable[Sequence[Reject]],
         *,
         tick: datetime | None = None,
+        baseline: BaselineEntry | None = None,
         epoch: int | None = None,
     ) -> None:
         """Store a run with its invalid rows and its finalized batches: all of them, or the first while it is preparing.
@@ -90,6 +93,8 @@ class Journal(Coordination):
             invalid: Rows that batchsync refuses, in chunks.
             tick: Schedule tick that the run serves. It is claimed in the transaction that completes the preparation, so
                 that a crash neither loses it nor runs it twice.
+            baseline: New baseline, of a run that assumes records to be delivered, or with fingerprints of this version;
+                None to keep the present one.
             epoch: Epoch of the job's lease; None for the one held through this journal.
 
         Raises:
@@ -97,9 +102,9 @@ class Journal(Coordination):
             UnbalancedError: If the batches and the counts of the plan do not balance.
             LockedError: If another process started a run of the job, or ran the tick, meanwhile.
         """
-        _check_newly_prepared(run, batches)
+        check_newly_prepared(run, batches)
         blocked = run.state is RunState.AWAITING_APPROVAL
-        _check_balance(run, batches)
+        check_balance(run, batches)
         if not batches and not blocked:
             run = replace(run, state=RunState.SETTLED, settled_at=run.settled_at or run.created_at)
         with self._write("start_run", run.job, epoch) as db:
@@ -115,6 +120,8 @@ class Journal(Coordination):
                 self._insert_batch(db, batch, epoch)
             self._reached("start_run:batches")
             self._add_rejects(run, None, invalid, run.created_at)
+            if baseline is not None:
+                set_baseline(db, baseline)
             self._reached("start_run:rejects")
 
     def add_batch(self, batch: Batch, *, tick: datetime | None = None, epoch: int | None = None) -> Run:
@@ -135,7 +142,7 @@ class Journal(Coordination):
         """
         with self._write("add_batch", batch.job, epoch) as db:
             run = self._preparing_run(batch.run)
-            _check_newly_prepared(run, [batch])
+            check_newly_prepared(run, [batch])
             finalized = self._rows("SELECT count(*) AS files, sum(rows) AS rows FROM batches WHERE run = ?", [run.id])[
                 0
             ]
@@ -200,6 +207,7 @@ class Journal(Coordination):
         *,
         baseline: BaselineEntry | None,
         rejects: Iterable[Sequence[Reject]],
+        erasing: Sequence[str] = (),
         epoch: int | None = None,
     ) -> Batch:
         """Record a delivered batch, its baseline and its rejects in one transaction; its last batch settles the run.
@@ -209,6 +217,7 @@ class Journal(Coordination):
             event: The delivery.
             baseline: New baseline of the job at the account; None to keep the present one.
             rejects: Rejected and unknown rows of the batch, in chunks.
+            erasing: Operations of the rows that erase their keys for good, so that these are to be forgotten.
             epoch: Epoch of the job's lease; None for the one held through this journal.
 
         Returns:
@@ -223,23 +232,35 @@ class Journal(Coordination):
             self._check_unchanged(batch)
             self._update_batch(db, after, event, epoch, "deliver")
             if baseline is not None:
-                _set_baseline(db, baseline)
+                set_baseline(db, baseline)
             self._reached("deliver:baseline")
             run = self.run(batch.run)
             self._add_rejects(run, batch.id, rejects, event.at)
+            add_erasure(db, batch, erasing)
             self._reached("deliver:rejects")
             if run.state is not RunState.PREPARING and not self.has_open_batches(batch.run):
                 self._update_run(replace(run, state=RunState.SETTLED, settled_at=event.at))
             self._reached("deliver:run")
         return after
 
-    def resolve(self, batch: Batch, event: Resolved, *, baseline: BaselineEntry, epoch: int | None = None) -> Batch:
-        """Record the manual resolution of a delivered batch's unknown rows, with the new baseline, in one transaction.
+    def resolve(
+        self,
+        batch: Batch,
+        event: Resolved | CollectedAgain,
+        *,
+        baseline: BaselineEntry,
+        known: Sequence[str] = (),
+        rejects: Iterable[Sequence[Reject]] = (),
+        epoch: int | None = None,
+    ) -> Batch:
+        """Record how unknown rows of a delivered batch ended, with the new baseline, in one transaction.
 
         Args:
             batch: The batch as the caller read it.
-            event: The resolution.
+            event: The resolution by a person, or the later collection.
             baseline: Baseline that contains the resolved rows.
+            known: Keys of rows that are not listed as unknown any more.
+            rejects: Rows that the vendor rejected, in chunks.
             epoch: Epoch of the job's lease; None for the one held through this journal.
 
         Returns:
@@ -249,12 +270,15 @@ class Journal(Coordination):
             ImpossibleEventError: If the event cannot happen to the batch in its phase; nothing is written.
             LockedError: If another process changed the batch since it was read, or took over the job.
         """
-        event = replace(event, reason=codec.clean(event.reason))
-        after = evolve(batch, event)
+        cleaned = codec.clean_event(event)
+        after = evolve(batch, cleaned)
         with self._write("resolve", batch.job, epoch) as db:
             self._check_unchanged(batch)
-            self._update_batch(db, after, event, epoch, "resolve")
-            _set_baseline(db, baseline)
+            self._update_batch(db, after, cleaned, epoch, "resolve")
+            set_baseline(db, baseline)
+            keys = [[batch.id, codec.lossless_text(key)] for key in known]
+            db.conn.executemany("DELETE FROM rejects WHERE batch = ? AND kind = 'unknown' AND key = ?", keys)
+            self._add_rejects(self.run(batch.run), batch.id, rejects, event.at)
         return after
 
     def audit(self) -> tuple[str, ...]:
@@ -265,6 +289,7 @@ class Journal(Coordination):
         """Insert a newly prepared batch and its first event."""
         row = codec.batch_row(batch)
         db.table("batches").insert(row)
+        _keep_attempt(db, batch)
         payload = codec.canonical(row)
         self._append_event(
             batch.id, codec.to_iso(batch.prepared_at), PREPARED, payload, self._epoch_of(batch.job, epoch)
@@ -302,6 +327,7 @@ class Journal(Coordination):
                 after.id, codec.to_iso(event.at), type(event).__name__, payload, self._epoch_of(after.job, epoch)
             )
         self._reached(f"{write}:event")
+        _keep_attempt(db, after)
         _update(db, "batches", codec.batch_row(after))
         self._reached(f"{write}:batch")
 
@@ -341,50 +367,12 @@ class Journal(Coordination):
             rejects.insert_all(map(row, chunk), batch_size=_REJECTS_AT_ONCE)
 
 
-def _check_newly_prepared(run: Run, batches: Sequence[Batch]) -> None:
-    """Refuse batches that are not newly prepared for this run."""
-    if batches and run.state not in (RunState.PREPARED, RunState.PREPARING):
-        message = f"run {run.id} is {run.state} and comes with {len(batches)} batches"
-        raise ValueError(message)
-    for batch in batches:
-        expected = Batch(
-            id=batch.id,
-            run=run.id,
-            job=run.job,
-            seq=batch.seq,
-            file=batch.file,
-            phase=Phase.PREPARED,
-            prepared_at=batch.prepared_at,
-            account_id=batch.account_id,
-            target=batch.target,
-            attempt=batch.attempt,
-        )
-        if batch != expected:
-            message = f"batch {batch.id} is not a newly prepared batch of run {run.id}"
-            raise ValueError(message)
-
-
-def _check_balance(run: Run, batches: Sequence[Batch]) -> None:
-    """Refuse a run whose batches do not contain the records counted by its plan: all, or the first while preparing."""
-    settlement_of(run, batches)
-    if run.state is RunState.AWAITING_APPROVAL:
-        return
-    finalized = sum(batch.file.rows for batch in batches)
-    complete = with_finalized(run, finalized).state is RunState.PREPARED
-    preparing = run.state is RunState.PREPARING
-    if complete is preparing or (preparing and not batches):
-        message = f"run {run.id} is {run.state} for {run.counts.to_send} records, and its batches contain {finalized}"
-        raise accounting.UnbalancedError(message)
-
-
-def _set_baseline(db: Database, baseline: BaselineEntry) -> None:
-    """Replace the baseline of a job at an account."""
-    segments = db.table("segments")
-    account = {"job": baseline.job, "account_id": baseline.account_id}
-    segments.delete_where("job = :job AND account_id = :account_id", account)
-    segments.insert_all(
-        account | {"place": place, "file": segment.file, "digest": segment.digest, "rows": segment.rows}
-        for place, segment in enumerate(baseline.segments)
+def _keep_attempt(db: Database, batch: Batch) -> None:
+    """Keep the attempt of a batch as used, whatever becomes of the batch: its idempotency key is not used again."""
+    db.execute(
+        "INSERT INTO attempts VALUES (?, ?, ?) ON CONFLICT (job, digest) DO UPDATE SET attempt = excluded.attempt "
+        "WHERE excluded.attempt > attempts.attempt",
+        [batch.job, batch.file.digest, batch.attempt],
     )
 
 

@@ -2,35 +2,41 @@
 
 from __future__ import annotations
 
+import json
 from typing import TYPE_CHECKING, overload
 
 from batchsync.core.batch import BatchId, RunId
-from batchsync.core.row_outcome import PLAN_OUTCOMES
+from batchsync.core.row_outcome import DECLARED_OUTCOMES, PLAN_OUTCOMES
+from batchsync.core.state_age import Acceptance, may_be_followed
 from batchsync.errors import UsageError
 from batchsync.journal import codec
+from batchsync.journal.chain import Chain
 from batchsync.journal.model import Approval, LeaseRow, RejectGroup, RejectRow
-from batchsync.journal.store import Store
 from batchsync.ports import BaselineEntry, Reject, SegmentEntry
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator, Sequence
     from datetime import datetime
 
     from batchsync.core.batch import Batch
-    from batchsync.core.events import Event
     from batchsync.core.run import Run
     from batchsync.journal.codec import Row
 
-#: Kind of the first event of each batch; its payload is the prepared batch. Not an event of the lifecycle.
-PREPARED = "Prepared"
 #: Rejects, with the manual resolution of those of unknown outcome.
 _REJECTS = (
     "SELECT *, CASE WHEN rejects.kind = 'unknown' THEN (SELECT json_extract(events.payload, '$.delivered') FROM events "
     "WHERE events.batch = rejects.batch AND events.kind = 'Resolved') END AS delivered FROM rejects"
 )
+#: Acceptances after which a batch was neither sent from this state nor delivered already.
+_FOUND_AFTER_ACCEPTANCE = (
+    "SELECT lost, last_event, batches.job, batches.no <= last_batch AS prepared_before FROM acceptances, batches "
+    "WHERE batches.id = ? AND NOT EXISTS (SELECT 1 FROM events WHERE batch = batches.id AND ("
+    "(kind = 'Delivered' AND events.no <= last_event) OR (kind = 'IntentRecorded' AND events.no > last_event "
+    "AND json_extract(payload, '$.verb') = 'upload')))"
+)
 
 
-class Queries(Store):
+class Queries(Chain):
     """Read-only queries; the base of `Journal`."""
 
     def batch(self, batch: str) -> Batch | None:
@@ -49,10 +55,53 @@ class Queries(Store):
         return self._batches("WHERE phase <> 'delivered' AND job = ? ORDER BY no", [job])
 
     def unresolved(self, job: str) -> tuple[Batch, ...]:
-        """Return the delivered batches of a job with rows of unknown outcome, oldest first."""
+        """Return the delivered batches of a job with rows of unknown outcome, oldest first.
+
+        Those of its former names are included once it has taken over their baseline.
+        """
+        formers = [str(row["former"]) for row in self._rows("SELECT DISTINCT former FROM renames")]
+        found = [batch for name in dict.fromkeys([*formers, job]) for batch in self.with_unknown_rows(name)]
+        return tuple(batch for batch in found if not formers or self.baseline_owner(batch.id) == job)
+
+    def with_unknown_rows(self, job: str) -> tuple[Batch, ...]:
+        """Return the delivered batches of a job, under this name only, with rows of unknown outcome, oldest first."""
         return self._batches(
             "WHERE phase = 'delivered' AND json_extract(counts, '$.unknown') > 0 AND job = ? ORDER BY no", [job]
         )
+
+    def baseline_owner(self, batch: str) -> str:
+        """Return the job that has the baseline of a batch's rows now: its own, or one that took it over since.
+
+        Raises:
+            UsageError: If the id is unknown.
+        """
+        found = self._rows("SELECT no, job FROM batches WHERE id = ?", [batch])
+        if not found:
+            raise UsageError(f"there is no batch {batch!r} in the journal", hint="`batchsync status` lists batches.")
+        owner, number = str(found[0]["job"]), int(found[0]["no"])
+        for row in self._rows("SELECT former, job FROM renames WHERE last_batch >= ? ORDER BY no", [number]):
+            owner = str(row["job"]) if row["former"] == owner else owner
+        return owner
+
+    def holders(self, account_id: str) -> tuple[str, ...]:
+        """Return the jobs with a baseline or open batches at an account and target, sorted."""
+        found = self._rows(
+            "SELECT job FROM segments WHERE account_id = ? "
+            "UNION SELECT job FROM batches WHERE account_id = ? AND phase <> 'delivered' ORDER BY job",
+            [account_id, account_id],
+        )
+        return tuple(str(row["job"]) for row in found)
+
+    def is_known_at(self, job: str, account_id: str) -> bool:
+        """Return whether a job has ever run at an account and target, or has a baseline there."""
+        ran = self._rows("SELECT 1 FROM runs WHERE job = ? AND account_id = ? LIMIT 1", [job, account_id])
+        return bool(ran) or self.baseline(job, account_id) is not None
+
+    def baselines(self, job: str) -> tuple[BaselineEntry, ...]:
+        """Return the baselines of a job at all accounts."""
+        found = self._rows("SELECT DISTINCT account_id FROM segments WHERE job = ? ORDER BY account_id", [job])
+        entries = (self.baseline(job, row["account_id"]) for row in found)
+        return tuple(entry for entry in entries if entry is not None)
 
     def has_open_batches(self, run: str) -> bool:
         """Return whether a batch of the run is not delivered. Called at every delivery, so it reads one row only."""
@@ -104,22 +153,13 @@ class Queries(Store):
         """Return the serial of the job's next run."""
         return 1 + int(self._rows("SELECT coalesce(max(serial), 0) AS n FROM runs WHERE job = ?", [job])[0]["n"])
 
-    def events(self, batch: str) -> tuple[Event, ...]:
-        """Return the events of a batch in order. Polls without a change of status are not stored."""
-        found = self._rows(
-            "SELECT *, coalesce((SELECT chain FROM events AS earlier WHERE earlier.no < events.no "
-            "ORDER BY earlier.no DESC LIMIT 1), '') AS before FROM events WHERE batch = ? AND kind <> ? ORDER BY no",
-            [batch, PREPARED],
-        )
-        return tuple(codec.read_linked_event(row["before"], row) for row in found)
-
     def rejects(self, job: str | None = None, run: str | None = None, kind: str | None = None) -> Iterator[RejectRow]:
         """Return rejects in the order of their recording, read one by one from a single query.
 
         Args:
             job: Name of a job; None for all.
             run: Id of a run; None for all.
-            kind: Kind of rejects, one of `LISTED_OUTCOMES`; None for all.
+            kind: Kind of rejects, one of `LISTED_OUTCOMES`; None for all but `DECLARED_OUTCOMES`.
 
         Returns:
             An iterator over the rejects.
@@ -133,7 +173,7 @@ class Queries(Store):
         Args:
             job: Name of a job; None for all.
             run: Id of a run; None for all.
-            kind: Kind of rejects; None for all.
+            kind: Kind of rejects; None for all but `DECLARED_OUTCOMES`.
         """
         clause, values = _filter_clause(job=job, run=run, kind=kind)
         return int(self._rows(f"SELECT count(*) AS n FROM rejects {clause}", values)[0]["n"])  # noqa: S608 - constant text
@@ -146,7 +186,7 @@ class Queries(Store):
         Args:
             job: Name of a job; None for all.
             run: Id of a run; None for all.
-            kind: Kind of rejects; None for all.
+            kind: Kind of rejects; None for all but `DECLARED_OUTCOMES`.
         """
         clause, values = _filter_clause(job=job, run=run, kind=kind)
         found = self._rows(
@@ -164,6 +204,11 @@ class Queries(Store):
         found = self._rows("SELECT key FROM rejects WHERE batch = ? AND kind = 'unknown' ORDER BY no", [batch])
         return tuple(str(row["key"]) for row in found)
 
+    def failed_keys(self, batch: str) -> frozenset[str]:
+        """Return the keys of rows of a delivered batch that were not accepted, or resolved as delivered."""
+        found = self._rows(f"{_REJECTS} WHERE batch = ? AND delivered IS NOT 1", [batch])
+        return frozenset(str(row["key"]) for row in found)
+
     def why(self, job: str, key: str) -> tuple[RejectRow, ...]:
         """Return every reject of a key, oldest first. Accepted rows are in the row manifests, not here."""
         found = self._rows(f"{_REJECTS} WHERE job = ? AND key = ? ORDER BY no", [job, codec.lossless_text(key)])
@@ -174,9 +219,9 @@ class Queries(Store):
         return tuple(str(row["job"]) for row in self._rows("SELECT DISTINCT job FROM runs ORDER BY job"))
 
     def attempts_used(self, job: str, digest: str) -> int:
-        """Return the highest attempt used for a batch file with this digest, or 0."""
+        """Return the highest attempt ever used for a batch file with this digest, or 0, even if its batch is gone."""
         found = self._rows(
-            "SELECT coalesce(max(attempt), 0) AS n FROM batches WHERE job = ? AND digest = ?", [job, digest]
+            "SELECT coalesce(max(attempt), 0) AS n FROM attempts WHERE job = ? AND digest = ?", [job, digest]
         )
         return int(found[0]["n"])
 
@@ -191,7 +236,21 @@ class Queries(Store):
     def watermark(self, job: str, account_id: str, spec_hash: str) -> str | None:
         """Return the highest `since` value up to which the target holds every row as mapped by this spec.
 
-        It is the watermark of the newest settled run under the same spec in which every row was accepted or unchanged:
+        Args:
+            job: Name of the job.
+            account_id: Account of the target.
+            spec_hash: Hash of the job's spec.
+
+        Returns:
+            The watermark as text, or None if there is none.
+        """
+        found = self.watermark_run(job, account_id, spec_hash)
+        return found.watermark if found else None
+
+    def watermark_run(self, job: str, account_id: str, spec_hash: str) -> Run | None:
+        """Return the run that `watermark` is of.
+
+        It is the newest settled run under the same spec in which every row was accepted or unchanged:
         an invalid, rejected, unknown or deferred row may lie below the watermark of its run. A later run under another
         spec that may have sent anything invalidates it.
 
@@ -201,13 +260,16 @@ class Queries(Store):
             spec_hash: Hash of the job's spec.
 
         Returns:
-            The watermark as text, or None if there is none.
+            The run, which has a watermark; None if there is none.
         """
         where = "WHERE job = ? AND account_id = ? AND spec_hash = ? AND state = 'settled' AND watermark IS NOT NULL "
         for outcome in PLAN_OUTCOMES:
             if not outcome.traits.in_target:
                 where += f"AND coalesce(json_extract(counts, '$.{outcome.name_in_plan}'), 0) = 0 "
         where += "AND NOT EXISTS (SELECT 1 FROM rejects WHERE rejects.run = runs.id) "
+        # Rejects may have been pruned.
+        where += "AND NOT EXISTS (SELECT 1 FROM batches WHERE batches.run = runs.id "
+        where += "AND json_extract(batches.counts, '$.accepted') <> batches.rows) "
         where += (
             "AND NOT EXISTS (SELECT 1 FROM runs AS later WHERE later.job = runs.job "
             "AND later.account_id = runs.account_id "
@@ -215,7 +277,7 @@ class Queries(Store):
             "AND later.state <> 'awaiting_approval')"
         )
         newest = self._runs(f"{where} ORDER BY serial DESC LIMIT 1", [job, account_id, spec_hash])
-        return newest[0].watermark if newest else None
+        return newest[0] if newest else None
 
     def baseline_files(self, job: str) -> tuple[str, ...]:
         """Return the names of the segment files of all baselines of a job, at any account."""
@@ -249,10 +311,42 @@ class Queries(Store):
         found = self._rows("SELECT * FROM leases WHERE job = ?", [job])
         return LeaseRow(**found[0] | {"since": codec.from_iso(found[0]["since"])}) if found else None
 
-    def chain_head(self) -> str:
-        """Return the newest chain value, a hash over all events; empty if there are none."""
-        found = self._rows("SELECT chain FROM events ORDER BY no DESC LIMIT 1")
-        return str(found[0]["chain"]) if found else ""
+    def holds_acceptance(self, acceptance: str) -> bool:
+        """Return whether an acceptance of an older state was recorded here."""
+        return bool(self._rows("SELECT 1 FROM acceptances WHERE id = ?", [acceptance]))
+
+    def may_be_followed(self, batch: str, names: Collection[str] = ()) -> bool:
+        """Return whether a batch was found at the vendor after a restored state was accepted, and may not be the last.
+
+        Runs that the state lacks may have sent later versions of its rows. A batch that was sent from this state, or
+        delivered before the acceptance, is not affected.
+
+        Args:
+            batch: Id of the batch.
+            names: Other names of its job. Lost runs may have been made under any of them.
+        """
+        found: list[bool] = []
+        for row in self._rows(_FOUND_AFTER_ACCEPTANCE, [batch]):
+            lost_runs, names_of_job = json.loads(row["lost"]), sorted({row["job"], *names})
+            lost = sum(lost_runs.get(name, 0) for name in names_of_job)
+            followed = bool(row["prepared_before"]) or self._sent_since(int(row["last_event"]), batch, names_of_job)
+            found.append(may_be_followed(lost, may_precede=followed))
+        return any(found)
+
+    def _sent_since(self, event: int, but: str, names: Sequence[str]) -> bool:
+        """Return whether another batch of a job was sent, or is being sent, since an event."""
+        marks = ", ".join("?" * len(names))
+        sent = self._rows(
+            f"SELECT 1 FROM events JOIN batches ON batches.id = events.batch WHERE events.no > ? AND batch <> ? "  # noqa: S608 - placeholders
+            f"AND kind = 'IntentRecorded' AND json_extract(payload, '$.verb') = 'upload' AND job IN ({marks}) LIMIT 1",
+            [event, but, *names],
+        )
+        return bool(sent)
+
+    def acceptances(self) -> tuple[Acceptance, ...]:
+        """Return the acceptances of an older state, oldest first."""
+        found = self._rows("SELECT at, reason, serial, newest, other FROM acceptances ORDER BY no")
+        return tuple(Acceptance(**row | {"at": codec.from_iso(row["at"])}) for row in found)
 
     def _batches(self, rest: str, values: list[object]) -> tuple[Batch, ...]:
         return tuple(codec.read_batch(row) for row in self._rows(f"SELECT * FROM batches {rest}", values))  # noqa: S608 - constant text
@@ -262,10 +356,13 @@ class Queries(Store):
 
 
 def _filter_clause(**filters: str | None) -> tuple[str, list[object]]:
-    """Return the WHERE clause of the filters that are set, and their values."""
+    """Return the WHERE clause of the filters that are set, and their values; see `Queries.rejects` for `kind`."""
     used = {name: value for name, value in filters.items() if value is not None}
-    clause = "WHERE " + " AND ".join(f"{name} = ?" for name in used) if used else ""
-    return clause, list(used.values())
+    conditions, values = [f"{name} = ?" for name in used], list(used.values())
+    if filters.get("kind") is None:
+        conditions.append(f"kind NOT IN ({', '.join('?' for _ in DECLARED_OUTCOMES)})")
+        values += [outcome.value for outcome in DECLARED_OUTCOMES]
+    return f"WHERE {' AND '.join(conditions)}", [*values]
 
 
 def _read_reject(row: Row) -> RejectRow:

@@ -12,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from batchsync.journal.codec import canonical, row_checksum
+from batchsync.journal.schema_fourth import add_fourth
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -212,8 +213,82 @@ def _renew_batches(db: _Connection) -> None:
         db.execute(f"CREATE TRIGGER {name} BEFORE {change} ON batches WHEN {_UNBALANCED} {_REFUSAL}")
 
 
+#: Tables that schema 3 adds. `renames`: baselines that a renamed job took over, with the newest batch of its former
+#: name.
+#: `attempts`: the greatest attempt of a job and content whose idempotency key was used; kept when batches are deleted.
+#: `acceptances`: restored or copied states that a person accepted, with what was found (`core/state_age.py`).
+_ADDITIONS = (
+    """
+    CREATE TABLE renames (
+        no INTEGER PRIMARY KEY AUTOINCREMENT,
+        former TEXT NOT NULL,
+        job TEXT NOT NULL,
+        last_batch INTEGER NOT NULL,
+        at TEXT NOT NULL
+    ) STRICT""",
+    """
+    CREATE TABLE attempts (
+        job TEXT NOT NULL,
+        digest TEXT NOT NULL,
+        attempt INTEGER NOT NULL CHECK (attempt > 0),
+        PRIMARY KEY (job, digest)
+    ) STRICT""",
+    """
+    CREATE TRIGGER attempts_are_never_deleted BEFORE DELETE ON attempts
+    BEGIN SELECT RAISE(ABORT, 'used idempotency keys are kept'); END""",
+    """
+    CREATE TRIGGER attempts_never_decrease BEFORE UPDATE ON attempts
+    WHEN NEW.attempt < OLD.attempt OR NEW.job <> OLD.job OR NEW.digest <> OLD.digest
+    BEGIN SELECT RAISE(ABORT, 'used idempotency keys are kept'); END""",
+    """
+    CREATE TABLE acceptances (
+        no INTEGER PRIMARY KEY AUTOINCREMENT,
+        id TEXT NOT NULL UNIQUE,
+        at TEXT NOT NULL,
+        reason TEXT NOT NULL,
+        serial INTEGER NOT NULL,
+        newest INTEGER NOT NULL,
+        other TEXT NOT NULL,
+        lost TEXT NOT NULL,
+        last_batch INTEGER NOT NULL,
+        last_event INTEGER NOT NULL
+    ) STRICT""",
+    "INSERT INTO attempts SELECT job, digest, max(attempt) FROM batches GROUP BY job, digest",
+)
+
+
+#: Columns that schema 3 adds, by table, with their value in older rows.
+_ADDED_COLUMNS: tuple[tuple[str, str, str, int | None], ...] = (
+    ("batches", "foreign_answers", "INTEGER NOT NULL DEFAULT 0", 0),
+    ("runs", "source_files", "INTEGER", None),
+)
+
+
+def _add_third(db: _Connection) -> None:
+    """Add the tables of renames, used idempotency keys and accepted states, and the columns of `_ADDED_COLUMNS`.
+
+    Rows keep a checksum that did not match before.
+    """
+    for statement in _ADDITIONS:
+        db.execute(statement)
+    for table, column, kind, value in _ADDED_COLUMNS:
+        found = db.execute(f"SELECT * FROM {table}")  # noqa: S608 - constant names
+        names = [item[0] for item in found.description]
+        rows = [dict(zip(names, values, strict=True)) for values in found.fetchall()]
+        db.execute(f"ALTER TABLE {table} ADD COLUMN {column} {kind}")
+        for row in rows:
+            if row["checksum"] == row_checksum(row):
+                checksum = row_checksum(row | {column: value})
+                db.execute(f"UPDATE {table} SET checksum = ? WHERE no = ?", (checksum, row["no"]))  # noqa: S608 - constant names
+
+
 #: Migrations in order: entry n brings a journal from schema version n to n + 1.
-MIGRATIONS: tuple[Callable[[_Connection], None], ...] = (_create_tables, _renew_batches)
+MIGRATIONS: tuple[Callable[[_Connection], None], ...] = (
+    _create_tables,
+    _renew_batches,
+    _add_third,
+    lambda db: add_fourth(db.execute),
+)
 #: Version of the tables, kept in `PRAGMA user_version`.
 SCHEMA_VERSION = len(MIGRATIONS)
 

@@ -100,3 +100,12 @@ def damaged(path: Path, reason: str) -> StateError:
             "the next sync: the record of what was sent is lost."
         ),
     )
+
+
+def checkpoint_refused(path: Path) -> LockedError:
+    """Return the error for a -wal file that cannot be emptied, because another process reads the journal."""
+    return LockedError(
+        f"deleted rows are still in {path}-wal: another process has been reading the journal for more than "
+        f"{BUSY_TIMEOUT // 1000} seconds",
+        hint="Wait until it ends, or stop it, then run the same command again.",
+    )

@@ -20,7 +20,7 @@ from batchsync.journal.sqlite_errors import BUSY_TIMEOUT, damaged, raise_readabl
 from batchsync.util.files import fsync_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterator, Mapping, Sequence
     from pathlib import Path
 
     from sqlite_utils import Database
@@ -72,6 +72,8 @@ class Store:
         self._commit_watermark = watermark
         self._failpoint = failpoint
         self._epochs: dict[str, int] = {}
+        #: Called with the name of each committed write transaction.
+        self.on_commit: Callable[[str], None] | None = None
         self._closed = False
 
     @property
@@ -94,11 +96,11 @@ class Store:
         if self._commit_watermark is not None:
             self._commit_watermark.close()
 
-    def _rows(self, sql: str, parameters: Sequence[object] = ()) -> list[Row]:
+    def _rows(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> list[Row]:
         """Return the rows of a query as dicts by column name."""
         return list(self._stream(sql, parameters))
 
-    def _stream(self, sql: str, parameters: Sequence[object] = ()) -> Iterator[Row]:
+    def _stream(self, sql: str, parameters: Sequence[object] | Mapping[str, object] = ()) -> Iterator[Row]:
         """Yield the rows of a query as dicts by column name, as of its beginning."""
         with raise_readable(self.path):
             cursor = self._db.execute(sql, parameters)
@@ -151,6 +153,8 @@ class Store:
                 raise
         self._reached(f"{name}:committed")
         self._commit_watermark.move(serial, self.journal_id)
+        if self.on_commit is not None:
+            self.on_commit(name)
 
     def _check_fence(self, job: str | None, epoch: int | None) -> None:
         """Refuse the write of a process whose lease was taken over.
@@ -278,7 +282,7 @@ def _verify(db: sqlite3.Connection, path: Path, *, unclean: bool, read_only: boo
     found = db.execute("SELECT journal_id, serial FROM meta").fetchone()
     if found is None:
         raise damaged(path, "its table meta is empty")
-    if watermark is not None and watermark[1] != found[0]:
+    if watermark is not None and watermark[1] not in ("", found[0]):
         raise _rolled_back(path, "it is not the journal that was here before")
     if watermark is not None and watermark[0] > found[1]:
         raise _rolled_back(path, f"its last transaction is {found[1]}, but {watermark[0]} were committed here")

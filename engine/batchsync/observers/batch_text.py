@@ -22,7 +22,8 @@ class ChangeDeduplicator:
 
     def is_new(self, batch: Batch) -> bool:
         """Return whether anything but the poll count changed."""
-        now = (batch.phase, batch.pending_intent, batch.vendor_status, batch.verdict, batch.failures, batch.attempt)
+        failing = batch.failures, batch.reason if batch.phase is Phase.FINISHED else ""
+        now = (batch.phase, batch.pending_intent, batch.vendor_status, batch.verdict, failing, batch.attempt)
         if self._last_seen.get(batch.id) == now:
             return False
         self._last_seen[batch.id] = now
@@ -32,7 +33,7 @@ class ChangeDeduplicator:
 def describe_batch(batch: Batch) -> str:  # noqa: PLR0911 - a case for each phase
     """Return the state of a batch in a few words."""
     phase_text = phase_name(batch.phase).replace("_", " ")
-    if batch.failures and batch.phase is not Phase.NEEDS_ATTENTION:
+    if batch.failures and batch.reason and batch.phase is not Phase.NEEDS_ATTENTION:
         when = f", again at {moment(batch.not_before)}" if batch.not_before else ""
         return f"{phase_text}, failure {batch.failures}: {escape_controls(batch.reason)}{when}"
     match batch.phase:
@@ -42,6 +43,9 @@ def describe_batch(batch: Batch) -> str:  # noqa: PLR0911 - a case for each phas
             return f"prepared, {pluralize(batch.file.rows, 'record')}, {size(batch.file.size)}"
         case Phase.SUBMITTED if batch.vendor_status:
             return f'submitted, vendor status "{escape_controls(batch.vendor_status)}"'
+        case Phase.FINISHED if batch.reason:
+            again = f", again at {moment(batch.not_before)}" if batch.not_before else ""
+            return f"finished, verdict {batch.verdict}: {escape_controls(batch.reason)}{again}"
         case Phase.FINISHED:
             status = f" ({escape_controls(batch.vendor_status)})" if batch.vendor_status else ""
             return f"finished, verdict {batch.verdict}{status}"

@@ -7,23 +7,27 @@ from datetime import timedelta
 from typing import TYPE_CHECKING
 
 from batchsync.core.batch import Batch, Phase
+from batchsync.core.clock_text import describe_offset
 from batchsync.core.run import RunState
 from batchsync.errors import ExitCode
 from batchsync.observers.batch_text import ChangeDeduplicator, describe_batch
 from batchsync.observers.progress_rate import ProgressRate
 from batchsync.ports import (
     BatchChanged,
+    ClockDiffers,
     GuardTripped,
     JobFinished,
     JobsReloaded,
     JobsReloadFailed,
     NeedsAttention,
+    PartialRead,
     Progress,
     RunFinished,
     RunStarted,
     Waiting,
 )
 from batchsync.report.settlement import equation
+from batchsync.report.sources import partial_read_words
 from batchsync.report.text_format import escape_controls, iso, pluralize
 
 if TYPE_CHECKING:
@@ -104,7 +108,9 @@ class LogObserver:
         """Return level and text of a changed batch; `NeedsAttention` follows if it needs attention."""
         if not self._changes.is_new(batch) or batch.phase is Phase.NEEDS_ATTENTION:
             return logging.INFO, ""
-        return logging.WARNING if batch.failures else logging.INFO, _batch_text(batch, describe_batch(batch))
+        return logging.WARNING if batch.failures and batch.reason else logging.INFO, _batch_text(
+            batch, describe_batch(batch)
+        )
 
     def _job_finished(self, event: JobFinished) -> tuple[int, str]:
         """Return level and text of a job that failed or was skipped, unless it has the same cause as the last time."""
@@ -123,6 +129,8 @@ def _described(event: RunEvent) -> tuple[int, str]:
     """Return level and text of an event that is written each time."""
     level, text = logging.INFO, ""
     match event:
+        case PartialRead():
+            text = f"{escape_controls(event.job)}: {partial_read_words(event)}"
         case RunStarted(counts=counts):
             sent = f"{pluralize(counts.to_send, 'record')} to send of {counts.selected:,} selected"
             text = f"{escape_controls(event.job)}: run {event.run} started, {sent}"
@@ -131,6 +139,12 @@ def _described(event: RunEvent) -> tuple[int, str]:
             text = f"{escape_controls(event.job)}: run {event.run} awaits approval: {escape_controls(event.message)}"
         case NeedsAttention():
             level, text = logging.ERROR, _batch_text(event.batch, f"needs attention: {escape_controls(event.reason)}")
+        case ClockDiffers():
+            level = logging.WARNING
+            text = (
+                f"connection {escape_controls(event.connection)}: the vendor's clock is {describe_offset(event.offset)}"
+            )
+            text += "; expiry times are converted. Check the clock of this machine if the difference is not expected"
         case RunFinished():
             state = "needs attention" if event.settlement.needs_attention else _RUN_STATES[event.state]
             text = f"run {event.run} {state}: {equation(event.settlement)}"
@@ -139,7 +153,7 @@ def _described(event: RunEvent) -> tuple[int, str]:
             level = logging.WARNING if event.removed or not event.scheduled else logging.INFO
             text = _reloaded_text(event)
         case JobsReloadFailed():
-            level, text = logging.ERROR, f"{_changed_file(event)} and is invalid; the previous jobs stay active"
+            level, text = logging.ERROR, f"{_changed_file(event)} and {_kept_text(event)}"
         case _:
             pass
     return level, text
@@ -156,8 +170,15 @@ def _reloaded_text(event: JobsReloaded) -> str:
     return text if event.scheduled else f"{text}; no active job has a schedule, so nothing will run"
 
 
+def _kept_text(event: JobsReloadFailed) -> str:
+    if event.job:
+        job = escape_controls(event.job)
+        return f"job {job} cannot be used as it is now; its previous version stays active"
+    return "is invalid; the previous jobs stay active"
+
+
 def _changed_file(event: JobsReloaded | JobsReloadFailed) -> str:
-    subject = f"a secret file of {event.file}" if event.secrets else event.file
+    subject = f"a file of a secret or query of {event.file}" if event.secrets else event.file
     return f"{escape_controls(subject)} has changed"
 
 

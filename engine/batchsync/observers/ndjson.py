@@ -7,18 +7,21 @@ from typing import TYPE_CHECKING
 from batchsync.observers.batch_text import ChangeDeduplicator
 from batchsync.ports import (
     BatchChanged,
+    ClockDiffers,
     CommandStarted,
     GuardTripped,
     JobFinished,
     JobsReloaded,
     JobsReloadFailed,
     NeedsAttention,
+    PartialRead,
     Progress,
     RunFinished,
     RunStarted,
     Waiting,
 )
 from batchsync.report.settlement import batch_data, settlement_data
+from batchsync.report.sources import partial_read_data
 from batchsync.report.text_format import escape_controls, iso
 
 if TYPE_CHECKING:
@@ -94,11 +97,14 @@ def event_data(event: RunEvent) -> Mapping[str, object]:
         case JobsReloaded():
             data = {"event": "jobs_reloaded", "jobs": list(event.jobs), "removed": list(event.removed)}
         case JobsReloadFailed():
-            data = {"event": "jobs_reload_failed", "error": event.error}
+            data = {"event": "jobs_reload_failed", "error": event.error, "job": event.job or None}
         case Waiting():
             data = {"event": "waiting", "until": iso(event.until)}
         case BatchChanged(batch=batch):
             data = {"event": "batch_changed", **batch_data(batch)}
+        case ClockDiffers():
+            where = {"job": event.job, "connection": event.connection}
+            data = {"event": "clock_differs", **where, "seconds": event.offset.total_seconds()}
         case NeedsAttention(batch=batch):
             where = {"job": batch.job, "run": batch.run, "batch": batch.id}
             data = {"event": "needs_attention", **where, "reason": escape_controls(event.reason)}
@@ -107,7 +113,9 @@ def event_data(event: RunEvent) -> Mapping[str, object]:
     return data
 
 
-def _job_event_data(event: Progress | RunStarted | GuardTripped | RunFinished | JobFinished) -> Mapping[str, object]:
+def _job_event_data(
+    event: Progress | PartialRead | RunStarted | GuardTripped | RunFinished | JobFinished,
+) -> Mapping[str, object]:
     """Return an event of a job or a run."""
     match event:
         case Progress(size=size):
@@ -121,6 +129,8 @@ def _job_event_data(event: Progress | RunStarted | GuardTripped | RunFinished | 
                 "bytes": done,
                 "bytes_total": total,
             }
+        case PartialRead():
+            return {"event": "partial_read", "job": event.job, **partial_read_data(event)}
         case RunStarted(counts=counts):
             figures = {"selected": counts.selected, "to_send": counts.to_send}
             return {"event": "run_started", "job": event.job, "run": event.run, **figures}

@@ -15,8 +15,9 @@ from rich.text import Text
 from batchsync.core.batch import Phase
 from batchsync.observers.batch_text import describe_batch
 from batchsync.observers.progress_rate import ProgressRate
-from batchsync.ports import BatchChanged, Progress, Waiting
-from batchsync.report.text_format import escape_controls, format_duration
+from batchsync.ports import BatchChanged, PartialRead, Progress, Waiting
+from batchsync.report.sources import partial_read_words
+from batchsync.report.text_format import escape_controls, format_duration, time_of_day
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -37,6 +38,7 @@ class TerminalObserver:
         self._now = now
         self._jobs: list[str] = []
         self._stage: dict[str, str] = {}
+        self._partial: dict[str, str] = {}
         self._rate = ProgressRate()
         self._batches: dict[str, dict[str, Batch]] = defaultdict(dict)
         self._until: datetime | None = None
@@ -67,7 +69,7 @@ class TerminalObserver:
             yield observer
 
     def observe(self, event: RunEvent, at: datetime) -> None:
-        """Keep what is to be shown: the stage of a job, its batches, and the time of the next check.
+        """Keep what is to be shown: the stage of a job, what it reads, its batches, and the time of the next check.
 
         Args:
             event: The event.
@@ -77,6 +79,8 @@ class TerminalObserver:
             case Progress(job=job):
                 self._seen(job)
                 self._stage[job] = self._rate.describe(event, at)
+            case PartialRead(job=job):
+                self._partial[job] = partial_read_words(event)
             case BatchChanged(batch=batch):
                 self._seen(batch.job)
                 self._stage.pop(batch.job, None)
@@ -102,6 +106,8 @@ class TerminalObserver:
                 Text(count),
                 Text(stages.get(job) or _describe_open(own, now), style="cyan"),
             )
+            if job in self._partial:
+                table.add_row(Text(""), Text(""), Text(self._partial[job]))
         until = self._until
         if until is not None and until > now:
             table.add_row(
@@ -122,5 +128,6 @@ def _describe_open(batches: list[Batch], now: datetime) -> str:
         return "settled"
     first = min(waiting, key=lambda batch: (batch.phase is Phase.PREPARED, batch.seq))
     later = first.not_before
-    again = f", next poll at {later:%H:%M:%S}Z" if later is not None and later > now and not first.failures else ""
-    return f"{describe_batch(first)}{again}"
+    if later is None or later <= now or first.failures:
+        return describe_batch(first)
+    return f"{describe_batch(first)}, next poll at {time_of_day(later, now)}"

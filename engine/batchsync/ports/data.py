@@ -1,4 +1,4 @@
-"""Ports of the data engine and of sinks, and the values they exchange with the reconcile loop."""
+"""Port of the data engine, and the values they exchange with the reconcile loop."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from batchsync.core.batch import Batch, BatchFile
-    from batchsync.core.job import Job, Results
+    from batchsync.core.job import Job
     from batchsync.core.plan import Plan
     from batchsync.core.row_outcome import OutcomeCounts, RowOutcome
     from batchsync.core.vendor_rules import VendorRules
@@ -46,11 +46,15 @@ class Comparison:
 
     Attributes:
         plan: The plan of a run.
-        folder: Folder with `changes.parquet`, `invalid.parquet` (absent without such rows) and other input of `stage`.
+        folder: Folder with `changes.parquet`, `invalid.parquet` (invalid and superseded rows; absent without such rows)
+            and other input of `stage`.
+        present: Parquet file of the key columns, as strings, of the source and of rows in flight; None if the job keeps
+            the answers of keys that left the source, or if these are not known.
     """
 
     plan: Plan
     folder: Path
+    present: Path | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +67,7 @@ class Reject:
         reason: Reason, without unmasked values.
         code: The violated rule, or the vendor's error code.
         field: The column concerned.
-        line: Record of the batch file, from 1; 0 for invalid rows, which are in no file.
+        line: Record of the batch file, from 1; 0 for invalid and superseded rows, which are in no file.
         row: Row of the source, from 1; 0 if unknown.
         retry: Whether the row may be sent again unchanged.
     """
@@ -80,10 +84,14 @@ class Reject:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class KeyRef:
-    """A key and its row of the source, from 1 (0 for a removal, which is in no source). A row may have no key."""
+    """A key and its row of the source, from 1 (0 for a removal, which is in no source). A row may have no key.
+
+    `hidden`: the key was left out, because rows of this source are not shown.
+    """
 
     key: str
     row: int
+    hidden: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,10 +202,17 @@ class DataEngine(Protocol):
         ...
 
     def invalid(self, comparison: Comparison) -> Iterable[Sequence[Reject]]:
-        """Return the invalid rows of a comparison, in chunks."""
+        """Return the invalid and superseded rows of a comparison, in chunks."""
         ...
 
-    def join_outcomes(self, batch: Batch, rules: VendorRules | None, downloads: Downloads, into: Path) -> RowVerdicts:
+    def join_outcomes(
+        self,
+        batch: Batch,
+        rules: VendorRules | None,
+        downloads: Downloads,
+        into: Path,
+        keys: Sequence[str] | None = None,
+    ) -> RowVerdicts:
         """Join the vendor's row log to the row manifest: each sent row is accepted, rejected or unknown.
 
         Args:
@@ -205,6 +220,7 @@ class DataEngine(Protocol):
             rules: Rules of the vendor; not required if the verdict covers all rows.
             downloads: The vendor's results and row log.
             into: Folder of the files of the verdicts.
+            keys: Return only the verdicts and answers of these keys, and of those only what is known; None: all.
         """
         ...
 
@@ -218,6 +234,14 @@ class DataEngine(Protocol):
 
     def rejects(self, verdicts: RowVerdicts) -> Iterable[Sequence[Reject]]:
         """Return the rejected and unknown rows of a collected batch, in chunks."""
+        ...
+
+    def keys_of(self, verdicts: RowVerdicts) -> Sequence[str]:
+        """Return the keys of the rows of the verdicts."""
+        ...
+
+    def accepts(self, verdicts: RowVerdicts, ops: Sequence[str]) -> bool:
+        """Return whether a row with one of these operations was accepted."""
         ...
 
     def apply_verdicts(self, baseline: BaselineEntry, verdicts: Sequence[Path]) -> BaselineEntry:
@@ -239,6 +263,75 @@ class DataEngine(Protocol):
         """
         ...
 
+    def assume(self, comparison: Comparison, baseline: BaselineEntry) -> BaselineEntry:
+        """Return the baseline with the added and changed records of a comparison, assumed to be held.
+
+        Args:
+            comparison: The comparison. Its removals are left as they are.
+            baseline: The baseline that it was compared with.
+        """
+        ...
+
+    def renew(self, comparison: Comparison, baseline: BaselineEntry) -> BaselineEntry:
+        """Return the baseline with fingerprints of the present version for unchanged records of a comparison.
+
+        Args:
+            comparison: The comparison.
+            baseline: The present baseline; at most rows that were in flight changed since the comparison.
+
+        Returns:
+            The new baseline, or the same if no unchanged record has a fingerprint of an older version.
+        """
+        ...
+
+    def forget(self, baseline: BaselineEntry, keys: Path) -> BaselineEntry:
+        """Return the baseline without keys that left the source, so that they are looked up again if they return.
+
+        Args:
+            baseline: The baseline before.
+            keys: Parquet file of the key columns, as strings.
+        """
+        ...
+
+    def erase(self, baseline: BaselineEntry, keys: Sequence[str]) -> BaselineEntry:
+        """Return the baseline with its segments rewritten without any trace of some keys.
+
+        Args:
+            baseline: The baseline before.
+            keys: The keys, whatever their state.
+        """
+        ...
+
+    def erase_from_manifest(self, batch: Batch, keys: Sequence[str]) -> str:
+        """Put a copy of the row manifest of a batch into the store, in which the rows of some keys are empty.
+
+        Args:
+            batch: A delivered batch.
+            keys: The keys.
+
+        Returns:
+            The location of the copy.
+        """
+        ...
+
+    def keys_in(self, batch: Batch, *, among: Sequence[str] | None = None, ops: Sequence[str] = ()) -> Sequence[str]:
+        """Return keys of the row manifest of a batch.
+
+        Args:
+            batch: The batch.
+            among: Return only these keys; None: all.
+            ops: Return only keys of rows with these operations; empty: all.
+        """
+        ...
+
+    def known(self, baseline: BaselineEntry, keys: Sequence[str]) -> Mapping[str, bool]:
+        """Return those of some keys that a baseline has, and whether the target holds a version, or may hold one."""
+        ...
+
+    def write_keys(self, job: Job, keys: Sequence[str], into: Path) -> Path:
+        """Write keys of a job to a Parquet file by key column, as strings; return its path."""
+        ...
+
     def lookup(self, key: str, baseline: BaselineEntry, in_flight: Sequence[str]) -> KnownKey:
         """Return what the baseline and the row manifests of open batches hold about a key.
 
@@ -248,6 +341,14 @@ class DataEngine(Protocol):
             in_flight: Keys of the row manifests of open batches.
         """
         ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Suppression:
+    """Forgotten keys of a job: the hashes of `core.personal_data.hash_of_key` with the secret of the state folder."""
+
+    secret: str = field(repr=False)
+    hashes: frozenset[str]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -263,6 +364,7 @@ class CompareContext:
         events: Receives `Progress`.
         eager: Staging follows unless a guard stops the plan, so that records may be encoded while the source is read.
         account_id: Account of the target.
+        suppression: Keys that were forgotten: their rows are suppressed. None if there are none.
     """
 
     folder: Path
@@ -273,20 +375,4 @@ class CompareContext:
     events: EventSink | None = None
     eager: bool = False
     account_id: str = ""
-
-
-class Sink(Protocol):
-    """Destination of the answers of a lookup. Delivering the same answers again leaves the same content."""
-
-    def deliver(self, answers: Path, results: Results, key: Sequence[str]) -> int:
-        """Upsert the answers by the key columns.
-
-        Args:
-            answers: Parquet file of the answers.
-            results: The destination.
-            key: Names of the key columns.
-
-        Returns:
-            The number of rows that the destination now holds.
-        """
-        ...
+    suppression: Suppression | None = None

@@ -1,4 +1,7 @@
-"""Run-level events and the port of the observers that receive them. Events hold no secrets and no row values."""
+"""Run-level events and the port of the observers that receive them.
+
+Events hold no secrets, and no values of rows but where a partial read begins.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
+    from datetime import datetime, timedelta
 
     from batchsync.core.accounting import PlanCounts, Settlement
     from batchsync.core.batch import Batch
@@ -33,7 +36,7 @@ class Progress:
 
     Attributes:
         job: Name of the job.
-        stage: Name of the stage: compare or stage.
+        stage: Name of the stage: land, compare or stage.
         done: Number of units processed.
         unit: Name of the unit, in the plural.
         total: Total number of units; None if unknown.
@@ -46,6 +49,23 @@ class Progress:
     unit: str
     total: int | None = None
     size: Size | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PartialRead:
+    """A plan reads only some rows of its query, as `since` of its source says.
+
+    Attributes:
+        job: Name of the job.
+        column: The column of `since`.
+        start: Rows whose column is at least this, or null, are read: the greatest known value minus the lag.
+        full_at: When the next run reads all rows; None if never.
+    """
+
+    job: str
+    column: str
+    start: str
+    full_at: datetime | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +103,15 @@ class NeedsAttention:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ClockDiffers:
+    """The clock of a job's vendor is ahead of ours by `offset`, which may be negative."""
+
+    job: str
+    connection: str
+    offset: timedelta
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Waiting:
     """Nothing is due before `until`."""
 
@@ -114,7 +143,7 @@ class JobsReloaded:
 
     Attributes:
         file: Path of the jobs file.
-        secrets: Whether only a secret file has changed.
+        secrets: Whether only files of secrets or queries have changed.
         jobs: Names of the active jobs.
         removed: Names of the jobs that are no longer in the file.
         scheduled: Whether an active job has a schedule.
@@ -129,20 +158,30 @@ class JobsReloaded:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobsReloadFailed:
-    """The changed jobs file is invalid; the previous jobs stay active. `error` is JSON-compatible."""
+    """The changed jobs file cannot be used, so that the previous jobs stay active.
+
+    Attributes:
+        file: Path of the jobs file.
+        secrets: Whether only files of secrets or queries have changed.
+        error: The failure, JSON-compatible.
+        job: The only job that stays as it was; empty if all do.
+    """
 
     file: str
     secrets: bool
     error: Mapping[str, object]
+    job: str = ""
 
 
 RunEvent = (
     CommandStarted
     | Progress
+    | PartialRead
     | RunStarted
     | GuardTripped
     | BatchChanged
     | NeedsAttention
+    | ClockDiffers
     | Waiting
     | RunFinished
     | JobFinished

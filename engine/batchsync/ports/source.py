@@ -1,13 +1,115 @@
-"""Port of source fetchers: what brings a source elsewhere to local files."""
+"""Ports of source fetchers: what brings sources elsewhere to local files, and the function that chooses among them."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping
     from pathlib import Path
 
     from batchsync.core.job import Source
+    from batchsync.core.object_storage import Storage
+    from batchsync.core.query import Database, Query, QueryColumn
+    from batchsync.ports.network import Proxy
+
+
+class Logins(Protocol):
+    """Resolves the references of databases, when one is opened and no earlier."""
+
+    def __call__(self, database: Database, /) -> Mapping[str, str]:
+        """Return the secrets of a database by key: `url`, or `password` if the connection has one.
+
+        Args:
+            database: The database; one that is a file has no secrets.
+
+        Raises:
+            UnavailableError: If a reference has no value.
+        """
+        ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StorageAccess:
+    """What the references of a storage stand for: credentials by name, and the proxy."""
+
+    credentials: Mapping[str, str] = field(default_factory=dict, repr=False)
+    proxy: Proxy | None = field(default=None, repr=False)
+
+
+class AccessOf(Protocol):
+    """Resolves the references of a storage, when it is used and no earlier."""
+
+    def __call__(self, storage: Storage, /) -> StorageAccess:
+        """Return the access to a storage.
+
+        Args:
+            storage: The storage.
+
+        Raises:
+            UnavailableError: If a reference has no value.
+        """
+        ...
+
+
+class DatabaseReader(Protocol):
+    """What the module of a kind of database offers, see `batchsync.source.fetch`."""
+
+    def fetch(
+        self,
+        source: Source,
+        query: Query,
+        into: Path,
+        *,
+        login: Mapping[str, str],
+        rows: int | None = None,
+        progress: Callable[[int], None] | None = None,
+    ) -> Source:
+        """Land the rows of a query: one statement in one read-only transaction, all rows or none.
+
+        Args:
+            source: The source.
+            query: Its query. If `after` is set, only rows whose `since` column is null or at least that are read: the
+                bound is a parameter of the statement.
+            into: Folder for the parts, created by the landing.
+            login: Secrets of the database by key, see `Logins`; in no message.
+            rows: Number of rows that suffice; None reads all.
+            progress: Receives the number of rows read.
+
+        Returns:
+            The source with its parts.
+
+        Raises:
+            SourceError: If the statement is refused, or a value or column cannot be taken over exactly.
+            UnavailableError: If the database cannot be opened, the connection is lost, or the disk is full.
+        """
+        ...
+
+    def check(self, database: Database, *, login: Mapping[str, str]) -> str:
+        """Check that a database can be opened, and return what was found, for `doctor`.
+
+        Args:
+            database: The database; none of its rows are read.
+            login: Secrets of the database by key, see `Logins`.
+
+        Raises:
+            UnavailableError: If it cannot be opened.
+        """
+        ...
+
+    def describe(self, query: Query, *, login: Mapping[str, str]) -> tuple[QueryColumn, ...]:
+        """Prepare the statement of a query and return its columns in order, those that would be refused included.
+
+        Args:
+            query: The query; none of its rows are read.
+            login: Secrets of the database by key, see `Logins`.
+
+        Raises:
+            SourceError: If the statement is refused, or returns no rows.
+            UnavailableError: If the database cannot be opened.
+        """
+        ...
 
 
 class SourceFetcher(Protocol):
@@ -32,5 +134,34 @@ class SourceFetcher(Protocol):
         Raises:
             SourceError: If the source is not as declared.
             UnavailableError: If it cannot be reached.
+        """
+        ...
+
+
+class FetchSource(Protocol):
+    """Brings any source to local files: local ones as they are, others through their database or fetcher."""
+
+    def __call__(
+        self,
+        source: Source,
+        into: Path,
+        *,
+        progress: Callable[[int], None] | None = None,
+        join_progress: Callable[[int, int], None] | None = None,
+    ) -> Source:
+        """Return a source of local files. Called once per run, before anything is compared.
+
+        Args:
+            source: The source of a job.
+            into: Folder for landed files, created only if the source is elsewhere; removed with the run.
+            progress: Receives the number of rows landed so far, if they are known; of stored files that of bytes.
+            join_progress: Receives the same of each join, after the number of the join.
+
+        Returns:
+            The source itself if it is local, else with landed `parts`.
+
+        Raises:
+            SourceError: If the source is not as declared, or a value cannot be taken over exactly.
+            UnavailableError: If it cannot be reached, or the disk is full.
         """
         ...

@@ -5,13 +5,15 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Collection, Iterable, Sequence
     from datetime import datetime
 
     from batchsync.core.batch import Batch
-    from batchsync.core.events import Delivered, Event, Resolved
+    from batchsync.core.events import CollectedAgain, Delivered, Event, Resolved
+    from batchsync.core.personal_data import Tombstone
     from batchsync.core.run import Run
     from batchsync.ports.data import BaselineEntry, Reject
+    from batchsync.ports.erasure import Erasure, Expired
 
 
 class StateStore(Protocol):
@@ -28,6 +30,7 @@ class StateStore(Protocol):
         invalid: Iterable[Sequence[Reject]],
         *,
         tick: datetime | None = None,
+        baseline: BaselineEntry | None = None,
     ) -> None:
         """Journal a run.
 
@@ -36,6 +39,7 @@ class StateStore(Protocol):
             batches: All of its batches, or the first if it is preparing.
             invalid: Its invalid rows, in chunks.
             tick: The schedule tick that the run is for; None if it was started manually.
+            baseline: The new baseline of a run that assumes records to be delivered; None leaves it unchanged.
         """
         ...
 
@@ -56,7 +60,13 @@ class StateStore(Protocol):
         ...
 
     def deliver(
-        self, batch: Batch, event: Delivered, *, baseline: BaselineEntry | None, rejects: Iterable[Sequence[Reject]]
+        self,
+        batch: Batch,
+        event: Delivered,
+        *,
+        baseline: BaselineEntry | None,
+        rejects: Iterable[Sequence[Reject]],
+        erasing: Sequence[str] = (),
     ) -> Batch:
         """Journal a delivery with the new baseline and the rejects; the last batch of a run settles the run.
 
@@ -65,11 +75,80 @@ class StateStore(Protocol):
             event: The delivery.
             baseline: The new baseline; None leaves it unchanged.
             rejects: Rejected and unknown rows, in chunks.
+            erasing: Operations of the rows that erase their keys for good, so that these are to be forgotten.
         """
         ...
 
-    def resolve(self, batch: Batch, event: Resolved, *, baseline: BaselineEntry) -> Batch:
-        """Journal how the unknown rows of a delivered batch ended, and the baseline that includes them."""
+    def resolve(
+        self,
+        batch: Batch,
+        event: Resolved | CollectedAgain,
+        *,
+        baseline: BaselineEntry,
+        known: Sequence[str] = (),
+        rejects: Iterable[Sequence[Reject]] = (),
+    ) -> Batch:
+        """Journal how the unknown rows of a delivered batch ended, and the baseline that includes them.
+
+        Args:
+            batch: The batch.
+            event: The resolution by a person, or the later collection.
+            baseline: The new baseline.
+            known: Keys of rows that are not listed as unknown any more.
+            rejects: Rows that the vendor rejected, in chunks.
+        """
+        ...
+
+    def tombstones(self, jobs: Collection[str]) -> frozenset[str]:
+        """Return the hashes of the forgotten keys of some jobs."""
+        ...
+
+    def tombstone(self, job: str, key_hash: str) -> Tombstone | None:
+        """Return the tombstone of a key of a job, or None."""
+        ...
+
+    def erase(self, erasure: Erasure) -> int:
+        """Journal that keys are forgotten, and erase them; return the number of rejects and texts erased."""
+        ...
+
+    def vacuum(self) -> None:
+        """Remove deleted content from the files of the store."""
+        ...
+
+    def kept_files(self, job: str, since: datetime) -> Sequence[Batch]:
+        """Return the batches of a job that were delivered at a time or later."""
+        ...
+
+    def mentions(self, jobs: Collection[str], keys: Collection[str]) -> bool:
+        """Return whether a reject of some jobs has one of these keys."""
+        ...
+
+    def pending_erasures(self, job: str) -> Sequence[tuple[Batch, tuple[str, ...]]]:
+        """Return the delivered batches with keys to be forgotten, and the operations of their rows."""
+        ...
+
+    def begin_erasure(self, batch: Batch, erasing: Sequence[str]) -> None:
+        """Journal that accepted rows of a delivered batch, of these operations, erased their keys for good."""
+        ...
+
+    def finish_erasure(self, batch: Batch) -> None:
+        """Journal that the keys which a batch erased are forgotten."""
+        ...
+
+    def failed_keys(self, batch: str) -> Collection[str]:
+        """Return the keys of rows of a delivered batch that the target did not accept, as far as it is known."""
+        ...
+
+    def prune(self, job: str, expired: Expired) -> int:
+        """Delete expired rejects and runs of a job; return their number."""
+        ...
+
+    def is_prunable(self, job: str, expired: Expired) -> bool:
+        """Return whether a job has expired rejects or runs."""
+        ...
+
+    def jobs(self) -> Sequence[str]:
+        """Return the names of all jobs that ever ran."""
         ...
 
     def unknown_keys(self, batch: str) -> Sequence[str]:
@@ -82,6 +161,45 @@ class StateStore(Protocol):
 
     def unresolved(self, job: str) -> Sequence[Batch]:
         """Return the delivered batches of a job with rows of unknown outcome, oldest first."""
+        ...
+
+    def with_unknown_rows(self, job: str) -> Sequence[Batch]:
+        """Return the delivered batches of a job, under this name only, with rows of unknown outcome, oldest first."""
+        ...
+
+    def baseline_owner(self, batch: str) -> str:
+        """Return the job that has the baseline of a batch's rows now: its own, or one that took it over."""
+        ...
+
+    def holders(self, account_id: str) -> Sequence[str]:
+        """Return the jobs with a baseline or open batches at an account and target."""
+        ...
+
+    def is_known_at(self, job: str, account_id: str) -> bool:
+        """Return whether a job has ever run at an account and target, or has a baseline there."""
+        ...
+
+    def baselines(self, job: str) -> Sequence[BaselineEntry]:
+        """Return the baselines of a job at all accounts."""
+        ...
+
+    def take_over(self, former: str, job: str, baselines: Sequence[BaselineEntry], at: datetime) -> None:
+        """Journal that a job takes over baselines of its former name, which has no open batches.
+
+        Args:
+            former: The former name.
+            job: The present name.
+            baselines: The baselines under the present name; those of the former name at these accounts are dropped.
+            at: Time of the take-over.
+        """
+        ...
+
+    def set_baseline(self, baseline: BaselineEntry) -> None:
+        """Journal a baseline that keys were removed from, because they left the source and their answers are removed.
+
+        Args:
+            baseline: The new baseline of its job and account.
+        """
         ...
 
     def batches(self, run: str) -> Sequence[Batch]:
@@ -116,12 +234,25 @@ class StateStore(Protocol):
         """Return the greatest attempt of any batch of this job and content; 0 if there is none."""
         ...
 
+    def may_be_followed(self, batch: str, names: Collection[str] = ()) -> bool:
+        """Return whether runs that a restored state lacks may have sent rows of a batch again, in later versions.
+
+        Args:
+            batch: Id of the batch.
+            names: Other names of its job, under which these runs may have been made.
+        """
+        ...
+
     def baseline(self, job: str, account_id: str) -> BaselineEntry | None:
         """Return the baseline of a job for an account, or None."""
         ...
 
     def watermark(self, job: str, account_id: str, spec_hash: str) -> str | None:
         """Return the greatest `since` value up to which the target holds every row as this spec maps it, or None."""
+        ...
+
+    def watermark_run(self, job: str, account_id: str, spec_hash: str) -> Run | None:
+        """Return the run that `watermark` is of, or None."""
         ...
 
     def register_job(self, job: str, at: datetime) -> datetime:

@@ -62,11 +62,17 @@ class Downloads:
         results: Results of accepted rows.
         errors: Row log of refused rows.
         errors_missing: Whether the vendor reports failed rows and returns no row log.
+        errors_empty: Whether the vendor names a row log, and the document has no bytes.
+        failed: Number of failed rows that the vendor counts; None if it does not count them.
+        doubt: Why the answers do not tell what the target holds; every row is unknown then. Empty if they do.
     """
 
     results: Path | None = None
     errors: Path | None = None
     errors_missing: bool = False
+    errors_empty: bool = False
+    failed: int | None = None
+    doubt: str = ""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,10 +82,12 @@ class TargetFacts:
     Attributes:
         params: Parameters that allocation needs; stored with each batch.
         columns: Columns of the vendor's input template, if it has one.
+        clock_offset: How far the vendor's clock is ahead of ours; None if it is unknown or was returned before.
     """
 
     params: Mapping[str, str] = field(default_factory=dict)
     columns: tuple[str, ...] | None = None
+    clock_offset: timedelta | None = None
 
 
 class Vendor(Protocol):

@@ -24,11 +24,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Delivery:
-    """A delivery to journal: the event, the new baseline and the rejects, which are written in one transaction."""
+    """A delivery to journal: the event, the new baseline and the rejects, which are written in one transaction.
+
+    `erasing` are the operations of accepted rows whose keys are to be forgotten.
+    """
 
     event: events.Delivered
     baseline: BaselineEntry
     rejects: Iterable[Sequence[Reject]]
+    erasing: tuple[str, ...] = ()
 
 
 def deliver(batch: Batch, context: JobContext | None, services: Services) -> Delivery:
@@ -49,13 +53,24 @@ def deliver(batch: Batch, context: JobContext | None, services: Services) -> Del
     verdicts = collected.read(services.paths.collected(batch), batch)
     if verdicts.answers is not None:
         _deliver_answers(verdicts.answers, verdicts.key, batch, context, services)
+    erasing = erasing_ops(context)
     before = baseline_of(batch.job, batch.account_id, services.store)
     after = services.data.apply_verdicts(before, [verdicts.path])
     return Delivery(
         event=events.Delivered(at=services.clock.now()),
         baseline=after,
         rejects=services.data.rejects(verdicts),
+        erasing=erasing if erasing and services.data.accepts(verdicts, erasing) else (),
     )
+
+
+def erasing_ops(context: JobContext | None) -> tuple[str, ...]:
+    """Return the operations of rows that erase their keys for good, as the job is now: of add, change and remove."""
+    if context is None:
+        return ()
+    job, erases = context.job, context.rules.erases
+    ops: tuple[str, ...] = ("add", "change") if job.mode in erases else ()
+    return (*ops, "remove") if job.removal is not None and job.removal.mode in erases else ops
 
 
 def _deliver_answers(

@@ -197,7 +197,13 @@ def execute(step: Step, batch: Batch, context: JobContext, services: Services) -
             batch = services.store.record(batch, IntentRecorded(at=services.clock.now(), verb=verb))
         outcome = perform(step, batch, context, services)
         if isinstance(outcome, Delivery):
-            after = services.store.deliver(batch, outcome.event, baseline=outcome.baseline, rejects=outcome.rejects)
+            after = services.store.deliver(
+                batch,
+                outcome.event,
+                baseline=outcome.baseline,
+                rejects=outcome.rejects,
+                erasing=outcome.erasing,
+            )
         else:
             after = services.store.record(batch, outcome)
         services.events.emit(BatchChanged(batch=after))

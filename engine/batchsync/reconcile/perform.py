@@ -2,30 +2,36 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from batchsync.core import decide, events, naming, steps
-from batchsync.core.batch import VERDICTS_WITH_ROW_LOG, Allocation, Batch, BatchFile, Verb, Verdict
+from batchsync.core.batch import VERDICTS_WITH_ROW_LOG, Allocation, Batch, BatchFile, Phase, Verb, Verdict
+from batchsync.core.row_outcome import RowOutcome
 from batchsync.errors import (
     AllocationExpiredError,
     AmbiguousOutcomeError,
+    NotReadyError,
     PermanentError,
     RetryableError,
     StateError,
     UnavailableError,
+    VendorError,
 )
 from batchsync.ports import Downloads, Empty, Finished
-from batchsync.reconcile import collected
+from batchsync.reconcile import collected, grace
+from batchsync.reconcile.accounts import same_account
 from batchsync.reconcile.deliver import Delivery, deliver
+from batchsync.reconcile.restored import doubt_of, doubt_of_accepted
 from batchsync.util.files import os_error_reason, sha256_of_file, translate_os_errors
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from datetime import datetime
+    from pathlib import Path
 
-    from batchsync.ports import ObjectStore
+    from batchsync.ports import ObjectStore, RowVerdicts
     from batchsync.reconcile.services import JobContext, Services
 
 
@@ -54,24 +60,47 @@ def perform(step: steps.Step, batch: Batch, context: JobContext, services: Servi
     """
     # Only steps that call the vendor can raise a VendorError, so each of them has a verb.
     try:
-        return _perform(step, batch, context, services)
-    except RetryableError as error:
-        return _not_applied(error, steps.VERB_OF[type(step)], batch, context, services)
-    except AmbiguousOutcomeError as error:
-        now = services.clock.now()
-        retry_at = decide.retry_at(batch, context.policy, now, error.retry_at)
-        verb = steps.VERB_OF[type(step)]
-        return events.OutcomeUnknown(at=now, verb=verb, reason=error.reason, retry_at=retry_at)
-    except AllocationExpiredError as error:
-        # The URL cannot be used any more. Whether an earlier request used it, only the allocation's status shows.
-        now, verb = services.clock.now(), steps.VERB_OF[type(step)]
-        retry_at = decide.retry_at(batch, context.policy, now)
-        return events.OutcomeUnknown(at=now, verb=verb, reason=error.reason, retry_at=retry_at, expired=True)
-    except PermanentError as error:
-        return events.Parked(at=services.clock.now(), reason=error.reason, verb=steps.VERB_OF[type(step)])
+        event = _perform(step, batch, context, services)
+    except (RetryableError, AmbiguousOutcomeError, PermanentError) as error:
+        return _event_of(error, steps.VERB_OF[type(step)], batch, context, services)
     except collected.ResultsMissingError as error:
         now = services.clock.now()
         return events.ResultsLost(at=now, reason=str(error), retry_at=decide.retry_at(batch, context.policy, now))
+    if isinstance(event, events.AllocationLost):
+        return replace(event, retry_at=decide.retry_after_loss(batch, context.policy, event.at))
+    return event
+
+
+def _event_of(
+    error: RetryableError | AmbiguousOutcomeError | PermanentError,
+    verb: Verb,
+    batch: Batch,
+    context: JobContext,
+    services: Services,
+) -> events.Event:
+    """Return the event for a call of this verb that failed."""
+    now = services.clock.now()
+    match error:
+        case NotReadyError() if batch.phase is Phase.FINISHED:
+            again = decide.retry_when_ready(batch, context.policy, now, error.retry_at)
+            return events.StillRunning(at=now, vendor_status=batch.vendor_status, retry_at=again, reason=error.reason)
+        case RetryableError():
+            retry_at = decide.retry_at(batch, context.policy, now, error.retry_at)
+            return events.NotApplied(at=now, verb=verb, reason=error.reason, retry_at=retry_at)
+        case AmbiguousOutcomeError():
+            retry_at = decide.retry_at(batch, context.policy, now, error.retry_at)
+            return events.OutcomeUnknown(
+                at=now, verb=verb, reason=error.reason, retry_at=retry_at, foreign=error.foreign
+            )
+        case AllocationExpiredError():
+            # The URL cannot be used any more. Whether an earlier request used it, only the allocation's status shows.
+            retry_at = decide.retry_at(batch, context.policy, now)
+            return events.OutcomeUnknown(at=now, verb=verb, reason=error.reason, retry_at=retry_at, expired=True)
+        case _:
+            # A gateway may have refused after the work was done. An upload or commit is asked about before it is
+            # repeated in any case; an allocation request stays in doubt.
+            proven = error.proven or verb is not Verb.ALLOCATE
+            return events.Parked(at=now, reason=error.reason, verb=verb if proven else None)
 
 
 def _perform(step: steps.Step, batch: Batch, context: JobContext, services: Services) -> events.Event | Delivery:  # noqa: C901, PLR0911, PLR0912 - a case for each step
@@ -117,6 +146,9 @@ def _perform(step: steps.Step, batch: Batch, context: JobContext, services: Serv
         case steps.Collect():
             return collect(batch, context, services)
         case steps.Deliver():
+            # Collected before the state was lost: what the target holds may have changed since.
+            if doubt := doubt_of_accepted(batch, context, services):
+                return events.ResultsLost(at=clock.now(), reason=doubt, retry_at=clock.now())
             return deliver(batch, context, services)
         case steps.Park(reason=reason):
             return events.Parked(at=clock.now(), reason=reason)
@@ -237,9 +269,16 @@ def _commit(batch: Batch, context: JobContext, services: Services) -> events.Com
 
 def _poll(batch: Batch, context: JobContext, services: Services) -> events.Event:
     status = context.vendor.poll(_allocation(batch))
-    now = services.clock.now()
+    now, folder = services.clock.now(), services.paths.collected(batch)
+    if not (isinstance(status, Finished) and status.verdict is Verdict.LOST):
+        grace.end(grace.Premature.NOT_FOUND, folder)
+    elif grace.is_premature(grace.Premature.NOT_FOUND, folder, context.policy, now):
+        raise RetryableError(f"the vendor does not find the batch, which may not be visible ({status.vendor_status})")
     if isinstance(status, Finished):
         return events.VendorFinished(at=now, verdict=status.verdict, vendor_status=status.vendor_status)
+    if isinstance(status, Empty) and decide.is_overdue_file(batch, context.policy, now):
+        reason = f"the vendor has no file {context.policy.empty_max} after the upload ({status.vendor_status})"
+        return events.FileMissing(at=now, reason=reason)
     retry_at = decide.next_poll(batch, context.policy, now)
     return events.StillRunning(at=now, vendor_status=status.vendor_status, retry_at=retry_at)
 
@@ -256,15 +295,22 @@ def collect(batch: Batch, context: JobContext | None, services: Services) -> eve
         The event to journal; the row verdicts are on disk then.
 
     Raises:
-        VendorError: If the vendor does not return the row log.
+        VendorError: If the vendor does not return the row log, or, within the grace period, one that covers all rows.
         BatchsyncError: If the results cannot be stored.
     """
     folder = collected.new_results_dir(services.paths.collected(batch))
     verdict = batch.verdict or Verdict.LOST
-    downloads = Downloads()
+    downloads = Downloads(doubt=doubt_of(batch, context, services) if context is not None else "")
     try:
-        if context is not None and verdict in VERDICTS_WITH_ROW_LOG:
-            downloads = context.vendor.collect(_allocation(batch), verdict, folder)
+        if context is not None and verdict in VERDICTS_WITH_ROW_LOG and not downloads.doubt:
+            with _asked_again(batch, context, services):
+                downloads = context.vendor.collect(_allocation(batch), verdict, folder)
+                verdicts = services.data.join_outcomes(batch, context.rules, downloads, folder)
+            _check_complete(verdicts, downloads, batch, context, services)
+            collected.write(folder, verdicts)
+            return events.Collected(at=services.clock.now(), counts=verdicts.counts)
+        if context is not None and verdict is Verdict.DECLARED:
+            downloads = _rejections(batch, context, folder)
         verdicts = services.data.join_outcomes(batch, context.rules if context else None, downloads, folder)
         collected.write(folder, verdicts)
     except BaseException:
@@ -274,12 +320,48 @@ def collect(batch: Batch, context: JobContext | None, services: Services) -> eve
     return events.Collected(at=services.clock.now(), counts=verdicts.counts)
 
 
-def _not_applied(
-    error: RetryableError, verb: Verb, batch: Batch, context: JobContext, services: Services
-) -> events.NotApplied:
-    now = services.clock.now()
-    retry_at = decide.retry_at(batch, context.policy, now, error.retry_at)
-    return events.NotApplied(at=now, verb=verb, reason=error.reason, retry_at=retry_at)
+def _rejections(batch: Batch, context: JobContext, folder: Path) -> Downloads:
+    """Return the row log of a batch that a person declared delivered, if its vendor has one: it may reject rows."""
+    if batch.allocation is None or not same_account(batch, context):
+        return Downloads()
+    # The person's word stands where the vendor does not answer.
+    with suppress(VendorError):
+        status = context.vendor.poll(batch.allocation)
+        if isinstance(status, Finished) and status.verdict in VERDICTS_WITH_ROW_LOG:
+            return context.vendor.collect(batch.allocation, status.verdict, folder)
+    return Downloads()
+
+
+def _check_complete(
+    verdicts: RowVerdicts, downloads: Downloads, batch: Batch, context: JobContext, services: Services
+) -> None:
+    """Raise RetryableError during the grace period if the vendor's answers do not tell the outcome of every row."""
+    problem = ""
+    if unknown := verdicts.counts[RowOutcome.UNKNOWN]:
+        problem = f"the vendor's answers leave {unknown:,} of {verdicts.counts.total:,} records unknown"
+    elif downloads.errors_empty:
+        problem = "the row log is empty"
+    if problem and _is_premature(batch, context, services):
+        raise RetryableError(f"{problem}; the vendor is asked again")
+
+
+@contextmanager
+def _asked_again(batch: Batch, context: JobContext, services: Services) -> Iterator[None]:
+    """Let a refused download be repeated during the grace period: the document may not be there yet."""
+    refusal = ""
+    try:
+        yield
+    except PermanentError as error:
+        if not _is_premature(batch, context, services):
+            raise
+        refusal = error.reason
+    if refusal:
+        raise RetryableError(refusal)
+
+
+def _is_premature(batch: Batch, context: JobContext, services: Services) -> bool:
+    folder, now = services.paths.collected(batch), services.clock.now()
+    return grace.is_premature(grace.Premature.INCOMPLETE, folder, context.policy, now)
 
 
 def _not_applied_event(verb: Verb, reason: str, now: datetime) -> events.NotApplied:

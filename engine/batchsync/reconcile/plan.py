@@ -7,22 +7,38 @@ from __future__ import annotations
 
 import shutil
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import TYPE_CHECKING
 
 from batchsync.core import backoff
+from batchsync.core.contract import OnBreach
 from batchsync.core.naming import row_manifest_key
-from batchsync.core.plan import begin_run, with_guards
+from batchsync.core.plan import begin_run, broken_contract, with_broken_contract, with_guards, with_removed_answers
 from batchsync.core.run import RunState
-from batchsync.errors import PermanentError, RetryableError, UnavailableError, UsageError, VendorError
-from batchsync.ports import CompareContext, Comparison, GuardTripped, RunStarted, TargetFacts, Waiting
-from batchsync.reconcile.deliver import baseline_of
-from batchsync.reconcile.prepare import Preparation
+from batchsync.core.since import lower_bound, next_full_read
+from batchsync.errors import PermanentError, RetryableError, SourceError, UnavailableError, UsageError, VendorError
+from batchsync.ports import (
+    CompareContext,
+    Comparison,
+    GuardTripped,
+    PartialRead,
+    Progress,
+    RunStarted,
+    TargetFacts,
+    Waiting,
+)
+from batchsync.reconcile.forgotten_keys import suppression_of
+from batchsync.reconcile.prepare import Preparation, renewed_baseline
+from batchsync.reconcile.removed_answers import answers_to_remove, remove_or_mark
+from batchsync.reconcile.renames import baseline_before, last_planned
 from batchsync.util.files import make_private
 
 if TYPE_CHECKING:
     from datetime import datetime
     from pathlib import Path
 
+    from batchsync.core.guards import AbsentAnswers, Breach
+    from batchsync.core.job import Job, Source
     from batchsync.reconcile.services import JobContext, Services
 
 
@@ -30,12 +46,16 @@ if TYPE_CHECKING:
 class JobPlan:
     """Comparison of a job, with the guards that its plan exceeds. `approved`: a person approved that plan.
 
-    `context` is the job with its source as fetched, which staging reads again.
+    `answers` are those that the plan removes from the results of the job; None if it removes none there. `context` is
+    the job with its source as fetched, which staging reads again. `partial_read` says which rows of its query were
+    read; None if all were.
     """
 
     context: JobContext
     comparison: Comparison
     approved: bool
+    answers: AbsentAnswers | None = None
+    partial_read: PartialRead | None = None
 
     @property
     def awaiting_approval(self) -> bool:
@@ -47,12 +67,13 @@ class JobPlan:
 DESCRIBE_ATTEMPTS = 5
 
 
-def describe(context: JobContext, services: Services) -> TargetFacts:
+def describe(context: JobContext, services: Services, until: datetime | None = None) -> TargetFacts:
     """Fetch the vendor's description of the job's target and check the record's members against its input template.
 
     Args:
         context: The job.
         services: Clock and event sink to use between retries.
+        until: Latest time of another attempt; None for no limit.
 
     Returns:
         Parameters of the target and the columns of its input template, if any.
@@ -61,28 +82,29 @@ def describe(context: JobContext, services: Services) -> TargetFacts:
         UnavailableError: If the vendor cannot be reached, refuses the credentials, or does not know the target.
         UsageError: If the record has a column that the template lacks.
     """
-    facts = _describe_with_retries(context, services)
+    facts = _describe_with_retries(context, services, until)
     _check_template(context, facts)
     return facts
 
 
-def _describe_with_retries(context: JobContext, services: Services) -> TargetFacts:
-    """Call `describe`, which is repeatable, up to `DESCRIBE_ATTEMPTS` times with backoff."""
+def _describe_with_retries(context: JobContext, services: Services, ends_at: datetime | None) -> TargetFacts:
+    """Call `describe`, which is repeatable, up to `DESCRIBE_ATTEMPTS` times with backoff, not after `ends_at`."""
     attempts = 0
     while True:
         try:
             return context.vendor.describe(context.job.target)
         except VendorError as failure:
             attempts += 1
-            if isinstance(failure, PermanentError) or attempts >= DESCRIBE_ATTEMPTS:
+            vendor_retry_at = failure.retry_at if isinstance(failure, RetryableError) else None
+            policy, now = context.policy, services.clock.now()
+            pause = backoff.delay(attempts, context.job.name, first=policy.backoff_first, maximum=policy.backoff_max)
+            until = max(now + pause, vendor_retry_at) if vendor_retry_at else now + pause
+            too_late = attempts >= DESCRIBE_ATTEMPTS or (ends_at is not None and until > ends_at)
+            if isinstance(failure, PermanentError) or too_late:
                 raise UnavailableError(
                     f'{context.rules.title}, connection "{context.job.connection}": {failure.reason}',
                     hint="nothing was sent; `batchsync doctor` checks connections one by one",
                 ) from None
-            vendor_retry_at = failure.retry_at if isinstance(failure, RetryableError) else None
-        policy, now = context.policy, services.clock.now()
-        pause = backoff.delay(attempts, context.job.name, first=policy.backoff_first, maximum=policy.backoff_max)
-        until = max(now + pause, vendor_retry_at) if vendor_retry_at else now + pause
         services.events.emit(Waiting(until=until))
         services.clock.sleep(until - now)
 
@@ -111,31 +133,60 @@ def plan(context: JobContext, services: Services, facts: TargetFacts | None = No
         The changes with the guards that they exceed.
 
     Raises:
-        BatchsyncError: If the source cannot be fetched or read as declared, or the state folder is damaged or full.
+        BatchsyncError: If the source cannot be fetched or read as declared, it breaks its contract and the job says
+            `on_breach: fail`, or the state folder is damaged or full.
     """
     folder = _empty_private_dir(services.paths.work(context.job.name))
-    job = replace(context.job, source=services.fetch(context.job.source, folder / "source"))
-    context = replace(context, job=job)
+    context = _bounded(context, services)
+    part = _partial_read(context, services)
+    if part is not None:
+        services.events.emit(part)
+    context = _with_local_source(context, services, folder / "source")
+    job = context.job
     compare_context = CompareContext(
         folder=folder,
         now=services.clock.now(),
         in_flight=_in_flight(context, services),
-        watermark=services.store.watermark(job.name, context.account_id, job.spec_hash),
+        watermark=_watermark(context, services),
         template=facts.columns if facts else None,
         events=services.events,
         eager=eager,
         account_id=context.account_id,
+        suppression=suppression_of(job, services),
     )
-    baseline = baseline_of(job.name, context.account_id, services.store)
+    baseline = baseline_before(context, services)
     comparison = services.data.compare(job, context.rules, baseline, compare_context)
     comparison.plan.counts.assert_balanced()
-    guarded = with_guards(comparison.plan, job, services.store.last_planned(job.name, context.account_id))
+    answers = answers_to_remove(job, comparison, services)
+    found = comparison.plan if answers is None else with_removed_answers(comparison.plan, answers)
+    last = last_planned(context, services)
+    broken = broken_contract(found, job, compare_context.now)
+    if job.source.contract is not None and job.source.contract.on_breach is OnBreach.FAIL:
+        _require_contract(job, broken)
+    guarded = with_broken_contract(with_guards(found, job, last, answers), broken, last)
     approved = bool(guarded.breaches) and services.store.approved(job.name, guarded.changes_digest)
-    return JobPlan(context=context, comparison=replace(comparison, plan=guarded), approved=approved)
+    return JobPlan(
+        context=context,
+        comparison=replace(comparison, plan=guarded),
+        approved=approved,
+        answers=answers,
+        partial_read=part,
+    )
+
+
+def _require_contract(job: Job, broken: tuple[Breach, ...]) -> None:
+    """Raise SourceError if the source of a job does not meet its contract."""
+    if broken:
+        reasons = "; ".join(breach.message for breach in broken)
+        raise SourceError(
+            f"{job.name}: the source does not meet its contract: {reasons}",
+            hint=f"nothing was sent; after the next export, `batchsync sync {job.name}`. With `on_breach: hold` in "
+            "source the run would await approval instead",
+        )
 
 
 def prepare(context: JobContext, services: Services, facts: TargetFacts, tick: datetime | None = None) -> Preparation:
-    """Plan the job and begin its run.
+    """Plan the job and begin its run. Answers of keys that left the source are removed or marked, as the job says.
 
     The run is AWAITING_APPROVAL if a guard stops it, SETTLED if there is nothing to send, and PREPARING otherwise. The
     first two are journaled here, with the tick; the third is journaled with its first batch file.
@@ -150,7 +201,8 @@ def prepare(context: JobContext, services: Services, facts: TargetFacts, tick: d
         The preparation of the run, a context manager.
 
     Raises:
-        BatchsyncError: If the source cannot be read as declared, or the state folder is damaged or full.
+        BatchsyncError: If the source cannot be read as declared, it breaks its contract and the job says
+            `on_breach: fail`, or the state folder is damaged or full.
     """
     job_plan = plan(context, services, facts, eager=True)
     run = begin_run(
@@ -160,21 +212,78 @@ def prepare(context: JobContext, services: Services, facts: TargetFacts, tick: d
         awaiting_approval=job_plan.awaiting_approval,
     )
     if run.state is not RunState.PREPARING:
+        settled = run.state is RunState.SETTLED
+        baseline = renewed_baseline(job_plan.context, job_plan.comparison, services) if settled else None
         with services.shield():
-            services.store.start_run(run, (), services.data.invalid(job_plan.comparison), tick=tick)
+            services.store.start_run(run, (), services.data.invalid(job_plan.comparison), tick=tick, baseline=baseline)
         services.events.emit(RunStarted(job=run.job, run=run.id, counts=run.counts))
     if run.state is RunState.AWAITING_APPROVAL:
         for breach in job_plan.comparison.plan.breaches:
             tripped = GuardTripped(job=run.job, run=run.id, guard=breach.guard, message=breach.message)
             services.events.emit(tripped)
+    else:
+        remove_or_mark(job_plan.context, job_plan.comparison, job_plan.answers, services)
     return Preparation(
         run=run, context=job_plan.context, services=services, comparison=job_plan.comparison, facts=facts, tick=tick
     )
 
 
+def _bounded(context: JobContext, services: Services) -> JobContext:
+    """Return the job with the lower bound of the rows to read, if its query may leave out others."""
+    job = context.job
+    query = job.source.query
+    # A rejected row that is to be sent again may be any row.
+    if query is None or query.since is None or job.send.rejected:
+        return context
+    last = services.store.watermark_run(job.name, context.account_id, job.spec_hash)
+    bound = lower_bound(query.since, last, services.clock.now())
+    if bound is None:
+        return context
+    # Fewer rows than usual mean nothing where only new ones are read.
+    guards = replace(job.guards, min_rows=None)
+    source = replace(job.source, query=replace(query, after=bound))
+    return replace(context, job=replace(job, source=source, guards=guards))
+
+
+def _partial_read(context: JobContext, services: Services) -> PartialRead | None:
+    """Return which rows of a bounded query are read; None if all are."""
+    query = context.job.source.query
+    if query is None or query.since is None or not query.after:
+        return None
+    return PartialRead(
+        job=context.job.name,
+        column=query.since.column,
+        start=query.after,
+        full_at=next_full_read(query.since, services.clock.now()),
+    )
+
+
+def _watermark(context: JobContext, services: Services) -> str | None:
+    """Return the watermark below which rows are not compared; None to compare all rows that were read."""
+    job = context.job
+    if job.source.query is not None and job.source.query.since is not None:
+        return None
+    return services.store.watermark(job.name, context.account_id, job.spec_hash)
+
+
+def _with_local_source(context: JobContext, services: Services, into: Path) -> JobContext:
+    """Return the job with its source as local files, which both passes over the rows read."""
+    name, source = context.job.name, context.job.source
+
+    def tell(stage: str, read: Source, done: int) -> None:
+        services.events.emit(Progress(job=name, stage=stage, done=done, unit="bytes" if read.stored else "rows"))
+
+    def join_progress(number: int, done: int) -> None:
+        tell(f"land join {number}", source.joins[number - 1].source or source, done)
+
+    landed = services.fetch(source, into, progress=partial(tell, "land", source), join_progress=join_progress)
+    return replace(context, job=replace(context.job, source=landed))
+
+
 def _in_flight(context: JobContext, services: Services) -> list[str]:
-    """Return the keys of the row manifests of open batches of the job's account."""
-    open_batches = services.store.open_batches(context.job.name)
+    """Return the keys of the row manifests of open batches of the job's account, under any of its names."""
+    names = (context.job.name, *(context.job.renamed_from or ()))
+    open_batches = [batch for name in names for batch in services.store.open_batches(name)]
     return [row_manifest_key(batch.job, batch.file) for batch in open_batches if batch.account_id == context.account_id]
 
 

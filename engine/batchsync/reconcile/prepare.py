@@ -17,6 +17,7 @@ from batchsync.core.run import Run, RunState, with_finalized
 from batchsync.errors import BatchsyncError, SourceError, StateError
 from batchsync.ports import BatchChanged, RunStarted
 from batchsync.reconcile.accounts import same_account
+from batchsync.reconcile.renames import baseline_before
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -24,8 +25,18 @@ if TYPE_CHECKING:
     from types import TracebackType
 
     from batchsync.core.batch import BatchFile
-    from batchsync.ports import Comparison, TargetFacts
+    from batchsync.ports import BaselineEntry, Comparison, TargetFacts
     from batchsync.reconcile.services import BatchFileQueue, JobContext, Services
+
+
+def renewed_baseline(context: JobContext, comparison: Comparison, services: Services) -> BaselineEntry | None:
+    """Return the job's baseline with fingerprints of the present version; None if it has no others.
+
+    It is read anew, because batches in flight may have been delivered since the comparison.
+    """
+    baseline = baseline_before(context, services)
+    renewed = services.data.renew(comparison, baseline)
+    return None if renewed == baseline else renewed
 
 
 @dataclass(slots=True, kw_only=True)
@@ -122,10 +133,13 @@ class Preparation:
             )
         batch = self._batch(file)
         store = self.services.store
+        baseline = None if self.file_count else renewed_baseline(self.context, self.comparison, self.services)
         with self.services.shield():
             if not self.file_count:
                 begun = with_finalized(self.run, file.rows)
-                store.start_run(begun, (batch,), self.services.data.invalid(self.comparison), tick=self.tick)
+                store.start_run(
+                    begun, (batch,), self.services.data.invalid(self.comparison), tick=self.tick, baseline=baseline
+                )
                 self.run = begun
             else:
                 self.run = store.add_batch(batch, tick=self.tick)

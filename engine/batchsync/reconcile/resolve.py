@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
+from batchsync.core.accounting import unresolved
 from batchsync.core.batch import Batch, Phase
 from batchsync.core.events import Parked, Resolved
 from batchsync.core.lifecycle import needs_vendor, possibly_delivered
 from batchsync.core.row_outcome import RowOutcome
-from batchsync.errors import UsageError
+from batchsync.errors import UnavailableError, UsageError
 from batchsync.reconcile.accounts import same_account, undeclared_error
 from batchsync.reconcile.close import close
-from batchsync.reconcile.deliver import baseline_of
+from batchsync.reconcile.collect_again import collect_again
+from batchsync.reconcile.deliver import baseline_of, erasing_ops
 
 if TYPE_CHECKING:
     from batchsync.reconcile.services import JobContext, Services
@@ -24,7 +27,8 @@ def resolve(batch: Batch, context: JobContext | None, services: Services, *, del
 
     A batch that needs attention proceeds: the loop counts its rows. So does a batch whose vendor can no longer be
     queried because the account of its job changed or its job is no longer in jobs.yaml. For a delivered batch, its
-    counts and the baseline are updated in one transaction.
+    counts and the baseline are updated in one transaction. Before rows count as delivered, the vendor is asked once
+    more: rows that it rejected stay rejected.
 
     Args:
         batch: The batch.
@@ -49,7 +53,13 @@ def resolve(batch: Batch, context: JobContext | None, services: Services, *, del
         _check_answers(batch, context)
     event = Resolved(at=services.clock.now(), delivered=delivered, reason=reason)
     if unknown_rows:
-        return _resolve_rows(batch, event, services)
+        if delivered and context is not None and same_account(batch, context):
+            # What the vendor rejected is not held, whatever a person says; where it does not answer, the word stands.
+            with suppress(UnavailableError):
+                batch = collect_again(batch, context, services)
+        if delivered:
+            services.store.begin_erasure(batch, erasing_ops(context))
+        return _resolve_rows(batch, event, services) if unresolved(batch) else batch
     if not needs_attention:
         batch = services.store.record(batch, Parked(at=event.at, reason=_UNREACHABLE))
     resolved = services.store.record(batch, event)
@@ -57,8 +67,11 @@ def resolve(batch: Batch, context: JobContext | None, services: Services, *, del
 
 
 def _resolve_rows(batch: Batch, event: Resolved, services: Services) -> Batch:
-    """Move the unknown rows of a delivered batch, in the baseline of the account that it was sent to."""
-    baseline = baseline_of(batch.job, batch.account_id, services.store)
+    """Move the unknown rows of a delivered batch, in the baseline of the account that it was sent to.
+
+    The baseline is that of a renamed job, if one took it over. The caller holds its lease, too.
+    """
+    baseline = baseline_of(services.store.baseline_owner(batch.id), batch.account_id, services.store)
     resolved = services.data.resolve(baseline, services.store.unknown_keys(batch.id), delivered=event.delivered)
     return services.store.resolve(batch, event, baseline=resolved)
 

@@ -13,11 +13,24 @@ from batchsync.core.batch import Phase
 from batchsync.core.decide import decide
 from batchsync.core.run import RunState
 from batchsync.core.steps import NoOp, Wait
-from batchsync.errors import BatchsyncError, LockedError, SourceError
+from batchsync.errors import BatchsyncError, LockedError, SourceError, SpecError
 from batchsync.ports import Waiting
+from batchsync.reconcile.erased_keys import forget_erased_keys
 from batchsync.reconcile.loop import WaitPolicy, admit_by_connection, drive_to_completion
 from batchsync.reconcile.prepare import abort_preparation
-from batchsync.reconcile.sync import JobOutcome, NewRunRequest, blocker_at, cause, emit_end, open_runs, outcome_of, sync
+from batchsync.reconcile.renames import under_former_names
+from batchsync.reconcile.services import JobContext, UnableJob
+from batchsync.reconcile.sync import (
+    JobOutcome,
+    NewRunRequest,
+    blocker_at,
+    cause,
+    emit_end,
+    open_runs,
+    outcome_of,
+    sync,
+    unable_outcome,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Sequence
@@ -25,7 +38,7 @@ if TYPE_CHECKING:
 
     from batchsync.core.batch import Batch
     from batchsync.core.job import Schedule
-    from batchsync.reconcile.services import JobContext, Services
+    from batchsync.reconcile.services import SelectedJob, Services
 
 #: Longest sleep: a changed jobs file or a clock that jumped is noticed within it.
 _MAX_SLEEP = timedelta(minutes=5)
@@ -45,7 +58,7 @@ class Ticks(Protocol):
 
 
 def serve(
-    load_contexts: Callable[[], Sequence[JobContext]],
+    load_contexts: Callable[[], Sequence[SelectedJob]],
     services: Services,
     ticks: Ticks,
     *,
@@ -74,22 +87,35 @@ def serve(
         ):
             context, tick = due
             attempted.add(context.job.name)
-            for outcome in sync([context], services, _AT_ONCE, NewRunRequest(tick=tick, peers=contexts)):
+            for outcome in sync([context], services, _AT_ONCE, NewRunRequest(tick=tick, peers=_able(contexts))):
                 reporter.report(outcome)
-                if isinstance(outcome.error, SourceError):
-                    # A source error is final for this tick; an unavailable vendor is tried again.
+                if isinstance(outcome.error, SourceError | SpecError):
+                    # An error of the source is final for this tick; an unavailable vendor is tried again.
                     services.store.claim_tick(context.job.name, tick)
             contexts = load_contexts()
         failed = set()
+        contexts = _with_former_names(contexts, services)
         for outcome in _follow(contexts, services):
             reporter.report(outcome)
             if outcome.error:
                 failed.add(outcome.job)
         if once:
             return
-        until = _wake(contexts, services, ticks, failed)
+        until = _wake(_able(contexts), services, ticks, failed)
         services.events.emit(Waiting(until=until))
         services.clock.sleep(until - services.clock.now())
+
+
+def _able(contexts: Sequence[SelectedJob]) -> list[JobContext]:
+    """Return the jobs that can reach their vendors."""
+    return [context for context in contexts if isinstance(context, JobContext)]
+
+
+def _with_former_names(contexts: Sequence[SelectedJob], services: Services) -> list[SelectedJob]:
+    """Return the jobs, then their former names that have open batches and are not among the jobs."""
+    names = {context.job.name for context in contexts}
+    formers = [former for context in _able(contexts) for former in under_former_names(context, services)]
+    return [*contexts, *(former for former in formers if former.job.name not in names)]
 
 
 class _OutcomeReporter:
@@ -118,7 +144,7 @@ def _failure_text(outcome: JobOutcome) -> str:
     return outcome.error.message if outcome.error else outcome.skipped
 
 
-def _due(contexts: Sequence[JobContext], services: Services, ticks: Ticks) -> Iterator[tuple[JobContext, datetime]]:
+def _due(contexts: Sequence[SelectedJob], services: Services, ticks: Ticks) -> Iterator[tuple[SelectedJob, datetime]]:
     """Yield the jobs whose tick has come, in dependency order, except those that wait for another job served here."""
     served_jobs = {context.job.name for context in contexts}
     for context in contexts:
@@ -136,7 +162,7 @@ def _due(contexts: Sequence[JobContext], services: Services, ticks: Ticks) -> It
             yield context, tick
 
 
-def _follow(contexts: Sequence[JobContext], services: Services) -> list[JobOutcome]:
+def _follow(contexts: Sequence[SelectedJob], services: Services) -> list[JobOutcome]:
     """Drive batches in flight as far as possible now, all jobs side by side, and return the outcomes to report.
 
     These are runs that were settled, batches that need attention, and errors of jobs that had to stop.
@@ -144,25 +170,31 @@ def _follow(contexts: Sequence[JobContext], services: Services) -> list[JobOutco
     failed: dict[str, BatchsyncError] = {}
     able: dict[str, JobContext] = {}
     with ExitStack() as leases:
-        for context in contexts:
-            name = context.job.name
+        for item in _able(contexts):
+            name = item.job.name
             if not open_runs(name, services):
                 continue
             try:
                 leases.enter_context(services.lease(name))
                 abort_preparation(name, services)
-                able[name] = context
+                able[name] = item
             except BatchsyncError as error:
                 failed[name] = error
         runs = {name: open_runs(name, services) for name in able}
         attention_before = {name: {batch.id for batch in _needing_attention(name, services)} for name in able}
-        failed |= drive_to_completion(able, services, _AT_ONCE, contexts)
+        failed |= drive_to_completion(able, services, _AT_ONCE, _able(contexts))
+        forget_erased_keys(able, failed, services)
         causes = {name: cause(error, name, services) for name, error in failed.items()}
     # A job that another process runs is left to it.
     failed = {name: error for name, error in causes.items() if not isinstance(error, LockedError)}
     outcomes: list[JobOutcome] = []
     for context in contexts:
         name = context.job.name
+        if isinstance(context, UnableJob):
+            if open_runs(name, services):
+                outcomes.append(unable_outcome(context, services, new_runs=False))
+                emit_end(outcomes[-1], services)
+            continue
         parked_runs = {
             batch.run for batch in _needing_attention(name, services) if batch.id not in attention_before.get(name, ())
         }

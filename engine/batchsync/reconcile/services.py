@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol, TypeAlias
+
+from batchsync.core.retention import Retention
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -15,18 +17,40 @@ if TYPE_CHECKING:
     from batchsync.core.job import Job
     from batchsync.core.policy import Policy
     from batchsync.core.vendor_rules import VendorRules
-    from batchsync.ports import Clock, DataEngine, EventSink, ObjectStore, Sink, SourceFetcher, StateStore, Vendor
+    from batchsync.errors import BatchsyncError
+    from batchsync.ports import Clock, DataEngine, EventSink, FetchSource, ObjectStore, Sink, StateStore, Vendor
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class JobContext:
-    """A job, its vendor and the account that it sends to. `policy` is the vendor's with the connection's overrides."""
+    """A job, its vendor and the account that it sends to. `policy` is the vendor's with the connection's overrides.
+
+    `declared` are the names of all jobs in jobs.yaml, former names included; None if they are not known.
+    `other_names` are those of the job, where it stands for one of its former names.
+    """
 
     job: Job
     rules: VendorRules
     policy: Policy
     account_id: str
     vendor: Vendor
+    declared: frozenset[str] | None = None
+    other_names: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UnableJob:
+    """A job that cannot reach its vendor, with the reason, such as a missing credential. Its batches are not touched.
+
+    Only this job, and those that depend on it, have to wait.
+    """
+
+    job: Job
+    error: BatchsyncError
+
+
+#: A job of a command. Where only its name and settings matter, both kinds are treated alike.
+SelectedJob: TypeAlias = JobContext | UnableJob
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -42,6 +66,11 @@ class StatePaths:
     def collected(self, batch: Batch) -> Path:
         """Return the folder of a batch's collected results, kept until they are delivered."""
         return self.collected_of(batch.job) / batch.id
+
+    @property
+    def forget_secret(self) -> Path:
+        """Return the file of the secret with which forgotten keys are hashed."""
+        return self.state / "forget.key"
 
     def collected_of(self, job: str) -> Path:
         """Return the folder of all collected results of a job."""
@@ -79,16 +108,18 @@ class BatchFileQueue(Protocol):
 class Services:
     """Ports wired by `app`, and functions bound to this process.
 
-    `fetch` brings the source of a job to local files, once per run. `shield` delays an interruption to the end of a
+    `check` raises SpecError if a job does not match its source, as far as the source can be read. `fetch` brings the
+    source of a job to local files, once per run. `shield` delays an interruption to the end of a
     call whose result must be journaled. `lease` makes this process the only runner of a job until the context is left,
     or raises LockedError. `in_background` runs a batch file iterator beside the loop; the iterator gets a function that
-    returns whether to stop.
+    returns whether to stop. `retention` says how long what is no longer needed is kept.
     """
 
     clock: Clock
     store: StateStore
     data: DataEngine
-    fetch: SourceFetcher
+    check: Callable[[Job], None]
+    fetch: FetchSource
     objects: ObjectStore
     sinks: Sink
     paths: StatePaths
@@ -96,3 +127,4 @@ class Services:
     shield: Callable[[], AbstractContextManager[object]]
     lease: Callable[[str], AbstractContextManager[object]]
     in_background: Callable[[Callable[[Callable[[], bool]], Iterator[BatchFile]]], BatchFileQueue]
+    retention: Retention = field(default_factory=Retention)

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import shutil
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from batchsync.core import naming
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from batchsync.core.batch import Batch
     from batchsync.ports import ObjectStore
     from batchsync.reconcile.services import Services
 
@@ -16,7 +20,11 @@ if TYPE_CHECKING:
 def sweep(job: str, services: Services) -> None:
     """Remove the job's unused batch files, results, scratch files and segments. The caller holds the job's lease."""
     batches = services.store.open_batches(job)
-    files = {key(job, batch.file) for batch in batches for key in (naming.batch_file_key, naming.row_manifest_key)}
+    files = {key for batch in batches for key in _files_of(batch)}
+    # A later collection joins the row log to these, also after the job was renamed.
+    files |= {naming.row_manifest_key(job, batch.file) for batch in services.store.with_unknown_rows(job)}
+    files |= {naming.row_manifest_key(job, batch.file) for batch, _ in services.store.pending_erasures(job)}
+    files |= {key for batch in kept_batches(job, services) for key in _files_of(batch)}
     segments = {naming.segment_key(job, name) for name in services.store.baseline_files(job)}
     _delete_others(services.objects, naming.staging_prefix(job), files)
     _delete_others(services.objects, naming.baseline_prefix(job), segments)
@@ -27,6 +35,20 @@ def sweep(job: str, services: Services) -> None:
         for folder in paths.collected_of(job).iterdir():
             if folder.name not in open_ids:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def kept_batches(job: str, services: Services) -> Sequence[Batch]:
+    """Return the delivered batches of a job whose files are kept by `retention.batch_files`."""
+    period = services.retention.batch_files
+    if period is not None and not period:
+        return ()
+    since = datetime.min.replace(tzinfo=UTC) if period is None else services.clock.now() - period
+    return services.store.kept_files(job, since)
+
+
+def _files_of(batch: Batch) -> tuple[str, str]:
+    """Return the keys of a batch file and its row manifest."""
+    return naming.batch_file_key(batch.job, batch.file), naming.row_manifest_key(batch.job, batch.file)
 
 
 def _delete_others(objects: ObjectStore, prefix: str, kept: set[str]) -> None:

@@ -6,22 +6,26 @@ Jobs run level by level of their dependencies.
 from __future__ import annotations
 
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from batchsync.core.batch import Batch, Phase
-from batchsync.core.events import Reopened
 from batchsync.core.guards import within_budget
 from batchsync.core.row_outcome import RowOutcome
 from batchsync.core.run import Run, RunState, settlement_of
 from batchsync.core.upstream import Blocker, dependency_blocker
 from batchsync.errors import BatchsyncError, ExitCode, LockedError, SourceError, most_severe_exit_code
 from batchsync.ports import JobFinished, RunFinished
-from batchsync.reconcile.accounts import account_changed_error, same_account
+from batchsync.reconcile.erased_keys import forget_erased_keys
 from batchsync.reconcile.loop import Loop, WaitPolicy
 from batchsync.reconcile.plan import describe, prepare
 from batchsync.reconcile.prepare import Preparation, abort_preparation
+from batchsync.reconcile.renames import check_rename, take_over, under_former_names
+from batchsync.reconcile.reopen import not_reopened, reopen
+from batchsync.reconcile.retention import prune, prune_others
+from batchsync.reconcile.services import JobContext, UnableJob
 from batchsync.reconcile.sweep import sweep
+from batchsync.reconcile.vendor_clock import note_clock_offset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -29,7 +33,7 @@ if TYPE_CHECKING:
 
     from batchsync.core.accounting import Settlement
     from batchsync.ports import TargetFacts
-    from batchsync.reconcile.services import JobContext, Services
+    from batchsync.reconcile.services import SelectedJob, Services
 #: Exit codes of jobs whose runs may be settled; unknown outcomes of delivered batches block no dependent job.
 _MAY_HAVE_SETTLED = (ExitCode.DONE, ExitCode.REJECTS, ExitCode.NEEDS_ATTENTION)
 
@@ -70,9 +74,9 @@ class NewRunRequest:
 
 
 def sync(
-    contexts: Sequence[JobContext], services: Services, wait_policy: WaitPolicy, new_runs: NewRunRequest | None = None
+    contexts: Sequence[SelectedJob], services: Services, wait_policy: WaitPolicy, new_runs: NewRunRequest | None = None
 ) -> tuple[JobOutcome, ...]:
-    """Bring every job's target in line with its source.
+    """Bring every job's target in line with its source. A job that cannot run stops only those that depend on it.
 
     Args:
         contexts: The jobs in dependency order.
@@ -86,7 +90,7 @@ def sync(
     return _run_levels(contexts, services, wait_policy, new_runs or NewRunRequest())
 
 
-def resume(contexts: Sequence[JobContext], services: Services, wait_policy: WaitPolicy) -> tuple[JobOutcome, ...]:
+def resume(contexts: Sequence[SelectedJob], services: Services, wait_policy: WaitPolicy) -> tuple[JobOutcome, ...]:
     """Drive every open batch, including those that need attention, without planning new runs.
 
     Args:
@@ -101,11 +105,14 @@ def resume(contexts: Sequence[JobContext], services: Services, wait_policy: Wait
 
 
 def _run_levels(
-    contexts: Sequence[JobContext], services: Services, wait_policy: WaitPolicy, new_runs: NewRunRequest | None
+    contexts: Sequence[SelectedJob], services: Services, wait_policy: WaitPolicy, new_runs: NewRunRequest | None
 ) -> tuple[JobOutcome, ...]:
     """Run the jobs level by level of their dependencies; jobs of one level run side by side."""
     outcomes: dict[str, JobOutcome] = {}
-    waiting = list(contexts)
+    for unable in (context for context in contexts if isinstance(context, UnableJob)):
+        outcomes[unable.job.name] = unable_outcome(unable, services, new_runs=new_runs is not None)
+        emit_end(outcomes[unable.job.name], services)
+    waiting = [context for context in contexts if isinstance(context, JobContext)]
     names = {context.job.name for context in contexts}
     while waiting:
         level = [context for context in waiting if not (set(context.job.depends_on) & names) - outcomes.keys()]
@@ -120,6 +127,7 @@ def _run_levels(
         for name, outcome in _run_level(ready, services, wait_policy, new_runs).items():
             outcomes[name] = outcome
             emit_end(outcome, services)
+    prune_others(services, names)
     return tuple(outcomes[context.job.name] for context in contexts)
 
 
@@ -131,40 +139,74 @@ def _run_level(
     runs: dict[str, list[str]] = {context.job.name: [] for context in contexts}
     with ExitStack() as leases:
         ready_contexts: dict[str, JobContext] = {}
+        formers: dict[str, JobContext] = {}
         facts: dict[str, TargetFacts | None] = {}
         for context in contexts:
             name = context.job.name
             try:
                 leases.enter_context(services.lease(name))
-                runs[name] = open_runs(name, services)
-                facts[name] = _begin(context, services, new_runs=new_runs is not None)
+                formers |= _begin_formers(context, services, leases, new_runs=new_runs is not None)
+                names = [item for item in context.job.renamed_from or () if item in formers]
+                runs[name] = [run for item in (*names, name) for run in open_runs(item, services)]
+                facts[name] = _begin(context, services, wait_policy.until, new_runs=new_runs is not None)
                 ready_contexts[name] = context
+                if new_runs:
+                    # Batches of a job that does not match its source any more proceed: they were matched before.
+                    services.check(context.job)
             except BatchsyncError as error:
                 failed[name] = error
-        loop = Loop(ready_contexts, services, new_runs.peers if new_runs else ())
+        loop = Loop(ready_contexts | formers, services, new_runs.peers if new_runs else ())
         loop.run(wait_policy)
         if new_runs is None:
-            loop.failed |= _not_reopened(ready_contexts, services)
+            loop.failed |= not_reopened(ready_contexts | formers, services)
+        loop.failed |= _failed_under_former_name(ready_contexts, loop.failed)
+        forget_erased_keys(ready_contexts | formers, loop.failed, services)
         for name, context in ready_contexts.items():
-            if new_runs and name not in loop.failed:
+            if new_runs and name not in failed and name not in loop.failed:
                 try:
-                    with prepare(
-                        context, services, facts[name] or describe(context, services), new_runs.tick
-                    ) as preparation:
-                        _send_while_preparing(preparation, loop, runs[name])
-                except SourceError as error:
-                    # Batches that were finalized before are valid and proceed.
-                    failed[name] = error
+                    take_over(context, services)
+                    target = facts[name] or describe(context, services, wait_policy.until)
+                    preparation = prepare(context, services, target, new_runs.tick)
+                    _send_while_preparing(preparation, loop, runs[name])
                 except BatchsyncError as error:
-                    loop.failed[name] = error
+                    # With an error of the source, batches that were finalized before are valid and proceed.
+                    (failed if isinstance(error, SourceError) else loop.failed)[name] = error
         loop.run(wait_policy)
+        forget_erased_keys(ready_contexts | formers, loop.failed, services)
         failed |= loop.failed
         failed = {name: cause(error, name, services) for name, error in failed.items()}
-        for name in ready_contexts:
+        for name in (*ready_contexts, *formers):
             # The new lease holder may be staging files that are not journaled yet; do not sweep.
             if not isinstance(failed.get(name), LockedError):
                 sweep(name, services)
+                prune(name, services)
         return {context.job.name: outcome_of(context, services, runs[context.job.name], failed) for context in contexts}
+
+
+def _begin_formers(
+    context: JobContext, services: Services, leases: ExitStack, *, new_runs: bool
+) -> dict[str, JobContext]:
+    """Take the leases of the job's former names that have state, and make these ready as `_begin` does."""
+    found = {}
+    for former in under_former_names(context, services):
+        leases.enter_context(services.lease(former.job.name))
+        abort_preparation(former.job.name, services)
+        if not new_runs:
+            reopen(former, services)
+        found[former.job.name] = former
+    return found
+
+
+def _failed_under_former_name(
+    contexts: Mapping[str, JobContext], failed: Mapping[str, BatchsyncError]
+) -> dict[str, BatchsyncError]:
+    """Return the error of each job that failed under a former name only."""
+    return {
+        name: failed[former]
+        for name, context in contexts.items()
+        for former in context.job.renamed_from or ()
+        if former in failed and name not in failed
+    }
 
 
 def cause(error: BatchsyncError, job: str, services: Services) -> BatchsyncError:
@@ -181,25 +223,71 @@ def cause(error: BatchsyncError, job: str, services: Services) -> BatchsyncError
 
 def _send_while_preparing(preparation: Preparation, loop: Loop, runs: list[str]) -> None:
     """Send batches of a run while others are prepared; the run is added to `runs` if it was journaled."""
-    try:
-        loop.run_while_preparing(preparation)
-    finally:
-        if preparation.journaled:
-            runs.append(preparation.run.id)
+    with preparation:
+        try:
+            loop.run_while_preparing(preparation)
+        finally:
+            if preparation.journaled:
+                runs.append(preparation.run.id)
 
 
-def _begin(context: JobContext, services: Services, *, new_runs: bool) -> TargetFacts | None:
+def _begin(context: JobContext, services: Services, until: datetime | None, *, new_runs: bool) -> TargetFacts | None:
     """Abort unfinished preparations, sweep, reopen batches on `resume`, and check that the vendor can be reached."""
     name = context.job.name
+    if new_runs:
+        check_rename(context, services)
     abort_preparation(name, services)
     sweep(name, services)
     if not new_runs:
-        _reopen(context, services)
-    return describe(context, services) if new_runs or open_runs(name, services) else None
+        reopen(context, services)
+    if not (new_runs or open_runs(name, services)):
+        return None
+    facts = describe(context, services, until)
+    note_clock_offset(facts.clock_offset, context, services)
+    return facts
+
+
+def unable_outcome(unable: UnableJob, services: Services, *, new_runs: bool) -> JobOutcome:
+    """Return the outcome of a job that cannot reach its vendor, with its open runs; no error if it has nothing to do.
+
+    Args:
+        unable: The job.
+        services: The journal to read.
+        new_runs: Whether a new run is wanted; else only open runs matter.
+    """
+    name = unable.job.name
+    runs = open_runs(name, services)
+    return outcome_of(unable, services, runs, {name: unable.error} if new_runs or runs else {})
+
+
+def outcomes_so_far(
+    contexts: Sequence[SelectedJob], services: Services, last_runs: Mapping[str, str]
+) -> tuple[JobOutcome, ...]:
+    """Return how far each job got when the time limit ended the command, according to the journal.
+
+    Args:
+        contexts: The jobs.
+        services: The journal to read.
+        last_runs: Id of the last run of each job before the command, if any.
+    """
+    outcomes = []
+    for context in contexts:
+        name = context.job.name
+        last, open_ids = services.store.last_run(name), open_runs(name, services)
+        begun = [str(last.id)] if last is not None and last.id != last_runs.get(name) else []
+        if isinstance(context, UnableJob):
+            outcomes.append(unable_outcome(context, services, new_runs=True))
+        elif open_ids or begun:
+            outcome = outcome_of(context, services, list(dict.fromkeys([*open_ids, *begun])), {})
+            code = most_severe_exit_code([outcome.exit_code, *([ExitCode.UNSETTLED] if open_ids else [])])
+            outcomes.append(replace(outcome, exit_code=code))
+        else:
+            outcomes.append(_skipped(context, "the time limit ended the command before a run of it began"))
+    return tuple(outcomes)
 
 
 def outcome_of(
-    context: JobContext, services: Services, runs: Sequence[str], failed: Mapping[str, BatchsyncError]
+    context: SelectedJob, services: Services, runs: Sequence[str], failed: Mapping[str, BatchsyncError]
 ) -> JobOutcome:
     """Return the present outcome of a job.
 
@@ -214,11 +302,12 @@ def outcome_of(
     error = failed.get(name)
     codes = [error.exit_code] if error else [code for result in results for code in _exit_codes(result, context)]
     if any(
-        result.run.counts.unstaged and result.run.serial + 1 == services.store.next_serial(name) for result in results
+        result.run.counts.unstaged and result.run.serial + 1 == services.store.next_serial(result.run.job)
+        for result in results
     ):
         # No later run has sent its deferred rows.
         codes.append(ExitCode.UNSETTLED)
-    if needs_attention(name, services):
+    if any(needs_attention(item, services) for item in context.job.all_names):
         codes.append(ExitCode.NEEDS_ATTENTION)
     return JobOutcome(
         job=name,
@@ -251,7 +340,7 @@ def run_outcome(run_id: str, services: Services) -> RunOutcome:
     return RunOutcome(run=run, settlement=settlement_of(run, batches), batches=batches)
 
 
-def _exit_codes(outcome: RunOutcome, context: JobContext) -> Iterator[ExitCode]:
+def _exit_codes(outcome: RunOutcome, context: SelectedJob) -> Iterator[ExitCode]:
     """Yield the exit code of each reason why the run is not settled within its budget."""
     settlement = outcome.settlement
     if settlement.needs_attention or settlement.outcomes[RowOutcome.UNKNOWN]:
@@ -289,25 +378,3 @@ def open_runs(job: str, services: Services) -> list[str]:
     """Return the ids of runs that have open batches or are still preparing, oldest first, without repetitions."""
     with_batches = [batch.run for batch in services.store.open_batches(job)]
     return list(dict.fromkeys(map(str, [*with_batches, *(run.id for run in services.store.preparing_runs(job))])))
-
-
-def _reopen(context: JobContext, services: Services) -> None:
-    """Reopen batches that need attention where they stopped, except those of another account."""
-    for batch in services.store.open_batches(context.job.name):
-        if batch.phase is Phase.NEEDS_ATTENTION and same_account(batch, context):
-            services.store.record(batch, Reopened(at=services.clock.now(), reason="resumed manually"))
-
-
-def _not_reopened(contexts: Mapping[str, JobContext], services: Services) -> dict[str, BatchsyncError]:
-    """Return an error for each job with a batch that `resume` could not reopen since the job's account changed."""
-    remaining = (
-        (name, batch)
-        for name in contexts
-        for batch in services.store.open_batches(name)
-        if batch.phase is Phase.NEEDS_ATTENTION
-    )
-    return {
-        name: account_changed_error(batch, contexts[name])
-        for name, batch in remaining
-        if not same_account(batch, contexts[name])
-    }

@@ -9,13 +9,14 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batchsync.report.text_format import escape_controls, iso
+from batchsync.errors import SpecError
+from batchsync.report.text_format import escape_controls, iso, markdown, markdown_with_code
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
     from datetime import datetime
 
-    from batchsync.errors import Problem
+    from batchsync.errors import BatchsyncError, Problem
 
 SCHEMA_VERSION = 1
 
@@ -38,32 +39,45 @@ class Failure:
 
     def data(self) -> dict[str, object]:
         """Return the failure as a JSON-compatible dictionary."""
-        problems = [
-            {
-                "code": problem.code,
-                "message": problem.message,
-                "file": problem.file,
-                "line": problem.line,
-                "column": problem.column,
-                "expected": problem.expected,
-                "suggestion": problem.suggestion,
-            }
-            for problem in self.problems
-        ]
+        problems = [problem_data(problem) for problem in self.problems]
         return {"code": self.code, "message": self.message, "hint": self.hint, "problems": problems}
 
     def markdown(self) -> str:
         """Return the failure as Markdown."""
-        lines = ["### batchsync: failed", "", f"**error:** {escape_controls(self.message)}"]
+        lines = ["### batchsync: failed", "", f"**error:** {markdown_with_code(self.message)}"]
         if self.problems:
             lines.append("")
         lines += [
-            f"- `{problem.file}:{problem.line}:{problem.column}` {escape_controls(problem.message)}"
+            f"- `{_as_code(problem.file)}:{problem.line}:{problem.column}` {markdown(problem.message)}"
             for problem in self.problems
         ]
         if self.hint:
-            lines += ["", f"**next:** {escape_controls(self.hint)}"]
+            lines += ["", f"**next:** {markdown_with_code(self.hint)}"]
         return "\n".join(lines)
+
+
+def _as_code(text: str) -> str:
+    """Return a text that may stand in backquotes."""
+    return escape_controls(text).replace("`", "'")
+
+
+def problem_data(problem: Problem) -> dict[str, object]:
+    """Return a problem as a JSON-compatible dictionary."""
+    return {
+        "code": problem.code,
+        "message": problem.message,
+        "file": problem.file,
+        "line": problem.line,
+        "column": problem.column,
+        "expected": problem.expected,
+        "suggestion": problem.suggestion,
+    }
+
+
+def error_data(error: BatchsyncError) -> dict[str, object]:
+    """Return the error of one job as a JSON-compatible dictionary."""
+    problems = error.problems if isinstance(error, SpecError) else ()
+    return {"message": error.message, "hint": error.hint, "problems": [problem_data(problem) for problem in problems]}
 
 
 def envelope(

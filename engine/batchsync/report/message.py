@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from batchsync.report.text_format import Style, escape_controls, markdown
+from batchsync.report.text_format import Style, escape_controls, markdown, markdown_with_code
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -41,7 +41,7 @@ class Message:
         if self.raw:
             return "\n".join(["```", *self.sentences, "```"])
         lines = [f"- {markdown(sentence)}" for sentence in self.sentences]
-        return "\n".join([*lines, f"- next: {self.next_step}"] if self.next_step else lines)
+        return "\n".join([*lines, f"- next: {markdown_with_code(self.next_step)}"] if self.next_step else lines)
 
     def data(self) -> dict[str, object]:
         """Return the facts."""

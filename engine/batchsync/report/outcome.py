@@ -5,17 +5,18 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from batchsync.core.row_outcome import RowOutcome
 from batchsync.core.run import RunState
 from batchsync.errors import ExitCode
 from batchsync.report import settlement
+from batchsync.report.envelope import error_data
 from batchsync.report.text_format import Style, escape_controls, markdown_table, pluralize
-from batchsync.report.waiting import attention_steps, resolve_hint
+from batchsync.report.waiting import attention_steps, unknown_hint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
     from batchsync.core.batch import Batch
+    from batchsync.core.row_outcome import RowOutcome
     from batchsync.errors import BatchsyncError
     from batchsync.report.settlement import RunReport
 
@@ -64,7 +65,6 @@ class JobReport:
 
     def data(self) -> dict[str, object]:
         """Return the job as a JSON-compatible dictionary."""
-        error = {"message": self.error.message, "hint": self.error.hint} if self.error else None
         return {
             "job": self.job,
             "exit_code": int(self.exit_code),
@@ -72,7 +72,7 @@ class JobReport:
             "skipped": self.skipped or None,
             "results": self.results or None,
             "unresolved": [item.id for item in self.unresolved],
-            "error": error,
+            "error": error_data(self.error) if self.error else None,
         }
 
 
@@ -100,8 +100,9 @@ class OutcomeReport:
 
     def markdown(self) -> str:
         """Return a Markdown table with one line per run."""
-        header = ("job", "run", "state", "selected", *RowOutcome, "sent")
-        rows = [_row(run) for run in self._runs()]
+        shown = settlement.shown_outcomes(self._runs())
+        header = ("job", "run", "state", "selected", *shown, "sent")
+        rows = [_row(run, shown) for run in self._runs()]
         rows += [(job.job, "", job.trouble) for job in self.jobs if job.trouble]
         filled = [(*row, *[""] * (len(header) - len(row))) for row in rows]
         table = markdown_table(header, filled, right=frozenset(range(3, len(header))))
@@ -136,22 +137,23 @@ class OutcomeReport:
             if job.runs and job.runs[-1].preparation_aborted:
                 found.append(f"`batchsync sync {name}` sends the records deferred when preparation was aborted")
             if job.unresolved:
-                found.append(resolve_hint([item.id for item in job.unresolved]))
+                found.append(unknown_hint([item.id for item in job.unresolved]))
             if job.exit_code is ExitCode.REJECTS:
                 found.append(f"`batchsync rejects {name}` lists invalid and rejected rows with reasons")
             if job.error is not None and "`batchsync " not in job.error.hint:
                 found.append(f"`batchsync sync {name}` when the error is fixed")
             elif job.skipped:
-                found.append(f"`batchsync sync {name}` when its dependencies are settled")
+                waits = job.skipped.startswith("waiting for ")
+                found.append(f"`batchsync sync {name}`" + (" when its dependencies are settled" if waits else ""))
         return tuple(found)
 
     def _runs(self) -> list[RunReport]:
         return [run for job in self.jobs for run in job.runs]
 
 
-def _row(run: RunReport) -> tuple[str, ...]:
-    """Return the run as cells of the Markdown table."""
+def _row(run: RunReport, shown: Sequence[RowOutcome]) -> tuple[str, ...]:
+    """Return the run as cells of the Markdown table, with the counts of the shown outcomes."""
     counts = run.settlement
-    terms = (f"{count:,}" for count in (counts.selected, *counts.outcomes.values()))
+    terms = (f"{count:,}" for count in (counts.selected, *(counts.outcomes[outcome] for outcome in shown)))
     sent = sum(batch.file.rows for batch in run.batches)
     return (counts.job, str(run.run.serial), run.state, *terms, f"{sent:,}")

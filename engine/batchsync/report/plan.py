@@ -2,23 +2,30 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from batchsync.core.guards import Budget, within_budget
-from batchsync.core.row_outcome import BATCH_OUTCOMES, PLAN_OUTCOMES, RowOutcome
-from batchsync.errors import ExitCode
+from batchsync.core.row_outcome import BATCH_OUTCOMES, PLAN_OUTCOMES, OutcomeCounts, RowOutcome
+from batchsync.errors import ExitCode, SpecError
 from batchsync.ports import PlanPreview
+from batchsync.report.contract import ContractReport
+from batchsync.report.envelope import error_data
+from batchsync.report.sources import partial_read_data, partial_read_words
 from batchsync.report.text_format import Style, escape_controls, markdown, markdown_table, pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
 
+    from batchsync.core.contract import Contract
     from batchsync.core.plan import Plan
-    from batchsync.ports import KeyRef
+    from batchsync.errors import BatchsyncError
+    from batchsync.ports import KeyRef, PartialRead
 
-#: Outcomes with a column of their own in the Markdown table; those of an earlier run share one.
-_COLUMNS = tuple(outcome for outcome in PLAN_OUTCOMES if not outcome.traits.of_batch)
+
+def _columns(outcomes: OutcomeCounts) -> tuple[RowOutcome, ...]:
+    """Return the outcomes with a column of their own in the Markdown table; those of an earlier run share one."""
+    return tuple(outcome for outcome in outcomes.shown() if outcome in PLAN_OUTCOMES and not outcome.traits.of_batch)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,6 +38,8 @@ class PlanReport:
         in_flight: Number of open batches of the job.
         edited: Whether the job's mapping differs from that of its last run.
         budget: Budget of the job for invalid and rejected records.
+        contract: Contract of the source; None if it has none.
+        partial_read: Which rows of its query were read; None if all were.
         preview: First keys of each kind of change; contains no values beyond those that `batchsync rejects` shows.
     """
 
@@ -39,13 +48,15 @@ class PlanReport:
     in_flight: int = 0
     edited: bool = False
     budget: Budget = field(default_factory=Budget)
+    contract: Contract | None = None
+    partial_read: PartialRead | None = None
     preview: PlanPreview = field(default_factory=PlanPreview)
 
     @property
     def over_budget(self) -> bool:
         """Whether more records are invalid than the budget allows, before any are rejected."""
         counts = self.plan.counts
-        decided = counts.outcomes.only(_COLUMNS)
+        decided = counts.outcomes.only(_columns(counts.outcomes))
         return not within_budget(decided, self.budget, selected=counts.selected)
 
     @property
@@ -71,10 +82,10 @@ class PlanReport:
         lines += [f"  {line}" for line in (*self._changes(paint), *self._invalid(paint), *self._remarks(paint))]
         return "\n".join(lines)
 
-    def row(self) -> tuple[str, ...]:
-        """Return the plan as cells of the Markdown table."""
+    def row(self, shown: Sequence[RowOutcome]) -> tuple[str, ...]:
+        """Return the plan as cells of the Markdown table, with the counts of the shown outcomes."""
         counts = self.plan.counts
-        outcomes = (counts.outcomes[outcome] for outcome in _COLUMNS)
+        outcomes = (counts.outcomes[outcome] for outcome in shown)
         earlier = counts.outcomes.sum_of(BATCH_OUTCOMES)
         numbers = (counts.added, counts.changed, counts.removed, *outcomes, earlier)
         return (self.plan.job, *(f"{number:,}" for number in numbers), self._guard_words())
@@ -82,6 +93,7 @@ class PlanReport:
     def data(self) -> dict[str, object]:
         """Return the plan as a JSON-compatible dictionary."""
         plan, counts = self.plan, self.plan.counts
+        shown = counts.outcomes.shown()
         return {
             "job": plan.job,
             "plan": plan.changes_digest,
@@ -92,7 +104,7 @@ class PlanReport:
             "resent": counts.resent,
             "remove": counts.removed,
             "to_send": counts.to_send,
-            **{outcome.name_in_plan: counts.outcomes[outcome] for outcome in PLAN_OUTCOMES},
+            **{outcome.name_in_plan: counts.outcomes[outcome] for outcome in PLAN_OUTCOMES if outcome in shown},
             "first": {kind: [_key_data(key) for key in keys] for kind, _, _, _, keys in self._kinds()},
             "invalid_groups": [
                 {
@@ -103,8 +115,10 @@ class PlanReport:
                 }
                 for group in self.preview.invalid
             ],
+            "partial_read": None if self.partial_read is None else partial_read_data(self.partial_read),
             "within_budget": not self.over_budget,
             "baseline_rows": plan.baseline_rows,
+            "contract": None if self._contract is None else self._contract.data(),
             "guards": [{"guard": breach.guard, "message": breach.message} for breach in plan.breaches],
             "approved": self.approved,
             "awaiting_approval": self.awaiting_approval,
@@ -112,9 +126,14 @@ class PlanReport:
             "warnings": dict(plan.warnings),
         }
 
+    @property
+    def _contract(self) -> ContractReport | None:
+        """The contract of the source with its counts."""
+        return None if self.contract is None else ContractReport(self.contract, self.plan.contract)
+
     def _rest(self) -> str:
         """Return the terms of the equation after `to send`."""
-        terms = [outcome for outcome in RowOutcome if outcome in PLAN_OUTCOMES]
+        terms = [outcome for outcome in self.plan.counts.outcomes.shown() if outcome in PLAN_OUTCOMES]
         terms.remove(RowOutcome.UNCHANGED)
         return "".join(f" + {term.label_in_plan} {self.plan.counts.outcomes[term]:,}" for term in terms)
 
@@ -127,6 +146,10 @@ class PlanReport:
             reason = markdown(_reason(group.field, group.code))
             listed = _colon(_listed(group.first, group.count, markdown))
             yield f"invalid: {reason}: {pluralize(group.count, 'record')}{listed}"
+        if self.partial_read is not None:
+            yield markdown(partial_read_words(self.partial_read))
+        if self._contract is not None:
+            yield f"contract: {markdown(self._contract.counted())}"
         if self.over_budget:
             yield markdown(self._budget_words())
 
@@ -164,6 +187,10 @@ class PlanReport:
         """Yield remarks on guards, edits, resent records, open batches and warnings."""
         verdict = "approved" if self.approved else "would block this run"
         plan, counts = self.plan, self.plan.counts
+        if self.partial_read is not None:
+            yield partial_read_words(self.partial_read)
+        if self._contract is not None:
+            yield f"contract: {escape_controls(self._contract.counted())}"
         for breach in plan.breaches:
             yield f"{paint(f'guard {breach.guard} {verdict}', 'warn')}: {escape_controls(breach.message)}"
         compared = counts.changed + counts.outcomes[RowOutcome.UNCHANGED]
@@ -187,8 +214,19 @@ class PlanReport:
         return f"{names}: {'approved' if self.approved else 'would block'}"
 
 
+def without_keys(preview: PlanPreview) -> PlanPreview:
+    """Return a preview with the rows of invalid records, and without any key."""
+    hidden = [
+        replace(group, first=tuple(replace(ref, key="", hidden=True) for ref in group.first))
+        for group in preview.invalid
+    ]
+    return PlanPreview(added=(), changed=(), removed=(), invalid=tuple(hidden))
+
+
 def _shown(ref: KeyRef, escape: Callable[[str], str]) -> str:
     """Return a key with its source row; a removed key has none."""
+    if ref.hidden:
+        return f"row {ref.row:,}"
     key = escape(ref.key) if ref.key else "(no key)"
     return f"{key} (row {ref.row:,})" if ref.row else key
 
@@ -211,7 +249,7 @@ def _reason(field_name: str, code: str) -> str:
 
 def _key_data(ref: KeyRef) -> dict[str, object]:
     """Return the key as a JSON-compatible dictionary."""
-    return {"key": ref.key, "source_row": ref.row or None}
+    return {"key": None if ref.hidden else ref.key, "source_row": ref.row or None}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -219,12 +257,17 @@ class Unplanned:
     """Job that could not be planned, with the error."""
 
     job: str
-    message: str
-    hint: str = ""
+    error: BatchsyncError
+
+    @property
+    def reason(self) -> str:
+        """The message of the error, with each problem of the job and its source."""
+        problems = self.error.problems if isinstance(self.error, SpecError) else ()
+        return "; ".join([self.error.message, *(f"{item.file}:{item.line}: {item.message}" for item in problems)])
 
     def data(self) -> dict[str, object]:
         """Return the job as a JSON-compatible dictionary."""
-        return {"job": self.job, "message": self.message, "hint": self.hint}
+        return {"job": self.job} | error_data(self.error)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -240,18 +283,19 @@ class PlansReport:
         parts = [report.text(paint) for report in self.plans]
         for item in self.unplanned:
             name = paint(escape_controls(item.job), "head")
-            parts.append(f"{name}: {paint('no plan', 'bad')}: {escape_controls(item.message)}")
-            parts += [f"  {escape_controls(item.hint)}"] if item.hint else []
+            parts.append(f"{name}: {paint('no plan', 'bad')}: {escape_controls(item.error.message)}")
+            parts += [f"  {escape_controls(item.error.hint)}"] if item.error.hint else []
         parts += [f"{paint('note', 'dim')}: {escape_controls(note)}" for note in self.notes]
         return "\n".join(parts) or "no jobs"
 
     def markdown(self) -> str:
         """Return a Markdown table with one line per job, followed by remarks."""
-        header = ("job", "add", "change", "remove", *_COLUMNS, "rejected earlier", "guards")
+        shown = _columns(sum((report.plan.counts.outcomes for report in self.plans), OutcomeCounts()))
+        header = ("job", "add", "change", "remove", *shown, "rejected earlier", "guards")
         to_send = sum(report.plan.counts.to_send for report in self.plans)
         summary = f"{pluralize(to_send, 'record')} would be sent." if to_send else "Nothing would be sent."
         table = markdown_table(
-            header, (report.row() for report in self.plans), right=frozenset(range(1, len(header) - 1))
+            header, (report.row(shown) for report in self.plans), right=frozenset(range(1, len(header) - 1))
         )
         lines = ["### batchsync plan", "", summary, "", table]
         remarks = [f"- **{markdown(report.plan.job)}**: {line}" for report in self.plans for line in report.listed()]
@@ -260,7 +304,7 @@ class PlansReport:
             for report in self.plans
             for breach in report.plan.breaches
         ]
-        remarks += [f"- **{markdown(item.job)}**: no plan: {markdown(item.message)}" for item in self.unplanned]
+        remarks += [f"- **{markdown(item.job)}**: no plan: {markdown(item.reason)}" for item in self.unplanned]
         remarks += [f"- {markdown(note)}" for note in self.notes]
         return "\n".join([*lines, "", *remarks] if remarks else lines)
 

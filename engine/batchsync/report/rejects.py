@@ -1,4 +1,4 @@
-"""Reports of `batchsync rejects`: invalid, rejected and unknown rows, listed or counted; values are masked."""
+"""Reports of `batchsync rejects`: invalid, rejected, unknown or superseded rows, listed or counted; values masked."""
 
 from __future__ import annotations
 
@@ -93,6 +93,7 @@ class RejectsReport:
         total: Number of all rejects.
         exported: Path of the export file; empty if the rejects are listed.
         current: Number of records rejected or unknown in an earlier run and unchanged since.
+        superseded: Number of superseded rows, which are not among the rejects.
     """
 
     about: str
@@ -100,17 +101,24 @@ class RejectsReport:
     total: int
     exported: str = ""
     current: int = 0
+    superseded: int = 0
 
     def text(self, paint: Style) -> str:
         """Return an aligned table, or one line if there are no rejects."""
         return "\n".join([self._table(paint), *self._current_words()])
 
     def _current_words(self) -> list[str]:
-        """Return a sentence about rejects of earlier runs, if there are any."""
-        if not self.current:
-            return []
-        records = pluralize(self.current, "record")
-        return [f"{records} more, rejected or unknown in an earlier run and not changed since: `--all` shows all runs"]
+        """Return sentences about rejects of earlier runs and about superseded rows, if there are any."""
+        sentences = []
+        if self.current:
+            records = pluralize(self.current, "record")
+            sentences.append(
+                f"{records} more, rejected or unknown in an earlier run and not changed since: `--all` shows all runs"
+            )
+        if self.superseded:
+            rows = pluralize(self.superseded, "row")
+            sentences.append(f"{rows} superseded by another row of the same key: `--kind superseded` lists them")
+        return sentences
 
     def _table(self, paint: Style) -> str:
         """Return the rejects, the path of the export, or that there are none."""
@@ -136,6 +144,7 @@ class RejectsReport:
             "shown": len(self.rejects),
             "rejects": [reject.data() for reject in self.rejects],
             "current": self.current,
+            "superseded": self.superseded,
             "exported": self.exported or None,
         }
 
@@ -208,7 +217,11 @@ def _group_data(group: Group) -> dict[str, object]:
 
 
 def _escape_formula(cell: str) -> str:
-    """Return the cell with an apostrophe before a formula prefix; signed numbers are unchanged."""
+    """Return the cell without control characters, and with an apostrophe before a formula prefix.
+
+    Signed numbers are unchanged.
+    """
+    cell = escape_controls(cell)
     if not cell.startswith(_FORMULA) or cell[1:].replace(".", "", 1).isdigit():
         return cell
     return f"'{cell}"

@@ -5,9 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from batchsync.core.accounting import unresolved
 from batchsync.core.batch import Batch, Phase
 from batchsync.core.guards import Budget, within_budget
-from batchsync.core.row_outcome import BATCH_OUTCOMES, LISTED_OUTCOMES, OutcomeCounts
+from batchsync.core.row_outcome import BATCH_OUTCOMES, FAILED_OUTCOMES, OutcomeCounts, RowOutcome
 from batchsync.core.run import Run, RunState
 from batchsync.report.text_format import Style, escape_controls, iso, moment, pluralize, size
 
@@ -80,8 +81,10 @@ class RunReport:
 
     @property
     def has_rejects(self) -> bool:
-        """Whether `batchsync rejects` lists rows of the run."""
-        return bool(self.settlement.outcomes.sum_of(LISTED_OUTCOMES))
+        """Whether `batchsync rejects` lists rows of the run: invalid ones, and those of delivered batches."""
+        pending = (batch for batch in self.batches if batch.phase is not Phase.DELIVERED)
+        unlisted = sum(batch.counts.sum_of(FAILED_OUTCOMES) if batch.counts else unresolved(batch) for batch in pending)
+        return self.settlement.outcomes.sum_of(FAILED_OUTCOMES) > unlisted
 
     def text(self, paint: Style) -> str:
         """Return the run in three to six lines."""
@@ -123,6 +126,9 @@ class RunReport:
                 yield f"  {paint('needs attention', 'bad')}: batch {batch.id}: {escape_controls(batch.reason)}"
         if self.has_rejects:
             yield f"  why: `batchsync rejects {escape_controls(self.settlement.job)}`"
+        if self.settlement.outcomes[RowOutcome.SUPERSEDED]:
+            command = f"`batchsync rejects {escape_controls(self.settlement.job)} --kind superseded`"
+            yield f"  superseded: lost against another row of their key, as declared; {command} lists them"
 
     def _when(self) -> str:
         """Return the run number and time in parentheses."""
@@ -130,7 +136,7 @@ class RunReport:
 
     def _budget_words(self, paint: Style) -> str:
         """Return the budget and whether it is met; empty if there are no rejects."""
-        if self.budget is None or not self.has_rejects:
+        if self.budget is None or not self.settlement.outcomes.sum_of(FAILED_OUTCOMES):
             return ""
         verdict = paint("exceeded", "bad") if self.over_budget else "met"
         return f"   (budget: {self.budget.invalid} invalid, {self.budget.rejected} rejected: {verdict})"
@@ -172,6 +178,11 @@ def totals(reports: Iterable[RunReport]) -> dict[str, int]:
     return _terms([report.settlement for report in reports])
 
 
+def shown_outcomes(reports: Iterable[RunReport]) -> tuple[RowOutcome, ...]:
+    """Return the outcomes that a table of runs has columns for."""
+    return sum((report.settlement.outcomes for report in reports), OutcomeCounts()).shown()
+
+
 def _equation(settlements: Sequence[Settlement]) -> str:
     """Return the sum of settlement equations as text."""
     (left, selected), *right = _terms(settlements).items()
@@ -181,7 +192,7 @@ def _equation(settlements: Sequence[Settlement]) -> str:
 def _terms(settlements: Sequence[Settlement]) -> dict[str, int]:
     """Return the terms of the sum of settlement equations by name: `selected`, then every outcome."""
     outcomes = sum((item.outcomes for item in settlements), OutcomeCounts())
-    return {"selected": sum(item.selected for item in settlements)} | outcomes.by_name()
+    return {"selected": sum(item.selected for item in settlements)} | outcomes.by_name(outcomes.shown())
 
 
 #: Names of phases in output, independent of the values in the journal.

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from batchsync.core import steps
 from batchsync.core.batch import Batch, Phase
-from batchsync.core.row_outcome import LISTED_OUTCOMES
+from batchsync.core.row_outcome import FAILED_OUTCOMES
 from batchsync.core.run import RunState
 from batchsync.report.settlement import RunReport, batch_data, equation, phase_name
 from batchsync.report.text_format import (
@@ -21,7 +21,7 @@ from batchsync.report.text_format import (
     moment,
     pluralize,
 )
-from batchsync.report.waiting import attention_steps, resolve_hint
+from batchsync.report.waiting import attention_steps, unknown_hint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -67,7 +67,7 @@ class JobStatus:
         """Yield the next commands for the job itself."""
         name = escape_controls(self.job)
         if self.unresolved:
-            yield resolve_hint([item.id for item in self.unresolved])
+            yield unknown_hint([item.id for item in self.unresolved])
         if self.has_unbatched_records:
             yield f"`batchsync sync {name}` sends the records deferred when preparation was aborted"
         if self.awaiting_approval and self.approved:
@@ -274,7 +274,7 @@ def _job_text(job: JobStatus, now: datetime, paint: Style) -> str:
         lines = [f"{name}: {paint(job.last.state, role)} ({when}){gone}{running}"]
         lines.append(f"  {equation(job.last.settlement)}")
         if job.last.over_budget and job.last.state == "settled":
-            count = job.last.settlement.outcomes.sum_of(LISTED_OUTCOMES)
+            count = job.last.settlement.outcomes.sum_of(FAILED_OUTCOMES)
             lines.append(
                 f"  {paint('budget exceeded', 'bad')}: {pluralize(count, 'record')}; why: `batchsync rejects {job.job}`"
             )

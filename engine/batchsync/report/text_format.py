@@ -17,6 +17,10 @@ _KILO = 1000
 _DAY = timedelta(days=1)
 _HOUR = timedelta(hours=1)
 _MINUTE = timedelta(minutes=1)
+#: What begins a mention, a reference to an issue, merge request, label or milestone, or a URL.
+_LINKED = re.compile(
+    r"[@#!$%~](?=[\w\"'-])|&amp;(?=\d)|\bGH-(?=\d)|\b(?:https?|ftp|mailto|xmpp):|\bwww\.", re.IGNORECASE
+)
 _MARKDOWN = re.compile(r"([\\`*_{}\[\]<>|#~!])")
 
 
@@ -88,6 +92,12 @@ def moment(when: datetime) -> str:
     return f"{when.astimezone(UTC):%Y-%m-%d %H:%M:%S}Z"
 
 
+def time_of_day(when: datetime, now: datetime) -> str:
+    """Return a time in UTC, as in `16:45:00Z`, with its date unless it is today."""
+    today = when.astimezone(UTC).date() == now.astimezone(UTC).date()
+    return f"{when.astimezone(UTC):%H:%M:%S}Z" if today else moment(when)
+
+
 def iso(when: datetime | None) -> str | None:
     """Return a time in UTC in ISO 8601, as in `2026-11-22T07:30:14Z`."""
     return when.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if when else None
@@ -133,8 +143,24 @@ def columns(header: Sequence[str], rows: Iterable[Sequence[str]], paint: Style, 
 
 
 def markdown(text: str) -> str:
-    """Return the text on one line, with Markdown markup escaped."""
-    return _MARKDOWN.sub(r"\\\1", escape_controls(text))
+    """Return the text on one line, with Markdown markup escaped, and nothing in it that becomes a link or a mention."""
+    return unlinked(_MARKDOWN.sub(r"\\\1", escape_controls(text).replace("&", "&amp;")))
+
+
+def unlinked(text: str) -> str:
+    """Return Markdown in which mentions, references, URLs and e-mail addresses stay text.
+
+    An empty comment parts what GitHub and GitLab would link after the markup was read; escapes do not prevent that.
+    """
+    return _LINKED.sub(r"\g<0><!-- -->", text)
+
+
+def markdown_with_code(text: str) -> str:
+    """Return a text on one line, as `markdown` does, but with its commands in backquotes as code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return markdown(text)
+    return "".join(f"`{escape_controls(part)}`" if index % 2 else markdown(part) for index, part in enumerate(parts))
 
 
 def markdown_table(header: Sequence[str], rows: Iterable[Sequence[str]], *, right: frozenset[int]) -> str:

@@ -39,10 +39,12 @@ def resolve_hint(batches: Sequence[str]) -> str:
     )
 
 
+def unknown_hint(batches: Sequence[str]) -> str:
+    """Return how to learn the unknown outcomes of these delivered batches, given by ID: ask again, then resolve."""
+    first = escape_controls(batches[0])
+    return f"`batchsync collect {first}` asks the vendor again; if that does not help, {resolve_hint(batches)}"
+
+
 def _cancel_hint(batch: Batch) -> str:
-    """Return how to cancel a batch that needs attention; empty if it is too late to cancel."""
-    if is_stopped_unprocessed(batch):
-        return f"`batchsync cancel {batch.id}` to cancel the batch"
-    if batch.parked_from is Phase.SUBMITTED:
-        return f"`batchsync cancel {batch.id}` if the vendor can still cancel the batch"
-    return ""
+    """Return how to cancel a batch that needs attention; empty if the vendor may have it, as not every one cancels."""
+    return f"`batchsync cancel {batch.id}` to cancel the batch" if is_stopped_unprocessed(batch) else ""

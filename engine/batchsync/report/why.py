@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from batchsync.core.row_outcome import RowOutcome
 from batchsync.report.settlement import phase_name
 from batchsync.report.text_format import columns, escape_controls, iso, markdown, markdown_table, moment
-from batchsync.report.waiting import attention_steps, resolve_hint
+from batchsync.report.waiting import attention_steps, unknown_hint
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -24,6 +24,7 @@ _RIGHT = frozenset({4, 5})
 #: Sentence by outcome of the newest version and whether the baseline holds a version.
 _TARGET = {
     ("accepted", True): "accepted: the target holds the version last sent",
+    ("assumed", True): "assumed: the target holds it, on the word given to `batchsync state assume-delivered`",
     (
         "rejected",
         True,
@@ -101,7 +102,7 @@ class KeyOfJob:
     def data(self) -> dict[str, object]:
         """Return the state as a JSON-compatible dictionary.
 
-        `target` is accepted, rejected, unknown, again (to be sent again) or nothing; `in_baseline` says whether the
+        `target` is accepted, assumed, rejected, unknown, again (to be sent again) or nothing; `in_baseline` says if the
         baseline holds a version. Both are null if the baseline could not be read.
         """
         return {
@@ -132,7 +133,7 @@ class KeyOfJob:
             "",
         )
         if batch and self.known and self.known.latest_outcome == RowOutcome.UNKNOWN:
-            return [resolve_hint([batch])]
+            return [unknown_hint([batch])]
         return []
 
 
@@ -155,7 +156,7 @@ class WhyReport:
         """Return a Markdown section per job, with a table of its rejects."""
         lines = [f"### batchsync why: {markdown(self.key)}"]
         for job in self.jobs:
-            lines += ["", f"**{markdown(job.job)}**: {job.target}"]
+            lines += ["", f"**{markdown(job.job)}**: {markdown(job.target)}"]
             lines += [f"\n- {markdown(line)}" for line in (*job.in_flight_lines(), *([job.note] if job.note else []))]
             if job.rejects:
                 lines += ["", markdown_table(_HEADER, job.rows(), right=_RIGHT)]

@@ -12,10 +12,14 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from batchsync.errors import UnavailableError
-from batchsync.sinks import atomic_write, merge
+from batchsync.sinks import absent, atomic_write, merge
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from datetime import datetime
     from pathlib import Path
+
+    from batchsync.core.guards import AbsentAnswers
 
 # Fixed, so that the bytes do not depend on the number of threads.
 ROW_GROUP_ROWS = 250_000
@@ -51,6 +55,95 @@ def upsert(incoming: pl.LazyFrame, path: Path, file_format: str, key: tuple[str,
             except pl.exceptions.PolarsError as error:
                 unreadable = _unreadable(file, file_format)
                 raise unreadable from error
+
+
+def find_absent(path: Path, file_format: str, present: pl.LazyFrame, into: Path) -> AbsentAnswers:
+    """Write the keys of a file's answers that are not present; see `absent.write_absent`.
+
+    Args:
+        path: The file; it need not exist.
+        file_format: csv, parquet or jsonl.
+        present: Keys that have not left the source, with the key columns only.
+        into: New Parquet file of the keys.
+
+    Returns:
+        The counts and the digest of the keys.
+
+    Raises:
+        UnavailableError: If the file cannot be read, or lacks the key columns.
+    """
+    with atomic_write.translate_os_errors(path):
+        existing = _existing(path, file_format, _names(present))
+        try:
+            return absent.write_absent(present.clear() if existing is None else existing, present, into)
+        except pl.exceptions.PolarsError as error:
+            unreadable = _unreadable(path, file_format)
+            raise unreadable from error
+
+
+def remove(path: Path, file_format: str, keys: pl.LazyFrame) -> int:
+    """Remove answers by key from a file. Without any, the file is not written.
+
+    Args:
+        path: The file; it need not exist.
+        file_format: csv, parquet or jsonl.
+        keys: Keys of the answers, with the key columns only.
+
+    Returns:
+        The number of answers removed.
+
+    Raises:
+        UnavailableError: If the file cannot be written, or its content cannot be read or lacks the key columns.
+    """
+    return _rewrite(path, file_format, _names(keys), lambda existing: absent.without(existing, keys))
+
+
+def mark(path: Path, file_format: str, present: pl.LazyFrame, at: datetime) -> int:
+    """Mark answers whose key is not present, and unmark the others. Without a change, the file is not written.
+
+    Args:
+        path: The file; it need not exist.
+        file_format: csv, parquet or jsonl.
+        present: Keys that have not left the source, with the key columns only.
+        at: The time to write into `removed_at`.
+
+    Returns:
+        The number of answers that changed.
+
+    Raises:
+        UnavailableError: If the file cannot be written, or its content cannot be read or lacks the key columns.
+    """
+
+    def marked(existing: pl.LazyFrame) -> tuple[pl.LazyFrame, int]:
+        rows, changed = absent.with_marks(existing, present, at)
+        return rows.drop(absent.CHANGED), changed
+
+    return _rewrite(path, file_format, _names(present), marked)
+
+
+def _names(keys: pl.LazyFrame) -> tuple[str, ...]:
+    return tuple(keys.collect_schema().names())
+
+
+def _rewrite(
+    path: Path, file_format: str, key: tuple[str, ...], change: Callable[[pl.LazyFrame], tuple[pl.LazyFrame, int]]
+) -> int:
+    """Replace a file atomically by its changed rows, if any changes; return how many do."""
+    if not path.exists():
+        return 0
+    file = atomic_write.real_file(path)
+    with atomic_write.exclusive_dir_lock(file.parent), atomic_write.translate_os_errors(path):
+        existing = _existing(file, file_format, key)
+        if existing is None:
+            return 0
+        try:
+            rows, changed = change(existing)
+            if changed:
+                with atomic_write.atomic_write(file) as temporary:
+                    _write(rows, temporary, file_format)
+        except pl.exceptions.PolarsError as error:
+            raise _unreadable(file, file_format) from error
+        return changed
 
 
 def _existing(file: Path, file_format: str, key: tuple[str, ...]) -> pl.LazyFrame | None:
@@ -117,7 +210,7 @@ def _unreadable(file: Path, file_format: str) -> UnavailableError:
 
 def _unfit(file: Path, defect: str) -> UnavailableError:
     return UnavailableError(
-        f"{file}: cannot add the answers: the file {defect}",
-        hint="repair the file, or move it away so that a new file is written, then run `batchsync resume`; "
-        "the file is unchanged and the collected answers are kept",
+        f"{file}: cannot update the results: the file {defect}",
+        hint="repair the file, or move it away so that a new file is written, then run `batchsync resume`, and "
+        "`batchsync sync` for a new run; the file is unchanged and the collected answers are kept",
     )

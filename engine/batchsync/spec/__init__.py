@@ -9,7 +9,8 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from batchsync.spec.credentials import resolve_credentials, secret_files
+    from batchsync.spec.credentials import resolve_credentials, resolve_login, resolve_proxy, secret_files
+    from batchsync.spec.dbt_manifest import relations_of
     from batchsync.spec.jobs_file import fill_in_lines, load
     from batchsync.spec.json_schema import SCHEMA_FILE, jobs_schema, jobs_schema_text
     from batchsync.spec.problem_text import render_problem
@@ -21,8 +22,11 @@ __all__ = [
     "jobs_schema",
     "jobs_schema_text",
     "load",
+    "relations_of",
     "render_problem",
     "resolve_credentials",
+    "resolve_login",
+    "resolve_proxy",
     "secret_files",
     "starter_files",
 ]
@@ -33,8 +37,11 @@ _MODULES = {
     "jobs_schema": "json_schema",
     "jobs_schema_text": "json_schema",
     "load": "jobs_file",
+    "relations_of": "dbt_manifest",
     "render_problem": "problem_text",
     "resolve_credentials": "credentials",
+    "resolve_login": "credentials",
+    "resolve_proxy": "credentials",
     "secret_files": "credentials",
     "starter_files": "starters",
 }

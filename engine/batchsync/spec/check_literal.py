@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING
 
 from batchsync.core.record_schema import Format, Kind, Severity
+from batchsync.util.patterns import contains_pattern
 from batchsync.util.suggestions import one_of, quoted
 
 if TYPE_CHECKING:
@@ -81,17 +82,6 @@ def literal_objection(value: str | float | bool, rule: Rule) -> Objection | None
     return _check_string(text, rule)
 
 
-def matches(pattern: str, text: str) -> bool:
-    """Return whether a text matches a vendor's pattern; True for patterns that `re` does not support.
-
-    Such patterns are checked for rows only.
-    """
-    try:
-        return re.search(pattern, text) is not None
-    except re.error:
-        return True
-
-
 def _check_string(text: str, rule: Rule) -> Objection | None:
     if rule.format is not None:
         pattern, expected = _FORMATS[rule.format]
@@ -99,7 +89,7 @@ def _check_string(text: str, rule: Rule) -> Objection | None:
             return Objection(message=f"cannot be {quoted(text)}", expected=expected)
         if rule.format is Format.EMAIL and len(text) > _EMAIL_MAX:
             return Objection(message=f"is {len(text)} characters long", expected=f"at most {_EMAIL_MAX}")
-    if rule.pattern and not matches(rule.pattern, text):
+    if rule.pattern and not contains_pattern(rule.pattern, text):
         return Objection(message=f"cannot be {quoted(text)}", expected=f"a string that matches {rule.pattern}")
     if rule.max_length is not None and len(text) > rule.max_length:
         return Objection(message=f"is {len(text)} characters long", expected=f"at most {rule.max_length}")

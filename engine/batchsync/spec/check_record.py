@@ -5,12 +5,14 @@ Runs before any row is read. Values of expressions are validated per row by `dat
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from batchsync.core.mapping import Array, Each, Expression, Literal, Object
 from batchsync.core.record_schema import Kind
-from batchsync.spec.check_literal import Objection, literal_objection, matches
+from batchsync.spec.check_literal import Objection, literal_objection
+from batchsync.util.patterns import contains_pattern
 from batchsync.util.suggestions import one_of, quoted
 
 if TYPE_CHECKING:
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
     from batchsync.core.record_schema import Extra, RecordSchema, Rule
     from batchsync.spec.problems import Problems
 
+#: Text that is an expression but for its `=`: a call of a function.
+_CALL = re.compile(r"\s*[A-Za-z_]\w*\s*\(.*\)\s*", re.DOTALL)
 _SCALARS = frozenset({Kind.STRING, Kind.INTEGER, Kind.NUMBER, Kind.BOOLEAN, Kind.SCALAR})
 
 
@@ -102,7 +106,7 @@ class RecordCheck:
         )
 
     def _extra(self, name: str, node: Node, extra: Extra, path: tuple[str, ...]) -> None:
-        if not matches(extra.pattern, name):
+        if not contains_pattern(extra.pattern, name):
             self.problems.add(
                 "member_name",
                 self._place(path, node),
@@ -124,6 +128,8 @@ class RecordCheck:
         advice = found.suggestion
         if found.is_enum and isinstance(node.value, str):
             advice = self.problems.suggest(node.value, rule.enum)
+        if isinstance(node.value, str) and not advice and _CALL.fullmatch(node.value):
+            advice = f"for the value of an expression, write ={node.value.strip()}"
         self.problems.add("literal", node.place, f"{quoted(path[-1])} {found.message}", found.expected, advice)
 
     def _expression(self, node: Expression, rule: Rule, path: tuple[str, ...]) -> None:

@@ -7,26 +7,28 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from batchsync.core.job import Connection
+from batchsync.core.storage_location import STORAGE_FORMS, host_matches, objection_to_declared
 from batchsync.errors import BatchsyncError, SpecError
-from batchsync.spec.credentials import FORMS, credential_objection
+from batchsync.spec.credentials import FORMS, PROXY_FORMS, credential_objection, proxy_objection, secret_paths
 from batchsync.spec.interpolate import TypedEntry, TypedMap, TypedSeq, Value
 from batchsync.spec.located_yaml import Broken
-from batchsync.spec.models_source import ConnectionModel
+from batchsync.spec.models_connection import ConnectionModel
 from batchsync.spec.secret_policy import SECRET_NAME
 from batchsync.util.suggestions import one_of, quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
-    from pathlib import Path
 
     from batchsync.core.vendor_rules import VendorRules
     from batchsync.spec.interpolate import Typed
     from batchsync.spec.model_validator import ModelValidator, ValidationResult
     from batchsync.spec.problems import Problems
+    from batchsync.util.path_fence import PathFence
 
 _PLACEHOLDERS = {"vendor": "none", "credentials": {}}
 
@@ -40,6 +42,8 @@ class Vendors:
         names: Callable[[], tuple[str, ...]],
         is_available: Callable[[str], bool],
         load: Callable[[str], VendorRules],
+        *,
+        has_folders: bool = True,
     ) -> None:
         """Keep the origin of vendors.
 
@@ -48,11 +52,13 @@ class Vendors:
             names: Return the names of all available vendors.
             is_available: Return whether there is a vendor of a name; faster than `names` for bundled vendors.
             load: Load the rules of a vendor by name or folder.
+            has_folders: Whether a folder with a `vendor.yaml` may be named.
         """
         self._fixed = fixed
         self._names = names
         self._is_available = is_available
         self._load = load
+        self.has_folders = has_folders
         self._loaded: dict[str, VendorRules | None] = {}
 
     def names(self) -> tuple[str, ...]:
@@ -90,7 +96,9 @@ class Vendors:
 class ConnectionCompiler:
     """Compiles the connections of one file."""
 
-    def __init__(self, folder: Path, validator: ModelValidator, vendors: Vendors, problems: Problems) -> None:
+    def __init__(
+        self, folder: Path, validator: ModelValidator, vendors: Vendors, problems: Problems, fence: PathFence
+    ) -> None:
         """Keep the collaborators.
 
         Args:
@@ -98,7 +106,9 @@ class ConnectionCompiler:
             validator: Validates blocks against pydantic models.
             vendors: Vendor rules by name.
             problems: Receives the problems.
+            fence: Where paths may lead.
         """
+        self._fence = fence
         self._folder = folder
         self._validator = validator
         self._vendors = vendors
@@ -123,15 +133,25 @@ class ConnectionCompiler:
         if validated.valid("credentials"):
             self._credentials(entry.key, entry.value.entry("credentials"), rules)
         self._check_stray_secrets(entry.key, entry.value)
+        if validated.valid("proxy") and validated.valid("storage_hosts"):
+            self._network(model, entry.value, rules)
+        for file in secret_paths([model.proxy]):
+            self._path("proxy", Path(file), _start_of(entry.value, "proxy"))
+        if model.ca_bundle:
+            self._path("ca_bundle", self._folder / model.ca_bundle, _start_of(entry.value, "ca_bundle"))
         connection = Connection(
             name=entry.key,
             vendor=vendor,
             base_url=base_url,
             credentials=dict(model.credentials),
             ca_bundle=str(self._folder / model.ca_bundle) if model.ca_bundle else None,
+            proxy=model.proxy or "",
+            storage_hosts=tuple(model.storage_hosts or ()),
             poll_every=model.poll_every,
             deadline=model.deadline,
+            retry_for=model.retry_for,
             in_flight=model.in_flight,
+            renamed_from=model.renamed_from or (),
             place=self._problems.source.place(entry.start),
         )
         return connection, rules
@@ -143,7 +163,28 @@ class ConnectionCompiler:
         if "/" in name:
             # Paths in jobs.yaml are relative to its folder, not to the working directory.
             name = str((self._folder / name).absolute())
+            if not self._may_load(Path(name), _start_of(node, "vendor")):
+                return None, name
         return self._vendors.rules(name, _start_of(node, "vendor"), self._problems), name
+
+    def _may_load(self, folder: Path, at: int) -> bool:
+        """Return whether the folder of a vendor may be read; report a problem if not."""
+        if not self._vendors.has_folders:
+            self._problems.add(
+                "unknown_vendor", at, "a vendor folder of the tree is not read", one_of(self._vendors.names())
+            )
+            return False
+        if not self._path("vendor", folder, at, is_folder=True):
+            return False
+        records = sorted((folder / "records").glob("*.yaml"))
+        return all(self._path("vendor", file, at) for file in (folder / "vendor.yaml", *records))
+
+    def _path(self, key: str, path: Path, at: int, *, is_folder: bool = False) -> bool:
+        """Return whether a path may be opened; report a problem if not."""
+        objection = self._fence.objection(path) if is_folder else self._fence.file_objection(path)
+        if objection:
+            self._problems.add("path", at, f"{quoted(key)} {objection}", self._fence.advice)
+        return not objection
 
     def _base_url(self, url: str, rules: VendorRules, entry: TypedEntry, written: Typed | None) -> None:
         at = written.start if written is not None else entry.start
@@ -157,6 +198,21 @@ class ConnectionCompiler:
             return
         if reason := url_objection(url, rules.api_hosts):
             self._problems.add("base_url", at, reason, f"https:// to {one_of(rules.api_hosts)}")
+
+    def _network(self, model: ConnectionModel, node: TypedMap, rules: VendorRules | None) -> None:
+        """Validate `proxy` and `storage_hosts`."""
+        if model.proxy and (reason := proxy_objection(model.proxy)):
+            self._problems.add("proxy", _start_of(node, "proxy"), f'"proxy": {reason}', PROXY_FORMS)
+        listed = node.get("storage_hosts")
+        items = listed.items if isinstance(listed, TypedSeq) else ()
+        for item, pattern in zip(items, model.storage_hosts or (), strict=False):
+            if reason := objection_to_declared(pattern):
+                self._problems.add("storage_host", item.start, f"{quoted(pattern)} {reason}", STORAGE_FORMS)
+        if rules is not None and rules.dialect is None:
+            for name in ("proxy", "storage_hosts"):
+                if node.get(name) is not None:
+                    message = f'"{name}": {rules.name} is a Python package, which makes its requests itself'
+                    self._problems.add("unsupported", _start_of(node, name), message, "a connection without it")
 
     def _credentials(self, connection: str, node: TypedEntry | None, rules: VendorRules | None) -> None:
         if node is None or not isinstance(node.value, TypedMap):
@@ -182,6 +238,8 @@ class ConnectionCompiler:
                     FORMS,
                     self._advice(connection, entry),
                 )
+            for file in secret_paths([entry.value.value] if isinstance(entry.value, Value) else []):
+                self._path(entry.key, Path(file), entry.value.start)
         present = {entry.key for entry in node.value.entries}
         for name in rules.credentials if rules is not None else ():
             if name not in present:
@@ -189,14 +247,14 @@ class ConnectionCompiler:
                     "missing_key",
                     node.start,
                     f'"credentials" has no {quoted(name)}',
-                    f"{name}: ${{{_variable(connection, name)}}}",
+                    f"{name}: ${{{variable_name(connection, name)}}}",
                 )
 
     def _advice(self, connection: str, entry: TypedEntry) -> str:
         """Return the reference to write instead of a literal secret; empty if the key may be a secret itself."""
         if self._problems.source.is_hidden(entry.start):
             return ""
-        return f"write {entry.key}: ${{{_variable(connection, entry.key)}}}"
+        return f"write {entry.key}: ${{{variable_name(connection, entry.key)}}}"
 
     def _check_stray_secrets(self, connection: str, node: TypedMap) -> None:
         """Report secrets that are keys of the connection instead of `credentials`."""
@@ -247,13 +305,8 @@ def url_objection(url: str, hosts: tuple[str, ...]) -> str:
     local = is_loopback(host)
     if parts.scheme != "https" and not (parts.scheme == "http" and local):
         return f"{parts.scheme}:// to a remote host" if parts.scheme in {"http", "ftp"} else "URL without https://"
-    is_allowed = local or any(host_matches(host, item) for item in hosts)
+    is_allowed = local or host_matches(host, hosts)
     return "" if is_allowed else f"{quoted(host)[1:-1]} is not a host of this vendor"
-
-
-def host_matches(host: str, pattern: str) -> bool:
-    """Return whether a host matches a pattern, in which `*` stands for (a part of) one label."""
-    return bool(re.fullmatch(re.escape(pattern.lower()).replace(r"\*", "[a-z0-9-]+"), host))
 
 
 def is_loopback(host: str) -> bool:
@@ -271,7 +324,8 @@ def _start_of(node: TypedMap, key: str) -> int:
     return value.start if value is not None else node.start
 
 
-def _variable(connection: str, name: str) -> str:
+def variable_name(connection: str, name: str) -> str:
+    """Return the name of an environment variable to suggest for a secret of a connection."""
     plain = re.sub(r"[^A-Z0-9]+", "_", f"{connection}_{name}".upper()).strip("_")
     return plain if plain[:1].isalpha() else f"BATCHSYNC_{plain}"
 

@@ -8,16 +8,21 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
-from batchsync.core.guards import AfterEdit, Budget, Guards, Limit
-from batchsync.core.job import Job, Send
+from batchsync.core.guards import Budget, Guards, Limit, Removals
+from batchsync.core.job import Job, OnRemovedAnswer
+from batchsync.core.source_path import STDIN
 from batchsync.core.vendor_rules import Sends
 from batchsync.spec.check_record import RecordCheck
+from batchsync.spec.compile_query import QueryCompiler
 from batchsync.spec.compile_record import compile_record, places_of
 from batchsync.spec.compile_removal import RemovalCompiler
-from batchsync.spec.compile_source import compile_results, compile_schedule, compile_source, written_paths
+from batchsync.spec.compile_since import check_since, compile_send
+from batchsync.spec.compile_source import Elsewhere, compile_results, compile_schedule, compile_source, written_paths
+from batchsync.spec.compile_storage import StorageCompiler
 from batchsync.spec.interpolate import TypedMap, Value
 from batchsync.spec.located_yaml import Broken
 from batchsync.spec.models import JobModel
+from batchsync.spec.source_paths import check_results_path, check_source_paths
 from batchsync.spec.spec_hash import mapping_hash, removal_hash, spec_hash, target_hash
 from batchsync.util.suggestions import one_of, quoted
 
@@ -27,12 +32,15 @@ if TYPE_CHECKING:
 
     from batchsync.core.job import Removal, Results, Schedule, Source
     from batchsync.core.mapping import Object
+    from batchsync.core.object_storage import Storage
+    from batchsync.core.query import Database
     from batchsync.core.record_schema import RecordSchema
     from batchsync.core.vendor_rules import VendorRules
     from batchsync.spec.interpolate import TypedEntry
     from batchsync.spec.model_validator import ModelValidator, ValidationResult
     from batchsync.spec.models import GuardsModel
     from batchsync.spec.problems import Problems
+    from batchsync.util.path_fence import PathFence
 
 _PLACEHOLDERS: dict[str, Any] = {
     "source": {"path": "none.csv", "key": "none"},
@@ -52,6 +60,9 @@ class JobCompiler:
         validator: Validates blocks against pydantic models.
         vendors: Rules of the vendor of each connection; None where unknown.
         problems: Receives the problems.
+        fence: Where paths may lead.
+        databases: Databases by name; None for those that are invalid.
+        storages: Storages by name; None for those that are invalid.
         partial_jobs: Jobs with a valid record and source, but placeholders for invalid values elsewhere.
     """
 
@@ -59,6 +70,9 @@ class JobCompiler:
     validator: ModelValidator
     vendors: Mapping[str, VendorRules | None]
     problems: Problems
+    fence: PathFence
+    databases: Mapping[str, Database | None] = field(default_factory=dict)
+    storages: Mapping[str, Storage | None] = field(default_factory=dict)
     partial_jobs: list[Job] = field(default_factory=list)
 
     def compile(self, entry: TypedEntry) -> Job | None:
@@ -90,15 +104,20 @@ class _JobBuilder:
             self._target(target, rules)
         schema = self._schema(target, rules)
         mode_is_valid = rules is not None and is_valid("mode") and self._mode(rules, schema)
+        if rules is not None and mode_is_valid:
+            self._check_on_null(rules)
         record = self._record(schema, rules, model.mode if mode_is_valid else "")
         source = self._source() if is_valid("source") else None
         removal = self._removal(target, rules, schema, source, record)
+        if is_valid("source") and is_valid("send"):
+            sends = rules.modes.get(model.mode) if rules is not None and mode_is_valid else None
+            check_since(model, self.node, sends, record, self.compiler.problems)
         results = self._results(rules)
         schedule = self._schedule()
         if rules is None or record is None or source is None:
             return None
         mapping = mapping_hash(vendor=rules.name, target=rules.identity_fields(target), mode=model.mode, record=record)
-        send = Send(rows=model.send) if isinstance(model.send, str) else Send(rows="since", since=model.send.since)
+        send = compile_send(model)
         job = Job(
             name=self.entry.key,
             source=source,
@@ -116,8 +135,9 @@ class _JobBuilder:
             guards=_guards(model.guards),
             budget=Budget(invalid=model.budget.invalid or _NONE, rejected=model.budget.rejected or _NONE),
             depends_on=tuple(model.depends_on),
+            renamed_from=model.renamed_from,
             compression=model.compression,
-            removal_hash=self._removal_hash(removal, source),
+            removal_hash=self._removal_hash(removal, results, source),
             place=self.compiler.problems.source.place(self.entry.start),
         )
         if self.validated.invalid:
@@ -128,10 +148,12 @@ class _JobBuilder:
     def _rules(self) -> VendorRules | None:
         name, known = self.validated.model.target.connection, self.compiler.vendors
         if name not in known:
+            kind = "a database" if name in self.compiler.databases else ""
+            kind = "storage" if name in self.compiler.storages else kind
             self._report(
                 "unknown_connection",
                 self._at("target", "connection"),
-                f"unknown connection {quoted(name)}",
+                f"{quoted(name)} is {kind}, to which nothing is sent" if kind else f"unknown connection {quoted(name)}",
                 one_of(known),
                 self.compiler.problems.suggest(name, known),
             )
@@ -187,6 +209,16 @@ class _JobBuilder:
         )
         return False
 
+    def _check_on_null(self, rules: VendorRules) -> None:
+        """Report `on_null: clear`: no vendor spec names a way to clear a value, and none is guessed."""
+        if self.validated.model.on_null == "clear":
+            self._report(
+                "on_null",
+                self._at("on_null"),
+                f"{rules.name} documents no way to clear single values in mode {quoted(self.validated.model.mode)}",
+                "leave_out; plan and sync count the records that lost a value which the target keeps",
+            )
+
     def _record(self, schema: RecordSchema | None, rules: VendorRules | None, mode: str) -> Object | None:
         """Return the record after validation. Rules of a mode are not checked if `mode` is empty."""
         written = self.node.entry("record")
@@ -207,9 +239,27 @@ class _JobBuilder:
         written = self.node.entry("source")
         if written is None or not isinstance(written.value, TypedMap):
             return None
-        return compile_source(
-            self.validated.model.source, written.value, written.start, self.compiler.folder, self.compiler.problems
+        compiler = self.compiler
+        check_source_paths(
+            self.validated.model.source, written.value, compiler.folder, compiler.fence, compiler.problems
         )
+        queries = QueryCompiler(
+            compiler.folder,
+            compiler.databases,
+            {*compiler.vendors, *compiler.storages},
+            compiler.fence,
+            compiler.problems,
+        )
+        model, node = self.validated.model.source, written.value
+        elsewhere = Elsewhere(queries, self._stored())
+        source = compile_source(model, node, written.start, compiler.folder, compiler.problems, elsewhere)
+        return replace(source, roots=compiler.fence.roots)
+
+    def _stored(self) -> StorageCompiler:
+        """Return the compiler of what is kept in storage."""
+        compiler = self.compiler
+        others = {*compiler.vendors, *compiler.databases}
+        return StorageCompiler(compiler.folder, compiler.storages, others, compiler.fence, compiler.problems)
 
     def _removal(
         self,
@@ -227,7 +277,7 @@ class _JobBuilder:
             schema=schema,
             key=source.key,
             lookup=self._is_lookup(rules),
-            since=not isinstance(self.validated.model.send, str),
+            since=self._sends_since,
             chained=source.job is not None,
             problems=self.compiler.problems,
         ).compile(self.validated.model.on_removed, node, record)
@@ -238,10 +288,16 @@ class _JobBuilder:
         )
         return replace(found, mapping_hash=removal_mapping)
 
-    def _removal_hash(self, removal: Removal | None, source: Source) -> str:
+    def _removal_hash(self, removal: Removal | None, results: Results | None, source: Source) -> str:
         written = self.node.get("source")
         paths = written_paths(written) if isinstance(written, TypedMap) else ()
-        return removal_hash(removal=removal, source=source, paths=paths)
+        return removal_hash(removal=removal, results=results, source=source, paths=paths)
+
+    @property
+    def _sends_since(self) -> bool:
+        """Whether the source does not say which keys left it, because only new rows are sent or read."""
+        model = self.validated.model
+        return not isinstance(model.send, str) or model.source.since is not None
 
     def _is_lookup(self, rules: VendorRules) -> bool:
         return rules.modes.get(self.validated.model.mode) is Sends.LOOKUPS
@@ -267,13 +323,32 @@ class _JobBuilder:
                 "results only with mode lookup",
             )
         elif written is not None and model.results is not None:
-            return compile_results(model.results, written.value, self.compiler.folder, self.compiler.problems)
+            self._check_removed_answers(model.results.on_removed)
+            compiler = self.compiler
+            results = compile_results(model.results, written.value, compiler.folder, compiler.problems, self._stored())
+            if results is None or results.storage is not None:
+                return results
+            return check_results_path(results, compiler.fence, compiler.problems)
         return None
+
+    def _check_removed_answers(self, on_removed: str) -> None:
+        """Report a treatment of removed answers in a job whose source does not contain every key."""
+        model = self.validated.model
+        reason = ""
+        if self._sends_since:
+            reason = "send: {since: ...} cannot detect keys that left the source"
+        elif model.source.job is not None:
+            reason = "the results of another job are incomplete: a missing key may just not have been looked up again"
+        if reason and on_removed != OnRemovedAnswer.KEEP:
+            self._report("on_removed", self._at("results", "on_removed"), f'"on_removed": {reason}', "on_removed: keep")
 
     def _schedule(self) -> Schedule | None:
         written = self.node.entry("schedule")
         if written is None or self.validated.model.schedule is None:
             return None
+        if self.validated.model.source.path == STDIN:
+            problem = '"schedule" in a job that reads standard input, which serve does not have'
+            self._report("schedule", written.start, problem, "a file as source, or no schedule")
         return compile_schedule(self.validated.model.schedule, written.value, written.start, self.compiler.problems)
 
     def _at(self, *path: str) -> int:
@@ -291,10 +366,12 @@ class _JobBuilder:
 
 
 def _guards(model: GuardsModel) -> Guards:
-    after_edit = model.removals_after_edit
+    after_edit, after_lost_file = model.removals_after_edit, model.removals_after_lost_file
     return Guards(
         max_remove=model.max_remove,
         max_change=model.max_change,
+        max_invalid=model.max_invalid,
         min_rows=model.min_rows,
-        removals_after_edit=AfterEdit(after_edit) if after_edit else None,
+        removals_after_edit=Removals(after_edit) if after_edit else None,
+        removals_after_lost_file=Removals(after_lost_file) if after_lost_file else None,
     )

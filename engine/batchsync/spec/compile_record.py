@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from batchsync.core.expression_text import objection_to
@@ -18,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Expected value in problems of expressions.
 EXPRESSION = "an SQL expression over the source's columns"
+#: Name of the order of the items of an `each:`.
+ORDER_BY = "order_by"
 
 
 def compile_record(tree: Typed | None, problems: Problems) -> Object | None:
@@ -78,7 +81,7 @@ def _node(tree: Typed, problems: Problems) -> Node | None:
     if not tree.entries:
         problems.add("value", tree.start, "empty object", "members: name: value")
         return None
-    if len(tree.entries) == 1 and tree.entries[0].key == "each":
+    if _is_each(tree):
         problems.add("each", tree.start, '"each" outside of a list', "a list with a single item: [{each: ...}]")
         return None
     return _object(tree, problems)
@@ -89,15 +92,55 @@ def _array(tree: TypedSeq, problems: Problems) -> Array | None:
     if not tree.items:
         problems.add("value", tree.start, "empty list", "at least one item")
         return None
-    each = [item for item in tree.items if isinstance(item, TypedMap) and [key.key for key in item.entries] == ["each"]]
+    each = [item for item in tree.items if isinstance(item, TypedMap) and _is_each(item)]
     if not each:
         items = (_node(item, problems) for item in tree.items)
         return Array(tuple(item for item in items if item is not None), place)
     if len(tree.items) > 1:
         problems.add("each", each[0].start, '"each" with other items in the list', '"each" as the only item')
         return None
-    inner = _node(each[0].entries[0].value, problems)
-    return Array((Each(inner, problems.source.place(each[0].start)),), place) if inner is not None else None
+    item, order_tree = _split_order(each[0])
+    order = _order(order_tree, problems) if order_tree is not None else ()
+    inner = _node(item, problems)
+    if inner is None or order is None:
+        return None
+    return Array((Each(inner, problems.source.place(each[0].start), order),), place)
+
+
+def _is_each(tree: TypedMap) -> bool:
+    """Return whether a mapping is an `each:`, with or without `order_by:` beside it."""
+    names = {entry.key for entry in tree.entries}
+    return "each" in names and names <= {"each", ORDER_BY}
+
+
+def _split_order(each: TypedMap) -> tuple[Typed, Typed | None]:
+    """Return the item of an `each:`, and its `order_by`: beside `each:` or, if not there, in an item of members."""
+    entries = {entry.key: entry.value for entry in each.entries}
+    item = entries["each"]
+    if ORDER_BY in entries or not isinstance(item, TypedMap):
+        return item, entries.get(ORDER_BY)
+    order = next((entry.value for entry in item.entries if entry.key == ORDER_BY), None)
+    return replace(item, entries=tuple(entry for entry in item.entries if entry.key != ORDER_BY)), order
+
+
+def _order(tree: Typed, problems: Problems) -> tuple[Expression, ...] | None:
+    """Return the expressions of `order_by`, a column or an expression or a list of these; None after a problem."""
+    if isinstance(tree, Broken):
+        return None
+    items = tree.items if isinstance(tree, TypedSeq) else (tree,)
+    order = []
+    for item in items:
+        node = compile_scalar(item, problems) if isinstance(item, Value) else None
+        if isinstance(node, Literal) and isinstance(node.value, str) and node.value:
+            name = node.value.replace('"', '""')
+            node = Expression(f'"{name}"', node.place)
+        if isinstance(node, Expression):
+            order.append(node)
+        elif node is not None or not isinstance(item, Value):
+            problems.add("value", item.start, f'invalid "{ORDER_BY}"', "a column, an expression, or a list of these")
+    if not items:
+        problems.add("value", tree.start, f'"{ORDER_BY}" is empty', "a column, an expression, or a list of these")
+    return tuple(order) if len(order) == len(items) and items else None
 
 
 def places_of(tree: Typed | None, start: int, problems: Problems) -> dict[tuple[str, ...], Place]:
@@ -108,8 +151,8 @@ def places_of(tree: Typed | None, start: int, problems: Problems) -> dict[tuple[
         path, node = pending.pop()
         if isinstance(node, TypedSeq):
             pending += [((*path, str(number)), item) for number, item in enumerate(node.items)]
-        elif isinstance(node, TypedMap) and path[-1:] != () and [entry.key for entry in node.entries] == ["each"]:
-            pending.append((path, node.entries[0].value))
+        elif isinstance(node, TypedMap) and path[-1:] != () and _is_each(node):
+            pending.append((path, _split_order(node)[0]))
         elif isinstance(node, TypedMap):
             found |= {(*path, entry.key): problems.source.place(entry.start) for entry in node.entries}
             pending += [((*path, entry.key), entry.value) for entry in node.entries]

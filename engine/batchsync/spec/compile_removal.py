@@ -13,7 +13,7 @@ from batchsync.core.job import Removal
 from batchsync.core.mapping import Array, Each, Expression, Object
 from batchsync.spec.check_record import RecordCheck
 from batchsync.spec.compile_record import compile_record, places_of
-from batchsync.spec.expressions import columns_of
+from batchsync.spec.expressions import columns_of, combines_rows
 from batchsync.spec.interpolate import TypedMap
 from batchsync.spec.models import RemovalModel
 from batchsync.spec.problems import Problems
@@ -144,6 +144,9 @@ class RemovalCompiler:
         found = Object(members, record.place)
         discarded = Problems(self.problems.source)
         self._check(found, mode, discarded, {})
+        if self.problems.covers(discarded):
+            # The members are wrong in themselves, which is reported.
+            return None
         if not any(_expressions(found)) or len(discarded):
             example = f"on_removed: {{mode: {mode}, record: {{...: ={self._columns()[0]}}}}}"
             self.problems.add(
@@ -184,7 +187,7 @@ class RemovalCompiler:
         """Return whether a member uses key columns only."""
         for expression in _expressions(node):
             used = columns_of(expression.sql)
-            if used is None or not used <= set(self._columns()):
+            if used is None or not used <= set(self._columns()) or combines_rows(expression.sql):
                 return False
         return True
 
@@ -207,3 +210,4 @@ def _expressions(node: Node) -> Iterator[Expression]:
             yield from _expressions(item)
     elif isinstance(node, Each):
         yield from _expressions(node.item)
+        yield from node.order

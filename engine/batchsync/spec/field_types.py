@@ -14,18 +14,27 @@ from pydantic import AfterValidator, BeforeValidator, Field, PlainValidator, Wit
 from pydantic_core import PydanticCustomError, PydanticKnownError
 
 from batchsync.core.guards import Limit
+from batchsync.core.sheet import parse_cells
 from batchsync.core.source_path import BUNDLED_FORMATS
 from batchsync.util.durations import parse_duration
 from batchsync.util.plugins import ROW_READERS, plugin_names
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 DURATION_PATTERN = r"^[1-9][0-9]{0,5}[smhd]$"
+#: Beside a duration, a period may be 0, or without end.
+PERIOD_PATTERN = r"^((0|[1-9][0-9]{0,5})[smhd]|forever)$"
 PERCENT_PATTERN = r"^(100|[0-9]{1,2})(\.[0-9]{1,6})?%$"
 COUNT_OR_PERCENT_PATTERN = r"^[0-9]{1,15} or (100|[0-9]{1,2})(\.[0-9]{1,6})?%$"
 TEXT_MAX = 4096
 COLUMNS_MAX = 64
+FILE_COLUMNS_MAX = 4096
+COMMENT_MAX = 8
+#: Begin of the internal column names of the data engine.
+PREFIX = "batchsync:"
 
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+#: Control characters other than the white space that the header of a CSV file may have in quotes.
+_CONTROL_IN_COLUMN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _ENCODING = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 _COUNT_MAX = 10**15
 _WHOLE = 100.0
@@ -37,12 +46,12 @@ def _invalid(message: str, expected: str) -> PydanticCustomError:
     return PydanticCustomError("batchsync", "{message}", {"message": message, "expected": expected})
 
 
-def _text(text: str) -> str:
+def _text(text: str, control: re.Pattern[str] = _CONTROL) -> str:
     if not text:
         raise _invalid("empty string", "a string")
     if len(text) > TEXT_MAX:
         raise _invalid(f"string of {len(text):,} characters", f"at most {TEXT_MAX:,} characters")
-    if _CONTROL.search(text):
+    if control.search(text):
         raise _invalid("control character in a string", "no control characters")
     return text
 
@@ -54,6 +63,24 @@ def _duration(text: Any) -> timedelta:
     if length > timedelta(days=3660):
         raise _invalid("more than ten years", "a shorter duration, such as 30s, 5m, 1h or 2d")
     return length
+
+
+def _lag(value: Any) -> timedelta | int:
+    if isinstance(value, timedelta) or (isinstance(value, int) and not isinstance(value, bool) and value >= 0):
+        return value
+    if not isinstance(value, str) or not re.fullmatch(DURATION_PATTERN, value):
+        raise _invalid("invalid lag", "a duration, such as 30s, 15m or 1d, or a whole number")
+    return _duration(value)
+
+
+def _period(text: Any) -> timedelta | None:
+    if text == "forever":
+        return None
+    if isinstance(text, str) and re.fullmatch(r"0[smhd]", text):
+        return timedelta(0)
+    if not isinstance(text, str) or not re.fullmatch(PERIOD_PATTERN, text):
+        raise _invalid("invalid period", "a number with s, m, h or d, such as 90d or 0d, or forever")
+    return _duration(text)
 
 
 def _limit(value: Any) -> Limit:
@@ -89,6 +116,17 @@ def _source_format(value: Any) -> str:
     return value
 
 
+def _cell_range(value: Any) -> str:
+    """Return a range of cells.
+
+    Raises:
+        PydanticCustomError: If it is none.
+    """
+    if not isinstance(value, str) or parse_cells(value) is None:
+        raise _invalid("invalid range of cells", "a range such as A3:F500, or A3:F without a last row")
+    return value
+
+
 def _columns(value: Any) -> tuple[str, ...]:
     """Return a column or a list of columns as a tuple.
 
@@ -103,12 +141,28 @@ def _columns(value: Any) -> tuple[str, ...]:
     ):
         raise _invalid("invalid columns", "a column, or a list of columns")
     for column in columns:
-        _text(column)
+        _text(column, _CONTROL_IN_COLUMN)
     if len(columns) > COLUMNS_MAX:
         raise _invalid(f"{len(columns)} columns", f"at most {COLUMNS_MAX}")
     if len(set(columns)) < len(columns):
         raise _invalid("duplicate column", "distinct columns")
     return tuple(columns)
+
+
+def _former_names(value: Any) -> tuple[str, ...]:
+    """Return a former name or a list of them as a tuple; the list may be empty.
+
+    Raises:
+        PydanticCustomError: If the value is neither, or not a valid name.
+    """
+    names = [value] if isinstance(value, str) else value
+    if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
+        raise _invalid("invalid former names", "a former name, a list of them, or [] for none")
+    if not all(re.fullmatch(NAME_PATTERN, name) for name in names) or len(names) > COLUMNS_MAX:
+        raise _invalid("invalid former names", "names of lower-case letters, digits, - and _")
+    if len(set(names)) < len(names):
+        raise _invalid("duplicate former name", "distinct names")
+    return tuple(names)
 
 
 def _pairs(value: Any) -> tuple[tuple[str, str], ...]:
@@ -119,7 +173,7 @@ def _pairs(value: Any) -> tuple[tuple[str, str], ...]:
     """
     if isinstance(value, dict) and value and all(isinstance(item, str) and item for item in value.values()):
         for item in (*value, *value.values()):
-            _text(item)
+            _text(item, _CONTROL_IN_COLUMN)
         return tuple(value.items())
     if isinstance(value, dict):
         raise _invalid("invalid columns", "a column, a list of columns, or {source column: other column}")
@@ -129,6 +183,41 @@ def _pairs(value: Any) -> tuple[tuple[str, str], ...]:
 def _delimiter(text: str) -> str:
     if len(text) != 1 or not text.isascii() or text in "\"'\r\n\x00\\" or text.isalnum():
         raise _invalid("invalid delimiter", 'a single character, such as ",", ";", "|" or "\\t"')
+    return text
+
+
+def _column_names(value: Any) -> tuple[str, ...]:
+    """Return the names of the columns of a file without header.
+
+    Raises:
+        PydanticCustomError: If the value is no list of distinct names.
+    """
+    if not isinstance(value, list) or not value or not all(isinstance(item, str) for item in value):
+        raise _invalid("invalid columns", "a list of names, one for each column of the file")
+    for item in value:
+        _text(item, _CONTROL_IN_COLUMN)
+    if len(value) > FILE_COLUMNS_MAX:
+        raise _invalid(f"{len(value)} columns", f"at most {FILE_COLUMNS_MAX}")
+    if len(set(value)) < len(value):
+        raise _invalid("duplicate column", "distinct columns")
+    if any(item.startswith(PREFIX) for item in value):
+        raise _invalid(f"column names may not begin with {PREFIX}", "another name")
+    return tuple(value)
+
+
+def _mark(text: str) -> str:
+    if len(text) != 1 or not text.isascii() or not text.isprintable() or text.isalnum() or text == " ":
+        raise _invalid("invalid character", "a single character that is no letter, digit or blank, such as ' or \\")
+    return text
+
+
+def _quote(text: str) -> str:
+    return _mark(text) if text else text
+
+
+def _comment(text: str) -> str:
+    if not 1 <= len(text) <= COMMENT_MAX or not text.isprintable() or text != text.strip():
+        raise _invalid("invalid begin of a comment", "one to eight characters without blanks at the edges, such as #")
     return text
 
 
@@ -159,6 +248,16 @@ Duration = Annotated[
     PlainValidator(_duration),
     WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN}),
 ]
+Lag = Annotated[
+    timedelta | int,
+    PlainValidator(_lag),
+    WithJsonSchema({"anyOf": [{"type": "string", "pattern": DURATION_PATTERN}, {"type": "integer", "minimum": 0}]}),
+]
+Period = Annotated[
+    timedelta | None,
+    PlainValidator(_period),
+    WithJsonSchema({"type": "string", "pattern": PERIOD_PATTERN}),
+]
 LimitText = Annotated[
     Limit,
     PlainValidator(_limit),
@@ -177,6 +276,12 @@ _COLUMN_OR_LIST: list[dict[str, Any]] = [
     {"type": "array", "items": {"type": "string", "minLength": 1}, "minItems": 1, "uniqueItems": True},
 ]
 Columns = Annotated[tuple[str, ...], PlainValidator(_columns), WithJsonSchema({"anyOf": _COLUMN_OR_LIST})]
+_NAME: dict[str, Any] = {"type": "string", "pattern": NAME_PATTERN}
+FormerNames = Annotated[
+    tuple[str, ...],
+    PlainValidator(_former_names),
+    WithJsonSchema({"anyOf": [_NAME, {"type": "array", "items": _NAME, "uniqueItems": True}]}),
+]
 Pairs = Annotated[
     tuple[tuple[str, str], ...],
     PlainValidator(_pairs),
@@ -191,6 +296,27 @@ Pairs = Annotated[
 ]
 Delimiter = Annotated[str, AfterValidator(_delimiter), Field(json_schema_extra={"minLength": 1, "maxLength": 1})]
 Encoding = Annotated[str, AfterValidator(_encoding)]
+ColumnNames = Annotated[
+    tuple[str, ...],
+    PlainValidator(_column_names),
+    WithJsonSchema(
+        {
+            "type": "array",
+            "items": {"type": "string", "minLength": 1},
+            "minItems": 1,
+            "maxItems": FILE_COLUMNS_MAX,
+            "uniqueItems": True,
+        }
+    ),
+]
+Quote = Annotated[str, AfterValidator(_quote), Field(json_schema_extra={"maxLength": 1})]
+Escape = Annotated[str, AfterValidator(_mark), Field(json_schema_extra={"minLength": 1, "maxLength": 1})]
+Comment = Annotated[str, AfterValidator(_comment), Field(json_schema_extra={"minLength": 1, "maxLength": COMMENT_MAX})]
+CellRange = Annotated[
+    str,
+    PlainValidator(_cell_range),
+    WithJsonSchema({"type": "string", "pattern": "^[A-Za-z]{1,3}([1-9][0-9]{0,6})?:[A-Za-z]{1,3}([1-9][0-9]{0,6})?$"}),
+]
 SourceFormat = Annotated[
     str, PlainValidator(_source_format), WithJsonSchema({"type": "string", "enum": [*BUNDLED_FORMATS]})
 ]

@@ -1,4 +1,4 @@
-"""Fingerprint of jobs.yaml and of the secret files it refers to, to detect changes."""
+"""Fingerprint of jobs.yaml and of the files of secrets and queries it refers to, to detect changes."""
 
 from __future__ import annotations
 
@@ -14,15 +14,22 @@ _BYTES_MAX = 1 << 20
 
 
 class FileFingerprint(NamedTuple):
-    """SHA-256 digests of jobs.yaml and of the secret files."""
+    """SHA-256 digests of jobs.yaml and of the files of secrets and queries."""
 
     file: bytes
     secrets: bytes
 
 
-def fingerprint_of(file: Path, secrets: Iterable[str]) -> FileFingerprint:
-    """Return the fingerprint of the current files. Unreadable files count as empty."""
-    return FileFingerprint(_digest([file]), _digest([Path(secret) for secret in secrets]))
+def fingerprint_of(file: Path, secrets: Iterable[str], relations: Iterable[str] = ()) -> FileFingerprint:
+    """Return the fingerprint of the current files. Unreadable files count as empty.
+
+    Args:
+        file: The jobs.yaml.
+        secrets: Files of secrets and queries.
+        relations: What the manifests of dbt say about the relations in use; other changes of manifests do not count.
+    """
+    others = _digest([Path(secret) for secret in secrets]) + "\0".join(relations).encode(errors="surrogatepass")
+    return FileFingerprint(_digest([file]), hashlib.sha256(others).digest())
 
 
 def _digest(files: Iterable[Path]) -> bytes:

@@ -1,6 +1,6 @@
 """Substitution of `${VAR}` and `${VAR:-default}` by environment variables, and conversion of scalars to typed values.
 
-Credentials are left as written; they are resolved when a vendor is called.
+Credentials, proxies, and URLs and passwords of databases are left as written; they are resolved when they are used.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from batchsync.core.source_path import UNREAD
 from batchsync.spec.located_yaml import Broken, Entry, Map, Scalar, Seq
 from batchsync.spec.scalars import AmbiguousScalar, NullScalar, ScalarValue, interpret_scalar, value_or_text
 from batchsync.spec.secret_policy import in_connections
@@ -26,6 +27,17 @@ _REFERENCE = re.compile(
     r"\$\$\{|\$\{(?:(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?P<sign>:-(?P<default>[^}]*))?\}|(?P<bad>[^}]{0,60}\}?))"
 )
 FORMS = "${NAME} or ${NAME:-default}"
+#: Keys of a connection whose values are or contain references to secrets.
+_OF_REFERENCES = {("credentials",), ("proxy",), ("url",), ("password",)}
+#: Keys of a job whose values are SQL of a database, or names in it.
+_OF_QUERIES = (
+    ("source", "query"),
+    ("source", "table"),
+    ("source", "dbt", "model"),
+    ("source", "join", "query"),
+    ("source", "join", "table"),
+    ("source", "join", "dbt", "model"),
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,8 +94,10 @@ Typed = Value | TypedMap | TypedSeq | Broken
 
 
 def _is_expression(text: str, path: tuple[str, ...]) -> bool:
-    """Return whether a text is an SQL expression: it starts with a single `=` and is part of a record or a key."""
+    """Return whether a text is SQL: a condition, a query, or a part of a record or a key with a single `=`."""
     below_job = path[2:] if path[:1] == ("jobs",) else ()
+    if below_job in {("source", "where"), *_OF_QUERIES}:
+        return True
     in_scope = below_job[:1] == ("record",) or below_job[:2] in {("on_removed", "record"), ("source", "key")}
     return in_scope and text.startswith("=") and not text.startswith("==")
 
@@ -91,8 +105,13 @@ def _is_expression(text: str, path: tuple[str, ...]) -> bool:
 class Resolver:
     """Converts a YAML tree to typed values, with environment variables substituted."""
 
-    def __init__(self, environ: Mapping[str, str], problems: Problems) -> None:
-        """Keep the environment variables and the receiver of problems."""
+    def __init__(self, environ: Mapping[str, str] | None, problems: Problems) -> None:
+        """Keep the environment variables and the receiver of problems.
+
+        Args:
+            environ: Environment variables; None to read none: defaults and placeholders stand in.
+            problems: Receives the problems, and what was substituted, which no message may show.
+        """
         self._environ = environ
         self._problems = problems
 
@@ -122,7 +141,7 @@ class Resolver:
     def _scalar(self, node: Scalar, path: tuple[str, ...]) -> Typed:
         # Hidden values are not substituted: their place is refused anyway, and no message may contain them.
         hidden = self._problems.source.is_hidden(node.start)
-        credential = path[:1] == ("connections",) and path[2:3] == ("credentials",)
+        credential = path[:1] == ("connections",) and path[2:3] in _OF_REFERENCES
         if credential or (hidden and in_connections(path) and path[2:3] != ("base_url",)):
             return Value(node.text, node.text, not node.plain, node.start, node.end)
         filled = self._substituted(node, path)
@@ -160,6 +179,10 @@ class Resolver:
     def _substituted(self, node: Scalar, path: tuple[str, ...]) -> str | None:
         """Return the text with references substituted; None if a reference is invalid, unset or not allowed."""
         if _is_expression(node.text, path) and any(item[0] != "$${" for item in _REFERENCE.finditer(node.text)):
+            if path[2:] in _OF_QUERIES:
+                message = f'"{path[-1]}" with ${{...}}, which never becomes SQL', "the SQL itself, or the name"
+                self._problems.add("query", node.start, *message, "give each environment a connection of its own")
+                return None
             advice = "write the value itself, use a column, or use the reference as a whole value: member: ${NAME}"
             self._problems.add("expression", node.start, "${...} inside an expression", "columns and literals", advice)
             return None
@@ -172,7 +195,13 @@ class Resolver:
             return found or ""
 
         text = _REFERENCE.sub(substitute, node.text)
-        return text if is_complete else None
+        if not is_complete:
+            return None
+        if self._environ is not None and any(
+            self._environ.get(item["name"] or "") for item in _REFERENCE.finditer(node.text)
+        ):
+            self._problems.hide(node.start, text, node.text)
+        return text
 
     def _lookup(self, match: re.Match[str], node: Scalar) -> str | None:
         if match[0] == "$${":
@@ -181,16 +210,15 @@ class Resolver:
         at = node.start if at < 0 else at
         name = match["name"]
         if name is None:
-            bad = match["bad"] or ""
-            if bad.startswith("file:"):
-                self._problems.add("file_reference", at, "${file:...} outside of credentials", FORMS)
-            else:
-                shown = "" if self._problems.source.is_hidden(node.start) else f" {quoted(match[0])}"
-                self._problems.add(
-                    "bad_reference", at, f"invalid reference{shown}", FORMS, "write $${ for a literal ${"
-                )
+            self._report_reference(match, node, at)
             return None
+        if self._environ is None:
+            if match["sign"] is None:
+                self._problems.unchecked.add(node.start)
+            return UNREAD if match["sign"] is None else match["default"]
         found = self._environ.get(name)
+        if found:
+            self._problems.values[found] = match[0]
         if found is not None and has_lone_surrogate(found):
             # Python decodes bytes that are not UTF-8 to lone surrogates.
             self._problems.add("variable", at, f"environment variable {quoted(name)[1:-1]} is not valid UTF-8", "UTF-8")
@@ -206,3 +234,11 @@ class Resolver:
                 f"export {quoted(name)[1:-1]}=... or write ${{{quoted(name)[1:-1]}:-default}}",
             )
         return found
+
+    def _report_reference(self, match: re.Match[str], node: Scalar, at: int) -> None:
+        """Report what begins like a reference and is none."""
+        if (match["bad"] or "").startswith("file:"):
+            self._problems.add("file_reference", at, "${file:...} outside of credentials", FORMS)
+            return
+        shown = "" if self._problems.source.is_hidden(node.start) else f" {quoted(match[0])}"
+        self._problems.add("bad_reference", at, f"invalid reference{shown}", FORMS, "write $${ for a literal ${")

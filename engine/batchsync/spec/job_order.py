@@ -13,7 +13,7 @@ from batchsync.spec.interpolate import TypedMap, TypedSeq, Value
 from batchsync.util.suggestions import one_of, quoted
 
 if TYPE_CHECKING:
-    from batchsync.core.job import Job
+    from batchsync.core.job import Job, Results
     from batchsync.spec.interpolate import TypedEntry
     from batchsync.spec.problems import Problems
 
@@ -75,6 +75,10 @@ class Ordering:
         if other.results is None:
             self._problems.add("source_job", at, f"job {quoted(name)} has no results", "a job of mode lookup")
             return job
+        if other.results.storage is not None:
+            expected = f"connection: {other.results.storage.name}, path: {other.results.path} and depends_on: [{name}]"
+            self._problems.add("source_job", at, f"the results of job {quoted(name)} are in a storage", expected)
+            return job
         if not is_source_format(other.results.format):
             self._problems.add(
                 "source_job",
@@ -87,18 +91,18 @@ class Ordering:
 
     def _check_results(self, jobs: dict[str, Job]) -> None:
         """Report results that would overwrite each other or a source file of their job."""
-        owners: dict[tuple[str, str], str] = {}
+        owners: dict[tuple[str, str, str], str] = {}
         for job in jobs.values():
             if job.results is None:
                 continue
             at = self._place(job.name, "results", "path")
-            first = owners.setdefault((job.results.path, job.results.table or ""), job.name)
+            storage = job.results.storage.name if job.results.storage else ""
+            first = owners.setdefault((storage, job.results.path, job.results.table or ""), job.name)
             if first != job.name:
                 self._problems.add(
                     "results", at, f"job {quoted(first)} writes its results to the same place", "a path of its own"
                 )
-            reads = {job.source.path, *(join.path for join in job.source.joins)}
-            if any(os.path.normpath(Path(job.source.folder, read)) == job.results.path for read in reads):
+            if _overwrites_source(job, job.results):
                 self._problems.add("results", at, "results would overwrite a source file", "a path of its own")
 
     def _sorted(self, needs: dict[str, list[str]]) -> list[str]:
@@ -156,3 +160,13 @@ class Ordering:
         parent = entry.value.get(block) if isinstance(entry.value, TypedMap) else None
         found = parent.get(key) if isinstance(parent, TypedMap) else None
         return found.start if found is not None else entry.start
+
+
+def _overwrites_source(job: Job, results: Results) -> bool:
+    """Return whether results are written where the job reads a source file."""
+    stored = job.source.stored
+    if results.storage is not None:
+        return stored is not None and stored.storage == results.storage and stored.path == results.path
+    own = () if stored is not None else (job.source.path,)
+    reads = {*own, *(join.path for join in job.source.joins)}
+    return any(os.path.normpath(Path(job.source.folder, read)) == results.path for read in reads)

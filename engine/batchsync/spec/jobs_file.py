@@ -10,11 +10,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchsync.core.job import Connection, Deployment, Resources
+from batchsync.core.deployment import Deployment, Resources
+from batchsync.core.retention import Retention
 from batchsync.errors import Problem, SpecError
+from batchsync.spec.check_former_names import check_former_names
 from batchsync.spec.check_names import check_names
 from batchsync.spec.compile_connection import ConnectionCompiler, Vendors
+from batchsync.spec.compile_database import DatabaseCompiler, is_database
 from batchsync.spec.compile_job import JobCompiler
+from batchsync.spec.compile_storage import compile_storage, is_storage
 from batchsync.spec.interpolate import Resolver, TypedMap
 from batchsync.spec.job_order import Ordering
 from batchsync.spec.located_text import LocatedText
@@ -23,12 +27,15 @@ from batchsync.spec.model_validator import ModelValidator
 from batchsync.spec.models import DocumentModel
 from batchsync.spec.problems import Problems
 from batchsync.spec.surrogates import refuse_lone_surrogates
+from batchsync.util.path_fence import PathFence
 from batchsync.util.suggestions import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from batchsync.core.job import Job
+    from batchsync.core.job import Connection, Job
+    from batchsync.core.object_storage import Storage
+    from batchsync.core.query import Database
     from batchsync.core.vendor_rules import VendorRules
 
 #: Line breaks of YAML that editors do not show; they would end a comment invisibly.
@@ -40,20 +47,23 @@ def load(
     path: Path,
     *,
     vendors: Mapping[str, VendorRules] | None = None,
-    environ: Mapping[str, str],
+    environ: Mapping[str, str] | None,
     on_resources: Callable[[Resources], None] | None = None,
     check_source: Callable[[Job, VendorRules], Iterable[Problem]] | None = None,
+    fence: PathFence | None = None,
 ) -> Deployment:
     """Load a jobs.yaml.
 
     Args:
         path: The file.
         vendors: Vendor rules by name; None for all available vendors and for folders named in the file.
-        environ: Environment variables, substituted for `${NAME}` everywhere but in credentials.
+        environ: Environment variables, substituted for `${NAME}` everywhere but in credentials. With None none is
+            read and no vendor folder is: placeholders stand in, and values that depend on them are not checked.
         on_resources: Called with the resource limits of the file before polars is imported, which reads its settings
             only once.
         check_source: Return the mismatches of a job with its source. Called for the jobs of a file with problems, to
             report these together with those that would otherwise be found only later.
+        fence: Where paths of the file may lead; None for every folder on a disk.
 
     Returns:
         The deployment, with jobs in dependency order.
@@ -66,7 +76,7 @@ def load(
     tree = refuse_lone_surrogates(tree, problems) if tree is not None else None
     if not isinstance(tree, Map | Broken | None):
         problems.add("value", tree.start, "the file is not a mapping", "version: 1, connections: ..., jobs: ...")
-    context = _LoadContext(path, vendors, environ, on_resources, check_source)
+    context = _LoadContext(path, vendors, environ, on_resources, check_source, fence or PathFence())
     deployment = _deployment(context, tree, problems) if isinstance(tree, Map) else None
     if deployment is None or len(problems):
         raise SpecError(problems.sorted())
@@ -134,9 +144,17 @@ class _LoadContext:
 
     path: Path
     vendors: Mapping[str, VendorRules] | None
-    environ: Mapping[str, str]
+    environ: Mapping[str, str] | None
     on_resources: Callable[[Resources], None] | None
     check_source: Callable[[Job, VendorRules], Iterable[Problem]] | None
+    fence: PathFence
+
+
+def _folder_of(path: Path) -> Path:
+    """Return the folder at which relative paths start: that of the file, for a pipe the working directory."""
+    folder = path.absolute().parent
+    is_pipe = folder in {Path("/dev"), Path("/dev/fd")} or folder.is_relative_to("/proc")
+    return Path.cwd() if is_pipe else folder
 
 
 def _deployment(context: _LoadContext, tree: Map, problems: Problems) -> Deployment | None:
@@ -144,31 +162,69 @@ def _deployment(context: _LoadContext, tree: Map, problems: Problems) -> Deploym
     from batchsync.spec.vendor_spec import available_vendors, is_available, load_vendor  # noqa: PLC0415 - not needed when vendors are given
 
     typed = Resolver(context.environ, problems).resolve_map(tree)
-    folder = context.path.absolute().parent
+    folder = _folder_of(context.path)
     validator = ModelValidator(problems)
-    resources = _check_top_level(typed, validator)
+    document = _check_top_level(typed, validator)
+    resources = Resources(threads=document.threads, memory=document.memory)
     if context.on_resources is not None:
         context.on_resources(resources)
-    connection_compiler = ConnectionCompiler(
-        folder, validator, Vendors(context.vendors, available_vendors, is_available, load_vendor), problems
-    )
+    has_folders = context.environ is not None
+    vendors = Vendors(context.vendors, available_vendors, is_available, load_vendor, has_folders=has_folders)
+    connection_compiler = ConnectionCompiler(folder, validator, vendors, problems, context.fence)
+    database_compiler = DatabaseCompiler(folder, validator, context.fence, problems)
     connections: dict[str, Connection] = {}
     rules: dict[str, VendorRules | None] = {}
+    databases: dict[str, Database | None] = {}
+    storages: dict[str, Storage | None] = {}
     for entry in _named_entries("connection", typed, "connections", problems).entries:
+        if is_database(entry):
+            databases[entry.key] = database_compiler.compile(entry)
+            continue
+        if is_storage(entry):
+            storages[entry.key] = compile_storage(entry, validator, folder, context.fence, problems)
+            continue
         found = connection_compiler.compile(entry)
         rules[entry.key] = found[1] if found else None
         if found:
             connections[entry.key] = found[0]
-    compiler = JobCompiler(folder=folder, validator=validator, vendors=rules, problems=problems)
+    compiler = JobCompiler(
+        folder=folder,
+        validator=validator,
+        vendors=rules,
+        problems=problems,
+        fence=context.fence,
+        databases=databases,
+        storages=storages,
+    )
     entries = _named_entries("job", typed, "jobs", problems).entries
     jobs: dict[str, Job] = {}
     for entry in entries:
-        if job := compiler.compile(entry):
+        ignored = problems.ignored
+        job = compiler.compile(entry)
+        # A job with a placeholder where only some values are valid is not known well enough.
+        if job is not None and problems.ignored == ignored:
             jobs[entry.key] = job
     ordered = Ordering(entries, jobs, problems).ordered()
     if len(problems):
         _add_source_problems(context, (*jobs.values(), *compiler.partial_jobs), rules, problems)
-    return Deployment(file=str(context.path), connections=connections, jobs=ordered, resources=resources)
+    return Deployment(
+        file=str(context.path),
+        connections=connections,
+        jobs=ordered,
+        resources=resources,
+        state_required=document.state.required,
+        substituted=problems.values,
+        unchecked=_unchecked(problems, [entry.key for entry in entries if entry.key not in jobs]),
+        retention=Retention(**document.retention.model_dump()),
+        databases={name: item for name, item in databases.items() if item is not None},
+        storages={name: item for name, item in storages.items() if item is not None},
+    )
+
+
+def _unchecked(problems: Problems, jobs: Iterable[str]) -> tuple[str, ...]:
+    """Return what placeholders stand in for: lines, and jobs that cannot be compiled without them."""
+    lines = sorted({problems.source.place(start).line for start in problems.unchecked})
+    return (*(f"line {line}" for line in lines), *(f"job {job}" for job in jobs))
 
 
 def _add_source_problems(
@@ -178,13 +234,13 @@ def _add_source_problems(
     known = {(item.line, item.column) for item in problems.sorted()}
     for job in jobs:
         vendor = rules[job.connection]
-        if context.check_source is not None and vendor is not None and job.source.job is None:
+        if context.check_source is not None and vendor is not None and job.source.job is None and job.source.is_local:
             more = context.check_source(job, vendor)
             problems.extend(item for item in more if (item.line, item.column) not in known)
 
 
-def _check_top_level(typed: TypedMap, validator: ModelValidator) -> Resources:
-    """Validate the top-level keys and return the resource limits.
+def _check_top_level(typed: TypedMap, validator: ModelValidator) -> DocumentModel:
+    """Validate the top-level keys and return them.
 
     Connections and jobs are emptied here; they are validated one by one elsewhere.
     """
@@ -194,14 +250,13 @@ def _check_top_level(typed: TypedMap, validator: ModelValidator) -> Resources:
         else entry
         for entry in typed.entries
     )
-    validated = validator.validate(
+    return validator.validate(
         DocumentModel,
         TypedMap(without_blocks, typed.start),
         "the file",
         typed.start,
         {"version": 1, "connections": {}, "jobs": {}},
-    )
-    return Resources(threads=validated.model.threads, memory=validated.model.memory)
+    ).model
 
 
 def _named_entries(kind: str, typed: TypedMap, key: str, problems: Problems) -> TypedMap:
@@ -214,6 +269,7 @@ def _named_entries(kind: str, typed: TypedMap, key: str, problems: Problems) -> 
             "value", entry.start, f"{quoted(key)} is empty", f"at least one {kind}: its name, a colon, its block"
         )
     check_names(kind, entry.value, problems)
+    check_former_names(kind, entry.value, problems)
     return entry.value
 
 

@@ -14,7 +14,8 @@ SCHEMA_FILE = "jobs.schema.json"
 _REFERENCE = {"$ref": "#/$defs/RecordValue"}
 _RECORD_VALUE: dict[str, Any] = {
     "title": "Value of a record",
-    "description": "A literal, an expression (a string that begins with =), an object, a list, or [{each: ...}].",
+    "description": "A literal, an expression (a string that begins with =), an object, a list, or "
+    "[{each: ...}], whose items order_by orders.",
     "anyOf": [
         {"type": ["string", "number", "boolean"]},
         {"type": "object", "additionalProperties": _REFERENCE},
@@ -38,8 +39,15 @@ def jobs_schema() -> dict[str, Any]:
                 field |= {name: block[name] for name in ("title", "description") if name not in field}
     for name in ("connections", "jobs"):
         schema["properties"][name] |= {"propertyNames": {"pattern": NAME_PATTERN}, "minProperties": 1}
-    source = schema["$defs"]["SourceModel"]
-    source["oneOf"] = [{"required": ["path"]}, {"required": ["job"]}]
+    source, join = schema["$defs"]["SourceModel"], schema["$defs"]["JoinModel"]
+    join["oneOf"] = [
+        {"required": ["path"]},
+        {"required": ["connection", "query"]},
+        {"required": ["connection", "table"]},
+        {"required": ["connection", "dbt"]},
+        {"required": ["delta"]},
+    ]
+    source["oneOf"] = [{"required": ["job"]}, *join["oneOf"]]
     source["properties"]["format"]["enum"] = source_formats()
     schema["$defs"]["ScheduleModel"]["oneOf"] = [{"required": ["cron"]}, {"required": ["every"]}]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}

@@ -198,8 +198,12 @@ def _keys(model: type[BaseModel], path: tuple[str, ...]) -> list[str]:
     """Return the valid keys at a path below a model."""
     found = model
     if path:
-        masked = tuple("*" if item.isdigit() else item for item in path)
-        found = next((item for at, item in MODELS if at == masked), model)
+        matching = (
+            item
+            for at, item in MODELS
+            if len(at) == len(path) and all(a in ("*", b) for a, b in zip(at, path, strict=True))
+        )
+        found = next(matching, model)
     return list(found.model_fields)
 
 

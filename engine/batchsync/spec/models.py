@@ -9,8 +9,22 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, PlainValidator, Tag, WithJsonSchema
 
+from batchsync.core.retention import DEFAULT_RETENTION, period_text
 from batchsync.spec import field_types as types  # noqa: TC001 - pydantic evaluates annotations at run time
-from batchsync.spec.models_source import ConnectionModel, DuplicatesModel, JoinModel, SourceModel, Strict, value_or_map
+from batchsync.spec.models_connection import ConnectionModel  # noqa: TC001 - the same
+from batchsync.spec.models_database import DatabaseModel, kind_of_connection
+from batchsync.spec.models_source import (
+    ColumnModel,
+    DbtModel,
+    DuplicatesModel,
+    FreshnessModel,
+    JoinModel,
+    ReadSinceModel,
+    SourceModel,
+    Strict,
+    value_or_map,
+)
+from batchsync.spec.models_storage import StorageModel  # noqa: TC001 - the same
 
 #: Records are compiled from the YAML tree by `compile_record`; `json_schema` adds the schema of their values.
 Record = Annotated[Any, PlainValidator(lambda value: value), WithJsonSchema({"type": "object", "minProperties": 1})]
@@ -35,7 +49,8 @@ class SinceModel(Strict):
     since: types.Text = Field(
         title="Column",
         description="Numbers, or dates that begin with the year. Rows below the watermark (the greatest value up to "
-        "which all rows are delivered) are unchanged if the baseline has their key; other rows are compared with it.",
+        "which all rows are delivered) are unchanged if the baseline has their key; other rows are compared with it, "
+        "as are all rows of a job with joins or each:, and a row that won against another one of its key.",
         examples=["updated_at"],
     )
 
@@ -63,10 +78,23 @@ class ResultsModel(Strict):
         description="A file ending in .csv, .parquet, .jsonl, .db or .sqlite.",
         examples=["out/checks.csv"],
     )
+    connection: types.Text | None = Field(
+        None,
+        title="Connection",
+        description="Object storage of `connections` that the file is written to, instead of this machine.",
+        examples=["lake"],
+    )
     format: Literal["csv", "parquet", "jsonl", "sqlite"] | None = Field(
         None, title="Format", description="Format of the file; by default from its suffix.", examples=["csv"]
     )
     table: types.Text | None = Field(None, title="Table", description="Table of a SQLite file.", examples=["checks"])
+    on_removed: Literal["keep", "remove", "mark"] = Field(
+        "keep",
+        title="On removed",
+        description="Answers of keys that are no longer in the source: keep, remove (guarded; a key that returns is "
+        "looked up again), or mark with the time in the column removed_at.",
+        examples=["mark"],
+    )
 
 
 class ScheduleModel(Strict):
@@ -105,6 +133,13 @@ class GuardsModel(Strict):
     max_change: types.LimitText | None = Field(
         None, title="Maximum changes", description="A number, or a percentage of the baseline.", examples=["5%", 100]
     )
+    max_invalid: types.LimitText | None = Field(
+        None,
+        title="Maximum invalid records",
+        description="A number, or a percentage of the selected records. Beyond it nothing is sent before approval; "
+        "`budget` judges after the run.",
+        examples=["1%", 20],
+    )
     min_rows: int | None = Field(
         None,
         ge=0,
@@ -119,6 +154,13 @@ class GuardsModel(Strict):
         title="Removals after an edit",
         description="Removals of the first run after an edit of path, join, format, key or on_removed: hold (the "
         "default; they await approval) or send.",
+        examples=["hold"],
+    )
+    removals_after_lost_file: Literal["hold", "send"] | None = Field(
+        None,
+        title="Removals after a lost file",
+        description="Removals of a run whose source has fewer files than in the last run: hold (the default; they "
+        "await approval) or send.",
         examples=["hold"],
     )
 
@@ -206,6 +248,20 @@ class JobModel(Strict):
         description="How many records may fail before the run does; none by default.",
         examples=[{"invalid": "2%", "rejected": 1}],
     )
+    on_null: Literal["leave_out", "clear"] = Field(
+        "leave_out",
+        title="On null",
+        description="Values that are empty in the source: leave_out (what the target holds stays), or clear, where the "
+        "vendor documents how.",
+        examples=["leave_out"],
+    )
+    renamed_from: types.FormerNames | None = Field(
+        None,
+        title="Renamed from",
+        description="Former name or names of the job, whose open batches and baseline it takes over. [] for a job that "
+        "has none, although it sends to the target of a job that was taken out.",
+        examples=["customers", []],
+    )
     depends_on: list[types.Text] = Field(
         [],
         title="Depends on",
@@ -217,6 +273,49 @@ class JobModel(Strict):
         title="Compression",
         description="Compression of batch files: fast, or smaller files.",
         examples=["smaller"],
+    )
+
+
+class StateModel(Strict):
+    """The state folder: what each target is known to hold."""
+
+    model_config = ConfigDict(title="State")
+
+    required: bool = Field(
+        default=False,
+        title="Required",
+        description="Whether a missing state is an error; `batchsync state init` begins one. Otherwise a missing state "
+        "is begun by the first run, and every row is sent.",
+        examples=[True],
+    )
+
+
+class RetentionModel(Strict):
+    """How long what is no longer needed is kept in the state folder; pruned at the end of a run."""
+
+    model_config = ConfigDict(title="Retention")
+
+    rejects: types.Period = Field(
+        period_text(DEFAULT_RETENTION.rejects),
+        validate_default=True,
+        title="Rejects",
+        description="Rejected, invalid and superseded rows with their keys, from their run: 90d by default.",
+        examples=["30d", "forever"],
+    )
+    runs: types.Period = Field(
+        period_text(DEFAULT_RETENTION.runs),
+        validate_default=True,
+        title="Runs",
+        description="Runs with their batches, events, ticks and approvals, from their end: 400d by default. The newest "
+        "run of each job, open batches and used idempotency keys are always kept.",
+        examples=["730d", "forever"],
+    )
+    batch_files: types.Period = Field(
+        period_text(DEFAULT_RETENTION.batch_files),
+        validate_default=True,
+        title="Batch files",
+        description="Batch files with their records, and row manifests, from the delivery: 0d by default.",
+        examples=["0d", "7d"],
     )
 
 
@@ -236,14 +335,31 @@ class DocumentModel(Strict):
     model_config = ConfigDict(title="jobs.yaml of batchsync")
 
     version: types.Version = Field(title="Version", description="Version of this format: 1.", examples=[1])
-    connections: dict[str, ConnectionModel] = Field(
+    connections: dict[
+        str,
+        Annotated[
+            Annotated[ConnectionModel, Tag("vendor")]
+            | Annotated[DatabaseModel, Tag("database")]
+            | Annotated[StorageModel, Tag("storage")],
+            Discriminator(kind_of_connection),
+        ],
+    ] = Field(
         title="Connections",
-        description="Vendor accounts by name.",
+        description="Vendor accounts, and databases and storage that sources read, by name.",
         examples=[
             {"cars": {"vendor": "motorweb-bdp", "credentials": {"client_id": "${ID}", "client_secret": "${SECRET}"}}}
         ],
     )
     jobs: dict[str, JobModel] = Field(title="Jobs", description="Jobs by name.", examples=[_JOBS])
+    state: StateModel = Field(
+        StateModel(required=False), title="State folder", description="The state folder.", examples=[{"required": True}]
+    )
+    retention: RetentionModel = Field(
+        default_factory=RetentionModel,
+        title="Retention periods",
+        description="How long what is no longer needed is kept in the state folder.",
+        examples=[{"rejects": "30d", "runs": "400d", "batch_files": "0d"}],
+    )
     threads: Annotated[int, Field(ge=1, le=256, strict=True)] | None = Field(
         None,
         title="Threads",
@@ -258,11 +374,16 @@ class DocumentModel(Strict):
     )
 
 
-#: Model by path below a job, to list valid keys. `*` is any index.
+#: Model by path below a job, to list valid keys. `*` is any index or name.
 MODELS: tuple[tuple[tuple[str, ...], type[BaseModel]], ...] = (
     (("source",), SourceModel),
+    (("source", "dbt"), DbtModel),
     (("source", "join", "*"), JoinModel),
+    (("source", "join", "*", "dbt"), DbtModel),
     (("source", "duplicates"), DuplicatesModel),
+    (("source", "freshness"), FreshnessModel),
+    (("source", "since"), ReadSinceModel),
+    (("source", "columns", "*"), ColumnModel),
     (("target",), TargetModel),
     (("send",), SinceModel),
     (("on_removed",), RemovalModel),

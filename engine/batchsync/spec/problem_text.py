@@ -18,13 +18,13 @@ def render_problem(problem: Problem) -> str:
     location = problem.file
     if problem.line:
         location += f":{problem.line}:{problem.column}"
-    lines = [f"{location}: {problem.message}" if location else problem.message]
+    lines = [_clean_text(f"{location}: {problem.message}" if location else problem.message)]
     if problem.source_line:
         lines += _line_with_caret(problem)
     if problem.expected:
-        lines.append(f"  expected {problem.expected}")
+        lines.append(_clean_text(f"  expected {problem.expected}"))
     if problem.suggestion:
-        lines.append(f"  {problem.suggestion}")
+        lines.append(_clean_text(f"  {problem.suggestion}"))
     return "\n".join(lines)
 
 
@@ -41,6 +41,10 @@ def _line_with_caret(problem: Problem) -> list[str]:
         before = sum(_width(char) for char in shown[: index - start])
         lines.append(f"  {' ' * len(margin)} | {' ' * (len(head) + before)}^")
     return lines
+
+
+def _clean_text(text: str) -> str:
+    return "".join(map(_clean, text))
 
 
 def _clean(char: str) -> str:

@@ -9,13 +9,14 @@ import json
 from contextlib import suppress
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 from ruamel.yaml.error import YAMLError
 
 from batchsync.core.record_schema import Condition, Extra, Format, Kind, RecordSchema, Rule, Severity
 from batchsync.errors import SpecError
 from batchsync.spec.vendor_problems import problem, pydantic_problem, syntax_problems
 from batchsync.spec.yaml_parser import may_be_read_by_libyaml, yaml_parser
+from batchsync.util.patterns import pattern_problem
 from batchsync.util.suggestions import nearest
 
 if TYPE_CHECKING:
@@ -28,6 +29,16 @@ FILE_MAX = 1_000_000
 Text = Annotated[str, Field(min_length=1)]
 
 
+def _check_pattern(pattern: str) -> str:
+    """Validate a regular expression, which rows and literals are matched with."""
+    if reason := pattern_problem(pattern):
+        raise ValueError(f"a regular expression that the crate regex of Rust supports ({reason})")
+    return pattern
+
+
+Pattern = Annotated[str, AfterValidator(_check_pattern)]
+
+
 class Model(BaseModel):
     """Base model of data files: no unknown keys, no type coercion, no input values in errors."""
 
@@ -37,7 +48,7 @@ class Model(BaseModel):
 class ExtraModel(Model):
     """Additional members of an object."""
 
-    pattern: Text
+    pattern: Annotated[Pattern, Field(min_length=1)]
     most: Annotated[int, Field(ge=1)]
     kind: Kind = Kind.SCALAR
     once: bool = False
@@ -56,7 +67,7 @@ class RuleModel(Model):
     enum: list[Text] = Field(default_factory=list)
     enum_severity: Severity = Severity.REFUSE
     format: Format | None = None
-    pattern: str = ""
+    pattern: Pattern = ""
     min_length: Annotated[int, Field(ge=0)] | None = None
     max_length: Annotated[int, Field(ge=1)] | None = None
     past: bool = False

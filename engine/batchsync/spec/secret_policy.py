@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING
 
 from batchsync.spec.credentials import credential_objection
 from batchsync.spec.models import DocumentModel
-from batchsync.spec.models_source import ConnectionModel
+from batchsync.spec.models_connection import ConnectionModel
+from batchsync.spec.models_database import DatabaseModel
+from batchsync.spec.models_storage import StorageModel
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,8 +26,10 @@ SECRET_NAME = re.compile(
 )
 #: Top-level keys below which values are secrets only by their names. Values below unknown keys may be secrets.
 _PUBLIC = frozenset(DocumentModel.model_fields) - {"connections"}
-#: Keys of a connection whose values are shown.
-_SHOWN = frozenset(ConnectionModel.model_fields) - {"credentials"}
+#: Keys of a connection whose values are shown, references aside.
+_SHOWN = frozenset().union(
+    *(frozenset(model.model_fields) for model in (ConnectionModel, DatabaseModel, StorageModel))
+) - {"credentials", "url", "password"}
 _WORD = re.compile(r"[A-Za-z_-]{1,30}")
 #: Possibly user info before a host, in a URL or a misspelled URL: a colon and an @ without spaces between.
 _USER_AND_PASSWORD = re.compile(r":\S*@")
@@ -63,7 +67,8 @@ def _hides_value(path: Path, text: str) -> bool:
         return True
     if in_connections(path):
         shown = len(path) == len(("connections", "name", "key")) and path[-1] in _SHOWN
-        return not shown or (path[-1] == "base_url" and bool(set("@?#") & set(text)))
+        suspicious = {"base_url": "@?#", "proxy": "@$"}.get(path[-1], "")
+        return not shown or bool(set(suspicious) & set(text))
     # Names of jobs are chosen freely; expressions contain names of columns.
     names = path[2:] if path[:1] == ("jobs",) else path
     return not text.startswith("=") and any(SECRET_NAME.search(name) for name in names)
@@ -133,7 +138,7 @@ def _masked_token(match: re.Match[str]) -> str:
         return token
     if _COLON.match(line, match.end()) and _WORD.fullmatch(token):
         is_first = not line[: match.start()].strip(" \t\"'{-")
-        if is_first or SECRET_NAME.search(token) or token in ConnectionModel.model_fields or token in _PUBLIC:
+        if is_first or SECRET_NAME.search(token) or token in _SHOWN | {"credentials"} or token in _PUBLIC:
             return token
     return "*" * len(token)
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
+from batchsync.core.job import OnRemovedAnswer
 from batchsync.core.mapping import Array, Expression, Literal, Object
 from batchsync.util.files import sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-    from batchsync.core.job import Removal, Send, Source
+    from batchsync.core.job import Removal, Results, Send, Source
     from batchsync.core.mapping import Node
 
 
@@ -48,28 +49,73 @@ def spec_hash(*, mapping: str, target: Mapping[str, str], removal: Removal | Non
                 "nulls": list(source.nulls),
                 "joins": [[join.path, [list(pair) for pair in join.on]] for join in source.joins],
                 "duplicates": source.duplicates,
+                **_query(source),
+                **({"where": source.where.sql} if source.where else {}),
+                **_dialect(source),
+                **_sheets(source),
             },
         }
     )
 
 
-def removal_hash(*, removal: Removal | None, source: Source, paths: Sequence[str]) -> str:
+def removal_hash(*, removal: Removal | None, results: Results | None, source: Source, paths: Sequence[str]) -> str:
     """Return the hexadecimal SHA-256 of everything that affects which keys are removed, and by which record.
 
     Args:
-        removal: Removal of the job; None if it removes nothing.
+        removal: Removal of the job; None if it removes nothing at the target.
+        results: Results of the job, whose `on_removed` counts if it removes; None if it has none.
         source: Source of the job.
         paths: Paths of the source and its joins as written, so that another value of a variable is not an edit.
     """
+    removes_answers = results is not None and results.on_removed is OnRemovedAnswer.REMOVE
     return _digest(
         {
+            **({"answers": True} if removes_answers else {}),
+            **_dialect(source),
+            **_sheets(source),
             "removal": removal.mapping_hash if removal else None,
             "key": _key(source),
             "paths": list(paths),
+            **_query(source),
             "source": [source.job, source.format, source.delimiter, source.encoding, list(source.nulls)],
             "joins": [[list(pair) for pair in join.on] for join in source.joins],
+            **({"where": source.where.sql} if source.where else {}),
         }
     )
+
+
+def _dialect(source: Source) -> dict[str, Any]:
+    """Return the CSV dialect if it is not the default, so that hashes of other jobs are those of earlier releases."""
+    return {} if source.dialect.is_plain else {"dialect": source.dialect.to_json()}
+
+
+def _sheets(source: Source) -> dict[str, Any]:
+    """Return what is read of workbooks, if that is not the default, for the same reason."""
+    sheets = [source.sheet, *(join.sheet for join in source.joins)]
+    return {} if all(item.is_default for item in sheets) else {"sheets": [item.to_json() for item in sheets]}
+
+
+def _query(source: Source) -> dict[str, Any]:
+    """Return what is read from elsewhere. Its connection counts by name, as a path does by its variables."""
+    joined = [_read(join.source) if join.source else None for join in source.joins]
+    since = source.query.since if source.query else None
+    return {
+        **({_kind(source): _read(source)} if source.query or source.stored else {}),
+        **({"read_since": since.column} if since else {}),
+        **({"joined": joined} if any(joined) else {}),
+    }
+
+
+def _kind(source: Source) -> str:
+    return "stored" if source.stored else "query"
+
+
+def _read(source: Source) -> list[Any] | None:
+    query, stored = source.query, source.stored
+    if stored is not None:
+        storage = stored.storage.name if stored.storage else ""
+        return [storage, "delta" if stored.delta else "path", stored.version]
+    return [query.database.name, query.sql, list(query.table)] if query else None
 
 
 def _key(source: Source) -> Any:
@@ -118,4 +164,5 @@ def _to_json(node: Node) -> Any:
         return {"object": [[name, _to_json(item)] for name, item in node.members]}
     if isinstance(node, Array):
         return {"array": [_to_json(item) for item in node.items]}
-    return {"each": _to_json(node.item)}
+    order = {"order_by": [item.sql for item in node.order]} if node.order else {}
+    return {"each": _to_json(node.item), **order}

@@ -31,6 +31,10 @@ _HEAD = f"""\
 # Then use your own files, and provide credentials as environment variables or files; `batchsync doctor` checks them.
 version: 1
 
+# Without the state folder, every row would be sent again: a missing one is an error, except with --mocks.
+# `batchsync state init` begins it, once for each machine that delivers.
+state: {{required: true}}
+
 # Vendor accounts. Secrets are referenced, never written here: ${{NAME}} is an environment variable,
 # ${{NAME:-text}} a variable with a default, ${{file:/run/secrets/name}} the content of a file.
 connections:

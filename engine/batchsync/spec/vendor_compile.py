@@ -18,7 +18,7 @@ from batchsync.core.vendor_calls import (
     Limits,
     ResponseRule,
 )
-from batchsync.core.vendor_rules import ErrorLayout, FileRules, RowLogRules, VendorRules
+from batchsync.core.vendor_rules import ErrorLayout, FileRules, RowLogRules, TableForm, VendorRules
 from batchsync.util.durations import parse_duration
 
 if TYPE_CHECKING:
@@ -55,11 +55,14 @@ def compile_vendor(model: VendorModel, schemas: Mapping[str, RecordSchema]) -> V
         account_credential=model.connection.account,
         target_keys={key: need == "required" for key, need in model.target.keys.items()},
         modes=dict(model.modes.sends),
+        keeps_absent=frozenset(model.modes.keeps_absent),
+        erases=frozenset(model.modes.erases),
         file=FileRules(**model.file.model_dump(exclude={"source"})),
         policy=_policy(model),
         row_log=RowLogRules(
-            **model.row_log.model_dump(exclude={"source", "errors"}),
+            **model.row_log.model_dump(exclude={"source", "errors", "tables"}),
             errors=ErrorLayout(**layout),
+            tables=TableForm(**model.row_log.tables.model_dump()),
         ),
         schemas=schemas,
         dialect=_dialect(model, statuses),
@@ -76,10 +79,15 @@ def _policy(model: VendorModel) -> Policy:
         commits=any(call.call is CallName.COMMIT for call in model.calls),
         commit_repeatable=policy.commit_repeatable,
         ask_after=parse_duration(policy.ask_after),
+        empty_max=parse_duration(policy.empty_max),
         poll_first=parse_duration(policy.poll_first),
         poll_max=parse_duration(policy.poll_max),
         poll_growth=policy.poll_growth,
         deadline=parse_duration(policy.deadline),
+        grace=parse_duration(policy.poll_max) * policy.grace_polls,
+        retry_for=parse_duration(policy.retry_for) if policy.retry_for is not None else None,
+        backoff_max=parse_duration(policy.backoff_max),
+        foreign_answers_max=policy.foreign_answers_max,
         in_flight_max=policy.in_flight_max,
     )
 
@@ -101,7 +109,6 @@ def _dialect(model: VendorModel, statuses: Mapping[str, str]) -> Dialect | None:
         vendor_statuses={status.casefold(): meaning for status, meaning in statuses.items()},
         results=_download(results) if results else None,
         errors=_errors(model.errors) if model.errors else None,
-        lost_after=model.lost_after,
         results_retry_after=parse_duration(results.again) if results else timedelta(minutes=1),
         results_counter=results.counter if results else None,
         limits=_limits(limits),
@@ -176,6 +183,7 @@ def _limits(model: LimitsModel) -> Limits:
     return Limits(
         connect=parse_duration(model.connect),
         read=parse_duration(model.read),
+        answer=parse_duration(model.answer),
         whole=parse_duration(model.whole),
         answer_max=model.answer_max,
         file_max=model.file_max,

@@ -10,12 +10,11 @@ from pydantic import AfterValidator, Field
 
 from batchsync.core.batch import Verdict  # noqa: TC001 - pydantic evaluates annotations at run time
 from batchsync.core.policy import OnUnknownOutcome  # noqa: TC001 - the same
+from batchsync.core.storage_location import is_host_pattern, is_storage_pattern
 from batchsync.core.vendor_calls import AuthKind, CallName, Endpoint, ResponseClass
 from batchsync.core.vendor_rules import ENVELOPE_PLACEHOLDERS, DefaultOutcome, FileFormat, LogFormat, Sends
 from batchsync.spec.record_spec import Model, Text
 from batchsync.spec.vendor_problems import BASE_URL, CALL_URL, DURATION, NAME, POINTER, SAVE_AS
-
-_HOST = re.compile(r"(?:[a-z0-9-]+|[a-z0-9-]*\*[a-z0-9-]*)(?:\.(?:[a-z0-9-]+|\*))+")
 
 Duration = Annotated[str, Field(pattern=DURATION, description="for example 5s, 15m, 48h, 31d")]
 Pointer = Annotated[str, Field(pattern=POINTER, description="JSON pointer, RFC 6901")]
@@ -25,8 +24,15 @@ Count = Annotated[int, Field(ge=1)]
 
 def _check_host(pattern: str) -> str:
     """Validate a host pattern: a lower-case host name in which `*` is a part of one label, but not of the last two."""
-    if not _HOST.fullmatch(pattern) or "*" in ".".join(pattern.split(".")[-2:]):
+    if not is_host_pattern(pattern):
         raise ValueError("a lower-case host name, in which * is (a part of) one label, but not of the last two")
+    return pattern
+
+
+def _check_storage(pattern: str) -> str:
+    """Validate a host pattern, optionally with the pattern of a bucket."""
+    if not is_storage_pattern(pattern):
+        raise ValueError("a host as in api_hosts, or host/bucket, in which * is a part of the bucket")
     return pattern
 
 
@@ -41,6 +47,7 @@ def _check_envelope(template: dict[str, Any] | None) -> dict[str, Any] | None:
 
 
 Host = Annotated[str, AfterValidator(_check_host)]
+StorageHost = Annotated[str, AfterValidator(_check_storage)]
 
 
 class Documented(Model):
@@ -90,10 +97,11 @@ class AuthModel(Documented):
 
 
 class LimitsModel(Documented):
-    """Timeouts, and maximum sizes of responses in bytes."""
+    """Timeouts, and maximum sizes of responses in bytes. A call takes at most `answer`, with a file at most `whole`."""
 
     connect: Duration = "10s"
     read: Duration = "60s"
+    answer: Duration = "3m"
     whole: Duration = "30m"
     answer_max: Count = 4 * 2**20
     file_max: Count = 2 * 2**30
@@ -105,7 +113,7 @@ class ConnectionModel(Documented):
 
     base_url: Annotated[str, Field(pattern=BASE_URL)] | None = None
     api_hosts: Annotated[list[Host], Field(min_length=1)]
-    storage_hosts: list[Host]
+    storage_hosts: list[StorageHost]
     credentials: Annotated[list[Text], Field(min_length=1)]
     account: Text
     auth: AuthModel | None = None
@@ -121,9 +129,15 @@ class TargetModel(Documented):
 
 
 class ModesModel(Documented):
-    """Modes of a job, and what each sends: records, removals, or lookups, to which the vendor returns results."""
+    """Modes of a job, and what each sends: records, removals, or lookups, to which the vendor returns results.
+
+    In the modes of `keeps_absent` the target keeps the values of members that a record leaves out. The modes of
+    `erases` erase a person for good; keys that were erased so are forgotten here, too.
+    """
 
     sends: Annotated[dict[Text, Sends], Field(min_length=1)]
+    keeps_absent: list[Text] = Field(default_factory=list)
+    erases: list[Text] = Field(default_factory=list)
 
 
 class FileModel(Documented):
@@ -141,16 +155,28 @@ class FileModel(Documented):
 
 
 class PolicyModel(Documented):
-    """Timing of polls, and recovery from unknown outcomes."""
+    """Timing of polls, and recovery from failures and unknown outcomes.
+
+    `grace_polls`: number of intervals `poll_max` during which a batch that the vendor does not find, or a row log that
+    is missing or incomplete, is asked for again.
+    `retry_for` is how long transient failures in a row are retried, at most every `backoff_max`; default: `deadline`.
+    An allocation that is reported as empty `empty_max` after its upload is asked about and may be filled again.
+    `foreign_answers_max` is the number of answers of a proxy in a row after which a batch needs attention.
+    """
 
     on_unknown_allocation: OnUnknownOutcome
     allocate_repeatable: bool = False
     commit_repeatable: bool = False
     ask_after: Duration
+    empty_max: Duration = "6h"
     poll_first: Duration
     poll_max: Duration
     poll_growth: Annotated[float, Field(ge=1, le=10)]
     deadline: Duration
+    grace_polls: Annotated[int, Field(ge=0, le=1000)] = 5
+    retry_for: Duration | None = None
+    backoff_max: Duration = "5m"
+    foreign_answers_max: Count = 24
     in_flight_max: Count
 
 
@@ -169,6 +195,14 @@ class ErrorLayoutModel(Model):
     already_absent_codes: list[Text] = Field(default_factory=list)
 
 
+class TableFormModel(Model):
+    """Form of the vendor's CSV files: results, and row logs in CSV."""
+
+    encoding: Literal["utf-8", "utf-16", "latin-1"] = "utf-8"
+    delimiter: Literal[",", ";", "\t", "|"] = ","
+    zip: bool = False
+
+
 class RowLogModel(Documented):
     """How the vendor reports the outcome of each row."""
 
@@ -176,6 +210,7 @@ class RowLogModel(Documented):
     default_outcome: DefaultOutcome
     results: bool
     errors: ErrorLayoutModel
+    tables: TableFormModel = Field(default_factory=TableFormModel)
 
 
 class ChoiceModel(Documented):
@@ -237,4 +272,3 @@ class VendorModel(Documented):
     calls: list[BatchCallModel] = Field(default_factory=list)
     results: ResultsModel | None = None
     errors: ErrorsModel | None = None
-    lost_after: Annotated[int, Field(ge=0, le=100)] = 2

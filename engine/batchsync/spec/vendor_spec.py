@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from batchsync.core.batch import Verdict
 from batchsync.core.vendor_calls import PLACEHOLDER, AuthKind, CallName
+from batchsync.core.vendor_rules import Sends
 from batchsync.errors import SpecError, UsageError
 from batchsync.spec.record_spec import load_record_schema, read_model
 from batchsync.spec.vendor_compile import PENDING_MEANINGS, compile_vendor
@@ -217,8 +218,17 @@ def _check_semantics(model: VendorModel) -> Iterator[tuple[str, str]]:
             yield f"statuses.{status}", f"must be running, empty or one of {', '.join(Verdict)}"
     if not set(model.target.non_identity_keys) <= set(model.target.keys):
         yield "target.non_identity_keys", "must all be in target.keys"
+    yield from _check_modes(model)
     yield from _check_credentials(model)
     yield from _check_calls(model)
+
+
+def _check_modes(model: VendorModel) -> Iterator[tuple[str, str]]:
+    """Yield path and message of each property of modes that names a mode which cannot have it."""
+    for name, wanted in (("keeps_absent", Sends.RECORDS), ("erases", Sends.REMOVALS)):
+        able = {mode for mode, sends in model.modes.sends.items() if sends is wanted}
+        if not able.issuperset(getattr(model.modes, name)):
+            yield f"modes.{name}", f"must all be modes that send {wanted}: {', '.join(sorted(able)) or 'none'}"
 
 
 def _check_calls(model: VendorModel) -> Iterator[tuple[str, str]]:

@@ -64,7 +64,7 @@ class LocalFolder:
         make_private(final.parent)
         fsync_file(file)
         try:
-            _move(file, final)
+            move_if_free(file, final)
         except FileExistsError:
             if sha256_of_file(file) != sha256_of_file(final):
                 raise ObjectConflictError(key) from None
@@ -153,7 +153,7 @@ def _temporary_folder(folder: Path) -> Iterator[Path]:
         shutil.rmtree(path, ignore_errors=True)
 
 
-def _move(file: Path, final: Path) -> None:
+def move_if_free(file: Path, final: Path) -> None:
     """Give a file its final name, without a copy, if that name is free.
 
     Raises:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
-from contextlib import contextmanager
+import stat
+import tempfile
+from contextlib import contextmanager, suppress
 from typing import TYPE_CHECKING
 
 from batchsync.errors import UnavailableError
@@ -14,6 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
+#: Longest secret, in characters; a longer file is not a secret.
+_SECRET_MAX = 100_000
 #: Errors of file systems that do not support fsync of a folder; the order of renames is kept there anyway.
 _NO_FOLDER_FSYNC = frozenset({errno.EINVAL, errno.ENOTSUP})
 
@@ -50,6 +54,23 @@ def sha256_of_file(path: Path) -> str:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
+def read_secret(path: str) -> str:
+    """Return the text of a secret file.
+
+    Raises:
+        OSError: If it cannot be read, is no regular file, or is too large to be a secret.
+        UnicodeError: If it is not UTF-8 text.
+    """
+    # Without the flag, a pipe would block.
+    with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), encoding="utf-8") as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", path)
+        text = file.read(_SECRET_MAX + 1)
+    if len(text) > _SECRET_MAX:
+        raise OSError(errno.EFBIG, os.strerror(errno.EFBIG), path)
+    return text
+
+
 def fsync_file(path: Path) -> None:
     """Flush a file to disk."""
     descriptor = os.open(path, os.O_RDONLY)
@@ -80,6 +101,21 @@ def fsync_and_rename(path: Path, final: Path) -> None:
     fsync_file(path)
     path.replace(final)
     fsync_folder(final.parent)
+
+
+def create_private(path: Path, text: str) -> None:
+    """Create a file of mode 0600 with a text, durably, unless it exists. Of concurrent creators, one succeeds."""
+    descriptor, name = tempfile.mkstemp(prefix=f".{path.name}-", dir=path.parent)
+    new = path.with_name(name.rpartition(os.sep)[2])
+    try:
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(text)
+        fsync_file(new)
+        with suppress(FileExistsError):
+            path.hardlink_to(new)
+    finally:
+        new.unlink(missing_ok=True)
+    fsync_folder(path.parent)
 
 
 def os_error_reason(error: OSError) -> str:

@@ -15,12 +15,6 @@ DAMAGED = (EOFError, igzip.BadGzipFile, cast("type[Exception]", isal_zlib.IsalEr
 _MAGIC = b"\x1f\x8b"
 
 
-def is_gzip(path: Path) -> bool:
-    """Return whether a file is gzip, by its first two bytes rather than by its name."""
-    with path.open("rb") as stream:
-        return stream.read(len(_MAGIC)) == _MAGIC
-
-
 def iter_decompressed(path: Path, chunk_bytes: int) -> Iterator[bytes]:
     """Read a file in chunks, decompressed if it is gzip.
 

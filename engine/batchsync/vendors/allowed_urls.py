@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
 
+from batchsync.core.storage_location import host_matches, location_matches, storage_location
 from batchsync.core.vendor_calls import Endpoint
 from batchsync.errors import PermanentError
-
-if TYPE_CHECKING:
-    from collections.abc import Iterable
 
 _URL = re.compile(
     r"(?P<scheme>https?)://(?P<host>[A-Za-z0-9](?:[A-Za-z0-9.-]*[A-Za-z0-9])?|\[[0-9A-Fa-f:]+\])(?::(?P<port>[0-9]{1,5}))?"
@@ -50,7 +47,7 @@ class UrlAllowList:
     Attributes:
         base_url: The connection's base URL.
         api_hosts: Host names of the API. `*` matches letters, digits and hyphens within one label.
-        storage_hosts: Host names of signed upload and download URLs, in the same form.
+        storage_hosts: Host names of signed upload and download URLs, in the same form, or `host/bucket`.
     """
 
     base_url: str
@@ -75,8 +72,36 @@ class UrlAllowList:
             raise PermanentError(f"{redacted(url)} does not use https: refused")
         if parts["port"] not in {None, "443"}:
             raise PermanentError(f"{redacted(url)} has a port other than 443: refused")
-        if not _matches_any(host, self.api_hosts if endpoint is Endpoint.API else self.storage_hosts):
-            raise PermanentError(f"{host} is not one of the {endpoint} hosts in the vendor spec: refused")
+        if endpoint is Endpoint.API and not host_matches(host, self.api_hosts):
+            raise PermanentError(f"{host} is not one of the api hosts in the vendor spec: refused")
+        if endpoint is Endpoint.STORAGE and not host_matches(host, self.storage_hosts):
+            raise PermanentError(
+                f"{host} is not one of the storage hosts in the vendor spec: refused (storage_hosts: of a connection "
+                "adds hosts)"
+            )
+        if endpoint is Endpoint.STORAGE:
+            self._check_location(url)
+
+    def location(self, url: str) -> str | None:
+        """Return the storage that a URL leads to: its host, or host and bucket; None for a loopback address.
+
+        Raises:
+            PermanentError: If the URL does not tell the bucket.
+        """
+        parts = _URL.fullmatch(url)
+        if parts is None or _LOOPBACK.fullmatch(parts["host"].lower()):
+            return None
+        found = storage_location(parts["host"].lower(), parts["path"] or "", self.storage_hosts)
+        if found is None:
+            raise PermanentError(f"{redacted(url)} does not begin with the name of a bucket: refused")
+        return found
+
+    def _check_location(self, url: str) -> None:
+        found = self.location(url)
+        if found is not None and not location_matches(found, self.storage_hosts):
+            raise PermanentError(
+                f"{found} is not one of the buckets in storage_hosts ({', '.join(self.storage_hosts)}): refused"
+            )
 
 
 def is_loopback(url: str) -> bool:
@@ -88,8 +113,3 @@ def is_loopback(url: str) -> bool:
 def redacted(text: str) -> str:
     """Return a text with the queries of URLs and the values of signing parameters replaced by `<redacted>`."""
     return _PARAMETER.sub(r"\1<redacted>", _QUERY.sub(r"\1?<redacted>", text))
-
-
-def _matches_any(host: str, patterns: Iterable[str]) -> bool:
-    """Return whether a host matches a pattern, in which `*` is a part of a label."""
-    return any(re.fullmatch(re.escape(pattern).replace(r"\*", "[a-z0-9-]+"), host) for pattern in patterns)

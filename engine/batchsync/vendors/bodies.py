@@ -1,16 +1,21 @@
-"""Response bodies: size limit after gunzip, integrity of gzip files, and atomic writing."""
+"""Bodies: of responses, with a size limit after gunzip, integrity of gzip files and atomic writing; of requests."""
 
 from __future__ import annotations
 
+import os
 import zlib
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchsync.errors import AmbiguousOutcomeError, PermanentError
 from batchsync.util.files import fsync_and_rename, make_private
 
 if TYPE_CHECKING:
+    import contextlib
     from collections.abc import Iterator
-    from pathlib import Path
+    from typing import BinaryIO
+
+    from batchsync.vendors.wire import Request
 
 #: Maximum number of bytes read, or expanded, at a time.
 CHUNK = 256 * 1024
@@ -98,3 +103,25 @@ def write_atomic(path: Path, chunks: Iterator[bytes]) -> None:
         fsync_and_rename(part, path)
     finally:
         part.unlink(missing_ok=True)
+
+
+def open_body(request: Request, stack: contextlib.ExitStack) -> BinaryIO | bytes | None:
+    """Return the body. A batch file is opened, not read into memory; its size must be the one recorded for it.
+
+    Args:
+        request: The request.
+        stack: Closes the file.
+
+    Raises:
+        PermanentError: If the file cannot be read, or has another size.
+    """
+    if request.file is None:
+        return request.body
+    try:
+        file = stack.enter_context(Path(request.file).open("rb"))  # noqa: SIM115 - the stack closes it
+        size = os.fstat(file.fileno()).st_size
+    except OSError as error:
+        raise PermanentError(f"the batch file cannot be read: {error.strerror}") from None
+    if size != request.size or size == 0:
+        raise PermanentError(f"the batch file has {size:,} bytes instead of {request.size:,}")
+    return file

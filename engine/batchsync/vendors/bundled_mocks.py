@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
+import re
 import shlex
 import subprocess
 import sys
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from http import HTTPStatus
 from importlib.util import find_spec
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -24,6 +27,12 @@ if TYPE_CHECKING:
     from batchsync.ports import Clock
 
 _START_SECONDS = 20.0
+#: Variables of the environment that the mocks program inherits: what its interpreter needs.
+_PASSED_ON = re.compile(
+    r"PATH|HOME|TMPDIR|TEMP|TMP|LANG|LANGUAGE|LC_\w+|TZ|VIRTUAL_ENV|LD_LIBRARY_PATH|DYLD_LIBRARY_PATH|"
+    r"PYTHON(PATH|HOME|PLATLIBDIR|USERBASE|NOUSERSITE|UTF8|IOENCODING|COERCECLOCALE|DONTWRITEBYTECODE|"
+    r"PYCACHEPREFIX|HASHSEED|UNBUFFERED|FAULTHANDLER|MALLOC|WARNINGS)"
+)
 _OTHER_JOBS_HINT = "select jobs whose vendors have a mock, or omit --mocks"
 #: Prefix of the message of `python -m batchsync_mocks` about a vendor without a mock.
 _UNKNOWN_VENDOR = "Unknown vendor "
@@ -37,12 +46,14 @@ class BundledMocks:
         base_urls: Base URL by vendor.
         credentials: Accepted credentials by vendor and name.
         clock_url: URL of the mocks' clock in their control API.
+        control_token: Token that the control API demands for changes.
         served: Ready file of mocks that were started outside of this process; None for a subprocess.
     """
 
     base_urls: Mapping[str, str]
     credentials: Mapping[str, Mapping[str, str]]
     clock_url: str
+    control_token: str = field(repr=False)
     served: Path | None = None
 
     def of(self, vendor: str) -> tuple[str, Mapping[str, str]]:
@@ -58,7 +69,7 @@ class BundledMocks:
         return self.base_urls[vendor], self.credentials[vendor]
 
     def unreachable_error(self, reason: str) -> UnavailableError:
-        """Return the error for mocks that do not respond any more."""
+        """Return the error for mocks that do not respond any more, or do not accept the token of their ready file."""
         if self.served is None:
             return UnavailableError(f"the bundled mocks do not respond: {reason}", hint="run the same command again")
         hint = f"start them again: `batchsync mocks serve --ready-file {shlex.quote(str(self.served))}`"
@@ -87,12 +98,19 @@ def bundled_mocks(vendors: Sequence[str], folder: Path, clock: Clock) -> Iterato
     make_private(folder)
     ready, log = folder / "ready.json", folder / "mocks.log"
     ready.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "batchsync_mocks", *vendors, "--port", "0", "--exit-with-stdin"]
+    command = [*mocks_command(), *vendors, "--port", "0", "--exit-with-stdin"]
     command += ["--state-dir", str(folder / "state"), "--ready-file", str(ready)]
-    with log.open("ab") as output:
+    with os.fdopen(os.open(log, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600), "ab") as output:
         log_start = output.tell()
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and our own arguments
-            command, stdin=subprocess.PIPE, stdout=output, stderr=output, start_new_session=True, umask=0o077
+            command,
+            stdin=subprocess.PIPE,
+            # The addresses and the token are in the ready file.
+            stdout=subprocess.DEVNULL,
+            stderr=output,
+            env=mocks_environ(),
+            start_new_session=True,
+            umask=0o077,
         )
     try:
         if not _is_ready(process, ready, clock):
@@ -121,6 +139,7 @@ def running_mocks(ready: Path) -> BundledMocks:
             base_urls={name: item["base_url"] for name, item in reported["vendors"].items()},
             credentials={name: item["credentials"] for name, item in reported["vendors"].items()},
             clock_url=reported["clock_url"],
+            control_token=str(reported["control_token"]),
             served=ready,
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -128,6 +147,20 @@ def running_mocks(ready: Path) -> BundledMocks:
             f"{ready} is not the ready file of running mocks",
             hint="`batchsync mocks serve --ready-file FILE` writes one",
         ) from None
+
+
+def mocks_command() -> list[str]:
+    """Return the command line of the mocks program, which imports nothing from the working directory."""
+    return [sys.executable, "-P", "-m", "batchsync_mocks"]
+
+
+def mocks_environ(*more: str) -> dict[str, str]:
+    """Return the environment of the mocks program: what its interpreter needs, and neither credentials nor settings.
+
+    Args:
+        more: Names of further variables to pass on.
+    """
+    return {name: text for name, text in os.environ.items() if _PASSED_ON.fullmatch(name) or name in more}
 
 
 def check_installed() -> None:
@@ -167,10 +200,14 @@ class MockedTime:
     """Clock of the mocks. `sleep` advances it instead of waiting."""
 
     def __init__(self, mocks: BundledMocks, real: Clock) -> None:
-        """Create a clock with the offset between the time of the mocks and real time."""
+        """Create a clock with the offset between the time of the mocks and real time.
+
+        Raises:
+            UnavailableError: If the mocks do not respond, or refuse the token: before anything is sent to them.
+        """
         self._mocks = mocks
         self._real = real
-        self._offset = self._offset_from(self._call("GET", None))
+        self._offset = self._offset_from(self._change({}))
 
     def now(self) -> datetime:
         """Return the time of the mocks (UTC)."""
@@ -183,21 +220,24 @@ class MockedTime:
             UnavailableError: If the mocks do not respond.
         """
         if duration > timedelta(0):
-            self._offset = self._offset_from(self._call("POST", {"advance": duration.total_seconds()}))
+            self._offset = self._offset_from(self._change({"advance": duration.total_seconds()}))
         self._real.sleep(timedelta(0))
 
     def _offset_from(self, reported: Mapping[str, float]) -> timedelta:
         """Return the offset between the reported time and real time."""
         return datetime.fromtimestamp(float(reported["epoch"]), tz=UTC) - self._real.now()
 
-    def _call(self, method: str, body: dict[str, float] | None) -> dict[str, float]:
-        """Send a request to the control API on loopback and return its JSON response."""
+    def _change(self, changes: dict[str, float]) -> dict[str, float]:
+        """Change the mocks' clock through their control API and return its report."""
         parts = urlsplit(self._mocks.clock_url)
         connection = http.client.HTTPConnection(parts.hostname or "127.0.0.1", parts.port, timeout=10)
         try:
-            payload = json.dumps(body) if body is not None else None
-            connection.request(method, parts.path, body=payload, headers={"Content-Type": "application/json"})
-            reported: dict[str, float] = json.loads(connection.getresponse().read())
+            headers = {"Content-Type": "application/json", "Authorization": f"Bearer {self._mocks.control_token}"}
+            connection.request("POST", parts.path, body=json.dumps(changes), headers=headers)
+            response = connection.getresponse()
+            if response.status != HTTPStatus.OK:
+                raise self._mocks.unreachable_error(f"their clock responds with status {response.status}")
+            reported: dict[str, float] = json.loads(response.read())
         except (OSError, ValueError, http.client.HTTPException) as error:
             raise self._mocks.unreachable_error(type(error).__name__) from None
         else:

@@ -2,25 +2,22 @@
 
 from __future__ import annotations
 
-import contextlib
 from dataclasses import replace
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 from batchsync.core.batch import VERDICTS_WITH_ROW_LOG, Allocation, BatchFile, IdempotencyKey, Verdict
-from batchsync.core.vendor_calls import Call, CallName, Dialect, Download, Endpoint, ResponseClass
+from batchsync.core.vendor_calls import Call, CallName, Download, Endpoint, ResponseClass
 from batchsync.errors import (
     AllocationExpiredError,
     AmbiguousOutcomeError,
+    NotReadyError,
     PermanentError,
     RetryableError,
-    UnavailableError,
     UsageError,
 )
 from batchsync.ports import Clock, Downloads, Empty, Finished, Status, TargetFacts
 from batchsync.vendors import response_parsing
-from batchsync.vendors.allowed_urls import UrlAllowList
-from batchsync.vendors.auth import Auth
 from batchsync.vendors.dialect import (
     Exchange,
     build,
@@ -33,85 +30,48 @@ from batchsync.vendors.dialect import (
     read_status,
     values,
 )
-from batchsync.vendors.http import HttpTransport, open_transport
-from batchsync.vendors.redaction import Redactor
+from batchsync.vendors.row_counts import count_rows
 from batchsync.vendors.template import fill_all
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from datetime import timedelta
     from pathlib import Path
 
     from batchsync.core.vendor_rules import VendorRules
+    from batchsync.vendors.auth import Auth
+    from batchsync.vendors.http import HttpTransport
+    from batchsync.vendors.storage_guard import StorageGuard
     from batchsync.vendors.wire import Request, Response
 
 PlaceholderValues = dict[str, str | int | None]
 
 
-def connect(
-    rules: VendorRules,
-    *,
-    base_url: str,
-    credentials: Mapping[str, str],
-    ca_bundle: str | None,
-    clock: Clock,
-    user_agent: str,
-) -> HttpVendor:
-    """Return the client of a connection. No request is sent yet.
-
-    Args:
-        rules: The vendor spec.
-        base_url: Base URL of the vendor's API.
-        credentials: Values of the credentials that the vendor spec lists, by name.
-        ca_bundle: Path of a PEM file with the certificates to trust instead of the system's.
-        clock: Time source for timeouts and token lifetimes.
-        user_agent: Value of the `User-Agent` header.
-
-    Raises:
-        UsageError: If the base URL is not one of the vendor's, or the vendor spec has no dialect.
-        UnavailableError: If a credential has no value, or `ca_bundle` is not a certificate file.
-    """
-    base = base_url.rstrip("/")
-    if rules.dialect is None:
-        raise UsageError(f"{rules.name}: the vendor spec has no HTTP calls (blocks describe and calls)")
-    missing = [name for name in rules.credentials if not credentials.get(name)]
-    if missing:
-        raise UnavailableError(
-            f"{rules.name}: no value for {', '.join(missing)}", hint="set it under the connection's credentials"
-        )
-    allowed_urls = UrlAllowList(base_url=base, api_hosts=rules.api_hosts, storage_hosts=rules.storage_hosts)
-    problem = ""
-    try:
-        allowed_urls.check(base, Endpoint.API)
-    except PermanentError as refused:
-        problem = refused.reason
-    if problem or "?" in base:
-        hosts = ", ".join(rules.api_hosts)
-        raise UsageError(
-            f"base_url: {problem or 'a query string is not allowed'}", hint=f"hosts of {rules.name}: {hosts}"
-        )
-    redactor = Redactor(credentials.values(), account=credentials.get(rules.account_credential, ""))
-    http = open_transport(allowed_urls, rules.dialect.limits, clock, user_agent, ca_bundle, redactor)
-    auth = Auth(rules.dialect.auth, credentials, http.send, base_url=base, clock=clock, redactor=redactor)
-    return HttpVendor(rules=rules, dialect=rules.dialect, base_url=base, http=http, auth=auth, clock=clock)
-
-
 class HttpVendor:
     """Client of a vendor account. Implements `batchsync.ports.Vendor`.
 
-    Its only state is the token and, by allocation id, how often in a row a poll did not find the batch.
+    Its only state is the token and the difference of the clocks.
     """
 
     def __init__(
-        self, *, rules: VendorRules, dialect: Dialect, base_url: str, http: HttpTransport, auth: Auth, clock: Clock
+        self, *, rules: VendorRules, base_url: str, http: HttpTransport, auth: Auth, clock: Clock, storage: StorageGuard
     ) -> None:
-        """Create a client; see `connect`."""
+        """Create a client of a vendor with a dialect; see `batchsync.vendors.connect`.
+
+        Raises:
+            UsageError: If the vendor spec has no dialect.
+        """
+        if rules.dialect is None:
+            raise UsageError(f"{rules.name}: the vendor spec has no HTTP calls (blocks describe and calls)")
         self._rules = rules
-        self._dialect = dialect
+        self._dialect = dialect = rules.dialect
+        self._storage = storage
         self._base_url = base_url
         self._http = http
         self._auth = auth
         self._clock = clock
-        self._not_found: dict[str, int] = {}
+        self._clock_offset: timedelta | None = None
+        self._described_offset: timedelta | None = None
         # A URL of our own stands for the permission to upload, which another process does not have.
         upload = dialect.calls[CallName.UPLOAD]
         self._upload_url = base_url + upload.url if upload.url.startswith("/") else None
@@ -120,7 +80,8 @@ class HttpVendor:
         """Check the credentials and look up a target.
 
         Returns:
-            The target's parameters for allocation, and the columns of its input template if the vendor has one.
+            The target's parameters for allocation, the columns of its input template if the vendor has one, and the
+            difference of the clocks if it was not described before.
         """
         rules = self._dialect.describe
         known = values(target=target)
@@ -131,7 +92,8 @@ class HttpVendor:
             exchange = self._exchange_ok(rules.choice.call, known)
             wanted = target.get(rules.choice.target, "")
             params[rules.choice.param] = read_choice(exchange, rules.choice, wanted)
-        return TargetFacts(params=params, columns=self._columns(values(target=target, params=params)))
+        columns = self._columns(values(target=target, params=params))
+        return TargetFacts(params=params, columns=columns, clock_offset=self._changed_clock_offset())
 
     def allocate(self, idempotency_key: IdempotencyKey, file: BatchFile, params: Mapping[str, str]) -> Allocation:
         """Return a new allocation for the file, made under an idempotency key.
@@ -143,7 +105,7 @@ class HttpVendor:
             self._dialect.calls[CallName.ALLOCATE], values(idempotency_key=idempotency_key, file=file, params=params)
         )
         self._refuse_existing_batch(exchange)
-        return read_allocation(exchange, idempotency_key, own_url=self._upload_url, needs_url=True)
+        return read_allocation(exchange, idempotency_key, own_url=self._upload_url, granted=True)
 
     def find(self, idempotency_key: IdempotencyKey, params: Mapping[str, str]) -> Allocation | None:
         """Return the allocation made under an idempotency key, or None. Without a URL it takes no file.
@@ -158,7 +120,7 @@ class HttpVendor:
         return (
             None
             if ensure_ok(exchange) is ResponseClass.ABSENT
-            else read_allocation(exchange, idempotency_key, own_url=self._upload_url, needs_url=False)
+            else read_allocation(exchange, idempotency_key, own_url=self._upload_url, granted=False)
         )
 
     def upload(self, allocation: Allocation, file: BatchFile) -> None:
@@ -186,20 +148,13 @@ class HttpVendor:
     def poll(self, allocation: Allocation) -> Status:
         """Return the vendor's status of a batch. A vendor status that the spec does not list means Running.
 
-        A batch that the vendor does not find may not be visible yet: it counts as lost after `lost_after` polls in a
-        row without it.
-
-        Raises:
-            RetryableError: If the vendor does not find the batch, and `lost_after` is not exceeded.
+        A batch that the vendor does not find is lost. It may not be visible yet: the caller polls again before it
+        believes that.
         """
         exchange = self._exchange(self._dialect.calls[CallName.POLL], values(allocation=allocation))
         if ensure_ok(exchange) is ResponseClass.OK:
-            self._not_found.pop(allocation.id, None)
             return read_status(exchange, self._dialect.vendor_statuses)
-        times = self._not_found[allocation.id] = self._not_found.get(allocation.id, 0) + 1
-        if times > self._dialect.lost_after:
-            return Finished(Verdict.LOST, f"HTTP {exchange.response.status}")
-        raise RetryableError(f"{exchange.describe()} (the batch may not be visible yet)")
+        return Finished(Verdict.LOST, f"HTTP {exchange.response.status}")
 
     def collect(self, allocation: Allocation, verdict: Verdict, into: Path) -> Downloads:
         """Download results and row log into a folder, each completely or not at all.
@@ -214,8 +169,8 @@ class HttpVendor:
         """
         if verdict not in VERDICTS_WITH_ROW_LOG:
             return Downloads()
-        errors, missing = self._errors(allocation, verdict, into)
-        return Downloads(results=self._results(allocation, into), errors=errors, errors_missing=missing)
+        errors = self._errors(allocation, verdict, into)
+        return replace(errors, results=self._results(allocation, into))
 
     def cancel(self, allocation: Allocation) -> None:
         """Cancel a batch that the vendor has not started.
@@ -228,16 +183,29 @@ class HttpVendor:
             raise PermanentError(f"{self._rules.title} has no documented call to cancel a batch")
         self._exchange_ok(call, values(allocation=allocation))
 
+    def _changed_clock_offset(self) -> timedelta | None:
+        """Return the difference of the clocks, unless it was returned before, or could not be measured."""
+        now, before = self._clock_offset, self._described_offset
+        if now is None or (before is not None and abs(now - before) < response_parsing.CLOCK_TOLERANCE):
+            return None
+        self._described_offset = now
+        return now
+
     def _columns(self, known: PlaceholderValues) -> tuple[str, ...] | None:
         """Return the columns of the input template; optional, so that a refusal means None."""
         call = self._dialect.describe.template
         if call is None:
             return None
-        with contextlib.suppress(PermanentError):
+        try:
             exchange = self._exchange(call, known)
             if ensure_ok(exchange) is ResponseClass.OK:
                 columns = response_parsing.columns(exchange.response.body)
                 return columns and tuple(exchange.redactor.redact(name) for name in columns)
+        except PermanentError:
+            pass
+        except AmbiguousOutcomeError as failure:
+            if not failure.foreign:
+                raise
         return None
 
     def _results(self, allocation: Allocation, into: Path) -> Path | None:
@@ -249,31 +217,41 @@ class HttpVendor:
         counter = self._dialect.results_counter
         if path is None and not (counter and self._row_count(allocation, (counter,)) == 0):
             again = self._clock.now() + self._dialect.results_retry_after
-            raise RetryableError("the batch is finished, but its results cannot be downloaded yet", retry_at=again)
+            raise NotReadyError("the batch is finished, but its results cannot be downloaded yet", retry_at=again)
         return path
 
-    def _errors(self, allocation: Allocation, verdict: Verdict, into: Path) -> tuple[Path | None, bool]:
-        """Return the row log, and whether it is missing although there are refused rows.
+    def _errors(self, allocation: Allocation, verdict: Verdict, into: Path) -> Downloads:
+        """Return the row log, whether it is missing although there are refused rows, and how many the vendor counts.
 
-        A row log that the vendor has and refuses to return is an error, not an empty log.
+        All downloads are tried until one lists as many rows as the vendor counts; the longest is returned. A row log
+        that the vendor has and refuses to return is an error, not an empty log.
         """
         rules = self._dialect.errors
         if rules is None or verdict not in rules.verdicts:
-            return None, False
+            return Downloads()
         failed = self._row_count(allocation, rules.counters) if rules.counters else None
-        path, refusal = None, None
+        best, most, empty, problem = None, -1, False, None
         for download in rules.downloads:
+            rows = None
             try:
                 path = self._fetch_document(download, allocation, into)
-                refusal = None
-            except PermanentError as refused:
-                refusal = refused.reason
-            if path is not None:
+                if path is None:
+                    continue
+                if len(rules.downloads) > 1:
+                    rows = count_rows(path, self._rules.row_log.errors)
+            except (PermanentError, AmbiguousOutcomeError) as refused:
+                problem = refused
+                continue
+            if (rows or 0) > most:
+                best, most = path, rows or 0
+                empty = download.locate is not None and not path.stat().st_size
+            if rows is None or rows >= (failed or 0):
                 break
-        if refusal is not None:
-            raise PermanentError(refusal)
+        if best is None and problem is not None:
+            raise type(problem)(problem.reason)
         # A vendor that reports no failed rows has no row log.
-        return path, path is None and (bool(failed) or (not rules.counters and verdict is Verdict.MIXED))
+        missing = best is None and (bool(failed) or (not rules.counters and verdict is Verdict.MIXED))
+        return Downloads(errors=best, errors_missing=missing, errors_empty=empty, failed=failed)
 
     def _row_count(self, allocation: Allocation, counters: tuple[str, ...]) -> int | None:
         """Return the sum of the row counts at these JSON pointers in the status, or None if they are missing."""
@@ -343,14 +321,19 @@ class HttpVendor:
     ) -> Exchange:
         """Send a call; return the exchange, whatever its status. On the API, a 401 is retried once with a new token."""
         request = build(call, known, self._base_url, file)
+        if call.endpoint is Endpoint.STORAGE:
+            self._storage.check(request.url, into.name if into else "upload")
         auth_headers: dict[str, str] = {}
         if call.endpoint is Endpoint.API:
             auth_headers = self._auth.headers()
         response = self._send_authenticated(request, auth_headers, into)
         if may_reauthenticate(call, response) and auth_headers and self._auth.renew(auth_headers):
             response = self._send_authenticated(request, self._auth.headers(), into)
-        redactor = self._http.redactor
-        return Exchange(call=call, request=request, response=response, now=self._clock.now(), redactor=redactor)
+        redactor, now = self._http.redactor, self._clock.now()
+        if call.endpoint is Endpoint.API:
+            measured = response_parsing.clock_offset(response.headers, now)
+            self._clock_offset = self._clock_offset if measured is None else measured
+        return Exchange(call=call, request=request, response=response, now=now, redactor=redactor)
 
     def _send_authenticated(self, request: Request, auth_headers: Mapping[str, str], into: Path | None) -> Response:
         """Send a request with authentication headers; download the body to a path if there is one."""

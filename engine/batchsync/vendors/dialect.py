@@ -5,29 +5,29 @@ from __future__ import annotations
 import base64
 import json
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from http import HTTPStatus
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
 from batchsync.core.batch import Allocation, BatchFile, IdempotencyKey, Verdict
+from batchsync.core.decide import ALLOCATION_RESERVE
 from batchsync.core.vendor_calls import ResponseClass
 from batchsync.errors import AllocationExpiredError, AmbiguousOutcomeError, PermanentError, RetryableError
 from batchsync.ports import Empty, Finished, Running, Status
 from batchsync.vendors import response_parsing
 from batchsync.vendors.allowed_urls import redacted
+from batchsync.vendors.foreign_answers import NOT_BEGUN, is_foreign, is_page, is_refusal, is_temporary_refusal
 from batchsync.vendors.redaction import Redactor
 from batchsync.vendors.template import UnknownValueError, fill, fill_all, fill_path
 from batchsync.vendors.wire import Request, Response
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
-    from datetime import datetime
 
     from batchsync.core.vendor_calls import Call, Choice
 
-#: HTTP statuses of a server that did not start the work. A gateway may send them after the work was done behind it.
-_NOT_BEGUN = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
 #: Maximum number of names that a message lists.
 _NAMES_MAX = 20
 #: Maximum length of an allocation id, in characters.
@@ -150,11 +150,18 @@ def classify_response(call: Call, response: Response) -> ResponseClass:
 
     For a call with a recorded intent the defaults are stricter, see `_default_class_for_intent`.
     """
+    if documented := _documented_class(call, response):
+        return documented
+    return _default_class_for_intent(call, response) if call.intent else _default_class(response)
+
+
+def _documented_class(call: Call, response: Response) -> ResponseClass | None:
+    """Return the class of a response by the rules of the vendor spec; None if no rule matches."""
     body = response.body.lower()
     for rule in call.responses:
         if rule.status == response.status and rule.body_contains.lower().encode() in body:
             return rule.means
-    return _default_class_for_intent(response) if call.intent else _default_class(response.status)
+    return None
 
 
 def may_reauthenticate(call: Call, response: Response) -> bool:
@@ -186,12 +193,17 @@ def ensure_ok(exchange: Exchange) -> ResponseClass:
             )
         case ResponseClass.OUTCOME_UNKNOWN:
             raise AmbiguousOutcomeError(
-                exchange.describe(), retry_at=response_parsing.retry_at(exchange.response.headers, exchange.now)
+                exchange.describe(),
+                retry_at=response_parsing.retry_at(exchange.response.headers, exchange.now),
+                foreign=is_foreign(exchange.call, exchange.response),
             )
         case ResponseClass.EXPIRED:
             raise AllocationExpiredError(exchange.describe())
         case ResponseClass.PERMANENT:
-            raise PermanentError(exchange.describe() + _advice(exchange.response.status))
+            raise PermanentError(
+                exchange.describe() + _advice(exchange.response.status),
+                proven=_documented_class(exchange.call, exchange.response) is not None,
+            )
 
 
 def read(exchange: Exchange) -> Any:
@@ -204,8 +216,10 @@ def read(exchange: Exchange) -> Any:
         return response_parsing.parse_json(exchange.response.body)
     except response_parsing.UnreadableError:
         pass
+    foreign = response_parsing.is_html(exchange.response.headers, exchange.response.body)
+    found = "is an HTML page instead of the vendor's answer" if foreign else "is not valid JSON"
     raise AmbiguousOutcomeError(
-        f"{exchange.request_line}: HTTP {exchange.response.status}, and the response body is not valid JSON"
+        f"{exchange.request_line}: HTTP {exchange.response.status}, and the response body {found}", foreign=foreign
     )
 
 
@@ -225,27 +239,31 @@ def read_id(exchange: Exchange, default: str) -> str:
 
 
 def read_allocation(
-    exchange: Exchange, idempotency_key: IdempotencyKey, *, own_url: str | None = None, needs_url: bool
+    exchange: Exchange, idempotency_key: IdempotencyKey, *, own_url: str | None = None, granted: bool
 ) -> Allocation:
-    """Return the allocation in a response.
+    """Return the allocation in a response, with its expiry by our clock.
+
+    The vendor's clock may differ from ours: its times are compared with the `Date` header of the same response. An
+    allocation that was granted by this response cannot have expired, so that a time in the past is then ignored,
+    such as one that is written without its zone.
 
     Args:
         exchange: The exchange of an allocate or find call.
         idempotency_key: The batch's idempotency key; the allocation's id if the vendor spec reads no id.
         own_url: URL of uploads that do not go to a URL of the response.
-        needs_url: Whether the response must contain an upload URL.
+        granted: Whether the request asked for the allocation, so that the response must contain an upload URL.
 
     Returns:
         The allocation. It expires at the earlier of the time in the response and the time in the signed URL.
 
     Raises:
-        AmbiguousOutcomeError: If the response lacks the id, or the URL although `needs_url`.
+        AmbiguousOutcomeError: If the response lacks the id, or the URL although it was `granted`.
     """
     body = read(exchange)
     pointers = exchange.call.read
     allocation_id = read_id(exchange, idempotency_key)
     url = own_url or response_parsing.text(body, pointers.get("url", ()))
-    if needs_url and url is None:
+    if granted and url is None:
         raise AmbiguousOutcomeError(
             f"{exchange.request_line}: HTTP {exchange.response.status}, and the response contains no upload URL"
         )
@@ -253,7 +271,10 @@ def read_allocation(
         response_parsing.parse_datetime(response_parsing.text(body, pointers.get("expires_at", ()))),
         response_parsing.url_expiry(url),
     )
-    return Allocation(id=allocation_id, url=url, expires_at=min((time for time in expiries if time), default=None))
+    offset = response_parsing.clock_offset(exchange.response.headers, exchange.now) or timedelta(0)
+    earliest = exchange.now + offset + ALLOCATION_RESERVE if granted else datetime.min.replace(tzinfo=UTC)
+    known = [time for time in expiries if time is not None and time > earliest]
+    return Allocation(id=allocation_id, url=url, expires_at=min(known) - offset if known else None)
 
 
 def read_status(exchange: Exchange, vendor_statuses: Mapping[str, str]) -> Status:
@@ -316,31 +337,30 @@ def read_choice(exchange: Exchange, choice: Choice, wanted: str) -> str:
     raise PermanentError(f"{choice.target}: the vendor has no {wanted!r}. Available: {available}")
 
 
-def _default_class(status: int) -> ResponseClass:
-    """Return the class of an HTTP status where the vendor spec has no rule for it."""
+def _default_class(response: Response) -> ResponseClass:
+    """Return the class of a response to a call that can be repeated, where the vendor spec has no rule for it."""
+    status = response.status
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
         return ResponseClass.OK
-    if status in _NOT_BEGUN:
+    if status in NOT_BEGUN:
         return ResponseClass.NOT_APPLIED
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or is_temporary_refusal(response):
         return ResponseClass.OUTCOME_UNKNOWN
     return ResponseClass.PERMANENT
 
 
-def _default_class_for_intent(response: Response) -> ResponseClass:
+def _default_class_for_intent(call: Call, response: Response) -> ResponseClass:
     """Return the class of a response to a call with a recorded intent, where the vendor spec has no rule for it.
 
-    A 2xx is a success unless it is an HTML page, as a captive portal returns. Any other status leaves the outcome
+    A 2xx is a success unless it is a page, as a captive portal returns. Any other status leaves the outcome
     unknown, including 408, 429, 503 and redirects: a gateway that loses its upstream connection returns them after the
     work was done. Only a 4xx in the format of an API or a storage is a refusal: the vendor itself read the request.
     """
     status = response.status
     if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
-        is_html = response_parsing.is_html(response.headers, response.body)
-        return ResponseClass.OUTCOME_UNKNOWN if is_html else ResponseClass.OK
-    if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in _NOT_BEGUN:
-        is_error = response_parsing.is_api_error(response.body)
-        return ResponseClass.PERMANENT if is_error else ResponseClass.OUTCOME_UNKNOWN
+        return ResponseClass.OUTCOME_UNKNOWN if is_page(call, response) else ResponseClass.OK
+    if HTTPStatus.BAD_REQUEST <= status < HTTPStatus.INTERNAL_SERVER_ERROR and status not in NOT_BEGUN:
+        return ResponseClass.PERMANENT if is_refusal(call, response) else ResponseClass.OUTCOME_UNKNOWN
     return ResponseClass.OUTCOME_UNKNOWN
 
 

@@ -7,57 +7,62 @@ are raised outside of `except` blocks, because an exception in the chain would c
 from __future__ import annotations
 
 import contextlib
-import logging
-import os
-import re
 import ssl
 from dataclasses import dataclass, field
 from http.cookiejar import DefaultCookiePolicy
-from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 import requests
 from requests.adapters import HTTPAdapter
-from urllib3.exceptions import HTTPError, NewConnectionError
+from urllib3.exceptions import HTTPError, NewConnectionError, ProxyError
 from urllib3.util.retry import Retry
 
 from batchsync.core.vendor_calls import Endpoint
 from batchsync.errors import AmbiguousOutcomeError, PermanentError, RetryableError, UnavailableError, VendorError
 from batchsync.vendors.allowed_urls import UrlAllowList, redacted
-from batchsync.vendors.bodies import CHUNK, GunzipMeter, gunzip, write_atomic
+from batchsync.vendors.bodies import CHUNK, GZIP, GunzipMeter, gunzip, open_body, write_atomic
+from batchsync.vendors.deadline import Deadline, TunnelError, bound_connections
+from batchsync.vendors.error_causes import cause_text, causes_of
 from batchsync.vendors.redaction import Redactor
+from batchsync.vendors.transport_log import redact_transport_log
 from batchsync.vendors.wire import Request, Response
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
-    from datetime import datetime
+    from collections.abc import Callable, Iterator, Sequence
+    from datetime import datetime, timedelta
+    from pathlib import Path
+
+    from urllib3 import ProxyManager
 
     from batchsync.core.vendor_calls import Limits
-    from batchsync.ports import Clock
+    from batchsync.ports import Clock, Proxy
 
 #: Maximum number of bytes read of an error response: enough for its message.
 _REFUSAL_MAX = 64 * 1024
 
 
-class _RedactingFilter(logging.Filter):
-    """Logging filter that removes query strings from urllib3's messages, whatever the level.
-
-    Warnings, which Python prints where no logging is configured, lose all their arguments: one of them quotes response
-    headers, and a gateway may have copied request headers there.
-    """
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        """Redact a record in place; always return true, so that the record is kept."""
-        own = record.levelno >= logging.WARNING and bool(record.args)
-        message = re.sub(r"%\S", "...", str(record.msg)) if own else record.getMessage()
-        # urllib3 logs host and path as separate words, so the path's query has no host in front of it.
-        words = [part.split("?", 1)[0] + "?<redacted>" if "?" in part else part for part in message.split(" ")]
-        record.msg, record.args, record.exc_info, record.exc_text = redacted(" ".join(words)), (), None, None
-        return True
+redact_transport_log()
 
 
-for _name in ("connectionpool", "connection", "response", "poolmanager", "util.retry", "util.ssl_", "util.url"):
-    logging.getLogger(f"urllib3.{_name}").addFilter(_RedactingFilter())
+class DeadlineAdapter(HTTPAdapter):
+    """Transport adapter for one request, which ends at a deadline and is not repeated."""
+
+    def __init__(self, deadline: Deadline, proxy: Proxy | None) -> None:
+        """Create the adapter of a session."""
+        super().__init__(max_retries=Retry(total=0, read=False, redirect=False))
+        self._deadline, self._proxy = deadline, proxy
+        bound_connections(self.poolmanager, deadline)
+
+    def proxy_headers(self, proxy: str) -> dict[str, str]:  # noqa: ARG002 - signature of requests
+        """Return the header that authenticates to the proxy; in a CONNECT request for https, else in the request."""
+        value = self._proxy.authorization if self._proxy else ""
+        return {"Proxy-Authorization": value} if value else {}
+
+    def proxy_manager_for(self, proxy: str, **proxy_kwargs: object) -> ProxyManager:
+        """Return the pool manager for the proxy, whose connections end at the deadline, too."""
+        manager: ProxyManager = super().proxy_manager_for(proxy, **proxy_kwargs)
+        bound_connections(manager, self._deadline)
+        return manager
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,6 +79,7 @@ class HttpTransport:
         user_agent: Value of the `User-Agent` header.
         verify: `True` for the system's certificates, or the path of a PEM file.
         redactor: Receives the credentials that are sent, and removes them from responses and messages.
+        proxy: Proxy of all requests; None connects directly.
     """
 
     allowed_urls: UrlAllowList
@@ -82,6 +88,7 @@ class HttpTransport:
     user_agent: str
     verify: str | bool
     redactor: Redactor = field(default_factory=Redactor)
+    proxy: Proxy | None = None
 
     def send(self, request: Request) -> Response:
         """Send a request; return the response, whatever its status, with at most `limits.answer_max` bytes of body.
@@ -105,7 +112,8 @@ class HttpTransport:
                 raise AmbiguousOutcomeError(larger.reason) from None
             return Response(status=response.status_code, headers=_headers(response), body=body)
 
-        return self._exchange(request, read_whole)
+        limit = self.limits.answer if request.file is None else self.limits.whole
+        return self._exchange(request, read_whole, limit)
 
     def download(self, request: Request, into: Path) -> Response:
         """Send a request and save the body of a 200 response.
@@ -130,19 +138,18 @@ class HttpTransport:
                 raise AmbiguousOutcomeError("the response is an HTML page instead of the document")
             if good:
                 document = self._iter_document(response)
-                # The storage receives no credentials, so its documents, the large ones, cannot contain any.
-                write_atomic(
-                    into, self.redactor.redact_stream(document) if request.endpoint is Endpoint.API else document
-                )
+                # The documents of the storage, the large ones, cannot contain credentials of the API.
+                of_api = request.endpoint is Endpoint.API
+                redact = self.redactor.redact_stream if of_api else self.redactor.redact_small
+                write_atomic(into, redact(document))
             body = b"" if good else self._read_body(response)
             return Response(status=response.status_code, headers=_headers(response), body=body, saved=good)
 
-        return self._exchange(request, save_document)
+        return self._exchange(request, save_document, self.limits.whole)
 
-    def _exchange(self, request: Request, read: Callable[[requests.Response], Response]) -> Response:
-        """Send a request and read its response, translating every failure."""
+    def _exchange(self, request: Request, read: Callable[[requests.Response], Response], limit: timedelta) -> Response:
+        """Send a request and read its response within a time limit, translating every failure."""
         self.redactor.add_headers(request.headers)
-        where = f"{request.method} {self._redacted(request.url)}"
         failure: VendorError | UnavailableError
         try:
             self.allowed_urls.check(request.url, request.endpoint)
@@ -153,28 +160,38 @@ class HttpTransport:
         if refusal:
             raise PermanentError(refusal)
         self.redactor.add_url(request.url)
+        deadline = Deadline(limit.total_seconds())
         with contextlib.ExitStack() as stack:
             try:
-                prepared = self._prepare(request, _open_body(request, stack))
+                prepared = self._prepare(request, open_body(request, stack))
                 response = stack.enter_context(
-                    self._send_prepared(stack.enter_context(_session()), prepared, slow=request.file is not None)
+                    self._send_prepared(
+                        stack.enter_context(_session(deadline, self.proxy)), prepared, slow=request.file is not None
+                    )
                 )
                 return read(response)
             except VendorError as raised:
                 # Raised by batchsync itself: add the redacted URL.
-                failure = type(raised)(f"{where}: {raised.reason}")
-            except (requests.RequestException, HTTPError) as error:
-                failure = _transport_error(error, where)
+                failure = type(raised)(f"{self._request_line(request)}: {raised.reason}")
+            except (requests.RequestException, HTTPError, TimeoutError) as error:
+                where = self._request_line(request)
+                failure = _transport_error(error, where, self.proxy)
+                if deadline.passed and isinstance(failure, AmbiguousOutcomeError):
+                    failure = AmbiguousOutcomeError(f"{where}: sent, but the response was not complete after {limit}")
             except ValueError:
                 # An invalid header. The error contains its value, which may be a secret.
-                failure = PermanentError(f"{where}: the request cannot be written as HTTP")
+                failure = PermanentError(f"{self._request_line(request)}: the request cannot be written as HTTP")
             except OSError as error:
                 # Socket errors are handled above; the rest comes from the local disk.
-                problem = f"{where}: the response cannot be written to disk: {error.strerror}"
+                problem = f"{self._request_line(request)}: the response cannot be written to disk: {error.strerror}"
                 failure = UnavailableError(
                     problem, hint="free disk space for the state folder, then run `batchsync resume`"
                 )
         raise failure
+
+    def _request_line(self, request: Request) -> str:
+        """Return method and URL for a message. Redaction takes long, so that only messages are redacted."""
+        return f"{request.method} {self._redacted(request.url)}"
 
     def _redacted(self, text: str) -> str:
         """Return a text without credentials and without queries of URLs."""
@@ -187,8 +204,9 @@ class HttpTransport:
         read = self.limits.read.total_seconds()
         # The connect timeout also limits each send: a large body on a slow network stalls longer than a connect.
         first = read if slow else self.limits.connect.total_seconds()
+        proxies = dict.fromkeys(("https", "http"), self.proxy.url) if self.proxy else {}
         return session.send(
-            prepared, stream=True, timeout=(first, read), allow_redirects=False, verify=self.verify, proxies={}
+            prepared, stream=True, timeout=(first, read), allow_redirects=False, verify=self.verify, proxies=proxies
         )
 
     def _prepare(self, request: Request, body: BinaryIO | bytes | None) -> requests.PreparedRequest:
@@ -212,10 +230,14 @@ class HttpTransport:
             yield from gunzip(raw, self.limits.expanded_max)
             return
         meter = GunzipMeter(self.limits.expanded_max)
+        first = last = b""
         for chunk in raw:
             meter.feed(chunk)
+            first, last = first or chunk, chunk
             yield chunk
         meter.close()
+        if not _is_framed(response) and _ends_early(first, last):
+            raise AmbiguousOutcomeError("the response names no length and ends in the middle of a line")
 
     def _read_body(self, response: requests.Response) -> bytes:
         """Return the whole body of a success, or the first bytes of an error, which is only shown."""
@@ -282,8 +304,11 @@ def open_transport(
     )
 
 
-def _session() -> requests.Session:
-    """Return a session that ignores the environment: no netrc, no proxies, no cookies, no retries."""
+def _session(deadline: Deadline, proxy: Proxy | None) -> requests.Session:
+    """Return a session that ignores the environment: no netrc, no proxy variables, no cookies, no retries.
+
+    Its request ends at the deadline, from the connection to the last byte of the body.
+    """
     session = requests.Session()
     session.trust_env = False
     session.auth = None
@@ -291,33 +316,15 @@ def _session() -> requests.Session:
     session.cookies.set_policy(DefaultCookiePolicy(allowed_domains=[]))
     session.adapters.clear()
     for scheme in ("https://", "http://"):
-        session.mount(scheme, HTTPAdapter(max_retries=Retry(total=0, read=False, redirect=False)))
+        session.mount(scheme, DeadlineAdapter(deadline, proxy))
     return session
 
 
-def _open_body(request: Request, stack: contextlib.ExitStack) -> BinaryIO | bytes | None:
-    """Return the body. A batch file is opened, not read into memory; its size must be the one recorded for it."""
-    if request.file is None:
-        return request.body
-    try:
-        file = stack.enter_context(Path(request.file).open("rb"))  # noqa: SIM115 - the stack closes it
-        size = os.fstat(file.fileno()).st_size
-    except OSError as error:
-        raise PermanentError(f"the batch file cannot be read: {error.strerror}") from None
-    if size != request.size or size == 0:
-        raise PermanentError(f"the batch file has {size:,} bytes instead of {request.size:,}")
-    return file
-
-
-def _transport_error(error: Exception, where: str) -> VendorError:
+def _transport_error(error: Exception, where: str, proxy: Proxy | None = None) -> VendorError:
     """Return the vendor error for an error of `requests`, with a message without its URL."""
-    causes = list(_causes(error))
-    if isinstance(error, requests.ConnectTimeout):
-        return RetryableError(f"{where}: connect timeout; nothing was sent")
-    if any(isinstance(cause, NewConnectionError) for cause in causes):
-        return RetryableError(f"{where}: connection failed ({_cause_text(causes)}); nothing was sent")
-    if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes):
-        return RetryableError(f"{where}: untrusted certificate; nothing was sent")
+    causes = list(causes_of(error))
+    if reason := _reason_unsent(error, causes, proxy):
+        return RetryableError(f"{where}: {reason}; nothing was sent")
     if isinstance(
         error, requests.exceptions.InvalidURL | requests.exceptions.InvalidHeader | requests.exceptions.InvalidSchema
     ):
@@ -325,37 +332,40 @@ def _transport_error(error: Exception, where: str) -> VendorError:
     if isinstance(error, requests.Timeout) or "Timeout" in type(error).__name__:
         return AmbiguousOutcomeError(f"{where}: sent, but no response in time")
     return AmbiguousOutcomeError(
-        f"{where}: sent, but the connection broke before the response was complete ({_cause_text(causes)})"
+        f"{where}: sent, but the connection broke before the response was complete ({cause_text(causes)})"
     )
 
 
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """Yield an error and its causes: arguments, `reason`, `__cause__` and `__context__`, recursively."""
-    seen: list[BaseException] = []
-    pending = [error]
-    while pending:
-        cause = pending.pop()
-        if any(cause is other for other in seen):
-            continue
-        seen.append(cause)
-        yield cause
-        parts = (*cause.args, getattr(cause, "reason", None), cause.__cause__, cause.__context__)
-        pending += [part for part in parts if isinstance(part, BaseException)]
-
-
-def _cause_text(causes: list[BaseException]) -> str:
-    """Return the operating system's message of the deepest cause that has one, else the type of the deepest cause."""
-    messages = [
-        cause.strerror
-        for cause in causes
-        if isinstance(cause, OSError) and isinstance(cause.strerror, str) and cause.errno
-    ]
-    return messages[-1] if messages else type(causes[-1]).__name__
+def _reason_unsent(error: Exception, causes: Sequence[BaseException], proxy: Proxy | None) -> str:
+    """Return why no byte of the request was sent; empty if some may have been."""
+    name = f"proxy {proxy.host}:{proxy.port}" if proxy else ""
+    via = f" to {name}" if proxy else ""
+    if tunnel := next((cause for cause in causes if isinstance(cause, TunnelError)), None):
+        return f"{name} {tunnel.reason}"
+    if isinstance(error, requests.ConnectTimeout):
+        return f"connect timeout{via}"
+    if any(isinstance(cause, NewConnectionError | ProxyError) for cause in causes):
+        return f"connection{via} failed ({cause_text(causes)})"
+    return "untrusted certificate" if any(isinstance(cause, ssl.SSLCertVerificationError) for cause in causes) else ""
 
 
 def _headers(response: requests.Response) -> dict[str, str]:
     """Return the headers by lower-case name."""
     return {name.lower(): value for name, value in response.headers.items()}
+
+
+def _is_framed(response: requests.Response) -> bool:
+    """Return whether the end of the body is marked: by its length, or by the last chunk."""
+    return "Content-Length" in response.headers or "Transfer-Encoding" in response.headers
+
+
+def _ends_early(first: bytes, last: bytes) -> bool:
+    """Return whether a document, given by its first and last bytes, ends inside a line or a JSON document.
+
+    gzip and ZIP have an end mark of their own, which is checked when they are read.
+    """
+    end = last.rstrip(b" \x00")[-1:]
+    return bool(end) and end not in (b"\n", b"\r", b"}", b"]") and not first.startswith((GZIP, b"PK"))
 
 
 def _is_content_encoded(response: requests.Response) -> bool:

@@ -37,6 +37,8 @@ _WINDOWED = 24
 _CORE_MIN = 6
 #: Maximum number of tokens and header values kept: enough for many renewals of a token.
 _OBSERVED_MAX = 24
+#: Maximum number of header values remembered as harmless.
+_HARMLESS_MAX = 500
 #: Parameters of a signed URL that grant access until it expires.
 _SIGNING_PARAMETER = re.compile(r"signature|credential|token|^sig$", re.IGNORECASE)
 #: Maximum depth of nested encodings (base64 of a URL-encoded JSON text: three) and number of decoded texts.
@@ -44,6 +46,8 @@ _DEPTH, _VIEWS_MAX = 3, 300
 #: Bytes of a document held back while it is streamed, besides the longest secret: room for the base64 around it.
 _OVERLAP = 8192
 _SMALL_DOCUMENT = 65_536
+#: Beginnings of gzip and ZIP files.
+_COMPRESSED = (b"\x1f\x8b", b"PK\x03\x04")
 #: Names of headers whose value authenticates, whatever the vendor spec fills in. An idempotency key does not.
 _AUTH_HEADER = re.compile(
     r"auth|cookie|token|secret|signature|credential|passw|session|(?<!idempotency)(?<!idempotency[-_])key",
@@ -90,6 +94,8 @@ class Redactor:
 
     def add_url(self, url: str) -> None:
         """Add the signature in the query of a URL that is about to be requested."""
+        if "?" not in url:
+            return
         query = parse_qsl(urlsplit(url).query)
         found = {value: True for name, value in query if _SIGNING_PARAMETER.search(name) and len(value) >= _WINDOW}
         if any(item not in self._signatures for item in found):
@@ -106,7 +112,7 @@ class Redactor:
         auth_names = {name.lower() for name in auth_headers}
         found: dict[str, bool] = {}
         for name, value in headers.items():
-            if name.lower() in auth_names or _AUTH_HEADER.search(name) or self._spans(value, self._all_forms):
+            if name.lower() in auth_names or _AUTH_HEADER.search(name) or self._contains_known(value):
                 found[value] = False
                 scheme, space, rest = value.partition(" ")
                 if space and scheme.replace("-", "").isalnum():
@@ -114,6 +120,17 @@ class Redactor:
         if any(item not in self._observed for item in found):
             with self._lock:
                 self._add(self._observed, found)
+
+    def _contains_known(self, value: str) -> bool:
+        """Return whether a header value contains a secret. Most values are those of the request before."""
+        harmless, forms = self._harmless, self._all_forms
+        if value in harmless:
+            return False
+        if self._spans(value, forms):
+            return True
+        if len(harmless) < _HARMLESS_MAX:
+            harmless.add(value)
+        return False
 
     def redact(self, text: str) -> str:
         """Return a text with secrets replaced by `MARK`, or `WITHHELD` if a secret is nested in an encoding."""
@@ -154,6 +171,24 @@ class Redactor:
         if rest:
             yield rest.encode("latin-1")
 
+    def redact_small(self, chunks: Iterable[bytes]) -> Iterator[bytes]:
+        """Yield the bytes of a document of the storage, redacted if it has at most 64 KiB and is not compressed.
+
+        The storage receives no credentials but the signature of its URL, which a gateway in front of it may quote.
+
+        Raises:
+            AmbiguousOutcomeError: If a secret is nested in an encoding and cannot be replaced.
+        """
+        pending, size, rest = [], 0, iter(chunks)
+        for chunk in rest:
+            pending.append(chunk)
+            size += len(chunk)
+            if size > _SMALL_DOCUMENT or pending[0].startswith(_COMPRESSED):
+                yield from pending
+                yield from rest
+                return
+        yield from self.redact_stream(pending)
+
     def _add(self, recent: dict[str, bool], secrets: Mapping[str, bool]) -> None:
         """Add secrets (and whether they are opaque) to the recent ones of their kind, dropping the oldest."""
         for secret, opaque in secrets.items():
@@ -172,6 +207,8 @@ class Redactor:
         long = {secret for secret in known.items() if len(secret[0].encode("utf-8", "ignore")) >= _LONG_MIN}
         self._all_forms, self._long_forms = self._combined_forms(known.items()), self._combined_forms(long)
         self._credential_forms = self._combined_forms(secret for secret in long if secret[0] != self._account)
+        # Last: a thread that reads the new set, then the forms, judges by the new forms.
+        self._harmless: set[str] = set()
 
     def _combined_forms(self, secrets: Iterable[_Secret]) -> _Forms:
         """Return the search forms of several secrets."""
@@ -180,7 +217,7 @@ class Redactor:
 
     def _is_encoded_in(self, text: str, forms: _Forms) -> bool:
         """Return whether a form is found after decoding a text."""
-        return any(forms) and any(self._spans(view, forms) for view in _decoded_views(text))
+        return any(forms) and any(self._spans(view, forms) for view in _decoded_views(text, forms.shortest))
 
     @staticmethod
     def _spans(text: str, forms: _Forms) -> list[tuple[int, int]]:
@@ -212,6 +249,11 @@ class _Forms(tuple[tuple[str, ...], tuple[str, ...]]):
     def longest(self) -> int:
         """Return the length of the longest form, in characters."""
         return max((len(form) for item in self for form in item), default=0)
+
+    @property
+    def shortest(self) -> int:
+        """Return the length of the shortest form, in characters."""
+        return min((len(form) for item in self for form in item), default=0)
 
 
 def _spellings(secret: str, *, opaque: bool) -> _Forms:
@@ -302,15 +344,20 @@ def _replace_spans(text: str, spans: Iterable[tuple[int, int]], mark: Callable[[
     return "".join([*kept, text[last:]])
 
 
-def _decoded_views(text: str) -> Iterator[str]:
-    """Yield the decodings of a text, up to `_DEPTH` levels deep, in every order of decoders."""
+def _decoded_views(text: str, shortest: int) -> Iterator[str]:
+    """Yield the decodings of a text, up to `_DEPTH` levels deep, in every order of decoders.
+
+    No decoder makes a text longer, so that parts with fewer than `shortest` characters cannot lead to a form.
+    """
     seen, level = {text}, [text]
     for _ in range(_DEPTH):
         deeper: list[str] = []
         for item in level:
             for decode in _DECODERS:
                 view = decode(item)
-                if view and view not in seen and len(seen) < _VIEWS_MAX:
+                if decode in _BINARY_DECODERS:
+                    view = "\n".join(part for part in view.split("\ufffd") if len(part) >= shortest)
+                if len(view) >= shortest and view not in seen and len(seen) < _VIEWS_MAX:
                     seen.add(view)
                     deeper.append(view)
                     yield view
@@ -338,12 +385,13 @@ def _hex_decoded(text: str) -> str:
     return "\n".join(bytes.fromhex(run[0]).decode("utf-8", "replace") for run in _HEX.finditer(text))
 
 
+#: Decoders of what may be no text: most of what they return is none, and split where it is not.
+_BINARY_DECODERS = (_hex_decoded, *(_base64_decoded(phase) for phase in range(4)))
 _DECODERS: tuple[Callable[[str], str], ...] = (
     html.unescape,
     unquote,
     unquote_plus,
     _json_unescaped,
     lambda text: _INVISIBLE.sub("", text),
-    _hex_decoded,
-    *(_base64_decoded(phase) for phase in range(4)),
+    *_BINARY_DECODERS,
 )

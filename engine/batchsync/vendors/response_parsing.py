@@ -25,11 +25,14 @@ if TYPE_CHECKING:
 MESSAGE_MAX = 300
 #: Maximum wait that a `Retry-After` header can ask for.
 WAIT_MAX = timedelta(days=1)
+#: Difference of the clocks below which they count as equal.
+CLOCK_TOLERANCE = timedelta(seconds=30)
 #: Maximum digits of a list index, and upper bound of a count.
 _DIGITS_MAX, _COUNT_MAX = 9, 10**18
 #: Maximum length of a message before redaction, in characters; well above `MESSAGE_MAX`.
 _RAW_MESSAGE_MAX = 8192
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u200b-\u200f\u2028-\u202e\u2066-\u2069\ufeff]+")
+_HTML = re.compile(rb"<(?:!doctype\s+html|html|head|body)[\s>]", re.IGNORECASE)
 _CODE = re.compile(rb"<Code>([^<]{1,200})</Code>")
 _MESSAGE = re.compile(rb"<Message>([^<]{1,1000})</Message>")
 #: JSON pointers of error messages in the APIs of the bundled vendors and the gateways in front of them.
@@ -137,8 +140,31 @@ def url_expiry(url: str | None) -> datetime | None:
         return None
 
 
+def clock_offset(headers: Mapping[str, str], now: datetime) -> timedelta | None:
+    """Return how far the vendor's clock is ahead of ours, by the `Date` header; None if there is none.
+
+    Less than `CLOCK_TOLERANCE` counts as none: the header has whole seconds, and the response took its time. A response
+    with an `Age` header comes from a cache and tells an old time.
+
+    Args:
+        headers: Headers of a response by lower-case name.
+        now: When it arrived, by our clock.
+    """
+    try:
+        found = parsedate_to_datetime(headers.get("date", ""))
+        offset = (found.replace(tzinfo=UTC) if found.tzinfo is None else found) - now
+    except (ValueError, OverflowError):
+        return None
+    if "age" in headers:
+        return None
+    return offset if abs(offset) >= CLOCK_TOLERANCE else timedelta(0)
+
+
 def retry_at(headers: Mapping[str, str], now: datetime) -> datetime | None:
-    """Return the time in a `Retry-After` header (seconds or an HTTP date), at most a day from now, or None."""
+    """Return the time in a `Retry-After` header (seconds or an HTTP date), at most a day from now, or None.
+
+    A date is one of the vendor's clock.
+    """
     value = headers.get("retry-after", "").strip()
     if value.isascii() and value.isdigit():
         return now + min(timedelta(seconds=int(value[:9])), WAIT_MAX)
@@ -147,6 +173,7 @@ def retry_at(headers: Mapping[str, str], now: datetime) -> datetime | None:
     except (ValueError, OverflowError):
         return None
     wanted = wanted.replace(tzinfo=UTC) if wanted.tzinfo is None else wanted.astimezone(UTC)
+    wanted -= clock_offset(headers, now) or timedelta(0)
     return min(wanted, now + WAIT_MAX) if wanted > now else None
 
 
@@ -185,9 +212,14 @@ def _raw_message(body: bytes) -> str:
 
 
 def is_html(headers: Mapping[str, str], body: bytes) -> bool:
-    """Return whether a response is an HTML page, by its Content-Type or its first bytes."""
-    head = body[:64].lstrip().lower()
-    return "text/html" in headers.get("content-type", "").lower() or head.startswith((b"<!doctype html", b"<html"))
+    """Return whether a response is an HTML page, by its Content-Type or a tag near its beginning."""
+    content_type = headers.get("content-type", "").lower()
+    return "text/html" in content_type or "xhtml" in content_type or _HTML.search(body[:1024]) is not None
+
+
+def is_document(body: bytes) -> bool:
+    """Return whether a body is a JSON object or list, or XML, by its first character."""
+    return body.removeprefix(b"\xef\xbb\xbf").lstrip()[:1] in (b"{", b"[", b"<")
 
 
 def is_api_error(body: bytes) -> bool:
@@ -195,12 +227,17 @@ def is_api_error(body: bytes) -> bool:
 
     Any other body, including an empty one, may come from a proxy or gateway.
     """
-    if _CODE.search(body[:65_536]):
+    if is_storage_error(body):
         return True
     try:
         return isinstance(parse_json(body), dict)
     except UnreadableError:
         return False
+
+
+def is_storage_error(body: bytes) -> bool:
+    """Return whether an error body has the format of a storage: XML with a code."""
+    return _CODE.search(body[:65_536]) is not None
 
 
 def columns(body: bytes) -> tuple[str, ...] | None:

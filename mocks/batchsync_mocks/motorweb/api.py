@@ -17,7 +17,7 @@ from werkzeug.wrappers import Request, Response
 
 from batchsync_mocks import datetimes, responses, signing
 from batchsync_mocks.batches import Batch
-from batchsync_mocks.motorweb import create_request, files, phases, problems, rows, tokens
+from batchsync_mocks.motorweb import answer_forms, create_request, files, phases, problems, rows, tokens
 from batchsync_mocks.motorweb.processing import SERVICE, SERVICE_CODE, BatchProcessor
 from batchsync_mocks.vendor import STORAGE
 
@@ -249,8 +249,13 @@ class Motorweb(BatchProcessor):
         if not self._has_errors(batch, done=done) and self.switches.no_errors != HTTPStatus.OK:
             return self._no_errors()
         head = f'{{"batchId":"{batch.id}","batchItemsErrors":['
-        items = _read_errors(self._output_paths(batch).errors, error_type) if done else iter(())
-        return responses.json_array(head, items, "]}")
+        items = list(_read_errors(self._output_paths(batch).errors, error_type)) if done else []
+        if self.switches.json_errors == "empty":
+            items = []
+        elif not self._is_whole(batch):
+            items = items[: len(items) // 2]
+        echo = self.switches.echo
+        return responses.json_array(head, (answer_forms.error_item(item, echo) for item in items), "]}")
 
     def _download_errors(self, _request: Request, batch_id: str) -> Response:
         """Respond to `GET /batches/{id}/errors/download` (6.5)."""
@@ -260,7 +265,7 @@ class Motorweb(BatchProcessor):
             return self._no_errors()
         if not done:
             return Response(",".join([*rows.COLUMNS, *files.ERROR_COLUMNS]) + "\r\n", 200, content_type=kind)
-        return responses.file_response(self._output_paths(batch).errors_csv, kind)
+        return self._table(batch, self._output_paths(batch).errors_csv, kind)
 
     def _has_errors(self, batch: Batch, *, done: bool) -> bool:
         """Return whether a completed batch has row errors."""
@@ -297,9 +302,26 @@ class Motorweb(BatchProcessor):
             batch = self.state.batches.get(name.removesuffix(".csv"))
             if batch is None or self._status(batch) != phases.DONE:
                 return problems.no_such_key()
-            return responses.file_response(self._output_paths(batch).result, "text/csv")
+            return self._table(batch, self._output_paths(batch).result, "text/csv")
 
     # Helpers.
+
+    def _table(self, batch: Batch, file: Path, kind: str) -> Response:
+        """Return results or CSV errors in the form that the switches select."""
+        switches = self.switches
+        if (switches.tables, switches.echo) == ("plain", "as_sent") and self._is_whole(batch):
+            return responses.file_response(file, kind)
+        body = answer_forms.table(file, form=switches.tables, echo=switches.echo, columns=rows.COLUMNS)
+        if not self._is_whole(batch):
+            lines = body.splitlines(keepends=True)
+            body = b"".join(lines[: 1 + (len(lines) - 1) // 2])
+        return Response(body, 200, content_type=kind)
+
+    def _is_whole(self, batch: Batch) -> bool:
+        """Return whether results and errors of a completed batch are whole, by the switch `results_after`."""
+        starts = phases.starts_at(batch, self.switches) or 0
+        whole_at: float = starts + self.switches.processing + self.switches.results_after
+        return self.clock.now() >= whole_at
 
     def _signed(self, request: Request, verb: str, path: str) -> str:
         """Return a signed URL for a path of storage."""

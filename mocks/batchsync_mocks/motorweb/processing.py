@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from types import NoneType
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from batchsync_mocks import datetimes
 from batchsync_mocks.batches import Batch, BatchOutcome
@@ -12,7 +13,7 @@ from batchsync_mocks.motorweb.switches import MotorwebSwitches
 from batchsync_mocks.vendor import Vendor
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
     from batchsync_mocks.clock import Clock
@@ -30,6 +31,7 @@ class BatchProcessor(Vendor):
     """Batch processing of `motorweb-bdp`."""
 
     switches_type = MotorwebSwitches
+    detail_types: ClassVar[Mapping[str, Any]] = {"object": str, "scheduled": (int, float, NoneType)}
     hashes_uploads = False
 
     def __init__(self, state: VendorState, clock: Clock, *, switches: MotorwebSwitches | None = None) -> None:

@@ -58,6 +58,21 @@ class MotorwebSwitches:
     )
     short_chassis: bool = flag(description="VINs of 6 to 16 characters (pre-1989 vehicles) are accepted (section 9)")
     false_success: bool = flag(description="counters report that every row succeeded; results and errors are correct")
+    results_after: float = non_negative(
+        0, description="seconds after completion until results and errors are whole; before, half of their rows"
+    )
+    json_errors: str = choice("full", "empty", description="the JSON errors list all rows, or none; the CSV has all")
+    echo: str = choice("as_sent", "lower", "padded", description="how inputs are repeated in results and errors")
+    tables: str = choice(
+        "plain",
+        "bom",
+        "semicolon",
+        "tab",
+        "utf-16",
+        "latin-1",
+        "zip",
+        description="form of results and CSV errors; no page shows one (12.15, 12.16)",
+    )
     pre_processing: float = non_negative(60, description="seconds spent in PRE_PROCESSING; nothing documents it")
     validating: float = non_negative(120, description="seconds spent in VALIDATING")
     scheduled: float = non_negative(120, description="seconds spent in SCHEDULED when no date was requested")

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Any, ClassVar
 
 from werkzeug.exceptions import HTTPException
 from werkzeug.routing import Map, Rule
+from werkzeug.wrappers import Response
 
 from batchsync_mocks import datetimes, responses, signing
 from batchsync_mocks.batches import Batch
 from batchsync_mocks.sitecore import checks, phases, request_params
+from batchsync_mocks.sitecore.log_forms import log_in_form
 from batchsync_mocks.sitecore.processing import BatchProcessor
 from batchsync_mocks.sitecore.request_params import ProblemError, Reference
 from batchsync_mocks.vendor import STORAGE
@@ -23,7 +25,7 @@ from batchsync_mocks.vendor import STORAGE
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from werkzeug.wrappers import Request, Response
+    from werkzeug.wrappers import Request
 
     from batchsync_mocks.clock import Clock
     from batchsync_mocks.sitecore.switches import SitecoreSwitches
@@ -222,6 +224,9 @@ class Sitecore(BatchProcessor):
                 refusal = signing.Refusal(status=404, code="NoSuchKey", message="The specified key does not exist.")
                 return responses.storage_error(refusal)
             log = self._output_paths(batch).log
+            if self.switches.log_form != "lines":
+                body = log_in_form(gzip.decompress(log.read_bytes()), self.switches.log_form)
+                return Response(gzip.compress(body, mtime=0), 200, content_type="application/gzip")
             if self.switches.log_gzip:
                 return responses.file_response(log, "application/gzip")
             return responses.stream_response(gzip.open(log), "application/json")
@@ -310,5 +315,7 @@ class Sitecore(BatchProcessor):
         if code not in {"error", "success"} or batch.outcome is None or not batch.outcome.counts:
             return None
         if not batch.outcome.counts["failed"] and not self.switches.log_successes:
+            return None
+        if self.clock.now() < batch.outcome.at + self.switches.log_after:
             return None
         return self._signed(request, "GET", batch, "log.gz")[0]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 
 from batchsync_mocks import datetimes
@@ -42,8 +43,8 @@ def string_list(value: object) -> str | None:
 
 def number(value: object) -> str | None:
     """Return a problem unless the value is a finite number, not a boolean and not a number in quotes."""
-    whole = isinstance(value, int) and not isinstance(value, bool)
-    is_valid = whole or (isinstance(value, float) and math.isfinite(value))
+    exact = isinstance(value, int | Decimal) and not isinstance(value, bool)
+    is_valid = exact or (isinstance(value, float) and math.isfinite(value))
     return None if is_valid else "must be a number"
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from batchsync_mocks import datetimes, disk
 from batchsync_mocks.batches import Batch, BatchOutcome
@@ -15,17 +15,18 @@ from batchsync_mocks.sitecore.switches import SitecoreSwitches
 from batchsync_mocks.vendor import Vendor
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Mapping
     from pathlib import Path
 
     from batchsync_mocks.clock import Clock
-    from batchsync_mocks.vendor_state import VendorState
+    from batchsync_mocks.vendor_state import SavedState, VendorState
 
 
 class BatchProcessor(Vendor):
     """Batch processing of `sitecore-cdp`, with its store."""
 
     switches_type = SitecoreSwitches
+    detail_types: ClassVar[Mapping[str, Any]] = {"checksum": str, "size": int}
 
     def __init__(self, state: VendorState, clock: Clock, *, switches: SitecoreSwitches | None = None) -> None:
         """Create the vendor on its state and clock, with default switches if None."""
@@ -102,9 +103,9 @@ class BatchProcessor(Vendor):
             super().reset()
             self._store = None
 
-    def reload(self) -> None:
-        """Reload the state from the folder; the store is rebuilt on next use."""
-        super().reload()
+    def adopt(self, saved: SavedState) -> None:
+        """Take over a restored state; the store is rebuilt on next use."""
+        super().adopt(saved)
         self._store = None
 
     def next_change(self, batch: Batch) -> float | None:

@@ -9,6 +9,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from batchsync_mocks import exact_numbers
 from batchsync_mocks.sitecore import checks, guests, orders, problems, strict_checks
 from batchsync_mocks.sitecore.problems import RecordRejectedError
 
@@ -35,7 +36,7 @@ def _no_constant(name: str) -> None:
 
 
 # Shared, because creating a decoder takes longer than parsing a line.
-_DECODER = json.JSONDecoder(parse_constant=_no_constant)
+_DECODER = json.JSONDecoder(parse_constant=_no_constant, parse_float=exact_numbers.parse)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -48,6 +48,10 @@ class SitecoreSwitches:
     log_successes: bool = flag(description="the log lists processed records too, with 2xx codes (3.5)")
     log_code: str = choice("string", "integer", description="type of `code` in the log (section 9)")
     log_gzip: bool = flag(default=True, description="the log is gzip (10.16)")
+    log_after: float = non_negative(0, description="seconds after the end until a status carries the log's URL")
+    log_form: str = choice(
+        "lines", "array", "bom", "padded", description="JSON lines; or an array, a byte-order mark, blanks around `ref`"
+    )
     log_name: str = choice(
         "log", "errorLog", description="name of the log's URL in list items; missing on the page (10.10)"
     )

@@ -1,7 +1,7 @@
 """Compressed storage of many JSON values in memory, addressed by position.
 
 Values are compressed in blocks of some hundred; as Python objects they would take ten times the memory, and slow the
-garbage collector down.
+garbage collector down. The blocks, in the form of `marshal`, never leave the memory of this process.
 """
 
 from __future__ import annotations
@@ -10,6 +10,8 @@ import marshal
 from typing import Any
 
 from isal import isal_zlib
+
+from batchsync_mocks import exact_numbers
 
 Value = dict[str, Any]
 _BLOCK = 1 << 16
@@ -33,7 +35,10 @@ class ValueStore:
         Returns:
             Its position.
         """
-        text = marshal.dumps(value)
+        try:
+            text = marshal.dumps(value)
+        except ValueError:  # a Decimal
+            text = marshal.dumps((exact_numbers.to_builtin(value),))
         position = (len(self._blocks) << _BITS) | self._size
         self._open.append(text)
         self._size += len(text)
@@ -47,8 +52,9 @@ class ValueStore:
         number, offset = position >> _BITS, position & ((1 << _BITS) - 1)
         block = b"".join(self._open) if number == len(self._blocks) else self._decompressed(number)
         # marshal ignores the bytes after the value.
-        found: Value = marshal.loads(memoryview(block)[offset:])  # noqa: S302 - written by this class
-        return found
+        found = marshal.loads(memoryview(block)[offset:])  # noqa: S302 - written by this class
+        value: Value = exact_numbers.from_builtin(found[0]) if isinstance(found, tuple) else found
+        return value
 
     def _decompressed(self, number: int) -> bytes:
         """Return a block, decompressed."""

@@ -15,10 +15,12 @@ from batchsync.core.naming import row_manifest_key, staging_prefix
 from batchsync.core.row_outcome import OutcomeCounts
 from batchsync.data import PolarsEngine
 from batchsync.data.batchfile import encode
+from batchsync.data.outcome import join_outcomes as outcome_join
 from batchsync.data.record import examine
 from batchsync.data.record.fingerprint import fingerprints
 from batchsync.journal.journal import Journal
 from batchsync.reconcile import plan
+from batchsync.sinks import Sinks
 from batchsync.vendors import client as vendors_client
 from batchsync.vendors import dialect as vendors_dialect
 from simulation.plants.plant import Plant, replaced
@@ -26,7 +28,7 @@ from simulation.plants.plant import Plant, replaced
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-    from batchsync.data.mapping.evaluate import MappedRecords
+    from batchsync.data.mapping.records import MappedRecords
     from batchsync.data.record.compiled_job import CompiledJob
 
 
@@ -200,7 +202,25 @@ def _in_flight_keys_removed(original: Any) -> Any:
     return compare
 
 
+def _case_is_exact(_original: Any) -> Any:
+    return lambda sent, logged, _columns: (sent, logged)
+
+
+def _assumption_forgotten(_original: Any) -> Any:
+    return lambda _self, _comparison, baseline: baseline
+
+
 PLANTS = {
+    "echo-matched-by-exact-case": Plant(
+        5,
+        "inputs that the vendor returns in other letter case match no row",
+        replaced(outcome_join, "_folded_alike", _case_is_exact),
+    ),
+    "assumption-forgotten": Plant(
+        6,
+        "assumed rows are not in the baseline",
+        replaced(PolarsEngine, "assume", _assumption_forgotten),
+    ),
     "status-overrides-row-log": Plant(
         5,
         "the vendor status decides the outcome of the rows",
@@ -268,5 +288,10 @@ PLANTS = {
         7,
         "an accepted removal leaves its key in the baseline",
         replaced(PolarsEngine, "apply_verdicts", _removal_kept_in_baseline),
+    ),
+    "removed-answer-stays": Plant(
+        7,
+        "an answer whose key left the source stays in the results",
+        replaced(Sinks, "remove", lambda _original: lambda _self, _results, _absent: 0),
     ),
 }

@@ -10,8 +10,10 @@ from unittest import mock
 
 from batchsync.core import accounting, decide, naming
 from batchsync.core import run as run_states
+from batchsync.core.policy import Policy
 from batchsync.core.run import RunState
 from batchsync.errors import UnavailableError
+from batchsync.journal.anchor import Anchor
 from batchsync.journal.journal import Journal
 from batchsync.journal.store import Store
 from batchsync.reconcile import collected, perform, sync
@@ -37,6 +39,29 @@ def _wall_clock_backoff(original: Any) -> Any:
 
 def _unbounded_backoff(_original: Any) -> Any:
     return lambda _batch, _policy, now, asked_for=None: asked_for or now + timedelta(days=3)
+
+
+def _few_failures_park(_original: Any) -> Any:
+    return property(lambda _policy: 6)
+
+
+# Invariant 4: a state folder that was restored sends nothing before a person accepted it
+
+
+def _restored_state_used(_original: Any) -> Any:
+    return lambda _anchor: None
+
+
+def _found_batch_proves_delivery(_original: Any) -> Any:
+    return lambda _store, _batch, _names: False
+
+
+def _collected_before_counts(_original: Any) -> Any:
+    return lambda _batch, _context, _services: ""
+
+
+def _lost_runs_of_one_name(original: Any) -> Any:
+    return lambda store, batch, _names: original(store, batch)
 
 
 # Invariant 9: any process may be killed at any instruction
@@ -139,6 +164,17 @@ def _aborted_rows_not_deferred(_original: Any) -> Any:
     return lambda self, finalized: replace(self, unstaged=self.unstaged + self.to_send - finalized)
 
 
+# Renamed jobs
+
+
+def _rename_starts_anew(_original: Any) -> Any:
+    return lambda _context, _services: None
+
+
+def _rename_leaves_open_batches(_original: Any) -> Any:
+    return lambda _context, _services: ()
+
+
 # Invariant 10: one runner per job
 
 
@@ -153,6 +189,9 @@ def _no_fence(_original: Any) -> Any:
 PLANTS = {
     "wall-clock-backoff": Plant(8, "back-off reads the wall clock", replaced(decide, "retry_at", _wall_clock_backoff)),
     "unbounded-backoff": Plant(8, "back-off has no upper bound", replaced(decide, "retry_at", _unbounded_backoff)),
+    "few-failures-park": Plant(
+        8, "a few failures in a row park a batch", replaced(Policy, "failures_max", _few_failures_park)
+    ),
     "row-manifests-swept": Plant(
         9, "the row manifests of open batches are swept", replaced(sync, "sweep", _row_manifests_swept)
     ),
@@ -181,6 +220,36 @@ PLANTS = {
         9,
         "an aborted preparation does not defer the remaining records",
         replaced(accounting.PlanCounts, "with_staged", _aborted_rows_not_deferred),
+    ),
+    "rename-starts-anew": Plant(
+        6,
+        "a renamed job does not take over the baseline of its former name",
+        replaced(sync, "take_over", _rename_starts_anew),
+    ),
+    "rename-leaves-open-batches": Plant(
+        9,
+        "open batches of a former name are not followed",
+        replaced(sync, "under_former_names", _rename_leaves_open_batches),
+    ),
+    "restored-state-used": Plant(
+        4,
+        "a restored state folder is used without an acceptance",
+        replaced(Anchor, "refuse_older", _restored_state_used),
+    ),
+    "found-batch-proves-delivery": Plant(
+        5,
+        "a batch found after a restore counts as delivered, though later batches may have followed",
+        replaced(Journal, "may_be_followed", _found_batch_proves_delivery),
+    ),
+    "collected-before-counts": Plant(
+        5,
+        "outcomes collected before a restore count, though later batches may have followed",
+        replaced(perform, "doubt_of_accepted", _collected_before_counts),
+    ),
+    "lost-runs-of-one-name": Plant(
+        5,
+        "lost runs under another name of a renamed job are not considered",
+        replaced(Journal, "may_be_followed", _lost_runs_of_one_name),
     ),
     "no-lease": Plant(10, "the lease is not acquired", replaced(process_life, "lease_factory", _no_lease)),
     "no-fence": Plant(10, "the epoch is not checked", replaced(Store, "_check_fence", _no_fence)),

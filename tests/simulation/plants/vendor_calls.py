@@ -15,9 +15,11 @@ from batchsync.errors import RetryableError
 from batchsync.journal.journal import Journal
 from batchsync.ports import BatchChanged
 from batchsync.reconcile import deliver as reconcile_deliver
-from batchsync.reconcile import loop, perform
+from batchsync.reconcile import grace, loop, perform
+from batchsync.vendors import client as vendors_client
 from batchsync.vendors import dialect as vendors_dialect
 from batchsync.vendors import http as vendors_http
+from batchsync.vendors import response_parsing
 from simulation.plants.plant import Plant, replaced
 
 # Invariant 1: three kinds of failure
@@ -40,7 +42,7 @@ def _failed_query_clears_intent(original: Any) -> Any:
 
 
 def _broken_connection_is_not_applied(_original: Any) -> Any:
-    return lambda _error, where: RetryableError(f"{where}: no answer")
+    return lambda _error, where, _proxy=None: RetryableError(f"{where}: no answer")
 
 
 def _server_error_is_not_applied(original: Any) -> Any:
@@ -136,6 +138,10 @@ def _allocation_dropped_in_doubt(original: Any) -> Any:
     return resolve
 
 
+def _premature_answer_counts(_original: Any) -> Any:
+    return lambda *_args: False
+
+
 def _query_without_delay(original: Any) -> Any:
     return lambda batch, policy, now: original(batch, replace(policy, ask_after=timedelta(0)), now)
 
@@ -160,7 +166,51 @@ def _status_not_read(_original: Any) -> Any:
     return look_into
 
 
+# Invariant 8: a vendor's clock may differ
+
+
+def _vendor_clock_trusted(original: Any) -> Any:
+    def read_allocation(exchange: Any, idempotency_key: Any, *, own_url: Any = None, granted: bool) -> Any:
+        found = original(exchange, idempotency_key, own_url=own_url, granted=granted)
+        read = exchange.call.read.get("expires_at", ())
+        times = (
+            response_parsing.parse_datetime(response_parsing.text(vendors_dialect.read(exchange), read)),
+            response_parsing.url_expiry(found.url),
+        )
+        return replace(found, expires_at=min((time for time in times if time), default=None))
+
+    return read_allocation
+
+
+# Invariant 4: an answer of something else proves nothing
+
+
+def _empty_allocation_awaited(_original: Any) -> Any:
+    return lambda _batch, _policy, _now: False
+
+
+def _refusal_ends_doubt(original: Any) -> Any:
+    def event_of(error: Any, verb: Verb, batch: Batch, context: Any, services: Any) -> Any:
+        event = original(error, verb, batch, context, services)
+        return replace(event, verb=verb) if isinstance(event, events.Parked) else event
+
+    return event_of
+
+
 PLANTS = {
+    "empty-allocation-awaited": Plant(
+        4,
+        "an allocation without a file is waited for until the deadline",
+        replaced(decide, "is_overdue_file", _empty_allocation_awaited),
+    ),
+    "refusal-ends-doubt": Plant(
+        4, "any refusal ends the doubt about an allocation request", replaced(perform, "_event_of", _refusal_ends_doubt)
+    ),
+    "vendor-clock-trusted": Plant(
+        8,
+        "expiry times are compared with our clock",
+        replaced(vendors_client, "read_allocation", _vendor_clock_trusted),
+    ),
     "unknown-outcome-clears-intent": Plant(
         1,
         "an unknown outcome clears the pending intent",
@@ -225,6 +275,11 @@ PLANTS = {
         4,
         "an allocation is dropped or filled without reading its status",
         replaced(perform, "_look_into", _status_not_read),
+    ),
+    "premature-answer-counts": Plant(
+        5,
+        "the first answer that a batch is not there, or an incomplete row log, counts",
+        replaced(grace, "is_premature", _premature_answer_counts),
     ),
     "query-without-delay": Plant(
         4,

@@ -21,7 +21,7 @@ from batchsync.data.baseline.segments import (
     scan_keys,
     write_segment,
 )
-from batchsync.data.baseline.states import REJECTED, REMOVAL_UNKNOWN, RESEND, UNKNOWN
+from batchsync.data.baseline.states import ASSUMED, REJECTED, REMOVAL_UNKNOWN, RESEND, UNKNOWN
 from batchsync.data.frame.hashes import HASH, hash_of, in_hash_order, partition_end
 from batchsync.data.frame.integrity import verify_digest
 from batchsync.ports import SegmentEntry
@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from batchsync.data.frame.known import Baseline
     from batchsync.ports import ObjectFolder
 
-_STATES = ["key", "fingerprint", "op", "state", "retry", "code"]
+_STATES = ["key", "fingerprint", "op", "state", "retry", "code", "members"]
+_NO_MEMBERS = pl.lit(None, dtype=pl.String).alias("members")
 
 
 def apply_verdicts(baseline: Baseline, verdicts: Sequence[Path], into: ObjectFolder) -> tuple[SegmentEntry, ...]:
@@ -59,7 +60,10 @@ def _read_verdicts(path: Path) -> pl.DataFrame:
 
     A retried row is kept if its code is RESENT: the target may no longer hold the version that it accepted before.
     """
-    rows = pl.read_parquet(path, columns=_STATES, glob=False).with_columns(hash_of("key"))
+    found = pl.scan_parquet(path, glob=False)
+    if "members" not in found.collect_schema():
+        found = found.with_columns(_NO_MEMBERS)
+    rows = found.select(_STATES).collect().with_columns(pl.col("members").cast(pl.String), hash_of("key"))
     if rows[HASH].is_duplicated().any():
         rows = rows.unique("key", keep="last", maintain_order=True)
     accepted = pl.col("state").is_in([outcome for outcome in BATCH_OUTCOMES if outcome.traits.in_target])
@@ -78,8 +82,61 @@ def _read_verdicts(path: Path) -> pl.DataFrame:
         pl.when(~accepted).then(new).alias("last"),
         pl.when(~accepted).then(last_state).alias("last_state"),
         (~accepted).alias("as_before"),
+        pl.when(is_present).then(pl.col("members")).alias("members"),
         HASH,
     )
+
+
+def assume(baseline: Baseline, records: pl.DataFrame, into: ObjectFolder) -> tuple[SegmentEntry, ...]:
+    """Add records to a baseline that the target holds on a person's word.
+
+    Args:
+        baseline: The current baseline.
+        records: Records with the columns `key` and `fingerprint`, each key once.
+        into: Destination of new segments.
+
+    Returns:
+        The segments of the new baseline.
+
+    Raises:
+        StateError: If a segment to merge is missing or damaged.
+    """
+    new = records.select(
+        "key",
+        pl.col("fingerprint").alias("accepted"),
+        pl.col("fingerprint").alias("last"),
+        pl.lit(ASSUMED, dtype=pl.UInt8).alias("last_state"),
+        pl.lit(value=False).alias("as_before"),
+        _NO_MEMBERS,
+        hash_of("key"),
+    )
+    return _append(baseline, new, into)
+
+
+def renew(baseline: Baseline, records: pl.DataFrame, into: ObjectFolder) -> tuple[SegmentEntry, ...]:
+    """Replace the fingerprints of records that the target holds unchanged, after an upgrade that makes others.
+
+    Args:
+        baseline: The current baseline.
+        records: Records with the columns `key` and `fingerprint`, each key once, without a later version.
+        into: Destination of new segments.
+
+    Returns:
+        The segments of the new baseline.
+
+    Raises:
+        StateError: If a segment to merge is missing or damaged.
+    """
+    new = records.select(
+        "key",
+        pl.col("fingerprint").alias("accepted"),
+        pl.lit(None, dtype=pl.Binary).alias("last"),
+        pl.lit(None, dtype=pl.UInt8).alias("last_state"),
+        pl.lit(value=False).alias("as_before"),
+        _NO_MEMBERS,
+        hash_of("key"),
+    )
+    return _append(baseline, new, into)
 
 
 def resolve(
@@ -105,12 +162,44 @@ def resolve(
     if delivered:
         resolved = rows.with_columns(
             pl.when(last_state == UNKNOWN).then(pl.col("last")).alias("accepted"),
+            _NO_MEMBERS,
             pl.lit(None, dtype=pl.Binary).alias("last"),
             pl.lit(None, dtype=pl.UInt8).alias("last_state"),
         )
     else:
         resolved = rows.with_columns(pl.lit(RESEND, dtype=pl.UInt8).alias("last_state"))
     return _append(baseline, resolved, into)
+
+
+def forget(baseline: Baseline, keys: Sequence[str], into: ObjectFolder) -> tuple[SegmentEntry, ...]:
+    """Remove keys from a baseline, so that they count as new if they return. Rows of unknown outcome stay unknown.
+
+    Args:
+        baseline: The current baseline.
+        keys: The keys; those that the baseline lacks are ignored.
+        into: Destination of new segments.
+
+    Returns:
+        The segments of the new baseline, or of the same if no key changes.
+
+    Raises:
+        StateError: If a segment to merge is missing or damaged.
+    """
+    last_state = pl.col("last_state")
+    unknown = last_state.is_in((UNKNOWN, REMOVAL_UNKNOWN)).fill_null(value=False)
+    changes = pl.col("accepted").is_not_null() | (last_state.is_not_null() & ~unknown)
+    forgotten = (
+        scan_keys(baseline, keys)
+        .filter(changes)
+        .with_columns(
+            pl.lit(None, dtype=pl.Binary).alias("accepted"),
+            _NO_MEMBERS,
+            pl.when(unknown).then(pl.col("last")).alias("last"),
+            pl.when(unknown).then(last_state).alias("last_state"),
+            pl.lit(value=False).alias("as_before"),
+        )
+    )
+    return _append(baseline, forgotten, into)
 
 
 def _append(baseline: Baseline, new: pl.DataFrame, into: ObjectFolder) -> tuple[SegmentEntry, ...]:

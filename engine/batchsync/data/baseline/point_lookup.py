@@ -8,7 +8,7 @@ import polars as pl
 
 from batchsync.core.row_outcome import RowOutcome
 from batchsync.data.baseline.segments import scan_keys
-from batchsync.data.baseline.states import REJECTED, REMOVAL_UNKNOWN, RESEND, UNKNOWN
+from batchsync.data.baseline.states import ASSUMED, REJECTED, REMOVAL_UNKNOWN, RESEND, UNKNOWN
 from batchsync.ports import KnownKey
 
 if TYPE_CHECKING:
@@ -22,6 +22,7 @@ _OUTCOMES = {
     UNKNOWN: RowOutcome.UNKNOWN,
     REMOVAL_UNKNOWN: RowOutcome.UNKNOWN,
     RESEND: "again",
+    ASSUMED: RowOutcome.ASSUMED,
 }
 
 

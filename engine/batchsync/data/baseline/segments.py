@@ -33,14 +33,18 @@ if TYPE_CHECKING:
     from batchsync.ports import ObjectFolder
 
 #: Columns of a segment: the key, the fingerprint of the version that the target holds (`accepted`), the fingerprint and
-#: outcome of a later version (`last`, `last_state`), and whether `accepted` is that of older segments (`as_before`).
+#: outcome of a later version (`last`, `last_state`), whether `accepted` is that of older segments (`as_before`), and
+#: the members of the accepted version (`members`, of `record/held_members.py`), null if they are not known.
 SEGMENT = {
     "key": pl.String,
     "accepted": pl.Binary,
     "last": pl.Binary,
     "last_state": pl.UInt8,
     "as_before": pl.Boolean,
+    "members": pl.String,
 }
+#: Columns that segments of older releases lack, and their values.
+_DEFAULTS = {"as_before": False, "members": None}
 #: Maximum number of rows of a hash range if hashes are uniform.
 RANGE_ROWS = 65_536
 _ORDER, _ENDS, _FINGERPRINTS = b"batchsync.order", b"batchsync.ends", b"batchsync.fingerprints"
@@ -61,7 +65,11 @@ class SegmentReader:
         # Not `pq.read_schema`: it has no metadata that was added after the schema was written.
         footer = pq.read_metadata(segment.path)
         metadata = footer.metadata or {}
-        self._has_as_before = "as_before" in footer.schema.names
+        self._missing = [
+            pl.lit(default, dtype=SEGMENT[name]).alias(name)
+            for name, default in _DEFAULTS.items()
+            if name not in footer.schema.names
+        ]
         self._sorted: pl.DataFrame | None = None
         if _ENDS in metadata:
             self._ends: list[int] = json.loads(metadata[_ENDS])
@@ -77,8 +85,8 @@ class SegmentReader:
     def _read(self, begin: int, rows: int | None) -> pl.DataFrame:
         """Return rows of the file with the hashes of their keys."""
         found = pl.scan_parquet(self._path, glob=False).slice(begin, rows)
-        if not self._has_as_before:
-            found = found.with_columns(pl.lit(value=False).alias("as_before"))
+        if self._missing:
+            found = found.with_columns(self._missing)
         return found.select(*SEGMENT).collect().with_columns(hash_of("key"))
 
     def _count_ends(self) -> list[int]:
@@ -149,6 +157,7 @@ def latest_per_key(layers: Sequence[pl.DataFrame], *, whole: bool) -> pl.DataFra
                 pl.col("last").last(),
                 pl.col("last_state").last(),
                 pl.col("as_before").all(),
+                pl.col("members").filter(is_own).last(),
                 pl.col(HASH).first(),
             )
         )
@@ -178,7 +187,7 @@ def write_segment(ranges: Iterable[pl.DataFrame], into: ObjectFolder) -> Segment
     """
     with into.workspace() as workspace:
         file = workspace / "segment"
-        with ParquetWriter(file, SEGMENT, compression="zstd", metadata=_METADATA) as writer:
+        with ParquetWriter(file, SEGMENT, compression="zstd", metadata=_METADATA, few=("members",)) as writer:
             ends = []
             version = FINGERPRINT_VERSION
             for rows in ranges:

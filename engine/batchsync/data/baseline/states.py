@@ -4,4 +4,5 @@ from __future__ import annotations
 
 #: Outcome of the latest version of a key. A removal of unknown outcome has its own value, as has a row to be sent again
 #: (`RESEND`): for both it is unknown whether the target still holds the version that it accepted before.
-REJECTED, UNKNOWN, REMOVAL_UNKNOWN, RESEND = 1, 2, 3, 4
+#: `ASSUMED` marks an accepted version that the target holds on a person's word.
+REJECTED, UNKNOWN, REMOVAL_UNKNOWN, RESEND, ASSUMED = 1, 2, 3, 4, 5

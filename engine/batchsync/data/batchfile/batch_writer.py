@@ -70,7 +70,7 @@ class _OpenFile:
         rows = pl.concat(self.pending).with_columns(number)
         if self.manifest_writer is None:
             schema = dict(rows.schema)
-            self.manifest_writer = ParquetWriter(self.manifest_path, schema, compression="zstd", few=("op",))
+            self.manifest_writer = ParquetWriter(self.manifest_path, schema, compression="zstd", few=("op", "members"))
         self.manifest_writer.add(rows)
         self.pending, self.pending_rows = [], 0
 

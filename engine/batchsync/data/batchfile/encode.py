@@ -14,15 +14,17 @@ from batchsync.core.vendor_rules import FileFormat
 from batchsync.data.batchfile.gzip_blocks import BLOCK, GzipBlock, pack, split_lines
 from batchsync.data.frame import columns as names
 from batchsync.data.mapping.csv_encode import fields, header_line
-from batchsync.data.mapping.evaluate import MappedRecords, apply_record, evaluate
+from batchsync.data.mapping.evaluate import evaluate
+from batchsync.data.mapping.records import MappedRecords, apply_record
 from batchsync.data.record.compiled_job import key_columns, key_names
 from batchsync.data.record.fingerprint import fingerprints
+from batchsync.data.record.held_members import KIND, held_members, keeps_absent_members
 from batchsync.data.record.lines import lines
 from batchsync.errors import SourceError
 
 if TYPE_CHECKING:
     from batchsync.core.job import Job
-    from batchsync.data.mapping.compiled import Record
+    from batchsync.data.mapping.shapes import Record
     from batchsync.data.record.compiled_job import CompiledJob
 
 #: If more than one row in this many is invalid, invalid rows are dropped before encoding.
@@ -133,7 +135,8 @@ def encode_eagerly(compiled: CompiledJob, mapped: MappedRecords) -> Encoded:
         pl.lit("add").alias(names.OP),
     ]
     leaves = [names.leaf_column(leaf.index) for leaf in compiled.record.leaves]
-    heads = mapped.heads.lazy().select(names.ROW, names.KEY, "bad", *leaves, *sent)
+    members = [names.MEMBERS] if names.MEMBERS in mapped.heads.columns else []
+    heads = mapped.heads.lazy().select(names.ROW, names.KEY, "bad", *leaves, *members, *sent)
     bad = int(mapped.heads["bad"].sum())
     if bad * _DROP_FRACTION > mapped.heads.height:
         heads, bad = heads.filter(~pl.col("bad")), 0
@@ -220,4 +223,11 @@ def _row_manifest(compiled: CompiledJob, mapped: MappedRecords, record: Record) 
     if compiled.rules.row_log.joined_by == "inputs" and compiled.rules.file.format is FileFormat.CSV:
         sent = fields(record, compiled.columns)
         columns += [item.alias(f"input:{name}") for item, name in zip(sent, compiled.columns, strict=True)]
-    return mapped.heads.select(*columns, *named)
+    manifest = mapped.heads.select(*columns, *named)
+    if not keeps_absent_members(compiled):
+        return manifest
+    if names.MEMBERS in mapped.heads.columns:
+        return manifest.with_columns(mapped.heads[names.MEMBERS].alias("members"))
+    if record is compiled.record:
+        return manifest.with_columns(held_members(record, mapped.heads).alias("members"))
+    return manifest.with_columns(pl.lit(None, dtype=KIND).alias("members"))

@@ -131,7 +131,7 @@ class _StagePass:
     def tasks(self) -> Iterator[StageTask]:
         """Yield tasks in the order in which records are sent."""
         compiled, changes = self.compiled, self.changes
-        lookups = load(compiled.job.source, self.folder) if changes.sent else ()
+        lookups = load(compiled.job.source, self.folder, compiled.used) if changes.sent else ()
         spec = TaskSpec(compiled=compiled, folder=self.folder, lookups=lookups)
         number = 0
         if changes.sent:

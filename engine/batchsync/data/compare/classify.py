@@ -1,6 +1,7 @@
 """Classify every record of a source by comparing it with the baseline, one partition of keys at a time.
 
 Each record is exactly one of unchanged, to send (add or change), deferred, still rejected, still unknown, or invalid.
+Rows that lost against another row of their key, as declared, are superseded.
 """
 
 from __future__ import annotations
@@ -11,11 +12,15 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from batchsync.core.row_outcome import RowOutcome
 from batchsync.data.baseline.segments import SegmentReader, latest_per_key
 from batchsync.data.baseline.states import REJECTED, REMOVAL_UNKNOWN, RESEND, UNKNOWN
 from batchsync.data.batchfile.changes import CHANGES
+from batchsync.data.compare.duplicate_keys import EXAMPLES, DuplicateKeys
+from batchsync.data.compare.lost_values import count_lost
 from batchsync.data.frame import columns, ordering
 from batchsync.data.frame.hashes import FINGERPRINT_BYTES, HASH, PARTITIONS, hash_of, in_hash_order, partition_end
+from batchsync.data.frame.suppressed import is_suppressed
 from batchsync.data.record.fingerprint import has_current_definition, removal_fingerprint
 from batchsync.errors import SourceError
 from batchsync.util.executor import map_in_order
@@ -26,6 +31,7 @@ if TYPE_CHECKING:
     from batchsync.core.job import Job
     from batchsync.data.frame.known import Baseline
     from batchsync.data.frame.partitioned_spill import PartitionedSpill
+    from batchsync.ports import Suppression
     from batchsync.util.parquet_writer import ParquetWriter
 
 #: Maximum number of records, of source and baseline together, that are compared in one partition.
@@ -36,9 +42,10 @@ _DIGEST_ROWS = 100_000
 #: Text of a change in the digest over all changes.
 _DIGEST_LINE = pl.concat_str(["key", "op", pl.col("fingerprint").bin.encode("hex")], separator="\0")
 _IS_REMOVAL = pl.col("op") == "remove"
-_EXAMPLES = 5
 #: Columns of superseded rows, which lost against another row of their key.
 SUPERSEDED = {columns.ROW: pl.Int64, columns.KEY: pl.String}
+#: Columns of unchanged records with a fingerprint of the present version, for which the baseline holds an older one.
+RENEWED = {"key": pl.String, "fingerprint": pl.Binary}
 
 
 @dataclass(slots=True)
@@ -49,17 +56,21 @@ class ClassifiedRows:
         changes: Changes but removals, with the columns `CHANGES`, partitioned by source row.
         removed: Removals, with the columns `CHANGES`, in order of their key hashes.
         superseded: Rows that lost against another row of their key, with the columns `SUPERSEDED`, partitioned by row.
+        renewed: Unchanged records that the baseline holds with a fingerprint of version 1, with the columns `RENEWED`.
         partition_rows: Number of source rows of a partition.
         digest: Digest over all changes.
         counts: Row counts by classification.
+        lost: Number of records by the members that they lost and the target keeps.
     """
 
     changes: PartitionedSpill
     removed: ParquetWriter
     superseded: PartitionedSpill
+    renewed: ParquetWriter
     partition_rows: int
     digest: hashlib._Hash
     counts: Counter[str] = field(default_factory=Counter)
+    lost: Counter[frozenset[str]] = field(default_factory=Counter)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -70,11 +81,13 @@ class DiffInputs:
         records: Records of the source, with the columns `RECORDS`, partitioned by key.
         baseline: What the target is known to hold.
         in_flight: Column `key: str`: keys of batches in flight, and keys that are protected from removal.
+        suppression: Keys that were forgotten.
     """
 
     records: PartitionedSpill
     baseline: Baseline
     in_flight: PartitionedSpill
+    suppression: Suppression | None = None
 
 
 def classify(job: Job, inputs: DiffInputs, result: ClassifiedRows) -> None:
@@ -100,19 +113,23 @@ def classify(job: Job, inputs: DiffInputs, result: ClassifiedRows) -> None:
         )
         for number in range(parts)
     )
-    for found in map_in_order(lambda part: _classify_partition(job, *part), partitions, _PARTITIONS_AT_ONCE):
+    for found in map_in_order(
+        lambda part: _classify_partition(job, inputs.suppression, *part), partitions, _PARTITIONS_AT_ONCE
+    ):
         if found.duplicates is not None:
             duplicates.add(found.duplicates)
         stale_watermark = stale_watermark or found.stale_watermark
         if duplicates.count or stale_watermark:
             continue
         result.counts.update(found.counts)
+        result.lost.update(found.lost)
         result.superseded.add(found.superseded, partition_by_row(columns.ROW, result.partition_rows))
         for begin in range(0, found.changes.height, _DIGEST_ROWS):
             lines = found.changes[begin : begin + _DIGEST_ROWS].select(_DIGEST_LINE.str.join("\n"))[0, 0]
             result.digest.update(f"{lines}\n".encode())
         result.changes.add(found.changes.filter(~_IS_REMOVAL), partition_by_row("row", result.partition_rows))
         result.removed.add(found.changes.filter(_IS_REMOVAL))
+        result.renewed.add(found.renewed)
     if duplicates.count:
         raise duplicates.error(job)
     if stale_watermark:
@@ -120,7 +137,10 @@ def classify(job: Job, inputs: DiffInputs, result: ClassifiedRows) -> None:
 
 
 class StaleWatermarkError(Exception):
-    """A row below the watermark of `send: since` has a key whose record the target is not known to hold."""
+    """A row below the watermark of `send: since` has a key whose record the target is not known to hold.
+
+    Either the baseline lacks it, or the row is one of several of its key.
+    """
 
 
 @dataclass(slots=True, kw_only=True)
@@ -130,7 +150,9 @@ class _PartitionResult:
     counts: Counter[str]
     changes: pl.DataFrame
     superseded: pl.DataFrame
+    renewed: pl.DataFrame
     duplicates: pl.DataFrame | None
+    lost: Counter[frozenset[str]] = field(default_factory=Counter)
     stale_watermark: bool = False
 
 
@@ -140,7 +162,11 @@ def partition_by_row(column: str, partition_rows: int) -> pl.Expr:
 
 
 def _classify_partition(
-    job: Job, rows: pl.DataFrame, segments: list[pl.DataFrame], in_flight: pl.DataFrame
+    job: Job,
+    suppression: Suppression | None,
+    rows: pl.DataFrame,
+    segments: list[pl.DataFrame],
+    in_flight: pl.DataFrame,
 ) -> _PartitionResult:
     """Classify the records of one partition."""
     known = latest_per_key(segments, whole=True).drop("as_before")
@@ -149,9 +175,12 @@ def _classify_partition(
         counts=Counter(),
         changes=pl.DataFrame(schema=CHANGES),
         superseded=pl.DataFrame(schema=SUPERSEDED),
+        renewed=pl.DataFrame(schema=RENEWED),
         duplicates=None,
     )
-    winners = _drop_superseded(result, job, rows)
+    suppressed = is_suppressed(rows, columns.KEY, suppression)
+    result.counts[RowOutcome.SUPPRESSED] += int(suppressed.sum())
+    winners = _drop_superseded(result, job, rows.filter(~suppressed) if suppressed.any() else rows)
     if result.duplicates is not None:
         return result
     good = winners.filter(~pl.col("bad"))
@@ -160,7 +189,9 @@ def _classify_partition(
     in_flight = in_flight.unique()
     old = good.filter(pl.col(columns.BELOW_WATERMARK))
     if old.height:
-        if not _all_accepted(old, known, in_flight):
+        # A row that won against another one of its key may be another row than the one that was accepted.
+        won = old.join(result.superseded, on=columns.KEY, how="semi").height
+        if won or not _all_accepted(old, known, in_flight):
             result.stale_watermark = True
             return result
         result.counts["unchanged"] += old.height
@@ -170,6 +201,9 @@ def _classify_partition(
     sent = state.filter(pl.col("state").is_in(["added", "changed"]))
     if job.send.rows == "all":
         result.counts["resent"] += sent.filter(_equals(sent, "accepted")).height
+    result.lost = count_lost(sent)
+    if columns.FORMER_FINGERPRINT in state.columns:
+        _compare_versions(result, state)
     changes = [
         sent.select(
             pl.col(columns.ROW).alias("row"),
@@ -227,7 +261,7 @@ def _drop_superseded(result: _PartitionResult, job: Job, rows: pl.DataFrame) -> 
     )
     superseded = duplicates.join(winners, on=columns.ROW, how="anti")
     result.superseded = superseded.select(columns.ROW, columns.KEY)
-    result.counts["invalid"] += superseded.height
+    result.counts[RowOutcome.SUPERSEDED] += superseded.height
     return rows.join(superseded, on=columns.ROW, how="anti")
 
 
@@ -238,40 +272,11 @@ def _check_ranks_comparable(job: Job, duplicates: pl.DataFrame) -> None:
     kind = pl.col(columns.RANK).str.slice(0, 1)
     ambiguous = duplicates.filter((kind == ordering.AMBIGUOUS) | (kind.drop_nulls().n_unique().over(columns.KEY) > 1))
     if ambiguous.height:
-        rows = ", ".join(str(row) for row in ambiguous[columns.ROW].sort().head(_EXAMPLES))
+        rows = ", ".join(str(row) for row in ambiguous[columns.ROW].sort().head(EXAMPLES))
         raise SourceError(
             f"{job.source.place}: {job.source.path}: the greatest {job.source.duplicates.removeprefix('by:')} of a "
             f"key is ambiguous in rows {rows}",
             hint="Use a column of numbers, of dates that begin with the year, or of words; not a mixture of these.",
-        )
-
-
-@dataclass(slots=True)
-class DuplicateKeys:
-    """Duplicate keys: their number and the rows of the first few. Keys are not named, as they may be personal data."""
-
-    count: int = 0
-    examples: list[list[int]] = field(default_factory=list)
-
-    def add(self, duplicates: pl.DataFrame) -> None:
-        """Add rows of duplicate keys, all rows of each; the columns `RECORDS`."""
-        groups = duplicates.group_by(columns.KEY).agg(pl.col(columns.ROW).sort().head(_EXAMPLES))
-        self.count += groups.height
-        first = groups.sort(pl.col(columns.ROW).list.first())[columns.ROW]
-        self.examples = sorted([*self.examples, *first.head(_EXAMPLES).to_list()])[:_EXAMPLES]
-
-    def error(self, job: Job) -> SourceError:
-        """Return the error that names the duplicate keys by their rows."""
-        examples = "; ".join("rows " + ", ".join(str(row) for row in rows) for rows in self.examples)
-        more = f" (and {self.count - _EXAMPLES} more)" if self.count > _EXAMPLES else ""
-        count = f"{self.count} key{'s' if self.count != 1 else ''}"
-        occur = "occur" if self.count != 1 else "occurs"
-        hint = (
-            "Write source.duplicates: first, last or {by: COLUMN} (the greatest value wins), "
-            "or collect the rows with each:."
-        )
-        return SourceError(
-            f"{job.source.place}: {count} of {job.source.path} {occur} more than once: {examples}{more}", hint=hint
         )
 
 
@@ -307,6 +312,21 @@ def _classified(job: Job, good: pl.DataFrame, known: pl.DataFrame, in_flight: pl
         .otherwise(pl.lit("changed"))
         .alias("state"),
     )
+
+
+def _compare_versions(result: _PartitionResult, state: pl.DataFrame) -> None:
+    """Collect unchanged records whose known fingerprint is of version 1, and count changed ones.
+
+    Records with a later version than the accepted one keep their fingerprints.
+    """
+    former = state.filter(pl.col("accepted").bin.size() < FINGERPRINT_BYTES)
+    alone = pl.col("last").is_null() | (pl.col("last_state").fill_null(0) == 0)
+    unchanged = former.filter((pl.col("state") == "unchanged") & alone)
+    result.renewed = unchanged.select(
+        pl.col(columns.KEY).alias("key"), pl.col(columns.FINGERPRINT).alias("fingerprint")
+    )
+    changed = former.filter((pl.col("state") == "changed") & ~_equals(former, "accepted"))
+    result.counts["incomparable"] += changed.height
 
 
 def _equals(records: pl.DataFrame, known: str) -> pl.Expr:

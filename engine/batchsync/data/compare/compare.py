@@ -15,12 +15,15 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from batchsync.core.accounting import PlanCounts
+from batchsync.core.contract import ContractCounts
+from batchsync.core.job import OnRemovedAnswer
 from batchsync.core.plan import Plan
 from batchsync.core.row_outcome import PLAN_OUTCOMES, OutcomeCounts, RowOutcome
 from batchsync.data.baseline.segments import holds_former_fingerprints
 from batchsync.data.batchfile.changes import CHANGES
 from batchsync.data.batchfile.eager_encode import EagerEncoder
 from batchsync.data.compare.classify import (
+    RENEWED,
     SUPERSEDED,
     ClassifiedRows,
     DiffInputs,
@@ -28,15 +31,18 @@ from batchsync.data.compare.classify import (
     classify,
     partition_by_row,
 )
+from batchsync.data.compare.lost_values import lost_values
 from batchsync.data.compare.read_source import SourceCounts, SourcePass
 from batchsync.data.compare.removal_conflicts import protect_from_removal
 from batchsync.data.frame import columns
 from batchsync.data.frame.hashes import PARTITIONS, partition_of_key
 from batchsync.data.frame.partitioned_spill import ROWS_IN_MEMORY, PartitionedSpill
+from batchsync.data.frame.suppressed import is_suppressed
 from batchsync.data.mapping.validate import INVALID_RECORDS, checks
-from batchsync.data.record.compiled_job import CompiledJob, compile_job
+from batchsync.data.record.compiled_job import CompiledJob, compile_job, key_columns, key_names
 from batchsync.data.record.examine import RECORDS
 from batchsync.data.record.group_by_key import UnsortedError
+from batchsync.data.record.held_members import KIND, keeps_absent_members
 from batchsync.data.record.keyed_rows import TaskSpec
 from batchsync.data.row.joins import load
 from batchsync.data.row.open_source import open_source
@@ -51,14 +57,14 @@ if TYPE_CHECKING:
     from batchsync.core.job import Job
     from batchsync.core.vendor_rules import VendorRules
     from batchsync.data.frame.known import Baseline
-    from batchsync.ports import CompareContext
+    from batchsync.ports import CompareContext, Suppression
     from batchsync.util.executor import TaskPool
 
 #: Minimum number of source rows of a partition by row.
 MIN_PARTITION_ROWS = 250_000
-#: Columns of `invalid.parquet`.
-INVALID = {"row": pl.Int64, "key": pl.String, "field": pl.String, "code": pl.String, "reason": pl.String}
-#: Code of an invalid row that was superseded by another row of its key.
+#: Columns of `invalid.parquet`. `kind` is the outcome: invalid or superseded.
+INVALID = dict.fromkeys(("key", "field", "code", "reason", "kind"), pl.String) | {"row": pl.Int64}
+#: Code of a row that was superseded by another row of its key.
 SUPERSEDED_CODE = "duplicate_key"
 _CHUNK_ROWS = 100_000
 _PLAIN_NAMES = {columns.ROW: "row", columns.KEY: "key"}
@@ -89,7 +95,7 @@ def compare(job: Job, rules: VendorRules, baseline: Baseline, context: CompareCo
     spec = TaskSpec(
         compiled=compiled,
         folder=context.folder,
-        lookups=load(job.source, context.folder),
+        lookups=load(job.source, context.folder, compiled.used),
         checks=tuple(checks(compiled.record, rules.schema_for(job.target), job.mode, context.now)),
         watermark=context.watermark,
         former=any(holds_former_fingerprints(path) for path in baseline.paths),
@@ -119,12 +125,19 @@ def _compare_once(
     schema: dict[str, pl.DataType | type[pl.DataType]] = dict(RECORDS)
     if compiled.job.source.duplicates.startswith("by:"):
         schema[columns.RANK] = compiled.schema[compiled.job.source.duplicates.removeprefix("by:")]
+    if keeps_absent_members(compiled):
+        schema[columns.MEMBERS] = KIND
     if spec.former:
         schema[columns.FORMER_FINGERPRINT] = pl.Binary
     # If the target is known to hold nothing, every valid record is sent, in the frames in which it is read.
     nothing_known = not baseline.rows and not context.in_flight and context.watermark is None
-    is_eager = context.eager and nothing_known and not compiled.grouped and compiled.rules.file.rows_max is None
-    counts = SourceCounts(watermark=context.watermark if compiled.job.send.since else None)
+    # Eager encoding sends every valid record as it is read, so that none may be suppressed.
+    encodable = context.eager and nothing_known and context.suppression is None
+    is_eager = encodable and not compiled.grouped and compiled.rules.file.rows_max is None
+    counts = SourceCounts(
+        watermark=context.watermark if compiled.job.send.since else None,
+        contract=ContractCounts.before_reading(compiled.job.source.contract),
+    )
     with ExitStack() as stack:
         records = stack.enter_context(PartitionedSpill(folder, "records", schema))
         invalid = stack.enter_context(ParquetWriter(folder / "broken.parquet", INVALID_RECORDS, few=("field", "code")))
@@ -160,7 +173,7 @@ def _with_baseline(
     digest = hashlib.sha256(f"{job.spec_hash}\0{context.account_id}\0{','.join(segments)}\0".encode())
     with ExitStack() as stack:
         in_flight = stack.enter_context(PartitionedSpill(folder, "in-flight", {"key": pl.String}))
-        inputs = DiffInputs(records=records, baseline=baseline, in_flight=in_flight)
+        inputs = DiffInputs(records=records, baseline=baseline, in_flight=in_flight, suppression=context.suppression)
         if job.removal is not None and (protected := protect_from_removal(job, compiled.removal, inputs, folder)):
             counts.warnings["keys not removed, because their removal would name a record of the source"] = protected
         for manifest in baseline.in_flight:
@@ -168,17 +181,20 @@ def _with_baseline(
             for frame in keys.collect_batches(chunk_size=ROWS_IN_MEMORY):
                 in_flight.add(frame, partition_of_key("key"))
         in_flight.finish()
+        present = _write_present(job, records, in_flight, counts, folder)
         classified = ClassifiedRows(
             changes=stack.enter_context(PartitionedSpill(folder, "changes", CHANGES)),
             removed=stack.enter_context(ParquetWriter(folder / "removed.parquet", CHANGES)),
             superseded=stack.enter_context(PartitionedSpill(folder, "superseded", SUPERSEDED)),
+            renewed=stack.enter_context(ParquetWriter(folder / "renewed.parquet", RENEWED)),
             partition_rows=max(MIN_PARTITION_ROWS, -(-counts.source_rows // PARTITIONS)),
             digest=digest,
         )
         classify(job, inputs, classified)
         classified.removed.close()
         _write_changes(classified, folder)
-        _write_invalid(classified, folder)
+        _write_invalid(classified, folder, context.suppression)
+    counts.warnings.update(lost_values(compiled.record, classified.lost))
     if other := classified.counts["other_definition"]:
         counts.warnings["keys of an earlier key definition, which are not removed"] = other
     plan = Plan(
@@ -193,8 +209,37 @@ def _with_baseline(
         watermark=None if counts.watermark is None else str(counts.watermark),
         warnings=counts.warnings,
         removals_known=not counts.keyless,
+        # The parts of a table are no files that could be lost: their number follows from the number of rows.
+        source_files=1 if job.source.is_table else len(compiled.source_files.files),
+        incomparable=classified.counts["incomparable"],
+        contract=counts.contract,
     )
-    return Comparison(plan=plan, folder=folder)
+    return Comparison(plan=plan, folder=folder, present=present)
+
+
+def _write_present(
+    job: Job, records: PartitionedSpill, in_flight: PartitionedSpill, counts: SourceCounts, folder: Path
+) -> Path | None:
+    """Write the keys of the source and of rows in flight, by key column, if the job compares its results with them.
+
+    A row without a key may have any, so that nothing is known to have left the source.
+    """
+    if job.results is None or job.results.on_removed is OnRemovedAnswer.KEEP:
+        return None
+    if counts.keyless:
+        counts.warnings["rows without a key, so no answer is removed or marked"] = counts.keyless
+        return None
+    names = dict.fromkeys(key_names(job), pl.String)
+    file = folder / "present.parquet"
+    with ParquetWriter(file, names) as out:
+        for spill, key in ((records, columns.KEY), (in_flight, "key")):
+            for part in spill.partitions():
+                for begin in range(0, part.height, _CHUNK_ROWS):
+                    rows = part[begin : begin + _CHUNK_ROWS].select(pl.col(key).alias(columns.SENT_KEY))
+                    out.add(rows.select(key_columns(job)))
+    if not file.exists():
+        pl.DataFrame(schema=names).write_parquet(file)
+    return file
 
 
 def _plan_counts(source: SourceCounts, classified: Counter[str]) -> PlanCounts:
@@ -227,8 +272,11 @@ def _write_changes(classified: ClassifiedRows, folder: Path) -> None:
                 out.add(rows)
 
 
-def _write_invalid(classified: ClassifiedRows, folder: Path) -> None:
-    """Write `invalid.parquet` if any row is invalid, among them rows superseded by another row of the same key."""
+def _write_invalid(classified: ClassifiedRows, folder: Path, suppression: Suppression | None) -> None:
+    """Write `invalid.parquet` if any row is invalid or superseded by another row of the same key.
+
+    Suppressed rows are not in it, whatever rules they violate: their keys were forgotten.
+    """
     broken = folder / "broken.parquet"
     classified.superseded.finish()
     with (
@@ -236,17 +284,20 @@ def _write_invalid(classified: ClassifiedRows, folder: Path) -> None:
         ParquetWriter(folder / "invalid.parquet", INVALID) as out,
     ):
         for superseded in classified.superseded.partitions() if classified.superseded.rows else ():
-            as_invalid = superseded.rename(_PLAIN_NAMES).with_columns(
+            rows = superseded.rename(_PLAIN_NAMES).with_columns(
                 field=pl.lit(""),
                 code=pl.lit(SUPERSEDED_CODE),
                 reason=pl.lit("superseded by another row of the source with the same key"),
+                kind=pl.lit(RowOutcome.SUPERSEDED.value),
             )
-            invalid.add(as_invalid, partition_by_row("row", classified.partition_rows))
+            invalid.add(rows.select(list(INVALID)), partition_by_row("row", classified.partition_rows))
         if broken.exists():
-            rows = pl.scan_parquet(broken, glob=False).rename(_PLAIN_NAMES)
-            for frame in rows.collect_batches(chunk_size=_CHUNK_ROWS, maintain_order=True):
-                invalid.add(frame, partition_by_row("row", classified.partition_rows))
+            kind = pl.lit(RowOutcome.INVALID.value).alias("kind")
+            found = pl.scan_parquet(broken, glob=False).rename(_PLAIN_NAMES).with_columns(kind).select(list(INVALID))
+            for frame in found.collect_batches(chunk_size=_CHUNK_ROWS, maintain_order=True):
+                shown = frame.filter(~is_suppressed(frame, "key", suppression))
+                invalid.add(shown, partition_by_row("row", classified.partition_rows))
         invalid.finish()
         for part in invalid.partitions():
-            # Superseded rows come first: that is their reason, whatever other rules they violate.
+            # Superseded rows come first: that is their outcome, whatever rules they violate.
             out.add(part.unique("row", keep="first", maintain_order=True).sort("row"))

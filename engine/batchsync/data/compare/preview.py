@@ -49,7 +49,8 @@ def _groups(folder: Path, limit: int) -> tuple[InvalidGroup, ...]:
     """Return the invalid rows by field and rule, largest group first."""
     counts: dict[tuple[str, str], int] = {}
     first: dict[tuple[str, str], tuple[KeyRef, ...]] = {}
-    rows = pl.scan_parquet(folder / "invalid.parquet", glob=False).select("row", "key", "field", "code")
+    found = pl.scan_parquet(folder / "invalid.parquet", glob=False)
+    rows = found.filter(pl.col("kind") == RowOutcome.INVALID.value).select("row", "key", "field", "code")
     for chunk in rows.collect_batches(chunk_size=_CHUNK_ROWS, maintain_order=True):
         for name, group in chunk.group_by("field", "code", maintain_order=True):
             reason = (str(name[0] or ""), str(name[1] or ""))

@@ -15,14 +15,20 @@ from batchsync.data.frame.ordering import greatest
 from batchsync.data.record.examine import Examined, examine, parse_as
 from batchsync.data.record.group_by_key import iter_groups, iter_sorted_groups, spill
 from batchsync.data.record.keyed_rows import Keyed, KeyTask, TaskSpec, prepare_keys, read_keys
+from batchsync.data.row.file_state import require_unchanged
 from batchsync.data.row.partitions import Partition, partitions
+from batchsync.data.row.unmatched import JoinMatches, warning_of
+from batchsync.errors import SourceError
 from batchsync.ports import Progress
+from batchsync.util.suggestions import quoted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from batchsync.core.contract import ContractCounts
     from batchsync.data.batchfile.eager_encode import EagerEncoder
     from batchsync.data.frame.partitioned_spill import PartitionedSpill
+    from batchsync.data.record.contract_counts import PartitionCounts
     from batchsync.data.row.row_reader import SourceSize
     from batchsync.ports import CompareContext
     from batchsync.util.executor import TaskPool
@@ -88,6 +94,8 @@ class SourceCounts:
         keyless: Number of rows without a key.
         watermark: Greatest value of `send: since` so far, as text.
         warnings: Violations of rules that only warn, by rule.
+        matches: How often each join found a row.
+        contract: What was counted for the contract of the source; None without one.
     """
 
     source_rows: int = 0
@@ -95,6 +103,8 @@ class SourceCounts:
     keyless: int = 0
     watermark: object = None
     warnings: dict[str, int] = field(default_factory=dict)
+    matches: tuple[JoinMatches, ...] = ()
+    contract: ContractCounts | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +137,8 @@ class SourcePass:
         """Read the source to its end.
 
         Raises:
-            SourceError: If the source cannot be read to its end.
+            SourceError: If the source cannot be read to its end, was changed meanwhile, or has a value without an age
+                where its contract needs one.
             UnsortedError: If the source was expected to be sorted by its key and is not.
         """
         counts, eager, records = self.counts, self.eager, self.records
@@ -148,8 +159,13 @@ class SourcePass:
                     counts.warnings[name] = counts.warnings.get(name, 0) + count
                 if result.keyed is not None:
                     self._count(result.keyed)
+        require_unchanged(source.states)
         records.finish()
         counts.records = records.rows
+        joins = zip(self.spec.compiled.job.source.joins, counts.matches, self.spec.lookups, strict=False)
+        for join, matches, lookup in joins:
+            if warning := warning_of(join, matches, lookup.table.select(lookup.right)):
+                counts.warnings[warning[0]] = warning[1]
 
     def _count(self, keyed: Keyed) -> None:
         """Count the rows of a partition, collect those without a key as invalid, and report progress."""
@@ -157,12 +173,33 @@ class SourcePass:
         self.invalid.add(keyed.keyless)
         counts.source_rows += keyed.count
         counts.keyless += keyed.keyless.height
+        known = counts.matches or tuple(JoinMatches() for _ in keyed.matches)
+        counts.matches = tuple(before.plus(more) for before, more in zip(known, keyed.matches, strict=True))
+        if keyed.contract is not None:
+            counts.contract = self._with_contract(keyed.contract)
         if keyed.watermark is not None and job.send.since is not None:
             counts.watermark = _greater(counts.watermark, keyed.watermark, self.spec.compiled.schema[job.send.since])
         if events is not None:
-            rows = counts.source_rows
+            rows = keyed.last
             total, size = self.size.rows, self.size.read(rows)
             events.emit(Progress(job=job.name, stage="compare", done=rows, unit="rows", total=total, size=size))
+
+    def _with_contract(self, found: PartitionCounts) -> ContractCounts:
+        """Return the counts for the contract with those of a further partition.
+
+        Raises:
+            SourceError: If the age of a value cannot be determined.
+        """
+        contract = self.spec.compiled.job.source.contract
+        if found.unreadable is not None and contract is not None and contract.freshness is not None:
+            fresh = contract.freshness
+            raise SourceError(
+                f"{fresh.place}: row {found.unreadable:,}, column {quoted(fresh.column)}: the text is no date or "
+                "timestamp that begins with the year, so the age of the source cannot be determined",
+                hint="Write dates as 2026-11-29 or 2026-11-29T08:00:00Z, list strings that mean no value in "
+                "source.nulls, or take out source.freshness.",
+            )
+        return found.counts if self.counts.contract is None else self.counts.contract.plus(found.counts)
 
     def _grouped_tasks(self, parts: Iterator[Partition]) -> Iterator[CompareTask]:
         """Yield a task for each frame of whole records."""

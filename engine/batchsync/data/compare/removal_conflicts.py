@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from batchsync.core.job import Job
     from batchsync.data.compare.classify import DiffInputs
     from batchsync.data.frame.known import Baseline
-    from batchsync.data.mapping.compiled import Record
+    from batchsync.data.mapping.shapes import Record
 
 _RECORD_HASH = "batchsync:record_hash"
 _REMOVED = {"key": pl.String, _RECORD_HASH: pl.UInt64}

@@ -14,6 +14,8 @@ HEAD = "batchsync:head"
 FINGERPRINT = "batchsync:fingerprint"
 #: Fingerprint of version 1, 20 bytes, if the baseline holds such.
 FORMER_FINGERPRINT = "batchsync:former_fingerprint"
+#: Tokens of the members that a record has a value for, if the target keeps what a record leaves out.
+MEMBERS = "batchsync:members"
 #: Value that decides between rows of the same key (`by:column`).
 RANK = "batchsync:rank"
 #: Row number, key, fingerprint and operation of a changed row, from the comparison.
@@ -30,6 +32,11 @@ BELOW_WATERMARK = "batchsync:old"
 def leaf_column(index: int) -> str:
     """Return the name of the column with a mapped value."""
     return f"batchsync:v{index}"
+
+
+def items_column(index: int) -> str:
+    """Return the name of the column with the items of a mapped list."""
+    return f"batchsync:list{index}"
 
 
 def error_column(index: int) -> str:

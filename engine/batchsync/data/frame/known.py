@@ -22,9 +22,10 @@ class Segment:
 
     Each row holds the state of one key: `key` String; `accepted` Binary or null (fingerprint the target holds);
     `last` Binary or null with `last_state` UInt8 (how the newest version ended if it was not accepted: 1 rejected, 2
-    unknown, 3 removal of unknown outcome, 4 to be sent again in any case); `as_before` Boolean (`accepted` is inherited
-    from older segments). A row without any state means that the key is gone. Segments of older releases have no
-    `as_before`, which is false then, and use 2 for removals, too.
+    unknown, 3 removal of unknown outcome, 4 to be sent again in any case; 5: `accepted` is assumed); `as_before`
+    Boolean (`accepted` is inherited from older segments); `members` String or null (tokens of the members of the
+    accepted version). A row without any state means that the key is gone. Segments
+    of older releases have no `as_before`, which is false then, and use 2 for removals, too.
     """
 
     path: Path

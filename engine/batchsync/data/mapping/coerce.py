@@ -7,18 +7,16 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-import numpy as np
 import polars as pl
 
 from batchsync.core.record_schema import Format, Kind
+from batchsync.data.frame.numbers import decimal_text, float_text, widened
 from batchsync.data.mapping.compiled import date_format
-from batchsync.data.mapping.datetimes import date_text, timestamp_text
+from batchsync.data.mapping.datetimes import cut_timestamps, date_text, timestamp_text
 
 if TYPE_CHECKING:
     from batchsync.core.record_schema import Rule
 
-#: Python formats numbers below and from these bounds with an exponent, polars not always.
-_SMALL, _LARGE = 1e-4, 1e16
 _TRUE = ("true", "yes", "y", "1")
 _FALSE = ("false", "no", "n", "0")
 
@@ -77,7 +75,7 @@ def _integer(values: pl.Series) -> pl.Series:
 
 
 def _number(values: pl.Series) -> pl.Series:
-    """Return each number as text, exact for integers and decimals.
+    """Return each number as text, with all its digits.
 
     Integers become text, too, so that a number has the same fingerprint whatever the type of its column.
     """
@@ -87,15 +85,14 @@ def _number(values: pl.Series) -> pl.Series:
     if isinstance(kind, pl.Decimal):
         return _decimal(values)
     if kind != pl.String:
-        return float_text(values.cast(pl.Float64))
+        return float_text(widened(values))
     stripped = values.str.strip_chars()
     frame = stripped.to_frame("x").with_columns(whole=pl.col("x").str.contains(r"^[+-]?[0-9]+$"))
     digits = pl.col("x").str.replace(r"^\+", "").str.replace(r"^(-?)0+([0-9])", "$1$2").str.replace("^-0$", "0")
-    floats = frame.select(pl.when(~pl.col("whole")).then(pl.col("x")).cast(pl.Float64, strict=False))["x"]
-    written = float_text(floats).alias("written") if floats.null_count() < len(floats) else None
-    if written is None:
+    decimals = frame.select(pl.when(~pl.col("whole")).then(pl.col("x")))["x"]
+    if decimals.null_count() == len(decimals):
         return frame.select(pl.when(pl.col("whole")).then(digits).alias("x"))["x"]
-    return frame.with_columns(written).select(
+    return frame.with_columns(decimal_text(decimals).alias("written")).select(
         pl.when(pl.col("whole")).then(digits).otherwise(pl.col("written")).alias("x"),
     )["x"]
 
@@ -106,31 +103,13 @@ def _decimal(values: pl.Series) -> pl.Series:
     return text.str.replace(r"\.?0+$", "") if isinstance(values.dtype, pl.Decimal) and values.dtype.scale else text
 
 
-def float_text(values: pl.Series) -> pl.Series:
-    """Return floats as Python's json writes them, integral ones without `.0`; null for NaN and infinity.
-
-    Whether a column is of integers or floats may depend on other rows or nulls, so that 5 is written as 5 in both.
-    """
-    frame = values.to_frame("x")
-    size = pl.col("x").abs()
-    plain = pl.when(pl.col("x").is_finite()).then(pl.col("x").cast(pl.String).str.strip_suffix(".0"))
-    text = pl.when(size == 0).then(pl.lit("0")).otherwise(plain).alias("text")  # -0.0 equals 0
-    has_exponent = pl.col("x").is_finite() & (((size < _SMALL) & (size > 0)) | (size >= _LARGE))
-    frame = frame.with_columns(text, has_exponent.fill_null(value=False).alias("odd"))
-    if frame["odd"].any():
-        exact = frame.filter("odd")["x"].to_numpy().astype("U32")
-        positions = np.flatnonzero(frame["odd"].to_numpy())
-        return frame["text"].scatter(positions, pl.Series(exact.tolist()))
-    return frame["text"]
-
-
 def _text(values: pl.Series, rule: Rule) -> pl.Series:
     """Coerce to strings: timestamps as ISO 8601 in UTC, numbers as in JSON."""
     kind = values.dtype
     if kind == pl.Boolean or kind.is_integer():
         return values.cast(pl.String)
     if kind.is_float():
-        return float_text(values.cast(pl.Float64))
+        return float_text(widened(values))
     if kind == pl.Date:
         return date_text(values, date_format(rule, day=True))
     if isinstance(kind, pl.Datetime):
@@ -139,10 +118,28 @@ def _text(values: pl.Series, rule: Rule) -> pl.Series:
 
 
 def _timestamp(values: pl.Series, rule: Rule, kind: pl.Datetime) -> pl.Series:
-    """Return timestamps in UTC. A timestamp without a time zone is taken as UTC."""
+    """Return timestamps in UTC, with all digits unless the rule has a format. One without a time zone is in UTC."""
     naive = values.dt.convert_time_zone("UTC").dt.replace_time_zone(None) if kind.time_zone else values
-    short = (Format.DATETIME_NO_MILLIS, Format.DATETIME_MINUTES)
-    return timestamp_text(naive, millis=rule.format not in short, seconds=rule.format is not Format.DATETIME_MINUTES)
+    return timestamp_text(
+        naive,
+        millis=rule.format not in (Format.DATETIME_NO_MILLIS, Format.DATETIME_MINUTES),
+        seconds=rule.format is not Format.DATETIME_MINUTES,
+        exact=rule.format is None,
+    )
+
+
+def cut_off(values: pl.Series, rule: Rule) -> tuple[int, str] | None:
+    """Return how many timestamps lose a part of a second, or seconds, to the format of a rule, and what it holds."""
+    match rule.format:
+        case Format.DATETIME:
+            found = cut_timestamps(values, "ms"), "milliseconds"
+        case Format.DATETIME_NO_MILLIS:
+            found = cut_timestamps(values, "s"), "seconds"
+        case Format.DATETIME_MINUTES:
+            found = cut_timestamps(values, "m"), "minutes"
+        case _:
+            return None
+    return found if found[0] else None
 
 
 def _select(values: pl.Series, expr: pl.Expr) -> pl.Series:

@@ -1,4 +1,4 @@
-"""A `record:` mapping compiled against a source and a record schema: a tree of shapes over numbered leaves.
+"""Compile a `record:` mapping against a source and a record schema.
 
 Problems are collected instead of raised, so that all of them are reported at once.
 """
@@ -6,26 +6,36 @@ Problems are collected instead of raised, so that all of them are reported at on
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import dataclass, field
-from functools import reduce
-from operator import or_
 from typing import TYPE_CHECKING
 
 import polars as pl
 
 from batchsync.core.mapping import Array, Each, Expression, Literal, Node, Object
 from batchsync.core.record_schema import Format, Kind, Rule
-from batchsync.data.frame import columns
-from batchsync.data.mapping.expressions import needs_no_quotes, parse, problem, quote_name
+from batchsync.data.mapping.expressions import parse, problem
+from batchsync.data.mapping.literals import mistaken_literal
+from batchsync.data.mapping.shapes import (
+    Combined,
+    Constant,
+    FixedList,
+    Leaf,
+    ListValue,
+    Members,
+    Record,
+    RepeatedList,
+    Shape,
+    Value,
+)
 from batchsync.errors import Problem, SpecError
 
 if TYPE_CHECKING:
     from collections.abc import Collection
 
+    from batchsync.data.sql.reduction import Aggregate
+
 #: Rule of a value that is not in the record schema: it keeps its own type.
 FREE = Rule(kind=Kind.SCALAR)
-_IS_QUOTED = re.compile(r'".*"', re.DOTALL)
 #: Python types of the literals of a kind.
 _LITERALS: dict[Kind, tuple[type, ...]] = {
     Kind.INTEGER: (int,),
@@ -34,89 +44,12 @@ _LITERALS: dict[Kind, tuple[type, ...]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Leaf:
-    """One expression of the record.
-
-    Attributes:
-        index: Number of the leaf, which names its column (`leaf_column`).
-        path: Path of the member, for messages.
-        expr: The expression.
-        kind: Type of its result.
-        rule: Rule of the value.
-        repeat: Index of the `each:` list that it is in, if any.
-    """
-
-    index: int
-    path: str
-    expr: pl.Expr
-    kind: pl.DataType
-    rule: Rule
-    repeat: int | None
-
-
-@dataclass(frozen=True, slots=True)
-class Value:
-    """A leaf as a member or item."""
-
-    leaf: Leaf
-
-
-@dataclass(frozen=True, slots=True)
-class Constant:
-    """The same value in each record, as JSON, and as text for CSV."""
-
-    path: str
-    json: str
-    text: str
-    rule: Rule
-
-
-@dataclass(frozen=True, slots=True)
-class Members:
-    """An object."""
-
-    path: str
-    pairs: tuple[tuple[str, Shape], ...]
-    rule: Rule
-
-
-@dataclass(frozen=True, slots=True)
-class FixedList:
-    """A list with a fixed number of items."""
-
-    path: str
-    shapes: tuple[Shape, ...]
-    rule: Rule
-
-
-@dataclass(frozen=True, slots=True)
-class RepeatedList:
-    """A list with one item per source row of the record (`each:`)."""
-
-    path: str
-    index: int
-    item: Shape
-    rule: Rule
-
-
-Shape = Value | Constant | Members | FixedList | RepeatedList
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Record:
-    """A compiled mapping."""
-
-    root: Members
-    leaves: tuple[Leaf, ...]
-    repeats: tuple[RepeatedList, ...]
-
-
 @dataclass(slots=True)
 class Compiler:
-    """Walks a mapping and collects leaves, repeated lists and problems.
+    """Walks a mapping and collects leaves, repeated lists, aggregates and problems.
 
-    `names` are the columns that a literal must not name; such literals are collected apart, to be reported last.
+    `names` are the columns that a literal must not name; literals that were probably meant as expressions are collected
+    apart, to be reported last.
     """
 
     schema: dict[str, pl.DataType]
@@ -125,7 +58,10 @@ class Compiler:
     repeats: list[RepeatedList] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
     literals: list[Problem] = field(default_factory=list)
+    aggregates: dict[str, Combined] = field(default_factory=dict)
+    combines: bool = True
     repeat: int | None = None
+    unsent: int = 0
 
     def shape(self, node: Node, rule: Rule, path: str) -> Shape:
         """Compile a node.
@@ -153,25 +89,38 @@ class Compiler:
                 return self._repeated(each, rule, path)
             case Array():
                 inner = rule.items or FREE
-                return FixedList(
-                    path, tuple(self.shape(item, inner, f"{path}[{i}]") for i, item in enumerate(node.items)), rule
-                )
+                items = [(item, f"{path}[{number}]") for number, item in enumerate(node.items)]
+                return FixedList(path, tuple(self._item(item, inner, here) for item, here in items), rule)
             case Each():
                 self.problems.append(
                     problem("each_outside_list", f"{path}: each: must be the only item of a list", node.place)
                 )
                 return Constant(path, "null", "", rule)
 
-    def _leaf(self, node: Expression, rule: Rule, path: str) -> Shape:
-        """Compile an expression; a constant null if it has a problem."""
-        parsed = parse(node, self.schema)
+    def _item(self, node: Node, rule: Rule, path: str) -> Shape:
+        """Compile an item of a list, which may be an expression whose values are lists."""
+        shape = (
+            self.shape(node, rule, path)
+            if not isinstance(node, Expression)
+            else self._leaf(node, rule, path, in_list=True)
+        )
+        is_list = isinstance(shape, Value) and item_type(shape.leaf.kind) is not None
+        return ListValue(shape.leaf) if isinstance(shape, Value) and is_list else shape
+
+    def _leaf(self, node: Expression, rule: Rule, path: str, *, in_list: bool = False) -> Shape:
+        """Compile an expression; a constant null if it has a problem. In a list its values may be lists."""
+        parsed = parse(node, self.schema, aggregates=self.combines and self.repeat is None)
         if isinstance(parsed, Problem):
             self.problems.append(parsed)
             return Constant(path, "null", "", rule)
-        expr, kind = parsed
-        if not is_convertible(kind, rule.kind):
+        expr, kind = parsed.expr, parsed.kind
+        for aggregate in parsed.aggregates:
+            self._combine(aggregate, path)
+        items = item_type(kind)
+        if not is_convertible(items if items is not None and in_list else kind, rule.kind):
             message = f"{path} must be {rule.kind.value}, and {node.sql!r} gives {str(kind).lower()}"
-            self.problems.append(problem("expression_kind", message, node.place, _kind_hint(rule.kind)))
+            hint = _kind_hint(rule.kind) if items is None or in_list else "Write a list into a list: [=column]."
+            self.problems.append(problem("expression_kind", message, node.place, hint))
         leaf = Leaf(len(self.leaves), path, expr, kind, rule, self.repeat)
         self.leaves.append(leaf)
         return Value(leaf)
@@ -179,12 +128,8 @@ class Compiler:
     def _constant(self, node: Literal, rule: Rule, path: str) -> Constant:
         """Compile a literal to the kind of the rule."""
         value = node.value
-        if isinstance(value, str) and not node.explicit:
-            # A literal that is the name of a column, perhaps in double quotes: a leading `=` was probably forgotten.
-            unquoted = value[1:-1].replace('""', '"') if _IS_QUOTED.fullmatch(value) else value
-            column = next((name for name in (value, unquoted) if name in self.names), None)
-            if column is not None:
-                self.literals.append(_named_column(node, path, column))
+        if (mistaken := mistaken_literal(node, path, self.names)) is not None:
+            self.literals.append(mistaken)
         text = value if isinstance(value, str) else json.dumps(value)
         if rule.kind is Kind.STRING and not isinstance(value, str):
             value = text
@@ -210,17 +155,33 @@ class Compiler:
         self.repeat = index
         item = self.shape(node.item, rule.items or FREE, f"{path}[]")
         self.repeat = None
-        repeated = RepeatedList(path, index, item, rule)
+        order = tuple(self._order(expression, path, index) for expression in node.order)
+        repeated = RepeatedList(path, index, item, rule, tuple(leaf for leaf in order if leaf is not None))
         self.repeats.append(repeated)
         return repeated
 
+    def _order(self, node: Expression, path: str, repeat: int) -> Leaf | None:
+        """Compile an expression of `order_by`; None if it has a problem."""
+        parsed = parse(node, self.schema)
+        if isinstance(parsed, Problem):
+            self.problems.append(parsed)
+            return None
+        kind = parsed.kind
+        if not is_convertible(kind, Kind.STRING):
+            message = f"{path}: values of order_by {node.sql!r} have no order"
+            self.problems.append(problem("unordered", message, node.place, "Use strings, numbers or dates."))
+        return self._unsent(path, parsed.expr, kind, repeat)
 
-def _named_column(literal: Literal, path: str, column: str) -> Problem:
-    """Return the problem of a literal that is the name of a column."""
-    name = column if needs_no_quotes(column) else quote_name(column)
-    message = f"{path}: {literal.value!r} is the name of a column, but is written as a constant string"
-    hint = f"Write ={name} for the value of the column, or == {literal.value} for the string."
-    return problem("literal_names_column", message, literal.place, hint)
+    def _combine(self, aggregate: Aggregate, path: str) -> None:
+        """Add an aggregate, once."""
+        if aggregate.column not in self.aggregates:
+            inputs = tuple(self._unsent(path, item.expr, item.kind, 0) for item in aggregate.inputs)
+            self.aggregates[aggregate.column] = Combined(aggregate, path, inputs)
+
+    def _unsent(self, path: str, expr: pl.Expr, kind: pl.DataType, repeat: int) -> Leaf:
+        """Return a leaf that is computed for each source row and is in no record."""
+        self.unsent += 1
+        return Leaf(-self.unsent, path, expr, kind, FREE, repeat)
 
 
 def member(rule: Rule, name: str) -> Rule:
@@ -229,6 +190,13 @@ def member(rule: Rule, name: str) -> Rule:
     if named is not None:
         return named
     return Rule(kind=rule.extra.kind) if rule.extra else FREE
+
+
+def item_type(kind: pl.DataType) -> pl.DataType | None:
+    """Return the type of the items of a list type; None for other types."""
+    if isinstance(kind, pl.List | pl.Array):
+        return kind.inner if isinstance(kind.inner, pl.DataType) else kind.inner()
+    return None
 
 
 def is_convertible(kind: pl.DataType, wanted: Kind) -> bool:
@@ -254,7 +222,12 @@ def _kind_hint(wanted: Kind) -> str:
 
 
 def compile_record(
-    record: Object, rule: Rule | None, schema: dict[str, pl.DataType], names: Collection[str] = ()
+    record: Object,
+    rule: Rule | None,
+    schema: dict[str, pl.DataType],
+    names: Collection[str] = (),
+    *,
+    combines: bool = True,
 ) -> tuple[Record, list[Problem]]:
     """Compile a mapping.
 
@@ -263,6 +236,7 @@ def compile_record(
         rule: Rule of the whole record; None without a record schema.
         schema: Columns that expressions may use.
         names: Columns that a literal must not name, unless it is explicit.
+        combines: Whether expressions may combine the rows of a key.
 
     Returns:
         The compiled mapping and its problems.
@@ -270,11 +244,16 @@ def compile_record(
     Raises:
         SpecError: If the record is not an object.
     """
-    compiler = Compiler(schema, names)
+    compiler = Compiler(schema, names, combines=combines)
     root = compiler.shape(record, rule or Rule(kind=Kind.OBJECT), "")
     if not isinstance(root, Members):
         raise SpecError((problem("record", "a record must be an object", record.place),))
-    compiled = Record(root=root, leaves=tuple(compiler.leaves), repeats=tuple(compiler.repeats))
+    compiled = Record(
+        root=root,
+        leaves=tuple(compiler.leaves),
+        repeats=tuple(compiler.repeats),
+        aggregates=tuple(compiler.aggregates.values()),
+    )
     return compiled, [*compiler.problems, *compiler.literals]
 
 
@@ -285,22 +264,3 @@ def date_format(rule: Rule, *, day: bool) -> str:
     if day and rule.format is not Format.DATETIME:
         return "%Y-%m-%d"
     return "%Y-%m-%dT%H:%M:%S%.3fZ"
-
-
-def presence(shape: Shape) -> pl.Expr | bool:
-    """Return whether a shape has a value in a row; a constant where that is known beforehand."""
-    match shape:
-        case Constant():
-            return True
-        case Value(leaf):
-            return pl.col(columns.leaf_column(leaf.index)).is_not_null()
-        case RepeatedList():
-            return pl.col(columns.count_column(shape.index)) > 0
-        case Members():
-            parts = [presence(item) for _, item in shape.pairs]
-        case FixedList():
-            parts = [presence(item) for item in shape.shapes]
-    if any(part is True for part in parts):
-        return True
-    exprs = [part for part in parts if isinstance(part, pl.Expr)]
-    return reduce(or_, exprs) if exprs else False

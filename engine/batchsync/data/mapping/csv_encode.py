@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from batchsync.data.frame import columns as names
-from batchsync.data.mapping.compiled import Constant, Record, Value
 from batchsync.data.mapping.expressions import problem
+from batchsync.data.mapping.shapes import Constant, Record, Value
 from batchsync.util.suggestions import closest
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ Values that no table covers are formatted by polars, with the same result but mo
 from __future__ import annotations
 
 from functools import lru_cache
+from typing import Literal
 
 import polars as pl
 
@@ -24,13 +25,14 @@ def date_text(values: pl.Series, format_: str) -> pl.Series:
     return number.cast(pl.Date).cast(pl.Datetime("ms")).dt.to_string(format_) if formatted is None else formatted
 
 
-def timestamp_text(values: pl.Series, *, millis: bool, seconds: bool = True) -> pl.Series:
+def timestamp_text(values: pl.Series, *, millis: bool, seconds: bool = True, exact: bool = False) -> pl.Series:
     """Return timestamps without time zone as ISO 8601 with Z; those that polars cannot format are clipped.
 
     Args:
         values: Datetime values, taken as UTC.
         millis: Whether to write milliseconds; otherwise seconds are written unless they are 0.
         seconds: Whether to write seconds at all.
+        exact: Whether to write more than three digits after the second where a timestamp has them.
 
     Returns:
         The texts (String).
@@ -38,6 +40,9 @@ def timestamp_text(values: pl.Series, *, millis: bool, seconds: bool = True) -> 
     kind = values.dtype
     per_milli = _PER_MILLI[kind.time_unit] if isinstance(kind, pl.Datetime) and kind.time_unit else 1
     number = _clip(values.to_physical(), per_milli * 1000 * _DAY_SECONDS)
+    if exact and (more := number % per_milli != 0).any():
+        text = timestamp_text(number.cast(kind), millis=millis)
+        return text.zip_with(~more.fill_null(value=False), _with_all_digits(text, number, per_milli))
     if not seconds:
         number = number - number % (per_milli * 60_000)
     parts = number.to_frame("x").select(
@@ -54,6 +59,24 @@ def timestamp_text(values: pl.Series, *, millis: bool, seconds: bool = True) -> 
         tail = pl.Series("milli", ["000Z"]) if no_fraction else _millis().gather(parts["milli"]).alias("milli")
         pieces.append(tail.new_from_index(0, len(values)) if no_fraction else tail)
     return pl.DataFrame(pieces).select(pl.concat_str(pl.all()).alias("x"))["x"]
+
+
+def _with_all_digits(text: pl.Series, number: pl.Series, per_milli: int) -> pl.Series:
+    """Return timestamps, given with milliseconds, with six or nine digits after the second."""
+    frame = pl.DataFrame({"text": text, "rest": number % per_milli})
+    digits = pl.col("rest").cast(pl.String).str.zfill(len(str(per_milli)) - 1)
+    if per_milli == _PER_MILLI["ns"]:
+        is_whole = pl.col("rest") % 1000 == 0
+        digits = pl.when(is_whole).then(digits.str.head(3)).otherwise(digits)
+    return frame.select(pl.concat_str([pl.col("text").str.head(-1), digits, pl.lit("Z")]).alias("text"))["text"]
+
+
+def cut_timestamps(values: pl.Series, unit: Literal["ms", "s", "m"]) -> int:
+    """Return the number of timestamps that are no whole milliseconds, seconds or minutes."""
+    if not isinstance(values.dtype, pl.Datetime) or not values.dtype.time_unit:
+        return 0
+    size = _PER_MILLI[values.dtype.time_unit] * {"ms": 1, "s": 1000, "m": 60_000}[unit]
+    return int((values.to_physical() % size != 0).sum()) if size > 1 else 0
 
 
 def _clip(number: pl.Series, per_day: int) -> pl.Series:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from batchsync.data.frame import columns
-from batchsync.data.mapping.compiled import Constant, FixedList, Members, Shape, Value
+from batchsync.data.mapping.shapes import Constant, FixedList, Members, Shape, Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -1,4 +1,4 @@
-"""Apply a mapping to a frame: one column per member.
+"""Compute the values of a mapping for the rows of a frame.
 
 Where an expression cannot be computed, exactly the rows that cause it are marked invalid.
 
@@ -16,13 +16,15 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from batchsync.data.frame import columns as names
-from batchsync.data.mapping.coerce import coerce
-from batchsync.data.mapping.compiled import presence
+from batchsync.data.mapping.coerce import coerce, cut_off
+from batchsync.data.mapping.compiled import item_type
+from batchsync.data.mapping.list_values import list_columns
+from batchsync.data.sql.values import failure_of
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from batchsync.data.mapping.compiled import Leaf, Record
+    from batchsync.data.mapping.shapes import Leaf
 
 #: Errors that an expression raises because of its input values.
 EXPRESSION_ERRORS = (pl.exceptions.PolarsError, pl.exceptions.PanicException)
@@ -50,57 +52,15 @@ class InvalidValues:
     masked: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MappedRecords:
-    """A frame after mapping.
-
-    Attributes:
-        heads: One row per record: the columns of the source, `ROW`, `KEY` and a column per leaf (`leaf_column`).
-        rows: One row per source row, with the leaves of `each:`; None without `each:`.
-        invalid_values: Values that could not be computed or coerced.
-        valid: Whether invalid records are left out of the encoding, so that enumerated values need no escaping.
-    """
-
-    heads: pl.DataFrame
-    rows: pl.DataFrame | None
-    invalid_values: list[InvalidValues]
-    valid: bool = True
-
-
-def apply_record(record: Record, frame: pl.DataFrame) -> MappedRecords:
-    """Compute every leaf of a keyed frame.
-
-    Args:
-        record: Compiled record.
-        frame: Columns of the source, `ROW: i64` and `KEY: str`; with `each:` whole records and `HEAD: i64`.
-
-    Returns:
-        The mapped records.
-    """
-    if not record.repeats:
-        heads, invalid_values = evaluate(frame, record.leaves)
-        return MappedRecords(heads=heads, rows=None, invalid_values=invalid_values)
-    inner = [leaf for leaf in record.leaves if leaf.repeat is not None]
-    outer = [leaf for leaf in record.leaves if leaf.repeat is None]
-    rows, invalid_values = evaluate(frame, inner)
-    counts = []
-    for repeat in record.repeats:
-        present = presence(repeat.item)
-        count = present.sum() if isinstance(present, pl.Expr) else pl.len() if present else pl.lit(0)
-        counts.append(count.cast(pl.Int64).alias(names.count_column(repeat.index)))
-    totals = rows.group_by(names.HEAD, maintain_order=True).agg(counts)
-    heads = frame.filter(pl.col(names.ROW) == pl.col(names.HEAD))
-    heads = heads.join(totals, on=names.HEAD, how="left", maintain_order="left")
-    heads, outer_invalid = evaluate(heads, outer)
-    return MappedRecords(heads=heads, rows=rows, invalid_values=[*invalid_values, *outer_invalid])
-
-
-def evaluate(frame: pl.DataFrame, leaves: Sequence[Leaf]) -> tuple[pl.DataFrame, list[InvalidValues]]:
+def evaluate(
+    frame: pl.DataFrame, leaves: Sequence[Leaf], warnings: dict[str, int] | None = None
+) -> tuple[pl.DataFrame, list[InvalidValues]]:
     """Compute and coerce the leaves of a frame.
 
     Args:
         frame: Columns of the source, `ROW` and `KEY`.
         leaves: The leaves.
+        warnings: Receives the number of values that are sent with less than the source has, by description.
 
     Returns:
         The frame with a column per leaf (`leaf_column`) and two columns per `InvalidValues`, and those values.
@@ -110,55 +70,65 @@ def evaluate(frame: pl.DataFrame, leaves: Sequence[Leaf]) -> tuple[pl.DataFrame,
         whole = frame.with_columns([leaf.expr.alias(names.leaf_column(leaf.index)) for leaf in leaves])
         computed = {leaf.index: (whole[names.leaf_column(leaf.index)], None) for leaf in leaves}
     except EXPRESSION_ERRORS:
-        computed = {leaf.index: _compute_leaf(frame, leaf) for leaf in leaves}
+        computed = {leaf.index: compute_leaf(frame, leaf) for leaf in leaves}
     columns: list[pl.Series] = []
     invalid_values: list[InvalidValues] = []
     for leaf in leaves:
         values, failed = computed[leaf.index]
-        coerced = coerce(values, leaf.rule).alias(names.leaf_column(leaf.index))
-        columns.append(coerced)
+        failed_coercion = None
+        if item_type(leaf.kind) is not None:
+            listed = list_columns(values, leaf)
+            columns += [listed.text, listed.items]
+            failed_coercion = listed.failed if listed.failed.any() else None
+        else:
+            coerced = coerce(values, leaf.rule).alias(names.leaf_column(leaf.index))
+            columns.append(coerced)
+            if warnings is not None and (lost := cut_off(values, leaf.rule)):
+                warnings[f"timestamps of {leaf.path}, sent in {lost[1]}; what they have beyond is cut off"] = lost[0]
+            if coerced.null_count() > values.null_count():
+                failed_coercion = values.is_not_null() & coerced.is_null()
         if failed is not None:
             reason, rows = failed
-            masked = _masked_input(frame, leaf)
-            invalid_values.append(_invalid_value(leaf, "expression", reason))
+            masked = masked_input(frame, leaf)
+            invalid_values.append(invalid_value(leaf, "expression", reason))
             columns += [rows.alias(invalid_values[-1].column), masked.alias(invalid_values[-1].masked)]
-        if coerced.null_count() > values.null_count():
-            failed_coercion = values.is_not_null() & coerced.is_null()
+        if failed_coercion is not None:
             message = f"must be {leaf.rule.kind.value}"
-            invalid_values.append(_invalid_value(leaf, "kind", message))
+            invalid_values.append(invalid_value(leaf, "kind", message))
             columns += [
                 failed_coercion.alias(invalid_values[-1].column),
-                _mask(values).alias(invalid_values[-1].masked),
+                mask(values).alias(invalid_values[-1].masked),
             ]
     return frame.with_columns(columns), invalid_values
 
 
-def _invalid_value(leaf: Leaf, code: str, message: str) -> InvalidValues:
+def invalid_value(leaf: Leaf, code: str, message: str) -> InvalidValues:
     """Return invalid values with column names of their own."""
     number = leaf.index * 2 + (code == "kind")
     return InvalidValues(leaf, code, message, names.error_column(number), names.masked_column(number))
 
 
-def _mask(values: pl.Series) -> pl.Series:
-    """Return values as masked strings."""
+def mask(values: pl.Series) -> pl.Series:
+    """Return values as masked strings; nulls for nested values."""
+    if values.dtype.is_nested():
+        return pl.Series([None] * values.len(), dtype=pl.String)
     return values.to_frame("x").select(masked_value(pl.col("x")).alias("x"))["x"]
 
 
-def _masked_input(frame: pl.DataFrame, leaf: Leaf) -> pl.Series:
+def masked_input(frame: pl.DataFrame, leaf: Leaf) -> pl.Series:
     """Return the masked input of an expression of one column; else nulls."""
     roots = list(dict.fromkeys(leaf.expr.meta.root_names()))
     if len(roots) != 1 or frame[roots[0]].dtype.is_nested():
         return pl.Series([None] * frame.height, dtype=pl.String)
-    return _mask(frame[roots[0]])
+    return mask(frame[roots[0]])
 
 
-def _compute_leaf(frame: pl.DataFrame, leaf: Leaf) -> tuple[pl.Series, tuple[str, pl.Series] | None]:
+def compute_leaf(frame: pl.DataFrame, leaf: Leaf) -> tuple[pl.Series, tuple[str, pl.Series] | None]:
     """Return the values of one leaf; after a failure, also the reason and a boolean per row that failed."""
     try:
         return _values(frame, leaf.expr), None
     except EXPRESSION_ERRORS as error:
-        found = _CONVERSION_FAILED.search(str(error))
-        reason = f"the expression failed: {found.group().replace('`', '')}" if found else "the expression failed"
+        reason = _reason(error)
     failing = failing_rows(frame, leaf.expr)
     if failing.all():
         return pl.Series([None] * frame.height, dtype=leaf.kind), (reason, failing)
@@ -167,6 +137,14 @@ def _compute_leaf(frame: pl.DataFrame, leaf: Leaf) -> tuple[pl.Series, tuple[str
     values = computable.select("batchsync:i").with_columns(_values(computable, leaf.expr).alias("batchsync:x"))
     aligned = numbered.select("batchsync:i").join(values, on="batchsync:i", how="left", maintain_order="left")
     return aligned["batchsync:x"], (reason, failing)
+
+
+def _reason(error: BaseException) -> str:
+    """Return why an expression failed, without the values that the message of polars may contain."""
+    if known := failure_of(error):
+        return f"the expression failed: {known}"
+    found = _CONVERSION_FAILED.search(str(error))
+    return f"the expression failed: {found.group().replace('`', '')}" if found else "the expression failed"
 
 
 def _values(frame: pl.DataFrame, expr: pl.Expr) -> pl.Series:
@@ -215,7 +193,8 @@ def _candidates(rows: pl.DataFrame, expr: pl.Expr) -> pl.DataFrame:
 def _lenient(expr: pl.Expr) -> pl.Expr | None:
     """Return the expression with casts and parses that give null instead of raising, or None.
 
-    Edits the JSON form of polars; quotes within literals are escaped there and cannot match.
+    Edits the JSON form of polars; quotes within literals are escaped there and cannot match. The text that is read back
+    was written here: polars expressions are never read from a file.
     """
     try:
         text = expr.meta.serialize(format="json")

@@ -15,18 +15,26 @@ from batchsync.core.record_schema import Severity
 from batchsync.data.frame import columns
 from batchsync.data.frame import columns as names
 from batchsync.data.mapping.coerce import is_raw
-from batchsync.data.mapping.compiled import Constant, FixedList, Leaf, Members, Record, RepeatedList, Shape, Value
+from batchsync.data.mapping.escape import escaped
+from batchsync.data.mapping.shapes import (
+    Constant,
+    FixedList,
+    Leaf,
+    ListValue,
+    Members,
+    Record,
+    RepeatedList,
+    Shape,
+    Value,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from batchsync.data.mapping.evaluate import MappedRecords
+    from batchsync.data.mapping.records import MappedRecords
 
-_ESCAPES = {chr(entry): f"\\u{entry:04x}" for entry in range(0x20)}
-_ESCAPES |= {"\n": "\\n", "\r": "\\r", "\t": "\\t", "\f": "\\f", "\b": "\\b", '"': '\\"', "\\": "\\\\"}
 _SPACE, _QUOTE, _SLASH = ord(" "), ord('"'), ord("\\")
 _NO_BYTES = np.empty(0, np.uint8)
-_SPECIAL, _REPLACEMENTS = list(_ESCAPES), list(_ESCAPES.values())
 
 
 class Encoder:
@@ -55,6 +63,9 @@ class Encoder:
                     raw=is_raw(leaf.kind, leaf.rule),
                     unescaped=self._valid and never_escaped(leaf),
                 )
+            case ListValue(leaf):
+                column = columns.leaf_column(leaf.index)
+                return [pl.col(column)], self.frame[column].null_count() == 0
             case RepeatedList():
                 column = columns.list_column(shape.index)
                 return ["[", pl.col(column), "]"], self.frame[column].null_count() == 0
@@ -147,11 +158,6 @@ def needs_no_escape(texts: pl.Series) -> bool:
     return not found.size or bool(found.min() >= _SPACE and not (found == _QUOTE).any() and not (found == _SLASH).any())
 
 
-def escaped(text: pl.Expr) -> pl.Expr:
-    """Return a string as it is written between the quotes of JSON."""
-    return text.str.replace_many(_SPECIAL, _REPLACEMENTS)
-
-
 def _quoted(name: str) -> str:
     """Return a member's name as JSON."""
     return json.dumps(name, ensure_ascii=False)
@@ -175,6 +181,12 @@ def items_text(frame: pl.DataFrame, item: Shape) -> pl.Series:
     return encoder.frame.with_columns(_concat(parts, ignore_nulls=always).alias("batchsync:text"))["batchsync:text"]
 
 
+def _in_order(items: pl.Expr, repeat: RepeatedList) -> pl.Expr:
+    """Return the items of a list in the order in which they are sent."""
+    order = repeat.order_columns
+    return items.sort_by(order, nulls_last=True, maintain_order=True) if order else items
+
+
 def encode_rows(
     record: Record, mapped: MappedRecords, before: Sequence[str | pl.Expr], after: Sequence[str | pl.Expr]
 ) -> pl.Series:
@@ -190,14 +202,17 @@ def encode_rows(
         The lines (String), in the order of `mapped.heads`.
     """
     heads = mapped.heads
-    if mapped.rows is not None:
+    if mapped.rows is not None and record.repeats:
         lines = [
             items_text(mapped.rows, repeat.item).alias(names.list_column(repeat.index)) for repeat in record.repeats
         ]
-        grouped = mapped.rows.select(names.HEAD).with_columns(lines).group_by(names.HEAD, maintain_order=True)
+        order = [column for repeat in record.repeats for column in repeat.order_columns]
+        grouped = mapped.rows.select(names.HEAD, *order).with_columns(lines).group_by(names.HEAD, maintain_order=True)
         joined = [
-            pl.when(pl.col(line.name).count() > 0).then(pl.col(line.name).str.join(",", ignore_nulls=True))
-            for line in lines
+            pl.when(pl.col(line.name).count() > 0).then(
+                _in_order(pl.col(line.name), repeat).str.join(",", ignore_nulls=True)
+            )
+            for line, repeat in zip(lines, record.repeats, strict=True)
         ]
         heads = heads.join(grouped.agg(joined), on=names.HEAD, how="left", maintain_order="left")
     return Encoder(heads, valid=mapped.valid).column(record.root, prefix=before, suffix=after)

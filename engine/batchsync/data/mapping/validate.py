@@ -6,7 +6,7 @@ only for the rows that match.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import reduce
 from operator import add, and_, or_
 from typing import TYPE_CHECKING
@@ -16,10 +16,15 @@ import polars as pl
 from batchsync.core.record_schema import Rule, Severity
 from batchsync.data.frame import columns
 from batchsync.data.mapping.coerce import is_raw
-from batchsync.data.mapping.compiled import (
+from batchsync.data.mapping.compiled import item_type
+from batchsync.data.mapping.distinct import is_same
+from batchsync.data.mapping.evaluate import masked_value
+from batchsync.data.mapping.formats import before_now, violations
+from batchsync.data.mapping.shapes import (
     Constant,
     FixedList,
     Leaf,
+    ListValue,
     Members,
     Record,
     RepeatedList,
@@ -27,16 +32,13 @@ from batchsync.data.mapping.compiled import (
     Value,
     presence,
 )
-from batchsync.data.mapping.distinct import is_same
-from batchsync.data.mapping.evaluate import masked_value
-from batchsync.data.mapping.formats import before_now, violations
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from datetime import datetime
 
     from batchsync.core.record_schema import RecordSchema
-    from batchsync.data.mapping.evaluate import MappedRecords
+    from batchsync.data.mapping.records import MappedRecords
 
 #: Columns of invalid records; `reason` contains masked values only.
 INVALID_RECORDS = {
@@ -139,14 +141,15 @@ def _walk(shape: Shape, mode: str, now: datetime, repeat: int | None, found: lis
     match shape:
         case Value(leaf):
             found += _value_checks(leaf, now)
+        case ListValue(leaf):
+            found += _list_checks(leaf, now)
         case Members():
             found += _required(shape, mode, repeat)
             for _, item in shape.pairs:
                 _walk(item, mode, now, repeat, found)
         case FixedList():
-            present = [presence(item) for item in shape.shapes]
-            ones = [part.cast(pl.Int64) if isinstance(part, pl.Expr) else pl.lit(int(part)) for part in present]
-            found += _length_checks(shape.path, shape.rule, reduce(add, ones, pl.lit(0)), repeat)
+            counts = [_item_count(item) for item in shape.shapes]
+            found += _length_checks(shape.path, shape.rule, reduce(add, counts, pl.lit(0)), repeat)
             for item in shape.shapes:
                 _walk(item, mode, now, repeat, found)
         case RepeatedList():
@@ -161,6 +164,31 @@ def _walk(shape: Shape, mode: str, now: datetime, repeat: int | None, found: lis
                 Check(shape.path, item.code, item.test, item.message, repeat=repeat)
                 for item in before_now(shape.rule, pl.lit(shape.text), now)
             ]
+
+
+def _item_count(shape: Shape) -> pl.Expr:
+    """Return the number of items that a part of a list gives."""
+    if isinstance(shape, ListValue):
+        return pl.col(columns.items_column(shape.leaf.index)).list.len().fill_null(0).cast(pl.Int64)
+    present = presence(shape)
+    return present.cast(pl.Int64) if isinstance(present, pl.Expr) else pl.lit(int(present))
+
+
+def _list_checks(leaf: Leaf, now: datetime) -> list[Check]:
+    """Return the checks of the items of a list."""
+    kind = item_type(leaf.kind)
+    found = _value_checks(replace(leaf, kind=kind), now, pl.element().cast(pl.String)) if kind is not None else []
+    items = pl.col(columns.items_column(leaf.index))
+    return [
+        replace(
+            item,
+            test=items.list.eval(item.test).list.any(),
+            masked=None,
+            prefilter=None,
+            message=f"an item {item.message}",
+        )
+        for item in found
+    ]
 
 
 def _has_unique_constant(shape: RepeatedList) -> bool:
@@ -203,9 +231,9 @@ def _required(shape: Members, mode: str, repeat: int | None) -> list[Check]:
     return found
 
 
-def _value_checks(leaf: Leaf, now: datetime) -> list[Check]:
-    """Return the checks of one value."""
-    rule, text = leaf.rule, pl.col(columns.leaf_column(leaf.index)).cast(pl.String)
+def _value_checks(leaf: Leaf, now: datetime, value: pl.Expr | None = None) -> list[Check]:
+    """Return the checks of one value, by default of that in the column of the leaf."""
+    rule, text = leaf.rule, pl.col(columns.leaf_column(leaf.index)).cast(pl.String) if value is None else value
     found = [] if is_raw(leaf.kind, rule) else violations(rule, leaf.kind, text, now)
     made = [
         Check(

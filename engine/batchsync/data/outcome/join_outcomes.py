@@ -22,14 +22,17 @@ from batchsync.ports import RowVerdicts
 from batchsync.util.files import make_private
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from batchsync.core.batch import Batch
     from batchsync.core.vendor_rules import ErrorLayout, VendorRules
     from batchsync.ports import Downloads, ObjectStore
 
-#: Columns of a verdicts file.
-VERDICTS = ("key", "fingerprint", "op", "state", "retry", "line", "row", "code", "reason")
+#: Columns of a verdicts file; `members` is null if the row manifest has none.
+VERDICTS = ("key", "fingerprint", "op", "state", "retry", "line", "row", "code", "reason", "members")
+#: Line of the batch file, in answers that are not written yet.
+_LINE = "batchsync:line"
 #: Reasons of unknown rows.
 _LOG_MISSING = "the vendor reports failed rows but returned no row log"
 _UNKNOWN_ROWS = "the row log names rows that are not in the batch"
@@ -37,7 +40,12 @@ _NONE_APPLIED = frozenset({Verdict.REFUSED, Verdict.CANCELLED, Verdict.EXPIRED})
 
 
 def join_outcomes(
-    batch: Batch, rules: VendorRules | None, downloads: Downloads, into: Path, objects: ObjectStore
+    batch: Batch,
+    rules: VendorRules | None,
+    downloads: Downloads,
+    into: Path,
+    objects: ObjectStore,
+    keys: Sequence[str] | None = None,
 ) -> RowVerdicts:
     """Return how each row of a batch ended.
 
@@ -47,6 +55,7 @@ def join_outcomes(
         downloads: The vendor's results and row log.
         into: Folder of the verdicts and answers; created if absent.
         objects: Store of the row manifest.
+        keys: Return only the verdicts and answers of these keys, and of those only what is known; None: all.
 
     Returns:
         The verdicts.
@@ -63,13 +72,13 @@ def join_outcomes(
     if batch.verdict in _NONE_APPLIED:
         verdicts = _all(manifest, RowOutcome.REJECTED, batch.vendor_status or str(batch.verdict), retry=True)
     elif batch.verdict is Verdict.DECLARED:
-        verdicts = _all(manifest, RowOutcome.ACCEPTED, "", retry=False)
+        verdicts = _declared(batch, rules, downloads, manifest)
     elif batch.verdict is Verdict.RESENT:
         verdicts = _all(manifest, RowOutcome.REJECTED, "resent manually", retry=True, code=str(Verdict.RESENT))
     elif batch.verdict in (None, Verdict.LOST):
         verdicts = _all(manifest, RowOutcome.UNKNOWN, "the vendor no longer knows the batch", retry=False)
-    elif downloads.errors_missing and downloads.results is None:
-        verdicts = _all(manifest, RowOutcome.UNKNOWN, _LOG_MISSING, retry=False)
+    elif downloads.doubt or (downloads.errors_missing and downloads.results is None):
+        verdicts = _all(manifest, RowOutcome.UNKNOWN, downloads.doubt or _LOG_MISSING, retry=False)
     elif rules is None:
         message = f"reading the row log of batch {batch.id} requires vendor rules"
         raise ValueError(message)
@@ -78,7 +87,25 @@ def join_outcomes(
     else:
         verdicts, answers, unattributed = _by_inputs(batch, rules, downloads, manifest)
     key = tuple(column.removeprefix("key:") for column in manifest.columns if column.startswith("key:"))
-    return replace(_write(batch, verdicts, answers, into), unattributed=unattributed, key=key)
+    if keys is not None:
+        verdicts = verdicts.filter(pl.col("key").is_in(list(keys)) & (pl.col("state") != RowOutcome.UNKNOWN))
+        answers = None if answers is None else answers.join(verdicts.select("line"), left_on=_LINE, right_on="line")
+    found = _write(verdicts, None if answers is None else answers.drop(_LINE), into)
+    if keys is None and found.counts.total != batch.file.rows:
+        raise StateError(f"the row counts of batch {batch.id} do not add up: {found.counts} for {batch.file.rows} rows")
+    return replace(found, unattributed=unattributed, key=key)
+
+
+def _declared(batch: Batch, rules: VendorRules | None, downloads: Downloads, manifest: pl.DataFrame) -> pl.DataFrame:
+    """Return the verdicts of a batch that a person declared delivered: rows that a row log rejects are rejected."""
+    if downloads.errors is None or rules is None or rules.row_log.joined_by != "ref":
+        return _all(manifest, RowOutcome.ACCEPTED, "", retry=False)
+    verdicts, _ = _by_ref(batch, rules, downloads, manifest)
+    unknown = pl.col("state") == RowOutcome.UNKNOWN
+    return verdicts.with_columns(
+        pl.when(unknown).then(pl.lit(RowOutcome.ACCEPTED)).otherwise(pl.col("state")).alias("state"),
+        pl.when(unknown).then(pl.lit("")).otherwise(pl.col("reason")).alias("reason"),
+    )
 
 
 def _manifest(batch: Batch, objects: ObjectStore) -> pl.DataFrame:
@@ -144,16 +171,21 @@ def _by_ref(batch: Batch, rules: VendorRules, downloads: Downloads, manifest: pl
         first.with_columns(pl.lit(value=True).alias("hit")), on="ref", how="left", maintain_order="left"
     )
     unmatched = errors.join(joined.filter("hit"), on="ref", how="anti", nulls_equal=False).height
-    distrusted = unmatched > 0 or (batch.verdict is Verdict.MIXED and errors.is_empty()) or downloads.errors_missing
-    distrust_reason = _UNKNOWN_ROWS if unmatched else "the vendor reports failed rows without naming them"
+    unnamed = (batch.verdict is Verdict.MIXED and errors.is_empty()) or downloads.errors_missing
+    named = joined["hit"].count()
+    distrust_reason = ""
+    if unmatched:
+        distrust_reason = _UNKNOWN_ROWS
+    elif unnamed:
+        distrust_reason = "the vendor reports failed rows without naming them"
+    elif named < (downloads.failed or 0):
+        distrust_reason = f"the vendor counts {downloads.failed} failed rows and names {named}"
     hit, absent, accepted = (
         pl.col("hit").is_not_null(),
         _already_absent(layout),
         pl.col("ref").is_in(accepted_refs.implode()),
     )
-    return _with_verdicts(
-        joined, rules, hit & ~absent, (hit & absent) | (~hit & accepted), distrust_reason if distrusted else ""
-    ), unmatched
+    return _with_verdicts(joined, rules, hit & ~absent, (hit & absent) | (~hit & accepted), distrust_reason), unmatched
 
 
 def _already_absent(layout: ErrorLayout) -> pl.Expr:
@@ -196,7 +228,7 @@ def _by_inputs(
     bytes_max = max_log_bytes(batch.file.rows)
     errors = pl.DataFrame(schema={"code": pl.String, "message": pl.String})
     if downloads.errors is not None:
-        errors = by_inputs(downloads.errors, rules.row_log.errors, columns, bytes_max)
+        errors = by_inputs(downloads.errors, rules.row_log.errors, columns, bytes_max, rules.row_log.tables)
     found, unmatched = _match_errors(errors, manifest)
     rows = manifest.join(found, on="line", how="left", maintain_order="left")
     rows = rows.with_columns(pl.col("hit").fill_null(value=False))
@@ -204,7 +236,7 @@ def _by_inputs(
     echoed: set[str] = set()
     accepted = pl.lit(value=False) if rules.row_log.results else None
     if downloads.results is not None:
-        table = read_table(downloads.results, bytes_max)
+        table = read_table(downloads.results, bytes_max, rules.row_log.tables)
         matched = match_columns(tuple(table.columns), columns)
         echoed = set(matched.values())
         unmatched_rows, answers = _match_answers(rows, table, matched)
@@ -220,12 +252,35 @@ def _by_inputs(
 
 #: Digest of the inputs without surrounding blanks; and the same with the row's number among rows of equal inputs.
 _DIGEST, _UNIQUE_DIGEST = "batchsync:same", "batchsync:own"
+#: Digest of the inputs without letter case and blanks.
+_FOLDED_DIGEST = "batchsync:folded"
 
 
 def _with_digest(rows: pl.DataFrame, columns: list[str]) -> pl.DataFrame:
     """Return rows with the digest of their inputs."""
     texts = [pl.col(column).fill_null("").str.strip_chars() for column in columns]
     return rows.with_columns(digest_of_columns(texts or [pl.lit("")]).alias(_DIGEST))
+
+
+def _folded_alike(sent: pl.DataFrame, logged: pl.DataFrame, columns: list[str]) -> tuple[pl.DataFrame, pl.DataFrame]:
+    """Return sent rows and rows of the log with digests that do not depend on letter case and blanks.
+
+    Rows of the batch that differ in nothing else keep the digest of their exact inputs: folding would confuse them.
+    """
+    if logged.join(sent, on=_DIGEST, how="anti").is_empty():
+        return sent, logged
+    folded = [pl.col(name).str.to_lowercase().str.replace_all(r"\s+", "") for name in columns]
+
+    def with_folded(rows: pl.DataFrame) -> pl.DataFrame:
+        alike = _with_digest(rows.select(folded), columns)[_DIGEST].alias(_FOLDED_DIGEST)
+        return rows.with_columns(alike)
+
+    sent, logged = with_folded(sent), with_folded(logged)
+    groups = sent.select(_FOLDED_DIGEST, _DIGEST).unique()
+    ambiguous = groups.filter(pl.col(_FOLDED_DIGEST).is_duplicated())[_FOLDED_DIGEST].unique()
+    exact = pl.col(_FOLDED_DIGEST).is_in(ambiguous.implode())
+    digest = pl.when(exact).then(pl.col(_DIGEST)).otherwise(pl.col(_FOLDED_DIGEST)).alias(_DIGEST)
+    return sent.with_columns(digest).drop(_FOLDED_DIGEST), logged.with_columns(digest).drop(_FOLDED_DIGEST)
 
 
 def _with_unique_digest(rows: pl.DataFrame) -> pl.DataFrame:
@@ -248,10 +303,10 @@ def _match_errors(errors: pl.DataFrame, manifest: pl.DataFrame) -> tuple[pl.Data
     if not inputs or not errors.height:
         texts = [pl.lit(None, dtype=pl.String).alias(item) for item in ("code", "message")]
         return manifest.select("line").clear().with_columns(*texts, pl.lit(value=True).alias("hit")), errors.height
-    error_rows = _with_digest(errors, inputs)
-    candidates = _with_digest(manifest.select("line", *inputs), inputs).join(
-        error_rows, on=_DIGEST, how="semi", maintain_order="left"
+    sent, error_rows = _folded_alike(
+        _with_digest(manifest.select("line", *inputs), inputs), _with_digest(errors, inputs), inputs
     )
+    candidates = sent.join(error_rows, on=_DIGEST, how="semi", maintain_order="left")
     unmatched = error_rows.join(candidates, on=_DIGEST, how="anti").height
     reported = _with_unique_digest(error_rows).select(
         _UNIQUE_DIGEST, "code", "message", pl.lit(value=True).alias("hit")
@@ -271,7 +326,8 @@ def _match_answers(rows: pl.DataFrame, table: pl.DataFrame, matched: dict[str, s
     sent = _with_digest(sent, input_columns)
     inputs = [pl.col(old).alias(f"input:{new}") for new, old in matched.items()]
     answer_rows = table.select(*inputs, *(pl.col(column).alias(f"answer:{column}") for column in table.columns))
-    answers = _with_unique_digest(_with_digest(answer_rows, input_columns).drop(input_columns))
+    sent, answer_rows = _folded_alike(sent, _with_digest(answer_rows, input_columns), input_columns)
+    answers = _with_unique_digest(answer_rows.drop(input_columns))
     open_rows = _with_unique_digest(sent.filter(~pl.col("hit"))).select("line", *keys, _UNIQUE_DIGEST)
     joined = open_rows.join(answers.drop(_DIGEST), on=_UNIQUE_DIGEST, how="inner", maintain_order="left")
     unmatched = 0
@@ -282,7 +338,7 @@ def _match_answers(rows: pl.DataFrame, table: pl.DataFrame, matched: dict[str, s
 
 
 def _rename_answers(answers: pl.DataFrame, echoed: set[str]) -> pl.DataFrame:
-    """Return the answers with the key columns first, followed by the vendor's columns.
+    """Return the answers with the key columns first, followed by the vendor's columns and `_LINE`.
 
     A vendor column with the name of a key column (case-insensitive) is left out if it repeats an input, and otherwise
     prefixed with `vendor_`.
@@ -299,19 +355,19 @@ def _rename_answers(answers: pl.DataFrame, echoed: set[str]) -> pl.DataFrame:
             while name.casefold() in key_names or (name != column and name in answer_columns):
                 name = f"vendor_{name}"
         selected.append(pl.col(f"answer:{column}").alias(name))
-    return _by_line(answers).select(selected)
+    return _by_line(answers).select(*selected, pl.col("line").alias(_LINE))
 
 
-def _write(batch: Batch, verdicts: pl.DataFrame, answers: pl.DataFrame | None, into: Path) -> RowVerdicts:
+def _write(verdicts: pl.DataFrame, answers: pl.DataFrame | None, into: Path) -> RowVerdicts:
     """Write verdicts and answers, and count the verdicts."""
     make_private(into)
     path = into / "verdicts.parquet"
+    if "members" not in verdicts.columns:
+        verdicts = verdicts.with_columns(pl.lit(None, dtype=pl.String).alias("members"))
     _by_line(verdicts.select(VERDICTS)).write_parquet(path, compression="zstd", compression_level=1)
     answered = None
     if answers is not None:
         answered = into / "answers.parquet"
         answers.write_parquet(answered, compression="zstd", compression_level=1)
     counts = OutcomeCounts.of(**dict(verdicts["state"].value_counts().iter_rows()))
-    if counts.total != batch.file.rows:
-        raise StateError(f"the row counts of batch {batch.id} do not add up: {counts} for {batch.file.rows} rows")
     return RowVerdicts(counts=counts, path=path, answers=answered)

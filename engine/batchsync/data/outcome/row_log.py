@@ -6,12 +6,14 @@ vendor spec, raises `PermanentError`.
 
 from __future__ import annotations
 
+import codecs
 import json
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
 from batchsync.core.vendor_rules import LogFormat
+from batchsync.data.outcome.tables import parse_table
 from batchsync.errors import AmbiguousOutcomeError, PermanentError
 from batchsync.util.gzip_reader import DAMAGED, iter_decompressed
 
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from batchsync.core.vendor_rules import ErrorLayout
+    from batchsync.core.vendor_rules import ErrorLayout, TableForm
 
 #: A log may expand to this many bytes for each row sent, and to at least the floor.
 PER_ROW, FLOOR = 64 << 10, 64 << 20
@@ -61,15 +63,37 @@ def read_chunks(path: Path, bytes_max: int) -> Iterator[bytes]:
 
 
 def _lines(path: Path, bytes_max: int) -> Iterator[pl.Series]:
-    """Yield the lines of a log that are not blank, some thousands at a time; longer lines are truncated."""
-    rest = b""
-    for chunk in read_chunks(path, bytes_max):
+    """Yield the lines of a log that are not blank, some thousands at a time; longer lines are truncated.
+
+    A log that is one JSON array instead of lines yields its items. A byte-order mark is left out.
+    """
+    if (items := _array_items(path, bytes_max)) is not None:
+        yield pl.Series("line", items, dtype=pl.String)
+        return
+    rest, is_first = b"", True
+    for read in read_chunks(path, bytes_max):
+        chunk = read.removeprefix(codecs.BOM_UTF8) if is_first else read
+        is_first = False
         lines_text, newline, rest_of = (rest + chunk).rpartition(b"\n")
         rest = rest_of[: _LINE_MAX + 1]
         if newline:
             yield _series(lines_text)
     if rest:
         yield _series(rest)
+
+
+def _array_items(path: Path, bytes_max: int) -> list[str] | None:
+    """Return the items of a log that is one JSON array, as texts; None if it is not."""
+    head = next(read_chunks(path, bytes_max), b"").removeprefix(codecs.BOM_UTF8).lstrip()[:_LINE_MAX]
+    if not head.startswith(b"["):
+        return None
+    try:
+        document: Any = json.loads(b"".join(read_chunks(path, bytes_max)))
+    except (ValueError, RecursionError):
+        return None
+    if not isinstance(document, list) or not all(isinstance(item, dict) for item in document):
+        return None
+    return [_replace_lone_surrogates(json.dumps(item)) or "" for item in document]
 
 
 def _series(text: bytes) -> pl.Series:
@@ -92,7 +116,7 @@ def by_ref(path: Path, layout: ErrorLayout, bytes_max: int) -> pl.DataFrame:
     tables = [pl.DataFrame(schema={"ref": pl.String, "code": pl.String, "message": pl.String, "error": pl.Boolean})]
     for lines in _lines(path, bytes_max):
         table = lines.to_frame().select(
-            _member(layout.ref).str.to_lowercase().alias("ref"),
+            _member(layout.ref).str.strip_chars().str.to_lowercase().alias("ref"),
             _member(layout.code).alias("code"),
             _member(layout.message).str.head(_REASON_MAX).alias("message"),
         )
@@ -115,7 +139,9 @@ def _is_error(layout: ErrorLayout) -> pl.Expr:
     return (~pl.any_horizontal(ignored) if ignored else pl.lit(value=True)).alias("error")
 
 
-def by_inputs(path: Path, layout: ErrorLayout, columns: tuple[str, ...], bytes_max: int) -> pl.DataFrame:
+def by_inputs(
+    path: Path, layout: ErrorLayout, columns: tuple[str, ...], bytes_max: int, form: TableForm
+) -> pl.DataFrame:
     """Read a log of failed rows in JSON or CSV; a file named `.csv` is read as CSV whatever the vendor spec prefers.
 
     Args:
@@ -123,12 +149,13 @@ def by_inputs(path: Path, layout: ErrorLayout, columns: tuple[str, ...], bytes_m
         layout: Names of its members.
         columns: Input columns that may be repeated in the log.
         bytes_max: Maximum number of decompressed bytes.
+        form: Form of a log in CSV.
 
     Returns:
         `input:NAME: str` per input column found, `code: str`, `message: str`.
     """
     if layout.format is LogFormat.CSV or path.suffix == ".csv":
-        table = read_table(path, bytes_max)
+        table = read_table(path, bytes_max, form)
         named = match_columns(tuple(table.columns), columns)
         inputs = [pl.col(old).alias(f"input:{new}") for new, old in named.items()]
         code, message = (_column(table, item) for item in (layout.code, layout.message))
@@ -182,26 +209,22 @@ def _replace_lone_surrogates(text: str | None) -> str | None:
     return None if text is None else text.encode("utf-8", "replace").decode()
 
 
-def read_table(path: Path, bytes_max: int) -> pl.DataFrame:
+def read_table(path: Path, bytes_max: int, form: TableForm) -> pl.DataFrame:
     """Read a CSV file of the vendor as strings.
 
     Args:
         path: The file.
         bytes_max: Maximum number of decompressed bytes.
+        form: Form that the vendor spec names.
 
     Returns:
         The table; without columns if the file is blank.
 
     Raises:
         AmbiguousOutcomeError: If the file is damaged or not CSV.
+        PermanentError: If the file has another form.
     """
-    data = b"".join(read_chunks(path, bytes_max))
-    if not data.strip():
-        return pl.DataFrame()
-    try:
-        return pl.read_csv(data, infer_schema=False, null_values=[""])
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException):
-        raise AmbiguousOutcomeError(f"{_DAMAGED} (not CSV)") from None
+    return parse_table(b"".join(read_chunks(path, bytes_max)), path.name, form, bytes_max)
 
 
 def match_columns(found: tuple[str, ...], wanted: tuple[str, ...]) -> dict[str, str]:

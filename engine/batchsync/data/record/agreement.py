@@ -1,4 +1,4 @@
-"""With `each:`, all rows of a key must agree on every member outside it; otherwise the record is invalid.
+"""All rows of a key must agree on every member outside `each:`, aggregates excepted; otherwise the record is invalid.
 
 Members are compared by mapped value, so that different spellings of the same value agree; null is a value. Only
 records with inputs that differ between rows are evaluated.
@@ -17,7 +17,7 @@ from batchsync.data.mapping.validate import INVALID_RECORDS
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from batchsync.data.mapping.compiled import Leaf
+    from batchsync.data.mapping.shapes import Leaf
     from batchsync.data.record.compiled_job import CompiledJob
 
 #: Code of a record whose rows disagree.
@@ -25,25 +25,29 @@ REASON_CODE = "rows_differ"
 _DIFFERING = "batchsync:differs{}"
 
 
-def disagreeing_records(compiled: CompiledJob, frame: pl.DataFrame) -> pl.DataFrame:
+def disagreeing_records(compiled: CompiledJob, frame: pl.DataFrame, heads: pl.DataFrame) -> pl.DataFrame:
     """Return the records whose rows disagree on a member outside `each:`, as invalid records.
 
     Args:
-        compiled: The compiled job, which uses `each:`.
+        compiled: The compiled job, which is grouped.
         frame: Keyed rows of whole records, rows of a record side by side: the source's columns, ROW, KEY and HEAD.
+        heads: The mapped records, with the results of the aggregates.
 
     Returns:
         The columns of `INVALID_RECORDS`; the reason names each such member and two rows that differ in it.
     """
-    outer = [leaf for leaf in compiled.record.leaves if leaf.repeat is None]
-    inputs = dict.fromkeys(name for leaf in outer for name in leaf.expr.meta.root_names())
+    outer = [leaf for leaf in compiled.record.leaves if leaf.repeat is None and leaf.columns]
+    inputs = dict.fromkeys(name for leaf in outer for name in leaf.columns)
     columns = [pl.col(name) for name in inputs]
     same_record = pl.col(names.HEAD) == pl.col(names.HEAD).shift()
     differs = pl.any_horizontal(pl.lit(value=False), *(column.ne_missing(column.shift()) for column in columns))
     candidates = frame.filter(same_record & differs)
     if not candidates.height:
         return pl.DataFrame(schema=INVALID_RECORDS)
-    rows, _ = evaluate(frame.join(candidates, on=names.HEAD, how="semi", maintain_order="left"), outer)
+    whole = frame.join(candidates, on=names.HEAD, how="semi", maintain_order="left")
+    if results := [combined.aggregate.column for combined in compiled.record.aggregates]:
+        whole = whole.join(heads.select(names.HEAD, *results), on=names.HEAD, how="left", maintain_order="left")
+    rows, _ = evaluate(whole, outer)
     found = rows.group_by(names.HEAD, maintain_order=True).agg(
         pl.col(names.KEY).first(), *(_first_differing_row(leaf) for leaf in outer)
     )

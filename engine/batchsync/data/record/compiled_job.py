@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import timedelta
 from typing import TYPE_CHECKING, Self
 
 import polars as pl
@@ -14,17 +15,21 @@ from batchsync.core.mapping import Expression, Object
 from batchsync.core.record_schema import Kind, Rule
 from batchsync.core.vendor_rules import FileFormat
 from batchsync.data.frame.columns import SENT_KEY
-from batchsync.data.mapping.compiled import Leaf, Record, compile_record, is_convertible
+from batchsync.data.mapping.compiled import compile_record, is_convertible
 from batchsync.data.mapping.csv_encode import header_names
 from batchsync.data.mapping.expressions import parse, problem
-from batchsync.data.record.missing_fields import add_missing_fields
-from batchsync.data.row.csv_reader import likely_delimiter
-from batchsync.data.row.joins import joined_schema
-from batchsync.errors import Problem, SpecError
+from batchsync.data.mapping.shapes import Leaf, Record
+from batchsync.data.record.contract_counts import freshness_problem
+from batchsync.data.record.missing_fields import add_missing_fields, named_columns
+from batchsync.data.record.selection import compile_where
+from batchsync.data.row.csv_header import likely_delimiter
+from batchsync.data.row.joins import joined_schema, unreadable_columns
+from batchsync.errors import Problem, SourceError, SpecError
 from batchsync.util.suggestions import closest
 
 if TYPE_CHECKING:
     from batchsync.core.job import Job
+    from batchsync.core.mapping import Place
     from batchsync.core.vendor_rules import VendorRules
     from batchsync.data.row.row_reader import SourceFiles
 
@@ -40,11 +45,13 @@ class CompiledJob:
         job: The job.
         rules: Rules of the job's vendor.
         source_files: Files of the source.
-        schema: Columns of the source with those of its joins.
+        schema: Columns of the source with those of its joins; only those that are used, where the format allows it.
         key: Key columns, or the key expression, as leaves of kind string.
+        where: Condition that rows must meet, if there is one.
         record: Compiled record.
         removal: Compiled record of removals, over the key columns alone; empty without `on_removed`.
         columns: Columns of a CSV batch file; empty for JSON.
+        used: Columns of the source and its joins that the job uses.
         problems: What does not fit the source; the other attributes are usable only without any.
     """
 
@@ -53,15 +60,17 @@ class CompiledJob:
     source_files: SourceFiles
     schema: dict[str, pl.DataType]
     key: tuple[Leaf, ...]
+    where: Leaf | None
     record: Record
     removal: Record
     columns: tuple[str, ...]
+    used: frozenset[str]
     problems: tuple[Problem, ...]
 
     @property
     def grouped(self) -> bool:
-        """Whether several source rows make one record (`each:`)."""
-        return bool(self.record.repeats)
+        """Whether several source rows make one record (`each:`, aggregates)."""
+        return self.record.grouped
 
     def without_problems(self) -> Self:
         """Return the compiled job itself.
@@ -89,14 +98,16 @@ def compile_job(
         The compiled job with its problems.
 
     Raises:
-        SourceError: If a joined file is missing, cannot be read, or does not fit the source.
+        SourceError: If a joined file is missing, cannot be read, or does not fit the source, or a used column cannot
+            be read.
     """
     source_files = add_missing_fields(job, source_files)
     schema = joined_schema(job.source, source_files.schema)
     vendor_schema = rules.schema_for(job.target)
     rule = vendor_schema.root if vendor_schema else None
     key, problems = _key(job, schema)
-    problems += _column_problems(job, schema)
+    where, more = compile_where(job.source, schema)
+    problems += [*more, *_column_problems(job, schema)]
     record, more = compile_record(job.record, rule, schema, names=schema)
     problems += more
     columns: tuple[str, ...] = ()
@@ -106,14 +117,20 @@ def compile_job(
     removal = _NO_RECORD
     if job.removal is not None:
         key_schema: dict[str, pl.DataType] = dict.fromkeys(key_names(job), pl.String())
-        removal, more = compile_record(job.removal.record, rule, key_schema, names=schema)
+        removal, more = compile_record(job.removal.record, rule, key_schema, names=schema, combines=False)
         problems += [item for item in more if item not in problems]
+    leaves = (*key, *filter(None, (where,)))
+    used = record.columns.union(named_columns(job), *(leaf.columns for leaf in leaves))
+    _check_readable(job, source_files, used)
+    source_files = source_files.used(used)
     return CompiledJob(
         job=job,
         rules=rules,
         source_files=source_files,
-        schema=schema,
+        schema=joined_schema(job.source, source_files.schema, used),
+        used=used,
         key=key,
+        where=where,
         record=record,
         removal=removal,
         columns=columns,
@@ -165,10 +182,58 @@ def _column_problems(job: Job, schema: dict[str, pl.DataType]) -> list[Problem]:
     ]
     message = "{}: values of column {!r} have no order"
     hint = "Use a column of strings, numbers or dates."
-    return missing + [problem("unordered", message.format(*item), job.source.place, hint) for item in nested]
+    found = missing + [problem("unordered", message.format(*item), job.source.place, hint) for item in nested]
+    return found + _lag_problems(job, schema) + _contract_problems(job, schema)
 
 
-def _unknown_column(option: str, name: str, job: Job, schema: dict[str, pl.DataType]) -> Problem:
+def _lag_problems(job: Job, schema: dict[str, pl.DataType]) -> list[Problem]:
+    """Return a problem if the lag of a query that reads new rows is of another unit than its column."""
+    since = job.source.query.since if job.source.query is not None else None
+    if since is None or since.column not in schema:
+        return []
+    kind, is_time = schema[since.column], isinstance(since.lag, timedelta)
+    expected = ""
+    if kind.is_numeric() and is_time and since.lag:
+        expected = "a number, such as 1000"
+    elif kind.is_temporal() and not is_time:
+        expected = "a duration, such as 15m"
+    if not expected:
+        return []
+    message = f"since: the lag does not fit column {since.column!r}, which holds {str(kind).lower()}"
+    return [problem("since_lag", message, job.source.place, f"Write lag: {expected}.")]
+
+
+def _contract_problems(job: Job, schema: dict[str, pl.DataType]) -> list[Problem]:
+    """Return a problem for each column of the contract of the source that is missing, or has no age."""
+    contract = job.source.contract
+    if contract is None:
+        return []
+    found = [
+        _unknown_column("source.columns", rule.column, job, schema, rule.place)
+        for rule in contract.columns
+        if rule.column not in schema
+    ]
+    fresh = contract.freshness
+    if fresh is None:
+        return found
+    if fresh.column not in schema:
+        return [_unknown_column("source.freshness", fresh.column, job, schema, fresh.place), *found]
+    ageless = freshness_problem(fresh, schema[fresh.column])
+    return [*found, ageless] if ageless else found
+
+
+def _check_readable(job: Job, source_files: SourceFiles, used: frozenset[str]) -> None:
+    """Raise an error if a used column cannot be read."""
+    found = unreadable_columns(job.source) | dict(source_files.unreadable)
+    for name, reason in found.items():
+        if name in used:
+            message = f"{job.source.place}: column {name!r} cannot be read: {reason}"
+            raise SourceError(message, hint="Export the column with one type that is supported, or do not use it.")
+
+
+def _unknown_column(
+    option: str, name: str, job: Job, schema: dict[str, pl.DataType], place: Place | None = None
+) -> Problem:
     """Return the problem of an unknown column; suggests another delimiter where that is the cause."""
     other_delimiter = likely_delimiter(tuple(schema), job.source.delimiter)
     hint = (
@@ -176,4 +241,4 @@ def _unknown_column(option: str, name: str, job: Job, schema: dict[str, pl.DataT
         if other_delimiter
         else closest(name, tuple(schema))
     )
-    return problem("unknown_column", f"{option}: the source has no column {name!r}", job.source.place, hint)
+    return problem("unknown_column", f"{option}: the source has no column {name!r}", place or job.source.place, hint)

@@ -9,19 +9,20 @@ import polars as pl
 
 from batchsync.data.frame import columns as names
 from batchsync.data.frame import ordering
-from batchsync.data.mapping.evaluate import MappedRecords, apply_record
+from batchsync.data.mapping.records import MappedRecords, apply_record
 from batchsync.data.mapping.validate import merge_reasons, split_invalid
 from batchsync.data.record.agreement import disagreeing_records
 from batchsync.data.record.fingerprint import fingerprints, former_fingerprints
+from batchsync.data.record.held_members import KIND, held_members, keeps_absent_members
 from batchsync.data.record.lines import lines
 
 if TYPE_CHECKING:
-    from batchsync.data.mapping.compiled import Record
+    from batchsync.data.mapping.shapes import Record
     from batchsync.data.record.compiled_job import CompiledJob
     from batchsync.data.record.keyed_rows import TaskSpec
 
-#: Columns of examined records; `RANK` follows with `source.duplicates: {by: COLUMN}`, `FORMER_FINGERPRINT` if the
-#: baseline holds such. `bad` marks invalid records.
+#: Columns of examined records; `RANK` follows with `source.duplicates: {by: COLUMN}`, `MEMBERS` if the target keeps
+#: what a record leaves out, `FORMER_FINGERPRINT` if the baseline holds such. `bad` marks invalid records.
 RECORDS = {
     names.ROW: pl.Int64,
     names.KEY: pl.String,
@@ -74,11 +75,15 @@ def examine(spec: TaskSpec, frame: pl.DataFrame) -> tuple[Examined, MappedRecord
         columns.append(names.RANK)
     fresh = frame.filter(~pl.col(names.BELOW_WATERMARK))
     mapped = apply_record(compiled.record, fresh)
+    warnings |= mapped.warnings
     invalid = split_invalid(mapped, spec.checks, warnings)
     if compiled.grouped:
-        invalid = merge_reasons(invalid, disagreeing_records(compiled, fresh))
+        invalid = merge_reasons(invalid, disagreeing_records(compiled, fresh, mapped.heads))
     invalid = _add_oversized(compiled, mapped, invalid)
     heads = mapped.heads.with_columns(fingerprints(compiled, mapped), pl.lit(value=False).alias("bad"))
+    if keeps_absent_members(compiled):
+        heads = heads.with_columns(held_members(compiled.record, heads))
+        columns.append(names.MEMBERS)
     if spec.former:
         heads = heads.with_columns(former_fingerprints(compiled, mapped))
         columns.append(names.FORMER_FINGERPRINT)
@@ -89,6 +94,7 @@ def examine(spec: TaskSpec, frame: pl.DataFrame) -> tuple[Examined, MappedRecord
         old = frame.filter(pl.col(names.BELOW_WATERMARK))
         fingerprint = [name for name in (names.FINGERPRINT, names.FORMER_FINGERPRINT) if name in heads.columns]
         empty = [pl.lit(None, dtype=pl.Binary).alias(name) for name in fingerprint]
+        empty += [pl.lit(None, dtype=KIND).alias(names.MEMBERS)] if names.MEMBERS in heads.columns else []
         old = old.with_columns(*empty, pl.lit(value=False).alias("bad"))
         heads = pl.concat([heads.select(old.columns), old]).sort(names.ROW)
     return Examined(records=heads.select(columns), invalid=invalid, warnings=warnings), mapped
@@ -114,15 +120,15 @@ def parse_as(text: pl.Series, kind: pl.DataType) -> pl.Series:
 def _is_old(spec: TaskSpec, since: str, frame: pl.DataFrame, warnings: dict[str, int]) -> pl.Expr:
     """Return whether a row is below the watermark; rows without an order are not.
 
-    A row equal to the watermark may be newer than the row that set it. With `each:` no row is old, because other rows
-    of its key may be new, changed or deleted.
+    A row equal to the watermark may be newer than the row that set it. With `each:` or a join no row is old, because
+    the other rows of its key, or the joined row, may be new, changed or deleted.
     """
     kind, watermark = spec.compiled.schema[since], spec.watermark
     rank = ordering.sort_key(pl.col(since))
     if kind == pl.String and (unordered := frame.select((~ordering.is_ordered(rank)).sum()).item()):
         message = f"rows whose {since} is neither a number nor a date that begins with the year, compared in any case"
         warnings[message] = unordered
-    if watermark is None or spec.compiled.grouped:
+    if watermark is None or spec.compiled.grouped or spec.compiled.job.source.joins:
         return pl.lit(value=False)
     if kind == pl.String:
         return ordering.is_certainly_below(rank, ordering.sort_key_of(watermark))

@@ -20,15 +20,16 @@ from batchsync.core.mapping import Expression
 from batchsync.core.record_schema import Kind
 from batchsync.data.frame import columns as names
 from batchsync.data.frame.hashes import FINGERPRINT_VERSION, digest_of_columns, digest_of_text
-from batchsync.data.mapping.compiled import Constant, FixedList, Members, RepeatedList, Value
+from batchsync.data.mapping.compiled import item_type
+from batchsync.data.mapping.shapes import Constant, FixedList, ListValue, Members, RepeatedList, Value
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from batchsync.core.job import Job, Source
     from batchsync.core.record_schema import Rule
-    from batchsync.data.mapping.compiled import Shape
-    from batchsync.data.mapping.evaluate import MappedRecords
+    from batchsync.data.mapping.records import MappedRecords
+    from batchsync.data.mapping.shapes import Shape
     from batchsync.data.record.compiled_job import CompiledJob
 
 #: Bytes of the hash of a key definition.
@@ -44,7 +45,8 @@ def fingerprints(compiled: CompiledJob, mapped: MappedRecords) -> pl.Series:
 
     The content of a record is the text of its values, each after a tag that follows from path and kind of the member,
     in the order of the tags. Members without a value do not count, nor does the order of members. With `each:`, the
-    content of the items is hashed per source row, and these hashes are sorted: the order of rows does not count.
+    content of the items is hashed per source row, and these hashes are sorted: the order of rows does not count. The
+    items of a list with `order_by` are hashed apart, in the order of its values; equal values are no order.
 
     Args:
         compiled: The compiled job.
@@ -54,20 +56,43 @@ def fingerprints(compiled: CompiledJob, mapped: MappedRecords) -> pl.Series:
         `FINGERPRINT: bytes[21]`, in the order of `mapped.heads`.
     """
     outer = {_tag("target", compiled.job.target_hash, ""): pl.lit("")}
-    inner: dict[str, pl.Expr] = {}
+    ordered = [repeat for repeat in compiled.record.repeats if repeat.order]
+    inner: dict[int | None, dict[str, pl.Expr]] = {None: {}} | {repeat.index: {} for repeat in ordered}
     for repeat, tag, value in _values(compiled.record.root, None):
-        (outer if repeat is None else inner)[tag] = value
+        (outer if repeat is None else inner.get(repeat, inner[None]))[tag] = value
     heads = mapped.heads
-    if mapped.rows is not None:
-        content = _content(inner, mapped.rows)
-        digest = digest_of_text(content).bin.encode("hex")
-        item = pl.when(pl.concat_str(content, ignore_nulls=True) != "").then(digest).alias(_ITEM)
-        items = mapped.rows.select(names.HEAD, item).group_by(names.HEAD).agg(pl.col(_ITEM).sort().str.join(""))
-        heads = heads.join(items, on=names.HEAD, how="left", maintain_order="left")
+    if mapped.rows is not None and compiled.record.repeats:
+        heads = heads.join(
+            _items(inner[None], mapped.rows, [], _ITEM), on=names.HEAD, how="left", maintain_order="left"
+        )
         outer[_tag("items", "", "")] = pl.col(_ITEM)
+        for each in ordered:
+            name = f"{_ITEM}{each.index}"
+            items = _items(inner[each.index], mapped.rows, each.order_columns, name)
+            heads = heads.join(items, on=names.HEAD, how="left", maintain_order="left")
+            outer[_tag("items", each.path, "")] = pl.col(name)
     digest = digest_of_text(_content(outer, heads))
     whole = pl.lit(_VERSION) + digest + pl.lit(key_definition_hash(compiled.job.source))
     return heads.with_columns(whole.alias(names.FINGERPRINT))[names.FINGERPRINT]
+
+
+def _items(values: dict[str, pl.Expr], rows: pl.DataFrame, order: list[pl.Expr], name: str) -> pl.DataFrame:
+    """Return the hashes of the items of each record as one text.
+
+    Args:
+        values: Values of an item by tag.
+        rows: Source rows, with `HEAD`.
+        order: Columns that the items are ordered by; without any, their order does not count.
+        name: Name of the text.
+
+    Returns:
+        `HEAD: i64` and the text.
+    """
+    content = _content(values, rows)
+    digest = digest_of_text(content).bin.encode("hex")
+    item = pl.when(pl.concat_str(content, ignore_nulls=True) != "").then(digest).alias(name)
+    hashes = pl.col(name).sort_by([*order, name], nulls_last=True) if order else pl.col(name).sort()
+    return rows.select(names.HEAD, item, *order).group_by(names.HEAD).agg(hashes.str.join(""))
 
 
 def _content(values: dict[str, pl.Expr], frame: pl.DataFrame) -> list[pl.Expr]:
@@ -86,6 +111,13 @@ def _values(shape: Shape, repeat: int | None) -> Iterator[tuple[int | None, str,
         case Value(leaf):
             kind = _kind_of_type(leaf.kind) if leaf.rule.kind is Kind.SCALAR else leaf.rule.kind.value
             yield leaf.repeat, _tag("member", leaf.path, kind), pl.col(names.leaf_column(leaf.index)).cast(pl.String)
+        case ListValue(leaf):
+            kind = (
+                f"list of {_kind_of_type(item_type(leaf.kind) or leaf.kind)}"
+                if leaf.rule.kind is Kind.SCALAR
+                else "list"
+            )
+            yield leaf.repeat, _tag("member", leaf.path, kind), pl.col(names.leaf_column(leaf.index))
         case Constant():
             value = json.loads(shape.json)
             if value is not None:
@@ -145,7 +177,7 @@ def former_fingerprints(compiled: CompiledJob, mapped: MappedRecords) -> pl.Seri
             column = pl.concat_str([pl.lit("\0"), column])
         (outer if leaf.repeat is None else inner).append(column)
     heads = mapped.heads
-    if mapped.rows is not None:
+    if mapped.rows is not None and compiled.record.repeats:
         per_row = digest_of_columns([pl.lit(0), *inner]).bin.encode("hex").alias(_ITEM)
         hashed = mapped.rows.with_columns(per_row).group_by(names.HEAD, maintain_order=True)
         heads = heads.join(hashed.agg(pl.col(_ITEM).str.join("")), on=names.HEAD, how="left", maintain_order="left")

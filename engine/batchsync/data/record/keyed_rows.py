@@ -2,6 +2,10 @@
 
 A task is picklable and carries the compiled job, so that any process can run it and none compiles again. A row without
 a key is invalid; duplicate keys are found by `compare.classify`.
+
+Pickled bytes are never read from a file or a socket. Those of a specification are a member of a pickled task, and reach
+another process only through the pipe of the executor that the caller chose (`concurrent.futures`, `multiprocessing`),
+which pickles every task by itself.
 """
 
 from __future__ import annotations
@@ -15,8 +19,10 @@ import polars as pl
 
 from batchsync.data.frame import columns
 from batchsync.data.frame.ordering import greatest
+from batchsync.data.mapping.escape import escaped
 from batchsync.data.mapping.evaluate import evaluate
-from batchsync.data.mapping.json_encode import escaped
+from batchsync.data.record.contract_counts import count_contract
+from batchsync.data.record.selection import select_rows
 from batchsync.data.row.joins import Lookup, join_all
 from batchsync.util.files import sha256_of_file
 
@@ -26,7 +32,9 @@ if TYPE_CHECKING:
 
     from batchsync.data.mapping.validate import Check
     from batchsync.data.record.compiled_job import CompiledJob
+    from batchsync.data.record.contract_counts import PartitionCounts
     from batchsync.data.row.partitions import Partition
+    from batchsync.data.row.unmatched import JoinMatches
 
 #: Specifications cached per process; each holds the joined files in memory.
 _CACHED = 2
@@ -73,7 +81,7 @@ class TaskSpec:
 
 @lru_cache(maxsize=_CACHED)
 def _loaded(spec: bytes) -> TaskSpec:
-    """Return a pickled specification; cached per process by its bytes."""
+    """Return a pickled specification; cached per process by its bytes. Called only while a task is unpickled."""
     compiled, folder, tables, checks, watermark, former = pickle.loads(spec)  # noqa: S301 - of a process of ours
     lookups = tuple(Lookup(left, right, pl.scan_ipc(path, glob=False).collect()) for left, right, path in tables)
     return TaskSpec(
@@ -95,10 +103,12 @@ class Keyed:
 
     Attributes:
         rows: Columns of the source and its joins, `ROW: i64` and `KEY: str`.
-        count: Number of rows read.
+        count: Number of rows that are selected, and of those whose condition cannot be computed.
         last: Number of the last row.
-        keyless: Rows without a key, as invalid records (columns `INVALID_RECORDS`).
+        keyless: Rows without a key, or whose condition cannot be computed (columns `INVALID_RECORDS`).
         watermark: Greatest value of `send: since` as a series of one value; None without `since`.
+        matches: How often each join found a row.
+        contract: What was counted for the contract of the source; None if it has none.
     """
 
     rows: pl.DataFrame
@@ -106,6 +116,8 @@ class Keyed:
     last: int
     keyless: pl.DataFrame
     watermark: pl.Series | None
+    matches: tuple[JoinMatches, ...] = ()
+    contract: PartitionCounts | None = None
 
 
 def prepare_keys(task: KeyTask) -> Keyed:
@@ -127,15 +139,34 @@ def read_keys(spec: TaskSpec, part: Partition) -> Keyed:
     Returns:
         The keyed rows.
     """
-    rows = join_all(part.read(), spec.lookups)
+    matches: list[JoinMatches] = []
+    rows, failed = select_rows(spec.compiled.where, join_all(part.read(), spec.lookups, matches))
     since = spec.compiled.job.send.since
     watermark = None
     if since is not None and rows.height:
         values = rows[since]
         maximum = greatest(values) if values.dtype == pl.String else values.max()
         watermark = pl.Series(since, [maximum], dtype=values.dtype)
+    contract = spec.compiled.job.source.contract
+    counted = None if contract is None else count_contract(contract, rows)
     kept, keyless = with_keys(spec.compiled, rows)
-    return Keyed(rows=kept, count=rows.height, last=part.last, keyless=keyless, watermark=watermark)
+    return Keyed(
+        rows=kept,
+        count=rows.height + failed.height,
+        last=part.last,
+        keyless=pl.concat([failed, keyless]),
+        watermark=watermark,
+        matches=tuple(matches),
+        contract=counted,
+    )
+
+
+def canonical_key(values: list[pl.Expr]) -> pl.Expr:
+    """Return the canonical key of the values of the key columns, which are strings: see `with_keys`."""
+    if len(values) == 1:
+        return values[0]
+    quoted = [pl.concat_str([pl.lit('"'), escaped(value), pl.lit('"')]) for value in values]
+    return pl.concat_str([pl.lit("["), pl.concat_str(quoted, separator=","), pl.lit("]")])
 
 
 def with_keys(compiled: CompiledJob, frame: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
@@ -155,11 +186,7 @@ def with_keys(compiled: CompiledJob, frame: pl.DataFrame) -> tuple[pl.DataFrame,
     key_columns = [columns.leaf_column(leaf.index) for leaf in compiled.key]
     values = [pl.col(part) for part in key_columns]
     empty = pl.any_horizontal([value.is_null() | (value == "") for value in values])
-    if len(values) == 1:
-        key = values[0]
-    else:
-        quoted = [pl.concat_str([pl.lit('"'), escaped(value), pl.lit('"')]) for value in values]
-        key = pl.concat_str([pl.lit("["), pl.concat_str(quoted, separator=","), pl.lit("]")])
+    key = canonical_key(values)
     extra = [name for invalid_value in invalid_values for name in (invalid_value.column, invalid_value.masked)]
     with_key = mapped.with_columns(pl.when(~empty).then(key).alias(columns.KEY))
     keyless = with_key.filter(pl.col(columns.KEY).is_null()) if with_key[columns.KEY].null_count() else with_key.clear()

@@ -11,8 +11,8 @@ from batchsync.data.mapping.json_encode import encode_rows as json_lines
 if TYPE_CHECKING:
     import polars as pl
 
-    from batchsync.data.mapping.compiled import Record
-    from batchsync.data.mapping.evaluate import MappedRecords
+    from batchsync.data.mapping.records import MappedRecords
+    from batchsync.data.mapping.shapes import Record
     from batchsync.data.record.compiled_job import CompiledJob
 
 

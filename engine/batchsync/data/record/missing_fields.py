@@ -11,10 +11,9 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from batchsync.core.mapping import Array, Each, Expression, Object
-from batchsync.data.mapping.expressions import parse
+from batchsync.data.mapping.expressions import columns_of, parse
 from batchsync.data.row.open_source import open_join
 from batchsync.errors import Problem
-from batchsync.util.polars_sql import columns_of
 from batchsync.util.suggestions import nearest
 
 if TYPE_CHECKING:
@@ -47,7 +46,7 @@ def add_missing_fields(job: Job, source_files: SourceFiles) -> SourceFiles:
     schema = dict(source_files.schema)
     if not source_files.reader.declares_columns:
         joined = {name for join in job.source.joins for name in open_join(job.source, join).schema}
-        named = dict.fromkeys(name for name in _named_columns(job) if name not in joined)
+        named = dict.fromkeys(name for name in named_columns(job) if name not in joined)
         unused = [name for name in schema if name not in named]
         schema |= {name: pl.Null() for name in named if name not in schema and not _is_misspelled(name, unused)}
     untyped = [name for name, kind in schema.items() if kind == pl.Null]
@@ -69,7 +68,7 @@ def _fitting_type(expression: Expression, columns: list[str], schema: dict[str, 
     return schema[columns[0]]
 
 
-def _named_columns(job: Job) -> Iterator[str]:
+def named_columns(job: Job) -> Iterator[str]:
     """Yield the columns that a job names."""
     for expression in _expressions(job):
         yield from _columns(expression)
@@ -80,12 +79,16 @@ def _named_columns(job: Job) -> Iterator[str]:
         yield job.send.since
     if job.source.duplicates.startswith("by:"):
         yield job.source.duplicates.removeprefix("by:")
+    if job.source.contract is not None:
+        yield from job.source.contract.names
 
 
 def _expressions(job: Job) -> Iterator[Expression]:
-    """Yield the expressions of a job's key and record."""
+    """Yield the expressions of a job's key, condition and record."""
     if isinstance(job.source.key, Expression):
         yield job.source.key
+    if job.source.where is not None:
+        yield job.source.where
     yield from _expressions_of(job.record)
 
 
@@ -100,15 +103,16 @@ def _expressions_of(node: Node) -> Iterator[Expression]:
         case Array(items):
             for item in items:
                 yield from _expressions_of(item)
-        case Each(item):
+        case Each(item, order=order):
             yield from _expressions_of(item)
+            yield from order
         case _:
             return
 
 
 def _columns(expression: Expression) -> list[str]:
     """Return the columns of an expression; none if it cannot be parsed, which is reported elsewhere."""
-    return columns_of(expression.sql) or []
+    return columns_of(expression.sql)
 
 
 def _is_misspelled(name: str, unused: list[str]) -> bool:

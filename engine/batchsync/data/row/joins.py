@@ -1,6 +1,6 @@
-"""Many-to-one joins of lookup files: row count and row order of the source do not change.
+"""Many-to-one joins of lookup rows, in files or landed: row count and row order of the source do not change.
 
-Joined files are loaded into memory. Keys are compared as text.
+Joined rows are loaded into memory. Keys are compared as text.
 """
 
 from __future__ import annotations
@@ -13,13 +13,19 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from batchsync.data.frame.columns import ROW
+from batchsync.data.row.file_state import require_unchanged
 from batchsync.data.row.open_source import open_join
 from batchsync.data.row.partitions import frames
+from batchsync.data.row.unmatched import matches_of
 from batchsync.errors import SourceError
 from batchsync.util.suggestions import closest
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
+
     from batchsync.core.job import Join, Source
+    from batchsync.data.row.row_reader import SourceFiles
+    from batchsync.data.row.unmatched import JoinMatches
 
 
 #: Types whose text form rarely equals a text column: most exports write 1.0 as 1, and 1.50 equals 1.5.
@@ -41,8 +47,18 @@ class Lookup:
     table: pl.DataFrame
 
 
-def joined_schema(source: Source, schema: dict[str, pl.DataType]) -> dict[str, pl.DataType]:
+def joined_schema(
+    source: Source, schema: dict[str, pl.DataType], used: Collection[str] | None = None
+) -> dict[str, pl.DataType]:
     """Return the columns of a source followed by those of its joins.
+
+    Args:
+        source: The source.
+        schema: Its columns and types.
+        used: Columns to which joined files are reduced, where their format allows it; None for all.
+
+    Returns:
+        The columns and types.
 
     Raises:
         SourceError: If a key column is missing, the types of two key columns are never equal, or a joined column has
@@ -50,16 +66,27 @@ def joined_schema(source: Source, schema: dict[str, pl.DataType]) -> dict[str, p
     """
     found = dict(schema)
     for join in source.joins:
-        other = open_join(source, join).schema
+        other = _opened(source, join, used).schema
         _check_key_columns(join, found, other)
         keys = {right for _, right in join.on}
         duplicates = [name for name in other if name not in keys and name in found]
         if duplicates:
             message = f"{join.place}: {join.path} has columns that the source already has: {', '.join(duplicates[:5])}"
-            raise SourceError(message, hint="Rename the columns in one of the files.")
+            raise SourceError(message, hint="Rename the columns on one of the sides.")
         found |= {name: kind for name, kind in other.items() if name not in keys}
         found |= {right: other[right] for left, right in join.on if right not in found}
     return found
+
+
+def unreadable_columns(source: Source) -> dict[str, str]:
+    """Return the columns of joined files that cannot be read, each with the reason."""
+    return {name: reason for join in source.joins for name, reason in open_join(source, join).unreadable.items()}
+
+
+def _opened(source: Source, join: Join, used: Collection[str] | None) -> SourceFiles:
+    """Return the opened file of a join, reduced to the used columns and its keys."""
+    files = open_join(source, join)
+    return files if used is None else files.used({*used, *(right for _, right in join.on)})
 
 
 def _check_key_columns(join: Join, left: dict[str, pl.DataType], right: dict[str, pl.DataType]) -> None:
@@ -96,24 +123,26 @@ def _text_form(dtype: pl.DataType) -> str | None:
     return "whole" if dtype.is_integer() else str(dtype)
 
 
-def load(source: Source, work: Path) -> tuple[Lookup, ...]:
+def load(source: Source, work: Path, used: Collection[str] | None = None) -> tuple[Lookup, ...]:
     """Read the joined files of a source into memory.
 
     Args:
         source: The source with its joins.
         work: Existing folder for temporary copies.
+        used: Columns to which joined files are reduced, where their format allows it; None for all.
 
     Returns:
         The loaded joins in the order of `source.joins`.
 
     Raises:
-        SourceError: If a joined file cannot be read or contains a key more than once.
+        SourceError: If a joined file cannot be read, is changed meanwhile, or contains a key more than once.
     """
     loaded = []
     for join in source.joins:
-        files = open_join(source, join)
+        files = _opened(source, join, used)
         with tempfile.TemporaryDirectory(dir=work) as folder:
             parts = list(frames(files, Path(folder), fresh=True))
+        require_unchanged(files.states)
         table = pl.concat(parts) if parts else pl.DataFrame(schema={ROW: pl.Int64, **files.schema})
         keys = [right for _, right in join.on]
         copies = tuple(f"batchsync:on{index}" for index in range(len(keys)))
@@ -124,16 +153,26 @@ def load(source: Source, work: Path) -> tuple[Lookup, ...]:
         if duplicates.height:
             rows = ", ".join(str(row) for row in duplicates[ROW].head(5).to_list())
             message = f"{join.place}: {join.path} has the same {' and '.join(keys)} in more than one row (rows {rows})"
-            raise SourceError(message, hint="A joined file needs one row per key; make it unique or drop a row.")
+            raise SourceError(message, hint="Joined rows need one row per key; make it unique or drop a row.")
         loaded.append(Lookup(tuple(left for left, _ in join.on), copies, table.drop(ROW)))
     return tuple(loaded)
 
 
-def join_all(frame: pl.DataFrame, lookups: tuple[Lookup, ...]) -> pl.DataFrame:
-    """Return a frame with the columns of all lookups added; its rows and their order do not change."""
+def join_all(
+    frame: pl.DataFrame, lookups: tuple[Lookup, ...], matches: list[JoinMatches] | None = None
+) -> pl.DataFrame:
+    """Return a frame with the columns of all lookups added; its rows and their order do not change.
+
+    Args:
+        frame: The frame.
+        lookups: The loaded joins.
+        matches: Receives how often each join found a row; None: not counted.
+    """
     for lookup in lookups:
         right = lookup.table.drop([name for name in lookup.table.columns if name in frame.columns])
-        left_on = [pl.col(name).cast(pl.String) for name in lookup.left]
-        frame = frame.join(right, left_on=left_on, right_on=list(lookup.right), how="left", maintain_order="left")
-        frame = frame.drop([name for name in lookup.right if name in frame.columns])
+        keys, left_on = list(lookup.right), [pl.col(name).cast(pl.String) for name in lookup.left]
+        frame = frame.join(right, left_on=left_on, right_on=keys, how="left", maintain_order="left", coalesce=False)
+        if matches is not None:
+            matches.append(matches_of(frame, left_on, keys[0]))
+        frame = frame.drop(keys)
     return frame

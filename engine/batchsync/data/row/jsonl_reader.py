@@ -10,35 +10,38 @@ import glob
 import json
 import math
 import re
-import tempfile
-from pathlib import Path
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import lru_cache
 from typing import TYPE_CHECKING, Any, ClassVar, NoReturn
 
 import polars as pl
 
-from batchsync.data.frame.columns import ROW
-from batchsync.data.row.row_reader import LEVELS_MAX, blame_original_path, engine_errors, inner_types, is_too_deep
-from batchsync.data.row.text_reader import TextFile, TextReader, iter_text, readable_copy
+from batchsync.data.frame.columns import PREFIX, ROW
+from batchsync.data.row.json_kinds import MemberKinds, MemberProblem, misread
+from batchsync.data.row.row_reader import LEVELS_MAX, engine_errors, inner_types, is_too_deep, name_in_errors
+from batchsync.data.row.text_reader import TextFile, TextReader, iter_text, readable_copy, require_text
 from batchsync.errors import SourceError
+from batchsync.util.scratch import scratch_folder
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping
+    from pathlib import Path
 
     from batchsync.core.job import Source
     from batchsync.data.row.row_reader import SourceFile
 
-#: Largest integer up to which floats represent every integer exactly.
-_FLOAT_EXACT_MAX = 1 << 53
 _SURROGATE_PAIR = re.compile(rb"(?<!\\)\\u[dD][89abAB][0-9a-fA-F]{2}\\u[dD][c-fC-F][0-9a-fA-F]{2}")
 _SURROGATE = re.compile(rb"\\u[dD][89a-fA-F]")
 _STRING = re.compile(rb'"(?:[^"\\]|\\.)*+(?:"|\\?\Z)', re.DOTALL)
-_LONG_NUMBER = re.compile(rb"[0-9]{16}")
-_KINDS: dict[type, str] = {bool: "true or false", int: "a number", float: "a number", str: "a text"}
-_KINDS |= {list: "a list", dict: "an object"}
 #: Maximum number of characters of a member's name in a message.
 _SHOWN_MAX = 80
-#: For each member (`a.b` within an object, `a[]` within a list): the kinds of its values, and the first line of each.
-_KindsByMember = dict[str, dict[str, int]]
+#: Member that is read if none is used; no source may have it.
+_NO_MEMBER = f"{PREFIX}none"
+#: Files whose members are remembered.
+_OPENED_MAX = 1024
+#: Whole numbers of this size do not fit into 128 bits.
+_WHOLE_END, _WHOLE_DIGITS_MAX = 1 << 127, 40
 
 
 class _InvalidNumberError(ValueError):
@@ -53,6 +56,7 @@ class JsonlReader(TextReader):
     """Reader of JSON Lines files, whose columns are the members of all lines with their common types."""
 
     declares_columns: ClassVar[bool] = False
+    reads_used_columns: ClassVar[bool] = True
 
     def schema(self, path: Path, source: Source) -> dict[str, pl.DataType]:
         """Return the members of all lines of a file with their common types; empty for an empty file.
@@ -61,58 +65,73 @@ class JsonlReader(TextReader):
             SourceError: If a line is invalid or nested too deeply, or if an inferred type has duplicate members;
                 `check` finds the other duplicates.
         """
-        file = TextFile(path=path, encoding=source.encoding, reader_skips_bom=False)
-        with tempfile.TemporaryDirectory() as folder:
-            plain = readable_copy(file, Path(folder), fresh=True)
-            with blame_original_path(plain, path):
-                return _schema_of(plain)
+        return _opened(path, source).schema
+
+    def unreadable(self, path: Path, source: Source) -> dict[str, str]:
+        """Return the members of a file with several kinds of values, each with the reason."""
+        return _opened(path, source).unreadable
 
     def check(self, file: SourceFile) -> None:
-        """Check a file for unpaired surrogates and duplicate members; see `check_lines`."""
-        check_lines(file.path)
+        """Check a file for what polars would change without an error; see `check_lines`."""
+        check_lines(file.path, file.source.schema)
 
     def scan(self, file: SourceFile) -> pl.LazyFrame:
         """Return a scan of a plain UTF-8 file: `ROW` from 0, and the columns in the order of the source."""
-        if not file.source.schema:
-            return pl.LazyFrame(schema={ROW: pl.UInt32})
-        rows = pl.scan_ndjson(glob.escape(str(file.path)), schema=file.source.schema, row_index_name=ROW)
+        if not file.path.stat().st_size:
+            return pl.LazyFrame(schema={ROW: pl.UInt32, **file.source.schema})
+        # Without any member polars reads no row.
+        schema = file.source.schema or {_NO_MEMBER: pl.Null()}
+        rows = pl.scan_ndjson(glob.escape(str(file.path)), schema=schema, row_index_name=ROW)
         return rows.select(ROW, *file.source.values())
-
-    def read(self, file: SourceFile) -> Iterator[pl.DataFrame]:
-        """Read a plain UTF-8 file; at the first large float, check that no integer was rounded.
-
-        Yields:
-            The frames that `RowReader.read` describes.
-
-        Raises:
-            SourceError: If an integer lost digits.
-        """
-        floats = [name for name, dtype in file.source.schema.items() if dtype.is_float()]
-        is_large = [pl.col(name).abs() >= _FLOAT_EXACT_MAX for name in floats]
-        is_checked = not file.fresh or not floats
-        for frame in super().read(file):
-            if not is_checked and frame.select(pl.any_horizontal(is_large).any()).item():
-                _check_integers(file.path, floats)
-                is_checked = True
-            yield frame
 
     def raise_first_error(self, file: SourceFile) -> None:
         """Parse a file line by line and raise an error for its first invalid line; return if there is none."""
         _raise_first_error(file.path, file.source.schema)
 
 
-def _schema_of(path: Path) -> dict[str, pl.DataType]:
-    """Return the members of all lines of a UTF-8 file with their common types; empty for an empty file."""
+@dataclass(frozen=True, slots=True)
+class _Members:
+    """Members of all lines of a file with their types, and those that cannot be read with the reason."""
+
+    schema: dict[str, pl.DataType]
+    unreadable: dict[str, str]
+
+
+def _opened(path: Path, source: Source) -> _Members:
+    """Return the members of a file in the encoding of the source, remembered until the file changes."""
+    status = path.stat()
+    return _members(path, source.encoding, (status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns))
+
+
+@lru_cache(maxsize=_OPENED_MAX)
+def _members(path: Path, encoding: str, _state: tuple[int, ...]) -> _Members:
+    """Return the members of a file; the state only identifies its content."""
+    file = TextFile(path=path, encoding=encoding, reader_skips_bom=False)
+    require_text(file)
+    with scratch_folder() as folder:
+        plain = readable_copy(file, folder, fresh=True)
+        with name_in_errors(plain, str(path)):
+            found = _members_of(plain)
+    reasons = {name: reason.replace(str(plain), str(path)) for name, reason in found.unreadable.items()}
+    return _Members(found.schema, reasons)
+
+
+def _members_of(path: Path) -> _Members:
+    """Return the members of all lines of a UTF-8 file; none for an empty file."""
     if not any(chunk.strip() for chunk in iter_text(TextFile(path=path, encoding="utf-8"))):
-        return {}
+        return _Members({}, {})
     try:
         found = dict(pl.scan_ndjson(glob.escape(str(path)), infer_schema_length=None).collect_schema())
     except engine_errors():
-        _raise_first_error(path)
-        raise
+        kinds = _kinds_of(path)
+        conflicts = {name: f"{path}:{problem.line}: {problem.message}" for name, problem in _conflicts(kinds).items()}
+        if not conflicts:
+            raise
+        schema = {name: pl.Null() if name in conflicts else members.dtype() for name, members in kinds.items()}
+        return _Members(schema, conflicts)
     if any(is_too_deep(dtype) or _has_duplicate_fields(dtype) for dtype in found.values()):
         _raise_first_error(path)
-    return found
+    return _Members(found, {})
 
 
 def _has_duplicate_fields(kind: pl.DataType) -> bool:
@@ -121,50 +140,42 @@ def _has_duplicate_fields(kind: pl.DataType) -> bool:
     return len(set(names)) < len(names) or any(map(_has_duplicate_fields, inner_types(kind)))
 
 
-def check_lines(path: Path) -> None:
-    """Check a UTF-8 file for unpaired surrogates and for objects with duplicate members.
+def check_lines(path: Path, schema: Mapping[str, pl.DataType] | None = None) -> None:
+    """Check a UTF-8 file for unpaired surrogates, for objects with duplicate members and for values that change.
 
-    polars replaces the surrogates and takes the first of two members of the same name.
+    polars replaces the surrogates, takes the first of two members of the same name, and changes values that the type of
+    a member does not hold (`json_kinds.misread`).
+
+    Args:
+        path: A UTF-8 file.
+        schema: Types of the members that are used.
 
     Raises:
         SourceError: If a line is invalid; the message names the first.
     """
-    from batchsync.data.row.repeated_members import suspicious_lines  # noqa: PLC0415 - imports numpy, which is slow
+    from batchsync.data.row.json_screen import screen_of  # noqa: PLC0415 - imports numpy, which is slow
+    from batchsync.data.row.repeated_members import hash_of_name, suspicious_lines  # noqa: PLC0415 - as above
 
+    types = dict(schema or {})
+    screen = screen_of(types, hash_of_name)
     lines = 0
     for chunk in _iter_chunks(path):
-        suspects = set(suspicious_lines(chunk))
+        suspects = set(suspicious_lines(chunk, screen))
         has_surrogates = b"\\ud" in chunk or b"\\uD" in chunk
         has_unpaired = has_surrogates and _SURROGATE.search(_SURROGATE_PAIR.sub(b"", chunk))
         if suspects or has_unpaired:
             for number, line in enumerate(chunk.split(b"\n")):
                 if line.strip() and (number in suspects or (has_unpaired and _SURROGATE.search(line))):
-                    _parse_line(path, lines + number + 1, line)
+                    _check_line(path, lines + number + 1, line, types)
         lines += chunk.count(b"\n")
 
 
-def _check_integers(path: Path, columns: Sequence[str]) -> None:
-    """Check that columns of floats contain no integer that a float cannot represent exactly.
-
-    Slow: parses each line with a long number. Call it only if a column may have such an integer.
-
-    Args:
-        path: A UTF-8 file.
-        columns: Top-level members that polars reads as floats.
-
-    Raises:
-        SourceError: If there is such an integer; the message names the first line.
-    """
-    for number, line in _iter_lines(path):
-        if not _LONG_NUMBER.search(line):
-            continue
-        found = _parse_line(path, number, line)
-        for name in columns:
-            value = found.get(name)
-            if isinstance(value, int) and abs(value) > _FLOAT_EXACT_MAX:
-                hint = "Write it as text, in quotes, or export this member without fractions in all lines."
-                problem = f"{name!r} is a whole number that would lose digits because other lines have fractions"
-                raise SourceError(f"{path}:{number}: {problem}", hint=hint)
+def _check_line(path: Path, number: int, line: bytes, schema: Mapping[str, pl.DataType]) -> None:
+    """Raise an error if a line is invalid or polars would change a value of it."""
+    found = _parse_line(path, number, line)
+    for name, dtype in schema.items():
+        if problem := misread(found.get(name), dtype, name):
+            raise SourceError(f"{path}:{number}: {problem.message}", hint=problem.hint)
 
 
 def _raise_first_error(path: Path, schema: Mapping[str, pl.DataType] | None = None) -> None:
@@ -179,24 +190,36 @@ def _raise_first_error(path: Path, schema: Mapping[str, pl.DataType] | None = No
     Raises:
         SourceError: If a line is invalid; the message names it.
     """
-    seen: _KindsByMember = {}
+    kinds = _kinds_of(path)
+    if schema is not None:
+        kinds = {name: found for name, found in kinds.items() if name in schema}
+    found = _conflicts(kinds)
+    if not found:  # the conflict is with another file
+        for name, dtype in (schema or {}).items():
+            kinds.setdefault(name, MemberKinds()).add_type(dtype)
+        found = _conflicts(kinds)
+    if found:
+        first = min(found.values(), key=lambda problem: problem.line)
+        raise SourceError(f"{path}:{first.line}: {first.message}", hint=first.hint)
+
+
+def _kinds_of(path: Path) -> dict[str, MemberKinds]:
+    """Return the kinds of the values of all members of a UTF-8 file, parsed line by line.
+
+    Raises:
+        SourceError: If a line is not a JSON object; the message names it.
+    """
+    found: dict[str, MemberKinds] = {}
     for number, line in _iter_lines(path):
         if line.strip():
             for name, value in _parse_line(path, number, line).items():
-                _add_value_kinds(seen, name, value, number)
-    mixed = _conflicting_members(seen)
-    if not mixed:  # the conflict is with another file
-        for name, dtype in (schema or {}).items():
-            _add_dtype_kinds(seen, name, dtype)
-        mixed = _conflicting_members(seen)
-    if not mixed:
-        return
-    name, kinds = min(mixed.items(), key=lambda item: max(item[1].values()))
-    number = max(kinds.values())
-    here = next(kind for kind, line in kinds.items() if line == number)
-    there = next(kind for kind in kinds if kind != here)
-    hint = "Export the member with one type."
-    raise SourceError(f"{path}:{number}: {name!r} is {here} here and {there} in another line", hint=hint)
+                found.setdefault(name, MemberKinds()).add(value, number)
+    return found
+
+
+def _conflicts(kinds: dict[str, MemberKinds]) -> dict[str, MemberProblem]:
+    """Return the problem of each member with kinds of values that no type holds."""
+    return {name: problem for name, found in kinds.items() if (problem := found.conflict(name))}
 
 
 def _iter_chunks(path: Path) -> Iterator[bytes]:
@@ -231,10 +254,14 @@ def _parse_line(path: Path, number: int, line: bytes) -> dict[str, Any]:
             hint = "Export it flatter, or leave the member out."
             raise SourceError(f"{location}: the line is nested more than {LEVELS_MAX} levels deep", hint=hint)
         found = json.loads(
-            line, parse_constant=_refuse_constant, parse_float=_parse_finite, object_pairs_hook=_unique_members
+            line,
+            parse_constant=_refuse_constant,
+            parse_float=_parse_finite,
+            parse_int=_parse_whole,
+            object_pairs_hook=_unique_members,
         )
         if _SURROGATE.search(line):
-            json.dumps(found, ensure_ascii=False).encode()
+            json.dumps(found, ensure_ascii=False, default=str).encode()
     except UnicodeEncodeError:
         hint = "Export the text without escapes; a text truncated in the middle of an emoji is the usual cause."
         problem = "the line contains an unpaired surrogate (\\ud800 to \\udfff)"
@@ -243,7 +270,9 @@ def _parse_line(path: Path, number: int, line: bytes) -> dict[str, Any]:
         hint = "Export each member once: readers differ in which of the two values they take."
         raise SourceError(f"{location}: {error}", hint=hint) from None
     except _InvalidNumberError as error:
-        raise SourceError(f"{location}: {error}", hint="Write null, or a valid JSON number.") from None
+        raise SourceError(
+            f"{location}: {error}", hint="Write null, a valid JSON number, or the number as text, in quotes."
+        ) from None
     except (ValueError, RecursionError) as error:
         expected = "UTF-8" if isinstance(error, UnicodeDecodeError) else "JSON"
         raise SourceError(f"{location}: the line is not {expected}", hint=hint) from None
@@ -285,51 +314,22 @@ def _refuse_constant(name: str) -> NoReturn:
     raise _InvalidNumberError(message)
 
 
-def _parse_finite(text: str) -> float:
-    """Return a number; raise an error if it is too large for a float."""
-    value = float(text)
-    if math.isinf(value):
+def _parse_finite(text: str) -> Decimal:
+    """Return a number with its digits; raise an error if it is too large for a float."""
+    if math.isinf(float(text)):
         message = "the line contains a number that is too large"
         raise _InvalidNumberError(message)
+    try:
+        return Decimal(text)
+    except ArithmeticError:
+        message = "the line contains a number that is too small"
+        raise _InvalidNumberError(message) from None
+
+
+def _parse_whole(text: str) -> int:
+    """Return a whole number; raise an error if it does not fit into 128 bits."""
+    value = int(text) if len(text) <= _WHOLE_DIGITS_MAX else _WHOLE_END
+    if not -_WHOLE_END <= value < _WHOLE_END:
+        message = f"the line contains a whole number of {len(text.lstrip('-'))} digits; at most 38 can be read"
+        raise _InvalidNumberError(message)
     return value
-
-
-def _add_value_kinds(seen: _KindsByMember, name: str, value: object, number: int) -> None:
-    """Add the kinds of a value and of its members, with the line number."""
-    if value is None:
-        return
-    seen.setdefault(name, {}).setdefault(_KINDS[type(value)], number)
-    if isinstance(value, dict):
-        for inner, item in value.items():
-            _add_value_kinds(seen, f"{name}.{inner}", item, number)
-    elif isinstance(value, list):
-        for item in value:
-            _add_value_kinds(seen, f"{name}[]", item, number)
-
-
-def _add_dtype_kinds(seen: _KindsByMember, name: str, dtype: object) -> None:
-    """Add the kinds of a type and of its fields, with line number 0."""
-    if isinstance(dtype, pl.Struct):
-        seen.setdefault(name, {}).setdefault(_KINDS[dict], 0)
-        for field in dtype.fields:
-            _add_dtype_kinds(seen, f"{name}.{field.name}", field.dtype)
-    elif isinstance(dtype, pl.List):
-        seen.setdefault(name, {}).setdefault(_KINDS[list], 0)
-        _add_dtype_kinds(seen, f"{name}[]", dtype.inner)
-    elif isinstance(dtype, pl.DataType) and dtype != pl.Null:
-        kind = _KINDS[int] if dtype.is_numeric() else _KINDS[bool] if dtype == pl.Boolean else _KINDS[str]
-        seen.setdefault(name, {}).setdefault(kind, 0)
-
-
-def _conflicting_members(seen: _KindsByMember) -> _KindsByMember:
-    """Return the members with several kinds that polars does not read as text."""
-    return {name: kinds for name, kinds in seen.items() if len(kinds) > 1 and not _is_read_as_text(seen, name)}
-
-
-def _is_read_as_text(seen: _KindsByMember, name: str) -> bool:
-    """Return whether polars reads a member, or an object or list that contains it, as text, which fits any value."""
-    while name:
-        if _KINDS[str] in seen.get(name, {}):
-            return True
-        name = name.removesuffix("[]") if name.endswith("[]") else name.rpartition(".")[0]
-    return False

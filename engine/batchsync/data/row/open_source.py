@@ -6,9 +6,8 @@ A source whose files did not change is opened once per process: `validate`, `pla
 from __future__ import annotations
 
 import glob
-import stat
+from dataclasses import replace
 from functools import cache, lru_cache
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,27 +15,32 @@ import polars as pl
 
 from batchsync.core.source_path import BUNDLED_FORMATS, format_by_ending
 from batchsync.data.frame.columns import PREFIX
+from batchsync.data.row.common_schema import columns_in_paths, common_schema
 from batchsync.data.row.csv_reader import CsvReader
+from batchsync.data.row.excel_reader import ExcelReader
+from batchsync.data.row.file_state import FileState, require_opened, state_of
 from batchsync.data.row.jsonl_reader import JsonlReader
 from batchsync.data.row.parquet_reader import ParquetReader
-from batchsync.data.row.row_reader import LEVELS_MAX, RowReader, SourceFiles, engine_errors, is_too_deep
+from batchsync.data.row.row_reader import LEVELS_MAX, RowReader, SourceFiles, is_too_deep
 from batchsync.errors import SourceError
 from batchsync.util.files import sha256_of_file
+from batchsync.util.path_fence import PathFence, fixed_part
 from batchsync.util.plugins import ROW_READERS, find_plugin, load_plugin, plugin_names
-from batchsync.util.suggestions import nearest
 
 if TYPE_CHECKING:
     from batchsync.core.job import Join, Source
 
-#: Path of a file, its inode, size, and times of the last change of its content and of its metadata.
-_FileState = tuple[Path, int, int, int, int]
-
 #: Readers of the bundled formats.
-_READERS: dict[str, RowReader] = {"csv": CsvReader(), "parquet": ParquetReader(), "jsonl": JsonlReader()}
-#: Maximum number of file names of a folder that are compared with a missing name.
-_NAMES_MAX = 1000
+_READERS: dict[str, RowReader] = {
+    "csv": CsvReader(),
+    "parquet": ParquetReader(),
+    "jsonl": JsonlReader(),
+    "excel": ExcelReader(),
+}
 #: Maximum number of sources and joins that are remembered.
 _OPENED_MAX = 4096
+#: Characters of a path that a message shows, if it is longer than a path can be.
+_SHOWN = 60
 
 
 def open_source(source: Source) -> SourceFiles:
@@ -50,60 +54,89 @@ def open_source(source: Source) -> SourceFiles:
             their columns.
     """
     landed = [Path(part.path) for part in source.parts]
-    return _open(landed or _locate(source.path, source.folder), source, source.format)
+    return _open(landed or _locate(source.path, source), source, source.format)
 
 
 def open_join(source: Source, join: Join) -> SourceFiles:
-    """Return the opened file of a join; its format follows from its ending, CSV settings are those of the source."""
-    return _open(_locate(join.path, source.folder), source, None)
+    """Return the opened file of a join.
+
+    Its format follows from its ending, its CSV settings are those of the source but for `CsvDialect.of_joined_files`.
+    Rows elsewhere are read from the parts that they were landed in.
+    """
+    if join.source is not None:
+        return open_source(join.source).within_files
+    joined = replace(source, dialect=source.dialect.of_joined_files(), sheet=join.sheet)
+    return _open(_locate(join.path, source), joined, None).within_files
 
 
 def _open(files: list[Path], source: Source, declared: str | None) -> SourceFiles:
     """Return the opened files, those of an earlier call if no file has changed since."""
-    states = tuple(_state_of(path) for path in files)
+    fence = PathFence() if source.parts else PathFence(source.roots)
+    states = tuple(state_of(path, fence) for path in files)
     return _opened(states, _reader_of(files[0], declared), source)
 
 
 @lru_cache(maxsize=_OPENED_MAX)
-def _opened(states: tuple[_FileState, ...], reader: RowReader, source: Source) -> SourceFiles:
-    """Determine the common schema of the files; raise an error if one differs from the first."""
+def _opened(states: tuple[FileState, ...], reader: RowReader, source: Source) -> SourceFiles:
+    """Determine the common schema of the files; raise an error if they do not fit each other."""
     digests = {Path(part.path): part.sha256 for part in source.parts}
-    first: dict[str, pl.DataType] | None = None
-    for path, *_ in states:
-        with reader.translate_errors(path):
-            if path in digests and sha256_of_file(path) != digests[path]:
-                raise SourceError(f"{path} was changed after it was fetched", hint="Run the same command again.")
-            schema = _schema(reader, path, source)
-        if first is None:
-            first = schema
-        elif not reader.declares_columns:
-            first = _merge_schemas(first, schema, path)
-        elif set(schema) != set(first):
-            other = ", ".join(sorted(set(schema) ^ set(first))[:5])
-            hint = "Files of one glob need the same columns; split the job or fix the export."
-            raise SourceError(f"{path} and {states[0][0].name} differ in columns: {other}", hint=hint)
-        elif schema != first:
-            other = ", ".join(name for name in first if schema[name] != first[name])
-            hint = "Write the files with the same types."
-            raise SourceError(f"{path} and {states[0][0].name} differ in the types of: {other}", hint=hint)
+    called = _names(source)
+    schemas: dict[Path, dict[str, pl.DataType]] = {}
+    unreadable: dict[str, str] = {}
+    for state in states:
+        path = state.path
+        require_opened(state, PathFence() if source.parts else PathFence(source.roots))
+        if path in digests:
+            _require_digest(path, digests[path], reader)
+        name = called.get(path, str(path))
+        with reader.translate_errors(path, name=name):
+            schemas[path] = _schema(reader, path, source)
+            found = reader.unreadable(path, source).items()
+            texts = {key: reason if str(path) in reason else f"{path}: {reason}" for key, reason in found}
+            unreadable |= {key: text.replace(str(path), name) for key, text in texts.items()}
+    schema, conflicts = common_schema(schemas, reader, called)
+    landed = {Path(part.path): Path(part.origin) for part in source.parts}
+    inside = {path: landed.get(path, _inside(path, source.folder)) for path in schemas}
+    path_columns = columns_in_paths(inside, schema)
+    in_paths = dict.fromkeys(name for found in path_columns.values() for name in found)
     return SourceFiles(
-        files=tuple(path for path, *_ in states),
+        files=tuple(state.path for state in states),
         reader=reader,
         delimiter=source.delimiter,
         encoding=source.encoding,
         nulls=source.nulls,
-        schema=first or {},
-        stored=first or {},
+        dialect=source.dialect,
+        sheet=source.sheet,
+        states=states,
+        schema=schema | dict.fromkeys(in_paths, pl.String()),
+        stored=schema,
+        unreadable=conflicts | unreadable,
+        path_columns=path_columns if in_paths else {},
+        names=called,
     )
+
+
+def _names(source: Source) -> dict[Path, str]:
+    """Return what messages call landed files: the connection and the path at the source, if both are known."""
+    storage = source.stored.storage if source.stored is not None else None
+    before = f"{storage.name}: " if storage is not None else ""
+    return {Path(part.path): f"{before}{part.origin}" for part in source.parts if part.origin}
+
+
+def _require_digest(path: Path, digest: str, reader: RowReader) -> None:
+    """Raise an error if a landed file is not the one that was fetched."""
+    with reader.translate_errors(path):
+        if sha256_of_file(path) != digest:
+            raise SourceError(f"{path} was changed after it was fetched", hint="Run the same command again.")
+
+
+def _inside(path: Path, folder: str) -> Path:
+    """Return a path from the folder of jobs.yaml on, whose own path names no columns."""
+    return path.relative_to(folder) if path.is_relative_to(folder) else path
 
 
 def _schema(reader: RowReader, path: Path, source: Source) -> dict[str, pl.DataType]:
     """Return the columns and types of a file; raise an error for columns that cannot be processed."""
-    try:
-        with path.open("rb"):
-            pass
-    except OSError as error:
-        raise _access_error(path, error) from None
     schema = reader.schema(path, source)
     if any(name.startswith(PREFIX) for name in schema):
         raise SourceError(f"{path}: column names may not begin with {PREFIX!r}", hint="Rename the column.")
@@ -113,19 +146,8 @@ def _schema(reader: RowReader, path: Path, source: Source) -> dict[str, pl.DataT
     return schema
 
 
-def _merge_schemas(first: dict[str, pl.DataType], other: dict[str, pl.DataType], path: Path) -> dict[str, pl.DataType]:
-    """Return the common schema of several files; a column without values takes the type of the others."""
-    try:
-        empty = [pl.DataFrame(schema=schema) for schema in (first, other)]
-        return dict(pl.concat(empty, how="diagonal_relaxed").schema)
-    except engine_errors():
-        names = ", ".join(name for name in first if name in other and first[name] != other[name])
-        hint = "Export each member with one type."
-        raise SourceError(f"{path} and the files before it differ in the types of: {names}", hint=hint) from None
-
-
 def _reader_of(path: Path, declared: str | None) -> RowReader:
-    """Return the reader of a file: of the declared format, else by its ending, which `.gz` may follow.
+    """Return the reader of a file: of the declared format, else by its ending, which that of a compression may follow.
 
     Raises:
         SourceError: If none is declared and the ending is unknown.
@@ -147,55 +169,63 @@ def _installed_reader(name: str) -> RowReader:
     return reader
 
 
-def _locate(path: str, folder: str) -> list[Path]:
+def _locate(path: str, source: Source) -> list[Path]:
     """Return the files that a path or a glob matches, sorted.
 
+    Args:
+        path: Path of a source or join.
+        source: The source, whose folder the path is relative to.
+
+    Returns:
+        The files.
+
     Raises:
-        SourceError: If a glob matches no file.
+        SourceError: If a glob matches no file or is not below the roots of the source, or the path begins with the name
+            of an unknown user, or is longer than a path can be.
     """
-    full_path = Path(folder) / Path(path).expanduser()
-    if full_path.exists() or not glob.has_magic(path):
-        return [full_path]
-    # Only the path in jobs.yaml is a pattern; the folder's name may contain magic characters.
-    matches = glob.glob(str(Path(path).expanduser()), root_dir=folder, recursive=True)  # noqa: PTH207 - may be absolute
+    folder, fence = source.folder, PathFence(source.roots)
+    try:
+        expanded = Path(path).expanduser()
+    except RuntimeError:
+        hint = "Write the folder, or ./~name for a file whose name begins with ~."
+        raise SourceError(f"{path}: there is no user of that name, or no home folder", hint=hint) from None
+    full_path = Path(folder) / expanded
+    fixed = Path(folder) / fixed_part(str(expanded))
+    if fence.roots and (objection := fence.objection(fixed)):
+        raise SourceError(f"{path} {objection}", hint=f"Name {fence.advice}.")
+    try:
+        if full_path.exists() or not glob.has_magic(path):
+            return [full_path]
+    except (OSError, ValueError) as error:
+        raise SourceError(f"{path[:_SHOWN]} cannot be read: {_reason(error)}", hint="Check source.path.") from None
+    _refuse_links_out(expanded, folder, fence)
+    matches = _matches(expanded, folder)
     found = sorted(file for file in (Path(folder) / match for match in matches) if not file.is_dir())
     if not found:
         raise SourceError(f"no file matches {path}", hint=f"Check {folder}; paths are relative to jobs.yaml.")
     return found
 
 
-def _state_of(path: Path) -> _FileState:
-    """Return what changes when a file changes.
+def _matches(pattern: Path, folder: str) -> list[str]:
+    # Only the path in jobs.yaml is a pattern; the folder's name may contain magic characters.
+    return glob.glob(str(pattern), root_dir=folder, recursive=True)  # noqa: PTH207 - may be absolute
+
+
+def _refuse_links_out(pattern: Path, folder: str, fence: PathFence) -> None:
+    """Refuse a glob that goes through a link or `..` out of the fence, whatever it would match there.
 
     Raises:
-        SourceError: If the file is missing or a folder.
+        SourceError: If it does.
     """
-    try:
-        status = path.stat()
-    except OSError as error:
-        raise _access_error(path, error) from None
-    if stat.S_ISDIR(status.st_mode):
-        hint = f"Name a file in it, or a glob such as {path.name}/*.csv."
-        raise SourceError(f"{path} is a folder, not a file", hint=hint)
-    return path, status.st_ino, status.st_size, status.st_mtime_ns, status.st_ctime_ns
+    if not fence.roots:
+        return
+    for count in range(1, len(pattern.parts) + 1):
+        start = Path(*pattern.parts[:count])
+        found = _matches(start, folder) if glob.has_magic(str(start)) else []
+        if (link := next((item for item in found if fence.objection(Path(folder) / item)), None)) is not None:
+            objection = fence.objection(Path(folder) / link)
+            raise SourceError(f"{pattern}: {link} {objection}", hint=f"Name {fence.advice}.")
 
 
-def _access_error(path: Path, error: OSError) -> SourceError:
-    """Return the error for a file that cannot be opened."""
-    if isinstance(error, FileNotFoundError):
-        return SourceError(f"{path} does not exist", hint=_missing_file_hint(path))
-    if isinstance(error, PermissionError):
-        return SourceError(f"{path}: permission denied", hint="Give this user permission to read it.")
-    return SourceError(f"{path} cannot be read: {error.strerror}", hint="Check source.path.")
-
-
-def _missing_file_hint(path: Path) -> str:
-    """Return a hint at an existing file or folder with a similar name."""
-    missing = next(item for item in (path, *path.parents) if item.parent.exists())
-    names = (
-        tuple(islice((item.name for item in missing.parent.iterdir()), _NAMES_MAX)) if missing.parent.is_dir() else ()
-    )
-    if found := nearest(missing.name, tuple(sorted(names))):
-        return f"Did you mean {Path(found) / path.relative_to(missing)}?"
-    alike = sorted(name for name in names if path.suffix and missing == path and name.endswith(path.suffix))[:5]
-    return f"The folder contains: {', '.join(alike)}." if alike else "Check source.path; it is relative to jobs.yaml."
+def _reason(error: OSError | ValueError) -> str:
+    return getattr(error, "strerror", None) or "it is no path"

@@ -1,80 +1,88 @@
-"""Parquet files: reader with consistent row counts, and types without overflow.
-
-A footer states the number of rows several times, of which polars uses one. polars reads timestamps of the legacy type
-INT96 (Spark, Hive, Impala) as nanoseconds unless a schema is passed: times before 1677 or after 2262 silently become
-2262-04-11.
-"""
+"""Parquet files: reader of the columns that are used, with polars, or with pyarrow where polars cannot."""
 
 from __future__ import annotations
 
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, ClassVar
 
 import polars as pl
 
 from batchsync.core.source_path import BUNDLED_FORMATS
 from batchsync.data.frame.columns import ROW
-from batchsync.data.row.row_reader import LEVELS_MAX, RandomAccessReader, inner_types
+from batchsync.data.row.row_reader import SMALL_FILE_BYTES, RandomAccessReader, engine_errors
 from batchsync.errors import SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
-
-    import pyarrow.parquet as pq
+    from types import ModuleType
 
     from batchsync.core.job import Source
+    from batchsync.data.row.parquet_layout import ParquetLayout
     from batchsync.data.row.row_reader import SourceFile, SourceFiles
 
 #: Rows that are read at a time.
 RANGE_ROWS = 50_000
-_HINT = "Write the file again; a footer that was edited or belongs to another file is the usual cause."
-#: Metadata key of the Arrow schema. It states the unit of columns that Arrow wrote as INT96, which polars respects.
-_ARROW_SCHEMA = b"ARROW:schema"
-
-
-class _UnreadableInt96Error(Exception):
-    """INT96 in a type that polars never reads as microseconds."""
+#: Maximum number of characters of a reason of pyarrow in a message.
+_REASON_MAX = 200
 
 
 class ParquetReader(RandomAccessReader):
     """Reader of Parquet files."""
 
+    reads_used_columns: ClassVar[bool] = True
+    merges_types: ClassVar[bool] = True
+
     def schema(self, path: Path, source: Source) -> dict[str, pl.DataType]:  # noqa: ARG002 - no option concerns Parquet
-        """Return the columns and types of a file, with microseconds for INT96.
+        """Return the columns and types of a file: microseconds for INT96, text for UUIDs, 64 bits for floats.
 
         Raises:
             OSError: If the file cannot be read or is not a Parquet file.
-            SourceError: If the footer contradicts itself, a column is nested too deeply, or a map contains INT96.
+            SourceError: If the footer contradicts itself or the file, or a column is nested too deeply.
         """
-        try:
-            footer = _read_footer(path)
-        except OSError as error:
-            if "deeply nested" not in str(error):
-                raise
-            hint = "Export it flatter, or leave the column out."
-            raise SourceError(f"{path}: a column is nested more than {LEVELS_MAX} levels deep", hint=hint) from None
-        _count_rows(path, footer)
-        _check_columns(path, footer)
-        schema = dict(pl.scan_parquet(path, glob=False).collect_schema())
-        columns = [footer.schema.column(index) for index in range(len(footer.schema))]
-        if _ARROW_SCHEMA in (footer.metadata or {}) or all(column.physical_type != "INT96" for column in columns):
-            return schema
-        is_int96 = iter([column.physical_type == "INT96" for column in columns])
-        try:
-            return {name: _with_microseconds(kind, is_int96) for name, kind in schema.items()}
-        except _UnreadableInt96Error:
-            hint = "Leave the column out, or write timestamps as INT64 (Spark: outputTimestampType TIMESTAMP_MICROS)."
-            raise SourceError(f"{path}: a map contains INT96 timestamps, which cannot be read", hint=hint) from None
+        return _layout_of(path).schema
+
+    def unreadable(self, path: Path, source: Source) -> Mapping[str, str]:  # noqa: ARG002 - as above
+        """Return the columns of a file that cannot be read, each with the reason."""
+        return _layout_of(path).unreadable
+
+    def check(self, file: SourceFile) -> None:
+        """Decode the used columns of a small file with pyarrow, which refuses pages for which polars aborts."""
+        layout = _layout_of(file.path)
+        if layout.arrow_types is None and file.path.stat().st_size <= SMALL_FILE_BYTES:
+            _rows().decode(file.source, file.path, layout, RANGE_ROWS)
+
+    def raise_first_error(self, file: SourceFile) -> None:
+        """Decode the used columns one by one, and raise an error for the first that cannot be decoded.
+
+        Raises:
+            SourceError: If there is one; the message names the column and the reason.
+        """
+        layout = _layout_of(file.path)
+        for name in file.source.schema:
+            single = file.source.used({name})
+            try:
+                _rows().decode(single, file.path, layout, RANGE_ROWS)
+                for _ in self.read(replace(file, source=single)):
+                    pass
+            except (*engine_errors(), OSError) as error:
+                reason = _reason(error)
+                message = f"{file.path}: column {name!r} cannot be decoded: {reason}"
+                raise SourceError(message, hint="Write the file again; check it with another reader.") from None
 
     def read(self, file: SourceFile) -> Iterator[pl.DataFrame]:
         """Read a file in ranges of `RANGE_ROWS` rows, prefetching the next range.
 
-        Returns:
+        Yields:
             The frames that `RowReader.read` describes.
         """
-        rows = pl.scan_parquet(file.path, row_index_name=ROW, glob=False, schema=file.source.stored)
-        return iter_ranges(rows.select(ROW, *file.source.values()), self.count_rows(file.path))
+        layout = _layout_of(file.path)
+        if layout.arrow_types is None:
+            rows = pl.scan_parquet(file.path, row_index_name=ROW, glob=False, schema=layout.stored)
+            yield from iter_ranges(rows.select(ROW, *_rows().values_of(file.source, layout)), layout.rows)
+            return
+        yield from _rows().iter_with_arrow(file.source, file.path, layout, range(layout.rows), RANGE_ROWS)
 
     def count_rows(self, path: Path) -> int:
         """Return the number of rows of a file.
@@ -82,12 +90,18 @@ class ParquetReader(RandomAccessReader):
         Raises:
             SourceError: If the footer contradicts itself.
         """
-        return _count_rows(path, _read_footer(path))
+        return _layout_of(path).rows
 
     def read_range(self, source: SourceFiles, path: Path, begin: int, count: int) -> pl.DataFrame:
         """Return consecutive rows of a file; see `RandomAccessReader.read_range`."""
-        rows = pl.scan_parquet(path, glob=False, schema=source.stored).select(source.values())
-        return rows.slice(begin, count).collect(engine="streaming")
+        layout = _layout_of(path)
+        if layout.arrow_types is None:
+            rows = pl.scan_parquet(path, glob=False, schema=layout.stored, row_index_name=ROW)
+            values = rows.select(ROW, *_rows().values_of(source, layout))
+            return values.slice(begin, count).drop(ROW).collect(engine="streaming")
+        span = range(begin, begin + count)
+        frames: list[pl.DataFrame] = list(_rows().iter_with_arrow(source, path, layout, span, RANGE_ROWS))
+        return pl.concat(frames).drop(ROW)
 
     def unreadable_error(self, path: Path, error: Exception) -> SourceError:
         """Return the error for an incomplete file; a file with another ending may be of another format."""
@@ -95,6 +109,27 @@ class ParquetReader(RandomAccessReader):
             return super().unreadable_error(path, error)
         hint = "Write it again; an incomplete download is the usual cause."
         return SourceError(f"{path} is not a complete Parquet file", hint=hint)
+
+
+def _layout_of(path: Path) -> ParquetLayout:
+    """Return the layout of a file."""
+    from batchsync.data.row.parquet_layout import layout_of  # noqa: PLC0415 - imports pyarrow, which is slow
+
+    return layout_of(path)
+
+
+def _rows() -> ModuleType:
+    """Return the functions that read rows with pyarrow."""
+    from batchsync.data.row import parquet_rows  # noqa: PLC0415 - as above
+
+    return parquet_rows
+
+
+def _reason(error: Exception) -> str:
+    """Return why a column cannot be decoded; messages of polars about other subjects may contain values."""
+    text = str(error).partition("\n")[0].rstrip(".")[:_REASON_MAX]
+    is_about_file = not isinstance(error, pl.exceptions.PolarsError) or text.startswith("parquet:")
+    return text if is_about_file else type(error).__name__
 
 
 def iter_ranges(rows: pl.LazyFrame, total: int) -> Iterator[pl.DataFrame]:
@@ -123,53 +158,3 @@ def iter_ranges(rows: pl.LazyFrame, total: int) -> Iterator[pl.DataFrame]:
 def _read_range(rows: pl.LazyFrame, begin: int) -> pl.DataFrame:
     """Return `RANGE_ROWS` rows from an index on."""
     return rows.slice(begin, RANGE_ROWS).collect(engine="streaming")
-
-
-def _read_footer(path: Path) -> pq.FileMetaData:
-    import pyarrow.parquet as pq  # noqa: PLC0415 - slow to import, and not needed for other formats
-
-    return pq.read_metadata(path)
-
-
-def _count_rows(path: Path, footer: pq.FileMetaData) -> int:
-    """Return the number of rows; raise an error if the footer states two numbers."""
-    found: int = sum(footer.row_group(index).num_rows for index in range(footer.num_row_groups))
-    if footer.num_rows != found:
-        problem = f"the footer states {footer.num_rows} rows, its row groups contain {found}"
-        raise SourceError(f"{path}: {problem}", hint=_HINT)
-    return found
-
-
-def _check_columns(path: Path, footer: pq.FileMetaData) -> None:
-    """Raise an error if the number of values of a column differs from the number of rows in a row group."""
-    # Columns within lists have any number of values per row.
-    columns = [index for index in range(footer.num_columns) if not footer.schema.column(index).max_repetition_level]
-    for number in range(footer.num_row_groups):
-        group = footer.row_group(number)
-        for column in columns:
-            found = group.column(column).num_values
-            if found != group.num_rows:
-                location = f"row group {number}, column {footer.schema.column(column).path!r}"
-                raise SourceError(f"{path}: {location}: {found} values for {group.num_rows} rows", hint=_HINT)
-
-
-def _with_microseconds(kind: pl.DataType, is_int96: Iterator[bool]) -> pl.DataType:
-    """Return a type with microseconds for each stored column that is INT96, in the order of the footer.
-
-    Raises:
-        _UnreadableInt96Error: If a map contains INT96; polars reads its values as nanoseconds whatever the schema.
-    """
-    inner = [_with_microseconds(dtype, is_int96) for dtype in inner_types(kind)]
-    match kind:
-        case pl.Struct():
-            return pl.Struct({field.name: dtype for field, dtype in zip(kind.fields, inner, strict=True)})
-        case pl.Map():
-            if inner != [kind.key, kind.value]:
-                raise _UnreadableInt96Error
-            return kind
-        case pl.List():
-            return pl.List(inner[0])
-        case pl.Array():
-            return pl.Array(inner[0], kind.shape[0])
-        case _:
-            return pl.Datetime("us", kind.time_zone) if next(is_int96) and isinstance(kind, pl.Datetime) else kind

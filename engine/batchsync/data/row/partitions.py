@@ -45,9 +45,9 @@ class RowRange:
     def read(self, source: SourceFiles) -> pl.DataFrame:
         """Return the rows with their numbers."""
         number = pl.int_range(pl.len(), dtype=pl.Int64) + self.row
-        with self.reader.translate_errors(self.path):
-            rows = self.reader.read_range(source, self.path, self.begin, self.count)
-        return rows.select(number.alias(ROW), *source.columns)
+        with self.reader.translate_errors(self.path, name=source.names.get(self.path, "")):
+            rows = self.reader.read_range(source.within_files, self.path, self.begin, self.count)
+        return source.with_path_columns(rows, self.path).select(number.alias(ROW), *source.columns)
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,7 @@ def _iter_references(source: SourceFiles, reader: RandomAccessReader) -> Iterato
     kept: list[RowRange] = []
     room, row = FRAME_ROWS, 1
     for path in source.files:
-        with reader.translate_errors(path):
+        with reader.translate_errors(path, name=source.names.get(path, "")):
             total = reader.count_rows(path)
         begin = 0
         while begin < total:
@@ -166,8 +166,9 @@ def _iter_chunks(source: SourceFiles, work: Path, chunk_rows: int, *, fresh: boo
     offset = 0
     with ThreadPoolExecutor(1) as pool:
         for run in _iter_runs(source, work, chunk_rows, fresh=fresh):
-            together = source.reader.read_together([file for _, file in run]) if len(run) > 1 else None
-            for frames in [[together]] if together is not None else (_iter_file(*item, pool) for item in run):
+            is_together = len(run) > 1 and not source.path_columns
+            together = source.reader.read_together([file for _, file in run]) if is_together else None
+            for frames in [[together]] if together is not None else (_iter_file(source, *item, pool) for item in run):
                 rows = 0
                 for frame in frames:
                     rows += frame.height
@@ -187,12 +188,13 @@ def _iter_runs(
     run: list[tuple[Path, SourceFile]] = []
     run_size = 0
     for path in source.files:
-        file = SourceFile(source=source, path=path, work=work, fresh=fresh, chunk_rows=chunk_rows)
-        with reader.translate_errors(path):
+        file = SourceFile(source=source.within_files, path=path, work=work, fresh=fresh, chunk_rows=chunk_rows)
+        name = source.names.get(path, "")
+        with reader.translate_errors(path, name=name):
             file = replace(file, path=reader.prepare(file))
             size = file.path.stat().st_size
         if fresh and size <= SMALL_FILE_BYTES:
-            with reader.translate_errors(path, file):
+            with reader.translate_errors(path, file, name=name):
                 reader.check(file)
         if run and run_size + size > SMALL_FILE_BYTES:
             yield run
@@ -203,12 +205,13 @@ def _iter_runs(
         yield run
 
 
-def _iter_file(path: Path, file: SourceFile, pool: Executor) -> Iterator[pl.DataFrame]:
+def _iter_file(source: SourceFiles, path: Path, file: SourceFile, pool: Executor) -> Iterator[pl.DataFrame]:
     """Yield the rows of a prepared file, which is checked in the pool meanwhile if it is `fresh` and not small."""
     reader = file.source.reader
     is_small = file.path.stat().st_size <= SMALL_FILE_BYTES
     validation = pool.submit(reader.check, file) if file.fresh and not is_small else None
-    with reader.translate_errors(path, file, validation):
-        yield from reader.read(file)
+    with reader.translate_errors(path, file, validation, name=source.names.get(path, "")):
+        for frame in reader.read(file):
+            yield source.with_path_columns(frame, path)
         if validation is not None:
             validation.result()

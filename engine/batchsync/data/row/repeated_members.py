@@ -9,9 +9,14 @@ from __future__ import annotations
 
 import json
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+
+from batchsync.data.row.json_screen import unquoted
+
+if TYPE_CHECKING:
+    from batchsync.data.row.json_screen import ValueScreen
 
 _Numbers = np.ndarray[tuple[int], np.dtype[Any]]
 
@@ -31,11 +36,12 @@ _FOLD = np.uint64(32)
 _INT16_END = 1 << 15
 
 
-def suspicious_lines(chunk: bytes) -> list[int]:
+def suspicious_lines(chunk: bytes, screen: ValueScreen | None = None) -> list[int]:
     """Return the lines that must be parsed to exclude duplicate members in their objects.
 
     Args:
         chunk: Complete lines of UTF-8. Invalid JSON may be returned or not: the reader refuses it anyway.
+        screen: Finds further lines, with values that polars would change.
 
     Returns:
         Line numbers from 0, ascending.
@@ -56,16 +62,17 @@ def suspicious_lines(chunk: bytes) -> list[int]:
     is_name = text[after] == _COLON
     has_more_blanks = _IS_BLANK[text[after]]
     is_long = is_name & (closes - begins > _NAME_MAX)
-    begins, closes = begins[is_name], closes[is_name]
+    begins, closes, colons = begins[is_name], closes[is_name], after[is_name]
     hashes = _hashes(text, begins, np.minimum(closes - begins, _NAME_MAX))
     if backslashes.size:  # an escaped name may equal an unescaped one
         escaped = np.flatnonzero(np.searchsorted(backslashes, begins) < np.searchsorted(backslashes, closes))
         names = zip(begins[escaped].tolist(), closes[escaped].tolist(), strict=True)
-        hashes[escaped] = np.array([_hash_unescaped(chunk[begin:end]) for begin, end in names], np.uint64)
+        hashes[escaped] = np.array([hash_of_name(chunk[begin:end]) for begin, end in names], np.uint64)
+    changed = screen.suspicious(chunk, text, quotes, (colons, hashes)) if screen else colons[:0]
     hashes += _object_numbers(text, quotes, begins) * _GOLDEN
     ordered = np.sort(hashes)
     duplicates = ordered[1:][ordered[1:] == ordered[:-1]]
-    found = [quotes[::2][has_more_blanks | is_long]]
+    found = [quotes[::2][has_more_blanks | is_long], changed]
     if duplicates.size:
         found.append(begins[np.isin(hashes, duplicates)])
     lines: list[int] = np.unique(np.searchsorted(ends, np.concatenate(found))).tolist()
@@ -86,8 +93,8 @@ def _unescaped(quotes: _Numbers, backslashes: _Numbers) -> _Numbers:
 
 
 @lru_cache(maxsize=1 << 12)
-def _hash_unescaped(name: bytes) -> int:
-    """Return the hash of a name without its escapes; 0 for an invalid name."""
+def hash_of_name(name: bytes) -> int:
+    """Return the hash of a name as it is written in JSON, without its escapes; 0 for an invalid name."""
     try:
         plain = json.loads(b'"' + name + b'"').encode(errors="surrogatepass")
     except ValueError:
@@ -114,7 +121,7 @@ def _hashes(text: _Numbers, begins: _Numbers, sizes: _Numbers) -> _Numbers:
 
 def _object_numbers(text: _Numbers, quotes: _Numbers, names: _Numbers) -> _Numbers:
     """Return for each name the number of the object that contains it."""
-    opens, closes = (_unquoted(np.flatnonzero(text == bracket), quotes) for bracket in (_OPEN, _CLOSE))
+    opens, closes = (unquoted(np.flatnonzero(text == bracket), quotes) for bracket in (_OPEN, _CLOSE))
     offsets = np.concatenate([opens, closes, names])
     steps = np.repeat(np.array([1, -1, 0], np.int32), [opens.size, closes.size, names.size])
     order = np.argsort(offsets, kind="stable")  # merges the three sorted runs, several times as fast
@@ -128,9 +135,3 @@ def _object_numbers(text: _Numbers, quotes: _Numbers, names: _Numbers) -> _Numbe
     found = np.empty(offsets.size, np.uint64)
     found[order[kept]] = np.cumsum(steps[kept] == 1)
     return found[opens.size + closes.size :]
-
-
-def _unquoted(offsets: _Numbers, quotes: _Numbers) -> _Numbers:
-    """Return the offsets that are not within quotation marks."""
-    found: _Numbers = offsets[np.searchsorted(quotes, offsets) & 1 == 0]
-    return found

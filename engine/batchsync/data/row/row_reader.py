@@ -8,21 +8,24 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from contextlib import contextmanager
-from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, ClassVar
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, ClassVar, Self
 
 import polars as pl
 
-from batchsync.errors import SourceError
+from batchsync.core.csv_dialect import CsvDialect
+from batchsync.core.sheet import Sheet
+from batchsync.errors import BatchsyncError, SourceError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Collection, Iterator, Mapping, Sequence
     from concurrent.futures import Future
     from pathlib import Path
 
     from polars.datatypes import DataTypeClass
 
     from batchsync.core.job import Source
+    from batchsync.data.row.file_state import FileState
     from batchsync.ports import Size
 
 #: Maximum number of nested lists and objects. A column of 500 nested lists with one row takes polars half a minute and
@@ -41,10 +44,16 @@ class SourceFiles:
         reader: Reader of their format.
         delimiter: Delimiter of CSV files.
         encoding: Python encoding of text files.
+        dialect: Dialect of CSV files.
+        sheet: What is read of workbooks.
         nulls: Texts that are read as null.
         schema: Columns and types.
         stored: Columns and types as found in the files, before columns were added or void columns got a type.
         void: Columns without a value, which take the type in `schema` by a cast.
+        unreadable: Columns that cannot be read, each with the reason; null in `schema`.
+        path_columns: For each file, the values of the columns that are named in its path (`month=2026-01`).
+        names: What messages call landed files: where each was at its source. Other files are called by their path.
+        states: States of the files before they were opened, in the order of `files`.
     """
 
     files: tuple[Path, ...]
@@ -55,22 +64,69 @@ class SourceFiles:
     schema: dict[str, pl.DataType]
     stored: dict[str, pl.DataType] = field(default_factory=dict)
     void: frozenset[str] = frozenset()
+    unreadable: Mapping[str, str] = field(default_factory=dict)
+    path_columns: Mapping[Path, Mapping[str, str | None]] = field(default_factory=dict)
+    names: Mapping[Path, str] = field(default_factory=dict)
+    dialect: CsvDialect = field(default=CsvDialect())
+    sheet: Sheet = field(default=Sheet())
+    states: tuple[FileState, ...] = ()
 
     @property
     def columns(self) -> tuple[str, ...]:
         """Column names in the order of the first file."""
         return tuple(self.schema)
 
+    @property
+    def within_files(self) -> Self:
+        """The source without the columns that are named in the paths of its files."""
+        if not self.path_columns:
+            return self
+        outside = {name for found in self.path_columns.values() for name in found}
+        schema = {name: dtype for name, dtype in self.schema.items() if name not in outside}
+        return replace(self, schema=schema, path_columns={})
+
+    def with_path_columns(self, frame: pl.DataFrame, path: Path) -> pl.DataFrame:
+        """Return rows of a file, read `within_files`, with all columns of the source, after the other columns."""
+        if not self.path_columns:
+            return frame
+        texts = self.path_columns.get(path, {})
+        values = {name: pl.lit(texts.get(name), dtype=pl.String) for name in self.schema if name not in frame.columns}
+        others = [name for name in frame.columns if name not in self.schema]
+        return frame.with_columns(**values).select(*others, *self.schema)
+
+    def used(self, names: Collection[str]) -> Self:
+        """Return the source with the named columns only, if its reader can leave the others out."""
+        if not self.reader.reads_used_columns:
+            return self
+        return replace(self, schema={name: dtype for name, dtype in self.schema.items() if name in names})
+
     def values(self) -> list[pl.Expr]:
         """Return the expressions of the columns, with declared null texts replaced by null."""
-        return [self._value(name, dtype) for name, dtype in self.schema.items()]
+        return [
+            self._value(name, pl.col(name).cast(dtype) if name in self.void else pl.col(name))
+            for name, dtype in self.schema.items()
+        ]
 
-    def _value(self, name: str, dtype: pl.DataType) -> pl.Expr:
-        """Return the expression of a column."""
-        value = pl.col(name).cast(dtype) if name in self.void else pl.col(name)
-        if not self.nulls or dtype not in (pl.String, pl.Categorical, pl.Enum):
-            return value
-        return pl.when(~value.cast(pl.String).is_in(self.nulls)).then(value)
+    def values_of(self, stored: Mapping[str, tuple[pl.Expr, pl.DataType]]) -> list[pl.Expr]:
+        """Return the expressions of the columns over a file that stores some of them, perhaps with other types.
+
+        Args:
+            stored: For each stored column its value and type.
+
+        Returns:
+            The expressions, cast to the types of the source, with declared null texts replaced by null.
+        """
+        found = []
+        for name, dtype in self.schema.items():
+            value, kind = stored.get(name, (pl.lit(None), pl.Null()))
+            found.append(self._value(name, value if kind == dtype else value.cast(dtype)))
+        return found
+
+    def _value(self, name: str, value: pl.Expr) -> pl.Expr:
+        """Return the expression of a column with declared null texts replaced by null."""
+        if self.nulls and self.schema[name] in (pl.String, pl.Categorical, pl.Enum):
+            value = pl.when(~value.cast(pl.String).is_in(self.nulls)).then(value)
+        return value.alias(name)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,6 +173,10 @@ class RowReader(ABC):
     #: Whether each file names all its columns and has the same. Otherwise the types of the files are merged, and a
     #: column that the job names and no file has is null.
     declares_columns: ClassVar[bool] = True
+    #: Whether files that declare their columns may differ in compatible types, and lack columns, which are then null.
+    merges_types: ClassVar[bool] = False
+    #: Whether the columns of a source may be reduced to those that a job uses.
+    reads_used_columns: ClassVar[bool] = False
 
     @abstractmethod
     def schema(self, path: Path, source: Source) -> dict[str, pl.DataType]:
@@ -125,6 +185,10 @@ class RowReader(ABC):
         Raises:
             SourceError: If the file is not of this format.
         """
+
+    def unreadable(self, path: Path, source: Source) -> Mapping[str, str]:  # noqa: ARG002 - optional
+        """Return the columns of a file that cannot be read, each with the reason; they are null in `schema`."""
+        return {}
 
     def prepare(self, file: SourceFile) -> Path:
         """Return the file to check and to read: the file itself, or a copy in the work folder."""
@@ -166,7 +230,7 @@ class RowReader(ABC):
 
     @contextmanager
     def translate_errors(
-        self, path: Path, prepared: SourceFile | None = None, validation: Future[None] | None = None
+        self, path: Path, prepared: SourceFile | None = None, validation: Future[None] | None = None, *, name: str = ""
     ) -> Iterator[None]:
         """Translate errors of a block that reads a file into a SourceError without values.
 
@@ -174,24 +238,38 @@ class RowReader(ABC):
             path: The file of the source.
             prepared: The prepared file, if the block reads its rows.
             validation: Running check of the prepared file; its error is more exact and takes precedence.
+            name: What messages call the file; empty for its path.
 
         Yields:
             Nothing; the block reads the file.
 
         Raises:
-            SourceError: If the block raises an error of polars, pyarrow or the operating system.
+            BatchsyncError: If the block raises one.
+            SourceError: If the block raises another error.
         """
         copy = prepared.path if prepared is not None else path
+        with name_in_errors(path, name or str(path)):
+            try:
+                with name_in_errors(copy, str(path)):
+                    yield
+            except BatchsyncError:
+                raise
+            except (pl.exceptions.PanicException, Exception) as error:  # noqa: BLE001 - a reader may fail with any error
+                if prepared is not None:
+                    with name_in_errors(copy, str(path)):
+                        self._raise_exact_error(prepared, validation)
+                raise self.unreadable_error(path, error) from None
+
+    def _raise_exact_error(self, prepared: SourceFile, validation: Future[None] | None) -> None:
+        """Raise the error of the check, or that of the first invalid row; return if there is none of batchsync's."""
         try:
-            with blame_original_path(copy, path):
-                yield
-        except (*engine_errors(), OSError, UnicodeError) as error:
-            if prepared is not None:
-                with blame_original_path(copy, path):
-                    if validation is not None:
-                        validation.result()
-                    self.raise_first_error(prepared)
-            raise self.unreadable_error(path, error) from None
+            if validation is not None:
+                validation.result()
+            self.raise_first_error(prepared)
+        except BatchsyncError:
+            raise
+        except (pl.exceptions.PanicException, Exception):  # noqa: BLE001 - the caller raises the error it has
+            return
 
     def size(self, source: SourceFiles) -> SourceSize:  # noqa: ARG002 - overridden where the size is known
         """Return the size of a source, for progress."""
@@ -230,22 +308,22 @@ class RandomAccessReader(RowReader):
         """Return the exact size of a source."""
         rows = 0
         for path in source.files:
-            with self.translate_errors(path):
+            with self.translate_errors(path, name=source.names.get(path, "")):
                 rows += self.count_rows(path)
         size = sum(path.stat().st_size for path in source.files)
         return SourceSize(rows, size, size / rows if rows else 0.0)
 
 
 @contextmanager
-def blame_original_path(prepared: Path, path: Path) -> Iterator[None]:
-    """Replace the path of a copy by the path of its original in the messages of errors.
+def name_in_errors(path: Path, name: str) -> Iterator[None]:
+    """Replace the path of a file in the messages of errors.
 
     Args:
-        prepared: The copy, or the original itself.
-        path: The original.
+        path: The file: a copy of one of the source, or a landed one.
+        name: What messages call it.
 
     Yields:
-        Nothing; the block reads `prepared`.
+        Nothing; the block reads the file.
 
     Raises:
         SourceError: If the block raises one.
@@ -253,9 +331,9 @@ def blame_original_path(prepared: Path, path: Path) -> Iterator[None]:
     try:
         yield
     except SourceError as error:
-        if prepared == path or str(prepared) not in error.message:
+        if str(path) == name or str(path) not in error.message:
             raise
-        raise SourceError(error.message.replace(str(prepared), str(path)), hint=error.hint) from None
+        raise SourceError(error.message.replace(str(path), name), hint=error.hint) from None
 
 
 def inner_types(kind: pl.DataType) -> list[pl.DataType]:

@@ -1,12 +1,14 @@
-"""Text files: decoding and gunzipping to UTF-8, and bounded reading by polars; base of the readers of text formats.
+"""Text files: decoding and decompressing to UTF-8, and bounded reading by polars; base of the readers of text formats.
 
-Compressed files and files in other encodings are copied once to a plain UTF-8 file in the work folder.
+Compressed files and files in other encodings are copied once to a plain UTF-8 file in the work folder. Lines are
+bounded: polars takes a multiple of a line's length in memory.
 """
 
 from __future__ import annotations
 
 import codecs
 import os
+import re
 from abc import abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -14,10 +16,12 @@ from queue import Empty, Full, Queue
 from threading import Event
 from typing import TYPE_CHECKING, ClassVar
 
+from batchsync.data.row.compressed import compression_of, iter_plain
+from batchsync.data.row.content_kind import HEAD_BYTES, foreign_content
+from batchsync.data.row.line_limit import iter_bounded, require_short_lines
 from batchsync.data.row.row_reader import SMALL_FILE_BYTES, RowReader, SourceSize
 from batchsync.errors import SourceError
-from batchsync.util.files import os_error_reason, sha256_of
-from batchsync.util.gzip_reader import DAMAGED, is_gzip, iter_decompressed
+from batchsync.util.files import sha256_of
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
@@ -29,6 +33,8 @@ if TYPE_CHECKING:
 
 #: Bytes of text that are read at a time.
 CHUNK_BYTES = 1 << 20
+#: Control characters of ISO 8859, where Windows code pages have quotation marks, dashes and the euro sign.
+_CONTROLS = re.compile(rb"[\x80-\x9f]")
 #: Bytes of a text file from which the length of a row is estimated.
 _SAMPLE_BYTES = 1 << 18
 #: Maximum number of frames in the queue.
@@ -48,7 +54,7 @@ class TextFile:
     """A text file in its declared encoding.
 
     Attributes:
-        path: The file, plain or gzip.
+        path: The file, plain or compressed.
         encoding: Name of a Python text encoding.
         reader_skips_bom: Whether the reader of the file skips a UTF-8 byte order mark.
     """
@@ -60,7 +66,7 @@ class TextFile:
     @property
     def is_readable_in_place(self) -> bool:
         """Whether the file can be read without decoding a copy of it."""
-        if codec_name(self.encoding) != "utf-8" or is_gzip(self.path):
+        if codec_name(self.encoding) != "utf-8" or compression_of(self.path):
             return False
         if self.reader_skips_bom:
             return True
@@ -90,48 +96,73 @@ def iter_text(file: TextFile) -> Generator[bytes, None, None]:
         Non-empty chunks of any size; they may split characters and lines.
 
     Raises:
-        SourceError: If the file is truncated or damaged gzip, cannot be read, or contains a byte that the declared
-            encoding does not allow (with the line number).
+        SourceError: If the file is truncated or damaged, cannot be read, or contains a byte that the declared
+            encoding does not allow (with the line number), or a control character that ISO 8859 alone allows.
     """
     line = 1
-    is_utf8 = codec_name(file.encoding) == "utf-8"
+    codec = codec_name(file.encoding)
+    is_utf8 = codec == "utf-8"
     decoder = codecs.getincrementaldecoder("utf-8" if is_utf8 else file.encoding)(errors="strict")
     is_first = True
-    for chunk in _iter_bytes(file):
+    for chunk in _iter_bytes(file, CHUNK_BYTES):
         data = chunk.removeprefix(codecs.BOM_UTF8) if is_first and is_utf8 else chunk
         try:
             text = decoder.decode(data, final=not chunk)
-        except UnicodeDecodeError as error:
-            before = bytes(error.object[: error.start])
+            encoded = data if is_utf8 else text.removeprefix("\ufeff" if is_first else "").encode()
+        except UnicodeError as error:
+            before = bytes(error.object[: error.start]) if isinstance(error, UnicodeDecodeError) else b""
             invalid = _encoding_error(file, line + before.count(b"\n"))
             raise invalid from None
-        if is_first and not is_utf8:
-            text = text.removeprefix("\ufeff")  # a codec that names the byte order leaves the mark in the text
+        if codec.startswith("iso8859") and (found := _CONTROLS.search(data)):
+            invalid = _control_error(file, line + data[: found.start()].count(b"\n"), data)
+            raise invalid
         is_first = False
-        encoded = data if is_utf8 else text.encode()
         line += encoded.count(b"\n")
         if encoded:
             yield encoded
 
 
-def _iter_bytes(file: TextFile) -> Iterator[bytes]:
+def _iter_bytes(file: TextFile, chunk_bytes: int) -> Generator[bytes, None, None]:
     """Yield the decompressed bytes of a file, and an empty chunk at the end."""
-    try:
-        yield from iter_decompressed(file.path, CHUNK_BYTES)
-        yield b""
-    except DAMAGED as error:
-        hint = "Fetch or export the file again; check it with gzip -t."
-        raise SourceError(f"{file.path} is truncated or damaged gzip ({type(error).__name__})", hint=hint) from None
-    except OSError as error:
-        raise SourceError(f"{file.path} cannot be read: {os_error_reason(error)}", hint="Try again.") from None
+    yield from iter_plain(file.path, chunk_bytes)
+    yield b""
 
 
 def _encoding_error(file: TextFile, line: int) -> SourceError:
     """Return the error for a byte that the encoding does not allow."""
     return SourceError(
         f"{file.path}:{line}: a byte on this line is not valid {file.encoding}",
-        hint="Declare source.encoding (for instance cp1252 or latin-1), or export the file as UTF-8.",
+        hint="Declare source.encoding (cp1252 for most exports of Windows), or export the file as UTF-8.",
     )
+
+
+def _control_error(file: TextFile, line: int, data: bytes) -> SourceError:
+    """Return the error for a control character in a file declared as ISO 8859; `data` is the chunk with it."""
+    try:
+        codecs.getincrementaldecoder("utf-8")().decode(data)
+        likely = "utf-8"
+    except UnicodeDecodeError:
+        likely = "cp1252"
+    message = f"{file.path}:{line}: a byte on this line is a control character (U+0080 to U+009F) in {file.encoding}"
+    return SourceError(message, hint=f"The file seems to be {likely}: set source.encoding: {likely}.")
+
+
+def require_text(file: TextFile) -> None:
+    """Refuse a file that is no text in its declared encoding, as far as its first bytes show.
+
+    Raises:
+        SourceError: If it is an archive of several files, compressed in an unknown way, or a file of another format or
+            encoding.
+    """
+    head = b""
+    stream = _iter_bytes(file, HEAD_BYTES)
+    for chunk in stream:
+        head += chunk
+        if len(head) >= HEAD_BYTES:
+            break
+    stream.close()
+    if found := foreign_content(head, codec_name(file.encoding)):
+        raise SourceError(f"{file.path} is {found[0]}", hint=found[1])
 
 
 def readable_copy(file: TextFile, work: Path, *, fresh: bool) -> Path:
@@ -146,9 +177,11 @@ def readable_copy(file: TextFile, work: Path, *, fresh: bool) -> Path:
         Path of a plain UTF-8 file.
 
     Raises:
-        SourceError: If the file cannot be read or decoded.
+        SourceError: If the file cannot be read or decoded, or a line is longer than `LINE_MAX`.
     """
     if file.is_readable_in_place:
+        if fresh:
+            require_short_lines(file.path)
         return file.path
     name = sha256_of(os.fsencode(file.path))[:16]
     copy = work / f"source-{name}.txt"
@@ -156,7 +189,7 @@ def readable_copy(file: TextFile, work: Path, *, fresh: bool) -> Path:
         return copy
     partial = copy.with_suffix(".partial")
     with partial.open("wb") as out:
-        for chunk in iter_text(file):
+        for chunk in iter_bounded(file.path, iter_text(file)):
             out.write(chunk)
     partial.replace(copy)
     return copy
@@ -236,7 +269,14 @@ class TextReader(RowReader):
         Returns:
             The frames that `RowReader.read` describes.
         """
-        rows = self.scan(file)
+        return self.run(self.scan(file), file)
+
+    def run(self, rows: pl.LazyFrame, file: SourceFile) -> Iterator[pl.DataFrame]:
+        """Run a scan of a plain UTF-8 file at the pace of the consumer, of a small one at once.
+
+        Returns:
+            The rows in order.
+        """
         if file.path.stat().st_size <= SMALL_FILE_BYTES:
             return iter([rows.collect(engine="streaming")])
         return iter_batches(rows, file.chunk_rows)

@@ -1,0 +1,146 @@
+"""Accounts at vendors: what identifies them, and their clients."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING
+
+from batchsync import __version__
+from batchsync.core.job import Connection
+from batchsync.errors import UnavailableError
+from batchsync.ports import Network, StorageAccess
+from batchsync.spec import resolve_credentials, resolve_login, resolve_proxy
+from batchsync.spec.vendor_spec import vendor_entry_point
+from batchsync.storage.known_locations import KnownLocations
+from batchsync.util.files import read_secret
+from batchsync.util.plugins import VENDORS, load_plugin
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from batchsync.core.object_storage import Storage
+    from batchsync.core.query import Database
+    from batchsync.core.vendor_rules import VendorRules
+    from batchsync.ports import Clock, Connect, Vendor
+    from batchsync.settings import Settings
+    from batchsync.vendors.bundled_mocks import BundledMocks
+
+
+@dataclass(frozen=True, slots=True)
+class Accounts:
+    """Accounts of the connections of a deployment.
+
+    Attributes:
+        settings: The settings.
+        environ: Environment variables that references name.
+        untrusted: Whether jobs.yaml is a stranger's, whose references are not resolved.
+    """
+
+    settings: Settings
+    environ: Mapping[str, str] = field(repr=False)
+    untrusted: bool = False
+
+    def names(self, connection: Connection, rules: VendorRules) -> list[str]:
+        """Return what identifies the account of a connection: vendor, base URL, name of the account.
+
+        Raises:
+            UnavailableError: If a reference has no value.
+        """
+        if self.settings.mocks or self.untrusted:
+            return ["mocks", rules.name]
+        references = {name: text for name, text in connection.credentials.items() if name == rules.account_credential}
+        known = resolve_credentials(replace(connection, credentials=references), self.environ, read_secret)
+        return [rules.name, connection.base_url.rstrip("/"), *known.values()]
+
+    def login(self, database: Database) -> Mapping[str, str]:
+        """Return what the references of a database stand for; the port `Logins`.
+
+        Args:
+            database: The database.
+
+        Returns:
+            Secret values by key: `url`, or `password` if the connection has one.
+
+        Raises:
+            UnavailableError: If a reference has no value, or jobs.yaml is a stranger's.
+        """
+        if self.untrusted:
+            raise UnavailableError(
+                f'connection "{database.name}": databases are not opened with --untrusted',
+                hint="check the file without --untrusted where you trust it",
+            )
+        return resolve_login(database, self.environ, read_secret)
+
+    def access(self, storage: Storage) -> StorageAccess:
+        """Return what the references of a storage stand for; the port `AccessOf`.
+
+        Args:
+            storage: The storage.
+
+        Raises:
+            UnavailableError: If a reference has no value, or jobs.yaml is a stranger's.
+        """
+        if self.untrusted:
+            raise UnavailableError(
+                f'connection "{storage.name}": no storage is opened with --untrusted',
+                hint="check the file without --untrusted where you trust it",
+            )
+        references = as_connection(storage)
+        return StorageAccess(
+            credentials=resolve_credentials(references, self.environ, read_secret),
+            proxy=resolve_proxy(references, self.environ, read_secret),
+        )
+
+    def connect(
+        self, connection: Connection, rules: VendorRules, clock: Clock, mocks: BundledMocks | None = None
+    ) -> Vendor:
+        """Return the client of a connection. No request is sent yet.
+
+        Args:
+            connection: The connection.
+            rules: Rules of its vendor.
+            clock: Time source.
+            mocks: Running mocks, which stand in for the vendor.
+
+        Raises:
+            UsageError: If the connection does not fit the vendor.
+            UnavailableError: If a reference has no value.
+        """
+        if mocks is not None:
+            base_url, credentials = mocks.of(rules.name)
+        else:
+            base_url = connection.base_url
+            credentials = resolve_credentials(connection, self.environ, read_secret)
+        return self._connect_function(connection, rules)(
+            rules,
+            base_url=base_url,
+            credentials=credentials,
+            ca_bundle=connection.ca_bundle,
+            clock=clock,
+            user_agent=f"batchsync/{__version__}",
+        )
+
+    def _connect_function(self, connection: Connection, rules: VendorRules) -> Connect:
+        """Return the client factory of a vendor: built-in if its spec has a dialect, else that of its package."""
+        if rules.dialect is None and vendor_entry_point(rules.name) is not None:
+            connect_function: Connect = load_plugin(VENDORS, rules.name)
+            return connect_function
+        # Only commands that call vendors pay for the HTTP client.
+        from batchsync.vendors.connect import Connector  # noqa: PLC0415 - see above
+
+        return Connector(self._network(connection, rules))
+
+    def _network(self, connection: Connection, rules: VendorRules) -> Network:
+        """Return the network settings of a connection; mocks are on this machine and need none."""
+        if self.settings.mocks:
+            return Network()
+        memory = KnownLocations(self.settings.state_folder, self.names(connection, rules))
+        proxy = resolve_proxy(connection, self.environ, read_secret)
+        return Network(proxy=proxy, storage_hosts=connection.storage_hosts, storage_memory=memory)
+
+
+def as_connection(storage: Storage) -> Connection:
+    """Return a connection with the name and references of a storage, to resolve them as those of a vendor."""
+    return Connection(
+        name=storage.name, vendor="", base_url="", credentials=dict(storage.credentials), proxy=storage.proxy
+    )

@@ -1,0 +1,51 @@
+"""Whether a command masks personal data: in Markdown and in the logs of CI, unless an option forces it to be shown."""
+
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import click
+
+from batchsync.report.masks import Mask
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+    from batchsync.cli.session import Session
+    from batchsync.core.job import Job
+
+#: Variables that systems of continuous integration set.
+CI_VARIABLES = (
+    "CI",
+    "GITHUB_ACTIONS",
+    "GITLAB_CI",
+    "TF_BUILD",
+    "JENKINS_URL",
+    "TEAMCITY_VERSION",
+    "BUILDKITE",
+    "CIRCLECI",
+    "BITBUCKET_BUILD_NUMBER",
+    "CODEBUILD_BUILD_ID",
+)
+
+show_personal = click.option(
+    "--show-personal", is_flag=True, help="Show personal keys and values, also in Markdown and in CI."
+)
+
+
+def mask_of(session: Session, jobs: Iterable[Job], *, show: bool) -> Mask:
+    """Return what a command masks.
+
+    Args:
+        session: The session of the command.
+        jobs: The jobs as in jobs.yaml.
+        show: Whether the user wants to see personal data.
+    """
+    active = not show and (session.output == "md" or in_ci(os.environ))
+    return Mask(active=active, personal={name: job.source.personal for job in jobs for name in job.all_names})
+
+
+def in_ci(environ: Mapping[str, str]) -> bool:
+    """Return whether the process runs in continuous integration, whose logs many people can read."""
+    return any(environ.get(name, "").lower() not in ("", "0", "false", "no") for name in CI_VARIABLES)

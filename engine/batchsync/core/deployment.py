@@ -1,0 +1,52 @@
+"""The contents of jobs.yaml as frozen values, compiled by `spec`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from batchsync.core.retention import Retention
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from batchsync.core.job import Connection, Job
+    from batchsync.core.object_storage import Storage
+    from batchsync.core.query import Database
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Resources:
+    """Resource limits of preparation; they do not affect what is sent.
+
+    `threads` None: one for each core, or a single thread with `memory` small. `memory` is small or normal.
+    """
+
+    threads: int | None = None
+    memory: str = "normal"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Deployment:
+    """The contents of jobs.yaml: connections, databases and storages by name, and jobs in dependency order.
+
+    `state_required`: a missing state is an error. `substituted`: what environment variables filled in, with the
+    reference that messages show instead. `unchecked`: what placeholders stand in for, and is not checked. `retention`:
+    how long what is no longer needed is kept.
+    """
+
+    file: str
+    connections: Mapping[str, Connection]
+    jobs: tuple[Job, ...]
+    resources: Resources = field(default_factory=Resources)
+    state_required: bool = False
+    substituted: Mapping[str, str] = field(default_factory=dict, repr=False, compare=False)
+    unchecked: tuple[str, ...] = ()
+    retention: Retention = field(default_factory=Retention)
+    databases: Mapping[str, Database] = field(default_factory=dict)
+    storages: Mapping[str, Storage] = field(default_factory=dict)
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of all jobs, former names included."""
+        return frozenset(name for job in self.jobs for name in job.all_names)

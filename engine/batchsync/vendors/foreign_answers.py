@@ -1,0 +1,57 @@
+"""Recognition of answers that do not come from the vendor, such as pages of portals and refusals of proxies."""
+
+from __future__ import annotations
+
+from http import HTTPStatus
+from typing import TYPE_CHECKING
+
+from batchsync.core.vendor_calls import Endpoint
+from batchsync.vendors import response_parsing
+
+if TYPE_CHECKING:
+    from batchsync.core.vendor_calls import Call
+    from batchsync.vendors.wire import Response
+
+#: HTTP statuses of a server that did not start the work. A gateway may send them after the work was done behind it.
+NOT_BEGUN = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE})
+#: HTTP statuses with which a proxy refuses to pass a request on.
+_PROXY_REFUSALS = frozenset({HTTPStatus.FORBIDDEN, HTTPStatus.PROXY_AUTHENTICATION_REQUIRED})
+
+
+def is_foreign(call: Call, response: Response) -> bool:
+    """Return whether something else than the vendor answered: a proxy, a portal, a gateway with a rule of its own.
+
+    These are redirects, pages with a success status, and refusals (4xx) in no format of an API or of a storage. A
+    server error or a throttled request is an outage, even if a gateway reports it.
+    """
+    status = response.status
+    if HTTPStatus.OK <= status < HTTPStatus.MULTIPLE_CHOICES:
+        return is_page(call, response)
+    if status in NOT_BEGUN or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+        return False
+    return status < HTTPStatus.BAD_REQUEST or not is_refusal(call, response)
+
+
+def is_refusal(call: Call, response: Response) -> bool:
+    """Return whether the body of a 4xx has the format of its endpoint: a storage answers in XML, an API mostly in JSON.
+
+    A JSON object in place of a storage's XML comes from a gateway in front of it.
+    """
+    if call.endpoint is Endpoint.STORAGE:
+        return response_parsing.is_storage_error(response.body)
+    return response_parsing.is_api_error(response.body)
+
+
+def is_page(call: Call, response: Response) -> bool:
+    """Return whether a success has a body that no vendor sends in this place: a page, or any text about an upload."""
+    if response_parsing.is_html(response.headers, response.body):
+        return True
+    stores = call.sends_file and call.endpoint is Endpoint.STORAGE
+    return stores and bool(response.body.strip()) and not response_parsing.is_document(response.body)
+
+
+def is_temporary_refusal(response: Response) -> bool:
+    """Return whether a redirect or refusal comes from a proxy, which may let the next request pass."""
+    if response.status in _PROXY_REFUSALS:
+        return not response_parsing.is_api_error(response.body)
+    return response.status < HTTPStatus.BAD_REQUEST

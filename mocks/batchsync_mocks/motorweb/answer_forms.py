@@ -1,0 +1,59 @@
+"""Forms in which the Motorweb mock returns results and errors, as set by switches; no page shows a result file."""
+
+from __future__ import annotations
+
+import csv
+import io
+import zipfile
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+#: Values of the switch `tables` beside `plain`.
+_DELIMITERS = {"semicolon": ";", "tab": "\t"}
+_ENCODINGS = {"utf-16": "utf-16", "latin-1": "latin-1", "bom": "utf-8-sig"}
+
+
+def table(file: Path, *, form: str, echo: str, columns: tuple[str, ...]) -> bytes:
+    """Return a CSV file in the form that the switches select.
+
+    Args:
+        file: The file as the mock stores it.
+        form: Value of the switch `tables`.
+        echo: Value of the switch `echo`.
+        columns: Names of input columns, whose values are echoed.
+    """
+    rows = list(csv.reader(io.StringIO(file.read_text(encoding="utf-8"), newline="")))
+    inputs = [number for number, name in enumerate(rows[0]) if name in columns] if rows else []
+    for row in rows[1:]:
+        for number in inputs:
+            row[number] = echoed(row[number], echo)
+    text = io.StringIO(newline="")
+    csv.writer(text, delimiter=_DELIMITERS.get(form, ",")).writerows(rows)
+    body = text.getvalue().encode(_ENCODINGS.get(form, "utf-8"), "replace")
+    return _zipped(body, file.name) if form == "zip" else body
+
+
+def error_item(item: dict[str, Any], echo: str) -> dict[str, Any]:
+    """Return an item of the JSON errors with its inputs in the form that the switch `echo` selects."""
+    return item | {"inputs": {name: echoed(value, echo) for name, value in item["inputs"].items()}}
+
+
+def echoed(value: str, echo: str) -> str:
+    """Return an input value as the switch `echo` returns it."""
+    match echo:
+        case "lower":
+            return value.lower()
+        case "padded":
+            return f" {value} " if value else value
+        case _:
+            return value
+
+
+def _zipped(body: bytes, name: str) -> bytes:
+    """Return a ZIP archive with one file."""
+    archive = io.BytesIO()
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as packed:
+        packed.writestr(zipfile.ZipInfo(name), body)
+    return archive.getvalue()
