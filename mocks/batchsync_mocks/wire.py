@@ -180,6 +180,7 @@ def _cut_unframed(context: FaultContext, response: Response) -> Never:
     # The server would send chunks instead, whose last one marks the end.
     with contextlib.suppress(OSError):
         context.request.environ["werkzeug.socket"].sendall(head.encode("latin-1") + body[:kept])
+    response.close()
     close(context.request, reset=False)
 
 

@@ -6,12 +6,13 @@ import shutil
 import tempfile
 from collections import Counter
 from contextlib import contextmanager
+from hashlib import sha256
 from itertools import count
 from pathlib import Path
 from threading import Lock
 from typing import TYPE_CHECKING
 
-from batchsync.ports import ObjectConflictError, ObjectInfo, check_key
+from batchsync.ports import ObjectConflictError, ObjectInfo, check_key, is_damaged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,6 +27,10 @@ class MemoryStore:
         self._scratch, self._lock, self._versions = scratch, Lock(), count(1)
         self._objects: dict[str, tuple[bytes, ObjectInfo]] = {}
         self._workspaces: list[tuple[str, Path]] = []
+
+    def damage(self, key: str) -> None:
+        """Change the content of an object."""
+        self._objects[key] = b"damaged", self._objects[key][1]
 
     @contextmanager
     def workspace(self, prefix: str) -> Iterator[Path]:
@@ -46,6 +51,8 @@ class MemoryStore:
         with self._lock:
             new = content, ObjectInfo(key=key, size=len(content), version=str(next(self._versions)))
             held, info = self._objects.setdefault(key, new)
+            if is_damaged(key, digest=sha256(held).hexdigest(), new_digest=sha256(content).hexdigest()):
+                held, info = self._objects[key] = new
         if held != content:
             raise ObjectConflictError(key)
         file.unlink()

@@ -97,16 +97,18 @@ class Network:
             self.checkpoint(f"http:after:{method}")
             broken = ProtocolError("Connection aborted.", ConnectionResetError(104, "Connection reset by peer"))
             raise requests.ConnectionError(broken, request=prepared) from None
-        self.checkpoint(f"http:after:{method}")
-        if fault and fault.kind == "done_but_502":
-            response = Response("Bad Gateway", 502, content_type="text/plain")
-        if fault and fault.change is not None and response.status_code < 300:
-            response.direct_passthrough = False
-            # A body that another fault has truncated cannot be rewritten.
-            with suppress(EOFError, ValueError):
-                response.set_data(fault.change(response.get_data()))
-        self.log(f"{name} {response.status_code}")
-        return _as_requests(prepared, response, self.clock.epoch() - self.clocks_behind.get(self.names[port], 0.0))
+        # Whatever ends this call, also a simulated crash, closes the files that the mock opened for its response.
+        with contextlib.closing(response):
+            self.checkpoint(f"http:after:{method}")
+            if fault and fault.kind == "done_but_502":
+                response = Response("Bad Gateway", 502, content_type="text/plain")
+            if fault and fault.change is not None and response.status_code < 300:
+                response.direct_passthrough = False
+                # A body that another fault has truncated cannot be rewritten.
+                with suppress(EOFError, ValueError):
+                    response.set_data(fault.change(response.get_data()))
+            self.log(f"{name} {response.status_code}")
+            return _as_requests(prepared, response, self.clock.epoch() - self.clocks_behind.get(self.names[port], 0.0))
 
     def _matching_fault(self, vendor: str, method: str, path: str) -> NetworkFault | None:
         hit = None
@@ -129,7 +131,7 @@ class Network:
     def deliver_late(self, prepared: requests.PreparedRequest, body: bytes, port: int) -> None:
         """Pass a request to its vendor after the client has timed out."""
         with contextlib.suppress(ConnectionError):
-            self._deliver(prepared, body, port)
+            self._deliver(prepared, body, port).close()
 
 
 class _Adapter(HTTPAdapter):
@@ -216,7 +218,6 @@ def _environ(prepared: requests.PreparedRequest, body: bytes) -> dict[str, Any]:
 def _as_requests(prepared: requests.PreparedRequest, response: Response, now: float) -> requests.Response:
     pieces, _, headers = response.get_wsgi_response({"REQUEST_METHOD": prepared.method})
     data = b"".join(pieces)
-    response.close()
     raw = HTTPResponse(
         body=io.BytesIO(data),
         headers=HTTPHeaderDict([*headers, ("Date", http_date(now))]),

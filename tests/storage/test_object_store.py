@@ -8,6 +8,7 @@ import shutil
 import stat
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -148,6 +149,43 @@ def test_one_of_several_writers_wins(store: ObjectStore, tmp_path: Path) -> None
             assert path.read_bytes() == b"%d" % won.index(True)
         assert sum(won) == 1
         store.delete("a/b")
+
+
+@pytest.mark.parametrize("name", ["{}.csv", "{}.json.gz", "5a5a.{}.manifest.parquet"])
+def test_damaged_object_is_replaced_by_the_content_of_its_name(store: ObjectStore, tmp_path: Path, name: str) -> None:
+    key = f"staging/guests/{name.format(sha256(b'content').hexdigest())}"
+    (tmp_path / "finished").write_bytes(b"content")
+    first = store.put(key, tmp_path / "finished")
+    damage(store, key)
+    (tmp_path / "finished").write_bytes(b"content")
+    assert store.put(key, tmp_path / "finished").version != first.version
+    with store.get(key) as path:
+        assert path.read_bytes() == b"content"
+    assert not (tmp_path / "finished").exists()
+    assert [item.key for item in store.list("staging")] == [key]
+
+
+@pytest.mark.parametrize(
+    "name", ["a.csv", f"{sha256(b'damaged').hexdigest()}.csv", f"{sha256(b'other').hexdigest()}.csv"]
+)
+def test_object_whose_name_is_not_the_digest_of_the_new_content_is_kept(
+    store: ObjectStore, tmp_path: Path, name: str
+) -> None:
+    (tmp_path / "finished").write_bytes(b"first")
+    store.put(f"staging/guests/{name}", tmp_path / "finished")
+    damage(store, f"staging/guests/{name}")
+    (tmp_path / "finished").write_bytes(b"content")
+    with pytest.raises(ObjectConflictError, match="exists with other content"):
+        store.put(f"staging/guests/{name}", tmp_path / "finished")
+    with store.get(f"staging/guests/{name}") as path:
+        assert path.read_bytes() == b"damaged"
+
+
+def damage(store: ObjectStore, key: str) -> None:
+    if isinstance(store, MemoryStore):
+        store.damage(key)
+    else:
+        Path(store.location(key)).write_bytes(b"damaged")
 
 
 def test_later_object_of_a_key_has_another_version(store: ObjectStore, tmp_path: Path) -> None:

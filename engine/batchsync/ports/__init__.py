@@ -26,7 +26,14 @@ if TYPE_CHECKING:
     )
     from batchsync.ports.erasure import Erasure, Expired
     from batchsync.ports.network import Network, Proxy, StorageMemory
-    from batchsync.ports.object_store import ObjectConflictError, ObjectFolder, ObjectInfo, ObjectStore, check_key
+    from batchsync.ports.object_store import (
+        ObjectConflictError,
+        ObjectFolder,
+        ObjectInfo,
+        ObjectStore,
+        check_key,
+        is_damaged,
+    )
     from batchsync.ports.observer import (
         BatchChanged,
         ClockDiffers,
@@ -115,6 +122,7 @@ __all__ = [
     "Vendor",
     "Waiting",
     "check_key",
+    "is_damaged",
 ]
 
 _MODULES = {
@@ -134,7 +142,7 @@ _MODULES = {
     },
     "network": {"Network", "Proxy", "StorageMemory"},
     "erasure": {"Erasure", "Expired"},
-    "object_store": {"ObjectConflictError", "ObjectFolder", "ObjectInfo", "ObjectStore", "check_key"},
+    "object_store": {"ObjectConflictError", "ObjectFolder", "ObjectInfo", "ObjectStore", "check_key", "is_damaged"},
     "observer": {
         "BatchChanged",
         "ClockDiffers",

@@ -40,6 +40,21 @@ def check_key(key: str) -> None:
         raise ValueError(message)
 
 
+def is_damaged(key: str, *, digest: str, new_digest: str) -> bool:
+    """Return whether the object of a key is damaged: the key names the content of the new object, not its own.
+
+    Keys of batch files, row manifests and baseline segments contain the digest of the content, so that equal content
+    has equal keys. Of keys without a digest nothing is known: their objects are never called damaged.
+
+    Args:
+        key: Key of both objects.
+        digest: SHA-256 digest of the content that the store holds, in hexadecimal digits.
+        new_digest: That of the content to put.
+    """
+    name = key.rpartition("/")[2]
+    return new_digest in name and digest not in name
+
+
 class ObjectConflictError(StateError):
     """The key of a new object belongs to an object of other content, which was left unchanged."""
 
@@ -70,7 +85,8 @@ class ObjectStore(Protocol):
         """Put a finished local file under a key, if there is no object yet. The file is moved away.
 
         When this returns, the object is complete and survives a crash of the machine. Before, it is not visible at all:
-        an interrupted put leaves no object. Putting the same content again succeeds and leaves the first object.
+        an interrupted put leaves no object. Putting the same content again succeeds and leaves the first object. An
+        object that was damaged in the store (see `is_damaged`) is replaced.
 
         Args:
             key: Key of the object.

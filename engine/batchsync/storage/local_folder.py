@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchsync.ports import ObjectConflictError, ObjectInfo, check_key
+from batchsync.ports import ObjectConflictError, ObjectInfo, check_key, is_damaged
 from batchsync.util.files import fsync_file, fsync_folder, make_private, sha256_of_file
 
 if TYPE_CHECKING:
@@ -47,7 +47,7 @@ class LocalFolder:
             yield workspace
 
     def put(self, key: str, file: Path) -> ObjectInfo:
-        """Flush a file to disk, move it to its key unless that exists, and flush the folder.
+        """Flush a file to disk, move it to its key unless that exists undamaged, and flush the folder.
 
         Args:
             key: Key of the object.
@@ -66,11 +66,15 @@ class LocalFolder:
         try:
             move_if_free(file, final)
         except FileExistsError:
-            if sha256_of_file(file) != sha256_of_file(final):
+            digest, new_digest = sha256_of_file(final), sha256_of_file(file)
+            if digest == new_digest:
+                # Its writer may have been interrupted before it flushed the folder.
+                fsync_file(final)
+                file.unlink()
+            elif is_damaged(key, digest=digest, new_digest=new_digest):
+                file.replace(final)
+            else:
                 raise ObjectConflictError(key) from None
-            # Its writer may have been interrupted before it flushed the folder.
-            fsync_file(final)
-            file.unlink()
         except OSError as error:
             if error.errno != errno.EXDEV:
                 raise
