@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchsync.cli.command import command, job_names
+from batchsync.cli.command import command
 from batchsync.cli.exits import print_problems
 from batchsync.cli.offline import offline_context, offline_services
 from batchsync.cli.personal import mask_of, show_personal
 from batchsync.cli.progress import running_app
+from batchsync.cli.selection import chosen_jobs, selectors
 from batchsync.cli.session import Answer, Session
 from batchsync.cli.sync import retry_rejected, sending_rejected
 from batchsync.cli.untrusted import known_sources, run_untrusted, untrusted_option
@@ -35,7 +36,7 @@ CHANGES = 10
 @command(
     "plan", example="batchsync plan guests\nbatchsync plan --output md > plan.md    # a comment for a pull request"
 )
-@job_names
+@selectors
 @click.option(
     "--limit",
     type=click.IntRange(min=0),
@@ -53,6 +54,7 @@ def plan(  # noqa: PLR0913 - the options of the command
     session: Session,
     jobs: tuple[str, ...],
     *,
+    exclude: tuple[str, ...],
     limit: int,
     detailed_exitcode: bool,
     retry_rejected: bool,
@@ -74,11 +76,16 @@ def plan(  # noqa: PLR0913 - the options of the command
     """
     if untrusted and not session.confined:
         flags = ["--detailed-exitcode"] if detailed_exitcode else []
+        flags += [f"--exclude={word}" for word in exclude]
         return run_untrusted(session, ["plan", "--limit", str(limit), *flags, *jobs])
     with running_app(session) as app, session.journal() as journal:
-        chosen = [sending_rejected(job) if retry_rejected else job for job in app.jobs(jobs)]
+        selection = chosen_jobs(session, app.deployment, jobs, exclude)
+        suspended = [job for job in app.jobs(selection.names) if job.suspend]
+        chosen = [job for job in app.jobs(selection.names) if job not in suspended or job.name in selection.named]
+        chosen = [sending_rejected(job) if retry_rejected else job for job in chosen]
         require_one_reader(chosen)
         _, notes = app.check(chosen)
+        notes = (*map(suspended_note, suspended), *notes)
         if session.confined:
             chosen, more = known_sources(chosen)
             notes = (*notes, *more)
@@ -99,6 +106,11 @@ def plan(  # noqa: PLR0913 - the options of the command
     if failed:
         return Answer(report=report, exit_code=most_severe_exit_code(error.exit_code for error in failed.values()))
     return Answer(report=report, exit_code=_code(report) if detailed_exitcode else ExitCode.DONE)
+
+
+def suspended_note(job: Job) -> str:
+    """Return the note of a suspended job in a plan."""
+    return f"{job.name}: suspended: `batchsync sync {job.name}` runs it, and no other command does"
 
 
 def _plans(
