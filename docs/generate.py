@@ -98,3 +98,10 @@ def _help(command: click.Command, path: tuple[str, ...]) -> str:
     )
     text = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
     return f"#### `{' '.join(path)}`\n\n```text\n{text}\n```\n"
+
+
+def errors() -> str:
+    """Return the explanations of all error codes as Markdown, from their registry."""
+    from batchsync.report.error_codes import errors_page
+
+    return errors_page()

@@ -179,7 +179,9 @@ class App:
         for name in names:
             if name not in self.deployment.names:
                 known = {job.name for job in self.deployment.jobs}
-                raise UsageError(f'unknown job "{name}"', hint=names_hint(name, known, "jobs"))
+                raise UsageError(
+                    f'unknown job "{name}"', hint=names_hint(name, known, "jobs"), name="usage.unknown_job"
+                )
         return tuple(job for job in self.deployment.jobs if not names or job.all_names.intersection(names))
 
     def check(self, jobs: Iterable[Job] | None = None) -> tuple[tuple[Problem, ...], tuple[str, ...]]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from batchsync.cli.command import command
+from batchsync.cli.completion import complete_jobs
 from batchsync.cli.declared import check_known
 from batchsync.cli.session import Answer, Session
 from batchsync.core.run import Run, RunState
@@ -13,7 +14,7 @@ from batchsync.report.message import Message
 
 
 @command("approve", example='batchsync approve guests --reason "the shop closed its old accounts"')
-@click.argument("job")
+@click.argument("job", shell_complete=complete_jobs)
 @click.option(
     "--reason",
     default="",
@@ -51,9 +52,13 @@ def _blocked_run(session: Session, job: str) -> Run:
         check_known(session, journal, job)
         last = journal.last_run(job) if journal else None
     if last is None:
-        raise UsageError(f'job "{job}" never ran: nothing to approve', hint=f"`batchsync plan {job}`")
+        raise UsageError(
+            f'job "{job}" never ran: nothing to approve', hint=f"`batchsync plan {job}`", name="usage.never_ran"
+        )
     if last.state is not RunState.AWAITING_APPROVAL:
         raise UsageError(
-            f"{job} does not await approval: its last run {last.id} is {last.state}", hint="`batchsync status`"
+            f"{job} does not await approval: its last run {last.id} is {last.state}",
+            hint="`batchsync status`",
+            name="usage.not_awaiting",
         )
     return last

@@ -110,10 +110,12 @@ def _require_schedule(jobs: Sequence[Job], *, selected: bool) -> None:
         raise UsageError(
             f"{which} with a schedule is served: they are suspended",
             hint="remove `suspend: true` from a job in the jobs file, or run `batchsync sync JOB`",
+            name="usage.no_schedule",
         )
     raise UsageError(
         f"{which} has a schedule: nothing to serve",
         hint="add a `schedule:` to a job in the jobs file, or run `batchsync sync`",
+        name="usage.no_schedule",
     )
 
 

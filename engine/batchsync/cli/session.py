@@ -73,14 +73,18 @@ class Session:
         from batchsync.settings import Settings  # noqa: PLC0415 - the same
 
         if os.environ.get("BATCHSYNC_ROOTS") == "":
-            raise UsageError("BATCHSYNC_ROOTS is empty", hint="name the folders that jobs may use, or unset it")
+            raise UsageError(
+                "BATCHSYNC_ROOTS is empty", hint="name the folders that jobs may use, or unset it", name="usage.setting"
+            )
         values = {name: getattr(self.options, name) for name in ("file", "state", "mocks")}
         try:
             settings = Settings(**{name: value for name, value in values.items() if value is not None})
         except ValidationError as error:
             first = error.errors(include_input=False, include_url=False)[0]
             name = "BATCHSYNC_" + "_".join(str(part) for part in first["loc"]).upper()
-            raise UsageError(f"{name}: {first['msg'].lower()}", hint=f"correct {name}, or unset it") from None
+            raise UsageError(
+                f"{name}: {first['msg'].lower()}", hint=f"correct {name}, or unset it", name="usage.setting"
+            ) from None
         for path in (settings.file, settings.state_folder):
             if not is_utf8(path):
                 raise UsageError(f"{path} is a path that is not UTF-8", hint="rename it, or use a link to it")
@@ -217,12 +221,14 @@ def refuse_former_names(jobs_file: Path, environ: Mapping[str, str]) -> None:
         raise UsageError(
             f"{former} is set, but lading is now batchsync and reads BATCHSYNC_* only",
             hint=f"rename it to BATCHSYNC_{former.removeprefix('LADING_')}, or unset it",
+            name="usage.former_names",
         )
     folder = jobs_file.parent / ".lading"
     if folder.exists():
         raise UsageError(
             f"{folder} is state of lading, which batchsync does not read: what it delivered would be sent again",
             hint="finish its batches with lading, then move the folder away to start anew",
+            name="usage.former_names",
         )
 
 

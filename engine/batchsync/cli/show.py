@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import click
 
 from batchsync.cli.command import command
+from batchsync.cli.completion import complete_runs
 from batchsync.cli.declared import declared
 from batchsync.cli.outcomes import run_report
 from batchsync.cli.session import Answer, Session
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
 
 
 @command("show", example="batchsync show\nbatchsync show guests\nbatchsync show guests-7")
-@click.argument("name", required=False, metavar="[RUN|JOB]")
+@click.argument("name", required=False, metavar="[RUN|JOB]", shell_complete=complete_runs)
 def show(session: Session, name: str | None) -> Answer:
     """Print the settlement equation of a run.
 
@@ -61,4 +62,4 @@ def _runs(journal: Journal, name: str | None, jobs: Iterable[str]) -> tuple[Run,
 
 def _unknown_name(name: str, jobs: Iterable[str]) -> UsageError:
     hint = f"{names_hint(name, jobs, 'jobs')}; `batchsync history` lists the runs"
-    return UsageError(f'unknown run or job "{name}"', hint=hint)
+    return UsageError(f'unknown run or job "{name}"', hint=hint, name="usage.unknown_run")

@@ -58,7 +58,11 @@ def run_untrusted(session: Session, arguments: Sequence[str]) -> int:
     """
     if session.options.state is not None or session.options.mocks:
         option = "--mocks" if session.options.mocks else "--state"
-        raise UsageError(f"{option} with --untrusted", hint="omit it: --untrusted reads no state and runs no mocks")
+        raise UsageError(
+            f"{option} with --untrusted",
+            hint="omit it: --untrusted reads no state and runs no mocks",
+            name="usage.untrusted",
+        )
     require_support()
     words = ["--file", str(session.settings().file), "--output", session.output]
     words += ["--quiet"] if session.quiet else []
@@ -129,6 +133,7 @@ def _relayed(arguments: Sequence[str], folder: Path) -> int:
         raise UnavailableError(
             f"the check was ended by {name}: jobs.yaml or its sources need more than the limits ({_LIMITS})",
             hint="check smaller samples, or without --untrusted where you trust the files",
+            name="environment.confinement",
         )
     click.echo(texts[0], nl=False)
     return code
