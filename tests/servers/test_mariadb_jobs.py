@@ -137,3 +137,24 @@ def test_new_rows_alone_are_read_and_no_other_is_missed(shop: Deployment, mariad
     )
     assert "selected 3" in shop.run("sync")
     assert _names(shop) == ["Ada", "Bo", "Cy", "Di"]
+
+
+@pytest.mark.parametrize("name", ["name", "absent"])
+def test_since_that_does_not_fit_its_column_is_refused_before_the_first_run(shop: Deployment, name: str) -> None:
+    text = JOBS.replace("key: id}", f"key: id, since: {{column: {name}}}}}", 1).replace("    on_removed: delete\n", "")
+    (shop.folder / "jobs.yaml").write_text(text, encoding="utf-8")
+    for command in (("validate", "--online"), ("sync",)):
+        shop.run(*command, expect=2)
+        assert f"since cannot compare column {name!r}" in _shown(shop) or f"no column {name!r}" in _shown(shop)
+    assert not shop.mocks.store(CDP)
+
+
+def test_comment_after_the_end_of_a_statement_is_left_out_of_its_wrapper(shop: Deployment) -> None:
+    text = JOBS.replace("key: id}", "key: id, since: {column: id}}", 1).replace("    on_removed: delete\n", "")
+    (shop.folder / "jobs.yaml").write_text(text, encoding="utf-8")
+    (shop.folder / "guests.sql").write_text(
+        f"{QUERY.rstrip().rstrip(';')}; -- all of them; # really\n", encoding="utf-8"
+    )
+    shop.run("sync")
+    assert "selected" in shop.run("sync")
+    assert len(_names(shop)) == 3

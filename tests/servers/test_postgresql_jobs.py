@@ -255,9 +255,11 @@ def test_missing_variable_names_it(shop: Deployment, monkeypatch: pytest.MonkeyP
     [
         ("{column: updated_at, lag: 1000}", "Write lag: a duration, such as 15m"),
         ("{column: id, lag: 15m}", "Write lag: a number, such as 1000"),
+        ("{column: name}", "since cannot compare column 'name' of type text"),
+        ("{column: absent}", "the statement has no column 'absent', by which since reads"),
     ],
 )
-def test_lag_of_another_unit_than_its_column_is_refused_before_the_first_run(
+def test_since_that_does_not_fit_its_column_is_refused_before_the_first_run(
     shop: Deployment, since: str, message: str
 ) -> None:
     text = JOBS.replace("key: id}", f"since: {since}, key: id}}").replace("    on_removed: delete\n", "")
@@ -266,6 +268,6 @@ def test_lag_of_another_unit_than_its_column_is_refused_before_the_first_run(
         shop.run(*command, expect=2)
         assert message in _shown(shop)
     assert not shop.mocks.store(CDP)
-    (shop.folder / "jobs.yaml").write_text(text.replace(", lag: 1000", "").replace(", lag: 15m", ""), encoding="utf-8")
+    (shop.folder / "jobs.yaml").write_text(text.replace(since, "{column: id}"), encoding="utf-8")
     shop.run("sync")
     assert len(_names(shop)) == 3

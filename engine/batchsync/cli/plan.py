@@ -78,7 +78,8 @@ def plan(  # noqa: PLR0913 - the options of the command
     with running_app(session) as app, session.journal() as journal:
         chosen = [sending_rejected(job) if retry_rejected else job for job in app.jobs(jobs)]
         require_one_reader(chosen)
-        _, notes = app.check(chosen)
+        # Rows that are elsewhere are read for the plan itself, which finds what a check without them cannot.
+        _, notes = app.check([job for job in chosen if job.source.is_local and job.source.job is None])
         if session.confined:
             chosen, more = known_sources(chosen)
             notes = (*notes, *more)

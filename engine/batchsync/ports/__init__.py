@@ -56,7 +56,6 @@ if TYPE_CHECKING:
     from batchsync.ports.sink import Sink
     from batchsync.ports.source import (
         AccessOf,
-        DatabaseReader,
         FetchSource,
         Logins,
         SourceFetcher,
@@ -76,7 +75,6 @@ __all__ = [
     "Comparison",
     "Connect",
     "DataEngine",
-    "DatabaseReader",
     "Downloads",
     "Empty",
     "Erasure",
@@ -163,7 +161,7 @@ _MODULES = {
         "Waiting",
     },
     "sink": {"Sink"},
-    "source": {"AccessOf", "DatabaseReader", "FetchSource", "Logins", "SourceFetcher", "StorageAccess"},
+    "source": {"AccessOf", "FetchSource", "Logins", "SourceFetcher", "StorageAccess"},
     "state_store": {"StateStore"},
     "vendor": {"Clock", "Connect", "Downloads", "Empty", "Finished", "Running", "Status", "TargetFacts", "Vendor"},
 }
