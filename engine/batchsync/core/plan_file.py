@@ -192,7 +192,7 @@ class PlanFile:
             NewerFormatError: If a later release wrote it.
             ValueError: If members are missing or of another type, or a job occurs twice.
         """
-        written = values.get("format") if isinstance(values, Mapping) else None
+        written = values.get("format")
         if isinstance(written, int) and written > FORMAT:
             message = f"it has format {written}, and this batchsync reads format {FORMAT}"
             raise NewerFormatError(message)
