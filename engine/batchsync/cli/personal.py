@@ -42,8 +42,18 @@ def mask_of(session: Session, jobs: Iterable[Job], *, show: bool) -> Mask:
         jobs: The jobs as in jobs.yaml.
         show: Whether the user wants to see personal data.
     """
-    active = not show and (session.output == "md" or in_ci(os.environ))
-    return Mask(active=active, personal={name: job.source.personal for job in jobs for name in job.all_names})
+    return mask_by_job(session, {name: job.source.personal for job in jobs for name in job.all_names}, show=show)
+
+
+def mask_by_job(session: Session, personal: Mapping[str, bool | None], *, show: bool) -> Mask:
+    """Return what a command masks of jobs that may be in no jobs.yaml.
+
+    Args:
+        session: The session of the command.
+        personal: By job, whether its keys are personal data; None: those that look like e-mail addresses.
+        show: Whether the user wants to see personal data.
+    """
+    return Mask(active=not show and (session.output == "md" or in_ci(os.environ)), personal=personal)
 
 
 def in_ci(environ: Mapping[str, str]) -> bool:

@@ -11,6 +11,7 @@ from batchsync.cli.command import command, job_names
 from batchsync.cli.exits import print_problems
 from batchsync.cli.offline import offline_context, offline_services
 from batchsync.cli.personal import mask_of, show_personal
+from batchsync.cli.plan_files import PlanOut, plan_out, refuse_out_of_strangers
 from batchsync.cli.progress import running_app
 from batchsync.cli.session import Answer, Session
 from batchsync.cli.sync import retry_rejected, sending_rejected
@@ -33,7 +34,9 @@ CHANGES = 10
 
 
 @command(
-    "plan", example="batchsync plan guests\nbatchsync plan --output md > plan.md    # a comment for a pull request"
+    "plan",
+    example="batchsync plan guests\nbatchsync plan --output md > plan.md    # a comment for a pull request\n"
+    "batchsync plan --out guests.plan        # then `batchsync sync --plan guests.plan` delivers exactly this",
 )
 @job_names
 @click.option(
@@ -46,6 +49,7 @@ CHANGES = 10
 @click.option(
     "--detailed-exitcode", is_flag=True, help="Exit 10 if there is something to send, 6 if a guard blocks the plan."
 )
+@click.option("--out", metavar="FILE", help="Also write the plan, with its rows, to a file for `sync --plan FILE`.")
 @retry_rejected
 @untrusted_option
 @show_personal
@@ -55,6 +59,7 @@ def plan(  # noqa: PLR0913 - the options of the command
     *,
     limit: int,
     detailed_exitcode: bool,
+    out: str | None,
     retry_rejected: bool,
     untrusted: bool,
     show_personal: bool,
@@ -69,9 +74,14 @@ def plan(  # noqa: PLR0913 - the options of the command
     With --untrusted each job is planned as its first run: no state and no credential is read. Invalid rows are listed
     by field, rule and number of the row, and no key or value of a row is shown.
 
+    With --out the plan file has the very rows of the plan, like the source: it is readable by you only. If a job cannot
+    be planned, no file is written.
+
     Returns:
         The report to print, with the exit code; the exit code of the limited process with --untrusted.
     """
+    refuse_out_of_strangers(out, untrusted=untrusted)
+    file = plan_out(out)
     if untrusted and not session.confined:
         flags = ["--detailed-exitcode"] if detailed_exitcode else []
         return run_untrusted(session, ["plan", "--limit", str(limit), *flags, *jobs])
@@ -84,7 +94,8 @@ def plan(  # noqa: PLR0913 - the options of the command
             chosen, more = known_sources(chosen)
             notes = (*notes, *more)
         with offline_services(app, journal) as services:
-            plans, failed = _plans(app, chosen, services, limit)
+            plans, failed = _plans(app, chosen, services, limit, file)
+            written = None if file is None or failed else file.write(app, services, PlansReport(plans=()))
     if session.confined:
         plans = tuple(replace(item, preview=without_keys(item.preview)) for item in plans)
     else:
@@ -98,12 +109,15 @@ def plan(  # noqa: PLR0913 - the options of the command
         notes=tuple(note for note in notes if note.partition(":")[0] not in failed),
     )
     if failed:
+        if file is not None:
+            session.print_line(f"warning: {out} was not written: not all jobs could be planned", role="warn")
         return Answer(report=report, exit_code=most_severe_exit_code(error.exit_code for error in failed.values()))
-    return Answer(report=report, exit_code=_code(report) if detailed_exitcode else ExitCode.DONE)
+    code = _code(report) if detailed_exitcode else ExitCode.DONE
+    return Answer(report=report if written is None else replace(written, plans=report), exit_code=code)
 
 
 def _plans(
-    app: App, jobs: Sequence[Job], services: Services, limit: int
+    app: App, jobs: Sequence[Job], services: Services, limit: int, file: PlanOut | None
 ) -> tuple[tuple[PlanReport, ...], dict[str, BatchsyncError]]:
     """Plan every job; return the plans, and the errors by job."""
     plans: list[PlanReport] = []
@@ -111,16 +125,16 @@ def _plans(
     for job in jobs:
         try:
             services.check(job)
-            plans.append(_planned(offline_context(app, job), services, limit))
+            plans.append(_planned(offline_context(app, job), services, limit, file))
         except BatchsyncError as error:
             failed[job.name] = error
     return tuple(plans), failed
 
 
-def _planned(context: JobContext, services: Services, limit: int) -> PlanReport:
+def _planned(context: JobContext, services: Services, limit: int, file: PlanOut | None) -> PlanReport:
     check_rename(context, services)
     job_plan = plan_job(context, services)
-    return PlanReport(
+    report = PlanReport(
         plan=job_plan.comparison.plan,
         approved=job_plan.approved,
         in_flight=len(services.store.open_batches(context.job.name)),
@@ -130,6 +144,9 @@ def _planned(context: JobContext, services: Services, limit: int) -> PlanReport:
         partial_read=job_plan.partial_read,
         preview=services.data.preview(job_plan.comparison, limit),
     )
+    if file is not None:
+        file.add(job_plan, report, services)
+    return report
 
 
 def _mapping_changed(context: JobContext, services: Services) -> bool:

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
         Size,
         Waiting,
     )
+    from batchsync.ports.plan_rows import MovedKeys, PinnedRows, PlanRows
     from batchsync.ports.sink import Sink
     from batchsync.ports.source import (
         AccessOf,
@@ -90,6 +91,7 @@ __all__ = [
     "KeyRef",
     "KnownKey",
     "Logins",
+    "MovedKeys",
     "NeedsAttention",
     "Network",
     "ObjectConflictError",
@@ -98,7 +100,9 @@ __all__ = [
     "ObjectStore",
     "Observer",
     "PartialRead",
+    "PinnedRows",
     "PlanPreview",
+    "PlanRows",
     "Progress",
     "Proxy",
     "Reject",
@@ -160,6 +164,7 @@ _MODULES = {
         "Size",
         "Waiting",
     },
+    "plan_rows": {"MovedKeys", "PinnedRows", "PlanRows"},
     "sink": {"Sink"},
     "source": {"AccessOf", "FetchSource", "Logins", "SourceFetcher", "StorageAccess"},
     "state_store": {"StateStore"},

@@ -14,8 +14,9 @@ from batchsync.core.guards import within_budget
 from batchsync.core.row_outcome import RowOutcome
 from batchsync.core.run import Run, RunState, settlement_of
 from batchsync.core.upstream import Blocker, dependency_blocker
-from batchsync.errors import BatchsyncError, ExitCode, LockedError, SourceError, most_severe_exit_code
+from batchsync.errors import BatchsyncError, ExitCode, LockedError, SourceError, StalePlanError, most_severe_exit_code
 from batchsync.ports import JobFinished, RunFinished
+from batchsync.reconcile.apply_plan import apply_plan
 from batchsync.reconcile.erased_keys import forget_erased_keys
 from batchsync.reconcile.loop import Loop, WaitPolicy
 from batchsync.reconcile.plan import describe, prepare
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from batchsync.core.accounting import Settlement
     from batchsync.ports import TargetFacts
+    from batchsync.reconcile.plan_file import OpenedPlanFile
     from batchsync.reconcile.services import SelectedJob, Services
 #: Exit codes of jobs whose runs may be settled; unknown outcomes of delivered batches block no dependent job.
 _MAY_HAVE_SETTLED = (ExitCode.DONE, ExitCode.REJECTS, ExitCode.NEEDS_ATTENTION)
@@ -66,11 +68,12 @@ class JobOutcome:
 class NewRunRequest:
     """Request for new runs: the schedule tick they are for (None: started manually), and the other jobs of the process.
 
-    Batches of `peers` count against the vendor's limit of batches in flight.
+    Batches of `peers` count against the vendor's limit of batches in flight. The runs apply the plans of `plan_file`.
     """
 
     tick: datetime | None = None
     peers: Sequence[JobContext] = ()
+    plan_file: OpenedPlanFile | None = None
 
 
 def sync(
@@ -150,7 +153,7 @@ def _run_level(
                 runs[name] = [run for item in (*names, name) for run in open_runs(item, services)]
                 facts[name] = _begin(context, services, wait_policy.until, new_runs=new_runs is not None)
                 ready_contexts[name] = context
-                if new_runs:
+                if new_runs and new_runs.plan_file is None:
                     # Batches of a job that does not match its source any more proceed: they were matched before.
                     services.check(context.job)
             except BatchsyncError as error:
@@ -166,11 +169,10 @@ def _run_level(
                 try:
                     take_over(context, services)
                     target = facts[name] or describe(context, services, wait_policy.until)
-                    preparation = prepare(context, services, target, new_runs.tick)
-                    _send_while_preparing(preparation, loop, runs[name])
+                    _new_run(context, services, target, new_runs, loop, runs[name])
                 except BatchsyncError as error:
                     # With an error of the source, batches that were finalized before are valid and proceed.
-                    (failed if isinstance(error, SourceError) else loop.failed)[name] = error
+                    (failed if isinstance(error, SourceError | StalePlanError) else loop.failed)[name] = error
         loop.run(wait_policy)
         forget_erased_keys(ready_contexts | formers, loop.failed, services)
         failed |= loop.failed
@@ -219,6 +221,18 @@ def cause(error: BatchsyncError, job: str, services: Services) -> BatchsyncError
     except BatchsyncError as lease_error:
         return lease_error if isinstance(lease_error, LockedError) else error
     return error
+
+
+def _new_run(
+    context: JobContext, services: Services, target: TargetFacts, wanted: NewRunRequest, loop: Loop, runs: list[str]
+) -> None:
+    """Begin a new run of a job: apply its plan, or plan and send while preparing. The run is added to `runs`."""
+    if wanted.plan_file is None:
+        _send_while_preparing(prepare(context, services, target, wanted.tick), loop, runs)
+        return
+    applied = apply_plan(context, services, target, wanted.plan_file)
+    runs.append(applied.run.id)
+    loop.follow(applied.batches)
 
 
 def _send_while_preparing(preparation: Preparation, loop: Loop, runs: list[str]) -> None:
