@@ -77,16 +77,32 @@ def iter_batch_files(
     changes = Changes(comparison.folder)
     if not changes.total:
         return
-    options = json.loads((comparison.folder / "compare.json").read_text(encoding="utf-8"))
-    template = tuple(options["template"]) if options["template"] is not None else None
-    compiled = compile_job(job, rules, open_source(job.source), template).without_problems()
-    staging = _StagePass(compiled, changes, comparison.folder, context.workers, streamed=options["streamed"])
+    staging = second_pass(job, rules, comparison, changes, context.workers)
     with into.workspace() as workspace:
-        writer = BatchFileWriter(workspace, rules.file, head_of(compiled), into.put)
+        writer = BatchFileWriter(workspace, rules.file, head_of(staging.compiled), into.put)
         yield from _write(staging, writer, context)
 
 
-def _write(staging: _StagePass, writer: BatchFileWriter, context: StageContext) -> Iterator[BatchFile]:
+def second_pass(job: Job, rules: VendorRules, comparison: Comparison, changes: Changes, workers: TaskPool) -> StagePass:
+    """Return the pass that reads some rows of a compared source again.
+
+    Args:
+        job: The job of the comparison.
+        rules: Rules of the job's vendor.
+        comparison: The comparison.
+        changes: The rows to read, and the keys to remove.
+        workers: Task pool.
+
+    Raises:
+        SourceError: If the source cannot be opened.
+    """
+    options = json.loads((comparison.folder / "compare.json").read_text(encoding="utf-8"))
+    template = tuple(options["template"]) if options["template"] is not None else None
+    compiled = compile_job(job, rules, open_source(job.source), template).without_problems()
+    return StagePass(compiled, changes, comparison.folder, workers, streamed=options["streamed"])
+
+
+def _write(staging: StagePass, writer: BatchFileWriter, context: StageContext) -> Iterator[BatchFile]:
     """Encode the changes of a pass and yield each file as soon as it is finalized."""
     job, total = staging.compiled.job, staging.changes.total
     encoded = 0
@@ -119,7 +135,7 @@ def _write(staging: _StagePass, writer: BatchFileWriter, context: StageContext) 
 
 
 @dataclass(frozen=True, slots=True)
-class _StagePass:
+class StagePass:
     """One pass of staging. `streamed` means that the source is sorted by its key (`each:`)."""
 
     compiled: CompiledJob
