@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from batchsync.core.csv_dialect import CsvDialect
 from batchsync.core.guards import Budget, Guards
+from batchsync.core.keep import Keep
 from batchsync.core.mapping import Expression, Object, Place
 from batchsync.core.sheet import Sheet
 from batchsync.core.source_path import STDIN, scheme_of
@@ -238,6 +239,7 @@ class Job:
         renamed_from: Former names of the job; None if jobs.yaml does not say whether it has any.
         compression: Compression of batch files: fast or smaller.
         removal_hash: Hash of what decides which keys are removed: source as written, its key, `on_removed`.
+        keep: What the baseline keeps of each record; no part of any hash, because it changes nothing that is sent.
         place: Location in jobs.yaml.
     """
 
@@ -260,6 +262,7 @@ class Job:
     renamed_from: tuple[str, ...] | None = None
     compression: str = "fast"
     removal_hash: str = ""
+    keep: Keep = Keep.FINGERPRINTS
     place: Place = field(default=Place(), compare=False)
 
     @property
