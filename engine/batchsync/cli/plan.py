@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchsync.cli.command import command, job_names
+from batchsync.cli.command import command
 from batchsync.cli.exits import print_problems
 from batchsync.cli.offline import offline_context, offline_services
 from batchsync.cli.personal import mask_of, show_personal, show_values_option
 from batchsync.cli.plan_files import PlanOut, plan_out, refuse_out_of_strangers
 from batchsync.cli.progress import running_app
+from batchsync.cli.selection import chosen_jobs, selectors
 from batchsync.cli.session import Answer, Session
 from batchsync.cli.sync import retry_rejected, sending_rejected
 from batchsync.cli.untrusted import known_sources, run_untrusted, untrusted_option
@@ -46,7 +47,7 @@ PAST_BATCHES = 20
     example="batchsync plan guests\nbatchsync plan --output md > plan.md    # a comment for a pull request\n"
     "batchsync plan --out guests.plan        # then `batchsync sync --plan guests.plan` delivers exactly this",
 )
-@job_names
+@selectors
 @click.option(
     "--limit",
     type=click.IntRange(min=0),
@@ -73,6 +74,7 @@ def plan(  # noqa: PLR0913 - the options of the command
     session: Session,
     jobs: tuple[str, ...],
     *,
+    exclude: tuple[str, ...],
     limit: int,
     records: int,
     detailed_exitcode: bool,
@@ -103,12 +105,17 @@ def plan(  # noqa: PLR0913 - the options of the command
     file = plan_out(out)
     if untrusted and not session.confined:
         flags = ["--detailed-exitcode"] if detailed_exitcode else []
+        flags += [f"--exclude={word}" for word in exclude]
         return run_untrusted(session, ["plan", "--limit", str(limit), *flags, *jobs])
     with running_app(session) as app, session.journal() as journal:
-        chosen = [sending_rejected(job) if retry_rejected else job for job in app.jobs(jobs)]
+        selection = chosen_jobs(session, app.deployment, jobs, exclude)
+        suspended = [job for job in app.jobs(selection.names) if job.suspend]
+        chosen = [job for job in app.jobs(selection.names) if job not in suspended or job.name in selection.named]
+        chosen = [sending_rejected(job) if retry_rejected else job for job in chosen]
         require_one_reader(chosen)
         # Rows that are elsewhere are read for the plan itself, which finds what a check without them cannot.
         _, notes = app.check([job for job in chosen if job.source.is_local and job.source.job is None])
+        notes = (*map(suspended_note, suspended), *notes)
         if session.confined:
             chosen, more = known_sources(chosen)
             notes = (*notes, *more)
@@ -153,6 +160,11 @@ class _Shown:
     mask: Mask
     past: Callable[[Job], tuple[PastBatch, ...]]
     file: PlanOut | None
+
+
+def suspended_note(job: Job) -> str:
+    """Return the note of a suspended job in a plan."""
+    return f"{job.name}: suspended: `batchsync sync {job.name}` runs it, and no other command does"
 
 
 def _plans(

@@ -166,6 +166,21 @@ def _former_names(value: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
+def _tags(value: Any) -> tuple[str, ...]:
+    """Return a list of tags as a tuple.
+
+    Raises:
+        PydanticCustomError: If the value is no list of distinct, valid tags.
+    """
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise _invalid("invalid tags", "a list of tags, such as [nightly, crm]")
+    if not all(re.fullmatch(NAME_PATTERN, name) for name in value) or len(value) > COLUMNS_MAX:
+        raise _invalid("invalid tag", f"at most {COLUMNS_MAX} tags of lower-case letters, digits, - and _")
+    if len(set(value)) < len(value):
+        raise _invalid("duplicate tag", "distinct tags")
+    return tuple(value)
+
+
 def _pairs(value: Any) -> tuple[tuple[str, str], ...]:
     """Return the columns of a join as pairs (column of the source, column of the other file).
 
@@ -294,6 +309,11 @@ FormerNames = Annotated[
     tuple[str, ...],
     PlainValidator(_former_names),
     WithJsonSchema({"anyOf": [_NAME, {"type": "array", "items": _NAME, "uniqueItems": True}]}),
+]
+Tags = Annotated[
+    tuple[str, ...],
+    PlainValidator(_tags),
+    WithJsonSchema({"type": "array", "items": _NAME, "uniqueItems": True, "maxItems": COLUMNS_MAX}),
 ]
 Pairs = Annotated[
     tuple[tuple[str, str], ...],
