@@ -220,6 +220,7 @@ class App:
             clock=self.clock,
             store=self.journal,
             data=self.data,
+            plan_rows=self.data,
             check=self.refuse_mismatch,
             fetch=self.fetch,
             objects=self.objects,

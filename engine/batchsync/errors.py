@@ -211,6 +211,13 @@ class LockedError(BatchsyncError):
     name = "locked"
 
 
+class StalePlanError(BatchsyncError):
+    """A plan file cannot be applied: what it was made from moved, or it was applied already. Nothing was sent."""
+
+    exit_code = ExitCode.LOCKED
+    name = "plan.stale"
+
+
 class VendorError(Exception):
     """A vendor call failed. Its three kinds are the subclasses below."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import click
@@ -12,9 +14,10 @@ from batchsync.cli import outcomes
 from batchsync.cli.command import command
 from batchsync.cli.durations import Duration
 from batchsync.cli.exits import print_problems
+from batchsync.cli.plan_files import opened_for_sync, sync_plan_file
 from batchsync.cli.progress import running_app
 from batchsync.cli.selection import chosen_jobs, selectors, unsuspended
-from batchsync.errors import UnavailableError
+from batchsync.errors import UnavailableError, UsageError
 from batchsync.interrupts import TimeLimitReached
 from batchsync.reconcile.loop import WaitPolicy
 from batchsync.reconcile.sync import outcomes_so_far
@@ -45,13 +48,18 @@ retry_rejected = click.option(
 
 
 @command(
-    "sync", example="batchsync sync\nbatchsync sync guests --timeout 30m\nbatchsync sync tag:nightly --exclude orders"
+    "sync",
+    example="batchsync sync\nbatchsync sync guests --timeout 30m\nbatchsync sync tag:nightly --exclude orders\n"
+    "batchsync sync --plan guests.plan",
 )
 @selectors
 @no_wait
 @timeout
 @retry_rejected
-def sync(
+@click.option(
+    "--plan", "plan_file", metavar="FILE", help="Deliver exactly the rows of a plan file, or refuse (exit 7)."
+)
+def sync(  # noqa: PLR0913 - the options of the command
     session: Session,
     jobs: tuple[str, ...],
     *,
@@ -59,6 +67,7 @@ def sync(
     no_wait: bool,
     timeout: timedelta | None,
     retry_rejected: bool,
+    plan_file: str | None,
 ) -> Answer:
     """Bring every target in line with its source.
 
@@ -74,9 +83,23 @@ def sync(
     is an intersection. +guests adds what guests depends on, guests+ what depends on it. A suspended job begins a run
     only if it is named itself.
 
+    With --plan the source is not read: the rows of the plan file are delivered, of all its jobs or those named. If a
+    job was edited, its keys moved, or the plan was applied already, nothing is sent (exit 7).
+
     Returns:
         The report to print, with the exit code.
+
+    Raises:
+        UsageError: If --plan comes with an option that changes which rows are sent.
     """
+    if plan_file is not None:
+        if retry_rejected:
+            raise UsageError(
+                "--retry-rejected has no effect on a plan file, whose rows are given",
+                hint="`batchsync plan --retry-rejected --out FILE` plans these rows, too",
+            )
+        with opened_for_sync(session, Path(plan_file), jobs) as (opened, names):
+            return work(session, (names, exclude), partial(sync_plan_file, opened), wait=not no_wait, timeout=timeout)
     do = _with_rejected if retry_rejected else _sync
     answer = work(session, (jobs, exclude), do, wait=not no_wait, timeout=timeout)
     left_behind(session)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from batchsync.core.csv_dialect import CsvDialect
 from batchsync.core.guards import Budget, Guards
+from batchsync.core.keep import Keep
 from batchsync.core.mapping import Expression, Object, Place
 from batchsync.core.sheet import Sheet
 from batchsync.core.source_path import STDIN, scheme_of
@@ -240,6 +241,7 @@ class Job:
         tags: Names by which selectors select the job.
         suspend: Whether no run begins; open batches are followed to their end.
         removal_hash: Hash of what decides which keys are removed: source as written, its key, `on_removed`.
+        keep: What the baseline keeps of each record; no part of any hash, because it changes nothing that is sent.
         place: Location in jobs.yaml.
     """
 
@@ -264,6 +266,7 @@ class Job:
     tags: tuple[str, ...] = ()
     suspend: bool = False
     removal_hash: str = ""
+    keep: Keep = Keep.FINGERPRINTS
     place: Place = field(default=Place(), compare=False)
 
     @property

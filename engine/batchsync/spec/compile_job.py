@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from batchsync.core.guards import Budget, Guards, Limit, Removals
 from batchsync.core.job import Job, OnRemovedAnswer
+from batchsync.core.keep import Keep
 from batchsync.core.source_path import STDIN
 from batchsync.core.vendor_rules import Sends
 from batchsync.spec.check_record import RecordCheck
@@ -140,6 +141,7 @@ class _JobBuilder:
             tags=model.tags,
             suspend=model.suspend,
             removal_hash=self._removal_hash(removal, results, source),
+            keep=Keep(model.baseline.keep),
             place=self.compiler.problems.source.place(self.entry.start),
         )
         if self.validated.invalid:

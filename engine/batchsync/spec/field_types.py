@@ -37,6 +37,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _CONTROL_IN_COLUMN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _ENCODING = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 _COUNT_MAX = 10**15
+_PORT_MAX = 65_535
 _WHOLE = 100.0
 
 
@@ -195,6 +196,18 @@ def _pairs(value: Any) -> tuple[tuple[str, str], ...]:
     return tuple((column, column) for column in _columns(value))
 
 
+def _port(value: Any) -> int:
+    """Return a port, which is a text where it comes from a reference.
+
+    Raises:
+        PydanticCustomError: If it is no number from 1 to 65535.
+    """
+    number = int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,5}", value) else value
+    if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= _PORT_MAX:
+        raise _invalid("invalid port", f"a number from 1 to {_PORT_MAX}")
+    return number
+
+
 def _delimiter(text: str) -> str:
     if len(text) != 1 or not text.isascii() or text in "\"'\r\n\x00\\" or text.isalnum():
         raise _invalid("invalid delimiter", 'a single character, such as ",", ";", "|" or "\\t"')
@@ -310,6 +323,18 @@ Pairs = Annotated[
             "anyOf": [
                 *_COLUMN_OR_LIST,
                 {"type": "object", "additionalProperties": {"type": "string"}, "minProperties": 1},
+            ]
+        }
+    ),
+]
+Port = Annotated[
+    int,
+    PlainValidator(_port),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": _PORT_MAX},
+                {"type": "string", "pattern": r"^([0-9]{1,5}|\$\{[^{}]+\})$"},
             ]
         }
     ),
