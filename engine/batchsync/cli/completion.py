@@ -71,7 +71,8 @@ def _selectors(session: Session) -> list[str]:
 
 
 def _outline(session: Session) -> Outline:
-    return spec.outline_of(session.settings().file)
+    settings = session.settings()
+    return spec.outline_of(settings.file, settings.jobs)
 
 
 def _session(ctx: click.Context) -> Session:

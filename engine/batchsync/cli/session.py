@@ -76,7 +76,8 @@ class Session:
             raise UsageError(
                 "BATCHSYNC_ROOTS is empty", hint="name the folders that jobs may use, or unset it", name="usage.setting"
             )
-        values = {name: getattr(self.options, name) for name in ("file", "state", "mocks")}
+        values = {name: getattr(self.options, name) for name in ("file", "state", "mocks", "env")}
+        values["jobs"] = self.options.jobs_folder
         try:
             settings = Settings(**{name: value for name, value in values.items() if value is not None})
         except ValidationError as error:
@@ -111,7 +112,8 @@ class Session:
             SpecError: If the file is invalid; contains all problems.
         """
         settings = self.settings()
-        return spec.load(settings.file, environ=os.environ, fence=settings.fence)
+        choice = spec.Choice(settings.env, settings.jobs)
+        return spec.load(settings.file, environ=os.environ, fence=settings.fence, choice=choice)
 
     @contextmanager
     def journal(self) -> Iterator[Journal | None]:
@@ -132,8 +134,9 @@ class Session:
                 check_present(folder, required=lambda: True)
             yield None
             return
-        from batchsync.journal import Journal  # noqa: PLC0415 - see the top of this file
+        from batchsync.journal import Journal, check_environment  # noqa: PLC0415 - see the top of this file
 
+        check_environment(folder, self.settings().env or "")
         with Journal.open(folder, read_only=True) as journal:
             yield journal
 

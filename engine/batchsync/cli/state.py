@@ -33,13 +33,14 @@ def init(session: Session) -> Answer:
     Raises:
         UsageError: If there is a state already.
     """
-    from batchsync.journal import open_anchored  # noqa: PLC0415 - help needs no journal
+    from batchsync.journal import open_anchored, own_environment  # noqa: PLC0415 - help needs no journal
 
     folder = session.state_folder()
     if any(folder.glob("journal.db*")):
         raise UsageError(
             f"there is a state in {folder} already; nothing was changed", hint="`batchsync status`", name="usage.exists"
         )
+    own_environment(folder, session.settings().env or "")
     open_anchored(folder, session.settings().anchors_folder).close()
     report = Message(
         sentences=(f"began an empty state in {folder}: no target is known to hold anything",),

@@ -64,7 +64,10 @@ def run_untrusted(session: Session, arguments: Sequence[str]) -> int:
             name="usage.untrusted",
         )
     require_support()
-    words = ["--file", str(session.settings().file), "--output", session.output]
+    settings = session.settings()
+    words = ["--file", str(settings.file), "--output", session.output]
+    words += ["--env", settings.env] if settings.env is not None else []
+    words += ["--jobs", str(settings.jobs)] if settings.jobs is not None else []
     words += ["--quiet"] if session.quiet else []
     with scratch_folder() as folder:
         return _relayed([*words, *arguments, "--untrusted"], folder)

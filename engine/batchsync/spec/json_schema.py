@@ -49,8 +49,47 @@ def jobs_schema() -> dict[str, Any]:
     ]
     source["oneOf"] = [{"required": ["job"]}, *join["oneOf"]]
     source["properties"]["format"]["enum"] = source_formats()
+    _add_partial_blocks(schema)
     schema["$defs"]["ScheduleModel"]["oneOf"] = [{"required": ["cron"]}, {"required": ["every"]}]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _add_partial_blocks(schema: dict[str, Any]) -> None:
+    """Describe defaults and environments: jobs and connections of which any key may be left out."""
+    blocks = schema["$defs"]
+    partial: dict[str, Any] = {}
+    for name, block in blocks.items():
+        if name.endswith("Model"):
+            found = {key: value for key, value in block.items() if key not in {"required", "oneOf"}}
+            partial[f"Partial{name}"] = _referring(found, blocks)
+    record = {"type": "object", "additionalProperties": _REFERENCE}
+    partial["PartialJobModel"]["properties"]["record"] = record
+    blocks |= partial
+    properties = schema["properties"]
+    properties["defaults"] |= {"$ref": "#/$defs/PartialJobModel", "not": {"required": ["renamed_from"]}}
+    properties["defaults"].pop("type")
+    top = ("state", "retention", "threads", "memory")
+    environment = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "connections": {"type": "object", "additionalProperties": {"type": "object"}},
+            "jobs": {"type": "object", "additionalProperties": {"$ref": "#/$defs/PartialJobModel"}},
+            **{name: properties[name] for name in top},
+        },
+    }
+    properties["environments"]["additionalProperties"] = environment
+
+
+def _referring(node: Any, blocks: dict[str, Any]) -> Any:
+    """Return a schema whose references to models refer to their partial forms."""
+    if isinstance(node, list):
+        return [_referring(item, blocks) for item in node]
+    if not isinstance(node, dict):
+        return node
+    found = {key: _referring(value, blocks) for key, value in node.items()}
+    name = str(found.get("$ref", "")).rpartition("/")[2]
+    return found | {"$ref": f"#/$defs/Partial{name}"} if name.endswith("Model") and name in blocks else found
 
 
 def jobs_schema_text() -> str:
