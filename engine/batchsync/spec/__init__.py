@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from batchsync.spec.credentials import resolve_credentials, resolve_login, resolve_proxy, secret_files
     from batchsync.spec.dbt_manifest import relations_of
+    from batchsync.spec.file_text import read_text
     from batchsync.spec.format_file import format_text
     from batchsync.spec.include import included_files
     from batchsync.spec.jobs_file import Choice, fill_in_lines, load
     from batchsync.spec.json_schema import SCHEMA_FILE, jobs_schema, jobs_schema_text
     from batchsync.spec.outline import outline_of
     from batchsync.spec.problem_text import render_problem
-    from batchsync.spec.read_text import read_text
     from batchsync.spec.starters import starter_files
 
 __all__ = [
@@ -41,7 +41,7 @@ __all__ = [
 ]
 
 _MODULES = {
-    "read_text": "read_text",
+    "read_text": "file_text",
     "included_files": "include",
     "format_text": "format_file",
     "SCHEMA_FILE": "json_schema",

@@ -160,6 +160,7 @@ def _with_aligned_comments(file: str, text: str) -> str:
 def _add_spans(node: Node, spans: list[tuple[int, int]]) -> None:
     if isinstance(node, Map):
         for entry in node.entries:
+            spans.append((entry.start, entry.start + len(entry.key) + 1))  # at least all but a closing quote
             _add_spans(entry.value, spans)
     elif isinstance(node, Seq):
         for item in node.items:

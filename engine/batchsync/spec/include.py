@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from batchsync.errors import Problem, SpecError
+from batchsync.errors import SpecError
+from batchsync.spec.file_text import read_text
 from batchsync.spec.located_files import LocatedFiles, base_indices
 from batchsync.spec.located_text import LocatedText
 from batchsync.spec.located_yaml import BYTES_MAX, Broken, Entry, Map, Scalar, Seq, read_tree
 from batchsync.spec.merge import with_defaults
 from batchsync.spec.problems import Problems
-from batchsync.spec.read_text import read_text
 from batchsync.spec.surrogates import refuse_lone_surrogates
 from batchsync.util.path_fence import PathFence, fixed_part
 from batchsync.util.suggestions import quoted
@@ -50,12 +50,14 @@ class _File:
 class FileTree:
     """The tree of a jobs file without `include:` and `defaults:`, and the files that it came from.
 
-    `tree` is None after a problem of the main file that leaves no tree.
+    `tree` is None after a problem of the main file that leaves no tree. `incomplete`: an included file is missing or
+    cannot be read, so that names which it declares are unknown.
     """
 
     tree: Node | None
     problems: Problems
     files: tuple[Path, ...]
+    incomplete: bool = False
 
 
 def read_files(path: Path, *, fence: PathFence | None = None, jobs_folder: Path | None = None) -> FileTree:
@@ -174,7 +176,8 @@ class _Reader:
                 self._add(owner, path, at, chain)
 
     def _add(self, owner: _File, path: Path, at: int, chain: tuple[str, ...]) -> None:
-        shown = quoted(_shown(path))
+        folder = owner.path.absolute().parent
+        shown = quoted(str(path.relative_to(folder) if path.is_relative_to(folder) else path))
         if objection := self._fence.file_objection(path):
             owner.problems.add("include", at, f"{shown} {objection}", self._fence.advice)
             return
@@ -196,8 +199,9 @@ class _Reader:
             problems.extend(item.problems.sorted())
         if len(files) > 1:
             problems.source = LocatedFiles(parts)
+        paths = tuple(item.path for item in files)
         if not isinstance(main.tree, Map):
-            return FileTree(main.tree, problems, tuple(item.path for item in files))
+            return FileTree(main.tree, problems, paths)
         blocks: dict[str, list[Entry]] = {name: [] for name in _BLOCKS}
         self._collect(main, None, bases, blocks, problems)
         kept = [entry for entry in main.tree.entries if entry.key not in {"include", "defaults", *_BLOCKS}]
@@ -208,7 +212,8 @@ class _Reader:
             elif written is not None or blocks[name]:
                 start = written.start if written is not None else blocks[name][0].start
                 kept.append(Entry(name, start, Map(_unique(name, blocks[name], problems), start)))
-        return FileTree(Map(tuple(kept), main.tree.start), problems, tuple(item.path for item in files))
+        incomplete = problems.has("include") or any(not isinstance(item.tree, Map) for item in files)
+        return FileTree(Map(tuple(kept), main.tree.start), problems, paths, incomplete)
 
     def _collect(
         self, file: _File, outer: Map | None, bases: dict[int, int], blocks: dict[str, list[Entry]], problems: Problems
@@ -308,8 +313,3 @@ def _shown(path: Path) -> str:
 
 def _real(path: Path) -> str:
     return str(path.resolve())
-
-
-def problems_of(files: FileTree) -> tuple[Problem, ...]:
-    """Return the problems found so far, in the order of the files."""
-    return files.problems.sorted()

@@ -18,6 +18,7 @@ from batchsync.spec.compile_connection import ConnectionCompiler, Vendors
 from batchsync.spec.compile_database import DatabaseCompiler, is_database
 from batchsync.spec.compile_job import JobCompiler
 from batchsync.spec.compile_storage import compile_storage, is_storage
+from batchsync.spec.file_text import read_text
 from batchsync.spec.include import read_files
 from batchsync.spec.interpolate import Resolver, TypedMap
 from batchsync.spec.job_order import Ordering
@@ -27,7 +28,6 @@ from batchsync.spec.merge import environments_of, with_environment
 from batchsync.spec.model_validator import ModelValidator
 from batchsync.spec.models import DocumentModel
 from batchsync.spec.problems import Problems
-from batchsync.spec.read_text import read_text
 from batchsync.util.path_fence import PathFence
 from batchsync.util.suggestions import names_hint, quoted
 
@@ -98,6 +98,8 @@ def load(  # noqa: PLR0913 - each is an aspect of one file
     """
     found = read_files(path, fence=fence, jobs_folder=choice.jobs_folder)
     tree, problems = found.tree, found.problems
+    if found.incomplete:
+        raise SpecError(problems.sorted())
     if not isinstance(tree, Map | Broken | None):
         problems.add("value", tree.start, "the file is not a mapping", "version: 1, connections: ..., jobs: ...")
     if isinstance(tree, Map):

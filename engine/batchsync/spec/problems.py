@@ -102,6 +102,10 @@ class Problems:
         """Whether the limit of problems is reached, so that no more are collected."""
         return len(self._found) >= _PROBLEMS_MAX
 
+    def has(self, code: str) -> bool:
+        """Return whether there is a problem with this code, which is written without the prefix `spec.`."""
+        return any(problem.code == f"spec.{code}" for problem in self._found.values())
+
     def covers(self, others: Problems) -> bool:
         """Return whether there is a problem at the place of each of some others, of which there is at least one."""
         places = {(problem.file, problem.line, problem.column) for problem in self._found.values()}
