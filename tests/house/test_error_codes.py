@@ -85,6 +85,17 @@ def test_each_reported_name_has_a_code() -> None:
     assert unknown == []
 
 
+def test_each_refusal_of_an_expression_has_a_code() -> None:
+    found = set()
+    for file in (ENGINE / "data").rglob("*.py"):
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.Call) and getattr(node.func, "id", "") == "Refusal":
+                codes = [item.value for item in node.keywords if item.arg == "code"] or node.args[2:3]
+                found.update(item.value for item in codes if isinstance(item, ast.Constant))
+    assert len(found) >= 5
+    assert sorted(name for name in found if not code_of(f"data.{name}")) == []
+
+
 def test_each_class_of_errors_has_a_code() -> None:
     classes = [item for item in vars(errors).values() if isinstance(item, type)]
     expected = [item for item in classes if issubclass(item, errors.BatchsyncError)]

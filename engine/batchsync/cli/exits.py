@@ -141,7 +141,9 @@ def print_problems(error: BatchsyncError | None, session: Session) -> None:
 def _usage(error: click.UsageError) -> Failure:
     path = error.ctx.command_path if error.ctx else "batchsync"
     name = next((name for kind, name in _USAGE.items() if isinstance(error, kind)), "usage")
-    return Failure(code="usage", message=error.format_message().rstrip("."), hint=f"{path} --help", name=name)
+    dry = isinstance(error, click.NoSuchOption) and error.option_name in {"--dry-run", "--dry", "-n"}
+    hint = "`batchsync plan` prints what a sync would send" if dry else f"{path} --help"
+    return Failure(code="usage", message=error.format_message().rstrip("."), hint=hint, name=name)
 
 
 def _interrupted(code: ExitCode) -> Failure:

@@ -178,7 +178,8 @@ class _Graph:
         common = set.intersection(*found)
         if not common:
             listed = "; ".join(f"{term}: {', '.join(sorted(names))}" for term, names in zip(terms, found, strict=True))
-            raise SelectorError(f'no job matches all terms of "{word}" ({listed})', known=self.by_name, kind="jobs")
+            message = f'no job matches all terms of "{word}" ({listed}); a blank instead of a comma selects each'
+            raise SelectorError(message, known=self.by_name, kind="jobs")
         return common
 
     def _term(self, term: str) -> set[str]:
