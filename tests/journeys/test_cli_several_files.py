@@ -132,10 +132,10 @@ class Listener:
         self.reloads: list[list[str]] = []
         self.errors: list[str] = []
 
-    def reloaded(self, active: Sequence[SelectedJob], removed: Sequence[str], *, secrets: bool) -> None:  # noqa: ARG002 - the protocol
+    def reloaded(self, active: Sequence[SelectedJob], *_: object, **__: object) -> None:
         self.reloads.append([item.job.name for item in active])
 
-    def failed(self, error: BatchsyncError, *, secrets: bool, job: str = "") -> None:  # noqa: ARG002 - the protocol
+    def failed(self, error: BatchsyncError, **_: object) -> None:
         self.errors.append(error.message)
 
 

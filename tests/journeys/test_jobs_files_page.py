@@ -49,9 +49,15 @@ def test_each_selector_of_the_table_selects_a_job() -> None:
     table = PAGE.partition("| selector | jobs |")[2].partition("\n\n")[0]
     selectors = re.findall(r"`([^`]+)`", "\n".join(row.split("|")[1] for row in table.splitlines()[2:]))
     assert {item.partition(":")[0] for item in selectors if ":" in item} == set(METHODS)
-    facts = {"tags": frozenset({"nightly"}), "connection": "sitecore", "vendor": "sitecore-cdp"}
     jobs = [
-        JobFacts(name="guests", **facts, state=JobState.NEW, results=frozenset(RunResult)),  # type: ignore[arg-type] # by name
+        JobFacts(
+            name="guests",
+            tags=frozenset({"nightly"}),
+            connection="sitecore",
+            vendor="sitecore-cdp",
+            state=JobState.NEW,
+            results=frozenset(RunResult),
+        ),
         JobFacts(name="orders", depends_on=("guests",), state=JobState.MODIFIED),
         JobFacts(name="b"),
     ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -51,10 +52,10 @@ def loaded(path: Path, environment: str | None = None, jobs_folder: Path | None 
     return load(path, environ={}, choice=Choice(environment, jobs_folder))
 
 
-def refused(path: Path, environment: str | None = None, **options: object) -> list[str]:
+def refused(path: Path, environment: str | None = None, fence: PathFence | None = None) -> list[str]:
     """Return the first lines of the problems of a jobs file, without its folder and without codes."""
     with pytest.raises(SpecError) as caught:
-        load(path, environ={}, choice=Choice(environment), **options)  # type: ignore[arg-type] # a fence
+        load(path, environ={}, choice=Choice(environment), fence=fence)
     shown = [render_problem(item).splitlines()[0].replace(f"{path.parent}/", "") for item in caught.value.problems]
     return [item.rpartition(" [BS-")[0] for item in shown]
 
@@ -159,8 +160,6 @@ def test_a_file_is_read_once_and_patterns_leave_hidden_files_out(tmp_path: Path)
 
 
 def test_a_pipe_is_not_opened(tmp_path: Path) -> None:
-    import os  # noqa: PLC0415 - only this test makes a pipe
-
     os.mkfifo(tmp_path / "pipe.yaml")
     path = write(tmp_path, jobs="version: 1\ninclude: pipe.yaml\n")
     assert refused(path) == ['jobs.yaml:2:10: "pipe.yaml" is no regular file']

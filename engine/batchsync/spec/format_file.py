@@ -38,8 +38,22 @@ _TRAILING = re.compile(r"[ \t]+$", re.MULTILINE)
 _PASSES = 4
 #: First keys in their order; those of the models follow.
 _TOP = ("version", "include", "defaults", "environments", "connections", "jobs")
-_JOB = ("tags", "suspend", "source", "target", "mode", "record", "results", "send", "on_removed", "on_null")
-_JOB += ("depends_on", "schedule", "guards", "budget")
+_JOB = (
+    "tags",
+    "suspend",
+    "source",
+    "target",
+    "mode",
+    "record",
+    "results",
+    "send",
+    "on_removed",
+    "on_null",
+    "depends_on",
+    "schedule",
+    "guards",
+    "budget",
+)
 
 
 class _NoTypes(VersionedResolver):
