@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from batchsync import __version__
-from batchsync.core.job import Connection
+from batchsync.core.connection import Connection
 from batchsync.errors import UnavailableError
 from batchsync.ports import Network, StorageAccess
 from batchsync.spec import resolve_credentials, resolve_login, resolve_proxy

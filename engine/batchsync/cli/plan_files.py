@@ -64,7 +64,13 @@ class PlanOut:
 
 
 def plan_out(path: str | None) -> PlanOut | None:
-    """Return the plan file to write, after a check of its path; None without one.
+    """Check the path of a plan file to write.
+
+    Args:
+        path: The path; None without a plan file.
+
+    Returns:
+        The plan file to write; None without one.
 
     Raises:
         UsageError: If no plan file can be written there.
@@ -164,6 +170,9 @@ def sync_plan_file(
         contexts: The jobs in dependency order.
         services: Where they run.
         wait_policy: How long to wait for batches in flight.
+
+    Returns:
+        The outcome of each job.
 
     Raises:
         StalePlanError: If one of the plans cannot be applied; nothing is sent then.

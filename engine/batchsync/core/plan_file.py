@@ -6,13 +6,15 @@ A plan file holds the plan of each job, the rows that it sends, and the state of
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from batchsync.core.guards import AbsentAnswers, Budget, Limit
 from batchsync.core.plan import Plan
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
 
 #: Version of the content of a plan file. A later version is refused by this one.
 FORMAT = 1

@@ -64,6 +64,7 @@ if TYPE_CHECKING:
         StorageAccess,
     )
     from batchsync.ports.state_store import StateStore
+    from batchsync.ports.suppression import SuppressionLists
     from batchsync.ports.vendor import Clock, Connect, Downloads, Empty, Finished, Running, Status, TargetFacts, Vendor
 
 __all__ = [
@@ -122,6 +123,7 @@ __all__ = [
     "StorageAccess",
     "StorageMemory",
     "Suppression",
+    "SuppressionLists",
     "TargetFacts",
     "Vendor",
     "Waiting",
@@ -170,6 +172,7 @@ _MODULES = {
     "sink": {"Sink"},
     "source": {"AccessOf", "DatabaseReader", "FetchSource", "Logins", "SourceFetcher", "StorageAccess"},
     "state_store": {"StateStore"},
+    "suppression": {"SuppressionLists"},
     "vendor": {"Clock", "Connect", "Downloads", "Empty", "Finished", "Running", "Status", "TargetFacts", "Vendor"},
 }
 _MODULE_OF = {name: module for module, names in _MODULES.items() for name in names}

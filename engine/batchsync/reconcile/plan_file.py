@@ -148,6 +148,12 @@ class OpenedPlanFile:
 def read_content(path: Path) -> tuple[PlanFile, Archive]:
     """Read what a plan file says, without its rows.
 
+    Args:
+        path: The file.
+
+    Returns:
+        The content, and the archive to extract the rows from.
+
     Raises:
         UsageError: If it is no plan file, is damaged or was changed, or a newer batchsync wrote it.
         UnavailableError: If it cannot be read.

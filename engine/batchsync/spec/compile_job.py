@@ -19,6 +19,7 @@ from batchsync.spec.compile_removal import RemovalCompiler
 from batchsync.spec.compile_since import check_since, compile_send
 from batchsync.spec.compile_source import Elsewhere, compile_results, compile_schedule, compile_source, written_paths
 from batchsync.spec.compile_storage import StorageCompiler
+from batchsync.spec.compile_suppress import check_suppress, compile_suppress, suppressing_paths
 from batchsync.spec.interpolate import TypedMap, Value
 from batchsync.spec.located_yaml import Broken
 from batchsync.spec.models import JobModel
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from batchsync.core.job import Removal, Results, Schedule, Source
+    from batchsync.core.job import Removal, Results, Schedule, Source, Suppress
     from batchsync.core.mapping import Object
     from batchsync.core.object_storage import Storage
     from batchsync.core.query import Database
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from batchsync.core.vendor_rules import VendorRules
     from batchsync.spec.interpolate import TypedEntry
     from batchsync.spec.model_validator import ModelValidator, ValidationResult
-    from batchsync.spec.models import GuardsModel
+    from batchsync.spec.models_guards import GuardsModel
     from batchsync.spec.problems import Problems
     from batchsync.util.path_fence import PathFence
 
@@ -112,6 +113,7 @@ class _JobBuilder:
         if is_valid("source") and is_valid("send"):
             sends = rules.modes.get(model.mode) if rules is not None and mode_is_valid else None
             check_since(model, self.node, sends, record, self.compiler.problems)
+        suppress = self._suppress(removal)
         results = self._results(rules)
         schedule = self._schedule()
         if rules is None or record is None or source is None:
@@ -130,6 +132,7 @@ class _JobBuilder:
             target_hash=target_hash(vendor=rules.name, target=rules.identity_fields(target), mode=model.mode),
             send=send,
             removal=removal,
+            suppress=suppress,
             results=results,
             schedule=schedule,
             guards=_guards(model.guards),
@@ -137,7 +140,7 @@ class _JobBuilder:
             depends_on=tuple(model.depends_on),
             renamed_from=model.renamed_from,
             compression=model.compression,
-            removal_hash=self._removal_hash(removal, results, source),
+            removal_hash=self._removal_hash(removal, results, source, suppress),
             place=self.compiler.problems.source.place(self.entry.start),
         )
         if self.validated.invalid:
@@ -243,6 +246,13 @@ class _JobBuilder:
         check_source_paths(
             self.validated.model.source, written.value, compiler.folder, compiler.fence, compiler.problems
         )
+        model, node, elsewhere = self.validated.model.source, written.value, self._elsewhere()
+        source = compile_source(model, node, written.start, compiler.folder, compiler.problems, elsewhere)
+        return replace(source, roots=compiler.fence.roots)
+
+    def _elsewhere(self) -> Elsewhere:
+        """Return the compilers of rows that are no local files."""
+        compiler = self.compiler
         queries = QueryCompiler(
             compiler.folder,
             compiler.databases,
@@ -250,10 +260,18 @@ class _JobBuilder:
             compiler.fence,
             compiler.problems,
         )
-        model, node = self.validated.model.source, written.value
-        elsewhere = Elsewhere(queries, self._stored())
-        source = compile_source(model, node, written.start, compiler.folder, compiler.problems, elsewhere)
-        return replace(source, roots=compiler.fence.roots)
+        return Elsewhere(queries, self._stored())
+
+    def _suppress(self, removal: Removal | None) -> Suppress | None:
+        written, model = self.node.entry("suppress"), self.validated.model.suppress
+        if written is None or model is None or not self.validated.valid("suppress"):
+            return None
+        compiler = self.compiler
+        found = compile_suppress(model, written, compiler.folder, compiler.fence, compiler.problems, self._elsewhere())
+        check_suppress(
+            found, written.value, removal, compiler.problems, known=self.validated.valid("on_removed", "mode", "send")
+        )
+        return found
 
     def _stored(self) -> StorageCompiler:
         """Return the compiler of what is kept in storage."""
@@ -288,9 +306,12 @@ class _JobBuilder:
         )
         return replace(found, mapping_hash=removal_mapping)
 
-    def _removal_hash(self, removal: Removal | None, results: Results | None, source: Source) -> str:
+    def _removal_hash(
+        self, removal: Removal | None, results: Results | None, source: Source, suppress: Suppress | None
+    ) -> str:
         written = self.node.get("source")
         paths = written_paths(written) if isinstance(written, TypedMap) else ()
+        paths += suppressing_paths(suppress, self.node.get("suppress"))
         return removal_hash(removal=removal, results=results, source=source, paths=paths)
 
     @property

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from batchsync.core.job import Job
-    from batchsync.data.compare.classify import DiffInputs
+    from batchsync.data.compare.diff_inputs import DiffInputs
     from batchsync.data.frame.known import Baseline
     from batchsync.data.mapping.shapes import Record
 
