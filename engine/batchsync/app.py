@@ -317,7 +317,7 @@ class App:
             return fingerprint_of(self.settings.file, ())
         storages = [as_connection(item) for item in deployment.storages.values()]
         secrets = secret_files((*deployment.connections.values(), *storages), deployment.databases.values())
-        queries = [query for job in deployment.jobs for query in job.source.queries]
+        queries = [query for job in deployment.jobs for source in job.sources for query in source.queries]
         files = [query.file for query in queries if query.file]
         return fingerprint_of(self.settings.file, (*secrets, *files), relations_of(queries))
 

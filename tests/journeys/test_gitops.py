@@ -155,6 +155,7 @@ OTHER_EDITS = (
     "the name of a job, without that line",
     "the name of a connection",
     "`guards`",
+    "`suppress`",
     "`on_removed`, to a mode that removes",
     "`source`: its `path`, `join`, `format`, `delimiter`, `encoding` or `nulls`",
     "`source`: its `freshness`, `columns` or `on_breach`",
@@ -212,6 +213,23 @@ def test_max_remove_blocks_removal_of_earlier_deleted_keys(
     apply_edits(deployment, swap("max_remove: 0", "max_remove: 1"))
     deployment.run("sync", "guests", expect=6)
     deployment.run("approve", "guests")
+    assert "1 removed" in deployment.run("sync", "guests")
+
+
+def test_new_suppression_list_sends_nothing_and_holds_removals(deployment: Deployment) -> None:
+    deployment.run("sync", "guests")
+    (deployment.folder / "optouts.csv").write_text("email\nguest1@example.com\n", encoding="utf-8")
+    apply_edits(
+        deployment,
+        swap("    on_removed:", "    suppress: {path: optouts.csv, key: email, then: keep}\n    on_removed:"),
+    )
+    output = deployment.run("sync", "guests")
+    assert "suppressed 1" in output
+    assert "sent" not in output
+
+    apply_edits(deployment, swap("then: keep", "then: remove"))
+    deployment.run("sync", "guests", expect=6)
+    deployment.run("approve", "guests", "--reason", "opted out")
     assert "1 removed" in deployment.run("sync", "guests")
 
 

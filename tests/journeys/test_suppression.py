@@ -207,6 +207,8 @@ INVALID = {
     "{path: optouts.csv, key: email, then: delete}": "then",
     "{path: optouts.csv, connection: nowhere, key: email}": "nowhere",
     "{path: optouts.csv, key: address}": "the source has no column 'address'",
+    "{path: '-', key: email, format: csv}": "standard input, which can be read once only",
+    "{table: optouts, key: email}": 'without "connection"',
     "optouts.csv": "suppress",
 }
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -81,8 +81,8 @@ def permitting(permission: Permission | None) -> Callable[[SelectedJob], Selecte
     return give
 
 
-def _value(name: str, text: str) -> Limit | Removals | int:
-    """Return the value of a guard."""
+def _value(name: str, text: str) -> Any:
+    """Return the value of a guard: a limit, a number, or a treatment of removals."""
     if name in _REMOVALS:
         if text != Removals.SEND:
             raise UsageError(f"--allow {name}={text}: it is allowed with {name}=send", hint=f"--allow {name}=send")

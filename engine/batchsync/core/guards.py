@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field, fields, replace
 from decimal import Decimal
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from batchsync.core.row_outcome import RowOutcome
 
@@ -182,7 +182,7 @@ class Permission:
     reason: str
 
     @property
-    def named(self) -> dict[str, object]:
+    def named(self) -> dict[str, Any]:
         """The allowed limits by guard."""
         values = {item.name: getattr(self.guards, item.name) for item in fields(self.guards)}
         return {name: value for name, value in values.items() if value is not None}

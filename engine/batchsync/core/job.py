@@ -273,6 +273,11 @@ class Job:
         return frozenset((self.name, *(self.renamed_from or ())))
 
     @property
+    def sources(self) -> tuple[Source, ...]:
+        """The source of the job, and its suppression list."""
+        return (self.source,) if self.suppress is None else (self.source, self.suppress.source)
+
+    @property
     def removes(self) -> bool:
         """Whether the job removes what left its source, at the target or from its results."""
         removes_answers = self.results is not None and self.results.on_removed is OnRemovedAnswer.REMOVE

@@ -215,7 +215,7 @@ class PlanFile:
         except (KeyError, TypeError, AttributeError, IndexError) as error:
             message = f"its manifest is incomplete ({type(error).__name__})"
             raise ValueError(message) from None
-        if at.tzinfo is None or len({plan.job for plan in found.plans}) < len(found.plans):
+        if not found.plans or at.tzinfo is None or len({plan.job for plan in found.plans}) < len(found.plans):
             message = "its manifest contradicts itself"
             raise ValueError(message)
         return found

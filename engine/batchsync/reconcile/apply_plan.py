@@ -6,7 +6,9 @@ nothing happened; after it `resume` goes on. The source is not read.
 
 from __future__ import annotations
 
+import tempfile
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from batchsync.core.plan import begin_run
@@ -164,7 +166,8 @@ def moved_keys(context: JobContext, opened: OpenedPlanFile, services: Services) 
         services: Data engine and journal to use.
     """
     job, folder = context.job, opened.folder_of(context.job.name)
-    digests = read_list(job, folder / "suppress", services)
+    # The list is read again for each check.
+    digests = read_list(job, Path(tempfile.mkdtemp(dir=opened.folder)), services)
     return services.plan_rows.moved_keys(
         folder,
         baseline_before(context, services),

@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from batchsync.core.job import OnSuppressed, Suppress
+from batchsync.core.source_path import STDIN
 from batchsync.spec.compile_source import Elsewhere, compile_source, written_paths
 from batchsync.spec.interpolate import TypedMap, Value
 from batchsync.spec.models_source import SourceModel
@@ -21,7 +22,12 @@ if TYPE_CHECKING:
     from batchsync.util.path_fence import PathFence
 
 #: Keys of the block that are those of a source.
-_SOURCE_KEYS = ("path", "connection", "query", "table", "format", "delimiter", "encoding", "key")
+_SOURCE_KEYS = (
+    *("path", "connection", "query", "table", "dbt", "delta", "sheet"),
+    *("format", "delimiter", "encoding", "key"),
+)
+#: Keys of which one says where the list is.
+_WHERE = ("path", "connection", "delta", "dbt", "query", "table")
 
 
 def compile_suppress(
@@ -43,9 +49,13 @@ def compile_suppress(
     node = written.value
     if not isinstance(node, TypedMap):
         return None
-    if model.path is None and model.connection is None:
+    if all(getattr(model, name) is None for name in _WHERE):
         expected = "path: data/opt-outs.csv, or connection: <database> with a query or table"
         problems.add("missing_key", written.start, '"suppress" has no "path"', expected)
+        return None
+    if model.path == STDIN:
+        problem = '"suppress" is standard input, which can be read once only'
+        problems.add("value", _at(node, "path"), problem, "a file: the list is read again before each upload")
         return None
     if model.key.startswith("="):
         problems.add("value", _at(node, "key"), '"key" is an expression', "the name of a column of the list")

@@ -7,7 +7,7 @@ from typing import Literal
 from pydantic import ConfigDict, Field
 
 from batchsync.spec import field_types as types  # noqa: TC001 - pydantic evaluates annotations at run time
-from batchsync.spec.models_source import Strict
+from batchsync.spec.models_source import DbtModel, Strict
 
 
 class GuardsModel(Strict):
@@ -99,6 +99,18 @@ class SuppressModel(Strict):
         examples=["SELECT email FROM opt_outs"],
     )
     table: types.Text | None = Field(None, title="Table", description="Table or view.", examples=["crm.opt_outs"])
+    dbt: DbtModel | None = Field(
+        None,
+        title="dbt",
+        description="A model of dbt, read from the database of `connection`.",
+        examples=[{"manifest": "target/manifest.json", "model": "opt_outs"}],
+    )
+    delta: types.Text | None = Field(
+        None, title="Delta table", description="Path of a Delta table.", examples=["lake/opt_outs"]
+    )
+    sheet: types.Text | None = Field(
+        None, title="Sheet", description="Sheet of a workbook; by default its only one.", examples=["Opt-outs"]
+    )
     format: types.SourceFormat | None = Field(
         None, title="Format", description="Format of the file; by default from its suffix.", examples=["csv"]
     )
