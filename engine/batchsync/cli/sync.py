@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, cast
 import click
 
 from batchsync.cli import outcomes, permissions
-from batchsync.cli.command import command, job_names
+from batchsync.cli.command import command
 from batchsync.cli.durations import Duration
 from batchsync.cli.exits import print_problems
 from batchsync.cli.plan_files import opened_for_sync, sync_plan_file
 from batchsync.cli.progress import running_app
+from batchsync.cli.selection import chosen_jobs, selectors, unsuspended
 from batchsync.errors import UnavailableError, UsageError
 from batchsync.interrupts import TimeLimitReached
 from batchsync.reconcile.loop import WaitPolicy
@@ -48,10 +49,10 @@ retry_rejected = click.option(
 
 @command(
     "sync",
-    example="batchsync sync\nbatchsync sync guests --timeout 30m\nbatchsync sync --mocks\n"
+    example="batchsync sync\nbatchsync sync guests --timeout 30m\nbatchsync sync tag:nightly --exclude orders\n"
     "batchsync sync --plan guests.plan",
 )
-@job_names
+@selectors
 @no_wait
 @timeout
 @retry_rejected
@@ -64,6 +65,7 @@ def sync(  # noqa: PLR0913 - the options of the command
     session: Session,
     jobs: tuple[str, ...],
     *,
+    exclude: tuple[str, ...],
     no_wait: bool,
     timeout: timedelta | None,
     retry_rejected: bool,
@@ -80,6 +82,10 @@ def sync(  # noqa: PLR0913 - the options of the command
     Jobs run after their dependencies. A job is skipped while the newest run of a dependency awaits approval, is not
     settled, or does not exist, whether the dependency is named here or not. A job that cannot run (its source does not
     match, a credential is missing, another process runs it) stops only the jobs that depend on it.
+
+    Jobs are selected by name, glob, tag:, connection:, vendor:, state: and result:; several words are a union, a comma
+    is an intersection. +guests adds what guests depends on, guests+ what depends on it. A suspended job begins a run
+    only if it is named itself.
 
     With --allow, runs of the named jobs may exceed a guard up to that limit, this time only.
 
@@ -101,9 +107,9 @@ def sync(  # noqa: PLR0913 - the options of the command
             )
         with opened_for_sync(session, Path(plan_file), jobs) as (opened, names):
             apply = partial(sync_plan_file, opened)
-            return work(session, names, _permitted(apply, give), wait=not no_wait, timeout=timeout)
+            return work(session, (names, exclude), _permitted(apply, give), wait=not no_wait, timeout=timeout)
     do = _with_rejected if retry_rejected else _sync
-    answer = work(session, jobs, _permitted(do, give), wait=not no_wait, timeout=timeout)
+    answer = work(session, (jobs, exclude), _permitted(do, give), wait=not no_wait, timeout=timeout)
     left_behind(session)
     return answer
 
@@ -149,12 +155,19 @@ def left_behind(session: Session) -> tuple[str, ...]:
     return tuple(gone)
 
 
-def work(session: Session, names: tuple[str, ...], do: Work, *, wait: bool, timeout: timedelta | None) -> Answer:
+def work(
+    session: Session,
+    words: tuple[Sequence[str], Sequence[str]],
+    do: Work,
+    *,
+    wait: bool,
+    timeout: timedelta | None,
+) -> Answer:
     """Run jobs.
 
     Args:
         session: The session of the command.
-        names: Names of jobs; empty means all.
+        words: Selectors of the jobs (empty selects all), and of the jobs to leave out.
         do: Runs the jobs.
         wait: Whether to wait for vendors.
         timeout: Longest time of the command. A call that takes longer is interrupted, as by a signal.
@@ -162,16 +175,18 @@ def work(session: Session, names: tuple[str, ...], do: Work, *, wait: bool, time
     Returns:
         The outcomes to print, with the exit code.
     """
-    with running_app(session, jobs=list(names)) as app:
+    with running_app(session, jobs=list(words[0])) as app:
         contexts: tuple[SelectedJob, ...] = ()
         last_runs: dict[str, str] = {}
         try:
             with app.interrupts.time_limit(timeout):
                 # Read the spec first, so that an error in it starts no mocks and opens no journal.
+                selection = chosen_jobs(session, app.deployment, *words)
+                names = selection.names
                 jobs = app.jobs(names)
                 services = app.services(names)
                 last_runs = {job.name: str(run.id) for job in jobs if (run := services.store.last_run(job.name))}
-                contexts = app.contexts(names)
+                contexts = unsuspended(app.contexts(names), selection)
                 until = services.clock.now() + timeout if timeout is not None else None
                 done = do(contexts, services, WaitPolicy(wait=wait, until=until))
         except TimeLimitReached:

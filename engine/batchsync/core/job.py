@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING
 
 from batchsync.core.csv_dialect import CsvDialect
 from batchsync.core.guards import Budget, Guards, Permission
+from batchsync.core.keep import Keep
 from batchsync.core.mapping import Expression, Object, Place
 from batchsync.core.sheet import Sheet
 from batchsync.core.source_path import STDIN, scheme_of
+from batchsync.core.suppressed import OnSuppressed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -189,14 +191,6 @@ class Removal:
     mapping_hash: str = ""
 
 
-class OnSuppressed(StrEnum):
-    """Treatment of suppressed persons that the target holds."""
-
-    KEEP = "keep"
-    #: remove them as keys that left the source; guards apply
-    REMOVE = "remove"
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Suppress:
     """Suppression list of a job: rows whose value is on it are not sent.
@@ -240,7 +234,10 @@ class Job:
         depends_on: Names of jobs that must have settled first.
         renamed_from: Former names of the job; None if jobs.yaml does not say whether it has any.
         compression: Compression of batch files: fast or smaller.
+        tags: Names by which selectors select the job.
+        suspend: Whether no run begins; open batches are followed to their end.
         removal_hash: Hash of what decides which keys are removed: source as written, its key, `on_removed`.
+        keep: What the baseline keeps of each record; no part of any hash, because it changes nothing that is sent.
         place: Location in jobs.yaml.
     """
 
@@ -264,7 +261,10 @@ class Job:
     depends_on: tuple[str, ...] = ()
     renamed_from: tuple[str, ...] | None = None
     compression: str = "fast"
+    tags: tuple[str, ...] = ()
+    suspend: bool = False
     removal_hash: str = ""
+    keep: Keep = Keep.FINGERPRINTS
     place: Place = field(default=Place(), compare=False)
 
     @property
@@ -273,9 +273,9 @@ class Job:
         return frozenset((self.name, *(self.renamed_from or ())))
 
     @property
-    def sources(self) -> tuple[Source, ...]:
-        """The source of the job, and its suppression list."""
-        return (self.source,) if self.suppress is None else (self.source, self.suppress.source)
+    def effective_schedule(self) -> Schedule | None:
+        """The schedule by which runs begin; None for a suspended job."""
+        return None if self.suspend else self.schedule
 
     @property
     def removes(self) -> bool:

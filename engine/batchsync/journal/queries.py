@@ -10,7 +10,7 @@ from batchsync.core.row_outcome import DECLARED_OUTCOMES, PLAN_OUTCOMES
 from batchsync.core.state_age import Acceptance, may_be_followed
 from batchsync.errors import UsageError
 from batchsync.journal import codec
-from batchsync.journal.chain import Chain
+from batchsync.journal.batch_times import BatchTimes
 from batchsync.journal.model import Approval, LeaseRow, RejectGroup, RejectRow
 from batchsync.ports import BaselineEntry, Reject, SegmentEntry
 
@@ -36,7 +36,7 @@ _FOUND_AFTER_ACCEPTANCE = (
 )
 
 
-class Queries(Chain):
+class Queries(BatchTimes):
     """Read-only queries; the base of `Journal`."""
 
     def batch(self, batch: str) -> Batch | None:

@@ -113,23 +113,25 @@ def _run_levels(
     """Run the jobs level by level of their dependencies; jobs of one level run side by side."""
     outcomes: dict[str, JobOutcome] = {}
     for unable in (context for context in contexts if isinstance(context, UnableJob)):
-        outcomes[unable.job.name] = unable_outcome(unable, services, new_runs=new_runs is not None)
+        starts = new_runs is not None and not unable.job.suspend
+        outcomes[unable.job.name] = _followed(unable, unable_outcome(unable, services, new_runs=starts), new_runs)
         emit_end(outcomes[unable.job.name], services)
     waiting = [context for context in contexts if isinstance(context, JobContext)]
-    names = {context.job.name for context in contexts}
+    contexts_by_name = {context.job.name: context for context in contexts}
+    names = set(contexts_by_name)
     while waiting:
         level = [context for context in waiting if not (set(context.job.depends_on) & names) - outcomes.keys()]
         waiting = [context for context in waiting if context not in level]
         ready = []
         for context in level:
-            if new_runs and (reason := _blocked(context, outcomes, services)):
-                outcomes[context.job.name] = _skipped(context, reason)
+            if new_runs and (end := _not_started(context, outcomes, services)):
+                outcomes[context.job.name] = _followed(context, end, new_runs)
                 emit_end(outcomes[context.job.name], services)
             else:
                 ready.append(context)
         for name, outcome in _run_level(ready, services, wait_policy, new_runs).items():
-            outcomes[name] = outcome
-            emit_end(outcome, services)
+            outcomes[name] = _followed(contexts_by_name[name], outcome, new_runs)
+            emit_end(outcomes[name], services)
     prune_others(services, names)
     return tuple(outcomes[context.job.name] for context in contexts)
 
@@ -153,7 +155,7 @@ def _run_level(
                 runs[name] = [run for item in (*names, name) for run in open_runs(item, services)]
                 facts[name] = _begin(context, services, wait_policy.until, new_runs=new_runs is not None)
                 ready_contexts[name] = context
-                if new_runs and new_runs.plan_file is None:
+                if new_runs and new_runs.plan_file is None and not context.job.suspend:
                     # Batches of a job that does not match its source any more proceed: they were matched before.
                     services.check(context.job)
             except BatchsyncError as error:
@@ -165,7 +167,7 @@ def _run_level(
         loop.failed |= _failed_under_former_name(ready_contexts, loop.failed)
         forget_erased_keys(ready_contexts | formers, loop.failed, services)
         for name, context in ready_contexts.items():
-            if new_runs and name not in failed and name not in loop.failed:
+            if new_runs and not context.job.suspend and name not in failed and name not in loop.failed:
                 try:
                     take_over(context, services)
                     target = facts[name] or describe(context, services, wait_policy.until)
@@ -248,13 +250,14 @@ def _send_while_preparing(preparation: Preparation, loop: Loop, runs: list[str])
 def _begin(context: JobContext, services: Services, until: datetime | None, *, new_runs: bool) -> TargetFacts | None:
     """Abort unfinished preparations, sweep, reopen batches on `resume`, and check that the vendor can be reached."""
     name = context.job.name
-    if new_runs:
+    starts = new_runs and not context.job.suspend
+    if starts:
         check_rename(context, services)
     abort_preparation(name, services)
     sweep(name, services)
     if not new_runs:
         reopen(context, services)
-    if not (new_runs or open_runs(name, services)):
+    if not (starts or open_runs(name, services)):
         return None
     facts = describe(context, services, until)
     note_clock_offset(facts.clock_offset, context, services)
@@ -382,6 +385,23 @@ def blocker_at(job: str, services: Services) -> Blocker | None:
     latest = services.store.last_run(job)
     approved = latest is not None and services.store.approved(job, latest.plan)
     return dependency_blocker(job, latest, services.store.open_batches(job), approved=approved)
+
+
+def _not_started(context: JobContext, outcomes: dict[str, JobOutcome], services: Services) -> JobOutcome | None:
+    """Return the outcome of a job that waits for another job, or is suspended and has nothing to follow, else None."""
+    if not context.job.suspend:
+        reason = _blocked(context, outcomes, services)
+        return _skipped(context, reason) if reason else None
+    if any(open_runs(name, services) for name in context.job.all_names):
+        return None
+    return outcome_of(context, services, (), {})
+
+
+def _followed(context: SelectedJob, outcome: JobOutcome, new_runs: NewRunRequest | None) -> JobOutcome:
+    """Return the outcome of a job with the reason why no run of it began, if it is suspended."""
+    if new_runs is None or not context.job.suspend or outcome.error is not None:
+        return outcome
+    return replace(outcome, skipped=f"suspended; `batchsync sync {outcome.job}` runs it nevertheless")
 
 
 def _skipped(context: JobContext, reason: str) -> JobOutcome:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from batchsync.core.guards import Budget, Guards, Limit, Removals
 from batchsync.core.job import Job, OnRemovedAnswer
+from batchsync.core.keep import Keep
 from batchsync.core.source_path import STDIN
 from batchsync.core.vendor_rules import Sends
 from batchsync.spec.check_record import RecordCheck
@@ -39,7 +40,7 @@ if TYPE_CHECKING:
     from batchsync.core.vendor_rules import VendorRules
     from batchsync.spec.interpolate import TypedEntry
     from batchsync.spec.model_validator import ModelValidator, ValidationResult
-    from batchsync.spec.models_guards import GuardsModel
+    from batchsync.spec.models_run import GuardsModel
     from batchsync.spec.problems import Problems
     from batchsync.util.path_fence import PathFence
 
@@ -140,7 +141,10 @@ class _JobBuilder:
             depends_on=tuple(model.depends_on),
             renamed_from=model.renamed_from,
             compression=model.compression,
+            tags=model.tags,
+            suspend=model.suspend,
             removal_hash=self._removal_hash(removal, results, source, suppress),
+            keep=Keep(model.baseline.keep),
             place=self.compiler.problems.source.place(self.entry.start),
         )
         if self.validated.invalid:
@@ -253,13 +257,8 @@ class _JobBuilder:
     def _elsewhere(self) -> Elsewhere:
         """Return the compilers of rows that are no local files."""
         compiler = self.compiler
-        queries = QueryCompiler(
-            compiler.folder,
-            compiler.databases,
-            {*compiler.vendors, *compiler.storages},
-            compiler.fence,
-            compiler.problems,
-        )
+        others = {*compiler.vendors, *compiler.storages}
+        queries = QueryCompiler(compiler.folder, compiler.databases, others, compiler.fence, compiler.problems)
         return Elsewhere(queries, self._stored())
 
     def _suppress(self, removal: Removal | None) -> Suppress | None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from batchsync.core.job import OnSuppressed, Suppress
+from batchsync.core.job import Suppress
 from batchsync.core.source_path import STDIN
+from batchsync.core.suppressed import OnSuppressed
 from batchsync.spec.compile_source import Elsewhere, compile_source, written_paths
 from batchsync.spec.interpolate import TypedMap, Value
 from batchsync.spec.models_source import SourceModel
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
 
     from batchsync.core.job import Removal
     from batchsync.spec.interpolate import Typed, TypedEntry
-    from batchsync.spec.models_guards import SuppressModel
+    from batchsync.spec.models_suppress import SuppressModel
     from batchsync.spec.problems import Problems
     from batchsync.util.path_fence import PathFence
 

@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING
 import polars as pl
 import polars_hash as plh
 
+from batchsync.core.keep import Keep
 from batchsync.core.naming import NAMESPACE
 from batchsync.core.vendor_rules import FileFormat
 from batchsync.data.batchfile.gzip_blocks import BLOCK, GzipBlock, pack, split_lines
 from batchsync.data.frame import columns as names
+from batchsync.data.frame.content import COLUMNS_OF, CONTENT
 from batchsync.data.frame.suppressed import digest_of_value, manifest_column
 from batchsync.data.mapping.csv_encode import fields, header_line
 from batchsync.data.mapping.evaluate import evaluate
@@ -20,6 +22,7 @@ from batchsync.data.mapping.records import MappedRecords, apply_record
 from batchsync.data.record.compiled_job import key_columns, key_names
 from batchsync.data.record.fingerprint import fingerprints
 from batchsync.data.record.held_members import KIND, held_members, keeps_absent_members
+from batchsync.data.record.kept_content import kept_content
 from batchsync.data.record.lines import lines
 from batchsync.errors import SourceError
 
@@ -124,9 +127,26 @@ def encode_removals(compiled: CompiledJob, rows: pl.DataFrame, first: int) -> En
     Raises:
         SourceError: If the removal record cannot be computed for every key.
     """
-    record = compiled.removal
+    mapped = map_removals(compiled, rows)
+    mode = compiled.job.removal.mode if compiled.job.removal else ""
+    return _encoded(compiled, mapped, compiled.removal, mode, first)
+
+
+def map_removals(compiled: CompiledJob, rows: pl.DataFrame) -> MappedRecords:
+    """Map keys to remove to their removal records.
+
+    Args:
+        compiled: The compiled job.
+        rows: The columns of `Changes.until`.
+
+    Returns:
+        The mapped records, in the order of `rows`.
+
+    Raises:
+        SourceError: If the removal record cannot be computed for every key.
+    """
     by_name = rows.select(key_columns(compiled.job))
-    values, invalid_values = evaluate(by_name, record.leaves)
+    values, invalid_values = evaluate(by_name, compiled.removal.leaves)
     if invalid_values:
         reason = (
             f"{invalid_values[0].leaf.path} of on_removed cannot be computed for every key: {invalid_values[0].message}"
@@ -135,9 +155,7 @@ def encode_removals(compiled: CompiledJob, rows: pl.DataFrame, first: int) -> En
         raise SourceError(message, hint="Correct the record of on_removed.")
     named = values.drop([column for column in by_name.columns if column in rows.columns])
     heads = pl.concat([rows, named], how="horizontal").with_columns(pl.col(names.SENT_ROW).alias(names.ROW))
-    mapped = MappedRecords(heads=heads, rows=None, invalid_values=invalid_values, valid=False)
-    mode = compiled.job.removal.mode if compiled.job.removal else ""
-    return _encoded(compiled, mapped, record, mode, first)
+    return MappedRecords(heads=heads, rows=None, invalid_values=invalid_values, valid=False)
 
 
 def encode_eagerly(compiled: CompiledJob, mapped: MappedRecords) -> Encoded:
@@ -250,6 +268,11 @@ def _row_manifest(compiled: CompiledJob, mapped: MappedRecords, record: Record) 
         name = manifest_column(compiled.job.suppress.column)
         columns.append(values.cast(pl.List(pl.Binary)).alias(name))
     manifest = mapped.heads.select(*columns, *named)
+    keep = compiled.job.keep
+    if keep is not Keep.FINGERPRINTS and record is compiled.record:
+        manifest = pl.concat([manifest, kept_content(record, mapped, keep)], how="horizontal")
+    elif keep is not Keep.FINGERPRINTS:
+        manifest = manifest.with_columns(pl.lit(None, dtype=CONTENT[name]).alias(name) for name in COLUMNS_OF[keep])
     if not keeps_absent_members(compiled):
         return manifest
     if names.MEMBERS in mapped.heads.columns:

@@ -42,13 +42,21 @@ def prepare_lines(task: StageTask) -> Encoded:
     Raises:
         SourceError: If a row differs from the compared one.
     """
+    spec = task.spec
     if task.removal and task.rows is not None:
-        return encode_removals(task.spec.compiled, task.rows, task.first)
-    return encode_changes(task.spec.compiled, keyed_changes(task), task.first)
+        return encode_removals(spec.compiled, task.rows, task.first)
+    return encode_changes(spec.compiled, keyed_rows(task), task.first)
 
 
-def keyed_changes(task: StageTask) -> pl.DataFrame:
-    """Return the keyed rows of a task that are to be added or changed, with the columns of `Changes.until`."""
+def keyed_rows(task: StageTask) -> pl.DataFrame:
+    """Return the rows of a task that are to be sent, with their keys and the columns of `Changes.until`.
+
+    Args:
+        task: The task; it has no keys to remove.
+
+    Raises:
+        SourceError: If its partitions cannot be read.
+    """
     if task.rows is not None:
         return task.rows
     rows = pl.concat([_changed_rows(part.read(), sent) for part, sent in task.parts])

@@ -8,7 +8,7 @@ import polars as pl
 
 from batchsync.data.batchfile.changes import Changes
 from batchsync.data.batchfile.encode import map_unchanged, source_changed_error
-from batchsync.data.batchfile.encode_task import StageTask, keyed_changes
+from batchsync.data.batchfile.encode_task import StageTask, keyed_rows
 from batchsync.data.batchfile.pinned_pass import PINNED, PINNED_COLUMNS
 from batchsync.data.batchfile.prepare import stage_pass
 from batchsync.data.frame import columns
@@ -73,7 +73,7 @@ def unchanged_rows(task: StageTask) -> pl.DataFrame:
         SourceError: If a row differs from the compared one.
     """
     compiled = task.spec.compiled
-    rows = keyed_changes(task)
+    rows = keyed_rows(task)
     map_unchanged(compiled, rows)
     return rows.select(*_schema(compiled))
 

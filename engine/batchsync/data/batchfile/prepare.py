@@ -84,21 +84,23 @@ def iter_batch_files(
         staging = pinned_pass(job, rules, comparison.folder, changes)
     else:
         staging = stage_pass(job, rules, comparison.folder, changes, context.workers)
-    compiled = staging.compiled
     with into.workspace() as workspace:
-        writer = BatchFileWriter(workspace, rules.file, head_of(compiled), into.put)
+        writer = BatchFileWriter(workspace, rules.file, head_of(staging.compiled), into.put)
         yield from _write(staging, writer, context)
 
 
 def stage_pass(job: Job, rules: VendorRules, folder: Path, changes: Changes, workers: TaskPool) -> StagePass:
-    """Return the pass that reads the changed rows of a comparison from the source again.
+    """Return the pass that reads some rows of a compared source again.
 
     Args:
         job: The job of the comparison, with its source as compared.
         rules: Rules of the job's vendor.
         folder: Folder of the comparison.
-        changes: Its changes.
+        changes: The rows to read, and the keys to remove.
         workers: Task pool.
+
+    Raises:
+        SourceError: If the source cannot be opened.
     """
     options = json.loads((folder / "compare.json").read_text(encoding="utf-8"))
     template = tuple(options["template"]) if options["template"] is not None else None
