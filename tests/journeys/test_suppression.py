@@ -37,7 +37,7 @@ def outcomes(deployment: Deployment) -> dict[str, int]:
 
 def test_listed_persons_are_not_sent_and_are_an_outcome_of_their_own(deployment: Deployment) -> None:
     suppress(deployment)
-    write_list(deployment, " GUEST2@Example.COM ", '"guest3 @example.com"', "bad", "", "nobody@example.com")
+    write_list(deployment, " GUEST2@Example.COM ", '"guest3 @example.com"', "bad", "", "stranger@example.com")
     write_guests(deployment, 1, 2, 3, also="K4,four,bad\n")
 
     assert "suppressed 3" in deployment.run("plan", "guests")

@@ -15,8 +15,8 @@ from batchsync.cli.offline import offline_services
 from batchsync.core.plan_file import Author
 from batchsync.errors import StalePlanError, UsageError
 from batchsync.reconcile.apply_plan import require_applicable, require_jobs
+from batchsync.reconcile.new_run import NewRunRequest
 from batchsync.reconcile.plan_file import Facts, open_plan_file, pin, refuse_other_file, write_plan_file
-from batchsync.reconcile.sync import NewRunRequest
 from batchsync.reconcile.sync import sync as sync_jobs
 from batchsync.report.plan import PlanReport, PlansReport
 from batchsync.report.plan_file import PlanFileReport
@@ -55,7 +55,16 @@ class PlanOut:
         self.pinned.append(pin(job_plan, Facts(in_flight=report.in_flight, edited=report.edited), services))
 
     def write(self, app: App, services: Services, plans: PlansReport) -> PlanFileReport:
-        """Write the file; return the report with its plans."""
+        """Write the file.
+
+        Args:
+            app: Clock to use.
+            services: Where it was planned.
+            plans: Reports of the plans.
+
+        Returns:
+            The report of the file with its plans.
+        """
         author = Author(user=_user(), host=socket.gethostname(), version=__version__, at=app.clock.now())
         content = write_plan_file(self.path, author, services.store.journal_id, self.pinned)
         return PlanFileReport(path=str(self.path), content=content, plans=plans)

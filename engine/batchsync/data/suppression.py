@@ -32,25 +32,28 @@ class SuppressionLists:
     _objects: ObjectStore
 
     def read_list(self, suppress: Suppress, into: Path) -> Path:
-        """Read a list and return a Parquet file with the digest of each of its values.
+        """Read a list.
 
         Args:
             suppress: The list, with its source as local files.
             into: Existing private folder.
+
+        Returns:
+            A Parquet file with the digest of each value of the list.
 
         Raises:
             SourceError: If the list cannot be read, or has no such column.
         """
         files = open_source(suppress.source)
         column = list_column(suppress, files)
-        found = pl.DataFrame(schema={LISTED: pl.Binary})
         with translate_disk_errors("reading a suppression list"), tempfile.TemporaryDirectory(dir=into) as folder:
-            for frame in frames(files.used({column}), Path(folder), fresh=True):
-                digests = frame.select(digest_of_value(column).alias(LISTED)).drop_nulls()
-                found = pl.concat([found, digests]).unique(LISTED)
+            rows = frames(files.used({column}), Path(folder), fresh=True)
+            digests = [frame.select(digest_of_value(column).alias(LISTED)).drop_nulls() for frame in rows]
             require_unchanged(files.states)
             path = into / "suppressed.parquet"
-            found.sort(LISTED).write_parquet(path)
+            pl.concat([pl.DataFrame(schema={LISTED: pl.Binary}), *digests]).unique(LISTED).sort(LISTED).write_parquet(
+                path
+            )
         return path
 
     def listed_rows(self, batch: Batch, suppress: Suppress, listed: Path) -> int | None:
