@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 from batchsync.cli.command import command
-from batchsync.cli.declared import declared
+from batchsync.cli.declared import declared, known_names
 from batchsync.cli.outcomes import run_report
 from batchsync.cli.personal import show_personal, show_values_option
 from batchsync.cli.plan_file_report import ShownParts, plan_file_report
 from batchsync.cli.plan_files import is_plan_file
 from batchsync.cli.session import Answer, Session
-from batchsync.errors import BatchsyncError, UsageError
+from batchsync.errors import UsageError
 from batchsync.report.history import ShowReport
 from batchsync.util.suggestions import names_hint
 
@@ -62,7 +61,7 @@ def show(
         UsageError: If there is no job or run of the name.
     """
     with session.journal() as journal:
-        if name is not None and is_plan_file(name, _jobs(session, journal)):
+        if name is not None and is_plan_file(name, known_names(session, journal)):
             parts = ShownParts(keys=limit, records=min(limit, records), personal=show_personal, values=show_values)
             return Answer(report=plan_file_report(session, Path(name), parts))
         known = declared(session, journal)
@@ -72,14 +71,6 @@ def show(
             raise unknown
         reports = tuple(run_report(journal, run, known.budgets) for run in runs) if journal else ()
     return Answer(report=ShowReport(runs=reports))
-
-
-def _jobs(session: Session, journal: Journal | None) -> set[str]:
-    """Return the names of all jobs: declared, or in the journal."""
-    names = set(journal.jobs()) if journal is not None else set()
-    with suppress(BatchsyncError):
-        names |= {job.name for job in session.deployment().jobs}
-    return names
 
 
 def _runs(journal: Journal, name: str | None, jobs: Iterable[str]) -> tuple[Run, ...]:
