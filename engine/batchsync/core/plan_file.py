@@ -178,7 +178,7 @@ class PlanFile:
     def to_dict(self) -> dict[str, Any]:
         """Return the content as a JSON-compatible dictionary."""
         author = {"user": self.author.user[:_NAME_MAX], "host": self.author.host[:_NAME_MAX]}
-        at = self.author.at.astimezone(UTC).isoformat(timespec="seconds")
+        at = self.author.at.astimezone(UTC).isoformat(timespec="microseconds")
         return {
             "format": FORMAT,
             "author": {**author, "version": self.author.version, "at": at},
