@@ -93,6 +93,7 @@ def offline_services(app: App, journal: Journal | None) -> Iterator[Services]:
             store=cast("StateStore", journal or EmptyStore()),
             data=app.data,
             plan_rows=app.data,
+            lists=app.data,
             check=app.refuse_mismatch,
             fetch=app.fetch,
             objects=app.objects,

@@ -30,7 +30,7 @@ COMMANDS = {
     "sync": ("sync", "Bring every target in line with its source."),
     "resume": ("resume", "Resume open batches; plan nothing new."),
     "status": ("status", "Show open batches, next steps and the state of each job."),
-    "show": ("show", "Print the settlement equation of a run."),
+    "show": ("show", "Print the settlement equation of a run, or a plan file."),
     "rejects": ("rejects", "Show rejected and invalid rows, with reasons."),
     "why": ("why", "Show the state and history of one key."),
     "history": ("history", "List past runs, newest first, and when a restored state folder was accepted."),

@@ -10,7 +10,8 @@ from batchsync.core.retention import Retention
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from batchsync.core.job import Connection, Job
+    from batchsync.core.connection import Connection
+    from batchsync.core.job import Job
     from batchsync.core.object_storage import Storage
     from batchsync.core.query import Database
 

@@ -376,6 +376,7 @@ class CompareContext:
         eager: Staging follows unless a guard stops the plan, so that records may be encoded while the source is read.
         account_id: Account of the target.
         suppression: Keys that were forgotten: their rows are suppressed. None if there are none.
+        listed: Digests of the values on the suppression list of the job (`SuppressionLists.read_list`); None without.
     """
 
     folder: Path
@@ -387,3 +388,4 @@ class CompareContext:
     eager: bool = False
     account_id: str = ""
     suppression: Suppression | None = None
+    listed: Path | None = None

@@ -33,7 +33,8 @@ from batchsync.util.suggestions import quoted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from batchsync.core.job import Connection, Job
+    from batchsync.core.connection import Connection
+    from batchsync.core.job import Job
     from batchsync.core.object_storage import Storage
     from batchsync.core.query import Database
     from batchsync.core.vendor_rules import VendorRules

@@ -26,6 +26,7 @@ from batchsync.spec.models_source import (
 )
 from batchsync.spec.models_state import BaselineModel, RetentionModel, StateModel
 from batchsync.spec.models_storage import StorageModel  # noqa: TC001 - the same
+from batchsync.spec.models_suppress import SuppressModel  # noqa: TC001 - the same
 
 #: Records are compiled from the YAML tree by `compile_record`; `json_schema` adds the schema of their values.
 Record = Annotated[Any, PlainValidator(lambda value: value), WithJsonSchema({"type": "object", "minProperties": 1})]
@@ -137,6 +138,12 @@ class JobModel(Strict):
         title="On removed",
         description="What to do with keys that are no longer in the source: ignore, or a removal mode of the vendor.",
         examples=["ignore", "delete"],
+    )
+    suppress: SuppressModel | None = Field(
+        None,
+        title="Suppress",
+        description="List of persons to whom nothing is sent, read when the job is planned and before each upload.",
+        examples=[{"path": "data/opt-outs.csv", "key": "email"}],
     )
     results: ResultsModel | None = Field(
         None,
