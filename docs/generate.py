@@ -60,7 +60,9 @@ def job_keys() -> str:
     schema = jobs_schema()
     definitions: dict[str, Any] = schema.get("$defs", {})
     parts = [_keys("jobs.yaml", schema, definitions)]
-    parts += [_keys(name, item, definitions) for name, item in definitions.items() if item.get("properties")]
+    # Blocks of defaults and environments have the keys of jobs.
+    named = {name: item for name, item in definitions.items() if not name.startswith("Partial")}
+    parts += [_keys(name, item, definitions) for name, item in named.items() if item.get("properties")]
     return "\n".join(parts)
 
 
@@ -98,3 +100,10 @@ def _help(command: click.Command, path: tuple[str, ...]) -> str:
     )
     text = "\n".join(line.rstrip() for line in command.get_help(context).splitlines())
     return f"#### `{' '.join(path)}`\n\n```text\n{text}\n```\n"
+
+
+def errors() -> str:
+    """Return the explanations of all error codes as Markdown, from their registry."""
+    from batchsync.report.error_codes import errors_page
+
+    return errors_page()

@@ -278,11 +278,13 @@ def test_failure_envelope_contains_all_problems() -> None:
         "result": None,
         "error": {
             "code": "spec",
+            "error_code": "BS-X004",
             "message": "1 problem in the spec",
             "hint": "correct it",
             "problems": [
                 {
-                    "code": "spec.unknown_key", "message": 'no key "soruce"', "file": "jobs.yaml", "line": 3,
+                    "code": "spec.unknown_key", "error_code": "BS-Y012",
+                    "message": 'no key "soruce"', "file": "jobs.yaml", "line": 3,
                     "column": 5, "expected": "", "suggestion": "",
                 }
             ],

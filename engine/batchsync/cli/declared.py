@@ -90,4 +90,6 @@ def check_known(session: Session, journal: Journal | None, job: str) -> None:
         return
     jobs = session.deployment().jobs
     if job not in {item.name for item in jobs}:
-        raise UsageError(f'unknown job "{job}"', hint=names_hint(job, (item.name for item in jobs), "jobs"))
+        raise UsageError(
+            f'unknown job "{job}"', hint=names_hint(job, (item.name for item in jobs), "jobs"), name="usage.unknown_job"
+        )

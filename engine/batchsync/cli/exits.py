@@ -41,6 +41,21 @@ _CODES = {
 }
 
 
+#: Names of errors of the command line by their class; subclasses first.
+_USAGE: dict[type[click.UsageError], str] = {
+    click.exceptions.NoSuchCommand: "usage.unknown_command",
+    click.NoSuchOption: "usage.unknown_option",
+    click.MissingParameter: "usage.missing_argument",
+    click.BadParameter: "usage.bad_value",
+    click.BadOptionUsage: "usage.bad_value",
+}
+#: Names of errors of commands that have a result.
+_RUN_ENDS = {
+    ExitCode.REJECTS: "run.rejects",
+    ExitCode.UNSETTLED: "run.unsettled",
+    ExitCode.AWAITING_APPROVAL: "run.awaiting_approval",
+    ExitCode.NEEDS_ATTENTION: "run.needs_attention",
+}
 _LESS_MEMORY = "set `memory: small` in jobs.yaml, or give the process more memory; then run the same command again"
 
 
@@ -61,6 +76,9 @@ def run_command(run: Callable[[], Any], session: Session, arguments: list[str]) 
     except click.exceptions.NoArgsIsHelpError as error:
         streams.to_stderr(error.format_message())
         return ExitCode.INVALID
+    except SystemExit as end:
+        # click ends so after it completed a line of the shell.
+        return end.code if isinstance(end.code, int) else int(bool(end.code))
     except BaseException as error:  # noqa: BLE001 - the last stop of everything, signals included
         if not session.parsed:
             session.options = session.options.merged(sniff_output_format(arguments))
@@ -79,13 +97,13 @@ def _to_failure(error: BaseException, session: Session) -> tuple[int, Failure]: 
         case click.exceptions.UsageError():
             return ExitCode.INVALID, _usage(error)
         case click.ClickException():
-            return ExitCode.INVALID, Failure(code="usage", message=error.format_message())
+            return ExitCode.INVALID, Failure(code="usage", message=error.format_message(), name="usage.bad_value")
         case SpecError():
             hint = "correct it, then run `batchsync validate`"
             return error.exit_code, Failure(code="spec", message=error.message, hint=hint, problems=error.problems)
         case BatchsyncError():
             code = "stale_plan" if isinstance(error, StalePlanError) else _CODES[error.exit_code]
-            return error.exit_code, Failure(code=code, message=error.message, hint=error.hint)
+            return error.exit_code, Failure(code=code, message=error.message, hint=error.hint, name=error.name)
         case Interrupted():
             return error.exit_code, _interrupted(error.exit_code)
         case KeyboardInterrupt() | click.Abort():
@@ -93,7 +111,7 @@ def _to_failure(error: BaseException, session: Session) -> tuple[int, Failure]: 
         case BrokenPipeError():
             return ExitCode.DONE, Failure(code="", message="")
         case MemoryError():
-            problem = UnavailableError("not enough memory", hint=_LESS_MEMORY)
+            problem = UnavailableError("not enough memory", hint=_LESS_MEMORY, name="environment.memory")
             return _to_failure(problem, session)
         case OSError() if error.strerror and error.filename:
             problem = UnavailableError(f"{error.filename}: {error.strerror}", hint="batchsync doctor")
@@ -122,7 +140,10 @@ def print_problems(error: BatchsyncError | None, session: Session) -> None:
 
 def _usage(error: click.UsageError) -> Failure:
     path = error.ctx.command_path if error.ctx else "batchsync"
-    return Failure(code="usage", message=error.format_message().rstrip("."), hint=f"{path} --help")
+    name = next((name for kind, name in _USAGE.items() if isinstance(error, kind)), "usage")
+    dry = isinstance(error, click.NoSuchOption) and error.option_name in {"--dry-run", "--dry", "-n"}
+    hint = "`batchsync plan` prints what a sync would send" if dry else f"{path} --help"
+    return Failure(code="usage", message=error.format_message().rstrip("."), hint=hint, name=name)
 
 
 def _interrupted(code: ExitCode) -> Failure:
@@ -191,7 +212,8 @@ def print_answer(answer: Answer, session: Session) -> None:
 
 def _incomplete(code: int) -> Failure | None:
     """Return the failure for a nonzero exit code of a command that has a result."""
-    return next((Failure(code=name, message=item.meaning) for item, name in _CODES.items() if item == code), None)
+    found = next(((item, name) for item, name in _CODES.items() if item == code), None)
+    return Failure(code=found[1], message=found[0].meaning, name=_RUN_ENDS.get(found[0], "")) if found else None
 
 
 def _print_failure(failure: Failure, code: int, session: Session) -> None:
@@ -213,7 +235,7 @@ def _to_stderr(failure: Failure, session: Session) -> None:
     lines = [f"{spec.render_problem(problem)}\n" for problem in failure.problems]
     if os.environ.get("GITHUB_ACTIONS") == "true":
         lines += [annotation(problem) for problem in failure.problems]
-    lines.append(f"{paint('error:', 'bad')} {escape_controls(failure.message)}")
+    lines.append(f"{paint('error:', 'bad')} {escape_controls(failure.message_with_code)}")
     if failure.hint:
         lines.append(f"{paint('next:', 'head')} {escape_controls(failure.hint)}")
     streams.to_stderr("\n".join(lines), color=session.use_color(err=True))

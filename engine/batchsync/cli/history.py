@@ -5,6 +5,7 @@ from __future__ import annotations
 import click
 
 from batchsync.cli.command import command
+from batchsync.cli.completion import complete_jobs
 from batchsync.cli.declared import check_known
 from batchsync.cli.outcomes import run_report
 from batchsync.cli.session import Answer, Session
@@ -12,7 +13,7 @@ from batchsync.report.history import HistoryReport
 
 
 @command("history", example="batchsync history guests --limit 5")
-@click.argument("job", required=False, metavar="[JOB]")
+@click.argument("job", required=False, metavar="[JOB]", shell_complete=complete_jobs)
 @click.option(
     "--limit", type=click.IntRange(min=1), metavar="N", default=20, help="Maximum number of runs (default: 20)."
 )

@@ -46,6 +46,7 @@ def init(session: Session, folder: Path, *, vendors: tuple[str, ...], force: boo
         raise UsageError(
             f"{names} {'exists' if len(existing) == 1 else 'exist'} already; nothing was written",
             hint=f"choose another folder, or replace existing files with `{_forced(folder, vendors)}`",
+            name="usage.exists",
         )
     ignore = folder / ".gitignore"
     first = {} if existing_paths([ignore]) else {ignore: "".join(f"{line}\n" for line in IGNORED)}

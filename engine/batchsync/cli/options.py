@@ -21,6 +21,8 @@ class GlobalOptions:
 
     file: Path | None = None
     state: Path | None = None
+    env: str | None = None
+    jobs_folder: Path | None = None
     output: str | None = None
     mocks: bool | None = None
     no_color: bool | None = None
@@ -42,6 +44,8 @@ class GlobalOptions:
         """
         words = [f"-f {shlex.quote(str(self.file))}"] if self.file is not None else []
         words += [f"--state {shlex.quote(str(self.state))}"] if self.state is not None else []
+        words += [f"--env {shlex.quote(self.env)}"] if self.env is not None else []
+        words += [f"--jobs {shlex.quote(str(self.jobs_folder))}"] if self.jobs_folder is not None else []
         words += ["--mocks"] if self.mocks else []
         return _ADVICE.sub(" ".join(["batchsync", *words, ""]), text) if words else text
 
@@ -63,6 +67,14 @@ def declared(*, hidden: bool) -> list[click.Parameter]:
         click.Option(
             ["--state"], type=click.Path(path_type=Path), metavar="FOLDER", hidden=hidden,
             help="The state folder (BATCHSYNC_STATE; default: .batchsync beside the jobs file).",
+        ),
+        click.Option(
+            ["--env"], metavar="NAME", hidden=hidden,
+            help="The environment, of those that the jobs file declares (BATCHSYNC_ENV).",
+        ),
+        click.Option(
+            ["--jobs", "jobs_folder"], type=click.Path(path_type=Path), metavar="FOLDER", hidden=hidden,
+            help="A folder whose files *.yaml are added to the jobs file (BATCHSYNC_JOBS).",
         ),
         click.Option(
             ["-o", "--output"], type=click.Choice(OUTPUTS), hidden=hidden,

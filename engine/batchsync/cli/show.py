@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from batchsync.cli.command import command
+from batchsync.cli.completion import complete_runs
 from batchsync.cli.declared import declared, known_names
 from batchsync.cli.outcomes import run_report
 from batchsync.cli.personal import show_personal, show_values_option
@@ -26,7 +27,7 @@ if TYPE_CHECKING:
 
 
 @command("show", example="batchsync show\nbatchsync show guests\nbatchsync show guests-7\nbatchsync show guests.plan")
-@click.argument("name", required=False, metavar="[RUN|JOB|PLAN]")
+@click.argument("name", required=False, metavar="[RUN|JOB|PLAN]", shell_complete=complete_runs)
 @click.option(
     "--limit",
     type=click.IntRange(min=0),
@@ -89,4 +90,4 @@ def _runs(journal: Journal, name: str | None, jobs: Iterable[str]) -> tuple[Run,
 
 def _unknown_name(name: str, jobs: Iterable[str]) -> UsageError:
     hint = f"{names_hint(name, jobs, 'jobs')}; `batchsync history` lists the runs"
-    return UsageError(f'unknown run or job "{name}"', hint=hint)
+    return UsageError(f'unknown run or job "{name}"', hint=hint, name="usage.unknown_run")

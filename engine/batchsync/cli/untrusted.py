@@ -58,9 +58,16 @@ def run_untrusted(session: Session, arguments: Sequence[str]) -> int:
     """
     if session.options.state is not None or session.options.mocks:
         option = "--mocks" if session.options.mocks else "--state"
-        raise UsageError(f"{option} with --untrusted", hint="omit it: --untrusted reads no state and runs no mocks")
+        raise UsageError(
+            f"{option} with --untrusted",
+            hint="omit it: --untrusted reads no state and runs no mocks",
+            name="usage.untrusted",
+        )
     require_support()
-    words = ["--file", str(session.settings().file), "--output", session.output]
+    settings = session.settings()
+    words = ["--file", str(settings.file), "--output", session.output]
+    words += ["--env", settings.env] if settings.env is not None else []
+    words += ["--jobs", str(settings.jobs)] if settings.jobs is not None else []
     words += ["--quiet"] if session.quiet else []
     with scratch_folder() as folder:
         return _relayed([*words, *arguments, "--untrusted"], folder)
@@ -132,6 +139,7 @@ def _relayed(arguments: Sequence[str], folder: Path) -> int:
         raise UnavailableError(
             f"the check was ended by {name}: jobs.yaml or its sources need more than the limits ({_LIMITS})",
             hint="check smaller samples, or without --untrusted where you trust the files",
+            name="environment.confinement",
         )
     click.echo(texts[0], nl=False)
     return code

@@ -50,7 +50,11 @@ def validate(
         UsageError: If --online and --untrusted are given.
     """
     if untrusted and online:
-        raise UsageError("--online with --untrusted", hint="omit one of them: files of strangers reach no database")
+        raise UsageError(
+            "--online with --untrusted",
+            hint="omit one of them: files of strangers reach no database",
+            name="usage.untrusted",
+        )
     if untrusted and not session.confined:
         return run_untrusted(session, ["validate", *(f"--exclude={word}" for word in exclude), *jobs])
     with session.app() as app:

@@ -57,7 +57,11 @@ def why(session: Session, key: str, *, job: str | None, show_personal: bool) -> 
         known = declared(session, journal)
         mask = mask_of(session, known.jobs.values(), show=show_personal)
         if journal is None:
-            raise UsageError(f"unknown key {_shown(key, known.jobs, mask)}: no runs yet", hint=_advice(session))
+            raise UsageError(
+                f"unknown key {_shown(key, known.jobs, mask)}: no runs yet",
+                hint=_advice(session),
+                name="usage.never_ran",
+            )
         names = [job] if job is not None else list(dict.fromkeys([*known.jobs, *journal.jobs()]))
         searched = [_masked(_search(key, name, known, journal, app), mask) for name in names]
     shown = _shown(key, names, mask)
@@ -139,7 +143,7 @@ def _unknown(key: str, searched: list[KeyOfJob], session: Session) -> BatchsyncE
         return UnavailableError(
             f"unknown key {key} in the jobs that could be searched ({names}); {reasons}", hint=_advice(session)
         )
-    return UsageError(f"unknown key {key}; searched jobs: {names}", hint=_advice(session))
+    return UsageError(f"unknown key {key}; searched jobs: {names}", hint=_advice(session), name="usage.unknown_key")
 
 
 def _advice(session: Session) -> str:

@@ -73,7 +73,7 @@ class Source:
         contract: How old the source and how incomplete its columns may be; None promises nothing.
         version: What a fetcher pinned: a snapshot, an ETag, a revision; empty for local files.
         roots: Folders that local files must be below, without links; empty allows every folder.
-        place: Location in jobs.yaml.
+        place: Location in jobs.yaml; `key_places` are those of the columns of the key.
     """
 
     path: str
@@ -97,6 +97,7 @@ class Source:
     personal: bool | None = None
     contract: Contract | None = None
     place: Place = field(default=Place(), compare=False)
+    key_places: tuple[Place, ...] = field(default=(), compare=False)
 
     @property
     def is_local(self) -> bool:

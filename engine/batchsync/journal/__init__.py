@@ -5,6 +5,7 @@ The package must not decide what happens next, and must not use the network.
 """
 
 from batchsync.journal.anchor import accept_older, open_anchored
+from batchsync.journal.environment import check_environment, own_environment
 from batchsync.journal.files import check_present
 from batchsync.journal.journal import Journal
 from batchsync.journal.lease import is_held, lease, this_process, unlock
@@ -17,10 +18,12 @@ __all__ = [
     "RejectGroup",
     "RejectRow",
     "accept_older",
+    "check_environment",
     "check_present",
     "is_held",
     "lease",
     "open_anchored",
+    "own_environment",
     "this_process",
     "unlock",
 ]

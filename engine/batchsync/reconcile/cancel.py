@@ -96,6 +96,7 @@ def _has_empty_allocation(batch: Batch, context: JobContext) -> bool:
     raise UsageError(
         f"too late to cancel batch {batch.id} here: {batch.phase.label}, and its vendor has the file",
         hint=f"`batchsync resume {batch.job}` continues it; then `batchsync cancel {batch.id}` asks its vendor",
+        name="usage.too_late",
     )
 
 
@@ -103,7 +104,9 @@ def _too_late(batch: Batch, context: JobContext) -> UsageError:
     call = "a commit" if batch.pending_intent is Verb.COMMIT else "an upload"
     in_doubt = f" with {call} in doubt" if batch.pending_intent else ""
     return UsageError(
-        f"too late to cancel batch {batch.id}: {batch.phase.label}{in_doubt}", hint=_next_command(batch, context)
+        f"too late to cancel batch {batch.id}: {batch.phase.label}{in_doubt}",
+        hint=_next_command(batch, context),
+        name="usage.too_late",
     )
 
 

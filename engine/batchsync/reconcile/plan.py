@@ -118,6 +118,7 @@ def _describe_with_retries(context: JobContext, services: Services, ends_at: dat
                 raise UnavailableError(
                     f'{context.rules.title}, connection "{context.job.connection}": {failure.reason}',
                     hint="nothing was sent; `batchsync doctor` checks connections one by one",
+                    name="environment.vendor",
                 ) from None
         services.events.emit(Waiting(until=until))
         services.clock.sleep(until - now)
@@ -218,6 +219,7 @@ def _require_contract(job: Job, broken: tuple[Breach, ...]) -> None:
             f"{job.name}: the source does not meet its contract: {reasons}",
             hint=f"nothing was sent; after the next export, `batchsync sync {job.name}`. With `on_breach: hold` in "
             "source the run would await approval instead",
+            name="source.contract",
         )
 
 

@@ -9,16 +9,15 @@ from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from batchsync.core.batch import Batch, Phase
 from batchsync.core.guards import within_budget
 from batchsync.core.row_outcome import RowOutcome
 from batchsync.core.run import Run, RunState, settlement_of
-from batchsync.core.upstream import Blocker, dependency_blocker
 from batchsync.errors import BatchsyncError, ExitCode, LockedError, SourceError, StalePlanError, most_severe_exit_code
 from batchsync.ports import JobFinished, RunFinished
 from batchsync.reconcile.erased_keys import forget_erased_keys
 from batchsync.reconcile.loop import Loop, WaitPolicy
 from batchsync.reconcile.new_run import NewRunRequest, begin_new_run
+from batchsync.reconcile.open_work import blocker_at, needs_attention, open_runs
 from batchsync.reconcile.plan import describe
 from batchsync.reconcile.prepare import abort_preparation
 from batchsync.reconcile.renames import check_rename, take_over, under_former_names
@@ -33,6 +32,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from batchsync.core.accounting import Settlement
+    from batchsync.core.batch import Batch
     from batchsync.ports import TargetFacts
     from batchsync.reconcile.services import SelectedJob, Services
 #: Exit codes of jobs whose runs may be settled; unknown outcomes of delivered batches block no dependent job.
@@ -309,12 +309,6 @@ def emit_end(outcome: JobOutcome, services: Services) -> None:
     services.events.emit(JobFinished(job=outcome.job, exit_code=outcome.exit_code, message=message))
 
 
-def needs_attention(job: str, services: Services) -> bool:
-    """Return whether a batch of the job, of any run, needs attention or has unknown outcomes to be resolved."""
-    parked = any(batch.phase is Phase.NEEDS_ATTENTION for batch in services.store.open_batches(job))
-    return parked or bool(services.store.unresolved(job))
-
-
 def run_outcome(run_id: str, services: Services) -> RunOutcome:
     """Return a run with its settlement and batches."""
     run = services.store.run(run_id)
@@ -345,13 +339,6 @@ def _blocked(context: JobContext, outcomes: dict[str, JobOutcome], services: Ser
     return ""
 
 
-def blocker_at(job: str, services: Services) -> Blocker | None:
-    """Return what blocks jobs that depend on this job, according to the journal; None if it is settled."""
-    latest = services.store.last_run(job)
-    approved = latest is not None and services.store.approved(job, latest.plan)
-    return dependency_blocker(job, latest, services.store.open_batches(job), approved=approved)
-
-
 def _not_started(context: JobContext, outcomes: dict[str, JobOutcome], services: Services) -> JobOutcome | None:
     """Return the outcome of a job that waits for another job, or is suspended and has nothing to follow, else None."""
     if not context.job.suspend:
@@ -371,9 +358,3 @@ def _followed(context: SelectedJob, outcome: JobOutcome, new_runs: NewRunRequest
 
 def _skipped(context: JobContext, reason: str) -> JobOutcome:
     return JobOutcome(job=context.job.name, runs=(), exit_code=ExitCode.UNSETTLED, skipped=reason)
-
-
-def open_runs(job: str, services: Services) -> list[str]:
-    """Return the ids of runs that have open batches or are still preparing, oldest first, without repetitions."""
-    with_batches = [batch.run for batch in services.store.open_batches(job)]
-    return list(dict.fromkeys(map(str, [*with_batches, *(run.id for run in services.store.preparing_runs(job))])))

@@ -11,7 +11,10 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from batchsync.spec.credentials import resolve_credentials, resolve_login, resolve_proxy, secret_files
     from batchsync.spec.dbt_manifest import relations_of
-    from batchsync.spec.jobs_file import fill_in_lines, load
+    from batchsync.spec.file_text import read_text
+    from batchsync.spec.format_file import format_text
+    from batchsync.spec.include import included_files
+    from batchsync.spec.jobs_file import Choice, fill_in_lines, load
     from batchsync.spec.json_schema import SCHEMA_FILE, jobs_schema, jobs_schema_text
     from batchsync.spec.outline import outline_of
     from batchsync.spec.problem_text import render_problem
@@ -19,11 +22,15 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SCHEMA_FILE",
+    "Choice",
     "fill_in_lines",
+    "format_text",
+    "included_files",
     "jobs_schema",
     "jobs_schema_text",
     "load",
     "outline_of",
+    "read_text",
     "relations_of",
     "render_problem",
     "resolve_credentials",
@@ -34,7 +41,11 @@ __all__ = [
 ]
 
 _MODULES = {
+    "read_text": "file_text",
+    "included_files": "include",
+    "format_text": "format_file",
     "SCHEMA_FILE": "json_schema",
+    "Choice": "jobs_file",
     "fill_in_lines": "jobs_file",
     "jobs_schema": "json_schema",
     "jobs_schema_text": "json_schema",

@@ -25,6 +25,10 @@ _RECORD_VALUE: dict[str, Any] = {
 }
 
 
+#: Jobs, and those of their blocks that are merged key by key and have required keys.
+_PARTIAL = ("JobModel", "SourceModel", "TargetModel", "ResultsModel")
+
+
 def jobs_schema() -> dict[str, Any]:
     """Return the JSON Schema (2020-12) of jobs.yaml. It allows no nulls: a key without a value is an error."""
     schema: dict[str, Any] = _without_nulls(DocumentModel.model_json_schema())
@@ -49,8 +53,56 @@ def jobs_schema() -> dict[str, Any]:
     ]
     source["oneOf"] = [{"required": ["job"]}, *join["oneOf"]]
     source["properties"]["format"]["enum"] = source_formats()
+    _add_partial_blocks(schema)
     schema["$defs"]["ScheduleModel"]["oneOf"] = [{"required": ["cron"]}, {"required": ["every"]}]
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _add_partial_blocks(schema: dict[str, Any]) -> None:
+    """Describe defaults and environments: jobs and connections of which any key may be left out."""
+    blocks = schema["$defs"]
+    partial: dict[str, Any] = {}
+    for name in _PARTIAL:
+        found = {key: value for key, value in blocks[name].items() if key not in {"required", "oneOf"}}
+        partial[f"Partial{name}"] = _referring(found)
+    blocks |= partial
+    properties = schema["properties"]
+    properties["defaults"] |= {"$ref": "#/$defs/PartialJobModel", "not": {"required": ["renamed_from"]}}
+    properties["defaults"].pop("type")
+    top = ("state", "retention", "threads", "memory")
+    environment = {
+        "type": "object",
+        "additionalProperties": False,
+        "properties": {
+            "connections": {
+                "title": "Connections",
+                "description": "Keys of connections that are other here, by name.",
+                "examples": [{"sitecore": {"base_url": "https://api.example.com"}}],
+                "type": "object",
+                "additionalProperties": {"type": "object"},
+            },
+            "jobs": {
+                "title": "Jobs",
+                "description": "Keys of jobs that are other here, by name; merged as defaults are.",
+                "examples": [{"guests": {"source": {"path": "data/test.csv"}}}],
+                "type": "object",
+                "additionalProperties": {"$ref": "#/$defs/PartialJobModel"},
+            },
+            **{name: properties[name] for name in top},
+        },
+    }
+    properties["environments"]["additionalProperties"] = environment
+
+
+def _referring(node: Any) -> Any:
+    """Return a schema whose references to models with a partial form refer to that."""
+    if isinstance(node, list):
+        return [_referring(item) for item in node]
+    if not isinstance(node, dict):
+        return node
+    found = {key: _referring(value) for key, value in node.items()}
+    name = str(found.get("$ref", "")).rpartition("/")[2]
+    return found | {"$ref": f"#/$defs/Partial{name}"} if name in _PARTIAL else found
 
 
 def jobs_schema_text() -> str:

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, PlainValidator, Tag, WithJsonSchema
 
-from batchsync.spec import field_types as types  # noqa: TC001 - pydantic evaluates annotations at run time
+from batchsync.spec import field_types as types
 from batchsync.spec.models_connection import ConnectionModel  # noqa: TC001 - the same
 from batchsync.spec.models_database import DatabaseModel, kind_of_connection
 from batchsync.spec.models_run import BudgetModel, GuardsModel, ScheduleModel
@@ -30,6 +30,27 @@ from batchsync.spec.models_suppress import SuppressModel  # noqa: TC001 - the sa
 
 #: Records are compiled from the YAML tree by `compile_record`; `json_schema` adds the schema of their values.
 Record = Annotated[Any, PlainValidator(lambda value: value), WithJsonSchema({"type": "object", "minProperties": 1})]
+
+
+#: Keys that are resolved before the file is validated, see `include` and `merge`.
+FileNames = Annotated[
+    Any,
+    PlainValidator(lambda value: value),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "minLength": 1},
+                {"type": "array", "items": {"type": "string", "minLength": 1}},
+            ]
+        }
+    ),
+]
+Defaults = Annotated[Any, PlainValidator(lambda value: value), WithJsonSchema({"type": "object"})]
+Environments = Annotated[
+    Any,
+    PlainValidator(lambda value: value),
+    WithJsonSchema({"type": "object", "propertyNames": {"pattern": types.NAME_PATTERN}, "minProperties": 1}),
+]
 
 
 class TargetModel(Strict):
@@ -255,6 +276,27 @@ class DocumentModel(Strict):
         title="Retention periods",
         description="How long what is no longer needed is kept in the state folder.",
         examples=[{"rejects": "30d", "runs": "400d", "batch_files": "0d"}],
+    )
+    include: FileNames | None = Field(
+        None,
+        title="Include",
+        description="Further files of jobs: paths or patterns relative to this file. They may have connections, jobs, "
+        "defaults and include; relative paths of sources start at the folder of the main file.",
+        examples=["jobs/*.yaml", ["connections.yaml", "jobs/*.yaml"]],
+    )
+    defaults: Defaults | None = Field(
+        None,
+        title="Defaults",
+        description="Keys of every job of this file and of those that it includes, which have no such key of their "
+        "own. The blocks source, target, record, guards, budget and results are merged key by key, one level deep.",
+        examples=[{"guards": {"max_remove": "5%"}, "tags": ["crm"]}],
+    )
+    environments: Environments | None = Field(
+        None,
+        title="Environments",
+        description="Overrides by environment, one of which --env or BATCHSYNC_ENV chooses: connections and jobs by "
+        "name, merged as defaults are; state, retention, threads and memory as a whole.",
+        examples=[{"test": {"connections": {"sitecore": {"base_url": "https://api.example.com"}}}, "prod": {}}],
     )
     threads: Annotated[int, Field(ge=1, le=256, strict=True)] | None = Field(
         None,

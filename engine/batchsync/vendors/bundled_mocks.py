@@ -170,7 +170,11 @@ def check_installed() -> None:
         UnavailableError: If they are not.
     """
     if find_spec("batchsync_mocks") is None or find_spec("pytest_httpserver") is None:
-        raise UnavailableError("the mocks are not installed", hint="pip install '.[mocks]' in a checkout of batchsync")
+        raise UnavailableError(
+            "the mocks are not installed",
+            hint="pip install '.[mocks]' in a checkout of batchsync",
+            name="environment.package",
+        )
 
 
 def _is_ready(process: subprocess.Popen[bytes], ready: Path, clock: Clock) -> bool:
