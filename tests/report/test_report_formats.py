@@ -165,8 +165,8 @@ def test_plans_render_as_markdown_table() -> None:
         "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n"
         "| guests | 40 | 20 | 1 | 9 | 8 | 2 | 0 | 0 | max\\_remove: would block |\n"
         "\n"
-        "- **guests**: guard max_remove would block this run: "
-        "the plan would remove 9 of 20 records the target holds, above max\\_remove 5%"
+        "- **guests**: guard max_remove would block this run: the plan would remove 9 of 20 records the target holds, "
+        "above max\\_remove 5%"
     )
 
 
@@ -237,10 +237,7 @@ def test_groups_count_rejects_by_reason() -> None:
     )
 
     assert GroupsReport(about="guests", groups=groups).text(strip_ansi) == (
-        "guests: 1,203 rejects\n"
-        "records  kind      code  field\n"
-        f"  1,200  rejected  400   -      {'█' * 48}\n"
-        "      3  invalid   x     a      ▏"
+        "guests: 1,203 rejects\nrecords  kind      code  field\n  1,200  rejected  400   -\n      3  invalid   x     a"
     )
 
 

@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from batchsync.cli.command import command, job_names
+from batchsync.cli.command import command
 from batchsync.cli.exits import print_problems
 from batchsync.cli.offline import offline_context, offline_services
 from batchsync.cli.personal import mask_of, show_personal, show_values_option
+from batchsync.cli.plan_files import PlanOut, plan_out, refuse_out_of_strangers
 from batchsync.cli.progress import running_app
+from batchsync.cli.selection import chosen_jobs, selectors
 from batchsync.cli.session import Answer, Session
 from batchsync.cli.sync import retry_rejected, sending_rejected
 from batchsync.cli.untrusted import known_sources, run_untrusted, untrusted_option
@@ -41,9 +43,11 @@ PAST_BATCHES = 20
 
 
 @command(
-    "plan", example="batchsync plan guests\nbatchsync plan --output md > plan.md    # a comment for a pull request"
+    "plan",
+    example="batchsync plan guests\nbatchsync plan --output md > plan.md    # a comment for a pull request\n"
+    "batchsync plan --out guests.plan        # then `batchsync sync --plan guests.plan` delivers exactly this",
 )
-@job_names
+@selectors
 @click.option(
     "--limit",
     type=click.IntRange(min=0),
@@ -54,6 +58,7 @@ PAST_BATCHES = 20
 @click.option(
     "--detailed-exitcode", is_flag=True, help="Exit 10 if there is something to send, 6 if a guard blocks the plan."
 )
+@click.option("--out", metavar="FILE", help="Also write the plan, with its rows, to a file for `sync --plan FILE`.")
 @click.option(
     "--records",
     type=click.IntRange(min=0),
@@ -69,9 +74,11 @@ def plan(  # noqa: PLR0913 - the options of the command
     session: Session,
     jobs: tuple[str, ...],
     *,
+    exclude: tuple[str, ...],
     limit: int,
     records: int,
     detailed_exitcode: bool,
+    out: str | None,
     retry_rejected: bool,
     untrusted: bool,
     show_values: bool,
@@ -88,16 +95,27 @@ def plan(  # noqa: PLR0913 - the options of the command
     With --untrusted each job is planned as its first run: no state and no credential is read. Invalid rows are listed
     by field, rule and number of the row, and no key or value of a row is shown.
 
+    With --out the plan file has the very rows of the plan, like the source: it is readable by you only. If a job cannot
+    be planned, no file is written.
+
     Returns:
         The report to print, with the exit code; the exit code of the limited process with --untrusted.
     """
+    refuse_out_of_strangers(out, untrusted=untrusted)
+    file = plan_out(out)
     if untrusted and not session.confined:
         flags = ["--detailed-exitcode"] if detailed_exitcode else []
+        flags += [f"--exclude={word}" for word in exclude]
         return run_untrusted(session, ["plan", "--limit", str(limit), *flags, *jobs])
     with running_app(session) as app, session.journal() as journal:
-        chosen = [sending_rejected(job) if retry_rejected else job for job in app.jobs(jobs)]
+        selection = chosen_jobs(session, app.deployment, jobs, exclude)
+        suspended = [job for job in app.jobs(selection.names) if job.suspend]
+        chosen = [job for job in app.jobs(selection.names) if job not in suspended or job.name in selection.named]
+        chosen = [sending_rejected(job) if retry_rejected else job for job in chosen]
         require_one_reader(chosen)
-        _, notes = app.check(chosen)
+        # Rows that are elsewhere are read for the plan itself, which finds what a check without them cannot.
+        _, notes = app.check([job for job in chosen if job.source.is_local and job.source.job is None])
+        notes = (*map(suspended_note, suspended), *notes)
         if session.confined:
             chosen, more = known_sources(chosen)
             notes = (*notes, *more)
@@ -107,8 +125,10 @@ def plan(  # noqa: PLR0913 - the options of the command
                 records=0 if session.confined else min(limit, records),
                 mask=mask_of(session, chosen, show=show_personal, values=show_values),
                 past=lambda job: _past_batches(app, journal, job),
+                file=file,
             )
             plans, failed = _plans(app, chosen, services, shown)
+            written = None if file is None or failed else file.write(app, services, PlansReport(plans=()))
     if session.confined:
         plans = tuple(replace(item, preview=without_keys(item.preview)) for item in plans)
     else:
@@ -121,18 +141,30 @@ def plan(  # noqa: PLR0913 - the options of the command
         notes=tuple(note for note in notes if note.partition(":")[0] not in failed),
     )
     if failed:
+        if file is not None:
+            session.print_line(f"warning: {out} was not written: not all jobs could be planned", role="warn")
         return Answer(report=report, exit_code=most_severe_exit_code(error.exit_code for error in failed.values()))
-    return Answer(report=report, exit_code=_code(report) if detailed_exitcode else ExitCode.DONE)
+    code = _code(report) if detailed_exitcode else ExitCode.DONE
+    return Answer(report=report if written is None else replace(written, plans=report), exit_code=code)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _Shown:
-    """Number of keys and records shown of each kind of change, and masks; `past` returns the batches of a vendor."""
+    """Number of keys and records shown of each kind of change, and masks; `past` returns the batches of a vendor.
+
+    `file` receives the plans for a plan file; None if none is written.
+    """
 
     keys: int
     records: int
     mask: Mask
     past: Callable[[Job], tuple[PastBatch, ...]]
+    file: PlanOut | None
+
+
+def suspended_note(job: Job) -> str:
+    """Return the note of a suspended job in a plan."""
+    return f"{job.name}: suspended: `batchsync sync {job.name}` runs it, and no other command does"
 
 
 def _plans(
@@ -164,7 +196,7 @@ def _planned(context: JobContext, services: Services, shown: _Shown) -> PlanRepo
         job=job.name,
         bytes_per_record=records.bytes_per_record,
     )
-    return PlanReport(
+    report = PlanReport(
         plan=job_plan.comparison.plan,
         records=RecordsReport(job=job.name, changed=counts.changed, records=records, mask=shown.mask),
         forecast=None if expected is None else ForecastReport(vendor=context.rules.name, forecast=expected),
@@ -176,6 +208,9 @@ def _planned(context: JobContext, services: Services, shown: _Shown) -> PlanRepo
         partial_read=job_plan.partial_read,
         preview=services.data.preview(job_plan.comparison, shown.keys),
     )
+    if shown.file is not None:
+        shown.file.add(job_plan, report, services)
+    return report
 
 
 def _past_batches(app: App, journal: Journal | None, job: Job) -> tuple[PastBatch, ...]:

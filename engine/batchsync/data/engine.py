@@ -26,6 +26,7 @@ from batchsync.data.frame.known import opened_baseline
 from batchsync.data.inspection import RecordInspection
 from batchsync.data.outcome.join_outcomes import join_outcomes
 from batchsync.data.outcome.manifest_keys import erase_from_manifest, keys_in
+from batchsync.data.plan_rows import PlanRows
 from batchsync.data.record.compiled_job import key_columns
 from batchsync.data.record.keyed_rows import canonical_key
 from batchsync.data.row.joins import joined_schema
@@ -60,7 +61,7 @@ CHUNK = 10_000
 _ASSUMED_AT_ONCE = 1_000_000
 
 
-class PolarsEngine(RecordInspection):
+class PolarsEngine(PlanRows, RecordInspection):
     """`DataEngine` on polars. Its only state is the object store, the task pool and the event sink of `stage`."""
 
     def __init__(

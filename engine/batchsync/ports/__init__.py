@@ -61,10 +61,10 @@ if TYPE_CHECKING:
         Size,
         Waiting,
     )
+    from batchsync.ports.plan_rows import MovedKeys, PinnedRows, PlanRows
     from batchsync.ports.sink import Sink
     from batchsync.ports.source import (
         AccessOf,
-        DatabaseReader,
         FetchSource,
         Logins,
         SourceFetcher,
@@ -84,7 +84,6 @@ __all__ = [
     "Comparison",
     "Connect",
     "DataEngine",
-    "DatabaseReader",
     "Downloads",
     "Empty",
     "Erasure",
@@ -101,6 +100,7 @@ __all__ = [
     "KnownKey",
     "Logins",
     "ManifestRow",
+    "MovedKeys",
     "NeedsAttention",
     "Network",
     "ObjectConflictError",
@@ -109,8 +109,10 @@ __all__ = [
     "ObjectStore",
     "Observer",
     "PartialRead",
+    "PinnedRows",
     "PlanPreview",
     "PlanRecords",
+    "PlanRows",
     "Progress",
     "Proxy",
     "Reject",
@@ -184,8 +186,9 @@ _MODULES = {
         "Size",
         "Waiting",
     },
+    "plan_rows": {"MovedKeys", "PinnedRows", "PlanRows"},
     "sink": {"Sink"},
-    "source": {"AccessOf", "DatabaseReader", "FetchSource", "Logins", "SourceFetcher", "StorageAccess"},
+    "source": {"AccessOf", "FetchSource", "Logins", "SourceFetcher", "StorageAccess"},
     "state_store": {"StateStore"},
     "vendor": {"Clock", "Connect", "Downloads", "Empty", "Finished", "Running", "Status", "TargetFacts", "Vendor"},
 }

@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from batchsync.core.vendor_rules import VendorRules
     from batchsync.spec.interpolate import TypedEntry
     from batchsync.spec.model_validator import ModelValidator, ValidationResult
-    from batchsync.spec.models import GuardsModel
+    from batchsync.spec.models_run import GuardsModel
     from batchsync.spec.problems import Problems
     from batchsync.util.path_fence import PathFence
 
@@ -138,6 +138,8 @@ class _JobBuilder:
             depends_on=tuple(model.depends_on),
             renamed_from=model.renamed_from,
             compression=model.compression,
+            tags=model.tags,
+            suspend=model.suspend,
             removal_hash=self._removal_hash(removal, results, source),
             keep=Keep(model.baseline.keep),
             place=self.compiler.problems.source.place(self.entry.start),

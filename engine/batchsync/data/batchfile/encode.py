@@ -81,6 +81,23 @@ def encode_changes(compiled: CompiledJob, rows: pl.DataFrame, first: int) -> Enc
     Raises:
         SourceError: If a row differs from the compared one.
     """
+    mapped = map_unchanged(compiled, rows)
+    return _encoded(compiled, mapped, compiled.record, compiled.job.mode, first)
+
+
+def map_unchanged(compiled: CompiledJob, rows: pl.DataFrame) -> MappedRecords:
+    """Map keyed rows to add or change, which must give the compared records.
+
+    Args:
+        compiled: The compiled job.
+        rows: As for `encode_changes`.
+
+    Returns:
+        The mapped rows.
+
+    Raises:
+        SourceError: If a row differs from the compared one.
+    """
     mapped = apply_record(compiled.record, rows)
     unchanged = (fingerprints(compiled, mapped) == mapped.heads[names.SENT_FINGERPRINT]) & (
         mapped.heads[names.KEY] == mapped.heads[names.SENT_KEY]
@@ -88,7 +105,7 @@ def encode_changes(compiled: CompiledJob, rows: pl.DataFrame, first: int) -> Enc
     if not unchanged.all(ignore_nulls=False):
         error = source_changed_error(compiled.job)
         raise error
-    return _encoded(compiled, mapped, compiled.record, compiled.job.mode, first)
+    return mapped
 
 
 def encode_removals(compiled: CompiledJob, rows: pl.DataFrame, first: int) -> Encoded:

@@ -15,7 +15,7 @@ import polars as pl
 from batchsync.core.keep import Keep
 from batchsync.data.baseline.segments import SegmentReader, kept_content, latest_per_key, scan_keys
 from batchsync.data.batchfile.changes import CHANGES, Changes
-from batchsync.data.batchfile.prepare import second_pass
+from batchsync.data.batchfile.prepare import stage_pass
 from batchsync.data.compare.changed_members import BEFORE_HASHES, BEFORE_LAYOUT, changed_members
 from batchsync.data.compare.classify import PARTITION_ROWS
 from batchsync.data.compare.preview import preview
@@ -73,7 +73,7 @@ def review(
     make_private(folder)
     wanted = pl.DataFrame({"key": pl.Series([ref.key for ref in refs], dtype=pl.String)}).unique()
     _write_reviewed(comparison.folder, folder, wanted, every_change=keep is not Keep.FINGERPRINTS)
-    reviewed = second_pass(job, rules, comparison, Changes(folder), workers)
+    reviewed = stage_pass(job, rules, comparison.folder, Changes(folder), workers)
     records: dict[tuple[str, str], str] = {}
     schema = content_schema(_HASHES, key=pl.String)
     with PartitionedSpill(folder, "hashes", schema) as hashes:

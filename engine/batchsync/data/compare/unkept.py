@@ -9,7 +9,7 @@ import polars as pl
 
 from batchsync.core.keep import Keep
 from batchsync.data.batchfile.changes import Changes
-from batchsync.data.batchfile.prepare import second_pass
+from batchsync.data.batchfile.prepare import stage_pass
 from batchsync.data.compare.review_task import prepare_content
 from batchsync.data.frame import columns
 from batchsync.data.frame.content import COLUMNS_OF, LAYOUT, content_schema, layout_prefix
@@ -76,7 +76,7 @@ def write_content(job: Job, rules: VendorRules, comparison: Comparison, workers:
         return None
     schema = content_schema(COLUMNS_OF[job.keep], key=pl.String, fingerprint=pl.Binary)
     file = folder / "content.parquet"
-    tasks = second_pass(job, rules, comparison, Changes(folder), workers).tasks()
+    tasks = stage_pass(job, rules, comparison.folder, Changes(folder), workers).tasks()
     with (
         ParquetWriter(file, schema, few=(LAYOUT,)) as out,
         closing(workers.map_in_order(prepare_content, tasks)) as done,
