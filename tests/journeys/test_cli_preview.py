@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from kit.deployment import CDP, Deployment
+from kit.state_search import contents
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -195,6 +196,25 @@ def test_forgotten_key_is_in_no_file_of_the_state(guests: Deployment) -> None:
     files = [path for path in (guests.folder / ".batchsync" / "mocks" / "baselines").rglob("*") if path.is_file()]
     assert files
     assert not any(b"ada@example.com" in path.read_bytes() for path in files)
+
+
+def test_forgotten_key_is_in_no_kept_row_manifest(guests: Deployment) -> None:
+    keep(guests, "records")
+    jobs = guests.folder / "jobs.yaml"
+    jobs.write_text(f"{jobs.read_text('utf-8')}retention: {{batch_files: 7d}}\n", encoding="utf-8")
+    guests.run("sync", "guests")
+    (manifest,) = (guests.folder / ".batchsync" / "mocks" / "staging").rglob("*.manifest.parquet")
+    assert b"ada@example.com" in b"\n".join(contents(manifest))
+    guests.run("forget", "G1", "--reason", "request")
+
+    for path in (guests.folder / ".batchsync" / "mocks" / "staging").rglob("*.manifest.parquet"):
+        assert b"ada@example.com" not in b"\n".join(contents(path))
+
+
+def test_in_flight_limit_of_a_connection_counts_in_the_forecast(guests: Deployment) -> None:
+    edit(guests, "jobs.yaml", "    vendor: sitecore-cdp\n", "    vendor: sitecore-cdp\n    in_flight: 3\n")
+
+    assert planned(guests)["expected"]["in_flight"] == 3
 
 
 def test_wrong_values_of_keep_are_refused_with_their_place(guests: Deployment) -> None:
