@@ -136,6 +136,10 @@ EDITS: dict[str, tuple[Callable[[str], str], str]] = {
         ),
         NOTHING,
     ),
+    "`baseline`": (
+        swap("    on_removed: delete\n", "    on_removed: delete\n    baseline: {keep: members}\n"),
+        NOTHING,
+    ),
     "`record`": (
         swap("=lower(email)", "=upper(email)\n      country: NZ"),
         "guests: + 0 adds, ~ 29 changes, - 0 removes",

@@ -113,6 +113,8 @@ class KnownKey:
         in_flight: Versions in flight: record of the batch file (from 1) by key of its row manifest.
         version: Fingerprint of the version that the target holds, hexadecimal; empty if it holds none.
         record: That version as JSON; None if the baseline does not keep it.
+        delivered: Accepted versions that the segments have, oldest first: beginning of the digest of the batch file and
+            fingerprint. Older ones are lost when segments are merged.
     """
 
     in_target: bool = False
@@ -120,6 +122,7 @@ class KnownKey:
     in_flight: Mapping[str, int] = field(default_factory=dict)
     version: str = ""
     record: str | None = field(default=None, repr=False)
+    delivered: tuple[tuple[str, str], ...] = ()
 
 
 class DataEngine(Protocol):
