@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from batchsync.core.job import Connection, Job
+    from batchsync.core.mapping_test import MappingTest
     from batchsync.core.object_storage import Storage
     from batchsync.core.query import Database
 
@@ -32,7 +33,7 @@ class Deployment:
 
     `state_required`: a missing state is an error. `substituted`: what environment variables filled in, with the
     reference that messages show instead. `unchecked`: what placeholders stand in for, and is not checked. `retention`:
-    how long what is no longer needed is kept.
+    how long what is no longer needed is kept. `tests`: tests of the mapping by job, for jobs that have any.
     """
 
     file: str
@@ -45,6 +46,7 @@ class Deployment:
     retention: Retention = field(default_factory=Retention)
     databases: Mapping[str, Database] = field(default_factory=dict)
     storages: Mapping[str, Storage] = field(default_factory=dict)
+    tests: Mapping[str, tuple[MappingTest, ...]] = field(default_factory=dict, repr=False)
 
     @property
     def names(self) -> frozenset[str]:

@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from batchsync.core.vendor_rules import VendorRules
     from batchsync.spec.interpolate import TypedEntry
     from batchsync.spec.model_validator import ModelValidator, ValidationResult
-    from batchsync.spec.models import GuardsModel
+    from batchsync.spec.models_guards import GuardsModel
     from batchsync.spec.problems import Problems
     from batchsync.util.path_fence import PathFence
 

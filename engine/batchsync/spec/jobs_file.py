@@ -19,6 +19,7 @@ from batchsync.spec.compile_connection import ConnectionCompiler, Vendors
 from batchsync.spec.compile_database import DatabaseCompiler, is_database
 from batchsync.spec.compile_job import JobCompiler
 from batchsync.spec.compile_storage import compile_storage, is_storage
+from batchsync.spec.compile_tests import compile_tests
 from batchsync.spec.interpolate import Resolver, TypedMap
 from batchsync.spec.job_order import Ordering
 from batchsync.spec.located_text import LocatedText
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
     from batchsync.core.job import Connection, Job
+    from batchsync.core.mapping_test import MappingTest
     from batchsync.core.object_storage import Storage
     from batchsync.core.query import Database
     from batchsync.core.vendor_rules import VendorRules
@@ -198,9 +200,11 @@ def _deployment(context: _LoadContext, tree: Map, problems: Problems) -> Deploym
     )
     entries = _named_entries("job", typed, "jobs", problems).entries
     jobs: dict[str, Job] = {}
+    tests: dict[str, tuple[MappingTest, ...]] = {}
     for entry in entries:
         ignored = problems.ignored
         job = compiler.compile(entry)
+        tests[entry.key] = compile_tests(entry, job, problems)
         # A job with a placeholder where only some values are valid is not known well enough.
         if job is not None and problems.ignored == ignored:
             jobs[entry.key] = job
@@ -218,6 +222,7 @@ def _deployment(context: _LoadContext, tree: Map, problems: Problems) -> Deploym
         retention=Retention(**document.retention.model_dump()),
         databases={name: item for name, item in databases.items() if item is not None},
         storages={name: item for name, item in storages.items() if item is not None},
+        tests={name: found for name, found in tests.items() if found},
     )
 
 

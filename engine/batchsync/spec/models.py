@@ -13,6 +13,7 @@ from batchsync.core.retention import DEFAULT_RETENTION, period_text
 from batchsync.spec import field_types as types  # noqa: TC001 - pydantic evaluates annotations at run time
 from batchsync.spec.models_connection import ConnectionModel  # noqa: TC001 - the same
 from batchsync.spec.models_database import DatabaseModel, kind_of_connection
+from batchsync.spec.models_guards import BudgetModel, GuardsModel
 from batchsync.spec.models_source import (
     ColumnModel,
     DbtModel,
@@ -25,6 +26,7 @@ from batchsync.spec.models_source import (
     value_or_map,
 )
 from batchsync.spec.models_storage import StorageModel  # noqa: TC001 - the same
+from batchsync.spec.models_tests import MappingTestModel
 
 #: Records are compiled from the YAML tree by `compile_record`; `json_schema` adds the schema of their values.
 Record = Annotated[Any, PlainValidator(lambda value: value), WithJsonSchema({"type": "object", "minProperties": 1})]
@@ -119,71 +121,6 @@ class ScheduleModel(Strict):
     )
 
 
-class GuardsModel(Strict):
-    """Limits beyond which a run awaits approval."""
-
-    model_config = ConfigDict(title="Guards")
-
-    max_remove: types.LimitText | None = Field(
-        None,
-        title="Maximum removals",
-        description="A number, a percentage of the baseline, or the greater of both. 10 or 5% where a job removes.",
-        examples=["10 or 5%", "5%", 100],
-    )
-    max_change: types.LimitText | None = Field(
-        None, title="Maximum changes", description="A number, or a percentage of the baseline.", examples=["5%", 100]
-    )
-    max_invalid: types.LimitText | None = Field(
-        None,
-        title="Maximum invalid records",
-        description="A number, or a percentage of the selected records. Beyond it nothing is sent before approval; "
-        "`budget` judges after the run.",
-        examples=["1%", 20],
-    )
-    min_rows: int | None = Field(
-        None,
-        ge=0,
-        le=10**15,
-        title="Minimum rows",
-        description="Minimum number of rows of the source. Where a job removes, removing all keys because the source "
-        "has no rows awaits approval by default; 0 allows it.",
-        examples=[1000],
-    )
-    removals_after_edit: Literal["hold", "send"] | None = Field(
-        None,
-        title="Removals after an edit",
-        description="Removals of the first run after an edit of path, join, format, key or on_removed: hold (the "
-        "default; they await approval) or send.",
-        examples=["hold"],
-    )
-    removals_after_lost_file: Literal["hold", "send"] | None = Field(
-        None,
-        title="Removals after a lost file",
-        description="Removals of a run whose source has fewer files than in the last run: hold (the default; they "
-        "await approval) or send.",
-        examples=["hold"],
-    )
-
-
-class BudgetModel(Strict):
-    """How many records may fail before the run does (exit code 4)."""
-
-    model_config = ConfigDict(title="Budget")
-
-    invalid: types.LimitText | None = Field(
-        None,
-        title="Invalid",
-        description="Invalid records (refused by batchsync): a number or a percentage.",
-        examples=["2%", 3],
-    )
-    rejected: types.LimitText | None = Field(
-        None,
-        title="Rejected",
-        description="Records rejected by the vendor: a number or a percentage.",
-        examples=["2%", 3],
-    )
-
-
 class JobModel(Strict):
     """A job: rows of a source become records of a target."""
 
@@ -273,6 +210,12 @@ class JobModel(Strict):
         title="Compression",
         description="Compression of batch files: fast, or smaller files.",
         examples=["smaller"],
+    )
+    tests: list[MappingTestModel] = Field(
+        [],
+        title="Tests",
+        description="Tests of the mapping, which `batchsync test` runs: given rows, and the expected record or reason.",
+        examples=[[{"name": "lower case", "given": {"Email": "A@EXAMPLE.COM"}, "expect": {"email": "a@example.com"}}]],
     )
 
 
@@ -391,4 +334,5 @@ MODELS: tuple[tuple[tuple[str, ...], type[BaseModel]], ...] = (
     (("schedule",), ScheduleModel),
     (("guards",), GuardsModel),
     (("budget",), BudgetModel),
+    (("tests", "*"), MappingTestModel),
 )

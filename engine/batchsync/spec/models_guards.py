@@ -1,0 +1,77 @@
+"""Pydantic models of `guards:` and `budget:` of a job."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import ConfigDict, Field
+
+from batchsync.spec import field_types as types
+from batchsync.spec.models_source import Strict
+
+LimitText = types.LimitText
+
+
+class GuardsModel(Strict):
+    """Limits beyond which a run awaits approval."""
+
+    model_config = ConfigDict(title="Guards")
+
+    max_remove: LimitText | None = Field(
+        None,
+        title="Maximum removals",
+        description="A number, a percentage of the baseline, or the greater of both. 10 or 5% where a job removes.",
+        examples=["10 or 5%", "5%", 100],
+    )
+    max_change: LimitText | None = Field(
+        None, title="Maximum changes", description="A number, or a percentage of the baseline.", examples=["5%", 100]
+    )
+    max_invalid: LimitText | None = Field(
+        None,
+        title="Maximum invalid records",
+        description="A number, or a percentage of the selected records. Beyond it nothing is sent before approval; "
+        "`budget` judges after the run.",
+        examples=["1%", 20],
+    )
+    min_rows: int | None = Field(
+        None,
+        ge=0,
+        le=10**15,
+        title="Minimum rows",
+        description="Minimum number of rows of the source. Where a job removes, removing all keys because the source "
+        "has no rows awaits approval by default; 0 allows it.",
+        examples=[1000],
+    )
+    removals_after_edit: Literal["hold", "send"] | None = Field(
+        None,
+        title="Removals after an edit",
+        description="Removals of the first run after an edit of path, join, format, key or on_removed: hold (the "
+        "default; they await approval) or send.",
+        examples=["hold"],
+    )
+    removals_after_lost_file: Literal["hold", "send"] | None = Field(
+        None,
+        title="Removals after a lost file",
+        description="Removals of a run whose source has fewer files than in the last run: hold (the default; they "
+        "await approval) or send.",
+        examples=["hold"],
+    )
+
+
+class BudgetModel(Strict):
+    """How many records may fail before the run does (exit code 4)."""
+
+    model_config = ConfigDict(title="Budget")
+
+    invalid: LimitText | None = Field(
+        None,
+        title="Invalid",
+        description="Invalid records (refused by batchsync): a number or a percentage.",
+        examples=["2%", 3],
+    )
+    rejected: LimitText | None = Field(
+        None,
+        title="Rejected",
+        description="Records rejected by the vendor: a number or a percentage.",
+        examples=["2%", 3],
+    )

@@ -1,0 +1,44 @@
+"""The examples of docs/testing.md are true."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import pytest
+
+from batchsync.spec.models_tests import MappingTestModel
+from kit.mapping_tests import TestFolder
+
+PAGE = (Path(__file__).parents[2] / "docs" / "testing.md").read_text(encoding="utf-8")
+_TIME = re.compile(r" \((?:[\d.]+) m?s\)$", re.MULTILINE)
+
+
+def example(title: str) -> str:
+    """Return the code block of the page that follows a mark."""
+    found = re.search(rf"<!-- test: {title} -->\n```\w+\n(.*?)```", PAGE, re.DOTALL)
+    assert found is not None, title
+    return found[1]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> TestFolder:
+    found = TestFolder(tmp_path)
+    found.jobs.write_text(example("a mapping"), encoding="utf-8")
+    return found
+
+
+def test_example_passes(folder: TestFolder) -> None:
+    assert _TIME.sub("", folder.run("test").stdout) == example("its output")
+
+
+def test_forgotten_function_is_shown_and_accepted(folder: TestFolder) -> None:
+    folder.jobs.write_text(example("a mapping").replace("=initcap(FirstName)", "=FirstName"), encoding="utf-8")
+
+    assert _TIME.sub("", folder.run("test", expect=9).stdout) == example("a failing test")
+    folder.run("test", "--update")
+    assert "firstName: ANNA, email" in folder.jobs.read_text(encoding="utf-8")
+
+
+def test_every_key_of_a_test_is_explained() -> None:
+    assert [name for name in MappingTestModel.model_fields if f"| `{name}` |" not in PAGE] == []
