@@ -75,6 +75,3 @@ def command(
 def _help_text(function: Callable[..., Any]) -> str:
     """Return the docstring of a function up to its first section (Args, Returns, Raises)."""
     return _SECTION.split(inspect.getdoc(function) or "", maxsplit=1)[0]
-
-
-job_names = click.argument("jobs", nargs=-1, metavar="[JOB]...")

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING
 import click
 
 from batchsync.cli import options
-from batchsync.cli.command import command, job_names
+from batchsync.cli.command import command
 from batchsync.cli.mapping_tests import run_mapping_tests
+from batchsync.cli.selection import chosen_jobs, selectors
 from batchsync.cli.session import Answer, Session
 from batchsync.cli.untrusted import run_untrusted, untrusted_option
 from batchsync.errors import ExitCode, UnavailableError, UsageError
@@ -36,10 +37,12 @@ _BOM = b"\xef\xbb\xbf"
     example="batchsync test\nbatchsync test guests --update\nbatchsync test -o junit > report.xml",
     outputs=(*options.OUTPUTS, "junit"),
 )
-@job_names
+@selectors
 @click.option("--update", is_flag=True, help="Replace what failing tests expect by the result, in jobs.yaml.")
 @untrusted_option
-def test(session: Session, jobs: tuple[str, ...], *, update: bool, untrusted: bool) -> Answer | int:
+def test(
+    session: Session, jobs: tuple[str, ...], *, exclude: tuple[str, ...], update: bool, untrusted: bool
+) -> Answer | int:
     """Run the tests that jobs.yaml declares.
 
     Maps the rows that `tests:` of a job gives as a sync would, and compares the records, or the reasons why rows are
@@ -57,9 +60,9 @@ def test(session: Session, jobs: tuple[str, ...], *, update: bool, untrusted: bo
     if untrusted and update:
         raise UsageError("--update with --untrusted", hint="omit one of them: files of strangers are not written")
     if untrusted and not session.confined:
-        return run_untrusted(session, ["test", *jobs])
+        return run_untrusted(session, ["test", *(f"--exclude={word}" for word in exclude), *jobs])
     with session.app() as app:
-        chosen = app.jobs(jobs)
+        chosen = app.jobs(chosen_jobs(session, app.deployment, jobs, exclude).names)
         tested = run_mapping_tests(app, chosen, complete=not update)
         cases = [case for *_, case in tested]
         if update:

@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from batchsync.spec.dbt_manifest import relations_of
     from batchsync.spec.jobs_file import fill_in_lines, load
     from batchsync.spec.json_schema import SCHEMA_FILE, jobs_schema, jobs_schema_text
+    from batchsync.spec.outline import outline_of
     from batchsync.spec.problem_text import render_problem
     from batchsync.spec.starters import starter_files
 
@@ -22,6 +23,7 @@ __all__ = [
     "jobs_schema",
     "jobs_schema_text",
     "load",
+    "outline_of",
     "relations_of",
     "render_problem",
     "resolve_credentials",
@@ -37,6 +39,7 @@ _MODULES = {
     "jobs_schema": "json_schema",
     "jobs_schema_text": "json_schema",
     "load": "jobs_file",
+    "outline_of": "outline",
     "relations_of": "dbt_manifest",
     "render_problem": "problem_text",
     "resolve_credentials": "credentials",

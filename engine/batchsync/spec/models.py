@@ -9,11 +9,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, PlainValidator, Tag, WithJsonSchema
 
-from batchsync.core.retention import DEFAULT_RETENTION, period_text
 from batchsync.spec import field_types as types  # noqa: TC001 - pydantic evaluates annotations at run time
 from batchsync.spec.models_connection import ConnectionModel  # noqa: TC001 - the same
 from batchsync.spec.models_database import DatabaseModel, kind_of_connection
-from batchsync.spec.models_guards import BudgetModel, GuardsModel
+from batchsync.spec.models_run import BudgetModel, GuardsModel, ScheduleModel
 from batchsync.spec.models_source import (
     ColumnModel,
     DbtModel,
@@ -25,6 +24,7 @@ from batchsync.spec.models_source import (
     Strict,
     value_or_map,
 )
+from batchsync.spec.models_state import BaselineModel, RetentionModel, StateModel
 from batchsync.spec.models_storage import StorageModel  # noqa: TC001 - the same
 from batchsync.spec.models_tests import MappingTestModel
 
@@ -96,28 +96,6 @@ class ResultsModel(Strict):
         description="Answers of keys that are no longer in the source: keep, remove (guarded; a key that returns is "
         "looked up again), or mark with the time in the column removed_at.",
         examples=["mark"],
-    )
-
-
-class ScheduleModel(Strict):
-    """When `batchsync serve` runs the job: a cron line in a time zone, or a fixed interval from midnight UTC."""
-
-    model_config = ConfigDict(title="Schedule")
-
-    cron: types.Text | None = Field(
-        None, title="Cron line", description="Cron expression of five fields.", examples=["0 2 * * *"]
-    )
-    timezone: types.Text | None = Field(
-        None,
-        title="Time zone",
-        description="IANA time zone of the cron line; UTC by default.",
-        examples=["Pacific/Auckland"],
-    )
-    every: types.Duration | None = Field(
-        None,
-        title="Interval",
-        description="Fixed interval from midnight UTC, instead of a cron line.",
-        examples=["15m"],
     )
 
 
@@ -205,6 +183,18 @@ class JobModel(Strict):
         description="Jobs whose latest run must be settled first.",
         examples=[["vehicle-checks"]],
     )
+    tags: types.Tags = Field(
+        (),
+        title="Tags",
+        description="Names by which commands select jobs: `batchsync sync tag:nightly`.",
+        examples=[["nightly"]],
+    )
+    suspend: bool = Field(
+        default=False,
+        title="Suspend",
+        description="Whether no run begins, unless a command names the job. Open batches are followed to their end.",
+        examples=[True],
+    )
     compression: Literal["fast", "smaller"] = Field(
         "fast",
         title="Compression",
@@ -217,48 +207,11 @@ class JobModel(Strict):
         description="Tests of the mapping, which `batchsync test` runs: given rows, and the expected record or reason.",
         examples=[[{"name": "lower case", "given": {"Email": "A@EXAMPLE.COM"}, "expect": {"email": "a@example.com"}}]],
     )
-
-
-class StateModel(Strict):
-    """The state folder: what each target is known to hold."""
-
-    model_config = ConfigDict(title="State")
-
-    required: bool = Field(
-        default=False,
-        title="Required",
-        description="Whether a missing state is an error; `batchsync state init` begins one. Otherwise a missing state "
-        "is begun by the first run, and every row is sent.",
-        examples=[True],
-    )
-
-
-class RetentionModel(Strict):
-    """How long what is no longer needed is kept in the state folder; pruned at the end of a run."""
-
-    model_config = ConfigDict(title="Retention")
-
-    rejects: types.Period = Field(
-        period_text(DEFAULT_RETENTION.rejects),
-        validate_default=True,
-        title="Rejects",
-        description="Rejected, invalid and superseded rows with their keys, from their run: 90d by default.",
-        examples=["30d", "forever"],
-    )
-    runs: types.Period = Field(
-        period_text(DEFAULT_RETENTION.runs),
-        validate_default=True,
-        title="Runs",
-        description="Runs with their batches, events, ticks and approvals, from their end: 400d by default. The newest "
-        "run of each job, open batches and used idempotency keys are always kept.",
-        examples=["730d", "forever"],
-    )
-    batch_files: types.Period = Field(
-        period_text(DEFAULT_RETENTION.batch_files),
-        validate_default=True,
-        title="Batch files",
-        description="Batch files with their records, and row manifests, from the delivery: 0d by default.",
-        examples=["0d", "7d"],
+    baseline: BaselineModel = Field(
+        BaselineModel(),
+        title="Baseline",
+        description="What is kept of each record that the target holds.",
+        examples=[{"keep": "members"}],
     )
 
 
@@ -335,4 +288,5 @@ MODELS: tuple[tuple[tuple[str, ...], type[BaseModel]], ...] = (
     (("guards",), GuardsModel),
     (("budget",), BudgetModel),
     (("tests", "*"), MappingTestModel),
+    (("baseline",), BaselineModel),
 )

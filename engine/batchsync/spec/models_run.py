@@ -1,4 +1,4 @@
-"""Pydantic models of `guards:` and `budget:` of a job."""
+"""Pydantic models of the blocks of a job that say when it runs, and within which limits."""
 
 from __future__ import annotations
 
@@ -6,10 +6,30 @@ from typing import Literal
 
 from pydantic import ConfigDict, Field
 
-from batchsync.spec import field_types as types
+from batchsync.spec import field_types as types  # noqa: TC001 - pydantic evaluates annotations at run time
 from batchsync.spec.models_source import Strict
 
-LimitText = types.LimitText
+
+class ScheduleModel(Strict):
+    """When `batchsync serve` runs the job: a cron line in a time zone, or a fixed interval from midnight UTC."""
+
+    model_config = ConfigDict(title="Schedule")
+
+    cron: types.Text | None = Field(
+        None, title="Cron line", description="Cron expression of five fields.", examples=["0 2 * * *"]
+    )
+    timezone: types.Text | None = Field(
+        None,
+        title="Time zone",
+        description="IANA time zone of the cron line; UTC by default.",
+        examples=["Pacific/Auckland"],
+    )
+    every: types.Duration | None = Field(
+        None,
+        title="Interval",
+        description="Fixed interval from midnight UTC, instead of a cron line.",
+        examples=["15m"],
+    )
 
 
 class GuardsModel(Strict):
@@ -17,16 +37,16 @@ class GuardsModel(Strict):
 
     model_config = ConfigDict(title="Guards")
 
-    max_remove: LimitText | None = Field(
+    max_remove: types.LimitText | None = Field(
         None,
         title="Maximum removals",
         description="A number, a percentage of the baseline, or the greater of both. 10 or 5% where a job removes.",
         examples=["10 or 5%", "5%", 100],
     )
-    max_change: LimitText | None = Field(
+    max_change: types.LimitText | None = Field(
         None, title="Maximum changes", description="A number, or a percentage of the baseline.", examples=["5%", 100]
     )
-    max_invalid: LimitText | None = Field(
+    max_invalid: types.LimitText | None = Field(
         None,
         title="Maximum invalid records",
         description="A number, or a percentage of the selected records. Beyond it nothing is sent before approval; "
@@ -63,13 +83,13 @@ class BudgetModel(Strict):
 
     model_config = ConfigDict(title="Budget")
 
-    invalid: LimitText | None = Field(
+    invalid: types.LimitText | None = Field(
         None,
         title="Invalid",
         description="Invalid records (refused by batchsync): a number or a percentage.",
         examples=["2%", 3],
     )
-    rejected: LimitText | None = Field(
+    rejected: types.LimitText | None = Field(
         None,
         title="Rejected",
         description="Records rejected by the vendor: a number or a percentage.",
