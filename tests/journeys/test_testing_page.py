@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,6 +40,21 @@ def test_forgotten_function_is_shown_and_accepted(folder: TestFolder) -> None:
     assert _TIME.sub("", folder.run("test", expect=9).stdout) == example("a failing test")
     folder.run("test", "--update")
     assert "firstName: ANNA, email" in folder.jobs.read_text(encoding="utf-8")
+
+
+def test_example_for_pytest_passes(folder: TestFolder) -> None:
+    (folder.path / "test_guests.py").write_text(example("in pytest"), encoding="utf-8")
+
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", str(folder.path)],
+        cwd=folder.path,
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+
+    assert "5 passed" in done.stdout, done.stdout + done.stderr
 
 
 def test_every_key_of_a_test_is_explained() -> None:

@@ -85,12 +85,14 @@ class MappingResult:
         reasons: Why rows are invalid, one for each invalid record, in the order of rows.
         left_out: Number of rows that `source.where` does not select.
         failure: Why a run with these rows would stop; empty if it would not.
+        are_records: For each record and reason, in the order of rows, whether it is a record.
     """
 
     records: tuple[Json, ...] = ()
     reasons: tuple[str, ...] = ()
     left_out: int = 0
     failure: str = ""
+    are_records: tuple[bool, ...] = ()
 
     @property
     def is_left_out(self) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time
+from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -87,8 +88,12 @@ def _type_of(values: Sequence[Any]) -> pl.DataType:
     kinds = {type(value) for value in values if value is not None}
     if kinds == {bool}:
         return pl.Boolean()
-    if kinds and kinds <= {int, float}:
-        return pl.Float64() if float in kinds else pl.Int64()
+    if kinds and kinds <= {int, float, Decimal}:
+        return pl.Int64() if kinds == {int} else pl.Float64()
+    if kinds == {date}:
+        return pl.Date()
+    if kinds == {datetime}:
+        return pl.Datetime("us")
     if kinds and kinds <= {list, dict}:
         try:
             return pl.Series(values, strict=False).dtype

@@ -104,6 +104,8 @@ def _compiled(
         compiled = compile_job(alone, rules, _files(alone, known.schema, declared=True)).without_problems()
         return replace(compiled, used=compiled.used | (names & known.schema.keys())), known.schema
     types = given_types(job, rows)
+    # Other columns are reported as such, and must not make a column of the mapping look misspelled.
+    types = {name: kind for name, kind in types.items() if name in set(named_columns(job))}
     if known is not None:
         types = {name: known.schema.get(name, kind) for name, kind in types.items()}
     found = compile_job(alone, rules, _files(alone, _with_named(alone, types), declared=False))
@@ -181,7 +183,7 @@ class _Mapping:
 
     compiled: CompiledJob
     rules: tuple[Check, ...]
-    records: dict[int, list[Json]] = field(default_factory=lambda: defaultdict(list))
+    records: dict[int, list[tuple[int, Json]]] = field(default_factory=lambda: defaultdict(list))
     reasons: dict[int, list[tuple[int, str]]] = field(default_factory=lambda: defaultdict(list))
     left_out: dict[int, int] = field(default_factory=lambda: defaultdict(int))
     failures: dict[int, str] = field(default_factory=dict)
@@ -210,7 +212,7 @@ class _Mapping:
         rows = mapped.heads.select(columns.ROW, "bad").with_columns(texts.alias("text")).sort(columns.ROW)
         for row, bad, text in rows.iter_rows():
             if not bad and row not in superseded:
-                self.records[tests[row]].append(parse_record(text))
+                self.records[tests[row]].append((row, parse_record(text)))
 
     def _add_reasons(self, invalid: pl.DataFrame, tests: Mapping[int, int]) -> None:
         """Add the reasons of invalid rows."""
@@ -250,15 +252,17 @@ class _Mapping:
             self.failures[number] = f"{invalid[0].leaf.path} of on_removed cannot be computed: {invalid[0].message}"
             return
         mapped = MappedRecords(heads=values, rows=None, invalid_values=invalid, valid=False)
-        self.records[number].append(parse_record(encode_rows(removal, mapped, [], [])[0]))
+        self.records[number].append((1, parse_record(encode_rows(removal, mapped, [], [])[0])))
 
     def result(self, number: int) -> MappingResult:
         """Return the result of a test."""
+        rows = [(row, True) for row, _ in self.records[number]] + [(row, False) for row, _ in self.reasons[number]]
         return MappingResult(
-            records=tuple(self.records[number]),
+            records=tuple(record for _, record in self.records[number]),
             reasons=tuple(reason for _, reason in sorted(self.reasons[number])),
             left_out=self.left_out[number],
             failure=self.failures.get(number, ""),
+            are_records=tuple(is_record for _, is_record in sorted(rows)),
         )
 
 
