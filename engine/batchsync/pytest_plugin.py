@@ -89,7 +89,8 @@ class JobMapping:
             ValueError: If they do not fit the job.
         """
         if not test.given and not test.removed:
-            return import_module("batchsync.core.mapping_test").MappingResult()
+            nothing: MappingResult = import_module("batchsync.core.mapping_test").MappingResult()
+            return nothing
         errors, spec = import_module("batchsync.errors"), import_module("batchsync.spec")
         settings = import_module("batchsync.settings").Settings(file=self.file)
         with import_module("batchsync.app").App(settings) as app:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from batchsync.spec.models_scenarios import ExpectModel, FaultModel, ScenarioModel
 from batchsync.spec.models_tests import MappingTestModel
 from kit.mapping_tests import TestFolder
 
@@ -57,5 +58,13 @@ def test_example_for_pytest_passes(folder: TestFolder) -> None:
     assert "5 passed" in done.stdout, done.stdout + done.stderr
 
 
+def test_example_of_a_scenario_passes(folder: TestFolder) -> None:
+    folder.jobs.write_text(example("a mapping") + example("a scenario"), encoding="utf-8")
+
+    assert "scenarios against mocks: 1 test, 1 passed" in folder.run("test").stdout
+
+
 def test_every_key_of_a_test_is_explained() -> None:
     assert [name for name in MappingTestModel.model_fields if f"| `{name}` |" not in PAGE] == []
+    assert [name for name in ScenarioModel.model_fields if f"| `{name}` |" not in PAGE] == []
+    assert [name for name in (*FaultModel.model_fields, *ExpectModel.model_fields) if f"`{name}`" not in PAGE] == []

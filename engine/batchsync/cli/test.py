@@ -13,6 +13,7 @@ import click
 from batchsync.cli import options
 from batchsync.cli.command import command
 from batchsync.cli.mapping_tests import run_mapping_tests
+from batchsync.cli.scenarios import play_scenarios
 from batchsync.cli.selection import chosen_jobs, selectors
 from batchsync.cli.session import Answer, Session
 from batchsync.cli.untrusted import run_untrusted, untrusted_option
@@ -39,15 +40,24 @@ _BOM = b"\xef\xbb\xbf"
 )
 @selectors
 @click.option("--update", is_flag=True, help="Replace what failing tests expect by the result, in jobs.yaml.")
+@click.option("--no-scenarios", is_flag=True, help="Run the tests of mappings only; no mocks are started.")
 @untrusted_option
 def test(
-    session: Session, jobs: tuple[str, ...], *, exclude: tuple[str, ...], update: bool, untrusted: bool
+    session: Session,
+    jobs: tuple[str, ...],
+    *,
+    exclude: tuple[str, ...],
+    update: bool,
+    no_scenarios: bool,
+    untrusted: bool,
 ) -> Answer | int:
     """Run the tests that jobs.yaml declares.
 
     Maps the rows that `tests:` of a job gives as a sync would, and compares the records, or the reasons why rows are
     invalid, with those expected. Needs no vendor, no state and no source: the columns of a local source are looked up,
     and no row is read.
+
+    Then plays `scenarios:` whose jobs are selected: a sync against the bundled mocks, in a temporary state folder.
 
     With --update, what failing tests expect is replaced in jobs.yaml, and the rest of the file stays as it is.
 
@@ -60,14 +70,21 @@ def test(
     if untrusted and update:
         raise UsageError("--update with --untrusted", hint="omit one of them: files of strangers are not written")
     if untrusted and not session.confined:
-        return run_untrusted(session, ["test", *(f"--exclude={word}" for word in exclude), *jobs])
+        flags = ["--no-scenarios"] if no_scenarios else []
+        return run_untrusted(session, ["test", *flags, *(f"--exclude={word}" for word in exclude), *jobs])
     with session.app() as app:
         chosen = app.jobs(chosen_jobs(session, app.deployment, jobs, exclude).names)
         tested = run_mapping_tests(app, chosen, complete=not update)
         cases = [case for *_, case in tested]
         if update:
             cases = _updated(app.settings.file, tested)
-        notes = [] if cases else [_no_tests(jobs)]
+        notes = []
+        if session.confined and app.deployment.scenarios:
+            notes.append("scenarios were not played: --untrusted starts no mocks")
+        elif app.deployment.scenarios and not no_scenarios:
+            cases += play_scenarios(app, chosen)
+        if not cases:
+            notes.append(_no_tests(jobs))
         report = TestsReport(cases=tuple(cases), notes=tuple(notes))
     return Answer(report=report, exit_code=ExitCode.TESTS_FAILED if report.failed else ExitCode.DONE)
 

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from batchsync.core.mapping_test import MappingTest
     from batchsync.core.object_storage import Storage
     from batchsync.core.query import Database
+    from batchsync.core.scenario import Scenario
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -34,6 +35,7 @@ class Deployment:
     `state_required`: a missing state is an error. `substituted`: what environment variables filled in, with the
     reference that messages show instead. `unchecked`: what placeholders stand in for, and is not checked. `retention`:
     how long what is no longer needed is kept. `tests`: tests of the mapping by job, for jobs that have any.
+    `scenarios`: runs against mocks.
     """
 
     file: str
@@ -47,6 +49,7 @@ class Deployment:
     databases: Mapping[str, Database] = field(default_factory=dict)
     storages: Mapping[str, Storage] = field(default_factory=dict)
     tests: Mapping[str, tuple[MappingTest, ...]] = field(default_factory=dict, repr=False)
+    scenarios: tuple[Scenario, ...] = ()
 
     @property
     def names(self) -> frozenset[str]:

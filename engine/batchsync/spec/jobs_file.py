@@ -18,6 +18,7 @@ from batchsync.spec.check_names import check_names
 from batchsync.spec.compile_connection import ConnectionCompiler, Vendors
 from batchsync.spec.compile_database import DatabaseCompiler, is_database
 from batchsync.spec.compile_job import JobCompiler
+from batchsync.spec.compile_scenarios import compile_scenarios
 from batchsync.spec.compile_storage import compile_storage, is_storage
 from batchsync.spec.compile_tests import compile_tests
 from batchsync.spec.interpolate import Resolver, TypedMap
@@ -208,6 +209,7 @@ def _deployment(context: _LoadContext, tree: Map, problems: Problems) -> Deploym
         # A job with a placeholder where only some values are valid is not known well enough.
         if job is not None and problems.ignored == ignored:
             jobs[entry.key] = job
+    scenarios = compile_scenarios(document.scenarios, typed.get("scenarios"), [item.key for item in entries], problems)
     ordered = Ordering(entries, jobs, problems).ordered()
     if len(problems):
         _add_source_problems(context, (*jobs.values(), *compiler.partial_jobs), rules, problems)
@@ -223,6 +225,7 @@ def _deployment(context: _LoadContext, tree: Map, problems: Problems) -> Deploym
         databases={name: item for name, item in databases.items() if item is not None},
         storages={name: item for name, item in storages.items() if item is not None},
         tests={name: found for name, found in tests.items() if found},
+        scenarios=scenarios,
     )
 
 

@@ -13,6 +13,7 @@ from batchsync.spec import field_types as types  # noqa: TC001 - pydantic evalua
 from batchsync.spec.models_connection import ConnectionModel  # noqa: TC001 - the same
 from batchsync.spec.models_database import DatabaseModel, kind_of_connection
 from batchsync.spec.models_run import BudgetModel, GuardsModel, ScheduleModel
+from batchsync.spec.models_scenarios import ExpectModel, FaultModel, ScenarioModel
 from batchsync.spec.models_source import (
     ColumnModel,
     DbtModel,
@@ -247,6 +248,12 @@ class DocumentModel(Strict):
         ],
     )
     jobs: dict[str, JobModel] = Field(title="Jobs", description="Jobs by name.", examples=[_JOBS])
+    scenarios: list[ScenarioModel] = Field(
+        [],
+        title="Scenarios",
+        description="Runs against the bundled mocks, with faults, which `batchsync test` plays.",
+        examples=[[{"name": "429 on the upload", "faults": [{"kind": "throttle", "on": "upload"}]}]],
+    )
     state: StateModel = Field(
         StateModel(required=False), title="State folder", description="The state folder.", examples=[{"required": True}]
     )
@@ -288,5 +295,8 @@ MODELS: tuple[tuple[tuple[str, ...], type[BaseModel]], ...] = (
     (("guards",), GuardsModel),
     (("budget",), BudgetModel),
     (("tests", "*"), MappingTestModel),
+    (("scenarios", "*"), ScenarioModel),
+    (("scenarios", "*", "faults", "*"), FaultModel),
+    (("scenarios", "*", "expect"), ExpectModel),
     (("baseline",), BaselineModel),
 )

@@ -70,15 +70,15 @@ def given_types(job: Job, rows: Iterable[GivenRow]) -> Schema:
     Returns:
         Text for columns of CSV files, else the type of the values.
     """
-    is_text = _is_text(job.source)
+    holds_text = is_text(job.source)
     values: dict[str, list[Any]] = {}
     for row in rows:
         for cell in row.cells:
             values.setdefault(cell.column, []).append(cell.value)
-    return {name: pl.String() if is_text else _type_of(found) for name, found in values.items()}
+    return {name: pl.String() if holds_text else _type_of(found) for name, found in values.items()}
 
 
-def _is_text(source: Source) -> bool:
+def is_text(source: Source) -> bool:
     """Return whether a source is a CSV file, as far as its declaration says."""
     elsewhere = source.query is not None or source.job is not None or (source.stored is not None and source.is_table)
     return not elsewhere and (source.format or format_by_ending(source.path)) in _TEXT_FORMATS
@@ -86,14 +86,15 @@ def _is_text(source: Source) -> bool:
 
 def _type_of(values: Sequence[Any]) -> pl.DataType:
     kinds = {type(value) for value in values if value is not None}
-    if kinds == {bool}:
-        return pl.Boolean()
     if kinds and kinds <= {int, float, Decimal}:
         return pl.Int64() if kinds == {int} else pl.Float64()
-    if kinds == {date}:
-        return pl.Date()
-    if kinds == {datetime}:
-        return pl.Datetime("us")
+    alone: dict[frozenset[type], pl.DataType] = {
+        frozenset({bool}): pl.Boolean(),
+        frozenset({date}): pl.Date(),
+        frozenset({datetime}): pl.Datetime("us"),
+    }
+    if found := alone.get(frozenset(kinds)):
+        return found
     if kinds and kinds <= {list, dict}:
         try:
             return pl.Series(values, strict=False).dtype
@@ -145,8 +146,8 @@ def _series(
         truths = [None if cell is None else _BOOLEANS.get(cell.text.casefold()) for cell in cells]
         series = pl.Series(name, truths, dtype=pl.Boolean)
     else:
-        is_text = kind in (pl.String, pl.Categorical, pl.Enum)
-        texts = [None if cell is None or (is_text and cell.text in nulls) else cell.text for cell in cells]
+        holds_text = kind in (pl.String, pl.Categorical, pl.Enum)
+        texts = [None if cell is None or (holds_text and cell.text in nulls) else cell.text for cell in cells]
         series = _parsed(name, texts, kind)
         cells = [cell if text is not None else None for cell, text in zip(cells, texts, strict=True)]
     for cell, value in zip(cells, series, strict=True):
@@ -212,4 +213,4 @@ def unknown_columns(
 
 def null_texts(source: Source) -> tuple[str, ...]:
     """Return the texts of a source that are read as null."""
-    return ("", *source.nulls) if _is_text(source) else source.nulls
+    return ("", *source.nulls) if is_text(source) else source.nulls
