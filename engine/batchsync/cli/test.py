@@ -77,7 +77,7 @@ def test(
         tested = run_mapping_tests(app, chosen, complete=not update)
         cases = [case for *_, case in tested]
         if update:
-            cases = _updated(app.settings.file, tested)
+            cases = with_results(app.settings.file, tested)
         notes = []
         if session.confined and app.deployment.scenarios:
             notes.append("scenarios were not played: --untrusted starts no mocks")
@@ -95,8 +95,20 @@ def _no_tests(jobs: tuple[str, ...]) -> str:
     return f"{owner} has no tests: write `tests:` in a job, or `batchsync init` shows an example"
 
 
-def _updated(file: Path, tested: Iterable[Tested]) -> list[CaseReport]:
-    """Write the results of failing tests to jobs.yaml as what they expect; return the reports of all tests."""
+def with_results(file: Path, tested: Iterable[Tested]) -> list[CaseReport]:
+    """Write the results of failing tests to jobs.yaml as what they expect.
+
+    Args:
+        file: The jobs file.
+        tested: Its tests with their results.
+
+    Returns:
+        The reports of all tests.
+
+    Raises:
+        UsageError: If the file was changed meanwhile, or cannot be edited safely.
+        UnavailableError: If it cannot be written.
+    """
     cases, expectations = [], []
     for job, test, result, case in tested:
         if not (case.differences or not test.states_result) or result.failure:

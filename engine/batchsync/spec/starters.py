@@ -86,6 +86,26 @@ def _jobs_text(vendors: Sequence[str]) -> str:
     return "".join([_HEAD, *connections, "\njobs:\n", "\n".join(jobs), *scenarios])
 
 
+def file_head() -> str:
+    """Return the beginning of a jobs.yaml, up to the line `connections:`."""
+    return _HEAD
+
+
+def connection_block(vendor: str) -> tuple[str, str]:
+    """Return the name and the text of the connection of a vendor's starter.
+
+    Raises:
+        UsageError: If the vendor is unknown or has no starter.
+    """
+    if vendor not in starter_vendors():
+        raise UsageError(
+            f"no starter for vendor {vendor}", hint=f"vendors with a starter: {', '.join(starter_vendors())}"
+        )
+    block = _part(vendor, _PARTS[0])
+    name = next(line for line in block.splitlines() if line.endswith(":") and not line.lstrip().startswith("#"))
+    return name.strip().removesuffix(":"), block
+
+
 def _part(vendor: str, name: str) -> str:
     """Return a part of a starter, indented by one level."""
     lines = (_folder(vendor) / name).read_text(encoding="utf-8").splitlines()
