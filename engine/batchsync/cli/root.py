@@ -25,6 +25,7 @@ _GC_THRESHOLD = 20_000
 COMMANDS = {
     "init": ("init", "Write a working jobs.yaml with sample data."),
     "validate": ("validate", "Check jobs.yaml and its sources without sending anything."),
+    "test": ("test", "Run the tests that jobs.yaml declares."),
     "plan": ("plan", "Print what a sync would send, without contacting a vendor."),
     "preview": ("preview", "Show the records that a job makes of rows, with these rows beside them."),
     "sync": ("sync", "Bring every target in line with its source."),
