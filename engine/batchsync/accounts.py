@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
 from batchsync import __version__
-from batchsync.core.job import Connection
+from batchsync.core.connection import Connection
 from batchsync.errors import UnavailableError
 from batchsync.ports import Network, StorageAccess
 from batchsync.spec import relations_of, resolve_credentials, resolve_login, resolve_proxy, secret_files
@@ -154,7 +154,8 @@ def files_fingerprint(settings: Settings, deployment: Deployment | None) -> File
         return fingerprint_of(files, ())
     storages = [as_connection(item) for item in deployment.storages.values()]
     secrets = secret_files((*deployment.connections.values(), *storages), deployment.databases.values())
-    queries = [query for job in deployment.jobs for query in job.source.queries]
+    lists = [job.suppress.source for job in deployment.jobs if job.suppress is not None]
+    queries = [query for source in (*(job.source for job in deployment.jobs), *lists) for query in source.queries]
     statements = [query.file for query in queries if query.file]
     return fingerprint_of(files, (*secrets, *statements), relations_of(queries))
 

@@ -41,8 +41,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from types import TracebackType
 
+    from batchsync.core.connection import Connection
     from batchsync.core.deployment import Deployment
-    from batchsync.core.job import Connection, Job
+    from batchsync.core.job import Job
     from batchsync.core.query import Database
     from batchsync.core.vendor_rules import VendorRules
     from batchsync.data import PolarsEngine
@@ -223,6 +224,7 @@ class App:
             store=self.journal,
             data=self.data,
             plan_rows=self.data,
+            lists=self.data,
             check=self.refuse_mismatch,
             fetch=self.fetch,
             objects=self.objects,

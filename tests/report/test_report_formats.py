@@ -237,7 +237,10 @@ def test_groups_count_rejects_by_reason() -> None:
     )
 
     assert GroupsReport(about="guests", groups=groups).text(strip_ansi) == (
-        "guests: 1,203 rejects\nrecords  kind      code  field\n  1,200  rejected  400   -\n      3  invalid   x     a"
+        "guests: 1,203 rejects\n"
+        "records  kind      code  field\n"
+        f"  1,200  rejected  400   -      {'█' * 48}\n"
+        "      3  invalid   x     a      ▏"
     )
 
 

@@ -8,7 +8,7 @@ import click
 
 from batchsync.cli.command import command
 from batchsync.cli.completion import complete_jobs
-from batchsync.cli.declared import check_known
+from batchsync.cli.declared import check_known, known_names
 from batchsync.cli.plan_files import approve_plan_file, is_plan_file
 from batchsync.cli.session import Answer, Session
 from batchsync.core.run import Run, RunState
@@ -38,7 +38,7 @@ def approve(session: Session, job: str, *, reason: str) -> Answer:
         The report to print, with the exit code.
     """
     with session.journal() as journal:
-        names = {*(journal.jobs() if journal else ()), *(item.name for item in session.deployment().jobs)}
+        names = known_names(session, journal)
     if is_plan_file(job, names):
         return _approve_file(session, job, reason)
     run = _blocked_run(session, job)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -51,6 +52,14 @@ def declared(session: Session, journal: Journal | None) -> DeclaredJobs:
             raise
         return DeclaredJobs(notes=(f"{session.settings().file}: {error.message}; `batchsync validate` shows them",))
     return DeclaredJobs(deployment=deployment, jobs={job.name: job for job in deployment.jobs})
+
+
+def known_names(session: Session, journal: Journal | None) -> set[str]:
+    """Return the names of all jobs: those of the journal, and those of jobs.yaml if it is valid."""
+    names = set(journal.jobs()) if journal is not None else set()
+    with suppress(BatchsyncError):
+        names |= {job.name for job in session.deployment().jobs}
+    return names
 
 
 def context_of(app: App, job: str) -> JobContext | None:

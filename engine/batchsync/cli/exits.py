@@ -20,6 +20,8 @@ from batchsync.cli.session import Answer, Session
 from batchsync.errors import BatchsyncError, ExitCode, SpecError, StalePlanError, UnavailableError
 from batchsync.interrupts import NEXT_COMMAND, SIGNAL_NOTICE, Interrupted
 from batchsync.report.envelope import Failure, annotation, as_json, as_line, envelope
+from batchsync.report.junit import junit
+from batchsync.report.tests import TestsReport
 from batchsync.report.text_format import escape_controls
 from batchsync.util.files import make_private
 
@@ -36,6 +38,7 @@ _CODES = {
     ExitCode.AWAITING_APPROVAL: "awaiting_approval",
     ExitCode.LOCKED: "locked",
     ExitCode.NEEDS_ATTENTION: "needs_attention",
+    ExitCode.TESTS_FAILED: "tests_failed",
     ExitCode.INTERRUPTED: "interrupted",
     ExitCode.TERMINATED: "terminated",
 }
@@ -205,6 +208,8 @@ def print_answer(answer: Answer, session: Session) -> None:
             click.echo(as_line({"event": "finished"} | end, at))
         case "md":
             click.echo(session.options.with_global_options(report.markdown()))
+        case "junit" if isinstance(report, TestsReport):
+            click.echo(junit(report))
         case _:
             text = session.options.with_global_options(report.text(session.style_for(err=False)))
             click.echo(text, color=session.use_color(err=False))

@@ -6,9 +6,12 @@ import re
 import shlex
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
 
 #: A command in advice: in backquotes, or a line of its own.
 _ADVICE = re.compile(r"(?:(?<=`)|^)batchsync (?=[a-z])", re.MULTILINE)
@@ -53,8 +56,8 @@ class GlobalOptions:
 NAMES = tuple(GlobalOptions.__dataclass_fields__)
 
 
-def declared(*, hidden: bool) -> list[click.Parameter]:
-    """Return the click options; hidden in the help of single commands."""
+def declared(*, hidden: bool, outputs: Sequence[str] = OUTPUTS) -> list[click.Parameter]:
+    """Return the click options; hidden in the help of single commands. `outputs` are the formats of `--output`."""
 
     def flag(*names: str, text: str) -> click.Option:
         return click.Option(names, is_flag=True, default=None, hidden=hidden, help=text)
@@ -77,7 +80,7 @@ def declared(*, hidden: bool) -> list[click.Parameter]:
             help="A folder whose files *.yaml are added to the jobs file (BATCHSYNC_JOBS).",
         ),
         click.Option(
-            ["-o", "--output"], type=click.Choice(OUTPUTS), hidden=hidden,
+            ["-o", "--output"], type=click.Choice(outputs), hidden=hidden,
             help="Format of stdout (default: text). Messages and progress go to stderr.",
         ),
         flag("--mocks", text="Use the bundled mocks for every vendor (BATCHSYNC_MOCKS=1)."),

@@ -80,7 +80,8 @@ def known_sources(jobs: Sequence[Job]) -> tuple[list[Job], tuple[str, ...]]:
     """
     known, notes = [], []
     for job in jobs:
-        if any(UNREAD in path for path in (job.source.path, *(join.path for join in job.source.joins))):
+        paths = [job.source.path, *(join.path for join in job.source.joins)]
+        if any(UNREAD in path for path in paths):
             notes.append(f"{job.name}: not planned: the path of its source comes from the environment")
         elif job.source.job is not None:
             notes.append(f'{job.name}: not planned: its source is the answers of job "{job.source.job}"')
@@ -88,6 +89,8 @@ def known_sources(jobs: Sequence[Job]) -> tuple[list[Job], tuple[str, ...]]:
             notes.append(
                 f"{job.name}: not planned: its source is {'standard input' if job.source.is_stdin else 'elsewhere'}"
             )
+        elif job.suppress is not None and (not job.suppress.source.is_local or UNREAD in job.suppress.source.path):
+            notes.append(f"{job.name}: not planned: its suppression list is elsewhere, or named by the environment")
         else:
             known.append(_without_newest(job))
     return known, tuple(notes)

@@ -13,7 +13,7 @@ from batchsync.util.files import os_error_reason
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from batchsync.core.job import Connection
+    from batchsync.core.connection import Connection
     from batchsync.core.query import Database
 
 #: A credential is exactly one reference. A default other than empty would be a secret in a file under version control.

@@ -17,7 +17,9 @@ from batchsync.spec.check_names import check_names
 from batchsync.spec.compile_connection import ConnectionCompiler, Vendors
 from batchsync.spec.compile_database import DatabaseCompiler, is_database
 from batchsync.spec.compile_job import JobCompiler
+from batchsync.spec.compile_scenarios import compile_scenarios
 from batchsync.spec.compile_storage import compile_storage, is_storage
+from batchsync.spec.compile_tests import compile_tests
 from batchsync.spec.file_text import read_text
 from batchsync.spec.include import read_files
 from batchsync.spec.interpolate import Resolver, TypedMap
@@ -34,7 +36,9 @@ from batchsync.util.suggestions import names_hint, quoted
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Mapping
 
-    from batchsync.core.job import Connection, Job
+    from batchsync.core.connection import Connection
+    from batchsync.core.job import Job
+    from batchsync.core.mapping_test import MappingTest
     from batchsync.core.object_storage import Storage
     from batchsync.core.query import Database
     from batchsync.core.vendor_rules import VendorRules
@@ -197,12 +201,15 @@ def _deployment(context: _LoadContext, tree: Map, problems: Problems) -> Deploym
     )
     entries = _named_entries("job", typed, "jobs", problems).entries
     jobs: dict[str, Job] = {}
+    tests: dict[str, tuple[MappingTest, ...]] = {}
     for entry in entries:
         ignored = problems.ignored
         job = compiler.compile(entry)
+        tests[entry.key] = compile_tests(entry, job, problems)
         # A job with a placeholder where only some values are valid is not known well enough.
         if job is not None and problems.ignored == ignored:
             jobs[entry.key] = job
+    scenarios = compile_scenarios(document.scenarios, typed.get("scenarios"), [item.key for item in entries], problems)
     ordered = Ordering(entries, jobs, problems).ordered()
     if len(problems):
         _add_source_problems(context, (*jobs.values(), *compiler.partial_jobs), rules, problems)
@@ -217,6 +224,8 @@ def _deployment(context: _LoadContext, tree: Map, problems: Problems) -> Deploym
         retention=Retention(**document.retention.model_dump()),
         databases={name: item for name, item in databases.items() if item is not None},
         storages={name: item for name, item in storages.items() if item is not None},
+        tests={name: found for name, found in tests.items() if found},
+        scenarios=scenarios,
     )
 
 

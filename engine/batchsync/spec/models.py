@@ -13,6 +13,7 @@ from batchsync.spec import field_types as types
 from batchsync.spec.models_connection import ConnectionModel  # noqa: TC001 - the same
 from batchsync.spec.models_database import DatabaseModel, kind_of_connection
 from batchsync.spec.models_run import BudgetModel, GuardsModel, ScheduleModel
+from batchsync.spec.models_scenarios import ExpectModel, FaultModel, ScenarioModel
 from batchsync.spec.models_source import (
     ColumnModel,
     DbtModel,
@@ -26,6 +27,8 @@ from batchsync.spec.models_source import (
 )
 from batchsync.spec.models_state import BaselineModel, RetentionModel, StateModel
 from batchsync.spec.models_storage import StorageModel  # noqa: TC001 - the same
+from batchsync.spec.models_suppress import SuppressModel  # noqa: TC001 - the same
+from batchsync.spec.models_tests import MappingTestModel
 
 #: Records are compiled from the YAML tree by `compile_record`; `json_schema` adds the schema of their values.
 Record = Annotated[Any, PlainValidator(lambda value: value), WithJsonSchema({"type": "object", "minProperties": 1})]
@@ -159,6 +162,12 @@ class JobModel(Strict):
         description="What to do with keys that are no longer in the source: ignore, or a removal mode of the vendor.",
         examples=["ignore", "delete"],
     )
+    suppress: SuppressModel | None = Field(
+        None,
+        title="Suppress",
+        description="List of persons to whom nothing is sent, read when the job is planned and before each upload.",
+        examples=[{"path": "data/opt-outs.csv", "key": "email"}],
+    )
     results: ResultsModel | None = Field(
         None,
         title="Results",
@@ -221,6 +230,12 @@ class JobModel(Strict):
         description="Compression of batch files: fast, or smaller files.",
         examples=["smaller"],
     )
+    tests: list[MappingTestModel] = Field(
+        [],
+        title="Tests",
+        description="Tests of the mapping, which `batchsync test` runs: given rows, and the expected record or reason.",
+        examples=[[{"name": "lower case", "given": {"Email": "A@EXAMPLE.COM"}, "expect": {"email": "a@example.com"}}]],
+    )
     baseline: BaselineModel = Field(
         BaselineModel(),
         title="Baseline",
@@ -261,6 +276,12 @@ class DocumentModel(Strict):
         ],
     )
     jobs: dict[str, JobModel] = Field(title="Jobs", description="Jobs by name.", examples=[_JOBS])
+    scenarios: list[ScenarioModel] = Field(
+        [],
+        title="Scenarios",
+        description="Runs against the bundled mocks, with faults, which `batchsync test` plays.",
+        examples=[[{"name": "429 on the upload", "faults": [{"kind": "throttle", "on": "upload"}]}]],
+    )
     state: StateModel = Field(
         StateModel(required=False), title="State folder", description="The state folder.", examples=[{"required": True}]
     )
@@ -322,5 +343,9 @@ MODELS: tuple[tuple[tuple[str, ...], type[BaseModel]], ...] = (
     (("schedule",), ScheduleModel),
     (("guards",), GuardsModel),
     (("budget",), BudgetModel),
+    (("tests", "*"), MappingTestModel),
+    (("scenarios", "*"), ScenarioModel),
+    (("scenarios", "*", "faults", "*"), FaultModel),
+    (("scenarios", "*", "expect"), ExpectModel),
     (("baseline",), BaselineModel),
 )

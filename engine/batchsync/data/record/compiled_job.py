@@ -176,6 +176,8 @@ def _key(job: Job, schema: dict[str, pl.DataType]) -> tuple[tuple[Leaf, ...], li
 def _column_problems(job: Job, schema: dict[str, pl.DataType]) -> list[Problem]:
     """Return a problem for each column named outside of expressions that is missing or has no order."""
     named = [("send.since", job.send.since)] if job.send.since else []
+    if job.suppress is not None:
+        named.append(("suppress.matches", job.suppress.column))
     if job.source.duplicates.startswith("by:"):
         named.append(("source.duplicates", job.source.duplicates.removeprefix("by:")))
     missing = [_unknown_column(option, item, job, schema) for option, item in named if item not in schema]
