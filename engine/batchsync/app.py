@@ -179,12 +179,9 @@ class App:
         Raises:
             UsageError: If there is no job of a name.
         """
-        for name in names:
-            if name not in self.deployment.names:
-                known = {job.name for job in self.deployment.jobs}
-                raise UsageError(
-                    f'unknown job "{name}"', hint=names_hint(name, known, "jobs"), name="usage.unknown_job"
-                )
+        if unknown := [name for name in names if name not in self.deployment.names]:
+            hint = names_hint(unknown[0], {job.name for job in self.deployment.jobs}, "jobs")
+            raise UsageError(f'unknown job "{unknown[0]}"', hint=hint, name="usage.unknown_job")
         return tuple(job for job in self.deployment.jobs if not names or job.all_names.intersection(names))
 
     def check(self, jobs: Iterable[Job] | None = None) -> tuple[tuple[Problem, ...], tuple[str, ...]]:

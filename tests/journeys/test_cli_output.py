@@ -149,9 +149,9 @@ def test_batchsync_without_command_shows_help_on_stderr(batchsync: Callable[...,
 @pytest.mark.parametrize(
     ("arguments", "message", "hint"),
     [
-        (["snyc"], "No such command 'snyc'. Did you mean 'sync'?", "batchsync --help"),
+        (["snyc"], "No such command 'snyc'. Did you mean 'sync'? [BS-C002]", "batchsync --help"),
         (["sync", "--nope"], "No such option '--nope'", "batchsync sync --help"),
-        (["approve"], "Missing argument 'JOB'", "batchsync approve --help"),
+        (["approve"], "Missing argument 'JOB|PLAN'", "batchsync approve --help"),
         (
             ["sync", "--timeout", "soon"],
             "'soon' is not a duration; write for example 45s, 30m or 1h30m",
@@ -283,8 +283,8 @@ def raising(error: BaseException) -> Callable[[], None]:
         (click.Abort(), 130, "interrupted; state saved"),
         (Interrupted(ExitCode.INTERRUPTED), 130, "interrupted; state saved"),
         (Interrupted(ExitCode.TERMINATED), 143, "interrupted; state saved"),
-        (LockedError("job guests is being run by pid 7"), 7, "job guests is being run by pid 7"),
-        (PermissionError(13, "Permission denied", "out.csv"), 3, "out.csv: Permission denied"),
+        (LockedError("job guests is being run by pid 7"), 7, "job guests is being run by pid 7 [BS-L001]"),
+        (PermissionError(13, "Permission denied", "out.csv"), 3, "out.csv: Permission denied [BS-E001]"),
     ],
 )
 def test_every_error_has_exit_code_and_no_traceback(
@@ -306,7 +306,7 @@ def test_unexpected_error_writes_traceback_without_row_values(
 
     (crash,) = (tmp_path / "state").glob("crash-*.txt")
     output, traceback = capsys.readouterr(), crash.read_text(encoding="utf-8")
-    assert output.err.splitlines()[0] == f"error: unexpected KeyError; state saved, traceback in {crash}"
+    assert output.err.splitlines()[0] == f"error: unexpected KeyError; state saved, traceback in {crash} [BS-X001]"
     assert "in raising" in traceback or "in run" in traceback
     assert traceback.endswith("builtins.KeyError\n")
     assert "jane" not in output.err + traceback
@@ -343,7 +343,7 @@ def test_closed_stdout_is_not_an_error() -> None:
         ["bash", "-c", f"{sys.executable} -m batchsync -o json snyc >&-"], capture_output=True, text=True, check=False
     )
 
-    error = "error: No such command 'snyc'. Did you mean 'sync'?\nnext: batchsync --help\n"
+    error = "error: No such command 'snyc'. Did you mean 'sync'? [BS-C002]\nnext: batchsync --help\n"
     assert (completed.returncode, completed.stderr) == (2, error)
 
 
@@ -351,7 +351,7 @@ def test_unencodable_character_is_escaped() -> None:
     environ = os.environ | {"PYTHONIOENCODING": "latin-1"}
     completed = subprocess.run([*BATCHSYNC, "sync-č"], env=environ, capture_output=True, text=True, check=False)
 
-    error = "error: No such command 'sync-\\u010d'. Did you mean 'sync'?"
+    error = "error: No such command 'sync-\\u010d'. Did you mean 'sync'? [BS-C002]"
     assert (completed.returncode, completed.stderr.splitlines()[0]) == (2, error)
 
 

@@ -165,12 +165,16 @@ def _unexpected(error: BaseException, session: Session) -> Failure:
     except Exception:  # noqa: BLE001 - a failure to write must not hide the original error
         streams.to_stderr(trace)
         return Failure(
-            code="unexpected", message=f"unexpected {name}; state saved", hint="report it with the lines above"
+            code="unexpected",
+            message=f"unexpected {name}; state saved",
+            hint="report it with the lines above",
+            name="unexpected",
         )
     return Failure(
         code="unexpected",
         message=f"unexpected {name}; state saved, traceback in {path}",
         hint="report it with that file (it contains no row values), then run `batchsync resume`",
+        name="unexpected",
     )
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from batchsync import spec
 from batchsync.cli.completion import complete_selectors
 from batchsync.core.batch import Phase
 from batchsync.core.run import settlement_of
@@ -21,7 +22,6 @@ from batchsync.core.selection import (
     state_since,
 )
 from batchsync.errors import UsageError
-from batchsync.spec.vendor_spec import load_vendor
 from batchsync.util.suggestions import names_hint
 
 if TYPE_CHECKING:
@@ -135,7 +135,7 @@ def _declared(job: Job, deployment: Deployment) -> JobFacts:
         former_names=job.all_names - {job.name},
         tags=frozenset(job.tags),
         connection=job.connection,
-        vendor=load_vendor(deployment.connections[job.connection].vendor).name,
+        vendor=spec.load_vendor(deployment.connections[job.connection].vendor).name,
         depends_on=job.depends_on,
         suspended=job.suspend,
     )

@@ -47,8 +47,8 @@ class Failure:
 
     @property
     def message_with_code(self) -> str:
-        """The message, followed by the code in brackets. Problems have codes of their own."""
-        return self.message if self.problems else with_code(self.message, self.name or self.code)
+        """The message, followed by the code of a named error in brackets. Problems have codes of their own."""
+        return self.message if self.problems else with_code(self.message, self.name)
 
     def data(self) -> dict[str, object]:
         """Return the failure as a JSON-compatible dictionary."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from batchsync.spec.outline import outline_of
     from batchsync.spec.problem_text import render_problem
     from batchsync.spec.starters import starter_files
+    from batchsync.spec.vendor_spec import load_vendor
 
 __all__ = [
     "SCHEMA_FILE",
@@ -29,6 +30,7 @@ __all__ = [
     "jobs_schema",
     "jobs_schema_text",
     "load",
+    "load_vendor",
     "outline_of",
     "read_text",
     "relations_of",
@@ -41,6 +43,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "load_vendor": "vendor_spec",
     "read_text": "file_text",
     "included_files": "include",
     "format_text": "format_file",
