@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from batchsync.spec.credentials import resolve_credentials, resolve_login, resolve_proxy, secret_files
     from batchsync.spec.dbt_manifest import relations_of
     from batchsync.spec.jobs_file import fill_in_lines, load
+    from batchsync.spec.jobs_file_names import declared_names
     from batchsync.spec.json_schema import SCHEMA_FILE, jobs_schema, jobs_schema_text
     from batchsync.spec.problem_text import render_problem
     from batchsync.spec.starters import starter_files
 
 __all__ = [
     "SCHEMA_FILE",
+    "declared_names",
     "fill_in_lines",
     "jobs_schema",
     "jobs_schema_text",
@@ -33,6 +35,7 @@ __all__ = [
 
 _MODULES = {
     "SCHEMA_FILE": "json_schema",
+    "declared_names": "jobs_file_names",
     "fill_in_lines": "jobs_file",
     "jobs_schema": "json_schema",
     "jobs_schema_text": "json_schema",

@@ -150,7 +150,7 @@ class _LoadContext:
     fence: PathFence
 
 
-def _folder_of(path: Path) -> Path:
+def folder_of(path: Path) -> Path:
     """Return the folder at which relative paths start: that of the file, for a pipe the working directory."""
     folder = path.absolute().parent
     is_pipe = folder in {Path("/dev"), Path("/dev/fd")} or folder.is_relative_to("/proc")
@@ -162,7 +162,7 @@ def _deployment(context: _LoadContext, tree: Map, problems: Problems) -> Deploym
     from batchsync.spec.vendor_spec import available_vendors, is_available, load_vendor  # noqa: PLC0415 - not needed when vendors are given
 
     typed = Resolver(context.environ, problems).resolve_map(tree)
-    folder = _folder_of(context.path)
+    folder = folder_of(context.path)
     validator = ModelValidator(problems)
     document = _check_top_level(typed, validator)
     resources = Resources(threads=document.threads, memory=document.memory)
