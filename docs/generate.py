@@ -41,6 +41,14 @@ def exit_codes() -> str:
     return f"| exit | meaning |\n| --- | --- |\n{rows}\n"
 
 
+def vendor(name: str) -> str:
+    """Return the page of a vendor as Markdown, as `batchsync vendors NAME -o md` prints it."""
+    from batchsync.report.vendor import VendorReport
+    from batchsync.spec import load_vendor_details
+
+    return VendorReport(details=load_vendor_details(name)).markdown() + "\n"
+
+
 def lifecycle() -> str:
     """Return the lifecycle of a batch as a Mermaid diagram, from the transition table of the engine."""
     arrows: dict[tuple[str, str], list[str]] = {}

@@ -43,6 +43,7 @@ COMMANDS = {
     "forget": ("forget", "Erase a key from the state folder."),
     "unlock": ("unlock", "Break a job's lease."),
     "schema": ("schema", "Print the JSON Schema of jobs.yaml."),
+    "vendors": ("vendors", "Print what a vendor takes, and what its answers mean."),
     "dbt-exposures": ("dbt_exposures", "Print an exposure of dbt for each job that reads a model of dbt."),
     "state": ("state", "Begin, accept or shrink a state folder, or record what targets hold."),
     "mocks": ("mocks", "Run mocks of the bundled vendors."),

@@ -16,14 +16,18 @@ if TYPE_CHECKING:
     from batchsync.spec.json_schema import SCHEMA_FILE, jobs_schema, jobs_schema_text
     from batchsync.spec.problem_text import render_problem
     from batchsync.spec.starters import starter_files
+    from batchsync.spec.vendor_details import load_vendor_details
+    from batchsync.spec.vendor_spec import available_vendors
 
 __all__ = [
     "SCHEMA_FILE",
+    "available_vendors",
     "declared_names",
     "fill_in_lines",
     "jobs_schema",
     "jobs_schema_text",
     "load",
+    "load_vendor_details",
     "relations_of",
     "render_problem",
     "resolve_credentials",
@@ -35,11 +39,13 @@ __all__ = [
 
 _MODULES = {
     "SCHEMA_FILE": "json_schema",
+    "available_vendors": "vendor_spec",
     "declared_names": "jobs_file_names",
     "fill_in_lines": "jobs_file",
     "jobs_schema": "json_schema",
     "jobs_schema_text": "json_schema",
     "load": "jobs_file",
+    "load_vendor_details": "vendor_details",
     "relations_of": "dbt_manifest",
     "render_problem": "problem_text",
     "resolve_credentials": "credentials",

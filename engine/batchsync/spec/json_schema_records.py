@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from batchsync.core.record_schema import Format, Kind, Severity
+from batchsync.core.record_text import member_text
 from batchsync.spec.compile_record import ORDER_BY
 
 if TYPE_CHECKING:
@@ -29,17 +30,17 @@ _ORDER: Schema = {
     "anyOf": [{"type": "string"}, {"type": "array", "items": {"type": "string"}, "minItems": 1}],
 }
 _MINUTE = r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}"
-#: Patterns and descriptions of formats. Each accepts at least what `check_literal` accepts, in the syntax of ECMA-262.
-_FORMATS: dict[Format, tuple[str, str]] = {
-    Format.EMAIL: ("^[^@ ]+@[^@ ]+[.][^@ ]+$", "e-mail address"),
-    Format.UUID: ("^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$", "UUID"),
-    Format.DATETIME: (rf"^{_MINUTE}(?::[0-5][0-9](?:\.[0-9]{{1,9}})?)?Z$", "UTC timestamp, 2025-03-07T16:15:11Z"),
-    Format.DATETIME_NO_MILLIS: (rf"^{_MINUTE}(?::[0-5][0-9])?Z$", "UTC timestamp to the second, 1985-12-24T00:00Z"),
-    Format.DATETIME_MINUTES: (rf"^{_MINUTE}Z$", "UTC timestamp to the minute, 2030-12-24T00:00Z"),
-    Format.COUNTRY: ("^[A-Z]{2}$", "country code, NZ"),
-    Format.LANGUAGE: ("^[A-Za-z]{2}$", "language code, EN"),
-    Format.CURRENCY: ("^[A-Z]{3}$", "currency code, NZD"),
-    Format.IATA: ("^[A-Z]{3}$", "airport code, AKL"),
+#: Pattern of each format. Each accepts at least what `check_literal` accepts, in the syntax of ECMA-262.
+_FORMATS: dict[Format, str] = {
+    Format.EMAIL: "^[^@ ]+@[^@ ]+[.][^@ ]+$",
+    Format.UUID: "^[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}$",
+    Format.DATETIME: rf"^{_MINUTE}(?::[0-5][0-9](?:\.[0-9]{{1,9}})?)?Z$",
+    Format.DATETIME_NO_MILLIS: rf"^{_MINUTE}(?::[0-5][0-9])?Z$",
+    Format.DATETIME_MINUTES: rf"^{_MINUTE}Z$",
+    Format.COUNTRY: "^[A-Z]{2}$",
+    Format.LANGUAGE: "^[A-Za-z]{2}$",
+    Format.CURRENCY: "^[A-Z]{3}$",
+    Format.IATA: "^[A-Z]{3}$",
 }
 #: Syntax of Rust's regular expressions that ECMA-262 lacks or reads differently.
 _RUST_ONLY = (
@@ -62,31 +63,6 @@ _RUST_ONLY = (
     "--",
     "~~",
 )
-
-
-def format_text(form: Format) -> str:
-    """Return the description of a format, with an example."""
-    return _FORMATS[form][1]
-
-
-def member_text(rule: Rule) -> str:
-    """Return the description of a member: kind, format, limits and where it is required."""
-    parts = [rule.kind.value if rule.format is None else format_text(rule.format)]
-    unit = "items" if rule.kind is Kind.ARRAY else "characters"
-    if rule.min_length is not None:
-        parts.append(f"at least {rule.min_length} {unit}")
-    if rule.max_length is not None:
-        parts.append(f"at most {rule.max_length} {unit}")
-    if rule.pattern:
-        parts.append(f"matches {rule.pattern}")
-    if rule.past:
-        parts.append("in the past")
-    if rule.distinct:
-        parts.append(f"{', '.join(rule.distinct)} distinct")
-    if rule.required_in:
-        always = "*" in rule.required_in
-        parts.append("required" if always else f"required in {', '.join(sorted(rule.required_in))}")
-    return "; ".join(parts)
 
 
 def record_schema(schema: RecordSchema, mode: str, *, flat: bool) -> Schema:
@@ -197,7 +173,7 @@ def _limits(rule: Rule, mode: str) -> Schema:
     """Return the limits of a literal string."""
     found: Schema = {}
     if rule.format is not None:
-        found["pattern"] = _FORMATS[rule.format][0]
+        found["pattern"] = _FORMATS[rule.format]
     elif rule.pattern and not any(text in rule.pattern for text in _RUST_ONLY):
         found["pattern"] = rule.pattern
     elif rule.required_in & {mode, "*"}:
