@@ -49,6 +49,13 @@ def vendor(name: str) -> str:
     return VendorReport(details=load_vendor_details(name)).markdown() + "\n"
 
 
+def json_output() -> str:
+    """Return the description of all JSON output as Markdown."""
+    from batchsync.report.output_schema import output_page
+
+    return output_page()
+
+
 def lifecycle() -> str:
     """Return the lifecycle of a batch as a Mermaid diagram, from the transition table of the engine."""
     arrows: dict[tuple[str, str], list[str]] = {}

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from batchsync.errors import ExitCode
 from batchsync_mocks.faults import Fault
 from kit.command_forks import command_forks
-from kit.schemas import text_errors
+from kit.schemas import output_errors, text_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -93,6 +93,8 @@ class Deployment:
         assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr, done.stderr
         self._check_schema(done.returncode)
+        # Every JSON output is described in batchsync.report.output_results.
+        assert output_errors(done.stdout) == [], done.stdout
         return done.stdout
 
     def _check_schema(self, code: int) -> None:

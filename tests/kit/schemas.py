@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from jsonschema import Draft202012Validator
 from ruamel.yaml import YAML
 
+from batchsync.report.output_schema import commands_with_output, lines_schema, output_schema
 from batchsync.spec import jobs_schema
 
 if TYPE_CHECKING:
@@ -45,3 +47,30 @@ def text_errors(text: str) -> tuple[str, ...]:
 def errors_of(document: Mapping[str, Any], schema: Mapping[str, Any]) -> list[str]:
     """Return what a schema refuses in a document."""
     return schema_errors(document, Draft202012Validator(schema))
+
+
+@cache
+def _output_validator(command: str) -> Draft202012Validator:
+    schema = lines_schema(closed=True) if command == "lines" else output_schema(command, closed=True)
+    return Draft202012Validator(schema)
+
+
+def output_errors(stdout: str) -> list[str]:
+    """Return what is not documented in the JSON or NDJSON that a command printed; nothing for other output."""
+    if not stdout.startswith("{"):
+        return []
+    try:
+        documents = [json.loads(stdout)]
+    except ValueError:
+        documents = [json.loads(line) for line in stdout.splitlines()]
+    errors = []
+    for document in documents:
+        if "schema_version" in document and "event" not in document:
+            command = document["command"]
+            if command not in commands_with_output():
+                errors += [] if document["result"] is None else [f"the output of {command} is not documented"]
+                continue
+            errors += schema_errors(document, _output_validator(command))
+        elif "event" in document:
+            errors += schema_errors(document, _output_validator("lines"))
+    return errors
