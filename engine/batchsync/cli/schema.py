@@ -39,8 +39,8 @@ def schema(session: Session, *, jobs_file: Path | None, output_of: str | None, w
     """Print the JSON Schema of jobs.yaml, or of the JSON output of a command.
 
     For editors: `# yaml-language-server: $schema=jobs.schema.json` as the first line of jobs.yaml. It knows the modes,
-    targets and records of every vendor. Without --jobs-file the vendor of a job is told by its target; with it, by its
-    connection, also where a vendor is a folder. Print it again after a connection or a job got another name.
+    targets and records of every vendor. Without --jobs-file the target of a job decides its vendor; with it, the
+    connection does, also where a vendor is a folder. Print it again after a connection or a job got another name.
 
     Returns:
         The schema or, with --write, the path of the file.

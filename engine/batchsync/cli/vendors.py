@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 @command("vendors", example="batchsync vendors\nbatchsync vendors sitecore-cdp guest")
 @click.argument("name", required=False, metavar="[NAME]")
 @click.argument("schema", required=False, metavar="[SCHEMA]")
-def vendors(session: Session, name: str | None, schema: str | None) -> Answer:  # noqa: ARG001 - every command takes the session
+def vendors(session: Session, name: str | None, schema: str | None) -> Answer:
     """Print what a vendor takes, and what its answers mean.
 
     Without a name, the available vendors. With one: credentials, target keys, modes, record schemas with their members,
@@ -36,7 +36,7 @@ def vendors(session: Session, name: str | None, schema: str | None) -> Answer:  
     if name is None:
         found = tuple(spec.load_vendor_details(item) for item in spec.available_vendors())
         return Answer(report=VendorsReport(vendors=found))
-    details = _details(name)
+    details = _details(session, name)
     known = details.rules.schemas
     if schema is not None and schema not in known:
         hint = names_hint(schema, known, "record schemas")
@@ -44,8 +44,11 @@ def vendors(session: Session, name: str | None, schema: str | None) -> Answer:  
     return Answer(report=VendorReport(details=details, schema=schema or ""))
 
 
-def _details(name: str) -> VendorDetails:
+def _details(session: Session, name: str) -> VendorDetails:
     available = spec.available_vendors()
     if "/" not in name and name not in available:
         raise UsageError(f'unknown vendor "{name}"', hint=names_hint(name, available, "vendors"))
+    fence = session.settings().fence
+    if "/" in name and (objection := fence.objection(name)):
+        raise UsageError(f"{name} {objection}", hint=fence.advice)
     return spec.load_vendor_details(name)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from batchsync.core.record_schema import Format, Kind, Severity
+from batchsync.core.record_schema import Format, Kind, Rule, Severity
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from batchsync.core.record_schema import RecordSchema, Rule
+    from batchsync.core.record_schema import RecordSchema
 
 #: Description of each format, with an example.
 FORMAT_TEXTS: dict[Format, str] = {
@@ -66,14 +66,8 @@ def members(rule: Rule, path: str = "") -> Iterator[tuple[str, Rule]]:
         yield from members(rule.items, f"{path}[]")
     if rule.extra is not None:
         extra = rule.extra
-        text = f"at most {extra.max_count:,} additional members"
-        yield f"{path}.*" if path else "*", _additional(rule, text)
-
-
-def _additional(rule: Rule, source: str) -> Rule:
-    """Return a rule that describes the additional members of an object."""
-    assert rule.extra is not None  # noqa: S101 - the caller found it
-    return type(rule)(kind=rule.extra.kind, pattern=rule.extra.pattern, source=source)
+        limit = f"at most {extra.max_count:,} additional members"
+        yield f"{path}.*" if path else "*", Rule(kind=extra.kind, pattern=extra.pattern, source=limit)
 
 
 def mode_notes(schema: RecordSchema) -> Iterator[str]:

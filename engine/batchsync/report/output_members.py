@@ -216,6 +216,22 @@ OBJECTS: dict[str, Members] = {
         "answers": ("int", "Answers that were erased."),
         "removal_modes": ("[text]", "Modes by which the vendor forgets a person."),
     },
+    "job_state": {
+        "job": JOB,
+        "declared": ("bool", "Whether jobs.yaml has the job."),
+        "runs": ("int", "Runs that are kept."),
+        "open_batches": ("[text]", "Ids of its open batches."),
+        "baselines": ("[baseline]", "What its targets are known to hold."),
+        "baseline_bytes": ("int", "Size of the files of its baselines."),
+        "batch_bytes": ("int", "Size of its batch files and row manifests."),
+        "rejects": ("int", "Rejects that are kept."),
+        "last_run": ("time?", "When its newest run began."),
+    },
+    "baseline": {
+        "account": ("text", "Id of the account and target."),
+        "segments": ("int", "Files."),
+        "entries": ("int", "Entries; a key may have several."),
+    },
     "vendor": {
         "name": ("text", "Name of the vendor."),
         "title": ("text", "What it is called."),

@@ -115,6 +115,29 @@ RESULTS: dict[str, tuple[Members, ...]] = {
     "dbt-exposures": (
         {"exposures": ("[any]", "Exposures, as dbt reads them."), "version?": ("int", "Version of the file.")},
     ),
+    "state list": (
+        {
+            "state": ("text", "The state folder."),
+            "journal_bytes": ("int", "Size of the journal."),
+            "jobs": ("[job_state]", "What it holds of each job."),
+        },
+    ),
+    "state mv": (
+        {
+            "job": ("text", "New name."),
+            "former": ("text", "Former name."),
+            "baselines": ("int", "Baselines that were moved."),
+            "entries": ("int", "Their entries."),
+        },
+    ),
+    "state rm": (
+        {
+            "job": JOB,
+            "runs": ("[text]", "Runs that record the removal."),
+            "entries": ("int", "Entries that were forgotten."),
+            "reason": REASON,
+        },
+    ),
     "state init": ({"state": ("text", "The state folder.")},),
     "state accept": (
         {
@@ -144,7 +167,7 @@ RESULTS: dict[str, tuple[Members, ...]] = {
         },
     ),
 }
-RESULTS |= {"resume": RESULTS["sync"], "serve": RESULTS["sync"]}
+RESULTS |= {"resume": RESULTS["sync"], "serve": RESULTS["sync"], "state show": RESULTS["state list"]}
 #: Commands whose result is a document of another format, described elsewhere.
 DOCUMENTS = frozenset({"schema"})
 
@@ -204,6 +227,7 @@ EVENTS: dict[str, tuple[Members, ...]] = {
     ),
     "result": ({"*": ("any", "Members of the result of the command.")},),
     "check": (OBJECTS["check"],),
+    "job_state": (OBJECTS["job_state"],),
     "forgotten": (OBJECTS["forgotten"],),
     "run": (OBJECTS["run"],),
     "acceptance": (OBJECTS["acceptance"],),
