@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import click
 
+from batchsync import spec
 from batchsync.cli.command import command
 from batchsync.cli.progress import running_app
 from batchsync.cli.session import Answer, Session
+from batchsync.core.naming import baseline_prefix, staging_prefix
 from batchsync.errors import BatchsyncError, UsageError
+from batchsync.reconcile.move_state import move_state, remove_state
 from batchsync.report.message import Message
 from batchsync.report.state import BaselineState, JobState, StateReport
 from batchsync.report.text_format import pluralize
+from batchsync.storage.local_folder import LocalFolder
 from batchsync.util.suggestions import names_hint
 
 if TYPE_CHECKING:
@@ -73,12 +78,7 @@ def move(session: Session, old: str, new: str) -> Answer:
     Raises:
         UsageError: If both names are the same, or NEW is not the name of a job.
     """
-    import re  # noqa: PLC0415 - help needs no pattern
-
-    from batchsync.reconcile.move_state import move_state  # noqa: PLC0415 - help needs no journal
-    from batchsync.spec.field_types import NAME_PATTERN  # noqa: PLC0415 - the same
-
-    if old == new or not re.fullmatch(NAME_PATTERN, new):
+    if old == new or not re.fullmatch(spec.NAME_PATTERN, new):
         raise UsageError(f'"{new}" is not another name of a job', hint="small letters, digits, - and _")
     with running_app(session) as app:
         _check_state(app.journal, old)
@@ -94,7 +94,7 @@ def move(session: Session, old: str, new: str) -> Answer:
 @command("rm", example='batchsync state rm guests --reason "the sandbox was emptied by the vendor" --yes')
 @click.argument("job", metavar="JOB")
 @click.option("--reason", required=True, metavar="TEXT", help="Why; kept in the journal and shown by `history`.")
-@click.option("--yes", is_flag=True, help="Do not ask. Needed where nobody can answer.")
+@click.option("--yes", is_flag=True, help="Do not ask; needed where standard input is no terminal.")
 def remove(session: Session, job: str, *, reason: str, yes: bool) -> Answer:
     """Forget what the targets of a job hold, so that its next sync sends every row.
 
@@ -105,10 +105,8 @@ def remove(session: Session, job: str, *, reason: str, yes: bool) -> Answer:
         The report to print, with the exit code.
 
     Raises:
-        UsageError: If the reason is empty, or nobody confirms.
+        UsageError: If the reason is empty, or it is not confirmed.
     """
-    from batchsync.reconcile.move_state import remove_state  # noqa: PLC0415 - help needs no journal
-
     if not reason.strip():
         raise UsageError("the reason is empty", hint='--reason "why the target no longer holds what it held"')
     with running_app(session) as app:
@@ -133,12 +131,12 @@ def _confirm(question: str, *, yes: bool) -> None:
     """Ask a person on the terminal.
 
     Raises:
-        UsageError: If nobody can be asked, or the answer is no.
+        UsageError: If no person can be asked, or the answer is no.
     """
     if yes:
         return
     if not sys.stdin.isatty():
-        raise UsageError("nobody can confirm: standard input is no terminal", hint="add --yes")
+        raise UsageError("it cannot be confirmed: standard input is no terminal", hint="add --yes")
     if not click.confirm(question, err=True):
         raise UsageError("not confirmed; nothing was changed", hint="add --yes")
 
@@ -165,9 +163,6 @@ def _states(session: Session, journal: Journal) -> tuple[JobState, ...]:
 
 def _state(session: Session, journal: Journal, job: str) -> JobState:
     """Return what the state folder holds of a job."""
-    from batchsync.core.naming import baseline_prefix, staging_prefix  # noqa: PLC0415 - help needs no state
-    from batchsync.storage.local_folder import LocalFolder  # noqa: PLC0415 - the same
-
     objects = LocalFolder(session.state_folder())
     last = journal.last_run(job)
     return JobState(

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from batchsync.spec.credentials import resolve_credentials, resolve_login, resolve_proxy, secret_files
     from batchsync.spec.dbt_manifest import relations_of
+    from batchsync.spec.field_types import NAME_PATTERN
     from batchsync.spec.jobs_file import fill_in_lines, load
     from batchsync.spec.jobs_file_names import declared_names
     from batchsync.spec.json_schema import SCHEMA_FILE, jobs_schema, jobs_schema_text
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from batchsync.spec.vendor_spec import available_vendors
 
 __all__ = [
+    "NAME_PATTERN",
     "SCHEMA_FILE",
     "available_vendors",
     "declared_names",
@@ -38,6 +40,7 @@ __all__ = [
 ]
 
 _MODULES = {
+    "NAME_PATTERN": "field_types",
     "SCHEMA_FILE": "json_schema",
     "available_vendors": "vendor_spec",
     "declared_names": "jobs_file_names",
