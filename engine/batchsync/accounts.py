@@ -9,7 +9,8 @@ from batchsync import __version__
 from batchsync.core.job import Connection
 from batchsync.errors import UnavailableError
 from batchsync.ports import Network, StorageAccess
-from batchsync.spec import resolve_credentials, resolve_login, resolve_proxy
+from batchsync.spec import relations_of, resolve_credentials, resolve_login, resolve_proxy, secret_files
+from batchsync.spec.file_fingerprint import FileFingerprint, fingerprint_of
 from batchsync.spec.vendor_spec import vendor_entry_point
 from batchsync.storage.known_locations import KnownLocations
 from batchsync.util.files import read_secret
@@ -17,7 +18,9 @@ from batchsync.util.plugins import VENDORS, load_plugin
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
+    from batchsync.core.deployment import Deployment
     from batchsync.core.object_storage import Storage
     from batchsync.core.query import Database
     from batchsync.core.vendor_rules import VendorRules
@@ -137,6 +140,22 @@ class Accounts:
         memory = KnownLocations(self.settings.state_folder, self.names(connection, rules))
         proxy = resolve_proxy(connection, self.environ, read_secret)
         return Network(proxy=proxy, storage_hosts=connection.storage_hosts, storage_memory=memory)
+
+
+def files_fingerprint(file: Path, deployment: Deployment | None) -> FileFingerprint:
+    """Return the fingerprint of a jobs file as it is now, and of the files of secrets and queries in use.
+
+    Args:
+        file: The jobs file.
+        deployment: Its contents when it was loaded; None if it was not, so that other files are not known.
+    """
+    if deployment is None:
+        return fingerprint_of(file, ())
+    storages = [as_connection(item) for item in deployment.storages.values()]
+    secrets = secret_files((*deployment.connections.values(), *storages), deployment.databases.values())
+    queries = [query for job in deployment.jobs for query in job.source.queries]
+    files = [query.file for query in queries if query.file]
+    return fingerprint_of(file, (*secrets, *files), relations_of(queries))
 
 
 def as_connection(storage: Storage) -> Connection:

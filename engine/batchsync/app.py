@@ -12,7 +12,7 @@ from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING, Self
 
-from batchsync.accounts import Accounts, as_connection
+from batchsync.accounts import Accounts, files_fingerprint
 from batchsync.core.deployment import Resources
 from batchsync.core.policy import with_overrides
 from batchsync.errors import (
@@ -30,8 +30,7 @@ from batchsync.observers.dispatch import Dispatcher
 from batchsync.report.sources import where_elsewhere
 from batchsync.settings import library_settings
 from batchsync.source import fetch
-from batchsync.spec import fill_in_lines, load, relations_of, secret_files
-from batchsync.spec.file_fingerprint import FileFingerprint, fingerprint_of
+from batchsync.spec import fill_in_lines, load
 from batchsync.spec.vendor_spec import load_vendor
 from batchsync.storage.local_folder import LocalFolder
 from batchsync.system_clock import SystemClock
@@ -39,7 +38,7 @@ from batchsync.util.files import sha256_of
 from batchsync.util.suggestions import names_hint
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
     from types import TracebackType
 
     from batchsync.core.deployment import Deployment
@@ -51,6 +50,7 @@ if TYPE_CHECKING:
     from batchsync.ports import AccessOf, Clock, EventSink, FetchSource, ObjectStore, Vendor
     from batchsync.reconcile.services import JobContext, SelectedJob, Services
     from batchsync.settings import Settings
+    from batchsync.spec.file_fingerprint import FileFingerprint
     from batchsync.vendors.bundled_mocks import BundledMocks
 
 
@@ -218,6 +218,7 @@ class App:
             clock=self.clock,
             store=self.journal,
             data=self.data,
+            plan_rows=self.data,
             check=self.refuse_mismatch,
             fetch=self.fetch,
             objects=self.objects,
@@ -256,7 +257,10 @@ class App:
             raise SpecError(problems)
 
     def reload(
-        self, names: Sequence[str], fingerprint: FileFingerprint, active: Sequence[SelectedJob]
+        self,
+        names: Sequence[str] | Callable[[Deployment], Collection[str]],
+        fingerprint: FileFingerprint,
+        active: Sequence[SelectedJob],
     ) -> tuple[tuple[SelectedJob, ...], dict[str, BatchsyncError]] | None:
         """Return the named jobs (or all) as jobs.yaml declares them now, with new connections.
 
@@ -264,7 +268,7 @@ class App:
         source; other jobs change nevertheless. After an error, and if None is returned, all jobs stay as they are.
 
         Args:
-            names: Names of jobs; empty means all.
+            names: Names of jobs (empty means all), or what chooses them.
             fingerprint: Fingerprint of the jobs.yaml to load.
             active: The active version of each job.
 
@@ -279,7 +283,8 @@ class App:
         self._deployment, self._vendors = None, {}
         current = {item.job.name: item for item in active}
         try:
-            jobs = [job for job in self.deployment.jobs if not names or job.name in names]
+            chosen = names(self.deployment) if callable(names) else names or self.deployment.names
+            jobs = [job for job in self.deployment.jobs if job.name in chosen]
             found = {job.name: self._reloaded(job, current.get(job.name)) for job in jobs}
             unchanged = self.fingerprint().file == fingerprint.file
         except BaseException:
@@ -309,14 +314,7 @@ class App:
 
     def fingerprint(self) -> FileFingerprint:
         """Return the fingerprint of jobs.yaml as it is now, and of the files of secrets and queries in use."""
-        deployment = self._deployment
-        if deployment is None:
-            return fingerprint_of(self.settings.file, ())
-        storages = [as_connection(item) for item in deployment.storages.values()]
-        secrets = secret_files((*deployment.connections.values(), *storages), deployment.databases.values())
-        queries = [query for job in deployment.jobs for query in job.source.queries]
-        files = [query.file for query in queries if query.file]
-        return fingerprint_of(self.settings.file, (*secrets, *files), relations_of(queries))
+        return files_fingerprint(self.settings.file, self._deployment)
 
     def context(self, job: Job) -> JobContext:
         """Return the context of a job: rules, policy, account and vendor."""

@@ -200,6 +200,12 @@ class LockedError(BatchsyncError):
     exit_code = ExitCode.LOCKED
 
 
+class StalePlanError(BatchsyncError):
+    """A plan file cannot be applied: what it was made from moved, or it was applied already. Nothing was sent."""
+
+    exit_code = ExitCode.LOCKED
+
+
 class VendorError(Exception):
     """A vendor call failed. Its three kinds are the subclasses below."""
 

@@ -228,7 +228,7 @@ class Bench:
         """Send all changes and have them accepted."""
         for file in self.stage(self.compare()):
             verdicts = self.accepted_verdicts(file)
-            self.baseline = self.engine.apply_verdicts(self.baseline, [verdicts])
+            self.baseline = self.engine.apply_verdicts(self.baseline, [verdicts], [manifest_key(file)])
 
     def accepted_verdicts(self, file: BatchFile) -> Path:
         """Return a verdicts file that accepts every row."""
@@ -282,7 +282,7 @@ def verdicts(bench: Bench, state: str, *, retry: bool = False, code: str = "") -
         path = bench.folder / f"{file.digest}.v.parquet"
         ended = [pl.lit(state).alias("state"), pl.lit(retry).alias("retry"), pl.lit(code).alias("code")]
         pl.read_parquet(file.row_manifest).with_columns(ended).write_parquet(path)
-        bench.baseline = bench.engine.apply_verdicts(bench.baseline, [path])
+        bench.baseline = bench.engine.apply_verdicts(bench.baseline, [path], [manifest_key(file)])
 
 
 def resolve_first(bench: Bench, *, delivered: bool) -> None:

@@ -63,6 +63,8 @@ FORMS: dict[str, Callable[[bytes], bytes]] = {
     "zip-bzip2": lambda content: zipped(content, method=zipfile.ZIP_BZIP2),
     "zip-lzma": lambda content: zipped(content, method=zipfile.ZIP_LZMA),
     "zip-of-macos": _with_resource_fork,
+    "zip-of-finder": lambda content: zipped(content, folder___dot_DS_Store=b"Bud1"),
+    "zip-of-explorer": lambda content: zipped(content, Thumbs_dot_db=b"\xd0\xcf", desktop_dot_ini=b"[x]"),
     "zstd": zstd,
     "zstd-frames": lambda content: zstd(content[:9]) + zstd(content[9:]),
     "zstd-skippable": lambda content: SKIPPABLE + zstd(content),

@@ -161,15 +161,15 @@ def test_fingerprints_of_unchanged_records_are_renewed(bench: Bench, monkeypatch
     bench.source(HEAD + "1,a,m\n2,B,n\n3,c,o\n4,d,p\n")
     comparison = bench.compare()
     assert comparison.plan.incomparable == 1
-    bench.baseline = bench.engine.renew(comparison, bench.baseline)
+    bench.baseline = bench.engine.renew(bench.job, bench.rules, comparison, bench.baseline)
     again = bench.compare()
     assert again.plan.counts == comparison.plan.counts
-    assert bench.engine.renew(again, bench.baseline) == bench.baseline
+    assert bench.engine.renew(bench.job, bench.rules, again, bench.baseline) == bench.baseline
     bench.accept_all()
     bench.change(mapping_hash="cd" * 32)
     edited = bench.compare().plan
     assert (edited.counts.changed, edited.counts.outcomes[RowOutcome.UNCHANGED], edited.incomparable) == (0, 4, 0)
-    assert bench.engine.renew(bench.compare(), bench.baseline) == bench.baseline
+    assert bench.engine.renew(bench.job, bench.rules, bench.compare(), bench.baseline) == bench.baseline
 
 
 def test_segment_without_fingerprints_of_an_older_release_is_compared_with_one_version(bench: Bench) -> None:

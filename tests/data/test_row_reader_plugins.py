@@ -76,17 +76,13 @@ def _opened(folder: Path) -> list[str]:
     return names
 
 
-def _names(deployment: Deployment) -> list[str]:
-    return sorted(item["value"].get("lastName", "") for item in deployment.mocks.store(CDP))
-
-
 def test_file_of_installed_format_is_synced_and_then_unchanged(pairs: Deployment) -> None:
     pairs.run("sync")
-    assert _names(pairs) == ["Ada", "Bo", "N/A"]
+    assert pairs.last_names() == ["Ada", "Bo", "N/A"]
     assert "unchanged 3" in pairs.run("sync")
     (pairs.folder / "guests.pairs").write_text("1=Ada\n2=Bob\n3=N/A\n", encoding="utf-8")
     assert "unchanged 2" in pairs.run("sync")
-    assert _names(pairs) == ["Ada", "Bob", "N/A"]
+    assert pairs.last_names() == ["Ada", "Bob", "N/A"]
 
 
 @pytest.mark.parametrize("command", ["validate", "plan", "sync"])
@@ -107,7 +103,7 @@ def test_declared_format_and_files_of_a_glob_are_read(pairs: Deployment) -> None
     for number in (1, 2):
         (pairs.folder / f"{number}.dat").write_text(f"{number}=Name {number}\n", encoding="utf-8")
     pairs.run("sync")
-    assert _names(pairs) == ["Name 1", "Name 2"]
+    assert pairs.last_names() == ["Name 1", "Name 2"]
     assert _opened(pairs.folder) == ["1.dat", "2.dat"]
 
 

@@ -130,7 +130,9 @@ def test_deliveries_and_resolutions_equal_those_of_a_dictionary(
         accepted, _, last_state = states.get(key, (None, None, None))
         outcomes = {REJECTED: "rejected", UNKNOWN: "unknown", REMOVAL_UNKNOWN: "unknown", RESEND: "again"}
         last = outcomes[last_state] if last_state else "accepted" if key in states else ""
-        assert engine.lookup(key, baseline, []) == KnownKey(in_target=accepted is not None, latest_outcome=last)
+        version = "" if accepted is None else accepted.hex()
+        expected = KnownKey(in_target=accepted is not None, latest_outcome=last, version=version)
+        assert engine.lookup(key, baseline, []) == expected
 
 
 @pytest.mark.usefixtures("tiny")
@@ -251,7 +253,8 @@ def test_point_lookup_reads_few_rows(tmp_path: Path, monkeypatch: pytest.MonkeyP
         return found
 
     monkeypatch.setattr(segments.SegmentReader, "_rows", counted)
-    assert engine_in(tmp_path).lookup("K777", baseline, []) == KnownKey(in_target=True, latest_outcome="accepted")
+    found = engine_in(tmp_path).lookup("K777", baseline, [])
+    assert found == KnownKey(in_target=True, latest_outcome="accepted", version=(b"1" * 16).hex())
     assert 0 < sum(read) < 700
 
 

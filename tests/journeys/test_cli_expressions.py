@@ -66,13 +66,6 @@ def batchsync(deployment: Deployment, monkeypatch: pytest.MonkeyPatch) -> Callab
     return lambda *arguments: CliRunner().invoke(main, list(arguments), env=environ)
 
 
-def edit_jobs(deployment: Deployment, old: str, new: str) -> None:
-    jobs = deployment.folder / "jobs.yaml"
-    text = jobs.read_text(encoding="utf-8")
-    assert old in text
-    jobs.write_text(text.replace(old, new), encoding="utf-8")
-
-
 @pytest.mark.parametrize("reader", ["read_csv", "read_parquet", "read_ipc", "read_ndjson"])
 @pytest.mark.parametrize(
     ("old", "new"),
@@ -87,7 +80,7 @@ def edit_jobs(deployment: Deployment, old: str, new: str) -> None:
 def test_query_in_expression_makes_no_request(
     deployment: Deployment, batchsync: Callable[..., Result], listener: Listener, reader: str, old: str, new: str
 ) -> None:
-    edit_jobs(deployment, old, new.format(call=f"{reader}('{listener.url}/x')"))
+    deployment.edit(old, new.format(call=f"{reader}('{listener.url}/x')"))
     for command in COMMANDS:
         result = batchsync(*command)
         assert result.exit_code == 2, command
@@ -98,7 +91,7 @@ def test_query_in_expression_makes_no_request(
 def test_environment_variable_in_expression_is_neither_sent_nor_printed(
     deployment: Deployment, batchsync: Callable[..., Result], listener: Listener
 ) -> None:
-    edit_jobs(deployment, "=lower(email)", QUERY.replace("URL", listener.url + "/${T}"))
+    deployment.edit("=lower(email)", QUERY.replace("URL", listener.url + "/${T}"))
     for command in COMMANDS:
         result = batchsync(*command)
         assert result.exit_code == 2, command
@@ -111,7 +104,7 @@ def test_local_file_named_in_expression_is_not_printed(
     deployment: Deployment, batchsync: Callable[..., Result]
 ) -> None:
     (deployment.folder / "private.csv").write_text("firstline\n", encoding="utf-8")
-    edit_jobs(deployment, "=lower(email)", "\"=email IN (SELECT x FROM read_csv('private.csv'))\"")
+    deployment.edit("=lower(email)", "\"=email IN (SELECT x FROM read_csv('private.csv'))\"")
     for command in COMMANDS:
         result = batchsync(*command)
         assert result.exit_code == 2
@@ -125,11 +118,11 @@ def test_column_named_like_a_query_makes_no_request(
     head, _, rest = source.read_text(encoding="utf-8").partition("\n")
     query = QUERY.strip('"=').replace("URL", f"{listener.url}/x")
     source.write_text(f'{head},"{query}"\n' + rest.replace("\n", ",a\n"), encoding="utf-8")
-    edit_jobs(deployment, "=initcap(name)", "=initcap(nmae)")
+    deployment.edit("=initcap(name)", "=initcap(nmae)")
     assert "the source has no column 'nmae'" in batchsync("validate").output
-    edit_jobs(deployment, "=initcap(nmae)", f'"={query}"')
+    deployment.edit("=initcap(nmae)", f'"={query}"')
     assert batchsync("validate").exit_code == 2
-    edit_jobs(deployment, f'"={query}"', f'"{query}"')
+    deployment.edit(f'"={query}"', f'"{query}"')
     assert "is the name of a column" in batchsync("validate").output
     assert listener.requests == []
 
@@ -139,7 +132,7 @@ def test_column_named_like_sql_keyword_is_read_in_double_quotes(
 ) -> None:
     source = deployment.folder / "guests.csv"
     source.write_text(source.read_text(encoding="utf-8").replace("email", "select", 1), encoding="utf-8")
-    edit_jobs(deployment, "=lower(email)", '=lower("select")')
+    deployment.edit("=lower(email)", '=lower("select")')
     assert batchsync("validate").exit_code == 0
 
 
@@ -155,7 +148,7 @@ def test_column_named_like_sql_keyword_is_read_in_double_quotes(
 def test_unsupported_expression_is_refused_and_sends_nothing(
     deployment: Deployment, batchsync: Callable[..., Result], expression: str, suggestion: str
 ) -> None:
-    edit_jobs(deployment, "=initcap(name)", f'"={expression}"')
+    deployment.edit("=initcap(name)", f'"={expression}"')
     for command in ("validate", "sync"):
         result = batchsync(command)
         assert result.exit_code == 2
@@ -167,10 +160,10 @@ def test_unsupported_expression_is_refused_and_sends_nothing(
 def test_missing_equals_sign_is_refused_and_explicit_text_is_valid(
     deployment: Deployment, batchsync: Callable[..., Result]
 ) -> None:
-    edit_jobs(deployment, "=initcap(name)", "name")
+    deployment.edit("=initcap(name)", "name")
     result = batchsync("validate")
     assert result.exit_code == 2
     assert "jobs.yaml:25:18: firstName: 'name' is the name of a column" in result.output
     assert "Write =name for the value of the column, or == name for the string." in result.output
-    edit_jobs(deployment, "firstName: name", "firstName: == name")
+    deployment.edit("firstName: name", "firstName: == name")
     assert batchsync("validate").exit_code == 0

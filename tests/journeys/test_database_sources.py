@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kit.deployment import CDP, Deployment
+from kit.sqlite_file import execute
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,42 +38,27 @@ def shop(deployment: Deployment) -> Deployment:
     folder = deployment.folder
     (folder / "jobs.yaml").write_text(JOBS, encoding="utf-8")
     (folder / "guests.sql").write_text(QUERY, encoding="utf-8")
-    _execute(folder, "CREATE TABLE cities (id INTEGER PRIMARY KEY, name TEXT)")
-    _execute(folder, "CREATE TABLE guests (id INTEGER PRIMARY KEY, name TEXT, city INTEGER)")
-    _execute(folder, "INSERT INTO cities VALUES (1, 'Oslo'), (2, 'Bern')")
-    _execute(folder, "INSERT INTO guests VALUES (1, 'Ada', 1), (2, 'Bo', 2), (3, 'Cy', 1)")
+    execute(folder / "shop.db", "CREATE TABLE cities (id INTEGER PRIMARY KEY, name TEXT)")
+    execute(folder / "shop.db", "CREATE TABLE guests (id INTEGER PRIMARY KEY, name TEXT, city INTEGER)")
+    execute(folder / "shop.db", "INSERT INTO cities VALUES (1, 'Oslo'), (2, 'Bern')")
+    execute(folder / "shop.db", "INSERT INTO guests VALUES (1, 'Ada', 1), (2, 'Bo', 2), (3, 'Cy', 1)")
     return deployment
-
-
-def _execute(folder: Path, *statements: str) -> None:
-    with sqlite3.connect(folder / "shop.db") as connection:
-        for statement in statements:
-            connection.execute(statement)
-    connection.close()
-
-
-def _names(deployment: Deployment) -> list[str]:
-    return sorted(item["value"]["lastName"] for item in deployment.mocks.store(CDP))
 
 
 def _parts(deployment: Deployment) -> list[Path]:
     return [*deployment.folder.glob(".batchsync/**/*part-*")]
 
 
-def _shown(deployment: Deployment) -> str:
-    return (deployment.folder / "last.log").read_text(encoding="utf-8")
-
-
 def test_changes_of_a_database_reach_the_vendor_once(shop: Deployment) -> None:
     assert shop.json("validate")["notes"] == ["guests: not checked: its source is read from a database by each run"]
-    shop.run("plan", "--detailed-exitcode", expect=10)
+    assert "not checked" not in shop.run("plan", "--detailed-exitcode", expect=10)
     shop.run("sync")
-    assert _names(shop) == ["Bern Bo", "Oslo Ada", "Oslo Cy"]
+    assert shop.last_names() == ["Bern Bo", "Oslo Ada", "Oslo Cy"]
     assert "unchanged 3" in shop.run("sync")
-    _execute(shop.folder, "UPDATE guests SET name = 'Bob' WHERE id = 2", "DELETE FROM guests WHERE id = 3")
-    _execute(shop.folder, "INSERT INTO guests VALUES (4, 'Di', 2)")
+    execute(shop.folder / "shop.db", "UPDATE guests SET name = 'Bob' WHERE id = 2", "DELETE FROM guests WHERE id = 3")
+    execute(shop.folder / "shop.db", "INSERT INTO guests VALUES (4, 'Di', 2)")
     assert "1 added, 1 changed, 1 removed" in shop.run("sync")
-    assert _names(shop) == ["Bern Bob", "Bern Di", "Oslo Ada"]
+    assert shop.last_names() == ["Bern Bob", "Bern Di", "Oslo Ada"]
     assert all(count == 1 for count in shop.delivered(CDP).values())
     assert _parts(shop) == []
 
@@ -81,40 +67,42 @@ def test_edit_of_the_query_holds_removals(shop: Deployment) -> None:
     shop.run("sync")
     (shop.folder / "guests.sql").write_text(f"{QUERY} WHERE g.id > 1", encoding="utf-8")
     shop.run("sync", expect=6)
-    assert len(_names(shop)) == 3
+    assert len(shop.last_names()) == 3
     shop.run("approve", "guests")
     shop.run("sync")
-    assert _names(shop) == ["Bern Bo", "Oslo Cy"]
+    assert shop.last_names() == ["Bern Bo", "Oslo Cy"]
 
 
 def test_database_without_rows_removes_nothing_before_approval(shop: Deployment) -> None:
     shop.run("sync")
-    _execute(shop.folder, "DELETE FROM guests")
+    execute(shop.folder / "shop.db", "DELETE FROM guests")
     shop.run("sync", expect=6)
-    assert len(_names(shop)) == 3
+    assert len(shop.last_names()) == 3
 
 
 def test_table_without_rows_settles_at_once(shop: Deployment) -> None:
-    _execute(shop.folder, "DELETE FROM guests")
+    execute(shop.folder / "shop.db", "DELETE FROM guests")
     text = JOBS.replace("query: guests.sql", "table: guests")
     (shop.folder / "jobs.yaml").write_text(text, encoding="utf-8")
     assert "nothing to send" in shop.run("sync")
 
 
 def test_query_that_fails_sends_nothing(shop: Deployment) -> None:
-    _execute(shop.folder, "DROP TABLE cities")
+    execute(shop.folder / "shop.db", "DROP TABLE cities")
     shop.run("sync", expect=3)
-    assert "warehouse: guests.sql: no such table: cities" in _shown(shop)
+    assert "warehouse: guests.sql: no such table: cities" in shop.shown()
     assert not shop.mocks.store(CDP)
 
 
 def test_mixed_column_is_refused_with_its_row_and_sends_nothing(shop: Deployment) -> None:
     text = JOBS.replace("query: guests.sql", "table: other")
     (shop.folder / "jobs.yaml").write_text(text, encoding="utf-8")
-    _execute(shop.folder, "CREATE TABLE other (id, name)", "INSERT INTO other VALUES (1, 'Hopper'), ('x', 'y')")
+    execute(
+        shop.folder / "shop.db", "CREATE TABLE other (id, name)", "INSERT INTO other VALUES (1, 'Hopper'), ('x', 'y')"
+    )
     shop.run("sync", expect=3)
-    assert "warehouse: other: column 'id' mixes types: integer in row 1, text in row 2" in _shown(shop)
-    assert "Hopper" not in _shown(shop)
+    assert "warehouse: other: column 'id' mixes types: integer in row 1, text in row 2" in shop.shown()
+    assert "Hopper" not in shop.shown()
     assert not shop.mocks.store(CDP)
     assert _parts(shop) == []
 
@@ -123,8 +111,8 @@ def test_missing_database_stops_the_run_and_not_validate(shop: Deployment) -> No
     (shop.folder / "shop.db").unlink()
     shop.run("validate")
     shop.run("sync", expect=3)
-    assert 'connection "warehouse": there is no file' in _shown(shop)
-    assert "jobs.yaml:7:3" in _shown(shop)
+    assert 'connection "warehouse": there is no file' in shop.shown()
+    assert "jobs.yaml:7:3" in shop.shown()
 
 
 def test_doctor_opens_databases(shop: Deployment) -> None:
@@ -132,20 +120,20 @@ def test_doctor_opens_databases(shop: Deployment) -> None:
     assert checks["warehouse"]["found"] == "SQLite, read-only, 2 tables and views"
     (shop.folder / "shop.db").write_text("id,name\n" * 200, encoding="utf-8")
     shop.run("doctor", expect=3)
-    assert "file is not a database" in _shown(shop)
-    assert "jobs.yaml:7:3" in _shown(shop)
+    assert "file is not a database" in shop.shown()
+    assert "jobs.yaml:7:3" in shop.shown()
 
 
 def test_duplicate_keys_name_the_query_and_rows(shop: Deployment) -> None:
     (shop.folder / "guests.sql").write_text("SELECT 1 AS id, 'a' AS name UNION ALL SELECT 1, 'b'", encoding="utf-8")
     shop.run("sync", expect=3)
-    assert "1 key of warehouse: guests.sql occurs more than once: rows 1, 2" in _shown(shop)
+    assert "1 key of warehouse: guests.sql occurs more than once: rows 1, 2" in shop.shown()
 
 
 def test_untrusted_file_opens_no_database(shop: Deployment) -> None:
     shop.run("validate", "--untrusted")
     shop.run("plan", "--untrusted")
-    assert "not planned: its source is elsewhere" in _shown(shop)
+    assert "not planned: its source is elsewhere" in shop.shown()
 
 
 def _many(folder: Path) -> None:
@@ -161,14 +149,14 @@ def test_kill_between_landing_and_settlement_delivers_each_row_once(shop: Deploy
     _many(shop.folder)
     shop.kill_during(CDP, "PUT", path, "sync")
     # The rows that were landed are those that are sent, whatever the database holds now.
-    _execute(shop.folder, "UPDATE guests SET name = 'later'")
+    execute(shop.folder / "shop.db", "UPDATE guests SET name = 'later'")
     shop.run("resume")
     assert _parts(shop) == []
-    sent = [name for name in _names(shop) if "later" not in name]
+    sent = [name for name in shop.last_names() if "later" not in name]
     assert len(sent) in {0, 3_000}
     shop.run("sync")
-    assert len(_names(shop)) == 3_000
-    assert all("later" in name for name in _names(shop))
+    assert len(shop.last_names()) == 3_000
+    assert all("later" in name for name in shop.last_names())
     assert all(count == 1 for count in shop.delivered(CDP).values())
 
 
@@ -179,5 +167,5 @@ def test_kill_while_rows_are_landed_sends_nothing_and_leaves_no_part(shop: Deplo
     assert not shop.mocks.store(CDP)
     (shop.folder / "guests.sql").write_text(QUERY, encoding="utf-8")
     shop.run("sync")
-    assert _names(shop) == ["Bern Bo", "Oslo Ada", "Oslo Cy"]
+    assert shop.last_names() == ["Bern Bo", "Oslo Ada", "Oslo Cy"]
     assert _parts(shop) == []

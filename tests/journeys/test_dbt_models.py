@@ -77,17 +77,9 @@ def shop(deployment: Deployment) -> Deployment:
     return deployment
 
 
-def _names(deployment: Deployment) -> list[str]:
-    return sorted(item["value"]["lastName"] for item in deployment.mocks.store(CDP))
-
-
-def _shown(deployment: Deployment) -> str:
-    return (deployment.folder / "last.log").read_text(encoding="utf-8")
-
-
 def test_rows_of_a_model_reach_the_vendor_once(shop: Deployment) -> None:
     shop.run("sync", "mart-guests")
-    assert _names(shop) == ["Ada", "Bo"]
+    assert shop.last_names() == ["Ada", "Bo"]
     _write_manifest(shop, generated_at="2026-11-30T01:00:00Z")
     assert "unchanged 2" in shop.run("sync", "mart-guests")
     assert all(count == 1 for count in shop.delivered(CDP).values())
@@ -97,16 +89,16 @@ def test_removals_of_another_relation_await_approval(shop: Deployment) -> None:
     shop.run("sync", "mart-guests")
     _write_manifest(shop, "new_guests")
     shop.run("sync", "mart-guests", expect=6)
-    assert _names(shop) == ["Ada", "Bo"]
+    assert shop.last_names() == ["Ada", "Bo"]
     shop.run("approve", "mart-guests")
     shop.run("sync", "mart-guests")
-    assert _names(shop) == ["Bo"]
+    assert shop.last_names() == ["Bo"]
 
 
 def test_relation_that_was_not_built_is_named(shop: Deployment) -> None:
     _write_manifest(shop, "not_built")
     shop.run("sync", "mart-guests", expect=3)
-    assert "warehouse: main.not_built: no such table: main.not_built" in _shown(shop)
+    assert "warehouse: main.not_built: no such table: main.not_built" in shop.shown()
     assert not shop.mocks.store(CDP)
 
 
@@ -114,8 +106,8 @@ def test_missing_manifest_stops_every_command_that_needs_it(shop: Deployment) ->
     (shop.folder / "target" / "manifest.json").unlink()
     for name in ("validate", "plan", "sync", "dbt-exposures"):
         shop.run(name, expect=2)
-        assert "jobs.yaml:12:23: the manifest is not there" in _shown(shop)
-        assert "`dbt compile`" in _shown(shop)
+        assert "jobs.yaml:12:23: the manifest is not there" in shop.shown()
+        assert "`dbt compile`" in shop.shown()
 
 
 def test_exposures_name_the_models_that_jobs_read(shop: Deployment) -> None:
@@ -144,6 +136,6 @@ def test_names_of_exposures_differ(shop: Deployment) -> None:
 
 def test_jobs_without_models_have_no_exposure(shop: Deployment) -> None:
     shop.run("dbt-exposures", "mart_guests", expect=2)
-    assert "no job reads a model of dbt" in _shown(shop)
+    assert "no job reads a model of dbt" in shop.shown()
     shop.run("dbt-exposures", "mart_guest", expect=2)
-    assert "did you mean" in _shown(shop)
+    assert "did you mean" in shop.shown()

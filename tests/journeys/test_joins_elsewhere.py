@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from kit.deployment import CDP, Deployment
+from kit.sqlite_file import execute
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -56,28 +57,18 @@ def shop(request: pytest.FixtureRequest, deployment: Deployment) -> Deployment:
     (folder / "guests.csv").write_text("id,name,segment,city,title\n" + lines, encoding="utf-8")
     (folder / "titles.csv").write_text("title,salutation\nd,Dr\nm,Mx\n", encoding="utf-8")
     (folder / "cities.sql").write_text("SELECT code, upper(name) AS town FROM cities\n", encoding="utf-8")
-    _execute(folder, "CREATE TABLE guests (id TEXT, name TEXT, segment TEXT, city TEXT, title TEXT)")
-    _execute(folder, "CREATE TABLE segments (segment TEXT, label TEXT)", "CREATE TABLE cities (code TEXT, name TEXT)")
+    execute(folder / "shop.db", "CREATE TABLE guests (id TEXT, name TEXT, segment TEXT, city TEXT, title TEXT)")
+    execute(
+        folder / "shop.db",
+        "CREATE TABLE segments (segment TEXT, label TEXT)",
+        "CREATE TABLE cities (code TEXT, name TEXT)",
+    )
     with sqlite3.connect(folder / "shop.db") as connection:
         connection.executemany("INSERT INTO guests VALUES (?, ?, ?, ?, ?)", ROWS)
     connection.close()
-    _execute(folder, "INSERT INTO segments VALUES ('g', 'gold'), ('s', 'silver'), ('x', 'unused')")
-    _execute(folder, "INSERT INTO cities VALUES ('O', 'Oslo'), ('B', 'Bern')")
+    execute(folder / "shop.db", "INSERT INTO segments VALUES ('g', 'gold'), ('s', 'silver'), ('x', 'unused')")
+    execute(folder / "shop.db", "INSERT INTO cities VALUES ('O', 'Oslo'), ('B', 'Bern')")
     return deployment
-
-
-def _execute(folder: Path, *statements: str) -> None:
-    with sqlite3.connect(folder / "shop.db") as connection:
-        for statement in statements:
-            connection.execute(statement)
-    connection.close()
-
-
-def _edit(deployment: Deployment, old: str, new: str) -> None:
-    path = deployment.folder / "jobs.yaml"
-    text = path.read_text(encoding="utf-8")
-    assert old in text
-    path.write_text(text.replace(old, new), encoding="utf-8")
 
 
 def _names(deployment: Deployment) -> list[str]:
@@ -86,10 +77,6 @@ def _names(deployment: Deployment) -> list[str]:
 
 def _parts(deployment: Deployment) -> list[Path]:
     return [*deployment.folder.glob(".batchsync/**/*part-*")]
-
-
-def _shown(deployment: Deployment) -> str:
-    return (deployment.folder / "last.log").read_text(encoding="utf-8")
 
 
 ALL = ["Dr Ada gold OSLO", "Mx Bo silver BERN", "Mx Cy gold BERN"]
@@ -106,14 +93,14 @@ def test_joined_rows_of_tables_queries_and_files_reach_the_vendor_once(shop: Dep
 
 def test_rows_of_a_join_that_change_change_their_records(shop: Deployment) -> None:
     shop.run("sync")
-    _execute(shop.folder, "UPDATE segments SET label = 'golden' WHERE segment = 'g'")
+    execute(shop.folder / "shop.db", "UPDATE segments SET label = 'golden' WHERE segment = 'g'")
     assert "0 added, 2 changed, 0 removed" in shop.run("sync")
     assert _names(shop) == ["Dr Ada golden OSLO", "Mx Bo silver BERN", "Mx Cy golden BERN"]
     assert all(count == 1 for count in shop.delivered(CDP).values())
 
 
 def test_edit_of_the_query_of_a_join_holds_removals(shop: Deployment) -> None:
-    _edit(shop, "      key: id\n", "      key: id\n      where: town IS NOT NULL\n")
+    shop.edit("      key: id\n", "      key: id\n      where: town IS NOT NULL\n")
     shop.run("sync")
     (shop.folder / "cities.sql").write_text("SELECT code, upper(name) AS town FROM cities WHERE code = 'B'", "utf-8")
     shop.run("sync", expect=6)
@@ -124,26 +111,26 @@ def test_edit_of_the_query_of_a_join_holds_removals(shop: Deployment) -> None:
 
 
 def test_key_that_a_joined_table_has_twice_is_refused(shop: Deployment) -> None:
-    _execute(shop.folder, "INSERT INTO segments VALUES ('g', 'secret label')")
+    execute(shop.folder / "shop.db", "INSERT INTO segments VALUES ('g', 'secret label')")
     shop.run("sync", expect=3)
-    assert "jobs.yaml:1" in _shown(shop)
-    assert "warehouse: segments has the same segment in more than one row (rows 1, 4)" in _shown(shop)
-    assert "secret label" not in _shown(shop)
+    assert "jobs.yaml:1" in shop.shown()
+    assert "warehouse: segments has the same segment in more than one row (rows 1, 4)" in shop.shown()
+    assert "secret label" not in shop.shown()
     assert not shop.mocks.store(CDP)
     assert _parts(shop) == []
 
 
 def test_join_that_fails_sends_nothing_and_names_the_query(shop: Deployment) -> None:
-    _execute(shop.folder, "DROP TABLE cities")
+    execute(shop.folder / "shop.db", "DROP TABLE cities")
     shop.run("sync", expect=3)
-    assert "warehouse: cities.sql: no such table: cities" in _shown(shop)
+    assert "warehouse: cities.sql: no such table: cities" in shop.shown()
     assert not shop.mocks.store(CDP)
     assert _parts(shop) == []
 
 
 def test_kill_after_landing_delivers_the_rows_that_were_landed(shop: Deployment) -> None:
     shop.kill_during(CDP, "PUT", "^/_storage/", "sync")
-    _execute(shop.folder, "UPDATE segments SET label = 'later'")
+    execute(shop.folder / "shop.db", "UPDATE segments SET label = 'later'")
     shop.run("resume")
     assert _names(shop) in ([], ALL)
     shop.run("sync")
@@ -156,7 +143,7 @@ def test_untrusted_file_opens_no_joined_database(shop: Deployment) -> None:
     (shop.folder / "shop.db").unlink()
     shop.run("validate", "--untrusted")
     shop.run("plan", "--untrusted")
-    assert "not planned: its source is elsewhere" in _shown(shop)
+    assert "not planned: its source is elsewhere" in shop.shown()
     shop.run("validate", "--untrusted", "--online", expect=2)
 
 
@@ -177,7 +164,7 @@ def test_untrusted_file_opens_no_joined_database(shop: Deployment) -> None:
     ],
 )
 def test_joins_that_cannot_be_read_are_refused(shop: Deployment, old: str, new: str, message: str) -> None:
-    _edit(shop, old, new)
+    shop.edit(old, new)
     shop.run("validate", expect=2)
-    assert message in _shown(shop)
-    assert "jobs.yaml:1" in _shown(shop)
+    assert message in shop.shown()
+    assert "jobs.yaml:1" in shop.shown()

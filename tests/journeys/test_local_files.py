@@ -48,11 +48,6 @@ def names(deployment: Deployment) -> list[str]:
     return sorted(entry["value"]["lastName"] for entry in deployment.mocks.ledger(CDP, values=True))
 
 
-def last_log(deployment: Deployment) -> str:
-    """Return what the last command printed."""
-    return (deployment.folder / "last.log").read_text(encoding="utf-8")
-
-
 def _zip(content: bytes) -> bytes:
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
@@ -86,7 +81,7 @@ def test_compressed_file_is_delivered_like_the_plain_one(
     declare(deployment, f"path: guests.csv.{ending}")
     file.write_bytes(pack(GUESTS.encode())[:-5])
     deployment.run("sync", expect=3)
-    assert f"guests.csv.{ending} is truncated or damaged" in last_log(deployment)
+    assert f"guests.csv.{ending} is truncated or damaged" in deployment.shown()
     assert names(deployment) == ["Ada", "Bo", "Cy"]
 
 
@@ -192,8 +187,8 @@ def test_standard_input_where_it_cannot_be_read_is_refused(
     with (deployment.folder / "jobs.yaml").open("a", encoding="utf-8") as file:
         file.write(more)
     deployment.run("validate", expect=2)
-    assert place in last_log(deployment)
-    assert message in last_log(deployment)
+    assert place in deployment.shown()
+    assert message in deployment.shown()
 
 
 def test_file_called_dash_is_read_as_a_file(deployment: Deployment) -> None:
@@ -268,7 +263,7 @@ def test_sheet_of_a_workbook_is_delivered_and_compared_like_a_csv_file(deploymen
     declare(deployment, 'path: book.xlsx, sheet: Guests, range: "A3:B"')
     workbook(deployment, (1, "Ada"), (2, "#N/A"))
     deployment.run("sync", expect=3)
-    assert "sheet 'Guests', B5: the cell has the error #N/A" in last_log(deployment)
+    assert "sheet 'Guests', B5: the cell has the error #N/A" in deployment.shown()
     assert names(deployment) == ["Ada", "Bo", "Bob", "Cy"]
 
 
@@ -296,5 +291,5 @@ def test_keys_that_do_not_fit_a_workbook_are_refused(
 ) -> None:
     declare(deployment, source)
     deployment.run("validate", expect=2)
-    assert place in last_log(deployment)
-    assert message in last_log(deployment)
+    assert place in deployment.shown()
+    assert message in deployment.shown()

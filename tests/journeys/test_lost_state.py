@@ -36,14 +36,6 @@ def log(deployment: Deployment) -> str:
     return (deployment.folder / "last.log").read_text(encoding="utf-8")
 
 
-def edit(deployment: Deployment, old: str, new: str) -> None:
-    """Edit the source of the guests."""
-    rows = deployment.folder / "guests.csv"
-    text = rows.read_text(encoding="utf-8")
-    assert old in text
-    rows.write_text(text.replace(old, new), encoding="utf-8")
-
-
 @pytest.fixture
 def required(deployment: Deployment) -> Deployment:
     """Return a deployment that requires its state, with everything delivered."""
@@ -144,8 +136,8 @@ def test_assumed_rows_are_shown_as_such(required: Deployment) -> None:
 
 def test_changes_after_the_assumption_are_sent(required: Deployment) -> None:
     assumed(required)
-    edit(required, "guest 2,", "guest two,")
-    edit(required, "G3,guest 3,guest3@example.com\n", "")
+    required.edit("guest 2,", "guest two,", "guests.csv")
+    required.edit("G3,guest 3,guest3@example.com\n", "", "guests.csv")
 
     assert "0 added, 1 changed, 1 removed" in required.run("sync", "guests")
 
@@ -164,8 +156,8 @@ def test_assumption_with_other_selections_of_rows(required: Deployment, send: st
 
 
 def test_assumption_beside_a_baseline_counts_differences_and_keeps_removals(required: Deployment) -> None:
-    edit(required, "guest 2,", "guest two,")
-    edit(required, "G3,guest 3,guest3@example.com\n", "")
+    required.edit("guest 2,", "guest two,", "guests.csv")
+    required.edit("G3,guest 3,guest3@example.com\n", "", "guests.csv")
 
     required.run("state", "assume-delivered", "guests", LOST)
 
@@ -175,7 +167,7 @@ def test_assumption_beside_a_baseline_counts_differences_and_keeps_removals(requ
 
 
 def test_rows_in_flight_are_not_assumed(required: Deployment) -> None:
-    edit(required, "guest 2,", "guest two,")
+    required.edit("guest 2,", "guest two,", "guests.csv")
     required.run("sync", "guests", "--no-wait", expect=5)
 
     required.run("state", "assume-delivered", "guests", LOST)

@@ -36,9 +36,9 @@ def used(deployment: Deployment, anchors: Path) -> Deployment:
     """Return a deployment with a backup of its state, after which one more change was delivered."""
     deployment.run("sync")
     shutil.copytree(state(deployment), deployment.folder / "backup")
-    edit(deployment, "guest 2,", "guest two,")
+    deployment.edit("guest 2,", "guest two,", "guests.csv")
     deployment.run("sync", "guests")
-    edit(deployment, "guest 3,", "guest three,")
+    deployment.edit("guest 3,", "guest three,", "guests.csv")
     assert [path.stat().st_mode & 0o777 for path in (anchors, *anchors.iterdir())] == [0o700, 0o600]
     return deployment
 
@@ -49,13 +49,6 @@ def state(deployment: Deployment) -> Path:
 
 def log(deployment: Deployment) -> str:
     return (deployment.folder / "last.log").read_text(encoding="utf-8")
-
-
-def edit(deployment: Deployment, old: str, new: str) -> None:
-    rows = deployment.folder / "guests.csv"
-    text = rows.read_text(encoding="utf-8")
-    assert old in text
-    rows.write_text(text.replace(old, new), encoding="utf-8")
 
 
 def restore(deployment: Deployment) -> None:
@@ -90,7 +83,7 @@ def test_commands_that_only_read_work_with_a_restored_state(used: Deployment) ->
 
 def test_accepted_state_goes_on_and_asks_the_vendor(used: Deployment) -> None:
     """The source is as at the last delivery: the file is found at the vendor by its name."""
-    edit(used, "guest three,", "guest 3,")
+    used.edit("guest three,", "guest 3,", "guests.csv")
     before = used.delivered(CDP)
     restore(used)
     refused(used, "sync", "guests")
@@ -116,11 +109,11 @@ def test_accepted_state_goes_on_and_asks_the_vendor(used: Deployment) -> None:
 
 def test_batch_that_a_lost_batch_may_have_followed_is_unknown(used: Deployment) -> None:
     """Two runs are lost; the source is as after the first of them, while the target holds what the second one sent."""
-    edit(used, "guest three,", "guest 3,")
-    edit(used, "guest two,", "guest deux,")
+    used.edit("guest three,", "guest 3,", "guests.csv")
+    used.edit("guest two,", "guest deux,", "guests.csv")
     used.run("sync", "guests")
     before = used.delivered(CDP)
-    edit(used, "guest deux,", "guest two,")
+    used.edit("guest deux,", "guest two,", "guests.csv")
     restore(used)
     used.run("state", "accept", REASON)
 
@@ -157,7 +150,7 @@ def test_copy_that_was_used_without_anchors_is_refused(used: Deployment, monkeyp
     copy.rename(state(used))
     monkeypatch.setenv("BATCHSYNC_ANCHORS", "off")
     for number in range(4, 9):
-        edit(used, f"guest {number},", f"guest number {number},")
+        used.edit(f"guest {number},", f"guest number {number},", "guests.csv")
         used.run("sync", "guests")
     monkeypatch.undo()
     monkeypatch.setenv("BATCHSYNC_ANCHORS", str(used.folder / "home" / "anchors"))
@@ -174,12 +167,12 @@ def test_copy_and_original_are_not_both_used(used: Deployment, first: str) -> No
     copied, original = ["--state", str(copy)], ["--state", str(state(used))]
     one, other = (copied, original) if first == "the copy" else (original, copied)
     used.run(*one, "sync", "guests")
-    edit(used, "guest 4,", "guest four,")
+    used.edit("guest 4,", "guest four,", "guests.csv")
 
     assert f"is a copy of the state in {one[1]}/mocks, which was used since" in refused(used, *other, "sync", "guests")
     used.run(*one, "sync", "guests")
 
-    edit(used, "guest 5,", "guest five,")
+    used.edit("guest 5,", "guest five,", "guests.csv")
     used.run(*other, "state", "accept", REASON)
     assert f"is a copy of the state in {other[1]}/mocks" in refused(used, *one, "sync", "guests")
     used.run(*other, "sync", "guests")
@@ -286,7 +279,7 @@ def test_folder_of_anchors_follows_the_base_directory_specification(
     monkeypatch.setenv("XDG_STATE_HOME", "relative")
     monkeypatch.setenv("HOME", str(deployment.folder / "home"))
     deployment.run("resume", "vehicles")
-    edit(deployment, "guest 2,", "guest two,")
+    deployment.edit("guest 2,", "guest two,", "guests.csv")
     deployment.run("sync", "guests")
 
     for folder in ("xdg/batchsync/anchors", "home/.local/state/batchsync/anchors"):

@@ -2,15 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
-from typing import TYPE_CHECKING
-
 import pytest
 
 from kit.deployment import CDP, Deployment
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from kit.sqlite_file import execute
 
 JOBS = """\
 version: 1
@@ -46,29 +41,15 @@ def shop(deployment: Deployment) -> Deployment:
     (folder / "jobs.yaml").write_text(JOBS, encoding="utf-8")
     (folder / "guests.sql").write_text("SELECT id, name, segment, 1.5 AS weight FROM guests\n", encoding="utf-8")
     (folder / "guests.csv").write_text("id,name\n1,a\n", encoding="utf-8")
-    _execute(folder, "CREATE TABLE guests (id INTEGER, name TEXT, segment TEXT)")
-    _execute(folder, "CREATE TABLE segments (segment TEXT, label TEXT)", "INSERT INTO segments VALUES ('g', 'gold')")
-    _execute(folder, "INSERT INTO guests VALUES (1, 'Hopper', 'g')")
-    _execute(folder, "CREATE TABLE t (x)", name="other.db")
+    execute(folder / "shop.db", "CREATE TABLE guests (id INTEGER, name TEXT, segment TEXT)")
+    execute(
+        folder / "shop.db",
+        "CREATE TABLE segments (segment TEXT, label TEXT)",
+        "INSERT INTO segments VALUES ('g', 'gold')",
+    )
+    execute(folder / "shop.db", "INSERT INTO guests VALUES (1, 'Hopper', 'g')")
+    execute(folder / "other.db", "CREATE TABLE t (x)")
     return deployment
-
-
-def _execute(folder: Path, *statements: str, name: str = "shop.db") -> None:
-    with sqlite3.connect(folder / name) as connection:
-        for statement in statements:
-            connection.execute(statement)
-    connection.close()
-
-
-def _edit(deployment: Deployment, old: str, new: str) -> None:
-    path = deployment.folder / "jobs.yaml"
-    text = path.read_text(encoding="utf-8")
-    assert old in text
-    path.write_text(text.replace(old, new), encoding="utf-8")
-
-
-def _shown(deployment: Deployment) -> str:
-    return (deployment.folder / "last.log").read_text(encoding="utf-8")
 
 
 def test_validate_says_what_it_did_not_check_and_which_command_does(shop: Deployment) -> None:
@@ -107,21 +88,21 @@ def test_columns_are_listed_with_their_types(shop: Deployment) -> None:
 def test_job_that_does_not_match_its_database_is_refused(
     shop: Deployment, old: str, new: str, place: str, message: str
 ) -> None:
-    _edit(shop, old, new)
+    shop.edit(old, new)
     shop.run("validate")
     code = 3 if "nothing" in message else 2
     shop.run("validate", "--online", expect=code)
-    assert place in _shown(shop)
-    assert message in _shown(shop)
-    assert "Hopper" not in _shown(shop)
+    assert place in shop.shown()
+    assert message in shop.shown()
+    assert "Hopper" not in shop.shown()
 
 
 def test_problems_of_every_job_are_shown_at_once(shop: Deployment) -> None:
-    _edit(shop, "=name || label", "=nme")
-    _edit(shop, "lastName: =name,", "lastName: =nmae,")
+    shop.edit("=name || label", "=nme")
+    shop.edit("lastName: =name,", "lastName: =nmae,")
     shop.run("validate", "--online", expect=2)
-    assert "nme" in _shown(shop)
-    assert "nmae" in _shown(shop)
+    assert "nme" in shop.shown()
+    assert "nmae" in shop.shown()
 
 
 @pytest.mark.parametrize(
@@ -135,10 +116,10 @@ def test_problems_of_every_job_are_shown_at_once(shop: Deployment) -> None:
 def test_statement_that_a_run_would_refuse_is_refused_with_its_connection(
     shop: Deployment, statement: str, message: str
 ) -> None:
-    _execute(shop.folder, statement)
+    execute(shop.folder / "shop.db", statement)
     shop.run("validate", "--online", expect=3)
-    assert message in _shown(shop)
-    assert "1 job not checked online: guests" in _shown(shop)
+    assert message in shop.shown()
+    assert "1 job not checked online: guests" in shop.shown()
 
 
 def test_missing_database_is_an_error_of_the_environment_with_its_place(shop: Deployment) -> None:
@@ -151,11 +132,11 @@ def test_missing_database_is_an_error_of_the_environment_with_its_place(shop: De
 def test_doctor_shows_columns_and_mismatches(shop: Deployment) -> None:
     checks = {item["check"]: item for item in shop.json("doctor")["checks"]}
     assert checks["guests/source"]["found"].startswith("warehouse: guests.sql: 4 columns: id integer, name text")
-    _edit(shop, "=name || label", "=nme || lable")
+    shop.edit("=name || label", "=nme || lable")
     checks = {item["check"]: item for item in shop.json("doctor", expect=3)["checks"]}
     assert "nme" in checks["guests/source"]["found"]
     assert "validate --online" in checks["guests/source"]["fix"]
-    _execute(shop.folder, "DROP TABLE guests")
+    execute(shop.folder / "shop.db", "DROP TABLE guests")
     checks = {item["check"]: item for item in shop.json("doctor", expect=3)["checks"]}
     assert checks["guests/source"]["found"] == "warehouse: guests.sql: no such table: guests"
 

@@ -108,6 +108,21 @@ class Deployment:
         """Run batchsync with JSON output and return the result part of its envelope."""
         return json.loads(self.run("-o", "json", *arguments, expect=expect))["result"]
 
+    def shown(self) -> str:
+        """Return what the last command of `run` printed."""
+        return (self.folder / "last.log").read_text(encoding="utf-8")
+
+    def edit(self, old: str, new: str, file: str = "jobs.yaml") -> None:
+        """Replace a text in a file of the folder, which must contain it."""
+        path = self.folder / file
+        text = path.read_text(encoding="utf-8")
+        assert old in text, old
+        path.write_text(text.replace(old, new), encoding="utf-8")
+
+    def last_names(self) -> list[str]:
+        """Return the last names of the guests that the vendor stores, sorted."""
+        return sorted(item["value"].get("lastName", "") for item in self.mocks.store(CDP))
+
     def kill_when(self, seen: Callable[[], bool], *arguments: str, within: float = 30) -> None:
         """Start batchsync and kill it with SIGKILL as soon as `seen` returns true, within so many seconds."""
         with (self.folder / "killed.log").open("ab") as log:

@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import os
-import pwd
 import shutil
 import signal
 import socket
 import tempfile
-import time
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,11 +15,10 @@ from typing import TYPE_CHECKING, Any
 import pymysql
 import trustme
 
-from kit.postgresql import ServerMissingError
+from kit.server_process import ServerMissingError, account_of, wait_until_ready
 from kit.supervised import supervised
 
 if TYPE_CHECKING:
-    import subprocess
     from collections.abc import Iterator
 
 #: Settings of the server. It is thrown away, therefore nothing has to reach the disk.
@@ -39,8 +36,7 @@ _SETTINGS = {
     "skip_name_resolve": "ON",
 }
 #: Account of Debian's package, and the number of an account that owns no file, as in `kit.postgresql`.
-_ACCOUNT, _OTHER_ACCOUNT = "mysql", 65534
-_START_SECONDS = 60
+_ACCOUNT = "mysql"
 #: Script of a shell: creates the data folder with the program that is its name, and becomes the server.
 _START = """
 "$0" --no-defaults --datadir="$PWD/data" --auth-root-authentication-method=normal --skip-test-db >/dev/null
@@ -123,7 +119,7 @@ def running() -> Iterator[Server]:
         ServerMissingError: If MariaDB is not installed, or does not start.
     """
     create, serve = programs()
-    user = _account() if os.geteuid() == 0 else ""
+    user = account_of(_ACCOUNT) if os.geteuid() == 0 else ""
     # A path of pytest is too long for the name of a socket.
     home = Path(tempfile.mkdtemp(prefix="batchsync-mariadb-"))
     authority = trustme.CA()
@@ -141,7 +137,7 @@ def running() -> Iterator[Server]:
     # The shell creates the data folder under the supervisor, so that it is removed if this process is killed meanwhile.
     command = ["sh", "-ec", _START, create, serve, "--no-defaults", *arguments]
     with supervised(command, home, stop=signal.SIGTERM, user=user) as process:
-        _wait(process, home / "log")
+        wait_until_ready(process, home / "log", _READY, "MariaDB")
         with closing(pymysql.connect(unix_socket=str(home / "socket"), user="root", ssl_disabled=True)) as connection:
             for statement in _SETUP:
                 connection.query(statement)
@@ -158,26 +154,3 @@ def _free_port() -> int:
             listener.bind(("127.0.0.1", port))
             return port
     raise ServerMissingError("no port is free for MariaDB")
-
-
-def _account() -> str:
-    """Return the name of an account that is not root."""
-    try:
-        return pwd.getpwnam(_ACCOUNT).pw_name
-    except KeyError:
-        return pwd.getpwuid(_OTHER_ACCOUNT).pw_name
-
-
-def _wait(server: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait until the server accepts connections.
-
-    Raises:
-        ServerMissingError: If it ends or does not accept them in time, with the end of its log.
-    """
-    deadline = time.monotonic() + _START_SECONDS
-    written = ""
-    while _READY not in written:
-        time.sleep(0.02)
-        written = log.read_text(encoding="utf-8", errors="replace") if log.exists() else written
-        if server.poll() is not None or time.monotonic() > deadline:
-            raise ServerMissingError(f"MariaDB did not start:\n{written[-2000:]}")

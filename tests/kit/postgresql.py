@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import json
 import os
-import pwd
 import shutil
 import signal
 import subprocess
 import tempfile
-import time
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from kit.server_process import ServerMissingError, account_of, wait_until_ready
 from kit.supervised import supervised
 
 if TYPE_CHECKING:
@@ -37,8 +36,7 @@ _SETTINGS = {
 }
 #: Account of Debian's package, and the number of an account that owns no file. The server runs under one of them if the
 #: tests run as root, because PostgreSQL refuses to run as root.
-_ACCOUNT, _OTHER_ACCOUNT = "postgres", 65534
-_START_SECONDS = 60
+_ACCOUNT = "postgres"
 _DATABASE = "postgres"
 _ENVIRONMENT = {"PGCLIENTENCODING": "UTF8", "PATH": os.environ.get("PATH", "")}
 #: Script of a shell: creates the cluster with the program that is its name, and becomes the server.
@@ -88,10 +86,6 @@ BEGIN
     RETURN array_to_json(answers);
 END $$
 """
-
-
-class ServerMissingError(Exception):
-    """A server is not installed, or did not start."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -235,7 +229,7 @@ def cluster(**changed: str) -> Iterator[Cluster]:
         ServerMissingError: If PostgreSQL is not installed, or does not start.
     """
     folder = programs()
-    user = _account() if os.geteuid() == 0 else ""
+    user = account_of(_ACCOUNT) if os.geteuid() == 0 else ""
     # A path of pytest is too long for the name of a socket.
     home = Path(tempfile.mkdtemp(prefix="batchsync-postgresql-"))
     if user:
@@ -245,7 +239,7 @@ def cluster(**changed: str) -> Iterator[Cluster]:
     # The shell creates the cluster under the supervisor, so that it is removed if this process is killed meanwhile.
     command = ["sh", "-ec", _START, folder / "initdb", folder / "postgres", "-D", "data", *arguments]
     with supervised(command, home, stop=signal.SIGINT, user=user) as server:
-        _wait(server, home / "log")
+        wait_until_ready(server, home / "log", _READY, "PostgreSQL")
         yield Cluster(home, int(settings.get("port", "5432")))
 
 
@@ -268,26 +262,3 @@ def database() -> Iterator[Database]:
         yield Database(psql)
         if psql.stdin:
             psql.stdin.close()
-
-
-def _account() -> str:
-    """Return the name of an account that is not root."""
-    try:
-        return pwd.getpwnam(_ACCOUNT).pw_name
-    except KeyError:
-        return pwd.getpwuid(_OTHER_ACCOUNT).pw_name
-
-
-def _wait(server: subprocess.Popen[bytes], log: Path) -> None:
-    """Wait until the server accepts connections.
-
-    Raises:
-        ServerMissingError: If it ends or does not accept them in time, with the end of its log.
-    """
-    deadline = time.monotonic() + _START_SECONDS
-    written = ""
-    while _READY not in written:
-        time.sleep(0.02)
-        written = log.read_text(encoding="utf-8", errors="replace") if log.exists() else written
-        if server.poll() is not None or time.monotonic() > deadline:
-            raise ServerMissingError(f"PostgreSQL did not start:\n{written[-2000:]}")

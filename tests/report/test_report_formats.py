@@ -161,11 +161,12 @@ def test_plans_render_as_markdown_table() -> None:
         "\n"
         "30 records would be sent.\n"
         "\n"
-        "| job | add | change | remove | unchanged | invalid | deferred | rejected earlier | guards |\n"
-        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n"
-        "| guests | 20 | 1 | 9 | 8 | 2 | 0 | 0 | max\\_remove: would block |\n"
+        "| job | selected | add | change | remove | unchanged | invalid | deferred | rejected earlier | guards |\n"
+        "| --- | ---: | ---: | ---: | ---: | ---: | ---: | ---: | ---: | --- |\n"
+        "| guests | 40 | 20 | 1 | 9 | 8 | 2 | 0 | 0 | max\\_remove: would block |\n"
         "\n"
-        "- **guests**: the plan would remove 9 of 20 records the target holds, above max\\_remove 5%"
+        "- **guests**: guard max_remove would block this run: the plan would remove 9 of 20 records the target holds, "
+        "above max\\_remove 5%"
     )
 
 

@@ -47,22 +47,14 @@ def shop(deployment: Deployment, mariadb: kit.Server, monkeypatch: pytest.Monkey
     return deployment
 
 
-def _names(deployment: Deployment) -> list[str]:
-    return sorted(item["value"]["lastName"] for item in deployment.mocks.store(CDP))
-
-
 def _parts(deployment: Deployment) -> list[Path]:
     return [*deployment.folder.glob(".batchsync/**/*part-*")]
-
-
-def _shown(deployment: Deployment) -> str:
-    return (deployment.folder / "last.log").read_text(encoding="utf-8")
 
 
 def test_changes_of_a_server_reach_the_vendor_once(shop: Deployment, mariadb: kit.Server) -> None:
     shop.run("validate")
     shop.run("sync")
-    assert _names(shop) == ["Oslo Ada", "Oslo Cy", "Z\u00fcrich Bo"]
+    assert shop.last_names() == ["Oslo Ada", "Oslo Cy", "Z\u00fcrich Bo"]
     found = {item["value"]["identifiers"][0]["id"] for item in shop.mocks.store(CDP)}
     assert found == {"1", "2", "18446744073709551615"}
     assert "unchanged 3" in shop.run("sync")
@@ -72,7 +64,7 @@ def test_changes_of_a_server_reach_the_vendor_once(shop: Deployment, mariadb: ki
         "INSERT INTO clients VALUES (4, '\U0001f600', 2)",
     )
     assert "1 added, 1 changed, 1 removed" in shop.run("sync")
-    assert _names(shop) == ["Oslo Ada", "Z\u00fcrich Bob", "Z\u00fcrich \U0001f600"]
+    assert shop.last_names() == ["Oslo Ada", "Z\u00fcrich Bob", "Z\u00fcrich \U0001f600"]
     assert all(count == 1 for count in shop.delivered(CDP).values())
     assert _parts(shop) == []
 
@@ -81,7 +73,7 @@ def test_password_is_nowhere(shop: Deployment, mariadb: kit.Server) -> None:
     shop.run("sync")
     mariadb.execute("DROP TABLE cities")
     shop.run("sync", expect=3)
-    assert "warehouse: guests.sql: Table 'shop.cities' doesn't exist" in _shown(shop)
+    assert "warehouse: guests.sql: Table 'shop.cities' doesn't exist" in shop.shown()
     shop.run("doctor", expect=3)
     for file in shop.folder.rglob("*"):
         if file.is_file() and file.name != "ready.json":
@@ -92,8 +84,8 @@ def test_server_that_is_not_there_sends_nothing(shop: Deployment, monkeypatch: p
     monkeypatch.setenv("WAREHOUSE_URL", f"mysql://{kit.USER}:{kit.PASSWORD}@127.0.0.1:1/{kit.DATABASE}")
     shop.run("validate")
     shop.run("sync", expect=3)
-    assert 'connection "warehouse": 127.0.0.1:1: the connection was refused' in _shown(shop)
-    assert kit.PASSWORD not in _shown(shop)
+    assert 'connection "warehouse": 127.0.0.1:1: the connection was refused' in shop.shown()
+    assert kit.PASSWORD not in shop.shown()
     assert not shop.mocks.store(CDP)
 
 
@@ -110,14 +102,14 @@ def test_kill_while_rows_are_landed_sends_nothing(shop: Deployment) -> None:
     assert not shop.mocks.store(CDP)
     (shop.folder / "guests.sql").write_text(QUERY, encoding="utf-8")
     shop.run("sync")
-    assert len(_names(shop)) == 3
+    assert len(shop.last_names()) == 3
     assert _parts(shop) == []
 
 
 def test_untrusted_file_reaches_no_server(shop: Deployment) -> None:
     shop.run("validate", "--untrusted")
     shop.run("plan", "--untrusted")
-    assert "not planned: its source is elsewhere" in _shown(shop)
+    assert "not planned: its source is elsewhere" in shop.shown()
 
 
 @pytest.mark.parametrize("declared", ["TIMESTAMP(6) NULL", "DATETIME", "DATE", "BIGINT", "DECIMAL(40,2)"])
@@ -136,4 +128,25 @@ def test_new_rows_alone_are_read_and_no_other_is_missed(shop: Deployment, mariad
         f"INSERT INTO seen VALUES (3, 'Cy', {values[2]}), (4, 'Di', NULL), (5, 'unread', {values[0]})",
     )
     assert "selected 3" in shop.run("sync")
-    assert _names(shop) == ["Ada", "Bo", "Cy", "Di"]
+    assert shop.last_names() == ["Ada", "Bo", "Cy", "Di"]
+
+
+@pytest.mark.parametrize("name", ["name", "absent"])
+def test_since_that_does_not_fit_its_column_is_refused_before_the_first_run(shop: Deployment, name: str) -> None:
+    text = JOBS.replace("key: id}", f"key: id, since: {{column: {name}}}}}", 1).replace("    on_removed: delete\n", "")
+    (shop.folder / "jobs.yaml").write_text(text, encoding="utf-8")
+    for command in (("validate", "--online"), ("sync",)):
+        shop.run(*command, expect=2)
+        assert f"since cannot compare column {name!r}" in shop.shown() or f"no column {name!r}" in shop.shown()
+    assert not shop.mocks.store(CDP)
+
+
+def test_comment_after_the_end_of_a_statement_is_left_out_of_its_wrapper(shop: Deployment) -> None:
+    text = JOBS.replace("key: id}", "key: id, since: {column: id}}", 1).replace("    on_removed: delete\n", "")
+    (shop.folder / "jobs.yaml").write_text(text, encoding="utf-8")
+    (shop.folder / "guests.sql").write_text(
+        f"{QUERY.rstrip().rstrip(';')}; -- all of them; # really\n", encoding="utf-8"
+    )
+    shop.run("sync")
+    assert "selected" in shop.run("sync")
+    assert len(shop.last_names()) == 3

@@ -61,18 +61,10 @@ def shop(cluster: Cluster, deployment: Deployment, monkeypatch: pytest.MonkeyPat
     cluster.execute("DROP DATABASE jobs WITH (FORCE)")
 
 
-def _names(deployment: Deployment) -> list[str]:
-    return sorted(item["value"]["lastName"] for item in deployment.mocks.store(CDP))
-
-
-def _shown(deployment: Deployment) -> str:
-    return (deployment.folder / "last.log").read_text(encoding="utf-8")
-
-
 def test_changes_of_a_database_reach_the_vendor_once(shop: Deployment, cluster: Cluster) -> None:
     shop.run("plan", "--detailed-exitcode", expect=10)
     shop.run("sync")
-    assert _names(shop) == ["Ada", "Bo", "Cy"]
+    assert shop.last_names() == ["Ada", "Bo", "Cy"]
     assert "unchanged 3" in shop.run("sync")
     cluster.execute(
         "UPDATE guests SET name = 'Bob' WHERE id = 2; DELETE FROM guests WHERE id = 3;"
@@ -80,7 +72,7 @@ def test_changes_of_a_database_reach_the_vendor_once(shop: Deployment, cluster: 
         dbname="jobs",
     )
     assert "1 added, 1 changed, 1 removed" in shop.run("sync")
-    assert _names(shop) == ["Ada", "Bob", "Di"]
+    assert shop.last_names() == ["Ada", "Bob", "Di"]
     assert all(count == 1 for count in shop.delivered(CDP).values())
     assert not [*shop.folder.glob(".batchsync/**/*part-*")]
 
@@ -102,13 +94,13 @@ def test_new_rows_alone_are_read_and_no_other_is_missed(shop: Deployment, cluste
     assert words in shop.run("plan")
     assert "selected 4" in shop.run("sync")
     assert words in (shop.folder / "last.log").read_text(encoding="utf-8")
-    assert _names(shop) == ["Ada", "Bo", "Cy", "Di", "Ed", "Flo"]
+    assert shop.last_names() == ["Ada", "Bo", "Cy", "Di", "Ed", "Flo"]
     # min_rows judges full reads alone: one row from the bound on, and the one without a value.
     assert "selected 2 = unchanged 2" in shop.run("sync")
     # An edit of the query is no longer the spec that the watermark is of: all rows are read.
     (shop.folder / "guests.sql").write_text(QUERY + " WHERE true", encoding="utf-8")
     assert "selected 7" in shop.run("sync")
-    assert _names(shop) == ["Bo", "Cy", "Di", "Ed", "Flo", "unread", "unread"]
+    assert shop.last_names() == ["Bo", "Cy", "Di", "Ed", "Flo", "unread", "unread"]
 
 
 def test_all_rows_are_read_until_each_of_a_read_was_delivered(shop: Deployment, cluster: Cluster) -> None:
@@ -154,7 +146,7 @@ def test_doctor_names_the_server(shop: Deployment) -> None:
 def test_untrusted_file_reaches_no_server(shop: Deployment) -> None:
     shop.run("validate", "--untrusted")
     shop.run("plan", "--untrusted")
-    assert "not planned: its source is elsewhere" in _shown(shop)
+    assert "not planned: its source is elsewhere" in shop.shown()
 
 
 @pytest.fixture(scope="module")
@@ -215,14 +207,14 @@ def test_password_and_certificate_are_checked_and_never_shown(
         text = JOBS.replace(url, f"{where if form == 'keys' else url}, {more}")
         (deployment.folder / "jobs.yaml").write_text(text, encoding="utf-8")
         found = deployment.json("doctor", expect=0 if works else 3)
-        shown.append(_shown(deployment) + str(found))
+        shown.append(deployment.shown() + str(found))
         (check,) = (item for item in found["checks"] if item["check"] == "warehouse")
         return str(check["found"])
 
     _encrypt(cluster, "on")
     assert run(works=True).startswith("PostgreSQL ")
     deployment.run("sync")
-    assert _names(deployment) == ["Ada"]
+    assert deployment.last_names() == ["Ada"]
     assert "the user or password is wrong" in run(value="hunter2x")
     assert "the certificate of the server is not trusted" in run(ca=other)
     assert "the certificate of the server is of another name" in run(host="127.0.0.1")
@@ -246,8 +238,8 @@ def test_missing_variable_names_it(shop: Deployment, monkeypatch: pytest.MonkeyP
     monkeypatch.delenv("WAREHOUSE_URL")
     shop.run("validate")
     shop.run("sync", expect=3)
-    assert "WAREHOUSE_URL is not set" in _shown(shop)
-    assert "export WAREHOUSE_URL=" in _shown(shop)
+    assert "WAREHOUSE_URL is not set" in shop.shown()
+    assert "export WAREHOUSE_URL=" in shop.shown()
 
 
 @pytest.mark.parametrize(
@@ -255,17 +247,19 @@ def test_missing_variable_names_it(shop: Deployment, monkeypatch: pytest.MonkeyP
     [
         ("{column: updated_at, lag: 1000}", "Write lag: a duration, such as 15m"),
         ("{column: id, lag: 15m}", "Write lag: a number, such as 1000"),
+        ("{column: name}", "since cannot compare column 'name' of type text"),
+        ("{column: absent}", "the statement has no column 'absent', by which since reads"),
     ],
 )
-def test_lag_of_another_unit_than_its_column_is_refused_before_the_first_run(
+def test_since_that_does_not_fit_its_column_is_refused_before_the_first_run(
     shop: Deployment, since: str, message: str
 ) -> None:
     text = JOBS.replace("key: id}", f"since: {since}, key: id}}").replace("    on_removed: delete\n", "")
     (shop.folder / "jobs.yaml").write_text(text, encoding="utf-8")
     for command in (("validate", "--online"), ("sync",)):
         shop.run(*command, expect=2)
-        assert message in _shown(shop)
+        assert message in shop.shown()
     assert not shop.mocks.store(CDP)
-    (shop.folder / "jobs.yaml").write_text(text.replace(", lag: 1000", "").replace(", lag: 15m", ""), encoding="utf-8")
+    (shop.folder / "jobs.yaml").write_text(text.replace(since, "{column: id}"), encoding="utf-8")
     shop.run("sync")
-    assert len(_names(shop)) == 3
+    assert len(shop.last_names()) == 3

@@ -111,10 +111,6 @@ def _write(deployment: Deployment, source: str, *changes: tuple[str, str]) -> No
     (deployment.folder / "jobs.yaml").write_text(text, encoding="utf-8")
 
 
-def _shown(deployment: Deployment) -> str:
-    return (deployment.folder / "last.log").read_text(encoding="utf-8")
-
-
 def _names(deployment: Deployment) -> list[str]:
     values = [item["value"] for item in deployment.mocks.store(CDP)]
     return sorted(f"{value['firstName']} {value['lastName']}" for value in values)
@@ -135,7 +131,7 @@ def test_manifest_of_another_database_reads_nothing(
 ) -> None:
     monkeypatch.setenv("WAREHOUSE_URL", f"{loaded}postgres")
     shop.run("sync", expect=3)
-    assert "warehouse: shopdb.dev_mart.mart_guests" in _shown(shop)
+    assert "warehouse: shopdb.dev_mart.mart_guests" in shop.shown()
     assert not shop.mocks.store(CDP)
 
 
@@ -164,16 +160,16 @@ def test_expressions_are_checked_against_types_of_the_server(
     _write(shop, MODEL, (old, new))
     shop.run("validate")
     shop.run("validate", "--online", expect=2)
-    assert message in _shown(shop)
-    assert "jobs.yaml:" in _shown(shop)
+    assert message in shop.shown()
+    assert "jobs.yaml:" in shop.shown()
 
 
 def test_unreachable_server_is_named_without_its_password(shop: Deployment, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WAREHOUSE_URL", "postgresql://reader:s3cret-word@127.0.0.1:1/shopdb")
     shop.run("validate")
     shop.run("validate", "--online", expect=3)
-    assert 'connection "warehouse"' in _shown(shop)
-    assert "s3cret-word" not in _shown(shop)
+    assert 'connection "warehouse"' in shop.shown()
+    assert "s3cret-word" not in shop.shown()
     shop.run("doctor", expect=3)
-    assert "guests/source" in _shown(shop)
-    assert "s3cret-word" not in _shown(shop)
+    assert "guests/source" in shop.shown()
+    assert "s3cret-word" not in shop.shown()

@@ -201,6 +201,7 @@ def process(
             clock=clock,
             store=journal,
             data=Checkpointed(PolarsEngine(objects), "data", _METHODS["data"], crash_point),
+            plan_rows=PolarsEngine(objects),
             check=lambda job: _refuse_mismatch(job, sources, PolarsEngine(objects)),
             fetch=fetch,
             objects=objects,

@@ -77,14 +77,10 @@ def _calls(folder: Path) -> list[dict[str, Any]]:
     return calls
 
 
-def _names(deployment: Deployment) -> list[str]:
-    return sorted(item["value"]["lastName"] for item in deployment.mocks.store(CDP))
-
-
 def test_source_is_fetched_once_per_run_for_both_passes(toy: Deployment) -> None:
     _table(toy.folder, "4,Di", name="guests-2")
     toy.run("sync")
-    assert _names(toy) == ["Ada", "Bo", "Cy", "Di"]
+    assert toy.last_names() == ["Ada", "Bo", "Cy", "Di"]
     (first,) = _calls(toy.folder)
     assert sorted(path.rpartition("/")[2] for path in first["found"]) == ["part-0.csv", "part-1.csv"]
     assert first["into"].startswith(str(toy.folder / ".batchsync"))
@@ -92,7 +88,7 @@ def test_source_is_fetched_once_per_run_for_both_passes(toy: Deployment) -> None
     # Changes to a baseline are staged in a second pass over the rows, which reads the landed files.
     _table(toy.folder, "1,Ada", "2,Bob", "3,Cyd")
     toy.run("sync")
-    assert _names(toy) == ["Ada", "Bob", "Cyd", "Di"]
+    assert toy.last_names() == ["Ada", "Bob", "Cyd", "Di"]
     (second,) = _calls(toy.folder)
     assert (second["since"], second["rows"]) == (None, None)
     assert not list(toy.folder.glob(".batchsync/**/part-*.csv"))

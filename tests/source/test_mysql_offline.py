@@ -22,6 +22,7 @@ from batchsync.source import fetch
 from batchsync.source.mysql_rows import RowDecoder, ValueRefusedError
 from batchsync.source.mysql_types import Described, column_of
 from batchsync.source.mysql_url import settings_of
+from batchsync.source.statement_text import without_mysql_end
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -287,3 +288,27 @@ def test_types_that_are_unknown_are_refused() -> None:
     assert column.refusal
     assert column.read_as == ""
     assert column_of(Described("x", 246, 0, 63, 67, 30)).arrow == pa.string()
+
+
+@pytest.mark.parametrize(
+    ("sql", "expected"),
+    [
+        ("SELECT 1", "SELECT 1"),
+        ("SELECT 1 ; ;\n", "SELECT 1"),
+        ("SELECT 1; -- a;", "SELECT 1"),
+        ("SELECT 1; # a", "SELECT 1"),
+        ("SELECT 1 --", "SELECT 1"),
+        ("SELECT 3--2", "SELECT 3--2"),
+        ("SELECT 1 /* a; */ ;", "SELECT 1"),
+        ("SELECT 1 /*! LIMIT 2 */;", "SELECT 1 /*! LIMIT 2 */"),
+        ("SELECT 1 /*M! LIMIT 2 */;", "SELECT 1 /*M! LIMIT 2 */"),
+        ("-- a\nSELECT ';--'", "-- a\nSELECT ';--'"),
+        ("SELECT 'it''s # \\' --' ;", "SELECT 'it''s # \\' --'"),
+        ('SELECT "a;""# -- ";', 'SELECT "a;""# -- "'),
+        ("SELECT `a;``#`;", "SELECT `a;``#`"),
+        ("SELECT 1; SELECT 2;", "SELECT 1; SELECT 2"),
+        ("SELECT 1 /* no end", "SELECT 1 /* no end"),
+    ],
+)
+def test_end_of_a_statement_is_left_out(sql: str, expected: str) -> None:
+    assert without_mysql_end(sql) == expected

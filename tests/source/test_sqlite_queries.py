@@ -22,7 +22,7 @@ from batchsync.core.job import Source
 from batchsync.core.query import Database, Query
 from batchsync.data.row.open_source import open_source
 from batchsync.errors import SourceError, UnavailableError
-from batchsync.source import fetch, sqlite_query
+from batchsync.source import fetch, query_rows, sqlite_query
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -236,10 +236,8 @@ def test_long_texts_end_a_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.setattr(sqlite_query, "BATCH_BYTES", 100)
     shop = _filled(tmp_path / "shop.db", "id, v", [(n, "x" * 60) for n in range(9)])
     sizes: list[int] = []
-    add = sqlite_query.Landing.add
-    monkeypatch.setattr(
-        sqlite_query.Landing, "add", lambda self, table: (sizes.append(table.num_rows), add(self, table))
-    )
+    add = query_rows.Landing.add
+    monkeypatch.setattr(query_rows.Landing, "add", lambda self, table: (sizes.append(table.num_rows), add(self, table)))
     assert _read(_source(shop, table=("t",)), tmp_path / "into").height == 9
     assert max(sizes) == 2
 
@@ -248,13 +246,13 @@ def test_many_columns_end_a_batch(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(sqlite_query, "BATCH_VALUES", 12)
     shop = _filled(tmp_path / "shop.db", "a, b, c, d", [(n,) * 4 for n in range(20)])
     sizes: list[int] = []
-    add = sqlite_query.Landing.add
+    add = query_rows.Landing.add
 
     def and_note(self: Any, table: Any) -> None:
         sizes.append(table.num_rows)
         add(self, table)
 
-    monkeypatch.setattr(sqlite_query.Landing, "add", and_note)
+    monkeypatch.setattr(query_rows.Landing, "add", and_note)
     assert _read(_source(shop, table=("t",)), tmp_path / "into").height == 20
     assert max(sizes) == 3
 
@@ -290,14 +288,14 @@ def test_one_snapshot_is_read_while_another_process_writes(tmp_path: Path, monke
     shop = _filled(tmp_path / "shop.db", "id", [(n,) for n in range(200)])
     writer = sqlite3.connect(shop, isolation_level=None)
     writer.execute("PRAGMA journal_mode = WAL")
-    add, changed = sqlite_query.Landing.add, []
+    add, changed = query_rows.Landing.add, []
 
     def and_write(self: Any, table: Any) -> None:
         if not changed:
             changed.append(writer.execute("DELETE FROM t WHERE id >= 100").rowcount)
         add(self, table)
 
-    monkeypatch.setattr(sqlite_query.Landing, "add", and_write)
+    monkeypatch.setattr(query_rows.Landing, "add", and_write)
     assert _read(_source(shop, "SELECT id FROM t ORDER BY id"), tmp_path / "into").height == 200
     assert changed == [100]
     writer.close()

@@ -48,10 +48,10 @@ def test_url_stays_a_reference(workshop: Workshop, kind: str) -> None:
 
 def test_settings_of_a_server(workshop: Workshop) -> None:
     text = (
-        '{database: postgres, host: "${HOST}", port: 5433, dbname: mart, user: reader, statement_timeout: 10m, '
+        '{database: postgres, host: "${HOST}", port: "${PORT}", dbname: mart, user: reader, statement_timeout: 10m, '
         'password: "${file:/run/secrets/pw}", sslmode: verify-full, sslrootcert: certs/ca.pem}'
     )
-    found = _database(workshop, text, environ={"HOST": "db.example.com"})
+    found = _database(workshop, text, environ={"HOST": "db.example.com", "PORT": "5433"})
     assert found.server == Server(
         host="db.example.com",
         port=5433,
@@ -83,7 +83,11 @@ def test_duckdb_needs_no_file(workshop: Workshop) -> None:
         ("{database: duckdb, statement_timeout: 1m}", '"statement_timeout" of a DuckDB database'),
         ("{database: postgres, host: 'a b', dbname: x}", '"host" is no host'),
         ("{database: postgres, host: 'a,b', dbname: x}", '"host" is no host'),
-        ("{database: postgres, host: a, dbname: x, port: 0}", '"port" is out of bounds'),
+        ("{database: postgres, host: a, dbname: x, port: 0}", "invalid port"),
+        ("{database: postgres, host: a, dbname: x, port: 65536}", "invalid port"),
+        ("{database: postgres, host: a, dbname: x, port: true}", "invalid port"),
+        ("{database: postgres, host: a, dbname: x, port: '5432 '}", "invalid port"),
+        ("{database: postgres, host: a, dbname: x, port: '-1'}", "invalid port"),
         ("{database: postgres, host: a, dbname: x, sslmode: allow}", '"sslmode" cannot be "allow"'),
         ("{database: postgres, host: a, dbname: x, statement_timeout: 0s}", "invalid duration"),
         ("{database: postgres, host: a, dbname: x, sslrootcert: /proc/self/environ}", '"sslrootcert" is below /proc'),

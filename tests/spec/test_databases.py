@@ -70,6 +70,7 @@ def test_sources_read_a_statement_or_a_table(workshop: Workshop, source: str, st
         ("connection: shop, table: a, query: SELECT 1", "13:39", '"source" has both query and table'),
         ("connection: shop, table: a, path: b.csv", "13:48", '"path" with a connection'),
         ("connection: shop, table: a, job: checks", "13:47", '"job" with a connection'),
+        ("connection: shop, table: a, version: 3", "13:51", '"version" with a connection'),
         ("connection: shop, table: a, format: csv", "13:50", '"format" with a connection'),
         ("connection: shop, table: a, delimiter: ';'", "13:53", '"delimiter" with a connection'),
         ("connection: shop, table: a, skip_rows: 1", "13:53", '"skip_rows" with a connection'),

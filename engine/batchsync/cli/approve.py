@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import click
 
 from batchsync.cli.command import command
 from batchsync.cli.declared import check_known
+from batchsync.cli.plan_files import approve_plan_file, is_plan_file
 from batchsync.cli.session import Answer, Session
 from batchsync.core.run import Run, RunState
 from batchsync.errors import UsageError
 from batchsync.report.message import Message
 
 
-@command("approve", example='batchsync approve guests --reason "the shop closed its old accounts"')
-@click.argument("job")
+@command(
+    "approve",
+    example='batchsync approve guests --reason "the shop closed its old accounts"\n'
+    'batchsync approve guests.plan --reason "reviewed in pull request 12"',
+)
+@click.argument("job", metavar="JOB|PLAN")
 @click.option(
     "--reason",
     default="",
@@ -23,11 +30,16 @@ from batchsync.report.message import Message
 def approve(session: Session, job: str, *, reason: str) -> Answer:
     """Approve a plan blocked by a guard.
 
-    The approval applies to exactly the blocked plan: if the source changes, the guard is evaluated again.
+    The approval applies to exactly the blocked plan: if the source changes, the guard is evaluated again. Of a plan
+    file (`plan --out`), all plans that exceed a guard are approved.
 
     Returns:
         The report to print, with the exit code.
     """
+    with session.journal() as journal:
+        names = {*(journal.jobs() if journal else ()), *(item.name for item in session.deployment().jobs)}
+    if is_plan_file(job, names):
+        return _approve_file(session, job, reason)
     run = _blocked_run(session, job)
     with session.app() as app:
         app.journal.approve(job, run.plan, reason, app.clock.now())
@@ -37,6 +49,28 @@ def approve(session: Session, job: str, *, reason: str) -> Answer:
         sentences=(f"{job}: approved the plan of run {run.id}: {changes}", f"blocked because {run.reason}"),
         facts={"job": job, "run": run.id, "plan": run.plan, "blocked_because": run.reason, "reason": reason},
         next_step=f"`batchsync sync {job}`",
+    )
+    return Answer(report=report)
+
+
+def _approve_file(session: Session, name: str, reason: str) -> Answer:
+    """Approve the plans of a plan file that exceed guards."""
+    opened, plans = approve_plan_file(session, Path(name), reason)
+    sentences = []
+    for item in plans:
+        counts = item.plan.counts
+        changes = f"{counts.added:,} added, {counts.changed:,} changed, {counts.removed:,} removed"
+        sentences.append(f"{item.plan.job}: approved the plan in {name}: {changes}")
+        sentences.append(f"blocked because {'; '.join(breach.message for breach in item.plan.breaches)}")
+    report = Message(
+        sentences=tuple(sentences),
+        facts={
+            "plan_file": name,
+            "id": opened.content.id,
+            "plans": [{"job": item.plan.job, "plan": item.plan.changes_digest} for item in plans],
+            "reason": reason,
+        },
+        next_step=f"`batchsync sync --plan {name}`",
     )
     return Answer(report=report)
 

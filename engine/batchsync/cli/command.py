@@ -66,6 +66,3 @@ def command(name: str, example: str) -> Callable[[Callable[..., Any]], Command]:
 def _help_text(function: Callable[..., Any]) -> str:
     """Return the docstring of a function up to its first section (Args, Returns, Raises)."""
     return _SECTION.split(inspect.getdoc(function) or "", maxsplit=1)[0]
-
-
-job_names = click.argument("jobs", nargs=-1, metavar="[JOB]...")

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import click
 
-from batchsync.cli.command import command, job_names
+from batchsync.cli.command import command
+from batchsync.cli.selection import chosen_jobs, selectors
 from batchsync.cli.session import Answer, Session
 from batchsync.errors import UsageError
 from batchsync.report.exposures import Owner, exposures, exposures_yaml
 from batchsync.report.message import Message
-from batchsync.util.suggestions import names_hint
 
 
 @command("dbt-exposures", example="batchsync dbt-exposures --owner 'Data team' > models/batchsync.yml")
-@job_names
+@selectors
 @click.option("--owner", default="batchsync", metavar="NAME", help="Owner of the exposures (default: batchsync).")
 @click.option("--owner-email", default="", metavar="ADDRESS", help="E-mail address of the owner.")
-def dbt_exposures(session: Session, jobs: tuple[str, ...], *, owner: str, owner_email: str) -> Answer:
+def dbt_exposures(
+    session: Session, jobs: tuple[str, ...], *, exclude: tuple[str, ...], owner: str, owner_email: str
+) -> Answer:
     """Print an exposure of dbt for each job that reads a model of dbt.
 
     The file belongs into the models of the project: dbt then shows the jobs in its lineage, and `dbt build --select
@@ -26,14 +28,11 @@ def dbt_exposures(session: Session, jobs: tuple[str, ...], *, owner: str, owner_
         The YAML file.
 
     Raises:
-        UsageError: If there is no job of a name, or no job reads a model.
+        UsageError: If no job reads a model.
     """
-    declared = session.deployment().jobs
-    known = {name for job in declared for name in job.all_names}
-    for name in jobs:
-        if name not in known:
-            raise UsageError(f'unknown job "{name}"', hint=names_hint(name, {job.name for job in declared}, "jobs"))
-    chosen = [job for job in declared if not jobs or job.all_names.intersection(jobs)]
+    deployment = session.deployment()
+    names = chosen_jobs(session, deployment, jobs, exclude).names
+    chosen = [job for job in deployment.jobs if job.name in names]
     found = exposures(chosen, Owner(name=owner, email=owner_email))
     if not found:
         hint = (

@@ -17,7 +17,7 @@ from batchsync import spec
 from batchsync.cli import streams
 from batchsync.cli.options import sniff_output_format
 from batchsync.cli.session import Answer, Session
-from batchsync.errors import BatchsyncError, ExitCode, SpecError, UnavailableError
+from batchsync.errors import BatchsyncError, ExitCode, SpecError, StalePlanError, UnavailableError
 from batchsync.interrupts import NEXT_COMMAND, SIGNAL_NOTICE, Interrupted
 from batchsync.report.envelope import Failure, annotation, as_json, as_line, envelope
 from batchsync.report.text_format import escape_controls
@@ -84,7 +84,8 @@ def _to_failure(error: BaseException, session: Session) -> tuple[int, Failure]: 
             hint = "correct it, then run `batchsync validate`"
             return error.exit_code, Failure(code="spec", message=error.message, hint=hint, problems=error.problems)
         case BatchsyncError():
-            return error.exit_code, Failure(code=_CODES[error.exit_code], message=error.message, hint=error.hint)
+            code = "stale_plan" if isinstance(error, StalePlanError) else _CODES[error.exit_code]
+            return error.exit_code, Failure(code=code, message=error.message, hint=error.hint)
         case Interrupted():
             return error.exit_code, _interrupted(error.exit_code)
         case KeyboardInterrupt() | click.Abort():

@@ -57,6 +57,15 @@ class EmptyStore:
         """Return False: the job never ran."""
         return False
 
+    @property
+    def journal_id(self) -> str:
+        """Return an empty id: nothing was run here."""
+        return ""
+
+    def applied_run(self, _plan_file: str, _job: str) -> str:
+        """Return an empty name: no plan file was applied."""
+        return ""
+
     def approved(self, job: str, plan: str) -> bool:  # noqa: ARG002 - the same
         """Return False: no plan was approved."""
         return False
@@ -83,6 +92,7 @@ def offline_services(app: App, journal: Journal | None) -> Iterator[Services]:
             clock=app.clock,
             store=cast("StateStore", journal or EmptyStore()),
             data=app.data,
+            plan_rows=app.data,
             check=app.refuse_mismatch,
             fetch=app.fetch,
             objects=app.objects,

@@ -31,6 +31,10 @@ class GlobalOptions:
         """Return the options, overridden by these values."""
         return replace(self, **{name: value for name, value in values.items() if value is not None})
 
+    def given(self) -> dict[str, Any]:
+        """Return the options that were given, by name."""
+        return {name: value for name in NAMES if (value := getattr(self, name)) is not None}
+
     def with_global_options(self, text: str) -> str:
         """Return the text with these options added to every suggested command.
 

@@ -2,40 +2,52 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 import click
 
-from batchsync.cli.command import command, job_names
+from batchsync.cli.command import command
 from batchsync.cli.exits import print_problems
 from batchsync.cli.offline import offline_context, offline_services
-from batchsync.cli.personal import mask_of, show_personal
+from batchsync.cli.personal import mask_of, show_personal, show_values_option
+from batchsync.cli.plan_files import PlanOut, plan_out, refuse_out_of_strangers
 from batchsync.cli.progress import running_app
+from batchsync.cli.selection import chosen_jobs, selectors
 from batchsync.cli.session import Answer, Session
 from batchsync.cli.sync import retry_rejected, sending_rejected
 from batchsync.cli.untrusted import known_sources, run_untrusted, untrusted_option
+from batchsync.core.forecast import forecast
 from batchsync.errors import BatchsyncError, ExitCode, most_severe_exit_code
 from batchsync.reconcile.plan import plan as plan_job
-from batchsync.reconcile.renames import check_rename, last_planned
+from batchsync.reconcile.renames import baseline_before, check_rename, last_planned
+from batchsync.report.forecast import ForecastReport
 from batchsync.report.plan import PlanReport, PlansReport, Unplanned, without_keys
+from batchsync.report.records import RecordsReport
 from batchsync.source import require_one_reader
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Callable, Sequence
 
     from batchsync.app import App
+    from batchsync.core.forecast import PastBatch
     from batchsync.core.job import Job
+    from batchsync.journal import Journal
     from batchsync.reconcile.services import JobContext, Services
+    from batchsync.report.masks import Mask
 
 #: Exit code of `--detailed-exitcode` if there is something to send. Not 2, which is a usage error.
 CHANGES = 10
+#: Number of past batches of a vendor that a forecast rests on.
+PAST_BATCHES = 20
 
 
 @command(
-    "plan", example="batchsync plan guests\nbatchsync plan --output md > plan.md    # a comment for a pull request"
+    "plan",
+    example="batchsync plan guests\nbatchsync plan --output md > plan.md    # a comment for a pull request\n"
+    "batchsync plan --out guests.plan        # then `batchsync sync --plan guests.plan` delivers exactly this",
 )
-@job_names
+@selectors
 @click.option(
     "--limit",
     type=click.IntRange(min=0),
@@ -46,49 +58,81 @@ CHANGES = 10
 @click.option(
     "--detailed-exitcode", is_flag=True, help="Exit 10 if there is something to send, 6 if a guard blocks the plan."
 )
+@click.option("--out", metavar="FILE", help="Also write the plan, with its rows, to a file for `sync --plan FILE`.")
+@click.option(
+    "--records",
+    type=click.IntRange(min=0),
+    metavar="N",
+    default=3,
+    help="Number of records shown of each kind of change, at most `--limit` (default: 3; 0: none).",
+)
 @retry_rejected
 @untrusted_option
+@show_values_option
 @show_personal
 def plan(  # noqa: PLR0913 - the options of the command
     session: Session,
     jobs: tuple[str, ...],
     *,
+    exclude: tuple[str, ...],
     limit: int,
+    records: int,
     detailed_exitcode: bool,
+    out: str | None,
     retry_rejected: bool,
     untrusted: bool,
+    show_values: bool,
     show_personal: bool,
 ) -> Answer | int:
     """Print what a sync would send, without contacting a vendor.
 
-    Compares each source with the baseline: adds, changes and removes with their first keys and source rows, invalid
-    rows by field and rule, guards that would block the run, and whether the budget would be exceeded. Takes no lease
-    and changes nothing. A job that cannot be planned does not stop the others. In Markdown and in CI, keys that are
-    personal data are masked.
+    Compares each source with the baseline: adds, changes and removes with their first keys, source rows and records as
+    they would be sent, the members that change (with `baseline: {keep: members}` or `records` in the job), invalid rows
+    by field and rule, guards that would block the run, whether the budget would be exceeded, and what sending is
+    expected to cost. Takes no lease and changes nothing. A job that cannot be planned does not stop the others. Values
+    of records are masked; in Markdown and in CI they are hidden, and so are keys that are personal data.
 
     With --untrusted each job is planned as its first run: no state and no credential is read. Invalid rows are listed
     by field, rule and number of the row, and no key or value of a row is shown.
 
+    With --out the plan file has the very rows of the plan, like the source: it is readable by you only. If a job cannot
+    be planned, no file is written.
+
     Returns:
         The report to print, with the exit code; the exit code of the limited process with --untrusted.
     """
+    refuse_out_of_strangers(out, untrusted=untrusted)
+    file = plan_out(out)
     if untrusted and not session.confined:
         flags = ["--detailed-exitcode"] if detailed_exitcode else []
+        flags += [f"--exclude={word}" for word in exclude]
         return run_untrusted(session, ["plan", "--limit", str(limit), *flags, *jobs])
     with running_app(session) as app, session.journal() as journal:
-        chosen = [sending_rejected(job) if retry_rejected else job for job in app.jobs(jobs)]
+        selection = chosen_jobs(session, app.deployment, jobs, exclude)
+        suspended = [job for job in app.jobs(selection.names) if job.suspend]
+        chosen = [job for job in app.jobs(selection.names) if job not in suspended or job.name in selection.named]
+        chosen = [sending_rejected(job) if retry_rejected else job for job in chosen]
         require_one_reader(chosen)
-        _, notes = app.check(chosen)
+        # Rows that are elsewhere are read for the plan itself, which finds what a check without them cannot.
+        _, notes = app.check([job for job in chosen if job.source.is_local and job.source.job is None])
+        notes = (*map(suspended_note, suspended), *notes)
         if session.confined:
             chosen, more = known_sources(chosen)
             notes = (*notes, *more)
         with offline_services(app, journal) as services:
-            plans, failed = _plans(app, chosen, services, limit)
+            shown = _Shown(
+                keys=limit,
+                records=0 if session.confined else min(limit, records),
+                mask=mask_of(session, chosen, show=show_personal, values=show_values),
+                past=lambda job: _past_batches(app, journal, job),
+                file=file,
+            )
+            plans, failed = _plans(app, chosen, services, shown)
+            written = None if file is None or failed else file.write(app, services, PlansReport(plans=()))
     if session.confined:
         plans = tuple(replace(item, preview=without_keys(item.preview)) for item in plans)
     else:
-        mask = mask_of(session, chosen, show=show_personal)
-        plans = tuple(replace(item, preview=mask.preview(item.plan.job, item.preview)) for item in plans)
+        plans = tuple(replace(item, preview=shown.mask.preview(item.plan.job, item.preview)) for item in plans)
     for error in failed.values():
         print_problems(error, session)
     report = PlansReport(
@@ -97,12 +141,34 @@ def plan(  # noqa: PLR0913 - the options of the command
         notes=tuple(note for note in notes if note.partition(":")[0] not in failed),
     )
     if failed:
+        if file is not None:
+            session.print_line(f"warning: {out} was not written: not all jobs could be planned", role="warn")
         return Answer(report=report, exit_code=most_severe_exit_code(error.exit_code for error in failed.values()))
-    return Answer(report=report, exit_code=_code(report) if detailed_exitcode else ExitCode.DONE)
+    code = _code(report) if detailed_exitcode else ExitCode.DONE
+    return Answer(report=report if written is None else replace(written, plans=report), exit_code=code)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Shown:
+    """Number of keys and records shown of each kind of change, and masks; `past` returns the batches of a vendor.
+
+    `file` receives the plans for a plan file; None if none is written.
+    """
+
+    keys: int
+    records: int
+    mask: Mask
+    past: Callable[[Job], tuple[PastBatch, ...]]
+    file: PlanOut | None
+
+
+def suspended_note(job: Job) -> str:
+    """Return the note of a suspended job in a plan."""
+    return f"{job.name}: suspended: `batchsync sync {job.name}` runs it, and no other command does"
 
 
 def _plans(
-    app: App, jobs: Sequence[Job], services: Services, limit: int
+    app: App, jobs: Sequence[Job], services: Services, shown: _Shown
 ) -> tuple[tuple[PlanReport, ...], dict[str, BatchsyncError]]:
     """Plan every job; return the plans, and the errors by job."""
     plans: list[PlanReport] = []
@@ -110,25 +176,50 @@ def _plans(
     for job in jobs:
         try:
             services.check(job)
-            plans.append(_planned(offline_context(app, job), services, limit))
+            plans.append(_planned(offline_context(app, job), services, shown))
         except BatchsyncError as error:
             failed[job.name] = error
     return tuple(plans), failed
 
 
-def _planned(context: JobContext, services: Services, limit: int) -> PlanReport:
+def _planned(context: JobContext, services: Services, shown: _Shown) -> PlanReport:
     check_rename(context, services)
     job_plan = plan_job(context, services)
-    return PlanReport(
+    job, counts = job_plan.context.job, job_plan.comparison.plan.counts
+    baseline = baseline_before(context, services)
+    records = services.data.review(job, context.rules, job_plan.comparison, baseline, shown.records)
+    expected = forecast(
+        counts.to_send,
+        context.rules,
+        context.policy,
+        shown.past(context.job),
+        job=job.name,
+        bytes_per_record=records.bytes_per_record,
+    )
+    report = PlanReport(
         plan=job_plan.comparison.plan,
+        records=RecordsReport(job=job.name, changed=counts.changed, records=records, mask=shown.mask),
+        forecast=None if expected is None else ForecastReport(vendor=context.rules.name, forecast=expected),
         approved=job_plan.approved,
         in_flight=len(services.store.open_batches(context.job.name)),
         edited=_mapping_changed(context, services),
         budget=context.job.budget,
         contract=context.job.source.contract,
         partial_read=job_plan.partial_read,
-        preview=services.data.preview(job_plan.comparison, limit),
+        preview=services.data.preview(job_plan.comparison, shown.keys),
     )
+    if shown.file is not None:
+        shown.file.add(job_plan, report, services)
+    return report
+
+
+def _past_batches(app: App, journal: Journal | None, job: Job) -> tuple[PastBatch, ...]:
+    """Return the newest delivered batches of the vendor of a job."""
+    if journal is None:
+        return ()
+    vendor = app.rules_of(job).name
+    same = [other for other in app.deployment.jobs if app.rules_of(other).name == vendor]
+    return journal.past_batches({name for other in same for name in other.all_names}, PAST_BATCHES)
 
 
 def _mapping_changed(context: JobContext, services: Services) -> bool:

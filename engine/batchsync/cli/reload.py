@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING, Protocol
 from batchsync.errors import BatchsyncError
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from batchsync.app import App
+    from batchsync.core.deployment import Deployment
     from batchsync.reconcile.services import SelectedJob
     from batchsync.spec.file_fingerprint import FileFingerprint
 
@@ -50,7 +51,11 @@ class JobsReloader:
     """Source of the declared jobs, called before each pass of `serve`."""
 
     def __init__(
-        self, app: App, names: Sequence[str], listener: ReloadListener, pause: Callable[[timedelta], None]
+        self,
+        app: App,
+        names: Sequence[str] | Callable[[Deployment], Collection[str]],
+        listener: ReloadListener,
+        pause: Callable[[timedelta], None],
     ) -> None:
         """Create the reloader with a listener and a function that waits for a file being written."""
         self._app, self._names, self._listener, self._pause = app, names, listener, pause
@@ -72,7 +77,8 @@ class JobsReloader:
             BatchsyncError: If the file is invalid and no valid one was loaded before.
         """
         if self._declared is None:
-            self._activate(self._app.contexts(self._names), self._fingerprint)
+            names = self._names(self._app.deployment) if callable(self._names) else self._names
+            self._activate(self._app.contexts(tuple(names)), self._fingerprint)
         else:
             self._check(self._app.fingerprint())
         self._removed = tuple(item for item in self._removed if self._app.journal.open_batches(item.job.name))

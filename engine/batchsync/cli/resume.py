@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from batchsync.cli.command import command, job_names
+from batchsync.cli.command import command
+from batchsync.cli.selection import selectors
 from batchsync.cli.sync import left_behind, no_wait, timeout, work
 from batchsync.errors import ExitCode, most_severe_exit_code
 from batchsync.reconcile.sync import resume as resume_jobs
@@ -17,10 +18,12 @@ if TYPE_CHECKING:
 
 
 @command("resume", example="batchsync resume\nbatchsync resume guests --timeout 2h")
-@job_names
+@selectors
 @no_wait
 @timeout
-def resume(session: Session, jobs: tuple[str, ...], *, no_wait: bool, timeout: timedelta | None) -> Answer:
+def resume(
+    session: Session, jobs: tuple[str, ...], *, exclude: tuple[str, ...], no_wait: bool, timeout: timedelta | None
+) -> Answer:
     """Resume open batches; plan nothing new.
 
     Follows every open batch to its end. A batch that needs attention resumes where it stopped: calls in doubt are
@@ -29,7 +32,7 @@ def resume(session: Session, jobs: tuple[str, ...], *, no_wait: bool, timeout: t
     Returns:
         The report to print, with the exit code.
     """
-    answer = work(session, jobs, resume_jobs, wait=not no_wait, timeout=timeout)
-    if left_behind(session) and not jobs:
+    answer = work(session, (jobs, exclude), resume_jobs, wait=not no_wait, timeout=timeout)
+    if left_behind(session) and not (jobs or exclude):
         return replace(answer, exit_code=most_severe_exit_code((answer.exit_code, ExitCode.UNSETTLED)))
     return answer

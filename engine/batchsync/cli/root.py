@@ -26,6 +26,7 @@ COMMANDS = {
     "init": ("init", "Write a working jobs.yaml with sample data."),
     "validate": ("validate", "Check jobs.yaml and its sources without sending anything."),
     "plan": ("plan", "Print what a sync would send, without contacting a vendor."),
+    "preview": ("preview", "Show the records that a job makes of rows, with these rows beside them."),
     "sync": ("sync", "Bring every target in line with its source."),
     "resume": ("resume", "Resume open batches; plan nothing new."),
     "status": ("status", "Show open batches, next steps and the state of each job."),

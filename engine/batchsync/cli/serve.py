@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from functools import partial
 from typing import TYPE_CHECKING
 
 import click
 
-from batchsync.cli.command import command, job_names
+from batchsync.cli.command import command
 from batchsync.cli.exits import print_failure, print_problems
 from batchsync.cli.outcomes import job_report
 from batchsync.cli.progress import running_app
 from batchsync.cli.reload import JobsReloader
+from batchsync.cli.selection import chosen_jobs, known_jobs, selectors
 from batchsync.cli.session import Answer, Session
 from batchsync.errors import ExitCode, UsageError, most_severe_exit_code
 from batchsync.observers.ndjson import NdjsonObserver
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from datetime import datetime
 
     from batchsync.core.guards import Budget
-    from batchsync.core.job import Schedule
+    from batchsync.core.job import Job, Schedule
     from batchsync.errors import BatchsyncError
     from batchsync.ports import EventSink
     from batchsync.reconcile.services import SelectedJob
@@ -48,9 +50,9 @@ class CronTicks:
 
 
 @command("serve", example="batchsync serve\nbatchsync serve --once    # from cron: do what is due, then end")
-@job_names
+@selectors
 @click.option("--once", is_flag=True, help="Run due jobs, follow open batches to their end, and exit.")
-def serve(session: Session, jobs: tuple[str, ...], *, once: bool) -> Answer:
+def serve(session: Session, jobs: tuple[str, ...], *, exclude: tuple[str, ...], once: bool) -> Answer:
     """Run jobs on their schedules, in the foreground.
 
     Each tick runs once, even across restarts; after downtime only the last missed tick runs. The ticks of a job count
@@ -72,13 +74,11 @@ def serve(session: Session, jobs: tuple[str, ...], *, once: bool) -> Answer:
     # A document of JSON would never end: outcomes and reloads are lines of JSON.
     reloads = NdjsonObserver(session.print_ndjson, only={JobsReloaded, JobsReloadFailed})
     with running_app(session, live=False, also=[reloads] if session.output == "json" else [], jobs=list(jobs)) as app:
-        reloader = JobsReloader(app, jobs, _ReloadListener(session, app.events), app.interrupts.wait)
-        if not any(job.schedule for job in app.jobs(jobs)):
-            raise UsageError(
-                f"none of the {'selected ' if jobs else ''}jobs has a schedule: nothing to serve",
-                hint="add a `schedule:` to a job in the jobs file, or run `batchsync sync`",
-            )
-        services = app.services(jobs)
+        names = chosen_jobs(session, app.deployment, jobs, exclude).names
+        _require_schedule(app.jobs(names), selected=bool(jobs or exclude))
+        choose = partial(known_jobs, session, words=jobs, exclude=exclude) if jobs or exclude else ()
+        reloader = JobsReloader(app, choose, _ReloadListener(session, app.events), app.interrupts.wait)
+        services = app.services(names)
 
         def on_outcome(outcome: JobOutcome) -> None:
             print_problems(outcome.error, session)
@@ -95,6 +95,26 @@ def serve(session: Session, jobs: tuple[str, ...], *, once: bool) -> Answer:
         if any(needs_attention(name, services) for context in reloader.contexts for name in context.job.all_names):
             codes.append(ExitCode.NEEDS_ATTENTION)
     return Answer(report=report, exit_code=most_severe_exit_code(codes))
+
+
+def _require_schedule(jobs: Sequence[Job], *, selected: bool) -> None:
+    """Check that a job has a schedule and is not suspended.
+
+    Raises:
+        UsageError: If none is served.
+    """
+    if any(job.effective_schedule for job in jobs):
+        return
+    which = f"none of the {'selected ' if selected else ''}jobs"
+    if any(job.schedule for job in jobs):
+        raise UsageError(
+            f"{which} with a schedule is served: they are suspended",
+            hint="remove `suspend: true` from a job in the jobs file, or run `batchsync sync JOB`",
+        )
+    raise UsageError(
+        f"{which} has a schedule: nothing to serve",
+        hint="add a `schedule:` to a job in the jobs file, or run `batchsync sync`",
+    )
 
 
 class _ReloadListener:
@@ -114,7 +134,7 @@ class _ReloadListener:
                 secrets=secrets,
                 jobs=tuple(context.job.name for context in active),
                 removed=tuple(removed),
-                scheduled=any(context.job.schedule for context in active),
+                scheduled=any(context.job.effective_schedule for context in active),
             )
         )
 
@@ -134,8 +154,8 @@ def _idle(contexts: Sequence[SelectedJob], now: datetime) -> str:
     ticks = [
         (tick, context.job.name)
         for context in contexts
-        if context.job.schedule
-        for tick in next_ticks(context.job.schedule, now, 1)
+        if (schedule := context.job.effective_schedule)
+        for tick in next_ticks(schedule, now, 1)
     ]
     tick, job = min(ticks)
     return f"nothing is due; the next tick is {moment(tick)} ({escape_controls(job)})"

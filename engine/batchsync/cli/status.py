@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from batchsync.cli.command import command, job_names
-from batchsync.cli.declared import DeclaredJobs, check_known, declared
+from batchsync.cli.command import command
+from batchsync.cli.declared import DeclaredJobs, declared
 from batchsync.cli.outcomes import run_report
+from batchsync.cli.selection import chosen_jobs, selectors
 from batchsync.cli.session import Answer, Session
 from batchsync.core.clock_text import describe_offset
 from batchsync.core.policy import with_overrides
-from batchsync.errors import ExitCode
+from batchsync.errors import ExitCode, UsageError
 from batchsync.report.status import JobStatus, StatusReport
 from batchsync.schedule import next_ticks
 
@@ -24,8 +25,8 @@ if TYPE_CHECKING:
 
 
 @command("status", example="batchsync status\nbatchsync status guests\nbatchsync status --output json")
-@job_names
-def status(session: Session, jobs: tuple[str, ...]) -> Answer:
+@selectors
+def status(session: Session, jobs: tuple[str, ...], *, exclude: tuple[str, ...]) -> Answer:
     """Show open batches, next steps and the state of each job.
 
     Batches that need attention come first. Reads the journal only; contacts no vendor and takes no lease. The exit code
@@ -36,11 +37,11 @@ def status(session: Session, jobs: tuple[str, ...]) -> Answer:
     """
     with session.journal() as journal:
         known = declared(session, journal)
-        for name in jobs:
-            check_known(session, journal, name)
-        batches = tuple(item for item in (journal.open_batches() if journal else ()) if not jobs or item.job in jobs)
+        chosen = _chosen(session, known, journal, jobs, exclude)
+        opened = journal.open_batches() if journal else ()
+        batches = tuple(item for item in opened if chosen is None or item.job in chosen)
         now = _now(session, batches)
-        names = dict.fromkeys(jobs or [*known.jobs, *(batch.job for batch in batches)])
+        names = dict.fromkeys([*known.jobs, *(batch.job for batch in batches)] if chosen is None else chosen)
         report = StatusReport(
             now=now,
             jobs=tuple(_job(name, known, journal, now) for name in names),
@@ -49,6 +50,28 @@ def status(session: Session, jobs: tuple[str, ...]) -> Answer:
             notes=(*known.notes, *_clock_notes(session)),
         )
     return Answer(report=report, exit_code=ExitCode.NEEDS_ATTENTION if report.needs_attention else ExitCode.DONE)
+
+
+def _chosen(
+    session: Session, known: DeclaredJobs, journal: Journal | None, words: Sequence[str], exclude: Sequence[str]
+) -> list[str] | None:
+    """Return the selected jobs, those that are only in the journal included; None for all.
+
+    Raises:
+        UsageError: If a selector is invalid or matches nothing.
+    """
+    if not words and not exclude:
+        return None
+    past = [word for word in words if journal is not None and journal.last_run(word) is not None]
+    others = [word for word in words if word not in past]
+    if not others and not exclude:
+        return past
+    deployment = known.deployment or session.deployment()
+    found = [*past, *(chosen_jobs(session, deployment, others).names if others or not words else ())]
+    left_out = chosen_jobs(session, deployment, exclude).names if exclude else ()
+    if kept := [name for name in found if name not in left_out]:
+        return kept
+    raise UsageError("every selected job is excluded", hint=f"selected are: {', '.join(found)}")
 
 
 def _clock_notes(session: Session) -> Iterator[str]:
@@ -73,12 +96,14 @@ def _job(name: str, known: DeclaredJobs, journal: Journal | None, now: datetime)
     last = journal.last_run(name) if journal else None
     lease = journal.lease_row(name) if journal and _is_running(journal, name) else None
     job = known.job(name)
-    ticks = next_ticks(job.schedule, now, 1) if job and job.name == name and job.schedule else ()
+    schedule = job.effective_schedule if job and job.name == name else None
+    ticks = next_ticks(schedule, now, 1) if schedule else ()
     return JobStatus(
         job=name,
         last=run_report(journal, last, {name: job.budget} if job else {}) if journal and last else None,
         declared=job is not None or not known.jobs,
         next_tick=ticks[0] if ticks else None,
+        suspended=job is not None and job.suspend,
         runner=lease.owner if lease else "",
         unresolved=journal.unresolved(name) if journal else (),
         approved=bool(journal and last and journal.approved(name, last.plan)),

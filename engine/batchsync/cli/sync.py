@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections import Counter
 from dataclasses import replace
+from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
 import click
 
 from batchsync.cli import outcomes
-from batchsync.cli.command import command, job_names
+from batchsync.cli.command import command
 from batchsync.cli.durations import Duration
 from batchsync.cli.exits import print_problems
+from batchsync.cli.plan_files import opened_for_sync, sync_plan_file
 from batchsync.cli.progress import running_app
-from batchsync.errors import UnavailableError
+from batchsync.cli.selection import chosen_jobs, selectors, unsuspended
+from batchsync.errors import UnavailableError, UsageError
 from batchsync.interrupts import TimeLimitReached
 from batchsync.reconcile.loop import WaitPolicy
 from batchsync.reconcile.sync import outcomes_so_far
@@ -43,13 +47,27 @@ retry_rejected = click.option(
 )
 
 
-@command("sync", example="batchsync sync\nbatchsync sync guests --timeout 30m\nbatchsync sync --mocks")
-@job_names
+@command(
+    "sync",
+    example="batchsync sync\nbatchsync sync guests --timeout 30m\nbatchsync sync tag:nightly --exclude orders\n"
+    "batchsync sync --plan guests.plan",
+)
+@selectors
 @no_wait
 @timeout
 @retry_rejected
-def sync(
-    session: Session, jobs: tuple[str, ...], *, no_wait: bool, timeout: timedelta | None, retry_rejected: bool
+@click.option(
+    "--plan", "plan_file", metavar="FILE", help="Deliver exactly the rows of a plan file, or refuse (exit 7)."
+)
+def sync(  # noqa: PLR0913 - the options of the command
+    session: Session,
+    jobs: tuple[str, ...],
+    *,
+    exclude: tuple[str, ...],
+    no_wait: bool,
+    timeout: timedelta | None,
+    retry_rejected: bool,
+    plan_file: str | None,
 ) -> Answer:
     """Bring every target in line with its source.
 
@@ -61,11 +79,29 @@ def sync(
     settled, or does not exist, whether the dependency is named here or not. A job that cannot run (its source does not
     match, a credential is missing, another process runs it) stops only the jobs that depend on it.
 
+    Jobs are selected by name, glob, tag:, connection:, vendor:, state: and result:; several words are a union, a comma
+    is an intersection. +guests adds what guests depends on, guests+ what depends on it. A suspended job begins a run
+    only if it is named itself.
+
+    With --plan the source is not read: the rows of the plan file are delivered, of all its jobs or those named. If a
+    job was edited, its keys moved, or the plan was applied already, nothing is sent (exit 7).
+
     Returns:
         The report to print, with the exit code.
+
+    Raises:
+        UsageError: If --plan comes with an option that changes which rows are sent.
     """
+    if plan_file is not None:
+        if retry_rejected:
+            raise UsageError(
+                "--retry-rejected has no effect on a plan file, whose rows are given",
+                hint="`batchsync plan --retry-rejected --out FILE` plans these rows, too",
+            )
+        with opened_for_sync(session, Path(plan_file), jobs) as (opened, names):
+            return work(session, (names, exclude), partial(sync_plan_file, opened), wait=not no_wait, timeout=timeout)
     do = _with_rejected if retry_rejected else _sync
-    answer = work(session, jobs, do, wait=not no_wait, timeout=timeout)
+    answer = work(session, (jobs, exclude), do, wait=not no_wait, timeout=timeout)
     left_behind(session)
     return answer
 
@@ -106,12 +142,19 @@ def left_behind(session: Session) -> tuple[str, ...]:
     return tuple(gone)
 
 
-def work(session: Session, names: tuple[str, ...], do: Work, *, wait: bool, timeout: timedelta | None) -> Answer:
+def work(
+    session: Session,
+    words: tuple[Sequence[str], Sequence[str]],
+    do: Work,
+    *,
+    wait: bool,
+    timeout: timedelta | None,
+) -> Answer:
     """Run jobs.
 
     Args:
         session: The session of the command.
-        names: Names of jobs; empty means all.
+        words: Selectors of the jobs (empty selects all), and of the jobs to leave out.
         do: Runs the jobs.
         wait: Whether to wait for vendors.
         timeout: Longest time of the command. A call that takes longer is interrupted, as by a signal.
@@ -119,16 +162,18 @@ def work(session: Session, names: tuple[str, ...], do: Work, *, wait: bool, time
     Returns:
         The outcomes to print, with the exit code.
     """
-    with running_app(session, jobs=list(names)) as app:
+    with running_app(session, jobs=list(words[0])) as app:
         contexts: tuple[SelectedJob, ...] = ()
         last_runs: dict[str, str] = {}
         try:
             with app.interrupts.time_limit(timeout):
                 # Read the spec first, so that an error in it starts no mocks and opens no journal.
+                selection = chosen_jobs(session, app.deployment, *words)
+                names = selection.names
                 jobs = app.jobs(names)
                 services = app.services(names)
                 last_runs = {job.name: str(run.id) for job in jobs if (run := services.store.last_run(job.name))}
-                contexts = app.contexts(names)
+                contexts = unsuspended(app.contexts(names), selection)
                 until = services.clock.now() + timeout if timeout is not None else None
                 done = do(contexts, services, WaitPolicy(wait=wait, until=until))
         except TimeLimitReached:

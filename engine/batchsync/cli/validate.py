@@ -8,6 +8,7 @@ import click
 
 from batchsync.cli.command import command
 from batchsync.cli.online import examine_online, is_online
+from batchsync.cli.selection import chosen_jobs, selectors
 from batchsync.cli.session import Answer, Session
 from batchsync.cli.untrusted import run_untrusted, untrusted_option
 from batchsync.core.retention import DEFAULT_RETENTION
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
 
 
 @command("validate", example="batchsync validate --file jobs.yaml")
+@selectors
 @click.option(
     "--online",
     is_flag=True,
@@ -29,13 +31,16 @@ if TYPE_CHECKING:
     "columns compared with the jobs. Needs the secrets of these connections.",
 )
 @untrusted_option
-def validate(session: Session, *, online: bool, untrusted: bool) -> Answer | int:
+def validate(
+    session: Session, jobs: tuple[str, ...], *, exclude: tuple[str, ...], online: bool, untrusted: bool
+) -> Answer | int:
     """Check jobs.yaml and its sources without sending anything.
 
     Shows all problems at once, each with its location and a correction. Needs no secrets and no network, unless
     --online is given. A missing source is a note and not a problem: jobs may be validated where their data is not
     available. Without problems, the retention periods, the guards of each job, defaults included, and the contract of
-    each source are listed, and with --online the columns of each source elsewhere with their types.
+    each source are listed, and with --online the columns of each source elsewhere with their types. With names or
+    selectors of jobs, only their sources are checked.
 
     Returns:
         The report to print, with the exit code; the exit code of the limited process with --untrusted.
@@ -47,11 +52,12 @@ def validate(session: Session, *, online: bool, untrusted: bool) -> Answer | int
     if untrusted and online:
         raise UsageError("--online with --untrusted", hint="omit one of them: files of strangers reach no database")
     if untrusted and not session.confined:
-        return run_untrusted(session, ["validate"])
+        return run_untrusted(session, ["validate", *(f"--exclude={word}" for word in exclude), *jobs])
     with session.app() as app:
         deployment = app.deployment
-        elsewhere = [job for job in deployment.jobs if is_online(job)]
-        problems, notes = app.check([job for job in deployment.jobs if not online or job not in elsewhere])
+        chosen = app.jobs(chosen_jobs(session, deployment, jobs, exclude).names)
+        elsewhere = [job for job in chosen if is_online(job)]
+        problems, notes = app.check([job for job in chosen if not online or job not in elsewhere])
         examined = tuple(examine_online(app, elsewhere)) if online else ()
         failed = {item.job: item.error for item in examined if item.error is not None}
         for name, error in failed.items():
@@ -60,12 +66,12 @@ def validate(session: Session, *, online: bool, untrusted: bool) -> Answer | int
             raise SpecError(tuple(sorted(problems, key=lambda item: (item.file, item.line, item.column))))
         columns = {item.job: item.sources for item in examined if item.sources}
         names = [*deployment.connections, *deployment.databases]
-        jobs, connections = len(deployment.jobs), len(names)
-        summary = f"{app.settings.file}: valid, {pluralize(jobs, 'job')} and {pluralize(connections, 'connection')}"
+        counts = f"{pluralize(len(deployment.jobs), 'job')} and {pluralize(len(names), 'connection')}"
+        summary = f"{app.settings.file}: valid, {counts}"
         if failed:
             summary += f"; {pluralize(len(failed), 'job')} not checked online: {', '.join(failed)}"
-        guards = [JobGuards(job.name, job.guards, removes=job.removes) for job in deployment.jobs]
-        contracts = {job.name: ContractReport(job.source.contract) for job in deployment.jobs if job.source.contract}
+        guards = [JobGuards(job.name, job.guards, removes=job.removes) for job in chosen]
+        contracts = {job.name: ContractReport(job.source.contract) for job in chosen if job.source.contract}
         facts = {
             "file": str(app.settings.file),
             "jobs": [job.name for job in deployment.jobs],

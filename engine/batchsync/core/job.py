@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from batchsync.core.csv_dialect import CsvDialect
 from batchsync.core.guards import Budget, Guards
+from batchsync.core.keep import Keep
 from batchsync.core.mapping import Expression, Object, Place
 from batchsync.core.sheet import Sheet
 from batchsync.core.source_path import STDIN, scheme_of
@@ -237,7 +238,10 @@ class Job:
         depends_on: Names of jobs that must have settled first.
         renamed_from: Former names of the job; None if jobs.yaml does not say whether it has any.
         compression: Compression of batch files: fast or smaller.
+        tags: Names by which selectors select the job.
+        suspend: Whether no run begins; open batches are followed to their end.
         removal_hash: Hash of what decides which keys are removed: source as written, its key, `on_removed`.
+        keep: What the baseline keeps of each record; no part of any hash, because it changes nothing that is sent.
         place: Location in jobs.yaml.
     """
 
@@ -259,13 +263,21 @@ class Job:
     depends_on: tuple[str, ...] = ()
     renamed_from: tuple[str, ...] | None = None
     compression: str = "fast"
+    tags: tuple[str, ...] = ()
+    suspend: bool = False
     removal_hash: str = ""
+    keep: Keep = Keep.FINGERPRINTS
     place: Place = field(default=Place(), compare=False)
 
     @property
     def all_names(self) -> frozenset[str]:
         """The name of the job and its former names."""
         return frozenset((self.name, *(self.renamed_from or ())))
+
+    @property
+    def effective_schedule(self) -> Schedule | None:
+        """The schedule by which runs begin; None for a suspended job."""
+        return None if self.suspend else self.schedule
 
     @property
     def removes(self) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hmac
 import json
 import re
+import unicodedata
 from collections import defaultdict
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -17,11 +18,14 @@ if TYPE_CHECKING:
 REMOVED_TEXT = "[text removed by batchsync forget]"
 #: What stands in place of a key, and of a value, where they are not to be shown.
 MASKED_KEY = "[personal key]"
+HIDDEN_VALUE = "[value]"
 _EMAIL = re.compile(r"[^\s@\"\[\],]+@[^\s@\"\[\],]+\.[^\s@\"\[\],]+")
 #: Numbers long enough to name a person, such as those of telephones and documents.
 _NUMBER = re.compile(r"\+?\d(?:[ ()/.-]{0,2}\d){5,}")
 #: Values of which batchsync shows the first and the last character and the length.
 _SHORTENED = re.compile(r"\S?\*{3}\S?(?: \(\d+ characters?\))?")
+#: Characters from which on the first and the last one of a value are shown.
+_SHORT = 6
 _QUOTED = re.compile(r"'[^']*'|\"[^\"]*\"")
 
 
@@ -96,8 +100,27 @@ def _mentions_all(text: str, parts: tuple[str, ...]) -> bool:
     )
 
 
+def masked_value(value: object) -> str:
+    """Return a value as in `j***m (17 characters)`, as the data engine masks values in reasons.
+
+    Args:
+        value: A value of a record. Of anything but texts, nothing is shown.
+    """
+    if not isinstance(value, str):
+        return "***"
+    length = len(value)
+    characters = f"({length} character{'' if length == 1 else 's'})"
+    if length < _SHORT:
+        return f"*** {characters}"
+    # A question mark stands for a character that a terminal could interpret.
+    first, last = (
+        char if char == " " or unicodedata.category(char)[0] in "LNPS" else "?" for char in (value[0], value[-1])
+    )
+    return f"{first}***{last} {characters}"
+
+
 def without_values(text: str) -> str:
     """Return a reason without the values that it quotes or shortens, e-mail addresses and long numbers."""
     for pattern in (_QUOTED, _SHORTENED, _EMAIL, _NUMBER):
-        text = pattern.sub("[value]", text)
+        text = pattern.sub(HIDDEN_VALUE, text)
     return text

@@ -6,21 +6,27 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import polars as pl
+import pyarrow.parquet as pq
 
 from batchsync.core.naming import baseline_prefix, row_manifest_key
 from batchsync.core.row_outcome import LISTED_OUTCOMES, RowOutcome
 from batchsync.data.baseline.apply import apply_verdicts, assume, forget, renew, resolve
+from batchsync.data.baseline.content import without_surplus
 from batchsync.data.baseline.erase import erase, known_keys
 from batchsync.data.baseline.point_lookup import lookup
 from batchsync.data.batchfile.prepare import StageContext, iter_batch_files
 from batchsync.data.check import check_job
 from batchsync.data.compare.compare import compare
 from batchsync.data.compare.preview import preview
+from batchsync.data.compare.unkept import write_content
 from batchsync.data.frame import columns
+from batchsync.data.frame.content import content_among
 from batchsync.data.frame.integrity import opened, translate_disk_errors, verify_digest, verify_parquet
 from batchsync.data.frame.known import opened_baseline
+from batchsync.data.inspection import RecordInspection
 from batchsync.data.outcome.join_outcomes import join_outcomes
 from batchsync.data.outcome.manifest_keys import erase_from_manifest, keys_in
+from batchsync.data.plan_rows import PlanRows
 from batchsync.data.record.compiled_job import key_columns
 from batchsync.data.record.keyed_rows import canonical_key
 from batchsync.data.row.joins import joined_schema
@@ -55,7 +61,7 @@ CHUNK = 10_000
 _ASSUMED_AT_ONCE = 1_000_000
 
 
-class PolarsEngine:
+class PolarsEngine(PlanRows, RecordInspection):
     """`DataEngine` on polars. Its only state is the object store, the task pool and the event sink of `stage`."""
 
     def __init__(
@@ -75,8 +81,8 @@ class PolarsEngine:
                 functions with one picklable argument; output is byte-identical. Processes must be spawned, not forked.
             threads: Number of tasks in flight at a time, and of threads without an executor; None is one per core.
         """
-        self._objects = objects
         workers = TaskPool(threads=threads, executor=executor)
+        super().__init__(objects, workers)
         self._stage_context = StageContext(objects=objects, workers=workers, events=events)
 
     @property
@@ -229,19 +235,26 @@ class PolarsEngine:
         found: bool = pl.scan_parquet(verdicts.path, glob=False).select(is_accepted.any()).collect().item()
         return found
 
-    def apply_verdicts(self, baseline: BaselineEntry, verdicts: Sequence[Path]) -> BaselineEntry:
+    def apply_verdicts(
+        self, baseline: BaselineEntry, verdicts: Sequence[Path], manifests: Sequence[str] = ()
+    ) -> BaselineEntry:
         """Return the baseline after accepted rows moved: one more segment in the store, or fewer after compaction.
 
         Args:
             baseline: The baseline before.
             verdicts: Verdict files (`RowVerdicts.path`).
+            manifests: Keys of the row manifests of the same batches; those that are gone have no content to keep.
 
         Returns:
             The new baseline.
         """
-        with translate_disk_errors("moving the baseline"), opened_baseline(self._objects, baseline) as known:
-            verify_parquet([*known.paths, *verdicts])
-            return replace(baseline, segments=apply_verdicts(known, verdicts, self._segments(baseline)))
+        with (
+            translate_disk_errors("moving the baseline"),
+            opened_baseline(self._objects, baseline) as known,
+            opened(self._objects, [key for key in manifests if self._objects.head(key) is not None]) as contents,
+        ):
+            verify_parquet([*known.paths, *verdicts, *contents])
+            return replace(baseline, segments=apply_verdicts(known, verdicts, self._segments(baseline), contents))
 
     def resolve(self, baseline: BaselineEntry, keys: Sequence[str], *, delivered: bool) -> BaselineEntry:
         """Return the baseline after unknown outcomes were resolved.
@@ -276,25 +289,39 @@ class PolarsEngine:
                     baseline = replace(baseline, segments=assume(known, chunk, self._segments(baseline)))
         return baseline
 
-    def renew(self, comparison: Comparison, baseline: BaselineEntry) -> BaselineEntry:
-        """Return the baseline with fingerprints of the present version for unchanged records of a comparison.
+    def renew(self, job: Job, rules: VendorRules, comparison: Comparison, baseline: BaselineEntry) -> BaselineEntry:
+        """Return the baseline with what the job keeps of the unchanged records of a comparison, and nothing else.
 
         Args:
+            job: The job of the comparison, with its source as fetched.
+            rules: Rules of the job's vendor.
             comparison: The comparison.
             baseline: The present baseline; at most rows that were in flight changed since the comparison.
 
         Returns:
-            The new baseline, or the same if no unchanged record has a fingerprint of an older version.
+            The new baseline, or the same if it has all of that already.
         """
-        file = comparison.folder / "renewed.parquet"
-        if not file.exists():
+        with translate_disk_errors("moving the baseline"):
+            with opened_baseline(self._objects, baseline) as known:
+                segments = without_surplus(known, baseline, job.keep, self._segments(baseline))
+                baseline = replace(baseline, segments=segments)
+            file = comparison.folder / "renewed.parquet"
+            baseline = self._renewed(baseline, file if file.exists() else None)
+            return self._renewed(baseline, write_content(job, rules, comparison, self._stage_context.workers))
+
+    def _renewed(self, baseline: BaselineEntry, file: Path | None) -> BaselineEntry:
+        """Return a baseline with the fingerprints, and the content, of the unchanged records in a file."""
+        if file is None:
             return baseline
         rows = pl.scan_parquet(file, glob=False)
-        with translate_disk_errors("moving the baseline"):
-            for chunk in rows.collect_batches(chunk_size=_ASSUMED_AT_ONCE):
-                with opened_baseline(self._objects, baseline) as known:
-                    verify_parquet(known.paths)
-                    baseline = replace(baseline, segments=renew(known, chunk, self._segments(baseline)))
+        has_content = bool(content_among(rows.collect_schema()))
+        for begin in range(0, pq.read_metadata(file).num_rows, _ASSUMED_AT_ONCE):
+            part = rows.slice(begin, _ASSUMED_AT_ONCE)
+            records, content = part.select("key", "fingerprint").collect(), part.drop("fingerprint")
+            with opened_baseline(self._objects, baseline) as known:
+                verify_parquet(known.paths)
+                segments = renew(known, records, self._segments(baseline), content if has_content else None)
+                baseline = replace(baseline, segments=segments)
         return baseline
 
     def forget(self, baseline: BaselineEntry, keys: Path) -> BaselineEntry:

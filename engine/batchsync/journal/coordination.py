@@ -194,6 +194,20 @@ def _insert_tick(db: Database, job: str, tick: datetime) -> bool:
     return db.execute("INSERT OR IGNORE INTO ticks VALUES (?, ?)", [job, codec.to_iso(tick)]).rowcount == 1
 
 
+def keep_applied(db: Database, plan_file: str, run: Run) -> None:
+    """Record that a run applies the plan of its job in a plan file, once.
+
+    Raises:
+        LockedError: If another process applied it meanwhile.
+    """
+    row = [plan_file, run.job, run.id, codec.to_iso(run.created_at)]
+    if db.execute("INSERT OR IGNORE INTO applied_plans VALUES (?, ?, ?, ?)", row).rowcount != 1:
+        raise LockedError(
+            f"the plan file was applied to job {run.job} by another process meanwhile",
+            hint=f"Nothing to do: `batchsync status {run.job}` shows that run.",
+        )
+
+
 def set_baseline(db: Database, baseline: BaselineEntry) -> None:
     """Replace the baseline of a job at an account."""
     segments = db.table("segments")

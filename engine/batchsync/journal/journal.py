@@ -11,9 +11,9 @@ from batchsync.core.run import Run, RunState, abort_preparation, with_finalized
 from batchsync.errors import LockedError
 from batchsync.journal import audit, codec
 from batchsync.journal.chain import PREPARED
-from batchsync.journal.coordination import set_baseline
+from batchsync.journal.coordination import keep_applied, set_baseline
 from batchsync.journal.erasure import add_erasure
-from batchsync.journal.new_runs import check_balance, check_newly_prepared
+from batchsync.journal.new_runs import check_new, check_newly_prepared, reject_row
 from batchsync.journal.pruning import Pruning
 from batchsync.journal.store import open_store
 
@@ -102,26 +102,39 @@ class Journal(Pruning):
             UnbalancedError: If the batches and the counts of the plan do not balance.
             LockedError: If another process started a run of the job, or ran the tick, meanwhile.
         """
-        check_newly_prepared(run, batches)
-        blocked = run.state is RunState.AWAITING_APPROVAL
-        check_balance(run, batches)
-        if not batches and not blocked:
-            run = replace(run, state=RunState.SETTLED, settled_at=run.settled_at or run.created_at)
+        run = check_new(run, batches)
         with self._write("start_run", run.job, epoch) as db:
-            if self.next_serial(run.job) != run.serial:
-                raise LockedError(
-                    f"run {run.serial} of job {run.job} was started by another process meanwhile",
-                    hint="Run the same command again: it makes a new plan.",
-                )
             self._claim_tick(db, run, tick)
-            db.table("runs").insert(codec.run_row(run))
-            self._reached("start_run:run")
-            for batch in batches:
-                self._insert_batch(db, batch, epoch)
-            self._reached("start_run:batches")
-            self._add_rejects(run, None, invalid, run.created_at)
+            self._insert_run(db, run, batches, invalid, epoch)
             if baseline is not None:
                 set_baseline(db, baseline)
+            self._reached("start_run:rejects")
+
+    def start_applied_run(
+        self,
+        run: Run,
+        batches: Sequence[Batch],
+        invalid: Iterable[Sequence[Reject]],
+        plan_file: str,
+        *,
+        epoch: int | None = None,
+    ) -> None:
+        """Store a run that applies a plan file, as `start_run` does, and that the plan file was applied to its job.
+
+        Args:
+            run: The run; its serial must be the next of its job.
+            batches: All of its batches, newly prepared, in order.
+            invalid: Rows that batchsync refuses, in chunks.
+            plan_file: Id of the plan file.
+            epoch: Epoch of the job's lease; None for the one held through this journal.
+
+        Raises:
+            LockedError: If another process started a run of the job, or applied the plan file, meanwhile.
+        """
+        run = check_new(run, batches)
+        with self._write("start_run", run.job, epoch) as db:
+            keep_applied(db, plan_file, run)
+            self._insert_run(db, run, batches, invalid, epoch)
             self._reached("start_run:rejects")
 
     def add_batch(self, batch: Batch, *, tick: datetime | None = None, epoch: int | None = None) -> Run:
@@ -285,6 +298,22 @@ class Journal(Pruning):
         """Return a description of every inconsistency between events, rows and counts; empty if there is none."""
         return audit.audit(self, self._rows)
 
+    def _insert_run(
+        self, db: Database, run: Run, batches: Sequence[Batch], invalid: Iterable[Sequence[Reject]], epoch: int | None
+    ) -> None:
+        """Insert a new run with its batches and invalid rows, unless another process was faster."""
+        if self.next_serial(run.job) != run.serial:
+            raise LockedError(
+                f"run {run.serial} of job {run.job} was started by another process meanwhile",
+                hint="Run the same command again: it makes a new plan.",
+            )
+        db.table("runs").insert(codec.run_row(run))
+        self._reached("start_run:run")
+        for batch in batches:
+            self._insert_batch(db, batch, epoch)
+        self._reached("start_run:batches")
+        self._add_rejects(run, None, invalid, run.created_at)
+
     def _insert_batch(self, db: Database, batch: Batch, epoch: int | None) -> None:
         """Insert a newly prepared batch and its first event."""
         row = codec.batch_row(batch)
@@ -344,27 +373,9 @@ class Journal(Pruning):
 
     def _add_rejects(self, run: Run, batch: BatchId | None, chunks: Iterable[Sequence[Reject]], at: datetime) -> None:
         """Insert rejects chunk by chunk, so that memory stays bounded."""
-        recorded_at = codec.to_iso(at)
-
-        def row(item: Reject) -> Row:
-            return {
-                "run": run.id,
-                "batch": batch,
-                "job": run.job,
-                "kind": item.kind,
-                "key": codec.lossless_text(item.key),
-                "code": codec.lossless_text(item.code),
-                "field": codec.lossless_text(item.field),
-                "reason": codec.clean(item.reason),
-                "line": item.line,
-                "row": item.row,
-                "retry": int(item.retry),
-                "at": recorded_at,
-            }
-
         rejects = self._writer.table("rejects")
         for chunk in chunks:
-            rejects.insert_all(map(row, chunk), batch_size=_REJECTS_AT_ONCE)
+            rejects.insert_all((reject_row(run, batch, item, at) for item in chunk), batch_size=_REJECTS_AT_ONCE)
 
 
 def _keep_attempt(db: Database, batch: Batch) -> None:

@@ -1,15 +1,65 @@
-"""Checks of a run and its batches before they are journaled first."""
+"""Checks of a run and its batches before they are journaled first, and the rows of its rejects."""
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from batchsync.core import accounting
 from batchsync.core.batch import Batch, Phase
 from batchsync.core.run import Run, RunState, settlement_of, with_finalized
+from batchsync.journal import codec
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from datetime import datetime
+
+    from batchsync.core.batch import BatchId
+    from batchsync.journal.codec import Row
+    from batchsync.ports import Reject
+
+
+def check_new(run: Run, batches: Sequence[Batch]) -> Run:
+    """Return the run as it is journaled: without batches it is settled at once, unless it awaits approval.
+
+    Args:
+        run: The run.
+        batches: Its newly prepared batches: all, or the first while it is preparing.
+
+    Raises:
+        ValueError: If a batch is not a newly prepared one of this run, or a run in another state has batches.
+        UnbalancedError: If the batches and the counts of the plan do not balance.
+    """
+    check_newly_prepared(run, batches)
+    check_balance(run, batches)
+    if batches or run.state is RunState.AWAITING_APPROVAL:
+        return run
+    return replace(run, state=RunState.SETTLED, settled_at=run.settled_at or run.created_at)
+
+
+def reject_row(run: Run, batch: BatchId | None, item: Reject, at: datetime) -> Row:
+    """Return the row of a reject.
+
+    Args:
+        run: Its run.
+        batch: Its batch; None for a row that is in none.
+        item: The reject.
+        at: When it was recorded.
+    """
+    return {
+        "run": run.id,
+        "batch": batch,
+        "job": run.job,
+        "kind": item.kind,
+        "key": codec.lossless_text(item.key),
+        "code": codec.lossless_text(item.code),
+        "field": codec.lossless_text(item.field),
+        "reason": codec.clean(item.reason),
+        "line": item.line,
+        "row": item.row,
+        "retry": int(item.retry),
+        "at": codec.to_iso(at),
+    }
 
 
 def check_newly_prepared(run: Run, batches: Sequence[Batch]) -> None:

@@ -10,7 +10,7 @@ from batchsync.core.row_outcome import DECLARED_OUTCOMES, PLAN_OUTCOMES
 from batchsync.core.state_age import Acceptance, may_be_followed
 from batchsync.errors import UsageError
 from batchsync.journal import codec
-from batchsync.journal.chain import Chain
+from batchsync.journal.batch_times import BatchTimes
 from batchsync.journal.model import Approval, LeaseRow, RejectGroup, RejectRow
 from batchsync.ports import BaselineEntry, Reject, SegmentEntry
 
@@ -36,7 +36,7 @@ _FOUND_AFTER_ACCEPTANCE = (
 )
 
 
-class Queries(Chain):
+class Queries(BatchTimes):
     """Read-only queries; the base of `Journal`."""
 
     def batch(self, batch: str) -> Batch | None:
@@ -313,6 +313,11 @@ class Queries(Chain):
         """Return the approval of a plan, or None."""
         found = self._rows("SELECT at, reason FROM approvals WHERE job = ? AND plan = ?", [job, plan])
         return Approval(at=codec.from_iso(found[0]["at"]), reason=str(found[0]["reason"])) if found else None
+
+    def applied_run(self, plan_file: str, job: str) -> str:
+        """Return the run in which a job of a plan file was applied; empty if it was not."""
+        found = self._rows("SELECT run FROM applied_plans WHERE plan_file = ? AND job = ?", [plan_file, job])
+        return str(found[0]["run"]) if found else ""
 
     def lease_row(self, job: str) -> LeaseRow | None:
         """Return the recorded lease of a job, or None. Whether its holder is alive, only the kernel lock shows."""

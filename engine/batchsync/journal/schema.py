@@ -12,6 +12,7 @@ from functools import cache
 from typing import TYPE_CHECKING
 
 from batchsync.journal.codec import canonical, row_checksum
+from batchsync.journal.schema_fifth import add_fifth
 from batchsync.journal.schema_fourth import add_fourth
 
 if TYPE_CHECKING:
@@ -288,6 +289,7 @@ MIGRATIONS: tuple[Callable[[_Connection], None], ...] = (
     _renew_batches,
     _add_third,
     lambda db: add_fourth(db.execute),
+    lambda db: add_fifth(db.execute),
 )
 #: Version of the tables, kept in `PRAGMA user_version`.
 SCHEMA_VERSION = len(MIGRATIONS)

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from batchsync.core.plan import Plan
     from batchsync.core.row_outcome import OutcomeCounts, RowOutcome
     from batchsync.core.vendor_rules import VendorRules
+    from batchsync.ports.inspection import ManifestRow, PlanPreview, PlanRecords, Sample
     from batchsync.ports.observer import EventSink
     from batchsync.ports.vendor import Downloads
 
@@ -83,41 +84,6 @@ class Reject:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class KeyRef:
-    """A key and its row of the source, from 1 (0 for a removal, which is in no source). A row may have no key.
-
-    `hidden`: the key was left out, because rows of this source are not shown.
-    """
-
-    key: str
-    row: int
-    hidden: bool = False
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class InvalidGroup:
-    """Number of rows that are invalid because of the same field and rule, and the first of them."""
-
-    field: str
-    code: str
-    count: int
-    first: tuple[KeyRef, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanPreview:
-    """The first changes of a comparison by kind: lowest source rows first, removals by key.
-
-    `invalid` has a group for each reason, largest first.
-    """
-
-    added: tuple[KeyRef, ...] = ()
-    changed: tuple[KeyRef, ...] = ()
-    removed: tuple[KeyRef, ...] = ()
-    invalid: tuple[InvalidGroup, ...] = ()
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class RowVerdicts:
     """Outcome of each row of a batch.
 
@@ -145,11 +111,15 @@ class KnownKey:
         latest_outcome: How the newest version ended: accepted, rejected or unknown; empty if the baseline lacks the
             key.
         in_flight: Versions in flight: record of the batch file (from 1) by key of its row manifest.
+        version: Fingerprint of the version that the target holds, hexadecimal; empty if it holds none.
+        record: That version as JSON; None if the baseline does not keep it.
     """
 
     in_target: bool = False
     latest_outcome: str = ""
     in_flight: Mapping[str, int] = field(default_factory=dict)
+    version: str = ""
+    record: str | None = field(default=None, repr=False)
 
 
 class DataEngine(Protocol):
@@ -201,6 +171,39 @@ class DataEngine(Protocol):
         """Return the first keys of each kind, at most `limit` of each, and the invalid rows by reason."""
         ...
 
+    def review(
+        self, job: Job, rules: VendorRules, comparison: Comparison, baseline: BaselineEntry, limit: int
+    ) -> PlanRecords:
+        """Return the first records of each kind of change of a comparison, and the members that differ.
+
+        Args:
+            job: The job of the comparison, with its source as fetched.
+            rules: Rules of the job's vendor.
+            comparison: The comparison.
+            baseline: What it was compared with.
+            limit: Number of records of each kind.
+        """
+        ...
+
+    def sample(
+        self, job: Job, rules: VendorRules, folder: Path, now: datetime, keys: Sequence[str] = (), limit: int = 1
+    ) -> Sample:
+        """Return records of a source: those of some keys, or the first ones.
+
+        Args:
+            job: The job, with a source of local files.
+            rules: Rules of the job's vendor.
+            folder: Existing empty folder for copies of files.
+            now: Time that rules about the past refer to.
+            keys: Keys of the records; empty: the first records.
+            limit: Maximum number of records.
+        """
+        ...
+
+    def sent_row(self, batch: Batch, key: str) -> ManifestRow | None:
+        """Return the row of a key in the row manifest of a batch; None if it is not in it, or the manifest is gone."""
+        ...
+
     def invalid(self, comparison: Comparison) -> Iterable[Sequence[Reject]]:
         """Return the invalid and superseded rows of a comparison, in chunks."""
         ...
@@ -244,12 +247,15 @@ class DataEngine(Protocol):
         """Return whether a row with one of these operations was accepted."""
         ...
 
-    def apply_verdicts(self, baseline: BaselineEntry, verdicts: Sequence[Path]) -> BaselineEntry:
+    def apply_verdicts(
+        self, baseline: BaselineEntry, verdicts: Sequence[Path], manifests: Sequence[str] = ()
+    ) -> BaselineEntry:
         """Return the baseline after accepted rows moved. There is one more segment, or fewer after compaction.
 
         Args:
             baseline: The baseline before.
             verdicts: Verdict files (`RowVerdicts.path`).
+            manifests: Keys of the row manifests of the same batches, which hold what the job keeps of its records.
         """
         ...
 
@@ -272,15 +278,20 @@ class DataEngine(Protocol):
         """
         ...
 
-    def renew(self, comparison: Comparison, baseline: BaselineEntry) -> BaselineEntry:
-        """Return the baseline with fingerprints of the present version for unchanged records of a comparison.
+    def renew(self, job: Job, rules: VendorRules, comparison: Comparison, baseline: BaselineEntry) -> BaselineEntry:
+        """Return the baseline with what the job keeps of the unchanged records of a comparison.
+
+        These get fingerprints of the present version, and the content that the job keeps. Content that it does not keep
+        is removed from the whole baseline.
 
         Args:
+            job: The job of the comparison, with its source as fetched.
+            rules: Rules of the job's vendor.
             comparison: The comparison.
             baseline: The present baseline; at most rows that were in flight changed since the comparison.
 
         Returns:
-            The new baseline, or the same if no unchanged record has a fingerprint of an older version.
+            The new baseline, or the same if it has all of that already.
         """
         ...
 

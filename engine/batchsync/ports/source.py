@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
     from batchsync.core.job import Source
     from batchsync.core.object_storage import Storage
-    from batchsync.core.query import Database, Query, QueryColumn
+    from batchsync.core.query import Database
     from batchsync.ports.network import Proxy
 
 
@@ -49,65 +49,6 @@ class AccessOf(Protocol):
 
         Raises:
             UnavailableError: If a reference has no value.
-        """
-        ...
-
-
-class DatabaseReader(Protocol):
-    """What the module of a kind of database offers, see `batchsync.source.fetch`."""
-
-    def fetch(
-        self,
-        source: Source,
-        query: Query,
-        into: Path,
-        *,
-        login: Mapping[str, str],
-        rows: int | None = None,
-        progress: Callable[[int], None] | None = None,
-    ) -> Source:
-        """Land the rows of a query: one statement in one read-only transaction, all rows or none.
-
-        Args:
-            source: The source.
-            query: Its query. If `after` is set, only rows whose `since` column is null or at least that are read: the
-                bound is a parameter of the statement.
-            into: Folder for the parts, created by the landing.
-            login: Secrets of the database by key, see `Logins`; in no message.
-            rows: Number of rows that suffice; None reads all.
-            progress: Receives the number of rows read.
-
-        Returns:
-            The source with its parts.
-
-        Raises:
-            SourceError: If the statement is refused, or a value or column cannot be taken over exactly.
-            UnavailableError: If the database cannot be opened, the connection is lost, or the disk is full.
-        """
-        ...
-
-    def check(self, database: Database, *, login: Mapping[str, str]) -> str:
-        """Check that a database can be opened, and return what was found, for `doctor`.
-
-        Args:
-            database: The database; none of its rows are read.
-            login: Secrets of the database by key, see `Logins`.
-
-        Raises:
-            UnavailableError: If it cannot be opened.
-        """
-        ...
-
-    def describe(self, query: Query, *, login: Mapping[str, str]) -> tuple[QueryColumn, ...]:
-        """Prepare the statement of a query and return its columns in order, those that would be refused included.
-
-        Args:
-            query: The query; none of its rows are read.
-            login: Secrets of the database by key, see `Logins`.
-
-        Raises:
-            SourceError: If the statement is refused, or returns no rows.
-            UnavailableError: If the database cannot be opened.
         """
         ...
 

@@ -43,6 +43,19 @@ class StateStore(Protocol):
         """
         ...
 
+    def start_applied_run(
+        self, run: Run, batches: Sequence[Batch], invalid: Iterable[Sequence[Reject]], plan_file: str
+    ) -> None:
+        """Journal a run that applies a plan file, and that the plan file was applied to its job.
+
+        Args:
+            run: The run.
+            batches: All of its batches.
+            invalid: Its invalid rows, in chunks.
+            plan_file: Id of the plan file.
+        """
+        ...
+
     def add_batch(self, batch: Batch, *, tick: datetime | None = None) -> Run:
         """Journal the next batch of a preparing run; the last one makes the run PREPARED and claims its tick."""
         ...
@@ -264,6 +277,15 @@ class StateStore(Protocol):
 
     def claim_tick(self, job: str, tick: datetime) -> bool:
         """Claim a tick whose source cannot be used, without a run; return False if it was claimed before."""
+        ...
+
+    @property
+    def journal_id(self) -> str:
+        """Id of the journal; copies of it have the same."""
+        ...
+
+    def applied_run(self, plan_file: str, job: str) -> str:
+        """Return the run in which a job of a plan file was applied; empty if it was not."""
         ...
 
     def approved(self, job: str, plan: str) -> bool:

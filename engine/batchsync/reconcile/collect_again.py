@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from batchsync.core.batch import VERDICTS_WITH_ROW_LOG, Batch, Phase, Verdict
 from batchsync.core.events import CollectedAgain
+from batchsync.core.naming import row_manifest_key
 from batchsync.core.row_outcome import OutcomeCounts, RowOutcome
 from batchsync.errors import UnavailableError, UsageError, VendorError
 from batchsync.ports import Downloads, Finished
@@ -82,7 +83,7 @@ def _collect(batch: Batch, counts: OutcomeCounts, context: JobContext, services:
             verdict=status.verdict,
             vendor_status=status.vendor_status,
         ),
-        baseline=services.data.apply_verdicts(baseline, [verdicts.path]),
+        baseline=services.data.apply_verdicts(baseline, [verdicts.path], [row_manifest_key(batch.job, batch.file)]),
         known=services.data.keys_of(verdicts),
         rejects=services.data.rejects(verdicts),
     )

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from batchsync.core import events
+from batchsync.core.naming import row_manifest_key
 from batchsync.ports import BaselineEntry
 from batchsync.reconcile import collected
 from batchsync.reconcile.accounts import undeclared_error
@@ -55,7 +56,7 @@ def deliver(batch: Batch, context: JobContext | None, services: Services) -> Del
         _deliver_answers(verdicts.answers, verdicts.key, batch, context, services)
     erasing = erasing_ops(context)
     before = baseline_of(batch.job, batch.account_id, services.store)
-    after = services.data.apply_verdicts(before, [verdicts.path])
+    after = services.data.apply_verdicts(before, [verdicts.path], [row_manifest_key(batch.job, batch.file)])
     return Delivery(
         event=events.Delivered(at=services.clock.now()),
         baseline=after,

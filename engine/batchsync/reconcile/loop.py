@@ -76,6 +76,10 @@ class Loop:
         self._peers = {context.job.name: context for context in peers if context.job.name not in contexts}
         self._open = {batch.id: batch for job in contexts for batch in services.store.open_batches(job)}
 
+    def follow(self, batches: Iterable[Batch]) -> None:
+        """Add batches that were journaled since."""
+        self._open |= {batch.id: batch for batch in batches}
+
     def run(self, wait_policy: WaitPolicy) -> None:
         """Drive the batches until no step is left, or the next step is due later than the wait policy allows."""
         self._run_until_idle(wait_policy)

@@ -39,6 +39,9 @@ if TYPE_CHECKING:
 
     from batchsync.core.guards import AbsentAnswers, Breach
     from batchsync.core.job import Job, Source
+    from batchsync.core.plan import Plan
+    from batchsync.core.run import Run
+    from batchsync.ports import BaselineEntry
     from batchsync.reconcile.services import JobContext, Services
 
 
@@ -48,12 +51,15 @@ class JobPlan:
 
     `answers` are those that the plan removes from the results of the job; None if it removes none there. `context` is
     the job with its source as fetched, which staging reads again. `partial_read` says which rows of its query were
-    read; None if all were.
+    read; None if all were. `unguarded` is the plan before guards and contract were judged, `baseline` what it was
+    compared with.
     """
 
     context: JobContext
     comparison: Comparison
     approved: bool
+    unguarded: Plan
+    baseline: BaselineEntry
     answers: AbsentAnswers | None = None
     partial_read: PartialRead | None = None
 
@@ -146,7 +152,7 @@ def plan(context: JobContext, services: Services, facts: TargetFacts | None = No
     compare_context = CompareContext(
         folder=folder,
         now=services.clock.now(),
-        in_flight=_in_flight(context, services),
+        in_flight=in_flight_manifests(context, services),
         watermark=_watermark(context, services),
         template=facts.columns if facts else None,
         events=services.events,
@@ -159,19 +165,40 @@ def plan(context: JobContext, services: Services, facts: TargetFacts | None = No
     comparison.plan.counts.assert_balanced()
     answers = answers_to_remove(job, comparison, services)
     found = comparison.plan if answers is None else with_removed_answers(comparison.plan, answers)
-    last = last_planned(context, services)
-    broken = broken_contract(found, job, compare_context.now)
-    if job.source.contract is not None and job.source.contract.on_breach is OnBreach.FAIL:
-        _require_contract(job, broken)
-    guarded = with_broken_contract(with_guards(found, job, last, answers), broken, last)
-    approved = bool(guarded.breaches) and services.store.approved(job.name, guarded.changes_digest)
+    guarded = judged(context, found, answers, services)
     return JobPlan(
         context=context,
         comparison=replace(comparison, plan=guarded),
-        approved=approved,
+        approved=is_approved(guarded, services),
+        unguarded=found,
+        baseline=baseline,
         answers=answers,
         partial_read=part,
     )
+
+
+def judged(context: JobContext, found: Plan, answers: AbsentAnswers | None, services: Services) -> Plan:
+    """Return a plan with the guards that it exceeds, and what its source does not meet of its contract.
+
+    Args:
+        context: The job.
+        found: The plan of a comparison.
+        answers: Answers that the plan removes from the results of the job; None if it removes none there.
+        services: Journal and clock to use.
+
+    Raises:
+        SourceError: If the source breaks its contract and the job says `on_breach: fail`.
+    """
+    job, last = context.job, last_planned(context, services)
+    broken = broken_contract(found, job, services.clock.now())
+    if job.source.contract is not None and job.source.contract.on_breach is OnBreach.FAIL:
+        _require_contract(job, broken)
+    return with_broken_contract(with_guards(found, job, last, answers), broken, last)
+
+
+def is_approved(plan: Plan, services: Services) -> bool:
+    """Return whether a person approved a plan that exceeds guards."""
+    return bool(plan.breaches) and services.store.approved(plan.job, plan.changes_digest)
 
 
 def _require_contract(job: Job, broken: tuple[Breach, ...]) -> None:
@@ -218,14 +245,18 @@ def prepare(context: JobContext, services: Services, facts: TargetFacts, tick: d
             services.store.start_run(run, (), services.data.invalid(job_plan.comparison), tick=tick, baseline=baseline)
         services.events.emit(RunStarted(job=run.job, run=run.id, counts=run.counts))
     if run.state is RunState.AWAITING_APPROVAL:
-        for breach in job_plan.comparison.plan.breaches:
-            tripped = GuardTripped(job=run.job, run=run.id, guard=breach.guard, message=breach.message)
-            services.events.emit(tripped)
+        tell_breaches(run, job_plan.comparison.plan, services)
     else:
         remove_or_mark(job_plan.context, job_plan.comparison, job_plan.answers, services)
     return Preparation(
         run=run, context=job_plan.context, services=services, comparison=job_plan.comparison, facts=facts, tick=tick
     )
+
+
+def tell_breaches(run: Run, plan: Plan, services: Services) -> None:
+    """Emit an event for each guard that the plan of a run exceeds."""
+    for breach in plan.breaches:
+        services.events.emit(GuardTripped(job=run.job, run=run.id, guard=breach.guard, message=breach.message))
 
 
 def _bounded(context: JobContext, services: Services) -> JobContext:
@@ -280,7 +311,7 @@ def _with_local_source(context: JobContext, services: Services, into: Path) -> J
     return replace(context, job=replace(context.job, source=landed))
 
 
-def _in_flight(context: JobContext, services: Services) -> list[str]:
+def in_flight_manifests(context: JobContext, services: Services) -> list[str]:
     """Return the keys of the row manifests of open batches of the job's account, under any of its names."""
     names = (context.job.name, *(context.job.renamed_from or ()))
     open_batches = [batch for name in names for batch in services.store.open_batches(name)]

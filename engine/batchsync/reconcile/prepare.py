@@ -20,7 +20,7 @@ from batchsync.reconcile.accounts import same_account
 from batchsync.reconcile.renames import baseline_before
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from datetime import datetime, timedelta
     from types import TracebackType
 
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 
 def renewed_baseline(context: JobContext, comparison: Comparison, services: Services) -> BaselineEntry | None:
-    """Return the job's baseline with fingerprints of the present version; None if it has no others.
+    """Return the job's baseline with what the job keeps of unchanged records; None if it has all of that, no more.
 
     It is read anew, because batches in flight may have been delivered since the comparison.
     """
     baseline = baseline_before(context, services)
-    renewed = services.data.renew(comparison, baseline)
+    renewed = services.data.renew(context.job, context.rules, comparison, baseline)
     return None if renewed == baseline else renewed
 
 
@@ -125,13 +125,9 @@ class Preparation:
 
     def _journal(self, file: BatchFile) -> Batch:
         """Journal the file as a batch of the run, in one transaction."""
-        if file.digest in self.digests:
-            # Both would get the same idempotency key when one of them loses its allocation.
-            raise SourceError(
-                f'job "{self.run.job}" would send two batches with identical content',
-                hint="make the rows distinct (for instance by mapping the key), or send fewer rows",
-            )
-        batch = self._batch(file)
+        refuse_identical(self.run.job, file, self.digests)
+        made = RunBatches(run=self.run, context=self.context, services=self.services, facts=self.facts)
+        batch = made.new(self.file_count + 1, file)
         store = self.services.store
         baseline = None if self.file_count else renewed_baseline(self.context, self.comparison, self.services)
         with self.services.shield():
@@ -151,15 +147,49 @@ class Preparation:
         self.services.events.emit(BatchChanged(batch=batch))
         return batch
 
-    def _batch(self, file: BatchFile) -> Batch:
-        """Return the run's next batch. Content that was sent before gets the attempt after the last one used."""
+
+def refuse_identical(job: str, file: BatchFile, digests: Collection[str]) -> None:
+    """Refuse a batch file with the content of another open batch: both might get the same idempotency key.
+
+    Args:
+        job: Name of the job.
+        file: The batch file.
+        digests: Digests of the other open batches.
+
+    Raises:
+        SourceError: If there is one of the same content.
+    """
+    if file.digest in digests:
+        # Both would get the same idempotency key when one of them loses its allocation.
+        raise SourceError(
+            f'job "{job}" would send two batches with identical content',
+            hint="make the rows distinct (for instance by mapping the key), or send fewer rows",
+        )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunBatches:
+    """The batches of a run: `new` makes one of a finalized file."""
+
+    run: Run
+    context: JobContext
+    services: Services
+    facts: TargetFacts
+
+    def new(self, seq: int, file: BatchFile) -> Batch:
+        """Return a batch of the run. Content that was sent before gets the attempt after the last one used.
+
+        Args:
+            seq: Number of the batch in the run, from 1.
+            file: Its file.
+        """
         job = self.run.job
         attempt_number = self.services.store.attempts_used(job, file.digest) + 1
         return Batch(
             id=naming.batch_id(job, file.digest, attempt_number),
             run=self.run.id,
             job=job,
-            seq=self.file_count + 1,
+            seq=seq,
             file=file,
             phase=Phase.PREPARED,
             prepared_at=self.services.clock.now(),

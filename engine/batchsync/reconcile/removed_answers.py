@@ -36,7 +36,7 @@ def answers_to_remove(job: Job, comparison: Comparison, services: Services) -> A
     """
     if job.results is None or job.results.on_removed is not OnRemovedAnswer.REMOVE or comparison.present is None:
         return None
-    return services.sinks.find_absent(job.results, comparison.present, _absent_file(comparison))
+    return services.sinks.find_absent(job.results, comparison.present, absent_file(comparison))
 
 
 def remove_or_mark(
@@ -63,17 +63,28 @@ def remove_or_mark(
     if results.on_removed is OnRemovedAnswer.MARK:
         services.sinks.mark(results, present, services.clock.now())
         return
-    if answers is None or not answers.absent:
+    if answers is not None and answers.absent:
+        remove_answers(context, absent_file(comparison), services)
+
+
+def remove_answers(context: JobContext, keys: Path, services: Services) -> None:
+    """Remove the answers of some keys from the results of a job. The caller holds the job's lease.
+
+    Args:
+        context: The job.
+        keys: Parquet file of the keys, by key column, as strings.
+        services: Data engine, sinks and journal to use.
+    """
+    if context.job.results is None:
         return
-    keys = _absent_file(comparison)
     before = baseline_before(context, services)
     after = services.data.forget(before, keys)
     if after != before:
         with services.shield():
             services.store.set_baseline(after)
-    services.sinks.remove(results, keys)
+    services.sinks.remove(context.job.results, keys)
 
 
-def _absent_file(comparison: Comparison) -> Path:
+def absent_file(comparison: Comparison) -> Path:
     """Return the path of the keys whose answers are removed."""
     return comparison.folder / "absent-answers.parquet"

@@ -148,7 +148,7 @@ def _due(contexts: Sequence[SelectedJob], services: Services, ticks: Ticks) -> I
     """Yield the jobs whose tick has come, in dependency order, except those that wait for another job served here."""
     served_jobs = {context.job.name for context in contexts}
     for context in contexts:
-        schedule = context.job.schedule
+        schedule = context.job.effective_schedule
         if schedule is None:
             continue
         # Ticks count from when any process first sees the job, whatever keeps it from running.
@@ -217,7 +217,7 @@ def _is_settled(run: str, services: Services) -> bool:
 def _wake(contexts: Sequence[JobContext], services: Services, ticks: Ticks, failed: Collection[str]) -> datetime:
     """Return when something is due next. Batches in flight of jobs that had to stop do not count."""
     now = services.clock.now()
-    schedules = [context.job.schedule for context in contexts if context.job.schedule is not None]
+    schedules = [schedule for context in contexts if (schedule := context.job.effective_schedule) is not None]
     wake_times = [now + _MAX_SLEEP, *(tick for schedule in schedules if (tick := ticks.upcoming(schedule, now)))]
     known = {context.job.name: context for context in contexts}
     for batch in admit_by_connection(

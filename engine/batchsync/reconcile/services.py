@@ -18,7 +18,17 @@ if TYPE_CHECKING:
     from batchsync.core.policy import Policy
     from batchsync.core.vendor_rules import VendorRules
     from batchsync.errors import BatchsyncError
-    from batchsync.ports import Clock, DataEngine, EventSink, FetchSource, ObjectStore, Sink, StateStore, Vendor
+    from batchsync.ports import (
+        Clock,
+        DataEngine,
+        EventSink,
+        FetchSource,
+        ObjectStore,
+        PlanRows,
+        Sink,
+        StateStore,
+        Vendor,
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -108,16 +118,18 @@ class BatchFileQueue(Protocol):
 class Services:
     """Ports wired by `app`, and functions bound to this process.
 
-    `check` raises SpecError if a job does not match its source, as far as the source can be read. `fetch` brings the
-    source of a job to local files, once per run. `shield` delays an interruption to the end of a
-    call whose result must be journaled. `lease` makes this process the only runner of a job until the context is left,
-    or raises LockedError. `in_background` runs a batch file iterator beside the loop; the iterator gets a function that
-    returns whether to stop. `retention` says how long what is no longer needed is kept.
+    `plan_rows` are the operations of `data` on plan files. `check` raises SpecError if a job does not match its source,
+    as far as the source can be read. `fetch` brings the source of a job to local files, once per run. `shield` delays
+    an interruption to the end of a call whose result must be journaled. `lease` makes this process the only runner of a
+    job until the context is left, or raises LockedError. `in_background` runs a batch file iterator beside the loop;
+    the iterator gets a function that returns whether to stop. `retention` says how long what is no longer needed is
+    kept.
     """
 
     clock: Clock
     store: StateStore
     data: DataEngine
+    plan_rows: PlanRows
     check: Callable[[Job], None]
     fetch: FetchSource
     objects: ObjectStore

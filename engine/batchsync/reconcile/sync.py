@@ -14,8 +14,9 @@ from batchsync.core.guards import within_budget
 from batchsync.core.row_outcome import RowOutcome
 from batchsync.core.run import Run, RunState, settlement_of
 from batchsync.core.upstream import Blocker, dependency_blocker
-from batchsync.errors import BatchsyncError, ExitCode, LockedError, SourceError, most_severe_exit_code
+from batchsync.errors import BatchsyncError, ExitCode, LockedError, SourceError, StalePlanError, most_severe_exit_code
 from batchsync.ports import JobFinished, RunFinished
+from batchsync.reconcile.apply_plan import apply_plan
 from batchsync.reconcile.erased_keys import forget_erased_keys
 from batchsync.reconcile.loop import Loop, WaitPolicy
 from batchsync.reconcile.plan import describe, prepare
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 
     from batchsync.core.accounting import Settlement
     from batchsync.ports import TargetFacts
+    from batchsync.reconcile.plan_file import OpenedPlanFile
     from batchsync.reconcile.services import SelectedJob, Services
 #: Exit codes of jobs whose runs may be settled; unknown outcomes of delivered batches block no dependent job.
 _MAY_HAVE_SETTLED = (ExitCode.DONE, ExitCode.REJECTS, ExitCode.NEEDS_ATTENTION)
@@ -66,11 +68,12 @@ class JobOutcome:
 class NewRunRequest:
     """Request for new runs: the schedule tick they are for (None: started manually), and the other jobs of the process.
 
-    Batches of `peers` count against the vendor's limit of batches in flight.
+    Batches of `peers` count against the vendor's limit of batches in flight. The runs apply the plans of `plan_file`.
     """
 
     tick: datetime | None = None
     peers: Sequence[JobContext] = ()
+    plan_file: OpenedPlanFile | None = None
 
 
 def sync(
@@ -110,23 +113,25 @@ def _run_levels(
     """Run the jobs level by level of their dependencies; jobs of one level run side by side."""
     outcomes: dict[str, JobOutcome] = {}
     for unable in (context for context in contexts if isinstance(context, UnableJob)):
-        outcomes[unable.job.name] = unable_outcome(unable, services, new_runs=new_runs is not None)
+        starts = new_runs is not None and not unable.job.suspend
+        outcomes[unable.job.name] = _followed(unable, unable_outcome(unable, services, new_runs=starts), new_runs)
         emit_end(outcomes[unable.job.name], services)
     waiting = [context for context in contexts if isinstance(context, JobContext)]
-    names = {context.job.name for context in contexts}
+    contexts_by_name = {context.job.name: context for context in contexts}
+    names = set(contexts_by_name)
     while waiting:
         level = [context for context in waiting if not (set(context.job.depends_on) & names) - outcomes.keys()]
         waiting = [context for context in waiting if context not in level]
         ready = []
         for context in level:
-            if new_runs and (reason := _blocked(context, outcomes, services)):
-                outcomes[context.job.name] = _skipped(context, reason)
+            if new_runs and (end := _not_started(context, outcomes, services)):
+                outcomes[context.job.name] = _followed(context, end, new_runs)
                 emit_end(outcomes[context.job.name], services)
             else:
                 ready.append(context)
         for name, outcome in _run_level(ready, services, wait_policy, new_runs).items():
-            outcomes[name] = outcome
-            emit_end(outcome, services)
+            outcomes[name] = _followed(contexts_by_name[name], outcome, new_runs)
+            emit_end(outcomes[name], services)
     prune_others(services, names)
     return tuple(outcomes[context.job.name] for context in contexts)
 
@@ -150,7 +155,7 @@ def _run_level(
                 runs[name] = [run for item in (*names, name) for run in open_runs(item, services)]
                 facts[name] = _begin(context, services, wait_policy.until, new_runs=new_runs is not None)
                 ready_contexts[name] = context
-                if new_runs:
+                if new_runs and new_runs.plan_file is None and not context.job.suspend:
                     # Batches of a job that does not match its source any more proceed: they were matched before.
                     services.check(context.job)
             except BatchsyncError as error:
@@ -162,15 +167,14 @@ def _run_level(
         loop.failed |= _failed_under_former_name(ready_contexts, loop.failed)
         forget_erased_keys(ready_contexts | formers, loop.failed, services)
         for name, context in ready_contexts.items():
-            if new_runs and name not in failed and name not in loop.failed:
+            if new_runs and not context.job.suspend and name not in failed and name not in loop.failed:
                 try:
                     take_over(context, services)
                     target = facts[name] or describe(context, services, wait_policy.until)
-                    preparation = prepare(context, services, target, new_runs.tick)
-                    _send_while_preparing(preparation, loop, runs[name])
+                    _new_run(context, services, target, new_runs, loop, runs[name])
                 except BatchsyncError as error:
                     # With an error of the source, batches that were finalized before are valid and proceed.
-                    (failed if isinstance(error, SourceError) else loop.failed)[name] = error
+                    (failed if isinstance(error, SourceError | StalePlanError) else loop.failed)[name] = error
         loop.run(wait_policy)
         forget_erased_keys(ready_contexts | formers, loop.failed, services)
         failed |= loop.failed
@@ -221,6 +225,18 @@ def cause(error: BatchsyncError, job: str, services: Services) -> BatchsyncError
     return error
 
 
+def _new_run(
+    context: JobContext, services: Services, target: TargetFacts, wanted: NewRunRequest, loop: Loop, runs: list[str]
+) -> None:
+    """Begin a new run of a job: apply its plan, or plan and send while preparing. The run is added to `runs`."""
+    if wanted.plan_file is None:
+        _send_while_preparing(prepare(context, services, target, wanted.tick), loop, runs)
+        return
+    applied = apply_plan(context, services, target, wanted.plan_file)
+    runs.append(applied.run.id)
+    loop.follow(applied.batches)
+
+
 def _send_while_preparing(preparation: Preparation, loop: Loop, runs: list[str]) -> None:
     """Send batches of a run while others are prepared; the run is added to `runs` if it was journaled."""
     with preparation:
@@ -234,13 +250,14 @@ def _send_while_preparing(preparation: Preparation, loop: Loop, runs: list[str])
 def _begin(context: JobContext, services: Services, until: datetime | None, *, new_runs: bool) -> TargetFacts | None:
     """Abort unfinished preparations, sweep, reopen batches on `resume`, and check that the vendor can be reached."""
     name = context.job.name
-    if new_runs:
+    starts = new_runs and not context.job.suspend
+    if starts:
         check_rename(context, services)
     abort_preparation(name, services)
     sweep(name, services)
     if not new_runs:
         reopen(context, services)
-    if not (new_runs or open_runs(name, services)):
+    if not (starts or open_runs(name, services)):
         return None
     facts = describe(context, services, until)
     note_clock_offset(facts.clock_offset, context, services)
@@ -368,6 +385,23 @@ def blocker_at(job: str, services: Services) -> Blocker | None:
     latest = services.store.last_run(job)
     approved = latest is not None and services.store.approved(job, latest.plan)
     return dependency_blocker(job, latest, services.store.open_batches(job), approved=approved)
+
+
+def _not_started(context: JobContext, outcomes: dict[str, JobOutcome], services: Services) -> JobOutcome | None:
+    """Return the outcome of a job that waits for another job, or is suspended and has nothing to follow, else None."""
+    if not context.job.suspend:
+        reason = _blocked(context, outcomes, services)
+        return _skipped(context, reason) if reason else None
+    if any(open_runs(name, services) for name in context.job.all_names):
+        return None
+    return outcome_of(context, services, (), {})
+
+
+def _followed(context: SelectedJob, outcome: JobOutcome, new_runs: NewRunRequest | None) -> JobOutcome:
+    """Return the outcome of a job with the reason why no run of it began, if it is suspended."""
+    if new_runs is None or not context.job.suspend or outcome.error is not None:
+        return outcome
+    return replace(outcome, skipped=f"suspended; `batchsync sync {outcome.job}` runs it nevertheless")
 
 
 def _skipped(context: JobContext, reason: str) -> JobOutcome:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING
 
-from batchsync.core.personal_data import MASKED_KEY, looks_like_email, without_values
+from batchsync.core.personal_data import HIDDEN_VALUE, MASKED_KEY, looks_like_email, masked_value, without_values
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,11 +20,13 @@ class Mask:
 
     Attributes:
         active: Whether anything is masked at all.
+        show_values: Whether values of records are shown, which takes `active` off.
         personal: By job, whether its keys are personal data; None, and jobs that are not in it: those that look like
             e-mail addresses.
     """
 
     active: bool = False
+    show_values: bool = False
     personal: Mapping[str, bool | None] = field(default_factory=dict)
 
     def key(self, job: str, key: str) -> str:
@@ -36,6 +38,12 @@ class Mask:
         if not self.active:
             return text
         return without_values(text.replace(key, MASKED_KEY) if key and self._hides(job, key) else text)
+
+    def value(self, value: object) -> object:
+        """Return a value of a record: as it is, masked, or hidden."""
+        if self.show_values and not self.active:
+            return value
+        return HIDDEN_VALUE if self.active else masked_value(value)
 
     def line(self, line: RejectLine) -> RejectLine:
         """Return a reject with its key and its reason masked."""

@@ -142,7 +142,7 @@ class OutcomeReport:
                 found.append(f"`batchsync rejects {name}` lists invalid and rejected rows with reasons")
             if job.error is not None and "`batchsync " not in job.error.hint:
                 found.append(f"`batchsync sync {name}` when the error is fixed")
-            elif job.skipped:
+            elif job.skipped and not job.skipped.startswith("suspended"):
                 waits = job.skipped.startswith("waiting for ")
                 found.append(f"`batchsync sync {name}`" + (" when its dependencies are settled" if waits else ""))
         return tuple(found)

@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from batchsync.report.output_members import BATCH, JOB, NEXT, NOTES, OBJECTS, REASON, RUN, Members
 
+PLANS: Members = {
+    "jobs": ("[plan]", "A plan per job."),
+    "unplanned": ("[unplanned]", "Jobs without a plan."),
+    "to_send": ("int", "Records to send."),
+    "awaiting_approval": ("bool", "Whether a sync of one of the jobs would wait for approval."),
+    "notes": NOTES,
+}
 #: Members of the result of each command; several forms where options choose.
 RESULTS: dict[str, tuple[Members, ...]] = {
     "init": (
@@ -26,13 +33,12 @@ RESULTS: dict[str, tuple[Members, ...]] = {
             "notes": NOTES,
         },
     ),
-    "plan": (
+    "plan": (PLANS,),
+    "preview": (
         {
-            "jobs": ("[plan]", "A plan per job."),
-            "unplanned": ("[unplanned]", "Jobs without a plan."),
-            "to_send": ("int", "Records to send."),
-            "awaiting_approval": ("bool", "Whether a sync of one of the jobs would wait for approval."),
-            "notes": NOTES,
+            "job": JOB,
+            "records": ("[preview_record]", "Records, with the rows that they are made of."),
+            "invalid": ("any", "Whether only invalid records were asked for, or how many there are."),
         },
     ),
     "sync": (
@@ -51,7 +57,7 @@ RESULTS: dict[str, tuple[Members, ...]] = {
             "next": NEXT,
         },
     ),
-    "show": ({"runs": ("[run]", "Runs.")},),
+    "show": ({"runs": ("[run]", "Runs.")}, PLANS | {"plan_file": ("plan_file", "The plan file.")}),
     "rejects": (
         {
             "total": ("int", "Rejects."),
@@ -78,6 +84,12 @@ RESULTS: dict[str, tuple[Members, ...]] = {
             "run": RUN,
             "plan": ("text", "Digest of the approved plan."),
             "blocked_because": ("text", "Why it was blocked."),
+            "reason": ("text", "Reason of the approval; may be empty."),
+        },
+        {
+            "plan_file": ("text", "The approved plan file."),
+            "id": ("text", "Its id."),
+            "plans": ("[any]", "Job and digest of each approved plan."),
             "reason": ("text", "Reason of the approval; may be empty."),
         },
     ),
@@ -237,6 +249,9 @@ EVENTS: dict[str, tuple[Members, ...]] = {
     "job": (OBJECTS["job_outcome"], OBJECTS["job_status"]),
     "plan": (OBJECTS["plan"],),
     "unplanned": (OBJECTS["unplanned"],),
+    "plan_file": (OBJECTS["plan_file"],),
+    "record": ({"job": JOB} | OBJECTS["preview_record"],),
+    "suspended": ({"job": JOB, "timezone": ("text", "Time zone of the schedule.")},),
     "reject": (OBJECTS["reject"],),
     "group": (OBJECTS["reject_group"],),
     "open": (OBJECTS["batch"],),

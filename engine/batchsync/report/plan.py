@@ -11,8 +11,9 @@ from batchsync.errors import ExitCode, SpecError
 from batchsync.ports import PlanPreview
 from batchsync.report.contract import ContractReport
 from batchsync.report.envelope import error_data
+from batchsync.report.records import RecordsReport
 from batchsync.report.sources import partial_read_data, partial_read_words
-from batchsync.report.text_format import Style, escape_controls, markdown, markdown_table, pluralize
+from batchsync.report.text_format import Style, escape_controls, markdown, markdown_table, markdown_with_code, pluralize
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Sequence
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
     from batchsync.core.plan import Plan
     from batchsync.errors import BatchsyncError
     from batchsync.ports import KeyRef, PartialRead
+    from batchsync.report.forecast import ForecastReport
 
 
 def _columns(outcomes: OutcomeCounts) -> tuple[RowOutcome, ...]:
@@ -41,6 +43,8 @@ class PlanReport:
         contract: Contract of the source; None if it has none.
         partial_read: Which rows of its query were read; None if all were.
         preview: First keys of each kind of change; contains no values beyond those that `batchsync rejects` shows.
+        records: First records of each kind of change, and the members that change.
+        forecast: What sending is expected to cost; None if nothing would be sent.
     """
 
     plan: Plan
@@ -51,6 +55,8 @@ class PlanReport:
     contract: Contract | None = None
     partial_read: PartialRead | None = None
     preview: PlanPreview = field(default_factory=PlanPreview)
+    records: RecordsReport = field(default_factory=RecordsReport)
+    forecast: ForecastReport | None = None
 
     @property
     def over_budget(self) -> bool:
@@ -87,7 +93,7 @@ class PlanReport:
         counts = self.plan.counts
         outcomes = (counts.outcomes[outcome] for outcome in shown)
         earlier = counts.outcomes.sum_of(BATCH_OUTCOMES)
-        numbers = (counts.added, counts.changed, counts.removed, *outcomes, earlier)
+        numbers = (counts.selected, counts.added, counts.changed, counts.removed, *outcomes, earlier)
         return (self.plan.job, *(f"{number:,}" for number in numbers), self._guard_words())
 
     def data(self) -> dict[str, object]:
@@ -115,6 +121,10 @@ class PlanReport:
                 }
                 for group in self.preview.invalid
             ],
+            "records": self.records.data(),
+            "expected": None if self.forecast is None else self.forecast.data(),
+            "edited": self.edited,
+            "remarks": list(self._sentences()),
             "partial_read": None if self.partial_read is None else partial_read_data(self.partial_read),
             "within_budget": not self.over_budget,
             "baseline_rows": plan.baseline_rows,
@@ -146,12 +156,16 @@ class PlanReport:
             reason = markdown(_reason(group.field, group.code))
             listed = _colon(_listed(group.first, group.count, markdown))
             yield f"invalid: {reason}: {pluralize(group.count, 'record')}{listed}"
+        if self.over_budget:
+            yield markdown(self._budget_words())
+        yield from self.records.listed()
         if self.partial_read is not None:
             yield markdown(partial_read_words(self.partial_read))
         if self._contract is not None:
             yield f"contract: {markdown(self._contract.counted())}"
-        if self.over_budget:
-            yield markdown(self._budget_words())
+        for breach in self.plan.breaches:
+            yield f"guard {breach.guard} {self._verdict}: {markdown(breach.message)}"
+        yield from (markdown_with_code(sentence) for sentence in self._sentences())
 
     def _kinds(self) -> Iterator[tuple[str, str, str, int, tuple[KeyRef, ...]]]:
         """Yield each kind of change as name, sign, style role, count and first keys."""
@@ -162,8 +176,11 @@ class PlanReport:
 
     def _changes(self, paint: Style) -> Iterator[str]:
         """Yield one line per key of the preview."""
-        for _, sign, role, count, keys in self._kinds():
-            yield from (paint(f"{sign} {_shown(key, escape_controls)}", role) for key in keys)
+        for kind, sign, role, count, keys in self._kinds():
+            for index, key in enumerate(keys):
+                heading = f"{sign} {_shown(key, escape_controls)}{self.records.heading(kind, index)}"
+                yield paint(heading, role)
+                yield from (f"    {line}" for line in self.records.lines(kind, index, paint))
             if keys and count > len(keys):
                 yield paint(f"{sign} {count - len(keys):,} more: `--limit N` shows N of each kind", "dim")
 
@@ -184,15 +201,31 @@ class PlanReport:
         return f"the budget would be exceeded: {figures} (a sync would exit with {int(ExitCode.REJECTS)})"
 
     def _remarks(self, paint: Style) -> Iterator[str]:
-        """Yield remarks on guards, edits, resent records, open batches and warnings."""
-        verdict = "approved" if self.approved else "would block this run"
-        plan, counts = self.plan, self.plan.counts
+        """Yield remarks on members that change, guards, and what `_sentences` says."""
+        yield from self.records.remarks()
         if self.partial_read is not None:
             yield partial_read_words(self.partial_read)
         if self._contract is not None:
             yield f"contract: {escape_controls(self._contract.counted())}"
-        for breach in plan.breaches:
-            yield f"{paint(f'guard {breach.guard} {verdict}', 'warn')}: {escape_controls(breach.message)}"
+        for breach in self.plan.breaches:
+            yield f"{paint(f'guard {breach.guard} {self._verdict}', 'warn')}: {escape_controls(breach.message)}"
+        warnings = {f"warning: {escape_controls(rule)}" for rule in self.plan.warnings}
+        for sentence in self._sentences():
+            label, colon, rest = sentence.partition(":")
+            is_warning = sentence.rpartition(": ")[0] in warnings
+            yield f"{paint(label, 'warn')}{colon}{rest}" if is_warning else sentence
+
+    @property
+    def _verdict(self) -> str:
+        """What a guard does to the run."""
+        return "approved" if self.approved else "would block this run"
+
+    def _sentences(self) -> Iterator[str]:
+        """Yield sentences about an edit, resent records, earlier outcomes, cost, open batches and warnings.
+
+        They are part of the plan in each format.
+        """
+        plan, counts = self.plan, self.plan.counts
         compared = counts.changed + counts.outcomes[RowOutcome.UNCHANGED]
         if self.edited and compared:
             differ = counts.changed - counts.resent
@@ -201,10 +234,12 @@ class PlanReport:
             yield f"{counts.resent:,} of the changes resend what the target already holds; guards ignore these"
         if counts.outcomes.sum_of(BATCH_OUTCOMES):
             yield "rows rejected or unknown in an earlier run and unchanged since are not sent again"
+        if self.forecast is not None:
+            yield self.forecast.words()
         if self.in_flight:
             yield f"{pluralize(self.in_flight, 'batch', 'batches')} in flight: `batchsync sync` completes these first"
         for rule, count in plan.warnings.items():
-            yield f"{paint('warning', 'warn')}: {escape_controls(rule)}: {pluralize(count, 'record')}"
+            yield f"warning: {escape_controls(rule)}: {pluralize(count, 'record')}"
 
     def _guard_words(self) -> str:
         """Return the cell of the guards column."""
@@ -265,6 +300,11 @@ class Unplanned:
         problems = self.error.problems if isinstance(self.error, SpecError) else ()
         return "; ".join([self.error.message, *(f"{item.file}:{item.line}: {item.message}" for item in problems)])
 
+    def markdown(self) -> str:
+        """Return the reason and what to do as Markdown."""
+        hint = f" ({markdown_with_code(self.error.hint)})" if self.error.hint else ""
+        return f"{markdown(self.reason)}{hint}"
+
     def data(self) -> dict[str, object]:
         """Return the job as a JSON-compatible dictionary."""
         return {"job": self.job} | error_data(self.error)
@@ -291,7 +331,7 @@ class PlansReport:
     def markdown(self) -> str:
         """Return a Markdown table with one line per job, followed by remarks."""
         shown = _columns(sum((report.plan.counts.outcomes for report in self.plans), OutcomeCounts()))
-        header = ("job", "add", "change", "remove", *shown, "rejected earlier", "guards")
+        header = ("job", "selected", "add", "change", "remove", *shown, "rejected earlier", "guards")
         to_send = sum(report.plan.counts.to_send for report in self.plans)
         summary = f"{pluralize(to_send, 'record')} would be sent." if to_send else "Nothing would be sent."
         table = markdown_table(
@@ -299,12 +339,7 @@ class PlansReport:
         )
         lines = ["### batchsync plan", "", summary, "", table]
         remarks = [f"- **{markdown(report.plan.job)}**: {line}" for report in self.plans for line in report.listed()]
-        remarks += [
-            f"- **{markdown(report.plan.job)}**: {markdown(breach.message)}"
-            for report in self.plans
-            for breach in report.plan.breaches
-        ]
-        remarks += [f"- **{markdown(item.job)}**: no plan: {markdown(item.reason)}" for item in self.unplanned]
+        remarks += [f"- **{markdown(item.job)}**: no plan: {item.markdown()}" for item in self.unplanned]
         remarks += [f"- {markdown(note)}" for note in self.notes]
         return "\n".join([*lines, "", *remarks] if remarks else lines)
 

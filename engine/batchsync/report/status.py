@@ -40,6 +40,7 @@ class JobStatus:
         last: Its newest run; None if it never ran.
         declared: Whether the job is in jobs.yaml.
         next_tick: Next time its schedule fires.
+        suspended: Whether the job is suspended, so that no run begins.
         runner: Process that holds the job's lease; empty if none does.
         unresolved: Delivered batches of any run with rows of unknown outcome.
         approved: Whether the plan of the newest run is approved.
@@ -49,6 +50,7 @@ class JobStatus:
     last: RunReport | None = None
     declared: bool = True
     next_tick: datetime | None = None
+    suspended: bool = False
     runner: str = ""
     unresolved: tuple[Batch, ...] = ()
     approved: bool = False
@@ -82,6 +84,7 @@ class JobStatus:
             "declared": self.declared,
             "last_run": self.last.data() if self.last else None,
             "next_tick": iso(self.next_tick),
+            "suspended": self.suspended,
             "runner": self.runner or None,
             "unresolved": [item.id for item in self.unresolved],
             "approved": self.approved,
@@ -128,7 +131,7 @@ class StatusReport:
         rows = [
             (
                 job.job,
-                job.last.state if job.last else "never ran",
+                (job.last.state if job.last else "never ran") + (", suspended" if job.suspended else ""),
                 moment(job.last.run.created_at) if job.last else "",
                 equation(job.last.settlement) if job.last else "",
                 moment(job.next_tick) if job.next_tick else "",
@@ -266,6 +269,7 @@ def _job_text(job: JobStatus, now: datetime, paint: Style) -> str:
     name = paint(escape_controls(job.job), "head")
     gone = "" if job.declared else " (no longer in the jobs file)"
     running = f", running in {escape_controls(job.runner)}" if job.runner else ""
+    running += f", {paint('suspended', 'warn')}" if job.suspended else ""
     if job.last is None:
         lines = [f"{name}: never ran{gone}{running}"]
     else:

@@ -21,13 +21,15 @@ class JobTicks:
         job: Name of the job.
         description: The schedule as a sentence.
         timezone: Time zone of the schedule.
-        ticks: Next ticks, as aware datetimes.
+        ticks: Next ticks, as aware datetimes; none of a suspended job.
+        suspended: Whether the job is suspended.
     """
 
     job: str
     description: str
     timezone: str
     ticks: tuple[datetime, ...]
+    suspended: bool = False
 
     def data(self) -> dict[str, object]:
         """Return the ticks as a JSON-compatible dictionary."""
@@ -36,6 +38,7 @@ class JobTicks:
             "schedule": self.description,
             "timezone": self.timezone,
             "ticks": [iso(tick) for tick in self.ticks],
+            "suspended": self.suspended,
         }
 
 
@@ -50,7 +53,8 @@ class TicksReport:
         """Return each job's schedule as a sentence, and its ticks in its time zone and in UTC."""
         parts = []
         for job in self.jobs:
-            parts.append(f"{paint(escape_controls(job.job), 'head')}: {job.description}")
+            suspended = f" ({paint('suspended', 'warn')}: no run begins)" if job.suspended else ""
+            parts.append(f"{paint(escape_controls(job.job), 'head')}: {job.description}{suspended}")
             parts += [
                 f"  {_local(tick, job.timezone)}  {moment(tick)}  {format_relative(tick, self.now)}"
                 for tick in job.ticks
@@ -60,6 +64,7 @@ class TicksReport:
     def markdown(self) -> str:
         """Return a Markdown table."""
         rows = [(job.job, _local(tick, job.timezone), moment(tick)) for job in self.jobs for tick in job.ticks]
+        rows += [(job.job, "suspended", "") for job in self.jobs if job.suspended]
         return f"### batchsync schedule\n\n{markdown_table(('job', 'tick', 'in UTC'), rows, right=frozenset())}"
 
     def data(self) -> dict[str, object]:
@@ -69,6 +74,8 @@ class TicksReport:
     def lines(self) -> Iterator[dict[str, object]]:
         """Yield one NDJSON object per tick."""
         for job in self.jobs:
+            if job.suspended:
+                yield {"event": "suspended", "job": job.job, "timezone": job.timezone}
             for tick in job.ticks:
                 yield {"event": "tick", "job": job.job, "at": iso(tick), "timezone": job.timezone}
 

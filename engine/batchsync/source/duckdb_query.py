@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import shutil
 from contextlib import contextmanager, suppress
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -17,18 +16,15 @@ import duckdb
 import pyarrow as pa
 
 from batchsync.errors import SourceError, UnavailableError
-from batchsync.source.cancellable import cancellable
 from batchsync.source.duckdb_errors import statement_error
 from batchsync.source.duckdb_files import FilesOfQuery
 from batchsync.source.duckdb_types import column_of, is_plain, odd_value, selected
-from batchsync.source.landing import Landing
 from batchsync.source.statement_text import without_end
 from batchsync.util.path_fence import PathFence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-    from batchsync.core.job import Source
     from batchsync.core.query import Database, Query, QueryColumn
 
 #: Rows of a batch.
@@ -46,43 +42,28 @@ _SETTINGS: dict[str, str | bool | int | float | list[str]] = {
 }
 #: Names of databases that DuckDB has of its own.
 _TAKEN = frozenset({"memory", "system", "temp", "main"})
-_SPILL = "spill"
 
 
-def fetch(
-    source: Source,
-    query: Query,
-    into: Path,
-    *,
-    login: Mapping[str, str],  # noqa: ARG001 - a file needs none; the signature is that of DatabaseReader
-    rows: int | None = None,
-    progress: Callable[[int], None] | None = None,
-) -> Source:
-    """Land the rows of a query; see `ports.DatabaseReader`.
+def open_query(query: Query, *, login: Mapping[str, str], spill: Path | None) -> _Reader:  # noqa: ARG001 - as in check
+    """Open the database of a query; see `query_rows.DatabaseReader`.
 
     Args:
-        source: The source.
-        query: Its query of DuckDB.
-        into: Folder for the parts.
+        query: The query.
         login: Unused: a file needs no secrets.
-        rows: Number of rows that suffice; None reads all.
-        progress: Receives the number of rows read.
+        spill: Folder for what does not fit into the memory; None allows none.
 
     Returns:
-        The source with its parts.
+        The reader of the query.
 
     Raises:
-        SourceError: If the statement is refused, or a value or column cannot be taken over exactly.
-        UnavailableError: If the database cannot be opened, or the disk is full.
+        SourceError: If the statement is no single SELECT, or names files that may not be read.
+        UnavailableError: If the database cannot be opened.
     """
-    with Landing(into, query.title, progress=progress) as landing, _Reader(query, into / _SPILL) as reader:
-        for table in cancellable(reader.tables(rows), reader.connection.interrupt):
-            landing.add(table)
-        return replace(source, parts=landing.seal(reader.schema), version="")
+    return _Reader(query, spill)
 
 
 def check(database: Database, *, login: Mapping[str, str]) -> str:  # noqa: ARG001 - a file needs none
-    """Check that a database can be opened; see `ports.DatabaseReader`.
+    """Check that a database can be opened; see `query_rows.DatabaseReader`.
 
     Args:
         database: The database; its rows are not read.
@@ -102,24 +83,6 @@ def check(database: Database, *, login: Mapping[str, str]) -> str:  # noqa: ARG0
         return f"DuckDB {duckdb.__version__}, read-only, {found[0] if found else 0:,} tables and views"
     finally:
         connection.close()
-
-
-def describe(query: Query, *, login: Mapping[str, str]) -> tuple[QueryColumn, ...]:  # noqa: ARG001 - a file needs none
-    """Bind the statement of a query; see `ports.DatabaseReader`.
-
-    Args:
-        query: The query; it is not run.
-        login: Unused: a file needs no secrets.
-
-    Returns:
-        The columns in order.
-
-    Raises:
-        SourceError: If the statement is refused.
-        UnavailableError: If the database cannot be opened.
-    """
-    with _Reader(query, None) as reader:
-        return reader.columns()
 
 
 def _opened(database: Database) -> duckdb.DuckDBPyConnection:
@@ -181,16 +144,16 @@ class _Reader:
             UnavailableError: If the database cannot be opened.
         """
         self._query, self._spill = query, spill
-        self.schema = pa.schema([])
+        self._schema = pa.schema([])
         self.rows = 0
-        self.connection = _opened(query.database)
+        self._connection = _opened(query.database)
         try:
             with self._errors():
                 self._sql = self._single(query.statement())
-                self._files = FilesOfQuery(self.connection, query, self._sql)
+                self._files = FilesOfQuery(self._connection, query, self._sql)
                 self._restrict()
         except BaseException:
-            self.connection.close()
+            self._connection.close()
             raise
 
     def __enter__(self) -> Self:
@@ -199,7 +162,7 @@ class _Reader:
 
     def __exit__(self, *_: object) -> None:
         """Close the database, and delete what was spilled."""
-        self.connection.close()
+        self._connection.close()
         if self._spill is not None:
             with suppress(OSError):
                 shutil.rmtree(self._spill)
@@ -223,13 +186,21 @@ class _Reader:
         """
         with self._errors():
             reader = self._selected().to_arrow_reader(BATCH_ROWS)
-            self.schema = pa.schema([pa.field(item.name, item.type) for item in reader.schema])
+            self._schema = pa.schema([pa.field(item.name, item.type) for item in reader.schema])
             for batch in reader:
                 table = self._table(batch if limit is None else batch.slice(0, limit - self.rows))
                 yield table
                 if self.rows == limit:
                     return
             self._files.require_unchanged()
+
+    def schema(self) -> pa.Schema:
+        """Return the types of the rows."""
+        return self._schema
+
+    def cancel(self) -> None:
+        """End the statement that is running."""
+        self._connection.interrupt()
 
     def _table(self, batch: pa.RecordBatch) -> pa.Table:
         """Return a batch as a table without metadata.
@@ -244,7 +215,7 @@ class _Reader:
                 instead = "LEFT(..., n)" if pa.types.is_string(values.type) else "CAST(... AS VARCHAR)"
                 raise self._error(f"{place}: {found[1]}", f"Write {instead} in the query, or leave it out.")
         self.rows += batch.num_rows
-        return pa.Table.from_arrays(batch.columns, schema=self.schema)
+        return pa.Table.from_arrays(batch.columns, schema=self._schema)
 
     def _selected(self) -> duckdb.DuckDBPyRelation:
         """Return the statement, in which columns are cast that Arrow does not carry exactly.
@@ -269,7 +240,7 @@ class _Reader:
         Raises:
             SourceError: If two columns have the same name.
         """
-        relation = self.connection.query(sql)
+        relation = self._connection.query(sql)
         names = relation.columns
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
@@ -282,7 +253,7 @@ class _Reader:
         Raises:
             SourceError: If it is not a single SELECT.
         """
-        statements = self.connection.extract_statements(sql)
+        statements = self._connection.extract_statements(sql)
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             raise self._error("the query is no single SELECT statement", "Write one SELECT statement.")
         if statements[0].named_parameters:
@@ -291,7 +262,7 @@ class _Reader:
 
     def _restrict(self) -> None:
         """Take access to all files but those of the query, and lock the configuration."""
-        execute = self.connection.execute
+        execute = self._connection.execute
         if self._spill is not None:
             execute(f"SET temp_directory = {_literal(str(self._spill))}")
         if self._files.paths:

@@ -16,6 +16,7 @@ from batchsync.core.query import KINDS
 from batchsync.core.source_path import scheme_of
 from batchsync.errors import SourceError, UnavailableError, install_hint
 from batchsync.ports import StorageAccess
+from batchsync.source.query_rows import columns_of_query, land_query
 from batchsync.source.stdin import land_stdin
 from batchsync.util.files import make_private
 from batchsync.util.plugins import SOURCE_FETCHERS, load_plugin
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
     from batchsync.core.job import Source
     from batchsync.core.object_storage import Storage, StoredFiles
     from batchsync.core.query import Database, Query, QueryColumn
-    from batchsync.ports import AccessOf, DatabaseReader, Logins, SourceFetcher
+    from batchsync.ports import AccessOf, Logins, SourceFetcher
+    from batchsync.source.query_rows import DatabaseReader
 
 
-#: Modules with the functions of `ports.DatabaseReader`, by kind of database; imported when they are used.
+#: Modules with the functions of `DatabaseReader`, by kind of database; imported when they are used.
 _DATABASES = {
     "duckdb": "batchsync.source.duckdb_query",
     "mariadb": "batchsync.source.mysql_query",
@@ -86,7 +88,7 @@ def describe_query(query: Query, login: Logins = without_login) -> tuple[QueryCo
         SourceError: If the statement is refused, or returns no rows.
         UnavailableError: If the database cannot be opened.
     """
-    return _reader(query.database).describe(query, login=login(query.database))
+    return columns_of_query(_reader(query.database), query, login=login(query.database))
 
 
 def _reader(database: Database) -> DatabaseReader:
@@ -227,7 +229,8 @@ def _fetch_rows(
     if source.query is not None:
         database = source.query.database
         query = replace(source.query, after=since) if since else source.query
-        return _reader(database).fetch(source, query, into, login=login(database), rows=rows, progress=progress)
+        parts = land_query(_reader(database), query, into, login=login(database), rows=rows, progress=progress)
+        return replace(source, parts=parts, version="")
     if source.is_stdin:
         make_private(into)
         return land_stdin(source, into)

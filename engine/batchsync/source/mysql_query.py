@@ -6,7 +6,6 @@ Rows arrive in the binary protocol and are decoded column by column; types are t
 from __future__ import annotations
 
 from contextlib import contextmanager
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Self
 
@@ -15,64 +14,49 @@ import pymysql
 
 from batchsync.core.query import KINDS, QueryColumn
 from batchsync.errors import SourceError
-from batchsync.source.cancellable import cancellable
-from batchsync.source.landing import Landing
 from batchsync.source.mysql_connection import MysqlSession, StatementRefusedError
 from batchsync.source.mysql_errors import FOREIGN, connection_error, statement_error
 from batchsync.source.mysql_rows import RowDecoder, ValueRefusedError
-from batchsync.source.mysql_types import column_of
+from batchsync.source.mysql_types import Form, column_of
 from batchsync.source.mysql_url import settings_of
+from batchsync.source.statement_text import without_mysql_end
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from batchsync.core.job import Source
     from batchsync.core.query import Database, Query
     from batchsync.source.mysql_connection import ServerSettings
-    from batchsync.source.mysql_types import Described
+    from batchsync.source.mysql_types import Column, Described
 
 #: Rows and bytes that are decoded at a time.
 BATCH_ROWS, BATCH_BYTES = 20_000, 4 << 20
 #: Warning of GROUP_CONCAT: its result was cut.
 _CUT = 1260
+#: Forms of values that the server and batchsync order alike.
+_ORDERED = frozenset({Form.INTEGER, Form.DECIMAL, Form.DATE, Form.TIMESTAMP})
 _QUOTE = "`"
 
 
-def fetch(
-    source: Source,
-    query: Query,
-    into: Path,
-    *,
-    login: Mapping[str, str],
-    rows: int | None = None,
-    progress: Callable[[int], None] | None = None,
-) -> Source:
-    """Land the rows of a query; see `ports.DatabaseReader`.
+def open_query(query: Query, *, login: Mapping[str, str], spill: Path | None) -> _Reader:  # noqa: ARG001 - spills nothing
+    """Open a session for a query; see `query_rows.DatabaseReader`.
 
     Args:
-        source: The source.
-        query: Its query of a MySQL or MariaDB server.
-        into: Folder for the parts.
+        query: The query.
         login: URL or password of the server.
-        rows: Number of rows that suffice; None reads all.
-        progress: Receives the number of rows read.
+        spill: Unused: the server sorts and joins.
 
     Returns:
-        The source with its parts.
+        The reader of the query.
 
     Raises:
-        SourceError: If the statement is refused, or a value or column cannot be taken over exactly.
-        UnavailableError: If the server cannot be reached, the connection is lost, or the disk is full.
+        UnavailableError: If the server cannot be reached.
     """
-    with Landing(into, query.title, progress=progress) as landing, _Reader(query, login) as reader:
-        for table in cancellable(reader.tables(rows), reader.session.cancel):
-            landing.add(table)
-        return replace(source, parts=landing.seal(reader.schema), version="")
+    return _Reader(query, login)
 
 
 def check(database: Database, *, login: Mapping[str, str]) -> str:
-    """Check that a server can be reached; see `ports.DatabaseReader`.
+    """Check that a server can be reached; see `query_rows.DatabaseReader`.
 
     Args:
         database: The database; its rows are not read.
@@ -90,24 +74,6 @@ def check(database: Database, *, login: Mapping[str, str]) -> str:
         return f"{kind} {session.version}, read-only, {'TLS' if session.is_encrypted else 'not encrypted'}"
     finally:
         session.close()
-
-
-def describe(query: Query, *, login: Mapping[str, str]) -> tuple[QueryColumn, ...]:
-    """Prepare the statement of a query; see `ports.DatabaseReader`.
-
-    Args:
-        query: The query; it is not run.
-        login: URL or password of the server.
-
-    Returns:
-        The columns in order.
-
-    Raises:
-        SourceError: If the statement is refused, or returns no rows.
-        UnavailableError: If the server cannot be reached.
-    """
-    with _Reader(query, login) as reader:
-        return reader.columns()
 
 
 def _opened(database: Database, settings: ServerSettings) -> MysqlSession:
@@ -133,8 +99,8 @@ class _Reader:
         """
         self._query = query
         self._settings = settings_of(query.database, login)
-        self.session = _opened(query.database, self._settings)
-        self.schema = pa.schema([])
+        self._session = _opened(query.database, self._settings)
+        self._schema = pa.schema([])
         self.rows = 0
 
     def __enter__(self) -> Self:
@@ -143,7 +109,7 @@ class _Reader:
 
     def __exit__(self, *_: object) -> None:
         """Close the session."""
-        self.session.close()
+        self._session.close()
 
     def columns(self) -> tuple[QueryColumn, ...]:
         """Prepare the statement, and return its columns.
@@ -169,16 +135,24 @@ class _Reader:
         with self._errors():
             number, described = self._prepared()
             self._decoder(described)  # refuses columns before the statement runs
-            decoder = self._decoder(self.session.execute(number, self._bounds))
-            self.schema = decoder.schema
-            while batch := self.session.rows(self._room(limit), BATCH_BYTES):
+            decoder = self._decoder(self._session.execute(number, self._bounds))
+            self._schema = decoder.schema
+            while batch := self._session.rows(self._room(limit), BATCH_BYTES):
                 table = decoder.table(batch)
                 self.rows += len(batch)
                 yield table
                 if self.rows == limit:
                     return
-            if _CUT in self.session.warnings():
+            if _CUT in self._session.warnings():
                 raise self._error("a result of GROUP_CONCAT is longer than 16 MiB, and was cut", "Select less in it.")
+
+    def schema(self) -> pa.Schema:
+        """Return the types of the rows."""
+        return self._schema
+
+    def cancel(self) -> None:
+        """End the statement that is running, on the server too."""
+        self._session.cancel()
 
     def _room(self, limit: int | None) -> int:
         return BATCH_ROWS if limit is None else min(BATCH_ROWS, limit - self.rows)
@@ -192,21 +166,36 @@ class _Reader:
         """Prepare the statement, with the condition of `since` if this run has a bound.
 
         Raises:
-            SourceError: If it has parameters of its own, or two columns of the same name.
+            SourceError: If it has parameters of its own, two columns of the same name, or an unfit column for `since`.
         """
         sql = self._query.statement(_QUOTE)
         since = self._query.since
         if since is not None and self._bounds:
             column = f"{_QUOTE}{since.column.replace(_QUOTE, _QUOTE * 2)}{_QUOTE}"
-            inner = sql.rstrip().rstrip(";")
+            inner = without_mysql_end(sql)
             bounded = f") AS batchsync WHERE {column} IS NULL OR {column} >= ?"
             sql = f"SELECT * FROM (\n{inner}\n{bounded}"  # noqa: S608 - the query of the job, and a quoted name
-        number, described = self.session.prepare(sql, len(self._bounds))
+        number, described = self._session.prepare(sql, len(self._bounds))
         names = [item.name for item in described]
         twice = next((name for name in names if names.count(name) > 1), None)
         if twice is not None:
             raise self._error(f"several columns are named {twice!r}", "Name each column: SELECT a.id AS a_id, ...")
+        if since is not None:
+            self._check_order(since.column, [column_of(item) for item in described])
         return number, described
+
+    def _check_order(self, name: str, columns: Sequence[Column]) -> None:
+        """Check that the server and batchsync order the values of the column of `since` alike.
+
+        Raises:
+            SourceError: If there is no such column, or it may have another order: texts are ordered by their collation.
+        """
+        column = next((item for item in columns if item.name == name), None)
+        if column is None:
+            raise self._error(f"the statement has no column {name!r}, by which since reads", "Select it, too.")
+        if column.form not in _ORDERED:
+            hint = "Use a column of numbers, dates or timestamps, or leave since out."
+            raise self._error(f"since cannot compare column {column.name!r} of type {column.declared}", hint)
 
     def _decoder(self, described: Sequence[Described]) -> RowDecoder:
         """Return the decoder of a result.

@@ -8,23 +8,21 @@ from __future__ import annotations
 import re
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 
 from batchsync.errors import SourceError, UnavailableError, install_hint
 from batchsync.source.cancellable import cancellable
-from batchsync.source.landing import Landing
 from batchsync.source.postgres_errors import connect_error, statement_error
 from batchsync.source.postgres_login import address, connection_string
 from batchsync.source.postgres_types import ORDERED, UNNAMED, UnfitValueError, column_of, converted, quoted, select_list
 from batchsync.source.statement_text import without_end
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Generator, Iterator, Mapping
+    from collections.abc import Generator, Iterator, Mapping
     from pathlib import Path
 
-    from batchsync.core.job import Source
     from batchsync.core.query import Database, Query, QueryColumn
     from batchsync.source.postgres_types import Column
 
@@ -46,47 +44,21 @@ _AFTER = "batchsync.after"
 _TIMEOUT_MAX = 2**31 - 1
 
 
-def fetch(
-    source: Source,
-    query: Query,
-    into: Path,
-    *,
-    login: Mapping[str, str],
-    rows: int | None = None,
-    progress: Callable[[int], None] | None = None,
-) -> Source:
-    """Land the rows of a query.
+def open_query(query: Query, *, login: Mapping[str, str], spill: Path | None) -> _Reader:  # noqa: ARG001 - spills nothing
+    """Return the reader of a query, which connects when its statement is prepared; see `query_rows.DatabaseReader`.
 
     Args:
-        source: The source.
-        query: Its query of a PostgreSQL or Redshift database.
-        into: Folder for the parts.
+        query: The query of a PostgreSQL or Redshift database.
         login: Secrets of the database by key.
-        rows: Number of rows that suffice; None reads all.
-        progress: Receives the number of rows read.
+        spill: Unused: the server sorts and joins.
 
     Returns:
-        The source with its parts.
+        The reader of the query.
 
     Raises:
-        SourceError: If the statement is refused, or a value or column cannot be taken over exactly.
-        UnavailableError: If the server cannot be reached, ends the statement, or the disk is full.
+        UnavailableError: If the driver is not installed.
     """
-    session = _Session(query.database, login)
-    with Landing(into, query.title, progress=progress) as landing:
-        reader = _Reader(session, query)
-        tables = reader.tables(rows)
-        try:
-            for table in cancellable(tables, session.cancel):
-                landing.add(table)
-            return replace(source, parts=landing.seal(reader.schema()), version="")
-        except BaseException:
-            # Otherwise closing the statement would read the rest of its rows.
-            session.cancel()
-            raise
-        finally:
-            tables.close()
-            session.close()
+    return _Reader(_Session(query.database, login), query)
 
 
 def check(database: Database, *, login: Mapping[str, str]) -> str:
@@ -119,27 +91,6 @@ def _product(version: str) -> str:
     """Return name and version of the server; Redshift names itself after the PostgreSQL that it derives from."""
     found = re.search(r"Redshift [\d.]+", version) or re.match(r"\S+ [\d.]+", version)
     return found[0] if found else "a server"
-
-
-def describe(query: Query, *, login: Mapping[str, str]) -> tuple[QueryColumn, ...]:
-    """Prepare the statement of a query and return its columns.
-
-    Args:
-        query: The query; none of its rows are read.
-        login: Secrets of the database by key.
-
-    Returns:
-        The columns in order.
-
-    Raises:
-        SourceError: If the statement is refused, or returns no rows.
-        UnavailableError: If the server cannot be reached.
-    """
-    session = _Session(query.database, login)
-    try:
-        return tuple(cancellable(_Reader(session, query).described(), session.cancel))
-    finally:
-        session.close()
 
 
 class _Session:
@@ -232,35 +183,56 @@ class _Session:
 
 
 class _Reader:
-    """Prepares one statement, and converts its rows to Arrow tables."""
+    """Prepares one statement, and converts its rows to Arrow tables. A context manager that closes the session."""
 
     def __init__(self, session: _Session, query: Query) -> None:
         self._session, self._query = session, query
         self._columns: list[Column] = []
+        self._tables: Generator[pa.Table] | None = None
         self.rows = 0
+
+    def __enter__(self) -> Self:
+        """Return the reader."""
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        """Close the session."""
+        if kind is not None:
+            # Otherwise closing the statement would read the rest of its rows.
+            self.cancel()
+        if self._tables is not None:
+            self._tables.close()
+        self._session.close()
+
+    def cancel(self) -> None:
+        """End the statement that is running, on the server too."""
+        self._session.cancel()
 
     def schema(self) -> pa.Schema:
         """Return the columns with their types."""
         return pa.schema([(column.name, column.arrow) for column in self._columns])
 
-    def described(self) -> Iterator[QueryColumn]:
-        """Connect, prepare the statement and yield its columns.
+    def columns(self) -> tuple[QueryColumn, ...]:
+        """Connect, prepare the statement and return its columns.
 
         Raises:
             SourceError: If the statement is refused.
             UnavailableError: If the server cannot be reached.
         """
         self._prepare()
-        for column in self._columns:
-            yield replace(column.described(), declared=self._declared(column))
+        return tuple(replace(column.described(), declared=self._declared(column)) for column in self._columns)
 
-    def tables(self, limit: int | None) -> Generator[pa.Table]:
+    def tables(self, limit: int | None) -> Iterator[pa.Table]:
         """Connect, run the statement and yield its rows, all of them or up to a limit.
 
         Raises:
             SourceError: If the statement is refused, fails, or a value cannot be taken over.
             UnavailableError: If the server cannot be reached, or ends the statement.
         """
+        self._tables = self._run(limit)
+        return self._tables
+
+    def _run(self, limit: int | None) -> Generator[pa.Table]:
         statement = self._prepare()
         try:
             for batch in self._session.batches(self._wrapped(statement, limit)):
@@ -282,6 +254,8 @@ class _Reader:
         if twice:
             raise self._error(f"several columns are named {twice[0]!r}", "Name each column: SELECT a.id AS a_id, ...")
         self._columns = [column_of(field) for field in schema]
+        if self._query.since is not None:
+            self._since_column()
         return statement
 
     def _wrapped(self, statement: str, limit: int | None) -> str:
@@ -296,7 +270,14 @@ class _Reader:
         return "".join(["SELECT ", select_list(self._columns, text), " FROM (\n", statement, "\n) AS q", where, rows])
 
     def _bound(self) -> str:
-        """Bind the lower bound of the column of `since`, and return the condition.
+        """Bind the lower bound of the column of `since`, and return the condition."""
+        column = self._since_column()
+        self._session.value(f"SELECT set_config('{_AFTER}', $1, true)", self._query.after)
+        bound = f"CAST(current_setting('{_AFTER}') AS {ORDERED[column.kind]})"
+        return f"\nWHERE q.{quoted(column.name)} >= {bound} OR q.{quoted(column.name)} IS NULL"
+
+    def _since_column(self) -> Column:
+        """Return the column of `since`.
 
         Raises:
             SourceError: If the statement has no such column, or one without an order that both sides share.
@@ -307,10 +288,8 @@ class _Reader:
             raise self._error(f"the statement has no column {name!r}, by which since reads", "Select it, too.")
         if column.kind not in ORDERED:
             hint = "Use a column of numbers, dates or timestamps, or leave since out."
-            raise self._error(f"since cannot compare column {name!r} of type {column.declared}", hint)
-        self._session.value(f"SELECT set_config('{_AFTER}', $1, true)", self._query.after)
-        bound = f"CAST(current_setting('{_AFTER}') AS {ORDERED[column.kind]})"
-        return f"\nWHERE q.{quoted(name)} >= {bound} OR q.{quoted(name)} IS NULL"
+            raise self._error(f"since cannot compare column {column.name!r} of type {column.declared}", hint)
+        return column
 
     def _table(self, batch: pa.RecordBatch) -> pa.Table:
         try:

@@ -6,23 +6,20 @@ SQLite stores a type with each value, whatever the declared type of the column; 
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Self
 
 import pyarrow as pa
 
 from batchsync.core.query import QueryColumn
 from batchsync.errors import SourceError, UnavailableError
-from batchsync.source.cancellable import cancellable
-from batchsync.source.landing import Landing
 from batchsync.source.statement_text import with_strict_names
 from batchsync.util.path_fence import PathFence
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Iterator, Mapping
 
-    from batchsync.core.job import Source
     from batchsync.core.query import Database, Query
 
 #: Rows, values, and bytes of text that are converted at a time.
@@ -56,41 +53,21 @@ _NOT_TEXT = _NotText()
 _KINDS: dict[type, str] = {int: "integer", float: "real", str: "text", bytes: "blob", _NotText: "text"}
 
 
-def fetch(
-    source: Source,
-    query: Query,
-    into: Path,
-    *,
-    login: Mapping[str, str],  # noqa: ARG001 - a file needs none; the signature is that of DatabaseReader
-    rows: int | None = None,
-    progress: Callable[[int], None] | None = None,
-) -> Source:
-    """Land the rows of a query.
+def open_query(query: Query, *, login: Mapping[str, str], spill: Path | None) -> _Reader:  # noqa: ARG001 - a file
+    """Open the database of a query; see `query_rows.DatabaseReader`.
 
     Args:
-        source: The source.
-        query: Its query of a SQLite database.
-        into: Folder for the parts.
+        query: The query.
         login: Unused: a file needs no secrets.
-        rows: Number of rows that suffice; None reads all.
-        progress: Receives the number of rows read.
+        spill: Unused: SQLite spills to its own temporary files.
 
     Returns:
-        The source with its parts.
+        The reader of the query.
 
     Raises:
-        SourceError: If the statement is refused, or a value or column cannot be taken over exactly.
-        UnavailableError: If the database cannot be opened, is locked, or the disk is full.
+        UnavailableError: If the database cannot be opened.
     """
-    with Landing(into, query.title, progress=progress) as landing:
-        connection = _opened(query.database)
-        try:
-            reader = _Reader(connection, query)
-            for table in cancellable(reader.tables(rows), connection.interrupt):
-                landing.add(table)
-            return replace(source, parts=landing.seal(reader.schema()), version="")
-        finally:
-            connection.close()
+    return _Reader(_opened(query.database), query)
 
 
 def check(database: Database, *, login: Mapping[str, str]) -> str:  # noqa: ARG001 - a file needs none
@@ -115,28 +92,6 @@ def check(database: Database, *, login: Mapping[str, str]) -> str:  # noqa: ARG0
     finally:
         connection.close()
     return f"SQLite, read-only, {count:,} tables and views"
-
-
-def describe(query: Query, *, login: Mapping[str, str]) -> tuple[QueryColumn, ...]:  # noqa: ARG001 - a file needs none
-    """Return the columns of a query; their types are those of their values, which are not read.
-
-    Args:
-        query: The query.
-        login: Unused: a file needs no secrets.
-
-    Returns:
-        The columns in order.
-
-    Raises:
-        SourceError: If the statement is refused.
-        UnavailableError: If the database cannot be opened.
-    """
-    connection = _opened(query.database)
-    try:
-        names = _Reader(connection, query).names()
-    finally:
-        connection.close()
-    return tuple(QueryColumn(name=name, declared="", read_as="the type of its values") for name in names)
 
 
 def _opened(database: Database) -> sqlite3.Connection:
@@ -181,7 +136,7 @@ class _Column:
 
 
 class _Reader:
-    """Runs one statement and converts its rows to Arrow tables."""
+    """Runs one statement and converts its rows to Arrow tables. A context manager that closes the connection."""
 
     def __init__(self, connection: sqlite3.Connection, query: Query) -> None:
         self._connection, self._query = connection, query
@@ -190,12 +145,24 @@ class _Reader:
         self._text_bytes = 0
         self.rows = 0
 
+    def __enter__(self) -> Self:
+        """Return the reader."""
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+    def cancel(self) -> None:
+        """End the statement that is running."""
+        self._connection.interrupt()
+
     def schema(self) -> pa.Schema:
         """Return the columns with the types of all values read; null for columns without values."""
         return pa.schema([(column.name, _TYPES[column.kind]) for column in self._columns])
 
-    def names(self) -> list[str]:
-        """Compile the statement and return the names of its columns.
+    def columns(self) -> tuple[QueryColumn, ...]:
+        """Compile the statement and return its columns; their types are those of their values, which are not read.
 
         Raises:
             SourceError: If the statement is refused.
@@ -204,9 +171,10 @@ class _Reader:
         self._connection.set_authorizer(self._authorize)
         try:
             self._check_names()
-            return self._names(self._connection.execute(self._query.statement()))
+            names = self._names(self._connection.execute(self._query.statement()))
         except (sqlite3.Error, sqlite3.Warning) as error:
             raise self._translated(error) from None
+        return tuple(QueryColumn(name=name, declared="", read_as="the type of its values") for name in names)
 
     def tables(self, limit: int | None) -> Iterator[pa.Table]:
         """Run the statement and yield its rows, all of them or up to a limit.

@@ -14,6 +14,14 @@ _PARTS = re.compile(
     """,
     re.VERBOSE | re.DOTALL,
 )
+#: The same of MySQL and MariaDB, where a comment that begins with /*! or /*M! is executed.
+_MYSQL_PARTS = re.compile(
+    r"""
+    (?P<comment>--(?=\s|\Z)[^\n]* | \#[^\n]* | /\*(?!!|M!).*?\*/)
+  | '(?:[^'\\]|\\.|'')*' | "(?:[^"\\]|\\.|"")*" | `(?:[^`]|``)*` | /\*.*?\*/ | [\w$]+ | .
+    """,
+    re.VERBOSE | re.DOTALL,
+)
 #: Parts of a statement of SQLite: names in double quotes, and all in which these mean nothing.
 _NAMES = re.compile(
     r"""(?P<name>"(?:[^"]|"")*") | '(?:[^']|'')*' | `(?:[^`]|``)*` | \[[^\]]*\] | --[^\n]* | /\*.*?(?:\*/|\Z)""",
@@ -42,6 +50,19 @@ def without_end(sql: str) -> str:
         part = found[0]
         if found["comment"] is None and part != ";" and not part.isspace():
             end = position
+    return sql[:end]
+
+
+def without_mysql_end(sql: str) -> str:
+    """Return a statement without the semicolons, comments and white space after it; its other characters stay in place.
+
+    Args:
+        sql: The statement, in the SQL of MySQL and MariaDB.
+    """
+    end = 0
+    for found in _MYSQL_PARTS.finditer(sql):
+        if found["comment"] is None and found[0] != ";" and not found[0].isspace():
+            end = found.end()
     return sql[:end]
 
 

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from batchsync.spec.jobs_file import fill_in_lines, load
     from batchsync.spec.jobs_file_names import declared_names
     from batchsync.spec.json_schema import SCHEMA_FILE, jobs_schema, jobs_schema_text
+    from batchsync.spec.outline import outline_of
     from batchsync.spec.problem_text import render_problem
     from batchsync.spec.starters import starter_files
     from batchsync.spec.vendor_details import load_vendor_details
@@ -30,6 +31,7 @@ __all__ = [
     "jobs_schema_text",
     "load",
     "load_vendor_details",
+    "outline_of",
     "relations_of",
     "render_problem",
     "resolve_credentials",
@@ -49,6 +51,7 @@ _MODULES = {
     "jobs_schema_text": "json_schema",
     "load": "jobs_file",
     "load_vendor_details": "vendor_details",
+    "outline_of": "outline",
     "relations_of": "dbt_manifest",
     "render_problem": "problem_text",
     "resolve_credentials": "credentials",

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from batchsync.core.guards import Budget, Guards, Limit, Removals
 from batchsync.core.job import Job, OnRemovedAnswer
+from batchsync.core.keep import Keep
 from batchsync.core.source_path import STDIN
 from batchsync.core.vendor_rules import Sends
 from batchsync.spec.check_record import RecordCheck
@@ -38,7 +39,7 @@ if TYPE_CHECKING:
     from batchsync.core.vendor_rules import VendorRules
     from batchsync.spec.interpolate import TypedEntry
     from batchsync.spec.model_validator import ModelValidator, ValidationResult
-    from batchsync.spec.models import GuardsModel
+    from batchsync.spec.models_run import GuardsModel
     from batchsync.spec.problems import Problems
     from batchsync.util.path_fence import PathFence
 
@@ -137,7 +138,10 @@ class _JobBuilder:
             depends_on=tuple(model.depends_on),
             renamed_from=model.renamed_from,
             compression=model.compression,
+            tags=model.tags,
+            suspend=model.suspend,
             removal_hash=self._removal_hash(removal, results, source),
+            keep=Keep(model.baseline.keep),
             place=self.compiler.problems.source.place(self.entry.start),
         )
         if self.validated.invalid:

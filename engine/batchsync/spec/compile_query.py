@@ -40,7 +40,7 @@ _NAMES_MAX = 2
 #: Keys that say which rows of a database are read; one of them is needed.
 _ROW_KEYS = ("query", "table", "dbt")
 #: Keys of a source that describe its own file.
-_FILE_KEYS = ("path", "job", "format", "header", "columns", "skip_rows", "comment")
+_FILE_KEYS = ("path", "job", "version", "format", "header", "columns", "skip_rows", "comment")
 #: Keys of a source that describe joined files, too.
 _CSV_KEYS = ("delimiter", "encoding", "quote", "escape")
 

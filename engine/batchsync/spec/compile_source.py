@@ -34,7 +34,8 @@ if TYPE_CHECKING:
     from batchsync.spec.compile_query import QueryCompiler
     from batchsync.spec.compile_storage import StorageCompiler
     from batchsync.spec.interpolate import Typed
-    from batchsync.spec.models import ResultsModel, ScheduleModel
+    from batchsync.spec.models import ResultsModel
+    from batchsync.spec.models_run import ScheduleModel
     from batchsync.spec.models_source import SourceModel
     from batchsync.spec.problems import Problems
 

@@ -193,9 +193,8 @@ class StorageCompiler:
         if model.delta is not None or model.connection in self._storages:
             return True
         is_query = any(item is not None for item in (model.query, model.table, model.dbt))
-        return model.version is not None or (
-            model.connection is not None and model.connection not in self._others and not is_query
-        )
+        is_account = model.connection is None or model.connection in self._others
+        return not is_query and (model.version is not None or not is_account)
 
     def compile(
         self, model: SourceModel | JoinModel, node: TypedMap, start: int, *, block: str = "source"

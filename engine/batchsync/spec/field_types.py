@@ -41,6 +41,7 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _CONTROL_IN_COLUMN = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]")
 _ENCODING = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,39}")
 _COUNT_MAX = 10**15
+_PORT_MAX = 65_535
 _WHOLE = 100.0
 
 
@@ -169,6 +170,21 @@ def _former_names(value: Any) -> tuple[str, ...]:
     return tuple(names)
 
 
+def _tags(value: Any) -> tuple[str, ...]:
+    """Return a list of tags as a tuple.
+
+    Raises:
+        PydanticCustomError: If the value is no list of distinct, valid tags.
+    """
+    if not isinstance(value, list) or not all(isinstance(name, str) for name in value):
+        raise _invalid("invalid tags", "a list of tags, such as [nightly, crm]")
+    if not all(re.fullmatch(NAME_PATTERN, name) for name in value) or len(value) > COLUMNS_MAX:
+        raise _invalid("invalid tag", f"at most {COLUMNS_MAX} tags of lower-case letters, digits, - and _")
+    if len(set(value)) < len(value):
+        raise _invalid("duplicate tag", "distinct tags")
+    return tuple(value)
+
+
 def _pairs(value: Any) -> tuple[tuple[str, str], ...]:
     """Return the columns of a join as pairs (column of the source, column of the other file).
 
@@ -182,6 +198,18 @@ def _pairs(value: Any) -> tuple[tuple[str, str], ...]:
     if isinstance(value, dict):
         raise _invalid("invalid columns", "a column, a list of columns, or {source column: other column}")
     return tuple((column, column) for column in _columns(value))
+
+
+def _port(value: Any) -> int:
+    """Return a port, which is a text where it comes from a reference.
+
+    Raises:
+        PydanticCustomError: If it is no number from 1 to 65535.
+    """
+    number = int(value) if isinstance(value, str) and re.fullmatch(r"[0-9]{1,5}", value) else value
+    if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= _PORT_MAX:
+        raise _invalid("invalid port", f"a number from 1 to {_PORT_MAX}")
+    return number
 
 
 def _delimiter(text: str) -> str:
@@ -288,6 +316,11 @@ FormerNames = Annotated[
     PlainValidator(_former_names),
     WithJsonSchema({"anyOf": [_NAME, {"type": "array", "items": _NAME, "uniqueItems": True}]}),
 ]
+Tags = Annotated[
+    tuple[str, ...],
+    PlainValidator(_tags),
+    WithJsonSchema({"type": "array", "items": _NAME, "uniqueItems": True, "maxItems": COLUMNS_MAX}),
+]
 Pairs = Annotated[
     tuple[tuple[str, str], ...],
     PlainValidator(_pairs),
@@ -296,6 +329,18 @@ Pairs = Annotated[
             "anyOf": [
                 *_COLUMN_OR_LIST,
                 {"type": "object", "additionalProperties": {"type": "string"}, "minProperties": 1},
+            ]
+        }
+    ),
+]
+Port = Annotated[
+    int,
+    PlainValidator(_port),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "integer", "minimum": 1, "maximum": _PORT_MAX},
+                {"type": "string", "pattern": r"^([0-9]{1,5}|\$\{[^{}]+\})$"},
             ]
         }
     ),

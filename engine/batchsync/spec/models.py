@@ -9,10 +9,10 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Discriminator, Field, PlainValidator, Tag, WithJsonSchema
 
-from batchsync.core.retention import DEFAULT_RETENTION, period_text
 from batchsync.spec import field_types as types  # noqa: TC001 - pydantic evaluates annotations at run time
 from batchsync.spec.models_connection import ConnectionModel  # noqa: TC001 - the same
 from batchsync.spec.models_database import DatabaseModel, kind_of_connection
+from batchsync.spec.models_run import BudgetModel, GuardsModel, ScheduleModel
 from batchsync.spec.models_source import (
     ColumnModel,
     DbtModel,
@@ -24,6 +24,7 @@ from batchsync.spec.models_source import (
     Strict,
     value_or_map,
 )
+from batchsync.spec.models_state import BaselineModel, RetentionModel, StateModel
 from batchsync.spec.models_storage import StorageModel  # noqa: TC001 - the same
 
 #: Records are compiled from the YAML tree by `compile_record`; `json_schema` adds the schema of their values.
@@ -94,93 +95,6 @@ class ResultsModel(Strict):
         description="Answers of keys that are no longer in the source: keep, remove (guarded; a key that returns is "
         "looked up again), or mark with the time in the column removed_at.",
         examples=["mark"],
-    )
-
-
-class ScheduleModel(Strict):
-    """When `batchsync serve` runs the job: a cron line in a time zone, or a fixed interval from midnight UTC."""
-
-    model_config = ConfigDict(title="Schedule")
-
-    cron: types.Text | None = Field(
-        None, title="Cron line", description="Cron expression of five fields.", examples=["0 2 * * *"]
-    )
-    timezone: types.Text | None = Field(
-        None,
-        title="Time zone",
-        description="IANA time zone of the cron line; UTC by default.",
-        examples=["Pacific/Auckland"],
-    )
-    every: types.Duration | None = Field(
-        None,
-        title="Interval",
-        description="Fixed interval from midnight UTC, instead of a cron line.",
-        examples=["15m"],
-    )
-
-
-class GuardsModel(Strict):
-    """Limits beyond which a run awaits approval."""
-
-    model_config = ConfigDict(title="Guards")
-
-    max_remove: types.LimitText | None = Field(
-        None,
-        title="Maximum removals",
-        description="A number, a percentage of the baseline, or the greater of both. 10 or 5% where a job removes.",
-        examples=["10 or 5%", "5%", 100],
-    )
-    max_change: types.LimitText | None = Field(
-        None, title="Maximum changes", description="A number, or a percentage of the baseline.", examples=["5%", 100]
-    )
-    max_invalid: types.LimitText | None = Field(
-        None,
-        title="Maximum invalid records",
-        description="A number, or a percentage of the selected records. Beyond it nothing is sent before approval; "
-        "`budget` judges after the run.",
-        examples=["1%", 20],
-    )
-    min_rows: int | None = Field(
-        None,
-        ge=0,
-        le=10**15,
-        title="Minimum rows",
-        description="Minimum number of rows of the source. Where a job removes, removing all keys because the source "
-        "has no rows awaits approval by default; 0 allows it.",
-        examples=[1000],
-    )
-    removals_after_edit: Literal["hold", "send"] | None = Field(
-        None,
-        title="Removals after an edit",
-        description="Removals of the first run after an edit of path, join, format, key or on_removed: hold (the "
-        "default; they await approval) or send.",
-        examples=["hold"],
-    )
-    removals_after_lost_file: Literal["hold", "send"] | None = Field(
-        None,
-        title="Removals after a lost file",
-        description="Removals of a run whose source has fewer files than in the last run: hold (the default; they "
-        "await approval) or send.",
-        examples=["hold"],
-    )
-
-
-class BudgetModel(Strict):
-    """How many records may fail before the run does (exit code 4)."""
-
-    model_config = ConfigDict(title="Budget")
-
-    invalid: types.LimitText | None = Field(
-        None,
-        title="Invalid",
-        description="Invalid records (refused by batchsync): a number or a percentage.",
-        examples=["2%", 3],
-    )
-    rejected: types.LimitText | None = Field(
-        None,
-        title="Rejected",
-        description="Records rejected by the vendor: a number or a percentage.",
-        examples=["2%", 3],
     )
 
 
@@ -268,54 +182,29 @@ class JobModel(Strict):
         description="Jobs whose latest run must be settled first.",
         examples=[["vehicle-checks"]],
     )
+    tags: types.Tags = Field(
+        (),
+        title="Tags",
+        description="Names by which commands select jobs: `batchsync sync tag:nightly`.",
+        examples=[["nightly"]],
+    )
+    suspend: bool = Field(
+        default=False,
+        title="Suspend",
+        description="Whether no run begins, unless a command names the job. Open batches are followed to their end.",
+        examples=[True],
+    )
     compression: Literal["fast", "smaller"] = Field(
         "fast",
         title="Compression",
         description="Compression of batch files: fast, or smaller files.",
         examples=["smaller"],
     )
-
-
-class StateModel(Strict):
-    """The state folder: what each target is known to hold."""
-
-    model_config = ConfigDict(title="State")
-
-    required: bool = Field(
-        default=False,
-        title="Required",
-        description="Whether a missing state is an error; `batchsync state init` begins one. Otherwise a missing state "
-        "is begun by the first run, and every row is sent.",
-        examples=[True],
-    )
-
-
-class RetentionModel(Strict):
-    """How long what is no longer needed is kept in the state folder; pruned at the end of a run."""
-
-    model_config = ConfigDict(title="Retention")
-
-    rejects: types.Period = Field(
-        period_text(DEFAULT_RETENTION.rejects),
-        validate_default=True,
-        title="Rejects",
-        description="Rejected, invalid and superseded rows with their keys, from their run: 90d by default.",
-        examples=["30d", "forever"],
-    )
-    runs: types.Period = Field(
-        period_text(DEFAULT_RETENTION.runs),
-        validate_default=True,
-        title="Runs",
-        description="Runs with their batches, events, ticks and approvals, from their end: 400d by default. The newest "
-        "run of each job, open batches and used idempotency keys are always kept.",
-        examples=["730d", "forever"],
-    )
-    batch_files: types.Period = Field(
-        period_text(DEFAULT_RETENTION.batch_files),
-        validate_default=True,
-        title="Batch files",
-        description="Batch files with their records, and row manifests, from the delivery: 0d by default.",
-        examples=["0d", "7d"],
+    baseline: BaselineModel = Field(
+        BaselineModel(),
+        title="Baseline",
+        description="What is kept of each record that the target holds.",
+        examples=[{"keep": "members"}],
     )
 
 
@@ -391,4 +280,5 @@ MODELS: tuple[tuple[tuple[str, ...], type[BaseModel]], ...] = (
     (("schedule",), ScheduleModel),
     (("guards",), GuardsModel),
     (("budget",), BudgetModel),
+    (("baseline",), BaselineModel),
 )

@@ -38,7 +38,7 @@ class DatabaseModel(Strict):
         description="Name or address of the server, or the folder or path of its socket.",
         examples=["warehouse.example.com"],
     )
-    port: int | None = Field(None, ge=1, le=65_535, title="Port", description="Port of the server.", examples=[5432])
+    port: types.Port | None = Field(None, title="Port", description="Port of the server.", examples=[5432])
     dbname: types.Text | None = Field(
         None, title="Database name", description="Name of the database on the server.", examples=["mart"]
     )

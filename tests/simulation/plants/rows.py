@@ -88,12 +88,12 @@ def _processing_is_finished(original: Any) -> Any:
 def _with_changed_verdicts(original: Any, change: pl.Expr) -> Any:
     """Return an `apply_verdicts` that reads row verdicts with one column replaced."""
 
-    def apply_verdicts(self: PolarsEngine, baseline: Any, verdicts: Any) -> Any:
+    def apply_verdicts(self: PolarsEngine, baseline: Any, verdicts: Any, manifests: Any = ()) -> Any:
         changed = []
         for path in verdicts:
             changed.append(path.with_name("planted.parquet"))
             pl.read_parquet(path).with_columns(change).write_parquet(changed[-1])
-        return original(self, baseline, changed)
+        return original(self, baseline, changed, manifests)
 
     return apply_verdicts
 

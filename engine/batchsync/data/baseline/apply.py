@@ -6,6 +6,7 @@ time when `core.compaction` requires it.
 
 from __future__ import annotations
 
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import polars as pl
@@ -13,15 +14,18 @@ import polars as pl
 from batchsync.core.batch import Verdict
 from batchsync.core.compaction import compaction_start
 from batchsync.core.row_outcome import BATCH_OUTCOMES, RowOutcome
+from batchsync.data.baseline.content import ContentByKey, manifest_content, with_nulls
 from batchsync.data.baseline.segments import (
     SEGMENT,
     SegmentReader,
+    kept_content,
     latest_per_key,
     range_count,
     scan_keys,
     write_segment,
 )
 from batchsync.data.baseline.states import ASSUMED, REJECTED, REMOVAL_UNKNOWN, RESEND, UNKNOWN
+from batchsync.data.frame.content import content_among
 from batchsync.data.frame.hashes import HASH, hash_of, in_hash_order, partition_end
 from batchsync.data.frame.integrity import verify_digest
 from batchsync.ports import SegmentEntry
@@ -38,13 +42,16 @@ _STATES = ["key", "fingerprint", "op", "state", "retry", "code", "members"]
 _NO_MEMBERS = pl.lit(None, dtype=pl.String).alias("members")
 
 
-def apply_verdicts(baseline: Baseline, verdicts: Sequence[Path], into: ObjectFolder) -> tuple[SegmentEntry, ...]:
+def apply_verdicts(
+    baseline: Baseline, verdicts: Sequence[Path], into: ObjectFolder, manifests: Sequence[Path] = ()
+) -> tuple[SegmentEntry, ...]:
     """Apply verdict files to a baseline.
 
     Args:
         baseline: The current baseline.
         verdicts: Verdict files of batches, in the order of delivery.
         into: Destination of new segments.
+        manifests: Row manifests of the same batches, which may have the content of the records.
 
     Returns:
         The segments of the new baseline, or of the same if no verdict changes it.
@@ -52,7 +59,8 @@ def apply_verdicts(baseline: Baseline, verdicts: Sequence[Path], into: ObjectFol
     Raises:
         StateError: If a segment to merge is missing or damaged.
     """
-    return _append(baseline, latest_per_key([_read_verdicts(path) for path in verdicts], whole=False), into)
+    new = latest_per_key([_read_verdicts(path) for path in verdicts], whole=False)
+    return _append(baseline, new, into, manifest_content(manifests))
 
 
 def _read_verdicts(path: Path) -> pl.DataFrame:
@@ -113,13 +121,16 @@ def assume(baseline: Baseline, records: pl.DataFrame, into: ObjectFolder) -> tup
     return _append(baseline, new, into)
 
 
-def renew(baseline: Baseline, records: pl.DataFrame, into: ObjectFolder) -> tuple[SegmentEntry, ...]:
-    """Replace the fingerprints of records that the target holds unchanged, after an upgrade that makes others.
+def renew(
+    baseline: Baseline, records: pl.DataFrame, into: ObjectFolder, content: pl.LazyFrame | None = None
+) -> tuple[SegmentEntry, ...]:
+    """Replace what is kept of records that the target holds unchanged: fingerprints, after an upgrade, or content.
 
     Args:
         baseline: The current baseline.
         records: Records with the columns `key` and `fingerprint`, each key once, without a later version.
         into: Destination of new segments.
+        content: Content of the records by `key`; None keeps none.
 
     Returns:
         The segments of the new baseline.
@@ -136,7 +147,7 @@ def renew(baseline: Baseline, records: pl.DataFrame, into: ObjectFolder) -> tupl
         _NO_MEMBERS,
         hash_of("key"),
     )
-    return _append(baseline, new, into)
+    return _append(baseline, new, into, content)
 
 
 def resolve(
@@ -158,11 +169,15 @@ def resolve(
         StateError: If a segment to merge is missing or damaged.
     """
     last_state = pl.col("last_state")
-    rows = scan_keys(baseline, keys).filter(last_state.is_in((UNKNOWN, REMOVAL_UNKNOWN)).fill_null(value=False))
+    content = kept_content(baseline.segments)
+    rows = scan_keys(baseline, keys, content).filter(
+        last_state.is_in((UNKNOWN, REMOVAL_UNKNOWN)).fill_null(value=False)
+    )
     if delivered:
         resolved = rows.with_columns(
             pl.when(last_state == UNKNOWN).then(pl.col("last")).alias("accepted"),
             _NO_MEMBERS,
+            *(pl.lit(None, dtype=rows.schema[name]).alias(name) for name in content),
             pl.lit(None, dtype=pl.Binary).alias("last"),
             pl.lit(None, dtype=pl.UInt8).alias("last_state"),
         )
@@ -202,8 +217,18 @@ def forget(baseline: Baseline, keys: Sequence[str], into: ObjectFolder) -> tuple
     return _append(baseline, forgotten, into)
 
 
-def _append(baseline: Baseline, new: pl.DataFrame, into: ObjectFolder) -> tuple[SegmentEntry, ...]:
-    """Return the segments with one of the new rows added, or merged with some of the segments."""
+def _append(
+    baseline: Baseline, new: pl.DataFrame, into: ObjectFolder, content: pl.LazyFrame | None = None
+) -> tuple[SegmentEntry, ...]:
+    """Return the segments with one of the new rows added, or merged with some of the segments.
+
+    Args:
+        baseline: The current baseline.
+        new: The new rows.
+        into: Destination of new segments.
+        content: Content of the accepted ones of the new rows by `key`, read in pieces; None if it is in `new`, or none
+            is kept.
+    """
     entries = tuple(
         SegmentEntry(file=segment.path.name, digest=segment.path.name.split(".")[0], rows=segment.rows)
         for segment in baseline.segments
@@ -213,27 +238,47 @@ def _append(baseline: Baseline, new: pl.DataFrame, into: ObjectFolder) -> tuple[
     first_merged = compaction_start([segment.rows for segment in baseline.segments], new.height)
     older, merged = entries[:first_merged], baseline.segments[first_merged:]
     verify_digest([segment.path for segment in merged])
-    ranges = range_count(new.height + sum(segment.rows for segment in merged))
-    layers_by_range = _iter_layers([SegmentReader(segment) for segment in merged], in_hash_order(new, "key"), ranges)
-    sorted_ranges = map_in_order(
-        lambda layers: _merge(layers, oldest=not older), layers_by_range, TaskPool().concurrency
-    )
-    segment = write_segment(sorted_ranges, into)
+    with ExitStack() as stack:
+        found: ContentByKey | None = None
+        workspace: Path | None = None
+        if content is not None:
+            workspace = stack.enter_context(into.workspace())
+            found = stack.enter_context(ContentByKey(workspace, content))
+        kept = content_among([*kept_content(merged), *new.columns, *(found.columns if found else ())])
+        ranges = range_count(new.height + sum(segment.rows for segment in merged), kept)
+        readers = [SegmentReader(segment, kept) for segment in merged]
+        layers_by_range = _iter_layers(readers, in_hash_order(new, "key"), ranges, kept, found)
+        columns = [*SEGMENT, *kept]
+        sorted_ranges = map_in_order(
+            lambda layers: _merge(layers, columns, oldest=not older), layers_by_range, TaskPool().concurrency
+        )
+        segment = write_segment(sorted_ranges, into, kept, workspace)
     return (*older, segment) if segment.rows else older
 
 
-def _iter_layers(readers: list[SegmentReader], new: pl.DataFrame, ranges: int) -> Iterator[list[pl.DataFrame]]:
-    """Yield the rows of each hash range, one frame per segment, oldest first."""
+def _iter_layers(
+    readers: list[SegmentReader],
+    new: pl.DataFrame,
+    ranges: int,
+    kept: Sequence[str],
+    content: ContentByKey | None,
+) -> Iterator[list[pl.DataFrame]]:
+    """Yield the rows of each hash range, one frame per segment, oldest first, with the columns of content `kept`."""
     begin = 0
     for number in range(ranges):
         limit = partition_end(number, ranges)
         end = new.height if number + 1 == ranges else int(new[HASH].search_sorted(limit))
-        yield [*(reader.until(limit) for reader in readers), new[begin:end]]
+        rows = new[begin:end]
+        if content is not None:
+            rows = content.joined(rows, number, ranges)
+        if kept:
+            rows = with_nulls(rows, kept).select(*SEGMENT, *kept, HASH)
+        yield [*(reader.until(limit) for reader in readers), rows]
         begin = end
 
 
-def _merge(layers: list[pl.DataFrame], *, oldest: bool) -> pl.DataFrame:
+def _merge(layers: list[pl.DataFrame], columns: Sequence[str], *, oldest: bool) -> pl.DataFrame:
     """Return the merged rows of a hash range in order; without empty history if there are no older segments."""
     rows = latest_per_key(layers, whole=oldest)
     is_unordered = sum(1 for layer in layers if layer.height) > 1
-    return (in_hash_order(rows, "key") if is_unordered else rows).select(*SEGMENT)
+    return (in_hash_order(rows, "key") if is_unordered else rows).select(columns)

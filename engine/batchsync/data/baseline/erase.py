@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from batchsync.data.baseline.segments import SegmentReader, range_count, scan_keys, write_segment
+from batchsync.data.baseline.segments import SegmentReader, kept_content, range_count, scan_keys, write_segment
 from batchsync.data.baseline.states import REMOVAL_UNKNOWN, RESEND
 from batchsync.data.frame.hashes import HASH, hash_of, partition_end
 from batchsync.data.frame.integrity import verify_digest
@@ -42,8 +42,9 @@ def erase(
             segments.append(reference)
             continue
         verify_digest([segment.path])
-        ranges = range_count(segment.rows)
-        rewritten = write_segment(_without(segment, wanted, ranges), into)
+        content = kept_content([segment])
+        ranges = range_count(segment.rows, content)
+        rewritten = write_segment(_without(segment, wanted, ranges, content), into, content)
         segments += [rewritten] if rewritten.rows else []
     return tuple(segments)
 
@@ -57,9 +58,9 @@ def known_keys(baseline: Baseline, keys: Sequence[str]) -> dict[str, bool]:
     return dict(found.iter_rows())
 
 
-def _without(segment: Segment, wanted: pl.DataFrame, ranges: int) -> Iterator[pl.DataFrame]:
+def _without(segment: Segment, wanted: pl.DataFrame, ranges: int, content: Sequence[str]) -> Iterator[pl.DataFrame]:
     """Yield the rows of a segment without those of some keys, one hash range at a time."""
-    reader = SegmentReader(segment)
+    reader = SegmentReader(segment, content)
     for number in range(ranges):
         yield reader.until(partition_end(number, ranges)).join(
             wanted, on=["key", HASH], how="anti", maintain_order="left"

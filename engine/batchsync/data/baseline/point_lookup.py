@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from batchsync.core.row_outcome import RowOutcome
-from batchsync.data.baseline.segments import scan_keys
+from batchsync.data.baseline.segments import kept_content, scan_keys
 from batchsync.data.baseline.states import ASSUMED, REJECTED, REMOVAL_UNKNOWN, RESEND, UNKNOWN
+from batchsync.data.frame.content import RECORD
 from batchsync.ports import KnownKey
 
 if TYPE_CHECKING:
@@ -41,7 +42,8 @@ def lookup(key: str, baseline: Baseline, in_flight: Sequence[str]) -> KnownKey:
         return KnownKey()
     manifests = zip(in_flight, baseline.in_flight, strict=True)
     lines = {name: row["line"] for name, path in manifests if (row := _find_row(path, key, "line"))}
-    found = scan_keys(baseline, [key])
+    content = (RECORD,) if RECORD in kept_content(baseline.segments) else ()
+    found = scan_keys(baseline, [key], content)
     if not found.height:
         return KnownKey(in_flight=lines)
     row = found.row(0, named=True)
@@ -49,6 +51,8 @@ def lookup(key: str, baseline: Baseline, in_flight: Sequence[str]) -> KnownKey:
         in_target=row["accepted"] is not None,
         latest_outcome=_OUTCOMES.get(row["last_state"], RowOutcome.ACCEPTED),
         in_flight=lines,
+        version=(row["accepted"] or b"").hex(),
+        record=row.get(RECORD),
     )
 
 

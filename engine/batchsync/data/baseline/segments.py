@@ -6,12 +6,14 @@ Files of older releases, which are a single segment, are read too; unsorted ones
 from __future__ import annotations
 
 import json
+from contextlib import nullcontext
 from itertools import accumulate
 from typing import TYPE_CHECKING
 
 import polars as pl
 import pyarrow.parquet as pq
 
+from batchsync.data.frame.content import LAYOUT, content_among, content_schema
 from batchsync.data.frame.hashes import (
     BITS,
     FINGERPRINT_BYTES,
@@ -34,8 +36,9 @@ if TYPE_CHECKING:
 
 #: Columns of a segment: the key, the fingerprint of the version that the target holds (`accepted`), the fingerprint and
 #: outcome of a later version (`last`, `last_state`), whether `accepted` is that of older segments (`as_before`), and
-#: the members of the accepted version (`members`, of `record/held_members.py`), null if they are not known.
-SEGMENT = {
+#: the members of the accepted version (`members`, of `record/held_members.py`), null if they are not known. The columns
+#: of `frame/content.py` follow where a job keeps the content of records.
+SEGMENT: dict[str, type[pl.DataType]] = {
     "key": pl.String,
     "accepted": pl.Binary,
     "last": pl.Binary,
@@ -45,30 +48,43 @@ SEGMENT = {
 }
 #: Columns that segments of older releases lack, and their values.
 _DEFAULTS = {"as_before": False, "members": None}
-#: Maximum number of rows of a hash range if hashes are uniform.
+#: Maximum number of rows of a hash range if hashes are uniform; fewer where rows have content.
 RANGE_ROWS = 65_536
+_CONTENT_RANGES = 8
 _ORDER, _ENDS, _FINGERPRINTS = b"batchsync.order", b"batchsync.ends", b"batchsync.fingerprints"
 _METADATA = {_ORDER: b"xxh3_64"}
 
 
-def range_count(rows: int) -> int:
-    """Return the number of hash ranges, a power of two, in which this many rows are written and read."""
+def range_count(rows: int, content: Sequence[str] = ()) -> int:
+    """Return the number of hash ranges, a power of two, in which rows with some columns of content are written."""
+    rows *= _CONTENT_RANGES if content else 1
     return 1 << (max(0, rows - 1) // RANGE_ROWS).bit_length()
+
+
+def kept_content(segments: Iterable[Segment]) -> tuple[str, ...]:
+    """Return the columns of content that some segment has, by the schemas of their files."""
+    return content_among(name for segment in segments for name in pq.read_metadata(segment.path).schema.names)
 
 
 class SegmentReader:
     """Reader of the rows of a segment, with their key hashes, by hash range."""
 
-    def __init__(self, segment: Segment) -> None:
-        """Read the metadata of the file; rows are read on demand, unless the file is unsorted."""
+    def __init__(self, segment: Segment, content: Sequence[str] = ()) -> None:
+        """Read the metadata of the file; rows are read on demand, unless the file is unsorted.
+
+        Args:
+            segment: The segment.
+            content: Columns of content to read, null where the segment lacks them.
+        """
         self._path = segment.path
+        self._columns = content_schema(content, **SEGMENT)
         # Not `pq.read_schema`: it has no metadata that was added after the schema was written.
         footer = pq.read_metadata(segment.path)
         metadata = footer.metadata or {}
         self._missing = [
-            pl.lit(default, dtype=SEGMENT[name]).alias(name)
-            for name, default in _DEFAULTS.items()
-            if name not in footer.schema.names
+            pl.lit(_DEFAULTS.get(name), dtype=kind).alias(name)
+            for name, kind in self._columns.items()
+            if name in (*_DEFAULTS, *content) and name not in footer.schema.names
         ]
         self._sorted: pl.DataFrame | None = None
         if _ENDS in metadata:
@@ -87,7 +103,7 @@ class SegmentReader:
         found = pl.scan_parquet(self._path, glob=False).slice(begin, rows)
         if self._missing:
             found = found.with_columns(self._missing)
-        return found.select(*SEGMENT).collect().with_columns(hash_of("key"))
+        return found.select(*self._columns).collect().with_columns(hash_of("key"))
 
     def _count_ends(self) -> list[int]:
         """Return the end of each hash range in a sorted file without this metadata, by hashing all keys."""
@@ -109,7 +125,7 @@ class SegmentReader:
         begin = self._ends[first - 1] if first else 0
         rows = (self._ends[end - 1] if end else 0) - begin
         if rows <= 0:
-            return pl.DataFrame(schema={**SEGMENT, HASH: pl.UInt64})
+            return pl.DataFrame(schema=self._columns | {HASH: pl.UInt64})
         return self._sorted[begin : begin + rows] if self._sorted is not None else self._read(begin, rows)
 
     def until(self, limit: int) -> pl.DataFrame:
@@ -138,15 +154,16 @@ def latest_per_key(layers: Sequence[pl.DataFrame], *, whole: bool) -> pl.DataFra
     """Merge layers of segment rows into the state of each key.
 
     Args:
-        layers: Rows with the columns `SEGMENT` and `HASH`, oldest first; each key at most once per layer. Rows with
-            `as_before` keep the accepted version of older layers.
+        layers: Rows with the columns `SEGMENT` and `HASH`, and the same columns of content, oldest first; each key at
+            most once per layer. Rows with `as_before` keep the accepted version of older layers.
         whole: Whether there are no older layers: keys without any version are left out, and `as_before` is cleared.
 
     Returns:
         A row per key with the same columns, in no order.
     """
     filled = [layer for layer in layers if layer.height]
-    rows = pl.concat(filled) if filled else pl.DataFrame(schema={**SEGMENT, HASH: pl.UInt64})
+    empty = layers[0].clear() if layers else pl.DataFrame(schema={**SEGMENT, HASH: pl.UInt64})
+    rows = pl.concat(filled) if filled else empty
     if len(filled) > 1 and (repeated := rows[HASH].is_duplicated()).any():
         is_own = ~pl.col("as_before")
         merged = (
@@ -158,10 +175,11 @@ def latest_per_key(layers: Sequence[pl.DataFrame], *, whole: bool) -> pl.DataFra
                 pl.col("last_state").last(),
                 pl.col("as_before").all(),
                 pl.col("members").filter(is_own).last(),
+                *(pl.col(name).filter(is_own).last() for name in content_among(rows.columns)),
                 pl.col(HASH).first(),
             )
         )
-        rows = pl.concat([rows.filter(~repeated), merged])
+        rows = pl.concat([rows.filter(~repeated), merged.select(rows.columns)])
     if whole:
         rows = rows.filter(pl.col("accepted").is_not_null() | pl.col("last").is_not_null())
         if rows["as_before"].any():
@@ -169,25 +187,42 @@ def latest_per_key(layers: Sequence[pl.DataFrame], *, whole: bool) -> pl.DataFra
     return rows
 
 
-def scan_keys(baseline: Baseline, keys: Sequence[str]) -> pl.DataFrame:
-    """Return the states of some keys with the columns `SEGMENT` and `HASH`, reading only the necessary hash ranges."""
+def scan_keys(baseline: Baseline, keys: Sequence[str], content: Sequence[str] = ()) -> pl.DataFrame:
+    """Return the states of some keys, reading only the necessary hash ranges.
+
+    Args:
+        baseline: The baseline.
+        keys: The keys.
+        content: Columns of content to read.
+
+    Returns:
+        The columns `SEGMENT`, the content and `HASH`.
+    """
     wanted = pl.DataFrame({"key": pl.Series(list(keys), dtype=pl.String)}).unique("key").with_columns(hash_of("key"))
-    return latest_per_key([SegmentReader(segment).read_keys(wanted) for segment in baseline.segments], whole=True)
+    readers = [SegmentReader(segment, content) for segment in baseline.segments]
+    return latest_per_key([reader.read_keys(wanted) for reader in readers], whole=True)
 
 
-def write_segment(ranges: Iterable[pl.DataFrame], into: ObjectFolder) -> SegmentEntry:
+def write_segment(
+    ranges: Iterable[pl.DataFrame], into: ObjectFolder, content: Sequence[str] = (), workspace: Path | None = None
+) -> SegmentEntry:
     """Write rows as a new segment, which is durable when this returns.
 
     Args:
-        ranges: Rows with the columns `SEGMENT`, sorted by key hash: a frame per hash range, for `range_count` ranges.
+        ranges: Rows with the columns `SEGMENT` and the content, sorted by key hash: a frame per hash range, for
+            `range_count` ranges.
         into: Destination of the segment.
+        content: Columns of content.
+        workspace: Workspace of `into` to write in; None opens one, which deletes others of it.
 
     Returns:
         The segment, named by the SHA-256 of its file.
     """
-    with into.workspace() as workspace:
-        file = workspace / "segment"
-        with ParquetWriter(file, SEGMENT, compression="zstd", metadata=_METADATA, few=("members",)) as writer:
+    with into.workspace() if workspace is None else nullcontext(workspace) as opened:
+        file = opened / "segment"
+        schema = content_schema(content, **SEGMENT)
+        few = ("members", LAYOUT)
+        with ParquetWriter(file, schema, compression="zstd", metadata=_METADATA, few=few) as writer:
             ends = []
             version = FINGERPRINT_VERSION
             for rows in ranges:

@@ -14,6 +14,7 @@ import polars as pl
 
 from batchsync.core.batch import BatchFile
 from batchsync.data.batchfile.gzip_blocks import HEADER, OVERHEAD, GzipBlock, crc32_combine, trailer
+from batchsync.data.frame.content import LAYOUT
 from batchsync.errors import SourceError
 from batchsync.util.executor import SerialExecutor
 from batchsync.util.files import sha256_of_file
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 
 #: Manifest rows held in memory.
 _MANIFEST_ROWS = 50_000
+#: Columns of a manifest with few distinct values.
+_FEW = ("op", "members", LAYOUT)
 #: Capacity of the queues of blocks and of manifest frames.
 _BLOCKS_QUEUED, _FRAMES_QUEUED = 32, 32
 
@@ -70,7 +73,7 @@ class _OpenFile:
         rows = pl.concat(self.pending).with_columns(number)
         if self.manifest_writer is None:
             schema = dict(rows.schema)
-            self.manifest_writer = ParquetWriter(self.manifest_path, schema, compression="zstd", few=("op", "members"))
+            self.manifest_writer = ParquetWriter(self.manifest_path, schema, compression="zstd", few=_FEW)
         self.manifest_writer.add(rows)
         self.pending, self.pending_rows = [], 0
 

@@ -9,16 +9,19 @@ from typing import TYPE_CHECKING
 import polars as pl
 import polars_hash as plh
 
+from batchsync.core.keep import Keep
 from batchsync.core.naming import NAMESPACE
 from batchsync.core.vendor_rules import FileFormat
 from batchsync.data.batchfile.gzip_blocks import BLOCK, GzipBlock, pack, split_lines
 from batchsync.data.frame import columns as names
+from batchsync.data.frame.content import COLUMNS_OF, CONTENT
 from batchsync.data.mapping.csv_encode import fields, header_line
 from batchsync.data.mapping.evaluate import evaluate
 from batchsync.data.mapping.records import MappedRecords, apply_record
 from batchsync.data.record.compiled_job import key_columns, key_names
 from batchsync.data.record.fingerprint import fingerprints
 from batchsync.data.record.held_members import KIND, held_members, keeps_absent_members
+from batchsync.data.record.kept_content import kept_content
 from batchsync.data.record.lines import lines
 from batchsync.errors import SourceError
 
@@ -78,6 +81,23 @@ def encode_changes(compiled: CompiledJob, rows: pl.DataFrame, first: int) -> Enc
     Raises:
         SourceError: If a row differs from the compared one.
     """
+    mapped = map_unchanged(compiled, rows)
+    return _encoded(compiled, mapped, compiled.record, compiled.job.mode, first)
+
+
+def map_unchanged(compiled: CompiledJob, rows: pl.DataFrame) -> MappedRecords:
+    """Map keyed rows to add or change, which must give the compared records.
+
+    Args:
+        compiled: The compiled job.
+        rows: As for `encode_changes`.
+
+    Returns:
+        The mapped rows.
+
+    Raises:
+        SourceError: If a row differs from the compared one.
+    """
     mapped = apply_record(compiled.record, rows)
     unchanged = (fingerprints(compiled, mapped) == mapped.heads[names.SENT_FINGERPRINT]) & (
         mapped.heads[names.KEY] == mapped.heads[names.SENT_KEY]
@@ -85,7 +105,7 @@ def encode_changes(compiled: CompiledJob, rows: pl.DataFrame, first: int) -> Enc
     if not unchanged.all(ignore_nulls=False):
         error = source_changed_error(compiled.job)
         raise error
-    return _encoded(compiled, mapped, compiled.record, compiled.job.mode, first)
+    return mapped
 
 
 def encode_removals(compiled: CompiledJob, rows: pl.DataFrame, first: int) -> Encoded:
@@ -102,9 +122,26 @@ def encode_removals(compiled: CompiledJob, rows: pl.DataFrame, first: int) -> En
     Raises:
         SourceError: If the removal record cannot be computed for every key.
     """
-    record = compiled.removal
+    mapped = map_removals(compiled, rows)
+    mode = compiled.job.removal.mode if compiled.job.removal else ""
+    return _encoded(compiled, mapped, compiled.removal, mode, first)
+
+
+def map_removals(compiled: CompiledJob, rows: pl.DataFrame) -> MappedRecords:
+    """Map keys to remove to their removal records.
+
+    Args:
+        compiled: The compiled job.
+        rows: The columns of `Changes.until`.
+
+    Returns:
+        The mapped records, in the order of `rows`.
+
+    Raises:
+        SourceError: If the removal record cannot be computed for every key.
+    """
     by_name = rows.select(key_columns(compiled.job))
-    values, invalid_values = evaluate(by_name, record.leaves)
+    values, invalid_values = evaluate(by_name, compiled.removal.leaves)
     if invalid_values:
         reason = (
             f"{invalid_values[0].leaf.path} of on_removed cannot be computed for every key: {invalid_values[0].message}"
@@ -113,9 +150,7 @@ def encode_removals(compiled: CompiledJob, rows: pl.DataFrame, first: int) -> En
         raise SourceError(message, hint="Correct the record of on_removed.")
     named = values.drop([column for column in by_name.columns if column in rows.columns])
     heads = pl.concat([rows, named], how="horizontal").with_columns(pl.col(names.SENT_ROW).alias(names.ROW))
-    mapped = MappedRecords(heads=heads, rows=None, invalid_values=invalid_values, valid=False)
-    mode = compiled.job.removal.mode if compiled.job.removal else ""
-    return _encoded(compiled, mapped, record, mode, first)
+    return MappedRecords(heads=heads, rows=None, invalid_values=invalid_values, valid=False)
 
 
 def encode_eagerly(compiled: CompiledJob, mapped: MappedRecords) -> Encoded:
@@ -224,6 +259,11 @@ def _row_manifest(compiled: CompiledJob, mapped: MappedRecords, record: Record) 
         sent = fields(record, compiled.columns)
         columns += [item.alias(f"input:{name}") for item, name in zip(sent, compiled.columns, strict=True)]
     manifest = mapped.heads.select(*columns, *named)
+    keep = compiled.job.keep
+    if keep is not Keep.FINGERPRINTS and record is compiled.record:
+        manifest = pl.concat([manifest, kept_content(record, mapped, keep)], how="horizontal")
+    elif keep is not Keep.FINGERPRINTS:
+        manifest = manifest.with_columns(pl.lit(None, dtype=CONTENT[name]).alias(name) for name in COLUMNS_OF[keep])
     if not keeps_absent_members(compiled):
         return manifest
     if names.MEMBERS in mapped.heads.columns:

@@ -43,12 +43,25 @@ def prepare_lines(task: StageTask) -> Encoded:
         SourceError: If a row differs from the compared one.
     """
     spec = task.spec
+    if task.removal and task.rows is not None:
+        return encode_removals(spec.compiled, task.rows, task.first)
+    return encode_changes(spec.compiled, keyed_rows(task), task.first)
+
+
+def keyed_rows(task: StageTask) -> pl.DataFrame:
+    """Return the rows of a task that are to be sent, with their keys and the columns of `Changes.until`.
+
+    Args:
+        task: The task; it has no keys to remove.
+
+    Raises:
+        SourceError: If its partitions cannot be read.
+    """
     if task.rows is not None:
-        encode = encode_removals if task.removal else encode_changes
-        return encode(spec.compiled, task.rows, task.first)
+        return task.rows
     rows = pl.concat([_changed_rows(part.read(), sent) for part, sent in task.parts])
-    kept, _ = with_keys(spec.compiled, join_all(rows, spec.lookups))
-    return encode_changes(spec.compiled, kept, task.first)
+    kept, _ = with_keys(task.spec.compiled, join_all(rows, task.spec.lookups))
+    return kept
 
 
 def _changed_rows(frame: pl.DataFrame, sent: pl.DataFrame) -> pl.DataFrame:

@@ -15,6 +15,7 @@ from batchsync.data.batchfile.batch_writer import BatchFileWriter
 from batchsync.data.batchfile.changes import Changes
 from batchsync.data.batchfile.encode import head_of, source_changed_error
 from batchsync.data.batchfile.encode_task import StageTask, prepare_lines, with_changes
+from batchsync.data.batchfile.pinned_pass import is_pinned, pinned_pass
 from batchsync.data.frame import columns
 from batchsync.data.record.compiled_job import CompiledJob, compile_job
 from batchsync.data.record.group_by_key import UnsortedError, iter_groups, iter_sorted_groups
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from batchsync.core.batch import BatchFile
     from batchsync.core.job import Job
     from batchsync.core.vendor_rules import VendorRules
+    from batchsync.data.batchfile.pinned_pass import PinnedPass
     from batchsync.ports import Comparison, EventSink, ObjectStore
     from batchsync.util.executor import TaskPool
 
@@ -77,16 +79,36 @@ def iter_batch_files(
     changes = Changes(comparison.folder)
     if not changes.total:
         return
-    options = json.loads((comparison.folder / "compare.json").read_text(encoding="utf-8"))
-    template = tuple(options["template"]) if options["template"] is not None else None
-    compiled = compile_job(job, rules, open_source(job.source), template).without_problems()
-    staging = _StagePass(compiled, changes, comparison.folder, context.workers, streamed=options["streamed"])
+    staging: StagePass | PinnedPass
+    if is_pinned(comparison.folder):
+        staging = pinned_pass(job, rules, comparison.folder, changes)
+    else:
+        staging = stage_pass(job, rules, comparison.folder, changes, context.workers)
     with into.workspace() as workspace:
-        writer = BatchFileWriter(workspace, rules.file, head_of(compiled), into.put)
+        writer = BatchFileWriter(workspace, rules.file, head_of(staging.compiled), into.put)
         yield from _write(staging, writer, context)
 
 
-def _write(staging: _StagePass, writer: BatchFileWriter, context: StageContext) -> Iterator[BatchFile]:
+def stage_pass(job: Job, rules: VendorRules, folder: Path, changes: Changes, workers: TaskPool) -> StagePass:
+    """Return the pass that reads some rows of a compared source again.
+
+    Args:
+        job: The job of the comparison, with its source as compared.
+        rules: Rules of the job's vendor.
+        folder: Folder of the comparison.
+        changes: The rows to read, and the keys to remove.
+        workers: Task pool.
+
+    Raises:
+        SourceError: If the source cannot be opened.
+    """
+    options = json.loads((folder / "compare.json").read_text(encoding="utf-8"))
+    template = tuple(options["template"]) if options["template"] is not None else None
+    compiled = compile_job(job, rules, open_source(job.source), template).without_problems()
+    return StagePass(compiled, changes, folder, workers, streamed=options["streamed"])
+
+
+def _write(staging: StagePass | PinnedPass, writer: BatchFileWriter, context: StageContext) -> Iterator[BatchFile]:
     """Encode the changes of a pass and yield each file as soon as it is finalized."""
     job, total = staging.compiled.job, staging.changes.total
     encoded = 0
@@ -119,7 +141,7 @@ def _write(staging: _StagePass, writer: BatchFileWriter, context: StageContext) 
 
 
 @dataclass(frozen=True, slots=True)
-class _StagePass:
+class StagePass:
     """One pass of staging. `streamed` means that the source is sorted by its key (`each:`)."""
 
     compiled: CompiledJob

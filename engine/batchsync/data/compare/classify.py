@@ -18,7 +18,9 @@ from batchsync.data.baseline.states import REJECTED, REMOVAL_UNKNOWN, RESEND, UN
 from batchsync.data.batchfile.changes import CHANGES
 from batchsync.data.compare.duplicate_keys import EXAMPLES, DuplicateKeys
 from batchsync.data.compare.lost_values import count_lost
+from batchsync.data.compare.unkept import without_content
 from batchsync.data.frame import columns, ordering
+from batchsync.data.frame.content import LAYOUT
 from batchsync.data.frame.hashes import FINGERPRINT_BYTES, HASH, PARTITIONS, hash_of, in_hash_order, partition_end
 from batchsync.data.frame.suppressed import is_suppressed
 from batchsync.data.record.fingerprint import has_current_definition, removal_fingerprint
@@ -57,6 +59,8 @@ class ClassifiedRows:
         removed: Removals, with the columns `CHANGES`, in order of their key hashes.
         superseded: Rows that lost against another row of their key, with the columns `SUPERSEDED`, partitioned by row.
         renewed: Unchanged records that the baseline holds with a fingerprint of version 1, with the columns `RENEWED`.
+        unkept: Unchanged records whose content the job keeps and the baseline lacks, with the columns `CHANGES`,
+            partitioned by source row; None if the job keeps no content.
         partition_rows: Number of source rows of a partition.
         digest: Digest over all changes.
         counts: Row counts by classification.
@@ -71,6 +75,7 @@ class ClassifiedRows:
     digest: hashlib._Hash
     counts: Counter[str] = field(default_factory=Counter)
     lost: Counter[frozenset[str]] = field(default_factory=Counter)
+    unkept: PartitionedSpill | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,7 +109,9 @@ def classify(job: Job, inputs: DiffInputs, result: ClassifiedRows) -> None:
     few = inputs.records.rows + inputs.in_flight.rows + inputs.baseline.rows <= PARTITION_ROWS
     parts = 1 if few and not inputs.records.spilled and not inputs.in_flight.spilled else PARTITIONS
     duplicates, stale_watermark = DuplicateKeys(), False
-    baseline = [SegmentReader(segment) for segment in inputs.baseline.segments]
+    # Content itself is not compared: the layouts say which records have it.
+    content = () if result.unkept is None else (LAYOUT,)
+    baseline = [SegmentReader(segment, content) for segment in inputs.baseline.segments]
     partitions = (
         (
             inputs.records.partition(number, parts),
@@ -130,6 +137,8 @@ def classify(job: Job, inputs: DiffInputs, result: ClassifiedRows) -> None:
         result.changes.add(found.changes.filter(~_IS_REMOVAL), partition_by_row("row", result.partition_rows))
         result.removed.add(found.changes.filter(_IS_REMOVAL))
         result.renewed.add(found.renewed)
+        if result.unkept is not None and found.unkept is not None:
+            result.unkept.add(found.unkept, partition_by_row("row", result.partition_rows))
     if duplicates.count:
         raise duplicates.error(job)
     if stale_watermark:
@@ -154,6 +163,7 @@ class _PartitionResult:
     duplicates: pl.DataFrame | None
     lost: Counter[frozenset[str]] = field(default_factory=Counter)
     stale_watermark: bool = False
+    unkept: pl.DataFrame | None = None
 
 
 def partition_by_row(column: str, partition_rows: int) -> pl.Expr:
@@ -204,6 +214,8 @@ def _classify_partition(
     result.lost = count_lost(sent)
     if columns.FORMER_FINGERPRINT in state.columns:
         _compare_versions(result, state)
+    if LAYOUT in state.columns:
+        result.unkept = without_content(job.keep, state)
     changes = [
         sent.select(
             pl.col(columns.ROW).alias("row"),

@@ -17,6 +17,7 @@ import polars as pl
 from batchsync.core.accounting import PlanCounts
 from batchsync.core.contract import ContractCounts
 from batchsync.core.job import OnRemovedAnswer
+from batchsync.core.keep import Keep
 from batchsync.core.plan import Plan
 from batchsync.core.row_outcome import PLAN_OUTCOMES, OutcomeCounts, RowOutcome
 from batchsync.data.baseline.segments import holds_former_fingerprints
@@ -34,6 +35,7 @@ from batchsync.data.compare.classify import (
 from batchsync.data.compare.lost_values import lost_values
 from batchsync.data.compare.read_source import SourceCounts, SourcePass
 from batchsync.data.compare.removal_conflicts import protect_from_removal
+from batchsync.data.compare.unkept import unkept_folder
 from batchsync.data.frame import columns
 from batchsync.data.frame.hashes import PARTITIONS, partition_of_key
 from batchsync.data.frame.partitioned_spill import ROWS_IN_MEMORY, PartitionedSpill
@@ -169,6 +171,7 @@ def _with_baseline(
         # A row without a key may belong to any record, also to one that seems to be deleted.
         counts.warnings["rows without a key, so nothing is removed"] = counts.keyless
         job = replace(job, removal=None)
+    keeps_content = job.keep is not Keep.FINGERPRINTS
     segments = tuple(path.name for path in baseline.paths)
     digest = hashlib.sha256(f"{job.spec_hash}\0{context.account_id}\0{','.join(segments)}\0".encode())
     with ExitStack() as stack:
@@ -189,10 +192,13 @@ def _with_baseline(
             renewed=stack.enter_context(ParquetWriter(folder / "renewed.parquet", RENEWED)),
             partition_rows=max(MIN_PARTITION_ROWS, -(-counts.source_rows // PARTITIONS)),
             digest=digest,
+            unkept=stack.enter_context(PartitionedSpill(folder, "unkept", CHANGES)) if keeps_content else None,
         )
         classify(job, inputs, classified)
         classified.removed.close()
         _write_changes(classified, folder)
+        if classified.unkept is not None:
+            _write_in_source_order(classified.unkept, unkept_folder(folder) / "changes.parquet")
         _write_invalid(classified, folder, context.suppression)
     counts.warnings.update(lost_values(compiled.record, classified.lost))
     if other := classified.counts["other_definition"]:
@@ -260,16 +266,22 @@ def _plan_counts(source: SourceCounts, classified: Counter[str]) -> PlanCounts:
 
 def _write_changes(classified: ClassifiedRows, folder: Path) -> None:
     """Write `changes.parquet` in the order of sending: by source row, removals last by the hash of their key."""
-    classified.changes.finish()
-    with ParquetWriter(folder / "changes.parquet", CHANGES) as out:
-        for part in classified.changes.partitions():
+    removed = folder / "removed.parquet" if classified.removed.rows else None
+    _write_in_source_order(classified.changes, folder / "changes.parquet", then=removed)
+
+
+def _write_in_source_order(rows: PartitionedSpill, file: Path, *, then: Path | None = None) -> None:
+    """Write rows that are partitioned by source row to a file, by source row, followed by the rows of another file."""
+    rows.finish()
+    with ParquetWriter(file, CHANGES) as out:
+        for part in rows.partitions():
             ordered = part.sort("row")
             for begin in range(0, ordered.height, _CHUNK_ROWS):
                 out.add(ordered[begin : begin + _CHUNK_ROWS])
-        if classified.removed.rows:
-            removed = pl.scan_parquet(folder / "removed.parquet", glob=False)
-            for rows in removed.collect_batches(chunk_size=_CHUNK_ROWS, maintain_order=True):
-                out.add(rows)
+        if then is not None:
+            last = pl.scan_parquet(then, glob=False)
+            for frame in last.collect_batches(chunk_size=_CHUNK_ROWS, maintain_order=True):
+                out.add(frame)
 
 
 def _write_invalid(classified: ClassifiedRows, folder: Path, suppression: Suppression | None) -> None:

@@ -30,14 +30,16 @@ _FLUSH_ROWS = 50_000
 class PartitionedSpill(AbstractContextManager["PartitionedSpill"]):
     """Rows by partition. A context manager that deletes its files on exit."""
 
-    def __init__(self, work: Path, name: str, schema: Schema) -> None:
+    def __init__(self, work: Path, name: str, schema: Schema, *, rows_in_memory: int = ROWS_IN_MEMORY) -> None:
         """Create an empty spill.
 
         Args:
             work: Existing folder for files.
             name: Prefix of the files, which are named `name-000.arrow` and so on.
             schema: Columns and types of the rows.
+            rows_in_memory: Maximum number of rows in memory; fewer for large rows.
         """
+        self._rows_in_memory, self._flush_rows = rows_in_memory, min(_FLUSH_ROWS, rows_in_memory)
         self._work, self._name, self._schema = work, name, schema
         self._buffer: list[pl.DataFrame] = []
         self._count = 0
@@ -54,7 +56,7 @@ class PartitionedSpill(AbstractContextManager["PartitionedSpill"]):
         self._buffer.append(rows.select(*self._schema, number.cast(pl.UInt8).alias("batchsync:part")))
         self._count += rows.height
         self.rows += rows.height
-        if self._count >= (ROWS_IN_MEMORY if self._thread is None else _FLUSH_ROWS):
+        if self._count >= (self._rows_in_memory if self._thread is None else self._flush_rows):
             self._flush()
 
     def _flush(self) -> Future[None]:
@@ -71,7 +73,7 @@ class PartitionedSpill(AbstractContextManager["PartitionedSpill"]):
         """Write frames, a few at a time, and drop them."""
         while buffered:
             height, end = 0, 0
-            while end < len(buffered) and (not end or height + buffered[end].height <= _FLUSH_ROWS):
+            while end < len(buffered) and (not end or height + buffered[end].height <= self._flush_rows):
                 height, end = height + buffered[end].height, end + 1
             self._write(pl.concat(buffered[:end]))
             del buffered[:end]

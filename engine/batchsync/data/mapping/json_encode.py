@@ -181,9 +181,11 @@ def items_text(frame: pl.DataFrame, item: Shape) -> pl.Series:
     return encoder.frame.with_columns(_concat(parts, ignore_nulls=always).alias("batchsync:text"))["batchsync:text"]
 
 
-def _in_order(items: pl.Expr, repeat: RepeatedList) -> pl.Expr:
-    """Return the items of a list in the order in which they are sent."""
+def _in_order(items: pl.Expr, repeat: RepeatedList, *, ordered: bool) -> pl.Expr:
+    """Return the items of a list in the order in which they are sent, or sorted where none is declared."""
     order = repeat.order_columns
+    if not order and not ordered:
+        return items.sort()
     return items.sort_by(order, nulls_last=True, maintain_order=True) if order else items
 
 
@@ -201,6 +203,22 @@ def encode_rows(
     Returns:
         The lines (String), in the order of `mapped.heads`.
     """
+    heads = with_list_texts(record, mapped)
+    return Encoder(heads, valid=mapped.valid).column(record.root, prefix=before, suffix=after)
+
+
+def with_list_texts(record: Record, mapped: MappedRecords, *, ordered: bool = True) -> pl.DataFrame:
+    """Return the heads of mapped records with the texts of their `each:` lists (`list_column`).
+
+    Args:
+        record: Compiled record.
+        mapped: Mapped records.
+        ordered: Whether items are in the order in which they are sent; otherwise those without a declared order are
+            sorted by their text.
+
+    Returns:
+        `mapped.heads` with a column for each list.
+    """
     heads = mapped.heads
     if mapped.rows is not None and record.repeats:
         lines = [
@@ -210,9 +228,9 @@ def encode_rows(
         grouped = mapped.rows.select(names.HEAD, *order).with_columns(lines).group_by(names.HEAD, maintain_order=True)
         joined = [
             pl.when(pl.col(line.name).count() > 0).then(
-                _in_order(pl.col(line.name), repeat).str.join(",", ignore_nulls=True)
+                _in_order(pl.col(line.name), repeat, ordered=ordered).str.join(",", ignore_nulls=True)
             )
             for line, repeat in zip(lines, record.repeats, strict=True)
         ]
         heads = heads.join(grouped.agg(joined), on=names.HEAD, how="left", maintain_order="left")
-    return Encoder(heads, valid=mapped.valid).column(record.root, prefix=before, suffix=after)
+    return heads

@@ -14,6 +14,7 @@ from batchsync.core.batch import Verdict
 from batchsync.core.naming import row_manifest_key
 from batchsync.core.row_outcome import OutcomeCounts, RowOutcome
 from batchsync.core.vendor_rules import DefaultOutcome
+from batchsync.data.frame.content import content_among
 from batchsync.data.frame.hashes import digest_of_columns
 from batchsync.data.frame.integrity import opened, verify_digest
 from batchsync.data.outcome.row_log import by_inputs, by_ref, match_columns, max_log_bytes, read_table
@@ -113,7 +114,9 @@ def _manifest(batch: Batch, objects: ObjectStore) -> pl.DataFrame:
     with opened(objects, [row_manifest_key(batch.job, batch.file)]) as paths:
         verify_digest(paths)
         try:
-            found = _by_line(pl.read_parquet(paths[0], glob=False))
+            rows = pl.scan_parquet(paths[0], glob=False)
+            content = content_among(rows.collect_schema())
+            found = _by_line(rows.drop(content).collect())
         except (OSError, pl.exceptions.PolarsError):
             hint = "Restore the state folder from a backup; the vendor's results can be fetched again."
             raise StateError(f"the row manifest of batch {batch.id} cannot be read", hint=hint) from None

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 
 from batchsync.core.naming import row_manifest_key, staging_prefix
-from batchsync.data.frame.integrity import opened, verify_digest
-from batchsync.ports import ObjectFolder
+from batchsync.data.frame.integrity import opened, verify_digest, verify_parquet
+from batchsync.ports import ManifestRow, ObjectFolder
 from batchsync.util.files import sha256_of_file
 
 if TYPE_CHECKING:
@@ -42,6 +42,33 @@ def keys_in(batch: Batch, objects: ObjectStore, among: Sequence[str] | None, ops
             rows = rows.filter(pl.col("op").is_in(list(ops)))
         found: list[str] = rows.select("key").unique().collect()["key"].to_list()
         return found
+
+
+def sent_row(batch: Batch, key: str, objects: ObjectStore) -> ManifestRow | None:
+    """Return the row of a key in the row manifest of a batch.
+
+    Args:
+        batch: The batch.
+        key: The key.
+        objects: Store of the row manifest.
+
+    Returns:
+        The row; None if the batch has none of this key, or the row manifest was deleted.
+
+    Raises:
+        StateError: If the row manifest is damaged.
+    """
+    manifest = row_manifest_key(batch.job, batch.file)
+    if key.encode("utf-8", "replace").decode() != key or objects.head(manifest) is None:
+        return None
+    with opened(objects, [manifest]) as paths:
+        verify_parquet(paths)
+        rows = pl.scan_parquet(paths[0], glob=False, parallel="prefiltered").filter(pl.col("key") == pl.lit(key))
+        found = rows.select("line", "row", "op", "fingerprint").head(1).collect(engine="streaming")
+    if not found.height:
+        return None
+    line, row, op, fingerprint = found.row(0)
+    return ManifestRow(line=line, row=row, op=op, version=(fingerprint or b"").hex())
 
 
 def erase_from_manifest(batch: Batch, keys: Sequence[str], objects: ObjectStore) -> str:

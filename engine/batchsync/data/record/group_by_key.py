@@ -60,7 +60,7 @@ def spill(frames: Iterable[pl.DataFrame], schema: Schema, workdir: Path) -> None
 
 def iter_groups(workdir: Path) -> Iterator[pl.DataFrame]:
     """Yield frames of whole records, in source order, of about FRAME_ROWS rows."""
-    yield from _whole_records(
+    yield from whole_records(
         pl.read_parquet(path, glob=False).sort(columns.HEAD, columns.ROW) for path in _files(workdir)
     )
 
@@ -97,10 +97,10 @@ def iter_sorted_groups(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]
             last = rows.select(columns.KEY, columns.HEAD)[-1:]
             yield rows
 
-    yield from _whole_records(with_heads())
+    yield from whole_records(with_heads())
 
 
-def _whole_records(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
+def whole_records(frames: Iterable[pl.DataFrame]) -> Iterator[pl.DataFrame]:
     """Yield rows, sorted by HEAD and ROW, in frames of whole records that do not depend on the frames given.
 
     A frame is the fewest whole records with FRAME_ROWS rows.

@@ -44,16 +44,21 @@ def token_of(path: str) -> str:
 
 def members_of(record: Record) -> dict[str, pl.Expr | bool]:
     """Return the members of a record by path: whether they have a value in a row. A list of values is one member."""
+    return {path: presence(shape) for path, shape in member_shapes(record).items()}
+
+
+def member_shapes(record: Record) -> dict[str, Shape]:
+    """Return the shapes of the members of a record by path. A list of values is one member."""
     return dict(_members(record.root))
 
 
-def _members(shape: Shape) -> Iterator[tuple[str, pl.Expr | bool]]:
+def _members(shape: Shape) -> Iterator[tuple[str, Shape]]:
     """Yield the members of a shape."""
     match shape:
         case Value(leaf) | ListValue(leaf):
-            yield leaf.path, presence(shape)
+            yield leaf.path, shape
         case Constant() | RepeatedList():
-            yield shape.path, presence(shape)
+            yield shape.path, shape
         case Members():
             for _, item in shape.pairs:
                 yield from _members(item)
@@ -62,7 +67,7 @@ def _members(shape: Shape) -> Iterator[tuple[str, pl.Expr | bool]]:
                 for item in shape.shapes:
                     yield from _members(item)
             else:
-                yield shape.path, presence(shape)
+                yield shape.path, shape
 
 
 def held_members(record: Record, heads: pl.DataFrame) -> pl.Series:

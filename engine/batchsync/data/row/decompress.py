@@ -30,8 +30,9 @@ DAMAGED = (
     OSError,
 )
 _ENCRYPTED = 0x1
-#: Folder of resource forks that macOS adds to an archive.
-_MACOS = "__MACOSX/"
+#: What file managers add to an archive: a folder of resource forks, and files of the view of a folder.
+_ADDED_FOLDER = "__MACOSX/"
+_ADDED_FILES = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})
 #: Members of workbooks, which are zip archives.
 _WORKBOOK_MEMBERS = frozenset({"[Content_Types].xml", "mimetype"})
 #: Members that a message names.
@@ -71,9 +72,14 @@ def _open_member(path: Path, archive: zipfile.ZipFile) -> IO[bytes]:
         raise SourceError(message, hint="Pack it with deflate or gzip.") from None
 
 
+def _is_added(name: str) -> bool:
+    """Return whether a file manager added a member, and not its user."""
+    return name.startswith(_ADDED_FOLDER) or name.rpartition("/")[2] in _ADDED_FILES
+
+
 def _only_member(path: Path, archive: zipfile.ZipFile) -> zipfile.ZipInfo:
     """Return the only file in an archive."""
-    found = [item for item in archive.infolist() if not item.is_dir() and not item.filename.startswith(_MACOS)]
+    found = [item for item in archive.infolist() if not item.is_dir() and not _is_added(item.filename)]
     names = [item.filename for item in found]
     if _WORKBOOK_MEMBERS.intersection(names):
         hint = "Set source.format: excel, or export it as CSV or JSON lines."

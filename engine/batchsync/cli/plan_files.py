@@ -1,0 +1,247 @@
+"""Plan files on the command line: written by `plan`, printed by `show`, approved, and applied by `sync`."""
+
+from __future__ import annotations
+
+import getpass
+import re
+import socket
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from batchsync import __version__
+from batchsync.cli.offline import offline_context, offline_services
+from batchsync.cli.personal import mask_by_job
+from batchsync.core.plan_file import Author
+from batchsync.errors import BatchsyncError, StalePlanError, UsageError
+from batchsync.ports import PartialRead
+from batchsync.reconcile.apply_plan import moved_reasons, require_applicable, require_jobs
+from batchsync.reconcile.plan_file import Facts, open_plan_file, pin, refuse_other_file, write_plan_file
+from batchsync.reconcile.sync import NewRunRequest
+from batchsync.reconcile.sync import sync as sync_jobs
+from batchsync.report.plan import PlanReport, PlansReport
+from batchsync.report.plan_file import PlanFileReport
+from batchsync.util.scratch import scratch_folder
+
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator, Sequence
+
+    from batchsync.app import App
+    from batchsync.cli.session import Session
+    from batchsync.reconcile.loop import WaitPolicy
+    from batchsync.reconcile.plan import JobPlan
+    from batchsync.reconcile.plan_file import OpenedPlanFile, Pinned
+    from batchsync.reconcile.services import SelectedJob, Services
+    from batchsync.reconcile.sync import JobOutcome
+
+#: Suffix of plan files; a name with it, or with a slash, is no job.
+_SUFFIX = re.compile(r".*\.plan|.*/.*")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PlanOut:
+    """A plan file that `plan --out` writes: plans are added while the folders of their comparisons exist."""
+
+    path: Path
+    pinned: list[Pinned] = field(default_factory=list)
+
+    def add(self, job_plan: JobPlan, report: PlanReport, services: Services) -> None:
+        """Pin the rows of a plan.
+
+        Args:
+            job_plan: The plan.
+            report: Its report.
+            services: Where it was planned.
+        """
+        self.pinned.append(pin(job_plan, Facts(in_flight=report.in_flight, edited=report.edited), services))
+
+    def write(self, app: App, services: Services, plans: PlansReport) -> PlanFileReport:
+        """Write the file; return the report with its plans."""
+        author = Author(user=_user(), host=socket.gethostname(), version=__version__, at=app.clock.now())
+        content = write_plan_file(self.path, author, services.store.journal_id, self.pinned)
+        return PlanFileReport(path=str(self.path), content=content, plans=plans)
+
+
+def plan_out(path: str | None) -> PlanOut | None:
+    """Return the plan file to write, after a check of its path; None without one.
+
+    Raises:
+        UsageError: If no plan file can be written there.
+    """
+    if path is None:
+        return None
+    refuse_other_file(Path(path))
+    return PlanOut(path=Path(path))
+
+
+def refuse_out_of_strangers(path: str | None, *, untrusted: bool) -> None:
+    """Refuse to write a plan file of an untrusted jobs.yaml, which is planned without state.
+
+    Raises:
+        UsageError: If both are asked for.
+    """
+    if path is not None and untrusted:
+        raise UsageError(
+            "--untrusted plans each job as its first run, which is no plan to apply",
+            hint="leave out --out, or --untrusted where you trust the file",
+        )
+
+
+def is_plan_file(name: str, jobs: Collection[str]) -> bool:
+    """Return whether a name on the command line is that of a plan file: a file that is no job, or a name like one."""
+    return name not in jobs and (Path(name).is_file() or _SUFFIX.fullmatch(name) is not None)
+
+
+def plan_file_report(session: Session, path: Path, *, limit: int, show_personal: bool) -> PlanFileReport:
+    """Return the report of a plan file, whether or not it can still be applied.
+
+    Args:
+        session: The session of the command.
+        path: The file.
+        limit: Number of keys shown of each kind of change.
+        show_personal: Whether personal keys are shown where they would be masked.
+    """
+    with (
+        session.app() as app,
+        session.journal() as journal,
+        offline_services(app, journal) as services,
+        _opened(path, services) as opened,
+    ):
+        content = opened.content
+        mask = mask_by_job(session, {item.job: item.personal for item in content.plans}, show=show_personal)
+        applied = tuple((item.job, services.store.applied_run(content.id, item.job)) for item in content.plans)
+        reports = []
+        for item in content.plans:
+            approved = services.store.approved(item.job, item.plan.changes_digest)
+            comparison = opened.comparison_of(item.job)
+            report = PlanReport(
+                plan=item.plan,
+                approved=item.approved or approved,
+                in_flight=item.in_flight,
+                edited=item.edited,
+                budget=item.budget,
+                partial_read=PartialRead(job=item.job, column=item.partial[0], start=item.partial[1], full_at=None)
+                if item.partial
+                else None,
+                preview=mask.preview(item.job, services.data.preview(comparison, limit)),
+            )
+            reports.append(report)
+        moved, notes = _moved(app, services, opened)
+        return PlanFileReport(
+            path=str(path),
+            content=content,
+            plans=PlansReport(plans=tuple(reports), notes=notes),
+            moved=moved,
+            applied=tuple((job, run) for job, run in applied if run),
+        )
+
+
+def _moved(app: App, services: Services, opened: OpenedPlanFile) -> tuple[tuple[tuple[str, str], ...], tuple[str, ...]]:
+    """Return what moved since a plan file was made, by job, and notes on jobs that cannot be compared here."""
+    moved: list[tuple[str, str]] = []
+    notes: list[str] = []
+    for item in opened.content.plans:
+        try:
+            if item.job not in {job.name for job in app.deployment.jobs}:
+                moved.append((item.job, "jobs.yaml has no such job"))
+                continue
+            (job,) = app.jobs([item.job])
+            reasons = moved_reasons(offline_context(app, job), opened, services)
+            moved += [(item.job, reason) for reason in reasons if "applied already" not in reason]
+        except BatchsyncError as error:
+            notes.append(f"{item.job}: whether its plan can be applied is not known here: {error.message}")
+    return tuple(moved), tuple(notes)
+
+
+def sync_plan_file(
+    opened: OpenedPlanFile, contexts: Sequence[SelectedJob], services: Services, wait_policy: WaitPolicy
+) -> Sequence[JobOutcome]:
+    """Apply the plans of a plan file to jobs, after a check of all of them.
+
+    Args:
+        opened: The plan file.
+        contexts: The jobs in dependency order.
+        services: Where they run.
+        wait_policy: How long to wait for batches in flight.
+
+    Raises:
+        StalePlanError: If one of the plans cannot be applied; nothing is sent then.
+    """
+    require_applicable(opened, contexts, services)
+    return sync_jobs(contexts, services, wait_policy, NewRunRequest(plan_file=opened))
+
+
+@contextmanager
+def opened_for_sync(
+    session: Session, path: Path, names: Sequence[str]
+) -> Iterator[tuple[OpenedPlanFile, tuple[str, ...]]]:
+    """Yield a plan file, verified, with the names of the jobs to apply.
+
+    Args:
+        session: The session of the command.
+        path: The file.
+        names: Names given on the command line; empty means all jobs of the plan file.
+
+    Yields:
+        The plan file and the names.
+    """
+    with (
+        session.app() as app,
+        session.journal() as journal,
+        offline_services(app, journal) as services,
+        _opened(path, services) as opened,
+    ):
+        declared = frozenset(job.name for job in session.deployment().jobs)
+        yield opened, require_jobs(opened, names, declared)
+
+
+def approve_plan_file(session: Session, path: Path, reason: str) -> tuple[OpenedPlanFile, tuple[PlanReport, ...]]:
+    """Approve the plans of a plan file that exceed guards.
+
+    Args:
+        session: The session of the command.
+        path: The file.
+        reason: Why they are correct.
+
+    Returns:
+        The plan file, and the plans that were approved.
+
+    Raises:
+        UsageError: If no plan of the file exceeds a guard.
+        StalePlanError: If it was made for another state folder, or was applied already.
+    """
+    with (
+        session.app() as app,
+        session.journal() as journal,
+        offline_services(app, journal) as services,
+        _opened(path, services) as opened,
+    ):
+        content = opened.content
+        held = [item for item in content.plans if item.plan.breaches]
+        if not held:
+            hint = f"`batchsync sync --plan {path}`"
+            raise UsageError(f"no plan of {path} exceeds a guard: nothing to approve", hint=hint)
+        if content.state and services.store.journal_id != content.state:
+            raise StalePlanError(
+                f"{path} was made for another state folder", hint="name that folder with --state or BATCHSYNC_STATE"
+            )
+        if done := [run for item in held if (run := services.store.applied_run(content.id, item.job))]:
+            raise StalePlanError(f"{path} was applied already, in run {done[0]}", hint=f"`batchsync show {done[0]}`")
+        for item in held:
+            app.journal.approve(item.job, item.plan.changes_digest, reason, app.clock.now())
+        return opened, tuple(PlanReport(plan=item.plan, approved=True) for item in held)
+
+
+@contextmanager
+def _opened(path: Path, services: Services) -> Iterator[OpenedPlanFile]:
+    with scratch_folder() as folder:
+        yield open_plan_file(path, folder, services.plan_rows)
+
+
+def _user() -> str:
+    """Return the name of the user of this process."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return "unknown user"
