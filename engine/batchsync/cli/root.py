@@ -46,7 +46,7 @@ COMMANDS = {
     "schema": ("schema", "Print the JSON Schema of jobs.yaml."),
     "vendors": ("vendors", "Print what a vendor takes, and what its answers mean."),
     "dbt-exposures": ("dbt_exposures", "Print an exposure of dbt for each job that reads a model of dbt."),
-    "state": ("state", "List, move, remove, begin, accept or shrink state, or record what targets hold."),
+    "state": ("state", "List, move, remove, back up, restore, begin or accept state, or record what targets hold."),
     "mocks": ("mocks", "Run mocks of the bundled vendors."),
 }
 

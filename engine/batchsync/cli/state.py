@@ -7,6 +7,7 @@ import click
 from batchsync.cli.command import SETTINGS, command
 from batchsync.cli.progress import running_app
 from batchsync.cli.session import Answer, Session
+from batchsync.cli.state_backup import backup, restore_state
 from batchsync.cli.state_jobs import list_jobs, move, remove, show, size_of_journal
 from batchsync.core.row_outcome import RowOutcome
 from batchsync.errors import SpecError, UsageError
@@ -178,12 +179,14 @@ state = click.Group(
         "show": show,
         "mv": move,
         "rm": remove,
+        "backup": backup,
+        "restore": restore_state,
         "init": init,
         "accept": accept,
         "assume-delivered": assume_delivered,
         "vacuum": vacuum,
     },
-    help="List, move, remove, begin, accept or shrink state, or record what targets hold.",
+    help="List, move, remove, back up, restore, begin or accept state, or record what targets hold.",
     context_settings=SETTINGS,
     no_args_is_help=True,
 )

@@ -10,6 +10,7 @@ from batchsync.core.retention import Retention
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from batchsync.core.backup import BackupTarget
     from batchsync.core.job import Connection, Job
     from batchsync.core.object_storage import Storage
     from batchsync.core.query import Database
@@ -32,7 +33,8 @@ class Deployment:
 
     `state_required`: a missing state is an error. `substituted`: what environment variables filled in, with the
     reference that messages show instead. `unchecked`: what placeholders stand in for, and is not checked. `retention`:
-    how long what is no longer needed is kept.
+    how long what is no longer needed is kept. `backup`: where the state folder is backed up after each settlement; None
+    for nowhere.
     """
 
     file: str
@@ -45,6 +47,7 @@ class Deployment:
     retention: Retention = field(default_factory=Retention)
     databases: Mapping[str, Database] = field(default_factory=dict)
     storages: Mapping[str, Storage] = field(default_factory=dict)
+    backup: BackupTarget | None = None
 
     @property
     def names(self) -> frozenset[str]:

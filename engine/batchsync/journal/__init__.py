@@ -7,8 +7,9 @@ The package must not decide what happens next, and must not use the network.
 from batchsync.journal.anchor import accept_older, open_anchored
 from batchsync.journal.files import check_present
 from batchsync.journal.journal import Journal
-from batchsync.journal.lease import is_held, lease, this_process, unlock
+from batchsync.journal.lease import hold_all, is_held, lease, this_process, unlock
 from batchsync.journal.model import Approval, LeaseRow, RejectGroup, RejectRow
+from batchsync.journal.snapshot import copy_of_journal, install_journal, recorded_serial
 
 __all__ = [
     "Approval",
@@ -18,9 +19,13 @@ __all__ = [
     "RejectRow",
     "accept_older",
     "check_present",
+    "copy_of_journal",
+    "hold_all",
+    "install_journal",
     "is_held",
     "lease",
     "open_anchored",
+    "recorded_serial",
     "this_process",
     "unlock",
 ]

@@ -124,6 +124,7 @@ class Services:
     job until the context is left, or raises LockedError. `in_background` runs a batch file iterator beside the loop;
     the iterator gets a function that returns whether to stop. `retention` says how long what is no longer needed is
     kept.
+    `back_up` backs up the state folder, if jobs.yaml says where to; a failure is noted there, and stops nothing.
     """
 
     clock: Clock
@@ -140,3 +141,4 @@ class Services:
     lease: Callable[[str], AbstractContextManager[object]]
     in_background: Callable[[Callable[[Callable[[], bool]], Iterator[BatchFile]]], BatchFileQueue]
     retention: Retention = field(default_factory=Retention)
+    back_up: Callable[[], object] = lambda: None

@@ -279,6 +279,13 @@ OBJECTS: dict[str, Members] = {
         "answers": ("int", "Answers that were erased."),
         "removal_modes": ("[text]", "Modes by which the vendor forgets a person."),
     },
+    "snapshot": {
+        "at": ("time", "When it was taken."),
+        "transactions": ("int", "Transactions of its journal."),
+        "journal": ("text", "Id of its journal."),
+        "files": ("int", "Files that it names."),
+        "bytes": ("int", "Their size."),
+    },
     "job_state": {
         "job": JOB,
         "declared": ("bool", "Whether jobs.yaml has the job."),

@@ -150,6 +150,16 @@ RESULTS: dict[str, tuple[Members, ...]] = {
             "reason": REASON,
         },
     ),
+    "state backup": ({"place": ("text", "Place of the backup.")} | OBJECTS["snapshot"],),
+    "state restore": (
+        {
+            "place": ("text", "Place of the backup."),
+            **OBJECTS["snapshot"],
+            "before": ("snapshot?", "Backup of the state before; null if there was none."),
+            "accepted": ("text?", "What spoke against it, and was accepted with the reason."),
+        },
+        {"place": ("text", "Place of the backup."), "snapshots": ("[snapshot]", "Snapshots, newest first.")},
+    ),
     "state init": ({"state": ("text", "The state folder.")},),
     "state accept": (
         {
@@ -240,6 +250,7 @@ EVENTS: dict[str, tuple[Members, ...]] = {
     "result": ({"*": ("any", "Members of the result of the command.")},),
     "check": (OBJECTS["check"],),
     "job_state": (OBJECTS["job_state"],),
+    "snapshot": (OBJECTS["snapshot"],),
     "forgotten": (OBJECTS["forgotten"],),
     "run": (OBJECTS["run"],),
     "acceptance": (OBJECTS["acceptance"],),

@@ -53,7 +53,7 @@ _BUCKET = re.compile(r"[a-z0-9A-Z$][a-zA-Z0-9._-]{1,221}")
 _ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
 _REGION = re.compile(r"[a-z0-9-]{2,40}")
 #: What a path may not have: empty parts, parts that lead elsewhere, control characters and backslashes.
-_BAD_PATH = re.compile(r"(?:^|/)(?:\.{0,2})(?:/|$)|[\x00-\x1f\x7f\\]")
+BAD_PATH = re.compile(r"(?:^|/)(?:\.{0,2})(?:/|$)|[\x00-\x1f\x7f\\]")
 #: Keys of a source that describe a query, or a file of another kind.
 _OF_QUERIES = ("query", "table", "dbt", "job")
 _OF_FILES = ("format", "delimiter", "encoding", "header", "skip_rows", "comment", "quote", "escape", "sheet", "range")
@@ -134,7 +134,7 @@ def _check_values(model: StorageModel, node: TypedMap, problems: Problems) -> No
         value = getattr(model, name)
         if value is not None and not pattern.fullmatch(value):
             problems.add("storage", _at(node, name), f"{quoted(name)} is no {name}", expected)
-    if model.prefix is not None and (_BAD_PATH.search(model.prefix.strip("/")) or has_pattern(model.prefix)):
+    if model.prefix is not None and (BAD_PATH.search(model.prefix.strip("/")) or has_pattern(model.prefix)):
         problems.add("storage", _at(node, "prefix"), '"prefix" is no folder of a bucket', "a folder such as crm/daily")
     for name in ("endpoint", "base_url"):
         value = getattr(model, name)
@@ -296,7 +296,7 @@ class StorageCompiler:
 
     def _check_path(self, path: str, at: int, key: str) -> None:
         """Report a path that is none in a storage."""
-        if path == STDIN or scheme_of(path) or _BAD_PATH.search(path):
+        if path == STDIN or scheme_of(path) or BAD_PATH.search(path):
             self._problems.add("source", at, f"{quoted(key)} is no path in a storage", _PATHS)
 
 

@@ -15,6 +15,7 @@ from batchsync.core.retention import Retention
 from batchsync.errors import Problem, SpecError
 from batchsync.spec.check_former_names import check_former_names
 from batchsync.spec.check_names import check_names
+from batchsync.spec.compile_backup import compile_backup
 from batchsync.spec.compile_connection import ConnectionCompiler, Vendors
 from batchsync.spec.compile_database import DatabaseCompiler, is_database
 from batchsync.spec.compile_job import JobCompiler
@@ -204,6 +205,7 @@ def _deployment(context: _LoadContext, tree: Map, problems: Problems) -> Deploym
         # A job with a placeholder where only some values are valid is not known well enough.
         if job is not None and problems.ignored == ignored:
             jobs[entry.key] = job
+    backup = compile_backup(document.state.backup, typed, folder, storages, problems, context.fence)
     ordered = Ordering(entries, jobs, problems).ordered()
     if len(problems):
         _add_source_problems(context, (*jobs.values(), *compiler.partial_jobs), rules, problems)
@@ -218,6 +220,7 @@ def _deployment(context: _LoadContext, tree: Map, problems: Problems) -> Deploym
         retention=Retention(**document.retention.model_dump()),
         databases={name: item for name, item in databases.items() if item is not None},
         storages={name: item for name, item in storages.items() if item is not None},
+        backup=backup,
     )
 
 
