@@ -164,6 +164,9 @@ def with_references(schema: Schema) -> Schema:
         # References of the alternatives are one alternative of the whole.
         flat = [form for item in forms for form in (item["anyOf"] if _is_referenced(item) else [item])]
         return schema | {"anyOf": [form for index, form in enumerate(flat) if form not in flat[:index]]}
+    if isinstance(schema.get("type"), list):
+        # Several types are those of a value of the user's own, in which any string is one.
+        return schema
     is_scalar = schema.get("type") in _SCALARS or "enum" in schema or "const" in schema
     return or_reference(schema) if is_scalar and not _takes_references(schema) else schema
 
