@@ -149,7 +149,7 @@ class _Reader:
             return
         try:
             matching = _matches(folder, scalar.text) if is_pattern else [folder / scalar.text]
-        except (OSError, ValueError, NotImplementedError):
+        except (OSError, ValueError):
             add("include", scalar.start, f"{quoted(scalar.text)} is no pattern of files", _FORM)
             return
         if not matching:
