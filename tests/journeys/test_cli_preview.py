@@ -83,7 +83,7 @@ def test_preview_of_an_unknown_job_is_refused(guests: Deployment) -> None:
 
 
 def test_preview_shows_invalid_rows_and_rows_without_a_key(guests: Deployment) -> None:
-    (guests.folder / "guests.csv").write_text(f"{ROWS},nobody,x@example.com\nG4,bad,not-an-address\n", "utf-8")
+    (guests.folder / "guests.csv").write_text(f"{ROWS},keyless,x@example.com\nG4,bad,not-an-address\n", "utf-8")
 
     records = guests.json("preview", "guests", "--limit", "9")["records"]
 

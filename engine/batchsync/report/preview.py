@@ -103,7 +103,7 @@ class PreviewReport:
         return f"invalid: {'; '.join(reasons)}"
 
     def _notes(self, record: SampledRecord, escape: Callable[[str], str]) -> Iterator[str]:
-        """Yield what is to be said of a key that has several records."""
+        """Yield a note on a key that has several records."""
         count = Counter(item.key for item in self.sample.records)[record.key]
         if record.key and count > 1:
             yield escape(f"{pluralize(count, 'row')} have this key; source.duplicates is {self.duplicates}")
