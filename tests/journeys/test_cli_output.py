@@ -151,7 +151,7 @@ def test_batchsync_without_command_shows_help_on_stderr(batchsync: Callable[...,
     [
         (["snyc"], "No such command 'snyc'. Did you mean 'sync'?", "batchsync --help"),
         (["sync", "--nope"], "No such option '--nope'", "batchsync sync --help"),
-        (["approve"], "Missing argument 'JOB'", "batchsync approve --help"),
+        (["approve"], "Missing argument 'JOB|PLAN'", "batchsync approve --help"),
         (
             ["sync", "--timeout", "soon"],
             "'soon' is not a duration; write for example 45s, 30m or 1h30m",
