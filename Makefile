@@ -23,7 +23,7 @@ PYTHON ?= $(shell tools/find-python.sh)
 
 PIP := -m pip --disable-pip-version-check
 INSTALL := $(PIP) install -qq --no-input --require-hashes --only-binary=:all:
-PAGES := README.md $(wildcard docs/*.md)
+PAGES := README.md $(wildcard docs/*.md docs/*/*.md)
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 14 | sed 's/^/make /'

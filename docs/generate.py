@@ -41,6 +41,21 @@ def exit_codes() -> str:
     return f"| exit | meaning |\n| --- | --- |\n{rows}\n"
 
 
+def vendor(name: str) -> str:
+    """Return the page of a vendor as Markdown, as `batchsync vendors NAME -o md` prints it."""
+    from batchsync.report.vendor import VendorReport
+    from batchsync.spec import load_vendor_details
+
+    return VendorReport(details=load_vendor_details(name)).markdown() + "\n"
+
+
+def json_output() -> str:
+    """Return the description of all JSON output as Markdown."""
+    from batchsync.report.output_schema import output_page
+
+    return output_page()
+
+
 def lifecycle() -> str:
     """Return the lifecycle of a batch as a Mermaid diagram, from the transition table of the engine."""
     arrows: dict[tuple[str, str], list[str]] = {}
@@ -60,8 +75,9 @@ def job_keys() -> str:
     schema = jobs_schema()
     definitions: dict[str, Any] = schema.get("$defs", {})
     parts = [_keys("jobs.yaml", schema, definitions)]
-    # Blocks of defaults and environments have the keys of jobs.
-    named = {name: item for name, item in definitions.items() if not name.startswith("Partial")}
+    # Blocks of defaults and environments have the keys of jobs; names with a dot are those of the rules of vendors,
+    # which docs/vendors has.
+    named = {name: item for name, item in definitions.items() if not name.startswith("Partial") and "." not in name}
     parts += [_keys(name, item, definitions) for name, item in named.items() if item.get("properties")]
     return "\n".join(parts)
 

@@ -213,7 +213,8 @@ class App:
 
     def services(self, names: Sequence[str] = ()) -> Services:
         """Return the services for the named jobs (or all), with mocks of their vendors if the settings ask for them."""
-        from batchsync.reconcile.background import BackgroundProducer  # noqa: PLC0415 - see the top of this file
+        from batchsync.backups import back_up_after_runs  # noqa: PLC0415 - see the top of this file
+        from batchsync.reconcile.background import BackgroundProducer  # noqa: PLC0415 - the same
         from batchsync.reconcile.services import Services, StatePaths  # noqa: PLC0415 - the same
         from batchsync.sinks import Sinks  # noqa: PLC0415 - the same
 
@@ -235,6 +236,7 @@ class App:
             lease=self._lease,
             in_background=BackgroundProducer,
             retention=self.deployment.retention,
+            back_up=lambda: back_up_after_runs(self.deployment, self.settings, self.access, self.clock),
         )
 
     def contexts(self, names: Sequence[str]) -> tuple[SelectedJob, ...]:

@@ -11,8 +11,10 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from batchsync.errors import ExitCode
 from batchsync_mocks.faults import Fault
 from kit.command_forks import command_forks
+from kit.schemas import output_errors, text_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -90,7 +92,17 @@ class Deployment:
         (self.folder / "last.log").write_text(done.stdout + done.stderr, encoding="utf-8")
         assert done.returncode == expect, f"exit {done.returncode}\n{done.stdout}\n{done.stderr}"
         assert "Traceback" not in done.stderr, done.stderr
+        self._check_schema(done.returncode)
+        # Every JSON output is described in batchsync.report.output_results.
+        assert output_errors(done.stdout) == [], done.stdout
         return done.stdout
+
+    def _check_schema(self, code: int) -> None:
+        """Assert that an editor shows no mistake in a jobs.yaml that batchsync accepted."""
+        file = self.folder / "jobs.yaml"
+        if code != ExitCode.INVALID and file.is_file():
+            text = file.read_text(encoding="utf-8-sig")
+            assert text_errors(text) == (), text
 
     def json(self, *arguments: str, expect: int = 0) -> Any:
         """Run batchsync with JSON output and return the result part of its envelope."""

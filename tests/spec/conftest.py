@@ -9,6 +9,7 @@ import pytest
 
 from batchsync.errors import SpecError
 from batchsync.spec import load, render_problem
+from kit.schemas import text_errors
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -61,7 +62,11 @@ class Workshop:
 
     def load(self, text: str | bytes, environ: Mapping[str, str] | None = None, **options: Any) -> Deployment:
         self.path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return load(self.path, environ=environ or {}, **options)
+        loaded = load(self.path, environ=environ or {}, **options)
+        if "vendors" not in options:
+            # An editor never shows a mistake in a valid file.
+            assert text_errors(text if isinstance(text, str) else text.decode("utf-8-sig")) == ()
+        return loaded
 
     def problems(self, text: str | bytes, environ: Mapping[str, str] | None = None, **options: Any) -> list[str]:
         """Return the rendered problems of a file, without its folder and codes; each problem must have a code."""

@@ -186,13 +186,9 @@ def test_schema_allows_each_origin_of_rows_alone() -> None:
     origins = [["path"], ["connection", "query"], ["connection", "table"], ["connection", "dbt"], ["delta"]]
     assert [item["required"] for item in schema["$defs"]["JoinModel"]["oneOf"]] == origins
     assert [item["required"] for item in schema["$defs"]["SourceModel"]["oneOf"]] == [["job"], *origins]
-    kinds = [item["$ref"].rpartition("/")[2] for item in _connections(schema)]
-    assert kinds == ["ConnectionModel", "DatabaseModel", "StorageModel"]
-
-
-def _connections(schema: dict[str, Any]) -> list[dict[str, str]]:
-    found: list[dict[str, str]] = schema["properties"]["connections"]["additionalProperties"]["oneOf"]
-    return found
+    connection = schema["properties"]["connections"]["additionalProperties"]
+    kinds = [connection["then"], connection["else"]["then"], connection["else"]["else"]]
+    assert [item["$ref"].rpartition("/")[2] for item in kinds] == ["StorageModel", "DatabaseModel", "ConnectionModel"]
 
 
 def test_rules_for_columns_are_no_settings_of_a_file(workshop: Workshop) -> None:

@@ -3,34 +3,26 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from importlib.resources import files
 
-from batchsync.spec import jobs_schema, jobs_schema_text
+from batchsync.spec import SCHEMA_FILE, jobs_schema, jobs_schema_text
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-
-def objects(node: Any, at: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
-    """Yield path and schema of every object with properties."""
-    if isinstance(node, dict):
-        if "properties" in node:
-            yield at, node
-        for name, child in node.items():
-            yield from objects(child, f"{at}/{name}")
-    elif isinstance(node, list):
-        for number, child in enumerate(node):
-            yield from objects(child, f"{at}/{number}")
+#: Models of blocks; the other definitions, whose names have dots, are those of vendors.
+BLOCKS = {
+    name: block
+    for name, block in {"": jobs_schema(), **jobs_schema()["$defs"]}.items()
+    if "properties" in block and "." not in name
+}
 
 
 def test_every_field_has_a_title_a_description_and_an_example() -> None:
-    for at, schema in objects(jobs_schema()):
+    for at, schema in BLOCKS.items():
         for name, item in schema["properties"].items():
             assert {"title", "description", "examples"} <= set(item), f"{at}/{name}"
 
 
 def test_unknown_keys_are_refused_except_in_target() -> None:
-    found = {at.rpartition("/")[2]: schema["additionalProperties"] for at, schema in objects(jobs_schema())}
+    found = {at: schema["additionalProperties"] for at, schema in BLOCKS.items()}
     for name in ("TargetModel", "PartialTargetModel"):
         assert found.pop(name) == {"type": "string"}
     assert found
@@ -54,3 +46,8 @@ def test_schema_text_is_deterministic() -> None:
     assert jobs_schema_text() == jobs_schema_text()
     assert json.loads(jobs_schema_text()) == jobs_schema()
     assert jobs_schema_text().endswith("}\n")
+
+
+def test_bundled_schema_is_the_generated_one() -> None:
+    bundled = (files("batchsync_specs") / SCHEMA_FILE).read_text(encoding="utf-8")
+    assert bundled == jobs_schema_text(), "run `batchsync schema --write`"

@@ -47,8 +47,9 @@ COMMANDS = {
     "schema": ("schema", "Print the JSON Schema of jobs.yaml."),
     "fmt": ("fmt", "Format the files of jobs."),
     "explain": ("explain", "Explain an error code, such as BS-Y012."),
+    "vendors": ("vendors", "Print what a vendor takes, and what its answers mean."),
     "dbt-exposures": ("dbt_exposures", "Print an exposure of dbt for each job that reads a model of dbt."),
-    "state": ("state", "Begin, accept or shrink a state folder, or record what targets hold."),
+    "state": ("state", "List, move, remove, back up, restore, begin or accept state, or record what targets hold."),
     "mocks": ("mocks", "Run mocks of the bundled vendors."),
 }
 

@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import click
 
 from batchsync.cli.command import SETTINGS, command
 from batchsync.cli.completion import complete_jobs
 from batchsync.cli.progress import running_app
 from batchsync.cli.session import Answer, Session
+from batchsync.cli.state_backup import backup, restore_state
+from batchsync.cli.state_jobs import list_jobs, move, remove, show, size_of_journal
 from batchsync.core.row_outcome import RowOutcome
 from batchsync.errors import SpecError, UsageError
 from batchsync.reconcile.retention import prune_others
 from batchsync.report.message import Message
 from batchsync.report.text_format import pluralize
-
-if TYPE_CHECKING:
-    from pathlib import Path
 
 
 @command("init", example="batchsync state init")
@@ -163,11 +160,11 @@ def vacuum(session: Session) -> Answer:
     if not any(folder.glob("journal.db*")):
         raise UsageError(f"there is no state in {folder} yet", hint="`batchsync sync` begins one")
     with running_app(session) as app:
-        before = _size_of_journal(folder)
+        before = size_of_journal(folder)
         deleted = prune_others(app.services())
         app.journal.vacuum()
         retention = app.deployment.retention
-    after = _size_of_journal(folder)
+    after = size_of_journal(folder)
     periods = ", ".join(f"{name} {text}" for name, text in retention.texts())
     report = Message(
         sentences=(
@@ -179,15 +176,21 @@ def vacuum(session: Session) -> Answer:
     return Answer(report=report)
 
 
-def _size_of_journal(folder: Path) -> int:
-    """Return the size of the journal and its -wal file, in bytes."""
-    return sum(path.stat().st_size for path in folder.glob("journal.db*") if path.suffix != ".db-shm")
-
-
 state = click.Group(
     "state",
-    commands={"init": init, "accept": accept, "assume-delivered": assume_delivered, "vacuum": vacuum},
-    help="Begin, accept or shrink a state folder, or record what targets hold.",
+    commands={
+        "list": list_jobs,
+        "show": show,
+        "mv": move,
+        "rm": remove,
+        "backup": backup,
+        "restore": restore_state,
+        "init": init,
+        "accept": accept,
+        "assume-delivered": assume_delivered,
+        "vacuum": vacuum,
+    },
+    help="List, move, remove, back up, restore, begin or accept state, or record what targets hold.",
     context_settings=SETTINGS,
     no_args_is_help=True,
 )

@@ -48,6 +48,7 @@ def status(session: Session, jobs: tuple[str, ...], *, exclude: tuple[str, ...])
             open_batches=batches,
             next_of=dict(_next_steps(batches, known, now)),
             notes=(*known.notes, *_clock_notes(session)),
+            backup_failure=_backup_failure(session),
         )
     return Answer(report=report, exit_code=ExitCode.NEEDS_ATTENTION if report.needs_attention else ExitCode.DONE)
 
@@ -72,6 +73,16 @@ def _chosen(
     if kept := [name for name in found if name not in left_out]:
         return kept
     raise UsageError("every selected job is excluded", hint=f"selected are: {', '.join(found)}", name="usage.selector")
+
+
+def _backup_failure(session: Session) -> str:
+    """Return why the last backup of the state folder failed; empty if it did not, or there was none."""
+    if not (session.state_folder() / "backup.json").exists():
+        return ""
+    from batchsync.reconcile.backup import read_status  # noqa: PLC0415 - only where there are backups
+
+    found = read_status(session.state_folder())
+    return found.error if found is not None else ""
 
 
 def _clock_notes(session: Session) -> Iterator[str]:

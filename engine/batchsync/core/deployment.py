@@ -10,6 +10,7 @@ from batchsync.core.retention import Retention
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from batchsync.core.backup import BackupTarget
     from batchsync.core.connection import Connection
     from batchsync.core.job import Job
     from batchsync.core.mapping_test import MappingTest
@@ -36,7 +37,8 @@ class Deployment:
     `state_required`: a missing state is an error. `substituted`: what environment variables filled in, with the
     reference that messages show instead. `unchecked`: what placeholders stand in for, and is not checked. `retention`:
     how long what is no longer needed is kept. `tests`: tests of the mapping by job, for jobs that have any.
-    `scenarios`: runs against mocks.
+    `scenarios`: runs against mocks. `backup`: where the state folder is backed up after each settlement; None for
+    nowhere.
     """
 
     file: str
@@ -51,6 +53,7 @@ class Deployment:
     storages: Mapping[str, Storage] = field(default_factory=dict)
     tests: Mapping[str, tuple[MappingTest, ...]] = field(default_factory=dict, repr=False)
     scenarios: tuple[Scenario, ...] = ()
+    backup: BackupTarget | None = None
 
     @property
     def names(self) -> frozenset[str]:

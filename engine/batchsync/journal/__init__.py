@@ -8,8 +8,9 @@ from batchsync.journal.anchor import accept_older, open_anchored
 from batchsync.journal.environment import check_environment, own_environment
 from batchsync.journal.files import check_present
 from batchsync.journal.journal import Journal
-from batchsync.journal.lease import is_held, lease, this_process, unlock
+from batchsync.journal.lease import hold_all, is_held, lease, this_process, unlock
 from batchsync.journal.model import Approval, LeaseRow, RejectGroup, RejectRow
+from batchsync.journal.snapshot import copy_of_journal, install_journal, recorded_serial
 
 __all__ = [
     "Approval",
@@ -20,10 +21,14 @@ __all__ = [
     "accept_older",
     "check_environment",
     "check_present",
+    "copy_of_journal",
+    "hold_all",
+    "install_journal",
     "is_held",
     "lease",
     "open_anchored",
     "own_environment",
+    "recorded_serial",
     "this_process",
     "unlock",
 ]

@@ -100,8 +100,13 @@ class Anchor:
 
     def _read(self) -> JournalMark | None:
         """Return the recorded mark, or None if there is no readable one."""
+        return Anchor.recorded(self.path)
+
+    @staticmethod
+    def recorded(path: Path) -> JournalMark | None:
+        """Return the mark in a file of a folder of anchors, or None if there is no readable one."""
         try:
-            with self.path.open(encoding="utf-8") as file:
+            with path.open(encoding="utf-8") as file:
                 found = json.loads(file.read(_LONGEST))
             return JournalMark(
                 folder=str(found["folder"]),

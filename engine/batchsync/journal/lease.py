@@ -18,7 +18,7 @@ from batchsync.journal.files import secure_folder, unreachable_error
 from batchsync.util.files import sha256_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterable, Iterator
     from datetime import datetime
     from pathlib import Path
 
@@ -77,6 +77,38 @@ def is_held(folder: Path, job: str) -> bool:
     finally:
         os.close(descriptor)
     return False
+
+
+@contextlib.contextmanager
+def hold_all(folder: Path, jobs: Iterable[str]) -> Iterator[None]:
+    """Keep other processes from running jobs, without a journal that is written.
+
+    Args:
+        folder: The state folder.
+        jobs: Names of the jobs.
+
+    Yields:
+        Nothing; the locks are released afterwards.
+
+    Raises:
+        LockedError: If another process runs one of them.
+        UnavailableError: If a lock file cannot be used.
+    """
+    held: list[int] = []
+    try:
+        for job in sorted(jobs):
+            path = _lock_file(folder, job)
+            try:
+                held.append(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600))
+                fcntl.flock(held[-1], fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                raise LockedError(f"job {job} is being run by another process", hint="Wait until it ends.") from None
+            except OSError as error:
+                raise unreachable_error(path, error) from error
+        yield
+    finally:
+        for descriptor in held:
+            os.close(descriptor)
 
 
 def unlock(journal: Journal, folder: Path, job: str, at: datetime) -> int:

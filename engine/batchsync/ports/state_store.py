@@ -235,6 +235,10 @@ class StateStore(Protocol):
         """Raise LockedError if another process took over the lease that this process holds for the job."""
         ...
 
+    def baseline_jobs(self) -> Sequence[str]:
+        """Return the jobs that have a baseline, also those that never ran under their present name."""
+        ...
+
     def baseline_files(self, job: str) -> Sequence[str]:
         """Return the file names of all journaled baseline segments of a job, for all accounts."""
         ...

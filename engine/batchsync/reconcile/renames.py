@@ -76,12 +76,12 @@ def take_over(context: JobContext, services: Services) -> None:
         entries = [entry for entry in store.baselines(former) if store.baseline(name, entry.account_id) is None]
         if not entries:
             continue
-        _copy_segments(entries, name, services)
+        copy_segments(entries, name, services)
         with services.shield():
             store.take_over(former, name, [replace(entry, job=name) for entry in entries], services.clock.now())
 
 
-def _copy_segments(entries: Iterable[BaselineEntry], job: str, services: Services) -> None:
+def copy_segments(entries: Iterable[BaselineEntry], job: str, services: Services) -> None:
     """Copy the segments of baselines to the keys of another job. A repeated copy has no effect."""
     folder = ObjectFolder(services.objects, baseline_prefix(job))
     with (

@@ -13,19 +13,16 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from batchsync.core.batch import Batch
-    from batchsync.ports import ObjectStore
+    from batchsync.ports import ObjectStore, StateStore
     from batchsync.reconcile.services import Services
 
 
 def sweep(job: str, services: Services) -> None:
     """Remove the job's unused batch files, results, scratch files and segments. The caller holds the job's lease."""
     batches = services.store.open_batches(job)
-    files = {key for batch in batches for key in _files_of(batch)}
-    # A later collection joins the row log to these, also after the job was renamed.
-    files |= {naming.row_manifest_key(job, batch.file) for batch in services.store.with_unknown_rows(job)}
-    files |= {naming.row_manifest_key(job, batch.file) for batch, _ in services.store.pending_erasures(job)}
+    files = files_in_use(job, services.store)
     files |= {key for batch in kept_batches(job, services) for key in _files_of(batch)}
-    segments = {naming.segment_key(job, name) for name in services.store.baseline_files(job)}
+    segments = segments_in_use(job, services.store)
     _delete_others(services.objects, naming.staging_prefix(job), files)
     _delete_others(services.objects, naming.baseline_prefix(job), segments)
     paths = services.paths
@@ -35,6 +32,19 @@ def sweep(job: str, services: Services) -> None:
         for folder in paths.collected_of(job).iterdir():
             if folder.name not in open_ids:
                 shutil.rmtree(folder, ignore_errors=True)
+
+
+def files_in_use(job: str, store: StateStore) -> set[str]:
+    """Return the keys of the batch files and row manifests of a job that later commands need."""
+    files = {key for batch in store.open_batches(job) for key in _files_of(batch)}
+    # A later collection joins the row log to these, also after the job was renamed.
+    files |= {naming.row_manifest_key(job, batch.file) for batch in store.with_unknown_rows(job)}
+    return files | {naming.row_manifest_key(job, batch.file) for batch, _ in store.pending_erasures(job)}
+
+
+def segments_in_use(job: str, store: StateStore) -> set[str]:
+    """Return the keys of the segments of the baselines of a job."""
+    return {naming.segment_key(job, name) for name in store.baseline_files(job)}
 
 
 def kept_batches(job: str, services: Services) -> Sequence[Batch]:

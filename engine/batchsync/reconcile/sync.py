@@ -120,6 +120,7 @@ def _run_levels(
             outcomes[name] = _followed(contexts_by_name[name], outcome, new_runs)
             emit_end(outcomes[name], services)
     prune_others(services, names)
+    services.back_up()
     return tuple(outcomes[context.job.name] for context in contexts)
 
 

@@ -101,6 +101,7 @@ class StatusReport:
         open_batches: Batches that are not delivered.
         next_of: Next step of the engine by batch ID, where known.
         notes: Remarks, such as an invalid jobs file.
+        backup_failure: Why the last backup of the state folder failed; empty if it did not.
     """
 
     now: datetime
@@ -108,10 +109,13 @@ class StatusReport:
     open_batches: tuple[Batch, ...] = ()
     next_of: Mapping[str, steps.Step] = field(default_factory=dict)
     notes: tuple[str, ...] = ()
+    backup_failure: str = ""
 
     @property
     def needs_attention(self) -> bool:
-        """Whether a batch needs attention or has unknown outcomes to be resolved."""
+        """Whether a batch needs attention or has unknown outcomes to be resolved, or the last backup failed."""
+        if self.backup_failure:
+            return True
         parked = any(batch.phase is Phase.NEEDS_ATTENTION for batch in self.open_batches)
         return parked or any(job.unresolved for job in self.jobs)
 
@@ -119,7 +123,7 @@ class StatusReport:
         """Return the open batches, most urgent first, then every job."""
         parts = [self._open_text(paint)] if self.open_batches else []
         parts += [_job_text(job, self.now, paint) for job in self.jobs]
-        parts += [f"{paint('note', 'dim')}: {escape_controls(note)}" for note in self.notes]
+        parts += [f"{paint('note', 'dim')}: {escape_controls(note)}" for note in self._remarks()]
         parts += [f"{paint('next', 'head')}: {step}" for step in self.next_steps()]
         return "\n".join(parts) or "no jobs and no open batches"
 
@@ -147,7 +151,7 @@ class StatusReport:
             "at": iso(self.now),
             "open": [self._open_data(batch) for batch in self._by_urgency()],
             "jobs": [job.data() for job in self.jobs],
-            "notes": list(self.notes),
+            "notes": self._remarks(),
             "next": list(self.next_steps()),
         }
 
@@ -157,6 +161,11 @@ class StatusReport:
             yield {"event": "open"} | self._open_data(batch)
         for job in self.jobs:
             yield {"event": "job"} | job.data()
+
+    def _remarks(self) -> list[str]:
+        """Return the notes, and that the last backup failed."""
+        failed = f"the state folder was not backed up: {self.backup_failure}"
+        return [*self.notes, *([failed] if self.backup_failure else [])]
 
     def next_steps(self) -> tuple[str, ...]:
         """Return the next commands, most urgent first."""

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from batchsync.spec.problems import Problems
 
 #: Names become file and folder names; Windows reserves these for devices.
-_DEVICES = frozenset(
+RESERVED_NAMES = frozenset(
     {"con", "prn", "aux", "nul", *(f"{item}{digit}" for item in ("com", "lpt") for digit in range(1, 10))}
 )
 
@@ -41,7 +41,7 @@ def check_names(kind: str, names: TypedMap, problems: Problems) -> None:
             valid_name = re.sub(r"[^a-z0-9_-]+", "-", entry.key.casefold()[:63]).strip("-_")
             advice = f"for example {valid_name}" if re.fullmatch(NAME_PATTERN, valid_name) else ""
             problems.add("name", entry.start, f"invalid {kind} name {quoted(entry.key)}", expected, advice)
-        elif entry.key in _DEVICES:
+        elif entry.key in RESERVED_NAMES:
             problems.add(
                 "name",
                 entry.start,

@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from batchsync.util.path_fence import PathFence
 
 _PLACEHOLDERS = {"database": "sqlite"}
-_OF_FILES = ("path",)
-_OF_URL = ("host", "port", "dbname", "user", "password")
-_OF_SERVERS = ("url", *_OF_URL, "sslmode", "sslrootcert", "statement_timeout")
+OF_FILES = ("path",)
+OF_URL = ("host", "port", "dbname", "user", "password")
+OF_SERVERS = ("url", *OF_URL, "sslmode", "sslrootcert", "statement_timeout")
 #: A host name or address, or the path of a socket or its folder.
 _HOST = re.compile(r"[A-Za-z0-9_:%.-]+|/[^\s,@?#=&']*")
 
@@ -101,7 +101,7 @@ class DatabaseCompiler:
         """Report keys that are missing, or do not fit the kind."""
         add, title = self._problems.add, KINDS[model.database]
         is_file = model.database in FILE_KINDS
-        for name in _OF_SERVERS if is_file else _OF_FILES:
+        for name in OF_SERVERS if is_file else OF_FILES:
             if getattr(model, name) is not None:
                 expected = (
                     "path: shop.db" if is_file else f"url: {self._reference(entry.key, 'url')}, or host and dbname"
@@ -115,7 +115,7 @@ class DatabaseCompiler:
     def _check_server(self, model: DatabaseModel, entry: TypedEntry) -> None:
         """Report a server whose place is missing, given twice, or no host."""
         add = self._problems.add
-        for name in _OF_URL if model.url is not None else ():
+        for name in OF_URL if model.url is not None else ():
             if getattr(model, name) is not None:
                 message = f"{quoted(name)} beside a url, which contains it"
                 add("connection", _at(entry, name), message, "either url or host, port, dbname, user and password")

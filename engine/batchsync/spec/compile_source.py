@@ -50,7 +50,7 @@ _CRON_RANGES = {
     "month": "1 to 12, JAN to DEC, *, a list or a range",
     "day-of-week": "0 to 7 (0 and 7 are Sunday), SUN to SAT, *, a list or a range",
 }
-_ENDINGS = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".db": "sqlite", ".sqlite": "sqlite"}
+RESULT_ENDINGS = {".csv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".db": "sqlite", ".sqlite": "sqlite"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -150,7 +150,7 @@ def compile_results(
     Returns:
         The results with an absolute path, or that in their storage; None after reporting a problem.
     """
-    by_suffix = _ENDINGS.get(PurePath(model.path).suffix.casefold())
+    by_suffix = RESULT_ENDINGS.get(PurePath(model.path).suffix.casefold())
     start = at(node, "path")
     kind = model.format or by_suffix
     if kind is None:
@@ -205,7 +205,7 @@ def compile_schedule(model: ScheduleModel, node: Typed, start: int, problems: Pr
             problems.add("schedule", at(node, "timezone"), "time zone of an interval", "timezone only with cron")
         return Schedule(every=model.every)
     cron, zone = str(model.cron), model.timezone or "UTC"
-    if reason := _cron_objection(cron):
+    if reason := cron_objection(cron):
         _report_cron(reason, cron, node, problems)
     if not _is_zone(zone):
         advice = problems.suggest(zone, _zones(zone))
@@ -286,7 +286,8 @@ def _where(model: SourceModel, node: Typed | None, problems: Problems) -> Expres
     return Expression(sql, problems.source.place(node.start))
 
 
-def _cron_objection(cron: str) -> str:
+def cron_objection(cron: str) -> str:
+    """Return why a text is no cron line of five fields; empty if it is."""
     if len(cron.split()) != _CRON_FIELDS:
         return f"{len(cron.split())} fields"
     try:

@@ -28,21 +28,21 @@ if TYPE_CHECKING:
 
 _PLACEHOLDERS = {"storage": "http"}
 #: Keys that each kind needs, and those that it may have beside the common ones.
-_NEEDED = {"s3": ("bucket",), "gcs": ("bucket",), "azure": ("bucket", "account"), "http": ("base_url",)}
-_ALLOWED = {
+NEEDED_KEYS = {"s3": ("bucket",), "gcs": ("bucket",), "azure": ("bucket", "account"), "http": ("base_url",)}
+ALLOWED_KEYS = {
     "s3": ("bucket", "prefix", "region", "endpoint", "anonymous"),
     "gcs": ("bucket", "prefix", "endpoint", "anonymous"),
     "azure": ("bucket", "prefix", "endpoint", "account", "anonymous"),
     "http": ("base_url",),
 }
-_SPECIFIC = ("bucket", "prefix", "region", "endpoint", "account", "base_url", "anonymous")
+SPECIFIC_KEYS = ("bucket", "prefix", "region", "endpoint", "account", "base_url", "anonymous")
 _EXAMPLES = {
     "bucket": "bucket: exports",
     "account": "account: acmeexports",
     "base_url": "base_url: https://example.com/exports/",
 }
 #: Sets of credentials of each kind, of which one is complete.
-_CREDENTIALS: Mapping[str, tuple[tuple[str, ...], ...]] = {
+CREDENTIAL_SETS: Mapping[str, tuple[tuple[str, ...], ...]] = {
     "s3": (("access_key_id", "secret_access_key"), ("access_key_id", "secret_access_key", "session_token")),
     "gcs": (("service_account_key",),),
     "azure": (("account_key",), ("sas_token",), ("client_id", "client_secret", "tenant_id")),
@@ -53,7 +53,7 @@ _BUCKET = re.compile(r"[a-z0-9A-Z$][a-zA-Z0-9._-]{1,221}")
 _ACCOUNT = re.compile(r"[a-z0-9]{3,24}")
 _REGION = re.compile(r"[a-z0-9-]{2,40}")
 #: What a path may not have: empty parts, parts that lead elsewhere, control characters and backslashes.
-_BAD_PATH = re.compile(r"(?:^|/)(?:\.{0,2})(?:/|$)|[\x00-\x1f\x7f\\]")
+BAD_PATH = re.compile(r"(?:^|/)(?:\.{0,2})(?:/|$)|[\x00-\x1f\x7f\\]")
 #: Keys of a source that describe a query, or a file of another kind.
 _OF_QUERIES = ("query", "table", "dbt", "job")
 _OF_FILES = ("format", "delimiter", "encoding", "header", "skip_rows", "comment", "quote", "escape", "sheet", "range")
@@ -114,12 +114,12 @@ def compile_storage(
 
 def _check_keys(model: StorageModel, node: TypedMap, entry: TypedEntry, problems: Problems) -> None:
     """Report keys that the kind of storage needs and does not have, or has and does not know."""
-    for name in _NEEDED[model.storage]:
+    for name in NEEDED_KEYS[model.storage]:
         if getattr(model, name) is None:
             problems.add("missing_key", entry.start, f"{quoted(entry.key)} has no {quoted(name)}", _EXAMPLES[name])
-    for name in _SPECIFIC:
-        if getattr(model, name) is not None and name not in _ALLOWED[model.storage]:
-            expected = f"no {name}: {KINDS[model.storage]} has {', '.join(_ALLOWED[model.storage])}"
+    for name in SPECIFIC_KEYS:
+        if getattr(model, name) is not None and name not in ALLOWED_KEYS[model.storage]:
+            expected = f"no {name}: {KINDS[model.storage]} has {', '.join(ALLOWED_KEYS[model.storage])}"
             problems.add("storage", _at(node, name), f"{quoted(name)} with storage: {model.storage}", expected)
 
 
@@ -134,7 +134,7 @@ def _check_values(model: StorageModel, node: TypedMap, problems: Problems) -> No
         value = getattr(model, name)
         if value is not None and not pattern.fullmatch(value):
             problems.add("storage", _at(node, name), f"{quoted(name)} is no {name}", expected)
-    if model.prefix is not None and (_BAD_PATH.search(model.prefix.strip("/")) or has_pattern(model.prefix)):
+    if model.prefix is not None and (BAD_PATH.search(model.prefix.strip("/")) or has_pattern(model.prefix)):
         problems.add("storage", _at(node, "prefix"), '"prefix" is no folder of a bucket', "a folder such as crm/daily")
     for name in ("endpoint", "base_url"):
         value = getattr(model, name)
@@ -158,7 +158,7 @@ def _check_credentials(model: StorageModel, node: TypedMap, fence: PathFence, pr
         text = entry.value.value if isinstance(entry.value, Value) else ""
         if reason := credential_objection(str(text)):
             problems.add("literal_secret", entry.value.start, f"{quoted(entry.key)}: {reason}", FORMS)
-    sets = _CREDENTIALS[model.storage]
+    sets = CREDENTIAL_SETS[model.storage]
     if frozenset(model.credentials) not in map(frozenset, sets):
         expected = "; or ".join(", ".join(names) for names in sets)
         message = f"unknown, missing or contradictory credentials of {KINDS[model.storage]}"
@@ -296,7 +296,7 @@ class StorageCompiler:
 
     def _check_path(self, path: str, at: int, key: str) -> None:
         """Report a path that is none in a storage."""
-        if path == STDIN or scheme_of(path) or _BAD_PATH.search(path):
+        if path == STDIN or scheme_of(path) or BAD_PATH.search(path):
             self._problems.add("source", at, f"{quoted(key)} is no path in a storage", _PATHS)
 
 

@@ -29,6 +29,9 @@ _PROXY = re.compile(rf"http://(?:(?P<user>{_REFERENCE}):(?P<password>{_REFERENCE
 #: A proxy as the value of a reference: user and password are URL-encoded.
 _PROXY_VALUE = re.compile(rf"http://(?:(?P<user>[^:@/?#\s]*):(?P<password>[^@/?#\s]*)@)?{_HOST_AND_PORT}")
 PROXY_FORMS = "http://host:port, http://${USER}:${PASSWORD}@host:port, or a reference to either"
+#: The same as patterns of a JSON Schema, which has no names of groups.
+CREDENTIAL_PATTERN = f"^(?:{_REFERENCE})$"
+PROXY_PATTERN = f"^(?:{re.sub(r'[(][?]P<[a-z]+>', '(?:', _PROXY.pattern)}|{_REFERENCE})$"
 _PORT_MAX = 65_535
 
 

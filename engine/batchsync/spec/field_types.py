@@ -21,10 +21,14 @@ from batchsync.util.plugins import ROW_READERS, plugin_names
 
 NAME_PATTERN = r"^[a-z0-9][a-z0-9_-]{0,62}$"
 DURATION_PATTERN = r"^[1-9][0-9]{0,5}[smhd]$"
+#: The same for a JSON Schema, which cannot compute: no more than ten years in days, and about that in hours.
+_SCHEMA_DURATION = (
+    "[1-9][0-9]{0,5}[sm]|[1-9][0-9]{0,4}h|(?:[1-9][0-9]{0,2}|[12][0-9]{3}|3[0-5][0-9]{2}|36[0-5][0-9]|3660)d"
+)
 #: Beside a duration, a period may be 0, or without end.
 PERIOD_PATTERN = r"^((0|[1-9][0-9]{0,5})[smhd]|forever)$"
-PERCENT_PATTERN = r"^(100|[0-9]{1,2})(\.[0-9]{1,6})?%$"
-COUNT_OR_PERCENT_PATTERN = r"^[0-9]{1,15} or (100|[0-9]{1,2})(\.[0-9]{1,6})?%$"
+PERCENT_PATTERN = r"^(100(\.0{1,6})?|[0-9]{1,2}(\.[0-9]{1,6})?)%$"
+COUNT_OR_PERCENT_PATTERN = rf"^[0-9]{{1,15}} or {PERCENT_PATTERN[1:]}"
 TEXT_MAX = 4096
 COLUMNS_MAX = 64
 FILE_COLUMNS_MAX = 4096
@@ -274,17 +278,19 @@ Text = Annotated[str, AfterValidator(_text), Field(json_schema_extra={"minLength
 Duration = Annotated[
     timedelta,
     PlainValidator(_duration),
-    WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN}),
+    WithJsonSchema({"type": "string", "pattern": f"^(?:{_SCHEMA_DURATION})$"}),
 ]
 Lag = Annotated[
     timedelta | int,
     PlainValidator(_lag),
-    WithJsonSchema({"anyOf": [{"type": "string", "pattern": DURATION_PATTERN}, {"type": "integer", "minimum": 0}]}),
+    WithJsonSchema(
+        {"anyOf": [{"type": "string", "pattern": f"^(?:{_SCHEMA_DURATION})$"}, {"type": "integer", "minimum": 0}]}
+    ),
 ]
 Period = Annotated[
     timedelta | None,
     PlainValidator(_period),
-    WithJsonSchema({"type": "string", "pattern": PERIOD_PATTERN}),
+    WithJsonSchema({"type": "string", "pattern": f"^(?:0[smhd]|forever|{_SCHEMA_DURATION})$"}),
 ]
 LimitText = Annotated[
     Limit,
@@ -292,7 +298,7 @@ LimitText = Annotated[
     WithJsonSchema(
         {
             "anyOf": [
-                {"type": "integer", "minimum": 0},
+                {"type": "integer", "minimum": 0, "maximum": _COUNT_MAX},
                 {"type": "string", "pattern": PERCENT_PATTERN},
                 {"type": "string", "pattern": COUNT_OR_PERCENT_PATTERN},
             ]

@@ -14,6 +14,7 @@ from batchsync.core.retention import Retention
 from batchsync.errors import Problem, SpecError, UsageError
 from batchsync.spec.check_former_names import check_former_names
 from batchsync.spec.check_names import check_names
+from batchsync.spec.compile_backup import compile_backup
 from batchsync.spec.compile_connection import ConnectionCompiler, Vendors
 from batchsync.spec.compile_database import DatabaseCompiler, is_database
 from batchsync.spec.compile_job import JobCompiler
@@ -153,7 +154,7 @@ class _LoadContext:
     fence: PathFence
 
 
-def _folder_of(path: Path) -> Path:
+def folder_of(path: Path) -> Path:
     """Return the folder at which relative paths start: that of the file, for a pipe the working directory."""
     folder = path.absolute().parent
     is_pipe = folder in {Path("/dev"), Path("/dev/fd")} or folder.is_relative_to("/proc")
@@ -165,7 +166,7 @@ def _deployment(context: _LoadContext, tree: Map, problems: Problems) -> Deploym
     from batchsync.spec.vendor_spec import available_vendors, is_available, load_vendor  # noqa: PLC0415 - not needed when vendors are given
 
     typed = Resolver(context.environ, problems).resolve_map(tree)
-    folder = _folder_of(context.path)
+    folder = folder_of(context.path)
     validator = ModelValidator(problems)
     document = _check_top_level(typed, validator)
     resources = Resources(threads=document.threads, memory=document.memory)
@@ -210,6 +211,7 @@ def _deployment(context: _LoadContext, tree: Map, problems: Problems) -> Deploym
         if job is not None and problems.ignored == ignored:
             jobs[entry.key] = job
     scenarios = compile_scenarios(document.scenarios, typed.get("scenarios"), [item.key for item in entries], problems)
+    backup = compile_backup(document.state.backup, typed, folder, storages, problems, context.fence)
     ordered = Ordering(entries, jobs, problems).ordered()
     if len(problems):
         _add_source_problems(context, (*jobs.values(), *compiler.partial_jobs), rules, problems)
@@ -226,6 +228,7 @@ def _deployment(context: _LoadContext, tree: Map, problems: Problems) -> Deploym
         storages={name: item for name, item in storages.items() if item is not None},
         tests={name: found for name, found in tests.items() if found},
         scenarios=scenarios,
+        backup=backup,
     )
 
 

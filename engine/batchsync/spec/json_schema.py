@@ -1,12 +1,23 @@
-"""JSON Schema of jobs.yaml for editors, generated from the pydantic models that validate the file."""
+"""JSON Schema of jobs.yaml for editors, generated from the pydantic models of the file and from vendor specs."""
 
 from __future__ import annotations
 
 import json
-from typing import Any
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
-from batchsync.spec.field_types import NAME_PATTERN, source_formats
+from batchsync.errors import BatchsyncError
+from batchsync.spec import json_schema_rules as rules
+from batchsync.spec.field_types import source_formats
+from batchsync.spec.json_schema_rules import has, lacks, when
+from batchsync.spec.json_schema_vendors import INDIRECT, DeclaredNames, VendorConditions
 from batchsync.spec.models import DocumentModel
+from batchsync.spec.vendor_spec import available_vendors, load_vendor
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from batchsync.core.vendor_rules import VendorRules
 
 #: Name of the generated schema file in the data package `batchsync_specs`.
 SCHEMA_FILE = "jobs.schema.json"
@@ -18,8 +29,8 @@ _RECORD_VALUE: dict[str, Any] = {
     "[{each: ...}], whose items order_by orders.",
     "anyOf": [
         {"type": ["string", "number", "boolean"]},
-        {"type": "object", "additionalProperties": _REFERENCE},
-        {"type": "array", "items": _REFERENCE},
+        {"type": "object", "additionalProperties": _REFERENCE, "minProperties": 1},
+        {"type": "array", "items": _REFERENCE, "minItems": 1},
     ],
     "examples": ["=lower(EmailAddress)", "customer", [{"provider": "CRM", "id": "=CustomerKey"}]],
 }
@@ -29,21 +40,31 @@ _RECORD_VALUE: dict[str, Any] = {
 _PARTIAL = ("JobModel", "SourceModel", "TargetModel", "ResultsModel")
 
 
-def jobs_schema() -> dict[str, Any]:
-    """Return the JSON Schema (2020-12) of jobs.yaml. It allows no nulls: a key without a value is an error."""
+def jobs_schema(declared: DeclaredNames | None = None) -> dict[str, Any]:
+    """Return the JSON Schema (2020-12) of jobs.yaml. It allows no nulls: a key without a value is an error.
+
+    Args:
+        declared: Names of a jobs file, which become the values of the keys that refer to them; None for a schema of
+            every jobs file.
+
+    Returns:
+        The schema. It refuses no file that `validate` accepts; with `declared`, no such file with the same names.
+    """
     schema: dict[str, Any] = _without_nulls(DocumentModel.model_json_schema())
-    schema["$defs"]["RecordValue"] = _RECORD_VALUE
+    definitions = schema["$defs"]
+    definitions["RecordValue"] = _RECORD_VALUE
     for name in ("JobModel", "RemovalModel"):
-        schema["$defs"][name]["properties"]["record"]["additionalProperties"] = _REFERENCE
-    for item in schema["$defs"].values():
+        definitions[name]["properties"]["record"]["additionalProperties"] = _REFERENCE
+    for item in definitions.values():
         for field in item.get("properties", {}).values():
             # Pydantic omits titles and descriptions that the referenced block has as well; editors show the field's.
             if "$ref" in field:
-                block = schema["$defs"][field["$ref"].rpartition("/")[2]]
+                block = definitions[field["$ref"].rpartition("/")[2]]
                 field |= {name: block[name] for name in ("title", "description") if name not in field}
     for name in ("connections", "jobs"):
-        schema["properties"][name] |= {"propertyNames": {"pattern": NAME_PATTERN}, "minProperties": 1}
-    source, join = schema["$defs"]["SourceModel"], schema["$defs"]["JoinModel"]
+        schema["properties"][name] |= {"propertyNames": rules.names_schema(), "minProperties": 1}
+    schema["properties"]["connections"]["additionalProperties"] = rules.connection_schema()
+    source, join = definitions["SourceModel"], definitions["JoinModel"]
     join["oneOf"] = [
         {"required": ["path"]},
         {"required": ["connection", "query"]},
@@ -54,7 +75,12 @@ def jobs_schema() -> dict[str, Any]:
     source["oneOf"] = [{"required": ["job"]}, *join["oneOf"]]
     source["properties"]["format"]["enum"] = source_formats()
     _add_partial_blocks(schema)
-    schema["$defs"]["ScheduleModel"]["oneOf"] = [{"required": ["cron"]}, {"required": ["every"]}]
+    definitions["ScheduleModel"]["oneOf"] = [{"required": ["cron"]}, {"required": ["every"]}]
+    for name in ("version", "threads", "memory"):
+        schema["properties"][name] = rules.with_references(schema["properties"][name])
+    rules.add_rules(definitions)
+    VendorConditions(_vendors(declared), definitions).add(schema, declared)
+    _allow_partial_jobs(schema)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
 
 
@@ -105,9 +131,30 @@ def _referring(node: Any) -> Any:
     return found | {"$ref": f"#/$defs/Partial{name}"} if name in _PARTIAL else found
 
 
-def jobs_schema_text() -> str:
-    """Return the content of `specs/batchsync_specs/jobs.schema.json`."""
-    return json.dumps(jobs_schema(), indent=2, ensure_ascii=False) + "\n"
+def _allow_partial_jobs(schema: dict[str, Any]) -> None:
+    """Let jobs lack keys where defaults, environments or other files may have them, and files lack what others have."""
+    jobs = schema["properties"]["jobs"]
+    whole = {"properties": {"jobs": {"additionalProperties": jobs["additionalProperties"]}}}
+    jobs["additionalProperties"] = {"$ref": "#/$defs/PartialJobModel"}
+    blocks = ("connections", "jobs")
+    schema["required"] = [name for name in schema["required"] if name not in blocks]
+    schema["allOf"] += [when(lacks(*INDIRECT), whole), when(lacks("include"), has(*blocks))]
+
+
+def _vendors(declared: DeclaredNames | None) -> dict[str, VendorRules]:
+    """Return the available vendors by name, and those of the accounts of a jobs file."""
+    found = {}
+    for name in available_vendors():
+        # What is wrong in an installed vendor is reported where a connection names it.
+        with suppress(BatchsyncError):
+            found[name] = load_vendor(name)
+    others: Mapping[str, VendorRules | None] = declared.accounts if declared is not None else {}
+    return {rules.name: rules for rules in others.values() if rules is not None} | found
+
+
+def jobs_schema_text(declared: DeclaredNames | None = None) -> str:
+    """Return the content of `specs/batchsync_specs/jobs.schema.json`, or of the schema of a jobs file."""
+    return json.dumps(jobs_schema(declared), indent=1, ensure_ascii=False) + "\n"
 
 
 def _without_nulls(node: Any) -> Any:

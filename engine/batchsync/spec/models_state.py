@@ -28,6 +28,24 @@ class BaselineModel(Strict):
     )
 
 
+class BackupModel(Strict):
+    """Where the state folder is backed up."""
+
+    model_config = ConfigDict(title="Backup")
+
+    path: types.Text = Field(
+        title="Folder",
+        description="Folder, relative to jobs.yaml, or in the storage of `connection`.",
+        examples=["../backups/batchsync", "backups/batchsync"],
+    )
+    connection: types.Text | None = Field(
+        None,
+        title="Connection",
+        description="Object storage of `connections` that has the folder, instead of this machine.",
+        examples=["lake"],
+    )
+
+
 class StateModel(Strict):
     """The state folder: what each target is known to hold."""
 
@@ -39,6 +57,13 @@ class StateModel(Strict):
         description="Whether a missing state is an error; `batchsync state init` begins one. Otherwise a missing state "
         "is begun by the first run, and every row is sent.",
         examples=[True],
+    )
+    backup: BackupModel | None = Field(
+        None,
+        title="Backup",
+        description="Back up the state folder after each settlement; `batchsync state restore` restores it. A backup "
+        "that fails stops no sync: `batchsync status` reports it.",
+        examples=[{"path": "../backups/batchsync"}, {"connection": "lake", "path": "backups/batchsync"}],
     )
 
 

@@ -90,6 +90,21 @@ def load_vendor(name: str) -> VendorRules:
     return _load_named(name)
 
 
+def vendor_folder(name: str) -> Traversable:
+    """Return the folder of a vendor that `load_vendor` loads.
+
+    Raises:
+        UsageError: If there is no such vendor.
+    """
+    if "/" in name or "." in name:
+        return Path(name)
+    if name in _bundled():
+        return files("batchsync_specs") / name
+    if (point := vendor_entry_point(name)) is None:
+        raise UsageError(f"unknown vendor {name}", hint=f"available vendors: {', '.join(available_vendors())}")
+    return _entry_point_dir(point)
+
+
 def _load_schemas(rules: VendorRules) -> VendorRules:
     """Load all record schemas of a custom vendor at once, so that every problem in them is reported."""
     problems: list[Problem] = []

@@ -1,0 +1,54 @@
+"""`batchsync vendors`."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import click
+
+from batchsync import spec
+from batchsync.cli.command import command
+from batchsync.cli.session import Answer, Session
+from batchsync.errors import UsageError
+from batchsync.report.vendor import VendorReport, VendorsReport
+from batchsync.util.suggestions import names_hint
+
+if TYPE_CHECKING:
+    from batchsync.core.vendor_details import VendorDetails
+
+
+@command("vendors", example="batchsync vendors\nbatchsync vendors sitecore-cdp guest")
+@click.argument("name", required=False, metavar="[NAME]")
+@click.argument("schema", required=False, metavar="[SCHEMA]")
+def vendors(session: Session, name: str | None, schema: str | None) -> Answer:
+    """Print what a vendor takes, and what its answers mean.
+
+    Without a name, the available vendors. With one: credentials, target keys, modes, record schemas with their members,
+    limits, statuses and error codes, each with the document that says so. With a record schema, its members only.
+    A folder with a vendor.yaml may stand for the name.
+
+    Returns:
+        The report to print, with the exit code.
+
+    Raises:
+        UsageError: If there is no vendor or record schema of that name.
+    """
+    if name is None:
+        found = tuple(spec.load_vendor_details(item) for item in spec.available_vendors())
+        return Answer(report=VendorsReport(vendors=found))
+    details = _details(session, name)
+    known = details.rules.schemas
+    if schema is not None and schema not in known:
+        hint = names_hint(schema, known, "record schemas")
+        raise UsageError(f'{details.rules.name} has no record schema "{schema}"', hint=hint)
+    return Answer(report=VendorReport(details=details, schema=schema or ""))
+
+
+def _details(session: Session, name: str) -> VendorDetails:
+    available = spec.available_vendors()
+    if "/" not in name and name not in available:
+        raise UsageError(f'unknown vendor "{name}"', hint=names_hint(name, available, "vendors"))
+    fence = session.settings().fence
+    if "/" in name and (objection := fence.objection(name)):
+        raise UsageError(f"{name} {objection}", hint=fence.advice)
+    return spec.load_vendor_details(name)
