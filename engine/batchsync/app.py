@@ -237,10 +237,7 @@ class App:
         )
 
     def contexts(self, names: Sequence[str]) -> tuple[SelectedJob, ...]:
-        """Return the contexts of the named jobs (or all); a job that cannot reach its vendor, with the reason.
-
-        Sources are not checked here: each job is checked when it begins a run.
-        """
+        """Return the contexts of the named jobs (or all), unchecked; of a job that has no vendor now, the reason."""
         return tuple(self._context_or_reason(job) for job in self.jobs(names))
 
     def _context_or_reason(self, job: Job) -> SelectedJob:

@@ -161,7 +161,7 @@ def test_source_that_changed_after_the_comparison_is_not_pinned(bench: Bench) ->
 
 def moved(bench: Bench, comparison: Comparison) -> MovedKeys:
     """Return how many keys of a pinned comparison moved."""
-    return bench.engine.moved_keys(comparison.folder, bench.baseline, bench.in_flight, None, comparison.folder)
+    return bench.engine.moved_keys(comparison.folder, bench.baseline, bench.in_flight, None, None)
 
 
 @pytest.mark.parametrize("few", [True, False])
